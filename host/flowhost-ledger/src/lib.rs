@@ -1,0 +1,11 @@
+//! The evidence of a run: one append-only, hash-chained, signed log (`fhe/1`), written before a
+//! fact is reported.
+//!
+//! Everything but `writer` and `payloads` is pure. This crate knows nothing of plans, plugins or
+//! policies; it must never re-serialise a stored line to compute a hash, and never repair one.
+
+mod fact;
+mod recorder;
+
+pub use fact::{Fact, Kind, Value};
+pub use recorder::{LedgerError, MemoryRecorder, Recorder};
