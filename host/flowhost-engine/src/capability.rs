@@ -1,0 +1,116 @@
+//! The seam: what a host capability is, and the state of a store that it works on.
+//!
+//! One loop fills linker and state (`open` is called exactly for what was linked), so "linked but no
+//! state" cannot be.
+
+use std::any::{Any, TypeId, type_name};
+
+use flowhost_policy::Effective;
+use wasmtime::component::{Linker, ResourceTable};
+
+use crate::fault::Fault;
+use crate::scope::CallScope;
+
+/// One power of the host that a profile can grant.
+pub trait Capability: Send + Sync + 'static {
+    /// The profile key and the prefix of its records: `files`.
+    fn name(&self) -> &'static str;
+
+    /// The interfaces that need the grant, versioned: `flowhost:files/files@0.1.0`.
+    fn interfaces(&self) -> &'static [&'static str];
+
+    /// WASI interfaces that language runtimes drag in; linked to an empty, bounded implementation
+    /// when the grant is missing and to the granted one when it is there.
+    fn runtime_interfaces(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether the effective profile grants it.
+    fn granted(&self, effective: &Effective) -> bool;
+
+    /// The profile line that would grant it, for the message of a refusal.
+    fn cure(&self) -> &'static str;
+
+    /// Links its interfaces: all of them when `granted`, else only the runtime interfaces.
+    ///
+    /// # Errors
+    /// When a name is linked twice, which is a bug.
+    fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()>;
+
+    /// The state that its host functions find through [`HostState::parts`]; opened for every call
+    /// and dropped with the store. `granted` as in [`Capability::link`].
+    ///
+    /// # Errors
+    /// A [`Fault`] that ends the call before the guest runs.
+    fn open(&self, scope: &CallScope, granted: bool) -> Result<Box<dyn Any + Send>, Fault>;
+}
+
+/// The data of a store: scope, handles, and one state per linked capability.
+pub struct HostState {
+    scope: CallScope,
+    table: ResourceTable,
+    states: Vec<(TypeId, Box<dyn Any + Send>)>,
+}
+
+/// What a host function works on, borrowed at once.
+pub struct Parts<'a, S> {
+    /// The capability's own state.
+    pub state: &'a mut S,
+    /// Who calls, under which rights.
+    pub scope: &'a CallScope,
+    /// Handles of this store.
+    pub table: &'a mut ResourceTable,
+}
+
+impl HostState {
+    /// A state without capabilities, with `handles` as the cap of its table.
+    #[must_use]
+    pub fn new(scope: CallScope) -> Self {
+        let mut table = ResourceTable::new();
+        let handles = usize::try_from(scope.effective.limits.handles).unwrap_or(usize::MAX);
+        table.set_max_capacity(handles);
+        Self {
+            scope,
+            table,
+            states: Vec::new(),
+        }
+    }
+
+    /// Adds a capability's state. The box holds the concrete type that its host functions ask for.
+    pub fn insert(&mut self, state: Box<dyn Any + Send>) {
+        self.states.push(((*state).type_id(), state));
+    }
+
+    /// The call's scope.
+    #[must_use]
+    pub fn scope(&self) -> &CallScope {
+        &self.scope
+    }
+
+    /// A capability's state with scope and table.
+    ///
+    /// # Panics
+    /// Never for a linked interface: linker and states are filled by the same loop.
+    #[must_use]
+    pub fn parts<S: 'static>(&mut self) -> Parts<'_, S> {
+        let state = self
+            .states
+            .iter_mut()
+            .find(|(id, _)| *id == TypeId::of::<S>())
+            .and_then(|(_, state)| state.downcast_mut::<S>())
+            .unwrap_or_else(|| unreachable_state(type_name::<S>()));
+        Parts {
+            state,
+            scope: &self.scope,
+            table: &mut self.table,
+        }
+    }
+}
+
+#[expect(
+    clippy::panic,
+    reason = "a linked interface without state is a bug of the seam"
+)]
+fn unreachable_state(name: &str) -> ! {
+    panic!("no state `{name}` in this store")
+}

@@ -1,0 +1,105 @@
+//! Why a call ended badly, and whose fault it is: the same word in the log, the ledger and the exit
+//! code.
+
+use flowhost_ledger::LedgerError;
+use flowhost_policy::Denied;
+
+use crate::bindings::types;
+
+/// Who has to change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// The component misbehaved or refused its input.
+    Guest,
+    /// A rule said no.
+    Policy,
+    /// A limit was reached.
+    Limit,
+    /// The host failed; always worth a bug report.
+    Host,
+}
+
+impl Owner {
+    /// The word in logs and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Policy => "policy",
+            Self::Limit => "limit",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// A typed fault. Raised inside host functions (as `wasmtime::Error::new(fault)`) it kills the call.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A limit was reached; numbers in the limit's own unit.
+    #[error("the limit `{name}` was reached: used {used}, allowed {allowed}")]
+    Limit {
+        /// The limit's profile key: `memory`, `fuel`, `deadline`, `output`, `host_calls`, `handles`, …
+        name: &'static str,
+        /// What was used or asked for.
+        used: u64,
+        /// What is allowed.
+        allowed: u64,
+    },
+    /// A rule said no, or a granted interface is missing.
+    #[error("denied: {} wants {}, rule {}", .0.right, .0.wanted, .0.rule)]
+    Denied(Denied),
+    /// The guest trapped, broke the canonical ABI or never answered properly.
+    #[error("the component trapped: {message}")]
+    Trap {
+        /// wasmtime's word for it, neutralised.
+        message: String,
+    },
+    /// The guest answered with an error of its own.
+    #[error("the component answered `{class}`: {message}")]
+    Guest {
+        /// `invalid`, `transient` or `failed`.
+        class: &'static str,
+        /// The guest's text, neutralised and bounded.
+        message: String,
+    },
+    /// The run was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The ledger takes no more; the run must stop.
+    #[error("the ledger stopped the call")]
+    Ledger(#[from] LedgerError),
+    /// The host itself failed.
+    #[error("host failure: {0}")]
+    Host(String),
+}
+
+impl Fault {
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        match self {
+            Self::Limit { .. } => Owner::Limit,
+            Self::Denied(_) => Owner::Policy,
+            Self::Trap { .. } | Self::Guest { .. } | Self::Cancelled => Owner::Guest,
+            Self::Ledger(_) | Self::Host(_) => Owner::Host,
+        }
+    }
+}
+
+impl From<Denied> for Fault {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+/// A refused argument as the guest reads it: a typed error, never a trap.
+impl From<&Denied> for types::Error {
+    fn from(denied: &Denied) -> Self {
+        Self::Denied(types::Denial {
+            right: denied.right.to_owned(),
+            wanted: denied.wanted.clone(),
+            rule: denied.rule.clone(),
+        })
+    }
+}
