@@ -1,0 +1,409 @@
+//! The plan as a value: what it says after parsing, with defaults filled in.
+//!
+//! Owns the model that checks, hash and planners read. Must never hold a key that nothing enforces:
+//! what is in here is obeyed somewhere. Positions are kept for messages and are no part of the hash.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::budget::BudgetSpec;
+use crate::expr::{Expr, Template};
+use crate::problem::{At, Problem};
+use crate::retry::RetryPolicy;
+use crate::schema_check::OutputSchema;
+
+mod attach;
+mod check;
+mod defaults;
+mod inputs;
+mod keys;
+mod parse;
+mod schema;
+mod steps;
+mod tree;
+mod walk;
+
+pub use attach::{FileRef, SchemaRef, SubPlanRef};
+pub use inputs::FileInput;
+pub use schema::plan_schema;
+pub use tree::Raw;
+
+/// Size, nesting and count limits of a plan file. Over one of them the file is refused, with the
+/// place where it happened.
+pub mod limits {
+    /// Bytes of a plan file: a thousand generous steps fit in a tenth of it.
+    pub const PLAN_BYTES_MAX: usize = 1 << 20;
+    /// Nesting of lists and maps: far above what a plan needs, far below what a stack bears.
+    pub const DEPTH_MAX: usize = 64;
+    /// Nodes after aliases are expanded: what an alias bomb would multiply.
+    pub const NODES_MAX: usize = 250_000;
+    /// Steps of one plan file.
+    pub const STEPS_MAX: usize = 10_000;
+    /// Nesting of plans in plans: deeper is a loop that nobody saw.
+    pub const SUB_PLAN_DEPTH_MAX: usize = 8;
+    /// Items of one `foreach`.
+    pub const ITEMS_MAX: usize = 10_000;
+    /// Attempts of one step.
+    pub const ATTEMPTS_MAX: u32 = 100;
+    /// Items of one `foreach` at work at once.
+    pub const PARALLEL_MAX: u32 = 1_024;
+}
+
+/// A plan, parsed and checked.
+///
+/// # Examples
+/// ```
+/// use flowhost_flow::Plan;
+///
+/// let text = "flowhost: v1\nkind: workflow\nname: hello\n\
+///             plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+///             steps: { greet: { uses: say, with: { text: hello } } }\n";
+/// let plan = Plan::parse(text, "plan.yaml").unwrap();
+/// assert_eq!(plan.steps[0].id, "greet");
+/// ```
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The file's name as the caller gave it; no part of the hash.
+    #[serde(skip)]
+    pub file: String,
+    /// Which planner runs it.
+    pub kind: Kind,
+    /// Name of the plan.
+    pub name: String,
+    /// For people; no part of the hash.
+    #[serde(skip)]
+    pub description: String,
+    /// Labels, rendered when the run starts ([`Plan::render_labels`]).
+    pub labels: BTreeMap<String, Template>,
+    /// Declared inputs.
+    pub inputs: BTreeMap<String, InputDecl>,
+    /// Declared plugins, without those of sub-plans ([`Plan::all_plugins`] has them all).
+    pub plugins: BTreeMap<String, PluginDecl>,
+    /// Budget of the run.
+    pub budget: BudgetSpec,
+    /// Time the whole run may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// Steps, sorted by id: the order of keys in the file means nothing.
+    pub steps: Vec<Step>,
+    /// Handlers that `on_failure` names.
+    pub handlers: BTreeMap<String, Step>,
+    /// What the run returns.
+    pub outputs: BTreeMap<String, Template>,
+    /// Attached sub-plans, by reference.
+    pub(crate) children: BTreeMap<String, Plan>,
+    /// Attached schema files, by path.
+    pub(crate) schemas: BTreeMap<String, OutputSchema>,
+}
+
+/// The kinds of plans this build runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `steps:` that need each other.
+    Workflow,
+}
+
+/// A declared input.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputDecl {
+    /// Name in `inputs.<name>`.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: InputType,
+    /// Value when none is given; an input without one is required (a file with a `path` is not).
+    pub default: Option<Value>,
+    /// The only values allowed, if any are listed.
+    #[serde(rename = "enum")]
+    pub allowed: Vec<Value>,
+    /// `file` and `dir`: where it is when none is given, relative to the plan.
+    pub path: Option<String>,
+    /// `file`: the SHA-256 that the content must have, lower-case hex.
+    pub sha256: Option<String>,
+    /// For people; no part of the hash.
+    #[serde(skip)]
+    pub description: String,
+    /// Place in the file.
+    #[serde(skip)]
+    pub at: At,
+}
+
+/// Type of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputType {
+    /// Text.
+    String,
+    /// A JSON number.
+    Number,
+    /// `true` or `false`.
+    Bool,
+    /// A JSON array.
+    List,
+    /// A JSON object.
+    Object,
+    /// The text of a file: the value is its content.
+    File,
+    /// A directory: the value is its path.
+    Dir,
+}
+
+/// A declared plugin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PluginDecl {
+    /// Name in `uses:`.
+    pub name: String,
+    /// What it is.
+    pub kind: PluginKind,
+    /// `builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`.
+    pub source: String,
+    /// Name or path of the exec profile.
+    pub profile: String,
+    /// Handed to the plugin; `null` when left out.
+    pub config: Value,
+    /// SHA-256 the component must have, lower-case hex; required for remote sources.
+    pub sha256: Option<String>,
+    /// What the plan takes away from the profile, for the policy crate to read.
+    pub narrow: Option<Raw>,
+    /// Place in the file.
+    #[serde(skip)]
+    pub at: At,
+}
+
+/// What a plugin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginKind {
+    /// Does a step's work with judgement.
+    Agent,
+    /// Functions with typed input and output.
+    Tool,
+    /// Looks at inputs and outputs.
+    Guardrail,
+    /// Speaks MCP to a server and offers its tools.
+    McpAdapter,
+}
+
+/// One step (or handler), with defaults filled in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Its key under `steps:` (or `handlers:`).
+    pub id: String,
+    /// Place in the file.
+    #[serde(skip)]
+    pub at: At,
+    /// Steps that must end first, sorted.
+    pub needs: Vec<String>,
+    /// Run only if true.
+    pub when: Option<Expr>,
+    /// Run once per item.
+    pub foreach: Option<Foreach>,
+    /// What it does.
+    pub work: Work,
+    /// Input of the work.
+    pub with: Template,
+    /// Milliseconds one attempt may take, guardrails included.
+    pub timeout_ms: u64,
+    /// What happens after a failed attempt.
+    pub retry: RetryPolicy,
+    /// Guardrails that see the input.
+    pub before: Vec<Guard>,
+    /// Guardrails that see the output.
+    pub after: Vec<Guard>,
+    /// JSON Schema the output must match.
+    pub output_schema: Option<SchemaSource>,
+    /// Conditions on the output.
+    pub checks: Vec<Check>,
+    /// What to do when it has failed for good.
+    pub on_failure: OnFailure,
+    /// Whether the run goes on when it fails.
+    pub continue_on_error: bool,
+    /// Names the stage, for evidence.
+    pub stage: Option<String>,
+    /// A budget of its own, out of the run's.
+    pub budget: Option<BudgetSpec>,
+    /// What a crash may repeat.
+    pub effects: Effects,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Calls a plugin.
+    Call {
+        /// Name under `plugins:`.
+        plugin: String,
+        /// The function, for `uses: plugin/function`.
+        function: Option<String>,
+    },
+    /// Runs another plan.
+    Plan {
+        /// What follows `plan:`.
+        reference: String,
+    },
+    /// Waits for enough of what it needs.
+    Barrier(Barrier),
+}
+
+/// Runs a step once per item.
+#[derive(Clone, Debug, Serialize)]
+pub struct Foreach {
+    /// A list.
+    pub items: Template,
+    /// Name of the item in expressions, besides `item`.
+    #[serde(rename = "as")]
+    pub name: String,
+    /// Items at work at once.
+    pub max_parallel: u32,
+    /// Whether the first failed item stops the others.
+    pub fail_fast: bool,
+}
+
+/// Waits for enough of what a step needs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Barrier {
+    /// How much is enough.
+    pub require: Require,
+    /// Milliseconds from the start of the step's first need.
+    pub timeout_ms: u64,
+    /// What happens when the time is up.
+    pub on_timeout: OnTimeout,
+}
+
+/// How much of what a barrier needs must be ok. A `foreach` counts by its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Require {
+    /// All.
+    All,
+    /// One.
+    Any,
+    /// This many.
+    Count(u32),
+    /// This share, 1 to 100, rounded up.
+    Percent(u8),
+}
+
+/// What a barrier does when its time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTimeout {
+    /// The barrier fails with class `timeout`.
+    Halt,
+    /// It goes on with what there is, and a warning.
+    Continue,
+}
+
+/// A guardrail on a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Guard {
+    /// Name under `plugins:`.
+    pub plugin: String,
+    /// Its configuration.
+    pub with: Template,
+    /// What a `deny` does.
+    pub on_fail: OnFail,
+    /// Place in the file.
+    #[serde(skip)]
+    pub at: At,
+}
+
+/// A condition on a step's output.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// Names it in reports.
+    pub id: String,
+    /// Must be true; sees `output` besides the other names.
+    pub that: Expr,
+    /// What happens when it is not.
+    pub on_fail: OnFail,
+}
+
+/// What a guardrail's `deny` or a false check does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFail {
+    /// The step fails and the run halts.
+    Halt,
+    /// A recorded warning.
+    Warn,
+}
+
+/// What to do when a step has failed for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OnFailure {
+    /// Handler to run first.
+    pub run: Option<String>,
+    /// What then.
+    pub then: Then,
+}
+
+/// What follows a failed step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The run ends.
+    Halt,
+    /// The run goes on; the step's output is `null`.
+    Continue,
+    /// The run goes on at this later step; what lies between is skipped.
+    Goto(String),
+}
+
+/// What a crash may repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effects {
+    /// Doing it twice is the same as doing it once.
+    Idempotent,
+    /// The receiver drops what carries a key it has seen.
+    Keyed,
+    /// Must not happen twice.
+    Once,
+}
+
+/// Where an output schema comes from.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaSource {
+    /// Written in the plan.
+    Inline(OutputSchema),
+    /// A file, attached with [`Plan::attach_schema`].
+    File(String),
+}
+
+impl Plan {
+    /// Reads and checks a plan.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the file.
+    pub fn parse(text: &str, file: &str) -> Result<Plan, Vec<Problem>> {
+        let plan = parse::parse(text, file)?;
+        check::check(&plan)?;
+        Ok(plan)
+    }
+
+    /// The step with this id.
+    #[must_use]
+    pub fn step(&self, id: &str) -> Option<&Step> {
+        let index = self
+            .steps
+            .binary_search_by(|step| step.id.as_str().cmp(id))
+            .ok()?;
+        self.steps.get(index)
+    }
+
+    /// Renders the labels.
+    ///
+    /// # Errors
+    /// A label whose expression fails on these inputs.
+    pub fn render_labels(
+        &self,
+        inputs: &Map<String, Value>,
+    ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
+        inputs::render_labels(self, inputs)
+    }
+}

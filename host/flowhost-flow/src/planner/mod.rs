@@ -1,0 +1,366 @@
+//! The seam between the pure planners and the driver that performs what they ask.
+//!
+//! Owns the events that go in, the actions that come out and the promise between them: same plan, same
+//! setup, same events and times, same actions. Must never perform anything. A planner keeps no hidden
+//! state, so that a run can be rebuilt by feeding its recorded events to a new planner.
+//!
+//! The driver's side of the promise:
+//! - Feed [`Event::Started`] once, first.
+//! - Perform the actions of one answer in their order.
+//! - Answer each [`Action::Call`] with exactly one [`Event::CallFinished`], also after
+//!   [`Action::Cancel`] (with [`CallResult::Failed`]; what the call used is still reported).
+//! - Fire timers at or after their time with [`Event::TimerFired`]; a late or unknown one is ignored.
+//! - Times never go backwards (an earlier one is read as the latest seen).
+//! - After [`Action::Finish`] nothing more will be asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::budget::Amounts;
+use crate::exit::{Exit, Failure, RunStatus, StepStatus};
+use crate::plan::{Effects, Kind, Plan, PluginKind};
+use crate::problem::Problem;
+
+mod workflow;
+
+pub use workflow::Workflow;
+
+/// Milliseconds since the Unix epoch (or since any fixed start: planners only compare and add).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The time `ms` milliseconds later.
+    #[must_use]
+    pub const fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this time; 0 when it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// What a planner needs besides the plan. All of it is in the run's first record, so that a replay can
+/// hand in the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunSetup {
+    /// The run's ULID.
+    pub run_id: String,
+    /// [`crate::hash::plan_hash`] of the resolved plan.
+    pub plan_hash: String,
+    /// All randomness of the run comes from this.
+    pub seed: u64,
+    /// What [`Plan::bind_inputs`] returned.
+    pub inputs: Map<String, Value>,
+    /// What one call of a plugin can use at most, by plugin key ([`Plan::all_plugins`]): reserved
+    /// before the call and returned after it. A plugin that is not listed reserves one call only.
+    pub estimates: BTreeMap<String, Amounts>,
+}
+
+/// Names a call within its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CallId(pub u64);
+
+/// Names a timer within its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TimerId(pub u64);
+
+/// What happened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins.
+    Started,
+    /// A call ended, in whatever way.
+    CallFinished {
+        /// Which call.
+        call: CallId,
+        /// How it ended.
+        result: CallResult,
+        /// What it used, also when it failed.
+        used: Amounts,
+    },
+    /// A timer's time has come.
+    TimerFired {
+        /// Which timer.
+        timer: TimerId,
+    },
+    /// Someone wants the run to stop.
+    Cancelled {
+        /// Who or what, for the report.
+        reason: String,
+    },
+    /// The host cannot go on (ledger poisoned, bus gone).
+    HostFailed {
+        /// Why the host cannot go on.
+        failure: Failure,
+    },
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallResult {
+    /// An agent's or tool's answer ([`Part::Work`] and [`Part::Handler`]).
+    Output(Value),
+    /// A guardrail's answer ([`Part::Before`] and [`Part::After`]).
+    Verdict(Verdict),
+    /// The call failed.
+    Failed(Failure),
+}
+
+/// What a guardrail says about its subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing to object to.
+    Pass {
+        /// What it noticed all the same.
+        findings: Vec<Value>,
+    },
+    /// Use this subject instead.
+    Rewrite {
+        /// The new subject.
+        subject: Value,
+        /// What was found and changed.
+        findings: Vec<Value>,
+    },
+    /// This must not go on.
+    Deny {
+        /// Why.
+        reason: String,
+        /// What was found.
+        findings: Vec<Value>,
+    },
+}
+
+/// Which part of a step a call performs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The nth guardrail before the work; its subject is the step's input.
+    Before(u32),
+    /// The work itself.
+    Work,
+    /// The nth guardrail after the work; its subject is the step's output.
+    After(u32),
+    /// The work of an `on_failure` handler.
+    Handler,
+}
+
+/// One call of a plugin's export, complete: nothing else is needed to perform it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Names the call in the answer.
+    pub id: CallId,
+    /// Deterministic id of the step (of the item, in a `foreach`) from plan hash and path.
+    pub step_id: String,
+    /// Where the step is: `report`, `scan[3]`, `package/zip`; handlers: `validate!report-failure`.
+    pub path: String,
+    /// The step's `stage`, if it has one.
+    pub stage: Option<String>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// Which part of the step this is.
+    pub part: Part,
+    /// Plugin key, as in [`Plan::all_plugins`].
+    pub plugin: String,
+    /// What the plugin is.
+    pub kind: PluginKind,
+    /// The function of a tool with several (`uses: plugin/function`).
+    pub function: Option<String>,
+    /// The input of the work, or the subject of a guardrail.
+    pub input: Arc<Value>,
+    /// The guardrail's `with`, rendered; `null` for work.
+    pub config: Value,
+    /// When the planner will cancel the call.
+    pub deadline: Time,
+    /// Seed of this call, 64 hex digits: from run seed, step id, attempt and part.
+    pub seed: String,
+    /// What the call may use; already reserved. The driver lowers the profile's limits to it.
+    pub allowance: Amounts,
+    /// What a crash may repeat.
+    pub effects: Effects,
+    /// Same for every attempt of the same work: what a keyed effect is deduplicated by.
+    pub idempotency_key: String,
+}
+
+/// What the driver is to do, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Perform this call.
+    Call(Box<Call>),
+    /// Stop this call; its [`Event::CallFinished`] is still awaited for a short grace.
+    Cancel {
+        /// Which call.
+        call: CallId,
+        /// Why, for the record.
+        reason: String,
+    },
+    /// Fire [`Event::TimerFired`] at or after `at`.
+    SetTimer {
+        /// Names the timer in the event.
+        timer: TimerId,
+        /// When.
+        at: Time,
+    },
+    /// The timer is not needed any more (firing it does no harm).
+    ClearTimer {
+        /// Which timer.
+        timer: TimerId,
+    },
+    /// Record this; nothing to perform.
+    Note(Note),
+    /// The run is over. Always the last action of all.
+    Finish(Box<RunEnd>),
+}
+
+/// A fact about the run that only the planner knows; the driver writes it to the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// An attempt begins (its guardrails come before its work).
+    StepStarted {
+        /// Deterministic id.
+        step_id: String,
+        /// Path of the step or item.
+        path: String,
+        /// The step's stage.
+        stage: Option<String>,
+        /// 1 for the first attempt.
+        attempt: u32,
+    },
+    /// A `foreach` knows its items.
+    Expanded {
+        /// Path of the step.
+        path: String,
+        /// Number of items.
+        items: usize,
+    },
+    /// An attempt failed and another follows.
+    Retrying {
+        /// Deterministic id.
+        step_id: String,
+        /// Path of the step or item.
+        path: String,
+        /// The attempt that failed.
+        attempt: u32,
+        /// Why it failed.
+        failure: Failure,
+        /// When the next one begins.
+        at: Time,
+    },
+    /// A step, or an item of a `foreach`, has ended. Skipped steps too.
+    StepEnded(StepSummary),
+    /// A guardrail answered.
+    Guardrail {
+        /// Deterministic id of the guarded step.
+        step_id: String,
+        /// Path of the step or item.
+        path: String,
+        /// Plugin key of the guardrail.
+        plugin: String,
+        /// Before or after.
+        part: Part,
+        /// `pass`, `rewrite` or `deny`.
+        verdict: &'static str,
+        /// What it found.
+        findings: Vec<Value>,
+        /// True when it denied and the plan says `on_fail: warn`.
+        warned: bool,
+    },
+    /// A check was evaluated.
+    Check {
+        /// Deterministic id of the step.
+        step_id: String,
+        /// Path of the step or item.
+        path: String,
+        /// The check's id.
+        id: String,
+        /// Whether it holds.
+        holds: bool,
+    },
+    /// Something the user should know that does not end the run.
+    Warning {
+        /// Path of the step, empty for the run.
+        path: String,
+        /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `continued`.
+        about: &'static str,
+        /// What happened.
+        message: String,
+    },
+    /// A handler of `on_failure` begins.
+    HandlerStarted {
+        /// Path of the failed step.
+        path: String,
+        /// Name of the handler.
+        handler: String,
+    },
+}
+
+/// How a step, or an item of a `foreach`, ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepSummary {
+    /// Deterministic id.
+    pub step_id: String,
+    /// Path of the step or item.
+    pub path: String,
+    /// The step's stage.
+    pub stage: Option<String>,
+    /// How it ended.
+    pub status: StepStatus,
+    /// Attempts begun; 0 when it never ran.
+    pub attempts: u32,
+    /// Milliseconds from its first start to its end.
+    pub duration_ms: u64,
+    /// What all its calls used.
+    pub used: Amounts,
+    /// Why it failed, or was skipped (`hint` empty then).
+    pub failure: Option<Failure>,
+}
+
+/// How the run ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunEnd {
+    /// Decides the exit code.
+    pub exit: Exit,
+    /// The report's status word.
+    pub status: RunStatus,
+    /// The plan's `outputs`, rendered; empty unless the run is ok.
+    pub outputs: Map<String, Value>,
+    /// What ended the run, unless it is ok.
+    pub failure: Option<Failure>,
+    /// What all calls used.
+    pub used: Amounts,
+}
+
+/// A planner: a state machine without I/O.
+pub trait Planner: Send {
+    /// Takes what happened and when, and says what to do.
+    fn on(&mut self, event: Event, now: Time) -> Vec<Action>;
+
+    /// Whether [`Action::Finish`] has been given.
+    fn is_finished(&self) -> bool;
+
+    /// Calls that were asked for and not yet answered.
+    fn open_calls(&self) -> Vec<CallId>;
+}
+
+/// The planner for the plan's kind.
+///
+/// # Errors
+/// What the plan refers to and nobody attached (sub-plans, schemas), each with its place.
+pub fn planner_for(plan: Arc<Plan>, setup: RunSetup) -> Result<Box<dyn Planner>, Vec<Problem>> {
+    plan.check_attached()?;
+    match plan.kind {
+        Kind::Workflow => Ok(Box::new(Workflow::new(plan, setup))),
+    }
+}

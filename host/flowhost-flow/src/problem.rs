@@ -1,0 +1,130 @@
+//! What is wrong with a plan, where, and what to do about it.
+//!
+//! One type for every finding, from a YAML error to a cycle, so that a file is judged whole and the
+//! user sees all of it at once. It never holds a value that could be a secret: messages name keys.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A place in a plan file: 1-based line and column, counted in characters. `0:0` is "nowhere".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct At {
+    /// 1-based line.
+    pub line: u32,
+    /// 1-based column, in characters.
+    pub column: u32,
+}
+
+/// One finding about a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The plan file's name as the caller gave it.
+    pub file: String,
+    /// 1-based line, 0 when the finding has no place.
+    pub line: u32,
+    /// 1-based column in characters, 0 when the finding has no place.
+    pub column: u32,
+    /// What is wrong, and why that is a problem.
+    pub message: String,
+    /// What the author can do; empty when there is nothing better to say than the message.
+    pub cure: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.file, self.line, self.column, self.message
+        )?;
+        if self.cure.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "\n  hint: {}", self.cure)
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Findings of one file, collected while it is read.
+#[derive(Debug)]
+pub(crate) struct Problems {
+    file: String,
+    found: Vec<Problem>,
+}
+
+/// More findings than this about one file say nothing new; the rest are counted.
+const PROBLEMS_MAX: usize = 200;
+
+impl Problems {
+    pub(crate) fn new(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            found: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, at: At, message: impl Into<String>, cure: impl Into<String>) {
+        if self.found.len() > PROBLEMS_MAX {
+            return;
+        }
+        let (message, cure) = if self.found.len() == PROBLEMS_MAX {
+            (
+                "more problems follow that are not listed".to_owned(),
+                String::new(),
+            )
+        } else {
+            (message.into(), cure.into())
+        };
+        let file = self.file.clone();
+        self.found.push(Problem {
+            file,
+            line: at.line,
+            column: at.column,
+            message,
+            cure,
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All findings in the order of the file.
+    pub(crate) fn into_sorted(mut self) -> Vec<Problem> {
+        self.found
+            .sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
+        self.found.dedup();
+        self.found
+    }
+}
+
+/// The known name nearest to `wrong`, if it is near enough to be a slip of the finger.
+pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const NAME_LEN_MAX: usize = 64; // the distance is quadratic; a longer name is no typing slip
+    if wrong.len() > NAME_LEN_MAX {
+        return None;
+    }
+    let near = known
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .min_by_key(|(distance, name)| (*distance, *name))?;
+    (near.0 <= (wrong.chars().count() / 3).max(1)).then_some(near.1)
+}
+
+/// `did you mean …?` when there is a near name, else the list of what is known.
+pub(crate) fn suggest<'a>(
+    what: &str,
+    wrong: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> String {
+    if let Some(name) = nearest(wrong, known.clone()) {
+        return format!("did you mean `{name}`?");
+    }
+    let names: Vec<String> = known.take(24).map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        return format!("there is no {what} here");
+    }
+    format!("known {what}s: {}", names.join(", "))
+}
