@@ -1,0 +1,374 @@
+//! The one byte form a record may have: RFC 8785 over strings only.
+//!
+//! A stored line is an object whose keys are sorted (by UTF-16 code units, as RFC 8785 says) and
+//! whose values are strings, arrays of strings or objects of strings. The parser accepts a line
+//! only if it is byte for byte what the printer would have written, so that duplicate keys,
+//! spacing, other escapes, CRLF and a byte order mark are all refused without ever printing the
+//! line again. It must never compute a hash and never guess.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use crate::fact::Value;
+
+/// Why a line is not in canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {offset} of the line")]
+pub struct Malformed {
+    /// Where in the line, in bytes from its start.
+    pub offset: usize,
+    /// What was found or missing.
+    pub what: &'static str,
+}
+
+/// A parsed value that borrows from its line wherever no escape had to be undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// A string.
+    Text(Cow<'a, str>),
+    /// An array of strings.
+    List(Vec<Cow<'a, str>>),
+    /// An object of strings, in the line's order.
+    Map(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+}
+
+impl Parsed<'_> {
+    /// The string, if this is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
+    /// The value without its tie to the line.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Text(text) => Value::Text(text.to_string()),
+            Self::List(items) => Value::List(items.iter().map(ToString::to_string).collect()),
+            Self::Map(entries) => Value::Map(
+                entries.iter().map(|(key, text)| (key.to_string(), text.to_string())).collect(),
+            ),
+        }
+    }
+}
+
+/// The entries of one line in the line's (sorted) order.
+pub type Entries<'a> = Vec<(Cow<'a, str>, Parsed<'a>)>;
+
+/// Compares two keys as RFC 8785 does: by UTF-16 code units.
+#[must_use]
+pub fn compare_keys(left: &str, right: &str) -> Ordering {
+    if left.is_ascii() || right.is_ascii() {
+        // ASCII is below everything else in both orders, so bytes decide the same way.
+        return left.as_bytes().cmp(right.as_bytes());
+    }
+    left.encode_utf16().cmp(right.encode_utf16())
+}
+
+/// The two-character escape of a byte, where RFC 8785 has one.
+const fn short_escape(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' => Some(b'"'),
+        b'\\' => Some(b'\\'),
+        0x08 => Some(b'b'),
+        0x09 => Some(b't'),
+        0x0a => Some(b'n'),
+        0x0c => Some(b'f'),
+        0x0d => Some(b'r'),
+        _ => None,
+    }
+}
+
+const fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// How many bytes `text` takes between its quotes.
+pub(crate) fn escaped_len(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            _ if !needs_escape(byte) => 1,
+            _ if short_escape(byte).is_some() => 2,
+            _ => 6,
+        })
+        .sum()
+}
+
+/// How many bytes `value` takes, quotes and brackets included.
+pub(crate) fn value_len(value: &Value) -> usize {
+    let quoted = |text: &str| escaped_len(text) + 2;
+    match value {
+        Value::Text(text) => quoted(text),
+        Value::List(items) => {
+            2 + items.iter().map(|item| quoted(item) + 1).sum::<usize>()
+                - usize::from(!items.is_empty())
+        }
+        Value::Map(entries) => {
+            2 + entries.iter().map(|(key, text)| quoted(key) + quoted(text) + 2).sum::<usize>()
+                - usize::from(!entries.is_empty())
+        }
+    }
+}
+
+/// Appends `text` as a canonical JSON string.
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
+        let (plain, tail) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let Some((byte, tail)) = tail.split_first() else { break };
+        push_escape(out, *byte);
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+fn push_escape(out: &mut Vec<u8>, byte: u8) {
+    if let Some(letter) = short_escape(byte) {
+        out.extend_from_slice(&[b'\\', letter]);
+        return;
+    }
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    out.extend_from_slice(b"\\u00");
+    out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+}
+
+/// Appends `value` in canonical form.
+pub fn push_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Text(text) => push_text(out, text),
+        Value::List(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                push_text(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Map(entries) => push_map(out, entries),
+    }
+}
+
+fn push_map(out: &mut Vec<u8>, entries: &BTreeMap<String, String>) {
+    let mut sorted: Vec<_> = entries.iter().collect();
+    sorted.sort_by(|left, right| compare_keys(left.0, right.0));
+    out.push(b'{');
+    for (at, (key, text)) in sorted.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_text(out, key);
+        out.push(b':');
+        push_text(out, text);
+    }
+    out.push(b'}');
+}
+
+/// Prints an object of the format: keys sorted, nothing between tokens, no line feed.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_ledger::canonical;
+/// let line = canonical::object([("b", "2".into()), ("a", "line\nfeed".into())]);
+/// assert_eq!(line, br#"{"a":"line\nfeed","b":"2"}"#);
+/// assert!(canonical::parse_line(&line).is_ok());
+/// ```
+pub fn object<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Vec<u8> {
+    let mut sorted: Vec<_> = entries.into_iter().collect();
+    sorted.sort_by(|left, right| compare_keys(left.0, right.0));
+    let mut out = vec![b'{'];
+    for (at, (key, value)) in sorted.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_text(&mut out, key);
+        out.push(b':');
+        push_value(&mut out, value);
+    }
+    out.push(b'}');
+    out
+}
+
+/// Parses a line (without its LF) that must already be in canonical form.
+///
+/// # Errors
+/// [`Malformed`] with the first byte that the canonical form would not have.
+pub fn parse_line(line: &[u8]) -> Result<Entries<'_>, Malformed> {
+    let text = std::str::from_utf8(line)
+        .map_err(|error| Malformed { offset: error.valid_up_to(), what: "not UTF-8" })?;
+    let mut cursor = Cursor { text, at: 0 };
+    let mut entries: Entries<'_> = Vec::with_capacity(16);
+    cursor.expect(b'{', "an object must start with {")?;
+    if !cursor.take(b'}') {
+        loop {
+            let start = cursor.at;
+            let key = cursor.string()?;
+            if let Some((last, _)) = entries.last() {
+                in_order(last, &key, start)?;
+            }
+            cursor.expect(b':', "a key must be followed by :")?;
+            entries.push((key, cursor.value()?));
+            if !cursor.take(b',') {
+                break;
+            }
+        }
+        cursor.expect(b'}', "an object must end with }")?;
+    }
+    if cursor.at < text.len() {
+        return Err(cursor.fault("bytes after the object"));
+    }
+    Ok(entries)
+}
+
+fn in_order(last: &str, key: &str, offset: usize) -> Result<(), Malformed> {
+    match compare_keys(last, key) {
+        Ordering::Less => Ok(()),
+        Ordering::Equal => Err(Malformed { offset, what: "a duplicate key" }),
+        Ordering::Greater => Err(Malformed { offset, what: "keys out of order" }),
+    }
+}
+
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    const fn fault(&self, what: &'static str) -> Malformed {
+        Malformed { offset: self.at, what }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Malformed> {
+        if self.take(byte) { Ok(()) } else { Err(self.fault(what)) }
+    }
+
+    fn value(&mut self) -> Result<Parsed<'a>, Malformed> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Parsed::Text),
+            Some(b'[') => self.list().map(Parsed::List),
+            Some(b'{') => self.map().map(Parsed::Map),
+            _ => Err(self.fault("a value must be a string, or an array or object of strings")),
+        }
+    }
+
+    fn list(&mut self) -> Result<Vec<Cow<'a, str>>, Malformed> {
+        self.at += 1;
+        let mut items = Vec::new();
+        if self.take(b']') {
+            return Ok(items);
+        }
+        loop {
+            items.push(self.string()?);
+            if !self.take(b',') {
+                break;
+            }
+        }
+        self.expect(b']', "an array must end with ]")?;
+        Ok(items)
+    }
+
+    fn map(&mut self) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Malformed> {
+        self.at += 1;
+        let mut entries: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        if self.take(b'}') {
+            return Ok(entries);
+        }
+        loop {
+            let start = self.at;
+            let key = self.string()?;
+            if let Some((last, _)) = entries.last() {
+                in_order(last, &key, start)?;
+            }
+            self.expect(b':', "a key must be followed by :")?;
+            entries.push((key, self.string()?));
+            if !self.take(b',') {
+                break;
+            }
+        }
+        self.expect(b'}', "an object must end with }")?;
+        Ok(entries)
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        self.expect(b'"', "a string must start with a quote")?;
+        let plain = self.plain();
+        if self.take(b'"') {
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut owned = plain.to_owned();
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Cow::Owned(owned));
+                }
+                Some(b'\\') => owned.push(self.escape()?),
+                Some(_) => return Err(self.fault("a raw control character")),
+                None => return Err(self.fault("a string without its end")),
+            }
+            owned.push_str(self.plain());
+        }
+    }
+
+    /// Everything up to the next byte that cannot stand for itself.
+    fn plain(&mut self) -> &'a str {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let len = rest.iter().position(|byte| needs_escape(*byte)).unwrap_or(rest.len());
+        let plain = self.text.get(self.at..self.at + len).unwrap_or_default();
+        self.at += len;
+        plain
+    }
+
+    fn escape(&mut self) -> Result<char, Malformed> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let (byte, len) = match *rest {
+            [_, b'"', ..] => (b'"', 2),
+            [_, b'\\', ..] => (b'\\', 2),
+            [_, b'b', ..] => (0x08, 2),
+            [_, b't', ..] => (0x09, 2),
+            [_, b'n', ..] => (0x0a, 2),
+            [_, b'f', ..] => (0x0c, 2),
+            [_, b'r', ..] => (0x0d, 2),
+            [_, b'u', b'0', b'0', high @ b'0'..=b'1', low, ..] => (self.control(high, low)?, 6),
+            _ => return Err(self.fault("an escape that the canonical form does not have")),
+        };
+        self.at += len;
+        Ok(char::from(byte))
+    }
+
+    fn control(&self, high: u8, low: u8) -> Result<u8, Malformed> {
+        let low = match low {
+            b'0'..=b'9' => low - b'0',
+            b'a'..=b'f' => low - b'a' + 10,
+            _ => return Err(self.fault("an escape that the canonical form does not have")),
+        };
+        let byte = (high - b'0') * 16 + low;
+        if short_escape(byte).is_some() {
+            return Err(self.fault("a long escape where a short one exists"));
+        }
+        Ok(byte)
+    }
+}
+
+#[cfg(test)]
+#[path = "canonical_tests.rs"]
+mod tests;
