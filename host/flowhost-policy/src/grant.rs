@@ -70,6 +70,45 @@ pub struct HttpRule {
     pub private_network: bool,
 }
 
+impl HttpRule {
+    /// Largest response body where a profile says nothing, in bytes.
+    pub const RESPONSE_BYTES: u64 = 4 << 20;
+    /// Largest request body where a profile says nothing, in bytes.
+    pub const REQUEST_BYTES: u64 = 1 << 20;
+
+    /// A rule with the default body caps, nothing injected and the public internet only.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong with the URL or a method.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::HttpRule;
+    ///
+    /// let rule = HttpRule::new("https://api.example.com", &["GET"]).unwrap();
+    /// assert_eq!(rule.url, "https://api.example.com:443/");
+    /// assert!(HttpRule::new("https://*.com", &["GET"]).is_err());
+    /// ```
+    pub fn new(url: &str, methods: &[&str]) -> Result<Self, String> {
+        if let Some(bad) = methods
+            .iter()
+            .find(|method| !crate::egress::is_method(method))
+        {
+            return Err(format!("`{bad}` is not a method that is sent"));
+        }
+        Ok(Self {
+            url: crate::egress::rule::canonical(url)?,
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            inject: None,
+            response_bytes: Self::RESPONSE_BYTES,
+            request_bytes: Self::REQUEST_BYTES,
+            private_network: false,
+        })
+    }
+}
+
 /// A header whose value holds `${secret:NAME}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inject {

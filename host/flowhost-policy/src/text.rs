@@ -1,0 +1,90 @@
+//! Which characters a person can see.
+//!
+//! Text that hides characters is how a name, an address or a tool description says one thing to
+//! the reader and another to the machine. This file only classifies; what to do is the caller's.
+
+/// Invisible, joining, bidirectional and tag code points, as inclusive ranges in order.
+///
+/// Sources: Unicode 16 `Default_Ignorable_Code_Point` and `Bidi_Control`; the tag block and the
+/// variation selectors are in it because both carry hidden text to a model.
+const INVISIBLE: [(u32, u32); 22] = [
+    (0x00ad, 0x00ad),
+    (0x034f, 0x034f),
+    (0x061c, 0x061c),
+    (0x115f, 0x1160),
+    (0x17b4, 0x17b5),
+    (0x180b, 0x180f),
+    (0x200b, 0x200f),
+    (0x2028, 0x202e),
+    (0x2060, 0x206f),
+    (0x2800, 0x2800),
+    (0x3164, 0x3164),
+    (0xe000, 0xf8ff),
+    (0xfe00, 0xfe0f),
+    (0xfeff, 0xfeff),
+    (0xffa0, 0xffa0),
+    (0xfff0, 0xfffb),
+    (0x1_107f, 0x1_107f),
+    (0x1_bca0, 0x1_bca3),
+    (0x1_d173, 0x1_d17a),
+    (0xe_0000, 0xe_0fff),
+    (0xf_0000, 0xf_fffd),
+    (0x10_0000, 0x10_fffd),
+];
+
+/// Whether a person cannot see `c`: zero width, bidirectional, tag, variation or private use.
+pub(crate) fn is_invisible(c: char) -> bool {
+    let code = u32::from(c);
+    if code < 0xad {
+        return false;
+    }
+    INVISIBLE
+        .iter()
+        .any(|(first, last)| (*first..=*last).contains(&code))
+}
+
+/// The first character that is neither printable nor a plain space, if there is one.
+pub(crate) fn first_hidden(text: &str) -> Option<char> {
+    text.chars().find(|c| c.is_control() || is_invisible(*c))
+}
+
+/// `U+200B`, the way a person can look it up.
+pub(crate) fn code_point(c: char) -> String {
+    format!("U+{:04X}", u32::from(c))
+}
+
+/// `text` cut to `max` characters, with everything hidden written as `\u{…}`.
+pub(crate) fn shown(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars().take(max) {
+        if c.is_control() || is_invisible(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    if text.chars().nth(max).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// `text` as a TOML basic string, quotes included.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || is_invisible(c) => {
+                out.push_str(&format!("\\U{:08X}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
