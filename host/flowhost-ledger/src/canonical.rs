@@ -50,7 +50,10 @@ impl Parsed<'_> {
             Self::Text(text) => Value::Text(text.to_string()),
             Self::List(items) => Value::List(items.iter().map(ToString::to_string).collect()),
             Self::Map(entries) => Value::Map(
-                entries.iter().map(|(key, text)| (key.to_string(), text.to_string())).collect(),
+                entries
+                    .iter()
+                    .map(|(key, text)| (key.to_string(), text.to_string()))
+                    .collect(),
             ),
         }
     }
@@ -108,7 +111,10 @@ pub(crate) fn value_len(value: &Value) -> usize {
                 - usize::from(!items.is_empty())
         }
         Value::Map(entries) => {
-            2 + entries.iter().map(|(key, text)| quoted(key) + quoted(text) + 2).sum::<usize>()
+            2 + entries
+                .iter()
+                .map(|(key, text)| quoted(key) + quoted(text) + 2)
+                .sum::<usize>()
                 - usize::from(!entries.is_empty())
         }
     }
@@ -121,7 +127,9 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
         let (plain, tail) = rest.split_at(at);
         out.extend_from_slice(plain);
-        let Some((byte, tail)) = tail.split_first() else { break };
+        let Some((byte, tail)) = tail.split_first() else {
+            break;
+        };
         push_escape(out, *byte);
         rest = tail;
     }
@@ -134,7 +142,13 @@ fn push_escape(out: &mut Vec<u8>, byte: u8) {
         out.extend_from_slice(&[b'\\', letter]);
         return;
     }
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let digit = |nibble: u8| {
+        if nibble < 10 {
+            b'0' + nibble
+        } else {
+            b'a' + nibble - 10
+        }
+    };
     out.extend_from_slice(b"\\u00");
     out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
 }
@@ -203,8 +217,10 @@ pub fn object<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Vec<u8
 /// # Errors
 /// [`Malformed`] with the first byte that the canonical form would not have.
 pub fn parse_line(line: &[u8]) -> Result<Entries<'_>, Malformed> {
-    let text = std::str::from_utf8(line)
-        .map_err(|error| Malformed { offset: error.valid_up_to(), what: "not UTF-8" })?;
+    let text = std::str::from_utf8(line).map_err(|error| Malformed {
+        offset: error.valid_up_to(),
+        what: "not UTF-8",
+    })?;
     let mut cursor = Cursor { text, at: 0 };
     let mut entries: Entries<'_> = Vec::with_capacity(16);
     cursor.expect(b'{', "an object must start with {")?;
@@ -232,8 +248,14 @@ pub fn parse_line(line: &[u8]) -> Result<Entries<'_>, Malformed> {
 fn in_order(last: &str, key: &str, offset: usize) -> Result<(), Malformed> {
     match compare_keys(last, key) {
         Ordering::Less => Ok(()),
-        Ordering::Equal => Err(Malformed { offset, what: "a duplicate key" }),
-        Ordering::Greater => Err(Malformed { offset, what: "keys out of order" }),
+        Ordering::Equal => Err(Malformed {
+            offset,
+            what: "a duplicate key",
+        }),
+        Ordering::Greater => Err(Malformed {
+            offset,
+            what: "keys out of order",
+        }),
     }
 }
 
@@ -244,7 +266,10 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     const fn fault(&self, what: &'static str) -> Malformed {
-        Malformed { offset: self.at, what }
+        Malformed {
+            offset: self.at,
+            what,
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -258,7 +283,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Malformed> {
-        if self.take(byte) { Ok(()) } else { Err(self.fault(what)) }
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(self.fault(what))
+        }
     }
 
     fn value(&mut self) -> Result<Parsed<'a>, Malformed> {
@@ -332,7 +361,10 @@ impl<'a> Cursor<'a> {
     /// Everything up to the next byte that cannot stand for itself.
     fn plain(&mut self) -> &'a str {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let len = rest.iter().position(|byte| needs_escape(*byte)).unwrap_or(rest.len());
+        let len = rest
+            .iter()
+            .position(|byte| needs_escape(*byte))
+            .unwrap_or(rest.len());
         let plain = self.text.get(self.at..self.at + len).unwrap_or_default();
         self.at += len;
         plain

@@ -67,17 +67,25 @@ impl VKey {
     /// [`NoteError::Key`] for a name with spaces or `+`, [`NoteError::WeakKey`].
     pub(crate) fn new(name: &str, key: VerifyingKey) -> Result<Self, NoteError> {
         if !name_is_valid(name) {
-            return Err(NoteError::Key("the name is empty or has a space, a control or a +"));
+            return Err(NoteError::Key(
+                "the name is empty or has a space, a control or a +",
+            ));
         }
         if key.is_weak() {
             return Err(NoteError::WeakKey);
         }
-        Ok(Self { name: name.to_owned(), key })
+        Ok(Self {
+            name: name.to_owned(),
+            key,
+        })
     }
 
     /// For our own keys, whose names were checked when they were made.
     pub(crate) fn unchecked(name: &str, key: VerifyingKey) -> Self {
-        Self { name: name.to_owned(), key }
+        Self {
+            name: name.to_owned(),
+            key,
+        }
     }
 
     /// Parses `name+id+base64`.
@@ -89,12 +97,15 @@ impl VKey {
         let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(NoteError::Key("it must be name+id+base64"));
         };
-        let bytes = BASE64.decode(key).map_err(|_| NoteError::Key("the key is not base64"))?;
+        let bytes = BASE64
+            .decode(key)
+            .map_err(|_| NoteError::Key("the key is not base64"))?;
         let Some((&ED25519, public)) = bytes.split_first() else {
             return Err(NoteError::Key("only Ed25519 keys are known"));
         };
-        let public: [u8; 32] =
-            public.try_into().map_err(|_| NoteError::Key("an Ed25519 key has 32 bytes"))?;
+        let public: [u8; 32] = public
+            .try_into()
+            .map_err(|_| NoteError::Key("an Ed25519 key has 32 bytes"))?;
         let key = VerifyingKey::from_bytes(&public)
             .map_err(|_| NoteError::Key("the key is no point of the curve"))?;
         let vkey = Self::new(name, key)?;
@@ -145,7 +156,8 @@ impl VKey {
             return Some(self.clone());
         }
         let rest = origin.strip_prefix(self.name.as_str())?;
-        rest.starts_with("/evidence/").then(|| self.renamed(origin).ok())?
+        rest.starts_with("/evidence/")
+            .then(|| self.renamed(origin).ok())?
     }
 
     /// Whether both are the same public key, whatever their names.
@@ -159,7 +171,13 @@ impl fmt::Display for VKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = vec![ED25519];
         bytes.extend_from_slice(self.key.as_bytes());
-        write!(f, "{}+{}+{}", self.name, self.id_hex(), BASE64.encode(bytes))
+        write!(
+            f,
+            "{}+{}+{}",
+            self.name,
+            self.id_hex(),
+            BASE64.encode(bytes)
+        )
     }
 }
 
@@ -178,7 +196,9 @@ impl serde::Serialize for VKey {
 pub(crate) fn name_is_valid(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 512
-        && !name.chars().any(|c| c == '+' || c.is_whitespace() || c.is_control())
+        && !name
+            .chars()
+            .any(|c| c == '+' || c.is_whitespace() || c.is_control())
 }
 
 /// What is signed: a ledger's origin, how many records it has, and the root over them.
@@ -196,7 +216,12 @@ impl Checkpoint {
     /// The text that is signed: three lines, each with its LF.
     #[must_use]
     pub fn text(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root))
+        format!(
+            "{}\n{}\n{}\n",
+            self.origin,
+            self.size,
+            BASE64.encode(self.root)
+        )
     }
 
     /// The note: the text, a blank line, one line for each key. Keys sign under the origin's name.
@@ -226,10 +251,17 @@ impl Checkpoint {
             return Err(NoteError::Malformed("an extension line is empty"));
         }
         let size = parse_decimal(size).ok_or(NoteError::Malformed("the size is not a number"))?;
-        let root = BASE64.decode(root).map_err(|_| NoteError::Malformed("the root is no base64"))?;
-        let root =
-            root.try_into().map_err(|_| NoteError::Malformed("the root has not 32 bytes"))?;
-        Ok(Self { origin: origin.to_owned(), size, root })
+        let root = BASE64
+            .decode(root)
+            .map_err(|_| NoteError::Malformed("the root is no base64"))?;
+        let root = root
+            .try_into()
+            .map_err(|_| NoteError::Malformed("the root has not 32 bytes"))?;
+        Ok(Self {
+            origin: origin.to_owned(),
+            size,
+            root,
+        })
     }
 }
 
@@ -269,16 +301,26 @@ impl Note {
         if all.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
             return Err(NoteError::Malformed("it holds a control character"));
         }
-        let at = all.rfind("\n\n").ok_or(NoteError::Malformed("no blank line"))?;
+        let at = all
+            .rfind("\n\n")
+            .ok_or(NoteError::Malformed("no blank line"))?;
         let (text, rest) = all.split_at_checked(at + 1).unwrap_or((all, ""));
         let block = rest.strip_prefix('\n').unwrap_or(rest);
-        let block =
-            block.strip_suffix('\n').ok_or(NoteError::Malformed("its last line has no end"))?;
-        let signatures = block.split('\n').map(parse_signature).collect::<Result<Vec<_>, _>>()?;
+        let block = block
+            .strip_suffix('\n')
+            .ok_or(NoteError::Malformed("its last line has no end"))?;
+        let signatures = block
+            .split('\n')
+            .map(parse_signature)
+            .collect::<Result<Vec<_>, _>>()?;
         if signatures.len() > SIGNATURES_MAX {
             return Err(NoteError::Malformed("it has more than 16 signatures"));
         }
-        Ok(Self { checkpoint: Checkpoint::parse(text)?, text: text.to_owned(), signatures })
+        Ok(Self {
+            checkpoint: Checkpoint::parse(text)?,
+            text: text.to_owned(),
+            signatures,
+        })
     }
 
     /// What the note says, believed or not.
@@ -296,12 +338,15 @@ impl Note {
     pub fn verify<'k>(&self, keys: &'k [VKey]) -> Result<(&Checkpoint, Vec<&'k VKey>), NoteError> {
         let mut signers: Vec<&VKey> = Vec::new();
         for signature in &self.signatures {
-            let known =
-                keys.iter().find(|key| key.name == signature.name && key.id() == signature.id);
+            let known = keys
+                .iter()
+                .find(|key| key.name == signature.name && key.id() == signature.id);
             let Some(key) = known else { continue };
             let wrong = || NoteError::BadSignature(key.to_string());
             let parsed = Signature::from_slice(&signature.bytes).map_err(|_| wrong())?;
-            key.key.verify_strict(self.text.as_bytes(), &parsed).map_err(|_| wrong())?;
+            key.key
+                .verify_strict(self.text.as_bytes(), &parsed)
+                .map_err(|_| wrong())?;
             if !signers.contains(&key) {
                 signers.push(key);
             }
@@ -314,21 +359,29 @@ impl Note {
 }
 
 fn parse_signature(line: &str) -> Result<NoteSignature, NoteError> {
-    let rest = line.strip_prefix(DASH).ok_or(NoteError::Malformed("a line is no signature"))?;
-    let (name, base64) =
-        rest.split_once(' ').ok_or(NoteError::Malformed("a signature lacks its key"))?;
+    let rest = line
+        .strip_prefix(DASH)
+        .ok_or(NoteError::Malformed("a line is no signature"))?;
+    let (name, base64) = rest
+        .split_once(' ')
+        .ok_or(NoteError::Malformed("a signature lacks its key"))?;
     if !name_is_valid(name) {
         return Err(NoteError::Malformed("a signature's name is not valid"));
     }
-    let bytes =
-        BASE64.decode(base64).map_err(|_| NoteError::Malformed("a signature is no base64"))?;
+    let bytes = BASE64
+        .decode(base64)
+        .map_err(|_| NoteError::Malformed("a signature is no base64"))?;
     let Some((id, bytes)) = bytes.split_first_chunk::<4>() else {
         return Err(NoteError::Malformed("a signature is too short"));
     };
     if bytes.is_empty() {
         return Err(NoteError::Malformed("a signature is too short"));
     }
-    Ok(NoteSignature { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })
+    Ok(NoteSignature {
+        name: name.to_owned(),
+        id: *id,
+        bytes: bytes.to_vec(),
+    })
 }
 
 #[cfg(test)]

@@ -18,6 +18,12 @@ macro_rules! kinds {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Kind::$variant => $text,)* }
             }
+
+            /// The kind of this word, if there is one.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Kind::$variant),)* _ => None }
+            }
         }
     };
 }
@@ -62,6 +68,26 @@ pub enum Value {
     List(Vec<String>),
     /// An object of strings.
     Map(BTreeMap<String, String>),
+}
+
+impl Value {
+    /// The string, if this is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
+    /// The items, if this is an array.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[String]> {
+        match self {
+            Self::List(items) => Some(items),
+            Self::Text(_) | Self::Map(_) => None,
+        }
+    }
 }
 
 impl From<&str> for Value {
@@ -122,7 +148,12 @@ impl Fact {
     /// A fact without fields.
     #[must_use]
     pub fn new(kind: Kind, actor: impl Into<String>) -> Self {
-        Self { kind, actor: actor.into(), fields: BTreeMap::new(), payload: None }
+        Self {
+            kind,
+            actor: actor.into(),
+            fields: BTreeMap::new(),
+            payload: None,
+        }
     }
 
     /// Adds a field.

@@ -3,7 +3,10 @@
 //! The only file access of the ledger that is not a ledger's own. A key file that others may read
 //! is refused, never quietly used; a key that cannot be read is never replaced by a new one,
 //! because evidence would then be signed by a key that nobody trusts.
-#![expect(clippy::disallowed_methods, reason = "reads and writes the host's key file")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads and writes the host's key file"
+)]
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -18,7 +21,10 @@ use crate::keys::{HostKey, KeyError};
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
 fn file_error(path: &Path, what: impl std::fmt::Display) -> KeyError {
-    KeyError::File { path: path.display().to_string(), what: what.to_string() }
+    KeyError::File {
+        path: path.display().to_string(),
+        what: what.to_string(),
+    }
 }
 
 impl HostKey {
@@ -29,7 +35,10 @@ impl HostKey {
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let about = fs::metadata(path).map_err(|error| file_error(path, error))?;
         if about.permissions().mode() & 0o077 != 0 {
-            return Err(file_error(path, "others may read or write it; run chmod 600 on it"));
+            return Err(file_error(
+                path,
+                "others may read or write it; run chmod 600 on it",
+            ));
         }
         if !about.is_file() || about.len() > KEY_FILE_BYTES_MAX {
             return Err(file_error(path, "it is not a key file"));
@@ -84,7 +93,9 @@ fn random_host() -> Result<String, KeyError> {
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn sync_parent(path: &Path) -> Result<(), KeyError> {
@@ -99,8 +110,11 @@ fn write_beside(path: &Path, key: &HostKey) -> Result<PathBuf, KeyError> {
     name.push(format!(".{}.tmp", std::process::id()));
     let fresh = PathBuf::from(name);
     let write = || {
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&fresh)?;
         file.write_all(key.secret_text().as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()

@@ -53,7 +53,8 @@ impl HostKey {
     /// [`KeyError::Random`], or [`KeyError::Note`] for an id with spaces or `+`.
     pub fn generate(host: &str) -> Result<Self, KeyError> {
         let mut seed = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(seed.as_mut_slice()).map_err(|error| KeyError::Random(error.to_string()))?;
+        getrandom::fill(seed.as_mut_slice())
+            .map_err(|error| KeyError::Random(error.to_string()))?;
         Self::from_seed(host, *seed)
     }
 
@@ -65,7 +66,10 @@ impl HostKey {
         let seed = Zeroizing::new(seed);
         let signing = SigningKey::from_bytes(&seed);
         VKey::new(host, signing.verifying_key())?;
-        Ok(Self { host: host.to_owned(), signing })
+        Ok(Self {
+            host: host.to_owned(),
+            signing,
+        })
     }
 
     /// Parses the text of a key file or of an environment variable.
@@ -82,16 +86,21 @@ impl HostKey {
             return Err(KeyError::Malformed("it must be PRIVATE+KEY+host+id+base64"));
         };
         let bytes = Zeroizing::new(
-            BASE64.decode(key).map_err(|_| KeyError::Malformed("its last part is no base64"))?,
+            BASE64
+                .decode(key)
+                .map_err(|_| KeyError::Malformed("its last part is no base64"))?,
         );
         let Some((&1, seed)) = bytes.split_first() else {
             return Err(KeyError::Malformed("only Ed25519 keys are known"));
         };
-        let seed =
-            seed.try_into().map_err(|_| KeyError::Malformed("an Ed25519 seed has 32 bytes"))?;
+        let seed = seed
+            .try_into()
+            .map_err(|_| KeyError::Malformed("an Ed25519 seed has 32 bytes"))?;
         let key = Self::from_seed(host, seed)?;
         if key.vkey().id_hex() != id {
-            return Err(KeyError::Malformed("its id is not the hash of host and key"));
+            return Err(KeyError::Malformed(
+                "its id is not the hash of host and key",
+            ));
         }
         Ok(key)
     }
@@ -102,7 +111,12 @@ impl HostKey {
         let mut bytes = Zeroizing::new(vec![1_u8]);
         bytes.extend_from_slice(self.signing.as_bytes());
         let base64 = Zeroizing::new(BASE64.encode(&*bytes));
-        Zeroizing::new(format!("{PREFIX}{}+{}+{}", self.host, self.vkey().id_hex(), *base64))
+        Zeroizing::new(format!(
+            "{PREFIX}{}+{}+{}",
+            self.host,
+            self.vkey().id_hex(),
+            *base64
+        ))
     }
 
     /// The host's id: the first part of every origin that this key signs.

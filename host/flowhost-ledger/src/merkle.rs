@@ -14,7 +14,11 @@ pub const NO_PREVIOUS: Hash = [0; 32];
 /// The hash of a leaf: of the line's bytes as stored, without the LF.
 #[must_use]
 pub fn leaf_hash(line: &[u8]) -> Hash {
-    Sha256::new().chain_update([0]).chain_update(line).finalize().into()
+    Sha256::new()
+        .chain_update([0])
+        .chain_update(line)
+        .finalize()
+        .into()
 }
 
 /// The hash of an inner node.
@@ -73,7 +77,9 @@ impl Tree {
     #[must_use]
     pub fn root(&self) -> Hash {
         let mut peaks = self.peaks.iter().rev();
-        let Some(last) = peaks.next() else { return empty_root() };
+        let Some(last) = peaks.next() else {
+            return empty_root();
+        };
         peaks.fold(*last, |right, left| node_hash(left, &right))
     }
 }
@@ -192,7 +198,11 @@ pub fn verify_consistency(
         return false;
     }
     let mut path = path.iter();
-    let first = if old.is_power_of_two() { Some(old_root) } else { path.next() };
+    let first = if old.is_power_of_two() {
+        Some(old_root)
+    } else {
+        path.next()
+    };
     let Some(first) = first else { return false };
     let (mut index, mut last) = (old - 1, new - 1);
     while index & 1 == 1 {

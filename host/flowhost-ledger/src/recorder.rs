@@ -44,7 +44,10 @@ pub struct MemoryRecorder {
 impl MemoryRecorder {
     /// What was recorded so far.
     pub fn facts(&self) -> Vec<Fact> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.facts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -1,0 +1,393 @@
+//! One record as a line: how a fact becomes one, and what a stored line must be to count as one.
+//!
+//! Printing happens once, when the record is made. After that the stored bytes are the record:
+//! reading borrows from them and hashes them, and must never print them again. Pure.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::canonical::{self, Entries, Malformed};
+use crate::checkpoint::parse_decimal;
+use crate::fact::{Fact, Kind, Value};
+use crate::merkle::Hash;
+
+/// The format's name, in every record and in `ledger.json`.
+pub const FORMAT: &str = "fhe/1";
+/// Most bytes of a line without its LF: 64 KiB, so that a reader needs one small buffer. A longer
+/// fact is refused; long texts belong into the payload.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of one payload: 16 MiB, so that a verifier's memory is bounded. A longer one is
+/// refused.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most characters of a field's name.
+const NAME_CHARS_MAX: usize = 64;
+/// Field names that only the ledger itself sets.
+pub const RESERVED: [&str; 9] = [
+    "actor", "commit", "kind", "prev", "run", "seq", "tenant", "ts", "v",
+];
+/// `hmac-sha256:` and 64 hexadecimal digits.
+const COMMIT_PREFIX: &str = "hmac-sha256:";
+const COMMIT_LEN: usize = 12 + 64;
+/// `2026-11-21T04:00:00.000000Z`.
+const TS_SHAPE: &[u8; 27] = b"dddd-dd-ddTdd:dd:dd.ddddddZ";
+
+/// The random key of one payload's commitment. Whoever loses it can no longer test guesses.
+pub(crate) type Salt = [u8; 32];
+
+/// `commit`: an HMAC-SHA-256 over the exact payload bytes, keyed with the salt.
+pub(crate) fn commitment(salt: &Salt, payload: &[u8]) -> String {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(salt) else {
+        return String::new();
+    };
+    let hash = mac.chain_update(payload).finalize().into_bytes();
+    format!("{COMMIT_PREFIX}{}", hex::encode(hash))
+}
+
+/// Whose records a ledger holds; the same in each of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) tenant: String,
+    pub(crate) run: String,
+}
+
+/// The part of a record that the ledger sets.
+pub(crate) struct Head<'a> {
+    pub(crate) owner: &'a Owner,
+    pub(crate) seq: u64,
+    pub(crate) ts_us: u64,
+    pub(crate) prev: &'a Hash,
+    pub(crate) commit: Option<&'a str>,
+}
+
+/// Why a fact cannot become a record; `None` if it can. Counts with the longest `seq` there is, so
+/// that the answer does not depend on when it is asked.
+pub(crate) fn refusal(fact: &Fact, owner: &Owner) -> Option<String> {
+    let mut len = canonical::escaped_len(&owner.tenant)
+        + canonical::escaped_len(&owner.run)
+        + canonical::escaped_len(&fact.actor)
+        + fact.kind.as_str().len()
+        + 64
+        + 20
+        + TS_SHAPE.len()
+        + FORMAT.len();
+    for name in RESERVED {
+        len += name.len() + 6;
+    }
+    if fact.actor.is_empty() {
+        return Some("it names no actor".to_owned());
+    }
+    for (name, value) in &fact.fields {
+        if !name_is_valid(name) {
+            return Some(format!(
+                "{name:?} is no field name (letters, digits, _ . -)"
+            ));
+        }
+        if RESERVED.contains(&name.as_str()) {
+            return Some(format!("the field {name:?} is the ledger's own"));
+        }
+        len += name.len() + 4 + canonical::value_len(value);
+    }
+    if let Some(payload) = &fact.payload {
+        len += COMMIT_LEN + r#""bytes":"","#.len() + 20;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Some(format!(
+                "its payload has {} bytes, {PAYLOAD_BYTES_MAX} are allowed",
+                payload.len()
+            ));
+        }
+    }
+    (len > LINE_BYTES_MAX).then(|| {
+        format!("its line would have {len} bytes, {LINE_BYTES_MAX} are allowed; use the payload")
+    })
+}
+
+fn name_is_valid(name: &str) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+/// Appends the record's line, without LF.
+pub(crate) fn push_line(out: &mut Vec<u8>, head: &Head<'_>, fact: &Fact) {
+    let (seq, prev) = (head.seq.to_string(), hex::encode(head.prev));
+    let ts = timestamp(head.ts_us);
+    let bytes = fact
+        .payload
+        .as_ref()
+        .map(|payload| Value::from(payload.len() as u64));
+    let bytes = bytes.filter(|_| !fact.fields.contains_key("bytes"));
+    let ours = [
+        ("actor", Some(fact.actor.as_str())),
+        ("bytes", bytes.as_ref().and_then(Value::as_text)),
+        ("commit", head.commit),
+        ("kind", Some(fact.kind.as_str())),
+        ("prev", Some(prev.as_str())),
+        ("run", Some(head.owner.run.as_str())),
+        ("seq", Some(seq.as_str())),
+        ("tenant", Some(head.owner.tenant.as_str())),
+        ("ts", Some(ts.as_str())),
+        ("v", Some(FORMAT)),
+    ];
+    let mut fields = fact.fields.iter().peekable();
+    let mut open = b'{';
+    let mut key = |out: &mut Vec<u8>, name: &str| {
+        out.push(open);
+        open = b',';
+        canonical::push_text(out, name);
+        out.push(b':');
+    };
+    for (name, text) in ours {
+        let Some(text) = text else { continue };
+        while let Some((own, value)) = fields.next_if(|(own, _)| own.as_str() < name) {
+            key(out, own);
+            canonical::push_value(out, value);
+        }
+        key(out, name);
+        canonical::push_text(out, text);
+    }
+    for (own, value) in fields {
+        key(out, own);
+        canonical::push_value(out, value);
+    }
+    out.push(b'}');
+}
+
+/// RFC 3339 in UTC with six fraction digits, from microseconds since 1970.
+#[must_use]
+pub fn timestamp(us: u64) -> String {
+    let (seconds, fraction) = (us / 1_000_000, us % 1_000_000);
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    // 400 Gregorian years always have 146,097 days; what is left is small enough to walk.
+    let mut year = 1970 + days / 146_097 * 400;
+    days %= 146_097;
+    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [
+        31,
+        28 + u64::from(leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let day = days + 1;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
+}
+
+/// Why a stored line is not the record that belongs there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LineFault {
+    /// Not the canonical form.
+    #[error("not in canonical form: {0}")]
+    Malformed(#[from] Malformed),
+    /// A field of the ledger's own is missing or of the wrong shape.
+    #[error("the field {0:?} is missing or malformed")]
+    Field(&'static str),
+    /// The sequence numbers have a gap or a repetition.
+    #[error("expected seq {expected}, found {found}")]
+    Seq {
+        /// The number that belongs here.
+        expected: u64,
+        /// The number that is here.
+        found: u64,
+    },
+    /// `prev` is not the hash of the record before.
+    #[error("prev is not the hash of the record before it")]
+    Prev,
+    /// The record is another tenant's or run's.
+    #[error("the {0} is not the ledger's")]
+    Owner(&'static str),
+    /// The line has no end or is over 64 KiB.
+    #[error("the line is {0}")]
+    Length(&'static str),
+}
+
+/// A well-formed record that borrows from its line.
+#[derive(Debug, Clone)]
+pub(crate) struct View<'a> {
+    pub(crate) seq: u64,
+    pub(crate) ts: &'a str,
+    pub(crate) tenant: Cow<'a, str>,
+    pub(crate) run: Cow<'a, str>,
+    pub(crate) actor: Cow<'a, str>,
+    pub(crate) kind: &'a str,
+    pub(crate) prev: &'a str,
+    pub(crate) commit: Option<&'a str>,
+    pub(crate) fields: Entries<'a>,
+}
+
+impl<'a> View<'a> {
+    /// Reads a line (without LF) that must be a record; says nothing about its place in a chain.
+    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, LineFault> {
+        let entries = canonical::parse_line(line)?;
+        let mut own: [Option<Cow<'a, str>>; 9] = Default::default();
+        let mut fields = Vec::with_capacity(entries.len());
+        for (name, value) in entries {
+            let reserved = RESERVED.iter().position(|known| *known == name);
+            let slot = reserved.and_then(|at| own.get_mut(at).map(|slot| (at, slot)));
+            match (slot, value) {
+                (Some((_, slot)), canonical::Parsed::Text(text)) => *slot = Some(text),
+                (Some((at, _)), _) => {
+                    return Err(LineFault::Field(
+                        RESERVED.get(at).copied().unwrap_or_default(),
+                    ));
+                }
+                (None, value) => fields.push((name, value)),
+            }
+        }
+        let [actor, commit, kind, prev, run, seq, tenant, ts, v] = own;
+        plain(v, "v", |v| v == FORMAT)?;
+        let seq = plain(seq, "seq", |_| true)?;
+        Ok(Self {
+            seq: parse_decimal(seq).ok_or(LineFault::Field("seq"))?,
+            ts: plain(ts, "ts", ts_is_valid)?,
+            tenant: tenant.ok_or(LineFault::Field("tenant"))?,
+            run: run.ok_or(LineFault::Field("run"))?,
+            actor: actor.ok_or(LineFault::Field("actor"))?,
+            kind: plain(kind, "kind", |kind| !kind.is_empty())?,
+            prev: plain(prev, "prev", is_hash)?,
+            commit: match commit {
+                None => None,
+                some => Some(plain(some, "commit", commit_is_valid)?),
+            },
+            fields,
+        })
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&canonical::Parsed<'a>> {
+        self.fields
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value)
+    }
+
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        Kind::parse(self.kind)
+    }
+}
+
+/// A field whose valid values hold nothing that would be escaped, so it borrows from the line.
+fn plain<'a>(
+    value: Option<Cow<'a, str>>,
+    name: &'static str,
+    valid: impl Fn(&str) -> bool,
+) -> Result<&'a str, LineFault> {
+    match value {
+        Some(Cow::Borrowed(text)) if valid(text) => Ok(text),
+        _ => Err(LineFault::Field(name)),
+    }
+}
+
+pub(crate) fn is_hash(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn commit_is_valid(text: &str) -> bool {
+    text.strip_prefix(COMMIT_PREFIX).is_some_and(is_hash)
+}
+
+fn ts_is_valid(text: &str) -> bool {
+    text.len() == TS_SHAPE.len()
+        && text.bytes().zip(TS_SHAPE).all(|(byte, shape)| match shape {
+            b'd' => byte.is_ascii_digit(),
+            other => byte == *other,
+        })
+}
+
+/// A record as it was stored, for views.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its place in the ledger, from 0.
+    pub seq: u64,
+    /// When it was appended (RFC 3339, UTC, six fraction digits); order is `seq`, not this.
+    pub ts: String,
+    /// Whose run it is.
+    pub tenant: String,
+    /// Which run it is.
+    pub run: String,
+    /// Who did it.
+    pub actor: String,
+    /// The word in the `kind` field; see [`StoredRecord::kind`].
+    pub kind_text: String,
+    /// The commitment to the payload, if the record has one.
+    pub commit: Option<String>,
+    /// The kind's own fields.
+    pub fields: BTreeMap<String, Value>,
+    /// The hash of the record's line.
+    pub leaf: Hash,
+    /// The line as stored, without LF.
+    pub line: Vec<u8>,
+}
+
+impl StoredRecord {
+    /// Reads one line (without LF).
+    ///
+    /// # Errors
+    /// [`LineFault`]; the record's place in the chain is not checked here.
+    pub fn parse(line: &[u8]) -> Result<Self, LineFault> {
+        let view = View::parse(line)?;
+        Ok(Self {
+            seq: view.seq,
+            ts: view.ts.to_owned(),
+            tenant: view.tenant.to_string(),
+            run: view.run.to_string(),
+            actor: view.actor.to_string(),
+            kind_text: view.kind.to_owned(),
+            commit: view.commit.map(str::to_owned),
+            fields: view
+                .fields
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_value()))
+                .collect(),
+            leaf: crate::merkle::leaf_hash(line),
+            line: line.to_vec(),
+        })
+    }
+
+    /// The kind, if this version knows it.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        Kind::parse(&self.kind_text)
+    }
+
+    /// A field that is a string.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).and_then(Value::as_text)
+    }
+
+    /// A field that is a decimal number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.text(name).and_then(parse_decimal)
+    }
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,0 +1,298 @@
+//! The open files of a ledger that is being written, and the order in which they reach the disk.
+//!
+//! A payload is on the disk before the record that commits to it is written, and a record before
+//! the note that signs it: whatever a crash leaves, the earlier half of each pair is there.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::chain::Chain;
+use crate::checkpoint::Checkpoint;
+use crate::disk::{self, Disk, DiskFile, append_all};
+use crate::fact::Fact;
+use crate::keys::HostKey;
+use crate::layout;
+use crate::options::{Durability, LedgerOptions};
+use crate::payloads;
+use crate::record::{Head, Owner, Salt, commitment, push_line};
+use crate::writer::Sealed;
+
+/// Buffered bytes are handed to the kernel at this size, to bound memory: 1 MiB.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
+
+/// One append-only file with what waits to be written to it.
+struct Output {
+    file: Box<dyn DiskFile>,
+    /// Bytes in the file and in the buffer.
+    len: u64,
+    buffer: Vec<u8>,
+    unsynced: bool,
+}
+
+impl Output {
+    fn open(disk: &dyn Disk, path: &std::path::Path, private: bool) -> io::Result<Self> {
+        let file = disk.open_append(path, private)?;
+        Ok(Self {
+            file,
+            len: disk.len(path)?,
+            buffer: Vec::new(),
+            unsynced: false,
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            append_all(self.file.as_mut(), &self.buffer)?;
+            self.buffer.clear();
+            self.unsynced = true;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        if self.unsynced {
+            self.file.sync()?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+}
+
+/// All files of one open ledger.
+pub(super) struct Files {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    owner: Owner,
+    origin: String,
+    /// The keys that sign; two while a rotation is under way.
+    keys: Vec<Arc<HostKey>>,
+    durability: Durability,
+    segment_max: u64,
+    payload_max: u64,
+    chain: Chain,
+    signed: u64,
+    index: u32,
+    segment: Output,
+    payload: Option<Output>,
+    notes: Box<dyn DiskFile>,
+    witness: Option<Box<dyn DiskFile>>,
+    /// Held until the ledger is closed.
+    _lock: Box<dyn std::any::Any + Send>,
+}
+
+/// Where an existing ledger stands.
+pub(super) struct Standing {
+    pub(super) chain: Chain,
+    pub(super) signed: u64,
+    pub(super) index: u32,
+    pub(super) lock: Box<dyn std::any::Any + Send>,
+}
+
+impl Files {
+    pub(super) fn open(
+        options: &LedgerOptions,
+        owner: &Owner,
+        standing: Standing,
+    ) -> io::Result<Self> {
+        let disk = options.disk.clone();
+        let dir = options.dir.clone();
+        let index = standing.index;
+        let segment = Output::open(disk.as_ref(), &dir.join(layout::segment(index)), false)?;
+        let notes = disk.open_append(&dir.join(layout::CHECKPOINTS), false)?;
+        let witness = options
+            .witness
+            .as_ref()
+            .map(|path| disk.open_append(path, false));
+        disk.sync_dir(&dir)?;
+        let mut files = Self {
+            origin: layout::origin(options.key.host(), owner),
+            owner: owner.clone(),
+            keys: vec![options.key.clone()],
+            durability: options.durability,
+            segment_max: options.segment_bytes_max,
+            payload_max: options.payload_file_bytes_max,
+            chain: standing.chain,
+            signed: standing.signed,
+            index,
+            segment,
+            payload: None,
+            notes,
+            witness: witness.transpose()?,
+            _lock: standing.lock,
+            disk,
+            dir,
+        };
+        if files.disk.len(&files.payload_path()).is_ok() {
+            files.open_payload()?;
+        }
+        Ok(files)
+    }
+
+    pub(super) const fn size(&self) -> u64 {
+        self.chain.size()
+    }
+
+    /// How many records no note covers yet.
+    pub(super) const fn unsigned(&self) -> u64 {
+        self.chain.size() - self.signed
+    }
+
+    fn payload_path(&self) -> PathBuf {
+        self.dir.join(layout::payloads(self.index))
+    }
+
+    fn open_payload(&mut self) -> io::Result<()> {
+        let path = self.payload_path();
+        self.payload = Some(Output::open(self.disk.as_ref(), &path, true)?);
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Makes a fact the next record. It waits in a buffer until [`Files::flush`].
+    pub(super) fn push(&mut self, fact: &Fact, ts_us: u64) -> io::Result<()> {
+        let seq = self.size();
+        let salt = match fact.payload {
+            Some(_) => Some(new_salt()?),
+            None => None,
+        };
+        let commit = salt.as_ref().zip(fact.payload.as_deref());
+        let commit = commit.map(|(salt, payload)| commitment(salt, payload));
+        let prev = *self.chain.prev();
+        let head = Head {
+            owner: &self.owner,
+            seq,
+            ts_us,
+            prev: &prev,
+            commit: commit.as_deref(),
+        };
+        let start = self.segment.buffer.len();
+        push_line(&mut self.segment.buffer, &head, fact);
+        let line_len = (self.segment.buffer.len() - start) as u64 + 1;
+        if self.is_full(line_len) {
+            self.rotate(start)?;
+        }
+        let start = if self.segment.len == 0 { 0 } else { start };
+        self.chain
+            .extend(self.segment.buffer.get(start..).unwrap_or_default());
+        self.segment.buffer.push(b'\n');
+        self.segment.len += line_len;
+        if let (Some(salt), Some(payload)) = (salt, fact.payload.as_deref()) {
+            self.push_payload(seq, &salt, payload)?;
+        }
+        if self.segment.buffer.len() >= BUFFER_BYTES_MAX {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn push_payload(&mut self, seq: u64, salt: &Salt, payload: &[u8]) -> io::Result<()> {
+        if self.payload.is_none() {
+            self.open_payload()?;
+        }
+        let Some(output) = &mut self.payload else {
+            return Ok(());
+        };
+        let before = output.buffer.len();
+        payloads::push_line(&mut output.buffer, seq, salt, payload);
+        output.len += (output.buffer.len() - before) as u64;
+        if output.buffer.len() >= BUFFER_BYTES_MAX {
+            output.flush()?;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, line_len: u64) -> bool {
+        let payload_len = self.payload.as_ref().map_or(0, |output| output.len);
+        self.segment.len > 0
+            && (self.segment.len + line_len > self.segment_max || payload_len >= self.payload_max)
+    }
+
+    /// Ends the segment before the buffered line that starts at `start`, and moves that line to a
+    /// new one. The old segment is synced first, so that only the last one can ever be torn.
+    fn rotate(&mut self, start: usize) -> io::Result<()> {
+        let line = self.segment.buffer.split_off(start);
+        self.sync()?;
+        self.index = self
+            .index
+            .checked_add(1)
+            .ok_or_else(|| io::Error::other("the ledger has no segment numbers left"))?;
+        let path = self.dir.join(layout::segment(self.index));
+        self.segment = Output::open(self.disk.as_ref(), &path, false)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.segment.buffer = line;
+        self.payload = None;
+        Ok(())
+    }
+
+    /// Hands everything to the kernel, payloads first.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if let Some(payload) = &mut self.payload {
+            match self.durability {
+                Durability::Durable => payload.sync()?,
+                Durability::Relaxed => payload.flush()?,
+            }
+        }
+        self.segment.flush()
+    }
+
+    /// Brings everything to the disk, payloads first.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if let Some(payload) = &mut self.payload {
+            payload.sync()?;
+        }
+        self.segment.sync()
+    }
+
+    /// Signs the ledger as it is. Everything must be synced.
+    pub(super) fn seal(&mut self) -> io::Result<Sealed> {
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            size: self.size(),
+            root: self.chain.root(),
+        };
+        let keys: Vec<&HostKey> = self.keys.iter().map(AsRef::as_ref).collect();
+        let note = HostKey::sign(&checkpoint, &keys).map_err(io::Error::other)?;
+        append_all(self.notes.as_mut(), note.as_bytes())?;
+        self.notes.sync()?;
+        if let Some(witness) = &mut self.witness {
+            append_all(witness.as_mut(), note.as_bytes())?;
+            witness.sync()?;
+        }
+        let path = self.dir.join(layout::CHECKPOINT);
+        disk::replace(self.disk.as_ref(), &path, note.as_bytes(), false)?;
+        self.signed = checkpoint.size;
+        Ok(Sealed {
+            size: checkpoint.size,
+            root: hex::encode(checkpoint.root),
+            note,
+        })
+    }
+
+    pub(super) fn add_key(&mut self, key: Arc<HostKey>) {
+        self.keys.push(key);
+    }
+
+    pub(super) fn retire_old_key(&mut self) {
+        if self.keys.len() > 1 {
+            self.keys.remove(0);
+        }
+    }
+
+    /// Erases payloads; everything must be synced, the erasure's record included.
+    pub(super) fn erase(&mut self, seqs: &BTreeSet<u64>) -> io::Result<u64> {
+        self.payload = None;
+        let gone = payloads::erase(self.disk.as_ref(), &self.dir, seqs)?;
+        if self.disk.len(&self.payload_path()).is_ok() {
+            self.open_payload()?;
+        }
+        Ok(gone)
+    }
+}
+
+fn new_salt() -> io::Result<Salt> {
+    let mut salt = Salt::default();
+    getrandom::fill(&mut salt).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(salt)
+}

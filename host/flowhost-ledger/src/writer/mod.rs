@@ -1,0 +1,467 @@
+//! The writer: a cheap handle that takes facts in order, and one thread that makes them records.
+//!
+//! `append` only checks, numbers and queues, so that a guest's call pays little; hashing, writing
+//! and syncing happen on the thread, where many callers share one sync. The order of records is
+//! the order of `append` calls. Nothing is ever dropped: when the queue is full, the caller waits.
+//! After the first failed write or sync the ledger is poisoned: nothing more is acknowledged and
+//! nothing is tried again, because after a failed fsync nobody knows what the disk holds.
+
+mod files;
+mod recover;
+mod thread;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::checkpoint::VKey;
+use crate::fact::{Fact, Kind, Value};
+use crate::keys::HostKey;
+use crate::layout;
+use crate::options::{Clock, Durability, LedgerOptions};
+use crate::record::{Owner, refusal};
+use crate::recorder::{LedgerError, Recorder};
+
+pub use recover::OpenError;
+
+/// A note that was just signed: the ledger's state that others may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many records it covers.
+    pub size: u64,
+    /// The root over them, in hexadecimal.
+    pub root: String,
+    /// The signed note, ready to be sent away.
+    pub note: String,
+}
+
+type Reply<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
+
+/// What the thread is asked to do between two records.
+enum Command {
+    Checkpoint(Reply<Sealed>),
+    Erase(BTreeSet<u64>, Reply<u64>),
+    RotateKey(Arc<HostKey>, Reply<Sealed>),
+    Close(Reply<Sealed>),
+}
+
+enum Item {
+    Fact { fact: Fact, ts_us: u64 },
+    Command(Command),
+}
+
+/// What waits for the thread. Guarded by one mutex that is held for a few instructions only.
+struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+    next_seq: u64,
+    /// Since when the oldest item waits.
+    since: Option<Instant>,
+    /// Records below this number are waited for, so the thread must not linger.
+    wanted: u64,
+    urgent: bool,
+    closed: bool,
+    sleeping: bool,
+}
+
+/// How far the thread is.
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    durable: u64,
+    failed: Option<LedgerError>,
+    sealed: Option<Sealed>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    space: Condvar,
+    progress: watch::Sender<Progress>,
+    owner: Owner,
+    origin: String,
+    durability: Durability,
+    clock: Arc<dyn Clock>,
+    records_max: usize,
+    bytes_max: usize,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while the lock is held; if it did, the queue would still be whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failure(&self) -> Option<LedgerError> {
+        self.progress.borrow().failed.clone()
+    }
+
+    fn wake(&self, queue: &mut Queue) {
+        if queue.sleeping {
+            queue.sleeping = false;
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits until there is room, then numbers and queues the fact.
+    fn push<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        fact: Fact,
+    ) -> Result<(u64, MutexGuard<'a, Queue>), LedgerError> {
+        let bytes = fact.payload.as_ref().map_or(0, Vec::len);
+        loop {
+            if queue.closed {
+                return Err(self.failure().unwrap_or(LedgerError::Closed));
+            }
+            let empty = queue.items.is_empty();
+            let fits =
+                queue.items.len() < self.records_max && queue.bytes + bytes <= self.bytes_max;
+            if empty || fits {
+                break;
+            }
+            queue.urgent = true;
+            self.wake(&mut queue);
+            queue = self
+                .space
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let seq = queue.next_seq;
+        queue.next_seq += 1;
+        queue.bytes += bytes;
+        let ts_us = self.clock.now_us();
+        queue.items.push_back(Item::Fact { fact, ts_us });
+        if queue.since.is_none() {
+            queue.since = Some(Instant::now());
+            self.wake(&mut queue);
+        }
+        Ok((seq, queue))
+    }
+
+    fn command(&self, queue: &mut Queue, command: Command) {
+        queue.items.push_back(Item::Command(command));
+        queue.urgent = true;
+        self.wake(queue);
+    }
+}
+
+/// Stops the thread when the last handle goes.
+struct Handle {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue();
+        if !queue.closed {
+            queue.closed = true;
+            self.shared
+                .command(&mut queue, Command::Close(Box::new(|_| {})));
+        }
+        drop(queue);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // The thread never panics; if it did, there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The ledger of one run, open for writing. Clones are handles on the same ledger. When the last
+/// one goes without [`Ledger::close`], the ledger is closed all the same, blocking.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use flowhost_ledger::{Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder};
+///
+/// let dir = tempfile::tempdir()?;
+/// let key = Arc::new(HostKey::generate("host.example")?);
+/// let ledger = Ledger::open(&LedgerOptions::new(dir.path(), "default", "run-1", key.clone()))?;
+/// ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
+/// let sealed = ledger.close_blocking()?;
+/// assert_eq!(sealed.size, 1);
+/// assert!(sealed.note.contains("host.example/evidence/default/run-1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Ledger {
+    handle: Arc<Handle>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("origin", &self.handle.shared.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger in a folder: makes a new one, or takes up one that a process left behind
+    /// (a torn tail is cut and recorded; anything else that is wrong is refused).
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed then.
+    pub fn open(options: &LedgerOptions) -> Result<Self, OpenError> {
+        let owner = Owner {
+            tenant: options.tenant.clone(),
+            run: options.run.clone(),
+        };
+        let opened = recover::open(options, &owner)?;
+        let (progress, _) = watch::channel(Progress {
+            durable: opened.files.size(),
+            ..Progress::default()
+        });
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                items: VecDeque::new(),
+                bytes: 0,
+                next_seq: opened.files.size(),
+                since: None,
+                wanted: 0,
+                urgent: false,
+                closed: false,
+                sleeping: false,
+            }),
+            work: Condvar::new(),
+            space: Condvar::new(),
+            progress,
+            origin: layout::origin(options.key.host(), &owner),
+            owner,
+            durability: options.durability,
+            clock: options.clock.clone(),
+            records_max: options.queue_records_max.max(1),
+            bytes_max: options.queue_bytes_max,
+        });
+        let thread = thread::start(shared.clone(), opened.files, options)?;
+        Ok(Self {
+            handle: Arc::new(Handle {
+                shared,
+                thread: Mutex::new(Some(thread)),
+            }),
+        })
+    }
+
+    /// `<host id>/evidence/<tenant>/<run>`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.handle.shared.origin
+    }
+
+    /// How many records were accepted so far.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.handle.shared.queue().next_seq
+    }
+
+    /// The latest note, if one was signed since the ledger was opened.
+    #[must_use]
+    pub fn last_sealed(&self) -> Option<Sealed> {
+        self.handle.shared.progress.borrow().sealed.clone()
+    }
+
+    /// Why the ledger takes no more, if it does not.
+    #[must_use]
+    pub fn failure(&self) -> Option<LedgerError> {
+        self.handle.shared.failure()
+    }
+
+    /// Signs everything appended so far; to be awaited before anything that quotes an evidence id
+    /// leaves the host.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn checkpoint(&self) -> Result<Sealed, LedgerError> {
+        self.ask(Command::Checkpoint).await
+    }
+
+    /// Erases the payloads and salts of `seqs` and records that it was done and why. Returns how
+    /// many payloads were there. The records and all proofs stay as they are.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] for a number that no record has; otherwise as [`Recorder::append`].
+    pub async fn erase(&self, seqs: BTreeSet<u64>, reason: &str) -> Result<u64, LedgerError> {
+        let (send, receive) = oneshot::channel();
+        self.queue_erase(seqs, reason, Box::new(|result| drop(send.send(result))))?;
+        self.answer(receive.await)
+    }
+
+    /// [`Ledger::erase`] for callers without a runtime.
+    ///
+    /// # Errors
+    /// As [`Ledger::erase`].
+    pub fn erase_blocking(&self, seqs: BTreeSet<u64>, reason: &str) -> Result<u64, LedgerError> {
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        self.queue_erase(
+            seqs,
+            reason,
+            Box::new(move |result| drop(send.send(result))),
+        )?;
+        self.answer(receive.recv())
+    }
+
+    /// Makes `new` the ledger's signing key: a `key.rotate` record, then a checkpoint by both keys.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] if the key is another host's; otherwise as [`Recorder::append`].
+    pub fn rotate_key(&self, new: Arc<HostKey>) -> Result<Sealed, LedgerError> {
+        let shared = &self.handle.shared;
+        if !shared
+            .origin
+            .starts_with(&format!("{}/evidence/", new.host()))
+        {
+            return Err(LedgerError::Refused(
+                "the new key is another host's".to_owned(),
+            ));
+        }
+        let vkey: VKey = new.vkey_for(&shared.origin);
+        let actor = format!("{}/host", shared.owner.tenant);
+        let fact = Fact::new(Kind::KeyRotate, actor).with("new", vkey.to_string());
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let (_, mut queue) = shared.push(shared.queue(), fact)?;
+        let reply: Reply<Sealed> = Box::new(move |result| drop(send.send(result)));
+        shared.command(&mut queue, Command::RotateKey(new, reply));
+        drop(queue);
+        self.answer(receive.recv())
+    }
+
+    /// Writes and syncs everything, signs the last checkpoint and ends the ledger for all handles.
+    ///
+    /// # Errors
+    /// [`LedgerError::Closed`] if another handle closed it before.
+    pub async fn close(&self) -> Result<Sealed, LedgerError> {
+        let (send, receive) = oneshot::channel();
+        self.queue_close(Box::new(|result| drop(send.send(result))))?;
+        self.answer(receive.await)
+    }
+
+    /// [`Ledger::close`] for callers without a runtime.
+    ///
+    /// # Errors
+    /// As [`Ledger::close`].
+    pub fn close_blocking(&self) -> Result<Sealed, LedgerError> {
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        self.queue_close(Box::new(move |result| drop(send.send(result))))?;
+        self.answer(receive.recv())
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, LedgerError> {
+        let (send, receive) = oneshot::channel();
+        {
+            let mut queue = self.open_queue()?;
+            let reply: Reply<T> = Box::new(|result| drop(send.send(result)));
+            self.handle.shared.command(&mut queue, command(reply));
+        }
+        self.answer(receive.await)
+    }
+
+    fn open_queue(&self) -> Result<MutexGuard<'_, Queue>, LedgerError> {
+        let queue = self.handle.shared.queue();
+        if queue.closed {
+            return Err(self.failure().unwrap_or(LedgerError::Closed));
+        }
+        Ok(queue)
+    }
+
+    /// A reply that never came means that the thread ended in between.
+    fn answer<T, E>(&self, reply: Result<Result<T, LedgerError>, E>) -> Result<T, LedgerError> {
+        reply.unwrap_or_else(|_| Err(self.failure().unwrap_or(LedgerError::Closed)))
+    }
+
+    fn queue_close(&self, reply: Reply<Sealed>) -> Result<(), LedgerError> {
+        let mut queue = self.open_queue()?;
+        queue.closed = true;
+        self.handle
+            .shared
+            .command(&mut queue, Command::Close(reply));
+        self.handle.shared.space.notify_all();
+        Ok(())
+    }
+
+    fn queue_erase(
+        &self,
+        seqs: BTreeSet<u64>,
+        reason: &str,
+        reply: Reply<u64>,
+    ) -> Result<(), LedgerError> {
+        let shared = &self.handle.shared;
+        let list: Vec<String> = seqs.iter().map(u64::to_string).collect();
+        let fact = Fact::new(Kind::Erasure, format!("{}/host", shared.owner.tenant))
+            .with("reason", reason)
+            .with("seqs", Value::List(list));
+        if let Some(why) = refusal(&fact, &shared.owner) {
+            return Err(LedgerError::Refused(why));
+        }
+        let queue = self.open_queue()?;
+        if let Some(beyond) = seqs.iter().find(|seq| **seq >= queue.next_seq) {
+            return Err(LedgerError::Refused(format!(
+                "there is no record {beyond} to erase from"
+            )));
+        }
+        // The intent is on the disk before the bytes go; recovery ends an erasure that was cut.
+        let (_, mut queue) = shared.push(queue, fact)?;
+        shared.command(&mut queue, Command::Erase(seqs, reply));
+        Ok(())
+    }
+}
+
+impl Recorder for Ledger {
+    fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
+        let shared = &self.handle.shared;
+        if let Some(why) = refusal(&fact, &shared.owner) {
+            return Err(LedgerError::Refused(why));
+        }
+        shared.push(shared.queue(), fact).map(|(seq, _)| seq)
+    }
+
+    fn durable(&self, seq: u64) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
+        let shared = &self.handle.shared;
+        if shared.durability == Durability::Relaxed {
+            let failure = shared.failure();
+            return Box::pin(std::future::ready(failure.map_or(Ok(()), Err)));
+        }
+        let mut queue = shared.queue();
+        if queue.wanted <= seq {
+            queue.wanted = seq + 1;
+            shared.wake(&mut queue);
+        }
+        drop(queue);
+        let mut progress = shared.progress.subscribe();
+        Box::pin(async move {
+            let state = progress
+                .wait_for(|state| state.durable > seq || state.failed.is_some())
+                .await
+                .map_err(|_| LedgerError::Closed)?;
+            match &state.failed {
+                // What was synced before the failure stays acknowledged.
+                Some(failure) if state.durable <= seq => Err(failure.clone()),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Folder of a run's ledger below the state folder.
+#[must_use]
+pub fn run_dir(state: &Path, tenant: &str, run: &str) -> std::path::PathBuf {
+    state.join(tenant).join(layout::RUNS).join(run)
+}
+
+#[cfg(test)]
+#[path = "../writer_tests.rs"]
+mod tests;

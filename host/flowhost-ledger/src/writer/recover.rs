@@ -1,0 +1,335 @@
+//! Opening a ledger: a new one, or one that some process left behind in whatever state.
+//!
+//! What a crash can leave is known exactly: bytes at the end of the last segment that were never
+//! acknowledged. They are cut, and a `recovery` record says what was cut. Everything else that is
+//! wrong is corruption: it is refused with its exact place, and never repaired, because a repair
+//! would destroy the evidence of what happened to the evidence.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::files::{Files, Standing};
+use crate::checkpoint::{NOTE_BYTES_MAX, Note};
+use crate::disk::{self, Disk};
+use crate::fact::{Fact, Kind};
+use crate::layout::{self, Meta};
+use crate::options::LedgerOptions;
+use crate::payloads;
+use crate::record::{Owner, timestamp};
+use crate::scan::{self, ScanError, Torn};
+
+/// Between two looks at a lock that somebody else holds.
+const LOCK_POLL: Duration = Duration::from_millis(2);
+
+/// Why a ledger cannot be opened for writing. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process or handle writes to it.
+    #[error("the ledger {0} is being written by another process")]
+    Locked(PathBuf),
+    /// A tenant or run id cannot be part of a path and an origin.
+    #[error("{0:?} is no tenant or run id (letters, digits, _ . -, at most 128)")]
+    Id(String),
+    /// The folder holds the ledger of another run, or of another host.
+    #[error("{dir} is the ledger of {found}, not of {expected}")]
+    Other {
+        /// The folder.
+        dir: PathBuf,
+        /// The origin that was asked for.
+        expected: String,
+        /// The origin that is there.
+        found: String,
+    },
+    /// The ledger's last note is by none of the keys at hand.
+    #[error("{dir} was signed by a key that is not the host's: {what}")]
+    Key {
+        /// The folder.
+        dir: PathBuf,
+        /// What was wrong with the note.
+        what: String,
+    },
+    /// The ledger is damaged; it can be read and verified, not written.
+    #[error("{file} is corrupt at byte {offset} (line {line}, record {seq}): {what}")]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// Where in the file, in lines from 1; 0 when it is no matter of a line.
+        line: u64,
+        /// The record that should be there.
+        seq: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The disk failed.
+    #[error("the ledger's files cannot be used")]
+    Io(#[from] io::Error),
+}
+
+impl OpenError {
+    fn from_scan(error: ScanError) -> Self {
+        match error {
+            ScanError::Io(error) => Self::Io(error),
+            ScanError::Corrupt {
+                file,
+                offset,
+                line,
+                seq,
+                what,
+            } => Self::Corrupt {
+                file,
+                offset,
+                line,
+                seq,
+                what,
+            },
+        }
+    }
+}
+
+pub(super) struct Opened {
+    pub(super) files: Files,
+}
+
+/// Opens or makes the ledger of `options`.
+pub(super) fn open(options: &LedgerOptions, owner: &Owner) -> Result<Opened, OpenError> {
+    for id in [&owner.tenant, &owner.run] {
+        if !layout::segment_is_valid(id) {
+            return Err(OpenError::Id(id.clone()));
+        }
+    }
+    let disk = options.disk.as_ref();
+    disk.create_dir(&options.dir)?;
+    let lock = take_lock(options)?;
+    let origin = layout::origin(options.key.host(), owner);
+    let meta_path = options.dir.join(layout::META);
+    let meta = disk::read_small(disk, &meta_path, layout::META_BYTES_MAX)?;
+    match meta {
+        None => create(options, owner, &origin, lock),
+        Some(bytes) => {
+            let meta = Meta::parse(&bytes).map_err(|what| corrupt(meta_path, &what))?;
+            if meta.origin != origin {
+                let (dir, found) = (options.dir.clone(), meta.origin);
+                return Err(OpenError::Other {
+                    dir,
+                    expected: origin,
+                    found,
+                });
+            }
+            resume(options, owner, &origin, &meta, lock)
+        }
+    }
+}
+
+fn corrupt(file: PathBuf, what: &str) -> OpenError {
+    OpenError::Corrupt {
+        file,
+        offset: 0,
+        line: 0,
+        seq: 0,
+        what: what.to_owned(),
+    }
+}
+
+fn take_lock(options: &LedgerOptions) -> Result<Box<dyn std::any::Any + Send>, OpenError> {
+    let start = Instant::now();
+    loop {
+        match options.disk.lock(&options.dir) {
+            Ok(lock) => return Ok(lock),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
+            Err(_) if start.elapsed() >= options.lock_wait => {
+                return Err(OpenError::Locked(options.dir.clone()));
+            }
+            Err(_) => std::thread::sleep(LOCK_POLL),
+        }
+    }
+}
+
+fn create(
+    options: &LedgerOptions,
+    owner: &Owner,
+    origin: &str,
+    lock: Box<dyn std::any::Any + Send>,
+) -> Result<Opened, OpenError> {
+    let disk = options.disk.as_ref();
+    for entry in disk.list(&options.dir)? {
+        // `ledger.json` is there before any record is; a segment without it was not made by us.
+        if layout::numbered(&entry.name, "seg-").is_some() {
+            return Err(corrupt(options.dir.join(layout::META), "it is missing"));
+        }
+    }
+    let meta = Meta {
+        origin: origin.to_owned(),
+        created: timestamp(options.clock.now_us()),
+        keys: vec![options.key.vkey_for(origin)],
+    };
+    disk::replace(disk, &options.dir.join(layout::META), &meta.print(), false)?;
+    if let Some(parent) = options.dir.parent() {
+        disk.sync_dir(parent)?;
+    }
+    let standing = Standing {
+        chain: crate::chain::Chain::default(),
+        signed: 0,
+        index: 0,
+        lock,
+    };
+    Ok(Opened {
+        files: Files::open(options, owner, standing)?,
+    })
+}
+
+fn resume(
+    options: &LedgerOptions,
+    owner: &Owner,
+    origin: &str,
+    meta: &Meta,
+    lock: Box<dyn std::any::Any + Send>,
+) -> Result<Opened, OpenError> {
+    let disk = options.disk.as_ref();
+    let dir = &options.dir;
+    let (note, notes_end) = last_note(disk, options, origin)?;
+    let (signed, root) = note.as_ref().map_or((0, None), |note| {
+        (note.unverified().size, Some(note.unverified().root))
+    });
+    let mut state = scan::segments(disk, dir, owner, signed).map_err(OpenError::from_scan)?;
+    if state.chain.size() < signed {
+        return Err(OpenError::Corrupt {
+            file: dir.join(layout::CHECKPOINT),
+            offset: 0,
+            line: 0,
+            seq: state.chain.size(),
+            what: format!(
+                "it signs {signed} records, {} are there",
+                state.chain.size()
+            ),
+        });
+    }
+    if root.is_some() && state.root_at_signed != root {
+        let what = format!("its root is not that of the first {signed} records");
+        return Err(corrupt(dir.join(layout::CHECKPOINT), &what));
+    }
+    check_key(options, origin, meta, note.as_ref(), &state.new_keys)?;
+    let payload = scan::payloads(disk, dir, state.chain.size(), &state.commits)
+        .map_err(OpenError::from_scan)?;
+    // From here on the ledger is sound, and what a crash left behind is put away.
+    payloads::clean_up(disk, dir)?;
+    for torn in state.torn.iter().chain(&payload.torn) {
+        disk.truncate(&torn.path, torn.offset)?;
+    }
+    disk.truncate(&dir.join(layout::CHECKPOINTS), notes_end)?;
+    payloads::erase(disk, dir, &state.erased)?;
+    let lost: BTreeSet<u64> = payload.lost.difference(&state.erased).copied().collect();
+    let standing = Standing {
+        chain: std::mem::take(&mut state.chain),
+        signed,
+        index: state.index,
+        lock,
+    };
+    let mut files = Files::open(options, owner, standing)?;
+    if state.torn.is_some() || payload.torn.is_some() || !lost.is_empty() {
+        let fact = recovery_fact(owner, state.torn.as_ref(), payload.torn.as_ref(), &lost);
+        files.push(&fact, options.clock.now_us())?;
+        files.sync()?;
+    }
+    Ok(Opened { files })
+}
+
+fn recovery_fact(
+    owner: &Owner,
+    records: Option<&Torn>,
+    payload: Option<&Torn>,
+    lost: &BTreeSet<u64>,
+) -> Fact {
+    let mut fact = Fact::new(Kind::Recovery, format!("{}/host", owner.tenant));
+    for (prefix, torn) in [("", records), ("payload_", payload)] {
+        let Some(torn) = torn else { continue };
+        let name = torn.path.file_name().unwrap_or_default().to_string_lossy();
+        fact = fact
+            .with(&format!("{prefix}file"), name.as_ref())
+            .with(&format!("{prefix}offset"), torn.offset)
+            .with(&format!("{prefix}cut_bytes"), torn.len)
+            .with(&format!("{prefix}cut_sha256"), hex::encode(torn.hash));
+    }
+    if !lost.is_empty() {
+        fact = fact.with("payloads_lost", scan::ranges(lost));
+    }
+    fact
+}
+
+/// The newest note of `checkpoint` and `checkpoints.log`, and where the sound part of the log
+/// ends. A note that is only in the log is one whose `checkpoint` was not yet renamed.
+fn last_note(
+    disk: &dyn Disk,
+    options: &LedgerOptions,
+    origin: &str,
+) -> Result<(Option<Note>, u64), OpenError> {
+    let path = options.dir.join(layout::CHECKPOINT);
+    let bytes = disk::read_small(disk, &path, NOTE_BYTES_MAX as u64)?;
+    let mut newest = bytes
+        .map(|bytes| Note::parse(&bytes))
+        .transpose()
+        .map_err(|error| corrupt(path.clone(), &error.to_string()))?;
+    let log_path = options.dir.join(layout::CHECKPOINTS);
+    let mut end = 0;
+    if let Some(mut log) = scan::NoteLog::open(disk, &log_path)? {
+        while let Some(found) = log.next()? {
+            let Ok(note) = found.note else { break };
+            end = found.offset + found.len;
+            if newest
+                .as_ref()
+                .is_none_or(|last| last.unverified().size < note.unverified().size)
+            {
+                newest = Some(note);
+            }
+        }
+        let len = disk.len(&log_path)?;
+        if len - end > NOTE_BYTES_MAX as u64 {
+            let what = "bytes that are no note, with more behind them".to_owned();
+            return Err(OpenError::Corrupt {
+                file: log_path,
+                offset: end,
+                line: 0,
+                seq: 0,
+                what,
+            });
+        }
+    } else {
+        drop(disk.open_append(&log_path, false)?);
+    }
+    if newest
+        .as_ref()
+        .is_some_and(|note| note.unverified().origin != origin)
+    {
+        return Err(corrupt(path, "it is of another ledger"));
+    }
+    Ok((newest, end))
+}
+
+/// The last note must be by the host's key, and that key must be one that the ledger knows.
+fn check_key(
+    options: &LedgerOptions,
+    origin: &str,
+    meta: &Meta,
+    note: Option<&Note>,
+    new_keys: &[String],
+) -> Result<(), OpenError> {
+    let key = options.key.vkey_for(origin);
+    let refuse = |what: &str| {
+        Err(OpenError::Key {
+            dir: options.dir.clone(),
+            what: what.to_owned(),
+        })
+    };
+    let known = meta.keys.contains(&key) || new_keys.contains(&key.to_string());
+    if !known {
+        return refuse("the host's key is not one of the ledger's (was it rotated without it?)");
+    }
+    match note.map(|note| note.verify(std::slice::from_ref(&key))) {
+        None | Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => refuse(&error.to_string()),
+    }
+}
