@@ -1,0 +1,101 @@
+//! What a request can end with, and what each of the two interfaces tells the guest about it.
+
+use flowhost_engine::{Fault, bindings::types};
+use flowhost_policy::Denied;
+use wasmtime_wasi_http::Error as WasiError;
+
+/// Why there is no response, or no more of it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum SendError {
+    /// A rule said no; already recorded.
+    #[error("denied by {}", .0.rule)]
+    Denied(Denied),
+    /// A cap was reached; bytes or counts.
+    #[error("the limit `{name}` was reached: used {used}, allowed {allowed}")]
+    Limit {
+        /// `http.request`, `http.response`, `http.headers`, `http.run`.
+        name: &'static str,
+        /// Used, or asked for.
+        used: u64,
+        /// Allowed.
+        allowed: u64,
+    },
+    /// The request is not one.
+    #[error("{0}")]
+    Invalid(String),
+    /// The name has no address.
+    #[error("{0}")]
+    Resolve(#[from] super::resolve::ResolveError),
+    /// No connection.
+    #[error("could not connect: {0}")]
+    Connect(String),
+    /// Too slow: which part.
+    #[error("timed out: {0}")]
+    Timeout(&'static str),
+    /// The server could not prove who it is, or speaks another TLS.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The server does not speak HTTP/1.1 as it should.
+    #[error("protocol: {0}")]
+    Protocol(String),
+    /// A host fault; the call must end.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// For `flowhost:http`: a typed error, or a fault that kills the call.
+impl SendError {
+    pub(super) fn into_guest(self) -> Result<types::Error, Fault> {
+        use types::Error as Guest;
+        let text = self.to_string();
+        Ok(match self {
+            Self::Denied(denied) => Guest::from(&denied),
+            Self::Limit { name, used, allowed } => Guest::Limit(types::Limit {
+                name: name.to_owned(),
+                used: used.to_string(),
+                allowed: allowed.to_string(),
+            }),
+            Self::Invalid(message) => Guest::Invalid(message),
+            Self::Resolve(super::resolve::ResolveError::NotFound) => Guest::Failed(text),
+            Self::Resolve(_) | Self::Connect(_) | Self::Timeout(_) => Guest::Transient(text),
+            Self::Tls(_) | Self::Protocol(_) => Guest::Failed(text),
+            Self::Fault(fault) => return Err(fault),
+        })
+    }
+
+    /// For `wasi:http`: the nearest of its codes. A fault has none: the ledger that raised it is
+    /// poisoned and ends the call at its next host function.
+    pub(super) fn into_wasi(self) -> WasiError {
+        use super::resolve::ResolveError;
+        match self {
+            Self::Denied(denied) if denied.rule.starts_with("egress.") => {
+                WasiError::DestinationIpProhibited
+            }
+            Self::Denied(_) => WasiError::HttpRequestDenied,
+            Self::Limit { name: "http.request", used, .. } => {
+                WasiError::HttpRequestBodySize(Some(used))
+            }
+            Self::Limit { name: "http.response", used, .. } => {
+                WasiError::HttpResponseBodySize(Some(used))
+            }
+            Self::Limit { name: "http.headers", .. } => {
+                WasiError::HttpResponseHeaderSectionSize(None)
+            }
+            Self::Limit { .. } => WasiError::ConnectionLimitReached,
+            Self::Invalid(_) => WasiError::HttpRequestUriInvalid,
+            Self::Resolve(ResolveError::Timeout) => WasiError::DnsTimeout,
+            Self::Resolve(ResolveError::NotFound) => {
+                WasiError::DnsError { rcode: Some("NXDOMAIN".to_owned()), info_code: None }
+            }
+            Self::Resolve(ResolveError::Failed(_)) => {
+                WasiError::DnsError { rcode: Some("SERVFAIL".to_owned()), info_code: None }
+            }
+            Self::Connect(_) => WasiError::ConnectionRefused,
+            Self::Timeout("connect") => WasiError::ConnectionTimeout,
+            Self::Timeout(_) => WasiError::HttpResponseTimeout,
+            Self::Tls(_) => WasiError::TlsProtocolError,
+            Self::Protocol(_) => WasiError::HttpProtocolError,
+            Self::Fault(_) => WasiError::InternalError(None),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Which headers a guest may set, and how many of them travel.
+//!
+//! Framing, `Host` and hop-by-hop headers belong to the host: a guest that could write them could
+//! smuggle a second request into the connection or speak to another site than the one decided.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::error::SendError;
+
+/// Most header fields in a request or response. More is refused before it is kept.
+pub(super) const FIELDS_MAX: usize = 100;
+
+/// Most bytes of names and values in a request or response.
+pub(super) const FIELD_BYTES_MAX: usize = 64 * 1024;
+
+/// Headers that are the host's alone.
+const HOSTS_OWN: [HeaderName; 13] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Whether a guest may not set it.
+pub(super) fn is_hosts_own(name: &HeaderName) -> bool {
+    HOSTS_OWN.contains(name)
+}
+
+/// Reads the headers of `flowhost:http`.
+pub(super) fn from_pairs<'a>(
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<HeaderMap, SendError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        if headers.len() == FIELDS_MAX {
+            return Err(over(FIELDS_MAX + 1, FIELDS_MAX));
+        }
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| SendError::Invalid("a header name is not a token".to_owned()))?;
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            SendError::Invalid(format!("the value of `{name}` holds a control character"))
+        })?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Refuses what is the host's own, and too much of anything.
+pub(super) fn check_request(headers: &HeaderMap) -> Result<(), SendError> {
+    if let Some(name) = headers.keys().find(|name| is_hosts_own(name)) {
+        return Err(SendError::Invalid(format!("the header `{name}` is set by the host alone")));
+    }
+    check_size(headers)
+}
+
+/// Refuses a header section over the caps.
+pub(super) fn check_size(headers: &HeaderMap) -> Result<(), SendError> {
+    if headers.len() > FIELDS_MAX {
+        return Err(over(headers.len(), FIELDS_MAX));
+    }
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > FIELD_BYTES_MAX {
+        return Err(over(bytes, FIELD_BYTES_MAX));
+    }
+    Ok(())
+}
+
+fn over(used: usize, allowed: usize) -> SendError {
+    SendError::Limit { name: "http.headers", used: used as u64, allowed: allowed as u64 }
+}
+
+/// Removes what described the connection, which ended here.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let own = [
+        header::CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ];
+    for name in own.into_iter().chain(named) {
+        headers.remove(name);
+    }
+}

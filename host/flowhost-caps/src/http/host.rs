@@ -1,0 +1,97 @@
+//! `flowhost:http`: the request is a value, and so is the response.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use flowhost_engine::{CallScope, HostState, bindings::types};
+use flowhost_policy::egress::Target;
+use http::Response;
+use http_body_util::{BodyExt, Full};
+use tokio::time::Instant;
+use wasmtime::component::Linker;
+
+use super::{
+    HasHttp, HttpState,
+    body::{AnyBody, collect, no_later},
+    error::SendError,
+    headers,
+    sender::{Outgoing, Sender},
+};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-http;
+            world http { import flowhost:http/http@0.1.0; }
+        ",
+        path: ["../../wit/types/0.1.0", "../../wit/http/0.1.0"],
+        world: "flowhost:host-http/http",
+        imports: { default: async | trappable },
+        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
+    });
+}
+
+use bindings::flowhost::http::http as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:http/http@0.1.0";
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasHttp>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    async fn send(
+        &mut self,
+        request: wit::Request,
+    ) -> wasmtime::Result<Result<wit::Response, types::Error>> {
+        let scope = self.scope().clone();
+        scope.charge_host_call().map_err(wasmtime::Error::new)?;
+        let sender = Arc::clone(&self.parts::<HttpState>().state.sender);
+        match send(&sender, &scope, request).await {
+            Ok(response) => Ok(Ok(response)),
+            Err(error) => error.into_guest().map(Err).map_err(wasmtime::Error::new),
+        }
+    }
+}
+
+/// One request of `flowhost:http`, whole.
+pub(super) async fn send(
+    sender: &Sender,
+    scope: &CallScope,
+    request: wit::Request,
+) -> Result<wit::Response, SendError> {
+    let target = match Target::parse(&request.url, &request.method) {
+        Ok(target) => target,
+        Err(denied) => {
+            scope.record_deny(flowhost_ledger::Kind::NetDecision, INTERFACE, &denied)?;
+            return Err(SendError::Denied(denied));
+        }
+    };
+    let pairs = request.headers.iter().map(|header| (header.name.as_str(), header.value.as_str()));
+    let headers = headers::from_pairs(pairs)?;
+    let deadline = deadline(scope, request.timeout_ms)?;
+    let body: AnyBody = Full::new(Bytes::from(request.body)).map_err(SendError::from).boxed_unsync();
+    let response = sender.send(scope, INTERFACE, Outgoing::new(target, headers, body, deadline));
+    read(response.await?).await
+}
+
+/// 0 is the call's own deadline; nothing is later than that.
+fn deadline(scope: &CallScope, timeout_ms: f64) -> Result<Instant, SendError> {
+    if timeout_ms == 0.0 {
+        return Ok(scope.deadline);
+    }
+    let invalid = |_| SendError::Invalid("`timeout-ms` is a number of 0 or more".to_owned());
+    let timeout = Duration::try_from_secs_f64(timeout_ms / 1000.0).map_err(invalid)?;
+    Ok(no_later(scope.deadline, timeout))
+}
+
+async fn read(response: Response<AnyBody>) -> Result<wit::Response, SendError> {
+    let (parts, body) = response.into_parts();
+    let headers = parts.headers.iter().map(|(name, value)| wit::Header {
+        name: name.as_str().to_owned(),
+        value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    });
+    let headers = headers.collect();
+    let body = collect(body).await?.to_vec();
+    Ok(wit::Response { status: i32::from(parts.status.as_u16()), headers, body })
+}

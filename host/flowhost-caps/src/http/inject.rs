@@ -1,0 +1,150 @@
+//! Puts a secret into a request after the decision, and takes it out of the answer.
+//!
+//! The template is the rule's, never the guest's: a `${secret:…}` that a guest writes travels as
+//! those characters. So a secret goes to the rule's host and nowhere else.
+
+use std::sync::Arc;
+
+use flowhost_engine::{CallScope, Fault};
+use flowhost_ledger::Kind;
+use flowhost_policy::{HttpRule, Inject, decide_secret};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use zeroize::Zeroizing;
+
+use super::error::SendError;
+use crate::secrets::{Redactor, SecretStore};
+
+/// Fills in the rule's header. `None` when the rule injects nothing.
+pub(super) fn inject(
+    store: &dyn SecretStore,
+    scope: &CallScope,
+    interface: &str,
+    rule: &HttpRule,
+    headers: &mut HeaderMap,
+) -> Result<Option<Injected>, SendError> {
+    let Some(template) = &rule.inject else { return Ok(None) };
+    if headers.contains_key(header::RANGE) {
+        // An echo cut into ranges would be a secret cut into pieces that no redactor knows.
+        return Err(SendError::Invalid("a rule that injects a secret allows no `range`".to_owned()));
+    }
+    let filled = fill(store, scope, interface, template)?;
+    let (name, value) = header_of(template, &filled.value)?;
+    headers.remove(&name);
+    headers.insert(name, value);
+    // Redaction works on plain bytes: ask for them.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for name in &filled.names {
+        let fact = scope.fact(Kind::SecretUse).with("interface", interface).with("secret", *name);
+        let fact = fact.with("use", "inject").with("rule", rule.url.as_str());
+        scope.run.recorder.append(fact).map_err(Fault::from)?;
+    }
+    let names = filled.names.iter().map(|name| (*name).to_owned()).collect();
+    let redactor = Redactor::new(filled.secrets.iter().map(|secret| secret.as_str()));
+    Ok(Some(Injected { names, redactor: Arc::new(redactor) }))
+}
+
+fn header_of(inject: &Inject, value: &str) -> Result<(HeaderName, HeaderValue), SendError> {
+    let name = HeaderName::from_bytes(inject.header.as_bytes())
+        .map_err(|_| SendError::Invalid("the rule's `inject.header` is no header".to_owned()))?;
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| SendError::Invalid("a secret does not fit into a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+struct Filled<'a> {
+    value: Zeroizing<String>,
+    names: Vec<&'a str>,
+    secrets: Vec<Zeroizing<String>>,
+}
+
+/// Replaces each `${secret:NAME}`; every name must be in the plugin's `secrets.names`.
+fn fill<'a>(
+    store: &dyn SecretStore,
+    scope: &CallScope,
+    interface: &str,
+    inject: &'a Inject,
+) -> Result<Filled<'a>, SendError> {
+    let mut filled =
+        Filled { value: Zeroizing::new(String::new()), names: Vec::new(), secrets: Vec::new() };
+    let mut rest = inject.value.as_str();
+    while let Some((before, tail)) = rest.split_once("${secret:") {
+        let (name, after) = tail
+            .split_once('}')
+            .ok_or_else(|| SendError::Invalid("`inject.value` lacks a `}`".to_owned()))?;
+        let secret = named(store, scope, interface, name)?;
+        filled.value.push_str(before);
+        filled.value.push_str(&secret);
+        filled.names.push(name);
+        filled.secrets.push(secret);
+        rest = after;
+    }
+    filled.value.push_str(rest);
+    Ok(filled)
+}
+
+fn named(
+    store: &dyn SecretStore,
+    scope: &CallScope,
+    interface: &str,
+    name: &str,
+) -> Result<Zeroizing<String>, SendError> {
+    if let Err(denied) = decide_secret(&scope.effective.grants.secrets, name) {
+        scope.record_deny(Kind::SecretUse, interface, &denied)?;
+        return Err(SendError::Denied(denied));
+    }
+    store.get(name).ok_or_else(|| {
+        SendError::Fault(Fault::Host(format!("no value for the secret `{name}`; set it first")))
+    })
+}
+
+/// What was put in, and so must not come back.
+pub(super) struct Injected {
+    names: Vec<String>,
+    redactor: Arc<Redactor>,
+}
+
+impl Injected {
+    /// The response's headers without echoes; the number of places.
+    pub(super) fn clean_headers(&self, headers: &mut HeaderMap) -> Result<usize, SendError> {
+        let mut hits = 0;
+        for value in headers.values_mut() {
+            let clean = self.redactor.redact(value.as_bytes());
+            if clean.hits > 0 {
+                hits += clean.hits;
+                *value = HeaderValue::from_bytes(&clean.bytes)
+                    .map_err(|_| SendError::Protocol("a header could not be redacted".to_owned()))?;
+            }
+        }
+        let named = headers.keys().filter(|name| self.redactor.redact(name.as_str().as_bytes()).hits > 0);
+        let named: Vec<HeaderName> = named.cloned().collect();
+        for name in named {
+            hits += 1;
+            headers.remove(name);
+        }
+        Ok(hits)
+    }
+
+    /// The response's body without echoes.
+    pub(super) fn clean_body(&self, body: &[u8]) -> (Vec<u8>, usize) {
+        let clean = self.redactor.redact(body);
+        (clean.bytes, clean.hits)
+    }
+
+    /// Flags an echo in the ledger.
+    pub(super) fn record(
+        &self,
+        scope: &CallScope,
+        interface: &str,
+        place: &str,
+        hits: usize,
+    ) -> Result<(), SendError> {
+        if hits == 0 {
+            return Ok(());
+        }
+        let fact = scope.fact(Kind::SecretUse).with("interface", interface).with("use", "redact");
+        let fact = fact.with("secrets", self.names.clone()).with("place", place);
+        scope.run.recorder.append(fact.with("hits", hits as u64)).map_err(Fault::from)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,350 @@
+//! The one way out: decide, record, resolve, check, record, connect, send.
+//!
+//! Both interfaces end here, so a rule cannot hold for one and not for the other. The order is the
+//! defence: nothing is looked up before the rule's decision is on record, nothing is dialled before
+//! every answer was checked, and the checked address is the one that is dialled.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use flowhost_engine::{CallScope, Fault};
+use flowhost_ledger::Kind;
+use flowhost_policy::{
+    Denied, HttpRule,
+    egress::{Target, check_addresses, decide_http},
+};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    HttpServices,
+    body::{AnyBody, Capped, Caps, collect, no_later},
+    connect::Stream,
+    error::SendError,
+    headers,
+    inject::{Injected, inject},
+    traffic::{Runs, Traffic},
+};
+
+/// Longest time to a connection, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Longest time from the sent request to the response's first byte.
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+
+/// A request that has been read but not decided.
+pub(super) struct Outgoing {
+    /// Where to, checked by two parsers.
+    pub(super) target: Target,
+    /// What the guest set.
+    pub(super) headers: HeaderMap,
+    /// What the guest sends.
+    pub(super) body: AnyBody,
+    /// The body's exact length where it is known.
+    pub(super) length: Option<u64>,
+    /// When all of it must be over.
+    pub(super) deadline: Instant,
+    /// Longest time to a connection; never above [`CONNECT`].
+    pub(super) connect: Duration,
+    /// Longest time to the first byte; never above [`FIRST_BYTE`].
+    pub(super) first_byte: Duration,
+}
+
+impl Outgoing {
+    /// A request with the host's own timeouts.
+    pub(super) fn new(target: Target, headers: HeaderMap, body: AnyBody, deadline: Instant) -> Self {
+        let length = body.size_hint_exact();
+        Self { target, headers, body, length, deadline, connect: CONNECT, first_byte: FIRST_BYTE }
+    }
+}
+
+trait ExactLength {
+    fn size_hint_exact(&self) -> Option<u64>;
+}
+
+impl<B: http_body::Body> ExactLength for B {
+    fn size_hint_exact(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+}
+
+/// Sends requests for every plugin; holds no connection and no cookie.
+pub(super) struct Sender {
+    services: HttpServices,
+    runs: Runs,
+}
+
+impl Sender {
+    pub(super) fn new(services: HttpServices) -> Self {
+        Self { services, runs: Runs::default() }
+    }
+
+    /// Sends one request. The response's body is still to be read, under caps and deadline.
+    pub(super) async fn send(
+        &self,
+        scope: &CallScope,
+        interface: &'static str,
+        request: Outgoing,
+    ) -> Result<Response<AnyBody>, SendError> {
+        let deadline = request.deadline.min(scope.deadline);
+        let exchange = Exchange { sender: self, scope, interface, deadline };
+        timeout_at(deadline, exchange.run(request))
+            .await
+            .unwrap_or(Err(SendError::Timeout("deadline")))
+    }
+}
+
+/// One request under way.
+struct Exchange<'a> {
+    sender: &'a Sender,
+    scope: &'a CallScope,
+    interface: &'static str,
+    deadline: Instant,
+}
+
+impl Exchange<'_> {
+    async fn run(&self, mut request: Outgoing) -> Result<Response<AnyBody>, SendError> {
+        let rule = self.decide(&request.target, &request.headers).await?;
+        headers::check_request(&request.headers)?;
+        check_length(rule, &request)?;
+        let traffic = self.sender.runs.traffic(&self.scope.run.run);
+        let slot = traffic.slot().await?;
+        let connect_by = no_later(self.deadline, request.connect.min(CONNECT));
+        let stream = timeout_at(connect_by, self.open(rule, &request.target))
+            .await
+            .unwrap_or(Err(SendError::Timeout("connect")))?;
+        let secrets = self.sender.services.secrets.as_ref();
+        let injected = inject(secrets, self.scope, self.interface, rule, &mut request.headers)?;
+        let response = self.exchange(rule, request, stream, slot, &traffic).await?;
+        self.deliver(injected, response).await
+    }
+
+    /// The rule that allows it; either way the decision is on record before anything happens.
+    async fn decide(&self, target: &Target, headers: &HeaderMap) -> Result<&HttpRule, SendError> {
+        let verdict = decide_http(&self.scope.effective.grants.http, target);
+        let verdict = match verdict {
+            Ok(_) if asks_upgrade(headers) => Err(no_upgrade(target)),
+            verdict => verdict,
+        };
+        match verdict {
+            Err(denied) => Err(self.denied(denied)?),
+            Ok(allowed) => {
+                let rule = format!("http[{}]", allowed.index);
+                self.allowed(&rule, target, None).await?;
+                Ok(allowed.grant)
+            }
+        }
+    }
+
+    fn denied(&self, denied: Denied) -> Result<SendError, SendError> {
+        self.scope.record_deny(Kind::NetDecision, self.interface, &denied)?;
+        Ok(SendError::Denied(denied))
+    }
+
+    async fn allowed(&self, rule: &str, target: &Target, address: Option<IpAddr>) -> Result<(), SendError> {
+        let fact = self.scope.fact(Kind::NetDecision).with("interface", self.interface);
+        let fact = fact.with("decision", "allow").with("rule", rule);
+        let fact = fact.with("wanted", target.to_string());
+        let fact = match address {
+            None => fact.with("stage", "rule"),
+            Some(address) => fact.with("stage", "address").with("address", address.to_string()),
+        };
+        self.scope.record_durable(fact).await?;
+        Ok(())
+    }
+
+    /// Resolves once, checks every answer, dials the checked one, and shakes hands.
+    async fn open(&self, rule: &HttpRule, target: &Target) -> Result<Box<dyn Stream>, SendError> {
+        let services = &self.sender.services;
+        let addresses = match target.ip() {
+            Some(address) => vec![address],
+            None => services.resolver.resolve(target.host()).await?,
+        };
+        let own = &services.own_addresses;
+        let checked = check_addresses(rule, &addresses, own, services.allow_private_network);
+        let address = match checked {
+            Ok(address) => address,
+            Err(denied) => return Err(self.denied(denied)?),
+        };
+        self.allowed(&rule.url, target, Some(address)).await?;
+        let stream = services.connector.connect(SocketAddr::new(address, target.port())).await;
+        let stream = stream.map_err(|error| SendError::Connect(error.kind().to_string()))?;
+        if target.scheme() == "https" {
+            return services.tls.handshake(target.host(), target.ip(), stream).await;
+        }
+        Ok(stream)
+    }
+
+    async fn exchange(
+        &self,
+        rule: &HttpRule,
+        request: Outgoing,
+        stream: Box<dyn Stream>,
+        slot: OwnedSemaphorePermit,
+        traffic: &Arc<Traffic>,
+    ) -> Result<Response<AnyBody>, SendError> {
+        let bodiless = request.target.method() == "HEAD";
+        let first_byte = no_later(self.deadline, request.first_byte.min(FIRST_BYTE));
+        let up = self.caps("http.request", rule.request_bytes, traffic);
+        let (request, stopped) = assemble(request, up)?;
+        let (mut sending, connection) = http1::Builder::new()
+            .max_headers(headers::FIELDS_MAX)
+            .max_buf_size(headers::FIELD_BYTES_MAX * 2)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(protocol)?;
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            let _slot = slot;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+        let response = match timeout_at(first_byte, sending.send_request(request)).await {
+            Err(_) => return Err(SendError::Timeout("first byte")),
+            Ok(Err(error)) => return Err(stopped.get().cloned().unwrap_or_else(|| protocol(error))),
+            Ok(Ok(response)) => response,
+        };
+        let (mut parts, body) = response.into_parts();
+        check_response(rule, parts.status, &parts.headers, bodiless)?;
+        headers::strip_hop_by_hop(&mut parts.headers);
+        let down = self.caps("http.response", rule.response_bytes, traffic);
+        let body = Capped::new(body.map_err(protocol), down, None).holding(driver);
+        Ok(Response::from_parts(parts, body.boxed_unsync()))
+    }
+
+    fn caps(&self, name: &'static str, bytes: u64, traffic: &Arc<Traffic>) -> Caps {
+        Caps { name, bytes, deadline: self.deadline, traffic: Arc::clone(traffic) }
+    }
+
+    /// Hands the response over; when a secret went out, whole and without echoes of it.
+    async fn deliver(
+        &self,
+        injected: Option<Injected>,
+        response: Response<AnyBody>,
+    ) -> Result<Response<AnyBody>, SendError> {
+        let Some(injected) = injected else { return Ok(response) };
+        let (mut parts, body) = response.into_parts();
+        if parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(SendError::Protocol(
+                "the server compressed an answer that must be searched for a secret".to_owned(),
+            ));
+        }
+        let hits = injected.clean_headers(&mut parts.headers)?;
+        injected.record(self.scope, self.interface, "headers", hits)?;
+        let (clean, hits) = injected.clean_body(&collect(body).await?);
+        injected.record(self.scope, self.interface, "body", hits)?;
+        if hits > 0 {
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
+        let body = Full::new(Bytes::from(clean)).map_err(|never| match never {});
+        Ok(Response::from_parts(parts, body.boxed_unsync()))
+    }
+}
+
+fn asks_upgrade(headers: &HeaderMap) -> bool {
+    let listed = headers.get_all(header::CONNECTION).iter().any(|value| {
+        String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase().contains("upgrade")
+    });
+    listed || headers.contains_key(header::UPGRADE)
+}
+
+fn no_upgrade(target: &Target) -> Denied {
+    Denied {
+        right: "http",
+        wanted: format!("upgrade {target}"),
+        rule: "http.upgrade".to_owned(),
+        cure: None,
+    }
+}
+
+fn check_length(rule: &HttpRule, request: &Outgoing) -> Result<(), SendError> {
+    match request.length {
+        Some(used) if used > rule.request_bytes => {
+            Err(SendError::Limit { name: "http.request", used, allowed: rule.request_bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Origin form, our `Host`, and a body that counts.
+fn assemble(
+    request: Outgoing,
+    caps: Caps,
+) -> Result<(Request<Capped<AnyBody>>, super::body::Stopped), SendError> {
+    let invalid = |error: http::Error| SendError::Invalid(error.to_string());
+    let target = &request.target;
+    let uri: Uri = target
+        .path_and_query()
+        .parse()
+        .map_err(|_| SendError::Invalid("the path is not a request target".to_owned()))?;
+    let usual = matches!((target.scheme(), target.port()), ("https", 443) | ("http", 80));
+    let host = if usual {
+        target.host().to_owned()
+    } else {
+        format!("{}:{}", target.host(), target.port())
+    };
+    let body = Capped::new(request.body, caps, request.length);
+    let stopped = body.stopped();
+    let mut sent =
+        Request::builder().method(target.method()).uri(uri).body(body).map_err(invalid)?;
+    *sent.headers_mut() = request.headers;
+    let host = host.parse().map_err(|_| SendError::Invalid("the host is no header".to_owned()))?;
+    sent.headers_mut().insert(header::HOST, host);
+    Ok((sent, stopped))
+}
+
+/// `bodiless`: an answer to HEAD, whose length is that of a body which does not come.
+fn check_response(
+    rule: &HttpRule,
+    status: StatusCode,
+    headers: &HeaderMap,
+    bodiless: bool,
+) -> Result<(), SendError> {
+    if status.is_informational() {
+        return Err(SendError::Protocol(format!("status {status} ends no request")));
+    }
+    headers::check_size(headers)?;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match length.and_then(|value| value.parse::<u64>().ok()) {
+        Some(used) if used > rule.response_bytes && !bodiless => {
+            Err(SendError::Limit { name: "http.response", used, allowed: rule.response_bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// hyper's word for it, or our own reason where a body of ours stopped it.
+fn protocol(error: hyper::Error) -> SendError {
+    if error.is_timeout() {
+        return SendError::Timeout("read");
+    }
+    if error.is_parse_too_large() {
+        let allowed = headers::FIELDS_MAX as u64;
+        return SendError::Limit { name: "http.headers", used: allowed + 1, allowed };
+    }
+    SendError::Protocol(error.to_string())
+}
+
+impl From<std::convert::Infallible> for SendError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<flowhost_ledger::LedgerError> for SendError {
+    fn from(error: flowhost_ledger::LedgerError) -> Self {
+        Self::Fault(Fault::Ledger(error))
+    }
+}
