@@ -1,2 +1,80 @@
-//! stub
-fn main() {}
+//! House tasks. `cargo xtask <task>`: each task is one file, each returns an error that says what
+//! failed, why and the cure, and none of them is needed to use flowhost.
+//!
+//! It must never hold logic that the product needs, and never reach for the network but through
+//! `cargo`, `rustup`, `npm` and `pip`.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a house task works with the developer's own authority"
+)]
+
+mod bench;
+mod crash;
+mod demo;
+mod dist;
+mod folders;
+mod guests;
+mod process;
+mod say;
+mod test;
+mod tidy;
+mod wit_lock;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::folders::Folders;
+
+/// House tasks of flowhost.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds plugins and test guests as components into `target/plugins` and `target/guests`.
+    BuildGuests(guests::Options),
+    /// Writes `wit/LOCK`, or checks it with `--check`.
+    WitLock(wit_lock::Options),
+    /// Checks the house rules.
+    Tidy,
+    /// Runs everything that must pass before a change is handed in.
+    Test(test::Options),
+    /// Builds everything, runs `examples/docs-check` on `docs/` and verifies its evidence.
+    Demo(demo::Options),
+    /// Runs the benchmarks and writes `docs/benchmarks.md`.
+    Bench(bench::Options),
+    /// Builds a release and packs it into `dist/`.
+    Dist,
+    /// Kills a writing ledger again and again, and counts what was lost.
+    Crash(crash::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match Folders::find().and_then(|folders| run(arguments.task, &folders)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
+    match task {
+        Task::BuildGuests(options) => guests::run(folders, &options),
+        Task::WitLock(options) => wit_lock::run(folders, &options),
+        Task::Tidy => tidy::run(folders),
+        Task::Test(options) => test::run(folders, &options),
+        Task::Demo(options) => demo::run(folders, &options),
+        Task::Bench(options) => bench::run(folders, &options),
+        Task::Dist => dist::run(folders),
+        Task::Crash(options) => crash::run(folders, &options),
+    }
+}

@@ -1,0 +1,162 @@
+//! Builds every component of the repository: the plugins we ship, the test guests in Rust and, with
+//! `--all`, those in other languages.
+//!
+//! Guests are core modules for `wasm32-unknown-unknown`, wrapped here into components, so a finished
+//! component imports what it calls and nothing that a language runtime drags in.
+
+mod foreign;
+mod stamp;
+mod target;
+mod wrap;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::folders::{Folders, names};
+use crate::{process, say};
+
+const TRIPLE: &str = "wasm32-unknown-unknown";
+const GUESTS_CRATE: &str = "flowhost-test-guests";
+
+/// What to build.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// Also build the guests in C, JavaScript and Python (slow the first time).
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only the plugins we ship.
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) plugins_only: bool,
+}
+
+/// One component to make.
+struct Job {
+    name: String,
+    core: PathBuf,
+    manifest: Option<PathBuf>,
+    out: PathBuf,
+}
+
+/// Builds what `options` ask for.
+pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
+    target::ensure(folders, TRIPLE)?;
+    let plugins = plugins(folders)?;
+    compile(folders, &plugins, options.plugins_only)?;
+    let mut jobs = plugin_jobs(folders, &plugins);
+    if !options.plugins_only {
+        jobs.extend(guest_jobs(folders)?);
+    }
+    let mut made = 0_usize;
+    for job in &jobs {
+        made += usize::from(
+            wrap_one(folders, job).with_context(|| format!("cannot make `{}`", job.name))?,
+        );
+    }
+    say::step(format_args!("{} components, {made} of them new", jobs.len()));
+    if options.all {
+        foreign::run(folders)?;
+    }
+    Ok(())
+}
+
+/// Folder names of the shipped plugins.
+pub(crate) fn plugins(folders: &Folders) -> Result<Vec<String>> {
+    names(&folders.root.join("plugins"), |path| {
+        path.join("plugin.toml").is_file().then(|| file_name(path))
+    })
+}
+
+/// Names of the test guests in Rust: one file each.
+pub(crate) fn rust_guests(folders: &Folders) -> Result<Vec<String>> {
+    names(&folders.root.join("tests/guests/src/bin"), |path| {
+        (path.extension()? == "rs").then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))?
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn package(plugin: &str) -> String {
+    format!("flowhost-plugin-{plugin}")
+}
+
+fn compile(folders: &Folders, plugins: &[String], plugins_only: bool) -> Result<()> {
+    let packages: Vec<String> = plugins.iter().map(|plugin| package(plugin)).collect();
+    let mut arguments = vec!["build", "--quiet", "--target", TRIPLE, "--profile", "guest"];
+    for package in &packages {
+        arguments.extend(["--package", package]);
+    }
+    if !plugins_only {
+        arguments.extend(["--package", GUESTS_CRATE]);
+    }
+    say::step("compiling guests");
+    process::run(
+        process::cargo(&folders.root, &arguments).env("CARGO_TARGET_DIR", folders.guests_build()),
+    )
+}
+
+fn core_folder(folders: &Folders) -> PathBuf {
+    folders.guests_build().join(TRIPLE).join("guest")
+}
+
+fn plugin_jobs(folders: &Folders, plugins: &[String]) -> Vec<Job> {
+    let out = folders.plugins_out();
+    plugins
+        .iter()
+        .map(|plugin| Job {
+            name: plugin.clone(),
+            core: core_folder(folders).join(format!("{}.wasm", package(plugin).replace('-', "_"))),
+            manifest: Some(folders.root.join("plugins").join(plugin).join("plugin.toml")),
+            out: out.join(format!("{plugin}.wasm")),
+        })
+        .collect()
+}
+
+fn guest_jobs(folders: &Folders) -> Result<Vec<Job>> {
+    let out = folders.guests_out();
+    let jobs = rust_guests(folders)?.into_iter().map(|name| Job {
+        core: core_folder(folders).join(format!("{name}.wasm")),
+        manifest: None,
+        out: out.join(format!("{name}.wasm")),
+        name,
+    });
+    Ok(jobs.collect())
+}
+
+/// Makes one component unless what it is made of has not changed; true when it was made.
+fn wrap_one(folders: &Folders, job: &Job) -> Result<bool> {
+    let core = read(&job.core)?;
+    let manifest = job.manifest.as_deref().map(read).transpose()?;
+    let stamp = stamp::of(&[&core, manifest.as_deref().unwrap_or_default()]);
+    if stamp::is_fresh(folders, &job.out, &stamp) {
+        return Ok(false);
+    }
+    let component = wrap::component(&core)?;
+    let bytes = match &manifest {
+        Some(manifest) => wrap::with_manifest(&job.name, component, manifest)?,
+        None => component,
+    };
+    write(&job.out, &bytes)?;
+    if let Some(manifest) = &manifest {
+        write(&job.out.with_extension("toml"), manifest)?;
+    }
+    stamp::write(folders, &job.out, &stamp)?;
+    say::line(format_args!("{} ({} bytes)", job.name, bytes.len()));
+    Ok(true)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes beside the target and renames, so that a reader never meets half a component.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().context("a file without a folder")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, bytes).with_context(|| format!("cannot write {}", partial.display()))?;
+    std::fs::rename(&partial, path).with_context(|| format!("cannot name {}", path.display()))
+}

@@ -1,0 +1,125 @@
+//! From core module to component, with its manifest inside and its imports checked against it.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+use wasm_encoder::{CustomSection, Encode};
+use wit_component::ComponentEncoder;
+use wit_parser::decoding::DecodedWasm;
+
+/// The custom section that carries a manifest.
+const MANIFEST_SECTION: &str = "flowhost:manifest";
+
+/// Wraps a core module that `wit-bindgen` made.
+pub(super) fn component(core: &[u8]) -> Result<Vec<u8>> {
+    ComponentEncoder::default()
+        .validate(true)
+        .module(core)
+        .context("the module does not say which world it was built for")?
+        .encode()
+        .context("the module does not fit its world")
+}
+
+/// Checks that the manifest asks for exactly what the component imports, and puts it inside.
+pub(super) fn with_manifest(name: &str, component: Vec<u8>, manifest: &[u8]) -> Result<Vec<u8>> {
+    let text = std::str::from_utf8(manifest).context("plugin.toml is not UTF-8")?;
+    agree(name, &asked(text)?, &imported(&component)?)?;
+    let mut bytes = component;
+    bytes.push(0);
+    CustomSection { name: Cow::Borrowed(MANIFEST_SECTION), data: Cow::Borrowed(manifest) }
+        .encode(&mut bytes);
+    Ok(bytes)
+}
+
+fn agree(name: &str, asked: &BTreeSet<String>, imported: &BTreeSet<String>) -> Result<()> {
+    let missing: Vec<&str> = imported.difference(asked).map(String::as_str).collect();
+    let unused: Vec<&str> = asked.difference(imported).map(String::as_str).collect();
+    if !missing.is_empty() {
+        bail!("`{name}` imports {missing:?}, which its plugin.toml does not ask for");
+    }
+    if !unused.is_empty() {
+        bail!("`{name}` asks for {unused:?} in its plugin.toml and never uses it: remove it there");
+    }
+    Ok(())
+}
+
+/// The capabilities whose interfaces a component imports: `files`, `http`.
+fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
+    let decoded = wit_parser::decoding::decode(component).context("the component has no world")?;
+    let DecodedWasm::Component(resolve, world) = decoded else {
+        bail!("it is a WIT package and not a component");
+    };
+    let world = resolve.worlds.get(world).context("the component has no world")?;
+    let mut names = BTreeSet::new();
+    for key in world.imports.keys() {
+        let full = resolve.name_world_key(key);
+        let package = full.split('/').next().unwrap_or_default();
+        match package.strip_prefix("flowhost:") {
+            Some("types" | "roles") => {}
+            Some(capability) => {
+                names.insert(capability.to_owned());
+            }
+            None => bail!("it imports `{full}`, which no capability of flowhost serves"),
+        }
+    }
+    Ok(names)
+}
+
+/// The capabilities that a manifest asks for: its rights are tables or keys of the same names.
+fn asked(manifest: &str) -> Result<BTreeSet<String>> {
+    let manifest: toml::Table = toml::from_str(manifest).context("plugin.toml is not TOML")?;
+    Ok(RIGHTS
+        .iter()
+        .filter(|(key, _)| manifest.contains_key(*key))
+        .map(|(_, package)| (*package).to_owned())
+        .collect())
+}
+
+/// Manifest key and WIT package of each right.
+const RIGHTS: &[(&str, &str)] = &[
+    ("budget", "budget"),
+    ("clock", "clock"),
+    ("config", "config"),
+    ("files", "files"),
+    ("http", "http"),
+    ("log", "log"),
+    ("mcp_transport", "mcp-transport"),
+    ("messages", "messaging"),
+    ("model", "model"),
+    ("random", "random"),
+    ("secrets", "secrets"),
+    ("state", "state"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn refuses_an_import_that_the_manifest_does_not_ask_for() {
+        let error = agree("p", &set(&[]), &set(&["http"])).expect_err("http is not asked for");
+        assert!(error.to_string().contains("does not ask for"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_request_that_is_never_used() {
+        let error = agree("p", &set(&["files"]), &set(&[])).expect_err("files is not used");
+        assert!(error.to_string().contains("never uses"), "{error}");
+    }
+
+    #[test]
+    fn a_text_is_not_a_module() {
+        assert!(component(b"hello").is_err());
+    }
+
+    #[test]
+    fn rights_are_read_from_keys_and_tables() {
+        let asked = asked("name='x'\nlog=true\n[[files]]\nguest='/a'").expect("TOML");
+        assert_eq!(asked, set(&["files", "log"]));
+    }
+}
