@@ -1,8 +1,44 @@
 //! What a run may use, who has reserved how much of it, and what was used.
+//!
+//! A call reserves before it starts and settles after it ended, so that parallel calls cannot together
+//! spend what only one of them may. A sub-plan or step with a budget of its own is an account whose
+//! amounts are taken out of its parent's when it opens; what it did not spend returns when it closes.
+//! Integers only, and nothing is ever negative: what a call spends beyond its reservation is booked in
+//! full and stops whatever comes after it. Must not know what spends, or why.
 
 use serde::{Deserialize, Serialize};
 
-/// An amount in each of the four currencies.
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Currency {
+    /// Calls of plugins.
+    Calls,
+    /// Units of wasm fuel.
+    Fuel,
+    /// Model tokens.
+    Tokens,
+    /// Millionths of a US dollar.
+    MicroUsd,
+}
+
+impl Currency {
+    /// All of them.
+    pub const ALL: [Currency; 4] = [Self::Calls, Self::Fuel, Self::Tokens, Self::MicroUsd];
+
+    /// The word in messages.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Fuel => "fuel",
+            Self::Tokens => "tokens",
+            Self::MicroUsd => "micro-dollars",
+        }
+    }
+}
+
+/// An amount in each currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amounts {
     /// Calls of plugins.
@@ -15,15 +51,68 @@ pub struct Amounts {
     pub micro_usd: u64,
 }
 
-/// A budget as the plan states it, with defaults filled in.
+impl Amounts {
+    /// The amount in one currency.
+    #[must_use]
+    pub const fn get(&self, currency: Currency) -> u64 {
+        match currency {
+            Currency::Calls => self.calls,
+            Currency::Fuel => self.fuel,
+            Currency::Tokens => self.tokens,
+            Currency::MicroUsd => self.micro_usd,
+        }
+    }
+
+    const fn get_mut(&mut self, currency: Currency) -> &mut u64 {
+        match currency {
+            Currency::Calls => &mut self.calls,
+            Currency::Fuel => &mut self.fuel,
+            Currency::Tokens => &mut self.tokens,
+            Currency::MicroUsd => &mut self.micro_usd,
+        }
+    }
+
+    /// Adds, and stays at the largest number rather than wrap.
+    pub fn add(&mut self, other: &Amounts) {
+        for currency in Currency::ALL {
+            let sum = self.get(currency).saturating_add(other.get(currency));
+            *self.get_mut(currency) = sum;
+        }
+    }
+}
+
+/// What a run may use when its plan does not say: ample for honest work, and an end to a loop.
+pub const DEFAULT_LIMIT: Amounts = Amounts {
+    calls: 100_000,
+    fuel: 1_000_000_000_000_000,
+    tokens: 2_000_000,
+    micro_usd: 10_000_000,
+};
+
+/// A budget as the plan states it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BudgetSpec {
-    /// What may be used at most.
-    pub limit: Amounts,
+    /// Limits in the order of [`Currency::ALL`]. `None` is not "unlimited": the account then shares the
+    /// limit of its parent, and a run's own account has [`DEFAULT_LIMIT`].
+    pub limits: [Option<u64>; 4],
     /// Shares in thousandths at which a warning is given, ascending.
     pub warn_at_milli: Vec<u32>,
     /// What happens at the limit.
     pub on_exceeded: OnExceeded,
+}
+
+impl BudgetSpec {
+    /// States nothing: a run has the default limits, a step those of its run.
+    #[must_use]
+    pub fn unstated() -> Self {
+        Self { limits: [None; 4], warn_at_milli: vec![800, 1_000], on_exceeded: OnExceeded::Halt }
+    }
+
+    /// Whether no limit is stated.
+    #[must_use]
+    pub fn is_unstated(&self) -> bool {
+        self.limits.iter().all(Option::is_none)
+    }
 }
 
 /// What happens when a budget is used up.
@@ -34,4 +123,433 @@ pub enum OnExceeded {
     Halt,
     /// A recorded warning.
     Warn,
+}
+
+/// Names an account of a [`Budget`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AccountId(usize);
+
+/// What a call has reserved. Must be settled, exactly once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a reservation that is not settled is held for ever"]
+pub struct Reservation {
+    account: AccountId,
+    held: Amounts,
+}
+
+impl Reservation {
+    /// What the call may use.
+    #[must_use]
+    pub const fn amounts(&self) -> &Amounts {
+        &self.held
+    }
+}
+
+/// Why nothing could be reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Others hold what is wanted and may return some of it: ask again after a settlement.
+    Wait,
+    /// It is used up.
+    Exceeded(Currency),
+}
+
+/// A threshold that was crossed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crossed {
+    /// Of which currency.
+    pub currency: Currency,
+    /// Share in thousandths.
+    pub at_milli: u32,
+    /// Spent so far.
+    pub spent: u64,
+    /// The limit.
+    pub limit: u64,
+}
+
+/// What a settlement brought about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Thresholds crossed by it.
+    pub crossed: Vec<Crossed>,
+    /// The currency that is now spent beyond its limit, if the plan says to halt then.
+    pub exceeded: Option<Currency>,
+}
+
+#[derive(Clone, Debug)]
+struct Purse {
+    limit: u64,
+    spent: u64,
+    held: u64,
+    warned: usize,
+}
+
+impl Purse {
+    const fn new(limit: u64) -> Self {
+        Self { limit, spent: 0, held: 0, warned: 0 }
+    }
+
+    const fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.spent).saturating_sub(self.held)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Account {
+    parent: Option<usize>,
+    purses: [Option<Purse>; 4],
+    warn_at_milli: Vec<u32>,
+    on_exceeded: OnExceeded,
+}
+
+/// All accounts of a run.
+///
+/// # Examples
+/// ```
+/// use flowhost_flow::budget::{Amounts, Budget, BudgetSpec, Refusal};
+///
+/// let mut spec = BudgetSpec::unstated();
+/// spec.limits[0] = Some(1); // one call
+/// let mut budget = Budget::new(&spec);
+/// let call = Amounts { calls: 1, ..Amounts::default() };
+/// let reserved = budget.reserve(budget.root(), &call).unwrap();
+/// assert_eq!(budget.reserve(budget.root(), &call), Err(Refusal::Wait));
+/// budget.settle(reserved, &call);
+/// assert!(matches!(budget.reserve(budget.root(), &call), Err(Refusal::Exceeded(_))));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Budget {
+    accounts: Vec<Account>,
+    /// Accounts that were closed and may be used again.
+    free: Vec<usize>,
+    used: Amounts,
+}
+
+impl Budget {
+    /// The run's account.
+    #[must_use]
+    pub fn new(spec: &BudgetSpec) -> Self {
+        let purses = std::array::from_fn(|index| {
+            let default = Currency::ALL.get(index).map_or(0, |c| DEFAULT_LIMIT.get(*c));
+            let stated = spec.limits.get(index).copied().flatten();
+            Some(Purse::new(stated.unwrap_or(default)))
+        });
+        let root = Account {
+            parent: None,
+            purses,
+            warn_at_milli: spec.warn_at_milli.clone(),
+            on_exceeded: spec.on_exceeded,
+        };
+        Self { accounts: vec![root], free: Vec::new(), used: Amounts::default() }
+    }
+
+    /// The run's account.
+    #[must_use]
+    pub const fn root(&self) -> AccountId {
+        AccountId(0)
+    }
+
+    /// What the whole run has used.
+    #[must_use]
+    pub const fn used(&self) -> &Amounts {
+        &self.used
+    }
+
+    /// What an account could still reserve.
+    #[must_use]
+    pub fn left(&self, account: AccountId) -> Amounts {
+        let mut left = Amounts::default();
+        for currency in Currency::ALL {
+            *left.get_mut(currency) = self.owner(account, currency).map_or(0, Purse::left);
+        }
+        left
+    }
+
+    /// Opens an account with what `spec` states, taken out of `parent`, which may have less: then the
+    /// account gets what is left. What is not stated is shared with the parent.
+    pub fn open(&mut self, parent: AccountId, spec: &BudgetSpec) -> AccountId {
+        let purses = std::array::from_fn(|index| {
+            let currency = *Currency::ALL.get(index)?;
+            let stated = spec.limits.get(index).copied().flatten()?;
+            let purse = self.owner_mut(parent, currency)?;
+            let allotted = stated.min(purse.left());
+            purse.held = purse.held.saturating_add(allotted);
+            Some(Purse::new(allotted))
+        });
+        let account = Account {
+            parent: Some(parent.0),
+            purses,
+            warn_at_milli: spec.warn_at_milli.clone(),
+            on_exceeded: spec.on_exceeded,
+        };
+        match self.free.pop().and_then(|index| Some((index, self.accounts.get_mut(index)?))) {
+            Some((index, place)) => {
+                *place = account;
+                AccountId(index)
+            }
+            None => {
+                self.accounts.push(account);
+                AccountId(self.accounts.len() - 1)
+            }
+        }
+    }
+
+    /// Closes an account whose reservations are settled: what it spent is booked to its parent, what
+    /// it did not spend returns. The run's own account cannot be closed.
+    pub fn close(&mut self, account: AccountId) -> Settled {
+        let mut settled = Settled::default();
+        let Some(closed) = self.accounts.get_mut(account.0) else { return settled };
+        let Some(parent) = closed.parent.map(AccountId) else { return settled };
+        let purses = std::mem::take(&mut closed.purses);
+        for (purse, currency) in purses.into_iter().zip(Currency::ALL) {
+            let Some(purse) = purse else { continue };
+            if let Some(above) = self.owner_mut(parent, currency) {
+                above.held = above.held.saturating_sub(purse.limit);
+                above.spent = above.spent.saturating_add(purse.spent).saturating_add(purse.held);
+            }
+            self.after_spending(parent, currency, &mut settled);
+        }
+        self.free.push(account.0);
+        settled
+    }
+
+    /// Reserves what a call can use at most, or what is left if that is less and nobody can return any.
+    ///
+    /// # Errors
+    /// [`Refusal`], and nothing is reserved.
+    pub fn reserve(
+        &mut self,
+        account: AccountId,
+        most: &Amounts,
+    ) -> Result<Reservation, Refusal> {
+        let mut grant = Amounts::default();
+        for currency in Currency::ALL {
+            let want = most.get(currency);
+            *grant.get_mut(currency) = self.grantable(account, currency, want)?;
+        }
+        for currency in Currency::ALL {
+            if let Some(purse) = self.owner_mut(account, currency) {
+                purse.held = purse.held.saturating_add(grant.get(currency));
+            }
+        }
+        Ok(Reservation { account, held: grant })
+    }
+
+    fn grantable(&self, id: AccountId, currency: Currency, want: u64) -> Result<u64, Refusal> {
+        let Some(purse) = self.owner(id, currency) else {
+            return Err(Refusal::Exceeded(currency));
+        };
+        if self.on_exceeded(id, currency) == OnExceeded::Warn {
+            return Ok(want);
+        }
+        if purse.spent > purse.limit {
+            return Err(Refusal::Exceeded(currency));
+        }
+        let left = purse.left();
+        if want <= left {
+            return Ok(want);
+        }
+        if purse.held > 0 {
+            return Err(Refusal::Wait);
+        }
+        // A call is whole or not at all; of the others the call gets what is left.
+        if left == 0 || currency == Currency::Calls {
+            return Err(Refusal::Exceeded(currency));
+        }
+        Ok(left)
+    }
+
+    /// Books what a call used and returns the rest of its reservation.
+    pub fn settle(&mut self, reservation: Reservation, used: &Amounts) -> Settled {
+        let mut settled = Settled::default();
+        self.used.add(used);
+        for currency in Currency::ALL {
+            if let Some(purse) = self.owner_mut(reservation.account, currency) {
+                purse.held = purse.held.saturating_sub(reservation.held.get(currency));
+                purse.spent = purse.spent.saturating_add(used.get(currency));
+            }
+            self.after_spending(reservation.account, currency, &mut settled);
+        }
+        settled
+    }
+
+    fn after_spending(&mut self, account: AccountId, currency: Currency, settled: &mut Settled) {
+        let Some(index) = self.owner_index(account, currency) else { return };
+        let Some(owner) = self.accounts.get_mut(index) else { return };
+        let place = Currency::ALL.iter().position(|c| *c == currency).unwrap_or(0);
+        let Some(Some(purse)) = owner.purses.get_mut(place) else { return };
+        while let Some(at_milli) = owner.warn_at_milli.get(purse.warned).copied() {
+            let reached = u128::from(purse.spent) * 1_000
+                >= u128::from(purse.limit) * u128::from(at_milli);
+            if !reached || purse.spent == 0 {
+                break;
+            }
+            purse.warned += 1;
+            let (spent, limit) = (purse.spent, purse.limit);
+            settled.crossed.push(Crossed { currency, at_milli, spent, limit });
+        }
+        if purse.spent > purse.limit && owner.on_exceeded == OnExceeded::Halt {
+            settled.exceeded = settled.exceeded.or(Some(currency));
+        }
+    }
+
+    fn on_exceeded(&self, account: AccountId, currency: Currency) -> OnExceeded {
+        self.owner_index(account, currency)
+            .and_then(|index| self.accounts.get(index))
+            .map_or(OnExceeded::Halt, |account| account.on_exceeded)
+    }
+
+    /// The account at or above `account` that has a purse of this currency. The root has all.
+    fn owner_index(&self, account: AccountId, currency: Currency) -> Option<usize> {
+        let place = Currency::ALL.iter().position(|c| *c == currency)?;
+        let mut index = account.0;
+        loop {
+            let account = self.accounts.get(index)?;
+            if account.purses.get(place).is_some_and(Option::is_some) {
+                return Some(index);
+            }
+            index = account.parent?;
+        }
+    }
+
+    fn owner(&self, account: AccountId, currency: Currency) -> Option<&Purse> {
+        let index = self.owner_index(account, currency)?;
+        let place = Currency::ALL.iter().position(|c| *c == currency)?;
+        self.accounts.get(index)?.purses.get(place)?.as_ref()
+    }
+
+    fn owner_mut(&mut self, account: AccountId, currency: Currency) -> Option<&mut Purse> {
+        let index = self.owner_index(account, currency)?;
+        let place = Currency::ALL.iter().position(|c| *c == currency)?;
+        self.accounts.get_mut(index)?.purses.get_mut(place)?.as_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spec(calls: u64, tokens: u64) -> BudgetSpec {
+        let limits = [Some(calls), None, Some(tokens), None];
+        BudgetSpec { limits, ..BudgetSpec::unstated() }
+    }
+
+    fn amounts(calls: u64, tokens: u64) -> Amounts {
+        Amounts { calls, tokens, ..Amounts::default() }
+    }
+
+    #[test]
+    fn refuses_what_is_used_up() {
+        let mut budget = Budget::new(&spec(2, 10));
+        let first = budget.reserve(budget.root(), &amounts(1, 10)).unwrap();
+        assert_eq!(budget.reserve(budget.root(), &amounts(1, 1)), Err(Refusal::Wait));
+        budget.settle(first, &amounts(1, 10));
+        let refused = budget.reserve(budget.root(), &amounts(1, 1));
+        assert_eq!(refused, Err(Refusal::Exceeded(Currency::Tokens)));
+    }
+
+    #[test]
+    fn the_last_call_gets_what_is_left() {
+        let mut budget = Budget::new(&spec(2, 10));
+        let call = budget.reserve(budget.root(), &amounts(1, 500)).unwrap();
+        assert_eq!(call.amounts().tokens, 10);
+        let settled = budget.settle(call, &amounts(1, 12));
+        assert_eq!(settled.exceeded, Some(Currency::Tokens));
+        assert_eq!(budget.left(budget.root()).tokens, 0);
+        let refused = budget.reserve(budget.root(), &amounts(1, 0));
+        assert_eq!(refused, Err(Refusal::Exceeded(Currency::Tokens)));
+    }
+
+    #[test]
+    fn a_child_returns_what_it_did_not_spend() {
+        let mut budget = Budget::new(&spec(100, 100));
+        let child = budget.open(budget.root(), &spec(10, 1_000));
+        assert_eq!(budget.left(budget.root()), Amounts { calls: 90, tokens: 0, ..DEFAULT_LIMIT });
+        let call = budget.reserve(child, &amounts(1, 60)).unwrap();
+        budget.settle(call, &amounts(1, 40));
+        budget.close(child);
+        assert_eq!(budget.left(budget.root()), Amounts { calls: 99, tokens: 60, ..DEFAULT_LIMIT });
+        assert_eq!(*budget.used(), amounts(1, 40));
+    }
+
+    #[test]
+    fn warns_once_per_threshold() {
+        let mut budget = Budget::new(&spec(10, 100));
+        let mut warned = Vec::new();
+        for _ in 0..10 {
+            let call = budget.reserve(budget.root(), &amounts(1, 1)).unwrap();
+            warned.extend(budget.settle(call, &amounts(1, 1)).crossed);
+        }
+        let shares: Vec<_> = warned.iter().map(|crossed| crossed.at_milli).collect();
+        assert_eq!(shares, [800, 1_000]);
+    }
+
+    #[test]
+    fn a_budget_that_only_warns_goes_on() {
+        let mut budget =
+            Budget::new(&BudgetSpec { on_exceeded: OnExceeded::Warn, ..spec(1, 1) });
+        for _ in 0..3 {
+            let call = budget.reserve(budget.root(), &amounts(1, 5)).unwrap();
+            assert_eq!(budget.settle(call, &amounts(1, 5)).exceeded, None);
+        }
+        assert_eq!(budget.used().tokens, 15);
+    }
+
+    /// One step of a random history: 0 reserves, 1 settles, 2 opens, 3 closes.
+    type Step = (u8, usize, u64, u64);
+
+    /// Sum of what is left, held and spent in every open purse of tokens.
+    fn conserved(budget: &Budget) -> bool {
+        budget.accounts.iter().flat_map(|account| account.purses.iter().flatten()).all(|purse| {
+            purse.spent > purse.limit || purse.left() + purse.held + purse.spent == purse.limit
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_or_made_up(
+            steps in prop::collection::vec((0_u8..4, 0_usize..8, 0_u64..50, 0_u64..50), 1..80)
+        ) {
+            let steps: Vec<Step> = steps;
+            let mut budget = Budget::new(&spec(1_000, 400));
+            let mut open = vec![budget.root()];
+            let mut reserved: Vec<Reservation> = Vec::new();
+            let mut spent = 0;
+            for (what, pick, a, b) in steps {
+                match what {
+                    0 => {
+                        let account = open[pick % open.len()];
+                        reserved.extend(budget.reserve(account, &amounts(1, a)).ok());
+                    }
+                    1 if !reserved.is_empty() => {
+                        let reservation = reserved.swap_remove(pick % reserved.len());
+                        let used = b.min(reservation.amounts().tokens);
+                        spent += used;
+                        budget.settle(reservation, &amounts(1, used));
+                    }
+                    2 => open.push(budget.open(open[pick % open.len()], &spec(a, b))),
+                    3 if open.len() > 1 => {
+                        let last = *open.last().unwrap();
+                        if reserved.iter().all(|r| r.account != last) {
+                            open.pop();
+                            budget.close(last);
+                        }
+                    }
+                    _ => {}
+                }
+                prop_assert!(conserved(&budget));
+                prop_assert_eq!(budget.used().tokens, spent);
+                prop_assert!(spent <= 400, "children never widen their parent");
+            }
+            for reservation in reserved {
+                budget.settle(reservation, &Amounts::default());
+            }
+            while open.len() > 1 {
+                budget.close(open.pop().unwrap());
+            }
+            prop_assert_eq!(budget.left(budget.root()).tokens, 400 - spent);
+        }
+    }
 }

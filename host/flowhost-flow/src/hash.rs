@@ -1,11 +1,19 @@
-//! Identity: the plan's hash, the run's id, the steps' ids.
+//! Identity: the plan's hash, the run's id, the steps' ids, the seeds.
+//!
+//! The hash covers what a plan means and nothing else: order of keys, comments, file name, positions
+//! and descriptions are not in it; component digests, profile hashes, schemas and sub-plans are. The
+//! canonical form is RFC 8785 (JCS). Each hash begins with its purpose, so that none can pass for
+//! another.
 
 use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::plan::Plan;
 
 /// What a plugin was resolved to; part of the plan's hash.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ResolvedPlugin {
     /// SHA-256 of the component, lower-case hex.
     pub component_sha256: String,
@@ -13,24 +21,61 @@ pub struct ResolvedPlugin {
     pub profile_sha256: String,
 }
 
-/// SHA-256 over the canonical form (RFC 8785) of the resolved plan, lower-case hex. `plugins` by key
-/// as in [`Plan::all_plugins`]; `files` are the hashes of file inputs by name.
-#[must_use]
-pub fn plan_hash(plan: &Plan, plugins: &BTreeMap<String, ResolvedPlugin>) -> String {
-    let _ = (plan, plugins);
-    String::new()
+/// SHA-256 over the canonical form of the resolved plan, lower-case hex. `plugins` by key as in
+/// [`Plan::all_plugins`].
+///
+/// # Errors
+/// The plan holds a value that JSON cannot carry; parsed plans hold none.
+pub fn plan_hash(
+    plan: &Plan,
+    plugins: &BTreeMap<String, ResolvedPlugin>,
+) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Resolved<'a> {
+        format: &'static str,
+        plan: &'a Plan,
+        plugins: &'a BTreeMap<String, ResolvedPlugin>,
+    }
+    let resolved = Resolved { format: "flowhost-plan/1", plan, plugins };
+    let canonical = serde_json_canonicalizer::to_vec(&resolved)?;
+    Ok(hex::encode(digest(&[b"flowhost-plan/1", &canonical])))
 }
 
 /// A run's id: a ULID from a time in milliseconds since the Unix epoch and 80 random bits.
+///
+/// Source of the format: <https://github.com/ulid/spec>.
 #[must_use]
 pub fn run_id(unix_ms: u64, random: [u8; 10]) -> String {
-    let _ = (unix_ms, random);
-    String::new()
+    let random = random.iter().fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    ulid::Ulid::from_parts(unix_ms, random).to_string()
 }
 
-/// A step's id: 32 hex digits from plan hash and path.
+/// A step's id: 32 hex digits from plan hash and path. The same in every run of the same plan.
 #[must_use]
 pub fn step_id(plan_hash: &str, path: &str) -> String {
-    let _ = (plan_hash, path);
-    String::new()
+    let mut id = hex::encode(digest(&[b"flowhost-step/1", plan_hash.as_bytes(), path.as_bytes()]));
+    id.truncate(32);
+    id
 }
+
+/// A seed derived from the run's, for one purpose: names must tell the purposes apart.
+#[must_use]
+pub fn derive_seed(seed: u64, names: &[&str]) -> [u8; 32] {
+    let seed = seed.to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![b"flowhost-seed/1", &seed];
+    parts.extend(names.iter().map(|name| name.as_bytes()));
+    digest(&parts)
+}
+
+/// Each part is preceded by its length, so that no two lists of parts run together.
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

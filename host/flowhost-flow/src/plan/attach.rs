@@ -1,19 +1,22 @@
 //! What a plan refers to and the caller must bring: other plans and schema files.
 //!
 //! This crate opens no files; it lists the references with their places and takes the content. Checks
-//! that need the content (inputs of a sub-plan, loops of plans) happen here.
+//! that need the content (inputs of a sub-plan, nesting of plans) happen here.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::plan::{Plan, PluginDecl};
-use crate::problem::{At, Problem};
+use crate::plan::{Plan, PluginDecl, SchemaSource, Step, Work, limits};
+use crate::problem::{At, Problem, Problems, suggest};
+use crate::schema_check::OutputSchema;
 
 /// A reference to something outside the plan file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRef {
     /// As written in the plan, relative to the plan's folder.
     pub reference: String,
-    /// Where it is written.
+    /// Where it is written: the step that does.
     pub at: At,
 }
 
@@ -26,7 +29,30 @@ impl Plan {
     /// The plans this plan runs, once each, in the order of the file.
     #[must_use]
     pub fn sub_plans(&self) -> Vec<SubPlanRef> {
-        Vec::new()
+        self.references(|step| match &step.work {
+            Work::Plan { reference } => Some(reference),
+            _ => None,
+        })
+    }
+
+    /// The schema files this plan names, once each, in the order of the file.
+    #[must_use]
+    pub fn schema_files(&self) -> Vec<SchemaRef> {
+        self.references(|step| match &step.output_schema {
+            Some(SchemaSource::File(path)) => Some(path),
+            _ => None,
+        })
+    }
+
+    fn references<'a>(&'a self, pick: impl Fn(&'a Step) -> Option<&'a String>) -> Vec<FileRef> {
+        let steps = self.steps.iter().chain(self.handlers.values());
+        let mut found: Vec<(At, &String)> =
+            steps.filter_map(|step| pick(step).map(|name| (step.at, name))).collect();
+        found.sort_unstable();
+        let mut seen = BTreeSet::new();
+        found.retain(|(_, name)| seen.insert(name.as_str()));
+        let all = found.into_iter();
+        all.map(|(at, reference)| FileRef { reference: reference.clone(), at }).collect()
     }
 
     /// Attaches the plan that `reference` names (with its own sub-plans already attached).
@@ -34,14 +60,28 @@ impl Plan {
     /// # Errors
     /// Inputs that the steps do not give or give in vain; nesting that is too deep.
     pub fn attach_plan(&mut self, reference: &str, child: Plan) -> Result<(), Vec<Problem>> {
+        let mut problems = Problems::new(&self.file);
+        if child.depth() >= limits::SUB_PLAN_DEPTH_MAX {
+            let message = format!(
+                "plans within plans nest deeper than {} at `{reference}`",
+                limits::SUB_PLAN_DEPTH_MAX
+            );
+            problems.add(At::default(), message, "a plan that runs itself never ends");
+        }
+        for step in &self.steps {
+            if matches!(&step.work, Work::Plan { reference: used } if used == reference) {
+                check_inputs(step, &child, &mut problems);
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems.into_sorted());
+        }
         self.children.insert(reference.to_owned(), child);
         Ok(())
     }
 
-    /// The schema files this plan names, once each, in the order of the file.
-    #[must_use]
-    pub fn schema_files(&self) -> Vec<SchemaRef> {
-        Vec::new()
+    fn depth(&self) -> usize {
+        1 + self.children.values().map(Plan::depth).max().unwrap_or(0)
     }
 
     /// Attaches the schema that `path` names.
@@ -49,18 +89,74 @@ impl Plan {
     /// # Errors
     /// What is wrong with the schema: not one, too large, refers to another document.
     pub fn attach_schema(&mut self, path: &str, schema: &Value) -> Result<(), Vec<Problem>> {
-        let _ = (path, schema);
-        Ok(())
+        match OutputSchema::compile(schema.clone()) {
+            Ok(schema) => {
+                self.schemas.insert(path.to_owned(), schema);
+                Ok(())
+            }
+            Err(message) => {
+                let mut problems = Problems::new(path);
+                problems.add(At::default(), message, "");
+                Err(problems.into_sorted())
+            }
+        }
     }
 
     /// Every plugin of this plan and its sub-plans with its key: the name, and for a sub-plan's plugin
     /// `<reference>::<name>` (`a.yaml::b.yaml::name` when nested).
     #[must_use]
     pub fn all_plugins(&self) -> Vec<(String, &PluginDecl)> {
-        Vec::new()
+        let own = self.plugins.iter().map(|(name, plugin)| (name.clone(), plugin));
+        let mut all: Vec<_> = own.collect();
+        for (reference, child) in &self.children {
+            let of_child = child.all_plugins().into_iter();
+            all.extend(of_child.map(|(key, plugin)| (format!("{reference}::{key}"), plugin)));
+        }
+        all
+    }
+
+    /// The attached sub-plan.
+    #[must_use]
+    pub fn sub_plan(&self, reference: &str) -> Option<&Plan> {
+        self.children.get(reference)
     }
 
     pub(crate) fn check_attached(&self) -> Result<(), Vec<Problem>> {
-        Ok(())
+        let mut problems = Problems::new(&self.file);
+        for missing in self.sub_plans().iter().filter(|r| self.sub_plan(&r.reference).is_none()) {
+            let message = format!("the plan `{}` was not attached", missing.reference);
+            problems.add(missing.at, message, "");
+        }
+        let schemas = self.schema_files();
+        for missing in schemas.iter().filter(|r| !self.schemas.contains_key(&r.reference)) {
+            let message = format!("the schema `{}` was not attached", missing.reference);
+            problems.add(missing.at, message, "");
+        }
+        if !problems.is_empty() {
+            return Err(problems.into_sorted());
+        }
+        self.children.values().try_for_each(Plan::check_attached)
+    }
+}
+
+/// The step's `with` against the inputs of the plan it runs.
+fn check_inputs(step: &Step, child: &Plan, problems: &mut Problems) {
+    let given = step.with.source().as_object();
+    let id = &step.id;
+    for name in given.into_iter().flatten().map(|(name, _)| name) {
+        if !child.inputs.contains_key(name) {
+            let cure = suggest("input", name, child.inputs.keys().map(String::as_str));
+            let message = format!("step `{id}`: the sub-plan has no input `{name}`");
+            problems.add(step.at, message, cure);
+        }
+    }
+    for input in child.inputs.values() {
+        let is_given = given.is_some_and(|given| given.contains_key(&input.name));
+        let needs_reading = input.ty == crate::plan::InputType::File;
+        let has_default = input.default.is_some() || (input.path.is_some() && !needs_reading);
+        if !is_given && !has_default {
+            let message = format!("step `{id}`: the sub-plan's input `{}` is not given", input.name);
+            problems.add(step.at, message, format!("add `{}:` to its `with`", input.name));
+        }
     }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::plan::{InputDecl, Plan};
-use crate::problem::Problem;
+use crate::expr::Names;
+use crate::plan::tree::Node;
+use crate::plan::{InputDecl, InputType, Plan};
+use crate::problem::{At, Problem, Problems, suggest};
 
 /// A file or directory that an input names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,14 +22,94 @@ pub struct FileInput {
     pub sha256: Option<String>,
 }
 
+impl InputType {
+    /// The word in the plan.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Bool => "bool",
+            Self::List => "list",
+            Self::Object => "object",
+            Self::File => "file",
+            Self::Dir => "dir",
+        }
+    }
+
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Self::String | Self::File | Self::Dir => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Bool => value.is_boolean(),
+            Self::List => value.is_array(),
+            Self::Object => value.is_object(),
+        }
+    }
+
+    const fn is_path(self) -> bool {
+        matches!(self, Self::File | Self::Dir)
+    }
+}
+
 impl InputDecl {
-    /// Reads the text of `--input name=text` as this input's type. For `file` and `dir` it is the path.
+    /// Reads the text of `--input name=text` as this input's type. For `file` and `dir` it is the path;
+    /// for `number`, `bool`, `list` and `object` it is JSON.
     ///
     /// # Errors
     /// A message that says which type was expected.
     pub fn parse_text(&self, text: &str) -> Result<Value, String> {
-        let _ = text;
-        Err(String::new())
+        if matches!(self.ty, InputType::String) || self.ty.is_path() {
+            return Ok(Value::from(text));
+        }
+        let value: Option<Value> = serde_json::from_str(text).ok();
+        value.filter(|value| self.ty.fits(value)).ok_or_else(|| {
+            format!("input `{}` is a {} and is given as JSON", self.name, self.ty.word())
+        })
+    }
+
+    fn problem_with(&self, value: &Value) -> Option<String> {
+        let name = &self.name;
+        if !self.ty.fits(value) {
+            return Some(format!("input `{name}` is a {}, another type was given", self.ty.word()));
+        }
+        if !self.allowed.is_empty() && !self.allowed.contains(value) {
+            let allowed: Vec<_> = self.allowed.iter().map(Value::to_string).collect();
+            return Some(format!("input `{name}` must be one of {}", allowed.join(", ")));
+        }
+        None
+    }
+}
+
+/// What within one declaration does not go together.
+pub(super) fn check_decl(input: &InputDecl, node: &Node, problems: &mut Problems) {
+    let place = |key: &str| node.get(key).map_or(node.at, |node| node.at);
+    let (name, word) = (&input.name, input.ty.word());
+    if input.ty.is_path() {
+        for key in ["default", "enum"] {
+            if node.get(key).is_some() {
+                let message = format!("input `{name}`: `{key}` has no meaning for a {word}");
+                problems.add(place(key), message, "use `path`");
+            }
+        }
+    } else if input.path.is_some() {
+        let message = format!("input `{name}`: `path` has no meaning for a {word}");
+        problems.add(place("path"), message, "use `default`");
+    }
+    if input.sha256.is_some() && input.ty != InputType::File {
+        let message = format!("input `{name}`: `sha256` has no meaning for a {word}");
+        problems.add(place("sha256"), message, "only a file's content has a hash");
+    }
+    for value in &input.allowed {
+        if !input.ty.fits(value) {
+            let message = format!("input `{name}`: `enum` lists a value that is no {word}");
+            problems.add(place("enum"), message, "");
+        }
+    }
+    if let Some(message) = input.default.as_ref().and_then(|value| input.problem_with(value))
+        && !input.ty.is_path()
+    {
+        problems.add(place("default"), format!("{message} as its default"), "");
     }
 }
 
@@ -35,12 +117,23 @@ impl Plan {
     /// The files and directories that inputs name, after `given` overrides (`file` and `dir`: paths).
     #[must_use]
     pub fn file_inputs(&self, given: &BTreeMap<String, Value>) -> Vec<FileInput> {
-        let _ = given;
-        Vec::new()
+        let inputs = self.inputs.values().filter(|input| input.ty.is_path());
+        inputs
+            .filter_map(|input| {
+                let given = given.get(&input.name).and_then(Value::as_str);
+                Some(FileInput {
+                    name: input.name.clone(),
+                    path: given.or(input.path.as_deref())?.to_owned(),
+                    is_dir: input.ty == InputType::Dir,
+                    sha256: input.sha256.clone(),
+                })
+            })
+            .collect()
     }
 
     /// Checks the given values and fills in defaults. For `file` the value is the file's text, which
-    /// the caller has read ([`Plan::file_inputs`]); for `dir` it is the path.
+    /// the caller has read and whose hash it has checked ([`Plan::file_inputs`]); for `dir` it is the
+    /// path, and the declared one is filled in when none is given.
     ///
     /// # Errors
     /// Every input that is missing, unknown or of another type.
@@ -48,8 +141,35 @@ impl Plan {
         &self,
         given: &BTreeMap<String, Value>,
     ) -> Result<Map<String, Value>, Vec<Problem>> {
-        let _ = given;
-        Err(Vec::new())
+        let mut problems = Problems::new(&self.file);
+        for name in given.keys().filter(|name| !self.inputs.contains_key(*name)) {
+            let cure = suggest("input", name, self.inputs.keys().map(String::as_str));
+            problems.add(At::default(), format!("there is no input `{name}`"), cure);
+        }
+        let mut bound = Map::new();
+        for input in self.inputs.values() {
+            match given.get(&input.name).cloned().or_else(|| fallback(input)) {
+                None => {
+                    let message = format!("input `{}` is required and not given", input.name);
+                    problems.add(input.at, message, format!("--input {}=…", input.name));
+                }
+                Some(value) => match input.problem_with(&value) {
+                    Some(message) => problems.add(input.at, message, ""),
+                    None => {
+                        bound.insert(input.name.clone(), value);
+                    }
+                },
+            }
+        }
+        if problems.is_empty() { Ok(bound) } else { Err(problems.into_sorted()) }
+    }
+}
+
+fn fallback(input: &InputDecl) -> Option<Value> {
+    match input.ty {
+        InputType::Dir => input.path.clone().map(Value::from),
+        InputType::File => None,
+        _ => input.default.clone(),
     }
 }
 
@@ -57,6 +177,22 @@ pub(super) fn render_labels(
     plan: &Plan,
     inputs: &Map<String, Value>,
 ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
-    let _ = (plan, inputs);
-    Err(Vec::new())
+    let inputs = Value::Object(inputs.clone());
+    let names = [("inputs", &inputs)];
+    let mut problems = Problems::new(&plan.file);
+    let mut labels = BTreeMap::new();
+    for (name, template) in &plan.labels {
+        match template.render(&Names::new(&names)) {
+            Ok(Value::String(text)) => {
+                labels.insert(name.clone(), text);
+            }
+            Ok(other) => {
+                labels.insert(name.clone(), other.to_string());
+            }
+            Err(error) => {
+                problems.add(At::default(), format!("label `{name}`: {error}"), "");
+            }
+        }
+    }
+    if problems.is_empty() { Ok(labels) } else { Err(problems.into_sorted()) }
 }

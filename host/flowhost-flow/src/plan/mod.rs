@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::budget::BudgetSpec;
 use crate::expr::{Expr, Template};
-use crate::problem::{At, Problem};
+use crate::problem::{At, Problem, Problems};
 use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
 
@@ -381,9 +381,12 @@ impl Plan {
     /// # Errors
     /// Everything that is wrong with it, in the order of the file.
     pub fn parse(text: &str, file: &str) -> Result<Plan, Vec<Problem>> {
-        let plan = parse::parse(text, file)?;
-        check::check(&plan)?;
-        Ok(plan)
+        let mut problems = Problems::new(file);
+        let plan = parse::parse(text, file, &mut problems);
+        match plan {
+            Some(plan) if problems.is_empty() => Ok(plan),
+            _ => Err(problems.into_sorted()),
+        }
     }
 
     /// The step with this id.

@@ -1,7 +1,205 @@
-//! Reads a plan.
-use crate::plan::Plan;
-use crate::problem::Problem;
+//! From the tree to the plan. What does not fit has been reported by the walker and is left at its
+//! default here, so that one mistake does not hide the next.
 
-pub(super) fn parse(_text: &str, _file: &str) -> Result<Plan, Vec<Problem>> {
-    Err(Vec::new())
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::budget::{BudgetSpec, OnExceeded};
+use crate::expr::{Expr, Template};
+use crate::plan::defaults::{Defaults, RUN_TIMEOUT_MS, duration, thousandths};
+use crate::plan::keys::{KINDS_LATER, PLAN, Shape};
+use crate::plan::tree::{Data, Node, read};
+use crate::plan::walk::{money, number, walk};
+use crate::plan::{InputDecl, InputType, Kind, Plan, PluginDecl, PluginKind, check, inputs, steps};
+use crate::problem::Problems;
+use crate::units::parse_micro_usd;
+
+/// Reads and checks the file. A plan comes back whenever there is one to speak of; it is good exactly
+/// if no problem was added.
+pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<Plan> {
+    let root = read(text, problems)?;
+    if let Some(kind) = root.get("kind")
+        && let Some(word) = kind.text()
+        && KINDS_LATER.contains(&word)
+    {
+        let message = format!("kind `{word}` is not in this build");
+        problems.add(kind.at, message, "this build runs `kind: workflow`");
+        return None;
+    }
+    walk(&root, &Shape::Section(&PLAN), "the plan", problems);
+    if !matches!(root.data, Data::Map(_)) {
+        return None;
+    }
+    let plan = plan(&root, file, problems);
+    check::check(&plan, &root, problems);
+    Some(plan)
+}
+
+fn plan(root: &Node, file: &str, problems: &mut Problems) -> Plan {
+    let defaults = Defaults::read(root.get("defaults"), problems);
+    let mut steps: Vec<_> = members(root, "steps")
+        .map(|(id, node)| steps::step(id, node, &defaults, problems))
+        .collect();
+    steps.sort_by(|a, b| a.id.cmp(&b.id));
+    let handlers = members(root, "handlers")
+        .map(|(id, node)| (id.to_owned(), steps::step(id, node, &defaults, problems)))
+        .collect();
+    let mut inputs: BTreeMap<String, InputDecl> = BTreeMap::new();
+    for (name, node) in members(root, "inputs") {
+        inputs.insert(name.to_owned(), input(name, node, problems));
+    }
+    let plugins =
+        members(root, "plugins").map(|(name, node)| (name.to_owned(), plugin(name, node, problems)));
+    Plan {
+        file: file.to_owned(),
+        kind: Kind::Workflow,
+        name: text(root, "name"),
+        description: text(root, "description"),
+        plugins: plugins.collect(),
+        labels: templates(root, "labels", problems),
+        inputs,
+        budget: budget(root.get("budget")).unwrap_or_else(BudgetSpec::unstated),
+        timeout_ms: duration(Some(root), "timeout").unwrap_or(RUN_TIMEOUT_MS),
+        steps,
+        handlers,
+        outputs: templates(root, "outputs", problems),
+        children: BTreeMap::new(),
+        schemas: BTreeMap::new(),
+    }
+}
+
+/// The members of the map under `key`, with their names.
+pub(super) fn members<'n>(
+    node: &'n Node,
+    key: &str,
+) -> impl Iterator<Item = (&'n str, &'n Node)> + use<'n> {
+    let members = node.get(key).map(Node::members).unwrap_or_default();
+    members.iter().map(|(key, node)| (key.text.as_str(), node))
+}
+
+/// The text under `key`, empty when there is none.
+pub(super) fn text(node: &Node, key: &str) -> String {
+    node.get(key).and_then(Node::text).unwrap_or_default().to_owned()
+}
+
+fn optional(node: &Node, key: &str) -> Option<String> {
+    node.get(key).and_then(Node::text).map(str::to_owned)
+}
+
+/// The template in `node`; its faulty expressions are reported.
+pub(super) fn template(node: Option<&Node>, problems: &mut Problems) -> Template {
+    let Some(node) = node else { return Template::fixed(Value::Null) };
+    match Template::compile(node.json()) {
+        Ok(template) => template,
+        Err(errors) => {
+            for (pointer, message) in errors {
+                problems.add(node.place(&pointer), message, "");
+            }
+            Template::fixed(Value::Null)
+        }
+    }
+}
+
+/// The expression in `node`; a faulty one is reported.
+pub(super) fn expr(node: Option<&Node>, problems: &mut Problems) -> Option<Expr> {
+    let node = node?;
+    let source = match &node.data {
+        Data::Text(text) if !text.trim().is_empty() => text.clone(),
+        Data::Bool(value) => value.to_string(),
+        _ => return None,
+    };
+    Expr::compile(&source).map_err(|message| problems.add(node.at, message, "")).ok()
+}
+
+fn templates(root: &Node, key: &str, problems: &mut Problems) -> BTreeMap<String, Template> {
+    members(root, key)
+        .map(|(name, node)| (name.to_owned(), template(Some(node), problems)))
+        .collect()
+}
+
+/// A budget; `None` when the key is missing.
+pub(super) fn budget(node: Option<&Node>) -> Option<BudgetSpec> {
+    let node = node?;
+    let amount = |key| node.get(key).and_then(|node| node.json().as_u64());
+    let micro_usd = node.get("usd").and_then(money).and_then(|text| parse_micro_usd(&text).ok());
+    let unstated = BudgetSpec::unstated();
+    let warn_at_milli = node.get("warn_at").map_or(unstated.warn_at_milli, |node| {
+        let mut shares: Vec<u32> =
+            node.elements().iter().filter_map(number).map(thousandths).collect();
+        shares.sort_unstable();
+        shares.dedup();
+        shares
+    });
+    Some(BudgetSpec {
+        limits: [amount("calls"), amount("fuel"), amount("tokens"), micro_usd],
+        warn_at_milli,
+        on_exceeded: match node.get("on_exceeded").and_then(Node::text) {
+            Some("warn") => OnExceeded::Warn,
+            _ => OnExceeded::Halt,
+        },
+    })
+}
+
+fn input(name: &str, node: &Node, problems: &mut Problems) -> InputDecl {
+    let ty = match node.get("type").and_then(Node::text) {
+        Some("number") => InputType::Number,
+        Some("bool") => InputType::Bool,
+        Some("list") => InputType::List,
+        Some("object") => InputType::Object,
+        Some("file") => InputType::File,
+        Some("dir") => InputType::Dir,
+        _ => InputType::String,
+    };
+    let allowed = node.get("enum").map(Node::elements).unwrap_or_default();
+    let input = InputDecl {
+        name: name.to_owned(),
+        ty,
+        default: node.get("default").map(Node::json),
+        allowed: allowed.iter().map(Node::json).collect(),
+        path: optional(node, "path"),
+        sha256: optional(node, "sha256"),
+        description: text(node, "description"),
+        at: node.at,
+    };
+    inputs::check_decl(&input, node, problems);
+    input
+}
+
+fn plugin(name: &str, node: &Node, problems: &mut Problems) -> PluginDecl {
+    let plugin = PluginDecl {
+        name: name.to_owned(),
+        kind: match node.get("kind").and_then(Node::text) {
+            Some("agent") => PluginKind::Agent,
+            Some("guardrail") => PluginKind::Guardrail,
+            Some("mcp_adapter") => PluginKind::McpAdapter,
+            _ => PluginKind::Tool,
+        },
+        source: text(node, "source"),
+        profile: text(node, "profile"),
+        config: node.get("config").map_or(Value::Null, Node::json),
+        sha256: optional(node, "sha256"),
+        narrow: node.get("narrow").map(Node::raw),
+        at: node.at,
+    };
+    if let Some(source) = node.get("source") {
+        check_source(&plugin, source, problems);
+    }
+    plugin
+}
+
+fn check_source(plugin: &PluginDecl, node: &Node, problems: &mut Problems) {
+    let source = plugin.source.as_str();
+    let local = ["builtin:", "./", "../"].iter().any(|start| {
+        source.strip_prefix(start).is_some_and(|rest| !rest.is_empty())
+    });
+    let remote = ["https://", "oci://"].iter().any(|start| source.starts_with(start));
+    if !local && !remote && !source.is_empty() {
+        let message = format!("source: `{source}` is not a place for a component");
+        problems.add(node.at, message, "`builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`");
+    }
+    if remote && plugin.sha256.is_none() {
+        let message = format!("plugin `{}`: a remote source needs `sha256`", plugin.name);
+        problems.add(node.at, message, "add `sha256:` with the component's hash");
+    }
 }

@@ -1,8 +1,93 @@
-//! The JSON Schema of the plan file.
-use serde_json::Value;
+//! The JSON Schema of the plan file, made from the tables that the parser obeys.
 
-/// JSON Schema (2020-12) of the plan file, made from the list of keys that the parser obeys.
+use serde_json::{Map, Value, json};
+
+use crate::plan::keys::{PLAN, Section, Shape};
+
+/// JSON Schema (2020-12) of the plan file, for editors and `flowhost plan schema`.
+///
+/// # Examples
+/// ```
+/// let schema = flowhost_flow::plan_schema();
+/// assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+/// ```
 #[must_use]
 pub fn plan_schema() -> Value {
-    Value::Null
+    let mut definitions = Map::new();
+    define(&PLAN, &mut definitions);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "flowhost plan, v1",
+        "$ref": "#/$defs/plan",
+        "$defs": definitions,
+    })
+}
+
+fn define(section: &'static Section, definitions: &mut Map<String, Value>) {
+    if definitions.contains_key(section.name) {
+        return;
+    }
+    definitions.insert(section.name.to_owned(), Value::Null);
+    let mut properties = Map::new();
+    for key in section.keys {
+        let mut schema = schema_of(&key.shape, definitions);
+        if let Value::Object(schema) = &mut schema {
+            schema.insert("description".to_owned(), Value::from(key.doc));
+        }
+        properties.insert(key.name.to_owned(), schema);
+    }
+    let required: Vec<_> =
+        section.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let schema = json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    });
+    definitions.insert(section.name.to_owned(), schema);
+}
+
+fn schema_of(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value {
+    const NAME: &str = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$";
+    match shape {
+        Shape::Text => json!({ "type": "string", "minLength": 1 }),
+        Shape::Name => json!({ "type": "string", "pattern": NAME }),
+        Shape::Bool => json!({ "type": "boolean" }),
+        Shape::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Shape::Number { min, max } => json!({ "type": "number", "minimum": min, "maximum": max }),
+        Shape::Money => json!({ "anyOf": [
+            { "type": "number", "minimum": 0 },
+            { "type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})?$" },
+        ]}),
+        Shape::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" }),
+        Shape::Expr => json!({ "type": ["string", "boolean"] }),
+        Shape::Template | Shape::Fixed => json!({}),
+        Shape::Sha256 => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
+        Shape::Require => json!({ "anyOf": [
+            { "enum": ["all", "any"] },
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": "^([1-9][0-9]?|100)%$" },
+        ]}),
+        Shape::Then => {
+            json!({ "type": "string", "pattern": "^(halt|continue|goto:[A-Za-z_][A-Za-z0-9_-]*)$" })
+        }
+        Shape::Schema => json!({ "type": ["string", "object"] }),
+        Shape::Choice(words) => json!({ "enum": words }),
+        Shape::ListOf(inner) => {
+            let items = schema_of(inner, definitions);
+            json!({ "type": "array", "items": items })
+        }
+        Shape::MapOf(inner) => {
+            let values = schema_of(inner, definitions);
+            json!({
+                "type": "object",
+                "propertyNames": { "pattern": NAME },
+                "additionalProperties": values,
+            })
+        }
+        Shape::Section(section) => {
+            define(section, definitions);
+            json!({ "$ref": format!("#/$defs/{}", section.name) })
+        }
+    }
 }

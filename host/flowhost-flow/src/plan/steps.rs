@@ -1,1 +1,189 @@
-//! WIP
+//! Steps and handlers: what one of them says, and what within one step does not go together.
+//! What steps say about each other is checked in `check.rs`.
+
+use crate::plan::defaults::{Defaults, duration, guards, on_fail, retry};
+use crate::plan::keys::is_name;
+use crate::plan::parse::{budget, expr, template, text};
+use crate::plan::tree::{Data, Node};
+use crate::plan::walk::require;
+use crate::plan::{
+    Barrier, Check, Effects, Foreach, Guard, OnFailure, OnTimeout, Require, SchemaSource, Step,
+    Then, Work,
+};
+use crate::problem::Problems;
+use crate::schema_check::OutputSchema;
+
+/// Items at work at once when a `foreach` does not say.
+const FOREACH_PARALLEL: u32 = 4;
+
+pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Step {
+    let guardrails = node.get("guardrails");
+    let is_barrier = node.get("barrier").is_some();
+    let mut guard_list = |key: &str, default: &[Guard]| match guardrails.and_then(|g| g.get(key)) {
+        Some(list) => guards(Some(list), problems),
+        None if is_barrier => Vec::new(),
+        None => default.to_vec(),
+    };
+    let (before, after) =
+        (guard_list("before", &defaults.before), guard_list("after", &defaults.after));
+    let mut needs: Vec<String> = node
+        .get("needs")
+        .map(Node::elements)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|node| node.text().map(str::to_owned))
+        .collect();
+    needs.sort_unstable();
+    needs.dedup();
+    together(id, node, problems);
+    Step {
+        id: id.to_owned(),
+        at: node.at,
+        needs,
+        when: expr(node.get("when"), problems),
+        foreach: node.get("foreach").map(|node| foreach(node, problems)),
+        work: work(id, node, defaults, problems),
+        with: template(node.get("with"), problems),
+        timeout_ms: duration(Some(node), "timeout").unwrap_or(defaults.timeout_ms),
+        retry: retry(node.get("retry"), &defaults.retry),
+        before,
+        after,
+        output_schema: node.get("output").and_then(|node| schema(node.get("schema")?, problems)),
+        checks: checks(node.get("checks"), problems),
+        on_failure: on_failure(node.get("on_failure")),
+        continue_on_error: matches!(
+            node.get("continue_on_error").map(|node| &node.data),
+            Some(Data::Bool(true))
+        ),
+        stage: node.get("stage").and_then(Node::text).map(str::to_owned),
+        budget: budget(node.get("budget")),
+        effects: match node.get("effects").and_then(Node::text) {
+            Some("idempotent") => Effects::Idempotent,
+            Some("once") => Effects::Once,
+            _ => Effects::Keyed,
+        },
+    }
+}
+
+/// What a step must have, and what does not go together.
+fn together(id: &str, node: &Node, problems: &mut Problems) {
+    let Data::Map(members) = &node.data else { return };
+    let has = |key| node.get(key).is_some();
+    if !has("uses") && !has("barrier") {
+        let message = format!("step `{id}` does nothing: it has neither `uses` nor `barrier`");
+        problems.add(node.at, message, "`uses: plugin`, `uses: plugin/function` or `uses: plan:…`");
+    }
+    if has("barrier") {
+        const BESIDES: [&str; 5] = ["needs", "barrier", "when", "continue_on_error", "on_failure"];
+        for (key, _) in members.iter().filter(|(key, _)| !BESIDES.contains(&key.text.as_str())) {
+            let message = format!("step `{id}`: `{}` has no meaning for a barrier", key.text);
+            problems.add(key.at, message, "a barrier only waits; give the rest to another step");
+        }
+    }
+    if let Some(policy) = node.get("on_failure")
+        && has("continue_on_error")
+        && let Some(then) = policy.get("then")
+    {
+        let message = format!("step `{id}`: `then` and `continue_on_error` say the same thing twice");
+        problems.add(then.at, message, "keep one of them");
+    }
+}
+
+fn work(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Work {
+    if let Some(barrier) = node.get("barrier") {
+        return Work::Barrier(Barrier {
+            require: barrier.get("require").map_or(Some(Require::All), require).unwrap_or(Require::All),
+            timeout_ms: duration(Some(barrier), "timeout").unwrap_or(defaults.timeout_ms),
+            on_timeout: match barrier.get("on_timeout").and_then(Node::text) {
+                Some("continue") => OnTimeout::Continue,
+                _ => OnTimeout::Halt,
+            },
+        });
+    }
+    let uses = text(node, "uses");
+    if let Some(reference) = uses.strip_prefix("plan:") {
+        sub_plan(id, node, reference, problems);
+        return Work::Plan { reference: reference.to_owned() };
+    }
+    let (plugin, function) = match uses.split_once('/') {
+        Some((plugin, function)) => (plugin, Some(function.to_owned())),
+        None => (uses.as_str(), None),
+    };
+    if let Some(node) = node.get("uses")
+        && (!uses.is_empty() && (!is_name(plugin) || function.as_deref() == Some("")))
+    {
+        let message = format!("uses: `{uses}` names no plugin");
+        problems.add(node.at, message, "`uses: plugin`, `uses: plugin/function` or `uses: plan:…`");
+    }
+    Work::Call { plugin: plugin.to_owned(), function }
+}
+
+fn sub_plan(id: &str, node: &Node, reference: &str, problems: &mut Problems) {
+    let at = node.get("uses").map_or(node.at, |node| node.at);
+    if reference.is_empty() || reference.starts_with('/') || reference.contains("://") {
+        let message = format!("uses: `plan:{reference}` is not a path relative to this plan");
+        problems.add(at, message, "for example `uses: plan:audit.yaml`");
+    }
+    if let Some(with) = node.get("with")
+        && !matches!(with.data, Data::Map(_))
+    {
+        let message = format!("step `{id}`: `with` of a sub-plan is a map of its inputs");
+        problems.add(with.at, message, "");
+    }
+}
+
+fn foreach(node: &Node, problems: &mut Problems) -> Foreach {
+    let parallel = node.get("max_parallel").and_then(|node| node.json().as_u64());
+    Foreach {
+        items: template(node.get("items"), problems),
+        name: node.get("as").and_then(Node::text).unwrap_or("item").to_owned(),
+        max_parallel: parallel
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(FOREACH_PARALLEL),
+        fail_fast: !matches!(
+            node.get("fail_fast").map(|node| &node.data),
+            Some(Data::Bool(false))
+        ),
+    }
+}
+
+fn schema(node: &Node, problems: &mut Problems) -> Option<SchemaSource> {
+    match &node.data {
+        Data::Text(path) => Some(SchemaSource::File(path.clone())),
+        Data::Map(_) => match OutputSchema::compile(node.json()) {
+            Ok(schema) => Some(SchemaSource::Inline(schema)),
+            Err(message) => {
+                problems.add(node.at, message, "");
+                None
+            }
+        },
+        _ => None,
+    }
+}
+
+fn checks(node: Option<&Node>, problems: &mut Problems) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    for node in node.map(Node::elements).unwrap_or_default() {
+        let id = text(node, "id");
+        if !id.is_empty() && checks.iter().any(|check| check.id == id) {
+            problems.add(node.at, format!("the check `{id}` is given twice"), "rename one of them");
+        }
+        if let Some(that) = expr(node.get("that"), problems) {
+            checks.push(Check { id, that, on_fail: on_fail(node) });
+        }
+    }
+    checks
+}
+
+fn on_failure(node: Option<&Node>) -> OnFailure {
+    let then = match node.and_then(|node| node.get("then")).and_then(Node::text) {
+        Some("continue") => Then::Continue,
+        Some(text) => match text.strip_prefix("goto:") {
+            Some(step) => Then::Goto(step.to_owned()),
+            None => Then::Halt,
+        },
+        None => Then::Halt,
+    };
+    let run = node.and_then(|node| node.get("run")).and_then(Node::text).map(str::to_owned);
+    OnFailure { run, then }
+}

@@ -1,10 +1,21 @@
 //! The YAML file as a tree in which every node knows its place.
+//!
+//! Owns the limits of reading: bytes, nesting, nodes after alias expansion, duplicate keys. Must not
+//! know what any key means. The tree exists because all problems are to be reported at once, and a
+//! typed deserializer stops at the first.
+
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::Spanned;
 
-use crate::problem::At;
+use crate::plan::limits;
+use crate::problem::{At, Problems};
+use crate::units::INTEGER_MAX;
 
 /// A part of the plan that another crate reads, with the places of its values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -12,7 +23,383 @@ use crate::problem::At;
 pub struct Raw {
     /// The value.
     pub value: Value,
-    /// Places by JSON pointer (RFC 6901), the root's at `""`. A key's place is that of its value's key.
+    /// Places by JSON pointer (RFC 6901), the root's at `""`. A member's place is that of its key.
     #[serde(skip)]
     pub places: BTreeMap<String, At>,
+}
+
+/// A node of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: At,
+    pub(super) data: Data,
+}
+
+/// What a node holds. Maps keep the order of the file, for messages.
+#[derive(Clone, Debug)]
+pub(super) enum Data {
+    Null,
+    Bool(bool),
+    /// Within ±(2^53 − 1): more is refused, because JSON readers and guests would change it.
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) text: String,
+    pub(super) at: At,
+}
+
+impl Node {
+    /// What the node is, in words for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.data {
+            Data::Null => "nothing",
+            Data::Bool(_) => "true or false",
+            Data::Integer(_) | Data::Float(_) => "a number",
+            Data::Text(_) => "text",
+            Data::List(_) => "a list",
+            Data::Map(_) => "a map",
+        }
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.data {
+            Data::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.members().iter().find(|(name, _)| name.text == key).map(|(_, node)| node)
+    }
+
+    pub(super) fn members(&self) -> &[(Key, Node)] {
+        match &self.data {
+            Data::Map(members) => members,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn elements(&self) -> &[Node] {
+        match &self.data {
+            Data::List(nodes) => nodes,
+            _ => &[],
+        }
+    }
+
+    /// The place of the node at `pointer` below this one, or the nearest that is known.
+    pub(super) fn place(&self, pointer: &str) -> At {
+        let mut node = self;
+        for part in pointer.split('/').skip(1) {
+            let name = part.replace("~1", "/").replace("~0", "~");
+            let next = match &node.data {
+                Data::List(nodes) => name.parse::<usize>().ok().and_then(|index| nodes.get(index)),
+                _ => node.get(&name),
+            };
+            match next {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        node.at
+    }
+
+    /// The node as JSON.
+    pub(super) fn json(&self) -> Value {
+        match &self.data {
+            Data::Null => Value::Null,
+            Data::Bool(value) => Value::Bool(*value),
+            Data::Integer(value) => Value::from(*value),
+            Data::Float(value) => Value::from(*value),
+            Data::Text(text) => Value::String(text.clone()),
+            Data::List(nodes) => nodes.iter().map(Node::json).collect(),
+            Data::Map(members) => {
+                let pairs = members.iter().map(|(key, node)| (key.text.clone(), node.json()));
+                Value::Object(pairs.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// The node as JSON with the places of all its values.
+    pub(super) fn raw(&self) -> Raw {
+        let mut places = BTreeMap::new();
+        self.collect_places("", self.at, &mut places);
+        Raw { value: self.json(), places }
+    }
+
+    fn collect_places(&self, pointer: &str, at: At, places: &mut BTreeMap<String, At>) {
+        for (index, node) in self.elements().iter().enumerate() {
+            node.collect_places(&format!("{pointer}/{index}"), node.at, places);
+        }
+        for (key, node) in self.members() {
+            let escaped = key.text.replace('~', "~0").replace('/', "~1");
+            node.collect_places(&format!("{pointer}/{escaped}"), key.at, places);
+        }
+        places.insert(pointer.to_owned(), at);
+    }
+}
+
+/// Reads the file. On an error the tree is unknown, so this one problem is all there is to say.
+pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
+    if text.len() > limits::PLAN_BYTES_MAX {
+        let size = text.len();
+        let message =
+            format!("the file has {size} bytes; a plan has at most {}", limits::PLAN_BYTES_MAX);
+        problems.add(At::default(), message, "move data into inputs or sub-plans");
+        return None;
+    }
+    match serde_saphyr::from_str_with_options::<Spanned<Bare>>(text, options()) {
+        Ok(node) => Some(finish(node)),
+        Err(error) => {
+            let at = error.location().map(place).unwrap_or_default();
+            let (message, cure) = explain(error.without_snippet());
+            problems.add(at, message, cure);
+            None
+        }
+    }
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: limits::DEPTH_MAX,
+            flow_nesting_limit: limits::DEPTH_MAX,
+            max_nodes: limits::NODES_MAX,
+            max_events: 4 * limits::NODES_MAX,
+            max_documents: 1,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_total_scalar_bytes: 4 * limits::PLAN_BYTES_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: limits::NODES_MAX,
+            max_replay_stack_depth: 16,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+/// The library's message without its own position, and a cure where there is a better one.
+fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
+    use serde_saphyr::Error as E;
+    match error {
+        E::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("?");
+            (format!("the key `{key}` is given twice"), "remove one of them")
+        }
+        E::MergeKeyNotAllowed { .. } => (
+            "merge keys (`<<`) are not part of the format".to_owned(),
+            "use `defaults:` for what steps share",
+        ),
+        E::Budget { .. }
+        | E::AliasReplayLimitExceeded { .. }
+        | E::AliasExpansionLimitExceeded { .. }
+        | E::AliasReplayStackDepthExceeded { .. } => (
+            format!("the file is too large or too deeply nested: {}", plain(error)),
+            "a plan has at most 64 levels and 250000 values after aliases are expanded",
+        ),
+        E::MultipleDocuments { .. } => (
+            "the file holds more than one YAML document".to_owned(),
+            "keep one plan per file",
+        ),
+        _ => (plain(error), ""),
+    }
+}
+
+/// The error in words, without the position that the problem already has.
+fn plain(error: &serde_saphyr::Error) -> String {
+    let rendered = error.to_string();
+    let text = rendered.lines().next().unwrap_or("the file is not YAML");
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let cut = text.rfind(" at line ").unwrap_or(text.len());
+    text.get(..cut).unwrap_or(text).to_owned()
+}
+
+fn place(location: serde_saphyr::Location) -> At {
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    At { line: small(location.line()), column: small(location.column()) }
+}
+
+/// A node before its place is known: the place comes with the wrapper around it.
+struct Bare(BareData);
+
+enum BareData {
+    Scalar(Data),
+    List(Vec<Spanned<Bare>>),
+    Map(Vec<(Spanned<String>, Spanned<Bare>)>),
+}
+
+fn finish(node: Spanned<Bare>) -> Node {
+    let at = place(node.referenced);
+    let data = match node.value.0 {
+        BareData::Scalar(data) => data,
+        BareData::List(nodes) => Data::List(nodes.into_iter().map(finish).collect()),
+        BareData::Map(members) => Data::Map(
+            members
+                .into_iter()
+                .map(|(key, node)| {
+                    (Key { at: place(key.referenced), text: key.value }, finish(node))
+                })
+                .collect(),
+        ),
+    };
+    Node { at, data }
+}
+
+impl<'de> Deserialize<'de> for Bare {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BareVisitor)
+    }
+}
+
+struct BareVisitor;
+
+const TOO_BIG: &str = "numbers beyond 2^53 lose digits on the way to plugins; quote it to keep it";
+
+impl<'de> Visitor<'de> for BareVisitor {
+    type Value = Bare;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, true, false, a list or a map")
+    }
+
+    fn visit_unit<E>(self) -> Result<Bare, E> {
+        Ok(Bare(BareData::Scalar(Data::Null)))
+    }
+
+    fn visit_none<E>(self) -> Result<Bare, E> {
+        Ok(Bare(BareData::Scalar(Data::Null)))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Bare, E> {
+        Ok(Bare(BareData::Scalar(Data::Bool(value))))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Bare, E> {
+        if value.unsigned_abs() > INTEGER_MAX {
+            return Err(E::custom(TOO_BIG));
+        }
+        Ok(Bare(BareData::Scalar(Data::Integer(value))))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Bare, E> {
+        self.visit_i64(i64::try_from(value).map_err(|_| E::custom(TOO_BIG))?)
+    }
+
+    fn visit_i128<E: serde::de::Error>(self, _: i128) -> Result<Bare, E> {
+        Err(E::custom(TOO_BIG))
+    }
+
+    fn visit_u128<E: serde::de::Error>(self, _: u128) -> Result<Bare, E> {
+        Err(E::custom(TOO_BIG))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Bare, E> {
+        if value.is_finite() {
+            Ok(Bare(BareData::Scalar(Data::Float(value))))
+        } else {
+            Err(E::custom("this number has no place in JSON"))
+        }
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Bare, E> {
+        Ok(Bare(BareData::Scalar(Data::Text(value.to_owned()))))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Bare, E> {
+        Ok(Bare(BareData::Scalar(Data::Text(value))))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Bare, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = access.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Bare(BareData::List(nodes)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Bare, A::Error> {
+        let mut members = Vec::new();
+        while let Some(key) = access.next_key::<Spanned<String>>()? {
+            if key.value.len() > limits::PLAN_BYTES_MAX {
+                return Err(A::Error::custom("the key is too long"));
+            }
+            members.push((key, access.next_value()?));
+        }
+        Ok(Bare(BareData::Map(members)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> Result<Node, String> {
+        let mut problems = Problems::new("t.yaml");
+        match read(text, &mut problems) {
+            Some(node) => Ok(node),
+            None => Err(problems.into_sorted()[0].to_string()),
+        }
+    }
+
+    #[test]
+    fn refuses_an_alias_bomb() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..10 {
+            let list = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+        }
+        let error = tree(&text).unwrap_err();
+        assert!(error.contains("too large or too deeply nested"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_megabyte_of_nesting() {
+        for text in ["[".repeat(1 << 20), "{a: ".repeat(1 << 18), "- ".repeat(1 << 19)] {
+            let error = tree(&text).unwrap_err();
+            assert!(error.starts_with("t.yaml:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_file_over_its_size() {
+        let error = tree(&"#".repeat(limits::PLAN_BYTES_MAX + 1)).unwrap_err();
+        assert!(error.contains("at most 1048576"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_number_that_guests_would_change() {
+        let error = tree("a:\n  b: 9007199254740993\n").unwrap_err();
+        assert!(error.contains("t.yaml:2:6") && error.contains("2^53"), "{error}");
+    }
+
+    #[test]
+    fn names_the_second_of_two_equal_keys() {
+        let error = tree("a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert!(error.starts_with("t.yaml:3:1: the key `a` is given twice"), "{error}");
+    }
+
+    #[test]
+    fn every_value_knows_its_place() {
+        let node = tree("a: 1\nb:\n  - x\n  - {c: ~}\n").unwrap();
+        let raw = node.raw();
+        assert_eq!(raw.value, serde_json::json!({"a": 1, "b": ["x", {"c": null}]}));
+        assert_eq!(raw.places["/b/1/c"], At { line: 4, column: 6 });
+        assert_eq!(raw.places["/b/0"], At { line: 3, column: 5 });
+    }
+
+    #[test]
+    fn words_of_yaml_1_1_are_text() {
+        let node = tree("on: yes\n").unwrap();
+        assert_eq!(node.json(), serde_json::json!({"on": "yes"}));
+    }
 }

@@ -1,0 +1,82 @@
+//! What an expression refers to, found without running it.
+//!
+//! That is how an unknown step is an error of the file and not of the run. A reference that cannot be
+//! known before the run (`steps[inputs.name]`) is therefore not allowed; the checks say so.
+
+use crate::expr::lower::Node;
+
+/// A name from outside and, where it is written out, the members that follow: `steps.plan.output`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reference {
+    /// `steps`.
+    pub(crate) root: String,
+    /// `["plan", "output", …]`; ends where an index or a function begins.
+    pub(crate) path: Vec<String>,
+}
+
+/// All references of an expression.
+pub(crate) type References = Vec<Reference>;
+
+pub(super) fn collect(node: &Node) -> References {
+    let mut found = Vec::new();
+    visit(node, &mut found);
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn visit(node: &Node, found: &mut References) {
+    if let Some(reference) = reference(node) {
+        found.push(reference);
+        return;
+    }
+    match node {
+        Node::Null
+        | Node::Bool(_)
+        | Node::Int(_)
+        | Node::Double(_)
+        | Node::Text(_)
+        | Node::Name(_)
+        | Node::Local(_) => {}
+        Node::Field { of, .. } | Node::Has { of, .. } => visit(of, found),
+        Node::Not(inner) | Node::Negate(inner) | Node::NotFalse(inner) | Node::Push(_, inner) => {
+            visit(inner, found);
+        }
+        Node::Index(a, b) | Node::And(a, b) | Node::Or(a, b) | Node::Binary(_, a, b) => {
+            visit(a, found);
+            visit(b, found);
+        }
+        Node::If(a, b, c) => [a, b, c].into_iter().for_each(|inner| visit(inner, found)),
+        Node::Call(_, nodes) | Node::List(nodes) => {
+            nodes.iter().for_each(|inner| visit(inner, found));
+        }
+        Node::Map(entries) => entries.iter().for_each(|(key, value)| {
+            visit(key, found);
+            visit(value, found);
+        }),
+        Node::Loop(inner) => {
+            [&inner.over, &inner.start, &inner.go_on, &inner.step, &inner.result]
+                .into_iter()
+                .for_each(|part| visit(part, found));
+        }
+    }
+}
+
+/// The reference that this node spells, if it spells one.
+fn reference(node: &Node) -> Option<Reference> {
+    match node {
+        Node::Name(name) => Some(Reference { root: name.clone(), path: Vec::new() }),
+        Node::Field { of, name } | Node::Has { of, name } => {
+            let mut reference = reference(of)?;
+            reference.path.push(name.clone());
+            Some(reference)
+        }
+        Node::Index(of, index) => {
+            let Node::Text(name) = index.as_ref() else { return None };
+            let mut reference = reference(of)?;
+            reference.path.push(name.clone());
+            Some(reference)
+        }
+        _ => None,
+    }
+}
