@@ -5,10 +5,12 @@
 
 use std::any::{Any, TypeId, type_name};
 
-use flowhost_policy::Effective;
+use flowhost_policy::{Effective, Limits};
 use wasmtime::component::{Linker, ResourceTable};
 
 use crate::fault::Fault;
+use crate::instance::Deadline;
+use crate::limits::Limiter;
 use crate::scope::CallScope;
 
 /// One power of the host that a profile can grant.
@@ -31,14 +33,16 @@ pub trait Capability: Send + Sync + 'static {
     /// The profile line that would grant it, for the message of a refusal.
     fn cure(&self) -> &'static str;
 
-    /// Links its interfaces: all of them when `granted`, else only the runtime interfaces.
+    /// Links its interfaces: all of them when `granted`, else only the runtime interfaces. Called
+    /// when the component imports at least one of them.
     ///
     /// # Errors
     /// When a name is linked twice, which is a bug.
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()>;
 
     /// The state that its host functions find through [`HostState::parts`]; opened for every call
-    /// and dropped with the store. `granted` as in [`Capability::link`].
+    /// of a component that it was linked for, and dropped with the store. `granted` as in
+    /// [`Capability::link`].
     ///
     /// # Errors
     /// A [`Fault`] that ends the call before the guest runs.
@@ -50,6 +54,8 @@ pub struct HostState {
     scope: CallScope,
     table: ResourceTable,
     states: Vec<(TypeId, Box<dyn Any + Send>)>,
+    limiter: Limiter,
+    deadline: Option<Deadline>,
 }
 
 /// What a host function works on, borrowed at once.
@@ -63,17 +69,41 @@ pub struct Parts<'a, S> {
 }
 
 impl HostState {
-    /// A state without capabilities, with `handles` as the cap of its table.
+    /// A state without capabilities, under the limits of the scope's effective rights.
     #[must_use]
     pub fn new(scope: CallScope) -> Self {
+        let limits = scope.effective.limits.clone();
+        Self::with(scope, &limits, None)
+    }
+
+    /// The state of a call that the engine runs.
+    pub(crate) fn confined(scope: CallScope, limits: &Limits, deadline: Deadline) -> Self {
+        Self::with(scope, limits, Some(deadline))
+    }
+
+    fn with(scope: CallScope, limits: &Limits, deadline: Option<Deadline>) -> Self {
         let mut table = ResourceTable::new();
-        let handles = usize::try_from(scope.effective.limits.handles).unwrap_or(usize::MAX);
-        table.set_max_capacity(handles);
+        table.set_max_capacity(usize::try_from(limits.handles).unwrap_or(usize::MAX));
+        let limiter = Limiter::new(limits);
         Self {
             scope,
             table,
             states: Vec::new(),
+            limiter,
+            deadline,
         }
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    pub(crate) fn limiter_mut(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.deadline
     }
 
     /// Adds a capability's state. The box holds the concrete type that its host functions ask for.

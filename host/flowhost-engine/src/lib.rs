@@ -6,10 +6,41 @@
 //! decides, this crate confines.
 
 pub mod bindings;
+mod cache;
 mod capability;
+mod child;
+mod compile;
+mod engine;
 mod fault;
+mod inspect;
+mod instance;
+mod json;
+mod knobs;
+mod limits;
+mod prepare;
+mod role;
 mod scope;
+mod text;
+mod ticker;
 
+pub use bindings::types::{Descriptor, Effects, Message};
+pub use cache::{CacheConfig, CacheError};
 pub use capability::{Capability, HostState, Parts};
+pub use child::compile_child_main;
+pub use compile::{COMPILE_COMMAND, CompileError, Compiler};
+pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
 pub use fault::{Fault, Owner};
+pub use inspect::{
+    Import, InspectError, Inspection, InterfaceName, MANIFEST_SECTION, Role, ShapeLimits, Version,
+    digest,
+};
+pub use instance::{CallReport, Plugin, Used};
+pub use json::{JsonError, JsonLimits, check_json};
+pub use knobs::PoolConfig;
+pub use prepare::MissingRight;
+pub use role::agent::{AgentOutcome, AgentOutput, AgentTask, Outgoing};
+pub use role::guardrail::{Finding, GuardAction, GuardVerdict, Phase, Severity};
+pub use role::mcp_adapter::McpServerInfo;
+pub use role::tool::ToolContent;
 pub use scope::{CallScope, Meter, RunScope};
+pub use text::neutralise;

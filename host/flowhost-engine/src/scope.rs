@@ -1,13 +1,15 @@
 //! What a call carries with it: who, for which step, under which rights, until when, and where its
 //! facts go. Capabilities read it; guests see only `flowhost:types/context`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowhost_ledger::{Fact, Kind, Recorder};
 use flowhost_policy::{Denied, Effective};
+use sha2::{Digest, Sha256};
 
+use crate::bindings::types;
 use crate::fault::Fault;
 
 /// What all calls of a run share.
@@ -40,6 +42,68 @@ pub struct Meter {
     pub fuel: AtomicU64,
     /// Bytes handed back.
     pub output_bytes: AtomicU64,
+    /// What the host refused the guest in this call. A guest that ends with one of these passes it
+    /// on; one that names another makes it up.
+    refused: Mutex<Vec<Refused>>,
+}
+
+/// Refusals remembered per call; a guest that goes on after this many is not believed any more.
+const REFUSED_MAX: usize = 64;
+
+#[derive(Debug, Clone)]
+enum Refused {
+    Denied(Denied),
+    Limit {
+        name: &'static str,
+        used: u64,
+        allowed: u64,
+    },
+}
+
+impl Meter {
+    fn remember(&self, refused: Refused) {
+        let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < REFUSED_MAX {
+            all.push(refused);
+        }
+    }
+
+    /// The refusal that a guest's `denied` repeats, if the host made it in this call.
+    pub(crate) fn denial(&self, claim: &types::Denial) -> Option<Denied> {
+        let all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().find_map(|refused| match refused {
+            Refused::Denied(it)
+                if it.right == claim.right
+                    && it.wanted == claim.wanted
+                    && it.rule == claim.rule =>
+            {
+                Some(it.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// The limit that a guest's `limit` repeats, if the host raised it in this call.
+    pub(crate) fn limit(&self, claim: &types::Limit) -> Option<Fault> {
+        let all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().find_map(|refused| match refused {
+            Refused::Limit {
+                name,
+                used,
+                allowed,
+            } if *name == claim.name
+                && used.to_string() == claim.used
+                && allowed.to_string() == claim.allowed =>
+            {
+                Some(Fault::Limit {
+                    name,
+                    used: *used,
+                    allowed: *allowed,
+                })
+            }
+            _ => None,
+        })
+    }
 }
 
 /// One call of one plugin.
@@ -110,6 +174,35 @@ impl CallScope {
             .with("profile", self.effective.hash.as_str())
     }
 
+    /// The step's own seed: the same for every attempt and every replay, different for every step
+    /// and plugin. SHA-256 over the run's seed, the plugin's name and the step's id.
+    #[must_use]
+    pub fn step_seed(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"flowhost step seed\n");
+        hash.update(self.run.seed);
+        hash.update((self.plugin.len() as u64).to_le_bytes());
+        hash.update(self.plugin.as_bytes());
+        hash.update(self.step.as_bytes());
+        hash.finalize().into()
+    }
+
+    /// A limit as the guest reads it, where the guest may go on (a full quota, a full mailbox). What
+    /// must kill the call is raised as [`Fault::Limit`] instead.
+    #[must_use]
+    pub fn refuse_limit(&self, name: &'static str, used: u64, allowed: u64) -> types::Error {
+        self.meter.remember(Refused::Limit {
+            name,
+            used,
+            allowed,
+        });
+        types::Error::Limit(types::Limit {
+            name: name.to_owned(),
+            used: used.to_string(),
+            allowed: allowed.to_string(),
+        })
+    }
+
     /// Records that a right was used.
     ///
     /// # Errors
@@ -136,6 +229,7 @@ impl CallScope {
     /// # Errors
     /// [`Fault::Ledger`], which kills the call.
     pub fn record_deny(&self, kind: Kind, interface: &str, denied: &Denied) -> Result<u64, Fault> {
+        self.meter.remember(Refused::Denied(denied.clone()));
         let mut fact = self
             .fact(kind)
             .with("interface", interface)

@@ -1,0 +1,176 @@
+//! Turns a component into native code, away from everything else: in a child process that inherits
+//! two pipes and nothing more, under limits it sets itself before it reads a byte, few at a time.
+//!
+//! Why a child: a compiler is large and its input is hostile. A blow-up in time or memory ends the
+//! child and not the runs of others (DOS-042). The parent never compiles, except in tests.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+
+use crate::text::{MESSAGE_CHARS, neutralise};
+
+/// The hidden subcommand that the child runs.
+pub const COMPILE_COMMAND: &str = "__compile";
+
+/// Compilations at once; more would take the processors from running plans.
+const AT_ONCE: usize = 2;
+
+/// Threads and allocator arenas of the child: bounded so that many processors do not turn into a
+/// large address space.
+const CHILD_ENVIRONMENT: [(&str, &str); 2] =
+    [("RAYON_NUM_THREADS", "4"), ("MALLOC_ARENA_MAX", "4")];
+
+/// Wall clock for one compilation. The largest honest guest, CPython, takes 10 s of it unoptimised.
+pub(crate) const WALL: Duration = Duration::from_secs(120);
+
+/// Largest code that is taken from a child.
+const CODE_BYTES_MAX: u64 = 1 << 30;
+
+/// Who compiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compiler {
+    /// This process. For tests: a hostile component can take all of its memory.
+    InProcess,
+    /// A child process: this executable with the argument [`COMPILE_COMMAND`].
+    Child {
+        /// Absolute path of an executable that calls [`crate::compile_child_main`].
+        program: PathBuf,
+    },
+}
+
+/// Why a component was not compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The compiler refused it: invalid code, or a proposal that is off.
+    #[error("the component does not compile: {message}")]
+    Refused {
+        /// Its words, neutralised.
+        message: String,
+    },
+    /// It took too long, too much memory or crashed the compiler.
+    #[error("compiling the component was stopped: {what}")]
+    Stopped {
+        /// Which limit, or how the child ended.
+        what: String,
+    },
+    /// The child could not be started or spoken to.
+    #[error("the compile process failed")]
+    Child(#[source] std::io::Error),
+}
+
+/// Compiles, a few at a time.
+pub(crate) struct CompileService {
+    compiler: Compiler,
+    slots: Semaphore,
+}
+
+impl CompileService {
+    pub(crate) fn new(compiler: Compiler) -> Self {
+        Self {
+            compiler,
+            slots: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// The native code of `bytes`, for [`wasmtime::component::Component::deserialize`].
+    pub(crate) async fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        bytes: Arc<[u8]>,
+    ) -> Result<Vec<u8>, CompileError> {
+        let _slot = self.slots.acquire().await;
+        match &self.compiler {
+            Compiler::InProcess => in_process(engine.clone(), bytes).await,
+            Compiler::Child { program } => {
+                let work = in_child(program, &bytes, WALL);
+                work.await
+            }
+        }
+    }
+}
+
+async fn in_process(engine: wasmtime::Engine, bytes: Arc<[u8]>) -> Result<Vec<u8>, CompileError> {
+    let work = tokio::task::spawn_blocking(move || engine.precompile_component(&bytes));
+    match work.await {
+        Ok(Ok(code)) => Ok(code),
+        Ok(Err(error)) => Err(refused(&format!("{error:#}"))),
+        Err(_) => Err(CompileError::Stopped {
+            what: "the compiler panicked".to_owned(),
+        }),
+    }
+}
+
+async fn in_child(
+    program: &PathBuf,
+    bytes: &[u8],
+    wall: Duration,
+) -> Result<Vec<u8>, CompileError> {
+    let mut child = spawn(program).map_err(CompileError::Child)?;
+    match tokio::time::timeout(wall, converse(&mut child, bytes)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            drop(child.kill().await);
+            let what = format!("it took longer than {} s", wall.as_secs());
+            Err(CompileError::Stopped { what })
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the compile child is one of the few processes that are started, by absolute path"
+)]
+fn spawn(program: &PathBuf) -> std::io::Result<Child> {
+    Command::new(program)
+        .arg(COMPILE_COMMAND)
+        .env_clear()
+        .envs(CHILD_ENVIRONMENT)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// Writes the component, reads the answer, and judges how the child ended.
+async fn converse(child: &mut Child, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(CompileError::Child(std::io::Error::other("no pipes")));
+    };
+    let send = async {
+        // A child that ends early closes the pipe; how it ended says more than the broken pipe.
+        drop(stdin.write_all(bytes).await);
+        drop(stdin);
+    };
+    let mut answer = Vec::new();
+    let mut stdout = stdout.take(CODE_BYTES_MAX);
+    let (read, ()) = tokio::join!(stdout.read_to_end(&mut answer), send);
+    read.map_err(CompileError::Child)?;
+    drop(stdout);
+    let status = child.wait().await.map_err(CompileError::Child)?;
+    match status.code() {
+        Some(0) => Ok(answer),
+        Some(REFUSED) => Err(refused(&String::from_utf8_lossy(&answer))),
+        _ => Err(CompileError::Stopped {
+            what: format!("the compiler ended with {status}"),
+        }),
+    }
+}
+
+/// Exit code of a child that says why it refused, on its standard output.
+pub(crate) const REFUSED: i32 = 65;
+
+fn refused(message: &str) -> CompileError {
+    CompileError::Refused {
+        message: neutralise(message, MESSAGE_CHARS),
+    }
+}

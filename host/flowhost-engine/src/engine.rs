@@ -1,0 +1,287 @@
+//! The one wasmtime engine of a process, and the way a component takes through it: inspected,
+//! compiled or found in the cache, loaded.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+
+use crate::cache::{Cache, CacheConfig, CacheError};
+use crate::capability::Capability;
+use crate::compile::{CompileError, CompileService, Compiler};
+use crate::inspect::{self, InspectError, Inspection, ShapeLimits};
+use crate::knobs::{self, PoolConfig};
+use crate::prepare::{MissingRight, Served};
+use crate::ticker::Ticker;
+
+/// What an engine is built from.
+#[derive(Clone)]
+pub struct EngineConfig {
+    /// Who compiles.
+    pub compiler: Compiler,
+    /// Where compiled code is kept; without it every start compiles anew.
+    pub cache: Option<CacheConfig>,
+    /// How big a component may be.
+    pub shape: ShapeLimits,
+    /// How many guests can be alive at once.
+    pub pool: PoolConfig,
+    /// Everything that a profile can grant.
+    pub capabilities: Vec<Arc<dyn Capability>>,
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// wasmtime refused the configuration, or the machine lacks the address space.
+    #[error("the WebAssembly engine cannot be built: {0}")]
+    Wasmtime(String),
+    /// The ticker thread did not start.
+    #[error("the engine's ticker cannot be started")]
+    Ticker(#[source] std::io::Error),
+    /// Two capabilities serve the same interface, which is a bug.
+    #[error("`{interface}` is served by `{first}` and by `{second}`")]
+    ServedTwice {
+        /// The interface.
+        interface: String,
+        /// One capability.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+}
+
+/// Why a component cannot be loaded or prepared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// It was refused before compiling.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The effective profile does not grant everything that it imports.
+    #[error("the component wants more than it is granted: {}", wanted(.0))]
+    Missing(Vec<MissingRight>),
+    /// An import is there, but not as the component expects it; or an export of its role is not.
+    #[error("the component does not fit this host: {0}")]
+    Link(String),
+    /// wasmtime refused code that our own compiler made.
+    #[error("the compiled component cannot be loaded: {0}")]
+    Load(String),
+}
+
+fn wanted(missing: &[MissingRight]) -> String {
+    missing
+        .iter()
+        .map(|right| right.interface.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Where the native code of a component came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was compiled just now.
+    Compiled,
+    /// The cache on disk had it.
+    Cache,
+}
+
+/// A component in memory, ready to be prepared for a plugin. Cheap to clone; loading the same bytes
+/// again while one is alive gives the same.
+#[derive(Clone)]
+pub struct LoadedComponent(pub(crate) Arc<Loaded>);
+
+pub(crate) struct Loaded {
+    pub(crate) inspection: Inspection,
+    pub(crate) component: Component,
+    origin: Origin,
+    load_ms: u64,
+}
+
+impl LoadedComponent {
+    /// What inspection found.
+    #[must_use]
+    pub fn inspection(&self) -> &Inspection {
+        &self.0.inspection
+    }
+
+    /// `sha256:…` of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> Arc<str> {
+        self.0.inspection.digest.clone()
+    }
+
+    /// Where its code came from when it was first loaded.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    /// Milliseconds that the first load took, compiling included.
+    #[must_use]
+    pub fn load_ms(&self) -> u64 {
+        self.0.load_ms
+    }
+}
+
+impl std::fmt::Debug for LoadedComponent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedComponent")
+            .field("digest", &self.0.inspection.digest)
+            .finish()
+    }
+}
+
+/// The engine. Clones share everything.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+type Slot = Arc<tokio::sync::Mutex<Weak<Loaded>>>;
+
+pub(crate) struct Inner {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) served: Served,
+    /// Memory slots of the pool that are free.
+    pub(crate) slots: Semaphore,
+    pub(crate) pool: PoolConfig,
+    shape: ShapeLimits,
+    compile: CompileService,
+    cache: Result<Option<Cache>, CacheError>,
+    /// Components in memory by digest; the lock of a slot makes concurrent loads of one component
+    /// compile it once.
+    loaded: Mutex<HashMap<Arc<str>, Slot>>,
+    ticker: Ticker,
+}
+
+impl Engine {
+    /// Builds the engine and starts its ticker.
+    ///
+    /// A cache directory that cannot be used does not fail: the engine compiles and
+    /// [`Engine::cache_problem`] tells why.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
+        let wasmtime = wasmtime::Engine::new(&knobs::running(config.pool))
+            .map_err(|error| EngineError::Wasmtime(format!("{error:#}")))?;
+        let ticker = Ticker::start(&wasmtime).map_err(EngineError::Ticker)?;
+        let cache = config
+            .cache
+            .as_ref()
+            .map(|it| Cache::open(it, &wasmtime))
+            .transpose();
+        if let Err(error) = &cache {
+            tracing::warn!(%error, "compiling without a cache");
+        }
+        Ok(Self(Arc::new(Inner {
+            served: Served::new(config.capabilities)?,
+            slots: Semaphore::new(config.pool.slots as usize),
+            pool: config.pool,
+            shape: config.shape,
+            compile: CompileService::new(config.compiler),
+            cache,
+            loaded: Mutex::default(),
+            ticker,
+            wasmtime,
+        })))
+    }
+
+    /// Looks at a component without compiling it.
+    ///
+    /// # Errors
+    /// [`InspectError`]: not a component, too big, no role, or newer than this host.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, InspectError> {
+        let inspection = inspect::inspect(bytes, &self.0.shape)?;
+        self.0.served.reject_newer(&inspection)?;
+        Ok(inspection)
+    }
+
+    /// Inspects and compiles a component, or takes its code from memory or the cache.
+    ///
+    /// # Errors
+    /// [`LoadError::Inspect`], [`LoadError::Compile`] or [`LoadError::Load`].
+    pub async fn load(&self, bytes: Arc<[u8]>) -> Result<LoadedComponent, LoadError> {
+        let started = Instant::now();
+        let inspection = self.inspect(&bytes)?;
+        let slot = self.slot(&inspection.digest);
+        let mut slot = slot.lock().await;
+        if let Some(loaded) = slot.upgrade() {
+            return Ok(LoadedComponent(loaded));
+        }
+        let (component, origin) = self.component(&inspection.digest, bytes).await?;
+        let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let loaded = Arc::new(Loaded {
+            inspection,
+            component,
+            origin,
+            load_ms,
+        });
+        *slot = Arc::downgrade(&loaded);
+        Ok(LoadedComponent(loaded))
+    }
+
+    /// Why the cache that was configured is not used, if so.
+    #[must_use]
+    pub fn cache_problem(&self) -> Option<&CacheError> {
+        self.0.cache.as_ref().err()
+    }
+
+    /// How often the ticker thread stalled since the start; more than 0 deserves a look.
+    #[must_use]
+    pub fn ticker_stalls(&self) -> u64 {
+        self.0.ticker.stalls()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.0.ticker
+    }
+
+    fn slot(&self, digest: &Arc<str>) -> Slot {
+        let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|_, slot| Arc::strong_count(slot) > 1 || alive(slot));
+        loaded.entry(digest.clone()).or_default().clone()
+    }
+
+    async fn component(
+        &self,
+        digest: &str,
+        bytes: Arc<[u8]>,
+    ) -> Result<(Component, Origin), LoadError> {
+        let cache = self.0.cache.as_ref().ok().and_then(Option::as_ref);
+        let entry = cache.map(|cache| (cache, cache.entry(digest)));
+        if let Some(code) = entry.as_ref().and_then(|(cache, entry)| cache.get(entry)) {
+            match self.deserialize(&code) {
+                Ok(component) => return Ok((component, Origin::Cache)),
+                Err(error) => tracing::warn!(%error, "cached code does not load; compiling again"),
+            }
+        }
+        let code = self.0.compile.compile(&self.0.wasmtime, bytes).await?;
+        let component = self.deserialize(&code)?;
+        if let Some((cache, entry)) = &entry {
+            cache.put(entry, &code);
+        }
+        Ok((component, Origin::Compiled))
+    }
+
+    fn deserialize(&self, code: &[u8]) -> Result<Component, LoadError> {
+        #[expect(
+            unsafe_code,
+            reason = "the bytes come from our own compiler in this run, or carry our MAC"
+        )]
+        // SAFETY: `code` was made by `precompile_component`, in this process, in the child that runs
+        // this build, or earlier with the MAC checked by `Cache::get`. Nothing else reaches here.
+        let component = unsafe { Component::deserialize(&self.0.wasmtime, code) };
+        component.map_err(|error| LoadError::Load(format!("{error:#}")))
+    }
+}
+
+fn alive(slot: &Slot) -> bool {
+    slot.try_lock()
+        .map_or(true, |loaded| loaded.strong_count() > 0)
+}

@@ -1,0 +1,425 @@
+//! Looks at a component without compiling it: is it one, is it small enough to compile, which role
+//! does it take, what does it ask for.
+//!
+//! Compilation is hostile input, so everything that can be refused is refused here first, on the
+//! structure alone. Function bodies are not read; the compile child validates them. Nothing here may
+//! recurse over the input: `shape` bounds nesting before `wasmparser` gets to see it.
+
+mod names;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::types::TypesRef;
+use wasmparser::{Parser, Payload, ValidPayload, Validator};
+
+pub use names::{InterfaceName, Version};
+pub use shape::ShapeLimits;
+
+use crate::knobs;
+use shape::Shape;
+
+/// Custom section that `flowhost plugin build` writes: the plugin's manifest, as it is on disk.
+pub const MANIFEST_SECTION: &str = "flowhost:manifest";
+
+/// The version of the roles that this build speaks.
+const ROLES: &str = "flowhost:roles";
+const ROLES_VERSION: Version = Version {
+    major: 0,
+    minor: 1,
+    patch: 0,
+};
+
+/// What a component is to a plan. A component takes exactly one role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Does a step's work and reads messages.
+    Agent,
+    /// Functions with described inputs and outputs.
+    Tool,
+    /// Looks at values before and after a step.
+    Guardrail,
+    /// Speaks MCP over a transport that the host owns.
+    McpAdapter,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 4] = [Self::Agent, Self::Tool, Self::Guardrail, Self::McpAdapter];
+
+    /// The word for it in plans, manifests and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Tool => "tool",
+            Self::Guardrail => "guardrail",
+            Self::McpAdapter => "mcp_adapter",
+        }
+    }
+
+    /// The interface's name in `flowhost:roles`.
+    const fn wit_name(self) -> &'static str {
+        match self {
+            Self::McpAdapter => "mcp-adapter",
+            other => other.as_str(),
+        }
+    }
+
+    /// The exported interface that makes a component take this role.
+    #[must_use]
+    pub const fn interface(self) -> &'static str {
+        match self {
+            Self::Agent => "flowhost:roles/agent@0.1.0",
+            Self::Tool => "flowhost:roles/tool@0.1.0",
+            Self::Guardrail => "flowhost:roles/guardrail@0.1.0",
+            Self::McpAdapter => "flowhost:roles/mcp-adapter@0.1.0",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Something that a component imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// As the component names it: `flowhost:files/files@0.1.0`.
+    pub name: InterfaceName,
+    /// Functions and resources that it takes from there, in order. Empty when only types are shared,
+    /// which needs no right.
+    pub items: Vec<String>,
+}
+
+impl Import {
+    /// Whether only types are shared.
+    #[must_use]
+    pub fn types_only(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// What a component is and asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// SHA-256 of the bytes, `sha256:…`: the component's identity.
+    pub digest: Arc<str>,
+    /// Bytes.
+    pub size: u64,
+    /// Its role.
+    pub role: Role,
+    /// Its imports, in order.
+    pub imports: Vec<Import>,
+    /// Its exports, in order.
+    pub exports: Vec<String>,
+    /// The embedded manifest, if there is one.
+    pub manifest: Option<Vec<u8>>,
+    /// Core functions that would be compiled.
+    pub functions: u64,
+}
+
+/// Why a component is refused before anything is compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// Not WebAssembly at all.
+    #[error("not a component: {what}\n\nhint: {cure}")]
+    NotComponent {
+        /// What it looks like.
+        what: &'static str,
+        /// How to get a component from it.
+        cure: &'static str,
+    },
+    /// Native code from outside is never loaded (SUP-010).
+    #[error(
+        "a precompiled artifact is native code and is never loaded from outside\n\n\
+         hint: give the component it was compiled from; the host compiles and caches it"
+    )]
+    Precompiled,
+    /// Ends in the middle.
+    #[error("the file ends at byte {offset}, in the middle of a section\n\nhint: fetch it again")]
+    Truncated {
+        /// Where.
+        offset: u64,
+    },
+    /// Too big in some dimension.
+    #[error("the component has too much to compile: {what} {used}, allowed {allowed}")]
+    Shape {
+        /// Which dimension.
+        what: &'static str,
+        /// What it has, at least.
+        used: u64,
+        /// What is allowed.
+        allowed: u64,
+    },
+    /// Breaks the format, or uses a proposal that is off.
+    #[error("not a valid component for this host: {message} (at byte {offset})")]
+    Invalid {
+        /// The validator's words, neutralised.
+        message: String,
+        /// Where.
+        offset: u64,
+    },
+    /// Exports no role.
+    #[error(
+        "the component takes no role: it exports {}\n\n\
+         hint: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0",
+        listed(.exports)
+    )]
+    NoRole {
+        /// What it exports instead.
+        exports: Vec<String>,
+    },
+    /// Exports several.
+    #[error("the component takes several roles ({}); it must take exactly one", listed(.roles))]
+    SeveralRoles {
+        /// Which.
+        roles: Vec<String>,
+    },
+    /// Was built against a contract that this host does not know yet.
+    #[error(
+        "`{interface}` is newer than this host, which speaks {ours}\n\nhint: update flowhost, or build the plugin against {ours}"
+    )]
+    NewerWit {
+        /// The interface it wants.
+        interface: String,
+        /// The version that this build serves.
+        ours: String,
+    },
+    /// Carries two manifests.
+    #[error("the component carries more than one `flowhost:manifest` section")]
+    SeveralManifests,
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+/// `sha256:…` of `bytes`.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+/// Inspects `bytes` under `limits`.
+///
+/// # Errors
+/// Any [`InspectError`].
+pub(crate) fn inspect(bytes: &[u8], limits: &ShapeLimits) -> Result<Inspection, InspectError> {
+    limits.check("bytes", bytes.len() as u64, limits.bytes)?;
+    sniff(bytes)?;
+    let outline = outline(bytes, limits)?;
+    Ok(Inspection {
+        digest: digest(bytes).into(),
+        size: bytes.len() as u64,
+        role: role(&outline.exports)?,
+        imports: outline.imports,
+        exports: outline.exports,
+        manifest: outline.manifest,
+        functions: outline.functions,
+    })
+}
+
+/// Tells what else a file may be, so that the message can say so.
+fn sniff(bytes: &[u8]) -> Result<(), InspectError> {
+    let (what, cure) = if wasmtime::Engine::detect_precompiled(bytes).is_some() {
+        return Err(InspectError::Precompiled);
+    } else if Parser::is_component(bytes) {
+        return Ok(());
+    } else if Parser::is_core_wasm(bytes) {
+        (
+            "it is a core module",
+            "wrap it with `flowhost plugin build` or `wasm-tools component new`",
+        )
+    } else if bytes.is_empty() {
+        ("it is empty", "give the path of a .wasm component")
+    } else if b"\0asm".starts_with(bytes.get(..4).unwrap_or(bytes)) && bytes.len() < 8 {
+        return Err(InspectError::Truncated {
+            offset: bytes.len() as u64,
+        });
+    } else if bytes.starts_with(b"\x7fELF") {
+        return Err(InspectError::Precompiled);
+    } else if std::str::from_utf8(bytes.get(..64).unwrap_or(bytes)).is_ok() {
+        ("it is text", "compile it to a binary component first")
+    } else {
+        (
+            "it does not begin like WebAssembly",
+            "give the path of a .wasm component",
+        )
+    };
+    Err(InspectError::NotComponent { what, cure })
+}
+
+struct Outline {
+    imports: Vec<Import>,
+    exports: Vec<String>,
+    manifest: Option<Vec<u8>>,
+    functions: u64,
+}
+
+fn outline(bytes: &[u8], limits: &ShapeLimits) -> Result<Outline, InspectError> {
+    let mut parser = Parser::new(0);
+    parser.set_features(knobs::features());
+    let mut validator = Validator::new_with_features(knobs::features());
+    let mut shape = Shape::new(limits, bytes);
+    let mut names = Names::default();
+    for payload in parser.parse_all(bytes) {
+        let payload = payload.map_err(|error| malformed(&error, bytes))?;
+        shape.count(&payload)?;
+        names.take(&payload, shape.depth())?;
+        let valid = validator
+            .payload(&payload)
+            .map_err(|error| malformed(&error, bytes))?;
+        if let ValidPayload::End(types) = valid
+            && shape.done()
+        {
+            return Ok(Outline {
+                imports: names.imports(types.as_ref())?,
+                exports: names.exports,
+                manifest: names.manifest,
+                functions: shape.functions(),
+            });
+        }
+    }
+    Err(InspectError::Truncated {
+        offset: bytes.len() as u64,
+    })
+}
+
+/// Names and the manifest of the outermost component, as its sections pass by.
+#[derive(Default)]
+struct Names {
+    imports: Vec<String>,
+    exports: Vec<String>,
+    manifest: Option<Vec<u8>>,
+}
+
+impl Names {
+    fn take(&mut self, payload: &Payload<'_>, depth: usize) -> Result<(), InspectError> {
+        if depth != 1 {
+            return Ok(());
+        }
+        match payload {
+            Payload::ComponentImportSection(section) => {
+                for import in section.clone().into_iter().flatten() {
+                    self.imports.push(import.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section.clone().into_iter().flatten() {
+                    self.exports.push(export.name.name.to_owned());
+                }
+            }
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                let before = self.manifest.replace(section.data().to_vec());
+                return before.map_or(Ok(()), |_| Err(InspectError::SeveralManifests));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn imports(&self, types: TypesRef<'_>) -> Result<Vec<Import>, InspectError> {
+        self.imports
+            .iter()
+            .map(|name| import(name, types))
+            .collect()
+    }
+}
+
+fn import(name: &str, types: TypesRef<'_>) -> Result<Import, InspectError> {
+    let item = types.component_item_for_import(name).map(|item| &item.ty);
+    let items = match item {
+        Some(ComponentEntityType::Instance(id)) => {
+            #[expect(clippy::indexing_slicing, reason = "the id comes from this very list")]
+            let exports = types[*id].exports.iter();
+            exports
+                .filter(|(_, item)| needs_host(&item.ty))
+                .map(|(name, _)| name.clone())
+                .collect()
+        }
+        Some(ComponentEntityType::Module(_)) => {
+            let message = format!("it imports `{name}`, a core module");
+            return Err(InspectError::Invalid { message, offset: 0 });
+        }
+        Some(ComponentEntityType::Type { .. }) => Vec::new(),
+        Some(_) | None => vec![name.to_owned()],
+    };
+    Ok(Import {
+        name: InterfaceName::parse(name),
+        items,
+    })
+}
+
+/// Whether an item of an imported instance is something that a host must bring: a function or a
+/// resource. Plain types are only names for shapes.
+fn needs_host(ty: &ComponentEntityType) -> bool {
+    match ty {
+        ComponentEntityType::Type { created, .. } => {
+            matches!(
+                created,
+                wasmparser::component_types::ComponentAnyTypeId::Resource(_)
+            )
+        }
+        _ => true,
+    }
+}
+
+fn malformed(error: &wasmparser::Error, bytes: &[u8]) -> InspectError {
+    let offset = error.offset() as u64;
+    if error.message().starts_with("unexpected end") && error.offset() >= bytes.len() {
+        return InspectError::Truncated { offset };
+    }
+    let message = crate::text::neutralise(error.message(), crate::text::MESSAGE_CHARS);
+    InspectError::Invalid { message, offset }
+}
+
+fn role(exports: &[String]) -> Result<Role, InspectError> {
+    let mut roles = Vec::new();
+    for export in exports {
+        let name = InterfaceName::parse(export);
+        if name.package != ROLES {
+            continue;
+        }
+        newer(&name, ROLES_VERSION)?;
+        roles.extend(
+            Role::ALL
+                .into_iter()
+                .filter(|role| role.wit_name() == name.interface),
+        );
+    }
+    match roles.as_slice() {
+        [role] => Ok(*role),
+        [] => Err(InspectError::NoRole {
+            exports: exports.to_vec(),
+        }),
+        many => {
+            let roles = many.iter().map(|role| role.as_str().to_owned()).collect();
+            Err(InspectError::SeveralRoles { roles })
+        }
+    }
+}
+
+/// Refuses a version of one of our own packages that is newer than the one served, or on another
+/// track. Ours grow by addition within a track, so an older one on the same track is fine.
+pub(crate) fn newer(name: &InterfaceName, ours: Version) -> Result<(), InspectError> {
+    match name.version {
+        Some(theirs) if theirs.track() == ours.track() && theirs <= ours => Ok(()),
+        _ => Err(InspectError::NewerWit {
+            interface: name.full.clone(),
+            ours: format!("{}/{}@{ours}", name.package, name.interface),
+        }),
+    }
+}

@@ -1,0 +1,412 @@
+//! One call of one plugin: a fresh store under all its limits, and a report of what happened.
+//!
+//! A store never outlives its call, whatever its end: there is no way to keep one, so a guest that
+//! trapped cannot be called again (DOS-036). Every step of the hot path is cheap on purpose: linking
+//! is done before, nothing is spawned, and the timer is only armed when the guest waits.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use flowhost_policy::{Effective, Limits};
+use futures::FutureExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::InstancePre;
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+
+use crate::bindings::types;
+use crate::capability::HostState;
+use crate::engine::{Engine, LoadedComponent};
+use crate::fault::Fault;
+use crate::limits::{self, RESULT_OVERHEAD_BYTES};
+use crate::prepare::Linked;
+use crate::role::{Invocation, RolePre};
+use crate::scope::{CallScope, Meter};
+use crate::text::{MESSAGE_CHARS, neutralise};
+
+/// Fuel after which a guest lets others run even if the ticker stands still; about a tick's worth.
+const FUEL_SLICE: u64 = 20_000_000;
+
+/// What a call used, whatever its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Fuel units.
+    pub fuel: u64,
+    /// Peak bytes of memories and tables together.
+    pub memory_bytes: u64,
+    /// Calls from guest to host.
+    pub host_calls: u64,
+    /// Bytes handed back.
+    pub output_bytes: u64,
+    /// Bytes of log lines taken.
+    pub log_bytes: u64,
+    /// Bytes of log lines dropped.
+    pub log_dropped: u64,
+    /// Wall clock in milliseconds, waiting for a free instance included.
+    pub duration_ms: u64,
+}
+
+/// How a call ended and what it used.
+#[derive(Debug, Clone)]
+pub struct CallReport<T> {
+    /// What the guest handed back, checked; or why there is nothing.
+    pub result: Result<T, Fault>,
+    /// What it used.
+    pub used: Used,
+}
+
+impl<T> CallReport<T> {
+    /// A call that ended before an instance was made.
+    pub(crate) fn refused(fault: Fault) -> Self {
+        Self {
+            result: Err(fault),
+            used: Used::default(),
+        }
+    }
+}
+
+/// A component prepared under effective rights. Cheap to clone; clones share the instance limit.
+#[derive(Clone)]
+pub struct Plugin(Arc<Prepared>);
+
+struct Prepared {
+    engine: Engine,
+    role: RolePre,
+    linked: Vec<Linked>,
+    effective: Arc<Effective>,
+    digest: Arc<str>,
+    /// `limits.instances`.
+    instances: Semaphore,
+    /// Slots of the engine's pool that an instance takes.
+    weight: u32,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plugin = &self.0.effective.plugin;
+        f.debug_struct("Plugin")
+            .field("plugin", plugin)
+            .field("digest", &self.0.digest)
+            .finish()
+    }
+}
+
+impl Plugin {
+    pub(crate) fn new(
+        engine: Engine,
+        component: &LoadedComponent,
+        effective: Arc<Effective>,
+        linked: Vec<Linked>,
+        pre: InstancePre<HostState>,
+    ) -> wasmtime::Result<Self> {
+        let instances = usize::try_from(effective.limits.instances).unwrap_or(usize::MAX);
+        let instances = Semaphore::new(instances.min(Semaphore::MAX_PERMITS));
+        let weight = weight(component).min(engine.0.pool.slots);
+        let role = RolePre::new(component.inspection().role, pre)?;
+        let digest = component.digest();
+        Ok(Self(Arc::new(Prepared {
+            engine,
+            role,
+            linked,
+            effective,
+            digest,
+            instances,
+            weight,
+        })))
+    }
+
+    /// `sha256:…` of the component.
+    #[must_use]
+    pub fn digest(&self) -> Arc<str> {
+        self.0.digest.clone()
+    }
+
+    /// The effective rights it was prepared under.
+    #[must_use]
+    pub fn effective(&self) -> &Arc<Effective> {
+        &self.0.effective
+    }
+
+    /// Runs one invocation in a fresh store.
+    pub(crate) async fn run<I: Invocation>(
+        &self,
+        scope: CallScope,
+        call: I,
+    ) -> CallReport<I::Output> {
+        let started = Instant::now();
+        let meter = scope.meter.clone();
+        let result = self.run_until(started, scope, call).await;
+        let elapsed = started.elapsed().as_millis();
+        let duration_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        CallReport {
+            result,
+            used: used(&meter, duration_ms),
+        }
+    }
+
+    async fn run_until<I: Invocation>(
+        &self,
+        started: Instant,
+        scope: CallScope,
+        call: I,
+    ) -> Result<I::Output, Fault> {
+        let limits = self.limits(&scope);
+        let deadline = Deadline::new(started, &scope, &limits);
+        let _permits = deadline.bound(self.permits()).await??;
+        let context = context(&scope, deadline.at);
+        let meter = scope.meter.clone();
+        let mut store = self.store(scope, &limits, deadline)?;
+        let work = AssertUnwindSafe(call.invoke(&self.0.role, &mut store, &context)).catch_unwind();
+        let outcome = match deadline.bound(work).await {
+            Err(late) => Err(late),
+            Ok(Err(panic)) => Err(host_panic(panic.as_ref())),
+            Ok(Ok(Err(error))) => Err(limits::classify(&error, store.data().limiter(), &limits)),
+            Ok(Ok(Ok(answer))) => judge::<I>(answer, &meter, &limits),
+        };
+        let fuel = limits
+            .fuel
+            .saturating_sub(store.get_fuel().unwrap_or_default());
+        meter.fuel.store(fuel, Ordering::Relaxed);
+        meter
+            .memory_bytes
+            .store(store.data().limiter().peak(), Ordering::Relaxed);
+        outcome
+    }
+
+    /// The prepared limits, lowered by the call's own where those are lower. A call can narrow what
+    /// the plugin was prepared under and never widen it.
+    fn limits(&self, scope: &CallScope) -> Limits {
+        let ours = &self.0.effective.limits;
+        if Arc::ptr_eq(&self.0.effective, &scope.effective) {
+            return ours.clone();
+        }
+        let theirs = &scope.effective.limits;
+        Limits {
+            memory_bytes: ours.memory_bytes.min(theirs.memory_bytes),
+            fuel: ours.fuel.min(theirs.fuel),
+            deadline_ms: ours.deadline_ms.min(theirs.deadline_ms),
+            output_bytes: ours.output_bytes.min(theirs.output_bytes),
+            log_bytes: ours.log_bytes.min(theirs.log_bytes),
+            host_calls: ours.host_calls.min(theirs.host_calls),
+            handles: ours.handles.min(theirs.handles),
+            queue: ours.queue.min(theirs.queue),
+            instances: ours.instances.min(theirs.instances),
+        }
+    }
+
+    async fn permits(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Fault> {
+        let closed = |_| Fault::Host("the engine is closing".to_owned());
+        let instance = self.0.instances.acquire().await.map_err(closed)?;
+        let slots = self
+            .0
+            .engine
+            .0
+            .slots
+            .acquire_many(self.0.weight)
+            .await
+            .map_err(closed)?;
+        Ok((instance, slots))
+    }
+
+    fn store(
+        &self,
+        scope: CallScope,
+        limits: &Limits,
+        deadline: Deadline,
+    ) -> Result<Store<HostState>, Fault> {
+        let mut state = HostState::confined(scope, limits, deadline);
+        for linked in &self.0.linked {
+            // A right that was taken away since the plugin was prepared is denied now (CAP-018).
+            if linked.granted && !linked.capability.granted(&state.scope().effective) {
+                return Err(Fault::Denied(revoked(linked)));
+            }
+            let opened = linked.capability.open(state.scope(), linked.granted)?;
+            state.insert(opened);
+        }
+        let mut store = Store::new(&self.0.engine.0.wasmtime, state);
+        store.limiter(|state| state.limiter_mut());
+        store.set_hostcall_fuel(bytes(
+            limits.output_bytes.saturating_add(RESULT_OVERHEAD_BYTES),
+        ));
+        store.set_max_component_handles(bytes(limits.handles));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(on_tick);
+        let metered = store
+            .set_fuel(limits.fuel)
+            .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE)));
+        metered.map_err(|error| Fault::Host(format!("{error:#}")))?;
+        Ok(store)
+    }
+}
+
+/// When a call must be over, and what to report when it is not.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    started: Instant,
+    at: Instant,
+}
+
+impl Deadline {
+    fn new(started: Instant, scope: &CallScope, limits: &Limits) -> Self {
+        let own = started.checked_add(std::time::Duration::from_millis(limits.deadline_ms));
+        let at = own.map_or(scope.deadline, |own| own.min(scope.deadline));
+        Self { started, at }
+    }
+
+    /// Runs `work` until the deadline.
+    async fn bound<W: Future>(self, work: W) -> Result<W::Output, Fault> {
+        timeout_at(self.at, work).await.map_err(|_| self.fault())
+    }
+
+    fn fault(self) -> Fault {
+        let ms = |at: Instant| {
+            let since = at.saturating_duration_since(self.started).as_millis();
+            u64::try_from(since).unwrap_or(u64::MAX)
+        };
+        let allowed = ms(self.at);
+        Fault::Limit {
+            name: "deadline",
+            used: ms(Instant::now()).max(allowed),
+            allowed,
+        }
+    }
+}
+
+/// Runs on the guest's own thread at every tick: ends it when its time is over, else lets others run.
+fn on_tick(store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    let deadline = store.data().deadline();
+    match deadline {
+        Some(deadline) if Instant::now() >= deadline.at => {
+            Err(wasmtime::Error::new(deadline.fault()))
+        }
+        _ => Ok(UpdateDeadline::Yield(1)),
+    }
+}
+
+/// Slots of the pool that an instance of this component takes: one for each memory, and one for each
+/// two tables, of which the pool has twice as many.
+fn weight(component: &LoadedComponent) -> u32 {
+    let needs = component.0.component.resources_required();
+    needs.map_or(1, |needs| {
+        needs.num_memories.max(needs.num_tables.div_ceil(2)).max(1)
+    })
+}
+
+/// The guest's view of the scope.
+fn context(scope: &CallScope, deadline: Instant) -> types::Context {
+    let left = deadline.saturating_duration_since(Instant::now());
+    types::Context {
+        run: scope.run.run.to_string(),
+        step: scope.step.to_string(),
+        attempt: i32::try_from(scope.attempt).unwrap_or(i32::MAX),
+        actor: scope.actor(),
+        traceparent: scope.traceparent.to_string(),
+        deadline_ms: left.as_secs_f64() * 1_000.0,
+        seed: hex::encode(scope.step_seed()),
+    }
+}
+
+/// What the guest answered, as a result that the host vouches for.
+fn judge<I: Invocation>(
+    answer: Result<I::Output, types::Error>,
+    meter: &Meter,
+    limits: &Limits,
+) -> Result<I::Output, Fault> {
+    let output = answer.map_err(|error| guest_error(error, meter))?;
+    let size = I::size(&output);
+    meter.output_bytes.store(size, Ordering::Relaxed);
+    if size > limits.output_bytes {
+        return Err(Fault::Limit {
+            name: "output",
+            used: size,
+            allowed: limits.output_bytes,
+        });
+    }
+    I::check(&output).map_err(|what| failed(&what))?;
+    Ok(output)
+}
+
+/// A guest's own error. It may pass on a refusal or a limit that this host raised in this call;
+/// anything else that it calls a denial or a limit is only its word, and a failure.
+fn guest_error(error: types::Error, meter: &Meter) -> Fault {
+    let message = |text: &str| neutralise(text, MESSAGE_CHARS);
+    match error {
+        types::Error::Denied(claim) => meter.denial(&claim).map_or_else(
+            || {
+                failed(&format!(
+                    "it claims a denial that the host did not make: {}",
+                    claim.wanted
+                ))
+            },
+            Fault::Denied,
+        ),
+        types::Error::Limit(claim) => meter.limit(&claim).unwrap_or_else(|| {
+            failed(&format!(
+                "it claims a limit that the host did not raise: {}",
+                claim.name
+            ))
+        }),
+        types::Error::Invalid(text) => Fault::Guest {
+            class: "invalid",
+            message: message(&text),
+        },
+        types::Error::Transient(text) => Fault::Guest {
+            class: "transient",
+            message: message(&text),
+        },
+        types::Error::Failed(text) => Fault::Guest {
+            class: "failed",
+            message: message(&text),
+        },
+    }
+}
+
+fn failed(what: &str) -> Fault {
+    Fault::Guest {
+        class: "failed",
+        message: neutralise(what, MESSAGE_CHARS),
+    }
+}
+
+fn revoked(linked: &Linked) -> flowhost_policy::Denied {
+    let name = linked.capability.name();
+    flowhost_policy::Denied {
+        right: name,
+        wanted: linked
+            .capability
+            .interfaces()
+            .first()
+            .copied()
+            .unwrap_or(name)
+            .to_owned(),
+        rule: format!("{name}#none"),
+        cure: Some(linked.capability.cure().to_owned()),
+    }
+}
+
+/// A panic of the host inside a call is a bug of ours, wherever it came from; the process goes on.
+fn host_panic(panic: &(dyn Any + Send)) -> Fault {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = neutralise(text.unwrap_or("no message"), MESSAGE_CHARS);
+    tracing::error!(panic = text, "the host panicked inside a call");
+    Fault::Host(format!("panic: {text}"))
+}
+
+fn used(meter: &Meter, duration_ms: u64) -> Used {
+    Used {
+        fuel: meter.fuel.load(Ordering::Relaxed),
+        memory_bytes: meter.memory_bytes.load(Ordering::Relaxed),
+        host_calls: meter.host_calls.load(Ordering::Relaxed),
+        output_bytes: meter.output_bytes.load(Ordering::Relaxed),
+        log_bytes: meter.log_bytes.load(Ordering::Relaxed),
+        log_dropped: meter.log_dropped.load(Ordering::Relaxed),
+        duration_ms,
+    }
+}
+
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,189 @@
+//! The role `agent`: does a step's work, and reads messages. Each call is an instance of its own:
+//! what an agent must remember goes into `flowhost:state`.
+
+use wasmtime::Store;
+
+use super::{Invocation, RolePre, json, length};
+use crate::bindings::types;
+use crate::capability::HostState;
+use crate::inspect::Role;
+use crate::instance::{CallReport, Plugin};
+use crate::scope::CallScope;
+
+#[expect(
+    missing_docs,
+    reason = "generated from wit/, where the documentation stands"
+)]
+pub(crate) mod bindings {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
+        world: "flowhost:roles/agent-role",
+        with: { "flowhost:types/types": crate::bindings::types },
+        exports: { default: async },
+    });
+}
+
+pub use bindings::exports::flowhost::roles::agent::{
+    Outcome as AgentOutcome, Outgoing, Output as AgentOutput, Task as AgentTask,
+};
+
+struct OnStart(String);
+struct OnPlan<'a>(&'a AgentTask);
+struct OnMessage<'a>(&'a types::Message);
+struct OnFinish<'a>(&'a AgentOutcome);
+
+impl Invocation for OnStart {
+    type Output = ();
+
+    async fn invoke(
+        self,
+        role: &RolePre,
+        store: &mut Store<HostState>,
+        context: &types::Context,
+    ) -> wasmtime::Result<Result<(), types::Error>> {
+        let RolePre::Agent(pre) = role else {
+            return Err(role.mismatch(Role::Agent));
+        };
+        let instance = pre.instantiate_async(&mut *store).await?;
+        instance
+            .flowhost_roles_agent()
+            .call_on_start(store, context, &self.0)
+            .await
+    }
+
+    fn size((): &()) -> u64 {
+        0
+    }
+
+    fn check((): &()) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Invocation for OnPlan<'_> {
+    type Output = AgentOutput;
+
+    async fn invoke(
+        self,
+        role: &RolePre,
+        store: &mut Store<HostState>,
+        context: &types::Context,
+    ) -> wasmtime::Result<Result<AgentOutput, types::Error>> {
+        let RolePre::Agent(pre) = role else {
+            return Err(role.mismatch(Role::Agent));
+        };
+        let instance = pre.instantiate_async(&mut *store).await?;
+        instance
+            .flowhost_roles_agent()
+            .call_on_plan(store, context, self.0)
+            .await
+    }
+
+    fn size(output: &AgentOutput) -> u64 {
+        let notes = output
+            .notes
+            .iter()
+            .map(|note| note.len() as u64)
+            .sum::<u64>();
+        notes.saturating_add(output.content.len() as u64)
+    }
+
+    fn check(output: &AgentOutput) -> Result<(), String> {
+        json("content", &output.content)
+    }
+}
+
+impl Invocation for OnMessage<'_> {
+    type Output = Vec<Outgoing>;
+
+    async fn invoke(
+        self,
+        role: &RolePre,
+        store: &mut Store<HostState>,
+        context: &types::Context,
+    ) -> wasmtime::Result<Result<Vec<Outgoing>, types::Error>> {
+        let RolePre::Agent(pre) = role else {
+            return Err(role.mismatch(Role::Agent));
+        };
+        let instance = pre.instantiate_async(&mut *store).await?;
+        instance
+            .flowhost_roles_agent()
+            .call_on_message(store, context, self.0)
+            .await
+    }
+
+    fn size(output: &Vec<Outgoing>) -> u64 {
+        output
+            .iter()
+            .map(|it| length(&[&it.topic, &it.correlation, &it.payload]))
+            .sum()
+    }
+
+    fn check(output: &Vec<Outgoing>) -> Result<(), String> {
+        output
+            .iter()
+            .try_for_each(|message| json("message", &message.payload))
+    }
+}
+
+impl Invocation for OnFinish<'_> {
+    type Output = ();
+
+    async fn invoke(
+        self,
+        role: &RolePre,
+        store: &mut Store<HostState>,
+        context: &types::Context,
+    ) -> wasmtime::Result<Result<(), types::Error>> {
+        let RolePre::Agent(pre) = role else {
+            return Err(role.mismatch(Role::Agent));
+        };
+        let instance = pre.instantiate_async(&mut *store).await?;
+        instance
+            .flowhost_roles_agent()
+            .call_on_finish(store, context, self.0)
+            .await
+    }
+
+    fn size((): &()) -> u64 {
+        0
+    }
+
+    fn check((): &()) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Plugin {
+    /// Tells an agent that the run begins, with its `config:` as one JSON document.
+    pub async fn agent_on_start(&self, scope: CallScope, config: &str) -> CallReport<()> {
+        self.run(scope, OnStart(config.to_owned())).await
+    }
+
+    /// Hands an agent a step's work.
+    pub async fn agent_on_plan(
+        &self,
+        scope: CallScope,
+        task: &AgentTask,
+    ) -> CallReport<AgentOutput> {
+        self.run(scope, OnPlan(task)).await
+    }
+
+    /// Delivers a message; what comes back still needs `messages.publish`.
+    pub async fn agent_on_message(
+        &self,
+        scope: CallScope,
+        message: &types::Message,
+    ) -> CallReport<Vec<Outgoing>> {
+        self.run(scope, OnMessage(message)).await
+    }
+
+    /// Tells an agent how the run ended.
+    pub async fn agent_on_finish(
+        &self,
+        scope: CallScope,
+        outcome: &AgentOutcome,
+    ) -> CallReport<()> {
+        self.run(scope, OnFinish(outcome)).await
+    }
+}

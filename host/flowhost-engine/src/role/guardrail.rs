@@ -1,0 +1,99 @@
+//! The role `guardrail`: passes a value, rewrites it or stops it.
+
+use wasmtime::Store;
+
+use super::{Invocation, RolePre, json, length};
+use crate::bindings::types;
+use crate::capability::HostState;
+use crate::inspect::Role;
+use crate::instance::{CallReport, Plugin};
+use crate::scope::CallScope;
+
+#[expect(
+    missing_docs,
+    reason = "generated from wit/, where the documentation stands"
+)]
+pub(crate) mod bindings {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
+        world: "flowhost:roles/guardrail-role",
+        with: { "flowhost:types/types": crate::bindings::types },
+        exports: { default: async },
+    });
+}
+
+use bindings::exports::flowhost::roles::guardrail::Subject;
+pub use bindings::exports::flowhost::roles::guardrail::{
+    Action as GuardAction, Finding, Phase, Severity, Verdict as GuardVerdict,
+};
+
+struct Check<'a> {
+    subject: &'a Subject,
+    config: String,
+}
+
+impl Invocation for Check<'_> {
+    type Output = GuardVerdict;
+
+    async fn invoke(
+        self,
+        role: &RolePre,
+        store: &mut Store<HostState>,
+        context: &types::Context,
+    ) -> wasmtime::Result<Result<GuardVerdict, types::Error>> {
+        let RolePre::Guardrail(pre) = role else {
+            return Err(role.mismatch(Role::Guardrail));
+        };
+        let instance = pre.instantiate_async(&mut *store).await?;
+        let guardrail = instance.flowhost_roles_guardrail();
+        guardrail
+            .call_check(store, context, self.subject, &self.config)
+            .await
+    }
+
+    fn size(output: &GuardVerdict) -> u64 {
+        let findings = output.findings.iter();
+        let findings = findings.map(|it| length(&[&it.code, &it.message, &it.pointer]));
+        findings
+            .sum::<u64>()
+            .saturating_add(output.value.len() as u64)
+    }
+
+    /// A verdict that says one thing and carries another is no verdict.
+    fn check(output: &GuardVerdict) -> Result<(), String> {
+        match output.action {
+            GuardAction::Rewrite => json("rewritten value", &output.value),
+            GuardAction::Pass | GuardAction::Deny if output.value.is_empty() => Ok(()),
+            GuardAction::Pass | GuardAction::Deny => {
+                Err("its verdict carries a value without the action `rewrite`".to_owned())
+            }
+        }
+    }
+}
+
+impl Plugin {
+    /// Asks a guardrail about the JSON document `value`, before or after `step`. `config` is its
+    /// rendered `with:`.
+    pub async fn check(
+        &self,
+        scope: CallScope,
+        phase: Phase,
+        step: &str,
+        value: &str,
+        config: &str,
+    ) -> CallReport<GuardVerdict> {
+        let subject = Subject {
+            phase,
+            step: step.to_owned(),
+            value: value.to_owned(),
+        };
+        self.run(
+            scope,
+            Check {
+                subject: &subject,
+                config: config.to_owned(),
+            },
+        )
+        .await
+    }
+}

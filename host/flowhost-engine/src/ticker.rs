@@ -1,0 +1,109 @@
+//! The clock that interrupts guests: one thread raises the engine's epoch every 10 ms, a second one
+//! watches the first and takes over when it stalls (DOS-051).
+//!
+//! Why two threads and not a timer of the runtime: a guest that computes holds a runtime thread, and
+//! with few of them the runtime's own timers would wait behind the guests that they must stop. Even
+//! with both threads gone a guest yields whenever it has burnt a slice of fuel, so the wall-clock
+//! timeout of its call still fires.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wasmtime::EngineWeak;
+
+/// One tick: how late at most a guest notices that its deadline has passed.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Silence of the ticker after which the watchdog ticks in its place.
+const STALL: Duration = Duration::from_millis(250);
+
+/// How often the watchdog looks.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// Handle on the two threads; they end by themselves when the engine is dropped.
+#[derive(Clone)]
+pub(crate) struct Ticker(Arc<Shared>);
+
+struct Shared {
+    origin: Instant,
+    /// Milliseconds after `origin` of the last tick.
+    last_ms: AtomicU64,
+    /// Times the watchdog had to take over.
+    stalls: AtomicU64,
+    /// Tests hold the ticker with this.
+    held: AtomicBool,
+}
+
+impl Ticker {
+    /// Starts both threads.
+    pub(crate) fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            origin: Instant::now(),
+            last_ms: AtomicU64::new(0),
+            stalls: AtomicU64::new(0),
+            held: AtomicBool::new(false),
+        });
+        spawn("flowhost-tick", engine.weak(), shared.clone(), tick)?;
+        spawn("flowhost-watch", engine.weak(), shared.clone(), watch)?;
+        Ok(Self(shared))
+    }
+
+    /// How often the ticker stalled since the start; `doctor` and metrics show it.
+    pub(crate) fn stalls(&self) -> u64 {
+        self.0.stalls.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn hold(&self, held: bool) {
+        self.0.held.store(held, Ordering::Relaxed);
+    }
+}
+
+type Body = fn(&wasmtime::Engine, &Shared);
+
+fn spawn(name: &str, engine: EngineWeak, shared: Arc<Shared>, body: Body) -> std::io::Result<()> {
+    let pause = if name == "flowhost-tick" { TICK } else { WATCH };
+    let run = move || {
+        loop {
+            thread::sleep(pause);
+            let Some(engine) = engine.upgrade() else {
+                break;
+            };
+            body(&engine, &shared);
+        }
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map(drop)
+}
+
+fn tick(engine: &wasmtime::Engine, shared: &Shared) {
+    if shared.held.load(Ordering::Relaxed) {
+        return;
+    }
+    shared.last_ms.store(now_ms(shared), Ordering::Relaxed);
+    engine.increment_epoch();
+}
+
+fn watch(engine: &wasmtime::Engine, shared: &Shared) {
+    let silence = now_ms(shared).saturating_sub(shared.last_ms.load(Ordering::Relaxed));
+    if u128::from(silence) < STALL.as_millis() {
+        return;
+    }
+    let stalls = shared.stalls.fetch_add(1, Ordering::Relaxed) + 1;
+    if stalls.is_power_of_two() {
+        tracing::error!(
+            silence_ms = silence,
+            stalls,
+            "the epoch ticker stalled; the watchdog ticks"
+        );
+    }
+    engine.increment_epoch();
+}
+
+fn now_ms(shared: &Shared) -> u64 {
+    u64::try_from(shared.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
