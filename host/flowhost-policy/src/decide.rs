@@ -87,7 +87,7 @@ const WRITE_LINES: &str = "access = \"write\"\nquota = \"10MiB\"\nentries = 1_00
 
 /// A `[[files]]` table for the folder that holds `guest_path`; its host folder has the same name,
 /// relative to the plan.
-fn file_lines(guest_path: &str, access: Access) -> String {
+pub(crate) fn file_lines(guest_path: &str, access: Access) -> String {
     let first =
         path::segments(guest_path).and_then(|mut segments| segments.next().map(str::to_owned));
     let folder = first.unwrap_or_else(|| "files".to_owned());

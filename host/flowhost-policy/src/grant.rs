@@ -179,7 +179,7 @@ pub struct StateGrant {
 }
 
 /// `[clock] wall`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClockMode {
     /// The interface is not linked.
     #[default]
@@ -191,7 +191,7 @@ pub enum ClockMode {
 }
 
 /// `[random] source`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RandomSource {
     /// The interface is not linked.
     #[default]

@@ -1,0 +1,259 @@
+//! The plugin author's document: what a plugin is and what it asks for.
+//!
+//! Asking gives nothing. A manifest is written by whoever wrote the plugin and is trusted no more
+//! than the plugin; all it can do is to make the effective rights smaller.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ask::{Ask, Asks},
+    problem::{Position, Problem},
+    profile,
+    read::{
+        Reader,
+        asks::{self, Author},
+        grants::{self, GRANT_KEYS},
+        limits::{self, Named},
+    },
+    right::{RIGHTS, Right},
+    text,
+    tool::{self, ToolDescriptor},
+};
+
+/// What a component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PluginKind {
+    /// Does steps, asks models, calls tools.
+    Agent,
+    /// Answers calls.
+    Tool,
+    /// Judges inputs and outputs.
+    Guardrail,
+    /// Speaks to an MCP server.
+    McpAdapter,
+}
+
+const KIND_WORDS: [(&str, PluginKind); 4] = [
+    ("agent", PluginKind::Agent),
+    ("tool", PluginKind::Tool),
+    ("guardrail", PluginKind::Guardrail),
+    ("mcp-adapter", PluginKind::McpAdapter),
+];
+
+impl PluginKind {
+    /// The word in manifests and plans.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        KIND_WORDS
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("tool", |(word, _)| word)
+    }
+}
+
+/// A manifest, checked.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_policy::{Ask, Manifest};
+///
+/// let text = r#"
+/// version = 1
+/// name = "files"
+/// kind = "tool"
+/// release = "0.1.0"
+/// description = "Lists and reads files."
+///
+/// [needs]
+/// log = true
+/// http = "granted"
+/// files = [{ guest = "/docs", access = "read" }]
+/// "#;
+/// let manifest = Manifest::parse(text, "plugin.toml").unwrap();
+/// assert_eq!(manifest.needs.http, Ask::Granted);
+/// assert_eq!(manifest.imports(), ["log", "http", "files"]);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The plugin's own name.
+    pub name: String,
+    /// What it is; `None` when only the component knows.
+    pub kind: Option<PluginKind>,
+    /// The author's version; a label, never an identity.
+    pub release: String,
+    /// One sentence for people.
+    pub description: String,
+    /// What it asks for.
+    pub needs: Asks,
+    /// Limits that it can live with, by key; higher than the profile's is no error and no use.
+    pub limits: BTreeMap<&'static str, u64>,
+    /// The tools that it has.
+    pub tools: Vec<ToolDescriptor>,
+    /// The file as the person named it, or what stands in for it.
+    pub file: String,
+    places: BTreeMap<String, Position>,
+}
+
+const KEYS: [&str; 8] = [
+    "version",
+    "name",
+    "kind",
+    "release",
+    "description",
+    "needs",
+    "limits",
+    "tools",
+];
+
+impl Manifest {
+    /// Reads `plugin.toml`.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the document, in its order.
+    pub fn parse(text: &str, file: &str) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(file);
+        let read = reader.toml(text).and_then(|node| read(&mut reader, &node));
+        let places = reader.finish()?;
+        // A reader without problems has read a manifest: what it could not read is a problem.
+        let manifest = read.unwrap_or_else(Self::empty);
+        Ok(Self {
+            file: file.to_owned(),
+            places,
+            ..manifest
+        })
+    }
+
+    /// Stands in for a manifest where a component has none: it asks for as much as the profile
+    /// grants of every right that one of its imports needs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::{Ask, Manifest};
+    ///
+    /// let manifest = Manifest::from_imports("mine", ["flowhost:log/log@0.1.0"]);
+    /// assert!(manifest.needs.log);
+    /// assert_eq!(manifest.needs.http, Ask::None);
+    /// ```
+    #[must_use]
+    pub fn from_imports<'a>(name: &str, imports: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut needs = Asks::nothing();
+        for (right, _) in imports.into_iter().filter_map(Right::behind) {
+            ask_for_all(&mut needs, right.key);
+        }
+        Self {
+            name: name.to_owned(),
+            needs,
+            file: format!("the imports of {name}"),
+            ..Self::empty()
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            name: String::new(),
+            kind: None,
+            release: String::new(),
+            description: String::new(),
+            needs: Asks::nothing(),
+            limits: Named::new(),
+            tools: Vec::new(),
+            file: String::new(),
+            places: BTreeMap::new(),
+        }
+    }
+
+    /// The capabilities that it asks for, which are the WIT packages to import.
+    #[must_use]
+    pub fn imports(&self) -> Vec<&'static str> {
+        let asked = RIGHTS.iter().filter(|right| right.is_asked_by(self));
+        asked.map(|right| right.capability).collect()
+    }
+
+    /// The tool with this name.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<&ToolDescriptor> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// `plugin.toml:12` for a key such as `needs.http[0]`, the file alone when it is not written.
+    #[must_use]
+    pub fn source(&self, path: &str) -> String {
+        match self.places.get(path) {
+            Some(at) => format!("{}:{}", self.file, at.line),
+            None => self.file.clone(),
+        }
+    }
+}
+
+fn ask_for_all(needs: &mut Asks, key: &str) {
+    match key {
+        "log" => needs.log = true,
+        "config" => needs.config = true,
+        "budget" => needs.budget = true,
+        "http" => needs.http = Ask::Granted,
+        "files" => needs.files = Ask::Granted,
+        "env" => needs.env = Ask::Granted,
+        "model" => needs.model = Ask::Granted,
+        "tools" => needs.tools = Ask::Granted,
+        "messages" => needs.messages = Ask::Granted,
+        "state" => needs.state = Ask::Granted,
+        "clock" => needs.clock = Ask::Granted,
+        "random" => needs.random = Ask::Granted,
+        "secrets" => needs.secrets = Ask::Granted,
+        _ => {}
+    }
+}
+
+fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest> {
+    let fields = reader.fields(node, "", &KEYS)?;
+    profile::check_version(reader, &fields);
+    let name = profile::name(reader, &fields);
+    reader.required(&fields, "kind", "\"tool\"");
+    let kind = reader.word(&fields, "kind", &KIND_WORDS);
+    reader.required(&fields, "release", "\"0.1.0\"");
+    let release = plain(reader, &fields, "release");
+    let description = plain(reader, &fields, "description");
+    let needs = match fields.get("needs") {
+        Some(node) => {
+            let inner = reader.fields(node, "needs", &GRANT_KEYS);
+            inner.map(|inner| asks::asks(reader, &inner, Author::Manifest))
+        }
+        None => None,
+    };
+    let limits = limits::named(reader, &fields);
+    let tools = grants::tables(reader, &fields, "tools", tool::tool);
+    let tools_at = fields.get("tools").map_or(fields.at, |node| node.at);
+    tool::check_names(reader, &tools, tools_at);
+    if kind.is_some_and(|kind| kind != PluginKind::Tool) && !tools.is_empty() {
+        let message = "`tools` is for plugins of kind \"tool\"".to_owned();
+        reader.problem(tools_at, message, None);
+    }
+    let needs = needs.unwrap_or_else(Asks::nothing);
+    Some(Manifest {
+        name,
+        kind,
+        release,
+        description,
+        needs,
+        limits,
+        tools,
+        ..Manifest::empty()
+    })
+}
+
+/// One line that people read.
+fn plain(reader: &mut Reader, fields: &crate::read::Fields<'_>, key: &str) -> String {
+    let text = reader.text(fields, key).unwrap_or_default();
+    if let (Some(hidden), Some(node)) = (text::first_hidden(&text), fields.get(key)) {
+        let code = text::code_point(hidden);
+        reader.problem(
+            node.at,
+            format!("`{key}` holds {code}, which a reader cannot see"),
+            None,
+        );
+    }
+    text
+}

@@ -1,0 +1,333 @@
+//! What a plan takes away from the profiles that it uses.
+//!
+//! A plan is written by whoever runs it, the profile by whoever is answerable. So a plan can only
+//! lower and leave out; what would raise is a problem that is reported, not a wish that is ignored.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ask::{Ask, Asks},
+    canonical,
+    grant::Grants,
+    limit::LIMITS,
+    meet,
+    pattern::{model, tool, topic},
+    problem::{Position, Problem},
+    profile::Profile,
+    read::{
+        Reader,
+        asks::{self, Author},
+        grants::GRANT_KEYS,
+        limits,
+        node::from_json,
+    },
+    unit::{self, Unit},
+};
+
+/// The narrowing of one plugin's rights by a plan.
+///
+/// Keys are those of a profile: `limits` and the grants. A right that is not named stays as the
+/// profile has it; one that is named is exactly what is listed and no more, so an empty list takes
+/// it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrowing {
+    /// The plugin's name in the plan; `self` in topics stands for it.
+    pub plugin: String,
+    /// Lower limits, by key.
+    pub limits: BTreeMap<&'static str, u64>,
+    /// What stays of the rights.
+    pub asks: Asks,
+    file: String,
+    at: Position,
+}
+
+impl Narrowing {
+    /// Narrows nothing.
+    #[must_use]
+    pub fn none(plugin: &str) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            limits: BTreeMap::new(),
+            asks: Asks::everything(),
+            file: String::new(),
+            at: Position::START,
+        }
+    }
+
+    /// Reads the narrowing that a plan has for `plugin`; `file` and `at` say where it stands.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, all at `at`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::{Narrowing, Position};
+    ///
+    /// let json = serde_json::json!({ "limits": { "memory": "16MiB" }, "http": [] });
+    /// let narrowing = Narrowing::from_json("reader", &json, "plan.yaml", Position::START).unwrap();
+    /// assert_eq!(narrowing.limits["memory"], 16 << 20);
+    /// ```
+    pub fn from_json(
+        plugin: &str,
+        json: &serde_json::Value,
+        file: &str,
+        at: Position,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(file);
+        let node = from_json(json, at);
+        let mut known = vec!["limits"];
+        known.extend(GRANT_KEYS);
+        let parts = reader.fields(&node, "", &known).map(|fields| {
+            let limits = limits::named(&mut reader, &fields);
+            (limits, asks::asks(&mut reader, &fields, Author::Plan))
+        });
+        reader.finish()?;
+        let (limits, asks) = parts.unwrap_or_else(|| (BTreeMap::new(), Asks::everything()));
+        Ok(Self {
+            plugin: plugin.to_owned(),
+            limits,
+            asks,
+            file: file.to_owned(),
+            at,
+        })
+    }
+
+    /// Where it stands, for traces.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("{}:{}", self.file, self.at.line)
+    }
+
+    /// What in it would raise what `profile` grants, each with the profile line that would have to
+    /// change.
+    #[must_use]
+    pub fn check(&self, profile: &Profile) -> Vec<Problem> {
+        let mut raised = Raised {
+            narrowing: self,
+            profile,
+            problems: Vec::new(),
+        };
+        raised.limits();
+        raised.grants(&profile.grants);
+        raised.amounts(&profile.grants);
+        raised.problems
+    }
+}
+
+struct Raised<'a> {
+    narrowing: &'a Narrowing,
+    profile: &'a Profile,
+    problems: Vec<Problem>,
+}
+
+impl Raised<'_> {
+    fn limits(&mut self) {
+        for spec in &LIMITS {
+            let had = spec.get(&self.profile.limits);
+            let Some(wanted) = self
+                .narrowing
+                .limits
+                .get(spec.key)
+                .filter(|wanted| **wanted > had)
+            else {
+                continue;
+            };
+            let what = format!("limits.{} = {}", spec.key, spec.show(*wanted));
+            self.report(&what, &spec.show(had), &format!("limits.{}", spec.key));
+        }
+    }
+
+    fn grants(&mut self, grants: &Grants) {
+        let asks = &self.narrowing.asks;
+        self.items(
+            "http",
+            &asks.http,
+            |ask| {
+                grants
+                    .http
+                    .iter()
+                    .any(|rule| meet::http(rule, ask).is_some_and(|met| met.url == ask.url))
+            },
+            |ask| ask.url.clone(),
+        );
+        self.items(
+            "files",
+            &asks.files,
+            |ask| {
+                grants
+                    .files
+                    .iter()
+                    .any(|grant| meet::file(grant, ask).is_some_and(|met| met.guest == ask.guest))
+            },
+            |ask| ask.guest.clone(),
+        );
+        self.items(
+            "env",
+            &asks.env,
+            |ask| grants.env.contains_key(&ask.name),
+            |ask| ask.name.clone(),
+        );
+        if let Ask::Only(model) = &asks.model {
+            self.texts(
+                "model.allow",
+                &model.allow,
+                &grants.model.allow,
+                model::overlap,
+            );
+        }
+        if let Ask::Only(tools) = &asks.tools {
+            self.texts("tools.call", &tools.call, &grants.tools.call, tool::overlap);
+        }
+        if let Ask::Only(messages) = &asks.messages {
+            let had = &grants.messages;
+            self.texts(
+                "messages.publish",
+                &messages.publish,
+                &had.publish,
+                topic::overlap,
+            );
+            self.texts(
+                "messages.subscribe",
+                &messages.subscribe,
+                &had.subscribe,
+                topic::overlap,
+            );
+        }
+        if let Ask::Only(state) = &asks.state {
+            self.texts(
+                "state.namespaces",
+                &state.namespaces,
+                &grants.state.namespaces,
+                meet::name,
+            );
+        }
+        if let Ask::Only(secrets) = &asks.secrets {
+            self.texts(
+                "secrets.names",
+                &secrets.names,
+                &grants.secrets.names,
+                meet::name,
+            );
+            self.texts(
+                "secrets.reveal",
+                &secrets.reveal,
+                &grants.secrets.reveal,
+                meet::name,
+            );
+        }
+    }
+
+    /// Amounts and modes. An amount that is not named is the ceiling and is not reported.
+    fn amounts(&mut self, grants: &Grants) {
+        use crate::read::grants::{MICRO_USD_MAX, STATE_BYTES_MAX, TOKENS_MAX};
+        let asks = &self.narrowing.asks;
+        if let Ask::Only(model) = &asks.model {
+            let (tokens, usd) = (grants.model.tokens, grants.model.micro_usd);
+            self.amount(
+                "model.tokens",
+                Unit::Count,
+                model.tokens,
+                tokens,
+                TOKENS_MAX,
+            );
+            self.amount(
+                "model.usd",
+                Unit::MicroUsd,
+                model.micro_usd,
+                usd,
+                MICRO_USD_MAX,
+            );
+        }
+        if let Ask::Only(state) = &asks.state {
+            self.amount(
+                "state.bytes",
+                Unit::Bytes,
+                state.bytes,
+                grants.state.bytes,
+                STATE_BYTES_MAX,
+            );
+        }
+        if let Ask::Only(clock) = asks.clock
+            && clock > grants.clock
+        {
+            let had = canonical::clock_word(grants.clock);
+            self.report(
+                &format!("clock.wall = {}", canonical::clock_word(clock)),
+                had,
+                "clock.wall",
+            );
+        }
+        if let Ask::Only(random) = asks.random
+            && random > grants.random
+        {
+            let (wanted, had) = (
+                canonical::random_word(random),
+                canonical::random_word(grants.random),
+            );
+            self.report(&format!("random.source = {wanted}"), had, "random.source");
+        }
+    }
+
+    fn amount(&mut self, right: &str, unit: Unit, wanted: u64, had: u64, unnamed: u64) {
+        if wanted > had && wanted != unnamed {
+            let what = format!("{right} = {}", unit::show(unit, wanted));
+            self.report(&what, &unit::show(unit, had), right);
+        }
+    }
+
+    /// Reports every text that no granted pattern covers whole.
+    fn texts(
+        &mut self,
+        right: &str,
+        wanted: &[String],
+        had: &[String],
+        overlap: fn(&str, &str) -> Option<String>,
+    ) {
+        for text in wanted {
+            let covered = had
+                .iter()
+                .any(|had| overlap(had, text).as_ref() == Some(text));
+            if !covered {
+                self.report(
+                    &format!("{right} `{text}`"),
+                    "nothing that covers it",
+                    right,
+                );
+            }
+        }
+    }
+
+    fn items<T>(
+        &mut self,
+        right: &str,
+        ask: &Ask<Vec<T>>,
+        covered: impl Fn(&T) -> bool,
+        show: impl Fn(&T) -> String,
+    ) {
+        let Ask::Only(items) = ask else { return };
+        for item in items.iter().filter(|item| !covered(item)) {
+            self.report(
+                &format!("{right} `{}`", show(item)),
+                "nothing that covers it",
+                right,
+            );
+        }
+    }
+
+    fn report(&mut self, what: &str, had: &str, path: &str) {
+        let plugin = &self.narrowing.plugin;
+        let source = self.profile.source(path);
+        self.problems.push(Problem {
+            file: self.narrowing.file.clone(),
+            line: self.narrowing.at.line,
+            column: self.narrowing.at.column,
+            message: format!(
+                "the plan gives `{plugin}` {what}, but the profile `{}` has {had}: a plan only lowers",
+                self.profile.name,
+            ),
+            cure: Some(format!("lower it here, or change {source}")),
+        });
+    }
+}
