@@ -22,6 +22,9 @@ pub struct Malformed {
     pub what: &'static str,
 }
 
+/// The entries of an object of strings, in the line's order.
+pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// A parsed value that borrows from its line wherever no escape had to be undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed<'a> {
@@ -30,7 +33,7 @@ pub enum Parsed<'a> {
     /// An array of strings.
     List(Vec<Cow<'a, str>>),
     /// An object of strings, in the line's order.
-    Map(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+    Map(Pairs<'a>),
 }
 
 impl Parsed<'_> {
@@ -315,9 +318,9 @@ impl<'a> Cursor<'a> {
         Ok(items)
     }
 
-    fn map(&mut self) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Malformed> {
+    fn map(&mut self) -> Result<Pairs<'a>, Malformed> {
         self.at += 1;
-        let mut entries: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        let mut entries: Pairs<'a> = Vec::new();
         if self.take(b'}') {
             return Ok(entries);
         }

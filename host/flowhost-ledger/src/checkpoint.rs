@@ -267,7 +267,7 @@ impl Checkpoint {
 
 /// A decimal number as the format writes it: digits only, no leading zero, fits 64 bits.
 #[must_use]
-pub fn parse_decimal(text: &str) -> Option<u64> {
+pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with('0');
     (canonical && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().ok())?

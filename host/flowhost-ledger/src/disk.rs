@@ -46,25 +46,13 @@ pub trait DiskFile: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// What a ledger asks of a disk.
-pub trait Disk: Send + Sync + Debug {
-    /// Makes a folder and its parents, for the owner only.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
-    fn create_dir(&self, dir: &Path) -> io::Result<()>;
-
+/// Where a reader or verifier finds files: a disk, or a bundle.
+pub trait Source: Send + Sync + Debug {
     /// The names in a folder, sorted.
     ///
     /// # Errors
     /// `NotFound` if there is no such folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
-
-    /// Opens a file for appending and makes it if needed, with mode 0600 when `private`.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
-    fn open_append(&self, path: &Path, private: bool) -> io::Result<Box<dyn DiskFile>>;
 
     /// Opens a regular file for reading, without following a link.
     ///
@@ -77,6 +65,21 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// `NotFound`.
     fn len(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// What the writer of a ledger asks of a disk.
+pub trait Disk: Source {
+    /// Makes a folder and its parents, for the owner only.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Opens a file for appending and makes it if needed, with mode 0600 when `private`.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn open_append(&self, path: &Path, private: bool) -> io::Result<Box<dyn DiskFile>>;
 
     /// Cuts a file to `len` bytes, durably.
     ///
@@ -149,7 +152,7 @@ pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], private: bool)
 }
 
 /// A file read whole, refused over `max` bytes; `None` if there is none.
-pub(crate) fn read_small(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_small(disk: &dyn Source, path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
@@ -193,14 +196,7 @@ fn open_write(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-impl Disk for RealDisk {
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-    }
-
+impl Source for RealDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -214,16 +210,6 @@ impl Disk for RealDisk {
         }
         entries.sort();
         Ok(entries)
-    }
-
-    fn open_append(&self, path: &Path, private: bool) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(if private { 0o600 } else { 0o644 })
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)?;
-        Ok(Box::new(RealFile(file)))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
@@ -243,6 +229,25 @@ impl Disk for RealDisk {
 
     fn len(&self, path: &Path) -> io::Result<u64> {
         fs::symlink_metadata(path).map(|about| about.len())
+    }
+}
+
+impl Disk for RealDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+    }
+
+    fn open_append(&self, path: &Path, private: bool) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(if private { 0o600 } else { 0o644 })
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)?;
+        Ok(Box::new(RealFile(file)))
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {

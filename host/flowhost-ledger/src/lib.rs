@@ -5,11 +5,14 @@
 //! thread). This crate knows nothing of plans, plugins or policies; it must never re-serialise a
 //! stored line to compute a hash, and never repair one.
 
+mod audit;
+mod bundle;
 pub mod canonical;
 mod chain;
 mod checkpoint;
 mod disk;
 mod fact;
+mod index;
 mod keyfile;
 mod keys;
 mod layout;
@@ -17,19 +20,31 @@ mod lines;
 pub mod merkle;
 mod options;
 mod payloads;
+mod proof;
+mod reader;
 mod record;
 mod recorder;
+mod report;
 mod scan;
+mod trust;
+mod verify;
 mod writer;
 
+pub use audit::{VerifyOptions, verify_dir, verify_in, verify_path};
+pub use bundle::Bundle;
 pub use checkpoint::{Checkpoint, NOTE_BYTES_MAX, Note, NoteError, SIGNATURES_MAX, VKey};
-pub use disk::{Disk, DiskFile, Entry, ReadSeek, RealDisk};
+pub use disk::{Disk, DiskFile, Entry, ReadSeek, RealDisk, Source};
 pub use fact::{Fact, Kind, Value};
+pub use index::{IndexError, RunIndex};
 pub use keys::{HostKey, KeyError};
 pub use options::{CheckpointPolicy, Clock, Durability, LINGER, LedgerOptions, SystemClock};
 pub use payloads::{PayloadError, Payloads};
+pub use proof::{ProofError, Proven, prove, prove_in, verify_proof};
+pub use reader::{ReadError, Records, read_run, read_run_in};
 pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };
 pub use recorder::{LedgerError, MemoryRecorder, Recorder};
+pub use report::{Code, LedgerReport, PayloadCounts, Problem, Report, Trust};
+pub use trust::{TrustError, parse_trust};
 pub use writer::{Ledger, OpenError, Sealed, run_dir};

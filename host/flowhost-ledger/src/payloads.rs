@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::canonical::{self, Parsed};
 use crate::checkpoint::parse_decimal;
-use crate::disk::{Disk, append_all};
+use crate::disk::{Disk, Source, append_all};
 use crate::layout;
 use crate::lines::Lines;
 use crate::record::{PAYLOAD_BYTES_MAX, Salt, commitment};
@@ -120,7 +120,7 @@ pub enum PayloadError {
 ///
 /// Opening reads the files once for where each payload lies; the bytes stay on the disk.
 pub struct Payloads<'d> {
-    disk: &'d dyn Disk,
+    disk: &'d dyn Source,
     places: BTreeMap<u64, Place>,
 }
 
@@ -135,7 +135,7 @@ impl<'d> Payloads<'d> {
     ///
     /// # Errors
     /// [`PayloadError`].
-    pub fn open(disk: &'d dyn Disk, dir: &Path) -> Result<Self, PayloadError> {
+    pub fn open(disk: &'d dyn Source, dir: &Path) -> Result<Self, PayloadError> {
         let mut places = BTreeMap::new();
         for name in files(disk, dir)? {
             let path = dir.join(&name);
@@ -183,7 +183,7 @@ impl<'d> Payloads<'d> {
 }
 
 /// The payload files of a ledger, in order.
-pub(crate) fn files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn files(disk: &dyn Source, dir: &Path) -> io::Result<Vec<String>> {
     let entries = disk.list(dir)?;
     let names = entries
         .into_iter()
@@ -254,7 +254,7 @@ pub(crate) fn clean_up(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 }
 
 /// Where the payloads of `seqs` are in one file: offset and length with LF.
-fn find(disk: &dyn Disk, path: &Path, seqs: &BTreeSet<u64>) -> io::Result<Vec<(u64, u64)>> {
+fn find(disk: &dyn Source, path: &Path, seqs: &BTreeSet<u64>) -> io::Result<Vec<(u64, u64)>> {
     let mut found = Vec::new();
     let mut lines = Lines::new(disk.open_read(path)?, PAYLOAD_LINE_BYTES_MAX);
     while let Some(line) = lines.next()? {

@@ -164,7 +164,8 @@ pub fn timestamp(us: u64) -> String {
     // 400 Gregorian years always have 146,097 days; what is left is small enough to walk.
     let mut year = 1970 + days / 146_097 * 400;
     days %= 146_097;
-    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let leap =
+        |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     while days >= 365 + u64::from(leap(year)) {
         days -= 365 + u64::from(leap(year));
         year += 1;

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::chain::Chain;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, NoteError, parse_decimal};
-use crate::disk::Disk;
+use crate::disk::Source;
 use crate::fact::{Kind, Value};
 use crate::layout;
 use crate::lines::{Line, Lines};
@@ -71,7 +71,7 @@ pub(crate) struct State {
 }
 
 /// The segment files of a ledger, in order and without a gap.
-pub(crate) fn segment_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, ScanError> {
+pub(crate) fn segment_files(disk: &dyn Source, dir: &Path) -> Result<Vec<String>, ScanError> {
     let entries = disk.list(dir)?;
     let names: Vec<String> = entries
         .into_iter()
@@ -96,7 +96,7 @@ pub(crate) fn segment_files(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, 
 
 /// Reads all segments; `signed` is how many records the newest note covers.
 pub(crate) fn segments(
-    disk: &dyn Disk,
+    disk: &dyn Source,
     dir: &Path,
     owner: &Owner,
     signed: u64,
@@ -170,7 +170,7 @@ impl State {
     /// Decides whether what starts at `offset` of the last segment is a torn tail.
     fn tear(
         &self,
-        disk: &dyn Disk,
+        disk: &dyn Source,
         path: &Path,
         offset: u64,
         number: u64,
@@ -229,7 +229,7 @@ fn has_lost_sector(line: &Line<'_>, file_len: u64) -> bool {
     false
 }
 
-fn hash_from(disk: &dyn Disk, path: &Path, offset: u64) -> io::Result<Hash> {
+fn hash_from(disk: &dyn Source, path: &Path, offset: u64) -> io::Result<Hash> {
     use std::io::{Read as _, Seek as _, SeekFrom};
     let mut file = disk.open_read(path)?;
     file.seek(SeekFrom::Start(offset))?;
@@ -291,7 +291,7 @@ pub(crate) struct PayloadState {
 
 /// Reads all payload files of a ledger of `size` records.
 pub(crate) fn payloads(
-    disk: &dyn Disk,
+    disk: &dyn Source,
     dir: &Path,
     size: u64,
     commits: &BTreeSet<u64>,
@@ -367,7 +367,7 @@ pub(crate) struct LoggedNote {
 }
 
 impl NoteLog {
-    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn open(disk: &dyn Source, path: &Path) -> io::Result<Option<Self>> {
         match disk.open_read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

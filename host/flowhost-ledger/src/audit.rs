@@ -1,0 +1,621 @@
+//! Verifies what lies in a folder or a bundle: finds the ledgers, feeds them to the judgement in
+//! [`crate::verify`], and says where the first fault is.
+//!
+//! Needs nothing of the host that wrote the ledgers. Files are read as streams with bounded
+//! lines; whatever the bytes are, the answer is a report, never a panic.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::bundle::Bundle;
+use crate::checkpoint::{NOTE_BYTES_MAX, Note, VKey};
+use crate::disk::{self, RealDisk, Source};
+use crate::fact::Kind;
+use crate::layout::{self, Meta};
+use crate::lines::{Line, Lines};
+use crate::payloads::{PAYLOAD_LINE_BYTES_MAX, Payload};
+use crate::record::LINE_BYTES_MAX;
+use crate::report::{Code, LedgerReport, Problem, Report, Trust};
+use crate::scan::{self, NoteLog, ScanError};
+use crate::verify::{Accepted, Check, Fault, Floor, fault};
+
+/// What a verification starts from.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// The keys that are believed: of hosts (`<host id>`) or of single ledgers (the origin).
+    /// Without any, the key that `ledger.json` names is used, and the report says so loudly.
+    pub trusted: Vec<VKey>,
+    /// A writer may be at work: an unsigned or half-written end is no fault.
+    pub live: bool,
+    /// Notes that were sent away earlier: no ledger may have fewer records or others.
+    pub witnessed: Vec<Note>,
+}
+
+/// Verifies the ledger, tenant's folder, state folder or bundle at `path` against `trusted` keys.
+///
+/// # Examples
+///
+/// ```
+/// let report = flowhost_ledger::verify_dir(std::path::Path::new("/nowhere"), &[]);
+/// assert!(!report.ok);
+/// ```
+#[must_use]
+pub fn verify_dir(path: &Path, trusted: &[VKey]) -> Report {
+    verify_path(
+        path,
+        &VerifyOptions {
+            trusted: trusted.to_vec(),
+            ..VerifyOptions::default()
+        },
+    )
+}
+
+/// [`verify_dir`] with all options.
+#[must_use]
+pub fn verify_path(path: &Path, options: &VerifyOptions) -> Report {
+    if RealDisk.list(path).is_ok() {
+        return verify_in(&RealDisk, path, options);
+    }
+    match Bundle::open(path) {
+        Ok(bundle) => {
+            let mut report = verify_in(&bundle, Path::new(""), options);
+            report.path = path.display().to_string();
+            report
+        }
+        Err(error) => {
+            let mut walk = Walk::new(&RealDisk, path, options);
+            walk.report
+                .problems
+                .push(place(path, fault(Code::Io, error.to_string())));
+            walk.finish()
+        }
+    }
+}
+
+/// Verifies what lies at `path` of any source of files.
+#[must_use]
+pub fn verify_in(source: &dyn Source, path: &Path, options: &VerifyOptions) -> Report {
+    let mut walk = Walk::new(source, path, options);
+    walk.find(path);
+    walk.finish()
+}
+
+fn place(file: &Path, fault: Fault) -> Problem {
+    let file = file.display().to_string();
+    Problem {
+        code: fault.code,
+        file,
+        line: None,
+        offset: None,
+        seq: None,
+        what: fault.what,
+    }
+}
+
+fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
+    move |error| place(file, fault(Code::Io, error.to_string()))
+}
+
+/// What the index of a tenant says about one run.
+#[derive(Default)]
+struct Listed {
+    end: Option<Floor>,
+}
+
+struct Walk<'a> {
+    source: &'a dyn Source,
+    options: &'a VerifyOptions,
+    report: Report,
+}
+
+impl<'a> Walk<'a> {
+    fn new(source: &'a dyn Source, path: &Path, options: &'a VerifyOptions) -> Self {
+        let report = Report {
+            ok: false,
+            path: path.display().to_string(),
+            ledgers: Vec::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        };
+        Self {
+            source,
+            options,
+            report,
+        }
+    }
+
+    fn finish(mut self) -> Report {
+        let ok = self.report.all_problems().next().is_none();
+        self.report.ok = ok;
+        self.report
+    }
+
+    /// A ledger has `ledger.json` or a first segment; a tenant's folder has runs; a state folder
+    /// has tenants.
+    fn find(&mut self, path: &Path) {
+        let entries = match self.source.list(path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.report.problems.push(io_fault(path)(error));
+                return;
+            }
+        };
+        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+        let first_segment = layout::segment(0);
+        if [layout::META, layout::CHECKPOINT, first_segment.as_str()]
+            .into_iter()
+            .any(has)
+        {
+            let ledger = self.ledger(path, &[], &mut |_| {});
+            self.report.ledgers.push(ledger);
+            return;
+        }
+        if has(layout::RUNS) || has(layout::INDEX) {
+            self.tenant(path);
+            return;
+        }
+        let before = (self.report.ledgers.len(), self.report.problems.len());
+        for entry in entries.iter().filter(|entry| entry.is_dir) {
+            let tenant = path.join(&entry.name);
+            let names = self.source.list(&tenant).unwrap_or_default();
+            if names
+                .iter()
+                .any(|entry| [layout::RUNS, layout::INDEX].contains(&&*entry.name))
+            {
+                self.tenant(&tenant);
+            }
+        }
+        if before == (self.report.ledgers.len(), self.report.problems.len()) {
+            let what = "there is no ledger here (no ledger.json, runs or tenants)";
+            self.report
+                .problems
+                .push(place(path, fault(Code::Layout, what)));
+        }
+    }
+
+    fn tenant(&mut self, path: &Path) {
+        let index_path = path.join(layout::INDEX);
+        let mut listed: BTreeMap<String, Listed> = BTreeMap::new();
+        let index = self.ledger(&index_path, &[], &mut |view| list_run(&mut listed, view));
+        self.report.ledgers.push(index);
+        let runs_path = path.join(layout::RUNS);
+        let runs = match self.source.list(&runs_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.report.problems.push(io_fault(&runs_path)(error));
+                return;
+            }
+            other => other.unwrap_or_default(),
+        };
+        for run in runs.iter().filter(|entry| entry.is_dir) {
+            let dir = runs_path.join(&run.name);
+            let known = listed.remove(&run.name);
+            if known.is_none() {
+                let what = "this run is not in the index of runs";
+                self.report
+                    .problems
+                    .push(place(&dir, fault(Code::Index, what)));
+            }
+            let end = known.and_then(|listed| listed.end);
+            if end.is_none() {
+                self.report
+                    .notes
+                    .push(format!("{} has not ended", dir.display()));
+            }
+            let ledger = self.ledger(&dir, end.as_slice(), &mut |_| {});
+            self.report.ledgers.push(ledger);
+        }
+        for run in listed.keys() {
+            let what = "the index of runs has this run, and its folder is missing";
+            let dir = runs_path.join(run);
+            self.report
+                .problems
+                .push(place(&dir, fault(Code::Index, what)));
+        }
+    }
+
+    fn ledger(
+        &self,
+        dir: &Path,
+        floors: &[Floor],
+        look: &mut dyn FnMut(&crate::record::View<'_>),
+    ) -> LedgerReport {
+        let mut report = LedgerReport::new(dir.display().to_string());
+        if let Err(problem) = self.check(dir, floors, look, &mut report) {
+            report.problem = Some(problem);
+        }
+        report
+    }
+
+    fn check(
+        &self,
+        dir: &Path,
+        floors: &[Floor],
+        look: &mut dyn FnMut(&crate::record::View<'_>),
+        report: &mut LedgerReport,
+    ) -> Result<(), Problem> {
+        let (origin, check, checkpoint) = self.begin(dir)?;
+        report.origin = Some(origin.clone());
+        let mut floors = floors.to_vec();
+        for note in &self.options.witnessed {
+            let seen = note.unverified();
+            if seen.origin == origin {
+                let source = "a witness".to_owned();
+                floors.push(Floor {
+                    size: seen.size,
+                    root: seen.root,
+                    source,
+                });
+            }
+        }
+        floors.sort_by_key(|floor| std::cmp::Reverse(floor.size));
+        let log_path = dir.join(layout::CHECKPOINTS);
+        let log = NoteLog::open(self.source, &log_path).map_err(io_fault(&log_path))?;
+        let mut feed = Feed {
+            source: self.source,
+            dir,
+            live: self.options.live,
+            check,
+            checkpoint,
+            log,
+            next: None,
+            floors,
+            look,
+        };
+        let result = feed.run(report);
+        feed.check.describe(report);
+        result
+    }
+
+    /// Finds out whose ledger this is and which keys may sign it.
+    fn begin(&self, dir: &Path) -> Result<(String, Check, Option<Note>), Problem> {
+        let path = dir.join(layout::CHECKPOINT);
+        let checkpoint = disk::read_small(self.source, &path, NOTE_BYTES_MAX as u64)
+            .map_err(io_fault(&path))?
+            .map(|bytes| Note::parse(&bytes))
+            .transpose()
+            .map_err(|error| place(&path, fault(Code::Checkpoint, error.to_string())))?;
+        let meta_path = dir.join(layout::META);
+        let meta = disk::read_small(self.source, &meta_path, layout::META_BYTES_MAX)
+            .map_err(io_fault(&meta_path))?
+            .map(|bytes| Meta::parse(&bytes))
+            .transpose()
+            .map_err(|what| place(&meta_path, fault(Code::Meta, what)))?;
+        let origin = match (&meta, &checkpoint) {
+            (Some(meta), _) => meta.origin.clone(),
+            (None, Some(note)) => note.unverified().origin.clone(),
+            (None, None) => {
+                let what = "there is neither ledger.json nor a checkpoint";
+                return Err(place(dir, fault(Code::Layout, what)));
+            }
+        };
+        let owner = layout::owner_of(&origin)
+            .ok_or_else(|| place(&meta_path, fault(Code::Meta, "the origin is malformed")))?;
+        let given: Vec<VKey> = self
+            .options
+            .trusted
+            .iter()
+            .filter_map(|key| key.for_origin(&origin))
+            .collect();
+        let (keys, trust) = match (self.options.trusted.is_empty(), meta) {
+            (false, _) => (given, Trust::Given),
+            (true, Some(meta)) => {
+                let own = meta.keys.into_iter().filter(|key| key.name() == origin);
+                (own.collect(), Trust::SelfAsserted)
+            }
+            (true, None) => (Vec::new(), Trust::SelfAsserted),
+        };
+        if keys.is_empty() {
+            let what = format!("none of the given keys is for {origin}");
+            return Err(place(dir, fault(Code::UnknownKey, what)));
+        }
+        Ok((
+            origin.clone(),
+            Check::new(&origin, owner, keys, trust),
+            checkpoint,
+        ))
+    }
+}
+
+/// Takes down what an index record says.
+fn list_run(listed: &mut BTreeMap<String, Listed>, view: &crate::record::View<'_>) {
+    let text = |name: &str| view.field(name).and_then(|value| value.text());
+    let Some(run) = text("run_id") else { return };
+    let entry = listed.entry(run.to_owned()).or_default();
+    if view.kind() != Some(Kind::RunEnd) {
+        return;
+    }
+    let size = text("size").and_then(crate::checkpoint::parse_decimal);
+    let mut root = [0_u8; 32];
+    let sound = text("root").is_some_and(|text| hex::decode_to_slice(text, &mut root).is_ok());
+    if let (Some(size), true) = (size, sound) {
+        entry.end = Some(Floor {
+            size,
+            root,
+            source: "the index of runs".to_owned(),
+        });
+    }
+}
+
+/// Feeds one ledger's files to its check, in step.
+struct Feed<'a> {
+    source: &'a dyn Source,
+    dir: &'a Path,
+    live: bool,
+    check: Check,
+    checkpoint: Option<Note>,
+    log: Option<NoteLog>,
+    /// The next note of the log.
+    next: Option<Note>,
+    /// The largest first, so that the next one is last.
+    floors: Vec<Floor>,
+    look: &'a mut dyn FnMut(&crate::record::View<'_>),
+}
+
+impl Feed<'_> {
+    fn run(&mut self, report: &mut LedgerReport) -> Result<(), Problem> {
+        let names = scan::segment_files(self.source, self.dir).map_err(scan_problem)?;
+        self.check_payload_names(&names)?;
+        self.advance_log()?;
+        self.meet_notes()?;
+        let last = names.len().saturating_sub(1);
+        for (at, name) in names.iter().enumerate() {
+            report.segments += 1;
+            self.segment(name, at == last, report)?;
+        }
+        self.check_nothing_is_cut()?;
+        let live = self.live;
+        self.check
+            .finish(live, report)
+            .map_err(|fault| place(self.dir, fault))
+    }
+
+    /// A payload file without its segment would otherwise never be looked at.
+    fn check_payload_names(&self, segments: &[String]) -> Result<(), Problem> {
+        let files = crate::payloads::files(self.source, self.dir).map_err(io_fault(self.dir))?;
+        let has_segment = |name: &String| {
+            let number = layout::numbered(name, "payloads-").unwrap_or_default();
+            segments
+                .iter()
+                .any(|segment| layout::numbered(segment, "seg-") == Some(number))
+        };
+        match files.iter().find(|name| !has_segment(name)) {
+            Some(name) if !self.live => {
+                let what = "there is no segment of this number";
+                Err(place(&self.dir.join(name), fault(Code::Layout, what)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn segment(
+        &mut self,
+        name: &str,
+        last: bool,
+        report: &mut LedgerReport,
+    ) -> Result<(), Problem> {
+        let path = self.dir.join(name);
+        let mut lines = self.lines(&path, LINE_BYTES_MAX)?;
+        let number = layout::numbered(name, "seg-").unwrap_or_default();
+        let mut payloads = PayloadFeed::open(self.source, self.dir, number)?;
+        let mut any = false;
+        while let Some(line) = lines.next().map_err(io_fault(&path))? {
+            any = true;
+            if !line.complete && last && self.live {
+                return Ok(());
+            }
+            report.bytes += line.bytes.len() as u64 + 1;
+            let seq = self.check.size();
+            let record = self
+                .record(&line)
+                .map_err(|fault| at_line(&path, &line, Some(seq), fault))?;
+            payloads.meet(&mut self.check, &record)?;
+            self.meet_notes()?;
+        }
+        if !any && !last {
+            let what = "it is empty and not the last segment";
+            return Err(place(&path, fault(Code::Layout, what)));
+        }
+        payloads.finish(self.live && last)
+    }
+
+    fn lines(&self, path: &Path, max: usize) -> Result<Lines, Problem> {
+        Ok(Lines::new(
+            self.source.open_read(path).map_err(io_fault(path))?,
+            max,
+        ))
+    }
+
+    fn record(&mut self, line: &Line<'_>) -> Result<Accepted, Fault> {
+        if let Some(what) = line.length_fault(LINE_BYTES_MAX) {
+            return Err(crate::record::LineFault::Length(what).into());
+        }
+        self.check.record(line.bytes, self.look)
+    }
+
+    /// Reads the next note of the log. A half-written one at the end is what a crash leaves.
+    fn advance_log(&mut self) -> Result<(), Problem> {
+        self.next = None;
+        let path = self.dir.join(layout::CHECKPOINTS);
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        let Some(found) = log.next().map_err(io_fault(&path))? else {
+            return Ok(());
+        };
+        match found.note {
+            Ok(note) => {
+                if note.unverified().size < self.check.size() {
+                    let what = "its notes are not in the order of their sizes";
+                    return Err(place(&path, fault(Code::Checkpoint, what)));
+                }
+                self.next = Some(note);
+                Ok(())
+            }
+            Err(_) if self.live => Ok(()),
+            Err(error) => {
+                let mut problem = place(&path, fault(Code::Checkpoint, error.to_string()));
+                problem.offset = Some(found.offset);
+                Err(problem)
+            }
+        }
+    }
+
+    /// Compares everything that speaks of the ledger's present size.
+    fn meet_notes(&mut self) -> Result<(), Problem> {
+        let size = self.check.size();
+        while self
+            .next
+            .as_ref()
+            .is_some_and(|note| note.unverified().size == size)
+        {
+            let Some(note) = self.next.take() else { break };
+            let path = self.dir.join(layout::CHECKPOINTS);
+            self.check
+                .note(&note, false)
+                .map_err(|fault| place(&path, fault))?;
+            self.advance_log()?;
+        }
+        if self
+            .checkpoint
+            .as_ref()
+            .is_some_and(|note| note.unverified().size == size)
+            && let Some(note) = self.checkpoint.take()
+        {
+            let path = self.dir.join(layout::CHECKPOINT);
+            self.check
+                .note(&note, true)
+                .map_err(|fault| place(&path, fault))?;
+        }
+        while self.floors.last().is_some_and(|floor| floor.size == size) {
+            let Some(floor) = self.floors.pop() else {
+                break;
+            };
+            self.check
+                .floor(&floor)
+                .map_err(|fault| place(self.dir, fault))?;
+        }
+        Ok(())
+    }
+
+    /// Whatever still waits for its size speaks of records that are not there.
+    fn check_nothing_is_cut(&self) -> Result<(), Problem> {
+        let cut = |source: &str, size: u64| {
+            let what = format!(
+                "{source} has {size} records, {} are there",
+                self.check.size()
+            );
+            fault(Code::Truncated, what)
+        };
+        if let Some(note) = &self.checkpoint {
+            let path = self.dir.join(layout::CHECKPOINT);
+            return Err(place(&path, cut("the checkpoint", note.unverified().size)));
+        }
+        // A live ledger may have grown notes since its segments were read.
+        if let Some(note) = self.next.as_ref().filter(|_| !self.live) {
+            let path = self.dir.join(layout::CHECKPOINTS);
+            return Err(place(
+                &path,
+                cut("a checkpoint of the log", note.unverified().size),
+            ));
+        }
+        match self.floors.first() {
+            Some(floor) => Err(place(self.dir, cut(&floor.source, floor.size))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn at_line(path: &Path, line: &Line<'_>, seq: Option<u64>, fault: Fault) -> Problem {
+    let mut problem = place(path, fault);
+    problem.line = Some(line.number);
+    problem.offset = Some(line.offset);
+    problem.seq = seq;
+    problem
+}
+
+fn scan_problem(error: ScanError) -> Problem {
+    match error {
+        ScanError::Io(error) => place(Path::new(""), fault(Code::Io, error.to_string())),
+        ScanError::Corrupt { file, what, .. } => place(&file, fault(Code::Layout, what)),
+    }
+}
+
+/// Reads the payload file of one segment in step with its records.
+struct PayloadFeed {
+    path: std::path::PathBuf,
+    lines: Option<Lines>,
+    next: Option<(u64, u64, Result<Payload, String>)>,
+}
+
+impl PayloadFeed {
+    fn open(source: &dyn Source, dir: &Path, number: &str) -> Result<Self, Problem> {
+        let path = dir.join(format!("payloads-{number}.jsonl"));
+        let lines = match source.open_read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            other => Some(Lines::new(
+                other.map_err(io_fault(&path))?,
+                PAYLOAD_LINE_BYTES_MAX,
+            )),
+        };
+        let mut feed = Self {
+            path,
+            lines,
+            next: None,
+        };
+        feed.advance()?;
+        Ok(feed)
+    }
+
+    fn advance(&mut self) -> Result<(), Problem> {
+        self.next = None;
+        let Some(lines) = &mut self.lines else {
+            return Ok(());
+        };
+        if let Some(line) = lines.next().map_err(io_fault(&self.path))? {
+            let payload = match line.length_fault(PAYLOAD_LINE_BYTES_MAX) {
+                Some(what) => Err(format!("the line is {what}")),
+                None => Payload::parse(line.bytes),
+            };
+            self.next = Some((line.number, line.offset, payload));
+        }
+        Ok(())
+    }
+
+    fn problem(&self, seq: Option<u64>, fault: Fault) -> Problem {
+        let mut problem = place(&self.path, fault);
+        problem.line = self.next.as_ref().map(|(line, _, _)| *line);
+        problem.offset = self.next.as_ref().map(|(_, offset, _)| *offset);
+        problem.seq = seq;
+        problem
+    }
+
+    /// Hands the record its payload, if that is the next one.
+    fn meet(&mut self, check: &mut Check, record: &Accepted) -> Result<(), Problem> {
+        let next = self
+            .next
+            .as_ref()
+            .and_then(|(_, _, payload)| payload.as_ref().ok());
+        let own = next.filter(|payload| payload.seq == record.seq);
+        check
+            .payload(record, own)
+            .map_err(|fault| self.problem(Some(record.seq), fault))?;
+        if own.is_some() {
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// After the segment's last record nothing may be left.
+    fn finish(&self, live: bool) -> Result<(), Problem> {
+        match &self.next {
+            None => Ok(()),
+            Some(_) if live => Ok(()),
+            Some((_, _, Err(what))) => Err(self.problem(None, fault(Code::Payload, what.as_str()))),
+            Some((_, _, Ok(payload))) => {
+                let what = "it is out of order, or no record committed to it";
+                Err(self.problem(Some(payload.seq), fault(Code::Payload, what)))
+            }
+        }
+    }
+}

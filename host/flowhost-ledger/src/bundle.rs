@@ -1,0 +1,208 @@
+//! A ledger in one file: an uncompressed tar archive whose root is the ledger's folder.
+//!
+//! Reading unpacks nothing: entries are read in place. An archive is hostile input, so links,
+//! devices, absolute paths, `..`, repeated names and endless entry lists are refused.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "opens the bundle that a verifier was given"
+)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Component, Path, PathBuf};
+
+use crate::disk::{Entry, ReadSeek, RealDisk, Source};
+
+/// Most entries of a bundle; a ledger of 3 TB has as many segments.
+const ENTRIES_MAX: usize = 100_000;
+
+/// A bundle that is open for reading.
+#[derive(Debug)]
+pub struct Bundle {
+    path: PathBuf,
+    /// Where each file's bytes are: offset and length.
+    files: BTreeMap<PathBuf, (u64, u64)>,
+}
+
+fn refuse(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+impl Bundle {
+    /// Reads the list of entries of the archive at `path`.
+    ///
+    /// # Errors
+    /// `InvalidData` for what is no bundle.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut archive = tar::Archive::new(RealDisk.open_read(path)?);
+        let mut files = BTreeMap::new();
+        for (count, entry) in archive.entries_with_seek()?.enumerate() {
+            let entry = entry.map_err(|error| refuse(format!("it is no bundle: {error}")))?;
+            if count >= ENTRIES_MAX {
+                return Err(refuse("the bundle has too many entries"));
+            }
+            let kind = entry.header().entry_type();
+            if kind.is_dir() {
+                continue;
+            }
+            let name = plain_path(&entry.path()?)?;
+            if !kind.is_file() {
+                return Err(refuse(format!("{} is no regular file", name.display())));
+            }
+            let place = (entry.raw_file_position(), entry.size());
+            if files.insert(name.clone(), place).is_some() {
+                return Err(refuse(format!("{} is in the bundle twice", name.display())));
+            }
+        }
+        if files.is_empty() {
+            return Err(refuse("it is neither a folder nor a bundle"));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            files,
+        })
+    }
+
+    /// Writes the files of the ledger in `dir` and the `extra` ones (name in the bundle, bytes) as
+    /// a bundle. The same input gives the same bytes.
+    ///
+    /// # Errors
+    /// Whatever the disk or `out` says.
+    pub fn write(
+        source: &dyn Source,
+        dir: &Path,
+        extra: &[(&str, &[u8])],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut archive = tar::Builder::new(out);
+        for entry in source.list(dir)?.iter().filter(|entry| !entry.is_dir) {
+            let path = dir.join(&entry.name);
+            let len = source.len(&path)?;
+            let file = source.open_read(&path)?;
+            append(
+                &mut archive,
+                Path::new(&entry.name),
+                len,
+                &mut file.take(len),
+            )?;
+        }
+        for (name, bytes) in extra {
+            let mut reader: &[u8] = bytes;
+            append(
+                &mut archive,
+                &plain_path(Path::new(name))?,
+                bytes.len() as u64,
+                &mut reader,
+            )?;
+        }
+        archive.finish()
+    }
+}
+
+fn append(
+    archive: &mut tar::Builder<&mut dyn Write>,
+    name: &Path,
+    len: u64,
+    bytes: &mut dyn Read,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(len);
+    header.set_mode(0o600);
+    archive.append_data(&mut header, name, bytes)
+}
+
+/// A relative path of plain names.
+fn plain_path(path: &Path) -> io::Result<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::CurDir => {}
+            _ => return Err(refuse(format!("{} leaves the bundle", path.display()))),
+        }
+    }
+    Ok(plain)
+}
+
+impl Source for Bundle {
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = BTreeMap::new();
+        for rest in self
+            .files
+            .keys()
+            .filter_map(|path| path.strip_prefix(dir).ok())
+        {
+            let mut parts = rest.components();
+            let Some(name) = parts.next().and_then(|part| part.as_os_str().to_str()) else {
+                continue;
+            };
+            let is_dir = parts.next().is_some();
+            *entries.entry(name.to_owned()).or_insert(is_dir) |= is_dir;
+        }
+        if entries.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(entries
+            .into_iter()
+            .map(|(name, is_dir)| Entry { name, is_dir })
+            .collect())
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
+        let (start, len) = *self
+            .files
+            .get(path)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(start))?;
+        Ok(Box::new(Section {
+            file,
+            start,
+            len,
+            at: 0,
+        }))
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        let place = self
+            .files
+            .get(path)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        Ok(place.1)
+    }
+}
+
+/// One entry's bytes.
+struct Section {
+    file: File,
+    start: u64,
+    len: u64,
+    at: u64,
+}
+
+impl Read for Section {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.len.saturating_sub(self.at);
+        let read = (&mut self.file).take(left).read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Section {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.at = at.ok_or_else(|| refuse("a seek before the start"))?;
+        let place = self
+            .start
+            .checked_add(self.at)
+            .ok_or_else(|| refuse("a seek too far"))?;
+        self.file.seek(SeekFrom::Start(place))?;
+        Ok(self.at)
+    }
+}

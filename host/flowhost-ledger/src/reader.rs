@@ -1,0 +1,180 @@
+//! Reads a run's records one by one, for views, reports and replay.
+//!
+//! The chain is checked on the way (form, sequence, `prev`), so that a view is never made of
+//! records that are not the ledger's; signatures are the verifier's business.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::chain::Chain;
+use crate::disk::{self, RealDisk, Source};
+use crate::layout::{self, Meta};
+use crate::lines::Lines;
+use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord};
+use crate::scan::{self, ScanError};
+
+/// Why a ledger cannot be read on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// A file cannot be read.
+    #[error("{file} cannot be read")]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not the record that belongs there.
+    #[error("{file} line {line} (record {seq}): {fault}")]
+    Record {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The record that belongs there.
+        seq: u64,
+        /// What is wrong with it.
+        fault: LineFault,
+    },
+    /// The folder is no ledger.
+    #[error("{dir} is no ledger: {what}")]
+    Layout {
+        /// The folder.
+        dir: PathBuf,
+        /// What is missing or wrong.
+        what: String,
+    },
+}
+
+/// The records of one ledger, in order. Ends after the first error.
+pub struct Records<'s> {
+    source: &'s dyn Source,
+    dir: PathBuf,
+    owner: Owner,
+    chain: Chain,
+    segments: std::vec::IntoIter<String>,
+    current: Option<(PathBuf, Lines)>,
+    ended: bool,
+}
+
+/// Reads the records of the ledger in the folder `dir`.
+///
+/// # Errors
+/// [`ReadError`] when it is no ledger; the items carry what comes later. A half-written last line
+/// (a writer is at work, or was killed) ends the records without an error.
+///
+/// # Examples
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use flowhost_ledger::{Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder};
+/// # let dir = tempfile::tempdir()?;
+/// # let key = Arc::new(HostKey::generate("host.example")?);
+/// # let ledger = Ledger::open(&LedgerOptions::new(dir.path(), "default", "run-1", key))?;
+/// # ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
+/// # ledger.close_blocking()?;
+/// for record in flowhost_ledger::read_run(dir.path())? {
+///     let record = record?;
+///     println!("{} {} {}", record.seq, record.kind_text, record.actor);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_run(dir: &Path) -> Result<Records<'static>, ReadError> {
+    read_run_in(&RealDisk, dir)
+}
+
+/// [`read_run`] from any source of files.
+///
+/// # Errors
+/// As [`read_run`].
+pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>, ReadError> {
+    let no_ledger = |what: String| ReadError::Layout {
+        dir: dir.to_owned(),
+        what,
+    };
+    let path = dir.join(layout::META);
+    let bytes = disk::read_small(source, &path, layout::META_BYTES_MAX)
+        .map_err(|error| ReadError::Io {
+            file: path.clone(),
+            source: error,
+        })?
+        .ok_or_else(|| no_ledger("ledger.json is missing".to_owned()))?;
+    let meta = Meta::parse(&bytes).map_err(no_ledger)?;
+    let owner = layout::owner_of(&meta.origin)
+        .ok_or_else(|| no_ledger("its origin is malformed".to_owned()))?;
+    let segments = scan::segment_files(source, dir).map_err(|error| match error {
+        ScanError::Io(error) => ReadError::Io {
+            file: dir.to_owned(),
+            source: error,
+        },
+        ScanError::Corrupt { file, what, .. } => no_ledger(format!("{}: {what}", file.display())),
+    })?;
+    Ok(Records {
+        source,
+        dir: dir.to_owned(),
+        owner,
+        chain: Chain::default(),
+        segments: segments.into_iter(),
+        current: None,
+        ended: false,
+    })
+}
+
+impl Records<'_> {
+    fn step(&mut self) -> Result<Option<StoredRecord>, ReadError> {
+        loop {
+            let Some((path, lines)) = &mut self.current else {
+                let Some(name) = self.segments.next() else {
+                    return Ok(None);
+                };
+                let path = self.dir.join(name);
+                let file = self
+                    .source
+                    .open_read(&path)
+                    .map_err(|error| ReadError::Io {
+                        file: path.clone(),
+                        source: error,
+                    })?;
+                self.current = Some((path, Lines::new(file, LINE_BYTES_MAX)));
+                continue;
+            };
+            let read = lines.next();
+            let line = read.map_err(|error| ReadError::Io {
+                file: path.clone(),
+                source: error,
+            })?;
+            let Some(line) = line else {
+                self.current = None;
+                continue;
+            };
+            let seq = self.chain.size();
+            let refuse = |fault| ReadError::Record {
+                file: path.clone(),
+                line: line.number,
+                seq,
+                fault,
+            };
+            match line.length_fault(LINE_BYTES_MAX) {
+                Some(_) if !line.complete && self.segments.len() == 0 => return Ok(None),
+                Some(what) => return Err(refuse(LineFault::Length(what))),
+                None => {}
+            }
+            self.chain.check(line.bytes, &self.owner).map_err(refuse)?;
+            return StoredRecord::parse(line.bytes).map(Some).map_err(refuse);
+        }
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<StoredRecord, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step().transpose();
+        self.ended = !matches!(step, Some(Ok(_)));
+        step
+    }
+}

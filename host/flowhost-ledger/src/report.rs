@@ -1,0 +1,263 @@
+//! What a verification found, for programs (serde) and for people (`Display`).
+//!
+//! A report says what was checked, not only that nothing was wrong: a reader must be able to see
+//! that a key was merely asserted by the ledger itself, or that a payload was erased.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::checkpoint::VKey;
+
+/// The sort of a problem, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Code {
+    /// A file cannot be read.
+    Io,
+    /// A file is missing or too many, or the folder is no ledger.
+    Layout,
+    /// `ledger.json` is wrong.
+    Meta,
+    /// A line is not the record that belongs there.
+    Record,
+    /// A note is malformed or does not fit the records.
+    Checkpoint,
+    /// A signature by a known key is wrong.
+    Signature,
+    /// No signature is by a key that was given.
+    UnknownKey,
+    /// A note or the index vouches for more records than there are.
+    Truncated,
+    /// Records that no note covers.
+    Unsigned,
+    /// A payload is missing, superfluous or not what was committed to.
+    Payload,
+    /// The index of runs and the runs disagree.
+    Index,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What sort of thing.
+    pub code: Code,
+    /// The file or folder, as given to the verifier.
+    pub file: String,
+    /// The line in it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Where the line starts, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// The record that is, or should be, there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(offset) = self.offset {
+            write!(f, ", byte {offset}")?;
+        }
+        if let Some(seq) = self.seq {
+            write!(f, ", record {seq}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// Why the key that signed is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// The caller gave it, or a key that the caller gave handed over to it.
+    Given,
+    /// Only the ledger's own `ledger.json` names it: whoever rewrote everything would pass, too.
+    SelfAsserted,
+}
+
+/// How many payloads there are, and why some are not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PayloadCounts {
+    /// There, and what their records committed to.
+    pub checked: u64,
+    /// Gone, as an `erasure` record says.
+    pub erased: u64,
+    /// Gone in a crash, as a `recovery` record says.
+    pub lost: u64,
+}
+
+/// What was found in one ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerReport {
+    /// Its folder.
+    pub path: String,
+    /// Its origin, if it says one.
+    pub origin: Option<String>,
+    /// How many records are there and sound.
+    pub records: u64,
+    /// How many of them a believed key signed.
+    pub signed: u64,
+    /// How many segments were read.
+    pub segments: u64,
+    /// How many bytes of records were read.
+    pub bytes: u64,
+    /// How many notes fit the records, `checkpoint` included.
+    pub notes: u64,
+    /// How many of them no known key signed (older keys); the newest one always is.
+    pub notes_by_other_keys: u64,
+    /// The root over all records, in hexadecimal.
+    pub root: Option<String>,
+    /// The key of the newest note.
+    pub key: Option<VKey>,
+    /// Why that key is believed.
+    pub trust: Option<Trust>,
+    /// What became of the payloads.
+    pub payloads: PayloadCounts,
+    /// Whether there is a `run.end` record.
+    pub ended: bool,
+    /// Records of kinds that this version does not know.
+    pub unknown_kinds: u64,
+    /// The first thing that is wrong.
+    pub problem: Option<Problem>,
+}
+
+impl LedgerReport {
+    pub(crate) fn new(path: String) -> Self {
+        Self {
+            path,
+            origin: None,
+            records: 0,
+            signed: 0,
+            segments: 0,
+            bytes: 0,
+            notes: 0,
+            notes_by_other_keys: 0,
+            root: None,
+            key: None,
+            trust: None,
+            payloads: PayloadCounts::default(),
+            ended: false,
+            unknown_kinds: 0,
+            problem: None,
+        }
+    }
+}
+
+impl fmt::Display for LedgerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.problem.is_none() {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        writeln!(f, "{verdict}  {}", self.path)?;
+        if let Some(origin) = &self.origin {
+            writeln!(f, "  origin       {origin}")?;
+        }
+        writeln!(
+            f,
+            "  records      {} in {} segments, {} bytes: canonical, chained, in sequence",
+            self.records, self.segments, self.bytes
+        )?;
+        writeln!(
+            f,
+            "  checkpoints  {} fit; {} records are signed",
+            self.notes, self.signed
+        )?;
+        if let Some(root) = &self.root {
+            writeln!(f, "  root         {root}")?;
+        }
+        match (&self.key, self.trust) {
+            (Some(key), Some(Trust::Given)) => writeln!(f, "  key          trusted: {key}")?,
+            (Some(key), _) => {
+                writeln!(
+                    f,
+                    "  key          UNTRUSTED, the ledger itself names it: {key}"
+                )?;
+                writeln!(
+                    f,
+                    "               compare it with the host's key, or give --key"
+                )?;
+            }
+            (None, _) => {}
+        }
+        let PayloadCounts {
+            checked,
+            erased,
+            lost,
+        } = self.payloads;
+        writeln!(
+            f,
+            "  payloads     {checked} match their records, {erased} erased, {lost} lost in a crash"
+        )?;
+        if !self.ended {
+            writeln!(f, "  note         there is no run.end record")?;
+        }
+        if self.unknown_kinds > 0 {
+            writeln!(
+                f,
+                "  note         {} records of kinds unknown here",
+                self.unknown_kinds
+            )?;
+        }
+        match &self.problem {
+            Some(problem) => writeln!(f, "  first fault  {problem}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What was found in a ledger, a tenant's folder, a state folder or a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether nothing at all is wrong.
+    pub ok: bool,
+    /// What was verified.
+    pub path: String,
+    /// Each ledger that was found.
+    pub ledgers: Vec<LedgerReport>,
+    /// What is wrong with the whole: missing runs, no ledger at all.
+    pub problems: Vec<Problem>,
+    /// What is not wrong, and still worth knowing: runs without an end.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// Everything that is wrong, in the order of checking.
+    pub fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        self.ledgers
+            .iter()
+            .filter_map(|ledger| ledger.problem.as_ref())
+            .chain(&self.problems)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ledger in &self.ledgers {
+            write!(f, "{ledger}")?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "FAILED  {problem}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note  {note}")?;
+        }
+        let records: u64 = self.ledgers.iter().map(|ledger| ledger.records).sum();
+        let verdict = if self.ok { "verified" } else { "NOT verified" };
+        writeln!(
+            f,
+            "{verdict}: {} ledgers, {records} records",
+            self.ledgers.len()
+        )
+    }
+}

@@ -1,0 +1,84 @@
+//! `trust.toml`: the keys that a verifier believes.
+//!
+//! ```toml
+//! keys = ["host.example+0123abcd+AQ…"]
+//! ```
+//!
+//! A key under a host's id is believed for all of that host's ledgers, one under an origin for
+//! that ledger only. Unknown keys of the file are errors: a misspelt `keys` must not mean "none".
+
+use crate::checkpoint::VKey;
+
+/// Why a trust file is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// The text is not of the form.
+    #[error("the trust file is malformed: {0}")]
+    Toml(String),
+    /// One of the keys is malformed.
+    #[error("key {number} of the trust file: {what}")]
+    Key {
+        /// Which one, from 1.
+        number: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// It names no key, so nothing could ever be believed.
+    #[error("the trust file names no key")]
+    Empty,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    keys: Vec<String>,
+}
+
+/// Reads the text of a trust file.
+///
+/// # Errors
+/// [`TrustError`].
+///
+/// # Examples
+///
+/// ```
+/// let key = flowhost_ledger::HostKey::from_seed("host.example", [1; 32])?;
+/// let text = format!("keys = [\"{}\"]", key.vkey());
+/// assert_eq!(flowhost_ledger::parse_trust(&text)?, [key.vkey()]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn parse_trust(text: &str) -> Result<Vec<VKey>, TrustError> {
+    let file: File = toml::from_str(text).map_err(|error| TrustError::Toml(error.to_string()))?;
+    if file.keys.is_empty() {
+        return Err(TrustError::Empty);
+    }
+    let parse = |(at, key): (usize, &String)| {
+        let number = at + 1;
+        VKey::parse(key).map_err(|error| TrustError::Key {
+            number,
+            what: error.to_string(),
+        })
+    };
+    file.keys.iter().enumerate().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_misspelt_key_an_empty_list_and_a_key_that_is_none() {
+        assert!(matches!(parse_trust("key = []"), Err(TrustError::Toml(_))));
+        assert!(matches!(
+            parse_trust("keys = []\nmore = 1"),
+            Err(TrustError::Toml(_))
+        ));
+        assert!(matches!(parse_trust("keys = []"), Err(TrustError::Empty)));
+        let wrong = parse_trust("keys = [\"a+b+c\"]");
+        assert!(
+            matches!(wrong, Err(TrustError::Key { number: 1, .. })),
+            "{wrong:?}"
+        );
+    }
+}

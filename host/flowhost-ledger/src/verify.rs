@@ -1,0 +1,298 @@
+//! The judgement over one ledger, as a pure state machine: records, notes and payloads go in, in
+//! the ledger's order, and the first thing that is wrong comes out.
+//!
+//! It never prints a line again to hash it, never believes a key that nobody vouched for, and
+//! holds a bounded amount whatever it is fed: peaks of the tree, the keys, and the numbers of
+//! records without payload.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::canonical::Parsed;
+use crate::chain::Chain;
+use crate::checkpoint::{Note, NoteError, VKey};
+use crate::fact::Kind;
+use crate::merkle::Hash;
+use crate::payloads::Payload;
+use crate::record::{LineFault, Owner, View};
+use crate::report::{Code, LedgerReport, Trust};
+use crate::scan::{erased_by, parse_ranges};
+
+/// Most keys that one ledger may bring in by `key.rotate`: more is an attack on the verifier.
+const ROTATIONS_MAX: usize = 1024;
+
+/// A verdict without its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) code: Code,
+    pub(crate) what: String,
+}
+
+pub(crate) fn fault(code: Code, what: impl Into<String>) -> Fault {
+    Fault {
+        code,
+        what: what.into(),
+    }
+}
+
+impl From<LineFault> for Fault {
+    fn from(error: LineFault) -> Self {
+        fault(Code::Record, error.to_string())
+    }
+}
+
+/// What somebody outside the ledger remembers of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+    /// Who remembers, in words for a message.
+    pub(crate) source: String,
+}
+
+/// What the walker needs to know of a record that was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) seq: u64,
+    pub(crate) commit: Option<String>,
+}
+
+/// One bit for each record: whether it committed to a payload.
+#[derive(Debug, Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn push(&mut self, at: u64, bit: bool) {
+        if at.is_multiple_of(64) {
+            self.0.push(0);
+        }
+        if let Some(word) = self.0.last_mut() {
+            *word |= u64::from(bit) << (at % 64);
+        }
+    }
+
+    fn get(&self, at: u64) -> bool {
+        let word = usize::try_from(at / 64)
+            .ok()
+            .and_then(|word| self.0.get(word));
+        word.is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+}
+
+/// The state machine.
+pub(crate) struct Check {
+    chain: Chain,
+    owner: Owner,
+    origin: String,
+    keys: Vec<VKey>,
+    trust: Trust,
+    /// Keys of `key.rotate` records that no believed note covers yet.
+    arriving: Vec<VKey>,
+    signed: u64,
+    key: Option<VKey>,
+    notes: u64,
+    notes_by_other_keys: u64,
+    missing: BTreeSet<u64>,
+    erased: BTreeSet<u64>,
+    lost: BTreeMap<u64, u64>,
+    committed: Bits,
+    payloads_checked: u64,
+    ended: bool,
+    unknown_kinds: u64,
+}
+
+impl Check {
+    pub(crate) fn new(origin: &str, owner: Owner, keys: Vec<VKey>, trust: Trust) -> Self {
+        Self {
+            chain: Chain::default(),
+            owner,
+            origin: origin.to_owned(),
+            keys,
+            trust,
+            arriving: Vec::new(),
+            signed: 0,
+            key: None,
+            notes: 0,
+            notes_by_other_keys: 0,
+            missing: BTreeSet::new(),
+            erased: BTreeSet::new(),
+            lost: BTreeMap::new(),
+            committed: Bits::default(),
+            payloads_checked: 0,
+            ended: false,
+            unknown_kinds: 0,
+        }
+    }
+
+    pub(crate) const fn size(&self) -> u64 {
+        self.chain.size()
+    }
+
+    /// Takes the next stored line (without LF).
+    pub(crate) fn record(
+        &mut self,
+        line: &[u8],
+        look: &mut dyn FnMut(&View<'_>),
+    ) -> Result<Accepted, Fault> {
+        let view = self.chain.check(line, &self.owner)?;
+        match view.kind() {
+            Some(Kind::Erasure) => self.erased.extend(erased_by(&view)),
+            Some(Kind::Recovery) => {
+                let lost = view.field("payloads_lost").map(Parsed::to_value);
+                let list = lost
+                    .as_ref()
+                    .and_then(|value| value.as_list())
+                    .unwrap_or_default();
+                self.lost.extend(parse_ranges(list));
+            }
+            Some(Kind::KeyRotate) => {
+                let text = view.field("new").and_then(Parsed::text).unwrap_or_default();
+                let key = VKey::parse(text)
+                    .ok()
+                    .filter(|key| key.name() == self.origin)
+                    .ok_or_else(|| fault(Code::Record, "it brings in no key of this ledger"))?;
+                self.arriving.push(key);
+            }
+            Some(Kind::RunEnd) => self.ended = true,
+            Some(_) => {}
+            None => self.unknown_kinds += 1,
+        }
+        if self.arriving.len() + self.keys.len() > ROTATIONS_MAX {
+            return Err(fault(Code::Record, "the ledger brings in too many keys"));
+        }
+        self.committed.push(view.seq, view.commit.is_some());
+        look(&view);
+        Ok(Accepted {
+            seq: view.seq,
+            commit: view.commit.map(str::to_owned),
+        })
+    }
+
+    /// Takes a note of the size that the ledger has just now. `newest` must be by a known key;
+    /// an older one may be by a key that has been retired.
+    pub(crate) fn note(&mut self, note: &Note, newest: bool) -> Result<(), Fault> {
+        let checkpoint = note.unverified();
+        if checkpoint.origin != self.origin {
+            return Err(fault(Code::Checkpoint, "it is of another ledger"));
+        }
+        if checkpoint.root != self.chain.root() {
+            let what = format!(
+                "its root is not that of the first {} records",
+                checkpoint.size
+            );
+            return Err(fault(Code::Checkpoint, what));
+        }
+        match note.verify(&self.keys) {
+            Ok((_, signers)) => {
+                self.key = signers.last().map(|key| (*key).clone());
+                self.signed = self.chain.size();
+                self.keys.append(&mut self.arriving);
+            }
+            Err(NoteError::UnknownKey) if !newest => self.notes_by_other_keys += 1,
+            Err(error @ NoteError::UnknownKey) => {
+                return Err(fault(Code::UnknownKey, error.to_string()));
+            }
+            Err(error) => return Err(fault(Code::Signature, error.to_string())),
+        }
+        self.notes += 1;
+        Ok(())
+    }
+
+    /// Compares with what somebody else remembers of the ledger's present size.
+    pub(crate) fn floor(&self, floor: &Floor) -> Result<(), Fault> {
+        if floor.root == self.chain.root() {
+            return Ok(());
+        }
+        let what = format!(
+            "{} has another root for the first {} records",
+            floor.source, floor.size
+        );
+        Err(fault(Code::Checkpoint, what))
+    }
+
+    /// Takes the payload of the record just accepted, or hears that there is none.
+    pub(crate) fn payload(
+        &mut self,
+        record: &Accepted,
+        payload: Option<&Payload>,
+    ) -> Result<(), Fault> {
+        match (&record.commit, payload) {
+            (Some(commit), Some(payload)) if payload.matches(commit) => self.payloads_checked += 1,
+            (Some(_), Some(_)) => {
+                return Err(fault(
+                    Code::Payload,
+                    "it is not what its record committed to",
+                ));
+            }
+            (Some(_), None) => {
+                self.missing.insert(record.seq);
+            }
+            (None, Some(_)) => {
+                return Err(fault(Code::Payload, "its record committed to no payload"));
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Hears that the ledger ended, and writes down what was found. `live`: a writer may still be
+    /// at work, so that records which no note covers are not wrong.
+    pub(crate) fn finish(&self, live: bool, report: &mut LedgerReport) -> Result<(), Fault> {
+        self.describe(report);
+        if self.signed < self.size() && !live {
+            let what = format!(
+                "the last {} records are not signed: the writer was killed or is still at work; \
+                 opening the ledger for writing signs them",
+                self.size() - self.signed
+            );
+            return Err(fault(Code::Unsigned, what));
+        }
+        if let Some(seq) = self.missing.iter().find(|seq| !self.is_explained(**seq)) {
+            let what =
+                format!("the payload of record {seq} is missing, and no record says that it went");
+            return Err(fault(Code::Payload, what));
+        }
+        // While a writer erases, the record comes first.
+        let still_there =
+            |seq: &&u64| self.committed.get(**seq) && !self.missing.contains(*seq) && !live;
+        if let Some(seq) = self.erased.iter().find(still_there) {
+            let what = format!("the payload of record {seq} was erased, and is there");
+            return Err(fault(Code::Payload, what));
+        }
+        Ok(())
+    }
+
+    fn is_lost(&self, seq: u64) -> bool {
+        self.lost
+            .range(..=seq)
+            .next_back()
+            .is_some_and(|(_, end)| seq <= *end)
+    }
+
+    fn is_explained(&self, seq: u64) -> bool {
+        self.erased.contains(&seq) || self.is_lost(seq)
+    }
+
+    /// Writes down what is known so far; also after a fault.
+    pub(crate) fn describe(&self, report: &mut LedgerReport) {
+        report.records = self.size();
+        report.signed = self.signed;
+        report.notes = self.notes;
+        report.notes_by_other_keys = self.notes_by_other_keys;
+        report.root = Some(hex::encode(self.chain.root()));
+        report.key = self.key.clone();
+        report.trust = self.key.as_ref().map(|_| self.trust);
+        report.payloads.checked = self.payloads_checked;
+        report.payloads.erased = self
+            .missing
+            .iter()
+            .filter(|seq| self.erased.contains(*seq))
+            .count() as u64;
+        report.payloads.lost = self
+            .missing
+            .iter()
+            .filter(|seq| !self.erased.contains(*seq) && self.is_lost(**seq))
+            .count() as u64;
+        report.ended = self.ended;
+        report.unknown_kinds = self.unknown_kinds;
+    }
+}
