@@ -6,6 +6,7 @@
 
 mod ask;
 mod canonical;
+pub mod cases;
 mod decide;
 mod decision;
 mod effective;
@@ -20,6 +21,7 @@ mod problem;
 mod profile;
 mod read;
 mod right;
+pub mod suggest;
 mod text;
 mod tool;
 mod trace;
