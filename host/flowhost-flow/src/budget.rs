@@ -105,7 +105,11 @@ impl BudgetSpec {
     /// States nothing: a run has the default limits, a step those of its run.
     #[must_use]
     pub fn unstated() -> Self {
-        Self { limits: [None; 4], warn_at_milli: vec![800, 1_000], on_exceeded: OnExceeded::Halt }
+        Self {
+            limits: [None; 4],
+            warn_at_milli: vec![800, 1_000],
+            on_exceeded: OnExceeded::Halt,
+        }
     }
 
     /// Whether no limit is stated.
@@ -186,11 +190,18 @@ struct Purse {
 
 impl Purse {
     const fn new(limit: u64) -> Self {
-        Self { limit, spent: 0, held: 0, warned: 0 }
+        Self {
+            limit,
+            spent: 0,
+            held: 0,
+            warned: 0,
+        }
     }
 
     const fn left(&self) -> u64 {
-        self.limit.saturating_sub(self.spent).saturating_sub(self.held)
+        self.limit
+            .saturating_sub(self.spent)
+            .saturating_sub(self.held)
     }
 }
 
@@ -230,7 +241,9 @@ impl Budget {
     #[must_use]
     pub fn new(spec: &BudgetSpec) -> Self {
         let purses = std::array::from_fn(|index| {
-            let default = Currency::ALL.get(index).map_or(0, |c| DEFAULT_LIMIT.get(*c));
+            let default = Currency::ALL
+                .get(index)
+                .map_or(0, |c| DEFAULT_LIMIT.get(*c));
             let stated = spec.limits.get(index).copied().flatten();
             Some(Purse::new(stated.unwrap_or(default)))
         });
@@ -240,7 +253,11 @@ impl Budget {
             warn_at_milli: spec.warn_at_milli.clone(),
             on_exceeded: spec.on_exceeded,
         };
-        Self { accounts: vec![root], free: Vec::new(), used: Amounts::default() }
+        Self {
+            accounts: vec![root],
+            free: Vec::new(),
+            used: Amounts::default(),
+        }
     }
 
     /// The run's account.
@@ -282,7 +299,11 @@ impl Budget {
             warn_at_milli: spec.warn_at_milli.clone(),
             on_exceeded: spec.on_exceeded,
         };
-        match self.free.pop().and_then(|index| Some((index, self.accounts.get_mut(index)?))) {
+        match self
+            .free
+            .pop()
+            .and_then(|index| Some((index, self.accounts.get_mut(index)?)))
+        {
             Some((index, place)) => {
                 *place = account;
                 AccountId(index)
@@ -298,14 +319,21 @@ impl Budget {
     /// it did not spend returns. The run's own account cannot be closed.
     pub fn close(&mut self, account: AccountId) -> Settled {
         let mut settled = Settled::default();
-        let Some(closed) = self.accounts.get_mut(account.0) else { return settled };
-        let Some(parent) = closed.parent.map(AccountId) else { return settled };
+        let Some(closed) = self.accounts.get_mut(account.0) else {
+            return settled;
+        };
+        let Some(parent) = closed.parent.map(AccountId) else {
+            return settled;
+        };
         let purses = std::mem::take(&mut closed.purses);
         for (purse, currency) in purses.into_iter().zip(Currency::ALL) {
             let Some(purse) = purse else { continue };
             if let Some(above) = self.owner_mut(parent, currency) {
                 above.held = above.held.saturating_sub(purse.limit);
-                above.spent = above.spent.saturating_add(purse.spent).saturating_add(purse.held);
+                above.spent = above
+                    .spent
+                    .saturating_add(purse.spent)
+                    .saturating_add(purse.held);
             }
             self.after_spending(parent, currency, &mut settled);
         }
@@ -317,11 +345,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`Refusal`], and nothing is reserved.
-    pub fn reserve(
-        &mut self,
-        account: AccountId,
-        most: &Amounts,
-    ) -> Result<Reservation, Refusal> {
+    pub fn reserve(&mut self, account: AccountId, most: &Amounts) -> Result<Reservation, Refusal> {
         let mut grant = Amounts::default();
         for currency in Currency::ALL {
             let want = most.get(currency);
@@ -332,7 +356,10 @@ impl Budget {
                 purse.held = purse.held.saturating_add(grant.get(currency));
             }
         }
-        Ok(Reservation { account, held: grant })
+        Ok(Reservation {
+            account,
+            held: grant,
+        })
     }
 
     fn grantable(&self, id: AccountId, currency: Currency, want: u64) -> Result<u64, Refusal> {
@@ -374,19 +401,33 @@ impl Budget {
     }
 
     fn after_spending(&mut self, account: AccountId, currency: Currency, settled: &mut Settled) {
-        let Some(index) = self.owner_index(account, currency) else { return };
-        let Some(owner) = self.accounts.get_mut(index) else { return };
-        let place = Currency::ALL.iter().position(|c| *c == currency).unwrap_or(0);
-        let Some(Some(purse)) = owner.purses.get_mut(place) else { return };
+        let Some(index) = self.owner_index(account, currency) else {
+            return;
+        };
+        let Some(owner) = self.accounts.get_mut(index) else {
+            return;
+        };
+        let place = Currency::ALL
+            .iter()
+            .position(|c| *c == currency)
+            .unwrap_or(0);
+        let Some(Some(purse)) = owner.purses.get_mut(place) else {
+            return;
+        };
         while let Some(at_milli) = owner.warn_at_milli.get(purse.warned).copied() {
-            let reached = u128::from(purse.spent) * 1_000
-                >= u128::from(purse.limit) * u128::from(at_milli);
+            let reached =
+                u128::from(purse.spent) * 1_000 >= u128::from(purse.limit) * u128::from(at_milli);
             if !reached || purse.spent == 0 {
                 break;
             }
             purse.warned += 1;
             let (spent, limit) = (purse.spent, purse.limit);
-            settled.crossed.push(Crossed { currency, at_milli, spent, limit });
+            settled.crossed.push(Crossed {
+                currency,
+                at_milli,
+                spent,
+                limit,
+            });
         }
         if purse.spent > purse.limit && owner.on_exceeded == OnExceeded::Halt {
             settled.exceeded = settled.exceeded.or(Some(currency));
@@ -421,7 +462,11 @@ impl Budget {
     fn owner_mut(&mut self, account: AccountId, currency: Currency) -> Option<&mut Purse> {
         let index = self.owner_index(account, currency)?;
         let place = Currency::ALL.iter().position(|c| *c == currency)?;
-        self.accounts.get_mut(index)?.purses.get_mut(place)?.as_mut()
+        self.accounts
+            .get_mut(index)?
+            .purses
+            .get_mut(place)?
+            .as_mut()
     }
 }
 
@@ -433,18 +478,28 @@ mod tests {
 
     fn spec(calls: u64, tokens: u64) -> BudgetSpec {
         let limits = [Some(calls), None, Some(tokens), None];
-        BudgetSpec { limits, ..BudgetSpec::unstated() }
+        BudgetSpec {
+            limits,
+            ..BudgetSpec::unstated()
+        }
     }
 
     fn amounts(calls: u64, tokens: u64) -> Amounts {
-        Amounts { calls, tokens, ..Amounts::default() }
+        Amounts {
+            calls,
+            tokens,
+            ..Amounts::default()
+        }
     }
 
     #[test]
     fn refuses_what_is_used_up() {
         let mut budget = Budget::new(&spec(2, 10));
         let first = budget.reserve(budget.root(), &amounts(1, 10)).unwrap();
-        assert_eq!(budget.reserve(budget.root(), &amounts(1, 1)), Err(Refusal::Wait));
+        assert_eq!(
+            budget.reserve(budget.root(), &amounts(1, 1)),
+            Err(Refusal::Wait)
+        );
         budget.settle(first, &amounts(1, 10));
         let refused = budget.reserve(budget.root(), &amounts(1, 1));
         assert_eq!(refused, Err(Refusal::Exceeded(Currency::Tokens)));
@@ -466,11 +521,25 @@ mod tests {
     fn a_child_returns_what_it_did_not_spend() {
         let mut budget = Budget::new(&spec(100, 100));
         let child = budget.open(budget.root(), &spec(10, 1_000));
-        assert_eq!(budget.left(budget.root()), Amounts { calls: 90, tokens: 0, ..DEFAULT_LIMIT });
+        assert_eq!(
+            budget.left(budget.root()),
+            Amounts {
+                calls: 90,
+                tokens: 0,
+                ..DEFAULT_LIMIT
+            }
+        );
         let call = budget.reserve(child, &amounts(1, 60)).unwrap();
         budget.settle(call, &amounts(1, 40));
         budget.close(child);
-        assert_eq!(budget.left(budget.root()), Amounts { calls: 99, tokens: 60, ..DEFAULT_LIMIT });
+        assert_eq!(
+            budget.left(budget.root()),
+            Amounts {
+                calls: 99,
+                tokens: 60,
+                ..DEFAULT_LIMIT
+            }
+        );
         assert_eq!(*budget.used(), amounts(1, 40));
     }
 
@@ -488,8 +557,10 @@ mod tests {
 
     #[test]
     fn a_budget_that_only_warns_goes_on() {
-        let mut budget =
-            Budget::new(&BudgetSpec { on_exceeded: OnExceeded::Warn, ..spec(1, 1) });
+        let mut budget = Budget::new(&BudgetSpec {
+            on_exceeded: OnExceeded::Warn,
+            ..spec(1, 1)
+        });
         for _ in 0..3 {
             let call = budget.reserve(budget.root(), &amounts(1, 5)).unwrap();
             assert_eq!(budget.settle(call, &amounts(1, 5)).exceeded, None);
@@ -502,9 +573,13 @@ mod tests {
 
     /// Sum of what is left, held and spent in every open purse of tokens.
     fn conserved(budget: &Budget) -> bool {
-        budget.accounts.iter().flat_map(|account| account.purses.iter().flatten()).all(|purse| {
-            purse.spent > purse.limit || purse.left() + purse.held + purse.spent == purse.limit
-        })
+        budget
+            .accounts
+            .iter()
+            .flat_map(|account| account.purses.iter().flatten())
+            .all(|purse| {
+                purse.spent > purse.limit || purse.left() + purse.held + purse.spent == purse.limit
+            })
     }
 
     proptest! {

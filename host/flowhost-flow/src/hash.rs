@@ -36,7 +36,11 @@ pub fn plan_hash(
         plan: &'a Plan,
         plugins: &'a BTreeMap<String, ResolvedPlugin>,
     }
-    let resolved = Resolved { format: "flowhost-plan/1", plan, plugins };
+    let resolved = Resolved {
+        format: "flowhost-plan/1",
+        plan,
+        plugins,
+    };
     let canonical = serde_json_canonicalizer::to_vec(&resolved)?;
     Ok(hex::encode(digest(&[b"flowhost-plan/1", &canonical])))
 }
@@ -46,16 +50,37 @@ pub fn plan_hash(
 /// Source of the format: <https://github.com/ulid/spec>.
 #[must_use]
 pub fn run_id(unix_ms: u64, random: [u8; 10]) -> String {
-    let random = random.iter().fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    let random = random
+        .iter()
+        .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
     ulid::Ulid::from_parts(unix_ms, random).to_string()
 }
 
 /// A step's id: 32 hex digits from plan hash and path. The same in every run of the same plan.
 #[must_use]
 pub fn step_id(plan_hash: &str, path: &str) -> String {
-    let mut id = hex::encode(digest(&[b"flowhost-step/1", plan_hash.as_bytes(), path.as_bytes()]));
+    let mut id = hex::encode(digest(&[
+        b"flowhost-step/1",
+        plan_hash.as_bytes(),
+        path.as_bytes(),
+    ]));
     id.truncate(32);
     id
+}
+
+/// What a keyed effect is deduplicated by, 32 hex digits: the same for every attempt of the same part
+/// of a step in one run.
+#[must_use]
+pub fn idempotency_key(run_id: &str, step_id: &str, part: &str) -> String {
+    let parts = [
+        b"flowhost-key/1" as &[u8],
+        run_id.as_bytes(),
+        step_id.as_bytes(),
+        part.as_bytes(),
+    ];
+    let mut key = hex::encode(digest(&parts));
+    key.truncate(32);
+    key
 }
 
 /// A seed derived from the run's, for one purpose: names must tell the purposes apart.

@@ -44,7 +44,12 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { initial_ms: 100, factor_milli: 2_000, max_ms: 10_000, jitter_milli: 500 }
+        Self {
+            initial_ms: 100,
+            factor_milli: 2_000,
+            max_ms: 10_000,
+            jitter_milli: 500,
+        }
     }
 }
 
@@ -84,13 +89,23 @@ mod tests {
     use super::*;
 
     fn policy() -> RetryPolicy {
-        RetryPolicy { max_attempts: 3, ..RetryPolicy::default() }
+        RetryPolicy {
+            max_attempts: 3,
+            ..RetryPolicy::default()
+        }
     }
 
     #[test]
     fn never_tries_again_what_policy_or_a_budget_refused() {
-        let all = RetryPolicy { retry_on: FailureClass::ALL.to_vec(), ..policy() };
-        for class in [FailureClass::Denied, FailureClass::Budget, FailureClass::Guardrail] {
+        let all = RetryPolicy {
+            retry_on: FailureClass::ALL.to_vec(),
+            ..policy()
+        };
+        for class in [
+            FailureClass::Denied,
+            FailureClass::Budget,
+            FailureClass::Guardrail,
+        ] {
             assert_eq!(all.next(1, class, [0; 32]), None);
         }
     }

@@ -27,19 +27,26 @@ impl OutputSchema {
     pub(crate) fn compile(source: Value) -> Result<Self, String> {
         let size = source.to_string().len();
         if size > SCHEMA_BYTES_MAX {
-            return Err(format!("the schema has {size} bytes; {SCHEMA_BYTES_MAX} are allowed"));
+            return Err(format!(
+                "the schema has {size} bytes; {SCHEMA_BYTES_MAX} are allowed"
+            ));
         }
         if !matches!(source, Value::Object(_) | Value::Bool(_)) {
             return Err("a JSON Schema is an object".to_owned());
         }
         if let Some(reference) = outside_reference(&source) {
-            return Err(format!("`$ref: {reference}` leaves the document; only `#…` is followed"));
+            return Err(format!(
+                "`$ref: {reference}` leaves the document; only `#…` is followed"
+            ));
         }
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
             .build(&source)
             .map_err(|error| format!("the schema is not valid: {error}"))?;
-        Ok(Self { source: Arc::new(source), validator: Arc::new(validator) })
+        Ok(Self {
+            source: Arc::new(source),
+            validator: Arc::new(validator),
+        })
     }
 
     /// What is wrong with `value`, in one line, or nothing.
@@ -50,14 +57,22 @@ impl OutputSchema {
             .take(VIOLATIONS_SHOWN)
             .map(|error| {
                 let place = error.instance_path().to_string();
-                let place = if place.is_empty() { "/".to_owned() } else { place };
+                let place = if place.is_empty() {
+                    "/".to_owned()
+                } else {
+                    place
+                };
                 format!("at `{place}`: {}", error.masked())
             })
             .collect();
         if shown.is_empty() {
             return None;
         }
-        let more = if errors.next().is_some() { " and more" } else { "" };
+        let more = if errors.next().is_some() {
+            " and more"
+        } else {
+            ""
+        };
         Some(format!("{}{more}", shown.join("; ")))
     }
 }
@@ -96,9 +111,16 @@ mod tests {
 
     #[test]
     fn refuses_a_schema_that_leaves_the_document() {
-        for reference in ["https://example.com/s.json", "file:///etc/passwd", "other.json#/a"] {
+        for reference in [
+            "https://example.com/s.json",
+            "file:///etc/passwd",
+            "other.json#/a",
+        ] {
             let error = OutputSchema::compile(json!({ "items": { "$ref": reference } }));
-            assert!(error.unwrap_err().contains("leaves the document"), "{reference}");
+            assert!(
+                error.unwrap_err().contains("leaves the document"),
+                "{reference}"
+            );
         }
     }
 

@@ -35,7 +35,11 @@ impl Meter {
 }
 
 pub(super) fn evaluate(node: &Node, names: &Names<'_>) -> Result<Value, EvalError> {
-    let mut eval = Eval { names, locals: Vec::new(), meter: Meter::new() };
+    let mut eval = Eval {
+        names,
+        locals: Vec::new(),
+        meter: Meter::new(),
+    };
     let value = eval.node(node)?;
     eval.locals.clear();
     value.into_json(&mut eval.meter)
@@ -61,9 +65,11 @@ impl<'a> Eval<'_, 'a> {
                 self.meter.bytes(text.len())?;
                 Ok(Val::Text(Cow::Owned(text.clone())))
             }
-            Node::Name(name) => self.names.get(name).map(Val::from).ok_or_else(|| {
-                EvalError::value(format!("the name `{name}` is not in reach here"))
-            }),
+            Node::Name(name) => {
+                self.names.get(name).map(Val::from).ok_or_else(|| {
+                    EvalError::value(format!("the name `{name}` is not in reach here"))
+                })
+            }
             Node::Local(place) => self.local(*place),
             Node::Field { of, name } => {
                 let of = self.node(of)?;
@@ -79,7 +85,11 @@ impl<'a> Eval<'_, 'a> {
             Node::And(a, b) => self.logical(a, b, false),
             Node::Or(a, b) => self.logical(a, b, true),
             Node::If(condition, yes, no) => {
-                if self.condition(condition)? { self.node(yes) } else { self.node(no) }
+                if self.condition(condition)? {
+                    self.node(yes)
+                } else {
+                    self.node(no)
+                }
             }
             Node::NotFalse(inner) => match self.node(inner) {
                 Err(EvalError::Cost) => Err(EvalError::Cost),
@@ -105,13 +115,19 @@ impl<'a> Eval<'_, 'a> {
     }
 
     fn local(&self, place: usize) -> Evaluated<'a> {
-        self.locals.get(place).cloned().ok_or_else(|| EvalError::value("a name is out of reach"))
+        self.locals
+            .get(place)
+            .cloned()
+            .ok_or_else(|| EvalError::value("a name is out of reach"))
     }
 
     fn condition(&mut self, node: &Node) -> Result<bool, EvalError> {
         match self.node(node)? {
             Val::Bool(value) => Ok(value),
-            other => Err(EvalError::value(format!("expected true or false, not {}", other.kind()))),
+            other => Err(EvalError::value(format!(
+                "expected true or false, not {}",
+                other.kind()
+            ))),
         }
     }
 
@@ -134,7 +150,9 @@ impl<'a> Eval<'_, 'a> {
         match &index {
             Val::Text(name) => of.member(name).ok_or_else(|| missing(&of, name)),
             Val::Int(place) => {
-                let element = usize::try_from(*place).ok().and_then(|place| of.element(place));
+                let element = usize::try_from(*place)
+                    .ok()
+                    .and_then(|place| of.element(place));
                 element.ok_or_else(|| match of.len() {
                     Some(len) if of.kind() == "a list" => {
                         EvalError::value(format!("a list of {len} has no element {place}"))
@@ -142,7 +160,10 @@ impl<'a> Eval<'_, 'a> {
                     _ => EvalError::value(format!("{} has no element {place}", of.kind())),
                 })
             }
-            other => Err(EvalError::value(format!("{} cannot be an index", other.kind()))),
+            other => Err(EvalError::value(format!(
+                "{} cannot be an index",
+                other.kind()
+            ))),
         }
     }
 
@@ -264,7 +285,8 @@ impl<'a> Eval<'_, 'a> {
                 Ok(Val::Text(Cow::Owned(format!("{a}{b}"))))
             }
             _ if binary == Binary::Add && a.kind() == "a list" && b.kind() == "a list" => {
-                self.meter.charge((a.len().unwrap_or(0) + b.len().unwrap_or(0)) as u64)?;
+                self.meter
+                    .charge((a.len().unwrap_or(0) + b.len().unwrap_or(0)) as u64)?;
                 let mut items = a.items().unwrap_or_default();
                 items.extend(b.items().unwrap_or_default());
                 Ok(Val::List(Rc::new(items)))
@@ -286,14 +308,21 @@ fn missing(of: &Val<'_>, name: &str) -> EvalError {
 
 fn mismatch(binary: Binary, a: &Val<'_>, b: &Val<'_>) -> EvalError {
     let symbol = binary.symbol();
-    EvalError::value(format!("`{symbol}` does not go with {} and {}", a.kind(), b.kind()))
+    EvalError::value(format!(
+        "`{symbol}` does not go with {} and {}",
+        a.kind(),
+        b.kind()
+    ))
 }
 
 fn negate<'a>(value: &Val<'a>) -> Evaluated<'a> {
     match value {
         Val::Int(number) => number.checked_neg().map(Val::Int).ok_or_else(too_large),
         Val::Double(number) => Ok(Val::Double(-number)),
-        other => Err(EvalError::value(format!("`-` does not go with {}", other.kind()))),
+        other => Err(EvalError::value(format!(
+            "`-` does not go with {}",
+            other.kind()
+        ))),
     }
 }
 

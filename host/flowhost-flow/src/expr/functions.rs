@@ -163,12 +163,7 @@ fn binary<'a>(function: Function, a: &str, b: &str, meter: &mut Meter) -> Called
     })
 }
 
-fn replace<'a>(
-    text: &str,
-    from: &str,
-    to: &str,
-    meter: &mut Meter,
-) -> Result<Val<'a>, EvalError> {
+fn replace<'a>(text: &str, from: &str, to: &str, meter: &mut Meter) -> Result<Val<'a>, EvalError> {
     if from.is_empty() {
         return Err(EvalError::value("`replace` needs something to look for"));
     }
@@ -185,7 +180,10 @@ fn join<'a>(list: &Val<'a>, between: &str, meter: &mut Meter) -> Called<'a> {
     for index in 0..list.len().unwrap_or(0) {
         let element = list.element(index).unwrap_or(Val::Null);
         let Val::Text(text) = &element else {
-            return Err(EvalError::value(format!("`join` joins text, not {}", element.kind())));
+            return Err(EvalError::value(format!(
+                "`join` joins text, not {}",
+                element.kind()
+            )));
         };
         meter.charge(1)?;
         meter.bytes(text.len() + between.len())?;

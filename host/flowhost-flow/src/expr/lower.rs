@@ -3,8 +3,10 @@
 //!
 //! Must not evaluate. The bounds on length, nesting and size are here, before any work is done.
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr as Cel, IdedExpr, LiteralValue};
 use cel::common::ast::operators as op;
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr as Cel, IdedExpr, LiteralValue,
+};
 use cel::parser::Parser;
 
 use crate::expr::functions::Function;
@@ -23,9 +25,15 @@ pub(super) enum Node {
     Name(String),
     /// A name that a macro introduced, by its place on the stack of locals.
     Local(usize),
-    Field { of: Box<Node>, name: String },
+    Field {
+        of: Box<Node>,
+        name: String,
+    },
     /// `has(of.name)`.
-    Has { of: Box<Node>, name: String },
+    Has {
+        of: Box<Node>,
+        name: String,
+    },
     Index(Box<Node>, Box<Node>),
     Not(Box<Node>),
     Negate(Box<Node>),
@@ -112,14 +120,25 @@ impl Binary {
 
 pub(super) fn compile(source: &str) -> Result<Node, String> {
     bounds(source)?;
-    let parser = Parser::new().max_recursion_depth(64).error_recovery_limit(4);
+    let parser = Parser::new()
+        .max_recursion_depth(64)
+        .error_recovery_limit(4);
     let tree = parser.parse(source).map_err(|errors| {
         let first = errors.errors.first();
         let message = first.map_or("it is not CEL", |error| error.msg.as_str());
-        format!("`{}`: {}", shorten(source), message.lines().next().unwrap_or_default())
+        format!(
+            "`{}`: {}",
+            shorten(source),
+            message.lines().next().unwrap_or_default()
+        )
     })?;
-    let mut lowering = Lowering { locals: Vec::new(), nodes: 0 };
-    lowering.node(&tree, 0).map_err(|message| format!("`{}`: {message}", shorten(source)))
+    let mut lowering = Lowering {
+        locals: Vec::new(),
+        nodes: 0,
+    };
+    lowering
+        .node(&tree, 0)
+        .map_err(|message| format!("`{}`: {message}", shorten(source)))
 }
 
 /// At most 60 characters of an expression, for messages.
@@ -138,7 +157,9 @@ fn bounds(source: &str) -> Result<(), String> {
     }
     if source.len() > EXPR_BYTES_MAX {
         let size = source.len();
-        return Err(format!("the expression has {size} bytes; {EXPR_BYTES_MAX} are allowed"));
+        return Err(format!(
+            "the expression has {size} bytes; {EXPR_BYTES_MAX} are allowed"
+        ));
     }
     // Brackets inside of string literals count too: that only makes the bound a little stricter.
     let (mut depth, mut questions) = (0_usize, 0_usize);
@@ -167,7 +188,9 @@ impl Lowering {
     fn node(&mut self, tree: &IdedExpr, depth: usize) -> Lowered {
         self.nodes += 1;
         if self.nodes > EXPR_NODES_MAX || depth > 4 * EXPR_DEPTH_MAX {
-            return Err(format!("it has more than {EXPR_NODES_MAX} parts or nests too deeply"));
+            return Err(format!(
+                "it has more than {EXPR_NODES_MAX} parts or nests too deeply"
+            ));
         }
         let depth = depth + 1;
         match &tree.expr {
@@ -176,11 +199,18 @@ impl Lowering {
             Cel::Select(select) => {
                 let of = Box::new(self.node(&select.operand, depth)?);
                 let name = select.field.clone();
-                Ok(if select.test { Node::Has { of, name } } else { Node::Field { of, name } })
+                Ok(if select.test {
+                    Node::Has { of, name }
+                } else {
+                    Node::Field { of, name }
+                })
             }
             Cel::Call(call) => self.call(call, depth),
             Cel::List(list) => {
-                let nodes = list.elements.iter().map(|element| self.node(element, depth));
+                let nodes = list
+                    .elements
+                    .iter()
+                    .map(|element| self.node(element, depth));
                 Ok(Node::List(nodes.collect::<Result<_, _>>()?))
             }
             Cel::Map(map) => {
@@ -282,7 +312,14 @@ impl Lowering {
         let result = self.node(&inner.result, depth);
         self.locals.truncate(accu);
         let (go_on, step, result) = (go_on?, step?, result?);
-        Ok(Node::Loop(Box::new(Loop { over, start, go_on, step, result, accu })))
+        Ok(Node::Loop(Box::new(Loop {
+            over,
+            start,
+            go_on,
+            step,
+            result,
+            accu,
+        })))
     }
 }
 

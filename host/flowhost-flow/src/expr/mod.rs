@@ -66,7 +66,11 @@ impl<'a> Names<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&'a Value> {
-        self.names.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        self.names
+            .iter()
+            .rev()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
     }
 }
 
@@ -95,12 +99,19 @@ impl Expr {
     pub fn compile(source: &str) -> Result<Self, String> {
         let trimmed = source.trim();
         let inner = match trimmed.strip_prefix("${{") {
-            Some(rest) => rest.strip_suffix("}}").ok_or("`${{` without its `}}`")?.trim(),
+            Some(rest) => rest
+                .strip_suffix("}}")
+                .ok_or("`${{` without its `}}`")?
+                .trim(),
             None => trimmed,
         };
         let node = lower::compile(inner)?;
         let refs = refs::collect(&node);
-        Ok(Self { source: inner.to_owned(), node, refs })
+        Ok(Self {
+            source: inner.to_owned(),
+            node,
+            refs,
+        })
     }
 
     /// The expression as written, without `${{ }}`.
@@ -126,7 +137,9 @@ impl Expr {
             Value::Bool(value) => Ok(value),
             other => {
                 let kind = value::kind_of(&other);
-                Err(EvalError::value(format!("the condition gives {kind}, not true or false")))
+                Err(EvalError::value(format!(
+                    "the condition gives {kind}, not true or false"
+                )))
             }
         }
     }

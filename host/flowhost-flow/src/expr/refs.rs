@@ -55,9 +55,15 @@ fn visit(node: &Node, found: &mut References) {
             visit(value, found);
         }),
         Node::Loop(inner) => {
-            [&inner.over, &inner.start, &inner.go_on, &inner.step, &inner.result]
-                .into_iter()
-                .for_each(|part| visit(part, found));
+            [
+                &inner.over,
+                &inner.start,
+                &inner.go_on,
+                &inner.step,
+                &inner.result,
+            ]
+            .into_iter()
+            .for_each(|part| visit(part, found));
         }
     }
 }
@@ -65,14 +71,19 @@ fn visit(node: &Node, found: &mut References) {
 /// The reference that this node spells, if it spells one.
 fn reference(node: &Node) -> Option<Reference> {
     match node {
-        Node::Name(name) => Some(Reference { root: name.clone(), path: Vec::new() }),
+        Node::Name(name) => Some(Reference {
+            root: name.clone(),
+            path: Vec::new(),
+        }),
         Node::Field { of, name } | Node::Has { of, name } => {
             let mut reference = reference(of)?;
             reference.path.push(name.clone());
             Some(reference)
         }
         Node::Index(of, index) => {
-            let Node::Text(name) = index.as_ref() else { return None };
+            let Node::Text(name) = index.as_ref() else {
+                return None;
+            };
             let mut reference = reference(of)?;
             reference.path.push(name.clone());
             Some(reference)

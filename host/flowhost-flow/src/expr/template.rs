@@ -41,13 +41,20 @@ impl Template {
     pub fn compile(source: Value) -> Result<Self, Vec<(String, String)>> {
         let mut errors = Vec::new();
         let node = compile(&source, "", &mut errors);
-        if errors.is_empty() { Ok(Self { source, node }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self { source, node })
+        } else {
+            Err(errors)
+        }
     }
 
     /// A template without expressions.
     #[must_use]
     pub fn fixed(value: Value) -> Self {
-        Self { source: value.clone(), node: Node::Fixed(value) }
+        Self {
+            source: value.clone(),
+            node: Node::Fixed(value),
+        }
     }
 
     /// As written in the plan.
@@ -62,6 +69,15 @@ impl Template {
     /// The first expression that fails, named.
     pub fn render(&self, names: &Names<'_>) -> Result<Value, EvalError> {
         render(&self.node, names)
+    }
+
+    /// Whether the name `root` is used.
+    pub(crate) fn mentions(&self, root: &str) -> bool {
+        !matches!(self.node, Node::Fixed(_))
+            && self
+                .references()
+                .iter()
+                .any(|(_, reference)| reference.root == root)
     }
 
     /// What the template refers to, with the JSON pointer of the string that does.
@@ -88,7 +104,9 @@ fn compile(source: &Value, pointer: &str, errors: &mut Vec<(String, String)>) ->
                 .map(|(index, item)| compile(item, &format!("{pointer}/{index}"), errors))
                 .collect();
             if nodes.iter().all(Node::is_fixed) {
-                Node::Fixed(Value::Array(nodes.into_iter().filter_map(Node::into_fixed).collect()))
+                Node::Fixed(Value::Array(
+                    nodes.into_iter().filter_map(Node::into_fixed).collect(),
+                ))
             } else {
                 Node::List(nodes)
             }
@@ -96,13 +114,12 @@ fn compile(source: &Value, pointer: &str, errors: &mut Vec<(String, String)>) ->
         Value::Object(members) => {
             let nodes: Vec<_> = members
                 .iter()
-                .map(|(key, member)| {
-                    (key.clone(), compile(member, &child(pointer, key), errors))
-                })
+                .map(|(key, member)| (key.clone(), compile(member, &child(pointer, key), errors)))
                 .collect();
             if nodes.iter().all(|(_, node)| node.is_fixed()) {
-                let pairs =
-                    nodes.into_iter().filter_map(|(key, node)| Some((key, node.into_fixed()?)));
+                let pairs = nodes
+                    .into_iter()
+                    .filter_map(|(key, node)| Some((key, node.into_fixed()?)));
                 Node::Fixed(Value::Object(pairs.collect()))
             } else {
                 Node::Object(nodes)
@@ -139,7 +156,8 @@ fn compile_text(text: &str) -> Result<Node, String> {
             continue;
         }
         plain.push_str(before);
-        let end = end_of(inner).ok_or("`${{` without its `}}`; write `$${{` for the text itself")?;
+        let end =
+            end_of(inner).ok_or("`${{` without its `}}`; write `$${{` for the text itself")?;
         let (source, tail) = inner.split_at(end);
         if !plain.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
@@ -223,7 +241,11 @@ fn show(value: Value) -> String {
 
 fn references<'t>(node: &'t Node, pointer: &str, found: &mut Vec<(String, &'t Reference)>) {
     let mut take = |expr: &'t Expr| {
-        found.extend(expr.references().iter().map(|reference| (pointer.to_owned(), reference)));
+        found.extend(
+            expr.references()
+                .iter()
+                .map(|reference| (pointer.to_owned(), reference)),
+        );
     };
     match node {
         Node::Fixed(_) => {}

@@ -10,7 +10,8 @@ fn eval(source: &str) -> Result<Value, String> {
         "words": ["x", "yy"], "nothing": null, "long": vec![0; 2_000],
     });
     let expr = Expr::compile(source)?;
-    expr.eval(&Names::new(&[("inputs", &inputs)])).map_err(|error| error.to_string())
+    expr.eval(&Names::new(&[("inputs", &inputs)]))
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -36,9 +37,17 @@ fn refuses_what_it_cannot_evaluate() {
 fn refuses_what_is_too_long_or_too_deep_without_parsing_it() {
     let deep = format!("{}1{}", "(".repeat(1_000), ")".repeat(1_000));
     assert!(Expr::compile(&deep).unwrap_err().contains("nests deeper"));
-    assert!(Expr::compile(&"1+".repeat(2_000)).unwrap_err().contains("2048"));
+    assert!(
+        Expr::compile(&"1+".repeat(2_000))
+            .unwrap_err()
+            .contains("2048")
+    );
     let ternaries = format!("{}1", "true?1:".repeat(100));
-    assert!(Expr::compile(&ternaries).unwrap_err().contains("nests deeper"));
+    assert!(
+        Expr::compile(&ternaries)
+            .unwrap_err()
+            .contains("nests deeper")
+    );
     for operator in ["!", "-", "- "] {
         let _ = Expr::compile(&format!("{}1", operator.repeat(1_000))).map(|expr| {
             let _ = expr.eval(&Names::new(&[]));
@@ -61,7 +70,10 @@ fn stops_at_the_cost_bound() {
 
 #[test]
 fn names_outside_of_reach_are_errors() {
-    assert_eq!(eval("env.HOME").unwrap_err(), "the name `env` is not in reach here");
+    assert_eq!(
+        eval("env.HOME").unwrap_err(),
+        "the name `env` is not in reach here"
+    );
 }
 
 #[test]
@@ -70,11 +82,17 @@ fn errors_say_what_does_not_fit() {
         ("inputs.missing", "there is no `missing` in the object"),
         ("inputs.name.x", "text has no member `x`"),
         ("inputs.list[7]", "a list of 3 has no element 7"),
-        ("inputs.n + inputs.name", "`+` does not go with a number and text"),
+        (
+            "inputs.n + inputs.name",
+            "`+` does not go with a number and text",
+        ),
         ("1 / 0", "division by zero"),
         ("9223372036854775807 + 1", "the number is too large"),
         ("1 ? 2 : 3", "expected true or false, not a number"),
-        ("inputs.n.map(x, x)", "a number is neither a list nor an object"),
+        (
+            "inputs.n.map(x, x)",
+            "a number is neither a list nor an object",
+        ),
         ("{'a': 1, 'a': 2}", "the key `a` is given twice"),
         ("1.0 / 0.0", "the result is not a finite number"),
         ("int('x')", "the text is not a whole number"),
@@ -108,7 +126,10 @@ fn evaluates_what_plans_need() {
         ("inputs.list.map(x, x * x)", json!([9, 1, 4])),
         ("inputs.list.map(x, x > 1, x + 10)", json!([13, 12])),
         ("inputs.list.filter(x, x != 1)", json!([3, 2])),
-        ("inputs.list.map(x, inputs.list.filter(y, y < x))", json!([[1, 2], [], [1]])),
+        (
+            "inputs.list.map(x, inputs.list.filter(y, y < x))",
+            json!([[1, 2], [], [1]]),
+        ),
         ("{'b': 1, 'a': 2}.map(k, k)", json!(["a", "b"])),
         ("size(inputs.name) + inputs.words.size()", json!(5)),
         ("inputs.words.join(', ')", json!("x, yy")),
@@ -118,7 +139,10 @@ fn evaluates_what_plans_need() {
         ("int('42') + int(2.9)", json!(44)),
         ("string(1.5) + string(true)", json!("1.5true")),
         ("bool('true') && double('1.5') == 1.5", json!(true)),
-        ("inputs.name.startsWith('A') && inputs.name.contains('d')", json!(true)),
+        (
+            "inputs.name.startsWith('A') && inputs.name.contains('d')",
+            json!(true),
+        ),
     ] {
         assert_eq!(eval(source), Ok(value), "{source}");
     }
@@ -137,7 +161,9 @@ fn an_error_does_not_matter_when_the_other_side_decides() {
 fn render(template: Value) -> Result<Value, String> {
     let item = json!({"id": 7, "tags": ["a"], "ok": null});
     let template = Template::compile(template).map_err(|errors| format!("{errors:?}"))?;
-    template.render(&Names::new(&[("item", &item)])).map_err(|error| error.to_string())
+    template
+        .render(&Names::new(&[("item", &item)]))
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -174,7 +200,15 @@ fn references_are_found_without_running() {
         .iter()
         .map(|reference| format!("{}:{}", reference.root, reference.path.join("/")))
         .collect();
-    assert_eq!(found, ["inputs:list", "steps:", "steps:a/output/x", "steps:b/status"]);
+    assert_eq!(
+        found,
+        [
+            "inputs:list",
+            "steps:",
+            "steps:a/output/x",
+            "steps:b/status"
+        ]
+    );
 }
 
 mod properties {

@@ -31,9 +31,10 @@ impl<'a> From<&'a Value> for Val<'a> {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => number
-                .as_i64()
-                .map_or_else(|| Self::Double(number.as_f64().unwrap_or(f64::NAN)), Self::Int),
+            Value::Number(number) => number.as_i64().map_or_else(
+                || Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+                Self::Int,
+            ),
             Value::String(text) => Self::Text(Cow::Borrowed(text)),
             Value::Array(_) | Value::Object(_) => Self::Json(value),
         }
@@ -59,7 +60,10 @@ impl<'a> Val<'a> {
     }
 
     /// A number as a double.
-    #[expect(clippy::cast_precision_loss, reason = "CEL compares whole and other numbers so")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "CEL compares whole and other numbers so"
+    )]
     pub(super) fn double(&self) -> Option<f64> {
         match self {
             Self::Int(number) => Some(*number as f64),
@@ -109,12 +113,19 @@ impl<'a> Val<'a> {
             Self::Json(Value::Object(members)) => {
                 let mut keys: Vec<&'a String> = members.keys().collect();
                 keys.sort_unstable();
-                Some(keys.into_iter().map(|key| Val::Text(Cow::Borrowed(key))).collect())
+                Some(
+                    keys.into_iter()
+                        .map(|key| Val::Text(Cow::Borrowed(key)))
+                        .collect(),
+                )
             }
             Self::List(items) => Some(items.as_ref().clone()),
-            Self::Map(members) => {
-                Some(members.keys().map(|key| Val::Text(Cow::Owned(key.clone()))).collect())
-            }
+            Self::Map(members) => Some(
+                members
+                    .keys()
+                    .map(|key| Val::Text(Cow::Owned(key.clone())))
+                    .collect(),
+            ),
             _ => None,
         }
     }
@@ -138,7 +149,9 @@ impl<'a> Val<'a> {
     }
 
     fn containers_equal(&self, other: &Val<'a>, meter: &mut Meter) -> Result<bool, EvalError> {
-        let (Some(len), Some(other_len)) = (self.len(), other.len()) else { return Ok(false) };
+        let (Some(len), Some(other_len)) = (self.len(), other.len()) else {
+            return Ok(false);
+        };
         if len != other_len || self.kind() != other.kind() {
             return Ok(false);
         }
@@ -153,7 +166,9 @@ impl<'a> Val<'a> {
         }
         meter.charge(len as u64)?;
         for key in self.items().unwrap_or_default() {
-            let Val::Text(key) = key else { return Ok(false) };
+            let Val::Text(key) = key else {
+                return Ok(false);
+            };
             match (self.member(&key), other.member(&key)) {
                 (Some(a), Some(b)) if a.equals(&b, meter)? => {}
                 _ => return Ok(false),
@@ -192,8 +207,10 @@ impl<'a> Val<'a> {
             }
             Self::List(items) => {
                 let items = Rc::try_unwrap(items).unwrap_or_else(|items| items.as_ref().clone());
-                let values: Result<Vec<_>, _> =
-                    items.into_iter().map(|item| item.into_json(meter)).collect();
+                let values: Result<Vec<_>, _> = items
+                    .into_iter()
+                    .map(|item| item.into_json(meter))
+                    .collect();
                 Value::Array(values?)
             }
             Self::Map(members) => {

@@ -4,6 +4,7 @@
 //! that need the content (inputs of a sub-plan, nesting of plans) happen here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -46,13 +47,18 @@ impl Plan {
 
     fn references<'a>(&'a self, pick: impl Fn(&'a Step) -> Option<&'a String>) -> Vec<FileRef> {
         let steps = self.steps.iter().chain(self.handlers.values());
-        let mut found: Vec<(At, &String)> =
-            steps.filter_map(|step| pick(step).map(|name| (step.at, name))).collect();
+        let mut found: Vec<(At, &String)> = steps
+            .filter_map(|step| pick(step).map(|name| (step.at, name)))
+            .collect();
         found.sort_unstable();
         let mut seen = BTreeSet::new();
         found.retain(|(_, name)| seen.insert(name.as_str()));
         let all = found.into_iter();
-        all.map(|(at, reference)| FileRef { reference: reference.clone(), at }).collect()
+        all.map(|(at, reference)| FileRef {
+            reference: reference.clone(),
+            at,
+        })
+        .collect()
     }
 
     /// Attaches the plan that `reference` names (with its own sub-plans already attached).
@@ -76,12 +82,17 @@ impl Plan {
         if !problems.is_empty() {
             return Err(problems.into_sorted());
         }
-        self.children.insert(reference.to_owned(), child);
+        self.children.insert(reference.to_owned(), Arc::new(child));
         Ok(())
     }
 
     fn depth(&self) -> usize {
-        1 + self.children.values().map(Plan::depth).max().unwrap_or(0)
+        1 + self
+            .children
+            .values()
+            .map(|child| child.depth())
+            .max()
+            .unwrap_or(0)
     }
 
     /// Attaches the schema that `path` names.
@@ -106,7 +117,10 @@ impl Plan {
     /// `<reference>::<name>` (`a.yaml::b.yaml::name` when nested).
     #[must_use]
     pub fn all_plugins(&self) -> Vec<(String, &PluginDecl)> {
-        let own = self.plugins.iter().map(|(name, plugin)| (name.clone(), plugin));
+        let own = self
+            .plugins
+            .iter()
+            .map(|(name, plugin)| (name.clone(), plugin));
         let mut all: Vec<_> = own.collect();
         for (reference, child) in &self.children {
             let of_child = child.all_plugins().into_iter();
@@ -117,25 +131,34 @@ impl Plan {
 
     /// The attached sub-plan.
     #[must_use]
-    pub fn sub_plan(&self, reference: &str) -> Option<&Plan> {
+    pub fn sub_plan(&self, reference: &str) -> Option<&Arc<Plan>> {
         self.children.get(reference)
     }
 
     pub(crate) fn check_attached(&self) -> Result<(), Vec<Problem>> {
         let mut problems = Problems::new(&self.file);
-        for missing in self.sub_plans().iter().filter(|r| self.sub_plan(&r.reference).is_none()) {
+        for missing in self
+            .sub_plans()
+            .iter()
+            .filter(|r| self.sub_plan(&r.reference).is_none())
+        {
             let message = format!("the plan `{}` was not attached", missing.reference);
             problems.add(missing.at, message, "");
         }
         let schemas = self.schema_files();
-        for missing in schemas.iter().filter(|r| !self.schemas.contains_key(&r.reference)) {
+        for missing in schemas
+            .iter()
+            .filter(|r| !self.schemas.contains_key(&r.reference))
+        {
             let message = format!("the schema `{}` was not attached", missing.reference);
             problems.add(missing.at, message, "");
         }
         if !problems.is_empty() {
             return Err(problems.into_sorted());
         }
-        self.children.values().try_for_each(Plan::check_attached)
+        self.children
+            .values()
+            .try_for_each(|child| child.check_attached())
     }
 }
 
@@ -155,8 +178,15 @@ fn check_inputs(step: &Step, child: &Plan, problems: &mut Problems) {
         let needs_reading = input.ty == crate::plan::InputType::File;
         let has_default = input.default.is_some() || (input.path.is_some() && !needs_reading);
         if !is_given && !has_default {
-            let message = format!("step `{id}`: the sub-plan's input `{}` is not given", input.name);
-            problems.add(step.at, message, format!("add `{}:` to its `with`", input.name));
+            let message = format!(
+                "step `{id}`: the sub-plan's input `{}` is not given",
+                input.name
+            );
+            problems.add(
+                step.at,
+                message,
+                format!("add `{}:` to its `with`", input.name),
+            );
         }
     }
 }

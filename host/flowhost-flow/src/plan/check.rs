@@ -13,7 +13,11 @@ use crate::problem::{At, Problems, suggest};
 
 pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
     if plan.steps.len() > limits::STEPS_MAX {
-        let message = format!("{} steps; a plan has at most {}", plan.steps.len(), limits::STEPS_MAX);
+        let message = format!(
+            "{} steps; a plan has at most {}",
+            plan.steps.len(),
+            limits::STEPS_MAX
+        );
         return problems.add(At::default(), message, "use `foreach` or sub-plans");
     }
     if let Some(steps) = root.get("steps")
@@ -21,7 +25,11 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
     {
         problems.add(steps.at, "a plan needs a step", "");
     }
-    let mut check = Check { plan, problems, before: before(plan) };
+    let mut check = Check {
+        plan,
+        problems,
+        before: before(plan),
+    };
     for step in &plan.steps {
         if let Some(node) = root.get("steps").and_then(|steps| steps.get(&step.id)) {
             check.step(step, node);
@@ -36,7 +44,11 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
     for (key, templates) in [("labels", &plan.labels), ("outputs", &plan.outputs)] {
         for (name, template) in templates {
             if let Some(node) = root.get(key).and_then(|all| all.get(name)) {
-                let reach = if key == "labels" { Reach::Inputs } else { Reach::AllSteps };
+                let reach = if key == "labels" {
+                    Reach::Inputs
+                } else {
+                    Reach::AllSteps
+                };
                 check.template(template, node, &reach);
             }
         }
@@ -53,7 +65,11 @@ enum Reach<'a> {
     /// `inputs`, `run` and all steps: what is rendered at the end.
     AllSteps,
     /// `inputs`, `run` and what this step needs.
-    Step { step: &'a Step, item: bool, output: bool },
+    Step {
+        step: &'a Step,
+        item: bool,
+        output: bool,
+    },
     /// As `AllSteps`, and `failure`.
     Handler,
 }
@@ -71,7 +87,11 @@ fn before(plan: &Plan) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for id in in_order(plan).0 {
         let mut found = BTreeSet::new();
-        for need in plan.step(id).map(|step| step.needs.as_slice()).unwrap_or_default() {
+        for need in plan
+            .step(id)
+            .map(|step| step.needs.as_slice())
+            .unwrap_or_default()
+        {
             found.insert(need.as_str());
             found.extend(all.get(need.as_str()).into_iter().flatten().copied());
         }
@@ -91,8 +111,11 @@ fn in_order(plan: &Plan) -> (Vec<&str>, BTreeSet<&str>) {
             dependents.entry(need).or_default().push(&step.id);
         }
     }
-    let mut ready: Vec<&str> =
-        waiting.iter().filter(|(_, count)| **count == 0).map(|(id, _)| *id).collect();
+    let mut ready: Vec<&str> = waiting
+        .iter()
+        .filter(|(_, count)| **count == 0)
+        .map(|(id, _)| *id)
+        .collect();
     let mut order = Vec::new();
     while let Some(id) = ready.pop() {
         order.push(id);
@@ -115,7 +138,11 @@ impl<'p> Check<'p> {
         self.work(step, node);
         self.on_failure(step, node);
         let item = step.foreach.is_some();
-        let reach = Reach::Step { step, item: false, output: false };
+        let reach = Reach::Step {
+            step,
+            item: false,
+            output: false,
+        };
         if let (Some(when), Some(node)) = (&step.when, node.get("when")) {
             self.expr(when, node.at, &reach);
         }
@@ -125,12 +152,20 @@ impl<'p> Check<'p> {
             }
             self.item_name(&foreach.name, node);
         }
-        let reach = Reach::Step { step, item, output: false };
+        let reach = Reach::Step {
+            step,
+            item,
+            output: false,
+        };
         if let Some(with) = node.get("with") {
             self.template(&step.with, with, &reach);
         }
         self.guards(step, node, &reach);
-        let reach = Reach::Step { step, item, output: true };
+        let reach = Reach::Step {
+            step,
+            item,
+            output: true,
+        };
         for check in &step.checks {
             let nodes = node.get("checks").map(Node::elements).unwrap_or_default();
             let place = nodes
@@ -144,7 +179,8 @@ impl<'p> Check<'p> {
     fn handler(&mut self, handler: &'p Step, node: &Node) {
         self.work(handler, node);
         if let Work::Plan { .. } = handler.work {
-            self.problems.add(node.at, "a handler calls a plugin, not a plan", "");
+            self.problems
+                .add(node.at, "a handler calls a plugin, not a plan", "");
         }
         if let Some(with) = node.get("with") {
             self.template(&handler.with, with, &Reach::Handler);
@@ -159,7 +195,8 @@ impl<'p> Check<'p> {
             let id = &step.id;
             if name == id {
                 let message = format!("step `{id}` needs itself");
-                self.problems.add(need.at, message, "remove it from `needs`");
+                self.problems
+                    .add(need.at, message, "remove it from `needs`");
             } else if self.plan.step(name).is_none() && is_name(name) {
                 let message = format!("step `{id}` needs `{name}`, which is no step");
                 self.problems.add(need.at, message, self.suggest_step(name));
@@ -172,7 +209,8 @@ impl<'p> Check<'p> {
             let place = node.get("barrier").map_or(node.at, |node| node.at);
             if step.needs.is_empty() {
                 let message = format!("the barrier `{}` waits for nothing", step.id);
-                self.problems.add(place, message, "list in `needs` what it waits for");
+                self.problems
+                    .add(place, message, "list in `needs` what it waits for");
             }
             let plain = step.needs.iter().filter_map(|need| self.plan.step(need));
             let count = step.needs.len();
@@ -187,12 +225,20 @@ impl<'p> Check<'p> {
     }
 
     fn suggest_step(&self, name: &str) -> String {
-        suggest("step", name, self.plan.steps.iter().map(|step| step.id.as_str()))
+        suggest(
+            "step",
+            name,
+            self.plan.steps.iter().map(|step| step.id.as_str()),
+        )
     }
 
     fn work(&mut self, step: &Step, node: &Node) {
-        let Work::Call { plugin, function } = &step.work else { return };
-        let Some(place) = node.get("uses").map(|node| node.at) else { return };
+        let Work::Call { plugin, function } = &step.work else {
+            return;
+        };
+        let Some(place) = node.get("uses").map(|node| node.at) else {
+            return;
+        };
         if plugin.is_empty() || !is_name(plugin) {
             return;
         }
@@ -200,31 +246,46 @@ impl<'p> Check<'p> {
             return self.unknown_plugin(plugin, place);
         };
         if decl.kind == PluginKind::Guardrail {
-            let message = format!("`{plugin}` is a guardrail; it looks at steps and is none itself");
-            self.problems.add(place, message, "use it under `guardrails:`");
+            let message =
+                format!("`{plugin}` is a guardrail; it looks at steps and is none itself");
+            self.problems
+                .add(place, message, "use it under `guardrails:`");
         }
         if function.is_some() && decl.kind == PluginKind::Agent {
             let message = format!("`{plugin}` is an agent; only tools have functions");
-            self.problems.add(place, message, format!("`uses: {plugin}`"));
+            self.problems
+                .add(place, message, format!("`uses: {plugin}`"));
         }
     }
 
     fn unknown_plugin(&mut self, name: &str, place: At) {
         let cure = suggest("plugin", name, self.plan.plugins.keys().map(String::as_str));
-        self.problems.add(place, format!("there is no plugin `{name}` in `plugins:`"), cure);
+        self.problems.add(
+            place,
+            format!("there is no plugin `{name}` in `plugins:`"),
+            cure,
+        );
     }
 
     fn on_failure(&mut self, step: &Step, node: &Node) {
-        let Some(node) = node.get("on_failure") else { return };
+        let Some(node) = node.get("on_failure") else {
+            return;
+        };
         let place = |key: &str| node.get(key).map_or(node.at, |node| node.at);
         if let Some(handler) = &step.on_failure.run
             && !self.plan.handlers.contains_key(handler)
         {
-            let cure = suggest("handler", handler, self.plan.handlers.keys().map(String::as_str));
+            let cure = suggest(
+                "handler",
+                handler,
+                self.plan.handlers.keys().map(String::as_str),
+            );
             let message = format!("there is no handler `{handler}` in `handlers:`");
             self.problems.add(place("run"), message, cure);
         }
-        let Then::Goto(target) = &step.on_failure.then else { return };
+        let Then::Goto(target) = &step.on_failure.then else {
+            return;
+        };
         let (id, at) = (step.id.as_str(), place("then"));
         let comes_before =
             |a: &str, b: &str| self.before.get(b).is_some_and(|before| before.contains(a));
@@ -235,8 +296,10 @@ impl<'p> Check<'p> {
             let message = format!("`goto:{target}` goes back from `{id}`: that is a loop");
             self.problems.add(at, message, "use `retry:` to try again");
         } else if !comes_before(id, target) {
-            let message = format!("`goto:{target}`: the step does not come after `{id}` and runs anyway");
-            self.problems.add(at, message, format!("let `{target}` need `{id}`"));
+            let message =
+                format!("`goto:{target}`: the step does not come after `{id}` and runs anyway");
+            self.problems
+                .add(at, message, format!("let `{target}` need `{id}`"));
         }
     }
 
@@ -245,7 +308,8 @@ impl<'p> Check<'p> {
         if TAKEN.contains(&name) || name.contains('-') {
             let at = node.get("as").map_or(node.at, |node| node.at);
             let message = format!("as: `{name}` cannot name an item in expressions");
-            self.problems.add(at, message, "take a word without `-` that is not taken");
+            self.problems
+                .add(at, message, "take a word without `-` that is not taken");
         }
     }
 
@@ -254,7 +318,9 @@ impl<'p> Check<'p> {
             self.guard_places(guardrails);
         }
         for (guards, key) in [(&step.before, "before"), (&step.after, "after")] {
-            let nodes = node.get("guardrails").and_then(|guardrails| guardrails.get(key));
+            let nodes = node
+                .get("guardrails")
+                .and_then(|guardrails| guardrails.get(key));
             let nodes = nodes.map(Node::elements).unwrap_or_default();
             for (index, guard) in guards.iter().enumerate() {
                 let with = nodes.get(index).and_then(|node| node.get("with"));
@@ -273,9 +339,16 @@ impl<'p> Check<'p> {
 
     /// The plugins that a `guardrails:` names.
     fn guard_places(&mut self, guardrails: &Node) {
-        let lists = ["before", "after"].into_iter().filter_map(|key| guardrails.get(key));
-        for uses in lists.flat_map(Node::elements).filter_map(|node| node.get("uses")) {
-            let Some(name) = uses.text().filter(|name| is_name(name)) else { continue };
+        let lists = ["before", "after"]
+            .into_iter()
+            .filter_map(|key| guardrails.get(key));
+        for uses in lists
+            .flat_map(Node::elements)
+            .filter_map(|node| node.get("uses"))
+        {
+            let Some(name) = uses.text().filter(|name| is_name(name)) else {
+                continue;
+            };
             match self.plan.plugins.get(name) {
                 None => self.unknown_plugin(name, uses.at),
                 Some(decl) if decl.kind != PluginKind::Guardrail => {
@@ -311,14 +384,21 @@ impl<'p> Check<'p> {
             | ("failure", Reach::Handler)
             | ("output", Reach::Step { output: true, .. })
             | ("item" | "index", Reach::Step { item: true, .. }) => true,
-            (_, Reach::Step { item: true, step, .. }) => {
-                step.foreach.as_ref().is_some_and(|foreach| foreach.name == name)
-            }
+            (
+                _,
+                Reach::Step {
+                    item: true, step, ..
+                },
+            ) => step
+                .foreach
+                .as_ref()
+                .is_some_and(|foreach| foreach.name == name),
             _ => false,
         };
         if !in_reach {
             let cure = self.cure_for_name(name, reach);
-            self.problems.add(at, format!("the name `{name}` is not in reach here"), cure);
+            self.problems
+                .add(at, format!("the name `{name}` is not in reach here"), cure);
         }
     }
 
@@ -327,17 +407,27 @@ impl<'p> Check<'p> {
             Reach::Inputs => &["inputs"],
             Reach::AllSteps => &["inputs", "steps", "run"],
             Reach::Handler => &["inputs", "steps", "run", "failure"],
-            Reach::Step { item: true, output: true, .. } => {
-                &["inputs", "steps", "run", "item", "index", "output"]
-            }
+            Reach::Step {
+                item: true,
+                output: true,
+                ..
+            } => &["inputs", "steps", "run", "item", "index", "output"],
             Reach::Step { item: true, .. } => &["inputs", "steps", "run", "item", "index"],
             Reach::Step { output: true, .. } => &["inputs", "steps", "run", "output"],
             Reach::Step { .. } => &["inputs", "steps", "run"],
         };
         // `steps.stub-load.output` is a subtraction to CEL; that is where such a name comes from.
         let suffix = format!("-{name}");
-        match self.plan.steps.iter().find(|step| step.id.ends_with(&suffix)) {
-            Some(step) => format!("write `steps[\"{}\"]`: `-` is minus in an expression", step.id),
+        match self
+            .plan
+            .steps
+            .iter()
+            .find(|step| step.id.ends_with(&suffix))
+        {
+            Some(step) => format!(
+                "write `steps[\"{}\"]`: `-` is minus in an expression",
+                step.id
+            ),
             None => suggest("name", name, names.iter().copied()),
         }
     }
@@ -347,35 +437,54 @@ impl<'p> Check<'p> {
             && !self.plan.inputs.contains_key(name)
         {
             let cure = suggest("input", name, self.plan.inputs.keys().map(String::as_str));
-            self.problems.add(at, format!("there is no input `{name}`"), cure);
+            self.problems
+                .add(at, format!("there is no input `{name}`"), cure);
         }
     }
 
     fn step_reference(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
         let Some(id) = reference.path.first() else {
             let message = "`steps` is used without naming a step";
-            return self.problems.add(at, message, "write `steps.<id>`, so that it can be checked");
+            return self
+                .problems
+                .add(at, message, "write `steps.<id>`, so that it can be checked");
         };
         let Some(target) = self.plan.step(id) else {
             let prefix = format!("{id}-");
-            let dashed = self.plan.steps.iter().find(|step| step.id.starts_with(&prefix));
+            let dashed = self
+                .plan
+                .steps
+                .iter()
+                .find(|step| step.id.starts_with(&prefix));
             let cure = match dashed {
                 Some(step) => {
-                    format!("write `steps[\"{}\"]`: `-` is minus in an expression", step.id)
+                    format!(
+                        "write `steps[\"{}\"]`: `-` is minus in an expression",
+                        step.id
+                    )
                 }
                 None => self.suggest_step(id),
             };
-            return self.problems.add(at, format!("there is no step `{id}`"), cure);
+            return self
+                .problems
+                .add(at, format!("there is no step `{id}`"), cure);
         };
         if let Reach::Step { step, .. } = reach
-            && !self.before.get(step.id.as_str()).is_none_or(|before| before.contains(id.as_str()))
+            && !self
+                .before
+                .get(step.id.as_str())
+                .is_none_or(|before| before.contains(id.as_str()))
         {
             let message = format!("step `{}` uses `steps.{id}` without needing it", step.id);
             let cure = format!("add `{id}` to its `needs`, or it may run first");
             self.problems.add(at, message, cure);
         }
         let field = reference.path.get(1).map_or("", String::as_str);
-        let result = if target.foreach.is_some() { "outputs" } else { "output" };
+        let result = if target.foreach.is_some() {
+            "outputs"
+        } else {
+            "output"
+        };
         if !["", "status", result].contains(&field) {
             let message = format!("`steps.{id}` has no `{field}`");
             let cure = format!("it has `{result}` and `status`");
@@ -387,8 +496,12 @@ impl<'p> Check<'p> {
     fn cycles(&mut self, root: &Node) {
         let (_, mut left) = in_order(self.plan);
         while let Some(cycle) = self.find_cycle(&mut left) {
-            let Some(first) = cycle.first().filter(|_| cycle.len() > 1) else { continue };
-            let place = root.get("steps").and_then(|steps| steps.get(first)?.get("needs"));
+            let Some(first) = cycle.first().filter(|_| cycle.len() > 1) else {
+                continue;
+            };
+            let place = root
+                .get("steps")
+                .and_then(|steps| steps.get(first)?.get("needs"));
             let path = cycle.join("` needs `");
             let message = format!("the steps wait for each other: `{path}` needs `{first}`");
             let at = place.map(|node| node.at).unwrap_or_default();
@@ -410,7 +523,10 @@ impl<'p> Check<'p> {
                 path.push(current);
             }
             let needs = self.plan.step(current).map(|step| step.needs.as_slice());
-            let next = needs.unwrap_or_default().iter().find(|need| left.contains(need.as_str()));
+            let next = needs
+                .unwrap_or_default()
+                .iter()
+                .find(|need| left.contains(need.as_str()));
             match next {
                 None => {
                     left.remove(current);

@@ -1,10 +1,10 @@
 //! What a step has when it says nothing, and how the parts that steps and defaults share are read.
 
 use crate::exit::FailureClass;
+use crate::plan::parse::{template, text};
 use crate::plan::tree::Node;
 use crate::plan::walk::number;
 use crate::plan::{Guard, OnFail};
-use crate::plan::parse::{template, text};
 use crate::problem::Problems;
 use crate::retry::{Backoff, RetryPolicy};
 use crate::units::parse_duration_ms;
@@ -29,7 +29,10 @@ impl Defaults {
         let list = |key| guardrails.and_then(|guardrails| guardrails.get(key));
         Self {
             timeout_ms: duration(node, "timeout").unwrap_or(STEP_TIMEOUT_MS),
-            retry: retry(node.and_then(|node| node.get("retry")), &RetryPolicy::default()),
+            retry: retry(
+                node.and_then(|node| node.get("retry")),
+                &RetryPolicy::default(),
+            ),
             before: guards(list("before"), problems),
             after: guards(list("after"), problems),
         }
@@ -43,15 +46,22 @@ pub(super) fn duration(node: Option<&Node>, key: &str) -> Option<u64> {
 
 /// A retry policy; what it does not say comes from `base`.
 pub(super) fn retry(node: Option<&Node>, base: &RetryPolicy) -> RetryPolicy {
-    let Some(node) = node else { return base.clone() };
-    let attempts = node.get("max_attempts").and_then(|node| node.json().as_u64());
+    let Some(node) = node else {
+        return base.clone();
+    };
+    let attempts = node
+        .get("max_attempts")
+        .and_then(|node| node.json().as_u64());
     let retry_on = node.get("retry_on").map(|node| {
         let mut classes: Vec<FailureClass> = FailureClass::ALL
             .iter()
             .copied()
             .filter(|class| {
                 class.may_retry()
-                    && node.elements().iter().any(|word| word.text() == Some(class.word()))
+                    && node
+                        .elements()
+                        .iter()
+                        .any(|word| word.text() == Some(class.word()))
             })
             .collect();
         classes.sort_unstable();
@@ -67,7 +77,11 @@ pub(super) fn retry(node: Option<&Node>, base: &RetryPolicy) -> RetryPolicy {
 }
 
 fn backoff(node: Option<&Node>, base: &Backoff) -> Backoff {
-    let share = |key| node.and_then(|node| node.get(key)).and_then(number).map(thousandths);
+    let share = |key| {
+        node.and_then(|node| node.get(key))
+            .and_then(number)
+            .map(thousandths)
+    };
     Backoff {
         initial_ms: duration(node, "initial").unwrap_or(base.initial_ms),
         factor_milli: share("factor").unwrap_or(base.factor_milli),

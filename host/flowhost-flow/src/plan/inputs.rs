@@ -64,18 +64,28 @@ impl InputDecl {
         }
         let value: Option<Value> = serde_json::from_str(text).ok();
         value.filter(|value| self.ty.fits(value)).ok_or_else(|| {
-            format!("input `{}` is a {} and is given as JSON", self.name, self.ty.word())
+            format!(
+                "input `{}` is a {} and is given as JSON",
+                self.name,
+                self.ty.word()
+            )
         })
     }
 
     fn problem_with(&self, value: &Value) -> Option<String> {
         let name = &self.name;
         if !self.ty.fits(value) {
-            return Some(format!("input `{name}` is a {}, another type was given", self.ty.word()));
+            return Some(format!(
+                "input `{name}` is a {}, another type was given",
+                self.ty.word()
+            ));
         }
         if !self.allowed.is_empty() && !self.allowed.contains(value) {
             let allowed: Vec<_> = self.allowed.iter().map(Value::to_string).collect();
-            return Some(format!("input `{name}` must be one of {}", allowed.join(", ")));
+            return Some(format!(
+                "input `{name}` must be one of {}",
+                allowed.join(", ")
+            ));
         }
         None
     }
@@ -106,7 +116,10 @@ pub(super) fn check_decl(input: &InputDecl, node: &Node, problems: &mut Problems
             problems.add(place("enum"), message, "");
         }
     }
-    if let Some(message) = input.default.as_ref().and_then(|value| input.problem_with(value))
+    if let Some(message) = input
+        .default
+        .as_ref()
+        .and_then(|value| input.problem_with(value))
         && !input.ty.is_path()
     {
         problems.add(place("default"), format!("{message} as its default"), "");
@@ -161,7 +174,11 @@ impl Plan {
                 },
             }
         }
-        if problems.is_empty() { Ok(bound) } else { Err(problems.into_sorted()) }
+        if problems.is_empty() {
+            Ok(bound)
+        } else {
+            Err(problems.into_sorted())
+        }
     }
 }
 
@@ -194,5 +211,9 @@ pub(super) fn render_labels(
             }
         }
     }
-    if problems.is_empty() { Ok(labels) } else { Err(problems.into_sorted()) }
+    if problems.is_empty() {
+        Ok(labels)
+    } else {
+        Err(problems.into_sorted())
+    }
 }

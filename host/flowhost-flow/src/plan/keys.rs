@@ -66,17 +66,29 @@ pub(super) struct Key {
 }
 
 const fn must(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, required: true, doc }
+    Key {
+        name,
+        shape,
+        required: true,
+        doc,
+    }
 }
 
 const fn may(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, required: false, doc }
+    Key {
+        name,
+        shape,
+        required: false,
+        doc,
+    }
 }
 
 /// An identifier: a letter or `_`, then letters, digits, `_` or `-`, 64 characters at most.
 pub(super) fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    chars
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && text.len() <= 64
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
@@ -88,20 +100,59 @@ pub(super) static PLAN: Section = Section {
     name: "plan",
     keys: &[
         must("flowhost", Shape::Choice(&["v1"]), "Version of the format."),
-        must("kind", Shape::Choice(&["workflow"]), "Which planner runs the plan."),
+        must(
+            "kind",
+            Shape::Choice(&["workflow"]),
+            "Which planner runs the plan.",
+        ),
         must("name", Shape::Name, "Name of the plan."),
         may("description", Shape::Text, "For people; changes nothing."),
-        may("labels", Shape::MapOf(&Shape::Template), "Labels of the run; text, may use inputs."),
-        may("inputs", Shape::MapOf(&Shape::Section(&INPUT)), "Typed inputs."),
-        may("plugins", Shape::MapOf(&Shape::Section(&PLUGIN)), "Components the plan uses."),
+        may(
+            "labels",
+            Shape::MapOf(&Shape::Template),
+            "Labels of the run; text, may use inputs.",
+        ),
+        may(
+            "inputs",
+            Shape::MapOf(&Shape::Section(&INPUT)),
+            "Typed inputs.",
+        ),
+        may(
+            "plugins",
+            Shape::MapOf(&Shape::Section(&PLUGIN)),
+            "Components the plan uses.",
+        ),
         may("budget", Shape::Section(&BUDGET), "What the run may use."),
-        may("timeout", Shape::Duration, "Time for the whole run; default 1h."),
+        may(
+            "timeout",
+            Shape::Duration,
+            "Time for the whole run; default 1h.",
+        ),
         may("defaults", Shape::Section(&DEFAULTS), "What steps share."),
-        must("steps", Shape::MapOf(&Shape::Section(&STEP)), "The steps, by id."),
-        may("handlers", Shape::MapOf(&Shape::Section(&HANDLER)), "What on_failure may run."),
-        may("outputs", Shape::MapOf(&Shape::Template), "What the run returns."),
+        must(
+            "steps",
+            Shape::MapOf(&Shape::Section(&STEP)),
+            "The steps, by id.",
+        ),
+        may(
+            "handlers",
+            Shape::MapOf(&Shape::Section(&HANDLER)),
+            "What on_failure may run.",
+        ),
+        may(
+            "outputs",
+            Shape::MapOf(&Shape::Template),
+            "What the run returns.",
+        ),
     ],
-    later: &["evidence", "states", "initial_state", "final_states", "max_transitions", "root"],
+    later: &[
+        "evidence",
+        "states",
+        "initial_state",
+        "final_states",
+        "max_transitions",
+        "root",
+    ],
 };
 
 static INPUT: Section = Section {
@@ -109,9 +160,21 @@ static INPUT: Section = Section {
     keys: &[
         must("type", Shape::Choice(&INPUT_TYPES), "Type of the value."),
         may("default", Shape::Fixed, "Value when none is given."),
-        may("enum", Shape::ListOf(&Shape::Fixed), "The only values allowed."),
-        may("path", Shape::Text, "file and dir: where it is, relative to the plan."),
-        may("sha256", Shape::Sha256, "file: the hash its content must have."),
+        may(
+            "enum",
+            Shape::ListOf(&Shape::Fixed),
+            "The only values allowed.",
+        ),
+        may(
+            "path",
+            Shape::Text,
+            "file and dir: where it is, relative to the plan.",
+        ),
+        may(
+            "sha256",
+            Shape::Sha256,
+            "file: the hash its content must have.",
+        ),
         may("description", Shape::Text, "For people; changes nothing."),
     ],
     later: &[],
@@ -124,12 +187,32 @@ pub(super) const PLUGIN_KINDS: [&str; 4] = ["agent", "tool", "guardrail", "mcp_a
 static PLUGIN: Section = Section {
     name: "plugin",
     keys: &[
-        must("kind", Shape::Choice(&PLUGIN_KINDS), "What the component is."),
-        must("source", Shape::Text, "builtin:NAME, ./path.wasm, https://… or oci://…"),
-        must("profile", Shape::Text, "Exec profile: a shipped one by name, or a path."),
+        must(
+            "kind",
+            Shape::Choice(&PLUGIN_KINDS),
+            "What the component is.",
+        ),
+        must(
+            "source",
+            Shape::Text,
+            "builtin:NAME, ./path.wasm, https://… or oci://…",
+        ),
+        must(
+            "profile",
+            Shape::Text,
+            "Exec profile: a shipped one by name, or a path.",
+        ),
         may("config", Shape::Fixed, "Handed to the component as it is."),
-        may("sha256", Shape::Sha256, "Pins the component; required for remote sources."),
-        may("narrow", Shape::Section(&NARROW), "What the plan takes away from the profile."),
+        may(
+            "sha256",
+            Shape::Sha256,
+            "Pins the component; required for remote sources.",
+        ),
+        may(
+            "narrow",
+            Shape::Section(&NARROW),
+            "What the plan takes away from the profile.",
+        ),
     ],
     later: &["model", "models", "prompt"],
 };
@@ -137,13 +220,24 @@ static PLUGIN: Section = Section {
 static NARROW: Section = Section {
     name: "narrow",
     keys: &[
-        may("limits", Shape::MapOf(&Shape::Fixed), "Lower limits, as in a profile."),
-        may("grants", Shape::MapOf(&Shape::Fixed), "Smaller grants, as in a profile."),
+        may(
+            "limits",
+            Shape::MapOf(&Shape::Fixed),
+            "Lower limits, as in a profile.",
+        ),
+        may(
+            "grants",
+            Shape::MapOf(&Shape::Fixed),
+            "Smaller grants, as in a profile.",
+        ),
     ],
     later: &[],
 };
 
-const AMOUNT: Shape = Shape::Count { min: 0, max: crate::units::INTEGER_MAX };
+const AMOUNT: Shape = Shape::Count {
+    min: 0,
+    max: crate::units::INTEGER_MAX,
+};
 
 static BUDGET: Section = Section {
     name: "budget",
@@ -152,8 +246,16 @@ static BUDGET: Section = Section {
         may("tokens", AMOUNT, "Model tokens; default 2000000."),
         may("fuel", AMOUNT, "Units of wasm fuel; default 10^15."),
         may("calls", AMOUNT, "Calls of plugins; default 100000."),
-        may("warn_at", Shape::ListOf(&Shape::Number { min: 0.0, max: 1.0 }), "Shares to warn at."),
-        may("on_exceeded", Shape::Choice(&["halt", "warn"]), "At the limit; default halt."),
+        may(
+            "warn_at",
+            Shape::ListOf(&Shape::Number { min: 0.0, max: 1.0 }),
+            "Shares to warn at.",
+        ),
+        may(
+            "on_exceeded",
+            Shape::Choice(&["halt", "warn"]),
+            "At the limit; default halt.",
+        ),
     ],
     later: &[],
 };
@@ -161,9 +263,21 @@ static BUDGET: Section = Section {
 static DEFAULTS: Section = Section {
     name: "defaults",
     keys: &[
-        may("timeout", Shape::Duration, "Time of an attempt; default 10m."),
-        may("retry", Shape::Section(&RETRY), "What happens after a failed attempt."),
-        may("guardrails", Shape::Section(&GUARDRAILS), "Guardrails of every step."),
+        may(
+            "timeout",
+            Shape::Duration,
+            "Time of an attempt; default 10m.",
+        ),
+        may(
+            "retry",
+            Shape::Section(&RETRY),
+            "What happens after a failed attempt.",
+        ),
+        may(
+            "guardrails",
+            Shape::Section(&GUARDRAILS),
+            "Guardrails of every step.",
+        ),
     ],
     later: &["consensus"],
 };
@@ -173,10 +287,17 @@ static RETRY: Section = Section {
     keys: &[
         may(
             "max_attempts",
-            Shape::Count { min: 1, max: limits::ATTEMPTS_MAX as u64 },
+            Shape::Count {
+                min: 1,
+                max: limits::ATTEMPTS_MAX as u64,
+            },
             "Attempts in all, the first included; default 1.",
         ),
-        may("backoff", Shape::Section(&BACKOFF), "How long to wait between attempts."),
+        may(
+            "backoff",
+            Shape::Section(&BACKOFF),
+            "How long to wait between attempts.",
+        ),
         may(
             "retry_on",
             Shape::ListOf(&Shape::Choice(&RETRY_CLASSES)),
@@ -186,16 +307,38 @@ static RETRY: Section = Section {
     later: &[],
 };
 
-pub(super) const RETRY_CLASSES: [&str; 7] =
-    ["transient", "timeout", "limit", "invalid", "failed", "output", "check"];
+pub(super) const RETRY_CLASSES: [&str; 7] = [
+    "transient",
+    "timeout",
+    "limit",
+    "invalid",
+    "failed",
+    "output",
+    "check",
+];
 
 static BACKOFF: Section = Section {
     name: "backoff",
     keys: &[
-        may("initial", Shape::Duration, "Before the second attempt; default 100ms."),
-        may("factor", Shape::Number { min: 1.0, max: 100.0 }, "Growth per attempt; default 2."),
+        may(
+            "initial",
+            Shape::Duration,
+            "Before the second attempt; default 100ms.",
+        ),
+        may(
+            "factor",
+            Shape::Number {
+                min: 1.0,
+                max: 100.0,
+            },
+            "Growth per attempt; default 2.",
+        ),
         may("max", Shape::Duration, "At most this long; default 10s."),
-        may("jitter", Shape::Number { min: 0.0, max: 1.0 }, "Random share; default 0.5."),
+        may(
+            "jitter",
+            Shape::Number { min: 0.0, max: 1.0 },
+            "Random share; default 0.5.",
+        ),
     ],
     later: &[],
 };
@@ -203,8 +346,16 @@ static BACKOFF: Section = Section {
 static GUARDRAILS: Section = Section {
     name: "guardrails",
     keys: &[
-        may("before", Shape::ListOf(&Shape::Section(&GUARD)), "They see the input."),
-        may("after", Shape::ListOf(&Shape::Section(&GUARD)), "They see the output."),
+        may(
+            "before",
+            Shape::ListOf(&Shape::Section(&GUARD)),
+            "They see the input.",
+        ),
+        may(
+            "after",
+            Shape::ListOf(&Shape::Section(&GUARD)),
+            "They see the output.",
+        ),
     ],
     later: &[],
 };
@@ -214,7 +365,11 @@ static GUARD: Section = Section {
     keys: &[
         must("uses", Shape::Name, "A plugin of kind guardrail."),
         may("with", Shape::Template, "Its configuration."),
-        may("on_fail", Shape::Choice(&["halt", "warn"]), "When it denies; default halt."),
+        may(
+            "on_fail",
+            Shape::Choice(&["halt", "warn"]),
+            "When it denies; default halt.",
+        ),
     ],
     later: &[],
 };
@@ -222,21 +377,57 @@ static GUARD: Section = Section {
 static STEP: Section = Section {
     name: "step",
     keys: &[
-        may("needs", Shape::ListOf(&Shape::Name), "Steps that end first."),
+        may(
+            "needs",
+            Shape::ListOf(&Shape::Name),
+            "Steps that end first.",
+        ),
         may("uses", Shape::Text, "plugin, plugin/function or plan:path."),
         may("with", Shape::Template, "The input."),
         may("when", Shape::Expr, "Skip the step when false."),
         may("foreach", Shape::Section(&FOREACH), "Run once per item."),
-        may("barrier", Shape::Section(&BARRIER), "Wait for enough of what is needed."),
+        may(
+            "barrier",
+            Shape::Section(&BARRIER),
+            "Wait for enough of what is needed.",
+        ),
         may("timeout", Shape::Duration, "Time of an attempt."),
-        may("retry", Shape::Section(&RETRY), "What happens after a failed attempt."),
-        may("guardrails", Shape::Section(&GUARDRAILS), "Instead of the default ones."),
-        may("output", Shape::Section(&OUTPUT), "What the output must look like."),
-        may("checks", Shape::ListOf(&Shape::Section(&CHECK)), "Conditions on the output."),
-        may("on_failure", Shape::Section(&ON_FAILURE), "When it has failed for good."),
-        may("continue_on_error", Shape::Bool, "Go on when it fails; default false."),
+        may(
+            "retry",
+            Shape::Section(&RETRY),
+            "What happens after a failed attempt.",
+        ),
+        may(
+            "guardrails",
+            Shape::Section(&GUARDRAILS),
+            "Instead of the default ones.",
+        ),
+        may(
+            "output",
+            Shape::Section(&OUTPUT),
+            "What the output must look like.",
+        ),
+        may(
+            "checks",
+            Shape::ListOf(&Shape::Section(&CHECK)),
+            "Conditions on the output.",
+        ),
+        may(
+            "on_failure",
+            Shape::Section(&ON_FAILURE),
+            "When it has failed for good.",
+        ),
+        may(
+            "continue_on_error",
+            Shape::Bool,
+            "Go on when it fails; default false.",
+        ),
         may("stage", Shape::Name, "Stage, for evidence."),
-        may("budget", Shape::Section(&BUDGET), "A budget out of the run's."),
+        may(
+            "budget",
+            Shape::Section(&BUDGET),
+            "A budget out of the run's.",
+        ),
         may(
             "effects",
             Shape::Choice(&["idempotent", "keyed", "once"]),
@@ -244,8 +435,15 @@ static STEP: Section = Section {
         ),
     ],
     later: &[
-        "consensus", "prompt", "prompt_version", "remember", "wait_for", "on_timeout", "compensate",
-        "emit", "model",
+        "consensus",
+        "prompt",
+        "prompt_version",
+        "remember",
+        "wait_for",
+        "on_timeout",
+        "compensate",
+        "emit",
+        "model",
     ],
 };
 
@@ -255,8 +453,16 @@ static HANDLER: Section = Section {
         must("uses", Shape::Text, "plugin or plugin/function."),
         may("with", Shape::Template, "The input; `failure` is in reach."),
         may("timeout", Shape::Duration, "Time of an attempt."),
-        may("retry", Shape::Section(&RETRY), "What happens after a failed attempt."),
-        may("guardrails", Shape::Section(&GUARDRAILS), "Instead of the default ones."),
+        may(
+            "retry",
+            Shape::Section(&RETRY),
+            "What happens after a failed attempt.",
+        ),
+        may(
+            "guardrails",
+            Shape::Section(&GUARDRAILS),
+            "Instead of the default ones.",
+        ),
     ],
     later: &["prompt", "consensus", "emit"],
 };
@@ -264,14 +470,25 @@ static HANDLER: Section = Section {
 static FOREACH: Section = Section {
     name: "foreach",
     keys: &[
-        must("items", Shape::Template, "A list, or an expression that gives one."),
+        must(
+            "items",
+            Shape::Template,
+            "A list, or an expression that gives one.",
+        ),
         may("as", Shape::Name, "Another name for `item`."),
         may(
             "max_parallel",
-            Shape::Count { min: 1, max: limits::PARALLEL_MAX as u64 },
+            Shape::Count {
+                min: 1,
+                max: limits::PARALLEL_MAX as u64,
+            },
             "Items at work at once; default 4.",
         ),
-        may("fail_fast", Shape::Bool, "Stop at the first failed item; default true."),
+        may(
+            "fail_fast",
+            Shape::Bool,
+            "Stop at the first failed item; default true.",
+        ),
     ],
     later: &[],
 };
@@ -279,16 +496,32 @@ static FOREACH: Section = Section {
 static BARRIER: Section = Section {
     name: "barrier",
     keys: &[
-        may("require", Shape::Require, "all, any, a number or \"90%\"; default all."),
-        may("timeout", Shape::Duration, "From the start of the first need."),
-        may("on_timeout", Shape::Choice(&["halt", "continue"]), "Default halt."),
+        may(
+            "require",
+            Shape::Require,
+            "all, any, a number or \"90%\"; default all.",
+        ),
+        may(
+            "timeout",
+            Shape::Duration,
+            "From the start of the first need.",
+        ),
+        may(
+            "on_timeout",
+            Shape::Choice(&["halt", "continue"]),
+            "Default halt.",
+        ),
     ],
     later: &[],
 };
 
 static OUTPUT: Section = Section {
     name: "output",
-    keys: &[must("schema", Shape::Schema, "JSON Schema: a path, or the schema itself.")],
+    keys: &[must(
+        "schema",
+        Shape::Schema,
+        "JSON Schema: a path, or the schema itself.",
+    )],
     later: &["tokens"],
 };
 
@@ -306,7 +539,11 @@ static ON_FAILURE: Section = Section {
     name: "on_failure",
     keys: &[
         may("run", Shape::Name, "A handler."),
-        may("then", Shape::Then, "halt, continue or goto:<step>; default halt."),
+        may(
+            "then",
+            Shape::Then,
+            "halt, continue or goto:<step>; default halt.",
+        ),
     ],
     later: &[],
 };

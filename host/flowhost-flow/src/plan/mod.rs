@@ -4,8 +4,9 @@
 //! what is in here is obeyed somewhere. Positions are kept for messages and are no part of the hash.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::budget::BudgetSpec;
@@ -92,7 +93,8 @@ pub struct Plan {
     /// What the run returns.
     pub outputs: BTreeMap<String, Template>,
     /// Attached sub-plans, by reference.
-    pub(crate) children: BTreeMap<String, Plan>,
+    #[serde(serialize_with = "shared")]
+    pub(crate) children: BTreeMap<String, Arc<Plan>>,
     /// Attached schema files, by path.
     pub(crate) schemas: BTreeMap<String, OutputSchema>,
 }
@@ -399,6 +401,14 @@ impl Plan {
         self.steps.get(index)
     }
 
+    /// The compiled schema of a step's output, if it has one (and it was attached).
+    pub(crate) fn schema_of<'a>(&'a self, step: &'a Step) -> Option<&'a OutputSchema> {
+        match step.output_schema.as_ref()? {
+            SchemaSource::Inline(schema) => Some(schema),
+            SchemaSource::File(path) => self.schemas.get(path),
+        }
+    }
+
     /// Renders the labels.
     ///
     /// # Errors
@@ -409,4 +419,15 @@ impl Plan {
     ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
         inputs::render_labels(self, inputs)
     }
+}
+
+fn shared<S: Serializer>(
+    children: &BTreeMap<String, Arc<Plan>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(
+        children
+            .iter()
+            .map(|(reference, plan)| (reference, plan.as_ref())),
+    )
 }

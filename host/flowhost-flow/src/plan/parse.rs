@@ -49,8 +49,8 @@ fn plan(root: &Node, file: &str, problems: &mut Problems) -> Plan {
     for (name, node) in members(root, "inputs") {
         inputs.insert(name.to_owned(), input(name, node, problems));
     }
-    let plugins =
-        members(root, "plugins").map(|(name, node)| (name.to_owned(), plugin(name, node, problems)));
+    let plugins = members(root, "plugins")
+        .map(|(name, node)| (name.to_owned(), plugin(name, node, problems)));
     Plan {
         file: file.to_owned(),
         kind: Kind::Workflow,
@@ -80,7 +80,10 @@ pub(super) fn members<'n>(
 
 /// The text under `key`, empty when there is none.
 pub(super) fn text(node: &Node, key: &str) -> String {
-    node.get(key).and_then(Node::text).unwrap_or_default().to_owned()
+    node.get(key)
+        .and_then(Node::text)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn optional(node: &Node, key: &str) -> Option<String> {
@@ -89,7 +92,9 @@ fn optional(node: &Node, key: &str) -> Option<String> {
 
 /// The template in `node`; its faulty expressions are reported.
 pub(super) fn template(node: Option<&Node>, problems: &mut Problems) -> Template {
-    let Some(node) = node else { return Template::fixed(Value::Null) };
+    let Some(node) = node else {
+        return Template::fixed(Value::Null);
+    };
     match Template::compile(node.json()) {
         Ok(template) => template,
         Err(errors) => {
@@ -109,7 +114,9 @@ pub(super) fn expr(node: Option<&Node>, problems: &mut Problems) -> Option<Expr>
         Data::Bool(value) => value.to_string(),
         _ => return None,
     };
-    Expr::compile(&source).map_err(|message| problems.add(node.at, message, "")).ok()
+    Expr::compile(&source)
+        .map_err(|message| problems.add(node.at, message, ""))
+        .ok()
 }
 
 fn templates(root: &Node, key: &str, problems: &mut Problems) -> BTreeMap<String, Template> {
@@ -122,11 +129,18 @@ fn templates(root: &Node, key: &str, problems: &mut Problems) -> BTreeMap<String
 pub(super) fn budget(node: Option<&Node>) -> Option<BudgetSpec> {
     let node = node?;
     let amount = |key| node.get(key).and_then(|node| node.json().as_u64());
-    let micro_usd = node.get("usd").and_then(money).and_then(|text| parse_micro_usd(&text).ok());
+    let micro_usd = node
+        .get("usd")
+        .and_then(money)
+        .and_then(|text| parse_micro_usd(&text).ok());
     let unstated = BudgetSpec::unstated();
     let warn_at_milli = node.get("warn_at").map_or(unstated.warn_at_milli, |node| {
-        let mut shares: Vec<u32> =
-            node.elements().iter().filter_map(number).map(thousandths).collect();
+        let mut shares: Vec<u32> = node
+            .elements()
+            .iter()
+            .filter_map(number)
+            .map(thousandths)
+            .collect();
         shares.sort_unstable();
         shares.dedup();
         shares
@@ -191,12 +205,20 @@ fn plugin(name: &str, node: &Node, problems: &mut Problems) -> PluginDecl {
 fn check_source(plugin: &PluginDecl, node: &Node, problems: &mut Problems) {
     let source = plugin.source.as_str();
     let local = ["builtin:", "./", "../"].iter().any(|start| {
-        source.strip_prefix(start).is_some_and(|rest| !rest.is_empty())
+        source
+            .strip_prefix(start)
+            .is_some_and(|rest| !rest.is_empty())
     });
-    let remote = ["https://", "oci://"].iter().any(|start| source.starts_with(start));
+    let remote = ["https://", "oci://"]
+        .iter()
+        .any(|start| source.starts_with(start));
     if !local && !remote && !source.is_empty() {
         let message = format!("source: `{source}` is not a place for a component");
-        problems.add(node.at, message, "`builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`");
+        problems.add(
+            node.at,
+            message,
+            "`builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`",
+        );
     }
     if remote && plugin.sha256.is_none() {
         let message = format!("plugin `{}`: a remote source needs `sha256`", plugin.name);

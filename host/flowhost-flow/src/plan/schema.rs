@@ -36,8 +36,12 @@ fn define(section: &'static Section, definitions: &mut Map<String, Value>) {
         }
         properties.insert(key.name.to_owned(), schema);
     }
-    let required: Vec<_> =
-        section.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let required: Vec<_> = section
+        .keys
+        .iter()
+        .filter(|key| key.required)
+        .map(|key| key.name)
+        .collect();
     let schema = json!({
         "type": "object",
         "properties": properties,

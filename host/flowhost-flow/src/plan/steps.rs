@@ -24,8 +24,10 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
         None if is_barrier => Vec::new(),
         None => default.to_vec(),
     };
-    let (before, after) =
-        (guard_list("before", &defaults.before), guard_list("after", &defaults.after));
+    let (before, after) = (
+        guard_list("before", &defaults.before),
+        guard_list("after", &defaults.after),
+    );
     let mut needs: Vec<String> = node
         .get("needs")
         .map(Node::elements)
@@ -48,7 +50,9 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
         retry: retry(node.get("retry"), &defaults.retry),
         before,
         after,
-        output_schema: node.get("output").and_then(|node| schema(node.get("schema")?, problems)),
+        output_schema: node
+            .get("output")
+            .and_then(|node| schema(node.get("schema")?, problems)),
         checks: checks(node.get("checks"), problems),
         on_failure: on_failure(node.get("on_failure")),
         continue_on_error: matches!(
@@ -67,24 +71,44 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
 
 /// What a step must have, and what does not go together.
 fn together(id: &str, node: &Node, problems: &mut Problems) {
-    let Data::Map(members) = &node.data else { return };
+    let Data::Map(members) = &node.data else {
+        return;
+    };
     let has = |key| node.get(key).is_some();
     if !has("uses") && !has("barrier") {
         let message = format!("step `{id}` does nothing: it has neither `uses` nor `barrier`");
-        problems.add(node.at, message, "`uses: plugin`, `uses: plugin/function` or `uses: plan:…`");
+        problems.add(
+            node.at,
+            message,
+            "`uses: plugin`, `uses: plugin/function` or `uses: plan:…`",
+        );
     }
     if has("barrier") {
-        const BESIDES: [&str; 5] = ["needs", "barrier", "when", "continue_on_error", "on_failure"];
-        for (key, _) in members.iter().filter(|(key, _)| !BESIDES.contains(&key.text.as_str())) {
+        const BESIDES: [&str; 5] = [
+            "needs",
+            "barrier",
+            "when",
+            "continue_on_error",
+            "on_failure",
+        ];
+        for (key, _) in members
+            .iter()
+            .filter(|(key, _)| !BESIDES.contains(&key.text.as_str()))
+        {
             let message = format!("step `{id}`: `{}` has no meaning for a barrier", key.text);
-            problems.add(key.at, message, "a barrier only waits; give the rest to another step");
+            problems.add(
+                key.at,
+                message,
+                "a barrier only waits; give the rest to another step",
+            );
         }
     }
     if let Some(policy) = node.get("on_failure")
         && has("continue_on_error")
         && let Some(then) = policy.get("then")
     {
-        let message = format!("step `{id}`: `then` and `continue_on_error` say the same thing twice");
+        let message =
+            format!("step `{id}`: `then` and `continue_on_error` say the same thing twice");
         problems.add(then.at, message, "keep one of them");
     }
 }
@@ -92,7 +116,10 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
 fn work(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Work {
     if let Some(barrier) = node.get("barrier") {
         return Work::Barrier(Barrier {
-            require: barrier.get("require").map_or(Some(Require::All), require).unwrap_or(Require::All),
+            require: barrier
+                .get("require")
+                .map_or(Some(Require::All), require)
+                .unwrap_or(Require::All),
             timeout_ms: duration(Some(barrier), "timeout").unwrap_or(defaults.timeout_ms),
             on_timeout: match barrier.get("on_timeout").and_then(Node::text) {
                 Some("continue") => OnTimeout::Continue,
@@ -103,7 +130,9 @@ fn work(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> 
     let uses = text(node, "uses");
     if let Some(reference) = uses.strip_prefix("plan:") {
         sub_plan(id, node, reference, problems);
-        return Work::Plan { reference: reference.to_owned() };
+        return Work::Plan {
+            reference: reference.to_owned(),
+        };
     }
     let (plugin, function) = match uses.split_once('/') {
         Some((plugin, function)) => (plugin, Some(function.to_owned())),
@@ -113,9 +142,16 @@ fn work(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> 
         && (!uses.is_empty() && (!is_name(plugin) || function.as_deref() == Some("")))
     {
         let message = format!("uses: `{uses}` names no plugin");
-        problems.add(node.at, message, "`uses: plugin`, `uses: plugin/function` or `uses: plan:…`");
+        problems.add(
+            node.at,
+            message,
+            "`uses: plugin`, `uses: plugin/function` or `uses: plan:…`",
+        );
     }
-    Work::Call { plugin: plugin.to_owned(), function }
+    Work::Call {
+        plugin: plugin.to_owned(),
+        function,
+    }
 }
 
 fn sub_plan(id: &str, node: &Node, reference: &str, problems: &mut Problems) {
@@ -133,10 +169,16 @@ fn sub_plan(id: &str, node: &Node, reference: &str, problems: &mut Problems) {
 }
 
 fn foreach(node: &Node, problems: &mut Problems) -> Foreach {
-    let parallel = node.get("max_parallel").and_then(|node| node.json().as_u64());
+    let parallel = node
+        .get("max_parallel")
+        .and_then(|node| node.json().as_u64());
     Foreach {
         items: template(node.get("items"), problems),
-        name: node.get("as").and_then(Node::text).unwrap_or("item").to_owned(),
+        name: node
+            .get("as")
+            .and_then(Node::text)
+            .unwrap_or("item")
+            .to_owned(),
         max_parallel: parallel
             .and_then(|number| u32::try_from(number).ok())
             .unwrap_or(FOREACH_PARALLEL),
@@ -166,10 +208,18 @@ fn checks(node: Option<&Node>, problems: &mut Problems) -> Vec<Check> {
     for node in node.map(Node::elements).unwrap_or_default() {
         let id = text(node, "id");
         if !id.is_empty() && checks.iter().any(|check| check.id == id) {
-            problems.add(node.at, format!("the check `{id}` is given twice"), "rename one of them");
+            problems.add(
+                node.at,
+                format!("the check `{id}` is given twice"),
+                "rename one of them",
+            );
         }
         if let Some(that) = expr(node.get("that"), problems) {
-            checks.push(Check { id, that, on_fail: on_fail(node) });
+            checks.push(Check {
+                id,
+                that,
+                on_fail: on_fail(node),
+            });
         }
     }
     checks
@@ -184,6 +234,9 @@ fn on_failure(node: Option<&Node>) -> OnFailure {
         },
         None => Then::Halt,
     };
-    let run = node.and_then(|node| node.get("run")).and_then(Node::text).map(str::to_owned);
+    let run = node
+        .and_then(|node| node.get("run"))
+        .and_then(Node::text)
+        .map(str::to_owned);
     OnFailure { run, then }
 }

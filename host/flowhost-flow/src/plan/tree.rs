@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::Spanned;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use crate::plan::limits;
 use crate::problem::{At, Problems};
@@ -76,7 +76,10 @@ impl Node {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        self.members().iter().find(|(name, _)| name.text == key).map(|(_, node)| node)
+        self.members()
+            .iter()
+            .find(|(name, _)| name.text == key)
+            .map(|(_, node)| node)
     }
 
     pub(super) fn members(&self) -> &[(Key, Node)] {
@@ -99,7 +102,10 @@ impl Node {
         for part in pointer.split('/').skip(1) {
             let name = part.replace("~1", "/").replace("~0", "~");
             let next = match &node.data {
-                Data::List(nodes) => name.parse::<usize>().ok().and_then(|index| nodes.get(index)),
+                Data::List(nodes) => name
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| nodes.get(index)),
                 _ => node.get(&name),
             };
             match next {
@@ -120,7 +126,9 @@ impl Node {
             Data::Text(text) => Value::String(text.clone()),
             Data::List(nodes) => nodes.iter().map(Node::json).collect(),
             Data::Map(members) => {
-                let pairs = members.iter().map(|(key, node)| (key.text.clone(), node.json()));
+                let pairs = members
+                    .iter()
+                    .map(|(key, node)| (key.text.clone(), node.json()));
                 Value::Object(pairs.collect::<Map<_, _>>())
             }
         }
@@ -130,7 +138,10 @@ impl Node {
     pub(super) fn raw(&self) -> Raw {
         let mut places = BTreeMap::new();
         self.collect_places("", self.at, &mut places);
-        Raw { value: self.json(), places }
+        Raw {
+            value: self.json(),
+            places,
+        }
     }
 
     fn collect_places(&self, pointer: &str, at: At, places: &mut BTreeMap<String, At>) {
@@ -149,8 +160,10 @@ impl Node {
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     if text.len() > limits::PLAN_BYTES_MAX {
         let size = text.len();
-        let message =
-            format!("the file has {size} bytes; a plan has at most {}", limits::PLAN_BYTES_MAX);
+        let message = format!(
+            "the file has {size} bytes; a plan has at most {}",
+            limits::PLAN_BYTES_MAX
+        );
         problems.add(At::default(), message, "move data into inputs or sub-plans");
         return None;
     }
@@ -194,7 +207,10 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
     match error {
         E::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("?");
-            (format!("the key `{key}` is given twice"), "remove one of them")
+            (
+                format!("the key `{key}` is given twice"),
+                "remove one of them",
+            )
         }
         E::MergeKeyNotAllowed { .. } => (
             "merge keys (`<<`) are not part of the format".to_owned(),
@@ -204,7 +220,10 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
         | E::AliasReplayLimitExceeded { .. }
         | E::AliasExpansionLimitExceeded { .. }
         | E::AliasReplayStackDepthExceeded { .. } => (
-            format!("the file is too large or too deeply nested: {}", plain(error)),
+            format!(
+                "the file is too large or too deeply nested: {}",
+                plain(error)
+            ),
             "a plan has at most 64 levels and 250000 values after aliases are expanded",
         ),
         E::MultipleDocuments { .. } => (
@@ -226,7 +245,10 @@ fn plain(error: &serde_saphyr::Error) -> String {
 
 fn place(location: serde_saphyr::Location) -> At {
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    At { line: small(location.line()), column: small(location.column()) }
+    At {
+        line: small(location.line()),
+        column: small(location.column()),
+    }
 }
 
 /// A node before its place is known: the place comes with the wrapper around it.
@@ -247,7 +269,13 @@ fn finish(node: Spanned<Bare>) -> Node {
             members
                 .into_iter()
                 .map(|(key, node)| {
-                    (Key { at: place(key.referenced), text: key.value }, finish(node))
+                    (
+                        Key {
+                            at: place(key.referenced),
+                            text: key.value,
+                        },
+                        finish(node),
+                    )
                 })
                 .collect(),
         ),
@@ -364,7 +392,11 @@ mod tests {
 
     #[test]
     fn refuses_a_megabyte_of_nesting() {
-        for text in ["[".repeat(1 << 20), "{a: ".repeat(1 << 18), "- ".repeat(1 << 19)] {
+        for text in [
+            "[".repeat(1 << 20),
+            "{a: ".repeat(1 << 18),
+            "- ".repeat(1 << 19),
+        ] {
             let error = tree(&text).unwrap_err();
             assert!(error.starts_with("t.yaml:"), "{error}");
         }
@@ -379,20 +411,29 @@ mod tests {
     #[test]
     fn refuses_a_number_that_guests_would_change() {
         let error = tree("a:\n  b: 9007199254740993\n").unwrap_err();
-        assert!(error.contains("t.yaml:2:6") && error.contains("2^53"), "{error}");
+        assert!(
+            error.contains("t.yaml:2:6") && error.contains("2^53"),
+            "{error}"
+        );
     }
 
     #[test]
     fn names_the_second_of_two_equal_keys() {
         let error = tree("a: 1\nb: 2\na: 3\n").unwrap_err();
-        assert!(error.starts_with("t.yaml:3:1: the key `a` is given twice"), "{error}");
+        assert!(
+            error.starts_with("t.yaml:3:1: the key `a` is given twice"),
+            "{error}"
+        );
     }
 
     #[test]
     fn every_value_knows_its_place() {
         let node = tree("a: 1\nb:\n  - x\n  - {c: ~}\n").unwrap();
         let raw = node.raw();
-        assert_eq!(raw.value, serde_json::json!({"a": 1, "b": ["x", {"c": null}]}));
+        assert_eq!(
+            raw.value,
+            serde_json::json!({"a": 1, "b": ["x", {"c": null}]})
+        );
         assert_eq!(raw.places["/b/1/c"], At { line: 4, column: 6 });
         assert_eq!(raw.places["/b/0"], At { line: 3, column: 5 });
     }

@@ -23,7 +23,12 @@ pub(super) fn walk(node: &Node, shape: &Shape, what: &str, problems: &mut Proble
 fn walk_section(node: &Node, section: &Section, what: &str, problems: &mut Problems) {
     let Data::Map(members) = &node.data else {
         let keys = suggest_keys(section);
-        return wrong(node, what, &format!("a map with keys such as {keys}"), problems);
+        return wrong(
+            node,
+            what,
+            &format!("a map with keys such as {keys}"),
+            problems,
+        );
     };
     for (key, value) in members {
         match section.keys.iter().find(|known| known.name == key.text) {
@@ -40,7 +45,12 @@ fn walk_section(node: &Node, section: &Section, what: &str, problems: &mut Probl
 }
 
 fn suggest_keys(section: &Section) -> String {
-    let names: Vec<_> = section.keys.iter().take(3).map(|key| format!("`{}`", key.name)).collect();
+    let names: Vec<_> = section
+        .keys
+        .iter()
+        .take(3)
+        .map(|key| format!("`{}`", key.name))
+        .collect();
     names.join(", ")
 }
 
@@ -58,12 +68,19 @@ fn unknown_key(key: &Key, section: &Section, problems: &mut Problems) {
         return problems.add(key.at, message, "use `needs`, `when` or `on_failure`");
     }
     let known = section.keys.iter().map(|key| key.name);
-    problems.add(key.at, format!("unknown key `{text}` in {name}"), suggest("key", text, known));
+    problems.add(
+        key.at,
+        format!("unknown key `{text}` in {name}"),
+        suggest("key", text, known),
+    );
 }
 
 fn walk_list(node: &Node, inner: &Shape, what: &str, problems: &mut Problems) {
     let Data::List(nodes) = &node.data else {
-        let example = node.text().map(|text| format!("write `[{text}]`")).unwrap_or_default();
+        let example = node
+            .text()
+            .map(|text| format!("write `[{text}]`"))
+            .unwrap_or_default();
         let message = format!("{what}: expected a list, found {}", node.kind());
         return problems.add(node.at, message, example);
     };
@@ -152,7 +169,11 @@ fn wrong(node: &Node, what: &str, expected: &str, problems: &mut Problems) {
         Data::Bool(value) => format!("`{value}`"),
         _ => node.kind().to_owned(),
     };
-    problems.add(node.at, format!("{what}: expected {expected}, found {found}"), "");
+    problems.add(
+        node.at,
+        format!("{what}: expected {expected}, found {found}"),
+        "",
+    );
 }
 
 fn name(text: &str, at: At, what: &str, problems: &mut Problems) {
@@ -168,7 +189,10 @@ fn choice(text: &str, words: &[&str], at: At, what: &str, problems: &mut Problem
         let cure = nearest(text, words.iter().copied())
             .map(|word| format!("did you mean `{word}`?"))
             .unwrap_or_default();
-        let message = format!("{what}: expected one of `{}`, found `{text}`", words.join("`, `"));
+        let message = format!(
+            "{what}: expected one of `{}`, found `{text}`",
+            words.join("`, `")
+        );
         problems.add(at, message, cure);
     }
 }
@@ -197,15 +221,18 @@ pub(super) fn money(node: &Node) -> Option<String> {
 pub(super) fn require(node: &Node) -> Option<crate::plan::Require> {
     use crate::plan::Require;
     match &node.data {
-        Data::Integer(number) => {
-            u32::try_from(*number).ok().filter(|count| *count > 0).map(Require::Count)
-        }
+        Data::Integer(number) => u32::try_from(*number)
+            .ok()
+            .filter(|count| *count > 0)
+            .map(Require::Count),
         Data::Text(text) => match text.as_str() {
             "all" => Some(Require::All),
             "any" => Some(Require::Any),
             _ => {
                 let percent: u8 = text.strip_suffix('%')?.parse().ok()?;
-                (1..=100).contains(&percent).then_some(Require::Percent(percent))
+                (1..=100)
+                    .contains(&percent)
+                    .then_some(Require::Percent(percent))
             }
         },
         _ => None,
@@ -213,5 +240,8 @@ pub(super) fn require(node: &Node) -> Option<crate::plan::Require> {
 }
 
 fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }

@@ -156,6 +156,19 @@ pub enum Part {
     Handler,
 }
 
+impl Part {
+    /// A word that tells the parts of a step apart: `before-0`, `work`, `after-0`, `handler`.
+    #[must_use]
+    pub fn word(self) -> String {
+        match self {
+            Self::Before(index) => format!("before-{index}"),
+            Self::Work => "work".to_owned(),
+            Self::After(index) => format!("after-{index}"),
+            Self::Handler => "handler".to_owned(),
+        }
+    }
+}
+
 /// One call of a plugin's export, complete: nothing else is needed to perform it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
@@ -361,6 +374,6 @@ pub trait Planner: Send {
 pub fn planner_for(plan: Arc<Plan>, setup: RunSetup) -> Result<Box<dyn Planner>, Vec<Problem>> {
     plan.check_attached()?;
     match plan.kind {
-        Kind::Workflow => Ok(Box::new(Workflow::new(plan, setup))),
+        Kind::Workflow => Ok(Box::new(Workflow::new(&plan, setup))),
     }
 }
