@@ -1,0 +1,13 @@
+//! Imports `flowhost:mcp-transport` and uses it once: without the grant it must not even be
+//! instantiated (CAP-001).
+
+#![cfg_attr(target_arch = "wasm32", no_main)]
+
+use flowhost_test_guests::host::mcp_transport;
+use flowhost_test_guests::{Answer, Context, Error};
+
+fn run(_: &Context, _: &str) -> Result<Answer, Error> {
+    mcp_transport::receive(1.0).map(|value| Answer { value, text: String::new() })
+}
+
+flowhost_test_guests::guest!(run);

@@ -1,0 +1,13 @@
+//! Imports `flowhost:messaging` and uses it once: without the grant it must not even be instantiated
+//! (CAP-001).
+
+#![cfg_attr(target_arch = "wasm32", no_main)]
+
+use flowhost_test_guests::host::messaging;
+use flowhost_test_guests::{Answer, Context, Error, answer};
+
+fn run(_: &Context, _: &str) -> Result<Answer, Error> {
+    messaging::publish("agents.anyone.in", "", "null").and_then(|id| answer(&id))
+}
+
+flowhost_test_guests::guest!(run);

@@ -1,0 +1,14 @@
+//! Imports `flowhost:model` and uses it once: without the grant it must not even be instantiated
+//! (CAP-001).
+
+#![cfg_attr(target_arch = "wasm32", no_main)]
+
+use flowhost_test_guests::host::model;
+use flowhost_test_guests::{Answer, Context, Error, answer};
+
+fn run(_: &Context, _: &str) -> Result<Answer, Error> {
+    let made = model::embed("mock/embed", &["text".to_owned()])?;
+    answer(&made.vectors)
+}
+
+flowhost_test_guests::guest!(run);
