@@ -1,0 +1,44 @@
+//! Which JSON an envelope may carry: what has exactly one canonical form (RFC 8785, I-JSON).
+//!
+//! RFC 8785 writes every number as a double, so two integers beyond 2^53 can share their canonical
+//! bytes, and with them a hash. Such numbers are refused rather than confused.
+
+use serde_json::{Number, Value};
+
+use crate::envelope::EnvelopeError;
+
+/// Largest magnitude of an integer: 2^53 − 1, the largest that a double tells from its neighbours.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Deepest nesting of arrays and objects. Deeper values are refused, because canonicalising them
+/// costs a buffer for each level.
+pub const DEPTH_MAX: usize = 160;
+
+/// Checks that `value` has one canonical form.
+pub(crate) fn check(value: &Value) -> Result<(), EnvelopeError> {
+    let mut open = vec![(value, 0_usize)];
+    while let Some((value, depth)) = open.pop() {
+        if depth > DEPTH_MAX {
+            return Err(EnvelopeError::Depth { allowed: DEPTH_MAX });
+        }
+        match value {
+            Value::Number(number) => check_number(number)?,
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(fields) => open.extend(fields.values().map(|item| (item, depth + 1))),
+            Value::Null | Value::Bool(_) | Value::String(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_number(number: &Number) -> Result<(), EnvelopeError> {
+    let magnitude = match (number.as_i64(), number.as_u64()) {
+        (Some(integer), _) => integer.unsigned_abs(),
+        (None, Some(integer)) => integer,
+        (None, None) => return Ok(()),
+    };
+    if magnitude > INTEGER_MAX {
+        return Err(EnvelopeError::Number(number.to_string()));
+    }
+    Ok(())
+}

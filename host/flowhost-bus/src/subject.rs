@@ -1,0 +1,241 @@
+//! Subjects: where an envelope goes, `<tenant>.<run>.<what>.<…>`.
+//!
+//! The attack (MSG-014): a tenant, run or topic that holds `.`, `*` or `>` reaches into somebody
+//! else's subjects, or listens on all of them. Names of the host's are therefore encoded into one
+//! token each, so that no two names share one; topics, which people write with dots, are parsed
+//! token by token and refused. A pattern always names its tenant.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Longest token in bytes, encoded.
+pub const TOKEN_BYTES_MAX: usize = 256;
+
+/// Longest subject in bytes.
+pub const SUBJECT_BYTES_MAX: usize = 1_024;
+
+/// Why a subject or a pattern is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubjectError {
+    /// A token, or the whole, is empty.
+    #[error("a subject has no empty token: `{0}`")]
+    Empty(String),
+    /// A character that would change what the subject means.
+    #[error("{character:?} is not allowed in the topic token `{token}`")]
+    Character {
+        /// The token, escaped.
+        token: String,
+        /// The character.
+        character: char,
+    },
+    /// A control character in a name.
+    #[error("a name in a subject has no control character: `{0}`")]
+    Control(String),
+    /// A token or the whole is too long.
+    #[error("the subject is too long: {used} bytes, {allowed} allowed")]
+    Long {
+        /// Bytes wanted.
+        used: usize,
+        /// Bytes allowed.
+        allowed: usize,
+    },
+    /// `>` anywhere but at the end of a pattern.
+    #[error("`>` stands only at the end of a pattern: `{0}`")]
+    Rest(String),
+}
+
+/// Where an envelope goes. Holds only `[A-Za-z0-9_-]`, `%` and dots.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// The subject of `names` within a run; each name becomes one token, whatever it holds.
+    ///
+    /// # Errors
+    /// [`SubjectError::Empty`], [`SubjectError::Control`] and [`SubjectError::Long`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let subject = flowhost_bus::Subject::of("default", "01A", &["step", "a.b", "start"])?;
+    /// assert_eq!(subject.as_str(), "default.01A.step.a%2Eb.start");
+    /// # Ok::<(), flowhost_bus::SubjectError>(())
+    /// ```
+    pub fn of(tenant: &str, run: &str, names: &[&str]) -> Result<Self, SubjectError> {
+        let mut text = String::new();
+        for name in [tenant, run].iter().chain(names) {
+            push(&mut text, &encode(name)?);
+        }
+        bounded(text).map(Self)
+    }
+
+    /// The subject of a guest's dotted topic within a run: `<tenant>.<run>.topic.<topic>`.
+    ///
+    /// # Errors
+    /// As [`Subject::of`], and [`SubjectError::Character`] for wildcards, spaces and whatever else
+    /// is not `[A-Za-z0-9_-]`.
+    pub fn topic(tenant: &str, run: &str, topic: &str) -> Result<Self, SubjectError> {
+        let mut text = Self::of(tenant, run, &["topic"])?.0.to_string();
+        for token in topic.split('.') {
+            push(&mut text, plain(token)?);
+        }
+        bounded(text).map(Self)
+    }
+
+    /// The subject as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which subjects a subscription takes: `*` is one token, a final `>` one or more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Exactly one subject.
+    #[must_use]
+    pub fn exactly(subject: &Subject) -> Self {
+        Self(Arc::clone(&subject.0))
+    }
+
+    /// Subjects of one run. `rest` is made of plain tokens, `*`, and a final `>`.
+    ///
+    /// # Errors
+    /// As [`Subject::topic`], and [`SubjectError::Rest`].
+    pub fn of(tenant: &str, run: &str, rest: &str) -> Result<Self, SubjectError> {
+        Self::below(Subject::of(tenant, run, &[])?.as_str(), rest)
+    }
+
+    /// Subjects of all runs of one tenant, for workers that serve them all.
+    ///
+    /// # Errors
+    /// As [`Pattern::of`].
+    pub fn all_runs(tenant: &str, rest: &str) -> Result<Self, SubjectError> {
+        Self::below(&format!("{}.*", encode(tenant)?), rest)
+    }
+
+    /// Topics of one run that match a guest's dotted pattern.
+    ///
+    /// # Errors
+    /// As [`Pattern::of`].
+    pub fn topics(tenant: &str, run: &str, pattern: &str) -> Result<Self, SubjectError> {
+        Self::below(Subject::of(tenant, run, &["topic"])?.as_str(), pattern)
+    }
+
+    fn below(prefix: &str, rest: &str) -> Result<Self, SubjectError> {
+        let mut text = prefix.to_owned();
+        let mut tokens = rest.split('.').peekable();
+        while let Some(token) = tokens.next() {
+            match token {
+                ">" if tokens.peek().is_some() => {
+                    return Err(SubjectError::Rest(rest.escape_debug().to_string()));
+                }
+                "*" | ">" => push(&mut text, token),
+                token => push(&mut text, plain(token)?),
+            }
+        }
+        bounded(text).map(Self)
+    }
+
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it holds no wildcard.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.0.split('.').any(|token| matches!(token, "*" | ">"))
+    }
+
+    /// Whether it takes `subject`.
+    #[must_use]
+    pub fn matches(&self, subject: &Subject) -> bool {
+        let mut wanted = self.0.split('.');
+        let mut given = subject.0.split('.');
+        loop {
+            match (wanted.next(), given.next()) {
+                (None, None) | (Some(">"), Some(_)) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(wanted), Some(given)) if wanted == given => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One name as one token: bytes outside `[A-Za-z0-9_-]` become `%XX`, so that the mapping is
+/// one-to-one.
+fn encode(name: &str) -> Result<String, SubjectError> {
+    if name.is_empty() {
+        return Err(SubjectError::Empty(String::new()));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(SubjectError::Control(name.escape_debug().to_string()));
+    }
+    let mut token = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if is_plain(char::from(byte)) {
+            token.push(char::from(byte));
+        } else {
+            token.push('%');
+            token.push_str(&hex::encode_upper([byte]));
+        }
+    }
+    fits(token.len(), TOKEN_BYTES_MAX)?;
+    Ok(token)
+}
+
+/// A token that people wrote: refused instead of encoded.
+fn plain(token: &str) -> Result<&str, SubjectError> {
+    if token.is_empty() {
+        return Err(SubjectError::Empty(String::new()));
+    }
+    fits(token.len(), TOKEN_BYTES_MAX)?;
+    match token.chars().find(|character| !is_plain(*character)) {
+        None => Ok(token),
+        Some(character) => Err(SubjectError::Character {
+            token: token.escape_debug().to_string(),
+            character,
+        }),
+    }
+}
+
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
+}
+
+fn push(text: &mut String, token: &str) {
+    if !text.is_empty() {
+        text.push('.');
+    }
+    text.push_str(token);
+}
+
+fn bounded(text: String) -> Result<Arc<str>, SubjectError> {
+    fits(text.len(), SUBJECT_BYTES_MAX)?;
+    Ok(text.into())
+}
+
+fn fits(used: usize, allowed: usize) -> Result<(), SubjectError> {
+    if used > allowed {
+        return Err(SubjectError::Long { used, allowed });
+    }
+    Ok(())
+}

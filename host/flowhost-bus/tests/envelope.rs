@@ -1,0 +1,203 @@
+//! Envelopes from the outside: hashing, sealing, reading.
+
+use std::collections::HashSet;
+
+use flowhost_bus::{Draft, Envelope, EnvelopeError, INTEGER_MAX, Ulid};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+fn draft(payload: Value) -> Draft {
+    Draft {
+        id: Ulid::from_parts(1_700_000_000_000, 1),
+        tenant: "default".into(),
+        run: "R".into(),
+        step: "s".into(),
+        actor: "default/host".into(),
+        correlation: "c".into(),
+        causation: String::new(),
+        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
+        kind: "message".into(),
+        payload,
+    }
+}
+
+/// JSON with one canonical form.
+fn payload() -> impl Strategy<Value = Value> {
+    let integer = -(INTEGER_MAX as i64)..=INTEGER_MAX as i64;
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        integer.prop_map(Value::from),
+        any::<f64>().prop_filter_map("finite, no integer", |number| {
+            (number.is_finite() && number.fract() != 0.0).then(|| Value::from(number))
+        }),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(".{0,6}", inner, 0..6)
+                .prop_map(|fields| Value::from(Map::from_iter(fields))),
+        ]
+    })
+}
+
+/// The same JSON text with the fields of every object turned round and spaces in between.
+fn permuted(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            out.push_str("{ ");
+            for (n, (key, value)) in fields.iter().rev().enumerate() {
+                out.push_str(if n > 0 { " , " } else { "" });
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push_str(" : ");
+                permuted(value, out);
+            }
+            out.push_str(" }");
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (n, item) in items.iter().enumerate() {
+                out.push_str(if n > 0 { ",\n" } else { "" });
+                permuted(item, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn permuted_fields_hash_equal(payload in payload()) {
+        let sealed = draft(payload).seal().unwrap();
+        let wire: Value = serde_json::from_slice(&sealed.to_vec().unwrap()).unwrap();
+        let mut turned = String::new();
+        permuted(&wire, &mut turned);
+        let read = Envelope::from_slice(turned.as_bytes()).unwrap();
+        prop_assert_eq!(read.hash(), sealed.hash());
+    }
+
+    #[test]
+    fn a_changed_payload_changes_the_hash(one in payload(), two in payload()) {
+        prop_assume!(one != two);
+        let (one, two) = (draft(one).seal().unwrap(), draft(two).seal().unwrap());
+        prop_assert_ne!(one.hash(), two.hash());
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+        prop_assert!(Envelope::from_slice(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_flipped_bit_is_refused_or_changes_nothing(payload in payload(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+        let sealed = draft(payload).seal().unwrap();
+        let mut bytes = sealed.to_vec().unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        if let Ok(read) = Envelope::from_slice(&bytes) {
+            prop_assert_eq!(read, sealed);
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_random_envelopes_do_not_collide() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut seen = HashSet::new();
+    for _ in 0..100_000 {
+        let mut draft = draft(json!({ "n": next() >> 12, "t": format!("{:x}", next()) }));
+        draft.id = Ulid::from_parts(next() >> 16, u128::from(next()));
+        draft.step = (next() % 7).to_string();
+        assert!(seen.insert(*draft.seal().unwrap().hash()));
+    }
+}
+
+#[test]
+fn every_field_is_part_of_the_hash() {
+    let base = draft(json!(1));
+    let wire = serde_json::to_value(&base).unwrap();
+    let hash = *base.seal().unwrap().hash();
+    let fields = wire.as_object().unwrap();
+    assert_eq!(fields.len(), 10);
+    for key in fields.keys() {
+        let mut changed = wire.clone();
+        changed[key] = match key.as_str() {
+            "id" => json!(Ulid::from_parts(1, 1).to_string()),
+            _ => json!("other"),
+        };
+        let changed: Draft = serde_json::from_value(changed).unwrap();
+        assert_ne!(*changed.seal().unwrap().hash(), hash, "{key}");
+    }
+}
+
+#[test]
+fn refuses_integers_that_share_their_canonical_form_with_a_neighbour() {
+    let over = INTEGER_MAX + 1;
+    for payload in [
+        json!(over),
+        json!([{ "n": over }]),
+        json!(-(over as i64)),
+        json!(u64::MAX),
+        json!(i64::MIN),
+    ] {
+        let sealed = draft(payload).seal();
+        assert!(matches!(sealed, Err(EnvelopeError::Number(_))));
+    }
+    assert!(
+        draft(json!([INTEGER_MAX, -(INTEGER_MAX as i64)]))
+            .seal()
+            .is_ok()
+    );
+}
+
+#[test]
+fn refuses_a_payload_that_nests_too_deeply() {
+    let nest = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    assert!(draft(nest(flowhost_bus::DEPTH_MAX)).seal().is_ok());
+    let deep = draft(nest(flowhost_bus::DEPTH_MAX + 1)).seal();
+    assert!(matches!(deep, Err(EnvelopeError::Depth { .. })));
+}
+
+#[test]
+fn refuses_unknown_fields_and_a_hash_of_other_content() {
+    let sealed = draft(json!({ "a": 1 })).seal().unwrap();
+    let wire: Value = serde_json::from_slice(&sealed.to_vec().unwrap()).unwrap();
+    let mut more = wire.clone();
+    more["envelope"]["admin"] = json!(true);
+    let mut other = wire.clone();
+    other["envelope"]["tenant"] = json!("other");
+    let read = |value: Value| Envelope::from_slice(value.to_string().as_bytes());
+    assert!(matches!(read(more), Err(EnvelopeError::Malformed(_))));
+    assert!(matches!(read(other), Err(EnvelopeError::Hash { .. })));
+    assert_eq!(read(wire), Ok(sealed));
+}
+
+#[test]
+fn the_hash_is_sha256_of_the_canonical_form() {
+    let sealed = draft(json!({ "b": 1.0, "a": "ü" })).seal().unwrap();
+    let text = String::from_utf8(sealed.to_vec().unwrap()).unwrap();
+    let (inner, hash) = text
+        .strip_prefix("{\"envelope\":")
+        .and_then(|rest| rest.split_once(",\"hash\":\"sha256:"))
+        .unwrap();
+    use sha2::{Digest, Sha256};
+    assert_eq!(
+        hex::encode(Sha256::digest(inner)),
+        hash.trim_end_matches("\"}")
+    );
+    assert!(
+        inner.contains("\"payload\":{\"a\":\"ü\",\"b\":1}"),
+        "{inner}"
+    );
+    assert_eq!(inner.len(), sealed.canonical_bytes());
+}
