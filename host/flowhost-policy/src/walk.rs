@@ -149,7 +149,7 @@ impl<'a> Walk<'a> {
             for (source, list) in self.sources.iter().zip(&lists) {
                 let next = take(&left, list, kind.meet);
                 if next != left && !left.is_empty() {
-                    by = Some((source.layer, source.at.clone()));
+                    by = Some((source.layer, self.at(source, right)));
                 }
                 left = next;
             }
@@ -219,7 +219,7 @@ impl<'a> Walk<'a> {
             (true, None) => Outcome::Kept,
             (true, Some(gone)) => Outcome::Removed {
                 by: gone.layer,
-                at: gone.at.clone(),
+                at: self.at(gone, key),
             },
             (false, _) if pick(&self.manifest.needs) => {
                 self.miss(
@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
             };
             if most < value {
                 value = most;
-                by = Some((source.layer, source.at.clone()));
+                by = Some((source.layer, self.at(source, key)));
             }
         }
         let asked = !matches!(pick(&self.manifest.needs), Ask::None);
@@ -320,11 +320,10 @@ impl<'a> Walk<'a> {
         let outcome = match by {
             None => Outcome::Kept,
             Some(by) => {
-                let at = match by {
-                    Layer::Manifest => self.manifest.source(right),
-                    Layer::Plan => self.narrowing.source(),
-                    Layer::Profile | Layer::Caller => self.at(by),
-                };
+                let source = self.sources.iter().find(|source| source.layer == by);
+                let at = source
+                    .map(|source| self.at(source, right))
+                    .unwrap_or_default();
                 Outcome::Narrowed {
                     by,
                     at,
@@ -342,9 +341,14 @@ impl<'a> Walk<'a> {
         });
     }
 
-    fn at(&self, layer: Layer) -> String {
-        let source = self.sources.iter().find(|source| source.layer == layer);
-        source.map(|source| source.at.clone()).unwrap_or_default()
+    /// Where a document speaks of a right: the manifest's line, if it has one for it.
+    fn at(&self, source: &Source<'_>, right: &str) -> String {
+        let key = right.split(['.', '[']).next().unwrap_or(right);
+        match source.layer {
+            Layer::Manifest if right.starts_with("limits.") => self.manifest.source(right),
+            Layer::Manifest => self.manifest.source(&format!("needs.{key}")),
+            _ => source.at.clone(),
+        }
     }
 }
 

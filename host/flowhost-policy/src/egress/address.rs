@@ -177,7 +177,7 @@ static V6: [Blocked; 22] = [
     v6(0, 128, Unspecified, "RFC 4291 section 2.5.2"),
     v6(1, 128, Loopback, "RFC 4291 section 2.5.3"),
     v6(0, 96, Transition, "RFC 4291 section 2.5.5.1"),
-    v6(0xffff_0000_0000, 96, Transition, "RFC 2765 section 2.1"),
+    v6(0xffff << 48, 96, Transition, "RFC 2765 section 2.1"),
     v6(0x0064_ff9b_0001 << 80, 48, Transition, "RFC 8215"),
     v6(0x0100 << 112, 64, Reserved, "RFC 6666"),
     v6(0x0100_0000_0000_0001 << 64, 64, Reserved, "RFC 9780"),

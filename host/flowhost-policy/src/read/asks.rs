@@ -43,9 +43,7 @@ pub(crate) fn asks(reader: &mut Reader, fields: &Fields<'_>, author: Author) -> 
         config,
         budget,
         http: tables.list("http", http),
-        files: tables.list("files", |reader, node, path| {
-            file(reader, node, path, author)
-        }),
+        files: tables.files(),
         env: tables.one("env", env),
         model: tables.one("model", |reader, node, path| {
             grants::model_table(
@@ -104,6 +102,18 @@ impl Tables<'_, '_, '_> {
             Ok(ask) => ask,
             Err(_) => Ask::Only(grants::tables(self.reader, self.fields, key, read)),
         }
+    }
+
+    fn files(&mut self) -> Ask<Vec<FileAsk>> {
+        let author = self.author;
+        let ask = self.list("files", |reader, node, path| {
+            file(reader, node, path, author)
+        });
+        if let Ask::Only(files) = &ask {
+            let guests: Vec<&str> = files.iter().map(|file| file.guest.as_str()).collect();
+            grants::check_apart(self.reader, self.fields, &guests);
+        }
+        ask
     }
 
     fn one<T>(

@@ -243,18 +243,31 @@ fn check_clear_text(reader: &mut Reader, fields: &Fields<'_>, rule: &HttpRule) {
 
 fn files(reader: &mut Reader, fields: &Fields<'_>) -> Vec<FileGrant> {
     let grants = tables(reader, fields, "files", file_grant);
-    for (index, grant) in grants.iter().enumerate() {
-        if grants
-            .iter()
-            .take(index)
-            .any(|other| other.guest == grant.guest)
-        {
-            let at = fields.get("files").map_or(fields.at, |node| node.at);
-            let message = format!("two `files` tables have the guest path `{}`", grant.guest);
-            reader.problem(at, message, None);
-        }
-    }
+    let guests: Vec<&str> = grants.iter().map(|grant| grant.guest.as_str()).collect();
+    check_apart(reader, fields, &guests);
     grants
+}
+
+/// Reports guest paths that are the same or nested. A nested one would hide a part of the other,
+/// and taking it away would then show what was hidden: narrowing would widen.
+pub(crate) fn check_apart(reader: &mut Reader, fields: &Fields<'_>, guests: &[&str]) {
+    let at = fields.get("files").map_or(fields.at, |node| node.at);
+    for (index, guest) in guests.iter().enumerate() {
+        let nested = |other: &&&str| {
+            pattern::path::below(other, guest).is_some()
+                || pattern::path::below(guest, other).is_some()
+        };
+        let Some(other) = guests.iter().take(index).find(nested) else {
+            continue;
+        };
+        let message = if guest == other {
+            format!("two `files` tables have the guest path `{guest}`")
+        } else {
+            format!("the guest paths `{other}` and `{guest}` lie in one another")
+        };
+        let cure = "give them guest paths side by side, such as `/docs` and `/out`".to_owned();
+        reader.problem(at, message, Some(cure));
+    }
 }
 
 fn file_grant(reader: &mut Reader, node: &Node, path: &str) -> Option<FileGrant> {

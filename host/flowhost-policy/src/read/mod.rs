@@ -72,7 +72,8 @@ impl Reader {
         }
     }
 
-    /// Reads a TOML document into a tree and reports what is not TOML.
+    /// Reads a TOML document into a tree; `None` when it is not TOML, since what a broken text seems
+    /// to say would only be noise beside that.
     pub(crate) fn toml(&mut self, text: &str) -> Option<Node> {
         if text.len() > DOCUMENT_BYTES_MAX {
             self.problem(
@@ -83,10 +84,11 @@ impl Reader {
             return None;
         }
         let (node, errors) = node::from_toml(text);
+        let plain = errors.is_empty();
         for (at, message) in errors {
             self.problem(at, message, None);
         }
-        Some(node)
+        plain.then_some(node)
     }
 
     pub(crate) fn problem(&mut self, at: Position, message: String, cure: Option<String>) {
@@ -278,11 +280,9 @@ impl Reader {
             show(floor),
             show(ceiling)
         );
-        self.problem(
-            node.at,
-            message,
-            Some("no limit can be zero or switched off".to_owned()),
-        );
+        let switched_off = value < floor;
+        let cure = switched_off.then(|| "no limit can be zero or switched off".to_owned());
+        self.problem(node.at, message, cure);
         None
     }
 

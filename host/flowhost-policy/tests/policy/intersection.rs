@@ -1,0 +1,378 @@
+//! Manifest ∩ profile ∩ plan ∩ caller, by example. The laws are in `properties`.
+
+use flowhost_policy::{
+    Effective, Grants, Manifest, Narrowing, Outcome, Position, Profile, TraceEntry, effective,
+};
+use serde_json::json;
+
+const PROFILE: &str = r#"version = 1
+name = "p"
+log = true
+config = true
+
+[limits]
+memory = "32MiB"
+
+[[http]]
+url = "https://api.example.com/v1/"
+methods = ["GET", "POST"]
+inject = { header = "authorization", value = "Bearer ${secret:KEY}" }
+response = "2MiB"
+
+[[files]]
+guest = "/docs"
+host = "docs"
+access = "read"
+
+[[files]]
+guest = "/out"
+host = "out"
+access = "write"
+quota = "10MiB"
+entries = 100
+
+[env]
+LANG = "C.UTF-8"
+HOME_TOWN = { from = "TOWN" }
+
+[model]
+allow = ["mock/*", "openai/gpt-*"]
+tokens = 20_000
+usd = 0.50
+
+[tools]
+call = ["fetch", "files/*"]
+
+[messages]
+publish = ["agents.*.in"]
+subscribe = ["agents.self.in"]
+
+[state]
+namespaces = ["notes", "cache"]
+
+[clock]
+wall = "real"
+
+[random]
+source = "seeded"
+
+[secrets]
+names = ["KEY"]
+"#;
+
+fn profile() -> Profile {
+    Profile::parse(PROFILE, "policies/p.toml").expect("the test's own profile")
+}
+
+/// A component that imports everything and has no manifest.
+fn anything() -> Manifest {
+    let packages = [
+        "log",
+        "config",
+        "http",
+        "files",
+        "model",
+        "tools",
+        "messaging",
+        "state",
+        "clock",
+        "random",
+        "secrets",
+    ];
+    let imports: Vec<String> = packages
+        .iter()
+        .map(|p| format!("flowhost:{p}/{p}@0.1.0"))
+        .collect();
+    let environment = "wasi:cli/environment@0.2.3";
+    Manifest::from_imports("a", imports.iter().map(String::as_str).chain([environment]))
+}
+
+fn narrowing(json: serde_json::Value) -> Narrowing {
+    Narrowing::from_json(
+        "reviewer",
+        &json,
+        "plan.yaml",
+        Position { line: 7, column: 5 },
+    )
+    .expect("a narrowing")
+}
+
+fn shown(trace: &[TraceEntry]) -> String {
+    let lines: Vec<String> = trace.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn gives_no_right_to_a_manifest_that_asks_for_none() {
+    let head = "version = 1\nname = \"x\"\nkind = \"tool\"\nrelease = \"1\"\n";
+    let manifest = Manifest::parse(head, "plugin.toml").unwrap();
+    let (rights, _) = effective(&manifest, &profile(), &Narrowing::none("x"), None);
+    assert_eq!(rights.grants, Grants::default());
+    assert_eq!(rights.limits.memory_bytes, 32 << 20);
+}
+
+#[test]
+fn gives_no_right_under_a_profile_that_grants_none() {
+    let empty = Profile::parse("version = 1\nname = \"deny\"\n", "deny.toml").unwrap();
+    let (rights, trace) = effective(&anything(), &empty, &Narrowing::none("x"), None);
+    assert_eq!(rights.grants, Grants::default());
+    let missing = trace
+        .iter()
+        .filter(|entry| matches!(entry.outcome, Outcome::Missing { .. }));
+    assert!(missing.count() >= 11, "{}", shown(&trace));
+}
+
+#[test]
+fn gives_the_whole_profile_to_a_component_that_imports_it_all() {
+    let (rights, trace) = effective(&anything(), &profile(), &Narrowing::none("reviewer"), None);
+    let mut expected = profile().grants;
+    expected.messages.subscribe = vec!["agents.reviewer.in".to_owned()];
+    expected.model.allow.sort();
+    expected.tools.call.sort();
+    expected.state.namespaces.sort();
+    assert_eq!(rights.grants, expected);
+    assert!(
+        trace.iter().all(|entry| entry.outcome == Outcome::Kept),
+        "{}",
+        shown(&trace)
+    );
+}
+
+#[test]
+fn explains_what_came_from_where_and_what_took_it_away() {
+    let manifest = Manifest::parse(
+        r#"version = 1
+name = "a"
+kind = "agent"
+release = "1"
+[needs]
+log = true
+budget = true
+http = [
+  { url = "https://api.example.com/v1/users", methods = ["GET", "DELETE"] },
+  { url = "https://other.example.com/", methods = ["GET"] },
+]
+files = [{ guest = "/docs/en", access = "write" }, { guest = "/data", access = "read" }]
+env = ["LANG", "TZ"]
+model = { allow = ["openai/gpt-4*", "local/x"], tokens = 5_000 }
+tools = { call = ["files/read", "fetch"] }
+messages = { publish = ["agents.writer.in"] }
+clock = { wall = "virtual" }
+random = "granted"
+[limits]
+memory = "16MiB"
+fuel = 9_000_000_000
+"#,
+        "plugin.toml",
+    )
+    .unwrap();
+    let plan =
+        narrowing(json!({ "limits": { "deadline": "5s" }, "tools": { "call": ["files/*"] } }));
+    let (rights, trace) = effective(&manifest, &profile(), &plan, None);
+    insta::assert_snapshot!("explains", shown(&trace));
+    assert_eq!(
+        rights.grants.http[0].url,
+        "https://api.example.com:443/v1/users"
+    );
+    assert_eq!(rights.grants.http[0].methods, ["GET"]);
+    assert!(
+        rights.grants.http[0].inject.is_some(),
+        "what is injected is the operator's"
+    );
+    assert_eq!(
+        (
+            rights.grants.files[0].guest.as_str(),
+            rights.grants.files[0].host.as_str()
+        ),
+        ("/docs/en", "docs/en")
+    );
+    assert_eq!(rights.grants.tools.call, ["files/read"]);
+    assert_eq!(rights.grants.model.tokens, 5_000);
+    assert_eq!(rights.limits.memory_bytes, 16 << 20);
+    assert_eq!(rights.limits.deadline_ms, 5_000);
+}
+
+#[test]
+fn a_plan_takes_a_right_away_with_an_empty_list() {
+    let plan = narrowing(
+        json!({ "http": [], "tools": { "call": [] }, "log": false, "env": [], "clock": { "wall": "denied" } }),
+    );
+    let (rights, _) = effective(&anything(), &profile(), &plan, None);
+    assert!(rights.grants.http.is_empty() && rights.grants.tools.call.is_empty());
+    assert!(!rights.grants.log && rights.grants.config);
+    assert!(rights.grants.env.is_empty());
+    assert_eq!(rights.grants.clock, flowhost_policy::ClockMode::Denied);
+    assert_eq!(
+        rights.grants.files.len(),
+        2,
+        "what the plan does not name stays"
+    );
+}
+
+#[test]
+fn a_plan_points_a_folder_deeper_and_never_elsewhere() {
+    let at = |host: &str| {
+        let plan = narrowing(json!({ "files": [{ "guest": "/docs", "host": host }] }));
+        let (rights, _) = effective(&anything(), &profile(), &plan, None);
+        rights.grants.files.first().map(|grant| grant.host.clone())
+    };
+    assert_eq!(at("docs/en"), Some("docs/en".to_owned()));
+    assert_eq!(at("docs"), Some("docs".to_owned()));
+    assert_eq!(
+        at("."),
+        Some("docs".to_owned()),
+        "a folder above does not widen"
+    );
+    assert_eq!(at("src"), None);
+    assert_eq!(at("docs2"), None);
+    assert_eq!(at("/docs"), None);
+}
+
+#[test]
+fn a_plan_that_raises_is_a_problem_that_names_the_profile_line() {
+    let plan = narrowing(json!({
+        "limits": { "memory": "64MiB", "fuel": 1 },
+        "http": [{ "url": "https://api.example.com/", "methods": ["GET"] }],
+        "files": [{ "guest": "/src" }],
+        "env": ["PATH"],
+        "model": { "allow": ["openai/*"], "tokens": 50_000, "usd": 0.75 },
+        "tools": { "call": ["shell"] },
+        "messages": { "publish": ["agents.>"] },
+        "state": { "namespaces": ["other"], "bytes": "2MiB" },
+        "random": { "source": "os" },
+        "secrets": { "names": ["KEY", "ROOT"], "reveal": ["KEY"] },
+    }));
+    let problems: Vec<String> = plan
+        .check(&profile())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    insta::assert_snapshot!("raises", problems.join("\n"));
+}
+
+#[test]
+fn a_plan_that_only_lowers_is_no_problem() {
+    let plan = narrowing(json!({
+        "limits": { "memory": "32MiB" },
+        "http": [{ "url": "https://api.example.com/v1/users", "methods": ["GET"] }],
+        "files": [{ "guest": "/docs/en" }],
+        "model": { "allow": ["mock/echo"] },
+        "tools": { "call": ["fetch/get", "files/read"] },
+        "messages": { "publish": ["agents.writer.in"], "subscribe": ["agents.self.in"] },
+        "clock": { "wall": "virtual" },
+        "secrets": "granted",
+    }));
+    assert_eq!(plan.check(&profile()), []);
+    assert_eq!(Narrowing::none("x").check(&profile()), []);
+}
+
+#[test]
+fn refuses_a_narrowing_with_unknown_keys_at_its_place() {
+    let json = json!({ "limit": {}, "http": [{ "url": "https://a.example/", "methods": ["GET"], "inject": {} }] });
+    let problems =
+        Narrowing::from_json("r", &json, "plan.yaml", Position { line: 7, column: 5 }).unwrap_err();
+    let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    plan.yaml:7:5: unknown key `limit`
+      hint: did you mean `limits`?
+    plan.yaml:7:5: unknown key `inject` in `http[0]`
+      hint: known keys: url, methods, response, request
+    "#);
+}
+
+#[test]
+fn cap_014_passes_on_no_more_than_the_caller_has() {
+    let parent_plan = narrowing(json!({
+        "limits": { "memory": "8MiB" },
+        "http": [{ "url": "https://api.example.com/v1/users", "methods": ["GET"] }],
+        "files": [{ "guest": "/docs/en" }],
+        "tools": { "call": ["files/read"] },
+        "secrets": { "names": [] },
+        "clock": { "wall": "virtual" },
+    }));
+    let (parent, _) = effective(&anything(), &profile(), &parent_plan, None);
+    let (child, trace) = effective(
+        &anything(),
+        &profile(),
+        &Narrowing::none("child"),
+        Some(&parent),
+    );
+    assert_eq!(child.limits.memory_bytes, 8 << 20);
+    assert_eq!(child.grants.http, parent.grants.http);
+    assert_eq!(child.grants.files, parent.grants.files);
+    assert_eq!(child.grants.tools, parent.grants.tools);
+    assert_eq!(child.grants.secrets.names, Vec::<String>::new());
+    assert_eq!(child.grants.clock, parent.grants.clock);
+    assert!(shown(&trace).contains("by the caller (plugin reviewer)"));
+}
+
+#[test]
+fn cap_014_does_not_lend_an_injected_header_to_a_caller_without_it() {
+    let mut parent = Effective {
+        grants: profile().grants,
+        ..Effective::default()
+    };
+    parent.grants.http[0].inject = None;
+    let (child, _) = effective(
+        &anything(),
+        &profile(),
+        &Narrowing::none("child"),
+        Some(&parent),
+    );
+    assert_eq!(child.grants.http.len(), 1);
+    assert_eq!(child.grants.http[0].inject, None);
+}
+
+#[test]
+fn cap_014_passes_on_nothing_from_a_caller_without_rights() {
+    let (child, _) = effective(
+        &anything(),
+        &profile(),
+        &Narrowing::none("c"),
+        Some(&Effective::default()),
+    );
+    assert_eq!(child.grants, Grants::default());
+}
+
+#[test]
+fn cap_015_a_child_under_a_wider_profile_stays_within_its_parent() {
+    let (parent, _) = effective(
+        &anything(),
+        &profile(),
+        &narrowing(json!({ "http": [] })),
+        None,
+    );
+    let wide = "version = 1\nname = \"wide\"\n[[http]]\nurl = \"https://*.example.com/\"\nmethods = [\"GET\"]\n[tools]\ncall = [\"shell\", \"files\"]\n";
+    let wide = Profile::parse(wide, "wide.toml").unwrap();
+    let (child, _) = effective(&anything(), &wide, &Narrowing::none("c"), Some(&parent));
+    assert!(child.grants.http.is_empty());
+    assert_eq!(child.grants.tools.call, ["files/*"]);
+}
+
+#[test]
+fn cap_016_hashes_what_is_effective_and_not_how_it_is_written() {
+    let hash = |text: &str, plan: &Narrowing| {
+        let profile = Profile::parse(text, "x.toml").unwrap();
+        effective(&anything(), &profile, plan, None).0.hash
+    };
+    let none = Narrowing::none("a");
+    let base = hash(PROFILE, &none);
+    assert_eq!(base, hash(&format!("# a comment\n{PROFILE}"), &none));
+    assert_ne!(base, hash(&PROFILE.replace("32MiB", "31MiB"), &none));
+    assert_ne!(base, hash(&PROFILE.replace("\"GET\", ", ""), &none));
+    assert_ne!(base, hash(PROFILE, &narrowing(json!({ "http": [] }))));
+}
+
+#[test]
+fn resolves_self_to_the_plugins_name_as_one_token() {
+    let at = |name: &str| {
+        let (rights, _) = effective(&anything(), &profile(), &Narrowing::none(name), None);
+        rights.grants.messages.subscribe
+    };
+    assert_eq!(at("reviewer"), ["agents.reviewer.in"]);
+    assert_eq!(
+        at("a.b>*"),
+        ["agents.a-b--.in"],
+        "a name cannot become tokens or wildcards"
+    );
+}
