@@ -1,1 +1,36 @@
-//! Tests of `payloads`.
+//! Tests of payload lines.
+
+use super::*;
+
+#[test]
+fn refuses_lines_that_are_no_payload() {
+    let salt = "00".repeat(32);
+    for bad in [
+        "{}".to_owned(),
+        format!(r#"{{"payload":"a","salt":"{salt}"}}"#),
+        format!(r#"{{"more":"","payload":"a","salt":"{salt}","seq":"1"}}"#),
+        format!(r#"{{"payload":"a","salt":"{}","seq":"1"}}"#, "0".repeat(62)),
+        format!(
+            r#"{{"payload":"a","salt":"{}","seq":"1"}}"#,
+            "AA".repeat(32)
+        ),
+        format!(r#"{{"payload":"a","salt":"{salt}","seq":"01"}}"#),
+        format!(r#"{{"payload":["a"],"salt":"{salt}","seq":"1"}}"#),
+        format!(r#"{{"encoding":"hex","payload":"61","salt":"{salt}","seq":"1"}}"#),
+        format!(r#"{{"encoding":"base64","payload":"YQ","salt":"{salt}","seq":"1"}}"#),
+    ] {
+        assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_utf8_survive() {
+    for payload in [&b""[..], b"text", b"\xff\x00\xfe", "é\u{0}\n".as_bytes()] {
+        let mut line = Vec::new();
+        push_line(&mut line, 7, &[5; 32], payload);
+        let parsed = Payload::parse(line.strip_suffix(b"\n").unwrap()).unwrap();
+        assert_eq!((parsed.seq, parsed.bytes.as_slice()), (7, payload));
+        assert!(parsed.matches(&commitment(&[5; 32], payload)));
+        assert!(!parsed.matches(&commitment(&[6; 32], payload)));
+    }
+}

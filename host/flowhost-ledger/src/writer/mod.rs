@@ -287,6 +287,22 @@ impl Ledger {
         self.ask(Command::Checkpoint).await
     }
 
+    /// [`Ledger::checkpoint`] for callers without a runtime.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn checkpoint_blocking(&self) -> Result<Sealed, LedgerError> {
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        {
+            let mut queue = self.open_queue()?;
+            let reply: Reply<Sealed> = Box::new(move |result| drop(send.send(result)));
+            self.handle
+                .shared
+                .command(&mut queue, Command::Checkpoint(reply));
+        }
+        self.answer(receive.recv())
+    }
+
     /// Erases the payloads and salts of `seqs` and records that it was done and why. Returns how
     /// many payloads were there. The records and all proofs stay as they are.
     ///

@@ -1,0 +1,91 @@
+//! What a record costs: appending (durable and relaxed), and verifying.
+
+#![expect(missing_docs, reason = "criterion's macros make undocumented items")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use flowhost_ledger::{
+    Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _, verify_dir,
+};
+
+fn options(dir: &Path, durability: Durability) -> LedgerOptions {
+    let key = Arc::new(HostKey::from_seed("host.example", [1; 32]).expect("a seed"));
+    let mut options = LedgerOptions::new(dir, "t", "r", key);
+    options.durability = durability;
+    options
+}
+
+fn fact() -> Fact {
+    Fact::new(Kind::HostCall, "default/notes")
+        .with("interface", "flowhost:state/state@0.1.0")
+        .with("decision", "allow")
+        .with("rule", "state.read#0")
+        .with("step", "01JD3M0000000000000000000")
+}
+
+fn append(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut group = c.benchmark_group("append");
+    group.throughput(Throughput::Elements(1));
+    let relaxed = Ledger::open(&options(&dir.path().join("relaxed"), Durability::Relaxed));
+    let relaxed = relaxed.expect("a ledger");
+    group.bench_function("relaxed", |b| {
+        b.iter_batched(
+            fact,
+            |fact| relaxed.append(fact),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+    let durable = Ledger::open(&options(&dir.path().join("durable"), Durability::Durable));
+    let durable = durable.expect("a ledger");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    group.bench_function("durable_one_waits", |b| {
+        b.iter(|| {
+            let seq = durable.append(fact()).expect("a record");
+            runtime.block_on(durable.durable(seq)).expect("durable");
+        });
+    });
+    group.throughput(Throughput::Elements(64));
+    group.bench_function("durable_64_wait_together", |b| {
+        b.iter(|| {
+            let last = (0..64)
+                .map(|_| durable.append(fact()).expect("a record"))
+                .last();
+            runtime
+                .block_on(durable.durable(last.expect("64")))
+                .expect("durable");
+        });
+    });
+    group.finish();
+}
+
+fn verify(c: &mut Criterion) {
+    const RECORDS: u64 = 100_000;
+    let dir = tempfile::tempdir().expect("a folder");
+    let ledger = Ledger::open(&options(dir.path(), Durability::Relaxed)).expect("a ledger");
+    for _ in 0..RECORDS {
+        ledger.append(fact()).expect("a record");
+    }
+    ledger.close_blocking().expect("closed");
+    let key = HostKey::from_seed("host.example", [1; 32])
+        .expect("a seed")
+        .vkey();
+    let mut group = c.benchmark_group("verify");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(RECORDS));
+    group.bench_function("100k_records", |b| {
+        b.iter(|| {
+            let report = verify_dir(black_box(dir.path()), std::slice::from_ref(&key));
+            assert!(report.ok);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, verify);
+criterion_main!(benches);

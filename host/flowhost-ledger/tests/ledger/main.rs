@@ -1,0 +1,68 @@
+//! Tests of the ledger through its public surface, one binary.
+
+mod attack;
+mod crash;
+mod hand;
+mod index;
+mod power;
+mod recovery;
+mod sample;
+mod sim;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flowhost_ledger::{Clock, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _};
+
+/// A clock that moves one microsecond at each look.
+#[derive(Default)]
+pub(crate) struct Ticks(AtomicU64);
+
+impl Clock for Ticks {
+    fn now_us(&self) -> u64 {
+        1_795_000_000_000_000 + self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+pub(crate) fn key(seed: u8) -> Arc<HostKey> {
+    Arc::new(HostKey::from_seed("host.example", [seed; 32]).unwrap())
+}
+
+pub(crate) fn options(dir: &Path) -> LedgerOptions {
+    let mut options = LedgerOptions::new(dir, "t", "r", key(1));
+    options.clock = Arc::new(Ticks::default());
+    options
+}
+
+pub(crate) fn fact(number: u64) -> Fact {
+    let fact = Fact::new(Kind::HostCall, "t/agent").with("n", number);
+    if number % 3 == 2 {
+        fact.payload(format!("secret {number}").into_bytes())
+    } else {
+        fact
+    }
+}
+
+/// Writes `count` records, every third with a payload, and closes.
+pub(crate) fn write(options: &LedgerOptions, count: u64) {
+    let ledger = Ledger::open(options).unwrap();
+    for number in 0..count {
+        ledger.append(fact(number)).unwrap();
+    }
+    ledger.close_blocking().unwrap();
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
