@@ -2,6 +2,12 @@
 //!
 //! The goal is at most 2 µs, so that a decision never shows beside a request.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench stops when its own input is wrong"
+)]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
