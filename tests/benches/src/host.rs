@@ -1,0 +1,157 @@
+//! Our side: the same component through engine, limits and ledger, as a worker of the host calls it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use flowhost_engine::{
+    CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Meter, Plugin, PoolConfig,
+    RunScope, ShapeLimits,
+};
+use flowhost_ledger::{Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder};
+use flowhost_policy::Effective;
+
+/// A prepared plugin and a relaxed ledger to write to.
+pub(crate) struct Host {
+    /// The plugin under test.
+    pub plugin: Plugin,
+    run: RunScope,
+    effective: Arc<Effective>,
+}
+
+/// Where compiled code is kept during one benchmark.
+pub(crate) fn cache(folder: &Path) -> CacheConfig {
+    CacheConfig {
+        dir: folder.join("cache"),
+        key: [7; 32],
+    }
+}
+
+/// An engine of this process.
+///
+/// # Errors
+/// When wasmtime does not start.
+pub(crate) fn engine(
+    cache: Option<CacheConfig>,
+    slots: u32,
+    capabilities: Vec<Arc<dyn Capability>>,
+) -> Result<Engine> {
+    Ok(Engine::new(EngineConfig {
+        compiler: Compiler::InProcess,
+        cache,
+        shape: ShapeLimits::default(),
+        pool: PoolConfig {
+            slots,
+            ..PoolConfig::default()
+        },
+        capabilities,
+    })?)
+}
+
+/// A guest's bytes.
+///
+/// # Errors
+/// When it was not built.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the benchmark reads its own guest"
+)]
+pub(crate) fn bytes(path: &Path) -> Result<Arc<[u8]>> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("{}: build it with cargo xtask build-guests", path.display()))?;
+    Ok(bytes.into())
+}
+
+/// A ledger in `folder`.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn ledger(folder: &Path, durability: Durability) -> Result<Ledger> {
+    let key = Arc::new(HostKey::from_seed("bench.example", [1; 32])?);
+    let mut options = LedgerOptions::new(folder, "default", "01JDAAAAAAAAAAAAAAAAAAAAAA", key);
+    options.durability = durability;
+    Ok(Ledger::open(&options)?)
+}
+
+impl Host {
+    /// Loads and prepares the component at `path` under `effective`.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub(crate) async fn new(
+        engine: &Engine,
+        path: &Path,
+        effective: Effective,
+        recorder: Arc<dyn Recorder>,
+    ) -> Result<Self> {
+        let component = engine.load(bytes(path)?).await?;
+        let effective = Arc::new(effective);
+        let plugin = engine.prepare(&component, effective.clone())?;
+        let run = RunScope {
+            tenant: "default".into(),
+            run: "01JDAAAAAAAAAAAAAAAAAAAAAA".into(),
+            seed: [0; 32],
+            started_ms: 1_790_000_000_000,
+            recorder,
+        };
+        Ok(Self {
+            plugin,
+            run,
+            effective,
+        })
+    }
+
+    /// The scope of one call, as the worker makes it.
+    #[must_use]
+    pub(crate) fn scope(&self) -> CallScope {
+        let deadline = Duration::from_millis(self.effective.limits.deadline_ms);
+        CallScope {
+            run: self.run.clone(),
+            step: "0123456789abcdef".into(),
+            attempt: 1,
+            plugin: "guest".into(),
+            digest: self.plugin.digest(),
+            effective: self.effective.clone(),
+            config: "{}".into(),
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+            deadline: tokio::time::Instant::now() + deadline,
+            callers: Arc::from([]),
+            meter: Arc::new(Meter::default()),
+        }
+    }
+
+    /// A fresh instance and one call, with its intent and its result in the ledger.
+    ///
+    /// # Errors
+    /// When the guest or the ledger fails.
+    pub(crate) async fn call(&self, input: &str) -> Result<usize> {
+        let scope = self.scope();
+        let intent = scope.fact(Kind::ToolCall).with("tool", "call");
+        scope.run.recorder.append(with_payload(intent, input))?;
+        let report = self.plugin.call_tool(scope.clone(), "call", input).await;
+        let content = report.result.map_err(|fault| anyhow!("{fault}"))?;
+        let result = scope.fact(Kind::ToolResult).with("fuel", report.used.fuel);
+        scope
+            .run
+            .recorder
+            .append(with_payload(result, &content.value))?;
+        Ok(content.value.len())
+    }
+}
+
+fn with_payload(fact: Fact, text: &str) -> Fact {
+    fact.payload(text.as_bytes().to_vec())
+}
+
+/// `target/guests/NAME.wasm` of this repository.
+#[must_use]
+pub(crate) fn guest(name: &str) -> PathBuf {
+    repository().join(format!("target/guests/{name}.wasm"))
+}
+
+/// The root of the repository.
+#[must_use]
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

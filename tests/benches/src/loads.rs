@@ -1,0 +1,82 @@
+//! Cold load to first result: compiled anew, and from the authenticated cache in a running host.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use flowhost_engine::{Capability, Engine};
+use flowhost_ledger::MemoryRecorder;
+use flowhost_policy::{Effective, Limits};
+use tokio::runtime::Runtime;
+
+use crate::host::{Host, cache, engine, guest};
+use crate::measure::{Figure, duration};
+use crate::report::Row;
+
+/// Language, guest and goal in milliseconds from the cache.
+const GUESTS: &[(&str, &str, f64, &str)] = &[
+    ("Rust", "ok_echo", 1.0, "≤ 1 ms"),
+    ("QuickJS", "compat_quickjs", 3.0, "≤ 3 ms"),
+    ("SpiderMonkey", "compat_spidermonkey", 8.0, "≤ 8 ms"),
+];
+
+/// One row compiled and one cached for each guest that was built.
+///
+/// # Errors
+/// When a guest fails.
+pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (language, name, goal_ms, goal) in GUESTS {
+        if guest(name).is_file() {
+            let folder = folder.join(name);
+            let compiled = runtime.block_on(first_result(
+                &engine(Some(cache(&folder)), 64, caps())?,
+                name,
+            ))?;
+            let cached = cached(runtime, &folder, name)?;
+            let met = cached.median_ns <= goal_ms * 1e6;
+            let what = format!("{language}: load from the cache to first result, running host");
+            rows.push(
+                Row::new("load", what, cached.text(), cached.median_ns)
+                    .against(
+                        "compiled anew",
+                        duration(compiled.as_nanos() as f64),
+                        cached.median_ns / compiled.as_nanos() as f64,
+                    )
+                    .goal(goal, met),
+            );
+        }
+    }
+    Ok(rows)
+}
+
+fn caps() -> Vec<Arc<dyn Capability>> {
+    Vec::new()
+}
+
+/// A new engine each time, so that nothing but the cache file is warm; its start is not counted.
+fn cached(runtime: &Runtime, folder: &Path, name: &str) -> Result<Figure> {
+    let mut samples = Vec::new();
+    for _ in 0..20 {
+        let engine = engine(Some(cache(folder)), 64, caps())?;
+        samples.push(runtime.block_on(first_result(&engine, name))?.as_nanos() as f64);
+    }
+    Ok(Figure::from_samples(samples))
+}
+
+async fn first_result(engine: &Engine, name: &str) -> Result<Duration> {
+    let start = Instant::now();
+    let limits = Limits {
+        memory_bytes: 256 << 20,
+        ..Limits::default()
+    };
+    let effective = Effective {
+        limits,
+        ..Effective::default()
+    };
+    let recorder = Arc::new(MemoryRecorder::default());
+    let host = Host::new(engine, &guest(name), effective, recorder).await?;
+    host.call("{}").await?;
+    Ok(start.elapsed())
+}

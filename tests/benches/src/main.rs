@@ -1,0 +1,109 @@
+//! Runs all benchmarks and prints one JSON document; `cargo xtask bench` starts it and writes the page.
+//!
+//! `flowhost-bench [--node PATH] [--commit TEXT] [--markdown FILE]`. Nothing here asserts a time: a
+//! figure that misses its goal is a `no` in the table.
+
+mod bare;
+mod calls;
+mod host;
+mod loads;
+mod measure;
+mod memory;
+mod peers;
+mod plans;
+mod report;
+mod substrate;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+#[derive(Default)]
+struct Options {
+    node: Option<PathBuf>,
+    commit: String,
+    markdown: Option<PathBuf>,
+    only: Option<String>,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options::default();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments
+            .next()
+            .with_context(|| format!("{name} needs a value"))?;
+        match name.as_str() {
+            "--node" => options.node = Some(value.into()),
+            "--commit" => options.commit = value,
+            "--markdown" => options.markdown = Some(value.into()),
+            "--only" => options.only = Some(value),
+            other => bail!("unknown option {other}"),
+        }
+    }
+    Ok(options)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the benchmark writes its own page"
+)]
+fn main() -> Result<()> {
+    let options = options()?;
+    let scratch = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let wanted = |group: &str| options.only.as_deref().is_none_or(|only| only == group);
+    let mut rows = Vec::new();
+    if wanted("call") {
+        rows.extend(calls::rows(
+            &runtime,
+            scratch.path(),
+            options.node.as_deref(),
+        )?);
+    }
+    if wanted("load") {
+        rows.extend(loads::rows(&runtime, scratch.path())?);
+    }
+    if wanted("memory") {
+        rows.extend(memory::rows(&runtime)?);
+    }
+    if wanted("substrate") {
+        rows.extend(substrate::rows(&runtime, scratch.path())?);
+    }
+    if wanted("plan") {
+        rows.extend(plans::rows(scratch.path())?);
+    }
+    let run = report::Run {
+        machine: machine(),
+        commit: options.commit,
+        rows,
+    };
+    if let Some(path) = options.markdown {
+        std::fs::write(path, run.markdown())?;
+    }
+    let mut output = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut output, &run)?;
+    writeln!(output)?;
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the benchmark names the machine it ran on"
+)]
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = kernel.split('-').next().unwrap_or_default().trim();
+    format!(
+        "{}, {cores} cores, Linux {release}",
+        model.unwrap_or("unknown processor")
+    )
+}

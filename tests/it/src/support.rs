@@ -1,0 +1,186 @@
+//! A user's folder and the built executable: every test starts from an empty folder, writes what a
+//! user would write, runs the command a user would run, and looks at what a user would see.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The profile folder of this build: `target/debug` or its like.
+fn build_folder() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    exe.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// The executable that `cargo build -p flowhost` made, beside this test.
+pub fn executable() -> PathBuf {
+    let path = build_folder().join("flowhost");
+    assert!(path.is_file(), "build it first: cargo build -p flowhost ({})", path.display());
+    path
+}
+
+/// A component below the build's output: `guests/limit_loop.wasm`, `plugins/markdown.wasm`.
+pub fn built(relative: &str) -> PathBuf {
+    let path = repository().join("target").join(relative);
+    assert!(path.is_file(), "build it first: cargo xtask build-guests ({})", path.display());
+    path
+}
+
+/// A test guest's component, by name.
+pub fn guest(name: &str) -> PathBuf {
+    built(&format!("guests/{name}.wasm"))
+}
+
+/// What a command did.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    shown: String,
+}
+
+impl Ran {
+    /// The one JSON document on standard output.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one JSON document: {error}\n{}", self.all()))
+    }
+
+    /// Fails with everything the command said unless it ended with `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}", self.all());
+        self
+    }
+
+    /// Command, exit code and both streams.
+    pub fn all(&self) -> String {
+        let mut all = format!("$ {}\n", self.shown);
+        for (name, stream) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !stream.is_empty() {
+                write!(all, "----- {name}\n{}\n", stream.trim_end()).unwrap();
+            }
+        }
+        write!(all, "----- exit {}", self.code).unwrap();
+        all
+    }
+}
+
+/// A user's project folder with its own state.
+pub struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes a file, with its folders.
+    pub fn file(&self, relative: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(relative);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, contents).unwrap();
+        path
+    }
+
+    /// Reads a file.
+    pub fn read(&self, relative: &str) -> String {
+        std::fs::read_to_string(self.path().join(relative)).unwrap()
+    }
+
+    /// Copies a guest's component into the folder.
+    pub fn guest(&self, name: &str) {
+        std::fs::copy(guest(name), self.path().join(format!("{name}.wasm"))).unwrap();
+    }
+
+    /// The command, with a clean environment and this folder as the current one.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(executable());
+        command.args(arguments).current_dir(self.path()).env_clear();
+        command.env("PATH", "/usr/bin:/bin").env("HOME", self.path().join("home-of-user"));
+        command.env("FLOWHOST_PLUGINS", repository().join("target/plugins"));
+        command.env("FLOWHOST_CACHE", repository().join("target/it-cache"));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `flowhost ARGUMENTS` to its end.
+    pub fn flowhost(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        self.ran(&output, arguments)
+    }
+
+    /// What an ended command did.
+    pub fn ran(&self, output: &Output, arguments: &[&str]) -> Ran {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+            shown: format!("flowhost {}", arguments.join(" ")),
+        }
+    }
+
+    /// A tool guest's one-step plan under the profile text, run; the step is `only`.
+    pub fn run_tool(&self, guest: &str, profile: &str, input: &str) -> Ran {
+        self.guest(guest);
+        self.file("policies/under-test.toml", format!("version = 1\nname = \"under-test\"\n{profile}"));
+        self.file(
+            "plan.yaml",
+            format!(
+                "flowhost: v1\nkind: workflow\nname: under-test\nplugins:\n  guest: {{ kind: tool, \
+                 source: ./{guest}.wasm, profile: under-test }}\nsteps:\n  only: {{ uses: guest, \
+                 with: {input} }}\noutputs: {{ only: \"${{{{ steps.only.output }}}}\" }}\n"
+            ),
+        );
+        self.flowhost(&["run", "plan.yaml", "--json"])
+    }
+
+    /// All records of the only run, in order.
+    pub fn records(&self) -> Vec<Value> {
+        let runs = self.path().join(".flowhost/default/runs");
+        let run = std::fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+        let mut segments: Vec<PathBuf> = std::fs::read_dir(run)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("seg-"))
+            .collect();
+        segments.sort();
+        segments
+            .iter()
+            .flat_map(|path| {
+                let text = std::fs::read_to_string(path).unwrap();
+                text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+            })
+            .collect()
+    }
+}
+
+/// Filters that make output stable: ids, hashes, times, durations, folders.
+pub fn stable(text: &str, home: &Home) -> String {
+    let text = text.replace(&home.path().display().to_string(), "[home]");
+    let filters: &[(&str, &str)] = &[
+        (r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "[ulid]"),
+        (r"sha256:[0-9a-f]{6,64}", "sha256:[hash]"),
+        (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
+        (r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b", "[duration]"),
+    ];
+    let mut settings = text;
+    for (pattern, name) in filters {
+        let pattern = regex_lite::Regex::new(pattern).unwrap();
+        settings = pattern.replace_all(&settings, *name).into_owned();
+    }
+    settings
+}
