@@ -1,1 +1,201 @@
+//! The hash does not change with what means nothing, and changes with everything that means something.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::plan::tests::GOOD;
+
+fn hash(text: &str) -> String {
+    plan_hash(&Plan::parse(text, "p.yaml").unwrap(), &BTreeMap::new()).unwrap()
+}
+
+fn plan(steps: &Value) -> Value {
+    json!({
+        "flowhost": "v1", "kind": "workflow", "name": "t",
+        "plugins": { "t": { "kind": "tool", "source": "./t.wasm", "profile": "p" } },
+        "steps": steps,
+    })
+}
+
+#[test]
+fn any_change_of_meaning_changes_the_hash() {
+    let original = hash(GOOD);
+    for (from, to) in [
+        ("name: everything", "name: anything"),
+        ("default: fast", "default: slow"),
+        (
+            "limit: { type: number, default: 3 }",
+            "limit: { type: number, default: 4 }",
+        ),
+        ("config: { a: 1 }", "config: { a: 2 }"),
+        ("fuel: 5", "fuel: 6"),
+        ("profile: tool-pure", "profile: tool-readonly"),
+        ("usd: 3.00", "usd: 3.01"),
+        ("timeout: 1h", "timeout: 2h"),
+        ("max_attempts: 3", "max_attempts: 4"),
+        ("jitter: 0.5", "jitter: 0.6"),
+        ("size(steps.list.output) > 0", "size(steps.list.output) > 1"),
+        ("max_parallel: 4", "max_parallel: 5"),
+        ("fail_fast: false", "fail_fast: true"),
+        ("require: \"90%\"", "require: \"91%\""),
+        ("on_timeout: continue", "on_timeout: halt"),
+        ("uses: t/check", "uses: t/other"),
+        ("effects: idempotent", "effects: once"),
+        ("stage: plan", "stage: tasks"),
+        ("schema: { type: object }", "schema: { type: array }"),
+        ("on_fail: warn } ] }", "on_fail: halt } ] }"),
+        ("then: \"goto:last\"", "then: halt"),
+        ("needs: [report]", "needs: [report, gate]"),
+        ("with: { x: 1 }", "with: { x: 2 }"),
+        ("cost: \"${{", "price: \"${{"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        assert_ne!(hash(&GOOD.replacen(from, to, 1)), original, "{from}");
+    }
+}
+
+#[test]
+fn what_means_nothing_does_not_change_the_hash() {
+    let original = hash(GOOD);
+    for (from, to) in [
+        ("description: Uses every key.", "description: Other words."),
+        ("timeout: 10m", "timeout: 600s"),
+        ("usd: 3.00", "usd: \"3\""),
+        ("\nsteps:", "\n# a comment\nsteps:"),
+        ("when: \"size(", "when: \"${{ size("),
+    ] {
+        let mut changed = GOOD.replacen(from, to, 1);
+        if to.contains("${{ size(") {
+            changed = changed.replacen("output) > 0\"", "output) > 0 }}\"", 1);
+        }
+        assert_eq!(hash(&changed), original, "{from}");
+    }
+    let plan = Plan::parse(GOOD, "elsewhere/q.yaml").unwrap();
+    assert_eq!(plan_hash(&plan, &BTreeMap::new()).unwrap(), original);
+}
+
+#[test]
+fn components_profiles_schemas_and_sub_plans_are_in_the_hash() {
+    let mut plan = Plan::parse(GOOD, "p.yaml").unwrap();
+    let resolved = |component: &str, profile: &str| {
+        BTreeMap::from([(
+            "t".to_owned(),
+            ResolvedPlugin {
+                component_sha256: component.to_owned(),
+                profile_sha256: profile.to_owned(),
+            },
+        )])
+    };
+    let mut seen = vec![plan_hash(&plan, &BTreeMap::new()).unwrap()];
+    seen.push(plan_hash(&plan, &resolved("a", "b")).unwrap());
+    seen.push(plan_hash(&plan, &resolved("c", "b")).unwrap());
+    seen.push(plan_hash(&plan, &resolved("a", "c")).unwrap());
+    plan.attach_schema("s.json", &json!({ "type": "object" }))
+        .unwrap();
+    seen.push(plan_hash(&plan, &BTreeMap::new()).unwrap());
+    plan.attach_schema("s.json", &json!({ "type": "array" }))
+        .unwrap();
+    seen.push(plan_hash(&plan, &BTreeMap::new()).unwrap());
+    for text in [
+        "inputs: {x: {type: number}}",
+        "inputs: {x: {type: number, default: 1}}",
+    ] {
+        let child = format!(
+            "flowhost: v1\nkind: workflow\nname: c\n{text}\nplugins: {{t: {{kind: tool, source: \
+             ./t.wasm, profile: p}}}}\nsteps: {{s: {{uses: t}}}}\n"
+        );
+        plan.attach_plan("other.yaml", Plan::parse(&child, "o.yaml").unwrap())
+            .unwrap();
+        seen.push(plan_hash(&plan, &BTreeMap::new()).unwrap());
+    }
+    let mut unique = seen.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), seen.len());
+}
+
+#[test]
+fn ids_have_their_form_and_differ() {
+    let id = run_id(1_700_000_000_000, [7; 10]);
+    assert_eq!(id.len(), 26);
+    assert_eq!(
+        ulid::Ulid::from_string(&id).unwrap().timestamp_ms(),
+        1_700_000_000_000
+    );
+    assert_eq!(step_id("h", "a/b").len(), 32);
+    assert_ne!(step_id("h", "a/b"), step_id("h", "a/c"));
+    assert_ne!(
+        step_id("ha", "b"),
+        step_id("h", "ab"),
+        "parts do not run together"
+    );
+    assert_ne!(derive_seed(1, &["a"]), derive_seed(2, &["a"]));
+    assert_ne!(derive_seed(1, &["a", "b"]), derive_seed(1, &["ab"]));
+    assert_ne!(
+        idempotency_key("r", "s", "work"),
+        idempotency_key("q", "s", "work")
+    );
+}
+
+/// A JSON value as YAML in flow style, with the keys of each map turned by `turn`.
+fn write(value: &Value, turn: usize) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut all: Vec<_> = members.iter().collect();
+            let len = all.len().max(1);
+            all.rotate_left(turn % len);
+            let all: Vec<_> = all
+                .into_iter()
+                .map(|(k, v)| format!("{k:?}: {}", write(v, turn + 1)))
+                .collect();
+            format!("{{{}}}", all.join(", "))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| write(item, turn)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-1_000_i64..1_000).prop_map(Value::from),
+        "[a-z ]{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z]{1,4}", inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn steps() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map("[a-z]{1,6}", json_value(), 1..6).prop_map(|steps| {
+        let steps = steps
+            .into_iter()
+            .map(|(id, with)| (id, json!({ "uses": "t", "with": with })));
+        Value::Object(steps.collect::<Map<_, _>>())
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_keys_means_nothing(steps in steps(), turn in 0_usize..7) {
+        let plan = plan(&steps);
+        prop_assert_eq!(hash(&write(&plan, 0)), hash(&write(&plan, turn)));
+    }
+
+    #[test]
+    fn different_steps_have_different_hashes(a in steps(), b in steps()) {
+        prop_assume!(a != b);
+        prop_assert_ne!(hash(&write(&plan(&a), 0)), hash(&write(&plan(&b), 0)));
+    }
+}

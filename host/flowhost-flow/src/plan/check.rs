@@ -515,9 +515,7 @@ impl<'p> Check<'p> {
         let mut path: Vec<&'p str> = Vec::new();
         let mut on_path: BTreeMap<&'p str, usize> = BTreeMap::new();
         loop {
-            let Some(current) = path.last().copied().or_else(|| left.first().copied()) else {
-                return None;
-            };
+            let current = path.last().copied().or_else(|| left.first().copied())?;
             if path.is_empty() {
                 on_path.insert(current, 0);
                 path.push(current);

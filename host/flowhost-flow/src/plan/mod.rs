@@ -23,6 +23,8 @@ mod keys;
 mod parse;
 mod schema;
 mod steps;
+#[cfg(test)]
+pub(crate) mod tests;
 mod tree;
 mod walk;
 
@@ -36,12 +38,13 @@ pub use tree::Raw;
 pub mod limits {
     /// Bytes of a plan file: a thousand generous steps fit in a tenth of it.
     pub const PLAN_BYTES_MAX: usize = 1 << 20;
-    /// Nesting of lists and maps: far above what a plan needs, far below what a stack bears.
-    pub const DEPTH_MAX: usize = 64;
+    /// Nesting of lists and maps: twice what a plan needs, and half of what a thread's stack bears in
+    /// a debug build (the YAML deserializer recurses).
+    pub const DEPTH_MAX: usize = 24;
     /// Nodes after aliases are expanded: what an alias bomb would multiply.
-    pub const NODES_MAX: usize = 250_000;
+    pub const NODES_MAX: usize = 100_000;
     /// Steps of one plan file.
-    pub const STEPS_MAX: usize = 10_000;
+    pub const STEPS_MAX: usize = 5_000;
     /// Nesting of plans in plans: deeper is a loop that nobody saw.
     pub const SUB_PLAN_DEPTH_MAX: usize = 8;
     /// Items of one `foreach`.

@@ -1,6 +1,8 @@
 //! Steps and handlers: what one of them says, and what within one step does not go together.
 //! What steps say about each other is checked in `check.rs`.
 
+use std::collections::BTreeSet;
+
 use crate::plan::defaults::{Defaults, duration, guards, on_fail, retry};
 use crate::plan::keys::is_name;
 use crate::plan::parse::{budget, expr, template, text};
@@ -205,9 +207,10 @@ fn schema(node: &Node, problems: &mut Problems) -> Option<SchemaSource> {
 
 fn checks(node: Option<&Node>, problems: &mut Problems) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
+    let mut seen = BTreeSet::new();
     for node in node.map(Node::elements).unwrap_or_default() {
         let id = text(node, "id");
-        if !id.is_empty() && checks.iter().any(|check| check.id == id) {
+        if !id.is_empty() && !seen.insert(id.clone()) {
             problems.add(
                 node.at,
                 format!("the check `{id}` is given twice"),

@@ -216,15 +216,13 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
             "merge keys (`<<`) are not part of the format".to_owned(),
             "use `defaults:` for what steps share",
         ),
-        E::Budget { .. }
-        | E::AliasReplayLimitExceeded { .. }
-        | E::AliasExpansionLimitExceeded { .. }
-        | E::AliasReplayStackDepthExceeded { .. } => (
+        // A limit reached while an alias is expanded comes wrapped, as text.
+        E::Budget { .. } | E::AliasError { .. } | E::AliasReplayLimitExceeded { .. } => (
             format!(
                 "the file is too large or too deeply nested: {}",
                 plain(error)
             ),
-            "a plan has at most 64 levels and 250000 values after aliases are expanded",
+            "a plan has at most 24 levels, and 100000 values after aliases are expanded",
         ),
         E::MultipleDocuments { .. } => (
             "the file holds more than one YAML document".to_owned(),
@@ -239,7 +237,7 @@ fn plain(error: &serde_saphyr::Error) -> String {
     let rendered = error.to_string();
     let text = rendered.lines().next().unwrap_or("the file is not YAML");
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    let cut = text.rfind(" at line ").unwrap_or(text.len());
+    let cut = text.find(" at line ").unwrap_or(text.len());
     text.get(..cut).unwrap_or(text).to_owned()
 }
 
@@ -400,6 +398,18 @@ mod tests {
             let error = tree(&text).unwrap_err();
             assert!(error.starts_with("t.yaml:"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_deepest_nesting_allowed_fits_in_half_of_a_thread_stack() {
+        let depth = limits::DEPTH_MAX - 1;
+        let text = format!("{}x{}", "[".repeat(depth), "]".repeat(depth));
+        let small = std::thread::Builder::new().stack_size(1 << 20);
+        small
+            .spawn(move || assert!(tree(&text).is_ok()))
+            .unwrap()
+            .join()
+            .unwrap();
     }
 
     #[test]
