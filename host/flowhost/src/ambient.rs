@@ -1,0 +1,315 @@
+//! The only file with ambient authority: environment, working directory, clock, entropy, and paths
+//! that a person named.
+//!
+//! Everything else is handed what it needs. A guest path must never arrive here (rule F6): what
+//! guests touch goes through the handles of the `files` capability.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "ambient authority is taken in this file and nowhere else in the crate"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The world as it was when the process started.
+#[derive(Debug, Clone)]
+pub struct Ambient {
+    env: BTreeMap<String, String>,
+    cwd: PathBuf,
+    exe: Option<PathBuf>,
+}
+
+/// A file that could not be read or written, with the path as it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} `{path}`")]
+pub struct FileError {
+    /// What was tried: `read`, `write`, `list`, `create`.
+    pub verb: &'static str,
+    /// The path.
+    pub path: String,
+    /// Why not.
+    #[source]
+    pub source: std::io::Error,
+}
+
+impl FileError {
+    fn new(verb: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self {
+            verb,
+            path: path.display().to_string(),
+            source,
+        }
+    }
+
+    /// Whether there is nothing at the path.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            ErrorKind::NotFound | ErrorKind::NotADirectory
+        )
+    }
+}
+
+impl Ambient {
+    /// Reads the environment, the working directory and the executable's path, once.
+    ///
+    /// # Errors
+    /// When the working directory is gone.
+    pub fn take() -> Result<Self, FileError> {
+        let cwd = std::env::current_dir()
+            .map_err(|source| FileError::new("find", Path::new("."), source))?;
+        Ok(Self {
+            env: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+            cwd,
+            exe: std::env::current_exe().ok(),
+        })
+    }
+
+    /// An environment made by a test.
+    #[must_use]
+    pub fn with(env: BTreeMap<String, String>, cwd: PathBuf, exe: Option<PathBuf>) -> Self {
+        Self { env, cwd, exe }
+    }
+
+    /// A variable's value; empty counts as not set.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The working directory.
+    #[must_use]
+    pub fn cwd(&self) -> &Path {
+        &self.cwd
+    }
+
+    /// This executable.
+    #[must_use]
+    pub fn exe(&self) -> Option<&Path> {
+        self.exe.as_deref()
+    }
+
+    /// `path` as seen from the working directory.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.cwd.join(path)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Random bytes of the operating system.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn entropy<const N: usize>(&self) -> Result<[u8; N], getrandom::Error> {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads a file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// When it is not there, not a regular file or larger.
+    pub fn read(&self, path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
+        let path = self.resolve(path);
+        read_bounded(&path, max).map_err(|source| FileError::new("read", &path, source))
+    }
+
+    /// Reads a UTF-8 file of at most `max` bytes.
+    ///
+    /// # Errors
+    /// As [`Ambient::read`], and when it is not UTF-8.
+    pub fn read_text(&self, path: &Path, max: u64) -> Result<String, FileError> {
+        let bytes = self.read(path, max)?;
+        String::from_utf8(bytes).map_err(|_| {
+            let source = std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text");
+            FileError::new("read", &self.resolve(path), source)
+        })
+    }
+
+    /// Whether a regular file stands at the path.
+    #[must_use]
+    pub fn is_file(&self, path: &Path) -> bool {
+        self.resolve(path).is_file()
+    }
+
+    /// Whether a directory stands at the path.
+    #[must_use]
+    pub fn is_dir(&self, path: &Path) -> bool {
+        self.resolve(path).is_dir()
+    }
+
+    /// The path without symbolic links and dots.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn canonical(&self, path: &Path) -> Result<PathBuf, FileError> {
+        let path = self.resolve(path);
+        path.canonicalize()
+            .map_err(|source| FileError::new("find", &path, source))
+    }
+
+    /// Names in a directory, sorted; those that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn list(&self, path: &Path) -> Result<Vec<String>, FileError> {
+        let path = self.resolve(path);
+        let entries =
+            std::fs::read_dir(&path).map_err(|source| FileError::new("list", &path, source))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Creates a directory and its parents, for the owner only.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create_dir(&self, path: &Path) -> Result<(), FileError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let path = self.resolve(path);
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder
+            .create(&path)
+            .map_err(|source| FileError::new("create", &path, source))
+    }
+
+    /// Writes a file so that a reader sees the old or the new content, never half of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let path = self.resolve(path);
+        write_atomic(&path, bytes).map_err(|source| FileError::new("write", &path, source))
+    }
+
+    /// Creates a file that only its owner may read. An existing one is an error.
+    ///
+    /// # Errors
+    /// When it exists or cannot be written.
+    pub fn create_secret(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let path = self.resolve(path);
+        create_secret(&path, bytes).map_err(|source| FileError::new("create", &path, source))
+    }
+
+    /// Whether standard output is a terminal.
+    #[must_use]
+    pub fn stdout_is_terminal(&self) -> bool {
+        std::io::stdout().is_terminal()
+    }
+
+    /// Whether standard error is a terminal.
+    #[must_use]
+    pub fn stderr_is_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+}
+
+fn read_bounded(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() {
+        return Err(std::io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(max)).unwrap_or(0));
+    std::fs::File::open(path)?
+        .take(max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        let message = format!("it is larger than {max} bytes");
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
+fn write_atomic(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let tmp = path.with_file_name(name);
+    let mut file = std::fs::File::create(&tmp)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&tmp, path)
+}
+
+fn create_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> (tempfile::TempDir, Ambient) {
+        let dir = tempfile::tempdir().unwrap();
+        let ambient = Ambient::with(BTreeMap::new(), dir.path().to_owned(), None);
+        (dir, ambient)
+    }
+
+    #[test]
+    fn refuses_a_file_one_byte_over_its_bound() {
+        let (_dir, ambient) = here();
+        ambient.write(Path::new("a"), b"12345").unwrap();
+        assert!(ambient.read(Path::new("a"), 4).is_err());
+        assert_eq!(ambient.read(Path::new("a"), 5).unwrap(), b"12345");
+    }
+
+    #[test]
+    fn refuses_a_directory_where_a_file_is_wanted() {
+        let (_dir, ambient) = here();
+        ambient.create_dir(Path::new("a/b")).unwrap();
+        assert!(!ambient.read(Path::new("a"), 4).unwrap_err().is_missing());
+        assert!(ambient.read(Path::new("none"), 4).unwrap_err().is_missing());
+    }
+
+    #[test]
+    fn creates_a_secret_once_and_for_the_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (dir, ambient) = here();
+        ambient.create_secret(Path::new("key"), b"k").unwrap();
+        assert!(ambient.create_secret(Path::new("key"), b"x").is_err());
+        let mode = std::fs::metadata(dir.path().join("key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn reads_an_empty_variable_as_unset() {
+        let env = BTreeMap::from([("A".to_owned(), String::new())]);
+        assert_eq!(Ambient::with(env, PathBuf::from("/"), None).var("A"), None);
+    }
+}

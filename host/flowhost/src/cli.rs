@@ -1,0 +1,235 @@
+//! What can be typed: clap types and nothing else.
+//!
+//! Must never decide or act; `commands` turns these into library calls.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs plans of sandboxed WebAssembly components and leaves evidence that anyone can check.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flowhost",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Root of all state [default: FLOWHOST_STATE, else .flowhost beside flowhost.toml or here]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log more to standard error (-v info, -vv debug); FLOWHOST_LOG takes a filter
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a plan
+    Run(RunArgs),
+    /// Report everything that is wrong with a plan, its profiles and its components, and run nothing
+    Validate(PlanArgs),
+    /// Show what a component is and asks for, without compiling it
+    Inspect(InspectArgs),
+    /// Check the evidence of a run
+    Verify(VerifyArgs),
+    /// List runs, or show one
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Explain, test and suggest rights
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// The plan format
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// The host's signing key
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Prove or erase what a ledger holds
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
+    /// Check this installation
+    Doctor,
+    /// Print a completion script
+    Completion {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Compiles standard input under limits; started by the host itself
+    #[command(name = "__compile", hide = true)]
+    Compile,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The plan and where its profiles are
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Seed of all randomness of the run [default: random, recorded]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Print rendered inputs and effective profiles, and run nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Second of the two keys to private addresses; the first is `private_network` in a profile
+    #[arg(long)]
+    pub(crate) allow_private_network: bool,
+    /// When records must be on disk [default: durable, or what flowhost.toml says]
+    #[arg(long, value_enum)]
+    pub(crate) durability: Option<DurabilityArg>,
+    /// Append every signed checkpoint to this file, away from the ledger
+    #[arg(long, value_name = "FILE")]
+    pub(crate) witness: Option<PathBuf>,
+}
+
+/// A plan, its inputs and its profiles.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The plan file
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// An input of the plan, read as the type that the plan gives it; may be repeated
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) inputs: Vec<(String, String)>,
+    /// Search profiles in this folder only (and among the shipped ones)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
+}
+
+/// Durability on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DurabilityArg {
+    /// Intents and results are on disk before anything goes on
+    Durable,
+    /// Faster; a power cut may lose the last moments
+    Relaxed,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A component: a file, or `builtin:NAME`
+    #[arg(value_name = "COMPONENT")]
+    pub(crate) component: String,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A run's id, an unambiguous beginning of it, `latest`, or a ledger's folder
+    #[arg(value_name = "RUN|DIR|BUNDLE")]
+    pub(crate) target: String,
+    /// The key that must have signed: NAME+ID+BASE64, as `keys show` prints it; may be repeated
+    #[arg(long = "key", value_name = "VKEY")]
+    pub(crate) keys: Vec<String>,
+    /// A file of trusted keys (trust.toml)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+}
+
+/// `runs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List runs, latest first
+    List,
+    /// Show the records of a run
+    Show {
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// For each right of each plugin: where it came from and what removed it
+    Explain {
+        /// The plan and where its profiles are
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Only this plugin
+        #[arg(value_name = "PLUGIN")]
+        plugin: Option<String>,
+    },
+    /// Run a table of allow and deny cases
+    Test {
+        /// The table
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Search profiles in this folder only (and among the shipped ones)
+        #[arg(long, value_name = "DIR")]
+        policies: Option<PathBuf>,
+    },
+    /// Print the profile lines that a run lacked, for a person to judge
+    Suggest {
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+}
+
+/// `plan`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Print the JSON Schema of the plan format
+    Schema,
+}
+
+/// `keys`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Print the public key that checkpoints are signed with
+    Show,
+    /// Make a new key; ledgers that exist keep theirs
+    Rotate,
+}
+
+/// `evidence`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceCommand {
+    /// Write an inclusion proof of one record
+    Prove {
+        /// The record's sequence number
+        #[arg(value_name = "SEQ")]
+        seq: u64,
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(long, value_name = "RUN", default_value = "latest")]
+        run: String,
+    },
+    /// Erase the payload of a record; its commitment and every proof stay valid
+    Erase {
+        /// The record's sequence number
+        #[arg(value_name = "SEQ")]
+        seq: u64,
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(long, value_name = "RUN")]
+        run: String,
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}

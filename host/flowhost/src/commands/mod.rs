@@ -1,0 +1,71 @@
+//! What each command does, one file each: turn what was typed into library calls, print the answer.
+//!
+//! Must hold no logic that a control API would need as well; that is the library's.
+
+mod completion;
+mod plan;
+
+use flowhost::ambient::Ambient;
+use flowhost::config::Config;
+use flowhost::failure::Failure;
+use flowhost::output::Output;
+use flowhost::report::problems::Texts;
+use flowhost::state::State;
+use flowhost_flow::Exit;
+
+use crate::cli::{Cli, Command, Global};
+
+/// What every command is handed.
+pub(crate) struct Context {
+    pub(crate) ambient: Ambient,
+    pub(crate) config: Config,
+    pub(crate) state: State,
+    pub(crate) output: Output,
+    /// Texts that were read, for quoting.
+    pub(crate) texts: Texts,
+}
+
+impl Context {
+    fn new(ambient: Ambient, output: Output, global: &Global) -> Result<Self, Failure> {
+        let config = Config::find(&ambient)
+            .map_err(|findings| Failure::findings("the configuration", findings))?;
+        let root = config.state_root(&ambient, global.state.as_deref());
+        let state = State::new(root, &config.tenant);
+        Ok(Self {
+            ambient,
+            config,
+            state,
+            output,
+            texts: Texts::default(),
+        })
+    }
+}
+
+/// Performs a command and prints its answer or its failure.
+pub(crate) fn perform(cli: Cli, ambient: Ambient, output: Output) -> Exit {
+    let mut context = match Context::new(ambient, output, &cli.global) {
+        Ok(context) => context,
+        Err(failure) => return fail(&output, &failure, &Texts::default()),
+    };
+    match dispatch(cli.command, &mut context) {
+        Ok(exit) => exit,
+        Err(failure) => fail(&output, &failure, &context.texts),
+    }
+}
+
+fn fail(output: &Output, failure: &Failure, texts: &Texts) -> Exit {
+    if output.json {
+        output.document(&flowhost::report::problems::FailureDocument::from(failure));
+    } else {
+        flowhost::report::problems::print(output, failure, texts);
+    }
+    failure.exit
+}
+
+fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Plan(command) => Ok(plan::perform(&command, context)),
+        Command::Completion { shell } => Ok(completion::perform(shell, context)),
+        _ => Err(Failure::new(Exit::Usage, "this command is not built yet")),
+    }
+}

@@ -1,0 +1,79 @@
+//! How a command fails: what, why, cure, and the exit code, collected as data and printed once, last.
+
+use flowhost_flow::Exit;
+
+use crate::ambient::FileError;
+use crate::finding::Finding;
+
+/// A command that did not do what was asked.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Decides the exit code.
+    pub exit: Exit,
+    /// What failed.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What to do about it.
+    pub hints: Vec<String>,
+    /// Places in files, when files are at fault.
+    pub findings: Vec<Finding>,
+}
+
+impl Failure {
+    /// A failure without causes.
+    #[must_use]
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// What is wrong with files, all at once. Exit code 1.
+    #[must_use]
+    pub fn findings(what: &str, findings: Vec<Finding>) -> Self {
+        let count = findings.len();
+        let s = if count == 1 { "" } else { "s" };
+        let mut failure = Self::new(Exit::Internal, format!("{what} has {count} problem{s}"));
+        failure.findings = findings;
+        failure
+    }
+
+    /// Adds a cause below those that are there.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        if !hint.is_empty() && !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
+        self
+    }
+
+    /// Adds an error and its sources as causes.
+    #[must_use]
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.causes.push(error.to_string());
+            next = error.source();
+        }
+        self
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::new(Exit::Internal, error.to_string()).because(error.source.to_string())
+    }
+}

@@ -1,0 +1,12 @@
+//! The host as a library: find, check and run plans, and read their evidence.
+//!
+//! The binary and whatever controls runs later call the same functions. Nothing in here knows the
+//! command line; ambient authority comes in through [`ambient::Ambient`] alone.
+
+pub mod ambient;
+pub mod config;
+pub mod failure;
+pub mod finding;
+pub mod output;
+pub mod report;
+pub mod state;

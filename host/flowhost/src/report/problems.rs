@@ -1,0 +1,243 @@
+//! Failures and findings as a person reads them: what, why, the place in the file, the cure.
+//!
+//! The order is fixed: `error:`, causes, places, an empty line, hints. Foreign text is neutralised.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+};
+use owo_colors::Style;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::output::{Output, neutral};
+
+/// Columns of a report; fixed, so that what is written to a file does not depend on a window.
+const WIDTH: usize = 100;
+/// Findings shown with their lines; the others are listed in one line each.
+const DETAILED_MAX: usize = 20;
+
+/// Texts that were read, by the name that findings use, so that a report can quote the line.
+#[derive(Debug, Clone, Default)]
+pub struct Texts(BTreeMap<String, Arc<str>>);
+
+impl Texts {
+    /// Remembers a text.
+    pub fn add(&mut self, file: &str, text: impl Into<Arc<str>>) {
+        self.0.insert(file.to_owned(), text.into());
+    }
+}
+
+/// Prints a failure to standard error.
+pub fn print(output: &Output, failure: &Failure, texts: &Texts) {
+    output.message(&render(output, failure, texts));
+}
+
+fn render(output: &Output, failure: &Failure, texts: &Texts) -> String {
+    let error = output.err("error:", Style::new().red().bold());
+    let hint = output.err("hint:", Style::new().cyan().bold());
+    let mut text = format!("{error} {}\n", neutral(&failure.message));
+    for cause in &failure.causes {
+        let _infallible = writeln!(text, "  Caused by: {}", indent(&neutral(cause)));
+    }
+    for (index, finding) in failure.findings.iter().enumerate() {
+        text.push_str(&if index < DETAILED_MAX {
+            show(output.color_err, finding, texts)
+        } else {
+            format!("{}\n", neutral(&finding.to_string()))
+        });
+    }
+    for (index, cure) in failure.hints.iter().enumerate() {
+        let gap = if index == 0 { "\n" } else { "" };
+        let _infallible = writeln!(text, "{gap}{hint} {}", indent(&neutral(cure)));
+    }
+    text
+}
+
+fn indent(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
+/// One finding with the line it is about.
+#[must_use]
+pub fn show(color: bool, finding: &Finding, texts: &Texts) -> String {
+    let theme = if color {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(WIDTH)
+        .with_context_lines(0);
+    let mut text = String::from("\n");
+    match handler.render_report(&mut text, &Shown::new(finding, texts)) {
+        Ok(()) => text,
+        Err(_) => format!("{}\n", neutral(&finding.to_string())),
+    }
+}
+
+/// A finding as miette wants it.
+#[derive(Debug)]
+struct Shown {
+    message: String,
+    hint: String,
+    source: Option<(NamedSource<String>, LabeledSpan)>,
+}
+
+impl Shown {
+    fn new(finding: &Finding, texts: &Texts) -> Self {
+        let source = source(finding, texts);
+        let message = match source {
+            Some(_) => finding.message.clone(),
+            None => finding.to_string(),
+        };
+        Self {
+            message: neutral(&message),
+            hint: neutral(&finding.hint),
+            source,
+        }
+    }
+}
+
+fn source(finding: &Finding, texts: &Texts) -> Option<(NamedSource<String>, LabeledSpan)> {
+    let text = texts.0.get(&finding.file)?;
+    let line = finding.line.checked_sub(1)? as usize;
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = text.get(start..)?.lines().next()?;
+    let skip = finding.column.saturating_sub(1) as usize;
+    let offset: usize = rest.chars().take(skip).map(char::len_utf8).sum();
+    let length = token(rest.get(offset..)?);
+    // Foreign bytes of the quoted file must not reach the terminal either; a text that would change
+    // is shown without its line, because offsets would no longer fit.
+    (neutral(text) == **text).then(|| {
+        let span = LabeledSpan::new(None, start + offset, length);
+        (NamedSource::new(&finding.file, text.to_string()), span)
+    })
+}
+
+/// Bytes of the word that begins here.
+fn token(text: &str) -> usize {
+    let end = text.find(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | '}' | ']' | '='));
+    end.unwrap_or(text.len()).max(1).min(text.len().max(1))
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Shown {}
+
+impl Diagnostic for Shown {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        (!self.hint.is_empty()).then(|| Box::new(&self.hint) as Box<dyn std::fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source
+            .as_ref()
+            .map(|(source, _)| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let (_, span) = self.source.as_ref()?;
+        Some(Box::new(std::iter::once(span.clone())))
+    }
+}
+
+/// A failure as a JSON document.
+#[derive(Debug, Serialize)]
+pub struct FailureDocument<'a> {
+    /// Always `false`.
+    pub ok: bool,
+    /// The exit code.
+    pub exit_code: u8,
+    /// What failed.
+    pub message: &'a str,
+    /// Why.
+    pub causes: &'a [String],
+    /// What to do.
+    pub hints: &'a [String],
+    /// Places.
+    pub problems: &'a [Finding],
+}
+
+impl<'a> From<&'a Failure> for FailureDocument<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self {
+            ok: false,
+            exit_code: failure.exit.code(),
+            message: &failure.message,
+            causes: &failure.causes,
+            hints: &failure.hints,
+            problems: &failure.findings,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_flow::Exit;
+
+    use super::*;
+
+    const PLAIN: Output = Output {
+        json: false,
+        color_out: false,
+        color_err: false,
+        live: false,
+    };
+
+    #[test]
+    fn a_hostile_message_cannot_move_the_cursor() {
+        let failure = Failure::new(Exit::Plugin, "bad\x1b[2J")
+            .because("x\u{202e}y")
+            .hint("h\x07");
+        let text = render(&PLAIN, &failure, &Texts::default());
+        assert!(!text.contains(['\x1b', '\u{202e}', '\x07']), "{text:?}");
+    }
+
+    #[test]
+    fn says_what_then_why_then_cure() {
+        let failure = Failure::new(Exit::Plugin, "it failed")
+            .because("a")
+            .because("b")
+            .hint("do c");
+        let text = render(&PLAIN, &failure, &Texts::default());
+        assert_eq!(
+            text,
+            "error: it failed\n  Caused by: a\n  Caused by: b\n\nhint: do c\n"
+        );
+    }
+
+    #[test]
+    fn quotes_the_line_of_a_finding() {
+        let mut texts = Texts::default();
+        texts.add("p.yaml", "a: 1\nusess: x\n");
+        let finding = Finding::new("p.yaml", "unknown key `usess`")
+            .at(2, 1)
+            .cure("write `uses`");
+        let text = show(false, &finding, &texts);
+        for part in [
+            "unknown key `usess`",
+            "p.yaml:2:1",
+            "2 │ usess: x",
+            "help: write `uses`",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_place_beyond_the_text_is_named_and_not_quoted() {
+        let mut texts = Texts::default();
+        texts.add("p.yaml", "a: 1\n");
+        let text = show(false, &Finding::new("p.yaml", "gone").at(9, 9), &texts);
+        assert!(text.contains("p.yaml:9:9: gone"), "{text}");
+    }
+}
