@@ -42,8 +42,8 @@ pub const COST_MAX: u64 = 1_000_000;
 ///
 /// let inputs = json!({ "files": ["a.md", "b.txt"] });
 /// let expr = Expr::compile("inputs.files.filter(f, f.endsWith('.md'))").unwrap();
-/// let names = Names::new(&[("inputs", &inputs)]);
-/// assert_eq!(expr.eval(&names).unwrap(), json!(["a.md"]));
+/// let names = [("inputs", &inputs)];
+/// assert_eq!(expr.eval(&Names::new(&names)).unwrap(), json!(["a.md"]));
 /// ```
 #[derive(Clone)]
 pub struct Expr {
@@ -142,6 +142,11 @@ impl Expr {
                 )))
             }
         }
+    }
+
+    /// Whether the name `root` is used.
+    pub(crate) fn mentions(&self, root: &str) -> bool {
+        self.refs.iter().any(|reference| reference.root == root)
     }
 
     pub(crate) fn references(&self) -> &References {

@@ -48,7 +48,7 @@ impl Workflow {
         let Some(when) = &step.when else {
             return Ok(true);
         };
-        let run = self.run_value();
+        let run = if when.mentions("run") { self.run_value() } else { Value::Null };
         let result = self.with_names(at.scope, &run, &[], |names| when.holds(names));
         result.map_err(|error| Failure::new(FailureClass::Expression, format!("when: {error}")))
     }
