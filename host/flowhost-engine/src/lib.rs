@@ -32,7 +32,7 @@ pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, 
 pub use fault::{Fault, Owner};
 pub use inspect::{
     Import, InspectError, Inspection, InterfaceName, MANIFEST_SECTION, Role, ShapeLimits, Version,
-    digest,
+    digest, inspect,
 };
 pub use instance::{CallReport, Plugin, Used};
 pub use json::{JsonError, JsonLimits, check_json};

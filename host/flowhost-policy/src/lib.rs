@@ -44,6 +44,7 @@ pub use manifest::{Manifest, PluginKind};
 pub use narrow::Narrowing;
 pub use problem::{Position, Problem};
 pub use profile::Profile;
+pub use read::grants::host_input;
 pub use right::{MissingRight, RIGHTS, Right, missing_rights};
 pub use tool::{DESCRIPTION_BYTES_MAX, Effects, SCHEMA_BYTES_MAX, ToolDescriptor};
 pub use trace::{Layer, Outcome, TraceEntry};

@@ -217,7 +217,7 @@ pub fn digest(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// Any [`InspectError`].
-pub(crate) fn inspect(bytes: &[u8], limits: &ShapeLimits) -> Result<Inspection, InspectError> {
+pub fn inspect(bytes: &[u8], limits: &ShapeLimits) -> Result<Inspection, InspectError> {
     limits.check("bytes", bytes.len() as u64, limits.bytes)?;
     sniff(bytes)?;
     let outline = outline(bytes, limits)?;

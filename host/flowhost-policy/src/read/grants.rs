@@ -329,6 +329,9 @@ pub(crate) fn host_fault(host: &str) -> Option<&'static str> {
     if host.split('/').any(|segment| segment == "..") {
         return Some("it climbs with `..`");
     }
+    if host_input(host).is_some() {
+        return None;
+    }
     if host.starts_with('~') || host.contains('$') {
         return Some("the home directory and variables are not expanded");
     }
@@ -344,6 +347,22 @@ pub(crate) fn host_fault(host: &str) -> Option<&'static str> {
         Some("etc" | "root" | "boot" | "run") => Some("system folders are never granted"),
         Some(_) => None,
     }
+}
+
+/// The input that a host folder names: `folder` for `${inputs.folder}`, which is the whole of it.
+/// The one who starts the run says which folder that is; no text of a plan or a guest gets there.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(flowhost_policy::host_input("${inputs.folder}"), Some("folder"));
+/// assert_eq!(flowhost_policy::host_input("${inputs.folder}/.."), None);
+/// ```
+#[must_use]
+pub fn host_input(host: &str) -> Option<&str> {
+    let name = host.strip_prefix("${inputs.")?.strip_suffix('}')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (!name.is_empty() && name.bytes().all(plain)).then_some(name)
 }
 
 /// `./docs//a/` as `docs/a`; the plan's own folder is `.`.
