@@ -3,6 +3,7 @@
 //! This file owns the list and what the binary must bring ([`Services`]). It must never decide a
 //! right or act: policy decides, a folder's `host.rs` acts, and the engine links what is granted.
 
+pub mod files;
 pub mod http;
 pub mod secrets;
 

@@ -79,9 +79,16 @@ impl<B> Capped<B> {
         self.used = self.used.saturating_add(bytes as u64);
         if self.used > self.caps.bytes {
             let Caps { name, bytes, .. } = self.caps;
-            return Err(self.stop(SendError::Limit { name, used: self.used, allowed: bytes }));
+            return Err(self.stop(SendError::Limit {
+                name,
+                used: self.used,
+                allowed: bytes,
+            }));
         }
-        self.caps.traffic.count(bytes as u64).map_err(|error| self.stop(error))
+        self.caps
+            .traffic
+            .count(bytes as u64)
+            .map_err(|error| self.stop(error))
     }
 }
 

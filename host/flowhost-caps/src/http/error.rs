@@ -50,7 +50,11 @@ impl SendError {
         let text = self.to_string();
         Ok(match self {
             Self::Denied(denied) => Guest::from(&denied),
-            Self::Limit { name, used, allowed } => Guest::Limit(types::Limit {
+            Self::Limit {
+                name,
+                used,
+                allowed,
+            } => Guest::Limit(types::Limit {
                 name: name.to_owned(),
                 used: used.to_string(),
                 allowed: allowed.to_string(),
@@ -72,24 +76,31 @@ impl SendError {
                 WasiError::DestinationIpProhibited
             }
             Self::Denied(_) => WasiError::HttpRequestDenied,
-            Self::Limit { name: "http.request", used, .. } => {
-                WasiError::HttpRequestBodySize(Some(used))
-            }
-            Self::Limit { name: "http.response", used, .. } => {
-                WasiError::HttpResponseBodySize(Some(used))
-            }
-            Self::Limit { name: "http.headers", .. } => {
-                WasiError::HttpResponseHeaderSectionSize(None)
-            }
+            Self::Limit {
+                name: "http.request",
+                used,
+                ..
+            } => WasiError::HttpRequestBodySize(Some(used)),
+            Self::Limit {
+                name: "http.response",
+                used,
+                ..
+            } => WasiError::HttpResponseBodySize(Some(used)),
+            Self::Limit {
+                name: "http.headers",
+                ..
+            } => WasiError::HttpResponseHeaderSectionSize(None),
             Self::Limit { .. } => WasiError::ConnectionLimitReached,
             Self::Invalid(_) => WasiError::HttpRequestUriInvalid,
             Self::Resolve(ResolveError::Timeout) => WasiError::DnsTimeout,
-            Self::Resolve(ResolveError::NotFound) => {
-                WasiError::DnsError { rcode: Some("NXDOMAIN".to_owned()), info_code: None }
-            }
-            Self::Resolve(ResolveError::Failed(_)) => {
-                WasiError::DnsError { rcode: Some("SERVFAIL".to_owned()), info_code: None }
-            }
+            Self::Resolve(ResolveError::NotFound) => WasiError::DnsError {
+                rcode: Some("NXDOMAIN".to_owned()),
+                info_code: None,
+            },
+            Self::Resolve(ResolveError::Failed(_)) => WasiError::DnsError {
+                rcode: Some("SERVFAIL".to_owned()),
+                info_code: None,
+            },
             Self::Connect(_) => WasiError::ConnectionRefused,
             Self::Timeout("connect") => WasiError::ConnectionTimeout,
             Self::Timeout(_) => WasiError::HttpResponseTimeout,

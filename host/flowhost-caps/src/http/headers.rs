@@ -57,7 +57,9 @@ pub(super) fn from_pairs<'a>(
 /// Refuses what is the host's own, and too much of anything.
 pub(super) fn check_request(headers: &HeaderMap) -> Result<(), SendError> {
     if let Some(name) = headers.keys().find(|name| is_hosts_own(name)) {
-        return Err(SendError::Invalid(format!("the header `{name}` is set by the host alone")));
+        return Err(SendError::Invalid(format!(
+            "the header `{name}` is set by the host alone"
+        )));
     }
     check_size(headers)
 }
@@ -67,7 +69,10 @@ pub(super) fn check_size(headers: &HeaderMap) -> Result<(), SendError> {
     if headers.len() > FIELDS_MAX {
         return Err(over(headers.len(), FIELDS_MAX));
     }
-    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     if bytes > FIELD_BYTES_MAX {
         return Err(over(bytes, FIELD_BYTES_MAX));
     }
@@ -75,7 +80,11 @@ pub(super) fn check_size(headers: &HeaderMap) -> Result<(), SendError> {
 }
 
 fn over(used: usize, allowed: usize) -> SendError {
-    SendError::Limit { name: "http.headers", used: used as u64, allowed: allowed as u64 }
+    SendError::Limit {
+        name: "http.headers",
+        used: used as u64,
+        allowed: allowed as u64,
+    }
 }
 
 /// Removes what described the connection, which ended here.

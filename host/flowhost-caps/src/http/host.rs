@@ -31,7 +31,7 @@ mod bindings {
     });
 }
 
-use bindings::flowhost::http::http as wit;
+pub(super) use bindings::flowhost::http::http as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:http/http@0.1.0";
 
@@ -67,11 +67,20 @@ pub(super) async fn send(
             return Err(SendError::Denied(denied));
         }
     };
-    let pairs = request.headers.iter().map(|header| (header.name.as_str(), header.value.as_str()));
+    let pairs = request
+        .headers
+        .iter()
+        .map(|header| (header.name.as_str(), header.value.as_str()));
     let headers = headers::from_pairs(pairs)?;
     let deadline = deadline(scope, request.timeout_ms)?;
-    let body: AnyBody = Full::new(Bytes::from(request.body)).map_err(SendError::from).boxed_unsync();
-    let response = sender.send(scope, INTERFACE, Outgoing::new(target, headers, body, deadline));
+    let body: AnyBody = Full::new(Bytes::from(request.body))
+        .map_err(SendError::from)
+        .boxed_unsync();
+    let response = sender.send(
+        scope,
+        INTERFACE,
+        Outgoing::new(target, headers, body, deadline),
+    );
     read(response.await?).await
 }
 
@@ -93,5 +102,9 @@ async fn read(response: Response<AnyBody>) -> Result<wit::Response, SendError> {
     });
     let headers = headers.collect();
     let body = collect(body).await?.to_vec();
-    Ok(wit::Response { status: i32::from(parts.status.as_u16()), headers, body })
+    Ok(wit::Response {
+        status: i32::from(parts.status.as_u16()),
+        headers,
+        body,
+    })
 }

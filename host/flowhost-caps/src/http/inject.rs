@@ -22,25 +22,38 @@ pub(super) fn inject(
     rule: &HttpRule,
     headers: &mut HeaderMap,
 ) -> Result<Option<Injected>, SendError> {
-    let Some(template) = &rule.inject else { return Ok(None) };
+    let Some(template) = &rule.inject else {
+        return Ok(None);
+    };
     if headers.contains_key(header::RANGE) {
         // An echo cut into ranges would be a secret cut into pieces that no redactor knows.
-        return Err(SendError::Invalid("a rule that injects a secret allows no `range`".to_owned()));
+        return Err(SendError::Invalid(
+            "a rule that injects a secret allows no `range`".to_owned(),
+        ));
     }
     let filled = fill(store, scope, interface, template)?;
     let (name, value) = header_of(template, &filled.value)?;
     headers.remove(&name);
     headers.insert(name, value);
     // Redaction works on plain bytes: ask for them.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
     for name in &filled.names {
-        let fact = scope.fact(Kind::SecretUse).with("interface", interface).with("secret", *name);
+        let fact = scope
+            .fact(Kind::SecretUse)
+            .with("interface", interface)
+            .with("secret", *name);
         let fact = fact.with("use", "inject").with("rule", rule.url.as_str());
         scope.run.recorder.append(fact).map_err(Fault::from)?;
     }
     let names = filled.names.iter().map(|name| (*name).to_owned()).collect();
     let redactor = Redactor::new(filled.secrets.iter().map(|secret| secret.as_str()));
-    Ok(Some(Injected { names, redactor: Arc::new(redactor) }))
+    Ok(Some(Injected {
+        names,
+        redactor: Arc::new(redactor),
+    }))
 }
 
 fn header_of(inject: &Inject, value: &str) -> Result<(HeaderName, HeaderValue), SendError> {
@@ -65,8 +78,11 @@ fn fill<'a>(
     interface: &str,
     inject: &'a Inject,
 ) -> Result<Filled<'a>, SendError> {
-    let mut filled =
-        Filled { value: Zeroizing::new(String::new()), names: Vec::new(), secrets: Vec::new() };
+    let mut filled = Filled {
+        value: Zeroizing::new(String::new()),
+        names: Vec::new(),
+        secrets: Vec::new(),
+    };
     let mut rest = inject.value.as_str();
     while let Some((before, tail)) = rest.split_once("${secret:") {
         let (name, after) = tail
@@ -94,7 +110,9 @@ fn named(
         return Err(SendError::Denied(denied));
     }
     store.get(name).ok_or_else(|| {
-        SendError::Fault(Fault::Host(format!("no value for the secret `{name}`; set it first")))
+        SendError::Fault(Fault::Host(format!(
+            "no value for the secret `{name}`; set it first"
+        )))
     })
 }
 
@@ -112,11 +130,14 @@ impl Injected {
             let clean = self.redactor.redact(value.as_bytes());
             if clean.hits > 0 {
                 hits += clean.hits;
-                *value = HeaderValue::from_bytes(&clean.bytes)
-                    .map_err(|_| SendError::Protocol("a header could not be redacted".to_owned()))?;
+                *value = HeaderValue::from_bytes(&clean.bytes).map_err(|_| {
+                    SendError::Protocol("a header could not be redacted".to_owned())
+                })?;
             }
         }
-        let named = headers.keys().filter(|name| self.redactor.redact(name.as_str().as_bytes()).hits > 0);
+        let named = headers
+            .keys()
+            .filter(|name| self.redactor.redact(name.as_str().as_bytes()).hits > 0);
         let named: Vec<HeaderName> = named.cloned().collect();
         for name in named {
             hits += 1;
@@ -142,9 +163,18 @@ impl Injected {
         if hits == 0 {
             return Ok(());
         }
-        let fact = scope.fact(Kind::SecretUse).with("interface", interface).with("use", "redact");
-        let fact = fact.with("secrets", self.names.clone()).with("place", place);
-        scope.run.recorder.append(fact.with("hits", hits as u64)).map_err(Fault::from)?;
+        let fact = scope
+            .fact(Kind::SecretUse)
+            .with("interface", interface)
+            .with("use", "redact");
+        let fact = fact
+            .with("secrets", self.names.clone())
+            .with("place", place);
+        scope
+            .run
+            .recorder
+            .append(fact.with("hits", hits as u64))
+            .map_err(Fault::from)?;
         Ok(())
     }
 }

@@ -80,7 +80,9 @@ impl Http {
     /// With its one sender, shared by all calls of the process.
     #[must_use]
     pub fn new(services: HttpServices) -> Self {
-        Self { sender: Arc::new(Sender::new(services)) }
+        Self {
+            sender: Arc::new(Sender::new(services)),
+        }
     }
 }
 

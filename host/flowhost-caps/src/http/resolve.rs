@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use flowhost_policy::egress::ADDRESSES_MAX;
 use hickory_resolver::{
     TokioResolver,
-    config::{LookupIpStrategy, ResolveHosts},
+    config::{LookupIpStrategy, ResolveHosts, ResolverOpts},
 };
 
 /// Why a name has no addresses. Never answered by a second resolver.
@@ -60,12 +60,15 @@ impl SystemResolver {
 fn build() -> Result<TokioResolver, ResolveError> {
     let failed = |error: hickory_resolver::net::NetError| ResolveError::Failed(error.to_string());
     let mut builder = TokioResolver::builder_tokio().map_err(failed)?;
-    let options = builder.options_mut();
+    configure(builder.options_mut());
+    builder.build().map_err(failed)
+}
+
+fn configure(options: &mut ResolverOpts) {
     options.use_hosts_file = ResolveHosts::Never;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.timeout = QUERY_TIMEOUT;
     options.attempts = 1;
-    builder.build().map_err(failed)
 }
 
 #[async_trait]
@@ -76,7 +79,11 @@ impl Resolver for SystemResolver {
         let lookup = lookup.map_err(|error| explain(&error))?;
         // One over the cap is enough for the check to refuse.
         let addresses: Vec<IpAddr> = lookup.iter().take(ADDRESSES_MAX + 1).collect();
-        if addresses.is_empty() { Err(ResolveError::NotFound) } else { Ok(addresses) }
+        if addresses.is_empty() {
+            Err(ResolveError::NotFound)
+        } else {
+            Ok(addresses)
+        }
     }
 }
 
@@ -87,5 +94,20 @@ fn explain(error: &hickory_resolver::net::NetError) -> ResolveError {
     match error {
         hickory_resolver::net::NetError::Timeout => ResolveError::Timeout,
         other => ResolveError::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn netip_039_reads_no_hosts_file_whatever_the_system_says() {
+        let mut options = ResolverOpts::default();
+        options.use_hosts_file = ResolveHosts::Always;
+        options.ip_strategy = LookupIpStrategy::Ipv4Only;
+        configure(&mut options);
+        assert_eq!(options.use_hosts_file, ResolveHosts::Never);
+        assert_eq!(options.ip_strategy, LookupIpStrategy::Ipv4AndIpv6);
     }
 }

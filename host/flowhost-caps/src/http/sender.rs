@@ -63,9 +63,22 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// A request with the host's own timeouts.
-    pub(super) fn new(target: Target, headers: HeaderMap, body: AnyBody, deadline: Instant) -> Self {
+    pub(super) fn new(
+        target: Target,
+        headers: HeaderMap,
+        body: AnyBody,
+        deadline: Instant,
+    ) -> Self {
         let length = body.size_hint_exact();
-        Self { target, headers, body, length, deadline, connect: CONNECT, first_byte: FIRST_BYTE }
+        Self {
+            target,
+            headers,
+            body,
+            length,
+            deadline,
+            connect: CONNECT,
+            first_byte: FIRST_BYTE,
+        }
     }
 }
 
@@ -87,7 +100,10 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(services: HttpServices) -> Self {
-        Self { services, runs: Runs::default() }
+        Self {
+            services,
+            runs: Runs::default(),
+        }
     }
 
     /// Sends one request. The response's body is still to be read, under caps and deadline.
@@ -98,7 +114,12 @@ impl Sender {
         request: Outgoing,
     ) -> Result<Response<AnyBody>, SendError> {
         let deadline = request.deadline.min(scope.deadline);
-        let exchange = Exchange { sender: self, scope, interface, deadline };
+        let exchange = Exchange {
+            sender: self,
+            scope,
+            interface,
+            deadline,
+        };
         timeout_at(deadline, exchange.run(request))
             .await
             .unwrap_or(Err(SendError::Timeout("deadline")))
@@ -125,7 +146,13 @@ impl Exchange<'_> {
             .await
             .unwrap_or(Err(SendError::Timeout("connect")))?;
         let secrets = self.sender.services.secrets.as_ref();
-        let injected = inject(secrets, self.scope, self.interface, rule, &mut request.headers)?;
+        let injected = inject(
+            secrets,
+            self.scope,
+            self.interface,
+            rule,
+            &mut request.headers,
+        )?;
         let response = self.exchange(rule, request, stream, slot, &traffic).await?;
         self.deliver(injected, response).await
     }
@@ -148,17 +175,28 @@ impl Exchange<'_> {
     }
 
     fn denied(&self, denied: Denied) -> Result<SendError, SendError> {
-        self.scope.record_deny(Kind::NetDecision, self.interface, &denied)?;
+        self.scope
+            .record_deny(Kind::NetDecision, self.interface, &denied)?;
         Ok(SendError::Denied(denied))
     }
 
-    async fn allowed(&self, rule: &str, target: &Target, address: Option<IpAddr>) -> Result<(), SendError> {
-        let fact = self.scope.fact(Kind::NetDecision).with("interface", self.interface);
+    async fn allowed(
+        &self,
+        rule: &str,
+        target: &Target,
+        address: Option<IpAddr>,
+    ) -> Result<(), SendError> {
+        let fact = self
+            .scope
+            .fact(Kind::NetDecision)
+            .with("interface", self.interface);
         let fact = fact.with("decision", "allow").with("rule", rule);
         let fact = fact.with("wanted", target.to_string());
         let fact = match address {
             None => fact.with("stage", "rule"),
-            Some(address) => fact.with("stage", "address").with("address", address.to_string()),
+            Some(address) => fact
+                .with("stage", "address")
+                .with("address", address.to_string()),
         };
         self.scope.record_durable(fact).await?;
         Ok(())
@@ -178,10 +216,16 @@ impl Exchange<'_> {
             Err(denied) => return Err(self.denied(denied)?),
         };
         self.allowed(&rule.url, target, Some(address)).await?;
-        let stream = services.connector.connect(SocketAddr::new(address, target.port())).await;
+        let stream = services
+            .connector
+            .connect(SocketAddr::new(address, target.port()))
+            .await;
         let stream = stream.map_err(|error| SendError::Connect(error.kind().to_string()))?;
         if target.scheme() == "https" {
-            return services.tls.handshake(target.host(), target.ip(), stream).await;
+            return services
+                .tls
+                .handshake(target.host(), target.ip(), stream)
+                .await;
         }
         Ok(stream)
     }
@@ -213,7 +257,9 @@ impl Exchange<'_> {
         });
         let response = match timeout_at(first_byte, sending.send_request(request)).await {
             Err(_) => return Err(SendError::Timeout("first byte")),
-            Ok(Err(error)) => return Err(stopped.get().cloned().unwrap_or_else(|| protocol(error))),
+            Ok(Err(error)) => {
+                return Err(stopped.get().cloned().unwrap_or_else(|| protocol(error)));
+            }
             Ok(Ok(response)) => response,
         };
         let (mut parts, body) = response.into_parts();
@@ -225,7 +271,12 @@ impl Exchange<'_> {
     }
 
     fn caps(&self, name: &'static str, bytes: u64, traffic: &Arc<Traffic>) -> Caps {
-        Caps { name, bytes, deadline: self.deadline, traffic: Arc::clone(traffic) }
+        Caps {
+            name,
+            bytes,
+            deadline: self.deadline,
+            traffic: Arc::clone(traffic),
+        }
     }
 
     /// Hands the response over; when a secret went out, whole and without echoes of it.
@@ -234,9 +285,15 @@ impl Exchange<'_> {
         injected: Option<Injected>,
         response: Response<AnyBody>,
     ) -> Result<Response<AnyBody>, SendError> {
-        let Some(injected) = injected else { return Ok(response) };
+        let Some(injected) = injected else {
+            return Ok(response);
+        };
         let (mut parts, body) = response.into_parts();
-        if parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        if parts
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|coding| coding != "identity")
+        {
             return Err(SendError::Protocol(
                 "the server compressed an answer that must be searched for a secret".to_owned(),
             ));
@@ -255,7 +312,9 @@ impl Exchange<'_> {
 
 fn asks_upgrade(headers: &HeaderMap) -> bool {
     let listed = headers.get_all(header::CONNECTION).iter().any(|value| {
-        String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase().contains("upgrade")
+        String::from_utf8_lossy(value.as_bytes())
+            .to_ascii_lowercase()
+            .contains("upgrade")
     });
     listed || headers.contains_key(header::UPGRADE)
 }
@@ -271,9 +330,11 @@ fn no_upgrade(target: &Target) -> Denied {
 
 fn check_length(rule: &HttpRule, request: &Outgoing) -> Result<(), SendError> {
     match request.length {
-        Some(used) if used > rule.request_bytes => {
-            Err(SendError::Limit { name: "http.request", used, allowed: rule.request_bytes })
-        }
+        Some(used) if used > rule.request_bytes => Err(SendError::Limit {
+            name: "http.request",
+            used,
+            allowed: rule.request_bytes,
+        }),
         _ => Ok(()),
     }
 }
@@ -289,7 +350,10 @@ fn assemble(
         .path_and_query()
         .parse()
         .map_err(|_| SendError::Invalid("the path is not a request target".to_owned()))?;
-    let usual = matches!((target.scheme(), target.port()), ("https", 443) | ("http", 80));
+    let usual = matches!(
+        (target.scheme(), target.port()),
+        ("https", 443) | ("http", 80)
+    );
     let host = if usual {
         target.host().to_owned()
     } else {
@@ -297,10 +361,15 @@ fn assemble(
     };
     let body = Capped::new(request.body, caps, request.length);
     let stopped = body.stopped();
-    let mut sent =
-        Request::builder().method(target.method()).uri(uri).body(body).map_err(invalid)?;
+    let mut sent = Request::builder()
+        .method(target.method())
+        .uri(uri)
+        .body(body)
+        .map_err(invalid)?;
     *sent.headers_mut() = request.headers;
-    let host = host.parse().map_err(|_| SendError::Invalid("the host is no header".to_owned()))?;
+    let host = host
+        .parse()
+        .map_err(|_| SendError::Invalid("the host is no header".to_owned()))?;
     sent.headers_mut().insert(header::HOST, host);
     Ok((sent, stopped))
 }
@@ -313,14 +382,20 @@ fn check_response(
     bodiless: bool,
 ) -> Result<(), SendError> {
     if status.is_informational() {
-        return Err(SendError::Protocol(format!("status {status} ends no request")));
+        return Err(SendError::Protocol(format!(
+            "status {status} ends no request"
+        )));
     }
     headers::check_size(headers)?;
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
     match length.and_then(|value| value.parse::<u64>().ok()) {
-        Some(used) if used > rule.response_bytes && !bodiless => {
-            Err(SendError::Limit { name: "http.response", used, allowed: rule.response_bytes })
-        }
+        Some(used) if used > rule.response_bytes && !bodiless => Err(SendError::Limit {
+            name: "http.response",
+            used,
+            allowed: rule.response_bytes,
+        }),
         _ => Ok(()),
     }
 }
@@ -332,7 +407,11 @@ fn protocol(error: hyper::Error) -> SendError {
     }
     if error.is_parse_too_large() {
         let allowed = headers::FIELDS_MAX as u64;
-        return SendError::Limit { name: "http.headers", used: allowed + 1, allowed };
+        return SendError::Limit {
+            name: "http.headers",
+            used: allowed + 1,
+            allowed,
+        };
     }
     SendError::Protocol(error.to_string())
 }

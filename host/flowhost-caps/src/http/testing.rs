@@ -32,7 +32,10 @@ impl ScriptedResolver {
     /// Adds an answer for `host`; several are given one after the other, the last one for ever.
     #[must_use]
     pub fn answer(self, host: &str, addresses: &[&str]) -> Self {
-        let parsed = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        let parsed = addresses
+            .iter()
+            .filter_map(|address| address.parse().ok())
+            .collect();
         self.result(host, Ok(parsed))
     }
 
@@ -43,7 +46,10 @@ impl ScriptedResolver {
     }
 
     fn result(self, host: &str, answer: Answer) -> Self {
-        lock(&self.script).entry(host.to_owned()).or_default().push_back(answer);
+        lock(&self.script)
+            .entry(host.to_owned())
+            .or_default()
+            .push_back(answer);
         self
     }
 
@@ -59,7 +65,11 @@ impl Resolver for ScriptedResolver {
         lock(&self.asked).push(host.to_owned());
         let mut script = lock(&self.script);
         let answers = script.get_mut(host).ok_or(ResolveError::NotFound)?;
-        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        let answer = if answers.len() > 1 {
+            answers.pop_front()
+        } else {
+            answers.front().cloned()
+        };
         answer.unwrap_or(Err(ResolveError::NotFound))
     }
 }
@@ -77,7 +87,10 @@ pub struct RecordingConnector {
 impl RecordingConnector {
     /// Gives `serve` the far end of each stream, so that any address can be answered in memory.
     pub fn serving(serve: impl Fn(SocketAddr, DuplexStream) + Send + Sync + 'static) -> Self {
-        Self { dialled: Mutex::default(), serve: Some(Arc::new(serve)) }
+        Self {
+            dialled: Mutex::default(),
+            serve: Some(Arc::new(serve)),
+        }
     }
 
     /// Every address that it was handed, in order.
@@ -90,7 +103,10 @@ impl RecordingConnector {
 impl Connector for RecordingConnector {
     async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
         lock(&self.dialled).push(address);
-        let serve = self.serve.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let serve = self
+            .serve
+            .as_ref()
+            .ok_or(io::ErrorKind::ConnectionRefused)?;
         let (near, far) = tokio::io::duplex(STREAM_BYTES);
         serve(address, far);
         Ok(Box::new(near))

@@ -22,7 +22,9 @@ impl Tls {
     /// # Errors
     /// When the cryptographic provider lacks a protocol version, which is a bug of the build.
     pub fn web() -> Result<Self, rustls::Error> {
-        Self::with_roots(RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()))
+        Self::with_roots(RootCertStore::from_iter(
+            webpki_roots::TLS_SERVER_ROOTS.iter().cloned(),
+        ))
     }
 
     /// Roots of the caller's choice: a private authority, or a test's.
@@ -39,7 +41,9 @@ impl Tls {
         // A resumed session would link requests of different plugins; see `sender.rs` on pooling.
         config.resumption = rustls::client::Resumption::disabled();
         config.enable_early_data = false;
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self {
+            config: Arc::new(config),
+        })
     }
 
     /// Shakes hands as `host`, which is also the SNI; an address is verified as an address.
@@ -60,7 +64,9 @@ impl Tls {
             .map_err(|error| SendError::Tls(error.to_string()))?;
         let protocol = stream.get_ref().1.alpn_protocol();
         if protocol.is_some_and(|name| name != b"http/1.1") {
-            return Err(SendError::Tls("the server chose another protocol".to_owned()));
+            return Err(SendError::Tls(
+                "the server chose another protocol".to_owned(),
+            ));
         }
         Ok(Box::new(stream))
     }

@@ -34,14 +34,25 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn new(concurrent: usize, bytes_max: u64) -> Self {
-        Self { slots: Arc::new(Semaphore::new(concurrent)), bytes: AtomicU64::new(0), bytes_max }
+        Self {
+            slots: Arc::new(Semaphore::new(concurrent)),
+            bytes: AtomicU64::new(0),
+            bytes_max,
+        }
     }
 
     /// Adds body bytes of either direction.
     pub(super) fn count(&self, bytes: u64) -> Result<(), SendError> {
-        let used = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let used = self
+            .bytes
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
         if used > self.bytes_max {
-            return Err(SendError::Limit { name: "http.run", used, allowed: self.bytes_max });
+            return Err(SendError::Limit {
+                name: "http.run",
+                used,
+                allowed: self.bytes_max,
+            });
         }
         Ok(())
     }
@@ -49,7 +60,10 @@ impl Traffic {
     /// Waits for a slot; the permit is held until the response has been read.
     pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, SendError> {
         let closed = |_| SendError::Timeout("slot");
-        Arc::clone(&self.slots).acquire_owned().await.map_err(closed)
+        Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(closed)
     }
 }
 

@@ -39,7 +39,11 @@ fn view(state: &mut HostState) -> WasiHttpCtxView<'_> {
     let parts = state.parts::<HttpState>();
     let WasiState { ctx, hooks } = &mut parts.state.wasi;
     hooks.spent = parts.scope.charge_host_call().is_err();
-    WasiHttpCtxView { hooks, table: parts.table, ctx }
+    WasiHttpCtxView {
+        hooks,
+        table: parts.table,
+        ctx,
+    }
 }
 
 /// What wasmtime's functions work on.
@@ -52,7 +56,28 @@ impl WasiState {
     pub(super) fn new(sender: Arc<Sender>, scope: CallScope) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(headers::FIELD_BYTES_MAX * 2);
-        Self { ctx, hooks: Hooks { sender, scope, spent: false } }
+        Self {
+            ctx,
+            hooks: Hooks {
+                sender,
+                scope,
+                spent: false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+impl WasiState {
+    pub(super) fn hooks(&mut self) -> &mut Hooks {
+        &mut self.hooks
+    }
+}
+
+#[cfg(test)]
+impl Hooks {
+    pub(super) fn spend(&mut self) {
+        self.spent = true;
     }
 }
 
@@ -70,9 +95,7 @@ type Worker = Box<dyn Future<Output = Result<(), Error>> + Send>;
 impl WasiHttpHooks for Hooks {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         // `content-length` is checked by wasmtime against the body and then framed by the sender.
-        Arc::new(|name: &HeaderName| {
-            headers::is_hosts_own(name) && *name != header::CONTENT_LENGTH
-        })
+        Arc::new(|name: &HeaderName| headers::is_hosts_own(name) && *name != header::CONTENT_LENGTH)
     }
 
     fn set_host_header(&mut self) -> bool {
@@ -119,7 +142,9 @@ async fn send(
     };
     let length = declared_length(&parts.headers)?;
     parts.headers.remove(header::CONTENT_LENGTH);
-    let body = body.map_err(|error| SendError::Protocol(error.to_string())).boxed_unsync();
+    let body = body
+        .map_err(|error| SendError::Protocol(error.to_string()))
+        .boxed_unsync();
     let mut outgoing = Outgoing::new(target, parts.headers, body, scope.deadline);
     outgoing.length = length.or(outgoing.length);
     outgoing.connect = options.connect_timeout.unwrap_or(outgoing.connect);
@@ -131,13 +156,22 @@ async fn send(
 fn read_target(parts: &http::request::Parts) -> Result<Target, flowhost_policy::Denied> {
     let uri = &parts.uri;
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
-    let path = uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+    let path = uri
+        .path_and_query()
+        .map_or("", http::uri::PathAndQuery::as_str);
     Target::from_parts(uri.scheme_str(), authority, path, parts.method.as_str())
 }
 
 fn declared_length(headers: &http::HeaderMap) -> Result<Option<u64>, SendError> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else {
+        return Ok(None);
+    };
+    let digits = value
+        .to_str()
+        .ok()
+        .filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let length = digits.and_then(|text| text.parse().ok());
-    length.map(Some).ok_or_else(|| SendError::Invalid("`content-length` is no number".to_owned()))
+    length
+        .map(Some)
+        .ok_or_else(|| SendError::Invalid("`content-length` is no number".to_owned()))
 }

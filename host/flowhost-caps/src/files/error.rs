@@ -1,0 +1,106 @@
+//! What a file operation can end with, and what each of the two interfaces tells the guest.
+
+use std::io;
+
+use flowhost_engine::{Fault, bindings::types};
+use flowhost_policy::Denied;
+use rustix::io::Errno;
+use wasmtime_wasi::p2::{FsError, bindings::filesystem::types::ErrorCode};
+
+/// Why an operation did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// A rule said no; already recorded.
+    #[error("denied by {}", .0.rule)]
+    Denied(Denied),
+    /// A quota or cap was reached.
+    #[error("the limit `{name}` was reached: used {used}, allowed {allowed}")]
+    Limit {
+        /// `files.quota`, `files.entries`, `files.read`, `files.list`, `files.open`.
+        name: &'static str,
+        /// Used, or asked for.
+        used: u64,
+        /// Allowed.
+        allowed: u64,
+    },
+    /// The tree leads out of itself: a link, a mount, a device, a pipe, a socket.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// What the file system said.
+    #[error("{}", .0.kind())]
+    Io(#[from] io::Error),
+    /// A host fault; the call must end.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl FileError {
+    pub(super) fn os(errno: Errno) -> Self {
+        Self::Io(errno.into())
+    }
+
+    /// For `flowhost:files`. A refusal of what the tree holds is `invalid`: no rule would allow it.
+    pub(super) fn into_guest(self) -> Result<types::Error, Fault> {
+        Ok(match self {
+            Self::Denied(denied) => types::Error::from(&denied),
+            Self::Limit {
+                name,
+                used,
+                allowed,
+            } => types::Error::Limit(types::Limit {
+                name: name.to_owned(),
+                used: used.to_string(),
+                allowed: allowed.to_string(),
+            }),
+            Self::Refused(why) => types::Error::Invalid(why.to_owned()),
+            Self::Io(error) if is_escape(&error) => types::Error::Invalid(LEAVES.to_owned()),
+            Self::Io(error) if is_ours(&error) => types::Error::Failed(error.kind().to_string()),
+            Self::Io(error) => types::Error::Invalid(error.kind().to_string()),
+            Self::Fault(fault) => return Err(fault),
+        })
+    }
+
+    /// For streams of `wasi:filesystem`, whose errors are codes.
+    pub(super) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Denied(_) | Self::Refused(_) => ErrorCode::NotPermitted,
+            Self::Limit {
+                name: "files.open", ..
+            } => ErrorCode::Busy,
+            Self::Limit { .. } => ErrorCode::Quota,
+            Self::Io(error) if is_escape(error) => ErrorCode::NotPermitted,
+            // wasmtime's table has no line for it.
+            Self::Io(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => {
+                ErrorCode::CrossDevice
+            }
+            Self::Io(error) => ErrorCode::from(error),
+            Self::Fault(_) => ErrorCode::Io,
+        }
+    }
+}
+
+/// For `wasi:filesystem`: a code, or a fault that kills the call.
+impl From<FileError> for FsError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Fault(fault) => Self::trap(fault),
+            error => error.code().into(),
+        }
+    }
+}
+
+const LEAVES: &str = "the path leaves its folder through a link";
+
+/// cap-std's own refusal carries no error number.
+fn is_escape(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
+}
+
+/// A full or failing disk is not the guest's mistake.
+fn is_ours(error: &io::Error) -> bool {
+    use io::ErrorKind::{Other, OutOfMemory, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        StorageFull | OutOfMemory | ReadOnlyFilesystem | Other
+    )
+}

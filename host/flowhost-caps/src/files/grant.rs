@@ -1,0 +1,210 @@
+//! Grants turned into handles, once, when a run starts.
+//!
+//! This is the only place of the capability that takes a path of this machine, and it is the
+//! operator's. Everything a guest does later goes through the handles that are opened here.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, MetadataExt},
+};
+use flowhost_policy::{Access, FileGrant};
+
+use super::{
+    forbidden::Forbidden,
+    path::DEPTH_MAX,
+    root::{Folder, Mount, Root},
+    usage::{Quota, Usage},
+};
+
+/// Most entries that are counted in a writable folder before the run starts.
+const SCAN_MAX: u64 = 1_000_000;
+
+/// Why a `[[files]]` table cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("files[{index}]: cannot grant `{host}` as `{guest}`: {message}")]
+pub struct GrantProblem {
+    /// Index of the table in the effective profile.
+    pub index: usize,
+    /// Guest path.
+    pub guest: String,
+    /// Host folder as the profile writes it.
+    pub host: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to do instead.
+    pub cure: String,
+}
+
+/// One grant, opened.
+#[derive(Debug, Clone)]
+pub(super) struct OpenGrant {
+    pub(super) guest: String,
+    host: String,
+    access: Access,
+    pub(super) folder: Folder,
+}
+
+/// The opened grants of one plugin.
+#[derive(Debug, Clone, Default)]
+pub struct OpenGrants {
+    grants: Vec<OpenGrant>,
+}
+
+impl OpenGrants {
+    /// The handle of `grant`, which may have been narrowed to reading since it was opened.
+    pub(super) fn find(&self, grant: &FileGrant) -> Option<Folder> {
+        let same = |open: &&OpenGrant| open.guest == grant.guest && open.host == grant.host;
+        let open = self.grants.iter().find(same)?;
+        let mut folder = open.folder.clone();
+        if grant.access < open.access {
+            folder.root = Arc::new(Root {
+                mount: folder.root.mount,
+                usage: None,
+            });
+        }
+        Some(folder)
+    }
+}
+
+/// The opened grants of every plugin of a run. Two plugins share a folder only when both profiles
+/// name it.
+#[derive(Debug, Clone, Default)]
+pub struct FileServices {
+    plugins: BTreeMap<String, OpenGrants>,
+}
+
+impl FileServices {
+    /// Adds a plugin's grants; a plugin that was never added has none.
+    pub fn insert(&mut self, plugin: &str, grants: OpenGrants) {
+        self.plugins.insert(plugin.to_owned(), grants);
+    }
+
+    pub(super) fn of(&self, plugin: &str) -> Option<&OpenGrants> {
+        self.plugins.get(plugin)
+    }
+}
+
+/// Opens every grant; a write grant's folder is made where it is not there. A path is relative to
+/// `plan_dir`.
+///
+/// # Errors
+/// Every grant that cannot be had, all at once.
+pub fn open_grants(
+    plan_dir: &Path,
+    grants: &[FileGrant],
+    forbidden: &Forbidden,
+) -> Result<OpenGrants, Vec<GrantProblem>> {
+    let mut opened = OpenGrants::default();
+    let mut problems = Vec::new();
+    for (index, grant) in grants.iter().enumerate() {
+        match open_one(plan_dir, grant, forbidden) {
+            Ok(open) => opened.grants.push(open),
+            Err((message, cure)) => problems.push(GrantProblem {
+                index,
+                guest: grant.guest.clone(),
+                host: grant.host.clone(),
+                message,
+                cure: cure.to_owned(),
+            }),
+        }
+    }
+    if problems.is_empty() {
+        Ok(opened)
+    } else {
+        Err(problems)
+    }
+}
+
+type Refusal = (String, &'static str);
+
+const CURE: &str = "name a folder of its own, below the plan";
+
+fn open_one(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<OpenGrant, Refusal> {
+    let failed = |error: io::Error| (error.to_string(), "make the folder, or name another");
+    let path = plan.join(&grant.host);
+    if grant.access == Access::Write {
+        Dir::create_ambient_dir_all(&path, ambient_authority()).map_err(failed)?;
+    }
+    let dir = Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)?;
+    if let Some(why) = forbidden.refuses(&dir).map_err(failed)? {
+        return Err((format!("it is {why}"), CURE));
+    }
+    let metadata = dir.dir_metadata().map_err(failed)?;
+    let mount = Mount::of(&dir, &metadata);
+    let usage = match grant.access {
+        Access::Read => None,
+        Access::Write => Some(Arc::new(measure(&dir, mount, grant)?)),
+    };
+    let folder = Folder {
+        root: Arc::new(Root { mount, usage }),
+        dir: Arc::new(dir),
+        depth: 0,
+    };
+    let (guest, host) = (grant.guest.clone(), grant.host.clone());
+    Ok(OpenGrant {
+        guest,
+        host,
+        access: grant.access,
+        folder,
+    })
+}
+
+/// Counts what stands below a folder, so that the quota is of all of it.
+fn measure(dir: &Dir, mount: Mount, grant: &FileGrant) -> Result<Usage, Refusal> {
+    let mut tally = Tally::default();
+    let failed = |error: io::Error| {
+        (
+            error.to_string(),
+            "make the folder readable, or name another",
+        )
+    };
+    let mut waiting = vec![(dir.try_clone().map_err(failed)?, 0)];
+    while let Some((dir, depth)) = waiting.pop() {
+        if Mount::of(&dir, &dir.dir_metadata().map_err(failed)?) != mount {
+            return Err(("another file system is mounted below it".to_owned(), CURE));
+        }
+        for entry in dir.entries().map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            tally.count(&entry.metadata().map_err(failed)?);
+            if tally.entries > SCAN_MAX {
+                return Err((format!("more than {SCAN_MAX} entries stand below it"), CURE));
+            }
+            if !entry.file_type().map_err(failed)?.is_dir() {
+                continue;
+            }
+            if depth == DEPTH_MAX {
+                return Err((format!("it is more than {DEPTH_MAX} folders deep"), CURE));
+            }
+            waiting.push((entry.open_dir().map_err(failed)?, depth + 1));
+        }
+    }
+    let quota = Quota {
+        bytes: grant.quota_bytes,
+        entries: grant.quota_entries,
+    };
+    Ok(Usage::new(quota, tally.bytes, tally.entries))
+}
+
+#[derive(Default)]
+struct Tally {
+    bytes: u64,
+    entries: u64,
+    linked: HashSet<u64>,
+}
+
+impl Tally {
+    fn count(&mut self, metadata: &cap_std::fs::Metadata) {
+        self.entries += 1;
+        let first = metadata.nlink() <= 1 || self.linked.insert(metadata.ino());
+        if metadata.is_file() && first {
+            self.bytes = self.bytes.saturating_add(metadata.len());
+        }
+    }
+}

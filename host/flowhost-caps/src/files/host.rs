@@ -1,0 +1,296 @@
+//! `flowhost:files`: whole files at absolute guest paths.
+
+use flowhost_engine::{CallScope, HostState, bindings::types};
+use flowhost_policy::Access;
+use wasmtime::component::{HasData, Linker};
+
+use super::{
+    FilesState, Operation, blocking,
+    error::FileError,
+    path::Below,
+    root::{Folder, Kind, OpenFile, Opened, Wish},
+};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-files;
+            world files { import flowhost:files/files@0.1.0; }
+        ",
+        path: ["../../wit/types/0.1.0", "../../wit/files/0.1.0"],
+        world: "flowhost:host-files/files",
+        imports: { default: async | trappable },
+        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
+    });
+}
+
+pub(super) use bindings::flowhost::files::files as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:files/files@0.1.0";
+
+/// Most entries of one listing.
+const LIST_MAX: usize = 10_000;
+
+struct HasFiles;
+
+impl HasData for HasFiles {
+    type Data<'a> = &'a mut HostState;
+}
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasFiles>(linker, |state| state)
+}
+
+type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
+
+fn answer<T>(result: Result<T, FileError>) -> Answer<T> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => error.into_guest().map(Err).map_err(wasmtime::Error::new),
+    }
+}
+
+impl wit::Host for &mut HostState {
+    async fn roots(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.scope()
+            .charge_host_call()
+            .map_err(wasmtime::Error::new)?;
+        let granted = &self.parts::<FilesState>().state.granted;
+        let mut roots: Vec<String> = granted.iter().map(|one| one.guest.clone()).collect();
+        roots.sort();
+        Ok(roots)
+    }
+
+    async fn read(&mut self, path: String) -> Answer<Vec<u8>> {
+        answer(Request::new(self)?.read(&path).await)
+    }
+
+    async fn list(&mut self, path: String) -> Answer<Vec<wit::Entry>> {
+        answer(Request::new(self)?.list(&path).await)
+    }
+
+    async fn stat(&mut self, path: String) -> Answer<wit::Entry> {
+        answer(Request::new(self)?.stat(&path).await)
+    }
+
+    async fn write(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
+        answer(
+            Request::new(self)?
+                .put("write", &path, move |file| file.replace(&contents))
+                .await,
+        )
+    }
+
+    async fn append(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
+        answer(
+            Request::new(self)?
+                .put("append", &path, move |file| file.append(&contents))
+                .await,
+        )
+    }
+
+    async fn make_directory(&mut self, path: String) -> Answer<()> {
+        answer(Request::new(self)?.make_directory(&path).await)
+    }
+
+    async fn remove(&mut self, path: String) -> Answer<()> {
+        answer(Request::new(self)?.remove(&path).await)
+    }
+}
+
+/// One call: who asks, and the folders of this store.
+struct Request {
+    scope: CallScope,
+    granted: std::sync::Arc<[super::Granted]>,
+}
+
+impl Request {
+    fn new(state: &mut HostState) -> wasmtime::Result<Self> {
+        let parts = state.parts::<FilesState>();
+        parts
+            .scope
+            .charge_host_call()
+            .map_err(wasmtime::Error::new)?;
+        Ok(Self {
+            scope: parts.scope.clone(),
+            granted: parts.state.granted.clone(),
+        })
+    }
+
+    /// Decides, and turns the guest path into a folder and what is below it.
+    async fn at(
+        &self,
+        name: &'static str,
+        path: &str,
+        access: Access,
+    ) -> Result<(Folder, Below), FileError> {
+        let operation = Operation {
+            scope: &self.scope,
+            interface: INTERFACE,
+            name,
+        };
+        let index = operation.decide(path, access).await?;
+        let missing = FileError::Refused("the folder is not open");
+        let granted = self.granted.get(index).ok_or(missing)?;
+        let below = Below::new(&rest(&granted.guest, path), 0)?;
+        Ok((granted.folder.clone(), below))
+    }
+
+    async fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        let most = self.scope.effective.limits.output_bytes;
+        let (folder, below) = self.at("read", path, Access::Read).await?;
+        let wish = Wish {
+            read: true,
+            follow: true,
+            ..Wish::default()
+        };
+        blocking(move || file(folder.open(&below, wish)?)?.read_all(most)).await
+    }
+
+    async fn list(&self, path: &str) -> Result<Vec<wit::Entry>, FileError> {
+        let (folder, below) = self.at("list", path, Access::Read).await?;
+        blocking(move || listing(&folder, &below)).await
+    }
+
+    async fn stat(&self, path: &str) -> Result<wit::Entry, FileError> {
+        let (folder, below) = self.at("stat", path, Access::Read).await?;
+        let name = path
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        blocking(move || {
+            let metadata = folder.stat(&below, true)?;
+            entry(name, Kind::from(metadata.file_type()), metadata.len())
+                .ok_or(FileError::Refused("not a regular file or directory"))
+        })
+        .await
+    }
+
+    async fn put(
+        &self,
+        name: &'static str,
+        path: &str,
+        act: impl FnOnce(&OpenFile) -> Result<(), FileError> + Send + 'static,
+    ) -> Result<(), FileError> {
+        let (folder, below) = self.at(name, path, Access::Write).await?;
+        let wish = Wish {
+            write: true,
+            create: true,
+            follow: true,
+            ..Wish::default()
+        };
+        blocking(move || act(&file(folder.open(&below, wish)?)?)).await
+    }
+
+    async fn make_directory(&self, path: &str) -> Result<(), FileError> {
+        let (folder, below) = self.at("make-directory", path, Access::Write).await?;
+        blocking(move || {
+            let ends = below.as_str().match_indices('/').map(|(end, _)| end);
+            for end in ends.chain([below.as_str().len()]) {
+                let part = Below::new(below.as_str().get(..end).unwrap_or_default(), 0)?;
+                match folder.make_dir(&part) {
+                    Err(FileError::Io(error))
+                        if error.kind() == std::io::ErrorKind::AlreadyExists =>
+                    {
+                        folder.open_folder(&part)?;
+                    }
+                    other => other?,
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove(&self, path: &str) -> Result<(), FileError> {
+        let (folder, below) = self.at("remove", path, Access::Write).await?;
+        blocking(move || {
+            let metadata = folder.stat(&below, false)?;
+            if metadata.is_dir() {
+                folder.remove_dir(&below)
+            } else {
+                folder.remove_file(&below)
+            }
+        })
+        .await
+    }
+}
+
+/// `path` below `guest`; the policy has found it there. Both may hold `.` and double slashes.
+fn rest(guest: &str, path: &str) -> String {
+    let depth = guest.split('/').filter(|name| !name.is_empty()).count();
+    let names = path
+        .split('/')
+        .filter(|name| !matches!(*name, "" | "."))
+        .skip(depth);
+    let mut below = names.collect::<Vec<_>>().join("/");
+    if path.ends_with('/') && !below.is_empty() {
+        below.push('/');
+    }
+    below
+}
+
+fn file(opened: Opened) -> Result<OpenFile, FileError> {
+    match opened {
+        Opened::File(file) => Ok(file),
+        Opened::Folder(_) => Err(FileError::os(rustix::io::Errno::ISDIR)),
+    }
+}
+
+fn entry(name: String, kind: Kind, size: u64) -> Option<wit::Entry> {
+    match kind {
+        Kind::File => Some(wit::Entry {
+            name,
+            kind: wit::Kind::File,
+            size: size.to_string(),
+        }),
+        Kind::Directory => Some(wit::Entry {
+            name,
+            kind: wit::Kind::Directory,
+            size: "0".to_owned(),
+        }),
+        Kind::Link | Kind::Special => None,
+    }
+}
+
+/// Files and directories; links count as what they lead to. What leads out, cannot be opened or has
+/// no UTF-8 name is left out: a guest could do nothing with it.
+fn listing(folder: &Folder, below: &Below) -> Result<Vec<wit::Entry>, FileError> {
+    folder.stat(below, true).and_then(|metadata| {
+        if metadata.is_dir() {
+            Ok(())
+        } else {
+            Err(FileError::os(rustix::io::Errno::NOTDIR))
+        }
+    })?;
+    let folder = folder.open_folder(below)?;
+    let mut entries = Vec::new();
+    for found in folder.entries()? {
+        let Ok(name) = found?.file_name().into_string() else {
+            continue;
+        };
+        let Ok(place) = Below::new(&name, 0) else {
+            continue;
+        };
+        let Ok(metadata) = folder.stat(&place, true) else {
+            continue;
+        };
+        entries.extend(entry(
+            name,
+            Kind::from(metadata.file_type()),
+            metadata.len(),
+        ));
+        if entries.len() > LIST_MAX {
+            let (used, allowed) = (entries.len() as u64, LIST_MAX as u64);
+            return Err(FileError::Limit {
+                name: "files.list",
+                used,
+                allowed,
+            });
+        }
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}

@@ -1,0 +1,515 @@
+//! A granted folder as handles, and every operation below it.
+//!
+//! The attacks: `..`, absolute paths, links that lead out or are swapped while they are followed,
+//! mounts, devices, pipes that block, files that grow without end. The defences: every path is
+//! resolved by cap-std below an open handle; what was opened is looked at before it is used; the
+//! mount must be the folder's own; every byte and entry is counted before it is written.
+//! Everything here blocks and is called off the executor.
+
+use std::{
+    io::{self, Read as _},
+    os::fd::AsFd,
+    sync::Arc,
+};
+
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::fs::{
+    Dir, File, FileExt, FileType, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, ReadDir,
+};
+use rustix::{fs::OFlags, io::Errno};
+
+use super::{
+    error::FileError,
+    path::Below,
+    usage::{Account, Usage},
+};
+
+/// What something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+    Link,
+    /// A device, pipe or socket: never opened.
+    Special,
+}
+
+impl From<FileType> for Kind {
+    fn from(kind: FileType) -> Self {
+        if kind.is_file() {
+            Self::File
+        } else if kind.is_dir() {
+            Self::Directory
+        } else if kind.is_symlink() {
+            Self::Link
+        } else {
+            Self::Special
+        }
+    }
+}
+
+/// Where a handle lives. Linux tells mounts apart even on one device; elsewhere the device decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mount {
+    #[cfg(target_os = "linux")]
+    Id(u64),
+    Device(u64),
+}
+
+impl Mount {
+    #[cfg(target_os = "linux")]
+    pub(super) fn of(handle: impl AsFd, metadata: &Metadata) -> Self {
+        use rustix::fs::{AtFlags, StatxFlags, statx};
+        let found = statx(handle, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+        match found {
+            Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => Self::Id(stat.stx_mnt_id),
+            _ => Self::Device(metadata.dev()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn of(_handle: impl AsFd, metadata: &Metadata) -> Self {
+        Self::Device(metadata.dev())
+    }
+}
+
+/// A granted folder.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) mount: Mount,
+    /// `None` for a read grant: there is nothing that a write could be counted in, so none happens.
+    pub(super) usage: Option<Arc<Usage>>,
+}
+
+impl Root {
+    fn usage(&self) -> Result<&Arc<Usage>, FileError> {
+        self.usage
+            .as_ref()
+            .ok_or(FileError::Refused("the folder is read-only"))
+    }
+}
+
+/// What a guest wants of an open.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wish {
+    pub(super) read: bool,
+    pub(super) write: bool,
+    pub(super) create: bool,
+    pub(super) exclusive: bool,
+    pub(super) truncate: bool,
+    pub(super) directory: bool,
+    pub(super) follow: bool,
+}
+
+impl Wish {
+    /// Whether it may change anything.
+    pub(super) const fn changes(self) -> bool {
+        self.write || self.create || self.truncate
+    }
+}
+
+/// What an open gave.
+pub(super) enum Opened {
+    File(OpenFile),
+    Folder(Folder),
+}
+
+/// A directory handle below a grant.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    pub(super) root: Arc<Root>,
+    pub(super) dir: Arc<Dir>,
+    /// Names between the granted folder and this one.
+    pub(super) depth: usize,
+}
+
+impl Folder {
+    fn checked(&self, dir: Dir, depth: usize) -> Result<Self, FileError> {
+        let metadata = dir.dir_metadata()?;
+        self.same_mount(&dir, &metadata)?;
+        Ok(Self {
+            root: Arc::clone(&self.root),
+            dir: Arc::new(dir),
+            depth,
+        })
+    }
+
+    fn same_mount(&self, handle: impl AsFd, metadata: &Metadata) -> Result<(), FileError> {
+        if Mount::of(handle, metadata) == self.root.mount {
+            Ok(())
+        } else {
+            Err(FileError::Refused("another file system is mounted there"))
+        }
+    }
+
+    /// The directory that holds `below` must be on our mount.
+    fn check_parent(&self, below: &Below) -> Result<(), FileError> {
+        match below.parent() {
+            None => Ok(()),
+            Some(parent) => self.checked(self.dir.open_dir(parent)?, 0).map(|_| ()),
+        }
+    }
+
+    /// Describes `below`; `None` when nothing is there.
+    fn look(&self, below: &Below, follow: bool) -> Result<Option<Metadata>, FileError> {
+        let path = below.as_str();
+        let found = match (below.is_top(), follow) {
+            (true, _) => self.dir.dir_metadata(),
+            (_, true) => self.dir.metadata(path),
+            (_, false) => self.dir.symlink_metadata(path),
+        };
+        match found {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Describes `below`, which must be there, and a directory if it ends with a slash.
+    pub(super) fn stat(&self, below: &Below, follow: bool) -> Result<Metadata, FileError> {
+        let metadata = self
+            .look(below, follow)?
+            .ok_or(FileError::os(Errno::NOENT))?;
+        if below.means_directory() && !metadata.is_dir() {
+            return Err(FileError::os(Errno::NOTDIR));
+        }
+        Ok(metadata)
+    }
+
+    /// Opens a file or a directory.
+    pub(super) fn open(&self, below: &Below, wish: Wish) -> Result<Opened, FileError> {
+        let found = self.look(below, wish.follow)?;
+        match found
+            .as_ref()
+            .map(|metadata| Kind::from(metadata.file_type()))
+        {
+            Some(_) if wish.create && wish.exclusive => Err(FileError::os(Errno::EXIST)),
+            Some(Kind::Special) => Err(FileError::Refused("not a regular file or directory")),
+            Some(Kind::Link) => Err(FileError::os(Errno::LOOP)),
+            Some(Kind::Directory) if wish.changes() => Err(FileError::os(Errno::ISDIR)),
+            Some(Kind::Directory) => self.open_folder(below).map(Opened::Folder),
+            Some(Kind::File) if wish.directory || below.means_directory() => {
+                Err(FileError::os(Errno::NOTDIR))
+            }
+            Some(Kind::File) => self.open_file(below, wish, false).map(Opened::File),
+            None if !wish.create => Err(FileError::os(Errno::NOENT)),
+            None if below.means_directory() || wish.directory => Err(FileError::os(Errno::ISDIR)),
+            None => self.open_file(below, wish, true).map(Opened::File),
+        }
+    }
+
+    pub(super) fn open_folder(&self, below: &Below) -> Result<Self, FileError> {
+        if below.is_top() {
+            return Ok(self.clone());
+        }
+        self.checked(self.dir.open_dir(below.as_str())?, below.depth())
+    }
+
+    /// Opens without blocking, looks at what it is, and only then lets it be used.
+    fn open_file(&self, below: &Below, wish: Wish, make: bool) -> Result<OpenFile, FileError> {
+        if wish.changes() {
+            self.root.usage()?;
+        }
+        // Readers are counted too: a file that is removed while one reads it still fills the disk.
+        let usage = self.root.usage.clone();
+        let mut account = usage.as_ref().map(|usage| usage.lock());
+        if make {
+            self.check_parent(below)?;
+            if let Some(account) = &account {
+                account.may_add()?;
+            }
+        }
+        let file = self.dir.open_with(below.as_str(), &options(wish, make))?;
+        if let Some(account) = account.as_mut().filter(|_| make) {
+            account.added();
+        }
+        let metadata = file.metadata()?;
+        self.same_mount(&file, &metadata)?;
+        if !metadata.is_file() {
+            return Err(FileError::Refused("not a regular file or directory"));
+        }
+        if let Some(account) = account.as_mut() {
+            if wish.truncate {
+                file.set_len(0)?;
+                account.resized(metadata.len(), 0);
+            }
+            account.opened(metadata.ino());
+        }
+        drop(account);
+        Ok(OpenFile {
+            file,
+            usage,
+            read: wish.read,
+            write: wish.write,
+            inode: metadata.ino(),
+        })
+    }
+
+    /// Iterates a directory; nothing is read ahead.
+    pub(super) fn entries(&self) -> Result<ReadDir, FileError> {
+        Ok(self.dir.entries()?)
+    }
+
+    /// Makes one directory.
+    pub(super) fn make_dir(&self, below: &Below) -> Result<(), FileError> {
+        let mut account = self.root.usage()?.lock();
+        if self.look(below, false)?.is_some() {
+            return Err(FileError::os(Errno::EXIST));
+        }
+        self.check_parent(below)?;
+        account.may_add()?;
+        self.dir.create_dir(below.as_str())?;
+        account.added();
+        Ok(())
+    }
+
+    /// Removes a file or link.
+    pub(super) fn remove_file(&self, below: &Below) -> Result<(), FileError> {
+        let mut account = self.root.usage()?.lock();
+        let metadata = self.stat(below, false)?;
+        if metadata.is_dir() {
+            return Err(FileError::os(Errno::ISDIR));
+        }
+        self.check_parent(below)?;
+        self.dir.remove_file(below.as_str())?;
+        account.removed(last_name(&metadata));
+        Ok(())
+    }
+
+    /// Removes an empty directory, never the granted folder itself.
+    pub(super) fn remove_dir(&self, below: &Below) -> Result<(), FileError> {
+        let mut account = self.root.usage()?.lock();
+        let metadata = self.stat(below, false)?;
+        if below.is_top() {
+            return Err(FileError::os(Errno::BUSY));
+        }
+        if !metadata.is_dir() {
+            return Err(FileError::os(Errno::NOTDIR));
+        }
+        self.check_parent(below)?;
+        self.dir.remove_dir(below.as_str())?;
+        account.removed(None);
+        Ok(())
+    }
+
+    /// Moves within one grant; another grant is another device.
+    pub(super) fn rename(&self, from: &Below, to: &Self, new: &Below) -> Result<(), FileError> {
+        let mut account = self.root.usage()?.lock();
+        self.same_root(to)?;
+        if from.is_top() || new.is_top() {
+            return Err(FileError::os(Errno::BUSY));
+        }
+        let moved = self.stat(from, false)?;
+        let replaced = to.look(new, false)?;
+        if new.means_directory() && !moved.is_dir() {
+            return Err(FileError::os(Errno::NOTDIR));
+        }
+        let same = replaced
+            .as_ref()
+            .is_some_and(|there| there.ino() == moved.ino());
+        self.check_parent(from)?;
+        to.check_parent(new)?;
+        self.dir.rename(from.as_str(), &to.dir, new.as_str())?;
+        if let Some(gone) = replaced.filter(|_| !same) {
+            account.removed(last_name(&gone));
+        }
+        Ok(())
+    }
+
+    fn same_root(&self, other: &Self) -> Result<(), FileError> {
+        other.root.usage()?;
+        if Arc::ptr_eq(&self.root, &other.root) {
+            Ok(())
+        } else {
+            Err(FileError::os(Errno::XDEV))
+        }
+    }
+
+    /// Makes a second name for a file of the same grant.
+    pub(super) fn link(&self, from: &Below, to: &Self, new: &Below) -> Result<(), FileError> {
+        let mut account = self.root.usage()?.lock();
+        self.same_root(to)?;
+        if !self.stat(from, false)?.is_file() || new.means_directory() {
+            return Err(FileError::os(Errno::PERM));
+        }
+        self.check_parent(from)?;
+        to.check_parent(new)?;
+        account.may_add()?;
+        self.dir.hard_link(from.as_str(), &to.dir, new.as_str())?;
+        account.added();
+        Ok(())
+    }
+
+    /// Makes a link whose target stays below its own directory: whoever reads the folder later may
+    /// not be as careful as we are.
+    pub(super) fn symlink(&self, target: &str, below: &Below) -> Result<(), FileError> {
+        let mut account = self.root.usage()?.lock();
+        let climbs = target.split(['/', '\\']).any(|name| name == "..");
+        if climbs || target.is_empty() || target.starts_with(['/', '\\']) || target.contains('\0') {
+            return Err(FileError::Refused("a link points below its own directory"));
+        }
+        if below.means_directory() {
+            return Err(FileError::os(Errno::NOENT));
+        }
+        self.check_parent(below)?;
+        account.may_add()?;
+        self.dir.symlink(target, below.as_str())?;
+        account.added();
+        Ok(())
+    }
+
+    /// What a link says.
+    pub(super) fn read_link(&self, below: &Below) -> Result<String, FileError> {
+        if below.means_directory() {
+            return Err(FileError::os(Errno::INVAL));
+        }
+        let target = self.dir.read_link(below.as_str())?;
+        target
+            .into_os_string()
+            .into_string()
+            .map_err(|_| FileError::os(Errno::ILSEQ))
+    }
+}
+
+/// Never blocks, never becomes a terminal, never creates through a link.
+fn options(wish: Wish, make: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let writes = wish.write || wish.truncate || make;
+    options
+        .read(wish.read || !writes)
+        .write(writes)
+        .create_new(make);
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    let follow = wish.follow && !make;
+    options.follow(if follow {
+        FollowSymlinks::Yes
+    } else {
+        FollowSymlinks::No
+    });
+    options
+}
+
+/// Inode and length of a file that is about to lose its last name.
+fn last_name(metadata: &Metadata) -> Option<(u64, u64)> {
+    (metadata.is_file() && metadata.nlink() <= 1).then(|| (metadata.ino(), metadata.len()))
+}
+
+/// A regular file, opened and checked.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    file: File,
+    usage: Option<Arc<Usage>>,
+    pub(super) read: bool,
+    pub(super) write: bool,
+    inode: u64,
+}
+
+impl OpenFile {
+    pub(super) fn metadata(&self) -> Result<Metadata, FileError> {
+        Ok(self.file.metadata()?)
+    }
+
+    /// At most `most` bytes from `offset`; none at the end.
+    pub(super) fn read_at(&self, most: usize, offset: u64) -> Result<Vec<u8>, FileError> {
+        if !self.read {
+            return Err(FileError::os(Errno::BADF));
+        }
+        let mut buffer = vec![0; most];
+        let got = self.file.read_at(&mut buffer, offset)?;
+        buffer.truncate(got);
+        Ok(buffer)
+    }
+
+    /// The whole file, if it has at most `most` bytes.
+    pub(super) fn read_all(&self, most: u64) -> Result<Vec<u8>, FileError> {
+        let mut bytes = Vec::new();
+        (&self.file)
+            .take(most.saturating_add(1))
+            .read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
+            let used = self.metadata()?.len().max(bytes.len() as u64);
+            return Err(FileError::Limit {
+                name: "files.read",
+                used,
+                allowed: most,
+            });
+        }
+        Ok(bytes)
+    }
+
+    fn account(&self) -> Result<std::sync::MutexGuard<'_, Account>, FileError> {
+        match &self.usage {
+            Some(usage) if self.write => Ok(usage.lock()),
+            _ => Err(FileError::Refused("the file is open for reading")),
+        }
+    }
+
+    /// Writes all of `bytes` at `offset`, or nothing when the quota does not hold them.
+    pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), FileError> {
+        let mut account = self.account()?;
+        self.write_counted(&mut account, bytes, offset)
+    }
+
+    /// Writes at the end, wherever that is by then.
+    pub(super) fn append(&self, bytes: &[u8]) -> Result<(), FileError> {
+        let mut account = self.account()?;
+        let end = self.file.metadata()?.len();
+        self.write_counted(&mut account, bytes, end)
+    }
+
+    fn write_counted(
+        &self,
+        account: &mut Account,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Result<(), FileError> {
+        let from = self.file.metadata()?.len();
+        let end = offset
+            .checked_add(bytes.len() as u64)
+            .ok_or(FileError::os(Errno::FBIG))?;
+        account.may_resize(from, from.max(end))?;
+        let written = self.file.write_all_at(bytes, offset);
+        account.resized(from, self.file.metadata()?.len());
+        Ok(written?)
+    }
+
+    /// Replaces the contents; what stood there is kept when the quota does not hold the new.
+    pub(super) fn replace(&self, bytes: &[u8]) -> Result<(), FileError> {
+        let mut account = self.account()?;
+        let from = self.file.metadata()?.len();
+        account.may_resize(from, bytes.len() as u64)?;
+        let written = self.file.write_all_at(bytes, 0);
+        let cut = written.and_then(|()| self.file.set_len(bytes.len() as u64));
+        account.resized(from, self.file.metadata()?.len());
+        Ok(cut?)
+    }
+
+    /// Cuts or extends.
+    pub(super) fn set_size(&self, size: u64) -> Result<(), FileError> {
+        let mut account = self.account()?;
+        let from = self.file.metadata()?.len();
+        account.may_resize(from, size)?;
+        self.file.set_len(size)?;
+        account.resized(from, self.file.metadata()?.len());
+        Ok(())
+    }
+
+    /// Onto the disk.
+    pub(super) fn sync(&self) -> Result<(), FileError> {
+        if self.write {
+            self.file.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let Some(usage) = &self.usage {
+            let mut account = usage.lock();
+            let length = self.file.metadata().map_or(0, |metadata| metadata.len());
+            account.closed(self.inode, length);
+        }
+    }
+}
