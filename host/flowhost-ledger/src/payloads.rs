@@ -238,12 +238,15 @@ fn erase_in(disk: &dyn Disk, dir: &Path, name: &str, seqs: &BTreeSet<u64>) -> io
     Ok(found.len() as u64)
 }
 
-/// Removes what an erasure that was cut short left behind.
+/// Removes what an erasure that was cut short left behind. As long as the new file has not taken
+/// its place, the old bytes under their second name are the ledger's only ones and must stay; an
+/// erasure always makes the file shorter, so equal lengths say that it had not.
 pub(crate) fn clean_up(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     for entry in disk.list(dir)? {
         let path = dir.join(&entry.name);
-        if entry.name.ends_with(".old") {
-            disk.wipe(&path, 0, disk.len(&path)?)?;
+        let len = disk.len(&path)?;
+        if entry.name.ends_with(".old") && disk.len(&path.with_extension("jsonl"))? != len {
+            disk.wipe(&path, 0, len)?;
         }
         if entry.name.ends_with(".old") || entry.name.ends_with(".tmp") {
             disk.remove(&path)?;

@@ -4,7 +4,7 @@
 //! of the last segment, beyond what a note signs, with no record behind them. There is one more
 //! shape of it: one unsynced batch covers several sectors of the disk, and a loss of power may keep
 //! a later one and lose an earlier one, which then reads as zeros. So whole records behind a hole
-//! of zeros that fills its 512-byte sectors belong to the torn tail too. Any other
+//! of zeros that fills 512-byte sectors (or the rest of the one in which the last sync ended) belong to the torn tail too. Any other
 //! damage with a record behind it is corruption. Must never change a byte.
 
 use std::collections::BTreeSet;
@@ -196,7 +196,7 @@ impl State {
                     return refuse(what);
                 }
                 Ok(_) => {}
-                Err(_) => all_holes &= has_lost_sector(&line, len),
+                Err(_) => all_holes &= has_lost_sector(&line, offset, len),
             }
         }
         let hash = hash_from(disk, path, offset)?;
@@ -209,12 +209,19 @@ impl State {
     }
 }
 
-/// Whether the line covers a sector of the file that holds nothing but zeros.
-fn has_lost_sector(line: &Line<'_>, file_len: u64) -> bool {
-    let mut start = line.offset.next_multiple_of(SECTOR);
+/// Whether the line covers a sector of the file that holds nothing but zeros. A sync may have ended
+/// within a sector, so where the tail starts (`tail`, always the start of a line) counts as one.
+fn has_lost_sector(line: &Line<'_>, tail: u64, file_len: u64) -> bool {
+    let mut start = line.offset;
+    if start != tail {
+        start = start.next_multiple_of(SECTOR);
+    }
     let end = line.offset + line.bytes.len() as u64;
     while start < end {
-        let stop = (start + SECTOR).min(file_len);
+        let stop = (start + 1)
+            .next_multiple_of(SECTOR)
+            .min(file_len)
+            .max(start + 1);
         let range = usize::try_from(start - line.offset).unwrap_or(usize::MAX)
             ..usize::try_from(stop - line.offset).unwrap_or(usize::MAX);
         if line
@@ -224,7 +231,7 @@ fn has_lost_sector(line: &Line<'_>, file_len: u64) -> bool {
         {
             return true;
         }
-        start += SECTOR;
+        start = stop;
     }
     false
 }

@@ -16,15 +16,13 @@ fn prints_and_reads_ranges() {
 #[test]
 fn a_lost_sector_is_512_aligned_zeros() {
     let at = |offset: u64, bytes: &[u8], file_len: u64| {
-        has_lost_sector(
-            &Line {
-                bytes,
-                complete: true,
-                offset,
-                number: 1,
-            },
-            file_len,
-        )
+        let line = Line {
+            bytes,
+            complete: true,
+            offset,
+            number: 1,
+        };
+        has_lost_sector(&line, u64::MAX, file_len)
     };
     let mut bytes = vec![b'x'; 2048];
     assert!(!at(100, &bytes, 9999));
@@ -38,4 +36,21 @@ fn a_lost_sector_is_512_aligned_zeros() {
         "the last sector of the file may be short"
     );
     assert!(!at(0, &[0; 7], 600));
+    let tail = |bytes: &[u8]| {
+        has_lost_sector(
+            &Line {
+                bytes,
+                complete: true,
+                offset: 500,
+                number: 1,
+            },
+            500,
+            9999,
+        )
+    };
+    assert!(
+        tail(&[&[0; 12][..], b"x"].concat()),
+        "the rest of the sector that was being written"
+    );
+    assert!(!tail(&[&[0; 11][..], b"x"].concat()));
 }

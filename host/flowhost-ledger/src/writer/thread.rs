@@ -109,7 +109,11 @@ impl Worker {
             match item {
                 Item::Fact { fact, ts_us } => self.files.push(&fact, ts_us)?,
                 Item::Command(command) => {
-                    self.settle()?;
+                    if let Err(error) = self.settle() {
+                        // Whoever asked is answered with the others, once the ledger has failed.
+                        batch.push_front(Item::Command(command));
+                        return Err(error);
+                    }
                     if !self.obey(command)? {
                         return Ok(false);
                     }
@@ -192,24 +196,29 @@ impl Worker {
                 Ok(())
             }
             Err(error) => {
-                let failure = poisoned(&error);
-                self.shared
-                    .progress
-                    .send_modify(|progress| progress.failed = Some(failure.clone()));
+                let failure = self.fail(&error);
                 reply(Err(failure));
                 Err(error)
             }
         }
     }
 
-    /// Tells everyone who waits, now and later, that nothing more will be acknowledged.
-    fn poison(self, error: &io::Error, batch: VecDeque<Item>) {
-        let failure = poisoned(error);
+    /// Marks the ledger as failed. Both marks are set under the queue's lock, so that nobody sees one
+    /// without the other.
+    fn fail(&self, error: &io::Error) -> LedgerError {
+        let failure = LedgerError::Poisoned(error.to_string());
+        let mut queue = self.shared.queue();
+        queue.closed = true;
         self.shared
             .progress
             .send_modify(|progress| progress.failed = Some(failure.clone()));
+        failure
+    }
+
+    /// Tells everyone who waits, now and later, that nothing more will be acknowledged.
+    fn poison(self, error: &io::Error, batch: VecDeque<Item>) {
+        let failure = self.fail(error);
         let mut queue = self.shared.queue();
-        queue.closed = true;
         let left: Vec<Item> = batch.into_iter().chain(queue.items.drain(..)).collect();
         drop(queue);
         self.shared.space.notify_all();
@@ -225,8 +234,4 @@ impl Worker {
             }
         }
     }
-}
-
-fn poisoned(error: &io::Error) -> LedgerError {
-    LedgerError::Poisoned(error.to_string())
 }

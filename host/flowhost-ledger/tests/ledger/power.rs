@@ -130,7 +130,7 @@ fn led_017_nothing_acknowledged_is_lost_when_the_power_goes_at_any_moment() {
             disk.crash(&mut rng);
         }
         let opened = Ledger::open(&options);
-        let ledger = opened.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let ledger = opened.unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"));
         ledger.close_blocking().unwrap();
         check(&disk, &acked, seed);
     }
@@ -150,7 +150,7 @@ fn a_relaxed_ledger_is_sound_after_a_loss_of_power_and_says_what_it_lost() {
         disk.crash(&mut rng);
         let opened = Ledger::open(&options);
         opened
-            .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+            .unwrap_or_else(|error| panic!("seed {seed}: {error} {error:?}"))
             .close_blocking()
             .unwrap();
         check(&disk, &[], seed);

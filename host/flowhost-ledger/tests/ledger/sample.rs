@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use flowhost_ledger::{Code, VKey, verify_dir};
+use flowhost_ledger::{Code, Report, VKey, VerifyOptions, verify_dir, verify_in};
 
-use crate::copy;
+use crate::sim::SimDisk;
 
 const SEGMENT: &str = "seg-00000000.jsonl";
 
@@ -21,25 +21,30 @@ fn vkey() -> VKey {
     .unwrap()
 }
 
-struct Copy(tempfile::TempDir);
+/// The sample in memory, where it can be changed ten thousand times.
+struct Copy(SimDisk);
 
 impl Copy {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        copy(&sample(), dir.path());
-        Self(dir)
+        Self(SimDisk::load(&sample()))
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.0.path().join(name)).unwrap()
+        std::fs::read(sample().join(name)).unwrap()
+    }
+
+    fn verify(&self) -> Report {
+        let options = VerifyOptions {
+            trusted: vec![vkey()],
+            ..VerifyOptions::default()
+        };
+        verify_in(&self.0, Path::new("/"), &options)
     }
 
     fn refuses(&self, name: &str, bytes: &[u8]) -> bool {
-        let path = self.0.path().join(name);
-        let good = std::fs::read(&path).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-        let refused = !verify_dir(self.0.path(), &[vkey()]).ok;
-        std::fs::write(&path, good).unwrap();
+        self.0.put(name, bytes);
+        let refused = !self.verify().ok;
+        self.0.put(name, &self.read(name));
         refused
     }
 }
@@ -55,7 +60,7 @@ fn accepts_the_sample_with_its_key() {
     );
     let root = "253db58052f2669c1eba7fc849f52fe00541d17813bf6a6e0862d41fbf3f2b32";
     assert_eq!(ledger.root.as_deref(), Some(root));
-    assert!(verify_dir(Copy::new().0.path(), &[vkey()]).ok);
+    assert!(Copy::new().verify().ok);
 }
 
 #[test]
@@ -77,8 +82,8 @@ fn led_001_a_flipped_bit_is_named_by_its_record() {
     let mut bad = copy.read(SEGMENT);
     let second = bad.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     bad[second + 20] ^= 1;
-    std::fs::write(copy.0.path().join(SEGMENT), bad).unwrap();
-    let report = verify_dir(copy.0.path(), &[vkey()]);
+    copy.0.put(SEGMENT, &bad);
+    let report = copy.verify();
     let problem = report.all_problems().next().unwrap();
     // The change is in record 1; if it stays well-formed, `prev` of record 2 shows it.
     assert!(matches!(problem.seq, Some(1 | 2)), "{problem}");

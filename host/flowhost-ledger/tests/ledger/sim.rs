@@ -123,6 +123,39 @@ impl SimDisk {
         self.0.lock().unwrap()
     }
 
+    /// The files of a real folder, as the folder `/`.
+    pub(crate) fn load(dir: &Path) -> Self {
+        let disk = Self::default();
+        disk.create_dir(Path::new("/")).unwrap();
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            disk.put(
+                path.file_name().unwrap().to_str().unwrap(),
+                &std::fs::read(&path).unwrap(),
+            );
+        }
+        disk
+    }
+
+    /// Writes a whole file of the folder `/`.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        let mut state = self.state();
+        let inode = Inode {
+            durable: bytes.to_vec(),
+            now: bytes.to_vec(),
+        };
+        let path = Path::new("/").join(name);
+        match state.names.get(&path).copied() {
+            Some(at) => state.inodes[at] = inode,
+            None => {
+                state.inodes.push(inode);
+                let at = state.inodes.len() - 1;
+                state.names.insert(path.clone(), at);
+                state.durable_names.insert(path, at);
+            }
+        }
+    }
+
     pub(crate) fn lose_power_after(&self, operations: u64) {
         self.state().power = Some(operations);
     }
