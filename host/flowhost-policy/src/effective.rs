@@ -10,8 +10,8 @@ use crate::{
     ask::{Ask, Asks, EnvAsk, FileAsk, HttpAsk},
     canonical,
     grant::{
-        Effective, EnvValue, FileGrant, Grants, HttpRule, MessagesGrant, ModelGrant, SecretsGrant,
-        StateGrant, ToolsGrant,
+        Effective, EnvValue, FileGrant, Grants, HttpRule, Inject, MessagesGrant, ModelGrant,
+        SecretsGrant, StateGrant, ToolsGrant,
     },
     manifest::Manifest,
     meet,
@@ -19,12 +19,16 @@ use crate::{
     pattern::{model, tool, topic},
     profile::Profile,
     text::quoted,
-    trace::TraceEntry,
+    trace::{Layer, Outcome, TraceEntry},
     unit::{self, Unit},
     walk::{self, Kind, List, Walk},
 };
 
 /// Intersects what is asked, granted, narrowed and passed on, and says what became of each right.
+///
+/// A secret that an effective rule injects is named for the plugin too: the operator wrote it into the
+/// rule. A plan or a caller whose `secrets` do not hold it takes the injection away, and the request
+/// goes without that header.
 ///
 /// `self` in topics becomes the plugin's name in the plan. `caller` is given only when one plugin
 /// delegates to another on its own authority; then nothing that the caller lacks is passed on.
@@ -55,7 +59,8 @@ pub fn effective(
         walk.add_caller(caller, asks);
     }
     let limits = walk.limits(caller);
-    let grants = walk.grants();
+    let mut grants = walk.grants();
+    walk.injected(&mut grants);
     let hash = canonical::hash(&canonical::rights(&profile.name, &limits, &grants));
     let effective = Effective {
         plugin: narrowing.plugin.clone(),
@@ -176,6 +181,39 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Takes away injections whose secret a plan or a caller does not pass on, and names the rest.
+    fn injected(&mut self, grants: &mut Grants) {
+        for (index, rule) in grants.http.iter_mut().enumerate() {
+            let names: Vec<String> = rule
+                .inject
+                .iter()
+                .flat_map(Inject::secrets)
+                .map(str::to_owned)
+                .collect();
+            let taker = self.sources.iter().find(|source| {
+                source.layer != Layer::Manifest
+                    && !names.iter().all(|name| passes(source.asks, name))
+            });
+            let Some(taker) = taker else {
+                grants.secrets.names.extend(names);
+                continue;
+            };
+            let (by, at) = (taker.layer, taker.at.clone());
+            rule.inject = None;
+            let right = format!("http[{index}].inject");
+            let source = self.profile.source("http");
+            let outcome = Outcome::Removed { by, at };
+            self.trace.push(TraceEntry {
+                right,
+                value: names.join(", "),
+                source,
+                outcome,
+            });
+        }
+        grants.secrets.names.sort();
+        grants.secrets.names.dedup();
+    }
+
     fn messages(&mut self) -> MessagesGrant {
         let granted = self.profile.grants.messages.clone();
         MessagesGrant {
@@ -204,6 +242,15 @@ impl<'a> Walk<'a> {
         let lists = asked.iter().map(whole).collect();
         let kind = walk::texts(|a, b| topic::overlap(a, b));
         sorted(self.met(right, &resolved(granted, &own), lists, &kind))
+    }
+}
+
+/// Whether a document leaves the secret `name` to be injected.
+fn passes(asks: &Asks, name: &str) -> bool {
+    match &asks.secrets {
+        Ask::None => false,
+        Ask::Granted => true,
+        Ask::Only(secrets) => secrets.names.iter().any(|known| known == name),
     }
 }
 

@@ -118,6 +118,23 @@ pub struct Inject {
     pub value: String,
 }
 
+impl Inject {
+    /// The names of the secrets in the template.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::Inject;
+    ///
+    /// let inject = Inject { header: "x-key".into(), value: "${secret:A} ${secret:B}".into() };
+    /// assert_eq!(inject.secrets().collect::<Vec<_>>(), ["A", "B"]);
+    /// ```
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let parts = self.value.split("${secret:").skip(1);
+        parts.filter_map(|part| part.split_once('}').map(|(name, _)| name))
+    }
+}
+
 /// One `[[files]]` table: a host folder at a guest path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileGrant {

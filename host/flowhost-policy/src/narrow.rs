@@ -26,7 +26,7 @@ use crate::{
 
 /// The narrowing of one plugin's rights by a plan.
 ///
-/// Keys are those of a profile: `limits` and the grants. A right that is not named stays as the
+/// `limits` and `grants`, both with the keys of a profile. A right that is not named stays as the
 /// profile has it; one that is named is exactly what is listed and no more, so an empty list takes
 /// it away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Narrowing {
     /// ```
     /// use flowhost_policy::{Narrowing, Position};
     ///
-    /// let json = serde_json::json!({ "limits": { "memory": "16MiB" }, "http": [] });
+    /// let json = serde_json::json!({ "limits": { "memory": "16MiB" }, "grants": { "http": [] } });
     /// let narrowing = Narrowing::from_json("reader", &json, "plan.yaml", Position::START).unwrap();
     /// assert_eq!(narrowing.limits["memory"], 16 << 20);
     /// ```
@@ -77,12 +77,15 @@ impl Narrowing {
     ) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(file);
         let node = from_json(json, at);
-        let mut known = vec!["limits"];
-        known.extend(GRANT_KEYS);
-        let parts = reader.fields(&node, "", &known).map(|fields| {
-            let limits = limits::named(&mut reader, &fields);
-            (limits, asks::asks(&mut reader, &fields, Author::Plan))
-        });
+        let parts = reader
+            .fields(&node, "", &["limits", "grants"])
+            .map(|fields| {
+                let limits = limits::named(&mut reader, &fields);
+                let inner = fields.get("grants");
+                let inner = inner.and_then(|node| reader.fields(node, "grants", &GRANT_KEYS));
+                let asks = inner.map(|inner| asks::asks(&mut reader, &inner, Author::Plan));
+                (limits, asks.unwrap_or_else(Asks::everything))
+            });
         reader.finish()?;
         let (limits, asks) = parts.unwrap_or_else(|| (BTreeMap::new(), Asks::everything()));
         Ok(Self {

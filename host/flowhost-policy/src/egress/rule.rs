@@ -17,14 +17,15 @@ pub(crate) struct RuleUrl<'a> {
 impl<'a> RuleUrl<'a> {
     /// Takes a canonical rule apart; `None` for anything else, which then matches nothing.
     pub(crate) fn of(canonical: &'a str) -> Option<Self> {
-        let (scheme, rest) = canonical.split_once("://")?;
+        let (scheme, rest) = canonical.split_at_checked(position(canonical, b':')?)?;
+        let rest = rest.strip_prefix("://")?;
         let host_end = match rest.strip_prefix('[') {
-            Some(inside) => inside.find(']')? + 2,
-            None => rest.find(':')?,
+            Some(inside) => position(inside, b']')? + 2,
+            None => position(rest, b':')?,
         };
         let (host, rest) = rest.split_at_checked(host_end)?;
         let rest = rest.strip_prefix(':')?;
-        let (port, prefix) = rest.split_at_checked(rest.find('/')?)?;
+        let (port, prefix) = rest.split_at_checked(position(rest, b'/')?)?;
         Some(Self {
             scheme,
             host,
@@ -43,25 +44,48 @@ impl<'a> RuleUrl<'a> {
     }
 }
 
-/// Whether `target` lies below the canonical rule `rule`.
-pub(crate) fn covers(rule: &str, target: &Target) -> bool {
-    // A rule shorter than the origin is no canonical rule, and must not become a prefix of all.
-    if rule.len() > target.origin().len() && is_prefix(rule, target.place()) {
-        return true;
-    }
-    let special = rule.contains("://*.") || rule.contains("://[");
-    special && RuleUrl::of(rule).is_some_and(|rule| covers_specially(rule, target))
+/// Byte for byte: rules are short, and a searcher costs more to set up than they are long.
+fn position(text: &str, byte: u8) -> Option<usize> {
+    text.bytes().position(|b| b == byte)
 }
 
-fn covers_specially(rule: RuleUrl<'_>, target: &Target) -> bool {
-    let host = match (rule.wildcard(), rule.cidr(), target.ip()) {
-        (Some(suffix), _, None) => below(suffix, target.host()) && !names::is_local(target.host()),
-        (None, Some(network), Some(ip)) => network.contains(ip),
-        _ => false,
-    };
-    host && rule.scheme == target.scheme()
-        && rule.port.parse() == Ok(target.port())
-        && is_prefix(rule.prefix, target.path())
+/// Whether `target` lies below the canonical rule `rule`.
+pub(crate) fn covers(rule: &str, target: &Target) -> bool {
+    let rest = rule
+        .strip_prefix(target.scheme())
+        .and_then(|rest| rest.strip_prefix("://"));
+    match rest.and_then(|rest| rest.as_bytes().first()) {
+        Some(b'*') => RuleUrl::of(rule).is_some_and(|rule| covers_wildcard(rule, target)),
+        Some(b'[') => {
+            covers_plainly(rule, target)
+                || RuleUrl::of(rule).is_some_and(|rule| covers_network(rule, target))
+        }
+        Some(_) => covers_plainly(rule, target),
+        None => false,
+    }
+}
+
+/// A rule shorter than the origin is no canonical rule, and must not become a prefix of all.
+fn covers_plainly(rule: &str, target: &Target) -> bool {
+    rule.len() > target.origin().len() && is_prefix(rule, target.place())
+}
+
+fn covers_wildcard(rule: RuleUrl<'_>, target: &Target) -> bool {
+    let host = target.host();
+    target.ip().is_none()
+        && rule.wildcard().is_some_and(|suffix| below(suffix, host))
+        && !names::is_local(host)
+        && covers_rest(rule, target)
+}
+
+fn covers_network(rule: RuleUrl<'_>, target: &Target) -> bool {
+    let inside = |(network, ip): (Cidr, _)| network.contains(ip);
+    rule.cidr().zip(target.ip()).is_some_and(inside) && covers_rest(rule, target)
+}
+
+/// Port and path; the scheme has been compared before.
+fn covers_rest(rule: RuleUrl<'_>, target: &Target) -> bool {
+    rule.port.parse() == Ok(target.port()) && is_prefix(rule.prefix, target.path())
 }
 
 /// Whether `host` has at least one label before `.suffix`.

@@ -87,7 +87,13 @@ fn anything() -> Manifest {
     Manifest::from_imports("a", imports.iter().map(String::as_str).chain([environment]))
 }
 
-fn narrowing(json: serde_json::Value) -> Narrowing {
+/// Keys other than `limits` are grants.
+fn narrowing(mut grants: serde_json::Value) -> Narrowing {
+    let limits = grants
+        .as_object_mut()
+        .and_then(|map| map.remove("limits"))
+        .unwrap_or(json!({}));
+    let json = json!({ "limits": limits, "grants": grants });
     Narrowing::from_json(
         "reviewer",
         &json,
@@ -268,14 +274,14 @@ fn a_plan_that_only_lowers_is_no_problem() {
 
 #[test]
 fn refuses_a_narrowing_with_unknown_keys_at_its_place() {
-    let json = json!({ "limit": {}, "http": [{ "url": "https://a.example/", "methods": ["GET"], "inject": {} }] });
+    let json = json!({ "limit": {}, "grants": { "http": [{ "url": "https://a.example/", "methods": ["GET"], "inject": {} }] } });
     let problems =
         Narrowing::from_json("r", &json, "plan.yaml", Position { line: 7, column: 5 }).unwrap_err();
     let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
     plan.yaml:7:5: unknown key `limit`
       hint: did you mean `limits`?
-    plan.yaml:7:5: unknown key `inject` in `http[0]`
+    plan.yaml:7:5: unknown key `inject` in `grants.http[0]`
       hint: known keys: url, methods, response, request
     "#);
 }
@@ -374,5 +380,25 @@ fn resolves_self_to_the_plugins_name_as_one_token() {
         at("a.b>*"),
         ["agents.a-b--.in"],
         "a name cannot become tokens or wildcards"
+    );
+}
+
+#[test]
+fn names_the_secret_that_a_rule_injects_though_the_manifest_asks_for_none() {
+    let manifest = Manifest::from_imports("a", ["flowhost:http/http@0.1.0"]);
+    let (rights, _) = effective(&manifest, &profile(), &Narrowing::none("a"), None);
+    assert!(rights.grants.http[0].inject.is_some());
+    assert_eq!(rights.grants.secrets.names, ["KEY"]);
+    assert!(rights.grants.secrets.reveal.is_empty());
+}
+
+#[test]
+fn cap_014_takes_the_injection_away_where_the_secret_is_not_passed_on() {
+    let plan = narrowing(json!({ "secrets": { "names": [] } }));
+    let (rights, trace) = effective(&anything(), &profile(), &plan, None);
+    assert_eq!(rights.grants.http[0].inject, None);
+    assert!(rights.grants.secrets.names.is_empty());
+    assert!(
+        shown(&trace).contains("http[0].inject = KEY (policies/p.toml:9): removed by the plan")
     );
 }

@@ -313,7 +313,7 @@ proptest! {
         let a = resolved(a);
         let http: Vec<_> = urls.iter().map(|url| serde_json::json!({ "url": url, "methods": METHODS })).collect();
         let json = serde_json::json!({
-            "limits": { "memory": format!("{memory}MiB") }, "tools": { "call": call }, "http": http,
+            "limits": { "memory": format!("{memory}MiB") }, "grants": { "tools": { "call": call }, "http": http },
         });
         let plan = Narrowing::from_json("me", &json, "plan.yaml", Position::START).expect("a narrowing");
         let (rights, _) = effective(&anything(), &profile(a.clone()), &plan, None);
