@@ -3,21 +3,80 @@
 //! This file owns the list and what the binary must bring ([`Services`]). It must never decide a
 //! right or act: policy decides, a folder's `host.rs` acts, and the engine links what is granted.
 
+pub mod budget;
+pub mod clock;
+pub mod config;
+pub mod env;
 pub mod files;
 pub mod http;
+pub mod log;
+pub mod messaging;
+pub mod random;
+pub mod runtime;
 pub mod secrets;
+pub mod state;
+pub mod tools;
+
+mod support;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use flowhost_bus::Bus;
 use flowhost_engine::Capability;
 
 /// What capabilities need from the process that hosts them. Every field is a trait of the folder
 /// that uses it, so that a test brings doubles and the binary brings the world.
-pub struct Services {}
+pub struct Services {
+    /// Carries messages.
+    pub bus: Arc<dyn Bus>,
+    /// Knows who reads which topic.
+    pub mailboxes: Arc<dyn messaging::Mailboxes>,
+    /// Takes log lines.
+    pub logs: Arc<dyn log::LogSink>,
+    /// Finds and calls tools.
+    pub tools: Arc<dyn tools::ToolRouter>,
+    /// Knows values of secrets.
+    pub secrets: Arc<dyn secrets::SecretStore>,
+    /// Keeps state.
+    pub state: Arc<dyn state::StateStore>,
+    /// Knows what is left.
+    pub budget: Arc<dyn budget::BudgetView>,
+    /// Tells the time.
+    pub time: Arc<dyn clock::TimeSource>,
+    /// Real randomness.
+    pub entropy: Arc<dyn random::Entropy>,
+    /// Variables that a profile may take from the host.
+    pub variables: Arc<dyn env::HostVariables>,
+    /// What requests need.
+    pub http: http::HttpServices,
+    /// Folders, opened when the run started.
+    pub files: files::FileServices,
+}
 
 /// Every capability there is, in the order in which they are linked.
 #[must_use]
 pub fn all(services: Services) -> Vec<Arc<dyn Capability>> {
-    let Services {} = services;
-    vec![]
+    let it = services;
+    vec![
+        Arc::new(runtime::Runtime::new(
+            Arc::clone(&it.logs),
+            Arc::clone(&it.secrets),
+        )),
+        Arc::new(env::Env::new(it.variables)),
+        Arc::new(clock::Clock::new(it.time)),
+        Arc::new(random::Random::new(it.entropy)),
+        Arc::new(log::Log::new(it.logs, Arc::clone(&it.secrets))),
+        Arc::new(config::Config),
+        Arc::new(budget::Budget::new(it.budget)),
+        Arc::new(state::State::new(it.state)),
+        Arc::new(secrets::Secrets::new(it.secrets)),
+        Arc::new(tools::Tools::new(it.tools)),
+        Arc::new(messaging::Messaging::new(it.bus, it.mailboxes)),
+        Arc::new(http::Http::new(it.http)),
+        Arc::new(files::Files::new(it.files)),
+    ]
 }

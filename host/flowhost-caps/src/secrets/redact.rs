@@ -5,7 +5,10 @@
 //! base64 at every alignment, percent, JSON) and nothing else: a server that answers with another
 //! transformation of the secret can only be stopped by not sending it there.
 
-use base64::{Engine, alphabet, engine::{GeneralPurpose, general_purpose::NO_PAD}};
+use base64::{
+    Engine, alphabet,
+    engine::{GeneralPurpose, general_purpose::NO_PAD},
+};
 use zeroize::Zeroizing;
 
 /// What stands in a secret's place.
@@ -44,8 +47,11 @@ impl Redactor {
     /// ```
     #[must_use]
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut patterns: Vec<Zeroizing<Vec<u8>>> =
-            values.into_iter().filter(|value| !value.is_empty()).flat_map(forms).collect();
+        let mut patterns: Vec<Zeroizing<Vec<u8>>> = values
+            .into_iter()
+            .filter(|value| !value.is_empty())
+            .flat_map(forms)
+            .collect();
         patterns.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         patterns.dedup();
         let mut starts = [false; 256];
@@ -79,10 +85,18 @@ impl Redactor {
     }
 
     fn length_at(&self, first: u8, rest: &[u8]) -> Option<usize> {
-        if !self.starts.get(usize::from(first)).copied().unwrap_or(false) {
+        if !self
+            .starts
+            .get(usize::from(first))
+            .copied()
+            .unwrap_or(false)
+        {
             return None;
         }
-        self.patterns.iter().find(|pattern| rest.starts_with(pattern)).map(|pattern| pattern.len())
+        self.patterns
+            .iter()
+            .find(|pattern| rest.starts_with(pattern))
+            .map(|pattern| pattern.len())
     }
 }
 
@@ -96,7 +110,9 @@ fn forms(value: &str) -> Vec<Zeroizing<Vec<u8>>> {
     }
     for upper in [false, true] {
         encoded.push(percent(raw, upper, |byte| byte.is_ascii_alphanumeric()));
-        encoded.push(percent(raw, upper, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)));
+        encoded.push(percent(raw, upper, |b| {
+            b.is_ascii_alphanumeric() || b"-._~".contains(&b)
+        }));
         encoded.push(percent(raw, upper, |_| false));
         encoded.push(json_numeric(value, upper));
     }
@@ -104,11 +120,18 @@ fn forms(value: &str) -> Vec<Zeroizing<Vec<u8>>> {
     encoded.push(json(value, false));
     encoded.push(json(value, true));
     let long = encoded.into_iter().filter(|form| form.len() >= ENCODED_MIN);
-    std::iter::once(raw.to_vec()).chain(long).map(Zeroizing::new).collect()
+    std::iter::once(raw.to_vec())
+        .chain(long)
+        .map(Zeroizing::new)
+        .collect()
 }
 
 fn digits(byte: u8, upper: bool) -> [u8; 2] {
-    let table: &[u8; 16] = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    let table: &[u8; 16] = if upper {
+        b"0123456789ABCDEF"
+    } else {
+        b"0123456789abcdef"
+    };
     let digit = |nibble: u8| table.get(usize::from(nibble)).copied().unwrap_or(b'0');
     [digit(byte >> 4), digit(byte & 15)]
 }
@@ -124,7 +147,11 @@ fn base64_inside(raw: &[u8], shift: usize, alphabet: &alphabet::Alphabet) -> Vec
     let whole = GeneralPurpose::new(alphabet, NO_PAD).encode(padded.as_slice());
     let first = (shift * 8).div_ceil(6);
     let last = padded.len() * 8 / 6;
-    whole.as_bytes().get(first..last).unwrap_or_default().to_vec()
+    whole
+        .as_bytes()
+        .get(first..last)
+        .unwrap_or_default()
+        .to_vec()
 }
 
 fn percent(raw: &[u8], upper: bool, plain: impl Fn(u8) -> bool) -> Vec<u8> {
@@ -142,15 +169,26 @@ fn percent(raw: &[u8], upper: bool, plain: impl Fn(u8) -> bool) -> Vec<u8> {
 
 /// `application/x-www-form-urlencoded`.
 fn plus_for_space(raw: &[u8]) -> Vec<u8> {
-    let escaped = percent(raw, true, |b| b.is_ascii_alphanumeric() || b" -._*".contains(&b));
-    escaped.into_iter().map(|byte| if byte == b' ' { b'+' } else { byte }).collect()
+    let escaped = percent(raw, true, |b| {
+        b.is_ascii_alphanumeric() || b" -._*".contains(&b)
+    });
+    escaped
+        .into_iter()
+        .map(|byte| if byte == b' ' { b'+' } else { byte })
+        .collect()
 }
 
 /// The inside of a JSON string, with or without the escape that `/` may have.
 fn json(value: &str, solidus: bool) -> Vec<u8> {
     let text = serde_json::Value::from(value).to_string();
-    let inside = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
-    if solidus { inside.replace('/', "\\/").into_bytes() } else { inside.as_bytes().to_vec() }
+    let inside = text
+        .get(1..text.len().saturating_sub(1))
+        .unwrap_or_default();
+    if solidus {
+        inside.replace('/', "\\/").into_bytes()
+    } else {
+        inside.as_bytes().to_vec()
+    }
 }
 
 /// A JSON string with everything but letters and digits as `\u00XX`.
@@ -201,7 +239,10 @@ mod tests {
         ] {
             let shown = shows(&format!("a {form} b"));
             assert!(shown.contains("[redacted]"), "{form} gave {shown}");
-            assert!(!shown.contains("s3cr") && !shown.contains("7333"), "{form} gave {shown}");
+            assert!(
+                !shown.contains("s3cr") && !shown.contains("7333"),
+                "{form} gave {shown}"
+            );
         }
     }
 
@@ -218,7 +259,10 @@ mod tests {
     #[test]
     fn leaves_innocent_text_as_it_is() {
         let clean = Redactor::new([SECRET, ""]).redact(b"nothing to see: s3cr");
-        assert_eq!((clean.bytes.as_slice(), clean.hits), (b"nothing to see: s3cr".as_slice(), 0));
+        assert_eq!(
+            (clean.bytes.as_slice(), clean.hits),
+            (b"nothing to see: s3cr".as_slice(), 0)
+        );
     }
 
     #[test]

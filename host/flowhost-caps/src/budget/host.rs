@@ -1,0 +1,54 @@
+//! `flowhost:budget`. Linked by hand, because the fuel that is left is known to the store only. What
+//! is left of time is no record: it says no more than the call's own deadline did.
+
+use std::sync::atomic::Ordering;
+
+use flowhost_engine::HostState;
+use wasmtime::StoreContextMut;
+use wasmtime::component::Linker;
+
+use crate::budget::BudgetState;
+use crate::support::kill;
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-budget;
+            world budget { import flowhost:budget/budget@0.1.0; }
+        ",
+        path: ["../../wit/budget/0.1.0"],
+        world: "flowhost:host-budget/budget",
+        imports: { default: trappable },
+    });
+}
+
+pub(super) use bindings::flowhost::budget::budget::Remaining;
+
+pub(super) const INTERFACE: &str = "flowhost:budget/budget@0.1.0";
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    let mut instance = linker.instance(INTERFACE)?;
+    instance.func_wrap(
+        "left",
+        |mut store: StoreContextMut<'_, HostState>, (): ()| {
+            // A store without fuel metering has used nothing.
+            let fuel = store.get_fuel().ok();
+            Ok((left(store.data_mut(), fuel)?,))
+        },
+    )
+}
+
+pub(super) fn left(state: &mut HostState, fuel: Option<u64>) -> wasmtime::Result<Remaining> {
+    state.scope().charge_host_call().map_err(kill)?;
+    let parts = state.parts::<BudgetState>();
+    let (scope, limits) = (parts.scope, &parts.scope.effective.limits);
+    let calls = scope.meter.host_calls.load(Ordering::Relaxed);
+    let money = parts.state.view.left(scope);
+    Ok(Remaining {
+        fuel: fuel.unwrap_or(limits.fuel).to_string(),
+        host_calls: limits.host_calls.saturating_sub(calls).to_string(),
+        deadline_ms: scope.remaining().as_secs_f64() * 1_000.0,
+        tokens: money.tokens.to_string(),
+        micro_usd: money.micro_usd.to_string(),
+    })
+}

@@ -1,0 +1,72 @@
+//! `budget`: a plugin asks what it may still spend. Reading changes nothing.
+
+mod host;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_policy::Effective;
+use wasmtime::component::Linker;
+
+/// What a plugin may still spend in this run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Model tokens.
+    pub tokens: u64,
+    /// Millionths of a US dollar.
+    pub micro_usd: u64,
+}
+
+/// Where the run's budget is kept.
+pub trait BudgetView: Send + Sync + 'static {
+    /// What the caller may still spend: the smallest of its own, the step's and the run's.
+    fn left(&self, caller: &CallScope) -> Left;
+}
+
+/// The capability.
+pub struct Budget {
+    view: Arc<dyn BudgetView>,
+}
+
+impl Budget {
+    /// With the amounts of `view`.
+    #[must_use]
+    pub fn new(view: Arc<dyn BudgetView>) -> Self {
+        Self { view }
+    }
+}
+
+/// What a store holds.
+pub(crate) struct BudgetState {
+    view: Arc<dyn BudgetView>,
+}
+
+impl Capability for Budget {
+    fn name(&self) -> &'static str {
+        "budget"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &[host::INTERFACE]
+    }
+
+    fn granted(&self, effective: &Effective) -> bool {
+        effective.grants.budget
+    }
+
+    fn cure(&self) -> &'static str {
+        "budget = true"
+    }
+
+    fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
+        if granted { host::link(linker) } else { Ok(()) }
+    }
+
+    fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {
+        let view = Arc::clone(&self.view);
+        Ok(Box::new(BudgetState { view }))
+    }
+}

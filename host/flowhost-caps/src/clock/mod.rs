@@ -1,0 +1,140 @@
+//! `clock`: time, as the profile gives it, as `flowhost:clock` and as `wasi:clocks`.
+//!
+//! Without the right, language runtimes get a clock that stands still at the run's start. A virtual
+//! one starts there and moves only when the host moves it; a real one tells the time, and every
+//! reading is a record, so that a replay tells it again. Sleeping is not a reading: it is bounded by
+//! the call's deadline and shows nothing (DOS-029).
+
+mod host;
+#[cfg(test)]
+mod tests;
+mod wasi;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_ledger::Kind;
+use flowhost_policy::{ClockMode, Effective};
+use wasmtime::component::Linker;
+
+/// Where time comes from.
+pub trait TimeSource: Send + Sync + 'static {
+    /// Time since the Unix epoch.
+    fn now(&self) -> Duration;
+
+    /// How far the host has moved the run's virtual clock since the run's start.
+    fn moved(&self, _caller: &CallScope) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// The capability.
+pub struct Clock {
+    source: Arc<dyn TimeSource>,
+}
+
+impl Clock {
+    /// With the time of `source`.
+    #[must_use]
+    pub fn new(source: Arc<dyn TimeSource>) -> Self {
+        Self { source }
+    }
+}
+
+/// What a store holds.
+pub(crate) struct ClockState {
+    source: Arc<dyn TimeSource>,
+    mode: ClockMode,
+    /// The wall clock when the call began, in its own mode.
+    began: Duration,
+    started: tokio::time::Instant,
+}
+
+impl ClockState {
+    fn new(source: Arc<dyn TimeSource>, scope: &CallScope) -> Self {
+        let mode = scope.effective.grants.clock;
+        let mut state = Self {
+            source,
+            mode,
+            began: Duration::ZERO,
+            started: tokio::time::Instant::now(),
+        };
+        state.began = state.look(scope);
+        state
+    }
+
+    fn look(&self, scope: &CallScope) -> Duration {
+        let start = Duration::from_millis(scope.run.started_ms);
+        match self.mode {
+            ClockMode::Denied => start,
+            ClockMode::Virtual => start + self.source.moved(scope),
+            ClockMode::Real => self.source.now(),
+        }
+    }
+
+    /// Time since the Unix epoch, recorded if it is real.
+    fn wall(&self, scope: &CallScope, interface: &str) -> Result<Duration, Fault> {
+        let now = self.look(scope);
+        self.record(scope, interface, now)?;
+        Ok(now)
+    }
+
+    /// Time since the call began, recorded if it is real.
+    fn elapsed(&self, scope: &CallScope, interface: &str) -> Result<Duration, Fault> {
+        let elapsed = match self.mode {
+            ClockMode::Real => self.started.elapsed(),
+            ClockMode::Denied | ClockMode::Virtual => self.look(scope).saturating_sub(self.began),
+        };
+        self.record(scope, interface, elapsed)?;
+        Ok(elapsed)
+    }
+
+    fn record(&self, scope: &CallScope, interface: &str, value: Duration) -> Result<(), Fault> {
+        if self.mode != ClockMode::Real {
+            return Ok(());
+        }
+        let fact = scope
+            .fact(Kind::HostCall)
+            .with("interface", interface)
+            .with("decision", "allow")
+            .with("rule", "clock.wall")
+            .with("answer_ns", value.as_nanos().to_string());
+        scope.run.recorder.append(fact)?;
+        Ok(())
+    }
+}
+
+impl Capability for Clock {
+    fn name(&self) -> &'static str {
+        "clock"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &[host::INTERFACE]
+    }
+
+    fn runtime_interfaces(&self) -> &'static [&'static str] {
+        &[wasi::WALL, wasi::MONOTONIC]
+    }
+
+    fn granted(&self, effective: &Effective) -> bool {
+        effective.grants.clock != ClockMode::Denied
+    }
+
+    fn cure(&self) -> &'static str {
+        "[clock]\nwall = \"virtual\""
+    }
+
+    fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
+        if granted {
+            host::link(linker)?;
+        }
+        wasi::link(linker)
+    }
+
+    fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {
+        Ok(Box::new(ClockState::new(Arc::clone(&self.source), scope)))
+    }
+}

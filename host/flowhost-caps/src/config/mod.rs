@@ -1,0 +1,46 @@
+//! `config`: a plugin reads its own `config:` from the plan, and nobody else's.
+
+mod host;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+
+use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_policy::Effective;
+use serde_json::{Map, Value};
+use wasmtime::component::Linker;
+
+/// The capability.
+pub struct Config;
+
+/// What a store holds: the document, read once the guest asks for a key.
+pub(crate) struct ConfigState {
+    parsed: Option<Map<String, Value>>,
+}
+
+impl Capability for Config {
+    fn name(&self) -> &'static str {
+        "config"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &[host::INTERFACE]
+    }
+
+    fn granted(&self, effective: &Effective) -> bool {
+        effective.grants.config
+    }
+
+    fn cure(&self) -> &'static str {
+        "config = true"
+    }
+
+    fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
+        if granted { host::link(linker) } else { Ok(()) }
+    }
+
+    fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {
+        Ok(Box::new(ConfigState { parsed: None }))
+    }
+}

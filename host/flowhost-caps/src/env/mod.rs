@@ -1,0 +1,89 @@
+//! `env`: the variables that the profile's `[env]` names, and never the host's own environment.
+//!
+//! `wasi:cli/environment` is dragged in by language runtimes: without the right it is empty. There are
+//! no arguments and no working folder, whatever the profile says.
+
+mod host;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_policy::{Effective, EnvValue};
+use wasmtime::component::Linker;
+
+/// Variables of the host that a profile may name with `from`, read once when the process starts.
+pub trait HostVariables: Send + Sync + 'static {
+    /// The value of `name`, if it is set and UTF-8.
+    fn get(&self, name: &str) -> Option<String>;
+}
+
+/// The capability.
+pub struct Env {
+    host: Arc<dyn HostVariables>,
+}
+
+impl Env {
+    /// With `host` for values that the profile takes from there.
+    #[must_use]
+    pub fn new(host: Arc<dyn HostVariables>) -> Self {
+        Self { host }
+    }
+}
+
+/// What a store holds.
+pub(crate) struct EnvState {
+    variables: Vec<(String, String)>,
+}
+
+impl Capability for Env {
+    fn name(&self) -> &'static str {
+        "env"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn runtime_interfaces(&self) -> &'static [&'static str] {
+        &[host::ENVIRONMENT]
+    }
+
+    fn granted(&self, effective: &Effective) -> bool {
+        !effective.grants.env.is_empty()
+    }
+
+    fn cure(&self) -> &'static str {
+        "[env]\nLANG = \"C.UTF-8\""
+    }
+
+    fn link(&self, linker: &mut Linker<HostState>, _granted: bool) -> wasmtime::Result<()> {
+        host::link(linker)
+    }
+
+    fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {
+        let granted = scope.effective.grants.env.iter();
+        let variables = granted.filter_map(|(name, value)| {
+            let value = match value {
+                EnvValue::Literal(value) => Some(value.clone()),
+                EnvValue::From(source) => self.host.get(source),
+            };
+            value.map(|value| (name.clone(), value))
+        });
+        let variables: Vec<_> = variables.collect();
+        variables.iter().try_for_each(check)?;
+        Ok(Box::new(EnvState { variables }))
+    }
+}
+
+/// What no environment can hold (CAP-008). Profiles are checked when they are read; this is for
+/// values that come from the host.
+fn check((name, value): &(String, String)) -> Result<(), Fault> {
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+        let name = flowhost_engine::neutralise(name, 64);
+        return Err(Fault::Host(format!("`[env] {name}` cannot be a variable")));
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `flowhost:log`.
+
+use flowhost_engine::HostState;
+use wasmtime::component::Linker;
+
+use crate::log::{Level, LogState, Stream};
+use crate::support::{HasStore, kill};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-log;
+            world log { import flowhost:log/log@0.1.0; }
+        ",
+        path: ["../../wit/log/0.1.0"],
+        world: "flowhost:host-log/log",
+        imports: { default: trappable },
+    });
+}
+
+pub(super) use bindings::flowhost::log::log as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:log/log@0.1.0";
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    fn write(
+        &mut self,
+        level: wit::Level,
+        message: String,
+        fields: Vec<wit::Field>,
+    ) -> wasmtime::Result<()> {
+        self.scope().charge_host_call().map_err(kill)?;
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|field| (field.key.as_str(), field.value.as_str()))
+            .collect();
+        let gate = &mut self.parts::<LogState>().state.gate;
+        gate.write(Stream::Log, level.into(), &message, &fields);
+        Ok(())
+    }
+}
+
+impl From<wit::Level> for Level {
+    fn from(level: wit::Level) -> Self {
+        match level {
+            wit::Level::Trace => Self::Trace,
+            wit::Level::Debug => Self::Debug,
+            wit::Level::Info => Self::Info,
+            wit::Level::Warn => Self::Warn,
+            wit::Level::Error => Self::Error,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! One log line, and the gate that every line of a guest passes: the byte cap, redaction and
+//! neutralising, in this order, so that what is dropped costs nothing (DOS-024) and what is shown
+//! is harmless (DOS-026, CAP-012).
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowhost_engine::{CallScope, neutralise};
+use flowhost_ledger::Kind;
+
+use crate::secrets::{Redactor, SecretStore};
+
+/// Longest message or value that is shown, in characters; the rest is cut with `…`.
+const TEXT_CHARS: usize = 8_192;
+
+/// Fields of a line that are shown; more are dropped.
+const FIELDS_MAX: usize = 32;
+
+/// Bytes of earlier lines that are looked at for a secret that was split over two.
+const TAIL_BYTES: usize = 512;
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Every detail.
+    Trace,
+    /// For the author.
+    Debug,
+    /// What happens.
+    Info,
+    /// What should not be.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+/// How the line was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// `flowhost:log`.
+    Log,
+    /// Standard output of a language's runtime.
+    Stdout,
+    /// Standard error of a language's runtime.
+    Stderr,
+}
+
+/// A line that is safe to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Tenant.
+    pub tenant: Arc<str>,
+    /// ULID of the run.
+    pub run: Arc<str>,
+    /// The step.
+    pub step: Arc<str>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The plugin's name in the plan.
+    pub plugin: Arc<str>,
+    /// How it was written.
+    pub stream: Stream,
+    /// How much it matters.
+    pub level: Level,
+    /// One line: control and invisible characters are written out.
+    pub message: String,
+    /// Names and values beside the message, neutralised as well.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Takes lines. Must not wait: a sink that cannot keep up drops and says so itself.
+pub trait LogSink: Send + Sync + 'static {
+    /// Takes one line.
+    fn line(&self, line: LogLine);
+}
+
+/// Keeps the last lines in memory.
+pub struct MemoryLog {
+    lines: Mutex<std::collections::VecDeque<LogLine>>,
+    lines_max: usize,
+}
+
+impl MemoryLog {
+    /// Keeps at most `lines_max` lines; the oldest go first.
+    #[must_use]
+    pub fn new(lines_max: usize) -> Self {
+        Self {
+            lines: Mutex::default(),
+            lines_max,
+        }
+    }
+
+    /// The lines, oldest first.
+    #[must_use]
+    pub fn lines(&self) -> Vec<LogLine> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().cloned().collect()
+    }
+}
+
+impl LogSink for MemoryLog {
+    fn line(&self, line: LogLine) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() >= self.lines_max {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+/// What one interface writes through. All gates of a call share its byte cap; each says at its end
+/// what it dropped.
+pub(crate) struct Gate {
+    scope: CallScope,
+    sink: Arc<dyn LogSink>,
+    interface: &'static str,
+    redactor: Option<Redactor>,
+    tail: Vec<u8>,
+    dropped_lines: u64,
+    dropped_bytes: u64,
+}
+
+impl Gate {
+    pub(crate) fn open(
+        scope: &CallScope,
+        sink: &Arc<dyn LogSink>,
+        secrets: &dyn SecretStore,
+        interface: &'static str,
+    ) -> Self {
+        Self {
+            scope: scope.clone(),
+            sink: Arc::clone(sink),
+            interface,
+            redactor: redactor(scope, secrets),
+            tail: Vec::new(),
+            dropped_lines: 0,
+            dropped_bytes: 0,
+        }
+    }
+
+    /// Writes one line, or drops it over the cap.
+    pub(crate) fn write(
+        &mut self,
+        stream: Stream,
+        level: Level,
+        message: &str,
+        fields: &[(&str, &str)],
+    ) {
+        let beside: usize = fields
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        // The line's end counts too, so that empty lines are not free.
+        let bytes = (message.len() + beside) as u64 + 1;
+        if !self.take(bytes) {
+            return;
+        }
+        let message = self.shown(message);
+        let shown = fields.iter().take(FIELDS_MAX);
+        let shown = shown.map(|(key, value)| (self.clean(key), self.clean(value)));
+        let fields = shown.collect();
+        let scope = &self.scope;
+        self.sink.line(LogLine {
+            tenant: Arc::clone(&scope.run.tenant),
+            run: Arc::clone(&scope.run.run),
+            step: Arc::clone(&scope.step),
+            attempt: scope.attempt,
+            plugin: Arc::clone(&scope.plugin),
+            stream,
+            level,
+            message,
+            fields,
+        });
+    }
+
+    /// Counts bytes that were dropped before they became a line.
+    pub(crate) fn drop_bytes(&mut self, bytes: u64) {
+        self.dropped_lines += 1;
+        self.dropped_bytes += bytes;
+        let dropped = &self.scope.meter.log_dropped;
+        dropped.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&mut self, bytes: u64) -> bool {
+        let used = &self.scope.meter.log_bytes;
+        let allowed = self.scope.effective.limits.log_bytes;
+        let fits = |now: u64| now.checked_add(bytes).filter(|after| *after <= allowed);
+        if used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .is_ok()
+        {
+            return true;
+        }
+        self.drop_bytes(bytes);
+        false
+    }
+
+    /// A message without secrets, the rest of one that began in an earlier line included.
+    fn shown(&mut self, message: &str) -> String {
+        let Some(redactor) = &self.redactor else {
+            return neutralise(message, TEXT_CHARS);
+        };
+        let joined = [self.tail.as_slice(), message.as_bytes()].concat();
+        let hits = |bytes: &[u8]| redactor.redact(bytes).hits;
+        let split = hits(&joined) > hits(&self.tail) + hits(message.as_bytes());
+        self.tail = joined
+            .get(joined.len().saturating_sub(TAIL_BYTES)..)
+            .unwrap_or_default()
+            .to_vec();
+        if split {
+            return String::from_utf8_lossy(crate::secrets::REDACTED).into_owned();
+        }
+        self.clean(message)
+    }
+
+    fn clean(&self, text: &str) -> String {
+        match &self.redactor {
+            None => neutralise(text, TEXT_CHARS),
+            Some(redactor) => {
+                let clean = redactor.redact(text.as_bytes()).bytes;
+                neutralise(&String::from_utf8_lossy(&clean), TEXT_CHARS)
+            }
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if self.dropped_lines == 0 {
+            return;
+        }
+        let fact = self.scope.fact(Kind::HostCall);
+        let fact = fact
+            .with("interface", self.interface)
+            .with("decision", "drop")
+            .with("rule", "limits.log")
+            .with("allowed", self.scope.effective.limits.log_bytes)
+            .with("dropped_lines", self.dropped_lines)
+            .with("dropped_bytes", self.dropped_bytes);
+        // A ledger that takes no more stops the run at its next record; there is nobody to tell here.
+        let _ = self.scope.run.recorder.append(fact);
+    }
+}
+
+/// Redacts what this plugin may have been told or may see echoed; none where that is nothing.
+fn redactor(scope: &CallScope, secrets: &dyn SecretStore) -> Option<Redactor> {
+    let granted = &scope.effective.grants.secrets;
+    let names = granted.names.iter().chain(&granted.reveal);
+    let values: Vec<_> = names.filter_map(|name| secrets.get(name)).collect();
+    if values.is_empty() {
+        return None;
+    }
+    Some(Redactor::new(values.iter().map(|value| value.as_str())))
+}

@@ -1,0 +1,101 @@
+//! A message as it travels: what an envelope of kind [`MESSAGE`] or [`REPLY`] holds.
+
+use std::sync::Arc;
+
+use flowhost_bus::{Draft, Envelope, Ulid};
+use flowhost_engine::{CallScope, Fault, Message};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// The `type` of a message's envelope.
+pub const MESSAGE: &str = "message";
+
+/// The `type` of an answer's envelope.
+pub const REPLY: &str = "message.reply";
+
+/// The payload of a message's envelope. The sender is the envelope's `actor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessagePayload {
+    /// The guest's topic.
+    pub topic: String,
+    /// The guest's JSON.
+    pub payload: Value,
+    /// The plugins that wait for an answer, the sender last; empty for a message without one. Whoever
+    /// delivers the message makes them the `callers` of its scope.
+    pub waiting: Vec<String>,
+}
+
+impl MessagePayload {
+    /// Reads it from an envelope.
+    ///
+    /// # Errors
+    /// When the envelope holds something else.
+    pub fn of(envelope: &Envelope) -> Result<Self, serde_json::Error> {
+        Self::deserialize(&envelope.payload)
+    }
+
+    /// The message as its receiver's guest reads it.
+    #[must_use]
+    pub fn into_message(self, envelope: &Envelope) -> Message {
+        Message {
+            id: envelope.id.to_string(),
+            topic: self.topic,
+            sender: envelope.actor.clone(),
+            correlation: envelope.correlation.clone(),
+            payload: self.payload.to_string(),
+        }
+    }
+}
+
+/// Seals a message of the caller's under the id that belongs to record `seq`.
+pub(super) fn seal(
+    scope: &CallScope,
+    seq: u64,
+    correlation: String,
+    payload: &MessagePayload,
+) -> Result<Arc<Envelope>, SealError> {
+    let payload = serde_json::to_value(payload).map_err(|error| Fault::Host(error.to_string()))?;
+    let draft = Draft {
+        id: id_of(scope, seq),
+        tenant: scope.run.tenant.to_string(),
+        run: scope.run.run.to_string(),
+        step: scope.step.to_string(),
+        actor: scope.actor(),
+        correlation,
+        causation: String::new(),
+        traceparent: scope.traceparent.to_string(),
+        kind: MESSAGE.to_owned(),
+        payload,
+    };
+    Ok(Arc::new(draft.seal()?))
+}
+
+/// Why a message is not sealed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SealError {
+    /// The guest's payload has no canonical form.
+    #[error(transparent)]
+    Payload(#[from] flowhost_bus::EnvelopeError),
+    /// The host's mistake.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// An id made of the run's start, the record that allowed the message, and the run's seed: unique in
+/// the run, in the order of its records, and the same in a replay.
+fn id_of(scope: &CallScope, seq: u64) -> Ulid {
+    let mut hash = Sha256::new();
+    hash.update(b"flowhost message id\n");
+    hash.update(scope.run.seed);
+    hash.update(scope.run.run.as_bytes());
+    hash.update(seq.to_be_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let tail = digest
+        .first_chunk::<8>()
+        .map_or(0, |head| u64::from_be_bytes(*head))
+        >> 24;
+    let sequence = u128::from(seq & 0xffff_ffff_ff);
+    Ulid::from_parts(scope.run.started_ms, sequence << 40 | u128::from(tail))
+}

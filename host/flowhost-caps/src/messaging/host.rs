@@ -1,0 +1,228 @@
+//! `flowhost:messaging`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_bus::{BusError, Envelope, Subject};
+use flowhost_engine::{CallScope, Fault, HostState, JsonLimits, bindings::types};
+use flowhost_engine::{check_json, neutralise};
+use flowhost_ledger::Kind;
+use flowhost_policy::{Direction, decide_topic};
+use wasmtime::component::Linker;
+
+use crate::messaging::envelope::{SealError, seal};
+use crate::messaging::{MessagePayload, MessagingState, REPLY};
+use crate::support::{HasStore, Refusal, kill, settle};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-messaging;
+            world messaging { import flowhost:messaging/messaging@0.1.0; }
+        ",
+        path: ["../../wit/types/0.1.0", "../../wit/messaging/0.1.0"],
+        world: "flowhost:host-messaging/messaging",
+        imports: { default: async | trappable },
+        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
+    });
+}
+
+pub(super) use bindings::flowhost::messaging::messaging as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:messaging/messaging@0.1.0";
+
+/// Longest topic that a record holds, in characters.
+const TOPIC_CHARS: usize = 256;
+
+/// Longest correlation in bytes.
+const CORRELATION_BYTES: usize = 128;
+
+/// Largest payload in bytes.
+const PAYLOAD_BYTES: usize = 1 << 20;
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    async fn publish(
+        &mut self,
+        topic: String,
+        correlation: String,
+        payload: String,
+    ) -> wasmtime::Result<Result<String, types::Error>> {
+        let (scope, state) = charge(self)?;
+        settle(publish(&state, &scope, topic, correlation, &payload).await)
+    }
+
+    async fn request(
+        &mut self,
+        topic: String,
+        payload: String,
+        timeout_ms: f64,
+    ) -> wasmtime::Result<Result<types::Message, types::Error>> {
+        let (scope, state) = charge(self)?;
+        settle(request(&state, &scope, topic, &payload, timeout_ms).await)
+    }
+}
+
+fn charge(state: &mut HostState) -> wasmtime::Result<(CallScope, MessagingState)> {
+    state.scope().charge_host_call().map_err(kill)?;
+    let parts = state.parts::<MessagingState>();
+    Ok((parts.scope.clone(), parts.state.clone()))
+}
+
+async fn publish(
+    state: &MessagingState,
+    scope: &CallScope,
+    topic: String,
+    correlation: String,
+    payload: &str,
+) -> Result<String, Refusal> {
+    let rule = decide(scope, &topic)?;
+    let subject = subject(scope, &topic)?;
+    if correlation.len() > CORRELATION_BYTES || correlation.chars().any(char::is_control) {
+        let text = format!("`correlation` has at most {CORRELATION_BYTES} printable bytes");
+        return Err(types::Error::Invalid(text).into());
+    }
+    let payload = json(payload)?;
+    let message = MessagePayload {
+        topic,
+        payload,
+        waiting: Vec::new(),
+    };
+    let envelope = allowed(scope, &rule, correlation, &message)?;
+    let id = envelope.id.to_string();
+    let sent = state.bus.try_publish(&subject, envelope).await;
+    sent.map_err(|error| refuse(scope, error))?;
+    Ok(id)
+}
+
+async fn request(
+    state: &MessagingState,
+    scope: &CallScope,
+    topic: String,
+    payload: &str,
+    timeout_ms: f64,
+) -> Result<types::Message, Refusal> {
+    let rule = decide(scope, &topic)?;
+    let subject = subject(scope, &topic)?;
+    let timeout = timeout(scope, timeout_ms)?;
+    let payload = json(payload)?;
+    open_chain(state, scope, &topic)?;
+    let waiting = scope.callers.iter().chain([&scope.plugin]);
+    let message = MessagePayload {
+        topic,
+        payload,
+        waiting: waiting.map(ToString::to_string).collect(),
+    };
+    let envelope = allowed(scope, &rule, String::new(), &message)?;
+    let answer = state.bus.request(&subject, envelope, timeout).await;
+    let answer = answer.map_err(|error| refuse(scope, error))?;
+    answered(scope, &answer)
+}
+
+fn decide(scope: &CallScope, topic: &str) -> Result<String, Refusal> {
+    let grant = &scope.effective.grants.messages;
+    match decide_topic(grant, Direction::Publish, topic) {
+        Ok(allowed) => Ok(format!("messages.publish[{}]", allowed.index)),
+        Err(mut denied) => {
+            denied.wanted = neutralise(&denied.wanted, TOPIC_CHARS);
+            scope.record_deny(Kind::HostCall, INTERFACE, &denied)?;
+            Err(types::Error::from(&denied).into())
+        }
+    }
+}
+
+fn subject(scope: &CallScope, topic: &str) -> Result<Subject, Refusal> {
+    let made = Subject::topic(&scope.run.tenant, &scope.run.run, topic);
+    Ok(made.map_err(|error| types::Error::Invalid(error.to_string()))?)
+}
+
+fn json(payload: &str) -> Result<serde_json::Value, Refusal> {
+    let limits = JsonLimits {
+        bytes: PAYLOAD_BYTES,
+        ..JsonLimits::default()
+    };
+    let invalid = |text: String| types::Error::Invalid(format!("payload: {text}"));
+    check_json(payload, &limits).map_err(|error| invalid(error.to_string()))?;
+    Ok(serde_json::from_str(payload).map_err(|error| invalid(error.to_string()))?)
+}
+
+/// Records that the message is allowed and seals it under the record's id.
+fn allowed(
+    scope: &CallScope,
+    rule: &str,
+    correlation: String,
+    message: &MessagePayload,
+) -> Result<Arc<Envelope>, Refusal> {
+    let seq = scope.record_allow(Kind::Message, INTERFACE, rule, &message.topic)?;
+    seal(scope, seq, correlation, message).map_err(|error| match error {
+        SealError::Payload(error) => types::Error::Invalid(error.to_string()).into(),
+        SealError::Fault(fault) => Refusal::Fault(fault),
+    })
+}
+
+/// At most the time that the call has left.
+fn timeout(scope: &CallScope, timeout_ms: f64) -> Result<Duration, Refusal> {
+    let invalid = |_| types::Error::Invalid("`timeout-ms` is a number of 0 or more".to_owned());
+    let wanted = Duration::try_from_secs_f64(timeout_ms / 1_000.0).map_err(invalid)?;
+    Ok(wanted.min(scope.remaining()))
+}
+
+/// Refuses a request that somebody who waits for it would have to answer.
+fn open_chain(state: &MessagingState, scope: &CallScope, topic: &str) -> Result<(), Refusal> {
+    let readers = state.mailboxes.readers(scope, topic);
+    let waits = scope.callers.iter().chain([&scope.plugin]);
+    let closing = waits.into_iter().find(|waiting| {
+        readers
+            .iter()
+            .any(|reader| reader.as_str() == waiting.as_ref())
+    });
+    let Some(plugin) = closing else {
+        return Ok(());
+    };
+    let fact = scope.fact(Kind::HostCall).with("interface", INTERFACE);
+    let fact = fact
+        .with("decision", "deny")
+        .with("rule", "messages.cycle")
+        .with("wanted", topic);
+    scope.run.recorder.append(fact).map_err(Fault::from)?;
+    let text =
+        format!("a request to `{topic}` would close a cycle: `{plugin}` waits for this call");
+    Err(types::Error::Failed(text).into())
+}
+
+fn answered(scope: &CallScope, answer: &Envelope) -> Result<types::Message, Refusal> {
+    if answer.kind != REPLY || answer.run != *scope.run.run || answer.tenant != *scope.run.tenant {
+        return Err(Fault::Host("an answer of another kind or run came back".to_owned()).into());
+    }
+    let payload = MessagePayload::of(answer);
+    let payload = payload.map_err(|error| Fault::Host(format!("answer: {error}")))?;
+    let fact = scope.fact(Kind::Message).with("interface", INTERFACE);
+    let fact = fact
+        .with("id", answer.id.to_string())
+        .with("cause", answer.causation.as_str())
+        .with("sender", answer.actor.as_str())
+        .with("hash", answer.hash_text())
+        .payload(payload.payload.to_string().into_bytes());
+    scope.run.recorder.append(fact).map_err(Fault::from)?;
+    Ok(payload.into_message(answer))
+}
+
+fn refuse(scope: &CallScope, error: BusError) -> Refusal {
+    let text = error.to_string();
+    match error {
+        BusError::Full { allowed, .. } => {
+            let allowed = allowed as u64;
+            scope.refuse_limit("queue", allowed + 1, allowed).into()
+        }
+        BusError::TooLarge { used, allowed } => scope
+            .refuse_limit("queue", used as u64, allowed as u64)
+            .into(),
+        BusError::NoListener { .. } | BusError::Unanswered { .. } | BusError::Timeout { .. } => {
+            types::Error::Transient(text).into()
+        }
+        _ => Fault::Host(text).into(),
+    }
+}

@@ -1,0 +1,69 @@
+//! `flowhost:secrets`. What is asked for is decided before the store is: a name that is not granted
+//! is never looked up, so that a refusal tells nothing about what the host has (CAP-010).
+
+use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
+use flowhost_ledger::Kind;
+use flowhost_policy::decide_reveal;
+use wasmtime::component::Linker;
+
+use crate::secrets::{SecretStore, SecretsState};
+use crate::support::{HasStore, Refusal, kill, settle};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-secrets;
+            world secrets { import flowhost:secrets/secrets@0.1.0; }
+        ",
+        path: ["../../wit/types/0.1.0", "../../wit/secrets/0.1.0"],
+        world: "flowhost:host-secrets/secrets",
+        imports: { default: trappable },
+        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
+    });
+}
+
+pub(super) use bindings::flowhost::secrets::secrets as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:secrets/secrets@0.1.0";
+
+/// Longest name that a record holds, in characters.
+const NAME_CHARS: usize = 128;
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    fn names(&mut self) -> wasmtime::Result<Vec<String>> {
+        let scope = self.scope();
+        scope.charge_host_call().map_err(kill)?;
+        let mut names = scope.effective.grants.secrets.names.clone();
+        names.sort_unstable();
+        names.dedup();
+        let recorded = scope.record_allow(Kind::HostCall, INTERFACE, "secrets.names", "names");
+        recorded.map_err(kill)?;
+        Ok(names)
+    }
+
+    fn reveal(&mut self, name: String) -> wasmtime::Result<Result<String, types::Error>> {
+        let scope = self.scope();
+        scope.charge_host_call().map_err(kill)?;
+        let parts = self.parts::<SecretsState>();
+        settle(reveal(&*parts.state.store, parts.scope, &name))
+    }
+}
+
+fn reveal(store: &dyn SecretStore, scope: &CallScope, name: &str) -> Result<String, Refusal> {
+    let rule = match decide_reveal(&scope.effective.grants.secrets, name) {
+        Ok(allowed) => format!("secrets.reveal[{}]", allowed.index),
+        Err(mut denied) => {
+            denied.wanted = neutralise(&denied.wanted, NAME_CHARS);
+            scope.record_deny(Kind::SecretUse, INTERFACE, &denied)?;
+            return Err(types::Error::from(&denied).into());
+        }
+    };
+    scope.record_allow(Kind::SecretUse, INTERFACE, &rule, name)?;
+    let value = store.get(name);
+    let missing = || types::Error::Failed(format!("the host has no value for `{name}`"));
+    Ok(value.ok_or_else(missing)?.as_str().to_owned())
+}

@@ -1,0 +1,64 @@
+//! `state`: small values that the host keeps for a plugin, so that they outlive its instances, a
+//! reload and the process. A plugin sees its own namespaces only, never another's of the same name.
+
+mod folder;
+mod host;
+mod namespace;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_policy::Effective;
+use wasmtime::component::Linker;
+
+pub use folder::FolderStore;
+pub use store::{Entry, Expected, KEY_BYTES_MAX, KEYS_LISTED_MAX, Slot, StateError, StateStore};
+
+/// The capability.
+pub struct State {
+    store: Arc<dyn StateStore>,
+}
+
+impl State {
+    /// With values kept in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn StateStore>) -> Self {
+        Self { store }
+    }
+}
+
+/// What a store holds.
+pub(crate) struct OpenState {
+    store: Arc<dyn StateStore>,
+}
+
+impl Capability for State {
+    fn name(&self) -> &'static str {
+        "state"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &[host::INTERFACE]
+    }
+
+    fn granted(&self, effective: &Effective) -> bool {
+        !effective.grants.state.namespaces.is_empty()
+    }
+
+    fn cure(&self) -> &'static str {
+        "[state]\nnamespaces = [\"notes\"]"
+    }
+
+    fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
+        if granted { host::link(linker) } else { Ok(()) }
+    }
+
+    fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {
+        let store = Arc::clone(&self.store);
+        Ok(Box::new(OpenState { store }))
+    }
+}

@@ -1,0 +1,74 @@
+//! What every host function needs and no capability owns: the view of a store, and how a fault
+//! becomes the error that ends a call.
+
+use flowhost_engine::{Fault, HostState};
+use wasmtime::component::HasData;
+
+/// The store itself, for traits that are made in this crate.
+pub(crate) struct HasStore;
+
+impl HasData for HasStore {
+    type Data<'a> = &'a mut HostState;
+}
+
+/// The store for traits that another crate makes.
+pub(crate) struct HasView;
+
+impl HasData for HasView {
+    type Data<'a> = View<'a>;
+}
+
+/// See [`HasView`].
+pub(crate) struct View<'a>(pub(crate) &'a mut HostState);
+
+/// Ends the call.
+pub(crate) fn kill(fault: impl Into<Fault>) -> wasmtime::Error {
+    wasmtime::Error::new(fault.into())
+}
+
+/// What became of a host function: a value, a typed error for the guest, or the end of the call.
+pub(crate) enum Refusal {
+    /// The guest reads it and goes on.
+    Guest(flowhost_engine::bindings::types::Error),
+    /// The call ends.
+    Fault(Fault),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<flowhost_engine::bindings::types::Error> for Refusal {
+    fn from(error: flowhost_engine::bindings::types::Error) -> Self {
+        Self::Guest(error)
+    }
+}
+
+/// A host function's answer in the shape that the generated traits want.
+pub(crate) fn settle<T>(
+    outcome: Result<T, Refusal>,
+) -> wasmtime::Result<Result<T, flowhost_engine::bindings::types::Error>> {
+    match outcome {
+        Ok(value) => Ok(Ok(value)),
+        Err(Refusal::Guest(error)) => Ok(Err(error)),
+        Err(Refusal::Fault(fault)) => Err(kill(fault)),
+    }
+}
+
+/// `name` as one part of a file's path: bytes outside `[a-z0-9_-]` become `%xx`, so that two names
+/// never meet, no part is hidden and none leads upwards.
+pub(crate) fn file_name(name: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "%{byte:02x}");
+        }
+    }
+    out
+}

@@ -1,0 +1,139 @@
+//! `flowhost:tools`.
+
+use std::sync::Arc;
+
+use flowhost_engine::{CallScope, Fault, HostState, ToolContent, bindings::types};
+use flowhost_engine::{JsonLimits, check_json, neutralise};
+use flowhost_ledger::Kind;
+use flowhost_policy::decide_tool;
+use wasmtime::component::Linker;
+
+use crate::support::{HasStore, Refusal, kill, settle};
+use crate::tools::{CHAIN_MAX, ToolRouter, ToolsState};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-tools;
+            world tools { import flowhost:tools/tools@0.1.0; }
+        ",
+        path: ["../../wit/types/0.1.0", "../../wit/tools/0.1.0"],
+        world: "flowhost:host-tools/tools",
+        imports: { default: async | trappable },
+        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
+    });
+}
+
+pub(super) use bindings::flowhost::tools::tools as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:tools/tools@0.1.0";
+
+/// Longest name that a record holds, in characters.
+const NAME_CHARS: usize = 256;
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    async fn list(&mut self) -> wasmtime::Result<Vec<types::Descriptor>> {
+        self.scope().charge_host_call().map_err(kill)?;
+        let parts = self.parts::<ToolsState>();
+        let grant = &parts.scope.effective.grants.tools;
+        let mut tools = parts.state.router.list(parts.scope);
+        tools.retain(|tool| decide_tool(grant, &tool.name).is_ok());
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        let recorded = parts
+            .scope
+            .record_allow(Kind::HostCall, INTERFACE, "tools.call", "list");
+        recorded.map_err(kill)?;
+        Ok(tools)
+    }
+
+    async fn call(
+        &mut self,
+        name: String,
+        input: String,
+    ) -> wasmtime::Result<Result<wit::Outcome, types::Error>> {
+        let scope = self.scope().clone();
+        scope.charge_host_call().map_err(kill)?;
+        let router = Arc::clone(&self.parts::<ToolsState>().state.router);
+        settle(call(&*router, &scope, &name, &input).await)
+    }
+}
+
+async fn call(
+    router: &dyn ToolRouter,
+    scope: &CallScope,
+    name: &str,
+    input: &str,
+) -> Result<wit::Outcome, Refusal> {
+    let rule = match decide_tool(&scope.effective.grants.tools, name) {
+        Ok(allowed) => format!("tools.call[{}]", allowed.index),
+        Err(mut denied) => {
+            denied.wanted = neutralise(&denied.wanted, NAME_CHARS);
+            scope.record_deny(Kind::HostCall, INTERFACE, &denied)?;
+            return Err(types::Error::from(&denied).into());
+        }
+    };
+    open_chain(scope, name)?;
+    check_json(input, &JsonLimits::default())
+        .map_err(|error| types::Error::Invalid(error.to_string()))?;
+    scope.record_allow(Kind::HostCall, INTERFACE, &rule, name)?;
+    match router.call(scope, name, input).await {
+        Ok(ToolContent { value, text, .. }) => Ok(wit::Outcome { value, text }),
+        Err(fault) => Err(as_caller_reads(scope, name, fault)),
+    }
+}
+
+/// Refuses a call that one of its own callers would have to answer, and a chain without end.
+fn open_chain(scope: &CallScope, name: &str) -> Result<(), Refusal> {
+    let plugin = name.split('/').next().unwrap_or(name);
+    let waits = scope.callers.iter().chain([&scope.plugin]);
+    if waits.into_iter().any(|waiting| waiting.as_ref() == plugin) {
+        let message =
+            format!("calling `{name}` would close a cycle: `{plugin}` waits for this call");
+        scope
+            .run
+            .recorder
+            .append(
+                scope
+                    .fact(Kind::HostCall)
+                    .with("interface", INTERFACE)
+                    .with("decision", "deny")
+                    .with("rule", "tools.cycle")
+                    .with("wanted", name),
+            )
+            .map_err(Fault::from)?;
+        return Err(types::Error::Failed(message).into());
+    }
+    let depth = scope.callers.len() + 1;
+    if depth > CHAIN_MAX {
+        return Err(scope
+            .refuse_limit("chain", depth as u64, CHAIN_MAX as u64)
+            .into());
+    }
+    Ok(())
+}
+
+/// A tool's end is the caller's error; the host's own end is everybody's.
+fn as_caller_reads(scope: &CallScope, name: &str, fault: Fault) -> Refusal {
+    match fault {
+        Fault::Limit {
+            name,
+            used,
+            allowed,
+        } => scope.refuse_limit(name, used, allowed).into(),
+        Fault::Guest { class, message } => match class {
+            "invalid" => types::Error::Invalid(message).into(),
+            "transient" => types::Error::Transient(message).into(),
+            _ => types::Error::Failed(message).into(),
+        },
+        // The caller may call the tool; what the tool may not do is not the caller's refusal.
+        Fault::Denied(denied) => {
+            types::Error::Failed(format!("`{name}` was denied `{}`", denied.right)).into()
+        }
+        Fault::Trap { .. } => types::Error::Failed(format!("`{name}` trapped")).into(),
+        other => Refusal::Fault(other),
+    }
+}
