@@ -7,7 +7,7 @@ use cel::common::ast::operators as op;
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr as Cel, IdedExpr, LiteralValue,
 };
-use cel::parser::Parser;
+use cel::parser::PrattParser;
 
 use crate::expr::functions::Function;
 use crate::expr::{EXPR_BYTES_MAX, EXPR_DEPTH_MAX, EXPR_NODES_MAX};
@@ -118,10 +118,14 @@ impl Binary {
     }
 }
 
+/// Recursion of the parser: several levels for each bracket.
+const RECURSION_MAX: u16 = 96;
+
 pub(super) fn compile(source: &str) -> Result<Node, String> {
     bounds(source)?;
-    let parser = Parser::new()
-        .max_recursion_depth(64)
+    let parser = PrattParser::new()
+        .max_recursion_depth(RECURSION_MAX)
+        .max_expression_node_count(EXPR_NODES_MAX)
         .error_recovery_limit(4);
     let tree = parser.parse(source).map_err(|errors| {
         let first = errors.errors.first();

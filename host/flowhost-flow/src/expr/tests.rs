@@ -59,6 +59,34 @@ fn refuses_what_is_too_long_or_too_deep_without_parsing_it() {
 }
 
 #[test]
+fn the_deepest_nesting_allowed_fits_in_half_of_a_thread_stack() {
+    let depth = super::EXPR_DEPTH_MAX;
+    let nested = [
+        format!("{}1{}", "(".repeat(depth), ")".repeat(depth)),
+        format!("{}1{}", "[".repeat(depth), "]".repeat(depth)),
+        format!("{}1{}", "{'a':".repeat(depth), "}".repeat(depth)),
+        format!("{}[1]{}", "size(".repeat(depth - 1), ")".repeat(depth - 1)),
+        format!("{}1", "true ? 1 : ".repeat(depth)),
+        format!(
+            "{}[]{}",
+            "[1].map(x, ".repeat(depth / 2),
+            ")".repeat(depth / 2)
+        ),
+        "a.b(".repeat(depth),
+        "[1, {'a': (".repeat(depth / 3),
+    ];
+    let small = std::thread::Builder::new().stack_size(1 << 20);
+    let run = move || {
+        for source in nested {
+            if let Ok(expr) = Expr::compile(&source) {
+                let _ = expr.eval(&Names::new(&[]));
+            }
+        }
+    };
+    small.spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
 fn stops_at_the_cost_bound() {
     let nested = "inputs.long.map(a, inputs.long.map(b, a + b))";
     assert_eq!(eval(nested).unwrap_err(), EvalError::Cost.to_string());

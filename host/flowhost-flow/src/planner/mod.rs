@@ -61,7 +61,9 @@ pub struct RunSetup {
     /// What [`Plan::bind_inputs`] returned.
     pub inputs: Map<String, Value>,
     /// What one call of a plugin can use at most, by plugin key ([`Plan::all_plugins`]): reserved
-    /// before the call and returned after it. A plugin that is not listed reserves one call only.
+    /// before the call and returned after it. Hand in the limits of the effective profile. A plugin
+    /// that is not listed, and a currency that is 0, reserves nothing but the call itself: then the
+    /// budget can only stop what comes after an overdraft, not the overdraft.
     pub estimates: BTreeMap<String, Amounts>,
 }
 
@@ -198,7 +200,8 @@ pub struct Call {
     pub deadline: Time,
     /// Seed of this call, 64 hex digits: from run seed, step id, attempt and part.
     pub seed: String,
-    /// What the call may use; already reserved. The driver lowers the profile's limits to it.
+    /// What the call may use; already reserved. The driver lowers the profile's limits to it in the
+    /// currencies that its estimate names; a currency without an estimate is not limited by it.
     pub allowance: Amounts,
     /// What a crash may repeat.
     pub effects: Effects,
@@ -305,7 +308,8 @@ pub enum Note {
     Warning {
         /// Path of the step, empty for the run.
         path: String,
-        /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `continued`.
+        /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `continued`, `handler` (one
+        /// that failed), `call` (one that was given up).
         about: &'static str,
         /// What happened.
         message: String,
@@ -368,6 +372,37 @@ pub trait Planner: Send {
 }
 
 /// The planner for the plan's kind.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use flowhost_flow::{Action, Amounts, CallResult, Event, Exit, Plan, RunSetup, Time, planner_for};
+/// use serde_json::json;
+///
+/// let text = "flowhost: v1\nkind: workflow\nname: hello\n\
+///             plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+///             steps: { greet: { uses: say } }\noutputs: { said: '${{ steps.greet.output }}' }\n";
+/// let setup = RunSetup {
+///     run_id: "01JD00000000000000000000AA".to_owned(),
+///     plan_hash: "…".to_owned(),
+///     seed: 1,
+///     inputs: Default::default(),
+///     estimates: Default::default(),
+/// };
+/// let plan = Plan::parse(text, "plan.yaml").unwrap();
+/// let mut planner = planner_for(Arc::new(plan), setup).unwrap();
+/// let call = planner.on(Event::Started, Time(0)).into_iter().find_map(|action| match action {
+///     Action::Call(call) => Some(call.id),
+///     _ => None,
+/// });
+/// let result = CallResult::Output(json!("hello"));
+/// let used = Amounts { calls: 1, ..Amounts::default() };
+/// let actions =
+///     planner.on(Event::CallFinished { call: call.unwrap(), result, used }, Time(5));
+/// let Some(Action::Finish(end)) = actions.last() else { panic!() };
+/// assert_eq!((end.exit, &end.outputs["said"]), (Exit::Ok, &json!("hello")));
+/// ```
 ///
 /// # Errors
 /// What the plan refers to and nobody attached (sub-plans, schemas), each with its place.

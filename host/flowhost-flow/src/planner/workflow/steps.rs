@@ -48,7 +48,11 @@ impl Workflow {
         let Some(when) = &step.when else {
             return Ok(true);
         };
-        let run = if when.mentions("run") { self.run_value() } else { Value::Null };
+        let run = if when.mentions("run") {
+            self.run_value()
+        } else {
+            Value::Null
+        };
         let result = self.with_names(at.scope, &run, &[], |names| when.holds(names));
         result.map_err(|error| Failure::new(FailureClass::Expression, format!("when: {error}")))
     }
@@ -164,9 +168,13 @@ impl Workflow {
             return;
         };
         let stopping = self.is_stopping(at.scope);
+        let now = self.now;
         if let Some(state) = self.state_mut(at) {
             state.failure = Some(failure.clone());
-            state.status = StepStatus::Running;
+            if state.status == StepStatus::Pending {
+                state.status = StepStatus::Running;
+                state.started = now;
+            }
         }
         let handler = plan
             .steps
