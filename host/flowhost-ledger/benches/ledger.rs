@@ -1,6 +1,10 @@
 //! What a record costs: appending (durable and relaxed), and verifying.
 
-#![expect(missing_docs, reason = "criterion's macros make undocumented items")]
+#![expect(
+    missing_docs,
+    clippy::expect_used,
+    reason = "criterion's macros make undocumented items; a bench may fail loudly"
+)]
 
 use std::hint::black_box;
 use std::path::Path;

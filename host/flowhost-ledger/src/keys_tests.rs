@@ -1,5 +1,10 @@
 //! Tests of the signing key and its file.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the key file itself"
+)]
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;

@@ -70,7 +70,7 @@ fn led_004_a_ledger_cut_back_to_an_older_checkpoint_is_caught_by_a_witness_and_b
     let last = last
         .map(|_| notes.rfind("host.example/evidence/t/r\n").unwrap())
         .unwrap();
-    let note = Note::parse(notes[last..].as_bytes()).unwrap();
+    let note = Note::parse(&notes.as_bytes()[last..]).unwrap();
     assert_eq!(note.unverified().size, 10);
     let options = VerifyOptions {
         trusted: vec![key(1).vkey()],

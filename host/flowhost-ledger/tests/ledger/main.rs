@@ -1,5 +1,16 @@
 //! Tests of the ledger through its public surface, one binary.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::type_complexity,
+    reason = "helpers of tests may fail loudly and touch files of their own"
+)]
+
 mod attack;
 mod crash;
 mod hand;

@@ -112,7 +112,7 @@ fn seeds() -> u64 {
     std::env::var("FLOWHOST_POWER_SEEDS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(400)
+        .unwrap_or(150)
 }
 
 #[test]
