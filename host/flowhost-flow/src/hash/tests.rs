@@ -187,6 +187,8 @@ fn steps() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn the_order_of_keys_means_nothing(steps in steps(), turn in 0_usize..7) {
         let plan = plan(&steps);

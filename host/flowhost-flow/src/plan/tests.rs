@@ -399,7 +399,7 @@ proptest! {
         let _ = Plan::parse(&text, "p.yaml");
     }
 
-    /// Cuts, doubles and swaps pieces of a good plan: nearer to what people write than noise.
+    /// Cuts and moves pieces of a good plan: nearer to what people write than noise.
     #[test]
     fn no_damage_to_a_plan_makes_the_parser_panic(
         cuts in prop::collection::vec((0_usize..4_000, 0_usize..60, 0_usize..4_000), 1..4)
