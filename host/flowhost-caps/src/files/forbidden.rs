@@ -45,38 +45,37 @@ impl Forbidden {
     /// state directory, its parents and what is below it.
     ///
     /// # Errors
-    /// When one of them is there and cannot be looked at.
+    /// When one of them cannot be looked at. The state directory must be there already: what is
+    /// made later could not be told from a granted folder.
     pub fn new(home: Option<&Path>, state: &Path) -> io::Result<Self> {
         let mut table = Self::default();
         table.add(Path::new("/"), "the root of this machine", false)?;
         for system in ["/proc", "/sys", "/dev"] {
-            table.add(Path::new(system), &format!("`{system}`"), true)?;
+            there(
+                table
+                    .add(Path::new(system), &format!("`{system}`"), true)
+                    .map(|_| ()),
+            )?;
         }
         if let Some(home) = home {
-            table.add_with_parents(home, "the home directory", false)?;
+            there(table.add_with_parents(home, "the home directory", false))?;
         }
         table.add_with_parents(state, "the state directory", true)?;
         Ok(table)
     }
 
-    fn add(&mut self, path: &Path, why: &str, below: bool) -> io::Result<Option<Dir>> {
-        let dir = match Dir::open_ambient_dir(path, ambient_authority()) {
-            Ok(dir) => dir,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+    fn add(&mut self, path: &Path, why: &str, below: bool) -> io::Result<Dir> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         self.entries.push(Entry {
             id: DirId::of(&dir)?,
             why: why.to_owned(),
             below,
         });
-        Ok(Some(dir))
+        Ok(dir)
     }
 
     fn add_with_parents(&mut self, path: &Path, why: &str, below: bool) -> io::Result<()> {
-        let Some(dir) = self.add(path, why, below)? else {
-            return Ok(());
-        };
+        let dir = self.add(path, why, below)?;
         for id in parents(&dir)? {
             self.entries.push(Entry {
                 id,
@@ -99,6 +98,14 @@ impl Forbidden {
             .iter()
             .find(|entry| entry.id == own || (entry.below && above.contains(&entry.id)));
         Ok(hit.map(|entry| entry.why.as_str()))
+    }
+}
+
+/// What is not there cannot be granted.
+fn there(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

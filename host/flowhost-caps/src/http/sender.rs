@@ -14,7 +14,7 @@ use bytes::Bytes;
 use flowhost_engine::{CallScope, Fault};
 use flowhost_ledger::Kind;
 use flowhost_policy::{
-    Denied, HttpRule,
+    Allowed, Denied, HttpRule,
     egress::{Target, check_addresses, decide_http},
 };
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
@@ -136,13 +136,14 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     async fn run(&self, mut request: Outgoing) -> Result<Response<AnyBody>, SendError> {
-        let rule = self.decide(&request.target, &request.headers).await?;
+        let allowed = self.decide(&request.target, &request.headers).await?;
+        let rule = allowed.grant;
         headers::check_request(&request.headers)?;
         check_length(rule, &request)?;
         let traffic = self.sender.runs.traffic(&self.scope.run.run);
         let slot = traffic.slot().await?;
         let connect_by = no_later(self.deadline, request.connect.min(CONNECT));
-        let stream = timeout_at(connect_by, self.open(rule, &request.target))
+        let stream = timeout_at(connect_by, self.open(allowed, &request.target))
             .await
             .unwrap_or(Err(SendError::Timeout("connect")))?;
         let secrets = self.sender.services.secrets.as_ref();
@@ -158,7 +159,11 @@ impl Exchange<'_> {
     }
 
     /// The rule that allows it; either way the decision is on record before anything happens.
-    async fn decide(&self, target: &Target, headers: &HeaderMap) -> Result<&HttpRule, SendError> {
+    async fn decide(
+        &self,
+        target: &Target,
+        headers: &HeaderMap,
+    ) -> Result<Allowed<'_, HttpRule>, SendError> {
         let verdict = decide_http(&self.scope.effective.grants.http, target);
         let verdict = match verdict {
             Ok(_) if asks_upgrade(headers) => Err(no_upgrade(target)),
@@ -167,9 +172,8 @@ impl Exchange<'_> {
         match verdict {
             Err(denied) => Err(self.denied(denied)?),
             Ok(allowed) => {
-                let rule = format!("http[{}]", allowed.index);
-                self.allowed(&rule, target, None).await?;
-                Ok(allowed.grant)
+                self.allowed(allowed.index, target, None).await?;
+                Ok(allowed)
             }
         }
     }
@@ -182,7 +186,7 @@ impl Exchange<'_> {
 
     async fn allowed(
         &self,
-        rule: &str,
+        index: usize,
         target: &Target,
         address: Option<IpAddr>,
     ) -> Result<(), SendError> {
@@ -190,7 +194,9 @@ impl Exchange<'_> {
             .scope
             .fact(Kind::NetDecision)
             .with("interface", self.interface);
-        let fact = fact.with("decision", "allow").with("rule", rule);
+        let fact = fact
+            .with("decision", "allow")
+            .with("rule", format!("http[{index}]"));
         let fact = fact.with("wanted", target.to_string());
         let fact = match address {
             None => fact.with("stage", "rule"),
@@ -203,19 +209,28 @@ impl Exchange<'_> {
     }
 
     /// Resolves once, checks every answer, dials the checked one, and shakes hands.
-    async fn open(&self, rule: &HttpRule, target: &Target) -> Result<Box<dyn Stream>, SendError> {
+    async fn open(
+        &self,
+        allowed: Allowed<'_, HttpRule>,
+        target: &Target,
+    ) -> Result<Box<dyn Stream>, SendError> {
         let services = &self.sender.services;
         let addresses = match target.ip() {
             Some(address) => vec![address],
             None => services.resolver.resolve(target.host()).await?,
         };
         let own = &services.own_addresses;
-        let checked = check_addresses(rule, &addresses, own, services.allow_private_network);
+        let checked = check_addresses(
+            allowed.grant,
+            &addresses,
+            own,
+            services.allow_private_network,
+        );
         let address = match checked {
             Ok(address) => address,
             Err(denied) => return Err(self.denied(denied)?),
         };
-        self.allowed(&rule.url, target, Some(address)).await?;
+        self.allowed(allowed.index, target, Some(address)).await?;
         let stream = services
             .connector
             .connect(SocketAddr::new(address, target.port()))

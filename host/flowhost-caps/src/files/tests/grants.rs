@@ -11,6 +11,7 @@ fn problem(tree: &Tree, host: &str, forbidden: &Forbidden) -> String {
 #[test]
 fn fs_026_refuses_the_root_and_the_systems_own_trees() {
     let tree = Tree::new();
+    tree.dir.create_dir("state").unwrap();
     let forbidden = Forbidden::new(None, &tree.path().join("state")).unwrap();
     for host in [
         "/",
@@ -68,6 +69,7 @@ fn fs_026_refuses_links_to_them_by_what_they_are() {
 #[test]
 fn reports_every_grant_that_cannot_be_had() {
     let tree = Tree::new();
+    tree.dir.create_dir("state").unwrap();
     let forbidden = Forbidden::new(None, &tree.path().join("state")).unwrap();
     let grants = [
         grant("/a", "missing", Access::Read),
@@ -133,4 +135,24 @@ fn without_a_grant_the_state_is_empty() {
     let scope = scope(Vec::new(), &Arc::default());
     assert!(!files.granted(&scope.effective));
     assert!(files.open(&scope, false).is_ok());
+}
+
+#[test]
+fn fs_026_a_state_directory_that_is_not_there_is_an_error() {
+    let tree = Tree::new();
+    assert!(Forbidden::new(None, &tree.path().join("missing")).is_err());
+    assert!(Forbidden::new(Some(&tree.path().join("missing")), tree.path()).is_ok());
+}
+
+#[tokio::test]
+async fn fs_030_a_mount_inside_the_tree_is_refused() {
+    let tree = Tree::new();
+    // `/proc` is a mount below `/` on every Linux; only this test may open `/`, with an empty table.
+    let mut call = tree.call(vec![grant("/all", "/", Access::Read)]);
+    for path in ["/all/proc/version", "/all/proc/self/environ"] {
+        let why = invalid(call.read(path).await);
+        assert!(why.contains("mounted"), "{path}: {why}");
+    }
+    let why = invalid(call.list("/all/proc").await);
+    assert!(why.contains("mounted"), "{why}");
 }

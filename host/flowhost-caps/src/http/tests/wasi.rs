@@ -171,3 +171,18 @@ async fn a_spent_host_call_budget_sends_nothing() {
     ));
     assert_eq!(bench.connector.dialled(), []);
 }
+
+#[test]
+fn both_interfaces_link_and_neither_does_without_a_grant() {
+    use flowhost_engine::Capability;
+    let engine = wasmtime::Engine::default();
+    let services = HttpServices::system(Arc::new(Vault), Vec::new(), false).unwrap();
+    let http = crate::http::Http::new(services);
+    let mut linker = wasmtime::component::Linker::new(&engine);
+    http.link(&mut linker, false).unwrap();
+    http.link(&mut linker, true).unwrap();
+    assert!(
+        http.link(&mut linker, true).is_err(),
+        "nothing was linked the first time"
+    );
+}
