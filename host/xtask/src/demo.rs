@@ -1,6 +1,68 @@
-//! wip
+//! The demo: the example that does real work, offline, on this repository's own documents, and the
+//! check of what it left behind.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
 use crate::folders::Folders;
-/// wip
-#[derive(clap::Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Folders, _: &Options) -> anyhow::Result<()> { Ok(()) }
+use crate::{guests, process, say};
+
+/// What to check.
+#[derive(Args, Debug, Default, Clone)]
+pub(crate) struct Options {
+    /// The folder of Markdown to check; without it this repository's `docs/`.
+    #[arg(long)]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Builds, runs and verifies.
+pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
+    guests::run(folders, &guests::Options { plugins_only: true, ..guests::Options::default() })?;
+    say::step("building the host");
+    process::run(&mut process::cargo(&folders.root, &["build", "--package", "flowhost"]))?;
+    let host = folders.target.join("debug").join(format!("flowhost{}", std::env::consts::EXE_SUFFIX));
+    let docs = options.folder.clone().unwrap_or_else(|| folders.root.join("docs"));
+    let docs = docs.canonicalize().with_context(|| format!("cannot find {}", docs.display()))?;
+    let ran = run_example(folders, &host, &docs)?;
+    let evidence = text(&ran, "/evidence/run_dir")?;
+    say::step("flowhost verify");
+    process::run(&mut process::program(&host, &folders.root, &["verify", evidence]))?;
+    tell(&ran, evidence);
+    Ok(())
+}
+
+fn run_example(folders: &Folders, host: &Path, docs: &Path) -> Result<serde_json::Value> {
+    let example = folders.root.join("examples/docs-check");
+    let state = folders.target.join("demo");
+    let (docs, state) = (docs.to_string_lossy(), state.to_string_lossy());
+    let input = format!("docs={docs}");
+    let arguments = ["run", "plan.yaml", "--json", "--state", &state, "--input", &input];
+    say::step(format_args!("flowhost {}", arguments.join(" ")));
+    let plugins = folders.plugins_out();
+    let out = process::output(
+        process::program(host, &example, &arguments).env("FLOWHOST_PLUGINS", plugins),
+    )?;
+    serde_json::from_str(&out).context("`flowhost run --json` did not print one JSON document")
+}
+
+fn text<'a>(ran: &'a serde_json::Value, pointer: &str) -> Result<&'a str> {
+    ran.pointer(pointer)
+        .and_then(serde_json::Value::as_str)
+        .with_context(|| format!("the run's document has no text at {pointer}"))
+}
+
+fn tell(ran: &serde_json::Value, evidence: &str) {
+    say::step("done");
+    for (label, pointer) in [("status", "/status"), ("run", "/run_id"), ("report", "/evidence/report")] {
+        if let Ok(value) = text(ran, pointer) {
+            say::line(format_args!("{label:9} {value}"));
+        }
+    }
+    if let Some(outputs) = ran.get("outputs") {
+        say::line(format_args!("outputs   {outputs}"));
+    }
+    say::line(format_args!("evidence  {evidence}"));
+    say::line("check it anywhere: flowhost verify <evidence>");
+}

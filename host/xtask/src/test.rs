@@ -1,6 +1,50 @@
-//! wip
+//! Everything that must pass before a change is handed in, cheapest first; the test runner last, so
+//! that its own summary is the last thing on the screen.
+
+use anyhow::Result;
+use clap::Args;
+
 use crate::folders::Folders;
-/// wip
-#[derive(clap::Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Folders, _: &Options) -> anyhow::Result<()> { Ok(()) }
+use crate::{guests, process, say, tidy, wit_lock};
+
+/// What to run.
+#[derive(Args, Debug, Default, Clone)]
+pub(crate) struct Options {
+    /// Leave out the guests in C, JavaScript and Python.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Words that the runner takes as filters.
+    #[arg(last = true)]
+    pub(crate) runner: Vec<String>,
+}
+
+/// Runs all of it.
+pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
+    say::step("format");
+    process::run(&mut process::cargo(&folders.root, &["fmt", "--all", "--check"]))?;
+    say::step("house rules");
+    tidy::run(folders)?;
+    wit_lock::run(folders, &wit_lock::Options { check: true })?;
+    say::step("clippy");
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    process::run(&mut process::cargo(&folders.root, &clippy))?;
+    guests::run(folders, &guests::Options { all: !options.quick, plugins_only: false })?;
+    say::step("building the host");
+    process::run(&mut process::cargo(&folders.root, &["build", "--package", "flowhost"]))?;
+    run_tests(folders, &options.runner)
+}
+
+/// With nextest where it is installed, else with Cargo's own runner; both give the same verdict.
+fn run_tests(folders: &Folders, filters: &[String]) -> Result<()> {
+    say::step("doc tests");
+    let docs = ["test", "--workspace", "--doc", "--quiet"];
+    process::run(&mut process::cargo(&folders.root, &docs))?;
+    let nextest = process::answers("cargo", &["nextest", "--version"]);
+    let mut arguments = match nextest {
+        true => vec!["nextest", "run", "--workspace", "--no-fail-fast"],
+        false => vec!["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"],
+    };
+    arguments.extend(filters.iter().map(String::as_str));
+    say::step(format_args!("tests (cargo {})", arguments.join(" ")));
+    process::run(&mut process::cargo(&folders.root, &arguments))
+}

@@ -19,6 +19,9 @@ use crate::{process, say};
 
 const TRIPLE: &str = "wasm32-unknown-unknown";
 const GUESTS_CRATE: &str = "flowhost-test-guests";
+/// Cargo profiles: plugins as small as they get, the many test guests without waiting for it.
+const PLUGIN_PROFILE: &str = "guest";
+const GUEST_PROFILE: &str = "test-guest";
 
 /// What to build.
 #[derive(Args, Debug, Clone, Default)]
@@ -85,21 +88,27 @@ fn package(plugin: &str) -> String {
 
 fn compile(folders: &Folders, plugins: &[String], plugins_only: bool) -> Result<()> {
     let packages: Vec<String> = plugins.iter().map(|plugin| package(plugin)).collect();
-    let mut arguments = vec!["build", "--quiet", "--target", TRIPLE, "--profile", "guest"];
-    for package in &packages {
+    say::step("compiling plugins");
+    compile_packages(folders, PLUGIN_PROFILE, &packages)?;
+    if !plugins_only {
+        say::step("compiling test guests");
+        compile_packages(folders, GUEST_PROFILE, &[GUESTS_CRATE.to_owned()])?;
+    }
+    Ok(())
+}
+
+fn compile_packages(folders: &Folders, profile: &str, packages: &[String]) -> Result<()> {
+    let mut arguments = vec!["build", "--quiet", "--target", TRIPLE, "--profile", profile];
+    for package in packages {
         arguments.extend(["--package", package]);
     }
-    if !plugins_only {
-        arguments.extend(["--package", GUESTS_CRATE]);
-    }
-    say::step("compiling guests");
     process::run(
         process::cargo(&folders.root, &arguments).env("CARGO_TARGET_DIR", folders.guests_build()),
     )
 }
 
-fn core_folder(folders: &Folders) -> PathBuf {
-    folders.guests_build().join(TRIPLE).join("guest")
+fn core_folder(folders: &Folders, profile: &str) -> PathBuf {
+    folders.guests_build().join(TRIPLE).join(profile)
 }
 
 fn plugin_jobs(folders: &Folders, plugins: &[String]) -> Vec<Job> {
@@ -108,7 +117,8 @@ fn plugin_jobs(folders: &Folders, plugins: &[String]) -> Vec<Job> {
         .iter()
         .map(|plugin| Job {
             name: plugin.clone(),
-            core: core_folder(folders).join(format!("{}.wasm", package(plugin).replace('-', "_"))),
+            core: core_folder(folders, PLUGIN_PROFILE)
+                .join(format!("{}.wasm", package(plugin).replace('-', "_"))),
             manifest: Some(folders.root.join("plugins").join(plugin).join("plugin.toml")),
             out: out.join(format!("{plugin}.wasm")),
         })
@@ -118,7 +128,7 @@ fn plugin_jobs(folders: &Folders, plugins: &[String]) -> Vec<Job> {
 fn guest_jobs(folders: &Folders) -> Result<Vec<Job>> {
     let out = folders.guests_out();
     let jobs = rust_guests(folders)?.into_iter().map(|name| Job {
-        core: core_folder(folders).join(format!("{name}.wasm")),
+        core: core_folder(folders, GUEST_PROFILE).join(format!("{name}.wasm")),
         manifest: None,
         out: out.join(format!("{name}.wasm")),
         name,

@@ -69,9 +69,12 @@ fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
 /// The capabilities that a manifest asks for: its rights are tables or keys of the same names.
 fn asked(manifest: &str) -> Result<BTreeSet<String>> {
     let manifest: toml::Table = toml::from_str(manifest).context("plugin.toml is not TOML")?;
+    let Some(needs) = manifest.get("needs").and_then(toml::Value::as_table) else {
+        return Ok(BTreeSet::new());
+    };
     Ok(RIGHTS
         .iter()
-        .filter(|(key, _)| manifest.contains_key(*key))
+        .filter(|(key, _)| needs.contains_key(*key))
         .map(|(_, package)| (*package).to_owned())
         .collect())
 }
@@ -90,6 +93,7 @@ const RIGHTS: &[(&str, &str)] = &[
     ("random", "random"),
     ("secrets", "secrets"),
     ("state", "state"),
+    ("tools", "tools"),
 ];
 
 #[cfg(test)]
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn rights_are_read_from_keys_and_tables() {
-        let asked = asked("name='x'\nlog=true\n[[files]]\nguest='/a'").expect("TOML");
+        let asked = asked("name='x'\n[needs]\nlog=true\nfiles='granted'").expect("TOML");
         assert_eq!(asked, set(&["files", "log"]));
     }
 }

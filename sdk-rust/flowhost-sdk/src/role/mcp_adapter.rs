@@ -83,6 +83,10 @@ macro_rules! export_mcp_adapter {
             }
         }
 
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: FlowhostExport = FlowhostExport;
+
+        #[cfg(target_arch = "wasm32")]
         #[expect(unsafe_code, reason = "the canonical ABI's exports are raw functions")]
         mod flowhost_export {
             use super::FlowhostExport;

@@ -104,6 +104,10 @@ macro_rules! export_tool {
             }
         }
 
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: FlowhostExport = FlowhostExport;
+
+        #[cfg(target_arch = "wasm32")]
         #[expect(unsafe_code, reason = "the canonical ABI's exports are raw functions")]
         mod flowhost_export {
             use super::FlowhostExport;
