@@ -28,7 +28,7 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
     let mut check = Check {
         plan,
         problems,
-        before: before(plan),
+        before: Before::of(plan),
     };
     for step in &plan.steps {
         if let Some(node) = root.get("steps").and_then(|steps| steps.get(&step.id)) {
@@ -77,27 +77,64 @@ enum Reach<'a> {
 struct Check<'p> {
     plan: &'p Plan,
     problems: &'p mut Problems,
-    /// For each step, all steps that it needs, directly or not.
-    before: BTreeMap<&'p str, BTreeSet<&'p str>>,
+    before: Before<'p>,
 }
 
-/// What each step needs, transitively. Steps on a cycle (reported elsewhere) have what was found
-/// before the cycle closed.
-fn before(plan: &Plan) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for id in in_order(plan).0 {
-        let mut found = BTreeSet::new();
-        for need in plan
-            .step(id)
-            .map(|step| step.needs.as_slice())
-            .unwrap_or_default()
-        {
-            found.insert(need.as_str());
-            found.extend(all.get(need.as_str()).into_iter().flatten().copied());
+/// Which steps come before which: one bit per pair, so that the largest plan takes three megabytes
+/// and not the square of its names.
+struct Before<'p> {
+    places: BTreeMap<&'p str, usize>,
+    /// By place: a bit for each step that it needs, directly or not; `None` for steps on or behind a
+    /// cycle, which is reported elsewhere.
+    sets: Vec<Option<Vec<u64>>>,
+}
+
+impl<'p> Before<'p> {
+    fn of(plan: &'p Plan) -> Self {
+        let places: BTreeMap<&str, usize> = plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(place, step)| (step.id.as_str(), place))
+            .collect();
+        let words = plan.steps.len().div_ceil(64);
+        let mut sets: Vec<Option<Vec<u64>>> = vec![None; plan.steps.len()];
+        for id in in_order(plan).0 {
+            let mut set = vec![0_u64; words];
+            for need in plan
+                .step(id)
+                .map(|step| step.needs.as_slice())
+                .unwrap_or_default()
+            {
+                let Some(place) = places.get(need.as_str()) else {
+                    continue;
+                };
+                if let Some(word) = set.get_mut(place / 64) {
+                    *word |= 1 << (place % 64);
+                }
+                for (word, above) in set
+                    .iter_mut()
+                    .zip(sets.get(*place).into_iter().flatten().flatten())
+                {
+                    *word |= above;
+                }
+            }
+            if let Some(place) = places.get(id).and_then(|place| sets.get_mut(*place)) {
+                *place = Some(set);
+            }
         }
-        all.insert(id, found);
+        Self { places, sets }
     }
-    all
+
+    /// Whether `first` comes before `then`; `None` when a cycle leaves that open.
+    fn comes(&self, first: &str, then: &str) -> Option<bool> {
+        let first = self.places.get(first)?;
+        let set = self.sets.get(*self.places.get(then)?)?.as_ref()?;
+        Some(
+            set.get(first / 64)
+                .is_some_and(|word| word & (1 << (first % 64)) != 0),
+        )
+    }
 }
 
 /// The steps in an order in which each comes after its needs, and those that have no such order.
@@ -287,8 +324,7 @@ impl<'p> Check<'p> {
             return;
         };
         let (id, at) = (step.id.as_str(), place("then"));
-        let comes_before =
-            |a: &str, b: &str| self.before.get(b).is_some_and(|before| before.contains(a));
+        let comes_before = |a: &str, b: &str| self.before.comes(a, b) == Some(true);
         if self.plan.step(target).is_none() {
             let message = format!("`goto:{target}` names no step");
             self.problems.add(at, message, self.suggest_step(target));
@@ -470,10 +506,7 @@ impl<'p> Check<'p> {
                 .add(at, format!("there is no step `{id}`"), cure);
         };
         if let Reach::Step { step, .. } = reach
-            && !self
-                .before
-                .get(step.id.as_str())
-                .is_none_or(|before| before.contains(id.as_str()))
+            && self.before.comes(id, &step.id) == Some(false)
         {
             let message = format!("step `{}` uses `steps.{id}` without needing it", step.id);
             let cure = format!("add `{id}` to its `needs`, or it may run first");

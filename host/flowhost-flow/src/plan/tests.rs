@@ -393,6 +393,18 @@ fn a_long_chain_behind_a_cycle_is_checked_in_no_time() {
     assert!(problems[0].message.contains("`s0` needs `s1` needs `s0`"));
 }
 
+#[test]
+fn the_last_step_of_a_long_chain_may_use_the_first() {
+    let mut text = whole("steps:\n  s0: {uses: t}\n");
+    for step in 1..1_000 {
+        text.push_str(&format!("  s{step}: {{uses: t, needs: [s{}]}}\n", step - 1));
+    }
+    text.push_str("  last: {uses: t, needs: [s999], with: '${{ steps.s0.output }}'}\n");
+    assert!(Plan::parse(&text, "p.yaml").is_ok());
+    text.push_str("  wrong: {uses: t, needs: [s0], with: '${{ steps.s999.output }}'}\n");
+    assert_eq!(Plan::parse(&text, "p.yaml").unwrap_err().len(), 1);
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "[ -~\n]{0,300}") {
