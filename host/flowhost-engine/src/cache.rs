@@ -7,12 +7,16 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, renameat, unlinkat};
 use sha2::{Digest, Sha256};
+
+/// Tells apart the partial files of one process.
+static TURN: AtomicU64 = AtomicU64::new(0);
 
 const MAC_BYTES: usize = 32;
 
@@ -155,7 +159,8 @@ impl Cache {
             return Ok(());
         };
         let name = entry.name();
-        let partial = format!("{name}.{}.tmp", std::process::id());
+        let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        let partial = format!("{name}.{}-{turn}.tmp", std::process::id());
         let result = self
             .write_new(&partial, &mac.finalize().into_bytes(), code)
             .and_then(|()| Ok(renameat(&self.dir, &partial, &self.dir, &name)?));
@@ -189,7 +194,7 @@ impl Entry {
     }
 }
 
-fn open_dir(dir: &PathBuf) -> io::Result<OwnedFd> {
+fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     match rustix::fs::open(dir, flags, Mode::empty()) {
         Ok(fd) => return Ok(fd),
@@ -209,7 +214,7 @@ fn open_dir(dir: &PathBuf) -> io::Result<OwnedFd> {
 
 /// wasmtime's own statement of what compiled code depends on (its version, the compiler's flags with
 /// the CPU's features, tunables and proposals), as a strong hash.
-fn environment(engine: &wasmtime::Engine) -> [u8; 32] {
+pub(crate) fn environment(engine: &wasmtime::Engine) -> [u8; 32] {
     let mut hasher = Strong(Sha256::new());
     std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
     hasher.0.finalize().into()

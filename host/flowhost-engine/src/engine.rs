@@ -207,7 +207,8 @@ impl Engine {
     /// [`LoadError::Inspect`], [`LoadError::Compile`] or [`LoadError::Load`].
     pub async fn load(&self, bytes: Arc<[u8]>) -> Result<LoadedComponent, LoadError> {
         let started = Instant::now();
-        let inspection = self.inspect(&bytes)?;
+        let (engine, input) = (self.clone(), bytes.clone());
+        let inspection = blocking(move || engine.inspect(&input)).await??;
         let slot = self.slot(&inspection.digest);
         let mut slot = slot.lock().await;
         if let Some(loaded) = slot.upgrade() {
@@ -237,11 +238,6 @@ impl Engine {
         self.0.ticker.stalls()
     }
 
-    #[cfg(test)]
-    pub(crate) fn ticker(&self) -> &Ticker {
-        &self.0.ticker
-    }
-
     fn slot(&self, digest: &Arc<str>) -> Slot {
         let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.retain(|_, slot| Arc::strong_count(slot) > 1 || alive(slot));
@@ -250,23 +246,37 @@ impl Engine {
 
     async fn component(
         &self,
-        digest: &str,
+        digest: &Arc<str>,
         bytes: Arc<[u8]>,
     ) -> Result<(Component, Origin), LoadError> {
-        let cache = self.0.cache.as_ref().ok().and_then(Option::as_ref);
-        let entry = cache.map(|cache| (cache, cache.entry(digest)));
-        if let Some(code) = entry.as_ref().and_then(|(cache, entry)| cache.get(entry)) {
-            match self.deserialize(&code) {
-                Ok(component) => return Ok((component, Origin::Cache)),
-                Err(error) => tracing::warn!(%error, "cached code does not load; compiling again"),
-            }
+        let (engine, key) = (self.clone(), digest.clone());
+        if let Some(component) = blocking(move || engine.cached(&key)).await? {
+            return Ok((component, Origin::Cache));
         }
         let code = self.0.compile.compile(&self.0.wasmtime, bytes).await?;
-        let component = self.deserialize(&code)?;
-        if let Some((cache, entry)) = &entry {
-            cache.put(entry, &code);
-        }
+        let (engine, key) = (self.clone(), digest.clone());
+        let component = blocking(move || engine.keep(&key, &code)).await??;
         Ok((component, Origin::Compiled))
+    }
+
+    fn cache(&self) -> Option<&Cache> {
+        self.0.cache.as_ref().ok()?.as_ref()
+    }
+
+    fn cached(&self, digest: &str) -> Option<Component> {
+        let cache = self.cache()?;
+        let code = cache.get(&cache.entry(digest))?;
+        self.deserialize(&code)
+            .inspect_err(|error| tracing::warn!(%error, "cached code does not load; compiling"))
+            .ok()
+    }
+
+    fn keep(&self, digest: &str, code: &[u8]) -> Result<Component, LoadError> {
+        let component = self.deserialize(code)?;
+        if let Some(cache) = self.cache() {
+            cache.put(&cache.entry(digest), code);
+        }
+        Ok(component)
     }
 
     fn deserialize(&self, code: &[u8]) -> Result<Component, LoadError> {
@@ -279,6 +289,14 @@ impl Engine {
         let component = unsafe { Component::deserialize(&self.0.wasmtime, code) };
         component.map_err(|error| LoadError::Load(format!("{error:#}")))
     }
+}
+
+/// Runs what would hold a runtime thread for milliseconds elsewhere.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LoadError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| LoadError::Load(error.to_string()))
 }
 
 fn alive(slot: &Slot) -> bool {

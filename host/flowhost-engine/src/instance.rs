@@ -29,6 +29,9 @@ use crate::text::{MESSAGE_CHARS, neutralise};
 /// Fuel after which a guest lets others run even if the ticker stands still; about a tick's worth.
 const FUEL_SLICE: u64 = 20_000_000;
 
+/// Largest write of a file in one call; a longer one is made of several.
+const FILE_WRITE_BYTES: u64 = 16 << 20;
+
 /// What a call used, whatever its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
@@ -81,6 +84,8 @@ struct Prepared {
     instances: Semaphore,
     /// Slots of the engine's pool that an instance takes.
     weight: u32,
+    /// Bytes that the guest may hand to one host call; see [`transfer_bytes`].
+    transfer_bytes: u64,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -106,6 +111,7 @@ impl Plugin {
         let weight = weight(component).min(engine.0.pool.slots);
         let role = RolePre::new(component.inspection().role, pre)?;
         let digest = component.digest();
+        let transfer_bytes = transfer_bytes(&effective);
         Ok(Self(Arc::new(Prepared {
             engine,
             role,
@@ -114,6 +120,7 @@ impl Plugin {
             digest,
             instances,
             weight,
+            transfer_bytes,
         })))
     }
 
@@ -162,7 +169,15 @@ impl Plugin {
         let outcome = match deadline.bound(work).await {
             Err(late) => Err(late),
             Ok(Err(panic)) => Err(host_panic(panic.as_ref())),
-            Ok(Ok(Err(error))) => Err(limits::classify(&error, store.data().limiter(), &limits)),
+            Ok(Ok(Err(error))) => {
+                let allowed = self.hostcall_bytes(&limits);
+                Err(limits::classify(
+                    &error,
+                    store.data().limiter(),
+                    &limits,
+                    allowed,
+                ))
+            }
             Ok(Ok(Ok(answer))) => judge::<I>(answer, &meter, &limits),
         };
         let fuel = limits
@@ -194,6 +209,15 @@ impl Plugin {
             queue: ours.queue.min(theirs.queue),
             instances: ours.instances.min(theirs.instances),
         }
+    }
+
+    /// wasmtime counts one allowance for both directions: what a guest returns and what it hands to
+    /// a host call. It is refilled for every crossing, and refuses before the host allocates.
+    fn hostcall_bytes(&self, limits: &Limits) -> u64 {
+        limits
+            .output_bytes
+            .max(self.0.transfer_bytes)
+            .saturating_add(RESULT_OVERHEAD_BYTES)
     }
 
     async fn permits(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Fault> {
@@ -283,6 +307,28 @@ fn on_tick(store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDead
         }
         _ => Ok(UpdateDeadline::Yield(1)),
     }
+}
+
+/// Most bytes that a granted capability lets a guest hand over at once. A profile that allows a
+/// request of 4 MiB must not fail at an output limit of 1 MiB; a profile that grants nothing bulky
+/// gets no more than its output limit. A result over that limit is refused after the transfer.
+fn transfer_bytes(effective: &Effective) -> u64 {
+    let grants = &effective.grants;
+    let requests = grants
+        .http
+        .iter()
+        .map(|rule| rule.request_bytes)
+        .max()
+        .unwrap_or(0);
+    let quota = grants
+        .files
+        .iter()
+        .map(|grant| grant.quota_bytes)
+        .max()
+        .unwrap_or(0);
+    requests
+        .max(grants.state.bytes)
+        .max(quota.min(FILE_WRITE_BYTES))
 }
 
 /// Slots of the pool that an instance of this component takes: one for each memory, and one for each

@@ -135,3 +135,84 @@ fn pooling(pool: PoolConfig) -> PoolingAllocationConfig {
         .pagemap_scan(if scan { Enabled::Yes } else { Enabled::No });
     pooling
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ops_009_every_knob_of_the_built_engine_is_what_we_set() {
+        let engine = wasmtime::Engine::new(&running(PoolConfig::default())).unwrap();
+        let config = &engine;
+        assert_eq!(config.get_wasm_features(), features());
+        assert!(matches!(config.get_strategy(), Some(Strategy::Cranelift)));
+        assert!(config.get_consume_fuel() && config.get_epoch_interruption());
+        assert!(!config.get_concurrency_support() && !config.get_shared_memory());
+        assert_eq!(config.get_max_wasm_stack(), 2 << 20);
+        assert_eq!(config.get_async_stack_size(), 3 << 20);
+        assert_eq!(config.get_memory_reservation(), 4 << 30);
+        assert_eq!(config.get_memory_guard_size(), 32 << 20);
+        assert!(config.get_guard_before_linear_memory() && config.get_memory_init_cow());
+        assert!(!config.get_memory_may_move() && config.get_table_lazy_init());
+        assert!(config.get_signals_based_traps());
+        assert_eq!(config.get_cranelift_nan_canonicalization(), Some(true));
+        assert!(config.get_relaxed_simd_deterministic());
+        assert!(!config.get_debug_info() && !config.get_guest_debug());
+        assert!(!config.get_generate_address_map());
+        assert_eq!(config.get_wasm_backtrace_max_frames(), BACKTRACE_FRAMES);
+    }
+
+    #[test]
+    fn ops_009_every_knob_of_the_pool_is_what_we_set() {
+        let engine = wasmtime::Engine::new(&running(PoolConfig::default())).unwrap();
+        let pool = engine.get_pooling_config().unwrap();
+        assert_eq!(pool.get_total_component_instances(), 1_024);
+        assert_eq!(pool.get_total_memories(), 1_024);
+        assert_eq!(pool.get_total_tables(), 2_048);
+        assert_eq!(pool.get_total_stacks(), 1_024);
+        assert_eq!(pool.get_max_core_instances_per_component(), 100);
+        assert_eq!(pool.get_max_memories_per_component(), 16);
+        assert_eq!(pool.get_max_tables_per_component(), 32);
+        assert_eq!(pool.get_max_memories_per_module(), 1);
+        assert_eq!(pool.get_table_elements(), 100_000);
+        assert_eq!(pool.get_max_unused_warm_slots(), 64);
+        let scan = PoolingAllocationConfig::is_pagemap_scan_available();
+        let keep = if scan { 8 << 20 } else { 128 << 10 };
+        assert_eq!(pool.get_memory_keep_resident(), keep);
+    }
+
+    #[test]
+    fn ops_009_proposals_that_later_wasmtimes_may_turn_on_are_off() {
+        let on = features();
+        for off in [
+            WasmFeatures::THREADS,
+            WasmFeatures::GC,
+            WasmFeatures::GC_TYPES,
+            WasmFeatures::FUNCTION_REFERENCES,
+            WasmFeatures::EXCEPTIONS,
+            WasmFeatures::LEGACY_EXCEPTIONS,
+            WasmFeatures::STACK_SWITCHING,
+            WasmFeatures::MEMORY64,
+            WasmFeatures::MULTI_MEMORY,
+            WasmFeatures::TAIL_CALL,
+            WasmFeatures::RELAXED_SIMD,
+            WasmFeatures::CUSTOM_PAGE_SIZES,
+            WasmFeatures::WIDE_ARITHMETIC,
+            WasmFeatures::CM_ASYNC,
+            WasmFeatures::CM_GC,
+            WasmFeatures::CM_THREADING,
+        ] {
+            assert!(!on.intersects(off), "{off:?}");
+        }
+    }
+
+    #[test]
+    fn the_compile_child_makes_code_that_the_running_engine_takes() {
+        let child = wasmtime::Engine::new(&compiling()).unwrap();
+        let host = wasmtime::Engine::new(&running(PoolConfig::default())).unwrap();
+        assert_eq!(
+            crate::cache::environment(&child),
+            crate::cache::environment(&host)
+        );
+    }
+}

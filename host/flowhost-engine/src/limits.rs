@@ -126,7 +126,13 @@ impl ResourceLimiter for Limiter {
 }
 
 /// What ended a call, as a typed fault.
-pub(crate) fn classify(error: &wasmtime::Error, limiter: &Limiter, limits: &Limits) -> Fault {
+/// `hostcall_bytes` is what the guest was allowed to hand over at once.
+pub(crate) fn classify(
+    error: &wasmtime::Error,
+    limiter: &Limiter,
+    limits: &Limits,
+    hostcall_bytes: u64,
+) -> Fault {
     if let Some(fault) = error.downcast_ref::<Fault>() {
         return fault.clone();
     }
@@ -142,7 +148,7 @@ pub(crate) fn classify(error: &wasmtime::Error, limiter: &Limiter, limits: &Limi
     }
     let cause = error.root_cause().to_string();
     if cause.contains(HOSTCALL_FUEL) {
-        let allowed = limits.output_bytes;
+        let allowed = hostcall_bytes.saturating_sub(RESULT_OVERHEAD_BYTES);
         return Fault::Limit {
             name: "output",
             used: allowed.saturating_add(1),

@@ -107,3 +107,37 @@ fn watch(engine: &wasmtime::Engine, shared: &Shared) {
 fn now_ms(shared: &Shared) -> u64 {
     u64::try_from(shared.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine() -> wasmtime::Engine {
+        wasmtime::Engine::new(&crate::knobs::compiling()).unwrap()
+    }
+
+    #[test]
+    fn dos_051_a_stalled_ticker_is_noticed_and_replaced() {
+        let engine = engine();
+        let ticker = Ticker::start(&engine).unwrap();
+        ticker.hold(true);
+        let waited = (0..200).any(|_| {
+            thread::sleep(WATCH);
+            ticker.stalls() > 0
+        });
+        assert!(waited, "the watchdog never spoke");
+    }
+
+    #[test]
+    fn the_threads_end_with_the_engine() {
+        let engine = engine();
+        let ticker = Ticker::start(&engine).unwrap();
+        let weak = engine.weak();
+        drop(engine);
+        let ended = (0..200).any(|_| {
+            thread::sleep(WATCH);
+            weak.upgrade().is_none() && Arc::strong_count(&ticker.0) == 1
+        });
+        assert!(ended);
+    }
+}

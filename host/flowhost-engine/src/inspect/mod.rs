@@ -382,7 +382,9 @@ fn malformed(error: &wasmparser::Error, bytes: &[u8]) -> InspectError {
     if error.message().starts_with("unexpected end") && error.offset() >= bytes.len() {
         return InspectError::Truncated { offset };
     }
-    let message = crate::text::neutralise(error.message(), crate::text::MESSAGE_CHARS);
+    let off = error.missing_wasm_feature();
+    let off = off.map_or_else(String::new, |it| format!(" (the proposal {it:?} is off)"));
+    let message = crate::text::neutralise(error.message(), crate::text::MESSAGE_CHARS) + &off;
     InspectError::Invalid { message, offset }
 }
 
