@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
+use flowhost_policy::Manifest;
 use wasm_encoder::{CustomSection, Encode};
 use wit_component::ComponentEncoder;
 use wit_parser::decoding::DecodedWasm;
@@ -66,35 +67,17 @@ fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// The capabilities that a manifest asks for: its rights are tables or keys of the same names.
+/// The capabilities that a manifest asks for. It is read as the host reads it, so a manifest that
+/// the host would refuse is refused here.
 fn asked(manifest: &str) -> Result<BTreeSet<String>> {
-    let manifest: toml::Table = toml::from_str(manifest).context("plugin.toml is not TOML")?;
-    let Some(needs) = manifest.get("needs").and_then(toml::Value::as_table) else {
-        return Ok(BTreeSet::new());
-    };
-    Ok(RIGHTS
-        .iter()
-        .filter(|(key, _)| needs.contains_key(*key))
-        .map(|(_, package)| (*package).to_owned())
-        .collect())
+    match Manifest::parse(manifest, "plugin.toml") {
+        Ok(manifest) => Ok(manifest.imports().into_iter().map(str::to_owned).collect()),
+        Err(problems) => {
+            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            bail!("{}", said.join("\n"))
+        }
+    }
 }
-
-/// Manifest key and WIT package of each right.
-const RIGHTS: &[(&str, &str)] = &[
-    ("budget", "budget"),
-    ("clock", "clock"),
-    ("config", "config"),
-    ("files", "files"),
-    ("http", "http"),
-    ("log", "log"),
-    ("mcp_transport", "mcp-transport"),
-    ("messages", "messaging"),
-    ("model", "model"),
-    ("random", "random"),
-    ("secrets", "secrets"),
-    ("state", "state"),
-    ("tools", "tools"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -122,8 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn rights_are_read_from_keys_and_tables() {
-        let asked = asked("name='x'\n[needs]\nlog=true\nfiles='granted'").expect("TOML");
-        assert_eq!(asked, set(&["files", "log"]));
+    fn a_manifest_that_the_host_would_refuse_is_refused_here() {
+        assert!(asked("version = 1\nnmae = \"x\"").is_err());
+    }
+
+    #[test]
+    fn rights_are_read_as_the_host_reads_them() {
+        let manifest = "version = 1\nname = \"x\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n\
+            [needs]\nlog = true\nmessages = \"granted\"\n";
+        assert_eq!(asked(manifest).expect("a manifest"), set(&["log", "messaging"]));
     }
 }
