@@ -96,6 +96,6 @@ fn id_of(scope: &CallScope, seq: u64) -> Ulid {
         .first_chunk::<8>()
         .map_or(0, |head| u64::from_be_bytes(*head))
         >> 24;
-    let sequence = u128::from(seq & 0xffff_ffff_ff);
+    let sequence = u128::from(seq & 0x00ff_ffff_ffff);
     Ulid::from_parts(scope.run.started_ms, sequence << 40 | u128::from(tail))
 }

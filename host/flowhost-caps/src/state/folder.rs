@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 
-use crate::state::namespace::{Namespace, storage};
+use crate::state::namespace::{Namespace, storage, sync};
 use crate::state::store::{Entry, Expected, Slot, StateError, StateStore};
 use crate::support::file_name;
 
@@ -63,7 +63,7 @@ fn open(root: &Dir, slot: &Slot) -> io::Result<Namespace> {
     for part in parts {
         let name = file_name(part);
         match dir.create_dir(&name) {
-            Ok(()) => rustix::fs::fsync(&dir)?,
+            Ok(()) => sync(&dir)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use cap_std::fs::{Dir, OpenOptions};
+use rustix::fs::{Mode, OFlags};
 
 use crate::state::store::{Entry, Expected, KEYS_LISTED_MAX, StateError};
 
@@ -124,7 +125,7 @@ impl Namespace {
             return Ok(false);
         }
         self.dir.remove_file(name_of(key))?;
-        rustix::fs::fsync(&self.dir)?;
+        sync(&self.dir)?;
         if let Some(old) = self.keys.remove(key) {
             self.bytes -= old.bytes;
         }
@@ -165,8 +166,15 @@ fn write(dir: &Dir, name: &str, contents: &[u8]) -> io::Result<()> {
     file.write_all(contents)?;
     file.sync_data()?;
     dir.rename(PENDING, dir, name)?;
-    rustix::fs::fsync(dir)?;
-    Ok(())
+    sync(dir)
+}
+
+/// Makes what was created, renamed or removed in a folder durable. The handle itself is only a place
+/// (`O_PATH`), which cannot be synced, so the folder is opened once more through it.
+pub(super) fn sync(dir: &Dir) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
+    Ok(rustix::fs::fsync(folder)?)
 }
 
 fn revision_of(bytes: &[u8]) -> io::Result<u64> {
