@@ -44,3 +44,16 @@ pub use role::mcp_adapter::McpServerInfo;
 pub use role::tool::ToolContent;
 pub use scope::{CallScope, Meter, RunScope};
 pub use text::neutralise;
+
+/// The engine below, for `doctor`; a test compares it with the pin in the root `Cargo.toml`.
+pub const ENGINE_VERSION: &str = "wasmtime 48.0.8";
+
+#[cfg(test)]
+mod version {
+    #[test]
+    fn the_named_engine_is_the_pinned_one() {
+        let manifest = include_str!("../../../Cargo.toml");
+        let version = super::ENGINE_VERSION.trim_start_matches("wasmtime ");
+        assert!(manifest.contains(&format!("wasmtime = {{ version = \"={version}\"")));
+    }
+}

@@ -46,5 +46,6 @@ pub use record::{
 };
 pub use recorder::{LedgerError, MemoryRecorder, Recorder};
 pub use report::{Code, LedgerReport, PayloadCounts, Problem, Report, Trust};
+pub use scan::{WitnessError, read_witness};
 pub use trust::{TrustError, parse_trust};
 pub use writer::{Ledger, OpenError, Sealed, run_dir};

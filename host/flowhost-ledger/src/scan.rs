@@ -358,6 +358,47 @@ pub(crate) fn payloads(
     Ok(state)
 }
 
+/// Why a witness file is not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WitnessError {
+    /// The file cannot be read.
+    #[error("the witness file cannot be read")]
+    Io(#[from] io::Error),
+    /// It is not there.
+    #[error("there is no such file")]
+    Missing,
+    /// Something in it is no note.
+    #[error("at byte {offset} is no note")]
+    Note {
+        /// Where the note starts.
+        offset: u64,
+        /// What is wrong with it.
+        #[source]
+        source: NoteError,
+    },
+    /// It holds nothing, so it could never show that anything is missing.
+    #[error("the witness file holds no note")]
+    Empty,
+}
+
+/// The notes that `--witness` appended to a file, for [`crate::VerifyOptions::witnessed`]. They may
+/// be of several runs.
+///
+/// # Errors
+/// [`WitnessError`].
+pub fn read_witness(disk: &dyn Source, path: &Path) -> Result<Vec<Note>, WitnessError> {
+    let mut log = NoteLog::open(disk, path)?.ok_or(WitnessError::Missing)?;
+    let mut notes = Vec::new();
+    while let Some(LoggedNote { note, offset, .. }) = log.next()? {
+        notes.push(note.map_err(|source| WitnessError::Note { offset, source })?);
+    }
+    if notes.is_empty() {
+        return Err(WitnessError::Empty);
+    }
+    Ok(notes)
+}
+
 /// Reads the notes of `checkpoints.log` one by one.
 pub(crate) struct NoteLog {
     lines: Lines,

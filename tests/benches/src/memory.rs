@@ -28,10 +28,6 @@ struct Gate {
 struct GateState(Arc<Gate>);
 struct GateCapability(Arc<Gate>);
 
-#[expect(
-    missing_docs,
-    reason = "generated from wit/, where the documentation stands"
-)]
 mod bindings {
     wasmtime::component::bindgen!({
         inline: "
