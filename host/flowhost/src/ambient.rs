@@ -197,6 +197,17 @@ impl Ambient {
             .map_err(|source| FileError::new("create", &path, source))
     }
 
+    /// A directory as a handle, made where it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be created or opened.
+    pub fn open_dir(&self, path: &Path) -> Result<cap_std::fs::Dir, FileError> {
+        self.create_dir(path)?;
+        let path = self.resolve(path);
+        cap_std::fs::Dir::open_ambient_dir(&path, cap_std::ambient_authority())
+            .map_err(|source| FileError::new("open", &path, source))
+    }
+
     /// Writes a file so that a reader sees the old or the new content, never half of it.
     ///
     /// # Errors
@@ -213,6 +224,11 @@ impl Ambient {
     pub fn create_secret(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.resolve(path);
         create_secret(&path, bytes).map_err(|source| FileError::new("create", &path, source))
+    }
+
+    /// Ends the process at once, for the one who asked twice.
+    pub fn exit(&self, code: u8) -> ! {
+        std::process::exit(i32::from(code))
     }
 
     /// Whether standard output is a terminal.

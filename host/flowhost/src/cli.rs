@@ -141,6 +141,9 @@ pub(crate) struct VerifyArgs {
     /// A file of trusted keys (trust.toml)
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
+    /// Checkpoints that `run --witness` sent away: no ledger may have fewer records, or others
+    #[arg(long, value_name = "FILE")]
+    pub(crate) witness: Option<PathBuf>,
 }
 
 /// `runs`.

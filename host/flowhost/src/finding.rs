@@ -107,6 +107,14 @@ impl From<flowhost_flow::Problem> for Finding {
     }
 }
 
+impl From<flowhost_policy::Problem> for Finding {
+    fn from(problem: flowhost_policy::Problem) -> Self {
+        Self::new(problem.file, problem.message)
+            .at(problem.line, problem.column)
+            .cure(problem.cure.unwrap_or_default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,16 @@
 //! command line; ambient authority comes in through [`ambient::Ambient`] alone.
 
 pub mod ambient;
+pub mod clock;
 pub mod config;
+pub mod doctor;
+pub mod evidence;
 pub mod failure;
 pub mod finding;
 pub mod output;
+pub mod project;
 pub mod report;
+pub mod run;
+pub mod services;
+pub mod sources;
 pub mod state;

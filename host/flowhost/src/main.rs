@@ -19,6 +19,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if matches!(cli.command, cli::Command::Compile) {
+        return flowhost_engine::compile_child_main();
+    }
     let ambient = match Ambient::take() {
         Ok(ambient) => ambient,
         Err(_) => return ExitCode::from(Exit::Internal.code()),

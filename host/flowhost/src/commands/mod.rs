@@ -3,7 +3,21 @@
 //! Must hold no logic that a control API would need as well; that is the library's.
 
 mod completion;
+mod doctor;
+mod dry_run;
+mod evidence;
+mod inspect;
+mod keys;
+mod logging;
 mod plan;
+mod policy_explain;
+mod policy_suggest;
+mod policy_test;
+mod rights;
+mod run;
+mod runs;
+mod validate;
+mod verify;
 
 use flowhost::ambient::Ambient;
 use flowhost::config::Config;
@@ -13,7 +27,7 @@ use flowhost::report::problems::Texts;
 use flowhost::state::State;
 use flowhost_flow::Exit;
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, PolicyCommand};
 
 /// What every command is handed.
 pub(crate) struct Context {
@@ -23,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// Texts that were read, for quoting.
     pub(crate) texts: Texts,
+    /// How often `-v` was given.
+    pub(crate) verbose: u8,
 }
 
 impl Context {
@@ -37,6 +53,7 @@ impl Context {
             state,
             output,
             texts: Texts::default(),
+            verbose: global.verbose,
         })
     }
 }
@@ -64,6 +81,21 @@ fn fail(output: &Output, failure: &Failure, texts: &Texts) -> Exit {
 
 fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
     match command {
+        Command::Verify(args) => verify::perform(&args, context),
+        Command::Runs(command) => runs::perform(&command, context),
+        Command::Keys(command) => keys::perform(&command, context),
+        Command::Evidence(command) => evidence::perform(&command, context),
+        Command::Run(args) => run::perform(&args, context),
+        Command::Validate(args) => validate::perform(&args, context),
+        Command::Inspect(args) => inspect::perform(&args, context),
+        Command::Policy(PolicyCommand::Explain { plan, plugin }) => {
+            policy_explain::perform(&plan, plugin.as_deref(), context)
+        }
+        Command::Policy(PolicyCommand::Test { file, policies }) => {
+            policy_test::perform(&file, policies.as_deref(), context)
+        }
+        Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
+        Command::Doctor => Ok(doctor::perform(context)),
         Command::Plan(command) => Ok(plan::perform(&command, context)),
         Command::Completion { shell } => Ok(completion::perform(shell, context)),
         _ => Err(Failure::new(Exit::Usage, "this command is not built yet")),

@@ -3,3 +3,5 @@
 //! Owns wording and layout. Must never decide anything: it shows what it is handed.
 
 pub mod problems;
+pub mod progress;
+pub mod run;

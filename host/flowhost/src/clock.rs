@@ -1,0 +1,36 @@
+//! The clock of a run: wall time at its start, then what has passed since, so that it never goes back.
+
+use flowhost_flow::Time;
+use tokio::time::Instant;
+
+/// Where a run's time comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct RunClock {
+    started_ms: u64,
+    started: Instant,
+}
+
+impl RunClock {
+    /// Starts now, which is `started_ms` milliseconds after the Unix epoch.
+    #[must_use]
+    pub fn new(started_ms: u64) -> Self {
+        Self {
+            started_ms,
+            started: Instant::now(),
+        }
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Time(self.started_ms.saturating_add(passed))
+    }
+
+    /// When `time` is, or now if it has passed.
+    #[must_use]
+    pub fn at(&self, time: Time) -> Instant {
+        let later = std::time::Duration::from_millis(time.0.saturating_sub(self.started_ms));
+        self.started.checked_add(later).unwrap_or_else(Instant::now)
+    }
+}

@@ -1,0 +1,43 @@
+//! `flowhost doctor`: what this installation is made of, and whether it will do.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use flowhost::doctor::{Check, Level, examine, worst};
+use flowhost_flow::Exit;
+use serde_json::json;
+
+use crate::commands::Context;
+
+pub(crate) fn perform(context: &Context) -> Exit {
+    let checks = examine(&context.ambient, &context.config, &context.state);
+    let worst = worst(&checks);
+    if context.output.json {
+        context.output.document(&json!({ "status": worst, "checks": checks }));
+    } else {
+        context.output.result(&table(&checks));
+    }
+    if worst == Level::Error {
+        Exit::Internal
+    } else {
+        Exit::Ok
+    }
+}
+
+fn table(checks: &[Check]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    for check in checks {
+        let word = match check.level {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        };
+        let hint = match check.hint.as_str() {
+            "" => String::new(),
+            hint => format!("({hint})"),
+        };
+        table.add_row([word.to_owned(), check.name.clone(), format!("{} {hint}", check.found)]);
+    }
+    format!("{}\n", table.trim_fmt())
+}

@@ -1,0 +1,54 @@
+//! `flowhost keys show` and `flowhost keys rotate`.
+
+use std::sync::Arc;
+
+use flowhost::failure::Failure;
+use flowhost_flow::Exit;
+use flowhost_ledger::{HostKey, KeyError, RunIndex};
+
+use crate::cli::KeysCommand;
+use crate::commands::Context;
+
+pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, Failure> {
+    let path = context.state.signing_key();
+    let key = HostKey::load_or_create(&path, context.config.host.as_deref())
+        .map_err(|error| unusable(&error))?;
+    let key = match command {
+        KeysCommand::Show => key,
+        KeysCommand::Rotate => rotate(context, key)?,
+    };
+    let vkey = key.vkey().to_string();
+    if context.output.json {
+        let document = serde_json::json!({ "host": key.host(), "key": vkey, "file": path });
+        context.output.document(&document);
+    } else {
+        context.output.result(&format!("{vkey}\n"));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The index stays open over the change, so it hears of the new key first.
+fn rotate(context: &Context, old: HostKey) -> Result<HostKey, Failure> {
+    let state = &context.state;
+    let new = HostKey::generate(old.host()).map_err(|error| unusable(&error))?;
+    let indexed = context
+        .ambient
+        .is_dir(&RunIndex::dir(state.root(), state.tenant()));
+    let secret = new.secret_text();
+    let handed = HostKey::parse(&secret).map_err(|error| unusable(&error))?;
+    if indexed {
+        RunIndex::new(state.root(), state.tenant(), Arc::new(old))
+            .rotate_key(Arc::new(handed))
+            .map_err(|error| {
+                Failure::new(Exit::Internal, "the run index cannot change its key")
+                    .caused_by(&error)
+                    .hint("the old key stays in use; no run may be writing while keys rotate")
+            })?;
+    }
+    HostKey::replace(&state.signing_key(), &new).map_err(|error| unusable(&error))?;
+    Ok(new)
+}
+
+fn unusable(error: &KeyError) -> Failure {
+    Failure::new(Exit::Internal, "the host's signing key cannot be used").caused_by(error)
+}

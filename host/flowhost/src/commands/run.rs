@@ -1,0 +1,150 @@
+//! `flowhost run PLAN`.
+
+use std::sync::Arc;
+
+use flowhost::ambient::Ambient;
+use flowhost::config::Durability as Configured;
+use flowhost::failure::Failure;
+use flowhost::finding::Finding;
+use flowhost::project::{self, Project, Request};
+use flowhost::report::problems::{self, Texts};
+use flowhost::report::progress::Progress;
+use flowhost::report::run::{RunDocument, text};
+use flowhost::run::{self, Finished, RunOptions, Surroundings};
+use flowhost_flow::Exit;
+use flowhost_flow::budget::Currency;
+use flowhost_ledger::Durability;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::cli::{DurabilityArg, PlanArgs, RunArgs};
+use crate::commands::{Context, logging};
+
+pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let project = load(&args.plan, context)?;
+    if args.dry_run {
+        return super::dry_run::perform(&project, context);
+    }
+    logging::start(context);
+    let options = RunOptions {
+        seed: args.seed,
+        durability: durability(args.durability, context.config.durability),
+        allow_private_network: args.allow_private_network,
+        witness: args
+            .witness
+            .as_deref()
+            .map(|path| context.ambient.resolve(path)),
+    };
+    let finished = runtime()?.block_on(execute(project, &options, context))?;
+    report(&finished, context);
+    Ok(finished.outcome.end.exit)
+}
+
+/// Loads the plan that `args` name, remembering every text that was read.
+pub(crate) fn load(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
+    let request = request(args);
+    let Context {
+        ambient,
+        config,
+        texts,
+        ..
+    } = context;
+    project::load(ambient, config, &request, texts).map_err(|found| failure_of(&request, found))
+}
+
+pub(crate) fn request(args: &PlanArgs) -> Request {
+    Request {
+        plan: args.plan.clone(),
+        inputs: args.inputs.clone(),
+        policies: args.policies.clone(),
+    }
+}
+
+fn failure_of(request: &Request, found: Vec<Finding>) -> Failure {
+    Failure::findings(&format!("`{}`", request.plan.display()), found)
+}
+
+fn durability(typed: Option<DurabilityArg>, configured: Configured) -> Durability {
+    match (typed, configured) {
+        (Some(DurabilityArg::Durable), _) | (None, Configured::Durable) => Durability::Durable,
+        (Some(DurabilityArg::Relaxed), _) | (None, Configured::Relaxed) => Durability::Relaxed,
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(Exit::Internal, "the runtime cannot be started").because(error.to_string())
+        })
+}
+
+async fn execute(
+    project: Project,
+    options: &RunOptions,
+    context: &Context,
+) -> Result<Finished, Failure> {
+    let stop = Arc::new(Notify::new());
+    tokio::spawn(interrupts(stop.clone(), context.ambient.clone()));
+    let stated = Currency::ALL.iter().zip(project.plan.budget.limits);
+    let fuel = stated.filter(|(currency, _)| **currency == Currency::Fuel);
+    let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
+    let live = context.output.live && !context.output.json;
+    let progress = Arc::new(Progress::new(live, project.plan.steps.len(), budget));
+    let around = Surroundings {
+        ambient: &context.ambient,
+        config: &context.config,
+        state: &context.state,
+        stop,
+        observer: progress.clone(),
+    };
+    let finished = run::execute(project, options, &around).await;
+    progress.clear();
+    finished
+}
+
+/// The first interrupt asks the run to stop; the second ends the process at once.
+async fn interrupts(stop: Arc<Notify>, ambient: Ambient) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if asked {
+            ambient.exit(Exit::Interrupted.code());
+        }
+        asked = true;
+        stop.notify_one();
+    }
+}
+
+fn report(finished: &Finished, context: &Context) {
+    let output = &context.output;
+    if output.json {
+        return output.document(&RunDocument::from(finished));
+    }
+    output.result(&text(output, finished));
+    let Some(failure) = &finished.outcome.end.failure else {
+        return;
+    };
+    let step = if failure.step.is_empty() {
+        "the run".to_owned()
+    } else {
+        format!("step `{}`", failure.step)
+    };
+    let shown = Failure::new(
+        finished.outcome.end.exit,
+        format!("{step} ended the run: {}", failure.class.word()),
+    )
+    .because(failure.message.clone())
+    .hint(failure.hint.clone());
+    problems::print(output, &shown, &Texts::default());
+}

@@ -1,0 +1,92 @@
+//! `flowhost runs list` and `flowhost runs show RUN`.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use flowhost::evidence::runs::{self, RecordEntry, RunEntry};
+use flowhost::failure::Failure;
+use flowhost::output::one_line;
+use flowhost_flow::Exit;
+
+use crate::cli::RunsCommand;
+use crate::commands::Context;
+
+pub(crate) fn perform(command: &RunsCommand, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        RunsCommand::List => list(context),
+        RunsCommand::Show { run } => show(run, context),
+    }
+}
+
+fn list(context: &Context) -> Result<Exit, Failure> {
+    let mut entries = runs::list(&context.state, &context.ambient)?;
+    entries.reverse();
+    if context.output.json {
+        context.output.document(&entries);
+    } else if entries.is_empty() {
+        context.output.message("no run yet\n");
+    } else {
+        context.output.result(&list_table(&entries));
+    }
+    Ok(Exit::Ok)
+}
+
+fn list_table(entries: &[RunEntry]) -> String {
+    let mut table = plain_table(&["run", "started", "status", "records", "plan"]);
+    for entry in entries {
+        let records = entry.records.map_or("-".to_owned(), |n| n.to_string());
+        table.add_row([
+            entry.run_id.clone(),
+            seconds(&entry.started),
+            one_line(&entry.status),
+            records,
+            one_line(&entry.plan),
+        ]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn show(run: &str, context: &Context) -> Result<Exit, Failure> {
+    let run = context.state.resolve_run(&context.ambient, run)?;
+    let records = runs::show(&context.state, &run)?;
+    if context.output.json {
+        let document = serde_json::json!({ "run_id": run, "records": records });
+        context.output.document(&document);
+    } else {
+        context.output.result(&show_table(&records));
+    }
+    Ok(Exit::Ok)
+}
+
+fn show_table(records: &[RecordEntry]) -> String {
+    let mut table = plain_table(&["seq", "time", "actor", "kind", ""]);
+    for record in records {
+        table.add_row([
+            record.seq.to_string(),
+            time_of_day(&record.ts),
+            one_line(&record.actor),
+            one_line(&record.kind),
+            one_line(&record.summary()),
+        ]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// Columns by spaces alone, so that a pipe gets what a terminal shows.
+fn plain_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    table
+}
+
+/// `2026-11-21T04:00:00.000000Z` without its fraction.
+fn seconds(ts: &str) -> String {
+    ts.split('.').next().unwrap_or(ts).replace('T', " ")
+}
+
+/// The time of day to the millisecond: all records of a run are close together.
+fn time_of_day(ts: &str) -> String {
+    let time = ts.split('T').nth(1).unwrap_or(ts);
+    time.get(..12).unwrap_or(time).to_owned()
+}

@@ -1,0 +1,78 @@
+//! `flowhost verify`: checks evidence with nothing but its files and the keys that are believed.
+//!
+//! Must need no state of this host beyond finding a run by its name: the same command runs on another
+//! machine on a copied folder.
+
+use std::path::{Path, PathBuf};
+
+use flowhost::ambient::Ambient;
+use flowhost::failure::Failure;
+use flowhost::output::neutral;
+use flowhost_flow::Exit;
+use flowhost_ledger::{
+    Note, RealDisk, VKey, VerifyOptions, parse_trust, read_witness, verify_path,
+};
+
+use crate::cli::VerifyArgs;
+use crate::commands::Context;
+
+/// A file of keys: thousands of them.
+const TRUST_BYTES_MAX: u64 = 1 << 20;
+
+pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
+    let options = VerifyOptions {
+        trusted: trusted(args, &context.ambient)?,
+        witnessed: witnessed(args, &context.ambient)?,
+        ..VerifyOptions::default()
+    };
+    let report = verify_path(&target(args, context)?, &options);
+    if context.output.json {
+        context.output.document(&report);
+    } else {
+        context.output.result(&neutral(&format!("{report}\n")));
+    }
+    Ok(if report.ok { Exit::Ok } else { Exit::Internal })
+}
+
+/// A path that exists is that path; anything else names a run.
+fn target(args: &VerifyArgs, context: &Context) -> Result<PathBuf, Failure> {
+    let path = Path::new(&args.target);
+    if context.ambient.is_dir(path) || context.ambient.is_file(path) {
+        return Ok(context.ambient.resolve(path));
+    }
+    let run = context.state.resolve_run(&context.ambient, &args.target)?;
+    Ok(context.state.run_dir(&run))
+}
+
+fn trusted(args: &VerifyArgs, ambient: &Ambient) -> Result<Vec<VKey>, Failure> {
+    let mut keys = Vec::new();
+    for text in &args.keys {
+        let key = VKey::parse(text).map_err(|error| {
+            Failure::new(Exit::Usage, format!("`--key {text}` is not a key"))
+                .caused_by(&error)
+                .hint("pass what `flowhost keys show` prints on the host that ran the plan")
+        })?;
+        keys.push(key);
+    }
+    if let Some(path) = &args.trust {
+        let text = ambient.read_text(path, TRUST_BYTES_MAX)?;
+        let more = parse_trust(&text).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot use {}", path.display()))
+                .caused_by(&error)
+                .hint("the file holds one list: keys = [\"NAME+ID+BASE64\"]")
+        })?;
+        keys.extend(more);
+    }
+    Ok(keys)
+}
+
+fn witnessed(args: &VerifyArgs, ambient: &Ambient) -> Result<Vec<Note>, Failure> {
+    let Some(path) = &args.witness else {
+        return Ok(Vec::new());
+    };
+    read_witness(&RealDisk, &ambient.resolve(path)).map_err(|error| {
+        Failure::new(Exit::Usage, format!("cannot use {}", path.display()))
+            .caused_by(&error)
+            .hint("pass the file that `flowhost run --witness FILE` appended to")
+    })
+}

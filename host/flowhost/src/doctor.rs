@@ -1,0 +1,226 @@
+//! What an installation is made of, and whether it will do: read by `flowhost doctor`.
+//!
+//! Looks and never repairs. A check says ok, warning or error with the value it found and a cure.
+
+use std::path::Path;
+
+use flowhost_ledger::HostKey;
+use serde::Serialize;
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::sources::{SHIPPED, Sources};
+use crate::state::State;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Works, but something is missing or weaker than it could be.
+    Warning,
+    /// Plans will not run.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at: `platform`, `signing key`, `tool cargo`, …
+    pub name: String,
+    /// How it came out.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty when there is nothing to do.
+    pub hint: String,
+}
+
+impl Check {
+    fn new(name: &str, level: Level, found: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            level,
+            found: found.into(),
+            hint: String::new(),
+        }
+    }
+
+    fn hint(mut self, hint: &str) -> Self {
+        hint.clone_into(&mut self.hint);
+        self
+    }
+}
+
+/// The plugins that ship with this version.
+pub const PLUGINS: [&str; 7] = [
+    "files",
+    "http-fetch",
+    "keyword-scan",
+    "markdown",
+    "redact",
+    "reminder-sync-stub",
+    "schema-check",
+];
+
+/// Programs that authors of plugins use; running a plan needs none of them.
+const AUTHOR_TOOLS: [&str; 4] = ["cargo", "rustup", "node", "python3"];
+
+/// Looks at everything.
+#[must_use]
+pub fn examine(ambient: &Ambient, config: &Config, state: &State) -> Vec<Check> {
+    let mut checks = vec![
+        Check::new("flowhost", Level::Ok, env!("CARGO_PKG_VERSION")),
+        Check::new("engine", Level::Ok, flowhost_engine::ENGINE_VERSION),
+        platform(),
+        configuration(config),
+        state_root(ambient, state),
+        signing_key(ambient, state),
+    ];
+    let sources = Sources::new(ambient, config, None);
+    checks.push(plugins(ambient, &sources));
+    checks.push(profiles());
+    checks.extend(secrets(ambient, config));
+    checks.extend(AUTHOR_TOOLS.iter().map(|tool| author_tool(ambient, tool)));
+    checks
+}
+
+/// The worst level of all checks.
+#[must_use]
+pub fn worst(checks: &[Check]) -> Level {
+    checks
+        .iter()
+        .map(|check| check.level)
+        .max()
+        .unwrap_or(Level::Ok)
+}
+
+fn platform() -> Check {
+    let found = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    if found == "x86_64-linux" {
+        return Check::new("platform", Level::Ok, found);
+    }
+    Check::new("platform", Level::Warning, found)
+        .hint("the sandbox is strongest on x86-64 Linux, where wasmtime is fuzzed continuously")
+}
+
+fn configuration(config: &Config) -> Check {
+    let found = match &config.file {
+        Some(file) => file.display().to_string(),
+        None => "none; the defaults are in force".to_owned(),
+    };
+    Check::new("configuration", Level::Ok, found)
+}
+
+fn state_root(ambient: &Ambient, state: &State) -> Check {
+    let root = state.root();
+    let found = root.display().to_string();
+    if !ambient.is_dir(root) {
+        return Check::new("state", Level::Ok, format!("{found} (made by the first run)"));
+    }
+    match state.runs(ambient) {
+        Ok(runs) => Check::new("state", Level::Ok, format!("{found}, {} runs", runs.len())),
+        Err(failure) => Check::new("state", Level::Error, failure.message)
+            .hint("make it readable and writable for the user that runs flowhost"),
+    }
+}
+
+fn signing_key(ambient: &Ambient, state: &State) -> Check {
+    let path = state.signing_key();
+    if !ambient.is_file(&path) {
+        return Check::new("signing key", Level::Ok, "none yet (made by the first run)");
+    }
+    match HostKey::load(&path) {
+        Ok(key) => Check::new("signing key", Level::Ok, key.vkey().to_string()),
+        Err(error) => Check::new("signing key", Level::Error, error.to_string())
+            .hint("no run can be signed; restore the key, or run `chmod 600` on it"),
+    }
+}
+
+fn plugins(ambient: &Ambient, sources: &Sources<'_>) -> Check {
+    let folders = sources.builtin_folders();
+    let found = |name: &&str| {
+        let file = format!("{name}.wasm");
+        folders
+            .iter()
+            .any(|folder| ambient.is_file(&folder.join(&file)))
+    };
+    let (here, missing): (Vec<&str>, Vec<&str>) = PLUGINS.iter().partition(|name| found(name));
+    if missing.is_empty() {
+        return Check::new("plugins", Level::Ok, here.join(", "));
+    }
+    let what = format!("missing: {}", missing.join(", "));
+    Check::new("plugins", Level::Warning, what)
+        .hint("build them with `cargo xtask build-guests`, or set FLOWHOST_PLUGINS")
+}
+
+fn profiles() -> Check {
+    let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+    Check::new("profiles", Level::Ok, names.join(", "))
+}
+
+/// Where each secret comes from; its value is never looked at.
+fn secrets(ambient: &Ambient, config: &Config) -> Vec<Check> {
+    let check = |(name, source): (&String, &crate::config::SecretSource)| {
+        let label = format!("secret {name}");
+        let there = match (&source.env, &source.file) {
+            (Some(variable), _) => ambient.var(variable).is_some(),
+            (None, Some(file)) => ambient.is_file(file),
+            (None, None) => false,
+        };
+        if there {
+            Check::new(&label, Level::Ok, "there")
+        } else {
+            Check::new(&label, Level::Warning, "its source holds nothing")
+                .hint("set the variable, or write the file, that flowhost.toml names")
+        }
+    };
+    config.secrets.iter().map(check).collect()
+}
+
+fn author_tool(ambient: &Ambient, tool: &str) -> Check {
+    let name = format!("tool {tool}");
+    let path = ambient.var("PATH").unwrap_or_default();
+    let found = path
+        .split(':')
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| Path::new(folder).join(tool))
+        .find(|file| ambient.is_file(file));
+    match found {
+        Some(file) => Check::new(&name, Level::Ok, file.display().to_string()),
+        None => Check::new(&name, Level::Warning, "not on the PATH")
+            .hint("only authors of plugins need it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_others_can_read_is_an_error_and_no_key_is_none() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let ambient = Ambient::with(BTreeMap::new(), dir.path().to_owned(), None);
+        let state = State::new(dir.path().join("state"), "default");
+        assert_eq!(signing_key(&ambient, &state).level, Level::Ok);
+        let key = state.signing_key();
+        HostKey::load_or_create(&key, Some("host.example")).unwrap();
+        assert_eq!(signing_key(&ambient, &state).level, Level::Ok);
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(signing_key(&ambient, &state).level, Level::Error);
+    }
+
+    #[test]
+    fn names_the_plugins_that_are_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let ambient = Ambient::with(BTreeMap::new(), dir.path().to_owned(), None);
+        let config = Config::default();
+        let check = plugins(&ambient, &Sources::new(&ambient, &config, None));
+        assert_eq!(check.level, Level::Warning);
+        assert!(check.found.contains("markdown"));
+    }
+}

@@ -1,0 +1,191 @@
+//! Which runs there were, and what happened in one: read from the run index and from a run's ledger.
+
+use std::collections::BTreeMap;
+
+use flowhost_flow::Exit;
+use flowhost_ledger::{Kind, ReadError, RunIndex, StoredRecord, Value, read_run};
+use serde::Serialize;
+
+use crate::ambient::Ambient;
+use crate::failure::Failure;
+use crate::state::State;
+
+/// One run as the index knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunEntry {
+    /// ULID.
+    pub run_id: String,
+    /// When it was entered, RFC 3339.
+    pub started: String,
+    /// When its end was entered; none while it runs, or after it was killed.
+    pub ended: Option<String>,
+    /// The status it ended with; `unfinished` without an end.
+    pub status: String,
+    /// The plan's name; empty if the index does not say.
+    pub plan: String,
+    /// `sha256:…` of the resolved plan; empty if the index does not say.
+    pub plan_hash: String,
+    /// Records in its ledger when it ended.
+    pub records: Option<u64>,
+}
+
+/// A record as `runs show` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordEntry {
+    /// Sequence number.
+    pub seq: u64,
+    /// Informational time, RFC 3339.
+    pub ts: String,
+    /// `<tenant>/<plugin>` or `<tenant>/host`.
+    pub actor: String,
+    /// The kind's word.
+    pub kind: String,
+    /// The kind's own fields.
+    pub fields: BTreeMap<String, serde_json::Value>,
+    /// Commitment to a payload, if there is one.
+    pub commit: Option<String>,
+}
+
+/// All runs of the tenant, oldest first.
+///
+/// # Errors
+/// When the index cannot be read or is not sound.
+pub fn list(state: &State, ambient: &Ambient) -> Result<Vec<RunEntry>, Failure> {
+    let dir = RunIndex::dir(state.root(), state.tenant());
+    if !ambient.is_dir(&dir) {
+        return Ok(Vec::new());
+    }
+    let mut runs = Vec::new();
+    let records = read_run(&dir).map_err(|error| unreadable(&error))?;
+    for record in records {
+        enter(&mut runs, &record.map_err(|error| unreadable(&error))?);
+    }
+    Ok(runs)
+}
+
+fn enter(runs: &mut Vec<RunEntry>, record: &StoredRecord) {
+    let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
+    match record.kind() {
+        Some(Kind::RunStart) => runs.push(RunEntry {
+            run_id: text("run_id"),
+            started: record.ts.clone(),
+            ended: None,
+            status: "unfinished".to_owned(),
+            plan: text("plan"),
+            plan_hash: text("plan_hash"),
+            records: None,
+        }),
+        Some(Kind::RunEnd) => {
+            let run_id = text("run_id");
+            if let Some(run) = runs.iter_mut().rev().find(|run| run.run_id == run_id) {
+                run.ended = Some(record.ts.clone());
+                run.status = text("status");
+                run.records = record.number("size");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Every record of a run, in order.
+///
+/// # Errors
+/// When the ledger cannot be read; `verify` names the place.
+pub fn show(state: &State, run: &str) -> Result<Vec<RecordEntry>, Failure> {
+    read_run(&state.run_dir(run))
+        .map_err(|error| unreadable(&error))?
+        .map(|record| {
+            record
+                .map(RecordEntry::from)
+                .map_err(|error| unreadable(&error))
+        })
+        .collect()
+}
+
+impl From<StoredRecord> for RecordEntry {
+    fn from(record: StoredRecord) -> Self {
+        let fields = record.fields.iter();
+        Self {
+            seq: record.seq,
+            ts: record.ts.clone(),
+            actor: record.actor.clone(),
+            kind: record.kind_text.clone(),
+            fields: fields
+                .map(|(name, value)| (name.clone(), json(value)))
+                .collect(),
+            commit: record.commit.clone(),
+        }
+    }
+}
+
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Text(text) => text.as_str().into(),
+        Value::List(list) => list.clone().into(),
+        Value::Map(map) => serde_json::json!(map),
+    }
+}
+
+impl RecordEntry {
+    /// The fields that say most about a record, in one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        const SHOWN: [&str; 14] = [
+            "decision",
+            "right",
+            "rule",
+            "wanted",
+            "interface",
+            "step_path",
+            "plugin",
+            "tool",
+            "guardrail",
+            "action",
+            "status",
+            "outcome",
+            "address",
+            "message",
+        ];
+        let shown = SHOWN.iter().filter_map(|name| {
+            let value = self.fields.get(*name)?.as_str()?;
+            Some(match *name {
+                "decision" | "interface" | "wanted" => value.to_owned(),
+                _ => format!("{name}={value}"),
+            })
+        });
+        shown.collect::<Vec<_>>().join("  ")
+    }
+}
+
+fn unreadable(error: &ReadError) -> Failure {
+    Failure::new(Exit::Internal, "the ledger cannot be read")
+        .caused_by(error)
+        .hint("`flowhost verify` names the exact place")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_leads_with_the_decision_and_skips_what_says_little() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.into());
+        let record = RecordEntry {
+            seq: 4,
+            ts: String::new(),
+            actor: "default/fetch".to_owned(),
+            kind: "net.decision".to_owned(),
+            fields: BTreeMap::from([
+                field("rule", "http#none"),
+                field("decision", "deny"),
+                field("component", "sha256:00"),
+                field("wanted", "GET https://a.example/"),
+            ]),
+            commit: None,
+        };
+        assert_eq!(
+            record.summary(),
+            "deny  rule=http#none  GET https://a.example/"
+        );
+    }
+}

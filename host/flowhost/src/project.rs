@@ -1,0 +1,104 @@
+//! A plan with everything it refers to: sub-plans, schemas, inputs, components, manifests, profiles,
+//! and the rights that follow.
+//!
+//! Everything that is wrong is collected before anything is said. Nothing runs here, nothing is
+//! compiled, and no folder is created.
+
+mod inputs;
+mod load;
+mod members;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_engine::Inspection;
+use flowhost_flow::{Plan, PluginDecl};
+use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
+use serde_json::{Map, Value};
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::finding::Finding;
+use crate::report::problems::Texts;
+use crate::sources::Sources;
+
+/// What a person asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The plan file.
+    pub plan: PathBuf,
+    /// `--input`, as typed.
+    pub inputs: Vec<(String, String)>,
+    /// `--policies`.
+    pub policies: Option<PathBuf>,
+}
+
+/// A plan that is sound as far as one can see without running it.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The plan with sub-plans and schemas attached.
+    pub plan: Arc<Plan>,
+    /// Its file as the person named it.
+    pub file: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// All inputs, typed.
+    pub inputs: Map<String, Value>,
+    /// Folders that `dir` inputs name.
+    pub folders: BTreeMap<String, PathBuf>,
+    /// Every plugin by its key ([`Plan::all_plugins`]).
+    pub members: BTreeMap<String, Member>,
+}
+
+/// One plugin of a plan.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// What the plan says.
+    pub decl: PluginDecl,
+    /// The component's file.
+    pub path: PathBuf,
+    /// The component.
+    pub bytes: Arc<[u8]>,
+    /// What it is.
+    pub inspection: Inspection,
+    /// What it asks for.
+    pub manifest: Manifest,
+    /// What may be had.
+    pub profile: Profile,
+    /// What it gets. Granted folders that an input names are filled in.
+    pub effective: Effective,
+    /// Where each right came from.
+    pub trace: Vec<TraceEntry>,
+}
+
+/// Loads a plan and resolves it.
+///
+/// # Errors
+/// Everything that is wrong with the plan; when the plan itself is sound, everything that is wrong
+/// with inputs, components, manifests and profiles.
+pub fn load(
+    ambient: &Ambient,
+    config: &Config,
+    request: &Request,
+    texts: &mut Texts,
+) -> Result<Project, Vec<Finding>> {
+    let sources = Sources::new(ambient, config, request.policies.as_deref());
+    let (plan, dir) = load::plan(ambient, &sources, &request.plan, texts)?;
+    let mut findings = Vec::new();
+    let bound = inputs::bind(ambient, &plan, &dir, &request.inputs, &mut findings);
+    let members = members::resolve(&sources, &plan, &dir, &bound.folders, texts, &mut findings);
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let file = sources.shown(&request.plan);
+    let (inputs, folders) = (bound.values, bound.folders);
+    Ok(Project {
+        plan: Arc::new(plan),
+        file,
+        dir,
+        inputs,
+        folders,
+        members,
+    })
+}

@@ -1,0 +1,199 @@
+//! Inputs: from the command line's text to typed values, files read and folders found.
+//!
+//! A path from the command line is the operator's and may be anywhere; one that the plan names
+//! stays below the plan, because a plan must not widen what it may read.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use flowhost_flow::Plan;
+use flowhost_flow::plan::FileInput;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::ambient::Ambient;
+use crate::finding::Finding;
+
+/// Bytes of a `file` input: it travels as one JSON string.
+const FILE_INPUT_BYTES_MAX: u64 = 4 << 20;
+
+/// Inputs with their values.
+#[derive(Debug, Default)]
+pub(super) struct Bound {
+    pub(super) values: Map<String, Value>,
+    pub(super) folders: BTreeMap<String, PathBuf>,
+}
+
+pub(super) fn bind(
+    ambient: &Ambient,
+    plan: &Plan,
+    dir: &Path,
+    typed: &[(String, String)],
+    findings: &mut Vec<Finding>,
+) -> Bound {
+    let before = findings.len();
+    let mut given = parse(plan, typed, findings);
+    let mut folders = BTreeMap::new();
+    for input in plan.file_inputs(&given) {
+        let from_plan = !given.contains_key(&input.name);
+        match locate(ambient, dir, &input, from_plan) {
+            Ok(Found::Folder(path)) => {
+                given.insert(input.name.clone(), Value::from(input.path));
+                folders.insert(input.name, path);
+            }
+            Ok(Found::Text(text)) => {
+                given.insert(input.name, Value::from(text));
+            }
+            Err(message) => {
+                let place = plan
+                    .inputs
+                    .get(&input.name)
+                    .map(|decl| decl.at)
+                    .unwrap_or_default();
+                let cure = format!("--input {}=PATH", input.name);
+                let finding = Finding::new(&plan.file, message).at(place.line, place.column);
+                findings.push(finding.cure(cure));
+            }
+        }
+    }
+    if findings.len() > before {
+        return Bound {
+            values: Map::new(),
+            folders,
+        };
+    }
+    match plan.bind_inputs(&given) {
+        Ok(values) => Bound { values, folders },
+        Err(problems) => {
+            findings.extend(problems.into_iter().map(Finding::from));
+            Bound {
+                values: Map::new(),
+                folders,
+            }
+        }
+    }
+}
+
+fn parse(
+    plan: &Plan,
+    typed: &[(String, String)],
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Value> {
+    let mut given = BTreeMap::new();
+    for (name, text) in typed {
+        let parsed = match plan.inputs.get(name) {
+            Some(decl) => decl.parse_text(text),
+            None => Ok(Value::from(text.as_str())), // `bind_inputs` says that it is unknown
+        };
+        match parsed {
+            Err(message) => findings.push(Finding::new("", message)),
+            Ok(_) if given.contains_key(name) => {
+                findings.push(Finding::new("", format!("--input {name} was given twice")));
+            }
+            Ok(value) => {
+                given.insert(name.clone(), value);
+            }
+        }
+    }
+    given
+}
+
+enum Found {
+    Folder(PathBuf),
+    Text(String),
+}
+
+fn locate(
+    ambient: &Ambient,
+    dir: &Path,
+    input: &FileInput,
+    from_plan: bool,
+) -> Result<Found, String> {
+    let name = &input.name;
+    let path = Path::new(&input.path);
+    if from_plan
+        && path
+            .components()
+            .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+    {
+        return Err(format!(
+            "input `{name}`: `{}` leaves the plan's folder",
+            input.path
+        ));
+    }
+    let base = if from_plan { dir } else { ambient.cwd() };
+    let path = ambient
+        .canonical(&base.join(path))
+        .map_err(|error| format!("input `{name}`: `{}`: {}", input.path, error.source))?;
+    if input.is_dir {
+        if !ambient.is_dir(&path) {
+            return Err(format!("input `{name}`: `{}` is not a folder", input.path));
+        }
+        return Ok(Found::Folder(path));
+    }
+    let text = ambient
+        .read_text(&path, FILE_INPUT_BYTES_MAX)
+        .map_err(|error| format!("input `{name}`: `{}`: {}", input.path, error.source))?;
+    let digest = hex::encode(Sha256::digest(text.as_bytes()));
+    match &input.sha256 {
+        Some(pinned) if *pinned != digest => Err(format!(
+            "input `{name}`: `{}` is pinned to {pinned}, it is {digest}",
+            input.path
+        )),
+        _ => Ok(Found::Text(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = "flowhost: v1\nkind: workflow\nname: p\ninputs:\n  folder: { type: dir, path: PATH }\n\
+        plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+        steps: { a: { uses: say, with: { x: \"${{ inputs.folder }}\" } } }\n";
+
+    fn bound(path: &str, typed: &[(&str, &str)]) -> (Bound, Vec<Finding>) {
+        let dir = tempfile::tempdir().unwrap();
+        let ambient = Ambient::with(BTreeMap::new(), dir.path().join("plans"), None);
+        for folder in ["plans/in", "outside"] {
+            ambient.create_dir(&dir.path().join(folder)).unwrap();
+        }
+        let plan = Plan::parse(&PLAN.replace("PATH", path), "plan.yaml").unwrap();
+        let typed: Vec<_> = typed
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect();
+        let mut findings = Vec::new();
+        let bound = bind(&ambient, &plan, ambient.cwd(), &typed, &mut findings);
+        (bound, findings)
+    }
+
+    #[test]
+    fn a_plan_cannot_name_a_folder_outside_its_own() {
+        for path in ["../outside", "/", "in/../../outside"] {
+            let (_, findings) = bound(path, &[]);
+            assert!(
+                findings[0].message.contains("leaves the plan's folder"),
+                "{findings:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_operator_can_name_any_folder() {
+        let (bound, findings) = bound("in", &[("folder", "../outside")]);
+        assert!(findings.is_empty(), "{findings:?}");
+        assert!(bound.folders["folder"].ends_with("outside"));
+        assert_eq!(bound.values["folder"], "../outside");
+    }
+
+    #[test]
+    fn reports_unknown_inputs_and_inputs_given_twice() {
+        assert_eq!(
+            bound("in", &[("folder", "in"), ("folder", "in")]).1.len(),
+            1
+        );
+        assert_eq!(bound("in", &[("fold", "in")]).1.len(), 1);
+        assert_eq!(bound("none", &[]).1.len(), 1);
+    }
+}

@@ -1,0 +1,118 @@
+//! Reads a plan file and the plans and schemas that it names.
+
+use std::path::{Path, PathBuf};
+
+use flowhost_flow::Plan;
+use flowhost_flow::plan::limits::{PLAN_BYTES_MAX, SUB_PLAN_DEPTH_MAX};
+
+use crate::ambient::Ambient;
+use crate::finding::Finding;
+use crate::report::problems::Texts;
+use crate::sources::{DOCUMENT_BYTES_MAX, Sources};
+
+struct Loader<'a> {
+    ambient: &'a Ambient,
+    sources: &'a Sources<'a>,
+    texts: &'a mut Texts,
+    /// Plans that are being read, outermost first: one that comes again would never end.
+    open: Vec<PathBuf>,
+}
+
+/// The plan with its folder.
+pub(super) fn plan(
+    ambient: &Ambient,
+    sources: &Sources<'_>,
+    path: &Path,
+    texts: &mut Texts,
+) -> Result<(Plan, PathBuf), Vec<Finding>> {
+    let path = ambient.resolve(path);
+    let dir = path.parent().unwrap_or(ambient.cwd()).to_owned();
+    let mut loader = Loader {
+        ambient,
+        sources,
+        texts,
+        open: Vec::new(),
+    };
+    Ok((loader.load(&path)?, dir))
+}
+
+impl Loader<'_> {
+    fn load(&mut self, path: &Path) -> Result<Plan, Vec<Finding>> {
+        let file = self.sources.shown(path);
+        let identity = self
+            .ambient
+            .canonical(path)
+            .map_err(|error| vec![missing(&file, &error)])?;
+        if self.open.contains(&identity) || self.open.len() > SUB_PLAN_DEPTH_MAX {
+            let message = "this plan runs itself, directly or through others, or nests too deeply";
+            return Err(vec![Finding::new(file, message)]);
+        }
+        let text = self.ambient.read_text(path, PLAN_BYTES_MAX as u64 + 1);
+        let text = text.map_err(|error| vec![Finding::from(&error)])?;
+        self.texts.add(&file, text.as_str());
+        let mut plan = Plan::parse(&text, &file).map_err(convert)?;
+        self.open.push(identity);
+        let findings = self.attach(&mut plan, &file, path.parent().unwrap_or(Path::new("")));
+        self.open.pop();
+        if findings.is_empty() {
+            Ok(plan)
+        } else {
+            Err(findings)
+        }
+    }
+
+    fn attach(&mut self, plan: &mut Plan, file: &str, dir: &Path) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for wanted in plan.sub_plans() {
+            let attached = self
+                .load(&dir.join(&wanted.reference))
+                .and_then(|child| plan.attach_plan(&wanted.reference, child).map_err(convert));
+            findings.extend(attached.err().unwrap_or_default());
+        }
+        for wanted in plan.schema_files() {
+            let attached = self
+                .schema(&dir.join(&wanted.reference))
+                .and_then(|schema| {
+                    plan.attach_schema(&wanted.reference, &schema)
+                        .map_err(convert)
+                });
+            let place = |finding: Finding| match finding.line {
+                0 => Finding {
+                    file: file.to_owned(),
+                    ..finding
+                }
+                .at(wanted.at.line, wanted.at.column),
+                _ => finding,
+            };
+            findings.extend(attached.err().unwrap_or_default().into_iter().map(place));
+        }
+        findings
+    }
+
+    fn schema(&self, path: &Path) -> Result<serde_json::Value, Vec<Finding>> {
+        let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
+        let text = text.map_err(|error| {
+            vec![Finding::new(
+                "",
+                format!("cannot read the schema `{}`: {}", error.path, error.source),
+            )]
+        })?;
+        serde_json::from_str(&text).map_err(|error| {
+            let file = self.sources.shown(path);
+            let line = u32::try_from(error.line()).unwrap_or(0);
+            let column = u32::try_from(error.column()).unwrap_or(0);
+            vec![Finding::new(file, format!("this is no JSON: {error}")).at(line, column)]
+        })
+    }
+}
+
+fn missing(file: &str, error: &crate::ambient::FileError) -> Finding {
+    if error.is_missing() {
+        return Finding::new(file, "there is no such plan").cure("check the path");
+    }
+    Finding::from(error)
+}
+
+fn convert(problems: Vec<flowhost_flow::Problem>) -> Vec<Finding> {
+    problems.into_iter().map(Finding::from).collect()
+}

@@ -1,0 +1,317 @@
+//! Each plugin of a plan: its component, what it asks for, what may be had, and what follows.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
+use flowhost_flow::plan::{Step, Work};
+use flowhost_flow::{Plan, PluginDecl, PluginKind};
+use flowhost_policy::{Effective, Manifest, Narrowing, Position, Profile, effective, host_input};
+
+use super::Member;
+use crate::finding::Finding;
+use crate::report::problems::Texts;
+use crate::sources::Sources;
+
+pub(super) fn resolve(
+    sources: &Sources<'_>,
+    plan: &Plan,
+    dir: &Path,
+    folders: &BTreeMap<String, PathBuf>,
+    texts: &mut Texts,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Member> {
+    let mut homes = Vec::new();
+    homes_of(plan, dir, "", &mut homes);
+    let mut members = BTreeMap::new();
+    for home in homes {
+        let mut one = Resolver {
+            sources,
+            home: &home,
+            texts,
+            found: Vec::new(),
+        };
+        let member = one.member(folders);
+        findings.append(&mut one.found);
+        members.extend(member.map(|member| (home.key.clone(), member)));
+    }
+    check_functions(plan, "", &members, findings);
+    members
+}
+
+/// A declared plugin and the folder that its paths are relative to.
+struct Home<'a> {
+    key: String,
+    decl: &'a PluginDecl,
+    file: &'a str,
+    dir: PathBuf,
+}
+
+fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'a>>) {
+    for (name, decl) in &plan.plugins {
+        let key = format!("{prefix}{name}");
+        homes.push(Home {
+            key,
+            decl,
+            file: &plan.file,
+            dir: dir.to_owned(),
+        });
+    }
+    for wanted in plan.sub_plans() {
+        if let Some(child) = plan.sub_plan(&wanted.reference) {
+            let path = dir.join(&wanted.reference);
+            let below = path.parent().unwrap_or(dir);
+            homes_of(
+                child,
+                below,
+                &format!("{prefix}{}::", wanted.reference),
+                homes,
+            );
+        }
+    }
+}
+
+struct Resolver<'a> {
+    sources: &'a Sources<'a>,
+    home: &'a Home<'a>,
+    texts: &'a mut Texts,
+    found: Vec<Finding>,
+}
+
+impl Resolver<'_> {
+    fn member(&mut self, folders: &BTreeMap<String, PathBuf>) -> Option<Member> {
+        let decl = self.home.decl;
+        let profile = self.profile();
+        let component = self.component();
+        let narrowing = self.narrowing(profile.as_ref());
+        let (path, bytes, inspection) = component?;
+        let manifest = self.manifest(&path, &inspection)?;
+        let (profile, narrowing) = (profile?, narrowing?);
+        let (mut effective, trace) = effective(&manifest, &profile, &narrowing, None);
+        self.fill_folders(&mut effective, &profile, folders);
+        let decl = decl.clone();
+        Some(Member {
+            decl,
+            path,
+            bytes,
+            inspection,
+            manifest,
+            profile,
+            effective,
+            trace,
+        })
+    }
+
+    /// A finding at the plugin's place in the plan.
+    fn here(&self, message: impl std::fmt::Display) -> Finding {
+        let at = self.home.decl.at;
+        let message = format!("plugin `{}`: {message}", self.home.key);
+        Finding::new(self.home.file, message).at(at.line, at.column)
+    }
+
+    fn profile(&mut self) -> Option<Profile> {
+        match self
+            .sources
+            .profile(&self.home.decl.profile, &self.home.dir, self.texts)
+        {
+            Ok(profile) => Some(profile),
+            Err(findings) => {
+                let placed = findings.into_iter().map(|finding| {
+                    let placed = if finding.line == 0 {
+                        self.here(&finding)
+                    } else {
+                        finding.clone()
+                    };
+                    placed.cure(finding.hint)
+                });
+                let placed: Vec<Finding> = placed.collect();
+                self.found.extend(placed);
+                None
+            }
+        }
+    }
+
+    fn component(&mut self) -> Option<(PathBuf, std::sync::Arc<[u8]>, Inspection)> {
+        let decl = self.home.decl;
+        let (path, bytes) = match self.sources.component(&decl.source, &self.home.dir) {
+            Ok(found) => found,
+            Err(finding) => {
+                let placed = self.here(&finding).cure(finding.hint);
+                self.found.push(placed);
+                return None;
+            }
+        };
+        let inspection = match inspect(&bytes, &ShapeLimits::default()) {
+            Ok(inspection) => inspection,
+            Err(error) => {
+                let finding = self.here(format!("`{}`: {error}", self.sources.shown(&path)));
+                self.found.push(finding);
+                return None;
+            }
+        };
+        let digest = inspection.digest.trim_start_matches("sha256:");
+        if decl
+            .sha256
+            .as_deref()
+            .is_some_and(|pinned| pinned != digest)
+        {
+            let message = format!(
+                "`{}` is not the pinned component: it is {digest}",
+                decl.source
+            );
+            let cure = "check where the file comes from before you change `sha256`";
+            self.found.push(self.here(message).cure(cure));
+        }
+        if role_of(decl.kind) != inspection.role {
+            let role = inspection.role.as_str();
+            let message = format!("`kind` is not what the component is: a {role}");
+            self.found
+                .push(self.here(message).cure(format!("kind: {role}")));
+        }
+        Some((path, bytes, inspection))
+    }
+
+    /// The embedded manifest counts, because the digest covers it; one beside the component is for
+    /// toolchains that embed none; without either, the imports are what is asked for.
+    fn manifest(&mut self, path: &Path, inspection: &Inspection) -> Option<Manifest> {
+        let file = self.sources.shown(&path.with_extension("toml"));
+        let text = match &inspection.manifest {
+            Some(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            None => self.sources.beside(path),
+        };
+        let Some(text) = text else {
+            let imports = inspection
+                .imports
+                .iter()
+                .map(|import| import.name.full.as_str());
+            return Some(Manifest::from_imports(&self.home.decl.name, imports));
+        };
+        self.texts.add(&file, text.as_str());
+        match Manifest::parse(&text, &file) {
+            Ok(manifest) => Some(manifest),
+            Err(problems) => {
+                self.found.extend(problems.into_iter().map(Finding::from));
+                None
+            }
+        }
+    }
+
+    fn narrowing(&mut self, profile: Option<&Profile>) -> Option<Narrowing> {
+        let (home, decl) = (self.home, self.home.decl);
+        let Some(raw) = &decl.narrow else {
+            return Some(Narrowing::none(&home.key));
+        };
+        let place = raw.places.get("").copied().unwrap_or(decl.at);
+        let at = Position {
+            line: place.line.max(1),
+            column: place.column.max(1),
+        };
+        let read = Narrowing::from_json(&home.key, &raw.value, home.file, at);
+        let checked = read.and_then(|narrowing| {
+            let raised = profile
+                .map(|profile| narrowing.check(profile))
+                .unwrap_or_default();
+            if raised.is_empty() {
+                Ok(narrowing)
+            } else {
+                Err(raised)
+            }
+        });
+        match checked {
+            Ok(narrowing) => Some(narrowing),
+            Err(problems) => {
+                self.found.extend(problems.into_iter().map(Finding::from));
+                None
+            }
+        }
+    }
+
+    fn fill_folders(
+        &mut self,
+        effective: &mut Effective,
+        profile: &Profile,
+        folders: &BTreeMap<String, PathBuf>,
+    ) {
+        for (index, grant) in effective.grants.files.iter_mut().enumerate() {
+            let Some(input) = host_input(&grant.host) else {
+                continue;
+            };
+            if let Some(folder) = folders.get(input) {
+                grant.host = folder.display().to_string();
+                continue;
+            }
+            let source = profile.source(&format!("files[{index}].host"));
+            let message = format!(
+                "{source} grants the folder of the input `{input}`, and no `dir` input has that name"
+            );
+            let cure = format!("declare `{input}: {{ type: dir }}` under `inputs:`");
+            let finding = Finding::new("", format!("plugin `{}`: {message}", self.home.key));
+            self.found.push(finding.cure(cure));
+        }
+    }
+}
+
+fn role_of(kind: PluginKind) -> Role {
+    match kind {
+        PluginKind::Agent => Role::Agent,
+        PluginKind::Tool => Role::Tool,
+        PluginKind::Guardrail => Role::Guardrail,
+        PluginKind::McpAdapter => Role::McpAdapter,
+    }
+}
+
+/// Every `uses: plugin/function` names a tool that the manifest has; `uses: plugin` needs a plugin
+/// with one tool.
+fn check_functions(
+    plan: &Plan,
+    prefix: &str,
+    members: &BTreeMap<String, Member>,
+    findings: &mut Vec<Finding>,
+) {
+    for step in plan.steps.iter().chain(plan.handlers.values()) {
+        let Some(message) = function_problem(step, prefix, members) else {
+            continue;
+        };
+        let finding = Finding::new(&plan.file, message.0).at(step.at.line, step.at.column);
+        findings.push(finding.cure(message.1));
+    }
+    for wanted in plan.sub_plans() {
+        if let Some(child) = plan.sub_plan(&wanted.reference) {
+            let prefix = format!("{prefix}{}::", wanted.reference);
+            check_functions(child, &prefix, members, findings);
+        }
+    }
+}
+
+fn function_problem(
+    step: &Step,
+    prefix: &str,
+    members: &BTreeMap<String, Member>,
+) -> Option<(String, String)> {
+    let Work::Call { plugin, function } = &step.work else {
+        return None;
+    };
+    let member = members.get(&format!("{prefix}{plugin}"))?;
+    let names: Vec<&str> = member
+        .manifest
+        .tools
+        .iter()
+        .map(|tool| tool.name.as_str())
+        .collect();
+    if member.decl.kind != PluginKind::Tool || names.is_empty() {
+        return None;
+    }
+    let cure = format!("tools of `{plugin}`: {}", names.join(", "));
+    match function {
+        Some(function) if names.contains(&function.as_str()) => None,
+        Some(function) => Some((
+            format!("step `{}`: `{plugin}` has no tool `{function}`", step.id),
+            cure,
+        )),
+        None if names.len() == 1 => None,
+        None => {
+            let message = format!("step `{}`: `{plugin}` has several tools", step.id);
+            Some((message, format!("write `uses: {plugin}/NAME`; {cure}")))
+        }
+    }
+}

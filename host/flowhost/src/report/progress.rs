@@ -1,0 +1,144 @@
+//! Live progress on a terminal: steps done, what is at work, what was used. Silent in a pipe.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use flowhost_flow::StepStatus;
+use flowhost_flow::planner::Note;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::one_line;
+use crate::run::Observer;
+
+/// Paths at work that one line can show.
+const SHOWN_MAX: usize = 3;
+
+/// Shows a run while it runs.
+pub struct Progress {
+    bar: ProgressBar,
+    state: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    known: u64,
+    done: u64,
+    failed: u64,
+    fuel: u64,
+    fuel_max: u64,
+    working: BTreeSet<String>,
+}
+
+impl Progress {
+    /// On standard error if `live`, else nowhere. `steps` are known from the plan; `fuel_max` is the
+    /// plan's budget, 0 for none.
+    #[must_use]
+    pub fn new(live: bool, steps: usize, fuel_max: u64) -> Self {
+        let target = if live {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let style = ProgressStyle::with_template("{spinner} [{elapsed}] {pos}/{len} steps {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        if live {
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        let state = Seen {
+            known: steps as u64,
+            fuel_max,
+            ..Seen::default()
+        };
+        Self {
+            bar,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Takes the line away before the report is printed.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Seen {
+    fn note(&mut self, note: &Note) {
+        match note {
+            Note::StepStarted { path, .. } => {
+                self.working.insert(path.clone());
+            }
+            Note::Expanded { items, .. } => self.known = self.known.saturating_add(*items as u64),
+            Note::StepEnded(summary) => {
+                self.working.remove(&summary.path);
+                self.done = self.done.saturating_add(1);
+                self.known = self.known.max(self.done);
+                self.fuel = self.fuel.saturating_add(summary.used.fuel);
+                self.failed = self
+                    .failed
+                    .saturating_add(u64::from(summary.status == StepStatus::Failed));
+            }
+            _ => {}
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut line = if self.fuel_max > 0 {
+            format!("fuel {}/{}", self.fuel, self.fuel_max)
+        } else {
+            format!("fuel {}", self.fuel)
+        };
+        if self.failed > 0 {
+            line.push_str(&format!(", {} failed", self.failed));
+        }
+        for path in self.working.iter().take(SHOWN_MAX) {
+            line.push_str(&format!(" · {path}"));
+        }
+        if self.working.len() > SHOWN_MAX {
+            line.push_str(&format!(" · +{}", self.working.len() - SHOWN_MAX));
+        }
+        one_line(&line)
+    }
+}
+
+impl Observer for Progress {
+    fn started(&self, _run: &str) {}
+
+    fn note(&self, note: &Note) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let mut seen = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.note(note);
+        self.bar.set_length(seen.known);
+        self.bar.set_position(seen.done);
+        self.bar.set_message(seen.line());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_used_and_limit_and_what_is_at_work() {
+        let mut seen = Seen {
+            known: 2,
+            fuel: 5,
+            fuel_max: 10,
+            ..Seen::default()
+        };
+        for path in ["a", "b", "c", "d\x1b[2J"] {
+            let path = path.to_owned();
+            let step_id = String::new();
+            seen.note(&Note::StepStarted {
+                step_id,
+                path,
+                stage: None,
+                attempt: 1,
+            });
+        }
+        assert_eq!(seen.line(), "fuel 5/10 · a · b · c · +1");
+    }
+}

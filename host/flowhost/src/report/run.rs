@@ -1,0 +1,251 @@
+//! The report of a run: one JSON document, or some lines for a person.
+//!
+//! Field names are part of the interface: programs read them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use flowhost_flow::units::micro_usd_to_usd;
+use flowhost_flow::{FailureClass, StepStatus};
+use owo_colors::Style;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::output::{Output, neutral, one_line};
+use crate::run::{Denial, Finished, StepOutcome, status_word};
+
+/// Steps that a person is shown; a `foreach` of thousands is summed up.
+const STEPS_SHOWN_MAX: usize = 40;
+
+/// The document of `run --json`.
+#[derive(Debug, Serialize)]
+pub struct RunDocument<'a> {
+    run_id: &'a str,
+    plan_hash: &'a str,
+    seed: u64,
+    status: &'static str,
+    exit_code: u8,
+    duration_ms: u64,
+    outputs: &'a Map<String, Value>,
+    steps: BTreeMap<&'a str, StepDocument>,
+    cost: Cost,
+    denials: &'a [Denial],
+    warnings: &'a [String],
+    evidence: EvidenceDocument<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorDocument<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct StepDocument {
+    status: &'static str,
+    attempts: u32,
+    duration_ms: u64,
+    used: UsedDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct UsedDocument {
+    calls: u64,
+    fuel: u64,
+    memory_bytes: u64,
+    host_calls: u64,
+    output_bytes: u64,
+    log_bytes: u64,
+    tokens: u64,
+    micro_usd: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Cost {
+    total_usd: f64,
+    tokens: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct EvidenceDocument<'a> {
+    run_dir: String,
+    checkpoint: &'a str,
+    records: u64,
+    report: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorDocument<'a> {
+    class: &'static str,
+    owner: &'static str,
+    message: &'a str,
+    hint: &'a str,
+    step: &'a str,
+}
+
+/// Whose fault a class of failure is: the word in the log, the ledger and the report.
+#[must_use]
+pub fn owner(class: FailureClass) -> &'static str {
+    use FailureClass as C;
+    match class {
+        C::Transient | C::Invalid | C::Failed | C::Output | C::Check | C::Guardrail => "guest",
+        C::Denied => "policy",
+        C::Timeout | C::Limit | C::Budget => "limit",
+        C::Barrier | C::Expression | C::Cancelled => "plan",
+        C::Internal => "host",
+    }
+}
+
+impl<'a> From<&'a Finished> for RunDocument<'a> {
+    fn from(run: &'a Finished) -> Self {
+        let outcome = &run.outcome;
+        let end = &outcome.end;
+        let failure = end.failure.as_ref();
+        Self {
+            run_id: &run.run,
+            plan_hash: &run.plan_hash,
+            seed: run.seed,
+            status: status_word(outcome),
+            exit_code: end.exit.code(),
+            duration_ms: outcome.duration_ms,
+            outputs: &end.outputs,
+            steps: outcome
+                .steps
+                .iter()
+                .map(|(path, step)| (path.as_str(), step_of(step)))
+                .collect(),
+            cost: Cost {
+                total_usd: micro_usd_to_usd(end.used.micro_usd),
+                tokens: end.used.tokens,
+            },
+            denials: &outcome.denials,
+            warnings: &outcome.warnings,
+            evidence: EvidenceDocument {
+                run_dir: run.evidence.run_dir.display().to_string(),
+                checkpoint: &run.evidence.root,
+                records: run.evidence.records,
+                report: format!("flowhost runs show {}", run.run),
+            },
+            error: failure.map(|failure| ErrorDocument {
+                class: failure.class.word(),
+                owner: owner(failure.class),
+                message: &failure.message,
+                hint: &failure.hint,
+                step: &failure.step,
+            }),
+        }
+    }
+}
+
+fn step_of(step: &StepOutcome) -> StepDocument {
+    let StepOutcome { summary, used } = step;
+    StepDocument {
+        status: summary.status.word(),
+        attempts: summary.attempts,
+        duration_ms: summary.duration_ms,
+        used: UsedDocument {
+            calls: summary.used.calls,
+            fuel: summary.used.fuel,
+            memory_bytes: used.memory_bytes,
+            host_calls: used.host_calls,
+            output_bytes: used.output_bytes,
+            log_bytes: used.log_bytes,
+            tokens: summary.used.tokens,
+            micro_usd: summary.used.micro_usd,
+        },
+        error: summary
+            .failure
+            .as_ref()
+            .map(|failure| failure.message.clone()),
+    }
+}
+
+/// The report for a person, for standard output.
+#[must_use]
+pub fn text(output: &Output, run: &Finished) -> String {
+    let outcome = &run.outcome;
+    let mut text = String::new();
+    for step in outcome.steps.values().take(STEPS_SHOWN_MAX) {
+        text.push_str(&step_line(output, step));
+    }
+    if outcome.steps.len() > STEPS_SHOWN_MAX {
+        let _infallible = writeln!(
+            text,
+            "  … and {} more",
+            outcome.steps.len() - STEPS_SHOWN_MAX
+        );
+    }
+    for denial in &outcome.denials {
+        let Denial {
+            actor,
+            wanted,
+            rule,
+            ..
+        } = denial;
+        let line = one_line(&format!("denied: {actor} wanted {wanted} (rule {rule})"));
+        let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
+    }
+    for warning in &outcome.warnings {
+        let line = one_line(&format!("warning: {warning}"));
+        let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
+    }
+    for (name, value) in &outcome.end.outputs {
+        let shown = match value {
+            Value::String(text) => text.clone(),
+            other => serde_json::to_string_pretty(other).unwrap_or_default(),
+        };
+        let name = output.out(name, Style::new().bold());
+        let _infallible = writeln!(text, "{name}: {}", neutral(&shown));
+    }
+    let _infallible = writeln!(
+        text,
+        "{}: {} in {} ms, run {}\nevidence: {} ({} records); check it with: flowhost verify {}",
+        one_line(&run_name(run)),
+        status_word(outcome),
+        outcome.duration_ms,
+        run.run,
+        run.evidence.run_dir.display(),
+        run.evidence.records,
+        run.run,
+    );
+    text
+}
+
+fn run_name(run: &Finished) -> String {
+    format!("plan {}", run.plan_hash.get(..12).unwrap_or(&run.plan_hash))
+}
+
+fn step_line(output: &Output, step: &StepOutcome) -> String {
+    let summary = &step.summary;
+    let style = match summary.status {
+        StepStatus::Ok => Style::new().green(),
+        StepStatus::Skipped | StepStatus::Cancelled => Style::new().dimmed(),
+        _ => Style::new().red(),
+    };
+    let word = output.out(&format!("{:>9}", summary.status.word()), style);
+    let tries = match summary.attempts {
+        0 | 1 => String::new(),
+        more => format!(", {more} attempts"),
+    };
+    let fuel = if summary.used.fuel > 0 {
+        format!(", fuel {}", summary.used.fuel)
+    } else {
+        String::new()
+    };
+    format!(
+        "{word}  {} ({} ms{tries}{fuel})\n",
+        one_line(&summary.path),
+        summary.duration_ms
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_of_failure_has_an_owner_that_the_ledger_knows_too() {
+        for class in FailureClass::ALL {
+            assert!(["guest", "policy", "limit", "plan", "host"].contains(&owner(*class)));
+        }
+        assert_eq!(owner(FailureClass::Denied), "policy");
+    }
+}

@@ -1,0 +1,349 @@
+//! What the host itself writes into a run's ledger, and the denials that it sees pass.
+//!
+//! Every fact goes through here, a guest's too: a denial is counted exactly when its record is
+//! accepted. Must never write what is not a fact yet.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowhost_flow::RunSetup;
+use flowhost_flow::planner::{Note, StepSummary};
+use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
+use serde::Serialize;
+
+use super::driver::Outcome;
+use super::{RunOptions, append, host_fact, status_word};
+use crate::failure::Failure;
+use crate::project::{Member, Project};
+
+/// Denials that a report holds; the ledger holds all of them.
+const DENIALS_MAX: usize = 1_000;
+
+/// A refused argument, as the report shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Denial {
+    /// The record's number.
+    pub seq: u64,
+    /// Who asked.
+    pub actor: String,
+    /// The step that it happened in.
+    pub step: String,
+    /// The right that was missing.
+    pub right: String,
+    /// What was asked for.
+    pub wanted: String,
+    /// The rule that said no.
+    pub rule: String,
+    /// The profile line that would allow it; empty when none would.
+    pub cure: String,
+}
+
+/// The run's ledger with a list of its denials.
+#[derive(Clone)]
+pub(super) struct Journal {
+    ledger: Arc<dyn Recorder>,
+    tenant: Arc<str>,
+    denials: Arc<Mutex<Vec<Denial>>>,
+}
+
+impl Journal {
+    pub(super) fn new(ledger: Arc<dyn Recorder>, tenant: &str) -> Self {
+        Self {
+            ledger,
+            tenant: tenant.into(),
+            denials: Arc::default(),
+        }
+    }
+
+    pub(super) fn denials(&self) -> Vec<Denial> {
+        self.denials
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn fact(&self, kind: Kind) -> Fact {
+        host_fact(kind, &self.tenant)
+    }
+
+    pub(super) fn run_start(
+        &self,
+        project: &Project,
+        setup: &RunSetup,
+        options: &RunOptions,
+    ) -> Result<(), Failure> {
+        let durability = match options.durability {
+            Durability::Durable => "durable",
+            Durability::Relaxed => "relaxed",
+        };
+        let payload = serde_json::to_vec(setup).unwrap_or_default();
+        let fact = self
+            .fact(Kind::RunStart)
+            .with("plan", setup.plan_hash.as_str())
+            .with("plan_name", project.plan.name.as_str())
+            .with("seed", setup.seed)
+            .with("durability", durability)
+            .with("flowhost", env!("CARGO_PKG_VERSION"))
+            .payload(payload);
+        append(&*self.ledger, fact)
+    }
+
+    pub(super) fn member(&self, key: &str, member: &Member) -> Result<(), Failure> {
+        let imports: Vec<String> = member
+            .inspection
+            .imports
+            .iter()
+            .map(|import| import.name.full.clone())
+            .collect();
+        let load = self
+            .fact(Kind::ComponentLoad)
+            .with("plugin", key)
+            .with("component", &*member.inspection.digest)
+            .with("size", member.inspection.size)
+            .with("role", member.inspection.role.as_str())
+            .with("imports", imports);
+        append(&*self.ledger, load)?;
+        let files = member.effective.grants.files.iter();
+        let files: Vec<String> = files
+            .map(|it| format!("{} = {}", it.guest, it.host))
+            .collect();
+        let policy = self
+            .fact(Kind::PolicyLoad)
+            .with("plugin", key)
+            .with("component", &*member.inspection.digest)
+            .with("name", member.profile.name.as_str())
+            .with("profile", member.effective.hash.as_str())
+            .with("files", files);
+        append(&*self.ledger, policy)
+    }
+
+    pub(super) fn tools(&self, key: &str, member: &Member) -> Result<(), Failure> {
+        if member.manifest.tools.is_empty() {
+            return Ok(());
+        }
+        let pins = member
+            .manifest
+            .tools
+            .iter()
+            .map(|tool| (tool.name.clone(), tool.hash()));
+        let fact = self
+            .fact(Kind::ToolList)
+            .with("plugin", key)
+            .with("component", &*member.inspection.digest)
+            .with("tools", Value::Map(pins.collect()));
+        append(&*self.ledger, fact)
+    }
+
+    pub(super) fn message(
+        &self,
+        subject: &str,
+        envelope: &flowhost_bus::Envelope,
+    ) -> Result<u64, LedgerError> {
+        let fact = Fact::new(Kind::Message, envelope.actor.as_str())
+            .with("id", envelope.id.to_string())
+            .with("subject", subject)
+            .with("type", envelope.kind.as_str())
+            .with("hash", envelope.hash_text())
+            .with("step", envelope.step.as_str());
+        self.append(fact)
+    }
+
+    /// Writes what a note says. Only notes that are facts become records.
+    pub(super) fn note(&self, note: &Note) -> Result<(), LedgerError> {
+        for fact in self.facts(note) {
+            self.append(fact)?;
+        }
+        Ok(())
+    }
+
+    fn facts(&self, note: &Note) -> Vec<Fact> {
+        match note {
+            Note::StepStarted {
+                step_id,
+                path,
+                stage,
+                attempt,
+            } => {
+                let named = |kind| self.step(kind, step_id, path);
+                let stage = stage.as_deref().unwrap_or("");
+                let start = (*attempt == 1).then(|| named(Kind::StepStart).with("stage", stage));
+                let attempt = named(Kind::AttemptStart).with("attempt", u64::from(*attempt));
+                start.into_iter().chain([attempt]).collect()
+            }
+            Note::Retrying {
+                step_id,
+                path,
+                attempt,
+                failure,
+                ..
+            } => {
+                vec![self.attempt_end(step_id, path, *attempt, "failed", Some(failure))]
+            }
+            Note::StepEnded(summary) => self.step_end(summary),
+            Note::Guardrail {
+                step_id,
+                path,
+                plugin,
+                part,
+                verdict,
+                findings,
+                warned,
+            } => {
+                let fact = self
+                    .step(Kind::GuardVerdict, step_id, path)
+                    .with("guard", plugin.as_str())
+                    .with("part", part.word())
+                    .with("verdict", *verdict)
+                    .with("findings", findings.len() as u64)
+                    .with("warned", if *warned { "true" } else { "false" });
+                vec![fact.payload(serde_json::to_vec(findings).unwrap_or_default())]
+            }
+            Note::Check {
+                step_id,
+                path,
+                id,
+                holds,
+            } => {
+                let verdict = if *holds { "pass" } else { "deny" };
+                let fact = self.step(Kind::GuardVerdict, step_id, path);
+                vec![fact.with("check", id.as_str()).with("verdict", verdict)]
+            }
+            Note::Warning {
+                path,
+                about,
+                message,
+            } => {
+                let kind = if *about == "budget" {
+                    Kind::Budget
+                } else {
+                    Kind::GuardVerdict
+                };
+                let fact = self
+                    .fact(kind)
+                    .with("path", path.as_str())
+                    .with("warning", *about);
+                vec![fact.payload(message.clone().into_bytes())]
+            }
+            Note::Expanded { .. } | Note::HandlerStarted { .. } => Vec::new(),
+        }
+    }
+
+    fn step(&self, kind: Kind, step_id: &str, path: &str) -> Fact {
+        self.fact(kind).with("step", step_id).with("path", path)
+    }
+
+    fn attempt_end(
+        &self,
+        step_id: &str,
+        path: &str,
+        attempt: u32,
+        status: &str,
+        failure: Option<&flowhost_flow::Failure>,
+    ) -> Fact {
+        let fact = self
+            .step(Kind::AttemptEnd, step_id, path)
+            .with("attempt", u64::from(attempt))
+            .with("status", status);
+        match failure {
+            Some(failure) => fact
+                .with("class", failure.class.word())
+                .payload(failure.message.clone().into_bytes()),
+            None => fact,
+        }
+    }
+
+    fn step_end(&self, summary: &StepSummary) -> Vec<Fact> {
+        let StepSummary {
+            step_id,
+            path,
+            status,
+            attempts,
+            failure,
+            ..
+        } = summary;
+        let last = (*attempts > 0)
+            .then(|| self.attempt_end(step_id, path, *attempts, status.word(), failure.as_ref()));
+        let end = self
+            .step(Kind::StepEnd, step_id, path)
+            .with("status", status.word())
+            .with("attempts", u64::from(*attempts))
+            .with("duration_ms", summary.duration_ms)
+            .with("calls", summary.used.calls)
+            .with("fuel", summary.used.fuel)
+            .with("tokens", summary.used.tokens)
+            .with("micro_usd", summary.used.micro_usd);
+        last.into_iter().chain([end]).collect()
+    }
+
+    pub(super) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {
+        let fact = self
+            .fact(Kind::RunEnd)
+            .with("status", status_word(outcome))
+            .with("exit_code", u64::from(outcome.end.exit.code()))
+            .with("calls", outcome.end.used.calls)
+            .with("fuel", outcome.end.used.fuel)
+            .with("tokens", outcome.end.used.tokens)
+            .with("micro_usd", outcome.end.used.micro_usd)
+            .payload(serde_json::to_vec(&outcome.end).unwrap_or_default());
+        append(&*self.ledger, fact)
+    }
+}
+
+impl Recorder for Journal {
+    fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
+        let denial = denial(&fact);
+        let seq = self.ledger.append(fact)?;
+        if let Some(denial) = denial {
+            let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
+            if denials.len() < DENIALS_MAX {
+                denials.push(Denial { seq, ..denial });
+            }
+        }
+        Ok(seq)
+    }
+
+    fn durable(
+        &self,
+        seq: u64,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
+        self.ledger.durable(seq)
+    }
+}
+
+fn denial(fact: &Fact) -> Option<Denial> {
+    let text = |name: &str| match fact.fields.get(name) {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    (text("decision") == "deny").then(|| Denial {
+        seq: 0,
+        actor: fact.actor.clone(),
+        step: text("step"),
+        right: text("right"),
+        wanted: text("wanted"),
+        rule: text("rule"),
+        cure: text("cure"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_ledger::MemoryRecorder;
+
+    use super::*;
+
+    #[test]
+    fn counts_a_denial_with_the_number_of_its_record() {
+        let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default");
+        let fact = || Fact::new(Kind::FsOp, "default/a");
+        journal.append(fact().with("decision", "allow")).unwrap();
+        journal
+            .append(fact().with("decision", "deny").with("rule", "files#none"))
+            .unwrap();
+        let denials = journal.denials();
+        assert_eq!(denials.len(), 1);
+        assert_eq!(
+            (denials[0].seq, denials[0].rule.as_str()),
+            (1, "files#none")
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! Runs a resolved plan: engine, ledger, bus, workers, driver, and the outcome.
+//!
+//! These are library calls; the command line and whatever controls runs later use the same ones.
+
+mod driver;
+mod journal;
+mod order;
+mod registry;
+mod router;
+mod wiring;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_flow::planner::Note;
+use flowhost_flow::{Exit, RunSetup};
+use flowhost_ledger::{Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, RunIndex, Value};
+use tokio::sync::Notify;
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::state::State;
+
+pub use driver::{Outcome, StepOutcome};
+pub use journal::Denial;
+pub use wiring::{Missing, Rights, missing_rights, plan_hash};
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The run's seed; a random one is taken and recorded without it.
+    pub seed: Option<u64>,
+    /// When records must be on disk.
+    pub durability: Durability,
+    /// The second key to private addresses.
+    pub allow_private_network: bool,
+    /// Where checkpoints are sent as well.
+    pub witness: Option<PathBuf>,
+}
+
+/// Hears what happens while it happens; must not block.
+pub trait Observer: Send + Sync {
+    /// Everything is ready and the run has this id.
+    fn started(&self, run: &str);
+    /// A fact about a step, after it is in the ledger.
+    fn note(&self, note: &Note);
+}
+
+/// Where a finished run left its evidence.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// The ledger's folder.
+    pub run_dir: PathBuf,
+    /// The last checkpoint's root, hexadecimal.
+    pub root: String,
+    /// Records in the ledger.
+    pub records: u64,
+}
+
+/// A run that has ended, in whatever way.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The run's ULID.
+    pub run: String,
+    /// The plan's hash.
+    pub plan_hash: String,
+    /// The seed that was used.
+    pub seed: u64,
+    /// What happened.
+    pub outcome: Outcome,
+    /// Where that can be checked.
+    pub evidence: Evidence,
+}
+
+/// What a run needs from its surroundings.
+pub struct Surroundings<'a> {
+    /// Ambient authority.
+    pub ambient: &'a Ambient,
+    /// The operator's configuration.
+    pub config: &'a Config,
+    /// Where state is kept.
+    pub state: &'a State,
+    /// Fires when the person wants the run to stop.
+    pub stop: Arc<Notify>,
+    /// Hears of progress.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Runs a project to its end.
+///
+/// # Errors
+/// When the run could not start: a missing right (exit 6), a component that does not compile, a
+/// state folder that cannot be used. Once it has started, its end is an [`Outcome`], unless the ledger
+/// itself fails.
+pub async fn execute(
+    project: Project,
+    options: &RunOptions,
+    around: &Surroundings<'_>,
+) -> Result<Finished, Failure> {
+    let key = signing_key(around.ambient, around.config, around.state)?;
+    let started_ms = around.ambient.now_ms();
+    let seed = match options.seed {
+        Some(seed) => seed,
+        // 53 bits, so that the seed can be read back from JSON by any reader.
+        None => u64::from_be_bytes(entropy(around.ambient)?) >> 11,
+    };
+    let run = flowhost_flow::hash::run_id(started_ms, entropy(around.ambient)?);
+    let hash = plan_hash(&project)?;
+    let ready = wiring::Ready::new(&project, options, around)?;
+    ready.preflight(&project)?;
+    let components = ready.load(&project).await?;
+
+    let index = RunIndex::new(around.state.root(), around.state.tenant(), key.clone());
+    let entered = index.started(&run, &[("plan", Value::from(hash.as_str()))]);
+    entered.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+    let ledger = open_ledger(&run, options, around.state, key)?;
+    let setup = RunSetup {
+        run_id: run.clone(),
+        plan_hash: hash.clone(),
+        seed,
+        inputs: project.inputs.clone(),
+        estimates: wiring::estimates(&project),
+    };
+    let journal = journal::Journal::new(Arc::new(ledger.clone()), around.state.tenant());
+    journal.run_start(&project, &setup, options)?;
+    let scope = wiring::run_scope(around.state.tenant(), &run, seed, started_ms, &journal);
+    let registry = ready.install(&project, components, &journal)?;
+    around.observer.started(&run);
+    let drive = driver::Drive {
+        plan: project.plan.clone(),
+        setup,
+        scope,
+        journal: journal.clone(),
+        registry,
+    };
+    let outcome = driver::drive(drive, around).await?;
+    journal.run_end(&outcome)?;
+    let evidence = seal(&ledger, &index, &run, &outcome, around.state).await?;
+    Ok(Finished {
+        run,
+        plan_hash: hash,
+        seed,
+        outcome,
+        evidence,
+    })
+}
+
+fn entropy<const N: usize>(ambient: &Ambient) -> Result<[u8; N], Failure> {
+    ambient.entropy().map_err(|error| {
+        Failure::new(Exit::Internal, "the system gives no randomness").because(error.to_string())
+    })
+}
+
+/// The host's signing key: `FLOWHOST_SIGNING_KEY`, else the key file, made on first use.
+///
+/// # Errors
+/// When it is malformed, or others may read the file.
+pub fn signing_key(
+    ambient: &Ambient,
+    config: &Config,
+    state: &State,
+) -> Result<Arc<HostKey>, Failure> {
+    let key = match ambient.var("FLOWHOST_SIGNING_KEY") {
+        Some(text) => HostKey::parse(text),
+        None => HostKey::load_or_create(&state.signing_key(), config.host.as_deref()),
+    };
+    key.map(Arc::new).map_err(|error| {
+        Failure::new(Exit::Internal, "the host's signing key cannot be used").caused_by(&error)
+    })
+}
+
+fn open_ledger(
+    run: &str,
+    options: &RunOptions,
+    state: &State,
+    key: Arc<HostKey>,
+) -> Result<Ledger, Failure> {
+    let mut opened = LedgerOptions::new(&state.run_dir(run), state.tenant(), run, key);
+    opened.durability = options.durability;
+    opened.witness = options.witness.clone();
+    Ledger::open(&opened)
+        .map_err(|error| ledger_failure("the run's ledger cannot be opened", &error))
+}
+
+async fn seal(
+    ledger: &Ledger,
+    index: &RunIndex,
+    run: &str,
+    outcome: &Outcome,
+    state: &State,
+) -> Result<Evidence, Failure> {
+    let sealed = ledger.close().await;
+    let sealed = sealed.map_err(|error| ledger_failure("the ledger cannot be closed", &error))?;
+    let ended = index.ended(run, status_word(outcome), &sealed);
+    ended.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+    Ok(Evidence {
+        run_dir: state.run_dir(run),
+        root: sealed.root,
+        records: sealed.size,
+    })
+}
+
+/// The run's status as a word.
+#[must_use]
+pub fn status_word(outcome: &Outcome) -> &'static str {
+    use flowhost_flow::RunStatus as S;
+    match outcome.end.status {
+        S::Ok => "ok",
+        S::Failed => "failed",
+        S::Conflict => "conflict",
+        S::Degraded => "degraded",
+        S::Halted => "halted",
+        S::Denied => "denied",
+        S::Limit => "limit",
+        S::Waiting => "waiting",
+        S::Cancelled => "cancelled",
+    }
+}
+
+fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Internal, message)
+        .caused_by(error)
+        .hint("nothing was acknowledged that is not on the disk; check free space and the disk")
+}
+
+/// A fact by the host itself.
+fn host_fact(kind: Kind, tenant: &str) -> Fact {
+    Fact::new(kind, format!("{tenant}/host"))
+}
+
+/// Appends and forgets the number.
+fn append(ledger: &dyn flowhost_ledger::Recorder, fact: Fact) -> Result<(), Failure> {
+    let appended = ledger.append(fact);
+    appended
+        .map(drop)
+        .map_err(|error| ledger_failure("the ledger takes no more", &error))
+}

@@ -1,0 +1,182 @@
+//! The plugins of a run as they can be called: prepared component, rights, configuration, tools.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
+use flowhost_policy::{Effective, ToolDescriptor};
+use serde_json::Value;
+
+use super::order::Order;
+
+/// Every plugin by its key.
+pub(super) type Registry = BTreeMap<String, Arc<Installed>>;
+
+/// One plugin, ready to be called.
+pub(super) struct Installed {
+    pub(super) key: Arc<str>,
+    pub(super) plugin: Plugin,
+    pub(super) config: Arc<str>,
+    tools: Vec<Tool>,
+}
+
+struct Tool {
+    descriptor: ToolDescriptor,
+    /// Compiled at first use: most runs call few tools.
+    input: OnceLock<Result<jsonschema::Validator, String>>,
+}
+
+impl Installed {
+    pub(super) fn new(key: &str, plugin: Plugin, config: &Value, tools: &[ToolDescriptor]) -> Self {
+        let config = if config.is_null() {
+            "{}".to_owned()
+        } else {
+            config.to_string()
+        };
+        let tools = tools.iter().map(|descriptor| Tool {
+            descriptor: descriptor.clone(),
+            input: OnceLock::new(),
+        });
+        Self {
+            key: key.into(),
+            plugin,
+            config: config.into(),
+            tools: tools.collect(),
+        }
+    }
+
+    /// The tool that a step means: the one named, or the only one. A plugin without a list in its
+    /// manifest is asked by the name given.
+    pub(super) fn tool_name<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> {
+        match (named, self.tools.as_slice()) {
+            (Some(name), _) => Ok(name),
+            (None, [only]) => Ok(&only.descriptor.name),
+            (None, _) => Err(invalid(format!(
+                "`{}` has several tools; name one",
+                self.key
+            ))),
+        }
+    }
+
+    /// Checks an input against the tool's schema, before its guest runs.
+    pub(super) fn check_input(&self, name: &str, input: &Value) -> Result<(), Fault> {
+        if self.tools.is_empty() {
+            return Ok(());
+        }
+        let Some(tool) = self.tools.iter().find(|tool| tool.descriptor.name == name) else {
+            return Err(invalid(format!("`{}` has no tool `{name}`", self.key)));
+        };
+        let schema = &tool.descriptor.input;
+        let validator = tool.input.get_or_init(|| {
+            jsonschema::draft202012::new(schema).map_err(|error| error.to_string())
+        });
+        let validator = validator.as_ref().map_err(|error| {
+            invalid(format!(
+                "the input schema of `{}/{name}` is none: {error}",
+                self.key
+            ))
+        })?;
+        validator.validate(input).map_err(|error| {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() {
+                "the input".to_owned()
+            } else {
+                place
+            };
+            invalid(format!(
+                "`{}/{name}` refuses its input: {place}: {}",
+                self.key,
+                error.masked()
+            ))
+        })
+    }
+
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = Descriptor> + '_ {
+        self.tools
+            .iter()
+            .map(|tool| describe(&self.key, &tool.descriptor))
+    }
+
+    /// The scope of a step's call. `effective` is lowered to what the planner reserved.
+    pub(super) fn scope(
+        &self,
+        run: &RunScope,
+        order: &Order,
+        traceparent: Arc<str>,
+        deadline: tokio::time::Instant,
+    ) -> CallScope {
+        CallScope {
+            run: run.clone(),
+            step: order.step_id.as_str().into(),
+            attempt: order.attempt,
+            plugin: self.key.clone(),
+            digest: self.plugin.digest(),
+            effective: lowered(self.plugin.effective(), order.allowance.fuel),
+            config: self.config.clone(),
+            traceparent,
+            deadline,
+            callers: Arc::from([]),
+            meter: Arc::new(Meter::default()),
+        }
+    }
+}
+
+impl Installed {
+    /// The scope of a call outside any step, after the run.
+    pub(super) fn last_scope(&self, run: &RunScope) -> CallScope {
+        let own = std::time::Duration::from_millis(self.plugin.effective().limits.deadline_ms);
+        CallScope {
+            run: run.clone(),
+            step: Arc::from(""),
+            attempt: 1,
+            plugin: self.key.clone(),
+            digest: self.plugin.digest(),
+            effective: self.plugin.effective().clone(),
+            config: self.config.clone(),
+            traceparent: Arc::from(""),
+            deadline: tokio::time::Instant::now() + own,
+            callers: Arc::from([]),
+            meter: Arc::new(Meter::default()),
+        }
+    }
+}
+
+/// Fuel 0 means that the planner reserved none, because the plan has no budget of fuel.
+fn lowered(effective: &Arc<Effective>, fuel: u64) -> Arc<Effective> {
+    if fuel == 0 || fuel >= effective.limits.fuel {
+        return effective.clone();
+    }
+    let mut lower = (**effective).clone();
+    lower.limits.fuel = fuel;
+    Arc::new(lower)
+}
+
+/// A refusal of input, as the guest's own would be.
+pub(super) fn invalid(message: String) -> Fault {
+    Fault::Guest {
+        class: "invalid",
+        message,
+    }
+}
+
+fn describe(key: &str, tool: &ToolDescriptor) -> Descriptor {
+    use flowhost_policy::Effects as Declared;
+    let name = key.rsplit("::").next().unwrap_or(key);
+    Descriptor {
+        name: format!("{name}/{}", tool.name),
+        title: tool.title.clone(),
+        description: tool.description.clone(),
+        input_schema: tool.input.to_string(),
+        output_schema: tool
+            .output
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        effects: match tool.effects {
+            Declared::None => Effects::None,
+            Declared::Idempotent => Effects::Idempotent,
+            Declared::Keyed => Effects::Keyed,
+            Declared::Once => Effects::Once,
+        },
+    }
+}

@@ -1,0 +1,401 @@
+//! From a resolved project to an engine with services, and from there to plugins that can be called.
+//!
+//! The preflight is here: every missing right of every plugin, before anything runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flowhost_bus::{Bus, LocalBus, LocalConfig};
+use flowhost_caps::files::{FileServices, Forbidden, open_grants};
+use flowhost_caps::http::HttpServices;
+use flowhost_caps::state::FolderStore;
+use flowhost_engine::{
+    CacheConfig, Compiler, Engine, EngineConfig, LoadedComponent, PoolConfig, RunScope, ShapeLimits,
+};
+use flowhost_flow::hash::ResolvedPlugin;
+use flowhost_flow::{Amounts, Exit};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::journal::Journal;
+use super::registry::{Installed, Registry};
+use super::router::Router;
+use super::{RunOptions, Surroundings};
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::project::{Member, Project};
+use crate::services;
+
+/// A right that a plugin needs and does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The plugin's key.
+    pub plugin: String,
+    /// What it imports.
+    pub interface: String,
+    /// The profile that does not grant it.
+    pub profile: String,
+    /// The profile's file and line.
+    pub at: String,
+    /// The lines that would grant it; empty when this build serves no such interface.
+    pub lines: String,
+}
+
+/// Rights that are missing, as findings.
+#[derive(Debug, Clone, Default)]
+pub struct Rights(pub Vec<Missing>);
+
+impl Rights {
+    /// One finding each, at the plugin's place in the plan.
+    #[must_use]
+    pub fn findings(&self, project: &Project) -> Vec<Finding> {
+        self.0
+            .iter()
+            .map(|missing| finding(project, missing))
+            .collect()
+    }
+}
+
+fn finding(project: &Project, missing: &Missing) -> Finding {
+    let Missing {
+        plugin,
+        interface,
+        profile,
+        at,
+        lines,
+    } = missing;
+    let place = project
+        .members
+        .get(plugin)
+        .map(|member| member.decl.at)
+        .unwrap_or_default();
+    let message = format!(
+        "plugin `{plugin}` imports `{interface}`, which profile `{profile}` does not grant"
+    );
+    let cure = if lines.is_empty() {
+        "no profile can: this build serves no such interface".to_owned()
+    } else {
+        format!("this would grant it, in {at}:\n{lines}")
+    };
+    Finding::new(&project.file, message)
+        .at(place.line, place.column)
+        .cure(cure)
+}
+
+/// Every right that an import needs and that is not there, without an engine.
+#[must_use]
+pub fn missing_rights(project: &Project) -> Rights {
+    let missing = project
+        .members
+        .iter()
+        .flat_map(|(key, member)| missing_of(key, member));
+    Rights(missing.collect())
+}
+
+fn missing_of(key: &str, member: &Member) -> Vec<Missing> {
+    let imports = member
+        .inspection
+        .imports
+        .iter()
+        .filter(|import| !import.types_only());
+    let imports = imports.map(|import| import.name.full.as_str());
+    let missing = flowhost_policy::missing_rights(imports, &member.effective);
+    let told = missing.into_iter().map(|missing| Missing {
+        plugin: key.to_owned(),
+        interface: missing.import,
+        profile: member.profile.name.clone(),
+        at: member.profile.source(missing.right),
+        lines: missing.lines.to_owned(),
+    });
+    told.collect()
+}
+
+/// The plan's hash, components and rights included.
+///
+/// # Errors
+/// Never for a parsed plan.
+pub fn plan_hash(project: &Project) -> Result<String, Failure> {
+    let hex = |text: &str| text.trim_start_matches("sha256:").to_owned();
+    let resolved = project.members.iter().map(|(key, member)| {
+        let plugin = ResolvedPlugin {
+            component_sha256: hex(&member.inspection.digest),
+            profile_sha256: hex(&member.effective.hash),
+        };
+        (key.clone(), plugin)
+    });
+    let resolved: BTreeMap<_, _> = resolved.collect();
+    flowhost_flow::hash::plan_hash(&project.plan, &resolved).map_err(|error| {
+        Failure::new(Exit::Internal, "the plan cannot be hashed").because(error.to_string())
+    })
+}
+
+/// What one call of each plugin can use at most, for the planner's reservations.
+pub(super) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
+    let estimate = |member: &Member| Amounts {
+        calls: 1,
+        fuel: member.effective.limits.fuel,
+        tokens: member.effective.grants.model.tokens,
+        micro_usd: member.effective.grants.model.micro_usd,
+    };
+    project
+        .members
+        .iter()
+        .map(|(key, member)| (key.clone(), estimate(member)))
+        .collect()
+}
+
+/// What all calls of the run share.
+pub(super) fn run_scope(
+    tenant: &str,
+    run: &str,
+    seed: u64,
+    started_ms: u64,
+    journal: &Journal,
+) -> RunScope {
+    let mut hash = Sha256::new();
+    hash.update(b"flowhost-seed/1");
+    hash.update(seed.to_be_bytes());
+    RunScope {
+        tenant: tenant.into(),
+        run: run.into(),
+        seed: hash.finalize().into(),
+        started_ms,
+        recorder: Arc::new(journal.clone()),
+    }
+}
+
+/// An engine with its services, before anything is compiled.
+pub(super) struct Ready {
+    engine: Engine,
+    bus: LocalBus,
+    router: Arc<Router>,
+}
+
+/// What the driver drives.
+pub(super) struct Machinery {
+    pub(super) bus: LocalBus,
+    pub(super) plugins: Arc<Registry>,
+}
+
+impl Ready {
+    pub(super) fn new(
+        project: &Project,
+        options: &RunOptions,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, Failure> {
+        let bus = LocalBus::new(LocalConfig::default());
+        let router = Arc::new(Router::default());
+        let services = services_of(project, options, around, &bus, &router)?;
+        let config = EngineConfig {
+            compiler: compiler(around)?,
+            cache: Some(cache(around)?),
+            shape: ShapeLimits::default(),
+            pool: PoolConfig::default(),
+            capabilities: flowhost_caps::all(services),
+        };
+        let engine = Engine::new(config).map_err(|error| {
+            Failure::new(Exit::Internal, "the engine cannot be built").caused_by(&error)
+        })?;
+        Ok(Self {
+            engine,
+            bus,
+            router,
+        })
+    }
+
+    /// Every missing right of every plugin.
+    pub(super) fn preflight(&self, project: &Project) -> Result<(), Failure> {
+        let mut rights = missing_rights(project);
+        for (key, member) in &project.members {
+            for missing in self.engine.preflight(&member.inspection, &member.effective) {
+                let known = |it: &Missing| it.plugin == *key && it.interface == missing.interface;
+                if !rights.0.iter().any(known) {
+                    rights.0.push(Missing {
+                        plugin: key.clone(),
+                        interface: missing.interface,
+                        profile: member.profile.name.clone(),
+                        at: member.profile.file.clone(),
+                        lines: missing.cure.unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        if rights.0.is_empty() {
+            return Ok(());
+        }
+        let mut failure = Failure::findings("the plan", rights.findings(project));
+        failure.exit = Exit::Denied;
+        Err(failure.hint("`flowhost policy explain PLAN` shows where each right comes from"))
+    }
+
+    /// Compiles what is not in the cache, all at once; the engine bounds how many at a time.
+    pub(super) async fn load(
+        &self,
+        project: &Project,
+    ) -> Result<BTreeMap<String, LoadedComponent>, Failure> {
+        let mut tasks = Vec::new();
+        for (key, member) in &project.members {
+            let (engine, bytes) = (self.engine.clone(), member.bytes.clone());
+            tasks.push((key, tokio::spawn(async move { engine.load(bytes).await })));
+        }
+        let mut loaded = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (key, task) in tasks {
+            match task.await {
+                Ok(Ok(component)) => {
+                    loaded.insert(key.clone(), component);
+                }
+                Ok(Err(error)) => findings.push(at_member(project, key, &error.to_string())),
+                Err(error) => findings.push(at_member(project, key, &error.to_string())),
+            }
+        }
+        if findings.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(Failure::findings("the plan", findings))
+        }
+    }
+
+    /// Links each plugin to exactly what it is granted.
+    pub(super) fn install(
+        self,
+        project: &Project,
+        components: BTreeMap<String, LoadedComponent>,
+        journal: &Journal,
+    ) -> Result<Machinery, Failure> {
+        let mut plugins = Registry::new();
+        for (key, component) in components {
+            let Some(member) = project.members.get(&key) else {
+                continue;
+            };
+            journal.member(&key, member)?;
+            journal.tools(&key, member)?;
+            let effective = Arc::new(member.effective.clone());
+            let plugin = self
+                .engine
+                .prepare(&component, effective)
+                .map_err(|error| {
+                    let message = error.to_string();
+                    Failure::findings("the plan", vec![at_member(project, &key, &message)])
+                })?;
+            let tools = &member.manifest.tools;
+            let installed = Installed::new(&key, plugin, &member.decl.config, tools);
+            plugins.insert(key, Arc::new(installed));
+        }
+        let plugins = Arc::new(plugins);
+        self.router.install(plugins.clone());
+        Ok(Machinery {
+            bus: self.bus,
+            plugins,
+        })
+    }
+}
+
+fn at_member(project: &Project, key: &str, message: &str) -> Finding {
+    let at = project
+        .members
+        .get(key)
+        .map(|member| member.decl.at)
+        .unwrap_or_default();
+    Finding::new(&project.file, format!("plugin `{key}`: {message}")).at(at.line, at.column)
+}
+
+fn compiler(around: &Surroundings<'_>) -> Result<Compiler, Failure> {
+    let program = around.ambient.exe().map(ToOwned::to_owned);
+    program
+        .map(|program| Compiler::Child { program })
+        .ok_or_else(|| {
+            Failure::new(Exit::Internal, "the path of this executable is not known")
+                .hint("components are compiled in a child process of the same executable")
+        })
+}
+
+fn cache(around: &Surroundings<'_>) -> Result<CacheConfig, Failure> {
+    let (ambient, state) = (around.ambient, around.state);
+    let path = state.cache_key();
+    let dir = state.cache_dir();
+    let fits = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).ok();
+    let key = match ambient.read(&path, 32) {
+        Ok(bytes) => fits(bytes),
+        Err(error) if error.is_missing() => {
+            let fresh: [u8; 32] = super::entropy(ambient)?;
+            ambient.create_dir(path.parent().unwrap_or(state.root()))?;
+            match ambient.create_secret(&path, &fresh) {
+                Ok(()) => Some(fresh),
+                Err(_) => fits(ambient.read(&path, 32)?), // another process was faster
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let message = format!("`{}` is not a key of 32 bytes", path.display());
+    let key = key.ok_or_else(|| Failure::new(Exit::Internal, message).hint("remove it"))?;
+    Ok(CacheConfig { dir, key })
+}
+
+fn services_of(
+    project: &Project,
+    options: &RunOptions,
+    around: &Surroundings<'_>,
+    bus: &LocalBus,
+    router: &Arc<Router>,
+) -> Result<flowhost_caps::Services, Failure> {
+    let secrets = services::secrets(around.ambient, around.config, project)?;
+    let http = HttpServices::system(
+        secrets.clone(),
+        services::own_addresses(),
+        options.allow_private_network,
+    );
+    let http = http.map_err(|error| {
+        Failure::new(Exit::Internal, "TLS cannot be set up").because(error.to_string())
+    })?;
+    let state_dir = around.state.tenant_dir().join("state");
+    let bus: Arc<dyn Bus> = Arc::new(bus.clone());
+    Ok(flowhost_caps::Services {
+        bus,
+        mailboxes: router.clone(),
+        logs: Arc::new(services::Logs),
+        tools: router.clone(),
+        secrets,
+        state: Arc::new(FolderStore::new(around.ambient.open_dir(&state_dir)?)),
+        budget: router.clone(),
+        time: Arc::new(services::HostTime(around.ambient.clone())),
+        entropy: Arc::new(services::HostEntropy),
+        variables: Arc::new(services::Variables(around.ambient.clone())),
+        http,
+        files: files(project, around)?,
+    })
+}
+
+/// Opens every granted folder, and reports all that cannot be had.
+fn files(project: &Project, around: &Surroundings<'_>) -> Result<FileServices, Failure> {
+    let mut services = FileServices::default();
+    if project
+        .members
+        .values()
+        .all(|member| member.effective.grants.files.is_empty())
+    {
+        return Ok(services);
+    }
+    around.ambient.create_dir(around.state.root())?;
+    let home = around.ambient.var("HOME").map(std::path::Path::new);
+    let forbidden = Forbidden::new(home, around.state.root()).map_err(|error| {
+        Failure::new(Exit::Internal, "the forbidden folders cannot be looked at")
+            .because(error.to_string())
+    })?;
+    let mut findings = Vec::new();
+    for (key, member) in &project.members {
+        match open_grants(&project.dir, &member.effective.grants.files, &forbidden) {
+            Ok(grants) => services.insert(key, grants),
+            Err(problems) => findings.extend(problems.into_iter().map(|problem| {
+                let path = format!("files[{}].host", problem.index);
+                let message = format!("{} ({})", problem, member.profile.source(&path));
+                at_member(project, key, &message).cure(problem.cure)
+            })),
+        }
+    }
+    if findings.is_empty() {
+        Ok(services)
+    } else {
+        Err(Failure::findings("the plan", findings))
+    }
+}

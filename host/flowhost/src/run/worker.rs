@@ -1,0 +1,527 @@
+//! Takes a step's order from the bus, performs it on its plugin, and sends the result back.
+//!
+//! The intent is in the ledger, durable, before the guest runs; the result is durable before the
+//! answer leaves. A worker knows nothing of plans: an order stands alone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, Ulid};
+use flowhost_engine::{
+    AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
+};
+use flowhost_flow::planner::{Part, Verdict};
+use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
+use flowhost_ledger::{Kind, LedgerError};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
+
+use super::journal::Journal;
+use super::order::{Answer, Detail, Order};
+use super::registry::{Installed, Registry, invalid};
+use crate::clock::RunClock;
+
+/// What all workers of a run share.
+pub(super) struct Worker {
+    pub(super) scope: RunScope,
+    pub(super) bus: LocalBus,
+    pub(super) journal: Journal,
+    pub(super) registry: Arc<Registry>,
+    pub(super) clock: RunClock,
+    pub(super) trace: String,
+    pub(super) started_agents: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+    pub(super) calls: Calls,
+}
+
+/// The calls at work, so that they can be stopped.
+#[derive(Default)]
+pub(super) struct Calls(Mutex<HashMap<u64, Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    cancelled: bool,
+    abort: Option<AbortHandle>,
+}
+
+impl Calls {
+    /// Stops a call, also one that is still on its way.
+    pub(super) fn cancel(&self, call: u64) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = calls.entry(call).or_default();
+        slot.cancelled = true;
+        if let Some(abort) = &slot.abort {
+            abort.abort();
+        }
+    }
+
+    fn begin(&self, call: u64, abort: AbortHandle) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = calls.entry(call).or_default();
+        if slot.cancelled {
+            abort.abort();
+        }
+        slot.abort = Some(abort);
+    }
+
+    fn end(&self, call: u64) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&call);
+    }
+}
+
+impl Worker {
+    /// Takes orders until the bus is gone.
+    pub(super) async fn serve(self: Arc<Self>, mut orders: Box<dyn Subscription>) {
+        while let Ok(delivery) = orders.next().await {
+            let worker = self.clone();
+            tokio::spawn(async move { worker.take(delivery).await });
+        }
+    }
+
+    async fn take(self: Arc<Self>, delivery: Delivery) {
+        let Ok(order) = serde_json::from_value::<Order>(delivery.envelope.payload.clone()) else {
+            tracing::error!(subject = delivery.subject.as_str(), "an order that is none");
+            let _gone = delivery.ack().await;
+            return;
+        };
+        let order = Arc::new(order);
+        let (result, detail) = self.clone().perform(order.clone()).await;
+        let answer = Answer::new(&order, result, detail);
+        let sent = self.send(&delivery, &order, answer).await;
+        if let Err(message) = sent {
+            tracing::error!(%message, path = order.path, "a result could not be sent");
+        }
+        let _gone = delivery.ack().await;
+    }
+
+    async fn perform(self: Arc<Self>, order: Arc<Order>) -> (CallResult, Detail) {
+        let Some(installed) = self.registry.get(&order.plugin).cloned() else {
+            let message = format!("there is no plugin `{}`", order.plugin);
+            return (
+                failed(Failure::new(FailureClass::Internal, message)),
+                Detail::default(),
+            );
+        };
+        let left = Duration::from_millis(order.deadline_ms.saturating_sub(self.clock.now().0));
+        let own = Duration::from_millis(installed.plugin.effective().limits.deadline_ms);
+        let deadline = tokio::time::Instant::now() + left.min(own);
+        let scope = installed.scope(&self.scope, &order, self.traceparent(&order), deadline);
+        let meter = scope.meter.clone();
+        let call = order.call;
+        let (worker, work) = (self.clone(), order.clone());
+        let task = tokio::spawn(async move { worker.call(&installed, scope, &work).await });
+        self.calls.begin(call, task.abort_handle());
+        let done = task.await;
+        self.calls.end(call);
+        done.unwrap_or_else(|error| {
+            use std::sync::atomic::Ordering::Relaxed;
+            let detail = Detail {
+                fuel: meter.fuel.load(Relaxed),
+                memory_bytes: meter.memory_bytes.load(Relaxed),
+                host_calls: meter.host_calls.load(Relaxed),
+                ..Detail::default()
+            };
+            let failure = if error.is_cancelled() {
+                Failure::new(FailureClass::Cancelled, "the call was stopped")
+            } else {
+                Failure::new(
+                    FailureClass::Internal,
+                    "the host failed while it made the call",
+                )
+                .with_hint("this is a bug of the host; please report it")
+            };
+            (failed(failure), detail)
+        })
+    }
+
+    fn traceparent(&self, order: &Order) -> Arc<str> {
+        let span = order.step_id.get(..16).unwrap_or("0000000000000001");
+        format!("00-{}-{span}-01", self.trace).into()
+    }
+
+    async fn call(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        match (order.part, order.kind) {
+            (Part::Before(_) | Part::After(_), _) => self.guard(plugin, scope, order).await,
+            (_, PluginKind::Tool) => self.tool(plugin, scope, order).await,
+            (_, PluginKind::Agent) => self.agent(plugin, scope, order).await,
+            (_, PluginKind::McpAdapter) => self.mcp(plugin, scope, order).await,
+            (_, PluginKind::Guardrail) => {
+                let fault = invalid(format!(
+                    "`{}` is a guardrail and does no work",
+                    order.plugin
+                ));
+                (failed(failure_of(&fault)), Detail::default())
+            }
+        }
+    }
+
+    async fn guard(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        let phase = match order.part {
+            Part::Before(_) => Phase::Before,
+            _ => Phase::After,
+        };
+        let config = if order.config.is_null() {
+            json!({})
+        } else {
+            order.config.clone()
+        };
+        let (value, config) = (order.input.to_string(), config.to_string());
+        let report = plugin
+            .plugin
+            .check(scope, phase, &order.path, &value, &config)
+            .await;
+        finish(report, |verdict| {
+            verdict_of(&verdict).map(CallResult::Verdict)
+        })
+    }
+
+    async fn tool(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        let checked = plugin
+            .tool_name(order.function.as_deref())
+            .and_then(|name| plugin.check_input(name, &order.input).map(|()| name));
+        let name = match checked {
+            Ok(name) => name,
+            Err(fault) => return (failed(failure_of(&fault)), Detail::default()),
+        };
+        let input = order.input.to_string();
+        if let Err(fault) = self.intent(&scope, name, &input, order).await {
+            return (failed(failure_of(&fault)), Detail::default());
+        }
+        let report = plugin.plugin.call_tool(scope.clone(), name, &input).await;
+        let report = self
+            .settle(&scope, name, report, |content| &content.value)
+            .await;
+        finish(report, |content| output_of(&content.value))
+    }
+
+    async fn mcp(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        let name = order.function.clone().unwrap_or_default();
+        let input = order.input.to_string();
+        if let Err(fault) = self.intent(&scope, &name, &input, order).await {
+            return (failed(failure_of(&fault)), Detail::default());
+        }
+        let config = plugin.config.clone();
+        let report = plugin
+            .plugin
+            .mcp_call_tool(scope.clone(), &config, &name, &input)
+            .await;
+        let report = self
+            .settle(&scope, &name, report, |content| &content.value)
+            .await;
+        finish(report, |content| output_of(&content.value))
+    }
+
+    async fn agent(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        if let Err(fault) = self.start_agent(plugin, &scope).await {
+            return (failed(failure_of(&fault)), Detail::default());
+        }
+        let input = order.input.to_string();
+        if let Err(fault) = self.intent(&scope, "on-plan", &input, order).await {
+            return (failed(failure_of(&fault)), Detail::default());
+        }
+        let task = AgentTask {
+            id: order.path.clone(),
+            input,
+            prompt: String::new(),
+            schema: String::new(),
+        };
+        let report = plugin.plugin.agent_on_plan(scope.clone(), &task).await;
+        let report = self
+            .settle(&scope, "on-plan", report, |output| &output.content)
+            .await;
+        finish(report, |output| output_of(&output.content))
+    }
+
+    /// `on-start`, once per run and agent; others that come meanwhile wait for it.
+    async fn start_agent(&self, plugin: &Installed, scope: &CallScope) -> Result<(), Fault> {
+        let cell = {
+            let mut agents = self
+                .started_agents
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            agents.entry(plugin.key.to_string()).or_default().clone()
+        };
+        let start = || async {
+            let report = plugin
+                .plugin
+                .agent_on_start(scope.clone(), &plugin.config)
+                .await;
+            report.result
+        };
+        cell.get_or_try_init(start).await.map(|()| ())
+    }
+
+    /// The intent of an effect, on disk before the effect.
+    async fn intent(
+        &self,
+        scope: &CallScope,
+        name: &str,
+        input: &str,
+        order: &Order,
+    ) -> Result<(), Fault> {
+        let fact = scope
+            .fact(Kind::ToolCall)
+            .with("tool", name)
+            .with("key", order.idempotency_key.as_str())
+            .payload(input.as_bytes().to_vec());
+        scope.record_durable(fact).await.map(drop)
+    }
+
+    /// The result of an effect, on disk before anyone is told.
+    async fn settle<T>(
+        &self,
+        scope: &CallScope,
+        name: &str,
+        report: CallReport<T>,
+        value: impl Fn(&T) -> &String,
+    ) -> CallReport<T> {
+        let fact = scope
+            .fact(Kind::ToolResult)
+            .with("tool", name)
+            .with("fuel", report.used.fuel)
+            .with("memory_bytes", report.used.memory_bytes)
+            .with("host_calls", report.used.host_calls)
+            .with("duration_ms", report.used.duration_ms);
+        let fact = match &report.result {
+            Ok(answer) => fact
+                .with("status", "ok")
+                .payload(value(answer).as_bytes().to_vec()),
+            Err(fault) => fact
+                .with("status", "failed")
+                .with("owner", fault.owner().as_str())
+                .payload(fault.to_string().into_bytes()),
+        };
+        match scope.record_durable(fact).await {
+            Ok(_) => report,
+            Err(fault) => CallReport {
+                result: Err(fault),
+                used: report.used,
+            },
+        }
+    }
+
+    async fn send(&self, delivery: &Delivery, order: &Order, answer: Answer) -> Result<(), String> {
+        let run = &self.scope;
+        let subject = Subject::of(&run.tenant, &run.run, &["step", &order.step_id, "end"])
+            .map_err(|error| error.to_string())?;
+        let id = envelope_id(run, order.call, "end");
+        let actor = format!("{}/{}", run.tenant, order.plugin);
+        let draft = |answer: &Answer| {
+            let payload = serde_json::to_value(answer).unwrap_or(Value::Null);
+            Draft::answer(&delivery.envelope, id, &actor, "step.end", payload).seal()
+        };
+        // A guest can answer what an envelope cannot carry (integers beyond 2^53); that is its fault.
+        let envelope = draft(&answer).or_else(|error| {
+            let failure = Failure::new(
+                FailureClass::Failed,
+                format!("the output cannot travel: {error}"),
+            );
+            draft(&Answer {
+                result: failed(failure),
+                ..answer.clone()
+            })
+        });
+        let envelope = Arc::new(envelope.map_err(|error| error.to_string())?);
+        let recorded = self.journal.message(subject.as_str(), &envelope);
+        recorded
+            .map_err(|error: LedgerError| error.to_string())
+            .or_else(|message| {
+                // The driver learns of a broken ledger by itself; the answer must still reach it.
+                tracing::error!(%message, "the ledger takes no more");
+                Ok::<u64, String>(0)
+            })?;
+        self.bus
+            .publish(&subject, envelope)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// An envelope's id: the run's start and 80 bits of run, call and direction, so that whoever sends
+/// the same again sends the same id.
+pub(super) fn envelope_id(run: &RunScope, call: u64, direction: &str) -> Ulid {
+    let mut hash = Sha256::new();
+    for part in [
+        run.run.as_bytes(),
+        b"/",
+        &call.to_be_bytes(),
+        b"/",
+        direction.as_bytes(),
+    ] {
+        hash.update(part);
+    }
+    let bits = hash
+        .finalize()
+        .iter()
+        .take(10)
+        .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    Ulid::from_parts(run.started_ms, bits)
+}
+
+fn finish<T>(
+    report: CallReport<T>,
+    read: impl FnOnce(T) -> Result<CallResult, Failure>,
+) -> (CallResult, Detail) {
+    let detail = Detail::from(report.used);
+    let result = match report.result {
+        Ok(answer) => read(answer).unwrap_or_else(failed),
+        Err(fault) => failed(failure_of(&fault)),
+    };
+    (result, detail)
+}
+
+fn failed(failure: Failure) -> CallResult {
+    CallResult::Failed(failure)
+}
+
+fn output_of(text: &str) -> Result<CallResult, Failure> {
+    serde_json::from_str(text)
+        .map(CallResult::Output)
+        .map_err(|error| {
+            Failure::new(
+                FailureClass::Failed,
+                format!("the output is no JSON: {error}"),
+            )
+        })
+}
+
+fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
+    let findings: Vec<Value> = verdict
+        .findings
+        .iter()
+        .map(|finding| {
+            let severity = match finding.severity {
+                Severity::Info => "info",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            json!({ "severity": severity, "code": finding.code, "message": finding.message,
+                "pointer": finding.pointer })
+        })
+        .collect();
+    Ok(match verdict.action {
+        GuardAction::Pass => Verdict::Pass { findings },
+        GuardAction::Rewrite => {
+            let subject = serde_json::from_str(&verdict.value).map_err(|error| {
+                Failure::new(
+                    FailureClass::Failed,
+                    format!("the rewritten value is no JSON: {error}"),
+                )
+            })?;
+            Verdict::Rewrite { subject, findings }
+        }
+        GuardAction::Deny => {
+            let reasons: Vec<&str> = verdict
+                .findings
+                .iter()
+                .map(|it| it.message.as_str())
+                .collect();
+            Verdict::Deny {
+                reason: reasons.join("; "),
+                findings,
+            }
+        }
+    })
+}
+
+/// A fault in the planner's words: what decides retry and exit code.
+fn failure_of(fault: &Fault) -> Failure {
+    let class = match fault {
+        Fault::Limit {
+            name: "deadline", ..
+        } => FailureClass::Timeout,
+        Fault::Limit { .. } => FailureClass::Limit,
+        Fault::Denied(_) => FailureClass::Denied,
+        Fault::Guest {
+            class: "invalid", ..
+        } => FailureClass::Invalid,
+        Fault::Guest {
+            class: "transient", ..
+        } => FailureClass::Transient,
+        Fault::Guest { .. } | Fault::Trap { .. } => FailureClass::Failed,
+        Fault::Cancelled => FailureClass::Cancelled,
+        // Whatever a newer engine adds is the host's until somebody says otherwise.
+        _ => FailureClass::Internal,
+    };
+    let failure = Failure::new(class, fault.to_string());
+    match fault {
+        Fault::Denied(denied) => match &denied.cure {
+            Some(cure) => failure.with_hint(format!("this profile line would allow it:\n{cure}")),
+            None => failure,
+        },
+        Fault::Limit { name, .. } => failure.with_hint(format!(
+            "raise `{name}` in [limits] of the profile, if you trust the plugin"
+        )),
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_policy::Denied;
+
+    use super::*;
+
+    #[test]
+    fn a_denial_names_the_line_that_would_allow_it() {
+        let denied = Denied {
+            right: "files",
+            wanted: "read /x".to_owned(),
+            rule: "files#none".to_owned(),
+            cure: Some("[[files]]".to_owned()),
+        };
+        let failure = failure_of(&Fault::Denied(denied));
+        assert_eq!(failure.class, FailureClass::Denied);
+        assert!(failure.hint.contains("[[files]]"));
+    }
+
+    #[test]
+    fn a_deadline_is_a_timeout_and_other_limits_are_limits() {
+        let limit = |name| {
+            failure_of(&Fault::Limit {
+                name,
+                used: 2,
+                allowed: 1,
+            })
+            .class
+        };
+        assert_eq!(limit("deadline"), FailureClass::Timeout);
+        assert_eq!(limit("memory"), FailureClass::Limit);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_json_is_the_plugins_failure() {
+        assert_eq!(output_of("{").unwrap_err().class, FailureClass::Failed);
+    }
+}

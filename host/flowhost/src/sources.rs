@@ -1,0 +1,314 @@
+//! Where components and profiles are found.
+//!
+//! A component's source is `builtin:NAME` or a path relative to its plan; nothing is fetched. A
+//! profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
+//! a shipped name cannot be taken by another file, so that `deny-all` means the same everywhere.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowhost_policy::Profile;
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::finding::Finding;
+use crate::report::problems::Texts;
+
+/// Bytes of a component: above the engine's own limit, which gives the better message.
+const COMPONENT_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of a profile, a manifest or a case table.
+pub const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
+
+/// The profiles that are part of this build, deny-all first.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("deny-all", include_str!("../../../policies/deny-all.toml")),
+    (
+        "guardrail-pure",
+        include_str!("../../../policies/guardrail-pure.toml"),
+    ),
+    (
+        "tool-pure",
+        include_str!("../../../policies/tool-pure.toml"),
+    ),
+    (
+        "tool-readonly",
+        include_str!("../../../policies/tool-readonly.toml"),
+    ),
+    (
+        "tool-workspace",
+        include_str!("../../../policies/tool-workspace.toml"),
+    ),
+    (
+        "networked-tool",
+        include_str!("../../../policies/networked-tool.toml"),
+    ),
+    (
+        "agent-model",
+        include_str!("../../../policies/agent-model.toml"),
+    ),
+    (
+        "mcp-local",
+        include_str!("../../../policies/mcp-local.toml"),
+    ),
+];
+
+/// Where to look.
+#[derive(Debug, Clone)]
+pub struct Sources<'a> {
+    ambient: &'a Ambient,
+    config: &'a Config,
+    only: Option<&'a Path>,
+}
+
+impl<'a> Sources<'a> {
+    /// Looks where the configuration says; with `only`, profiles come from that folder (and the
+    /// shipped ones) and never from beside a plan.
+    #[must_use]
+    pub fn new(ambient: &'a Ambient, config: &'a Config, only: Option<&'a Path>) -> Self {
+        Self {
+            ambient,
+            config,
+            only,
+        }
+    }
+
+    /// A component's path and bytes.
+    ///
+    /// # Errors
+    /// What is wrong and what to do, without a place.
+    pub fn component(&self, source: &str, dir: &Path) -> Result<(PathBuf, Arc<[u8]>), Finding> {
+        let path = self.component_path(source, dir)?;
+        match self.ambient.read(&path, COMPONENT_BYTES_MAX) {
+            Ok(bytes) => Ok((path, bytes.into())),
+            Err(error) if error.is_missing() => {
+                let message = format!("there is no component `{}`", path.display());
+                Err(Finding::new("", message).cure("check the path: it is relative to the plan"))
+            }
+            Err(error) => Err(Finding::from(&error)),
+        }
+    }
+
+    fn component_path(&self, source: &str, dir: &Path) -> Result<PathBuf, Finding> {
+        if let Some(name) = source.strip_prefix("builtin:") {
+            return self.builtin(name);
+        }
+        if source.contains("://") {
+            let message = format!("`{source}` is remote, and this build fetches nothing");
+            let cure =
+                "download the component, put it beside the plan and write `source: ./NAME.wasm`";
+            return Err(Finding::new("", message).cure(cure));
+        }
+        Ok(dir.join(source))
+    }
+
+    fn builtin(&self, name: &str) -> Result<PathBuf, Finding> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(Finding::new(
+                "",
+                format!("`builtin:{name}` is not a plugin's name"),
+            ));
+        }
+        let folders = self.builtin_folders();
+        let found = folders
+            .iter()
+            .map(|folder| folder.join(format!("{name}.wasm")));
+        found
+            .into_iter()
+            .find(|path| self.ambient.is_file(path))
+            .ok_or_else(|| {
+                let searched: Vec<String> = folders
+                    .iter()
+                    .map(|folder| format!("`{}`", folder.display()))
+                    .collect();
+                let message = format!(
+                    "there is no plugin `builtin:{name}` in {}",
+                    searched.join(", ")
+                );
+                Finding::new("", message)
+                    .cure("build them with `cargo xtask build-guests`, or set FLOWHOST_PLUGINS")
+            })
+    }
+
+    /// Folders of shipped components, in the order of search.
+    #[must_use]
+    pub fn builtin_folders(&self) -> Vec<PathBuf> {
+        let mut folders = self.config.plugins.clone();
+        if let Some(list) = self.ambient.var("FLOWHOST_PLUGINS") {
+            let named = list.split(':').filter(|folder| !folder.is_empty());
+            folders.extend(named.map(|folder| self.ambient.resolve(Path::new(folder))));
+        }
+        // Beside the executable, and in a build's own output: target/<profile>/flowhost and
+        // target/<profile>/deps/<test> both have target/plugins above them.
+        let above = self
+            .ambient
+            .exe()
+            .into_iter()
+            .flat_map(|exe| exe.ancestors().skip(1).take(3));
+        folders.extend(above.map(|folder| folder.join("plugins")));
+        folders
+    }
+
+    /// A profile by name or path, with its text remembered.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; not finding it is one thing, without a place.
+    pub fn profile(
+        &self,
+        wanted: &str,
+        dir: &Path,
+        texts: &mut Texts,
+    ) -> Result<Profile, Vec<Finding>> {
+        let (file, text) = self
+            .profile_text(wanted, dir)
+            .map_err(|finding| vec![finding])?;
+        texts.add(&file, text.as_str());
+        Profile::parse(&text, &file)
+            .map_err(|problems| problems.into_iter().map(Finding::from).collect())
+    }
+
+    fn profile_text(&self, wanted: &str, dir: &Path) -> Result<(String, String), Finding> {
+        if is_path(wanted) {
+            return self.read(&dir.join(wanted));
+        }
+        if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == wanted) {
+            return Ok((format!("policies/{name}.toml"), (*text).to_owned()));
+        }
+        let folders = self.profile_folders(dir);
+        for folder in &folders {
+            let path = folder.join(format!("{wanted}.toml"));
+            if self.ambient.is_file(&path) {
+                return self.read(&path);
+            }
+        }
+        let searched: Vec<String> = folders
+            .iter()
+            .map(|folder| format!("`{}`", folder.display()))
+            .collect();
+        let shipped: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+        let message = format!("there is no profile `{wanted}` in {}", searched.join(", "));
+        Err(Finding::new("", message).cure(format!("shipped profiles: {}", shipped.join(", "))))
+    }
+
+    fn read(&self, path: &Path) -> Result<(String, String), Finding> {
+        let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
+        let text = text.map_err(|error| Finding::from(&error))?;
+        Ok((self.shown(path), text))
+    }
+
+    /// The text of the manifest beside a component, if there is one.
+    #[must_use]
+    pub fn beside(&self, component: &Path) -> Option<String> {
+        self.ambient
+            .read_text(&component.with_extension("toml"), DOCUMENT_BYTES_MAX)
+            .ok()
+    }
+
+    /// A path as a person would write it here.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> String {
+        let path = self.ambient.resolve(path);
+        path.strip_prefix(self.ambient.cwd())
+            .unwrap_or(&path)
+            .display()
+            .to_string()
+    }
+
+    fn profile_folders(&self, dir: &Path) -> Vec<PathBuf> {
+        match self.only {
+            Some(only) => vec![self.ambient.resolve(only)],
+            None => self
+                .config
+                .policies
+                .iter()
+                .cloned()
+                .chain([dir.join("policies")])
+                .collect(),
+        }
+    }
+}
+
+fn is_path(profile: &str) -> bool {
+    profile.contains('/')
+        || Path::new(profile)
+            .extension()
+            .is_some_and(|it| it == "toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn with<T>(files: &[(&str, &str)], test: impl Fn(&Sources<'_>, &Path) -> T) -> T {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let env = BTreeMap::from([("FLOWHOST_PLUGINS".to_owned(), "more".to_owned())]);
+        let ambient = Ambient::with(env, root.to_owned(), Some(root.join("t/debug/flowhost")));
+        for (name, text) in files {
+            ambient
+                .create_dir(root.join(name).parent().unwrap())
+                .unwrap();
+            ambient.write(Path::new(name), text.as_bytes()).unwrap();
+        }
+        let config = Config::default();
+        test(&Sources::new(&ambient, &config, None), root)
+    }
+
+    #[test]
+    fn refuses_remote_sources_and_names_that_climb() {
+        with(&[], |sources, dir| {
+            assert!(sources.component("https://x.example/a.wasm", dir).is_err());
+            assert!(sources.component("builtin:../x", dir).is_err());
+            let missing = sources.component("./a.wasm", dir).unwrap_err();
+            assert!(
+                missing.message.contains("there is no component"),
+                "{missing}"
+            );
+        });
+    }
+
+    #[test]
+    fn a_file_beside_the_plan_cannot_take_a_shipped_name() {
+        let wide = "version = 1\nname = \"deny-all\"\nlog = true\n";
+        with(&[("policies/deny-all.toml", wide)], |sources, dir| {
+            let profile = sources
+                .profile("deny-all", dir, &mut Texts::default())
+                .unwrap();
+            assert!(!profile.grants.log);
+        });
+    }
+
+    #[test]
+    fn an_operators_folder_hides_what_stands_beside_the_plan() {
+        let text = "version = 1\nname = \"mine\"\nlog = true\n";
+        with(&[("policies/mine.toml", text)], |sources, dir| {
+            let only = dir.join("elsewhere");
+            let strict = Sources {
+                only: Some(&only),
+                ..sources.clone()
+            };
+            assert!(strict.profile("mine", dir, &mut Texts::default()).is_err());
+            assert!(sources.profile("mine", dir, &mut Texts::default()).is_ok());
+        });
+    }
+
+    #[test]
+    fn finds_shipped_plugins_in_the_variable_and_in_the_builds_own_output() {
+        with(
+            &[("more/a.wasm", ""), ("t/plugins/b.wasm", "")],
+            |sources, dir| {
+                assert!(sources.component("builtin:a", dir).is_ok());
+                assert!(sources.component("builtin:b", dir).is_ok());
+            },
+        );
+    }
+
+    #[test]
+    fn every_shipped_profile_is_valid_and_has_the_name_it_is_found_by() {
+        for (name, text) in SHIPPED {
+            assert_eq!(Profile::parse(text, name).unwrap().name, *name);
+        }
+    }
+}
