@@ -55,7 +55,10 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     let measured = gather(&folders.target.join("criterion"))?;
     let place = place(&folders.root)?;
     write(folders, &place, &measured)?;
-    say::step(format_args!("wrote docs/benchmarks.md with {} measurements", measured.len()));
+    say::step(format_args!(
+        "wrote docs/benchmarks.md with {} measurements",
+        measured.len()
+    ));
     Ok(())
 }
 
@@ -96,7 +99,11 @@ fn read(estimates: &Path) -> Result<Measured> {
             .with_context(|| format!("{} has no {pointer}", estimates.display()))
     };
     Ok(Measured {
-        name: name.get("full_id").and_then(|id| id.as_str()).unwrap_or_default().to_owned(),
+        name: name
+            .get("full_id")
+            .and_then(|id| id.as_str())
+            .unwrap_or_default()
+            .to_owned(),
         median_ns: number("/median/point_estimate")?,
         low_ns: number("/median/confidence_interval/lower_bound")?,
         high_ns: number("/median/confidence_interval/upper_bound")?,
@@ -109,7 +116,9 @@ fn place(root: &Path) -> Result<Place> {
         Ok(text.trim().to_owned())
     };
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     Ok(Place {
         commit: said("git", &["describe", "--always", "--dirty"])?,
         rustc: said("rustc", &["--version"])?,
@@ -151,7 +160,11 @@ fn time(nanoseconds: f64) -> String {
         ns if ns < 1e9 => (ns / 1e6, "ms"),
         ns => (ns / 1e9, "s"),
     };
-    let places = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    let places = if value < 10.0 {
+        2
+    } else {
+        usize::from(value < 100.0)
+    };
     format!("{value:.places$} {unit}")
 }
 
@@ -162,6 +175,11 @@ mod tests {
     #[test]
     fn times_are_told_with_three_figures() {
         let told = [1.5, 42.25, 999.0, 1_234.0, 5e6, 2.5e9].map(time);
-        assert_eq!(told, ["1.50 ns", "42.2 ns", "999 ns", "1.23 µs", "5.00 ms", "2.50 s"]);
+        assert_eq!(
+            told,
+            [
+                "1.50 ns", "42.2 ns", "999 ns", "1.23 µs", "5.00 ms", "2.50 s"
+            ]
+        );
     }
 }

@@ -17,10 +17,26 @@ pub(crate) struct Options {
 
 /// Builds the writer and kills it.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
-    let writer = ["build", "--quiet", "--package", "flowhost-ledger", "--example", "crash_writer"];
+    let writer = [
+        "build",
+        "--quiet",
+        "--package",
+        "flowhost-ledger",
+        "--example",
+        "crash_writer",
+    ];
     process::run(&mut process::cargo(&folders.root, &writer))?;
     say::step(format_args!("{} cycles", options.cycles));
-    let test = ["test", "--package", "flowhost-ledger", "--test", "ledger", "crash", "--", "--nocapture"];
+    let test = [
+        "test",
+        "--package",
+        "flowhost-ledger",
+        "--test",
+        "ledger",
+        "crash",
+        "--",
+        "--nocapture",
+    ];
     process::run(
         process::cargo(&folders.root, &test)
             .env("FLOWHOST_CRASH_CYCLES", options.cycles.to_string()),

@@ -19,16 +19,37 @@ pub(crate) struct Options {
 
 /// Builds, runs and verifies.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
-    guests::run(folders, &guests::Options { plugins_only: true, ..guests::Options::default() })?;
+    guests::run(
+        folders,
+        &guests::Options {
+            plugins_only: true,
+            ..guests::Options::default()
+        },
+    )?;
     say::step("building the host");
-    process::run(&mut process::cargo(&folders.root, &["build", "--package", "flowhost"]))?;
-    let host = folders.target.join("debug").join(format!("flowhost{}", std::env::consts::EXE_SUFFIX));
-    let docs = options.folder.clone().unwrap_or_else(|| folders.root.join("docs"));
-    let docs = docs.canonicalize().with_context(|| format!("cannot find {}", docs.display()))?;
+    process::run(&mut process::cargo(
+        &folders.root,
+        &["build", "--package", "flowhost"],
+    ))?;
+    let host = folders
+        .target
+        .join("debug")
+        .join(format!("flowhost{}", std::env::consts::EXE_SUFFIX));
+    let docs = options
+        .folder
+        .clone()
+        .unwrap_or_else(|| folders.root.join("docs"));
+    let docs = docs
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", docs.display()))?;
     let ran = run_example(folders, &host, &docs)?;
     let evidence = text(&ran, "/evidence/run_dir")?;
     say::step("flowhost verify");
-    process::run(&mut process::program(&host, &folders.root, &["verify", evidence]))?;
+    process::run(&mut process::program(
+        &host,
+        &folders.root,
+        &["verify", evidence],
+    ))?;
     tell(&ran, evidence);
     Ok(())
 }
@@ -38,7 +59,15 @@ fn run_example(folders: &Folders, host: &Path, docs: &Path) -> Result<serde_json
     let state = folders.target.join("demo");
     let (docs, state) = (docs.to_string_lossy(), state.to_string_lossy());
     let input = format!("docs={docs}");
-    let arguments = ["run", "plan.yaml", "--json", "--state", &state, "--input", &input];
+    let arguments = [
+        "run",
+        "plan.yaml",
+        "--json",
+        "--state",
+        &state,
+        "--input",
+        &input,
+    ];
     say::step(format_args!("flowhost {}", arguments.join(" ")));
     let plugins = folders.plugins_out();
     let out = process::output(
@@ -55,7 +84,11 @@ fn text<'a>(ran: &'a serde_json::Value, pointer: &str) -> Result<&'a str> {
 
 fn tell(ran: &serde_json::Value, evidence: &str) {
     say::step("done");
-    for (label, pointer) in [("status", "/status"), ("run", "/run_id"), ("report", "/evidence/report")] {
+    for (label, pointer) in [
+        ("status", "/status"),
+        ("run", "/run_id"),
+        ("report", "/evidence/report"),
+    ] {
         if let Ok(value) = text(ran, pointer) {
             say::line(format_args!("{label:9} {value}"));
         }

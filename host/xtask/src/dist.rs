@@ -10,17 +10,34 @@ use crate::folders::Folders;
 use crate::{guests, process, say};
 
 /// Folders and files that go into the archive as they are.
-const CARRIED: &[&str] = &["policies", "wit", "examples", "LICENSE", "README.md", "SECURITY.md"];
+const CARRIED: &[&str] = &[
+    "policies",
+    "wit",
+    "examples",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+];
 
 /// Builds and packs.
 pub(crate) fn run(folders: &Folders) -> Result<()> {
-    guests::run(folders, &guests::Options { plugins_only: true, ..guests::Options::default() })?;
+    guests::run(
+        folders,
+        &guests::Options {
+            plugins_only: true,
+            ..guests::Options::default()
+        },
+    )?;
     say::step("building the release");
     process::run(&mut process::cargo(
         &folders.root,
         &["build", "--release", "--locked", "--package", "flowhost"],
     ))?;
-    let name = format!("flowhost-{}-{}", env!("CARGO_PKG_VERSION"), host_triple(folders)?);
+    let name = format!(
+        "flowhost-{}-{}",
+        env!("CARGO_PKG_VERSION"),
+        host_triple(folders)?
+    );
     let dist = folders.root.join("dist");
     let stage = dist.join(&name);
     fill(folders, &stage)?;
@@ -37,10 +54,14 @@ fn host_triple(folders: &Folders) -> Result<String> {
 
 fn fill(folders: &Folders, stage: &Path) -> Result<()> {
     if stage.exists() {
-        std::fs::remove_dir_all(stage).with_context(|| format!("cannot clear {}", stage.display()))?;
+        std::fs::remove_dir_all(stage)
+            .with_context(|| format!("cannot clear {}", stage.display()))?;
     }
     let program = format!("flowhost{}", std::env::consts::EXE_SUFFIX);
-    copy(&folders.target.join("release").join(&program), &stage.join(&program))?;
+    copy(
+        &folders.target.join("release").join(&program),
+        &stage.join(&program),
+    )?;
     copy(&folders.plugins_out(), &stage.join("plugins"))?;
     for name in CARRIED {
         let from = folders.root.join(name);
@@ -60,7 +81,9 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         std::fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
         return Ok(());
     }
-    for entry in std::fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+    for entry in
+        std::fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))?
+    {
         let entry = entry?;
         if entry.file_name() != ".flowhost" {
             copy(&entry.path(), &to.join(entry.file_name()))?;
@@ -73,8 +96,16 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 fn pack(dist: &Path, name: &str) -> Result<PathBuf> {
     let archive = format!("{name}.tar.gz");
     let pipeline = [
-        "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--format=ustar",
-        "--use-compress-program=gzip -n", "-cf", &archive, name,
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mtime=@0",
+        "--format=ustar",
+        "--use-compress-program=gzip -n",
+        "-cf",
+        &archive,
+        name,
     ];
     process::run(&mut process::program("tar", dist, &pipeline))?;
     let path = dist.join(&archive);

@@ -20,7 +20,10 @@ impl Folders {
             .nth(2)
             .context("xtask is not two folders below the root")?
             .to_path_buf();
-        Ok(Self { target: root.join("target"), root })
+        Ok(Self {
+            target: root.join("target"),
+            root,
+        })
     }
 
     /// Cargo's target folder of the guests: their own, so that they never wait for a host build.
@@ -45,12 +48,9 @@ impl Folders {
 }
 
 /// The names of the folders or files below `folder`, sorted, by what `keep` makes of each path.
-pub(crate) fn names(
-    folder: &Path,
-    keep: impl Fn(&Path) -> Option<String>,
-) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot list {}", folder.display()))?;
+pub(crate) fn names(folder: &Path, keep: impl Fn(&Path) -> Option<String>) -> Result<Vec<String>> {
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let mut names = Vec::new();
     for entry in entries {
         names.extend(keep(&entry?.path()));

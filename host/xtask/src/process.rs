@@ -14,13 +14,19 @@ pub(crate) fn program(name: impl AsRef<Path>, folder: &Path, arguments: &[&str])
 
 /// Cargo, as the one that runs this task.
 pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> Command {
-    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), folder, arguments)
+    program(
+        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        folder,
+        arguments,
+    )
 }
 
 /// Runs it with our own output, and fails when it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
-    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }
@@ -54,6 +60,10 @@ pub(crate) fn answers(name: &str, arguments: &[&str]) -> bool {
 
 fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.extend(
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy().into_owned()),
+    );
     words.join(" ")
 }

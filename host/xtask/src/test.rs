@@ -21,16 +21,36 @@ pub(crate) struct Options {
 /// Runs all of it.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     say::step("format");
-    process::run(&mut process::cargo(&folders.root, &["fmt", "--all", "--check"]))?;
+    process::run(&mut process::cargo(
+        &folders.root,
+        &["fmt", "--all", "--check"],
+    ))?;
     say::step("house rules");
     tidy::run(folders)?;
     wit_lock::run(folders, &wit_lock::Options { check: true })?;
     say::step("clippy");
-    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ];
     process::run(&mut process::cargo(&folders.root, &clippy))?;
-    guests::run(folders, &guests::Options { all: !options.quick, plugins_only: false })?;
+    guests::run(
+        folders,
+        &guests::Options {
+            all: !options.quick,
+            plugins_only: false,
+        },
+    )?;
     say::step("building the host");
-    process::run(&mut process::cargo(&folders.root, &["build", "--package", "flowhost"]))?;
+    process::run(&mut process::cargo(
+        &folders.root,
+        &["build", "--package", "flowhost"],
+    ))?;
     run_tests(folders, &options.runner)
 }
 
@@ -42,7 +62,14 @@ fn run_tests(folders: &Folders, filters: &[String]) -> Result<()> {
     let nextest = process::answers("cargo", &["nextest", "--version"]);
     let mut arguments = match nextest {
         true => vec!["nextest", "run", "--workspace", "--no-fail-fast"],
-        false => vec!["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"],
+        false => vec![
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+        ],
     };
     arguments.extend(filters.iter().map(String::as_str));
     say::step(format_args!("tests (cargo {})", arguments.join(" ")));

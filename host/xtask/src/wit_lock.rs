@@ -34,7 +34,10 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         say::step(format_args!("wit/LOCK holds for {} folders", now.len()));
         return Ok(());
     }
-    let text: String = now.iter().map(|(name, hash)| format!("{hash}  {name}\n")).collect();
+    let text: String = now
+        .iter()
+        .map(|(name, hash)| format!("{hash}  {name}\n"))
+        .collect();
     std::fs::write(&lock, text).context("cannot write wit/LOCK")?;
     say::step(format_args!("wrote wit/LOCK for {} folders", now.len()));
     Ok(())
@@ -50,9 +53,11 @@ fn check(locked: &Locks, now: &Locks) -> Result<()> {
         }
     }
     faults.extend(
-        now.keys().filter(|name| !locked.contains_key(*name)).map(|name| {
-            format!("wit/{name} is not locked: run `cargo xtask wit-lock` when it is released")
-        }),
+        now.keys()
+            .filter(|name| !locked.contains_key(*name))
+            .map(|name| {
+                format!("wit/{name} is not locked: run `cargo xtask wit-lock` when it is released")
+            }),
     );
     if faults.is_empty() {
         return Ok(());
@@ -80,7 +85,9 @@ fn folders_in(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// Over every file of the folder, sorted: name, length and bytes with line ends as in the repository.
@@ -113,7 +120,10 @@ mod tests {
     use super::*;
 
     fn locks(pairs: &[(&str, &str)]) -> Locks {
-        pairs.iter().map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -121,7 +131,11 @@ mod tests {
         let locked = locks(&[("a/0.1.0", "1"), ("b/0.1.0", "2")]);
         let now = locks(&[("a/0.1.0", "9"), ("c/0.1.0", "3")]);
         let said = check(&locked, &now).expect_err("three faults").to_string();
-        for fault in ["wit/a/0.1.0 changed", "wit/b/0.1.0 is locked and gone", "wit/c/0.1.0 is not"] {
+        for fault in [
+            "wit/a/0.1.0 changed",
+            "wit/b/0.1.0 is locked and gone",
+            "wit/c/0.1.0 is not",
+        ] {
             assert!(said.contains(fault), "{said}");
         }
     }
@@ -142,7 +156,10 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        assert_eq!(parse("1  a/0.1.0\n").expect("a lock"), locks(&[("a/0.1.0", "1")]));
+        assert_eq!(
+            parse("1  a/0.1.0\n").expect("a lock"),
+            locks(&[("a/0.1.0", "1")])
+        );
         assert!(parse("nonsense\n").is_err());
     }
 }

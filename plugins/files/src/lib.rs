@@ -99,13 +99,27 @@ fn read(path: String) -> Result<Text, Error> {
     let bytes = files::read(&path)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::invalid(format_args!("`{path}` is not UTF-8 text")))?;
-    Ok(Text { bytes: text.len(), path, text })
+    Ok(Text {
+        bytes: text.len(),
+        path,
+        text,
+    })
 }
 
 fn search(input: &Search) -> Result<Hits, Error> {
     let query = Query::new(&input.text, input.ignore_case)?;
-    let below = walk::list(&Host, &input.path, walk::DEPTH_MAX, &input.suffix, walk::ENTRIES_MAX)?;
-    let mut hits = Hits { hits: Vec::new(), skipped: Vec::new(), truncated: below.truncated };
+    let below = walk::list(
+        &Host,
+        &input.path,
+        walk::DEPTH_MAX,
+        &input.suffix,
+        walk::ENTRIES_MAX,
+    )?;
+    let mut hits = Hits {
+        hits: Vec::new(),
+        skipped: Vec::new(),
+        truncated: below.truncated,
+    };
     for path in below.paths {
         match read(path.clone()) {
             Ok(file) => hits.hits.extend(query.hits(&path, &file.text)),
@@ -128,7 +142,10 @@ fn write(input: Write) -> Result<Written, Error> {
         files::make_directory(folder)?;
     }
     files::write(&input.path, input.text.as_bytes())?;
-    Ok(Written { path: input.path, bytes: input.text.len() })
+    Ok(Written {
+        path: input.path,
+        bytes: input.text.len(),
+    })
 }
 
 struct Files;

@@ -28,7 +28,11 @@ impl Query {
         if text.is_empty() {
             return Err(Error::invalid("`text` is empty"));
         }
-        let text = if ignore_case { text.to_lowercase() } else { text.to_owned() };
+        let text = if ignore_case {
+            text.to_lowercase()
+        } else {
+            text.to_owned()
+        };
         Ok(Self { text, ignore_case })
     }
 
@@ -38,9 +42,15 @@ impl Query {
         path: &'a str,
         contents: &'a str,
     ) -> impl Iterator<Item = Hit> + 'a {
-        contents.lines().enumerate().filter(|(_, line)| self.is_in(line)).map(|(number, line)| {
-            Hit { path: path.to_owned(), line: number + 1, text: shortened(line) }
-        })
+        contents
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| self.is_in(line))
+            .map(|(number, line)| Hit {
+                path: path.to_owned(),
+                line: number + 1,
+                text: shortened(line),
+            })
     }
 
     fn is_in(&self, line: &str) -> bool {
@@ -70,8 +80,17 @@ mod tests {
     #[test]
     fn tells_the_line_of_each_hit() {
         let query = Query::new("Straße", true).expect("a query");
-        let hits: Vec<Hit> = query.hits("/a", "eins\n  eine STRASSE\neine STRAßE\n").collect();
-        assert_eq!(hits, [Hit { path: "/a".into(), line: 3, text: "eine STRAßE".into() }]);
+        let hits: Vec<Hit> = query
+            .hits("/a", "eins\n  eine STRASSE\neine STRAßE\n")
+            .collect();
+        assert_eq!(
+            hits,
+            [Hit {
+                path: "/a".into(),
+                line: 3,
+                text: "eine STRAßE".into()
+            }]
+        );
     }
 
     #[test]

@@ -56,7 +56,10 @@ pub(crate) fn list(
         for entry in from.list(&folder)? {
             if !entry.is_folder {
                 if entry.path.ends_with(suffix) {
-                    files.push(File { path: entry.path, bytes: entry.bytes });
+                    files.push(File {
+                        path: entry.path,
+                        bytes: entry.bytes,
+                    });
                 }
             } else if depth < depth_max {
                 waiting.push_back((entry.path, depth + 1));
@@ -72,7 +75,11 @@ pub(crate) fn list(
     files.sort_by(|one, other| one.path.cmp(&other.path));
     files.truncate(max);
     let paths = files.iter().map(|file| file.path.clone()).collect();
-    Ok(Listing { files, paths, truncated })
+    Ok(Listing {
+        files,
+        paths,
+        truncated,
+    })
 }
 
 /// `/docs` and `a.md` to `/docs/a.md`.
@@ -82,7 +89,9 @@ pub(crate) fn join(folder: &str, name: &str) -> String {
 
 /// The folder of a path, unless it is the root.
 pub(crate) fn parent(path: &str) -> Option<&str> {
-    path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| !folder.is_empty())
+    path.rsplit_once('/')
+        .map(|(folder, _)| folder)
+        .filter(|folder| !folder.is_empty())
 }
 
 #[cfg(test)]
@@ -101,7 +110,11 @@ mod tests {
                 is_folder: false,
                 bytes: 1,
             };
-            let folder = Entry { path: join(path, "deeper"), is_folder: true, bytes: 0 };
+            let folder = Entry {
+                path: join(path, "deeper"),
+                is_folder: true,
+                bytes: 0,
+            };
             Ok((0..self.wide).map(file).chain([folder]).collect())
         }
     }
@@ -109,7 +122,10 @@ mod tests {
     #[test]
     fn an_endless_tree_ends_at_the_depth_and_says_so() {
         let listing = list(&Endless { wide: 1 }, "/d", DEPTH_MAX, "", 10_000).expect("a listing");
-        assert_eq!((listing.paths.len(), listing.truncated), (DEPTH_MAX + 1, true));
+        assert_eq!(
+            (listing.paths.len(), listing.truncated),
+            (DEPTH_MAX + 1, true)
+        );
     }
 
     #[test]
@@ -133,6 +149,9 @@ mod tests {
 
     #[test]
     fn the_root_has_no_parent() {
-        assert_eq!((parent("/a"), parent("/out/a/b.md")), (None, Some("/out/a")));
+        assert_eq!(
+            (parent("/a"), parent("/out/a/b.md")),
+            (None, Some("/out/a"))
+        );
     }
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// Headers by lower-case name; repeated ones joined with `, ` (RFC 9110, section 5.3).
-pub(crate) fn headers(
-    pairs: impl Iterator<Item = (String, String)>,
-) -> BTreeMap<String, String> {
+pub(crate) fn headers(pairs: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in pairs {
         joined
@@ -37,7 +35,12 @@ pub(crate) fn read(content_type: &str, body: &[u8]) -> (&'static str, Value) {
 
 /// `application/json`, or a type with the suffix `+json` (RFC 6839).
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     essence == "application/json" || essence.ends_with("+json")
 }
 
@@ -47,7 +50,10 @@ mod tests {
 
     #[test]
     fn what_only_claims_to_be_json_is_text() {
-        assert_eq!(read("application/json", b"{ no"), ("text", Value::from("{ no")));
+        assert_eq!(
+            read("application/json", b"{ no"),
+            ("text", Value::from("{ no"))
+        );
     }
 
     #[test]
@@ -57,7 +63,10 @@ mod tests {
 
     #[test]
     fn json_is_known_by_its_type_and_suffix() {
-        for kind in ["application/json; charset=utf-8", "application/problem+json"] {
+        for kind in [
+            "application/json; charset=utf-8",
+            "application/problem+json",
+        ] {
             assert_eq!(read(kind, b"[1]"), ("json", serde_json::json!([1])));
         }
     }

@@ -41,7 +41,10 @@ struct Fetched {
 }
 
 fn fetch(input: Fetch) -> Result<Fetched, Error> {
-    let headers = input.headers.into_iter().map(|(name, value)| Header { name, value });
+    let headers = input
+        .headers
+        .into_iter()
+        .map(|(name, value)| Header { name, value });
     let response = http::send(&Request {
         method: match input.method {
             Method::Get => "GET".to_owned(),
@@ -53,11 +56,22 @@ fn fetch(input: Fetch) -> Result<Fetched, Error> {
         timeout_ms: input.timeout_ms,
     })?;
     if response.status == 429 || (500..=599).contains(&response.status) {
-        return Err(Error::transient(format_args!("the server answered {}", response.status)));
+        return Err(Error::transient(format_args!(
+            "the server answered {}",
+            response.status
+        )));
     }
     let headers = body::headers(response.headers.into_iter().map(|it| (it.name, it.value)));
-    let (kind, body) = body::read(headers.get("content-type").map_or("", String::as_str), &response.body);
-    Ok(Fetched { status: response.status, headers, body, kind })
+    let (kind, body) = body::read(
+        headers.get("content-type").map_or("", String::as_str),
+        &response.body,
+    );
+    Ok(Fetched {
+        status: response.status,
+        headers,
+        body,
+        kind,
+    })
 }
 
 struct HttpFetch;

@@ -39,7 +39,11 @@ fn judge(value: &str, config: &str) -> Result<Verdict, Error> {
         }
     });
     findings.truncate(FINDINGS_MAX);
-    Ok(if findings.is_empty() { Verdict::pass() } else { Verdict::deny(findings) })
+    Ok(if findings.is_empty() {
+        Verdict::pass()
+    } else {
+        Verdict::deny(findings)
+    })
 }
 
 fn finding(word: &str, pointer: &str) -> Finding {
@@ -95,23 +99,37 @@ mod tests {
     use super::*;
 
     fn places(value: &str, config: &str) -> Vec<String> {
-        judge(value, config).expect("a verdict").findings.into_iter().map(|it| it.pointer).collect()
+        judge(value, config)
+            .expect("a verdict")
+            .findings
+            .into_iter()
+            .map(|it| it.pointer)
+            .collect()
     }
 
     #[test]
     fn finds_words_in_texts_keys_and_lists_and_points_at_them() {
         let value = r#"{"a":["fine","our Codename-X"],"codename-x/y":1,"b":"ok"}"#;
-        assert_eq!(places(value, r#"{"banned":["codename-x"]}"#), ["/a/1", "/codename-x~1y"]);
+        assert_eq!(
+            places(value, r#"{"banned":["codename-x"]}"#),
+            ["/a/1", "/codename-x~1y"]
+        );
     }
 
     #[test]
     fn refuses_an_empty_word_because_it_is_everywhere() {
-        assert!(matches!(judge("1", r#"{"banned":[" "]}"#), Err(Error::Invalid(_))));
+        assert!(matches!(
+            judge("1", r#"{"banned":[" "]}"#),
+            Err(Error::Invalid(_))
+        ));
     }
 
     #[test]
     fn refuses_a_key_that_it_does_not_know() {
-        assert!(matches!(judge("1", r#"{"banned":[],"baned":[]}"#), Err(Error::Invalid(_))));
+        assert!(matches!(
+            judge("1", r#"{"banned":[],"baned":[]}"#),
+            Err(Error::Invalid(_))
+        ));
     }
 
     #[test]

@@ -21,7 +21,11 @@ impl Scanner {
     ///
     /// # Errors
     /// [`Error::Invalid`] for an empty word, which is everywhere, and for too many.
-    pub(crate) fn new(words: &[String], whole_words: bool, ignore_case: bool) -> Result<Self, Error> {
+    pub(crate) fn new(
+        words: &[String],
+        whole_words: bool,
+        ignore_case: bool,
+    ) -> Result<Self, Error> {
         if words.iter().any(|word| word.trim().is_empty()) {
             return Err(Error::invalid("`banned` holds an empty word"));
         }
@@ -37,7 +41,12 @@ impl Scanner {
             .match_kind(MatchKind::Standard)
             .build(&patterns)
             .map_err(|error| Error::invalid(format_args!("`banned`: {error}")))?;
-        Ok(Self { words: words.to_vec(), automaton, whole_words, ignore_case })
+        Ok(Self {
+            words: words.to_vec(),
+            automaton,
+            whole_words,
+            ignore_case,
+        })
     }
 
     /// The words that a text holds, as the configuration spells them, in the order of the text.
@@ -54,14 +63,17 @@ impl Scanner {
 /// Lower case, with the sharp s and the final sigma as what they are upper-cased to: the same for
 /// every spelling of a word.
 fn folded(text: &str, ignore_case: bool) -> String {
-    if ignore_case { text.to_uppercase().to_lowercase().replace('ς', "σ") } else { text.to_owned() }
+    if ignore_case {
+        text.to_uppercase().to_lowercase().replace('ς', "σ")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Whether no letter, digit or underscore touches the match. A word that itself starts or ends with
 /// another character has no boundary to respect there.
 fn stands_alone(text: &str, start: usize, end: usize) -> bool {
-    let (before, hit, after) =
-        (text.get(..start), text.get(start..end), text.get(end..));
+    let (before, hit, after) = (text.get(..start), text.get(start..end), text.get(end..));
     let touches = |outer: Option<char>, inner: Option<char>| {
         outer.is_some_and(is_word) && inner.is_some_and(is_word)
     };

@@ -24,8 +24,12 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    const ALL: [Self; 4] =
-        [Self::LeakedKey, Self::BrokenLink, Self::BrokenAnchor, Self::MissingHeading];
+    const ALL: [Self; 4] = [
+        Self::LeakedKey,
+        Self::BrokenLink,
+        Self::BrokenAnchor,
+        Self::MissingHeading,
+    ];
 }
 
 /// A document, and what may be linked to.
@@ -62,8 +66,10 @@ pub(crate) struct Checked {
 pub(crate) fn check(document: &Document) -> Checked {
     let outline = outline::read(&document.text);
     let rules = document.rules.as_deref().unwrap_or(&Rule::ALL);
-    let mut findings: Vec<Finding> =
-        rules.iter().flat_map(|rule| apply(*rule, document, &outline)).collect();
+    let mut findings: Vec<Finding> = rules
+        .iter()
+        .flat_map(|rule| apply(*rule, document, &outline))
+        .collect();
     findings.sort_by_key(|finding| (finding.line, finding.rule));
     Checked {
         path: document.path.clone(),
@@ -87,7 +93,10 @@ fn leaked_keys(text: &str) -> Vec<Finding> {
     let finding = |found: flowhost_detect::Found| Finding {
         rule: Rule::LeakedKey,
         line: line_of(text, found.range.start),
-        message: format!("holds a value of the kind `{}`: revoke it and remove it", found.label),
+        message: format!(
+            "holds a value of the kind `{}`: revoke it and remove it",
+            found.label
+        ),
     };
     found.into_iter().map(finding).collect()
 }
@@ -116,7 +125,10 @@ fn broken_links(document: &Document, outline: &Outline) -> Vec<Finding> {
 fn exists(existing: &BTreeSet<String>, path: &str) -> bool {
     let folder = format!("{}/", path.trim_end_matches('/'));
     existing.contains(path)
-        || existing.range(folder.clone()..).next().is_some_and(|next| next.starts_with(&folder))
+        || existing
+            .range(folder.clone()..)
+            .next()
+            .is_some_and(|next| next.starts_with(&folder))
 }
 
 fn broken_anchors(outline: &Outline) -> Vec<Finding> {
@@ -136,7 +148,11 @@ fn broken_anchors(outline: &Outline) -> Vec<Finding> {
 
 fn missing_headings(outline: &Outline) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if outline.headings.first().is_none_or(|heading| heading.level != 1) {
+    if outline
+        .headings
+        .first()
+        .is_none_or(|heading| heading.level != 1)
+    {
         findings.push(Finding {
             rule: Rule::MissingHeading,
             line: 1,
@@ -169,19 +185,30 @@ mod tests {
             existing: existing.into(),
             rules: None,
         };
-        check(&document).findings.iter().map(|it| (it.rule, it.line)).collect()
+        check(&document)
+            .findings
+            .iter()
+            .map(|it| (it.rule, it.line))
+            .collect()
     }
 
     #[test]
     fn finds_links_that_lead_nowhere_and_out_of_the_root() {
         let text = "# A\n[x](gone.md)\n![y](img/gone.png)\n[z](../../etc/passwd)\n";
-        let wanted = [(Rule::BrokenLink, 2), (Rule::BrokenLink, 3), (Rule::BrokenLink, 4)];
+        let wanted = [
+            (Rule::BrokenLink, 2),
+            (Rule::BrokenLink, 3),
+            (Rule::BrokenLink, 4),
+        ];
         assert_eq!(findings(text), wanted);
     }
 
     #[test]
     fn finds_anchors_that_are_not_there() {
-        assert_eq!(findings("# A\n[x](#a)\n[y](#b)\n"), [(Rule::BrokenAnchor, 3)]);
+        assert_eq!(
+            findings("# A\n[x](#a)\n[y](#b)\n"),
+            [(Rule::BrokenAnchor, 3)]
+        );
     }
 
     #[test]
@@ -193,12 +220,16 @@ mod tests {
     #[test]
     fn finds_a_leaked_key_without_repeating_it() {
         let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
-        assert_eq!(findings(&format!("# A\n\nuse {key}\n")), [(Rule::LeakedKey, 3)]);
+        assert_eq!(
+            findings(&format!("# A\n\nuse {key}\n")),
+            [(Rule::LeakedKey, 3)]
+        );
     }
 
     #[test]
     fn finds_nothing_in_a_sound_document() {
-        let text = "# A\n[b](b.md#x) ![](img/x.png) [img](img) [top](/README.md) [w](https://x.y)\n";
+        let text =
+            "# A\n[b](b.md#x) ![](img/x.png) [img](img) [top](/README.md) [w](https://x.y)\n";
         assert_eq!(findings(text), []);
     }
 }

@@ -24,7 +24,11 @@ pub(crate) struct FrontMatter {
 /// [`Error::Invalid`] when there is one and it is not YAML, or too large.
 pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
     let Some((block, lines)) = block(text) else {
-        return Ok(FrontMatter { found: false, value: Value::Null, text_line: 1 });
+        return Ok(FrontMatter {
+            found: false,
+            value: Value::Null,
+            text_line: 1,
+        });
     };
     if block.len() > BYTES_MAX {
         return Err(Error::invalid(format_args!(
@@ -32,14 +36,22 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
             block.len()
         )));
     }
-    let value = serde_saphyr::from_str(block)
+    // YAML 1.2: `y`, `on` and `no` are words, as their writers mean them.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let value = serde_saphyr::from_str_with_options(block, options)
         .map_err(|error| Error::invalid(format_args!("the front matter is not YAML: {error}")))?;
-    Ok(FrontMatter { found: true, value, text_line: lines + 1 })
+    Ok(FrontMatter {
+        found: true,
+        value,
+        text_line: lines + 1,
+    })
 }
 
 /// The text between the first line `---` and the next `---` or `...`, and the lines up to there.
 fn block(text: &str) -> Option<(&str, usize)> {
-    let body = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"))?;
+    let body = text
+        .strip_prefix("---\n")
+        .or_else(|| text.strip_prefix("---\r\n"))?;
     let mut length = 0;
     for (number, line) in body.split_inclusive('\n').enumerate() {
         if matches!(line.trim_end(), "---" | "...") {
@@ -80,7 +92,10 @@ mod tests {
     #[test]
     fn a_block_is_read_with_its_types_and_the_text_begins_after_it() {
         let read = read("---\ntitle: A\ntags: [x, y]\nn: 3\n---\n# A\n").expect("a block");
-        assert_eq!(read.value, serde_json::json!({ "title": "A", "tags": ["x", "y"], "n": 3 }));
+        assert_eq!(
+            read.value,
+            serde_json::json!({ "title": "A", "tags": ["x", "y"], "n": 3 })
+        );
         assert_eq!(read.text_line, 6);
     }
 }

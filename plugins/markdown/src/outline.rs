@@ -54,7 +54,10 @@ pub(crate) fn read(text: &str) -> Outline {
         | Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_HEADING_ATTRIBUTES;
-    let mut reader = Reader { lines: Lines::of(text), ..Reader::default() };
+    let mut reader = Reader {
+        lines: Lines::of(text),
+        ..Reader::default()
+    };
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         reader.event(event, range.start);
     }
@@ -95,34 +98,56 @@ impl Reader {
     }
 
     fn close(&mut self) {
-        let Some((level, line, id, text)) = self.open.take() else { return };
+        let Some((level, line, id, text)) = self.open.take() else {
+            return;
+        };
         let anchor = id.unwrap_or_else(|| self.fresh(slug(&text)));
         self.outline.anchors.insert(anchor.clone());
-        self.outline.headings.push(Heading { level, text: text.trim().to_owned(), anchor, line });
+        self.outline.headings.push(Heading {
+            level,
+            text: text.trim().to_owned(),
+            anchor,
+            line,
+        });
     }
 
     fn fresh(&mut self, slug: String) -> String {
         let times = self.used.entry(slug.clone()).or_default();
-        let anchor = if *times == 0 { slug } else { format!("{slug}-{times}") };
+        let anchor = if *times == 0 {
+            slug
+        } else {
+            format!("{slug}-{times}")
+        };
         *times += 1;
         anchor
     }
 
     fn link(&mut self, target: &str, image: bool, at: usize) {
         let line = self.lines.of_byte(at);
-        self.outline.links.push(Link { target: target.to_owned(), kind: kind(target), image, line });
+        self.outline.links.push(Link {
+            target: target.to_owned(),
+            kind: kind(target),
+            image,
+            line,
+        });
     }
 
     fn html(&mut self, html: &str) {
         for mark in [" id=\"", " name=\""] {
-            let ids = html.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+            let ids = html
+                .split(mark)
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next());
             self.outline.anchors.extend(ids.map(str::to_owned));
         }
     }
 }
 
 fn kind(target: &str) -> LinkKind {
-    let scheme = target.split_once(':').map(|(scheme, _)| scheme).is_some_and(is_scheme);
+    let scheme = target
+        .split_once(':')
+        .map(|(scheme, _)| scheme)
+        .is_some_and(is_scheme);
     if target.starts_with('#') {
         LinkKind::Anchor
     } else if scheme || target.starts_with("//") {
@@ -135,7 +160,9 @@ fn kind(target: &str) -> LinkKind {
 /// RFC 3986, section 3.1.
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter))
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter))
 }
 
 /// The anchor that repository hosts make of a heading: lower case, letters, digits, `-` and `_` kept,
@@ -185,12 +212,21 @@ mod tests {
             .iter()
             .map(|it| (it.level, it.text.as_str(), it.anchor.as_str(), it.line))
             .collect();
-        assert_eq!(seen, [(1, "One two", "one-two", 1), (2, "And three", "and-three", 5)]);
+        assert_eq!(
+            seen,
+            [
+                (1, "One two", "one-two", 1),
+                (2, "And three", "and-three", 5)
+            ]
+        );
     }
 
     #[test]
     fn the_second_heading_of_a_name_gets_a_number() {
-        let anchors = read("# A\n# A\n# A\n").headings.into_iter().map(|it| it.anchor);
+        let anchors = read("# A\n# A\n# A\n")
+            .headings
+            .into_iter()
+            .map(|it| it.anchor);
         assert_eq!(anchors.collect::<Vec<_>>(), ["a", "a-1", "a-2"]);
     }
 
@@ -206,7 +242,10 @@ mod tests {
     #[test]
     fn reference_links_have_the_target_of_their_definition() {
         let outline = read("[text][ref]\n\n[ref]: there.md\n");
-        assert_eq!(outline.links.first().map(|link| link.target.as_str()), Some("there.md"));
+        assert_eq!(
+            outline.links.first().map(|link| link.target.as_str()),
+            Some("there.md")
+        );
     }
 
     #[test]

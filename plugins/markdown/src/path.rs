@@ -6,7 +6,9 @@ pub(crate) fn resolve(from: &str, target: &str) -> Option<String> {
     let target = decoded(target.split('?').next().unwrap_or_default())?;
     let mut parts: Vec<&str> = match target.starts_with('/') {
         true => Vec::new(),
-        false => from.rsplit_once('/').map_or(Vec::new(), |(folder, _)| names(folder).collect()),
+        false => from
+            .rsplit_once('/')
+            .map_or(Vec::new(), |(folder, _)| names(folder).collect()),
     };
     for name in names(&target) {
         if name == ".." {
@@ -20,7 +22,8 @@ pub(crate) fn resolve(from: &str, target: &str) -> Option<String> {
 }
 
 fn names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|name| !name.is_empty() && *name != ".")
+    path.split('/')
+        .filter(|name| !name.is_empty() && *name != ".")
 }
 
 /// Percent-decoding (RFC 3986, section 2.1); none when what comes out is no text.
@@ -28,7 +31,11 @@ fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        match (first, tail.split_at_checked(2).and_then(|(hex, after)| Some((byte(hex)?, after)))) {
+        match (
+            first,
+            tail.split_at_checked(2)
+                .and_then(|(hex, after)| Some((byte(hex)?, after))),
+        ) {
             (b'%', Some((byte, after))) => {
                 bytes.push(byte);
                 rest = after;
@@ -43,7 +50,9 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 fn byte(hex: &[u8]) -> Option<u8> {
-    let text = std::str::from_utf8(hex).ok().filter(|text| !text.starts_with('+'))?;
+    let text = std::str::from_utf8(hex)
+        .ok()
+        .filter(|text| !text.starts_with('+'))?;
     u8::from_str_radix(text, 16).ok()
 }
 

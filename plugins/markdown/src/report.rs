@@ -34,23 +34,41 @@ impl Report {
 
 /// Writes the report.
 pub(crate) fn write(results: &Results) -> Report {
-    let mut faulty: Vec<&Checked> =
-        results.results.iter().filter(|checked| !checked.findings.is_empty()).collect();
+    let mut faulty: Vec<&Checked> = results
+        .results
+        .iter()
+        .filter(|checked| !checked.findings.is_empty())
+        .collect();
     faulty.sort_by(|one, other| {
-        other.findings.len().cmp(&one.findings.len()).then_with(|| one.path.cmp(&other.path))
+        other
+            .findings
+            .len()
+            .cmp(&one.findings.len())
+            .then_with(|| one.path.cmp(&other.path))
     });
     let by_rule = count(&faulty);
     let findings = by_rule.values().sum();
     let documents = results.results.len();
     let mut text = format!("# {}\n\n", plain(&results.title));
-    line(&mut text, format_args!("{findings} findings in {documents} documents.\n"));
+    line(
+        &mut text,
+        format_args!("{findings} findings in {documents} documents.\n"),
+    );
     table(&mut text, &by_rule);
     for checked in &faulty {
         section(&mut text, checked);
     }
     let sound = documents - faulty.len();
-    line(&mut text, format_args!("{sound} of {documents} documents are sound."));
-    Report { text, documents, findings, by_rule }
+    line(
+        &mut text,
+        format_args!("{sound} of {documents} documents are sound."),
+    );
+    Report {
+        text,
+        documents,
+        findings,
+        by_rule,
+    }
 }
 
 fn count(faulty: &[&Checked]) -> BTreeMap<String, usize> {
@@ -81,7 +99,10 @@ fn section(text: &mut String, checked: &Checked) {
     line(text, format_args!("## {}\n", plain(&checked.path)));
     for finding in &checked.findings {
         let message = plain(&finding.message);
-        line(text, format_args!("- line {}, {}: {message}", finding.line, name(finding.rule)));
+        line(
+            text,
+            format_args!("- line {}, {}: {message}", finding.line, name(finding.rule)),
+        );
     }
     text.push('\n');
 }
@@ -94,7 +115,9 @@ fn line(text: &mut String, what: std::fmt::Arguments<'_>) {
 
 /// One line without control characters, so that a document cannot write into the report.
 fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
 }
 
 #[cfg(test)]
@@ -132,6 +155,9 @@ mod tests {
     #[test]
     fn no_findings_make_a_short_report() {
         let report = write(&results(r#"{"title":"T","results":[]}"#));
-        assert_eq!(report.text, "# T\n\n0 findings in 0 documents.\n\n0 of 0 documents are sound.\n");
+        assert_eq!(
+            report.text,
+            "# T\n\n0 findings in 0 documents.\n\n0 of 0 documents are sound.\n"
+        );
     }
 }

@@ -29,7 +29,9 @@ enum Mode {
 
 impl Config {
     fn kinds(&self) -> Result<Vec<Kind>, Error> {
-        let Some(words) = &self.kinds else { return Ok(Kind::ALL.to_vec()) };
+        let Some(words) = &self.kinds else {
+            return Ok(Kind::ALL.to_vec());
+        };
         let read = |word: &String| {
             Kind::parse(word).ok_or_else(|| {
                 let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -70,7 +72,10 @@ mod tests {
 
     #[test]
     fn refuses_a_kind_that_it_does_not_know() {
-        assert!(matches!(judge("1", r#"{"kinds":["emial"]}"#), Err(Error::Invalid(_))));
+        assert!(matches!(
+            judge("1", r#"{"kinds":["emial"]}"#),
+            Err(Error::Invalid(_))
+        ));
     }
 
     #[test]
@@ -95,7 +100,10 @@ mod tests {
     fn no_finding_repeats_what_it_found() {
         let verdict = judge(r#"{"a":"ann@example.org"}"#, "{}").expect("a verdict");
         let finding = verdict.findings.first().expect("a finding");
-        assert_eq!((finding.code.as_str(), finding.pointer.as_str()), ("email", "/a"));
+        assert_eq!(
+            (finding.code.as_str(), finding.pointer.as_str()),
+            ("email", "/a")
+        );
         assert!(!finding.message.contains("ann"));
     }
 

@@ -9,7 +9,10 @@ const FINDINGS_MAX: usize = 200;
 
 /// The value without what was found, and what that was.
 pub(crate) fn redact(detector: &Detector, value: Value) -> (Value, Vec<Finding>) {
-    let mut work = Work { detector, findings: Vec::new() };
+    let mut work = Work {
+        detector,
+        findings: Vec::new(),
+    };
     let clean = work.value(value, "");
     (clean, work.findings)
 }
@@ -26,7 +29,11 @@ impl Work<'_> {
             Value::Number(number) => {
                 let text = number.to_string();
                 let clean = self.text(text.clone(), pointer);
-                if clean == text { Value::Number(number) } else { Value::String(clean) }
+                if clean == text {
+                    Value::Number(number)
+                } else {
+                    Value::String(clean)
+                }
             }
             Value::Array(items) => items
                 .into_iter()
@@ -65,7 +72,10 @@ fn free_name(taken: &Map<String, Value>, name: String) -> String {
     if !taken.contains_key(&name) {
         return name;
     }
-    (2..).map(|number| format!("{name}#{number}")).find(|it| !taken.contains_key(it)).unwrap_or(name)
+    (2..)
+        .map(|number| format!("{name}#{number}"))
+        .find(|it| !taken.contains_key(it))
+        .unwrap_or(name)
 }
 
 fn finding(found: &Found, pointer: &str) -> Finding {
@@ -88,7 +98,10 @@ mod tests {
         let detector = Detector::new(&Kind::ALL);
         let value = serde_json::json!({ "a@example.org": 1, "b@example.org": 2 });
         let (clean, findings) = redact(&detector, value);
-        assert_eq!(clean, serde_json::json!({ "[redacted:email]": 1, "[redacted:email]#2": 2 }));
+        assert_eq!(
+            clean,
+            serde_json::json!({ "[redacted:email]": 1, "[redacted:email]#2": 2 })
+        );
         assert_eq!(findings.len(), 2);
     }
 }

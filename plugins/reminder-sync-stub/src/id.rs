@@ -43,7 +43,11 @@ mod tests {
 
     #[test]
     fn a_seed_of_another_form_gives_none() {
-        for seed in ["", "00", "zz112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"] {
+        for seed in [
+            "",
+            "00",
+            "zz112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+        ] {
             assert_eq!(from_seed(seed, "k"), None);
         }
     }
@@ -59,13 +63,19 @@ mod tests {
         let groups: Vec<usize> = id.split('-').map(str::len).collect();
         assert_eq!(groups, [8, 4, 4, 4, 12]);
         assert_eq!(id.get(14..15), Some("4"));
-        assert!(matches!(id.get(19..20), Some("8" | "9" | "a" | "b")), "{id}");
+        assert!(
+            matches!(id.get(19..20), Some("8" | "9" | "a" | "b")),
+            "{id}"
+        );
     }
 
     #[test]
     fn the_same_seed_and_key_give_the_same_id_and_others_another() {
         assert_eq!(from_seed(SEED, "k"), from_seed(SEED, "k"));
         assert_ne!(from_seed(SEED, "k"), from_seed(SEED, "l"));
-        assert_ne!(from_seed(SEED, "k"), from_seed(&SEED.replace("00", "01"), "k"));
+        assert_ne!(
+            from_seed(SEED, "k"),
+            from_seed(&SEED.replace("00", "01"), "k")
+        );
     }
 }

@@ -43,9 +43,9 @@ fn check(input: &Sync) -> Result<(), Error> {
         }
     }
     match &input.due {
-        Some(due) => OffsetDateTime::parse(due, &Rfc3339).map(drop).map_err(|error| {
-            Error::invalid(format_args!("`due` is no RFC 3339 time: {error}"))
-        }),
+        Some(due) => OffsetDateTime::parse(due, &Rfc3339)
+            .map(drop)
+            .map_err(|error| Error::invalid(format_args!("`due` is no RFC 3339 time: {error}"))),
         None => Ok(()),
     }
 }
@@ -66,8 +66,19 @@ fn sync(ctx: &Context, input: Sync) -> Result<Accepted, Error> {
             )));
         }
     }
-    let Sync { device_id, scenario_id, due, .. } = input;
-    Ok(Accepted { id, status: "accepted", device_id, scenario_id, due })
+    let Sync {
+        device_id,
+        scenario_id,
+        due,
+        ..
+    } = input;
+    Ok(Accepted {
+        id,
+        status: "accepted",
+        device_id,
+        scenario_id,
+        due,
+    })
 }
 
 struct Reminders;
@@ -98,20 +109,36 @@ mod tests {
 
     #[test]
     fn refuses_a_time_that_is_not_rfc_3339_as_invalid() {
-        for due in ["tomorrow", "2026-13-01T00:00:00Z", "2026-03-01", "2026-03-01T25:00:00Z", ""] {
-            assert!(matches!(check(&input(Some(due))), Err(Error::Invalid(_))), "{due}");
+        for due in [
+            "tomorrow",
+            "2026-13-01T00:00:00Z",
+            "2026-03-01",
+            "2026-03-01T25:00:00Z",
+            "",
+        ] {
+            assert!(
+                matches!(check(&input(Some(due))), Err(Error::Invalid(_))),
+                "{due}"
+            );
         }
     }
 
     #[test]
     fn refuses_a_blank_title() {
-        let blank = Sync { title: "  ".to_owned(), ..input(None) };
+        let blank = Sync {
+            title: "  ".to_owned(),
+            ..input(None)
+        };
         assert!(matches!(check(&blank), Err(Error::Invalid(_))));
     }
 
     #[test]
     fn takes_times_with_and_without_offset_fractions_and_none_at_all() {
-        for due in [None, Some("2026-03-01T09:00:00Z"), Some("2026-03-01T09:00:00.5+02:00")] {
+        for due in [
+            None,
+            Some("2026-03-01T09:00:00Z"),
+            Some("2026-03-01T09:00:00.5+02:00"),
+        ] {
             assert!(check(&input(due)).is_ok(), "{due:?}");
         }
     }

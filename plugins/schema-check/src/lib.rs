@@ -26,7 +26,11 @@ fn judge(value: &str, config: &str) -> Result<Verdict, Error> {
     };
     let value: Value = parse(value)?;
     let findings = schema::findings(&schema, &value)?;
-    Ok(if findings.is_empty() { Verdict::pass() } else { Verdict::deny(findings) })
+    Ok(if findings.is_empty() {
+        Verdict::pass()
+    } else {
+        Verdict::deny(findings)
+    })
 }
 
 struct SchemaCheck;
@@ -45,13 +49,18 @@ mod tests {
 
     use super::*;
 
-    const CONFIG: &str = r#"{"schema":{"type":"object","required":["a"],"properties":{"a":{"type":"integer"}}}}"#;
+    const CONFIG: &str =
+        r#"{"schema":{"type":"object","required":["a"],"properties":{"a":{"type":"integer"}}}}"#;
 
     #[test]
     fn stops_a_value_and_points_at_what_does_not_fit() {
         let verdict = judge(r#"{"a":"one"}"#, CONFIG).expect("a verdict");
         assert_eq!(verdict.action, Action::Deny);
-        let places: Vec<&str> = verdict.findings.iter().map(|it| it.pointer.as_str()).collect();
+        let places: Vec<&str> = verdict
+            .findings
+            .iter()
+            .map(|it| it.pointer.as_str())
+            .collect();
         assert_eq!(places, ["/a"]);
     }
 
@@ -63,8 +72,15 @@ mod tests {
 
     #[test]
     fn refuses_a_configuration_without_a_schema_and_one_that_is_none() {
-        for config in ["{}", r#"{"schema":{"type":"nonsense"}}"#, r#"{"schema":"{"}"#] {
-            assert!(matches!(judge("1", config), Err(Error::Invalid(_))), "{config}");
+        for config in [
+            "{}",
+            r#"{"schema":{"type":"nonsense"}}"#,
+            r#"{"schema":"{"}"#,
+        ] {
+            assert!(
+                matches!(judge("1", config), Err(Error::Invalid(_))),
+                "{config}"
+            );
         }
     }
 
@@ -72,13 +88,19 @@ mod tests {
     fn passes_what_fits_also_through_a_reference_inside() {
         let config = r##"{"schema":{"$ref":"#/$defs/n","$defs":{"n":{"type":"number"}}}}"##;
         assert_eq!(judge("1", config).expect("a verdict").action, Action::Pass);
-        assert_eq!(judge(r#"{"a":1}"#, CONFIG).expect("a verdict").action, Action::Pass);
+        assert_eq!(
+            judge(r#"{"a":1}"#, CONFIG).expect("a verdict").action,
+            Action::Pass
+        );
     }
 
     #[test]
     fn a_schema_may_be_a_text_of_json() {
         let config = r#"{"schema":"{\"type\":\"number\"}"}"#;
-        assert_eq!(judge("\"x\"", config).expect("a verdict").action, Action::Deny);
+        assert_eq!(
+            judge("\"x\"", config).expect("a verdict").action,
+            Action::Deny
+        );
     }
 
     #[test]

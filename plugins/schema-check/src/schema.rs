@@ -17,13 +17,18 @@ const SCHEMA: &str = "flowhost:///schema.json";
 /// # Errors
 /// [`Error::Invalid`] when the schema is none.
 pub(crate) fn findings(schema: &Value, value: &Value) -> Result<Vec<Finding>, Error> {
-    let invalid = |error: &dyn std::fmt::Display| Error::invalid(format_args!("the schema: {error:#}"));
+    let invalid =
+        |error: &dyn std::fmt::Display| Error::invalid(format_args!("the schema: {error:#}"));
     let mut compiler = Compiler::new();
     compiler.enable_format_assertions();
     compiler.use_loader(Box::new(NothingElse));
-    compiler.add_resource(SCHEMA, schema.clone()).map_err(|error| invalid(&error))?;
+    compiler
+        .add_resource(SCHEMA, schema.clone())
+        .map_err(|error| invalid(&error))?;
     let mut schemas = Schemas::new();
-    let index = compiler.compile(SCHEMA, &mut schemas).map_err(|error| invalid(&error))?;
+    let index = compiler
+        .compile(SCHEMA, &mut schemas)
+        .map_err(|error| invalid(&error))?;
     let mut findings = Vec::new();
     if let Err(error) = schemas.validate(value, index) {
         collect(&error, &mut findings);

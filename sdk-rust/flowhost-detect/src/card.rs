@@ -3,9 +3,14 @@
 /// Whether the digits of `text` have the length of a card number, a card scheme's first digits and a
 /// right check digit.
 pub(crate) fn is_card(text: &str) -> bool {
-    let digits: Vec<u32> = text.chars().filter_map(|letter| letter.to_digit(10)).collect();
+    let digits: Vec<u32> = text
+        .chars()
+        .filter_map(|letter| letter.to_digit(10))
+        .collect();
     let scheme = matches!(digits.first(), Some(2..=6));
-    let all_same = digits.windows(2).all(|pair| matches!(pair, [a, b] if a == b));
+    let all_same = digits
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a == b));
     (13..=19).contains(&digits.len()) && scheme && !all_same && check_digit_is_right(&digits)
 }
 

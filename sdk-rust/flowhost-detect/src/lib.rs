@@ -93,8 +93,20 @@ impl Detector {
             .filter(|source| kinds.contains(&source.kind))
             .filter_map(|source| {
                 let pattern = Regex::new(source.pattern).ok()?;
-                let patterns::Source { kind, label, needle, accept, .. } = *source;
-                Some(Rule { kind, label, needle, pattern, accept })
+                let patterns::Source {
+                    kind,
+                    label,
+                    needle,
+                    accept,
+                    ..
+                } = *source;
+                Some(Rule {
+                    kind,
+                    label,
+                    needle,
+                    pattern,
+                    accept,
+                })
             })
             .collect();
         Self { rules }
@@ -107,7 +119,10 @@ impl Detector {
         found.sort_by_key(|found| (found.kind, found.range.start, usize::MAX - found.range.end));
         let mut kept: Vec<Found> = Vec::with_capacity(found.len());
         for candidate in found {
-            if !kept.iter().any(|other| overlap(&other.range, &candidate.range)) {
+            if !kept
+                .iter()
+                .any(|other| overlap(&other.range, &candidate.range))
+            {
                 kept.push(candidate);
             }
         }
@@ -142,7 +157,11 @@ impl Rule {
             .captures_iter(text)
             .filter_map(|captures| captures.get(1))
             .filter(|hit| (self.accept)(hit.as_str()))
-            .map(|hit| Found { kind: self.kind, label: self.label, range: hit.range() })
+            .map(|hit| Found {
+                kind: self.kind,
+                label: self.label,
+                range: hit.range(),
+            })
             .collect()
     }
 }
@@ -154,5 +173,9 @@ fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
 /// The 1-based line of a byte in a text.
 #[must_use]
 pub fn line_of(text: &str, byte: usize) -> usize {
-    1 + text.bytes().take(byte).filter(|byte| *byte == b'\n').count()
+    1 + text
+        .bytes()
+        .take(byte)
+        .filter(|byte| *byte == b'\n')
+        .count()
 }

@@ -5,7 +5,11 @@ pub(crate) fn is_phone(text: &str) -> bool {
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let international = text.starts_with('+');
     let written = text.contains(['(', ' ', '-', '.']);
-    if international { (8..=15).contains(&digits) } else { written && (9..=11).contains(&digits) }
+    if international {
+        (8..=15).contains(&digits)
+    } else {
+        written && (9..=11).contains(&digits)
+    }
 }
 
 #[cfg(test)]

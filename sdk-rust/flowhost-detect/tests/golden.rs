@@ -14,18 +14,29 @@ struct Letters(u64);
 impl Letters {
     fn take(&mut self, alphabet: &str, length: usize) -> String {
         let alphabet: Vec<char> = alphabet.chars().collect();
-        (0..length).map(|_| alphabet[self.next() % alphabet.len()]).collect()
+        (0..length)
+            .map(|_| alphabet[self.next() % alphabet.len()])
+            .collect()
     }
 
     fn next(&mut self) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits")
     }
 
     /// A card number of a scheme: its first digits, filler and the check digit.
     fn card(&mut self, first: &str, length: usize) -> String {
-        let body = format!("{first}{}", self.take("0123456789", length - first.len() - 1));
-        (0..10).map(|digit| format!("{body}{digit}")).find(|card| luhn(card)).expect("one fits")
+        let body = format!(
+            "{first}{}",
+            self.take("0123456789", length - first.len() - 1)
+        );
+        (0..10)
+            .map(|digit| format!("{body}{digit}"))
+            .find(|card| luhn(card))
+            .expect("one fits")
     }
 }
 
@@ -34,7 +45,13 @@ fn luhn(card: &str) -> bool {
     let digits = card.bytes().rev().map(|byte| u32::from(byte - b'0'));
     let sum: u32 = digits
         .enumerate()
-        .map(|(place, digit)| if place % 2 == 1 { digit * 2 / 10 + digit * 2 % 10 } else { digit })
+        .map(|(place, digit)| {
+            if place % 2 == 1 {
+                digit * 2 / 10 + digit * 2 % 10
+            } else {
+                digit
+            }
+        })
         .sum();
     sum % 10 == 0
 }
@@ -47,29 +64,78 @@ fn keys(letters: &mut Letters) -> Vec<(String, &'static str)> {
         add(format!("ASIA{}", letters.take(UPPER, 16)), "aws-access-key");
         add(format!("ghp_{}", letters.take(LETTERS, 36)), "github-token");
         add(format!("ghs_{}", letters.take(LETTERS, 36)), "github-token");
-        add(format!("github_pat_{}", letters.take(LETTERS, 82)), "github-token");
-        add(format!("glpat-{}", letters.take(LETTERS, 20)), "gitlab-token");
-        add(format!("sk-ant-api03-{}", letters.take(LETTERS, 80)), "anthropic-key");
+        add(
+            format!("github_pat_{}", letters.take(LETTERS, 82)),
+            "github-token",
+        );
+        add(
+            format!("glpat-{}", letters.take(LETTERS, 20)),
+            "gitlab-token",
+        );
+        add(
+            format!("sk-ant-api03-{}", letters.take(LETTERS, 80)),
+            "anthropic-key",
+        );
         add(format!("sk-{}", letters.take(LETTERS, 48)), "openai-key");
-        add(format!("sk-proj-{}", letters.take(LETTERS, 64)), "openai-key");
-        add(format!("AIza{}", letters.take(LETTERS, 35)), "google-api-key");
-        add(format!("GOCSPX-{}", letters.take(LETTERS, 28)), "google-oauth-secret");
-        add(format!("xoxb-{}", letters.take("0123456789", 24)), "slack-token");
-        add(format!("sk_live_{}", letters.take(LETTERS, 24)), "stripe-key");
-        add(format!("rk_test_{}", letters.take(LETTERS, 24)), "stripe-key");
+        add(
+            format!("sk-proj-{}", letters.take(LETTERS, 64)),
+            "openai-key",
+        );
+        add(
+            format!("AIza{}", letters.take(LETTERS, 35)),
+            "google-api-key",
+        );
+        add(
+            format!("GOCSPX-{}", letters.take(LETTERS, 28)),
+            "google-oauth-secret",
+        );
+        add(
+            format!("xoxb-{}", letters.take("0123456789", 24)),
+            "slack-token",
+        );
+        add(
+            format!("sk_live_{}", letters.take(LETTERS, 24)),
+            "stripe-key",
+        );
+        add(
+            format!("rk_test_{}", letters.take(LETTERS, 24)),
+            "stripe-key",
+        );
         add(format!("npm_{}", letters.take(LETTERS, 36)), "npm-token");
         add(format!("pypi-{}", letters.take(LETTERS, 80)), "pypi-token");
-        add(format!("hf_{}", letters.take(LETTERS, 34)), "huggingface-token");
-        add(format!("SG.{}.{}", letters.take(LETTERS, 22), letters.take(LETTERS, 43)), "sendgrid-key");
-        add(format!("dop_v1_{}", letters.take(HEX, 64)), "digitalocean-token");
+        add(
+            format!("hf_{}", letters.take(LETTERS, 34)),
+            "huggingface-token",
+        );
+        add(
+            format!(
+                "SG.{}.{}",
+                letters.take(LETTERS, 22),
+                letters.take(LETTERS, 43)
+            ),
+            "sendgrid-key",
+        );
+        add(
+            format!("dop_v1_{}", letters.take(HEX, 64)),
+            "digitalocean-token",
+        );
         add(format!("shpat_{}", letters.take(HEX, 32)), "shopify-token");
         let bot = letters.take("123456789", 9);
-        add(format!("{bot}:AA{}", letters.take(LETTERS, 33)), "telegram-token");
+        add(
+            format!("{bot}:AA{}", letters.take(LETTERS, 33)),
+            "telegram-token",
+        );
         let (head, body) = (letters.take(LETTERS, 20), letters.take(LETTERS, 40));
-        add(format!("eyJ{head}.eyJ{body}.{}", letters.take(LETTERS, 43)), "json-web-token");
+        add(
+            format!("eyJ{head}.eyJ{body}.{}", letters.take(LETTERS, 43)),
+            "json-web-token",
+        );
         let marker = ["-----BEGIN ", "RSA PRIVATE", " KEY-----"].concat();
         let end = ["-----END ", "RSA PRIVATE", " KEY-----"].concat();
-        add(format!("{marker}\n{}\n{end}", letters.take(LETTERS, 64)), "private-key");
+        add(
+            format!("{marker}\n{}\n{end}", letters.take(LETTERS, 64)),
+            "private-key",
+        );
     }
     keys
 }
@@ -80,8 +146,19 @@ fn planted() -> Vec<(String, &'static str)> {
     for number in 0..10 {
         for (first, length) in [("4", 16), ("51", 16), ("37", 15), ("6011", 16)] {
             let card = letters.card(first, length);
-            let spaced = card.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>();
-            all.push((if number % 2 == 0 { card } else { spaced.join(" ") }, "card"));
+            let spaced = card
+                .as_bytes()
+                .chunks(4)
+                .map(String::from_utf8_lossy)
+                .collect::<Vec<_>>();
+            all.push((
+                if number % 2 == 0 {
+                    card
+                } else {
+                    spaced.join(" ")
+                },
+                "card",
+            ));
         }
         for host in ["example.org", "mail.example.co.uk", "xn--bcher-kva.example"] {
             let name = letters.take("abcdefghijklmnop", 6);
@@ -134,7 +211,9 @@ fn each_of_the_planted_tokens_is_found_under_its_name_and_nothing_else_changes()
     for (number, (token, label)) in planted.iter().enumerate() {
         let decoy = DECOYS[number % DECOYS.len()];
         text.push_str(&format!("{decoy}\nLine {number}: `{token}`, kept.\n"));
-        wanted.push_str(&format!("{decoy}\nLine {number}: `[redacted:{label}]`, kept.\n"));
+        wanted.push_str(&format!(
+            "{decoy}\nLine {number}: `[redacted:{label}]`, kept.\n"
+        ));
     }
     let (clean, found) = detector.redact(&text);
     for (clean, wanted) in clean.lines().zip(wanted.lines()) {
@@ -146,7 +225,10 @@ fn each_of_the_planted_tokens_is_found_under_its_name_and_nothing_else_changes()
 #[test]
 fn what_was_redacted_holds_nothing_more_to_redact() {
     let detector = Detector::new(&Kind::ALL);
-    let text: String = planted().iter().map(|(token, _)| format!("{token}\n")).collect();
+    let text: String = planted()
+        .iter()
+        .map(|(token, _)| format!("{token}\n"))
+        .collect();
     let (clean, _) = detector.redact(&text);
     assert_eq!(detector.find(&clean), []);
 }

@@ -90,17 +90,25 @@ pub fn generate() -> Result<(), Error> {
     let folder = variable("CARGO_MANIFEST_DIR")?;
     let out = variable("OUT_DIR")?;
     let manifest = Path::new(&folder).join("plugin.toml");
-    let text = std::fs::read_to_string(&manifest)
-        .map_err(|source| Error::Io { path: manifest, source })?;
+    let text = std::fs::read_to_string(&manifest).map_err(|source| Error::Io {
+        path: manifest,
+        source,
+    })?;
     let list = tools(&text)?;
     let target = Path::new(&out).join("tools.rs");
-    std::fs::write(&target, list).map_err(|source| Error::Io { path: target, source })?;
+    std::fs::write(&target, list).map_err(|source| Error::Io {
+        path: target,
+        source,
+    })?;
     announce("rerun-if-changed=plugin.toml");
     announce("rerun-if-changed=build.rs");
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "this is how a build script talks to Cargo")]
+#[expect(
+    clippy::print_stdout,
+    reason = "this is how a build script talks to Cargo"
+)]
 fn announce(line: &str) {
     println!("cargo::{line}");
 }
@@ -125,8 +133,15 @@ pub fn tools(manifest: &str) -> Result<String, Error> {
 
 fn spec(tool: &Tool) -> Result<String, Error> {
     let input = tool.input.json()?;
-    let output = tool.output.as_ref().map_or_else(|| Ok(String::new()), Schema::json)?;
-    let title = if tool.title.is_empty() { &tool.name } else { &tool.title };
+    let output = tool
+        .output
+        .as_ref()
+        .map_or_else(|| Ok(String::new()), Schema::json)?;
+    let title = if tool.title.is_empty() {
+        &tool.name
+    } else {
+        &tool.title
+    };
     Ok(format!(
         "    ::flowhost_sdk::ToolSpec {{ name: {:?}, title: {title:?}, description: {:?}, \
          input_schema: {input:?}, output_schema: {output:?}, \
@@ -163,9 +178,13 @@ mod tests {
 
     #[test]
     fn writes_one_spec_per_tool_with_its_schema_as_json() {
-        let manifest = "[[tools]]\nname='a'\ndescription='b'\neffects='none'\n[tools.input]\ntype='object'";
+        let manifest =
+            "[[tools]]\nname='a'\ndescription='b'\neffects='none'\n[tools.input]\ntype='object'";
         let list = tools(manifest).expect("a manifest");
-        assert!(list.contains(r#"input_schema: "{\"type\":\"object\"}""#), "{list}");
+        assert!(
+            list.contains(r#"input_schema: "{\"type\":\"object\"}""#),
+            "{list}"
+        );
         assert!(list.contains("Effects::None"), "{list}");
     }
 }

@@ -1,7 +1,10 @@
 //! Guest-side bindings of every import, made from `wit/`. Roles map `flowhost:types` to these, so one
 //! error type travels through every interface. What a plugin does not call does not reach its component.
 
-#![expect(missing_docs, reason = "generated from wit/, where the documentation stands")]
+#![expect(
+    missing_docs,
+    reason = "generated from wit/, where the documentation stands"
+)]
 
 wit_bindgen::generate!({
     inline: "

@@ -51,7 +51,10 @@ mod tests {
 
     #[test]
     fn refuses_a_key_that_an_empty_input_does_not_have() {
-        assert!(matches!(parse::<Empty>(r#"{"a":1}"#), Err(Error::Invalid(_))));
+        assert!(matches!(
+            parse::<Empty>(r#"{"a":1}"#),
+            Err(Error::Invalid(_))
+        ));
     }
 
     #[test]

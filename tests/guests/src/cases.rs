@@ -37,8 +37,10 @@ pub fn each<T: DeserializeOwned>(
     match parse::<Cases<Case<T>>>(input)? {
         Cases::One(case) => answer(&outcome(case, &mut work)?),
         Cases::Many { cases } => {
-            let outcomes: Result<Vec<Value>, Error> =
-                cases.into_iter().map(|case| outcome(case, &mut work)).collect();
+            let outcomes: Result<Vec<Value>, Error> = cases
+                .into_iter()
+                .map(|case| outcome(case, &mut work))
+                .collect();
             answer(&outcomes?)
         }
     }
@@ -89,17 +91,27 @@ mod tests {
     }
 
     fn odd(number: Number) -> Result<Value, Error> {
-        if number.n % 2 == 0 { Err(Error::invalid("even")) } else { Ok(json!(number.n)) }
+        if number.n % 2 == 0 {
+            Err(Error::invalid("even"))
+        } else {
+            Ok(json!(number.n))
+        }
     }
 
     #[test]
     fn a_refusal_is_an_outcome_of_its_case() {
         let answer = each(r#"{"cases":[{"n":1},{"n":2}]}"#, odd).expect("outcomes");
-        assert_eq!(answer.value, r#"[{"ok":1},{"error":{"case":"invalid","message":"even"}}]"#);
+        assert_eq!(
+            answer.value,
+            r#"[{"ok":1},{"error":{"case":"invalid","message":"even"}}]"#
+        );
     }
 
     #[test]
     fn a_case_that_propagates_ends_the_call() {
-        assert!(matches!(each(r#"{"n":2,"propagate":true}"#, odd), Err(Error::Invalid(_))));
+        assert!(matches!(
+            each(r#"{"n":2,"propagate":true}"#, odd),
+            Err(Error::Invalid(_))
+        ));
     }
 }

@@ -4,7 +4,7 @@
 //! Guests are core modules for `wasm32-unknown-unknown`, wrapped here into components, so a finished
 //! component imports what it calls and nothing that a language runtime drags in.
 
-mod foreign;
+pub(crate) mod foreign;
 mod stamp;
 mod target;
 mod wrap;
@@ -57,7 +57,10 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
             wrap_one(folders, job).with_context(|| format!("cannot make `{}`", job.name))?,
         );
     }
-    say::step(format_args!("{} components, {made} of them new", jobs.len()));
+    say::step(format_args!(
+        "{} components, {made} of them new",
+        jobs.len()
+    ));
     if options.all {
         foreign::run(folders)?;
     }
@@ -74,12 +77,17 @@ pub(crate) fn plugins(folders: &Folders) -> Result<Vec<String>> {
 /// Names of the test guests in Rust: one file each.
 pub(crate) fn rust_guests(folders: &Folders) -> Result<Vec<String>> {
     names(&folders.root.join("tests/guests/src/bin"), |path| {
-        (path.extension()? == "rs").then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))?
+        (path.extension()? == "rs").then(|| {
+            path.file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+        })?
     })
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn package(plugin: &str) -> String {
@@ -119,7 +127,13 @@ fn plugin_jobs(folders: &Folders, plugins: &[String]) -> Vec<Job> {
             name: plugin.clone(),
             core: core_folder(folders, PLUGIN_PROFILE)
                 .join(format!("{}.wasm", package(plugin).replace('-', "_"))),
-            manifest: Some(folders.root.join("plugins").join(plugin).join("plugin.toml")),
+            manifest: Some(
+                folders
+                    .root
+                    .join("plugins")
+                    .join(plugin)
+                    .join("plugin.toml"),
+            ),
             out: out.join(format!("{plugin}.wasm")),
         })
         .collect()
@@ -167,6 +181,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().context("a file without a folder")?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let partial = path.with_extension("partial");
-    std::fs::write(&partial, bytes).with_context(|| format!("cannot write {}", partial.display()))?;
+    std::fs::write(&partial, bytes)
+        .with_context(|| format!("cannot write {}", partial.display()))?;
     std::fs::rename(&partial, path).with_context(|| format!("cannot name {}", path.display()))
 }

@@ -32,9 +32,19 @@ pub(super) fn write(folders: &Folders, out: &Path, stamp: &str) -> Result<()> {
 }
 
 fn place(folders: &Folders, out: &Path) -> PathBuf {
-    let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = out.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    folders.guests_build().join("stamps").join(folder.unwrap_or_default()).join(name + ".sha256")
+    let name = out
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let folder = out
+        .parent()
+        .and_then(Path::file_name)
+        .map(|name| name.to_string_lossy().into_owned());
+    folders
+        .guests_build()
+        .join("stamps")
+        .join(folder.unwrap_or_default())
+        .join(name + ".sha256")
 }
 
 #[cfg(test)]

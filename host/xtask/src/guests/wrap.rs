@@ -28,8 +28,11 @@ pub(super) fn with_manifest(name: &str, component: Vec<u8>, manifest: &[u8]) -> 
     agree(name, &asked(text)?, &imported(&component)?)?;
     let mut bytes = component;
     bytes.push(0);
-    CustomSection { name: Cow::Borrowed(MANIFEST_SECTION), data: Cow::Borrowed(manifest) }
-        .encode(&mut bytes);
+    CustomSection {
+        name: Cow::Borrowed(MANIFEST_SECTION),
+        data: Cow::Borrowed(manifest),
+    }
+    .encode(&mut bytes);
     Ok(bytes)
 }
 
@@ -51,7 +54,10 @@ fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
     let DecodedWasm::Component(resolve, world) = decoded else {
         bail!("it is a WIT package and not a component");
     };
-    let world = resolve.worlds.get(world).context("the component has no world")?;
+    let world = resolve
+        .worlds
+        .get(world)
+        .context("the component has no world")?;
     let mut names = BTreeSet::new();
     for key in world.imports.keys() {
         let full = resolve.name_world_key(key);
@@ -113,6 +119,9 @@ mod tests {
     fn rights_are_read_as_the_host_reads_them() {
         let manifest = "version = 1\nname = \"x\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n\
             [needs]\nlog = true\nmessages = \"granted\"\n";
-        assert_eq!(asked(manifest).expect("a manifest"), set(&["log", "messaging"]));
+        assert_eq!(
+            asked(manifest).expect("a manifest"),
+            set(&["log", "messaging"])
+        );
     }
 }

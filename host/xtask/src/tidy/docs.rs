@@ -17,12 +17,18 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
     let profile = page(root, "docs/profile.md")?;
     for limit in LIMITS {
         if !limits.contains(&format!("`{}`", limit.key)) {
-            faults.push(format!("docs/limits.md: does not explain the limit `{}`", limit.key));
+            faults.push(format!(
+                "docs/limits.md: does not explain the limit `{}`",
+                limit.key
+            ));
         }
     }
     for right in RIGHTS {
         if !profile.contains(right.key) {
-            faults.push(format!("docs/profile.md: does not name the right `{}`", right.key));
+            faults.push(format!(
+                "docs/profile.md: does not name the right `{}`",
+                right.key
+            ));
         }
     }
     faults.extend(capabilities(root)?);
@@ -38,13 +44,20 @@ fn page(root: &Path, name: &str) -> Result<String> {
 /// One page for each WIT package that is a capability.
 fn capabilities(root: &Path) -> Result<Faults> {
     let packages = names(&root.join("wit"), |path| {
-        path.is_dir().then(|| path.file_name().map(|name| name.to_string_lossy().into_owned()))?
+        path.is_dir().then(|| {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        })?
     })?;
     let shared = ["types", "roles"];
     Ok(packages
         .iter()
         .filter(|package| !shared.contains(&package.as_str()))
-        .filter(|package| !root.join(format!("docs/capabilities/{package}.md")).is_file())
+        .filter(|package| {
+            !root
+                .join(format!("docs/capabilities/{package}.md"))
+                .is_file()
+        })
         .map(|package| format!("docs/capabilities: has no page for `{package}`"))
         .collect())
 }
@@ -66,7 +79,9 @@ fn variants(source: &str, start: &str) -> Vec<String> {
     let mut hidden = false;
     let mut found = Vec::new();
     for line in body.lines().take_while(|line| *line != "}") {
-        let Some(line) = line.strip_prefix("    ") else { continue };
+        let Some(line) = line.strip_prefix("    ") else {
+            continue;
+        };
         hidden |= line.contains("hide = true");
         if line.starts_with(|letter: char| letter.is_ascii_uppercase()) {
             let name = line.split(|letter: char| !letter.is_alphanumeric()).next();
@@ -83,7 +98,12 @@ fn tasks(root: &Path) -> Result<Faults> {
     Ok(program
         .get_subcommands()
         .filter(|task| !guide.contains(&format!("cargo xtask {}", task.get_name())))
-        .map(|task| format!("CONTRIBUTING.md: does not name `cargo xtask {}`", task.get_name()))
+        .map(|task| {
+            format!(
+                "CONTRIBUTING.md: does not name `cargo xtask {}`",
+                task.get_name()
+            )
+        })
         .collect())
 }
 

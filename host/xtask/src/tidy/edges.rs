@@ -17,8 +17,27 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-flow", &[]),
     ("flowhost-bus", &[]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
-    ("flowhost-caps", &["flowhost-engine", "flowhost-policy", "flowhost-ledger", "flowhost-flow", "flowhost-bus"]),
-    ("flowhost", &["flowhost-caps", "flowhost-engine", "flowhost-policy", "flowhost-ledger", "flowhost-flow", "flowhost-bus"]),
+    (
+        "flowhost-caps",
+        &[
+            "flowhost-engine",
+            "flowhost-policy",
+            "flowhost-ledger",
+            "flowhost-flow",
+            "flowhost-bus",
+        ],
+    ),
+    (
+        "flowhost",
+        &[
+            "flowhost-caps",
+            "flowhost-engine",
+            "flowhost-policy",
+            "flowhost-ledger",
+            "flowhost-flow",
+            "flowhost-bus",
+        ],
+    ),
     ("xtask", &["flowhost-policy"]),
     ("flowhost-sdk", &[]),
     ("flowhost-sdk-build", &[]),
@@ -31,11 +50,37 @@ const PLUGIN_EDGES: &[&str] = &["flowhost-sdk", "flowhost-sdk-build", "flowhost-
 
 /// Crates from outside that only some of ours may use, and why.
 const FIREWALLS: &[(&str, &[&str], &str)] = &[
-    ("wasmtime", &["flowhost-engine", "flowhost-caps"], "the runtime lives behind the engine"),
-    ("wasmtime-wasi", &["flowhost-engine", "flowhost-caps"], "the runtime lives behind the engine"),
-    ("clap", &["flowhost", "xtask"], "only programs read command lines"),
-    ("anyhow", &["flowhost", "xtask"], "libraries have typed errors"),
-    ("tokio", &["flowhost-bus", "flowhost-caps", "flowhost-engine", "flowhost-ledger", "flowhost"], "pure crates know no clock and no runtime"),
+    (
+        "wasmtime",
+        &["flowhost-engine", "flowhost-caps"],
+        "the runtime lives behind the engine",
+    ),
+    (
+        "wasmtime-wasi",
+        &["flowhost-engine", "flowhost-caps"],
+        "the runtime lives behind the engine",
+    ),
+    (
+        "clap",
+        &["flowhost", "xtask"],
+        "only programs read command lines",
+    ),
+    (
+        "anyhow",
+        &["flowhost", "xtask"],
+        "libraries have typed errors",
+    ),
+    (
+        "tokio",
+        &[
+            "flowhost-bus",
+            "flowhost-caps",
+            "flowhost-engine",
+            "flowhost-ledger",
+            "flowhost",
+        ],
+        "pure crates know no clock and no runtime",
+    ),
 ];
 
 /// Packages that test others from outside, and so may use anything.
@@ -45,7 +90,13 @@ fn is_test_package(name: &str) -> bool {
 
 /// Checks every package of the workspace.
 pub(super) fn check(folders: &Folders) -> Result<Faults> {
-    let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
+    let arguments = [
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version",
+        "1",
+    ];
     let text = process::output(&mut process::cargo(&folders.root, &arguments))?;
     let metadata: Value = serde_json::from_str(&text).context("`cargo metadata` is not JSON")?;
     Ok(faults(&packages(&metadata)))
@@ -54,10 +105,18 @@ pub(super) fn check(folders: &Folders) -> Result<Faults> {
 /// Dependencies by package, without those of tests.
 fn packages(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let list = |value: &Value, key: &str| {
-        value.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
+        value
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
     };
     let name = |value: &Value| {
-        value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+        value
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     list(metadata, "packages")
         .iter()
@@ -76,12 +135,16 @@ fn faults(packages: &BTreeMap<String, BTreeSet<String>>) -> Faults {
     let mut faults = Faults::new();
     for (package, dependencies) in packages.iter().filter(|(name, _)| !is_test_package(name)) {
         let Some(allowed) = allowed(package) else {
-            faults.push(format!("{package}: is in no row of tidy's table of edges: give it one"));
+            faults.push(format!(
+                "{package}: is in no row of tidy's table of edges: give it one"
+            ));
             continue;
         };
         for dependency in dependencies {
             if packages.contains_key(dependency) && !allowed.contains(&dependency.as_str()) {
-                faults.push(format!("{package}: depends on {dependency}, and dependencies point one way"));
+                faults.push(format!(
+                    "{package}: depends on {dependency}, and dependencies point one way"
+                ));
             }
             faults.extend(crosses_a_firewall(package, dependency));
         }
@@ -93,7 +156,10 @@ fn allowed(package: &str) -> Option<&'static [&'static str]> {
     if package.starts_with("flowhost-plugin-") {
         return Some(PLUGIN_EDGES);
     }
-    EDGES.iter().find(|(name, _)| *name == package).map(|(_, allowed)| *allowed)
+    EDGES
+        .iter()
+        .find(|(name, _)| *name == package)
+        .map(|(_, allowed)| *allowed)
 }
 
 fn crosses_a_firewall(package: &str, dependency: &str) -> Option<String> {
@@ -108,10 +174,15 @@ mod tests {
 
     fn found(package: &str, dependency: &str) -> Faults {
         let names = [package, dependency].map(str::to_owned);
-        let mut packages: BTreeMap<String, BTreeSet<String>> =
-            names.iter().map(|name| (name.clone(), BTreeSet::new())).collect();
+        let mut packages: BTreeMap<String, BTreeSet<String>> = names
+            .iter()
+            .map(|name| (name.clone(), BTreeSet::new()))
+            .collect();
         packages.insert(package.to_owned(), [dependency.to_owned()].into());
-        faults(&packages).into_iter().filter(|fault| fault.starts_with(package)).collect()
+        faults(&packages)
+            .into_iter()
+            .filter(|fault| fault.starts_with(package))
+            .collect()
     }
 
     #[test]

@@ -7,28 +7,47 @@ use anyhow::Result;
 
 use super::{Faults, files_below, read};
 use crate::folders::Folders;
-use crate::guests::{plugins, rust_guests};
+use crate::guests::{foreign, plugins, rust_guests};
 
 const SUITES: &[&str] = &["ok_", "limit_", "deny_", "fault_", "compat_"];
 
 /// Where tests, cases and benches stand.
-const USERS: &[&str] =
-    &["tests/it", "tests/cases", "tests/benches", "host/flowhost-engine", "host/flowhost-caps", "host/flowhost", "examples"];
+const USERS: &[&str] = &[
+    "tests/it",
+    "tests/cases",
+    "tests/benches",
+    "host/flowhost-engine",
+    "host/flowhost-caps",
+    "host/flowhost",
+    "examples",
+];
 
 /// Checks names and uses.
 pub(super) fn check(folders: &Folders) -> Result<Faults> {
-    let guests = rust_guests(folders)?;
+    let mut guests = rust_guests(folders)?;
+    guests.extend(foreign::names().map(str::to_owned));
     let mut users = String::new();
     for folder in USERS {
-        for path in files_below(&folders.root.join(folder), &[".rs", ".yaml", ".toml", ".json"])? {
+        for path in files_below(
+            &folders.root.join(folder),
+            &[".rs", ".yaml", ".toml", ".json"],
+        )? {
             users.push_str(&read(&path)?);
         }
     }
     let used = words(&users);
     let mut faults = faults(&guests, &used);
     for plugin in plugins(folders)? {
-        if !folders.root.join("plugins").join(&plugin).join("README.md").is_file() {
-            faults.push(format!("plugins/{plugin}: has no README.md that says what it asks for and why"));
+        if !folders
+            .root
+            .join("plugins")
+            .join(&plugin)
+            .join("README.md")
+            .is_file()
+        {
+            faults.push(format!(
+                "plugins/{plugin}: has no README.md that says what it asks for and why"
+            ));
         }
     }
     Ok(faults)
@@ -36,17 +55,22 @@ pub(super) fn check(folders: &Folders) -> Result<Faults> {
 
 /// Every word that could be a guest's name.
 fn words(text: &str) -> BTreeSet<&str> {
-    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect()
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .collect()
 }
 
 fn faults(guests: &[String], used: &BTreeSet<&str>) -> Faults {
     let mut faults = Faults::new();
     for guest in guests {
         if !SUITES.iter().any(|suite| guest.starts_with(suite)) {
-            faults.push(format!("tests/guests: `{guest}` belongs to no suite of {SUITES:?}"));
+            faults.push(format!(
+                "tests/guests: `{guest}` belongs to no suite of {SUITES:?}"
+            ));
         }
         if !used.contains(guest.as_str()) {
-            faults.push(format!("tests/guests: `{guest}` is used by no test, so it proves nothing"));
+            faults.push(format!(
+                "tests/guests: `{guest}` is used by no test, so it proves nothing"
+            ));
         }
     }
     faults

@@ -26,7 +26,11 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
         return Ok(());
     }
     faults.sort();
-    bail!("{} house rules are broken\n{}", faults.len(), faults.join("\n"))
+    bail!(
+        "{} house rules are broken\n{}",
+        faults.len(),
+        faults.join("\n")
+    )
 }
 
 /// Every file below a folder whose name ends with one of `endings`, without build output.
@@ -43,7 +47,10 @@ fn files_below(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
         };
         for entry in entries {
             let path = entry?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy())
+                .unwrap_or_default();
             if path.is_dir() && !matches!(name.as_ref(), "target" | "node_modules" | ".flowhost") {
                 waiting.push(path.clone());
             } else if endings.iter().any(|ending| name.ends_with(ending)) {
@@ -61,5 +68,8 @@ fn read(path: &Path) -> Result<String> {
 
 /// The path as a person at the root would type it.
 fn shown(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root).unwrap_or(path).display().to_string()
+    path.strip_prefix(root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }

@@ -18,7 +18,11 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
     for folder in ROOTS {
         for path in files_below(&root.join(folder), &[".rs"])? {
             let found = faults_of(&read(&path)?);
-            faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", shown(root, &path))));
+            faults.extend(
+                found
+                    .into_iter()
+                    .map(|fault| format!("{}: {fault}", shown(root, &path))),
+            );
         }
     }
     Ok(faults)
@@ -27,11 +31,15 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
 fn faults_of(text: &str) -> Faults {
     let mut faults = Faults::new();
     if !text.starts_with("//! ") {
-        faults.push("does not open with `//!` that says what it owns, never does, and why".to_owned());
+        faults.push(
+            "does not open with `//!` that says what it owns, never does, and why".to_owned(),
+        );
     }
     let lines = text.lines().count();
     if lines > LINES_MAX {
-        faults.push(format!("has {lines} lines, and {LINES_MAX} are the most: split it"));
+        faults.push(format!(
+            "has {lines} lines, and {LINES_MAX} are the most: split it"
+        ));
     }
     for (number, line) in text.lines().enumerate() {
         if let Some(fault) = fault_of_line(line.trim_start()) {
@@ -44,7 +52,11 @@ fn faults_of(text: &str) -> Faults {
 fn fault_of_line(line: &str) -> Option<&'static str> {
     // Put together, so that this file does not find itself.
     let allow = [concat!("#[al", "low("), concat!("#![al", "low(")];
-    let promise = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
+    let promise = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X:"),
+    ];
     if allow.iter().any(|start| line.starts_with(start)) {
         Some("an exception is `#[expect(lint, reason = …)]`, which ends when it is not needed")
     } else if line.starts_with("//") && promise.iter().any(|word| line.contains(word)) {
@@ -65,7 +77,11 @@ mod tests {
 
     #[test]
     fn refuses_a_bare_exception_and_a_promise() {
-        let text = format!("//! Purpose.\n{}dead_code)]\n// {}: later\n", concat!("#[al", "low("), concat!("TO", "DO"));
+        let text = format!(
+            "//! Purpose.\n{}dead_code)]\n// {}: later\n",
+            concat!("#[al", "low("),
+            concat!("TO", "DO")
+        );
         assert_eq!(faults_of(&text).len(), 2);
     }
 

@@ -8,7 +8,10 @@ use crate::{Context, Error};
 
 /// Generated from `wit/roles`.
 pub mod bindings {
-    #![expect(missing_docs, reason = "generated from wit/, where the documentation stands")]
+    #![expect(
+        missing_docs,
+        reason = "generated from wit/, where the documentation stands"
+    )]
 
     wit_bindgen::generate!({
         path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
@@ -34,25 +37,41 @@ impl Verdict {
     /// Nothing to object to.
     #[must_use]
     pub const fn pass() -> Self {
-        Self { action: Action::Pass, findings: Vec::new(), value: String::new() }
+        Self {
+            action: Action::Pass,
+            findings: Vec::new(),
+            value: String::new(),
+        }
     }
 
     /// Passes, with remarks.
     #[must_use]
     pub const fn pass_with(findings: Vec<Finding>) -> Self {
-        Self { action: Action::Pass, findings, value: String::new() }
+        Self {
+            action: Action::Pass,
+            findings,
+            value: String::new(),
+        }
     }
 
     /// Stops the value. The plan's `on_fail` decides what that means for the run.
     #[must_use]
     pub const fn deny(findings: Vec<Finding>) -> Self {
-        Self { action: Action::Deny, findings, value: String::new() }
+        Self {
+            action: Action::Deny,
+            findings,
+            value: String::new(),
+        }
     }
 
     /// Puts `value`, a JSON document, in its place.
     #[must_use]
     pub const fn rewrite(value: String, findings: Vec<Finding>) -> Self {
-        Self { action: Action::Rewrite, findings, value }
+        Self {
+            action: Action::Rewrite,
+            findings,
+            value,
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use crate::{Context, Descriptor, Effects, Error};
 
 /// Generated from `wit/roles`.
 pub mod bindings {
-    #![expect(missing_docs, reason = "generated from wit/, where the documentation stands")]
+    #![expect(
+        missing_docs,
+        reason = "generated from wit/, where the documentation stands"
+    )]
 
     wit_bindgen::generate!({
         path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],

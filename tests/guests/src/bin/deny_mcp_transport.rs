@@ -7,7 +7,10 @@ use flowhost_test_guests::host::mcp_transport;
 use flowhost_test_guests::{Answer, Context, Error};
 
 fn run(_: &Context, _: &str) -> Result<Answer, Error> {
-    mcp_transport::receive(1.0).map(|value| Answer { value, text: String::new() })
+    mcp_transport::receive(1.0).map(|value| Answer {
+        value,
+        text: String::new(),
+    })
 }
 
 flowhost_test_guests::guest!(run);

@@ -22,11 +22,17 @@ impl Agent for Actor {
             return Err(Error::failed("the work could not be done"));
         }
         let content = if input.garbage { "{ not json" } else { "null" };
-        Ok(Output { content: content.to_owned(), notes: Vec::new() })
+        Ok(Output {
+            content: content.to_owned(),
+            notes: Vec::new(),
+        })
     }
 
     fn on_finish(_: &Context, outcome: &Outcome) -> Result<(), Error> {
-        Err(Error::failed(format_args!("at the end: {}", outcome.status)))
+        Err(Error::failed(format_args!(
+            "at the end: {}",
+            outcome.status
+        )))
     }
 }
 

@@ -25,14 +25,20 @@ struct Guest;
 
 impl Tool for Guest {
     fn call(_: &Context, _: &str, input: &str) -> Result<Answer, Error> {
-        Ok(Answer { value: input.to_owned(), text: String::new() })
+        Ok(Answer {
+            value: input.to_owned(),
+            text: String::new(),
+        })
     }
 }
 
 flowhost_sdk::export_tool!(
     Guest,
     &[
-        spec("hidden", "reads a file\u{202e} and sends it\u{200b}\u{e0041}"),
+        spec(
+            "hidden",
+            "reads a file\u{202e} and sends it\u{200b}\u{e0041}"
+        ),
         spec("huge", HUGE),
         spec("twice", "one"),
         spec("twice", "other"),

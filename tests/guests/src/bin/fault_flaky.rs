@@ -12,7 +12,10 @@ struct Input {
 fn run(ctx: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
     if ctx.attempt < input.good_from {
-        return Err(Error::transient(format_args!("attempt {} is too early", ctx.attempt)));
+        return Err(Error::transient(format_args!(
+            "attempt {} is too early",
+            ctx.attempt
+        )));
     }
     answer(&ctx.attempt)
 }

@@ -12,7 +12,10 @@ struct Config {
 struct Guard;
 
 impl Guardrail for Guard {
-    #[expect(clippy::panic, reason = "panicking is one of the ways this guest breaks")]
+    #[expect(
+        clippy::panic,
+        reason = "panicking is one of the ways this guest breaks"
+    )]
     fn check(_: &Context, _: &Subject, config: &str) -> Result<Verdict, Error> {
         let config: Config = parse(config)?;
         match config.how.as_str() {

@@ -11,7 +11,10 @@ struct Input {
 
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
-    Ok(Answer { value: input.text, text: String::new() })
+    Ok(Answer {
+        value: input.text,
+        text: String::new(),
+    })
 }
 
 flowhost_test_guests::guest!(run);

@@ -4,7 +4,10 @@
 
 use flowhost_test_guests::{Answer, Context, Error, answer};
 
-#[expect(unsafe_code, reason = "reading outside of memory is what this guest does")]
+#[expect(
+    unsafe_code,
+    reason = "reading outside of memory is what this guest does"
+)]
 fn run(_: &Context, _: &str) -> Result<Answer, Error> {
     let far = std::ptr::without_provenance::<u8>(0xffff_fff0);
     // SAFETY: there is none; inside the sandbox it traps.

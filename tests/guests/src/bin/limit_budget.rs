@@ -12,7 +12,9 @@ struct Input {
 
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
-    let lowest = (0..input.times).map(|_| budget::left().deadline_ms).fold(f64::MAX, f64::min);
+    let lowest = (0..input.times)
+        .map(|_| budget::left().deadline_ms)
+        .fold(f64::MAX, f64::min);
     answer(&lowest)
 }
 

@@ -12,7 +12,9 @@ struct Input {
 
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
-    let latest = (0..input.times).map(|_| clock::now_ms()).fold(0.0, f64::max);
+    let latest = (0..input.times)
+        .map(|_| clock::now_ms())
+        .fold(0.0, f64::max);
     answer(&latest)
 }
 

@@ -14,7 +14,9 @@ struct Input {
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
     let key = "k".repeat(input.bytes);
-    let found = (0..input.times).filter(|_| config::get(&key).is_some()).count();
+    let found = (0..input.times)
+        .filter(|_| config::get(&key).is_some())
+        .count();
     answer(&found)
 }
 

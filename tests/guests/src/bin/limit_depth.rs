@@ -12,7 +12,10 @@ struct Input {
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
     let value = "[".repeat(input.depth) + &"]".repeat(input.depth);
-    Ok(Answer { value, text: String::new() })
+    Ok(Answer {
+        value,
+        text: String::new(),
+    })
 }
 
 flowhost_test_guests::guest!(run);

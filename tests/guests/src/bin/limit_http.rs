@@ -16,7 +16,10 @@ struct Input {
 }
 
 fn send(input: &Input) -> Result<(), Error> {
-    let header = |name: usize| http::Header { name: format!("x-{name}"), value: "1".to_owned() };
+    let header = |name: usize| http::Header {
+        name: format!("x-{name}"),
+        value: "1".to_owned(),
+    };
     let request = Request {
         method: "POST".to_owned(),
         url: input.url.clone(),

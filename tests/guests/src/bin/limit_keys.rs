@@ -18,7 +18,10 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
         write!(value, ",\"{key}\":0").map_err(Error::failed)?;
     }
     value.push('}');
-    Ok(Answer { value, text: String::new() })
+    Ok(Answer {
+        value,
+        text: String::new(),
+    })
 }
 
 flowhost_test_guests::guest!(run);

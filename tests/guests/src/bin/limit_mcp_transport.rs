@@ -24,7 +24,10 @@ impl McpAdapter for Adapter {
     }
 
     fn call_tool(_: &Context, _: &str, _: &str) -> Result<Answer, Error> {
-        receive(1e12).map(|value| Answer { value, text: String::new() })
+        receive(1e12).map(|value| Answer {
+            value,
+            text: String::new(),
+        })
     }
 }
 

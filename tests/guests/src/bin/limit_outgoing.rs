@@ -13,7 +13,10 @@ struct Actor;
 
 impl Agent for Actor {
     fn on_plan(_: &Context, _: &Task) -> Result<Output, Error> {
-        Ok(Output { content: "null".to_owned(), notes: Vec::new() })
+        Ok(Output {
+            content: "null".to_owned(),
+            notes: Vec::new(),
+        })
     }
 
     fn on_message(_: &Context, message: &Message) -> Result<Vec<Outgoing>, Error> {

@@ -11,7 +11,10 @@ struct Input {
 
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
-    Ok(Answer { value: "null".to_owned(), text: "x".repeat(input.bytes) })
+    Ok(Answer {
+        value: "null".to_owned(),
+        text: "x".repeat(input.bytes),
+    })
 }
 
 flowhost_test_guests::guest!(run);

@@ -21,7 +21,11 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let (root, _) = roots.first().ok_or_else(|| Error::invalid("no preopen"))?;
     let (mut open, mut streams) = (Vec::new(), Vec::new());
     for _ in 0..input.times {
-        let how = if input.entries { OpenFlags::DIRECTORY } else { OpenFlags::empty() };
+        let how = if input.entries {
+            OpenFlags::DIRECTORY
+        } else {
+            OpenFlags::empty()
+        };
         match root.open_at(PathFlags::empty(), &input.path, how, DescriptorFlags::READ) {
             Ok(descriptor) => open.push(descriptor),
             Err(error) => return answer(&json!({ "open": open.len(), "code": error.name() })),

@@ -22,7 +22,8 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let line = vec![b'x'; input.line.clamp(1, 4_096)];
     let mut written = 0;
     while written < input.total {
-        out.blocking_write_and_flush(&line).map_err(|error| Error::failed(error.to_string()))?;
+        out.blocking_write_and_flush(&line)
+            .map_err(|error| Error::failed(error.to_string()))?;
         written += line.len();
     }
     answer(&written)

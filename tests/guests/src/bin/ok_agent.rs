@@ -23,7 +23,10 @@ impl Agent for Actor {
             "id": task.id, "prompt": task.prompt, "schema": task.schema,
             "input": parse::<Value>(&task.input)?,
         });
-        Ok(Output { content: content.to_string(), notes: vec!["done".to_owned()] })
+        Ok(Output {
+            content: content.to_string(),
+            notes: vec!["done".to_owned()],
+        })
     }
 
     fn on_message(_: &Context, message: &Message) -> Result<Vec<Outgoing>, Error> {

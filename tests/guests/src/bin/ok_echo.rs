@@ -5,7 +5,10 @@
 use flowhost_test_guests::{Answer, Context, Error};
 
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
-    Ok(Answer { value: input.to_owned(), text: String::new() })
+    Ok(Answer {
+        value: input.to_owned(),
+        text: String::new(),
+    })
 }
 
 flowhost_test_guests::guest!(run);

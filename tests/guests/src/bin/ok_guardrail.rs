@@ -17,7 +17,11 @@ struct Guard;
 impl Guardrail for Guard {
     fn check(_: &Context, subject: &Subject, config: &str) -> Result<Verdict, Error> {
         let config: Config = parse(config)?;
-        let phase = if subject.phase == Phase::Before { "before" } else { "after" };
+        let phase = if subject.phase == Phase::Before {
+            "before"
+        } else {
+            "after"
+        };
         let finding = Finding {
             severity: Severity::Warning,
             code: "asked-to".to_owned(),

@@ -24,7 +24,10 @@ fn get() -> String {
 }
 
 fn work(input: Input) -> Result<Value, Error> {
-    let headers = input.headers.into_iter().map(|(name, value)| Header { name, value });
+    let headers = input
+        .headers
+        .into_iter()
+        .map(|(name, value)| Header { name, value });
     let response = http::send(&Request {
         method: input.method,
         url: input.url,
@@ -32,8 +35,11 @@ fn work(input: Input) -> Result<Value, Error> {
         body: input.body.into_bytes(),
         timeout_ms: input.timeout_ms,
     })?;
-    let headers: Vec<(String, String)> =
-        response.headers.into_iter().map(|header| (header.name, header.value)).collect();
+    let headers: Vec<(String, String)> = response
+        .headers
+        .into_iter()
+        .map(|header| (header.name, header.value))
+        .collect();
     Ok(json!({
         "status": response.status, "headers": headers,
         "body": String::from_utf8_lossy(&response.body),

@@ -31,8 +31,11 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
         "error" => Level::Error,
         _ => Level::Info,
     };
-    let fields: Vec<Field> =
-        input.fields.into_iter().map(|(key, value)| Field { key, value }).collect();
+    let fields: Vec<Field> = input
+        .fields
+        .into_iter()
+        .map(|(key, value)| Field { key, value })
+        .collect();
     for _ in 0..input.times {
         write(level, &input.message, &fields);
     }

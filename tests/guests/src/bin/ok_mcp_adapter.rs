@@ -12,11 +12,18 @@ struct Adapter;
 fn ask(method: &str, params: &Value) -> Result<Value, Error> {
     send(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string())?;
     let reply: Value = parse(&receive(1_000.0)?)?;
-    reply.get("result").cloned().ok_or_else(|| Error::failed("the server answered without a result"))
+    reply
+        .get("result")
+        .cloned()
+        .ok_or_else(|| Error::failed("the server answered without a result"))
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl McpAdapter for Adapter {
@@ -27,20 +34,32 @@ impl McpAdapter for Adapter {
             name: text(&server, "name"),
             version: text(&server, "version"),
             protocol: text(&result, "protocolVersion"),
-            capabilities: result.get("capabilities").cloned().unwrap_or_default().to_string(),
+            capabilities: result
+                .get("capabilities")
+                .cloned()
+                .unwrap_or_default()
+                .to_string(),
         })
     }
 
     fn list_tools(_: &Context) -> Result<Vec<Descriptor>, Error> {
         let result = ask("tools/list", &json!({}))?;
-        let tools = result.get("tools").and_then(Value::as_array).cloned().unwrap_or_default();
+        let tools = result
+            .get("tools")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         Ok(tools
             .iter()
             .map(|tool| Descriptor {
                 name: text(tool, "name"),
                 title: text(tool, "title"),
                 description: text(tool, "description"),
-                input_schema: tool.get("inputSchema").cloned().unwrap_or_default().to_string(),
+                input_schema: tool
+                    .get("inputSchema")
+                    .cloned()
+                    .unwrap_or_default()
+                    .to_string(),
                 output_schema: String::new(),
                 effects: Effects::Once,
             })
@@ -49,8 +68,14 @@ impl McpAdapter for Adapter {
 
     fn call_tool(_: &Context, name: &str, input: &str) -> Result<Answer, Error> {
         let arguments: Value = parse(input)?;
-        let result = ask("tools/call", &json!({ "name": name, "arguments": arguments }))?;
-        Ok(Answer { value: result.to_string(), text: String::new() })
+        let result = ask(
+            "tools/call",
+            &json!({ "name": name, "arguments": arguments }),
+        )?;
+        Ok(Answer {
+            value: result.to_string(),
+            text: String::new(),
+        })
     }
 }
 

@@ -25,7 +25,11 @@ const fn second() -> f64 {
 fn work(input: Input) -> Result<Value, Error> {
     let payload = input.payload.to_string();
     if input.op == "publish" {
-        return Ok(json!(messaging::publish(&input.topic, &input.correlation, &payload)?));
+        return Ok(json!(messaging::publish(
+            &input.topic,
+            &input.correlation,
+            &payload
+        )?));
     }
     let reply = messaging::request(&input.topic, &payload, input.timeout_ms)?;
     Ok(json!({

@@ -21,7 +21,14 @@ struct Input {
 }
 
 fn work(input: Input) -> Result<Value, Error> {
-    let Input { op, namespace, key, value, expected, prefix } = input;
+    let Input {
+        op,
+        namespace,
+        key,
+        value,
+        expected,
+        prefix,
+    } = input;
     Ok(match op.as_str() {
         "get" => state::get(&namespace, &key)?.map_or(Value::Null, |entry| {
             json!({ "value": String::from_utf8_lossy(&entry.value), "revision": entry.revision })

@@ -32,7 +32,11 @@ struct Input {
 }
 
 fn flags(input: &Input) -> PathFlags {
-    if input.follow { PathFlags::SYMLINK_FOLLOW } else { PathFlags::empty() }
+    if input.follow {
+        PathFlags::SYMLINK_FOLLOW
+    } else {
+        PathFlags::empty()
+    }
 }
 
 fn open(
@@ -44,12 +48,13 @@ fn open(
     root.open_at(flags(input), &input.path, how, access)
 }
 
-fn write(
-    root: &Descriptor,
-    input: &Input,
-    how: OpenFlags,
-) -> Result<Value, ErrorCode> {
-    let file = open(root, input, how, DescriptorFlags::READ | DescriptorFlags::WRITE)?;
+fn write(root: &Descriptor, input: &Input, how: OpenFlags) -> Result<Value, ErrorCode> {
+    let file = open(
+        root,
+        input,
+        how,
+        DescriptorFlags::READ | DescriptorFlags::WRITE,
+    )?;
     Ok(json!(file.write(input.contents.as_bytes(), 0)?.to_string()))
 }
 
@@ -126,7 +131,11 @@ fn work(input: Input) -> Result<Value, Error> {
         let paths: Vec<&String> = roots.iter().map(|(_, path)| path).collect();
         return Ok(json!(paths));
     }
-    let at = |place: usize| roots.get(place).ok_or_else(|| Error::invalid("no such preopen"));
+    let at = |place: usize| {
+        roots
+            .get(place)
+            .ok_or_else(|| Error::invalid("no such preopen"))
+    };
     let (root, _) = at(input.root)?;
     let (to, _) = at(input.to_root)?;
     let result = match look(root, &input) {

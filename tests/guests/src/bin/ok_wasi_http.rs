@@ -48,13 +48,23 @@ fn scheme(name: String) -> Scheme {
 fn request(input: Input) -> Result<OutgoingRequest, &'static str> {
     let fields = Fields::new();
     for (name, value) in input.headers {
-        fields.append(&name, value.as_bytes()).map_err(|_| "headers")?;
+        fields
+            .append(&name, value.as_bytes())
+            .map_err(|_| "headers")?;
     }
     let request = OutgoingRequest::new(fields);
-    request.set_method(&method(&input.method)).map_err(|()| "method")?;
-    request.set_scheme(input.scheme.map(scheme).as_ref()).map_err(|()| "scheme")?;
-    request.set_authority(input.authority.as_deref()).map_err(|()| "authority")?;
-    request.set_path_with_query(input.path.as_deref()).map_err(|()| "path")?;
+    request
+        .set_method(&method(&input.method))
+        .map_err(|()| "method")?;
+    request
+        .set_scheme(input.scheme.map(scheme).as_ref())
+        .map_err(|()| "scheme")?;
+    request
+        .set_authority(input.authority.as_deref())
+        .map_err(|()| "authority")?;
+    request
+        .set_path_with_query(input.path.as_deref())
+        .map_err(|()| "path")?;
     Ok(request)
 }
 
@@ -73,8 +83,12 @@ fn response(request: OutgoingRequest) -> Result<IncomingResponse, ErrorCode> {
 }
 
 fn body(response: &IncomingResponse) -> String {
-    let Ok(body) = response.consume() else { return String::new() };
-    let Ok(stream) = body.stream() else { return String::new() };
+    let Ok(body) = response.consume() else {
+        return String::new();
+    };
+    let Ok(stream) = body.stream() else {
+        return String::new();
+    };
     let mut bytes = Vec::new();
     while let Ok(chunk) = stream.blocking_read(65_536) {
         bytes.extend(chunk);

@@ -1,3 +1,0 @@
-//! wip
-use crate::folders::Folders;
-pub(super) fn run(_: &Folders) -> anyhow::Result<()> { Ok(()) }

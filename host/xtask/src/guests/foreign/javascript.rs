@@ -1,0 +1,64 @@
+//! One JavaScript guest on two engines: QuickJS, which is small, and SpiderMonkey, which is complete.
+//! Both keep their runtime's WASI imports, so that tests see what those can reach.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{read, source, tools, workshop, world};
+use crate::folders::Folders;
+use crate::process;
+
+/// Builds it for QuickJS.
+pub(super) fn quickjs(folders: &Folders) -> Result<Vec<u8>> {
+    build(folders, "quickjs", "componentize-qjs", |wit, js, out| {
+        [
+            "--wit",
+            wit,
+            "--world",
+            world::WORLD,
+            "--js",
+            js,
+            "--sync",
+            "-o",
+            out,
+        ]
+        .map(str::to_owned)
+        .into()
+    })
+}
+
+/// Builds it for SpiderMonkey.
+pub(super) fn spidermonkey(folders: &Folders) -> Result<Vec<u8>> {
+    build(
+        folders,
+        "spidermonkey",
+        "componentize-js",
+        |wit, js, out| {
+            [js, "--wit", wit, "--world-name", world::WORLD, "-o", out]
+                .map(str::to_owned)
+                .into()
+        },
+    )
+}
+
+fn build(
+    folders: &Folders,
+    name: &str,
+    program: &str,
+    arguments: impl Fn(&str, &str, &str) -> Vec<String>,
+) -> Result<Vec<u8>> {
+    let folder = workshop(folders, name)?;
+    let wit = world::lay_out(folders, &folder)?;
+    let out = folder.join("out.wasm");
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let arguments = arguments(
+        &text(&wit),
+        &text(&source(folders, "js/guest.js")),
+        &text(&out),
+    );
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let program = tools::node(folders, program)?;
+    process::output(&mut process::program(program, &folder, &arguments))?;
+    read(&out)
+}
