@@ -2,6 +2,7 @@
 //! becomes the error that ends a call.
 
 use flowhost_engine::{Fault, HostState};
+use sha2::{Digest, Sha256};
 use wasmtime::component::HasData;
 
 /// The store itself, for traits that are made in this crate.
@@ -57,8 +58,12 @@ pub(crate) fn settle<T>(
     }
 }
 
+/// Longest part of a path that is made of a name's own bytes; file systems end at 255.
+const FILE_NAME_BYTES: usize = 200;
+
 /// `name` as one part of a file's path: bytes outside `[a-z0-9_-]` become `%xx`, so that two names
-/// never meet, no part is hidden and none leads upwards.
+/// never meet, no part is hidden and none leads upwards. A long one ends with its SHA-256 behind
+/// `%%`, which no encoding holds.
 pub(crate) fn file_name(name: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(name.len());
@@ -70,5 +75,13 @@ pub(crate) fn file_name(name: &str) -> String {
             let _ = write!(out, "%{byte:02x}");
         }
     }
-    out
+    if out.len() <= FILE_NAME_BYTES {
+        return out;
+    }
+    let mut short: String = out.chars().take(FILE_NAME_BYTES / 2).collect();
+    short.push_str("%%");
+    for byte in Sha256::digest(name) {
+        let _ = write!(short, "{byte:02x}");
+    }
+    short
 }

@@ -240,6 +240,8 @@ async fn tenants_plugins_and_namespaces_do_not_meet() {
         slot("default", "p/notes", "x"),
         slot("..", "..", ".."),
         slot("default", "P", "notes"),
+        slot("default", &"/".repeat(100), "notes"),
+        slot("default", &"/".repeat(101), "notes"),
     ];
     for (n, slot) in slots.iter().enumerate() {
         put(&store, slot, "k", &n.to_string(), Expected::Absent)

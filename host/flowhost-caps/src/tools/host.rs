@@ -76,7 +76,12 @@ async fn call(
             return Err(types::Error::from(&denied).into());
         }
     };
-    open_chain(scope, name)?;
+    // A grant of all tools of a plugin covers its bare name and longer paths too; those are no tools.
+    if name.split('/').count() != 2 {
+        let text = format!("`{name}` is not a tool: write `plugin/tool`");
+        return Err(types::Error::Invalid(text).into());
+    }
+    open_chain(router, scope, name)?;
     check_json(input, &JsonLimits::default())
         .map_err(|error| types::Error::Invalid(error.to_string()))?;
     scope.record_allow(Kind::HostCall, INTERFACE, &rule, name)?;
@@ -87,10 +92,10 @@ async fn call(
 }
 
 /// Refuses a call that one of its own callers would have to answer, and a chain without end.
-fn open_chain(scope: &CallScope, name: &str) -> Result<(), Refusal> {
-    let plugin = name.split('/').next().unwrap_or(name);
+fn open_chain(router: &dyn ToolRouter, scope: &CallScope, name: &str) -> Result<(), Refusal> {
+    let plugin = router.key(scope, name.split('/').next().unwrap_or(name));
     let waits = scope.callers.iter().chain([&scope.plugin]);
-    if waits.into_iter().any(|waiting| waiting.as_ref() == plugin) {
+    if waits.into_iter().any(|waiting| **waiting == *plugin) {
         let message =
             format!("calling `{name}` would close a cycle: `{plugin}` waits for this call");
         scope

@@ -27,6 +27,12 @@ pub trait ToolRouter: Send + Sync + 'static {
     /// decided here, not there.
     fn list(&self, caller: &CallScope) -> Vec<Descriptor>;
 
+    /// The name under which the plugin that `caller` calls `plugin` waits in
+    /// [`CallScope::callers`]; another one where plugins are known by more than their plan's name.
+    fn key(&self, _caller: &CallScope, plugin: &str) -> String {
+        plugin.to_owned()
+    }
+
     /// Calls `plugin/tool`. The router checks `input` against the tool's schema before the tool's
     /// guest runs ([`Fault::Guest`] `invalid`), applies guardrails, records the call and its result,
     /// and gives the tool a scope of its own whose `callers` are the caller's and the caller, and

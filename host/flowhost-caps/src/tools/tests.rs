@@ -9,7 +9,7 @@ use super::host::wit::Host as _;
 use super::{CHAIN_MAX, ToolRouter, Tools};
 use crate::testing::{Call, fault};
 
-/// Remembers calls, and ends them as the tool's name says.
+/// Knows every plugin as `plan::<name>` where its caller is known so, remembers calls, and ends them as the tool's name says.
 #[derive(Default)]
 struct Router(Mutex<Vec<String>>);
 
@@ -25,6 +25,11 @@ impl ToolRouter for Router {
         ["x/secret", "files/read", "files/list"]
             .map(descriptor)
             .to_vec()
+    }
+
+    fn key(&self, caller: &CallScope, plugin: &str) -> String {
+        let nested = caller.plugin.starts_with("plan::");
+        format!("{}{plugin}", if nested { "plan::" } else { "" })
     }
 
     async fn call(
@@ -96,7 +101,7 @@ async fn denies_a_tool_outside_the_grant_and_records_it_before_the_router_sees_i
     let (tools, router) = tools();
     let call = call();
     let mut store = call.store(&tools);
-    for name in ["x/secret", "files", "*", "files/../x/secret", ""] {
+    for name in ["x/secret", "x", "*", ""] {
         let denied = (&mut &mut store)
             .call(name.into(), "{}".into())
             .await
@@ -104,6 +109,18 @@ async fn denies_a_tool_outside_the_grant_and_records_it_before_the_router_sees_i
         assert!(matches!(denied, Err(types::Error::Denied(_))), "{name}");
         assert_eq!(call.last("decision"), "deny");
         assert_eq!(call.last("right"), "tools.call");
+    }
+    assert!(router.calls().is_empty());
+}
+
+#[tokio::test]
+async fn refuses_what_is_not_plugin_and_tool_even_where_all_tools_are_granted() {
+    let (tools, router) = tools();
+    let mut store = call().store(&tools);
+    for name in ["files", "files/../x/secret", "files/read/more"] {
+        let refused = (&mut &mut store).call(name.into(), "{}".into()).await;
+        let refused = refused.unwrap();
+        assert!(matches!(refused, Err(types::Error::Invalid(_))), "{name}");
     }
     assert!(router.calls().is_empty());
 }
@@ -133,6 +150,23 @@ async fn dos_032_refuses_to_call_a_plugin_that_waits_for_this_call() {
         };
         assert!(message.contains("cycle"), "{message}");
         assert_eq!(call.last("rule"), "tools.cycle");
+    }
+    assert!(router.calls().is_empty());
+}
+
+#[tokio::test]
+async fn dos_032_sees_a_cycle_whatever_name_the_router_knows_a_plugin_by() {
+    let (tools, router) = tools();
+    let mut call = call();
+    call.scope.plugin = "plan::p".into();
+    call.scope.callers = Arc::new(["plan::a".into()]);
+    let mut store = call.store(&tools);
+    for name in ["a/t", "p/t"] {
+        let refused = (&mut &mut store).call(name.into(), "{}".into()).await;
+        assert!(
+            matches!(refused.unwrap(), Err(types::Error::Failed(_))),
+            "{name}"
+        );
     }
     assert!(router.calls().is_empty());
 }
