@@ -117,7 +117,11 @@ fn state_root(ambient: &Ambient, state: &State) -> Check {
     let root = state.root();
     let found = root.display().to_string();
     if !ambient.is_dir(root) {
-        return Check::new("state", Level::Ok, format!("{found} (made by the first run)"));
+        return Check::new(
+            "state",
+            Level::Ok,
+            format!("{found} (made by the first run)"),
+        );
     }
     match state.runs(ambient) {
         Ok(runs) => Check::new("state", Level::Ok, format!("{found}, {} runs", runs.len())),

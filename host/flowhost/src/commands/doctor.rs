@@ -11,7 +11,9 @@ pub(crate) fn perform(context: &Context) -> Exit {
     let checks = examine(&context.ambient, &context.config, &context.state);
     let worst = worst(&checks);
     if context.output.json {
-        context.output.document(&json!({ "status": worst, "checks": checks }));
+        context
+            .output
+            .document(&json!({ "status": worst, "checks": checks }));
     } else {
         context.output.result(&table(&checks));
     }
@@ -37,7 +39,11 @@ fn table(checks: &[Check]) -> String {
             "" => String::new(),
             hint => format!("({hint})"),
         };
-        table.add_row([word.to_owned(), check.name.clone(), format!("{} {hint}", check.found)]);
+        table.add_row([
+            word.to_owned(),
+            check.name.clone(),
+            format!("{} {hint}", check.found),
+        ]);
     }
     format!("{}\n", table.trim_fmt())
 }

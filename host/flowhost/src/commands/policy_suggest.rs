@@ -22,7 +22,9 @@ pub(crate) fn perform(run: &str, context: &Context) -> Result<Exit, Failure> {
         });
         context.output.document(&document);
     } else {
-        context.output.message(&remarks(refusals.len(), &suggestion));
+        context
+            .output
+            .message(&remarks(refusals.len(), &suggestion));
         context.output.result(&neutral(&suggestion.lines));
     }
     Ok(Exit::Ok)

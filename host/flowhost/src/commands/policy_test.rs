@@ -33,7 +33,11 @@ pub(crate) fn perform(
     } else {
         context.output.result(&neutral(&lines(&shown, &results)));
     }
-    Ok(if failed == 0 { Exit::Ok } else { Exit::Internal })
+    Ok(if failed == 0 {
+        Exit::Ok
+    } else {
+        Exit::Internal
+    })
 }
 
 /// The profile that the table names, looked up as a plan beside the table would.
@@ -45,7 +49,9 @@ fn profile(
 ) -> Result<Profile, Failure> {
     let Some(wanted) = &cases.profile else {
         let message = format!("{} does not say which profile it is about", file.display());
-        return Err(Failure::new(Exit::Internal, message).hint("add `profile = \"NAME\"` at the top"));
+        return Err(
+            Failure::new(Exit::Internal, message).hint("add `profile = \"NAME\"` at the top")
+        );
     };
     let path = context.ambient.resolve(file);
     let beside = path.parent().unwrap_or(Path::new("/"));
@@ -73,7 +79,11 @@ fn lines(file: &str, results: &[CaseResult]) -> String {
             Ok(rule) => format!("allowed by {rule}"),
             Err(denied) => format!("denied by {}", denied.rule),
         };
-        let _infallible = writeln!(text, "{verdict} {file}:{} {}: {got}", result.line, result.name);
+        let _infallible = writeln!(
+            text,
+            "{verdict} {file}:{} {}: {got}",
+            result.line, result.name
+        );
     }
     let failed = results.iter().filter(|result| !result.passed).count();
     let passed = results.len() - failed;

@@ -72,7 +72,7 @@ pub fn show(color: bool, finding: &Finding, texts: &Texts) -> String {
     };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(WIDTH)
-        .with_context_lines(0);
+        .with_context_lines(1);
     let mut text = String::from("\n");
     match handler.render_report(&mut text, &Shown::new(finding, texts)) {
         Ok(()) => text,

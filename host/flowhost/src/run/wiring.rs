@@ -104,10 +104,18 @@ fn missing_of(key: &str, member: &Member) -> Vec<Missing> {
         plugin: key.to_owned(),
         interface: missing.import,
         profile: member.profile.name.clone(),
-        at: member.profile.source(missing.right),
+        at: place_of(member, missing.right),
         lines: missing.lines.to_owned(),
     });
     told.collect()
+}
+
+/// `policies/x.toml:12` for a right that the profile mentions, else the file.
+fn place_of(member: &Member, right: &str) -> String {
+    match member.profile.position(right) {
+        Some(at) => format!("{}:{}", member.profile.file, at.line),
+        None => member.profile.file.clone(),
+    }
 }
 
 /// The plan's hash, components and rights included.

@@ -278,7 +278,7 @@ impl Worker {
                 .await;
             report.result
         };
-        cell.get_or_try_init(start).await.map(|()| ())
+        cell.get_or_try_init(start).await.copied()
     }
 
     /// The intent of an effect, on disk before the effect.
