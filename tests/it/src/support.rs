@@ -8,8 +8,11 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// The root of the repository.
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// The profile folder of this build: `target/debug` or its like.
@@ -19,48 +22,56 @@ fn build_folder() -> PathBuf {
 }
 
 /// The executable that `cargo build -p flowhost` made, beside this test.
-pub fn executable() -> PathBuf {
+pub(crate) fn executable() -> PathBuf {
     let path = build_folder().join("flowhost");
-    assert!(path.is_file(), "build it first: cargo build -p flowhost ({})", path.display());
+    assert!(
+        path.is_file(),
+        "build it first: cargo build -p flowhost ({})",
+        path.display()
+    );
     path
 }
 
 /// A component below the build's output: `guests/limit_loop.wasm`, `plugins/markdown.wasm`.
-pub fn built(relative: &str) -> PathBuf {
+pub(crate) fn built(relative: &str) -> PathBuf {
     let path = repository().join("target").join(relative);
-    assert!(path.is_file(), "build it first: cargo xtask build-guests ({})", path.display());
+    assert!(
+        path.is_file(),
+        "build it first: cargo xtask build-guests ({})",
+        path.display()
+    );
     path
 }
 
 /// A test guest's component, by name.
-pub fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     built(&format!("guests/{name}.wasm"))
 }
 
 /// What a command did.
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
     shown: String,
 }
 
 impl Ran {
     /// The one JSON document on standard output.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("not one JSON document: {error}\n{}", self.all()))
     }
 
     /// Fails with everything the command said unless it ended with `code`.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}", self.all());
         self
     }
 
     /// Command, exit code and both streams.
-    pub fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         let mut all = format!("$ {}\n", self.shown);
         for (name, stream) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             if !stream.is_empty() {
@@ -73,23 +84,25 @@ impl Ran {
 }
 
 /// A user's project folder with its own state.
-pub struct Home {
+pub(crate) struct Home {
     dir: tempfile::TempDir,
 }
 
 impl Home {
     /// An empty folder.
-    pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Writes a file, with its folders.
-    pub fn file(&self, relative: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&self, relative: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(relative);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, contents).unwrap();
@@ -97,20 +110,22 @@ impl Home {
     }
 
     /// Reads a file.
-    pub fn read(&self, relative: &str) -> String {
+    pub(crate) fn read(&self, relative: &str) -> String {
         std::fs::read_to_string(self.path().join(relative)).unwrap()
     }
 
     /// Copies a guest's component into the folder.
-    pub fn guest(&self, name: &str) {
+    pub(crate) fn guest(&self, name: &str) {
         std::fs::copy(guest(name), self.path().join(format!("{name}.wasm"))).unwrap();
     }
 
     /// The command, with a clean environment and this folder as the current one.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(executable());
         command.args(arguments).current_dir(self.path()).env_clear();
-        command.env("PATH", "/usr/bin:/bin").env("HOME", self.path().join("home-of-user"));
+        command
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.path().join("home-of-user"));
         command.env("FLOWHOST_PLUGINS", repository().join("target/plugins"));
         command.env("FLOWHOST_CACHE", repository().join("target/it-cache"));
         command.stdin(Stdio::null());
@@ -118,13 +133,13 @@ impl Home {
     }
 
     /// Runs `flowhost ARGUMENTS` to its end.
-    pub fn flowhost(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn flowhost(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().unwrap();
         self.ran(&output, arguments)
     }
 
     /// What an ended command did.
-    pub fn ran(&self, output: &Output, arguments: &[&str]) -> Ran {
+    pub(crate) fn ran(&self, output: &Output, arguments: &[&str]) -> Ran {
         Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout.clone()).unwrap(),
@@ -134,9 +149,12 @@ impl Home {
     }
 
     /// A tool guest's one-step plan under the profile text, run; the step is `only`.
-    pub fn run_tool(&self, guest: &str, profile: &str, input: &str) -> Ran {
+    pub(crate) fn run_tool(&self, guest: &str, profile: &str, input: &str) -> Ran {
         self.guest(guest);
-        self.file("policies/under-test.toml", format!("version = 1\nname = \"under-test\"\n{profile}"));
+        self.file(
+            "policies/under-test.toml",
+            format!("version = 1\nname = \"under-test\"\n{profile}"),
+        );
         self.file(
             "plan.yaml",
             format!(
@@ -149,27 +167,39 @@ impl Home {
     }
 
     /// All records of the only run, in order.
-    pub fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         let runs = self.path().join(".flowhost/default/runs");
-        let run = std::fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+        let run = std::fs::read_dir(&runs)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let mut segments: Vec<PathBuf> = std::fs::read_dir(run)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("seg-"))
+            .filter(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with("seg-")
+            })
             .collect();
         segments.sort();
         segments
             .iter()
             .flat_map(|path| {
                 let text = std::fs::read_to_string(path).unwrap();
-                text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+                text.lines()
+                    .map(|line| serde_json::from_str(line).unwrap())
+                    .collect::<Vec<Value>>()
             })
             .collect()
     }
 }
 
 /// Filters that make output stable: ids, hashes, times, durations, folders.
-pub fn stable(text: &str, home: &Home) -> String {
+pub(crate) fn stable(text: &str, home: &Home) -> String {
     let text = text.replace(&home.path().display().to_string(), "[home]");
     let filters: &[(&str, &str)] = &[
         (r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "[ulid]"),

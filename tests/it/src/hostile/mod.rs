@@ -1,0 +1,4 @@
+//! Hostile guests against the whole sandbox. A denial is proved by what the doubles were not handed
+//! and by the record with its rule.
+
+mod net;

@@ -1,0 +1,16 @@
+//! The one integration binary: the built executable as a user runs it, and the whole sandbox with
+//! real components. Names carry the ids of the adversarial catalogue.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "helpers of tests may fail loudly, and touch files and processes of their own"
+)]
+
+mod hosted;
+mod hostile;
+mod support;
