@@ -58,7 +58,7 @@ fn run_example(folders: &Folders, host: &Path, docs: &Path) -> Result<serde_json
     let example = folders.root.join("examples/docs-check");
     let state = folders.target.join("demo");
     let (docs, state) = (docs.to_string_lossy(), state.to_string_lossy());
-    let input = format!("docs={docs}");
+    let input = format!("folder={docs}");
     let arguments = [
         "run",
         "plan.yaml",

@@ -1,14 +1,17 @@
 //! What the host stands on: ledger, its verification, and the bus.
 
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use flowhost_bus::{
     Bus, Draft, Envelope, LocalBus, LocalConfig, Pattern, Subject, SubscribeOptions, Ulid,
 };
 use flowhost_ledger::{Durability, Fact, Kind, Ledger, Recorder, verify_dir};
+use flowhost_policy::HttpRule;
+use flowhost_policy::egress::{Target, decide_http};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
@@ -36,7 +39,42 @@ fn fact() -> Fact {
 pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
     let mut rows = ledger_rows(runtime, folder)?;
     rows.extend(bus_rows(runtime)?);
+    rows.extend(policy_rows()?);
     Ok(rows)
+}
+
+/// 64 rules of which the last allows, beside parsing the URL alone with the `url` crate.
+fn policy_rows() -> Result<Vec<Row>> {
+    const URL: &str = "https://api-63.example.com/v1/users?q=1";
+    let rules: Vec<HttpRule> = (0..64)
+        .map(|index| HttpRule::new(&format!("https://api-{index}.example.com/v1/"), &["GET"]))
+        .collect::<Result<_, _>>()
+        .map_err(|problem| anyhow!("{problem:?}"))?;
+    let target = Target::parse(URL, "GET").map_err(|denied| anyhow!("{denied:?}"))?;
+    let mut sides: Vec<Side<'_>> = vec![
+        Box::new(|batch| {
+            for _ in 0..batch {
+                ensure!(decide_http(black_box(&rules), black_box(&target)).is_ok(), "denied");
+            }
+            Ok(())
+        }),
+        Box::new(|batch| {
+            for _ in 0..batch {
+                black_box(url::Url::parse(black_box(URL)))?;
+            }
+            Ok(())
+        }),
+    ];
+    let figures = in_turns(Effort::SHORT, &mut sides)?;
+    let [decision, parse] = figures.as_slice() else {
+        return Ok(Vec::new());
+    };
+    let what = "decision for an http request, 64 rules, the last allows";
+    Ok(vec![
+        Row::new("policy", what, decision.text(), decision.median_ns)
+            .against("parsing the URL alone", parse.text(), decision.median_ns / parse.median_ns)
+            .goal("≤ 2 µs", decision.median_ns <= 2_000.0),
+    ])
 }
 
 fn ledger_rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
@@ -126,7 +164,7 @@ fn hash_rate(dir: &Path) -> Result<f64> {
     let start = Instant::now();
     let mut lines = 0;
     for line in text.split(|byte| *byte == b'\n') {
-        std::hint::black_box(Sha256::digest(line));
+        black_box(Sha256::digest(line));
         lines += 1;
     }
     Ok(per_second(lines, start.elapsed()))

@@ -23,7 +23,9 @@ pub(super) fn node(folders: &Folders, program: &str) -> Result<PathBuf> {
     let folder = folders.tools().join("js");
     let lock = "js/package-lock.json";
     if !is_fresh(folders, &folder, lock)? {
-        say::line("npm ci (the JavaScript toolchains)");
+        // Not `npm ci`: it refuses a lock without the optional packages of platforms that their
+        // authors never published.
+        say::line("npm install (the JavaScript toolchains, as locked)");
         for name in ["package.json", "package-lock.json"] {
             write(
                 &folder.join(name),
@@ -31,7 +33,7 @@ pub(super) fn node(folders: &Folders, program: &str) -> Result<PathBuf> {
             )?;
         }
         let arguments = [
-            "ci",
+            "install",
             "--no-audit",
             "--no-fund",
             "--ignore-scripts",
