@@ -74,10 +74,15 @@ pub(crate) mod tool {
         !plugin.is_empty() && plugin.chars().all(is_name_char) && is_stem(tool)
     }
 
+    /// One segment: `files/*` is every tool of `files`, and `files/../x/y` is none of them.
+    fn is_tool(name: &str) -> bool {
+        !name.is_empty() && name.chars().all(is_name_char)
+    }
+
     pub(crate) fn matches(pattern: &str, tool: &str) -> bool {
         let (plugin, stem) = parts(pattern);
         match tool.split_once('/') {
-            Some((p, name)) => p == plugin && !name.is_empty() && stem_matches(stem, name),
+            Some((p, name)) => p == plugin && is_tool(name) && stem_matches(stem, name),
             None => tool == plugin && stem == "*",
         }
     }

@@ -286,3 +286,10 @@ fn repeats_a_long_name_only_in_part() {
     let denied = decide_tool(&ToolsGrant::default(), &"x".repeat(1 << 20)).unwrap_err();
     assert_eq!(denied.wanted.chars().count(), 257);
 }
+
+#[test]
+fn denies_a_tool_name_of_more_than_one_segment_under_a_wildcard() {
+    assert!(tool(&["files/*"], "files/../x/y").is_err());
+    assert!(tool(&["files/*"], "files/a/b").is_err());
+    assert_eq!(tool(&["files/*"], "files/read"), Ok(0));
+}
