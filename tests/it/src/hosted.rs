@@ -103,6 +103,8 @@ pub(crate) struct Setup {
     pub(crate) allow_private_network: bool,
     pub(crate) own_addresses: Vec<&'static str>,
     pub(crate) config: String,
+    /// The plugin's manifest; without one its imports are what it asks for.
+    pub(crate) manifest: Option<&'static str>,
     /// Where the paths of `[[files]]` begin.
     pub(crate) folder: Option<std::path::PathBuf>,
 }
@@ -117,6 +119,7 @@ impl Setup {
             allow_private_network: false,
             own_addresses: vec!["8.8.4.4"],
             config: "{}".to_owned(),
+            manifest: None,
             folder: None,
         }
     }
@@ -142,7 +145,7 @@ impl Setup {
     /// The host with these bytes as its component.
     pub(crate) fn host_of(self, bytes: Vec<u8>) -> Host {
         let inspection = flowhost_engine::inspect(&bytes, &ShapeLimits::default()).unwrap();
-        let effective = rights(&self.profile, &inspection);
+        let effective = rights(&self.profile, self.manifest, &inspection);
         let (resolver, connector) = (Arc::new(self.resolver), Arc::new(self.connector));
         let logs = Arc::new(MemoryLog::new(10_000));
         let state = tempfile::tempdir().unwrap();
@@ -205,7 +208,7 @@ fn open(path: &Path) -> cap_std::fs::Dir {
     cap_std::fs::Dir::open_ambient_dir(path, cap_std::ambient_authority()).unwrap()
 }
 
-fn rights(profile: &str, inspection: &Inspection) -> Effective {
+fn rights(profile: &str, manifest: Option<&str>, inspection: &Inspection) -> Effective {
     let profile = Profile::parse(profile, "policies/under-test.toml")
         .unwrap_or_else(|problems| panic!("{problems:#?}"));
     let names: Vec<String> = inspection
@@ -213,7 +216,10 @@ fn rights(profile: &str, inspection: &Inspection) -> Effective {
         .iter()
         .map(|import| import.name.full.clone())
         .collect();
-    let manifest = Manifest::from_imports(NAME, names.iter().map(String::as_str));
+    let manifest = match manifest {
+        Some(text) => Manifest::parse(text, "plugin.toml").unwrap_or_else(|it| panic!("{it:#?}")),
+        None => Manifest::from_imports(NAME, names.iter().map(String::as_str)),
+    };
     effective(&manifest, &profile, &Narrowing::none(NAME), None).0
 }
 
