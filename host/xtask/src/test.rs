@@ -68,6 +68,7 @@ fn run_tests(folders: &Folders, filters: &[String]) -> Result<()> {
             "--no-fail-fast",
             "--lib",
             "--bins",
+            "--examples",
             "--tests",
         ],
     };
