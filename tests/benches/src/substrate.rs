@@ -54,7 +54,10 @@ fn policy_rows() -> Result<Vec<Row>> {
     let mut sides: Vec<Side<'_>> = vec![
         Box::new(|batch| {
             for _ in 0..batch {
-                ensure!(decide_http(black_box(&rules), black_box(&target)).is_ok(), "denied");
+                ensure!(
+                    decide_http(black_box(&rules), black_box(&target)).is_ok(),
+                    "denied"
+                );
             }
             Ok(())
         }),
@@ -72,7 +75,11 @@ fn policy_rows() -> Result<Vec<Row>> {
     let what = "decision for an http request, 64 rules, the last allows";
     Ok(vec![
         Row::new("policy", what, decision.text(), decision.median_ns)
-            .against("parsing the URL alone", parse.text(), decision.median_ns / parse.median_ns)
+            .against(
+                "parsing the URL alone",
+                parse.text(),
+                decision.median_ns / parse.median_ns,
+            )
             .goal("≤ 2 µs", decision.median_ns <= 2_000.0),
     ])
 }

@@ -1,3 +1,5 @@
+//! The local bus as its users see it: bounds, redelivery, dedupe and answers.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What `budget` refuses, then what it gives: the host's side, with doubles where the world would be.
+
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault};

@@ -1,3 +1,5 @@
+//! What `config` refuses, then what it gives: the host's side, with doubles where the world would be.
+
 use flowhost_engine::{Capability, Fault};
 use flowhost_policy::{Grants, Limits};
 

@@ -1,3 +1,5 @@
+//! What `log` refuses, then what it gives: the host's side, with doubles where the world would be.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -1,3 +1,5 @@
+//! What `runtime` refuses, then what it gives: the host's side, with doubles where the world would be.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What `secrets` refuses, then what it gives: the host's side, with doubles where the world would be.
+
 use std::sync::{Arc, Mutex};
 
 use flowhost_engine::{Capability, bindings::types};

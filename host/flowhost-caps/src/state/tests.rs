@@ -1,3 +1,5 @@
+//! What `state` refuses, then what it gives: the host's side, with doubles where the world would be.
+
 use std::sync::Arc;
 
 use cap_std::{ambient_authority, fs::Dir};

@@ -1,3 +1,5 @@
+//! What `tools` refuses, then what it gives: the host's side, with doubles where the world would be.
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
