@@ -51,6 +51,13 @@ pub(crate) fn features() -> WasmFeatures {
         .union(WasmFeatures::COMPONENT_MODEL)
 }
 
+/// What the engine itself is built with: one proposal more than a guest may use. Where one part of a
+/// component calls another, wasmtime generates a module that copies between their two memories, and
+/// that module needs multiple memories. Guests' own modules are validated under [`features`] before.
+pub(crate) fn engine_features() -> WasmFeatures {
+    features().union(WasmFeatures::MULTI_MEMORY)
+}
+
 /// How many guests can be alive at once in this process, all plugins together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolConfig {
@@ -76,8 +83,8 @@ pub(crate) fn compiling() -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
-        .wasm_features(WasmFeatures::all().difference(features()), false)
-        .wasm_features(features(), true)
+        .wasm_features(WasmFeatures::all().difference(engine_features()), false)
+        .wasm_features(engine_features(), true)
         .concurrency_support(false)
         .shared_memory(false)
         .consume_fuel(true)
@@ -144,7 +151,8 @@ mod tests {
     fn ops_009_every_knob_of_the_built_engine_is_what_we_set() {
         let engine = wasmtime::Engine::new(&running(PoolConfig::default())).unwrap();
         let config = &engine;
-        assert_eq!(config.get_wasm_features(), features());
+        assert_eq!(config.get_wasm_features(), engine_features());
+        assert_eq!(engine_features().difference(features()), WasmFeatures::MULTI_MEMORY);
         assert!(matches!(config.get_strategy(), Some(Strategy::Cranelift)));
         assert!(config.get_consume_fuel() && config.get_epoch_interruption());
         assert!(!config.get_concurrency_support() && !config.get_shared_memory());
