@@ -13,7 +13,7 @@ use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::testing::{RecordingConnector, ScriptedResolver};
 use flowhost_caps::http::{Connector, HttpServices, Resolver, Tls};
 use flowhost_caps::log::{LogLine, MemoryLog};
-use flowhost_caps::{Services, budget, clock, env, log, messaging, random, secrets, state, tools};
+use flowhost_caps::{Services, budget, clock, env, log, messaging, random, secrets, tools};
 use flowhost_engine::{
     CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
     Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, RunScope, ShapeLimits,
@@ -161,20 +161,8 @@ impl Setup {
                 .collect(),
             allow_private_network: self.allow_private_network,
         };
-        let services = Services {
-            bus: Arc::new(LocalBus::new(LocalConfig::default())),
-            mailboxes: Arc::new(Doubles),
-            logs: Arc::clone(&logs) as Arc<dyn log::LogSink>,
-            tools: Arc::new(Doubles),
-            secrets: Arc::new(Doubles),
-            state: Arc::new(state::FolderStore::new(open(state.path()))),
-            budget: Arc::new(Doubles),
-            time: Arc::new(Doubles),
-            entropy: Arc::new(Doubles),
-            variables: Arc::new(Doubles),
-            http,
-            files: folders(self.folder.as_deref(), &effective),
-        };
+        let files = folders(self.folder.as_deref(), &effective);
+        let services = services(http, files, Arc::clone(&logs), state.path());
         let engine = engine(services);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -201,6 +189,44 @@ impl Setup {
             runtime,
             _state: state,
         }
+    }
+}
+
+/// The name of every capability of this build, in the order of the list.
+pub(crate) fn capability_names() -> Vec<&'static str> {
+    let state = tempfile::tempdir().unwrap();
+    let http = HttpServices {
+        resolver: Arc::new(ScriptedResolver::default()),
+        connector: Arc::new(RecordingConnector::default()),
+        tls: Tls::web().unwrap(),
+        secrets: Arc::new(Doubles),
+        own_addresses: Vec::new(),
+        allow_private_network: false,
+    };
+    let logs = Arc::new(MemoryLog::new(1));
+    let services = services(http, FileServices::default(), logs, state.path());
+    flowhost_caps::all(services).iter().map(|capability| capability.name()).collect()
+}
+
+fn services(
+    http: HttpServices,
+    files: FileServices,
+    logs: Arc<MemoryLog>,
+    state: &Path,
+) -> Services {
+    Services {
+        bus: Arc::new(LocalBus::new(LocalConfig::default())),
+        mailboxes: Arc::new(Doubles),
+        logs,
+        tools: Arc::new(Doubles),
+        secrets: Arc::new(Doubles),
+        state: Arc::new(flowhost_caps::state::FolderStore::new(open(state))),
+        budget: Arc::new(Doubles),
+        time: Arc::new(Doubles),
+        entropy: Arc::new(Doubles),
+        variables: Arc::new(Doubles),
+        http,
+        files,
     }
 }
 

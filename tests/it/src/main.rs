@@ -11,6 +11,8 @@
     reason = "helpers of tests may fail loudly, and touch files and processes of their own"
 )]
 
+mod catalogue;
 mod hosted;
 mod hostile;
 mod support;
+mod walk;
