@@ -8,6 +8,8 @@ mod inputs;
 mod load;
 mod members;
 
+pub(crate) use members::{ToolNames, check_functions};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -35,7 +35,7 @@ pub(super) fn resolve(
         findings.append(&mut one.found);
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
-    check_functions(plan, "", &members, findings);
+    check_functions(plan, &declared_tools(&members), findings);
     members
 }
 
@@ -260,58 +260,120 @@ fn role_of(kind: PluginKind) -> Role {
     }
 }
 
-/// Every `uses: plugin/function` names a tool that the manifest has; `uses: plugin` needs a plugin
-/// with one tool.
-fn check_functions(
-    plan: &Plan,
-    prefix: &str,
-    members: &BTreeMap<String, Member>,
-    findings: &mut Vec<Finding>,
-) {
+/// The tools of each plugin whose list is known, by key.
+pub(crate) type ToolNames = BTreeMap<String, Vec<String>>;
+
+fn declared_tools(members: &BTreeMap<String, Member>) -> ToolNames {
+    let known = members.iter().filter(|(_, member)| {
+        member.decl.kind == PluginKind::Tool && !member.manifest.tools.is_empty()
+    });
+    let names = |member: &Member| {
+        let tools = member.manifest.tools.iter();
+        tools.map(|tool| tool.name.clone()).collect()
+    };
+    known
+        .map(|(key, member)| (key.clone(), names(member)))
+        .collect()
+}
+
+/// Every `uses: plugin/function` names a tool that the plugin has; `uses: plugin` needs a plugin with
+/// one tool. Plugins without a known list are left out.
+pub(crate) fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Finding>) {
+    check_below(plan, "", tools, findings);
+}
+
+fn check_below(plan: &Plan, prefix: &str, tools: &ToolNames, findings: &mut Vec<Finding>) {
     for step in plan.steps.iter().chain(plan.handlers.values()) {
-        let Some(message) = function_problem(step, prefix, members) else {
+        let Some((message, cure)) = function_problem(step, prefix, tools) else {
             continue;
         };
-        let finding = Finding::new(&plan.file, message.0).at(step.at.line, step.at.column);
-        findings.push(finding.cure(message.1));
+        let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
+        findings.push(finding.cure(cure));
     }
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
-            check_functions(child, &prefix, members, findings);
+            check_below(child, &prefix, tools, findings);
         }
     }
 }
 
-fn function_problem(
-    step: &Step,
-    prefix: &str,
-    members: &BTreeMap<String, Member>,
-) -> Option<(String, String)> {
+fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(String, String)> {
     let Work::Call { plugin, function } = &step.work else {
         return None;
     };
-    let member = members.get(&format!("{prefix}{plugin}"))?;
-    let names: Vec<&str> = member
-        .manifest
-        .tools
-        .iter()
-        .map(|tool| tool.name.as_str())
-        .collect();
-    if member.decl.kind != PluginKind::Tool || names.is_empty() {
-        return None;
-    }
-    let cure = format!("tools of `{plugin}`: {}", names.join(", "));
-    match function {
-        Some(function) if names.contains(&function.as_str()) => None,
-        Some(function) => Some((
-            format!("step `{}`: `{plugin}` has no tool `{function}`", step.id),
-            cure,
-        )),
-        None if names.len() == 1 => None,
-        None => {
-            let message = format!("step `{}`: `{plugin}` has several tools", step.id);
-            Some((message, format!("write `uses: {plugin}/NAME`; {cure}")))
+    let names = tools.get(&format!("{prefix}{plugin}"))?;
+    let listed = format!("tools of `{plugin}`: {}", names.join(", "));
+    let id = &step.id;
+    match (function, names.as_slice()) {
+        (Some(function), _) if names.contains(function) => None,
+        (Some(function), _) => {
+            let message = format!("step `{id}`: `{plugin}` has no tool `{function}`");
+            let cure = match nearest(function, names) {
+                Some(near) => format!("did you mean `{plugin}/{near}`? {listed}"),
+                None => listed,
+            };
+            Some((message, cure))
         }
+        (None, [_]) => None,
+        (None, []) => Some((format!("step `{id}`: `{plugin}` has no tool"), listed)),
+        (None, _) => {
+            let message = format!("step `{id}`: `{plugin}` has several tools");
+            Some((message, format!("write `uses: {plugin}/NAME`; {listed}")))
+        }
+    }
+}
+
+/// The name that was probably meant; names are bounded by the plan's and the manifest's limits.
+fn nearest<'a>(wrong: &str, names: &'a [String]) -> Option<&'a str> {
+    let near = names
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .min()?;
+    (near.0 <= (wrong.chars().count() / 3).max(1)).then_some(near.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(uses: &str, tools: &[&str]) -> Vec<Finding> {
+        let text = format!(
+            "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  t: {{ kind: tool, source: ./t.wasm, \
+             profile: deny-all }}\nsteps:\n  a: {{ uses: {uses}, with: {{}} }}\n"
+        );
+        let plan = Plan::parse(&text, "p.yaml").unwrap();
+        let names = tools.iter().map(ToString::to_string).collect();
+        let mut findings = Vec::new();
+        check_functions(
+            &plan,
+            &ToolNames::from([("t".to_owned(), names)]),
+            &mut findings,
+        );
+        findings
+    }
+
+    #[test]
+    fn refuses_a_plugin_with_several_tools_when_none_is_named() {
+        let found = problems("t", &["read", "write"]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].line, 7);
+        assert!(found[0].hint.contains("read, write"), "{}", found[0].hint);
+    }
+
+    #[test]
+    fn refuses_an_unknown_tool_and_names_the_one_that_was_meant() {
+        let found = problems("t/raed", &["read", "write"]);
+        assert!(
+            found[0].hint.starts_with("did you mean `t/read`?"),
+            "{}",
+            found[0].hint
+        );
+    }
+
+    #[test]
+    fn takes_the_only_tool_and_a_named_one() {
+        assert!(problems("t", &["read"]).is_empty());
+        assert!(problems("t/write", &["read", "write"]).is_empty());
     }
 }

@@ -11,12 +11,16 @@ use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use serde::Serialize;
 
 use super::driver::Outcome;
+use super::registry::Installed;
 use super::{RunOptions, append, host_fact, status_word};
 use crate::failure::Failure;
 use crate::project::{Member, Project};
 
 /// Denials that a report holds; the ledger holds all of them.
 const DENIALS_MAX: usize = 1_000;
+
+/// The status of a run that ended before its first step.
+pub(super) const REFUSED: &str = "failed";
 
 /// A refused argument, as the report shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -116,20 +120,17 @@ impl Journal {
         append(&*self.ledger, policy)
     }
 
-    pub(super) fn tools(&self, key: &str, member: &Member) -> Result<(), Failure> {
-        if member.manifest.tools.is_empty() {
+    /// What a plugin offers, each tool pinned by the hash of all that a model reads of it.
+    pub(super) fn tools(&self, installed: &Installed) -> Result<(), Failure> {
+        let pins = installed.tool_pins();
+        if pins.is_empty() {
             return Ok(());
         }
-        let pins = member
-            .manifest
-            .tools
-            .iter()
-            .map(|tool| (tool.name.clone(), tool.hash()));
         let fact = self
             .fact(Kind::ToolList)
-            .with("plugin", key)
-            .with("component", &*member.inspection.digest)
-            .with("tools", Value::Map(pins.collect()));
+            .with("plugin", &*installed.key)
+            .with("component", &*installed.plugin.digest())
+            .with("tools", Value::Map(pins));
         append(&*self.ledger, fact)
     }
 
@@ -272,6 +273,18 @@ impl Journal {
             .with("tokens", summary.used.tokens)
             .with("micro_usd", summary.used.micro_usd);
         last.into_iter().chain([end]).collect()
+    }
+
+    /// The end of a run that found, before its first step, that it cannot be.
+    pub(super) fn run_refused(&self, failure: &Failure) -> Result<(), Failure> {
+        let findings = failure.findings.iter().map(ToString::to_string);
+        let reasons: Vec<String> = failure.causes.iter().cloned().chain(findings).collect();
+        let fact = self
+            .fact(Kind::RunEnd)
+            .with("status", REFUSED)
+            .with("exit_code", u64::from(failure.exit.code()))
+            .payload(format!("{}\n{}", failure.message, reasons.join("\n")).into_bytes());
+        append(&*self.ledger, fact)
     }
 
     pub(super) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {

@@ -114,7 +114,11 @@ pub async fn execute(
     let components = ready.load(&project).await?;
 
     let index = RunIndex::new(around.state.root(), around.state.tenant(), key.clone());
-    let entered = index.started(&run, &[("plan", Value::from(hash.as_str()))]);
+    let named = [
+        ("plan", Value::from(project.plan.name.as_str())),
+        ("plan_hash", Value::from(hash.as_str())),
+    ];
+    let entered = index.started(&run, &named);
     entered.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
     let ledger = open_ledger(&run, options, around.state, key)?;
     let setup = RunSetup {
@@ -127,7 +131,15 @@ pub async fn execute(
     let journal = journal::Journal::new(Arc::new(ledger.clone()), around.state.tenant());
     journal.run_start(&project, &setup, options)?;
     let scope = wiring::run_scope(around.state.tenant(), &run, seed, started_ms, &journal);
-    let registry = ready.install(&project, components, &journal)?;
+    let installed = ready.install(&project, components, &scope, &journal).await;
+    let registry = match installed {
+        Ok(registry) => registry,
+        Err(failure) => {
+            journal.run_refused(&failure)?;
+            seal(&ledger, &index, &run, journal::REFUSED, around.state).await?;
+            return Err(failure);
+        }
+    };
     around.observer.started(&run);
     let drive = driver::Drive {
         plan: project.plan.clone(),
@@ -138,7 +150,8 @@ pub async fn execute(
     };
     let outcome = driver::drive(drive, around).await?;
     journal.run_end(&outcome)?;
-    let evidence = seal(&ledger, &index, &run, &outcome, around.state).await?;
+    let status = status_word(&outcome);
+    let evidence = seal(&ledger, &index, &run, status, around.state).await?;
     Ok(Finished {
         run,
         plan_hash: hash,
@@ -189,12 +202,12 @@ async fn seal(
     ledger: &Ledger,
     index: &RunIndex,
     run: &str,
-    outcome: &Outcome,
+    status: &str,
     state: &State,
 ) -> Result<Evidence, Failure> {
     let sealed = ledger.close().await;
     let sealed = sealed.map_err(|error| ledger_failure("the ledger cannot be closed", &error))?;
-    let ended = index.ended(run, status_word(outcome), &sealed);
+    let ended = index.ended(run, status, &sealed);
     ended.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
     Ok(Evidence {
         run_dir: state.run_dir(run),

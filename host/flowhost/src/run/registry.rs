@@ -26,6 +26,15 @@ struct Tool {
     input: OnceLock<Result<jsonschema::Validator, String>>,
 }
 
+impl From<ToolDescriptor> for Tool {
+    fn from(descriptor: ToolDescriptor) -> Self {
+        Self {
+            descriptor,
+            input: OnceLock::new(),
+        }
+    }
+}
+
 impl Installed {
     pub(super) fn new(key: &str, plugin: Plugin, config: &Value, tools: &[ToolDescriptor]) -> Self {
         let config = if config.is_null() {
@@ -33,20 +42,38 @@ impl Installed {
         } else {
             config.to_string()
         };
-        let tools = tools.iter().map(|descriptor| Tool {
-            descriptor: descriptor.clone(),
-            input: OnceLock::new(),
-        });
         Self {
             key: key.into(),
             plugin,
             config: config.into(),
-            tools: tools.collect(),
+            tools: tools.iter().cloned().map(Tool::from).collect(),
         }
     }
 
-    /// The tool that a step means: the one named, or the only one. A plugin without a list in its
-    /// manifest is asked by the name given.
+    /// Takes the list of tools from the component itself, which has no manifest. The engine has
+    /// bounded what it says.
+    pub(super) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
+        let report = self.plugin.describe_tools(self.last_scope(run)).await;
+        let described = report
+            .result
+            .map_err(|fault| format!("it does not say which tools it has: {fault}"))?;
+        let tools: Result<Vec<Tool>, String> = described.iter().map(asked).collect();
+        self.tools = tools?;
+        Ok(())
+    }
+
+    pub(super) fn tool_names(&self) -> Vec<String> {
+        let tools = self.tools.iter();
+        tools.map(|tool| tool.descriptor.name.clone()).collect()
+    }
+
+    /// Each tool's name with the hash of its descriptor.
+    pub(super) fn tool_pins(&self) -> BTreeMap<String, String> {
+        let pin = |tool: &Tool| (tool.descriptor.name.clone(), tool.descriptor.hash());
+        self.tools.iter().map(pin).collect()
+    }
+
+    /// The tool that a step means: the one named, or the only one.
     pub(super) fn tool_name<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> {
         match (named, self.tools.as_slice()) {
             (Some(name), _) => Ok(name),
@@ -157,6 +184,37 @@ pub(super) fn invalid(message: String) -> Fault {
         class: "invalid",
         message,
     }
+}
+
+/// A descriptor that a component gave, read as one of a manifest would be.
+fn asked(given: &Descriptor) -> Result<Tool, String> {
+    use flowhost_policy::Effects as Declared;
+    let schema = |what: &str, text: &str| {
+        serde_json::from_str::<Value>(text)
+            .map_err(|error| format!("the {what} schema of its tool `{}`: {error}", given.name))
+    };
+    let output = match given.output_schema.as_str() {
+        "" => None,
+        text => Some(schema("output", text)?),
+    };
+    let input = match given.input_schema.as_str() {
+        "" => Value::Bool(true),
+        text => schema("input", text)?,
+    };
+    let descriptor = ToolDescriptor {
+        name: given.name.clone(),
+        title: given.title.clone(),
+        description: given.description.clone(),
+        input,
+        output,
+        effects: match given.effects {
+            Effects::None => Declared::None,
+            Effects::Idempotent => Declared::Idempotent,
+            Effects::Keyed => Declared::Keyed,
+            Effects::Once => Declared::Once,
+        },
+    };
+    Ok(Tool::from(descriptor))
 }
 
 fn describe(key: &str, tool: &ToolDescriptor) -> Descriptor {

@@ -10,10 +10,11 @@ use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::HttpServices;
 use flowhost_caps::state::FolderStore;
 use flowhost_engine::{
-    CacheConfig, Compiler, Engine, EngineConfig, LoadedComponent, PoolConfig, RunScope, ShapeLimits,
+    CacheConfig, Compiler, Engine, EngineConfig, LoadedComponent, Plugin, PoolConfig, RunScope,
+    ShapeLimits,
 };
 use flowhost_flow::hash::ResolvedPlugin;
-use flowhost_flow::{Amounts, Exit};
+use flowhost_flow::{Amounts, Exit, PluginKind};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +24,7 @@ use super::router::Router;
 use super::{RunOptions, Surroundings};
 use crate::failure::Failure;
 use crate::finding::Finding;
-use crate::project::{Member, Project};
+use crate::project::{Member, Project, ToolNames, check_functions};
 use crate::services;
 
 /// A right that a plugin needs and does not have.
@@ -264,37 +265,58 @@ impl Ready {
         }
     }
 
-    /// Links each plugin to exactly what it is granted.
-    pub(super) fn install(
+    /// Links each plugin to exactly what it is granted, and asks those without a manifest what they
+    /// offer. Whatever that says about the plan's steps is known before the first of them runs.
+    pub(super) async fn install(
         self,
         project: &Project,
         components: BTreeMap<String, LoadedComponent>,
+        run: &RunScope,
         journal: &Journal,
     ) -> Result<Machinery, Failure> {
         let mut plugins = Registry::new();
+        let (mut asked, mut findings) = (ToolNames::new(), Vec::new());
         for (key, component) in components {
             let Some(member) = project.members.get(&key) else {
                 continue;
             };
             journal.member(&key, member)?;
-            journal.tools(&key, member)?;
-            let effective = Arc::new(member.effective.clone());
-            let plugin = self
-                .engine
-                .prepare(&component, effective)
-                .map_err(|error| {
-                    let message = error.to_string();
-                    Failure::findings("the plan", vec![at_member(project, &key, &message)])
-                })?;
-            let tools = &member.manifest.tools;
-            let installed = Installed::new(&key, plugin, &member.decl.config, tools);
+            let plugin = self.prepare(project, &key, member, &component)?;
+            let config = &member.decl.config;
+            let mut installed = Installed::new(&key, plugin, config, &member.manifest.tools);
+            if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
+                match installed.ask(run).await {
+                    Ok(()) => drop(asked.insert(key.clone(), installed.tool_names())),
+                    Err(message) => findings.push(at_member(project, &key, &message)),
+                }
+            }
+            journal.tools(&installed)?;
             plugins.insert(key, Arc::new(installed));
+        }
+        check_functions(&project.plan, &asked, &mut findings);
+        if !findings.is_empty() {
+            return Err(Failure::findings("the plan", findings));
         }
         let plugins = Arc::new(plugins);
         self.router.install(plugins.clone());
         Ok(Machinery {
             bus: self.bus,
             plugins,
+        })
+    }
+
+    fn prepare(
+        &self,
+        project: &Project,
+        key: &str,
+        member: &Member,
+        component: &LoadedComponent,
+    ) -> Result<Plugin, Failure> {
+        let effective = Arc::new(member.effective.clone());
+        let prepared = self.engine.prepare(component, effective);
+        prepared.map_err(|error| {
+            let message = error.to_string();
+            Failure::findings("the plan", vec![at_member(project, key, &message)])
         })
     }
 }
