@@ -17,6 +17,7 @@ pub mod planner;
 pub mod problem;
 pub mod retry;
 mod schema_check;
+mod schema_cost;
 pub mod units;
 
 pub use budget::Amounts;
@@ -24,3 +25,4 @@ pub use exit::{Exit, Failure, FailureClass, RunStatus, StepStatus};
 pub use plan::{Plan, PluginDecl, PluginKind, plan_schema};
 pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, planner_for};
 pub use problem::Problem;
+pub use schema_check::OutputSchema;

@@ -1,7 +1,7 @@
-//! JSON Schemas of outputs: compiled once, offline, bounded.
+//! JSON Schemas of outputs and of tools' inputs: compiled once, offline, bounded.
 //!
 //! A schema is input from the plan's author and its subject comes from a plugin: no reference leaves
-//! the document, and patterns run on an engine that takes linear time.
+//! the document or comes back to itself, and patterns run on an engine that takes linear time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,8 +23,12 @@ pub struct OutputSchema {
 }
 
 impl OutputSchema {
-    /// Compiles a schema (draft 2020-12 unless it says otherwise).
-    pub(crate) fn compile(source: Value) -> Result<Self, String> {
+    /// Compiles a schema (draft 2020-12 unless it says otherwise). The one way to a validator: it
+    /// bounds what a check can cost, for schemas of plans and of plugins alike.
+    ///
+    /// # Errors
+    /// What is wrong with the schema, in one line.
+    pub fn compile(source: Value) -> Result<Self, String> {
         let size = source.to_string().len();
         if size > SCHEMA_BYTES_MAX {
             return Err(format!(
@@ -39,6 +43,9 @@ impl OutputSchema {
                 "`$ref: {reference}` leaves the document; only `#…` is followed"
             ));
         }
+        if let Some(message) = crate::schema_cost::too_costly(&source) {
+            return Err(message);
+        }
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
             .build(&source)
@@ -49,8 +56,9 @@ impl OutputSchema {
         })
     }
 
-    /// What is wrong with `value`, in one line, or nothing.
-    pub(crate) fn violations(&self, value: &Value) -> Option<String> {
+    /// What is wrong with `value`, in one line that shows none of it, or nothing.
+    #[must_use]
+    pub fn violations(&self, value: &Value) -> Option<String> {
         let mut errors = self.validator.iter_errors(value);
         let shown: Vec<String> = errors
             .by_ref()
