@@ -12,6 +12,7 @@
 )]
 
 mod catalogue;
+mod cli;
 mod hosted;
 mod hostile;
 mod support;

@@ -1,0 +1,345 @@
+//! Components and profiles that no run should start with: each gets an error with its place and its
+//! cure, and exit code 1.
+
+use super::{home, plan, seen, tool};
+use crate::support::{Home, guest};
+
+/// A folder whose only plugin is these bytes.
+fn component(bytes: impl AsRef<[u8]>) -> Home {
+    let home = Home::new();
+    home.file("it.wasm", bytes);
+    home.file("plan.yaml", plan(&tool("it", "deny-all"), "  only: { uses: it/run, with: {} }"));
+    home
+}
+
+fn validated(home: &Home) -> String {
+    seen(home, &["validate", "plan.yaml"])
+}
+
+#[test]
+fn a_component_that_is_text() {
+    insta::assert_snapshot!(validated(&component("(component)\n")), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `it`: `it.wasm`: not a component: it is text
+      │ 
+      │ hint: compile it to a binary component first
+       ╭─[plan.yaml:5:7]
+     4 │ plugins:
+     5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
+       ·       ─
+     6 │ 
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_component_that_is_a_core_module() {
+    let module = b"\0asm\x01\0\0\0";
+    insta::assert_snapshot!(validated(&component(module)), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `it`: `it.wasm`: not a component: it is a core module
+      │ 
+      │ hint: wrap it with `flowhost plugin build` or `wasm-tools component new`
+       ╭─[plan.yaml:5:7]
+     4 │ plugins:
+     5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
+       ·       ─
+     6 │ 
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_component_that_ends_in_the_middle() {
+    let whole = std::fs::read(guest("ok_echo")).unwrap();
+    insta::assert_snapshot!(validated(&component(&whole[..1_000])), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `it`: `it.wasm`: not a valid component for this host: unexpected end-of-file (at byte
+      │ 900)
+       ╭─[plan.yaml:5:7]
+     4 │ plugins:
+     5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
+       ·       ─
+     6 │ 
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_component_that_somebody_precompiled() {
+    let mut native = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0];
+    native.resize(4_096, 0);
+    insta::assert_snapshot!(validated(&component(native)), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `it`: `it.wasm`: a precompiled artifact is native code and is never loaded from outside
+      │ 
+      │ hint: give the component it was compiled from; the host compiles and caches it
+       ╭─[plan.yaml:5:7]
+     4 │ plugins:
+     5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
+       ·       ─
+     6 │ 
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_component_that_is_empty() {
+    insta::assert_snapshot!(validated(&component("")), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `it`: `it.wasm`: not a component: it is empty
+      │ 
+      │ hint: give the path of a .wasm component
+       ╭─[plan.yaml:5:7]
+     4 │ plugins:
+     5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
+       ·       ─
+     6 │ 
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_component_of_an_unknown_world() {
+    let empty = b"\0asm\x0d\0\x01\0";
+    insta::assert_snapshot!(validated(&component(empty)), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `it`: `it.wasm`: the component takes no role: it exports nothing
+      │ 
+      │ hint: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0
+       ╭─[plan.yaml:5:7]
+     4 │ plugins:
+     5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
+       ·       ─
+     6 │ 
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn cap_002_a_component_that_wants_a_newer_interface() {
+    let home = home(&["deny_newer_version"], "  only: { uses: deny_newer_version/run, with: {} }");
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `deny_newer_version` imports `flowhost:log/log@0.2.0`, which profile `deny-all` does
+      │ not grant
+       ╭─[plan.yaml:5:23]
+     4 │ plugins:
+     5 │   deny_newer_version: { kind: tool, source: ./deny_newer_version.wasm, profile: deny-all }
+       ·                       ─
+     6 │ 
+       ╰────
+      help: this would grant it, in policies/deny-all.toml:
+            log = true
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_component_that_is_not_there() {
+    let home = Home::new();
+    home.file("plan.yaml", plan(&tool("gone", "deny-all"), "  only: { uses: gone/run, with: {} }"));
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `gone`: there is no component `[home]/./gone.wasm`
+       ╭─[plan.yaml:5:9]
+     4 │ plugins:
+     5 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
+       ·         ─
+     6 │ 
+       ╰────
+      help: check the path: it is relative to the plan
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn cap_001_a_plugin_that_wants_more_than_its_profile_names_plugin_interface_and_line() {
+    let home = home(&["deny_files"], "  only: { uses: deny_files/run, with: {} }");
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `deny_files` imports `flowhost:files/files@0.1.0`, which profile `deny-all` does not
+      │ grant
+       ╭─[plan.yaml:5:15]
+     4 │ plugins:
+     5 │   deny_files: { kind: tool, source: ./deny_files.wasm, profile: deny-all }
+       ·               ─
+     6 │ 
+       ╰────
+      help: this would grant it, in policies/deny-all.toml:
+            [[files]]
+            guest = "/docs"
+            host = "docs"
+            access = "read"
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn cap_001_the_run_of_such_a_plan_is_refused_and_leaves_no_run_behind() {
+    let home = home(&["deny_files"], "  only: { uses: deny_files/run, with: {} }");
+    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(6);
+    assert_eq!(ran.json()["status"], "denied");
+    assert!(!home.path().join(".flowhost/default/runs").is_dir());
+}
+
+#[test]
+fn cap_001_every_missing_right_of_every_plugin_is_told_at_once() {
+    let guests = ["deny_files", "deny_http", "deny_state"];
+    let steps = "  only: { uses: deny_files/run, with: {} }";
+    let ran = home(&guests, steps).flowhost(&["validate", "plan.yaml"]).expect(1);
+    for interface in ["flowhost:files/files", "flowhost:http/http", "flowhost:state/state"] {
+        assert!(ran.stderr.contains(interface), "{interface}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn fs_026_a_profile_that_asks_for_the_root_of_the_machine() {
+    let home = Home::new();
+    home.guest("deny_files");
+    home.file(
+        "policies/all.toml",
+        "version = 1\nname = \"all\"\n\n[[files]]\nguest = \"/w\"\nhost = \"/\"\naccess = \"read\"\n",
+    );
+    let steps = "  only: { uses: deny_files/run, with: {} }";
+    home.file("plan.yaml", plan(&tool("deny_files", "all"), steps));
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × `files[0].host` is `/`: the root of the machine is never granted
+       ╭─[policies/all.toml:6:8]
+     5 │ guest = "/w"
+     6 │ host = "/"
+       ·        ───
+     7 │ access = "read"
+       ╰────
+      help: name a folder relative to the plan, such as `docs`
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn fs_026_a_profile_that_asks_for_the_state_directory_or_a_link_to_the_root() {
+    for host in [".flowhost", ".", "link"] {
+        let home = Home::new();
+        home.guest("deny_files");
+        std::fs::create_dir_all(home.path().join(".flowhost")).unwrap();
+        std::os::unix::fs::symlink("/", home.path().join("link")).unwrap();
+        home.file(
+            "policies/all.toml",
+            format!(
+                "version = 1\nname = \"all\"\n\n[[files]]\nguest = \"/w\"\nhost = \"{host}\"\n\
+                 access = \"read\"\n"
+            ),
+        );
+        let steps = "  only: { uses: deny_files/run, with: {} }";
+        home.file("plan.yaml", plan(&tool("deny_files", "all"), steps));
+        let ran = home.flowhost(&["run", "plan.yaml"]);
+        assert!([1, 6].contains(&ran.code), "{host}: {}", ran.all());
+        assert!(ran.stderr.contains("all.toml") || ran.stderr.contains("/w"), "{}", ran.all());
+    }
+}
+
+#[test]
+fn cap_004_a_profile_with_a_typing_error() {
+    let home = Home::new();
+    home.guest("ok_echo");
+    home.file(
+        "policies/typo.toml",
+        "version = 1\nname = \"typo\"\n\n[limits]\nmemmory = \"64MiB\"\nfuel = 0\n\n[netwrok]\n",
+    );
+    let steps = "  only: { uses: ok_echo/run, with: {} }";
+    home.file("plan.yaml", plan(&tool("ok_echo", "typo"), steps));
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 3 problems
+
+      × unknown key `memmory` in `limits`
+       ╭─[policies/typo.toml:5:1]
+     4 │ [limits]
+     5 │ memmory = "64MiB"
+       · ───────
+     6 │ fuel = 0
+       ╰────
+      help: did you mean `memory`?
+
+      × `limits.fuel` is 0, outside 1 to 1_000_000_000_000_000
+       ╭─[policies/typo.toml:6:8]
+     5 │ memmory = "64MiB"
+     6 │ fuel = 0
+       ·        ─
+     7 │ 
+       ╰────
+      help: no limit can be zero or switched off
+
+      × unknown key `netwrok`
+       ╭─[policies/typo.toml:8:2]
+     7 │ 
+     8 │ [netwrok]
+       ·  ───────
+       ╰────
+      help: known keys: version, name, description, limits, log, config, budget, http, files, env,
+            model, tools, messages, state, clock, random, secrets
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_profile_that_nobody_wrote() {
+    let home = Home::new();
+    home.guest("ok_echo");
+    let steps = "  only: { uses: ok_echo/run, with: {} }";
+    home.file("plan.yaml", plan(&tool("ok_echo", "deny-al"), steps));
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `ok_echo`: there is no profile `deny-al` in `[home]/policies`
+       ╭─[plan.yaml:5:12]
+     4 │ plugins:
+     5 │   ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: deny-al }
+       ·            ─
+     6 │ 
+       ╰────
+      help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
+            networked-tool, agent-model, mcp-local
+    ----- exit 1
+    "#);
+}

@@ -1,0 +1,248 @@
+//! Plans that no run should start with.
+
+use super::{home, plan, seen, tool};
+use crate::support::Home;
+
+fn yaml(text: impl AsRef<[u8]>) -> Home {
+    let home = Home::new();
+    home.guest("ok_echo");
+    home.file("plan.yaml", text);
+    home
+}
+
+fn validated(home: &Home) -> String {
+    seen(home, &["validate", "plan.yaml"])
+}
+
+#[test]
+fn every_unknown_key_is_told_at_once_with_its_place_and_a_suggestion() {
+    let steps = "  only: { uses: ok_echo/run, wiht: {}, need: [] }";
+    let text = plan(&tool("ok_echo", "deny-all"), steps).replace("kind: workflow", "kind: workflow\noutput: {}");
+    insta::assert_snapshot!(validated(&yaml(text)), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 3 problems
+
+      × unknown key `output` in plan
+       ╭─[plan.yaml:3:1]
+     2 │ kind: workflow
+     3 │ output: {}
+       · ──────
+     4 │ name: under-test
+       ╰────
+      help: did you mean `outputs`?
+
+      × unknown key `wiht` in step
+       ╭─[plan.yaml:9:30]
+     8 │ steps:
+     9 │   only: { uses: ok_echo/run, wiht: {}, need: [] }
+       ·                              ────
+       ╰────
+      help: did you mean `with`?
+
+      × unknown key `need` in step
+       ╭─[plan.yaml:9:40]
+     8 │ steps:
+     9 │   only: { uses: ok_echo/run, wiht: {}, need: [] }
+       ·                                        ────
+       ╰────
+      help: did you mean `needs`?
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_cycle_of_needs() {
+    let steps = "  a: { needs: [b], uses: ok_echo/run, with: {} }\n  b: { needs: [a], uses: ok_echo/run, with: {} }";
+    insta::assert_snapshot!(validated(&yaml(plan(&tool("ok_echo", "deny-all"), steps))), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × the steps wait for each other: `a` needs `b` needs `a`
+       ╭─[plan.yaml:8:15]
+     7 │ steps:
+     8 │   a: { needs: [b], uses: ok_echo/run, with: {} }
+       ·               ──
+     9 │   b: { needs: [a], uses: ok_echo/run, with: {} }
+       ╰────
+      help: remove one of these needs
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_step_that_reads_what_it_does_not_need() {
+    let steps = "  a: { uses: ok_echo/run, with: {} }\n  b: { uses: ok_echo/run, with: { x: \"${{ steps.a.output }}\" } }";
+    insta::assert_snapshot!(validated(&yaml(plan(&tool("ok_echo", "deny-all"), steps))), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × step `b` uses `steps.a` without needing it
+       ╭─[plan.yaml:9:38]
+     8 │   a: { uses: ok_echo/run, with: {} }
+     9 │   b: { uses: ok_echo/run, with: { x: "${{ steps.a.output }}" } }
+       ·                                      ────
+       ╰────
+      help: add `a` to its `needs`, or it may run first
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn an_expression_that_does_not_parse() {
+    let steps = "  a: { uses: ok_echo/run, with: { x: \"${{ 1 + }}\" } }";
+    insta::assert_snapshot!(validated(&yaml(plan(&tool("ok_echo", "deny-all"), steps))), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × `1 +`: Syntax error: mismatched input '<EOF>' expecting expression
+       ╭─[plan.yaml:8:38]
+     7 │ steps:
+     8 │   a: { uses: ok_echo/run, with: { x: "${{ 1 + }}" } }
+       ·                                      ────
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn yaml_that_is_none() {
+    insta::assert_snapshot!(validated(&yaml("flowhost: v1\n  kind: [workflow\n")), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × mapping values are not allowed in this context
+       ╭─[plan.yaml:2:7]
+     1 │ flowhost: v1
+     2 │   kind: [workflow
+       ·       ─
+       ╰────
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn an_empty_plan() {
+    insta::assert_snapshot!(validated(&yaml("")), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plan.yaml:1:1: the plan: expected a map with keys such as `flowhost`, `kind`, `name`, found
+      │ nothing
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_plan_that_is_not_there() {
+    insta::assert_snapshot!(validated(&Home::new()), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plan.yaml: there is no such plan
+      help: check the path
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn an_alias_bomb_is_refused_quickly() {
+    let mut text = "flowhost: v1\nkind: workflow\nname: bomb\na0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..12 {
+        let before = vec![format!("*a{}", n - 1); 9].join(", ");
+        text.push_str(&format!("a{n}: &a{n} [{before}]\n"));
+    }
+    let ran = yaml(text).flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(ran.stderr.len() < 10_000 && ran.stderr.contains("plan.yaml"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_huge_plan_is_refused_with_its_limit() {
+    let text = format!("flowhost: v1\nkind: workflow\nname: huge\ndescription: \"{}\"\n", "x".repeat(8 << 20));
+    let ran = yaml(text).flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(ran.stderr.contains("MiB") || ran.stderr.contains("bytes"), "{}", ran.stderr);
+    assert!(ran.stderr.len() < 2_000, "{}", ran.stderr.len());
+}
+
+#[test]
+fn a_deeply_nested_plan_is_refused() {
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let text = plan(&tool("ok_echo", "deny-all"), &format!("  a: {{ uses: ok_echo/run, with: {deep} }}"));
+    let ran = yaml(text).flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(ran.stderr.contains("nest") || ran.stderr.contains("deep"), "{}", ran.stderr);
+}
+
+#[test]
+fn terminal_escapes_in_a_plan_do_not_reach_the_terminal() {
+    let text = "flowhost: v1\nkind: workflow\nname: x\n\"\\e]52;c;aGk=\\a\\u202e\": 1\nsteps: {}\n";
+    let ran = yaml(text).flowhost(&["validate", "plan.yaml"]).expect(1);
+    let hostile = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!ran.stderr.contains(hostile), "{:?}", ran.stderr);
+}
+
+#[test]
+fn an_input_that_nobody_gave_or_of_another_type() {
+    let text = plan(&tool("ok_echo", "deny-all"), "  only: { uses: ok_echo/run, with: { n: \"${{ inputs.n }}\" } }")
+        .replace("plugins:", "inputs:\n  n: { type: number }\nplugins:");
+    let home = yaml(text);
+    insta::assert_snapshot!(seen(&home, &["run", "plan.yaml"]), @r#"
+    $ flowhost run plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × input `n` is required and not given
+       ╭─[plan.yaml:5:6]
+     4 │ inputs:
+     5 │   n: { type: number }
+       ·      ─
+     6 │ plugins:
+       ╰────
+      help: --input n=…
+    ----- exit 1
+    "#);
+    insta::assert_snapshot!(seen(&home, &["run", "plan.yaml", "--input", "n=many"]), @r#"
+    $ flowhost run plan.yaml --input n=many
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × input `n` is a number and is given as JSON
+    ----- exit 1
+    "#);
+    insta::assert_snapshot!(seen(&home, &["run", "plan.yaml", "--input", "m=1"]), @r#"
+    $ flowhost run plan.yaml --input m=1
+    ----- stderr
+    error: `plan.yaml` has 2 problems
+
+      × input `n` is required and not given
+       ╭─[plan.yaml:5:6]
+     4 │ inputs:
+     5 │   n: { type: number }
+       ·      ─
+     6 │ plugins:
+       ╰────
+      help: --input n=…
+
+      × plan.yaml: there is no input `m`
+      help: did you mean `n`?
+    ----- exit 1
+    "#);
+    home.flowhost(&["run", "plan.yaml", "--input", "n=1"]).expect(0);
+}
+
+#[test]
+fn a_valid_plan_says_so() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stdout
+    plan.yaml: `under-test` is valid (1 steps, 1 plugins)
+    plan e3f7e931c2b5e69b4b04e8df98e9c19f43be84dbbcc89e64d32ae0d1880154fb
+    ----- exit 0
+    "#);
+}

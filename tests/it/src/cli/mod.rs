@@ -1,0 +1,45 @@
+//! The built executable as a user meets it: what is typed, what is printed, how it ends.
+
+mod bad_input;
+mod bad_plans;
+
+
+
+
+
+
+
+
+use crate::support::{Home, stable};
+
+/// A plan with these plugins and steps.
+pub(crate) fn plan(plugins: &str, steps: &str) -> String {
+    format!("flowhost: v1\nkind: workflow\nname: under-test\nplugins:\n{plugins}\nsteps:\n{steps}\n")
+}
+
+/// A line that names a tool guest of the folder, under a profile.
+pub(crate) fn tool(guest: &str, profile: &str) -> String {
+    format!("  {guest}: {{ kind: tool, source: ./{guest}.wasm, profile: {profile} }}\n")
+}
+
+/// A line that names a guardrail guest of the folder.
+pub(crate) fn guardrail(guest: &str) -> String {
+    format!("  {guest}: {{ kind: guardrail, source: ./{guest}.wasm, profile: deny-all }}\n")
+}
+
+/// A folder with this plan, and these guests under `deny-all`, guardrails by their name.
+pub(crate) fn home(guests: &[&str], steps: &str) -> Home {
+    let home = Home::new();
+    let line = |guest: &&str| {
+        home.guest(guest);
+        if guest.contains("guardrail") { guardrail(guest) } else { tool(guest, "deny-all") }
+    };
+    let plugins: String = guests.iter().map(line).collect();
+    home.file("plan.yaml", plan(&plugins, steps));
+    home
+}
+
+/// Runs a command and gives what a user sees, made stable.
+pub(crate) fn seen(home: &Home, arguments: &[&str]) -> String {
+    stable(&home.flowhost(arguments).all(), home)
+}
