@@ -1,5 +1,5 @@
 //! One JavaScript guest on two engines: QuickJS, which is small, and SpiderMonkey, which is complete.
-//! Both keep their runtime's WASI imports, so that tests see what those can reach.
+//! Both keep their runtime's WASI imports but the network, so that tests see what those can reach.
 
 use std::path::Path;
 
@@ -35,9 +35,11 @@ pub(super) fn spidermonkey(folders: &Folders) -> Result<Vec<u8>> {
         "spidermonkey",
         "componentize-js",
         |wit, js, out| {
-            [js, "--wit", wit, "--world-name", world::WORLD, "-o", out]
-                .map(str::to_owned)
-                .into()
+            let world = ["--wit", wit, "--world-name", world::WORLD];
+            // A network of its own is not dragged in: what asks for one is refused under deny-all.
+            let rest = ["--disable", "http", "fetch-event", "-o", out];
+            let all = [&[js], world.as_slice(), rest.as_slice()].concat();
+            all.into_iter().map(str::to_owned).collect()
         },
     )
 }

@@ -1,4 +1,5 @@
-//! The Python guest: CPython inside the sandbox, with all the WASI imports that it drags in.
+//! The Python guest: CPython inside the sandbox. Its WASI imports, sockets among them, are replaced by
+//! stubs: with them it asks for rights that no profile can give.
 
 use anyhow::Result;
 
@@ -22,6 +23,7 @@ pub(super) fn build(folders: &Folders) -> Result<Vec<u8>> {
         "-w",
         world::WORLD,
         "componentize",
+        "--stub-wasi",
         "-p",
         ".",
         "guest",
