@@ -20,6 +20,7 @@ mod card;
 mod patterns;
 mod phone;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use regex_lite::Regex;
@@ -117,17 +118,16 @@ impl Detector {
     pub fn find(&self, text: &str) -> Vec<Found> {
         let mut found: Vec<Found> = self.rules.iter().flat_map(|rule| rule.find(text)).collect();
         found.sort_by_key(|found| (found.kind, found.range.start, usize::MAX - found.range.end));
-        let mut kept: Vec<Found> = Vec::with_capacity(found.len());
+        // By their starts: of places apart, only the last that starts before a candidate's end can
+        // overlap it. A text of nothing but addresses must not cost their number squared.
+        let mut kept: BTreeMap<usize, Found> = BTreeMap::new();
         for candidate in found {
-            if !kept
-                .iter()
-                .any(|other| overlap(&other.range, &candidate.range))
-            {
-                kept.push(candidate);
+            let before = kept.range(..candidate.range.end).next_back();
+            if before.is_none_or(|(_, other)| other.range.end <= candidate.range.start) {
+                kept.insert(candidate.range.start, candidate);
             }
         }
-        kept.sort_by_key(|found| found.range.start);
-        kept
+        kept.into_values().collect()
     }
 
     /// The text with `[redacted:<label>]` in the place of everything found, and what that was.
@@ -164,10 +164,6 @@ impl Rule {
             })
             .collect()
     }
-}
-
-fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
-    one.start < other.end && other.start < one.end
 }
 
 /// The 1-based line of a byte in a text.
