@@ -125,14 +125,12 @@ pub fn open_grants(
 type Refusal = (String, &'static str);
 
 const CURE: &str = "name a folder of its own, below the plan";
+const LINK_CURE: &str = "a link out of the plan's folder is not followed: name the folder by its absolute path, or take a \
+     `dir` input";
 
 fn open_one(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<OpenGrant, Refusal> {
     let failed = |error: io::Error| (error.to_string(), "make the folder, or name another");
-    let path = plan.join(&grant.host);
-    if grant.access == Access::Write {
-        Dir::create_ambient_dir_all(&path, ambient_authority()).map_err(failed)?;
-    }
-    let dir = Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)?;
+    let dir = open_host(plan, grant)?;
     if let Some(why) = forbidden.refuses(&dir).map_err(failed)? {
         return Err((format!("it is {why}"), CURE));
     }
@@ -154,6 +152,31 @@ fn open_one(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<Ope
         access: grant.access,
         folder,
     })
+}
+
+/// A relative folder stays below the plan, links included: whoever wrote the plan may also have put
+/// a link named `docs` beside it. An absolute one is the operator's word.
+fn open_host(plan: &Path, grant: &FileGrant) -> Result<Dir, Refusal> {
+    let failed = |error: io::Error| (error.to_string(), "make the folder, or name another");
+    let host = Path::new(&grant.host);
+    if host.is_absolute() {
+        if grant.access == Access::Write {
+            Dir::create_ambient_dir_all(host, ambient_authority()).map_err(failed)?;
+        }
+        return Dir::open_ambient_dir(host, ambient_authority()).map_err(failed);
+    }
+    let leaves = |error: io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied => (error.to_string(), LINK_CURE),
+        _ => failed(error),
+    };
+    let plan = Dir::open_ambient_dir(plan, ambient_authority()).map_err(failed)?;
+    match plan.open_dir(host) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && grant.access == Access::Write => {
+            plan.create_dir_all(host).map_err(leaves)?;
+            plan.open_dir(host).map_err(leaves)
+        }
+        opened => opened.map_err(leaves),
+    }
 }
 
 /// Counts what stands below a folder, so that the quota is of all of it.

@@ -62,8 +62,33 @@ fn fs_026_refuses_links_to_them_by_what_they_are() {
         .unwrap();
     tree.dir.symlink_contents("/proc", "docs/numbers").unwrap();
     let forbidden = Forbidden::new(None, &tree.path().join("var/state")).unwrap();
-    assert!(problem(&tree, "docs/innocent", &forbidden).contains("the state directory"));
-    assert!(problem(&tree, "docs/numbers", &forbidden).contains("`/proc`"));
+    let at = |link: &str| tree.path().join(link).display().to_string();
+    assert!(problem(&tree, &at("docs/innocent"), &forbidden).contains("the state directory"));
+    assert!(problem(&tree, &at("docs/numbers"), &forbidden).contains("`/proc`"));
+}
+
+#[test]
+fn fs_026_follows_no_link_out_of_the_plans_folder() {
+    let tree = Tree::new();
+    let elsewhere = TempDir::new().unwrap();
+    tree.dir
+        .symlink_contents(elsewhere.path(), "docs/keys")
+        .unwrap();
+    tree.dir.symlink("sub", "docs/inside").unwrap();
+    for access in [Access::Read, Access::Write] {
+        for host in ["docs/keys", "docs/keys/made"] {
+            let grants = [grant("/x", host, access)];
+            let problems = open_grants(tree.path(), &grants, &Forbidden::default()).unwrap_err();
+            assert!(
+                problems[0].cure.contains("is not followed"),
+                "{}",
+                problems[0]
+            );
+        }
+        let fine = [grant("/x", "docs/inside", access)];
+        open_grants(tree.path(), &fine, &Forbidden::default()).unwrap();
+    }
+    assert!(!elsewhere.path().join("made").exists());
 }
 
 #[test]
