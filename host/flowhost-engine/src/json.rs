@@ -4,7 +4,9 @@
 //! values costs far more memory than its text. So depth, number of values and length of a number are
 //! bounded too (DOS-045). Everything accepted here parses with `serde_json`'s own recursion limit.
 
-use serde::de::IgnoredAny;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Bounds of one JSON document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub enum JsonError {
 pub fn check_json(text: &str, limits: &JsonLimits) -> Result<(), JsonError> {
     within("bytes", text.len(), limits.bytes)?;
     shape(text, limits)?;
-    serde_json::from_str::<IgnoredAny>(text)
+    serde_json::from_str::<Readable>(text)
         .map(drop)
         .map_err(|error| JsonError::Syntax(error.to_string()))
 }
@@ -111,6 +113,58 @@ fn number_byte(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')
 }
 
+/// A value that is read in full and kept nowhere. `IgnoredAny` reads less: half a surrogate pair and
+/// a number beyond all doubles pass it, and nothing behind this check can read those.
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
+        while entries.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +197,15 @@ mod tests {
         for text in ["", "{", "nul", "1 2", "{'a':1}", "\u{feff}1", "[1,]"] {
             let error = check_json(text, &JsonLimits::default()).unwrap_err();
             assert!(matches!(error, JsonError::Syntax(_)), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_no_reader_behind_it_can_read() {
+        for text in [r#""\ud800""#, r#"{"\udc00x":1}"#, "[1e400]", "-1e999"] {
+            let error = check_json(text, &JsonLimits::default()).unwrap_err();
+            assert!(matches!(error, JsonError::Syntax(_)), "{text}: {error}");
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_err());
         }
     }
 
