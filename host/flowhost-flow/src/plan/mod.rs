@@ -93,6 +93,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Handlers that `on_failure` names.
     pub handlers: BTreeMap<String, Step>,
+    /// Guardrails that apply where nothing else is said: to steps without their own (copied into
+    /// them), and to calls that plugins make to each other.
+    #[serde(skip_serializing_if = "Guardrails::is_empty")]
+    pub guardrails: Guardrails,
     /// What the run returns.
     pub outputs: BTreeMap<String, Template>,
     /// Attached sub-plans, by reference.
@@ -100,6 +104,23 @@ pub struct Plan {
     pub(crate) children: BTreeMap<String, Arc<Plan>>,
     /// Attached schema files, by path.
     pub(crate) schemas: BTreeMap<String, OutputSchema>,
+}
+
+/// `defaults.guardrails`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Guardrails {
+    /// In this order, before a call.
+    pub before: Vec<Guard>,
+    /// In this order, after a call.
+    pub after: Vec<Guard>,
+}
+
+impl Guardrails {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
 }
 
 /// The kinds of plans this build runs.

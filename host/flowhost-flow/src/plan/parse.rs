@@ -11,7 +11,9 @@ use crate::plan::defaults::{Defaults, RUN_TIMEOUT_MS, duration, thousandths};
 use crate::plan::keys::{KINDS_LATER, PLAN, Shape};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
-use crate::plan::{InputDecl, InputType, Kind, Plan, PluginDecl, PluginKind, check, inputs, steps};
+use crate::plan::{
+    Guardrails, InputDecl, InputType, Kind, Plan, PluginDecl, PluginKind, check, inputs, steps,
+};
 use crate::problem::Problems;
 use crate::units::parse_micro_usd;
 
@@ -63,6 +65,10 @@ fn plan(root: &Node, file: &str, problems: &mut Problems) -> Plan {
         timeout_ms: duration(Some(root), "timeout").unwrap_or(RUN_TIMEOUT_MS),
         steps,
         handlers,
+        guardrails: Guardrails {
+            before: defaults.before,
+            after: defaults.after,
+        },
         outputs: templates(root, "outputs", problems),
         children: BTreeMap::new(),
         schemas: BTreeMap::new(),

@@ -11,8 +11,8 @@ use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::{RunDocument, text};
 use flowhost::run::{self, Finished, RunOptions, Surroundings};
-use flowhost_flow::Exit;
 use flowhost_flow::budget::Currency;
+use flowhost_flow::{Exit, FailureClass};
 use flowhost_ledger::Durability;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -126,6 +126,28 @@ async fn interrupts(stop: Arc<Notify>, ambient: Ambient) {
     }
 }
 
+/// What failed and how, in a sentence: `step `a` was denied`.
+fn headline(failure: &flowhost_flow::Failure) -> String {
+    use FailureClass as C;
+    let what = match failure.class {
+        C::Denied => "was denied",
+        C::Timeout => "took too long",
+        C::Limit => "reached a limit",
+        C::Budget => "went over the budget",
+        C::Guardrail => "was stopped by a guardrail",
+        C::Check => "did not hold what its checks ask",
+        C::Cancelled => "was cancelled",
+        C::Invalid => "was given what it does not take",
+        C::Output => "answered what its schema does not allow",
+        _ => "failed",
+    };
+    if failure.step.is_empty() {
+        format!("the run {what}")
+    } else {
+        format!("step `{}` {what}", failure.step)
+    }
+}
+
 fn report(finished: &Finished, context: &Context) {
     let output = &context.output;
     if output.json {
@@ -135,16 +157,8 @@ fn report(finished: &Finished, context: &Context) {
     let Some(failure) = &finished.outcome.end.failure else {
         return;
     };
-    let step = if failure.step.is_empty() {
-        "the run".to_owned()
-    } else {
-        format!("step `{}`", failure.step)
-    };
-    let shown = Failure::new(
-        finished.outcome.end.exit,
-        format!("{step} ended the run: {}", failure.class.word()),
-    )
-    .because(failure.message.clone())
-    .hint(failure.hint.clone());
+    let shown = Failure::new(finished.outcome.end.exit, headline(failure))
+        .because(failure.message.clone())
+        .hint(failure.hint.clone());
     problems::print(output, &shown, &Texts::default());
 }

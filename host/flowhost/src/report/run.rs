@@ -67,8 +67,8 @@ struct Cost {
 #[derive(Debug, Serialize)]
 struct EvidenceDocument<'a> {
     run_dir: String,
-    checkpoint: &'a str,
-    records: u64,
+    checkpoint: Option<&'a str>,
+    records: Option<u64>,
     report: String,
 }
 
@@ -120,9 +120,9 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             warnings: &outcome.warnings,
             evidence: EvidenceDocument {
                 run_dir: run.evidence.run_dir.display().to_string(),
-                checkpoint: &run.evidence.root,
-                records: run.evidence.records,
-                report: format!("flowhost runs show {}", run.run),
+                checkpoint: run.evidence.sealed.as_ref().map(|it| it.root.as_str()),
+                records: run.evidence.sealed.as_ref().map(|it| it.size),
+                report: run.evidence.report.display().to_string(),
             },
             error: failure.map(|failure| ErrorDocument {
                 class: failure.class.word(),
@@ -178,10 +178,15 @@ pub fn text(output: &Output, run: &Finished) -> String {
             actor,
             wanted,
             rule,
+            cure,
             ..
         } = denial;
         let line = one_line(&format!("denied: {actor} wanted {wanted} (rule {rule})"));
         let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
+        if !cure.is_empty() {
+            let lines = neutral(cure).replace('\n', "\n    ");
+            let _infallible = writeln!(text, "  this profile line would allow it:\n    {lines}");
+        }
     }
     for warning in &outcome.warnings {
         let line = one_line(&format!("warning: {warning}"));
@@ -203,7 +208,7 @@ pub fn text(output: &Output, run: &Finished) -> String {
         outcome.duration_ms,
         run.run,
         run.evidence.run_dir.display(),
-        run.evidence.records,
+        run.evidence.sealed.as_ref().map_or(0, |it| it.size),
         run.run,
     );
     text

@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Surroundings;
 use super::journal::{Denial, Journal};
+use super::mailbox;
 use super::order::{Answer, Detail, Order};
 use super::wiring::Machinery;
 use super::worker::{Calls, Worker, envelope_id};
@@ -84,7 +85,9 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         trace: trace_id(&drive.scope.run),
         started_agents: Mutex::default(),
         calls: Calls::default(),
+        tally: drive.registry.tally.clone(),
     });
+    let readers = mailbox::open(&worker).await?;
     let serving = tokio::spawn(worker.clone().serve(orders));
     let mut driver = Driver {
         planner,
@@ -103,6 +106,9 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
     };
     driver.run(answers, around).await;
     serving.abort();
+    for reader in readers {
+        reader.abort();
+    }
     let end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
@@ -117,6 +123,11 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         warnings,
         duration_ms,
     })
+}
+
+/// The subscription failed before anything ran.
+pub(super) fn bus_failure(message: &str) -> Failure {
+    Failure::new(Exit::Internal, "the bus does not work").because(message)
 }
 
 async fn listen(
@@ -136,10 +147,6 @@ async fn listen(
     bus.subscribe(pattern, options)
         .await
         .map_err(|error| bus_failure(&error.to_string()))
-}
-
-fn bus_failure(message: &str) -> Failure {
-    Failure::new(Exit::Internal, "the bus does not work").because(message)
 }
 
 /// 32 hexadecimal digits that all calls of the run share.

@@ -9,6 +9,7 @@ use flowhost_flow::RunSetup;
 use flowhost_flow::planner::{Note, StepSummary};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::driver::Outcome;
 use super::registry::Installed;
@@ -273,6 +274,16 @@ impl Journal {
             .with("tokens", summary.used.tokens)
             .with("micro_usd", summary.used.micro_usd);
         last.into_iter().chain([end]).collect()
+    }
+
+    /// A view was written: a name in the run's folder, and its bytes.
+    pub(super) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let fact = self
+            .fact(Kind::ViewWrite)
+            .with("path", path)
+            .with("sha256", hex::encode(Sha256::digest(bytes)))
+            .with("size", bytes.len() as u64);
+        append(&*self.ledger, fact)
     }
 
     /// The end of a run that found, before its first step, that it cannot be.

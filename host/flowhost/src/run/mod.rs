@@ -3,10 +3,13 @@
 //! These are library calls; the command line and whatever controls runs later use the same ones.
 
 mod driver;
+mod guards;
 mod journal;
+mod mailbox;
 mod order;
 mod registry;
 mod router;
+mod tally;
 mod wiring;
 mod worker;
 
@@ -15,18 +18,26 @@ use std::sync::Arc;
 
 use flowhost_flow::planner::Note;
 use flowhost_flow::{Exit, RunSetup};
-use flowhost_ledger::{Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, RunIndex, Value};
+use flowhost_ledger::{
+    Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, RunIndex, Sealed, Value,
+};
 use tokio::sync::Notify;
 
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::report::run::RunDocument;
 use crate::state::State;
+
+use journal::Journal;
 
 pub use driver::{Outcome, StepOutcome};
 pub use journal::Denial;
 pub use wiring::{Missing, Rights, missing_rights, plan_hash};
+
+/// The report's name in a run's folder.
+const REPORT: &str = "report.json";
 
 /// How to run.
 #[derive(Debug, Clone, Default)]
@@ -54,10 +65,10 @@ pub trait Observer: Send + Sync {
 pub struct Evidence {
     /// The ledger's folder.
     pub run_dir: PathBuf,
-    /// The last checkpoint's root, hexadecimal.
-    pub root: String,
-    /// Records in the ledger.
-    pub records: u64,
+    /// The report's file.
+    pub report: PathBuf,
+    /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
+    pub sealed: Option<Sealed>,
 }
 
 /// A run that has ended, in whatever way.
@@ -136,7 +147,7 @@ pub async fn execute(
         Ok(registry) => registry,
         Err(failure) => {
             journal.run_refused(&failure)?;
-            seal(&ledger, &index, &run, journal::REFUSED, around.state).await?;
+            seal(&ledger, &index, &run, journal::REFUSED).await?;
             return Err(failure);
         }
     };
@@ -150,15 +161,33 @@ pub async fn execute(
     };
     let outcome = driver::drive(drive, around).await?;
     journal.run_end(&outcome)?;
-    let status = status_word(&outcome);
-    let evidence = seal(&ledger, &index, &run, status, around.state).await?;
-    Ok(Finished {
+    let run_dir = around.state.run_dir(&run);
+    let mut finished = Finished {
         run,
         plan_hash: hash,
         seed,
         outcome,
-        evidence,
-    })
+        evidence: Evidence {
+            report: run_dir.join(REPORT),
+            run_dir,
+            sealed: None,
+        },
+    };
+    write_report(&finished, &journal, around.ambient)?;
+    let status = status_word(&finished.outcome);
+    let sealed = seal(&ledger, &index, &finished.run, status).await?;
+    finished.evidence.sealed = Some(sealed);
+    Ok(finished)
+}
+
+/// Writes what `run --json` prints beside the ledger, and its hash into it.
+fn write_report(finished: &Finished, journal: &Journal, ambient: &Ambient) -> Result<(), Failure> {
+    let document = serde_json::to_vec_pretty(&RunDocument::from(finished));
+    let bytes = document.map_err(|error| {
+        Failure::new(Exit::Internal, "the report cannot be written").caused_by(&error)
+    })?;
+    ambient.write(&finished.evidence.report, &bytes)?;
+    journal.view(REPORT, &bytes)
 }
 
 fn entropy<const N: usize>(ambient: &Ambient) -> Result<[u8; N], Failure> {
@@ -203,17 +232,12 @@ async fn seal(
     index: &RunIndex,
     run: &str,
     status: &str,
-    state: &State,
-) -> Result<Evidence, Failure> {
+) -> Result<Sealed, Failure> {
     let sealed = ledger.close().await;
     let sealed = sealed.map_err(|error| ledger_failure("the ledger cannot be closed", &error))?;
     let ended = index.ended(run, status, &sealed);
     ended.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
-    Ok(Evidence {
-        run_dir: state.run_dir(run),
-        root: sealed.root,
-        records: sealed.size,
-    })
+    Ok(sealed)
 }
 
 /// The run's status as a word.

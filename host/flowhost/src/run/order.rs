@@ -93,9 +93,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(order: &Order, result: CallResult, detail: Detail) -> Self {
+    /// The result of a call, with what the calls that it made in turn have used.
+    pub(super) fn new(
+        order: &Order,
+        result: CallResult,
+        mut detail: Detail,
+        routed: &super::tally::Routed,
+    ) -> Self {
+        detail.add(&routed.detail);
         let used = Amounts {
-            calls: 1,
+            calls: routed.calls.saturating_add(1),
             fuel: detail.fuel,
             ..Amounts::default()
         };

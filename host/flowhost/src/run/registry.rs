@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
+use flowhost_flow::{PluginDecl, PluginKind};
 use flowhost_policy::{Effective, ToolDescriptor};
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ pub(super) struct Installed {
     pub(super) key: Arc<str>,
     pub(super) plugin: Plugin,
     pub(super) config: Arc<str>,
+    kind: PluginKind,
     tools: Vec<Tool>,
 }
 
@@ -36,7 +38,13 @@ impl From<ToolDescriptor> for Tool {
 }
 
 impl Installed {
-    pub(super) fn new(key: &str, plugin: Plugin, config: &Value, tools: &[ToolDescriptor]) -> Self {
+    pub(super) fn new(
+        key: &str,
+        plugin: Plugin,
+        decl: &PluginDecl,
+        tools: &[ToolDescriptor],
+    ) -> Self {
+        let config = &decl.config;
         let config = if config.is_null() {
             "{}".to_owned()
         } else {
@@ -46,6 +54,7 @@ impl Installed {
             key: key.into(),
             plugin,
             config: config.into(),
+            kind: decl.kind,
             tools: tools.iter().cloned().map(Tool::from).collect(),
         }
     }
@@ -60,6 +69,11 @@ impl Installed {
         let tools: Result<Vec<Tool>, String> = described.iter().map(asked).collect();
         self.tools = tools?;
         Ok(())
+    }
+
+    /// Whether it can be handed messages.
+    pub(super) fn is_agent(&self) -> bool {
+        self.kind == PluginKind::Agent
     }
 
     pub(super) fn tool_names(&self) -> Vec<String> {

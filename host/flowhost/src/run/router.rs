@@ -10,23 +10,92 @@ use async_trait::async_trait;
 use flowhost_caps::budget::{BudgetView, Left};
 use flowhost_caps::messaging::Mailboxes;
 use flowhost_caps::tools::ToolRouter;
-use flowhost_engine::{CallScope, Descriptor, Fault, Meter, ToolContent};
-use flowhost_ledger::Kind;
-use flowhost_policy::{Direction, decide_tool, decide_topic};
+use flowhost_engine::{CallScope, Descriptor, Fault, Meter, Phase, ToolContent};
+use flowhost_flow::planner::Verdict;
+use flowhost_ledger::{Fact, Kind};
+use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
+use super::guards::{Guards, Ready};
 use super::registry::{Installed, Registry, invalid};
+use super::tally::Tally;
+use super::worker::verdict_of;
 
 /// Routes once the plugins are installed; before that there is nobody to call.
 #[derive(Default)]
 pub(super) struct Router {
     plugins: OnceLock<Arc<Registry>>,
+    guards: OnceLock<Guards>,
+    tally: Arc<Tally>,
 }
 
 impl Router {
-    pub(super) fn install(&self, plugins: Arc<Registry>) {
-        // Set once per run: an engine is installed by consuming it.
+    pub(super) fn install(&self, plugins: Arc<Registry>, guards: Guards) {
+        // Set once per run: an engine is installed by consuming it. Guards first: a plugin that can
+        // be called can be called guarded.
+        let _already = self.guards.set(guards);
         let _already = self.plugins.set(plugins);
+    }
+
+    /// What routed calls use, by step.
+    pub(super) fn tally(&self) -> Arc<Tally> {
+        self.tally.clone()
+    }
+
+    /// The value as the guardrails leave it.
+    async fn guarded(
+        &self,
+        caller: &CallScope,
+        phase: Phase,
+        tool: &str,
+        value: String,
+    ) -> Result<String, Fault> {
+        let Some(guards) = self.guards.get() else {
+            return Err(Fault::Host("the guardrails are not installed".to_owned()));
+        };
+        let mut value = value;
+        for guard in guards.at(prefix(&caller.plugin), phase) {
+            value = self.guard(caller, phase, tool, value, guard).await?;
+        }
+        Ok(value)
+    }
+
+    async fn guard(
+        &self,
+        caller: &CallScope,
+        phase: Phase,
+        tool: &str,
+        value: String,
+        guard: &Ready,
+    ) -> Result<String, Fault> {
+        let missing = || Fault::Host(format!("there is no guardrail `{}`", guard.plugin));
+        let callee = self.find(caller, &guard.plugin).ok_or_else(missing)?;
+        let failed = |message: String| Fault::Guest {
+            class: "failed",
+            message: format!("the guardrail `{}`: {message}", guard.plugin),
+        };
+        let waits = |key: &Arc<str>| *key == callee.key;
+        if waits(&caller.plugin) || caller.callers.iter().any(waits) {
+            return Err(failed("a tool that it calls would wait for it".to_owned()));
+        }
+        let config = guard.config.as_ref();
+        let config = config.map_err(|error| failed(format!("with: {error}")))?;
+        let scope = delegated(caller, &callee);
+        let account = self.tally.open(&scope);
+        let checked = callee
+            .plugin
+            .check(scope.clone(), phase, tool, &value, config);
+        let verdict = checked.await.result?;
+        drop(account);
+        let verdict = verdict_of(&verdict).map_err(|failure| failed(failure.message))?;
+        let denied = denied(guard, tool, &verdict);
+        let fact = verdict_fact(&scope, phase, tool, &verdict, denied.as_ref());
+        scope.record_durable(fact).await?;
+        match (verdict, denied) {
+            (_, Some(denied)) => Err(Fault::Denied(denied)),
+            (Verdict::Rewrite { subject, .. }, None) => Ok(subject.to_string()),
+            _ => Ok(value),
+        }
     }
 
     fn find(&self, caller: &CallScope, plugin: &str) -> Option<Arc<Installed>> {
@@ -52,7 +121,7 @@ impl Router {
 }
 
 /// `a.yaml::` for `a.yaml::name`, empty for a plugin of the plan itself.
-fn prefix(key: &str) -> &str {
+pub(super) fn prefix(key: &str) -> &str {
     key.rfind("::")
         .and_then(|at| key.get(..at + 2))
         .unwrap_or("")
@@ -66,6 +135,10 @@ impl ToolRouter for Router {
             .collect()
     }
 
+    fn key(&self, caller: &CallScope, plugin: &str) -> String {
+        format!("{}{plugin}", prefix(&caller.plugin))
+    }
+
     async fn call(
         &self,
         caller: &CallScope,
@@ -77,7 +150,9 @@ impl ToolRouter for Router {
         let unknown = || invalid(format!("there is no tool `{name}`"));
         let (plugin, tool) = name.split_once('/').ok_or_else(unknown)?;
         let callee = self.find(caller, plugin).ok_or_else(unknown)?;
-        let value = serde_json::from_str(input)
+        let guarded = self.guarded(caller, Phase::Before, name, input.to_owned());
+        let input = guarded.await?;
+        let value = serde_json::from_str(&input)
             .map_err(|error| invalid(format!("the input of `{name}` is no JSON: {error}")))?;
         callee.check_input(tool, &value)?;
         let scope = delegated(caller, &callee);
@@ -88,7 +163,9 @@ impl ToolRouter for Router {
         scope
             .record_durable(call.payload(input.as_bytes().to_vec()))
             .await?;
-        let report = callee.plugin.call_tool(scope.clone(), tool, input).await;
+        let account = self.tally.open(&scope);
+        let report = callee.plugin.call_tool(scope.clone(), tool, &input).await;
+        drop(account);
         let result = scope
             .fact(Kind::ToolResult)
             .with("tool", tool)
@@ -104,7 +181,62 @@ impl ToolRouter for Router {
                 .payload(fault.to_string().into_bytes()),
         };
         scope.record_durable(result).await?;
-        report.result
+        let content = report.result?;
+        let before = content.value.clone();
+        let value = self.guarded(caller, Phase::After, name, before).await?;
+        // The text tells the same as the value, in words that no guardrail has seen.
+        let text = if value == content.value {
+            content.text
+        } else {
+            String::new()
+        };
+        Ok(ToolContent { value, text })
+    }
+}
+
+/// What a verdict refuses, if it ends the call.
+fn denied(guard: &Ready, tool: &str, verdict: &Verdict) -> Option<Denied> {
+    (guard.halts && matches!(verdict, Verdict::Deny { .. })).then(|| Denied {
+        right: "guardrail",
+        wanted: tool.to_owned(),
+        rule: format!("defaults.guardrails[{}]", guard.plugin),
+        cure: None,
+    })
+}
+
+fn verdict_fact(
+    scope: &CallScope,
+    phase: Phase,
+    tool: &str,
+    verdict: &Verdict,
+    denied: Option<&Denied>,
+) -> Fact {
+    let (word, findings) = match verdict {
+        Verdict::Pass { findings } => ("pass", findings),
+        Verdict::Rewrite { findings, .. } => ("rewrite", findings),
+        Verdict::Deny { findings, .. } => ("deny", findings),
+    };
+    let part = match phase {
+        Phase::Before => "before",
+        Phase::After => "after",
+    };
+    let warned = word == "deny" && denied.is_none();
+    let fact = scope
+        .fact(Kind::GuardVerdict)
+        .with("guard", &*scope.plugin)
+        .with("tool", tool)
+        .with("part", part)
+        .with("verdict", word)
+        .with("findings", findings.len() as u64)
+        .with("warned", if warned { "true" } else { "false" })
+        .payload(serde_json::to_vec(findings).unwrap_or_default());
+    match denied {
+        Some(denied) => fact
+            .with("decision", "deny")
+            .with("right", denied.right)
+            .with("wanted", denied.wanted.as_str())
+            .with("rule", denied.rule.as_str()),
+        None => fact,
     }
 }
 
@@ -134,9 +266,10 @@ fn delegated(caller: &CallScope, callee: &Installed) -> CallScope {
 
 impl Mailboxes for Router {
     fn readers(&self, caller: &CallScope, topic: &str) -> Vec<String> {
+        // Only agents have a mailbox; a tool's `subscribe` reaches nobody.
         let reads = |plugin: &&Arc<Installed>| {
             let grant = &plugin.plugin.effective().grants.messages;
-            decide_topic(grant, Direction::Subscribe, topic).is_ok()
+            plugin.is_agent() && decide_topic(grant, Direction::Subscribe, topic).is_ok()
         };
         self.neighbours(caller)
             .filter(reads)

@@ -18,9 +18,11 @@ use flowhost_flow::{Amounts, Exit, PluginKind};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::guards::Guards;
 use super::journal::Journal;
 use super::registry::{Installed, Registry};
 use super::router::Router;
+use super::tally::Tally;
 use super::{RunOptions, Surroundings};
 use crate::failure::Failure;
 use crate::finding::Finding;
@@ -183,6 +185,7 @@ pub(super) struct Ready {
 /// What the driver drives.
 pub(super) struct Machinery {
     pub(super) bus: LocalBus,
+    pub(super) tally: Arc<Tally>,
     pub(super) plugins: Arc<Registry>,
 }
 
@@ -282,8 +285,8 @@ impl Ready {
             };
             journal.member(&key, member)?;
             let plugin = self.prepare(project, &key, member, &component)?;
-            let config = &member.decl.config;
-            let mut installed = Installed::new(&key, plugin, config, &member.manifest.tools);
+            let tools = &member.manifest.tools;
+            let mut installed = Installed::new(&key, plugin, &member.decl, tools);
             if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
                 match installed.ask(run).await {
                     Ok(()) => drop(asked.insert(key.clone(), installed.tool_names())),
@@ -298,9 +301,11 @@ impl Ready {
             return Err(Failure::findings("the plan", findings));
         }
         let plugins = Arc::new(plugins);
-        self.router.install(plugins.clone());
+        let guards = Guards::of(&project.plan, &project.inputs);
+        self.router.install(plugins.clone(), guards);
         Ok(Machinery {
             bus: self.bus,
+            tally: self.router.tally(),
             plugins,
         })
     }

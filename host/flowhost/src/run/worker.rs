@@ -22,6 +22,7 @@ use tokio::task::AbortHandle;
 use super::journal::Journal;
 use super::order::{Answer, Detail, Order};
 use super::registry::{Installed, Registry, invalid};
+use super::tally::{Tally, metered};
 use crate::clock::RunClock;
 
 /// What all workers of a run share.
@@ -34,6 +35,7 @@ pub(super) struct Worker {
     pub(super) trace: String,
     pub(super) started_agents: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
     pub(super) calls: Calls,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// The calls at work, so that they can be stopped.
@@ -91,7 +93,8 @@ impl Worker {
         };
         let order = Arc::new(order);
         let (result, detail) = self.clone().perform(order.clone()).await;
-        let answer = Answer::new(&order, result, detail);
+        let routed = self.tally.take(&order.step_id);
+        let answer = Answer::new(&order, result, detail, &routed);
         let sent = self.send(&delivery, &order, answer).await;
         if let Err(message) = sent {
             tracing::error!(%message, path = order.path, "a result could not be sent");
@@ -119,13 +122,7 @@ impl Worker {
         let done = task.await;
         self.calls.end(call);
         done.unwrap_or_else(|error| {
-            use std::sync::atomic::Ordering::Relaxed;
-            let detail = Detail {
-                fuel: meter.fuel.load(Relaxed),
-                memory_bytes: meter.memory_bytes.load(Relaxed),
-                host_calls: meter.host_calls.load(Relaxed),
-                ..Detail::default()
-            };
+            let detail = metered(&meter);
             let failure = if error.is_cancelled() {
                 Failure::new(FailureClass::Cancelled, "the call was stopped")
             } else {
@@ -263,7 +260,11 @@ impl Worker {
     }
 
     /// `on-start`, once per run and agent; others that come meanwhile wait for it.
-    async fn start_agent(&self, plugin: &Installed, scope: &CallScope) -> Result<(), Fault> {
+    pub(super) async fn start_agent(
+        &self,
+        plugin: &Installed,
+        scope: &CallScope,
+    ) -> Result<(), Fault> {
         let cell = {
             let mut agents = self
                 .started_agents
@@ -416,7 +417,7 @@ fn output_of(text: &str) -> Result<CallResult, Failure> {
         })
 }
 
-fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
+pub(super) fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
     let findings: Vec<Value> = verdict
         .findings
         .iter()

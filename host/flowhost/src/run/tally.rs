@@ -1,0 +1,93 @@
+//! What calls between plugins use, kept by step until the step's own call ends.
+//!
+//! A call is counted however it ends, also when its caller is stopped in the middle: the account is
+//! closed by dropping it.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowhost_engine::{CallScope, Meter};
+
+use super::order::Detail;
+
+/// The sum of a step's routed calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Routed {
+    pub(super) calls: u64,
+    pub(super) detail: Detail,
+}
+
+/// Sums by step id.
+#[derive(Default)]
+pub(super) struct Tally(Mutex<HashMap<Arc<str>, Routed>>);
+
+impl Tally {
+    /// Counts a call from now on; what it used is added when the account is dropped.
+    pub(super) fn open(self: &Arc<Self>, scope: &CallScope) -> Account {
+        Account {
+            tally: self.clone(),
+            step: scope.step.clone(),
+            meter: scope.meter.clone(),
+        }
+    }
+
+    /// The sum of a step so far, which is forgotten here.
+    pub(super) fn take(&self, step: &str) -> Routed {
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sums.remove(step).unwrap_or_default()
+    }
+
+    fn add(&self, step: &Arc<str>, detail: &Detail) {
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = sums.entry(step.clone()).or_default();
+        sum.calls = sum.calls.saturating_add(1);
+        sum.detail.add(detail);
+    }
+}
+
+/// One call that is being counted.
+pub(super) struct Account {
+    tally: Arc<Tally>,
+    step: Arc<str>,
+    meter: Arc<Meter>,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.tally.add(&self.step, &metered(&self.meter));
+    }
+}
+
+/// What a meter shows.
+pub(super) fn metered(meter: &Meter) -> Detail {
+    Detail {
+        fuel: meter.fuel.load(Relaxed),
+        memory_bytes: meter.memory_bytes.load(Relaxed),
+        host_calls: meter.host_calls.load(Relaxed),
+        output_bytes: meter.output_bytes.load(Relaxed),
+        log_bytes: meter.log_bytes.load(Relaxed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_a_call_when_its_account_is_dropped_and_forgets_what_was_taken() {
+        let tally = Arc::new(Tally::default());
+        let meter = Arc::new(Meter::default());
+        let account = Account {
+            tally: tally.clone(),
+            step: "s".into(),
+            meter: meter.clone(),
+        };
+        meter.fuel.store(7, Relaxed);
+        assert_eq!(tally.take("s").calls, 0);
+        drop(account);
+        let sum = tally.take("s");
+        assert_eq!((sum.calls, sum.detail.fuel), (1, 7));
+        assert_eq!(tally.take("s"), Routed::default());
+    }
+}
