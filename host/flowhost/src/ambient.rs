@@ -168,6 +168,22 @@ impl Ambient {
             .map_err(|source| FileError::new("find", &path, source))
     }
 
+    /// What a plan names by a path: relative, and below `folder` after every link and dot is
+    /// resolved, so that a hostile plan cannot make the host read (and quote) other files.
+    ///
+    /// # Errors
+    /// When it does not exist, or leaves the folder.
+    pub fn below(&self, folder: &Path, path: &Path) -> Result<PathBuf, FileError> {
+        let folder = self.canonical(folder)?;
+        let found = self.canonical(&folder.join(path))?;
+        if path.is_absolute() || !found.starts_with(&folder) {
+            let source =
+                std::io::Error::new(ErrorKind::PermissionDenied, "it leaves the plan's folder");
+            return Err(FileError::new("use", path, source));
+        }
+        Ok(found)
+    }
+
     /// Names in a directory, sorted; those that are not UTF-8 are left out.
     ///
     /// # Errors
@@ -308,6 +324,19 @@ mod tests {
         ambient.create_dir(Path::new("a/b")).unwrap();
         assert!(!ambient.read(Path::new("a"), 4).unwrap_err().is_missing());
         assert!(ambient.read(Path::new("none"), 4).unwrap_err().is_missing());
+    }
+
+    #[test]
+    fn a_link_or_a_dot_cannot_leave_the_folder() {
+        let (dir, ambient) = here();
+        ambient.create_dir(Path::new("plans/in")).unwrap();
+        ambient.write(Path::new("secret"), b"s").unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("plans/out")).unwrap();
+        let plans = Path::new("plans");
+        for path in ["../secret", "out/secret", "/etc/passwd", "in/../../secret"] {
+            assert!(ambient.below(plans, Path::new(path)).is_err(), "{path}");
+        }
+        assert!(ambient.below(plans, Path::new("in")).is_ok());
     }
 
     #[test]

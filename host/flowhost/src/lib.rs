@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod evidence;
 pub mod failure;
 pub mod finding;
+pub mod keys;
 pub mod output;
 pub mod project;
 pub mod report;

@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use flowhost::ambient::Ambient;
+use flowhost::failure::Failure;
 use flowhost::output::Output;
+use flowhost::report::problems::FailureDocument;
 use flowhost_flow::Exit;
 
 fn main() -> ExitCode {
@@ -30,10 +32,26 @@ fn main() -> ExitCode {
     ExitCode::from(commands::perform(cli, ambient, output).code())
 }
 
+/// Help and version are results. Anything else is a failure, also for a program that wants JSON.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _closed = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(Exit::Usage.code()),
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        let _closed = error.print();
+        return ExitCode::SUCCESS;
     }
+    if std::env::args().any(|argument| argument == "--json") {
+        let ambient = Ambient::take();
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ");
+        let failure = Failure::new(Exit::Usage, message).hint("see `flowhost --help`");
+        if let Ok(ambient) = ambient {
+            Output::of(&ambient, true).document(&FailureDocument::from(&failure));
+        }
+    } else {
+        let _closed = error.print();
+    }
+    ExitCode::from(Exit::Usage.code())
 }

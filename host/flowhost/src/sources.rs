@@ -169,7 +169,7 @@ impl<'a> Sources<'a> {
 
     fn profile_text(&self, wanted: &str, dir: &Path) -> Result<(String, String), Finding> {
         if is_path(wanted) {
-            return self.read(&dir.join(wanted));
+            return self.named_by_path(wanted, dir);
         }
         if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == wanted) {
             return Ok((format!("policies/{name}.toml"), (*text).to_owned()));
@@ -190,6 +190,22 @@ impl<'a> Sources<'a> {
         Err(Finding::new("", message).cure(format!("shipped profiles: {}", shipped.join(", "))))
     }
 
+    /// A plan may bring a profile of its own, but the host reads (and quotes) nothing outside the
+    /// plan's folder for it, and an operator who names a folder of profiles wants those alone.
+    fn named_by_path(&self, wanted: &str, dir: &Path) -> Result<(String, String), Finding> {
+        if self.only.is_some() {
+            let message = format!("`{wanted}` is a path, and `--policies` allows names only");
+            return Err(Finding::new("", message).cure("name a profile of that folder"));
+        }
+        match self.ambient.below(dir, Path::new(wanted)) {
+            Ok(path) => self.read(&path),
+            Err(error) => {
+                let message = format!("cannot use the profile `{wanted}`: {}", error.source);
+                Err(Finding::new("", message))
+            }
+        }
+    }
+
     fn read(&self, path: &Path) -> Result<(String, String), Finding> {
         let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
         let text = text.map_err(|error| Finding::from(&error))?;
@@ -197,11 +213,16 @@ impl<'a> Sources<'a> {
     }
 
     /// The text of the manifest beside a component, if there is one.
-    #[must_use]
-    pub fn beside(&self, component: &Path) -> Option<String> {
-        self.ambient
-            .read_text(&component.with_extension("toml"), DOCUMENT_BYTES_MAX)
-            .ok()
+    ///
+    /// # Errors
+    /// When one is there and cannot be read: a component must not get by without its manifest.
+    pub fn beside(&self, component: &Path) -> Result<Option<String>, Finding> {
+        let path = component.with_extension("toml");
+        match self.ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(Finding::from(&error)),
+        }
     }
 
     /// A path as a person would write it here.
@@ -277,6 +298,26 @@ mod tests {
                 .profile("deny-all", dir, &mut Texts::default())
                 .unwrap();
             assert!(!profile.grants.log);
+        });
+    }
+
+    #[test]
+    fn a_path_leads_neither_out_of_the_plans_folder_nor_around_the_operators() {
+        let text = "version = 1\nname = \"mine\"\nlog = true\n";
+        with(&[("mine.toml", text), ("a/b", "")], |sources, dir| {
+            let texts = &mut Texts::default();
+            assert!(sources.profile("./mine.toml", dir, texts).is_ok());
+            assert!(
+                sources
+                    .profile("../mine.toml", &dir.join("a"), texts)
+                    .is_err()
+            );
+            assert!(sources.profile("/etc/passwd", dir, texts).is_err());
+            let strict = Sources {
+                only: Some(dir),
+                ..sources.clone()
+            };
+            assert!(strict.profile("./mine.toml", dir, texts).is_err());
         });
     }
 

@@ -68,7 +68,7 @@ fn caps() -> Vec<Arc<dyn Capability>> {
 struct Nothing;
 
 impl log::LogSink for Nothing {
-    fn line(&self, _: log::LogLine<'_>) {}
+    fn line(&self, _: log::LogLine) {}
 }
 
 impl secrets::SecretStore for Nothing {

@@ -24,7 +24,9 @@ pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit,
     })?;
     let text = match &inspection.manifest {
         Some(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        None => sources.beside(&path),
+        None => sources.beside(&path).map_err(|finding| {
+            Failure::new(Exit::Internal, finding.to_string()).hint(finding.hint)
+        })?,
     };
     let manifest = text
         .map(|text| Manifest::parse(&text, "plugin.toml"))

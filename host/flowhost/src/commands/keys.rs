@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use flowhost::failure::Failure;
+use flowhost::keys::{retire, unusable};
 use flowhost_flow::Exit;
-use flowhost_ledger::{HostKey, KeyError, RunIndex};
+use flowhost_ledger::{HostKey, RunIndex};
 
 use crate::cli::KeysCommand;
 use crate::commands::Context;
@@ -31,6 +32,7 @@ pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, 
 fn rotate(context: &Context, old: HostKey) -> Result<HostKey, Failure> {
     let state = &context.state;
     let new = HostKey::generate(old.host()).map_err(|error| unusable(&error))?;
+    retire(&context.ambient, state, &old)?;
     let indexed = context
         .ambient
         .is_dir(&RunIndex::dir(state.root(), state.tenant()));
@@ -47,8 +49,4 @@ fn rotate(context: &Context, old: HostKey) -> Result<HostKey, Failure> {
     }
     HostKey::replace(&state.signing_key(), &new).map_err(|error| unusable(&error))?;
     Ok(new)
-}
-
-fn unusable(error: &KeyError) -> Failure {
-    Failure::new(Exit::Internal, "the host's signing key cannot be used").caused_by(error)
 }

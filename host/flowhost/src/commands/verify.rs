@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
+use flowhost::keys::own_keys;
 use flowhost::output::neutral;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
-    Note, RealDisk, VKey, VerifyOptions, parse_trust, read_witness, verify_path,
+    Code, Note, Problem, RealDisk, Report, VKey, VerifyOptions, parse_trust, read_witness,
+    verify_path,
 };
 
 use crate::cli::VerifyArgs;
@@ -20,12 +22,19 @@ use crate::commands::Context;
 const TRUST_BYTES_MAX: u64 = 1 << 20;
 
 pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
-    let options = VerifyOptions {
+    let target = target(args, context)?;
+    let mut options = VerifyOptions {
         trusted: trusted(args, &context.ambient)?,
         witnessed: witnessed(args, &context.ambient)?,
         ..VerifyOptions::default()
     };
-    let report = verify_path(&target(args, context)?, &options);
+    if options.trusted.is_empty() && target.run.is_some() {
+        options.trusted = own_keys(&context.ambient, &context.state)?;
+    }
+    let mut report = verify_path(&target.path, &options);
+    if let Some(run) = &target.run {
+        require_run(&mut report, context.state.tenant(), run);
+    }
     if context.output.json {
         context.output.document(&report);
     } else {
@@ -34,14 +43,46 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     Ok(if report.ok { Exit::Ok } else { Exit::Internal })
 }
 
+/// What is verified: a path, or a run of this host, which must then be that very run.
+struct Target {
+    path: PathBuf,
+    run: Option<String>,
+}
+
 /// A path that exists is that path; anything else names a run.
-fn target(args: &VerifyArgs, context: &Context) -> Result<PathBuf, Failure> {
+fn target(args: &VerifyArgs, context: &Context) -> Result<Target, Failure> {
     let path = Path::new(&args.target);
     if context.ambient.is_dir(path) || context.ambient.is_file(path) {
-        return Ok(context.ambient.resolve(path));
+        return Ok(Target {
+            path: context.ambient.resolve(path),
+            run: None,
+        });
     }
     let run = context.state.resolve_run(&context.ambient, &args.target)?;
-    Ok(context.state.run_dir(&run))
+    Ok(Target {
+        path: context.state.run_dir(&run),
+        run: Some(run),
+    })
+}
+
+/// Another run's ledger in this run's folder is sound in itself, and still not this run (LED-006).
+fn require_run(report: &mut Report, tenant: &str, run: &str) {
+    let wanted = format!("/evidence/{tenant}/{run}");
+    let wrong = report.ledgers.iter().find_map(|ledger| {
+        let origin = ledger.origin.clone()?;
+        (!origin.ends_with(&wanted)).then_some((ledger.path.clone(), origin))
+    });
+    if let Some((file, origin)) = wrong {
+        report.ok = false;
+        report.problems.push(Problem {
+            code: Code::Meta,
+            file,
+            line: None,
+            offset: None,
+            seq: None,
+            what: format!("this is the ledger of `{origin}`, not of run {run}"),
+        });
+    }
 }
 
 fn trusted(args: &VerifyArgs, ambient: &Ambient) -> Result<Vec<VKey>, Failure> {

@@ -4,7 +4,7 @@
 //! stays below the plan, because a plan must not widen what it may read.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use flowhost_flow::Plan;
 use flowhost_flow::plan::FileInput;
@@ -111,20 +111,13 @@ fn locate(
 ) -> Result<Found, String> {
     let name = &input.name;
     let path = Path::new(&input.path);
-    if from_plan
-        && path
-            .components()
-            .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
-    {
-        return Err(format!(
-            "input `{name}`: `{}` leaves the plan's folder",
-            input.path
-        ));
-    }
-    let base = if from_plan { dir } else { ambient.cwd() };
-    let path = ambient
-        .canonical(&base.join(path))
-        .map_err(|error| format!("input `{name}`: `{}`: {}", input.path, error.source))?;
+    let found = if from_plan {
+        ambient.below(dir, path)
+    } else {
+        ambient.canonical(path)
+    };
+    let path =
+        found.map_err(|error| format!("input `{name}`: `{}`: {}", input.path, error.source))?;
     if input.is_dir {
         if !ambient.is_dir(&path) {
             return Err(format!("input `{name}`: `{}` is not a folder", input.path));
@@ -158,6 +151,8 @@ mod tests {
         for folder in ["plans/in", "outside"] {
             ambient.create_dir(&dir.path().join(folder)).unwrap();
         }
+        let link = dir.path().join("plans/link");
+        std::os::unix::fs::symlink(dir.path().join("outside"), link).unwrap();
         let plan = Plan::parse(&PLAN.replace("PATH", path), "plan.yaml").unwrap();
         let typed: Vec<_> = typed
             .iter()
@@ -170,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_plan_cannot_name_a_folder_outside_its_own() {
-        for path in ["../outside", "/", "in/../../outside"] {
+        for path in ["../outside", "/", "in/../../outside", "link"] {
             let (_, findings) = bound(path, &[]);
             assert!(
                 findings[0].message.contains("leaves the plan's folder"),

@@ -14,9 +14,17 @@ struct Loader<'a> {
     ambient: &'a Ambient,
     sources: &'a Sources<'a>,
     texts: &'a mut Texts,
+    /// The outermost plan's folder: nothing that a plan names may be outside of it.
+    root: PathBuf,
     /// Plans that are being read, outermost first: one that comes again would never end.
     open: Vec<PathBuf>,
+    /// Plans read so far, counted with every repetition.
+    read: usize,
 }
+
+/// Plans that one plan may bring in, each counted as often as it is named: the same file under many
+/// spellings over several levels would otherwise multiply without end.
+const PLANS_MAX: usize = 256;
 
 /// The plan with its folder.
 pub(super) fn plan(
@@ -31,7 +39,9 @@ pub(super) fn plan(
         ambient,
         sources,
         texts,
+        root: dir.clone(),
         open: Vec::new(),
+        read: 0,
     };
     Ok((loader.load(&path)?, dir))
 }
@@ -43,6 +53,11 @@ impl Loader<'_> {
             .ambient
             .canonical(path)
             .map_err(|error| vec![missing(&file, &error)])?;
+        self.read += 1;
+        if self.read > PLANS_MAX {
+            let message = format!("the plan brings in more than {PLANS_MAX} plans");
+            return Err(vec![Finding::new(file, message)]);
+        }
         if self.open.contains(&identity) || self.open.len() > SUB_PLAN_DEPTH_MAX {
             let message = "this plan runs itself, directly or through others, or nests too deeply";
             return Err(vec![Finding::new(file, message)]);
@@ -65,13 +80,15 @@ impl Loader<'_> {
         let mut findings = Vec::new();
         for wanted in plan.sub_plans() {
             let attached = self
-                .load(&dir.join(&wanted.reference))
+                .inside(&dir.join(&wanted.reference), "plan")
+                .and_then(|path| self.load(&path))
                 .and_then(|child| plan.attach_plan(&wanted.reference, child).map_err(convert));
             findings.extend(attached.err().unwrap_or_default());
         }
         for wanted in plan.schema_files() {
             let attached = self
-                .schema(&dir.join(&wanted.reference))
+                .inside(&dir.join(&wanted.reference), "schema")
+                .and_then(|path| self.schema(&path))
                 .and_then(|schema| {
                     plan.attach_schema(&wanted.reference, &schema)
                         .map_err(convert)
@@ -87,6 +104,20 @@ impl Loader<'_> {
             findings.extend(attached.err().unwrap_or_default().into_iter().map(place));
         }
         findings
+    }
+
+    /// The path, if it is below the outermost plan's folder; what is not there is reported by
+    /// whoever reads it.
+    fn inside(&self, path: &Path, what: &str) -> Result<PathBuf, Vec<Finding>> {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        match self.ambient.below(&self.root, relative) {
+            Err(error) if !error.is_missing() => {
+                let shown = path.display();
+                let message = format!("cannot use the {what} `{shown}`: {}", error.source);
+                Err(vec![Finding::new("", message)])
+            }
+            _ => Ok(path.to_owned()),
+        }
     }
 
     fn schema(&self, path: &Path) -> Result<serde_json::Value, Vec<Finding>> {

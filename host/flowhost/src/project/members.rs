@@ -177,7 +177,13 @@ impl Resolver<'_> {
         let file = self.sources.shown(&path.with_extension("toml"));
         let text = match &inspection.manifest {
             Some(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-            None => self.sources.beside(path),
+            None => match self.sources.beside(path) {
+                Ok(text) => text,
+                Err(finding) => {
+                    self.found.push(finding);
+                    return None;
+                }
+            },
         };
         let Some(text) = text else {
             let imports = inspection
