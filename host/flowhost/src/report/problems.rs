@@ -103,8 +103,18 @@ impl Shown {
     }
 }
 
+/// Bytes of a quoted line, or of one beside it: a longer one would push the message off the screen.
+const LINE_BYTES_MAX: usize = 400;
+
 fn source(finding: &Finding, texts: &Texts) -> Option<(NamedSource<String>, LabeledSpan)> {
     let text = texts.0.get(&finding.file)?;
+    let around = text
+        .lines()
+        .skip((finding.line as usize).saturating_sub(2))
+        .take(3);
+    if around.map(str::len).max()? > LINE_BYTES_MAX {
+        return None;
+    }
     let line = finding.line.checked_sub(1)? as usize;
     let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let rest = text.get(start..)?.lines().next()?;
