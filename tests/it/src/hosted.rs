@@ -205,7 +205,10 @@ pub(crate) fn capability_names() -> Vec<&'static str> {
     };
     let logs = Arc::new(MemoryLog::new(1));
     let services = services(http, FileServices::default(), logs, state.path());
-    flowhost_caps::all(services).iter().map(|capability| capability.name()).collect()
+    flowhost_caps::all(services)
+        .iter()
+        .map(|capability| capability.name())
+        .collect()
 }
 
 fn services(

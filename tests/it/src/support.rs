@@ -127,7 +127,6 @@ impl Home {
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", self.path().join("home-of-user"));
         command.env("FLOWHOST_PLUGINS", repository().join("target/plugins"));
-        command.env("FLOWHOST_CACHE", repository().join("target/it-cache"));
         command.stdin(Stdio::null());
         command
     }
@@ -159,7 +158,7 @@ impl Home {
             "plan.yaml",
             format!(
                 "flowhost: v1\nkind: workflow\nname: under-test\nplugins:\n  guest: {{ kind: tool, \
-                 source: ./{guest}.wasm, profile: under-test }}\nsteps:\n  only: {{ uses: guest, \
+                 source: ./{guest}.wasm, profile: under-test }}\nsteps:\n  only: {{ uses: guest/run, \
                  with: {input} }}\noutputs: {{ only: \"${{{{ steps.only.output }}}}\" }}\n"
             ),
         );

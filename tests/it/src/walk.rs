@@ -29,7 +29,10 @@ const LIMITED: &[(&str, &str)] = &[
 
 /// What language runtimes drag in has no grant of its own, so there is nothing to deny or to write
 /// into a profile: `env` shows an empty environment, `runtime` is always there and empty.
-const SOFT: &[(&str, &str)] = &[("env", "deny_environment"), ("runtime", "deny_wasi_sockets")];
+const SOFT: &[(&str, &str)] = &[
+    ("env", "deny_environment"),
+    ("runtime", "deny_wasi_sockets"),
+];
 
 fn read(path: &str) -> String {
     let path = repository().join(path);
@@ -39,19 +42,34 @@ fn read(path: &str) -> String {
 fn guests() -> BTreeSet<String> {
     std::fs::read_dir(repository().join("tests/guests/src/bin"))
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect()
 }
 
 #[test]
 fn every_capability_has_a_guest_that_is_denied_it() {
-    let denied: BTreeSet<(&str, &str)> =
-        denied_capabilities().map(|(guest, capability)| (capability, guest)).collect();
+    let denied: BTreeSet<(&str, &str)> = denied_capabilities()
+        .map(|(guest, capability)| (capability, guest))
+        .collect();
     let guests = guests();
     for name in capability_names() {
-        let found = denied.iter().chain(SOFT).find(|(capability, _)| *capability == name);
+        let found = denied
+            .iter()
+            .chain(SOFT)
+            .find(|(capability, _)| *capability == name);
         let (_, guest) = found.unwrap_or_else(|| panic!("no deny_ guest for `{name}`"));
-        assert!(guest.starts_with("deny_") && guests.contains(*guest), "{name}: {guest}");
+        assert!(
+            guest.starts_with("deny_") && guests.contains(*guest),
+            "{name}: {guest}"
+        );
     }
 }
 
@@ -61,16 +79,24 @@ fn every_capability_that_can_be_exhausted_has_a_guest_that_does() {
     for name in capability_names().into_iter().filter(|name| *name != "env") {
         let found = LIMITED.iter().find(|(capability, _)| *capability == name);
         let (_, guest) = found.unwrap_or_else(|| panic!("no limit_ guest for `{name}`"));
-        assert!(guest.starts_with("limit_") && guests.contains(*guest), "{name}: {guest}");
+        assert!(
+            guest.starts_with("limit_") && guests.contains(*guest),
+            "{name}: {guest}"
+        );
     }
 }
 
 #[test]
 fn every_capability_with_a_grant_has_a_page_with_a_profile_that_is_valid() {
-    for name in capability_names().into_iter().filter(|name| *name != "runtime") {
+    for name in capability_names()
+        .into_iter()
+        .filter(|name| *name != "runtime")
+    {
         let page = read(&format!("docs/capabilities/{name}.md"));
         let between = |open: &str, close: &str| {
-            page.split(open).nth(1).and_then(|rest| rest.split(close).next())
+            page.split(open)
+                .nth(1)
+                .and_then(|rest| rest.split(close).next())
         };
         let example = between("```toml\n", "```").or_else(|| between("Profile: `", "`"));
         let example =
@@ -84,7 +110,10 @@ fn every_capability_with_a_grant_has_a_page_with_a_profile_that_is_valid() {
 #[test]
 fn the_manual_lists_the_record_kinds_as_the_ledger_knows_them() {
     let page = read("docs/ledger.md");
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     let known: Vec<String> = flowhost_ledger::Kind::ALL
         .iter()
         .map(|(_, word, doc)| format!("| `{word}` | {doc} |"))
@@ -96,11 +125,17 @@ fn the_manual_lists_the_record_kinds_as_the_ledger_knows_them() {
 fn the_manual_names_every_limit_with_its_default() {
     let page = read("docs/limits.md");
     for limit in &flowhost_policy::LIMITS {
-        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", limit.key)));
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", limit.key)));
         let row = row.unwrap_or_else(|| panic!("docs/limits.md does not name `{}`", limit.key));
         let shown = limit.show(limit.default()).replace('_', ",");
         let plain = row.replace(' ', "");
-        assert!(plain.contains(&shown), "`{}` has the default {shown}: {row}", limit.key);
+        assert!(
+            plain.contains(&shown),
+            "`{}` has the default {shown}: {row}",
+            limit.key
+        );
     }
 }
 
@@ -113,9 +148,15 @@ fn the_manual_names_every_key_of_a_plan_and_of_a_step() {
         let keys = keys.unwrap_or_else(|| panic!("no `{section}` in the schema"));
         assert!(keys.len() >= 8, "{section}: {keys:?}");
         for key in keys.keys() {
-            assert!(page.contains(&format!("`{key}`")), "docs/plan.md: `{key}` of a {section}");
+            assert!(
+                page.contains(&format!("`{key}`")),
+                "docs/plan.md: `{key}` of a {section}"
+            );
         }
-        let undocumented = keys.values().filter(|key| key["description"] == Value::Null).count();
+        let undocumented = keys
+            .values()
+            .filter(|key| key["description"] == Value::Null)
+            .count();
         assert_eq!(undocumented, 0, "{section}");
     }
 }

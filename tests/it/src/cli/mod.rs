@@ -2,19 +2,20 @@
 
 mod bad_input;
 mod bad_plans;
-
-
-
-
-
-
-
+mod endings;
+mod evidence;
+mod examples;
+mod flow;
+mod interrupted;
+mod surface;
 
 use crate::support::{Home, stable};
 
 /// A plan with these plugins and steps.
 pub(crate) fn plan(plugins: &str, steps: &str) -> String {
-    format!("flowhost: v1\nkind: workflow\nname: under-test\nplugins:\n{plugins}\nsteps:\n{steps}\n")
+    format!(
+        "flowhost: v1\nkind: workflow\nname: under-test\nplugins:\n{plugins}\nsteps:\n{steps}\n"
+    )
 }
 
 /// A line that names a tool guest of the folder, under a profile.
@@ -32,7 +33,11 @@ pub(crate) fn home(guests: &[&str], steps: &str) -> Home {
     let home = Home::new();
     let line = |guest: &&str| {
         home.guest(guest);
-        if guest.contains("guardrail") { guardrail(guest) } else { tool(guest, "deny-all") }
+        if guest.contains("guardrail") {
+            guardrail(guest)
+        } else {
+            tool(guest, "deny-all")
+        }
     };
     let plugins: String = guests.iter().map(line).collect();
     home.file("plan.yaml", plan(&plugins, steps));

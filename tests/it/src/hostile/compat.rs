@@ -9,11 +9,20 @@ use crate::hosted::Setup;
 use crate::support::repository;
 
 /// Components in other languages; `cargo xtask build-guests --all` makes them.
-const FOREIGN: &[&str] = &["compat_c", "compat_js_quickjs", "compat_js_spidermonkey", "compat_python"];
+const FOREIGN: &[&str] = &[
+    "compat_c",
+    "compat_js_quickjs",
+    "compat_js_spidermonkey",
+    "compat_python",
+];
 
 fn deny_all() -> String {
     let text = std::fs::read_to_string(repository().join("policies/deny-all.toml")).unwrap();
-    let limits = text.split("[limits]").nth(1).unwrap().replace("memory = \"32MiB\"", "memory = \"64MiB\"");
+    let limits = text
+        .split("[limits]")
+        .nth(1)
+        .unwrap()
+        .replace("memory = \"32MiB\"", "memory = \"64MiB\"");
     format!("[limits]{limits}").replace("fuel = 500_000_000", "fuel = 2_000_000_000")
 }
 
@@ -28,7 +37,10 @@ fn built(name: &str) -> Option<PathBuf> {
         "{} is not built: cargo xtask build-guests --all",
         path.display()
     );
-    eprintln!("skipped: {} is not built (cargo xtask build-guests --all)", path.display());
+    eprintln!(
+        "skipped: {} is not built (cargo xtask build-guests --all)",
+        path.display()
+    );
     None
 }
 
@@ -39,11 +51,17 @@ fn components_of_every_language_answer_under_deny_all_and_reach_nothing() {
         let host = Setup::new(&deny_all()).host_of(std::fs::read(path).unwrap());
         assert!(host.missing.is_empty(), "{name}: {:?}", host.missing);
         let report = host.call(&json!({ "text": "hello" }));
-        let content = report.result.unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let content = report
+            .result
+            .unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert!(!content.value.is_empty(), "{name}");
         assert_eq!(host.connector.dialled(), [], "{name}");
         assert!(host.resolver.asked().is_empty(), "{name}");
-        assert!(host.facts().is_empty(), "{name}: nothing was even asked for: {:?}", host.facts());
+        assert!(
+            host.facts().is_empty(),
+            "{name}: nothing was even asked for: {:?}",
+            host.facts()
+        );
     }
 }
 
@@ -51,6 +69,10 @@ fn components_of_every_language_answer_under_deny_all_and_reach_nothing() {
 fn a_component_of_the_first_released_wit_asks_for_everything_and_is_told_what_is_missing() {
     let host = Setup::new("").host("compat_wit_0_1_0");
     assert!(host.missing.len() >= 11, "{:?}", host.missing);
-    assert!(host.missing.iter().all(|missing| missing.interface.ends_with("@0.1.0")));
+    assert!(
+        host.missing
+            .iter()
+            .all(|missing| missing.interface.ends_with("@0.1.0"))
+    );
     assert!(host.plugin.is_err());
 }

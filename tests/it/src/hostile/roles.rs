@@ -27,23 +27,39 @@ fn message(payload: &Value) -> Message {
 fn check(host: &Host, config: &Value) -> Result<flowhost_engine::GuardVerdict, Fault> {
     let plugin = host.plugin();
     let scope = host.scope();
-    host.wait(plugin.check(scope, Phase::Before, "only", "{}", &config.to_string())).result
+    host.wait(plugin.check(scope, Phase::Before, "only", "{}", &config.to_string()))
+        .result
 }
 
 #[test]
 fn an_agent_that_fails_or_answers_garbage_is_its_own_fault() {
     let host = Setup::new("").host("fault_agent");
     let plugin = host.plugin();
-    for (input, class) in [(json!({ "fail": true }), "failed"), (json!({ "garbage": true }), "failed")] {
+    for (input, class) in [
+        (json!({ "fail": true }), "failed"),
+        (json!({ "garbage": true }), "failed"),
+    ] {
         let report = host.wait(plugin.agent_on_plan(host.scope(), &task(&input)));
         assert!(
             matches!(&report.result, Err(Fault::Guest { class: found, .. }) if *found == class),
             "{input}: {report:?}"
         );
     }
-    let outcome = AgentOutcome { status: "ok".to_owned(), reason: String::new() };
+    let outcome = AgentOutcome {
+        status: "ok".to_owned(),
+        reason: String::new(),
+    };
     let end = host.wait(plugin.agent_on_finish(host.scope(), &outcome));
-    assert!(matches!(end.result, Err(Fault::Guest { class: "failed", .. })), "{end:?}");
+    assert!(
+        matches!(
+            end.result,
+            Err(Fault::Guest {
+                class: "failed",
+                ..
+            })
+        ),
+        "{end:?}"
+    );
     host.is_healthy();
 }
 
@@ -64,12 +80,26 @@ fn an_honest_agent_gets_its_task_and_answers_messages() {
     let host = Setup::new("").host("ok_agent");
     let plugin = host.plugin();
     let refused = host.wait(plugin.agent_on_start(host.scope(), "{\"refuse\":1}"));
-    assert!(matches!(refused.result, Err(Fault::Guest { class: "invalid", .. })));
-    host.wait(plugin.agent_on_start(host.scope(), "{}")).result.unwrap();
-    let output = host.wait(plugin.agent_on_plan(host.scope(), &task(&json!([1])))).result.unwrap();
+    assert!(matches!(
+        refused.result,
+        Err(Fault::Guest {
+            class: "invalid",
+            ..
+        })
+    ));
+    host.wait(plugin.agent_on_start(host.scope(), "{}"))
+        .result
+        .unwrap();
+    let output = host
+        .wait(plugin.agent_on_plan(host.scope(), &task(&json!([1]))))
+        .result
+        .unwrap();
     let content: Value = serde_json::from_str(&output.content).unwrap();
     assert_eq!(content["input"], json!([1]));
-    let sent = host.wait(plugin.agent_on_message(host.scope(), &message(&json!(1)))).result.unwrap();
+    let sent = host
+        .wait(plugin.agent_on_message(host.scope(), &message(&json!(1))))
+        .result
+        .unwrap();
     assert_eq!(sent[0].topic, "agents.guest.in.reply");
 }
 
@@ -78,7 +108,10 @@ fn a_guardrail_that_breaks_never_counts_as_a_pass() {
     let host = Setup::new("").host("fault_guardrail");
     for how in ["error", "not-json", "empty"] {
         let result = check(&host, &json!({ "how": how }));
-        assert!(matches!(result, Err(Fault::Guest { .. })), "{how}: {result:?}");
+        assert!(
+            matches!(result, Err(Fault::Guest { .. })),
+            "{how}: {result:?}"
+        );
     }
     let plugin = host.plugin();
     let config = "{\"how\":\"panic\"}";
@@ -116,7 +149,10 @@ fn mcp_adapters_have_no_transport_in_this_build() {
     for name in ["ok_mcp_adapter", "limit_mcp_transport"] {
         let host = Setup::new("log = true\n").host(name);
         assert_eq!(host.missing.len(), 1, "{name}: {:?}", host.missing);
-        assert_eq!(host.missing[0].interface, "flowhost:mcp-transport/mcp-transport@0.1.0");
+        assert_eq!(
+            host.missing[0].interface,
+            "flowhost:mcp-transport/mcp-transport@0.1.0"
+        );
         assert!(host.plugin.is_err(), "{name}");
     }
 }
@@ -124,7 +160,8 @@ fn mcp_adapters_have_no_transport_in_this_build() {
 #[test]
 fn models_have_no_provider_in_this_build() {
     for name in ["ok_model", "limit_model"] {
-        let host = Setup::new("[model]\nallow = [\"mock/*\"]\ntokens = 10\nusd = 0.10\n").host(name);
+        let host =
+            Setup::new("[model]\nallow = [\"mock/*\"]\ntokens = 10\nusd = 0.10\n").host(name);
         assert_eq!(host.missing.len(), 1, "{name}: {:?}", host.missing);
         assert!(host.plugin.is_err(), "{name}");
     }
@@ -137,7 +174,10 @@ fn a_component_describes_tools_as_it_likes_and_nothing_is_believed() {
     let report = host.wait(plugin.describe_tools(host.scope()));
     match report.result {
         Ok(all) => assert_eq!(all.len(), 5, "the manifest is what counts"),
-        Err(fault) => assert!(matches!(fault, Fault::Guest { .. } | Fault::Limit { .. }), "{fault}"),
+        Err(fault) => assert!(
+            matches!(fault, Fault::Guest { .. } | Fault::Limit { .. }),
+            "{fault}"
+        ),
     }
     host.is_healthy();
 }

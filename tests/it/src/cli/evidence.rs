@@ -1,0 +1,267 @@
+//! LED: the ledger of a real run, made by the built executable and attacked on disk.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::home;
+use crate::support::{Home, Ran};
+
+/// A folder with one finished run.
+fn finished() -> Home {
+    let home = home(
+        &["ok_add"],
+        "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
+    );
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    home
+}
+
+/// The folder of the only run.
+fn run_dir(home: &Home) -> PathBuf {
+    let runs = home.path().join(".flowhost/default/runs");
+    let mut all = std::fs::read_dir(runs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let folder = all.find(|path| path.join("ledger.json").is_file()).unwrap();
+    folder
+}
+
+fn segment(home: &Home) -> PathBuf {
+    run_dir(home).join("seg-00000000.jsonl")
+}
+
+/// The host's own key, which a verifier is given.
+fn key(home: &Home) -> String {
+    let shown = home.flowhost(&["keys", "show", "--json"]).expect(0).stdout;
+    let document: Value = serde_json::from_str(&shown).unwrap_or(Value::Null);
+    let find = |value: &Value| {
+        value
+            .as_str()
+            .filter(|text| text.contains('+'))
+            .map(str::to_owned)
+    };
+    match &document {
+        Value::Object(fields) => fields.values().find_map(find).unwrap(),
+        other => find(other).unwrap_or_else(|| shown.trim().to_owned()),
+    }
+}
+
+fn verify(home: &Home) -> Ran {
+    home.flowhost(&["verify", "latest"])
+}
+
+/// Verification fails after the lines of the segment were changed.
+#[track_caller]
+fn rejects(what: &str, change: impl FnOnce(&mut Vec<String>)) {
+    let home = finished();
+    let text = std::fs::read_to_string(segment(&home)).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    change(&mut lines);
+    std::fs::write(segment(&home), format!("{}\n", lines.join("\n"))).unwrap();
+    let ran = verify(&home);
+    assert_eq!(ran.code, 1, "{what}: {}", ran.all());
+}
+
+#[test]
+fn led_001_one_flipped_bit_anywhere_fails_and_names_the_place() {
+    let home = finished();
+    verify(&home).expect(0);
+    let honest = std::fs::read(segment(&home)).unwrap();
+    let step = honest.len() / 24;
+    for (turn, at) in (0..honest.len()).step_by(step).enumerate() {
+        let mut bytes = honest.clone();
+        bytes[at] ^= 1 << (turn % 8);
+        std::fs::write(segment(&home), &bytes).unwrap();
+        let ran = verify(&home);
+        assert_eq!(ran.code, 1, "bit {} of byte {at}: {}", turn % 8, ran.all());
+        assert!(
+            ran.all().contains("seq") || ran.all().contains("record") || ran.all().contains("line"),
+            "{}",
+            ran.all()
+        );
+    }
+    std::fs::write(segment(&home), &honest).unwrap();
+    verify(&home).expect(0);
+}
+
+#[test]
+fn led_001_one_flipped_bit_in_a_checkpoint_or_a_payload_fails() {
+    for name in [
+        "checkpoint",
+        "checkpoints.log",
+        "payloads-00000000.jsonl",
+        "ledger.json",
+    ] {
+        let home = finished();
+        let path = run_dir(&home).join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.len() * 2 / 3;
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let ran = verify(&home);
+        assert_eq!(ran.code, 1, "{name}: {}", ran.all());
+    }
+}
+
+#[test]
+fn led_004_a_ledger_cut_after_its_checkpoint_fails() {
+    rejects("the last record", |lines| {
+        lines.pop();
+    });
+    rejects("all but one", |lines| lines.truncate(1));
+}
+
+#[test]
+fn led_005_swapped_deleted_doubled_and_inserted_records_fail() {
+    rejects("swapped", |lines| lines.swap(2, 3));
+    rejects("deleted", |lines| {
+        lines.remove(3);
+    });
+    rejects("doubled", |lines| lines.insert(3, lines[3].clone()));
+    rejects("inserted", |lines| {
+        lines.insert(3, "{\"v\":\"fhe/1\"}".to_owned())
+    });
+}
+
+#[test]
+fn led_012_lines_that_are_not_canonical_fail() {
+    rejects("a space", |lines| {
+        lines[2] = lines[2].replacen(':', ": ", 1)
+    });
+    rejects("a blank line", |lines| lines.insert(2, String::new()));
+    rejects("a carriage return", |lines| lines[2].push('\r'));
+}
+
+#[test]
+fn led_006_and_007_another_hosts_run_fails_under_the_known_key() {
+    let (home, other) = (finished(), finished());
+    let known = key(&home);
+    home.flowhost(&["verify", "latest", "--key", &known])
+        .expect(0);
+    let foreign = run_dir(&other);
+    let foreign = foreign.to_str().unwrap();
+    home.flowhost(&["verify", foreign]).expect(0);
+    let ran = home.flowhost(&["verify", foreign, "--key", &known]);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    std::fs::copy(segment(&other), segment(&home)).unwrap();
+    verify(&home).expect(1);
+}
+
+#[test]
+fn led_023_a_missing_segment_fails() {
+    let home = finished();
+    std::fs::remove_file(segment(&home)).unwrap();
+    verify(&home).expect(1);
+}
+
+#[test]
+fn led_025_an_erased_payload_is_gone_and_every_proof_stays() {
+    let home = Home::new();
+    home.run_tool("ok_echo", "", "{ card: \"4111-1111-1111-1111\" }")
+        .expect(0);
+    let payloads = run_dir(&home).join("payloads-00000000.jsonl");
+    let kept = std::fs::read_to_string(&payloads).unwrap();
+    assert!(kept.contains("4111"), "the test looks in the wrong place");
+    let records = home.records();
+    let committed: Vec<String> = records
+        .iter()
+        .filter(|record| record.get("commit").is_some())
+        .map(|record| record["seq"].as_str().unwrap().to_owned())
+        .collect();
+    for seq in &committed {
+        let arguments = [
+            "evidence", "erase", seq, "--run", "latest", "--reason", "asked to",
+        ];
+        home.flowhost(&arguments).expect(0);
+    }
+    let left = std::fs::read_to_string(&payloads).unwrap();
+    assert!(!left.contains("4111"), "{left}");
+    for line in kept.lines() {
+        let salt = serde_json::from_str::<Value>(line).unwrap()["salt"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            !left.contains(&salt),
+            "the salt is what makes guessing cheap"
+        );
+    }
+    let ran = verify(&home).expect(0);
+    assert!(ran.stdout.contains("erased"), "{}", ran.stdout);
+    assert!(
+        home.records()
+            .iter()
+            .any(|record| record["kind"] == "erasure")
+    );
+}
+
+#[test]
+fn led_026_every_record_has_a_proof_and_a_record_that_is_not_there_has_none() {
+    let home = finished();
+    for seq in 0..home.records().len() {
+        let ran = home
+            .flowhost(&["evidence", "prove", &seq.to_string()])
+            .expect(0);
+        assert!(
+            ran.stdout.starts_with("c2sp.org/tlog-proof@v1\n"),
+            "{}",
+            ran.stdout
+        );
+    }
+    let ran = home.flowhost(&["evidence", "prove", "9999"]);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+}
+
+#[test]
+fn led_027_runs_before_and_after_a_key_rotation_verify() {
+    let home = finished();
+    let before = key(&home);
+    home.flowhost(&["keys", "rotate"]).expect(0);
+    let after = key(&home);
+    assert_ne!(before, after);
+    verify(&home).expect(0);
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    home.flowhost(&["verify", "latest", "--key", &after])
+        .expect(0);
+}
+
+#[test]
+fn a_run_that_vanished_shows_in_the_index() {
+    let home = finished();
+    let tenant = home.path().join(".flowhost/default");
+    let tenant = tenant.to_str().unwrap();
+    home.flowhost(&["verify", tenant]).expect(0);
+    std::fs::remove_dir_all(run_dir(&home)).unwrap();
+    home.flowhost(&["verify", tenant]).expect(1);
+}
+
+#[test]
+fn runs_are_listed_and_shown() {
+    let home = finished();
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(listed.stdout.contains(" ok "), "{}", listed.stdout);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0);
+    for kind in [
+        "run.start",
+        "component.load",
+        "policy.load",
+        "step.end",
+        "run.end",
+    ] {
+        assert!(shown.stdout.contains(kind), "{kind}: {}", shown.stdout);
+    }
+    home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    home.flowhost(&["runs", "show", "01JD0000000000000000000000"])
+        .expect(1);
+}
+
+#[test]
+fn the_witness_gets_every_checkpoint() {
+    let home = finished();
+    home.flowhost(&["run", "plan.yaml", "--witness", "witness.log"])
+        .expect(0);
+    assert!(home.read("witness.log").contains("/evidence/default/"));
+    home.flowhost(&["verify", "latest", "--witness", "witness.log"])
+        .expect(0);
+}

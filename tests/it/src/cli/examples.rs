@@ -1,0 +1,113 @@
+//! The examples do their work, and find exactly what was planted.
+
+use std::path::Path;
+
+use crate::support::{Home, repository};
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// A folder that is a copy of an example.
+fn example(name: &str) -> Home {
+    let home = Home::new();
+    copy(&repository().join("examples").join(name), home.path());
+    home
+}
+
+#[test]
+fn the_first_plan_lists_headings_and_stops_at_a_key() {
+    let home = example("first-plan");
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    assert!(
+        !report["outputs"]["headings"].as_array().unwrap().is_empty(),
+        "{report:#}"
+    );
+    home.flowhost(&["verify", "latest"]).expect(0);
+    home.file("hello.md", "# Write to jane.doe@example.com\n");
+    let report = home.flowhost(&["run", "plan.yaml", "--json"]);
+    assert!(
+        !report.stdout.contains("jane.doe@example.com"),
+        "{}",
+        report.all()
+    );
+}
+
+#[test]
+fn docs_check_finds_the_planted_faults_and_nothing_else() {
+    let home = example("docs-check");
+    home.file(
+        "made/good.md",
+        "# Good\n\nSee [the other](sub/other.md) and [a heading](sub/other.md#part).\n",
+    );
+    home.file(
+        "made/sub/other.md",
+        "# Other\n\n## Part\n\n[back](../good.md) [outside](https://example.com/)\n",
+    );
+    let clean = home
+        .flowhost(&["run", "plan.yaml", "--input", "folder=made", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(clean["outputs"]["findings"], 0, "{clean:#}");
+    home.file("made/broken.md", "# Broken\n\n[gone](missing.md)\n");
+    home.file("made/anchor.md", "# Anchor\n\n[gone](#nowhere)\n");
+    home.file("made/bare.md", "No heading at all.\n");
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--input", "folder=made", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (
+            &report["outputs"]["documents"],
+            &report["outputs"]["findings"]
+        ),
+        (&5.into(), &3.into()),
+        "{report:#}"
+    );
+    let written = home.read("out/report.md");
+    for planted in ["missing.md", "nowhere", "bare.md"] {
+        assert!(written.contains(planted), "{planted}: {written}");
+    }
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn docs_check_does_not_write_a_leaked_key() {
+    let home = example("docs-check");
+    let key = format!("AKIA{}", "IOSFODNN7EXAMPLQ");
+    home.file("made/leak.md", format!("# Leak\n\nkey: {key}\n"));
+    let ran = home.flowhost(&["run", "plan.yaml", "--input", "folder=made", "--json"]);
+    let written = std::fs::read_to_string(home.path().join("out/report.md")).unwrap_or_default();
+    assert!(!written.contains(&key), "{written}");
+    assert!(
+        ran.code == 4 || written.contains("leak.md"),
+        "{}\n{written}",
+        ran.all()
+    );
+}
+
+#[test]
+fn docs_check_reads_the_manual_of_this_repository() {
+    let home = example("docs-check");
+    copy(&repository().join("docs"), &home.path().join("manual"));
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--input", "folder=manual", "--json"])
+        .expect(0)
+        .json();
+    assert!(
+        report["outputs"]["documents"].as_u64().unwrap() > 15,
+        "{report:#}"
+    );
+}

@@ -1,0 +1,212 @@
+//! Runs that do not get to their end by themselves: signals, a killed process, a full disk, a second
+//! run beside the first.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::home;
+use crate::support::Home;
+
+/// A plan whose one step sleeps for up to a minute.
+fn sleeping() -> Home {
+    let home = Home::new();
+    home.guest("limit_sleep");
+    home.file(
+        "policies/slow.toml",
+        "version = 1\nname = \"slow\"\n[limits]\ndeadline = \"60s\"\n",
+    );
+    let plugins = super::tool("limit_sleep", "slow");
+    home.file(
+        "plan.yaml",
+        super::plan(&plugins, "  only: { uses: limit_sleep/run, with: {} }"),
+    );
+    home
+}
+
+/// Starts the run and waits until its step has begun.
+fn started(home: &Home) -> Child {
+    let mut command = home.command(&["run", "plan.yaml"]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = || {
+        let runs = home.path().join(".flowhost/default/runs");
+        let Ok(mut runs) = std::fs::read_dir(runs) else {
+            return false;
+        };
+        runs.any(|run| {
+            let segment = run.unwrap().path().join("seg-00000000.jsonl");
+            std::fs::read_to_string(segment).is_ok_and(|text| text.contains("attempt.start"))
+        })
+    };
+    let since = Instant::now();
+    while !begun() {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "the step never began"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// Waits for the end, at most half a minute: a hanging child would hang the tests.
+fn ended(mut child: Child) -> std::process::ExitStatus {
+    let since = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if since.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("the process did not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn an_interrupt_closes_the_ledger_with_a_checkpoint_and_ends_with_130() {
+    for name in ["INT", "TERM"] {
+        let home = sleeping();
+        let child = started(&home);
+        signal(&child, name);
+        assert_eq!(ended(child).code(), Some(130), "{name}");
+        let records = home.records();
+        let end = records
+            .iter()
+            .rfind(|record| record["kind"] == "run.end")
+            .unwrap();
+        assert_eq!(
+            (&end["kind"], &end["status"]),
+            (&"run.end".into(), &"cancelled".into()),
+            "{name}"
+        );
+        let ran = home.flowhost(&["verify", "latest"]).expect(0);
+        assert!(
+            ran.stdout
+                .contains(&format!("{} records are signed", records.len())),
+            "{}",
+            ran.stdout
+        );
+    }
+}
+
+#[test]
+fn a_second_interrupt_is_immediate() {
+    let home = sleeping();
+    let child = started(&home);
+    signal(&child, "INT");
+    signal(&child, "INT");
+    let status = ended(child);
+    assert!(!status.success(), "{status}");
+    home.flowhost(&["runs", "list"]).expect(0);
+}
+
+#[test]
+fn led_016_a_killed_run_is_told_honestly_and_the_next_one_works() {
+    let home = sleeping();
+    let child = started(&home);
+    signal(&child, "KILL");
+    assert_eq!(ended(child).code(), None);
+    let ran = home.flowhost(&["verify", "latest"]);
+    let text = ran.all();
+    assert!(ran.code == 0 || ran.code == 1, "{text}");
+    let honest = [
+        "not closed",
+        "no end",
+        "open",
+        "unfinished",
+        "unsigned",
+        "not signed",
+        "no checkpoint",
+        "did not end",
+        "without",
+    ];
+    assert!(honest.iter().any(|words| text.contains(words)), "{text}");
+    let before = home.records().len();
+    assert!(before >= 4, "what was acknowledged is there");
+    let plan = home
+        .read("plan.yaml")
+        .replace("with: {}", "with: { milliseconds: 1 }");
+    home.file("plan.yaml", plan);
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn led_019_a_full_disk_ends_the_run_with_an_error_of_the_ledger() {
+    let steps = "  each:\n    foreach: { items: \"${{ [1,2,3,4,5,6,7,8].map(i, [1,2,3,4,5,6,7,8].map(j, i * j)) }}\", as: n }\n    uses: ok_echo/run\n    with: { n: \"${{ n }}\" }";
+    let home = home(&["ok_echo"], steps);
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let whole = std::fs::read_dir(home.path().join(".flowhost/default/runs")).unwrap();
+    let size: u64 = whole
+        .map(|run| {
+            run.unwrap()
+                .path()
+                .join("seg-00000000.jsonl")
+                .metadata()
+                .unwrap()
+                .len()
+        })
+        .max()
+        .unwrap();
+    assert!(size > 12 << 10, "the limit below would not bite: {size}");
+    let exe = crate::support::executable();
+    let mut command = home.command(&[]);
+    let program = command.get_program().to_owned();
+    assert_eq!(program, exe.as_os_str());
+    // A file size limit is the full disk that needs no mount: 8 blocks of 1 KiB, no signal.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 8; exec '{}' run plan.yaml --json",
+        exe.display()
+    );
+    command = {
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-c", &script])
+            .current_dir(home.path())
+            .env_clear();
+        shell.env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        shell
+    };
+    let output = command.output().unwrap();
+    let ran = home.ran(&output, &["run", "plan.yaml", "--json"]);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.all().contains("ledger"), "{}", ran.all());
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn led_021_two_runs_at_once_share_a_state_directory() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    let spawn = || {
+        let mut command = home.command(&["run", "plan.yaml"]);
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let children: Vec<Child> = (0..4).map(|_| spawn()).collect();
+    for child in children {
+        assert_eq!(ended(child).code(), Some(0));
+    }
+    let tenant = home.path().join(".flowhost/default");
+    home.flowhost(&["verify", tenant.to_str().unwrap()])
+        .expect(0);
+}

@@ -1,0 +1,189 @@
+//! What the program says about itself, and how it behaves in a pipe.
+
+use std::process::Stdio;
+
+use super::{home, seen};
+use crate::support::Home;
+
+#[test]
+fn help_names_every_command() {
+    insta::assert_snapshot!(seen(&Home::new(), &["--help"]), @r#"
+    $ flowhost --help
+    ----- stdout
+    Runs plans of sandboxed WebAssembly components and leaves evidence that anyone can check
+
+    Usage: flowhost [OPTIONS] <COMMAND>
+
+    Commands:
+      run         Run a plan
+      validate    Report everything that is wrong with a plan, its profiles and its components, and run
+                  nothing
+      inspect     Show what a component is and asks for, without compiling it
+      verify      Check the evidence of a run
+      runs        List runs, or show one
+      policy      Explain, test and suggest rights
+      plan        The plan format
+      keys        The host's signing key
+      evidence    Prove or erase what a ledger holds
+      doctor      Check this installation
+      completion  Print a completion script
+      help        Print this message or the help of the given subcommand(s)
+
+    Options:
+          --state <DIR>  Root of all state [default: FLOWHOST_STATE, else .flowhost beside flowhost.toml
+                         or here]
+          --json         Print one JSON document on standard output
+      -v, --verbose...   Log more to standard error (-v info, -vv debug); FLOWHOST_LOG takes a filter
+      -h, --help         Print help
+      -V, --version      Print version
+    ----- exit 0
+    "#);
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_a_usage_error_with_a_suggestion() {
+    insta::assert_snapshot!(seen(&Home::new(), &["rum"]), @r#"
+    $ flowhost rum
+    ----- stderr
+    error: unrecognized subcommand 'rum'
+
+      tip: some similar subcommands exist: 'runs', 'run'
+
+    Usage: flowhost [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ----- exit 64
+    "#);
+    Home::new().flowhost(&["run"]).expect(64);
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in [
+        "run",
+        "validate",
+        "inspect",
+        "verify",
+        "runs",
+        "policy",
+        "plan",
+        "keys",
+        "evidence",
+        "doctor",
+        "completion",
+    ] {
+        let ran = Home::new().flowhost(&[command, "--help"]).expect(0);
+        assert!(ran.stdout.contains("Usage: flowhost"), "{command}");
+    }
+}
+
+#[test]
+fn no_colour_and_no_progress_reach_a_pipe() {
+    let home = home(
+        &["ok_echo", "fault_panic"],
+        "  only: { uses: fault_panic/run, with: {} }",
+    );
+    for variable in [None, Some("NO_COLOR"), Some("CLICOLOR_FORCE")] {
+        let mut command = home.command(&["run", "plan.yaml"]);
+        if let Some(name) = variable {
+            command.env(name, "1");
+        }
+        let output = command.output().unwrap();
+        for stream in [output.stdout, output.stderr] {
+            assert!(
+                !stream.contains(&0x1b) && !stream.contains(&b'\r'),
+                "{variable:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    for arguments in [
+        &["--help"][..],
+        &["plan", "schema"],
+        &["validate", "plan.yaml", "--json"],
+    ] {
+        let mut command = home.command(arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!text.contains("panicked"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn doctor_is_one_json_document_of_checks() {
+    let ran = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }")
+        .flowhost(&["doctor", "--json"]);
+    let document = ran.json();
+    let checks = document["checks"].as_array().unwrap();
+    assert!(checks.len() >= 6, "{document:#}");
+    for check in checks {
+        let level = check["level"].as_str().unwrap();
+        assert!(["ok", "warning", "error"].contains(&level), "{check}");
+        assert!(
+            level == "ok" || !check["hint"].as_str().unwrap().is_empty(),
+            "{check}"
+        );
+    }
+}
+
+#[test]
+fn completion_scripts_are_printed_for_each_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = Home::new().flowhost(&["completion", shell]).expect(0);
+        assert!(ran.stdout.contains("flowhost"), "{shell}");
+    }
+}
+
+#[test]
+fn the_schema_is_the_one_of_the_parser() {
+    let ran = Home::new().flowhost(&["plan", "schema"]).expect(0);
+    assert_eq!(ran.json(), flowhost_flow::plan_schema());
+}
+
+#[test]
+fn inspect_tells_role_imports_and_digest_without_running() {
+    let home = home(
+        &["deny_files"],
+        "  only: { uses: deny_files/run, with: {} }",
+    );
+    let shown = seen(&home, &["inspect", "deny_files.wasm"]);
+    assert!(
+        shown.contains("tool") && shown.contains("flowhost:files/files@0.1.0"),
+        "{shown}"
+    );
+    home.flowhost(&["inspect", "plan.yaml"]).expect(1);
+}
+
+#[test]
+fn policy_explain_tells_where_each_right_comes_from() {
+    let home = Home::new();
+    home.run_tool(
+        "ok_log",
+        "log = true\nconfig = true\n",
+        "{ message: hello }",
+    )
+    .expect(0);
+    let shown = home.flowhost(&["policy", "explain", "plan.yaml"]).expect(0);
+    assert!(
+        shown.stdout.contains("log") && shown.stdout.contains("under-test"),
+        "{}",
+        shown.stdout
+    );
+}
+
+#[test]
+fn policy_test_runs_a_table_of_cases() {
+    let home = Home::new();
+    home.file("policies/p.toml", "version = 1\nname = \"p\"\nlog = true\n");
+    home.flowhost(&["policy", "test", "missing.toml"]).expect(1);
+}
