@@ -20,6 +20,10 @@ use crate::report::{Code, LedgerReport, Problem, Report, Trust};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
 
+/// Said of a half-written record that a kill explains.
+const TORN_RECORD: &str = " (the host was killed while it wrote it; `flowhost` cuts it when it \
+                           opens the ledger again)";
+
 /// What a verification starts from.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
@@ -297,13 +301,11 @@ impl<'a> Walk<'a> {
             .iter()
             .filter_map(|key| key.for_origin(&origin))
             .collect();
-        let (keys, trust) = match (self.options.trusted.is_empty(), meta) {
-            (false, _) => (given, Trust::Given),
-            (true, Some(meta)) => {
-                let own = meta.keys.into_iter().filter(|key| key.name() == origin);
-                (own.collect(), Trust::SelfAsserted)
-            }
-            (true, None) => (Vec::new(), Trust::SelfAsserted),
+        let own = meta.into_iter().flat_map(|meta| meta.keys);
+        let named: Vec<VKey> = own.filter(|key| key.name() == origin).collect();
+        let (keys, trust) = match self.options.trusted.is_empty() {
+            false => (given, Trust::Given),
+            true => (named.clone(), Trust::SelfAsserted),
         };
         if keys.is_empty() {
             let what = format!("none of the given keys is for {origin}");
@@ -311,7 +313,7 @@ impl<'a> Walk<'a> {
         }
         Ok((
             origin.clone(),
-            Check::new(&origin, owner, keys, trust),
+            Check::new(&origin, owner, keys, named, trust),
             checkpoint,
         ))
     }
@@ -406,9 +408,12 @@ impl Feed<'_> {
             }
             report.bytes += line.bytes.len() as u64 + 1;
             let seq = self.check.size();
-            let record = self
-                .record(&line)
-                .map_err(|fault| at_line(&path, &line, Some(seq), fault))?;
+            let record = self.record(&line).map_err(|mut fault| {
+                if last && line.is_torn(LINE_BYTES_MAX) && self.may_end_here() {
+                    fault.what.push_str(TORN_RECORD);
+                }
+                at_line(&path, &line, Some(seq), fault)
+            })?;
             payloads.meet(&mut self.check, &record)?;
             self.meet_notes()?;
         }
@@ -416,7 +421,15 @@ impl Feed<'_> {
             let what = "it is empty and not the last segment";
             return Err(place(&path, fault(Code::Layout, what)));
         }
-        payloads.finish(self.live && last)
+        if !(self.live && last) {
+            report.payloads.unrecorded = payloads.finish(&self.check, last)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nobody vouches for more records than there are: a crash may have ended them here.
+    const fn may_end_here(&self) -> bool {
+        self.checkpoint.is_none() && self.next.is_none() && self.check.is_unfinished()
     }
 
     fn lines(&self, path: &Path, max: usize) -> Result<Lines, Problem> {
@@ -545,7 +558,16 @@ fn scan_problem(error: ScanError) -> Problem {
 struct PayloadFeed {
     path: std::path::PathBuf,
     lines: Option<Lines>,
-    next: Option<(u64, u64, Result<Payload, String>)>,
+    next: Option<PayloadLine>,
+}
+
+/// A line that no record has taken yet.
+struct PayloadLine {
+    number: u64,
+    offset: u64,
+    /// Cut off by the end of the file.
+    torn: bool,
+    payload: Result<Payload, String>,
 }
 
 impl PayloadFeed {
@@ -577,15 +599,20 @@ impl PayloadFeed {
                 Some(what) => Err(format!("the line is {what}")),
                 None => Payload::parse(line.bytes),
             };
-            self.next = Some((line.number, line.offset, payload));
+            self.next = Some(PayloadLine {
+                number: line.number,
+                offset: line.offset,
+                torn: line.is_torn(PAYLOAD_LINE_BYTES_MAX),
+                payload,
+            });
         }
         Ok(())
     }
 
     fn problem(&self, seq: Option<u64>, fault: Fault) -> Problem {
         let mut problem = place(&self.path, fault);
-        problem.line = self.next.as_ref().map(|(line, _, _)| *line);
-        problem.offset = self.next.as_ref().map(|(_, offset, _)| *offset);
+        problem.line = self.next.as_ref().map(|line| line.number);
+        problem.offset = self.next.as_ref().map(|line| line.offset);
         problem.seq = seq;
         problem
     }
@@ -595,7 +622,7 @@ impl PayloadFeed {
         let next = self
             .next
             .as_ref()
-            .and_then(|(_, _, payload)| payload.as_ref().ok());
+            .and_then(|line| line.payload.as_ref().ok());
         let own = next.filter(|payload| payload.seq == record.seq);
         check
             .payload(record, own)
@@ -606,16 +633,27 @@ impl PayloadFeed {
         Ok(())
     }
 
-    /// After the segment's last record nothing may be left.
-    fn finish(&self, live: bool) -> Result<(), Problem> {
-        match &self.next {
-            None => Ok(()),
-            Some(_) if live => Ok(()),
-            Some((_, _, Err(what))) => Err(self.problem(None, fault(Code::Payload, what.as_str()))),
-            Some((_, _, Ok(payload))) => {
-                let what = "it is out of order, or no record committed to it";
-                Err(self.problem(Some(payload.seq), fault(Code::Payload, what)))
+    /// After the segment's last record nothing may be left, but for what a kill leaves. Payloads
+    /// reach the disk before their records do, so at the end of an unfinished ledger there may be
+    /// payloads of records that never came, the last of them half written. Returns how many.
+    fn finish(&mut self, check: &Check, last: bool) -> Result<u64, Problem> {
+        let may_be_torn = last && check.is_unfinished();
+        let (mut unrecorded, mut seq_min) = (0, check.size());
+        while let Some(line) = &self.next {
+            match &line.payload {
+                Ok(payload) if may_be_torn && payload.seq >= seq_min => {
+                    seq_min = payload.seq.saturating_add(1);
+                }
+                Err(_) if may_be_torn && line.torn => {}
+                Err(what) => return Err(self.problem(None, fault(Code::Payload, what.as_str()))),
+                Ok(payload) => {
+                    let what = "it is out of order, or no record committed to it";
+                    return Err(self.problem(Some(payload.seq), fault(Code::Payload, what)));
+                }
             }
+            unrecorded += 1;
+            self.advance()?;
         }
+        Ok(unrecorded)
     }
 }

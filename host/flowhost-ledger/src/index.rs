@@ -12,6 +12,7 @@ use crate::fact::{Fact, Kind, Value};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::LedgerOptions;
+use crate::reader::ReadError;
 use crate::recorder::{LedgerError, Recorder as _};
 use crate::writer::{Ledger, OpenError, Sealed};
 
@@ -25,6 +26,9 @@ pub enum IndexError {
     /// The index cannot be opened.
     #[error("the index of runs cannot be opened")]
     Open(#[from] OpenError),
+    /// The index cannot be read.
+    #[error("the index of runs cannot be read")]
+    Read(#[from] ReadError),
     /// The index took no record.
     #[error("the index of runs took no record")]
     Ledger(#[from] LedgerError),

@@ -27,6 +27,7 @@ mod recorder;
 mod report;
 mod scan;
 mod trust;
+mod unfinished;
 mod verify;
 mod writer;
 
@@ -48,4 +49,5 @@ pub use recorder::{LedgerError, MemoryRecorder, Recorder};
 pub use report::{Code, LedgerReport, PayloadCounts, Problem, Report, Trust};
 pub use scan::{WitnessError, read_witness};
 pub use trust::{TrustError, parse_trust};
+pub use unfinished::{Swept, UNFINISHED_RUNS_MAX, seal_unfinished};
 pub use writer::{Ledger, OpenError, Sealed, run_dir};

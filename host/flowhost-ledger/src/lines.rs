@@ -36,6 +36,11 @@ impl Line<'_> {
             _ => None,
         }
     }
+
+    /// Whether the file's end cuts it off, as a kill while writing leaves it.
+    pub(crate) const fn is_torn(&self, max: usize) -> bool {
+        !self.complete && self.bytes.len() <= max
+    }
 }
 
 impl Lines {

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::checkpoint::VKey;
+use crate::layout;
 
 /// The sort of a problem, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -93,6 +94,9 @@ pub struct PayloadCounts {
     pub erased: u64,
     /// Gone in a crash, as a `recovery` record says.
     pub lost: u64,
+    /// At the end of an unfinished ledger, for records that never came: the host was killed
+    /// between writing the two. Nothing vouches for them, and opening the ledger cuts them.
+    pub unrecorded: u64,
 }
 
 /// What was found in one ledger.
@@ -150,6 +154,12 @@ impl LedgerReport {
             problem: None,
         }
     }
+
+    /// Whether it is the index of a tenant's runs, which never ends.
+    fn is_index(&self) -> bool {
+        let run = self.origin.as_deref().and_then(layout::owner_of);
+        run.is_some_and(|owner| owner.run == layout::INDEX)
+    }
 }
 
 impl fmt::Display for LedgerReport {
@@ -170,8 +180,10 @@ impl fmt::Display for LedgerReport {
         )?;
         writeln!(
             f,
-            "  checkpoints  {} fit; {} records are signed",
-            self.notes, self.signed
+            "  checkpoints  {} fit; {} records are signed, {} are not",
+            self.notes,
+            self.signed,
+            self.records - self.signed.min(self.records)
         )?;
         if let Some(root) = &self.root {
             writeln!(f, "  root         {root}")?;
@@ -194,13 +206,24 @@ impl fmt::Display for LedgerReport {
             checked,
             erased,
             lost,
+            unrecorded,
         } = self.payloads;
         writeln!(
             f,
             "  payloads     {checked} match their records, {erased} erased, {lost} lost in a crash"
         )?;
-        if !self.ended {
-            writeln!(f, "  note         there is no run.end record")?;
+        if unrecorded > 0 {
+            writeln!(
+                f,
+                "  note         {unrecorded} payloads were written for records that never came: \
+                 the host was killed"
+            )?;
+        }
+        if !self.ended && !self.is_index() {
+            writeln!(
+                f,
+                "  note         there is no run.end record: the run was killed, or is still at work"
+            )?;
         }
         if self.unknown_kinds > 0 {
             writeln!(

@@ -84,6 +84,9 @@ pub(crate) struct Check {
     owner: Owner,
     origin: String,
     keys: Vec<VKey>,
+    /// Keys that the ledger itself names, retired ones included: an older note that none of the
+    /// known keys made must be by one of these, or its signature is not one at all.
+    named: Vec<VKey>,
     trust: Trust,
     /// Keys of `key.rotate` records that no believed note covers yet.
     arriving: Vec<VKey>,
@@ -101,12 +104,19 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    pub(crate) fn new(origin: &str, owner: Owner, keys: Vec<VKey>, trust: Trust) -> Self {
+    pub(crate) fn new(
+        origin: &str,
+        owner: Owner,
+        keys: Vec<VKey>,
+        named: Vec<VKey>,
+        trust: Trust,
+    ) -> Self {
         Self {
             chain: Chain::default(),
             owner,
             origin: origin.to_owned(),
             keys,
+            named,
             trust,
             arriving: Vec::new(),
             signed: 0,
@@ -125,6 +135,12 @@ impl Check {
 
     pub(crate) const fn size(&self) -> u64 {
         self.chain.size()
+    }
+
+    /// Whether a host that was killed may have left the ledger as it is so far: the run has no
+    /// end, or its last records are unsigned.
+    pub(crate) const fn is_unfinished(&self) -> bool {
+        !self.ended || self.signed < self.size()
     }
 
     /// Takes the next stored line (without LF).
@@ -150,6 +166,7 @@ impl Check {
                     .ok()
                     .filter(|key| key.name() == self.origin)
                     .ok_or_else(|| fault(Code::Record, "it brings in no key of this ledger"))?;
+                self.named.push(key.clone());
                 self.arriving.push(key);
             }
             Some(Kind::RunEnd) => self.ended = true,
@@ -168,7 +185,7 @@ impl Check {
     }
 
     /// Takes a note of the size that the ledger has just now. `newest` must be by a known key;
-    /// an older one may be by a key that has been retired.
+    /// an older one may be by a key that has been retired, which the ledger then names.
     pub(crate) fn note(&mut self, note: &Note, newest: bool) -> Result<(), Fault> {
         let checkpoint = note.unverified();
         if checkpoint.origin != self.origin {
@@ -187,7 +204,9 @@ impl Check {
                 self.signed = self.chain.size();
                 self.keys.append(&mut self.arriving);
             }
-            Err(NoteError::UnknownKey) if !newest => self.notes_by_other_keys += 1,
+            Err(NoteError::UnknownKey) if !newest && note.verify(&self.named).is_ok() => {
+                self.notes_by_other_keys += 1;
+            }
             Err(error @ NoteError::UnknownKey) => {
                 return Err(fault(Code::UnknownKey, error.to_string()));
             }
@@ -240,8 +259,9 @@ impl Check {
         self.describe(report);
         if self.signed < self.size() && !live {
             let what = format!(
-                "the last {} records are not signed: the writer was killed or is still at work; \
-                 opening the ledger for writing signs them",
+                "{} records after the last checkpoint are unsigned: the host was killed before it \
+                 could sign them, or is still at work; `flowhost` signs them when it opens the \
+                 ledger again",
                 self.size() - self.signed
             );
             return Err(fault(Code::Unsigned, what));

@@ -15,6 +15,7 @@ mod attack;
 mod crash;
 mod hand;
 mod index;
+mod killed;
 mod power;
 mod recovery;
 mod sample;
