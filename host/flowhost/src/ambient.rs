@@ -146,6 +146,23 @@ impl Ambient {
         })
     }
 
+    /// Reads a key: a file that only its owner may read and write.
+    ///
+    /// # Errors
+    /// As [`Ambient::read`], and when others may read or write it.
+    pub fn read_secret(&self, path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.resolve(path);
+        let about =
+            std::fs::metadata(&path).map_err(|source| FileError::new("read", &path, source))?;
+        if about.permissions().mode() & 0o077 != 0 {
+            let what = "others may read or write it; run chmod 600 on it";
+            let source = std::io::Error::new(ErrorKind::PermissionDenied, what);
+            return Err(FileError::new("use", &path, source));
+        }
+        self.read(&path, max)
+    }
+
     /// Whether a regular file stands at the path.
     #[must_use]
     pub fn is_file(&self, path: &Path) -> bool {
@@ -350,6 +367,10 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(ambient.read_secret(Path::new("key"), 9).unwrap(), b"k");
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(dir.path().join("key"), open).unwrap();
+        assert!(ambient.read_secret(Path::new("key"), 9).is_err());
     }
 
     #[test]

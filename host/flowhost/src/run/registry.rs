@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
-use flowhost_flow::{PluginDecl, PluginKind};
+use flowhost_flow::{OutputSchema, PluginDecl, PluginKind};
 use flowhost_policy::{Effective, ToolDescriptor};
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(super) struct Installed {
 struct Tool {
     descriptor: ToolDescriptor,
     /// Compiled at first use: most runs call few tools.
-    input: OnceLock<Result<jsonschema::Validator, String>>,
+    input: OnceLock<Result<OutputSchema, String>>,
 }
 
 impl From<ToolDescriptor> for Tool {
@@ -108,28 +108,22 @@ impl Installed {
             return Err(invalid(format!("`{}` has no tool `{name}`", self.key)));
         };
         let schema = &tool.descriptor.input;
-        let validator = tool.input.get_or_init(|| {
-            jsonschema::draft202012::new(schema).map_err(|error| error.to_string())
-        });
+        let validator = tool
+            .input
+            .get_or_init(|| OutputSchema::compile(schema.clone()));
         let validator = validator.as_ref().map_err(|error| {
             invalid(format!(
                 "the input schema of `{}/{name}` is none: {error}",
                 self.key
             ))
         })?;
-        validator.validate(input).map_err(|error| {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() {
-                "the input".to_owned()
-            } else {
-                place
-            };
-            invalid(format!(
-                "`{}/{name}` refuses its input: {place}: {}",
-                self.key,
-                error.masked()
-            ))
-        })
+        match validator.violations(input) {
+            None => Ok(()),
+            Some(what) => Err(invalid(format!(
+                "`{}/{name}` refuses its input: {what}",
+                self.key
+            ))),
+        }
     }
 
     pub(super) fn descriptors(&self) -> impl Iterator<Item = Descriptor> + '_ {

@@ -350,14 +350,14 @@ fn cache(around: &Surroundings<'_>) -> Result<CacheConfig, Failure> {
     let path = state.cache_key();
     let dir = state.cache_dir();
     let fits = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).ok();
-    let key = match ambient.read(&path, 32) {
+    let key = match ambient.read_secret(&path, 32) {
         Ok(bytes) => fits(bytes),
         Err(error) if error.is_missing() => {
             let fresh: [u8; 32] = super::entropy(ambient)?;
             ambient.create_dir(path.parent().unwrap_or(state.root()))?;
             match ambient.create_secret(&path, &fresh) {
                 Ok(()) => Some(fresh),
-                Err(_) => fits(ambient.read(&path, 32)?), // another process was faster
+                Err(_) => fits(ambient.read_secret(&path, 32)?), // another process was faster
             }
         }
         Err(error) => return Err(error.into()),
