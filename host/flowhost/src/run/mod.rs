@@ -20,6 +20,7 @@ use flowhost_flow::planner::Note;
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{
     Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, RunIndex, Sealed, Value,
+    seal_unfinished,
 };
 use tokio::sync::Notify;
 
@@ -124,6 +125,7 @@ pub async fn execute(
     ready.preflight(&project)?;
     let components = ready.load(&project).await?;
 
+    sweep(around, key.clone());
     let index = RunIndex::new(around.state.root(), around.state.tenant(), key.clone());
     let named = [
         ("plan", Value::from(project.plan.name.as_str())),
@@ -225,6 +227,29 @@ fn open_ledger(
     opened.witness = options.witness.clone();
     Ledger::open(&opened)
         .map_err(|error| ledger_failure("the run's ledger cannot be opened", &error))
+}
+
+/// Signs what runs that were killed left behind. A problem with an old run is its own: it is logged,
+/// and the new run goes on.
+fn sweep(around: &Surroundings<'_>, key: Arc<HostKey>) {
+    let state = around.state;
+    if !around
+        .ambient
+        .is_dir(&RunIndex::dir(state.root(), state.tenant()))
+    {
+        return;
+    }
+    match seal_unfinished(state.root(), state.tenant(), key) {
+        Ok(swept) => {
+            for run in &swept.sealed {
+                tracing::info!(%run, "signed what a killed run left");
+            }
+            for problem in &swept.problems {
+                tracing::warn!(%problem, "a killed run cannot be sealed");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the index of runs cannot be read"),
+    }
 }
 
 async fn seal(
