@@ -255,7 +255,10 @@ fn a_run_whose_end_was_written_but_not_entered_keeps_its_status() {
     let end = Fact::new(Kind::RunEnd, "t/host").with("status", "degraded");
     ledger.append(end).unwrap();
     ledger.close_blocking().unwrap();
-    seal_unfinished(state, "t", key(1)).unwrap();
+    // The folder is free only when the writer's thread is gone.
+    drop(ledger);
+    let swept = seal_unfinished(state, "t", key(1)).unwrap();
+    assert_eq!((swept.sealed, swept.problems), (vec!["r".into()], vec![]));
     assert_eq!(statuses(state), [("r".into(), "degraded".into())]);
 }
 
