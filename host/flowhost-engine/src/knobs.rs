@@ -152,7 +152,10 @@ mod tests {
         let engine = wasmtime::Engine::new(&running(PoolConfig::default())).unwrap();
         let config = &engine;
         assert_eq!(config.get_wasm_features(), engine_features());
-        assert_eq!(engine_features().difference(features()), WasmFeatures::MULTI_MEMORY);
+        assert_eq!(
+            engine_features().difference(features()),
+            WasmFeatures::MULTI_MEMORY
+        );
         assert!(matches!(config.get_strategy(), Some(Strategy::Cranelift)));
         assert!(config.get_consume_fuel() && config.get_epoch_interruption());
         assert!(!config.get_concurrency_support() && !config.get_shared_memory());
