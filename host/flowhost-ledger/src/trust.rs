@@ -35,6 +35,10 @@ struct File {
     keys: Vec<String>,
 }
 
+/// Most opening brackets in a trust file. It needs one, and comments may have some; the TOML parser
+/// recurses once for each that broken text leaves open, and its own bound can be undone by such text.
+const BRACKETS_MAX: usize = 256;
+
 /// Reads the text of a trust file.
 ///
 /// # Errors
@@ -49,6 +53,10 @@ struct File {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn parse_trust(text: &str) -> Result<Vec<VKey>, TrustError> {
+    if text.matches(['[', '{']).count() > BRACKETS_MAX {
+        let what = format!("it has more than {BRACKETS_MAX} opening brackets");
+        return Err(TrustError::Toml(what));
+    }
     let file: File = toml::from_str(text).map_err(|error| TrustError::Toml(error.to_string()))?;
     if file.keys.is_empty() {
         return Err(TrustError::Empty);
@@ -75,6 +83,8 @@ mod tests {
             Err(TrustError::Toml(_))
         ));
         assert!(matches!(parse_trust("keys = []"), Err(TrustError::Empty)));
+        let deep = parse_trust(&"a = { b = 1 [x]\n".repeat(10_000));
+        assert!(matches!(deep, Err(TrustError::Toml(_))));
         let wrong = parse_trust("keys = [\"a+b+c\"]");
         assert!(
             matches!(wrong, Err(TrustError::Key { number: 1, .. })),

@@ -4,6 +4,7 @@
 //! `None` after they have reported, and reading goes on with the next key.
 
 pub(crate) mod asks;
+mod depth;
 pub(crate) mod grants;
 pub(crate) mod limits;
 pub(crate) mod node;
@@ -11,7 +12,7 @@ pub(crate) mod node;
 use std::collections::BTreeMap;
 
 use crate::{
-    problem::{Position, Problem},
+    problem::{Lines, Position, Problem},
     text,
     unit::{self, Unit},
 };
@@ -81,6 +82,12 @@ impl Reader {
                 "the document is larger than 256 KiB".to_owned(),
                 None,
             );
+            return None;
+        }
+        if let Some(at) = depth::too_deep_at(text) {
+            let at = Lines::new(text).position(at);
+            let message = format!("nested deeper than {} levels", depth::DEPTH_MAX);
+            self.problem(at, message, None);
             return None;
         }
         let (node, errors) = node::from_toml(text);
