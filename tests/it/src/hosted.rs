@@ -2,7 +2,6 @@
 //! where the world would be (names, connections, time, secrets). What left the sandbox is read from
 //! the doubles and from the records, never from what the guest says.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::testing::{RecordingConnector, ScriptedResolver};
 use flowhost_caps::http::{Connector, HttpServices, Resolver, Tls};
 use flowhost_caps::log::{LogLine, MemoryLog};
-use flowhost_caps::{Services, budget, clock, env, log, messaging, random, secrets, tools};
+use flowhost_caps::{Services, budget, clock, env, messaging, random, secrets, tools};
 use flowhost_engine::{
     CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
     Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, RunScope, ShapeLimits,
@@ -176,7 +175,6 @@ impl Setup {
             engine.prepare(&loaded, Arc::clone(&effective))
         });
         Host {
-            inspection,
             effective,
             missing,
             plugin,
@@ -283,7 +281,6 @@ fn engine(services: Services) -> Engine {
 
 /// A host with one component.
 pub(crate) struct Host {
-    pub(crate) inspection: Inspection,
     pub(crate) effective: Arc<Effective>,
     /// What preflight says is missing.
     pub(crate) missing: Vec<MissingRight>,
@@ -411,19 +408,6 @@ pub(crate) fn field<'a>(fact: &'a Fact, name: &str) -> &'a str {
         .get(name)
         .and_then(Value::as_text)
         .unwrap_or_default()
-}
-
-/// How many records of each decision and rule.
-pub(crate) fn rules(facts: &[Fact]) -> BTreeMap<(String, String), usize> {
-    let mut counted = BTreeMap::new();
-    for fact in facts {
-        let key = (
-            field(fact, "decision").to_owned(),
-            field(fact, "rule").to_owned(),
-        );
-        *counted.entry(key).or_default() += 1;
-    }
-    counted
 }
 
 /// The limit that ended a call: name, used, allowed.

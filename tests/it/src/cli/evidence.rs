@@ -23,8 +23,7 @@ fn run_dir(home: &Home) -> PathBuf {
     let mut all = std::fs::read_dir(runs)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let folder = all.find(|path| path.join("ledger.json").is_file()).unwrap();
-    folder
+    all.find(|path| path.join("ledger.json").is_file()).unwrap()
 }
 
 fn segment(home: &Home) -> PathBuf {
