@@ -266,7 +266,7 @@ fn engine(services: Services) -> Engine {
     Engine::new(EngineConfig {
         compiler: Compiler::InProcess,
         cache: Some(CacheConfig {
-            dir: repository().join("target/it-cache/hosted"),
+            dir: repository().join("target/it-cache"),
             key: [3; 32],
         }),
         shape: ShapeLimits::default(),
