@@ -16,8 +16,9 @@ use crate::reader::ReadError;
 use crate::recorder::{LedgerError, Recorder as _};
 use crate::writer::{Ledger, OpenError, Sealed};
 
-/// How long to wait for other processes that write to the index: one record takes milliseconds.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long to wait for other processes that write to the index. One record takes milliseconds, on a
+/// disk that is busy a second.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// Why a run could not be entered.
 #[derive(Debug, thiserror::Error)]

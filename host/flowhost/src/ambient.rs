@@ -296,25 +296,37 @@ fn read_bounded(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whole or not at all: a reader never sees half of it, and neither does a crash.
 fn write_atomic(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let tmp = path.with_file_name(name);
-    let mut file = std::fs::File::create(&tmp)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&tmp, path)
+    use std::os::unix::fs::PermissionsExt as _;
+    let open = std::fs::Permissions::from_mode(0o666); // less what the umask takes
+    let file = written_beside(path, bytes, tempfile::Builder::new().permissions(open))?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
+/// As [`write_atomic`], for the owner only, and never over what is there: of two processes that make
+/// the same secret, one wins and the other reads the winner's.
 fn create_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let file = written_beside(path, bytes, &mut tempfile::Builder::new())?;
+    let kept = file.persist_noclobber(path);
+    kept.map(drop).map_err(|error| error.error)
+}
+
+/// A file of the same folder, with this content on the disk, under a name of its own.
+fn written_beside(
+    path: &Path,
+    bytes: &[u8],
+    builder: &mut tempfile::Builder<'_, '_>,
+) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = builder
+        .prefix(".new-")
+        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
     file.write_all(bytes)?;
-    file.sync_all()
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -371,6 +383,25 @@ mod tests {
         let open = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(dir.path().join("key"), open).unwrap();
         assert!(ambient.read_secret(Path::new("key"), 9).is_err());
+    }
+
+    #[test]
+    fn a_secret_that_many_create_at_once_is_never_seen_half_written() {
+        let (_dir, ambient) = here();
+        let (path, whole) = (Path::new("key"), [7_u8; 32]);
+        let seen = |_| loop {
+            match ambient.read_secret(path, 32) {
+                Ok(bytes) => return bytes,
+                // Whoever loses reads what the winner wrote.
+                Err(_) => drop(ambient.create_secret(path, &whole)),
+            }
+        };
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|n| scope.spawn(move || seen(n))).collect();
+            for one in all {
+                assert_eq!(one.join().unwrap(), whole);
+            }
+        });
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn call(
             return Err(types::Error::from(&denied).into());
         }
     };
-    // A grant of all tools of a plugin covers its bare name and longer paths too; those are no tools.
+    // A grant of all tools of a plugin covers its bare name too, which is no tool.
     if name.split('/').count() != 2 {
         let text = format!("`{name}` is not a tool: write `plugin/tool`");
         return Err(types::Error::Invalid(text).into());

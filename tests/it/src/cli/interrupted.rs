@@ -194,18 +194,16 @@ fn led_019_a_full_disk_ends_the_run_with_an_error_of_the_ledger() {
 #[test]
 fn led_021_two_runs_at_once_share_a_state_directory() {
     let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
-    let spawn = || {
+    let run = || {
         let mut command = home.command(&["run", "plan.yaml"]);
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+        let output = command.output().unwrap();
+        home.ran(&output, &["run", "plan.yaml"]).expect(0);
     };
-    let children: Vec<Child> = (0..4).map(|_| spawn()).collect();
-    for child in children {
-        assert_eq!(ended(child).code(), Some(0));
-    }
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(run);
+        }
+    });
     let tenant = home.path().join(".flowhost/default");
     home.flowhost(&["verify", tenant.to_str().unwrap()])
         .expect(0);
