@@ -48,10 +48,12 @@ struct Document {
     host: Option<String>,
     #[serde(default)]
     secrets: BTreeMap<String, SecretSource>,
+    #[serde(default)]
+    models: flowhost_models::Config,
 }
 
 /// The configuration with paths made absolute; the default is that of a missing file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file it came from, if there is one.
     pub file: Option<PathBuf>,
@@ -67,6 +69,8 @@ pub struct Config {
     pub host: Option<String>,
     /// `[secrets]`.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// `[models]`.
+    pub models: flowhost_models::Config,
 }
 
 impl Default for Config {
@@ -79,6 +83,7 @@ impl Default for Config {
             tenant: "default".to_owned(),
             host: None,
             secrets: BTreeMap::new(),
+            models: flowhost_models::Config::default(),
         }
     }
 }
@@ -171,6 +176,7 @@ impl Config {
             tenant: document.tenant.unwrap_or(defaults.tenant),
             host: document.host,
             secrets,
+            models: document.models,
         }
     }
 

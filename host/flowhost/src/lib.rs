@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod failure;
 pub mod finding;
 pub mod keys;
+pub mod models;
 pub mod output;
 pub mod project;
 pub mod report;

@@ -53,7 +53,7 @@ pub fn secrets(
     Ok(Arc::new(Secrets(values)))
 }
 
-fn secret(
+pub(crate) fn secret(
     ambient: &Ambient,
     source: Option<&SecretSource>,
     name: &str,

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
+use flowhost_flow::expr::Names;
 use flowhost_flow::plan::{Step, Work};
 use flowhost_flow::{Plan, PluginDecl, PluginKind};
 use flowhost_policy::{Effective, Manifest, Narrowing, Position, Profile, effective, host_input};
+use serde_json::{Map, Value};
 
 use super::Member;
+use super::inputs::Bound;
 use crate::finding::Finding;
 use crate::report::problems::Texts;
 use crate::sources::Sources;
@@ -17,7 +21,7 @@ pub(super) fn resolve(
     sources: &Sources<'_>,
     plan: &Plan,
     dir: &Path,
-    folders: &BTreeMap<String, PathBuf>,
+    bound: &Bound,
     texts: &mut Texts,
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<String, Member> {
@@ -31,7 +35,7 @@ pub(super) fn resolve(
             texts,
             found: Vec::new(),
         };
-        let member = one.member(folders);
+        let member = one.member(bound);
         findings.append(&mut one.found);
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
@@ -79,19 +83,21 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn member(&mut self, folders: &BTreeMap<String, PathBuf>) -> Option<Member> {
+    fn member(&mut self, bound: &Bound) -> Option<Member> {
         let decl = self.home.decl;
         let profile = self.profile();
         let component = self.component();
+        let config = self.config(&bound.values);
         let narrowing = self.narrowing(profile.as_ref());
         let (path, bytes, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
         let (profile, narrowing) = (profile?, narrowing?);
         let (mut effective, trace) = effective(&manifest, &profile, &narrowing, None);
-        self.fill_folders(&mut effective, &profile, folders);
+        self.fill_folders(&mut effective, &profile, &bound.folders);
         let decl = decl.clone();
         Some(Member {
             decl,
+            config: config?,
             path,
             bytes,
             inspection,
@@ -100,6 +106,27 @@ impl Resolver<'_> {
             effective,
             trace,
         })
+    }
+
+    /// The configuration as the plugin reads it. A sub-plan's inputs differ from step to step, so
+    /// that its plugins, of which a run has one each, cannot have them.
+    fn config(&mut self, inputs: &Map<String, Value>) -> Option<Arc<str>> {
+        let inputs = Value::Object(inputs.clone());
+        let own = !self.home.key.contains("::");
+        let names: Vec<(&str, &Value)> = own.then_some(("inputs", &inputs)).into_iter().collect();
+        match self.home.decl.config.render(&Names::new(&names)) {
+            Ok(Value::Null) => Some("{}".into()),
+            Ok(value) => Some(value.to_string().into()),
+            Err(error) if own => {
+                self.found.push(self.here(format!("config: {error}")));
+                None
+            }
+            Err(_) => {
+                let message = "config: a sub-plan's plugin cannot be configured by inputs";
+                self.found.push(self.here(message).cure("pass them by `with`"));
+                None
+            }
+        }
     }
 
     /// A finding at the plugin's place in the plan.

@@ -17,6 +17,7 @@ use flowhost_flow::{
 };
 use flowhost_ledger::LedgerError;
 use serde_json::Value;
+use tokio::sync::Notify;
 use sha2::{Digest as _, Sha256};
 
 use super::Surroundings;
@@ -86,6 +87,7 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         started_agents: Mutex::default(),
         calls: Calls::default(),
         tally: drive.registry.tally.clone(),
+        purse: drive.registry.purse.clone(),
     });
     let readers = mailbox::open(&worker).await?;
     let serving = tokio::spawn(worker.clone().serve(orders));
@@ -104,16 +106,28 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         end: None,
         broken: false,
     };
-    driver.run(answers, around).await;
+    let stop = around.stop.clone();
+    // A task of the runtime, so that it and the workers hand over on one thread where they can.
+    let driven = tokio::spawn(async move {
+        driver.run(answers, &stop).await;
+        driver
+    });
+    let mut driver = driven.await.map_err(|error| {
+        Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
+    })?;
     serving.abort();
     for reader in readers {
         reader.abort();
     }
-    let end = driver.end.take().ok_or_else(|| {
+    let mut end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
     })?;
     driver.finish_agents(&end).await;
+    // What was spent while no step was at work: messages that were read later, and ends of agents.
+    let rest = worker.purse.rest();
+    end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
+    end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
     let duration_ms = clock.now().0.saturating_sub(drive.scope.started_ms);
     let (steps, warnings) = (driver.steps, driver.warnings);
     Ok(Outcome {
@@ -173,7 +187,7 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(&mut self, mut answers: Box<dyn Subscription>, around: &Surroundings<'_>) {
+    async fn run(&mut self, mut answers: Box<dyn Subscription>, stop: &Notify) {
         self.feed(Event::Started).await;
         let mut stopping = false;
         while self.end.is_none() {
@@ -184,7 +198,7 @@ impl Driver {
             );
             tokio::select! {
                 biased;
-                () = around.stop.notified(), if !stopping => {
+                () = stop.notified(), if !stopping => {
                     stopping = true;
                     self.feed(Event::Cancelled { reason: "interrupted".to_owned() }).await;
                 }

@@ -7,6 +7,7 @@ mod guards;
 mod journal;
 mod mailbox;
 mod order;
+mod purse;
 mod registry;
 mod router;
 mod tally;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
-use flowhost_flow::{OutputSchema, PluginDecl, PluginKind};
+use flowhost_flow::{OutputSchema, PluginKind};
 use flowhost_policy::{Effective, ToolDescriptor};
 use serde_json::Value;
 
 use super::order::Order;
+use crate::project::Member;
 
 /// Every plugin by its key.
 pub(super) type Registry = BTreeMap<String, Arc<Installed>>;
@@ -41,20 +42,14 @@ impl Installed {
     pub(super) fn new(
         key: &str,
         plugin: Plugin,
-        decl: &PluginDecl,
-        tools: &[ToolDescriptor],
+        member: &Member,
     ) -> Self {
-        let config = &decl.config;
-        let config = if config.is_null() {
-            "{}".to_owned()
-        } else {
-            config.to_string()
-        };
+        let tools = &member.manifest.tools;
         Self {
             key: key.into(),
             plugin,
-            config: config.into(),
-            kind: decl.kind,
+            config: member.config.clone(),
+            kind: member.decl.kind,
             tools: tools.iter().cloned().map(Tool::from).collect(),
         }
     }

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
+use flowhost_caps::budget::Left;
 use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::HttpServices;
+use flowhost_caps::model::ModelServices;
 use flowhost_caps::state::FolderStore;
 use flowhost_engine::{
     CacheConfig, Compiler, Engine, EngineConfig, LoadedComponent, Plugin, PoolConfig, RunScope,
     ShapeLimits,
 };
+use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, PluginKind};
 use serde::Serialize;
@@ -21,13 +24,14 @@ use sha2::{Digest as _, Sha256};
 use super::guards::Guards;
 use super::journal::Journal;
 use super::registry::{Installed, Registry};
+use super::purse::{Ceiling, Purse};
 use super::router::Router;
 use super::tally::Tally;
 use super::{RunOptions, Surroundings};
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::{Member, Project, ToolNames, check_functions};
-use crate::services;
+use crate::{models, services};
 
 /// A right that a plugin needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -155,6 +159,22 @@ pub(super) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
         .collect()
 }
 
+/// The run's budget, in what models cost.
+fn ceiling(project: &Project) -> Ceiling {
+    let budget = &project.plan.budget;
+    let limit = |currency: Currency, stated: Option<u64>| {
+        stated.unwrap_or_else(|| DEFAULT_LIMIT.get(currency))
+    };
+    let [_, _, tokens, micro_usd] = budget.limits;
+    Ceiling {
+        limit: Left {
+            tokens: limit(Currency::Tokens, tokens),
+            micro_usd: limit(Currency::MicroUsd, micro_usd),
+        },
+        halts: budget.on_exceeded == OnExceeded::Halt,
+    }
+}
+
 /// What all calls of the run share.
 pub(super) fn run_scope(
     tenant: &str,
@@ -180,12 +200,14 @@ pub(super) struct Ready {
     engine: Engine,
     bus: LocalBus,
     router: Arc<Router>,
+    purse: Arc<Purse>,
 }
 
 /// What the driver drives.
 pub(super) struct Machinery {
     pub(super) bus: LocalBus,
     pub(super) tally: Arc<Tally>,
+    pub(super) purse: Arc<Purse>,
     pub(super) plugins: Arc<Registry>,
 }
 
@@ -196,7 +218,8 @@ impl Ready {
         around: &Surroundings<'_>,
     ) -> Result<Self, Failure> {
         let bus = LocalBus::new(LocalConfig::default());
-        let router = Arc::new(Router::default());
+        let purse = Arc::new(Purse::new(ceiling(project)));
+        let router = Arc::new(Router::new(purse.clone()));
         let services = services_of(project, options, around, &bus, &router)?;
         let config = EngineConfig {
             compiler: compiler(around)?,
@@ -212,6 +235,7 @@ impl Ready {
             engine,
             bus,
             router,
+            purse,
         })
     }
 
@@ -285,8 +309,7 @@ impl Ready {
             };
             journal.member(&key, member)?;
             let plugin = self.prepare(project, &key, member, &component)?;
-            let tools = &member.manifest.tools;
-            let mut installed = Installed::new(&key, plugin, &member.decl, tools);
+            let mut installed = Installed::new(&key, plugin, member);
             if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
                 match installed.ask(run).await {
                     Ok(()) => drop(asked.insert(key.clone(), installed.tool_names())),
@@ -306,6 +329,7 @@ impl Ready {
         Ok(Machinery {
             bus: self.bus,
             tally: self.router.tally(),
+            purse: self.purse,
             plugins,
         })
     }
@@ -393,6 +417,11 @@ fn services_of(
         secrets,
         state: Arc::new(FolderStore::new(around.ambient.open_dir(&state_dir)?)),
         budget: router.clone(),
+        model: ModelServices {
+            gateway: models::gateway(around, project)?,
+            spending: router.clone(),
+            redact: models::redaction(project).model,
+        },
         time: Arc::new(services::HostTime(around.ambient.clone())),
         entropy: Arc::new(services::HostEntropy),
         variables: Arc::new(services::Variables(around.ambient.clone())),
