@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use flowhost_detect::{Detector, Kind, line_of};
+use flowhost_detect::{Detector, Kind, Lines};
 use serde::{Deserialize, Serialize};
 
 use crate::outline::{self, LinkKind, Outline};
@@ -90,9 +90,10 @@ fn apply(rule: Rule, document: &Document, outline: &Outline) -> Vec<Finding> {
 
 fn leaked_keys(text: &str) -> Vec<Finding> {
     let found = Detector::new(&[Kind::Key]).find(text);
+    let lines = Lines::of(text);
     let finding = |found: flowhost_detect::Found| Finding {
         rule: Rule::LeakedKey,
-        line: line_of(text, found.range.start),
+        line: lines.line(found.range.start),
         message: format!(
             "holds a value of the kind `{}`: revoke it and remove it",
             found.label

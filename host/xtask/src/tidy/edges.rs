@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-ledger", &[]),
     ("flowhost-flow", &[]),
     ("flowhost-bus", &[]),
+    ("flowhost-detect", &[]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
     (
         "flowhost-caps",
@@ -25,6 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-ledger",
             "flowhost-flow",
             "flowhost-bus",
+            "flowhost-detect",
         ],
     ),
     (
@@ -36,16 +38,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-ledger",
             "flowhost-flow",
             "flowhost-bus",
+            "flowhost-detect",
         ],
     ),
     ("xtask", &["flowhost-policy"]),
     ("flowhost-sdk", &[]),
     ("flowhost-sdk-build", &[]),
-    ("flowhost-detect", &[]),
     ("flowhost-test-guests", &["flowhost-sdk"]),
 ];
 
-/// What a plugin may depend on, of our own crates.
+/// What a plugin may depend on, of our own crates. Of the host's only `flowhost-detect`, which is
+/// pure and must find the same inside the sandbox and outside (docs/adr/0006).
 const PLUGIN_EDGES: &[&str] = &["flowhost-sdk", "flowhost-sdk-build", "flowhost-detect"];
 
 /// Crates from outside that only some of ours may use, and why.
