@@ -152,6 +152,35 @@ pub fn redact_json(value: &mut serde_json::Value) -> Counts {
     Detector::all().redact_json(value)
 }
 
+/// Redacts a document for every kind: JSON stays JSON, anything else is text. Nothing when there was
+/// nothing to take out.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_detect::redact_document;
+///
+/// let (clean, counts) = redact_document(r#"{"card":4111111111111111}"#).unwrap();
+/// assert_eq!((clean.as_str(), counts.total()), (r#"{"card":"[redacted:card]"}"#, 1));
+/// assert_eq!(redact_document("nothing to hide"), None);
+/// ```
+#[must_use]
+pub fn redact_document(text: &str) -> Option<(String, Counts)> {
+    let start = text.trim_start();
+    if start.starts_with(['{', '[', '"'])
+        && let Ok(mut value) = serde_json::from_str::<serde_json::Value>(text)
+    {
+        let counts = redact_json(&mut value);
+        return (counts.total() > 0).then(|| (value.to_string(), counts));
+    }
+    let (clean, found) = Detector::all().redact(text);
+    let mut counts = Counts::default();
+    for place in &found {
+        counts.add(place);
+    }
+    (!found.is_empty()).then(|| (clean.into_owned(), counts))
+}
+
 /// How much of each kind a text holds.
 #[must_use]
 pub fn count(text: &str) -> Counts {

@@ -117,11 +117,13 @@ pub(super) fn redact(prompt: &mut Prompt) -> u64 {
 
 /// As [`redact`], for one text; JSON stays JSON.
 pub(super) fn redact_text(text: &mut String) -> u64 {
-    let (clean, found) = flowhost_detect::redacted(text);
-    if found > 0 {
-        *text = clean;
+    match flowhost_detect::redact_document(text) {
+        Some((clean, counts)) => {
+            *text = clean;
+            counts.total()
+        }
+        None => 0,
     }
-    found
 }
 
 /// What the ledger keeps of a request.

@@ -68,6 +68,25 @@ pub struct Outcome {
     pub duration_ms: u64,
 }
 
+impl Outcome {
+    /// Takes keys and personal data out of everything that a report shows. Denials come from the
+    /// journal and hold none.
+    pub(super) fn redact(&mut self) {
+        let clean = |text: &mut String| *text = flowhost_detect::redact(text).into_owned();
+        let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
+        flowhost_detect::redact_json(&mut outputs);
+        if let Value::Object(outputs) = outputs {
+            self.end.outputs = outputs;
+        }
+        self.warnings.iter_mut().for_each(clean);
+        let steps = self.steps.values_mut();
+        let failures = steps.filter_map(|step| step.summary.failure.as_mut());
+        for failure in failures.chain(&mut self.end.failure) {
+            clean(&mut failure.message);
+        }
+    }
+}
+
 pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Outcome, Failure> {
     let clock = RunClock::new(drive.scope.started_ms);
     let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {

@@ -3,6 +3,7 @@
 //! Every fact goes through here, a guest's too: a denial is counted exactly when its record is
 //! accepted. Must never write what is not a fact yet.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::RunSetup;
@@ -48,14 +49,17 @@ pub(super) struct Journal {
     ledger: Arc<dyn Recorder>,
     tenant: Arc<str>,
     denials: Arc<Mutex<Vec<Denial>>>,
+    /// Whether keys and personal data are taken out of what is stored.
+    redacts: bool,
 }
 
 impl Journal {
-    pub(super) fn new(ledger: Arc<dyn Recorder>, tenant: &str) -> Self {
+    pub(super) fn new(ledger: Arc<dyn Recorder>, tenant: &str, redacts: bool) -> Self {
         Self {
             ledger,
             tenant: tenant.into(),
             denials: Arc::default(),
+            redacts,
         }
     }
 
@@ -314,6 +318,7 @@ impl Journal {
 
 impl Recorder for Journal {
     fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
+        let fact = if self.redacts { redacted(fact) } else { fact };
         let denial = denial(&fact);
         let seq = self.ledger.append(fact)?;
         if let Some(denial) = denial {
@@ -331,6 +336,25 @@ impl Recorder for Journal {
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
         self.ledger.durable(seq)
     }
+}
+
+/// The fact without keys and personal data: in its payload, and in what was asked for. Names, hashes
+/// and numbers are the host's own and stay as they are.
+fn redacted(mut fact: Fact) -> Fact {
+    if let Some(payload) = fact.payload.take() {
+        let clean = std::str::from_utf8(&payload)
+            .ok()
+            .and_then(flowhost_detect::redact_document);
+        fact.payload = Some(clean.map_or(payload, |(text, _)| text.into_bytes()));
+    }
+    for name in ["wanted", "cure", "path", "tool"] {
+        if let Some(Value::Text(text)) = fact.fields.get_mut(name)
+            && let Cow::Owned(clean) = flowhost_detect::redact(text)
+        {
+            *text = clean;
+        }
+    }
+    fact
 }
 
 fn denial(fact: &Fact) -> Option<Denial> {
@@ -356,8 +380,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn takes_keys_and_personal_data_out_of_payloads_and_of_what_was_asked() {
+        let recorder = Arc::new(MemoryRecorder::default());
+        let journal = Journal::new(recorder.clone(), "default", true);
+        let fact = Fact::new(Kind::FsOp, "default/a")
+            .with("wanted", "read /docs/ann@example.org.md")
+            .with("step", "4111111111111111")
+            .payload(br#"{"to":"ann@example.org"}"#.to_vec());
+        journal.append(fact).unwrap();
+        let kept = recorder.facts().remove(0);
+        let text = |name: &str| kept.fields[name].as_text().unwrap().to_owned();
+        assert!(!text("wanted").contains("ann@"), "{}", text("wanted"));
+        assert_eq!(text("step"), "4111111111111111", "an id is the host's own");
+        assert_eq!(kept.payload.unwrap(), br#"{"to":"[redacted:email]"}"#);
+    }
+
+    #[test]
     fn counts_a_denial_with_the_number_of_its_record() {
-        let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default");
+        let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default", false);
         let fact = || Fact::new(Kind::FsOp, "default/a");
         journal.append(fact().with("decision", "allow")).unwrap();
         journal

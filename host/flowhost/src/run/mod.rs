@@ -142,7 +142,9 @@ pub async fn execute(
         inputs: project.inputs.clone(),
         estimates: wiring::estimates(&project),
     };
-    let journal = journal::Journal::new(Arc::new(ledger.clone()), around.state.tenant());
+    let redact = crate::models::redaction(&project);
+    let journal =
+        Journal::new(Arc::new(ledger.clone()), around.state.tenant(), redact.payloads);
     journal.run_start(&project, &setup, options)?;
     let scope = wiring::run_scope(around.state.tenant(), &run, seed, started_ms, &journal);
     let installed = ready.install(&project, components, &scope, &journal).await;
@@ -162,7 +164,10 @@ pub async fn execute(
         journal: journal.clone(),
         registry,
     };
-    let outcome = driver::drive(drive, around).await?;
+    let mut outcome = driver::drive(drive, around).await?;
+    if redact.payloads {
+        outcome.redact();
+    }
     journal.run_end(&outcome)?;
     let run_dir = around.state.run_dir(&run);
     let mut finished = Finished {

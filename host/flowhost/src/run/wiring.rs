@@ -407,12 +407,15 @@ fn services_of(
     let http = http.map_err(|error| {
         Failure::new(Exit::Internal, "TLS cannot be set up").because(error.to_string())
     })?;
+    let redact = models::redaction(project);
     let state_dir = around.state.tenant_dir().join("state");
     let bus: Arc<dyn Bus> = Arc::new(bus.clone());
     Ok(flowhost_caps::Services {
         bus,
         mailboxes: router.clone(),
-        logs: Arc::new(services::Logs),
+        logs: Arc::new(services::Logs {
+            redacts: redact.payloads,
+        }),
         tools: router.clone(),
         secrets,
         state: Arc::new(FolderStore::new(around.ambient.open_dir(&state_dir)?)),
@@ -420,7 +423,7 @@ fn services_of(
         model: ModelServices {
             gateway: models::gateway(around, project)?,
             spending: router.clone(),
-            redact: models::redaction(project).model,
+            redact: redact.model,
         },
         time: Arc::new(services::HostTime(around.ambient.clone())),
         entropy: Arc::new(services::HostEntropy),
