@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-ledger", &[]),
     ("flowhost-flow", &[]),
     ("flowhost-bus", &[]),
+    ("flowhost-models", &[]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
     (
         "flowhost-caps",
@@ -25,6 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-ledger",
             "flowhost-flow",
             "flowhost-bus",
+            "flowhost-models",
         ],
     ),
     (
@@ -36,6 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-ledger",
             "flowhost-flow",
             "flowhost-bus",
+            "flowhost-models",
         ],
     ),
     ("xtask", &["flowhost-policy"]),
@@ -77,6 +80,7 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
             "flowhost-caps",
             "flowhost-engine",
             "flowhost-ledger",
+            "flowhost-models",
             "flowhost",
         ],
         "pure crates know no clock and no runtime",
