@@ -105,7 +105,7 @@ impl LogSink for Logs {
             .iter()
             .map(|(name, value)| format!(" {name}={value}"))
             .collect();
-        let mut text = format!("{text}");
+        let mut text = format!("{message}{fields}");
         if self.redacts {
             text = flowhost_detect::redact(&text).into_owned();
         }

@@ -98,9 +98,7 @@ async fn complete(
         .complete(&prompt, &who, &may, scope.deadline, &calling.records)
         .await;
     let answer = calling.settled(answer, |it| it.spent, |error| error.spent);
-    answer
-        .map(|it| handed_over(it, services.redact))
-        .map_err(as_guest_reads)
+    answer.map(|it| handed_over(it, services.redact))
 }
 
 async fn embed(
@@ -134,7 +132,7 @@ async fn embed(
         .embed(&model, &texts, &who, &may, scope.deadline, &calling.records)
         .await;
     let answer = calling.settled(answer, |it| it.spent, |error| error.spent);
-    let answer = answer.map_err(as_guest_reads)?;
+    let answer = answer?;
     Ok(wit::Embeddings {
         usage: usage(&answer.spent),
         vectors: answer.vectors,
@@ -210,14 +208,17 @@ impl Calling<'_> {
         answer: Result<T, ModelError>,
         of_answer: impl Fn(&T) -> Spent,
         of_error: impl Fn(&ModelError) -> Spent,
-    ) -> Result<T, ModelError> {
+    ) -> Result<T, Refusal> {
         let spent = match &answer {
             Ok(answer) => of_answer(answer),
             Err(error) => of_error(error),
         };
         self.held.open = false;
         self.held.spending.settle(self.held.id, amount(&spent));
-        answer
+        answer.map_err(|error| match self.records.broken() {
+            Some(fault) => Refusal::Fault(fault),
+            None => as_guest_reads(error),
+        })
     }
 }
 
@@ -314,9 +315,7 @@ fn as_guest_reads(error: ModelError) -> Refusal {
         | C::Unreachable
         | C::Cut => types::Error::Transient(message).into(),
         C::Invalid => types::Error::Invalid(message).into(),
-        C::Auth | C::Quota | C::Residency => types::Error::Failed(message).into(),
-        // The log says no only when the ledger takes nothing more.
-        C::Refused => Refusal::Fault(flowhost_engine::Fault::Ledger(message)),
+        C::Auth | C::Quota | C::Residency | C::Refused => types::Error::Failed(message).into(),
     }
 }
 

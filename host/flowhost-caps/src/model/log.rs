@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use flowhost_engine::CallScope;
+use flowhost_engine::{CallScope, Fault};
 use flowhost_ledger::{Fact, Kind};
 use flowhost_models::{
     Answer, CallLog, Estimate, ModelError, ModelName, Operation, Spent, Try, TryOutcome,
@@ -33,6 +33,8 @@ pub(super) struct Records<'a> {
     /// Whether answers are redacted too.
     pub(super) redact: bool,
     open: Mutex<Option<Open>>,
+    /// Why a record was not taken: it ends the guest's call.
+    broken: Mutex<Option<Fault>>,
 }
 
 /// A try without a result.
@@ -64,12 +66,29 @@ impl<'a> Records<'a> {
             redacted: 0,
             redact: false,
             open: Mutex::default(),
+            broken: Mutex::default(),
         }
     }
 
     /// What a try that was never answered has reserved: booked as spent when the call is stopped.
     pub(super) fn unanswered(&self) -> Option<Estimate> {
         self.peek().map(|open| open.estimate)
+    }
+
+    /// The fault that kept a record from being taken.
+    pub(super) fn broken(&self) -> Option<Fault> {
+        self.broken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    async fn record(&self, fact: Fact) -> Result<u64, String> {
+        self.scope.record_durable(fact).await.map_err(|fault| {
+            let text = fault.to_string();
+            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            text
+        })
     }
 
     fn peek(&self) -> Option<Open> {
@@ -109,7 +128,7 @@ impl<'a> Records<'a> {
             .with("try", u64::from(number))
             .with("asked", self.asked.to_string())
             .with("model", model.to_string())
-            .with("operation", operation.word())
+            .with("operation", operation.as_str())
     }
 
     fn result(&self, open: &Open, spent: &Spent) -> Fact {
@@ -133,7 +152,7 @@ impl<'a> Records<'a> {
                     .collect();
                 let fact = fact
                     .with("answered_by", completion.answered_by.as_str())
-                    .with("finish", completion.finish.word());
+                    .with("finish", completion.finish.as_str());
                 let value = json!({ "content": completion.content, "tool_calls": calls });
                 (fact, value.to_string())
             }
@@ -153,8 +172,7 @@ impl<'a> Records<'a> {
 #[async_trait]
 impl CallLog for Records<'_> {
     async fn before(&self, attempt: &Try<'_>) -> Result<(), String> {
-        let seq = self.scope.record_durable(self.intent(attempt)).await;
-        let seq = seq.map_err(|fault| fault.to_string())?;
+        let seq = self.record(self.intent(attempt)).await?;
         let open = Open {
             seq,
             number: attempt.number,
@@ -181,14 +199,13 @@ impl CallLog for Records<'_> {
             Ok(answer) => self.answered(fact, answer),
             Err(error) => failed(fact, error),
         };
-        let recorded = self.scope.record_durable(fact).await;
-        recorded.map(drop).map_err(|fault| fault.to_string())
+        self.record(fact).await.map(drop)
     }
 }
 
 fn failed(fact: Fact, error: &ModelError) -> Fact {
     fact.with("status", "error")
-        .with("class", error.class.word())
+        .with("class", error.class.as_str())
         .payload(error.message.clone().into_bytes())
 }
 

@@ -136,7 +136,7 @@ pub(super) fn request(prompt: &Prompt) -> Value {
         .turns
         .iter()
         .map(|turn| {
-            json!({ "speaker": turn.speaker.word(), "content": turn.content,
+            json!({ "speaker": turn.speaker.as_str(), "content": turn.content,
                 "tool_calls": calls(&turn.tool_calls), "answers": turn.answers })
         })
         .collect();

@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-flow", &[]),
     ("flowhost-bus", &[]),
     ("flowhost-detect", &[]),
+    ("flowhost-models", &[]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
     (
         "flowhost-caps",
@@ -27,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-flow",
             "flowhost-bus",
             "flowhost-detect",
+            "flowhost-models",
         ],
     ),
     (
@@ -39,6 +41,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-flow",
             "flowhost-bus",
             "flowhost-detect",
+            "flowhost-models",
         ],
     ),
     ("xtask", &["flowhost-policy"]),
@@ -80,6 +83,7 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
             "flowhost-caps",
             "flowhost-engine",
             "flowhost-ledger",
+            "flowhost-models",
             "flowhost",
         ],
         "pure crates know no clock and no runtime",
