@@ -8,6 +8,7 @@ use crate::{
     ports::{Operation, Who},
     progress::Progress,
     prompt::{Prompt, ToolCall},
+    remote::Remote,
 };
 
 /// What is asked of a model. The prompt's own model is not looked at: `model` may be one that stands
@@ -63,6 +64,27 @@ pub(crate) enum Raw {
 }
 
 impl Raw {
+    /// Every text of the answer.
+    pub(crate) fn texts(&mut self, mut each: impl FnMut(&mut String)) {
+        match self {
+            Self::Completion {
+                content,
+                tool_calls,
+                answered_by,
+                ..
+            } => {
+                each(content);
+                each(answered_by);
+                for call in tool_calls {
+                    each(&mut call.id);
+                    each(&mut call.name);
+                    each(&mut call.arguments);
+                }
+            }
+            Self::Embeddings { answered_by, .. } => each(answered_by),
+        }
+    }
+
     pub(crate) fn priced(self, model: &ModelName, spent: Spent) -> Answer {
         let model = model.clone();
         match self {
@@ -95,6 +117,7 @@ impl Raw {
 /// A provider's way to answer.
 pub(crate) enum Backend {
     Mock(Mock),
+    Remote(Remote),
 }
 
 impl Backend {
@@ -106,6 +129,7 @@ impl Backend {
     ) -> Result<Raw, Fault> {
         match self {
             Self::Mock(mock) => mock.run(ask, who, progress).await,
+            Self::Remote(remote) => remote.run(ask, who, progress).await,
         }
     }
 }

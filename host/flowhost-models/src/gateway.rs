@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigProblem, ProviderKind, Residency},
     error::{ErrorClass, ModelError},
     fault::Fault,
+    http::{HttpTransport, Transport},
     mock::Mock,
     name::ModelName,
     ports::{CallLog, Clock, KeySource, ScriptFiles, Try, TryOutcome, Who},
@@ -22,9 +23,11 @@ use crate::{
     progress::Progress,
     prompt::{self, Prompt},
     provider::Provider,
+    remote::Remote,
     retry::{Failed, Next},
     settings::{ProviderSettings, Settings},
     tokens,
+    wire::Wire,
 };
 
 /// Whether the caller may use a model.
@@ -90,33 +93,53 @@ impl Gateway {
         files: Arc<dyn ScriptFiles>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Vec<ConfigProblem>> {
-        let _ = &keys;
         let settings = Settings::read(&config)?;
-        let remote = settings
-            .providers
-            .values()
-            .find(|it| it.kind != ProviderKind::Mock);
-        if let Some(provider) = remote {
-            return Err(vec![ConfigProblem {
-                key: format!("models.providers.{}.kind", provider.name),
-                value: String::new(),
-                message: "this build speaks to `mock` only".to_owned(),
-                cure: "kind = \"mock\"".to_owned(),
-            }]);
+        let host = Host { keys, files, clock };
+        Self::build(settings, &host, |provider| {
+            let transport = HttpTransport::web(provider.connect_timeout, provider.parallel);
+            transport.map(|it| Arc::new(it) as Arc<dyn Transport>)
+        })
+    }
+
+    /// Makes a gateway whose providers elsewhere are all reached through `transport`: a double that
+    /// records, or one with roots of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`].
+    pub fn with_transport(
+        config: Config,
+        keys: Arc<dyn KeySource>,
+        files: Arc<dyn ScriptFiles>,
+        clock: Arc<dyn Clock>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, Vec<ConfigProblem>> {
+        let settings = Settings::read(&config)?;
+        let host = Host { keys, files, clock };
+        Self::build(settings, &host, |_| Ok(Arc::clone(&transport)))
+    }
+
+    fn build(
+        settings: Settings,
+        host: &Host,
+        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, rustls::Error>,
+    ) -> Result<Self, Vec<ConfigProblem>> {
+        let mut providers = BTreeMap::new();
+        for (name, provider) in &settings.providers {
+            let backend = host.backend(provider, &transport).map_err(|error| {
+                vec![ConfigProblem {
+                    key: format!("models.providers.{name}"),
+                    value: String::new(),
+                    message: format!("TLS cannot be set up: {error}"),
+                    cure: "report this as a bug".to_owned(),
+                }]
+            })?;
+            providers.insert(name.clone(), Provider::new(provider.clone(), backend));
         }
-        let providers = settings
-            .providers
-            .values()
-            .map(|it| {
-                let backend = backend(it, &files);
-                (it.name.clone(), Provider::new(it.clone(), backend))
-            })
-            .collect();
         Ok(Self {
             inner: Arc::new(Inner {
                 settings,
                 providers,
-                clock,
+                clock: Arc::clone(&host.clock),
             }),
         })
     }
@@ -205,11 +228,34 @@ impl Gateway {
     }
 }
 
-fn backend(settings: &ProviderSettings, files: &Arc<dyn ScriptFiles>) -> Backend {
-    match settings.kind {
-        ProviderKind::Mock | ProviderKind::OpenAi | ProviderKind::Anthropic => {
-            Backend::Mock(Mock::new(settings, Arc::clone(files)))
-        }
+/// What the gateway was given by its host.
+struct Host {
+    keys: Arc<dyn KeySource>,
+    files: Arc<dyn ScriptFiles>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Host {
+    fn backend<E>(
+        &self,
+        settings: &ProviderSettings,
+        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, E>,
+    ) -> Result<Backend, E> {
+        let wire = match settings.kind {
+            ProviderKind::Mock => {
+                let mock = Mock::new(settings, Arc::clone(&self.files));
+                return Ok(Backend::Mock(mock));
+            }
+            ProviderKind::OpenAi => Wire::OpenAi,
+            ProviderKind::Anthropic => Wire::Anthropic,
+        };
+        Ok(Backend::Remote(Remote {
+            wire,
+            settings: settings.clone(),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(&self.clock),
+            transport: transport(settings)?,
+        }))
     }
 }
 

@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod fault;
 mod gateway;
+mod http;
 mod mock;
 mod name;
 mod ports;
@@ -22,11 +23,14 @@ mod progress;
 mod prompt;
 mod provider;
 mod rate;
+mod remote;
 mod retry;
 mod settings;
+mod sse;
 mod text;
 pub mod tokens;
 mod units;
+mod wire;
 
 pub use answer::{Answer, Completion, Embeddings, Estimate, Finish, Spent, Usage};
 pub use config::{
@@ -35,6 +39,7 @@ pub use config::{
 };
 pub use error::{ErrorClass, ModelError};
 pub use gateway::{Allowed, Gateway};
+pub use http::{Body, HttpTransport, Transport, TransportError};
 pub use name::{ModelName, ModelNameError};
 pub use ports::{CallLog, Clock, KeySource, Operation, ScriptFiles, Try, TryOutcome, Who};
 pub use price::Price;

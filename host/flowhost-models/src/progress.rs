@@ -27,8 +27,10 @@ pub(crate) struct Progress {
     /// Our count of what has come.
     heard_tokens: u64,
     heard_bytes: u64,
-    /// The provider's last word.
+    /// The provider's word so far.
     reported: Option<Usage>,
+    /// Whether that was its last word.
+    whole: bool,
 }
 
 impl Progress {
@@ -42,6 +44,7 @@ impl Progress {
             heard_tokens: 0,
             heard_bytes: 0,
             reported: None,
+            whole: false,
         }
     }
 
@@ -63,39 +66,55 @@ impl Progress {
         self.heard_bytes = self.heard_bytes.saturating_add(bytes);
     }
 
-    /// The provider's word so far.
-    pub(crate) fn reported(&mut self, usage: Usage) {
+    /// The provider's word in the middle of an answer: its count of what comes out is not final.
+    pub(crate) fn reported_so_far(&mut self, usage: Usage) {
         self.reported = Some(usage);
     }
 
+    /// The provider's last word.
+    pub(crate) fn reported(&mut self, usage: Usage) {
+        self.reported = Some(usage);
+        self.whole = true;
+    }
+
     /// What was used, and whether that is our own count. A provider's count is believed when it
-    /// can be true.
+    /// can be true; of an answer that broke off, what went in is believed and what came out is the
+    /// larger of both counts.
     pub(crate) fn usage(&self) -> (Usage, bool) {
         if !self.sent {
             return (Usage::default(), false);
         }
-        if let Some(usage) = self.reported.filter(|usage| self.can_be(usage)) {
-            return (usage, false);
+        let ours = self.heard_tokens.min(self.max_tokens);
+        let Some(word) = self.reported.filter(|word| self.can_go_in(word)) else {
+            let usage = Usage {
+                prompt_tokens: self.prompt_tokens,
+                completion_tokens: ours,
+                ..Usage::default()
+            };
+            return (usage, true);
+        };
+        if self.can_come_out(&word) && self.whole {
+            return (word, false);
         }
+        let theirs = word.completion_tokens.min(self.max_tokens);
         let usage = Usage {
-            prompt_tokens: self.prompt_tokens,
-            completion_tokens: self.heard_tokens.min(self.max_tokens),
-            ..Usage::default()
+            completion_tokens: ours.max(theirs),
+            reasoning_tokens: 0,
+            ..word
         };
         (usage, true)
     }
 
-    fn can_be(&self, usage: &Usage) -> bool {
-        let most = |ours: u64| {
-            ours.saturating_mul(ABSURD_FACTOR)
-                .saturating_add(ABSURD_TOKENS)
-        };
-        usage.prompt_tokens > 0
-            && usage.prompt_tokens <= most(self.prompt_tokens)
-            && usage.completion_tokens <= most(self.max_tokens)
-            && usage.cached_tokens <= usage.prompt_tokens
-            && usage.reasoning_tokens <= usage.completion_tokens
-            && usage.completion_tokens >= self.heard_bytes.div_ceil(TOKEN_BYTES_MAX)
+    fn can_go_in(&self, word: &Usage) -> bool {
+        word.prompt_tokens > 0
+            && word.prompt_tokens <= most(self.prompt_tokens)
+            && word.cached_tokens <= word.prompt_tokens
+    }
+
+    fn can_come_out(&self, word: &Usage) -> bool {
+        word.completion_tokens <= most(self.max_tokens)
+            && word.reasoning_tokens <= word.completion_tokens
+            && word.completion_tokens >= self.heard_bytes.div_ceil(TOKEN_BYTES_MAX)
     }
 
     pub(crate) fn duration_ms(&self, now: Instant) -> u64 {
@@ -105,6 +124,11 @@ impl Progress {
     pub(crate) fn first_token_ms(&self) -> Option<u64> {
         self.first_token.map(|at| millis(at - self.started))
     }
+}
+
+fn most(ours: u64) -> u64 {
+    ours.saturating_mul(ABSURD_FACTOR)
+        .saturating_add(ABSURD_TOKENS)
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -137,20 +161,28 @@ mod tests {
 
     #[test]
     fn counts_itself_when_the_providers_word_cannot_be() {
-        let ours = (usage(100, 0, 20, 0), true);
-        let lies = [
-            usage(0, 0, 20, 0),
-            usage(u64::MAX, 0, 20, 0),
-            usage(90, 91, 20, 0),
-            usage(90, 0, 20, 21),
-            usage(90, 0, 0, 0),
-            usage(90, 0, 1, 0),
-            usage(90, 0, 1_000_000, 0),
+        let table = [
+            (usage(0, 0, 20, 0), usage(100, 0, 20, 0)),
+            (usage(u64::MAX, 0, 20, 0), usage(100, 0, 20, 0)),
+            (usage(90, 91, 20, 0), usage(100, 0, 20, 0)),
+            (usage(90, 9, 20, 21), usage(90, 9, 20, 0)),
+            (usage(90, 9, 0, 0), usage(90, 9, 20, 0)),
+            (usage(90, 9, 1, 0), usage(90, 9, 20, 0)),
+            (usage(90, 9, 1_000_000, 0), usage(90, 9, 50, 0)),
         ];
-        for lie in lies {
-            assert_eq!(heard(Some(lie)), ours, "{lie:?}");
+        for (lie, ours) in table {
+            assert_eq!(heard(Some(lie)), (ours, true), "{lie:?}");
         }
-        assert_eq!(heard(None), ours);
+        assert_eq!(heard(None), (usage(100, 0, 20, 0), true));
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_costs_the_larger_count() {
+        let mut progress = Progress::new(Instant::now(), 100, 50);
+        progress.sent();
+        progress.reported_so_far(usage(90, 9, 1, 0));
+        progress.heard(Instant::now(), 20, 256);
+        assert_eq!(progress.usage(), (usage(90, 9, 20, 0), true));
     }
 
     #[test]
