@@ -42,11 +42,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-sdk", &[]),
     ("flowhost-sdk-build", &[]),
     ("flowhost-detect", &[]),
+    ("flowhost-schema", &[]),
     ("flowhost-test-guests", &["flowhost-sdk"]),
 ];
 
 /// What a plugin may depend on, of our own crates.
-const PLUGIN_EDGES: &[&str] = &["flowhost-sdk", "flowhost-sdk-build", "flowhost-detect"];
+const PLUGIN_EDGES: &[&str] = &[
+    "flowhost-sdk",
+    "flowhost-sdk-build",
+    "flowhost-detect",
+    "flowhost-schema",
+];
 
 /// Crates from outside that only some of ours may use, and why.
 const FIREWALLS: &[(&str, &[&str], &str)] = &[
