@@ -346,7 +346,7 @@ impl Driver {
         }
     }
 
-    async fn send(&self, call: &Call) -> Result<(), SendError> {
+    async fn send(&mut self, call: &Call) -> Result<(), SendError> {
         let run = &self.worker.scope;
         let cannot =
             |class, message: String| SendError::Cannot(flowhost_flow::Failure::new(class, message));

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
-use flowhost_policy::Manifest;
+use anyhow::{Context, Result, anyhow, bail};
+use flowhost_policy::{Manifest, PluginKind};
 use wasm_encoder::{CustomSection, Encode};
 use wit_component::ComponentEncoder;
 use wit_parser::decoding::DecodedWasm;
 
 /// The custom section that carries a manifest.
 const MANIFEST_SECTION: &str = "flowhost:manifest";
+/// The capability that an agent uses without importing it.
+const READ_BY_EXPORT: &str = "messaging";
 
 /// Wraps a core module that `wit-bindgen` made.
 pub(super) fn component(core: &[u8]) -> Result<Vec<u8>> {
@@ -25,7 +27,13 @@ pub(super) fn component(core: &[u8]) -> Result<Vec<u8>> {
 /// Checks that the manifest asks for exactly what the component imports, and puts it inside.
 pub(super) fn with_manifest(name: &str, component: Vec<u8>, manifest: &[u8]) -> Result<Vec<u8>> {
     let text = std::str::from_utf8(manifest).context("plugin.toml is not UTF-8")?;
-    agree(name, &asked(text)?, &imported(&component)?)?;
+    let manifest_read = read(text)?;
+    let mut used = imported(&component)?;
+    // An agent reads messages and answers them through its export, which needs the right all the same.
+    if manifest_read.kind == Some(PluginKind::Agent) && asks_for(&manifest_read, READ_BY_EXPORT) {
+        used.insert(READ_BY_EXPORT.to_owned());
+    }
+    agree(name, &asked(&manifest_read), &used)?;
     let mut bytes = component;
     bytes.push(0);
     CustomSection {
@@ -73,16 +81,21 @@ fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// The capabilities that a manifest asks for. It is read as the host reads it, so a manifest that
-/// the host would refuse is refused here.
-fn asked(manifest: &str) -> Result<BTreeSet<String>> {
-    match Manifest::parse(manifest, "plugin.toml") {
-        Ok(manifest) => Ok(manifest.imports().into_iter().map(str::to_owned).collect()),
-        Err(problems) => {
-            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            bail!("{}", said.join("\n"))
-        }
-    }
+/// The manifest as the host reads it: one that the host would refuse is refused here.
+fn read(manifest: &str) -> Result<Manifest> {
+    Manifest::parse(manifest, "plugin.toml").map_err(|problems| {
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow!("{}", said.join("\n"))
+    })
+}
+
+/// The capabilities that a manifest asks for.
+fn asked(manifest: &Manifest) -> BTreeSet<String> {
+    manifest.imports().into_iter().map(str::to_owned).collect()
+}
+
+fn asks_for(manifest: &Manifest, capability: &str) -> bool {
+    manifest.imports().contains(&capability)
 }
 
 #[cfg(test)]
@@ -112,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_manifest_that_the_host_would_refuse_is_refused_here() {
-        assert!(asked("version = 1\nnmae = \"x\"").is_err());
+        assert!(read("version = 1\nnmae = \"x\"").is_err());
     }
 
     #[test]
@@ -120,7 +133,7 @@ mod tests {
         let manifest = "version = 1\nname = \"x\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n\
             [needs]\nlog = true\nmessages = \"granted\"\n";
         assert_eq!(
-            asked(manifest).expect("a manifest"),
+            asked(&read(manifest).expect("a manifest")),
             set(&["log", "messaging"])
         );
     }

@@ -47,12 +47,18 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &["flowhost-policy"]),
     ("flowhost-sdk", &[]),
     ("flowhost-sdk-build", &[]),
+    ("flowhost-schema", &[]),
     ("flowhost-test-guests", &["flowhost-sdk"]),
 ];
 
 /// What a plugin may depend on, of our own crates. Of the host's only `flowhost-detect`, which is
 /// pure and must find the same inside the sandbox and outside (docs/adr/0006).
-const PLUGIN_EDGES: &[&str] = &["flowhost-sdk", "flowhost-sdk-build", "flowhost-detect"];
+const PLUGIN_EDGES: &[&str] = &[
+    "flowhost-sdk",
+    "flowhost-sdk-build",
+    "flowhost-detect",
+    "flowhost-schema",
+];
 
 /// Crates from outside that only some of ours may use, and why.
 const FIREWALLS: &[(&str, &[&str], &str)] = &[
