@@ -12,8 +12,8 @@ use flowhost_bus::{
 use flowhost_engine::{AgentOutcome, RunScope};
 use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
-    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup, Time,
-    planner_for,
+    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
+    RunStatus, Time, planner_for,
 };
 use flowhost_ledger::LedgerError;
 use serde_json::Value;
@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Surroundings;
 use super::journal::{Denial, Journal};
-use super::mailbox;
+use super::mailbox::{Mailboxes, Traffic};
 use super::order::{Answer, Detail, Order};
 use super::wiring::Machinery;
 use super::worker::{Calls, Worker, envelope_id};
@@ -108,7 +108,7 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         tally: drive.registry.tally.clone(),
         purse: drive.registry.purse.clone(),
     });
-    let readers = mailbox::open(&worker).await?;
+    let mailboxes = Mailboxes::open(&worker).await?;
     let serving = tokio::spawn(worker.clone().serve(orders));
     let mut driver = Driver {
         planner,
@@ -134,10 +134,9 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
     let mut driver = driven.await.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
+    driver.settle(mailboxes.traffic(), around).await;
     serving.abort();
-    for reader in readers {
-        reader.abort();
-    }
+    mailboxes.close();
     let mut end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
@@ -231,6 +230,19 @@ impl Driver {
                 },
                 () = tokio::time::sleep_until(wake) => self.fire().await,
             }
+        }
+    }
+
+    /// Lets the agents of a run that went well read what was published.
+    async fn settle(&mut self, traffic: &Traffic, around: &Surroundings<'_>) {
+        let went_well = self
+            .end
+            .as_ref()
+            .is_some_and(|end| matches!(end.status, RunStatus::Ok | RunStatus::Degraded));
+        if went_well && !traffic.settle(&around.stop).await {
+            let message =
+                "agents were still sending messages when the run ended; the rest was dropped";
+            self.warnings.push(message.to_owned());
         }
     }
 
