@@ -47,12 +47,7 @@ pub fn gateway(around: &Surroundings<'_>, project: &Project) -> Result<Gateway, 
     if mock.kind == ProviderKind::Mock {
         mock.scripts.get_or_insert_with(|| SCRIPTS.to_owned());
     }
-    let made = Gateway::new(
-        models,
-        Arc::new(keys),
-        Arc::new(scripts),
-        Arc::new(hour),
-    );
+    let made = Gateway::new(models, Arc::new(keys), Arc::new(scripts), Arc::new(hour));
     made.map_err(|problems| {
         let file = config.file.as_deref();
         let file = file.map_or_else(|| "flowhost.toml".to_owned(), |it| it.display().to_string());

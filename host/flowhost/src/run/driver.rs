@@ -17,8 +17,8 @@ use flowhost_flow::{
 };
 use flowhost_ledger::LedgerError;
 use serde_json::Value;
-use tokio::sync::Notify;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
 
 use super::Surroundings;
 use super::journal::{Denial, Journal};

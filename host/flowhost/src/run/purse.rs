@@ -271,8 +271,13 @@ mod tests {
         let own = short(&caller("p", "s", 40), 41).unwrap_err();
         assert_eq!((own.name, own.used, own.allowed), ("tokens", 41, 40));
         assert_eq!(short(&caller("p", "s", 90), 51).unwrap_err().allowed, 50);
-        assert_eq!(short(&caller("p", "else", 200), 101).unwrap_err().allowed, 100);
-        let usd = purse.hold(&caller("p", "s", 40), amount(1, 501)).unwrap_err();
+        assert_eq!(
+            short(&caller("p", "else", 200), 101).unwrap_err().allowed,
+            100
+        );
+        let usd = purse
+            .hold(&caller("p", "s", 40), amount(1, 501))
+            .unwrap_err();
         assert_eq!((usd.name, usd.used, usd.allowed), ("usd", 501, 500));
     }
 
@@ -288,7 +293,11 @@ mod tests {
         purse.settle(hold, amount(20, 3)); // a second time is no time
         assert_eq!(purse.end("s"), amount(20, 3));
         assert_eq!(purse.end("s"), amount(0, 0));
-        assert_eq!(purse.left(&caller), amount(40, 997), "the plugin's ceiling is the run's");
+        assert_eq!(
+            purse.left(&caller),
+            amount(40, 997),
+            "the plugin's ceiling is the run's"
+        );
     }
 
     #[test]

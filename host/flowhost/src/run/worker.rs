@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, Ulid};
 use flowhost_caps::budget::Left;
 use flowhost_caps::model::Origin;
-use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, Ulid};
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
 };
@@ -260,7 +260,11 @@ impl Worker {
             id: order.path.clone(),
             input,
             prompt: order.prompt.clone().unwrap_or_default(),
-            schema: order.schema.as_ref().map(Value::to_string).unwrap_or_default(),
+            schema: order
+                .schema
+                .as_ref()
+                .map(Value::to_string)
+                .unwrap_or_default(),
         };
         let report = plugin.plugin.agent_on_plan(scope.clone(), &task).await;
         let report = self
@@ -307,7 +311,10 @@ impl Worker {
             .payload(input.as_bytes().to_vec());
         let fact = match &order.prompt {
             Some(prompt) => fact
-                .with("prompt_version", order.prompt_version.as_deref().unwrap_or_default())
+                .with(
+                    "prompt_version",
+                    order.prompt_version.as_deref().unwrap_or_default(),
+                )
                 .with("prompt_sha256", hex::encode(Sha256::digest(prompt))),
             None => fact,
         };

@@ -8,6 +8,8 @@ mod examples;
 mod flow;
 mod interrupted;
 mod messages;
+mod network;
+mod progress;
 mod surface;
 
 use crate::support::{Home, stable};
