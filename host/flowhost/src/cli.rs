@@ -84,6 +84,9 @@ pub(crate) struct RunArgs {
     /// Print rendered inputs and effective profiles, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print what the model calls will cost, and run nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) estimate: bool,
     /// Second of the two keys to private addresses; the first is `private_network` in a profile
     #[arg(long)]
     pub(crate) allow_private_network: bool,

@@ -7,6 +7,7 @@ pub mod ambient;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod estimate;
 pub mod evidence;
 pub mod failure;
 pub mod finding;

@@ -16,7 +16,6 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::Project;
-use crate::run::Surroundings;
 use crate::services;
 
 /// Bytes of a script: a conversation of hours fits.
@@ -30,17 +29,16 @@ const SCRIPTS: &str = "scripts";
 ///
 /// # Errors
 /// Everything that is wrong with `[models]`.
-pub fn gateway(around: &Surroundings<'_>, project: &Project) -> Result<Gateway, Failure> {
-    let config = around.config;
+pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<Gateway, Failure> {
     let keys = Keys {
-        ambient: around.ambient.clone(),
+        ambient: ambient.clone(),
         config: config.clone(),
     };
     let scripts = Scripts {
-        ambient: around.ambient.clone(),
+        ambient: ambient.clone(),
         folder: scripts_folder(config, project),
     };
-    let hour = Hour(around.ambient.clone());
+    let hour = Hour(ambient.clone());
     let mut models = config.models.clone();
     let mock = models.providers.entry(MOCK.to_owned());
     let mock = mock.or_insert_with(|| ProviderConfig::new(ProviderKind::Mock));

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
 use flowhost_ledger::Kind;
-use flowhost_models::{Completion, ErrorClass, Estimate, Finish, ModelError, ModelName, Spent, Who};
+use flowhost_models::{
+    Completion, ErrorClass, Estimate, Finish, ModelError, ModelName, Spent, Who,
+};
 use flowhost_policy::{Denied, decide_model};
 use serde_json::json;
 use wasmtime::component::Linker;
@@ -231,11 +233,7 @@ impl Drop for Calling<'_> {
     }
 }
 
-fn hold(
-    services: &ModelServices,
-    scope: &CallScope,
-    estimate: &Estimate,
-) -> Result<Held, Refusal> {
+fn hold(services: &ModelServices, scope: &CallScope, estimate: &Estimate) -> Result<Held, Refusal> {
     let want = Left {
         tokens: estimate.tokens(),
         micro_usd: estimate.micro_usd,
@@ -249,7 +247,11 @@ fn hold(
         }),
         Err(short) => {
             refused(scope, &want, &short)?;
-            let Short { name, used, allowed } = short;
+            let Short {
+                name,
+                used,
+                allowed,
+            } = short;
             Err(scope.refuse_limit(name, used, allowed).into())
         }
     }
@@ -308,12 +310,9 @@ fn as_guest_reads(error: ModelError) -> Refusal {
     use ErrorClass as C;
     let message = error.message;
     match error.class {
-        C::Transient
-        | C::RateLimited
-        | C::Provider
-        | C::Deadline
-        | C::Unreachable
-        | C::Cut => types::Error::Transient(message).into(),
+        C::Transient | C::RateLimited | C::Provider | C::Deadline | C::Unreachable | C::Cut => {
+            types::Error::Transient(message).into()
+        }
         C::Invalid => types::Error::Invalid(message).into(),
         C::Auth | C::Quota | C::Residency | C::Refused => types::Error::Failed(message).into(),
     }
@@ -353,7 +352,10 @@ fn usage(spent: &Spent) -> types::Usage {
     types::Usage {
         prompt_tokens: small(spent.usage.prompt_tokens),
         completion_tokens: small(spent.usage.completion_tokens),
-        #[expect(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "exact up to nine billion dollars"
+        )]
         cost_micro_usd: spent.micro_usd as f64,
     }
 }

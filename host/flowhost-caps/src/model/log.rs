@@ -106,19 +106,24 @@ impl<'a> Records<'a> {
     }
 
     fn intent(&self, attempt: &Try<'_>) -> Fact {
-        self.named(Kind::ModelIntent, attempt.number, attempt.model, attempt.operation)
-            .with("interface", INTERFACE)
-            .with("decision", "allow")
-            .with("rule", self.rule.as_str())
-            .with("wanted", self.asked.to_string())
-            .with("stage", self.origin.stage.as_str())
-            .with("prompt_version", self.origin.prompt_version.as_str())
-            .with("max_tokens", self.max_tokens)
-            .with("turns", self.turns)
-            .with("redacted", self.redacted)
-            .with("reserved_tokens", attempt.estimate.tokens())
-            .with("reserved_micro_usd", attempt.estimate.micro_usd)
-            .payload(self.request.clone())
+        self.named(
+            Kind::ModelIntent,
+            attempt.number,
+            attempt.model,
+            attempt.operation,
+        )
+        .with("interface", INTERFACE)
+        .with("decision", "allow")
+        .with("rule", self.rule.as_str())
+        .with("wanted", self.asked.to_string())
+        .with("stage", self.origin.stage.as_str())
+        .with("prompt_version", self.origin.prompt_version.as_str())
+        .with("max_tokens", self.max_tokens)
+        .with("turns", self.turns)
+        .with("redacted", self.redacted)
+        .with("reserved_tokens", attempt.estimate.tokens())
+        .with("reserved_micro_usd", attempt.estimate.micro_usd)
+        .payload(self.request.clone())
     }
 
     fn named(&self, kind: Kind, number: u32, model: &ModelName, operation: Operation) -> Fact {

@@ -10,6 +10,8 @@ mod host;
 mod log;
 mod prompt;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::any::Any;

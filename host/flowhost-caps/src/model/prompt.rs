@@ -41,7 +41,11 @@ pub(super) fn checked(prompt: wit::Prompt, model: ModelName, seed: u64) -> Resul
     Ok(Prompt {
         model,
         turns: prompt.turns.into_iter().map(turn).collect(),
-        tools: prompt.tools.into_iter().map(tool).collect::<Result<_, _>>()?,
+        tools: prompt
+            .tools
+            .into_iter()
+            .map(tool)
+            .collect::<Result<_, _>>()?,
         answer_schema,
         temperature,
         max_tokens,

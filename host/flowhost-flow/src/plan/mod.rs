@@ -462,7 +462,8 @@ impl Plan {
     }
 
     /// The text of a step's prompt, if it has one (and it was attached).
-    pub(crate) fn prompt_of(&self, step: &Step) -> Option<&Arc<str>> {
+    #[must_use]
+    pub fn prompt_of(&self, step: &Step) -> Option<&Arc<str>> {
         self.prompts.get(&step.prompt.as_ref()?.file)
     }
 

@@ -5,6 +5,7 @@
 mod completion;
 mod doctor;
 mod dry_run;
+mod estimate;
 mod evidence;
 mod inspect;
 mod keys;

@@ -25,6 +25,9 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     if args.dry_run {
         return super::dry_run::perform(&project, context);
     }
+    if args.estimate {
+        return super::estimate::perform(&project, context);
+    }
     logging::start(context);
     let options = RunOptions {
         seed: args.seed,

@@ -11,6 +11,7 @@ use owo_colors::Style;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::estimate::{Amount, Basis, StepEstimate, variance};
 use crate::output::{Output, neutral, one_line};
 use crate::run::{Denial, Finished, StepOutcome, status_word};
 
@@ -43,7 +44,17 @@ struct StepDocument {
     duration_ms: u64,
     used: UsedDocument,
     #[serde(skip_serializing_if = "Option::is_none")]
+    estimate: Option<EstimatedDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// What a step was expected to cost, beside what it did.
+#[derive(Debug, Serialize)]
+struct EstimatedDocument {
+    tokens: u64,
+    usd: f64,
+    basis: Basis,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +73,11 @@ struct UsedDocument {
 struct Cost {
     total_usd: f64,
     tokens: u64,
+    /// What was expected before the run; `null` where no model may be asked.
+    estimated_usd: Option<f64>,
+    estimated_tokens: Option<u64>,
+    /// Spent by expected: 1 is right.
+    variance_ratio: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,12 +126,12 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             steps: outcome
                 .steps
                 .iter()
-                .map(|(path, step)| (path.as_str(), step_of(step)))
+                .map(|(path, step)| {
+                    let estimate = run.estimate.steps.get(path);
+                    (path.as_str(), step_of(step, estimate))
+                })
                 .collect(),
-            cost: Cost {
-                total_usd: micro_usd_to_usd(end.used.micro_usd),
-                tokens: end.used.tokens,
-            },
+            cost: cost(run),
             denials: &outcome.denials,
             warnings: &outcome.warnings,
             evidence: EvidenceDocument {
@@ -135,7 +151,24 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
     }
 }
 
-fn step_of(step: &StepOutcome) -> StepDocument {
+fn cost(run: &Finished) -> Cost {
+    let used = &run.outcome.end.used;
+    let asks = !run.estimate.steps.is_empty();
+    let expected = run.estimate.total();
+    let spent = Amount {
+        tokens: used.tokens,
+        micro_usd: used.micro_usd,
+    };
+    Cost {
+        total_usd: micro_usd_to_usd(used.micro_usd),
+        tokens: used.tokens,
+        estimated_usd: asks.then(|| micro_usd_to_usd(expected.micro_usd)),
+        estimated_tokens: asks.then_some(expected.tokens),
+        variance_ratio: variance(expected, spent).filter(|_| asks),
+    }
+}
+
+fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument {
     let StepOutcome { summary, used } = step;
     StepDocument {
         status: summary.status.word(),
@@ -151,6 +184,14 @@ fn step_of(step: &StepOutcome) -> StepDocument {
             tokens: summary.used.tokens,
             micro_usd: summary.used.micro_usd,
         },
+        estimate: estimate.and_then(|it| {
+            let expected = it.expected?;
+            Some(EstimatedDocument {
+                tokens: expected.tokens,
+                usd: micro_usd_to_usd(expected.micro_usd),
+                basis: it.basis,
+            })
+        }),
         error: summary
             .failure
             .as_ref()
@@ -202,6 +243,9 @@ pub fn text(output: &Output, run: &Finished) -> String {
         let name = output.out(name, Style::new().bold());
         let _infallible = writeln!(text, "{name}: {}", neutral(&shown));
     }
+    if let Some(line) = cost_line(run) {
+        let _infallible = writeln!(text, "{line}");
+    }
     let _infallible = writeln!(
         text,
         "{}: {} in {} ms, run {}\nevidence: {} ({} records); check it with: flowhost verify {}",
@@ -223,6 +267,16 @@ fn in_order(path: &str) -> Vec<(u64, String)> {
         None => (0, piece.to_owned()),
     };
     path.split('[').map(piece).collect()
+}
+
+/// What models cost, and what was expected; none where none may be asked.
+fn cost_line(run: &Finished) -> Option<String> {
+    let cost = cost(run);
+    let (tokens, usd) = (cost.estimated_tokens?, cost.estimated_usd?);
+    Some(format!(
+        "cost: ${:.6}, {} tokens (expected ${usd:.6}, {tokens} tokens)",
+        cost.total_usd, cost.tokens
+    ))
 }
 
 fn run_name(run: &Finished) -> String {

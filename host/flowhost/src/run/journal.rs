@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::driver::Outcome;
 use super::registry::Installed;
 use super::{RunOptions, append, host_fact, status_word};
+use crate::estimate::{Amount, Estimate, variance};
 use crate::failure::Failure;
 use crate::project::{Member, Project};
 
@@ -278,6 +279,43 @@ impl Journal {
             .with("tokens", summary.used.tokens)
             .with("micro_usd", summary.used.micro_usd);
         last.into_iter().chain([end]).collect()
+    }
+
+    /// What the run's model calls are expected to cost; nothing where none may be made.
+    pub(super) fn estimated(&self, estimate: &Estimate) -> Result<(), Failure> {
+        if estimate.steps.is_empty() {
+            return Ok(());
+        }
+        let total = estimate.total();
+        let fact = self
+            .fact(Kind::Budget)
+            .with("event", "estimate")
+            .with("tokens", total.tokens)
+            .with("micro_usd", total.micro_usd)
+            .payload(serde_json::to_vec(&estimate.document()).unwrap_or_default());
+        append(&*self.ledger, fact)
+    }
+
+    /// How far what was spent is from that.
+    pub(super) fn varied(&self, estimate: &Estimate, outcome: &Outcome) -> Result<(), Failure> {
+        if estimate.steps.is_empty() {
+            return Ok(());
+        }
+        let (expected, used) = (estimate.total(), &outcome.end.used);
+        let spent = Amount {
+            tokens: used.tokens,
+            micro_usd: used.micro_usd,
+        };
+        let ratio = variance(expected, spent).map_or_else(String::new, |it| format!("{it:.4}"));
+        let fact = self
+            .fact(Kind::Budget)
+            .with("event", "variance")
+            .with("estimated_tokens", expected.tokens)
+            .with("estimated_micro_usd", expected.micro_usd)
+            .with("tokens", spent.tokens)
+            .with("micro_usd", spent.micro_usd)
+            .with("ratio", ratio);
+        append(&*self.ledger, fact)
     }
 
     /// A view was written: a name in the run's folder, and its bytes.

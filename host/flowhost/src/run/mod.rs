@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 use crate::ambient::Ambient;
 use crate::config::Config;
+use crate::estimate::Estimate;
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::report::run::RunDocument;
@@ -84,6 +85,8 @@ pub struct Finished {
     pub seed: u64,
     /// What happened.
     pub outcome: Outcome,
+    /// What its model calls were expected to cost.
+    pub estimate: Estimate,
     /// Where that can be checked.
     pub evidence: Evidence,
 }
@@ -125,6 +128,7 @@ pub async fn execute(
     let ready = wiring::Ready::new(&project, options, around)?;
     ready.preflight(&project)?;
     let components = unless_stopped(around, ready.load(&project)).await?;
+    let estimate = ready.estimate(&project, around);
 
     sweep(around, key.clone());
     let index = RunIndex::new(around.state.root(), around.state.tenant(), key.clone());
@@ -149,6 +153,7 @@ pub async fn execute(
         redact.payloads,
     );
     journal.run_start(&project, &setup, options)?;
+    journal.estimated(&estimate)?;
     let scope = wiring::run_scope(around.state.tenant(), &run, seed, started_ms, &journal);
     let installed = ready.install(&project, components, &scope, &journal).await;
     let registry = match installed {
@@ -171,6 +176,7 @@ pub async fn execute(
     if redact.payloads {
         outcome.redact();
     }
+    journal.varied(&estimate, &outcome)?;
     journal.run_end(&outcome)?;
     let run_dir = around.state.run_dir(&run);
     let mut finished = Finished {
@@ -178,6 +184,7 @@ pub async fn execute(
         plan_hash: hash,
         seed,
         outcome,
+        estimate,
         evidence: Evidence {
             report: run_dir.join(REPORT),
             run_dir,

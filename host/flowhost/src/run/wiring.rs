@@ -18,6 +18,7 @@ use flowhost_engine::{
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, PluginDecl, PluginKind};
+use flowhost_models::Gateway;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
@@ -29,6 +30,7 @@ use super::registry::{Installed, Registry};
 use super::router::Router;
 use super::tally::Tally;
 use super::{RunOptions, Surroundings};
+use crate::estimate::{Estimate, estimate};
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::{Member, Project, ToolNames, check_functions};
@@ -217,6 +219,7 @@ pub(super) struct Ready {
     bus: LocalBus,
     router: Arc<Router>,
     purse: Arc<Purse>,
+    gateway: Gateway,
 }
 
 /// What the driver drives.
@@ -234,9 +237,10 @@ impl Ready {
         around: &Surroundings<'_>,
     ) -> Result<Self, Failure> {
         let bus = LocalBus::new(LocalConfig::default());
+        let gateway = models::gateway(around.ambient, around.config, project)?;
         let purse = Arc::new(Purse::new(ceiling(project)));
         let router = Arc::new(Router::new(purse.clone()));
-        let services = services_of(project, options, around, &bus, &router)?;
+        let services = services_of(project, options, around, &bus, &router, &gateway)?;
         let config = EngineConfig {
             compiler: compiler(around)?,
             cache: Some(cache(around)?),
@@ -252,7 +256,13 @@ impl Ready {
             bus,
             router,
             purse,
+            gateway,
         })
+    }
+
+    /// What the plan's model calls will cost.
+    pub(super) fn estimate(&self, project: &Project, around: &Surroundings<'_>) -> Estimate {
+        estimate(project, &self.gateway, around.state, around.ambient)
     }
 
     /// Every missing right of every plugin.
@@ -417,6 +427,7 @@ fn services_of(
     around: &Surroundings<'_>,
     bus: &LocalBus,
     router: &Arc<Router>,
+    gateway: &Gateway,
 ) -> Result<flowhost_caps::Services, Failure> {
     let secrets = services::secrets(around.ambient, around.config, project)?;
     let http = HttpServices::system(
@@ -441,7 +452,7 @@ fn services_of(
         state: Arc::new(FolderStore::new(around.ambient.open_dir(&state_dir)?)),
         budget: router.clone(),
         model: ModelServices {
-            gateway: models::gateway(around, project)?,
+            gateway: gateway.clone(),
             spending: router.clone(),
             redact: redact.model,
         },
