@@ -1,0 +1,15 @@
+//! The gateway against servers on loopback that speak the real wire formats, rightly and wrongly.
+//!
+//! Nothing here waits for a time to pass: where timers matter, time is paused (`timing.rs`).
+
+mod answers;
+mod costs;
+mod failures;
+mod harness;
+mod mock;
+mod order;
+mod server;
+mod streams;
+mod timing;
+mod tls;
+mod words;
