@@ -107,6 +107,15 @@ async fn a_model_without_a_price_is_refused_before_a_connection() {
     let log = Log::default();
     assert!(complete(&gateway, &prompt("p/b"), &log).await.is_err());
     assert_eq!((log.lines().len(), server.connections()), (0, 0));
+
+    let gateway = Host::default().gateway(&format!("{config}\n[failover]\n\"p/b\" = [\"p/a\"]"));
+    let error = complete(&gateway, &prompt("p/b"), &log).await.unwrap_err();
+    assert_eq!(
+        error.class,
+        ErrorClass::Invalid,
+        "no stand-in hides a missing price"
+    );
+    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]

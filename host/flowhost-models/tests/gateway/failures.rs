@@ -191,6 +191,13 @@ async fn what_is_not_http_or_not_the_protocol_is_the_providers_fault() {
 }
 
 #[tokio::test]
+async fn an_error_under_a_200_has_its_class() {
+    let body = json!({"error": {"message": "slow down", "type": "rate_limit_error"}});
+    let (class, tries, _) = classes(Reply::json(200, &body)).await;
+    assert_eq!((class, tries.len()), (ErrorClass::RateLimited, 2));
+}
+
+#[tokio::test]
 async fn an_answer_without_its_reason_to_end_is_cut() {
     let body = json!({"choices": [{"message": {"content": "Hel"}, "finish_reason": null}]});
     assert_eq!(classes(Reply::json(200, &body)).await.0, ErrorClass::Cut);

@@ -2,6 +2,12 @@
 //!
 //! Nothing here waits for a time to pass: where timers matter, time is paused (`timing.rs`).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests say what must be by failing where it is not"
+)]
+
 mod answers;
 mod costs;
 mod failures;

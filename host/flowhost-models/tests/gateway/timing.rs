@@ -120,6 +120,13 @@ async fn the_callers_deadline_ends_a_slow_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_that_has_passed_ends_the_call_before_a_connection() {
+    let (slow, gateway) = slow("", vec![Does::Answers(Duration::ZERO)]);
+    assert_eq!(ends(&gateway, 0).await, Err(ErrorClass::Deadline));
+    assert!(slow.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_configured_timeout_ends_a_call_with_a_later_deadline() {
     let (slow, gateway) = slow(
         "timeout = \"5s\"",
