@@ -117,7 +117,7 @@ impl Raw {
 /// A provider's way to answer.
 pub(crate) enum Backend {
     Mock(Mock),
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 impl Backend {

@@ -115,12 +115,10 @@ pub struct ProviderConfig {
     /// Whether models without a price may be called, at no cost in the books.
     #[serde(default)]
     pub unpriced: bool,
-    /// Our own limit.
-    #[serde(default = "requests_per_minute")]
-    pub requests_per_minute: u32,
-    /// Calls at once; more wait.
-    #[serde(default = "parallel")]
-    pub parallel: u32,
+    /// Our own limit; 600 where nothing is written, a million for `mock`.
+    pub requests_per_minute: Option<u32>,
+    /// Calls at once, more wait; 16 where nothing is written, 1,024 for `mock`.
+    pub parallel: Option<u32>,
     /// When the provider is left alone for a while.
     #[serde(default)]
     pub breaker: BreakerConfig,
@@ -148,8 +146,8 @@ impl ProviderConfig {
             key: None,
             on_prem: false,
             unpriced: false,
-            requests_per_minute: requests_per_minute(),
-            parallel: parallel(),
+            requests_per_minute: None,
+            parallel: None,
             breaker: BreakerConfig::default(),
             connect_timeout: connect_timeout(),
             idle_timeout: idle_timeout(),
@@ -158,14 +156,6 @@ impl ProviderConfig {
             latency: None,
         }
     }
-}
-
-fn requests_per_minute() -> u32 {
-    600
-}
-
-fn parallel() -> u32 {
-    16
 }
 
 fn connect_timeout() -> String {

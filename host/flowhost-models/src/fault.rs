@@ -7,7 +7,8 @@ use crate::error::{ErrorClass, ModelError};
 /// A failed try.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
-    pub(crate) error: ModelError,
+    /// Boxed, so that a result is small where nothing fails.
+    pub(crate) error: Box<ModelError>,
     /// The same request would end the same way.
     pub(crate) hopeless: bool,
     /// What the provider asked for.
@@ -17,7 +18,7 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn new(class: ErrorClass, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
         Self {
-            error: ModelError::new(class, message, hint),
+            error: Box::new(ModelError::new(class, message, hint)),
             hopeless: false,
             retry_after: None,
         }

@@ -249,13 +249,13 @@ impl Host {
             ProviderKind::OpenAi => Wire::OpenAi,
             ProviderKind::Anthropic => Wire::Anthropic,
         };
-        Ok(Backend::Remote(Remote {
+        Ok(Backend::Remote(Box::new(Remote {
             wire,
             settings: settings.clone(),
             keys: Arc::clone(&self.keys),
             clock: Arc::clone(&self.clock),
             transport: transport(settings)?,
-        }))
+        })))
     }
 }
 
@@ -332,6 +332,10 @@ impl Inner {
         for model in self.candidates(call.ask.model()) {
             match call.permitted(self.look_up(model), model) {
                 Err(refusal) => {
+                    // A mistake in the configuration is told, not papered over by a stand-in.
+                    if failed.is_none() && refusal.class == ErrorClass::Invalid {
+                        return Err(call.finished(refusal));
+                    }
                     call.notes
                         .push(format!("{model} was not tried: {}", refusal.message));
                     failed.get_or_insert(refusal);
@@ -373,8 +377,8 @@ impl Inner {
             });
             match next {
                 Next::Again(wait) => sleep(wait).await,
-                Next::Elsewhere => return Err(Ended::Here(fault.error)),
-                Next::End => return Err(Ended::ForGood(fault.error)),
+                Next::Elsewhere => return Err(Ended::Here(*fault.error)),
+                Next::End => return Err(Ended::ForGood(*fault.error)),
             }
         }
         Err(Ended::ForGood(mixed_up()))
@@ -421,7 +425,7 @@ impl Inner {
                 fault
             });
         let outcome = TryOutcome {
-            result: result.as_ref().map_err(|fault| &fault.error),
+            result: result.as_ref().map_err(|fault| fault.error.as_ref()),
             spent,
             duration_ms: progress.duration_ms(Instant::now()),
             first_token_ms: progress.first_token_ms(),

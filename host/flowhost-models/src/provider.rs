@@ -40,6 +40,9 @@ impl Provider {
 
     /// Waits until the provider's limits allow a try, or says why they will not.
     pub(crate) async fn enter(&self, deadline: Instant) -> Result<Place<'_>, Fault> {
+        if Instant::now() >= deadline {
+            return Err(Fault::deadline());
+        }
         let slot = match timeout_at(deadline, self.slots.acquire()).await {
             Ok(Ok(slot)) => slot,
             Ok(Err(_)) | Err(_) => return Err(self.crowded("parallel")),

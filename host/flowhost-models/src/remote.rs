@@ -8,6 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use serde_json::Value;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -160,10 +161,19 @@ impl Remote {
             }
             Content::Json => {
                 let body = self.whole(response.into_body(), bytes_max).await?;
-                let body = serde_json::from_slice(&body).map_err(|error| {
+                let body: Value = serde_json::from_slice(&body).map_err(|error| {
                     let message = format!("the provider's answer is not JSON: {error}");
                     Fault::new(ErrorClass::Provider, message, "")
                 })?;
+                // Some servers answer 200 and put the error in the body.
+                if body.get("error").is_some_and(|error| !error.is_null()) {
+                    progress.refused();
+                    let body = body.to_string().into_bytes();
+                    return Err(classify(&Refusal {
+                        body,
+                        ..Refusal::default()
+                    }));
+                }
                 decoder.body(&body, progress)?;
                 decoder.finish(progress)
             }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Fail-over models of one model.
 const FAILOVER_MAX: usize = 8;
+/// Largest limit that can be written; what runs inside the host is not held back by ours.
+const LIMIT_MAX: u32 = 1_000_000;
 /// The provider that is always there.
 const MOCK: &str = "mock";
 
@@ -186,13 +188,22 @@ impl Reader {
             self.problem(&key, name, message, "up to 64 of a-z, 0-9, `-` and `_`");
         }
         self.foreign_keys(&key, config);
+        let mock = config.kind == ProviderKind::Mock;
+        let requests_per_minute = match mock {
+            true => config.requests_per_minute.unwrap_or(LIMIT_MAX),
+            false => config.requests_per_minute.unwrap_or(600),
+        };
+        let parallel = match mock {
+            true => config.parallel.unwrap_or(1_024),
+            false => config.parallel.unwrap_or(16),
+        };
         for (limit, value) in [
-            ("requests_per_minute", config.requests_per_minute),
-            ("parallel", config.parallel),
+            ("requests_per_minute", requests_per_minute),
+            ("parallel", parallel),
             ("breaker.failures", config.breaker.failures),
         ] {
-            if !(1..=1_000_000).contains(&value) {
-                let message = format!("{value} is outside 1 to 1000000");
+            if !(1..=LIMIT_MAX).contains(&value) {
+                let message = format!("{value} is outside 1 to {LIMIT_MAX}");
                 self.problem(&format!("{key}.{limit}"), &value.to_string(), message, "16");
             }
         }
@@ -207,10 +218,10 @@ impl Reader {
             kind: config.kind,
             url,
             key: config.key.clone(),
-            on_prem: config.on_prem || config.kind == ProviderKind::Mock,
-            unpriced: config.unpriced || config.kind == ProviderKind::Mock,
-            requests_per_minute: config.requests_per_minute,
-            parallel: usize::try_from(config.parallel).unwrap_or(1),
+            on_prem: config.on_prem || mock,
+            unpriced: config.unpriced || mock,
+            requests_per_minute,
+            parallel: usize::try_from(parallel).unwrap_or(1),
             breaker: self.breaker(&key, &config.breaker),
             connect_timeout: self
                 .duration(&format!("{key}.connect_timeout"), &config.connect_timeout),
