@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
 use flowhost_flow::plan::{Step, Work};
 use flowhost_flow::{Plan, PluginDecl, PluginKind};
-use flowhost_policy::{Ask, Effective, Manifest, Narrowing, Position, Profile, effective, host_input};
+use flowhost_policy::{
+    Ask, Effective, Manifest, Narrowing, Position, Profile, effective, host_input,
+};
 
 use super::Member;
 use crate::finding::Finding;

@@ -139,7 +139,10 @@ mod tests {
             )
         };
         let used = |kind: &str| used(&manifest(kind), set(&[])).expect("a manifest");
-        assert_eq!((used("agent"), used("tool")), (set(&["messaging"]), set(&[])));
+        assert_eq!(
+            (used("agent"), used("tool")),
+            (set(&["messaging"]), set(&[]))
+        );
     }
 
     #[test]
