@@ -8,7 +8,9 @@ use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
 use flowhost_flow::expr::Names;
 use flowhost_flow::plan::{Step, Work};
 use flowhost_flow::{Plan, PluginDecl, PluginKind};
-use flowhost_policy::{Effective, Manifest, Narrowing, Position, Profile, effective, host_input};
+use flowhost_policy::{
+    Ask, Effective, Manifest, Narrowing, Position, Profile, effective, host_input,
+};
 use serde_json::{Map, Value};
 
 use super::Member;
@@ -204,7 +206,8 @@ impl Resolver<'_> {
     }
 
     /// The embedded manifest counts, because the digest covers it; one beside the component is for
-    /// toolchains that embed none; without either, the imports are what is asked for.
+    /// toolchains that embed none; without either, the imports are what is asked for, and messages by
+    /// an agent, whose role hears and hands back some without an import.
     fn manifest(&mut self, path: &Path, inspection: &Inspection) -> Option<Manifest> {
         let file = self.sources.shown(&path.with_extension("toml"));
         let text = match &inspection.manifest {
@@ -222,7 +225,11 @@ impl Resolver<'_> {
                 .imports
                 .iter()
                 .map(|import| import.name.full.as_str());
-            return Some(Manifest::from_imports(&self.home.decl.name, imports));
+            let mut manifest = Manifest::from_imports(&self.home.decl.name, imports);
+            if inspection.role == Role::Agent {
+                manifest.needs.messages = Ask::Granted;
+            }
+            return Some(manifest);
         };
         self.texts.add(&file, text.as_str());
         match Manifest::parse(&text, &file) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use flowhost_policy::{Manifest, PluginKind};
 use wasm_encoder::{CustomSection, Encode};
 use wit_component::ComponentEncoder;
@@ -11,8 +11,6 @@ use wit_parser::decoding::DecodedWasm;
 
 /// The custom section that carries a manifest.
 const MANIFEST_SECTION: &str = "flowhost:manifest";
-/// The capability that an agent uses without importing it.
-const READ_BY_EXPORT: &str = "messaging";
 
 /// Wraps a core module that `wit-bindgen` made.
 pub(super) fn component(core: &[u8]) -> Result<Vec<u8>> {
@@ -27,13 +25,7 @@ pub(super) fn component(core: &[u8]) -> Result<Vec<u8>> {
 /// Checks that the manifest asks for exactly what the component imports, and puts it inside.
 pub(super) fn with_manifest(name: &str, component: Vec<u8>, manifest: &[u8]) -> Result<Vec<u8>> {
     let text = std::str::from_utf8(manifest).context("plugin.toml is not UTF-8")?;
-    let manifest_read = read(text)?;
-    let mut used = imported(&component)?;
-    // An agent reads messages and answers them through its export, which needs the right all the same.
-    if manifest_read.kind == Some(PluginKind::Agent) && asks_for(&manifest_read, READ_BY_EXPORT) {
-        used.insert(READ_BY_EXPORT.to_owned());
-    }
-    agree(name, &asked(&manifest_read), &used)?;
+    agree(name, &asked(text)?, &used(text, imported(&component)?)?)?;
     let mut bytes = component;
     bytes.push(0);
     CustomSection {
@@ -81,21 +73,31 @@ fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// The manifest as the host reads it: one that the host would refuse is refused here.
-fn read(manifest: &str) -> Result<Manifest> {
-    Manifest::parse(manifest, "plugin.toml").map_err(|problems| {
-        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        anyhow!("{}", said.join("\n"))
-    })
-}
-
 /// The capabilities that a manifest asks for.
-fn asked(manifest: &Manifest) -> BTreeSet<String> {
-    manifest.imports().into_iter().map(str::to_owned).collect()
+fn asked(manifest: &str) -> Result<BTreeSet<String>> {
+    let asked = read(manifest)?.imports();
+    Ok(asked.into_iter().map(str::to_owned).collect())
 }
 
-fn asks_for(manifest: &Manifest, capability: &str) -> bool {
-    manifest.imports().contains(&capability)
+/// What the component imports, and what its role uses without an import: an agent hears and hands
+/// back messages.
+fn used(manifest: &str, mut imported: BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let manifest = read(manifest)?;
+    if manifest.kind == Some(PluginKind::Agent) && manifest.imports().contains(&"messaging") {
+        imported.insert("messaging".to_owned());
+    }
+    Ok(imported)
+}
+
+/// A manifest as the host reads it, so that one which the host would refuse is refused here.
+fn read(manifest: &str) -> Result<Manifest> {
+    match Manifest::parse(manifest, "plugin.toml") {
+        Ok(manifest) => Ok(manifest),
+        Err(problems) => {
+            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            bail!("{}", said.join("\n"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +127,22 @@ mod tests {
 
     #[test]
     fn a_manifest_that_the_host_would_refuse_is_refused_here() {
-        assert!(read("version = 1\nnmae = \"x\"").is_err());
+        assert!(asked("version = 1\nnmae = \"x\"").is_err());
+    }
+
+    #[test]
+    fn an_agent_hears_messages_without_an_import_and_a_tool_does_not() {
+        let manifest = |kind: &str| {
+            format!(
+                "version = 1\nname = \"x\"\nkind = \"{kind}\"\nrelease = \"0.1.0\"\n\
+                 [needs]\nmessages = \"granted\"\n"
+            )
+        };
+        let used = |kind: &str| used(&manifest(kind), set(&[])).expect("a manifest");
+        assert_eq!(
+            (used("agent"), used("tool")),
+            (set(&["messaging"]), set(&[]))
+        );
     }
 
     #[test]
@@ -133,7 +150,7 @@ mod tests {
         let manifest = "version = 1\nname = \"x\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n\
             [needs]\nlog = true\nmessages = \"granted\"\n";
         assert_eq!(
-            asked(&read(manifest).expect("a manifest")),
+            asked(manifest).expect("a manifest"),
             set(&["log", "messaging"])
         );
     }
