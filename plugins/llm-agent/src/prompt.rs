@@ -85,24 +85,21 @@ pub(crate) fn message(
     ])
 }
 
-/// The step's own prompt, which the host has rendered, or the plan's template for this agent.
+/// The step's own prompt, which is the plan's file as it stands, or the one of the configuration: templates
+/// both, written by the plan's author. The step's input is in their reach as values only.
 fn instructions(
     config: &Config,
     ctx: &Context,
     task: &Task,
     input: &Value,
 ) -> Result<Rendered, Error> {
-    if !task.prompt.trim().is_empty() {
-        return Ok(Rendered {
-            text: task.prompt.clone(),
-            shows_input: false,
-        });
-    }
+    let own = !task.prompt.trim().is_empty();
+    let source = if own { &task.prompt } else { &config.prompt };
     let values = json!({
         "agent": name(ctx), "input": input, "prompt_version": config.prompt_version,
         "role": config.role, "step": task.id,
     });
-    Template::check(&config.prompt)?.render(&values)
+    Template::check(source)?.render(&values)
 }
 
 fn system(config: &Config, ctx: &Context, rules: Rules) -> String {

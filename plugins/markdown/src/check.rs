@@ -44,7 +44,7 @@ pub(crate) struct Document {
 }
 
 /// One thing found.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) rule: Rule,
     /// From 1.
@@ -53,7 +53,7 @@ pub(crate) struct Finding {
 }
 
 /// What was found in one document.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Checked {
     pub(crate) path: String,
     /// In the order of the text.

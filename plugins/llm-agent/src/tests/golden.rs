@@ -72,3 +72,13 @@ fn a_prompt_from_the_configuration_that_places_its_input() {
     work::work(&script, &config, &context(), &step).expect("an answer");
     insta::assert_snapshot!("template", shown(&script));
 }
+
+#[test]
+fn a_steps_prompt_is_a_template_and_takes_the_place_of_the_configurations() {
+    let script = Script::new([says("fine")]);
+    let config = configured(json!({ "prompt": "Another.", "tools": [] }));
+    let mut step = task(&json!({ "path": "{{ role }}" }), "");
+    step.prompt = "Audit {{ input.path }} in `{{ step }}`.".to_owned();
+    work::work(&script, &config, &context(), &step).expect("an answer");
+    assert_eq!(script.last_turns(), ["Audit {{ role }} in `audit`."]);
+}
