@@ -145,10 +145,14 @@ impl Resolver<'_> {
             Ok(inspection) => inspection,
             Err(error) => {
                 let finding = self.here(format!("`{}`: {error}", self.sources.shown(&path)));
-                self.found.push(finding);
+                self.found.push(finding.split_hint());
                 return None;
             }
         };
+        for error in inspection.unserved() {
+            let finding = self.here(format!("`{}`: {error}", self.sources.shown(&path)));
+            self.found.push(finding.split_hint());
+        }
         let digest = inspection.digest.trim_start_matches("sha256:");
         if decl
             .sha256
@@ -207,12 +211,14 @@ impl Resolver<'_> {
         let Some(raw) = &decl.narrow else {
             return Some(Narrowing::none(&home.key));
         };
-        let place = raw.places.get("").copied().unwrap_or(decl.at);
-        let at = Position {
-            line: place.line.max(1),
-            column: place.column.max(1),
+        let place = |pointer: &str| {
+            let at = raw.places.get(pointer).copied().unwrap_or(decl.at);
+            Position {
+                line: at.line.max(1),
+                column: at.column.max(1),
+            }
         };
-        let read = Narrowing::from_json(&home.key, &raw.value, home.file, at);
+        let read = Narrowing::from_placed_json(&home.key, &raw.value, home.file, &place);
         let checked = read.and_then(|narrowing| {
             let raised = profile
                 .map(|profile| narrowing.check(profile))
