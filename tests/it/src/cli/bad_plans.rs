@@ -241,7 +241,8 @@ fn an_input_that_nobody_gave_or_of_another_type() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × input `n` is a number and is given as JSON
+      × input `n` is a number, and `many` is none
+      help: --input n=3
     ----- exit 1
     "#);
     insta::assert_snapshot!(seen(&home, &["run", "plan.yaml", "--input", "m=1"]), @r#"
