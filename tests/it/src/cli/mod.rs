@@ -7,6 +7,8 @@ mod evidence;
 mod examples;
 mod flow;
 mod interrupted;
+mod network;
+mod progress;
 mod surface;
 
 use crate::support::{Home, stable};
