@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// List runs, or show one
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// Explain, test and suggest rights
+    /// Explain, show, test and suggest rights
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The plan format
@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// The host's signing key
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Prove or erase what a ledger holds
+    /// Prove, export or erase what a ledger holds
     #[command(subcommand)]
     Evidence(EvidenceCommand),
     /// Check this installation
@@ -70,9 +70,6 @@ pub(crate) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
-    /// Compiles standard input under limits; started by the host itself
-    #[command(name = "__compile", hide = true)]
-    Compile,
 }
 
 /// `run`.
@@ -180,6 +177,18 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "DIR")]
         policies: Option<PathBuf>,
     },
+    /// Print a profile's text, to read it or to begin your own with it
+    Show {
+        /// The profile: a shipped one's name, a file in `policies/`, or a path
+        #[arg(value_name = "NAME")]
+        profile: String,
+        /// Print it under this name, as the first version of your own
+        #[arg(long, value_name = "NEW")]
+        name: Option<String>,
+        /// Search profiles in this folder only (and among the shipped ones)
+        #[arg(long, value_name = "DIR")]
+        policies: Option<PathBuf>,
+    },
     /// Print the profile lines that a run lacked, for a person to judge
     Suggest {
         /// A run's id, an unambiguous beginning of it, or `latest`
@@ -215,6 +224,15 @@ pub(crate) enum EvidenceCommand {
         /// A run's id, an unambiguous beginning of it, or `latest`
         #[arg(long, value_name = "RUN", default_value = "latest")]
         run: String,
+    },
+    /// Write a run's evidence into one file that `verify` reads on another machine
+    Export {
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The file; one that is there is replaced
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Erase the payload of a record; its commitment and every proof stay valid
     Erase {

@@ -106,6 +106,12 @@ impl Config {
     /// Everything that is wrong with the text.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
         let name = file.display().to_string();
+        if let Some(at) = flowhost_policy::toml_too_deep_at(text) {
+            let finding = Finding::at_offset(&name, text, Some(at..at), "it is nested too deeply");
+            return Err(vec![
+                finding.cure("no key of this file needs more than a table in a table"),
+            ]);
+        }
         let document: Document = toml::from_str(text).map_err(|error| {
             vec![Finding::at_offset(
                 &name,
@@ -212,6 +218,17 @@ mod tests {
             found[0].starts_with("/w/flowhost.toml:2:1: unknown field `policy`"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn refuses_nesting_that_would_overflow_the_parsers_stack() {
+        for deep in [
+            "tenant = { a = 1 [x]\n".repeat(10_000),
+            format!("a = {}", "[".repeat(99_000)),
+        ] {
+            let found = problems(&deep);
+            assert!(found[0].contains("nested too deeply"), "{found:?}");
+        }
     }
 
     #[test]

@@ -163,7 +163,9 @@ fn step_of(step: &StepOutcome) -> StepDocument {
 pub fn text(output: &Output, run: &Finished) -> String {
     let outcome = &run.outcome;
     let mut text = String::new();
-    for step in outcome.steps.values().take(STEPS_SHOWN_MAX) {
+    let mut steps: Vec<_> = outcome.steps.iter().collect();
+    steps.sort_by_cached_key(|(path, _)| in_order(path));
+    for (_, step) in steps.into_iter().take(STEPS_SHOWN_MAX) {
         text.push_str(&step_line(output, step));
     }
     if outcome.steps.len() > STEPS_SHOWN_MAX {
@@ -214,6 +216,15 @@ pub fn text(output: &Output, run: &Finished) -> String {
     text
 }
 
+/// A step's path as people count: `check[2]` comes before `check[10]`.
+fn in_order(path: &str) -> Vec<(u64, String)> {
+    let piece = |piece: &str| match piece.split_once(']') {
+        Some((index, rest)) => (index.parse().unwrap_or(u64::MAX), rest.to_owned()),
+        None => (0, piece.to_owned()),
+    };
+    path.split('[').map(piece).collect()
+}
+
 fn run_name(run: &Finished) -> String {
     format!("plan {}", run.plan_hash.get(..12).unwrap_or(&run.plan_hash))
 }
@@ -245,6 +256,28 @@ fn step_line(output: &Output, step: &StepOutcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_are_shown_in_the_order_of_their_numbers() {
+        let mut paths = [
+            "check[10]",
+            "check[2].b",
+            "check[2].a[11]",
+            "check[2].a[3]",
+            "check",
+            "a[1]",
+        ];
+        paths.sort_by_cached_key(|path| in_order(path));
+        let wanted = [
+            "a[1]",
+            "check",
+            "check[2].a[3]",
+            "check[2].a[11]",
+            "check[2].b",
+            "check[10]",
+        ];
+        assert_eq!(paths, wanted);
+    }
 
     #[test]
     fn every_class_of_failure_has_an_owner_that_the_ledger_knows_too() {

@@ -105,7 +105,7 @@ pub struct Surroundings<'a> {
 ///
 /// # Errors
 /// When the run could not start: a missing right (exit 6), a component that does not compile, a
-/// state folder that cannot be used. Once it has started, its end is an [`Outcome`], unless the ledger
+/// state folder that cannot be used, an interrupt while components compile (exit 130). Once it has started, its end is an [`Outcome`], unless the ledger
 /// itself fails.
 pub async fn execute(
     project: Project,
@@ -123,7 +123,7 @@ pub async fn execute(
     let hash = plan_hash(&project)?;
     let ready = wiring::Ready::new(&project, options, around)?;
     ready.preflight(&project)?;
-    let components = ready.load(&project).await?;
+    let components = unless_stopped(around, ready.load(&project)).await?;
 
     sweep(around, key.clone());
     let index = RunIndex::new(around.state.root(), around.state.tenant(), key.clone());
@@ -180,6 +180,24 @@ pub async fn execute(
     let sealed = seal(&ledger, &index, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);
     Ok(finished)
+}
+
+/// What comes before the run exists, given up at once when the person wants to stop: whatever is being
+/// compiled ends with it. An interrupt that comes later finds a ledger and is a fact of the run.
+async fn unless_stopped<T>(
+    around: &Surroundings<'_>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = around.stop.notified() => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before the run began",
+        )
+        .because("its components were being compiled")
+        .hint("nothing has run and nothing was recorded; run the plan again")),
+        done = work => done,
+    }
 }
 
 /// Writes what `run --json` prints beside the ledger, and its hash into it.

@@ -14,9 +14,10 @@ use flowhost_engine::{
     ShapeLimits,
 };
 use flowhost_flow::hash::ResolvedPlugin;
-use flowhost_flow::{Amounts, Exit, PluginKind};
+use flowhost_flow::{Amounts, Exit, PluginDecl, PluginKind};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
 
 use super::guards::Guards;
 use super::journal::Journal;
@@ -28,6 +29,7 @@ use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::{Member, Project, ToolNames, check_functions};
 use crate::services;
+use crate::sources::is_shipped;
 
 /// A right that a plugin needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,22 +69,36 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
         at,
         lines,
     } = missing;
-    let place = project
-        .members
-        .get(plugin)
-        .map(|member| member.decl.at)
-        .unwrap_or_default();
+    let decl = project.members.get(plugin).map(|member| &member.decl);
+    let place = decl.map(|decl| decl.at).unwrap_or_default();
     let message = format!(
         "plugin `{plugin}` imports `{interface}`, which profile `{profile}` does not grant"
     );
     let cure = if lines.is_empty() {
         "no profile can: this build serves no such interface".to_owned()
     } else {
-        format!("this would grant it, in {at}:\n{lines}")
+        match decl.filter(|decl| is_shipped(&decl.profile)) {
+            Some(decl) => own_profile(decl, lines),
+            None => format!("this would grant it, in {at}:\n{lines}"),
+        }
     };
     Finding::new(&project.file, message)
         .at(place.line, place.column)
         .cure(cure)
+}
+
+/// A shipped profile is part of the build and means the same everywhere: the cure is one's own.
+fn own_profile(decl: &PluginDecl, lines: &str) -> String {
+    let PluginDecl { name, profile, .. } = decl;
+    let place = match lines.starts_with('[') {
+        true => "to",
+        false => "above the first `[table]` of",
+    };
+    format!(
+        "`{profile}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
+         flowhost policy show {profile} --name {name} > policies/{name}.toml\n\
+         then write `profile: {name}` in the plan, and add this {place} policies/{name}.toml:\n{lines}"
+    )
 }
 
 /// Every right that an import needs and that is not there, without an engine.
@@ -240,27 +256,29 @@ impl Ready {
         Err(failure.hint("`flowhost policy explain PLAN` shows where each right comes from"))
     }
 
-    /// Compiles what is not in the cache, all at once; the engine bounds how many at a time.
+    /// Compiles what is not in the cache, all at once; the engine bounds how many at a time. What is
+    /// at work ends when this is dropped.
     pub(super) async fn load(
         &self,
         project: &Project,
     ) -> Result<BTreeMap<String, LoadedComponent>, Failure> {
-        let mut tasks = Vec::new();
+        let mut tasks = JoinSet::new();
         for (key, member) in &project.members {
-            let (engine, bytes) = (self.engine.clone(), member.bytes.clone());
-            tasks.push((key, tokio::spawn(async move { engine.load(bytes).await })));
+            let (engine, key, bytes) = (self.engine.clone(), key.clone(), member.bytes.clone());
+            tasks.spawn(async move { (key, engine.load(bytes).await) });
         }
         let mut loaded = BTreeMap::new();
         let mut findings = Vec::new();
-        for (key, task) in tasks {
-            match task.await {
-                Ok(Ok(component)) => {
-                    loaded.insert(key.clone(), component);
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok((key, Ok(component))) => drop(loaded.insert(key, component)),
+                Ok((key, Err(error))) => {
+                    findings.push(at_member(project, &key, &error.to_string()));
                 }
-                Ok(Err(error)) => findings.push(at_member(project, key, &error.to_string())),
-                Err(error) => findings.push(at_member(project, key, &error.to_string())),
+                Err(error) => findings.push(Finding::new(&project.file, error.to_string())),
             }
         }
+        findings.sort_by_key(|finding| (finding.line, finding.column));
         if findings.is_empty() {
             Ok(loaded)
         } else {
@@ -332,7 +350,9 @@ fn at_member(project: &Project, key: &str, message: &str) -> Finding {
         .get(key)
         .map(|member| member.decl.at)
         .unwrap_or_default();
-    Finding::new(&project.file, format!("plugin `{key}`: {message}")).at(at.line, at.column)
+    Finding::new(&project.file, format!("plugin `{key}`: {message}"))
+        .at(at.line, at.column)
+        .split_hint()
 }
 
 fn compiler(around: &Surroundings<'_>) -> Result<Compiler, Failure> {
