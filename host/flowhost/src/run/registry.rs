@@ -63,9 +63,7 @@ impl Installed {
     /// bounded what it says.
     pub(super) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
         let report = self.plugin.describe_tools(self.last_scope(run)).await;
-        let described = report
-            .result
-            .map_err(|fault| format!("it does not say which tools it has: {fault}"))?;
+        let described = report.result.map_err(|fault| unasked(&fault))?;
         let tools: Result<Vec<Tool>, String> = described.iter().map(asked).collect();
         self.tools = tools?;
         Ok(())
@@ -173,6 +171,18 @@ impl Installed {
             callers: Arc::from([]),
             meter: Arc::new(Meter::default()),
         }
+    }
+}
+
+/// Why a component did not say which tools it has, and what to do if a limit stood in its way.
+fn unasked(fault: &Fault) -> String {
+    let what = format!("it does not say which tools it has: {fault}");
+    match fault {
+        Fault::Limit { name, .. } => format!(
+            "{what}\n\nhint: raise `limits.{name}` in its profile, or narrow it less in the plan; a \
+             component with a manifest is not asked"
+        ),
+        _ => what,
     }
 }
 
