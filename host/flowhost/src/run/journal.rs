@@ -3,11 +3,14 @@
 //! Every fact goes through here, a guest's too: a denial is counted exactly when its record is
 //! accepted. Must never write what is not a fact yet.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::RunSetup;
+use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::planner::{Note, StepSummary};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
+use flowhost_policy::LIMITS;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -88,6 +91,7 @@ impl Journal {
             .with("seed", setup.seed)
             .with("durability", durability)
             .with("flowhost", env!("CARGO_PKG_VERSION"))
+            .with("budget", budget(&project.plan.budget.limits))
             .payload(payload);
         append(&*self.ledger, fact)
     }
@@ -111,13 +115,18 @@ impl Journal {
         let files: Vec<String> = files
             .map(|it| format!("{} = {}", it.guest, it.host))
             .collect();
+        let limits = LIMITS.iter().map(|limit| {
+            let value = limit.get(&member.effective.limits);
+            (limit.key.to_owned(), value.to_string())
+        });
         let policy = self
             .fact(Kind::PolicyLoad)
             .with("plugin", key)
             .with("component", &*member.inspection.digest)
             .with("name", member.profile.name.as_str())
             .with("profile", member.effective.hash.as_str())
-            .with("files", files);
+            .with("files", files)
+            .with("limits", limits.collect::<BTreeMap<_, _>>());
         append(&*self.ledger, policy)
     }
 
@@ -278,12 +287,7 @@ impl Journal {
 
     /// A view was written: a name in the run's folder, and its bytes.
     pub(super) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let fact = self
-            .fact(Kind::ViewWrite)
-            .with("path", path)
-            .with("sha256", hex::encode(Sha256::digest(bytes)))
-            .with("size", bytes.len() as u64);
-        append(&*self.ledger, fact)
+        append(&*self.ledger, view_fact(&self.tenant, path, bytes))
     }
 
     /// The end of a run that found, before its first step, that it cannot be.
@@ -331,6 +335,27 @@ impl Recorder for Journal {
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
         self.ledger.durable(seq)
     }
+}
+
+/// What says that the view of this name has these bytes.
+pub(super) fn view_fact(tenant: &str, path: &str, bytes: &[u8]) -> Fact {
+    host_fact(Kind::ViewWrite, tenant)
+        .with("path", path)
+        .with("sha256", hex::encode(Sha256::digest(bytes)))
+        .with("size", bytes.len() as u64)
+}
+
+/// What the run may use of each currency, by the words that `step.end` and `run.end` use.
+fn budget(stated: &[Option<u64>; 4]) -> BTreeMap<String, String> {
+    let words = ["calls", "fuel", "tokens", "micro_usd"];
+    let amounts = Currency::ALL.iter().zip(stated);
+    let amounts =
+        amounts.map(|(currency, stated)| stated.unwrap_or(DEFAULT_LIMIT.get(*currency)));
+    words
+        .iter()
+        .zip(amounts)
+        .map(|(word, amount)| ((*word).to_owned(), amount.to_string()))
+        .collect()
 }
 
 fn denial(fact: &Fact) -> Option<Denial> {

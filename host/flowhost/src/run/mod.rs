@@ -7,6 +7,7 @@ mod guards;
 mod journal;
 mod mailbox;
 mod order;
+mod page;
 mod registry;
 mod router;
 mod tally;
@@ -28,6 +29,7 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::report::html;
 use crate::report::run::RunDocument;
 use crate::state::State;
 
@@ -35,6 +37,7 @@ use journal::Journal;
 
 pub use driver::{Outcome, StepOutcome};
 pub use journal::Denial;
+pub use page::rewrite as rewrite_page;
 pub use wiring::{Missing, Rights, missing_rights, plan_hash};
 
 /// The report's name in a run's folder.
@@ -68,6 +71,8 @@ pub struct Evidence {
     pub run_dir: PathBuf,
     /// The report's file.
     pub report: PathBuf,
+    /// The report as a page for people.
+    pub report_html: PathBuf,
     /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
     pub sealed: Option<Sealed>,
 }
@@ -171,11 +176,16 @@ pub async fn execute(
         outcome,
         evidence: Evidence {
             report: run_dir.join(REPORT),
+            report_html: run_dir.join(html::FILE),
             run_dir,
             sealed: None,
         },
     };
     write_report(&finished, &journal, around.ambient)?;
+    // The page is read from the files, and names the checkpoint that covers what it was read from.
+    let covered = ledger.checkpoint().await;
+    covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+    page::write(&ledger, around.state, &finished.run, around.ambient)?;
     let status = status_word(&finished.outcome);
     let sealed = seal(&ledger, &index, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);
