@@ -8,7 +8,9 @@ use super::words;
 use crate::evidence::story::{EdgeKind, NodeKind, Story};
 
 /// Characters of a name that a node has room for.
-const NAME_CHARS: usize = 20;
+const NAME_CHARS: usize = 19;
+/// Width above which the drawing may shrink, but not so far that nobody can read it.
+const WIDE: i64 = 700;
 const KINDS: [EdgeKind; 4] = [
     EdgeKind::Step,
     EdgeKind::Tool,
@@ -39,7 +41,7 @@ pub(super) fn body(story: &Story) -> Markup {
             @for kind in used { span { i.key.(class(*kind)) {} (word(*kind)) } }
         }
         div.scroll.graph role="region" tabindex="0" aria-label="Graph of who talked to whom" {
-            svg role="img" aria-label="Who talked to whom; the table below says the same"
+            svg.wide[drawing.width > WIDE] role="img" aria-label="Who talked to whom; the table below says the same"
                 width=(drawing.width) height=(drawing.height)
                 viewBox=(format!("0 0 {} {}", drawing.width, drawing.height)) {
                 defs { @for kind in KINDS { (arrow(kind)) } }
@@ -115,28 +117,54 @@ fn arrow(kind: EdgeKind) -> Markup {
 }
 
 fn curve(edge: &Curve) -> Markup {
-    let [a, b, c, d] = edge.points;
-    let way = format!(
-        "M{} {} C{} {} {} {} {} {}",
-        a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1
-    );
     // Ten times as often is one unit wider.
     let width = 1.5 + f64::from(edge.count.max(1).ilog10());
     html! {
-        path.edge.(class(edge.kind)) d=(way) stroke-width=(width)
+        path.edge.(class(edge.kind)) d=(way(edge)) stroke-width=(width)
             marker-end=(format!("url(#arrow-{})", class(edge.kind))) {}
     }
 }
 
+/// The way as SVG writes it: a bend between columns, a straight line in a lane.
+fn way(edge: &Curve) -> String {
+    let mut way = String::new();
+    let mut at = (0, 0);
+    for (nth, stop) in edge.stops.iter().enumerate() {
+        let (x, y) = *stop;
+        let half = (x - at.0) / 2 + edge.bulge;
+        let back = (x - at.0) / 2 - edge.bulge;
+        way.push_str(&match nth {
+            0 => format!("M{x} {y}"),
+            odd if odd % 2 == 1 => {
+                format!(" C{} {} {} {y} {x} {y}", at.0 + half, at.1, x - back)
+            }
+            _ => format!(" L{x} {y}"),
+        });
+        at = (x, y);
+    }
+    way
+}
+
 fn placed(node: &Placed) -> Markup {
     let (x, y) = (node.x + NODE.0 / 2, node.y + NODE.1 / 2);
+    let (name, what) = words_of(node);
     html! {
         g.node.(node_class(node.kind)) {
             title { (node.name) ", " (role(node.kind)) }
             rect x=(node.x) y=(node.y) width=(NODE.0) height=(NODE.1) rx="8" {}
-            text.name x=(x) y=(y - 2) { (fit(&node.name)) }
-            text.role x=(x) y=(y + 14) { (role(node.kind)) }
+            text.name x=(x) y=(y - 2) { (fit(&name)) }
+            text.role x=(x) y=(y + 14) { (fit(&what)) }
         }
+    }
+}
+
+/// A node's name and what it is; of a model its own name first, then its provider.
+fn words_of(node: &Placed) -> (String, String) {
+    match node.name.split_once('/') {
+        Some((provider, name)) if node.kind == NodeKind::Model => {
+            (name.to_owned(), format!("model, {provider}"))
+        }
+        _ => (node.name.clone(), role(node.kind).to_owned()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where the nodes and edges of the graph lie: columns from the host to the models.
+//! Where the nodes and edges of the graph lie: columns from the host to the models, and lanes between
+//! the nodes of a column for what passes it.
 //!
 //! Pure, integers only, and the same for the same graph: nothing is random and nothing moves.
 
@@ -7,14 +8,17 @@ use std::collections::BTreeMap;
 use crate::evidence::story::{Edge, EdgeKind, Node, NodeKind, Talk};
 
 /// Size of a node, in the drawing's units (CSS pixels at full size).
-pub(super) const NODE: (i64, i64) = (168, 46);
+pub(super) const NODE: (i64, i64) = (152, 46);
+/// Height of a lane.
+const LANE: i64 = 14;
 /// Room between columns, in which edges bend.
-const GAP_X: i64 = 104;
+const GAP_X: i64 = 84;
 /// Room between rows.
-const GAP_Y: i64 = 22;
-/// Room around the drawing; edges within a column bulge into it.
-const MARGIN: i64 = 24;
-const BULGE: i64 = 56;
+const GAP_Y: i64 = 18;
+/// Room around the drawing.
+const MARGIN: i64 = 16;
+/// How far an edge within a column leaves it.
+const BULGE: i64 = 52;
 /// Between edges that join the same two nodes.
 const PARALLEL: i64 = 12;
 
@@ -36,36 +40,81 @@ pub(super) struct Placed {
     pub(super) y: i64,
 }
 
-/// An edge as a cubic curve: its ends, its control points, and where its count stands.
+/// An edge, and where its count stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Curve {
     pub(super) kind: EdgeKind,
     pub(super) count: u64,
-    pub(super) points: [(i64, i64); 4],
-    pub(super) label: (i64, i64),
+    /// From the start, over both ends of each lane, to the end: the way bends between columns and is
+    /// straight in a lane.
+    pub(super) stops: Vec<Point>,
+    /// How far the way goes out of its column and back; 0 for one that goes on.
+    pub(super) bulge: i64,
+    pub(super) label: Point,
+}
+
+/// A place: x and y.
+pub(super) type Point = (i64, i64);
+
+/// What takes room in a column.
+#[derive(Debug, Clone, Copy)]
+enum Member<'t> {
+    Node(&'t Node),
+    /// Room for the edge of this place in the list.
+    Lane(usize),
+}
+
+impl Member<'_> {
+    const fn height(&self) -> i64 {
+        match self {
+            Self::Node(_) => NODE.1,
+            Self::Lane(_) => LANE,
+        }
+    }
+
+    /// Whether this is the node of that name, or the lane of that edge.
+    fn is(&self, name: &str, edge: usize) -> bool {
+        match self {
+            Self::Node(node) => node.name == name,
+            Self::Lane(lane) => *lane == edge,
+        }
+    }
 }
 
 /// Lays the graph out.
 pub(super) fn draw(talk: &Talk) -> Drawing {
     let columns = columns(talk);
-    let rows = columns.iter().map(Vec::len).max().unwrap_or(0);
-    let height_of = |rows: usize| whole(rows) * (NODE.1 + GAP_Y) - GAP_Y;
-    let inner = height_of(rows);
+    let tall = |members: &Vec<Member<'_>>| {
+        let all: i64 = members.iter().map(|member| member.height() + GAP_Y).sum();
+        all - GAP_Y
+    };
+    let inner = columns.iter().map(tall).max().unwrap_or(0);
     let mut nodes = Vec::new();
+    let mut lanes: BTreeMap<usize, Vec<Point>> = BTreeMap::new();
     for (column, members) in columns.iter().enumerate() {
-        let top = MARGIN + (inner - height_of(members.len())) / 2;
-        for (row, node) in members.iter().enumerate() {
-            nodes.push(Placed {
-                name: node.name.clone(),
-                kind: node.kind,
-                x: MARGIN + whole(column) * (NODE.0 + GAP_X),
-                y: top + whole(row) * (NODE.1 + GAP_Y),
-            });
+        let x = MARGIN + whole(column) * (NODE.0 + GAP_X);
+        let mut y = MARGIN + (inner - tall(members)) / 2;
+        for member in members {
+            match member {
+                Member::Node(node) => nodes.push(Placed {
+                    name: node.name.clone(),
+                    kind: node.kind,
+                    x,
+                    y,
+                }),
+                Member::Lane(edge) => lanes.entry(*edge).or_default().push((x, y + LANE / 2)),
+            }
+            y += member.height() + GAP_Y;
         }
     }
-    let edges = curves(talk, &nodes);
+    let edges = curves(talk, &nodes, &lanes);
+    let right = nodes.iter().map(|node| node.x + NODE.0).max().unwrap_or(0);
+    let reach = edges.iter().flat_map(|edge| {
+        let out = edge.bulge;
+        edge.stops.iter().map(move |stop| stop.0 + out)
+    });
     Drawing {
-        width: MARGIN + whole(columns.len()) * (NODE.0 + GAP_X) - GAP_X + MARGIN + BULGE,
+        width: reach.max().unwrap_or(0).max(right) + MARGIN,
         height: inner + 2 * MARGIN,
         nodes,
         edges,
@@ -76,63 +125,82 @@ fn whole(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(0)
 }
 
-/// Nodes by column, without empty ones; within a column near to whom they talk.
-fn columns(talk: &Talk) -> Vec<Vec<&Node>> {
-    let column = |node: &Node| match node.kind {
+/// The columns, without empty ones. Who talks to each other stands near each other.
+fn columns(talk: &Talk) -> Vec<Vec<Member<'_>>> {
+    let rank = |node: &Node| match node.kind {
         NodeKind::Host => 0,
         NodeKind::Agent => 1,
         NodeKind::Tool | NodeKind::Guardrail => 2,
         NodeKind::Model => 3,
     };
-    let mut all: BTreeMap<i32, Vec<&Node>> = BTreeMap::new();
-    for node in &talk.nodes.items {
-        all.entry(column(node)).or_default().push(node);
-    }
-    let mut columns: Vec<Vec<&Node>> = Vec::new();
-    for mut members in all.into_values() {
+    let mut ranks: Vec<i32> = talk.nodes.items.iter().map(rank).collect();
+    ranks.sort_unstable();
+    ranks.dedup();
+    let column = |name: &str| {
+        let node = talk.nodes.items.iter().find(|node| node.name == name)?;
+        ranks.iter().position(|known| *known == rank(node))
+    };
+    let mut columns: Vec<Vec<Member<'_>>> = Vec::new();
+    for (place, wanted) in ranks.iter().enumerate() {
+        let here = talk.nodes.items.iter().filter(|node| rank(node) == *wanted);
+        let mut members: Vec<Member<'_>> = here.map(Member::Node).collect();
+        for (at, edge) in talk.edges.items.iter().enumerate() {
+            let ends = column(&edge.from).zip(column(&edge.to));
+            if ends.is_some_and(|(a, b)| a.min(b) < place && place < a.max(b)) {
+                members.push(Member::Lane(at));
+            }
+        }
         if let Some(before) = columns.last() {
-            members.sort_by_key(|node| (pull(talk, before, node), node.kind, node.name.clone()));
+            members.sort_by_key(|member| (pull(talk, before, member), order(member)));
         }
         columns.push(members);
     }
     columns
 }
 
-/// The middle of the rows, in thousandths, of those in the column before that talk to this node;
-/// the last for one that nobody there talks to.
-fn pull(talk: &Talk, before: &[&Node], node: &Node) -> i64 {
-    let rows = talk.edges.items.iter().filter_map(|edge| {
-        let other = match (edge.from == node.name, edge.to == node.name) {
-            (true, false) => &edge.to,
-            (false, true) => &edge.from,
-            _ => return None,
+/// Ties are broken by what a member is.
+fn order(member: &Member<'_>) -> (Option<NodeKind>, String, usize) {
+    match member {
+        Member::Node(node) => (Some(node.kind), node.name.clone(), 0),
+        Member::Lane(edge) => (None, String::new(), *edge),
+    }
+}
+
+/// The middle of the rows, in thousandths, of those in the column before that this joins; the last
+/// for one that joins nobody there.
+fn pull(talk: &Talk, before: &[Member<'_>], member: &Member<'_>) -> i64 {
+    let mut rows = Vec::new();
+    for (at, edge) in talk.edges.items.iter().enumerate() {
+        let others: &[&String] = match member {
+            Member::Lane(lane) if *lane == at => &[&edge.from, &edge.to],
+            Member::Node(node) if node.name == edge.from => &[&edge.to],
+            Member::Node(node) if node.name == edge.to => &[&edge.from],
+            _ => continue,
         };
-        before.iter().position(|it| it.name == *other).map(whole)
-    });
-    let rows: Vec<i64> = rows.collect();
+        let joined = before.iter().position(|it| others.iter().any(|name| it.is(name, at)));
+        rows.extend(joined.map(whole));
+    }
     match rows.len() {
         0 => i64::MAX,
         count => rows.iter().sum::<i64>() * 1_000 / whole(count),
     }
 }
 
-fn curves(talk: &Talk, nodes: &[Placed]) -> Vec<Curve> {
-    let mut seen: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+fn curves(talk: &Talk, nodes: &[Placed], lanes: &BTreeMap<usize, Vec<Point>>) -> Vec<Curve> {
+    let mut seen: BTreeMap<[&str; 2], i64> = BTreeMap::new();
     let mut curves = Vec::new();
-    for edge in &talk.edges.items {
+    for (at, edge) in talk.edges.items.iter().enumerate() {
         let find = |name: &str| nodes.iter().find(|node| node.name == name);
         let (Some(from), Some(to)) = (find(&edge.from), find(&edge.to)) else {
             continue;
         };
-        let pair = if edge.from <= edge.to {
-            (edge.from.as_str(), edge.to.as_str())
-        } else {
-            (edge.to.as_str(), edge.from.as_str())
-        };
+        let mut pair = [edge.from.as_str(), edge.to.as_str()];
+        pair.sort_unstable();
         let nth = seen.entry(pair).or_default();
         let shift = side_by_side(*nth);
         *nth += 1;
-        curves.push(curve(edge, from, to, shift));
+        let lanes = lanes.get(&at).map(Vec::as_slice).unwrap_or_default();
+        curves.push(curve(edge, [from, to], lanes, shift));
     }
     curves
 }
@@ -143,33 +211,41 @@ const fn side_by_side(nth: i64) -> i64 {
     if nth % 2 == 1 { step } else { -step }
 }
 
-fn curve(edge: &Edge, from: &Placed, to: &Placed, shift: i64) -> Curve {
+fn curve(edge: &Edge, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> Curve {
     let shift = shift.clamp(-NODE.1 / 2 + 6, NODE.1 / 2 - 6);
     let middle = |node: &Placed| node.y + NODE.1 / 2 + shift;
-    let (left, right) = (|node: &Placed| node.x, |node: &Placed| node.x + NODE.0);
-    let points = if from.x < to.x {
-        let (start, end) = ((right(from), middle(from)), (left(to), middle(to)));
-        let bend = (end.0 - start.0) / 2;
-        [start, (start.0 + bend, start.1), (end.0 - bend, end.1), end]
+    let mut stops = Vec::new();
+    let mut bulge = 0;
+    if from.x < to.x {
+        stops.push((from.x + NODE.0, middle(from)));
+        stops.extend(lanes.iter().flat_map(|(x, y)| [(*x, *y), (x + NODE.0, *y)]));
+        stops.push((to.x, middle(to)));
     } else if from.x > to.x {
-        let (start, end) = ((left(from), middle(from)), (right(to), middle(to)));
-        let bend = (start.0 - end.0) / 2;
-        [start, (start.0 - bend, start.1), (end.0 + bend, end.1), end]
+        stops.push((from.x, middle(from)));
+        let back = lanes.iter().rev();
+        stops.extend(back.flat_map(|(x, y)| [(x + NODE.0, *y), (*x, *y)]));
+        stops.push((to.x + NODE.0, middle(to)));
     } else {
-        let out = right(from) + BULGE;
+        bulge = BULGE;
         let apart = if from.name == to.name { NODE.1 / 3 } else { 0 };
-        let start = (right(from), middle(from) - apart);
-        let end = (right(to), middle(to) + apart);
-        [start, (out, start.1), (out, end.1), end]
+        stops.push((from.x + NODE.0, middle(from) - apart));
+        stops.push((to.x + NODE.0, middle(to) + apart));
+    }
+    let [start, next] = match stops.as_slice() {
+        [start, next, ..] => [*start, *next],
+        _ => [(0, 0); 2],
     };
-    let [a, b, c, d] = points;
-    // A cubic curve at its middle.
-    let at = |a: i64, b: i64, c: i64, d: i64| (a + 3 * b + 3 * c + d) / 8;
+    // The middle of the first bend lies between columns, where no node is.
+    let label = (
+        i64::midpoint(start.0, next.0) + bulge * 3 / 4,
+        i64::midpoint(start.1, next.1),
+    );
     Curve {
         kind: edge.kind,
         count: edge.count,
-        points,
-        label: (at(a.0, b.0, c.0, d.0), at(a.1, b.1, c.1, d.1)),
+        stops,
+        bulge,
+        label,
     }
 }
 
@@ -239,9 +315,24 @@ mod tests {
                 }
             }
             for edge in &drawing.edges {
-                for (x, y) in edge.points {
-                    prop_assert!((0..=drawing.width).contains(&x), "{edge:?}");
-                    prop_assert!((0..=drawing.height).contains(&y), "{edge:?}");
+                prop_assert!(edge.stops.len().is_multiple_of(2));
+                for (x, y) in &edge.stops {
+                    prop_assert!((0..=drawing.width).contains(&(x + edge.bulge)), "{edge:?}");
+                    prop_assert!((0..=drawing.height).contains(y), "{edge:?}");
+                }
+                let (x, y) = edge.label;
+                for node in &drawing.nodes {
+                    let inside = (node.x..=node.x + NODE.0).contains(&x)
+                        && (node.y..=node.y + NODE.1).contains(&y);
+                    prop_assert!(!inside, "{edge:?} {node:?}");
+                    // In a lane no node stands in the way.
+                    for lane in edge.stops[1..edge.stops.len() - 1].chunks(2) {
+                        let meets = lane.iter().any(|(x, y)| {
+                            (node.x..=node.x + NODE.0).contains(x)
+                                && (node.y..=node.y + NODE.1).contains(y)
+                        });
+                        prop_assert!(!meets, "{edge:?} {node:?}");
+                    }
                 }
             }
             prop_assert_eq!(drawing, draw(&talk(&edges)));

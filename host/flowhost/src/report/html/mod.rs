@@ -64,8 +64,8 @@ pub fn page(story: &Story) -> String {
                             @for section in &sections {
                                 li {
                                     a href=(format!("#{}", section.id)) { (section.title) }
-                                    @if let Some(count) = &section.count {
-                                        span.count { (count) }
+                                    @if let Some(note) = &section.note {
+                                        span.count { (note) }
                                     }
                                 }
                             }
@@ -99,7 +99,7 @@ struct Section {
     id: &'static str,
     title: &'static str,
     /// Shown beside the title in the contents.
-    count: Option<String>,
+    note: Option<String>,
     body: Markup,
 }
 
@@ -108,13 +108,17 @@ impl Section {
         Self {
             id,
             title,
-            count: None,
+            note: None,
             body,
         }
     }
 
-    fn count(mut self, count: u64) -> Self {
-        self.count = Some(words::count(count));
+    fn count(self, count: u64) -> Self {
+        self.note(words::count(count))
+    }
+
+    fn note(mut self, note: String) -> Self {
+        self.note = Some(note);
         self
     }
 }
@@ -131,7 +135,11 @@ fn sections(story: &Story) -> Vec<Section> {
         all.push(Section::new("cost", "Tokens and cost", models::cost(story)));
     }
     let denials = story.decisions.denials;
-    all.push(Section::new("decisions", "Decisions", decisions::body(story)).count(denials));
+    let decided = Section::new("decisions", "Decisions", decisions::body(story));
+    all.push(match denials {
+        0 => decided,
+        denials => decided.note(format!("{} denied", words::count(denials))),
+    });
     if story.verdicts.total > 0 {
         let body = verdicts::body(story);
         let section = Section::new("guardrails", "Guardrails and checks", body);

@@ -128,7 +128,7 @@ const FIELDS: [&str; 44] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn no_text_in_any_field_or_payload_becomes_markup(

@@ -72,8 +72,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 /// `3.0 M`: three or four figures of a large number.
 pub(super) fn short(number: u64) -> String {
     let units = [
-        ("P", 1_000_000_000_000_000_u64),
-        ("T", 1_000_000_000_000),
+        ("T", 1_000_000_000_000_u64),
         ("G", 1_000_000_000),
         ("M", 1_000_000),
     ];
