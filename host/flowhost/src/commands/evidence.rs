@@ -70,7 +70,9 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
             .output
             .message(&format!("erased the payload of record {seq}\n"));
         if anew {
-            context.output.message("wrote report.html anew without it\n");
+            context
+                .output
+                .message("wrote report.html anew without it\n");
         }
         if context.ambient.is_file(&dir.join("report.json")) {
             context.output.message(

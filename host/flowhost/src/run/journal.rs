@@ -349,8 +349,7 @@ pub(super) fn view_fact(tenant: &str, path: &str, bytes: &[u8]) -> Fact {
 fn budget(stated: &[Option<u64>; 4]) -> BTreeMap<String, String> {
     let words = ["calls", "fuel", "tokens", "micro_usd"];
     let amounts = Currency::ALL.iter().zip(stated);
-    let amounts =
-        amounts.map(|(currency, stated)| stated.unwrap_or(DEFAULT_LIMIT.get(*currency)));
+    let amounts = amounts.map(|(currency, stated)| stated.unwrap_or(DEFAULT_LIMIT.get(*currency)));
     words
         .iter()
         .zip(amounts)

@@ -40,7 +40,9 @@ pub fn rewrite(
     if !ambient.is_file(&path) {
         return Ok(false);
     }
-    let wiped = RealDisk.len(&path).and_then(|len| RealDisk.wipe(&path, 0, len));
+    let wiped = RealDisk
+        .len(&path)
+        .and_then(|len| RealDisk.wipe(&path, 0, len));
     wiped.map_err(|error| {
         Failure::new(Exit::Internal, "the old report cannot be overwritten").caused_by(&error)
     })?;

@@ -7,6 +7,7 @@ mod evidence;
 mod examples;
 mod flow;
 mod interrupted;
+mod report;
 mod surface;
 
 use crate::support::{Home, stable};

@@ -43,9 +43,9 @@ impl Gather {
         self.decisions.record(record);
         self.talk.record(record);
         match record.kind() {
-            Some(
-                Kind::StepStart | Kind::StepEnd | Kind::AttemptStart | Kind::AttemptEnd,
-            ) => self.steps.record(record, at_us),
+            Some(Kind::StepStart | Kind::StepEnd | Kind::AttemptStart | Kind::AttemptEnd) => {
+                self.steps.record(record, at_us)
+            }
             Some(Kind::ToolCall | Kind::ToolResult) => self.tools.record(record, at_us),
             Some(Kind::ModelIntent | Kind::ModelResult) => self.models.record(record, at_us),
             Some(Kind::GuardVerdict) => self.verdicts.record(record),

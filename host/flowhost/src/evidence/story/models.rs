@@ -214,7 +214,9 @@ impl ModelsOf {
                 map.entry(key).or_default().add(&sums);
             }
         }
-        let place = record.number("intent").and_then(|seq| self.intents.get(&seq));
+        let place = record
+            .number("intent")
+            .and_then(|seq| self.intents.get(&seq));
         let Some((call, at)) = place.copied() else {
             return;
         };

@@ -125,8 +125,9 @@ impl<'s> Shelf<'s> {
             return Err(Stored::None);
         };
         match self.source.payload(held.seq, commit) {
-            Ok(Some(bytes)) => String::from_utf8(bytes)
-                .map_err(|error| Stored::Binary(error.as_bytes().len())),
+            Ok(Some(bytes)) => {
+                String::from_utf8(bytes).map_err(|error| Stored::Binary(error.as_bytes().len()))
+            }
             Ok(None) if self.erased.contains(&held.seq) => Err(Stored::Erased),
             Ok(None) => Err(Stored::Missing),
             Err(why) => Err(Stored::Unreadable(why)),
@@ -147,7 +148,10 @@ impl<'s> Shelf<'s> {
             return Stored::NoRoom;
         }
         let max = max.min(self.room);
-        let end = text.char_indices().nth(max).map_or(text.len(), |(at, _)| at);
+        let end = text
+            .char_indices()
+            .nth(max)
+            .map_or(text.len(), |(at, _)| at);
         let (shown, rest) = text.split_at_checked(end).unwrap_or((text, ""));
         let left_out = rest.chars().count();
         self.room -= shown.chars().count().min(self.room);

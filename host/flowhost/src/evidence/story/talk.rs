@@ -127,8 +127,12 @@ impl TalkOf {
         let mut nodes: BTreeMap<(NodeKind, String), u64> = BTreeMap::new();
         let mut edges = Vec::new();
         for ((from, to, kind), count) in self.edges {
-            *nodes.entry((kind_of(&from, None, plugins), from.clone())).or_default() += count;
-            *nodes.entry((kind_of(&to, Some(kind), plugins), to.clone())).or_default() += count;
+            *nodes
+                .entry((kind_of(&from, None, plugins), from.clone()))
+                .or_default() += count;
+            *nodes
+                .entry((kind_of(&to, Some(kind), plugins), to.clone()))
+                .or_default() += count;
             edges.push(Edge {
                 from,
                 to,

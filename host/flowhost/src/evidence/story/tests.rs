@@ -168,7 +168,12 @@ fn step_end(tape: &mut Tape, id: &str, path: &str, status: &str, used: [u64; 5])
 }
 
 /// A try of a model call; `answer` is what the result adds.
-fn model(tape: &mut Tape, number: [&str; 2], model: &str, answer: impl FnOnce(Fact) -> Fact) -> u64 {
+fn model(
+    tape: &mut Tape,
+    number: [&str; 2],
+    model: &str,
+    answer: impl FnOnce(Fact) -> Fact,
+) -> u64 {
     let [call, attempt] = number;
     let of = |kind| {
         by("auditor", kind)
@@ -184,7 +189,11 @@ fn model(tape: &mut Tape, number: [&str; 2], model: &str, answer: impl FnOnce(Fa
         { "speaker": "system", "content": "You audit documentation.", "tool_calls": [], "answers": "" },
         { "speaker": "user", "content": "Check guide.md. Ask [redacted:email] if in doubt.", "tool_calls": [], "answers": "" },
     ], "tools": [] });
-    let seq = tape.add(of(Kind::ModelIntent).with("turns", 2).payload(json(&request)));
+    let seq = tape.add(
+        of(Kind::ModelIntent)
+            .with("turns", 2)
+            .payload(json(&request)),
+    );
     tape.wait_ms(420);
     tape.add(answer(of(Kind::ModelResult).with("intent", seq)));
     seq
@@ -203,7 +212,10 @@ pub(crate) fn audit() -> Tape {
     ]);
     tape.add(
         host(Kind::RunStart)
-            .with("plan", "928e61856e360b7c73d9f019d05422f1bed7570e902a9e02193522657f842331")
+            .with(
+                "plan",
+                "928e61856e360b7c73d9f019d05422f1bed7570e902a9e02193522657f842331",
+            )
             .with("plan_name", "docs-audit")
             .with("seed", "42")
             .with("durability", "durable")
@@ -354,7 +366,13 @@ fn audit_step(tape: &mut Tape) {
     );
     message(tape, "redact", "step.end");
     tape.add(by("redact", Kind::Message).with("sender", "default/auditor"));
-    step_end(tape, "s-audit", "audit[guide.md]", "ok", [1_280, 4, 3_900_000, 1_912, 12_345]);
+    step_end(
+        tape,
+        "s-audit",
+        "audit[guide.md]",
+        "ok",
+        [1_280, 4, 3_900_000, 1_912, 12_345],
+    );
     tape.add(
         host(Kind::Budget)
             .with("path", "audit[guide.md]")
@@ -438,7 +456,13 @@ fn an_erased_payload_is_told_apart_from_one_that_is_missing() {
     tape.erase(erased);
     tape.lose(lost);
     let story = tape.story();
-    let inputs: Vec<&Stored> = story.tools.listed.items.iter().map(|it| &it.input).collect();
+    let inputs: Vec<&Stored> = story
+        .tools
+        .listed
+        .items
+        .iter()
+        .map(|it| &it.input)
+        .collect();
     assert_eq!(inputs, [&Stored::Erased, &Stored::Missing]);
     assert_eq!(story.seal.erased, 1);
 }
@@ -484,7 +508,11 @@ fn tokens_and_money_are_summed_over_every_try_by_step_agent_and_model() {
     assert_eq!((all.tries, all.failed, all.estimated), (3, 1, 1));
     assert_eq!((all.prompt, all.cached, all.completion), (1_792, 512, 120));
     assert_eq!(all.micro_usd, 12_345);
-    for list in [&story.models.by_step, &story.models.by_agent, &story.models.by_model] {
+    for list in [
+        &story.models.by_step,
+        &story.models.by_agent,
+        &story.models.by_model,
+    ] {
         let sum: u64 = list.items.iter().map(|(_, sums)| sums.micro_usd).sum();
         assert_eq!(sum, all.micro_usd);
     }
@@ -509,7 +537,10 @@ fn decisions_are_grouped_by_plugin_right_and_rule() {
         .collect();
     assert_eq!(
         denied,
-        [("auditor", "model.allow#none", 1), ("reader", "files[0].access", 1)]
+        [
+            ("auditor", "model.allow#none", 1),
+            ("reader", "files[0].access", 1)
+        ]
     );
     let allowed = &decisions.allowed.items[0];
     assert_eq!((allowed.right.as_str(), allowed.count), ("files", 2));
@@ -528,7 +559,10 @@ fn the_graph_joins_host_agents_tools_and_models_and_no_refused_model() {
     };
     assert_eq!(edge("host", "reader"), Some((EdgeKind::Step, 1)));
     assert_eq!(edge("auditor", "reader"), Some((EdgeKind::Tool, 1)));
-    assert_eq!(edge("auditor", "openai/gpt-5.1"), Some((EdgeKind::Model, 2)));
+    assert_eq!(
+        edge("auditor", "openai/gpt-5.1"),
+        Some((EdgeKind::Model, 2))
+    );
     assert_eq!(edge("auditor", "redact"), Some((EdgeKind::Message, 1)));
     assert!(talk.nodes.items.iter().all(|node| node.name != "openai/o9"));
 }
@@ -549,7 +583,11 @@ fn a_prompt_of_many_turns_shows_its_ends() {
         .map(|at| serde_json::json!({ "speaker": "user", "content": format!("turn {at}") }))
         .collect();
     let payload = json(&serde_json::json!({ "turns": turns }));
-    tape.add(by("a", Kind::ModelIntent).with("call", "1").payload(payload));
+    tape.add(
+        by("a", Kind::ModelIntent)
+            .with("call", "1")
+            .payload(payload),
+    );
     let story = tape.story();
     let Request::Turns(turns, left_out) = &story.models.listed.items[0].request else {
         panic!("they are turns");

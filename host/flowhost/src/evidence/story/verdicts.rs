@@ -76,7 +76,11 @@ impl VerdictsOf {
         self.total = self.total.saturating_add(1);
         let check = field(record, "check");
         let is_check = !check.is_empty();
-        let guard = if is_check { check } else { field(record, "guard") };
+        let guard = if is_check {
+            check
+        } else {
+            field(record, "guard")
+        };
         let key = (is_check, guard.clone());
         if self.tallies.len() < KEPT_MAX || self.tallies.contains_key(&key) {
             let tally = self.tallies.entry(key).or_insert_with(|| Tally {

@@ -128,10 +128,7 @@ fn commands(story: &Story) -> Markup {
             "Prove one record, here the first, to someone who does not have the others",
             format!("flowhost evidence prove 0 --run {run}"),
         ),
-        (
-            "Read every record",
-            format!("flowhost runs show {run}"),
-        ),
+        ("Read every record", format!("flowhost runs show {run}")),
     ];
     html! {
         h3 { "How to check it" }

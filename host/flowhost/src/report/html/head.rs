@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::parts::{hash, stored, tone};
 use super::words;
-use crate::evidence::story::{Story, Stored};
+use crate::evidence::story::{Stored, Story};
 
 /// The plan's name, or what stands for it.
 pub(super) fn plan_name(story: &Story) -> &str {
@@ -60,10 +60,18 @@ fn figures(story: &Story) -> Vec<(String, String, bool)> {
     let unknown = || "?".to_owned();
     let denials = story.decisions.denials;
     let what = |total: u64, one: &str, many: &str| {
-        if total == 1 { one.to_owned() } else { many.to_owned() }
+        if total == 1 {
+            one.to_owned()
+        } else {
+            many.to_owned()
+        }
     };
     vec![
-        (words::micros(story.head.took_us), "from start to end".to_owned(), false),
+        (
+            words::micros(story.head.took_us),
+            "from start to end".to_owned(),
+            false,
+        ),
         (
             words::count(steps.listed.total),
             match bad {
@@ -87,7 +95,11 @@ fn figures(story: &Story) -> Vec<(String, String, bool)> {
             what(denials, "denial", "denials"),
             denials > 0,
         ),
-        (words::count(story.seal.records), "records".to_owned(), false),
+        (
+            words::count(story.seal.records),
+            "records".to_owned(),
+            false,
+        ),
     ]
 }
 

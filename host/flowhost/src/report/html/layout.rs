@@ -177,7 +177,9 @@ fn pull(talk: &Talk, before: &[Member<'_>], member: &Member<'_>) -> i64 {
             Member::Node(node) if node.name == edge.to => &[&edge.from],
             _ => continue,
         };
-        let joined = before.iter().position(|it| others.iter().any(|name| it.is(name, at)));
+        let joined = before
+            .iter()
+            .position(|it| others.iter().any(|name| it.is(name, at)));
         rows.extend(joined.map(whole));
     }
     match rows.len() {

@@ -145,7 +145,11 @@ fn sections(story: &Story) -> Vec<Section> {
         let section = Section::new("guardrails", "Guardrails and checks", body);
         all.push(section.count(story.verdicts.total));
     }
-    all.push(Section::new("talk", "Who talked to whom", graph::body(story)));
+    all.push(Section::new(
+        "talk",
+        "Who talked to whom",
+        graph::body(story),
+    ));
     if models.listed.total > 0 {
         let section = Section::new("prompts", "Prompts and answers", models::calls(story));
         all.push(section.count(models.listed.total));
@@ -154,7 +158,11 @@ fn sections(story: &Story) -> Vec<Section> {
         let section = Section::new("calls", "Tool calls", tools::body(story));
         all.push(section.count(story.tools.listed.total));
     }
-    all.push(Section::new("inputs", "Inputs and outputs", head::values(story)));
+    all.push(Section::new(
+        "inputs",
+        "Inputs and outputs",
+        head::values(story),
+    ));
     all.push(Section::new("plugins", "Plugins", evidence::plugins(story)));
     all.push(Section::new("evidence", "Evidence", evidence::body(story)));
     all

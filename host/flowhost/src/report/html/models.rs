@@ -4,10 +4,17 @@ use maud::{Markup, html};
 
 use super::parts::{more, numbers_in, status, step, stored, table, words_in};
 use super::words;
-use crate::evidence::story::{Message, ModelCall, Request, Shown, Story, Stored, Sums, Try};
+use crate::evidence::story::{Message, ModelCall, Request, Shown, Stored, Story, Sums, Try};
 
 const COLUMNS: [&str; 8] = [
-    "Tries", "Failed", "Prompt", "Cached", "Completion", "Reasoning", "Waiting", "Cost",
+    "Tries",
+    "Failed",
+    "Prompt",
+    "Cached",
+    "Completion",
+    "Reasoning",
+    "Waiting",
+    "Cost",
 ];
 
 /// The section on cost.

@@ -46,7 +46,15 @@ fn allows_its_own_style_and_nothing_else() {
     let policy = "default-src 'none'; style-src 'sha256-";
     // maud writes the apostrophe as it is: the attribute is in double quotes.
     assert!(page.contains(policy), "{}", page.get(..400).unwrap());
-    for never in ["<script", "style=", " src=", "http://", "https://", "@import", "javascript:"] {
+    for never in [
+        "<script",
+        "style=",
+        " src=",
+        "http://",
+        "https://",
+        "@import",
+        "javascript:",
+    ] {
         assert!(!page.contains(never), "{never}");
     }
 }
@@ -120,11 +128,50 @@ fn hostile() -> impl Strategy<Value = String> {
 
 /// Field names that any part of the page reads.
 const FIELDS: [&str; 44] = [
-    "plan", "plan_name", "seed", "durability", "flowhost", "plugin", "component", "role", "name",
-    "profile", "path", "step", "stage", "status", "class", "attempt", "tool", "caller", "owner",
-    "decision", "right", "rule", "wanted", "cure", "interface", "secret", "address", "guard", "check",
-    "part", "verdict", "warned", "event", "used", "allowed", "asked", "model", "answered_by", "finish",
-    "call", "try", "sender", "sha256", "exit_code",
+    "plan",
+    "plan_name",
+    "seed",
+    "durability",
+    "flowhost",
+    "plugin",
+    "component",
+    "role",
+    "name",
+    "profile",
+    "path",
+    "step",
+    "stage",
+    "status",
+    "class",
+    "attempt",
+    "tool",
+    "caller",
+    "owner",
+    "decision",
+    "right",
+    "rule",
+    "wanted",
+    "cure",
+    "interface",
+    "secret",
+    "address",
+    "guard",
+    "check",
+    "part",
+    "verdict",
+    "warned",
+    "event",
+    "used",
+    "allowed",
+    "asked",
+    "model",
+    "answered_by",
+    "finish",
+    "call",
+    "try",
+    "sender",
+    "sha256",
+    "exit_code",
 ];
 
 proptest! {
@@ -170,7 +217,12 @@ proptest! {
 #[test]
 fn the_walk_finds_markup_that_is_not_ours() {
     assert_eq!(foreign_markup("<p>x</p>"), None);
-    for bad in ["<p><script>x", "<p onclick=\"x\">", "<a href=\"javascript:x\">", "<p><!-- -->"] {
+    for bad in [
+        "<p><script>x",
+        "<p onclick=\"x\">",
+        "<a href=\"javascript:x\">",
+        "<p><!-- -->",
+    ] {
         assert!(foreign_markup(bad).is_some(), "{bad}");
     }
 }

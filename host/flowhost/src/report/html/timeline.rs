@@ -21,7 +21,11 @@ pub(super) fn body(story: &Story) -> Markup {
         .filter(|step| step.start_us.is_some())
         .collect();
     let scale = Scale::of(story);
-    let left_out = story.steps.listed.total.saturating_sub(started.len().min(BARS_MAX) as u64);
+    let left_out = story
+        .steps
+        .listed
+        .total
+        .saturating_sub(started.len().min(BARS_MAX) as u64);
     html! {
         @if started.is_empty() {
             p.none { "No step was started." }
@@ -132,9 +136,18 @@ mod tests {
             start_us: 100,
             took_us: 1_000,
         };
-        for (start, end) in [(0, 0), (100, 100), (1_100, 1_100), (5_000, 9_000), (600, 200)] {
+        for (start, end) in [
+            (0, 0),
+            (100, 100),
+            (1_100, 1_100),
+            (5_000, 9_000),
+            (600, 200),
+        ] {
             let (x, width) = scale.span(start, end);
-            assert!(width >= 3 && x + width <= WIDTH, "{start} {end}: {x} {width}");
+            assert!(
+                width >= 3 && x + width <= WIDTH,
+                "{start} {end}: {x} {width}"
+            );
         }
         assert_eq!(scale.span(350, 600), (250, 250));
     }
