@@ -380,6 +380,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_budget_that_the_plan_leaves_open_is_the_default_one() {
+        let budget = budget(&[Some(5), None, None, Some(7)]);
+        let wanted = [
+            ("calls", "5"),
+            ("fuel", "1000000000000000"),
+            ("micro_usd", "7"),
+            ("tokens", "2000000"),
+        ];
+        let found = budget.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        assert_eq!(found.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
     fn counts_a_denial_with_the_number_of_its_record() {
         let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default");
         let fact = || Fact::new(Kind::FsOp, "default/a");

@@ -44,11 +44,11 @@ fn sha256(bytes: &[u8]) -> String {
 /// The hash that the last record about the page holds.
 fn recorded(home: &Home) -> Option<String> {
     let records = home.records();
-    let views = records
+    let mut views = records
         .iter()
         .filter(|record| record["kind"] == "view.write" && record["path"] == "report.html");
     views
-        .last()
+        .next_back()
         .map(|view| view["sha256"].as_str().unwrap().to_owned())
 }
 
@@ -60,6 +60,33 @@ fn the_ledger_holds_the_hash_of_the_page_and_verifies() {
     home.flowhost(&["verify", "latest"]).expect(0);
     let records = home.records();
     assert_eq!(records.last().unwrap()["path"], "report.html");
+}
+
+#[test]
+fn the_records_hold_what_was_allowed_beside_what_was_used() {
+    let (home, _page) = hostile_run();
+    let records = home.records();
+    let of = |kind: &str| {
+        records
+            .iter()
+            .find(|record| record["kind"] == kind)
+            .unwrap()
+    };
+    assert_eq!(of("run.start")["budget"]["calls"], "100000");
+    let limits = of("policy.load")["limits"].as_object().unwrap();
+    assert_eq!(limits["memory"], "33554432");
+    assert_eq!(limits.len(), 9);
+    let result = of("tool.result");
+    for used in [
+        "fuel",
+        "memory_bytes",
+        "duration_ms",
+        "host_calls",
+        "output_bytes",
+        "log_bytes",
+    ] {
+        assert!(result[used].is_string(), "{used}");
+    }
 }
 
 #[test]
@@ -202,4 +229,27 @@ fn structure(browser: &mut Browser) {
     let dead =
         "[...document.querySelectorAll('a')].filter(a => !document.querySelector(a.hash)).length";
     assert_eq!(browser.value(dead), Value::from(0));
+}
+
+#[test]
+fn chromium_tells_of_a_page_that_complains_fetches_and_runs() {
+    let Some(program) = browser::find("what the browser notices") else {
+        return;
+    };
+    let home = Home::new();
+    let page = home.file(
+        "bad.html",
+        "<!DOCTYPE html><title>x</title><p style='color:#ddd;background:#fff'>faint</p>\
+         <img src='http://127.0.0.1:9/x.png'><script>window.pwned = 1; console.error('x')</script>",
+    );
+    let mut browser = Browser::start(&program);
+    browser.open(&page);
+    assert_eq!(browser.value("window.pwned"), 1);
+    assert!(
+        browser.requests.iter().any(|url| url.ends_with("/x.png")),
+        "{:?}",
+        browser.requests
+    );
+    assert!(!browser.complaints.is_empty());
+    assert!(browser.faint_texts().contains_key("faint"));
 }

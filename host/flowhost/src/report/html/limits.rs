@@ -6,8 +6,11 @@ use super::parts::{more, numbers_in, step, stored, table, used, words_in};
 use super::words;
 use crate::evidence::story::{Line, Peak, Step, Story};
 
-/// The limits that a call is measured against, with how their amounts are written.
-const LIMITS: [(&str, &str, fn(u64) -> String); 6] = [
+/// How an amount is written.
+type Show = fn(u64) -> String;
+
+/// The limits that a call is measured against: key, title, and how their amounts are written.
+const LIMITS: [(&str, &str, Show); 6] = [
     ("fuel", "Fuel", words::short),
     ("memory", "Memory", words::bytes),
     ("deadline", "Wall clock", words::millis),
@@ -40,7 +43,7 @@ pub(super) fn body(story: &Story) -> Markup {
 }
 
 fn budget(line: &Line) -> Markup {
-    let (title, show): (&str, fn(u64) -> String) = match line.currency {
+    let (title, show): (&str, Show) = match line.currency {
         "calls" => ("Calls", words::count),
         "fuel" => ("Fuel", words::short),
         "tokens" => ("Tokens", words::count),

@@ -113,7 +113,7 @@ fn message(turn: &Message) -> Markup {
     html! {
         div.turn {
             h4 { (turn.speaker) }
-            @if !(is_silent && !turn.tool_calls.is_empty()) { (stored(&turn.content)) }
+            @if !is_silent || turn.tool_calls.is_empty() { (stored(&turn.content)) }
             (tool_calls(&turn.tool_calls))
         }
     }
@@ -133,7 +133,7 @@ fn answer(attempt: &Try, call: &ModelCall) -> Markup {
                 " " (status(&attempt.status))
                 @if !attempt.class.is_empty() { " " span.tag { (attempt.class) } }
             }
-            @if !(is_silent && !attempt.tool_calls.is_empty()) { (stored(&attempt.answer)) }
+            @if !is_silent || attempt.tool_calls.is_empty() { (stored(&attempt.answer)) }
             (tool_calls(&attempt.tool_calls))
             p.of {
                 (words::count(sums.prompt)) " prompt"

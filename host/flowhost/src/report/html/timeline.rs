@@ -33,8 +33,12 @@ pub(super) fn body(story: &Story) -> Markup {
             p.legend aria-hidden="true" {
                 span { i.key.good {} "attempt" }
                 span { i.key.bad {} "failed" }
-                span { i.key.tool {} "tool call" }
-                span { i.key.model {} "model call" }
+                @if started.iter().any(|step| step.marks.iter().any(|mark| !mark.2)) {
+                    span { i.key.tool {} "tool call" }
+                }
+                @if started.iter().any(|step| step.marks.iter().any(|mark| mark.2)) {
+                    span { i.key.model {} "model call" }
+                }
             }
             ol.timeline {
                 li.axis aria-hidden="true" {
@@ -45,7 +49,7 @@ pub(super) fn body(story: &Story) -> Markup {
                 @for step in started.iter().take(BARS_MAX) { (row(step, &scale)) }
             }
             @if left_out > 0 {
-                p.more { (words::plural(left_out, "step", "steps")) " without a bar: never started, or beyond the first " (BARS_MAX) "." }
+                p.more { (words::plural(left_out, "step", "steps")) " without a bar: a join of items, skipped, or beyond the first " (BARS_MAX) "." }
             }
         }
     }
