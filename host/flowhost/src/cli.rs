@@ -157,6 +157,15 @@ pub(crate) enum RunsCommand {
         #[arg(value_name = "RUN")]
         run: String,
     },
+    /// Make the report page of a run from its ledger
+    Report {
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Write it to this file [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// `policy`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flowhost::failure::Failure;
 use flowhost::keys::own_keys;
 use flowhost::output::neutral;
+use flowhost::run::rewrite_page;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
     Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, StoredRecord, prove,
@@ -124,17 +125,33 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
     let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
     let erased = ledger.erase_blocking(BTreeSet::from([seq]), reason);
+    let anew = match erased {
+        Ok(1..) => rewrite_page(&ledger, state, &run, &context.ambient),
+        _ => Ok(false),
+    };
     let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;
     let erased = erased.map_err(|error| failed(&error))?;
+    let anew = anew?;
     if context.output.json {
         let document = serde_json::json!({
             "run_id": run, "seq": seq, "erased": erased, "records": sealed.size, "root": sealed.root,
+            "report_rewritten": anew,
         });
         context.output.document(&document);
     } else {
         context
             .output
             .message(&format!("erased the payload of record {seq}\n"));
+        if anew {
+            context
+                .output
+                .message("wrote report.html anew without it\n");
+        }
+        if context.ambient.is_file(&dir.join("report.json")) {
+            context.output.message(
+                "hint: report.json beside the ledger holds the run's outputs; remove it if they must go, too\n",
+            );
+        }
     }
     Ok(Exit::Ok)
 }

@@ -86,6 +86,7 @@ struct EvidenceDocument<'a> {
     checkpoint: Option<&'a str>,
     records: Option<u64>,
     report: String,
+    report_html: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -139,6 +140,7 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
                 checkpoint: run.evidence.sealed.as_ref().map(|it| it.root.as_str()),
                 records: run.evidence.sealed.as_ref().map(|it| it.size),
                 report: run.evidence.report.display().to_string(),
+                report_html: run.evidence.report_html.display().to_string(),
             },
             error: failure.map(|failure| ErrorDocument {
                 class: failure.class.word(),
@@ -248,11 +250,12 @@ pub fn text(output: &Output, run: &Finished) -> String {
     }
     let _infallible = writeln!(
         text,
-        "{}: {} in {} ms, run {}\nevidence: {} ({} records); check it with: flowhost verify {}",
+        "{}: {} in {} ms, run {}\nreport: {}\nevidence: {} ({} records); check it with: flowhost verify {}",
         one_line(&run_name(run)),
         status_word(outcome),
         outcome.duration_ms,
         run.run,
+        run.evidence.report_html.display(),
         run.evidence.run_dir.display(),
         run.evidence.sealed.as_ref().map_or(0, |it| it.size),
         run.run,

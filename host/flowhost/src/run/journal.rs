@@ -4,11 +4,14 @@
 //! accepted. Must never write what is not a fact yet.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::RunSetup;
+use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::planner::{Note, StepSummary};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
+use flowhost_policy::LIMITS;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -93,6 +96,7 @@ impl Journal {
             .with("seed", setup.seed)
             .with("durability", durability)
             .with("flowhost", env!("CARGO_PKG_VERSION"))
+            .with("budget", budget(&project.plan.budget.limits))
             .payload(payload);
         append(&*self.ledger, fact)
     }
@@ -116,13 +120,18 @@ impl Journal {
         let files: Vec<String> = files
             .map(|it| format!("{} = {}", it.guest, it.host))
             .collect();
+        let limits = LIMITS.iter().map(|limit| {
+            let value = limit.get(&member.effective.limits);
+            (limit.key.to_owned(), value.to_string())
+        });
         let policy = self
             .fact(Kind::PolicyLoad)
             .with("plugin", key)
             .with("component", &*member.inspection.digest)
             .with("name", member.profile.name.as_str())
             .with("profile", member.effective.hash.as_str())
-            .with("files", files);
+            .with("files", files)
+            .with("limits", limits.collect::<BTreeMap<_, _>>());
         append(&*self.ledger, policy)
     }
 
@@ -320,12 +329,7 @@ impl Journal {
 
     /// A view was written: a name in the run's folder, and its bytes.
     pub(super) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let fact = self
-            .fact(Kind::ViewWrite)
-            .with("path", path)
-            .with("sha256", hex::encode(Sha256::digest(bytes)))
-            .with("size", bytes.len() as u64);
-        append(&*self.ledger, fact)
+        append(&*self.ledger, view_fact(&self.tenant, path, bytes))
     }
 
     /// The end of a run that found, before its first step, that it cannot be.
@@ -395,6 +399,26 @@ fn redacted(mut fact: Fact) -> Fact {
     fact
 }
 
+/// What says that the view of this name has these bytes.
+pub(super) fn view_fact(tenant: &str, path: &str, bytes: &[u8]) -> Fact {
+    host_fact(Kind::ViewWrite, tenant)
+        .with("path", path)
+        .with("sha256", hex::encode(Sha256::digest(bytes)))
+        .with("size", bytes.len() as u64)
+}
+
+/// What the run may use of each currency, by the words that `step.end` and `run.end` use.
+fn budget(stated: &[Option<u64>; 4]) -> BTreeMap<String, String> {
+    let words = ["calls", "fuel", "tokens", "micro_usd"];
+    let amounts = Currency::ALL.iter().zip(stated);
+    let amounts = amounts.map(|(currency, stated)| stated.unwrap_or(DEFAULT_LIMIT.get(*currency)));
+    words
+        .iter()
+        .zip(amounts)
+        .map(|(word, amount)| ((*word).to_owned(), amount.to_string()))
+        .collect()
+}
+
 fn denial(fact: &Fact) -> Option<Denial> {
     let text = |name: &str| match fact.fields.get(name) {
         Some(Value::Text(text)) => text.clone(),
@@ -431,6 +455,19 @@ mod tests {
         assert!(!text("wanted").contains("ann@"), "{}", text("wanted"));
         assert_eq!(text("step"), "4111111111111111", "an id is the host's own");
         assert_eq!(kept.payload.unwrap(), br#"{"to":"[redacted:email]"}"#);
+    }
+
+    #[test]
+    fn a_budget_that_the_plan_leaves_open_is_the_default_one() {
+        let budget = budget(&[Some(5), None, None, Some(7)]);
+        let wanted = [
+            ("calls", "5"),
+            ("fuel", "1000000000000000"),
+            ("micro_usd", "7"),
+            ("tokens", "2000000"),
+        ];
+        let found = budget.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        assert_eq!(found.collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod guards;
 mod journal;
 mod mailbox;
 mod order;
+mod page;
 mod purse;
 mod registry;
 mod router;
@@ -30,6 +31,7 @@ use crate::config::Config;
 use crate::estimate::Estimate;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::report::html;
 use crate::report::run::RunDocument;
 use crate::state::State;
 
@@ -37,6 +39,7 @@ use journal::Journal;
 
 pub use driver::{Outcome, StepOutcome};
 pub use journal::Denial;
+pub use page::rewrite as rewrite_page;
 pub use wiring::{Missing, Rights, missing_rights, plan_hash};
 
 /// The report's name in a run's folder.
@@ -70,6 +73,8 @@ pub struct Evidence {
     pub run_dir: PathBuf,
     /// The report's file.
     pub report: PathBuf,
+    /// The report as a page for people.
+    pub report_html: PathBuf,
     /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
     pub sealed: Option<Sealed>,
 }
@@ -187,11 +192,16 @@ pub async fn execute(
         estimate,
         evidence: Evidence {
             report: run_dir.join(REPORT),
+            report_html: run_dir.join(html::FILE),
             run_dir,
             sealed: None,
         },
     };
     write_report(&finished, &journal, around.ambient)?;
+    // The page is read from the files, and names the checkpoint that covers what it was read from.
+    let covered = ledger.checkpoint().await;
+    covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+    page::write(&ledger, around.state, &finished.run, around.ambient)?;
     let status = status_word(&finished.outcome);
     let sealed = seal(&ledger, &index, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);

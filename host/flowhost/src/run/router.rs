@@ -181,7 +181,12 @@ impl ToolRouter for Router {
             .fact(Kind::ToolResult)
             .with("tool", tool)
             .with("caller", &*caller.plugin)
-            .with("fuel", report.used.fuel);
+            .with("fuel", report.used.fuel)
+            .with("memory_bytes", report.used.memory_bytes)
+            .with("host_calls", report.used.host_calls)
+            .with("output_bytes", report.used.output_bytes)
+            .with("log_bytes", report.used.log_bytes)
+            .with("duration_ms", report.used.duration_ms);
         let result = match &report.result {
             Ok(content) => result
                 .with("status", "ok")

@@ -335,6 +335,8 @@ impl Worker {
             .with("fuel", report.used.fuel)
             .with("memory_bytes", report.used.memory_bytes)
             .with("host_calls", report.used.host_calls)
+            .with("output_bytes", report.used.output_bytes)
+            .with("log_bytes", report.used.log_bytes)
             .with("duration_ms", report.used.duration_ms);
         let fact = match &report.result {
             Ok(answer) => fact

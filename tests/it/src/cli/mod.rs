@@ -10,6 +10,7 @@ mod interrupted;
 mod messages;
 mod network;
 mod progress;
+mod report;
 mod surface;
 
 use crate::support::{Home, stable};
