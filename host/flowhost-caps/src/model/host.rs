@@ -83,8 +83,9 @@ async fn complete(
         0
     };
     let estimate = services.gateway.estimate(&prompt).map_err(as_guest_reads)?;
-    let held = hold(services, scope, &estimate)?;
-    let mut records = Records::new(scope, held.id.0, &model, &prompt::request(&prompt));
+    let held = hold(&*services.spending, scope, &estimate)?;
+    let spending = Arc::clone(&services.spending);
+    let mut records = Records::new(scope, spending, held, &model, &prompt::request(&prompt));
     records.rule = rule;
     records.origin = services.spending.origin(scope);
     records.max_tokens = u64::from(prompt.max_tokens);
@@ -94,13 +95,12 @@ async fn complete(
     let stage = records.origin.stage.clone();
     let who = who(scope, &stage, number, prompt.seed.unwrap_or_default());
     let may = |name: &ModelName| may_ask(scope, name);
-    let calling = Calling { held, records };
     let answer = services
         .gateway
-        .complete(&prompt, &who, &may, scope.deadline, &calling.records)
+        .complete(&prompt, &who, &may, scope.deadline, &records)
         .await;
-    let answer = calling.settled(answer, |it| it.spent, |error| error.spent);
-    answer.map(|it| handed_over(it, services.redact))
+    let answer = settled(&records, answer, |it| it.spent)?;
+    Ok(handed_over(answer, services.redact))
 }
 
 async fn embed(
@@ -119,8 +119,14 @@ async fn embed(
         0
     };
     let estimate = services.gateway.estimate_embed(&model, &texts);
-    let held = hold(services, scope, &estimate.map_err(as_guest_reads)?)?;
-    let mut records = Records::new(scope, held.id.0, &model, &json!({ "texts": texts }));
+    let held = hold(
+        &*services.spending,
+        scope,
+        &estimate.map_err(as_guest_reads)?,
+    )?;
+    let spending = Arc::clone(&services.spending);
+    let request = json!({ "texts": texts });
+    let mut records = Records::new(scope, spending, held, &model, &request);
     records.rule = rule;
     records.origin = services.spending.origin(scope);
     records.turns = texts.len() as u64;
@@ -128,13 +134,11 @@ async fn embed(
     let stage = records.origin.stage.clone();
     let who = who(scope, &stage, number, own_seed(scope));
     let may = |name: &ModelName| may_ask(scope, name);
-    let calling = Calling { held, records };
     let answer = services
         .gateway
-        .embed(&model, &texts, &who, &may, scope.deadline, &calling.records)
+        .embed(&model, &texts, &who, &may, scope.deadline, &records)
         .await;
-    let answer = calling.settled(answer, |it| it.spent, |error| error.spent);
-    let answer = answer?;
+    let answer = settled(&records, answer, |it| it.spent)?;
     Ok(wit::Embeddings {
         usage: usage(&answer.spent),
         vectors: answer.vectors,
@@ -181,80 +185,41 @@ fn may_ask(scope: &CallScope, model: &ModelName) -> bool {
     decide_model(&scope.effective.grants.model, &model.to_string()).is_ok()
 }
 
-/// What is held, and settled however the call ends.
-struct Held {
-    id: HoldId,
-    spending: Arc<dyn Spending>,
-    /// What is booked if nobody says better.
-    worst: Left,
-    open: bool,
+/// The answer, with its cost booked.
+fn settled<T>(
+    records: &Records<'_>,
+    answer: Result<T, ModelError>,
+    spent: impl Fn(&T) -> Spent,
+) -> Result<T, Refusal> {
+    let cost = match &answer {
+        Ok(answer) => spent(answer),
+        Err(error) => error.spent,
+    };
+    records.settle(amount(&cost));
+    answer.map_err(|error| records.stopped().unwrap_or_else(|| as_guest_reads(error)))
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.open {
-            self.spending.settle(self.id, self.worst);
-        }
-    }
-}
-
-/// A call on its way. Dropped in the middle, it is booked with what its open try had reserved.
-struct Calling<'a> {
-    held: Held,
-    records: Records<'a>,
-}
-
-impl Calling<'_> {
-    fn settled<T>(
-        mut self,
-        answer: Result<T, ModelError>,
-        of_answer: impl Fn(&T) -> Spent,
-        of_error: impl Fn(&ModelError) -> Spent,
-    ) -> Result<T, Refusal> {
-        let spent = match &answer {
-            Ok(answer) => of_answer(answer),
-            Err(error) => of_error(error),
-        };
-        self.held.open = false;
-        self.held.spending.settle(self.held.id, amount(&spent));
-        answer.map_err(|error| match self.records.broken() {
-            Some(fault) => Refusal::Fault(fault),
-            None => as_guest_reads(error),
-        })
-    }
-}
-
-impl Drop for Calling<'_> {
-    fn drop(&mut self) {
-        // Stopped before anything left: then nothing was spent.
-        if self.held.open && self.records.unanswered().is_none() {
-            self.held.worst = Left::default();
-        }
-    }
-}
-
-fn hold(services: &ModelServices, scope: &CallScope, estimate: &Estimate) -> Result<Held, Refusal> {
+/// Holds what one try costs at most; a refusal is recorded.
+pub(super) fn hold(
+    spending: &dyn Spending,
+    scope: &CallScope,
+    estimate: &Estimate,
+) -> Result<HoldId, Refusal> {
     let want = Left {
         tokens: estimate.tokens(),
         micro_usd: estimate.micro_usd,
     };
-    match services.spending.hold(scope, want) {
-        Ok(id) => Ok(Held {
-            id,
-            spending: Arc::clone(&services.spending),
-            worst: want,
-            open: true,
-        }),
-        Err(short) => {
-            refused(scope, &want, &short)?;
-            let Short {
-                name,
-                used,
-                allowed,
-            } = short;
-            Err(scope.refuse_limit(name, used, allowed).into())
+    spending.hold(scope, want).map_err(|short| {
+        let Short {
+            name,
+            used,
+            allowed,
+        } = short;
+        match refused(scope, &want, &short) {
+            Ok(()) => scope.refuse_limit(name, used, allowed).into(),
+            Err(fault) => fault,
         }
-    }
+    })
 }
 
 /// A refusal of the budget is a fact; nothing was asked and nothing is spent.
@@ -290,7 +255,8 @@ fn own_seed(scope: &CallScope) -> u64 {
     u64::from_be_bytes(first) >> 11
 }
 
-fn amount(spent: &Spent) -> Left {
+/// Tokens and money of what was spent.
+pub(super) fn amount(spent: &Spent) -> Left {
     Left {
         tokens: spent
             .usage

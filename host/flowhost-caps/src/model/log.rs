@@ -1,20 +1,24 @@
-//! The records of one model call: an intent and a result for each try.
+//! The records of one model call, an intent and a result for each try, and what is held for them.
 //!
-//! A try that is dropped in the middle (a deadline, Ctrl-C) still gets its result, from `Drop`: the
-//! ledger must not hold an intent that nobody accounts for.
+//! What is held covers one try; a try after one that cost something is held anew before it is made. A
+//! try that is dropped in the middle (a deadline, Ctrl-C) still gets its result, from `Drop`, and is
+//! booked with what it had held: the ledger must not hold an intent that nobody accounts for.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use flowhost_engine::{CallScope, Fault};
+use flowhost_engine::CallScope;
 use flowhost_ledger::{Fact, Kind};
 use flowhost_models::{
     Answer, CallLog, Estimate, ModelError, ModelName, Operation, Spent, Try, TryOutcome,
 };
 use serde_json::{Value, json};
 
+use super::host::{INTERFACE, amount, hold};
 use super::prompt::redact_text;
-use super::{Origin, host::INTERFACE};
+use super::{HoldId, Origin, Spending};
+use crate::budget::Left;
+use crate::support::Refusal;
 
 /// What the tries of one call share.
 pub(super) struct Records<'a> {
@@ -33,12 +37,20 @@ pub(super) struct Records<'a> {
     /// Whether answers are redacted too.
     pub(super) redact: bool,
     open: Mutex<Option<Open>>,
-    /// Why a record was not taken: it ends the guest's call.
-    broken: Mutex<Option<Fault>>,
+    /// Why a try could not be made: a record that was not taken, or nothing left for it.
+    stopped: Mutex<Option<Refusal>>,
+    spending: Arc<dyn Spending>,
+    books: Mutex<Books>,
+}
+
+/// What is held for this call, and what its tries have cost so far.
+#[derive(Default)]
+struct Books {
+    holds: Vec<HoldId>,
+    spent: Left,
 }
 
 /// A try without a result.
-#[derive(Clone)]
 struct Open {
     seq: u64,
     number: u32,
@@ -50,13 +62,18 @@ struct Open {
 impl<'a> Records<'a> {
     pub(super) fn new(
         scope: &'a CallScope,
-        call: u64,
+        spending: Arc<dyn Spending>,
+        held: HoldId,
         asked: &'a ModelName,
         request: &Value,
     ) -> Self {
+        let books = Books {
+            holds: vec![held],
+            spent: Left::default(),
+        };
         Self {
             scope,
-            call,
+            call: held.0,
             asked,
             rule: String::new(),
             origin: Origin::default(),
@@ -66,36 +83,64 @@ impl<'a> Records<'a> {
             redacted: 0,
             redact: false,
             open: Mutex::default(),
-            broken: Mutex::default(),
+            stopped: Mutex::default(),
+            spending,
+            books: Mutex::new(books),
         }
     }
 
-    /// What a try that was never answered has reserved: booked as spent when the call is stopped.
-    pub(super) fn unanswered(&self) -> Option<Estimate> {
-        self.peek().map(|open| open.estimate)
+    /// Books what the whole call cost and returns the rest.
+    pub(super) fn settle(&self, spent: Left) {
+        let holds = std::mem::take(&mut self.books().holds);
+        for (index, hold) in holds.into_iter().enumerate() {
+            let spent = if index == 0 { spent } else { Left::default() };
+            self.spending.settle(hold, spent);
+        }
     }
 
-    /// The fault that kept a record from being taken.
-    pub(super) fn broken(&self) -> Option<Fault> {
-        self.broken
+    /// What kept a try from being made.
+    pub(super) fn stopped(&self) -> Option<Refusal> {
+        self.stopped
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
     }
 
+    fn stop(&self, refusal: impl Into<Refusal>) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal.into());
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spent(&self, cost: Left) {
+        let spent = &mut self.books().spent;
+        spent.tokens = spent.tokens.saturating_add(cost.tokens);
+        spent.micro_usd = spent.micro_usd.saturating_add(cost.micro_usd);
+    }
+
+    /// Holds for one more try, if those before it have cost something.
+    fn hold_again(&self, estimate: &Estimate) -> Result<(), String> {
+        if self.books().spent == Left::default() {
+            return Ok(());
+        }
+        match hold(&*self.spending, self.scope, estimate) {
+            Ok(held) => self.books().holds.push(held),
+            Err(refusal) => {
+                self.stop(refusal);
+                return Err("the budget has nothing left for another try".to_owned());
+            }
+        }
+        Ok(())
+    }
+
     async fn record(&self, fact: Fact) -> Result<u64, String> {
         self.scope.record_durable(fact).await.map_err(|fault| {
             let text = fault.to_string();
-            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            self.stop(fault);
             text
         })
-    }
-
-    fn peek(&self) -> Option<Open> {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     fn take(&self) -> Option<Open> {
@@ -177,6 +222,7 @@ impl<'a> Records<'a> {
 #[async_trait]
 impl CallLog for Records<'_> {
     async fn before(&self, attempt: &Try<'_>) -> Result<(), String> {
+        self.hold_again(&attempt.estimate)?;
         let seq = self.record(self.intent(attempt)).await?;
         let open = Open {
             seq,
@@ -193,6 +239,7 @@ impl CallLog for Records<'_> {
         let Some(open) = self.take() else {
             return Ok(());
         };
+        self.spent(amount(&outcome.spent));
         let fact = self
             .result(&open, &outcome.spent)
             .with("duration_ms", outcome.duration_ms);
@@ -216,7 +263,15 @@ fn failed(fact: Fact, error: &ModelError) -> Fact {
 
 impl Drop for Records<'_> {
     fn drop(&mut self) {
-        let Some(open) = self.take() else { return };
+        let Some(open) = self.take() else {
+            // Settled already, or stopped between two tries.
+            let spent = self.books().spent;
+            return self.settle(spent);
+        };
+        let mut all = self.books().spent;
+        all.tokens = all.tokens.saturating_add(open.estimate.tokens());
+        all.micro_usd = all.micro_usd.saturating_add(open.estimate.micro_usd);
+        self.settle(all);
         let spent = Spent {
             usage: flowhost_models::Usage {
                 prompt_tokens: open.estimate.prompt_tokens,
