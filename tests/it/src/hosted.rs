@@ -12,7 +12,7 @@ use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::testing::{RecordingConnector, ScriptedResolver};
 use flowhost_caps::http::{Connector, HttpServices, Resolver, Tls};
 use flowhost_caps::log::{LogLine, MemoryLog};
-use flowhost_caps::{Services, budget, clock, env, messaging, random, secrets, tools};
+use flowhost_caps::{Services, budget, clock, env, messaging, model, random, secrets, tools};
 use flowhost_engine::{
     CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
     Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, RunScope, ShapeLimits,
@@ -73,6 +73,51 @@ impl budget::BudgetView for Doubles {
             micro_usd: 2_000,
         }
     }
+}
+
+impl model::Spending for Doubles {
+    fn hold(&self, _: &CallScope, want: budget::Left) -> Result<model::HoldId, model::Short> {
+        let allowed = 1_000;
+        if want.tokens > allowed {
+            return Err(model::Short {
+                name: "tokens",
+                used: want.tokens,
+                allowed,
+            });
+        }
+        Ok(model::HoldId(1))
+    }
+
+    fn settle(&self, _: model::HoldId, _: budget::Left) {}
+
+    fn origin(&self, _: &CallScope) -> model::Origin {
+        model::Origin::default()
+    }
+}
+
+impl flowhost_models::KeySource for Doubles {
+    fn key(&self, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
+}
+
+impl flowhost_models::ScriptFiles for Doubles {
+    fn read(&self, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+}
+
+impl flowhost_models::Clock for Doubles {
+    fn now_ms(&self) -> u64 {
+        0
+    }
+}
+
+/// A gateway that knows `mock` alone.
+fn gateway() -> flowhost_models::Gateway {
+    let doubles = Arc::new(Doubles);
+    let config = flowhost_models::Config::default();
+    flowhost_models::Gateway::new(config, doubles.clone(), doubles.clone(), doubles).unwrap()
 }
 
 impl clock::TimeSource for Doubles {
@@ -223,6 +268,11 @@ fn services(
         secrets: Arc::new(Doubles),
         state: Arc::new(flowhost_caps::state::FolderStore::new(open(state))),
         budget: Arc::new(Doubles),
+        model: model::ModelServices {
+            gateway: gateway(),
+            spending: Arc::new(Doubles),
+            redact: true,
+        },
         time: Arc::new(Doubles),
         entropy: Arc::new(Doubles),
         variables: Arc::new(Doubles),

@@ -7,6 +7,7 @@ use flowhost_bus::{
     Bus, Draft, LocalBus, LocalConfig, Pattern, SubscribeOptions, Subscription, Ulid,
 };
 use flowhost_engine::{CallScope, Capability, HostState, bindings::types};
+use flowhost_ledger::Value;
 use flowhost_policy::Grants;
 
 use super::host::wit::Host as _;
@@ -144,7 +145,9 @@ async fn mcp_030_the_sender_is_the_host_s_word() {
     assert_eq!(message.sender, "default/p");
     assert_eq!((message.id, message.correlation), (id, "c1".to_owned()));
     assert_eq!(message.payload, payload);
-    assert_eq!(call.last("rule"), "messages.publish[0]");
+    let rules = call.facts();
+    let rule = rules.iter().find_map(|fact| fact.fields.get("rule"));
+    assert_eq!(rule.and_then(Value::as_text), Some("messages.publish[0]"));
 }
 
 #[tokio::test]

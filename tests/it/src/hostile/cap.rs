@@ -43,6 +43,12 @@ const DENIED: &[(&str, &str, &str, &str)] = &[
         "[messages]",
     ),
     (
+        "deny_model",
+        "flowhost:model/model@0.1.0",
+        "model",
+        "[model]",
+    ),
+    (
         "deny_random",
         "flowhost:random/random@0.1.0",
         "random",
@@ -98,7 +104,6 @@ fn cap_001_an_interface_that_is_not_granted_is_not_linked() {
 fn cap_001_an_interface_that_no_build_serves_names_no_cure_that_would_not_help() {
     for (name, interface) in [
         ("deny_unknown_interface", "acme:backdoor/shell@1.0.0"),
-        ("deny_model", "flowhost:model/model@0.1.0"),
         (
             "deny_mcp_transport",
             "flowhost:mcp-transport/mcp-transport@0.1.0",

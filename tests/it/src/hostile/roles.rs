@@ -1,6 +1,7 @@
 //! The other roles: agents, guardrails, MCP adapters and tool descriptions that break or overdo.
 
 use flowhost_engine::{AgentOutcome, AgentTask, Fault, GuardAction, Message, Phase};
+use flowhost_ledger::Kind;
 use serde_json::{Value, json};
 
 use crate::hosted::{Host, Setup, limit, trap};
@@ -157,14 +158,50 @@ fn mcp_adapters_have_no_transport_in_this_build() {
     }
 }
 
+/// A profile's lines for `mock`.
+const MOCK: &str = "[model]\nallow = [\"mock/*\"]\ntokens = 1000\nusd = 0.10\n";
+
 #[test]
-fn models_have_no_provider_in_this_build() {
-    for name in ["ok_model", "limit_model"] {
-        let host =
-            Setup::new("[model]\nallow = [\"mock/*\"]\ntokens = 10\nusd = 0.10\n").host(name);
-        assert_eq!(host.missing.len(), 1, "{name}: {:?}", host.missing);
-        assert!(host.plugin.is_err(), "{name}");
-    }
+fn a_model_is_asked_under_its_grant_and_its_budget_and_in_the_ledger() {
+    let host = Setup::new(MOCK).host("ok_model");
+    let answer = host.cases(&[
+        json!({ "op": "complete", "model": "mock/m", "prompt": "write to ann@example.org" }),
+        json!({ "op": "complete", "model": "openai/m", "prompt": "x" }),
+        json!({ "op": "complete", "model": "mock/m", "prompt": "x", "max_tokens": 5_000 }),
+        json!({ "op": "embed", "model": "mock/e", "texts": ["a", "b"] }),
+        json!({ "op": "complete", "model": "mock/m", "prompt": "x", "schema": "{" }),
+    ]);
+    assert!(
+        answer[0]["ok"]["completion_tokens"].as_u64() > Some(0),
+        "{answer:?}"
+    );
+    assert_eq!(answer[1]["error"]["rule"], "model.allow#none");
+    assert_eq!(answer[2]["error"]["name"], "tokens");
+    assert_eq!(answer[3]["ok"]["vectors"].as_array().unwrap().len(), 2);
+    assert_eq!(answer[4]["error"]["case"], "invalid");
+    let kinds: Vec<_> = host.facts().iter().map(|fact| fact.kind).collect();
+    use Kind::{Budget, ModelIntent, ModelResult};
+    let asked = [
+        ModelIntent,
+        ModelResult,
+        ModelIntent,
+        Budget,
+        ModelIntent,
+        ModelResult,
+    ];
+    assert_eq!(kinds, asked);
+    let kept = host.facts().remove(0).payload.unwrap();
+    assert!(!String::from_utf8(kept).unwrap().contains("ann@example.org"));
+}
+
+#[test]
+fn a_model_asked_again_and_again_ends_at_the_calls_limit_of_host_calls() {
+    let lines = format!("{MOCK}[limits]\nhost_calls = 5\n");
+    let host = Setup::new(&lines).host("limit_model");
+    let input = json!({ "model": "mock/m", "prompt": "x", "calls": 100 });
+    let report = host.call(&input);
+    assert_eq!(limit(&report), ("host_calls", 6, 5));
+    host.is_healthy();
 }
 
 #[test]
