@@ -1,5 +1,6 @@
 //! `flowhost run PLAN`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowhost::ambient::Ambient;
@@ -10,7 +11,8 @@ use flowhost::project::{self, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::{RunDocument, text};
-use flowhost::run::{self, Finished, RunOptions, Surroundings};
+use flowhost::run::{self, FactObserver, Finished, RunOptions, Surroundings};
+use flowhost::telemetry::Telemetry;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass};
 use flowhost_ledger::Durability;
@@ -25,7 +27,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     if args.dry_run {
         return super::dry_run::perform(&project, context);
     }
-    logging::start(context);
+    logging::start(context, args.log_format);
     let options = RunOptions {
         seed: args.seed,
         durability: durability(args.durability, context.config.durability),
@@ -35,7 +37,11 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
             .as_deref()
             .map(|path| context.ambient.resolve(path)),
     };
-    let finished = runtime()?.block_on(execute(project, &options, context))?;
+    let runtime = runtime()?;
+    let finished = runtime.block_on(observed(project, &options, args.metrics_listen, context));
+    // What telemetry left behind (a name that is looked up) must not hold the process up.
+    runtime.shutdown_background();
+    let finished = finished?;
     report(&finished, context);
     Ok(finished.outcome.end.exit)
 }
@@ -80,9 +86,31 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         })
 }
 
+/// Runs the project with telemetry beside it.
+async fn observed(
+    project: Project,
+    options: &RunOptions,
+    listen: Option<SocketAddr>,
+    context: &Context,
+) -> Result<Finished, Failure> {
+    let telemetry = Telemetry::start(listen, &context.ambient).await?;
+    let address = telemetry.as_ref().and_then(Telemetry::metrics_address);
+    if let Some(address) = address {
+        let served = format!("metrics: http://{address}/metrics\n");
+        context.output.message(&served);
+    }
+    let facts = telemetry.as_ref().map(Telemetry::observer);
+    let finished = execute(project, options, facts, context).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.finish().await;
+    }
+    finished
+}
+
 async fn execute(
     project: Project,
     options: &RunOptions,
+    facts: Option<Arc<dyn FactObserver>>,
     context: &Context,
 ) -> Result<Finished, Failure> {
     let stop = Arc::new(Notify::new());
@@ -98,6 +126,7 @@ async fn execute(
         state: &context.state,
         stop,
         observer: progress.clone(),
+        facts,
     };
     let finished = run::execute(project, options, &around).await;
     progress.clear();

@@ -34,7 +34,7 @@ use crate::state::State;
 use journal::Journal;
 
 pub use driver::{Outcome, StepOutcome};
-pub use journal::Denial;
+pub use journal::{Denial, FactObserver};
 pub use wiring::{Missing, Rights, missing_rights, plan_hash};
 
 /// The report's name in a run's folder.
@@ -99,6 +99,8 @@ pub struct Surroundings<'a> {
     pub stop: Arc<Notify>,
     /// Hears of progress.
     pub observer: Arc<dyn Observer>,
+    /// Hears of every fact, for telemetry.
+    pub facts: Option<Arc<dyn FactObserver>>,
 }
 
 /// Runs a project to its end.
@@ -142,6 +144,7 @@ pub async fn execute(
         estimates: wiring::estimates(&project),
     };
     let journal = journal::Journal::new(Arc::new(ledger.clone()), around.state.tenant());
+    let journal = journal.observed(&run, around.facts.clone());
     journal.run_start(&project, &setup, options)?;
     let scope = wiring::run_scope(around.state.tenant(), &run, seed, started_ms, &journal);
     let installed = ready.install(&project, components, &scope, &journal).await;

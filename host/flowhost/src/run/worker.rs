@@ -10,6 +10,7 @@ use std::time::Duration;
 use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, Ulid};
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
+    trace,
 };
 use flowhost_flow::planner::{Part, Verdict};
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
@@ -137,8 +138,7 @@ impl Worker {
     }
 
     fn traceparent(&self, order: &Order) -> Arc<str> {
-        let span = order.step_id.get(..16).unwrap_or("0000000000000001");
-        format!("00-{}-{span}-01", self.trace).into()
+        trace::traceparent(&self.trace, trace::step_span(&order.step_id)).into()
     }
 
     async fn call(
