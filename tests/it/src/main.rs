@@ -12,6 +12,7 @@
 
 mod catalogue;
 mod cli;
+mod collector;
 mod hosted;
 mod hostile;
 mod support;

@@ -1,6 +1,5 @@
 //! `flowhost run PLAN`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowhost::ambient::Ambient;
@@ -16,10 +15,11 @@ use flowhost::telemetry::Telemetry;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass};
 use flowhost_ledger::Durability;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::cli::{DurabilityArg, PlanArgs, RunArgs};
+use crate::cli::{DurabilityArg, LogFormat, PlanArgs, RunArgs};
 use crate::commands::{Context, logging};
 
 pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
@@ -38,7 +38,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
             .map(|path| context.ambient.resolve(path)),
     };
     let runtime = runtime()?;
-    let finished = runtime.block_on(observed(project, &options, args.metrics_listen, context));
+    let finished = runtime.block_on(observed(project, &options, args, context));
     // What telemetry left behind (a name that is looked up) must not hold the process up.
     runtime.shutdown_background();
     let finished = finished?;
@@ -90,14 +90,17 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 async fn observed(
     project: Project,
     options: &RunOptions,
-    listen: Option<SocketAddr>,
+    args: &RunArgs,
     context: &Context,
 ) -> Result<Finished, Failure> {
-    let telemetry = Telemetry::start(listen, &context.ambient).await?;
+    let telemetry = Telemetry::start(args.metrics_listen, &context.ambient).await?;
     let address = telemetry.as_ref().and_then(Telemetry::metrics_address);
     if let Some(address) = address {
-        let served = format!("metrics: http://{address}/metrics\n");
-        context.output.message(&served);
+        let url = format!("http://{address}/metrics");
+        context.output.message(&match args.log_format {
+            LogFormat::Text => format!("metrics: {url}\n"),
+            LogFormat::Json => format!("{}\n", json!({ "message": "metrics", "url": url })),
+        });
     }
     let facts = telemetry.as_ref().map(Telemetry::observer);
     let finished = execute(project, options, facts, context).await;

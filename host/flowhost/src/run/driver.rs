@@ -17,6 +17,7 @@ use flowhost_flow::{
 };
 use flowhost_ledger::LedgerError;
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::Surroundings;
 use super::journal::{Denial, Journal};
@@ -87,7 +88,7 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         tally: drive.registry.tally.clone(),
     });
     let readers = mailbox::open(&worker).await?;
-    let serving = tokio::spawn(worker.clone().serve(orders));
+    let serving = tokio::spawn(worker.clone().serve(orders).in_current_span());
     let mut driver = Driver {
         planner,
         worker: worker.clone(),

@@ -436,6 +436,9 @@ mod tests {
         let open = journal(Arc::new(MemoryRecorder::default()));
         open.append(Fact::new(Kind::FsOp, "default/a")).unwrap();
         open.append(Fact::new(Kind::ToolCall, "default/a")).unwrap();
-        assert_eq!(*ear.0.lock().unwrap(), ["default r", "default r", "1 tool.call"]);
+        assert_eq!(
+            *ear.0.lock().unwrap(),
+            ["default r", "default r", "1 tool.call"]
+        );
     }
 }

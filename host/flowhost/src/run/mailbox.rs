@@ -13,12 +13,14 @@ use flowhost_engine::{CallScope, Fault, Message, Outgoing};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Direction, decide_topic};
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::driver::bus_failure;
 use super::registry::Installed;
 use super::router::prefix;
 use super::worker::{Worker, envelope_id};
 use crate::failure::Failure;
+use crate::telemetry::lines;
 
 /// The interface that what an agent hands back is decided under.
 const INTERFACE: &str = "flowhost:roles/agent@0.1.0";
@@ -37,7 +39,7 @@ pub(super) async fn open(worker: &Arc<Worker>) -> Result<Vec<JoinHandle<()>>, Fa
                 plugin: plugin.clone(),
                 delivered: AtomicU64::new(0),
             };
-            readers.push(tokio::spawn(reader.serve(subscription)));
+            readers.push(tokio::spawn(reader.serve(subscription).in_current_span()));
         }
     }
     Ok(readers)
@@ -85,7 +87,9 @@ impl Reader {
         let asked = delivery.wants_answer();
         let scope = self.scope(&envelope, &payload);
         let message = payload.into_message(&envelope);
-        match self.hand_over(&scope, &envelope, &message).await {
+        let context = lines::message_context(&message.id, &scope.step, &self.plugin.key);
+        let handed = self.hand_over(&scope, &envelope, &message);
+        match handed.instrument(context).await {
             Ok(outgoing) => self.send(&scope, delivery, &message, outgoing, asked).await,
             Err(fault) => {
                 done(delivery).await?;

@@ -23,6 +23,7 @@ use flowhost_ledger::{
     seal_unfinished,
 };
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -30,6 +31,7 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::report::run::RunDocument;
 use crate::state::State;
+use crate::telemetry::lines;
 
 use journal::Journal;
 
@@ -157,6 +159,7 @@ pub async fn execute(
         }
     };
     around.observer.started(&run);
+    let context = lines::run_context(around.state.tenant(), &run, &hash);
     let drive = driver::Drive {
         plan: project.plan.clone(),
         setup,
@@ -164,7 +167,7 @@ pub async fn execute(
         journal: journal.clone(),
         registry,
     };
-    let outcome = driver::drive(drive, around).await?;
+    let outcome = driver::drive(drive, around).instrument(context).await?;
     journal.run_end(&outcome)?;
     let run_dir = around.state.run_dir(&run);
     let mut finished = Finished {

@@ -19,12 +19,14 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
+use tracing::Instrument as _;
 
 use super::journal::Journal;
 use super::order::{Answer, Detail, Order};
 use super::registry::{Installed, Registry, invalid};
 use super::tally::{Tally, metered};
 use crate::clock::RunClock;
+use crate::telemetry::lines;
 
 /// What all workers of a run share.
 pub(super) struct Worker {
@@ -82,7 +84,7 @@ impl Worker {
     pub(super) async fn serve(self: Arc<Self>, mut orders: Box<dyn Subscription>) {
         while let Ok(delivery) = orders.next().await {
             let worker = self.clone();
-            tokio::spawn(async move { worker.take(delivery).await });
+            tokio::spawn(async move { worker.take(delivery).await }.in_current_span());
         }
     }
 
@@ -93,7 +95,9 @@ impl Worker {
             return;
         };
         let order = Arc::new(order);
-        let (result, detail) = self.clone().perform(order.clone()).await;
+        let context = lines::step_context(&order.step_id, &order.plugin, order.kind);
+        let performed = self.clone().perform(order.clone()).instrument(context);
+        let (result, detail) = performed.await;
         let routed = self.tally.take(&order.step_id);
         let answer = Answer::new(&order, result, detail, &routed);
         let sent = self.send(&delivery, &order, answer).await;
@@ -118,7 +122,8 @@ impl Worker {
         let meter = scope.meter.clone();
         let call = order.call;
         let (worker, work) = (self.clone(), order.clone());
-        let task = tokio::spawn(async move { worker.call(&installed, scope, &work).await });
+        let called = async move { worker.call(&installed, scope, &work).await };
+        let task = tokio::spawn(called.in_current_span());
         self.calls.begin(call, task.abort_handle());
         let done = task.await;
         self.calls.end(call);

@@ -36,7 +36,11 @@ struct Call {
 
 #[derive(Debug, PartialEq, Eq)]
 enum What {
-    Tool { tool: String, caller: String, agent: bool },
+    Tool {
+        tool: String,
+        caller: String,
+        agent: bool,
+    },
     Model(Model),
 }
 
@@ -54,7 +58,13 @@ struct Model {
 
 impl Calls {
     /// Takes the beginning or the end of a call. `parent` is the attempt.
-    pub(super) fn take(&mut self, seen: &Seen, run: &str, parent: String, agent: bool) -> Vec<Given> {
+    pub(super) fn take(
+        &mut self,
+        seen: &Seen,
+        run: &str,
+        parent: String,
+        agent: bool,
+    ) -> Vec<Given> {
         match seen.kind {
             Kind::ToolCall => self.tool_call(seen, run, parent, agent),
             Kind::ModelIntent => self.model_intent(seen, run, parent),
@@ -79,7 +89,8 @@ impl Calls {
     fn of_plugin(&self, plugin: &str) -> Option<String> {
         let calls = self.0.iter().rev();
         let mut own = calls.filter(|call| matches!(call.what, What::Tool { .. }));
-        own.find(|call| call.plugin == plugin).map(|call| call.span.id.clone())
+        own.find(|call| call.plugin == plugin)
+            .map(|call| call.span.id.clone())
     }
 
     fn tool_call(&mut self, seen: &Seen, run: &str, parent: String, agent: bool) {
@@ -102,16 +113,26 @@ impl Calls {
         span.set("flowhost.caller", caller);
         span.set("flowhost.component", seen.text("component"));
         span.set("flowhost.record", seen.seq);
-        let what = What::Tool { tool: tool.to_owned(), caller: caller.to_owned(), agent };
-        self.0.push(Call { plugin: plugin.to_owned(), what, span });
+        let what = What::Tool {
+            tool: tool.to_owned(),
+            caller: caller.to_owned(),
+            agent,
+        };
+        self.0.push(Call {
+            plugin: plugin.to_owned(),
+            what,
+            span,
+        });
     }
 
     fn tool_result(&mut self, seen: &Seen) -> Vec<Given> {
         let (plugin, tool, caller) = (seen.plugin(), seen.text("tool"), seen.text("caller"));
         let is_it = |call: &Call| match &call.what {
-            What::Tool { tool: of, caller: by, .. } => {
-                call.plugin == plugin && of == tool && by == caller
-            }
+            What::Tool {
+                tool: of,
+                caller: by,
+                ..
+            } => call.plugin == plugin && of == tool && by == caller,
             What::Model(_) => false,
         };
         let Some(mut call) = self.remove(is_it) else {
@@ -119,8 +140,10 @@ impl Calls {
         };
         let outcome = seen.text("status");
         call.span.set_number("flowhost.fuel", seen.number("fuel"));
-        call.span.set_number("flowhost.memory_bytes", seen.number("memory_bytes"));
-        call.span.set_number("flowhost.host_calls", seen.number("host_calls"));
+        call.span
+            .set_number("flowhost.memory_bytes", seen.number("memory_bytes"));
+        call.span
+            .set_number("flowhost.host_calls", seen.number("host_calls"));
         let status = if outcome == "ok" {
             Status::Ok
         } else {
@@ -135,7 +158,11 @@ impl Calls {
         let parent = self.of_plugin(seen.plugin()).unwrap_or(parent);
         let model = Model::of(seen);
         let id = trace::model_span(run, &model.call, &model.attempt);
-        let operation = if model.operation == "embed" { "embeddings" } else { "chat" };
+        let operation = if model.operation == "embed" {
+            "embeddings"
+        } else {
+            "chat"
+        };
         let name = format!("{operation} {}", model.model);
         let mut span = Span::begin(id, parent, name, seen.at);
         span.client = true;
@@ -150,7 +177,11 @@ impl Calls {
         span.set_number("flowhost.model.try", seen.number("try"));
         span.set("flowhost.model.asked", seen.text("asked"));
         span.set("flowhost.record", seen.seq);
-        self.0.push(Call { plugin: seen.plugin().to_owned(), what: What::Model(model), span });
+        self.0.push(Call {
+            plugin: seen.plugin().to_owned(),
+            what: What::Model(model),
+            span,
+        });
     }
 
     fn model_result(&mut self, seen: &Seen) -> Vec<Given> {
@@ -245,7 +276,12 @@ impl Model {
     }
 
     fn measured(&self, outcome: &str, lasted: f64) -> Measurement {
-        let labels = [self.provider.as_str(), &self.model, &self.operation, outcome];
+        let labels = [
+            self.provider.as_str(),
+            &self.model,
+            &self.operation,
+            outcome,
+        ];
         Measurement::new(Metric::ModelDuration, labels, lasted)
     }
 

@@ -28,7 +28,9 @@ impl Bounds {
     pub fn admit(&mut self, mut measurement: Measurement) -> Measurement {
         let metric = measurement.metric;
         let definition = metric.definition();
-        measurement.labels.resize(definition.labels.len(), String::new());
+        measurement
+            .labels
+            .resize(definition.labels.len(), String::new());
         for (label, value) in definition.labels.iter().zip(&mut measurement.labels) {
             let known = if label.values.is_empty() {
                 self.admit_value(metric, label.name, value)
@@ -93,13 +95,22 @@ mod tests {
         let mut bounds = Bounds::default();
         for n in 0..VALUES_MAX {
             let plugin = format!("p{n}");
-            assert_eq!(bounds.admit(tool_call(&plugin, "t", "ok")).labels[0], plugin);
+            assert_eq!(
+                bounds.admit(tool_call(&plugin, "t", "ok")).labels[0],
+                plugin
+            );
         }
-        assert_eq!(bounds.admit(tool_call("one-more", "t", "ok")).labels[0], OTHER);
+        assert_eq!(
+            bounds.admit(tool_call("one-more", "t", "ok")).labels[0],
+            OTHER
+        );
         assert_eq!(bounds.admit(tool_call("p0", "t", "ok")).labels[0], "p0");
         let long = "x".repeat(VALUE_CHARS + 9);
         let mut fresh = Bounds::default();
-        assert_eq!(fresh.admit(tool_call(&long, "t", "ok")).labels[0].len(), VALUE_CHARS);
+        assert_eq!(
+            fresh.admit(tool_call(&long, "t", "ok")).labels[0].len(),
+            VALUE_CHARS
+        );
     }
 
     proptest! {

@@ -69,7 +69,9 @@ impl HttpClient for Collector {
         let answer = sending.await.map_err(HttpError::from)?;
         match &answer {
             Ok(answer) if answer.status().is_success() => {}
-            Ok(answer) => self.trouble.tell(&format!("it answers {}", answer.status())),
+            Ok(answer) => self
+                .trouble
+                .tell(&format!("it answers {}", answer.status())),
             Err(error) => self.trouble.tell(&error.to_string()),
         }
         answer

@@ -119,12 +119,13 @@ mod tests {
     fn lines(act: impl FnOnce()) -> Vec<Value> {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber =
-            tracing_subscriber::registry().with(JsonLines(move || writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(JsonLines(move || writer.clone()));
         tracing::subscriber::with_default(subscriber, act);
         let bytes = written.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     #[test]
@@ -147,6 +148,9 @@ mod tests {
         for (name, value) in [("run_id", "r"), ("span_id", "inner"), ("step_id", "s")] {
             assert_eq!(line[name], value);
         }
-        assert_eq!((&line["outcome"], &line["message"]), (&"ok".into(), &"done".into()));
+        assert_eq!(
+            (&line["outcome"], &line["message"]),
+            (&"ok".into(), &"done".into())
+        );
     }
 }

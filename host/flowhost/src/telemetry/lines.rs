@@ -71,7 +71,10 @@ pub(super) fn write(view: &View, seen: &Seen) {
 fn outcome(seen: &Seen) -> &str {
     let words = ["decision", "class", "status", "verdict", "warning", "event"];
     let words = words.map(|name| seen.text(name)).into_iter();
-    words.into_iter().find(|word| !word.is_empty()).unwrap_or("")
+    words
+        .into_iter()
+        .find(|word| !word.is_empty())
+        .unwrap_or("")
 }
 
 struct Names {
@@ -112,7 +115,11 @@ pub(crate) fn run_context(tenant: &str, run: &str, plan: &str) -> tracing::Span 
 }
 
 /// The fields of the lines that are written while a plugin works on a step.
-pub(crate) fn step_context(step: &str, plugin: &str, role: flowhost_flow::PluginKind) -> tracing::Span {
+pub(crate) fn step_context(
+    step: &str,
+    plugin: &str,
+    role: flowhost_flow::PluginKind,
+) -> tracing::Span {
     use flowhost_flow::PluginKind as K;
     let (agent, tool) = match role {
         K::Agent => (Some(plugin), None),
@@ -125,5 +132,16 @@ pub(crate) fn step_context(step: &str, plugin: &str, role: flowhost_flow::Plugin
         step_id = step,
         agent_id = agent,
         tool_id = tool
+    )
+}
+
+/// The fields of the lines that are written while an agent reads a message.
+pub(crate) fn message_context(message: &str, step: &str, agent: &str) -> tracing::Span {
+    tracing::error_span!(
+        "message",
+        span_id = trace::step_span(step),
+        message_id = message,
+        step_id = step,
+        agent_id = agent
     )
 }

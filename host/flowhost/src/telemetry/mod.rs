@@ -128,7 +128,10 @@ impl Telemetry {
         }
         let dropped = self.dropped.load(Relaxed);
         if dropped > 0 {
-            tracing::warn!(dropped, "telemetry is incomplete: facts came faster than its views");
+            tracing::warn!(
+                dropped,
+                "telemetry is incomplete: facts came faster than its views"
+            );
         }
     }
 }
@@ -139,7 +142,11 @@ async fn open(
     metrics: Arc<Prometheus>,
 ) -> Result<(SocketAddr, JoinHandle<()>), Failure> {
     let cannot = |why: String| {
-        Failure::new(Exit::Internal, format!("metrics cannot be served on {address}")).because(why)
+        Failure::new(
+            Exit::Internal,
+            format!("metrics cannot be served on {address}"),
+        )
+        .because(why)
     };
     let listener = ambient.listen(address).await;
     let listener = listener.map_err(|error| {
@@ -161,9 +168,11 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() {
         return Ok(address);
     }
-    Err("metrics are served on loopback only, because nothing asks who reads them: \
+    Err(
+        "metrics are served on loopback only, because nothing asks who reads them: \
          use 127.0.0.1 or [::1]"
-        .to_owned())
+            .to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -172,7 +181,14 @@ mod tests {
 
     #[test]
     fn refuses_to_serve_metrics_to_others() {
-        for text in ["0.0.0.0:9464", "192.168.1.2:1", "[::]:1", "[::ffff:127.0.0.1]:1", "localhost:1", "9464"] {
+        for text in [
+            "0.0.0.0:9464",
+            "192.168.1.2:1",
+            "[::]:1",
+            "[::ffff:127.0.0.1]:1",
+            "localhost:1",
+            "9464",
+        ] {
             assert!(loopback(text).is_err(), "{text}");
         }
         for text in ["127.0.0.1:0", "127.8.9.1:9464", "[::1]:9464"] {

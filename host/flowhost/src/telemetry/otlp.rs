@@ -74,7 +74,9 @@ impl Otlp {
         };
         let attributes = config.resource.iter();
         let attributes = attributes.map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
-        let resource = Resource::builder_empty().with_attributes(attributes).build();
+        let resource = Resource::builder_empty()
+            .with_attributes(attributes)
+            .build();
         let provider = meters(config, collector.clone(), resource.clone())?;
         let mut exporter = SpanExporter::builder()
             .with_http()
@@ -105,7 +107,13 @@ impl Otlp {
 
     /// Sends what waits, until the deadline. Nobody may hold a [`SpanQueue`] any more.
     pub(super) async fn finish(self, deadline: Instant) {
-        let Self { spans: SpanQueue { queue, lost }, sending, provider, trouble, meters } = self;
+        let Self {
+            spans: SpanQueue { queue, lost },
+            sending,
+            provider,
+            trouble,
+            meters,
+        } = self;
         drop((queue, meters));
         let (done, flushed) = oneshot::channel();
         // A thread that nobody waits for: the exporter's own shutdown can take longer than we wait.
@@ -191,7 +199,11 @@ fn data(trace: &str, span: Span) -> Option<SpanData> {
         span_context: context(trace, &span.id, true, false)?,
         parent_span_id: parent,
         parent_span_is_remote: false,
-        span_kind: if span.client { SpanKind::Client } else { SpanKind::Internal },
+        span_kind: if span.client {
+            SpanKind::Client
+        } else {
+            SpanKind::Internal
+        },
         name: span.name.into(),
         start_time: span.start,
         end_time: span.end,
@@ -211,7 +223,11 @@ fn data(trace: &str, span: Span) -> Option<SpanData> {
 }
 
 fn context(trace: &str, span: &str, sampled: bool, remote: bool) -> Option<SpanContext> {
-    let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+    let flags = if sampled {
+        TraceFlags::SAMPLED
+    } else {
+        TraceFlags::default()
+    };
     Some(SpanContext::new(
         TraceId::from_hex(trace).ok()?,
         SpanId::from_hex(span).ok()?,
@@ -278,14 +294,26 @@ impl Meters {
 }
 
 fn instrument(meter: &Meter, definition: Definition) -> Instrument {
-    let Definition { name, unit, help, shape, .. } = definition;
+    let Definition {
+        name,
+        unit,
+        help,
+        shape,
+        ..
+    } = definition;
     match shape {
         Shape::Counter => {
-            let counter = meter.u64_counter(name).with_unit(unit).with_description(help);
+            let counter = meter
+                .u64_counter(name)
+                .with_unit(unit)
+                .with_description(help);
             Instrument::Counter(counter.build())
         }
         Shape::Histogram(bounds) => {
-            let histogram = meter.f64_histogram(name).with_unit(unit).with_description(help);
+            let histogram = meter
+                .f64_histogram(name)
+                .with_unit(unit)
+                .with_description(help);
             Instrument::Histogram(histogram.with_boundaries(bounds.to_vec()).build())
         }
     }

@@ -76,12 +76,20 @@ impl OtlpConfig {
     /// # Errors
     /// When a variable cannot be used.
     pub fn of(ambient: &Ambient) -> Result<Option<Self>, OtlpConfigError> {
-        let off = ambient.var(DISABLED).is_some_and(|it| it.eq_ignore_ascii_case("true"));
+        let off = ambient
+            .var(DISABLED)
+            .is_some_and(|it| it.eq_ignore_ascii_case("true"));
         let Some(endpoint) = ambient.var(ENDPOINT).filter(|_| !off) else {
             return Ok(None);
         };
-        if ambient.var(PROTOCOL).is_some_and(|it| it != "http/protobuf") {
-            return Err(wrong(PROTOCOL, "must be http/protobuf: it is what this build speaks"));
+        if ambient
+            .var(PROTOCOL)
+            .is_some_and(|it| it != "http/protobuf")
+        {
+            return Err(wrong(
+                PROTOCOL,
+                "must be http/protobuf: it is what this build speaks",
+            ));
         }
         Ok(Some(Self {
             endpoint: endpoint_of(endpoint)?,
@@ -100,7 +108,10 @@ fn endpoint_of(text: &str) -> Result<String, OtlpConfigError> {
     let uri: Uri = text.parse().map_err(|_| wrong(ENDPOINT, "is not a URL"))?;
     let scheme = uri.scheme_str();
     if !matches!(scheme, Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-        return Err(wrong(ENDPOINT, "must begin with http:// or https:// and name a host"));
+        return Err(wrong(
+            ENDPOINT,
+            "must begin with http:// or https:// and name a host",
+        ));
     }
     if uri.query().is_some() || uri.authority().is_some_and(|it| it.as_str().contains('@')) {
         return Err(wrong(ENDPOINT, "must have no query and no password"));
@@ -109,7 +120,12 @@ fn endpoint_of(text: &str) -> Result<String, OtlpConfigError> {
 }
 
 fn headers_of(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, OtlpConfigError> {
-    let bad = || wrong(HEADERS, "is not a list of name=value with percent-encoded values");
+    let bad = || {
+        wrong(
+            HEADERS,
+            "is not a list of name=value with percent-encoded values",
+        )
+    };
     let pairs = pairs(text).ok_or_else(bad)?;
     let headers = pairs.into_iter().map(|(name, value)| {
         let name = HeaderName::try_from(name).ok()?;
@@ -131,13 +147,19 @@ fn timeout_of(text: Option<&str>) -> Result<u64, OtlpConfigError> {
 fn resource_of(ambient: &Ambient) -> Result<Vec<(String, String)>, OtlpConfigError> {
     let listed = pairs(ambient.var(ATTRIBUTES).unwrap_or_default());
     let listed = listed.ok_or_else(|| {
-        wrong(ATTRIBUTES, "is not a list of name=value with percent-encoded values")
+        wrong(
+            ATTRIBUTES,
+            "is not a list of name=value with percent-encoded values",
+        )
     })?;
     let named = listed.iter().find(|(name, _)| name == "service.name");
     let named = named.map(|(_, value)| value.as_str());
     let service = ambient.var(SERVICE_NAME).or(named).unwrap_or("flowhost");
     let rest = listed.iter().filter(|(name, _)| name != "service.name");
-    let version = ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    let version = (
+        "service.version".to_owned(),
+        env!("CARGO_PKG_VERSION").to_owned(),
+    );
     let versioned = listed.iter().any(|(name, _)| name == "service.version");
     Ok([("service.name".to_owned(), service.to_owned())]
         .into_iter()
@@ -148,7 +170,10 @@ fn resource_of(ambient: &Ambient) -> Result<Vec<(String, String)>, OtlpConfigErr
 
 /// `name=value,…` with percent-encoded values, as W3C Baggage has it; none when it is not that.
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
-    let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
+    let members = text
+        .split(',')
+        .map(str::trim)
+        .filter(|member| !member.is_empty());
     let pairs = members.map(|member| {
         let (name, value) = member.split_once('=')?;
         let value = percent_encoding::percent_decode_str(value.trim());
@@ -204,7 +229,10 @@ mod tests {
             (ENDPOINT, "http://127.0.0.1:4318/base/"),
             (HEADERS, "authorization=Bearer%20key, x-scope=a"),
             (TIMEOUT, "250"),
-            (ATTRIBUTES, "service.name=listed,deployment.environment.name=test%2Cdev"),
+            (
+                ATTRIBUTES,
+                "service.name=listed,deployment.environment.name=test%2Cdev",
+            ),
             (SERVICE_NAME, "named"),
         ]);
         let config = config.unwrap().unwrap();

@@ -73,7 +73,9 @@ impl Prometheus {
         match self.families.get(&measurement.metric) {
             Some(Series::Counter(family)) => {
                 // Counters count things; what is measured is whole.
-                family.get_or_create(&labels).inc_by(measurement.value as u64);
+                family
+                    .get_or_create(&labels)
+                    .inc_by(measurement.value as u64);
             }
             Some(Series::Histogram(family)) => {
                 family.get_or_create(&labels).observe(measurement.value);
@@ -96,7 +98,9 @@ impl Prometheus {
 fn labels(measurement: &Measurement) -> Labels {
     let names = measurement.metric.definition().labels.iter();
     let pairs = names.zip(&measurement.labels);
-    pairs.map(|(label, value)| (label.name, value.clone())).collect()
+    pairs
+        .map(|(label, value)| (label.name, value.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -109,8 +113,14 @@ mod tests {
         let labels = ["a\"} 9\nforged_total 1", "t", "ok"];
         prometheus.record(&Measurement::new(Metric::ToolCalls, labels, 1.0));
         let text = prometheus.text().unwrap();
-        assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
-        assert!(text.contains(r#"plugin="a\"} 9\nforged_total 1""#), "{text}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("forged")),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"plugin="a\"} 9\nforged_total 1""#),
+            "{text}"
+        );
     }
 
     #[test]

@@ -61,12 +61,21 @@ pub(super) async fn serve(listener: TcpListener, metrics: Arc<Prometheus>) {
 }
 
 fn answer(request: &Request<Incoming>, metrics: &Prometheus) -> Response<Full<Bytes>> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
     if !host.is_some_and(is_this_machine) {
-        return plain(StatusCode::MISDIRECTED_REQUEST, "ask for 127.0.0.1 or localhost\n");
+        return plain(
+            StatusCode::MISDIRECTED_REQUEST,
+            "ask for 127.0.0.1 or localhost\n",
+        );
     }
     if request.uri().path() != "/metrics" {
-        return plain(StatusCode::NOT_FOUND, "there is /metrics and nothing else\n");
+        return plain(
+            StatusCode::NOT_FOUND,
+            "there is /metrics and nothing else\n",
+        );
     }
     if request.method() != Method::GET {
         let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "metrics can be read only\n");
@@ -76,7 +85,10 @@ fn answer(request: &Request<Incoming>, metrics: &Prometheus) -> Response<Full<By
     }
     match metrics.text() {
         Ok(text) => typed(StatusCode::OK, prometheus::CONTENT_TYPE, text),
-        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n"),
+        Err(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be written\n",
+        ),
     }
 }
 
@@ -98,11 +110,17 @@ fn is_this_machine(host: &str) -> bool {
         return address.ip().is_loopback();
     }
     let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
+        if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
     });
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -111,14 +129,27 @@ mod tests {
 
     #[test]
     fn refuses_a_name_that_only_resolves_to_this_machine() {
-        for host in ["evil.example", "evil.example:9464", "10.0.0.1", "127.0.0.1.evil.example", ""] {
+        for host in [
+            "evil.example",
+            "evil.example:9464",
+            "10.0.0.1",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
             assert!(!is_this_machine(host), "{host}");
         }
     }
 
     #[test]
     fn knows_this_machine_by_its_addresses_and_its_name() {
-        for host in ["127.0.0.1", "127.0.0.1:9464", "[::1]:1", "[::1]", "LocalHost", "localhost:9"] {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:9464",
+            "[::1]:1",
+            "[::1]",
+            "LocalHost",
+            "localhost:9",
+        ] {
             assert!(is_this_machine(host), "{host}");
         }
     }

@@ -120,6 +120,10 @@ mod tests {
     fn shows_a_denial_of_any_kind_and_leaves_out_what_nobody_looks_at() {
         let fact = || Fact::new(Kind::FsOp, "default/a");
         assert_eq!(Seen::of(&fact().with("decision", "allow")), None);
-        assert!(Seen::of(&fact().with("decision", "deny")).unwrap().is_denial());
+        assert!(
+            Seen::of(&fact().with("decision", "deny"))
+                .unwrap()
+                .is_denial()
+        );
     }
 }

@@ -217,7 +217,10 @@ mod tests {
     fn reads_a_caller_of_this_version_and_of_a_later_one() {
         let link = caller(GOOD).unwrap();
         assert_eq!(link.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!((link.span_id.as_str(), link.sampled), ("00f067aa0ba902b7", true));
+        assert_eq!(
+            (link.span_id.as_str(), link.sampled),
+            ("00f067aa0ba902b7", true)
+        );
         let later = format!("{}-more", GOOD.replacen("00", "01", 1));
         assert!(caller(&later).is_some());
     }
@@ -227,7 +230,11 @@ mod tests {
         let at = SystemTime::UNIX_EPOCH;
         let mut span = Span::begin("a".into(), "b".into(), "c".into(), at);
         for _ in 0..EVENTS_MAX + 2 {
-            span.event(SpanEvent { name: "x", at, attributes: Vec::new() });
+            span.event(SpanEvent {
+                name: "x",
+                at,
+                attributes: Vec::new(),
+            });
         }
         assert_eq!((span.events.len(), span.events_dropped), (EVENTS_MAX, 2));
     }

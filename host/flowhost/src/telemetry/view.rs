@@ -12,7 +12,7 @@ use flowhost_engine::trace;
 use flowhost_flow::hash::step_id;
 use flowhost_ledger::Kind;
 
-use super::attempt::{Attempt, Calls};
+use super::attempt::Attempt;
 use super::instruments::{Measurement, Metric};
 use super::orders::Orders;
 use super::seen::Seen;
@@ -170,7 +170,11 @@ impl View {
             step.finish(seen.at, Status::Error("cut".to_owned()));
             self.give(step);
         }
-        let Some(Run { mut span, plan_name }) = self.run.take() else {
+        let Some(Run {
+            mut span,
+            plan_name,
+        }) = self.run.take()
+        else {
             return;
         };
         let status = seen.text("status");
@@ -308,7 +312,11 @@ impl View {
         self.measure(counted);
         let step = seen.text("step");
         match kind {
-            "step.start" => self.orders.entry(step.to_owned()).or_default().sent(seen.at),
+            "step.start" => self
+                .orders
+                .entry(step.to_owned())
+                .or_default()
+                .sent(seen.at),
             "step.end" => self.answered(seen, step),
             _ => {}
         }
@@ -350,7 +358,10 @@ impl View {
         let guard = seen.text("guard");
         let step = seen.text("step");
         // One that guards a call between plugins is recorded by itself, without a beginning.
-        let asked = self.orders.get(step).filter(|_| seen.text("tool").is_empty());
+        let asked = self
+            .orders
+            .get(step)
+            .filter(|_| seen.text("tool").is_empty());
         let start = asked.and_then(Orders::last_answered).unwrap_or(seen.at);
         let id = span::record_span(&self.identity.run, seen.seq);
         let parent = self.open_attempt(step).unwrap_or_else(|| self.owner(seen));
@@ -361,7 +372,11 @@ impl View {
         span.set("flowhost.tool_id", seen.text("tool"));
         span.set_number("flowhost.findings", seen.number("findings"));
         let stops = denied && seen.text("warned") != "true";
-        let status = if stops { Status::Error("deny".to_owned()) } else { Status::Ok };
+        let status = if stops {
+            Status::Error("deny".to_owned())
+        } else {
+            Status::Ok
+        };
         span.finish(seen.at, status);
         span
     }
@@ -410,10 +425,16 @@ impl View {
 
     /// Adds an event to the attempt that it belongs to, else to the step, else to the run.
     fn event(&mut self, seen: &Seen, name: &'static str, attributes: Vec<Named>) {
-        let event = SpanEvent { name, at: seen.at, attributes };
+        let event = SpanEvent {
+            name,
+            at: seen.at,
+            attributes,
+        };
         let step = seen.text("step");
         let mut of_step = self.attempts.range_mut(attempts_of(step));
-        let attempt = of_step.next_back().and_then(|(_, attempt)| attempt.span.as_mut());
+        let attempt = of_step
+            .next_back()
+            .and_then(|(_, attempt)| attempt.span.as_mut());
         let span = attempt
             .or_else(|| self.steps.get_mut(step))
             .or(self.run.as_mut().map(|run| &mut run.span));

@@ -8,6 +8,7 @@ mod examples;
 mod flow;
 mod interrupted;
 mod surface;
+mod telemetry;
 
 use crate::support::{Home, stable};
 
