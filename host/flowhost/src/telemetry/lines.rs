@@ -90,7 +90,12 @@ impl Names {
         let agent = [plugin, seen.text("caller"), seen.text("plugin")];
         let agent = agent.into_iter().find(|name| is(name, "agent"));
         let tool = match seen.text("tool") {
-            "" => is(plugin, "tool").then(|| plugin.to_owned()),
+            "" => {
+                let own = [plugin, seen.text("plugin")].into_iter();
+                own.filter(|name| is(name, "tool"))
+                    .map(ToOwned::to_owned)
+                    .next()
+            }
             tool if called && !is(plugin, "agent") => Some(format!("{plugin}/{tool}")),
             _ if called => None,
             tool => Some(tool.to_owned()),

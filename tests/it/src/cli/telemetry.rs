@@ -70,7 +70,18 @@ fn metrics_are_not_served_to_other_machines() {
         home.flowhost(&["run", "plan.yaml", "--metrics-listen", address])
             .expect(64);
     }
-    insta::assert_snapshot!(seen(&home, &["run", "plan.yaml", "--metrics-listen", "0.0.0.0:9464"]), @"");
+    let shown = seen(
+        &home,
+        &["run", "plan.yaml", "--metrics-listen", "0.0.0.0:9464"],
+    );
+    insta::assert_snapshot!(shown, @r"
+    $ flowhost run plan.yaml --metrics-listen 0.0.0.0:9464
+    ----- stderr
+    error: invalid value '0.0.0.0:9464' for '--metrics-listen <ADDRESS>': metrics are served on loopback only, because nothing asks who reads them: use 127.0.0.1 or [::1]
+
+    For more information, try '--help'.
+    ----- exit 64
+    ");
 }
 
 #[test]
