@@ -11,6 +11,7 @@ pub mod files;
 pub mod http;
 pub mod log;
 pub mod messaging;
+pub mod model;
 pub mod random;
 pub mod runtime;
 pub mod secrets;
@@ -45,6 +46,8 @@ pub struct Services {
     pub state: Arc<dyn state::StateStore>,
     /// Knows what is left.
     pub budget: Arc<dyn budget::BudgetView>,
+    /// Asks language models.
+    pub model: model::ModelServices,
     /// Tells the time.
     pub time: Arc<dyn clock::TimeSource>,
     /// Real randomness.
@@ -76,6 +79,7 @@ pub fn all(services: Services) -> Vec<Arc<dyn Capability>> {
         Arc::new(secrets::Secrets::new(it.secrets)),
         Arc::new(tools::Tools::new(it.tools)),
         Arc::new(messaging::Messaging::new(it.bus, it.mailboxes)),
+        Arc::new(model::Model::new(it.model)),
         Arc::new(http::Http::new(it.http)),
         Arc::new(files::Files::new(it.files)),
     ]

@@ -20,6 +20,7 @@ use crate::http::testing::{RecordingConnector, ScriptedResolver};
 use crate::http::{HttpServices, Tls};
 use crate::log::MemoryLog;
 use crate::messaging::Mailboxes;
+use crate::model::{HoldId, Origin, Short, Spending};
 use crate::random::Entropy;
 use crate::secrets::SecretStore;
 use crate::state::FolderStore;
@@ -50,6 +51,18 @@ impl Mailboxes for Nothing {
 impl BudgetView for Nothing {
     fn left(&self, _caller: &CallScope) -> Left {
         Left::default()
+    }
+}
+
+impl Spending for Nothing {
+    fn hold(&self, _: &CallScope, _: Left) -> Result<HoldId, Short> {
+        Ok(HoldId(1))
+    }
+
+    fn settle(&self, _: HoldId, _: Left) {}
+
+    fn origin(&self, _: &CallScope) -> Origin {
+        Origin::default()
     }
 }
 
@@ -88,6 +101,7 @@ fn capabilities() -> Vec<Arc<dyn Capability>> {
         secrets: nothing.clone(),
         state: Arc::new(FolderStore::new(dir)),
         budget: nothing.clone(),
+        model: crate::model::testing::services(nothing.clone()),
         time: nothing.clone(),
         entropy: nothing.clone(),
         variables: nothing.clone(),
@@ -144,7 +158,7 @@ fn each_of_our_interfaces_stands_in_wit_and_each_package_but_the_shared_is_serve
             served.insert(package.to_owned());
         }
     }
-    let later = ["model", "mcp-transport"];
+    let later = ["mcp-transport"];
     for entry in wit.entries().unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
@@ -193,11 +207,10 @@ fn all_link_together_granted_or_not() {
 }
 
 #[test]
-fn each_right_of_the_policy_but_the_model_has_its_capability() {
+fn each_right_of_the_policy_has_its_capability() {
     let names: BTreeSet<_> = capabilities().iter().map(|it| it.name()).collect();
     for right in &flowhost_policy::RIGHTS {
-        let there = names.contains(right.capability);
-        assert_eq!(there, right.capability != "model", "{}", right.capability);
+        assert!(names.contains(right.capability), "{}", right.capability);
     }
 }
 

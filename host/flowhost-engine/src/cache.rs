@@ -29,7 +29,7 @@ const DOMAIN: &[u8] = b"flowhost compiled component 1\n";
 /// Where compiled code is kept, and the key that vouches for it.
 #[derive(Clone)]
 pub struct CacheConfig {
-    /// A directory of our own; created when missing. It is not used when others may write to it.
+    /// A directory of our own; created when missing, with what is missing above it. It is not used when others may write to it.
     pub dir: PathBuf,
     /// The host's key for this purpose. Whoever has it can make the host run native code.
     pub key: [u8; 32],
@@ -201,7 +201,7 @@ fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
         Err(rustix::io::Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
     }
-    match mkdirat(rustix::fs::CWD, dir, Mode::RWXU) {
+    match make_dir(dir) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
         Err(errno) => return Err(errno.into()),
     }
@@ -210,6 +210,16 @@ fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
         flags | OFlags::NOFOLLOW,
         Mode::empty(),
     )?)
+}
+
+/// Makes a directory and whatever is missing above it; what became of the last one counts.
+fn make_dir(dir: &Path) -> rustix::io::Result<()> {
+    let mut made = Err(rustix::io::Errno::NOENT);
+    let all: Vec<&Path> = dir.ancestors().collect();
+    for one in all.iter().rev().filter(|it| !it.as_os_str().is_empty()) {
+        made = mkdirat(rustix::fs::CWD, *one, Mode::RWXU);
+    }
+    made
 }
 
 /// wasmtime's own statement of what compiled code depends on (its version, the compiler's flags with

@@ -137,6 +137,8 @@ fn spawn(program: &PathBuf) -> std::io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        // A terminal's interrupt goes to a whole group: whether to go on is the parent's decision.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
 }

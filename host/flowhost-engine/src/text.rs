@@ -12,24 +12,7 @@ pub(crate) const MESSAGE_CHARS: usize = 1_024;
 /// ```
 #[must_use]
 pub fn neutralise(text: &str, max: usize) -> String {
-    let mut out = String::with_capacity(text.len().min(max.saturating_mul(2)));
-    for c in text.chars().take(max) {
-        if visible(c) {
-            out.push(c);
-        } else {
-            out.extend(c.escape_unicode());
-        }
-    }
-    if text.chars().nth(max).is_some() {
-        out.push('…');
-    }
-    out
-}
-
-/// Printable as the standard library's tables have it: controls, format characters (bidirectional
-/// marks, joiners, tags), private use and unassigned code points are not.
-fn visible(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+    flowhost_policy::shown(text, max)
 }
 
 #[cfg(test)]

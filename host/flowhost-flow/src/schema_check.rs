@@ -56,6 +56,12 @@ impl OutputSchema {
         })
     }
 
+    /// The schema as it was written.
+    #[must_use]
+    pub fn source(&self) -> Arc<Value> {
+        Arc::clone(&self.source)
+    }
+
     /// What is wrong with `value`, in one line that shows none of it, or nothing.
     #[must_use]
     pub fn violations(&self, value: &Value) -> Option<String> {

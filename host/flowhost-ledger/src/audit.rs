@@ -19,6 +19,7 @@ use crate::record::LINE_BYTES_MAX;
 use crate::report::{Code, LedgerReport, Problem, Report, Trust};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
+use crate::views::Views;
 
 /// Said of a half-written record that a kill explains.
 const TORN_RECORD: &str = " (the host was killed while it wrote it; `flowhost` cuts it when it \
@@ -225,10 +226,26 @@ impl<'a> Walk<'a> {
         look: &mut dyn FnMut(&crate::record::View<'_>),
     ) -> LedgerReport {
         let mut report = LedgerReport::new(dir.display().to_string());
-        if let Err(problem) = self.check(dir, floors, look, &mut report) {
+        let mut views = Views::default();
+        let mut look = |record: &crate::record::View<'_>| {
+            views.take(record);
+            look(record);
+        };
+        let checked = self.check(dir, floors, &mut look, &mut report);
+        let checked = checked.and_then(|()| self.views(dir, &views, &mut report));
+        if let Err(problem) = checked {
             report.problem = Some(problem);
         }
         report
+    }
+
+    /// A run that has not ended may be between a view and its record.
+    fn views(&self, dir: &Path, views: &Views, report: &mut LedgerReport) -> Result<(), Problem> {
+        let compared = views.compare(self.source, dir, &mut report.views);
+        match compared {
+            Err(_) if !report.ended => Ok(()),
+            other => other,
+        }
     }
 
     fn check(

@@ -65,7 +65,8 @@ impl Bundle {
     }
 
     /// Writes the files of the ledger in `dir` and the `extra` ones (name in the bundle, bytes) as
-    /// a bundle. The same input gives the same bytes.
+    /// a bundle. The same input gives the same bytes. What an erasure that was cut short left behind
+    /// (`.old`, `.tmp`) stays here: it may hold what was to be erased.
     ///
     /// # Errors
     /// Whatever the disk or `out` says.
@@ -76,7 +77,9 @@ impl Bundle {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let mut archive = tar::Builder::new(out);
-        for entry in source.list(dir)?.iter().filter(|entry| !entry.is_dir) {
+        let left = |name: &str| name.ends_with(".old") || name.ends_with(".tmp");
+        let entries = source.list(dir)?;
+        for entry in entries.iter().filter(|it| !it.is_dir && !left(&it.name)) {
             let path = dir.join(&entry.name);
             let len = source.len(&path)?;
             let file = source.open_read(&path)?;

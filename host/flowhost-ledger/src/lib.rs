@@ -29,6 +29,7 @@ mod scan;
 mod trust;
 mod unfinished;
 mod verify;
+mod views;
 mod writer;
 
 pub use audit::{VerifyOptions, verify_dir, verify_in, verify_path};
@@ -46,7 +47,7 @@ pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };
 pub use recorder::{LedgerError, MemoryRecorder, Recorder};
-pub use report::{Code, LedgerReport, PayloadCounts, Problem, Report, Trust};
+pub use report::{Code, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};
 pub use scan::{WitnessError, read_witness};
 pub use trust::{TrustError, parse_trust};
 pub use unfinished::{Swept, UNFINISHED_RUNS_MAX, seal_unfinished};

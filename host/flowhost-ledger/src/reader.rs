@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chain::Chain;
+use crate::checkpoint::VKey;
 use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
 use crate::lines::Lines;
@@ -51,6 +52,7 @@ pub enum ReadError {
 pub struct Records<'s> {
     source: &'s dyn Source,
     dir: PathBuf,
+    meta: Meta,
     owner: Owner,
     chain: Chain,
     segments: std::vec::IntoIter<String>,
@@ -113,6 +115,7 @@ pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>
     Ok(Records {
         source,
         dir: dir.to_owned(),
+        meta,
         owner,
         chain: Chain::default(),
         segments: segments.into_iter(),
@@ -122,6 +125,19 @@ pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>
 }
 
 impl Records<'_> {
+    /// `<host id>/evidence/<tenant>/<run>`, as the ledger says of itself.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.meta.origin
+    }
+
+    /// The keys that the ledger names for itself, the oldest first. To believe one of them, it has to
+    /// be known from elsewhere.
+    #[must_use]
+    pub fn keys(&self) -> &[VKey] {
+        &self.meta.keys
+    }
+
     fn step(&mut self) -> Result<Option<StoredRecord>, ReadError> {
         loop {
             let Some((path, lines)) = &mut self.current else {

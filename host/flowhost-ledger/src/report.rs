@@ -37,6 +37,8 @@ pub enum Code {
     Payload,
     /// The index of runs and the runs disagree.
     Index,
+    /// A view beside the ledger is not the one that a record says was written.
+    View,
 }
 
 /// One thing that is wrong, and where.
@@ -99,6 +101,15 @@ pub struct PayloadCounts {
     pub unrecorded: u64,
 }
 
+/// How many views that records name are beside the ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ViewCounts {
+    /// There, and what was written.
+    pub checked: u64,
+    /// Not there, which is no fault: everything in a view can be read from the records.
+    pub missing: u64,
+}
+
 /// What was found in one ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerReport {
@@ -126,6 +137,8 @@ pub struct LedgerReport {
     pub trust: Option<Trust>,
     /// What became of the payloads.
     pub payloads: PayloadCounts,
+    /// What became of the views.
+    pub views: ViewCounts,
     /// Whether there is a `run.end` record.
     pub ended: bool,
     /// Records of kinds that this version does not know.
@@ -149,6 +162,7 @@ impl LedgerReport {
             key: None,
             trust: None,
             payloads: PayloadCounts::default(),
+            views: ViewCounts::default(),
             ended: false,
             unknown_kinds: 0,
             problem: None,
@@ -212,6 +226,16 @@ impl fmt::Display for LedgerReport {
             f,
             "  payloads     {checked} match their records, {erased} erased, {lost} lost in a crash"
         )?;
+        let ViewCounts { checked, missing } = self.views;
+        if checked > 0 {
+            writeln!(f, "  views        {checked} match their records")?;
+        }
+        if missing > 0 {
+            writeln!(
+                f,
+                "  note         {missing} views are not beside the ledger: nothing rests on them"
+            )?;
+        }
         if unrecorded > 0 {
             writeln!(
                 f,

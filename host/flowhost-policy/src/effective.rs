@@ -317,11 +317,12 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
     texts
 }
 
-/// The plugin's name as one token of a topic.
+/// The plugin's name in its own plan as one token of a topic: messages stay in their plan, so those
+/// of a sub-plan (`inner.yaml::name`) call each other by name.
 fn own_token(plugin: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    plugin
-        .chars()
+    let name = plugin.rsplit("::").next().unwrap_or(plugin);
+    name.chars()
         .map(|c| if plain(c) { c } else { '-' })
         .collect()
 }

@@ -39,6 +39,7 @@ pub struct Narrowing {
     pub asks: Asks,
     file: String,
     at: Position,
+    places: BTreeMap<String, Position>,
 }
 
 impl Narrowing {
@@ -51,6 +52,7 @@ impl Narrowing {
             asks: Asks::everything(),
             file: String::new(),
             at: Position::START,
+            places: BTreeMap::new(),
         }
     }
 
@@ -75,8 +77,23 @@ impl Narrowing {
         file: &str,
         at: Position,
     ) -> Result<Self, Vec<Problem>> {
+        Self::from_placed_json(plugin, json, file, &|_| at)
+    }
+
+    /// [`Narrowing::from_json`] with a place for every value: `place` is asked with JSON Pointers
+    /// (RFC 6901), the empty one for the whole.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, at the key or item that has it.
+    pub fn from_placed_json(
+        plugin: &str,
+        json: &serde_json::Value,
+        file: &str,
+        place: &dyn Fn(&str) -> Position,
+    ) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(file);
-        let node = from_json(json, at);
+        let node = from_json(json, place);
         let parts = reader
             .fields(&node, "", &["limits", "grants"])
             .map(|fields| {
@@ -86,14 +103,15 @@ impl Narrowing {
                 let asks = inner.map(|inner| asks::asks(&mut reader, &inner, Author::Plan));
                 (limits, asks.unwrap_or_else(Asks::everything))
             });
-        reader.finish()?;
+        let places = reader.finish()?;
         let (limits, asks) = parts.unwrap_or_else(|| (BTreeMap::new(), Asks::everything()));
         Ok(Self {
             plugin: plugin.to_owned(),
             limits,
             asks,
             file: file.to_owned(),
-            at,
+            at: node.at,
+            places,
         })
     }
 
@@ -288,16 +306,13 @@ impl Raised<'_> {
         had: &[String],
         overlap: fn(&str, &str) -> Option<String>,
     ) {
-        for text in wanted {
+        for (index, text) in wanted.iter().enumerate() {
             let covered = had
                 .iter()
                 .any(|had| overlap(had, text).as_ref() == Some(text));
             if !covered {
-                self.report(
-                    &format!("{right} `{text}`"),
-                    "nothing that covers it",
-                    right,
-                );
+                let what = format!("{right} `{text}`");
+                self.report_item(&what, right, index);
             }
         }
     }
@@ -310,22 +325,43 @@ impl Raised<'_> {
         show: impl Fn(&T) -> String,
     ) {
         let Ask::Only(items) = ask else { return };
-        for item in items.iter().filter(|item| !covered(item)) {
-            self.report(
-                &format!("{right} `{}`", show(item)),
-                "nothing that covers it",
-                right,
-            );
+        for (index, item) in items.iter().enumerate() {
+            if !covered(item) {
+                self.report_item(&format!("{right} `{}`", show(item)), right, index);
+            }
         }
     }
 
+    fn report_item(&mut self, what: &str, right: &str, index: usize) {
+        let at = self.place(&format!("{right}[{index}]"), right);
+        self.report_at(at, what, "nothing that covers it", right);
+    }
+
+    /// Where the plan has `path`, else where it has what `path` is a part of.
+    fn place(&self, path: &str, part_of: &str) -> Position {
+        let narrowing = self.narrowing;
+        let table = part_of.split('.').next().unwrap_or(part_of);
+        let paths = [path, part_of, table].map(|path| format!("grants.{path}"));
+        let found = std::iter::once(path).chain(paths.iter().map(String::as_str));
+        found
+            .filter_map(|path| narrowing.places.get(path))
+            .next()
+            .copied()
+            .unwrap_or(narrowing.at)
+    }
+
     fn report(&mut self, what: &str, had: &str, path: &str) {
+        let at = self.place(path, path);
+        self.report_at(at, what, had, path);
+    }
+
+    fn report_at(&mut self, at: Position, what: &str, had: &str, path: &str) {
         let plugin = &self.narrowing.plugin;
         let source = self.profile.source(path);
         self.problems.push(Problem {
             file: self.narrowing.file.clone(),
-            line: self.narrowing.at.line,
-            column: self.narrowing.at.column,
+            line: at.line,
+            column: at.column,
             message: format!(
                 "the plan gives `{plugin}` {what}, but the profile `{}` has {had}: a plan only lowers",
                 self.profile.name,

@@ -1,7 +1,8 @@
 //! Which characters a person can see.
 //!
 //! Text that hides characters is how a name, an address or a tool description says one thing to
-//! the reader and another to the machine. This file only classifies; what to do is the caller's.
+//! the reader and another to the machine. This file only classifies; what to do is the caller's. It
+//! is the one table of the house: the engine and the binary ask it too.
 
 /// Invisible, joining, bidirectional and tag code points, as inclusive ranges in order.
 ///
@@ -33,7 +34,7 @@ const INVISIBLE: [(u32, u32); 22] = [
 ];
 
 /// Whether a person cannot see `c`: zero width, bidirectional, tag, variation or private use.
-pub(crate) fn is_invisible(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     let code = u32::from(c);
     if code < 0xad {
         return false;
@@ -43,9 +44,24 @@ pub(crate) fn is_invisible(c: char) -> bool {
         .any(|(first, last)| (*first..=*last).contains(&code))
 }
 
+/// Whether `c` is a control character, or one that a person cannot see: zero width, bidirectional,
+/// tag, variation selector or private use.
+///
+/// # Examples
+///
+/// ```
+/// let hidden = |text: &str| text.chars().filter(|c| flowhost_policy::is_hidden(*c)).count();
+/// assert_eq!(hidden("a\u{1b}[2J\u{9b}\u{202e}\u{200b}\u{e0041}\n"), 6);
+/// assert_eq!(hidden("Grüße, 世界"), 0);
+/// ```
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control() || is_invisible(c)
+}
+
 /// The first character that is neither printable nor a plain space, if there is one.
 pub(crate) fn first_hidden(text: &str) -> Option<char> {
-    text.chars().find(|c| c.is_control() || is_invisible(*c))
+    text.chars().find(|c| is_hidden(*c))
 }
 
 /// `U+200B`, the way a person can look it up.
@@ -54,10 +70,18 @@ pub(crate) fn code_point(c: char) -> String {
 }
 
 /// `text` cut to `max` characters, with everything hidden written as `\u{…}`.
-pub(crate) fn shown(text: &str, max: usize) -> String {
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(flowhost_policy::shown("a\u{1b}[2Jb", 64), "a\\u{1b}[2Jb");
+/// assert_eq!(flowhost_policy::shown("abcdef", 3), "abc…");
+/// ```
+#[must_use]
+pub fn shown(text: &str, max: usize) -> String {
     let mut out = String::new();
     for c in text.chars().take(max) {
-        if c.is_control() || is_invisible(c) {
+        if is_hidden(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -79,7 +103,7 @@ pub(crate) fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || is_invisible(c) => {
+            c if is_hidden(c) => {
                 out.push_str(&format!("\\U{:08X}", u32::from(c)));
             }
             c => out.push(c),

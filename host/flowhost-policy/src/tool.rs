@@ -170,7 +170,7 @@ fn shown(reader: &mut Reader, fields: &Fields<'_>, key: &str, max: usize) -> Opt
     }
     let hidden = text
         .chars()
-        .find(|c| !matches!(c, '\n' | '\t') && (c.is_control() || text::is_invisible(*c)));
+        .find(|c| !matches!(c, '\n' | '\t') && text::is_hidden(*c));
     if let Some(hidden) = hidden {
         let code = text::code_point(hidden);
         let message = format!("`{path}` holds {code}, which a reader cannot see");
@@ -241,7 +241,7 @@ fn fault_here(key: &str, value: &Json) -> Option<String> {
 fn fault_in_text(text: &str) -> Option<String> {
     let hidden = text
         .chars()
-        .find(|c| !matches!(c, '\n' | '\t') && (c.is_control() || text::is_invisible(*c)))?;
+        .find(|c| !matches!(c, '\n' | '\t') && text::is_hidden(*c))?;
     Some(format!(
         "it holds {}, which a reader cannot see",
         text::code_point(hidden)

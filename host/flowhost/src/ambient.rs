@@ -267,7 +267,23 @@ impl Ambient {
     /// When it cannot be written.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.resolve(path);
-        write_atomic(&path, bytes).map_err(|source| FileError::new("write", &path, source))
+        write_atomic(&path, |file| file.write_all(bytes))
+            .map(drop)
+            .map_err(|source| FileError::new("write", &path, source))
+    }
+
+    /// As [`Ambient::write`], for what is too large to be held: `fill` writes it. Returns how many bytes
+    /// the file has.
+    ///
+    /// # Errors
+    /// When it cannot be written, or `fill` fails; nothing has changed then.
+    pub fn write_with(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+    ) -> Result<u64, FileError> {
+        let path = self.resolve(path);
+        write_atomic(&path, fill).map_err(|source| FileError::new("write", &path, source))
     }
 
     /// Creates a file that only its owner may read. An existing one is an error.
@@ -277,6 +293,21 @@ impl Ambient {
     pub fn create_secret(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.resolve(path);
         create_secret(&path, bytes).map_err(|source| FileError::new("create", &path, source))
+    }
+
+    /// Makes a file that would grow over this process's size limit (`ulimit -f`) an error of the write,
+    /// as a full disk is, where the system's way is to kill the process. tokio never takes its
+    /// handlers back, so it holds until the process ends.
+    ///
+    /// # Errors
+    /// When the system gives neither a poll nor a pipe.
+    pub fn survive_file_size_limit(&self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        let _inside = runtime.enter();
+        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
     }
 
     /// Ends the process at once, for the one who asked twice.
@@ -317,17 +348,22 @@ fn read_bounded(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
 }
 
 /// Whole or not at all: a reader never sees half of it, and neither does a crash.
-fn write_atomic(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_atomic(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+) -> std::io::Result<u64> {
     use std::os::unix::fs::PermissionsExt as _;
     let open = std::fs::Permissions::from_mode(0o666); // less what the umask takes
-    let file = written_beside(path, bytes, tempfile::Builder::new().permissions(open))?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    let file = written_beside(path, fill, tempfile::Builder::new().permissions(open))?;
+    let file = file.persist(path).map_err(|error| error.error)?;
+    Ok(file.metadata()?.len())
 }
 
 /// As [`write_atomic`], for the owner only, and never over what is there: of two processes that make
 /// the same secret, one wins and the other reads the winner's.
 fn create_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let file = written_beside(path, bytes, &mut tempfile::Builder::new())?;
+    let fill = |file: &mut dyn std::io::Write| file.write_all(bytes);
+    let file = written_beside(path, fill, &mut tempfile::Builder::new())?;
     let kept = file.persist_noclobber(path);
     kept.map(drop).map_err(|error| error.error)
 }
@@ -335,7 +371,7 @@ fn create_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// A file of the same folder, with this content on the disk, under a name of its own.
 fn written_beside(
     path: &Path,
-    bytes: &[u8],
+    fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
     builder: &mut tempfile::Builder<'_, '_>,
 ) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path
@@ -344,7 +380,10 @@ fn written_beside(
     let mut file = builder
         .prefix(".new-")
         .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
+    let mut buffered = std::io::BufWriter::new(file.as_file_mut());
+    fill(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
     file.as_file().sync_all()?;
     Ok(file)
 }

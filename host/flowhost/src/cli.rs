@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// List runs, or show one
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// Explain, test and suggest rights
+    /// Explain, show, test and suggest rights
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The plan format
@@ -61,7 +61,7 @@ pub(crate) enum Command {
     /// The host's signing key
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Prove or erase what a ledger holds
+    /// Prove, export or erase what a ledger holds
     #[command(subcommand)]
     Evidence(EvidenceCommand),
     /// Check this installation
@@ -71,9 +71,6 @@ pub(crate) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
-    /// Compiles standard input under limits; started by the host itself
-    #[command(name = "__compile", hide = true)]
-    Compile,
 }
 
 /// `run`.
@@ -88,6 +85,9 @@ pub(crate) struct RunArgs {
     /// Print rendered inputs and effective profiles, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print what the model calls will cost, and run nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) estimate: bool,
     /// Second of the two keys to private addresses; the first is `private_network` in a profile
     #[arg(long)]
     pub(crate) allow_private_network: bool,
@@ -173,6 +173,15 @@ pub(crate) enum RunsCommand {
         #[arg(value_name = "RUN")]
         run: String,
     },
+    /// Make the report page of a run from its ledger
+    Report {
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Write it to this file [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// `policy`.
@@ -192,6 +201,18 @@ pub(crate) enum PolicyCommand {
         /// The table
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Search profiles in this folder only (and among the shipped ones)
+        #[arg(long, value_name = "DIR")]
+        policies: Option<PathBuf>,
+    },
+    /// Print a profile's text, to read it or to begin your own with it
+    Show {
+        /// The profile: a shipped one's name, a file in `policies/`, or a path
+        #[arg(value_name = "NAME")]
+        profile: String,
+        /// Print it under this name, as the first version of your own
+        #[arg(long, value_name = "NEW")]
+        name: Option<String>,
         /// Search profiles in this folder only (and among the shipped ones)
         #[arg(long, value_name = "DIR")]
         policies: Option<PathBuf>,
@@ -231,6 +252,15 @@ pub(crate) enum EvidenceCommand {
         /// A run's id, an unambiguous beginning of it, or `latest`
         #[arg(long, value_name = "RUN", default_value = "latest")]
         run: String,
+    },
+    /// Write a run's evidence into one file that `verify` reads on another machine
+    Export {
+        /// A run's id, an unambiguous beginning of it, or `latest`
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The file; one that is there is replaced
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Erase the payload of a record; its commitment and every proof stay valid
     Erase {

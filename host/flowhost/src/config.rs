@@ -48,10 +48,12 @@ struct Document {
     host: Option<String>,
     #[serde(default)]
     secrets: BTreeMap<String, SecretSource>,
+    #[serde(default)]
+    models: flowhost_models::Config,
 }
 
 /// The configuration with paths made absolute; the default is that of a missing file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file it came from, if there is one.
     pub file: Option<PathBuf>,
@@ -67,6 +69,8 @@ pub struct Config {
     pub host: Option<String>,
     /// `[secrets]`.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// `[models]`.
+    pub models: flowhost_models::Config,
 }
 
 impl Default for Config {
@@ -79,6 +83,7 @@ impl Default for Config {
             tenant: "default".to_owned(),
             host: None,
             secrets: BTreeMap::new(),
+            models: flowhost_models::Config::default(),
         }
     }
 }
@@ -106,6 +111,12 @@ impl Config {
     /// Everything that is wrong with the text.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
         let name = file.display().to_string();
+        if let Some(at) = flowhost_policy::toml_too_deep_at(text) {
+            let finding = Finding::at_offset(&name, text, Some(at..at), "it is nested too deeply");
+            return Err(vec![
+                finding.cure("no key of this file needs more than a table in a table"),
+            ]);
+        }
         let document: Document = toml::from_str(text).map_err(|error| {
             vec![Finding::at_offset(
                 &name,
@@ -171,6 +182,7 @@ impl Config {
             tenant: document.tenant.unwrap_or(defaults.tenant),
             host: document.host,
             secrets,
+            models: document.models,
         }
     }
 
@@ -212,6 +224,17 @@ mod tests {
             found[0].starts_with("/w/flowhost.toml:2:1: unknown field `policy`"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn refuses_nesting_that_would_overflow_the_parsers_stack() {
+        for deep in [
+            "tenant = { a = 1 [x]\n".repeat(10_000),
+            format!("a = {}", "[".repeat(99_000)),
+        ] {
+            let found = problems(&deep);
+            assert!(found[0].contains("nested too deeply"), "{found:?}");
+        }
     }
 
     #[test]

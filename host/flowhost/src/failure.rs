@@ -65,7 +65,9 @@ impl Failure {
     pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
-            self.causes.push(error.to_string());
+            let text = error.to_string();
+            let (cause, hint) = text.split_once("\n\nhint: ").unwrap_or((&text, ""));
+            self = self.because(cause).hint(hint);
             next = error.source();
         }
         self

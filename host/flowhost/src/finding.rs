@@ -53,6 +53,17 @@ impl Finding {
         self
     }
 
+    /// The same with what the message says after `hint:` as the cure: errors of other crates carry
+    /// theirs in one text.
+    #[must_use]
+    pub fn split_hint(mut self) -> Self {
+        if let Some((message, hint)) = self.message.split_once("\n\nhint: ") {
+            self.hint = hint.to_owned();
+            self.message = message.to_owned();
+        }
+        self
+    }
+
     /// A finding at a byte range of `text`.
     #[must_use]
     pub fn at_offset(file: &str, text: &str, span: Option<Range<usize>>, message: &str) -> Self {

@@ -12,24 +12,39 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
-use flowhost::output::Output;
+use flowhost::output::{self, Output};
 use flowhost::report::problems::FailureDocument;
 use flowhost_flow::Exit;
 
 fn main() -> ExitCode {
+    if is_compile_child() {
+        return flowhost_engine::compile_child_main();
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    if matches!(cli.command, cli::Command::Compile) {
-        return flowhost_engine::compile_child_main();
-    }
     let ambient = match Ambient::take() {
         Ok(ambient) => ambient,
         Err(_) => return ExitCode::from(Exit::Internal.code()),
     };
     let output = Output::of(&ambient, cli.global.json);
-    ExitCode::from(commands::perform(cli, ambient, output).code())
+    let exit = match ambient.survive_file_size_limit() {
+        Ok(()) => commands::perform(cli, ambient, output),
+        Err(error) => {
+            output.message(&format!("error: signals cannot be handled: {error}\n"));
+            Exit::Internal
+        }
+    };
+    ExitCode::from(output::ended(exit).code())
+}
+
+/// Whether the host started this process to compile for it. That is no command: nobody types it, so
+/// neither help nor completion knows it.
+fn is_compile_child() -> bool {
+    std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == flowhost_engine::COMPILE_COMMAND)
 }
 
 /// Help and version are results. Anything else is a failure, also for a program that wants JSON.
@@ -38,8 +53,8 @@ fn usage(error: &clap::Error) -> ExitCode {
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     ) {
-        let _closed = error.print();
-        return ExitCode::SUCCESS;
+        Output::default().written(error.print());
+        return ExitCode::from(output::ended(Exit::Ok).code());
     }
     if std::env::args().any(|argument| argument == "--json") {
         let ambient = Ambient::take();

@@ -1,16 +1,35 @@
 //! Where words go: results to standard output, everything else to standard error.
 //!
 //! Owns colour and the neutralising of foreign text. The only file that writes to the terminal.
+//!
+//! A result that cannot be written is a failure of the command, whatever else it did: whoever reads
+//! the exit code relies on the result. There is one standard output, so that is one flag.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flowhost_flow::Exit;
 
 use owo_colors::{OwoColorize as _, Style};
 
 use crate::ambient::Ambient;
 
+/// Whether a result did not reach standard output.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// The exit code of a command: a result that was lost makes a success a failure.
+#[must_use]
+pub fn ended(exit: Exit) -> Exit {
+    if exit == Exit::Ok && LOST.load(Ordering::Relaxed) {
+        Exit::Internal
+    } else {
+        exit
+    }
+}
+
 /// How to talk to the person.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Output {
     /// One JSON document instead of text.
     pub json: bool,
@@ -35,17 +54,34 @@ impl Output {
         }
     }
 
-    /// Prints a result. A closed pipe is the reader's choice and no error.
+    /// Prints a result. A closed pipe is the reader's choice and no error; anything else that goes
+    /// wrong is told, and [`ended`] knows of it.
     pub fn result(&self, text: &str) {
         let mut out = io::stdout().lock();
-        let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.written(written);
     }
 
-    /// Prints a JSON document as a result.
+    /// Judges what became of a result that somebody else wrote to standard output.
+    pub fn written(&self, written: io::Result<()>) {
+        let Err(error) = written else { return };
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return;
+        }
+        LOST.store(true, Ordering::Relaxed);
+        let label = self.err("error:", Style::new().red().bold());
+        self.message(&format!(
+            "{label} the result cannot be written to standard output\n  Caused by: {error}\n"
+        ));
+    }
+
+    /// Prints a JSON document as a result. What a terminal would obey or a person could not see is
+    /// escaped inside its strings, which changes no value.
     pub fn document(&self, value: &impl serde::Serialize) {
-        let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-        text.push('\n');
-        self.result(&text);
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.result(&format!("{}\n", escaped(&text))),
+            Err(error) => self.written(Err(error.into())),
+        }
     }
 
     /// Prints a message.
@@ -96,14 +132,26 @@ pub fn one_line(text: &str) -> String {
     neutral(&text.replace(['\n', '\t'], " "))
 }
 
-fn is_harmless(c: char) -> bool {
-    match c {
-        '\n' | '\t' => true,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => false,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => false,
-        '\u{e0000}'..='\u{e0fff}' => false,
-        c => !c.is_control(),
+/// A JSON text with everything but harmless characters as `\uXXXX`. Outside of strings JSON has none
+/// of them, so only strings are touched.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmless(c) {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _infallible = write!(text, "\\u{unit:04x}");
+        }
     }
+    text
+}
+
+/// The two selectors between the text and the picture form of one sign hide nothing, and honest text
+/// is full of them.
+fn is_harmless(c: char) -> bool {
+    matches!(c, '\n' | '\t' | '\u{fe0e}' | '\u{fe0f}') || !flowhost_policy::is_hidden(c)
 }
 
 #[cfg(test)]
@@ -117,6 +165,22 @@ mod tests {
             "a\\u{1b}[2Jb\\u{202e}c\\u{200b}"
         );
         assert_eq!(neutral("\u{9b}31m"), "\\u{9b}31m");
+    }
+
+    #[test]
+    fn a_document_has_no_character_that_a_terminal_obeys_and_the_same_value() {
+        let hostile = "\u{9b}31m\u{7f}\u{202e}a\u{200b}\u{e0041}\u{feff}ä\"\\\n";
+        let value = serde_json::json!({ hostile: [hostile, 1] });
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(is_harmless), "{text:?}");
+        assert!(
+            text.contains("\\udb40\\udc41") && text.contains('ä'),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Project {
 pub struct Member {
     /// What the plan says.
     pub decl: PluginDecl,
+    /// The plan's `config` with inputs filled in, one JSON document.
+    pub config: Arc<str>,
     /// The component's file.
     pub path: PathBuf,
     /// The component.
@@ -89,7 +91,7 @@ pub fn load(
     let (plan, dir) = load::plan(ambient, &sources, &request.plan, texts)?;
     let mut findings = Vec::new();
     let bound = inputs::bind(ambient, &plan, &dir, &request.inputs, &mut findings);
-    let members = members::resolve(&sources, &plan, &dir, &bound.folders, texts, &mut findings);
+    let members = members::resolve(&sources, &plan, &dir, &bound, texts, &mut findings);
     if !findings.is_empty() {
         return Err(findings);
     }

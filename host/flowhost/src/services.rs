@@ -53,7 +53,7 @@ pub fn secrets(
     Ok(Arc::new(Secrets(values)))
 }
 
-fn secret(
+pub(crate) fn secret(
     ambient: &Ambient,
     source: Option<&SecretSource>,
     name: &str,
@@ -86,7 +86,10 @@ fn secret(
 }
 
 /// Log lines of plugins become log lines of the host, under the plugin's name.
-pub struct Logs;
+pub struct Logs {
+    /// Whether keys and personal data are taken out.
+    pub redacts: bool,
+}
 
 impl LogSink for Logs {
     fn line(&self, line: LogLine) {
@@ -102,12 +105,16 @@ impl LogSink for Logs {
             .iter()
             .map(|(name, value)| format!(" {name}={value}"))
             .collect();
+        let mut text = format!("{message}{fields}");
+        if self.redacts {
+            text = flowhost_detect::redact(&text).into_owned();
+        }
         match level {
-            Level::Trace => tracing::trace!(target: "plugin", %plugin, %step, "{message}{fields}"),
-            Level::Debug => tracing::debug!(target: "plugin", %plugin, %step, "{message}{fields}"),
-            Level::Info => tracing::info!(target: "plugin", %plugin, %step, "{message}{fields}"),
-            Level::Warn => tracing::warn!(target: "plugin", %plugin, %step, "{message}{fields}"),
-            Level::Error => tracing::error!(target: "plugin", %plugin, %step, "{message}{fields}"),
+            Level::Trace => tracing::trace!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Debug => tracing::debug!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Info => tracing::info!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Warn => tracing::warn!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Error => tracing::error!(target: "plugin", %plugin, %step, "{text}"),
         }
     }
 }

@@ -52,6 +52,12 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Whether a plan that names this profile means a shipped one.
+#[must_use]
+pub fn is_shipped(wanted: &str) -> bool {
+    SHIPPED.iter().any(|(name, _)| *name == wanted)
+}
+
 /// Where to look.
 #[derive(Debug, Clone)]
 pub struct Sources<'a> {
@@ -81,7 +87,7 @@ impl<'a> Sources<'a> {
         match self.ambient.read(&path, COMPONENT_BYTES_MAX) {
             Ok(bytes) => Ok((path, bytes.into())),
             Err(error) if error.is_missing() => {
-                let message = format!("there is no component `{}`", path.display());
+                let message = format!("there is no component `{}`", self.shown(&path));
                 Err(Finding::new("", message).cure("check the path: it is relative to the plan"))
             }
             Err(error) => Err(Finding::from(&error)),
@@ -167,7 +173,11 @@ impl<'a> Sources<'a> {
             .map_err(|problems| problems.into_iter().map(Finding::from).collect())
     }
 
-    fn profile_text(&self, wanted: &str, dir: &Path) -> Result<(String, String), Finding> {
+    /// The file and the text of a profile by name or path, not yet read as one.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read; without a place.
+    pub fn profile_text(&self, wanted: &str, dir: &Path) -> Result<(String, String), Finding> {
         if is_path(wanted) {
             return self.named_by_path(wanted, dir);
         }
@@ -228,7 +238,7 @@ impl<'a> Sources<'a> {
     /// A path as a person would write it here.
     #[must_use]
     pub fn shown(&self, path: &Path) -> String {
-        let path = self.ambient.resolve(path);
+        let path: PathBuf = self.ambient.resolve(path).components().collect(); // without `/./`
         path.strip_prefix(self.ambient.cwd())
             .unwrap_or(&path)
             .display()

@@ -87,7 +87,7 @@ fn tell(ran: &serde_json::Value, evidence: &str) {
     for (label, pointer) in [
         ("status", "/status"),
         ("run", "/run_id"),
-        ("report", "/evidence/report"),
+        ("report", "/evidence/report_html"),
     ] {
         if let Ok(value) = text(ran, pointer) {
             say::line(format_args!("{label:9} {value}"));

@@ -2,7 +2,7 @@
 //! failed, why and the cure, and none of them is needed to use flowhost.
 //!
 //! It must never hold logic that the product needs, and never reach for the network but through
-//! `cargo`, `rustup`, `npm` and `pip`.
+//! `cargo`, `rustup`, `npm`, `pip` and `apt-get`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod browser;
 mod crash;
 mod demo;
 mod dist;

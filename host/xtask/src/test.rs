@@ -5,12 +5,12 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{guests, process, say, tidy, wit_lock};
+use crate::{browser, guests, process, say, tidy, wit_lock};
 
 /// What to run.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct Options {
-    /// Leave out the guests in C, JavaScript and Python.
+    /// Leave out the guests in C, JavaScript and Python, and do not install a browser.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Words that the runner takes as filters.
@@ -46,6 +46,9 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
             plugins_only: false,
         },
     )?;
+    if !options.quick {
+        browser::ensure(&folders.root);
+    }
     say::step("building the host");
     process::run(&mut process::cargo(
         &folders.root,

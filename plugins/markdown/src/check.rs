@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use flowhost_detect::{Detector, Kind, line_of};
+use flowhost_detect::{Detector, Kind, Lines};
 use serde::{Deserialize, Serialize};
 
 use crate::outline::{self, LinkKind, Outline};
@@ -44,7 +44,7 @@ pub(crate) struct Document {
 }
 
 /// One thing found.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) rule: Rule,
     /// From 1.
@@ -53,7 +53,7 @@ pub(crate) struct Finding {
 }
 
 /// What was found in one document.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Checked {
     pub(crate) path: String,
     /// In the order of the text.
@@ -90,9 +90,10 @@ fn apply(rule: Rule, document: &Document, outline: &Outline) -> Vec<Finding> {
 
 fn leaked_keys(text: &str) -> Vec<Finding> {
     let found = Detector::new(&[Kind::Key]).find(text);
+    let lines = Lines::of(text);
     let finding = |found: flowhost_detect::Found| Finding {
         rule: Rule::LeakedKey,
-        line: line_of(text, found.range.start),
+        line: lines.line(found.range.start),
         message: format!(
             "holds a value of the kind `{}`: revoke it and remove it",
             found.label

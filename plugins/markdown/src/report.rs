@@ -6,14 +6,30 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::Checked;
-
 /// What to report.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Results {
     title: String,
-    results: Vec<Checked>,
+    results: Vec<Document>,
+}
+
+/// What was found in one document, by `check` or by anyone else.
+#[derive(Deserialize)]
+struct Document {
+    path: String,
+    findings: Vec<Finding>,
+}
+
+#[derive(Deserialize)]
+struct Finding {
+    rule: String,
+    /// From 1.
+    line: usize,
+    message: String,
+    /// The words that it is about.
+    #[serde(default)]
+    quote: String,
 }
 
 /// The report and its numbers.
@@ -34,10 +50,10 @@ impl Report {
 
 /// Writes the report.
 pub(crate) fn write(results: &Results) -> Report {
-    let mut faulty: Vec<&Checked> = results
+    let mut faulty: Vec<&Document> = results
         .results
         .iter()
-        .filter(|checked| !checked.findings.is_empty())
+        .filter(|document| !document.findings.is_empty())
         .collect();
     faulty.sort_by(|one, other| {
         other
@@ -55,8 +71,8 @@ pub(crate) fn write(results: &Results) -> Report {
         format_args!("{findings} findings in {documents} documents.\n"),
     );
     table(&mut text, &by_rule);
-    for checked in &faulty {
-        section(&mut text, checked);
+    for document in &faulty {
+        section(&mut text, document);
     }
     let sound = documents - faulty.len();
     line(
@@ -71,17 +87,12 @@ pub(crate) fn write(results: &Results) -> Report {
     }
 }
 
-fn count(faulty: &[&Checked]) -> BTreeMap<String, usize> {
+fn count(faulty: &[&Document]) -> BTreeMap<String, usize> {
     let mut by_rule = BTreeMap::new();
-    for finding in faulty.iter().flat_map(|checked| &checked.findings) {
-        *by_rule.entry(name(finding.rule)).or_default() += 1;
+    for finding in faulty.iter().flat_map(|document| &document.findings) {
+        *by_rule.entry(finding.rule.clone()).or_default() += 1;
     }
     by_rule
-}
-
-fn name(rule: crate::check::Rule) -> String {
-    let json = serde_json::to_value(rule).unwrap_or_default();
-    json.as_str().unwrap_or_default().to_owned()
 }
 
 fn table(text: &mut String, by_rule: &BTreeMap<String, usize>) {
@@ -90,19 +101,22 @@ fn table(text: &mut String, by_rule: &BTreeMap<String, usize>) {
     }
     text.push_str("| rule | findings |\n| --- | ---: |\n");
     for (rule, count) in by_rule {
-        line(text, format_args!("| {rule} | {count} |"));
+        line(text, format_args!("| {} | {count} |", plain(rule)));
     }
     text.push('\n');
 }
 
-fn section(text: &mut String, checked: &Checked) {
-    line(text, format_args!("## {}\n", plain(&checked.path)));
-    for finding in &checked.findings {
-        let message = plain(&finding.message);
+fn section(text: &mut String, document: &Document) {
+    line(text, format_args!("## {}\n", plain(&document.path)));
+    for finding in &document.findings {
+        let (rule, message) = (plain(&finding.rule), plain(&finding.message));
         line(
             text,
-            format_args!("- line {}, {}: {message}", finding.line, name(finding.rule)),
+            format_args!("- line {}, {rule}: {message}", finding.line),
         );
+        if !finding.quote.is_empty() {
+            line(text, format_args!("  {}", code(&finding.quote)));
+        }
     }
     text.push('\n');
 }
@@ -113,11 +127,29 @@ fn line(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.push('\n');
 }
 
-/// One line without control characters, so that a document cannot write into the report.
+/// One line without control characters, links, pictures and HTML: a document, or who judged it, cannot
+/// write into the report, nor make its reader's program fetch anything.
 fn plain(text: &str) -> String {
-    text.chars()
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '[' | '<' | '|' => plain.extend(['\\', letter]),
+            _ if letter.is_control() => plain.push(' '),
+            _ => plain.push(letter),
+        }
+    }
+    plain
+}
+
+/// A code span, whose fence is longer than any run of backticks within.
+fn code(text: &str) -> String {
+    let line: String = text
+        .chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect()
+        .collect();
+    let longest = line.split(|letter| letter != '`').map(str::len).max();
+    let fence = "`".repeat(longest.unwrap_or(0) + 1);
+    format!("{fence} {line} {fence}")
 }
 
 #[cfg(test)]
@@ -133,6 +165,18 @@ mod tests {
         let json = r#"{"title":"T","results":[{"path":"a\n## forged","findings":[
             {"rule":"broken-link","line":1,"message":"x\n## forged"}],"headings":0,"links":0}]}"#;
         assert_eq!(write(&results(json)).text.matches("\n## ").count(), 1);
+    }
+
+    #[test]
+    fn a_finding_puts_no_link_picture_or_html_into_the_report() {
+        let json = r#"{"title":"T","results":[{"path":"a.md","findings":[{"rule":"r","line":1,
+            "message":"see ![x](https://e.example/?q) <img src=y>","quote":"`` [z](w) ``"}]}]}"#;
+        let text = write(&results(json)).text;
+        assert!(
+            text.contains(r"\[x](https") && text.contains(r"\<img"),
+            "{text}"
+        );
+        assert!(text.contains("``` `` [z](w) `` ```"), "{text}");
     }
 
     #[test]

@@ -4,8 +4,6 @@
 //! `with: { schema: … }` is a schema as an object or as a text of JSON. References stay inside the
 //! schema: there is nothing here that could fetch another one.
 
-#[cfg(target_arch = "wasm32")]
-mod entropy;
 mod schema;
 
 use flowhost_sdk::{Context, Error, Guardrail, Subject, Verdict, parse};
@@ -108,6 +106,6 @@ mod tests {
         let config = r#"{"schema":{"items":{"type":"string"}}}"#;
         let value = serde_json::to_string(&vec![1; 1_000]).expect("JSON");
         let verdict = judge(&value, config).expect("a verdict");
-        assert_eq!(verdict.findings.len(), schema::FINDINGS_MAX);
+        assert_eq!(verdict.findings.len(), flowhost_schema::VIOLATIONS_MAX);
     }
 }

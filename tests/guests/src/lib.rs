@@ -6,6 +6,7 @@
 //! it tells what happened, and the test judges.
 
 pub mod cases;
+pub mod talk;
 
 pub use cases::{Case, each, error_of, told};
 pub use flowhost_sdk::*;

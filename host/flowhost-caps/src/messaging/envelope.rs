@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{Draft, Envelope, Ulid};
+use flowhost_bus::{BusError, Draft, Envelope, Subject, Ulid};
 use flowhost_engine::{CallScope, Fault, Message};
+use flowhost_ledger::{Fact, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -46,6 +47,70 @@ impl MessagePayload {
             correlation: envelope.correlation.clone(),
             payload: self.payload.to_string(),
         }
+    }
+}
+
+/// The record of a message that leaves, or of an answer: who sent what where. What it says is the
+/// payload, which can be erased.
+#[must_use]
+pub fn message_fact(
+    scope: &CallScope,
+    subject: &Subject,
+    envelope: &Envelope,
+    message: &MessagePayload,
+) -> Fact {
+    let fact = scope
+        .fact(Kind::Message)
+        .with("id", envelope.id.to_string())
+        .with("subject", subject.as_str())
+        .with("topic", message.topic.as_str())
+        .with("type", envelope.kind.as_str())
+        .with("hash", envelope.hash_text())
+        .payload(message.payload.to_string().into_bytes());
+    let fact = match envelope.correlation.as_str() {
+        "" => fact,
+        correlation => fact.with("correlation", correlation),
+    };
+    match envelope.causation.as_str() {
+        "" => fact,
+        cause => fact.with("cause", cause),
+    }
+}
+
+/// A mailbox that takes no more: messages, or bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimit {
+    /// What it would hold.
+    pub used: u64,
+    /// What it holds at most.
+    pub allowed: u64,
+}
+
+impl QueueLimit {
+    /// The limit that a message was refused for, if it was one.
+    #[must_use]
+    pub fn of(error: &BusError) -> Option<Self> {
+        let (used, allowed) = match error {
+            BusError::Full { allowed, .. } => (allowed.saturating_add(1), *allowed),
+            BusError::TooLarge { used, allowed } => (*used, *allowed),
+            _ => return None,
+        };
+        Some(Self {
+            used: used as u64,
+            allowed: allowed as u64,
+        })
+    }
+
+    /// The record that the message `id` went nowhere.
+    #[must_use]
+    pub fn fact(self, scope: &CallScope, interface: &str, id: &str) -> Fact {
+        scope
+            .fact(Kind::HostCall)
+            .with("interface", interface)
+            .with("id", id)
+            .with("limit", "queue")
+            .with("used", self.used)
+            .with("allowed", self.allowed)
     }
 }
 

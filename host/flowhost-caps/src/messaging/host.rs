@@ -10,7 +10,7 @@ use flowhost_ledger::Kind;
 use flowhost_policy::{Direction, decide_topic};
 use wasmtime::component::Linker;
 
-use crate::messaging::envelope::{SealError, seal};
+use crate::messaging::envelope::{QueueLimit, SealError, message_fact, seal};
 use crate::messaging::{MessagePayload, MessagingState, REPLY};
 use crate::support::{HasStore, Refusal, kill, settle};
 
@@ -91,10 +91,10 @@ async fn publish(
         payload,
         waiting: Vec::new(),
     };
-    let envelope = allowed(scope, &rule, correlation, &message)?;
+    let envelope = allowed(scope, &rule, &subject, correlation, &message)?;
     let id = envelope.id.to_string();
     let sent = state.bus.try_publish(&subject, envelope).await;
-    sent.map_err(|error| refuse(scope, error))?;
+    sent.map_err(|error| refuse(scope, &id, error))?;
     Ok(id)
 }
 
@@ -116,9 +116,10 @@ async fn request(
         payload,
         waiting: waiting.map(ToString::to_string).collect(),
     };
-    let envelope = allowed(scope, &rule, String::new(), &message)?;
+    let envelope = allowed(scope, &rule, &subject, String::new(), &message)?;
+    let id = envelope.id.to_string();
     let answer = state.bus.request(&subject, envelope, timeout).await;
-    let answer = answer.map_err(|error| refuse(scope, error))?;
+    let answer = answer.map_err(|error| refuse(scope, &id, error))?;
     answered(scope, &answer)
 }
 
@@ -149,18 +150,22 @@ fn json(payload: &str) -> Result<serde_json::Value, Refusal> {
     Ok(serde_json::from_str(payload).map_err(|error| invalid(error.to_string()))?)
 }
 
-/// Records that the message is allowed and seals it under the record's id.
+/// Records that the message is allowed, seals it under the record's id, and records it as it leaves.
 fn allowed(
     scope: &CallScope,
     rule: &str,
+    subject: &Subject,
     correlation: String,
     message: &MessagePayload,
 ) -> Result<Arc<Envelope>, Refusal> {
-    let seq = scope.record_allow(Kind::Message, INTERFACE, rule, &message.topic)?;
-    seal(scope, seq, correlation, message).map_err(|error| match error {
+    let seq = scope.record_allow(Kind::HostCall, INTERFACE, rule, &message.topic)?;
+    let envelope = seal(scope, seq, correlation, message).map_err(|error| match error {
         SealError::Payload(error) => types::Error::Invalid(error.to_string()).into(),
         SealError::Fault(fault) => Refusal::Fault(fault),
-    })
+    })?;
+    let fact = message_fact(scope, subject, &envelope, message);
+    scope.run.recorder.append(fact).map_err(Fault::from)?;
+    Ok(envelope)
 }
 
 /// At most the time that the call has left.
@@ -185,6 +190,7 @@ fn open_chain(state: &MessagingState, scope: &CallScope, topic: &str) -> Result<
     let fact = scope.fact(Kind::HostCall).with("interface", INTERFACE);
     let fact = fact
         .with("decision", "deny")
+        .with("right", "messages.publish")
         .with("rule", "messages.cycle")
         .with("wanted", topic);
     scope.run.recorder.append(fact).map_err(Fault::from)?;
@@ -199,9 +205,9 @@ fn answered(scope: &CallScope, answer: &Envelope) -> Result<types::Message, Refu
     }
     let payload = MessagePayload::of(answer);
     let payload = payload.map_err(|error| Fault::Host(format!("answer: {error}")))?;
-    let fact = scope.fact(Kind::Message).with("interface", INTERFACE);
+    let fact = scope.fact(Kind::HostCall).with("interface", INTERFACE);
     let fact = fact
-        .with("id", answer.id.to_string())
+        .with("answer", answer.id.to_string())
         .with("cause", answer.causation.as_str())
         .with("sender", answer.actor.as_str())
         .with("hash", answer.hash_text())
@@ -210,16 +216,19 @@ fn answered(scope: &CallScope, answer: &Envelope) -> Result<types::Message, Refu
     Ok(payload.into_message(answer))
 }
 
-fn refuse(scope: &CallScope, error: BusError) -> Refusal {
+/// What the sender is told of a message that went nowhere. The record of the message stands already,
+/// so a limit gets one of its own.
+fn refuse(scope: &CallScope, id: &str, error: BusError) -> Refusal {
     let text = error.to_string();
+    if let Some(limit) = QueueLimit::of(&error) {
+        return match scope.run.recorder.append(limit.fact(scope, INTERFACE, id)) {
+            Ok(_) => scope
+                .refuse_limit("queue", limit.used, limit.allowed)
+                .into(),
+            Err(error) => Fault::from(error).into(),
+        };
+    }
     match error {
-        BusError::Full { allowed, .. } => {
-            let allowed = allowed as u64;
-            scope.refuse_limit("queue", allowed + 1, allowed).into()
-        }
-        BusError::TooLarge { used, allowed } => scope
-            .refuse_limit("queue", used as u64, allowed as u64)
-            .into(),
         BusError::NoListener { .. } | BusError::Unanswered { .. } | BusError::Timeout { .. } => {
             types::Error::Transient(text).into()
         }

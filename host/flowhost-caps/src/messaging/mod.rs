@@ -17,7 +17,7 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
-pub use envelope::{MESSAGE, MessagePayload, REPLY};
+pub use envelope::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
 
 /// Knows who reads which topic.
 pub trait Mailboxes: Send + Sync + 'static {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
-use wasmparser::{Parser, Payload, ValidPayload, Validator};
+use wasmparser::{BinaryReader, Parser, Payload, ValidPayload, Validator};
 
 pub use names::{InterfaceName, Version};
 pub use shape::ShapeLimits;
@@ -27,9 +27,10 @@ use shape::Shape;
 /// Custom section that `flowhost plugin build` writes: the plugin's manifest, as it is on disk.
 pub const MANIFEST_SECTION: &str = "flowhost:manifest";
 
-/// The version of the roles that this build speaks.
+/// The package of the roles, which every component exports one of.
 const ROLES: &str = "flowhost:roles";
-const ROLES_VERSION: Version = Version {
+/// The version of our packages that this build speaks; each folder of `wit/` that is served has it.
+const OURS: Version = Version {
     major: 0,
     minor: 1,
     patch: 0,
@@ -126,6 +127,27 @@ pub struct Inspection {
     pub functions: u64,
 }
 
+impl Inspection {
+    /// Imports of our own packages in a version that this host does not serve, each as the error that
+    /// says so. No profile can grant them. A package that this host does not know at all is not
+    /// judged here.
+    #[must_use]
+    pub fn unserved(&self) -> Vec<InspectError> {
+        let known = |name: &InterfaceName| {
+            let package = name.package.as_str();
+            package.starts_with("flowhost:")
+                && (package == ROLES
+                    || package == "flowhost:types"
+                    || flowhost_policy::Right::behind(&name.full).is_some())
+        };
+        let names = self.imports.iter().map(|import| &import.name);
+        names
+            .filter(|name| known(name))
+            .filter_map(|name| newer(name, OURS).err())
+            .collect()
+    }
+}
+
 /// Why a component is refused before anything is compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -184,9 +206,10 @@ pub enum InspectError {
         /// Which.
         roles: Vec<String>,
     },
-    /// Was built against a contract that this host does not know yet.
+    /// Was built against a contract that this host does not know.
     #[error(
-        "`{interface}` is newer than this host, which speaks {ours}\n\nhint: update flowhost, or build the plugin against {ours}"
+        "it wants `{interface}`, and this host serves `{ours}`\n\n\
+         hint: build the plugin against {ours}, or take a flowhost that serves {interface}"
     )]
     NewerWit {
         /// The interface it wants.
@@ -379,13 +402,31 @@ fn needs_host(ty: &ComponentEntityType) -> bool {
 
 fn malformed(error: &wasmparser::Error, bytes: &[u8]) -> InspectError {
     let offset = error.offset() as u64;
-    if error.message().starts_with("unexpected end") && error.offset() >= bytes.len() {
+    if is_cut(bytes) {
+        let offset = bytes.len() as u64;
         return InspectError::Truncated { offset };
     }
     let off = error.missing_wasm_feature();
     let off = off.map_or_else(String::new, |it| format!(" (the proposal {it:?} is off)"));
     let message = crate::text::neutralise(error.message(), crate::text::MESSAGE_CHARS) + &off;
     InspectError::Invalid { message, offset }
+}
+
+/// Whether the last outermost section says that it is longer than the file: whatever else is wrong
+/// with it, its end is missing.
+fn is_cut(bytes: &[u8]) -> bool {
+    const HEADER: usize = 8;
+    let mut reader = BinaryReader::new(bytes.get(HEADER..).unwrap_or_default(), HEADER);
+    while !reader.eof() {
+        let section = reader
+            .read_u8()
+            .and_then(|_id| reader.read_var_u32())
+            .and_then(|size| reader.read_bytes(size as usize));
+        if section.is_err() {
+            return true;
+        }
+    }
+    false
 }
 
 fn role(exports: &[String]) -> Result<Role, InspectError> {
@@ -395,7 +436,7 @@ fn role(exports: &[String]) -> Result<Role, InspectError> {
         if name.package != ROLES {
             continue;
         }
-        newer(&name, ROLES_VERSION)?;
+        newer(&name, OURS)?;
         roles.extend(
             Role::ALL
                 .into_iter()

@@ -6,7 +6,6 @@ use wasmtime::Store;
 use super::{Invocation, RolePre, json, length};
 use crate::bindings::types;
 use crate::capability::HostState;
-use crate::inspect::Role;
 use crate::instance::{CallReport, Plugin};
 use crate::scope::CallScope;
 
@@ -41,10 +40,7 @@ impl Invocation for OnStart {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        let RolePre::Agent(pre) = role else {
-            return Err(role.mismatch(Role::Agent));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.agent(&mut *store).await?;
         instance
             .flowhost_roles_agent()
             .call_on_start(store, context, &self.0)
@@ -69,10 +65,7 @@ impl Invocation for OnPlan<'_> {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<AgentOutput, types::Error>> {
-        let RolePre::Agent(pre) = role else {
-            return Err(role.mismatch(Role::Agent));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.agent(&mut *store).await?;
         instance
             .flowhost_roles_agent()
             .call_on_plan(store, context, self.0)
@@ -102,10 +95,7 @@ impl Invocation for OnMessage<'_> {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<Vec<Outgoing>, types::Error>> {
-        let RolePre::Agent(pre) = role else {
-            return Err(role.mismatch(Role::Agent));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.agent(&mut *store).await?;
         instance
             .flowhost_roles_agent()
             .call_on_message(store, context, self.0)
@@ -135,10 +125,7 @@ impl Invocation for OnFinish<'_> {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        let RolePre::Agent(pre) = role else {
-            return Err(role.mismatch(Role::Agent));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.agent(&mut *store).await?;
         instance
             .flowhost_roles_agent()
             .call_on_finish(store, context, self.0)

@@ -5,7 +5,6 @@ use wasmtime::Store;
 use super::{Invocation, RolePre, json, length};
 use crate::bindings::types;
 use crate::capability::HostState;
-use crate::inspect::Role;
 use crate::instance::{CallReport, Plugin};
 use crate::scope::CallScope;
 
@@ -41,10 +40,7 @@ impl Invocation for Check<'_> {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<GuardVerdict, types::Error>> {
-        let RolePre::Guardrail(pre) = role else {
-            return Err(role.mismatch(Role::Guardrail));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.guardrail(&mut *store).await?;
         let guardrail = instance.flowhost_roles_guardrail();
         guardrail
             .call_check(store, context, self.subject, &self.config)

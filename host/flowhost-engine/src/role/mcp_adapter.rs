@@ -6,7 +6,6 @@ use wasmtime::Store;
 use super::{Invocation, RolePre, check_descriptors, descriptor_size, json, length};
 use crate::bindings::types;
 use crate::capability::HostState;
-use crate::inspect::Role;
 use crate::instance::{CallReport, Plugin};
 use crate::json::{JsonLimits, check_json};
 use crate::role::tool::{ToolContent, invalid_input};
@@ -48,10 +47,7 @@ impl Invocation for List {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
-        let RolePre::McpAdapter(pre) = role else {
-            return Err(role.mismatch(Role::McpAdapter));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.mcp_adapter(&mut *store).await?;
         let adapter = instance.flowhost_roles_mcp_adapter();
         let server = match adapter
             .call_connect(&mut *store, context, &self.config)
@@ -94,10 +90,7 @@ impl Invocation for CallTool<'_> {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<ToolContent, types::Error>> {
-        let RolePre::McpAdapter(pre) = role else {
-            return Err(role.mismatch(Role::McpAdapter));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.mcp_adapter(&mut *store).await?;
         let adapter = instance.flowhost_roles_mcp_adapter();
         if let Err(error) = adapter
             .call_connect(&mut *store, context, &self.config)

@@ -55,8 +55,52 @@ impl RolePre {
         })
     }
 
+    /// A fresh instance of an agent.
+    pub(crate) async fn agent(
+        &self,
+        store: &mut Store<HostState>,
+    ) -> wasmtime::Result<agent::bindings::AgentRole> {
+        match self {
+            Self::Agent(pre) => pre.instantiate_async(store).await,
+            other => Err(other.mismatch(Role::Agent)),
+        }
+    }
+
+    /// A fresh instance of a tool.
+    pub(crate) async fn tool(
+        &self,
+        store: &mut Store<HostState>,
+    ) -> wasmtime::Result<tool::bindings::ToolRole> {
+        match self {
+            Self::Tool(pre) => pre.instantiate_async(store).await,
+            other => Err(other.mismatch(Role::Tool)),
+        }
+    }
+
+    /// A fresh instance of a guardrail.
+    pub(crate) async fn guardrail(
+        &self,
+        store: &mut Store<HostState>,
+    ) -> wasmtime::Result<guardrail::bindings::GuardrailRole> {
+        match self {
+            Self::Guardrail(pre) => pre.instantiate_async(store).await,
+            other => Err(other.mismatch(Role::Guardrail)),
+        }
+    }
+
+    /// A fresh instance of an MCP adapter.
+    pub(crate) async fn mcp_adapter(
+        &self,
+        store: &mut Store<HostState>,
+    ) -> wasmtime::Result<mcp_adapter::bindings::McpAdapterRole> {
+        match self {
+            Self::McpAdapter(pre) => pre.instantiate_async(store).await,
+            other => Err(other.mismatch(Role::McpAdapter)),
+        }
+    }
+
     /// The error of calling a component for a role that it does not take.
-    pub(crate) fn mismatch(&self, wanted: Role) -> wasmtime::Error {
+    fn mismatch(&self, wanted: Role) -> wasmtime::Error {
         let role = match self {
             Self::Agent(_) => Role::Agent,
             Self::Tool(_) => Role::Tool,

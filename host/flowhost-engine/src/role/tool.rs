@@ -6,7 +6,6 @@ use super::{Invocation, RolePre, check_descriptors, descriptor_size, json, lengt
 use crate::bindings::types;
 use crate::capability::HostState;
 use crate::fault::Fault;
-use crate::inspect::Role;
 use crate::instance::{CallReport, Plugin};
 use crate::json::{JsonLimits, check_json};
 use crate::scope::CallScope;
@@ -36,10 +35,7 @@ impl Invocation for Call<'_> {
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<ToolContent, types::Error>> {
-        let RolePre::Tool(pre) = role else {
-            return Err(role.mismatch(Role::Tool));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.tool(&mut *store).await?;
         instance
             .flowhost_roles_tool()
             .call_call(store, context, self.name, &self.input)
@@ -66,10 +62,7 @@ impl Invocation for Describe {
         store: &mut Store<HostState>,
         _context: &types::Context,
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
-        let RolePre::Tool(pre) = role else {
-            return Err(role.mismatch(Role::Tool));
-        };
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = role.tool(&mut *store).await?;
         instance
             .flowhost_roles_tool()
             .call_describe(store)

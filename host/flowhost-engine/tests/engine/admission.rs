@@ -43,7 +43,7 @@ fn entry(dir: &Path) -> std::path::PathBuf {
 #[tokio::test]
 async fn compiled_code_is_found_again_and_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = dir.path().join("code");
+    let cache = dir.path().join("what/is/missing/code");
     assert_eq!(origin(&cache, 1).await, Origin::Compiled);
     assert_eq!(origin(&cache, 1).await, Origin::Cache);
     let engine = cached(&cache, 1);

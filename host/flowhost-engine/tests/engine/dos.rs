@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use flowhost_engine::Fault;
+use flowhost_engine::{CallReport, Fault, ToolContent};
 use flowhost_policy::Limits;
 
-use crate::support::{Guest, call, calling, engine, limit, limits, once, plugin, scope, trap};
+use crate::support::{
+    Guest, TYPES, call, calling, effective, engine, limit, limits, once, plugin, scope, trap,
+};
 
 const LOOP: &str = "(loop $l (br $l)) unreachable";
 
@@ -360,6 +362,95 @@ async fn dos_014_resources_in_a_loop_end_at_the_handle_limit() {
     )
     .await;
     assert_eq!(limit(&report), ("handles", 101, 100));
+}
+
+/// Three components in one: the tool makes a resource of the first and hands it to the second without
+/// end, which hands it back to the first and then does `after` with its borrow.
+fn ping_pong(after: &str) -> String {
+    let first = r#"
+      (component $A
+        (type $t (resource (rep i32)))
+        (export $r "r" (type $t))
+        (core func $new (canon resource.new $t))
+        (core module $m
+          (import "h" "new" (func $new (param i32) (result i32)))
+          (func (export "make") (result i32) (call $new (i32.const 7)))
+          (func (export "see") (param i32)))
+        (core instance $i (instantiate $m (with "h" (instance (export "new" (func $new))))))
+        (func (export "make") (result (own $r)) (canon lift (core func $i "make")))
+        (func (export "see") (param "x" (borrow $r)) (canon lift (core func $i "see"))))
+      (instance $a (instantiate $A))
+      (alias export $a "r" (type $r))
+      (alias export $a "make" (func $make))
+      (alias export $a "see" (func $see))"#;
+    let second = format!(
+        r#"
+      (component $B
+        (import "r" (type $r (sub resource)))
+        (import "see" (func $see (param "x" (borrow $r))))
+        (core func $see' (canon lower (func $see)))
+        (core func $drop (canon resource.drop $r))
+        (core module $m
+          (import "h" "see" (func $see (param i32)))
+          (import "h" "drop" (func $drop (param i32)))
+          (func (export "pass") (param i32) (call $see (local.get 0)) {after}))
+        (core instance $i (instantiate $m
+          (with "h" (instance (export "see" (func $see')) (export "drop" (func $drop))))))
+        (func (export "pass") (param "x" (borrow $r)) (canon lift (core func $i "pass"))))
+      (instance $b (instantiate $B (with "r" (type $r)) (with "see" (func $see))))
+      (alias export $b "pass" (func $pass))"#
+    );
+    let tool = Guest {
+        imports: r#"
+            (import "r" (type $r (sub resource)))
+            (import "make" (func $make (result (own $r))))
+            (import "pass" (func $pass (param "x" (borrow $r))))
+            (core func $make' (canon lower (func $make)))
+            (core func $pass' (canon lower (func $pass)))"#
+            .to_owned(),
+        with:
+            r#"(with "h" (instance (export "make" (func $make')) (export "pass" (func $pass'))))"#
+                .to_owned(),
+        fields: r#"(import "h" "make" (func $make (result i32)))
+            (import "h" "pass" (func $pass (param i32)))"#
+            .to_owned(),
+        ..calling(
+            "(local $h i32) (local.set $h (call $make))
+             (loop $l (call $pass (local.get $h)) (br $l)) unreachable",
+        )
+    };
+    let tool = tool.text().replacen("(component", "(component $tool", 1);
+    format!(
+        r#"(component {TYPES} {first} {second} {tool}
+      (instance $t (instantiate $tool
+        (with "flowhost:types/types@0.1.0" (instance $types)) (with "r" (type $r))
+        (with "make" (func $make)) (with "pass" (func $pass))))
+      (export "flowhost:roles/tool@0.1.0" (instance $t "flowhost:roles/tool@0.1.0")))"#
+    )
+}
+
+/// [`once`] for a component in text form.
+async fn once_text(text: &str, limits: Limits) -> CallReport<ToolContent> {
+    let engine = engine();
+    let bytes: Vec<u8> = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
+    let loaded = engine.load(bytes.into()).await.unwrap();
+    let plugin = engine.prepare(&loaded, effective(limits)).unwrap();
+    call(&plugin).await
+}
+
+#[tokio::test]
+async fn dos_015_borrows_that_go_back_and_forth_end_with_the_fuel_and_pile_up_nowhere() {
+    let limits = Limits {
+        fuel: 20_000_000,
+        handles: 10,
+        ..limits()
+    };
+    let honest = ping_pong("(call $drop (local.get 0))");
+    let report = once_text(&honest, limits.clone()).await;
+    assert_eq!(limit(&report).0, "fuel", "{report:?}");
+    assert_eq!(report.used.memory_bytes, 2 * 65_536);
+    let report = once_text(&ping_pong(""), limits).await;
+    assert!(trap(&report).contains("borrow"), "{report:?}");
 }
 
 #[tokio::test]

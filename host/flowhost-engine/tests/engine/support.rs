@@ -119,7 +119,8 @@ impl Guest {
     }
 }
 
-const TYPES: &str = r#"(import "flowhost:types/types@0.1.0" (instance $types
+/// The shared types, imported; what stands before everything else in a tool component.
+pub(crate) const TYPES: &str = r#"(import "flowhost:types/types@0.1.0" (instance $types
     (type $context' (record
       (field "run" string) (field "step" string) (field "attempt" s32) (field "actor" string)
       (field "traceparent" string) (field "deadline-ms" f64) (field "seed" string)))

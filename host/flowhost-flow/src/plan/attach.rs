@@ -25,6 +25,8 @@ pub struct FileRef {
 pub type SubPlanRef = FileRef;
 /// An `output: { schema: path }`.
 pub type SchemaRef = FileRef;
+/// A `prompt: path`.
+pub type PromptRef = FileRef;
 
 impl Plan {
     /// The plans this plan runs, once each, in the order of the file.
@@ -43,6 +45,17 @@ impl Plan {
             Some(SchemaSource::File(path)) => Some(path),
             _ => None,
         })
+    }
+
+    /// The prompt files this plan names, once each, in the order of the file.
+    #[must_use]
+    pub fn prompt_files(&self) -> Vec<PromptRef> {
+        self.references(|step| step.prompt.as_ref().map(|prompt| &prompt.file))
+    }
+
+    /// Attaches the text of the prompt that `path` names.
+    pub fn attach_prompt(&mut self, path: &str, text: &str) {
+        self.prompts.insert(path.to_owned(), text.into());
     }
 
     fn references<'a>(&'a self, pick: impl Fn(&'a Step) -> Option<&'a String>) -> Vec<FileRef> {
@@ -151,6 +164,14 @@ impl Plan {
             .filter(|r| !self.schemas.contains_key(&r.reference))
         {
             let message = format!("the schema `{}` was not attached", missing.reference);
+            problems.add(missing.at, message, "");
+        }
+        let prompts = self.prompt_files();
+        for missing in prompts
+            .iter()
+            .filter(|r| !self.prompts.contains_key(&r.reference))
+        {
+            let message = format!("the prompt `{}` was not attached", missing.reference);
             problems.add(missing.at, message, "");
         }
         if !problems.is_empty() {

@@ -53,6 +53,14 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
             }
         }
     }
+    for plugin in plan.plugins.values() {
+        let node = root
+            .get("plugins")
+            .and_then(|all| all.get(&plugin.name)?.get("config"));
+        if let Some(node) = node {
+            check.template(&plugin.config, node, &Reach::Inputs);
+        }
+    }
     if let Some(defaults) = root.get("defaults").and_then(|node| node.get("guardrails")) {
         check.guard_places(defaults);
     }
@@ -287,6 +295,13 @@ impl<'p> Check<'p> {
                 format!("`{plugin}` is a guardrail; it looks at steps and is none itself");
             self.problems
                 .add(place, message, "use it under `guardrails:`");
+        }
+        if let Some(prompt) = node
+            .get("prompt")
+            .filter(|_| decl.kind != PluginKind::Agent)
+        {
+            let message = format!("`{plugin}` is no agent; only agents read a prompt");
+            self.problems.add(prompt.at, message, "remove `prompt`");
         }
         if function.is_some() && decl.kind == PluginKind::Agent {
             let message = format!("`{plugin}` is an agent; only tools have functions");

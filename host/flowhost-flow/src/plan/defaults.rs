@@ -4,7 +4,7 @@ use crate::exit::FailureClass;
 use crate::plan::parse::{template, text};
 use crate::plan::tree::Node;
 use crate::plan::walk::number;
-use crate::plan::{Guard, OnFail};
+use crate::plan::{Guard, OnFail, Redact};
 use crate::problem::Problems;
 use crate::retry::{Backoff, RetryPolicy};
 use crate::units::parse_duration_ms;
@@ -21,6 +21,7 @@ pub(super) struct Defaults {
     pub(super) retry: RetryPolicy,
     pub(super) before: Vec<Guard>,
     pub(super) after: Vec<Guard>,
+    pub(super) redact: Option<Redact>,
 }
 
 impl Defaults {
@@ -35,7 +36,16 @@ impl Defaults {
             ),
             before: guards(list("before"), problems),
             after: guards(list("after"), problems),
+            redact: node.and_then(|node| node.get("redact")).map(redact),
         }
+    }
+}
+
+fn redact(node: &Node) -> Redact {
+    let says = |word| node.elements().iter().any(|it| it.text() == Some(word));
+    Redact {
+        model: says("model"),
+        payloads: says("payloads"),
     }
 }
 

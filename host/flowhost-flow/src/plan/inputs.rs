@@ -9,6 +9,9 @@ use crate::plan::tree::Node;
 use crate::plan::{InputDecl, InputType, Plan};
 use crate::problem::{At, Problem, Problems, suggest};
 
+/// Characters of what was typed that a message quotes.
+const SHOWN_CHARS_MAX: usize = 64;
+
 /// A file or directory that an input names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileInput {
@@ -64,12 +67,24 @@ impl InputDecl {
         }
         let value: Option<Value> = serde_json::from_str(text).ok();
         value.filter(|value| self.ty.fits(value)).ok_or_else(|| {
-            format!(
-                "input `{}` is a {} and is given as JSON",
-                self.name,
-                self.ty.word()
-            )
+            let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+            let (name, word) = (&self.name, self.ty.word());
+            format!("input `{name}` is a {word}, and `{shown}` is none")
         })
+    }
+
+    /// What to type for this input: `--input n=3`.
+    #[must_use]
+    pub fn example(&self) -> String {
+        let value = match self.ty {
+            InputType::String => "TEXT",
+            InputType::Number => "3",
+            InputType::Bool => "true",
+            InputType::List => "'[\"one\", \"two\"]'",
+            InputType::Object => "'{\"key\": \"value\"}'",
+            InputType::File | InputType::Dir => "PATH",
+        };
+        format!("--input {}={value}", self.name)
     }
 
     fn problem_with(&self, value: &Value) -> Option<String> {

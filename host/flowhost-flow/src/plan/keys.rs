@@ -202,7 +202,11 @@ static PLUGIN: Section = Section {
             Shape::Text,
             "Exec profile: a shipped one by name, or a path.",
         ),
-        may("config", Shape::Fixed, "Handed to the component as it is."),
+        may(
+            "config",
+            Shape::Template,
+            "Handed to the component; `inputs` are in reach.",
+        ),
         may(
             "sha256",
             Shape::Sha256,
@@ -260,6 +264,9 @@ static BUDGET: Section = Section {
     later: &[],
 };
 
+/// Where `defaults.redact` applies.
+pub(super) const REDACTIONS: [&str; 2] = ["model", "payloads"];
+
 static DEFAULTS: Section = Section {
     name: "defaults",
     keys: &[
@@ -277,6 +284,12 @@ static DEFAULTS: Section = Section {
             "guardrails",
             Shape::Section(&GUARDRAILS),
             "Guardrails of every step.",
+        ),
+        may(
+            "redact",
+            Shape::ListOf(&Shape::Choice(&REDACTIONS)),
+            "Where keys and personal data are taken out: `model` (prompts and answers), `payloads` \
+             (ledger, log, report); default both in a plan whose plugins may ask models.",
         ),
     ],
     later: &["consensus"],
@@ -424,6 +437,16 @@ static STEP: Section = Section {
         ),
         may("stage", Shape::Name, "Stage, for evidence."),
         may(
+            "prompt",
+            Shape::Text,
+            "What an agent is asked: a file beside the plan, UTF-8.",
+        ),
+        may(
+            "prompt_version",
+            Shape::Text,
+            "Names the prompt's version in the evidence.",
+        ),
+        may(
             "budget",
             Shape::Section(&BUDGET),
             "A budget out of the run's.",
@@ -436,8 +459,6 @@ static STEP: Section = Section {
     ],
     later: &[
         "consensus",
-        "prompt",
-        "prompt_version",
         "remember",
         "wait_for",
         "on_timeout",

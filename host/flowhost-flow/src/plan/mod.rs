@@ -28,7 +28,7 @@ pub(crate) mod tests;
 mod tree;
 mod walk;
 
-pub use attach::{FileRef, SchemaRef, SubPlanRef};
+pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use inputs::FileInput;
 pub use schema::plan_schema;
 pub use tree::Raw;
@@ -104,6 +104,31 @@ pub struct Plan {
     pub(crate) children: BTreeMap<String, Arc<Plan>>,
     /// Attached schema files, by path.
     pub(crate) schemas: BTreeMap<String, OutputSchema>,
+    /// Attached prompts, by path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "texts")]
+    pub(crate) prompts: BTreeMap<String, Arc<str>>,
+    /// `defaults.redact`; where nothing is said, the run decides by what its plugins may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redact: Option<Redact>,
+}
+
+/// Where keys and personal data are taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Redact {
+    /// In what a model is asked, and in what it answers.
+    pub model: bool,
+    /// In payloads of the ledger, in log lines and in reports.
+    pub payloads: bool,
+}
+
+/// A step's prompt.
+#[derive(Clone, Debug, Serialize)]
+pub struct Prompt {
+    /// The file, relative to the plan; attached with [`Plan::attach_prompt`].
+    pub file: String,
+    /// Its version, for the evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// `defaults.guardrails`.
@@ -177,7 +202,7 @@ pub enum InputType {
 }
 
 /// A declared plugin.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PluginDecl {
     /// Name in `uses:`.
     pub name: String,
@@ -187,8 +212,8 @@ pub struct PluginDecl {
     pub source: String,
     /// Name or path of the exec profile.
     pub profile: String,
-    /// Handed to the plugin; `null` when left out.
-    pub config: Value,
+    /// Handed to the plugin, rendered when the run starts; `null` when left out.
+    pub config: Template,
     /// SHA-256 the component must have, lower-case hex; required for remote sources.
     pub sha256: Option<String>,
     /// What the plan takes away from the profile, for the policy crate to read.
@@ -248,6 +273,9 @@ pub struct Step {
     pub continue_on_error: bool,
     /// Names the stage, for evidence.
     pub stage: Option<String>,
+    /// What an agent is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Prompt>,
     /// A budget of its own, out of the run's.
     pub budget: Option<BudgetSpec>,
     /// What a crash may repeat.
@@ -433,6 +461,12 @@ impl Plan {
         }
     }
 
+    /// The text of a step's prompt, if it has one (and it was attached).
+    #[must_use]
+    pub fn prompt_of(&self, step: &Step) -> Option<&Arc<str>> {
+        self.prompts.get(&step.prompt.as_ref()?.file)
+    }
+
     /// Renders the labels.
     ///
     /// # Errors
@@ -443,6 +477,13 @@ impl Plan {
     ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
         inputs::render_labels(self, inputs)
     }
+}
+
+fn texts<S: Serializer>(
+    prompts: &BTreeMap<String, Arc<str>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(prompts.iter().map(|(path, text)| (path, &**text)))
 }
 
 fn shared<S: Serializer>(

@@ -72,6 +72,8 @@ fn plan(root: &Node, file: &str, problems: &mut Problems) -> Plan {
         outputs: templates(root, "outputs", problems),
         children: BTreeMap::new(),
         schemas: BTreeMap::new(),
+        prompts: BTreeMap::new(),
+        redact: defaults.redact,
     }
 }
 
@@ -197,7 +199,7 @@ fn plugin(name: &str, node: &Node, problems: &mut Problems) -> PluginDecl {
         },
         source: text(node, "source"),
         profile: text(node, "profile"),
-        config: node.get("config").map_or(Value::Null, Node::json),
+        config: template(node.get("config"), problems),
         sha256: optional(node, "sha256"),
         narrow: node.get("narrow").map(Node::raw),
         at: node.at,

@@ -9,8 +9,8 @@ use crate::plan::parse::{budget, expr, template, text};
 use crate::plan::tree::{Data, Node};
 use crate::plan::walk::require;
 use crate::plan::{
-    Barrier, Check, Effects, Foreach, Guard, OnFailure, OnTimeout, Require, SchemaSource, Step,
-    Then, Work,
+    Barrier, Check, Effects, Foreach, Guard, OnFailure, OnTimeout, Prompt, Require, SchemaSource,
+    Step, Then, Work,
 };
 use crate::problem::Problems;
 use crate::schema_check::OutputSchema;
@@ -62,6 +62,7 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
             Some(Data::Bool(true))
         ),
         stage: node.get("stage").and_then(Node::text).map(str::to_owned),
+        prompt: prompt(id, node, problems),
         budget: budget(node.get("budget")),
         effects: match node.get("effects").and_then(Node::text) {
             Some("idempotent") => Effects::Idempotent,
@@ -69,6 +70,21 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
             _ => Effects::Keyed,
         },
     }
+}
+
+fn prompt(id: &str, node: &Node, problems: &mut Problems) -> Option<Prompt> {
+    let version = node.get("prompt_version").and_then(Node::text);
+    let Some(file) = node.get("prompt") else {
+        if let Some(version) = node.get("prompt_version") {
+            let message = format!("step `{id}`: `prompt_version` without `prompt`");
+            problems.add(version.at, message, "name the prompt's file");
+        }
+        return None;
+    };
+    Some(Prompt {
+        file: file.text()?.to_owned(),
+        version: version.map(str::to_owned),
+    })
 }
 
 /// What a step must have, and what does not go together.

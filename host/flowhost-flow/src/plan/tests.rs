@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Plan, Then, Work, plan_schema};
+use super::{Plan, Redact, Then, Work, plan_schema};
 
 const HEAD: &str = "flowhost: v1\nkind: workflow\nname: t\nplugins:\n  \
     t: {kind: tool, source: ./t.wasm, profile: p}\n  \
@@ -335,6 +335,52 @@ fn labels_are_rendered_from_inputs() {
     let inputs = json!({"mode": "fast"});
     let labels = plan.render_labels(inputs.as_object().unwrap()).unwrap();
     assert_eq!(labels["scenario"], "fast");
+}
+
+#[test]
+fn only_an_agent_reads_a_prompt_and_a_version_needs_one() {
+    let text = whole("steps:\n  a: {uses: t, prompt: p.md}\n  b: {uses: t, prompt_version: v1}\n");
+    let problems = Plan::parse(&text, "p.yaml").unwrap_err();
+    let shown: Vec<_> = problems.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(
+        shown,
+        [
+            "`t` is no agent; only agents read a prompt",
+            "step `b`: `prompt_version` without `prompt`"
+        ]
+    );
+}
+
+#[test]
+fn a_plugins_configuration_sees_inputs_and_nothing_else() {
+    let plan = |config: &str| {
+        let text = format!(
+            "flowhost: v1\nkind: workflow\nname: p\ninputs: {{ m: {{ type: string }} }}\nplugins:\n  \
+             t: {{ kind: tool, source: ./t.wasm, profile: x, config: {{ model: \"{config}\" }} }}\n\
+             steps: {{ s: {{ uses: t }} }}\n"
+        );
+        Plan::parse(&text, "p.yaml")
+    };
+    assert!(plan("${{ steps.s.output }}").is_err());
+    assert!(plan("${{ inputs.other }}").is_err());
+    assert!(plan("${{ inputs.m }}").is_ok());
+}
+
+#[test]
+fn redaction_is_unsaid_by_default_and_an_empty_list_turns_it_off() {
+    let plan = |defaults: &str| {
+        let text = whole(&format!(
+            "defaults: {{{defaults}}}\nsteps: {{s: {{uses: t}}}}\n"
+        ));
+        Plan::parse(&text, "p.yaml").unwrap().redact
+    };
+    assert_eq!(plan(""), None);
+    assert_eq!(plan("redact: []"), Some(Redact::default()));
+    let both = Redact {
+        model: true,
+        payloads: true,
+    };
+    assert_eq!(plan("redact: [payloads, model]"), Some(both));
 }
 
 #[test]

@@ -196,6 +196,12 @@ pub struct Call {
     pub input: Arc<Value>,
     /// The guardrail's `with`, rendered; `null` for work.
     pub config: Value,
+    /// What an agent is asked, for work with a prompt.
+    pub prompt: Option<Arc<str>>,
+    /// The prompt's version, for the evidence.
+    pub prompt_version: Option<String>,
+    /// JSON Schema that the output of the work will be checked against.
+    pub schema: Option<Arc<Value>>,
     /// When the planner will cancel the call.
     pub deadline: Time,
     /// Seed of this call, 64 hex digits: from run seed, step id, attempt and part.

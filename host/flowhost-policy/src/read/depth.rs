@@ -11,8 +11,17 @@ use toml_parser::{Source, lexer::TokenKind};
 /// Deepest nesting of lists and inline tables. The parser's own bound is 80.
 pub(crate) const DEPTH_MAX: usize = 64;
 
-/// Where `text` nests deeper than [`DEPTH_MAX`], in bytes.
-pub(crate) fn too_deep_at(text: &str) -> Option<usize> {
+/// Where `text` nests deeper than any document of ours (64 lists and inline tables), in bytes. To be
+/// asked before a TOML parser gets to see text that may be hostile.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(flowhost_policy::toml_too_deep_at("a = [[[1]]]"), None);
+/// assert_eq!(flowhost_policy::toml_too_deep_at(&"[".repeat(65)), Some(64));
+/// ```
+#[must_use]
+pub fn too_deep_at(text: &str) -> Option<usize> {
     let mut open = Vec::with_capacity(DEPTH_MAX);
     for token in Source::new(text).lex() {
         match token.kind() {

@@ -332,6 +332,12 @@ pub(crate) fn host_fault(host: &str) -> Option<&'static str> {
     if host_input(host).is_some() {
         return None;
     }
+    if host.contains("${inputs.") {
+        return Some(
+            "`${inputs.NAME}` is the whole of it: nothing stands beside it, and a folder below is an \
+             input of its own",
+        );
+    }
     if host.starts_with('~') || host.contains('$') {
         return Some("the home directory and variables are not expanded");
     }

@@ -4,7 +4,7 @@
 //! `None` after they have reported, and reading goes on with the next key.
 
 pub(crate) mod asks;
-mod depth;
+pub(crate) mod depth;
 pub(crate) mod grants;
 pub(crate) mod limits;
 pub(crate) mod node;

@@ -112,8 +112,13 @@ fn from_value(value: &DeValue<'_>, lines: &Lines<'_>) -> Value {
     }
 }
 
-/// Reads JSON that another reader has taken out of its document; every place is `at`.
-pub(crate) fn from_json(json: &serde_json::Value, at: Position) -> Node {
+/// Reads JSON that another reader has taken out of its document; `place` knows where the value of a
+/// JSON Pointer stands.
+pub(crate) fn from_json(json: &serde_json::Value, place: &dyn Fn(&str) -> Position) -> Node {
+    below(json, "", place)
+}
+
+fn below(json: &serde_json::Value, pointer: &str, place: &dyn Fn(&str) -> Position) -> Node {
     let value = match json {
         serde_json::Value::Null => Value::Other("null"),
         serde_json::Value::Bool(value) => Value::Bool(*value),
@@ -121,18 +126,24 @@ pub(crate) fn from_json(json: &serde_json::Value, at: Position) -> Node {
         serde_json::Value::Number(number) => Value::Whole(number.to_string()),
         serde_json::Value::String(text) => Value::Text(text.clone()),
         serde_json::Value::Array(list) => {
-            Value::List(list.iter().map(|item| from_json(item, at)).collect())
+            let items = list.iter().enumerate();
+            let item = |(index, item)| below(item, &format!("{pointer}/{index}"), place);
+            Value::List(items.map(item).collect())
         }
-        serde_json::Value::Object(map) => Value::Table(
-            map.iter()
-                .map(|(key, value)| Entry {
+        serde_json::Value::Object(map) => {
+            let entry = |(key, value): (&String, &serde_json::Value)| {
+                let escaped = key.replace('~', "~0").replace('/', "~1");
+                let node = below(value, &format!("{pointer}/{escaped}"), place);
+                Entry {
                     key: key.clone(),
-                    at,
-                    node: from_json(value, at),
-                })
-                .collect(),
-        ),
+                    at: node.at,
+                    node,
+                }
+            };
+            Value::Table(map.iter().map(entry).collect())
+        }
     };
+    let at = place(pointer);
     Node { at, value }
 }
 

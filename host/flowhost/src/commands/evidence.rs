@@ -1,11 +1,18 @@
-//! `flowhost evidence prove` and `flowhost evidence erase`.
+//! `flowhost evidence prove`, `flowhost evidence export` and `flowhost evidence erase`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use flowhost::failure::Failure;
+use flowhost::keys::own_keys;
+use flowhost::output::neutral;
+use flowhost::run::rewrite_page;
 use flowhost_flow::Exit;
-use flowhost_ledger::{HostKey, Ledger, LedgerOptions, prove};
+use flowhost_ledger::{
+    Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, StoredRecord, prove,
+    read_run,
+};
 
 use crate::cli::EvidenceCommand;
 use crate::commands::Context;
@@ -13,6 +20,7 @@ use crate::commands::Context;
 pub(crate) fn perform(command: &EvidenceCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         EvidenceCommand::Prove { seq, run } => prove_record(context, run, *seq),
+        EvidenceCommand::Export { run, out } => export(context, run, out),
         EvidenceCommand::Erase { seq, run, reason } => erase(context, run, *seq, reason),
     }
 }
@@ -35,6 +43,73 @@ fn prove_record(context: &Context, run: &str, seq: u64) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
+/// One file that needs nothing of this host to be verified, except the key that one believes.
+fn export(context: &Context, run: &str, out: &Path) -> Result<Exit, Failure> {
+    let (state, ambient) = (&context.state, &context.ambient);
+    let run = state.resolve_run(ambient, run)?;
+    let dir = state.run_dir(&run);
+    let bytes = ambient.write_with(out, |file| Bundle::write(&RealDisk, &dir, &[], file))?;
+    let keys: Vec<String> = own_keys(ambient, state)?
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let file = out.display().to_string();
+    if context.output.json {
+        let document = serde_json::json!({
+            "run_id": run, "file": file, "bytes": bytes, "keys": keys,
+        });
+        context.output.document(&document);
+    } else {
+        let mut text = format!("{file}: run {run}, {bytes} bytes\n");
+        if let Some(key) = keys.first() {
+            text.push_str(&format!(
+                "check it anywhere with: flowhost verify {file} --key '{key}'\n"
+            ));
+        }
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The record, which must be one that committed to a payload.
+fn with_payload(dir: &Path, seq: u64) -> Result<StoredRecord, Failure> {
+    let mut records = read_run(dir).map_err(|error| unreadable(&error))?;
+    let is_it = |record: &Result<StoredRecord, ReadError>| match record {
+        Ok(record) => record.seq == seq,
+        Err(_) => true,
+    };
+    let record = records.find(is_it).transpose();
+    let Some(record) = record.map_err(|error| unreadable(&error))? else {
+        let failure = Failure::new(Exit::Internal, format!("there is no record {seq}"));
+        return Err(failure.hint("`flowhost runs show RUN` lists the records"));
+    };
+    if record.commit.is_none() {
+        let message = format!(
+            "record {seq} (`{}`) has no payload to erase",
+            record.kind_text
+        );
+        let hint = "`flowhost runs show RUN --json` shows a `commit` on every record that has one";
+        return Err(Failure::new(Exit::Internal, message).hint(hint));
+    }
+    Ok(record)
+}
+
+fn unreadable(error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Internal, "the ledger cannot be read")
+        .caused_by(error)
+        .hint("`flowhost verify` says where the first fault is")
+}
+
+/// Whether the payload that `record` committed to is still there.
+fn is_there(dir: &Path, record: &StoredRecord) -> Result<bool, Failure> {
+    let commit = record.commit.as_deref().unwrap_or_default();
+    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    let found = payloads.get(record.seq, commit);
+    found
+        .map(|payload| payload.is_some())
+        .map_err(|error| unreadable(&error))
+}
+
 fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, Failure> {
     let state = &context.state;
     let run = state.resolve_run(&context.ambient, run)?;
@@ -44,24 +119,51 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     };
     let key = HostKey::load(&state.signing_key()).map_err(|error| failed(&error))?;
     let dir = state.run_dir(&run);
+    if !is_there(&dir, &with_payload(&dir, seq)?)? {
+        return Ok(gone_before(context, &run, seq));
+    }
     let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
     let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
     let erased = ledger.erase_blocking(BTreeSet::from([seq]), reason);
+    let anew = match erased {
+        Ok(1..) => rewrite_page(&ledger, state, &run, &context.ambient),
+        _ => Ok(false),
+    };
     let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;
     let erased = erased.map_err(|error| failed(&error))?;
+    let anew = anew?;
     if context.output.json {
         let document = serde_json::json!({
             "run_id": run, "seq": seq, "erased": erased, "records": sealed.size, "root": sealed.root,
+            "report_rewritten": anew,
         });
         context.output.document(&document);
-    } else if erased == 0 {
-        context
-            .output
-            .message(&format!("record {seq} had no payload any more\n"));
     } else {
         context
             .output
             .message(&format!("erased the payload of record {seq}\n"));
+        if anew {
+            context
+                .output
+                .message("wrote report.html anew without it\n");
+        }
+        if context.ambient.is_file(&dir.join("report.json")) {
+            context.output.message(
+                "hint: report.json beside the ledger holds the run's outputs; remove it if they must go, too\n",
+            );
+        }
     }
     Ok(Exit::Ok)
+}
+
+/// Nothing is left to do, and so nothing is recorded.
+fn gone_before(context: &Context, run: &str, seq: u64) -> Exit {
+    if context.output.json {
+        let document = serde_json::json!({ "run_id": run, "seq": seq, "erased": 0 });
+        context.output.document(&document);
+    } else {
+        let text = format!("the payload of record {seq} is gone already; nothing was recorded\n");
+        context.output.message(&text);
+    }
+    Exit::Ok
 }

@@ -5,12 +5,14 @@
 mod completion;
 mod doctor;
 mod dry_run;
+mod estimate;
 mod evidence;
 mod inspect;
 mod keys;
 mod logging;
 mod plan;
 mod policy_explain;
+mod policy_show;
 mod policy_suggest;
 mod policy_test;
 mod rights;
@@ -94,10 +96,14 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Policy(PolicyCommand::Test { file, policies }) => {
             policy_test::perform(&file, policies.as_deref(), context)
         }
+        Command::Policy(PolicyCommand::Show {
+            profile,
+            name,
+            policies,
+        }) => policy_show::perform(&profile, name.as_deref(), policies.as_deref(), context),
         Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
         Command::Doctor => Ok(doctor::perform(context)),
         Command::Plan(command) => Ok(plan::perform(&command, context)),
         Command::Completion { shell } => Ok(completion::perform(shell, context)),
-        Command::Compile => Ok(Exit::Usage), // `main` has taken it before anything else
     }
 }

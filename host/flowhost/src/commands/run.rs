@@ -27,6 +27,9 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     if args.dry_run {
         return super::dry_run::perform(&project, context);
     }
+    if args.estimate {
+        return super::estimate::perform(&project, context);
+    }
     logging::start(context, args.log_format);
     let options = RunOptions {
         seed: args.seed,

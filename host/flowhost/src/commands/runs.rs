@@ -1,9 +1,13 @@
-//! `flowhost runs list` and `flowhost runs show RUN`.
+//! `flowhost runs list`, `flowhost runs show RUN` and `flowhost runs report RUN`.
+
+use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use flowhost::evidence::runs::{self, RecordEntry, RunEntry};
+use flowhost::evidence::story;
 use flowhost::failure::Failure;
 use flowhost::output::one_line;
+use flowhost::report::html;
 use flowhost_flow::Exit;
 
 use crate::cli::RunsCommand;
@@ -13,6 +17,7 @@ pub(crate) fn perform(command: &RunsCommand, context: &Context) -> Result<Exit, 
     match command {
         RunsCommand::List => list(context),
         RunsCommand::Show { run } => show(run, context),
+        RunsCommand::Report { run, out } => report(run, out.as_deref(), context),
     }
 }
 
@@ -52,6 +57,33 @@ fn show(run: &str, context: &Context) -> Result<Exit, Failure> {
         context.output.document(&document);
     } else {
         context.output.result(&show_table(&records));
+    }
+    Ok(Exit::Ok)
+}
+
+fn report(run: &str, out: Option<&Path>, context: &Context) -> Result<Exit, Failure> {
+    let run = context.state.resolve_run(&context.ambient, run)?;
+    let story = story::read(&context.state.run_dir(&run), &context.ambient)?;
+    let page = html::page(&story);
+    let Some(out) = out else {
+        match context.output.json {
+            true => context
+                .output
+                .document(&serde_json::json!({ "run_id": run, "html": page })),
+            false => context.output.result(&page),
+        }
+        return Ok(Exit::Ok);
+    };
+    let out = context.ambient.resolve(out);
+    context.ambient.write(&out, page.as_bytes())?;
+    let out = out.display().to_string();
+    match context.output.json {
+        true => context
+            .output
+            .document(&serde_json::json!({ "run_id": run, "report_html": out })),
+        false => context
+            .output
+            .message(&format!("{}\n", one_line(&format!("wrote {out}")))),
     }
     Ok(Exit::Ok)
 }

@@ -21,6 +21,7 @@ pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Fa
     if context.output.json {
         context.output.document(&json!({
             "ok": true, "plan": project.plan.name, "plan_hash": hash, "problems": [],
+            "estimate": super::estimate::of(&project, context)?.document(),
         }));
     } else {
         let (steps, plugins) = (project.plan.steps.len(), project.members.len());

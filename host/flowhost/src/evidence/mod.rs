@@ -2,3 +2,4 @@
 //! records; nothing here is a second writer of truth.
 
 pub mod runs;
+pub mod story;

@@ -86,7 +86,10 @@ fn parse(
             None => Ok(Value::from(text.as_str())), // `bind_inputs` says that it is unknown
         };
         match parsed {
-            Err(message) => findings.push(Finding::new("", message)),
+            Err(message) => {
+                let like = plan.inputs.get(name).map(|decl| decl.example());
+                findings.push(Finding::new("", message).cure(like.unwrap_or_default()));
+            }
             Ok(_) if given.contains_key(name) => {
                 findings.push(Finding::new("", format!("--input {name} was given twice")));
             }

@@ -22,6 +22,9 @@ struct Loader<'a> {
     read: usize,
 }
 
+/// Bytes of a prompt: longer ones are data, and come by `with`.
+const PROMPT_BYTES_MAX: u64 = 256 << 10;
+
 /// Plans that one plan may bring in, each counted as often as it is named: the same file under many
 /// spellings over several levels would otherwise multiply without end.
 const PLANS_MAX: usize = 256;
@@ -93,15 +96,20 @@ impl Loader<'_> {
                     plan.attach_schema(&wanted.reference, &schema)
                         .map_err(convert)
                 });
-            let place = |finding: Finding| match finding.line {
-                0 => Finding {
-                    file: file.to_owned(),
-                    ..finding
+            let problems = attached.err().unwrap_or_default().into_iter();
+            findings.extend(problems.map(|finding| placed(finding, file, wanted.at)));
+        }
+        for wanted in plan.prompt_files() {
+            let attached = self
+                .inside(&dir.join(&wanted.reference), "prompt")
+                .and_then(|path| self.prompt(&path));
+            match attached {
+                Ok(text) => plan.attach_prompt(&wanted.reference, &text),
+                Err(problems) => {
+                    let problems = problems.into_iter();
+                    findings.extend(problems.map(|it| placed(it, file, wanted.at)));
                 }
-                .at(wanted.at.line, wanted.at.column),
-                _ => finding,
-            };
-            findings.extend(attached.err().unwrap_or_default().into_iter().map(place));
+            }
         }
         findings
     }
@@ -120,6 +128,14 @@ impl Loader<'_> {
         }
     }
 
+    fn prompt(&self, path: &Path) -> Result<String, Vec<Finding>> {
+        let text = self.ambient.read_text(path, PROMPT_BYTES_MAX);
+        text.map_err(|error| {
+            let message = format!("cannot read the prompt `{}`: {}", error.path, error.source);
+            vec![Finding::new("", message).cure("a prompt is a UTF-8 file beside the plan")]
+        })
+    }
+
     fn schema(&self, path: &Path) -> Result<serde_json::Value, Vec<Finding>> {
         let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
         let text = text.map_err(|error| {
@@ -134,6 +150,18 @@ impl Loader<'_> {
             let column = u32::try_from(error.column()).unwrap_or(0);
             vec![Finding::new(file, format!("this is no JSON: {error}")).at(line, column)]
         })
+    }
+}
+
+/// A finding without a place gets the place of whoever named the file.
+fn placed(finding: Finding, file: &str, at: flowhost_flow::problem::At) -> Finding {
+    match finding.line {
+        0 => Finding {
+            file: file.to_owned(),
+            ..finding
+        }
+        .at(at.line, at.column),
+        _ => finding,
     }
 }
 

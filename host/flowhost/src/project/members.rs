@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
+use flowhost_flow::expr::Names;
 use flowhost_flow::plan::{Step, Work};
 use flowhost_flow::{Plan, PluginDecl, PluginKind};
-use flowhost_policy::{Effective, Manifest, Narrowing, Position, Profile, effective, host_input};
+use flowhost_policy::{
+    Ask, Effective, Manifest, Narrowing, Position, Profile, effective, host_input,
+};
+use serde_json::{Map, Value};
 
 use super::Member;
+use super::inputs::Bound;
 use crate::finding::Finding;
 use crate::report::problems::Texts;
 use crate::sources::Sources;
@@ -17,7 +23,7 @@ pub(super) fn resolve(
     sources: &Sources<'_>,
     plan: &Plan,
     dir: &Path,
-    folders: &BTreeMap<String, PathBuf>,
+    bound: &Bound,
     texts: &mut Texts,
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<String, Member> {
@@ -31,7 +37,7 @@ pub(super) fn resolve(
             texts,
             found: Vec::new(),
         };
-        let member = one.member(folders);
+        let member = one.member(bound);
         findings.append(&mut one.found);
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
@@ -79,19 +85,21 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn member(&mut self, folders: &BTreeMap<String, PathBuf>) -> Option<Member> {
+    fn member(&mut self, bound: &Bound) -> Option<Member> {
         let decl = self.home.decl;
         let profile = self.profile();
         let component = self.component();
+        let config = self.config(&bound.values);
         let narrowing = self.narrowing(profile.as_ref());
         let (path, bytes, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
         let (profile, narrowing) = (profile?, narrowing?);
         let (mut effective, trace) = effective(&manifest, &profile, &narrowing, None);
-        self.fill_folders(&mut effective, &profile, folders);
+        self.fill_folders(&mut effective, &profile, &bound.folders);
         let decl = decl.clone();
         Some(Member {
             decl,
+            config: config?,
             path,
             bytes,
             inspection,
@@ -100,6 +108,28 @@ impl Resolver<'_> {
             effective,
             trace,
         })
+    }
+
+    /// The configuration as the plugin reads it. A sub-plan's inputs differ from step to step, so
+    /// that its plugins, of which a run has one each, cannot have them.
+    fn config(&mut self, inputs: &Map<String, Value>) -> Option<Arc<str>> {
+        let inputs = Value::Object(inputs.clone());
+        let own = !self.home.key.contains("::");
+        let names: Vec<(&str, &Value)> = own.then_some(("inputs", &inputs)).into_iter().collect();
+        match self.home.decl.config.render(&Names::new(&names)) {
+            Ok(Value::Null) => Some("{}".into()),
+            Ok(value) => Some(value.to_string().into()),
+            Err(error) if own => {
+                self.found.push(self.here(format!("config: {error}")));
+                None
+            }
+            Err(_) => {
+                let message = "config: a sub-plan's plugin cannot be configured by inputs";
+                self.found
+                    .push(self.here(message).cure("pass them by `with`"));
+                None
+            }
+        }
     }
 
     /// A finding at the plugin's place in the plan.
@@ -145,10 +175,14 @@ impl Resolver<'_> {
             Ok(inspection) => inspection,
             Err(error) => {
                 let finding = self.here(format!("`{}`: {error}", self.sources.shown(&path)));
-                self.found.push(finding);
+                self.found.push(finding.split_hint());
                 return None;
             }
         };
+        for error in inspection.unserved() {
+            let finding = self.here(format!("`{}`: {error}", self.sources.shown(&path)));
+            self.found.push(finding.split_hint());
+        }
         let digest = inspection.digest.trim_start_matches("sha256:");
         if decl
             .sha256
@@ -172,7 +206,8 @@ impl Resolver<'_> {
     }
 
     /// The embedded manifest counts, because the digest covers it; one beside the component is for
-    /// toolchains that embed none; without either, the imports are what is asked for.
+    /// toolchains that embed none; without either, the imports are what is asked for, and messages by
+    /// an agent, whose role hears and hands back some without an import.
     fn manifest(&mut self, path: &Path, inspection: &Inspection) -> Option<Manifest> {
         let file = self.sources.shown(&path.with_extension("toml"));
         let text = match &inspection.manifest {
@@ -190,7 +225,11 @@ impl Resolver<'_> {
                 .imports
                 .iter()
                 .map(|import| import.name.full.as_str());
-            return Some(Manifest::from_imports(&self.home.decl.name, imports));
+            let mut manifest = Manifest::from_imports(&self.home.decl.name, imports);
+            if inspection.role == Role::Agent {
+                manifest.needs.messages = Ask::Granted;
+            }
+            return Some(manifest);
         };
         self.texts.add(&file, text.as_str());
         match Manifest::parse(&text, &file) {
@@ -207,12 +246,14 @@ impl Resolver<'_> {
         let Some(raw) = &decl.narrow else {
             return Some(Narrowing::none(&home.key));
         };
-        let place = raw.places.get("").copied().unwrap_or(decl.at);
-        let at = Position {
-            line: place.line.max(1),
-            column: place.column.max(1),
+        let place = |pointer: &str| {
+            let at = raw.places.get(pointer).copied().unwrap_or(decl.at);
+            Position {
+                line: at.line.max(1),
+                column: at.column.max(1),
+            }
         };
-        let read = Narrowing::from_json(&home.key, &raw.value, home.file, at);
+        let read = Narrowing::from_placed_json(&home.key, &raw.value, home.file, &place);
         let checked = read.and_then(|narrowing| {
             let raised = profile
                 .map(|profile| narrowing.check(profile))

@@ -11,6 +11,7 @@ use owo_colors::Style;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::estimate::{Amount, Basis, StepEstimate, variance};
 use crate::output::{Output, neutral, one_line};
 use crate::run::{Denial, Finished, StepOutcome, status_word};
 
@@ -43,7 +44,17 @@ struct StepDocument {
     duration_ms: u64,
     used: UsedDocument,
     #[serde(skip_serializing_if = "Option::is_none")]
+    estimate: Option<EstimatedDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// What a step was expected to cost, beside what it did.
+#[derive(Debug, Serialize)]
+struct EstimatedDocument {
+    tokens: u64,
+    usd: f64,
+    basis: Basis,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +73,11 @@ struct UsedDocument {
 struct Cost {
     total_usd: f64,
     tokens: u64,
+    /// What was expected before the run; `null` where no model may be asked.
+    estimated_usd: Option<f64>,
+    estimated_tokens: Option<u64>,
+    /// Spent by expected: 1 is right.
+    variance_ratio: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +86,7 @@ struct EvidenceDocument<'a> {
     checkpoint: Option<&'a str>,
     records: Option<u64>,
     report: String,
+    report_html: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,12 +127,12 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             steps: outcome
                 .steps
                 .iter()
-                .map(|(path, step)| (path.as_str(), step_of(step)))
+                .map(|(path, step)| {
+                    let estimate = run.estimate.steps.get(path);
+                    (path.as_str(), step_of(step, estimate))
+                })
                 .collect(),
-            cost: Cost {
-                total_usd: micro_usd_to_usd(end.used.micro_usd),
-                tokens: end.used.tokens,
-            },
+            cost: cost(run),
             denials: &outcome.denials,
             warnings: &outcome.warnings,
             evidence: EvidenceDocument {
@@ -123,6 +140,7 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
                 checkpoint: run.evidence.sealed.as_ref().map(|it| it.root.as_str()),
                 records: run.evidence.sealed.as_ref().map(|it| it.size),
                 report: run.evidence.report.display().to_string(),
+                report_html: run.evidence.report_html.display().to_string(),
             },
             error: failure.map(|failure| ErrorDocument {
                 class: failure.class.word(),
@@ -135,7 +153,24 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
     }
 }
 
-fn step_of(step: &StepOutcome) -> StepDocument {
+fn cost(run: &Finished) -> Cost {
+    let used = &run.outcome.end.used;
+    let asks = !run.estimate.steps.is_empty();
+    let expected = run.estimate.total();
+    let spent = Amount {
+        tokens: used.tokens,
+        micro_usd: used.micro_usd,
+    };
+    Cost {
+        total_usd: micro_usd_to_usd(used.micro_usd),
+        tokens: used.tokens,
+        estimated_usd: asks.then(|| micro_usd_to_usd(expected.micro_usd)),
+        estimated_tokens: asks.then_some(expected.tokens),
+        variance_ratio: variance(expected, spent).filter(|_| asks),
+    }
+}
+
+fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument {
     let StepOutcome { summary, used } = step;
     StepDocument {
         status: summary.status.word(),
@@ -151,6 +186,14 @@ fn step_of(step: &StepOutcome) -> StepDocument {
             tokens: summary.used.tokens,
             micro_usd: summary.used.micro_usd,
         },
+        estimate: estimate.and_then(|it| {
+            let expected = it.expected?;
+            Some(EstimatedDocument {
+                tokens: expected.tokens,
+                usd: micro_usd_to_usd(expected.micro_usd),
+                basis: it.basis,
+            })
+        }),
         error: summary
             .failure
             .as_ref()
@@ -163,7 +206,9 @@ fn step_of(step: &StepOutcome) -> StepDocument {
 pub fn text(output: &Output, run: &Finished) -> String {
     let outcome = &run.outcome;
     let mut text = String::new();
-    for step in outcome.steps.values().take(STEPS_SHOWN_MAX) {
+    let mut steps: Vec<_> = outcome.steps.iter().collect();
+    steps.sort_by_cached_key(|(path, _)| in_order(path));
+    for (_, step) in steps.into_iter().take(STEPS_SHOWN_MAX) {
         text.push_str(&step_line(output, step));
     }
     if outcome.steps.len() > STEPS_SHOWN_MAX {
@@ -200,18 +245,41 @@ pub fn text(output: &Output, run: &Finished) -> String {
         let name = output.out(name, Style::new().bold());
         let _infallible = writeln!(text, "{name}: {}", neutral(&shown));
     }
+    if let Some(line) = cost_line(run) {
+        let _infallible = writeln!(text, "{line}");
+    }
     let _infallible = writeln!(
         text,
-        "{}: {} in {} ms, run {}\nevidence: {} ({} records); check it with: flowhost verify {}",
+        "{}: {} in {} ms, run {}\nreport: {}\nevidence: {} ({} records); check it with: flowhost verify {}",
         one_line(&run_name(run)),
         status_word(outcome),
         outcome.duration_ms,
         run.run,
+        run.evidence.report_html.display(),
         run.evidence.run_dir.display(),
         run.evidence.sealed.as_ref().map_or(0, |it| it.size),
         run.run,
     );
     text
+}
+
+/// A step's path as people count: `check[2]` comes before `check[10]`.
+fn in_order(path: &str) -> Vec<(u64, String)> {
+    let piece = |piece: &str| match piece.split_once(']') {
+        Some((index, rest)) => (index.parse().unwrap_or(u64::MAX), rest.to_owned()),
+        None => (0, piece.to_owned()),
+    };
+    path.split('[').map(piece).collect()
+}
+
+/// What models cost, and what was expected; none where none may be asked.
+fn cost_line(run: &Finished) -> Option<String> {
+    let cost = cost(run);
+    let (tokens, usd) = (cost.estimated_tokens?, cost.estimated_usd?);
+    Some(format!(
+        "cost: ${:.6}, {} tokens (expected ${usd:.6}, {tokens} tokens)",
+        cost.total_usd, cost.tokens
+    ))
 }
 
 fn run_name(run: &Finished) -> String {
@@ -245,6 +313,28 @@ fn step_line(output: &Output, step: &StepOutcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_are_shown_in_the_order_of_their_numbers() {
+        let mut paths = [
+            "check[10]",
+            "check[2].b",
+            "check[2].a[11]",
+            "check[2].a[3]",
+            "check",
+            "a[1]",
+        ];
+        paths.sort_by_cached_key(|path| in_order(path));
+        let wanted = [
+            "a[1]",
+            "check",
+            "check[2].a[3]",
+            "check[2].a[11]",
+            "check[2].b",
+            "check[10]",
+        ];
+        assert_eq!(paths, wanted);
+    }
 
     #[test]
     fn every_class_of_failure_has_an_owner_that_the_ledger_knows_too() {

@@ -12,16 +12,17 @@ use flowhost_bus::{
 use flowhost_engine::{AgentOutcome, RunScope, trace};
 use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
-    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup, Time,
-    planner_for,
+    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
+    RunStatus, Time, planner_for,
 };
 use flowhost_ledger::LedgerError;
 use serde_json::Value;
+use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::Surroundings;
 use super::journal::{Denial, Journal};
-use super::mailbox;
+use super::mailbox::{Mailboxes, Traffic};
 use super::order::{Answer, Detail, Order};
 use super::wiring::Machinery;
 use super::worker::{Calls, Worker, envelope_id};
@@ -67,6 +68,25 @@ pub struct Outcome {
     pub duration_ms: u64,
 }
 
+impl Outcome {
+    /// Takes keys and personal data out of everything that a report shows. Denials come from the
+    /// journal and hold none.
+    pub(super) fn redact(&mut self) {
+        let clean = |text: &mut String| *text = flowhost_detect::redact(text).into_owned();
+        let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
+        flowhost_detect::redact_json(&mut outputs);
+        if let Value::Object(outputs) = outputs {
+            self.end.outputs = outputs;
+        }
+        self.warnings.iter_mut().for_each(clean);
+        let steps = self.steps.values_mut();
+        let failures = steps.filter_map(|step| step.summary.failure.as_mut());
+        for failure in failures.chain(&mut self.end.failure) {
+            clean(&mut failure.message);
+        }
+    }
+}
+
 pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Outcome, Failure> {
     let clock = RunClock::new(drive.scope.started_ms);
     let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {
@@ -86,8 +106,9 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         started_agents: Mutex::default(),
         calls: Calls::default(),
         tally: drive.registry.tally.clone(),
+        purse: drive.registry.purse.clone(),
     });
-    let readers = mailbox::open(&worker).await?;
+    let mailboxes = Mailboxes::open(&worker).await?;
     let serving = tokio::spawn(worker.clone().serve(orders).in_current_span());
     let mut driver = Driver {
         planner,
@@ -104,16 +125,28 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         end: None,
         broken: false,
     };
-    driver.run(answers, around).await;
+    let stop = around.stop.clone();
+    // A task of the runtime, so that it and the workers hand over on one thread where they can.
+    let driving = async move {
+        driver.run(answers, &stop).await;
+        driver
+    };
+    let driven = tokio::spawn(driving.in_current_span());
+    let mut driver = driven.await.map_err(|error| {
+        Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
+    })?;
+    driver.settle(mailboxes.traffic(), around).await;
     serving.abort();
-    for reader in readers {
-        reader.abort();
-    }
-    let end = driver.end.take().ok_or_else(|| {
+    mailboxes.close();
+    let mut end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
     })?;
     driver.finish_agents(&end).await;
+    // What was spent while no step was at work: messages that were read later, and ends of agents.
+    let rest = worker.purse.rest();
+    end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
+    end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
     let duration_ms = clock.now().0.saturating_sub(drive.scope.started_ms);
     let (steps, warnings) = (driver.steps, driver.warnings);
     Ok(Outcome {
@@ -167,7 +200,7 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(&mut self, mut answers: Box<dyn Subscription>, around: &Surroundings<'_>) {
+    async fn run(&mut self, mut answers: Box<dyn Subscription>, stop: &Notify) {
         self.feed(Event::Started).await;
         let mut stopping = false;
         while self.end.is_none() {
@@ -178,7 +211,7 @@ impl Driver {
             );
             tokio::select! {
                 biased;
-                () = around.stop.notified(), if !stopping => {
+                () = stop.notified(), if !stopping => {
                     stopping = true;
                     self.feed(Event::Cancelled { reason: "interrupted".to_owned() }).await;
                 }
@@ -192,6 +225,19 @@ impl Driver {
                 },
                 () = tokio::time::sleep_until(wake) => self.fire().await,
             }
+        }
+    }
+
+    /// Lets the agents of a run that went well read what was published.
+    async fn settle(&mut self, traffic: &Traffic, around: &Surroundings<'_>) {
+        let went_well = self
+            .end
+            .as_ref()
+            .is_some_and(|end| matches!(end.status, RunStatus::Ok | RunStatus::Degraded));
+        if went_well && !traffic.settle(&around.stop).await {
+            let message =
+                "agents were still sending messages when the run ended; the rest was dropped";
+            self.warnings.push(message.to_owned());
         }
     }
 
@@ -307,7 +353,7 @@ impl Driver {
         }
     }
 
-    async fn send(&self, call: &Call) -> Result<(), SendError> {
+    async fn send(&mut self, call: &Call) -> Result<(), SendError> {
         let run = &self.worker.scope;
         let cannot =
             |class, message: String| SendError::Cannot(flowhost_flow::Failure::new(class, message));

@@ -3,17 +3,22 @@
 //! Every fact goes through here, a guest's too: a denial is counted exactly when its record is
 //! accepted. Must never write what is not a fact yet.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::RunSetup;
+use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::planner::{Note, StepSummary};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
+use flowhost_policy::LIMITS;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::driver::Outcome;
 use super::registry::Installed;
 use super::{RunOptions, append, host_fact, status_word};
+use crate::estimate::{Amount, Estimate, variance};
 use crate::failure::Failure;
 use crate::project::{Member, Project};
 use crate::telemetry::seen::Seen;
@@ -58,15 +63,18 @@ pub(super) struct Journal {
     tenant: Arc<str>,
     denials: Arc<Mutex<Vec<Denial>>>,
     observer: Option<Arc<dyn FactObserver>>,
+    /// Whether keys and personal data are taken out of what is stored.
+    redacts: bool,
 }
 
 impl Journal {
-    pub(super) fn new(ledger: Arc<dyn Recorder>, tenant: &str) -> Self {
+    pub(super) fn new(ledger: Arc<dyn Recorder>, tenant: &str, redacts: bool) -> Self {
         Self {
             ledger,
             tenant: tenant.into(),
             denials: Arc::default(),
             observer: None,
+            redacts,
         }
     }
 
@@ -107,6 +115,7 @@ impl Journal {
             .with("seed", setup.seed)
             .with("durability", durability)
             .with("flowhost", env!("CARGO_PKG_VERSION"))
+            .with("budget", budget(&project.plan.budget.limits))
             .payload(payload);
         append(self, fact)
     }
@@ -130,13 +139,18 @@ impl Journal {
         let files: Vec<String> = files
             .map(|it| format!("{} = {}", it.guest, it.host))
             .collect();
+        let limits = LIMITS.iter().map(|limit| {
+            let value = limit.get(&member.effective.limits);
+            (limit.key.to_owned(), value.to_string())
+        });
         let policy = self
             .fact(Kind::PolicyLoad)
             .with("plugin", key)
             .with("component", &*member.inspection.digest)
             .with("name", member.profile.name.as_str())
             .with("profile", member.effective.hash.as_str())
-            .with("files", files);
+            .with("files", files)
+            .with("limits", limits.collect::<BTreeMap<_, _>>());
         append(self, policy)
     }
 
@@ -295,14 +309,46 @@ impl Journal {
         last.into_iter().chain([end]).collect()
     }
 
+    /// What the run's model calls are expected to cost; nothing where none may be made.
+    pub(super) fn estimated(&self, estimate: &Estimate) -> Result<(), Failure> {
+        if estimate.steps.is_empty() {
+            return Ok(());
+        }
+        let total = estimate.total();
+        let fact = self
+            .fact(Kind::Budget)
+            .with("event", "estimate")
+            .with("tokens", total.tokens)
+            .with("micro_usd", total.micro_usd)
+            .payload(serde_json::to_vec(&estimate.document()).unwrap_or_default());
+        append(self, fact)
+    }
+
+    /// How far what was spent is from that.
+    pub(super) fn varied(&self, estimate: &Estimate, outcome: &Outcome) -> Result<(), Failure> {
+        if estimate.steps.is_empty() {
+            return Ok(());
+        }
+        let (expected, used) = (estimate.total(), &outcome.end.used);
+        let spent = Amount {
+            tokens: used.tokens,
+            micro_usd: used.micro_usd,
+        };
+        let ratio = variance(expected, spent).map_or_else(String::new, |it| format!("{it:.4}"));
+        let fact = self
+            .fact(Kind::Budget)
+            .with("event", "variance")
+            .with("estimated_tokens", expected.tokens)
+            .with("estimated_micro_usd", expected.micro_usd)
+            .with("tokens", spent.tokens)
+            .with("micro_usd", spent.micro_usd)
+            .with("ratio", ratio);
+        append(self, fact)
+    }
+
     /// A view was written: a name in the run's folder, and its bytes.
     pub(super) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let fact = self
-            .fact(Kind::ViewWrite)
-            .with("path", path)
-            .with("sha256", hex::encode(Sha256::digest(bytes)))
-            .with("size", bytes.len() as u64);
-        append(self, fact)
+        append(self, view_fact(&self.tenant, path, bytes))
     }
 
     /// The end of a run that found, before its first step, that it cannot be.
@@ -333,6 +379,7 @@ impl Journal {
 
 impl Recorder for Journal {
     fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
+        let fact = if self.redacts { redacted(fact) } else { fact };
         let denial = denial(&fact);
         let observer = self.observer.as_ref();
         let seen = observer.and_then(|observer| Some((observer, Seen::of(&fact)?)));
@@ -355,6 +402,45 @@ impl Recorder for Journal {
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
         self.ledger.durable(seq)
     }
+}
+
+/// The fact without keys and personal data: in its payload, and in what was asked for. Names, hashes
+/// and numbers are the host's own and stay as they are.
+fn redacted(mut fact: Fact) -> Fact {
+    if let Some(payload) = fact.payload.take() {
+        let clean = std::str::from_utf8(&payload)
+            .ok()
+            .and_then(flowhost_detect::redact_document);
+        fact.payload = Some(clean.map_or(payload, |(text, _)| text.into_bytes()));
+    }
+    for name in ["wanted", "cure", "path", "tool"] {
+        if let Some(Value::Text(text)) = fact.fields.get_mut(name)
+            && let Cow::Owned(clean) = flowhost_detect::redact(text)
+        {
+            *text = clean;
+        }
+    }
+    fact
+}
+
+/// What says that the view of this name has these bytes.
+pub(super) fn view_fact(tenant: &str, path: &str, bytes: &[u8]) -> Fact {
+    host_fact(Kind::ViewWrite, tenant)
+        .with("path", path)
+        .with("sha256", hex::encode(Sha256::digest(bytes)))
+        .with("size", bytes.len() as u64)
+}
+
+/// What the run may use of each currency, by the words that `step.end` and `run.end` use.
+fn budget(stated: &[Option<u64>; 4]) -> BTreeMap<String, String> {
+    let words = ["calls", "fuel", "tokens", "micro_usd"];
+    let amounts = Currency::ALL.iter().zip(stated);
+    let amounts = amounts.map(|(currency, stated)| stated.unwrap_or(DEFAULT_LIMIT.get(*currency)));
+    words
+        .iter()
+        .zip(amounts)
+        .map(|(word, amount)| ((*word).to_owned(), amount.to_string()))
+        .collect()
 }
 
 fn denial(fact: &Fact) -> Option<Denial> {
@@ -380,8 +466,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn takes_keys_and_personal_data_out_of_payloads_and_of_what_was_asked() {
+        let recorder = Arc::new(MemoryRecorder::default());
+        let journal = Journal::new(recorder.clone(), "default", true);
+        let fact = Fact::new(Kind::FsOp, "default/a")
+            .with("wanted", "read /docs/ann@example.org.md")
+            .with("step", "4111111111111111")
+            .payload(br#"{"to":"ann@example.org"}"#.to_vec());
+        journal.append(fact).unwrap();
+        let kept = recorder.facts().remove(0);
+        let text = |name: &str| kept.fields[name].as_text().unwrap().to_owned();
+        assert!(!text("wanted").contains("ann@"), "{}", text("wanted"));
+        assert_eq!(text("step"), "4111111111111111", "an id is the host's own");
+        assert_eq!(kept.payload.unwrap(), br#"{"to":"[redacted:email]"}"#);
+    }
+
+    #[test]
+    fn a_budget_that_the_plan_leaves_open_is_the_default_one() {
+        let budget = budget(&[Some(5), None, None, Some(7)]);
+        let wanted = [
+            ("calls", "5"),
+            ("fuel", "1000000000000000"),
+            ("micro_usd", "7"),
+            ("tokens", "2000000"),
+        ];
+        let found = budget.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        assert_eq!(found.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
     fn counts_a_denial_with_the_number_of_its_record() {
-        let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default");
+        let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default", false);
         let fact = || Fact::new(Kind::FsOp, "default/a");
         journal.append(fact().with("decision", "allow")).unwrap();
         journal

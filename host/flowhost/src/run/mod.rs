@@ -7,6 +7,8 @@ mod guards;
 mod journal;
 mod mailbox;
 mod order;
+mod page;
+mod purse;
 mod registry;
 mod router;
 mod tally;
@@ -27,8 +29,10 @@ use tracing::Instrument as _;
 
 use crate::ambient::Ambient;
 use crate::config::Config;
+use crate::estimate::Estimate;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::report::html;
 use crate::report::run::RunDocument;
 use crate::state::State;
 use crate::telemetry::lines;
@@ -37,6 +41,7 @@ use journal::Journal;
 
 pub use driver::{Outcome, StepOutcome};
 pub use journal::{Denial, FactObserver};
+pub use page::rewrite as rewrite_page;
 pub use wiring::{Missing, Rights, missing_rights, plan_hash};
 
 /// The report's name in a run's folder.
@@ -70,6 +75,8 @@ pub struct Evidence {
     pub run_dir: PathBuf,
     /// The report's file.
     pub report: PathBuf,
+    /// The report as a page for people.
+    pub report_html: PathBuf,
     /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
     pub sealed: Option<Sealed>,
 }
@@ -85,6 +92,8 @@ pub struct Finished {
     pub seed: u64,
     /// What happened.
     pub outcome: Outcome,
+    /// What its model calls were expected to cost.
+    pub estimate: Estimate,
     /// Where that can be checked.
     pub evidence: Evidence,
 }
@@ -109,7 +118,7 @@ pub struct Surroundings<'a> {
 ///
 /// # Errors
 /// When the run could not start: a missing right (exit 6), a component that does not compile, a
-/// state folder that cannot be used. Once it has started, its end is an [`Outcome`], unless the ledger
+/// state folder that cannot be used, an interrupt while components compile (exit 130). Once it has started, its end is an [`Outcome`], unless the ledger
 /// itself fails.
 pub async fn execute(
     project: Project,
@@ -127,7 +136,8 @@ pub async fn execute(
     let hash = plan_hash(&project)?;
     let ready = wiring::Ready::new(&project, options, around)?;
     ready.preflight(&project)?;
-    let components = ready.load(&project).await?;
+    let components = unless_stopped(around, ready.load(&project)).await?;
+    let estimate = ready.estimate(&project, around);
 
     sweep(around, key.clone());
     let index = RunIndex::new(around.state.root(), around.state.tenant(), key.clone());
@@ -145,9 +155,15 @@ pub async fn execute(
         inputs: project.inputs.clone(),
         estimates: wiring::estimates(&project),
     };
-    let journal = journal::Journal::new(Arc::new(ledger.clone()), around.state.tenant());
+    let redact = crate::models::redaction(&project);
+    let journal = Journal::new(
+        Arc::new(ledger.clone()),
+        around.state.tenant(),
+        redact.payloads,
+    );
     let journal = journal.observed(&run, around.facts.clone());
     journal.run_start(&project, &setup, options)?;
+    journal.estimated(&estimate)?;
     let scope = wiring::run_scope(around.state.tenant(), &run, seed, started_ms, &journal);
     let installed = ready.install(&project, components, &scope, &journal).await;
     let registry = match installed {
@@ -167,7 +183,11 @@ pub async fn execute(
         journal: journal.clone(),
         registry,
     };
-    let outcome = driver::drive(drive, around).instrument(context).await?;
+    let mut outcome = driver::drive(drive, around).instrument(context).await?;
+    if redact.payloads {
+        outcome.redact();
+    }
+    journal.varied(&estimate, &outcome)?;
     journal.run_end(&outcome)?;
     let run_dir = around.state.run_dir(&run);
     let mut finished = Finished {
@@ -175,17 +195,41 @@ pub async fn execute(
         plan_hash: hash,
         seed,
         outcome,
+        estimate,
         evidence: Evidence {
             report: run_dir.join(REPORT),
+            report_html: run_dir.join(html::FILE),
             run_dir,
             sealed: None,
         },
     };
     write_report(&finished, &journal, around.ambient)?;
+    // The page is read from the files, and names the checkpoint that covers what it was read from.
+    let covered = ledger.checkpoint().await;
+    covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+    page::write(&ledger, around.state, &finished.run, around.ambient)?;
     let status = status_word(&finished.outcome);
     let sealed = seal(&ledger, &index, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);
     Ok(finished)
+}
+
+/// What comes before the run exists, given up at once when the person wants to stop: whatever is being
+/// compiled ends with it. An interrupt that comes later finds a ledger and is a fact of the run.
+async fn unless_stopped<T>(
+    around: &Surroundings<'_>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = around.stop.notified() => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before the run began",
+        )
+        .because("its components were being compiled")
+        .hint("nothing has run and nothing was recorded; run the plan again")),
+        done = work => done,
+    }
 }
 
 /// Writes what `run --json` prints beside the ledger, and its hash into it.

@@ -1,6 +1,7 @@
 //! What travels on the bus for one call: the order and its result, both complete, so that a worker
 //! elsewhere could take it.
 
+use flowhost_caps::budget::Left;
 use flowhost_flow::planner::Part;
 use flowhost_flow::{Amounts, Call, CallResult, PluginKind};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,13 @@ pub(super) struct Order {
     pub(super) function: Option<String>,
     pub(super) input: Value,
     pub(super) config: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) schema: Option<Value>,
+    pub(super) stage: Option<String>,
     pub(super) deadline_ms: u64,
     pub(super) allowance: Amounts,
     pub(super) idempotency_key: String,
@@ -37,6 +45,10 @@ impl From<&Call> for Order {
             function: call.function.clone(),
             input: (*call.input).clone(),
             config: call.config.clone(),
+            prompt: call.prompt.as_deref().map(str::to_owned),
+            prompt_version: call.prompt_version.clone(),
+            schema: call.schema.as_deref().cloned(),
+            stage: call.stage.clone(),
             deadline_ms: call.deadline.0,
             allowance: call.allowance,
             idempotency_key: call.idempotency_key.clone(),
@@ -93,18 +105,21 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The result of a call, with what the calls that it made in turn have used.
+    /// The result of a call, with what the calls that it made in turn have used, and what models
+    /// have cost in it.
     pub(super) fn new(
         order: &Order,
         result: CallResult,
         mut detail: Detail,
         routed: &super::tally::Routed,
+        spent: Left,
     ) -> Self {
         detail.add(&routed.detail);
         let used = Amounts {
             calls: routed.calls.saturating_add(1),
             fuel: detail.fuel,
-            ..Amounts::default()
+            tokens: spent.tokens,
+            micro_usd: spent.micro_usd,
         };
         Self {
             call: order.call,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
-use flowhost_flow::{OutputSchema, PluginDecl, PluginKind};
+use flowhost_flow::{OutputSchema, PluginKind};
 use flowhost_policy::{Effective, ToolDescriptor};
 use serde_json::Value;
 
 use super::order::Order;
+use crate::project::Member;
 
 /// Every plugin by its key.
 pub(super) type Registry = BTreeMap<String, Arc<Installed>>;
@@ -38,23 +39,13 @@ impl From<ToolDescriptor> for Tool {
 }
 
 impl Installed {
-    pub(super) fn new(
-        key: &str,
-        plugin: Plugin,
-        decl: &PluginDecl,
-        tools: &[ToolDescriptor],
-    ) -> Self {
-        let config = &decl.config;
-        let config = if config.is_null() {
-            "{}".to_owned()
-        } else {
-            config.to_string()
-        };
+    pub(super) fn new(key: &str, plugin: Plugin, member: &Member) -> Self {
+        let tools = &member.manifest.tools;
         Self {
             key: key.into(),
             plugin,
-            config: config.into(),
-            kind: decl.kind,
+            config: member.config.clone(),
+            kind: member.decl.kind,
             tools: tools.iter().cloned().map(Tool::from).collect(),
         }
     }
@@ -63,9 +54,7 @@ impl Installed {
     /// bounded what it says.
     pub(super) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
         let report = self.plugin.describe_tools(self.last_scope(run)).await;
-        let described = report
-            .result
-            .map_err(|fault| format!("it does not say which tools it has: {fault}"))?;
+        let described = report.result.map_err(|fault| unasked(&fault))?;
         let tools: Result<Vec<Tool>, String> = described.iter().map(asked).collect();
         self.tools = tools?;
         Ok(())
@@ -173,6 +162,18 @@ impl Installed {
             callers: Arc::from([]),
             meter: Arc::new(Meter::default()),
         }
+    }
+}
+
+/// Why a component did not say which tools it has, and what to do if a limit stood in its way.
+fn unasked(fault: &Fault) -> String {
+    let what = format!("it does not say which tools it has: {fault}");
+    match fault {
+        Fault::Limit { name, .. } => format!(
+            "{what}\n\nhint: raise `limits.{name}` in its profile, or narrow it less in the plan; a \
+             component with a manifest is not asked"
+        ),
+        _ => what,
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use flowhost_caps::budget::{BudgetView, Left};
 use flowhost_caps::messaging::Mailboxes;
+use flowhost_caps::model::{HoldId, Origin, Short, Spending};
 use flowhost_caps::tools::ToolRouter;
 use flowhost_engine::{CallScope, Descriptor, Fault, Meter, Phase, ToolContent};
 use flowhost_flow::planner::Verdict;
@@ -17,19 +18,29 @@ use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
 use super::guards::{Guards, Ready};
+use super::purse::Purse;
 use super::registry::{Installed, Registry, invalid};
 use super::tally::Tally;
 use super::worker::verdict_of;
 
 /// Routes once the plugins are installed; before that there is nobody to call.
-#[derive(Default)]
 pub(super) struct Router {
     plugins: OnceLock<Arc<Registry>>,
     guards: OnceLock<Guards>,
     tally: Arc<Tally>,
+    purse: Arc<Purse>,
 }
 
 impl Router {
+    pub(super) fn new(purse: Arc<Purse>) -> Self {
+        Self {
+            plugins: OnceLock::new(),
+            guards: OnceLock::new(),
+            tally: Arc::default(),
+            purse,
+        }
+    }
+
     pub(super) fn install(&self, plugins: Arc<Registry>, guards: Guards) {
         // Set once per run: an engine is installed by consuming it. Guards first: a plugin that can
         // be called can be called guarded.
@@ -170,7 +181,12 @@ impl ToolRouter for Router {
             .fact(Kind::ToolResult)
             .with("tool", tool)
             .with("caller", &*caller.plugin)
-            .with("fuel", report.used.fuel);
+            .with("fuel", report.used.fuel)
+            .with("memory_bytes", report.used.memory_bytes)
+            .with("host_calls", report.used.host_calls)
+            .with("output_bytes", report.used.output_bytes)
+            .with("log_bytes", report.used.log_bytes)
+            .with("duration_ms", report.used.duration_ms);
         let result = match &report.result {
             Ok(content) => result
                 .with("status", "ok")
@@ -279,14 +295,22 @@ impl Mailboxes for Router {
 }
 
 impl BudgetView for Router {
-    /// The plugin's own ceiling: what the step and the run have left was reserved from it before the
-    /// call, and lowers the call's limits.
     fn left(&self, caller: &CallScope) -> Left {
-        let model = &caller.effective.grants.model;
-        Left {
-            tokens: model.tokens,
-            micro_usd: model.micro_usd,
-        }
+        self.purse.left(caller)
+    }
+}
+
+impl Spending for Router {
+    fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short> {
+        self.purse.hold(caller, want)
+    }
+
+    fn settle(&self, hold: HoldId, spent: Left) {
+        self.purse.settle(hold, spent);
+    }
+
+    fn origin(&self, caller: &CallScope) -> Origin {
+        self.purse.origin(&caller.step)
     }
 }
 

@@ -6,28 +6,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
+use flowhost_caps::budget::Left;
 use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::HttpServices;
+use flowhost_caps::model::ModelServices;
 use flowhost_caps::state::FolderStore;
 use flowhost_engine::{
     CacheConfig, Compiler, Engine, EngineConfig, LoadedComponent, Plugin, PoolConfig, RunScope,
     ShapeLimits,
 };
+use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
-use flowhost_flow::{Amounts, Exit, PluginKind};
+use flowhost_flow::{Amounts, Exit, PluginDecl, PluginKind};
+use flowhost_models::Gateway;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
 
 use super::guards::Guards;
 use super::journal::Journal;
+use super::purse::{Ceiling, Purse};
 use super::registry::{Installed, Registry};
 use super::router::Router;
 use super::tally::Tally;
 use super::{RunOptions, Surroundings};
+use crate::estimate::{Estimate, estimate};
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::{Member, Project, ToolNames, check_functions};
-use crate::services;
+use crate::sources::is_shipped;
+use crate::{models, services};
 
 /// A right that a plugin needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,22 +75,36 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
         at,
         lines,
     } = missing;
-    let place = project
-        .members
-        .get(plugin)
-        .map(|member| member.decl.at)
-        .unwrap_or_default();
+    let decl = project.members.get(plugin).map(|member| &member.decl);
+    let place = decl.map(|decl| decl.at).unwrap_or_default();
     let message = format!(
         "plugin `{plugin}` imports `{interface}`, which profile `{profile}` does not grant"
     );
     let cure = if lines.is_empty() {
         "no profile can: this build serves no such interface".to_owned()
     } else {
-        format!("this would grant it, in {at}:\n{lines}")
+        match decl.filter(|decl| is_shipped(&decl.profile)) {
+            Some(decl) => own_profile(decl, lines),
+            None => format!("this would grant it, in {at}:\n{lines}"),
+        }
     };
     Finding::new(&project.file, message)
         .at(place.line, place.column)
         .cure(cure)
+}
+
+/// A shipped profile is part of the build and means the same everywhere: the cure is one's own.
+fn own_profile(decl: &PluginDecl, lines: &str) -> String {
+    let PluginDecl { name, profile, .. } = decl;
+    let place = match lines.starts_with('[') {
+        true => "to",
+        false => "above the first `[table]` of",
+    };
+    format!(
+        "`{profile}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
+         flowhost policy show {profile} --name {name} > policies/{name}.toml\n\
+         then write `profile: {name}` in the plan, and add this {place} policies/{name}.toml:\n{lines}"
+    )
 }
 
 /// Every right that an import needs and that is not there, without an engine.
@@ -155,6 +177,22 @@ pub(super) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
         .collect()
 }
 
+/// The run's budget, in what models cost.
+fn ceiling(project: &Project) -> Ceiling {
+    let budget = &project.plan.budget;
+    let limit = |currency: Currency, stated: Option<u64>| {
+        stated.unwrap_or_else(|| DEFAULT_LIMIT.get(currency))
+    };
+    let [_, _, tokens, micro_usd] = budget.limits;
+    Ceiling {
+        limit: Left {
+            tokens: limit(Currency::Tokens, tokens),
+            micro_usd: limit(Currency::MicroUsd, micro_usd),
+        },
+        halts: budget.on_exceeded == OnExceeded::Halt,
+    }
+}
+
 /// What all calls of the run share.
 pub(super) fn run_scope(
     tenant: &str,
@@ -180,12 +218,15 @@ pub(super) struct Ready {
     engine: Engine,
     bus: LocalBus,
     router: Arc<Router>,
+    purse: Arc<Purse>,
+    gateway: Gateway,
 }
 
 /// What the driver drives.
 pub(super) struct Machinery {
     pub(super) bus: LocalBus,
     pub(super) tally: Arc<Tally>,
+    pub(super) purse: Arc<Purse>,
     pub(super) plugins: Arc<Registry>,
 }
 
@@ -196,8 +237,10 @@ impl Ready {
         around: &Surroundings<'_>,
     ) -> Result<Self, Failure> {
         let bus = LocalBus::new(LocalConfig::default());
-        let router = Arc::new(Router::default());
-        let services = services_of(project, options, around, &bus, &router)?;
+        let gateway = models::gateway(around.ambient, around.config, project)?;
+        let purse = Arc::new(Purse::new(ceiling(project)));
+        let router = Arc::new(Router::new(purse.clone()));
+        let services = services_of(project, options, around, &bus, &router, &gateway)?;
         let config = EngineConfig {
             compiler: compiler(around)?,
             cache: Some(cache(around)?),
@@ -212,7 +255,14 @@ impl Ready {
             engine,
             bus,
             router,
+            purse,
+            gateway,
         })
+    }
+
+    /// What the plan's model calls will cost.
+    pub(super) fn estimate(&self, project: &Project, around: &Surroundings<'_>) -> Estimate {
+        estimate(project, &self.gateway, around.state, around.ambient)
     }
 
     /// Every missing right of every plugin.
@@ -240,27 +290,29 @@ impl Ready {
         Err(failure.hint("`flowhost policy explain PLAN` shows where each right comes from"))
     }
 
-    /// Compiles what is not in the cache, all at once; the engine bounds how many at a time.
+    /// Compiles what is not in the cache, all at once; the engine bounds how many at a time. What is
+    /// at work ends when this is dropped.
     pub(super) async fn load(
         &self,
         project: &Project,
     ) -> Result<BTreeMap<String, LoadedComponent>, Failure> {
-        let mut tasks = Vec::new();
+        let mut tasks = JoinSet::new();
         for (key, member) in &project.members {
-            let (engine, bytes) = (self.engine.clone(), member.bytes.clone());
-            tasks.push((key, tokio::spawn(async move { engine.load(bytes).await })));
+            let (engine, key, bytes) = (self.engine.clone(), key.clone(), member.bytes.clone());
+            tasks.spawn(async move { (key, engine.load(bytes).await) });
         }
         let mut loaded = BTreeMap::new();
         let mut findings = Vec::new();
-        for (key, task) in tasks {
-            match task.await {
-                Ok(Ok(component)) => {
-                    loaded.insert(key.clone(), component);
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok((key, Ok(component))) => drop(loaded.insert(key, component)),
+                Ok((key, Err(error))) => {
+                    findings.push(at_member(project, &key, &error.to_string()));
                 }
-                Ok(Err(error)) => findings.push(at_member(project, key, &error.to_string())),
-                Err(error) => findings.push(at_member(project, key, &error.to_string())),
+                Err(error) => findings.push(Finding::new(&project.file, error.to_string())),
             }
         }
+        findings.sort_by_key(|finding| (finding.line, finding.column));
         if findings.is_empty() {
             Ok(loaded)
         } else {
@@ -285,8 +337,7 @@ impl Ready {
             };
             journal.member(&key, member)?;
             let plugin = self.prepare(project, &key, member, &component)?;
-            let tools = &member.manifest.tools;
-            let mut installed = Installed::new(&key, plugin, &member.decl, tools);
+            let mut installed = Installed::new(&key, plugin, member);
             if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
                 match installed.ask(run).await {
                     Ok(()) => drop(asked.insert(key.clone(), installed.tool_names())),
@@ -306,6 +357,7 @@ impl Ready {
         Ok(Machinery {
             bus: self.bus,
             tally: self.router.tally(),
+            purse: self.purse,
             plugins,
         })
     }
@@ -332,7 +384,9 @@ fn at_member(project: &Project, key: &str, message: &str) -> Finding {
         .get(key)
         .map(|member| member.decl.at)
         .unwrap_or_default();
-    Finding::new(&project.file, format!("plugin `{key}`: {message}")).at(at.line, at.column)
+    Finding::new(&project.file, format!("plugin `{key}`: {message}"))
+        .at(at.line, at.column)
+        .split_hint()
 }
 
 fn compiler(around: &Surroundings<'_>) -> Result<Compiler, Failure> {
@@ -373,6 +427,7 @@ fn services_of(
     around: &Surroundings<'_>,
     bus: &LocalBus,
     router: &Arc<Router>,
+    gateway: &Gateway,
 ) -> Result<flowhost_caps::Services, Failure> {
     let secrets = services::secrets(around.ambient, around.config, project)?;
     let http = HttpServices::system(
@@ -383,16 +438,24 @@ fn services_of(
     let http = http.map_err(|error| {
         Failure::new(Exit::Internal, "TLS cannot be set up").because(error.to_string())
     })?;
+    let redact = models::redaction(project);
     let state_dir = around.state.tenant_dir().join("state");
     let bus: Arc<dyn Bus> = Arc::new(bus.clone());
     Ok(flowhost_caps::Services {
         bus,
         mailboxes: router.clone(),
-        logs: Arc::new(services::Logs),
+        logs: Arc::new(services::Logs {
+            redacts: redact.payloads,
+        }),
         tools: router.clone(),
         secrets,
         state: Arc::new(FolderStore::new(around.ambient.open_dir(&state_dir)?)),
         budget: router.clone(),
+        model: ModelServices {
+            gateway: gateway.clone(),
+            spending: router.clone(),
+            redact: redact.model,
+        },
         time: Arc::new(services::HostTime(around.ambient.clone())),
         entropy: Arc::new(services::HostEntropy),
         variables: Arc::new(services::Variables(around.ambient.clone())),

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, Ulid};
+use flowhost_caps::budget::Left;
+use flowhost_caps::model::Origin;
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
     trace,
@@ -23,6 +25,7 @@ use tracing::Instrument as _;
 
 use super::journal::Journal;
 use super::order::{Answer, Detail, Order};
+use super::purse::Purse;
 use super::registry::{Installed, Registry, invalid};
 use super::tally::{Tally, metered};
 use crate::clock::RunClock;
@@ -39,6 +42,7 @@ pub(super) struct Worker {
     pub(super) started_agents: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
     pub(super) calls: Calls,
     pub(super) tally: Arc<Tally>,
+    pub(super) purse: Arc<Purse>,
 }
 
 /// The calls at work, so that they can be stopped.
@@ -95,11 +99,17 @@ impl Worker {
             return;
         };
         let order = Arc::new(order);
+        let allowance = Left {
+            tokens: order.allowance.tokens,
+            micro_usd: order.allowance.micro_usd,
+        };
+        self.purse.begin(&order.step_id, allowance, origin(&order));
         let context = lines::step_context(&order.step_id, &order.plugin, order.kind);
         let performed = self.clone().perform(order.clone()).instrument(context);
         let (result, detail) = performed.await;
         let routed = self.tally.take(&order.step_id);
-        let answer = Answer::new(&order, result, detail, &routed);
+        let spent = self.purse.end(&order.step_id);
+        let answer = Answer::new(&order, result, detail, &routed, spent);
         let sent = self.send(&delivery, &order, answer).await;
         if let Err(message) = sent {
             tracing::error!(%message, path = order.path, "a result could not be sent");
@@ -254,8 +264,12 @@ impl Worker {
         let task = AgentTask {
             id: order.path.clone(),
             input,
-            prompt: String::new(),
-            schema: String::new(),
+            prompt: order.prompt.clone().unwrap_or_default(),
+            schema: order
+                .schema
+                .as_ref()
+                .map(Value::to_string)
+                .unwrap_or_default(),
         };
         let report = plugin.plugin.agent_on_plan(scope.clone(), &task).await;
         let report = self
@@ -300,6 +314,15 @@ impl Worker {
             .with("tool", name)
             .with("key", order.idempotency_key.as_str())
             .payload(input.as_bytes().to_vec());
+        let fact = match &order.prompt {
+            Some(prompt) => fact
+                .with(
+                    "prompt_version",
+                    order.prompt_version.as_deref().unwrap_or_default(),
+                )
+                .with("prompt_sha256", hex::encode(Sha256::digest(prompt))),
+            None => fact,
+        };
         scope.record_durable(fact).await.map(drop)
     }
 
@@ -317,6 +340,8 @@ impl Worker {
             .with("fuel", report.used.fuel)
             .with("memory_bytes", report.used.memory_bytes)
             .with("host_calls", report.used.host_calls)
+            .with("output_bytes", report.used.output_bytes)
+            .with("log_bytes", report.used.log_bytes)
             .with("duration_ms", report.used.duration_ms);
         let fact = match &report.result {
             Ok(answer) => fact
@@ -395,6 +420,14 @@ pub(super) fn envelope_id(run: &RunScope, call: u64, direction: &str) -> Ulid {
     Ulid::from_parts(run.started_ms, bits)
 }
 
+/// What the records of model calls say of the step.
+fn origin(order: &Order) -> Origin {
+    Origin {
+        stage: order.stage.clone().unwrap_or_default(),
+        prompt_version: order.prompt_version.clone().unwrap_or_default(),
+    }
+}
+
 fn finish<T>(
     report: CallReport<T>,
     read: impl FnOnce(T) -> Result<CallResult, Failure>,
@@ -467,6 +500,10 @@ fn failure_of(fault: &Fault) -> Failure {
         Fault::Limit {
             name: "deadline", ..
         } => FailureClass::Timeout,
+        Fault::Limit {
+            name: "tokens" | "usd",
+            ..
+        } => FailureClass::Budget,
         Fault::Limit { .. } => FailureClass::Limit,
         Fault::Denied(_) => FailureClass::Denied,
         Fault::Guest {
@@ -486,6 +523,13 @@ fn failure_of(fault: &Fault) -> Failure {
             Some(cure) => failure.with_hint(format!("this profile line would allow it:\n{cure}")),
             None => failure,
         },
+        Fault::Limit {
+            name: "tokens" | "usd",
+            ..
+        } => failure.with_hint(
+            "raise `budget:` of the plan or step, or `tokens` and `usd` in [model] of the profile; \
+             a smaller `max_tokens` reserves less",
+        ),
         Fault::Limit { name, .. } => failure.with_hint(format!(
             "raise `{name}` in [limits] of the profile, if you trust the plugin"
         )),
@@ -524,6 +568,7 @@ mod tests {
         };
         assert_eq!(limit("deadline"), FailureClass::Timeout);
         assert_eq!(limit("memory"), FailureClass::Limit);
+        assert_eq!(limit("tokens"), FailureClass::Budget);
     }
 
     #[test]

@@ -77,7 +77,7 @@ const MODEL_OUTCOMES: &[&str] = &[
     "residency",
     "cut",
 ];
-const MESSAGES: &[&str] = &["step.start", "step.end", "topic", "delivery", "reply"];
+const MESSAGES: &[&str] = &["step.start", "step.end", "message", "message.reply"];
 const ROLES: &[&str] = &["agent", "tool", "guardrail", "mcp-adapter", "host"];
 const TOKENS: &[&str] = &["input", "cached_input", "output", "reasoning"];
 

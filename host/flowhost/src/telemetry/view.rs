@@ -298,17 +298,8 @@ impl View {
     }
 
     fn message(&mut self, seen: &Seen) {
-        let kind = match seen.text("type") {
-            "" if !seen.text("decision").is_empty() => "topic",
-            "" if !seen.text("cause").is_empty() => "reply",
-            "" => "delivery",
-            kind => kind,
-        };
-        let sender = match seen.text("sender") {
-            "" => seen.plugin(),
-            sender => sender.split_once('/').map_or(sender, |(_, plugin)| plugin),
-        };
-        let counted = Measurement::new(Metric::AgentMessages, [sender, kind], 1.0);
+        let kind = seen.text("type");
+        let counted = Measurement::new(Metric::AgentMessages, [seen.plugin(), kind], 1.0);
         self.measure(counted);
         let step = seen.text("step");
         match kind {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
-use flowhost_policy::Manifest;
+use flowhost_policy::{Manifest, PluginKind};
 use wasm_encoder::{CustomSection, Encode};
 use wit_component::ComponentEncoder;
 use wit_parser::decoding::DecodedWasm;
@@ -25,7 +25,7 @@ pub(super) fn component(core: &[u8]) -> Result<Vec<u8>> {
 /// Checks that the manifest asks for exactly what the component imports, and puts it inside.
 pub(super) fn with_manifest(name: &str, component: Vec<u8>, manifest: &[u8]) -> Result<Vec<u8>> {
     let text = std::str::from_utf8(manifest).context("plugin.toml is not UTF-8")?;
-    agree(name, &asked(text)?, &imported(&component)?)?;
+    agree(name, &asked(text)?, &used(text, imported(&component)?)?)?;
     let mut bytes = component;
     bytes.push(0);
     CustomSection {
@@ -73,11 +73,26 @@ fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// The capabilities that a manifest asks for. It is read as the host reads it, so a manifest that
-/// the host would refuse is refused here.
+/// The capabilities that a manifest asks for.
 fn asked(manifest: &str) -> Result<BTreeSet<String>> {
+    let asked = read(manifest)?.imports();
+    Ok(asked.into_iter().map(str::to_owned).collect())
+}
+
+/// What the component imports, and what its role uses without an import: an agent hears and hands
+/// back messages.
+fn used(manifest: &str, mut imported: BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let manifest = read(manifest)?;
+    if manifest.kind == Some(PluginKind::Agent) && manifest.imports().contains(&"messaging") {
+        imported.insert("messaging".to_owned());
+    }
+    Ok(imported)
+}
+
+/// A manifest as the host reads it, so that one which the host would refuse is refused here.
+fn read(manifest: &str) -> Result<Manifest> {
     match Manifest::parse(manifest, "plugin.toml") {
-        Ok(manifest) => Ok(manifest.imports().into_iter().map(str::to_owned).collect()),
+        Ok(manifest) => Ok(manifest),
         Err(problems) => {
             let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
             bail!("{}", said.join("\n"))
@@ -113,6 +128,21 @@ mod tests {
     #[test]
     fn a_manifest_that_the_host_would_refuse_is_refused_here() {
         assert!(asked("version = 1\nnmae = \"x\"").is_err());
+    }
+
+    #[test]
+    fn an_agent_hears_messages_without_an_import_and_a_tool_does_not() {
+        let manifest = |kind: &str| {
+            format!(
+                "version = 1\nname = \"x\"\nkind = \"{kind}\"\nrelease = \"0.1.0\"\n\
+                 [needs]\nmessages = \"granted\"\n"
+            )
+        };
+        let used = |kind: &str| used(&manifest(kind), set(&[])).expect("a manifest");
+        assert_eq!(
+            (used("agent"), used("tool")),
+            (set(&["messaging"]), set(&[]))
+        );
     }
 
     #[test]

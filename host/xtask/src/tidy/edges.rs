@@ -16,6 +16,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-ledger", &[]),
     ("flowhost-flow", &[]),
     ("flowhost-bus", &[]),
+    ("flowhost-detect", &[]),
+    ("flowhost-models", &[]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
     (
         "flowhost-caps",
@@ -25,6 +27,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-ledger",
             "flowhost-flow",
             "flowhost-bus",
+            "flowhost-detect",
+            "flowhost-models",
         ],
     ),
     (
@@ -36,17 +40,25 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-ledger",
             "flowhost-flow",
             "flowhost-bus",
+            "flowhost-detect",
+            "flowhost-models",
         ],
     ),
     ("xtask", &["flowhost-policy"]),
     ("flowhost-sdk", &[]),
     ("flowhost-sdk-build", &[]),
-    ("flowhost-detect", &[]),
+    ("flowhost-schema", &[]),
     ("flowhost-test-guests", &["flowhost-sdk"]),
 ];
 
-/// What a plugin may depend on, of our own crates.
-const PLUGIN_EDGES: &[&str] = &["flowhost-sdk", "flowhost-sdk-build", "flowhost-detect"];
+/// What a plugin may depend on, of our own crates. Of the host's only `flowhost-detect`, which is
+/// pure and must find the same inside the sandbox and outside (docs/adr/0006).
+const PLUGIN_EDGES: &[&str] = &[
+    "flowhost-sdk",
+    "flowhost-sdk-build",
+    "flowhost-detect",
+    "flowhost-schema",
+];
 
 /// Crates from outside that only some of ours may use, and why.
 const FIREWALLS: &[(&str, &[&str], &str)] = &[
@@ -77,6 +89,7 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
             "flowhost-caps",
             "flowhost-engine",
             "flowhost-ledger",
+            "flowhost-models",
             "flowhost",
         ],
         "pure crates know no clock and no runtime",

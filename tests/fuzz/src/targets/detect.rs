@@ -2,13 +2,13 @@
 
 use std::sync::LazyLock;
 
-use flowhost_detect::{Detector, Kind, line_of};
+use flowhost_detect::{Detector, Kind, Lines};
 
 use super::text;
 use crate::{Outcome, Target};
 
 /// Made once: its patterns cost more than most texts.
-static DETECTOR: LazyLock<Detector> = LazyLock::new(|| Detector::new(&Kind::ALL));
+static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::all);
 
 pub(crate) const DETECT: Target = Target {
     name: "detect",
@@ -32,13 +32,11 @@ pub(crate) const DETECT: Target = Target {
     ],
 };
 
-/// Most bytes of a text here: more costs time and shows nothing new.
-const TEXT_BYTES_MAX: usize = 1_024;
-
 /// Places lie in the text, in order and apart; what was found is not in what is left.
 fn detect(bytes: &[u8]) -> Outcome {
-    let text = text(bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes));
+    let text = text(bytes);
     let (clean, found) = DETECTOR.redact(&text);
+    let lines = Lines::of(&text);
     let mut end = 0;
     let mut expected = String::new();
     for place in &found {
@@ -48,7 +46,7 @@ fn detect(bytes: &[u8]) -> Outcome {
         expected.push_str(before.unwrap_or_default());
         expected.push_str(&format!("[redacted:{}]", place.label));
         end = place.range.end;
-        assert!(line_of(&text, place.range.start) <= line_of(&text, end));
+        assert!(lines.line(place.range.start) <= lines.line(end));
     }
     let rest = text.get(end..);
     assert!(rest.is_some(), "a place ends within a character");

@@ -1,5 +1,5 @@
-//! An agent that hands back its task, answers each message on its own topic plus `.reply`, and keeps
-//! quiet otherwise.
+//! An agent that hands back its task, answers each message on its own topic plus `.reply` with what it
+//! was told and by whom, and keeps quiet otherwise.
 
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
@@ -30,10 +30,13 @@ impl Agent for Actor {
     }
 
     fn on_message(_: &Context, message: &Message) -> Result<Vec<Outgoing>, Error> {
+        let told = json!({
+            "sender": message.sender, "payload": parse::<Value>(&message.payload)?,
+        });
         Ok(vec![Outgoing {
             topic: format!("{}.reply", message.topic),
             correlation: message.id.clone(),
-            payload: message.payload.clone(),
+            payload: told.to_string(),
         }])
     }
 }

@@ -30,14 +30,13 @@ fn a_component_that_is_text() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: not a component: it is text
-      │ 
-      │ hint: compile it to a binary component first
        ╭─[plan.yaml:5:7]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
        ·       ─
      6 │ 
        ╰────
+      help: compile it to a binary component first
     ----- exit 1
     "#);
 }
@@ -51,14 +50,13 @@ fn a_component_that_is_a_core_module() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: not a component: it is a core module
-      │ 
-      │ hint: wrap it with `flowhost plugin build` or `wasm-tools component new`
        ╭─[plan.yaml:5:7]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
        ·       ─
      6 │ 
        ╰────
+      help: wrap it with `flowhost plugin build` or `wasm-tools component new`
     ----- exit 1
     "#);
 }
@@ -71,14 +69,14 @@ fn a_component_that_ends_in_the_middle() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × plugin `it`: `it.wasm`: not a valid component for this host: unexpected end-of-file (at byte
-      │ 900)
+      × plugin `it`: `it.wasm`: the file ends at byte 1000, in the middle of a section
        ╭─[plan.yaml:5:7]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
        ·       ─
      6 │ 
        ╰────
+      help: fetch it again
     ----- exit 1
     "#);
 }
@@ -93,14 +91,13 @@ fn a_component_that_somebody_precompiled() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: a precompiled artifact is native code and is never loaded from outside
-      │ 
-      │ hint: give the component it was compiled from; the host compiles and caches it
        ╭─[plan.yaml:5:7]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
        ·       ─
      6 │ 
        ╰────
+      help: give the component it was compiled from; the host compiles and caches it
     ----- exit 1
     "#);
 }
@@ -113,14 +110,13 @@ fn a_component_that_is_empty() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: not a component: it is empty
-      │ 
-      │ hint: give the path of a .wasm component
        ╭─[plan.yaml:5:7]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
        ·       ─
      6 │ 
        ╰────
+      help: give the path of a .wasm component
     ----- exit 1
     "#);
 }
@@ -134,14 +130,13 @@ fn a_component_of_an_unknown_world() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: the component takes no role: it exports nothing
-      │ 
-      │ hint: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0
        ╭─[plan.yaml:5:7]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
        ·       ─
      6 │ 
        ╰────
+      help: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0
     ----- exit 1
     "#);
 }
@@ -152,13 +147,42 @@ fn cap_002_a_component_that_wants_a_newer_interface() {
         &["deny_newer_version"],
         "  only: { uses: deny_newer_version/run, with: {} }",
     );
-    let ran = home.flowhost(&["validate", "plan.yaml"]).expect(1);
-    assert!(
-        ran.stderr.contains("flowhost:log/log@0.2.0"),
-        "{}",
-        ran.stderr
-    );
-    assert!(ran.stderr.contains("plan.yaml:5"), "{}", ran.stderr);
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `deny_newer_version`: `deny_newer_version.wasm`: it wants `flowhost:log/log@0.2.0`, and
+      │ this host serves `flowhost:log/log@0.1.0`
+       ╭─[plan.yaml:5:23]
+     4 │ plugins:
+     5 │   deny_newer_version: { kind: tool, source: ./deny_newer_version.wasm, profile: deny-all }
+       ·                       ─
+     6 │ 
+       ╰────
+      help: build the plugin against flowhost:log/log@0.1.0, or take a flowhost that serves
+            flowhost:log/log@0.2.0
+    ----- exit 1
+    "#);
+    // The same with the right granted, and when it is run: no profile line is a cure.
+    for profile in ["deny-all", "tool-pure"] {
+        home.file(
+            "plan.yaml",
+            plan(
+                &tool("deny_newer_version", profile),
+                "  only: { uses: deny_newer_version/run, with: {} }",
+            ),
+        );
+        for command in ["validate", "run"] {
+            let ran = home.flowhost(&[command, "plan.yaml", "--json"]).expect(1);
+            let problems = ran.json()["problems"].clone();
+            let told = problems.to_string();
+            assert!(told.contains("wants `flowhost:log/log@0.2.0`"), "{told}");
+            assert!(told.contains("serves `flowhost:log/log@0.1.0`"), "{told}");
+            assert!(told.contains("take a flowhost"), "{told}");
+            assert!(!told.contains("log = true"), "{told}");
+        }
+    }
 }
 
 #[test]
@@ -176,7 +200,7 @@ fn a_component_that_is_not_there() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × plugin `gone`: there is no component `[home]/./gone.wasm`
+      × plugin `gone`: there is no component `gone.wasm`
        ╭─[plan.yaml:5:9]
      4 │ plugins:
      5 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
@@ -207,7 +231,10 @@ fn cap_001_a_plugin_that_wants_more_than_its_profile_names_plugin_interface_and_
        ·               ─
      6 │ 
        ╰────
-      help: this would grant it, in policies/deny-all.toml:
+      help: `deny-all` is shipped and stays as it is. Make a profile of your own in `policies/` beside
+            the plan:
+            flowhost policy show deny-all --name deny_files > policies/deny_files.toml
+            then write `profile: deny_files` in the plan, and add this to policies/deny_files.toml:
             [[files]]
             guest = "/docs"
             host = "docs"

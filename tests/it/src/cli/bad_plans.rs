@@ -241,7 +241,8 @@ fn an_input_that_nobody_gave_or_of_another_type() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × input `n` is a number and is given as JSON
+      × input `n` is a number, and `many` is none
+      help: --input n=3
     ----- exit 1
     "#);
     insta::assert_snapshot!(seen(&home, &["run", "plan.yaml", "--input", "m=1"]), @r#"
@@ -276,4 +277,64 @@ fn a_valid_plan_says_so() {
     plan e3f7e931c2b5e69b4b04e8df98e9c19f43be84dbbcc89e64d32ae0d1880154fb
     ----- exit 0
     "#);
+}
+
+/// A plan whose only plugin is narrowed to this, line 7 first.
+fn narrowed(to: &str) -> crate::support::Home {
+    let home = super::home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    let narrow = format!("profile: tool-pure,\n      narrow: {{\n{to} }} }}");
+    let plan = home
+        .read("plan.yaml")
+        .replace("profile: deny-all }", &narrow);
+    home.file("plan.yaml", plan);
+    home
+}
+
+#[test]
+fn a_limit_that_is_narrowed_too_far_is_named_with_its_cure() {
+    let ran = narrowed("limits: { fuel: 1000 }")
+        .flowhost(&["run", "plan.yaml"])
+        .expect(1);
+    for part in [
+        "limit `fuel` was reached",
+        "raise `limits.fuel`",
+        "narrow it less",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.all());
+    }
+}
+
+#[test]
+fn a_narrowing_that_raises_or_cannot_be_read_is_told_at_its_key() {
+    let raises = "        limits: {\n          output: 1KiB,\n          memory: 4GiB },\n        grants: { state: {\n          \
+                  namespaces: [\n            reminders,\n            other ] } }";
+    let ran = narrowed(raises)
+        .flowhost(&["validate", "plan.yaml", "--json"])
+        .expect(1);
+    let lines = |document: &serde_json::Value| -> Vec<(u64, String)> {
+        let problems = document["problems"].as_array().unwrap().iter();
+        let told = |it: &serde_json::Value| {
+            (
+                it["line"].as_u64().unwrap(),
+                it["message"].as_str().unwrap().to_owned(),
+            )
+        };
+        problems.map(told).collect()
+    };
+    let found = lines(&ran.json());
+    let at = |line: u64, part: &str| {
+        found
+            .iter()
+            .any(|(at, text)| *at == line && text.contains(part))
+    };
+    assert!(at(9, "limits.memory"), "{found:?}");
+    assert!(at(13, "`other`"), "{found:?}");
+    let below = "        grants: { files: [\n          { guest: /a,\n            host: \"${inputs.x}/sub\" } ] }";
+    let ran = narrowed(below)
+        .flowhost(&["validate", "plan.yaml", "--json"])
+        .expect(1);
+    let found = lines(&ran.json());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, 9, "{found:?}");
+    assert!(found[0].1.contains("is the whole of it"), "{found:?}");
 }

@@ -264,3 +264,111 @@ fn the_witness_gets_every_checkpoint() {
     home.flowhost(&["verify", "latest", "--witness", "witness.log"])
         .expect(0);
 }
+
+/// The number of the first record that holds a payload, or holds none.
+fn record_with(home: &Home, payload: bool) -> String {
+    let records = home.records();
+    let found = records
+        .iter()
+        .find(|record| record.get("commit").is_some() == payload);
+    found.unwrap()["seq"].as_str().unwrap().to_owned()
+}
+
+fn erase(home: &Home, seq: &str) -> Ran {
+    let arguments = [
+        "evidence", "erase", seq, "--run", "latest", "--reason", "asked to",
+    ];
+    home.flowhost(&arguments)
+}
+
+#[test]
+fn erasing_what_is_not_there_is_an_error_and_records_nothing() {
+    let home = finished();
+    let before = home.records().len();
+    let bare = record_with(&home, false);
+    for (seq, words) in [
+        (bare.as_str(), "has no payload"),
+        ("9999", "no record 9999"),
+    ] {
+        let ran = erase(&home, seq).expect(1);
+        assert!(ran.stderr.contains(words), "{}", ran.all());
+        assert!(ran.stderr.contains("hint:"), "{}", ran.all());
+    }
+    assert_eq!(home.records().len(), before);
+    verify(&home).expect(0);
+}
+
+#[test]
+fn erasing_twice_says_so_and_records_it_once() {
+    let home = finished();
+    let seq = record_with(&home, true);
+    erase(&home, &seq).expect(0);
+    let before = home.records().len();
+    let ran = erase(&home, &seq).expect(0);
+    assert!(ran.stderr.contains("gone already"), "{}", ran.all());
+    assert_eq!(home.records().len(), before);
+    verify(&home).expect(0);
+}
+
+#[test]
+fn an_altered_report_fails_and_a_missing_one_is_a_note() {
+    let home = finished();
+    let report = run_dir(&home).join("report.json");
+    let honest = std::fs::read_to_string(&report).unwrap();
+    let ran = verify(&home).expect(0);
+    assert!(
+        ran.stdout.contains("views        1 match"),
+        "{}",
+        ran.stdout
+    );
+    std::fs::write(&report, honest.replacen("\"ok\"", "\"no\"", 1)).unwrap();
+    let ran = verify(&home).expect(1);
+    assert!(ran.stdout.contains("report.json"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("not the view"), "{}", ran.stdout);
+    std::fs::write(&report, format!("{honest} ")).unwrap();
+    verify(&home).expect(1);
+    std::fs::remove_file(&report).unwrap();
+    let ran = verify(&home).expect(0);
+    assert!(
+        ran.stdout.contains("not beside the ledger"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn an_exported_run_is_verified_elsewhere_and_no_bit_of_it_may_change() {
+    let home = finished();
+    let known = key(&home);
+    let ran = home
+        .flowhost(&["evidence", "export", "latest", "--out", "run.tar"])
+        .expect(0);
+    assert!(ran.stdout.contains(&known), "{}", ran.stdout);
+    // Another machine: another folder, another state, nothing but the file and the key.
+    let elsewhere = Home::new();
+    let bytes = std::fs::read(home.path().join("run.tar")).unwrap();
+    elsewhere.file("run.tar", &bytes);
+    let arguments = ["verify", "run.tar", "--key", &known];
+    let ran = elsewhere.flowhost(&arguments).expect(0);
+    assert!(ran.stdout.contains("trusted:"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("views        1 match"),
+        "{}",
+        ran.stdout
+    );
+    let foreign = key(&finished());
+    elsewhere
+        .flowhost(&["verify", "run.tar", "--key", &foreign])
+        .expect(1);
+    for text in ["\"kind\":\"run.end\"", "\"status\": \"ok\""] {
+        let mut forged = bytes.clone();
+        let found = bytes
+            .windows(text.len())
+            .position(|at| at == text.as_bytes());
+        forged[found.unwrap() + 2] ^= 1;
+        elsewhere.file("run.tar", &forged);
+        elsewhere.flowhost(&arguments).expect(1);
+    }
+    home.flowhost(&["evidence", "export", "latest", "--out", "none/run.tar"])
+        .expect(1);
+}

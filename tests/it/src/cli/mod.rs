@@ -7,6 +7,10 @@ mod evidence;
 mod examples;
 mod flow;
 mod interrupted;
+mod messages;
+mod network;
+mod progress;
+mod report;
 mod surface;
 mod telemetry;
 

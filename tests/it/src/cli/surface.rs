@@ -21,10 +21,10 @@ fn help_names_every_command() {
       inspect     Show what a component is and asks for, without compiling it
       verify      Check the evidence of a run
       runs        List runs, or show one
-      policy      Explain, test and suggest rights
+      policy      Explain, show, test and suggest rights
       plan        The plan format
       keys        The host's signing key
-      evidence    Prove or erase what a ledger holds
+      evidence    Prove, export or erase what a ledger holds
       doctor      Check this installation
       completion  Print a completion script
       help        Print this message or the help of the given subcommand(s)
@@ -120,6 +120,80 @@ fn a_reader_that_goes_away_is_no_panic() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    for arguments in [
+        &["--help"][..],
+        &["plan", "schema"],
+        &["validate", "plan.yaml"],
+        &["run", "plan.yaml", "--json"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let output = home.command(arguments).stdout(full.unwrap()).output();
+        let ran = home.ran(&output.unwrap(), arguments).expect(1);
+        assert!(
+            ran.stderr.contains("cannot be written to standard output"),
+            "{}",
+            ran.all()
+        );
+    }
+}
+
+#[test]
+fn a_json_document_holds_no_character_that_a_terminal_obeys() {
+    let hostile = "a\u{9b}31mb\u{202e}c\u{7f}d\u{200b}";
+    let escaped: String = hostile
+        .chars()
+        .map(|c| format!("\\u{:04x}", u32::from(c)))
+        .collect();
+    let step = format!("  only: {{ uses: ok_echo/run, with: {{ text: \"{escaped}\" }} }}");
+    let home = home(&["ok_echo"], &step);
+    let plan = home.read("plan.yaml");
+    let outputs = "outputs: { said: \"${{ steps.only.output }}\" }\n";
+    home.file("plan.yaml", format!("{plan}{outputs}"));
+    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    let obeyed = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}".contains(c);
+    assert!(!ran.stdout.contains(obeyed), "{:?}", ran.stdout);
+    let said = ran.json()["outputs"]["said"].to_string();
+    assert!(
+        said.contains("\u{202e}") && said.contains('\u{9b}'),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn policy_show_prints_a_profile_and_begins_a_new_one() {
+    let home = home(&["deny_log"], "  only: { uses: deny_log/run, with: {} }");
+    let shown = home.flowhost(&["policy", "show", "deny-all"]).expect(0);
+    let shipped = crate::support::repository().join("policies/deny-all.toml");
+    assert_eq!(shown.stdout, std::fs::read_to_string(shipped).unwrap());
+    for arguments in [
+        &["policy", "show", "deny-al"][..],
+        &["policy", "show", "deny-all", "--name", "tool-pure"],
+        &["policy", "show", "deny-all", "--name", "a \" b"],
+    ] {
+        assert_ne!(home.flowhost(arguments).code, 0, "{arguments:?}");
+    }
+    // What the message of a missing right says, done word by word.
+    let refused = home.flowhost(&["validate", "plan.yaml"]).expect(1).stderr;
+    let command = "flowhost policy show deny-all --name deny_log > policies/deny_log.toml";
+    assert!(refused.contains(command), "{refused}");
+    let arguments = ["policy", "show", "deny-all", "--name", "deny_log"];
+    let mine = home.flowhost(&arguments).expect(0).stdout;
+    assert!(refused.contains("above the first `[table]`"), "{refused}");
+    home.file(
+        "policies/deny_log.toml",
+        mine.replacen("[limits]", "log = true\n\n[limits]", 1),
+    );
+    let plan = home.read("plan.yaml");
+    home.file(
+        "plan.yaml",
+        plan.replace("profile: deny-all", "profile: deny_log"),
+    );
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+#[test]
 fn doctor_is_one_json_document_of_checks() {
     let ran = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }")
         .flowhost(&["doctor", "--json"]);
@@ -141,6 +215,10 @@ fn completion_scripts_are_printed_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = Home::new().flowhost(&["completion", shell]).expect(0);
         assert!(ran.stdout.contains("flowhost"), "{shell}");
+        assert!(
+            !ran.stdout.contains("__compile"),
+            "{shell} offers what nobody types"
+        );
     }
 }
 

@@ -315,6 +315,40 @@ fn fs_024_and_025_pipes_and_sockets_are_refused_without_waiting() {
     }
 }
 
+/// Windows is not claimed; here these are names like any other, and none of them is a device, a
+/// stream of another file, or that other file.
+#[test]
+fn fs_029_names_that_windows_reserves_are_plain_names() {
+    let tree = tree();
+    let host = host("ok_files", tree.path());
+    let names = [
+        "CON",
+        "NUL.txt",
+        "COM\u{b9}",
+        "a.txt:stream",
+        "a.txt.",
+        "a.txt ",
+        "a.txt",
+    ];
+    for name in names {
+        let path = format!("/out/{name}");
+        host.cases(&[json!({ "op": "write", "path": path, "contents": name })]);
+    }
+    let mut left: Vec<String> = std::fs::read_dir(tree.path().join("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    for name in &left {
+        let contents = std::fs::read_to_string(tree.path().join("out").join(name)).unwrap();
+        assert_eq!(&contents, name, "one name took another's place");
+        assert!(names.contains(&name.as_str()), "{name}");
+    }
+    assert!(left.contains(&"a.txt".to_owned()), "{left:?}");
+    let outside = std::fs::read_to_string(tree.path().join("secret")).unwrap();
+    assert_eq!(outside, OUTSIDE);
+}
+
 #[test]
 fn fs_038_what_a_guest_writes_cannot_be_executed() {
     let tree = tree();

@@ -16,6 +16,7 @@ use crate::planner::workflow::Workflow;
 use crate::planner::workflow::state::{Phase, UnitId};
 use crate::planner::workflow::units::step_spec;
 use crate::planner::{Action, Call, CallId, CallResult, Note, Part, Verdict};
+use crate::schema_check::OutputSchema;
 
 /// What a part calls: plugin, function, configuration.
 struct Target {
@@ -63,6 +64,8 @@ impl Workflow {
         let word = part.word();
         let attempt = unit.attempt.to_string();
         let seed = derive_seed(self.setup.seed, &[&unit.step_id, &attempt, &word]);
+        let work = matches!(part, Part::Work | Part::Handler);
+        let plan = Arc::clone(&scope.plan);
         let call = Call {
             id,
             step_id: unit.step_id.clone(),
@@ -79,6 +82,16 @@ impl Workflow {
             function: target.function,
             input: Arc::clone(&unit.subject),
             config: target.config,
+            prompt: work.then(|| plan.prompt_of(spec)).flatten().cloned(),
+            prompt_version: spec
+                .prompt
+                .as_ref()
+                .filter(|_| work)
+                .and_then(|prompt| prompt.version.clone()),
+            schema: work
+                .then(|| plan.schema_of(spec))
+                .flatten()
+                .map(OutputSchema::source),
             deadline: unit.deadline,
             seed: hex::encode(seed),
             allowance,

@@ -391,3 +391,38 @@ fn outputs_that_cannot_be_rendered_end_the_run_as_invalid() {
     run.ok("a", json!(1));
     assert_eq!(run.end.as_ref().unwrap().exit, Exit::Internal);
 }
+
+#[test]
+fn an_agents_work_carries_prompt_version_and_schema_and_its_guardrails_do_not() {
+    let mut plan = plan(
+        "  m: {kind: agent, source: ./m.wasm, profile: p}\n\
+         steps:\n  a:\n    uses: m\n    prompt: p.md\n    prompt_version: v7\n    \
+         output: {schema: {type: object}}\n    guardrails: {before: [{uses: g}]}\n",
+    );
+    let mut bare = plan.clone();
+    bare.prompts.clear();
+    let setup = RunSetup {
+        run_id: "01J".to_owned(),
+        plan_hash: "h".to_owned(),
+        seed: 1,
+        inputs: Map::new(),
+        estimates: BTreeMap::new(),
+    };
+    assert!(planner_for(Arc::new(bare), setup).is_err());
+    plan.attach_prompt("p.md", "What is it?");
+    let mut run = Run::new(plan);
+    assert_eq!(
+        (&run.call("a").prompt, &run.call("a").schema),
+        (&None, &None)
+    );
+    run.verdict(
+        "a",
+        Verdict::Pass {
+            findings: Vec::new(),
+        },
+    );
+    let call = run.call("a");
+    assert_eq!(call.prompt.as_deref(), Some("What is it?"));
+    assert_eq!(call.prompt_version.as_deref(), Some("v7"));
+    assert_eq!(call.schema.as_deref(), Some(&json!({"type": "object"})));
+}

@@ -1,0 +1,327 @@
+//! `flowhost:model`.
+
+use std::sync::Arc;
+
+use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
+use flowhost_ledger::Kind;
+use flowhost_models::{
+    Completion, ErrorClass, Estimate, Finish, ModelError, ModelName, Spent, Who,
+};
+use flowhost_policy::{Denied, decide_model};
+use serde_json::json;
+use wasmtime::component::Linker;
+
+use super::log::Records;
+use super::prompt::{self, TEXTS_MAX};
+use super::{HoldId, ModelServices, ModelState, Short, Spending};
+use crate::budget::Left;
+use crate::support::{HasStore, Refusal, settle};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-model;
+            world model { import flowhost:model/model@0.1.0; }
+        ",
+        path: ["../../wit/types/0.1.0", "../../wit/model/0.1.0"],
+        world: "flowhost:host-model/model",
+        imports: { default: async | trappable },
+        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
+    });
+}
+
+pub(super) use bindings::flowhost::model::model as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:model/model@0.1.0";
+
+/// Longest model name that a record holds, in characters.
+const NAME_CHARS: usize = 256;
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    async fn complete(
+        &mut self,
+        prompt: wit::Prompt,
+    ) -> wasmtime::Result<Result<wit::Completion, types::Error>> {
+        let (scope, services, number) = parts(self);
+        settle(complete(&services, &scope, number, prompt).await)
+    }
+
+    async fn embed(
+        &mut self,
+        model: String,
+        texts: Vec<String>,
+    ) -> wasmtime::Result<Result<wit::Embeddings, types::Error>> {
+        let (scope, services, number) = parts(self);
+        settle(embed(&services, &scope, number, &model, texts).await)
+    }
+}
+
+/// The call, its services, and which of its model calls this is.
+fn parts(state: &mut HostState) -> (CallScope, ModelServices, u64) {
+    let scope = state.scope().clone();
+    let own = state.parts::<ModelState>().state;
+    own.calls = own.calls.saturating_add(1);
+    (scope, own.services.clone(), own.calls)
+}
+
+async fn complete(
+    services: &ModelServices,
+    scope: &CallScope,
+    number: u64,
+    prompt: wit::Prompt,
+) -> Result<wit::Completion, Refusal> {
+    scope.charge_host_call()?;
+    let (model, rule) = allowed(services, scope, &prompt.model)?;
+    let mut prompt = prompt::checked(prompt, model.clone(), own_seed(scope)).map_err(invalid)?;
+    let redacted = if services.redact {
+        prompt::redact(&mut prompt)
+    } else {
+        0
+    };
+    let estimate = services.gateway.estimate(&prompt).map_err(as_guest_reads)?;
+    let held = hold(&*services.spending, scope, &estimate)?;
+    let spending = Arc::clone(&services.spending);
+    let mut records = Records::new(scope, spending, held, &model, &prompt::request(&prompt));
+    records.rule = rule;
+    records.origin = services.spending.origin(scope);
+    records.max_tokens = u64::from(prompt.max_tokens);
+    records.turns = prompt.turns.len() as u64;
+    records.redacted = redacted;
+    records.redact = services.redact;
+    let stage = records.origin.stage.clone();
+    let who = who(scope, &stage, number, prompt.seed.unwrap_or_default());
+    let may = |name: &ModelName| may_ask(scope, name);
+    let answer = services
+        .gateway
+        .complete(&prompt, &who, &may, scope.deadline, &records)
+        .await;
+    let answer = settled(&records, answer, |it| it.spent)?;
+    Ok(handed_over(answer, services.redact))
+}
+
+async fn embed(
+    services: &ModelServices,
+    scope: &CallScope,
+    number: u64,
+    model: &str,
+    mut texts: Vec<String>,
+) -> Result<wit::Embeddings, Refusal> {
+    scope.charge_host_call()?;
+    let (model, rule) = allowed(services, scope, model)?;
+    prompt::bounded("texts", texts.len(), TEXTS_MAX).map_err(invalid)?;
+    let redacted = if services.redact {
+        texts.iter_mut().map(prompt::redact_text).sum()
+    } else {
+        0
+    };
+    let estimate = services.gateway.estimate_embed(&model, &texts);
+    let held = hold(
+        &*services.spending,
+        scope,
+        &estimate.map_err(as_guest_reads)?,
+    )?;
+    let spending = Arc::clone(&services.spending);
+    let request = json!({ "texts": texts });
+    let mut records = Records::new(scope, spending, held, &model, &request);
+    records.rule = rule;
+    records.origin = services.spending.origin(scope);
+    records.turns = texts.len() as u64;
+    records.redacted = redacted;
+    let stage = records.origin.stage.clone();
+    let who = who(scope, &stage, number, own_seed(scope));
+    let may = |name: &ModelName| may_ask(scope, name);
+    let answer = services
+        .gateway
+        .embed(&model, &texts, &who, &may, scope.deadline, &records)
+        .await;
+    let answer = settled(&records, answer, |it| it.spent)?;
+    Ok(wit::Embeddings {
+        usage: usage(&answer.spent),
+        vectors: answer.vectors,
+    })
+}
+
+/// The model that the guest asks, and the rule that allows it.
+fn allowed(
+    services: &ModelServices,
+    scope: &CallScope,
+    asked: &str,
+) -> Result<(ModelName, String), Refusal> {
+    let deny = |denied: Denied| -> Refusal {
+        match scope.record_deny(Kind::ModelIntent, INTERFACE, &denied) {
+            Ok(_) => types::Error::from(&denied).into(),
+            Err(fault) => fault.into(),
+        }
+    };
+    let rule = match decide_model(&scope.effective.grants.model, asked) {
+        Ok(allowed) => format!("model.allow[{}]", allowed.index),
+        Err(mut denied) => {
+            denied.wanted = neutralise(&denied.wanted, NAME_CHARS);
+            return Err(deny(denied));
+        }
+    };
+    let model: ModelName = asked.parse().map_err(|_| {
+        let text = neutralise(asked, NAME_CHARS);
+        invalid(format!("`{text}` is no model: write `provider/name`"))
+    })?;
+    match services.gateway.knows(&model) {
+        Ok(()) => Ok((model, rule)),
+        Err(error) if error.class == ErrorClass::Residency => Err(deny(Denied {
+            right: "model.residency",
+            wanted: model.to_string(),
+            rule: "models.residency".to_owned(),
+            cure: None,
+        })),
+        Err(error) => Err(as_guest_reads(error)),
+    }
+}
+
+/// Whether a model that is tried instead is granted too.
+fn may_ask(scope: &CallScope, model: &ModelName) -> bool {
+    decide_model(&scope.effective.grants.model, &model.to_string()).is_ok()
+}
+
+/// The answer, with its cost booked.
+fn settled<T>(
+    records: &Records<'_>,
+    answer: Result<T, ModelError>,
+    spent: impl Fn(&T) -> Spent,
+) -> Result<T, Refusal> {
+    let cost = match &answer {
+        Ok(answer) => spent(answer),
+        Err(error) => error.spent,
+    };
+    records.settle(amount(&cost));
+    answer.map_err(|error| records.stopped().unwrap_or_else(|| as_guest_reads(error)))
+}
+
+/// Holds what one try costs at most; a refusal is recorded.
+pub(super) fn hold(
+    spending: &dyn Spending,
+    scope: &CallScope,
+    estimate: &Estimate,
+) -> Result<HoldId, Refusal> {
+    let want = Left {
+        tokens: estimate.tokens(),
+        micro_usd: estimate.micro_usd,
+    };
+    spending.hold(scope, want).map_err(|short| {
+        let Short {
+            name,
+            used,
+            allowed,
+        } = short;
+        match refused(scope, &want, &short) {
+            Ok(()) => scope.refuse_limit(name, used, allowed).into(),
+            Err(fault) => fault,
+        }
+    })
+}
+
+/// A refusal of the budget is a fact; nothing was asked and nothing is spent.
+fn refused(scope: &CallScope, want: &Left, short: &Short) -> Result<(), Refusal> {
+    let fact = scope
+        .fact(Kind::Budget)
+        .with("event", "refuse")
+        .with("name", short.name)
+        .with("tokens", want.tokens)
+        .with("micro_usd", want.micro_usd)
+        .with("used", short.used)
+        .with("allowed", short.allowed);
+    let recorded = scope.run.recorder.append(fact);
+    recorded.map_err(flowhost_engine::Fault::from)?;
+    Ok(())
+}
+
+fn who<'a>(scope: &'a CallScope, stage: &'a str, call: u64, seed: u64) -> Who<'a> {
+    Who {
+        stage,
+        agent: &scope.plugin,
+        step: &scope.step,
+        seed,
+        call,
+        traceparent: &scope.traceparent,
+    }
+}
+
+/// The step's seed in 53 bits: a number that every provider's JSON carries.
+fn own_seed(scope: &CallScope) -> u64 {
+    let seed = scope.step_seed();
+    let first = seed.first_chunk::<8>().copied().unwrap_or_default();
+    u64::from_be_bytes(first) >> 11
+}
+
+/// Tokens and money of what was spent.
+pub(super) fn amount(spent: &Spent) -> Left {
+    Left {
+        tokens: spent
+            .usage
+            .prompt_tokens
+            .saturating_add(spent.usage.completion_tokens),
+        micro_usd: spent.micro_usd,
+    }
+}
+
+fn invalid(message: String) -> Refusal {
+    types::Error::Invalid(message).into()
+}
+
+/// The provider's class in the guest's words. What the host alone should know (addresses, keys) is
+/// not in the message.
+fn as_guest_reads(error: ModelError) -> Refusal {
+    use ErrorClass as C;
+    let message = error.message;
+    match error.class {
+        C::Transient | C::RateLimited | C::Provider | C::Deadline | C::Unreachable | C::Cut => {
+            types::Error::Transient(message).into()
+        }
+        C::Invalid => types::Error::Invalid(message).into(),
+        C::Auth | C::Quota | C::Residency | C::Refused => types::Error::Failed(message).into(),
+    }
+}
+
+fn handed_over(mut answer: Completion, redact: bool) -> wit::Completion {
+    if redact {
+        prompt::redact_text(&mut answer.content);
+        for call in &mut answer.tool_calls {
+            prompt::redact_text(&mut call.arguments);
+        }
+    }
+    wit::Completion {
+        usage: usage(&answer.spent),
+        content: answer.content,
+        tool_calls: answer
+            .tool_calls
+            .into_iter()
+            .map(|call| wit::ToolCall {
+                id: call.id,
+                name: call.name,
+                arguments: call.arguments,
+            })
+            .collect(),
+        finish: match answer.finish {
+            Finish::Stop => wit::Finish::Stop,
+            Finish::Length => wit::Finish::Length,
+            Finish::ToolCalls => wit::Finish::ToolCalls,
+            Finish::ContentFilter => wit::Finish::ContentFilter,
+        },
+        model: answer.answered_by,
+    }
+}
+
+fn usage(spent: &Spent) -> types::Usage {
+    let small = |tokens: u64| i32::try_from(tokens).unwrap_or(i32::MAX);
+    types::Usage {
+        prompt_tokens: small(spent.usage.prompt_tokens),
+        completion_tokens: small(spent.usage.completion_tokens),
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "exact up to nine billion dollars"
+        )]
+        cost_micro_usd: spent.micro_usd as f64,
+    }
+}

@@ -1,0 +1,116 @@
+//! Views beside a ledger, compared with the `view.write` records that say what was written.
+//!
+//! A view is no evidence: the records are, and everything in a view can be read from them. So a view
+//! that is not there (somebody cleaned up, or only the ledger was copied) is worth a line and no
+//! fault. One that was altered is a fault: a reader believes a report that lies beside a verified
+//! ledger.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::path::{Component, Path};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::checkpoint::parse_decimal;
+use crate::disk::Source;
+use crate::fact::Kind;
+use crate::record::View;
+use crate::report::{Code, Problem, ViewCounts};
+
+/// Most views that are compared: a run writes a handful for each stage.
+const VIEWS_MAX: usize = 10_000;
+/// Most bytes of a view that are read.
+const VIEW_BYTES_MAX: u64 = 1 << 30;
+/// Bytes that are read at once.
+const PART_BYTES: usize = 64 << 10;
+
+/// What the latest record says about one view.
+struct Written {
+    seq: u64,
+    sha256: String,
+    size: Option<u64>,
+}
+
+/// The views that a ledger's records name; the last record of a path counts.
+#[derive(Default)]
+pub(crate) struct Views(BTreeMap<String, Written>);
+
+impl Views {
+    /// Takes down a record, if it is about a view.
+    pub(crate) fn take(&mut self, record: &View<'_>) {
+        if record.kind() != Some(Kind::ViewWrite) {
+            return;
+        }
+        let text = |name: &str| record.field(name).and_then(|value| value.text());
+        let (Some(path), Some(sha256)) = (text("path"), text("sha256")) else {
+            return;
+        };
+        if self.0.len() >= VIEWS_MAX && !self.0.contains_key(path) {
+            return;
+        }
+        let written = Written {
+            seq: record.seq,
+            sha256: sha256.to_owned(),
+            size: text("size").and_then(parse_decimal),
+        };
+        self.0.insert(path.to_owned(), written);
+    }
+
+    /// Compares every view with the file of its name in the ledger's folder; stops at the first that
+    /// is another.
+    pub(crate) fn compare(
+        &self,
+        source: &dyn Source,
+        dir: &Path,
+        counts: &mut ViewCounts,
+    ) -> Result<(), Problem> {
+        for (name, written) in &self.0 {
+            let problem = |what: String| Problem {
+                code: Code::View,
+                file: dir.join(name).display().to_string(),
+                line: None,
+                offset: None,
+                seq: Some(written.seq),
+                what,
+            };
+            if !is_plain(Path::new(name)) {
+                let mut outside = problem("it names a view outside of its folder".to_owned());
+                outside.file = dir.display().to_string();
+                return Err(outside);
+            }
+            match written.is_in(source, &dir.join(name)) {
+                Ok(true) => counts.checked += 1,
+                Ok(false) => {
+                    return Err(problem("it is not the view that was written".to_owned()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => counts.missing += 1,
+                Err(error) => return Err(problem(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Written {
+    fn is_in(&self, source: &dyn Source, path: &Path) -> io::Result<bool> {
+        let file = source.open_read(path)?;
+        let size = source.len(path)?;
+        if self.size.is_some_and(|written| written != size) || size > VIEW_BYTES_MAX {
+            return Ok(false);
+        }
+        let (mut hash, mut part, mut file) = (Sha256::new(), vec![0; PART_BYTES], file.take(size));
+        loop {
+            let read = file.read(&mut part)?;
+            match part.get(..read) {
+                Some([]) | None => break,
+                Some(bytes) => hash.update(bytes),
+            }
+        }
+        Ok(hex::encode(hash.finalize()) == self.sha256)
+    }
+}
+
+fn is_plain(path: &Path) -> bool {
+    let mut parts = path.components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+}

@@ -1,0 +1,519 @@
+//! The gateway: one call in, tries over models and time, one answer or one error out.
+//!
+//! Owns the order of things: rights and residency before a connection, leave before a byte, the
+//! outcome told before the next try, everything spent in the sum. Must never try a model that the
+//! caller's rights do not name, also not as a stand-in.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{
+    answer::{Answer, Completion, Embeddings, Estimate, Spent},
+    backend::{Ask, Backend},
+    config::{Config, ConfigProblem, ProviderKind, Residency},
+    error::{ErrorClass, ModelError},
+    fault::Fault,
+    http::{HttpTransport, Transport},
+    mock::Mock,
+    name::ModelName,
+    ports::{CallLog, Clock, KeySource, ScriptFiles, Try, TryOutcome, Who},
+    price::Price,
+    progress::Progress,
+    prompt::{self, Prompt},
+    provider::Provider,
+    remote::Remote,
+    retry::{Failed, Next},
+    settings::{ProviderSettings, Settings},
+    tokens,
+    wire::Wire,
+};
+
+/// Whether the caller may use a model.
+pub type Allowed<'a> = dyn Fn(&ModelName) -> bool + Send + Sync + 'a;
+
+/// All providers behind one door. Cloning shares limits, health and connections.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// # use flowhost_models::*;
+/// # struct None_;
+/// # impl KeySource for None_ { fn key(&self, _: &str) -> Option<zeroize::Zeroizing<String>> { None } }
+/// # impl ScriptFiles for None_ { fn read(&self, _: &str) -> Result<Option<String>, String> { Ok(None) } }
+/// # impl Clock for None_ { fn now_ms(&self) -> u64 { 0 } }
+/// let gateway = Gateway::new(Config::default(), Arc::new(None_), Arc::new(None_), Arc::new(None_))?;
+/// assert!(gateway.knows(&"mock/any".parse().unwrap()).is_ok());
+/// let error = gateway.knows(&"openai/gpt".parse().unwrap()).unwrap_err();
+/// assert_eq!(error.class, ErrorClass::Invalid);
+/// # Ok::<(), Vec<ConfigProblem>>(())
+/// ```
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    providers: BTreeMap<String, Provider>,
+    clock: Arc<dyn Clock>,
+}
+
+/// One call while it lasts.
+struct Call<'a> {
+    ask: Ask<'a>,
+    who: &'a Who<'a>,
+    allowed: &'a Allowed<'a>,
+    deadline: Instant,
+    log: &'a dyn CallLog,
+    /// Tries so far, over all models.
+    tries: u32,
+    spent: Spent,
+    /// Models that were not tried, and why.
+    notes: Vec<String>,
+}
+
+/// How the tries of one model ended.
+enum Ended {
+    /// Another model may do better.
+    Here(ModelError),
+    /// None could.
+    ForGood(ModelError),
+}
+
+impl Gateway {
+    /// Makes a gateway; no connection is opened.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration.
+    pub fn new(
+        config: Config,
+        keys: Arc<dyn KeySource>,
+        files: Arc<dyn ScriptFiles>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Vec<ConfigProblem>> {
+        let settings = Settings::read(&config)?;
+        let host = Host { keys, files, clock };
+        Self::build(settings, &host, |provider| {
+            let transport = HttpTransport::web(provider.connect_timeout, provider.parallel);
+            transport.map(|it| Arc::new(it) as Arc<dyn Transport>)
+        })
+    }
+
+    /// Makes a gateway whose providers elsewhere are all reached through `transport`: a double that
+    /// records, or one with roots of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`].
+    pub fn with_transport(
+        config: Config,
+        keys: Arc<dyn KeySource>,
+        files: Arc<dyn ScriptFiles>,
+        clock: Arc<dyn Clock>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, Vec<ConfigProblem>> {
+        let settings = Settings::read(&config)?;
+        let host = Host { keys, files, clock };
+        Self::build(settings, &host, |_| Ok(Arc::clone(&transport)))
+    }
+
+    fn build(
+        settings: Settings,
+        host: &Host,
+        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, rustls::Error>,
+    ) -> Result<Self, Vec<ConfigProblem>> {
+        let mut providers = BTreeMap::new();
+        for (name, provider) in &settings.providers {
+            let backend = host.backend(provider, &transport).map_err(|error| {
+                vec![ConfigProblem {
+                    key: format!("models.providers.{name}"),
+                    value: String::new(),
+                    message: format!("TLS cannot be set up: {error}"),
+                    cure: "report this as a bug".to_owned(),
+                }]
+            })?;
+            providers.insert(name.clone(), Provider::new(provider.clone(), backend));
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                settings,
+                providers,
+                clock: Arc::clone(&host.clock),
+            }),
+        })
+    }
+
+    /// Whether a model can be called at all: its provider is configured, residency permits it, and
+    /// its price is known. Nothing is sent.
+    ///
+    /// # Errors
+    /// `Invalid` or `Residency`, with the line of the configuration that would change it.
+    pub fn knows(&self, model: &ModelName) -> Result<(), ModelError> {
+        self.inner.look_up(model).map(|_| ())
+    }
+
+    /// What one try of `prompt` costs at most, over the model and its stand-ins. An upper bound to
+    /// reserve; [`tokens`] says what it rests on.
+    ///
+    /// # Errors
+    /// As [`Gateway::knows`], of the prompt's own model, and `Invalid` for a prompt out of bounds.
+    pub fn estimate(&self, prompt: &Prompt) -> Result<Estimate, ModelError> {
+        prompt.check()?;
+        let model = &prompt.model;
+        self.inner.worst(Ask::Complete { model, prompt })
+    }
+
+    /// As [`Gateway::estimate`], of an embedding call.
+    ///
+    /// # Errors
+    /// As [`Gateway::estimate`].
+    pub fn estimate_embed(
+        &self,
+        model: &ModelName,
+        texts: &[String],
+    ) -> Result<Estimate, ModelError> {
+        prompt::check_texts(texts)?;
+        self.inner.worst(Ask::Embed { model, texts })
+    }
+
+    /// Completes a conversation.
+    ///
+    /// Ends by `deadline` or the configured `timeout`, whichever is sooner. When the future is
+    /// dropped the connection is closed and nothing more is told to `log`.
+    ///
+    /// # Errors
+    /// The last model's failure, with all that was spent; `hint` also names models that were not
+    /// tried and why.
+    pub async fn complete(
+        &self,
+        prompt: &Prompt,
+        who: &Who<'_>,
+        allowed: &Allowed<'_>,
+        deadline: Instant,
+        log: &dyn CallLog,
+    ) -> Result<Completion, ModelError> {
+        prompt.check()?;
+        let model = &prompt.model;
+        let call = self
+            .inner
+            .call(Ask::Complete { model, prompt }, who, allowed, deadline, log);
+        match self.inner.run(call).await? {
+            Answer::Completion(completion) => Ok(completion),
+            Answer::Embeddings(_) => Err(mixed_up()),
+        }
+    }
+
+    /// Embeds texts; otherwise as [`Gateway::complete`].
+    ///
+    /// # Errors
+    /// As [`Gateway::complete`].
+    pub async fn embed(
+        &self,
+        model: &ModelName,
+        texts: &[String],
+        who: &Who<'_>,
+        allowed: &Allowed<'_>,
+        deadline: Instant,
+        log: &dyn CallLog,
+    ) -> Result<Embeddings, ModelError> {
+        prompt::check_texts(texts)?;
+        let call = self
+            .inner
+            .call(Ask::Embed { model, texts }, who, allowed, deadline, log);
+        match self.inner.run(call).await? {
+            Answer::Embeddings(embeddings) => Ok(embeddings),
+            Answer::Completion(_) => Err(mixed_up()),
+        }
+    }
+}
+
+/// What the gateway was given by its host.
+struct Host {
+    keys: Arc<dyn KeySource>,
+    files: Arc<dyn ScriptFiles>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Host {
+    fn backend<E>(
+        &self,
+        settings: &ProviderSettings,
+        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, E>,
+    ) -> Result<Backend, E> {
+        let wire = match settings.kind {
+            ProviderKind::Mock => {
+                let mock = Mock::new(settings, Arc::clone(&self.files));
+                return Ok(Backend::Mock(mock));
+            }
+            ProviderKind::OpenAi => Wire::OpenAi,
+            ProviderKind::Anthropic => Wire::Anthropic,
+        };
+        Ok(Backend::Remote(Box::new(Remote {
+            wire,
+            settings: settings.clone(),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(&self.clock),
+            transport: transport(settings)?,
+        })))
+    }
+}
+
+fn mixed_up() -> ModelError {
+    let message = "the provider answered another question";
+    ModelError::new(ErrorClass::Provider, message, "report this as a bug")
+}
+
+impl Inner {
+    fn call<'a>(
+        &self,
+        ask: Ask<'a>,
+        who: &'a Who<'a>,
+        allowed: &'a Allowed<'a>,
+        deadline: Instant,
+        log: &'a dyn CallLog,
+    ) -> Call<'a> {
+        Call {
+            ask,
+            who,
+            allowed,
+            deadline: deadline.min(Instant::now() + self.settings.timeout),
+            log,
+            tries: 0,
+            spent: Spent::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The model, then its stand-ins.
+    fn candidates<'a>(&'a self, model: &'a ModelName) -> impl Iterator<Item = &'a ModelName> {
+        let others = self.settings.failover.get(model);
+        std::iter::once(model).chain(others.into_iter().flatten())
+    }
+
+    fn look_up(&self, model: &ModelName) -> Result<(&Provider, Price), ModelError> {
+        let name = &model.provider;
+        let Some(provider) = self.providers.get(name) else {
+            let message = format!("there is no provider `{name}` for the model {model}");
+            let hint = format!("add [models.providers.{name}] to flowhost.toml");
+            return Err(ModelError::new(ErrorClass::Invalid, message, hint));
+        };
+        if self.settings.residency == Residency::Strict && !provider.settings.on_prem {
+            let message = format!("residency is strict and provider `{name}` is not on-premises");
+            let hint = format!("on_prem = true in [models.providers.{name}], if it is");
+            return Err(ModelError::new(ErrorClass::Residency, message, hint));
+        }
+        let price = self.settings.prices.of(model).cloned();
+        let price = price.or(provider.settings.unpriced.then(Price::default));
+        let Some(price) = price else {
+            let message = format!("the price of {model} is not known");
+            let hint = format!(
+                "[models.prices.\"{model}\"] with input and output, or unpriced = true in \
+                 [models.providers.{name}]"
+            );
+            return Err(ModelError::new(ErrorClass::Invalid, message, hint));
+        };
+        Ok((provider, price))
+    }
+
+    fn worst(&self, ask: Ask<'_>) -> Result<Estimate, ModelError> {
+        let (provider, price) = self.look_up(ask.model())?;
+        let mut worst = estimate(&ask, &provider.settings, &price);
+        for model in self.candidates(ask.model()).skip(1) {
+            if let Ok((provider, price)) = self.look_up(model) {
+                worst = worst.max(estimate(&ask, &provider.settings, &price));
+            }
+        }
+        Ok(worst)
+    }
+
+    async fn run(&self, mut call: Call<'_>) -> Result<Answer, ModelError> {
+        let mut failed: Option<ModelError> = None;
+        for model in self.candidates(call.ask.model()) {
+            match call.permitted(self.look_up(model), model) {
+                Err(refusal) => {
+                    // A mistake in the configuration is told, not papered over by a stand-in.
+                    if failed.is_none() && refusal.class == ErrorClass::Invalid {
+                        return Err(call.finished(refusal));
+                    }
+                    call.notes
+                        .push(format!("{model} was not tried: {}", refusal.message));
+                    failed.get_or_insert(refusal);
+                }
+                Ok((provider, price)) => match self.tries(&mut call, model, provider, &price).await
+                {
+                    Ok(mut answer) => {
+                        answer.set_spent(call.spent);
+                        return Ok(answer);
+                    }
+                    Err(Ended::Here(error)) => failed = Some(error),
+                    Err(Ended::ForGood(error)) => return Err(call.finished(error)),
+                },
+            }
+        }
+        Err(call.finished(failed.unwrap_or_else(mixed_up)))
+    }
+
+    /// Tries one model until it answers or another should.
+    async fn tries(
+        &self,
+        call: &mut Call<'_>,
+        model: &ModelName,
+        provider: &Provider,
+        price: &Price,
+    ) -> Result<Answer, Ended> {
+        for attempt in 1.. {
+            let fault = match self.one(call, model, provider, price).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            let next = self.settings.retry.next(&Failed {
+                attempt,
+                class: fault.error.class,
+                hopeless: fault.hopeless,
+                retry_after: fault.retry_after,
+                left: call.deadline.saturating_duration_since(Instant::now()),
+                seed: jitter_seed(call, model),
+            });
+            match next {
+                Next::Again(wait) => sleep(wait).await,
+                Next::Elsewhere => return Err(Ended::Here(*fault.error)),
+                Next::End => return Err(Ended::ForGood(*fault.error)),
+            }
+        }
+        Err(Ended::ForGood(mixed_up()))
+    }
+
+    /// One try: leave, the exchange, its account.
+    async fn one(
+        &self,
+        call: &mut Call<'_>,
+        model: &ModelName,
+        provider: &Provider,
+        price: &Price,
+    ) -> Result<Answer, Fault> {
+        let place = provider.enter(call.deadline).await;
+        call.tries = call.tries.saturating_add(1);
+        let ask = call.ask.of(model);
+        let attempt = Try {
+            number: call.tries,
+            model,
+            operation: ask.operation(),
+            estimate: estimate(&ask, &provider.settings, price),
+        };
+        call.log.before(&attempt).await.map_err(refused)?;
+        let now_ms = self.clock.now_ms();
+        let most = attempt.estimate;
+        let mut progress =
+            Progress::new(Instant::now(), most.prompt_tokens, most.completion_tokens);
+        let result = match place {
+            Err(fault) => Err(fault),
+            Ok(place) => {
+                let work = provider.backend.run(&ask, call.who, &mut progress);
+                let result = timeout_at(call.deadline, work).await;
+                let result = result.unwrap_or_else(|_| Err(Fault::deadline()));
+                place.settle(result.as_ref().err().map(|fault| fault.error.class));
+                result
+            }
+        };
+        let spent = spent(&progress, price, now_ms);
+        call.spent = call.spent.plus(spent);
+        let result = result
+            .map(|raw| raw.priced(model, spent))
+            .map_err(|mut fault| {
+                fault.error.spent = spent;
+                fault
+            });
+        let outcome = TryOutcome {
+            result: result.as_ref().map_err(|fault| fault.error.as_ref()),
+            spent,
+            duration_ms: progress.duration_ms(Instant::now()),
+            first_token_ms: progress.first_token_ms(),
+        };
+        call.log.after(&attempt, &outcome).await.map_err(refused)?;
+        result
+    }
+}
+
+impl Call<'_> {
+    /// Adds the caller's rights to what the gateway knows of a model.
+    fn permitted<T>(
+        &self,
+        known: Result<T, ModelError>,
+        model: &ModelName,
+    ) -> Result<T, ModelError> {
+        let known = known?;
+        if (self.allowed)(model) {
+            return Ok(known);
+        }
+        let message = format!("the caller's rights do not name {model}");
+        let hint = format!("[model] allow = [\"{model}\"] in the profile");
+        Err(ModelError::new(ErrorClass::Refused, message, hint))
+    }
+
+    /// The error that ends the call, with all that was spent and every model left out.
+    fn finished(&self, error: ModelError) -> ModelError {
+        let mut hints: Vec<&str> = vec![&error.hint];
+        hints.extend(self.notes.iter().map(String::as_str));
+        hints.retain(|hint| !hint.is_empty() && !hint.ends_with(&error.message));
+        let mut finished = ModelError::new(error.class, &error.message, hints.join("; "));
+        finished.spent = self.spent;
+        finished
+    }
+}
+
+fn refused(why: String) -> Fault {
+    Fault::new(ErrorClass::Refused, why, "")
+}
+
+/// Tokens that a provider adds to a prompt of its own.
+fn added_tokens(ask: &Ask<'_>, kind: ProviderKind) -> u64 {
+    let Ask::Complete { prompt, .. } = ask else {
+        return 0;
+    };
+    let with_tools = !prompt.tools.is_empty() || prompt.answer_schema.is_some();
+    match kind {
+        ProviderKind::Anthropic if with_tools => ANTHROPIC_TOOL_TOKENS,
+        _ => 0,
+    }
+}
+
+/// The instructions on tool use that Anthropic puts before a prompt with tools: 159 to 530 tokens by
+/// model, as its pricing page lists them.
+const ANTHROPIC_TOOL_TOKENS: u64 = 530;
+
+fn estimate(ask: &Ask<'_>, provider: &ProviderSettings, price: &Price) -> Estimate {
+    let (prompt_tokens, completion_tokens) = match ask {
+        Ask::Complete { prompt, .. } => {
+            (tokens::count_prompt(prompt), u64::from(prompt.max_tokens))
+        }
+        Ask::Embed { texts, .. } => (tokens::count_texts(texts), 0),
+    };
+    let prompt_tokens = prompt_tokens + added_tokens(ask, provider.kind);
+    Estimate {
+        prompt_tokens,
+        completion_tokens,
+        micro_usd: price.worst(prompt_tokens, completion_tokens),
+    }
+}
+
+fn spent(progress: &Progress, price: &Price, now_ms: u64) -> Spent {
+    let (usage, estimated) = progress.usage();
+    Spent {
+        usage,
+        micro_usd: price.cost(&usage, now_ms),
+        estimated,
+    }
+}
+
+/// Differs between runs, calls, tries and models, and is the same when a run is replayed.
+fn jitter_seed(call: &Call<'_>, model: &ModelName) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(call.who.seed.to_be_bytes());
+    hash.update(call.who.call.to_be_bytes());
+    hash.update(call.tries.to_be_bytes());
+    hash.update(call.who.step);
+    hash.update([0]);
+    hash.update(model.to_string());
+    hash.finalize().into()
+}

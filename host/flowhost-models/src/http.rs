@@ -1,0 +1,210 @@
+//! The one place that dials: HTTP/1.1 over TCP or rustls, one pool of connections per provider.
+//!
+//! Takes no proxy from the environment, follows no redirect, speaks no HTTP/2 and trusts the Mozilla
+//! roots alone; there is no switch that skips verification. [`Transport`] is the seam: tests put a
+//! double there and prove a refusal by what was *not* handed to it.
+
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{
+            HttpConnector,
+            dns::{GaiResolver, Name},
+        },
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
+
+/// Idle connections are closed before servers do it: most wait a minute.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+/// Headers of a response.
+const HEADERS_MAX: usize = 100;
+/// Bytes of a response's head, and of what is read ahead of the body.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// A response's body, read as it comes.
+pub type Body = UnsyncBoxBody<Bytes, TransportError>;
+
+/// Why no response came, or not all of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// No connection: nothing was sent.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// The connection broke after the request was on its way.
+    #[error("the connection broke: {0}")]
+    Broke(String),
+    /// What came was not HTTP, or its head was too large.
+    #[error("the answer is not HTTP that can be read: {0}")]
+    Malformed(String),
+}
+
+/// Sends one request and gives the response's head.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends `request`, whose address is absolute. Redirects are handed back, not followed.
+    ///
+    /// # Errors
+    /// As [`TransportError`] says.
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, TransportError>;
+}
+
+/// Real connections.
+pub struct HttpTransport {
+    client: Client<Timed<HttpsConnector<HttpConnector<Addresses>>>, Full<Bytes>>,
+}
+
+impl HttpTransport {
+    /// Connections to servers that the Mozilla roots vouch for. None is opened yet.
+    ///
+    /// # Errors
+    /// When the cryptographic provider lacks a protocol version, which is a bug of the build.
+    pub fn web(connect_timeout: Duration, idle_max: usize) -> Result<Self, rustls::Error> {
+        let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        Self::with_roots(roots, connect_timeout, idle_max)
+    }
+
+    /// Roots of the caller's choice: a private authority, or a test's.
+    ///
+    /// # Errors
+    /// As [`HttpTransport::web`].
+    pub fn with_roots(
+        roots: RootCertStore,
+        connect_timeout: Duration,
+        idle_max: usize,
+    ) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut tcp = HttpConnector::new_with_resolver(Addresses(GaiResolver::new()));
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(idle_max)
+            .http1_max_headers(HEADERS_MAX)
+            .http1_max_buf_size(HEAD_BYTES_MAX)
+            .build(Timed {
+                inner: connector,
+                limit: connect_timeout,
+            });
+        Ok(Self { client })
+    }
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
+        let response = self.client.request(request.map(Full::new)).await;
+        let response = response.map_err(|error| match error.is_connect() {
+            true => TransportError::Connect(innermost(&error)),
+            false => broke(&error),
+        })?;
+        Ok(response.map(|body| body.map_err(|error| broke(&error)).boxed_unsync()))
+    }
+}
+
+fn broke(error: &(dyn std::error::Error + 'static)) -> TransportError {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref().is_some_and(hyper::Error::is_parse) {
+            return TransportError::Malformed(innermost(error));
+        }
+        cause = inner.source();
+    }
+    TransportError::Broke(innermost(error))
+}
+
+/// The last cause: the ones around it say only where it was noticed.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(inner) = last.source() {
+        last = inner;
+    }
+    last.to_string()
+}
+
+/// Names by the system's resolver; `localhost` without asking anyone, since plain HTTP is spoken to it.
+#[derive(Clone)]
+struct Addresses(GaiResolver);
+
+type Pending<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+impl Service<Name> for Addresses {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pending<Self::Response, io::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        if name.as_str() == "localhost" {
+            let both = vec![
+                SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
+            ];
+            return Box::pin(async { Ok(both.into_iter()) });
+        }
+        let asked = self.0.call(name);
+        Box::pin(async { Ok(asked.await?.collect::<Vec<_>>().into_iter()) })
+    }
+}
+
+/// A limit on connecting, TLS included.
+#[derive(Clone)]
+struct Timed<C> {
+    inner: C,
+    limit: Duration,
+}
+
+impl<C> Service<Uri> for Timed<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pending<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.limit, self.inner.call(address));
+        Box::pin(async {
+            match connecting.await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err("connecting took longer than connect_timeout".into()),
+            }
+        })
+    }
+}

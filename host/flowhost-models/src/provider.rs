@@ -1,0 +1,100 @@
+//! A provider while the host runs: its limits, its health and its way to answer.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use crate::{
+    backend::Backend, breaker::Breaker, error::ErrorClass, fault::Fault, rate::Rate,
+    settings::ProviderSettings,
+};
+
+pub(crate) struct Provider {
+    pub(crate) settings: ProviderSettings,
+    pub(crate) backend: Backend,
+    breaker: Mutex<Breaker>,
+    rate: Mutex<Rate>,
+    slots: Semaphore,
+}
+
+/// Leave to make one try. Dropped without a verdict, it makes room for the next.
+pub(crate) struct Place<'a> {
+    provider: &'a Provider,
+    _slot: SemaphorePermit<'a>,
+    settled: bool,
+}
+
+impl Provider {
+    pub(crate) fn new(settings: ProviderSettings, backend: Backend) -> Self {
+        Self {
+            breaker: Mutex::new(Breaker::new(settings.breaker)),
+            rate: Mutex::new(Rate::new(settings.requests_per_minute)),
+            slots: Semaphore::new(settings.parallel),
+            settings,
+            backend,
+        }
+    }
+
+    /// Waits until the provider's limits allow a try, or says why they will not.
+    pub(crate) async fn enter(&self, deadline: Instant) -> Result<Place<'_>, Fault> {
+        if Instant::now() >= deadline {
+            return Err(Fault::deadline());
+        }
+        let slot = match timeout_at(deadline, self.slots.acquire()).await {
+            Ok(Ok(slot)) => slot,
+            Ok(Err(_)) | Err(_) => return Err(self.crowded("parallel")),
+        };
+        let begins = locked(&self.rate).take(Instant::now(), deadline);
+        let Some(begins) = begins else {
+            return Err(self.crowded("requests_per_minute"));
+        };
+        sleep_until(begins).await;
+        // Last, so that a probe is not out while it waits.
+        if let Err(wait) = locked(&self.breaker).enter(Instant::now()) {
+            let message = format!(
+                "the circuit of provider `{}` is open for {} s more: it failed {} times in a row",
+                self.settings.name,
+                wait.as_secs().max(1),
+                self.settings.breaker.failures
+            );
+            let hint = "see the failed tries before this one";
+            return Err(Fault::new(ErrorClass::Unreachable, message, hint).hopeless());
+        }
+        Ok(Place {
+            provider: self,
+            _slot: slot,
+            settled: false,
+        })
+    }
+
+    fn crowded(&self, limit: &str) -> Fault {
+        let name = &self.settings.name;
+        let message = format!("no room at provider `{name}` before the deadline: `{limit}`");
+        let hint = format!("raise {limit} of [models.providers.{name}], or ask for less at once");
+        Fault::new(ErrorClass::RateLimited, message, hint).hopeless()
+    }
+}
+
+impl Place<'_> {
+    /// Tells the provider's health how the try ended.
+    pub(crate) fn settle(mut self, failed: Option<ErrorClass>) {
+        self.settled = true;
+        locked(&self.provider.breaker).leave(failed, Instant::now());
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            locked(&self.provider.breaker).abandon(Instant::now());
+        }
+    }
+}
+
+/// These locks are held for a few instructions that cannot panic half-way.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

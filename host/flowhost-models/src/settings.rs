@@ -1,0 +1,550 @@
+//! `[models]` as the gateway uses it: numbers instead of texts, and every problem told at once.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use url::{Host, Url};
+
+use crate::{
+    config::{
+        BreakerConfig, Config, ConfigProblem, HoursConfig, OutputLimit, PriceConfig,
+        ProviderConfig, ProviderKind, Residency, RetryConfig,
+    },
+    name::{self, ModelName},
+    price::{self, Hours, Price},
+    retry::{Backoff, RetryPolicy},
+    units,
+};
+
+/// Fail-over models of one model.
+const FAILOVER_MAX: usize = 8;
+/// Largest limit that can be written; what runs inside the host is not held back by ours.
+const LIMIT_MAX: u32 = 1_000_000;
+/// The provider that is always there.
+const MOCK: &str = "mock";
+
+/// What holds for all calls.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) residency: Residency,
+    pub(crate) timeout: Duration,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) providers: BTreeMap<String, ProviderSettings>,
+    pub(crate) prices: Prices,
+    pub(crate) failover: BTreeMap<ModelName, Vec<ModelName>>,
+}
+
+/// What holds for one provider.
+#[derive(Clone, Debug)]
+pub(crate) struct ProviderSettings {
+    pub(crate) name: String,
+    pub(crate) kind: ProviderKind,
+    /// None for `mock` alone.
+    pub(crate) url: Option<Url>,
+    pub(crate) key: Option<String>,
+    pub(crate) on_prem: bool,
+    pub(crate) unpriced: bool,
+    pub(crate) requests_per_minute: u32,
+    pub(crate) parallel: usize,
+    pub(crate) breaker: BreakerSettings,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) output_limit: OutputLimit,
+    pub(crate) scripts: Option<String>,
+    pub(crate) latency: Duration,
+}
+
+/// When a provider is left alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BreakerSettings {
+    pub(crate) failures: u32,
+    pub(crate) open: Duration,
+}
+
+/// Prices by model, then by provider.
+#[derive(Debug, Default)]
+pub(crate) struct Prices {
+    models: BTreeMap<ModelName, Price>,
+    providers: BTreeMap<String, Price>,
+}
+
+impl Prices {
+    pub(crate) fn of(&self, model: &ModelName) -> Option<&Price> {
+        self.models
+            .get(model)
+            .or_else(|| self.providers.get(&model.provider))
+    }
+}
+
+impl Settings {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn read(config: &Config) -> Result<Self, Vec<ConfigProblem>> {
+        let mut reader = Reader::default();
+        let settings = reader.settings(config);
+        if reader.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(reader.problems)
+        }
+    }
+}
+
+/// Collects problems; a value that cannot be read is replaced, because then nothing is returned.
+#[derive(Default)]
+struct Reader {
+    problems: Vec<ConfigProblem>,
+}
+
+impl Reader {
+    fn settings(&mut self, config: &Config) -> Settings {
+        let mut providers: BTreeMap<String, ProviderSettings> = config
+            .providers
+            .iter()
+            .map(|(name, provider)| (name.clone(), self.provider(name, provider)))
+            .collect();
+        if !providers.contains_key(MOCK) {
+            let mock = self.provider(MOCK, &ProviderConfig::new(ProviderKind::Mock));
+            providers.insert(MOCK.to_owned(), mock);
+        }
+        Settings {
+            residency: config.residency,
+            timeout: self.duration("models.timeout", &config.timeout),
+            retry: self.retry(&config.retry),
+            prices: self.prices(&config.prices, &providers),
+            failover: self.failover(&config.failover, &providers),
+            providers,
+        }
+    }
+
+    fn problem(&mut self, key: &str, value: &str, message: String, cure: &str) {
+        self.problems.push(ConfigProblem {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            message,
+            cure: cure.to_owned(),
+        });
+    }
+
+    /// A duration above zero.
+    fn duration(&mut self, key: &str, text: &str) -> Duration {
+        let read = self.latency(key, text);
+        if read.is_zero() && self.problems.last().is_none_or(|last| last.key != key) {
+            self.problem(key, text, "must not be zero".to_owned(), "\"10s\"");
+        }
+        read
+    }
+
+    fn latency(&mut self, key: &str, text: &str) -> Duration {
+        units::duration(text).unwrap_or_else(|| {
+            let message = format!("\"{text}\" is not a duration of up to 24h");
+            self.problem(key, text, message, "a whole number and ms, s, m or h");
+            Duration::ZERO
+        })
+    }
+
+    fn fixed(&mut self, key: &str, value: f64, decimals: u32, max: f64) -> u64 {
+        units::fixed(value, decimals, max).unwrap_or_else(|| {
+            let message =
+                format!("{value} is outside 0 to {max} or has more than {decimals} decimals");
+            self.problem(
+                key,
+                &value.to_string(),
+                message,
+                "a smaller or rounder number",
+            );
+            0
+        })
+    }
+
+    fn retry(&mut self, config: &RetryConfig) -> RetryPolicy {
+        let key = "models.retry";
+        if !(1..=20).contains(&config.max_attempts) {
+            let value = config.max_attempts.to_string();
+            let message = format!("max_attempts = {value} is outside 1 to 20");
+            self.problem(key, &value, message, "max_attempts = 3");
+        }
+        if config.factor < 1.0 {
+            let value = config.factor.to_string();
+            let message = format!("factor = {value} would make waits shorter");
+            self.problem(key, &value, message, "factor = 2.0");
+        }
+        RetryPolicy {
+            max_attempts: config.max_attempts,
+            backoff: Backoff {
+                initial: self.latency("models.retry.initial", &config.initial),
+                factor_milli: self.fixed("models.retry.factor", config.factor, 3, 100.0),
+                max: self.latency("models.retry.max", &config.max),
+                jitter_milli: self.fixed("models.retry.jitter", config.jitter, 3, 1.0),
+            },
+        }
+    }
+
+    fn provider(&mut self, name: &str, config: &ProviderConfig) -> ProviderSettings {
+        let key = format!("models.providers.{name}");
+        if !name::is_provider(name) {
+            let message = format!("\"{name}\" is not a name");
+            self.problem(&key, name, message, "up to 64 of a-z, 0-9, `-` and `_`");
+        }
+        self.foreign_keys(&key, config);
+        let mock = config.kind == ProviderKind::Mock;
+        let requests_per_minute = match mock {
+            true => config.requests_per_minute.unwrap_or(LIMIT_MAX),
+            false => config.requests_per_minute.unwrap_or(600),
+        };
+        let parallel = match mock {
+            true => config.parallel.unwrap_or(1_024),
+            false => config.parallel.unwrap_or(16),
+        };
+        for (limit, value) in [
+            ("requests_per_minute", requests_per_minute),
+            ("parallel", parallel),
+            ("breaker.failures", config.breaker.failures),
+        ] {
+            if !(1..=LIMIT_MAX).contains(&value) {
+                let message = format!("{value} is outside 1 to {LIMIT_MAX}");
+                self.problem(&format!("{key}.{limit}"), &value.to_string(), message, "16");
+            }
+        }
+        let url = self.url(&key, config);
+        let openai = url.as_ref().and_then(Url::host_str) == Some("api.openai.com");
+        let by_server = match openai {
+            true => OutputLimit::MaxCompletionTokens,
+            false => OutputLimit::MaxTokens,
+        };
+        ProviderSettings {
+            name: name.to_owned(),
+            kind: config.kind,
+            url,
+            key: config.key.clone(),
+            on_prem: config.on_prem || mock,
+            unpriced: config.unpriced || mock,
+            requests_per_minute,
+            parallel: usize::try_from(parallel).unwrap_or(1),
+            breaker: self.breaker(&key, &config.breaker),
+            connect_timeout: self
+                .duration(&format!("{key}.connect_timeout"), &config.connect_timeout),
+            idle_timeout: self.duration(&format!("{key}.idle_timeout"), &config.idle_timeout),
+            output_limit: config.output_limit.unwrap_or(by_server),
+            scripts: self.scripts(&key, config),
+            latency: config.latency.as_deref().map_or(Duration::ZERO, |text| {
+                self.latency(&format!("{key}.latency"), text)
+            }),
+        }
+    }
+
+    fn breaker(&mut self, key: &str, config: &BreakerConfig) -> BreakerSettings {
+        BreakerSettings {
+            failures: config.failures,
+            open: self.duration(&format!("{key}.breaker.open"), &config.open),
+        }
+    }
+
+    /// Keys that are known but mean nothing for this kind.
+    fn foreign_keys(&mut self, key: &str, config: &ProviderConfig) {
+        let mock = config.kind == ProviderKind::Mock;
+        let written = [
+            ("url", config.url.is_some(), mock),
+            ("key", config.key.is_some(), mock),
+            (
+                "output_limit",
+                config.output_limit.is_some(),
+                config.kind != ProviderKind::OpenAi,
+            ),
+            ("scripts", config.scripts.is_some(), !mock),
+            ("latency", config.latency.is_some(), !mock),
+        ];
+        for (name, _, _) in written.iter().filter(|(_, is, wrong)| *is && *wrong) {
+            let message = format!("`{name}` means nothing for a provider of this kind");
+            self.problem(&format!("{key}.{name}"), name, message, "leave it out");
+        }
+    }
+
+    fn scripts(&mut self, key: &str, config: &ProviderConfig) -> Option<String> {
+        let folder = config.scripts.as_deref()?.trim_end_matches('/');
+        let inside = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if !folder.split('/').all(inside) {
+            let message = format!("\"{folder}\" leaves its folder");
+            self.problem(
+                &format!("{key}.scripts"),
+                folder,
+                message,
+                "scripts = \"scripts\"",
+            );
+        }
+        Some(folder.to_owned())
+    }
+
+    fn url(&mut self, key: &str, config: &ProviderConfig) -> Option<Url> {
+        if config.kind == ProviderKind::Mock {
+            return None;
+        }
+        let key = format!("{key}.url");
+        let text = config.url.as_deref().unwrap_or_default();
+        let cure = "url = \"https://api.example.com/v1\"";
+        let url = match Url::parse(text) {
+            Ok(url) => url,
+            Err(error) => {
+                self.problem(
+                    &key,
+                    text,
+                    format!("\"{text}\" is no address: {error}"),
+                    cure,
+                );
+                return None;
+            }
+        };
+        let plain = url.scheme() == "http";
+        if !plain && url.scheme() != "https" {
+            let message = format!("the scheme `{}` is not spoken", url.scheme());
+            self.problem(&key, text, message, cure);
+        } else if plain && !config.on_prem && !is_loopback(&url) {
+            let message = "plain http would show prompts and keys on the way".to_owned();
+            self.problem(
+                &key,
+                text,
+                message,
+                "use https, or on_prem = true in a trusted network",
+            );
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            let message = "holds a user or password".to_owned();
+            self.problem(&key, "", message, "key = \"NAME_OF_A_SECRET\"");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            let message = "holds a query or a fragment".to_owned();
+            self.problem(&key, text, message, cure);
+        }
+        Some(url)
+    }
+
+    fn model(&mut self, key: &str, text: &str, known: &Providers) -> Option<ModelName> {
+        match text.parse::<ModelName>() {
+            Err(error) => {
+                self.problem(key, text, error.to_string(), "provider/name");
+                None
+            }
+            Ok(model) if !known.contains_key(&model.provider) => {
+                let message = format!("there is no provider `{}`", model.provider);
+                let cure = format!("[models.providers.{}]", model.provider);
+                self.problem(key, text, message, &cure);
+                None
+            }
+            Ok(model) => Some(model),
+        }
+    }
+
+    fn prices(&mut self, config: &BTreeMap<String, PriceConfig>, known: &Providers) -> Prices {
+        let mut prices = Prices::default();
+        for (name, price) in config {
+            let key = format!("models.prices.\"{name}\"");
+            let Some(model) = self.model(&key, name, known) else {
+                continue;
+            };
+            let price = self.price(&key, price);
+            if model.name == "*" {
+                prices.providers.insert(model.provider, price);
+            } else {
+                prices.models.insert(model, price);
+            }
+        }
+        prices
+    }
+
+    fn price(&mut self, key: &str, config: &PriceConfig) -> Price {
+        let mut read =
+            |part: &str, value| self.fixed(&format!("{key}.{part}"), value, 6, price::PRICE_MAX);
+        let input = read("input", config.input);
+        let output = read("output", config.output);
+        let cached_input = config
+            .cached_input
+            .map_or(input, |value| read("cached_input", value));
+        let reasoning = config
+            .reasoning
+            .map_or(output, |value| read("reasoning", value));
+        Price {
+            input,
+            cached_input,
+            output,
+            reasoning,
+            hours: self.hours(&format!("{key}.hours"), &config.hours),
+        }
+    }
+
+    fn hours(&mut self, key: &str, config: &[HoursConfig]) -> Vec<Hours> {
+        let mut read: Vec<Hours> = Vec::new();
+        for window in config {
+            let (from, to) = (self.hour(key, &window.from), self.hour(key, &window.to));
+            let factor = self.fixed(key, window.factor, 3, price::FACTOR_MAX);
+            let hours = Hours { from, to, factor };
+            if from == to {
+                let message = format!("{} to {} is no window", window.from, window.to);
+                self.problem(
+                    key,
+                    &window.from,
+                    message,
+                    "from = \"00:00\", to = \"24:00\"",
+                );
+            } else if read.iter().any(|other| other.overlaps(&hours)) {
+                let message = format!("{} to {} overlaps another", window.from, window.to);
+                self.problem(key, &window.from, message, "windows that share no minute");
+            }
+            read.push(hours);
+        }
+        read
+    }
+
+    fn hour(&mut self, key: &str, text: &str) -> u32 {
+        units::minute_of_day(text).unwrap_or_else(|| {
+            self.problem(
+                key,
+                text,
+                format!("\"{text}\" is no time of day"),
+                "\"22:00\"",
+            );
+            0
+        })
+    }
+
+    fn failover(
+        &mut self,
+        config: &BTreeMap<String, Vec<String>>,
+        known: &Providers,
+    ) -> BTreeMap<ModelName, Vec<ModelName>> {
+        let mut read = BTreeMap::new();
+        for (from, to) in config {
+            let key = format!("models.failover.\"{from}\"");
+            let models: Vec<_> = to
+                .iter()
+                .filter_map(|name| self.model(&key, name, known))
+                .collect();
+            if models.len() > FAILOVER_MAX {
+                let message = format!("names more than {FAILOVER_MAX} models");
+                self.problem(&key, from, message, "a shorter list");
+            }
+            if let Some(from) = self.model(&key, from, known) {
+                if models.contains(&from) {
+                    let message = "a model cannot stand in for itself".to_owned();
+                    self.problem(&key, &from.to_string(), message, "name others");
+                }
+                read.insert(from, models);
+            }
+        }
+        read
+    }
+}
+
+type Providers = BTreeMap<String, ProviderSettings>;
+
+/// Whether the address is this machine by its text; a name other than `localhost` may be anything.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let config: Config = toml::from_str(text).unwrap();
+        let problems = Settings::read(&config).err().unwrap_or_default();
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn tells_everything_that_is_wrong_at_once() {
+        let found = problems(
+            r#"
+            timeout = "0s"
+            retry = { max_attempts = 0, initial = "x", factor = 0.5, jitter = 2.0 }
+            providers.Bad = { kind = "mock" }
+            providers.plain = { kind = "openai", url = "http://models.example.com/v1" }
+            providers.ftp = { kind = "openai", url = "ftp://models.example.com/v1" }
+            providers.user = { kind = "anthropic", url = "https://a:b@example.com/" }
+            providers.none = { kind = "openai" }
+            providers.zero = { kind = "mock", parallel = 0, url = "https://x/", scripts = "../x" }
+            prices."nobody/x" = { input = 1.0 }
+            prices."mock/x" = { input = 0.0000001, hours = [
+              { from = "22:00", to = "06:00", factor = 0.5 }, { from = "05:00", to = "07:00", factor = 2.0 } ] }
+            prices."mock/y" = { hours = [{ from = "25:00", to = "06:00", factor = 0.5 }] }
+            failover."mock/x" = ["mock/x", "nope"]
+            "#,
+        );
+        let wanted = [
+            "`models.timeout`: must not be zero",
+            "`models.retry`: max_attempts = 0",
+            "`models.retry`: factor = 0.5",
+            "`models.retry.initial`: \"x\" is not a duration",
+            "`models.retry.jitter`: 2 is outside 0 to 1",
+            "`models.providers.Bad`: \"Bad\" is not a name",
+            "`models.providers.plain.url`: plain http",
+            "`models.providers.ftp.url`: the scheme `ftp`",
+            "`models.providers.user.url`: holds a user",
+            "`models.providers.none.url`: \"\" is no address",
+            "`models.providers.zero.parallel`: 0 is outside",
+            "`models.providers.zero.url`: `url` means nothing",
+            "`models.providers.zero.scripts`: \"../x\" leaves",
+            "`models.prices.\"nobody/x\"`: there is no provider `nobody`",
+            "`models.prices.\"mock/x\".input`: 0.0000001 is outside",
+            "`models.prices.\"mock/x\".hours`: 05:00 to 07:00 overlaps",
+            "`models.prices.\"mock/y\".hours`: \"25:00\" is no time",
+            "`models.failover.\"mock/x\"`: a model cannot stand in for itself",
+            "`models.failover.\"mock/x\"`: \"nope\" is not a model",
+        ];
+        for start in wanted {
+            assert!(
+                found.iter().any(|problem| problem.starts_with(start)),
+                "{start} is not in {found:#?}"
+            );
+        }
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        for text in [
+            "retries = 1",
+            "[providers.a]\nkind = \"mock\"\nproxy = \"x\"",
+            "[prices.\"a/b\"]\nin = 1.0",
+        ] {
+            let error = toml::from_str::<Config>(text).unwrap_err();
+            assert!(error.message().starts_with("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_spoken_to_loopback_and_on_premises_only() {
+        let at = |url: &str, on_prem: bool| {
+            problems(&format!(
+                "providers.a = {{ kind = \"openai\", url = \"{url}\", on_prem = {on_prem} }}"
+            ))
+        };
+        for url in [
+            "http://127.0.0.1:1/v1",
+            "http://[::1]/",
+            "http://localhost:11434/v1",
+        ] {
+            assert_eq!(at(url, false), Vec::<String>::new());
+        }
+        for url in [
+            "http://10.0.0.1/",
+            "http://localhost.example.com/",
+            "http://127.0.0.1.nip.io/",
+        ] {
+            assert_eq!(at(url, false).len(), 1, "{url}");
+            assert_eq!(at(url, true).len(), 0, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_default_knows_mock_alone() {
+        let settings = Settings::read(&Config::default()).unwrap();
+        assert_eq!(settings.providers.keys().collect::<Vec<_>>(), ["mock"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! `flowhost policy show NAME`: a profile's text, to read it, or to begin a profile of one's own.
+
+use std::path::Path;
+
+use flowhost::failure::Failure;
+use flowhost::finding::Finding;
+use flowhost::output::neutral;
+use flowhost::sources::{Sources, is_shipped};
+use flowhost_flow::Exit;
+use flowhost_policy::Profile;
+
+use crate::commands::Context;
+
+pub(crate) fn perform(
+    wanted: &str,
+    name: Option<&str>,
+    policies: Option<&Path>,
+    context: &mut Context,
+) -> Result<Exit, Failure> {
+    let refused = |findings| Failure::findings(&format!("the profile `{wanted}`"), findings);
+    let here = context.ambient.cwd().to_owned();
+    let sources = Sources::new(&context.ambient, &context.config, policies);
+    let text = sources.profile_text(wanted, &here);
+    let (file, text) = text.map_err(|finding| refused(vec![finding]))?;
+    context.texts.add(&file, text.as_str());
+    let parsed = Profile::parse(&text, &file).map_err(|problems| refused(found(problems)))?;
+    let (profile, text) = match name {
+        None => (parsed, text),
+        Some(name) => renamed(&parsed, &text, name)?,
+    };
+    if context.output.json {
+        context.output.document(&serde_json::json!({
+            "name": profile.name, "file": file, "shipped": is_shipped(wanted),
+            "hash": profile.hash(), "text": text,
+        }));
+    } else {
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+fn found(problems: Vec<flowhost_policy::Problem>) -> Vec<Finding> {
+    problems.into_iter().map(Finding::from).collect()
+}
+
+/// The profile under another name, with everything else as it stands, comments included.
+fn renamed(profile: &Profile, text: &str, name: &str) -> Result<(Profile, String), Failure> {
+    if is_shipped(name) {
+        let message = format!("`{name}` is the name of a shipped profile");
+        return Err(Failure::new(Exit::Usage, message).hint("choose another name"));
+    }
+    let line = profile.position("name").map_or(0, |at| at.line as usize);
+    let swap = |(index, old): (usize, &str)| match index + 1 == line {
+        true => format!("name = \"{name}\"\n"),
+        false => old.to_owned(),
+    };
+    let text: String = text.split_inclusive('\n').enumerate().map(swap).collect();
+    match Profile::parse(&text, name) {
+        Ok(profile) if profile.name == name => Ok((profile, text)),
+        _ => Err(
+            Failure::new(Exit::Usage, format!("`{name}` cannot be a profile's name"))
+                .hint("use letters, digits, `-` and `_`"),
+        ),
+    }
+}

@@ -1,0 +1,101 @@
+//! Hands each record to those who want it, and puts the story together at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowhost_ledger::{Kind, StoredRecord, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::decisions::DecisionsOf;
+use super::head::HeadOf;
+use super::models::ModelsOf;
+use super::spend::SpendOf;
+use super::steps::StepsOf;
+use super::stored::{PayloadSource, Shelf};
+use super::talk::TalkOf;
+use super::tools::ToolsOf;
+use super::verdicts::VerdictsOf;
+use super::{Seal, Story};
+
+/// Everything that was read so far.
+#[derive(Default)]
+pub(crate) struct Gather {
+    head: HeadOf,
+    steps: StepsOf,
+    tools: ToolsOf,
+    models: ModelsOf,
+    decisions: DecisionsOf,
+    verdicts: VerdictsOf,
+    spend: SpendOf,
+    talk: TalkOf,
+    erased: BTreeSet<u64>,
+    kinds: BTreeMap<String, u64>,
+    records: u64,
+}
+
+impl Gather {
+    /// Takes the next record.
+    pub(crate) fn record(&mut self, record: &StoredRecord) {
+        self.records = self.records.saturating_add(1);
+        *self.kinds.entry(record.kind_text.clone()).or_default() += 1;
+        let at_us = micros(&record.ts);
+        self.head.record(record, at_us);
+        self.decisions.record(record);
+        self.talk.record(record);
+        match record.kind() {
+            Some(Kind::StepStart | Kind::StepEnd | Kind::AttemptStart | Kind::AttemptEnd) => {
+                self.steps.record(record, at_us)
+            }
+            Some(Kind::ToolCall | Kind::ToolResult) => self.tools.record(record, at_us),
+            Some(Kind::ModelIntent | Kind::ModelResult) => self.models.record(record, at_us),
+            Some(Kind::GuardVerdict) => self.verdicts.record(record),
+            Some(Kind::Budget) => self.spend.record(record),
+            Some(Kind::Erasure) => self.erased.extend(erased(record)),
+            _ => {}
+        }
+    }
+
+    /// The story, with payloads out of `source`. Each part takes its share of the page's room in the
+    /// order in which a reader would miss it.
+    pub(crate) fn finish(self, source: &dyn PayloadSource, seal: Seal) -> Story {
+        let seal = Seal {
+            records: self.records,
+            kinds: self.kinds.into_iter().collect(),
+            erased: self.erased.len() as u64,
+            ..seal
+        };
+        let mut shelf = Shelf::new(source, self.erased);
+        let (head, plugins) = self.head.finish(&mut shelf);
+        let peaks = self.tools.peaks(&plugins.items);
+        let mut steps = self.steps.finish(&mut shelf, peaks);
+        let models = self.models.finish(&mut shelf, &steps);
+        let tools = self.tools.finish(&mut shelf, &steps);
+        steps.mark(&tools, &models);
+        Story {
+            spend: self.spend.finish(&head, &models, &mut shelf),
+            verdicts: self.verdicts.finish(&steps, &mut shelf),
+            decisions: self.decisions.finish(&steps),
+            talk: self.talk.finish(&plugins.items),
+            head,
+            plugins,
+            steps,
+            models,
+            tools,
+            seal,
+        }
+    }
+}
+
+/// The numbers of the records whose payloads are gone.
+fn erased(record: &StoredRecord) -> Vec<u64> {
+    let list = record.fields.get("seqs").and_then(Value::as_list);
+    let list = list.unwrap_or_default().iter();
+    list.filter_map(|seq| seq.parse().ok()).collect()
+}
+
+/// Microseconds since 1970; 0 for what is no time.
+fn micros(ts: &str) -> u64 {
+    let parsed = OffsetDateTime::parse(ts, &Rfc3339).ok();
+    let nanos = parsed.and_then(|time| u64::try_from(time.unix_timestamp_nanos()).ok());
+    nanos.map_or(0, |nanos| nanos / 1_000)
+}

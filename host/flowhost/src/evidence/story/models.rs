@@ -1,0 +1,385 @@
+//! Calls of models: what was asked, what was answered, by whom, for how much.
+//!
+//! A call has one or more tries (the next model of a fail-over list, or the same one again); each is
+//! an intent and a result. What a refused call asked for stands among the decisions.
+
+use std::collections::{BTreeMap, HashMap};
+
+use flowhost_ledger::{Kind, StoredRecord};
+use serde_json::Value as Json;
+
+use super::stored::{Held, Shelf, field, number, plugin_of};
+use super::{CALLS_MAX, GROUPS_MAX, PAYLOAD_CHARS_MAX, Shown, Steps, Stored};
+
+/// Tries of which anything but the sums is kept while reading.
+const KEPT_MAX: usize = 20_000;
+/// Turns of one prompt that are shown: the first and the last.
+const TURNS_MAX: usize = 40;
+
+/// The calls of models in a run.
+#[derive(Debug, Clone, Default)]
+pub struct Models {
+    /// The first of them, and those of which no try succeeded.
+    pub listed: Shown<ModelCall>,
+    /// All of them together.
+    pub all: Sums,
+    /// By path of the step, the dearest first.
+    pub by_step: Shown<(String, Sums)>,
+    /// By agent.
+    pub by_agent: Shown<(String, Sums)>,
+    /// By `provider/name`.
+    pub by_model: Shown<(String, Sums)>,
+}
+
+/// What calls used together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Tries, each a request to a provider.
+    pub tries: u64,
+    /// Tries that failed.
+    pub failed: u64,
+    /// Prompt tokens, cached ones included.
+    pub prompt: u64,
+    /// Prompt tokens that the provider had seen before.
+    pub cached: u64,
+    /// Completion tokens, reasoning included.
+    pub completion: u64,
+    /// Completion tokens that nobody reads.
+    pub reasoning: u64,
+    /// Millionths of a US dollar.
+    pub micro_usd: u64,
+    /// Milliseconds of waiting.
+    pub duration_ms: u64,
+    /// Tries whose tokens were estimated because the provider did not say.
+    pub estimated: u64,
+}
+
+/// One call of a model.
+#[derive(Debug, Clone, Default)]
+pub struct ModelCall {
+    /// Its number in the run.
+    pub call: String,
+    /// Who asked.
+    pub agent: String,
+    /// Path of the step.
+    pub step: String,
+    /// `complete` or `embed`.
+    pub operation: String,
+    /// The model that was asked for.
+    pub asked: String,
+    /// What was asked, in the first try.
+    pub request: Request,
+    /// Its tries, in order.
+    pub tries: Vec<Try>,
+}
+
+/// One request to a provider.
+#[derive(Debug, Clone, Default)]
+pub struct Try {
+    /// The record of the intent.
+    pub seq: u64,
+    /// From 1.
+    pub number: String,
+    /// The model that was tried.
+    pub model: String,
+    /// `ok`, `error`, or `unfinished` when no record says.
+    pub status: String,
+    /// The class of the error; empty for none.
+    pub class: String,
+    /// The model that the provider says it was.
+    pub answered_by: String,
+    /// Why the answer ended.
+    pub finish: String,
+    /// What it used.
+    pub sums: Sums,
+    /// Milliseconds to the first token.
+    pub first_token_ms: Option<u64>,
+    /// When it began.
+    pub start_us: u64,
+    /// When its result was recorded.
+    pub end_us: Option<u64>,
+    /// The answer's text, or the error's message.
+    pub answer: Stored,
+    /// Calls of tools that the answer asks for, as `name arguments`.
+    pub tool_calls: Vec<Stored>,
+}
+
+/// What a model was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Turns in order, and how many between the first and the last ones are not shown.
+    Turns(Vec<Message>, usize),
+    /// Something else, as it was stored, or why it cannot be shown.
+    Other(Stored),
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self::Other(Stored::None)
+    }
+}
+
+/// One turn of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub speaker: String,
+    /// What it says.
+    pub content: Stored,
+    /// Calls of tools that it asks for.
+    pub tool_calls: Vec<Stored>,
+}
+
+#[derive(Default)]
+pub(super) struct ModelsOf {
+    calls: Vec<Building>,
+    places: HashMap<String, usize>,
+    intents: HashMap<u64, (usize, usize)>,
+    tries: usize,
+    total: u64,
+    all: Sums,
+    by_step: BTreeMap<String, Sums>,
+    by_agent: BTreeMap<String, Sums>,
+    by_model: BTreeMap<String, Sums>,
+}
+
+#[derive(Default)]
+struct Building {
+    call: ModelCall,
+    request: Held,
+    answers: Vec<Held>,
+}
+
+impl ModelsOf {
+    pub(super) fn record(&mut self, record: &StoredRecord, at_us: u64) {
+        match record.kind() {
+            Some(Kind::ModelIntent) if record.text("decision") != Some("deny") => {
+                self.intent(record, at_us);
+            }
+            Some(Kind::ModelResult) => self.result(record, at_us),
+            _ => {}
+        }
+    }
+
+    fn intent(&mut self, record: &StoredRecord, at_us: u64) {
+        let id = format!("{} {}", record.actor, field(record, "call"));
+        let next = self.calls.len();
+        let at = *self.places.entry(id).or_insert(next);
+        if at == next {
+            self.total = self.total.saturating_add(1);
+        }
+        if self.tries >= KEPT_MAX {
+            return;
+        }
+        if at == next {
+            self.calls.push(Building {
+                call: ModelCall {
+                    call: field(record, "call"),
+                    agent: plugin_of(record),
+                    step: field(record, "step"),
+                    operation: field(record, "operation"),
+                    asked: field(record, "asked"),
+                    ..ModelCall::default()
+                },
+                request: Held::of(record),
+                answers: Vec::new(),
+            });
+        }
+        let Some(building) = self.calls.get_mut(at) else {
+            return;
+        };
+        self.intents
+            .insert(record.seq, (at, building.call.tries.len()));
+        building.answers.push(Held::default());
+        building.call.tries.push(Try {
+            seq: record.seq,
+            number: field(record, "try"),
+            model: field(record, "model"),
+            status: "unfinished".to_owned(),
+            start_us: at_us,
+            ..Try::default()
+        });
+        self.tries += 1;
+    }
+
+    fn result(&mut self, record: &StoredRecord, at_us: u64) {
+        let sums = Sums::of(record);
+        self.all.add(&sums);
+        for (map, key) in [
+            (&mut self.by_step, field(record, "step")),
+            (&mut self.by_agent, plugin_of(record)),
+            (&mut self.by_model, field(record, "model")),
+        ] {
+            if map.len() < KEPT_MAX || map.contains_key(&key) {
+                map.entry(key).or_default().add(&sums);
+            }
+        }
+        let place = record
+            .number("intent")
+            .and_then(|seq| self.intents.get(&seq));
+        let Some((call, at)) = place.copied() else {
+            return;
+        };
+        let Some(building) = self.calls.get_mut(call) else {
+            return;
+        };
+        if let (Some(attempt), Some(answer)) = (
+            building.call.tries.get_mut(at),
+            building.answers.get_mut(at),
+        ) {
+            attempt.status = field(record, "status");
+            attempt.class = field(record, "class");
+            attempt.answered_by = field(record, "answered_by");
+            attempt.finish = field(record, "finish");
+            attempt.sums = sums;
+            attempt.first_token_ms = record.number("first_token_ms");
+            attempt.end_us = Some(at_us);
+            *answer = Held::of(record);
+        }
+    }
+
+    pub(super) fn finish(self, shelf: &mut Shelf<'_>, steps: &Steps) -> Models {
+        let by_step = self.by_step.into_iter();
+        let by_step = by_step.map(|(id, sums)| (steps.path(&id), sums));
+        let (mut room, mut room_failed) = (CALLS_MAX, CALLS_MAX);
+        let keep = |building: &Building| {
+            let well = building.call.tries.iter().any(|it| it.status == "ok");
+            let room = if well { &mut room } else { &mut room_failed };
+            let has = *room > 0;
+            *room = room.saturating_sub(1);
+            has
+        };
+        let items = self.calls.into_iter().filter(keep).map(|building| {
+            let Building {
+                mut call,
+                request: asked,
+                answers,
+            } = building;
+            call.step = steps.path(&call.step);
+            call.request = request(shelf, &asked);
+            for (attempt, held) in call.tries.iter_mut().zip(&answers) {
+                (attempt.answer, attempt.tool_calls) = answer(shelf, held);
+            }
+            call
+        });
+        Models {
+            listed: Shown {
+                items: items.collect(),
+                total: self.total,
+            },
+            all: self.all,
+            by_step: dearest(by_step.collect()),
+            by_agent: dearest(self.by_agent.into_iter().collect()),
+            by_model: dearest(self.by_model.into_iter().collect()),
+        }
+    }
+}
+
+impl Sums {
+    fn of(record: &StoredRecord) -> Self {
+        Self {
+            tries: 1,
+            failed: u64::from(record.text("status") != Some("ok")),
+            prompt: number(record, "prompt_tokens"),
+            cached: number(record, "cached_tokens"),
+            completion: number(record, "completion_tokens"),
+            reasoning: number(record, "reasoning_tokens"),
+            micro_usd: number(record, "micro_usd"),
+            duration_ms: number(record, "duration_ms"),
+            estimated: u64::from(record.text("estimated") == Some("true")),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.tries, other.tries),
+            (&mut self.failed, other.failed),
+            (&mut self.prompt, other.prompt),
+            (&mut self.cached, other.cached),
+            (&mut self.completion, other.completion),
+            (&mut self.reasoning, other.reasoning),
+            (&mut self.micro_usd, other.micro_usd),
+            (&mut self.duration_ms, other.duration_ms),
+            (&mut self.estimated, other.estimated),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+
+    /// Prompt and completion tokens.
+    #[must_use]
+    pub const fn tokens(&self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+}
+
+/// The dearest first, then those with the most tokens, then by name.
+fn dearest(mut all: Vec<(String, Sums)>) -> Shown<(String, Sums)> {
+    all.sort_by(|(a_name, a), (b_name, b)| {
+        let by_cost = b.micro_usd.cmp(&a.micro_usd);
+        let by_tokens = by_cost.then_with(|| b.tokens().cmp(&a.tokens()));
+        by_tokens.then_with(|| a_name.cmp(b_name))
+    });
+    Shown::first(all, GROUPS_MAX)
+}
+
+fn request(shelf: &mut Shelf<'_>, held: &Held) -> Request {
+    let text = match shelf.text(held) {
+        Ok(text) => text,
+        Err(stored) => return Request::Other(stored),
+    };
+    let parsed = serde_json::from_str::<Json>(&text).ok();
+    let turns = parsed.as_ref().and_then(|all| all.get("turns")?.as_array());
+    let Some(turns) = turns else {
+        return Request::Other(shelf.cut(&text, PAYLOAD_CHARS_MAX));
+    };
+    let left_out = turns.len().saturating_sub(TURNS_MAX);
+    let half = TURNS_MAX / 2;
+    let (head, tail) = match left_out {
+        0 => (turns.len(), turns.len()),
+        _ => (half, turns.len() - half),
+    };
+    let shown = turns.iter().take(head).chain(turns.iter().skip(tail));
+    Request::Turns(shown.map(|turn| message(shelf, turn)).collect(), left_out)
+}
+
+fn message(shelf: &mut Shelf<'_>, turn: &Json) -> Message {
+    let text = |name: &str| turn.get(name).and_then(Json::as_str).unwrap_or_default();
+    Message {
+        speaker: super::stored::short(text("speaker")),
+        content: shelf.cut(text("content"), PAYLOAD_CHARS_MAX),
+        tool_calls: tool_calls(shelf, turn),
+    }
+}
+
+fn answer(shelf: &mut Shelf<'_>, held: &Held) -> (Stored, Vec<Stored>) {
+    let text = match shelf.text(held) {
+        Ok(text) => text,
+        Err(stored) => return (stored, Vec::new()),
+    };
+    let parsed = serde_json::from_str::<Json>(&text).ok();
+    let content = parsed.as_ref().and_then(|all| all.get("content")?.as_str());
+    match (content, &parsed) {
+        (Some(content), Some(all)) => {
+            let content = shelf.cut(content, PAYLOAD_CHARS_MAX);
+            (content, tool_calls(shelf, all))
+        }
+        _ => (shelf.cut(&text, PAYLOAD_CHARS_MAX), Vec::new()),
+    }
+}
+
+/// `name arguments` of each; at most as many as there may be turns.
+fn tool_calls(shelf: &mut Shelf<'_>, of: &Json) -> Vec<Stored> {
+    let all = of.get("tool_calls").and_then(Json::as_array);
+    let all = all.map(Vec::as_slice).unwrap_or_default().iter();
+    let call = |call: &Json| {
+        let text = |name: &str| match call.get(name) {
+            Some(Json::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        let line = format!("{} {}", text("name"), text("arguments"));
+        shelf.cut(&line, PAYLOAD_CHARS_MAX)
+    };
+    all.take(TURNS_MAX).map(call).collect()
+}

@@ -1,0 +1,112 @@
+//! What was used of the run's budget, and what the budget said on the way.
+
+use flowhost_ledger::StoredRecord;
+
+use super::head::CURRENCIES;
+use super::stored::{Held, Shelf, field};
+use super::{GROUPS_MAX, Head, Models, Shown, Stored};
+
+/// The run's budget.
+#[derive(Debug, Clone, Default)]
+pub struct Spend {
+    /// One line for each of `calls`, `fuel`, `tokens` and `micro_usd`.
+    pub lines: Vec<Line>,
+    /// Reservations made.
+    pub reserved: u64,
+    /// Reservations settled.
+    pub settled: u64,
+    /// Warnings and refusals.
+    pub events: Shown<Event>,
+}
+
+/// One currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// `calls`, `fuel`, `tokens` or `micro_usd`.
+    pub currency: &'static str,
+    /// What was used; none when the run has no end and nothing else says.
+    pub used: Option<u64>,
+    /// What might have been used; none when the ledger does not say.
+    pub allowed: Option<u64>,
+}
+
+/// A warning or a refusal.
+#[derive(Debug, Clone, Default)]
+pub struct Event {
+    /// The record.
+    pub seq: u64,
+    /// `refuse`, `warning`, …
+    pub event: String,
+    /// Which currency, or where.
+    pub about: String,
+    /// What was used, as the record says it; empty for nothing.
+    pub used: String,
+    /// What was allowed.
+    pub allowed: String,
+    /// A sentence.
+    pub message: Stored,
+}
+
+#[derive(Default)]
+pub(super) struct SpendOf {
+    reserved: u64,
+    settled: u64,
+    events: Shown<(Event, Held)>,
+}
+
+impl SpendOf {
+    pub(super) fn record(&mut self, record: &StoredRecord) {
+        match record.text("event") {
+            Some("reserve") => self.reserved = self.reserved.saturating_add(1),
+            Some("settle") => self.settled = self.settled.saturating_add(1),
+            other => {
+                let event = Event {
+                    seq: record.seq,
+                    event: other.unwrap_or("warning").to_owned(),
+                    about: about(record),
+                    used: field(record, "used"),
+                    allowed: field(record, "allowed"),
+                    message: Stored::None,
+                };
+                self.events.push((event, Held::of(record)), GROUPS_MAX);
+            }
+        }
+    }
+
+    pub(super) fn finish(self, head: &Head, models: &Models, shelf: &mut Shelf<'_>) -> Spend {
+        let told = |currency: &str| match (&head.used, currency) {
+            (Some(used), _) => used.get(currency).copied(),
+            // A run without an end: what its models took is still in their records.
+            (None, "tokens") => Some(models.all.tokens()),
+            (None, "micro_usd") => Some(models.all.micro_usd),
+            (None, _) => None,
+        };
+        let lines = CURRENCIES.iter().map(|currency| Line {
+            currency,
+            used: told(currency),
+            allowed: head.allowed.get(*currency).copied(),
+        });
+        let events = self.events.items.into_iter().map(|(mut event, held)| {
+            event.message = shelf.take(&held);
+            event
+        });
+        Spend {
+            lines: lines.collect(),
+            reserved: self.reserved,
+            settled: self.settled,
+            events: Shown {
+                items: events.collect(),
+                total: self.events.total,
+            },
+        }
+    }
+}
+
+fn about(record: &StoredRecord) -> String {
+    let name = field(record, "name");
+    if name.is_empty() {
+        field(record, "path")
+    } else {
+        name
+    }
+}

@@ -1,0 +1,246 @@
+//! Steps, their attempts, and how near each came to its limits.
+
+use std::collections::{BTreeMap, HashMap};
+
+use flowhost_ledger::{Kind, StoredRecord};
+
+use super::stored::{Held, Shelf, field, number};
+use super::{Models, STEPS_MAX, Shown, Stored, Tools};
+
+/// Attempts of one step that are shown; a plan may ask for a hundred.
+const ATTEMPTS_MAX: usize = 20;
+/// Calls that one step's bar shows.
+const MARKS_MAX: usize = 40;
+
+/// The steps of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Steps {
+    /// Those that are listed, in the order in which the ledger has them.
+    pub listed: Shown<Step>,
+    /// How many ended how.
+    pub by_status: BTreeMap<String, u64>,
+    /// Paths of all steps by their ids.
+    paths: HashMap<String, String>,
+}
+
+/// A step or an item of a `foreach`.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// Deterministic id.
+    pub id: String,
+    /// Path in the plan.
+    pub path: String,
+    /// Its stage; empty for none.
+    pub stage: String,
+    /// How it ended; `unfinished` when no record says.
+    pub status: String,
+    /// When it started, in microseconds since 1970; none when it never did.
+    pub start_us: Option<u64>,
+    /// When it ended.
+    pub end_us: Option<u64>,
+    /// Attempts begun.
+    pub attempts_total: u64,
+    /// Its attempts, the first twenty.
+    pub attempts: Vec<Attempt>,
+    /// Milliseconds, as the planner counts them.
+    pub duration_ms: u64,
+    /// Calls of plugins.
+    pub calls: u64,
+    /// Fuel units of all its calls.
+    pub fuel: u64,
+    /// Model tokens.
+    pub tokens: u64,
+    /// Millionths of a US dollar.
+    pub micro_usd: u64,
+    /// What its heaviest call used of each limit, by the limit's key.
+    pub peaks: BTreeMap<&'static str, Peak>,
+    /// Its calls of tools and models, for the timeline: `(start, end)` and whether of a model.
+    pub marks: Vec<(u64, u64, bool)>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, Default)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u64,
+    /// When it began.
+    pub start_us: u64,
+    /// When it ended; none when no record says.
+    pub end_us: Option<u64>,
+    /// How it ended.
+    pub status: String,
+    /// The class of its failure; empty for none.
+    pub class: String,
+    /// Why it failed.
+    pub message: Stored,
+}
+
+/// What one call used of one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peak {
+    /// What it used.
+    pub used: u64,
+    /// What it might have used; none when the ledger does not say (an older host wrote it).
+    pub allowed: Option<u64>,
+}
+
+impl Steps {
+    /// The path of the step with this id, or the id itself; empty for no step.
+    #[must_use]
+    pub fn path(&self, id: &str) -> String {
+        let path = self.paths.get(id).map_or(id, String::as_str);
+        path.to_owned()
+    }
+
+    /// Puts the listed calls on the bars of their steps.
+    pub(super) fn mark(&mut self, tools: &Tools, models: &Models) {
+        let tools = tools.listed.items.iter();
+        let tools = tools.map(|call| (&call.step, call.start_us, call.end_us, false));
+        let models = models.listed.items.iter().flat_map(|call| {
+            let tries = call.tries.iter();
+            tries.map(|it| (&call.step, it.start_us, it.end_us, true))
+        });
+        let mut marks: HashMap<&String, Vec<(u64, u64, bool)>> = HashMap::new();
+        for (step, start, end, model) in tools.chain(models) {
+            let mark = (start, end.unwrap_or(start), model);
+            marks.entry(step).or_default().push(mark);
+        }
+        for step in &mut self.listed.items {
+            let found = marks.remove(&step.path).unwrap_or_default();
+            step.marks = found.into_iter().take(MARKS_MAX).collect();
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct StepsOf {
+    all: Vec<Building>,
+    places: HashMap<String, usize>,
+}
+
+#[derive(Default)]
+struct Building {
+    step: Step,
+    messages: Vec<Held>,
+}
+
+impl StepsOf {
+    pub(super) fn record(&mut self, record: &StoredRecord, at_us: u64) {
+        let Some(building) = self.of(record) else {
+            return;
+        };
+        match record.kind() {
+            Some(Kind::StepStart) => {
+                building.step.start_us = Some(at_us);
+                building.step.stage = field(record, "stage");
+            }
+            Some(Kind::StepEnd) => building.end(record, at_us),
+            Some(Kind::AttemptStart) => building.attempt(record, at_us),
+            Some(Kind::AttemptEnd) => building.attempt_end(record, at_us),
+            _ => {}
+        }
+    }
+
+    fn of(&mut self, record: &StoredRecord) -> Option<&mut Building> {
+        let id = field(record, "step");
+        let next = self.all.len();
+        let at = *self.places.entry(id.clone()).or_insert(next);
+        if at == next {
+            let step = Step {
+                id,
+                path: field(record, "path"),
+                status: "unfinished".to_owned(),
+                ..Step::default()
+            };
+            self.all.push(Building {
+                step,
+                messages: Vec::new(),
+            });
+        }
+        self.all.get_mut(at)
+    }
+
+    pub(super) fn finish(
+        self,
+        shelf: &mut Shelf<'_>,
+        mut peaks: HashMap<String, BTreeMap<&'static str, Peak>>,
+    ) -> Steps {
+        let mut by_status = BTreeMap::new();
+        let mut paths = HashMap::new();
+        for Building { step, .. } in &self.all {
+            *by_status.entry(step.status.clone()).or_default() += 1;
+            paths.insert(step.id.clone(), step.path.clone());
+        }
+        let total = self.all.len() as u64;
+        let items = pick(self.all).into_iter().map(|building| {
+            let Building { mut step, messages } = building;
+            for (attempt, held) in step.attempts.iter_mut().zip(&messages) {
+                attempt.message = shelf.take(held);
+            }
+            step.peaks = peaks.remove(&step.id).unwrap_or_default();
+            step
+        });
+        Steps {
+            listed: Shown {
+                items: items.collect(),
+                total,
+            },
+            by_status,
+            paths,
+        }
+    }
+}
+
+impl Building {
+    fn attempt(&mut self, record: &StoredRecord, at_us: u64) {
+        self.step.attempts_total = self.step.attempts_total.saturating_add(1);
+        if self.step.attempts.len() < ATTEMPTS_MAX {
+            self.step.attempts.push(Attempt {
+                number: number(record, "attempt"),
+                start_us: at_us,
+                status: "unfinished".to_owned(),
+                ..Attempt::default()
+            });
+            self.messages.push(Held::default());
+        }
+    }
+
+    fn attempt_end(&mut self, record: &StoredRecord, at_us: u64) {
+        let wanted = number(record, "attempt");
+        let mut all = self.step.attempts.iter_mut().zip(&mut self.messages);
+        if let Some((attempt, message)) = all.find(|(attempt, _)| attempt.number == wanted) {
+            attempt.end_us = Some(at_us);
+            attempt.status = field(record, "status");
+            attempt.class = field(record, "class");
+            *message = Held::of(record);
+        }
+    }
+
+    fn end(&mut self, record: &StoredRecord, at_us: u64) {
+        let step = &mut self.step;
+        step.end_us = Some(at_us);
+        step.status = field(record, "status");
+        step.duration_ms = number(record, "duration_ms");
+        step.calls = number(record, "calls");
+        step.fuel = number(record, "fuel");
+        step.tokens = number(record, "tokens");
+        step.micro_usd = number(record, "micro_usd");
+    }
+}
+
+/// As many as are listed: those that did not end well, then the others, in the ledger's order.
+fn pick(all: Vec<Building>) -> Vec<Building> {
+    let well = |step: &Step| matches!(step.status.as_str(), "ok" | "skipped");
+    let bad = all.iter().filter(|it| !well(&it.step)).count();
+    let (mut room_bad, mut room_well) = (STEPS_MAX, STEPS_MAX.saturating_sub(bad));
+    let keep = |building: &Building| {
+        let room = match well(&building.step) {
+            true => &mut room_well,
+            false => &mut room_bad,
+        };
+        let has = *room > 0;
+        *room = room.saturating_sub(1);
+        has
+    };
+    all.into_iter().filter(keep).collect()
+}

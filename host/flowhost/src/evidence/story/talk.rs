@@ -1,0 +1,180 @@
+//! Who talked to whom: the plan to plugins, plugins to tools, agents to agents, agents to models.
+
+use std::collections::BTreeMap;
+
+use flowhost_ledger::{Kind, StoredRecord};
+
+use super::stored::{field, plugin_name, plugin_of};
+use super::{Plugin, Shown};
+
+/// Nodes of the graph: more are a carpet, not a picture.
+const NODES_MAX: usize = 40;
+/// Edges of the graph.
+const EDGES_MAX: usize = 120;
+/// Different edges that are kept while reading.
+const KEPT_MAX: usize = 5_000;
+/// The one who performs the plan.
+const HOST: &str = "host";
+
+/// Who talked to whom.
+#[derive(Debug, Clone, Default)]
+pub struct Talk {
+    /// Who talked; those who talked most.
+    pub nodes: Shown<Node>,
+    /// To whom; the busiest.
+    pub edges: Shown<Edge>,
+}
+
+/// Someone who talked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The plugin's name, the model's, or `host`.
+    pub name: String,
+    /// What it is.
+    pub kind: NodeKind,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeKind {
+    /// The host, which performs the plan.
+    Host,
+    /// An agent.
+    Agent,
+    /// A tool or an MCP adapter.
+    Tool,
+    /// A guardrail.
+    Guardrail,
+    /// A model of a provider.
+    Model,
+}
+
+/// From whom to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Who spoke first.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// About what.
+    pub kind: EdgeKind,
+    /// How many times.
+    pub count: u64,
+}
+
+/// What passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EdgeKind {
+    /// A step of the plan and its answer.
+    Step,
+    /// A tool called through the host.
+    Tool,
+    /// A message on a topic.
+    Message,
+    /// A try of a model call.
+    Model,
+}
+
+#[derive(Default)]
+pub(super) struct TalkOf {
+    edges: BTreeMap<(String, String, EdgeKind), u64>,
+}
+
+impl TalkOf {
+    pub(super) fn record(&mut self, record: &StoredRecord) {
+        if record.text("decision") == Some("deny") {
+            return;
+        }
+        let me = || plugin_of(record);
+        match record.kind() {
+            Some(Kind::Message) => self.message(record),
+            Some(Kind::ToolCall) => {
+                let caller = field(record, "caller");
+                if !caller.is_empty() {
+                    self.count(caller, me(), EdgeKind::Tool);
+                }
+            }
+            Some(Kind::ModelIntent) => {
+                self.count(me(), field(record, "model"), EdgeKind::Model);
+            }
+            _ => {}
+        }
+    }
+
+    /// A step's answer stands for the order and the answer; a topic's message for itself.
+    fn message(&mut self, record: &StoredRecord) {
+        let sender = record.text("sender");
+        match (record.text("type"), sender) {
+            (Some("step.end"), _) => {
+                self.count(HOST.to_owned(), plugin_of(record), EdgeKind::Step);
+            }
+            (_, Some(sender)) => {
+                let sender = plugin_name(&record.tenant, sender);
+                self.count(sender, plugin_of(record), EdgeKind::Message);
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, from: String, to: String, kind: EdgeKind) {
+        let key = (from, to, kind);
+        if self.edges.len() < KEPT_MAX || self.edges.contains_key(&key) {
+            *self.edges.entry(key).or_default() += 1;
+        }
+    }
+
+    pub(super) fn finish(self, plugins: &[Plugin]) -> Talk {
+        let mut nodes: BTreeMap<(NodeKind, String), u64> = BTreeMap::new();
+        let mut edges = Vec::new();
+        for ((from, to, kind), count) in self.edges {
+            *nodes
+                .entry((kind_of(&from, None, plugins), from.clone()))
+                .or_default() += count;
+            *nodes
+                .entry((kind_of(&to, Some(kind), plugins), to.clone()))
+                .or_default() += count;
+            edges.push(Edge {
+                from,
+                to,
+                kind,
+                count,
+            });
+        }
+        let total = nodes.len() as u64;
+        let mut nodes: Vec<_> = nodes.into_iter().collect();
+        nodes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        nodes.truncate(NODES_MAX);
+        nodes.sort();
+        let items: Vec<Node> = nodes
+            .into_iter()
+            .map(|((kind, name), _)| Node { name, kind })
+            .collect();
+        let edges_total = edges.len() as u64;
+        let has = |name: &str| items.iter().any(|node| node.name == name);
+        edges.retain(|edge| has(&edge.from) && has(&edge.to));
+        edges.sort_by_key(|edge| std::cmp::Reverse(edge.count));
+        edges.truncate(EDGES_MAX);
+        Talk {
+            nodes: Shown { items, total },
+            edges: Shown {
+                items: edges,
+                total: edges_total,
+            },
+        }
+    }
+}
+
+fn kind_of(name: &str, reached_by: Option<EdgeKind>, plugins: &[Plugin]) -> NodeKind {
+    if reached_by == Some(EdgeKind::Model) {
+        return NodeKind::Model;
+    }
+    if name == HOST {
+        return NodeKind::Host;
+    }
+    let plugin = plugins.iter().find(|plugin| plugin.name == name);
+    match plugin.map_or("", |plugin| plugin.role.as_str()) {
+        "agent" => NodeKind::Agent,
+        "guardrail" => NodeKind::Guardrail,
+        _ => NodeKind::Tool,
+    }
+}

@@ -1,0 +1,230 @@
+//! Calls of tools and agents: what went in, what came out, what it took.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use flowhost_ledger::{Kind, StoredRecord};
+
+use super::stored::{Held, Shelf, field, plugin_of};
+use super::{CALLS_MAX, GROUPS_MAX, Peak, Plugin, Shown, Steps, Stored};
+
+/// Calls of which anything but the number is kept while reading.
+const KEPT_MAX: usize = 20_000;
+
+/// Fields of a result, and the limits that they are measured against.
+const LIMITED: [(&str, &str); 6] = [
+    ("fuel", "fuel"),
+    ("memory_bytes", "memory"),
+    ("duration_ms", "deadline"),
+    ("host_calls", "host_calls"),
+    ("output_bytes", "output"),
+    ("log_bytes", "log"),
+];
+
+/// The calls of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Tools {
+    /// The first of them, and those that failed.
+    pub listed: Shown<ToolCall>,
+    /// Calls and failures by `plugin/tool`, most called first.
+    pub by_tool: Shown<(String, u64, u64)>,
+}
+
+/// One call.
+#[derive(Debug, Clone, Default)]
+pub struct ToolCall {
+    /// The record of the call.
+    pub seq: u64,
+    /// Who was called.
+    pub plugin: String,
+    /// Which of its tools.
+    pub tool: String,
+    /// The plugin that called; empty for the plan.
+    pub caller: String,
+    /// Path of the step.
+    pub step: String,
+    /// `ok`, `failed`, or `unfinished` when no record says.
+    pub status: String,
+    /// Whose fault a failure was.
+    pub owner: String,
+    /// When it began.
+    pub start_us: u64,
+    /// When its result was recorded.
+    pub end_us: Option<u64>,
+    /// What it was given.
+    pub input: Stored,
+    /// What it handed back, or why it failed.
+    pub output: Stored,
+}
+
+#[derive(Default)]
+pub(super) struct ToolsOf {
+    calls: Vec<Building>,
+    total: u64,
+    open: HashMap<Key, VecDeque<usize>>,
+    by_tool: BTreeMap<String, (u64, u64)>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    actor: String,
+    step: String,
+    tool: String,
+    caller: String,
+}
+
+#[derive(Default)]
+struct Building {
+    call: ToolCall,
+    input: Held,
+    output: Held,
+    used: Vec<(&'static str, u64)>,
+}
+
+impl ToolsOf {
+    pub(super) fn record(&mut self, record: &StoredRecord, at_us: u64) {
+        let key = Key {
+            actor: record.actor.clone(),
+            step: field(record, "step"),
+            tool: field(record, "tool"),
+            caller: field(record, "caller"),
+        };
+        if record.kind() == Some(Kind::ToolCall) {
+            self.call(record, at_us, key);
+        } else {
+            self.result(record, at_us, &key);
+        }
+    }
+
+    fn call(&mut self, record: &StoredRecord, at_us: u64, key: Key) {
+        self.total = self.total.saturating_add(1);
+        let name = format!("{}/{}", plugin_of(record), key.tool);
+        let room = self.by_tool.len() < KEPT_MAX;
+        if room || self.by_tool.contains_key(&name) {
+            self.by_tool.entry(name).or_default().0 += 1;
+        }
+        if self.calls.len() >= KEPT_MAX {
+            return;
+        }
+        let call = ToolCall {
+            seq: record.seq,
+            plugin: plugin_of(record),
+            tool: key.tool.clone(),
+            caller: key.caller.clone(),
+            step: key.step.clone(),
+            status: "unfinished".to_owned(),
+            start_us: at_us,
+            ..ToolCall::default()
+        };
+        self.open
+            .entry(key)
+            .or_default()
+            .push_back(self.calls.len());
+        self.calls.push(Building {
+            call,
+            input: Held::of(record),
+            ..Building::default()
+        });
+    }
+
+    fn result(&mut self, record: &StoredRecord, at_us: u64, key: &Key) {
+        let failed = record.text("status") == Some("failed");
+        if failed {
+            let name = format!("{}/{}", plugin_of(record), key.tool);
+            if let Some((_, failures)) = self.by_tool.get_mut(&name) {
+                *failures += 1;
+            }
+        }
+        let place = self.open.get_mut(key).and_then(VecDeque::pop_front);
+        let Some(building) = place.and_then(|at| self.calls.get_mut(at)) else {
+            return;
+        };
+        building.call.end_us = Some(at_us);
+        building.call.status = field(record, "status");
+        building.call.owner = field(record, "owner");
+        building.output = Held::of(record);
+        let used = LIMITED.iter().filter_map(|(name, limit)| {
+            let used = record.number(name)?;
+            Some((*limit, used))
+        });
+        building.used = used.collect();
+    }
+
+    /// The heaviest use of each limit, by step. Uses are compared by their share of what is allowed.
+    pub(super) fn peaks(
+        &self,
+        plugins: &[Plugin],
+    ) -> HashMap<String, BTreeMap<&'static str, Peak>> {
+        let limits: HashMap<&str, &BTreeMap<String, u64>> = plugins
+            .iter()
+            .map(|plugin| (plugin.name.as_str(), &plugin.limits))
+            .collect();
+        let mut peaks: HashMap<String, BTreeMap<&'static str, Peak>> = HashMap::new();
+        for Building { call, used, .. } in &self.calls {
+            let of = limits.get(call.plugin.as_str());
+            let step = peaks.entry(call.step.clone()).or_default();
+            for (limit, used) in used {
+                let allowed = of.and_then(|limits| limits.get(*limit).copied());
+                let peak = Peak {
+                    used: *used,
+                    allowed,
+                };
+                let known = step.entry(*limit).or_insert(peak);
+                if peak.share() > known.share() {
+                    *known = peak;
+                }
+            }
+        }
+        peaks
+    }
+
+    pub(super) fn finish(self, shelf: &mut Shelf<'_>, steps: &Steps) -> Tools {
+        let mut by_tool: Vec<(String, u64, u64)> = self
+            .by_tool
+            .into_iter()
+            .map(|(name, (calls, failures))| (name, calls, failures))
+            .collect();
+        by_tool.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let mut room = CALLS_MAX;
+        let mut room_failed = CALLS_MAX;
+        let keep = |building: &Building| {
+            let failed = building.call.status != "ok";
+            let room = if failed { &mut room_failed } else { &mut room };
+            let has = *room > 0;
+            *room = room.saturating_sub(1);
+            has
+        };
+        let items = self.calls.into_iter().filter(keep).map(|building| {
+            let Building {
+                mut call,
+                input,
+                output,
+                ..
+            } = building;
+            call.step = steps.path(&call.step);
+            call.input = shelf.take(&input);
+            call.output = shelf.take(&output);
+            call
+        });
+        Tools {
+            listed: Shown {
+                items: items.collect(),
+                total: self.total,
+            },
+            by_tool: Shown::first(by_tool, GROUPS_MAX),
+        }
+    }
+}
+
+impl Peak {
+    /// Millionths of what was allowed; the use itself where that is not known.
+    #[must_use]
+    pub fn share(&self) -> u64 {
+        match self.allowed {
+            Some(allowed) if allowed > 0 => {
+                let share = u128::from(self.used) * 1_000_000 / u128::from(allowed);
+                u64::try_from(share).unwrap_or(u64::MAX)
+            }
+            _ => self.used,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What guardrails and checks said.
+
+use std::collections::BTreeMap;
+
+use flowhost_ledger::StoredRecord;
+
+use super::stored::{Held, Shelf, field, number};
+use super::{GROUPS_MAX, Shown, Steps, Stored};
+
+/// Guardrails and checks that are counted.
+const KEPT_MAX: usize = 2_000;
+
+/// The verdicts of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Verdicts {
+    /// Each guardrail or check with how often it said what.
+    pub tallies: Shown<Tally>,
+    /// Verdicts that are not a plain pass.
+    pub notable: Shown<Verdict>,
+    /// All of them.
+    pub total: u64,
+}
+
+/// How often a guardrail or check said what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Its name.
+    pub guard: String,
+    /// Whether it is one of a step's checks.
+    pub is_check: bool,
+    /// It let things through.
+    pub pass: u64,
+    /// It changed something.
+    pub rewrite: u64,
+    /// It refused.
+    pub deny: u64,
+}
+
+/// One verdict.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// The record.
+    pub seq: u64,
+    /// Who spoke.
+    pub guard: String,
+    /// Path of the step.
+    pub step: String,
+    /// Where in the step: `before-0`, `after`, …
+    pub part: String,
+    /// The tool whose call it was about; empty for the step itself.
+    pub tool: String,
+    /// `rewrite`, `deny`, or `pass` with findings.
+    pub verdict: String,
+    /// Whether a refusal was only a warning.
+    pub warned: bool,
+    /// How many findings it has.
+    pub findings: u64,
+    /// What it found, as JSON.
+    pub found: Stored,
+}
+
+#[derive(Default)]
+pub(super) struct VerdictsOf {
+    tallies: BTreeMap<(bool, String), Tally>,
+    left_out: u64,
+    notable: Shown<(Verdict, Held)>,
+    total: u64,
+}
+
+impl VerdictsOf {
+    pub(super) fn record(&mut self, record: &StoredRecord) {
+        // A warning is told with the budget's.
+        let Some(verdict) = record.text("verdict") else {
+            return;
+        };
+        self.total = self.total.saturating_add(1);
+        let check = field(record, "check");
+        let is_check = !check.is_empty();
+        let guard = if is_check {
+            check
+        } else {
+            field(record, "guard")
+        };
+        let key = (is_check, guard.clone());
+        if self.tallies.len() < KEPT_MAX || self.tallies.contains_key(&key) {
+            let tally = self.tallies.entry(key).or_insert_with(|| Tally {
+                guard: guard.clone(),
+                is_check,
+                ..Tally::default()
+            });
+            match verdict {
+                "pass" => tally.pass += 1,
+                "rewrite" => tally.rewrite += 1,
+                _ => tally.deny += 1,
+            }
+        } else {
+            self.left_out += 1;
+        }
+        let findings = number(record, "findings");
+        if verdict != "pass" || findings > 0 {
+            let verdict = Verdict {
+                seq: record.seq,
+                guard,
+                step: field(record, "step"),
+                part: field(record, "part"),
+                tool: field(record, "tool"),
+                verdict: field(record, "verdict"),
+                warned: record.text("warned") == Some("true"),
+                findings,
+                found: Stored::None,
+            };
+            self.notable.push((verdict, Held::of(record)), GROUPS_MAX);
+        }
+    }
+
+    pub(super) fn finish(self, steps: &Steps, shelf: &mut Shelf<'_>) -> Verdicts {
+        let tallies: Vec<Tally> = self.tallies.into_values().collect();
+        let tallies = Shown::first(tallies, GROUPS_MAX);
+        let notable = self.notable.items.into_iter().map(|(mut verdict, held)| {
+            verdict.step = steps.path(&verdict.step);
+            verdict.found = shelf.take(&held);
+            verdict
+        });
+        Verdicts {
+            tallies: Shown {
+                total: tallies.total.saturating_add(self.left_out),
+                ..tallies
+            },
+            notable: Shown {
+                items: notable.collect(),
+                total: self.notable.total,
+            },
+            total: self.total,
+        }
+    }
+}

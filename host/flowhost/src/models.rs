@@ -1,0 +1,140 @@
+//! What the model gateway needs from this process: keys, scripts of `mock`, the hour; and where a
+//! plan wants keys and personal data taken out.
+//!
+//! Must never hold a key longer than it takes to hand it over.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_flow::Plan;
+use flowhost_flow::plan::Redact;
+use flowhost_models::{Clock, Gateway, KeySource, ProviderConfig, ProviderKind, ScriptFiles};
+use zeroize::Zeroizing;
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::project::Project;
+use crate::services;
+
+/// Bytes of a script: a conversation of hours fits.
+const SCRIPT_BYTES_MAX: u64 = 4 << 20;
+
+/// The provider that is always there, and the folder of its scripts where nothing is said.
+const MOCK: &str = "mock";
+const SCRIPTS: &str = "scripts";
+
+/// The run's gateway.
+///
+/// # Errors
+/// Everything that is wrong with `[models]`.
+pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<Gateway, Failure> {
+    let keys = Keys {
+        ambient: ambient.clone(),
+        config: config.clone(),
+    };
+    let scripts = Scripts {
+        ambient: ambient.clone(),
+        folder: scripts_folder(config, project),
+    };
+    let hour = Hour(ambient.clone());
+    let mut models = config.models.clone();
+    let mock = models.providers.entry(MOCK.to_owned());
+    let mock = mock.or_insert_with(|| ProviderConfig::new(ProviderKind::Mock));
+    if mock.kind == ProviderKind::Mock {
+        mock.scripts.get_or_insert_with(|| SCRIPTS.to_owned());
+    }
+    let made = Gateway::new(models, Arc::new(keys), Arc::new(scripts), Arc::new(hour));
+    made.map_err(|problems| {
+        let file = config.file.as_deref();
+        let file = file.map_or_else(|| "flowhost.toml".to_owned(), |it| it.display().to_string());
+        let findings = problems.into_iter().map(|problem| {
+            Finding::new(&file, format!("{}: {}", problem.key, problem.message)).cure(problem.cure)
+        });
+        Failure::findings("the configuration", findings.collect())
+    })
+}
+
+/// Scripts are beside the configuration that names them, else beside the plan: an example then runs
+/// from any working directory.
+fn scripts_folder(config: &Config, project: &Project) -> PathBuf {
+    let folder = config.file.as_deref().and_then(std::path::Path::parent);
+    match folder {
+        Some(folder) if config.models.providers.contains_key(MOCK) => folder.to_owned(),
+        _ => project.dir.clone(),
+    }
+}
+
+struct Keys {
+    ambient: Ambient,
+    config: Config,
+}
+
+impl KeySource for Keys {
+    fn key(&self, name: &str) -> Option<Zeroizing<String>> {
+        let source = self.config.secrets.get(name);
+        match services::secret(&self.ambient, source, name) {
+            Ok(value) => value,
+            Err(failure) => {
+                tracing::warn!(secret = name, message = %failure.message, "a key cannot be read");
+                None
+            }
+        }
+    }
+}
+
+struct Scripts {
+    ambient: Ambient,
+    folder: PathBuf,
+}
+
+impl ScriptFiles for Scripts {
+    fn read(&self, path: &str) -> Result<Option<String>, String> {
+        let wanted = match self.ambient.below(&self.folder, std::path::Path::new(path)) {
+            Ok(wanted) => wanted,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        match self.ambient.read_text(&wanted, SCRIPT_BYTES_MAX) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+struct Hour(Ambient);
+
+impl Clock for Hour {
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms()
+    }
+}
+
+/// Where keys and personal data are taken out: where the plan or one of its sub-plans says so, and by
+/// default everywhere as soon as a plugin may ask a model.
+#[must_use]
+pub fn redaction(project: &Project) -> Redact {
+    if let Some(said) = said(&project.plan) {
+        return said;
+    }
+    let grants = project.members.values().map(|it| &it.effective.grants);
+    let asks = grants.into_iter().any(|it| !it.model.allow.is_empty());
+    Redact {
+        model: asks,
+        payloads: asks,
+    }
+}
+
+/// What the plans of the tree say together; none when none says anything.
+fn said(plan: &Plan) -> Option<Redact> {
+    let below = plan.sub_plans();
+    let below = below
+        .iter()
+        .filter_map(|wanted| said(plan.sub_plan(&wanted.reference)?));
+    plan.redact.into_iter().chain(below).reduce(|a, b| Redact {
+        model: a.model || b.model,
+        payloads: a.payloads || b.payloads,
+    })
+}

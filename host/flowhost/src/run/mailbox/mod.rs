@@ -1,0 +1,262 @@
+//! Delivers messages to the agents that subscribe to their topics.
+//!
+//! An agent reads one message at a time and per pattern; senders are told when `limits.queue` of
+//! them wait. It hears neither itself, nor those that wait for it, nor another plan's plugins. A
+//! delivery is a call like a step's: its intent is in the ledger before the agent runs, its result
+//! before anyone hears of it.
+
+mod outgoing;
+mod quiet;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use flowhost_bus::Subscription;
+use flowhost_bus::{Bus as _, Delivery, Envelope, Pattern, SubscribeOptions};
+use flowhost_caps::messaging::{MESSAGE, MessagePayload};
+use flowhost_engine::{CallScope, Fault, Message, Outgoing};
+use flowhost_ledger::Kind;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
+use super::driver::bus_failure;
+use super::registry::Installed;
+use super::router::prefix;
+use super::worker::Worker;
+use crate::failure::Failure;
+use crate::telemetry::lines;
+
+use quiet::Question;
+pub(super) use quiet::Traffic;
+
+/// The interface that a delivery and what an agent hands back are recorded under.
+const INTERFACE: &str = "flowhost:roles/agent@0.1.0";
+/// The agent's function that takes a message, as its records name it.
+const ON_MESSAGE: &str = "on-message";
+/// Messages that one pattern of an agent is handed in a run: agents that answer each other without
+/// end stop here, long before they have used up a run's time. At it the message is dropped and
+/// recorded.
+const DELIVERIES_MAX: u64 = 10_000;
+
+/// The mailboxes of a run.
+pub(super) struct Mailboxes {
+    readers: Vec<JoinHandle<()>>,
+    traffic: Traffic,
+}
+
+impl Mailboxes {
+    /// Starts a reader for each pattern of each agent that subscribes.
+    pub(super) async fn open(worker: &Arc<Worker>) -> Result<Self, Failure> {
+        let (mut readers, mut traffic) = (Vec::new(), Traffic::default());
+        for plugin in worker.registry.values().filter(|it| it.is_agent()) {
+            for pattern in &plugin.plugin.effective().grants.messages.subscribe {
+                let subscription = subscribe(worker, plugin, pattern).await?;
+                let reader = Reader {
+                    worker: worker.clone(),
+                    plugin: plugin.clone(),
+                    pattern: pattern.clone(),
+                    delivered: AtomicU64::new(0),
+                    all: traffic.counter(),
+                };
+                let questions = traffic.ask();
+                readers.push(tokio::spawn(
+                    reader.serve(subscription, questions).in_current_span(),
+                ));
+            }
+        }
+        Ok(Self { readers, traffic })
+    }
+
+    /// What is under way between them.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Stops every reader; what still waits is dropped.
+    pub(super) fn close(self) {
+        for reader in self.readers {
+            reader.abort();
+        }
+    }
+}
+
+async fn subscribe(
+    worker: &Worker,
+    plugin: &Installed,
+    pattern: &str,
+) -> Result<Box<dyn Subscription>, Failure> {
+    let run = &worker.scope;
+    let topics = Pattern::topics(&run.tenant, &run.run, pattern);
+    let topics = topics.map_err(|error| bus_failure(&error.to_string()))?;
+    let queue = plugin.plugin.effective().limits.queue;
+    let options = SubscribeOptions {
+        group: format!("{} {pattern}", plugin.key),
+        messages_max: usize::try_from(queue).unwrap_or(usize::MAX),
+        deliveries_max: 1,
+    };
+    let subscribed = worker.bus.subscribe(topics, options).await;
+    subscribed.map_err(|error| bus_failure(&error.to_string()))
+}
+
+struct Reader {
+    worker: Arc<Worker>,
+    plugin: Arc<Installed>,
+    pattern: String,
+    delivered: AtomicU64,
+    /// The deliveries of all readers.
+    all: Arc<AtomicU64>,
+}
+
+impl Reader {
+    async fn serve(
+        self,
+        mut messages: Box<dyn Subscription>,
+        mut questions: mpsc::Receiver<Question>,
+    ) {
+        loop {
+            // Messages first: who is asked answers only when none waits.
+            tokio::select! {
+                biased;
+                message = messages.next() => match message {
+                    Ok(delivery) => self.take(delivery).await,
+                    Err(_) => return,
+                },
+                Some(question) = questions.recv() => {
+                    let _gone = question.send(self.delivered.load(Relaxed));
+                }
+            }
+        }
+    }
+
+    async fn take(&self, delivery: Delivery) {
+        if let Err(fault) = self.deliver(delivery).await {
+            tracing::warn!(plugin = %self.plugin.key, %fault, "a message was not delivered");
+        }
+    }
+
+    /// Hands a message over; an error leaves whoever waits for an answer without one.
+    async fn deliver(&self, delivery: Delivery) -> Result<(), Fault> {
+        let envelope = delivery.envelope.clone();
+        let Some(payload) = self.wanted(&envelope) else {
+            return done(delivery).await;
+        };
+        let scope = self.scope(&envelope, &payload);
+        if !self.counted(&scope, &envelope)? {
+            return done(delivery).await;
+        }
+        let message = payload.into_message(&envelope);
+        let context = lines::message_context(&message.id, &scope.step, &self.plugin.key);
+        let handed = self.hand_over(&scope, &envelope, &message);
+        match handed.instrument(context).await {
+            Ok(outgoing) => self.send(&scope, delivery, &message, outgoing).await,
+            Err(fault) => {
+                done(delivery).await?;
+                Err(fault)
+            }
+        }
+    }
+
+    /// The message, if it is for this agent.
+    fn wanted(&self, envelope: &Envelope) -> Option<MessagePayload> {
+        let payload = MessagePayload::of(envelope).ok()?;
+        let sender = sender(envelope)?;
+        let key = &*self.plugin.key;
+        let foreign = sender == key || prefix(sender) != prefix(key);
+        let closes = payload.waiting.iter().any(|waiting| waiting == key);
+        let wanted = envelope.kind == MESSAGE && !foreign && !closes;
+        wanted.then_some(payload)
+    }
+
+    /// Counts a delivery; false for one too many, which is recorded the first time.
+    fn counted(&self, scope: &CallScope, envelope: &Envelope) -> Result<bool, Fault> {
+        self.all.fetch_add(1, Relaxed);
+        let used = self.delivered.fetch_add(1, Relaxed) + 1;
+        if used == DELIVERIES_MAX + 1 {
+            let fact = scope
+                .fact(Kind::HostCall)
+                .with("interface", INTERFACE)
+                .with("id", envelope.id.to_string())
+                .with("pattern", self.pattern.as_str())
+                .with("limit", "deliveries")
+                .with("used", used)
+                .with("allowed", DELIVERIES_MAX);
+            scope.run.recorder.append(fact)?;
+        }
+        Ok(used <= DELIVERIES_MAX)
+    }
+
+    fn scope(&self, envelope: &Envelope, payload: &MessagePayload) -> CallScope {
+        CallScope {
+            step: envelope.step.as_str().into(),
+            traceparent: envelope.traceparent.as_str().into(),
+            callers: payload
+                .waiting
+                .iter()
+                .map(|it| it.as_str().into())
+                .collect(),
+            ..self.plugin.last_scope(&self.worker.scope)
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        scope: &CallScope,
+        envelope: &Envelope,
+        message: &Message,
+    ) -> Result<Vec<Outgoing>, Fault> {
+        let caller = sender(envelope).unwrap_or_default();
+        let intent = scope
+            .fact(Kind::ToolCall)
+            .with("interface", INTERFACE)
+            .with("tool", ON_MESSAGE)
+            .with("caller", caller)
+            .with("id", message.id.as_str())
+            .with("topic", message.topic.as_str())
+            .with("sender", message.sender.as_str())
+            .with("hash", envelope.hash_text())
+            .payload(message.payload.clone().into_bytes());
+        scope.record_durable(intent).await?;
+        let outgoing = self.call(scope, message).await;
+        let result = scope
+            .fact(Kind::ToolResult)
+            .with("tool", ON_MESSAGE)
+            .with("caller", caller)
+            .with("id", message.id.as_str())
+            .with("fuel", scope.meter.fuel.load(Relaxed))
+            .with("host_calls", scope.meter.host_calls.load(Relaxed));
+        let result = match &outgoing {
+            Ok(outgoing) => result
+                .with("status", "ok")
+                .with("outgoing", outgoing.len() as u64),
+            Err(fault) => result
+                .with("status", "failed")
+                .with("owner", fault.owner().as_str())
+                .payload(fault.to_string().into_bytes()),
+        };
+        scope.record_durable(result).await?;
+        outgoing
+    }
+
+    async fn call(&self, scope: &CallScope, message: &Message) -> Result<Vec<Outgoing>, Fault> {
+        self.worker.start_agent(&self.plugin, scope).await?;
+        let account = self.worker.tally.open(scope);
+        let report = self.plugin.plugin.agent_on_message(scope.clone(), message);
+        let outgoing = report.await.result;
+        drop(account);
+        outgoing
+    }
+}
+
+/// The plugin that sent an envelope.
+fn sender(envelope: &Envelope) -> Option<&str> {
+    Some(envelope.actor.split_once('/')?.1)
+}
+
+async fn done(delivery: Delivery) -> Result<(), Fault> {
+    delivery.ack().await.map_err(|error| host(&error))
+}
+
+fn host(error: &dyn std::error::Error) -> Fault {
+    Fault::Host(error.to_string())
+}

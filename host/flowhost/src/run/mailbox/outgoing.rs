@@ -1,0 +1,161 @@
+//! What an agent hands back for a message: published, or the answer to a request.
+//!
+//! Each message stands alone: one that is refused is recorded, and the others still go. Nothing here
+//! waits for room, so that agents with full mailboxes cannot wait for each other.
+
+use std::sync::Arc;
+
+use flowhost_bus::{Bus as _, Delivery, Draft, Envelope, Subject, Ulid};
+use flowhost_caps::messaging::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
+use flowhost_engine::{CallScope, Fault, Message, Outgoing, neutralise};
+use flowhost_ledger::Kind;
+use flowhost_policy::{Direction, decide_topic};
+
+use super::super::worker::envelope_id;
+use super::{INTERFACE, Reader, done, host};
+
+/// Longest topic that a record holds, in characters.
+const TOPIC_CHARS: usize = 256;
+/// Longest correlation in bytes, as for a message that a guest publishes itself.
+const CORRELATION_BYTES: usize = 128;
+
+impl Reader {
+    /// Sends what the agent hands back; the first that names the message answers a request.
+    pub(super) async fn send(
+        &self,
+        scope: &CallScope,
+        delivery: Delivery,
+        message: &Message,
+        outgoing: Vec<Outgoing>,
+    ) -> Result<(), Fault> {
+        let mut asked = delivery.wants_answer();
+        let mut open = Some(delivery);
+        for out in &outgoing {
+            let Some(seq) = allowed(scope, out)? else {
+                continue;
+            };
+            let id = envelope_id(&scope.run, seq, "message");
+            let answers = asked && out.correlation == message.id;
+            let sealed = match &open {
+                Some(delivery) if answers => answer(delivery, scope, id, out),
+                _ => publication(scope, id, message, out),
+            };
+            let (payload, envelope) = match sealed {
+                Ok(sealed) => sealed,
+                Err(why) => {
+                    refused(scope, out, &why)?;
+                    continue;
+                }
+            };
+            let subject = Subject::topic(&scope.run.tenant, &scope.run.run, &out.topic);
+            let subject = subject.map_err(|error| host(&error))?;
+            let fact = message_fact(scope, &subject, &envelope, &payload);
+            scope.run.recorder.append(fact)?;
+            if answers && let Some(delivery) = open.take() {
+                asked = false;
+                // Who asked may have stopped waiting; that is no reason to keep the rest back.
+                if let Err(error) = delivery.answer(envelope).await {
+                    tracing::debug!(plugin = %scope.plugin, %error, "an answer came too late");
+                }
+            } else {
+                self.publish(scope, &subject, envelope).await?;
+            }
+        }
+        match open {
+            Some(delivery) => done(delivery).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn publish(
+        &self,
+        scope: &CallScope,
+        subject: &Subject,
+        envelope: Arc<Envelope>,
+    ) -> Result<(), Fault> {
+        let id = envelope.id.to_string();
+        let Err(error) = self.worker.bus.try_publish(subject, envelope).await else {
+            return Ok(());
+        };
+        let limit = QueueLimit::of(&error).ok_or_else(|| host(&error))?;
+        let fact = limit.fact(scope, INTERFACE, &id);
+        scope.run.recorder.append(fact)?;
+        Ok(())
+    }
+}
+
+/// The record that allows a message, or none when its topic is refused (which is recorded too).
+fn allowed(scope: &CallScope, out: &Outgoing) -> Result<Option<u64>, Fault> {
+    let grant = &scope.effective.grants.messages;
+    match decide_topic(grant, Direction::Publish, &out.topic) {
+        Ok(allowed) => {
+            let rule = format!("messages.publish[{}]", allowed.index);
+            let seq = scope.record_allow(Kind::HostCall, INTERFACE, &rule, &out.topic)?;
+            Ok(Some(seq))
+        }
+        Err(mut denied) => {
+            denied.wanted = neutralise(&denied.wanted, TOPIC_CHARS);
+            scope.record_deny(Kind::HostCall, INTERFACE, &denied)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Records a message that no envelope can carry: the agent's own mistake.
+fn refused(scope: &CallScope, out: &Outgoing, why: &str) -> Result<(), Fault> {
+    let fact = scope
+        .fact(Kind::HostCall)
+        .with("interface", INTERFACE)
+        .with("topic", out.topic.as_str())
+        .with("status", "invalid")
+        .payload(why.as_bytes().to_vec());
+    scope.run.recorder.append(fact)?;
+    Ok(())
+}
+
+type Sealed = Result<(MessagePayload, Arc<Envelope>), String>;
+
+fn answer(delivery: &Delivery, scope: &CallScope, id: Ulid, out: &Outgoing) -> Sealed {
+    let (payload, value) = payload(out)?;
+    let draft = Draft::answer(&delivery.envelope, id, &scope.actor(), REPLY, value);
+    sealed(payload, draft)
+}
+
+fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -> Sealed {
+    let correlation = &out.correlation;
+    if correlation.len() > CORRELATION_BYTES || correlation.chars().any(char::is_control) {
+        return Err(format!(
+            "`correlation` has at most {CORRELATION_BYTES} printable bytes"
+        ));
+    }
+    let (payload, value) = payload(out)?;
+    let draft = Draft {
+        id,
+        tenant: scope.run.tenant.to_string(),
+        run: scope.run.run.to_string(),
+        step: scope.step.to_string(),
+        actor: scope.actor(),
+        correlation: correlation.clone(),
+        causation: message.id.clone(),
+        traceparent: scope.traceparent.to_string(),
+        kind: MESSAGE.to_owned(),
+        payload: value,
+    };
+    sealed(payload, draft)
+}
+
+fn payload(out: &Outgoing) -> Result<(MessagePayload, serde_json::Value), String> {
+    let payload = serde_json::from_str(&out.payload).map_err(|error| error.to_string())?;
+    let payload = MessagePayload {
+        topic: out.topic.clone(),
+        payload,
+        waiting: Vec::new(),
+    };
+    let value = serde_json::to_value(&payload).map_err(|error| error.to_string())?;
+    Ok((payload, value))
+}
+
+fn sealed(payload: MessagePayload, draft: Draft) -> Sealed {
+    let envelope = draft.seal().map_err(|error| error.to_string())?;
+    Ok((payload, Arc::new(envelope)))
+}

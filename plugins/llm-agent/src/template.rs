@@ -1,0 +1,172 @@
+//! Prompt templates: Jinja's syntax, values that stay values. What a variable holds is written out and
+//! never read as a template, and the environment has no way to load another one.
+
+use flowhost_sdk::Error;
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, Output, State, UndefinedBehavior};
+
+use crate::prompt;
+
+/// The names that a template may use.
+pub(crate) const VARIABLES: [&str; 5] = ["agent", "input", "prompt_version", "role", "step"];
+/// Most instructions of one rendering.
+const FUEL: u64 = 200_000;
+
+/// A template that was read.
+pub(crate) struct Template {
+    environment: Environment<'static>,
+    source: String,
+}
+
+/// What came out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    pub(crate) text: String,
+    /// Whether the template itself says where the input goes.
+    pub(crate) shows_input: bool,
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is none, or uses a name that there is not.
+    pub(crate) fn check(source: &str) -> Result<Self, Error> {
+        let template = Self {
+            environment: environment(),
+            source: source.to_owned(),
+        };
+        let names = template.names()?;
+        let unknown: Vec<&String> = names
+            .iter()
+            .filter(|name| !VARIABLES.contains(&name.as_str()))
+            .collect();
+        if let Some(name) = unknown.first() {
+            let known = VARIABLES.join("`, `");
+            return Err(Error::invalid(format_args!(
+                "prompt: there is no `{name}`; a prompt knows `{known}`"
+            )));
+        }
+        Ok(template)
+    }
+
+    /// Sorted.
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let parsed = self.environment.template_from_str(&self.source);
+        let parsed = parsed.map_err(|error| wrong(&error))?;
+        let mut names: Vec<String> = parsed.undeclared_variables(false).into_iter().collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Writes the values in.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a value that the template asks for is not there.
+    pub(crate) fn render(&self, values: &serde_json::Value) -> Result<Rendered, Error> {
+        let shows_input = self.names()?.iter().any(|name| name == "input");
+        let parsed = self.environment.template_from_str(&self.source);
+        let text = parsed.and_then(|template| template.render(Value::from(Serde(values))));
+        Ok(Rendered {
+            text: text.map_err(|error| wrong(&error))?,
+            shows_input,
+        })
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_formatter(write);
+    environment.add_filter("data", |value: Value| prompt::data(&json(&value)));
+    environment
+}
+
+/// Texts as they are, everything else as JSON.
+fn write(out: &mut Output, _: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+    let written = match value.as_str() {
+        Some(text) => out.write_str(text),
+        None => out.write_str(&json(value)),
+    };
+    written.map_err(minijinja::Error::from)
+}
+
+fn json(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+fn wrong(error: &minijinja::Error) -> Error {
+    let line = error.line().unwrap_or(1);
+    let what = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    Error::invalid(format_args!("prompt, line {line}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn render(source: &str) -> Result<Rendered, Error> {
+        let input = json!({ "path": "a.md", "evil": "{{ role }}{% raw %}", "list": [1, "two"] });
+        Template::check(source)?.render(&json!({ "input": input, "role": "auditor", "agent": "a", "step": "s", "prompt_version": "" }))
+    }
+
+    fn refused(source: &str) -> String {
+        match render(source) {
+            Err(Error::Invalid(text)) => text,
+            other => panic!("{source}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_value_that_looks_like_a_template_stays_what_it_is() {
+        let rendered = render("[{{ input.evil }}]").expect("a prompt");
+        assert_eq!(rendered.text, "[{{ role }}{% raw %}]");
+    }
+
+    #[test]
+    fn refuses_a_name_that_there_is_not_before_anything_runs() {
+        let text = refused("Look at {{ inputs.path }}");
+        assert!(
+            text.contains("`inputs`") && text.contains("`input`"),
+            "{text}"
+        );
+        assert!(refused("{{ input.pth }}").contains("line 1"));
+    }
+
+    #[test]
+    fn refuses_a_template_that_is_none_and_names_the_line() {
+        assert!(refused("one\n{{ input").contains("line 2"));
+        assert!(refused("{% include 'x' %}").contains("prompt"));
+    }
+
+    #[test]
+    fn a_template_that_multiplies_its_input_runs_out_of_fuel() {
+        let nested = "{% for a in input %}{% for b in input %}x{% endfor %}{% endfor %}";
+        let values = json!({ "input": vec![0; 2_000] });
+        let rendered = Template::check(nested).and_then(|it| it.render(&values));
+        assert!(
+            matches!(&rendered, Err(Error::Invalid(text)) if text.contains("fuel")),
+            "{rendered:?}"
+        );
+        assert!(refused("{% for a in range(9) %}x{% endfor %}").contains("`range`"));
+    }
+
+    #[test]
+    fn texts_are_written_as_they_are_and_the_rest_as_json() {
+        let rendered = render("{{ role }} {{ input.path }} {{ input.list }}").expect("a prompt");
+        assert_eq!(rendered.text, "auditor a.md [1,\"two\"]");
+        assert!(rendered.shows_input);
+        assert!(!render("{{ role }}").expect("a prompt").shows_input);
+    }
+
+    #[test]
+    fn the_filter_data_puts_a_value_between_fences() {
+        let rendered = render("{{ input.evil | data }}").expect("a prompt");
+        assert_eq!(rendered.text, "```json\n\"{{ role }}{% raw %}\"\n```");
+    }
+}
