@@ -544,7 +544,7 @@ mod tests {
     fn an_observer_hears_of_what_was_accepted_and_of_nothing_else() {
         let ear = Arc::new(Ear::default());
         let journal = |ledger: Arc<dyn Recorder>| {
-            Journal::new(ledger, "default").observed("r", Some(ear.clone()))
+            Journal::new(ledger, "default", false).observed("r", Some(ear.clone()))
         };
         let full = journal(Arc::new(Full));
         assert!(full.append(Fact::new(Kind::ToolCall, "default/a")).is_err());
