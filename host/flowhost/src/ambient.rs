@@ -1,5 +1,5 @@
-//! The only file with ambient authority: environment, working directory, clock, entropy, and paths
-//! that a person named.
+//! The only file with ambient authority: environment, working directory, clock, entropy, and the
+//! paths, ports and services that a person named.
 //!
 //! Everything else is handed what it needs. A guest path must never arrive here (rule F6): what
 //! guests touch goes through the handles of the `files` capability.
@@ -11,8 +11,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::net::{TcpListener, TcpStream};
 
 /// The world as it was when the process started.
 #[derive(Debug, Clone)]
@@ -123,6 +126,23 @@ impl Ambient {
         let mut bytes = [0; N];
         getrandom::fill(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Opens a port for others on this machine. Callers have checked the address.
+    ///
+    /// # Errors
+    /// When the address is taken or not to be had.
+    pub async fn listen(&self, address: SocketAddr) -> std::io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+
+    /// Connects to a service that the operator named, by the system's resolver; never to what a
+    /// plugin names.
+    ///
+    /// # Errors
+    /// When the name has no address or nobody answers there.
+    pub async fn dial(&self, host: &str, port: u16) -> std::io::Result<TcpStream> {
+        TcpStream::connect((host, port)).await
     }
 
     /// Reads a file of at most `max` bytes.

@@ -2,6 +2,7 @@
 //!
 //! Must never decide or act; `commands` turns these into library calls.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -96,6 +97,21 @@ pub(crate) struct RunArgs {
     /// Append every signed checkpoint to this file, away from the ledger
     #[arg(long, value_name = "FILE")]
     pub(crate) witness: Option<PathBuf>,
+    /// Serve metrics to scrapers on this machine while the run lasts: 127.0.0.1:9464, or [::1]:0
+    #[arg(long, value_name = "ADDRESS", value_parser = flowhost::telemetry::loopback)]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Form of the log lines on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// A plan, its inputs and its profiles.

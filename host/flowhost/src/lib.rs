@@ -20,3 +20,4 @@ pub mod run;
 pub mod services;
 pub mod sources;
 pub mod state;
+pub mod telemetry;

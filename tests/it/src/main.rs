@@ -13,6 +13,7 @@
 mod browser;
 mod catalogue;
 mod cli;
+mod collector;
 mod hosted;
 mod hostile;
 mod support;

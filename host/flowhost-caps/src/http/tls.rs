@@ -46,6 +46,19 @@ impl Tls {
         })
     }
 
+    /// As for a plugin's request, for traffic of the host itself: `host` is a name or an address.
+    ///
+    /// # Errors
+    /// When the server cannot prove who it is, or speaks another TLS.
+    pub async fn connect(
+        &self,
+        host: &str,
+        stream: Box<dyn Stream>,
+    ) -> std::io::Result<Box<dyn Stream>> {
+        let opened = self.handshake(host, host.parse().ok(), stream).await;
+        opened.map_err(|error| std::io::Error::other(error.to_string()))
+    }
+
     /// Shakes hands as `host`, which is also the SNI; an address is verified as an address.
     pub(super) async fn handshake(
         &self,

@@ -10,14 +10,16 @@ use flowhost::project::{self, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::{RunDocument, text};
-use flowhost::run::{self, Finished, RunOptions, Surroundings};
+use flowhost::run::{self, FactObserver, Finished, RunOptions, Surroundings};
+use flowhost::telemetry::Telemetry;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass};
 use flowhost_ledger::Durability;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::cli::{DurabilityArg, PlanArgs, RunArgs};
+use crate::cli::{DurabilityArg, LogFormat, PlanArgs, RunArgs};
 use crate::commands::{Context, logging};
 
 pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
@@ -28,7 +30,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     if args.estimate {
         return super::estimate::perform(&project, context);
     }
-    logging::start(context);
+    logging::start(context, args.log_format);
     let options = RunOptions {
         seed: args.seed,
         durability: durability(args.durability, context.config.durability),
@@ -38,7 +40,11 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
             .as_deref()
             .map(|path| context.ambient.resolve(path)),
     };
-    let finished = runtime()?.block_on(execute(project, &options, context))?;
+    let runtime = runtime()?;
+    let finished = runtime.block_on(observed(project, &options, args, context));
+    // What telemetry left behind (a name that is looked up) must not hold the process up.
+    runtime.shutdown_background();
+    let finished = finished?;
     report(&finished, context);
     Ok(finished.outcome.end.exit)
 }
@@ -83,9 +89,34 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         })
 }
 
+/// Runs the project with telemetry beside it.
+async fn observed(
+    project: Project,
+    options: &RunOptions,
+    args: &RunArgs,
+    context: &Context,
+) -> Result<Finished, Failure> {
+    let telemetry = Telemetry::start(args.metrics_listen, &context.ambient).await?;
+    let address = telemetry.as_ref().and_then(Telemetry::metrics_address);
+    if let Some(address) = address {
+        let url = format!("http://{address}/metrics");
+        context.output.message(&match args.log_format {
+            LogFormat::Text => format!("metrics: {url}\n"),
+            LogFormat::Json => format!("{}\n", json!({ "message": "metrics", "url": url })),
+        });
+    }
+    let facts = telemetry.as_ref().map(Telemetry::observer);
+    let finished = execute(project, options, facts, context).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.finish().await;
+    }
+    finished
+}
+
 async fn execute(
     project: Project,
     options: &RunOptions,
+    facts: Option<Arc<dyn FactObserver>>,
     context: &Context,
 ) -> Result<Finished, Failure> {
     let stop = Arc::new(Notify::new());
@@ -101,6 +132,7 @@ async fn execute(
         state: &context.state,
         stop,
         observer: progress.clone(),
+        facts,
     };
     let finished = run::execute(project, options, &around).await;
     progress.clear();

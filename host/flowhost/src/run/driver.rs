@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use flowhost_bus::{
     Bus as _, BusError, Draft, Envelope, LocalBus, Pattern, Subject, SubscribeOptions, Subscription,
 };
-use flowhost_engine::{AgentOutcome, RunScope};
+use flowhost_engine::{AgentOutcome, RunScope, trace};
 use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
     Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
@@ -17,8 +17,8 @@ use flowhost_flow::{
 };
 use flowhost_ledger::LedgerError;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use super::Surroundings;
 use super::journal::{Denial, Journal};
@@ -102,14 +102,14 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         journal: drive.journal.clone(),
         registry: drive.registry.plugins.clone(),
         clock,
-        trace: trace_id(&drive.scope.run),
+        trace: trace::trace_id(&drive.scope.run),
         started_agents: Mutex::default(),
         calls: Calls::default(),
         tally: drive.registry.tally.clone(),
         purse: drive.registry.purse.clone(),
     });
     let mailboxes = Mailboxes::open(&worker).await?;
-    let serving = tokio::spawn(worker.clone().serve(orders));
+    let serving = tokio::spawn(worker.clone().serve(orders).in_current_span());
     let mut driver = Driver {
         planner,
         worker: worker.clone(),
@@ -127,10 +127,11 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
     };
     let stop = around.stop.clone();
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
-    let driven = tokio::spawn(async move {
+    let driving = async move {
         driver.run(answers, &stop).await;
         driver
-    });
+    };
+    let driven = tokio::spawn(driving.in_current_span());
     let mut driver = driven.await.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
@@ -179,12 +180,6 @@ async fn listen(
     bus.subscribe(pattern, options)
         .await
         .map_err(|error| bus_failure(&error.to_string()))
-}
-
-/// 32 hexadecimal digits that all calls of the run share.
-fn trace_id(run: &str) -> String {
-    let digest = Sha256::digest(run.as_bytes());
-    hex::encode(digest.iter().copied().take(16).collect::<Vec<u8>>())
 }
 
 struct Driver {
@@ -391,7 +386,7 @@ impl Driver {
     fn envelope(&self, call: &Call) -> Result<Envelope, String> {
         let run = &self.worker.scope;
         let payload = serde_json::to_value(Order::from(call)).map_err(|error| error.to_string())?;
-        let span = call.step_id.get(..16).unwrap_or("0000000000000001");
+        let span = trace::step_span(&call.step_id);
         let draft = Draft {
             id: envelope_id(run, call.id.0, "start"),
             tenant: run.tenant.to_string(),
@@ -400,7 +395,7 @@ impl Driver {
             actor: format!("{}/host", run.tenant),
             correlation: call.path.clone(),
             causation: String::new(),
-            traceparent: format!("00-{}-{span}-01", self.worker.trace),
+            traceparent: trace::traceparent(&self.worker.trace, span),
             kind: "step.start".to_owned(),
             payload,
         };

@@ -21,6 +21,7 @@ use super::{RunOptions, append, host_fact, status_word};
 use crate::estimate::{Amount, Estimate, variance};
 use crate::failure::Failure;
 use crate::project::{Member, Project};
+use crate::telemetry::seen::Seen;
 
 /// Denials that a report holds; the ledger holds all of them.
 const DENIALS_MAX: usize = 1_000;
@@ -47,12 +48,21 @@ pub struct Denial {
     pub cure: String,
 }
 
+/// Hears of every fact that the ledger accepted, in whatever order threads come; must not block.
+pub trait FactObserver: Send + Sync {
+    /// A run's ledger is open, and nothing is in it yet.
+    fn begin(&self, tenant: &str, run: &str);
+    /// The fact has become the record with this number.
+    fn accepted(&self, seq: u64, fact: Seen);
+}
+
 /// The run's ledger with a list of its denials.
 #[derive(Clone)]
 pub(super) struct Journal {
     ledger: Arc<dyn Recorder>,
     tenant: Arc<str>,
     denials: Arc<Mutex<Vec<Denial>>>,
+    observer: Option<Arc<dyn FactObserver>>,
     /// Whether keys and personal data are taken out of what is stored.
     redacts: bool,
 }
@@ -63,8 +73,17 @@ impl Journal {
             ledger,
             tenant: tenant.into(),
             denials: Arc::default(),
+            observer: None,
             redacts,
         }
+    }
+
+    /// The same, with somebody who hears of every fact of `run`.
+    pub(super) fn observed(self, run: &str, observer: Option<Arc<dyn FactObserver>>) -> Self {
+        if let Some(observer) = &observer {
+            observer.begin(&self.tenant, run);
+        }
+        Self { observer, ..self }
     }
 
     pub(super) fn denials(&self) -> Vec<Denial> {
@@ -98,7 +117,7 @@ impl Journal {
             .with("flowhost", env!("CARGO_PKG_VERSION"))
             .with("budget", budget(&project.plan.budget.limits))
             .payload(payload);
-        append(&*self.ledger, fact)
+        append(self, fact)
     }
 
     pub(super) fn member(&self, key: &str, member: &Member) -> Result<(), Failure> {
@@ -115,7 +134,7 @@ impl Journal {
             .with("size", member.inspection.size)
             .with("role", member.inspection.role.as_str())
             .with("imports", imports);
-        append(&*self.ledger, load)?;
+        append(self, load)?;
         let files = member.effective.grants.files.iter();
         let files: Vec<String> = files
             .map(|it| format!("{} = {}", it.guest, it.host))
@@ -132,7 +151,7 @@ impl Journal {
             .with("profile", member.effective.hash.as_str())
             .with("files", files)
             .with("limits", limits.collect::<BTreeMap<_, _>>());
-        append(&*self.ledger, policy)
+        append(self, policy)
     }
 
     /// What a plugin offers, each tool pinned by the hash of all that a model reads of it.
@@ -146,7 +165,7 @@ impl Journal {
             .with("plugin", &*installed.key)
             .with("component", &*installed.plugin.digest())
             .with("tools", Value::Map(pins));
-        append(&*self.ledger, fact)
+        append(self, fact)
     }
 
     pub(super) fn message(
@@ -302,7 +321,7 @@ impl Journal {
             .with("tokens", total.tokens)
             .with("micro_usd", total.micro_usd)
             .payload(serde_json::to_vec(&estimate.document()).unwrap_or_default());
-        append(&*self.ledger, fact)
+        append(self, fact)
     }
 
     /// How far what was spent is from that.
@@ -324,12 +343,12 @@ impl Journal {
             .with("tokens", spent.tokens)
             .with("micro_usd", spent.micro_usd)
             .with("ratio", ratio);
-        append(&*self.ledger, fact)
+        append(self, fact)
     }
 
     /// A view was written: a name in the run's folder, and its bytes.
     pub(super) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        append(&*self.ledger, view_fact(&self.tenant, path, bytes))
+        append(self, view_fact(&self.tenant, path, bytes))
     }
 
     /// The end of a run that found, before its first step, that it cannot be.
@@ -341,7 +360,7 @@ impl Journal {
             .with("status", REFUSED)
             .with("exit_code", u64::from(failure.exit.code()))
             .payload(format!("{}\n{}", failure.message, reasons.join("\n")).into_bytes());
-        append(&*self.ledger, fact)
+        append(self, fact)
     }
 
     pub(super) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {
@@ -354,7 +373,7 @@ impl Journal {
             .with("tokens", outcome.end.used.tokens)
             .with("micro_usd", outcome.end.used.micro_usd)
             .payload(serde_json::to_vec(&outcome.end).unwrap_or_default());
-        append(&*self.ledger, fact)
+        append(self, fact)
     }
 }
 
@@ -362,7 +381,12 @@ impl Recorder for Journal {
     fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
         let fact = if self.redacts { redacted(fact) } else { fact };
         let denial = denial(&fact);
+        let observer = self.observer.as_ref();
+        let seen = observer.and_then(|observer| Some((observer, Seen::of(&fact)?)));
         let seq = self.ledger.append(fact)?;
+        if let Some((observer, seen)) = seen {
+            observer.accepted(seq, seen);
+        }
         if let Some(denial) = denial {
             let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
             if denials.len() < DENIALS_MAX {
@@ -483,6 +507,53 @@ mod tests {
         assert_eq!(
             (denials[0].seq, denials[0].rule.as_str()),
             (1, "files#none")
+        );
+    }
+
+    /// Accepts nothing.
+    struct Full;
+
+    impl Recorder for Full {
+        fn append(&self, _: Fact) -> Result<u64, LedgerError> {
+            Err(LedgerError::Closed)
+        }
+
+        fn durable(
+            &self,
+            _: u64,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
+            Box::pin(std::future::ready(Err(LedgerError::Closed)))
+        }
+    }
+
+    #[derive(Default)]
+    struct Ear(Mutex<Vec<String>>);
+
+    impl FactObserver for Ear {
+        fn begin(&self, tenant: &str, run: &str) {
+            self.0.lock().unwrap().push(format!("{tenant} {run}"));
+        }
+
+        fn accepted(&self, seq: u64, fact: Seen) {
+            let heard = format!("{seq} {}", fact.kind.as_str());
+            self.0.lock().unwrap().push(heard);
+        }
+    }
+
+    #[test]
+    fn an_observer_hears_of_what_was_accepted_and_of_nothing_else() {
+        let ear = Arc::new(Ear::default());
+        let journal = |ledger: Arc<dyn Recorder>| {
+            Journal::new(ledger, "default", false).observed("r", Some(ear.clone()))
+        };
+        let full = journal(Arc::new(Full));
+        assert!(full.append(Fact::new(Kind::ToolCall, "default/a")).is_err());
+        let open = journal(Arc::new(MemoryRecorder::default()));
+        open.append(Fact::new(Kind::FsOp, "default/a")).unwrap();
+        open.append(Fact::new(Kind::ToolCall, "default/a")).unwrap();
+        assert_eq!(
+            *ear.0.lock().unwrap(),
+            ["default r", "default r", "1 tool.call"]
         );
     }
 }

@@ -25,6 +25,7 @@ use flowhost_ledger::{
     seal_unfinished,
 };
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -34,11 +35,12 @@ use crate::project::Project;
 use crate::report::html;
 use crate::report::run::RunDocument;
 use crate::state::State;
+use crate::telemetry::lines;
 
 use journal::Journal;
 
 pub use driver::{Outcome, StepOutcome};
-pub use journal::Denial;
+pub use journal::{Denial, FactObserver};
 pub use page::rewrite as rewrite_page;
 pub use wiring::{Missing, Rights, missing_rights, plan_hash};
 
@@ -108,6 +110,8 @@ pub struct Surroundings<'a> {
     pub stop: Arc<Notify>,
     /// Hears of progress.
     pub observer: Arc<dyn Observer>,
+    /// Hears of every fact, for telemetry.
+    pub facts: Option<Arc<dyn FactObserver>>,
 }
 
 /// Runs a project to its end.
@@ -157,6 +161,7 @@ pub async fn execute(
         around.state.tenant(),
         redact.payloads,
     );
+    let journal = journal.observed(&run, around.facts.clone());
     journal.run_start(&project, &setup, options)?;
     journal.estimated(&estimate)?;
     let scope = wiring::run_scope(around.state.tenant(), &run, seed, started_ms, &journal);
@@ -170,6 +175,7 @@ pub async fn execute(
         }
     };
     around.observer.started(&run);
+    let context = lines::run_context(around.state.tenant(), &run, &hash);
     let drive = driver::Drive {
         plan: project.plan.clone(),
         setup,
@@ -177,7 +183,7 @@ pub async fn execute(
         journal: journal.clone(),
         registry,
     };
-    let mut outcome = driver::drive(drive, around).await?;
+    let mut outcome = driver::drive(drive, around).instrument(context).await?;
     if redact.payloads {
         outcome.redact();
     }

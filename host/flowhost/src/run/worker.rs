@@ -12,6 +12,7 @@ use flowhost_caps::budget::Left;
 use flowhost_caps::model::Origin;
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
+    trace,
 };
 use flowhost_flow::planner::{Part, Verdict};
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
+use tracing::Instrument as _;
 
 use super::journal::Journal;
 use super::order::{Answer, Detail, Order};
@@ -27,6 +29,7 @@ use super::purse::Purse;
 use super::registry::{Installed, Registry, invalid};
 use super::tally::{Tally, metered};
 use crate::clock::RunClock;
+use crate::telemetry::lines;
 
 /// What all workers of a run share.
 pub(super) struct Worker {
@@ -85,7 +88,7 @@ impl Worker {
     pub(super) async fn serve(self: Arc<Self>, mut orders: Box<dyn Subscription>) {
         while let Ok(delivery) = orders.next().await {
             let worker = self.clone();
-            tokio::spawn(async move { worker.take(delivery).await });
+            tokio::spawn(async move { worker.take(delivery).await }.in_current_span());
         }
     }
 
@@ -101,7 +104,9 @@ impl Worker {
             micro_usd: order.allowance.micro_usd,
         };
         self.purse.begin(&order.step_id, allowance, origin(&order));
-        let (result, detail) = self.clone().perform(order.clone()).await;
+        let context = lines::step_context(&order.step_id, &order.plugin, order.kind);
+        let performed = self.clone().perform(order.clone()).instrument(context);
+        let (result, detail) = performed.await;
         let routed = self.tally.take(&order.step_id);
         let spent = self.purse.end(&order.step_id);
         let answer = Answer::new(&order, result, detail, &routed, spent);
@@ -127,7 +132,8 @@ impl Worker {
         let meter = scope.meter.clone();
         let call = order.call;
         let (worker, work) = (self.clone(), order.clone());
-        let task = tokio::spawn(async move { worker.call(&installed, scope, &work).await });
+        let called = async move { worker.call(&installed, scope, &work).await };
+        let task = tokio::spawn(called.in_current_span());
         self.calls.begin(call, task.abort_handle());
         let done = task.await;
         self.calls.end(call);
@@ -147,8 +153,7 @@ impl Worker {
     }
 
     fn traceparent(&self, order: &Order) -> Arc<str> {
-        let span = order.step_id.get(..16).unwrap_or("0000000000000001");
-        format!("00-{}-{span}-01", self.trace).into()
+        trace::traceparent(&self.trace, trace::step_span(&order.step_id)).into()
     }
 
     async fn call(

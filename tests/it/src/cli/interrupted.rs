@@ -8,7 +8,7 @@ use super::home;
 use crate::support::Home;
 
 /// A plan whose one step sleeps for up to a minute.
-fn sleeping() -> Home {
+pub(super) fn sleeping() -> Home {
     let home = Home::new();
     home.guest("limit_sleep");
     home.file(
@@ -52,7 +52,7 @@ fn started(home: &Home) -> Child {
     child
 }
 
-fn signal(child: &Child, name: &str) {
+pub(super) fn signal(child: &Child, name: &str) {
     let id = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -64,7 +64,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// Waits for the end, at most half a minute: a hanging child would hang the tests.
-fn ended(mut child: Child) -> std::process::ExitStatus {
+pub(super) fn ended(mut child: Child) -> std::process::ExitStatus {
     let since = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {

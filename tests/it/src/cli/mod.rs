@@ -12,6 +12,7 @@ mod network;
 mod progress;
 mod report;
 mod surface;
+mod telemetry;
 
 use crate::support::{Home, stable};
 

@@ -18,12 +18,14 @@ use flowhost_engine::{CallScope, Fault, Message, Outgoing};
 use flowhost_ledger::Kind;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::driver::bus_failure;
 use super::registry::Installed;
 use super::router::prefix;
 use super::worker::Worker;
 use crate::failure::Failure;
+use crate::telemetry::lines;
 
 use quiet::Question;
 pub(super) use quiet::Traffic;
@@ -58,7 +60,9 @@ impl Mailboxes {
                     all: traffic.counter(),
                 };
                 let questions = traffic.ask();
-                readers.push(tokio::spawn(reader.serve(subscription, questions)));
+                readers.push(tokio::spawn(
+                    reader.serve(subscription, questions).in_current_span(),
+                ));
             }
         }
         Ok(Self { readers, traffic })
@@ -142,7 +146,9 @@ impl Reader {
             return done(delivery).await;
         }
         let message = payload.into_message(&envelope);
-        match self.hand_over(&scope, &envelope, &message).await {
+        let context = lines::message_context(&message.id, &scope.step, &self.plugin.key);
+        let handed = self.hand_over(&scope, &envelope, &message);
+        match handed.instrument(context).await {
             Ok(outgoing) => self.send(&scope, delivery, &message, outgoing).await,
             Err(fault) => {
                 done(delivery).await?;

@@ -1,0 +1,113 @@
+//! From the run to the views: a bounded queue that the run never waits for.
+//!
+//! What does not fit is counted and told once, at the end. Views are behind, never in the way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc;
+
+use super::seen::Seen;
+use super::view::Identity;
+use crate::run::FactObserver;
+
+/// Facts that wait for the views: seconds of the fastest run, at some hundred bytes each.
+pub(super) const FACTS_MAX: usize = 16_384;
+
+/// What goes through the queue.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A run begins.
+    Run(Identity),
+    /// A fact of it.
+    Fact(Seen),
+}
+
+/// The run's end of the queue.
+#[derive(Debug)]
+pub(super) struct Feed {
+    queue: mpsc::Sender<Entry>,
+    clock: Clock,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// A queue of `facts_max`, whose clock says `now_ms` now. Gives both ends and the count of what
+    /// did not fit.
+    pub(super) fn new(
+        facts_max: usize,
+        now_ms: u64,
+    ) -> (Self, mpsc::Receiver<Entry>, Arc<AtomicU64>) {
+        let (queue, entries) = mpsc::channel(facts_max);
+        let dropped = Arc::<AtomicU64>::default();
+        let feed = Self {
+            queue,
+            clock: Clock::new(now_ms),
+            dropped: dropped.clone(),
+        };
+        (feed, entries, dropped)
+    }
+
+    fn push(&self, entry: Entry) {
+        if self.queue.try_send(entry).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl FactObserver for Feed {
+    fn begin(&self, tenant: &str, run: &str) {
+        self.push(Entry::Run(Identity::new(tenant, run)));
+    }
+
+    fn accepted(&self, seq: u64, fact: Seen) {
+        self.push(Entry::Fact(fact.accepted(seq, self.clock.now())));
+    }
+}
+
+/// Wall time at its start, then what has passed since: durations are right whatever the clock does.
+#[derive(Debug)]
+struct Clock {
+    wall: SystemTime,
+    since: Instant,
+}
+
+impl Clock {
+    fn new(now_ms: u64) -> Self {
+        let wall = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(now_ms));
+        Self {
+            wall: wall.unwrap_or(SystemTime::UNIX_EPOCH),
+            since: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        let now = self.wall.checked_add(self.since.elapsed());
+        now.unwrap_or(self.wall)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_ledger::{Fact, Kind};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_takes_no_more_counts_and_does_not_wait() {
+        let (feed, mut entries, dropped) = Feed::new(2, 1_000);
+        let seen = || Seen::of(&Fact::new(Kind::StepStart, "default/host")).unwrap();
+        for seq in 0..5 {
+            feed.accepted(seq, seen());
+        }
+        assert_eq!(dropped.load(Relaxed), 3);
+        let Some(Entry::Fact(first)) = entries.recv().await else {
+            panic!("the first fact is there");
+        };
+        assert_eq!(first.seq, 0);
+        assert!(first.at >= SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+        feed.accepted(5, seen());
+        assert_eq!(dropped.load(Relaxed), 3);
+    }
+}

@@ -1,0 +1,156 @@
+//! Log lines as JSON: one object a line, reserved fields at the top, whatever span they came from.
+//!
+//! Owns the form only. Must never fail a run: a line that cannot be written is lost.
+
+use std::fmt::Debug;
+use std::io::Write as _;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::output::neutral;
+
+/// Writes each event as one JSON object: `level`, `target`, `message` and all fields of the event and
+/// of the spans around it; the innermost wins.
+pub struct JsonLines<W>(pub W);
+
+/// The fields of a span, kept beside it.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl<S, W> Layer<S> for JsonLines<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Fields::default();
+        let spans = context.event_scope(event).into_iter();
+        for span in spans.flat_map(|scope| scope.from_root()) {
+            if let Some(Fields(fields)) = span.extensions().get() {
+                line.0.extend(fields.clone());
+            }
+        }
+        event.record(&mut line);
+        let metadata = event.metadata();
+        line.put("level", metadata.level().as_str());
+        line.put("target", metadata.target());
+        let mut text = Value::Object(line.0).to_string();
+        text.push('\n');
+        let _closed = self.0.make_writer().write_all(text.as_bytes());
+    }
+}
+
+impl Fields {
+    fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field.name(), neutral(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field.name(), value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.put(field.name(), neutral(&format!("{value:?}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(act: impl FnOnce()) -> Vec<Value> {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::registry().with(JsonLines(move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = written.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_line_that_tries_to_be_two_stays_one() {
+        let lines = lines(|| tracing::warn!(plugin = "a\n{\"level\":\"x\"}", "one\ntwo\u{202e}"));
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["message"], "one\ntwo\\u{202e}");
+        assert_eq!(lines[0]["level"], "WARN");
+    }
+
+    #[test]
+    fn fields_of_the_spans_around_stand_at_the_top_and_the_innermost_wins() {
+        let lines = lines(|| {
+            let run = tracing::error_span!("run", run_id = "r", span_id = "outer").entered();
+            let step = tracing::error_span!("step", span_id = "inner", step_id = "s").entered();
+            tracing::info!(outcome = "ok", "done");
+            drop((step, run));
+        });
+        let line = &lines[0];
+        for (name, value) in [("run_id", "r"), ("span_id", "inner"), ("step_id", "s")] {
+            assert_eq!(line[name], value);
+        }
+        assert_eq!(
+            (&line["outcome"], &line["message"]),
+            (&"ok".into(), &"done".into())
+        );
+    }
+}

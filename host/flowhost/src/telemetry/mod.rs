@@ -1,0 +1,198 @@
+//! Telemetry: spans, metrics and log lines, as views of the ledger.
+//!
+//! Every fact goes through the run's journal; what was accepted there goes through a bounded queue to
+//! the views here, without its payload. So telemetry can say nothing that the ledger does not say, can
+//! show no prompt and no answer, and can neither slow a run down nor end it: a full queue drops and
+//! counts, an unreachable collector costs one warning, and the end waits at most [`FLUSH_MS`].
+
+pub mod bounds;
+pub mod instruments;
+pub mod json_lines;
+pub mod lines;
+pub mod otlp_config;
+pub mod prometheus;
+pub mod seen;
+pub mod span;
+pub mod view;
+
+mod attempt;
+mod collector;
+mod feed;
+mod orders;
+mod otlp;
+mod pump;
+mod scrape;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use flowhost_flow::Exit;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::ambient::Ambient;
+use crate::failure::Failure;
+use crate::run::FactObserver;
+use feed::Feed;
+use otlp::Otlp;
+use otlp_config::OtlpConfig;
+use prometheus::Prometheus;
+use pump::Pump;
+
+/// Milliseconds that the end of a run waits for its telemetry to leave.
+pub const FLUSH_MS: u64 = 2_000;
+/// The variable with the span that started this process.
+pub const TRACEPARENT: &str = "TRACEPARENT";
+
+/// Telemetry that runs beside a run.
+pub struct Telemetry {
+    feed: Arc<Feed>,
+    dropped: Arc<AtomicU64>,
+    stop: oneshot::Sender<()>,
+    pump: JoinHandle<()>,
+    otlp: Option<Otlp>,
+    scrape: Option<(SocketAddr, JoinHandle<()>)>,
+}
+
+impl Telemetry {
+    /// Starts what is asked for: an endpoint for scrapers at `listen`, an export to the collector that
+    /// the environment names, log lines if anybody reads them. None when that is nothing.
+    ///
+    /// # Errors
+    /// When `listen` is no loopback address or cannot be had. A collector is never an error.
+    pub async fn start(
+        listen: Option<SocketAddr>,
+        ambient: &Ambient,
+    ) -> Result<Option<Self>, Failure> {
+        let config = OtlpConfig::of(ambient).unwrap_or_else(|error| {
+            tracing::warn!(%error, "telemetry is not exported");
+            None
+        });
+        let lines = lines::are_wanted();
+        if listen.is_none() && config.is_none() && !lines {
+            return Ok(None);
+        }
+        let metrics = Arc::new(Prometheus::default());
+        let scrape = match listen {
+            Some(address) => Some(open(address, ambient, metrics.clone()).await?),
+            None => None,
+        };
+        let otlp = config.and_then(|config| Otlp::start(&config, ambient));
+        let (feed, entries, dropped) = Feed::new(feed::FACTS_MAX, ambient.now_ms());
+        let pump = Pump {
+            caller: ambient.var(TRACEPARENT).and_then(span::caller),
+            prometheus: scrape.is_some().then_some(metrics),
+            metrics: otlp.as_ref().map(Otlp::metrics),
+            spans: otlp.as_ref().map(Otlp::spans),
+            lines,
+            ..Pump::default()
+        };
+        let (stop, stopped) = oneshot::channel();
+        Ok(Some(Self {
+            feed: Arc::new(feed),
+            dropped,
+            stop,
+            pump: tokio::spawn(pump.run(entries, stopped)),
+            otlp,
+            scrape,
+        }))
+    }
+
+    /// What the run tells its facts to.
+    #[must_use]
+    pub fn observer(&self) -> Arc<dyn FactObserver> {
+        self.feed.clone()
+    }
+
+    /// Where metrics can be read.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.scrape.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Sends what is left, for at most [`FLUSH_MS`], and says once what was lost.
+    pub async fn finish(self) {
+        let deadline = Instant::now() + Duration::from_millis(FLUSH_MS);
+        let _gone = self.stop.send(());
+        if timeout_at(deadline, self.pump).await.is_err() {
+            tracing::warn!("telemetry is incomplete: its views did not keep up");
+        }
+        if let Some((_, server)) = &self.scrape {
+            server.abort();
+        }
+        if let Some(otlp) = self.otlp {
+            otlp.finish(deadline).await;
+        }
+        let dropped = self.dropped.load(Relaxed);
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "telemetry is incomplete: facts came faster than its views"
+            );
+        }
+    }
+}
+
+async fn open(
+    address: SocketAddr,
+    ambient: &Ambient,
+    metrics: Arc<Prometheus>,
+) -> Result<(SocketAddr, JoinHandle<()>), Failure> {
+    let cannot = |why: String| {
+        Failure::new(
+            Exit::Internal,
+            format!("metrics cannot be served on {address}"),
+        )
+        .because(why)
+    };
+    let listener = ambient.listen(address).await;
+    let listener = listener.map_err(|error| {
+        cannot(error.to_string()).hint("another port may be free; port 0 takes any that is")
+    })?;
+    let bound = listener.local_addr();
+    let bound = bound.map_err(|error| cannot(error.to_string()))?;
+    Ok((bound, tokio::spawn(scrape::serve(listener, metrics))))
+}
+
+/// An address that metrics may be served on.
+///
+/// # Errors
+/// When the text is no address with a port, or the address is not loopback.
+pub fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| {
+        "expected an address and a port, such as 127.0.0.1:9464 or [::1]:9464".to_owned()
+    })?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(
+        "metrics are served on loopback only, because nothing asks who reads them: \
+         use 127.0.0.1 or [::1]"
+            .to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_to_serve_metrics_to_others() {
+        for text in [
+            "0.0.0.0:9464",
+            "192.168.1.2:1",
+            "[::]:1",
+            "[::ffff:127.0.0.1]:1",
+            "localhost:1",
+            "9464",
+        ] {
+            assert!(loopback(text).is_err(), "{text}");
+        }
+        for text in ["127.0.0.1:0", "127.8.9.1:9464", "[::1]:9464"] {
+            assert!(loopback(text).is_ok(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Takes facts from the queue through the view to whoever reads: spans, metrics, lines.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::bounds::Bounds;
+use super::feed::Entry;
+use super::instruments::Measurement;
+use super::lines;
+use super::otlp::{Meters, SpanQueue};
+use super::prometheus::Prometheus;
+use super::seen::Seen;
+use super::span::Link;
+use super::view::{Given, Identity, View};
+
+/// Facts taken at once.
+const BATCH: usize = 256;
+
+/// The views' end of the queue.
+#[derive(Default)]
+pub(super) struct Pump {
+    /// The span that started this process; the first run is linked to it.
+    pub(super) caller: Option<Link>,
+    pub(super) prometheus: Option<Arc<Prometheus>>,
+    pub(super) metrics: Option<Meters>,
+    pub(super) spans: Option<SpanQueue>,
+    pub(super) lines: bool,
+    pub(super) bounds: Bounds,
+    pub(super) view: Option<View>,
+}
+
+impl Pump {
+    /// Works until it is stopped, and then until the queue is empty.
+    pub(super) async fn run(
+        mut self,
+        mut entries: mpsc::Receiver<Entry>,
+        stop: oneshot::Receiver<()>,
+    ) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut stop = Some(stop);
+        loop {
+            let stopped = async {
+                match &mut stop {
+                    Some(stop) => drop(stop.await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                taken = entries.recv_many(&mut batch, BATCH) => match taken {
+                    0 => return,
+                    _ => batch.drain(..).for_each(|entry| self.take(entry)),
+                },
+                () = stopped => {
+                    stop = None;
+                    entries.close();
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Run(identity) => self.begin(identity),
+            Entry::Fact(seen) => self.fact(&seen),
+        }
+    }
+
+    fn begin(&mut self, identity: Identity) {
+        self.view = Some(View::new(identity, self.caller.take()));
+    }
+
+    fn fact(&mut self, seen: &Seen) {
+        let Some(view) = &mut self.view else {
+            return;
+        };
+        let given = view.take(seen);
+        if self.lines {
+            lines::write(view, seen);
+        }
+        for given in given {
+            match given {
+                Given::Measurement(measurement) => self.measure(measurement),
+                Given::Span(span) => {
+                    if let (Some(spans), Some(view)) = (&self.spans, &self.view) {
+                        spans.push(&view.identity().trace, *span);
+                    }
+                }
+            }
+        }
+    }
+
+    fn measure(&mut self, measurement: Measurement) {
+        let measurement = self.bounds.admit(measurement);
+        if let Some(prometheus) = &self.prometheus {
+            prometheus.record(&measurement);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.record(&measurement);
+        }
+    }
+}
