@@ -23,7 +23,7 @@ use flowhost_policy::{Effective, Manifest, Narrowing, Profile, effective};
 use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
-use crate::support::{guest, repository};
+use crate::support::{CACHE_KEY, guest, repository};
 
 /// The plugin's name in every test.
 pub(crate) const NAME: &str = "guest";
@@ -317,7 +317,7 @@ fn engine(services: Services) -> Engine {
         compiler: Compiler::InProcess,
         cache: Some(CacheConfig {
             dir: repository().join("target/it-cache"),
-            key: [3; 32],
+            key: CACHE_KEY,
         }),
         shape: ShapeLimits::default(),
         pool: PoolConfig {

@@ -7,6 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// The key of the tests' own compile cache, `target/it-cache`.
+pub(crate) const CACHE_KEY: [u8; 32] = [3; 32];
+
 /// The root of the repository.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -112,6 +115,21 @@ impl Home {
     /// Reads a file.
     pub(crate) fn read(&self, relative: &str) -> String {
         std::fs::read_to_string(self.path().join(relative)).unwrap()
+    }
+
+    /// Lets this folder's runs use what the test binary has compiled before: the plugins with parsers in
+    /// them take half a minute otherwise. Only for tests that are not about compiling.
+    pub(crate) fn warm(&self) {
+        use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+        let cache = repository().join("target/it-cache");
+        std::fs::create_dir_all(&cache).unwrap();
+        let host = self.path().join(".flowhost/host");
+        std::fs::create_dir_all(&host).unwrap();
+        symlink(cache, self.path().join(".flowhost/cache")).unwrap();
+        let mut key = std::fs::OpenOptions::new();
+        key.write(true).create_new(true).mode(0o600);
+        let mut key = key.open(host.join("cache.key")).unwrap();
+        std::io::Write::write_all(&mut key, &CACHE_KEY).unwrap();
     }
 
     /// Copies a guest's component into the folder.

@@ -18,8 +18,9 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A folder that is a copy of an example.
-fn example(name: &str) -> Home {
+pub(super) fn example(name: &str) -> Home {
     let home = Home::new();
+    home.warm();
     copy(&repository().join("examples").join(name), home.path());
     home
 }

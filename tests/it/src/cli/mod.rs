@@ -1,5 +1,6 @@
 //! The built executable as a user meets it: what is typed, what is printed, how it ends.
 
+mod audit;
 mod bad_input;
 mod bad_plans;
 mod endings;
