@@ -20,6 +20,7 @@ const LIMITED: &[(&str, &str)] = &[
     ("http", "limit_http"),
     ("log", "limit_log"),
     ("messaging", "limit_messaging"),
+    ("model", "limit_model"),
     ("random", "limit_random"),
     ("runtime", "limit_handles"),
     ("secrets", "limit_secrets"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
+use flowhost_engine::{CallScope, HostState, bindings::types, neutralise, trace};
 use flowhost_ledger::Kind;
 use flowhost_models::{
     Completion, ErrorClass, Estimate, Finish, ModelError, ModelName, Spent, Who,
@@ -93,7 +93,14 @@ async fn complete(
     records.redacted = redacted;
     records.redact = services.redact;
     let stage = records.origin.stage.clone();
-    let who = who(scope, &stage, number, prompt.seed.unwrap_or_default());
+    let span = span(scope, held);
+    let who = who(
+        scope,
+        &stage,
+        &span,
+        number,
+        prompt.seed.unwrap_or_default(),
+    );
     let may = |name: &ModelName| may_ask(scope, name);
     let answer = services
         .gateway
@@ -132,7 +139,8 @@ async fn embed(
     records.turns = texts.len() as u64;
     records.redacted = redacted;
     let stage = records.origin.stage.clone();
-    let who = who(scope, &stage, number, own_seed(scope));
+    let span = span(scope, held);
+    let who = who(scope, &stage, &span, number, own_seed(scope));
     let may = |name: &ModelName| may_ask(scope, name);
     let answer = services
         .gateway
@@ -237,14 +245,27 @@ fn refused(scope: &CallScope, want: &Left, short: &Short) -> Result<(), Refusal>
     Ok(())
 }
 
-fn who<'a>(scope: &'a CallScope, stage: &'a str, call: u64, seed: u64) -> Who<'a> {
+/// The trace context that the provider hears of: the span of this call's first try.
+fn span(scope: &CallScope, held: HoldId) -> String {
+    let run = &scope.run.run;
+    let span = trace::model_span(run, &held.0.to_string(), "1");
+    trace::traceparent(&trace::trace_id(run), &span)
+}
+
+fn who<'a>(
+    scope: &'a CallScope,
+    stage: &'a str,
+    traceparent: &'a str,
+    call: u64,
+    seed: u64,
+) -> Who<'a> {
     Who {
         stage,
         agent: &scope.plugin,
         step: &scope.step,
         seed,
         call,
-        traceparent: &scope.traceparent,
+        traceparent,
     }
 }
 

@@ -158,7 +158,8 @@ fn cap_002_a_newer_version_of_our_own_interface_is_refused_by_name() {
 fn cap_001_with_its_grant_each_guest_is_linked() {
     let grants = "log = true\nconfig = true\nbudget = true\n[clock]\nwall = \"virtual\"\n[random]\n\
                   source = \"seeded\"\n[state]\nnamespaces = [\"notes\"]\n[tools]\ncall = [\"a/b\"]\n\
-                  [messages]\npublish = [\"x\"]\n[secrets]\nnames = [\"TOKEN\"]\n[[http]]\n\
+                  [messages]\npublish = [\"x\"]\n[model]\nallow = [\"mock/*\"]\ntokens = 9\nusd = 0.1\n\
+                  [secrets]\nnames = [\"TOKEN\"]\n[[http]]\n\
                   url = \"https://api.example.com/\"\nmethods = [\"GET\"]\n";
     for (name, _, capability, _) in DENIED.iter().filter(|row| row.2 != "files") {
         let host = Setup::new(grants).host(name);
