@@ -69,6 +69,8 @@ pub const TARGETS: &[Target] = &[
     targets::bus::ENVELOPE,
     targets::bus::SUBJECT,
     targets::detect::DETECT,
+    targets::models::OPENAI,
+    targets::models::ANTHROPIC,
     #[cfg(feature = "engine")]
     targets::engine::INSPECT,
     #[cfg(feature = "engine")]

@@ -420,6 +420,11 @@ fn redacted(mut fact: Fact) -> Fact {
             *text = clean;
         }
     }
+    if let Some(Value::List(notes)) = fact.fields.get_mut("notes") {
+        for note in notes {
+            *note = flowhost_detect::redact(note).into_owned();
+        }
+    }
     fact
 }
 

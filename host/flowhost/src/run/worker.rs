@@ -12,7 +12,7 @@ use flowhost_caps::budget::Left;
 use flowhost_caps::model::Origin;
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
-    trace,
+    neutralise, trace,
 };
 use flowhost_flow::planner::{Part, Verdict};
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
@@ -221,7 +221,7 @@ impl Worker {
         }
         let report = plugin.plugin.call_tool(scope.clone(), name, &input).await;
         let report = self
-            .settle(&scope, name, report, |content| &content.value)
+            .settle(&scope, name, report, |content| (&content.value, &[]))
             .await;
         finish(report, |content| output_of(&content.value))
     }
@@ -243,7 +243,7 @@ impl Worker {
             .mcp_call_tool(scope.clone(), &config, &name, &input)
             .await;
         let report = self
-            .settle(&scope, &name, report, |content| &content.value)
+            .settle(&scope, &name, report, |content| (&content.value, &[]))
             .await;
         finish(report, |content| output_of(&content.value))
     }
@@ -273,7 +273,7 @@ impl Worker {
         };
         let report = plugin.plugin.agent_on_plan(scope.clone(), &task).await;
         let report = self
-            .settle(&scope, "on-plan", report, |output| &output.content)
+            .settle(&scope, "on-plan", report, |output| (&output.content, &output.notes))
             .await;
         finish(report, |output| output_of(&output.content))
     }
@@ -332,7 +332,7 @@ impl Worker {
         scope: &CallScope,
         name: &str,
         report: CallReport<T>,
-        value: impl Fn(&T) -> &String,
+        told: impl Fn(&T) -> (&String, &[String]),
     ) -> CallReport<T> {
         let fact = scope
             .fact(Kind::ToolResult)
@@ -344,9 +344,14 @@ impl Worker {
             .with("log_bytes", report.used.log_bytes)
             .with("duration_ms", report.used.duration_ms);
         let fact = match &report.result {
-            Ok(answer) => fact
-                .with("status", "ok")
-                .payload(value(answer).as_bytes().to_vec()),
+            Ok(answer) => {
+                let (value, notes) = told(answer);
+                let fact = match remarks(notes) {
+                    notes if notes.is_empty() => fact,
+                    notes => fact.with("notes", notes),
+                };
+                fact.with("status", "ok").payload(value.as_bytes().to_vec())
+            }
             Err(fault) => fact
                 .with("status", "failed")
                 .with("owner", fault.owner().as_str())
@@ -418,6 +423,15 @@ pub(super) fn envelope_id(run: &RunScope, call: u64, direction: &str) -> Ulid {
         .take(10)
         .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
     Ulid::from_parts(run.started_ms, bits)
+}
+
+/// Remarks of an agent that a record holds, and characters of each: they are for the report.
+const NOTES_MAX: usize = 16;
+const NOTE_CHARS: usize = 256;
+
+fn remarks(notes: &[String]) -> Vec<String> {
+    let shown = notes.iter().take(NOTES_MAX);
+    shown.map(|note| neutralise(note, NOTE_CHARS)).collect()
 }
 
 /// What the records of model calls say of the step.

@@ -1,0 +1,172 @@
+//! Answers of model servers, streamed and whole, as a hostile server would send them: through the
+//! gateway's public door, over a transport that hands the bytes back in small pieces.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use flowhost_models::{
+    Body, CallLog, Clock, Config, Gateway, KeySource, ModelError, Prompt, ScriptFiles, Speaker,
+    Transport, TransportError, Try, TryOutcome, Turn, Who,
+};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
+
+use crate::{Outcome, Target};
+
+const WORDS: &[&str] = &[
+    "data: ",
+    "data: [DONE]\n\n",
+    "event: message_start\n",
+    "event: content_block_delta\n",
+    "event: message_delta\n",
+    "\n\n",
+    "\r\n",
+    "{\"choices\":[{\"delta\":{\"content\":\"x\"}}]}",
+    "\"finish_reason\":\"stop\"",
+    "\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"t\",\"arguments\":\"{\"}}]",
+    "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}",
+    "\"output_tokens\":",
+    "18446744073709551616",
+    "-1",
+    "1e309",
+    "null",
+    "\u{202e}",
+];
+
+pub(crate) const OPENAI: Target = Target {
+    name: "openai",
+    run: |bytes| answer("openai", bytes),
+    words: WORDS,
+};
+
+pub(crate) const ANTHROPIC: Target = Target {
+    name: "anthropic",
+    run: |bytes| answer("anthropic", bytes),
+    words: WORDS,
+};
+
+/// Longest answer in tokens that the target asks for; the gateway bounds the rest by it.
+const MAX_TOKENS: u32 = 64;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
+});
+
+struct World;
+
+impl KeySource for World {
+    fn key(&self, _: &str) -> Option<Zeroizing<String>> {
+        Some(Zeroizing::new("sk-secret".to_owned()))
+    }
+}
+
+impl ScriptFiles for World {
+    fn read(&self, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+}
+
+impl Clock for World {
+    fn now_ms(&self) -> u64 {
+        0
+    }
+}
+
+#[async_trait]
+impl CallLog for World {
+    async fn before(&self, _: &Try<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn after(&self, attempt: &Try<'_>, outcome: &TryOutcome<'_>) -> Result<(), String> {
+        let usage = outcome.spent.usage;
+        assert!(usage.cached_tokens <= usage.prompt_tokens);
+        assert!(usage.reasoning_tokens <= usage.completion_tokens);
+        assert_eq!(attempt.number, 1);
+        Ok(())
+    }
+}
+
+/// The first byte of an input is the response's kind, the rest its body.
+struct Server(Vec<u8>);
+
+#[async_trait]
+impl Transport for Server {
+    async fn send(&self, _: Request<Bytes>) -> Result<Response<Body>, TransportError> {
+        let (head, body) = self.0.split_first().unwrap_or((&0, &[]));
+        let status = [200, 200, 200, 400, 429, 529][usize::from(*head) % 6];
+        let kind = ["text/event-stream", "application/json"][usize::from(*head / 6) % 2];
+        let body = Full::from(body.to_vec()).map_err(|never| match never {});
+        let response = Response::builder()
+            .status(status)
+            .header("content-type", kind);
+        Ok(response.body(body.boxed_unsync()).unwrap())
+    }
+}
+
+fn gateway(kind: &str, bytes: &[u8]) -> Gateway {
+    let config = serde_json::json!({
+        "retry": { "max_attempts": 1 },
+        "providers": { "p": { "kind": kind, "url": "https://models.example/v1", "key": "K" } },
+        "prices": { "p/*": { "input": 1.0, "output": 1.0 } },
+    });
+    let config: Config = serde_json::from_value(config).unwrap();
+    let (world, server) = (Arc::new(World), Arc::new(Server(bytes.to_vec())));
+    Gateway::with_transport(config, world.clone(), world.clone(), world, server).unwrap()
+}
+
+/// Whatever comes: an answer within its bounds, or an error that names no key; and what was spent is
+/// what the tokens cost, to the micro-dollar.
+fn answer(kind: &str, bytes: &[u8]) -> Outcome {
+    let gateway = gateway(kind, bytes);
+    let prompt = Prompt {
+        model: "p/m".parse().unwrap(),
+        turns: vec![Turn {
+            speaker: Speaker::User,
+            content: "hello".to_owned(),
+            tool_calls: Vec::new(),
+            answers: String::new(),
+        }],
+        tools: Vec::new(),
+        answer_schema: None,
+        temperature: None,
+        max_tokens: MAX_TOKENS,
+        seed: Some(1),
+        stop: Vec::new(),
+    };
+    let who = Who {
+        stage: "",
+        agent: "a",
+        step: "s",
+        seed: 1,
+        call: 1,
+        traceparent: "",
+    };
+    let result = RUNTIME.block_on(async {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let complete = gateway.complete(&prompt, &who, &|_| true, deadline, &World);
+        complete.await
+    });
+    let spent = match &result {
+        Ok(answer) => {
+            assert!(answer.content.len() <= 1 << 20);
+            assert!(!answer.content.contains("sk-secret"));
+            answer.spent
+        }
+        Err(error) => harmless(error),
+    };
+    // A dollar for a million of tokens, either way.
+    assert_eq!(spent.micro_usd, spent.usage.tokens());
+    Outcome::of(&result)
+}
+
+fn harmless(error: &ModelError) -> flowhost_models::Spent {
+    assert!(!error.message.contains("sk-secret"), "{}", error.message);
+    assert!(!error.message.contains('\u{1b}') && error.message.len() <= 4_096);
+    error.spent
+}
