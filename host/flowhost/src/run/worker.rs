@@ -273,7 +273,9 @@ impl Worker {
         };
         let report = plugin.plugin.agent_on_plan(scope.clone(), &task).await;
         let report = self
-            .settle(&scope, "on-plan", report, |output| (&output.content, &output.notes))
+            .settle(&scope, "on-plan", report, |output| {
+                (&output.content, &output.notes)
+            })
             .await;
         finish(report, |output| output_of(&output.content))
     }

@@ -67,6 +67,10 @@ pub struct ModelCall {
     pub operation: String,
     /// The model that was asked for.
     pub asked: String,
+    /// Version of the plan's prompt; empty for none.
+    pub prompt_version: String,
+    /// Keys and personal data that were taken out of the request.
+    pub redacted: u64,
     /// What was asked, in the first try.
     pub request: Request,
     /// Its tries, in order.
@@ -179,6 +183,8 @@ impl ModelsOf {
                     step: field(record, "step"),
                     operation: field(record, "operation"),
                     asked: field(record, "asked"),
+                    prompt_version: field(record, "prompt_version"),
+                    redacted: record.number("redacted").unwrap_or(0),
                     ..ModelCall::default()
                 },
                 request: Held::of(record),

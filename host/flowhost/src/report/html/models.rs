@@ -86,6 +86,14 @@ fn one(call: &ModelCall) -> Markup {
                     @if call.tries.len() > 1 { ", " (call.tries.len()) " tries" }
                 }
             }
+            @if !call.prompt_version.is_empty() || call.redacted > 0 {
+                p.of {
+                    @if !call.prompt_version.is_empty() { "prompt version " code { (call.prompt_version) } " " }
+                    @if call.redacted > 0 {
+                        (words::plural(call.redacted, "place", "places")) " redacted before it was sent"
+                    }
+                }
+            }
             (request(&call.request))
             @for attempt in &call.tries { (answer(attempt, call)) }
         }
