@@ -4,6 +4,7 @@
 //! answer leaves. A worker knows nothing of plans: an order stands alone.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,10 +18,11 @@ use flowhost_engine::{
 use flowhost_flow::planner::{Part, Verdict};
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
 use flowhost_ledger::{Kind, LedgerError};
+use futures::FutureExt as _;
+use futures::future::{AbortHandle, Aborted, abortable};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
-use tokio::task::AbortHandle;
 use tracing::Instrument as _;
 
 use super::journal::Journal;
@@ -98,14 +100,13 @@ impl Worker {
             let _gone = delivery.ack().await;
             return;
         };
-        let order = Arc::new(order);
         let allowance = Left {
             tokens: order.allowance.tokens,
             micro_usd: order.allowance.micro_usd,
         };
         self.purse.begin(&order.step_id, allowance, origin(&order));
         let context = lines::step_context(&order.step_id, &order.plugin, order.kind);
-        let performed = self.clone().perform(order.clone()).instrument(context);
+        let performed = self.perform(&order).instrument(context);
         let (result, detail) = performed.await;
         let routed = self.tally.take(&order.step_id);
         let spent = self.purse.end(&order.step_id);
@@ -117,7 +118,7 @@ impl Worker {
         let _gone = delivery.ack().await;
     }
 
-    async fn perform(self: Arc<Self>, order: Arc<Order>) -> (CallResult, Detail) {
+    async fn perform(&self, order: &Order) -> (CallResult, Detail) {
         let Some(installed) = self.registry.get(&order.plugin).cloned() else {
             let message = format!("there is no plugin `{}`", order.plugin);
             return (
@@ -128,28 +129,25 @@ impl Worker {
         let left = Duration::from_millis(order.deadline_ms.saturating_sub(self.clock.now().0));
         let own = Duration::from_millis(installed.plugin.effective().limits.deadline_ms);
         let deadline = tokio::time::Instant::now() + left.min(own);
-        let scope = installed.scope(&self.scope, &order, self.traceparent(&order), deadline);
+        let scope = installed.scope(&self.scope, order, self.traceparent(order), deadline);
         let meter = scope.meter.clone();
         let call = order.call;
-        let (worker, work) = (self.clone(), order.clone());
-        let called = async move { worker.call(&installed, scope, &work).await };
-        let task = tokio::spawn(called.in_current_span());
-        self.calls.begin(call, task.abort_handle());
-        let done = task.await;
+        // On this task and not on one of its own: handing a call over costs more than many calls do.
+        let called = AssertUnwindSafe(self.call(&installed, scope, order)).catch_unwind();
+        let (called, abort) = abortable(called);
+        self.calls.begin(call, abort);
+        let done = called.await;
         self.calls.end(call);
-        done.unwrap_or_else(|error| {
-            let detail = metered(&meter);
-            let failure = if error.is_cancelled() {
-                Failure::new(FailureClass::Cancelled, "the call was stopped")
-            } else {
-                Failure::new(
-                    FailureClass::Internal,
-                    "the host failed while it made the call",
-                )
-                .with_hint("this is a bug of the host; please report it")
-            };
-            (failed(failure), detail)
-        })
+        let failure = match done {
+            Ok(Ok(done)) => return done,
+            Err(Aborted) => Failure::new(FailureClass::Cancelled, "the call was stopped"),
+            Ok(Err(_panic)) => Failure::new(
+                FailureClass::Internal,
+                "the host failed while it made the call",
+            )
+            .with_hint("this is a bug of the host; please report it"),
+        };
+        (failed(failure), metered(&meter))
     }
 
     fn traceparent(&self, order: &Order) -> Arc<str> {
