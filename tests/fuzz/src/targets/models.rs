@@ -1,6 +1,12 @@
 //! Answers of model servers, streamed and whole, as a hostile server would send them: through the
 //! gateway's public door, over a transport that hands the bytes back in small pieces.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the set-up of a target: what fails in it is a fault of the target"
+)]
+
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
