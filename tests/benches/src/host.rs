@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use flowhost_engine::{
-    CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Meter, Plugin, PoolConfig,
-    RunScope, ShapeLimits,
+    CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Meter, Origin, Plugin,
+    PoolConfig, RunScope, ShapeLimits,
 };
 use flowhost_ledger::{Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder};
 use flowhost_policy::Effective;
@@ -16,6 +16,8 @@ use flowhost_policy::Effective;
 pub(crate) struct Host {
     /// The plugin under test.
     pub plugin: Plugin,
+    /// Where its code came from.
+    pub origin: Origin,
     run: RunScope,
     effective: Arc<Effective>,
 }
@@ -97,6 +99,7 @@ impl Host {
         };
         Ok(Self {
             plugin,
+            origin: component.origin(),
             run,
             effective,
         })

@@ -1,18 +1,24 @@
 //! Runs all benchmarks and prints one JSON document; `cargo xtask bench` starts it and writes the page.
 //!
-//! `flowhost-bench [--node PATH] [--commit TEXT] [--markdown FILE]`. Nothing here asserts a time: a
+//! `flowhost-bench [--node PATH] [--commit TEXT] [--markdown FILE] [--only GROUP]`. Nothing here asserts a time: a
 //! figure that misses its goal is a `no` in the table.
 
+mod agents;
 mod bare;
 mod calls;
 mod host;
 mod loads;
+mod loopback;
 mod measure;
 mod memory;
+mod models;
 mod peers;
 mod plans;
+mod project;
 mod report;
 mod substrate;
+mod telemetry;
+mod world;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -75,6 +81,11 @@ fn main() -> Result<()> {
     }
     if wanted("plan") {
         rows.extend(plans::rows(scratch.path())?);
+    }
+    if wanted("model") {
+        rows.extend(models::rows(&runtime, scratch.path())?);
+        rows.extend(agents::rows(scratch.path())?);
+        rows.extend(telemetry::rows(&runtime, scratch.path())?);
     }
     let run = report::Run {
         machine: machine(),

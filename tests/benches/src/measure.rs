@@ -31,6 +31,14 @@ impl Figure {
         }
     }
 
+    /// What `with` costs more than `without`, turn by turn: noise that falls on a whole turn is in both
+    /// and so in neither.
+    #[must_use]
+    pub(crate) fn added(without: &[f64], with: &[f64]) -> Self {
+        let pairs = without.iter().zip(with);
+        Self::from_samples(pairs.map(|(without, with)| with - without).collect())
+    }
+
     /// Median in a readable unit.
     #[must_use]
     pub(crate) fn text(&self) -> String {
@@ -74,6 +82,19 @@ pub(crate) type Side<'a> = Box<dyn FnMut(u32) -> anyhow::Result<()> + 'a>;
 /// # Errors
 /// The first error of any side.
 pub(crate) fn in_turns(effort: Effort, sides: &mut [Side<'_>]) -> anyhow::Result<Vec<Figure>> {
+    let samples = samples_in_turns(effort, sides)?;
+    Ok(samples.into_iter().map(Figure::from_samples).collect())
+}
+
+/// Measures several sides in turns and returns the nanoseconds per operation of every turn: the same
+/// place in each list is the same turn.
+///
+/// # Errors
+/// The first error of any side.
+pub(crate) fn samples_in_turns(
+    effort: Effort,
+    sides: &mut [Side<'_>],
+) -> anyhow::Result<Vec<Vec<f64>>> {
     let mut samples = vec![Vec::new(); sides.len()];
     for side in sides.iter_mut() {
         side(effort.batch)?;
@@ -86,5 +107,5 @@ pub(crate) fn in_turns(effort: Effort, sides: &mut [Side<'_>]) -> anyhow::Result
             samples.push(start.elapsed().as_nanos() as f64 / f64::from(effort.batch));
         }
     }
-    Ok(samples.into_iter().map(Figure::from_samples).collect())
+    Ok(samples)
 }

@@ -1,14 +1,15 @@
 //! The whole step path, through the built executable: planner, bus, worker, guest, ledger, views.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::calls::sibling;
-use crate::host::guest;
+use crate::host::{bytes, guest};
 use crate::measure::{Figure, duration};
+use crate::project::Project;
 use crate::report::Row;
 
 const STEPS: usize = 1_000;
@@ -19,16 +20,18 @@ const ROUNDS: usize = 5;
 /// # Errors
 /// When the executable is missing or a run fails.
 pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
-    let project = Project::new(folder)?;
-    let one = project.plan("one", &chain(1))?;
-    let chained = project.plan("chained", &chain(STEPS))?;
-    let fanned = project.plan("fanned", &fan(STEPS))?;
-    project.run(&one, "relaxed")?;
+    let project = Project::new(&folder.join("plans"))?;
+    project.file("echo.wasm", bytes(&guest("ok_echo"))?)?;
+    project.file("one.yaml", echoing("one", &chain(1)))?;
+    project.file("chained.yaml", echoing("chained", &chain(STEPS)))?;
+    project.file("fanned.yaml", echoing("fanned", &fan(STEPS)))?;
+    let run = |plan: &str, durability: &str| project.run(plan, durability, &[]);
+    run("one.yaml", "relaxed")?;
     let child = median(20, || child_start(&sibling("stdio-tool")?))?;
-    let single = median(20, || project.run(&one, "relaxed"))?;
-    let chained_time = median(ROUNDS, || project.run(&chained, "relaxed"))?;
-    let fanned_time = median(ROUNDS, || project.run(&fanned, "relaxed"))?;
-    let durable = median(ROUNDS, || project.run(&fanned, "durable"))?;
+    let single = median(20, || run("one.yaml", "relaxed"))?;
+    let chained_time = median(ROUNDS, || run("chained.yaml", "relaxed"))?;
+    let fanned_time = median(ROUNDS, || run("fanned.yaml", "relaxed"))?;
+    let durable = median(ROUNDS, || run("fanned.yaml", "durable"))?;
     let per_step = |figure: &Figure| (figure.median_ns - single.median_ns) / (STEPS - 1) as f64;
     let step = |what: &str, ns: f64| Row::new("plan", what, format!("{} a step", duration(ns)), ns);
     let chained_ns = per_step(&chained_time);
@@ -62,59 +65,18 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
     ])
 }
 
-struct Project {
-    folder: PathBuf,
-    executable: PathBuf,
+/// A plan of `steps` over a tool that gives back what it is given.
+#[must_use]
+pub(crate) fn echoing(name: &str, steps: &str) -> String {
+    format!(
+        "flowhost: v1\nkind: workflow\nname: {name}\nplugins:\n  echo: {{ kind: tool, source: \
+         ./echo.wasm, profile: deny-all }}\nsteps:\n{steps}"
+    )
 }
 
-impl Project {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the benchmark's own scratch folder"
-    )]
-    fn new(folder: &Path) -> Result<Self> {
-        let folder = folder.join("plans");
-        std::fs::create_dir_all(&folder)?;
-        std::fs::copy(guest("ok_echo"), folder.join("echo.wasm"))?;
-        Ok(Self {
-            folder,
-            executable: sibling("flowhost")?,
-        })
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the benchmark's own scratch folder"
-    )]
-    fn plan(&self, name: &str, steps: &str) -> Result<String> {
-        let file = format!("{name}.yaml");
-        let text = format!(
-            "flowhost: v1\nkind: workflow\nname: {name}\nplugins:\n  echo: {{ kind: tool, source: \
-             ./echo.wasm, profile: deny-all }}\nsteps:\n{steps}"
-        );
-        std::fs::write(self.folder.join(&file), text)?;
-        Ok(file)
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the program under test, built beside this one"
-    )]
-    fn run(&self, plan: &str, durability: &str) -> Result<Duration> {
-        let start = Instant::now();
-        let output = Command::new(&self.executable)
-            .args(["run", plan, "--durability", durability, "--json"])
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .output()?;
-        let time = start.elapsed();
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "flowhost run {plan}: {said}");
-        Ok(time)
-    }
-}
-
-fn chain(steps: usize) -> String {
+/// Steps that wait for one another.
+#[must_use]
+pub(crate) fn chain(steps: usize) -> String {
     let step = |index: usize| match index {
         0 => "  s0: { uses: echo, with: { n: 0 } }\n".to_owned(),
         n => format!(
@@ -148,7 +110,11 @@ fn child_start(program: &Path) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn median(rounds: usize, mut run: impl FnMut() -> Result<Duration>) -> Result<Figure> {
+/// Durations of `rounds` runs.
+///
+/// # Errors
+/// The first error of a run.
+pub(crate) fn median(rounds: usize, mut run: impl FnMut() -> Result<Duration>) -> Result<Figure> {
     let samples = (0..rounds)
         .map(|_| Ok(run()?.as_nanos() as f64))
         .collect::<Result<_>>()?;

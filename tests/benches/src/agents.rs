@@ -1,0 +1,123 @@
+//! A hundred agents at a model that takes its time, through the built executable: the shipped agent asks,
+//! calls a tool and answers. What is compared with is the model's own time, which no host can undercut.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::measure::duration;
+use crate::plans::median;
+use crate::project::Project;
+use crate::report::Row;
+
+const AGENTS: usize = 100;
+/// Model calls of an agent: one that asks for a tool, one that answers.
+const TURNS: u32 = 2;
+const LATENCY_MS: u64 = 50;
+const ROUNDS: usize = 5;
+
+/// All at once, against the model's own time and against one after the other.
+///
+/// # Errors
+/// When the executable or the plugins are missing, or a run fails.
+pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
+    let project = project(folder)?;
+    let run = |plan: &str| project.run(plan, "relaxed", &[]);
+    run("together.yaml")?;
+    let together = median(ROUNDS, || run("together.yaml"))?;
+    let alone = run("alone.yaml")?.as_nanos() as f64;
+    let ideal = (Duration::from_millis(LATENCY_MS) * TURNS).as_nanos() as f64;
+    let row = |what: &str| {
+        let what = format!("{AGENTS} agents of {TURNS} turns at a {LATENCY_MS} ms model{what}");
+        Row::new("model", what, together.text(), together.median_ns)
+    };
+    Ok(vec![
+        row(", all at once, process start to exit").against(
+            "the model's own time",
+            duration(ideal),
+            together.median_ns / ideal,
+        ),
+        row(", against one after the other (speed-up)").against(
+            "one after the other",
+            duration(alone),
+            alone / together.median_ns,
+        ),
+    ])
+}
+
+fn project(folder: &Path) -> Result<Project> {
+    let project = Project::new(&folder.join("agents"))?;
+    project.file("flowhost.toml", configuration())?;
+    project.file("scripts/agent.json", SCRIPT)?;
+    project.file("policies/bench-agent.toml", PROFILE)?;
+    project.file("together.yaml", plan("together", AGENTS))?;
+    project.file("alone.yaml", plan("alone", 1))?;
+    Ok(project)
+}
+
+fn configuration() -> String {
+    format!(
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\nlatency = \
+         \"{LATENCY_MS}ms\"\n"
+    )
+}
+
+/// What the model says in each turn.
+const SCRIPT: &str = r##"[
+  {"tool_calls": [{"name": "markdown/headings", "arguments": {"text": "# One\n\n## Two\n"}}]},
+  {"json": {"headings": 2}}
+]"##;
+
+/// Room for all of them at once; nothing here is scarce, so that nothing but the host is measured.
+const PROFILE: &str = r#"
+version = 1
+name = "bench-agent"
+description = "Asks the offline model and calls one tool."
+log = true
+config = true
+budget = true
+
+[limits]
+memory = "64MiB"
+fuel = 5_000_000_000
+deadline = "5m"
+output = "1MiB"
+host_calls = 1_000
+instances = 100
+
+[model]
+allow = ["mock/*"]
+tokens = 10_000_000
+usd = 10.00
+
+[tools]
+call = ["markdown/headings"]
+"#;
+
+fn plan(name: &str, parallel: usize) -> String {
+    let items: Vec<String> = (0..AGENTS).map(|item| item.to_string()).collect();
+    format!(
+        r#"flowhost: v1
+kind: workflow
+name: {name}
+plugins:
+  markdown: {{ kind: tool, source: builtin:markdown, profile: deny-all }}
+  agent:
+    kind: agent
+    source: builtin:llm-agent
+    profile: bench-agent
+    config:
+      role: reader
+      model: mock/reader
+      prompt: "How many headings has document {{{{ input.item }}}}?"
+      tools: [markdown/headings]
+steps:
+  read:
+    foreach: {{ items: [{items}], as: item, max_parallel: {parallel} }}
+    uses: agent
+    with: {{ item: "${{{{ item }}}}" }}
+"#,
+        items = items.join(", ")
+    )
+}
