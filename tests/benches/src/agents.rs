@@ -69,7 +69,9 @@ const SCRIPT: &str = r##"[
   {"json": {"headings": 2}}
 ]"##;
 
-/// Room for all of them at once; nothing here is scarce, so that nothing but the host is measured.
+/// What one agent may use at most. A call reserves all of it from the run's budget before it starts and
+/// waits while that has no room, so [`plan`] states a budget with room for every agent at once: the
+/// default of a run would let two of these in, and the wait would be measured, not the host.
 const PROFILE: &str = r#"
 version = 1
 name = "bench-agent"
@@ -88,8 +90,8 @@ instances = 100
 
 [model]
 allow = ["mock/*"]
-tokens = 10_000_000
-usd = 10.00
+tokens = 1_000_000
+usd = 1.00
 
 [tools]
 call = ["markdown/headings"]
@@ -101,6 +103,7 @@ fn plan(name: &str, parallel: usize) -> String {
         r#"flowhost: v1
 kind: workflow
 name: {name}
+budget: {{ tokens: 100000000, usd: 100.00 }}
 plugins:
   markdown: {{ kind: tool, source: builtin:markdown, profile: deny-all }}
   agent:

@@ -116,6 +116,7 @@ const PREFACE: &str = "\
 
 Made by `cargo xtask bench`; the programs are in `tests/benches`. Two things that are compared take turns in the same
 run, because the machines are shared and noisy: trust the ratios, not the absolute figures. A figure is a median unless it
-says otherwise.
+says otherwise. A figure `on top of` another is the median of what a call costs more, turn by turn; a ratio is of the
+whole calls.
 
 ";
