@@ -149,6 +149,15 @@ impl Reservation {
     }
 }
 
+/// Whose limit a call spends from, and what it has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// Names the account; one that was closed may be used again.
+    pub account: u64,
+    /// What it could still spend when the call was asked for.
+    pub left: u64,
+}
+
 /// Why nothing could be reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -280,6 +289,23 @@ impl Budget {
             *left.get_mut(currency) = self.owner(account, currency).map_or(0, Purse::left);
         }
         left
+    }
+
+    /// For each of tokens and money the account that owns the limit of `account`, and what that has
+    /// left, for a driver that holds them call by call; without end where the plan only warns.
+    #[must_use]
+    pub fn ceilings(&self, account: AccountId) -> [Ceiling; 2] {
+        [Currency::Tokens, Currency::MicroUsd].map(|currency| {
+            let owner = self.owner_index(account, currency).unwrap_or_default();
+            let left = match self.on_exceeded(account, currency) {
+                OnExceeded::Warn => u64::MAX,
+                OnExceeded::Halt => self.owner(account, currency).map_or(0, Purse::left),
+            };
+            Ceiling {
+                account: owner as u64,
+                left,
+            }
+        })
     }
 
     /// Opens an account with what `spec` states, taken out of `parent`, which may have less: then the

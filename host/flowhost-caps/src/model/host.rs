@@ -295,7 +295,10 @@ fn invalid(message: String) -> Refusal {
 /// not in the message.
 fn as_guest_reads(error: ModelError) -> Refusal {
     use ErrorClass as C;
-    let message = error.message;
+    let message = match error.hint.as_str() {
+        "" => error.message,
+        hint => format!("{}; {hint}", error.message),
+    };
     match error.class {
         C::Transient | C::RateLimited | C::Provider | C::Deadline | C::Unreachable | C::Cut => {
             types::Error::Transient(message).into()
@@ -308,8 +311,10 @@ fn as_guest_reads(error: ModelError) -> Refusal {
 fn handed_over(mut answer: Completion, redact: bool) -> wit::Completion {
     if redact {
         prompt::redact_text(&mut answer.content);
+        prompt::redact_text(&mut answer.answered_by);
         for call in &mut answer.tool_calls {
             prompt::redact_text(&mut call.arguments);
+            prompt::redact_text(&mut call.name);
         }
     }
     wit::Completion {

@@ -256,6 +256,10 @@ impl CallLog for Records<'_> {
 }
 
 fn failed(fact: Fact, error: &ModelError) -> Fact {
+    let fact = match error.hint.as_str() {
+        "" => fact,
+        hint => fact.with("hint", hint),
+    };
     fact.with("status", "error")
         .with("class", error.class.as_str())
         .payload(error.message.clone().into_bytes())

@@ -10,8 +10,8 @@ use super::host::wit;
 pub(super) const TURNS_MAX: usize = 1_024;
 /// Tools that one prompt offers; models get worse long before.
 pub(super) const TOOLS_MAX: usize = 128;
-/// Stop sequences; the common providers take four.
-pub(super) const STOPS_MAX: usize = 16;
+/// Stop sequences; the common providers take no more.
+pub(super) const STOPS_MAX: usize = 4;
 /// Texts of one embedding call.
 pub(super) const TEXTS_MAX: usize = 2_048;
 
@@ -114,7 +114,18 @@ pub(super) fn redact(prompt: &mut Prompt) -> u64 {
         found += redact_text(&mut turn.content);
         for call in &mut turn.tool_calls {
             found += redact_text(&mut call.arguments);
+            found += redact_text(&mut call.name);
         }
+    }
+    for tool in &mut prompt.tools {
+        found += redact_text(&mut tool.description);
+        found += flowhost_detect::redact_json(&mut tool.input_schema).total();
+    }
+    if let Some(schema) = &mut prompt.answer_schema {
+        found += flowhost_detect::redact_json(schema).total();
+    }
+    for stop in &mut prompt.stop {
+        found += redact_text(stop);
     }
     found
 }

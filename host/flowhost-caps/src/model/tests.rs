@@ -177,7 +177,7 @@ async fn refuses_a_prompt_that_is_none() {
             ..good()
         },
         wit::Prompt {
-            stop: vec!["x".to_owned(); 17],
+            stop: vec!["x".to_owned(); 5],
             ..good()
         },
         wit::Prompt {

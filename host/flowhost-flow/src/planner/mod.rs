@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::budget::Amounts;
+use crate::budget::{Amounts, Ceiling};
 use crate::exit::{Exit, Failure, RunStatus, StepStatus};
 use crate::plan::{Effects, Kind, Plan, PluginKind};
 use crate::problem::Problem;
@@ -209,6 +209,8 @@ pub struct Call {
     /// What the call may use; already reserved. The driver lowers the profile's limits to it in the
     /// currencies that its estimate names; a currency without an estimate is not limited by it.
     pub allowance: Amounts,
+    /// Whose tokens and whose money the call may spend, in this order.
+    pub ceilings: [Ceiling; 2],
     /// What a crash may repeat.
     pub effects: Effects,
     /// Same for every attempt of the same work: what a keyed effect is deduplicated by.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flowhost_bus::{
     Bus as _, BusError, Draft, Envelope, LocalBus, Pattern, Subject, SubscribeOptions, Subscription,
@@ -18,11 +19,12 @@ use flowhost_flow::{
 use flowhost_ledger::LedgerError;
 use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::Surroundings;
-use super::journal::{Denial, Journal};
-use super::mailbox::{Mailboxes, Traffic};
+use super::journal::{self, Denial, Journal};
+use super::mailbox::{Mailboxes, Settled, Traffic};
 use super::order::{Answer, Detail, Order};
 use super::wiring::Machinery;
 use super::worker::{Calls, Worker, envelope_id};
@@ -72,28 +74,30 @@ impl Outcome {
     /// Takes keys and personal data out of everything that a report shows. Denials come from the
     /// journal and hold none.
     pub(super) fn redact(&mut self) {
-        let clean = |text: &mut String| *text = flowhost_detect::redact(text).into_owned();
         let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
         flowhost_detect::redact_json(&mut outputs);
         if let Value::Object(outputs) = outputs {
             self.end.outputs = outputs;
         }
-        self.warnings.iter_mut().for_each(clean);
+        self.warnings.iter_mut().for_each(journal::clean);
         let steps = self.steps.values_mut();
         let failures = steps.filter_map(|step| step.summary.failure.as_mut());
         for failure in failures.chain(&mut self.end.failure) {
-            clean(&mut failure.message);
+            journal::clean(&mut failure.message);
+            journal::clean(&mut failure.hint);
         }
     }
 }
 
 pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Outcome, Failure> {
     let clock = RunClock::new(drive.scope.started_ms);
+    let timeout_ms = drive.plan.timeout_ms;
     let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {
         let findings = problems.into_iter().map(Finding::from).collect();
         Failure::findings("the plan", findings)
     })?;
     let (run, bus) = (&drive.scope, &drive.registry.bus);
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
     let orders = listen(bus, run, "step.*.start").await?;
     let answers = listen(bus, run, "step.*.end").await?;
     let worker = Arc::new(Worker {
@@ -135,9 +139,9 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
     let mut driver = driven.await.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
-    driver.settle(mailboxes.traffic(), around).await;
+    driver.settle(mailboxes.traffic(), around, deadline).await;
     serving.abort();
-    mailboxes.close();
+    mailboxes.close().await;
     let mut end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
@@ -147,6 +151,12 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
     let rest = worker.purse.rest();
     end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
     end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
+    let refused = worker.purse.rest_refused();
+    if refused > 0 {
+        let message =
+            format!("the budget refused {refused} model calls of agents that read messages");
+        driver.warnings.push(message);
+    }
     let duration_ms = clock.now().0.saturating_sub(drive.scope.started_ms);
     let (steps, warnings) = (driver.steps, driver.warnings);
     Ok(Outcome {
@@ -229,15 +239,37 @@ impl Driver {
     }
 
     /// Lets the agents of a run that went well read what was published.
-    async fn settle(&mut self, traffic: &Traffic, around: &Surroundings<'_>) {
+    async fn settle(&mut self, traffic: &Traffic, around: &Surroundings<'_>, deadline: Instant) {
         let went_well = self
             .end
             .as_ref()
             .is_some_and(|end| matches!(end.status, RunStatus::Ok | RunStatus::Degraded));
-        if went_well && !traffic.settle(&around.stop).await {
-            let message =
-                "agents were still sending messages when the run ended; the rest was dropped";
-            self.warnings.push(message.to_owned());
+        if !went_well {
+            return;
+        }
+        match traffic.settle(&around.stop, deadline).await {
+            Settled::Quiet => {}
+            Settled::Busy => {
+                let message =
+                    "agents were still sending messages when the run ended; the rest was dropped";
+                self.warnings.push(message.to_owned());
+            }
+            Settled::Stopped => self.ended_by(FailureClass::Cancelled, "interrupted"),
+            Settled::Late => {
+                let message = "the run's time was up while agents were reading messages";
+                self.ended_by(FailureClass::Timeout, message);
+            }
+        }
+    }
+
+    /// What ended the run after its last step.
+    fn ended_by(&mut self, class: FailureClass, message: &str) {
+        let failure = flowhost_flow::Failure::new(class, message);
+        if let Some(end) = &mut self.end {
+            end.exit = failure.class.exit();
+            end.status = end.exit.status();
+            end.outputs.clear();
+            end.failure = Some(failure);
         }
     }
 

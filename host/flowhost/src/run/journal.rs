@@ -404,25 +404,60 @@ impl Recorder for Journal {
     }
 }
 
+/// The fields that hold what a guest, a provider or a person wrote.
+const FOREIGN: &[&str] = &[
+    "answered_by",
+    "asked",
+    "cure",
+    "model",
+    "notes",
+    "path",
+    "subject",
+    "tool",
+    "topic",
+    "wanted",
+];
+
+/// What a text ends with that was cut to a bound.
+const CUT: char = '…';
+
+/// Takes keys and personal data out of a text. Of one that was cut, the last word goes too: it may be
+/// the beginning of what would have been found whole.
+pub(super) fn clean(text: &mut String) {
+    if let Cow::Owned(redacted) = flowhost_detect::redact(text) {
+        *text = redacted;
+    }
+    if let Some(before) = text.strip_suffix(CUT) {
+        let kept = before.trim_end_matches(|c: char| !c.is_whitespace());
+        *text = format!("{kept}{CUT}");
+    }
+}
+
+fn clean_payload(payload: Vec<u8>) -> Vec<u8> {
+    let mut text = match String::from_utf8(payload) {
+        Ok(text) => text,
+        Err(error) => return error.into_bytes(),
+    };
+    if let Some((redacted, _)) = flowhost_detect::redact_document(&text) {
+        text = redacted;
+    }
+    if text.ends_with(CUT) {
+        clean(&mut text);
+    }
+    text.into_bytes()
+}
+
 /// The fact without keys and personal data: in its payload, and in what was asked for. Names, hashes
 /// and numbers are the host's own and stay as they are.
 fn redacted(mut fact: Fact) -> Fact {
     if let Some(payload) = fact.payload.take() {
-        let clean = std::str::from_utf8(&payload)
-            .ok()
-            .and_then(flowhost_detect::redact_document);
-        fact.payload = Some(clean.map_or(payload, |(text, _)| text.into_bytes()));
+        fact.payload = Some(clean_payload(payload));
     }
-    for name in ["wanted", "cure", "path", "tool"] {
-        if let Some(Value::Text(text)) = fact.fields.get_mut(name)
-            && let Cow::Owned(clean) = flowhost_detect::redact(text)
-        {
-            *text = clean;
-        }
-    }
-    if let Some(Value::List(notes)) = fact.fields.get_mut("notes") {
-        for note in notes {
-            *note = flowhost_detect::redact(note).into_owned();
+    for name in FOREIGN {
+        match fact.fields.get_mut(*name) {
+            Some(Value::Text(text)) => clean(text),
+            Some(Value::List(texts)) => texts.iter_mut().for_each(clean),
+            Some(Value::Map(_)) | None => {}
         }
     }
     fact
@@ -480,6 +515,9 @@ mod tests {
             .payload(br#"{"to":"ann@example.org"}"#.to_vec());
         journal.append(fact).unwrap();
         let kept = recorder.facts().remove(0);
+        let mut cut = "read /x ghp_abcdefghijklmnop…".to_owned();
+        super::clean(&mut cut);
+        assert_eq!(cut, "read /x …");
         let text = |name: &str| kept.fields[name].as_text().unwrap().to_owned();
         assert!(!text("wanted").contains("ann@"), "{}", text("wanted"));
         assert_eq!(text("step"), "4111111111111111", "an id is the host's own");

@@ -2,6 +2,7 @@
 //! elsewhere could take it.
 
 use flowhost_caps::budget::Left;
+use flowhost_flow::budget::Ceiling;
 use flowhost_flow::planner::Part;
 use flowhost_flow::{Amounts, Call, CallResult, PluginKind};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub(super) struct Order {
     pub(super) stage: Option<String>,
     pub(super) deadline_ms: u64,
     pub(super) allowance: Amounts,
+    pub(super) ceilings: [Ceiling; 2],
     pub(super) idempotency_key: String,
 }
 
@@ -51,6 +53,7 @@ impl From<&Call> for Order {
             stage: call.stage.clone(),
             deadline_ms: call.deadline.0,
             allowance: call.allowance,
+            ceilings: call.ceilings,
             idempotency_key: call.idempotency_key.clone(),
         }
     }

@@ -1,9 +1,9 @@
-//! What model calls of a run hold and have spent: by plugin, by step, and in all.
+//! What model calls of a run hold and have spent: by plugin, by budget of the plan, and in all.
 //!
-//! The planner has reserved a step's allowance before its call began; this is where the calls within
-//! it take from that allowance, so that a model is never asked for more than was reserved. A plugin's
-//! own ceiling counts over the whole run. Integers only, and what is spent beyond a hold is booked in
-//! full. Must not know what spends, or why.
+//! The planner says with each call whose tokens and money it may spend, and what was left of them;
+//! calls that are at work together share that, and each model call is held before it is made. A
+//! plugin's own ceiling counts over the whole run. Integers only, and what is spent beyond a hold is
+//! booked in full. Must not know what spends, or why.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flowhost_caps::budget::Left;
 use flowhost_caps::model::{HoldId, Origin, Short};
 use flowhost_engine::CallScope;
+use flowhost_flow::budget::Ceiling as Owner;
 
 /// A step that is at work.
 #[derive(Debug, Clone, Default)]
 struct Step {
-    /// What the planner reserved; none for a plugin that was not expected to ask models.
-    allowance: Option<Left>,
+    /// The accounts of its tokens and of its money.
+    owners: [u64; 2],
     sum: Sum,
     origin: Origin,
+}
+
+/// A budget of the plan, while calls that spend from it are at work.
+#[derive(Debug, Clone, Copy, Default)]
+struct Account {
+    /// What the calls at work may spend together.
+    left: u64,
+    held: u64,
+    spent: u64,
+    calls: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,10 +68,14 @@ struct Inner {
     sum: Sum,
     plugins: HashMap<Arc<str>, Sum>,
     steps: HashMap<Arc<str>, Step>,
+    /// For tokens and for money, by the account's name.
+    accounts: [HashMap<u64, Account>; 2],
     holds: HashMap<u64, Hold>,
     calls: u64,
     /// Spent by calls outside of any step at work: messages that are handed over later.
     rest: Left,
+    /// Refused to such calls: no step fails of it, so that the run has to say so.
+    rest_refused: u64,
 }
 
 /// All purses of a run.
@@ -73,9 +88,11 @@ impl Purse {
             sum: Sum::default(),
             plugins: HashMap::new(),
             steps: HashMap::new(),
+            accounts: [HashMap::new(), HashMap::new()],
             holds: HashMap::new(),
             calls: 0,
             rest: Left::default(),
+            rest_refused: 0,
         }))
     }
 
@@ -83,26 +100,57 @@ impl Purse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A step's call begins, with what the planner reserved for it.
-    pub(super) fn begin(&self, step: &str, allowance: Left, origin: Origin) {
-        let reserved = allowance != Left::default();
+    /// A step's call begins, and whose tokens and money it may spend.
+    pub(super) fn begin(&self, step: &str, owners: [Owner; 2], origin: Origin) {
+        let mut inner = self.inner();
+        for (accounts, owner) in inner.accounts.iter_mut().zip(owners) {
+            let account = accounts.entry(owner.account).or_default();
+            // The planner may not have heard yet of what other calls have spent.
+            account.left = match account.calls {
+                0 => owner.left,
+                _ => account.left.min(owner.left),
+            };
+            account.calls += 1;
+        }
         let opened = Step {
-            allowance: reserved.then_some(allowance),
+            owners: owners.map(|owner| owner.account),
             sum: Sum::default(),
             origin,
         };
-        self.inner().steps.insert(step.into(), opened);
+        inner.steps.insert(step.into(), opened);
     }
 
     /// A step's call has ended: what was spent in it, which is forgotten here.
     pub(super) fn end(&self, step: &str) -> Left {
-        let ended = self.inner().steps.remove(step);
-        ended.map(|step| step.sum.spent).unwrap_or_default()
+        let mut inner = self.inner();
+        let Some(ended) = inner.steps.remove(step) else {
+            return Left::default();
+        };
+        let spent = ended.sum.spent;
+        let amounts = [spent.tokens, spent.micro_usd];
+        let places = inner.accounts.iter_mut().zip(ended.owners);
+        for ((accounts, owner), amount) in places.zip(amounts) {
+            let Some(account) = accounts.get_mut(&owner) else {
+                continue;
+            };
+            account.calls = account.calls.saturating_sub(1);
+            account.spent = account.spent.saturating_sub(amount);
+            account.left = account.left.saturating_sub(amount);
+            if account.calls == 0 {
+                accounts.remove(&owner);
+            }
+        }
+        spent
     }
 
     /// What was spent outside of any step's call, so far.
     pub(super) fn rest(&self) -> Left {
         self.inner().rest
+    }
+
+    /// How many model calls outside of any step's call were refused, so far.
+    pub(super) fn rest_refused(&self) -> u64 {
+        self.inner().rest_refused
     }
 
     pub(super) fn origin(&self, step: &str) -> Origin {
@@ -111,21 +159,24 @@ impl Purse {
         step.map(|step| step.origin.clone()).unwrap_or_default()
     }
 
-    /// The smallest of what the plugin, its step and the run have left.
+    /// The smallest of what the plugin, its step's budget and the run have left.
     pub(super) fn left(&self, caller: &CallScope) -> Left {
         let inner = self.inner();
-        inner
-            .ceilings(caller)
-            .into_iter()
-            .map(|(limit, sum)| minus(limit, sum.total()))
-            .reduce(least)
-            .unwrap_or_default()
+        let all = inner.ceilings(caller).into_iter();
+        let left = all.map(|(limit, used)| minus(limit, used));
+        left.reduce(least).unwrap_or_default()
     }
 
     pub(super) fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short> {
         let mut inner = self.inner();
-        for (limit, sum) in inner.ceilings(caller) {
-            fits(limit, plus(sum.total(), want))?;
+        let short = inner
+            .ceilings(caller)
+            .into_iter()
+            .find_map(|(limit, used)| fits(limit, plus(used, want)).err());
+        if let Some(short) = short {
+            let outside = !inner.steps.contains_key(&caller.step);
+            inner.rest_refused += u64::from(outside);
+            return Err(short);
         }
         inner.calls += 1;
         let number = inner.calls;
@@ -133,9 +184,14 @@ impl Purse {
         inner.sum.held = plus(inner.sum.held, want);
         let own = inner.plugins.entry(plugin.clone()).or_default();
         own.held = plus(own.held, want);
-        if let Some(open) = inner.steps.get_mut(&step) {
-            open.sum.held = plus(open.sum.held, want);
-        }
+        inner.of_step(
+            &step,
+            |sum| sum.held = plus(sum.held, want),
+            |it, amount| {
+                it.held = it.held.saturating_add(amount);
+            },
+            want,
+        );
         let hold = Hold {
             plugin,
             step,
@@ -154,32 +210,83 @@ impl Purse {
         if let Some(own) = inner.plugins.get_mut(&hold.plugin) {
             own.settle(hold.amount, spent);
         }
-        match inner.steps.get_mut(&hold.step) {
-            Some(step) => step.sum.settle(hold.amount, spent),
-            None => inner.rest = plus(inner.rest, spent),
+        if !inner.steps.contains_key(&hold.step) {
+            inner.rest = plus(inner.rest, spent);
+            return;
         }
+        let held = hold.amount;
+        inner.of_step(
+            &hold.step,
+            |sum| sum.settle(held, spent),
+            |it, amount| {
+                it.held = it.held.saturating_sub(amount);
+            },
+            held,
+        );
+        inner.of_step(
+            &hold.step,
+            |_| {},
+            |it, amount| {
+                it.spent = it.spent.saturating_add(amount);
+            },
+            spent,
+        );
     }
 }
 
 impl Inner {
-    /// Every ceiling over the caller, the nearest first.
-    fn ceilings(&self, caller: &CallScope) -> Vec<(Left, Sum)> {
+    /// Changes a step at work and the accounts that it spends from.
+    fn of_step(
+        &mut self,
+        step: &str,
+        own: impl FnOnce(&mut Sum),
+        account: impl Fn(&mut Account, u64),
+        amount: Left,
+    ) {
+        let Some(step) = self.steps.get_mut(step) else {
+            return;
+        };
+        own(&mut step.sum);
+        let places = self.accounts.iter_mut().zip(step.owners);
+        for ((accounts, owner), amount) in places.zip([amount.tokens, amount.micro_usd]) {
+            if let Some(it) = accounts.get_mut(&owner) {
+                account(it, amount);
+            }
+        }
+    }
+
+    /// Every ceiling over the caller with what is used of it, the nearest first.
+    fn ceilings(&self, caller: &CallScope) -> Vec<(Left, Left)> {
         let grant = &caller.effective.grants.model;
         let own = Left {
             tokens: grant.tokens,
             micro_usd: grant.micro_usd,
         };
-        let spent = self.plugins.get(&caller.plugin).copied();
-        let mut all = vec![(own, spent.unwrap_or_default())];
-        if let Some(step) = self.steps.get(&caller.step)
-            && let Some(allowance) = step.allowance
-        {
-            all.push((allowance, step.sum));
+        let used = self.plugins.get(&caller.plugin).copied();
+        let mut all = vec![(own, used.unwrap_or_default().total())];
+        if let Some(step) = self.steps.get(&caller.step) {
+            let [tokens, micro_usd] = [0, 1].map(|at| self.account(step, at));
+            let limit = Left {
+                tokens: tokens.left,
+                micro_usd: micro_usd.left,
+            };
+            let used = Left {
+                tokens: tokens.held.saturating_add(tokens.spent),
+                micro_usd: micro_usd.held.saturating_add(micro_usd.spent),
+            };
+            all.push((limit, used));
         }
         if self.run.halts {
-            all.push((self.run.limit, self.sum));
+            all.push((self.run.limit, self.sum.total()));
         }
         all
+    }
+
+    fn account(&self, step: &Step, at: usize) -> Account {
+        let owner = step.owners.get(at);
+        let accounts = self.accounts.get(at);
+        let account = accounts.zip(owner).and_then(|(all, owner)| all.get(owner));
+        account.copied().unwrap_or_default()
     }
 }
 
@@ -256,6 +363,11 @@ mod tests {
         }
     }
 
+    /// Both from account 7, with this left.
+    fn owners(tokens: u64, micro_usd: u64) -> [Owner; 2] {
+        [tokens, micro_usd].map(|left| Owner { account: 7, left })
+    }
+
     fn purse(tokens: u64) -> Purse {
         Purse::new(Ceiling {
             limit: amount(tokens, 10_000),
@@ -266,7 +378,7 @@ mod tests {
     #[test]
     fn refuses_what_the_plugin_the_step_or_the_run_has_not_left() {
         let purse = purse(100);
-        purse.begin("s", amount(50, 500), Origin::default());
+        purse.begin("s", owners(50, 500), Origin::default());
         let short = |caller: &CallScope, tokens| purse.hold(caller, amount(tokens, 0));
         let own = short(&caller("p", "s", 40), 41).unwrap_err();
         assert_eq!((own.name, own.used, own.allowed), ("tokens", 41, 40));
@@ -285,7 +397,7 @@ mod tests {
     fn what_is_held_is_gone_until_it_is_settled_and_the_rest_returns() {
         let purse = purse(100);
         let caller = caller("p", "s", 60);
-        purse.begin("s", amount(80, 1_000), Origin::default());
+        purse.begin("s", owners(80, 1_000), Origin::default());
         let hold = purse.hold(&caller, amount(50, 10)).unwrap();
         assert_eq!(purse.left(&caller), amount(10, 990));
         purse.settle(hold, amount(20, 3));
@@ -301,11 +413,33 @@ mod tests {
     }
 
     #[test]
+    fn steps_at_work_share_their_budget_whoever_spends_and_whatever_the_planner_has_heard() {
+        let purse = purse(1_000);
+        for step in ["a", "b"] {
+            purse.begin(step, owners(100, 1_000), Origin::default());
+        }
+        let first = purse.hold(&caller("p", "a", 500), amount(60, 0)).unwrap();
+        assert!(purse.hold(&caller("q", "b", 500), amount(60, 0)).is_err());
+        purse.settle(first, amount(50, 0));
+        assert_eq!(purse.left(&caller("q", "b", 500)).tokens, 50);
+        assert_eq!(purse.end("a"), amount(50, 0));
+        // The planner asks for another call before it has heard of the 50.
+        purse.begin("c", owners(100, 1_000), Origin::default());
+        assert_eq!(purse.left(&caller("q", "c", 500)).tokens, 50);
+        purse.end("b");
+        purse.end("c");
+        purse.begin("d", owners(100, 1_000), Origin::default());
+        assert_eq!(purse.left(&caller("q", "d", 500)).tokens, 100);
+    }
+
+    #[test]
     fn what_nobodys_step_spent_is_kept_apart() {
         let purse = purse(100);
         let hold = purse.hold(&caller("p", "", 60), amount(50, 10)).unwrap();
         purse.settle(hold, amount(70, 12));
         assert_eq!(purse.rest(), amount(70, 12));
+        assert!(purse.hold(&caller("p", "", 60), amount(50, 10)).is_err());
+        assert_eq!(purse.rest_refused(), 1);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, Ulid};
-use flowhost_caps::budget::Left;
 use flowhost_caps::model::Origin;
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
@@ -100,11 +99,8 @@ impl Worker {
             let _gone = delivery.ack().await;
             return;
         };
-        let allowance = Left {
-            tokens: order.allowance.tokens,
-            micro_usd: order.allowance.micro_usd,
-        };
-        self.purse.begin(&order.step_id, allowance, origin(&order));
+        self.purse
+            .begin(&order.step_id, order.ceilings, origin(&order));
         let context = lines::step_context(&order.step_id, &order.plugin, order.kind);
         let performed = self.perform(&order).instrument(context);
         let (result, detail) = performed.await;

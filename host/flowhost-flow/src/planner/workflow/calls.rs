@@ -95,6 +95,7 @@ impl Workflow {
             deadline: unit.deadline,
             seed: hex::encode(seed),
             allowance,
+            ceilings: self.budget.ceilings(account),
             effects: spec.effects,
             idempotency_key: idempotency_key(&self.setup.run_id, &unit.step_id, &word),
         };

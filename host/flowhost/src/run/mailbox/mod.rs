@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::telemetry::lines;
 
 use quiet::Question;
-pub(super) use quiet::Traffic;
+pub(super) use quiet::{Settled, Traffic};
 
 /// The interface that a delivery and what an agent hands back are recorded under.
 const INTERFACE: &str = "flowhost:roles/agent@0.1.0";
@@ -73,10 +73,14 @@ impl Mailboxes {
         &self.traffic
     }
 
-    /// Stops every reader; what still waits is dropped.
-    pub(super) fn close(self) {
-        for reader in self.readers {
+    /// Stops every reader, and waits until what it was doing is accounted for; what still waits in a
+    /// mailbox is dropped.
+    pub(super) async fn close(self) {
+        for reader in &self.readers {
             reader.abort();
+        }
+        for reader in self.readers {
+            let _stopped = reader.await;
         }
     }
 }

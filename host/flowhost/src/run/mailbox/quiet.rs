@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Deliveries after the last step: more are agents that answer each other without end.
 const DELIVERIES_MAX: u64 = 1_000;
@@ -19,6 +20,19 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Asks a reader how many messages it has taken; it answers when none waits.
 pub(super) type Question = oneshot::Sender<u64>;
+
+/// How the talk after the last step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) enum Settled {
+    /// Every message was read.
+    Quiet,
+    /// Somebody wanted the run to stop.
+    Stopped,
+    /// The run's own time was up.
+    Late,
+    /// The agents did not stop talking.
+    Busy,
+}
 
 /// What is under way between the agents of a run.
 #[derive(Default)]
@@ -40,16 +54,16 @@ impl Traffic {
         reader
     }
 
-    /// Waits until every message was read. False when agents did not stop talking, or `stop` came
-    /// first.
-    pub(in crate::run) async fn settle(&self, stop: &Notify) -> bool {
+    /// Waits until every message was read, at most until `deadline`.
+    pub(in crate::run) async fn settle(&self, stop: &Notify, deadline: Instant) -> Settled {
         let most = self.delivered.load(Relaxed).saturating_add(DELIVERIES_MAX);
         tokio::select! {
             biased;
-            () = stop.notified() => false,
-            () = self.exceeds(most) => false,
-            () = tokio::time::sleep(WAIT_MAX) => false,
-            () = self.quiet() => true,
+            () = stop.notified() => Settled::Stopped,
+            () = self.exceeds(most) => Settled::Busy,
+            () = tokio::time::sleep_until(deadline) => Settled::Late,
+            () = tokio::time::sleep(WAIT_MAX) => Settled::Busy,
+            () = self.quiet() => Settled::Quiet,
         }
     }
 
@@ -88,9 +102,14 @@ impl Traffic {
 mod tests {
     use super::*;
 
+    async fn is_quiet(traffic: &Traffic) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(600);
+        traffic.settle(&Notify::new(), deadline).await == Settled::Quiet
+    }
+
     #[tokio::test]
     async fn without_readers_it_is_quiet_at_once() {
-        assert!(Traffic::default().settle(&Notify::new()).await);
+        assert!(is_quiet(&Traffic::default()).await);
     }
 
     #[tokio::test]
@@ -110,7 +129,7 @@ mod tests {
             }
             asked
         });
-        assert!(traffic.settle(&Notify::new()).await);
+        assert!(is_quiet(&traffic).await);
         assert_eq!(asked.await.unwrap(), 4);
     }
 
@@ -124,7 +143,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(50)).await;
             counter.fetch_add(DELIVERIES_MAX + 1, Relaxed);
         });
-        assert!(!traffic.settle(&Notify::new()).await);
+        assert!(!is_quiet(&traffic).await);
     }
 
     #[tokio::test]
@@ -133,6 +152,7 @@ mod tests {
         let _never_answers = traffic.ask();
         let stop = Notify::new();
         stop.notify_one();
-        assert!(!traffic.settle(&stop).await);
+        let deadline = Instant::now() + Duration::from_secs(600);
+        assert_eq!(traffic.settle(&stop, deadline).await, Settled::Stopped);
     }
 }
