@@ -353,7 +353,7 @@ fn retry_after(headers: &HeaderMap, now_ms: u64) -> Option<Duration> {
     let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let seconds = |text: &str, scale: f64| {
         let seconds = text.trim().parse::<f64>().ok()? / scale;
-        let seconds = Some(seconds).filter(|seconds| !seconds.is_nan())?;
+        let seconds = Some(seconds).filter(|seconds| seconds.is_finite())?;
         // More than any time there is means: not soon.
         let most = RETRY_AFTER_MAX.as_secs_f64();
         Duration::try_from_secs_f64(seconds.min(most)).ok()

@@ -54,10 +54,11 @@ impl Check {
 }
 
 /// The plugins that ship with this version.
-pub const PLUGINS: [&str; 7] = [
+pub const PLUGINS: [&str; 8] = [
     "files",
     "http-fetch",
     "keyword-scan",
+    "llm-agent",
     "markdown",
     "redact",
     "reminder-sync-stub",

@@ -159,7 +159,7 @@ pub fn estimate(
     let history = History::read(state, ambient, &project.plan.name);
     let step = |(path, weight): (String, Option<Weight>)| {
         let model = weight.as_ref().map(|it| it.model.to_string());
-        let (expected, basis, runs) = match history.mean(&path) {
+        let (expected, basis, runs) = match history.mean(&path, model.as_deref()) {
             Some((mean, runs)) => (Some(mean), Basis::History, runs),
             None => match weight.and_then(|it| it.weigh(gateway)) {
                 Some(amount) => (Some(amount), Basis::Prompt, 0),
@@ -262,7 +262,8 @@ fn weight(plan: &Plan, step: &Step, config: &str) -> Option<Weight> {
 /// What steps cost in the newest runs of a plan.
 #[derive(Debug, Default)]
 struct History {
-    steps: BTreeMap<String, (Amount, u64)>,
+    /// By path and model: another model costs something else.
+    steps: BTreeMap<(String, String), (Amount, u64)>,
 }
 
 impl History {
@@ -280,28 +281,35 @@ impl History {
         history
     }
 
-    fn add(&mut self, run: BTreeMap<String, Amount>) {
-        for (path, amount) in run {
-            let (sum, count) = self.steps.entry(path).or_default();
+    fn add(&mut self, run: BTreeMap<(String, String), Amount>) {
+        for (step, amount) in run {
+            let (sum, count) = self.steps.entry(step).or_default();
             sum.add(amount);
             *count += 1;
         }
     }
 
-    fn mean(&self, path: &str) -> Option<(Amount, u64)> {
-        let (sum, count) = self.steps.get(path)?;
+    fn mean(&self, path: &str, model: Option<&str>) -> Option<(Amount, u64)> {
+        let step = (path.to_owned(), model?.to_owned());
+        let (sum, count) = self.steps.get(&step)?;
         Some((sum.mean(*count), *count))
     }
 }
 
-/// Each step of a run with what it and its items spent; steps that did not end well say nothing of
-/// those that do.
-fn of_run(state: &State, run: &str) -> BTreeMap<String, Amount> {
-    let (mut own, mut items) = (BTreeMap::new(), BTreeMap::<String, Amount>::new());
+/// Each step of a run, by path and by the model that it asked first, with what it and its items spent;
+/// steps that did not end well say nothing of those that do.
+fn of_run(state: &State, run: &str) -> BTreeMap<(String, String), Amount> {
+    let mut own = BTreeMap::new();
+    let mut items = BTreeMap::<(String, String), Amount>::new();
+    let mut models = BTreeMap::<String, String>::new();
     let Ok(records) = read_run(&state.run_dir(run)) else {
         return own;
     };
     for record in records.map_while(Result::ok) {
+        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
+        if record.kind() == Some(Kind::ModelIntent) && record.text("decision") == Some("allow") {
+            models.entry(text("step")).or_insert_with(|| text("asked"));
+        }
         let good = record.kind() == Some(Kind::StepEnd) && record.text("status") == Some("ok");
         let Some(path) = record.text("path").filter(|_| good) else {
             continue;
@@ -311,12 +319,18 @@ fn of_run(state: &State, run: &str) -> BTreeMap<String, Amount> {
             tokens: number("tokens"),
             micro_usd: number("micro_usd"),
         };
+        // A step with items repeats their sum and asks no model itself: the items count.
+        let Some(model) = models.get(&text("step")).cloned() else {
+            continue;
+        };
         match path.split_once('[') {
-            Some(_) => items.entry(without_items(path)).or_default().add(amount),
-            None => drop(own.insert(path.to_owned(), amount)),
+            Some(_) => {
+                let step = (without_items(path), model);
+                items.entry(step).or_default().add(amount);
+            }
+            None => drop(own.insert((path.to_owned(), model), amount)),
         }
     }
-    // A step with items repeats their sum, or says nothing of them: the items count.
     own.extend(items);
     own
 }
@@ -354,10 +368,12 @@ mod tests {
     #[test]
     fn a_mean_rounds_up_and_items_are_one_step() {
         let mut history = History::default();
-        history.add(BTreeMap::from([("a".to_owned(), amount(3, 1))]));
-        history.add(BTreeMap::from([("a".to_owned(), amount(4, 0))]));
-        assert_eq!(history.mean("a"), Some((amount(4, 1), 2)));
-        assert_eq!(history.mean("b"), None);
+        let step = || ("a".to_owned(), "p/m".to_owned());
+        history.add(BTreeMap::from([(step(), amount(3, 1))]));
+        history.add(BTreeMap::from([(step(), amount(4, 0))]));
+        assert_eq!(history.mean("a", Some("p/m")), Some((amount(4, 1), 2)));
+        assert_eq!(history.mean("a", Some("p/other")), None);
+        assert_eq!(history.mean("b", Some("p/m")), None);
         assert_eq!(without_items("audit[3]/read[10]"), "audit/read");
     }
 }

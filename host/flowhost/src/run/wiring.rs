@@ -19,6 +19,7 @@ use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, PluginDecl, PluginKind};
 use flowhost_models::Gateway;
+use flowhost_policy::Ask;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
@@ -102,6 +103,7 @@ fn own_profile(decl: &PluginDecl, lines: &str) -> String {
     };
     format!(
         "`{profile}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
+         mkdir -p policies\n\
          flowhost policy show {profile} --name {name} > policies/{name}.toml\n\
          then write `profile: {name}` in the plan, and add this {place} policies/{name}.toml:\n{lines}"
     )
@@ -130,9 +132,24 @@ fn missing_of(key: &str, member: &Member) -> Vec<Missing> {
         interface: missing.import,
         profile: member.profile.name.clone(),
         at: place_of(member, missing.right),
-        lines: missing.lines.to_owned(),
+        lines: lines_for(member, missing.right, missing.lines),
     });
     told.collect()
+}
+
+/// The lines that would grant a right, with what the plugin's manifest names.
+fn lines_for(member: &Member, right: &str, usual: &str) -> String {
+    match &member.manifest.needs.state {
+        Ask::Only(state) if right == "state" => {
+            let names: Vec<_> = state
+                .namespaces
+                .iter()
+                .map(|it| format!("{it:?}"))
+                .collect();
+            format!("[state]\nnamespaces = [{}]", names.join(", "))
+        }
+        _ => usual.to_owned(),
+    }
 }
 
 /// `policies/x.toml:12` for a right that the profile mentions, else the file.

@@ -233,6 +233,7 @@ fn cap_001_a_plugin_that_wants_more_than_its_profile_names_plugin_interface_and_
        ╰────
       help: `deny-all` is shipped and stays as it is. Make a profile of your own in `policies/` beside
             the plan:
+            mkdir -p policies
             flowhost policy show deny-all --name deny_files > policies/deny_files.toml
             then write `profile: deny_files` in the plan, and add this to policies/deny_files.toml:
             [[files]]

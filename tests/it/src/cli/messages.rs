@@ -328,3 +328,61 @@ fn messages_of_a_sub_plan_stay_in_it() {
     let who: Vec<&Value> = read.iter().map(|it| &it["actor"]).collect();
     assert_eq!(who, [&json!("default/inner.yaml::b")]);
 }
+
+/// An agent that asks models, to whom `a` sends these cases within its step's budget.
+fn thinking(cases: &Value, budget: &str) -> Home {
+    let home = Home::new();
+    let thinker = format!(
+        "version = 1\nname = \"thinker\"\nlog = true\nconfig = true\nbudget = true\n{TALKER}\
+         [model]\nallow = [\"mock/*\"]\ntokens = 1000000\nusd = 9.0\n[tools]\ncall = [\"a/b\"]\n"
+    );
+    home.file("policies/thinker.toml", thinker);
+    home.file(
+        "flowhost.toml",
+        "[models.prices.\"mock/*\"]\ninput = 1.0\noutput = 1.0\n",
+    );
+    let plugins = members(&home, &[("a", "ok_agent_sender", "")])
+        + "  b: { kind: agent, source: \"builtin:llm-agent\", profile: thinker, config: { role: r, \
+           model: mock/m, max_tokens: 500 } }\n";
+    let step = format!("  only: {{ uses: a, with: {{ cases: {cases} }}{budget} }}");
+    home.file("plan.yaml", plan(&plugins, &step));
+    home
+}
+
+/// Tokens of the ledger's results, and those of the report.
+fn tokens(home: &Home, report: &Value) -> (u64, u64) {
+    let number =
+        |record: &Value, name: &str| record[name].as_str().unwrap().parse::<u64>().unwrap();
+    let results = records(home, &json!({ "kind": "model.result" }));
+    let sum = |it: &Value| number(it, "prompt_tokens") + number(it, "completion_tokens");
+    (
+        results.iter().map(sum).sum(),
+        report["cost"]["tokens"].as_u64().unwrap(),
+    )
+}
+
+#[test]
+fn a_steps_budget_bounds_what_other_agents_spend_for_it() {
+    let asked = request("agents.b.in", &json!("think"), 300);
+    let cases = json!(vec![asked; 8]);
+    let home = thinking(&cases, ", budget: { tokens: 1200 }");
+    let ran = run(&home);
+    let (recorded, reported) = tokens(&home, &ran.json());
+    assert_eq!(recorded, reported, "{}", ran.all());
+    assert!(reported > 0 && reported <= 1_200, "{}", ran.all());
+    let refused = records(&home, &json!({ "kind": "budget", "event": "refuse" }));
+    assert!(!refused.is_empty(), "{}", ran.all());
+}
+
+#[test]
+fn what_is_spent_on_messages_after_the_last_step_is_in_the_report() {
+    let cases = json!(vec![publish("agents.b.in", &json!("think")); 3]);
+    let home = thinking(&cases, "");
+    let ran = run(&home).expect(0);
+    let (recorded, reported) = tokens(&home, &ran.json());
+    assert!(recorded > 0, "{}", ran.all());
+    assert_eq!(recorded, reported, "{}", ran.all());
+    let all = home.records();
+    let place = |kind: &str| all.iter().rposition(|it| it["kind"] == kind);
+    assert!(place("model.result") < place("run.end"));
+}
