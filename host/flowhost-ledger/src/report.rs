@@ -243,7 +243,7 @@ impl fmt::Display for LedgerReport {
                  the host was killed"
             )?;
         }
-        if !self.ended && !self.is_index() && self.problem.is_none() {
+        if !self.ended && !self.is_index() {
             writeln!(
                 f,
                 "  note         there is no run.end record: the run was killed, or is still at work"

@@ -4,15 +4,19 @@ use std::path::Path;
 
 use crate::support::{Home, repository};
 
+/// Copies a folder, without what a run in it has left there.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
+        let (path, name) = {
+            let entry = entry.unwrap();
+            (entry.path(), entry.file_name())
+        };
+        let target = to.join(&name);
+        if path.is_file() {
             std::fs::copy(&path, &target).unwrap();
+        } else if name != "out" && name != ".flowhost" {
+            copy(&path, &target);
         }
     }
 }
