@@ -15,10 +15,15 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, renameat, unlinkat};
 use sha2::{Digest, Sha256};
 
+use crate::code::{Code, Sink};
+
 /// Tells apart the partial files of one process.
 static TURN: AtomicU64 = AtomicU64::new(0);
 
 const MAC_BYTES: usize = 32;
+
+/// Read at once: small enough to stay in the processor's cache between the MAC and the copy.
+const PIECE_BYTES: usize = 128 << 10;
 
 /// Largest entry that is read back; compiled CPython is about 60 MiB.
 const ENTRY_BYTES_MAX: u64 = 1 << 30;
@@ -115,24 +120,22 @@ impl Cache {
     }
 
     /// The code in `entry`, if it is there and this host wrote it.
-    pub(crate) fn get(&self, entry: &Entry) -> Option<Vec<u8>> {
-        let bytes = match self.read(entry) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+    pub(crate) fn get(&self, entry: &Entry) -> Option<Code> {
+        match self.read(entry) {
+            Ok(Some(code)) => Some(code),
+            Ok(None) => {
+                tracing::warn!(
+                    entry = entry.name(),
+                    "a compile cache entry is not ours; compiling again"
+                );
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(%error, "a compile cache entry cannot be read; compiling again");
-                return None;
+                None
             }
-        };
-        let (tag, code) = bytes.split_at_checked(MAC_BYTES)?;
-        if self.mac(entry, code)?.verify_slice(tag).is_ok() {
-            return Some(code.to_vec());
         }
-        tracing::warn!(
-            entry = entry.name(),
-            "a compile cache entry is not ours; compiling again"
-        );
-        None
     }
 
     /// Keeps `code`. Failing is not worth more than a warning: the next run compiles again.
@@ -142,22 +145,40 @@ impl Cache {
         }
     }
 
-    fn read(&self, entry: &Entry) -> io::Result<Vec<u8>> {
+    /// Reads an entry once: what is authenticated is what is kept, whatever becomes of the file.
+    fn read(&self, entry: &Entry) -> io::Result<Option<Code>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(openat(&self.dir, entry.name(), flags, Mode::empty())?);
+        let mut file = File::from(openat(&self.dir, entry.name(), flags, Mode::empty())?);
         let meta = file.metadata()?;
         if !meta.is_file() || meta.len() > ENTRY_BYTES_MAX {
             return Err(io::Error::other("not a cache entry"));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
-        file.take(ENTRY_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let mut tag = [0; MAC_BYTES];
+        if let Err(error) = file.read_exact(&mut tag) {
+            let short = error.kind() == io::ErrorKind::UnexpectedEof;
+            return if short { Ok(None) } else { Err(error) };
+        }
+        let mut mac = self.mac(entry)?;
+        let mut code = Sink::new(usize::try_from(meta.len()).unwrap_or_default());
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut file = file.take(ENTRY_BYTES_MAX);
+        loop {
+            let read = file.read(&mut piece)?;
+            let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else {
+                break;
+            };
+            mac.update(piece);
+            code.push(piece)?;
+        }
+        match mac.verify_slice(&tag) {
+            Ok(()) => code.seal().map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     fn write(&self, entry: &Entry, code: &[u8]) -> io::Result<()> {
-        let Some(mac) = self.mac(entry, code) else {
-            return Ok(());
-        };
+        let mut mac = self.mac(entry)?;
+        mac.update(code);
         let name = entry.name();
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
         let partial = format!("{name}.{}-{turn}.tmp", std::process::id());
@@ -179,12 +200,12 @@ impl Cache {
         file.write_all(code)
     }
 
-    fn mac(&self, entry: &Entry, code: &[u8]) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+    /// A MAC that is bound to the entry and waits for the code.
+    fn mac(&self, entry: &Entry) -> io::Result<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).map_err(io::Error::other)?;
         mac.update(DOMAIN);
         mac.update(&entry.0);
-        mac.update(code);
-        Some(mac)
+        Ok(mac)
     }
 }
 

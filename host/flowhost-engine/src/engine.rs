@@ -10,6 +10,7 @@ use wasmtime::component::Component;
 
 use crate::cache::{Cache, CacheConfig, CacheError};
 use crate::capability::Capability;
+use crate::code::Code;
 use crate::compile::{CompileError, CompileService, Compiler};
 use crate::inspect::{self, InspectError, Inspection, ShapeLimits};
 use crate::knobs::{self, PoolConfig};
@@ -266,7 +267,7 @@ impl Engine {
     fn cached(&self, digest: &str) -> Option<Component> {
         let cache = self.cache()?;
         let code = cache.get(&cache.entry(digest))?;
-        self.deserialize(&code)
+        self.map(code)
             .inspect_err(|error| tracing::warn!(%error, "cached code does not load; compiling"))
             .ok()
     }
@@ -277,6 +278,28 @@ impl Engine {
             cache.put(&cache.entry(digest), code);
         }
         Ok(component)
+    }
+
+    /// Loads authenticated code, without a copy where the system can.
+    fn map(&self, code: Code) -> Result<Component, LoadError> {
+        #[cfg(target_os = "linux")]
+        if let Some(path) = code.path() {
+            #[expect(
+                unsafe_code,
+                reason = "the file in memory is sealed and carried our MAC"
+            )]
+            // SAFETY: the path is the descriptor of a file that `Cache::get` filled, authenticated and
+            // sealed: it holds what `precompile_component` made, and nobody can change it.
+            let mapped = unsafe { Component::deserialize_file(&self.0.wasmtime, path) };
+            // Without /proc, or where files in memory may not be executed, the copy below serves.
+            match mapped {
+                Ok(component) => return Ok(component),
+                Err(error) => tracing::debug!(%error, "cached code cannot be mapped"),
+            }
+        }
+        let bytes = code.into_bytes();
+        let bytes = bytes.map_err(|error| LoadError::Load(error.to_string()))?;
+        self.deserialize(&bytes)
     }
 
     fn deserialize(&self, code: &[u8]) -> Result<Component, LoadError> {

@@ -9,6 +9,7 @@ pub mod bindings;
 mod cache;
 mod capability;
 mod child;
+mod code;
 mod compile;
 mod engine;
 mod fault;
