@@ -14,21 +14,42 @@ pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// costs a buffer for each level.
 pub const DEPTH_MAX: usize = 160;
 
-/// Checks that `value` has one canonical form.
-pub(crate) fn check(value: &Value) -> Result<(), EnvelopeError> {
+/// How a value is brought into its canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it is written anyway: its maps are sorted by bytes, which for ASCII keys is the canonical
+    /// order, and it holds no number whose notation is a matter of taste.
+    Plain,
+    /// By the rules for keys and doubles.
+    Ruled,
+}
+
+/// Checks that `value` has one canonical form, and says how to get it.
+pub(crate) fn check(value: &Value) -> Result<Form, EnvelopeError> {
+    let mut form = Form::Plain;
     let mut open = vec![(value, 0_usize)];
     while let Some((value, depth)) = open.pop() {
         if depth > DEPTH_MAX {
             return Err(EnvelopeError::Depth { allowed: DEPTH_MAX });
         }
         match value {
-            Value::Number(number) => check_number(number)?,
+            Value::Number(number) => {
+                check_number(number)?;
+                if number.is_f64() {
+                    form = Form::Ruled;
+                }
+            }
             Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
-            Value::Object(fields) => open.extend(fields.values().map(|item| (item, depth + 1))),
+            Value::Object(fields) => {
+                if !fields.keys().all(|key| key.is_ascii()) {
+                    form = Form::Ruled;
+                }
+                open.extend(fields.values().map(|item| (item, depth + 1)));
+            }
             Value::Null | Value::Bool(_) | Value::String(_) => {}
         }
     }
-    Ok(())
+    Ok(form)
 }
 
 fn check_number(number: &Number) -> Result<(), EnvelopeError> {
