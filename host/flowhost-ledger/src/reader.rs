@@ -176,8 +176,9 @@ impl Records<'_> {
                 Some(what) => return Err(refuse(LineFault::Length(what))),
                 None => {}
             }
-            self.chain.check(line.bytes, &self.owner).map_err(refuse)?;
-            return StoredRecord::parse(line.bytes).map(Some).map_err(refuse);
+            let view = self.chain.check(line.bytes, &self.owner).map_err(refuse)?;
+            let record = StoredRecord::of(&view, line.bytes, *self.chain.prev());
+            return Ok(Some(record));
         }
     }
 }

@@ -352,7 +352,12 @@ impl StoredRecord {
     /// [`LineFault`]; the record's place in the chain is not checked here.
     pub fn parse(line: &[u8]) -> Result<Self, LineFault> {
         let view = View::parse(line)?;
-        Ok(Self {
+        Ok(Self::of(&view, line, crate::merkle::leaf_hash(line)))
+    }
+
+    /// What a view borrowed, with the line it borrowed from and that line's hash.
+    pub(crate) fn of(view: &View<'_>, line: &[u8], leaf: Hash) -> Self {
+        Self {
             seq: view.seq,
             ts: view.ts.to_owned(),
             tenant: view.tenant.to_string(),
@@ -365,9 +370,9 @@ impl StoredRecord {
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.to_value()))
                 .collect(),
-            leaf: crate::merkle::leaf_hash(line),
+            leaf,
             line: line.to_vec(),
-        })
+        }
     }
 
     /// The kind, if this version knows it.
