@@ -47,11 +47,14 @@ impl Provider {
             Ok(Ok(slot)) => slot,
             Ok(Err(_)) | Err(_) => return Err(self.crowded("parallel")),
         };
-        let begins = locked(&self.rate).take(Instant::now(), deadline);
-        let Some(begins) = begins else {
+        let now = Instant::now();
+        let Some(begins) = locked(&self.rate).take(now, deadline) else {
             return Err(self.crowded("requests_per_minute"));
         };
-        sleep_until(begins).await;
+        // The timer's ticks are milliseconds: also a sleep until now lasts to the end of one.
+        if begins > now {
+            sleep_until(begins).await;
+        }
         // Last, so that a probe is not out while it waits.
         if let Err(wait) = locked(&self.breaker).enter(Instant::now()) {
             let message = format!(

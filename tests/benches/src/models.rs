@@ -46,11 +46,22 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
     let engine = engine(None, 64, vec![capability(gateway.clone())])?;
     let path = guest("ok_model");
     let host = runtime.block_on(Host::new(&engine, &path, effective(), recorder))?;
-    let (prompt, input) = (prompt()?, input());
+    let (host, prompt, input) = (Arc::new(host), Arc::new(prompt()?), input());
+    // As tasks, as the host runs its calls: on a thread of its own each piece would be a hand-over
+    // between threads, and that is what would be measured.
     let mut sides: Vec<Side<'_>> = vec![
-        Box::new(|batch| runtime.block_on(bare_calls(&transport, &request, batch))),
-        Box::new(|batch| runtime.block_on(gateway_calls(&gateway, &prompt, batch))),
-        Box::new(|batch| runtime.block_on(guest_calls(&host, &input, batch))),
+        Box::new(|batch| {
+            let calls = bare_calls(transport.clone(), request.clone(), batch);
+            runtime.block_on(runtime.spawn(calls))?
+        }),
+        Box::new(|batch| {
+            let calls = gateway_calls(gateway.clone(), prompt.clone(), batch);
+            runtime.block_on(runtime.spawn(calls))?
+        }),
+        Box::new(|batch| {
+            let calls = guest_calls(host.clone(), input.clone(), batch);
+            runtime.block_on(runtime.spawn(calls))?
+        }),
     ];
     let samples = samples_in_turns(EFFORT, &mut sides)?;
     drop(sides);
@@ -85,7 +96,11 @@ fn on_top(what: &str, bare: &[f64], side: &[f64]) -> Row {
     )
 }
 
-async fn bare_calls(transport: &HttpTransport, request: &Request<Bytes>, batch: u32) -> Result<()> {
+async fn bare_calls(
+    transport: Arc<HttpTransport>,
+    request: Request<Bytes>,
+    batch: u32,
+) -> Result<()> {
     for _ in 0..batch {
         let response = transport.send(request.clone()).await?;
         ensure!(response.status() == StatusCode::OK, "refused");
@@ -95,16 +110,16 @@ async fn bare_calls(transport: &HttpTransport, request: &Request<Bytes>, batch: 
     Ok(())
 }
 
-async fn gateway_calls(gateway: &Gateway, prompt: &Prompt, batch: u32) -> Result<()> {
+async fn gateway_calls(gateway: Gateway, prompt: Arc<Prompt>, batch: u32) -> Result<()> {
     for _ in 0..batch {
-        complete(gateway, prompt).await?;
+        complete(&gateway, &prompt).await?;
     }
     Ok(())
 }
 
-async fn guest_calls(host: &Host, input: &str, batch: u32) -> Result<()> {
+async fn guest_calls(host: Arc<Host>, input: String, batch: u32) -> Result<()> {
     for _ in 0..batch {
-        host.call(input).await?;
+        host.call(&input).await?;
     }
     Ok(())
 }
