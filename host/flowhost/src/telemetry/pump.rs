@@ -1,6 +1,7 @@
 //! Takes facts from the queue through the view to whoever reads: spans, metrics, lines.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +17,9 @@ use super::view::{Given, Identity, View};
 
 /// Facts taken at once.
 const BATCH: usize = 256;
+/// How long what came is left to be joined by more: a run is not interrupted for every fact, and
+/// [`FACTS_MAX`](super::feed::FACTS_MAX) has room for what the fastest does meanwhile.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// The views' end of the queue.
 #[derive(Default)]
@@ -38,24 +42,25 @@ impl Pump {
         stop: oneshot::Receiver<()>,
     ) {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut stop = Some(stop);
+        let mut stop = std::pin::pin!(stop);
         loop {
-            let stopped = async {
-                match &mut stop {
-                    Some(stop) => drop(stop.await),
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 taken = entries.recv_many(&mut batch, BATCH) => match taken {
                     0 => return,
                     _ => batch.drain(..).for_each(|entry| self.take(entry)),
                 },
-                () = stopped => {
-                    stop = None;
-                    entries.close();
+                _ = &mut stop => break,
+            }
+            if entries.is_empty() {
+                tokio::select! {
+                    () = tokio::time::sleep(LINGER) => {}
+                    _ = &mut stop => break,
                 }
             }
+        }
+        entries.close();
+        while entries.recv_many(&mut batch, BATCH).await > 0 {
+            batch.drain(..).for_each(|entry| self.take(entry));
         }
     }
 

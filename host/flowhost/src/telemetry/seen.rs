@@ -35,7 +35,9 @@ impl Seen {
         }
         let texts = fact.fields.iter().filter_map(|(name, value)| {
             let text = value.as_text()?;
-            Some((name.clone(), text.chars().take(FIELD_CHARS).collect()))
+            let end = text.char_indices().nth(FIELD_CHARS).map(|(end, _)| end);
+            let shown = end.and_then(|end| text.get(..end)).unwrap_or(text);
+            Some((name.clone(), shown.to_owned()))
         });
         Some(Self {
             seq: 0,
