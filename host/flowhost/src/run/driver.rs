@@ -17,6 +17,7 @@ use flowhost_flow::{
     RunStatus, Time, planner_for,
 };
 use flowhost_ledger::LedgerError;
+use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -287,7 +288,7 @@ impl Driver {
     }
 
     async fn answered(&mut self, envelope: &Envelope) {
-        let Ok(answer) = serde_json::from_value::<Answer>(envelope.payload.clone()) else {
+        let Ok(answer) = Answer::deserialize(&envelope.payload) else {
             return self.broken("a result that is none").await;
         };
         if self.open.remove(&answer.call).is_none() {

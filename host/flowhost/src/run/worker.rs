@@ -19,6 +19,7 @@ use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
 use flowhost_ledger::{Kind, LedgerError};
 use futures::FutureExt as _;
 use futures::future::{AbortHandle, Aborted, abortable};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -94,7 +95,7 @@ impl Worker {
     }
 
     async fn take(self: Arc<Self>, delivery: Delivery) {
-        let Ok(order) = serde_json::from_value::<Order>(delivery.envelope.payload.clone()) else {
+        let Ok(order) = Order::deserialize(&delivery.envelope.payload) else {
             tracing::error!(subject = delivery.subject.as_str(), "an order that is none");
             let _gone = delivery.ack().await;
             return;
