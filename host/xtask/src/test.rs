@@ -7,6 +7,10 @@ use clap::Args;
 use crate::folders::Folders;
 use crate::{browser, guests, process, say, tidy, wit_lock};
 
+/// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
+/// anyway.
+const ENGINE_TARGETS: &str = "--features=flowhost-fuzz/engine";
+
 /// What to run.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct Options {
@@ -33,6 +37,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
+        ENGINE_TARGETS,
         "--quiet",
         "--",
         "-D",
@@ -60,14 +65,21 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
 /// With nextest where it is installed, else with Cargo's own runner; both give the same verdict.
 fn run_tests(folders: &Folders, filters: &[String]) -> Result<()> {
     say::step("doc tests");
-    let docs = ["test", "--workspace", "--doc", "--quiet"];
+    let docs = ["test", "--workspace", "--doc", ENGINE_TARGETS, "--quiet"];
     process::run(&mut process::cargo(&folders.root, &docs))?;
     let nextest = process::answers("cargo", &["nextest", "--version"]);
     let mut arguments = match nextest {
-        true => vec!["nextest", "run", "--workspace", "--no-fail-fast"],
+        true => vec![
+            "nextest",
+            "run",
+            "--workspace",
+            ENGINE_TARGETS,
+            "--no-fail-fast",
+        ],
         false => vec![
             "test",
             "--workspace",
+            ENGINE_TARGETS,
             "--no-fail-fast",
             "--lib",
             "--bins",
