@@ -134,6 +134,29 @@ const TOKENS: &[Token] = &[
     .exactly(),
 ];
 
+/// Which rows of [`TOKENS`] have a prefix that starts with a byte, a bit each: a word of a text is
+/// compared with those few.
+static BY_FIRST: [u32; 256] = by_first();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, where iterators are not to be had"
+)]
+const fn by_first() -> [u32; 256] {
+    let mut rows = [0; 256];
+    let mut row = 0;
+    while row < TOKENS.len() {
+        let prefixes = TOKENS[row].prefixes;
+        let mut at = 0;
+        while at < prefixes.len() {
+            rows[prefixes[at].as_bytes()[0] as usize] |= 1 << row;
+            at += 1;
+        }
+        row += 1;
+    }
+    rows
+}
+
 /// What an `Authorization` header says before its token, in the spellings in use.
 const BEARER: &[&str] = &["Bearer ", "bearer ", "BEARER "];
 /// Fewest letters of a bearer token without a provider's prefix.
@@ -175,8 +198,11 @@ fn provider_key(
     first: u8,
     webs: &mut Webs,
 ) -> Option<(&'static str, Range<usize>)> {
-    let by_prefix = TOKENS.iter().filter_map(|token| {
-        let end = token.end(text, at, first)?;
+    let rows = BY_FIRST.get(usize::from(first)).copied().unwrap_or(0);
+    let candidates = TOKENS.iter().enumerate();
+    let candidates = candidates.filter(|(row, _)| (rows >> row) & 1 == 1);
+    let by_prefix = candidates.filter_map(|(_, token)| {
+        let end = token.end(text, at)?;
         Some((token.label, at..end))
     });
     let by_shape = [
@@ -221,13 +247,9 @@ fn bearer_token(
 
 impl Token {
     /// The end of such a key that starts there.
-    fn end(&self, text: &Text, at: usize, first: u8) -> Option<usize> {
+    fn end(&self, text: &Text, at: usize) -> Option<usize> {
         let mut prefixes = self.prefixes.iter();
-        let start = prefixes.find_map(|prefix| {
-            prefix
-                .starts_with(char::from(first))
-                .then(|| text.word(at, prefix))?
-        })?;
+        let start = prefixes.find_map(|prefix| text.word(at, prefix))?;
         let head = text.run(start, self.class, self.least);
         if head - start < self.least || !(self.accept)(text, start..head) {
             return None;
