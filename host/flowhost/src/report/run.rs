@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::estimate::{Amount, Basis, StepEstimate, variance};
+use crate::failure::would_allow;
 use crate::output::{Output, neutral, one_line};
 use crate::run::{Denial, Finished, StepOutcome, status_word};
 
@@ -230,7 +231,7 @@ pub fn text(output: &Output, run: &Finished) -> String {
         let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
         if !cure.is_empty() {
             let lines = neutral(cure).replace('\n', "\n    ");
-            let _infallible = writeln!(text, "  this profile line would allow it:\n    {lines}");
+            let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(cure));
         }
     }
     for warning in &outcome.warnings {

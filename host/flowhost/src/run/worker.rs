@@ -30,6 +30,7 @@ use super::purse::Purse;
 use super::registry::{Installed, Registry, invalid};
 use super::tally::{Tally, metered};
 use crate::clock::RunClock;
+use crate::failure::would_allow;
 use crate::telemetry::lines;
 
 /// What all workers of a run share.
@@ -530,7 +531,7 @@ fn failure_of(fault: &Fault) -> Failure {
     let failure = Failure::new(class, fault.to_string());
     match fault {
         Fault::Denied(denied) => match &denied.cure {
-            Some(cure) => failure.with_hint(format!("this profile line would allow it:\n{cure}")),
+            Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(cure))),
             None => failure,
         },
         Fault::Limit {

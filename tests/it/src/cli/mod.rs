@@ -12,6 +12,7 @@ mod messages;
 mod network;
 mod progress;
 mod report;
+mod suggest;
 mod surface;
 mod telemetry;
 
