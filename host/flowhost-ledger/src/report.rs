@@ -249,7 +249,7 @@ impl fmt::Display for LedgerReport {
         if unrecorded > 0 {
             writeln!(
                 f,
-                "  note         {} written for records that never came: the host was killed",
+                "  note         {} for records that never came: the host was killed",
                 counted(unrecorded, "payload")
             )?;
         }

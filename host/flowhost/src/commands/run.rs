@@ -6,7 +6,7 @@ use flowhost::ambient::Ambient;
 use flowhost::config::Durability as Configured;
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
-use flowhost::project::{self, Project, Request};
+use flowhost::project::{self, Loaded, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::{RunDocument, text};
@@ -56,9 +56,23 @@ pub(crate) fn load(args: &PlanArgs, context: &mut Context) -> Result<Project, Fa
         ambient,
         config,
         texts,
+        state,
         ..
     } = context;
-    project::load(ambient, config, &request, texts).map_err(|found| failure_of(&request, found))
+    let Loaded {
+        project,
+        mut findings,
+    } = project::load(ambient, config, &request, texts);
+    match project {
+        Some(project) if findings.is_empty() => return Ok(project),
+        // What else a run would meet, before it meets it one by one.
+        Some(project) => {
+            findings.extend(run::missing_rights(&project).findings(&project));
+            findings.extend(run::missing_folders(&project, ambient, state)?);
+        }
+        None => {}
+    }
+    Err(failure_of(&request, findings))
 }
 
 pub(crate) fn request(args: &PlanArgs) -> Request {

@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod bad_plans;
+mod early;
 mod endings;
 mod evidence;
 mod examples;
