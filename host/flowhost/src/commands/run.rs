@@ -13,7 +13,7 @@ use flowhost::report::run::{RunDocument, text};
 use flowhost::run::{self, FactObserver, Finished, RunOptions, Surroundings};
 use flowhost::telemetry::Telemetry;
 use flowhost_flow::budget::Currency;
-use flowhost_flow::{Exit, FailureClass};
+use flowhost_flow::{Exit, FailureClass, Plan};
 use flowhost_ledger::Durability;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,12 +40,13 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
             .as_deref()
             .map(|path| context.ambient.resolve(path)),
     };
+    let plan = project.plan.clone();
     let runtime = runtime()?;
     let finished = runtime.block_on(observed(project, &options, args, context));
     // What telemetry left behind (a name that is looked up) must not hold the process up.
     runtime.shutdown_background();
     let finished = finished?;
-    report(&finished, context);
+    report(&finished, &plan, context);
     Ok(finished.outcome.end.exit)
 }
 
@@ -197,12 +198,12 @@ fn headline(failure: &flowhost_flow::Failure) -> String {
     }
 }
 
-fn report(finished: &Finished, context: &Context) {
+fn report(finished: &Finished, plan: &Plan, context: &Context) {
     let output = &context.output;
     if output.json {
         return output.document(&RunDocument::from(finished));
     }
-    output.result(&text(output, finished));
+    output.result(&text(output, finished, plan));
     let Some(failure) = &finished.outcome.end.failure else {
         return;
     };

@@ -452,12 +452,14 @@ fn takes(schema: &Value) -> String {
         .filter_map(Value::as_str)
         .collect();
     let properties = schema.get("properties").and_then(Value::as_object);
-    let names = properties.into_iter().flatten().map(|(name, _)| {
-        match required.contains(&name.as_str()) {
-            true => format!("`{name}` (required)"),
-            false => format!("`{name}`"),
-        }
-    });
+    let names =
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| match required.contains(&name.as_str()) {
+                true => format!("`{name}` (required)"),
+                false => format!("`{name}`"),
+            });
     let names: Vec<String> = names.collect();
     if names.is_empty() {
         return String::new();

@@ -102,7 +102,7 @@ impl Worker {
         };
         self.purse
             .begin(&order.step_id, order.ceilings, origin(&order));
-        let context = lines::step_context(&order.step_id, &order.plugin, order.kind);
+        let context = lines::step_context(&order.step_id, &order.path, &order.plugin, order.kind);
         let performed = self.perform(&order).instrument(context);
         let (result, detail) = performed.await;
         let routed = self.tally.take(&order.step_id);

@@ -201,13 +201,15 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
     ----- stderr
     error: the configuration has 7 problems
 
+      × [home]/flowhost.toml:1:1: unknown field `policy`
+      help: expected one of `policies`, `plugins`, `durability`, `tenant`, `host`, `secrets`, `models`
+
       × [home]/flowhost.toml:2:14: unknown variant `fast`
       help: expected `durable` or `relaxed`
 
-      × [home]/flowhost.toml:11:1: unknown field `urls`
-      help: did you mean `url`? expected one of `kind`, `url`, `key`, `on_prem`, `unpriced`,
-            `requests_per_minute`, `parallel`, `breaker`, `connect_timeout`, `idle_timeout`,
-            `output_limit`, `scripts`, `latency`
+      × [home]/flowhost.toml:3:11: `tenant = "../x"` is not a name: it stands in paths and
+      │ subjects
+      help: use up to 64 of a-z, 0-9, `-`, `_`, and for `host` also `.`
 
       × [home]/flowhost.toml:6:13: unknown variant `strikt`
       help: did you mean `strict`? expected `any` or `strict`
@@ -215,12 +217,10 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
       × [home]/flowhost.toml:7:11: invalid type: integer `3`
       help: expected a string
 
-      × [home]/flowhost.toml:1:1: unknown field `policy`
-      help: expected one of `policies`, `plugins`, `durability`, `tenant`, `host`, `secrets`, `models`
-
-      × [home]/flowhost.toml:3:11: `tenant = "../x"` is not a name: it stands in paths and
-      │ subjects
-      help: use up to 64 of a-z, 0-9, `-`, `_`, and for `host` also `.`
+      × [home]/flowhost.toml:11:1: unknown field `urls`
+      help: did you mean `url`? expected one of `kind`, `url`, `key`, `on_prem`, `unpriced`,
+            `requests_per_minute`, `parallel`, `breaker`, `connect_timeout`, `idle_timeout`,
+            `output_limit`, `scripts`, `latency`
 
       × [home]/flowhost.toml:16:1: the secret `A` needs one source
       help: A = { env = "NAME" } or { file = "path" }

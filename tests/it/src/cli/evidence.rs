@@ -480,3 +480,51 @@ fn led_007_another_hosts_ledger_in_a_folder_of_this_host_fails_by_its_folder_too
     home.flowhost(&["verify", folder.to_str().unwrap()])
         .expect(1);
 }
+
+#[test]
+fn a_run_is_shown_step_by_step_in_the_order_of_the_plan() {
+    let retry = "retry: { max_attempts: 2, backoff: { initial: 1ms, factor: 1.0, max: 1ms, jitter: 0.0 }, retry_on: [transient] }";
+    let steps = format!(
+        "  second: {{ uses: ok_add/run, with: {{ a: 1, b: 2 }} }}\n  first:\n    needs: [second]\n    uses: fault_flaky/run\n    with: {{ good_from: 2 }}\n    {retry}\n  \
+         never: {{ needs: [first], when: \"1 > 2\", uses: ok_add/run, with: {{ a: 1, b: 2 }} }}"
+    );
+    let home = home(&["ok_add", "fault_flaky"], &steps);
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let place = |step: &str| ran.stdout.find(&format!("  {step} (")).unwrap();
+    assert!(
+        place("second") < place("first") && place("first") < place("never"),
+        "{}",
+        ran.stdout
+    );
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    let words = |at: usize| lines[at].split_whitespace().collect::<Vec<_>>();
+    assert_eq!(
+        words(0),
+        ["step", "outcome", "attempts", "ms", "fuel", "tokens", "usd"]
+    );
+    assert_eq!(words(1)[..3], ["second", "ok", "1"]);
+    assert_eq!(words(2)[..3], ["first", "ok", "2"]);
+    assert_eq!(words(3)[..3], ["never", "skipped", "0"]);
+    assert!(words(1)[4].parse::<u64>().unwrap() > 0, "{shown}");
+    let document = home.flowhost(&["runs", "show", "latest", "--json"]).json();
+    assert_eq!(document["steps"][1]["attempts"], 2, "{document:#}");
+}
+
+#[test]
+fn log_lines_for_people_name_the_step_and_no_id() {
+    let home = home(
+        &["ok_add"],
+        "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
+    );
+    let ran = home.flowhost(&["run", "plan.yaml", "-v"]).expect(0);
+    let call = " INFO tool.call step=only tool=ok_add/run record=";
+    assert!(ran.stderr.contains(call), "{}", ran.all());
+    for id in ["trace_id", "span_id", "step_id", "run_id", "plan_id"] {
+        assert!(!ran.stderr.contains(id), "{id}: {}", ran.all());
+    }
+    let ran = home.flowhost(&["run", "plan.yaml", "-v", "--log-format", "json"]);
+    for id in ["trace_id", "span_id", "step_id", "run_id", "plan_id"] {
+        assert!(ran.stderr.contains(id), "{id}: {}", ran.all());
+    }
+}
