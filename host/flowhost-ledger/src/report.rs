@@ -321,7 +321,7 @@ impl fmt::Display for Report {
 }
 
 /// `1 record`, `2 records`.
-fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),

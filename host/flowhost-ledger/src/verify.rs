@@ -296,10 +296,9 @@ impl Check {
         self.describe(report);
         if self.signed < self.size() && !live {
             let what = format!(
-                "{} records after the last checkpoint are unsigned: the host was killed before it \
-                 could sign them, or is still at work; `flowhost` signs them when it opens the \
-                 ledger again",
-                self.size() - self.signed
+                "not signed: {} after the last checkpoint; the host was killed before it could \
+                 sign, or is still at work; `flowhost` signs when it opens the ledger again",
+                crate::report::counted(self.size() - self.signed, "record")
             );
             return Err(fault(Code::Unsigned, what));
         }

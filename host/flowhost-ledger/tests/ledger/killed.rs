@@ -155,7 +155,7 @@ fn a_killed_ledger_is_told_as_what_it_is() {
           payloads     2 match their records, 0 erased, 0 lost in a crash
           note         1 payload for records that never came: the host was killed
           note         there is no run.end record: the run was killed, or is still at work
-          first fault  DIR: 3 records after the last checkpoint are unsigned: the host was killed before it could sign them, or is still at work; `flowhost` signs them when it opens the ledger again
+          first fault  DIR: not signed: 3 records after the last checkpoint; the host was killed before it could sign, or is still at work; `flowhost` signs when it opens the ledger again
         "#);
     });
     append(&killed.join(SEGMENT), "{\"actor\":\"t/ag");

@@ -46,7 +46,9 @@ pub(super) fn resolve(
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
     check_functions(plan, &declared_tools(&members), findings);
-    check_inputs(plan, "", &members, findings);
+    check_each(plan, "", findings, &|step, prefix| {
+        input_problem(step, prefix, &members)
+    });
     members
 }
 
@@ -375,35 +377,18 @@ fn declared_tools(members: &BTreeMap<String, Member>) -> ToolNames {
 /// Every `uses: plugin/function` names a tool that the plugin has; `uses: plugin` needs a plugin with
 /// one tool. Plugins without a known list are left out.
 pub(crate) fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Finding>) {
-    check_below(plan, "", tools, findings);
+    check_each(plan, "", findings, &|step, prefix| {
+        function_problem(step, prefix, tools)
+    });
 }
 
-fn check_below(plan: &Plan, prefix: &str, tools: &ToolNames, findings: &mut Vec<Finding>) {
-    for step in plan.steps.iter().chain(plan.handlers.values()) {
-        let Some((message, cure)) = function_problem(step, prefix, tools) else {
-            continue;
-        };
-        let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
-        findings.push(finding.cure(cure));
-    }
-    for wanted in plan.sub_plans() {
-        if let Some(child) = plan.sub_plan(&wanted.reference) {
-            let prefix = format!("{prefix}{}::", wanted.reference);
-            check_below(child, &prefix, tools, findings);
-        }
-    }
-}
+/// What is wrong with a step, whose plugins' keys begin with the text: message and cure.
+type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<(String, String)> + 'a;
 
-/// A step whose `with` holds no expression is held against its tool's schema now: the run would refuse
-/// it at that step, after everything before it.
-fn check_inputs(
-    plan: &Plan,
-    prefix: &str,
-    members: &BTreeMap<String, Member>,
-    findings: &mut Vec<Finding>,
-) {
+/// Asks about every step of the plan, and of its sub-plans.
+fn check_each(plan: &Plan, prefix: &str, findings: &mut Vec<Finding>, problem: &StepProblem<'_>) {
     for step in plan.steps.iter().chain(plan.handlers.values()) {
-        if let Some((message, cure)) = input_problem(step, prefix, members) {
+        if let Some((message, cure)) = problem(step, prefix) {
             let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
             findings.push(finding.cure(cure));
         }
@@ -411,11 +396,13 @@ fn check_inputs(
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
-            check_inputs(child, &prefix, members, findings);
+            check_each(child, &prefix, findings, problem);
         }
     }
 }
 
+/// A step whose `with` holds no expression is held against its tool's schema now: the run would refuse
+/// it at that step, after everything before it.
 fn input_problem(
     step: &Step,
     prefix: &str,
