@@ -15,7 +15,7 @@ use crate::fact::Kind;
 use crate::layout::{self, Meta};
 use crate::lines::{Line, Lines};
 use crate::merkle::{Hash, leaf_hash};
-use crate::payloads::{PAYLOAD_LINE_BYTES_MAX, Payload};
+use crate::payload_feed::PayloadFeed;
 use crate::record::{LINE_BYTES_MAX, View};
 use crate::report::{Code, LedgerReport, Problem, Report, Trust};
 use crate::scan::{self, NoteLog, ScanError};
@@ -87,7 +87,7 @@ pub fn verify_in(source: &dyn Source, path: &Path, options: &VerifyOptions) -> R
     walk.finish()
 }
 
-fn place(file: &Path, fault: Fault) -> Problem {
+pub(crate) fn place(file: &Path, fault: Fault) -> Problem {
     let file = file.display().to_string();
     Problem {
         code: fault.code,
@@ -99,7 +99,7 @@ fn place(file: &Path, fault: Fault) -> Problem {
     }
 }
 
-fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
+pub(crate) fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
     move |error| place(file, fault(Code::Io, error.to_string()))
 }
 
@@ -614,109 +614,5 @@ fn scan_problem(error: ScanError) -> Problem {
     match error {
         ScanError::Io(error) => place(Path::new(""), fault(Code::Io, error.to_string())),
         ScanError::Corrupt { file, what, .. } => place(&file, fault(Code::Layout, what)),
-    }
-}
-
-/// Reads the payload file of one segment in step with its records.
-struct PayloadFeed {
-    path: std::path::PathBuf,
-    lines: Option<Lines>,
-    next: Option<PayloadLine>,
-}
-
-/// A line that no record has taken yet.
-struct PayloadLine {
-    number: u64,
-    offset: u64,
-    /// Cut off by the end of the file.
-    torn: bool,
-    payload: Result<Payload, String>,
-}
-
-impl PayloadFeed {
-    fn open(source: &dyn Source, dir: &Path, number: &str) -> Result<Self, Problem> {
-        let path = dir.join(format!("payloads-{number}.jsonl"));
-        let lines = match source.open_read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            other => Some(Lines::new(
-                other.map_err(io_fault(&path))?,
-                PAYLOAD_LINE_BYTES_MAX,
-            )),
-        };
-        let mut feed = Self {
-            path,
-            lines,
-            next: None,
-        };
-        feed.advance()?;
-        Ok(feed)
-    }
-
-    fn advance(&mut self) -> Result<(), Problem> {
-        self.next = None;
-        let Some(lines) = &mut self.lines else {
-            return Ok(());
-        };
-        if let Some(line) = lines.next().map_err(io_fault(&self.path))? {
-            let payload = match line.length_fault(PAYLOAD_LINE_BYTES_MAX) {
-                Some(what) => Err(format!("the line is {what}")),
-                None => Payload::parse(line.bytes),
-            };
-            self.next = Some(PayloadLine {
-                number: line.number,
-                offset: line.offset,
-                torn: line.is_torn(PAYLOAD_LINE_BYTES_MAX),
-                payload,
-            });
-        }
-        Ok(())
-    }
-
-    fn problem(&self, seq: Option<u64>, fault: Fault) -> Problem {
-        let mut problem = place(&self.path, fault);
-        problem.line = self.next.as_ref().map(|line| line.number);
-        problem.offset = self.next.as_ref().map(|line| line.offset);
-        problem.seq = seq;
-        problem
-    }
-
-    /// Hands the record its payload, if that is the next one.
-    fn meet(&mut self, check: &mut Check, record: &Accepted) -> Result<(), Problem> {
-        let next = self
-            .next
-            .as_ref()
-            .and_then(|line| line.payload.as_ref().ok());
-        let own = next.filter(|payload| payload.seq == record.seq);
-        check
-            .payload(record, own)
-            .map_err(|fault| self.problem(Some(record.seq), fault))?;
-        if own.is_some() {
-            self.advance()?;
-        }
-        Ok(())
-    }
-
-    /// After the segment's last record nothing may be left, but for what a kill leaves. Payloads
-    /// reach the disk before their records do, so at the end of an unfinished ledger there may be
-    /// payloads of records that never came, the last of them half written. Returns how many.
-    fn finish(&mut self, check: &Check, last: bool) -> Result<u64, Problem> {
-        let may_be_torn = last && check.is_unfinished();
-        let (mut unrecorded, mut seq_min) = (0, check.size());
-        while let Some(line) = &self.next {
-            match &line.payload {
-                Ok(payload) if may_be_torn && payload.seq >= seq_min => {
-                    seq_min = payload.seq.saturating_add(1);
-                }
-                Err(_) if may_be_torn && line.torn => {}
-                Err(what) => return Err(self.problem(None, fault(Code::Payload, what.as_str()))),
-                Ok(payload) => {
-                    let what = "it is out of order, or no record committed to it";
-                    return Err(self.problem(Some(payload.seq), fault(Code::Payload, what)));
-                }
-            }
-            unrecorded += 1;
-            self.advance()?;
-        }
-        Ok(unrecorded)
     }
 }
