@@ -1,9 +1,9 @@
-//! A call's scope for tests of capabilities, with a recorder that can be read.
+//! A call's scope for tests of capabilities, a recorder that can be read, and what a guest is told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Capability, HostState, Meter, RunScope};
+use flowhost_engine::{CallScope, Capability, HostState, Meter, RunScope, bindings::types};
 use flowhost_ledger::{Fact, MemoryRecorder, Value};
 use flowhost_policy::{Effective, Grants, Limits};
 
@@ -16,31 +16,7 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(grants: Grants, limits: Limits) -> Self {
         let recorder = Arc::new(MemoryRecorder::default());
-        let effective = Effective {
-            plugin: "p".to_owned(),
-            grants,
-            limits,
-            ..Effective::default()
-        };
-        let scope = CallScope {
-            run: RunScope {
-                tenant: "default".into(),
-                run: "01RUN".into(),
-                seed: [7; 32],
-                started_ms: 1_700_000_000_000,
-                recorder: Arc::clone(&recorder) as Arc<dyn flowhost_ledger::Recorder>,
-            },
-            step: "s1".into(),
-            attempt: 1,
-            plugin: "p".into(),
-            digest: "sha256:00".into(),
-            effective: Arc::new(effective),
-            config: "{}".into(),
-            traceparent: "".into(),
-            deadline: tokio::time::Instant::now() + Duration::from_secs(20),
-            callers: Arc::new([]),
-            meter: Arc::new(Meter::default()),
-        };
+        let scope = scope(grants, limits, &recorder);
         Self { scope, recorder }
     }
 
@@ -67,6 +43,67 @@ impl Call {
             Some(Value::Text(text)) => text.clone(),
             other => format!("{other:?}"),
         }
+    }
+}
+
+/// The scope of one call, told to `recorder`.
+pub(crate) fn scope(grants: Grants, limits: Limits, recorder: &Arc<MemoryRecorder>) -> CallScope {
+    let effective = Effective {
+        plugin: "p".to_owned(),
+        grants,
+        limits,
+        ..Effective::default()
+    };
+    CallScope {
+        run: RunScope {
+            tenant: "default".into(),
+            run: "01RUN".into(),
+            seed: [7; 32],
+            started_ms: 1_700_000_000_000,
+            recorder: Arc::clone(recorder) as Arc<dyn flowhost_ledger::Recorder>,
+        },
+        step: "s1".into(),
+        attempt: 1,
+        plugin: "p".into(),
+        digest: "sha256:00".into(),
+        effective: Arc::new(effective),
+        config: "{}".into(),
+        traceparent: "".into(),
+        deadline: tokio::time::Instant::now() + Duration::from_secs(20),
+        callers: Arc::new([]),
+        meter: Arc::new(Meter::default()),
+    }
+}
+
+/// A text field of a fact; empty when it is not there.
+pub(crate) fn field<'a>(fact: &'a Fact, name: &str) -> &'a str {
+    match fact.fields.get(name) {
+        Some(Value::Text(text)) => text,
+        _ => "",
+    }
+}
+
+/// The rule that refused.
+pub(crate) fn denied<T: std::fmt::Debug>(result: Result<T, types::Error>) -> String {
+    match result {
+        Err(types::Error::Denied(denial)) => denial.rule,
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+/// Why the guest's argument was none.
+pub(crate) fn invalid<T: std::fmt::Debug>(result: Result<T, types::Error>) -> String {
+    match result {
+        Err(types::Error::Invalid(why)) => why,
+        other => panic!("not invalid: {other:?}"),
+    }
+}
+
+/// The limit that was reached.
+pub(crate) fn limited<T: std::fmt::Debug>(result: Result<T, types::Error>) -> String {
+    match result {
+        Err(types::Error::Limit(limit)) => limit.name,
+        other => panic!("not limited: {other:?}"),
     }
 }
 

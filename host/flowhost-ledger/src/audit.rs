@@ -14,8 +14,9 @@ use crate::disk::{self, RealDisk, Source};
 use crate::fact::Kind;
 use crate::layout::{self, Meta};
 use crate::lines::{Line, Lines};
-use crate::payloads::{PAYLOAD_LINE_BYTES_MAX, Payload};
-use crate::record::LINE_BYTES_MAX;
+use crate::merkle::{Hash, leaf_hash};
+use crate::payload_feed::PayloadFeed;
+use crate::record::{LINE_BYTES_MAX, View};
 use crate::report::{Code, LedgerReport, Problem, Report, Trust};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
@@ -86,19 +87,19 @@ pub fn verify_in(source: &dyn Source, path: &Path, options: &VerifyOptions) -> R
     walk.finish()
 }
 
-fn place(file: &Path, fault: Fault) -> Problem {
+pub(crate) fn place(file: &Path, fault: Fault) -> Problem {
     let file = file.display().to_string();
     Problem {
         code: fault.code,
         file,
         line: None,
         offset: None,
-        seq: None,
+        seq: fault.seq,
         what: fault.what,
     }
 }
 
-fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
+pub(crate) fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
     move |error| place(file, fault(Code::Io, error.to_string()))
 }
 
@@ -223,11 +224,11 @@ impl<'a> Walk<'a> {
         &self,
         dir: &Path,
         floors: &[Floor],
-        look: &mut dyn FnMut(&crate::record::View<'_>),
+        look: &mut dyn FnMut(&View<'_>),
     ) -> LedgerReport {
         let mut report = LedgerReport::new(dir.display().to_string());
         let mut views = Views::default();
-        let mut look = |record: &crate::record::View<'_>| {
+        let mut look = |record: &View<'_>| {
             views.take(record);
             look(record);
         };
@@ -252,7 +253,7 @@ impl<'a> Walk<'a> {
         &self,
         dir: &Path,
         floors: &[Floor],
-        look: &mut dyn FnMut(&crate::record::View<'_>),
+        look: &mut dyn FnMut(&View<'_>),
         report: &mut LedgerReport,
     ) -> Result<(), Problem> {
         let (origin, check, checkpoint) = self.begin(dir)?;
@@ -280,6 +281,7 @@ impl<'a> Walk<'a> {
             checkpoint,
             log,
             next: None,
+            before: None,
             floors,
             look,
         };
@@ -337,7 +339,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Takes down what an index record says.
-fn list_run(listed: &mut BTreeMap<String, Listed>, view: &crate::record::View<'_>) {
+fn list_run(listed: &mut BTreeMap<String, Listed>, view: &View<'_>) {
     let text = |name: &str| view.field(name).and_then(|value| value.text());
     let Some(run) = text("run_id") else { return };
     let entry = listed.entry(run.to_owned()).or_default();
@@ -366,9 +368,11 @@ struct Feed<'a> {
     log: Option<NoteLog>,
     /// The next note of the log.
     next: Option<Note>,
+    /// Where the record before stands.
+    before: Option<Place>,
     /// The largest first, so that the next one is last.
     floors: Vec<Floor>,
-    look: &'a mut dyn FnMut(&crate::record::View<'_>),
+    look: &'a mut dyn FnMut(&View<'_>),
 }
 
 impl Feed<'_> {
@@ -400,8 +404,10 @@ impl Feed<'_> {
         };
         match files.iter().find(|name| !has_segment(name)) {
             Some(name) if !self.live => {
-                let what = "there is no segment of this number";
-                Err(place(&self.dir.join(name), fault(Code::Layout, what)))
+                let number = layout::numbered(name, "payloads-").unwrap_or_default();
+                let what = format!("it is missing, and {name} is there");
+                let segment = self.dir.join(format!("seg-{number}.jsonl"));
+                Err(place(&segment, fault(Code::Layout, what)))
             }
             _ => Ok(()),
         }
@@ -420,17 +426,22 @@ impl Feed<'_> {
         let mut any = false;
         while let Some(line) = lines.next().map_err(io_fault(&path))? {
             any = true;
+            let here = Place::of(&path, &line);
             if !line.complete && last && self.live {
                 return Ok(());
             }
             report.bytes += line.bytes.len() as u64 + 1;
-            let seq = self.check.size();
-            let record = self.record(&line).map_err(|mut fault| {
-                if last && line.is_torn(LINE_BYTES_MAX) && self.may_end_here() {
-                    fault.what.push_str(TORN_RECORD);
+            let record = match self.record(&line) {
+                Ok(record) => record,
+                Err(mut fault) => {
+                    if last && line.is_torn(LINE_BYTES_MAX) && self.may_end_here() {
+                        fault.what.push_str(TORN_RECORD);
+                    }
+                    let hash = leaf_hash(line.bytes);
+                    return Err(self.first_of_two(here, hash, &mut lines, fault));
                 }
-                at_line(&path, &line, Some(seq), fault)
-            })?;
+            };
+            self.before = Some(here);
             payloads.meet(&mut self.check, &record)?;
             self.meet_notes()?;
         }
@@ -442,6 +453,24 @@ impl Feed<'_> {
             report.payloads.unrecorded = payloads.finish(&self.check, last)?;
         }
         Ok(())
+    }
+
+    /// A line that does not follow from the one before it: which of the two was altered? The line after
+    /// them knows the hash of the second, and a note may know the first.
+    fn first_of_two(&self, here: Place, hash: Hash, lines: &mut Lines, fault: Fault) -> Problem {
+        let seq = self.check.size();
+        let before = self.before.as_ref().filter(|_| fault.broken_link);
+        let Some(before) = before.filter(|_| !self.check.is_fitted()) else {
+            return here.problem(Some(seq), fault);
+        };
+        let next = lines.next().ok().flatten();
+        let next = next.as_ref().and_then(|line| View::parse(line.bytes).ok());
+        if next.is_some_and(|next| next.prev != hex::encode(hash)) {
+            return here.problem(Some(seq), fault);
+        }
+        let what = format!("it was altered: record {seq} names another hash of it");
+        let altered = crate::verify::fault(fault.code, what);
+        before.problem(Some(seq.saturating_sub(1)), altered)
     }
 
     /// Whether nobody vouches for more records than there are: a crash may have ended them here.
@@ -556,121 +585,34 @@ impl Feed<'_> {
     }
 }
 
-fn at_line(path: &Path, line: &Line<'_>, seq: Option<u64>, fault: Fault) -> Problem {
-    let mut problem = place(path, fault);
-    problem.line = Some(line.number);
-    problem.offset = Some(line.offset);
-    problem.seq = seq;
-    problem
+/// A line of a file.
+struct Place {
+    path: std::path::PathBuf,
+    line: u64,
+    offset: u64,
+}
+
+impl Place {
+    fn of(path: &Path, line: &Line<'_>) -> Self {
+        Self {
+            path: path.to_owned(),
+            line: line.number,
+            offset: line.offset,
+        }
+    }
+
+    fn problem(&self, seq: Option<u64>, fault: Fault) -> Problem {
+        let mut problem = place(&self.path, fault);
+        problem.line = Some(self.line);
+        problem.offset = Some(self.offset);
+        problem.seq = seq;
+        problem
+    }
 }
 
 fn scan_problem(error: ScanError) -> Problem {
     match error {
         ScanError::Io(error) => place(Path::new(""), fault(Code::Io, error.to_string())),
         ScanError::Corrupt { file, what, .. } => place(&file, fault(Code::Layout, what)),
-    }
-}
-
-/// Reads the payload file of one segment in step with its records.
-struct PayloadFeed {
-    path: std::path::PathBuf,
-    lines: Option<Lines>,
-    next: Option<PayloadLine>,
-}
-
-/// A line that no record has taken yet.
-struct PayloadLine {
-    number: u64,
-    offset: u64,
-    /// Cut off by the end of the file.
-    torn: bool,
-    payload: Result<Payload, String>,
-}
-
-impl PayloadFeed {
-    fn open(source: &dyn Source, dir: &Path, number: &str) -> Result<Self, Problem> {
-        let path = dir.join(format!("payloads-{number}.jsonl"));
-        let lines = match source.open_read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            other => Some(Lines::new(
-                other.map_err(io_fault(&path))?,
-                PAYLOAD_LINE_BYTES_MAX,
-            )),
-        };
-        let mut feed = Self {
-            path,
-            lines,
-            next: None,
-        };
-        feed.advance()?;
-        Ok(feed)
-    }
-
-    fn advance(&mut self) -> Result<(), Problem> {
-        self.next = None;
-        let Some(lines) = &mut self.lines else {
-            return Ok(());
-        };
-        if let Some(line) = lines.next().map_err(io_fault(&self.path))? {
-            let payload = match line.length_fault(PAYLOAD_LINE_BYTES_MAX) {
-                Some(what) => Err(format!("the line is {what}")),
-                None => Payload::parse(line.bytes),
-            };
-            self.next = Some(PayloadLine {
-                number: line.number,
-                offset: line.offset,
-                torn: line.is_torn(PAYLOAD_LINE_BYTES_MAX),
-                payload,
-            });
-        }
-        Ok(())
-    }
-
-    fn problem(&self, seq: Option<u64>, fault: Fault) -> Problem {
-        let mut problem = place(&self.path, fault);
-        problem.line = self.next.as_ref().map(|line| line.number);
-        problem.offset = self.next.as_ref().map(|line| line.offset);
-        problem.seq = seq;
-        problem
-    }
-
-    /// Hands the record its payload, if that is the next one.
-    fn meet(&mut self, check: &mut Check, record: &Accepted) -> Result<(), Problem> {
-        let next = self
-            .next
-            .as_ref()
-            .and_then(|line| line.payload.as_ref().ok());
-        let own = next.filter(|payload| payload.seq == record.seq);
-        check
-            .payload(record, own)
-            .map_err(|fault| self.problem(Some(record.seq), fault))?;
-        if own.is_some() {
-            self.advance()?;
-        }
-        Ok(())
-    }
-
-    /// After the segment's last record nothing may be left, but for what a kill leaves. Payloads
-    /// reach the disk before their records do, so at the end of an unfinished ledger there may be
-    /// payloads of records that never came, the last of them half written. Returns how many.
-    fn finish(&mut self, check: &Check, last: bool) -> Result<u64, Problem> {
-        let may_be_torn = last && check.is_unfinished();
-        let (mut unrecorded, mut seq_min) = (0, check.size());
-        while let Some(line) = &self.next {
-            match &line.payload {
-                Ok(payload) if may_be_torn && payload.seq >= seq_min => {
-                    seq_min = payload.seq.saturating_add(1);
-                }
-                Err(_) if may_be_torn && line.torn => {}
-                Err(what) => return Err(self.problem(None, fault(Code::Payload, what.as_str()))),
-                Ok(payload) => {
-                    let what = "it is out of order, or no record committed to it";
-                    return Err(self.problem(Some(payload.seq), fault(Code::Payload, what)));
-                }
-            }
-            unrecorded += 1;
-            self.advance()?;
-        }
-        Ok(unrecorded)
     }
 }

@@ -19,6 +19,7 @@ mod layout;
 mod lines;
 pub mod merkle;
 mod options;
+mod payload_feed;
 mod payloads;
 mod proof;
 mod reader;

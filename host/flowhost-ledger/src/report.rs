@@ -169,6 +169,13 @@ impl LedgerReport {
         }
     }
 
+    /// Whether what is missing at its end is known to be missing: a fault ends the reading, and records
+    /// that were cut off are another matter than a run that was killed.
+    fn was_read_to_the_end(&self) -> bool {
+        let code = self.problem.as_ref().map(|problem| problem.code);
+        matches!(code, None | Some(Code::Unsigned))
+    }
+
     /// Whether it is the index of a tenant's runs, which never ends.
     fn is_index(&self) -> bool {
         let run = self.origin.as_deref().and_then(layout::owner_of);
@@ -189,14 +196,16 @@ impl fmt::Display for LedgerReport {
         }
         writeln!(
             f,
-            "  records      {} in {} segments, {} bytes: canonical, chained, in sequence",
-            self.records, self.segments, self.bytes
+            "  records      {} in {}, {} bytes: canonical, chained, in sequence",
+            self.records,
+            counted(self.segments, "segment"),
+            self.bytes
         )?;
         writeln!(
             f,
-            "  checkpoints  {} fit; {} records are signed, {} are not",
+            "  checkpoints  {} fit; {} signed, {} not",
             self.notes,
-            self.signed,
+            counted(self.signed, "record"),
             self.records - self.signed.min(self.records)
         )?;
         if let Some(root) = &self.root {
@@ -211,7 +220,7 @@ impl fmt::Display for LedgerReport {
                 )?;
                 writeln!(
                     f,
-                    "               compare it with the host's key, or give --key"
+                    "               give --key with what `flowhost keys show` prints on the host that ran it, or --trust FILE"
                 )?;
             }
             (None, _) => {}
@@ -233,17 +242,18 @@ impl fmt::Display for LedgerReport {
         if missing > 0 {
             writeln!(
                 f,
-                "  note         {missing} views are not beside the ledger: nothing rests on them"
+                "  note         {} not beside the ledger: nothing rests on views",
+                counted(missing, "view")
             )?;
         }
         if unrecorded > 0 {
             writeln!(
                 f,
-                "  note         {unrecorded} payloads were written for records that never came: \
-                 the host was killed"
+                "  note         {} for records that never came: the host was killed",
+                counted(unrecorded, "payload")
             )?;
         }
-        if !self.ended && !self.is_index() {
+        if !self.ended && !self.is_index() && self.was_read_to_the_end() {
             writeln!(
                 f,
                 "  note         there is no run.end record: the run was killed, or is still at work"
@@ -252,8 +262,8 @@ impl fmt::Display for LedgerReport {
         if self.unknown_kinds > 0 {
             writeln!(
                 f,
-                "  note         {} records of kinds unknown here",
-                self.unknown_kinds
+                "  note         {} of kinds unknown here",
+                counted(self.unknown_kinds, "record")
             )?;
         }
         match &self.problem {
@@ -303,8 +313,17 @@ impl fmt::Display for Report {
         let verdict = if self.ok { "verified" } else { "NOT verified" };
         writeln!(
             f,
-            "{verdict}: {} ledgers, {records} records",
-            self.ledgers.len()
+            "{verdict}: {}, {}",
+            counted(self.ledgers.len() as u64, "ledger"),
+            counted(records, "record")
         )
+    }
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
     }
 }

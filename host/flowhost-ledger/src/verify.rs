@@ -25,18 +25,34 @@ const ROTATIONS_MAX: usize = 1024;
 pub(crate) struct Fault {
     pub(crate) code: Code,
     pub(crate) what: String,
+    /// The record that it is about, where that is not the one at hand.
+    pub(crate) seq: Option<u64>,
+    /// The line does not follow from the one before: either of the two was altered.
+    pub(crate) broken_link: bool,
+}
+
+impl Fault {
+    /// The fault is that of this record.
+    const fn of(mut self, seq: u64) -> Self {
+        self.seq = Some(seq);
+        self
+    }
 }
 
 pub(crate) fn fault(code: Code, what: impl Into<String>) -> Fault {
     Fault {
         code,
         what: what.into(),
+        seq: None,
+        broken_link: false,
     }
 }
 
 impl From<LineFault> for Fault {
     fn from(error: LineFault) -> Self {
-        fault(Code::Record, error.to_string())
+        let mut fault = fault(Code::Record, error.to_string());
+        fault.broken_link = matches!(error, LineFault::Prev);
+        fault
     }
 }
 
@@ -91,6 +107,8 @@ pub(crate) struct Check {
     /// Keys of `key.rotate` records that no believed note covers yet.
     arriving: Vec<VKey>,
     signed: u64,
+    /// How many records the newest note of any key fits.
+    fitted: u64,
     key: Option<VKey>,
     notes: u64,
     notes_by_other_keys: u64,
@@ -120,6 +138,7 @@ impl Check {
             trust,
             arriving: Vec::new(),
             signed: 0,
+            fitted: 0,
             key: None,
             notes: 0,
             notes_by_other_keys: 0,
@@ -191,14 +210,13 @@ impl Check {
         if checkpoint.origin != self.origin {
             return Err(fault(Code::Checkpoint, "it is of another ledger"));
         }
-        if checkpoint.root != self.chain.root() {
-            let what = format!(
-                "its root is not that of the first {} records",
-                checkpoint.size
-            );
-            return Err(fault(Code::Checkpoint, what));
+        let fits = checkpoint.root == self.chain.root();
+        let verified = note.verify(&self.keys);
+        // A note that its own signature contradicts says nothing about the records.
+        if !fits && !matches!(verified, Err(NoteError::BadSignature(_))) {
+            return Err(self.altered(checkpoint.size, verified.is_ok()));
         }
-        match note.verify(&self.keys) {
+        match verified {
             Ok((_, signers)) => {
                 self.key = signers.last().map(|key| (*key).clone());
                 self.signed = self.chain.size();
@@ -213,7 +231,26 @@ impl Check {
             Err(error) => return Err(fault(Code::Signature, error.to_string())),
         }
         self.notes += 1;
+        self.fitted = self.size();
         Ok(())
+    }
+
+    /// Records whose hashes were made to fit each other again, and not this note.
+    fn altered(&self, size: u64, believed: bool) -> Fault {
+        let last = size.saturating_sub(1);
+        let records = match last <= self.fitted {
+            true => format!("record {last} was altered"),
+            false => format!("one of the records {} to {last} was altered", self.fitted),
+        };
+        let note = if believed { "" } else { ", or this note was" };
+        let what =
+            format!("its root is not that of the first {size} records: {records} after it{note}");
+        fault(Code::Checkpoint, what).of(self.fitted)
+    }
+
+    /// Whether a note fits the records so far, all of them.
+    pub(crate) const fn is_fitted(&self) -> bool {
+        self.fitted == self.size()
     }
 
     /// Compares with what somebody else remembers of the ledger's present size.
@@ -259,24 +296,23 @@ impl Check {
         self.describe(report);
         if self.signed < self.size() && !live {
             let what = format!(
-                "{} records after the last checkpoint are unsigned: the host was killed before it \
-                 could sign them, or is still at work; `flowhost` signs them when it opens the \
-                 ledger again",
-                self.size() - self.signed
+                "not signed: {} after the last checkpoint; the host was killed before it could \
+                 sign, or is still at work; `flowhost` signs when it opens the ledger again",
+                crate::report::counted(self.size() - self.signed, "record")
             );
             return Err(fault(Code::Unsigned, what));
         }
         if let Some(seq) = self.missing.iter().find(|seq| !self.is_explained(**seq)) {
             let what =
                 format!("the payload of record {seq} is missing, and no record says that it went");
-            return Err(fault(Code::Payload, what));
+            return Err(fault(Code::Payload, what).of(*seq));
         }
         // While a writer erases, the record comes first.
         let still_there =
             |seq: &&u64| self.committed.get(**seq) && !self.missing.contains(*seq) && !live;
         if let Some(seq) = self.erased.iter().find(still_there) {
             let what = format!("the payload of record {seq} was erased, and is there");
-            return Err(fault(Code::Payload, what));
+            return Err(fault(Code::Payload, what).of(*seq));
         }
         Ok(())
     }

@@ -79,7 +79,8 @@ impl Breaker {
     }
 }
 
-fn speaks_of_health(class: ErrorClass) -> bool {
+/// Whether a failure says that the provider is not well.
+pub(crate) fn speaks_of_health(class: ErrorClass) -> bool {
     matches!(
         class,
         ErrorClass::Transient | ErrorClass::Provider | ErrorClass::Unreachable | ErrorClass::Cut

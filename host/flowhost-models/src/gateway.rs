@@ -412,7 +412,7 @@ impl Inner {
                 let work = provider.backend.run(&ask, call.who, &mut progress);
                 let result = timeout_at(call.deadline, work).await;
                 let result = result.unwrap_or_else(|_| Err(Fault::deadline()));
-                place.settle(result.as_ref().err().map(|fault| fault.error.class));
+                place.settle(result.as_ref().err().map(|fault| &*fault.error));
                 result
             }
         };

@@ -8,7 +8,11 @@ use tokio::{
 };
 
 use crate::{
-    backend::Backend, breaker::Breaker, error::ErrorClass, fault::Fault, rate::Rate,
+    backend::Backend,
+    breaker::{Breaker, speaks_of_health},
+    error::{ErrorClass, ModelError},
+    fault::Fault,
+    rate::Rate,
     settings::ProviderSettings,
 };
 
@@ -16,6 +20,8 @@ pub(crate) struct Provider {
     pub(crate) settings: ProviderSettings,
     pub(crate) backend: Backend,
     breaker: Mutex<Breaker>,
+    /// How the last try failed that spoke of the provider's health.
+    last: Mutex<Option<String>>,
     rate: Mutex<Rate>,
     slots: Semaphore,
 }
@@ -31,6 +37,7 @@ impl Provider {
     pub(crate) fn new(settings: ProviderSettings, backend: Backend) -> Self {
         Self {
             breaker: Mutex::new(Breaker::new(settings.breaker)),
+            last: Mutex::new(None),
             rate: Mutex::new(Rate::new(settings.requests_per_minute)),
             slots: Semaphore::new(settings.parallel),
             settings,
@@ -57,13 +64,17 @@ impl Provider {
         }
         // Last, so that a probe is not out while it waits.
         if let Err(wait) = locked(&self.breaker).enter(Instant::now()) {
+            let (name, most) = (&self.settings.name, self.settings.breaker.failures);
+            let seconds = wait.as_secs().max(1);
+            let last = locked(&self.last).clone().unwrap_or_default();
             let message = format!(
-                "the circuit of provider `{}` is open for {} s more: it failed {} times in a row",
-                self.settings.name,
-                wait.as_secs().max(1),
-                self.settings.breaker.failures
+                "provider `{name}` failed {most} times in a row and is not asked for {seconds} s more; \
+                 the last failure was {last}"
             );
-            let hint = "see the failed tries before this one";
+            let hint = format!(
+                "cure that failure; `breaker` of [models.providers.{name}] says when a provider is \
+                 left alone"
+            );
             return Err(Fault::new(ErrorClass::Unreachable, message, hint).hopeless());
         }
         Ok(Place {
@@ -83,9 +94,13 @@ impl Provider {
 
 impl Place<'_> {
     /// Tells the provider's health how the try ended.
-    pub(crate) fn settle(mut self, failed: Option<ErrorClass>) {
+    pub(crate) fn settle(mut self, failed: Option<&ModelError>) {
         self.settled = true;
-        locked(&self.provider.breaker).leave(failed, Instant::now());
+        if let Some(error) = failed.filter(|error| speaks_of_health(error.class)) {
+            *locked(&self.provider.last) = Some(error.to_string());
+        }
+        let class = failed.map(|error| error.class);
+        locked(&self.provider.breaker).leave(class, Instant::now());
     }
 }
 

@@ -319,7 +319,7 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
 
 /// The plugin's name in its own plan as one token of a topic: messages stay in their plan, so those
 /// of a sub-plan (`inner.yaml::name`) call each other by name.
-fn own_token(plugin: &str) -> String {
+pub(crate) fn own_token(plugin: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name = plugin.rsplit("::").next().unwrap_or(plugin);
     name.chars()
@@ -327,7 +327,7 @@ fn own_token(plugin: &str) -> String {
         .collect()
 }
 
-fn resolved(topics: &[String], own: &str) -> Vec<String> {
+pub(crate) fn resolved(topics: &[String], own: &str) -> Vec<String> {
     let with_own = |topic: &String| {
         let tokens: Vec<&str> = topic
             .split('.')

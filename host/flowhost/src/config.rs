@@ -11,6 +11,8 @@ use serde::Deserialize;
 use crate::ambient::{Ambient, FileError};
 use crate::finding::Finding;
 
+mod read;
+
 /// The file's name.
 pub const CONFIG_FILE: &str = "flowhost.toml";
 /// Bytes of a configuration file: thousands of keys fit.
@@ -117,15 +119,7 @@ impl Config {
                 finding.cure("no key of this file needs more than a table in a table"),
             ]);
         }
-        let document: Document = toml::from_str(text).map_err(|error| {
-            vec![Finding::at_offset(
-                &name,
-                text,
-                error.span(),
-                error.message(),
-            )]
-        })?;
-        let mut problems = Vec::new();
+        let (document, mut problems) = read::document::<Document>(&name, text);
         for (key, value) in [("tenant", &document.tenant), ("host", &document.host)] {
             if let Some(value) = value.as_deref().filter(|value| !is_name(value)) {
                 problems.push(
@@ -156,6 +150,7 @@ impl Config {
                 );
             }
         }
+        problems.sort_by_key(|problem| (problem.line, problem.column));
         if problems.is_empty() {
             Ok(Self::from_document(document, file))
         } else {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::ambient::Ambient;
 use crate::config::Config;
+use crate::output::counted;
 use crate::sources::{SHIPPED, Sources};
 use crate::state::State;
 
@@ -125,7 +126,11 @@ fn state_root(ambient: &Ambient, state: &State) -> Check {
         );
     }
     match state.runs(ambient) {
-        Ok(runs) => Check::new("state", Level::Ok, format!("{found}, {} runs", runs.len())),
+        Ok(runs) => Check::new(
+            "state",
+            Level::Ok,
+            format!("{found}, {}", counted(runs.len(), "run")),
+        ),
         Err(failure) => Check::new("state", Level::Error, failure.message)
             .hint("make it readable and writable for the user that runs flowhost"),
     }

@@ -79,3 +79,14 @@ impl From<FileError> for Failure {
         Self::new(Exit::Internal, error.to_string()).because(error.source.to_string())
     }
 }
+
+/// How the cure of a denial begins: most are lines of a profile, the second key to a private address
+/// is an option.
+#[must_use]
+pub fn would_allow(cure: &str) -> &'static str {
+    if cure.starts_with("--") {
+        "this option of `flowhost run` would allow it:"
+    } else {
+        "this profile line would allow it:"
+    }
+}

@@ -154,6 +154,15 @@ fn is_harmless(c: char) -> bool {
     matches!(c, '\n' | '\t' | '\u{fe0e}' | '\u{fe0f}') || !flowhost_policy::is_hidden(c)
 }
 
+/// `1 step`, `2 steps`: for nouns that take an s.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,33 +76,50 @@ pub struct Member {
     pub trace: Vec<TraceEntry>,
 }
 
-/// Loads a plan and resolves it.
-///
-/// # Errors
-/// Everything that is wrong with the plan; when the plan itself is sound, everything that is wrong
-/// with inputs, components, manifests and profiles.
-pub fn load(
-    ambient: &Ambient,
-    config: &Config,
-    request: &Request,
-    texts: &mut Texts,
-) -> Result<Project, Vec<Finding>> {
+/// What there is of a project, and everything that is wrong with it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What could be resolved: sound exactly if nothing was found. None when the plan itself is not
+    /// sound.
+    pub project: Option<Project>,
+    /// Everything that is wrong with the plan, and with inputs, components, manifests and profiles.
+    pub findings: Vec<Finding>,
+}
+
+/// Loads a plan and resolves it, as far as it goes: what is wrong in one place does not hide what is
+/// wrong in another.
+#[must_use]
+pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut Texts) -> Loaded {
     let sources = Sources::new(ambient, config, request.policies.as_deref());
-    let (plan, dir) = load::plan(ambient, &sources, &request.plan, texts)?;
-    let mut findings = Vec::new();
+    let load::Read {
+        plan,
+        dir,
+        sound,
+        mut findings,
+    } = load::plan(ambient, &sources, &request.plan, texts);
+    let Some(plan) = plan else {
+        let project = None;
+        return Loaded { project, findings };
+    };
+    if !sound {
+        members::look(&sources, &plan, &dir, texts, &mut findings);
+        let project = None;
+        return Loaded { project, findings };
+    }
     let bound = inputs::bind(ambient, &plan, &dir, &request.inputs, &mut findings);
     let members = members::resolve(&sources, &plan, &dir, &bound, texts, &mut findings);
-    if !findings.is_empty() {
-        return Err(findings);
-    }
     let file = sources.shown(&request.plan);
     let (inputs, folders) = (bound.values, bound.folders);
-    Ok(Project {
+    let project = Project {
         plan: Arc::new(plan),
         file,
         dir,
         inputs,
         folders,
         members,
-    })
+    };
+    Loaded {
+        project: Some(project),
+        findings,
+    }
 }

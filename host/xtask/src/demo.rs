@@ -19,6 +19,10 @@ pub(crate) struct Options {
 
 /// Builds, runs and verifies.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
+    say::line(format_args!(
+        "builds the plugins and the host, checks a folder of Markdown offline and verifies what was recorded; \
+         the first build takes some ten minutes, later ones seconds"
+    ));
     guests::run(
         folders,
         &guests::Options {
@@ -50,7 +54,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         &folders.root,
         &["verify", evidence],
     ))?;
-    tell(&ran, evidence);
+    tell(&ran, &host, evidence);
     Ok(())
 }
 
@@ -82,7 +86,7 @@ fn text<'a>(ran: &'a serde_json::Value, pointer: &str) -> Result<&'a str> {
         .with_context(|| format!("the run's document has no text at {pointer}"))
 }
 
-fn tell(ran: &serde_json::Value, evidence: &str) {
+fn tell(ran: &serde_json::Value, host: &Path, evidence: &str) {
     say::step("done");
     for (label, pointer) in [
         ("status", "/status"),
@@ -97,5 +101,8 @@ fn tell(ran: &serde_json::Value, evidence: &str) {
         say::line(format_args!("outputs   {outputs}"));
     }
     say::line(format_args!("evidence  {evidence}"));
-    say::line("check it anywhere: flowhost verify <evidence>");
+    say::line(format_args!(
+        "check it: {} verify {evidence}",
+        host.display()
+    ));
 }

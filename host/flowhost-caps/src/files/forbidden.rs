@@ -64,6 +64,34 @@ impl Forbidden {
         Ok(table)
     }
 
+    /// The same before a run has made its state directory: then only its parents are there.
+    ///
+    /// # Errors
+    /// As [`Forbidden::new`].
+    pub fn before_the_first_run(home: Option<&Path>, state: &Path) -> io::Result<Self> {
+        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        match Self::new(home, state) {
+            Err(error) if is_missing(&error) => {}
+            done => return done,
+        }
+        for above in state.ancestors().skip(1) {
+            match Self::new(home, above) {
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(error),
+                Ok(mut table) => {
+                    // Below a parent there is room for grants; below the system's folders there is none.
+                    let why = "the state directory";
+                    for entry in table.entries.iter_mut().filter(|entry| entry.why == why) {
+                        entry.below = false;
+                        entry.why = format!("a parent of {why}");
+                    }
+                    return Ok(table);
+                }
+            }
+        }
+        Self::new(home, state)
+    }
+
     fn add(&mut self, path: &Path, why: &str, below: bool) -> io::Result<Dir> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         self.entries.push(Entry {

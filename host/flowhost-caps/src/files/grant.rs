@@ -106,19 +106,76 @@ pub fn open_grants(
     for (index, grant) in grants.iter().enumerate() {
         match open_one(plan_dir, grant, forbidden) {
             Ok(open) => opened.grants.push(open),
-            Err((message, cure)) => problems.push(GrantProblem {
-                index,
-                guest: grant.guest.clone(),
-                host: grant.host.clone(),
-                message,
-                cure: cure.to_owned(),
-            }),
+            Err((message, cure)) => problems.push(problem(index, grant, message, cure)),
         }
     }
     if problems.is_empty() {
         Ok(opened)
     } else {
         Err(problems)
+    }
+}
+
+/// Every grant that [`open_grants`] would refuse, without making anything; what stands in a folder is
+/// not counted.
+#[must_use]
+pub fn refused_grants(
+    plan_dir: &Path,
+    grants: &[FileGrant],
+    forbidden: &Forbidden,
+) -> Vec<GrantProblem> {
+    let refused = |(index, grant): (usize, &FileGrant)| {
+        let (message, cure) = look_at(plan_dir, grant, forbidden).err()?;
+        Some(problem(index, grant, message, cure))
+    };
+    grants.iter().enumerate().filter_map(refused).collect()
+}
+
+fn problem(index: usize, grant: &FileGrant, message: String, cure: &str) -> GrantProblem {
+    GrantProblem {
+        index,
+        guest: grant.guest.clone(),
+        host: grant.host.clone(),
+        message,
+        cure: cure.to_owned(),
+    }
+}
+
+/// A write grant's folder may come later.
+fn look_at(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<(), Refusal> {
+    match open_there(plan, grant) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && grant.access == Access::Write => {
+            Ok(())
+        }
+        opened => allowed(&opened.map_err(not_opened(grant))?, forbidden),
+    }
+}
+
+fn allowed(dir: &Dir, forbidden: &Forbidden) -> Result<(), Refusal> {
+    match forbidden.refuses(dir).map_err(refusal)? {
+        Some(why) => Err((format!("it is {why}"), CURE)),
+        None => Ok(()),
+    }
+}
+
+fn open_there(plan: &Path, grant: &FileGrant) -> io::Result<Dir> {
+    let host = Path::new(&grant.host);
+    if host.is_absolute() {
+        return Dir::open_ambient_dir(host, ambient_authority());
+    }
+    Dir::open_ambient_dir(plan, ambient_authority())?.open_dir(host)
+}
+
+fn refusal(error: io::Error) -> Refusal {
+    (error.to_string(), "make the folder, or name another")
+}
+
+/// Why a grant's folder cannot be opened; to leave the plan's folder is a denied permission.
+fn not_opened(grant: &FileGrant) -> impl Fn(io::Error) -> Refusal {
+    let relative = !Path::new(&grant.host).is_absolute();
+    move |error| match error.kind() {
+        io::ErrorKind::PermissionDenied if relative => (error.to_string(), LINK_CURE),
+        _ => refusal(error),
     }
 }
 
@@ -129,12 +186,9 @@ const LINK_CURE: &str = "a link out of the plan's folder is not followed: name t
      `dir` input";
 
 fn open_one(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<OpenGrant, Refusal> {
-    let failed = |error: io::Error| (error.to_string(), "make the folder, or name another");
     let dir = open_host(plan, grant)?;
-    if let Some(why) = forbidden.refuses(&dir).map_err(failed)? {
-        return Err((format!("it is {why}"), CURE));
-    }
-    let metadata = dir.dir_metadata().map_err(failed)?;
+    allowed(&dir, forbidden)?;
+    let metadata = dir.dir_metadata().map_err(refusal)?;
     let mount = Mount::of(&dir, &metadata);
     let usage = match grant.access {
         Access::Read => None,
@@ -157,26 +211,20 @@ fn open_one(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<Ope
 /// A relative folder stays below the plan, links included: whoever wrote the plan may also have put
 /// a link named `docs` beside it. An absolute one is the operator's word.
 fn open_host(plan: &Path, grant: &FileGrant) -> Result<Dir, Refusal> {
-    let failed = |error: io::Error| (error.to_string(), "make the folder, or name another");
-    let host = Path::new(&grant.host);
-    if host.is_absolute() {
-        if grant.access == Access::Write {
-            Dir::create_ambient_dir_all(host, ambient_authority()).map_err(failed)?;
-        }
-        return Dir::open_ambient_dir(host, ambient_authority()).map_err(failed);
-    }
-    let leaves = |error: io::Error| match error.kind() {
-        io::ErrorKind::PermissionDenied => (error.to_string(), LINK_CURE),
-        _ => failed(error),
-    };
-    let plan = Dir::open_ambient_dir(plan, ambient_authority()).map_err(failed)?;
-    match plan.open_dir(host) {
+    match open_there(plan, grant) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && grant.access == Access::Write => {
-            plan.create_dir_all(host).map_err(leaves)?;
-            plan.open_dir(host).map_err(leaves)
+            make(plan, Path::new(&grant.host)).map_err(not_opened(grant))?;
+            open_there(plan, grant).map_err(not_opened(grant))
         }
-        opened => opened.map_err(leaves),
+        opened => opened.map_err(not_opened(grant)),
     }
+}
+
+fn make(plan: &Path, host: &Path) -> io::Result<()> {
+    if host.is_absolute() {
+        return Dir::create_ambient_dir_all(host, ambient_authority());
+    }
+    Dir::open_ambient_dir(plan, ambient_authority())?.create_dir_all(host)
 }
 
 /// Counts what stands below a folder, so that the quota is of all of it.

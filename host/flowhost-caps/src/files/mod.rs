@@ -24,7 +24,7 @@ use flowhost_policy::{Access, Denied, Effective, decide_file};
 use wasmtime::component::Linker;
 
 pub use forbidden::Forbidden;
-pub use grant::{FileServices, GrantProblem, OpenGrants, open_grants};
+pub use grant::{FileServices, GrantProblem, OpenGrants, open_grants, refused_grants};
 
 use error::FileError;
 use root::Folder;

@@ -71,6 +71,24 @@ impl Template {
         render(&self.node, names)
     }
 
+    /// The value, where no expression decides it.
+    #[must_use]
+    pub const fn constant(&self) -> Option<&Value> {
+        match &self.node {
+            Node::Fixed(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether a list can come out of it.
+    pub(crate) fn may_be_list(&self) -> bool {
+        match &self.node {
+            Node::Fixed(value) => value.is_array(),
+            Node::One(_) | Node::List(_) => true,
+            Node::Text(_) | Node::Object(_) => false,
+        }
+    }
+
     /// Whether the name `root` is used.
     pub(crate) fn mentions(&self, root: &str) -> bool {
         !matches!(self.node, Node::Fixed(_))

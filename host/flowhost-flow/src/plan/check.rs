@@ -194,6 +194,11 @@ impl<'p> Check<'p> {
         if let (Some(foreach), Some(node)) = (&step.foreach, node.get("foreach")) {
             if let Some(items) = node.get("items") {
                 self.template(&foreach.items, items, &reach);
+                if !foreach.items.may_be_list() && !items.json().is_null() {
+                    let cure = "write a list, or one expression that gives a list";
+                    self.problems
+                        .add(items.at, "`items` of `foreach` is no list", cure);
+                }
             }
             self.item_name(&foreach.name, node);
         }

@@ -435,12 +435,19 @@ impl Plan {
     /// # Errors
     /// Everything that is wrong with it, in the order of the file.
     pub fn parse(text: &str, file: &str) -> Result<Plan, Vec<Problem>> {
+        match Self::survey(text, file) {
+            (Some(plan), problems) if problems.is_empty() => Ok(plan),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// Reads a plan as far as it can be read, with everything that is wrong with it. A plan with
+    /// problems is only good for finding more of them.
+    #[must_use]
+    pub fn survey(text: &str, file: &str) -> (Option<Plan>, Vec<Problem>) {
         let mut problems = Problems::new(file);
         let plan = parse::parse(text, file, &mut problems);
-        match plan {
-            Some(plan) if problems.is_empty() => Ok(plan),
-            _ => Err(problems.into_sorted()),
-        }
+        (plan, problems.into_sorted())
     }
 
     /// The step with this id.

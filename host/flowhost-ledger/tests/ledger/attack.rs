@@ -365,17 +365,17 @@ fn the_report_shows_what_was_checked() {
     let root = report.ledgers[0].root.clone().unwrap();
     let salted = text.replace(&root, "ROOT");
     insta::with_settings!({ filters => vec![(r"\d+ bytes", "N bytes")] }, {
-        insta::assert_snapshot!(salted, @r"
+        insta::assert_snapshot!(salted, @r#"
         ok  DIR
           origin       host.example/evidence/t/r
-          records      4 in 1 segments, N bytes: canonical, chained, in sequence
-          checkpoints  2 fit; 4 records are signed, 0 are not
+          records      4 in 1 segment, N bytes: canonical, chained, in sequence
+          checkpoints  2 fit; 4 records signed, 0 not
           root         ROOT
           key          trusted: host.example/evidence/t/r+f53acd28+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
           payloads     1 match their records, 0 erased, 0 lost in a crash
           note         there is no run.end record: the run was killed, or is still at work
-        verified: 1 ledgers, 4 records
-        ");
+        verified: 1 ledger, 4 records
+        "#);
     });
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["ok"], true);

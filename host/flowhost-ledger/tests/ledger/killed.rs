@@ -145,18 +145,18 @@ fn a_killed_ledger_is_told_as_what_it_is() {
         .replace(&path, "DIR")
         .replace(&root, "ROOT");
     insta::with_settings!({ filters => vec![(r"\d+ bytes", "N bytes")] }, {
-        insta::assert_snapshot!(text, @r"
+        insta::assert_snapshot!(text, @r#"
         FAILED  DIR
           origin       host.example/evidence/t/r
-          records      6 in 1 segments, N bytes: canonical, chained, in sequence
-          checkpoints  2 fit; 3 records are signed, 3 are not
+          records      6 in 1 segment, N bytes: canonical, chained, in sequence
+          checkpoints  2 fit; 3 records signed, 3 not
           root         ROOT
           key          trusted: host.example/evidence/t/r+f53acd28+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
           payloads     2 match their records, 0 erased, 0 lost in a crash
-          note         1 payloads were written for records that never came: the host was killed
+          note         1 payload for records that never came: the host was killed
           note         there is no run.end record: the run was killed, or is still at work
-          first fault  DIR: 3 records after the last checkpoint are unsigned: the host was killed before it could sign them, or is still at work; `flowhost` signs them when it opens the ledger again
-        ");
+          first fault  DIR: not signed: 3 records after the last checkpoint; the host was killed before it could sign, or is still at work; `flowhost` signs when it opens the ledger again
+        "#);
     });
     append(&killed.join(SEGMENT), "{\"actor\":\"t/ag");
     let report = verify(&killed);

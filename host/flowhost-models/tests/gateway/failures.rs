@@ -213,3 +213,30 @@ async fn a_huge_body_is_cut_at_its_bound() {
     let (class, tries, _) = classes(reply).await;
     assert_eq!((class, tries.len()), (ErrorClass::Cut, 1));
 }
+
+#[tokio::test]
+async fn a_provider_that_is_left_alone_is_named_with_what_was_wrong() {
+    let reply = Reply::json(
+        503,
+        &json!({"error": {"message": "the model is being moved"}}),
+    );
+    let server = Server::start(vec![reply]).await;
+    let key = "key = \"KEY\"\n";
+    let text = config("openai", &server.address);
+    assert!(text.contains(key), "{text}");
+    let breaker = format!("{key}breaker = {{ failures = 4, open = \"60s\" }}\n");
+    let gateway = Host::default().gateway(&text.replace(key, &breaker));
+    for _ in 0..2 {
+        let (error, _) = failure(&gateway, &prompt("p/m")).await;
+        assert_eq!(error.class, ErrorClass::Transient, "{error}");
+    }
+    let (error, _) = failure(&gateway, &prompt("p/m")).await;
+    assert_eq!(error.class, ErrorClass::Unreachable);
+    for words in [
+        "4 times in a row",
+        "transient: ",
+        "the model is being moved",
+    ] {
+        assert!(error.message.contains(words), "{words}: {error}");
+    }
+}

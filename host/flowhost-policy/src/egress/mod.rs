@@ -10,6 +10,7 @@
 mod address;
 mod authority;
 mod names;
+pub(crate) use names::is_local as is_local_name;
 mod path;
 pub(crate) mod rule;
 mod target;

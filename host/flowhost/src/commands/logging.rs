@@ -1,6 +1,7 @@
 //! Log lines go to standard error: warnings by default, more with `-v` or `FLOWHOST_LOG`.
 
-use flowhost::telemetry::json_lines::JsonLines;
+use flowhost::telemetry::json_lines::{Lines, json};
+use flowhost::telemetry::text_lines::TextForm;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,16 +18,14 @@ pub(crate) fn start(context: &Context, format: LogFormat) {
     };
     let filter = context.ambient.var("FLOWHOST_LOG").unwrap_or(default);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default));
+    let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Text => set(tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(context.output.color_err)
-            .without_time()
-            .finish()),
-        LogFormat::Json => set(tracing_subscriber::registry()
-            .with(filter)
-            .with(JsonLines(std::io::stderr))),
+        LogFormat::Text => {
+            let form = TextForm::new(context.output.color_err);
+            let form = move |fields| form.line(fields);
+            set(registry.with(Lines::new(std::io::stderr, form)));
+        }
+        LogFormat::Json => set(registry.with(Lines::new(std::io::stderr, json))),
     }
 }
 

@@ -49,12 +49,7 @@ fn renamed(profile: &Profile, text: &str, name: &str) -> Result<(Profile, String
         let message = format!("`{name}` is the name of a shipped profile");
         return Err(Failure::new(Exit::Usage, message).hint("choose another name"));
     }
-    let line = profile.position("name").map_or(0, |at| at.line as usize);
-    let swap = |(index, old): (usize, &str)| match index + 1 == line {
-        true => format!("name = \"{name}\"\n"),
-        false => old.to_owned(),
-    };
-    let text: String = text.split_inclusive('\n').enumerate().map(swap).collect();
+    let text = with_name(profile, text, name);
     match Profile::parse(&text, name) {
         Ok(profile) if profile.name == name => Ok((profile, text)),
         _ => Err(
@@ -62,4 +57,19 @@ fn renamed(profile: &Profile, text: &str, name: &str) -> Result<(Profile, String
                 .hint("use letters, digits, `-` and `_`"),
         ),
     }
+}
+
+/// As [`renamed`], for a text that is a profile and a name that is one.
+pub(crate) fn renamed_text(text: &str, name: &str) -> Option<String> {
+    let profile = Profile::parse(text, "").ok()?;
+    Some(with_name(&profile, text, name))
+}
+
+fn with_name(profile: &Profile, text: &str, name: &str) -> String {
+    let line = profile.position("name").map_or(0, |at| at.line as usize);
+    let swap = |(index, old): (usize, &str)| match index + 1 == line {
+        true => format!("name = \"{name}\"\n"),
+        false => old.to_owned(),
+    };
+    text.split_inclusive('\n').enumerate().map(swap).collect()
 }

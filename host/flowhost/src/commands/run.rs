@@ -6,14 +6,14 @@ use flowhost::ambient::Ambient;
 use flowhost::config::Durability as Configured;
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
-use flowhost::project::{self, Project, Request};
+use flowhost::project::{self, Loaded, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::{RunDocument, text};
 use flowhost::run::{self, FactObserver, Finished, RunOptions, Surroundings};
 use flowhost::telemetry::Telemetry;
 use flowhost_flow::budget::Currency;
-use flowhost_flow::{Exit, FailureClass};
+use flowhost_flow::{Exit, FailureClass, Plan};
 use flowhost_ledger::Durability;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,12 +40,13 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
             .as_deref()
             .map(|path| context.ambient.resolve(path)),
     };
+    let plan = project.plan.clone();
     let runtime = runtime()?;
     let finished = runtime.block_on(observed(project, &options, args, context));
     // What telemetry left behind (a name that is looked up) must not hold the process up.
     runtime.shutdown_background();
     let finished = finished?;
-    report(&finished, context);
+    report(&finished, &plan, context);
     Ok(finished.outcome.end.exit)
 }
 
@@ -56,9 +57,23 @@ pub(crate) fn load(args: &PlanArgs, context: &mut Context) -> Result<Project, Fa
         ambient,
         config,
         texts,
+        state,
         ..
     } = context;
-    project::load(ambient, config, &request, texts).map_err(|found| failure_of(&request, found))
+    let Loaded {
+        project,
+        mut findings,
+    } = project::load(ambient, config, &request, texts);
+    match project {
+        Some(project) if findings.is_empty() => return Ok(project),
+        // What else a run would meet, before it meets it one by one.
+        Some(project) => {
+            findings.extend(run::missing_rights(&project).findings(&project));
+            findings.extend(run::missing_folders(&project, ambient, state)?);
+        }
+        None => {}
+    }
+    Err(failure_of(&request, findings))
 }
 
 pub(crate) fn request(args: &PlanArgs) -> Request {
@@ -183,12 +198,12 @@ fn headline(failure: &flowhost_flow::Failure) -> String {
     }
 }
 
-fn report(finished: &Finished, context: &Context) {
+fn report(finished: &Finished, plan: &Plan, context: &Context) {
     let output = &context.output;
     if output.json {
         return output.document(&RunDocument::from(finished));
     }
-    output.result(&text(output, finished));
+    output.result(&text(output, finished, plan));
     let Some(failure) = &finished.outcome.end.failure else {
         return;
     };

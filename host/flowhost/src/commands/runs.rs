@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
-use flowhost::evidence::runs::{self, RecordEntry, RunEntry};
+use flowhost::evidence::runs::{self, RecordEntry, RunEntry, StepEntry, steps};
 use flowhost::evidence::story;
 use flowhost::failure::Failure;
 use flowhost::output::one_line;
 use flowhost::report::html;
 use flowhost_flow::Exit;
+use flowhost_flow::units::micro_usd_to_usd;
 
 use crate::cli::RunsCommand;
 use crate::commands::Context;
@@ -52,11 +53,16 @@ fn list_table(entries: &[RunEntry]) -> String {
 fn show(run: &str, context: &Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, run)?;
     let records = runs::show(&context.state, &run)?;
+    let steps = steps(&records);
     if context.output.json {
-        let document = serde_json::json!({ "run_id": run, "records": records });
+        let document = serde_json::json!({ "run_id": run, "steps": steps, "records": records });
         context.output.document(&document);
     } else {
-        context.output.result(&show_table(&records));
+        let table = match steps.is_empty() {
+            true => String::new(),
+            false => format!("{}\n", steps_table(&steps)),
+        };
+        context.output.result(&(table + &show_table(&records)));
     }
     Ok(Exit::Ok)
 }
@@ -86,6 +92,32 @@ fn report(run: &str, out: Option<&Path>, context: &Context) -> Result<Exit, Fail
             .message(&format!("{}\n", one_line(&format!("wrote {out}")))),
     }
     Ok(Exit::Ok)
+}
+
+/// Spaces where nothing was used, so that what was used stands out.
+fn steps_table(steps: &[StepEntry]) -> String {
+    let heads = ["step", "outcome", "attempts", "ms", "fuel", "tokens", "usd"];
+    let mut table = plain_table(&heads);
+    let some = |number: u64| match number {
+        0 => String::new(),
+        number => number.to_string(),
+    };
+    for step in steps {
+        let usd = match step.micro_usd {
+            0 => String::new(),
+            micro_usd => format!("{:.6}", micro_usd_to_usd(micro_usd)),
+        };
+        table.add_row([
+            one_line(&step.path),
+            one_line(&step.status),
+            step.attempts.to_string(),
+            step.duration_ms.map_or(String::new(), |ms| ms.to_string()),
+            some(step.fuel),
+            some(step.tokens),
+            usd,
+        ]);
+    }
+    format!("{}\n", table.trim_fmt())
 }
 
 fn show_table(records: &[RecordEntry]) -> String {

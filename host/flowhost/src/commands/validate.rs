@@ -1,6 +1,7 @@
 //! `flowhost validate PLAN`: everything that is wrong, at once; nothing runs.
 
 use flowhost::failure::Failure;
+use flowhost::output::counted;
 use flowhost::run;
 use flowhost_flow::Exit;
 use serde_json::json;
@@ -10,12 +11,11 @@ use crate::commands::{Context, run::load};
 
 pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failure> {
     let project = load(args, context)?;
-    let missing = run::missing_rights(&project);
-    if !missing.0.is_empty() {
-        return Err(Failure::findings(
-            &format!("`{}`", project.file),
-            missing.findings(&project),
-        ));
+    let mut findings = run::missing_rights(&project).findings(&project);
+    let folders = run::missing_folders(&project, &context.ambient, &context.state)?;
+    findings.extend(folders);
+    if !findings.is_empty() {
+        return Err(Failure::findings(&format!("`{}`", project.file), findings));
     }
     let hash = run::plan_hash(&project)?;
     if context.output.json {
@@ -24,10 +24,10 @@ pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Fa
             "estimate": super::estimate::of(&project, context)?.document(),
         }));
     } else {
-        let (steps, plugins) = (project.plan.steps.len(), project.members.len());
+        let steps = counted(project.plan.steps.len(), "step");
+        let plugins = counted(project.members.len(), "plugin");
         let (file, name) = (&project.file, &project.plan.name);
-        let text =
-            format!("{file}: `{name}` is valid ({steps} steps, {plugins} plugins)\nplan {hash}\n");
+        let text = format!("{file}: `{name}` is valid ({steps}, {plugins})\nplan {hash}\n");
         context.output.result(&flowhost::output::neutral(&text));
     }
     Ok(Exit::Ok)

@@ -1,7 +1,7 @@
 //! `flowhost verify`: checks evidence with nothing but its files and the keys that are believed.
 //!
-//! Must need no state of this host beyond finding a run by its name: the same command runs on another
-//! machine on a copied folder.
+//! Must need no state of this host beyond finding a run by its name and the host's own public keys: the
+//! same command runs on another machine on a copied folder.
 
 use std::path::{Path, PathBuf};
 
@@ -23,15 +23,15 @@ const TRUST_BYTES_MAX: u64 = 1 << 20;
 
 pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let target = target(args, context)?;
-    let mut options = VerifyOptions {
+    let options = VerifyOptions {
         trusted: trusted(args, &context.ambient)?,
         witnessed: witnessed(args, &context.ambient)?,
         ..VerifyOptions::default()
     };
-    if options.trusted.is_empty() && target.run.is_some() {
-        options.trusted = own_keys(&context.ambient, &context.state)?;
-    }
-    let mut report = verify_path(&target.path, &options);
+    let mut report = match options.trusted.is_empty() {
+        true => verify_by_own_keys(&target, options, context)?,
+        false => verify_path(&target.path, &options),
+    };
     if let Some(run) = &target.run {
         require_run(&mut report, context.state.tenant(), run);
     }
@@ -47,21 +47,48 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
 struct Target {
     path: PathBuf,
     run: Option<String>,
+    /// Below this host's state: signed by a key of this host, or not what it says.
+    own: bool,
 }
 
-/// A path that exists is that path; anything else names a run.
+/// Nobody named a key: this host's own are believed. A folder or bundle from elsewhere may be by another
+/// host; then only the ledger itself names its key, and the report says so.
+fn verify_by_own_keys(
+    target: &Target,
+    mut options: VerifyOptions,
+    context: &Context,
+) -> Result<Report, Failure> {
+    let none = options.clone();
+    options.trusted = own_keys(&context.ambient, &context.state)?;
+    let report = verify_path(&target.path, &options);
+    let foreign = report
+        .all_problems()
+        .any(|problem| problem.code == Code::UnknownKey);
+    Ok(match foreign && !target.own {
+        true => verify_path(&target.path, &none),
+        false => report,
+    })
+}
+
+/// A path that exists is that path; anything else names a run. A run's own folder is that run.
 fn target(args: &VerifyArgs, context: &Context) -> Result<Target, Failure> {
+    let (ambient, state) = (&context.ambient, &context.state);
     let path = Path::new(&args.target);
-    if context.ambient.is_dir(path) || context.ambient.is_file(path) {
+    if !ambient.is_dir(path) && !ambient.is_file(path) {
+        let run = state.resolve_run(ambient, &args.target)?;
         return Ok(Target {
-            path: context.ambient.resolve(path),
-            run: None,
+            path: state.run_dir(&run),
+            run: Some(run),
+            own: true,
         });
     }
-    let run = context.state.resolve_run(&context.ambient, &args.target)?;
+    let path: PathBuf = ambient.resolve(path).components().collect();
+    let name = path.file_name().and_then(|name| name.to_str());
+    let run = name.filter(|name| path == state.run_dir(name));
     Ok(Target {
-        path: context.state.run_dir(&run),
-        run: Some(run),
+        run: run.map(str::to_owned),
+        own: path.starts_with(state.root()),
+        path,
     })
 }
 

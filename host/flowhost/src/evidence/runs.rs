@@ -157,6 +157,66 @@ impl RecordEntry {
     }
 }
 
+/// What became of one step, as its records say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct StepEntry {
+    /// Its path in the plan.
+    pub path: String,
+    /// How it ended; `unfinished` when no record says.
+    pub status: String,
+    /// Attempts begun.
+    pub attempts: u64,
+    /// Milliseconds; none when it has not ended.
+    pub duration_ms: Option<u64>,
+    /// Fuel units of all its calls.
+    pub fuel: u64,
+    /// Model tokens.
+    pub tokens: u64,
+    /// Millionths of a US dollar.
+    pub micro_usd: u64,
+}
+
+/// The steps of a run, in the order in which they began.
+#[must_use]
+pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
+    let mut steps: Vec<StepEntry> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for record in records {
+        let text = |name: &str| record.fields.get(name).and_then(|value| value.as_str());
+        let number = |name: &str| text(name).and_then(|text| text.parse::<u64>().ok());
+        if !matches!(
+            record.kind.as_str(),
+            "step.start" | "attempt.start" | "step.end"
+        ) {
+            continue;
+        }
+        let Some(path) = text("path") else { continue };
+        let place = *places.entry(path.to_owned()).or_insert_with(|| {
+            steps.push(StepEntry {
+                path: path.to_owned(),
+                status: "unfinished".to_owned(),
+                ..StepEntry::default()
+            });
+            steps.len() - 1
+        });
+        let Some(step) = steps.get_mut(place) else {
+            continue;
+        };
+        match record.kind.as_str() {
+            "attempt.start" => step.attempts = step.attempts.saturating_add(1),
+            "step.end" => {
+                step.status = text("status").unwrap_or_default().to_owned();
+                step.duration_ms = number("duration_ms");
+                step.fuel = number("fuel").unwrap_or(0);
+                step.tokens = number("tokens").unwrap_or(0);
+                step.micro_usd = number("micro_usd").unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+    steps
+}
+
 fn unreadable(error: &ReadError) -> Failure {
     Failure::new(Exit::Internal, "the ledger cannot be read")
         .caused_by(error)

@@ -22,6 +22,8 @@ const FILE_INPUT_BYTES_MAX: u64 = 4 << 20;
 pub(super) struct Bound {
     pub(super) values: Map<String, Value>,
     pub(super) folders: BTreeMap<String, PathBuf>,
+    /// Whether every input has its value: what lacks one because of that is not told again.
+    pub(super) sound: bool,
 }
 
 pub(super) fn bind(
@@ -56,21 +58,20 @@ pub(super) fn bind(
             }
         }
     }
-    if findings.len() > before {
-        return Bound {
-            values: Map::new(),
-            folders,
-        };
-    }
-    match plan.bind_inputs(&given) {
-        Ok(values) => Bound { values, folders },
-        Err(problems) => {
-            findings.extend(problems.into_iter().map(Finding::from));
-            Bound {
-                values: Map::new(),
-                folders,
+    let values = match findings.len() > before {
+        true => None,
+        false => match plan.bind_inputs(&given) {
+            Ok(values) => Some(values),
+            Err(problems) => {
+                findings.extend(problems.into_iter().map(Finding::from));
+                None
             }
-        }
+        },
+    };
+    Bound {
+        sound: values.is_some(),
+        values: values.unwrap_or_default(),
+        folders,
     }
 }
 

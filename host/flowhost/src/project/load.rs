@@ -29,13 +29,23 @@ const PROMPT_BYTES_MAX: u64 = 256 << 10;
 /// spellings over several levels would otherwise multiply without end.
 const PLANS_MAX: usize = 256;
 
+/// What was read.
+pub(super) struct Read {
+    /// None when there is none to speak of.
+    pub(super) plan: Option<Plan>,
+    pub(super) dir: PathBuf,
+    /// Whether nothing is wrong with the plan's own text.
+    pub(super) sound: bool,
+    pub(super) findings: Vec<Finding>,
+}
+
 /// The plan with its folder.
 pub(super) fn plan(
     ambient: &Ambient,
     sources: &Sources<'_>,
     path: &Path,
     texts: &mut Texts,
-) -> Result<(Plan, PathBuf), Vec<Finding>> {
+) -> Read {
     let path = ambient.resolve(path);
     let dir = path.parent().unwrap_or(ambient.cwd()).to_owned();
     let mut loader = Loader {
@@ -46,11 +56,43 @@ pub(super) fn plan(
         open: Vec::new(),
         read: 0,
     };
-    Ok((loader.load(&path)?, dir))
+    let (plan, sound, findings) = match loader.text(&path) {
+        Err(findings) => (None, false, findings),
+        Ok(text) => loader.outermost(&text, &path),
+    };
+    Read {
+        plan,
+        dir,
+        sound,
+        findings,
+    }
 }
 
 impl Loader<'_> {
+    fn outermost(&mut self, text: &str, path: &Path) -> (Option<Plan>, bool, Vec<Finding>) {
+        let file = self.sources.shown(path);
+        let (mut plan, problems) = Plan::survey(text, &file);
+        let sound = problems.is_empty();
+        let mut findings = convert(problems);
+        if let Some(plan) = &mut plan {
+            findings.extend(self.attached(plan, path));
+        }
+        (plan, sound, findings)
+    }
+
+    /// A sub-plan, whole or not at all.
     fn load(&mut self, path: &Path) -> Result<Plan, Vec<Finding>> {
+        let text = self.text(path)?;
+        let mut plan = Plan::parse(&text, &self.sources.shown(path)).map_err(convert)?;
+        let findings = self.attached(&mut plan, path);
+        if findings.is_empty() {
+            Ok(plan)
+        } else {
+            Err(findings)
+        }
+    }
+
+    fn text(&mut self, path: &Path) -> Result<String, Vec<Finding>> {
         let file = self.sources.shown(path);
         let identity = self
             .ambient
@@ -68,15 +110,17 @@ impl Loader<'_> {
         let text = self.ambient.read_text(path, PLAN_BYTES_MAX as u64 + 1);
         let text = text.map_err(|error| vec![Finding::from(&error)])?;
         self.texts.add(&file, text.as_str());
-        let mut plan = Plan::parse(&text, &file).map_err(convert)?;
-        self.open.push(identity);
-        let findings = self.attach(&mut plan, &file, path.parent().unwrap_or(Path::new("")));
+        Ok(text)
+    }
+
+    /// Brings in what the plan names; its own file is open meanwhile.
+    fn attached(&mut self, plan: &mut Plan, path: &Path) -> Vec<Finding> {
+        let file = self.sources.shown(path);
+        let identity = self.ambient.canonical(path);
+        self.open.push(identity.unwrap_or_else(|_| path.to_owned()));
+        let findings = self.attach(plan, &file, path.parent().unwrap_or(Path::new("")));
         self.open.pop();
-        if findings.is_empty() {
-            Ok(plan)
-        } else {
-            Err(findings)
-        }
+        findings
     }
 
     fn attach(&mut self, plan: &mut Plan, file: &str, dir: &Path) -> Vec<Finding> {

@@ -1,17 +1,17 @@
 //! Each plugin of a plan: its component, what it asks for, what may be had, and what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
 use flowhost_flow::expr::Names;
-use flowhost_flow::plan::{Step, Work};
-use flowhost_flow::{Plan, PluginDecl, PluginKind};
+use flowhost_flow::plan::{InputType, Step, Work};
+use flowhost_flow::{OutputSchema, Plan, PluginDecl, PluginKind};
 use flowhost_policy::{
     Ask, Effective, Manifest, Narrowing, Position, Profile, effective, host_input,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Member;
 use super::inputs::Bound;
@@ -30,10 +30,14 @@ pub(super) fn resolve(
     let mut homes = Vec::new();
     homes_of(plan, dir, "", &mut homes);
     let mut members = BTreeMap::new();
+    let dirs = plan.inputs.iter();
+    let dirs = dirs.filter(|(_, input)| input.ty == InputType::Dir);
+    let dirs: BTreeSet<&str> = dirs.map(|(name, _)| name.as_str()).collect();
     for home in homes {
         let mut one = Resolver {
             sources,
             home: &home,
+            dirs: &dirs,
             texts,
             found: Vec::new(),
         };
@@ -42,7 +46,53 @@ pub(super) fn resolve(
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
     check_functions(plan, &declared_tools(&members), findings);
+    check_each(plan, "", findings, &|step, prefix| {
+        input_problem(step, prefix, &members)
+    });
     members
+}
+
+/// Of a plan that is not sound: profiles and components of the plugins that nothing is wrong with, so
+/// that one round finds what the plan's own problems do not cause.
+pub(super) fn look(
+    sources: &Sources<'_>,
+    plan: &Plan,
+    dir: &Path,
+    texts: &mut Texts,
+    findings: &mut Vec<Finding>,
+) {
+    let faulty: Vec<u32> = findings
+        .iter()
+        .filter(|finding| finding.file == plan.file)
+        .map(|finding| finding.line)
+        .collect();
+    let mut starts: Vec<u32> = plan.plugins.values().map(|decl| decl.at.line).collect();
+    starts.extend(plan.steps.iter().map(|step| step.at.line));
+    starts.extend(plan.inputs.values().map(|input| input.at.line));
+    for (name, decl) in &plan.plugins {
+        let begin = decl.at.line;
+        let end = starts.iter().filter(|line| **line > begin).min();
+        let inside = |line: &u32| *line >= begin && end.is_none_or(|end| line < end);
+        if faulty.iter().any(inside) || decl.source.is_empty() || decl.profile.is_empty() {
+            continue;
+        }
+        let home = Home {
+            key: name.clone(),
+            decl,
+            file: &plan.file,
+            dir: dir.to_owned(),
+        };
+        let mut one = Resolver {
+            sources,
+            home: &home,
+            dirs: &BTreeSet::new(),
+            texts,
+            found: Vec::new(),
+        };
+        one.profile();
+        one.component();
+        findings.append(&mut one.found);
+    }
 }
 
 /// A declared plugin and the folder that its paths are relative to.
@@ -80,6 +130,8 @@ fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'
 struct Resolver<'a> {
     sources: &'a Sources<'a>,
     home: &'a Home<'a>,
+    /// The `dir` inputs of the outermost plan.
+    dirs: &'a BTreeSet<&'a str>,
     texts: &'a mut Texts,
     found: Vec<Finding>,
 }
@@ -89,13 +141,13 @@ impl Resolver<'_> {
         let decl = self.home.decl;
         let profile = self.profile();
         let component = self.component();
-        let config = self.config(&bound.values);
+        let config = self.config(bound);
         let narrowing = self.narrowing(profile.as_ref());
         let (path, bytes, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
         let (profile, narrowing) = (profile?, narrowing?);
         let (mut effective, trace) = effective(&manifest, &profile, &narrowing, None);
-        self.fill_folders(&mut effective, &profile, &bound.folders);
+        self.fill_folders(&mut effective, &profile, bound);
         let decl = decl.clone();
         Some(Member {
             decl,
@@ -112,13 +164,14 @@ impl Resolver<'_> {
 
     /// The configuration as the plugin reads it. A sub-plan's inputs differ from step to step, so
     /// that its plugins, of which a run has one each, cannot have them.
-    fn config(&mut self, inputs: &Map<String, Value>) -> Option<Arc<str>> {
-        let inputs = Value::Object(inputs.clone());
+    fn config(&mut self, bound: &Bound) -> Option<Arc<str>> {
+        let inputs = Value::Object(bound.values.clone());
         let own = !self.home.key.contains("::");
         let names: Vec<(&str, &Value)> = own.then_some(("inputs", &inputs)).into_iter().collect();
         match self.home.decl.config.render(&Names::new(&names)) {
             Ok(Value::Null) => Some("{}".into()),
             Ok(value) => Some(value.to_string().into()),
+            Err(_) if own && !bound.sound => Some("{}".into()),
             Err(error) if own => {
                 self.found.push(self.here(format!("config: {error}")));
                 None
@@ -273,19 +326,17 @@ impl Resolver<'_> {
         }
     }
 
-    fn fill_folders(
-        &mut self,
-        effective: &mut Effective,
-        profile: &Profile,
-        folders: &BTreeMap<String, PathBuf>,
-    ) {
+    fn fill_folders(&mut self, effective: &mut Effective, profile: &Profile, bound: &Bound) {
         for (index, grant) in effective.grants.files.iter_mut().enumerate() {
             let Some(input) = host_input(&grant.host) else {
                 continue;
             };
-            if let Some(folder) = folders.get(input) {
+            if let Some(folder) = bound.folders.get(input) {
                 grant.host = folder.display().to_string();
                 continue;
+            }
+            if !bound.sound && self.dirs.contains(input) {
+                continue; // it is told that this input has no folder
             }
             let source = profile.source(&format!("files[{index}].host"));
             let message = format!(
@@ -326,23 +377,81 @@ fn declared_tools(members: &BTreeMap<String, Member>) -> ToolNames {
 /// Every `uses: plugin/function` names a tool that the plugin has; `uses: plugin` needs a plugin with
 /// one tool. Plugins without a known list are left out.
 pub(crate) fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Finding>) {
-    check_below(plan, "", tools, findings);
+    check_each(plan, "", findings, &|step, prefix| {
+        function_problem(step, prefix, tools)
+    });
 }
 
-fn check_below(plan: &Plan, prefix: &str, tools: &ToolNames, findings: &mut Vec<Finding>) {
+/// What is wrong with a step, whose plugins' keys begin with the text: message and cure.
+type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<(String, String)> + 'a;
+
+/// Asks about every step of the plan, and of its sub-plans.
+fn check_each(plan: &Plan, prefix: &str, findings: &mut Vec<Finding>, problem: &StepProblem<'_>) {
     for step in plan.steps.iter().chain(plan.handlers.values()) {
-        let Some((message, cure)) = function_problem(step, prefix, tools) else {
-            continue;
-        };
-        let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
-        findings.push(finding.cure(cure));
+        if let Some((message, cure)) = problem(step, prefix) {
+            let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
+            findings.push(finding.cure(cure));
+        }
     }
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
-            check_below(child, &prefix, tools, findings);
+            check_each(child, &prefix, findings, problem);
         }
     }
+}
+
+/// A step whose `with` holds no expression is held against its tool's schema now: the run would refuse
+/// it at that step, after everything before it.
+fn input_problem(
+    step: &Step,
+    prefix: &str,
+    members: &BTreeMap<String, Member>,
+) -> Option<(String, String)> {
+    let Work::Call { plugin, function } = &step.work else {
+        return None;
+    };
+    let member = members.get(&format!("{prefix}{plugin}"))?;
+    let mut tools = member.manifest.tools.iter();
+    let tool = match function {
+        Some(name) => tools.find(|tool| tool.name == *name)?,
+        None => tools.next().filter(|_| member.manifest.tools.len() == 1)?,
+    };
+    if member.decl.kind != PluginKind::Tool {
+        return None;
+    }
+    let schema = OutputSchema::compile(tool.input.clone()).ok()?;
+    let what = schema.violations(step.with.constant()?)?;
+    let message = format!(
+        "step `{}`: `{plugin}/{}` does not take this `with`: {what}",
+        step.id, tool.name
+    );
+    Some((message, takes(&tool.input)))
+}
+
+/// The names of what a schema of an object takes, those that it needs marked.
+fn takes(schema: &Value) -> String {
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names =
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| match required.contains(&name.as_str()) {
+                true => format!("`{name}` (required)"),
+                false => format!("`{name}`"),
+            });
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("it takes {}", names.join(", "))
 }
 
 fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(String, String)> {

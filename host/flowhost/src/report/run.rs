@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use flowhost_flow::Plan;
+use flowhost_flow::plan::Work;
+use flowhost_flow::problem::At;
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_flow::{FailureClass, StepStatus};
 use owo_colors::Style;
@@ -12,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::estimate::{Amount, Basis, StepEstimate, variance};
+use crate::failure::would_allow;
 use crate::output::{Output, neutral, one_line};
 use crate::run::{Denial, Finished, StepOutcome, status_word};
 
@@ -203,11 +207,11 @@ fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument 
 
 /// The report for a person, for standard output.
 #[must_use]
-pub fn text(output: &Output, run: &Finished) -> String {
+pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     let outcome = &run.outcome;
     let mut text = String::new();
     let mut steps: Vec<_> = outcome.steps.iter().collect();
-    steps.sort_by_cached_key(|(path, _)| in_order(path));
+    steps.sort_by_cached_key(|(path, _)| in_order(plan, path));
     for (_, step) in steps.into_iter().take(STEPS_SHOWN_MAX) {
         text.push_str(&step_line(output, step));
     }
@@ -230,7 +234,7 @@ pub fn text(output: &Output, run: &Finished) -> String {
         let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
         if !cure.is_empty() {
             let lines = neutral(cure).replace('\n', "\n    ");
-            let _infallible = writeln!(text, "  this profile line would allow it:\n    {lines}");
+            let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(cure));
         }
     }
     for warning in &outcome.warnings {
@@ -263,13 +267,27 @@ pub fn text(output: &Output, run: &Finished) -> String {
     text
 }
 
-/// A step's path as people count: `check[2]` comes before `check[10]`.
-fn in_order(path: &str) -> Vec<(u64, String)> {
-    let piece = |piece: &str| match piece.split_once(']') {
-        Some((index, rest)) => (index.parse().unwrap_or(u64::MAX), rest.to_owned()),
-        None => (0, piece.to_owned()),
-    };
-    path.split('[').map(piece).collect()
+/// A step's place: steps as the plan has them, items as people count (`check[2]` before `check[10]`),
+/// handlers last.
+fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
+    let mut plan = Some(plan);
+    let mut places = Vec::new();
+    for part in path.split('/') {
+        let (id, item) = part.split_once('[').unwrap_or((part, ""));
+        let step = plan.and_then(|plan| plan.step(id));
+        let last = At {
+            line: u32::MAX,
+            column: u32::MAX,
+        };
+        let item = item.trim_end_matches(']');
+        let number = item.parse().unwrap_or(0);
+        places.push((step.map_or(last, |step| step.at), number, part.to_owned()));
+        plan = plan.zip(step).and_then(|(plan, step)| match &step.work {
+            Work::Plan { reference } => plan.sub_plan(reference).map(AsRef::as_ref),
+            _ => None,
+        });
+    }
+    places
 }
 
 /// What models cost, and what was expected; none where none may be asked.
@@ -315,24 +333,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_are_shown_in_the_order_of_their_numbers() {
-        let mut paths = [
-            "check[10]",
-            "check[2].b",
-            "check[2].a[11]",
-            "check[2].a[3]",
-            "check",
-            "a[1]",
-        ];
-        paths.sort_by_cached_key(|path| in_order(path));
-        let wanted = [
-            "a[1]",
-            "check",
-            "check[2].a[3]",
-            "check[2].a[11]",
-            "check[2].b",
-            "check[10]",
-        ];
+    fn steps_are_shown_as_the_plan_has_them_and_items_by_their_numbers() {
+        let plan = "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  t: { kind: tool, source: ./t.wasm, \
+                    profile: deny-all }\nsteps:\n  first: { uses: t, with: {} }\n  check: { uses: t, with: {} }\n  \
+                    a: { uses: t, with: {} }\n";
+        let plan = Plan::parse(plan, "p.yaml").unwrap();
+        let mut paths = ["report", "a", "check[10]", "check[2]", "check", "first"];
+        paths.sort_by_cached_key(|path| in_order(&plan, path));
+        let wanted = ["first", "check", "check[2]", "check[10]", "a", "report"];
         assert_eq!(paths, wanted);
     }
 

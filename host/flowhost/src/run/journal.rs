@@ -148,6 +148,7 @@ impl Journal {
             .with("plugin", key)
             .with("component", &*member.inspection.digest)
             .with("name", member.profile.name.as_str())
+            .with("file", member.profile.file.as_str())
             .with("profile", member.effective.hash.as_str())
             .with("files", files)
             .with("limits", limits.collect::<BTreeMap<_, _>>());

@@ -42,7 +42,7 @@ use journal::Journal;
 pub use driver::{Outcome, StepOutcome};
 pub use journal::{Denial, FactObserver};
 pub use page::rewrite as rewrite_page;
-pub use wiring::{Missing, Rights, missing_rights, plan_hash};
+pub use wiring::{Missing, Rights, missing_folders, missing_rights, plan_hash};
 
 /// The report's name in a run's folder.
 const REPORT: &str = "report.json";

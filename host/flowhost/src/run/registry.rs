@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
 use flowhost_flow::{OutputSchema, PluginKind};
-use flowhost_policy::{Effective, ToolDescriptor};
+use flowhost_policy::{Effective, Layer, Outcome, ToolDescriptor, TraceEntry};
 use serde_json::Value;
 
 use super::order::Order;
@@ -21,6 +21,8 @@ pub(super) struct Installed {
     pub(super) config: Arc<str>,
     kind: PluginKind,
     tools: Vec<Tool>,
+    /// What lowered a limit or an amount below the profile's, by the right's path.
+    lowered: BTreeMap<String, (Layer, String)>,
 }
 
 struct Tool {
@@ -47,6 +49,34 @@ impl Installed {
             config: member.config.clone(),
             kind: member.decl.kind,
             tools: tools.iter().cloned().map(Tool::from).collect(),
+            lowered: lowered_by(&member.trace),
+        }
+    }
+
+    /// Where a limit that was reached can be raised: where the smallest of its values stands.
+    pub(super) fn cure_of(&self, name: &str, allowed: u64) -> String {
+        let lowered = |path: String| self.lowered.get(&path);
+        if let "tokens" | "usd" = name {
+            let place = match lowered(format!("model.{name}")) {
+                Some((layer, at)) => format!("`{name}` in the {} ({at})", document(*layer)),
+                None => "`tokens` and `usd` in [model] of the profile".to_owned(),
+            };
+            return format!(
+                "raise `budget:` of the plan or step, or {place}; a smaller `max_tokens` reserves less"
+            );
+        }
+        if name == "fuel" && allowed < self.plugin.effective().limits.fuel {
+            return "raise `fuel` in `budget:` of the plan or step: no more of it was left"
+                .to_owned();
+        }
+        match lowered(format!("limits.{name}")) {
+            Some((layer, at)) => {
+                format!(
+                    "raise `{name}` in the {} ({at}): the profile allows more",
+                    document(*layer)
+                )
+            }
+            None => format!("raise `{name}` in [limits] of the profile, if you trust the plugin"),
         }
     }
 
@@ -162,6 +192,23 @@ impl Installed {
             callers: Arc::from([]),
             meter: Arc::new(Meter::default()),
         }
+    }
+}
+
+fn lowered_by(trace: &[TraceEntry]) -> BTreeMap<String, (Layer, String)> {
+    let entry = |entry: &TraceEntry| match &entry.outcome {
+        Outcome::Narrowed { by, at, .. } => Some((entry.right.clone(), (*by, at.clone()))),
+        _ => None,
+    };
+    trace.iter().filter_map(entry).collect()
+}
+
+fn document(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Manifest => "plugin's manifest",
+        Layer::Profile => "profile",
+        Layer::Plan => "plan's `narrow`",
+        Layer::Caller => "caller's rights",
     }
 }
 

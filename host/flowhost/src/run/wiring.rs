@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
 use flowhost_caps::budget::Left;
-use flowhost_caps::files::{FileServices, Forbidden, open_grants};
+use flowhost_caps::files::{FileServices, Forbidden, GrantProblem, open_grants, refused_grants};
 use flowhost_caps::http::HttpServices;
 use flowhost_caps::model::ModelServices;
 use flowhost_caps::state::FolderStore;
@@ -19,7 +19,7 @@ use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, PluginDecl, PluginKind};
 use flowhost_models::Gateway;
-use flowhost_policy::Ask;
+use flowhost_policy::{Ask, host_input};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
@@ -31,11 +31,13 @@ use super::registry::{Installed, Registry};
 use super::router::Router;
 use super::tally::Tally;
 use super::{RunOptions, Surroundings};
+use crate::ambient::Ambient;
 use crate::estimate::{Estimate, estimate};
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::{Member, Project, ToolNames, check_functions};
 use crate::sources::is_shipped;
+use crate::state::State;
 use crate::{models, services};
 
 /// A right that a plugin needs and does not have.
@@ -120,6 +122,10 @@ pub fn missing_rights(project: &Project) -> Rights {
 }
 
 fn missing_of(key: &str, member: &Member) -> Vec<Missing> {
+    // No profile helps a component that was built against other interfaces, and it is told so.
+    if member.inspection.unserved().into_iter().next().is_some() {
+        return Vec::new();
+    }
     let imports = member
         .inspection
         .imports
@@ -495,19 +501,14 @@ fn files(project: &Project, around: &Surroundings<'_>) -> Result<FileServices, F
     }
     around.ambient.create_dir(around.state.root())?;
     let home = around.ambient.var("HOME").map(std::path::Path::new);
-    let forbidden = Forbidden::new(home, around.state.root()).map_err(|error| {
-        Failure::new(Exit::Internal, "the forbidden folders cannot be looked at")
-            .because(error.to_string())
-    })?;
+    let forbidden = Forbidden::new(home, around.state.root()).map_err(|error| unseen(&error))?;
     let mut findings = Vec::new();
     for (key, member) in &project.members {
         match open_grants(&project.dir, &member.effective.grants.files, &forbidden) {
             Ok(grants) => services.insert(key, grants),
-            Err(problems) => findings.extend(problems.into_iter().map(|problem| {
-                let path = format!("files[{}].host", problem.index);
-                let message = format!("{} ({})", problem, member.profile.source(&path));
-                at_member(project, key, &message).cure(problem.cure)
-            })),
+            Err(problems) => {
+                findings.extend(problems.iter().map(|it| refused(project, key, member, it)));
+            }
         }
     }
     if findings.is_empty() {
@@ -515,4 +516,38 @@ fn files(project: &Project, around: &Surroundings<'_>) -> Result<FileServices, F
     } else {
         Err(Failure::findings("the plan", findings))
     }
+}
+
+fn refused(project: &Project, key: &str, member: &Member, problem: &GrantProblem) -> Finding {
+    let path = format!("files[{}].host", problem.index);
+    let message = format!("{} ({})", problem, member.profile.source(&path));
+    at_member(project, key, &message).cure(problem.cure.as_str())
+}
+
+/// Every granted folder that a run could not have; nothing is made.
+///
+/// # Errors
+/// When the folders that nobody may grant cannot be looked at.
+pub fn missing_folders(
+    project: &Project,
+    ambient: &Ambient,
+    state: &State,
+) -> Result<Vec<Finding>, Failure> {
+    let home = ambient.var("HOME").map(std::path::Path::new);
+    let forbidden =
+        Forbidden::before_the_first_run(home, state.root()).map_err(|error| unseen(&error))?;
+    let of_member = |(key, member): (&String, &Member)| {
+        let grants = &member.effective.grants.files;
+        let problems = refused_grants(&project.dir, grants, &forbidden);
+        // A folder that an input names, and that was not found, is told where the input is.
+        let own = problems.iter().filter(|it| host_input(&it.host).is_none());
+        let findings = own.map(|it| refused(project, key, member, it));
+        findings.collect::<Vec<_>>()
+    };
+    Ok(project.members.iter().flat_map(of_member).collect())
+}
+
+fn unseen(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Internal, "the forbidden folders cannot be looked at")
+        .because(error.to_string())
 }

@@ -31,6 +31,7 @@ use super::purse::Purse;
 use super::registry::{Installed, Registry, invalid};
 use super::tally::{Tally, metered};
 use crate::clock::RunClock;
+use crate::failure::would_allow;
 use crate::telemetry::lines;
 
 /// What all workers of a run share.
@@ -102,7 +103,7 @@ impl Worker {
         };
         self.purse
             .begin(&order.step_id, order.ceilings, origin(&order));
-        let context = lines::step_context(&order.step_id, &order.plugin, order.kind);
+        let context = lines::step_context(&order.step_id, &order.path, &order.plugin, order.kind);
         let performed = self.perform(&order).instrument(context);
         let (result, detail) = performed.await;
         let routed = self.tally.take(&order.step_id);
@@ -167,7 +168,7 @@ impl Worker {
                     "`{}` is a guardrail and does no work",
                     order.plugin
                 ));
-                (failed(failure_of(&fault)), Detail::default())
+                (failed(failure_of(&fault, plugin)), Detail::default())
             }
         }
     }
@@ -192,7 +193,7 @@ impl Worker {
             .plugin
             .check(scope, phase, &order.path, &value, &config)
             .await;
-        finish(report, |verdict| {
+        finish(plugin, report, |verdict| {
             verdict_of(&verdict).map(CallResult::Verdict)
         })
     }
@@ -208,17 +209,17 @@ impl Worker {
             .and_then(|name| plugin.check_input(name, &order.input).map(|()| name));
         let name = match checked {
             Ok(name) => name,
-            Err(fault) => return (failed(failure_of(&fault)), Detail::default()),
+            Err(fault) => return (failed(failure_of(&fault, plugin)), Detail::default()),
         };
         let input = order.input.to_string();
         if let Err(fault) = self.intent(&scope, name, &input, order).await {
-            return (failed(failure_of(&fault)), Detail::default());
+            return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let report = plugin.plugin.call_tool(scope.clone(), name, &input).await;
         let report = self
             .settle(&scope, name, report, |content| (&content.value, &[]))
             .await;
-        finish(report, |content| output_of(&content.value))
+        finish(plugin, report, |content| output_of(&content.value))
     }
 
     async fn mcp(
@@ -230,7 +231,7 @@ impl Worker {
         let name = order.function.clone().unwrap_or_default();
         let input = order.input.to_string();
         if let Err(fault) = self.intent(&scope, &name, &input, order).await {
-            return (failed(failure_of(&fault)), Detail::default());
+            return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let config = plugin.config.clone();
         let report = plugin
@@ -240,7 +241,7 @@ impl Worker {
         let report = self
             .settle(&scope, &name, report, |content| (&content.value, &[]))
             .await;
-        finish(report, |content| output_of(&content.value))
+        finish(plugin, report, |content| output_of(&content.value))
     }
 
     async fn agent(
@@ -250,11 +251,11 @@ impl Worker {
         order: &Order,
     ) -> (CallResult, Detail) {
         if let Err(fault) = self.start_agent(plugin, &scope).await {
-            return (failed(failure_of(&fault)), Detail::default());
+            return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let input = order.input.to_string();
         if let Err(fault) = self.intent(&scope, "on-plan", &input, order).await {
-            return (failed(failure_of(&fault)), Detail::default());
+            return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let task = AgentTask {
             id: order.path.clone(),
@@ -272,7 +273,7 @@ impl Worker {
                 (&output.content, &output.notes)
             })
             .await;
-        finish(report, |output| output_of(&output.content))
+        finish(plugin, report, |output| output_of(&output.content))
     }
 
     /// `on-start`, once per run and agent; others that come meanwhile wait for it.
@@ -440,13 +441,14 @@ fn origin(order: &Order) -> Origin {
 }
 
 fn finish<T>(
+    plugin: &Installed,
     report: CallReport<T>,
     read: impl FnOnce(T) -> Result<CallResult, Failure>,
 ) -> (CallResult, Detail) {
     let detail = Detail::from(report.used);
     let result = match report.result {
         Ok(answer) => read(answer).unwrap_or_else(failed),
-        Err(fault) => failed(failure_of(&fault)),
+        Err(fault) => failed(failure_of(&fault, plugin)),
     };
     (result, detail)
 }
@@ -506,7 +508,16 @@ pub(super) fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
 }
 
 /// A fault in the planner's words: what decides retry and exit code.
-fn failure_of(fault: &Fault) -> Failure {
+fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
+    let failure = unplaced(fault);
+    match fault {
+        Fault::Limit { name, allowed, .. } => failure.with_hint(plugin.cure_of(name, *allowed)),
+        _ => failure,
+    }
+}
+
+/// Without where a limit can be raised.
+fn unplaced(fault: &Fault) -> Failure {
     let class = match fault {
         Fault::Limit {
             name: "deadline", ..
@@ -531,19 +542,9 @@ fn failure_of(fault: &Fault) -> Failure {
     let failure = Failure::new(class, fault.to_string());
     match fault {
         Fault::Denied(denied) => match &denied.cure {
-            Some(cure) => failure.with_hint(format!("this profile line would allow it:\n{cure}")),
+            Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(cure))),
             None => failure,
         },
-        Fault::Limit {
-            name: "tokens" | "usd",
-            ..
-        } => failure.with_hint(
-            "raise `budget:` of the plan or step, or `tokens` and `usd` in [model] of the profile; \
-             a smaller `max_tokens` reserves less",
-        ),
-        Fault::Limit { name, .. } => failure.with_hint(format!(
-            "raise `{name}` in [limits] of the profile, if you trust the plugin"
-        )),
         _ => failure,
     }
 }
@@ -562,7 +563,7 @@ mod tests {
             rule: "files#none".to_owned(),
             cure: Some("[[files]]".to_owned()),
         };
-        let failure = failure_of(&Fault::Denied(denied));
+        let failure = unplaced(&Fault::Denied(denied));
         assert_eq!(failure.class, FailureClass::Denied);
         assert!(failure.hint.contains("[[files]]"));
     }
@@ -570,7 +571,7 @@ mod tests {
     #[test]
     fn a_deadline_is_a_timeout_and_other_limits_are_limits() {
         let limit = |name| {
-            failure_of(&Fault::Limit {
+            unplaced(&Fault::Limit {
                 name,
                 used: 2,
                 allowed: 1,

@@ -1,6 +1,7 @@
-//! Log lines as JSON: one object a line, reserved fields at the top, whatever span they came from.
+//! Log lines from their fields, whatever span these came from; and the form that is JSON: one object a
+//! line, reserved fields at the top.
 //!
-//! Owns the form only. Must never fail a run: a line that cannot be written is lost.
+//! Must never fail a run: a line that cannot be written is lost.
 
 use std::fmt::Debug;
 use std::io::Write as _;
@@ -15,18 +16,35 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::output::neutral;
 
-/// Writes each event as one JSON object: `level`, `target`, `message` and all fields of the event and
-/// of the spans around it; the innermost wins.
-pub struct JsonLines<W>(pub W);
+/// Writes each event as one line: `level`, `target`, `message` and all fields of the event and of the
+/// spans around it, where the innermost wins, in the form that `form` gives them.
+pub struct Lines<W, F> {
+    writer: W,
+    form: F,
+}
+
+impl<W, F> Lines<W, F> {
+    /// Lines of that form.
+    pub fn new(writer: W, form: F) -> Self {
+        Self { writer, form }
+    }
+}
+
+/// One JSON object.
+#[must_use]
+pub fn json(fields: Map<String, Value>) -> String {
+    Value::Object(fields).to_string()
+}
 
 /// The fields of a span, kept beside it.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
-impl<S, W> Layer<S> for JsonLines<W>
+impl<S, W, F> Layer<S> for Lines<W, F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
+    F: Fn(Map<String, Value>) -> String + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
@@ -56,9 +74,9 @@ where
         let metadata = event.metadata();
         line.put("level", metadata.level().as_str());
         line.put("target", metadata.target());
-        let mut text = Value::Object(line.0).to_string();
+        let mut text = (self.form)(line.0);
         text.push('\n');
-        let _closed = self.0.make_writer().write_all(text.as_bytes());
+        let _closed = self.writer.make_writer().write_all(text.as_bytes());
     }
 }
 
@@ -119,7 +137,8 @@ mod tests {
     fn lines(act: impl FnOnce()) -> Vec<Value> {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber = tracing_subscriber::registry().with(JsonLines(move || writer.clone()));
+        let subscriber =
+            tracing_subscriber::registry().with(Lines::new(move || writer.clone(), json));
         tracing::subscriber::with_default(subscriber, act);
         let bytes = written.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();

@@ -49,6 +49,7 @@ pub(super) fn write(view: &View, seen: &Seen) {
                 plan_id = some(&identity.plan),
                 run_id = identity.run.as_str(),
                 step_id = some(seen.text("step")),
+                path = some(seen.text("path")),
                 tenant_id = identity.tenant.as_str(),
                 agent_id = names.agent,
                 tool_id = names.tool,
@@ -122,6 +123,7 @@ pub(crate) fn run_context(tenant: &str, run: &str, plan: &str) -> tracing::Span 
 /// The fields of the lines that are written while a plugin works on a step.
 pub(crate) fn step_context(
     step: &str,
+    path: &str,
     plugin: &str,
     role: flowhost_flow::PluginKind,
 ) -> tracing::Span {
@@ -135,6 +137,7 @@ pub(crate) fn step_context(
         "step",
         span_id = trace::step_span(step),
         step_id = step,
+        path,
         agent_id = agent,
         tool_id = tool
     )

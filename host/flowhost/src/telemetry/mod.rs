@@ -13,6 +13,7 @@ pub mod otlp_config;
 pub mod prometheus;
 pub mod seen;
 pub mod span;
+pub mod text_lines;
 pub mod view;
 
 mod attempt;

@@ -273,7 +273,7 @@ fn a_valid_plan_says_so() {
     insta::assert_snapshot!(validated(&home), @r#"
     $ flowhost validate plan.yaml
     ----- stdout
-    plan.yaml: `under-test` is valid (1 steps, 1 plugins)
+    plan.yaml: `under-test` is valid (1 step, 1 plugin)
     plan e3f7e931c2b5e69b4b04e8df98e9c19f43be84dbbcc89e64d32ae0d1880154fb
     ----- exit 0
     "#);

@@ -57,11 +57,19 @@ fn a_denied_run_ends_with_6_a_record_and_lines_to_judge() {
     insta::assert_snapshot!(seen(&home, &["policy", "suggest", "latest"]), @r#"
     $ flowhost policy suggest latest
     ----- stdout
-    [[http]]
-    url = "https://evil.test/"
-    methods = ["GET"]
+    --- policies/under-test.toml
+    +++ policies/under-test.toml
+    @@ -3,3 +3,7 @@
+     [[http]]
+     url = "https://api.example.com/"
+     methods = ["GET"]
+    +
+    +[[http]]
+    +url = "https://evil.test/"
+    +methods = ["GET"]
     ----- stderr
-    1 refusal; judge each line before you add it to the profile
+    1 refusal; judge each line before you add it
+    `patch -p0` applies what is printed, here
     ----- exit 0
     "#);
 }

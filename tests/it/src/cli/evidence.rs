@@ -372,3 +372,159 @@ fn an_exported_run_is_verified_elsewhere_and_no_bit_of_it_may_change() {
     home.flowhost(&["evidence", "export", "latest", "--out", "none/run.tar"])
         .expect(1);
 }
+
+/// What `verify` says about the first fault after the lines of the segment were changed.
+#[track_caller]
+fn first_fault(change: impl FnOnce(&mut Vec<String>)) -> String {
+    let home = finished();
+    let text = std::fs::read_to_string(segment(&home)).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    change(&mut lines);
+    std::fs::write(segment(&home), format!("{}\n", lines.join("\n"))).unwrap();
+    let ran = verify(&home).expect(1);
+    assert!(!ran.stdout.contains("run.end"), "{}", ran.stdout);
+    let fault = ran
+        .stdout
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("first fault  "));
+    let fault = fault.unwrap_or_else(|| panic!("{}", ran.stdout));
+    fault.rsplit('/').next().unwrap().to_owned()
+}
+
+/// Without the bytes, which change with the lengths of names.
+#[track_caller]
+fn is_at(fault: &str, line: u64, what: &str) {
+    let begin = format!("seg-00000000.jsonl, line {line}, byte ");
+    assert!(fault.starts_with(&begin), "{fault}");
+    let record = format!(", record {}: {what}", line - 1);
+    assert!(fault.contains(&record), "{fault}");
+}
+
+#[test]
+fn the_first_fault_is_the_record_that_was_altered_and_not_the_next_one() {
+    for at in [0, 5, 12] {
+        let fault =
+            first_fault(|lines| lines[at] = lines[at].replacen("\"ts\":\"2", "\"ts\":\"1", 1));
+        is_at(&fault, at as u64 + 1, "it was altered");
+    }
+    // The link itself: the records before it are what they were.
+    let fault = first_fault(|lines| {
+        let at = lines[6].find("\"prev\":\"").unwrap() + 8;
+        let old = lines[6].as_bytes()[at];
+        let new = if old == b'0' { "1" } else { "0" };
+        lines[6].replace_range(at..=at, new);
+    });
+    is_at(&fault, 7, "prev is not the hash");
+    let fault = first_fault(|lines| _ = lines.remove(4));
+    is_at(&fault, 5, "expected seq 4, found 5");
+    let fault = first_fault(|lines| lines.insert(5, lines[4].clone()));
+    is_at(&fault, 6, "expected seq 5, found 4");
+}
+
+#[test]
+fn records_that_were_made_to_fit_again_are_told_by_the_checkpoint() {
+    let fault = first_fault(|lines| {
+        let last = lines.last_mut().unwrap();
+        *last = last.replacen("\"ts\":\"2", "\"ts\":\"1", 1);
+    });
+    assert!(fault.contains("record 14 was altered"), "{fault}");
+    let fault = first_fault(|lines| lines.truncate(3));
+    assert!(fault.contains("15 records, 3 are there"), "{fault}");
+}
+
+#[test]
+fn a_missing_segment_is_named_and_not_what_is_left_beside_it() {
+    let home = finished();
+    std::fs::remove_file(segment(&home)).unwrap();
+    let ran = verify(&home).expect(1);
+    let words = "/seg-00000000.jsonl: it is missing, and payloads-00000000.jsonl is there";
+    assert!(ran.stdout.contains(words), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("run.end"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_folder_of_this_host_is_trusted_as_its_run_is() {
+    let home = finished();
+    let folder = run_dir(&home);
+    let folder = folder.to_str().unwrap();
+    let tenant = home.path().join(".flowhost/default");
+    for target in [folder, tenant.to_str().unwrap(), "latest"] {
+        let ran = home.flowhost(&["verify", target]).expect(0);
+        assert!(!ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("trusted:"), "{}", ran.stdout);
+    }
+    // Copied elsewhere on this host; then on a host that never saw the key.
+    let copy = home.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    let ran = home.flowhost(&["verify", "copy"]).expect(0);
+    assert!(ran.stdout.contains("trusted:"), "{}", ran.stdout);
+    let elsewhere = finished();
+    let ran = elsewhere.flowhost(&["verify", copy.to_str().unwrap()]);
+    let ran = ran.expect(0);
+    assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("flowhost keys show"), "{}", ran.stdout);
+}
+
+#[test]
+fn led_007_another_hosts_ledger_in_a_folder_of_this_host_fails_by_its_folder_too() {
+    let (home, other) = (finished(), finished());
+    let folder = run_dir(&home);
+    for entry in std::fs::read_dir(run_dir(&other)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    home.flowhost(&["verify", folder.to_str().unwrap()])
+        .expect(1);
+}
+
+#[test]
+fn a_run_is_shown_step_by_step_in_the_order_of_the_plan() {
+    let retry = "retry: { max_attempts: 2, backoff: { initial: 1ms, factor: 1.0, max: 1ms, jitter: 0.0 }, retry_on: [transient] }";
+    let steps = format!(
+        "  second: {{ uses: ok_add/run, with: {{ a: 1, b: 2 }} }}\n  first:\n    needs: [second]\n    uses: fault_flaky/run\n    with: {{ good_from: 2 }}\n    {retry}\n  \
+         never: {{ needs: [first], when: \"1 > 2\", uses: ok_add/run, with: {{ a: 1, b: 2 }} }}"
+    );
+    let home = home(&["ok_add", "fault_flaky"], &steps);
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let place = |step: &str| ran.stdout.find(&format!("  {step} (")).unwrap();
+    assert!(
+        place("second") < place("first") && place("first") < place("never"),
+        "{}",
+        ran.stdout
+    );
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    let words = |at: usize| lines[at].split_whitespace().collect::<Vec<_>>();
+    assert_eq!(
+        words(0),
+        ["step", "outcome", "attempts", "ms", "fuel", "tokens", "usd"]
+    );
+    assert_eq!(words(1)[..3], ["second", "ok", "1"]);
+    assert_eq!(words(2)[..3], ["first", "ok", "2"]);
+    assert_eq!(words(3)[..3], ["never", "skipped", "0"]);
+    assert!(words(1)[4].parse::<u64>().unwrap() > 0, "{shown}");
+    let document = home.flowhost(&["runs", "show", "latest", "--json"]).json();
+    assert_eq!(document["steps"][1]["attempts"], 2, "{document:#}");
+}
+
+#[test]
+fn log_lines_for_people_name_the_step_and_no_id() {
+    let home = home(
+        &["ok_add"],
+        "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
+    );
+    let ran = home.flowhost(&["run", "plan.yaml", "-v"]).expect(0);
+    let call = " INFO tool.call step=only tool=ok_add/run record=";
+    assert!(ran.stderr.contains(call), "{}", ran.all());
+    for id in ["trace_id", "span_id", "step_id", "run_id", "plan_id"] {
+        assert!(!ran.stderr.contains(id), "{id}: {}", ran.all());
+    }
+    let ran = home.flowhost(&["run", "plan.yaml", "-v", "--log-format", "json"]);
+    for id in ["trace_id", "span_id", "step_id", "run_id", "plan_id"] {
+        assert!(ran.stderr.contains(id), "{id}: {}", ran.all());
+    }
+}

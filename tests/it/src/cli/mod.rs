@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod bad_plans;
+mod early;
 mod endings;
 mod evidence;
 mod examples;
@@ -12,6 +13,7 @@ mod messages;
 mod network;
 mod progress;
 mod report;
+mod suggest;
 mod surface;
 mod telemetry;
 

@@ -6,14 +6,12 @@ mod quota;
 mod race;
 mod wasi;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use cap_std::{ambient_authority, fs::Dir};
-use flowhost_engine::{
-    CallScope, Capability, HostState, Meter, RunScope, bindings::types as shared,
-};
-use flowhost_ledger::{Fact, MemoryRecorder, Value};
-use flowhost_policy::{Access, Effective, FileGrant, Grants};
+use flowhost_engine::{CallScope, Capability, HostState, bindings::types as shared};
+use flowhost_ledger::MemoryRecorder;
+use flowhost_policy::{Access, FileGrant, Grants, Limits};
 use tempfile::TempDir;
 
 use super::{
@@ -21,6 +19,8 @@ use super::{
     host::wit::{self, Host as _},
     open_grants,
 };
+use crate::testing::{self, field};
+pub(super) use crate::testing::{denied, invalid, limited};
 
 pub(super) fn grant(guest: &str, host: &str, access: Access) -> FileGrant {
     let write = access == Access::Write;
@@ -130,43 +130,13 @@ impl Call {
     /// The last record's decision, rule and operation.
     pub(super) fn last(&self) -> (String, String, String) {
         let fact = self.recorder.facts().pop().unwrap();
-        (
-            field(&fact, "decision"),
-            field(&fact, "rule"),
-            field(&fact, "wanted"),
-        )
+        let [decision, rule, wanted] =
+            ["decision", "rule", "wanted"].map(|name| field(&fact, name).to_owned());
+        (decision, rule, wanted)
     }
 
     pub(super) fn records(&self) -> usize {
         self.recorder.facts().len()
-    }
-}
-
-fn field(fact: &Fact, name: &str) -> String {
-    match fact.fields.get(name) {
-        Some(Value::Text(text)) => text.clone(),
-        _ => String::new(),
-    }
-}
-
-pub(super) fn denied<T: std::fmt::Debug>(result: Result<T, shared::Error>) -> String {
-    match result {
-        Err(shared::Error::Denied(denial)) => denial.rule,
-        other => panic!("not denied: {other:?}"),
-    }
-}
-
-pub(super) fn invalid<T: std::fmt::Debug>(result: Result<T, shared::Error>) -> String {
-    match result {
-        Err(shared::Error::Invalid(why)) => why,
-        other => panic!("not invalid: {other:?}"),
-    }
-}
-
-pub(super) fn limited<T: std::fmt::Debug>(result: Result<T, shared::Error>) -> String {
-    match result {
-        Err(shared::Error::Limit(limit)) => limit.name,
-        other => panic!("not limited: {other:?}"),
     }
 }
 
@@ -175,28 +145,5 @@ pub(super) fn scope(files: Vec<FileGrant>, recorder: &Arc<MemoryRecorder>) -> Ca
         files,
         ..Grants::default()
     };
-    let effective = Effective {
-        plugin: "p".to_owned(),
-        grants,
-        ..Effective::default()
-    };
-    CallScope {
-        run: RunScope {
-            tenant: "default".into(),
-            run: "01RUN".into(),
-            seed: [0; 32],
-            started_ms: 0,
-            recorder: Arc::clone(recorder) as Arc<dyn flowhost_ledger::Recorder>,
-        },
-        step: "s1".into(),
-        attempt: 1,
-        plugin: "p".into(),
-        digest: "sha256:00".into(),
-        effective: Arc::new(effective),
-        config: "{}".into(),
-        traceparent: "".into(),
-        deadline: tokio::time::Instant::now() + Duration::from_secs(20),
-        callers: Arc::new([]),
-        meter: Arc::new(Meter::default()),
-    }
+    testing::scope(grants, Limits::default(), recorder)
 }

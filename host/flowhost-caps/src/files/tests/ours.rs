@@ -1,5 +1,7 @@
 //! `flowhost:files`.
 
+use std::time::Duration;
+
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::*;

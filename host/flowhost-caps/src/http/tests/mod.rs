@@ -7,11 +7,11 @@ mod loopback;
 mod transport;
 mod wasi;
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc};
 
-use flowhost_engine::{CallScope, Meter, RunScope, bindings::types};
-use flowhost_ledger::{Fact, MemoryRecorder, Value};
-use flowhost_policy::{Effective, Grants, HttpRule};
+use flowhost_engine::{CallScope, bindings::types};
+use flowhost_ledger::MemoryRecorder;
+use flowhost_policy::{Grants, HttpRule, Limits};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -26,6 +26,8 @@ use super::{
     testing::{RecordingConnector, ScriptedResolver},
 };
 use crate::secrets::SecretStore;
+use crate::testing;
+pub(super) use crate::testing::{denied as denied_rule, field};
 
 pub(super) const PUBLIC: &str = "93.184.215.14";
 pub(super) const API: &str = "https://api.example.com/";
@@ -110,30 +112,7 @@ pub(super) fn scope(rules: Vec<HttpRule>, recorder: &Arc<MemoryRecorder>) -> Cal
         ..Grants::default()
     };
     grants.secrets.names = vec!["TOKEN".to_owned()];
-    let effective = Effective {
-        plugin: "p".to_owned(),
-        grants,
-        ..Effective::default()
-    };
-    CallScope {
-        run: RunScope {
-            tenant: "default".into(),
-            run: "01RUN".into(),
-            seed: [0; 32],
-            started_ms: 0,
-            recorder: Arc::clone(recorder) as Arc<dyn flowhost_ledger::Recorder>,
-        },
-        step: "s1".into(),
-        attempt: 1,
-        plugin: "p".into(),
-        digest: "sha256:00".into(),
-        effective: Arc::new(effective),
-        config: "{}".into(),
-        traceparent: "".into(),
-        deadline: tokio::time::Instant::now() + Duration::from_secs(20),
-        callers: Arc::new([]),
-        meter: Arc::new(Meter::default()),
-    }
+    testing::scope(grants, Limits::default(), recorder)
 }
 
 pub(super) fn rule(url: &str) -> HttpRule {
@@ -154,20 +133,6 @@ pub(super) fn header(name: &str, value: &str) -> wit::Header {
     wit::Header {
         name: name.to_owned(),
         value: value.to_owned(),
-    }
-}
-
-pub(super) fn field<'a>(fact: &'a Fact, name: &str) -> &'a str {
-    match fact.fields.get(name) {
-        Some(Value::Text(text)) => text,
-        _ => "",
-    }
-}
-
-pub(super) fn denied_rule(result: Result<wit::Response, types::Error>) -> String {
-    match result {
-        Err(types::Error::Denied(denial)) => denial.rule,
-        other => panic!("not denied: {other:?}"),
     }
 }
 

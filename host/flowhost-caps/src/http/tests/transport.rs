@@ -1,5 +1,7 @@
 //! What servers, redirects and sizes cannot do.
 
+use std::time::Duration;
+
 use super::*;
 use bytes::Bytes;
 use http::StatusCode;

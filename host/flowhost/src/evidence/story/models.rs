@@ -52,6 +52,12 @@ pub struct Sums {
     pub duration_ms: u64,
     /// Tries whose tokens were estimated because the provider did not say.
     pub estimated: u64,
+    /// Tries of which no record says how they ended: what they cost is not known.
+    pub unknown: u64,
+    /// Tokens that were held for those: the most that they can have used.
+    pub held_tokens: u64,
+    /// Millionths of a US dollar that were held for those.
+    pub held_micro_usd: u64,
 }
 
 /// One call of a model.
@@ -134,17 +140,39 @@ pub struct Message {
     pub tool_calls: Vec<Stored>,
 }
 
+impl ModelCall {
+    /// All tries together.
+    #[must_use]
+    pub fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for attempt in &self.tries {
+            sums.add(&attempt.sums);
+        }
+        sums
+    }
+}
+
 #[derive(Default)]
 pub(super) struct ModelsOf {
     calls: Vec<Building>,
     places: HashMap<String, usize>,
     intents: HashMap<u64, (usize, usize)>,
+    /// Tries without a result so far, by their intent.
+    open: BTreeMap<u64, Open>,
     tries: usize,
     total: u64,
     all: Sums,
     by_step: BTreeMap<String, Sums>,
     by_agent: BTreeMap<String, Sums>,
     by_model: BTreeMap<String, Sums>,
+}
+
+/// Whose a try is, and what is held for it.
+struct Open {
+    step: String,
+    agent: String,
+    model: String,
+    held: Sums,
 }
 
 #[derive(Default)]
@@ -171,6 +199,16 @@ impl ModelsOf {
         let at = *self.places.entry(id).or_insert(next);
         if at == next {
             self.total = self.total.saturating_add(1);
+        }
+        let held = Sums::held(record);
+        if self.open.len() < KEPT_MAX {
+            let open = Open {
+                step: field(record, "step"),
+                agent: plugin_of(record),
+                model: field(record, "model"),
+                held,
+            };
+            self.open.insert(record.seq, open);
         }
         if self.tries >= KEPT_MAX {
             return;
@@ -202,6 +240,7 @@ impl ModelsOf {
             number: field(record, "try"),
             model: field(record, "model"),
             status: "unfinished".to_owned(),
+            sums: held,
             start_us: at_us,
             ..Try::default()
         });
@@ -210,15 +249,10 @@ impl ModelsOf {
 
     fn result(&mut self, record: &StoredRecord, at_us: u64) {
         let sums = Sums::of(record);
-        self.all.add(&sums);
-        for (map, key) in [
-            (&mut self.by_step, field(record, "step")),
-            (&mut self.by_agent, plugin_of(record)),
-            (&mut self.by_model, field(record, "model")),
-        ] {
-            if map.len() < KEPT_MAX || map.contains_key(&key) {
-                map.entry(key).or_default().add(&sums);
-            }
+        let (step, model) = (field(record, "step"), field(record, "model"));
+        self.count(&sums, step, plugin_of(record), model);
+        if let Some(intent) = record.number("intent") {
+            self.open.remove(&intent);
         }
         let place = record
             .number("intent")
@@ -244,7 +278,23 @@ impl ModelsOf {
         }
     }
 
-    pub(super) fn finish(self, shelf: &mut Shelf<'_>, steps: &Steps) -> Models {
+    fn count(&mut self, sums: &Sums, step: String, agent: String, model: String) {
+        self.all.add(sums);
+        for (map, key) in [
+            (&mut self.by_step, step),
+            (&mut self.by_agent, agent),
+            (&mut self.by_model, model),
+        ] {
+            if map.len() < KEPT_MAX || map.contains_key(&key) {
+                map.entry(key).or_default().add(sums);
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self, shelf: &mut Shelf<'_>, steps: &Steps) -> Models {
+        for open in std::mem::take(&mut self.open).into_values() {
+            self.count(&open.held, open.step, open.agent, open.model);
+        }
         let by_step = self.by_step.into_iter();
         let by_step = by_step.map(|(id, sums)| (steps.path(&id), sums));
         let (mut room, mut room_failed) = (CALLS_MAX, CALLS_MAX);
@@ -293,6 +343,18 @@ impl Sums {
             micro_usd: number(record, "micro_usd"),
             duration_ms: number(record, "duration_ms"),
             estimated: u64::from(record.text("estimated") == Some("true")),
+            ..Self::default()
+        }
+    }
+
+    /// What a try holds until its result is there.
+    fn held(record: &StoredRecord) -> Self {
+        Self {
+            tries: 1,
+            unknown: 1,
+            held_tokens: number(record, "reserved_tokens"),
+            held_micro_usd: number(record, "reserved_micro_usd"),
+            ..Self::default()
         }
     }
 
@@ -307,6 +369,9 @@ impl Sums {
             (&mut self.micro_usd, other.micro_usd),
             (&mut self.duration_ms, other.duration_ms),
             (&mut self.estimated, other.estimated),
+            (&mut self.unknown, other.unknown),
+            (&mut self.held_tokens, other.held_tokens),
+            (&mut self.held_micro_usd, other.held_micro_usd),
         ] {
             *sum = sum.saturating_add(more);
         }

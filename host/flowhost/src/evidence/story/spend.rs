@@ -26,6 +26,8 @@ pub struct Line {
     pub currency: &'static str,
     /// What was used; none when the run has no end and nothing else says.
     pub used: Option<u64>,
+    /// What was held for work of which no record says how it ended: it may have been used as well.
+    pub held: u64,
     /// What might have been used; none when the ledger does not say.
     pub allowed: Option<u64>,
 }
@@ -84,6 +86,11 @@ impl SpendOf {
         let lines = CURRENCIES.iter().map(|currency| Line {
             currency,
             used: told(currency),
+            held: match (*currency, &head.used) {
+                ("tokens", None) => models.all.held_tokens,
+                ("micro_usd", None) => models.all.held_micro_usd,
+                _ => 0,
+            },
             allowed: head.allowed.get(*currency).copied(),
         });
         let events = self.events.items.into_iter().map(|(mut event, held)| {

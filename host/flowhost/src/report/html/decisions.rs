@@ -52,7 +52,8 @@ fn one(group: &Group, denied: bool) -> Markup {
             }
             (more(&group.wanted, "other thing wanted", "other things wanted"))
             @if !group.cure.is_empty() {
-                p { "This in the profile would allow it:" }
+                @if group.cure.starts_with("--") { p { "This option of " code { "flowhost run" } " would allow it:" } }
+                @else { p { "This in the profile would allow it:" } }
                 pre { (group.cure) }
             }
         }

@@ -55,9 +55,15 @@ fn figures(story: &Story) -> Vec<(String, String, bool)> {
     let used = |word: &str| {
         let lines = story.spend.lines.iter();
         let mut line = lines.filter(|line| line.currency == word);
-        line.next().and_then(|line| line.used)
+        line.next().map(|line| (line.used, line.held))
     };
-    let unknown = || "?".to_owned();
+    let amount = |word: &str, show: fn(u64) -> String| match used(word) {
+        Some((Some(used), 0)) => show(used),
+        Some((Some(used), held)) => {
+            format!("{} to {}", show(used), show(used.saturating_add(held)))
+        }
+        _ => "?".to_owned(),
+    };
     let denials = story.decisions.denials;
     let what = |total: u64, one: &str, many: &str| {
         if total == 1 {
@@ -80,16 +86,8 @@ fn figures(story: &Story) -> Vec<(String, String, bool)> {
             },
             bad > 0,
         ),
-        (
-            used("tokens").map_or_else(unknown, words::count),
-            "tokens".to_owned(),
-            false,
-        ),
-        (
-            used("micro_usd").map_or_else(unknown, words::usd),
-            "spent".to_owned(),
-            false,
-        ),
+        (amount("tokens", words::count), "tokens".to_owned(), false),
+        (amount("micro_usd", words::usd), "spent".to_owned(), false),
         (
             words::count(denials),
             what(denials, "denial", "denials"),

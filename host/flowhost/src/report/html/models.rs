@@ -31,6 +31,12 @@ pub(super) fn cost(story: &Story) -> Markup {
                 " In " (words::plural(all.estimated, "try", "tries"))
                 " the provider did not say what was used, and the host estimated it."
             }
+            @if all.unknown > 0 {
+                " " strong { "Not in it:" } " "
+                (words::plural(all.unknown, "try", "tries"))
+                " of which no record says how they ended. What they cost is not known; held for them were "
+                (words::plural(all.held_tokens, "token", "tokens")) " and " (words::usd(all.held_micro_usd)) "."
+            }
         }
         (sums("Model", "Tokens and cost by model", &models.by_model))
         (sums("Agent", "Tokens and cost by agent", &models.by_agent))
@@ -53,11 +59,23 @@ fn sums(what: &'static str, caption: &str, lines: &Shown<(String, Sums)>) -> Mar
                     td.n { (words::count(sums.completion)) }
                     td.n { (words::count(sums.reasoning)) }
                     td.n { (words::millis(sums.duration_ms)) }
-                    td.n { (words::usd(sums.micro_usd)) }
+                    td.n { (price(sums)) }
                 }
             }
         }))
         (more(lines, "line", "lines"))
+    }
+}
+
+/// What was paid, and what may have been: a try without an outcome is not free.
+fn price(sums: &Sums) -> Markup {
+    let known = sums.unknown < sums.tries || sums.unknown == 0;
+    html! {
+        @if known { (words::usd(sums.micro_usd)) }
+        @if sums.unknown > 0 {
+            @if known { " + " }
+            "unknown (" (words::usd(sums.held_micro_usd)) " held)"
+        }
     }
 }
 
@@ -73,8 +91,7 @@ pub(super) fn calls(story: &Story) -> Markup {
 
 fn one(call: &ModelCall) -> Markup {
     let last = call.tries.last();
-    let cost: u64 = call.tries.iter().map(|it| it.sums.micro_usd).sum();
-    let tokens: u64 = call.tries.iter().map(|it| it.sums.tokens()).sum();
+    let sums = call.sums();
     html! {
         details.call {
             summary {
@@ -82,7 +99,7 @@ fn one(call: &ModelCall) -> Markup {
                 " " (status(last.map_or("unfinished", |it| it.status.as_str())))
                 span.of {
                     " in " (step(&call.step)) ", "
-                    (words::plural(tokens, "token", "tokens")) ", " (words::usd(cost))
+                    (words::plural(sums.tokens(), "token", "tokens")) ", " (price(&sums))
                     @if call.tries.len() > 1 { ", " (call.tries.len()) " tries" }
                 }
             }
@@ -143,7 +160,13 @@ fn answer(attempt: &Try, call: &ModelCall) -> Markup {
             }
             @if !is_silent || attempt.tool_calls.is_empty() { (stored(&attempt.answer)) }
             (tool_calls(&attempt.tool_calls))
-            p.of {
+            @if sums.unknown > 0 {
+                p.of {
+                    "no record says how it ended: its cost is unknown; held were "
+                    (words::plural(sums.held_tokens, "token", "tokens")) " and "
+                    (words::usd(sums.held_micro_usd)) ", record " (attempt.seq)
+                }
+            } @else { p.of {
                 (words::count(sums.prompt)) " prompt"
                 @if sums.cached > 0 { " (" (words::count(sums.cached)) " cached)" }
                 " + " (words::count(sums.completion)) " completion"
@@ -153,7 +176,7 @@ fn answer(attempt: &Try, call: &ModelCall) -> Markup {
                 @if !attempt.finish.is_empty() { ", ended by " (attempt.finish) }
                 @if sums.estimated > 0 { ", tokens estimated" }
                 ", record " (attempt.seq)
-            }
+            } }
         }
     }
 }

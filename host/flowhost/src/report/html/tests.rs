@@ -27,6 +27,49 @@ fn tells_a_run_that_never_came_far() {
 }
 
 #[test]
+fn a_call_without_an_outcome_is_not_free() {
+    let mut tape = Tape::new();
+    tape.add(Fact::new(Kind::RunStart, "default/host").with("plan_name", "killed"));
+    let call = |kind, call: u64| {
+        Fact::new(kind, "default/ann")
+            .with("step", "s")
+            .with("call", call)
+            .with("try", 1)
+            .with("asked", "openai/a")
+            .with("model", "openai/a")
+            .with("operation", "complete")
+    };
+    let intent = |number| {
+        call(Kind::ModelIntent, number)
+            .with("reserved_tokens", 1_200)
+            .with("reserved_micro_usd", 30_000)
+    };
+    let first = tape.add(intent(1));
+    tape.add(
+        call(Kind::ModelResult, 1)
+            .with("intent", first)
+            .with("status", "ok")
+            .with("prompt_tokens", 90)
+            .with("completion_tokens", 10)
+            .with("micro_usd", 5_000),
+    );
+    tape.add(intent(2));
+    let story = tape.story();
+    let all = story.models.all;
+    assert_eq!((all.tries, all.unknown, all.micro_usd), (2, 1, 5_000));
+    assert_eq!((all.held_tokens, all.held_micro_usd), (1_200, 30_000));
+    let page = page(&story);
+    for words in [
+        "What they cost is not known; held for them were 1,200 tokens and $0.03",
+        "unknown ($0.03 held)",
+        "$0.005 to $0.035",
+        "and up to $0.03 held for tries without an outcome",
+    ] {
+        assert!(page.contains(words), "{words}\n{}", reviewable(&page));
+    }
+}
+
+#[test]
 fn says_what_was_erased() {
     let mut tape = audit();
     let page_before = page(&tape.story());

@@ -1,0 +1,260 @@
+//! What a run would meet later is told before it, and what is wrong in one place hides nothing of
+//! what is wrong in another.
+
+use super::{home, plan, seen, tool};
+use crate::support::Home;
+
+fn validated(home: &Home) -> String {
+    seen(home, &["validate", "plan.yaml"])
+}
+
+#[test]
+fn constants_that_a_tool_does_not_take_are_told_with_the_step() {
+    let home = Home::new();
+    let plugin = "  md: { kind: tool, source: \"builtin:markdown\", profile: tool-pure }\n";
+    let steps = "  fixed: { uses: md/links, with: { txt: 1 } }\n  computed: { needs: [fixed], uses: md/links, with: { txt: \"${{ steps.fixed.output }}\" } }";
+    home.file("plan.yaml", plan(plugin, steps));
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × step `fixed`: `md/links` does not take this `with`: at `/`: Additional properties are not
+      │ allowed ('txt' was unexpected); at `/`: "text" is a required property
+       ╭─[plan.yaml:8:10]
+     7 │ steps:
+     8 │   fixed: { uses: md/links, with: { txt: 1 } }
+       ·          ─
+     9 │   computed: { needs: [fixed], uses: md/links, with: { txt: "${{ steps.fixed.output }}" } }
+       ╰────
+      help: it takes `text` (required)
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_foreach_of_what_is_no_list_is_told() {
+    let steps = |items: &str| {
+        format!(
+            "  only: {{ foreach: {{ items: {items}, as: it }}, uses: ok_echo/run, with: {{}} }}"
+        )
+    };
+    insta::assert_snapshot!(validated(&home(&["ok_echo"], &steps("3"))), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × `items` of `foreach` is no list
+       ╭─[plan.yaml:8:29]
+     7 │ steps:
+     8 │   only: { foreach: { items: 3, as: it }, uses: ok_echo/run, with: {} }
+       ·                             ─
+       ╰────
+      help: write a list, or one expression that gives a list
+    ----- exit 1
+    "#);
+    for items in ["\"a text\"", "{ a: 1 }", "\"${{ inputs }} and more\""] {
+        let ran = home(&["ok_echo"], &steps(items)).flowhost(&["validate", "plan.yaml"]);
+        assert!(ran.expect(1).stderr.contains("is no list"), "{items}");
+    }
+    home(&["ok_echo"], &steps("[1, \"${{ 1 + 1 }}\"]"))
+        .flowhost(&["validate", "plan.yaml"])
+        .expect(0);
+}
+
+#[test]
+fn a_granted_folder_that_is_not_there_is_told_as_the_run_would() {
+    let home = Home::new();
+    home.guest("ok_files");
+    let files = |guest: &str, access: &str| {
+        format!("[[files]]\nguest = \"/{guest}\"\nhost = \"{guest}\"\naccess = {access}\n")
+    };
+    let read = files("docs", "\"read\"");
+    let write = files("out", "\"write\"\nquota = \"1MiB\"\nentries = 10");
+    home.file(
+        "policies/reads.toml",
+        format!("version = 1\nname = \"reads\"\n{read}{write}"),
+    );
+    let steps = "  only: { uses: ok_files/run, with: {} }";
+    home.file("plan.yaml", plan(&tool("ok_files", "reads"), steps));
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × plugin `ok_files`: files[0]: cannot grant `docs` as `/docs`: No such file or directory (os
+      │ error 2) (policies/reads.toml:5)
+       ╭─[plan.yaml:5:13]
+     4 │ plugins:
+     5 │   ok_files: { kind: tool, source: ./ok_files.wasm, profile: reads }
+       ·             ─
+     6 │ 
+       ╰────
+      help: make the folder, or name another
+    ----- exit 1
+    "#);
+    assert!(!home.path().join(".flowhost").exists(), "nothing is made");
+    assert!(!home.path().join("out").exists(), "nothing is made");
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(1);
+    assert!(
+        ran.stderr.contains("policies/reads.toml:5"),
+        "{}",
+        ran.all()
+    );
+    std::fs::create_dir(home.path().join("docs")).unwrap();
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+#[test]
+fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
+    let home = Home::new();
+    home.guest("ok_echo");
+    home.guest("ok_http");
+    let plugins = [
+        tool("ok_echo", "nowhere"),
+        tool("ok_http", "deny-all"),
+        "  gone: { kind: tool, source: ./gone.wasm, profile: deny-all }\n".to_owned(),
+    ];
+    let steps = "  a: { uses: ok_echo/run, wiht: {} }\n  b: { uses: ok_http/run, with: {} }";
+    home.file("plan.yaml", plan(&plugins.concat(), steps));
+    insta::assert_snapshot!(validated(&home), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 3 problems
+
+      × unknown key `wiht` in step
+        ╭─[plan.yaml:10:27]
+      9 │ steps:
+     10 │   a: { uses: ok_echo/run, wiht: {} }
+        ·                           ────
+     11 │   b: { uses: ok_http/run, with: {} }
+        ╰────
+      help: did you mean `with`?
+
+      × plugin `gone`: there is no component `gone.wasm`
+       ╭─[plan.yaml:7:9]
+     6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
+     7 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
+       ·         ─
+     8 │ 
+       ╰────
+      help: check the path: it is relative to the plan
+
+      × plugin `ok_echo`: there is no profile `nowhere` in `[home]/policies`
+       ╭─[plan.yaml:5:12]
+     4 │ plugins:
+     5 │   ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: nowhere }
+       ·            ─
+     6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
+       ╰────
+      help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
+            networked-tool, agent-model, mcp-local
+    ----- exit 1
+    "#);
+    home.file(
+        "plan.yaml",
+        plan(&plugins.concat(), &steps.replace("wiht", "with")),
+    );
+    let ran = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    for words in ["has 3 problems", "nowhere", "gone.wasm", "does not grant"] {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.all());
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_one_problem() {
+    let home = Home::new();
+    home.guest("ok_files");
+    home.file(
+        "policies/reads.toml",
+        "version = 1\nname = \"reads\"\n[[files]]\nguest = \"/docs\"\nhost = \"${inputs.folder}\"\naccess = \"read\"\n",
+    );
+    let plugin = "  files: { kind: tool, source: ./ok_files.wasm, profile: reads, config: { of: \"${{ inputs.folder }}\" } }\n";
+    let steps = "  only: { uses: files/run, with: {} }";
+    let text = plan(plugin, steps) + "inputs: { folder: { type: dir } }\n";
+    home.file("plan.yaml", text);
+    insta::assert_snapshot!(seen(&home, &["run", "plan.yaml", "--input", "folder=nowhere"]), @r#"
+    $ flowhost run plan.yaml --input folder=nowhere
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × input `folder`: `nowhere`: No such file or directory (os error 2)
+       ╭─[plan.yaml:9:19]
+     8 │   only: { uses: files/run, with: {} }
+     9 │ inputs: { folder: { type: dir } }
+       ·                   ─
+       ╰────
+      help: --input folder=PATH
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn a_configuration_tells_all_that_is_wrong_with_it() {
+    let home = Home::new();
+    home.file(
+        "flowhost.toml",
+        "policy = \"policies\"\ndurability = \"fast\"\ntenant = \"../x\"\n\n[models]\nresidency = \"strikt\"\ntimeout = 3\n\n[models.providers.local]\nkind = \"openai\"\nurls = [\n  \"http://127.0.0.1:1/v1\",\n]\n\n[secrets]\nA = {}\n",
+    );
+    insta::assert_snapshot!(seen(&home, &["runs", "list"]), @r#"
+    $ flowhost runs list
+    ----- stderr
+    error: the configuration has 7 problems
+
+      × [home]/flowhost.toml:1:1: unknown field `policy`
+      help: expected one of `policies`, `plugins`, `durability`, `tenant`, `host`, `secrets`, `models`
+
+      × [home]/flowhost.toml:2:14: unknown variant `fast`
+      help: expected `durable` or `relaxed`
+
+      × [home]/flowhost.toml:3:11: `tenant = "../x"` is not a name: it stands in paths and
+      │ subjects
+      help: use up to 64 of a-z, 0-9, `-`, `_`, and for `host` also `.`
+
+      × [home]/flowhost.toml:6:13: unknown variant `strikt`
+      help: did you mean `strict`? expected `any` or `strict`
+
+      × [home]/flowhost.toml:7:11: invalid type: integer `3`
+      help: expected a string
+
+      × [home]/flowhost.toml:11:1: unknown field `urls`
+      help: did you mean `url`? expected one of `kind`, `url`, `key`, `on_prem`, `unpriced`,
+            `requests_per_minute`, `parallel`, `breaker`, `connect_timeout`, `idle_timeout`,
+            `output_limit`, `scripts`, `latency`
+
+      × [home]/flowhost.toml:16:1: the secret `A` needs one source
+      help: A = { env = "NAME" } or { file = "path" }
+    ----- exit 1
+    "#);
+}
+
+#[test]
+fn the_cure_of_a_limit_is_where_its_smallest_value_stands() {
+    let home = Home::new();
+    home.guest("limit_loop");
+    let narrow = "narrow: { limits: { fuel: 1000000 } }";
+    let plugin = |narrow: &str| {
+        format!(
+            "  loops: {{ kind: tool, source: ./limit_loop.wasm, profile: deny-all, {narrow} }}\n"
+        )
+    };
+    let steps = "  only: { uses: loops/run, with: {} }";
+    home.file("plan.yaml", plan(&plugin(narrow), steps));
+    insta::assert_snapshot!(home.flowhost(&["run", "plan.yaml"]).expect(7).stderr, @r#"
+    error: step `only` reached a limit
+      Caused by: the limit `fuel` was reached: used 1000000, allowed 1000000
+
+    hint: raise `fuel` in the plan's `narrow` (plan.yaml:5): the profile allows more
+    "#);
+    let budget = plan(&plugin("config: {}"), steps) + "budget: { fuel: 2000000 }\n";
+    home.file("plan.yaml", budget);
+    let ran = home.flowhost(&["run", "plan.yaml"]);
+    assert!(ran.stderr.contains("`fuel` in `budget:`"), "{}", ran.all());
+    home.file("plan.yaml", plan(&plugin("config: {}"), steps));
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(7);
+    assert!(
+        ran.stderr.contains("[limits] of the profile"),
+        "{}",
+        ran.all()
+    );
+}
