@@ -20,7 +20,7 @@ pub(crate) struct Provider {
     pub(crate) settings: ProviderSettings,
     pub(crate) backend: Backend,
     breaker: Mutex<Breaker>,
-    /// How the last try failed that spoke of the provider's health.
+    /// How the last try failed that spoke of the provider's health, in our words.
     last: Mutex<Option<String>>,
     rate: Mutex<Rate>,
     slots: Semaphore,
@@ -97,10 +97,19 @@ impl Place<'_> {
     pub(crate) fn settle(mut self, failed: Option<&ModelError>) {
         self.settled = true;
         if let Some(error) = failed.filter(|error| speaks_of_health(error.class)) {
-            *locked(&self.provider.last) = Some(error.to_string());
+            *locked(&self.provider.last) = Some(in_our_words(error));
         }
         let class = failed.map(|error| error.class);
         locked(&self.provider.breaker).leave(class, Instant::now());
+    }
+}
+
+/// What others may be told of a failure: a server's words can quote the prompt that it failed on, and
+/// that is another agent's. They are in the record of that try.
+fn in_our_words(error: &ModelError) -> String {
+    match error.class {
+        ErrorClass::Unreachable => error.to_string(),
+        class => format!("of class `{}`", class.as_str()),
     }
 }
 
