@@ -54,11 +54,11 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     if !options.quick {
         browser::ensure(&folders.root);
     }
-    say::step("building the host");
-    process::run(&mut process::cargo(
-        &folders.root,
-        &["build", "--package", "flowhost"],
-    ))?;
+    // All at once and with the same features, so that the runtime is compiled once. The host's own
+    // executable is among it, because its package has an integration test.
+    say::step("building the host and all tests");
+    let build = ["test", "--workspace", "--no-run", ENGINE_TARGETS, "--quiet"];
+    process::run(&mut process::cargo(&folders.root, &build))?;
     run_tests(folders, &options.runner)
 }
 
