@@ -71,8 +71,10 @@ impl Remote {
                 "the secret {name} of provider `{}` has no value",
                 self.settings.name
             );
-            let hint =
-                format!("set FLOWHOST_SECRET_{name}, or {name} in [secrets] of flowhost.toml");
+            let hint = format!(
+                "set the variable or file that [secrets] of flowhost.toml names for {name}; without such a \
+                 line, FLOWHOST_SECRET_{name}"
+            );
             Fault::new(ErrorClass::Auth, message, hint)
         })
     }

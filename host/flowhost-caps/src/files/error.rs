@@ -2,7 +2,7 @@
 
 use std::io;
 
-use flowhost_engine::{Fault, bindings::types};
+use flowhost_engine::{CallScope, Fault, bindings::types};
 use flowhost_policy::Denied;
 use rustix::io::Errno;
 use wasmtime_wasi::p2::{FsError, bindings::filesystem::types::ErrorCode};
@@ -39,19 +39,16 @@ impl FileError {
         Self::Io(errno.into())
     }
 
-    /// For `flowhost:files`. A refusal of what the tree holds is `invalid`: no rule would allow it.
-    pub(super) fn into_guest(self) -> Result<types::Error, Fault> {
+    /// For `flowhost:files`. A refusal of what the tree holds is `invalid`: no rule would allow it. A
+    /// limit is remembered, so that a guest that ends with it is believed.
+    pub(super) fn into_guest(self, scope: &CallScope) -> Result<types::Error, Fault> {
         Ok(match self {
             Self::Denied(denied) => types::Error::from(&denied),
             Self::Limit {
                 name,
                 used,
                 allowed,
-            } => types::Error::Limit(types::Limit {
-                name: name.to_owned(),
-                used: used.to_string(),
-                allowed: allowed.to_string(),
-            }),
+            } => scope.refuse_limit(name, used, allowed),
             Self::Refused(why) => types::Error::Invalid(why.to_owned()),
             Self::Io(error) if is_escape(&error) => types::Error::Invalid(LEAVES.to_owned()),
             Self::Io(error) if is_ours(&error) => types::Error::Failed(error.kind().to_string()),

@@ -43,10 +43,13 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
-fn answer<T>(result: Result<T, FileError>) -> Answer<T> {
+fn answer<T>(scope: &CallScope, result: Result<T, FileError>) -> Answer<T> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(error) => error.into_guest().map(Err).map_err(wasmtime::Error::new),
+        Err(error) => {
+            let told = error.into_guest(scope).map(Err);
+            told.map_err(wasmtime::Error::new)
+        }
     }
 }
 
@@ -62,39 +65,40 @@ impl wit::Host for &mut HostState {
     }
 
     async fn read(&mut self, path: String) -> Answer<Vec<u8>> {
-        answer(Request::new(self)?.read(&path).await)
+        let done = Request::new(self)?.read(&path).await;
+        answer(self.scope(), done)
     }
 
     async fn list(&mut self, path: String) -> Answer<Vec<wit::Entry>> {
-        answer(Request::new(self)?.list(&path).await)
+        let done = Request::new(self)?.list(&path).await;
+        answer(self.scope(), done)
     }
 
     async fn stat(&mut self, path: String) -> Answer<wit::Entry> {
-        answer(Request::new(self)?.stat(&path).await)
+        let done = Request::new(self)?.stat(&path).await;
+        answer(self.scope(), done)
     }
 
     async fn write(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
-        answer(
-            Request::new(self)?
-                .put("write", &path, move |file| file.replace(&contents))
-                .await,
-        )
+        let put = move |file: &OpenFile| file.replace(&contents);
+        let done = Request::new(self)?.put("write", &path, put).await;
+        answer(self.scope(), done)
     }
 
     async fn append(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
-        answer(
-            Request::new(self)?
-                .put("append", &path, move |file| file.append(&contents))
-                .await,
-        )
+        let put = move |file: &OpenFile| file.append(&contents);
+        let done = Request::new(self)?.put("append", &path, put).await;
+        answer(self.scope(), done)
     }
 
     async fn make_directory(&mut self, path: String) -> Answer<()> {
-        answer(Request::new(self)?.make_directory(&path).await)
+        let done = Request::new(self)?.make_directory(&path).await;
+        answer(self.scope(), done)
     }
 
     async fn remove(&mut self, path: String) -> Answer<()> {
-        answer(Request::new(self)?.remove(&path).await)
+        let done = Request::new(self)?.remove(&path).await;
+        answer(self.scope(), done)
     }
 }
 

@@ -4,6 +4,7 @@
 use flowhost::estimate::{Basis, Estimate, StepEstimate, estimate};
 use flowhost::failure::Failure;
 use flowhost::models;
+use flowhost::output::counted;
 use flowhost::project::Project;
 use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
@@ -49,7 +50,10 @@ fn line(path: &str, step: &StepEstimate) -> String {
         return format!("{path}: {model}, nothing to go by\n");
     };
     let basis = match step.basis {
-        Basis::History => format!("the mean of {} earlier runs", step.runs),
+        Basis::History => {
+            let runs = usize::try_from(step.runs).unwrap_or(usize::MAX);
+            format!("the mean of {}", counted(runs, "earlier run"))
+        }
         Basis::Prompt | Basis::Unknown => "one call of this prompt, for one item".to_owned(),
     };
     let usd = micro_usd_to_usd(expected.micro_usd);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
 use flowhost_flow::{OutputSchema, PluginKind};
-use flowhost_policy::{Effective, Layer, Outcome, ToolDescriptor, TraceEntry};
+use flowhost_policy::{Effective, LIMITS, Layer, Outcome, ToolDescriptor, TraceEntry};
 use serde_json::Value;
 
 use super::order::Order;
@@ -69,6 +69,8 @@ impl Installed {
             return "raise `fuel` in `budget:` of the plan or step: no more of it was left"
                 .to_owned();
         }
+        // A file is read at once and as large as an output may be.
+        let name = if name == "files.read" { "output" } else { name };
         match lowered(format!("limits.{name}")) {
             Some((layer, at)) => {
                 format!(
@@ -76,7 +78,7 @@ impl Installed {
                     document(*layer)
                 )
             }
-            None => format!("raise `{name}` in [limits] of the profile, if you trust the plugin"),
+            None => place_of(name),
         }
     }
 
@@ -192,6 +194,20 @@ impl Installed {
             callers: Arc::from([]),
             meter: Arc::new(Meter::default()),
         }
+    }
+}
+
+/// Where a limit that nothing lowered stands.
+fn place_of(name: &str) -> String {
+    let trust = "of the profile, if you trust the plugin";
+    match name {
+        "files.quota" => format!("raise `quota` of that folder's [[files]] {trust}"),
+        "files.entries" => format!("raise `entries` of that folder's [[files]] {trust}"),
+        "state.bytes" => format!("raise `bytes` in [state] {trust}"),
+        name if LIMITS.iter().any(|limit| limit.key == name) => {
+            format!("raise `{name}` in [limits] {trust}")
+        }
+        _ => "no profile raises it: it is a bound of the host (docs/limits.md)".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{home, seen};
+use super::{home, plan, seen};
 use crate::support::{Home, Ran};
 
 fn run(home: &Home) -> Ran {
@@ -35,6 +35,29 @@ fn a_run_that_works_ends_with_0() {
     let report = ends(&home, 0, "ok");
     assert_eq!(report["outputs"]["sum"].as_f64(), Some(3.0));
     assert!(report["steps"]["only"]["used"]["fuel"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_limit_that_a_plugin_passes_on_ends_with_7_and_its_cure() {
+    let home = Home::new();
+    let plugin = "  files: { kind: tool, source: \"builtin:files\", profile: reader }\n";
+    let step = "  only: { uses: files/read, with: { path: /docs/big.txt } }";
+    home.file("plan.yaml", plan(plugin, step));
+    let files = "[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"\n";
+    let limits = "[limits]\noutput = \"64KiB\"\n";
+    home.file(
+        "policies/reader.toml",
+        format!("version = 1\nname = \"reader\"\n{limits}{files}"),
+    );
+    home.file("docs/big.txt", "x".repeat(65 << 10));
+    let report = ends(&home, 7, "limit").to_string();
+    for words in [
+        "`files.read`",
+        "used 66560, allowed 65536",
+        "raise `output`",
+    ] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
 }
 
 #[test]
