@@ -4,28 +4,26 @@
 //! An integration test of this package makes Cargo build the executable together with all other tests
 //! of the workspace, from the same artefacts; `tests/it` finds it beside itself.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 #[expect(clippy::disallowed_methods, reason = "the program under test")]
-fn flowhost(argument: &str) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_flowhost"))
-        .arg(argument)
-        .env_clear()
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), text)
+fn flowhost(argument: &str) -> std::io::Result<Output> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowhost"));
+    command.arg(argument).env_clear().output()
 }
 
 #[test]
 fn says_the_version_of_its_package() {
+    let output = flowhost("--version").unwrap();
+    assert!(output.status.success());
     let expected = format!("flowhost {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(flowhost("--version"), (true, expected));
+    assert_eq!(output.stdout, expected.as_bytes());
 }
 
 #[test]
 fn hides_the_command_that_only_the_host_itself_calls() {
-    let (good, help) = flowhost("--help");
-    assert!(good && help.contains("validate"), "{help}");
+    let output = flowhost("--help").unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.contains("validate"), "{help}");
     assert!(!help.contains("__compile"), "{help}");
 }
