@@ -38,31 +38,32 @@ pub enum EnvelopeError {
     },
 }
 
-/// The content of an envelope before it is sealed.
+/// The content of an envelope before it is sealed. Its fields stand in canonical order, by the names
+/// that they have on the wire: sealing relies on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
+    /// `<tenant>/<plugin>` or `<tenant>/host`: the host's word, never the sender's.
+    pub actor: String,
+    /// Id of the envelope that caused this one; empty for none.
+    pub causation: String,
+    /// The conversation this belongs to; empty for none.
+    pub correlation: String,
     /// Unique for ever: whoever sends the same content again sends the same id.
     pub id: Ulid,
-    /// Tenant, `default` on one machine.
-    pub tenant: String,
+    /// The content proper.
+    pub payload: Value,
     /// ULID of the run.
     pub run: String,
     /// Deterministic id of the step; empty outside a step.
     pub step: String,
-    /// `<tenant>/<plugin>` or `<tenant>/host`: the host's word, never the sender's.
-    pub actor: String,
-    /// The conversation this belongs to; empty for none.
-    pub correlation: String,
-    /// Id of the envelope that caused this one; empty for none.
-    pub causation: String,
+    /// Tenant, `default` on one machine.
+    pub tenant: String,
     /// W3C `traceparent`; empty for none.
     pub traceparent: String,
     /// What the payload means: `step.start`, `message`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The content proper.
-    pub payload: Value,
 }
 
 impl Draft {
@@ -195,42 +196,10 @@ impl std::ops::Deref for Envelope {
     }
 }
 
-/// A draft with its fields in canonical order.
-#[derive(Serialize)]
-struct Sorted<'a> {
-    actor: &'a str,
-    causation: &'a str,
-    correlation: &'a str,
-    id: Ulid,
-    payload: &'a Value,
-    run: &'a str,
-    step: &'a str,
-    tenant: &'a str,
-    traceparent: &'a str,
-    r#type: &'a str,
-}
-
-impl<'a> From<&'a Draft> for Sorted<'a> {
-    fn from(draft: &'a Draft) -> Self {
-        Self {
-            actor: &draft.actor,
-            causation: &draft.causation,
-            correlation: &draft.correlation,
-            id: draft.id,
-            payload: &draft.payload,
-            run: &draft.run,
-            step: &draft.step,
-            tenant: &draft.tenant,
-            traceparent: &draft.traceparent,
-            r#type: &draft.kind,
-        }
-    }
-}
-
 fn digest(draft: &Draft, form: Form) -> Result<([u8; 32], usize), EnvelopeError> {
     let canonical = match form {
-        // Most envelopes; six times as fast, since nothing has to be sorted.
-        Form::Plain => serde_json::to_vec(&Sorted::from(draft)),
+        // Most envelopes. Nothing has to be sorted: the draft's fields stand in canonical order.
+        Form::Plain => serde_json::to_vec(draft),
         Form::Ruled => serde_json_canonicalizer::to_vec(draft),
     };
     let canonical = canonical.map_err(malformed)?;
