@@ -27,10 +27,11 @@ mod tests;
 use std::sync::Arc;
 
 use flowhost_bus::Bus;
-use flowhost_engine::Capability;
+use flowhost_engine::{Capability, Provider};
 
-/// What capabilities need from the process that hosts them. Every field is a trait of the folder
-/// that uses it, so that a test brings doubles and the binary brings the world.
+/// What capabilities need from a run and from the process that hosts it. Every field is a trait of the
+/// folder that uses it, so that a test brings doubles and the binary brings the world.
+#[derive(Clone)]
 pub struct Services {
     /// Carries messages.
     pub bus: Arc<dyn Bus>,
@@ -60,11 +61,33 @@ pub struct Services {
     pub files: files::FileServices,
 }
 
-/// Every capability there is, in the order in which they are linked.
+/// Every capability there is, in the order in which they are linked. What a run brings for them comes
+/// in the same order from [`providers`]; a test compares the two.
 #[must_use]
-pub fn all(services: Services) -> Vec<Arc<dyn Capability>> {
-    let it = services;
+pub fn all() -> Vec<Arc<dyn Capability>> {
     vec![
+        Arc::new(runtime::Seam),
+        Arc::new(env::Seam),
+        Arc::new(clock::Seam),
+        Arc::new(random::Seam),
+        Arc::new(log::Seam),
+        Arc::new(config::Seam),
+        Arc::new(budget::Seam),
+        Arc::new(state::Seam),
+        Arc::new(secrets::Seam),
+        Arc::new(tools::Seam),
+        Arc::new(messaging::Seam),
+        Arc::new(model::Seam),
+        Arc::new(http::Seam),
+        Arc::new(files::Seam),
+    ]
+}
+
+/// What one run brings for each capability, in the order of [`all`].
+#[must_use]
+pub fn providers(services: Services) -> Arc<[Arc<dyn Provider>]> {
+    let it = services;
+    Arc::new([
         Arc::new(runtime::Runtime::new(
             Arc::clone(&it.logs),
             Arc::clone(&it.secrets),
@@ -82,5 +105,5 @@ pub fn all(services: Services) -> Vec<Arc<dyn Capability>> {
         Arc::new(model::Model::new(it.model)),
         Arc::new(http::Http::new(it.http)),
         Arc::new(files::Files::new(it.files)),
-    ]
+    ])
 }

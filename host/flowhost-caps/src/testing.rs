@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Capability, HostState, Meter, RunScope, bindings::types};
+use flowhost_engine::{CallScope, Provider, HostState, Meter, RunScope, bindings::types};
 use flowhost_ledger::{Fact, MemoryRecorder, Value};
 use flowhost_policy::{Effective, Grants, Limits};
 
@@ -25,9 +25,9 @@ impl Call {
     }
 
     /// A store with the state of `capability`, as the engine makes it.
-    pub(crate) fn store(&self, capability: &dyn Capability) -> HostState {
+    pub(crate) fn store(&self, capability: &dyn Provider) -> HostState {
         let mut state = HostState::new(self.scope.clone());
-        let granted = capability.granted(&self.scope.effective);
+        let granted = capability.capability().granted(&self.scope.effective);
         state.insert(capability.open(&self.scope, granted).unwrap());
         state
     }
@@ -61,7 +61,13 @@ pub(crate) fn scope(grants: Grants, limits: Limits, recorder: &Arc<MemoryRecorde
             seed: [7; 32],
             started_ms: 1_700_000_000_000,
             recorder: Arc::clone(recorder) as Arc<dyn flowhost_ledger::Recorder>,
+            providers: Arc::new([]),
+            own_calls: Arc::default(),
         },
+        call: "1".into(),
+        root: "1".into(),
+        made: Arc::default(),
+        key: "".into(),
         step: "s1".into(),
         attempt: 1,
         plugin: "p".into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cap_std::{ambient_authority, fs::Dir};
 use flowhost_bus::{LocalBus, LocalConfig};
-use flowhost_engine::{CallScope, Capability, Descriptor, Fault, ToolContent};
+use flowhost_engine::{CallScope, Descriptor, Fault, Provider, ToolContent};
 use flowhost_policy::{Effective, Profile};
 use wasmtime::component::Linker;
 use zeroize::Zeroizing;
@@ -89,11 +89,12 @@ impl ToolRouter for Nothing {
     }
 }
 
-fn capabilities() -> Vec<Arc<dyn Capability>> {
+/// What a run brings, of doubles.
+fn brought() -> Arc<[Arc<dyn Provider>]> {
     let temporary = tempfile::tempdir().unwrap();
     let dir = Dir::open_ambient_dir(temporary.path(), ambient_authority()).unwrap();
     let nothing = Arc::new(Nothing);
-    all(Services {
+    providers(Services {
         bus: Arc::new(LocalBus::new(LocalConfig::default())),
         mailboxes: nothing.clone(),
         logs: Arc::new(MemoryLog::new(1)),
@@ -124,9 +125,17 @@ fn folder(relative: &str) -> Dir {
 }
 
 #[test]
+fn a_run_brings_something_for_each_in_the_order_of_the_list() {
+    let names: Vec<_> = all().iter().map(|it| it.name()).collect();
+    let brought = brought();
+    let opened: Vec<_> = brought.iter().map(|it| it.capability().name()).collect();
+    assert_eq!(opened, names);
+}
+
+#[test]
 fn each_has_a_name_of_its_own_and_serves_interfaces_that_no_other_serves() {
     let (mut names, mut served) = (BTreeSet::new(), BTreeMap::new());
-    for capability in capabilities() {
+    for capability in all() {
         assert!(
             names.insert(capability.name()),
             "{} twice",
@@ -144,7 +153,7 @@ fn each_has_a_name_of_its_own_and_serves_interfaces_that_no_other_serves() {
 fn each_of_our_interfaces_stands_in_wit_and_each_package_but_the_shared_is_served() {
     let wit = folder("../../wit");
     let mut served = BTreeSet::new();
-    for capability in capabilities() {
+    for capability in all() {
         for interface in capability.interfaces() {
             let Some(rest) = interface.strip_prefix("flowhost:") else {
                 continue;
@@ -174,7 +183,7 @@ fn each_of_our_interfaces_stands_in_wit_and_each_package_but_the_shared_is_serve
 #[test]
 fn none_is_granted_by_deny_all_but_the_inert_runtime() {
     let deny_all = Effective::default();
-    for capability in capabilities() {
+    for capability in all() {
         let granted = capability.granted(&deny_all);
         let inert = capability.interfaces().is_empty() && capability.name() == "runtime";
         assert_eq!(granted, inert, "{}", capability.name());
@@ -183,7 +192,7 @@ fn none_is_granted_by_deny_all_but_the_inert_runtime() {
 
 #[test]
 fn each_cure_is_a_profile_that_reads() {
-    for capability in capabilities() {
+    for capability in all() {
         if capability.name() == "runtime" {
             continue;
         }
@@ -199,7 +208,7 @@ fn all_link_together_granted_or_not() {
     let engine = wasmtime::Engine::default();
     for granted in [false, true] {
         let mut linker = Linker::new(&engine);
-        for capability in capabilities() {
+        for capability in all() {
             let linked = capability.link(&mut linker, granted);
             linked.unwrap_or_else(|error| panic!("{}: {error:#}", capability.name()));
         }
@@ -208,7 +217,7 @@ fn all_link_together_granted_or_not() {
 
 #[test]
 fn each_right_of_the_policy_has_its_capability() {
-    let names: BTreeSet<_> = capabilities().iter().map(|it| it.name()).collect();
+    let names: BTreeSet<_> = all().iter().map(|it| it.name()).collect();
     for right in &flowhost_policy::RIGHTS {
         assert!(names.contains(right.capability), "{}", right.capability);
     }
@@ -217,7 +226,7 @@ fn each_right_of_the_policy_has_its_capability() {
 #[test]
 fn each_folder_has_the_same_files() {
     let source = folder("src");
-    for capability in capabilities() {
+    for capability in all() {
         let folder = source.open_dir(capability.name()).unwrap();
         let tests = folder.exists("tests.rs") || folder.exists("tests");
         assert!(tests, "{} has no tests", capability.name());

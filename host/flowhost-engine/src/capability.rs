@@ -1,7 +1,11 @@
-//! The seam: what a host capability is, and the state of a store that it works on.
+//! The seam: what a host capability is, what a run brings for it, and the state of a store that it
+//! works on.
 //!
-//! One loop fills linker and state (`open` is called exactly for what was linked), so "linked but no
-//! state" cannot be.
+//! A capability is the process's: its names and its host functions are the same for every run. What
+//! it acts on (folders, budget, bus, secrets) is a run's, and comes with the run's scope as a
+//! [`Provider`]. So one engine serves all runs, and a run cannot reach what another brought. One loop
+//! fills linker and state (`open` is called exactly for what was linked), so "linked but no state"
+//! cannot be.
 
 use std::any::{Any, TypeId, type_name};
 
@@ -39,6 +43,12 @@ pub trait Capability: Send + Sync + 'static {
     /// # Errors
     /// When a name is linked twice, which is a bug.
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()>;
+}
+
+/// What a run brings for one capability.
+pub trait Provider: Send + Sync + 'static {
+    /// The capability that it opens.
+    fn capability(&self) -> &dyn Capability;
 
     /// The state that its host functions find through [`HostState::parts`]; opened for every call
     /// of a component that it was linked for, and dropped with the store. `granted` as in

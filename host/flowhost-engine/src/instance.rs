@@ -17,7 +17,7 @@ use wasmtime::component::InstancePre;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 use crate::bindings::types;
-use crate::capability::HostState;
+use crate::capability::{HostState, Provider};
 use crate::engine::{Engine, LoadedComponent};
 use crate::fault::Fault;
 use crate::limits::{self, RESULT_OVERHEAD_BYTES};
@@ -246,7 +246,7 @@ impl Plugin {
             if linked.granted && !linked.capability.granted(&state.scope().effective) {
                 return Err(Fault::Denied(revoked(linked)));
             }
-            let opened = linked.capability.open(state.scope(), linked.granted)?;
+            let opened = provider(state.scope(), linked)?.open(state.scope(), linked.granted)?;
             state.insert(opened);
         }
         let mut store = Store::new(&self.0.engine.0.wasmtime, state);
@@ -414,6 +414,18 @@ fn failed(what: &str) -> Fault {
         class: "failed",
         message: neutralise(what, MESSAGE_CHARS),
     }
+}
+
+/// What the call's run brings for a linked capability.
+fn provider<'a>(scope: &'a CallScope, linked: &Linked) -> Result<&'a dyn Provider, Fault> {
+    let name = linked.capability.name();
+    let provider = scope.run.providers.get(linked.index);
+    // The lists are made from one list of capabilities; a host that mixes two engines is told so
+    // before a host function would find no state.
+    let provider = provider.filter(|it| it.capability().name() == name);
+    provider
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Fault::Host(format!("the run brings nothing for the capability `{name}`")))
 }
 
 fn revoked(linked: &Linked) -> flowhost_policy::Denied {

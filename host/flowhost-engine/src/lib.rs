@@ -27,7 +27,7 @@ pub mod trace;
 
 pub use bindings::types::{Descriptor, Effects, Message};
 pub use cache::{CacheConfig, CacheError};
-pub use capability::{Capability, HostState, Parts};
+pub use capability::{Capability, HostState, Parts, Provider};
 pub use child::compile_child_main;
 pub use compile::{COMPILE_COMMAND, CompileError, Compiler};
 pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
@@ -44,7 +44,7 @@ pub use role::agent::{AgentOutcome, AgentOutput, AgentTask, Outgoing};
 pub use role::guardrail::{Finding, GuardAction, GuardVerdict, Phase, Severity};
 pub use role::mcp_adapter::McpServerInfo;
 pub use role::tool::ToolContent;
-pub use scope::{CallScope, Meter, RunScope};
+pub use scope::{CallScope, Meter, Providers, RunScope};
 pub use text::neutralise;
 
 /// The engine below, for `doctor`; a test compares it with the pin in the root `Cargo.toml`.

@@ -41,6 +41,8 @@ pub struct MissingRight {
 #[derive(Clone)]
 pub(crate) struct Linked {
     pub(crate) capability: Arc<dyn Capability>,
+    /// Its place in the engine's list, and in each run's providers.
+    pub(crate) index: usize,
     pub(crate) granted: bool,
 }
 
@@ -171,6 +173,7 @@ impl Served {
             capability.link(linker, granted)?;
             linked.push(Linked {
                 capability: capability.clone(),
+                index,
                 granted,
             });
         }

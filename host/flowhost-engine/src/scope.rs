@@ -10,6 +10,7 @@ use flowhost_policy::{Denied, Effective};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::types;
+use crate::capability::Provider;
 use crate::fault::Fault;
 
 /// What all calls of a run share.
@@ -25,7 +26,25 @@ pub struct RunScope {
     pub started_ms: u64,
     /// Where facts go.
     pub recorder: Arc<dyn Recorder>,
+    /// What the run brings for each of the engine's capabilities.
+    pub providers: Providers,
+    /// Calls that the host has made by itself: agents that are handed a message, tools that are asked
+    /// what they offer.
+    pub own_calls: Arc<AtomicU64>,
 }
+
+impl RunScope {
+    /// The id of the next call that the host makes by itself: `0.1`.
+    #[must_use]
+    pub fn own_call(&self) -> Arc<str> {
+        let number = self.own_calls.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("0.{number}").into()
+    }
+}
+
+/// What a run brings for the capabilities of its engine, in the order of
+/// [`crate::EngineConfig::capabilities`].
+pub type Providers = Arc<[Arc<dyn Provider>]>;
 
 /// What one call used so far. Shared with the report, so counters are atomic.
 #[derive(Debug, Default)]
@@ -111,6 +130,17 @@ impl Meter {
 pub struct CallScope {
     /// The run it belongs to.
     pub run: RunScope,
+    /// Names the call within its run: the planner's number, and for a call that another made that one's
+    /// id with a number of its own behind: `12`, `12.1`. What the host does by itself begins with `0`.
+    /// Numbers count what one caller did, so they are the same however calls at work together overlap.
+    pub call: Arc<str>,
+    /// The call that all of this is done for, itself or the outermost caller: budgets are held by it.
+    pub root: Arc<str>,
+    /// Calls that this one has made.
+    pub made: Arc<AtomicU64>,
+    /// What an effect of this call is deduplicated by: the same for every attempt of the same work. Empty
+    /// where nothing is repeated.
+    pub key: Arc<str>,
     /// Deterministic id of the step.
     pub step: Arc<str>,
     /// 1 for the first attempt.
@@ -140,6 +170,17 @@ impl CallScope {
         format!("{}/{}", self.run.tenant, self.plugin)
     }
 
+    /// Id and key of the next call that this one makes.
+    #[must_use]
+    pub fn next_call(&self) -> (Arc<str>, Arc<str>) {
+        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        let key = match &*self.key {
+            "" => Arc::from(""),
+            key => format!("{key}.{number}").into(),
+        };
+        (format!("{}.{number}", self.call).into(), key)
+    }
+
     /// Time left until the deadline; zero when it has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {
@@ -164,10 +205,11 @@ impl CallScope {
         Ok(())
     }
 
-    /// A fact of this call: actor, step, attempt, component and profile are filled in.
+    /// A fact of this call: actor, call, step, attempt, component and profile are filled in.
     #[must_use]
     pub fn fact(&self, kind: Kind) -> Fact {
         Fact::new(kind, self.actor())
+            .with("call", self.call.as_ref())
             .with("step", self.step.as_ref())
             .with("attempt", u64::from(self.attempt))
             .with("component", self.digest.as_ref())

@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flowhost_flow::Exit;
+use flowhost_run::{Failure, Finding};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The world as it was when the process started.
@@ -53,6 +55,21 @@ impl FileError {
         matches!(
             self.source.kind(),
             ErrorKind::NotFound | ErrorKind::NotADirectory
+        )
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::new(Exit::Internal, error.to_string()).because(error.source.to_string())
+    }
+}
+
+impl From<&FileError> for Finding {
+    fn from(error: &FileError) -> Self {
+        Self::new(
+            error.path.clone(),
+            format!("cannot {}: {}", error.verb, error.source),
         )
     }
 }
@@ -126,6 +143,14 @@ impl Ambient {
         let mut bytes = [0; N];
         getrandom::fill(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Fills `bytes` with randomness of the operating system.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()> {
+        getrandom::fill(bytes).map_err(|error| std::io::Error::other(error.to_string()))
     }
 
     /// Opens a port for others on this machine. Callers have checked the address.

@@ -11,7 +11,7 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::output::counted;
 use crate::sources::{SHIPPED, Sources};
-use crate::state::State;
+use crate::state::{FindRuns as _, State};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

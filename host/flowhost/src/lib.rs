@@ -4,20 +4,18 @@
 //! command line; ambient authority comes in through [`ambient::Ambient`] alone.
 
 pub mod ambient;
-pub mod clock;
 pub mod config;
 pub mod doctor;
-pub mod estimate;
 pub mod evidence;
-pub mod failure;
-pub mod finding;
+pub mod host;
 pub mod keys;
 pub mod models;
 pub mod output;
 pub mod project;
 pub mod report;
-pub mod run;
 pub mod services;
 pub mod sources;
 pub mod state;
 pub mod telemetry;
+
+pub use flowhost_run::{failure, finding};

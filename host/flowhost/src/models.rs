@@ -1,13 +1,10 @@
-//! What the model gateway needs from this process: keys, scripts of `mock`, the hour; and where a
-//! plan wants keys and personal data taken out.
+//! What the model gateway needs from this process: keys, scripts of `mock`, the hour.
 //!
 //! Must never hold a key longer than it takes to hand it over.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flowhost_flow::Plan;
-use flowhost_flow::plan::Redact;
 use flowhost_models::{Clock, Gateway, KeySource, ProviderConfig, ProviderKind, ScriptFiles};
 use zeroize::Zeroizing;
 
@@ -58,7 +55,7 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
 
 /// Scripts are beside the configuration that names them, else beside the plan: an example then runs
 /// from any working directory.
-fn scripts_folder(config: &Config, project: &Project) -> PathBuf {
+pub(crate) fn scripts_folder(config: &Config, project: &Project) -> PathBuf {
     let folder = config.file.as_deref().and_then(std::path::Path::parent);
     match folder {
         Some(folder) if config.models.providers.contains_key(MOCK) => folder.to_owned(),
@@ -110,31 +107,4 @@ impl Clock for Hour {
     fn now_ms(&self) -> u64 {
         self.0.now_ms()
     }
-}
-
-/// Where keys and personal data are taken out: where the plan or one of its sub-plans says so, and by
-/// default everywhere as soon as a plugin may ask a model.
-#[must_use]
-pub fn redaction(project: &Project) -> Redact {
-    if let Some(said) = said(&project.plan) {
-        return said;
-    }
-    let grants = project.members.values().map(|it| &it.effective.grants);
-    let asks = grants.into_iter().any(|it| !it.model.allow.is_empty());
-    Redact {
-        model: asks,
-        payloads: asks,
-    }
-}
-
-/// What the plans of the tree say together; none when none says anything.
-fn said(plan: &Plan) -> Option<Redact> {
-    let below = plan.sub_plans();
-    let below = below
-        .iter()
-        .filter_map(|wanted| said(plan.sub_plan(&wanted.reference)?));
-    plan.redact.into_iter().chain(below).reduce(|a, b| Redact {
-        model: a.model || b.model,
-        payloads: a.payloads || b.payloads,
-    })
 }

@@ -8,16 +8,10 @@ mod inputs;
 mod load;
 mod members;
 
-pub(crate) use members::{ToolNames, check_functions};
-
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flowhost_engine::Inspection;
-use flowhost_flow::{Plan, PluginDecl};
-use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
-use serde_json::{Map, Value};
+pub use flowhost_run::{Member, Project};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -34,46 +28,6 @@ pub struct Request {
     pub inputs: Vec<(String, String)>,
     /// `--policies`.
     pub policies: Option<PathBuf>,
-}
-
-/// A plan that is sound as far as one can see without running it.
-#[derive(Debug, Clone)]
-pub struct Project {
-    /// The plan with sub-plans and schemas attached.
-    pub plan: Arc<Plan>,
-    /// Its file as the person named it.
-    pub file: String,
-    /// Its folder.
-    pub dir: PathBuf,
-    /// All inputs, typed.
-    pub inputs: Map<String, Value>,
-    /// Folders that `dir` inputs name.
-    pub folders: BTreeMap<String, PathBuf>,
-    /// Every plugin by its key ([`Plan::all_plugins`]).
-    pub members: BTreeMap<String, Member>,
-}
-
-/// One plugin of a plan.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// What the plan says.
-    pub decl: PluginDecl,
-    /// The plan's `config` with inputs filled in, one JSON document.
-    pub config: Arc<str>,
-    /// The component's file.
-    pub path: PathBuf,
-    /// The component.
-    pub bytes: Arc<[u8]>,
-    /// What it is.
-    pub inspection: Inspection,
-    /// What it asks for.
-    pub manifest: Manifest,
-    /// What may be had.
-    pub profile: Profile,
-    /// What it gets. Granted folders that an input names are filled in.
-    pub effective: Effective,
-    /// Where each right came from.
-    pub trace: Vec<TraceEntry>,
 }
 
 /// What there is of a project, and everything that is wrong with it.
@@ -117,6 +71,7 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
         inputs,
         folders,
         members,
+        texts: texts.clone(),
     };
     Loaded {
         project: Some(project),

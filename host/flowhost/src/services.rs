@@ -1,16 +1,11 @@
-//! What capabilities need from this process: secrets, log lines, time, entropy, variables.
+//! What capabilities need from this process: secrets, and the addresses that are its own.
 //!
 //! Each is a few lines over [`crate::ambient`]; none decides a right.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use flowhost_caps::clock::TimeSource;
-use flowhost_caps::env::HostVariables;
-use flowhost_caps::log::{Level, LogLine, LogSink};
-use flowhost_caps::random::Entropy;
 use flowhost_caps::secrets::SecretStore;
 use flowhost_flow::Exit;
 use zeroize::Zeroizing;
@@ -18,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::ambient::Ambient;
 use crate::config::{Config, SecretSource};
 use crate::failure::Failure;
-use crate::project::Project;
+use flowhost_run::Project;
 
 /// Bytes of a secret in a file: keys and tokens are far smaller.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
@@ -82,67 +77,6 @@ pub(crate) fn secret(
             )))
         }
         Some(SecretSource { env, .. }) => Ok(env.as_deref().and_then(from)),
-    }
-}
-
-/// Log lines of plugins become log lines of the host, under the plugin's name.
-pub struct Logs {
-    /// Whether keys and personal data are taken out.
-    pub redacts: bool,
-}
-
-impl LogSink for Logs {
-    fn line(&self, line: LogLine) {
-        let LogLine {
-            plugin,
-            step,
-            level,
-            message,
-            fields,
-            ..
-        } = line;
-        let fields: String = fields
-            .iter()
-            .map(|(name, value)| format!(" {name}={value}"))
-            .collect();
-        let mut text = format!("{message}{fields}");
-        if self.redacts {
-            text = flowhost_detect::redact(&text).into_owned();
-        }
-        match level {
-            Level::Trace => tracing::trace!(target: "plugin", %plugin, %step, "{text}"),
-            Level::Debug => tracing::debug!(target: "plugin", %plugin, %step, "{text}"),
-            Level::Info => tracing::info!(target: "plugin", %plugin, %step, "{text}"),
-            Level::Warn => tracing::warn!(target: "plugin", %plugin, %step, "{text}"),
-            Level::Error => tracing::error!(target: "plugin", %plugin, %step, "{text}"),
-        }
-    }
-}
-
-/// The host's clock, for profiles that say `wall = "real"`.
-pub struct HostTime(pub Ambient);
-
-impl TimeSource for HostTime {
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.0.now_ms())
-    }
-}
-
-/// The system's randomness, for profiles that say `source = "os"`.
-pub struct HostEntropy;
-
-impl Entropy for HostEntropy {
-    fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()> {
-        getrandom::fill(bytes).map_err(|error| std::io::Error::other(error.to_string()))
-    }
-}
-
-/// Variables that a profile takes with `from`.
-pub struct Variables(pub Ambient);
-
-impl HostVariables for Variables {
-    fn get(&self, name: &str) -> Option<String> {
-        self.0.var(name).map(ToOwned::to_owned)
     }
 }
 

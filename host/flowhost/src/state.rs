@@ -1,84 +1,28 @@
-//! What stands where below the state root, and how a person names a run.
-//!
-//! Owns paths only. The ledger's own files are the ledger's.
-
-use std::path::{Path, PathBuf};
+//! How a person names a run, and which runs there are.
 
 use flowhost_flow::Exit;
+pub use flowhost_run::State;
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
 
-/// The state root of one tenant.
-#[derive(Debug, Clone)]
-pub struct State {
-    root: PathBuf,
-    tenant: String,
-}
-
-impl State {
-    /// The tenant's view of a root.
-    #[must_use]
-    pub fn new(root: PathBuf, tenant: &str) -> Self {
-        Self {
-            root,
-            tenant: tenant.to_owned(),
-        }
-    }
-
-    /// The root itself.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The tenant.
-    #[must_use]
-    pub fn tenant(&self) -> &str {
-        &self.tenant
-    }
-
-    /// Everything of the tenant.
-    #[must_use]
-    pub fn tenant_dir(&self) -> PathBuf {
-        self.root.join(&self.tenant)
-    }
-
-    /// One folder per run.
-    #[must_use]
-    pub fn runs_dir(&self) -> PathBuf {
-        self.tenant_dir().join("runs")
-    }
-
-    /// The ledger of a run.
-    #[must_use]
-    pub fn run_dir(&self, run: &str) -> PathBuf {
-        self.runs_dir().join(run)
-    }
-
-    /// The host's signing key.
-    #[must_use]
-    pub fn signing_key(&self) -> PathBuf {
-        self.root.join("host").join("signing.key")
-    }
-
-    /// The key of the compile cache's MACs.
-    #[must_use]
-    pub fn cache_key(&self) -> PathBuf {
-        self.root.join("host").join("cache.key")
-    }
-
-    /// Compiled components, shared by all tenants: a component's digest names its code.
-    #[must_use]
-    pub fn cache_dir(&self) -> PathBuf {
-        self.root.join("cache")
-    }
-
+/// Finds runs in the folders of a state root.
+pub trait FindRuns {
     /// Names of all runs, oldest first: ULIDs sort by time.
     ///
     /// # Errors
     /// When the folder is there and cannot be listed.
-    pub fn runs(&self, ambient: &Ambient) -> Result<Vec<String>, Failure> {
+    fn runs(&self, ambient: &Ambient) -> Result<Vec<String>, Failure>;
+
+    /// The run that a person means: an id, an unambiguous beginning of one, or `latest`.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure>;
+}
+
+impl FindRuns for State {
+    fn runs(&self, ambient: &Ambient) -> Result<Vec<String>, Failure> {
         match ambient.list(&self.runs_dir()) {
             Ok(names) => Ok(names.into_iter().filter(|name| is_run_id(name)).collect()),
             Err(error) if error.is_missing() => Ok(Vec::new()),
@@ -86,11 +30,7 @@ impl State {
         }
     }
 
-    /// The run that a person means: an id, an unambiguous beginning of one, or `latest`.
-    ///
-    /// # Errors
-    /// When there is none, or more than one.
-    pub fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure> {
+    fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure> {
         let runs = self.runs(ambient)?;
         pick(&runs, wanted).map_err(|message| {
             Failure::new(Exit::Internal, message)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use flowhost_engine::{
     CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Meter, Origin, Plugin,
-    PoolConfig, RunScope, ShapeLimits,
+    PoolConfig, Providers, RunScope, ShapeLimits,
 };
 use flowhost_ledger::{Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder};
 use flowhost_policy::Effective;
@@ -86,6 +86,7 @@ impl Host {
         path: &Path,
         effective: Effective,
         recorder: Arc<dyn Recorder>,
+        providers: Providers,
     ) -> Result<Self> {
         let component = engine.load(bytes(path)?).await?;
         let effective = Arc::new(effective);
@@ -96,6 +97,8 @@ impl Host {
             seed: [0; 32],
             started_ms: 1_790_000_000_000,
             recorder,
+            providers,
+            own_calls: Arc::default(),
         };
         Ok(Self {
             plugin,
@@ -111,6 +114,10 @@ impl Host {
         let deadline = Duration::from_millis(self.effective.limits.deadline_ms);
         CallScope {
             run: self.run.clone(),
+            call: "1".into(),
+            root: "1".into(),
+            made: Arc::default(),
+            key: "".into(),
             step: "0123456789abcdef".into(),
             attempt: 1,
             plugin: "guest".into(),

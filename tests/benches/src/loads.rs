@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use flowhost_caps::{clock, env, files, log, random, runtime, secrets};
-use flowhost_engine::{Capability, Engine, Origin};
+use flowhost_engine::{Capability, Engine, Origin, Providers};
 use flowhost_ledger::MemoryRecorder;
 use flowhost_policy::{Effective, Limits};
 use tokio::runtime::Runtime;
@@ -55,12 +55,23 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
 /// What language runtimes drag in, linked empty and bounded: nothing is granted here.
 fn caps() -> Vec<Arc<dyn Capability>> {
     vec![
+        Arc::new(runtime::Seam),
+        Arc::new(env::Seam),
+        Arc::new(clock::Seam),
+        Arc::new(random::Seam),
+        Arc::new(files::Seam),
+    ]
+}
+
+/// What a run brings for them.
+fn brought() -> Providers {
+    Arc::new([
         Arc::new(runtime::Runtime::new(Arc::new(Nothing), Arc::new(Nothing))),
         Arc::new(env::Env::new(Arc::new(Nothing))),
         Arc::new(clock::Clock::new(Arc::new(Nothing))),
         Arc::new(random::Random::new(Arc::new(Nothing))),
         Arc::new(files::Files::new(files::FileServices::default())),
-    ]
+    ])
 }
 
 /// Services that have nothing to give.
@@ -119,7 +130,7 @@ async fn first_result(engine: &Engine, name: &str, origin: Origin) -> Result<Dur
         ..Effective::default()
     };
     let recorder = Arc::new(MemoryRecorder::default());
-    let host = Host::new(engine, &guest(name), effective, recorder).await?;
+    let host = Host::new(engine, &guest(name), effective, recorder, brought()).await?;
     host.call("{}").await?;
     let time = start.elapsed();
     ensure!(

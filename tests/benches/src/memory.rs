@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::MemoryRecorder;
 use flowhost_policy::{Effective, Grants, Limits};
 use tokio::runtime::Runtime;
@@ -88,6 +88,13 @@ impl Capability for GateCapability {
         Ok(())
     }
 
+}
+
+impl Provider for GateCapability {
+    fn capability(&self) -> &dyn Capability {
+        self
+    }
+
     fn open(&self, _: &CallScope, _: bool) -> Result<Box<dyn Any + Send>, Fault> {
         Ok(Box::new(GateState(self.0.clone())))
     }
@@ -122,7 +129,8 @@ pub(crate) fn rows(runtime: &Runtime) -> Result<Vec<Row>> {
     };
     let recorder = Arc::new(MemoryRecorder::default());
     let bytes = runtime.block_on(async {
-        let host = Host::new(&engine, &guest("ok_budget"), effective, recorder).await?;
+        let brought = Arc::new([Arc::new(GateCapability(gate.clone())) as Arc<dyn Provider>]);
+        let host = Host::new(&engine, &guest("ok_budget"), effective, recorder, brought).await?;
         let host = Arc::new(host);
         let before = private_bytes()?;
         let calls: Vec<_> = (0..INSTANCES)

@@ -43,9 +43,12 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
     let gateway = gateway(&server, transport.clone())?;
     let ledger = ledger(&folder.join("models"), Durability::Relaxed)?;
     let recorder = Arc::new(ledger.clone());
-    let engine = engine(None, 64, vec![capability(gateway.clone())])?;
+    let engine = engine(None, 64, vec![Arc::new(flowhost_caps::model::Seam)])?;
     let path = guest("ok_model");
-    let host = runtime.block_on(Host::new(&engine, &path, effective(), recorder))?;
+    let host = {
+        let providers = Arc::new([capability(gateway.clone()) as Arc<dyn flowhost_engine::Provider>]);
+        runtime.block_on(Host::new(&engine, &path, effective(), recorder, providers))?
+    };
     let (host, prompt, input) = (Arc::new(host), Arc::new(prompt()?), input());
     // As tasks, as the host runs its calls: on a thread of its own each piece would be a hand-over
     // between threads, and that is what would be measured.

@@ -15,7 +15,7 @@ use flowhost_caps::log::{LogLine, MemoryLog};
 use flowhost_caps::{Services, budget, clock, env, messaging, model, random, secrets, tools};
 use flowhost_engine::{
     CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
-    Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, RunScope, ShapeLimits,
+    Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, Providers, RunScope, ShapeLimits,
     ToolContent,
 };
 use flowhost_ledger::{Fact, Kind, MemoryRecorder, Recorder, Value};
@@ -207,7 +207,8 @@ impl Setup {
         };
         let files = folders(self.folder.as_deref(), &effective);
         let services = services(http, files, Arc::clone(&logs), state.path());
-        let engine = engine(services);
+        let engine = engine();
+        let providers = flowhost_caps::providers(services);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -229,6 +230,7 @@ impl Setup {
             logs,
             config: self.config,
             engine,
+            providers,
             runtime,
             _state: state,
         }
@@ -237,21 +239,8 @@ impl Setup {
 
 /// The name of every capability of this build, in the order of the list.
 pub(crate) fn capability_names() -> Vec<&'static str> {
-    let state = tempfile::tempdir().unwrap();
-    let http = HttpServices {
-        resolver: Arc::new(ScriptedResolver::default()),
-        connector: Arc::new(RecordingConnector::default()),
-        tls: Tls::web().unwrap(),
-        secrets: Arc::new(Doubles),
-        own_addresses: Vec::new(),
-        allow_private_network: false,
-    };
-    let logs = Arc::new(MemoryLog::new(1));
-    let services = services(http, FileServices::default(), logs, state.path());
-    flowhost_caps::all(services)
-        .iter()
-        .map(|capability| capability.name())
-        .collect()
+    let all = flowhost_caps::all();
+    all.iter().map(|capability| capability.name()).collect()
 }
 
 fn services(
@@ -312,7 +301,7 @@ fn folders(base: Option<&Path>, effective: &Effective) -> FileServices {
     services
 }
 
-fn engine(services: Services) -> Engine {
+fn engine() -> Engine {
     Engine::new(EngineConfig {
         compiler: Compiler::InProcess,
         cache: Some(CacheConfig {
@@ -324,7 +313,7 @@ fn engine(services: Services) -> Engine {
             slots: 16,
             warm_slots: 2,
         },
-        capabilities: flowhost_caps::all(services),
+        capabilities: flowhost_caps::all(),
     })
     .unwrap()
 }
@@ -341,6 +330,7 @@ pub(crate) struct Host {
     logs: Arc<MemoryLog>,
     config: String,
     engine: Engine,
+    providers: Providers,
     runtime: tokio::runtime::Runtime,
     _state: tempfile::TempDir,
 }
@@ -357,7 +347,7 @@ impl Host {
 
     /// The scope of the next call.
     pub(crate) fn scope(&self) -> CallScope {
-        scope(&self.effective, &self.config, &self.recorder)
+        scope(&self.effective, &self.config, &self.recorder, &self.providers)
     }
 
     /// Waits for a future.
@@ -423,14 +413,19 @@ impl Host {
                 .prepare(&loaded, Arc::clone(&effective))
                 .unwrap();
             plugin
-                .call_tool(scope(&effective, "{}", &self.recorder), "run", "[1]")
+                .call_tool(scope(&effective, "{}", &self.recorder, &self.providers), "run", "[1]")
                 .await
         });
         assert_eq!(report.result.unwrap().value, "[1]");
     }
 }
 
-fn scope(effective: &Arc<Effective>, config: &str, recorder: &Arc<MemoryRecorder>) -> CallScope {
+fn scope(
+    effective: &Arc<Effective>,
+    config: &str,
+    recorder: &Arc<MemoryRecorder>,
+    providers: &Providers,
+) -> CallScope {
     CallScope {
         run: RunScope {
             tenant: "default".into(),
@@ -438,7 +433,13 @@ fn scope(effective: &Arc<Effective>, config: &str, recorder: &Arc<MemoryRecorder
             seed: [7; 32],
             started_ms: 1_795_000_000_000,
             recorder: Arc::clone(recorder) as Arc<dyn Recorder>,
+            providers: Arc::clone(providers),
+            own_calls: Arc::default(),
         },
+        call: "1".into(),
+        root: "1".into(),
+        made: Arc::default(),
+        key: "".into(),
         step: "only".into(),
         attempt: 1,
         plugin: effective.plugin.as_str().into(),

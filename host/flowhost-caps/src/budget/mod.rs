@@ -7,7 +7,7 @@ mod tests;
 use std::any::Any;
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
@@ -44,7 +44,10 @@ pub(crate) struct BudgetState {
     view: Arc<dyn BudgetView>,
 }
 
-impl Capability for Budget {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "budget"
     }
@@ -63,6 +66,12 @@ impl Capability for Budget {
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for Budget {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault};
+use flowhost_engine::{CallScope, Provider, Fault};
 use flowhost_policy::{Grants, Limits};
 
 use super::host::left;
@@ -28,7 +28,7 @@ fn budget() -> Budget {
 #[test]
 fn is_not_granted_unless_the_profile_says_so() {
     let call = Call::granted(Grants::default());
-    assert!(!budget().granted(&call.scope.effective));
+    assert!(!budget().capability().granted(&call.scope.effective));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::Kind;
 use flowhost_policy::{ClockMode, Effective};
 use wasmtime::component::Linker;
@@ -106,7 +106,10 @@ impl ClockState {
     }
 }
 
-impl Capability for Clock {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "clock"
     }
@@ -132,6 +135,12 @@ impl Capability for Clock {
             host::link(linker)?;
         }
         wasi::link(linker)
+    }
+}
+
+impl Provider for Clock {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

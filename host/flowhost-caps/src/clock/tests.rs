@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Capability, Fault};
+use flowhost_engine::{CallScope, Provider, Fault};
 use flowhost_policy::{ClockMode, Grants, Limits};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 
@@ -38,7 +38,7 @@ fn call(mode: ClockMode) -> Call {
 #[tokio::test]
 async fn is_not_granted_unless_the_profile_says_so_and_then_stands_still_at_the_run_s_start() {
     let call = call(ClockMode::Denied);
-    assert!(!clock().granted(&call.scope.effective));
+    assert!(!clock().capability().granted(&call.scope.effective));
     let mut store = call.store(&clock());
     let mut view = View(&mut store);
     for _ in 0..2 {

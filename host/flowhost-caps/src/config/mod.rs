@@ -6,7 +6,7 @@ mod tests;
 
 use std::any::Any;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use serde_json::{Map, Value};
 use wasmtime::component::Linker;
@@ -19,7 +19,10 @@ pub(crate) struct ConfigState {
     parsed: Option<Map<String, Value>>,
 }
 
-impl Capability for Config {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "config"
     }
@@ -38,6 +41,12 @@ impl Capability for Config {
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for Config {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -1,6 +1,6 @@
 //! What `config` refuses, then what it gives: the host's side, with doubles where the world would be.
 
-use flowhost_engine::{Capability, Fault};
+use flowhost_engine::{Provider, Fault};
 use flowhost_policy::{Grants, Limits};
 
 use super::Config;
@@ -20,7 +20,7 @@ fn call(config: &str, limits: Limits) -> Call {
 #[test]
 fn is_not_granted_unless_the_profile_says_so() {
     let call = Call::granted(Grants::default());
-    assert!(!Config.granted(&call.scope.effective));
+    assert!(!Config.capability().granted(&call.scope.effective));
 }
 
 #[tokio::test]

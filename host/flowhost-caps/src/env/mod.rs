@@ -10,7 +10,7 @@ mod tests;
 use std::any::Any;
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::{Effective, EnvValue};
 use wasmtime::component::Linker;
 
@@ -38,7 +38,10 @@ pub(crate) struct EnvState {
     variables: Vec<(String, String)>,
 }
 
-impl Capability for Env {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "env"
     }
@@ -61,6 +64,12 @@ impl Capability for Env {
 
     fn link(&self, linker: &mut Linker<HostState>, _granted: bool) -> wasmtime::Result<()> {
         host::link(linker)
+    }
+}
+
+impl Provider for Env {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

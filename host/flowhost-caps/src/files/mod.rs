@@ -18,7 +18,7 @@ mod wasi;
 
 use std::{any::Any, sync::Arc};
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::Kind as RecordKind;
 use flowhost_policy::{Access, Denied, Effective, decide_file};
 use wasmtime::component::Linker;
@@ -47,7 +47,10 @@ impl Files {
     }
 }
 
-impl Capability for Files {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "files"
     }
@@ -73,6 +76,12 @@ impl Capability for Files {
             host::link(linker)?;
         }
         wasi::link(linker)
+    }
+}
+
+impl Provider for Files {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, scope: &CallScope, granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

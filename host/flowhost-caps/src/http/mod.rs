@@ -21,7 +21,7 @@ mod wasi;
 
 use std::{any::Any, net::IpAddr, sync::Arc};
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::{HasData, Linker};
 
@@ -99,7 +99,10 @@ impl HasData for HasHttp {
     type Data<'a> = &'a mut HostState;
 }
 
-impl Capability for Http {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "http"
     }
@@ -122,6 +125,12 @@ impl Capability for Http {
             wasi::link(linker)?;
         }
         Ok(())
+    }
+}
+
+impl Provider for Http {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flowhost_engine::{Capability, Fault, HostState};
+use flowhost_engine::{Provider, Fault, HostState};
 use flowhost_policy::{Grants, Limits};
 use zeroize::Zeroizing;
 
@@ -43,7 +43,7 @@ fn write(mut state: &mut HostState, text: &str) {
 #[test]
 fn is_not_granted_unless_the_profile_says_so() {
     let call = Call::granted(Grants::default());
-    assert!(!log().0.granted(&call.scope.effective));
+    assert!(!log().0.capability().granted(&call.scope.effective));
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub struct MessagePayload {
     /// The plugins that wait for an answer, the sender last; empty for a message without one. Whoever
     /// delivers the message makes them the `callers` of its scope.
     pub waiting: Vec<String>,
+    /// The planner's call that it was sent for, whose budget pays for reading it while that goes on.
+    pub root: String,
 }
 
 impl MessagePayload {

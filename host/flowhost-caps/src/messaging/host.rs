@@ -90,6 +90,7 @@ async fn publish(
         topic,
         payload,
         waiting: Vec::new(),
+        root: scope.root.to_string(),
     };
     let envelope = allowed(scope, &rule, &subject, correlation, &message)?;
     let id = envelope.id.to_string();
@@ -115,6 +116,7 @@ async fn request(
         topic,
         payload,
         waiting: waiting.map(ToString::to_string).collect(),
+        root: scope.root.to_string(),
     };
     let envelope = allowed(scope, &rule, &subject, String::new(), &message)?;
     let id = envelope.id.to_string();

@@ -13,7 +13,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use flowhost_bus::Bus;
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
@@ -46,7 +46,10 @@ pub(crate) struct MessagingState {
     mailboxes: Arc<dyn Mailboxes>,
 }
 
-impl Capability for Messaging {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "messaging"
     }
@@ -65,6 +68,12 @@ impl Capability for Messaging {
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for Messaging {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flowhost_bus::{
     Bus, Draft, LocalBus, LocalConfig, Pattern, SubscribeOptions, Subscription, Ulid,
 };
-use flowhost_engine::{CallScope, Capability, HostState, bindings::types};
+use flowhost_engine::{CallScope, Provider, HostState, bindings::types};
 use flowhost_ledger::Value;
 use flowhost_policy::Grants;
 
@@ -71,7 +71,7 @@ async fn request(mut store: &mut HostState, topic: &str, timeout_ms: f64) -> Sen
 #[test]
 fn is_not_granted_unless_the_profile_says_so() {
     let call = Call::granted(Grants::default());
-    assert!(!world().messaging.granted(&call.scope.effective));
+    assert!(!world().messaging.capability().granted(&call.scope.effective));
 }
 
 #[tokio::test]
@@ -243,6 +243,7 @@ async fn a_request_names_who_waits_and_gets_the_answer_with_its_sender() {
             topic: "agents.b.in".into(),
             payload: serde_json::json!({ "pong": true }),
             waiting: Vec::new(),
+            root: read.root,
         };
         let payload = serde_json::to_value(reply).unwrap();
         let id = Ulid::from_parts(9, 9);

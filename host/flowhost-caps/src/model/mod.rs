@@ -17,7 +17,7 @@ mod tests;
 use std::any::Any;
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_models::Gateway;
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
@@ -95,7 +95,10 @@ pub(crate) struct ModelState {
     calls: u64,
 }
 
-impl Capability for Model {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "model"
     }
@@ -114,6 +117,12 @@ impl Capability for Model {
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for Model {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

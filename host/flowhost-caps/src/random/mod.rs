@@ -14,7 +14,7 @@ mod wasi;
 use std::any::Any;
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Effective, RandomSource};
 use rand_chacha::ChaCha20Rng;
@@ -80,7 +80,10 @@ impl RandomState {
     }
 }
 
-impl Capability for Random {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "random"
     }
@@ -106,6 +109,12 @@ impl Capability for Random {
             host::link(linker)?;
         }
         wasi::link(linker)
+    }
+}
+
+impl Provider for Random {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

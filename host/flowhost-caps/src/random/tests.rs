@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Capability, Fault, bindings::types};
+use flowhost_engine::{Provider, Fault, bindings::types};
 use flowhost_policy::{Grants, RandomSource};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 
@@ -44,7 +44,7 @@ fn draw(call: &Call, length: i32) -> Vec<u8> {
 async fn without_the_right_runtimes_get_seeded_bytes_only() {
     let call = call(RandomSource::Denied);
     let capability = Random::new(Arc::new(Broken));
-    assert!(!capability.granted(&call.scope.effective));
+    assert!(!capability.capability().granted(&call.scope.effective));
     let mut store = call.store(&capability);
     let mut view = View(&mut store);
     let bytes = random::Host::get_random_bytes(&mut view, 32).unwrap();

@@ -14,7 +14,7 @@ mod tests;
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
@@ -41,7 +41,10 @@ pub(crate) struct RuntimeState {
     stdio: Arc<Mutex<Stdio>>,
 }
 
-impl Capability for Runtime {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "runtime"
     }
@@ -78,6 +81,12 @@ impl Capability for Runtime {
     fn link(&self, linker: &mut Linker<HostState>, _granted: bool) -> wasmtime::Result<()> {
         io::link(linker)?;
         cli::link(linker)
+    }
+}
+
+impl Provider for Runtime {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -12,7 +12,7 @@ mod tests;
 use std::any::Any;
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 use zeroize::Zeroizing;
@@ -43,7 +43,10 @@ pub(crate) struct SecretsState {
     store: Arc<dyn SecretStore>,
 }
 
-impl Capability for Secrets {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "secrets"
     }
@@ -63,6 +66,12 @@ impl Capability for Secrets {
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for Secrets {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use flowhost_engine::{Capability, bindings::types};
+use flowhost_engine::{Provider, bindings::types};
 use flowhost_policy::Grants;
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ fn grants(names: &[&str], reveal: &[&str]) -> Grants {
 fn is_not_granted_unless_the_profile_says_so() {
     let call = Call::granted(Grants::default());
     let secrets = Secrets::new(Arc::new(Asked::default()));
-    assert!(!secrets.granted(&call.scope.effective));
+    assert!(!secrets.capability().granted(&call.scope.effective));
 }
 
 #[tokio::test]

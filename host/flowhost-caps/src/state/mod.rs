@@ -11,7 +11,7 @@ mod tests;
 use std::any::Any;
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
@@ -36,7 +36,10 @@ pub(crate) struct OpenState {
     store: Arc<dyn StateStore>,
 }
 
-impl Capability for State {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "state"
     }
@@ -55,6 +58,12 @@ impl Capability for State {
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for State {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cap_std::{ambient_authority, fs::Dir};
-use flowhost_engine::{Capability, bindings::types};
+use flowhost_engine::{Provider, bindings::types};
 use flowhost_policy::Grants;
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ async fn value(store: &FolderStore, slot: &Slot, key: &str) -> Option<String> {
 fn is_not_granted_unless_the_profile_says_so() {
     let temporary = TempDir::new().unwrap();
     let call = Call::granted(Grants::default());
-    assert!(!State::new(Arc::new(folder(&temporary))).granted(&call.scope.effective));
+    assert!(!State::new(Arc::new(folder(&temporary))).capability().granted(&call.scope.effective));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flowhost_engine::{CallScope, Capability, Descriptor, Fault, HostState, ToolContent};
+use flowhost_engine::{CallScope, Capability, Descriptor, Fault, HostState, ToolContent, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
@@ -63,7 +63,10 @@ pub(crate) struct ToolsState {
     router: Arc<dyn ToolRouter>,
 }
 
-impl Capability for Tools {
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
     fn name(&self) -> &'static str {
         "tools"
     }
@@ -82,6 +85,12 @@ impl Capability for Tools {
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for Tools {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

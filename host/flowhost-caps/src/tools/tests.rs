@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use flowhost_engine::bindings::types::{self, Effects};
-use flowhost_engine::{CallScope, Capability, Descriptor, Fault, ToolContent};
+use flowhost_engine::{CallScope, Provider, Descriptor, Fault, ToolContent};
 use flowhost_policy::{Denied, Grants};
 
 use super::host::wit::Host as _;
@@ -95,7 +95,7 @@ fn tools() -> (Tools, Arc<Router>) {
 #[test]
 fn is_not_granted_unless_the_profile_says_so() {
     let call = Call::granted(Grants::default());
-    assert!(!tools().0.granted(&call.scope.effective));
+    assert!(!tools().0.capability().granted(&call.scope.effective));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flowhost_engine::{
     CallScope, Capability, Engine, Fault, HostState, LoadError, MissingRight, Plugin,
+    Provider,
 };
 use flowhost_ledger::Kind;
 use flowhost_policy::{Denied, Effective, Limits};
@@ -17,7 +18,7 @@ const PROBE: &str = "test:probe/probe@0.1.0";
 const RUNTIME: &str = "wasi:probe/runtime@0.2.6";
 
 /// A capability under `log = true` whose functions do what hosts do at their worst.
-struct Probe;
+pub(crate) struct Probe;
 
 struct ProbeState;
 
@@ -71,6 +72,13 @@ impl Capability for Probe {
                 Ok(())
             })
         })
+    }
+
+}
+
+impl Provider for Probe {
+    fn capability(&self) -> &dyn Capability {
+        self
     }
 
     fn open(&self, _scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {

@@ -10,14 +10,14 @@ use serde_json::json;
 use crate::commands::{Context, rights};
 
 pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Failure> {
-    let missing = run::missing_rights(project);
+    let missing = flowhost_run::missing_rights(project);
     if !missing.0.is_empty() {
         let mut failure =
             Failure::findings(&format!("`{}`", project.file), missing.findings(project));
         failure.exit = Exit::Denied;
         return Err(failure);
     }
-    let hash = run::plan_hash(project)?;
+    let hash = flowhost_run::plan_hash(project)?;
     if context.output.json {
         let plugins: serde_json::Map<_, _> = project
             .members

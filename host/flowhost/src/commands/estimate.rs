@@ -1,7 +1,8 @@
 //! `flowhost run PLAN --estimate`: what the plan's model calls will cost. Nothing runs, and nothing is
 //! written.
 
-use flowhost::estimate::{Basis, Estimate, StepEstimate, estimate};
+use flowhost_run::estimate::{Basis, Estimate, StepEstimate, estimate};
+use flowhost::host::Index;
 use flowhost::failure::Failure;
 use flowhost::models;
 use flowhost::output::counted;
@@ -13,12 +14,11 @@ use crate::commands::Context;
 
 pub(crate) fn of(project: &Project, context: &Context) -> Result<Estimate, Failure> {
     let gateway = models::gateway(&context.ambient, &context.config, project)?;
-    Ok(estimate(
-        project,
-        &gateway,
-        &context.state,
-        &context.ambient,
-    ))
+    let past = Index {
+        ambient: context.ambient.clone(),
+        state: context.state.clone(),
+    };
+    Ok(estimate(project, &gateway, &context.state, &past))
 }
 
 pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Failure> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use flowhost::failure::Failure;
 use flowhost::keys::own_keys;
 use flowhost::output::neutral;
-use flowhost::run::rewrite_page;
+use flowhost::report::page;
+use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
     Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, StoredRecord, prove,
@@ -126,7 +127,7 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
     let erased = ledger.erase_blocking(BTreeSet::from([seq]), reason);
     let anew = match erased {
-        Ok(1..) => rewrite_page(&ledger, state, &run, &context.ambient),
+        Ok(1..) => page::rewrite(&ledger, state, &run, &context.ambient),
         _ => Ok(false),
     };
     let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;

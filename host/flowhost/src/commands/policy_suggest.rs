@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost::evidence::runs::{self, RecordEntry};
 use flowhost::failure::Failure;
+use flowhost::state::FindRuns as _;
 use flowhost::output::neutral;
 use flowhost_flow::Exit;
 use flowhost_policy::suggest::{Refusal, Suggestion, amend, suggest};

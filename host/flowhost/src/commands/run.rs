@@ -1,23 +1,26 @@
 //! `flowhost run PLAN`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use flowhost::ambient::Ambient;
 use flowhost::config::Durability as Configured;
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
+use flowhost::host::host;
 use flowhost::project::{self, Loaded, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
-use flowhost::report::run::{RunDocument, text};
-use flowhost::run::{self, FactObserver, Finished, RunOptions, Surroundings};
+use flowhost::report::run::text;
+use flowhost_engine::PoolConfig;
+use flowhost_run::{FactObserver, Finished, Run, RunDocument, RunOptions};
+use flowhost::state::State;
 use flowhost::telemetry::Telemetry;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass, Plan};
 use flowhost_ledger::Durability;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 
 use crate::cli::{DurabilityArg, LogFormat, PlanArgs, RunArgs};
 use crate::commands::{Context, logging};
@@ -68,12 +71,22 @@ pub(crate) fn load(args: &PlanArgs, context: &mut Context) -> Result<Project, Fa
         Some(project) if findings.is_empty() => return Ok(project),
         // What else a run would meet, before it meets it one by one.
         Some(project) => {
-            findings.extend(run::missing_rights(&project).findings(&project));
-            findings.extend(run::missing_folders(&project, ambient, state)?);
+            findings.extend(flowhost_run::missing_rights(&project).findings(&project));
+            findings.extend(folders(&project, ambient, state)?);
         }
         None => {}
     }
     Err(failure_of(&request, findings))
+}
+
+/// Every granted folder that a run could not have.
+pub(crate) fn folders(
+    project: &Project,
+    ambient: &Ambient,
+    state: &State,
+) -> Result<Vec<Finding>, Failure> {
+    let home = ambient.var("HOME").map(Path::new);
+    flowhost_run::missing_folders(project, home, state)
 }
 
 pub(crate) fn request(args: &PlanArgs) -> Request {
@@ -134,28 +147,44 @@ async fn execute(
     facts: Option<Arc<dyn FactObserver>>,
     context: &Context,
 ) -> Result<Finished, Failure> {
-    let stop = Arc::new(Notify::new());
-    tokio::spawn(interrupts(stop.clone(), context.ambient.clone()));
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = context;
     let stated = Currency::ALL.iter().zip(project.plan.budget.limits);
     let fuel = stated.filter(|(currency, _)| **currency == Currency::Fuel);
     let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
     let live = context.output.live && !context.output.json;
-    let progress = Arc::new(Progress::new(live, project.plan.steps.len(), budget));
-    let around = Surroundings {
-        ambient: &context.ambient,
-        config: &context.config,
-        state: &context.state,
-        stop,
-        observer: progress.clone(),
-        facts,
-    };
-    let finished = run::execute(project, options, &around).await;
+    let progress = Progress::new(live, project.plan.steps.len(), budget);
+    let host = host(ambient, config, state, pool(&project), facts)?;
+    let run = host.start(project, options.clone())?;
+    tokio::spawn(interrupts(run.clone(), ambient.clone()));
+    progress.follow(run.events()).await;
     progress.clear();
-    finished
+    run.outcome().await
+}
+
+/// Room for as many guests as this plan can have alive, and no more: each place costs the start of the
+/// process a guard page and a stack, used or not. A plugin has at most its limit of instances; two
+/// memories each is what most need (a script's engine has its own), and one that needs more takes more
+/// places and waits for them. Eight are for those that are called by others.
+fn pool(project: &Project) -> PoolConfig {
+    let most = PoolConfig::default();
+    let alive = project.members.values().map(|member| {
+        let instances = member.effective.limits.instances;
+        u32::try_from(instances).unwrap_or(u32::MAX)
+    });
+    let alive = alive.fold(0_u32, u32::saturating_add);
+    PoolConfig {
+        slots: alive.saturating_mul(2).saturating_add(8).min(most.slots),
+        ..most
+    }
 }
 
 /// The first interrupt asks the run to stop; the second ends the process at once.
-async fn interrupts(stop: Arc<Notify>, ambient: Ambient) {
+async fn interrupts(run: Run, ambient: Ambient) {
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -172,7 +201,7 @@ async fn interrupts(stop: Arc<Notify>, ambient: Ambient) {
             ambient.exit(Exit::Interrupted.code());
         }
         asked = true;
-        stop.notify_one();
+        run.cancel("interrupted");
     }
 }
 

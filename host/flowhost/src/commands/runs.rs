@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use flowhost::evidence::runs::{self, RecordEntry, RunEntry, StepEntry, steps};
 use flowhost::evidence::story;
 use flowhost::failure::Failure;
+use flowhost::state::FindRuns as _;
 use flowhost::output::one_line;
 use flowhost::report::html;
 use flowhost_flow::Exit;

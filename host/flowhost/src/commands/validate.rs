@@ -11,13 +11,13 @@ use crate::commands::{Context, run::load};
 
 pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failure> {
     let project = load(args, context)?;
-    let mut findings = run::missing_rights(&project).findings(&project);
-    let folders = run::missing_folders(&project, &context.ambient, &context.state)?;
+    let mut findings = flowhost_run::missing_rights(&project).findings(&project);
+    let folders = super::run::folders(&project, &context.ambient, &context.state)?;
     findings.extend(folders);
     if !findings.is_empty() {
         return Err(Failure::findings(&format!("`{}`", project.file), findings));
     }
-    let hash = run::plan_hash(&project)?;
+    let hash = flowhost_run::plan_hash(&project)?;
     if context.output.json {
         context.output.document(&json!({
             "ok": true, "plan": project.plan.name, "plan_hash": hash, "problems": [],

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::keys::own_keys;
+use flowhost::state::FindRuns as _;
 use flowhost::output::neutral;
 use flowhost_flow::Exit;
 use flowhost_ledger::{

@@ -172,15 +172,17 @@ impl Loader<'_> {
         }
     }
 
-    fn prompt(&self, path: &Path) -> Result<String, Vec<Finding>> {
+    fn prompt(&mut self, path: &Path) -> Result<String, Vec<Finding>> {
         let text = self.ambient.read_text(path, PROMPT_BYTES_MAX);
-        text.map_err(|error| {
+        let text = text.map_err(|error| {
             let message = format!("cannot read the prompt `{}`: {}", error.path, error.source);
             vec![Finding::new("", message).cure("a prompt is a UTF-8 file beside the plan")]
-        })
+        })?;
+        self.texts.add(&self.sources.shown(path), text.as_str());
+        Ok(text)
     }
 
-    fn schema(&self, path: &Path) -> Result<serde_json::Value, Vec<Finding>> {
+    fn schema(&mut self, path: &Path) -> Result<serde_json::Value, Vec<Finding>> {
         let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
         let text = text.map_err(|error| {
             vec![Finding::new(
@@ -188,11 +190,12 @@ impl Loader<'_> {
                 format!("cannot read the schema `{}`: {}", error.path, error.source),
             )]
         })?;
+        let file = self.sources.shown(path);
+        self.texts.add(&file, text.as_str());
         serde_json::from_str(&text).map_err(|error| {
-            let file = self.sources.shown(path);
             let line = u32::try_from(error.line()).unwrap_or(0);
             let column = u32::try_from(error.column()).unwrap_or(0);
-            vec![Finding::new(file, format!("this is no JSON: {error}")).at(line, column)]
+            vec![Finding::new(file, format!("this is not valid JSON: {error}")).at(line, column)]
         })
     }
 }

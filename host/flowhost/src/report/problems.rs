@@ -12,6 +12,8 @@ use miette::{
 use owo_colors::Style;
 use serde::Serialize;
 
+pub use flowhost_run::bundle::Texts;
+
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::output::{Output, neutral};
@@ -20,17 +22,6 @@ use crate::output::{Output, neutral};
 const WIDTH: usize = 100;
 /// Findings shown with their lines; the others are listed in one line each.
 const DETAILED_MAX: usize = 20;
-
-/// Texts that were read, by the name that findings use, so that a report can quote the line.
-#[derive(Debug, Clone, Default)]
-pub struct Texts(BTreeMap<String, Arc<str>>);
-
-impl Texts {
-    /// Remembers a text.
-    pub fn add(&mut self, file: &str, text: impl Into<Arc<str>>) {
-        self.0.insert(file.to_owned(), text.into());
-    }
-}
 
 /// Prints a failure to standard error.
 pub fn print(output: &Output, failure: &Failure, texts: &Texts) {
@@ -107,7 +98,7 @@ impl Shown {
 const LINE_BYTES_MAX: usize = 400;
 
 fn source(finding: &Finding, texts: &Texts) -> Option<(NamedSource<String>, LabeledSpan)> {
-    let text = texts.0.get(&finding.file)?;
+    let text = texts.get(&finding.file)?;
     let around = text
         .lines()
         .skip((finding.line as usize).saturating_sub(2))

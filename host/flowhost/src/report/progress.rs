@@ -9,7 +9,7 @@ use flowhost_flow::planner::Note;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::one_line;
-use crate::run::Observer;
+use flowhost_run::{Events, Heard, RunEvent};
 
 /// Paths at work that one line can show.
 const SHOWN_MAX: usize = 3;
@@ -102,8 +102,18 @@ impl Seen {
     }
 }
 
-impl Observer for Progress {
-    fn started(&self, _run: &str) {}
+impl Progress {
+    /// Shows what is heard until the run is over. A reader that was too slow shows what comes next:
+    /// the counts are right again with the next step that ends.
+    pub async fn follow(&self, mut events: Events) {
+        while let Some(heard) = events.next().await {
+            match heard {
+                Heard::Event(RunEvent::Note(note)) => self.note(&note),
+                Heard::Event(RunEvent::Ended) => return,
+                Heard::Event(RunEvent::Started) | Heard::Missed(_) => {}
+            }
+        }
+    }
 
     fn note(&self, note: &Note) {
         if self.bar.is_hidden() {

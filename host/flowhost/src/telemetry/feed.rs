@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 
 use super::seen::Seen;
 use super::view::Identity;
-use crate::run::FactObserver;
+use flowhost_ledger::Fact;
+use flowhost_run::FactObserver;
 
 /// Facts that wait for the views: seconds of the fastest run, at some hundred bytes each.
 pub(super) const FACTS_MAX: usize = 16_384;
@@ -25,7 +26,7 @@ pub(super) enum Entry {
 }
 
 /// The run's end of the queue.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Feed {
     queue: mpsc::Sender<Entry>,
     clock: Clock,
@@ -61,13 +62,17 @@ impl FactObserver for Feed {
         self.push(Entry::Run(Identity::new(tenant, run)));
     }
 
-    fn accepted(&self, seq: u64, fact: Seen) {
-        self.push(Entry::Fact(fact.accepted(seq, self.clock.now())));
+    fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>> {
+        let (seen, feed) = (Seen::of(fact)?, self.clone());
+        Some(Box::new(move |seq| {
+            let now = feed.clock.now();
+            feed.push(Entry::Fact(seen.accepted(seq, now)));
+        }))
     }
 }
 
 /// Wall time at its start, then what has passed since: durations are right whatever the clock does.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Clock {
     wall: SystemTime,
     since: Instant,
@@ -90,16 +95,16 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use flowhost_ledger::{Fact, Kind};
+    use flowhost_ledger::Kind;
 
     use super::*;
 
     #[tokio::test]
     async fn a_full_queue_takes_no_more_counts_and_does_not_wait() {
         let (feed, mut entries, dropped) = Feed::new(2, 1_000);
-        let seen = || Seen::of(&Fact::new(Kind::StepStart, "default/host")).unwrap();
+        let fact = Fact::new(Kind::StepStart, "default/host");
         for seq in 0..5 {
-            feed.accepted(seq, seen());
+            feed.hear(&fact).unwrap()(seq);
         }
         assert_eq!(dropped.load(Relaxed), 3);
         let Some(Entry::Fact(first)) = entries.recv().await else {
@@ -107,7 +112,7 @@ mod tests {
         };
         assert_eq!(first.seq, 0);
         assert!(first.at >= SystemTime::UNIX_EPOCH + Duration::from_secs(1));
-        feed.accepted(5, seen());
+        feed.hear(&fact).unwrap()(5);
         assert_eq!(dropped.load(Relaxed), 3);
     }
 }

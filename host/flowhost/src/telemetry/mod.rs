@@ -36,7 +36,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
-use crate::run::FactObserver;
+use flowhost_run::FactObserver;
 use feed::Feed;
 use otlp::Otlp;
 use otlp_config::OtlpConfig;

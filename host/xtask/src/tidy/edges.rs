@@ -32,8 +32,22 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "flowhost-run",
+        &[
+            "flowhost-caps",
+            "flowhost-engine",
+            "flowhost-policy",
+            "flowhost-ledger",
+            "flowhost-flow",
+            "flowhost-bus",
+            "flowhost-detect",
+            "flowhost-models",
+        ],
+    ),
+    (
         "flowhost",
         &[
+            "flowhost-run",
             "flowhost-caps",
             "flowhost-engine",
             "flowhost-policy",
@@ -90,6 +104,7 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
             "flowhost-engine",
             "flowhost-ledger",
             "flowhost-models",
+            "flowhost-run",
             "flowhost",
         ],
         "pure crates know no clock and no runtime",

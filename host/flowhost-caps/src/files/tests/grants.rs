@@ -158,7 +158,7 @@ async fn a_narrowed_call_reads_what_it_may_no_longer_write() {
 fn without_a_grant_the_state_is_empty() {
     let files = Files::new(FileServices::default());
     let scope = scope(Vec::new(), &Arc::default());
-    assert!(!files.granted(&scope.effective));
+    assert!(!files.capability().granted(&scope.effective));
     assert!(files.open(&scope, false).is_ok());
 }
 

@@ -9,7 +9,7 @@ mod wasi;
 use std::{path::Path, sync::Arc};
 
 use cap_std::{ambient_authority, fs::Dir};
-use flowhost_engine::{CallScope, Capability, HostState, bindings::types as shared};
+use flowhost_engine::{CallScope, Provider, HostState, bindings::types as shared};
 use flowhost_ledger::MemoryRecorder;
 use flowhost_policy::{Access, FileGrant, Grants, Limits};
 use tempfile::TempDir;
@@ -82,7 +82,7 @@ impl Call {
     pub(super) fn new(files: Files, grants: Vec<FileGrant>) -> Self {
         let recorder = Arc::new(MemoryRecorder::default());
         let scope = scope(grants, &recorder);
-        let granted = files.granted(&scope.effective);
+        let granted = files.capability().granted(&scope.effective);
         let opened = files.open(&scope, granted).unwrap();
         let mut state = HostState::new(scope);
         state.insert(opened);

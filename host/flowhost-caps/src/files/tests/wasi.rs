@@ -562,8 +562,8 @@ fn both_interfaces_link_and_the_runtime_ones_link_without_a_grant() {
     let files = Files::new(FileServices::default());
     for granted in [true, false] {
         let mut linker = wasmtime::component::Linker::new(&engine);
-        files.link(&mut linker, granted).unwrap();
-        let twice = files.link(&mut linker, granted);
+        files.capability().link(&mut linker, granted).unwrap();
+        let twice = files.capability().link(&mut linker, granted);
         assert!(twice.is_err(), "nothing was linked the first time");
     }
 }

@@ -174,15 +174,15 @@ async fn a_spent_host_call_budget_sends_nothing() {
 
 #[test]
 fn both_interfaces_link_and_neither_does_without_a_grant() {
-    use flowhost_engine::Capability;
+    use flowhost_engine::Provider;
     let engine = wasmtime::Engine::default();
     let services = HttpServices::system(Arc::new(Vault), Vec::new(), false).unwrap();
     let http = crate::http::Http::new(services);
     let mut linker = wasmtime::component::Linker::new(&engine);
-    http.link(&mut linker, false).unwrap();
-    http.link(&mut linker, true).unwrap();
+    http.capability().link(&mut linker, false).unwrap();
+    http.capability().link(&mut linker, true).unwrap();
     assert!(
-        http.link(&mut linker, true).is_err(),
+        http.capability().link(&mut linker, true).is_err(),
         "nothing was linked the first time"
     );
 }

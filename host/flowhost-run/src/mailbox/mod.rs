@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flowhost_bus::Subscription;
-use flowhost_bus::{Bus as _, Delivery, Envelope, Pattern, SubscribeOptions};
+use flowhost_bus::{BusError, Delivery, Envelope, Pattern, SubscribeOptions};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing};
 use flowhost_ledger::Kind;
@@ -20,15 +20,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use super::driver::bus_failure;
-use super::registry::Installed;
-use super::router::prefix;
-use super::worker::Worker;
+use crate::driver::bus_failure;
+use crate::installed::Installed;
+use crate::router::prefix;
+use crate::worker::Worker;
 use crate::failure::Failure;
-use crate::telemetry::lines;
+use crate::lines;
+use crate::tasks;
 
 use quiet::Question;
-pub(super) use quiet::{Settled, Traffic};
+pub(crate) use quiet::{Settled, Traffic};
 
 /// The interface that a delivery and what an agent hands back are recorded under.
 const INTERFACE: &str = "flowhost:roles/agent@0.1.0";
@@ -40,42 +41,40 @@ const ON_MESSAGE: &str = "on-message";
 const DELIVERIES_MAX: u64 = 10_000;
 
 /// The mailboxes of a run.
-pub(super) struct Mailboxes {
+pub(crate) struct Mailboxes {
     readers: Vec<JoinHandle<()>>,
     traffic: Traffic,
 }
 
 impl Mailboxes {
     /// Starts a reader for each pattern of each agent that subscribes.
-    pub(super) async fn open(worker: &Arc<Worker>) -> Result<Self, Failure> {
+    pub(crate) async fn open(worker: &Arc<Worker>) -> Result<Self, Failure> {
         let (mut readers, mut traffic) = (Vec::new(), Traffic::default());
-        for plugin in worker.registry.values().filter(|it| it.is_agent()) {
+        for plugin in worker.registry.all().iter().filter(|it| it.is_agent()) {
             for pattern in &plugin.plugin.effective().grants.messages.subscribe {
                 let subscription = subscribe(worker, plugin, pattern).await?;
                 let reader = Reader {
                     worker: worker.clone(),
-                    plugin: plugin.clone(),
+                    key: plugin.key.clone(),
                     pattern: pattern.clone(),
                     delivered: AtomicU64::new(0),
                     all: traffic.counter(),
                 };
                 let questions = traffic.ask();
-                readers.push(tokio::spawn(
-                    reader.serve(subscription, questions).in_current_span(),
-                ));
+                readers.push(tasks::spawn(reader.serve(subscription, questions)));
             }
         }
         Ok(Self { readers, traffic })
     }
 
     /// What is under way between them.
-    pub(super) fn traffic(&self) -> &Traffic {
+    pub(crate) fn traffic(&self) -> &Traffic {
         &self.traffic
     }
 
     /// Stops every reader, and waits until what it was doing is accounted for; what still waits in a
     /// mailbox is dropped.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         for reader in &self.readers {
             reader.abort();
         }
@@ -92,7 +91,7 @@ async fn subscribe(
 ) -> Result<Box<dyn Subscription>, Failure> {
     let run = &worker.scope;
     let topics = Pattern::topics(&run.tenant, &run.run, pattern);
-    let topics = topics.map_err(|error| bus_failure(&error.to_string()))?;
+    let topics = topics.map_err(|error| bus_failure(BusError::Carrier(error.to_string())))?;
     let queue = plugin.plugin.effective().limits.queue;
     let options = SubscribeOptions {
         group: format!("{} {pattern}", plugin.key),
@@ -100,12 +99,13 @@ async fn subscribe(
         deliveries_max: 1,
     };
     let subscribed = worker.bus.subscribe(topics, options).await;
-    subscribed.map_err(|error| bus_failure(&error.to_string()))
+    subscribed.map_err(bus_failure)
 }
 
 struct Reader {
     worker: Arc<Worker>,
-    plugin: Arc<Installed>,
+    /// The agent that reads, whatever its revision.
+    key: Arc<str>,
     pattern: String,
     delivered: AtomicU64,
     /// The deliveries of all readers.
@@ -135,7 +135,7 @@ impl Reader {
 
     async fn take(&self, delivery: Delivery) {
         if let Err(fault) = self.deliver(delivery).await {
-            tracing::warn!(plugin = %self.plugin.key, %fault, "a message was not delivered");
+            tracing::warn!(plugin = %self.key, %fault, "a message was not delivered");
         }
     }
 
@@ -145,13 +145,16 @@ impl Reader {
         let Some(payload) = self.wanted(&envelope) else {
             return done(delivery).await;
         };
-        let scope = self.scope(&envelope, &payload);
+        // Pinned here: a swap while the message is read does not touch it.
+        let reader = self.worker.registry.current(&self.key);
+        let reader = reader.ok_or_else(|| Fault::Host(format!("`{}` is gone", self.key)))?;
+        let scope = self.scope(&reader, &envelope, &payload);
         if !self.counted(&scope, &envelope)? {
             return done(delivery).await;
         }
         let message = payload.into_message(&envelope);
-        let context = lines::message_context(&message.id, &scope.step, &self.plugin.key);
-        let handed = self.hand_over(&scope, &envelope, &message);
+        let context = lines::message_context(&message.id, &scope.step, &self.key);
+        let handed = self.hand_over(&reader, &scope, &envelope, &message);
         match handed.instrument(context).await {
             Ok(outgoing) => self.send(&scope, delivery, &message, outgoing).await,
             Err(fault) => {
@@ -165,7 +168,7 @@ impl Reader {
     fn wanted(&self, envelope: &Envelope) -> Option<MessagePayload> {
         let payload = MessagePayload::of(envelope).ok()?;
         let sender = sender(envelope)?;
-        let key = &*self.plugin.key;
+        let key = &*self.key;
         let foreign = sender == key || prefix(sender) != prefix(key);
         let closes = payload.waiting.iter().any(|waiting| waiting == key);
         let wanted = envelope.kind == MESSAGE && !foreign && !closes;
@@ -190,21 +193,29 @@ impl Reader {
         Ok(used <= DELIVERIES_MAX)
     }
 
-    fn scope(&self, envelope: &Envelope, payload: &MessagePayload) -> CallScope {
+    fn scope(
+        &self,
+        reader: &Installed,
+        envelope: &Envelope,
+        payload: &MessagePayload,
+    ) -> CallScope {
         CallScope {
             step: envelope.step.as_str().into(),
+            root: payload.root.as_str().into(),
+            key: envelope.id.to_string().into(),
             traceparent: envelope.traceparent.as_str().into(),
             callers: payload
                 .waiting
                 .iter()
                 .map(|it| it.as_str().into())
                 .collect(),
-            ..self.plugin.last_scope(&self.worker.scope)
+            ..reader.own_scope(&self.worker.scope)
         }
     }
 
     async fn hand_over(
         &self,
+        reader: &Installed,
         scope: &CallScope,
         envelope: &Envelope,
         message: &Message,
@@ -221,7 +232,7 @@ impl Reader {
             .with("hash", envelope.hash_text())
             .payload(message.payload.clone().into_bytes());
         scope.record_durable(intent).await?;
-        let outgoing = self.call(scope, message).await;
+        let outgoing = self.call(reader, scope, message).await;
         let result = scope
             .fact(Kind::ToolResult)
             .with("tool", ON_MESSAGE)
@@ -242,10 +253,15 @@ impl Reader {
         outgoing
     }
 
-    async fn call(&self, scope: &CallScope, message: &Message) -> Result<Vec<Outgoing>, Fault> {
-        self.worker.start_agent(&self.plugin, scope).await?;
+    async fn call(
+        &self,
+        reader: &Installed,
+        scope: &CallScope,
+        message: &Message,
+    ) -> Result<Vec<Outgoing>, Fault> {
+        self.worker.start_agent(reader, scope).await?;
         let account = self.worker.tally.open(scope);
-        let report = self.plugin.plugin.agent_on_message(scope.clone(), message);
+        let report = reader.plugin.agent_on_message(scope.clone(), message);
         let outgoing = report.await.result;
         drop(account);
         outgoing

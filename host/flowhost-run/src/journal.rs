@@ -15,19 +15,19 @@ use flowhost_policy::LIMITS;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::driver::Outcome;
-use super::registry::Installed;
-use super::{RunOptions, append, host_fact, status_word};
+use crate::driver::Outcome;
+use crate::installed::Installed;
+use crate::execute::{RunOptions, append, host_fact, status_word};
+use crate::world::FactObserver;
 use crate::estimate::{Amount, Estimate, variance};
 use crate::failure::Failure;
 use crate::project::{Member, Project};
-use crate::telemetry::seen::Seen;
 
 /// Denials that a report holds; the ledger holds all of them.
 const DENIALS_MAX: usize = 1_000;
 
 /// The status of a run that ended before its first step.
-pub(super) const REFUSED: &str = "failed";
+pub(crate) const REFUSED: &str = "failed";
 
 /// A refused argument, as the report shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,17 +48,9 @@ pub struct Denial {
     pub cure: String,
 }
 
-/// Hears of every fact that the ledger accepted, in whatever order threads come; must not block.
-pub trait FactObserver: Send + Sync {
-    /// A run's ledger is open, and nothing is in it yet.
-    fn begin(&self, tenant: &str, run: &str);
-    /// The fact has become the record with this number.
-    fn accepted(&self, seq: u64, fact: Seen);
-}
-
 /// The run's ledger with a list of its denials.
 #[derive(Clone)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     ledger: Arc<dyn Recorder>,
     tenant: Arc<str>,
     denials: Arc<Mutex<Vec<Denial>>>,
@@ -68,7 +60,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(ledger: Arc<dyn Recorder>, tenant: &str, redacts: bool) -> Self {
+    pub(crate) fn new(ledger: Arc<dyn Recorder>, tenant: &str, redacts: bool) -> Self {
         Self {
             ledger,
             tenant: tenant.into(),
@@ -79,14 +71,14 @@ impl Journal {
     }
 
     /// The same, with somebody who hears of every fact of `run`.
-    pub(super) fn observed(self, run: &str, observer: Option<Arc<dyn FactObserver>>) -> Self {
+    pub(crate) fn observed(self, run: &str, observer: Option<Arc<dyn FactObserver>>) -> Self {
         if let Some(observer) = &observer {
             observer.begin(&self.tenant, run);
         }
         Self { observer, ..self }
     }
 
-    pub(super) fn denials(&self) -> Vec<Denial> {
+    pub(crate) fn denials(&self) -> Vec<Denial> {
         self.denials
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -97,10 +89,11 @@ impl Journal {
         host_fact(kind, &self.tenant)
     }
 
-    pub(super) fn run_start(
+    pub(crate) fn run_start(
         &self,
         project: &Project,
         setup: &RunSetup,
+        labels: BTreeMap<String, String>,
         options: &RunOptions,
     ) -> Result<(), Failure> {
         let durability = match options.durability {
@@ -116,11 +109,12 @@ impl Journal {
             .with("durability", durability)
             .with("flowhost", env!("CARGO_PKG_VERSION"))
             .with("budget", budget(&project.plan.budget.limits))
+            .with("labels", labels)
             .payload(payload);
         append(self, fact)
     }
 
-    pub(super) fn member(&self, key: &str, member: &Member) -> Result<(), Failure> {
+    pub(crate) fn member(&self, key: &str, member: &Member) -> Result<(), Failure> {
         let imports: Vec<String> = member
             .inspection
             .imports
@@ -156,7 +150,7 @@ impl Journal {
     }
 
     /// What a plugin offers, each tool pinned by the hash of all that a model reads of it.
-    pub(super) fn tools(&self, installed: &Installed) -> Result<(), Failure> {
+    pub(crate) fn tools(&self, installed: &Installed) -> Result<(), Failure> {
         let pins = installed.tool_pins();
         if pins.is_empty() {
             return Ok(());
@@ -169,7 +163,7 @@ impl Journal {
         append(self, fact)
     }
 
-    pub(super) fn message(
+    pub(crate) fn message(
         &self,
         subject: &str,
         envelope: &flowhost_bus::Envelope,
@@ -184,7 +178,7 @@ impl Journal {
     }
 
     /// Writes what a note says. Only notes that are facts become records.
-    pub(super) fn note(&self, note: &Note) -> Result<(), LedgerError> {
+    pub(crate) fn note(&self, note: &Note) -> Result<(), LedgerError> {
         for fact in self.facts(note) {
             self.append(fact)?;
         }
@@ -311,7 +305,7 @@ impl Journal {
     }
 
     /// What the run's model calls are expected to cost; nothing where none may be made.
-    pub(super) fn estimated(&self, estimate: &Estimate) -> Result<(), Failure> {
+    pub(crate) fn estimated(&self, estimate: &Estimate) -> Result<(), Failure> {
         if estimate.steps.is_empty() {
             return Ok(());
         }
@@ -326,7 +320,7 @@ impl Journal {
     }
 
     /// How far what was spent is from that.
-    pub(super) fn varied(&self, estimate: &Estimate, outcome: &Outcome) -> Result<(), Failure> {
+    pub(crate) fn varied(&self, estimate: &Estimate, outcome: &Outcome) -> Result<(), Failure> {
         if estimate.steps.is_empty() {
             return Ok(());
         }
@@ -348,12 +342,12 @@ impl Journal {
     }
 
     /// A view was written: a name in the run's folder, and its bytes.
-    pub(super) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
         append(self, view_fact(&self.tenant, path, bytes))
     }
 
     /// The end of a run that found, before its first step, that it cannot be.
-    pub(super) fn run_refused(&self, failure: &Failure) -> Result<(), Failure> {
+    pub(crate) fn run_refused(&self, failure: &Failure) -> Result<(), Failure> {
         let findings = failure.findings.iter().map(ToString::to_string);
         let reasons: Vec<String> = failure.causes.iter().cloned().chain(findings).collect();
         let fact = self
@@ -364,7 +358,7 @@ impl Journal {
         append(self, fact)
     }
 
-    pub(super) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {
+    pub(crate) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {
         let fact = self
             .fact(Kind::RunEnd)
             .with("status", status_word(outcome))
@@ -383,10 +377,10 @@ impl Recorder for Journal {
         let fact = if self.redacts { redacted(fact) } else { fact };
         let denial = denial(&fact);
         let observer = self.observer.as_ref();
-        let seen = observer.and_then(|observer| Some((observer, Seen::of(&fact)?)));
+        let heard = observer.and_then(|observer| observer.hear(&fact));
         let seq = self.ledger.append(fact)?;
-        if let Some((observer, seen)) = seen {
-            observer.accepted(seq, seen);
+        if let Some(accepted) = heard {
+            accepted(seq);
         }
         if let Some(denial) = denial {
             let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
@@ -424,7 +418,7 @@ const CUT: char = '…';
 
 /// Takes keys and personal data out of a text. Of one that was cut, the last word goes too: it may be
 /// the beginning of what would have been found whole.
-pub(super) fn clean(text: &mut String) {
+pub(crate) fn clean(text: &mut String) {
     if let Cow::Owned(redacted) = flowhost_detect::redact(text) {
         *text = redacted;
     }
@@ -465,7 +459,8 @@ fn redacted(mut fact: Fact) -> Fact {
 }
 
 /// What says that the view of this name has these bytes.
-pub(super) fn view_fact(tenant: &str, path: &str, bytes: &[u8]) -> Fact {
+#[must_use]
+pub fn view_fact(tenant: &str, path: &str, bytes: &[u8]) -> Fact {
     host_fact(Kind::ViewWrite, tenant)
         .with("path", path)
         .with("sha256", hex::encode(Sha256::digest(bytes)))
@@ -571,16 +566,18 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Ear(Mutex<Vec<String>>);
+    struct Ear(Arc<Mutex<Vec<String>>>);
 
     impl FactObserver for Ear {
         fn begin(&self, tenant: &str, run: &str) {
             self.0.lock().unwrap().push(format!("{tenant} {run}"));
         }
 
-        fn accepted(&self, seq: u64, fact: Seen) {
-            let heard = format!("{seq} {}", fact.kind.as_str());
-            self.0.lock().unwrap().push(heard);
+        fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>> {
+            let (heard, kind) = (self.0.clone(), fact.kind.as_str());
+            (fact.kind == Kind::ToolCall).then(|| {
+                Box::new(move |seq| heard.lock().unwrap().push(format!("{seq} {kind}"))) as _
+            })
         }
     }
 

@@ -1,4 +1,5 @@
-//! The plugins of a run as they can be called: prepared component, rights, configuration, tools.
+//! A plugin of a run as it can be called: prepared component, rights, configuration, tools. One revision
+//! of it; which one a call takes is the registry's.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -8,17 +9,16 @@ use flowhost_flow::{OutputSchema, PluginKind};
 use flowhost_policy::{Effective, LIMITS, Layer, Outcome, ToolDescriptor, TraceEntry};
 use serde_json::Value;
 
-use super::order::Order;
+use crate::order::Order;
 use crate::project::Member;
 
-/// Every plugin by its key.
-pub(super) type Registry = BTreeMap<String, Arc<Installed>>;
-
 /// One plugin, ready to be called.
-pub(super) struct Installed {
-    pub(super) key: Arc<str>,
-    pub(super) plugin: Plugin,
-    pub(super) config: Arc<str>,
+pub(crate) struct Installed {
+    pub(crate) key: Arc<str>,
+    /// 1 for what the run started with; one more for each swap.
+    pub(crate) revision: u64,
+    pub(crate) plugin: Plugin,
+    pub(crate) config: Arc<str>,
     kind: PluginKind,
     tools: Vec<Tool>,
     /// What lowered a limit or an amount below the profile's, by the right's path.
@@ -41,10 +41,11 @@ impl From<ToolDescriptor> for Tool {
 }
 
 impl Installed {
-    pub(super) fn new(key: &str, plugin: Plugin, member: &Member) -> Self {
+    pub(crate) fn new(key: &str, revision: u64, plugin: Plugin, member: &Member) -> Self {
         let tools = &member.manifest.tools;
         Self {
             key: key.into(),
+            revision,
             plugin,
             config: member.config.clone(),
             kind: member.decl.kind,
@@ -54,7 +55,7 @@ impl Installed {
     }
 
     /// Where a limit that was reached can be raised: where the smallest of its values stands.
-    pub(super) fn cure_of(&self, name: &str, allowed: u64) -> String {
+    pub(crate) fn cure_of(&self, name: &str, allowed: u64) -> String {
         let lowered = |path: String| self.lowered.get(&path);
         if let "tokens" | "usd" = name {
             let place = match lowered(format!("model.{name}")) {
@@ -84,8 +85,8 @@ impl Installed {
 
     /// Takes the list of tools from the component itself, which has no manifest. The engine has
     /// bounded what it says.
-    pub(super) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
-        let report = self.plugin.describe_tools(self.last_scope(run)).await;
+    pub(crate) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
+        let report = self.plugin.describe_tools(self.own_scope(run)).await;
         let described = report.result.map_err(|fault| unasked(&fault))?;
         let tools: Result<Vec<Tool>, String> = described.iter().map(asked).collect();
         self.tools = tools?;
@@ -93,23 +94,23 @@ impl Installed {
     }
 
     /// Whether it can be handed messages.
-    pub(super) fn is_agent(&self) -> bool {
+    pub(crate) fn is_agent(&self) -> bool {
         self.kind == PluginKind::Agent
     }
 
-    pub(super) fn tool_names(&self) -> Vec<String> {
+    pub(crate) fn tool_names(&self) -> Vec<String> {
         let tools = self.tools.iter();
         tools.map(|tool| tool.descriptor.name.clone()).collect()
     }
 
     /// Each tool's name with the hash of its descriptor.
-    pub(super) fn tool_pins(&self) -> BTreeMap<String, String> {
+    pub(crate) fn tool_pins(&self) -> BTreeMap<String, String> {
         let pin = |tool: &Tool| (tool.descriptor.name.clone(), tool.descriptor.hash());
         self.tools.iter().map(pin).collect()
     }
 
     /// The tool that a step means: the one named, or the only one.
-    pub(super) fn tool_name<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> {
+    pub(crate) fn tool_name<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Fault> {
         match (named, self.tools.as_slice()) {
             (Some(name), _) => Ok(name),
             (None, [only]) => Ok(&only.descriptor.name),
@@ -121,7 +122,7 @@ impl Installed {
     }
 
     /// Checks an input against the tool's schema, before its guest runs.
-    pub(super) fn check_input(&self, name: &str, input: &Value) -> Result<(), Fault> {
+    pub(crate) fn check_input(&self, name: &str, input: &Value) -> Result<(), Fault> {
         if self.tools.is_empty() {
             return Ok(());
         }
@@ -147,22 +148,27 @@ impl Installed {
         }
     }
 
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = Descriptor> + '_ {
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = Descriptor> + '_ {
         self.tools
             .iter()
             .map(|tool| describe(&self.key, &tool.descriptor))
     }
 
     /// The scope of a step's call. `effective` is lowered to what the planner reserved.
-    pub(super) fn scope(
+    pub(crate) fn scope(
         &self,
         run: &RunScope,
         order: &Order,
         traceparent: Arc<str>,
         deadline: tokio::time::Instant,
     ) -> CallScope {
+        let call: Arc<str> = order.call.to_string().into();
         CallScope {
             run: run.clone(),
+            root: call.clone(),
+            call,
+            made: Arc::default(),
+            key: order.idempotency_key.as_str().into(),
             step: order.step_id.as_str().into(),
             attempt: order.attempt,
             plugin: self.key.clone(),
@@ -178,11 +184,16 @@ impl Installed {
 }
 
 impl Installed {
-    /// The scope of a call outside any step, after the run.
-    pub(super) fn last_scope(&self, run: &RunScope) -> CallScope {
+    /// The scope of a call that the host makes by itself: no step asked for it.
+    pub(crate) fn own_scope(&self, run: &RunScope) -> CallScope {
+        let call = run.own_call();
         let own = std::time::Duration::from_millis(self.plugin.effective().limits.deadline_ms);
         CallScope {
             run: run.clone(),
+            root: call.clone(),
+            call,
+            made: Arc::default(),
+            key: Arc::from(""),
             step: Arc::from(""),
             attempt: 1,
             plugin: self.key.clone(),
@@ -251,7 +262,7 @@ fn lowered(effective: &Arc<Effective>, fuel: u64) -> Arc<Effective> {
 }
 
 /// A refusal of input, as the guest's own would be.
-pub(super) fn invalid(message: String) -> Fault {
+pub(crate) fn invalid(message: String) -> Fault {
     Fault::Guest {
         class: "invalid",
         message,

@@ -1,10 +1,10 @@
-//! The report page beside a ledger: made from what is on the disk, its hash entered into the ledger.
+//! The report page beside a ledger, made anew after something was erased: from what is on the disk, its
+//! hash entered into the ledger.
 
 use flowhost_flow::Exit;
-use flowhost_ledger::{Disk as _, Ledger, RealDisk, Source as _};
+use flowhost_ledger::{Disk as _, Ledger, RealDisk, Recorder as _, Source as _};
+use flowhost_run::view_fact;
 
-use super::journal::view_fact;
-use super::{append, ledger_failure};
 use crate::ambient::Ambient;
 use crate::evidence::story;
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use crate::report::html;
 use crate::state::State;
 
 /// Writes the page of `run`. Everything that it is to tell must have reached the disk before.
-pub(super) fn write(
+fn write(
     ledger: &Ledger,
     state: &State,
     run: &str,
@@ -21,7 +21,10 @@ pub(super) fn write(
     let dir = state.run_dir(run);
     let page = html::page(&story::read(&dir, ambient)?).into_bytes();
     ambient.write(&dir.join(html::FILE), &page)?;
-    append(ledger, view_fact(state.tenant(), html::FILE, &page))
+    let entered = ledger.append(view_fact(state.tenant(), html::FILE, &page));
+    entered.map(drop).map_err(|error| {
+        Failure::new(Exit::Internal, "the ledger takes no more").caused_by(&error)
+    })
 }
 
 /// Writes the page of `run` anew if there is one, after a payload was erased: what the page quoted
@@ -47,7 +50,9 @@ pub fn rewrite(
         Failure::new(Exit::Internal, "the old report cannot be overwritten").caused_by(&error)
     })?;
     let covered = ledger.checkpoint_blocking();
-    covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+    covered.map_err(|error| {
+        Failure::new(Exit::Internal, "the ledger cannot be signed").caused_by(&error)
+    })?;
     write(ledger, state, run, ambient)?;
     Ok(true)
 }

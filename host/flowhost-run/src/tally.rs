@@ -1,4 +1,4 @@
-//! What calls between plugins use, kept by step until the step's own call ends.
+//! What calls between plugins use, kept by the call that they are made for until that one ends.
 //!
 //! A call is counted however it ends, also when its caller is stopped in the middle: the account is
 //! closed by dropping it.
@@ -9,58 +9,58 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{CallScope, Meter};
 
-use super::order::Detail;
+use crate::order::Detail;
 
-/// The sum of a step's routed calls.
+/// The sum of the calls that were made for one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Routed {
-    pub(super) calls: u64,
-    pub(super) detail: Detail,
+pub(crate) struct Routed {
+    pub(crate) calls: u64,
+    pub(crate) detail: Detail,
 }
 
-/// Sums by step id.
+/// Sums by the outermost call's id.
 #[derive(Default)]
-pub(super) struct Tally(Mutex<HashMap<Arc<str>, Routed>>);
+pub(crate) struct Tally(Mutex<HashMap<Arc<str>, Routed>>);
 
 impl Tally {
     /// Counts a call from now on; what it used is added when the account is dropped.
-    pub(super) fn open(self: &Arc<Self>, scope: &CallScope) -> Account {
+    pub(crate) fn open(self: &Arc<Self>, scope: &CallScope) -> Account {
         Account {
             tally: self.clone(),
-            step: scope.step.clone(),
+            root: scope.root.clone(),
             meter: scope.meter.clone(),
         }
     }
 
-    /// The sum of a step so far, which is forgotten here.
-    pub(super) fn take(&self, step: &str) -> Routed {
+    /// The sum of a call so far, which is forgotten here.
+    pub(crate) fn take(&self, root: &str) -> Routed {
         let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sums.remove(step).unwrap_or_default()
+        sums.remove(root).unwrap_or_default()
     }
 
-    fn add(&self, step: &Arc<str>, detail: &Detail) {
+    fn add(&self, root: &Arc<str>, detail: &Detail) {
         let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sum = sums.entry(step.clone()).or_default();
+        let sum = sums.entry(root.clone()).or_default();
         sum.calls = sum.calls.saturating_add(1);
         sum.detail.add(detail);
     }
 }
 
 /// One call that is being counted.
-pub(super) struct Account {
+pub(crate) struct Account {
     tally: Arc<Tally>,
-    step: Arc<str>,
+    root: Arc<str>,
     meter: Arc<Meter>,
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.tally.add(&self.step, &metered(&self.meter));
+        self.tally.add(&self.root, &metered(&self.meter));
     }
 }
 
 /// What a meter shows.
-pub(super) fn metered(meter: &Meter) -> Detail {
+pub(crate) fn metered(meter: &Meter) -> Detail {
     Detail {
         fuel: meter.fuel.load(Relaxed),
         memory_bytes: meter.memory_bytes.load(Relaxed),
@@ -80,7 +80,7 @@ mod tests {
         let meter = Arc::new(Meter::default());
         let account = Account {
             tally: tally.clone(),
-            step: "s".into(),
+            root: "s".into(),
             meter: meter.clone(),
         };
         meter.fuel.store(7, Relaxed);

@@ -8,8 +8,6 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::ambient::FileError;
-
 /// A finding with its place and its cure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -98,15 +96,6 @@ impl fmt::Display for Finding {
             write!(f, " ")?;
         }
         write!(f, "{}", self.message)
-    }
-}
-
-impl From<&FileError> for Finding {
-    fn from(error: &FileError) -> Self {
-        Self::new(
-            error.path.clone(),
-            format!("cannot {}: {}", error.verb, error.source),
-        )
     }
 }
 

@@ -17,14 +17,15 @@ use flowhost_ledger::{Fact, Kind};
 use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
-use super::guards::{Guards, Ready};
-use super::purse::Purse;
-use super::registry::{Installed, Registry, invalid};
-use super::tally::Tally;
-use super::worker::verdict_of;
+use crate::guards::{Guards, Ready};
+use crate::purse::Purse;
+use crate::installed::{Installed, invalid};
+use crate::registry::Registry;
+use crate::tally::Tally;
+use crate::worker::verdict_of;
 
 /// Routes once the plugins are installed; before that there is nobody to call.
-pub(super) struct Router {
+pub(crate) struct Router {
     plugins: OnceLock<Arc<Registry>>,
     guards: OnceLock<Guards>,
     tally: Arc<Tally>,
@@ -32,7 +33,7 @@ pub(super) struct Router {
 }
 
 impl Router {
-    pub(super) fn new(purse: Arc<Purse>) -> Self {
+    pub(crate) fn new(purse: Arc<Purse>) -> Self {
         Self {
             plugins: OnceLock::new(),
             guards: OnceLock::new(),
@@ -41,7 +42,7 @@ impl Router {
         }
     }
 
-    pub(super) fn install(&self, plugins: Arc<Registry>, guards: Guards) {
+    pub(crate) fn install(&self, plugins: Arc<Registry>, guards: Guards) {
         // Set once per run: an engine is installed by consuming it. Guards first: a plugin that can
         // be called can be called guarded.
         let _already = self.guards.set(guards);
@@ -49,7 +50,7 @@ impl Router {
     }
 
     /// What routed calls use, by step.
-    pub(super) fn tally(&self) -> Arc<Tally> {
+    pub(crate) fn tally(&self) -> Arc<Tally> {
         self.tally.clone()
     }
 
@@ -110,29 +111,18 @@ impl Router {
     }
 
     fn find(&self, caller: &CallScope, plugin: &str) -> Option<Arc<Installed>> {
-        self.plugins
-            .get()?
-            .get(&format!("{}{plugin}", prefix(&caller.plugin)))
-            .cloned()
+        let key = format!("{}{plugin}", prefix(&caller.plugin));
+        self.plugins.get()?.current(&key)
     }
 
-    fn neighbours(&self, caller: &CallScope) -> impl Iterator<Item = &Arc<Installed>> {
-        let prefix = prefix(&caller.plugin).to_owned();
-        let all = self
-            .plugins
-            .get()
-            .into_iter()
-            .flat_map(|plugins| plugins.iter());
-        all.filter(move |(key, _)| {
-            key.strip_prefix(&prefix)
-                .is_some_and(|rest| !rest.contains("::"))
-        })
-        .map(|(_, plugin)| plugin)
+    fn neighbours(&self, caller: &CallScope) -> Vec<Arc<Installed>> {
+        let plugins = self.plugins.get();
+        plugins.map_or_else(Vec::new, |it| it.below(prefix(&caller.plugin)))
     }
 }
 
 /// `a.yaml::` for `a.yaml::name`, empty for a plugin of the plan itself.
-pub(super) fn prefix(key: &str) -> &str {
+pub(crate) fn prefix(key: &str) -> &str {
     key.rfind("::")
         .and_then(|at| key.get(..at + 2))
         .unwrap_or("")
@@ -141,9 +131,9 @@ pub(super) fn prefix(key: &str) -> &str {
 #[async_trait]
 impl ToolRouter for Router {
     fn list(&self, caller: &CallScope) -> Vec<Descriptor> {
-        self.neighbours(caller)
-            .flat_map(|plugin| plugin.descriptors())
-            .collect()
+        let neighbours = self.neighbours(caller);
+        let offered = neighbours.iter().flat_map(|plugin| plugin.descriptors());
+        offered.collect()
     }
 
     fn key(&self, caller: &CallScope, plugin: &str) -> String {
@@ -256,7 +246,7 @@ fn verdict_fact(
     }
 }
 
-/// The callee's scope: its own rights, the caller's step and deadline.
+/// The callee's scope: its own rights, the caller's step and deadline, an id below the caller's.
 fn delegated(caller: &CallScope, callee: &Installed) -> CallScope {
     let own = std::time::Duration::from_millis(callee.plugin.effective().limits.deadline_ms);
     let callers = caller
@@ -265,8 +255,13 @@ fn delegated(caller: &CallScope, callee: &Installed) -> CallScope {
         .cloned()
         .chain([caller.plugin.clone()])
         .collect();
+    let (call, key) = caller.next_call();
     CallScope {
         run: caller.run.clone(),
+        call,
+        root: caller.root.clone(),
+        made: Arc::default(),
+        key,
         step: caller.step.clone(),
         attempt: caller.attempt,
         plugin: callee.key.clone(),
@@ -287,10 +282,9 @@ impl Mailboxes for Router {
             let grant = &plugin.plugin.effective().grants.messages;
             plugin.is_agent() && decide_topic(grant, Direction::Subscribe, topic).is_ok()
         };
-        self.neighbours(caller)
-            .filter(reads)
-            .map(|plugin| plugin.key.to_string())
-            .collect()
+        let neighbours = self.neighbours(caller);
+        let readers = neighbours.iter().filter(reads);
+        readers.map(|plugin| plugin.key.to_string()).collect()
     }
 }
 
@@ -310,7 +304,7 @@ impl Spending for Router {
     }
 
     fn origin(&self, caller: &CallScope) -> Origin {
-        self.purse.origin(&caller.step)
+        self.purse.origin(&caller.root)
     }
 }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+
+use crate::handle::Run;
 
 /// Deliveries after the last step: more are agents that answer each other without end.
 const DELIVERIES_MAX: u64 = 1_000;
@@ -23,7 +25,7 @@ pub(super) type Question = oneshot::Sender<u64>;
 
 /// How the talk after the last step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::run) enum Settled {
+pub(crate) enum Settled {
     /// Every message was read.
     Quiet,
     /// Somebody wanted the run to stop.
@@ -36,7 +38,7 @@ pub(in crate::run) enum Settled {
 
 /// What is under way between the agents of a run.
 #[derive(Default)]
-pub(in crate::run) struct Traffic {
+pub(crate) struct Traffic {
     delivered: Arc<AtomicU64>,
     readers: Vec<mpsc::Sender<Question>>,
 }
@@ -55,11 +57,11 @@ impl Traffic {
     }
 
     /// Waits until every message was read, at most until `deadline`.
-    pub(in crate::run) async fn settle(&self, stop: &Notify, deadline: Instant) -> Settled {
+    pub(crate) async fn settle(&self, run: &Run, deadline: Instant) -> Settled {
         let most = self.delivered.load(Relaxed).saturating_add(DELIVERIES_MAX);
         tokio::select! {
             biased;
-            () = stop.notified() => Settled::Stopped,
+            _reason = run.asked_to_stop() => Settled::Stopped,
             () = self.exceeds(most) => Settled::Busy,
             () = tokio::time::sleep_until(deadline) => Settled::Late,
             () = tokio::time::sleep(WAIT_MAX) => Settled::Busy,
@@ -104,7 +106,7 @@ mod tests {
 
     async fn is_quiet(traffic: &Traffic) -> bool {
         let deadline = Instant::now() + Duration::from_secs(600);
-        traffic.settle(&Notify::new(), deadline).await == Settled::Quiet
+        traffic.settle(&Run::new("r"), deadline).await == Settled::Quiet
     }
 
     #[tokio::test]
@@ -150,9 +152,9 @@ mod tests {
     async fn a_person_who_stops_the_run_does_not_wait() {
         let mut traffic = Traffic::default();
         let _never_answers = traffic.ask();
-        let stop = Notify::new();
-        stop.notify_one();
+        let run = Run::new("r");
+        run.cancel("enough");
         let deadline = Instant::now() + Duration::from_secs(600);
-        assert_eq!(traffic.settle(&stop, deadline).await, Settled::Stopped);
+        assert_eq!(traffic.settle(&run, deadline).await, Settled::Stopped);
     }
 }

@@ -2,7 +2,6 @@
 
 use flowhost_flow::Exit;
 
-use crate::ambient::FileError;
 use crate::finding::Finding;
 
 /// A command that did not do what was asked.
@@ -71,12 +70,6 @@ impl Failure {
             next = error.source();
         }
         self
-    }
-}
-
-impl From<FileError> for Failure {
-    fn from(error: FileError) -> Self {
-        Self::new(Exit::Internal, error.to_string()).because(error.source.to_string())
     }
 }
 

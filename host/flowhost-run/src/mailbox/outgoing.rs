@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{Bus as _, Delivery, Draft, Envelope, Subject, Ulid};
+use flowhost_bus::{Delivery, Draft, Envelope, Subject, Ulid};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, neutralise};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Direction, decide_topic};
 
-use super::super::worker::envelope_id;
+use crate::worker::envelope_id;
 use super::{INTERFACE, Reader, done, host};
 
 /// Longest topic that a record holds, in characters.
@@ -116,7 +116,7 @@ fn refused(scope: &CallScope, out: &Outgoing, why: &str) -> Result<(), Fault> {
 type Sealed = Result<(MessagePayload, Arc<Envelope>), String>;
 
 fn answer(delivery: &Delivery, scope: &CallScope, id: Ulid, out: &Outgoing) -> Sealed {
-    let (payload, value) = payload(out)?;
+    let (payload, value) = payload(scope, out)?;
     let draft = Draft::answer(&delivery.envelope, id, &scope.actor(), REPLY, value);
     sealed(payload, draft)
 }
@@ -128,7 +128,7 @@ fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -
             "`correlation` has at most {CORRELATION_BYTES} printable bytes"
         ));
     }
-    let (payload, value) = payload(out)?;
+    let (payload, value) = payload(scope, out)?;
     let draft = Draft {
         id,
         tenant: scope.run.tenant.to_string(),
@@ -144,12 +144,13 @@ fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -
     sealed(payload, draft)
 }
 
-fn payload(out: &Outgoing) -> Result<(MessagePayload, serde_json::Value), String> {
+fn payload(scope: &CallScope, out: &Outgoing) -> Result<(MessagePayload, serde_json::Value), String> {
     let payload = serde_json::from_str(&out.payload).map_err(|error| error.to_string())?;
     let payload = MessagePayload {
         topic: out.topic.clone(),
         payload,
         waiting: Vec::new(),
+        root: scope.root.to_string(),
     };
     let value = serde_json::to_value(&payload).map_err(|error| error.to_string())?;
     Ok((payload, value))

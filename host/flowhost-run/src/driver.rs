@@ -7,10 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flowhost_bus::{
-    Bus as _, BusError, Draft, Envelope, LocalBus, Pattern, Subject, SubscribeOptions, Subscription,
-};
-use flowhost_engine::{AgentOutcome, RunScope, trace};
+use flowhost_bus::{Bus, BusError, Draft, Envelope, Subject, Subscription};
+use flowhost_engine::{RunScope, trace};
 use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
     Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
@@ -19,32 +17,33 @@ use flowhost_flow::{
 use flowhost_ledger::LedgerError;
 use serde::Deserialize as _;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
-use super::Surroundings;
-use super::journal::{self, Denial, Journal};
-use super::mailbox::{Mailboxes, Settled, Traffic};
-use super::order::{Answer, Detail, Order};
-use super::wiring::Machinery;
-use super::worker::{Calls, Worker, envelope_id};
-use super::{Observer, registry::Installed};
+use crate::journal::{self, Denial, Journal};
+use crate::mailbox::{Mailboxes, Settled, Traffic};
+use crate::order::{Answer, Cancel, Detail, Ending, Order};
+use crate::registry::Registry;
+use crate::wiring::Machinery;
+use crate::worker::{Calls, Inbox, Worker, envelope_id, listen};
+use crate::execute::status_of;
+use crate::installed::Installed;
+use crate::handle::Run;
+use crate::tasks;
 use crate::clock::RunClock;
 use crate::failure::Failure;
 use crate::finding::Finding;
 
-/// Orders that may wait or be at work at once; more wait in the driver. Above the most that a plan
-/// can have at work ([`flowhost_flow::plan::limits::PARALLEL_MAX`]).
-const ORDERS_MAX: usize = 2_048;
+/// Longest wait for agents that are told that the run is over, all together: each has its profile's
+/// deadline, and a run that has ended must not hang on them.
+const FINISH_MAX: Duration = Duration::from_secs(60);
 
 /// What a run is driven with.
-pub(super) struct Drive {
-    pub(super) plan: Arc<Plan>,
-    pub(super) setup: RunSetup,
-    pub(super) scope: RunScope,
-    pub(super) journal: Journal,
-    pub(super) registry: Machinery,
+pub(crate) struct Drive {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) setup: RunSetup,
+    pub(crate) scope: RunScope,
+    pub(crate) journal: Journal,
+    pub(crate) registry: Machinery,
 }
 
 /// How a step went.
@@ -74,7 +73,7 @@ pub struct Outcome {
 impl Outcome {
     /// Takes keys and personal data out of everything that a report shows. Denials come from the
     /// journal and hold none.
-    pub(super) fn redact(&mut self) {
+    pub(crate) fn redact(&mut self) {
         let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
         flowhost_detect::redact_json(&mut outputs);
         if let Value::Object(outputs) = outputs {
@@ -90,36 +89,41 @@ impl Outcome {
     }
 }
 
-pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Outcome, Failure> {
+pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     let clock = RunClock::new(drive.scope.started_ms);
     let timeout_ms = drive.plan.timeout_ms;
     let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {
         let findings = problems.into_iter().map(Finding::from).collect();
         Failure::findings("the plan", findings)
     })?;
-    let (run, bus) = (&drive.scope, &drive.registry.bus);
+    let (scope, machinery) = (drive.scope, drive.registry);
+    let bus = machinery.bus.clone();
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    let orders = listen(bus, run, "step.*.start").await?;
-    let answers = listen(bus, run, "step.*.end").await?;
+    let inbox = Inbox::open(&*bus, &scope).await.map_err(bus_failure)?;
+    let answers = listen(&*bus, &scope, "step.*.end").await;
+    let answers = answers.map_err(bus_failure)?;
+    let trace = trace::trace_id(&scope.run);
     let worker = Arc::new(Worker {
-        scope: drive.scope.clone(),
-        bus: drive.registry.bus.clone(),
-        journal: drive.journal.clone(),
-        registry: drive.registry.plugins.clone(),
-        clock,
-        trace: trace::trace_id(&drive.scope.run),
+        scope: scope.clone(),
+        bus: bus.clone(),
+        registry: machinery.plugins.clone(),
+        trace: trace.clone(),
         started_agents: Mutex::default(),
         calls: Calls::default(),
-        tally: drive.registry.tally.clone(),
-        purse: drive.registry.purse.clone(),
+        tally: machinery.tally,
+        purse: machinery.purse.clone(),
     });
     let mailboxes = Mailboxes::open(&worker).await?;
-    let serving = tokio::spawn(worker.clone().serve(orders).in_current_span());
+    let serving = tasks::spawn(worker.serve(inbox));
     let mut driver = Driver {
         planner,
-        worker: worker.clone(),
+        scope,
+        bus,
+        trace,
+        journal: drive.journal.clone(),
+        registry: machinery.plugins,
         clock,
-        observer: around.observer.clone(),
+        run: run.clone(),
         waiting: VecDeque::new(),
         open: HashMap::new(),
         timers: BTreeSet::new(),
@@ -130,35 +134,34 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
         end: None,
         broken: false,
     };
-    let stop = around.stop.clone();
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
     let driving = async move {
-        driver.run(answers, &stop).await;
+        driver.run(answers).await;
         driver
     };
-    let driven = tokio::spawn(driving.in_current_span());
-    let mut driver = driven.await.map_err(|error| {
+    let driven = tasks::spawn(driving).await;
+    let mut driver = driven.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
-    driver.settle(mailboxes.traffic(), around, deadline).await;
-    serving.abort();
+    driver.settle(mailboxes.traffic(), deadline).await;
     mailboxes.close().await;
     let mut end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
     })?;
     driver.finish_agents(&end).await;
+    serving.abort();
     // What was spent while no step was at work: messages that were read later, and ends of agents.
-    let rest = worker.purse.rest();
+    let rest = machinery.purse.rest();
     end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
     end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
-    let refused = worker.purse.rest_refused();
+    let refused = machinery.purse.rest_refused();
     if refused > 0 {
         let message =
             format!("the budget refused {refused} model calls of agents that read messages");
         driver.warnings.push(message);
     }
-    let duration_ms = clock.now().0.saturating_sub(drive.scope.started_ms);
+    let duration_ms = clock.now().0.saturating_sub(driver.scope.started_ms);
     let (steps, warnings) = (driver.steps, driver.warnings);
     Ok(Outcome {
         end,
@@ -170,37 +173,23 @@ pub(super) async fn drive(drive: Drive, around: &Surroundings<'_>) -> Result<Out
 }
 
 /// The subscription failed before anything ran.
-pub(super) fn bus_failure(message: &str) -> Failure {
-    Failure::new(Exit::Internal, "the bus does not work").because(message)
-}
-
-async fn listen(
-    bus: &LocalBus,
-    run: &RunScope,
-    subjects: &str,
-) -> Result<Box<dyn Subscription>, Failure> {
-    let pattern = Pattern::of(&run.tenant, &run.run, subjects);
-    let pattern = pattern.map_err(|error| bus_failure(&error.to_string()))?;
-    // One delivery: a worker that dies is answered for, never quietly repeated.
-    let (messages_max, deliveries_max) = (ORDERS_MAX, 1);
-    let options = SubscribeOptions {
-        group: "host".to_owned(),
-        messages_max,
-        deliveries_max,
-    };
-    bus.subscribe(pattern, options)
-        .await
-        .map_err(|error| bus_failure(&error.to_string()))
+pub(crate) fn bus_failure(error: BusError) -> Failure {
+    Failure::new(Exit::Internal, "the bus does not work").because(error.to_string())
 }
 
 struct Driver {
     planner: Box<dyn Planner>,
-    worker: Arc<Worker>,
+    scope: RunScope,
+    bus: Arc<dyn Bus>,
+    trace: String,
+    journal: Journal,
+    registry: Arc<Registry>,
     clock: RunClock,
-    observer: Arc<dyn Observer>,
+    run: Run,
     /// Calls that the bus had no room for.
     waiting: VecDeque<Box<Call>>,
-    open: HashMap<u64, String>,
+    /// Calls that are out, with the revision that each has pinned: it is kept alive by this.
+    open: HashMap<u64, Option<Arc<Installed>>>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
     steps: BTreeMap<String, StepOutcome>,
@@ -211,9 +200,9 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(&mut self, mut answers: Box<dyn Subscription>, stop: &Notify) {
+    async fn run(&mut self, mut answers: Box<dyn Subscription>) {
         self.feed(Event::Started).await;
-        let mut stopping = false;
+        let (stop, mut stopping) = (self.run.clone(), false);
         while self.end.is_none() {
             let next = self.timers.first().copied();
             let wake = next.map_or_else(
@@ -222,9 +211,9 @@ impl Driver {
             );
             tokio::select! {
                 biased;
-                () = stop.notified(), if !stopping => {
+                reason = stop.asked_to_stop(), if !stopping => {
                     stopping = true;
-                    self.feed(Event::Cancelled { reason: "interrupted".to_owned() }).await;
+                    self.feed(Event::Cancelled { reason: reason.to_string() }).await;
                 }
                 delivery = answers.next() => match delivery {
                     Ok(delivery) => {
@@ -240,7 +229,7 @@ impl Driver {
     }
 
     /// Lets the agents of a run that went well read what was published.
-    async fn settle(&mut self, traffic: &Traffic, around: &Surroundings<'_>, deadline: Instant) {
+    async fn settle(&mut self, traffic: &Traffic, deadline: Instant) {
         let went_well = self
             .end
             .as_ref()
@@ -248,7 +237,7 @@ impl Driver {
         if !went_well {
             return;
         }
-        match traffic.settle(&around.stop, deadline).await {
+        match traffic.settle(&self.run, deadline).await {
             Settled::Quiet => {}
             Settled::Busy => {
                 let message =
@@ -288,8 +277,12 @@ impl Driver {
     }
 
     async fn answered(&mut self, envelope: &Envelope) {
-        let Ok(answer) = Answer::deserialize(&envelope.payload) else {
-            return self.broken("a result that is none").await;
+        let answer = match Answer::deserialize(&envelope.payload) {
+            Ok(answer) => answer,
+            Err(error) => {
+                let message = format!("the answer to a call cannot be read: {error}");
+                return self.broken(&message).await;
+            }
         };
         if self.open.remove(&answer.call).is_none() {
             return; // answered before: the bus delivers at least once
@@ -318,14 +311,11 @@ impl Driver {
     async fn perform(&mut self, action: Action) {
         match action {
             Action::Call(call) => {
-                self.open.insert(call.id.0, call.path.clone());
+                self.open.insert(call.id.0, None);
                 self.waiting.push_back(call);
                 Box::pin(self.drain()).await;
             }
-            Action::Cancel { call, reason } => {
-                tracing::debug!(call = call.0, reason, "stopping a call");
-                self.worker.calls.cancel(call.0);
-            }
+            Action::Cancel { call, reason } => self.cancel(call, reason).await,
             Action::SetTimer { timer, at } => {
                 if let Some(old) = self.due.insert(timer, at) {
                     self.timers.remove(&(old, timer));
@@ -343,10 +333,10 @@ impl Driver {
     }
 
     async fn note(&mut self, note: Note) {
-        if let Err(error) = self.worker.journal.note(&note) {
+        if let Err(error) = self.journal.note(&note) {
             return self.ledger_broken(&error).await;
         }
-        self.observer.note(&note);
+        self.run.note(&note);
         match note {
             Note::Warning { path, message, .. } => {
                 let place = if path.is_empty() {
@@ -371,7 +361,6 @@ impl Driver {
             match self.send(&call).await {
                 Ok(()) => {}
                 Err(SendError::Full) => return self.waiting.push_front(call),
-                Err(SendError::Ledger(error)) => return self.ledger_broken(&error).await,
                 Err(SendError::Cannot(failure)) => {
                     self.open.remove(&call.id.0);
                     let (result, used) = (CallResult::Failed(failure), Amounts::default());
@@ -387,52 +376,90 @@ impl Driver {
     }
 
     async fn send(&mut self, call: &Call) -> Result<(), SendError> {
-        let run = &self.worker.scope;
+        let run = &self.scope;
         let cannot =
             |class, message: String| SendError::Cannot(flowhost_flow::Failure::new(class, message));
         let subject = Subject::of(&run.tenant, &run.run, &["step", &call.step_id, "start"])
             .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
-        let envelope = self.envelope(call).map_err(|error| {
+        let installed = self.registry.current(&call.plugin).ok_or_else(|| {
+            let message = format!("there is no plugin `{}`", call.plugin);
+            cannot(FailureClass::Internal, message)
+        })?;
+        let order = Order::new(call, &installed, self.clock.now());
+        let payload = serde_json::to_value(order)
+            .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
+        let envelope = self.envelope(call, "start", payload).map_err(|error| {
             cannot(
                 FailureClass::Invalid,
                 format!("the input cannot travel: {error}"),
             )
         })?;
-        let envelope = Arc::new(envelope);
-        match self
-            .worker
-            .bus
-            .try_publish(&subject, envelope.clone())
-            .await
-        {
-            Ok(_) => {}
-            Err(BusError::Full { .. }) => return Err(SendError::Full),
-            Err(error) => return Err(cannot(FailureClass::Internal, error.to_string())),
+        match self.bus.try_publish(&subject, Arc::new(envelope)).await {
+            Ok(_) => {
+                self.open.insert(call.id.0, Some(installed));
+                Ok(())
+            }
+            Err(BusError::Full { .. }) => Err(SendError::Full),
+            Err(error) => Err(cannot(FailureClass::Internal, error.to_string())),
         }
-        self.worker
-            .journal
-            .message(subject.as_str(), &envelope)
-            .map_err(SendError::Ledger)?;
-        Ok(())
     }
 
-    fn envelope(&self, call: &Call) -> Result<Envelope, String> {
-        let run = &self.worker.scope;
-        let payload = serde_json::to_value(Order::from(call)).map_err(|error| error.to_string())?;
-        let span = trace::step_span(&call.step_id);
+    fn envelope(&self, call: &Call, direction: &str, payload: Value) -> Result<Envelope, String> {
+        let run = &self.scope;
         let draft = Draft {
-            id: envelope_id(run, call.id.0, "start"),
+            id: envelope_id(run, call.id.0, direction),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
             step: call.step_id.clone(),
             actor: format!("{}/host", run.tenant),
             correlation: call.path.clone(),
             causation: String::new(),
-            traceparent: trace::traceparent(&self.worker.trace, span),
-            kind: "step.start".to_owned(),
+            traceparent: trace::traceparent(&self.trace, trace::step_span(&call.step_id)),
+            kind: format!("step.{direction}"),
             payload,
         };
         draft.seal().map_err(|error| error.to_string())
+    }
+
+    /// Tells whoever performs a call to stop it. A call that still waits here is answered for at once.
+    async fn cancel(&mut self, call: CallId, reason: String) {
+        if let Some(at) = self.waiting.iter().position(|it| it.id == call) {
+            self.waiting.remove(at);
+            self.open.remove(&call.0);
+            let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, reason);
+            let (result, used) = (CallResult::Failed(failure), Amounts::default());
+            return Box::pin(self.feed(Event::CallFinished { call, result, used })).await;
+        }
+        if let Err(message) = self.publish_cancel(call, reason).await {
+            // The planner's own time limit for a stopped call still holds.
+            tracing::warn!(call = call.0, message, "a call cannot be told to stop");
+        }
+    }
+
+    async fn publish_cancel(&mut self, call: CallId, reason: String) -> Result<(), String> {
+        let run = &self.scope;
+        let number = call.0.to_string();
+        let subject = Subject::of(&run.tenant, &run.run, &["step", &number, "cancel"]);
+        let subject = subject.map_err(|error| error.to_string())?;
+        let cancel = Cancel {
+            call: call.0,
+            reason,
+        };
+        let draft = Draft {
+            id: envelope_id(run, call.0, "cancel"),
+            tenant: run.tenant.to_string(),
+            run: run.run.to_string(),
+            step: String::new(),
+            actor: format!("{}/host", run.tenant),
+            correlation: number,
+            causation: String::new(),
+            traceparent: String::new(),
+            kind: "step.cancel".to_owned(),
+            payload: serde_json::to_value(cancel).map_err(|error| error.to_string())?,
+        };
+        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
+        sent.map(drop).map_err(|error| error.to_string())
     }
 
     async fn ledger_broken(&mut self, error: &LedgerError) {
@@ -450,41 +477,41 @@ impl Driver {
         Box::pin(self.feed(Event::HostFailed { failure })).await;
     }
 
-    /// `on-finish` of every agent that was started; its errors change nothing.
-    async fn finish_agents(&self, end: &RunEnd) {
-        let started: Vec<String> = {
-            let agents = self.worker.started_agents.lock();
-            let agents = agents.unwrap_or_else(std::sync::PoisonError::into_inner);
-            let done = agents.iter().filter(|(_, cell)| cell.initialized());
-            done.map(|(key, _)| key.clone()).collect()
-        };
-        for key in started {
-            if let Some(installed) = self.worker.registry.get(&key) {
-                self.finish_agent(installed, end).await;
-            }
+    /// Tells the agents that were started how the run ended, and waits until they know.
+    async fn finish_agents(&mut self, end: &RunEnd) {
+        if let Err(message) = self.tell_the_end(end).await {
+            tracing::warn!(message, "the agents were not told that the run is over");
         }
     }
 
-    async fn finish_agent(&self, installed: &Installed, end: &RunEnd) {
-        let status = serde_json::to_value(end.status).unwrap_or(Value::Null);
-        let outcome = AgentOutcome {
-            status: status.as_str().unwrap_or("failed").to_owned(),
-            reason: end
-                .failure
-                .as_ref()
-                .map(|it| it.message.clone())
-                .unwrap_or_default(),
+    async fn tell_the_end(&mut self, end: &RunEnd) -> Result<(), String> {
+        let run = &self.scope;
+        let subject = Subject::of(&run.tenant, &run.run, &["run", "finish"]);
+        let subject = subject.map_err(|error| error.to_string())?;
+        let failure = end.failure.as_ref();
+        let ending = Ending {
+            status: status_of(end.status).to_owned(),
+            reason: failure.map_or_else(String::new, |it| it.message.clone()),
         };
-        let scope = installed.last_scope(&self.worker.scope);
-        let report = installed.plugin.agent_on_finish(scope, &outcome).await;
-        if let Err(fault) = report.result {
-            tracing::warn!(plugin = %installed.key, %fault, "on-finish failed");
-        }
+        let draft = Draft {
+            id: envelope_id(run, 0, "finish"),
+            tenant: run.tenant.to_string(),
+            run: run.run.to_string(),
+            step: String::new(),
+            actor: format!("{}/host", run.tenant),
+            correlation: String::new(),
+            causation: String::new(),
+            traceparent: String::new(),
+            kind: "run.finish".to_owned(),
+            payload: serde_json::to_value(ending).map_err(|error| error.to_string())?,
+        };
+        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let told = self.bus.request(&subject, Arc::new(envelope), FINISH_MAX);
+        told.await.map(drop).map_err(|error| error.to_string())
     }
 }
 
 enum SendError {
     Full,
-    Ledger(LedgerError),
     Cannot(flowhost_flow::Failure),
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 /// Every plan's guardrails by the prefix of its plugins' keys.
 #[derive(Debug, Default)]
-pub(super) struct Guards(BTreeMap<String, Pair>);
+pub(crate) struct Guards(BTreeMap<String, Pair>);
 
 #[derive(Debug, Default)]
 struct Pair {
@@ -23,19 +23,19 @@ struct Pair {
 
 /// A guardrail with its configuration.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     /// Name under `plugins:`.
-    pub(super) plugin: String,
+    pub(crate) plugin: String,
     /// `with` as JSON, or why it has no value.
-    pub(super) config: Result<String, String>,
+    pub(crate) config: Result<String, String>,
     /// Whether a denial ends the call.
-    pub(super) halts: bool,
+    pub(crate) halts: bool,
 }
 
 impl Guards {
     /// Of a plan and all below it. Inputs of sub-plans are not known here, because each step that
     /// runs one gives its own.
-    pub(super) fn of(plan: &Plan, inputs: &Map<String, Value>) -> Self {
+    pub(crate) fn of(plan: &Plan, inputs: &Map<String, Value>) -> Self {
         let mut guards = Self::default();
         guards.add(plan, "", Some(&Value::Object(inputs.clone())));
         guards
@@ -56,7 +56,7 @@ impl Guards {
     }
 
     /// The guardrails of the plugins with this prefix, in order.
-    pub(super) fn at(&self, prefix: &str, phase: Phase) -> &[Ready] {
+    pub(crate) fn at(&self, prefix: &str, phase: Phase) -> &[Ready] {
         match (self.0.get(prefix), phase) {
             (Some(pair), Phase::Before) => &pair.before,
             (Some(pair), Phase::After) => &pair.after,

@@ -1,7 +1,7 @@
 //! What model calls of a run hold and have spent: by plugin, by budget of the plan, and in all.
 //!
-//! The planner says with each call whose tokens and money it may spend, and what was left of them;
-//! calls that are at work together share that, and each model call is held before it is made. A
+//! The planner says with each call whose tokens and money it may spend, and what was left of them; all
+//! that is done for the call is held by the call's id. Calls that are at work together share that, and each model call is held before it is made. A
 //! plugin's own ceiling counts over the whole run. Integers only, and what is spent beyond a hold is
 //! booked in full. Must not know what spends, or why.
 
@@ -13,9 +13,9 @@ use flowhost_caps::model::{HoldId, Origin, Short};
 use flowhost_engine::CallScope;
 use flowhost_flow::budget::Ceiling as Owner;
 
-/// A step that is at work.
+/// A planner's call that is at work.
 #[derive(Debug, Clone, Default)]
-struct Step {
+struct AtWork {
     /// The accounts of its tokens and of its money.
     owners: [u64; 2],
     sum: Sum,
@@ -51,43 +51,44 @@ impl Sum {
 
 struct Hold {
     plugin: Arc<str>,
-    step: Arc<str>,
+    root: Arc<str>,
     amount: Left,
 }
 
 /// What the run as a whole may spend.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ceiling {
-    pub(super) limit: Left,
+pub(crate) struct Ceiling {
+    pub(crate) limit: Left,
     /// Whether more is refused, or only warned of by the planner.
-    pub(super) halts: bool,
+    pub(crate) halts: bool,
 }
 
 struct Inner {
     run: Ceiling,
     sum: Sum,
     plugins: HashMap<Arc<str>, Sum>,
-    steps: HashMap<Arc<str>, Step>,
+    /// By the call's id: two agents at work in one step are two calls.
+    at_work: HashMap<Arc<str>, AtWork>,
     /// For tokens and for money, by the account's name.
     accounts: [HashMap<u64, Account>; 2],
     holds: HashMap<u64, Hold>,
     calls: u64,
-    /// Spent by calls outside of any step at work: messages that are handed over later.
+    /// Spent by calls that the planner did not ask for: agents that read messages.
     rest: Left,
     /// Refused to such calls: no step fails of it, so that the run has to say so.
     rest_refused: u64,
 }
 
 /// All purses of a run.
-pub(super) struct Purse(Mutex<Inner>);
+pub(crate) struct Purse(Mutex<Inner>);
 
 impl Purse {
-    pub(super) fn new(run: Ceiling) -> Self {
+    pub(crate) fn new(run: Ceiling) -> Self {
         Self(Mutex::new(Inner {
             run,
             sum: Sum::default(),
             plugins: HashMap::new(),
-            steps: HashMap::new(),
+            at_work: HashMap::new(),
             accounts: [HashMap::new(), HashMap::new()],
             holds: HashMap::new(),
             calls: 0,
@@ -100,8 +101,8 @@ impl Purse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A step's call begins, and whose tokens and money it may spend.
-    pub(super) fn begin(&self, step: &str, owners: [Owner; 2], origin: Origin) {
+    /// A planner's call begins, and whose tokens and money it may spend.
+    pub(crate) fn begin(&self, call: &str, owners: [Owner; 2], origin: Origin) {
         let mut inner = self.inner();
         for (accounts, owner) in inner.accounts.iter_mut().zip(owners) {
             let account = accounts.entry(owner.account).or_default();
@@ -112,18 +113,18 @@ impl Purse {
             };
             account.calls += 1;
         }
-        let opened = Step {
+        let opened = AtWork {
             owners: owners.map(|owner| owner.account),
             sum: Sum::default(),
             origin,
         };
-        inner.steps.insert(step.into(), opened);
+        inner.at_work.insert(call.into(), opened);
     }
 
-    /// A step's call has ended: what was spent in it, which is forgotten here.
-    pub(super) fn end(&self, step: &str) -> Left {
+    /// A planner's call has ended: what was spent in it, which is forgotten here.
+    pub(crate) fn end(&self, call: &str) -> Left {
         let mut inner = self.inner();
-        let Some(ended) = inner.steps.remove(step) else {
+        let Some(ended) = inner.at_work.remove(call) else {
             return Left::default();
         };
         let spent = ended.sum.spent;
@@ -144,48 +145,48 @@ impl Purse {
     }
 
     /// What was spent outside of any step's call, so far.
-    pub(super) fn rest(&self) -> Left {
+    pub(crate) fn rest(&self) -> Left {
         self.inner().rest
     }
 
     /// How many model calls outside of any step's call were refused, so far.
-    pub(super) fn rest_refused(&self) -> u64 {
+    pub(crate) fn rest_refused(&self) -> u64 {
         self.inner().rest_refused
     }
 
-    pub(super) fn origin(&self, step: &str) -> Origin {
+    pub(crate) fn origin(&self, call: &str) -> Origin {
         let inner = self.inner();
-        let step = inner.steps.get(step);
-        step.map(|step| step.origin.clone()).unwrap_or_default()
+        let at_work = inner.at_work.get(call);
+        at_work.map(|it| it.origin.clone()).unwrap_or_default()
     }
 
     /// The smallest of what the plugin, its step's budget and the run have left.
-    pub(super) fn left(&self, caller: &CallScope) -> Left {
+    pub(crate) fn left(&self, caller: &CallScope) -> Left {
         let inner = self.inner();
         let all = inner.ceilings(caller).into_iter();
         let left = all.map(|(limit, used)| minus(limit, used));
         left.reduce(least).unwrap_or_default()
     }
 
-    pub(super) fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short> {
+    pub(crate) fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short> {
         let mut inner = self.inner();
         let short = inner
             .ceilings(caller)
             .into_iter()
             .find_map(|(limit, used)| fits(limit, plus(used, want)).err());
         if let Some(short) = short {
-            let outside = !inner.steps.contains_key(&caller.step);
+            let outside = !inner.at_work.contains_key(&caller.root);
             inner.rest_refused += u64::from(outside);
             return Err(short);
         }
         inner.calls += 1;
         let number = inner.calls;
-        let (plugin, step) = (caller.plugin.clone(), caller.step.clone());
+        let (plugin, root) = (caller.plugin.clone(), caller.root.clone());
         inner.sum.held = plus(inner.sum.held, want);
         let own = inner.plugins.entry(plugin.clone()).or_default();
         own.held = plus(own.held, want);
-        inner.of_step(
-            &step,
+        inner.of_call(
+            &root,
             |sum| sum.held = plus(sum.held, want),
             |it, amount| {
                 it.held = it.held.saturating_add(amount);
@@ -194,14 +195,14 @@ impl Purse {
         );
         let hold = Hold {
             plugin,
-            step,
+            root,
             amount: want,
         };
         inner.holds.insert(number, hold);
         Ok(HoldId(number))
     }
 
-    pub(super) fn settle(&self, hold: HoldId, spent: Left) {
+    pub(crate) fn settle(&self, hold: HoldId, spent: Left) {
         let mut inner = self.inner();
         let Some(hold) = inner.holds.remove(&hold.0) else {
             return;
@@ -210,21 +211,21 @@ impl Purse {
         if let Some(own) = inner.plugins.get_mut(&hold.plugin) {
             own.settle(hold.amount, spent);
         }
-        if !inner.steps.contains_key(&hold.step) {
+        if !inner.at_work.contains_key(&hold.root) {
             inner.rest = plus(inner.rest, spent);
             return;
         }
         let held = hold.amount;
-        inner.of_step(
-            &hold.step,
+        inner.of_call(
+            &hold.root,
             |sum| sum.settle(held, spent),
             |it, amount| {
                 it.held = it.held.saturating_sub(amount);
             },
             held,
         );
-        inner.of_step(
-            &hold.step,
+        inner.of_call(
+            &hold.root,
             |_| {},
             |it, amount| {
                 it.spent = it.spent.saturating_add(amount);
@@ -235,19 +236,19 @@ impl Purse {
 }
 
 impl Inner {
-    /// Changes a step at work and the accounts that it spends from.
-    fn of_step(
+    /// Changes a call at work and the accounts that it spends from.
+    fn of_call(
         &mut self,
-        step: &str,
+        call: &str,
         own: impl FnOnce(&mut Sum),
         account: impl Fn(&mut Account, u64),
         amount: Left,
     ) {
-        let Some(step) = self.steps.get_mut(step) else {
-            return;
+        let Some(at_work) = self.at_work.get_mut(call) else {
+            return; // a call that the planner did not ask for spends from no budget of the plan
         };
-        own(&mut step.sum);
-        let places = self.accounts.iter_mut().zip(step.owners);
+        own(&mut at_work.sum);
+        let places = self.accounts.iter_mut().zip(at_work.owners);
         for ((accounts, owner), amount) in places.zip([amount.tokens, amount.micro_usd]) {
             if let Some(it) = accounts.get_mut(&owner) {
                 account(it, amount);
@@ -264,8 +265,8 @@ impl Inner {
         };
         let used = self.plugins.get(&caller.plugin).copied();
         let mut all = vec![(own, used.unwrap_or_default().total())];
-        if let Some(step) = self.steps.get(&caller.step) {
-            let [tokens, micro_usd] = [0, 1].map(|at| self.account(step, at));
+        if let Some(at_work) = self.at_work.get(&caller.root) {
+            let [tokens, micro_usd] = [0, 1].map(|at| self.account(at_work, at));
             let limit = Left {
                 tokens: tokens.left,
                 micro_usd: micro_usd.left,
@@ -282,8 +283,8 @@ impl Inner {
         all
     }
 
-    fn account(&self, step: &Step, at: usize) -> Account {
-        let owner = step.owners.get(at);
+    fn account(&self, call: &AtWork, at: usize) -> Account {
+        let owner = call.owners.get(at);
         let accounts = self.accounts.get(at);
         let account = accounts.zip(owner).and_then(|(all, owner)| all.get(owner));
         account.copied().unwrap_or_default()
@@ -338,7 +339,7 @@ mod tests {
         Left { tokens, micro_usd }
     }
 
-    fn caller(plugin: &str, step: &str, tokens: u64) -> CallScope {
+    fn caller(plugin: &str, call: &str, tokens: u64) -> CallScope {
         let mut effective = Effective::default();
         effective.grants.model.tokens = tokens;
         effective.grants.model.micro_usd = 1_000;
@@ -349,8 +350,14 @@ mod tests {
                 seed: [0; 32],
                 started_ms: 0,
                 recorder: Arc::new(MemoryRecorder::default()),
+                providers: Arc::new([]),
+                own_calls: Arc::default(),
             },
-            step: step.into(),
+            call: call.into(),
+            root: call.into(),
+            made: Arc::default(),
+            key: "".into(),
+            step: "s".into(),
             attempt: 1,
             plugin: plugin.into(),
             digest: "".into(),

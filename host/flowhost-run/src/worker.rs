@@ -8,15 +8,18 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, Ulid};
+use flowhost_bus::{
+    Bus, BusError, Delivery, Draft, Envelope, Pattern, Subject, SubscribeOptions, Subscription, Ulid,
+};
 use flowhost_caps::model::Origin;
 use flowhost_engine::{
-    AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
+    AgentOutcome, AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
     neutralise, trace,
 };
+use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::{Part, Verdict};
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
-use flowhost_ledger::{Kind, LedgerError};
+use flowhost_ledger::Kind;
 use futures::FutureExt as _;
 use futures::future::{AbortHandle, Aborted, abortable};
 use serde::Deserialize as _;
@@ -25,32 +28,76 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
-use super::journal::Journal;
-use super::order::{Answer, Detail, Order};
-use super::purse::Purse;
-use super::registry::{Installed, Registry, invalid};
-use super::tally::{Tally, metered};
-use crate::clock::RunClock;
+use crate::order::{Answer, Cancel, Detail, Ending, Order};
+use crate::purse::Purse;
+use crate::installed::{Installed, invalid};
+use crate::registry::Registry;
+use crate::tally::{Tally, metered};
 use crate::failure::would_allow;
-use crate::telemetry::lines;
+use crate::lines;
+use crate::tasks;
 
-/// What all workers of a run share.
-pub(super) struct Worker {
-    pub(super) scope: RunScope,
-    pub(super) bus: LocalBus,
-    pub(super) journal: Journal,
-    pub(super) registry: Arc<Registry>,
-    pub(super) clock: RunClock,
-    pub(super) trace: String,
-    pub(super) started_agents: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
-    pub(super) calls: Calls,
-    pub(super) tally: Arc<Tally>,
-    pub(super) purse: Arc<Purse>,
+/// Performs calls of one run. It knows the bus, its plugins and what a call may spend, and nothing of who
+/// orders: orders, answers, cancellations and ends of agents all come and go as envelopes.
+pub(crate) struct Worker {
+    pub(crate) scope: RunScope,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) trace: String,
+    pub(crate) started_agents: StartedAgents,
+    pub(crate) calls: Calls,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) purse: Arc<Purse>,
+}
+
+/// The agents whose `on-start` has run or is running, by key and revision.
+pub(crate) type StartedAgents = Mutex<HashMap<(Arc<str>, u64), Arc<OnceCell<()>>>>;
+
+/// What a worker listens to.
+pub(crate) struct Inbox {
+    pub(crate) orders: Box<dyn Subscription>,
+    pub(crate) cancels: Box<dyn Subscription>,
+    pub(crate) ends: Box<dyn Subscription>,
+}
+
+impl Inbox {
+    /// Subscribes to the orders of a run.
+    pub(crate) async fn open(bus: &dyn Bus, run: &RunScope) -> Result<Self, BusError> {
+        Ok(Self {
+            orders: listen(bus, run, "step.*.start").await?,
+            cancels: listen(bus, run, "step.*.cancel").await?,
+            ends: listen(bus, run, "run.finish").await?,
+        })
+    }
+}
+
+/// Orders, answers and cancellations that may wait or be at work at once; more wait in the driver. Above
+/// the most that a plan can have at work ([`flowhost_flow::plan::limits::PARALLEL_MAX`]).
+const ORDERS_MAX: usize = 2_048;
+
+/// Deliveries of an order before it is set aside: one that takes its worker down with it must not take
+/// all of them.
+const DELIVERIES_MAX: u32 = 3;
+
+/// Listens to what the two sides of a run say to each other.
+pub(crate) async fn listen(
+    bus: &dyn Bus,
+    run: &RunScope,
+    subjects: &str,
+) -> Result<Box<dyn Subscription>, BusError> {
+    let pattern = Pattern::of(&run.tenant, &run.run, subjects);
+    let pattern = pattern.map_err(|error| BusError::Carrier(error.to_string()))?;
+    let options = SubscribeOptions {
+        group: "host".to_owned(),
+        messages_max: ORDERS_MAX,
+        deliveries_max: DELIVERIES_MAX,
+    };
+    bus.subscribe(pattern, options).await
 }
 
 /// The calls at work, so that they can be stopped.
 #[derive(Default)]
-pub(super) struct Calls(Mutex<HashMap<u64, Slot>>);
+pub(crate) struct Calls(Mutex<HashMap<u64, Slot>>);
 
 #[derive(Default)]
 struct Slot {
@@ -60,7 +107,7 @@ struct Slot {
 
 impl Calls {
     /// Stops a call, also one that is still on its way.
-    pub(super) fn cancel(&self, call: u64) {
+    pub(crate) fn cancel(&self, call: u64) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = calls.entry(call).or_default();
         slot.cancelled = true;
@@ -88,26 +135,64 @@ impl Calls {
 
 impl Worker {
     /// Takes orders until the bus is gone.
-    pub(super) async fn serve(self: Arc<Self>, mut orders: Box<dyn Subscription>) {
-        while let Ok(delivery) = orders.next().await {
+    pub(crate) async fn serve(self: Arc<Self>, mut inbox: Inbox) {
+        loop {
+            // Cancellations first: one must not wait behind the orders that it makes needless.
+            let delivery = tokio::select! {
+                biased;
+                cancel = inbox.cancels.next() => cancel.map(Inbound::Cancel),
+                end = inbox.ends.next() => end.map(Inbound::End),
+                order = inbox.orders.next() => order.map(Inbound::Order),
+            };
             let worker = self.clone();
-            tokio::spawn(async move { worker.take(delivery).await }.in_current_span());
+            match delivery {
+                Ok(Inbound::Order(delivery)) => {
+                    tasks::spawn(async move { worker.take(delivery).await });
+                }
+                Ok(Inbound::Cancel(delivery)) => {
+                    worker.cancel(&delivery.envelope);
+                    let _gone = delivery.ack().await;
+                }
+                Ok(Inbound::End(delivery)) => {
+                    tasks::spawn(async move { worker.finish(delivery).await });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the bus is gone");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn cancel(&self, envelope: &Envelope) {
+        match Cancel::deserialize(&envelope.payload) {
+            Ok(Cancel { call, reason }) => {
+                tracing::debug!(call, reason, "stopping a call");
+                self.calls.cancel(call);
+            }
+            Err(error) => tracing::error!(%error, "a cancellation cannot be read"),
         }
     }
 
     async fn take(self: Arc<Self>, delivery: Delivery) {
-        let Ok(order) = Order::deserialize(&delivery.envelope.payload) else {
-            tracing::error!(subject = delivery.subject.as_str(), "an order that is none");
-            let _gone = delivery.ack().await;
-            return;
+        let order = match Order::deserialize(&delivery.envelope.payload) {
+            Ok(order) => order,
+            Err(error) => {
+                let subject = delivery.subject.as_str();
+                tracing::error!(subject, %error, "an order cannot be read");
+                let _gone = delivery.ack().await;
+                return;
+            }
         };
-        self.purse
-            .begin(&order.step_id, order.ceilings, origin(&order));
+        let call = order.call.to_string();
+        self.purse.begin(&call, order.ceilings, origin(&order));
         let context = lines::step_context(&order.step_id, &order.path, &order.plugin, order.kind);
-        let performed = self.perform(&order).instrument(context);
-        let (result, detail) = performed.await;
-        let routed = self.tally.take(&order.step_id);
-        let spent = self.purse.end(&order.step_id);
+        let (result, detail) = match doubtful(&order, delivery.attempt) {
+            Some(failure) => (failed(failure), Detail::default()),
+            None => self.perform(&order).instrument(context).await,
+        };
+        let routed = self.tally.take(&call);
+        let spent = self.purse.end(&call);
         let answer = Answer::new(&order, result, detail, &routed, spent);
         let sent = self.send(&delivery, &order, answer).await;
         if let Err(message) = sent {
@@ -117,14 +202,20 @@ impl Worker {
     }
 
     async fn perform(&self, order: &Order) -> (CallResult, Detail) {
-        let Some(installed) = self.registry.get(&order.plugin).cloned() else {
-            let message = format!("there is no plugin `{}`", order.plugin);
+        let Some(installed) = self.registry.pinned(&order.plugin, order.revision) else {
+            let message = format!(
+                "there is no plugin `{}` of revision {}",
+                order.plugin, order.revision
+            );
             return (
                 failed(Failure::new(FailureClass::Internal, message)),
                 Detail::default(),
             );
         };
-        let left = Duration::from_millis(order.deadline_ms.saturating_sub(self.clock.now().0));
+        if let Err(failure) = fits(order, &installed) {
+            return (failed(failure), Detail::default());
+        }
+        let left = Duration::from_millis(order.remaining_ms);
         let own = Duration::from_millis(installed.plugin.effective().limits.deadline_ms);
         let deadline = tokio::time::Instant::now() + left.min(own);
         let scope = installed.scope(&self.scope, order, self.traceparent(order), deadline);
@@ -217,7 +308,7 @@ impl Worker {
         }
         let report = plugin.plugin.call_tool(scope.clone(), name, &input).await;
         let report = self
-            .settle(&scope, name, report, |content| (&content.value, &[]))
+            .settle(&scope, name, report, |content| Some((&content.value, &[])))
             .await;
         finish(plugin, report, |content| output_of(&content.value))
     }
@@ -239,7 +330,7 @@ impl Worker {
             .mcp_call_tool(scope.clone(), &config, &name, &input)
             .await;
         let report = self
-            .settle(&scope, &name, report, |content| (&content.value, &[]))
+            .settle(&scope, &name, report, |content| Some((&content.value, &[])))
             .await;
         finish(plugin, report, |content| output_of(&content.value))
     }
@@ -270,14 +361,14 @@ impl Worker {
         let report = plugin.plugin.agent_on_plan(scope.clone(), &task).await;
         let report = self
             .settle(&scope, "on-plan", report, |output| {
-                (&output.content, &output.notes)
+                Some((&output.content, &output.notes))
             })
             .await;
         finish(plugin, report, |output| output_of(&output.content))
     }
 
-    /// `on-start`, once per run and agent; others that come meanwhile wait for it.
-    pub(super) async fn start_agent(
+    /// `on-start`, once per agent and revision; others that come meanwhile wait for it.
+    pub(crate) async fn start_agent(
         &self,
         plugin: &Installed,
         scope: &CallScope,
@@ -287,16 +378,78 @@ impl Worker {
                 .started_agents
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            agents.entry(plugin.key.to_string()).or_default().clone()
+            let started = (plugin.key.clone(), plugin.revision);
+            agents.entry(started).or_default().clone()
         };
         let start = || async {
-            let report = plugin
+            let (call, key) = scope.next_call();
+            let scope = CallScope {
+                call,
+                key,
+                made: Arc::default(),
+                ..scope.clone()
+            };
+            let intent = scope.fact(Kind::ToolCall).with("tool", ON_START);
+            scope.record_durable(intent).await?;
+            let started = plugin
                 .plugin
                 .agent_on_start(scope.clone(), &plugin.config)
                 .await;
+            let report = self.settle(&scope, ON_START, started, |()| None).await;
             report.result
         };
         cell.get_or_try_init(start).await.copied()
+    }
+
+    /// `on-finish` of every agent that was started, in its current revision; its errors change nothing.
+    async fn finish(&self, delivery: Delivery) {
+        let outcome = Ending::deserialize(&delivery.envelope.payload);
+        match outcome {
+            Ok(Ending { status, reason }) => {
+                let outcome = AgentOutcome { status, reason };
+                for agent in self.started() {
+                    self.finish_agent(&agent, &outcome).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "the end of a run cannot be read"),
+        }
+        let id = Ulid::from_parts(self.scope.started_ms, u128::from(delivery.envelope.id) ^ 1);
+        let actor = format!("{}/host", self.scope.tenant);
+        let draft = Draft::answer(&delivery.envelope, id, &actor, "run.finished", Value::Null);
+        match draft.seal() {
+            Ok(envelope) => {
+                let _nobody_waits_any_more = delivery.answer(Arc::new(envelope)).await;
+            }
+            Err(error) => tracing::error!(%error, "the end of the agents cannot be told"),
+        }
+    }
+
+    /// The agents that were started, in the revision that is current, if that one was.
+    fn started(&self) -> Vec<Arc<Installed>> {
+        let agents = self.started_agents.lock();
+        let agents = agents.unwrap_or_else(PoisonError::into_inner);
+        let done = agents.iter().filter(|(_, cell)| cell.initialized());
+        let current = done.filter_map(|((key, revision), _)| {
+            let current = self.registry.current(key)?;
+            (current.revision == *revision).then_some(current)
+        });
+        let mut started: Vec<_> = current.collect();
+        started.sort_by(|a, b| a.key.cmp(&b.key));
+        started
+    }
+
+    async fn finish_agent(&self, agent: &Installed, outcome: &AgentOutcome) {
+        let scope = agent.own_scope(&self.scope);
+        let intent = scope.fact(Kind::ToolCall).with("tool", ON_FINISH);
+        let finished = async {
+            scope.record_durable(intent).await?;
+            let finished = agent.plugin.agent_on_finish(scope.clone(), outcome).await;
+            let report = self.settle(&scope, ON_FINISH, finished, |()| None).await;
+            report.result
+        };
+        if let Err(fault) = finished.await {
+            tracing::warn!(plugin = %agent.key, %fault, "on-finish failed");
+        }
     }
 
     /// The intent of an effect, on disk before the effect.
@@ -330,7 +483,7 @@ impl Worker {
         scope: &CallScope,
         name: &str,
         report: CallReport<T>,
-        told: impl Fn(&T) -> (&String, &[String]),
+        told: impl Fn(&T) -> Option<(&String, &[String])>,
     ) -> CallReport<T> {
         let fact = scope
             .fact(Kind::ToolResult)
@@ -343,12 +496,17 @@ impl Worker {
             .with("duration_ms", report.used.duration_ms);
         let fact = match &report.result {
             Ok(answer) => {
-                let (value, notes) = told(answer);
-                let fact = match remarks(notes) {
-                    notes if notes.is_empty() => fact,
-                    notes => fact.with("notes", notes),
-                };
-                fact.with("status", "ok").payload(value.as_bytes().to_vec())
+                let fact = fact.with("status", "ok");
+                match told(answer) {
+                    Some((value, notes)) => {
+                        let fact = match remarks(notes) {
+                            notes if notes.is_empty() => fact,
+                            notes => fact.with("notes", notes),
+                        };
+                        fact.payload(value.as_bytes().to_vec())
+                    }
+                    None => fact,
+                }
             }
             Err(fault) => fact
                 .with("status", "failed")
@@ -386,14 +544,6 @@ impl Worker {
             })
         });
         let envelope = Arc::new(envelope.map_err(|error| error.to_string())?);
-        let recorded = self.journal.message(subject.as_str(), &envelope);
-        recorded
-            .map_err(|error: LedgerError| error.to_string())
-            .or_else(|message| {
-                // The driver learns of a broken ledger by itself; the answer must still reach it.
-                tracing::error!(%message, "the ledger takes no more");
-                Ok::<u64, String>(0)
-            })?;
         self.bus
             .publish(&subject, envelope)
             .await
@@ -402,9 +552,48 @@ impl Worker {
     }
 }
 
+/// What came.
+enum Inbound {
+    Order(Delivery),
+    Cancel(Delivery),
+    End(Delivery),
+}
+
+const ON_START: &str = "on-start";
+const ON_FINISH: &str = "on-finish";
+
+/// Why an order that was handed out before cannot be performed now. Whoever had it is gone, and nobody
+/// knows how far that one came: what may be done twice is done again, under the same key; what must not
+/// is answered for.
+fn doubtful(order: &Order, delivery: u32) -> Option<Failure> {
+    if delivery <= 1 || order.effects != Effects::Once {
+        return None;
+    }
+    let message = "the worker that had taken this call is gone, and how far it came is not known";
+    Some(Failure::new(FailureClass::Failed, message).with_hint(
+        "look whether its effect happened; a step whose work may be repeated says `effects: keyed` or \
+         `effects: idempotent`",
+    ))
+}
+
+/// Whether a plugin is what an order means: the same component under the same rights.
+fn fits(order: &Order, installed: &Installed) -> Result<(), Failure> {
+    let (component, rights) = (
+        installed.plugin.digest(),
+        &installed.plugin.effective().hash,
+    );
+    let differs = match (*component == *order.component, *rights == order.rights) {
+        (true, true) => return Ok(()),
+        (false, _) => format!("the component {component} for {}", order.component),
+        (true, false) => format!("rights {rights} for {}", order.rights),
+    };
+    let message = format!("this worker has {differs} of the plugin `{}`", order.plugin);
+    Err(Failure::new(FailureClass::Internal, message))
+}
+
 /// An envelope's id: the run's start and 80 bits of run, call and direction, so that whoever sends
 /// the same again sends the same id.
-pub(super) fn envelope_id(run: &RunScope, call: u64, direction: &str) -> Ulid {
+pub(crate) fn envelope_id(run: &RunScope, call: u64, direction: &str) -> Ulid {
     let mut hash = Sha256::new();
     for part in [
         run.run.as_bytes(),
@@ -468,7 +657,7 @@ fn output_of(text: &str) -> Result<CallResult, Failure> {
         })
 }
 
-pub(super) fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
+pub(crate) fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
     let findings: Vec<Value> = verdict
         .findings
         .iter()

@@ -4,38 +4,51 @@
 use flowhost_caps::budget::Left;
 use flowhost_flow::budget::Ceiling;
 use flowhost_flow::planner::Part;
-use flowhost_flow::{Amounts, Call, CallResult, PluginKind};
+use flowhost_flow::plan::Effects;
+use flowhost_flow::{Amounts, Call, CallResult, PluginKind, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::installed::Installed;
+
 /// The payload of a `step.start` envelope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Order {
-    pub(super) call: u64,
-    pub(super) step_id: String,
-    pub(super) path: String,
-    pub(super) attempt: u32,
-    pub(super) part: Part,
-    pub(super) plugin: String,
-    pub(super) kind: PluginKind,
-    pub(super) function: Option<String>,
-    pub(super) input: Value,
-    pub(super) config: Value,
+pub(crate) struct Order {
+    pub(crate) call: u64,
+    pub(crate) step_id: String,
+    pub(crate) path: String,
+    pub(crate) attempt: u32,
+    pub(crate) part: Part,
+    pub(crate) plugin: String,
+    /// The revision that this call takes.
+    pub(crate) revision: u64,
+    /// SHA-256 of that revision's component and of its effective rights: a worker elsewhere takes the
+    /// component from its store by the one, and refuses a profile whose rights have another hash.
+    pub(crate) component: String,
+    pub(crate) rights: String,
+    pub(crate) kind: PluginKind,
+    pub(crate) function: Option<String>,
+    pub(crate) input: Value,
+    pub(crate) config: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) prompt: Option<String>,
+    pub(crate) prompt: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) prompt_version: Option<String>,
+    pub(crate) prompt_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) schema: Option<Value>,
-    pub(super) stage: Option<String>,
-    pub(super) deadline_ms: u64,
-    pub(super) allowance: Amounts,
-    pub(super) ceilings: [Ceiling; 2],
-    pub(super) idempotency_key: String,
+    pub(crate) schema: Option<Value>,
+    pub(crate) stage: Option<String>,
+    /// Milliseconds that are left from when the order was sent: a worker's clock need not agree with the
+    /// driver's.
+    pub(crate) remaining_ms: u64,
+    pub(crate) allowance: Amounts,
+    pub(crate) ceilings: [Ceiling; 2],
+    pub(crate) effects: Effects,
+    pub(crate) idempotency_key: String,
 }
 
-impl From<&Call> for Order {
-    fn from(call: &Call) -> Self {
+impl Order {
+    /// The order for a call, of the revision of its plugin that is current now.
+    pub(crate) fn new(call: &Call, installed: &Installed, now: Time) -> Self {
         Self {
             call: call.id.0,
             step_id: call.step_id.clone(),
@@ -43,6 +56,9 @@ impl From<&Call> for Order {
             attempt: call.attempt,
             part: call.part,
             plugin: call.plugin.clone(),
+            revision: installed.revision,
+            component: installed.plugin.digest().to_string(),
+            rights: installed.plugin.effective().hash.clone(),
             kind: call.kind,
             function: call.function.clone(),
             input: (*call.input).clone(),
@@ -51,12 +67,29 @@ impl From<&Call> for Order {
             prompt_version: call.prompt_version.clone(),
             schema: call.schema.as_deref().cloned(),
             stage: call.stage.clone(),
-            deadline_ms: call.deadline.0,
+            remaining_ms: call.deadline.since(now),
             allowance: call.allowance,
             ceilings: call.ceilings,
+            effects: call.effects,
             idempotency_key: call.idempotency_key.clone(),
         }
     }
+}
+
+/// The payload of a `step.cancel` envelope.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Cancel {
+    pub(crate) call: u64,
+    pub(crate) reason: String,
+}
+
+/// The payload of a `run.finish` envelope.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Ending {
+    /// The run's status word.
+    pub(crate) status: String,
+    /// Why it did not go well; empty when it did.
+    pub(crate) reason: String,
 }
 
 /// What one call used, beyond what budgets count.
@@ -76,7 +109,7 @@ pub struct Detail {
 
 impl Detail {
     /// Sums what adds up and keeps the peak of what does not.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.fuel = self.fuel.saturating_add(other.fuel);
         self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
         self.host_calls = self.host_calls.saturating_add(other.host_calls);
@@ -99,22 +132,22 @@ impl From<flowhost_engine::Used> for Detail {
 
 /// The payload of a `step.end` envelope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Answer {
-    pub(super) call: u64,
-    pub(super) path: String,
-    pub(super) result: CallResult,
-    pub(super) used: Amounts,
-    pub(super) detail: Detail,
+pub(crate) struct Answer {
+    pub(crate) call: u64,
+    pub(crate) path: String,
+    pub(crate) result: CallResult,
+    pub(crate) used: Amounts,
+    pub(crate) detail: Detail,
 }
 
 impl Answer {
     /// The result of a call, with what the calls that it made in turn have used, and what models
     /// have cost in it.
-    pub(super) fn new(
+    pub(crate) fn new(
         order: &Order,
         result: CallResult,
         mut detail: Detail,
-        routed: &super::tally::Routed,
+        routed: &crate::tally::Routed,
         spent: Left,
     ) -> Self {
         detail.add(&routed.detail);

@@ -14,8 +14,6 @@ use flowhost_models::{Gateway, ModelName, Prompt, Speaker, Turn};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::ambient::Ambient;
-use crate::evidence::runs;
 use crate::project::Project;
 use crate::state::State;
 
@@ -23,6 +21,13 @@ use crate::state::State;
 const RUNS_MAX: usize = 10;
 /// Tokens of an answer when the configuration does not say.
 const ANSWER_TOKENS: u32 = 1_024;
+
+/// Which runs there were.
+pub trait Past: Send + Sync {
+    /// The newest runs of the plan of this name that have ended, newest first, at most `most`; none
+    /// where that cannot be read, because an estimate must not keep a run from starting.
+    fn runs(&self, plan: &str, most: usize) -> Vec<String>;
+}
 
 /// Tokens and money.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -149,14 +154,14 @@ pub fn estimate(
     project: &Project,
     gateway: &Gateway,
     state: &State,
-    ambient: &Ambient,
+    past: &dyn Past,
 ) -> Estimate {
     let mut wanted = Vec::new();
     collect(&project.plan, "", "", project, &mut wanted);
     if wanted.is_empty() {
         return Estimate::default();
     }
-    let history = History::read(state, ambient, &project.plan.name);
+    let history = History::read(state, past, &project.plan.name);
     let step = |(path, weight): (String, Option<Weight>)| {
         let model = weight.as_ref().map(|it| it.model.to_string());
         let (expected, basis, runs) = match history.mean(&path, model.as_deref()) {
@@ -268,15 +273,10 @@ struct History {
 
 impl History {
     /// What cannot be read says nothing: an estimate must not keep a run from starting.
-    fn read(state: &State, ambient: &Ambient, plan: &str) -> Self {
+    fn read(state: &State, past: &dyn Past, plan: &str) -> Self {
         let mut history = Self::default();
-        let all = runs::list(state, ambient).unwrap_or_default();
-        let same = all
-            .iter()
-            .rev()
-            .filter(|run| run.plan == plan && run.ended.is_some());
-        for run in same.take(RUNS_MAX) {
-            history.add(of_run(state, &run.run_id));
+        for run in past.runs(plan, RUNS_MAX) {
+            history.add(of_run(state, &run));
         }
         history
     }

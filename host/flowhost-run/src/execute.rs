@@ -1,0 +1,389 @@
+//! One run from its first fact to its seal: ledger, plugins, driver, views, index.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowhost_flow::{Exit, RunSetup};
+use flowhost_ledger::{
+    Durability, Fact, Kind, Ledger, LedgerOptions, RunIndex, Sealed, Value, seal_unfinished,
+};
+use tracing::Instrument as _;
+
+use crate::bundle;
+use crate::document::RunDocument;
+use crate::driver::{self, Outcome};
+use crate::estimate::{self, Estimate};
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::handle::Run;
+use crate::host::Inner;
+use crate::journal::{self, Journal};
+use crate::lines;
+use crate::project::Project;
+use crate::redaction::redaction;
+use crate::wiring::{self, Ready};
+
+/// The report's name in a run's folder.
+const REPORT: &str = "report.json";
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The run's seed; a random one is taken and recorded without it.
+    pub seed: Option<u64>,
+    /// When records must be on disk.
+    pub durability: Durability,
+    /// The second key to private addresses.
+    pub allow_private_network: bool,
+    /// Where checkpoints are sent as well.
+    pub witness: Option<PathBuf>,
+}
+
+/// Where a finished run left its evidence.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// The ledger's folder.
+    pub run_dir: PathBuf,
+    /// The report's file.
+    pub report: PathBuf,
+    /// The report as a page for people.
+    pub report_html: PathBuf,
+    /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
+    pub sealed: Option<Sealed>,
+}
+
+/// A run that has ended, in whatever way.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The run's ULID.
+    pub run: String,
+    /// The plan's hash.
+    pub plan_hash: String,
+    /// The seed that was used.
+    pub seed: u64,
+    /// What happened.
+    pub outcome: Outcome,
+    /// What its model calls were expected to cost.
+    pub estimate: Estimate,
+    /// Where that can be checked.
+    pub evidence: Evidence,
+}
+
+/// Runs a project to its end.
+pub(crate) async fn execute(
+    host: &Arc<Inner>,
+    project: Project,
+    options: &RunOptions,
+    started_ms: u64,
+    run: &Run,
+) -> Result<Finished, Failure> {
+    let config = &host.config;
+    let (state, tenant) = (&config.state, config.state.tenant());
+    let seed = match options.seed {
+        Some(seed) => seed,
+        // 53 bits, so that the seed can be read back from JSON by any reader.
+        None => u64::from_be_bytes(host.entropy()?) >> 11,
+    };
+    let hash = wiring::plan_hash(&project)?;
+    let gateway = config.operator.gateway(&project)?;
+    let ready = Ready::new(&project, options, host, &gateway)?;
+    Ready::preflight(host, &project)?;
+    let components = unless_stopped(run, Ready::load(host, &project)).await?;
+    let estimate = estimate::estimate(&project, &gateway, state, &*config.past);
+
+    let bundle = bundle::document(&project).map_err(|error| {
+        Failure::new(Exit::Internal, "the plan cannot be kept").caused_by(&error)
+    })?;
+    let bundle = Arc::new(bundle);
+    let labels = labels(&project)?;
+    let entry = [
+        ("plan", Value::from(project.plan.name.as_str())),
+        ("plan_hash", Value::from(hash.as_str())),
+        ("labels", Value::Map(labels.clone())),
+    ];
+    let kept = Kept {
+        bundle: bundle.clone(),
+        components: bundle::components(&project, state),
+    };
+    let ledger = enter(host, run.id(), entry, kept, options).await?;
+    let setup = RunSetup {
+        run_id: run.id().to_owned(),
+        plan_hash: hash.clone(),
+        seed,
+        inputs: project.inputs.clone(),
+        estimates: wiring::estimates(&project),
+    };
+    let redact = redaction(&project);
+    let journal = Journal::new(Arc::new(ledger.clone()), tenant, redact.payloads);
+    let journal = journal.observed(run.id(), config.facts.clone());
+    journal.run_start(&project, &setup, labels, options)?;
+    journal.view(bundle::BUNDLE, &bundle)?;
+    journal.estimated(&estimate)?;
+    let scope = ready.scope(tenant, run.id(), seed, started_ms, &journal);
+    let installed = ready.install(host, &project, components, &scope, &journal);
+    let registry = match installed.await {
+        Ok(registry) => registry,
+        Err(failure) => {
+            journal.run_refused(&failure)?;
+            seal(host, &ledger, run.id(), journal::REFUSED).await?;
+            return Err(failure);
+        }
+    };
+    run.started();
+    let context = lines::run_context(tenant, run.id(), &hash);
+    let drive = driver::Drive {
+        plan: project.plan.clone(),
+        setup,
+        scope,
+        journal: journal.clone(),
+        registry,
+    };
+    let mut outcome = driver::drive(drive, run).instrument(context).await?;
+    if redact.payloads {
+        outcome.redact();
+    }
+    journal.varied(&estimate, &outcome)?;
+    journal.run_end(&outcome)?;
+    let run_dir = state.run_dir(run.id());
+    let mut finished = Finished {
+        run: run.id().to_owned(),
+        plan_hash: hash,
+        seed,
+        outcome,
+        estimate,
+        evidence: Evidence {
+            report: run_dir.join(REPORT),
+            report_html: run_dir.join(config.views.page()),
+            run_dir,
+            sealed: None,
+        },
+    };
+    write_report(host, &finished, &journal)?;
+    // Views are read from the files, and name the checkpoint that covers what they were read from.
+    let covered = ledger.checkpoint().await;
+    covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+    write_views(host, &finished, &journal).await?;
+    let status = status_word(&finished.outcome);
+    let sealed = seal(host, &ledger, &finished.run, status).await?;
+    finished.evidence.sealed = Some(sealed);
+    Ok(finished)
+}
+
+/// What comes before the run exists, given up at once when the person wants to stop: whatever is being
+/// compiled ends with it. An interrupt that comes later finds a ledger and is a fact of the run.
+async fn unless_stopped<T>(
+    run: &Run,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        _reason = run.asked_to_stop() => Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted before the run began",
+        )
+        .because("its components were being compiled")
+        .hint("nothing has run and nothing was recorded; run the plan again")),
+        done = work => done,
+    }
+}
+
+/// Writes what `run --json` prints beside the ledger, and its hash into it.
+fn write_report(host: &Inner, finished: &Finished, journal: &Journal) -> Result<(), Failure> {
+    let document = serde_json::to_vec_pretty(&RunDocument::from(finished));
+    let bytes = document.map_err(|error| {
+        Failure::new(Exit::Internal, "the report cannot be written").caused_by(&error)
+    })?;
+    write_view(host, finished, journal, REPORT, &bytes)
+}
+
+/// Writes what people read. Made on a thread that may take its time: a page of ten thousand steps must
+/// not keep other runs waiting.
+async fn write_views(
+    host: &Arc<Inner>,
+    finished: &Finished,
+    journal: &Journal,
+) -> Result<(), Failure> {
+    let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
+    let made = blocking(move || made_by.config.views.of(&run_dir)).await?;
+    for (name, bytes) in made {
+        write_view(host, finished, journal, &name, &bytes)?;
+    }
+    Ok(())
+}
+
+fn write_view(
+    host: &Inner,
+    finished: &Finished,
+    journal: &Journal,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    let path = finished.evidence.run_dir.join(name);
+    host.config.world.write(&path, bytes).map_err(|error| {
+        let message = format!("cannot write `{}`", path.display());
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    })?;
+    journal.view(name, bytes)
+}
+
+/// The plan's labels on these inputs.
+fn labels(project: &Project) -> Result<BTreeMap<String, String>, Failure> {
+    project
+        .plan
+        .render_labels(&project.inputs)
+        .map_err(|problems| {
+            let findings = problems.into_iter().map(Finding::from).collect();
+            Failure::findings("the plan", findings)
+        })
+}
+
+/// What is kept of a project.
+struct Kept {
+    bundle: Arc<Vec<u8>>,
+    components: Vec<(PathBuf, Arc<[u8]>)>,
+}
+
+/// Enters the run into the index, opens its ledger, and keeps what it is made of. All of it waits for
+/// the disk, so a thread does it that may.
+async fn enter(
+    host: &Arc<Inner>,
+    run: &str,
+    entry: [(&'static str, Value); 3],
+    kept: Kept,
+    options: &RunOptions,
+) -> Result<Ledger, Failure> {
+    let (host, run) = (host.clone(), run.to_owned());
+    let (durability, witness) = (options.durability, options.witness.clone());
+    blocking(move || {
+        host.swept.get_or_init(|| sweep(&host));
+        let entered = index(&host).started(&run, &entry);
+        entered.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+        let (state, key) = (&host.config.state, host.config.key.clone());
+        let mut opened = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key);
+        opened.durability = durability;
+        opened.witness = witness;
+        let ledger = Ledger::open(&opened)
+            .map_err(|error| ledger_failure("the run's ledger cannot be opened", &error))?;
+        keep(&host, &state.run_dir(&run), &kept)?;
+        Ok(ledger)
+    })
+    .await
+}
+
+fn keep(host: &Inner, run_dir: &Path, kept: &Kept) -> Result<(), Failure> {
+    let world = &host.config.world;
+    let written = |path: &Path, bytes: &[u8]| {
+        world.write(path, bytes).map_err(|error| {
+            let message = format!("cannot write `{}`", path.display());
+            Failure::new(Exit::Internal, message).because(error.to_string())
+        })
+    };
+    written(&run_dir.join(bundle::BUNDLE), &kept.bundle)?;
+    for (path, bytes) in &kept.components {
+        if world.is_file(path) {
+            continue; // its name is its digest, and it was written whole or not at all
+        }
+        let folder = path.parent().unwrap_or(path);
+        world.folder(folder).map_err(|error| {
+            let message = format!("cannot create `{}`", folder.display());
+            Failure::new(Exit::Internal, message).because(error.to_string())
+        })?;
+        written(path, bytes)?;
+    }
+    Ok(())
+}
+
+fn index(host: &Inner) -> RunIndex {
+    let state = &host.config.state;
+    RunIndex::new(state.root(), state.tenant(), host.config.key.clone())
+}
+
+/// Does what waits for the disk on a thread that may wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| {
+        Err(Failure::new(Exit::Internal, "the host failed while it waited for the disk")
+            .because(error.to_string())
+            .hint("this is a bug; report it"))
+    })
+}
+
+/// Signs what runs that were killed left behind, once in a process. A problem with an old run is its own: it is logged,
+/// and the new run goes on.
+fn sweep(host: &Inner) {
+    let state = &host.config.state;
+    if !RunIndex::dir(state.root(), state.tenant()).is_dir() {
+        return; // the first run of this state folder
+    }
+    match seal_unfinished(state.root(), state.tenant(), host.config.key.clone()) {
+        Ok(swept) => {
+            for run in &swept.sealed {
+                tracing::info!(%run, "signed what a killed run left");
+            }
+            for problem in &swept.problems {
+                tracing::warn!(%problem, "a killed run cannot be sealed");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the index of runs cannot be read"),
+    }
+}
+
+async fn seal(
+    host: &Arc<Inner>,
+    ledger: &Ledger,
+    run: &str,
+    status: &'static str,
+) -> Result<Sealed, Failure> {
+    let sealed = ledger.close().await;
+    let sealed = sealed.map_err(|error| ledger_failure("the ledger cannot be closed", &error))?;
+    let (host, run) = (host.clone(), run.to_owned());
+    blocking(move || {
+        let ended = index(&host).ended(&run, status, &sealed);
+        ended.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+        Ok(sealed)
+    })
+    .await
+}
+
+/// The run's status as a word.
+#[must_use]
+pub fn status_word(outcome: &Outcome) -> &'static str {
+    status_of(outcome.end.status)
+}
+
+pub(crate) fn status_of(status: flowhost_flow::RunStatus) -> &'static str {
+    use flowhost_flow::RunStatus as S;
+    match status {
+        S::Ok => "ok",
+        S::Failed => "failed",
+        S::Conflict => "conflict",
+        S::Degraded => "degraded",
+        S::Halted => "halted",
+        S::Denied => "denied",
+        S::Limit => "limit",
+        S::Waiting => "waiting",
+        S::Cancelled => "cancelled",
+    }
+}
+
+pub(crate) fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Internal, message)
+        .caused_by(error)
+        .hint("nothing was acknowledged that is not on the disk; check free space and the disk")
+}
+
+/// A fact by the host itself.
+pub(crate) fn host_fact(kind: Kind, tenant: &str) -> Fact {
+    Fact::new(kind, format!("{tenant}/host"))
+}
+
+/// Appends and forgets the number.
+pub(crate) fn append(ledger: &dyn flowhost_ledger::Recorder, fact: Fact) -> Result<(), Failure> {
+    let appended = ledger.append(fact);
+    appended
+        .map(drop)
+        .map_err(|error| ledger_failure("the ledger takes no more", &error))
+}

@@ -1,0 +1,232 @@
+//! A run that somebody holds: its id, what happens in it, how it can be stopped, and how it ended.
+//!
+//! The handle is a view. Dropping it stops nothing, and nobody who reads slowly can hold the run up:
+//! events are kept in a bounded ring, and a reader that falls behind is told how many it missed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowhost_flow::planner::Note;
+use tokio::sync::{broadcast, watch};
+
+use crate::execute::Finished;
+use crate::failure::Failure;
+
+/// Events kept for a reader that is behind: a second of a busy run. Beyond it the oldest are lost to
+/// that reader (the ledger has all of them).
+const EVENTS_MAX: usize = 4_096;
+
+/// What happens in a run while it happens.
+#[derive(Debug, Clone)]
+pub enum RunEvent {
+    /// The ledger is open and the plugins are ready; the first step comes next.
+    Started,
+    /// A fact about a step, after it is in the ledger.
+    Note(Note),
+    /// It is over. The last event.
+    Ended,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Components are compiled; nothing has been recorded.
+    Preparing,
+    /// Steps are at work.
+    Running,
+    /// It has ended, or could not begin.
+    Ended,
+}
+
+/// A run. Clones are handles to the same.
+#[derive(Clone)]
+pub struct Run(Arc<Shared>);
+
+pub(crate) struct Shared {
+    id: Arc<str>,
+    stop: watch::Sender<Option<Arc<str>>>,
+    state: watch::Sender<RunState>,
+    outcome: watch::Sender<Option<Result<Finished, Failure>>>,
+    events: broadcast::Sender<RunEvent>,
+    /// The reader from the first event on, until somebody takes it.
+    first: Mutex<Option<broadcast::Receiver<RunEvent>>>,
+}
+
+impl Run {
+    pub(crate) fn new(id: &str) -> Self {
+        let (events, first) = broadcast::channel(EVENTS_MAX);
+        Self(Arc::new(Shared {
+            id: id.into(),
+            stop: watch::Sender::new(None),
+            state: watch::Sender::new(RunState::Preparing),
+            outcome: watch::Sender::new(None),
+            events,
+            first: Mutex::new(Some(first)),
+        }))
+    }
+
+    /// The run's ULID.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        *self.0.state.borrow()
+    }
+
+    /// What happens. The first reader hears of everything from the start, as far as the ring reaches;
+    /// later ones of what comes after they asked.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        let mut first = self.0.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = first.take();
+        Events(receiver.unwrap_or_else(|| self.0.events.subscribe()))
+    }
+
+    /// Asks the run to stop: no new step begins, those at work are cancelled, and the end is recorded.
+    /// Asking again changes nothing.
+    pub fn cancel(&self, reason: &str) {
+        self.0.stop.send_if_modified(|asked| {
+            let first = asked.is_none();
+            asked.get_or_insert_with(|| reason.into());
+            first
+        });
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When the run could not start, or its evidence could not be written: a missing right (exit 6), a
+    /// component that does not compile, a state folder that cannot be used, an interrupt while
+    /// components compile (exit 130). Once it has started, its end is an outcome.
+    pub async fn outcome(&self) -> Result<Finished, Failure> {
+        let mut outcome = self.0.outcome.subscribe();
+        let ended = outcome.wait_for(Option::is_some).await;
+        match ended.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            // The sender lives as long as this handle, and what was waited for is there.
+            Ok(None) | Err(_) => {
+                debug_assert!(false, "a run's outcome cannot be lost");
+                Err(Failure::new(
+                    flowhost_flow::Exit::Internal,
+                    "the run's outcome was lost",
+                ))
+            }
+        }
+    }
+
+    /// Waits until somebody wants the run to stop, and gives the reason.
+    pub(crate) async fn asked_to_stop(&self) -> Arc<str> {
+        let mut stop = self.0.stop.subscribe();
+        let asked = stop.wait_for(Option::is_some).await;
+        let reason = asked.ok().and_then(|reason| reason.clone());
+        // The sender lives in `self`: the wait ends only with a reason.
+        reason.unwrap_or_default()
+    }
+
+    pub(crate) fn started(&self) {
+        self.0.state.send_replace(RunState::Running);
+        self.tell(|| RunEvent::Started);
+    }
+
+    pub(crate) fn note(&self, note: &Note) {
+        self.tell(|| RunEvent::Note(note.clone()));
+    }
+
+    pub(crate) fn ended(&self, outcome: Result<Finished, Failure>) {
+        self.0.outcome.send_replace(Some(outcome));
+        self.0.state.send_replace(RunState::Ended);
+        self.tell(|| RunEvent::Ended);
+    }
+
+    /// Copies nothing where nobody reads.
+    fn tell(&self, event: impl FnOnce() -> RunEvent) {
+        if self.0.events.receiver_count() > 0 {
+            let _nobody = self.0.events.send(event());
+        }
+    }
+}
+
+/// A reader of a run's events.
+pub struct Events(broadcast::Receiver<RunEvent>);
+
+/// What a reader is handed.
+#[derive(Debug, Clone)]
+pub enum Heard {
+    /// The next event.
+    Event(RunEvent),
+    /// The reader was too slow: so many were lost to it.
+    Missed(u64),
+}
+
+impl Events {
+    /// The next event; none after the last.
+    pub async fn next(&mut self) -> Option<Heard> {
+        match self.0.recv().await {
+            Ok(event) => Some(Heard::Event(event)),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Heard::Missed(missed)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(message: &str) -> Note {
+        Note::Warning {
+            path: String::new(),
+            about: "call",
+            message: message.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_falls_behind_loses_the_oldest_and_holds_nobody_up() {
+        let run = Run::new("r");
+        let mut events = run.events();
+        for number in 0..EVENTS_MAX + 3 {
+            run.note(&warning(&number.to_string()));
+        }
+        assert!(matches!(events.next().await, Some(Heard::Missed(3))));
+        assert!(matches!(
+            events.next().await,
+            Some(Heard::Event(RunEvent::Note(Note::Warning { message, .. }))) if message == "3"
+        ));
+    }
+
+    #[tokio::test]
+    async fn the_first_reader_hears_what_came_before_it_asked() {
+        let run = Run::new("r");
+        run.started();
+        assert_eq!(run.state(), RunState::Running);
+        let mut events = run.events();
+        let heard = events.next().await;
+        assert!(matches!(heard, Some(Heard::Event(RunEvent::Started))));
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_to_stop_is_the_one_that_counts() {
+        let run = Run::new("r");
+        run.cancel("interrupted");
+        run.cancel("again");
+        assert_eq!(&*run.asked_to_stop().await, "interrupted");
+    }
+
+    #[tokio::test]
+    async fn everyone_who_waits_is_told_the_outcome() {
+        let run = Run::new("r");
+        let waiting = tokio::spawn({
+            let run = run.clone();
+            async move { run.outcome().await }
+        });
+        let failure = Failure::new(flowhost_flow::Exit::Denied, "no");
+        run.ended(Err(failure));
+        assert_eq!(waiting.await.unwrap().unwrap_err().message, "no");
+        assert_eq!(run.outcome().await.unwrap_err().message, "no");
+        assert_eq!(run.state(), RunState::Ended);
+    }
+}

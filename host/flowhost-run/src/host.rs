@@ -1,0 +1,161 @@
+//! One per process: the engine with its compile cache, the keys, the stores, the network, and the runs
+//! that are going on.
+//!
+//! Nothing of a run is in here beyond its handle. What a run needs of the process it is lent; what it
+//! brings (folders, budget, bus, secrets) comes with its own scope, so that runs cannot meet.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use flowhost_caps::http::HttpServices;
+use flowhost_caps::state::FolderStore;
+use flowhost_engine::{Engine, EngineConfig, ShapeLimits};
+use flowhost_flow::Exit;
+use futures::FutureExt as _;
+
+use crate::execute::{self, RunOptions};
+use crate::failure::Failure;
+use crate::handle::Run;
+use crate::project::Project;
+use crate::tasks;
+use crate::world::HostConfig;
+
+/// A process that runs plans. Clones are the same host.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: HostConfig,
+    pub(crate) engine: Engine,
+    /// Host-owned state; opened when the first run needs it.
+    store: OnceLock<Arc<FolderStore>>,
+    /// What sends requests; made when the first run needs it.
+    network: OnceLock<HttpServices>,
+    /// What killed runs left has been signed.
+    pub(crate) swept: OnceLock<()>,
+    runs: Mutex<BTreeMap<String, Run>>,
+}
+
+impl Host {
+    /// Builds the engine. No folder is made and nothing is compiled.
+    ///
+    /// # Errors
+    /// When the engine cannot be built.
+    pub fn new(config: HostConfig) -> Result<Self, Failure> {
+        let engine = Engine::new(EngineConfig {
+            compiler: config.compiler.clone(),
+            cache: config.cache.clone(),
+            shape: ShapeLimits::default(),
+            pool: config.pool,
+            capabilities: flowhost_caps::all(),
+        });
+        let engine = engine.map_err(|error| {
+            Failure::new(Exit::Internal, "the engine cannot be built").caused_by(&error)
+        })?;
+        Ok(Self(Arc::new(Inner {
+            config,
+            engine,
+            store: OnceLock::new(),
+            network: OnceLock::new(),
+            swept: OnceLock::new(),
+            runs: Mutex::default(),
+        })))
+    }
+
+    /// Starts a run, which goes on by itself whatever becomes of the handle.
+    ///
+    /// # Errors
+    /// When the system gives no randomness for the run's id.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(&self, project: Project, options: RunOptions) -> Result<Run, Failure> {
+        let inner = self.0.clone();
+        let started_ms = inner.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
+        let run = Run::new(&id);
+        self.runs_mut().insert(id.clone(), run.clone());
+        let handle = run.clone();
+        tasks::spawn(async move {
+            let work = execute::execute(&inner, project, &options, started_ms, &run);
+            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|_panic| {
+                Err(Failure::new(Exit::Internal, "the host failed while it ran the plan")
+                    .hint("this is a bug of the host; please report it"))
+            });
+            let mut runs = inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            runs.remove(run.id());
+            drop(runs);
+            run.ended(outcome);
+        });
+        Ok(handle)
+    }
+
+    /// The runs that are going on, oldest first.
+    #[must_use]
+    pub fn runs(&self) -> Vec<Run> {
+        self.runs_mut().values().cloned().collect()
+    }
+
+    /// The run of this id, while it goes on.
+    #[must_use]
+    pub fn run(&self, id: &str) -> Option<Run> {
+        self.runs_mut().get(id).cloned()
+    }
+
+    fn runs_mut(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Run>> {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Random bytes of the world.
+    pub(crate) fn entropy<const N: usize>(&self) -> Result<[u8; N], Failure> {
+        let mut bytes = [0; N];
+        self.config.world.fill(&mut bytes).map_err(|error| {
+            Failure::new(Exit::Internal, "the system gives no randomness")
+                .because(error.to_string())
+        })?;
+        Ok(bytes)
+    }
+
+    /// State that outlives runs, one store for all of them.
+    pub(crate) fn store(&self) -> Result<Arc<FolderStore>, Failure> {
+        if let Some(store) = self.store.get() {
+            return Ok(store.clone());
+        }
+        let path = self.config.state.tenant_dir().join("state");
+        let folder = self.config.world.folder(&path).map_err(|error| {
+            let message = format!("`{}` cannot be opened", path.display());
+            Failure::new(Exit::Internal, message).because(error.to_string())
+        })?;
+        // Of two runs that come here at once, one store wins: two would not see each other's writes.
+        Ok(self
+            .store
+            .get_or_init(|| Arc::new(FolderStore::new(folder)))
+            .clone())
+    }
+
+    /// What sends requests, without secrets and without the second key to private addresses: those are
+    /// a run's.
+    pub(crate) fn network(&self) -> Result<&HttpServices, Failure> {
+        if let Some(network) = self.network.get() {
+            return Ok(network);
+        }
+        let addresses = self.config.own_addresses.clone();
+        let made = HttpServices::system(Arc::new(NoSecrets), addresses, false);
+        let made = made.map_err(|error| {
+            Failure::new(Exit::Internal, "TLS cannot be set up").because(error.to_string())
+        })?;
+        Ok(self.network.get_or_init(|| made))
+    }
+}
+
+struct NoSecrets;
+
+impl flowhost_caps::secrets::SecretStore for NoSecrets {
+    fn get(&self, _: &str) -> Option<zeroize::Zeroizing<String>> {
+        None
+    }
+}

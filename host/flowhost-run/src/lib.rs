@@ -1,0 +1,55 @@
+//! Runs plans: one [`Host`] per process, and a [`Run`] for each plan that goes on in it.
+//!
+//! A host is made of what its process lends ([`HostConfig`]); a run is started with a resolved
+//! [`Project`] and can be held, watched, stopped and waited for. Nothing in here knows a command line, a
+//! page or ambient authority, so that a server, a worker and a test hold runs as the binary does.
+
+pub mod bundle;
+pub mod document;
+pub mod estimate;
+pub mod failure;
+pub mod finding;
+pub mod functions;
+
+mod clock;
+mod driver;
+mod execute;
+mod folders;
+mod guards;
+mod handle;
+mod host;
+mod installed;
+mod journal;
+mod lines;
+mod logs;
+mod mailbox;
+mod order;
+mod project;
+mod purse;
+mod redaction;
+mod registry;
+mod rights;
+mod router;
+mod state;
+mod tally;
+mod tasks;
+mod wiring;
+mod worker;
+mod world;
+
+pub use document::RunDocument;
+pub use driver::{Outcome, StepOutcome};
+pub use execute::{Evidence, Finished, RunOptions, status_word};
+pub use failure::Failure;
+pub use finding::Finding;
+pub use folders::missing_folders;
+pub use handle::{Events, Heard, Run, RunEvent, RunState};
+pub use host::Host;
+pub use journal::{Denial, view_fact};
+pub use order::Detail;
+pub use project::{Member, Project};
+pub use redaction::redaction;
+pub use rights::{Missing, Rights, missing_rights};
+pub use state::State;
+pub use wiring::plan_hash;
+pub use world::{FactObserver, HostConfig, Operator, Views, World, local_bus};

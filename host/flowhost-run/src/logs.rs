@@ -1,0 +1,37 @@
+//! Log lines of plugins become log lines of the host, under the plugin's name.
+
+use flowhost_caps::log::{Level, LogLine, LogSink};
+
+/// Hands lines on.
+pub(crate) struct Logs {
+    /// Whether keys and personal data are taken out.
+    pub(crate) redacts: bool,
+}
+
+impl LogSink for Logs {
+    fn line(&self, line: LogLine) {
+        let LogLine {
+            plugin,
+            step,
+            level,
+            message,
+            fields,
+            ..
+        } = line;
+        let fields: String = fields
+            .iter()
+            .map(|(name, value)| format!(" {name}={value}"))
+            .collect();
+        let mut text = format!("{message}{fields}");
+        if self.redacts {
+            text = flowhost_detect::redact(&text).into_owned();
+        }
+        match level {
+            Level::Trace => tracing::trace!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Debug => tracing::debug!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Info => tracing::info!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Warn => tracing::warn!(target: "plugin", %plugin, %step, "{text}"),
+            Level::Error => tracing::error!(target: "plugin", %plugin, %step, "{text}"),
+        }
+    }
+}

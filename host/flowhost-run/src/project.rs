@@ -1,0 +1,58 @@
+//! A plan with everything it refers to, resolved: what a run is started with.
+//!
+//! Finding and reading it is the binary's; whoever holds one can run it without the files.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_engine::Inspection;
+use flowhost_flow::{Plan, PluginDecl};
+use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
+use serde_json::{Map, Value};
+
+use crate::bundle::Texts;
+
+/// A plan that is sound as far as one can see without running it.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The plan with sub-plans and schemas attached.
+    pub plan: Arc<Plan>,
+    /// Its file as the person named it.
+    pub file: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// All inputs, typed.
+    pub inputs: Map<String, Value>,
+    /// Folders that `dir` inputs name.
+    pub folders: BTreeMap<String, PathBuf>,
+    /// Every plugin by its key ([`Plan::all_plugins`]).
+    pub members: BTreeMap<String, Member>,
+    /// What all of it was read from.
+    pub texts: Texts,
+}
+
+/// One plugin of a plan.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// What the plan says.
+    pub decl: PluginDecl,
+    /// The plan's `config` with inputs filled in, one JSON document.
+    pub config: Arc<str>,
+    /// The component's file.
+    pub path: PathBuf,
+    /// The component.
+    pub bytes: Arc<[u8]>,
+    /// What it is.
+    pub inspection: Inspection,
+    /// What it asks for.
+    pub manifest: Manifest,
+    /// What may be had.
+    pub profile: Profile,
+    /// Whether that profile is one that comes with this build: it stays as it is, whatever is missing.
+    pub shipped: bool,
+    /// What it gets. Granted folders that an input names are filled in.
+    pub effective: Effective,
+    /// Where each right came from.
+    pub trace: Vec<TraceEntry>,
+}

@@ -1,0 +1,335 @@
+//! From a resolved project to plugins that can be called, in the run's own scope.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flowhost_bus::Bus;
+use flowhost_caps::budget::Left;
+use flowhost_caps::env::HostVariables;
+use flowhost_caps::http::HttpServices;
+use flowhost_caps::model::ModelServices;
+use flowhost_engine::{LoadedComponent, Plugin, RunScope};
+use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
+use flowhost_flow::hash::ResolvedPlugin;
+use flowhost_flow::{Amounts, Exit, PluginKind};
+use flowhost_models::Gateway;
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
+
+use crate::execute::RunOptions;
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::folders;
+use crate::functions::{ToolNames, check_functions};
+use crate::guards::Guards;
+use crate::host::Inner;
+use crate::journal::Journal;
+use crate::logs::Logs;
+use crate::project::{Member, Project};
+use crate::purse::{Ceiling, Purse};
+use crate::redaction::redaction;
+use crate::installed::Installed;
+use crate::registry::Registry;
+use crate::rights::{Missing, missing_rights};
+use crate::router::Router;
+use crate::tally::Tally;
+use crate::world::{Operator, World};
+
+/// The plan's hash, components and rights included.
+///
+/// # Errors
+/// Never for a parsed plan.
+pub fn plan_hash(project: &Project) -> Result<String, Failure> {
+    let hex = |text: &str| text.trim_start_matches("sha256:").to_owned();
+    let resolved = project.members.iter().map(|(key, member)| {
+        let plugin = ResolvedPlugin {
+            component_sha256: hex(&member.inspection.digest),
+            profile_sha256: hex(&member.effective.hash),
+        };
+        (key.clone(), plugin)
+    });
+    let resolved: BTreeMap<_, _> = resolved.collect();
+    flowhost_flow::hash::plan_hash(&project.plan, &resolved).map_err(|error| {
+        Failure::new(Exit::Internal, "the plan cannot be hashed").because(error.to_string())
+    })
+}
+
+/// What one call of each plugin can use at most, for the planner's reservations.
+pub(crate) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
+    let estimate = |member: &Member| Amounts {
+        calls: 1,
+        fuel: member.effective.limits.fuel,
+        // Held call by call, exactly, by the purse: a plugin's ceiling for the run held for each of its
+        // calls would make one wait for the other.
+        tokens: 0,
+        micro_usd: 0,
+    };
+    project
+        .members
+        .iter()
+        .map(|(key, member)| (key.clone(), estimate(member)))
+        .collect()
+}
+
+/// The run's budget, in what models cost.
+fn ceiling(project: &Project) -> Ceiling {
+    let budget = &project.plan.budget;
+    let limit = |currency: Currency, stated: Option<u64>| {
+        stated.unwrap_or_else(|| DEFAULT_LIMIT.get(currency))
+    };
+    let [_, _, tokens, micro_usd] = budget.limits;
+    Ceiling {
+        limit: Left {
+            tokens: limit(Currency::Tokens, tokens),
+            micro_usd: limit(Currency::MicroUsd, micro_usd),
+        },
+        halts: budget.on_exceeded == OnExceeded::Halt,
+    }
+}
+
+/// What a run has of its own, before its plugins can be called.
+pub(crate) struct Ready {
+    bus: Arc<dyn Bus>,
+    router: Arc<Router>,
+    purse: Arc<Purse>,
+    services: flowhost_caps::Services,
+}
+
+/// What the driver drives.
+pub(crate) struct Machinery {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) purse: Arc<Purse>,
+    pub(crate) plugins: Arc<Registry>,
+}
+
+impl Ready {
+    pub(crate) fn new(
+        project: &Project,
+        options: &RunOptions,
+        host: &Arc<Inner>,
+        gateway: &Gateway,
+    ) -> Result<Self, Failure> {
+        let bus = (host.config.bus)();
+        let purse = Arc::new(Purse::new(ceiling(project)));
+        let router = Arc::new(Router::new(purse.clone()));
+        let services = services_of(project, options, host, &bus, &router, gateway)?;
+        Ok(Self {
+            bus,
+            router,
+            purse,
+            services,
+        })
+    }
+
+    /// What all calls of the run share.
+    pub(crate) fn scope(
+        &self,
+        tenant: &str,
+        run: &str,
+        seed: u64,
+        started_ms: u64,
+        journal: &Journal,
+    ) -> RunScope {
+        let mut hash = Sha256::new();
+        hash.update(b"flowhost-seed/1");
+        hash.update(seed.to_be_bytes());
+        RunScope {
+            tenant: tenant.into(),
+            run: run.into(),
+            seed: hash.finalize().into(),
+            started_ms,
+            recorder: Arc::new(journal.clone()),
+            providers: flowhost_caps::providers(self.services.clone()),
+            own_calls: Arc::default(),
+        }
+    }
+
+    /// Every missing right of every plugin.
+    pub(crate) fn preflight(host: &Inner, project: &Project) -> Result<(), Failure> {
+        let mut rights = missing_rights(project);
+        for (key, member) in &project.members {
+            for missing in host.engine.preflight(&member.inspection, &member.effective) {
+                let known = |it: &Missing| it.plugin == *key && it.interface == missing.interface;
+                if !rights.0.iter().any(known) {
+                    rights.0.push(Missing {
+                        plugin: key.clone(),
+                        interface: missing.interface,
+                        profile: member.profile.name.clone(),
+                        at: member.profile.file.clone(),
+                        lines: missing.cure.unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        if rights.0.is_empty() {
+            return Ok(());
+        }
+        let mut failure = Failure::findings("the plan", rights.findings(project));
+        failure.exit = Exit::Denied;
+        Err(failure.hint("`flowhost policy explain PLAN` shows where each right comes from"))
+    }
+
+    /// Compiles what is not in the cache, all at once; the engine bounds how many at a time. What is
+    /// at work ends when this is dropped.
+    pub(crate) async fn load(
+        host: &Inner,
+        project: &Project,
+    ) -> Result<BTreeMap<String, LoadedComponent>, Failure> {
+        let mut tasks = JoinSet::new();
+        for (key, member) in &project.members {
+            let (engine, key, bytes) = (host.engine.clone(), key.clone(), member.bytes.clone());
+            tasks.spawn(async move { (key, engine.load(bytes).await) });
+        }
+        let mut loaded = BTreeMap::new();
+        let mut findings = Vec::new();
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok((key, Ok(component))) => drop(loaded.insert(key, component)),
+                Ok((key, Err(error))) => {
+                    findings.push(at_member(project, &key, &error.to_string()));
+                }
+                Err(error) => findings.push(Finding::new(&project.file, error.to_string())),
+            }
+        }
+        findings.sort_by_key(|finding| (finding.line, finding.column));
+        if findings.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(Failure::findings("the plan", findings))
+        }
+    }
+
+    /// Links each plugin to exactly what it is granted, and asks those without a manifest what they
+    /// offer. Whatever that says about the plan's steps is known before the first of them runs.
+    pub(crate) async fn install(
+        self,
+        host: &Inner,
+        project: &Project,
+        components: BTreeMap<String, LoadedComponent>,
+        run: &RunScope,
+        journal: &Journal,
+    ) -> Result<Machinery, Failure> {
+        let plugins = Registry::default();
+        let (mut asked, mut findings) = (ToolNames::new(), Vec::new());
+        for (key, component) in components {
+            let Some(member) = project.members.get(&key) else {
+                continue;
+            };
+            journal.member(&key, member)?;
+            let plugin = prepare(host, project, &key, member, &component)?;
+            let mut installed = Installed::new(&key, 1, plugin, member);
+            if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
+                match installed.ask(run).await {
+                    Ok(()) => drop(asked.insert(key.clone(), installed.tool_names())),
+                    Err(message) => findings.push(at_member(project, &key, &message)),
+                }
+            }
+            journal.tools(&installed)?;
+            plugins.put(installed);
+        }
+        check_functions(&project.plan, &asked, &mut findings);
+        if !findings.is_empty() {
+            return Err(Failure::findings("the plan", findings));
+        }
+        let plugins = Arc::new(plugins);
+        let guards = Guards::of(&project.plan, &project.inputs);
+        self.router.install(plugins.clone(), guards);
+        Ok(Machinery {
+            bus: self.bus,
+            tally: self.router.tally(),
+            purse: self.purse,
+            plugins,
+        })
+    }
+}
+
+fn prepare(
+    host: &Inner,
+    project: &Project,
+    key: &str,
+    member: &Member,
+    component: &LoadedComponent,
+) -> Result<Plugin, Failure> {
+    let effective = Arc::new(member.effective.clone());
+    let prepared = host.engine.prepare(component, effective);
+    prepared.map_err(|error| {
+        let message = error.to_string();
+        Failure::findings("the plan", vec![at_member(project, key, &message)])
+    })
+}
+
+pub(crate) fn at_member(project: &Project, key: &str, message: &str) -> Finding {
+    let at = project
+        .members
+        .get(key)
+        .map(|member| member.decl.at)
+        .unwrap_or_default();
+    Finding::new(&project.file, format!("plugin `{key}`: {message}"))
+        .at(at.line, at.column)
+        .split_hint()
+}
+
+fn services_of(
+    project: &Project,
+    options: &RunOptions,
+    host: &Arc<Inner>,
+    bus: &Arc<dyn Bus>,
+    router: &Arc<Router>,
+    gateway: &Gateway,
+) -> Result<flowhost_caps::Services, Failure> {
+    let secrets = host.config.operator.secrets(project)?;
+    let redact = redaction(project);
+    Ok(flowhost_caps::Services {
+        bus: bus.clone(),
+        mailboxes: router.clone(),
+        logs: Arc::new(Logs {
+            redacts: redact.payloads,
+        }),
+        tools: router.clone(),
+        secrets: secrets.clone(),
+        state: host.store()?,
+        budget: router.clone(),
+        model: ModelServices {
+            gateway: gateway.clone(),
+            spending: router.clone(),
+            redact: redact.model,
+        },
+        time: Arc::new(WallTime(host.config.world.clone())),
+        entropy: Arc::new(Randomness(host.config.world.clone())),
+        variables: Arc::new(Variables(host.config.operator.clone())),
+        http: HttpServices {
+            secrets,
+            allow_private_network: options.allow_private_network,
+            ..host.network()?.clone()
+        },
+        files: folders::files(project, &host.config)?,
+    })
+}
+
+/// The world's clock, for profiles that say `wall = "real"`.
+struct WallTime(Arc<dyn World>);
+
+impl flowhost_caps::clock::TimeSource for WallTime {
+    fn now(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.now_ms())
+    }
+}
+
+/// The world's randomness, for profiles that say `source = "os"`.
+struct Randomness(Arc<dyn World>);
+
+impl flowhost_caps::random::Entropy for Randomness {
+    fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.0.fill(bytes)
+    }
+}
+
+/// Variables that a profile takes with `from`.
+struct Variables(Arc<dyn Operator>);
+
+impl HostVariables for Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.variable(name)
+    }
+}

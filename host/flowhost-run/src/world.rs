@@ -1,0 +1,128 @@
+//! What a host is made of: the binary brings the world, a test or a simulation brings another.
+//!
+//! Time that passes is tokio's (a test pauses it, and a runtime of one thread then takes every step in
+//! the same order); everything else that differs from one process to the next comes in through these
+//! traits. Nothing in this crate opens a file of its own, reads a variable or asks the system's clock.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowhost_bus::{Bus, LocalBus, LocalConfig};
+use flowhost_caps::secrets::SecretStore;
+use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
+use flowhost_ledger::{Fact, HostKey};
+use flowhost_models::Gateway;
+
+use crate::estimate::Past;
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::state::State;
+
+/// Wall time, randomness and the disk.
+pub trait World: Send + Sync + 'static {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64;
+
+    /// Fills `bytes` with randomness that nobody can guess.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Writes a file so that a reader sees the old or the new content, never half of it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Whether a file stands at the path.
+    fn is_file(&self, path: &Path) -> bool;
+
+    /// A folder as a handle, made (for its owner only) where it is not there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn folder(&self, path: &Path) -> io::Result<cap_std::fs::Dir>;
+}
+
+/// What the operator of this host has configured, as far as a project may have it.
+pub trait Operator: Send + Sync + 'static {
+    /// The secrets that the project's profiles name, and no others: what nobody may use is not read.
+    ///
+    /// # Errors
+    /// A source that is configured and cannot be read.
+    fn secrets(&self, project: &Project) -> Result<Arc<dyn SecretStore>, Failure>;
+
+    /// Asks the models that the operator has configured. Runs that are handed the same gateway share
+    /// its rate limits and its breakers.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration of models.
+    fn gateway(&self, project: &Project) -> Result<Gateway, Failure>;
+
+    /// A variable of this process that a profile takes with `from`.
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// Writes what people read about a run; knows how a page looks, which this crate does not.
+pub trait Views: Send + Sync + 'static {
+    /// The name of the page for people among what [`Views::of`] gives.
+    fn page(&self) -> &'static str;
+
+    /// Files for the run's folder, by name, made from what is on the disk there. Called once all of it
+    /// is; may take its time (it has a thread of its own).
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure>;
+}
+
+/// Hears of every fact that a ledger accepted, in whatever order threads come; must not block.
+pub trait FactObserver: Send + Sync {
+    /// A run's ledger is open, and nothing is in it yet.
+    fn begin(&self, tenant: &str, run: &str);
+
+    /// A fact is about to be handed to the ledger. What this gives is called with the record's number
+    /// once the ledger has accepted it, and dropped if it does not.
+    fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>>;
+}
+
+/// Everything a [`crate::Host`] is made of.
+pub struct HostConfig {
+    /// Where state is kept, and whose.
+    pub state: State,
+    /// Signs evidence.
+    pub key: Arc<HostKey>,
+    /// Who compiles components.
+    pub compiler: Compiler,
+    /// Where compiled code is kept; without it every start compiles anew.
+    pub cache: Option<CacheConfig>,
+    /// How many guests can be alive at once, all runs together.
+    pub pool: PoolConfig,
+    /// The home folder of the person: granted to nobody.
+    pub home: Option<PathBuf>,
+    /// Every address of this machine's interfaces: a plugin must not reach the host through its own
+    /// public address (NETIP-028).
+    pub own_addresses: Vec<IpAddr>,
+    /// Time, randomness, disk.
+    pub world: Arc<dyn World>,
+    /// Keys, models, variables.
+    pub operator: Arc<dyn Operator>,
+    /// Report pages.
+    pub views: Arc<dyn Views>,
+    /// Earlier runs, for estimates.
+    pub past: Arc<dyn Past>,
+    /// Telemetry.
+    pub facts: Option<Arc<dyn FactObserver>>,
+    /// Makes the bus of a run. Each has its own in one process: a full queue of one run is nothing to
+    /// another, and a subject is looked up among a handful and not among those of a thousand runs.
+    pub bus: Box<dyn Fn() -> Arc<dyn Bus> + Send + Sync>,
+}
+
+/// The bus inside this process.
+#[must_use]
+pub fn local_bus() -> Arc<dyn Bus> {
+    Arc::new(LocalBus::new(LocalConfig::default()))
+}

@@ -1,0 +1,200 @@
+//! The host of this process: what [`Ambient`] and the operator's configuration bring to
+//! [`flowhost_run::Host`].
+//!
+//! Owns the keys' files and nothing of a run.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowhost_caps::secrets::SecretStore;
+use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
+use flowhost_flow::Exit;
+use flowhost_ledger::HostKey;
+use flowhost_models::Gateway;
+use flowhost_run::estimate::Past;
+use flowhost_run::{FactObserver, Host, HostConfig, Operator, Project, Views, World};
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::evidence::{runs, story};
+use crate::failure::Failure;
+use crate::report::html;
+use crate::state::State;
+use crate::{models, services};
+
+/// A host for runs whose evidence goes below `state`.
+///
+/// # Errors
+/// When a key cannot be read or made, or the engine cannot be built.
+pub fn host(
+    ambient: &Ambient,
+    config: &Config,
+    state: &State,
+    pool: PoolConfig,
+    facts: Option<Arc<dyn FactObserver>>,
+) -> Result<Host, Failure> {
+    Host::new(HostConfig {
+        state: state.clone(),
+        key: signing_key(ambient, config, state)?,
+        compiler: compiler(ambient)?,
+        cache: Some(cache(ambient, state)?),
+        pool,
+        home: ambient.var("HOME").map(PathBuf::from),
+        own_addresses: services::own_addresses(),
+        world: Arc::new(Here(ambient.clone())),
+        operator: Arc::new(Configured {
+            ambient: ambient.clone(),
+            config: config.clone(),
+            gateways: Mutex::default(),
+        }),
+        views: Arc::new(Pages(ambient.clone())),
+        past: Arc::new(Index {
+            ambient: ambient.clone(),
+            state: state.clone(),
+        }),
+        facts,
+        bus: Box::new(flowhost_run::local_bus),
+    })
+}
+
+/// The host's signing key: `FLOWHOST_SIGNING_KEY`, else the key file, made on first use.
+///
+/// # Errors
+/// When it is malformed, or others may read the file.
+pub fn signing_key(
+    ambient: &Ambient,
+    config: &Config,
+    state: &State,
+) -> Result<Arc<HostKey>, Failure> {
+    let key = match ambient.var("FLOWHOST_SIGNING_KEY") {
+        Some(text) => HostKey::parse(text),
+        None => HostKey::load_or_create(&state.signing_key(), config.host.as_deref()),
+    };
+    key.map(Arc::new).map_err(|error| {
+        Failure::new(Exit::Internal, "the host's signing key cannot be used").caused_by(&error)
+    })
+}
+
+fn compiler(ambient: &Ambient) -> Result<Compiler, Failure> {
+    let program = ambient.exe().map(ToOwned::to_owned);
+    program
+        .map(|program| Compiler::Child { program })
+        .ok_or_else(|| {
+            Failure::new(Exit::Internal, "the path of this executable is not known")
+                .hint("components are compiled in a child process of the same executable")
+        })
+}
+
+/// The cache of compiled code with the key of its MACs, made on first use.
+fn cache(ambient: &Ambient, state: &State) -> Result<CacheConfig, Failure> {
+    let path = state.cache_key();
+    let dir = state.cache_dir();
+    let fits = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).ok();
+    let key = match ambient.read_secret(&path, 32) {
+        Ok(bytes) => fits(bytes),
+        Err(error) if error.is_missing() => {
+            let fresh: [u8; 32] = ambient.entropy().map_err(|error| {
+                Failure::new(Exit::Internal, "the system gives no randomness")
+                    .because(error.to_string())
+            })?;
+            ambient.create_dir(path.parent().unwrap_or(state.root()))?;
+            match ambient.create_secret(&path, &fresh) {
+                Ok(()) => Some(fresh),
+                Err(_) => fits(ambient.read_secret(&path, 32)?), // another process was faster
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let message = format!("`{}` is not a key of 32 bytes", path.display());
+    let key = key.ok_or_else(|| Failure::new(Exit::Internal, message).hint("remove it"))?;
+    Ok(CacheConfig { dir, key })
+}
+
+/// This machine.
+struct Here(Ambient);
+
+impl World for Here {
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.fill(bytes)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(path, bytes).map_err(|error| error.source)
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.0.is_file(path)
+    }
+
+    fn folder(&self, path: &Path) -> io::Result<cap_std::fs::Dir> {
+        self.0.open_dir(path).map_err(|error| error.source)
+    }
+}
+
+/// What `flowhost.toml` and the environment say.
+struct Configured {
+    ambient: Ambient,
+    config: Config,
+    /// One for each folder of scripts, so that runs share rate limits and breakers.
+    gateways: Mutex<HashMap<PathBuf, Gateway>>,
+}
+
+impl Operator for Configured {
+    fn secrets(&self, project: &Project) -> Result<Arc<dyn SecretStore>, Failure> {
+        services::secrets(&self.ambient, &self.config, project)
+    }
+
+    fn gateway(&self, project: &Project) -> Result<Gateway, Failure> {
+        let folder = models::scripts_folder(&self.config, project);
+        let mut gateways = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gateway) = gateways.get(&folder) {
+            return Ok(gateway.clone());
+        }
+        let gateway = models::gateway(&self.ambient, &self.config, project)?;
+        gateways.insert(folder, gateway.clone());
+        Ok(gateway)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.ambient.var(name).map(ToOwned::to_owned)
+    }
+}
+
+/// The report page.
+struct Pages(Ambient);
+
+impl Views for Pages {
+    fn page(&self) -> &'static str {
+        html::FILE
+    }
+
+    fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        let page = html::page(&story::read(run_dir, &self.0)?);
+        Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
+    }
+}
+
+/// Earlier runs, as the index knows them.
+pub struct Index {
+    /// Reads the index.
+    pub ambient: Ambient,
+    /// Where it is.
+    pub state: State,
+}
+
+impl Past for Index {
+    fn runs(&self, plan: &str, most: usize) -> Vec<String> {
+        let all = runs::list(&self.state, &self.ambient).unwrap_or_default();
+        let same = all
+            .into_iter()
+            .rev()
+            .filter(|run| run.plan == plan && run.ended.is_some());
+        same.take(most).map(|run| run.run_id).collect()
+    }
+}
