@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Provider, HostState, Meter, RunScope, bindings::types};
+use flowhost_engine::{CallScope, HostState, Meter, Provider, RunScope, bindings::types};
 use flowhost_ledger::{Fact, MemoryRecorder, Value};
 use flowhost_policy::{Effective, Grants, Limits};
 

@@ -25,7 +25,7 @@ use crate::random::Entropy;
 use crate::secrets::SecretStore;
 use crate::state::FolderStore;
 use crate::tools::ToolRouter;
-use crate::{Services, all};
+use crate::{Services, all, providers};
 
 /// Has nothing and does nothing.
 struct Nothing;

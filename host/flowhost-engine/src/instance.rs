@@ -423,9 +423,11 @@ fn provider<'a>(scope: &'a CallScope, linked: &Linked) -> Result<&'a dyn Provide
     // The lists are made from one list of capabilities; a host that mixes two engines is told so
     // before a host function would find no state.
     let provider = provider.filter(|it| it.capability().name() == name);
-    provider
-        .map(AsRef::as_ref)
-        .ok_or_else(|| Fault::Host(format!("the run brings nothing for the capability `{name}`")))
+    provider.map(AsRef::as_ref).ok_or_else(|| {
+        Fault::Host(format!(
+            "the run brings nothing for the capability `{name}`"
+        ))
+    })
 }
 
 fn revoked(linked: &Linked) -> flowhost_policy::Denied {

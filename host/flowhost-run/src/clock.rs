@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 /// Where a run's time comes from.
 #[derive(Debug, Clone, Copy)]
-pub struct RunClock {
+pub(crate) struct RunClock {
     started_ms: u64,
     started: Instant,
 }
@@ -13,7 +13,7 @@ pub struct RunClock {
 impl RunClock {
     /// Starts now, which is `started_ms` milliseconds after the Unix epoch.
     #[must_use]
-    pub fn new(started_ms: u64) -> Self {
+    pub(crate) fn new(started_ms: u64) -> Self {
         Self {
             started_ms,
             started: Instant::now(),
@@ -22,14 +22,14 @@ impl RunClock {
 
     /// The time now.
     #[must_use]
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Time(self.started_ms.saturating_add(passed))
     }
 
     /// When `time` is, or now if it has passed.
     #[must_use]
-    pub fn at(&self, time: Time) -> Instant {
+    pub(crate) fn at(&self, time: Time) -> Instant {
         let later = std::time::Duration::from_millis(time.0.saturating_sub(self.started_ms));
         self.started.checked_add(later).unwrap_or_else(Instant::now)
     }

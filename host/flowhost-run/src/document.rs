@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_flow::FailureClass;
+use flowhost_flow::units::micro_usd_to_usd;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::estimate::{Amount, Basis, StepEstimate, variance};
 use crate::driver::StepOutcome;
+use crate::estimate::{Amount, Basis, StepEstimate, variance};
 use crate::execute::{Finished, status_word};
 use crate::journal::Denial;
 
@@ -158,20 +158,20 @@ impl Cost {
     /// Of a run that has ended.
     #[must_use]
     pub fn of(run: &Finished) -> Self {
-    let used = &run.outcome.end.used;
-    let asks = !run.estimate.steps.is_empty();
-    let expected = run.estimate.total();
-    let spent = Amount {
-        tokens: used.tokens,
-        micro_usd: used.micro_usd,
-    };
-    Self {
-        total_usd: micro_usd_to_usd(used.micro_usd),
-        tokens: used.tokens,
-        estimated_usd: asks.then(|| micro_usd_to_usd(expected.micro_usd)),
-        estimated_tokens: asks.then_some(expected.tokens),
-        variance_ratio: variance(expected, spent).filter(|_| asks),
-    }
+        let used = &run.outcome.end.used;
+        let asks = !run.estimate.steps.is_empty();
+        let expected = run.estimate.total();
+        let spent = Amount {
+            tokens: used.tokens,
+            micro_usd: used.micro_usd,
+        };
+        Self {
+            total_usd: micro_usd_to_usd(used.micro_usd),
+            tokens: used.tokens,
+            estimated_usd: asks.then(|| micro_usd_to_usd(expected.micro_usd)),
+            estimated_tokens: asks.then_some(expected.tokens),
+            variance_ratio: variance(expected, spent).filter(|_| asks),
+        }
     }
 }
 

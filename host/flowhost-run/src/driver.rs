@@ -19,19 +19,19 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::clock::RunClock;
+use crate::execute::status_of;
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::handle::Run;
+use crate::installed::Installed;
 use crate::journal::{self, Denial, Journal};
 use crate::mailbox::{Mailboxes, Settled, Traffic};
 use crate::order::{Answer, Cancel, Detail, Ending, Order};
 use crate::registry::Registry;
+use crate::tasks;
 use crate::wiring::Machinery;
 use crate::worker::{Calls, Inbox, Worker, envelope_id, listen};
-use crate::execute::status_of;
-use crate::installed::Installed;
-use crate::handle::Run;
-use crate::tasks;
-use crate::clock::RunClock;
-use crate::failure::Failure;
-use crate::finding::Finding;
 
 /// Longest wait for agents that are told that the run is over, all together: each has its profile's
 /// deadline, and a run that has ended must not hang on them.

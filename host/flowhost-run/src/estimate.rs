@@ -150,12 +150,7 @@ pub fn variance(expected: Amount, spent: Amount) -> Option<f64> {
 
 /// Estimates every step that may ask a model; empty, and nothing is read, where none may.
 #[must_use]
-pub fn estimate(
-    project: &Project,
-    gateway: &Gateway,
-    state: &State,
-    past: &dyn Past,
-) -> Estimate {
+pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn Past) -> Estimate {
     let mut wanted = Vec::new();
     collect(&project.plan, "", "", project, &mut wanted);
     if wanted.is_empty() {

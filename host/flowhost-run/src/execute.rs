@@ -305,9 +305,12 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| {
-        Err(Failure::new(Exit::Internal, "the host failed while it waited for the disk")
-            .because(error.to_string())
-            .hint("this is a bug; report it"))
+        Err(Failure::new(
+            Exit::Internal,
+            "the host failed while it waited for the disk",
+        )
+        .because(error.to_string())
+        .hint("this is a bug; report it"))
     })
 }
 

@@ -15,10 +15,7 @@ use crate::wiring::at_member;
 use crate::world::HostConfig;
 
 /// Opens every granted folder, and reports all that cannot be had.
-pub(crate) fn files(
-    project: &Project,
-    config: &HostConfig,
-) -> Result<FileServices, Failure> {
+pub(crate) fn files(project: &Project, config: &HostConfig) -> Result<FileServices, Failure> {
     let mut services = FileServices::default();
     if project
         .members
@@ -33,8 +30,7 @@ pub(crate) fn files(
         let message = format!("`{}` cannot be created", root.display());
         Failure::new(Exit::Internal, message).because(error.to_string())
     })?;
-    let forbidden =
-        Forbidden::new(config.home.as_deref(), root).map_err(|error| unseen(&error))?;
+    let forbidden = Forbidden::new(config.home.as_deref(), root).map_err(|error| unseen(&error))?;
     let mut findings = Vec::new();
     for (key, member) in &project.members {
         match open_grants(&project.dir, &member.effective.grants.files, &forbidden) {

@@ -23,7 +23,12 @@ pub fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Findin
 pub type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<(String, String)> + 'a;
 
 /// Asks about every step of the plan, and of its sub-plans.
-pub fn check_each(plan: &Plan, prefix: &str, findings: &mut Vec<Finding>, problem: &StepProblem<'_>) {
+pub fn check_each(
+    plan: &Plan,
+    prefix: &str,
+    findings: &mut Vec<Finding>,
+    problem: &StepProblem<'_>,
+) {
     for step in plan.steps.iter().chain(plan.handlers.values()) {
         if let Some((message, cure)) = problem(step, prefix) {
             let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);

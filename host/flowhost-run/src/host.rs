@@ -81,8 +81,10 @@ impl Host {
             let work = execute::execute(&inner, project, &options, started_ms, &run);
             let outcome = AssertUnwindSafe(work).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_panic| {
-                Err(Failure::new(Exit::Internal, "the host failed while it ran the plan")
-                    .hint("this is a bug of the host; please report it"))
+                Err(
+                    Failure::new(Exit::Internal, "the host failed while it ran the plan")
+                        .hint("this is a bug of the host; please report it"),
+                )
             });
             let mut runs = inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
             runs.remove(run.id());

@@ -16,12 +16,12 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::driver::Outcome;
-use crate::installed::Installed;
-use crate::execute::{RunOptions, append, host_fact, status_word};
-use crate::world::FactObserver;
 use crate::estimate::{Amount, Estimate, variance};
+use crate::execute::{RunOptions, append, host_fact, status_word};
 use crate::failure::Failure;
+use crate::installed::Installed;
 use crate::project::{Member, Project};
+use crate::world::FactObserver;
 
 /// Denials that a report holds; the ledger holds all of them.
 const DENIALS_MAX: usize = 1_000;
@@ -161,20 +161,6 @@ impl Journal {
             .with("component", &*installed.plugin.digest())
             .with("tools", Value::Map(pins));
         append(self, fact)
-    }
-
-    pub(crate) fn message(
-        &self,
-        subject: &str,
-        envelope: &flowhost_bus::Envelope,
-    ) -> Result<u64, LedgerError> {
-        let fact = Fact::new(Kind::Message, envelope.actor.as_str())
-            .with("id", envelope.id.to_string())
-            .with("subject", subject)
-            .with("type", envelope.kind.as_str())
-            .with("hash", envelope.hash_text())
-            .with("step", envelope.step.as_str());
-        self.append(fact)
     }
 
     /// Writes what a note says. Only notes that are facts become records.

@@ -3,8 +3,8 @@
 
 use flowhost_caps::budget::Left;
 use flowhost_flow::budget::Ceiling;
-use flowhost_flow::planner::Part;
 use flowhost_flow::plan::Effects;
+use flowhost_flow::planner::Part;
 use flowhost_flow::{Amounts, Call, CallResult, PluginKind, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

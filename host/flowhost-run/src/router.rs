@@ -18,8 +18,8 @@ use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
 use crate::guards::{Guards, Ready};
-use crate::purse::Purse;
 use crate::installed::{Installed, invalid};
+use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::tally::Tally;
 use crate::worker::verdict_of;

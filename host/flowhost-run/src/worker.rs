@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowhost_bus::{
-    Bus, BusError, Delivery, Draft, Envelope, Pattern, Subject, SubscribeOptions, Subscription, Ulid,
+    Bus, BusError, Delivery, Draft, Envelope, Pattern, Subject, SubscribeOptions, Subscription,
+    Ulid,
 };
 use flowhost_caps::model::Origin;
 use flowhost_engine::{
-    AgentOutcome, AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
-    neutralise, trace,
+    AgentOutcome, AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase,
+    RunScope, Severity, neutralise, trace,
 };
 use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::{Part, Verdict};
@@ -28,13 +29,13 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
+use crate::failure::would_allow;
+use crate::installed::{Installed, invalid};
+use crate::lines;
 use crate::order::{Answer, Cancel, Detail, Ending, Order};
 use crate::purse::Purse;
-use crate::installed::{Installed, invalid};
 use crate::registry::Registry;
 use crate::tally::{Tally, metered};
-use crate::failure::would_allow;
-use crate::lines;
 use crate::tasks;
 
 /// Performs calls of one run. It knows the bus, its plugins and what a call may spend, and nothing of who

@@ -26,7 +26,13 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path, node: Option<&Path>) -> Res
     let engine = engine(None, 64, Vec::new())?;
     let ledger = ledger(&folder.join("calls"), Durability::Relaxed)?;
     let recorder = Arc::new(ledger.clone());
-    let host = runtime.block_on(Host::new(&engine, &path, Effective::default(), recorder, Arc::new([])))?;
+    let host = runtime.block_on(Host::new(
+        &engine,
+        &path,
+        Effective::default(),
+        recorder,
+        Arc::new([]),
+    ))?;
     let mut peer = LinePeer::start(&sibling("stdio-tool")?, &[])?;
     let request = format!(r#"{{"id":1,"input":{INPUT}}}"#);
     let input = INPUT.to_owned();

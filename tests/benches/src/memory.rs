@@ -87,7 +87,6 @@ impl Capability for GateCapability {
         }
         Ok(())
     }
-
 }
 
 impl Provider for GateCapability {

@@ -46,7 +46,8 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
     let engine = engine(None, 64, vec![Arc::new(flowhost_caps::model::Seam)])?;
     let path = guest("ok_model");
     let host = {
-        let providers = Arc::new([capability(gateway.clone()) as Arc<dyn flowhost_engine::Provider>]);
+        let providers =
+            Arc::new([capability(gateway.clone()) as Arc<dyn flowhost_engine::Provider>]);
         runtime.block_on(Host::new(&engine, &path, effective(), recorder, providers))?
     };
     let (host, prompt, input) = (Arc::new(host), Arc::new(prompt()?), input());

@@ -15,8 +15,8 @@ use flowhost_caps::log::{LogLine, MemoryLog};
 use flowhost_caps::{Services, budget, clock, env, messaging, model, random, secrets, tools};
 use flowhost_engine::{
     CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
-    Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, Providers, RunScope, ShapeLimits,
-    ToolContent,
+    Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, Providers, RunScope,
+    ShapeLimits, ToolContent,
 };
 use flowhost_ledger::{Fact, Kind, MemoryRecorder, Recorder, Value};
 use flowhost_policy::{Effective, Manifest, Narrowing, Profile, effective};
@@ -347,7 +347,12 @@ impl Host {
 
     /// The scope of the next call.
     pub(crate) fn scope(&self) -> CallScope {
-        scope(&self.effective, &self.config, &self.recorder, &self.providers)
+        scope(
+            &self.effective,
+            &self.config,
+            &self.recorder,
+            &self.providers,
+        )
     }
 
     /// Waits for a future.
@@ -413,7 +418,11 @@ impl Host {
                 .prepare(&loaded, Arc::clone(&effective))
                 .unwrap();
             plugin
-                .call_tool(scope(&effective, "{}", &self.recorder, &self.providers), "run", "[1]")
+                .call_tool(
+                    scope(&effective, "{}", &self.recorder, &self.providers),
+                    "run",
+                    "[1]",
+                )
                 .await
         });
         assert_eq!(report.result.unwrap().value, "[1]");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Provider, Fault};
+use flowhost_engine::{CallScope, Fault, Provider};
 use flowhost_policy::{Grants, Limits};
 
 use super::host::left;

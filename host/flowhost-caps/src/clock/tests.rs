@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{CallScope, Provider, Fault};
+use flowhost_engine::{CallScope, Fault, Provider};
 use flowhost_policy::{ClockMode, Grants, Limits};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 

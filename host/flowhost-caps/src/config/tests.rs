@@ -1,6 +1,6 @@
 //! What `config` refuses, then what it gives: the host's side, with doubles where the world would be.
 
-use flowhost_engine::{Provider, Fault};
+use flowhost_engine::{Fault, Provider};
 use flowhost_policy::{Grants, Limits};
 
 use super::Config;

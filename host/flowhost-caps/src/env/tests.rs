@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Provider, Fault};
+use flowhost_engine::{Fault, Provider};
 use flowhost_policy::{EnvValue, Grants};
 use wasmtime_wasi::p2::bindings::cli::environment::Host as _;
 

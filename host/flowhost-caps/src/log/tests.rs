@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flowhost_engine::{Provider, Fault, HostState};
+use flowhost_engine::{Fault, HostState, Provider};
 use flowhost_policy::{Grants, Limits};
 use zeroize::Zeroizing;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flowhost_bus::{
     Bus, Draft, LocalBus, LocalConfig, Pattern, SubscribeOptions, Subscription, Ulid,
 };
-use flowhost_engine::{CallScope, Provider, HostState, bindings::types};
+use flowhost_engine::{CallScope, HostState, Provider, bindings::types};
 use flowhost_ledger::Value;
 use flowhost_policy::Grants;
 
@@ -71,7 +71,12 @@ async fn request(mut store: &mut HostState, topic: &str, timeout_ms: f64) -> Sen
 #[test]
 fn is_not_granted_unless_the_profile_says_so() {
     let call = Call::granted(Grants::default());
-    assert!(!world().messaging.capability().granted(&call.scope.effective));
+    assert!(
+        !world()
+            .messaging
+            .capability()
+            .granted(&call.scope.effective)
+    );
 }
 
 #[tokio::test]

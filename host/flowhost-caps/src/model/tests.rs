@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use flowhost_engine::{CallScope, Provider as _, HostState, bindings::types};
+use flowhost_engine::{CallScope, HostState, Provider as _, bindings::types};
 use flowhost_ledger::{Fact, Kind, Value};
 use flowhost_models::{Config, PriceConfig, ProviderConfig, ProviderKind};
 use flowhost_policy::Grants;
@@ -305,5 +305,9 @@ fn no_grant_links_nothing() {
     let purse = Purse::of(1);
     let services = super::testing::services(purse);
     let model = Model::new(services);
-    assert!(!model.capability().granted(&flowhost_policy::Effective::default()));
+    assert!(
+        !model
+            .capability()
+            .granted(&flowhost_policy::Effective::default())
+    );
 }

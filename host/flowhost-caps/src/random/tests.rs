@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Provider, Fault, bindings::types};
+use flowhost_engine::{Fault, Provider, bindings::types};
 use flowhost_policy::{Grants, RandomSource};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 

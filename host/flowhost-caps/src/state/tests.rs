@@ -60,7 +60,11 @@ async fn value(store: &FolderStore, slot: &Slot, key: &str) -> Option<String> {
 fn is_not_granted_unless_the_profile_says_so() {
     let temporary = TempDir::new().unwrap();
     let call = Call::granted(Grants::default());
-    assert!(!State::new(Arc::new(folder(&temporary))).capability().granted(&call.scope.effective));
+    assert!(
+        !State::new(Arc::new(folder(&temporary)))
+            .capability()
+            .granted(&call.scope.effective)
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flowhost_engine::{CallScope, Capability, Descriptor, Fault, HostState, ToolContent, Provider};
+use flowhost_engine::{CallScope, Capability, Descriptor, Fault, HostState, Provider, ToolContent};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use flowhost_engine::bindings::types::{self, Effects};
-use flowhost_engine::{CallScope, Provider, Descriptor, Fault, ToolContent};
+use flowhost_engine::{CallScope, Descriptor, Fault, Provider, ToolContent};
 use flowhost_policy::{Denied, Grants};
 
 use super::host::wit::Host as _;

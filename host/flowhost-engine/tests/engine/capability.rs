@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{
-    CallScope, Capability, Engine, Fault, HostState, LoadError, MissingRight, Plugin,
-    Provider,
+    CallScope, Capability, Engine, Fault, HostState, LoadError, MissingRight, Plugin, Provider,
 };
 use flowhost_ledger::Kind;
 use flowhost_policy::{Denied, Effective, Limits};
@@ -73,7 +72,6 @@ impl Capability for Probe {
             })
         })
     }
-
 }
 
 impl Provider for Probe {

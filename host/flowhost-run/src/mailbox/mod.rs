@@ -21,12 +21,12 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::driver::bus_failure;
-use crate::installed::Installed;
-use crate::router::prefix;
-use crate::worker::Worker;
 use crate::failure::Failure;
+use crate::installed::Installed;
 use crate::lines;
+use crate::router::prefix;
 use crate::tasks;
+use crate::worker::Worker;
 
 use quiet::Question;
 pub(crate) use quiet::{Settled, Traffic};

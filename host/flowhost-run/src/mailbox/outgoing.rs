@@ -11,8 +11,8 @@ use flowhost_engine::{CallScope, Fault, Message, Outgoing, neutralise};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Direction, decide_topic};
 
-use crate::worker::envelope_id;
 use super::{INTERFACE, Reader, done, host};
+use crate::worker::envelope_id;
 
 /// Longest topic that a record holds, in characters.
 const TOPIC_CHARS: usize = 256;
@@ -144,7 +144,10 @@ fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -
     sealed(payload, draft)
 }
 
-fn payload(scope: &CallScope, out: &Outgoing) -> Result<(MessagePayload, serde_json::Value), String> {
+fn payload(
+    scope: &CallScope,
+    out: &Outgoing,
+) -> Result<(MessagePayload, serde_json::Value), String> {
     let payload = serde_json::from_str(&out.payload).map_err(|error| error.to_string())?;
     let payload = MessagePayload {
         topic: out.topic.clone(),

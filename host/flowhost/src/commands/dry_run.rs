@@ -3,7 +3,6 @@
 
 use flowhost::failure::Failure;
 use flowhost::project::Project;
-use flowhost::run;
 use flowhost_flow::Exit;
 use serde_json::json;
 

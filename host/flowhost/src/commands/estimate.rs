@@ -1,14 +1,14 @@
 //! `flowhost run PLAN --estimate`: what the plan's model calls will cost. Nothing runs, and nothing is
 //! written.
 
-use flowhost_run::estimate::{Basis, Estimate, StepEstimate, estimate};
-use flowhost::host::Index;
 use flowhost::failure::Failure;
+use flowhost::host::Index;
 use flowhost::models;
 use flowhost::output::counted;
 use flowhost::project::Project;
 use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
+use flowhost_run::estimate::{Basis, Estimate, StepEstimate, estimate};
 
 use crate::commands::Context;
 

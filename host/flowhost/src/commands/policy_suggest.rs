@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost::evidence::runs::{self, RecordEntry};
 use flowhost::failure::Failure;
-use flowhost::state::FindRuns as _;
 use flowhost::output::neutral;
+use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
 use flowhost_policy::suggest::{Refusal, Suggestion, amend, suggest};
 use serde_json::json;

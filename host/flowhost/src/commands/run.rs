@@ -12,13 +12,13 @@ use flowhost::project::{self, Loaded, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::text;
-use flowhost_engine::PoolConfig;
-use flowhost_run::{FactObserver, Finished, Run, RunDocument, RunOptions};
 use flowhost::state::State;
 use flowhost::telemetry::Telemetry;
+use flowhost_engine::PoolConfig;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass, Plan};
 use flowhost_ledger::Durability;
+use flowhost_run::{FactObserver, Finished, Run, RunDocument, RunOptions};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 

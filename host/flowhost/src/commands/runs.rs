@@ -6,9 +6,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use flowhost::evidence::runs::{self, RecordEntry, RunEntry, StepEntry, steps};
 use flowhost::evidence::story;
 use flowhost::failure::Failure;
-use flowhost::state::FindRuns as _;
 use flowhost::output::one_line;
 use flowhost::report::html;
+use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
 

@@ -2,7 +2,6 @@
 
 use flowhost::failure::Failure;
 use flowhost::output::counted;
-use flowhost::run;
 use flowhost_flow::Exit;
 use serde_json::json;
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::keys::own_keys;
-use flowhost::state::FindRuns as _;
 use flowhost::output::neutral;
+use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
     Code, Note, Problem, RealDisk, Report, VKey, VerifyOptions, parse_trust, read_witness,

@@ -12,19 +12,14 @@ use crate::report::html;
 use crate::state::State;
 
 /// Writes the page of `run`. Everything that it is to tell must have reached the disk before.
-fn write(
-    ledger: &Ledger,
-    state: &State,
-    run: &str,
-    ambient: &Ambient,
-) -> Result<(), Failure> {
+fn write(ledger: &Ledger, state: &State, run: &str, ambient: &Ambient) -> Result<(), Failure> {
     let dir = state.run_dir(run);
     let page = html::page(&story::read(&dir, ambient)?).into_bytes();
     ambient.write(&dir.join(html::FILE), &page)?;
     let entered = ledger.append(view_fact(state.tenant(), html::FILE, &page));
-    entered.map(drop).map_err(|error| {
-        Failure::new(Exit::Internal, "the ledger takes no more").caused_by(&error)
-    })
+    entered
+        .map(drop)
+        .map_err(|error| Failure::new(Exit::Internal, "the ledger takes no more").caused_by(&error))
 }
 
 /// Writes the page of `run` anew if there is one, after a payload was erased: what the page quoted

@@ -2,9 +2,7 @@
 //!
 //! The order is fixed: `error:`, causes, places, an empty line, hints. Foreign text is neutralised.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,

@@ -3,7 +3,6 @@
 //! Messages of the bus are told at `debug`, everything else at `info`. A line names things and never
 //! quotes them; what plugins say is in lines of their own.
 
-use flowhost_engine::trace;
 use flowhost_ledger::Kind;
 
 use super::seen::Seen;

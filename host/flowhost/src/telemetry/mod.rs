@@ -36,8 +36,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
-use flowhost_run::FactObserver;
 use feed::Feed;
+use flowhost_run::FactObserver;
 use otlp::Otlp;
 use otlp_config::OtlpConfig;
 use prometheus::Prometheus;

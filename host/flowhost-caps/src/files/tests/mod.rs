@@ -9,7 +9,7 @@ mod wasi;
 use std::{path::Path, sync::Arc};
 
 use cap_std::{ambient_authority, fs::Dir};
-use flowhost_engine::{CallScope, Provider, HostState, bindings::types as shared};
+use flowhost_engine::{CallScope, HostState, Provider, bindings::types as shared};
 use flowhost_ledger::MemoryRecorder;
 use flowhost_policy::{Access, FileGrant, Grants, Limits};
 use tempfile::TempDir;
