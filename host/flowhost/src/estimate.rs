@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use flowhost_evidence::runs;
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{Step, Work};
 use flowhost_flow::units::micro_usd_to_usd;
@@ -15,7 +16,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::ambient::Ambient;
-use crate::evidence::runs;
 use crate::project::Project;
 use crate::state::State;
 
@@ -270,7 +270,7 @@ impl History {
     /// What cannot be read says nothing: an estimate must not keep a run from starting.
     fn read(state: &State, ambient: &Ambient, plan: &str) -> Self {
         let mut history = Self::default();
-        let all = runs::list(state, ambient).unwrap_or_default();
+        let all = runs::list(state.root(), state.tenant()).unwrap_or_default();
         let same = all
             .iter()
             .rev()

@@ -1,5 +1,6 @@
 //! How a command fails: what, why, cure, and the exit code, collected as data and printed once, last.
 
+use flowhost_evidence::Unreadable;
 use flowhost_flow::Exit;
 
 use crate::ambient::FileError;
@@ -77,6 +78,17 @@ impl Failure {
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         Self::new(Exit::Internal, error.to_string()).because(error.source.to_string())
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(error: Unreadable) -> Self {
+        let failure = Self::new(Exit::Internal, error.to_string());
+        let failure = match &error {
+            Unreadable::Records(why) => failure.caused_by(why),
+            Unreadable::Payloads(why) => failure.caused_by(why),
+        };
+        failure.hint("`flowhost verify` names the exact place")
     }
 }
 

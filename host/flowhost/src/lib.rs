@@ -8,7 +8,6 @@ pub mod clock;
 pub mod config;
 pub mod doctor;
 pub mod estimate;
-pub mod evidence;
 pub mod failure;
 pub mod finding;
 pub mod keys;

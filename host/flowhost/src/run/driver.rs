@@ -10,13 +10,13 @@ use std::time::Duration;
 use flowhost_bus::{
     Bus as _, BusError, Draft, Envelope, LocalBus, Pattern, Subject, SubscribeOptions, Subscription,
 };
-use flowhost_engine::{AgentOutcome, RunScope, trace};
+use flowhost_engine::{AgentOutcome, RunScope};
 use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
     Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
     RunStatus, Time, planner_for,
 };
-use flowhost_ledger::LedgerError;
+use flowhost_ledger::{LedgerError, trace};
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::sync::Notify;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flowhost_evidence::telemetry::seen::Seen;
 use flowhost_flow::RunSetup;
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::planner::{Note, StepSummary};
@@ -21,7 +22,6 @@ use super::{RunOptions, append, host_fact, status_word};
 use crate::estimate::{Amount, Estimate, variance};
 use crate::failure::Failure;
 use crate::project::{Member, Project};
-use crate::telemetry::seen::Seen;
 
 /// Denials that a report holds; the ledger holds all of them.
 const DENIALS_MAX: usize = 1_000;

@@ -18,6 +18,8 @@ mod worker;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flowhost_evidence::html;
+use flowhost_evidence::telemetry::lines;
 use flowhost_flow::planner::Note;
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{
@@ -32,10 +34,8 @@ use crate::config::Config;
 use crate::estimate::Estimate;
 use crate::failure::Failure;
 use crate::project::Project;
-use crate::report::html;
 use crate::report::run::RunDocument;
 use crate::state::State;
-use crate::telemetry::lines;
 
 use journal::Journal;
 

@@ -1,14 +1,13 @@
 //! The report page beside a ledger: made from what is on the disk, its hash entered into the ledger.
 
+use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::{Disk as _, Ledger, RealDisk, Source as _};
 
 use super::journal::view_fact;
 use super::{append, ledger_failure};
 use crate::ambient::Ambient;
-use crate::evidence::story;
 use crate::failure::Failure;
-use crate::report::html;
 use crate::state::State;
 
 /// Writes the page of `run`. Everything that it is to tell must have reached the disk before.
@@ -18,8 +17,8 @@ pub(super) fn write(
     run: &str,
     ambient: &Ambient,
 ) -> Result<(), Failure> {
-    let dir = state.run_dir(run);
-    let page = html::page(&story::read(&dir, ambient)?).into_bytes();
+    let dir = ambient.resolve(&state.run_dir(run));
+    let page = html::page(&story::read(&dir)?).into_bytes();
     ambient.write(&dir.join(html::FILE), &page)?;
     append(ledger, view_fact(state.tenant(), html::FILE, &page))
 }

@@ -12,11 +12,12 @@ use flowhost_bus::{Bus as _, Delivery, Draft, LocalBus, Subject, Subscription, U
 use flowhost_caps::model::Origin;
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase, RunScope, Severity,
-    neutralise, trace,
+    neutralise,
 };
+use flowhost_evidence::telemetry::lines;
 use flowhost_flow::planner::{Part, Verdict};
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
-use flowhost_ledger::{Kind, LedgerError};
+use flowhost_ledger::{Kind, LedgerError, trace};
 use futures::FutureExt as _;
 use futures::future::{AbortHandle, Aborted, abortable};
 use serde::Deserialize as _;
@@ -32,7 +33,6 @@ use super::registry::{Installed, Registry, invalid};
 use super::tally::{Tally, metered};
 use crate::clock::RunClock;
 use crate::failure::would_allow;
-use crate::telemetry::lines;
 
 /// What all workers of a run share.
 pub(super) struct Worker {

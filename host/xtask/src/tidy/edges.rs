@@ -31,11 +31,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-models",
         ],
     ),
+    // Views: a run can be shown without anything that could run it, or link to a terminal.
+    (
+        "flowhost-evidence",
+        &["flowhost-policy", "flowhost-ledger", "flowhost-flow"],
+    ),
     (
         "flowhost",
         &[
             "flowhost-caps",
             "flowhost-engine",
+            "flowhost-evidence",
             "flowhost-policy",
             "flowhost-ledger",
             "flowhost-flow",
@@ -76,6 +82,11 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
         "clap",
         &["flowhost", "xtask"],
         "only programs read command lines",
+    ),
+    (
+        "maud",
+        &["flowhost-evidence"],
+        "pages are views, and views are one crate",
     ),
     (
         "anyhow",
@@ -204,11 +215,13 @@ mod tests {
     fn refuses_an_edge_that_points_back() {
         assert_eq!(found("flowhost-policy", "flowhost-engine").len(), 1);
         assert_eq!(found("flowhost-plugin-files", "flowhost-policy").len(), 1);
+        assert_eq!(found("flowhost-evidence", "flowhost-engine").len(), 1);
     }
 
     #[test]
     fn refuses_the_runtime_in_a_pure_crate() {
         assert_eq!(found("flowhost-flow", "wasmtime").len(), 1);
+        assert_eq!(found("flowhost-evidence", "tokio").len(), 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use flowhost_bus::Subscription;
 use flowhost_bus::{Bus as _, Delivery, Envelope, Pattern, SubscribeOptions};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing};
+use flowhost_evidence::telemetry::lines;
 use flowhost_ledger::Kind;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -25,7 +26,6 @@ use super::registry::Installed;
 use super::router::prefix;
 use super::worker::Worker;
 use crate::failure::Failure;
-use crate::telemetry::lines;
 
 use quiet::Question;
 pub(super) use quiet::{Settled, Traffic};
