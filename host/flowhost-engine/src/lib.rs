@@ -23,7 +23,6 @@ mod role;
 mod scope;
 mod text;
 mod ticker;
-pub mod trace;
 
 pub use bindings::types::{Descriptor, Effects, Message};
 pub use cache::{CacheConfig, CacheError};

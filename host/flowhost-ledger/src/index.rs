@@ -4,15 +4,17 @@
 //! of the end holds size and root. Several processes may run plans of one tenant, so the index is
 //! opened for one record at a time and the others wait.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::disk::{RealDisk, Source as _};
 use crate::fact::{Fact, Kind, Value};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::LedgerOptions;
-use crate::reader::ReadError;
+use crate::reader::{ReadError, Records, read_run};
 use crate::recorder::{LedgerError, Recorder as _};
 use crate::writer::{Ledger, OpenError, Sealed};
 
@@ -55,6 +57,19 @@ impl RunIndex {
     #[must_use]
     pub fn dir(state: &Path, tenant: &str) -> PathBuf {
         state.join(tenant).join(layout::INDEX)
+    }
+
+    /// The records of `tenant`'s index below the state folder `state`; none where no run was ever
+    /// entered.
+    ///
+    /// # Errors
+    /// As [`read_run`].
+    pub fn read(state: &Path, tenant: &str) -> Result<Option<Records<'static>>, ReadError> {
+        let dir = Self::dir(state, tenant);
+        match RealDisk.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => read_run(&dir).map(Some),
+        }
     }
 
     /// What the index is opened with, for callers that need another disk, clock or witness.

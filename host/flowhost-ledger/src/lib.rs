@@ -27,6 +27,7 @@ mod record;
 mod recorder;
 mod report;
 mod scan;
+pub mod trace;
 mod trust;
 mod unfinished;
 mod verify;

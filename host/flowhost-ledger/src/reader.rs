@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chain::Chain;
-use crate::checkpoint::VKey;
+use crate::checkpoint::{NOTE_BYTES_MAX, Note, VKey};
 use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
 use crate::lines::Lines;
@@ -136,6 +136,15 @@ impl Records<'_> {
     #[must_use]
     pub fn keys(&self) -> &[VKey] {
         &self.meta.keys
+    }
+
+    /// The latest note beside the records, as it lies there: nobody has checked its signature. None
+    /// when it is missing or malformed, which the verifier tells.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Note> {
+        let path = self.dir.join(layout::CHECKPOINT);
+        let bytes = disk::read_small(self.source, &path, NOTE_BYTES_MAX as u64);
+        Note::parse(&bytes.ok()??).ok()
     }
 
     fn step(&mut self) -> Result<Option<StoredRecord>, ReadError> {

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flowhost_bus::{Bus, BusError, Draft, Envelope, Subject, Subscription};
-use flowhost_engine::{RunScope, trace};
+use flowhost_engine::RunScope;
 use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
     Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
     RunStatus, Time, planner_for,
 };
-use flowhost_ledger::LedgerError;
+use flowhost_ledger::{LedgerError, trace};
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::Instant;

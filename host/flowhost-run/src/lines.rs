@@ -2,7 +2,7 @@
 //!
 //! Their names mean the same in every line of the host (docs/telemetry.md lists them).
 
-use flowhost_engine::trace;
+use flowhost_ledger::trace;
 
 /// The fields of the lines that the host writes while a run is driven.
 pub(crate) fn run_context(tenant: &str, run: &str, plan: &str) -> tracing::Span {

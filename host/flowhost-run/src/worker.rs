@@ -15,12 +15,12 @@ use flowhost_bus::{
 use flowhost_caps::model::Origin;
 use flowhost_engine::{
     AgentOutcome, AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase,
-    RunScope, Severity, neutralise, trace,
+    RunScope, Severity, neutralise,
 };
 use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::{Part, Verdict};
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
-use flowhost_ledger::Kind;
+use flowhost_ledger::{Kind, trace};
 use futures::FutureExt as _;
 use futures::future::{AbortHandle, Aborted, abortable};
 use serde::Deserialize as _;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
+use flowhost_evidence::{html, runs, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::HostKey;
 use flowhost_models::Gateway;
@@ -18,9 +19,8 @@ use flowhost_run::{FactObserver, Host, HostConfig, Operator, Project, Views, Wor
 
 use crate::ambient::Ambient;
 use crate::config::Config;
-use crate::evidence::{runs, story};
 use crate::failure::Failure;
-use crate::report::html;
+use crate::report::problems::unreadable;
 use crate::state::State;
 use crate::{models, services};
 
@@ -49,11 +49,8 @@ pub fn host(
             config: config.clone(),
             gateways: Mutex::default(),
         }),
-        views: Arc::new(Pages(ambient.clone())),
-        past: Arc::new(Index {
-            ambient: ambient.clone(),
-            state: state.clone(),
-        }),
+        views: Arc::new(Pages),
+        past: Arc::new(Index(state.clone())),
         facts,
         bus: Box::new(flowhost_run::local_bus),
     })
@@ -167,7 +164,7 @@ impl Operator for Configured {
 }
 
 /// The report page.
-struct Pages(Ambient);
+struct Pages;
 
 impl Views for Pages {
     fn page(&self) -> &'static str {
@@ -175,22 +172,17 @@ impl Views for Pages {
     }
 
     fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-        let page = html::page(&story::read(run_dir, &self.0)?);
+        let page = html::page(&story::read(run_dir).map_err(unreadable)?);
         Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
     }
 }
 
 /// Earlier runs, as the index knows them.
-pub struct Index {
-    /// Reads the index.
-    pub ambient: Ambient,
-    /// Where it is.
-    pub state: State,
-}
+pub struct Index(pub State);
 
 impl Past for Index {
     fn runs(&self, plan: &str, most: usize) -> Vec<String> {
-        let all = runs::list(&self.state, &self.ambient).unwrap_or_default();
+        let all = runs::list(self.0.root(), self.0.tenant()).unwrap_or_default();
         let same = all
             .into_iter()
             .rev()

@@ -6,7 +6,6 @@
 pub mod ambient;
 pub mod config;
 pub mod doctor;
-pub mod evidence;
 pub mod host;
 pub mod keys;
 pub mod models;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, HostState, bindings::types, neutralise, trace};
-use flowhost_ledger::Kind;
+use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
+use flowhost_ledger::{Kind, trace};
 use flowhost_models::{
     Completion, ErrorClass, Estimate, Finish, ModelError, ModelName, Spent, Who,
 };

@@ -14,10 +14,7 @@ use crate::commands::Context;
 
 pub(crate) fn of(project: &Project, context: &Context) -> Result<Estimate, Failure> {
     let gateway = models::gateway(&context.ambient, &context.config, project)?;
-    let past = Index {
-        ambient: context.ambient.clone(),
-        state: context.state.clone(),
-    };
+    let past = Index(context.state.clone());
     Ok(estimate(project, &gateway, &context.state, &past))
 }
 

@@ -8,10 +8,11 @@ mod patch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowhost::evidence::runs::{self, RecordEntry};
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
+use flowhost::report::problems::unreadable;
 use flowhost::state::FindRuns as _;
+use flowhost_evidence::runs::{self, RecordEntry};
 use flowhost_flow::Exit;
 use flowhost_policy::suggest::{Refusal, Suggestion, amend, suggest};
 use serde_json::json;
@@ -21,7 +22,7 @@ use found::{Found, Loaded};
 
 pub(crate) fn perform(run: &str, context: &Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, run)?;
-    let records = runs::show(&context.state, &run)?;
+    let records = runs::show(&context.state.run_dir(&run)).map_err(unreadable)?;
     let refusals: Vec<(&str, Refusal<'_>)> = records.iter().filter_map(refusal).collect();
     let changes = changes(&records, &refusals, context);
     if context.output.json {

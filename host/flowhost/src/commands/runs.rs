@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
-use flowhost::evidence::runs::{self, RecordEntry, RunEntry, StepEntry, steps};
-use flowhost::evidence::story;
 use flowhost::failure::Failure;
 use flowhost::output::one_line;
-use flowhost::report::html;
+use flowhost::report::problems::unreadable;
 use flowhost::state::FindRuns as _;
+use flowhost_evidence::runs::{self, RecordEntry, RunEntry, StepEntry, steps};
+use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
 
@@ -24,7 +24,8 @@ pub(crate) fn perform(command: &RunsCommand, context: &Context) -> Result<Exit, 
 }
 
 fn list(context: &Context) -> Result<Exit, Failure> {
-    let mut entries = runs::list(&context.state, &context.ambient)?;
+    let mut entries =
+        runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
     entries.reverse();
     if context.output.json {
         context.output.document(&entries);
@@ -53,7 +54,7 @@ fn list_table(entries: &[RunEntry]) -> String {
 
 fn show(run: &str, context: &Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, run)?;
-    let records = runs::show(&context.state, &run)?;
+    let records = runs::show(&context.state.run_dir(&run)).map_err(unreadable)?;
     let steps = steps(&records);
     if context.output.json {
         let document = serde_json::json!({ "run_id": run, "steps": steps, "records": records });
@@ -70,7 +71,7 @@ fn show(run: &str, context: &Context) -> Result<Exit, Failure> {
 
 fn report(run: &str, out: Option<&Path>, context: &Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, run)?;
-    let story = story::read(&context.state.run_dir(&run), &context.ambient)?;
+    let story = story::read(&context.state.run_dir(&run)).map_err(unreadable)?;
     let page = html::page(&story);
     let Some(out) = out else {
         match context.output.json {

@@ -2,7 +2,6 @@
 //!
 //! Owns wording and layout. Must never decide anything: it shows what it is handed.
 
-pub mod html;
 pub mod page;
 pub mod problems;
 pub mod progress;

@@ -1,20 +1,20 @@
 //! The report page beside a ledger, made anew after something was erased: from what is on the disk, its
 //! hash entered into the ledger.
 
+use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::{Disk as _, Ledger, RealDisk, Recorder as _, Source as _};
 use flowhost_run::view_fact;
 
 use crate::ambient::Ambient;
-use crate::evidence::story;
 use crate::failure::Failure;
-use crate::report::html;
+use crate::report::problems::unreadable;
 use crate::state::State;
 
 /// Writes the page of `run`. Everything that it is to tell must have reached the disk before.
 fn write(ledger: &Ledger, state: &State, run: &str, ambient: &Ambient) -> Result<(), Failure> {
     let dir = state.run_dir(run);
-    let page = html::page(&story::read(&dir, ambient)?).into_bytes();
+    let page = html::page(&story::read(&ambient.resolve(&dir)).map_err(unreadable)?).into_bytes();
     ambient.write(&dir.join(html::FILE), &page)?;
     let entered = ledger.append(view_fact(state.tenant(), html::FILE, &page));
     entered

@@ -10,6 +10,8 @@ use miette::{
 use owo_colors::Style;
 use serde::Serialize;
 
+use flowhost_evidence::Unreadable;
+use flowhost_flow::Exit;
 pub use flowhost_run::bundle::Texts;
 
 use crate::failure::Failure;
@@ -20,6 +22,17 @@ use crate::output::{Output, neutral};
 const WIDTH: usize = 100;
 /// Findings shown with their lines; the others are listed in one line each.
 const DETAILED_MAX: usize = 20;
+
+/// A ledger that cannot be shown, as a command fails of it.
+#[must_use]
+pub fn unreadable(error: Unreadable) -> Failure {
+    let failure = Failure::new(Exit::Internal, error.to_string());
+    let failure = match &error {
+        Unreadable::Records(why) => failure.caused_by(why),
+        Unreadable::Payloads(why) => failure.caused_by(why),
+    };
+    failure.hint("`flowhost verify` names the exact place")
+}
 
 /// Prints a failure to standard error.
 pub fn print(output: &Output, failure: &Failure, texts: &Texts) {

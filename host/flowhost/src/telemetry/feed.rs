@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
+use flowhost_evidence::telemetry::seen::Seen;
+use flowhost_evidence::telemetry::view::Identity;
 use tokio::sync::mpsc;
 
-use super::seen::Seen;
-use super::view::Identity;
 use flowhost_ledger::Fact;
 use flowhost_run::FactObserver;
 

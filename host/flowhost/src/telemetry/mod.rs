@@ -1,25 +1,18 @@
-//! Telemetry: spans, metrics and log lines, as views of the ledger.
+//! Telemetry on its way out: the queue between a run and its views, exporters, and the endpoint for
+//! scrapers. What facts become is `flowhost-evidence`'s business.
 //!
 //! Every fact goes through the run's journal; what was accepted there goes through a bounded queue to
-//! the views here, without its payload. So telemetry can say nothing that the ledger does not say, can
+//! the views, without its payload. So telemetry can say nothing that the ledger does not say, can
 //! show no prompt and no answer, and can neither slow a run down nor end it: a full queue drops and
 //! counts, an unreachable collector costs one warning, and the end waits at most [`FLUSH_MS`].
 
-pub mod bounds;
-pub mod instruments;
 pub mod json_lines;
-pub mod lines;
 pub mod otlp_config;
 pub mod prometheus;
-pub mod seen;
-pub mod span;
 pub mod text_lines;
-pub mod view;
 
-mod attempt;
 mod collector;
 mod feed;
-mod orders;
 mod otlp;
 mod pump;
 mod scrape;
@@ -29,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use flowhost_evidence::telemetry::{lines, span};
 use flowhost_flow::Exit;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -175,6 +169,9 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
             .to_owned(),
     )
 }
+
+#[cfg(test)]
+mod book;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use flowhost_caps::http::Tls;
+use flowhost_evidence::telemetry::instruments::{Definition, Measurement, Metric, Shape};
+use flowhost_evidence::telemetry::span::{Attribute, Link, Named, Span, SpanEvent, Status};
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry::trace as api;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
@@ -26,9 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::collector::{Collector, Trouble};
-use super::instruments::{Definition, Measurement, Metric, Shape};
 use super::otlp_config::OtlpConfig;
-use super::span::{Attribute, Link, Named, Span, SpanEvent, Status};
 use crate::ambient::Ambient;
 
 /// Who measures, in every export.

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use flowhost_evidence::telemetry::instruments::{Definition, Measurement, Metric, Shape};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-
-use super::instruments::{Definition, Measurement, Metric, Shape};
 
 /// What the text is, for the header of an answer.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowhost_evidence::telemetry::bounds::Bounds;
+use flowhost_evidence::telemetry::instruments::Measurement;
+use flowhost_evidence::telemetry::lines;
+use flowhost_evidence::telemetry::seen::Seen;
+use flowhost_evidence::telemetry::span::Link;
+use flowhost_evidence::telemetry::view::{Given, Identity, View};
 use tokio::sync::{mpsc, oneshot};
 
-use super::bounds::Bounds;
 use super::feed::Entry;
-use super::instruments::Measurement;
-use super::lines;
 use super::otlp::{Meters, SpanQueue};
 use super::prometheus::Prometheus;
-use super::seen::Seen;
-use super::span::Link;
-use super::view::{Given, Identity, View};
 
 /// Facts taken at once.
 const BATCH: usize = 256;

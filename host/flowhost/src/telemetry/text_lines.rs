@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use flowhost_evidence::telemetry::lines::TARGET;
 use owo_colors::{OwoColorize as _, Style};
 use serde_json::{Map, Value};
 
-use super::lines::TARGET;
 use crate::output::one_line;
 
 /// Steps whose paths are known at once; more run only in plans that nobody watches line by line.

@@ -31,6 +31,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-models",
         ],
     ),
+    // Views: a run can be shown without anything that could run it, or link to a terminal.
+    (
+        "flowhost-evidence",
+        &["flowhost-policy", "flowhost-ledger", "flowhost-flow"],
+    ),
     (
         "flowhost-run",
         &[
@@ -50,6 +55,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-run",
             "flowhost-caps",
             "flowhost-engine",
+            "flowhost-evidence",
             "flowhost-policy",
             "flowhost-ledger",
             "flowhost-flow",
@@ -90,6 +96,11 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
         "clap",
         &["flowhost", "xtask"],
         "only programs read command lines",
+    ),
+    (
+        "maud",
+        &["flowhost-evidence"],
+        "pages are views, and views are one crate",
     ),
     (
         "anyhow",
@@ -219,11 +230,13 @@ mod tests {
     fn refuses_an_edge_that_points_back() {
         assert_eq!(found("flowhost-policy", "flowhost-engine").len(), 1);
         assert_eq!(found("flowhost-plugin-files", "flowhost-policy").len(), 1);
+        assert_eq!(found("flowhost-evidence", "flowhost-engine").len(), 1);
     }
 
     #[test]
     fn refuses_the_runtime_in_a_pure_crate() {
         assert_eq!(found("flowhost-flow", "wasmtime").len(), 1);
+        assert_eq!(found("flowhost-evidence", "tokio").len(), 1);
     }
 
     #[test]

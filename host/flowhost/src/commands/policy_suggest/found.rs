@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flowhost::evidence::runs::RecordEntry;
 use flowhost::sources::{DOCUMENT_BYTES_MAX, Sources, is_shipped};
+use flowhost_evidence::runs::RecordEntry;
 
 use crate::commands::{Context, policy_show};
 

@@ -1,0 +1,145 @@
+//! The banner: which run it was, how it ended, its figures; and what went in and came out.
+
+use maud::{Markup, html};
+
+use super::parts::{hash, stored, tone};
+use super::words;
+use crate::story::{Stored, Story};
+
+/// The plan's name, or what stands for it.
+pub(super) fn plan_name(story: &Story) -> &str {
+    match story.head.plan.as_str() {
+        "" => "unnamed plan",
+        name => name,
+    }
+}
+
+/// The status word; a run without an end was killed or is still at work.
+fn status_word(story: &Story) -> &str {
+    story.head.status.as_deref().unwrap_or("unfinished")
+}
+
+/// The top of the page.
+pub(super) fn banner(story: &Story) -> Markup {
+    let head = &story.head;
+    let word = status_word(story);
+    html! {
+        header.banner {
+            div.inner {
+                p.kicker { "Run report" }
+                h1 { (plan_name(story)) " " span.pill.(tone(word)) { (word) } }
+                dl.facts {
+                    div { dt { "Run" } dd { code { (head.run) } } }
+                    div { dt { "Started" } dd { (when(&head.started)) } }
+                    div { dt { "Plan" } dd { (hash(&head.plan_hash)) } }
+                    div { dt { "Seed" } dd { code { (head.seed) } } }
+                    @if !head.exit_code.is_empty() {
+                        div { dt { "Exit code" } dd { code { (head.exit_code) } } }
+                    }
+                }
+                ul.figures aria-label="Key figures" {
+                    @for (figure, what, is_bad) in figures(story) {
+                        li.alert[is_bad] { strong { (figure) } span { (what) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn figures(story: &Story) -> Vec<(String, String, bool)> {
+    let steps = &story.steps;
+    let well = ["ok", "skipped"].iter();
+    let well: u64 = well.filter_map(|word| steps.by_status.get(*word)).sum();
+    let bad = steps.listed.total.saturating_sub(well);
+    let used = |word: &str| {
+        let lines = story.spend.lines.iter();
+        let mut line = lines.filter(|line| line.currency == word);
+        line.next().map(|line| (line.used, line.held))
+    };
+    let amount = |word: &str, show: fn(u64) -> String| match used(word) {
+        Some((Some(used), 0)) => show(used),
+        Some((Some(used), held)) => {
+            format!("{} to {}", show(used), show(used.saturating_add(held)))
+        }
+        _ => "?".to_owned(),
+    };
+    let denials = story.decisions.denials;
+    let what = |total: u64, one: &str, many: &str| {
+        if total == 1 {
+            one.to_owned()
+        } else {
+            many.to_owned()
+        }
+    };
+    vec![
+        (
+            words::micros(story.head.took_us),
+            "from start to end".to_owned(),
+            false,
+        ),
+        (
+            words::count(steps.listed.total),
+            match bad {
+                0 => what(steps.listed.total, "step", "steps"),
+                bad => format!("steps, {} not well", words::count(bad)),
+            },
+            bad > 0,
+        ),
+        (amount("tokens", words::count), "tokens".to_owned(), false),
+        (amount("micro_usd", words::usd), "spent".to_owned(), false),
+        (
+            words::count(denials),
+            what(denials, "denial", "denials"),
+            denials > 0,
+        ),
+        (
+            words::count(story.seal.records),
+            "records".to_owned(),
+            false,
+        ),
+    ]
+}
+
+/// `2026-11-21 10:20:27 UTC`.
+pub(super) fn when(ts: &str) -> Markup {
+    let seconds = ts.split('.').next().unwrap_or(ts).replace('T', " ");
+    html! { time datetime=(ts) { (seconds) " UTC" } }
+}
+
+/// Why the run ended as it did, unless it is well.
+pub(super) fn ending(story: &Story) -> Markup {
+    let head = &story.head;
+    let word = status_word(story);
+    html! {
+        @if word != "ok" {
+            section.ending.(tone(word)) aria-label="Why it ended" {
+                p.lead {
+                    @if head.status.is_none() {
+                        "This run has no end in its ledger: it was killed, or is still at work."
+                    } @else if head.failed_step.is_empty() {
+                        "The run ended as " strong { (word) } "."
+                    } @else {
+                        "The run ended as " strong { (word) } " at step " code { (head.failed_step) } "."
+                    }
+                }
+                @if !matches!(head.failure, Stored::None) { (stored(&head.failure)) }
+                @if !head.hint.is_empty() { p { strong { "What helps: " } (head.hint) } }
+            }
+        }
+        @for remark in &head.remarks {
+            p.remark { "The ledger itself: " (remark) "." }
+        }
+    }
+}
+
+/// Inputs and outputs.
+pub(super) fn values(story: &Story) -> Markup {
+    let head = &story.head;
+    html! {
+        div.pair {
+            div { h3 { "Inputs" } (stored(&head.inputs)) }
+            div { h3 { "Outputs" } (stored(&head.outputs)) }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What was used of the run's budget, and how near each step's heaviest call came to its limits.
+
+use maud::{Markup, html};
+
+use super::parts::{more, numbers_in, step, stored, table, used, words_in};
+use super::words;
+use crate::story::{Line, Peak, Step, Story};
+
+/// How an amount is written.
+type Show = fn(u64) -> String;
+
+/// The limits that a call is measured against: key, title, and how their amounts are written.
+const LIMITS: [(&str, &str, Show); 6] = [
+    ("fuel", "Fuel", words::short),
+    ("memory", "Memory", words::bytes),
+    ("deadline", "Wall clock", words::millis),
+    ("host_calls", "Host calls", words::short),
+    ("output", "Output", words::bytes),
+    ("log", "Log", words::bytes),
+];
+
+/// The section.
+pub(super) fn body(story: &Story) -> Markup {
+    let steps = story.steps.listed.items.iter();
+    let measured: Vec<&Step> = steps.filter(|step| !step.peaks.is_empty()).collect();
+    let mut head = vec![words_in("Step")];
+    head.extend(LIMITS.iter().map(|(_, title, _)| numbers_in(title)));
+    html! {
+        ul.budget aria-label="The run's budget" {
+            @for line in &story.spend.lines { li { (budget(line)) } }
+        }
+        (events(story))
+        @if measured.is_empty() {
+            p.none { "No call was measured." }
+        } @else {
+            (table(
+                "The heaviest call of each step, used of allowed",
+                &head,
+                &html! { @for step in measured { (row(step)) } },
+            ))
+        }
+    }
+}
+
+fn budget(line: &Line) -> Markup {
+    let (title, show): (&str, Show) = match line.currency {
+        "calls" => ("Calls", words::count),
+        "fuel" => ("Fuel", words::short),
+        "tokens" => ("Tokens", words::count),
+        _ => ("Cost", words::usd),
+    };
+    html! {
+        h3 { (title) }
+        @match line.used {
+            Some(amount) => p { (used(Peak { used: amount, allowed: line.allowed }, show)) },
+            None => p.none { "Not known: the run has no end in its ledger." },
+        }
+        @if line.held > 0 {
+            p.of { "and up to " (show(line.held)) " held for tries without an outcome" }
+        }
+    }
+}
+
+fn events(story: &Story) -> Markup {
+    let spend = &story.spend;
+    html! {
+        @if spend.reserved > 0 {
+            p.summary {
+                (words::plural(spend.reserved, "reservation", "reservations")) " before calls, "
+                (words::count(spend.settled)) " settled after them."
+            }
+        }
+        @for event in &spend.events.items {
+            details {
+                summary {
+                    span.status.warn { (event.event) } " "
+                    @if !event.about.is_empty() { code { (event.about) } " " }
+                    @if !event.used.is_empty() { (event.used) " of " (event.allowed) " " }
+                    span.of { "record " (event.seq) }
+                }
+                (stored(&event.message))
+            }
+        }
+        (more(&spend.events, "event", "events"))
+    }
+}
+
+fn row(of: &Step) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (step(&of.path)) }
+            @for (key, _, show) in LIMITS {
+                td.n {
+                    @match of.peaks.get(key) {
+                        Some(peak) => (used(*peak, show)),
+                        None => span.of { "-" },
+                    }
+                }
+            }
+        }
+    }
+}

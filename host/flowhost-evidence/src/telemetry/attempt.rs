@@ -1,0 +1,323 @@
+//! What happens within one attempt at a step: calls of tools, agents and models, as spans.
+//!
+//! A call that names its caller hangs below the caller's own call, so that an agent's tools and
+//! models stand below the agent. Names of attributes are those of the OpenTelemetry semantic
+//! conventions for generative AI (`gen_ai.*`), where there is one.
+
+use std::time::SystemTime;
+
+use flowhost_ledger::Kind;
+use flowhost_ledger::trace;
+
+use super::instruments::{Measurement, Metric};
+use super::seen::Seen;
+use super::span::{self, Attribute, Span, Status};
+use super::view::{Given, seconds};
+
+/// An attempt at work.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// None when its start was not seen, or there is none: a call outside of any step.
+    pub(super) span: Option<Span>,
+    /// What is at work in it.
+    pub(super) calls: Calls,
+}
+
+/// The calls that are at work.
+#[derive(Debug, Default)]
+pub(super) struct Calls(Vec<Call>);
+
+#[derive(Debug)]
+struct Call {
+    plugin: String,
+    what: What,
+    span: Span,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum What {
+    Tool {
+        tool: String,
+        caller: String,
+        agent: bool,
+    },
+    Model(Model),
+}
+
+/// One try of a model call.
+#[derive(Debug, PartialEq, Eq)]
+struct Model {
+    call: String,
+    attempt: String,
+    provider: String,
+    model: String,
+    operation: String,
+    reserved_tokens: Option<u64>,
+    reserved_micro_usd: Option<u64>,
+}
+
+impl Calls {
+    /// Takes the beginning or the end of a call. `parent` is the attempt.
+    pub(super) fn take(
+        &mut self,
+        seen: &Seen,
+        run: &str,
+        parent: String,
+        agent: bool,
+    ) -> Vec<Given> {
+        match seen.kind {
+            Kind::ToolCall => self.tool_call(seen, run, parent, agent),
+            Kind::ModelIntent => self.model_intent(seen, run, parent),
+            Kind::ToolResult => return self.tool_result(seen),
+            Kind::ModelResult => return self.model_result(seen),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// Everything that is at work ends without a result.
+    pub(super) fn cut(self, at: SystemTime) -> Vec<Given> {
+        let cut = |mut call: Call| {
+            call.span.set("error.type", "cut");
+            call.span.finish(at, Status::Error("cut".to_owned()));
+            call.given("cut")
+        };
+        self.0.into_iter().flat_map(cut).collect()
+    }
+
+    /// The call that `plugin` is at work in, which what it calls hangs below.
+    fn of_plugin(&self, plugin: &str) -> Option<String> {
+        let calls = self.0.iter().rev();
+        let mut own = calls.filter(|call| matches!(call.what, What::Tool { .. }));
+        own.find(|call| call.plugin == plugin)
+            .map(|call| call.span.id.clone())
+    }
+
+    fn tool_call(&mut self, seen: &Seen, run: &str, parent: String, agent: bool) {
+        let (plugin, tool, caller) = (seen.plugin(), seen.text("tool"), seen.text("caller"));
+        let parent = self.of_plugin(caller).unwrap_or(parent);
+        let (operation, name) = if agent {
+            ("invoke_agent", format!("invoke_agent {plugin}"))
+        } else {
+            ("execute_tool", format!("execute_tool {plugin}/{tool}"))
+        };
+        let mut span = Span::begin(span::record_span(run, seen.seq), parent, name, seen.at);
+        span.set("gen_ai.operation.name", operation);
+        if agent {
+            span.set("gen_ai.agent.name", plugin);
+            span.set("flowhost.export", tool);
+        } else {
+            span.set("gen_ai.tool.name", tool);
+            span.set("flowhost.plugin", plugin);
+        }
+        span.set("flowhost.caller", caller);
+        span.set("flowhost.component", seen.text("component"));
+        span.set("flowhost.record", seen.seq);
+        let what = What::Tool {
+            tool: tool.to_owned(),
+            caller: caller.to_owned(),
+            agent,
+        };
+        self.0.push(Call {
+            plugin: plugin.to_owned(),
+            what,
+            span,
+        });
+    }
+
+    fn tool_result(&mut self, seen: &Seen) -> Vec<Given> {
+        let (plugin, tool, caller) = (seen.plugin(), seen.text("tool"), seen.text("caller"));
+        let is_it = |call: &Call| match &call.what {
+            What::Tool {
+                tool: of,
+                caller: by,
+                ..
+            } => call.plugin == plugin && of == tool && by == caller,
+            What::Model(_) => false,
+        };
+        let Some(mut call) = self.remove(is_it) else {
+            return Vec::new();
+        };
+        let outcome = seen.text("status");
+        call.span.set_number("flowhost.fuel", seen.number("fuel"));
+        call.span
+            .set_number("flowhost.memory_bytes", seen.number("memory_bytes"));
+        call.span
+            .set_number("flowhost.host_calls", seen.number("host_calls"));
+        let status = if outcome == "ok" {
+            Status::Ok
+        } else {
+            call.span.set("error.type", seen.text("owner"));
+            Status::Error(outcome.to_owned())
+        };
+        call.span.finish(seen.at, status);
+        call.given(outcome)
+    }
+
+    fn model_intent(&mut self, seen: &Seen, run: &str, parent: String) {
+        let parent = self.of_plugin(seen.plugin()).unwrap_or(parent);
+        let model = Model::of(seen);
+        let id = trace::model_span(run, &model.call, &model.attempt);
+        let operation = if model.operation == "embed" {
+            "embeddings"
+        } else {
+            "chat"
+        };
+        let name = format!("{operation} {}", model.model);
+        let mut span = Span::begin(id, parent, name, seen.at);
+        span.client = true;
+        span.set("gen_ai.operation.name", operation);
+        span.set("gen_ai.provider.name", model.provider.as_str());
+        // What the attribute was called before; collectors in use know only that.
+        span.set("gen_ai.system", model.provider.as_str());
+        span.set("gen_ai.request.model", model.model.as_str());
+        span.set_number("gen_ai.request.max_tokens", seen.number("max_tokens"));
+        span.set("flowhost.plugin", seen.plugin());
+        span.set_number("flowhost.model.call", seen.number("call"));
+        span.set_number("flowhost.model.try", seen.number("try"));
+        span.set("flowhost.model.asked", seen.text("asked"));
+        span.set("flowhost.record", seen.seq);
+        self.0.push(Call {
+            plugin: seen.plugin().to_owned(),
+            what: What::Model(model),
+            span,
+        });
+    }
+
+    fn model_result(&mut self, seen: &Seen) -> Vec<Given> {
+        let is_it = |call: &Call| match &call.what {
+            What::Model(model) => {
+                model.call == seen.text("call") && model.attempt == seen.text("try")
+            }
+            What::Tool { .. } => false,
+        };
+        let Some(mut call) = self.remove(is_it) else {
+            return Vec::new();
+        };
+        let ok = seen.text("status") == "ok";
+        let outcome = if ok { "ok" } else { seen.text("class") };
+        answer(&mut call.span, seen);
+        if ok {
+            call.span.finish(seen.at, Status::Ok);
+        } else {
+            call.span.set("error.type", outcome);
+            call.span.finish(seen.at, Status::Error(outcome.to_owned()));
+        }
+        let costs = match &call.what {
+            What::Model(model) => model.costs(seen, ok),
+            What::Tool { .. } => Vec::new(),
+        };
+        let costs = costs.into_iter().map(Given::Measurement);
+        call.given(outcome).into_iter().chain(costs).collect()
+    }
+
+    fn remove(&mut self, is_it: impl Fn(&Call) -> bool) -> Option<Call> {
+        let index = self.0.iter().position(is_it)?;
+        Some(self.0.remove(index))
+    }
+}
+
+/// What an answer says about itself; never what it answers.
+fn answer(span: &mut Span, seen: &Seen) {
+    span.set("gen_ai.response.model", seen.text("answered_by"));
+    if !seen.text("finish").is_empty() {
+        let reasons = vec![seen.text("finish").to_owned()];
+        span.set("gen_ai.response.finish_reasons", Attribute::Texts(reasons));
+    }
+    for (attribute, field) in [
+        ("gen_ai.usage.input_tokens", "prompt_tokens"),
+        ("gen_ai.usage.cache_read.input_tokens", "cached_tokens"),
+        ("gen_ai.usage.output_tokens", "completion_tokens"),
+        ("gen_ai.usage.reasoning.output_tokens", "reasoning_tokens"),
+        ("flowhost.cost.micro_usd", "micro_usd"),
+        ("flowhost.model.first_token_ms", "first_token_ms"),
+    ] {
+        span.set_number(attribute, seen.number(field));
+    }
+    if seen.text("estimated") == "true" {
+        span.set("flowhost.model.usage_estimated", true);
+    }
+}
+
+impl Call {
+    /// The span and what it measures.
+    fn given(self, outcome: &str) -> Vec<Given> {
+        let lasted = seconds(self.span.start, self.span.end);
+        let plugin = self.plugin.as_str();
+        let measured = match &self.what {
+            What::Tool { agent: true, .. } => Vec::new(),
+            What::Tool { tool, .. } => {
+                let labels = [plugin, tool.as_str(), outcome];
+                vec![
+                    Measurement::new(Metric::ToolCalls, labels, 1.0),
+                    Measurement::new(Metric::ToolDuration, labels, lasted),
+                ]
+            }
+            What::Model(model) => vec![model.measured(outcome, lasted)],
+        };
+        let measured = measured.into_iter().map(Given::Measurement);
+        measured.chain([Given::Span(Box::new(self.span))]).collect()
+    }
+}
+
+impl Model {
+    fn of(seen: &Seen) -> Self {
+        let tried = seen.text("model");
+        let (provider, model) = tried.split_once('/').unwrap_or(("", tried));
+        Self {
+            call: seen.text("call").to_owned(),
+            attempt: seen.text("try").to_owned(),
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            operation: seen.text("operation").to_owned(),
+            reserved_tokens: seen.number("reserved_tokens"),
+            reserved_micro_usd: seen.number("reserved_micro_usd"),
+        }
+    }
+
+    fn measured(&self, outcome: &str, lasted: f64) -> Measurement {
+        let labels = [
+            self.provider.as_str(),
+            &self.model,
+            &self.operation,
+            outcome,
+        ];
+        Measurement::new(Metric::ModelDuration, labels, lasted)
+    }
+
+    fn costs(&self, seen: &Seen, ok: bool) -> Vec<Measurement> {
+        let count = |name: &str| seen.number(name).unwrap_or(0);
+        let (prompt, completion) = (count("prompt_tokens"), count("completion_tokens"));
+        let (cached, reasoning) = (count("cached_tokens"), count("reasoning_tokens"));
+        // Cached tokens are among those of the prompt and reasoning among those of the completion.
+        let kinds = [
+            ("input", prompt.saturating_sub(cached)),
+            ("cached_input", cached.min(prompt)),
+            ("output", completion.saturating_sub(reasoning)),
+            ("reasoning", reasoning.min(completion)),
+        ];
+        let counted = kinds.into_iter().filter(|(_, tokens)| *tokens > 0);
+        let counted = counted.map(|(kind, tokens)| {
+            let labels = [self.provider.as_str(), &self.model, kind];
+            Measurement::new(Metric::Tokens, labels, tokens as f64)
+        });
+        let tokens = prompt.saturating_add(completion);
+        let tokens = self.variance("tokens", self.reserved_tokens, tokens);
+        let usd = self.variance("usd", self.reserved_micro_usd, count("micro_usd"));
+        let variances = [tokens, usd].into_iter().flatten().filter(|_| ok);
+        counted.chain(variances).collect()
+    }
+
+    /// How far off a reservation was; nothing was reserved where it is 0.
+    fn variance(&self, currency: &str, reserved: Option<u64>, actual: u64) -> Option<Measurement> {
+        let reserved = reserved.filter(|reserved| *reserved > 0)?;
+        let direction = match actual.cmp(&reserved) {
+            std::cmp::Ordering::Less => "under",
+            std::cmp::Ordering::Equal => "exact",
+            std::cmp::Ordering::Greater => "over",
+        };
+        let ratio = actual.abs_diff(reserved) as f64 / reserved as f64;
+        let labels = [self.model.as_str(), currency, direction];
+        Some(Measurement::new(Metric::CostVariance, labels, ratio))
+    }
+}

@@ -1,0 +1,96 @@
+//! Foreign text as a person may be shown it: nothing in it moves a cursor, turns a line or hides.
+//!
+//! Pure: it writes nowhere. Terminal, page and JSON documents use the same rule for what is harmless,
+//! which is the policy's own table of hidden characters.
+
+use std::fmt::Write as _;
+
+/// Foreign text as one may show it: control characters (but line feed and tab), bidirectional marks
+/// and invisible characters are written as escapes, so that no guest moves the cursor or turns the
+/// line around.
+#[must_use]
+pub fn neutral(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmless(c) {
+            shown.push(c);
+        } else {
+            let _infallible = write!(shown, "\\u{{{:x}}}", u32::from(c));
+        }
+    }
+    shown
+}
+
+/// As [`neutral`], and line feeds and tabs become spaces.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    neutral(&text.replace(['\n', '\t'], " "))
+}
+
+/// A JSON text with everything but harmless characters as `\uXXXX`. Outside of strings JSON has none
+/// of them, so only strings are touched, and no value changes.
+#[must_use]
+pub fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmless(c) {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _infallible = write!(text, "\\u{unit:04x}");
+        }
+    }
+    text
+}
+
+/// The two selectors between the text and the picture form of one sign hide nothing, and honest text
+/// is full of them.
+fn is_harmless(c: char) -> bool {
+    matches!(c, '\n' | '\t' | '\u{fe0e}' | '\u{fe0f}') || !flowhost_policy::is_hidden(c)
+}
+
+/// `1 step`, `2 steps`: for nouns that take an s.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neutralises_escapes_bidi_and_invisible_characters() {
+        assert_eq!(
+            neutral("a\x1b[2Jb\u{202e}c\u{200b}"),
+            "a\\u{1b}[2Jb\\u{202e}c\\u{200b}"
+        );
+        assert_eq!(neutral("\u{9b}31m"), "\\u{9b}31m");
+    }
+
+    #[test]
+    fn a_document_has_no_character_that_a_terminal_obeys_and_the_same_value() {
+        let hostile = "\u{9b}31m\u{7f}\u{202e}a\u{200b}\u{e0041}\u{feff}ä\"\\\n";
+        let value = serde_json::json!({ hostile: [hostile, 1] });
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(is_harmless), "{text:?}");
+        assert!(
+            text.contains("\\udb40\\udc41") && text.contains('ä'),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
+    }
+
+    #[test]
+    fn leaves_ordinary_text_alone() {
+        assert_eq!(neutral("größe: 3 µs\n"), "größe: 3 µs\n");
+        assert_eq!(one_line("a\nb"), "a b");
+    }
+}
