@@ -217,9 +217,9 @@ impl Driver {
                 }
                 delivery = answers.next() => match delivery {
                     Ok(delivery) => {
-                        let envelope = delivery.envelope.clone();
+                        let (subject, envelope) = (delivery.subject.clone(), delivery.envelope.clone());
                         let _gone = delivery.ack().await;
-                        self.answered(&envelope).await;
+                        self.answered(subject.as_str(), &envelope).await;
                     }
                     Err(error) => self.broken(&error.to_string()).await,
                 },
@@ -276,7 +276,7 @@ impl Driver {
         }
     }
 
-    async fn answered(&mut self, envelope: &Envelope) {
+    async fn answered(&mut self, subject: &str, envelope: &Envelope) {
         let answer = match Answer::deserialize(&envelope.payload) {
             Ok(answer) => answer,
             Err(error) => {
@@ -286,6 +286,9 @@ impl Driver {
         };
         if self.open.remove(&answer.call).is_none() {
             return; // answered before: the bus delivers at least once
+        }
+        if let Err(error) = self.journal.message(subject, envelope) {
+            return self.ledger_broken(&error).await;
         }
         self.used
             .entry(answer.path.clone())
@@ -361,6 +364,7 @@ impl Driver {
             match self.send(&call).await {
                 Ok(()) => {}
                 Err(SendError::Full) => return self.waiting.push_front(call),
+                Err(SendError::Ledger(error)) => return self.ledger_broken(&error).await,
                 Err(SendError::Cannot(failure)) => {
                     self.open.remove(&call.id.0);
                     let (result, used) = (CallResult::Failed(failure), Amounts::default());
@@ -394,10 +398,12 @@ impl Driver {
                 format!("the input cannot travel: {error}"),
             )
         })?;
-        match self.bus.try_publish(&subject, Arc::new(envelope)).await {
+        let envelope = Arc::new(envelope);
+        match self.bus.try_publish(&subject, envelope.clone()).await {
             Ok(_) => {
                 self.open.insert(call.id.0, Some(installed));
-                Ok(())
+                let recorded = self.journal.message(subject.as_str(), &envelope);
+                recorded.map(drop).map_err(SendError::Ledger)
             }
             Err(BusError::Full { .. }) => Err(SendError::Full),
             Err(error) => Err(cannot(FailureClass::Internal, error.to_string())),
@@ -513,5 +519,6 @@ impl Driver {
 
 enum SendError {
     Full,
+    Ledger(LedgerError),
     Cannot(flowhost_flow::Failure),
 }

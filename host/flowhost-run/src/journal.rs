@@ -163,6 +163,21 @@ impl Journal {
         append(self, fact)
     }
 
+    /// An order or an answer that the driver has sent or taken.
+    pub(crate) fn message(
+        &self,
+        subject: &str,
+        envelope: &flowhost_bus::Envelope,
+    ) -> Result<u64, LedgerError> {
+        let fact = Fact::new(Kind::Message, envelope.actor.as_str())
+            .with("id", envelope.id.to_string())
+            .with("subject", subject)
+            .with("type", envelope.kind.as_str())
+            .with("hash", envelope.hash_text())
+            .with("step", envelope.step.as_str());
+        self.append(fact)
+    }
+
     /// Writes what a note says. Only notes that are facts become records.
     pub(crate) fn note(&self, note: &Note) -> Result<(), LedgerError> {
         for fact in self.facts(note) {

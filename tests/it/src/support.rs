@@ -223,6 +223,7 @@ pub(crate) fn stable(text: &str, home: &Home) -> String {
         (r"sha256:[0-9a-f]{6,64}", "sha256:[hash]"),
         (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
         (r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b", "[duration]"),
+        (r"\(\d+ records\)", "([n] records)"),
     ];
     let mut settings = text;
     for (pattern, name) in filters {

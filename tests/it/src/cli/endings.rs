@@ -116,7 +116,7 @@ fn dos_001_a_loop_ends_with_7_and_names_the_limit() {
        failed  only ([duration], fuel 500000000)
     plan 96658b79d145: limit in [duration], run [ulid]
     report: [home]/.flowhost/default/runs/[ulid]/report.html
-    evidence: [home]/.flowhost/default/runs/[ulid] (15 records); check it with: flowhost verify [ulid]
+    evidence: [home]/.flowhost/default/runs/[ulid] ([n] records); check it with: flowhost verify [ulid]
     ----- stderr
     error: step `only` reached a limit
       Caused by: the limit `fuel` was reached: used 500000000, allowed 500000000

@@ -317,7 +317,7 @@ fn an_altered_report_fails_and_a_missing_one_is_a_note() {
     let honest = std::fs::read_to_string(&report).unwrap();
     let ran = verify(&home).expect(0);
     assert!(
-        ran.stdout.contains("views        2 match"),
+        ran.stdout.contains("views        3 match"),
         "{}",
         ran.stdout
     );
@@ -352,7 +352,7 @@ fn an_exported_run_is_verified_elsewhere_and_no_bit_of_it_may_change() {
     let ran = elsewhere.flowhost(&arguments).expect(0);
     assert!(ran.stdout.contains("trusted:"), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("views        2 match"),
+        ran.stdout.contains("views        3 match"),
         "{}",
         ran.stdout
     );
@@ -423,13 +423,17 @@ fn the_first_fault_is_the_record_that_was_altered_and_not_the_next_one() {
 
 #[test]
 fn records_that_were_made_to_fit_again_are_told_by_the_checkpoint() {
+    let mut records = 0;
     let fault = first_fault(|lines| {
+        records = lines.len();
         let last = lines.last_mut().unwrap();
         *last = last.replacen("\"ts\":\"2", "\"ts\":\"1", 1);
     });
-    assert!(fault.contains("record 14 was altered"), "{fault}");
+    let altered = format!("record {} was altered", records - 1);
+    assert!(fault.contains(&altered), "{fault}");
     let fault = first_fault(|lines| lines.truncate(3));
-    assert!(fault.contains("15 records, 3 are there"), "{fault}");
+    let missing = format!("{records} records, 3 are there");
+    assert!(fault.contains(&missing), "{fault}");
 }
 
 #[test]
