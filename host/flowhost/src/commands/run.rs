@@ -140,7 +140,7 @@ async fn execute(
     let fuel = stated.filter(|(currency, _)| **currency == Currency::Fuel);
     let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
     let live = context.output.live && !context.output.json;
-    let progress = Arc::new(Progress::new(live, project.plan.steps.len(), budget));
+    let progress = Arc::new(Progress::new(live, project.plan.steps().len(), budget));
     let around = Surroundings {
         ambient: &context.ambient,
         config: &context.config,

@@ -67,7 +67,7 @@ pub(super) fn look(
         .map(|finding| finding.line)
         .collect();
     let mut starts: Vec<u32> = plan.plugins.values().map(|decl| decl.at.line).collect();
-    starts.extend(plan.steps.iter().map(|step| step.at.line));
+    starts.extend(plan.steps().iter().map(|step| step.at.line));
     starts.extend(plan.inputs.values().map(|input| input.at.line));
     for (name, decl) in &plan.plugins {
         let begin = decl.at.line;
@@ -387,7 +387,8 @@ type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<(String, String)> + 'a;
 
 /// Asks about every step of the plan, and of its sub-plans.
 fn check_each(plan: &Plan, prefix: &str, findings: &mut Vec<Finding>, problem: &StepProblem<'_>) {
-    for step in plan.steps.iter().chain(plan.handlers.values()) {
+    let handlers = plan.handlers.values().map(AsRef::as_ref);
+    for step in plan.steps().into_iter().chain(handlers) {
         if let Some((message, cure)) = problem(step, prefix) {
             let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
             findings.push(finding.cure(cure));
