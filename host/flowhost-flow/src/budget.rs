@@ -346,9 +346,11 @@ impl Budget {
     pub fn close(&mut self, account: AccountId) -> Settled {
         let mut settled = Settled::default();
         let Some(closed) = self.accounts.get_mut(account.0) else {
+            debug_assert!(false, "the name of an account is only made by `open`");
             return settled;
         };
         let Some(parent) = closed.parent.map(AccountId) else {
+            debug_assert!(false, "the run's own account ends with the run");
             return settled;
         };
         let purses = std::mem::take(&mut closed.purses);
@@ -427,17 +429,15 @@ impl Budget {
     }
 
     fn after_spending(&mut self, account: AccountId, currency: Currency, settled: &mut Settled) {
-        let Some(index) = self.owner_index(account, currency) else {
+        let owner = self.owner_index(account, currency);
+        let Some(owner) = owner.and_then(|index| self.accounts.get_mut(index)) else {
+            debug_assert!(false, "the run's own account has a purse of every currency");
             return;
         };
-        let Some(owner) = self.accounts.get_mut(index) else {
-            return;
-        };
-        let place = Currency::ALL
-            .iter()
-            .position(|c| *c == currency)
-            .unwrap_or(0);
-        let Some(Some(purse)) = owner.purses.get_mut(place) else {
+        let place = Currency::ALL.iter().position(|c| *c == currency);
+        let purse = place.and_then(|place| owner.purses.get_mut(place)?.as_mut());
+        let Some(purse) = purse else {
+            debug_assert!(false, "an owner is an account with a purse of the currency");
             return;
         };
         while let Some(at_milli) = owner.warn_at_milli.get(purse.warned).copied() {

@@ -185,6 +185,15 @@ classes! {
     Cancelled "cancelled", Interrupted, retry: false;
 }
 
+impl FailureClass {
+    /// Whether the failure says "halt" itself, so that nothing in a plan outvotes it: a guardrail or
+    /// check with `on_fail: halt`, and a budget.
+    #[must_use]
+    pub const fn halts(self) -> bool {
+        matches!(self, Self::Guardrail | Self::Check | Self::Budget)
+    }
+}
+
 /// A failure of a call, a step or a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -219,7 +219,7 @@ fn collect(
     project: &Project,
     wanted: &mut Vec<(String, Option<Weight>)>,
 ) {
-    for step in &plan.steps {
+    for step in plan.steps() {
         let path = format!("{path}{}", step.id);
         match &step.work {
             Work::Call { plugin, .. } => {

@@ -29,7 +29,8 @@ pub fn check_each(
     findings: &mut Vec<Finding>,
     problem: &StepProblem<'_>,
 ) {
-    for step in plan.steps.iter().chain(plan.handlers.values()) {
+    let handlers = plan.handlers.values().map(AsRef::as_ref);
+    for step in plan.steps().into_iter().chain(handlers) {
         if let Some((message, cure)) = problem(step, prefix) {
             let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
             findings.push(finding.cure(cure));

@@ -17,6 +17,7 @@ mod dist;
 mod folders;
 mod guests;
 mod process;
+mod py_trees;
 mod say;
 mod test;
 mod tidy;
@@ -54,6 +55,8 @@ enum Task {
     Dist,
     /// Kills a writing ledger again and again, and counts what was lost.
     Crash(crash::Options),
+    /// Compares the reference of behaviour trees with what `py_trees` answers.
+    PyTrees(py_trees::Options),
 }
 
 fn main() -> ExitCode {
@@ -77,5 +80,6 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::Bench(options) => bench::run(folders, &options),
         Task::Dist => dist::run(folders),
         Task::Crash(options) => crash::run(folders, &options),
+        Task::PyTrees(options) => py_trees::run(folders, &options),
     }
 }

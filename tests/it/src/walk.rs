@@ -144,10 +144,16 @@ fn the_manual_names_every_limit_with_its_default() {
 fn the_manual_names_every_key_of_a_plan_and_of_a_step() {
     let page = read("docs/plan.md");
     let schema = flowhost_flow::plan_schema();
-    for section in ["plan", "step"] {
+    let sections = schema["$defs"].as_object().unwrap().keys();
+    let nodes = sections
+        .map(String::as_str)
+        .filter(|name| name.ends_with("_node"));
+    let sections = ["plan", "step", "fsm_plan", "state", "behavior_tree"];
+    for section in sections.into_iter().chain(nodes) {
         let keys = schema["$defs"][section]["properties"].as_object();
         let keys = keys.unwrap_or_else(|| panic!("no `{section}` in the schema"));
-        assert!(keys.len() >= 8, "{section}: {keys:?}");
+        let least = if section.ends_with("_node") { 2 } else { 8 };
+        assert!(keys.len() >= least, "{section}: {keys:?}");
         for key in keys.keys() {
             assert!(
                 page.contains(&format!("`{key}`")),

@@ -59,7 +59,8 @@ impl Plan {
     }
 
     fn references<'a>(&'a self, pick: impl Fn(&'a Step) -> Option<&'a String>) -> Vec<FileRef> {
-        let steps = self.steps.iter().chain(self.handlers.values());
+        let handlers = self.handlers.values().map(AsRef::as_ref);
+        let steps = self.steps().into_iter().chain(handlers);
         let mut found: Vec<(At, &String)> = steps
             .filter_map(|step| pick(step).map(|name| (step.at, name)))
             .collect();
@@ -87,7 +88,7 @@ impl Plan {
             );
             problems.add(At::default(), message, "a plan that runs itself never ends");
         }
-        for step in &self.steps {
+        for step in self.steps() {
             if matches!(&step.work, Work::Plan { reference: used } if used == reference) {
                 check_inputs(step, &child, &mut problems);
             }

@@ -16,10 +16,12 @@ use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
 
 mod attach;
+mod behavior;
 mod check;
 mod defaults;
 mod inputs;
 mod keys;
+mod machine;
 mod parse;
 mod schema;
 mod steps;
@@ -29,7 +31,9 @@ mod tree;
 mod walk;
 
 pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
+pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
 pub use inputs::FileInput;
+pub use machine::{Fsm, State, Transition};
 pub use schema::plan_schema;
 pub use tree::Raw;
 
@@ -43,14 +47,23 @@ pub mod limits {
     pub const DEPTH_MAX: usize = 24;
     /// Nodes after aliases are expanded: what an alias bomb would multiply.
     pub const NODES_MAX: usize = 100_000;
-    /// Steps of one plan file.
-    pub const STEPS_MAX: usize = 5_000;
+    /// Steps of one plan file: as many as a `foreach` has items. Who comes before whom takes a bit for
+    /// each pair, 12 MiB at this number, while the file is checked.
+    pub const STEPS_MAX: usize = 10_000;
     /// Nesting of plans in plans: deeper is a loop that nobody saw.
     pub const SUB_PLAN_DEPTH_MAX: usize = 8;
     /// Items of one `foreach`.
     pub const ITEMS_MAX: usize = 10_000;
     /// Attempts of one step.
     pub const ATTEMPTS_MAX: u32 = 100;
+    /// Transitions of one run of a state machine, and what `max_transitions` may say.
+    pub const TRANSITIONS_MAX: u32 = 10_000;
+    /// Attempts of a `retry` node and times of a `repeat` node. Nested they multiply; [`TICKS_MAX`]
+    /// bounds the product.
+    pub const REPEATS_MAX: u32 = 1_000;
+    /// Ticks of one run of a behaviour tree; the next one fails the run with class `limit`. Every end
+    /// of an action is a tick, and every turn of a `repeat` or `retry` node that needs no action.
+    pub const TICKS_MAX: u32 = 20_000;
     /// Items of one `foreach` at work at once.
     pub const PARALLEL_MAX: u32 = 1_024;
 }
@@ -65,15 +78,16 @@ pub mod limits {
 ///             plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
 ///             steps: { greet: { uses: say, with: { text: hello } } }\n";
 /// let plan = Plan::parse(text, "plan.yaml").unwrap();
-/// assert_eq!(plan.steps[0].id, "greet");
+/// assert_eq!(plan.steps()[0].id, "greet");
 /// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// The file's name as the caller gave it; no part of the hash.
     #[serde(skip)]
     pub file: String,
-    /// Which planner runs it.
-    pub kind: Kind,
+    /// What it does, by kind.
+    #[serde(flatten)]
+    pub body: Body,
     /// Name of the plan.
     pub name: String,
     /// For people; no part of the hash.
@@ -89,10 +103,9 @@ pub struct Plan {
     pub budget: BudgetSpec,
     /// Time the whole run may take, in milliseconds.
     pub timeout_ms: u64,
-    /// Steps, sorted by id: the order of keys in the file means nothing.
-    pub steps: Vec<Step>,
-    /// Handlers that `on_failure` names.
-    pub handlers: BTreeMap<String, Step>,
+    /// Handlers that `on_failure` names; only workflows have any.
+    #[serde(serialize_with = "shared")]
+    pub handlers: BTreeMap<String, Arc<Step>>,
     /// Guardrails that apply where nothing else is said: to steps without their own (copied into
     /// them), and to calls that plugins make to each other.
     #[serde(skip_serializing_if = "Guardrails::is_empty")]
@@ -148,12 +161,20 @@ impl Guardrails {
     }
 }
 
-/// The kinds of plans this build runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// `steps:` that need each other.
-    Workflow,
+/// What a plan does: one of the three kinds.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Body {
+    /// `kind: workflow`: steps that need each other.
+    Workflow {
+        /// Sorted by id: the order of keys in the file means nothing.
+        #[serde(serialize_with = "shared_list")]
+        steps: Vec<Arc<Step>>,
+    },
+    /// `kind: fsm`: one state after the other.
+    Fsm(Fsm),
+    /// `kind: behavior_tree`: nodes that are ticked from the root.
+    BehaviorTree(Tree),
 }
 
 /// A declared input.
@@ -280,6 +301,16 @@ pub struct Step {
     pub budget: Option<BudgetSpec>,
     /// What a crash may repeat.
     pub effects: Effects,
+}
+
+impl Step {
+    /// What its result is called in expressions.
+    pub(crate) const fn output_name(&self) -> &'static str {
+        match self.foreach {
+            Some(_) => "outputs",
+            None => "output",
+        }
+    }
 }
 
 /// What a step does.
@@ -450,14 +481,32 @@ impl Plan {
         (plan, problems.into_sorted())
     }
 
-    /// The step with this id.
+    /// Everything of the plan that does work: the steps of a workflow sorted by id, the states of a
+    /// state machine that use something, the actions of a behaviour tree. Handlers are not among them.
+    #[must_use]
+    pub fn steps(&self) -> Vec<&Step> {
+        match &self.body {
+            Body::Workflow { steps } => steps.iter().map(AsRef::as_ref).collect(),
+            Body::Fsm(machine) => {
+                let states = machine.states.iter();
+                states.filter_map(|state| state.work.as_deref()).collect()
+            }
+            Body::BehaviorTree(tree) => tree.root.actions(),
+        }
+    }
+
+    /// The step, state or action with this id.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {
-        let index = self
-            .steps
-            .binary_search_by(|step| step.id.as_str().cmp(id))
-            .ok()?;
-        self.steps.get(index)
+        match &self.body {
+            Body::Workflow { steps } => {
+                let index = steps
+                    .binary_search_by(|step| step.id.as_str().cmp(id))
+                    .ok()?;
+                steps.get(index).map(AsRef::as_ref)
+            }
+            _ => self.steps().into_iter().find(|step| step.id == id),
+        }
     }
 
     /// The compiled schema of a step's output, if it has one (and it was attached).
@@ -493,13 +542,16 @@ fn texts<S: Serializer>(
     serializer.collect_map(prompts.iter().map(|(path, text)| (path, &**text)))
 }
 
-fn shared<S: Serializer>(
-    children: &BTreeMap<String, Arc<Plan>>,
+fn shared<S: Serializer, T: Serialize>(
+    named: &BTreeMap<String, Arc<T>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(
-        children
-            .iter()
-            .map(|(reference, plan)| (reference, plan.as_ref())),
-    )
+    serializer.collect_map(named.iter().map(|(name, value)| (name, value.as_ref())))
+}
+
+fn shared_list<S: Serializer, T: Serialize>(
+    list: &[Arc<T>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(AsRef::as_ref))
 }

@@ -2,17 +2,19 @@
 //! default here, so that one mistake does not hide the next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::budget::{BudgetSpec, OnExceeded};
 use crate::expr::{Expr, Template};
 use crate::plan::defaults::{Defaults, RUN_TIMEOUT_MS, duration, thousandths};
-use crate::plan::keys::{KINDS_LATER, PLAN, Shape};
+use crate::plan::keys::{KINDS, PLAN, Shape};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
-    Guardrails, InputDecl, InputType, Kind, Plan, PluginDecl, PluginKind, check, inputs, steps,
+    Body, Guardrails, InputDecl, InputType, Plan, PluginDecl, PluginKind, behavior, check, inputs,
+    machine, steps,
 };
 use crate::problem::Problems;
 use crate::units::parse_micro_usd;
@@ -21,31 +23,41 @@ use crate::units::parse_micro_usd;
 /// if no problem was added.
 pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<Plan> {
     let root = read(text, problems)?;
-    if let Some(kind) = root.get("kind")
-        && let Some(word) = kind.text()
-        && KINDS_LATER.contains(&word)
-    {
-        let message = format!("kind `{word}` is not in this build");
-        problems.add(kind.at, message, "this build runs `kind: workflow`");
-        return None;
-    }
-    walk(&root, &Shape::Section(&PLAN), "the plan", problems);
+    let kind = root.get("kind").and_then(Node::text);
+    let known = KINDS.iter().find(|(word, _)| Some(*word) == kind);
+    // A plan without a kind that is known is read as a workflow, so that the rest of it is judged too.
+    let (kind, section) = known.copied().unwrap_or(("workflow", &PLAN));
+    walk(&root, &Shape::Section(section), "the plan", problems);
     if !matches!(root.data, Data::Map(_)) {
         return None;
     }
-    let plan = plan(&root, file, problems);
+    let plan = plan(&root, kind, file, problems);
     check::check(&plan, &root, problems);
     Some(plan)
 }
 
-fn plan(root: &Node, file: &str, problems: &mut Problems) -> Plan {
+fn body(root: &Node, kind: &str, defaults: &Defaults, problems: &mut Problems) -> Body {
+    match kind {
+        "fsm" => Body::Fsm(machine::read(root, defaults, problems)),
+        "behavior_tree" => Body::BehaviorTree(behavior::read(root, defaults, problems)),
+        _ => {
+            let steps = members(root, "steps");
+            let steps = steps.map(|(id, node)| steps::step(id, node, defaults, problems));
+            let mut steps: Vec<_> = steps.map(Arc::new).collect();
+            steps.sort_by(|a, b| a.id.cmp(&b.id));
+            Body::Workflow { steps }
+        }
+    }
+}
+
+fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
     let defaults = Defaults::read(root.get("defaults"), problems);
-    let mut steps: Vec<_> = members(root, "steps")
-        .map(|(id, node)| steps::step(id, node, &defaults, problems))
-        .collect();
-    steps.sort_by(|a, b| a.id.cmp(&b.id));
+    let body = body(root, kind, &defaults, problems);
     let handlers = members(root, "handlers")
-        .map(|(id, node)| (id.to_owned(), steps::step(id, node, &defaults, problems)))
+        .map(|(id, node)| {
+            let handler = steps::step(id, node, &defaults, problems);
+            (id.to_owned(), Arc::new(handler))
+        })
         .collect();
     let mut inputs: BTreeMap<String, InputDecl> = BTreeMap::new();
     for (name, node) in members(root, "inputs") {
@@ -55,7 +67,7 @@ fn plan(root: &Node, file: &str, problems: &mut Problems) -> Plan {
         .map(|(name, node)| (name.to_owned(), plugin(name, node, problems)));
     Plan {
         file: file.to_owned(),
-        kind: Kind::Workflow,
+        body,
         name: text(root, "name"),
         description: text(root, "description"),
         plugins: plugins.collect(),
@@ -63,7 +75,6 @@ fn plan(root: &Node, file: &str, problems: &mut Problems) -> Plan {
         inputs,
         budget: budget(root.get("budget")).unwrap_or_else(BudgetSpec::unstated),
         timeout_ms: duration(Some(root), "timeout").unwrap_or(RUN_TIMEOUT_MS),
-        steps,
         handlers,
         guardrails: Guardrails {
             before: defaults.before,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::plan::keys::{PLAN, Section, Shape};
+use crate::plan::keys::{KINDS, NODE_TYPES, Section, Shape};
 
 /// JSON Schema (2020-12) of the plan file, for editors and `flowhost plan schema`.
 ///
@@ -14,22 +14,55 @@ use crate::plan::keys::{PLAN, Section, Shape};
 #[must_use]
 pub fn plan_schema() -> Value {
     let mut definitions = Map::new();
-    define(&PLAN, &mut definitions);
+    let plan = chosen("kind", &KINDS, &mut definitions);
+    definitions.insert("plan_of_any_kind".to_owned(), plan);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "flowhost plan, v1",
-        "$ref": "#/$defs/plan",
+        "$ref": "#/$defs/plan_of_any_kind",
         "$defs": definitions,
     })
 }
 
+/// A map whose member `key` says which of the sections it is. As `if` and `then`, because an editor
+/// then speaks of the section that was meant, and not of all of them.
+fn chosen(
+    key: &str,
+    sections: &'static [(&'static str, &'static Section)],
+    definitions: &mut Map<String, Value>,
+) -> Value {
+    let words: Vec<&str> = sections.iter().map(|(word, _)| *word).collect();
+    let mut cases = Vec::new();
+    for (word, section) in sections {
+        define(section, definitions);
+        cases.push(json!({
+            "if": { "properties": { key: { "const": word } }, "required": [key] },
+            "then": reference(section.name),
+        }));
+    }
+    json!({
+        "type": "object",
+        "properties": { key: { "enum": words } },
+        "required": [key],
+        "allOf": cases,
+    })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{}", definition(name)) })
+}
+
+fn definition(name: &str) -> String {
+    name.replace(' ', "_")
+}
+
 fn define(section: &'static Section, definitions: &mut Map<String, Value>) {
-    if definitions.contains_key(section.name) {
+    if definitions.contains_key(&definition(section.name)) {
         return;
     }
-    definitions.insert(section.name.to_owned(), Value::Null);
+    definitions.insert(definition(section.name), Value::Null);
     let mut properties = Map::new();
-    for key in section.keys {
+    for key in section.all() {
         let mut schema = schema_of(&key.shape, definitions);
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".to_owned(), Value::from(key.doc));
@@ -37,8 +70,7 @@ fn define(section: &'static Section, definitions: &mut Map<String, Value>) {
         properties.insert(key.name.to_owned(), schema);
     }
     let required: Vec<_> = section
-        .keys
-        .iter()
+        .all()
         .filter(|key| key.required)
         .map(|key| key.name)
         .collect();
@@ -48,7 +80,7 @@ fn define(section: &'static Section, definitions: &mut Map<String, Value>) {
         "required": required,
         "additionalProperties": false,
     });
-    definitions.insert(section.name.to_owned(), schema);
+    definitions.insert(definition(section.name), schema);
 }
 
 fn schema_of(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value {
@@ -91,7 +123,15 @@ fn schema_of(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Val
         }
         Shape::Section(section) => {
             define(section, definitions);
-            json!({ "$ref": format!("#/$defs/{}", section.name) })
+            reference(section.name)
+        }
+        Shape::Node => {
+            if !definitions.contains_key("node") {
+                definitions.insert("node".to_owned(), Value::Null);
+                let node = chosen("type", &NODE_TYPES, definitions);
+                definitions.insert("node".to_owned(), node);
+            }
+            reference("node")
         }
     }
 }

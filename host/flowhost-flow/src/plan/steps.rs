@@ -18,7 +18,14 @@ use crate::schema_check::OutputSchema;
 /// Items at work at once when a `foreach` does not say.
 const FOREACH_PARALLEL: u32 = 4;
 
+/// A step of a workflow, or a handler.
 pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Step {
+    together(id, node, problems);
+    work_of(id, node, defaults, problems)
+}
+
+/// What works: a step, a state that uses something, an action.
+pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Step {
     let guardrails = node.get("guardrails");
     let is_barrier = node.get("barrier").is_some();
     let mut guard_list = |key: &str, default: &[Guard]| match guardrails.and_then(|g| g.get(key)) {
@@ -39,7 +46,6 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
         .collect();
     needs.sort_unstable();
     needs.dedup();
-    together(id, node, problems);
     Step {
         id: id.to_owned(),
         at: node.at,

@@ -20,8 +20,63 @@ const BAD: &[(&str, &str)] = &[
     ("empty", "!"),
     ("tab", "!a:\n\tb: 1"),
     (
-        "another kind",
+        "no states",
         "!flowhost: v1\nkind: fsm\nname: x\nstates: {}\n",
+    ),
+    (
+        "the body of another kind",
+        "!flowhost: v1\nkind: fsm\nname: x\nsteps: {}\nroot: {}\ninitial_state: a\n\
+         final_states: [a]\nstates: {a: {}}\n",
+    ),
+    (
+        "unknown states",
+        "!flowhost: v1\nkind: fsm\nname: x\ninitial_state: stat\nfinal_states: [end, stop]\nstates:\n  \
+         start: {transitions: [{when: 'true', to: ende}], on_success: en, on_error: never}\n  end: {}\n",
+    ),
+    (
+        "states without a way",
+        "!flowhost: v1\nkind: fsm\nname: x\ninitial_state: a\nfinal_states: [end]\nstates:\n  \
+         a: {transitions: [{when: '1 < 2', to: b}], on_success: end}\n  b: {on_success: c}\n  \
+         c: {on_success: b}\n  d: {transitions: [{when: '1 < 2', to: end}]}\n  end: {on_success: a}\n",
+    ),
+    (
+        "no final states",
+        "!flowhost: v1\nkind: fsm\nname: x\ninitial_state: a\nfinal_states: []\nmax_transitions: 0\n\
+         states: {a: {on_success: a}}\n",
+    ),
+    (
+        "states that do nothing",
+        "!flowhost: v1\nkind: fsm\nname: x\ninitial_state: a\nfinal_states: [end]\nstates:\n  \
+         a: {timeout: 3s, guardrails: {}, on_success: end, on_error: end}\n  end: {}\n",
+    ),
+    (
+        "gates of later builds",
+        "!flowhost: v1\nkind: fsm\nname: x\ninitial_state: a\nfinal_states: [end]\nstates:\n  \
+         a: {wait_for: approval, timeout: 4h, on_timeout: end, on_success: end}\n  end: {emit: {}}\n",
+    ),
+    (
+        "names of states",
+        "!flowhost: v1\nkind: fsm\nname: x\ninitial_state: a\nfinal_states: [end]\n\
+         plugins: {t: {kind: tool, source: ./t.wasm, profile: p}}\nstates:\n  \
+         a: {uses: t, with: {x: '${{ output }}', y: '${{ states.b.output }}', z: '${{ steps.a }}'}, \
+         transitions: [{when: 'states.a.outputs == 1', to: end}], on_success: end}\n  end: {}\n",
+    ),
+    (
+        "a node that is not a map",
+        "!flowhost: v1\nkind: behavior_tree\nname: x\nroot: go\n",
+    ),
+    (
+        "unknown nodes",
+        "!flowhost: v1\nkind: behavior_tree\nname: x\nroot:\n  type: sequense\n  children: []\n",
+    ),
+    (
+        "bad nodes",
+        "!flowhost: v1\nkind: behavior_tree\nname: x\nplugins: {t: {kind: tool, source: ./t.wasm, profile: p}}\n\
+         root:\n  type: parallel\n  success_count: 9\n  children:\n    - {type: sequence, children: []}\n    \
+         - {type: retry, child: {type: action, id: a, uses: t}}\n    \
+         - {type: repeat, times: 100000, child: {type: action, id: a, uses: t}}\n    \
+         - {type: timeout, timeout: soon, child: {type: condition, check: '1 +'}}\n    \
+         - {type: invert}\n    - {type: condition, check: 'nodes.b.output == output', memory: true}\n",
     ),
     (
         "unknown kind",

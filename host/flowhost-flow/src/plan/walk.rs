@@ -3,7 +3,7 @@
 //! Must not build anything: the conversion that follows reads what fits and leaves the rest at its
 //! default, because whatever does not fit has been reported here.
 
-use crate::plan::keys::{Section, Shape, is_name};
+use crate::plan::keys::{BODY_KEYS, NODE_TYPES, Section, Shape, is_name};
 use crate::plan::tree::{Data, Key, Node};
 use crate::problem::{At, Problems, nearest, suggest};
 use crate::units::{parse_duration_ms, parse_micro_usd};
@@ -16,6 +16,7 @@ pub(super) fn walk(node: &Node, shape: &Shape, what: &str, problems: &mut Proble
         Shape::MapOf(inner) => walk_map(node, inner, what, problems),
         Shape::Template => {}
         Shape::Fixed => walk_fixed(node, what, problems),
+        Shape::Node => walk_node(node, what, problems),
         _ => walk_scalar(node, shape, what, problems),
     }
 }
@@ -31,12 +32,12 @@ fn walk_section(node: &Node, section: &Section, what: &str, problems: &mut Probl
         );
     };
     for (key, value) in members {
-        match section.keys.iter().find(|known| known.name == key.text) {
+        match section.all().find(|known| known.name == key.text) {
             Some(known) => walk(value, &known.shape, &key.text, problems),
             None => unknown_key(key, section, problems),
         }
     }
-    for known in section.keys.iter().filter(|known| known.required) {
+    for known in section.all().filter(|known| known.required) {
         if node.get(known.name).is_none() {
             let message = format!("{what}: the key `{}` is missing", known.name);
             problems.add(node.at, message, format!("`{}`: {}", known.name, known.doc));
@@ -44,10 +45,26 @@ fn walk_section(node: &Node, section: &Section, what: &str, problems: &mut Probl
     }
 }
 
+/// A node of a behaviour tree: its `type` says which keys it has.
+fn walk_node(node: &Node, what: &str, problems: &mut Problems) {
+    let words: Vec<&str> = NODE_TYPES.iter().map(|(word, _)| *word).collect();
+    let Some(ty) = node.get("type") else {
+        let message = format!("{what}: a node is a map with a `type`");
+        let cure = format!("types are `{}`", words.join("`, `"));
+        return problems.add(node.at, message, cure);
+    };
+    let Some(word) = ty.text() else {
+        return walk_scalar(ty, &Shape::Text, "type", problems);
+    };
+    match NODE_TYPES.iter().find(|(known, _)| *known == word) {
+        Some((_, section)) => walk_section(node, section, what, problems),
+        None => choice(word, &words, ty.at, "type", problems),
+    }
+}
+
 fn suggest_keys(section: &Section) -> String {
     let names: Vec<_> = section
-        .keys
-        .iter()
+        .all()
         .take(3)
         .map(|key| format!("`{}`", key.name))
         .collect();
@@ -67,7 +84,12 @@ fn unknown_key(key: &Key, section: &Section, problems: &mut Problems) {
         );
         return problems.add(key.at, message, "use `needs`, `when` or `on_failure`");
     }
-    let known = section.keys.iter().map(|key| key.name);
+    let body = BODY_KEYS.iter().find(|(key, _)| key == text);
+    if let Some((_, kind)) = body.filter(|_| section.all().any(|key| key.name == "flowhost")) {
+        let message = format!("the key `{text}` belongs to `kind: {kind}`");
+        return problems.add(key.at, message, "a plan has one body, that of its kind");
+    }
+    let known = section.all().map(|key| key.name);
     problems.add(
         key.at,
         format!("unknown key `{text}` in {name}"),
@@ -156,7 +178,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Schema => "the path of a JSON Schema, or the schema itself".to_owned(),
         Shape::Choice(words) => format!("one of `{}`", words.join("`, `")),
         Shape::ListOf(_) => "a list".to_owned(),
-        Shape::MapOf(_) | Shape::Section(_) => "a map".to_owned(),
+        Shape::MapOf(_) | Shape::Section(_) | Shape::Node => "a map".to_owned(),
         Shape::Template | Shape::Fixed => "a value".to_owned(),
     }
 }

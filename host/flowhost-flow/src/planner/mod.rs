@@ -21,12 +21,24 @@ use serde_json::{Map, Value};
 
 use crate::budget::{Amounts, Ceiling};
 use crate::exit::{Exit, Failure, RunStatus, StepStatus};
-use crate::plan::{Effects, Kind, Plan, PluginKind};
+use crate::plan::{Effects, Plan, PluginKind};
 use crate::problem::Problem;
 
+mod arena;
+mod core;
+mod fsm;
+#[cfg(test)]
+mod harness;
+pub mod record;
+mod run;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unit;
 mod workflow;
 
-pub use workflow::Workflow;
+pub use record::{CallEnd, CallEnds, EventRecord, Recorded, ReplayError, Replayer, replay};
 
 /// Milliseconds since the Unix epoch (or since any fixed start: planners only compare and add).
 #[derive(
@@ -111,7 +123,7 @@ pub enum Event {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallResult {
-    /// An agent's or tool's answer ([`Part::Work`] and [`Part::Handler`]).
+    /// An agent's or tool's answer ([`Part::Work`], [`Part::Seat`] and [`Part::Handler`]).
     Output(Value),
     /// A guardrail's answer ([`Part::Before`] and [`Part::After`]).
     Verdict(Verdict),
@@ -152,6 +164,8 @@ pub enum Part {
     Before(u32),
     /// The work itself.
     Work,
+    /// The nth of several calls that do the work together, counted by the work.
+    Seat(u32),
     /// The nth guardrail after the work; its subject is the step's output.
     After(u32),
     /// The work of an `on_failure` handler.
@@ -159,12 +173,19 @@ pub enum Part {
 }
 
 impl Part {
-    /// A word that tells the parts of a step apart: `before-0`, `work`, `after-0`, `handler`.
+    /// Whether a guardrail is asked.
+    #[must_use]
+    pub const fn is_guard(self) -> bool {
+        matches!(self, Self::Before(_) | Self::After(_))
+    }
+
+    /// A word that tells the parts of a step apart: `before-0`, `work`, `seat-0`, `after-0`, `handler`.
     #[must_use]
     pub fn word(self) -> String {
         match self {
             Self::Before(index) => format!("before-{index}"),
             Self::Work => "work".to_owned(),
+            Self::Seat(index) => format!("seat-{index}"),
             Self::After(index) => format!("after-{index}"),
             Self::Handler => "handler".to_owned(),
         }
@@ -178,7 +199,8 @@ pub struct Call {
     pub id: CallId,
     /// Deterministic id of the step (of the item, in a `foreach`) from plan hash and path.
     pub step_id: String,
-    /// Where the step is: `report`, `scan[3]`, `package/zip`; handlers: `validate!report-failure`.
+    /// Where the step is: `report`, `scan[3]`, `package/zip`; handlers: `validate!report-failure`; the
+    /// second visit of a state or node: `search#2`.
     pub path: String,
     /// The step's `stage`, if it has one.
     pub stage: Option<String>,
@@ -211,10 +233,18 @@ pub struct Call {
     pub allowance: Amounts,
     /// Whose tokens and whose money the call may spend, in this order.
     pub ceilings: [Ceiling; 2],
-    /// What a crash may repeat.
+    /// What a crash may repeat; a guardrail has no effects and is always idempotent.
     pub effects: Effects,
     /// Same for every attempt of the same work: what a keyed effect is deduplicated by.
     pub idempotency_key: String,
+}
+
+impl Call {
+    /// Milliseconds that are left for the call at `now`, for an order that travels to another clock.
+    #[must_use]
+    pub const fn remaining_ms(&self, now: Time) -> u64 {
+        self.deadline.since(now)
+    }
 }
 
 /// What the driver is to do, in this order.
@@ -377,9 +407,12 @@ pub trait Planner: Send {
 
     /// Calls that were asked for and not yet answered.
     fn open_calls(&self) -> Vec<CallId>;
+
+    /// How many calls were asked for so far: they are numbered from 1 to this.
+    fn calls_asked(&self) -> u64;
 }
 
-/// The planner for the plan's kind.
+/// The planner for the plan, of whatever kind.
 ///
 /// # Examples
 /// ```
@@ -416,7 +449,5 @@ pub trait Planner: Send {
 /// What the plan refers to and nobody attached (sub-plans, schemas), each with its place.
 pub fn planner_for(plan: Arc<Plan>, setup: RunSetup) -> Result<Box<dyn Planner>, Vec<Problem>> {
     plan.check_attached()?;
-    match plan.kind {
-        Kind::Workflow => Ok(Box::new(Workflow::new(&plan, setup))),
-    }
+    Ok(Box::new(run::Run::new(&plan, setup)))
 }

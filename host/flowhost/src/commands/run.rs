@@ -157,7 +157,7 @@ async fn execute(
     let fuel = stated.filter(|(currency, _)| **currency == Currency::Fuel);
     let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
     let live = context.output.live && !context.output.json;
-    let progress = Progress::new(live, project.plan.steps.len(), budget);
+    let progress = Progress::new(live, project.plan.steps().len(), budget);
     let host = host(ambient, config, state, pool(&project), facts)?;
     let run = host.start(project, options.clone())?;
     tokio::spawn(interrupts(run.clone(), ambient.clone()));

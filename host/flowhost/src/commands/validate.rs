@@ -23,7 +23,7 @@ pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Fa
             "estimate": super::estimate::of(&project, context)?.document(),
         }));
     } else {
-        let steps = counted(project.plan.steps.len(), "step");
+        let steps = counted(project.plan.steps().len(), "step");
         let plugins = counted(project.members.len(), "plugin");
         let (file, name) = (&project.file, &project.plan.name);
         let text = format!("{file}: `{name}` is valid ({steps}, {plugins})\nplan {hash}\n");

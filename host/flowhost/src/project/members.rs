@@ -68,7 +68,7 @@ pub(super) fn look(
         .map(|finding| finding.line)
         .collect();
     let mut starts: Vec<u32> = plan.plugins.values().map(|decl| decl.at.line).collect();
-    starts.extend(plan.steps.iter().map(|step| step.at.line));
+    starts.extend(plan.steps().iter().map(|step| step.at.line));
     starts.extend(plan.inputs.values().map(|input| input.at.line));
     for (name, decl) in &plan.plugins {
         let begin = decl.at.line;

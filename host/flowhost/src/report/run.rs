@@ -84,7 +84,8 @@ fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
     let mut plan = Some(plan);
     let mut places = Vec::new();
     for part in path.split('/') {
-        let (id, item) = part.split_once('[').unwrap_or((part, ""));
+        // `scan[3]` is an item, `search#2` the second visit of a state or action.
+        let (id, item) = part.split_once(['[', '#']).unwrap_or((part, ""));
         let step = plan.and_then(|plan| plan.step(id));
         let last = At {
             line: u32::MAX,

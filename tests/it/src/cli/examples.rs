@@ -51,6 +51,54 @@ fn the_first_plan_lists_headings_and_stops_at_a_key() {
 }
 
 #[test]
+fn support_triage_walks_by_what_it_reads() {
+    let home = example("support-triage");
+    let run = |arguments: &[&str]| {
+        let all = [&["run", "plan.yaml", "--json"], arguments].concat();
+        home.flowhost(&all).expect(0).json()
+    };
+    home.file("empty.md", "No front matter.\n");
+    let asked = run(&["--input", "request=empty.md"]);
+    assert_eq!(asked["steps"]["search"]["status"], "skipped", "{asked:#}");
+    assert_eq!(asked["steps"]["ask_back"]["status"], "ok", "{asked:#}");
+    home.file(
+        "fire.md",
+        "---\ntopic: fire\nurgency: high\n---\n# It burns\n",
+    );
+    let urgent = run(&["--input", "request=fire.md"]);
+    assert_eq!(urgent["steps"]["hand_over"]["status"], "ok", "{urgent:#}");
+    let answered = run(&[]);
+    assert_eq!(answered["outputs"]["answered"], true, "{answered:#}");
+    assert_eq!(
+        answered["steps"]["hand_over"]["status"], "skipped",
+        "{answered:#}"
+    );
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn urgent_message_replies_falls_back_or_refuses() {
+    let home = example("urgent-message");
+    home.file("calm.md", "---\nsubject: x\nurgency: low\n---\n# X\n");
+    let calm = ["run", "plan.yaml", "--json", "--input", "message=calm.md"];
+    home.flowhost(&calm).expect(4);
+    home.file(
+        "broken.md",
+        "---\nsubject: x\nurgency: high\n---\n# X\n\n[gone](gone.md)\n",
+    );
+    let broken = ["run", "plan.yaml", "--json", "--input", "message=broken.md"];
+    let broken = home.flowhost(&broken).expect(0).json();
+    assert_eq!(broken["outputs"]["replied"], false, "{broken:#}");
+    assert_eq!(broken["steps"]["fallback"]["status"], "ok", "{broken:#}");
+    let replied = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(replied["outputs"]["replied"], true, "{replied:#}");
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
 fn docs_check_finds_the_planted_faults_and_nothing_else() {
     let home = example("docs-check");
     home.file(

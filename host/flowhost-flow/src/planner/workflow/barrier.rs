@@ -3,117 +3,90 @@
 //! A `foreach` counts by its items, any other step as one, a skipped step not at all. A barrier does
 //! not wait for what it does not need any more: `any` ends with the first one that is ok.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::exit::{Failure, FailureClass, StepStatus};
-use crate::plan::{Barrier, OnTimeout, Require, Work};
-use crate::planner::workflow::Workflow;
-use crate::planner::workflow::state::{BarrierState, Job, Purpose, StepRef, is_barrier};
+use crate::plan::{OnTimeout, Require};
+use crate::planner::arena::Slot;
+use crate::planner::core::Purpose;
+use crate::planner::scope::Ctx;
+use crate::planner::workflow::graph::StepIx;
+use crate::planner::workflow::{BarrierState, Flow, Todo};
 
-impl Workflow {
-    fn barrier_of(&self, at: StepRef) -> Option<Barrier> {
-        match &self.scopes.get(at.scope.0)?.step(at.index)?.work {
-            Work::Barrier(barrier) => Some(barrier.clone()),
-            _ => None,
-        }
-    }
-
+impl Flow {
     /// Counts what is known before anything runs: every need that is not a `foreach` is one.
-    pub(super) fn arm_barrier(&mut self, at: StepRef) {
-        let Some(scope) = self.scopes.get_mut(at.scope.0) else {
-            return;
+    pub(super) fn arm_barrier(&mut self, at: StepIx) {
+        let steps = &self.graph.steps;
+        let needs = steps[at].needs.iter();
+        let plain = needs.filter(|need| steps[**need].step.foreach.is_none());
+        let plain = plain.count();
+        self.steps[at].barrier = BarrierState {
+            known: plain,
+            total: plain,
+            ..BarrierState::default()
         };
-        let needs = scope.graph.needs.get(at.index).cloned().unwrap_or_default();
-        let plain = needs
-            .iter()
-            .filter(|need| {
-                scope
-                    .plan
-                    .steps
-                    .get(**need)
-                    .is_some_and(|step| step.foreach.is_none())
-            })
-            .count();
-        if let Some(state) = scope.steps.get_mut(at.index) {
-            state.barrier = BarrierState {
-                known: plain,
-                total: plain,
-                ..BarrierState::default()
-            };
-        }
-        self.jobs.push_back(Job::Barrier(at));
+        self.todo.push_back(Todo::Barrier(at));
     }
 
-    fn barriers_after(&self, at: StepRef) -> Vec<StepRef> {
-        let Some(scope) = self.scopes.get(at.scope.0) else {
-            return Vec::new();
-        };
-        let dependents = scope.graph.dependents_of(at.index).iter();
+    fn barriers_after(&self, at: StepIx) -> Vec<StepIx> {
+        let steps = &self.graph.steps;
+        let dependents = steps[at].dependents.iter().copied();
         dependents
-            .filter(|index| scope.step(**index).is_some_and(is_barrier))
-            .map(|index| StepRef {
-                scope: at.scope,
-                index: *index,
-            })
+            .filter(|next| steps[*next].is_barrier())
             .collect()
     }
 
     /// The first need has begun: the barrier's time runs.
-    pub(super) fn start_barriers_after(&mut self, at: StepRef) {
-        for barrier in self.barriers_after(at) {
-            let pending = self
-                .state(barrier)
-                .is_some_and(|state| state.status == StepStatus::Pending);
-            let Some(spec) = self.barrier_of(barrier).filter(|_| pending) else {
+    pub(super) fn start_barriers_after(&mut self, ctx: &mut Ctx<'_>, at: StepIx) {
+        let graph = Arc::clone(&self.graph);
+        for next in self.barriers_after(at) {
+            let state = &mut self.steps[next];
+            let Some(barrier) = graph.steps[next].barrier() else {
                 continue;
             };
-            let now = self.now;
-            let timer = self.set_timer(now.after(spec.timeout_ms), Purpose::Barrier(barrier));
-            if let Some(state) = self.state_mut(barrier) {
+            if state.status == StepStatus::Pending {
+                let due = ctx.core.now.after(barrier.timeout_ms);
+                let purpose = Purpose::Body(ctx.scope.id, next.place());
                 state.status = StepStatus::Running;
-                state.started = now;
-                state.barrier.timer = Some(timer);
+                state.started = ctx.core.now;
+                state.barrier.timer = Some(ctx.core.set_timer(due, purpose));
             }
         }
     }
 
     /// A `foreach` knows how many items it has.
-    pub(super) fn count_items(&mut self, at: StepRef, items: usize) {
+    pub(super) fn count_items(&mut self, at: StepIx, items: usize) {
         for barrier in self.barriers_after(at) {
-            if let Some(state) = self.state_mut(barrier) {
-                state.barrier.known += 1;
-                state.barrier.total += items;
-            }
-            self.jobs.push_back(Job::Barrier(barrier));
+            let counts = &mut self.steps[barrier].barrier;
+            counts.known += 1;
+            counts.total += items;
+            self.todo.push_back(Todo::Barrier(barrier));
         }
     }
 
     /// An item of a `foreach` has ended.
-    pub(super) fn count_item(&mut self, at: StepRef, ok: bool) {
+    pub(super) fn count_item(&mut self, at: StepIx, ok: bool) {
         for barrier in self.barriers_after(at) {
-            if let Some(state) = self.state_mut(barrier) {
-                state.barrier.ok += usize::from(ok);
-                state.barrier.failed += usize::from(!ok);
-            }
-            self.jobs.push_back(Job::Barrier(barrier));
+            let counts = &mut self.steps[barrier].barrier;
+            counts.ok += usize::from(ok);
+            counts.failed += usize::from(!ok);
+            self.todo.push_back(Todo::Barrier(barrier));
         }
     }
 
     /// The step `ended`, which the barrier needs, is final.
     pub(super) fn count_end(
         &mut self,
-        barrier: StepRef,
+        barrier: StepIx,
         plain: bool,
-        ended: StepRef,
+        ended: StepIx,
         status: StepStatus,
     ) {
-        let (started, unstarted) = self
-            .state(ended)
-            .map_or((0, 0), |state| (state.next_item, state.items.len()));
-        let Some(state) = self.state_mut(barrier) else {
-            return;
-        };
-        let counts = &mut state.barrier;
+        let need = &self.steps[ended];
+        let (started, unstarted) = (need.next_item, need.items.len());
+        let counts = &mut self.steps[barrier].barrier;
         if plain {
             match status {
                 StepStatus::Ok => counts.ok += 1,
@@ -130,27 +103,24 @@ impl Workflow {
             // Items that were never started, because the first failure stopped the others.
             counts.failed += unstarted;
         }
-        self.jobs.push_back(Job::Barrier(barrier));
+        self.todo.push_back(Todo::Barrier(barrier));
     }
 
     /// Ends the barrier if its counts decide.
-    pub(super) fn judge_barrier(&mut self, at: StepRef) {
-        if self.is_final(at) || self.is_stopping(at.scope) {
+    pub(super) fn judge_barrier(&mut self, ctx: &mut Ctx<'_>, at: StepIx) {
+        let state = &self.steps[at];
+        if state.status.is_final() || state.failure.is_some() || ctx.scope.is_stopping() {
             return;
         }
-        let Some(Barrier { require, .. }) = self.barrier_of(at) else {
-            return;
-        };
-        let Some(state) = self.state(at).filter(|state| state.failure.is_none()) else {
+        let graph = Arc::clone(&self.graph);
+        let node = &graph.steps[at];
+        let Some(barrier) = node.barrier() else {
+            debug_assert!(false, "only barriers are judged as such");
             return;
         };
         let counts = state.barrier;
-        let needs = self
-            .scopes
-            .get(at.scope.0)
-            .and_then(|scope| scope.graph.needs.get(at.index));
-        let all_known = counts.known >= needs.map_or(0, Vec::len);
-        let required = match require {
+        let all_known = counts.known >= node.needs.len();
+        let required = match barrier.require {
             Require::Any => 1,
             Require::Count(count) => count as usize,
             Require::All | Require::Percent(_) if !all_known => return,
@@ -158,39 +128,40 @@ impl Workflow {
             Require::Percent(percent) => (counts.total * usize::from(percent)).div_ceil(100),
         };
         if counts.ok >= required {
-            self.end_if_wanted(at, outcome(&counts, required));
+            self.end_if_wanted(ctx, at, outcome(&counts, required));
         } else if all_known && counts.total - counts.failed.min(counts.total) < required {
             let message = format!(
                 "the barrier requires {required} of {}, and {} failed",
                 counts.total, counts.failed
             );
-            self.step_failed(at, Failure::new(FailureClass::Barrier, message));
+            self.step_failed(ctx, at, Failure::new(FailureClass::Barrier, message));
         }
     }
 
-    pub(super) fn barrier_timed_out(&mut self, at: StepRef) {
-        if self.is_final(at) || self.is_stopping(at.scope) {
+    pub(super) fn barrier_timed_out(&mut self, ctx: &mut Ctx<'_>, at: StepIx) {
+        let state = &mut self.steps[at];
+        // Its handler may be at work when the time is up: then it has failed before.
+        if state.status.is_final() || state.failure.is_some() || ctx.scope.is_stopping() {
             return;
         }
-        let Some(barrier) = self.barrier_of(at) else {
+        let graph = Arc::clone(&self.graph);
+        let Some(barrier) = graph.steps[at].barrier() else {
+            debug_assert!(false, "only barriers set timers");
             return;
         };
-        let waiting = self.state(at).filter(|state| state.failure.is_none());
-        let Some(counts) = waiting.map(|state| state.barrier) else {
-            return;
-        };
+        let counts = state.barrier;
         let message = format!(
             "after {} ms {} of {} were ok, which is not what the barrier requires",
             barrier.timeout_ms, counts.ok, counts.total
         );
         match barrier.on_timeout {
             OnTimeout::Halt => {
-                self.step_failed(at, Failure::new(FailureClass::Timeout, message));
+                self.step_failed(ctx, at, Failure::new(FailureClass::Timeout, message));
             }
             OnTimeout::Continue => {
-                let path = self.path_of(at);
-                self.warn(&path, "barrier", message);
-                self.end_if_wanted(at, outcome(&counts, counts.ok));
+                let path = self.path(ctx, at);
+                ctx.core.warn(&path, "barrier", message);
+                self.end_if_wanted(ctx, at, outcome(&counts, counts.ok));
             }
         }
     }

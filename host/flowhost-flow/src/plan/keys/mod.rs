@@ -6,6 +6,12 @@
 
 use crate::plan::limits;
 
+mod machine;
+mod nodes;
+
+use machine::FSM_PLAN;
+pub(super) use nodes::NODE_TYPES;
+
 /// What a value must look like.
 #[derive(Debug)]
 pub(super) enum Shape {
@@ -45,6 +51,8 @@ pub(super) enum Shape {
     MapOf(&'static Shape),
     /// A map with known keys.
     Section(&'static Section),
+    /// A node of a behaviour tree: a map whose `type` says which keys it has.
+    Node,
 }
 
 /// A map with known keys.
@@ -52,8 +60,17 @@ pub(super) enum Shape {
 pub(super) struct Section {
     pub(super) name: &'static str,
     pub(super) keys: &'static [Key],
+    /// More keys, after those: one list is often another section's too.
+    pub(super) more: &'static [Key],
     /// Keys of the format that this build does not obey.
     pub(super) later: &'static [&'static str],
+}
+
+impl Section {
+    /// All keys that the section has.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
+        self.keys.iter().chain(self.more)
+    }
 }
 
 /// A known key.
@@ -93,42 +110,73 @@ pub(super) fn is_name(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// The kinds of plans that the format knows and this build does not run.
-pub(super) const KINDS_LATER: &[&str] = &["fsm", "behavior_tree"];
+/// Whether the key says how work is done, and so means nothing where none is.
+pub(super) fn is_work_key(name: &str) -> bool {
+    WORK_KEYS.iter().any(|key| key.name == name)
+}
+
+/// The kinds of plans, each with its section.
+pub(super) static KINDS: [(&str, &Section); 3] = [
+    ("workflow", &PLAN),
+    ("fsm", &FSM_PLAN),
+    ("behavior_tree", &TREE_PLAN),
+];
+
+/// The keys of a plan's body, each with the kind that has it.
+pub(super) const BODY_KEYS: [(&str, &str); 7] = [
+    ("steps", "workflow"),
+    ("handlers", "workflow"),
+    ("states", "fsm"),
+    ("initial_state", "fsm"),
+    ("final_states", "fsm"),
+    ("max_transitions", "fsm"),
+    ("root", "behavior_tree"),
+];
+
+const KIND_WORDS: [&str; 3] = ["workflow", "fsm", "behavior_tree"];
+
+static PLAN_KEYS: [Key; 11] = [
+    must("flowhost", Shape::Choice(&["v1"]), "Version of the format."),
+    must(
+        "kind",
+        Shape::Choice(&KIND_WORDS),
+        "Which planner runs the plan.",
+    ),
+    must("name", Shape::Name, "Name of the plan."),
+    may("description", Shape::Text, "For people; changes nothing."),
+    may(
+        "labels",
+        Shape::MapOf(&Shape::Template),
+        "Labels of the run; text, may use inputs.",
+    ),
+    may(
+        "inputs",
+        Shape::MapOf(&Shape::Section(&INPUT)),
+        "Typed inputs.",
+    ),
+    may(
+        "plugins",
+        Shape::MapOf(&Shape::Section(&PLUGIN)),
+        "Components the plan uses.",
+    ),
+    may("budget", Shape::Section(&BUDGET), "What the run may use."),
+    may(
+        "timeout",
+        Shape::Duration,
+        "Time for the whole run; default 1h.",
+    ),
+    may("defaults", Shape::Section(&DEFAULTS), "What steps share."),
+    may(
+        "outputs",
+        Shape::MapOf(&Shape::Template),
+        "What the run returns.",
+    ),
+];
 
 pub(super) static PLAN: Section = Section {
     name: "plan",
-    keys: &[
-        must("flowhost", Shape::Choice(&["v1"]), "Version of the format."),
-        must(
-            "kind",
-            Shape::Choice(&["workflow"]),
-            "Which planner runs the plan.",
-        ),
-        must("name", Shape::Name, "Name of the plan."),
-        may("description", Shape::Text, "For people; changes nothing."),
-        may(
-            "labels",
-            Shape::MapOf(&Shape::Template),
-            "Labels of the run; text, may use inputs.",
-        ),
-        may(
-            "inputs",
-            Shape::MapOf(&Shape::Section(&INPUT)),
-            "Typed inputs.",
-        ),
-        may(
-            "plugins",
-            Shape::MapOf(&Shape::Section(&PLUGIN)),
-            "Components the plan uses.",
-        ),
-        may("budget", Shape::Section(&BUDGET), "What the run may use."),
-        may(
-            "timeout",
-            Shape::Duration,
-            "Time for the whole run; default 1h.",
-        ),
-        may("defaults", Shape::Section(&DEFAULTS), "What steps share."),
+    keys: &PLAN_KEYS,
+    more: &[
         must(
             "steps",
             Shape::MapOf(&Shape::Section(&STEP)),
@@ -139,20 +187,15 @@ pub(super) static PLAN: Section = Section {
             Shape::MapOf(&Shape::Section(&HANDLER)),
             "What on_failure may run.",
         ),
-        may(
-            "outputs",
-            Shape::MapOf(&Shape::Template),
-            "What the run returns.",
-        ),
     ],
-    later: &[
-        "evidence",
-        "states",
-        "initial_state",
-        "final_states",
-        "max_transitions",
-        "root",
-    ],
+    later: &["evidence"],
+};
+
+static TREE_PLAN: Section = Section {
+    name: "behavior tree",
+    keys: &PLAN_KEYS,
+    more: &[must("root", Shape::Node, "The node that is ticked.")],
+    later: &["evidence"],
 };
 
 static INPUT: Section = Section {
@@ -177,6 +220,7 @@ static INPUT: Section = Section {
         ),
         may("description", Shape::Text, "For people; changes nothing."),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -218,6 +262,7 @@ static PLUGIN: Section = Section {
             "What the plan takes away from the profile.",
         ),
     ],
+    more: &[],
     later: &["model", "models", "prompt"],
 };
 
@@ -235,6 +280,7 @@ static NARROW: Section = Section {
             "Smaller grants, as in a profile.",
         ),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -261,6 +307,7 @@ static BUDGET: Section = Section {
             "At the limit; default halt.",
         ),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -292,6 +339,7 @@ static DEFAULTS: Section = Section {
              (ledger, log, report); default both in a plan whose plugins may ask models.",
         ),
     ],
+    more: &[],
     later: &["consensus"],
 };
 
@@ -317,6 +365,7 @@ static RETRY: Section = Section {
             "Which failures; default transient and timeout.",
         ),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -353,6 +402,7 @@ static BACKOFF: Section = Section {
             "Random share; default 0.5.",
         ),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -370,6 +420,7 @@ static GUARDRAILS: Section = Section {
             "They see the output.",
         ),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -384,8 +435,56 @@ static GUARD: Section = Section {
             "When it denies; default halt.",
         ),
     ],
+    more: &[],
     later: &[],
 };
+
+/// What everything that works has: steps, states, actions.
+static WORK_KEYS: [Key; 11] = [
+    may("with", Shape::Template, "The input."),
+    may("timeout", Shape::Duration, "Time of an attempt."),
+    may(
+        "retry",
+        Shape::Section(&RETRY),
+        "What happens after a failed attempt.",
+    ),
+    may(
+        "guardrails",
+        Shape::Section(&GUARDRAILS),
+        "Instead of the default ones.",
+    ),
+    may(
+        "output",
+        Shape::Section(&OUTPUT),
+        "What the output must look like.",
+    ),
+    may(
+        "checks",
+        Shape::ListOf(&Shape::Section(&CHECK)),
+        "Conditions on the output.",
+    ),
+    may("stage", Shape::Name, "Stage, for evidence."),
+    may(
+        "prompt",
+        Shape::Text,
+        "What an agent is asked: a file beside the plan, UTF-8.",
+    ),
+    may(
+        "prompt_version",
+        Shape::Text,
+        "Names the prompt's version in the evidence.",
+    ),
+    may(
+        "budget",
+        Shape::Section(&BUDGET),
+        "A budget out of the run's.",
+    ),
+    may(
+        "effects",
+        Shape::Choice(&["idempotent", "keyed", "once"]),
+        "What a crash may repeat; default keyed.",
+    ),
+];
 
 static STEP: Section = Section {
     name: "step",
@@ -396,34 +495,12 @@ static STEP: Section = Section {
             "Steps that end first.",
         ),
         may("uses", Shape::Text, "plugin, plugin/function or plan:path."),
-        may("with", Shape::Template, "The input."),
         may("when", Shape::Expr, "Skip the step when false."),
         may("foreach", Shape::Section(&FOREACH), "Run once per item."),
         may(
             "barrier",
             Shape::Section(&BARRIER),
             "Wait for enough of what is needed.",
-        ),
-        may("timeout", Shape::Duration, "Time of an attempt."),
-        may(
-            "retry",
-            Shape::Section(&RETRY),
-            "What happens after a failed attempt.",
-        ),
-        may(
-            "guardrails",
-            Shape::Section(&GUARDRAILS),
-            "Instead of the default ones.",
-        ),
-        may(
-            "output",
-            Shape::Section(&OUTPUT),
-            "What the output must look like.",
-        ),
-        may(
-            "checks",
-            Shape::ListOf(&Shape::Section(&CHECK)),
-            "Conditions on the output.",
         ),
         may(
             "on_failure",
@@ -435,28 +512,8 @@ static STEP: Section = Section {
             Shape::Bool,
             "Go on when it fails; default false.",
         ),
-        may("stage", Shape::Name, "Stage, for evidence."),
-        may(
-            "prompt",
-            Shape::Text,
-            "What an agent is asked: a file beside the plan, UTF-8.",
-        ),
-        may(
-            "prompt_version",
-            Shape::Text,
-            "Names the prompt's version in the evidence.",
-        ),
-        may(
-            "budget",
-            Shape::Section(&BUDGET),
-            "A budget out of the run's.",
-        ),
-        may(
-            "effects",
-            Shape::Choice(&["idempotent", "keyed", "once"]),
-            "What a crash may repeat; default keyed.",
-        ),
     ],
+    more: &WORK_KEYS,
     later: &[
         "consensus",
         "remember",
@@ -485,6 +542,7 @@ static HANDLER: Section = Section {
             "Instead of the default ones.",
         ),
     ],
+    more: &[],
     later: &["prompt", "consensus", "emit"],
 };
 
@@ -511,6 +569,7 @@ static FOREACH: Section = Section {
             "Stop at the first failed item; default true.",
         ),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -533,6 +592,7 @@ static BARRIER: Section = Section {
             "Default halt.",
         ),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -543,6 +603,7 @@ static OUTPUT: Section = Section {
         Shape::Schema,
         "JSON Schema: a path, or the schema itself.",
     )],
+    more: &[],
     later: &["tokens"],
 };
 
@@ -553,6 +614,7 @@ static CHECK: Section = Section {
         must("that", Shape::Expr, "Must be true; sees `output`."),
         may("on_fail", Shape::Choice(&["halt", "warn"]), "Default halt."),
     ],
+    more: &[],
     later: &[],
 };
 
@@ -566,5 +628,6 @@ static ON_FAILURE: Section = Section {
             "halt, continue or goto:<step>; default halt.",
         ),
     ],
+    more: &[],
     later: &[],
 };

@@ -3,82 +3,55 @@
 //! Everything that can be known before the run is an error here, with its place. Must not look at
 //! anything outside of the file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::expr::{Expr, Reference, Template};
 use crate::plan::keys::{PLUGIN_KINDS, is_name};
 use crate::plan::tree::Node;
-use crate::plan::{Guard, Plan, PluginKind, Require, Step, Then, Work, limits};
+use crate::plan::{Body, Guard, Plan, PluginKind, Require, Step, Then, Work, limits};
 use crate::problem::{At, Problems, suggest};
 
+mod behavior;
+mod machine;
+mod order;
+
+use order::Before;
+
 pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
-    if plan.steps.len() > limits::STEPS_MAX {
-        let message = format!(
-            "{} steps; a plan has at most {}",
-            plan.steps.len(),
-            limits::STEPS_MAX
-        );
+    let count = plan.steps().len();
+    if count > limits::STEPS_MAX {
+        let message = format!("{count} steps; a plan has at most {}", limits::STEPS_MAX);
         return problems.add(At::default(), message, "use `foreach` or sub-plans");
-    }
-    if let Some(steps) = root.get("steps")
-        && plan.steps.is_empty()
-    {
-        problems.add(steps.at, "a plan needs a step", "");
     }
     let mut check = Check {
         plan,
         problems,
         before: Before::of(plan),
     };
-    for step in &plan.steps {
-        if let Some(node) = root.get("steps").and_then(|steps| steps.get(&step.id)) {
-            check.step(step, node);
-        }
+    match &plan.body {
+        Body::Workflow { steps } => check.workflow(steps, root),
+        Body::Fsm(machine) => check.machine(machine, root),
+        Body::BehaviorTree(tree) => check.tree(tree, root),
     }
-    for handler in plan.handlers.values() {
-        if let Some(node) = root.get("handlers").and_then(|all| all.get(&handler.id)) {
-            check.handler(handler, node);
-        }
-    }
-    check.cycles(root);
-    for (key, templates) in [("labels", &plan.labels), ("outputs", &plan.outputs)] {
-        for (name, template) in templates {
-            if let Some(node) = root.get(key).and_then(|all| all.get(name)) {
-                let reach = if key == "labels" {
-                    Reach::Inputs
-                } else {
-                    Reach::AllSteps
-                };
-                check.template(template, node, &reach);
-            }
-        }
-    }
-    for plugin in plan.plugins.values() {
-        let node = root
-            .get("plugins")
-            .and_then(|all| all.get(&plugin.name)?.get("config"));
-        if let Some(node) = node {
-            check.template(&plugin.config, node, &Reach::Inputs);
-        }
-    }
-    if let Some(defaults) = root.get("defaults").and_then(|node| node.get("guardrails")) {
-        check.guard_places(defaults);
-    }
+    check.shared(root);
 }
 
 /// Which names an expression may use.
 enum Reach<'a> {
     /// `inputs`.
     Inputs,
-    /// `inputs`, `run` and all steps: what is rendered at the end.
-    AllSteps,
+    /// `inputs`, `run` and all steps, states or nodes: what is rendered at the end.
+    All,
+    /// As `All`; what works in a state machine or a tree may go back, so nothing is known of order.
+    Work { failure: bool, output: bool },
     /// `inputs`, `run` and what this step needs.
     Step {
         step: &'a Step,
         item: bool,
         output: bool,
     },
-    /// As `AllSteps`, and `failure`.
+    /// As `All`, and `failure`.
     Handler,
 }
 
@@ -88,96 +61,82 @@ struct Check<'p> {
     before: Before<'p>,
 }
 
-/// Which steps come before which: one bit per pair, so that the largest plan takes three megabytes
-/// and not the square of its names.
-struct Before<'p> {
-    places: BTreeMap<&'p str, usize>,
-    /// By place: a bit for each step that it needs, directly or not; `None` for steps on or behind a
-    /// cycle, which is reported elsewhere.
-    sets: Vec<Option<Vec<u64>>>,
-}
-
-impl<'p> Before<'p> {
-    fn of(plan: &'p Plan) -> Self {
-        let places: BTreeMap<&str, usize> = plan
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(place, step)| (step.id.as_str(), place))
-            .collect();
-        let words = plan.steps.len().div_ceil(64);
-        let mut sets: Vec<Option<Vec<u64>>> = vec![None; plan.steps.len()];
-        for id in in_order(plan).0 {
-            let mut set = vec![0_u64; words];
-            for need in plan
-                .step(id)
-                .map(|step| step.needs.as_slice())
-                .unwrap_or_default()
-            {
-                let Some(place) = places.get(need.as_str()) else {
-                    continue;
-                };
-                if let Some(word) = set.get_mut(place / 64) {
-                    *word |= 1 << (place % 64);
-                }
-                for (word, above) in set
-                    .iter_mut()
-                    .zip(sets.get(*place).into_iter().flatten().flatten())
-                {
-                    *word |= above;
-                }
-            }
-            if let Some(place) = places.get(id).and_then(|place| sets.get_mut(*place)) {
-                *place = Some(set);
-            }
-        }
-        Self { places, sets }
-    }
-
-    /// Whether `first` comes before `then`; `None` when a cycle leaves that open.
-    fn comes(&self, first: &str, then: &str) -> Option<bool> {
-        let first = self.places.get(first)?;
-        let set = self.sets.get(*self.places.get(then)?)?.as_ref()?;
-        Some(
-            set.get(first / 64)
-                .is_some_and(|word| word & (1 << (first % 64)) != 0),
-        )
-    }
-}
-
-/// The steps in an order in which each comes after its needs, and those that have no such order.
-fn in_order(plan: &Plan) -> (Vec<&str>, BTreeSet<&str>) {
-    let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for step in &plan.steps {
-        let needs = step.needs.iter().filter(|need| plan.step(need).is_some());
-        waiting.insert(&step.id, needs.clone().count());
-        for need in needs {
-            dependents.entry(need).or_default().push(&step.id);
-        }
-    }
-    let mut ready: Vec<&str> = waiting
-        .iter()
-        .filter(|(_, count)| **count == 0)
-        .map(|(id, _)| *id)
-        .collect();
-    let mut order = Vec::new();
-    while let Some(id) = ready.pop() {
-        order.push(id);
-        waiting.remove(id);
-        for dependent in dependents.get(id).into_iter().flatten() {
-            if let Some(count) = waiting.get_mut(dependent) {
-                *count -= 1;
-                if *count == 0 {
-                    ready.push(dependent);
-                }
-            }
-        }
-    }
-    (order, waiting.into_keys().collect())
-}
-
 impl<'p> Check<'p> {
+    fn workflow(&mut self, steps: &'p [Arc<Step>], root: &Node) {
+        if let Some(node) = root.get("steps")
+            && steps.is_empty()
+        {
+            self.problems.add(node.at, "a plan needs a step", "");
+        }
+        for step in steps {
+            if let Some(node) = root.get("steps").and_then(|steps| steps.get(&step.id)) {
+                self.step(step, node);
+            }
+        }
+        for handler in self.plan.handlers.values() {
+            if let Some(node) = root.get("handlers").and_then(|all| all.get(&handler.id)) {
+                self.handler(handler, node);
+            }
+        }
+        self.cycles(root);
+    }
+
+    /// What plans of all kinds have.
+    fn shared(&mut self, root: &Node) {
+        let plan = self.plan;
+        for (key, templates) in [("labels", &plan.labels), ("outputs", &plan.outputs)] {
+            for (name, template) in templates {
+                if let Some(node) = root.get(key).and_then(|all| all.get(name)) {
+                    let reach = match key {
+                        "labels" => Reach::Inputs,
+                        _ => Reach::All,
+                    };
+                    self.template(template, node, &reach);
+                }
+            }
+        }
+        for plugin in plan.plugins.values() {
+            let node = root
+                .get("plugins")
+                .and_then(|all| all.get(&plugin.name)?.get("config"));
+            if let Some(node) = node {
+                self.template(&plugin.config, node, &Reach::Inputs);
+            }
+        }
+        if let Some(defaults) = root.get("defaults").and_then(|node| node.get("guardrails")) {
+            self.guard_places(defaults);
+        }
+    }
+
+    /// The work of a state or an action.
+    fn work_node(&mut self, step: &'p Step, node: &Node, failure: bool) {
+        self.work(step, node);
+        let reach = Reach::Work {
+            failure,
+            output: false,
+        };
+        if let Some(with) = node.get("with") {
+            self.template(&step.with, with, &reach);
+        }
+        self.guards(step, node, &reach);
+        let reach = Reach::Work {
+            failure,
+            output: true,
+        };
+        self.checks(step, node, &reach);
+    }
+
+    fn checks(&mut self, step: &Step, node: &Node, reach: &Reach<'_>) {
+        for check in &step.checks {
+            let nodes = node.get("checks").map(Node::elements).unwrap_or_default();
+            let place = nodes
+                .iter()
+                .find(|node| node.get("id").and_then(Node::text) == Some(&check.id))
+                .and_then(|node| node.get("that"));
+            self.expr(&check.that, place.map_or(node.at, |node| node.at), reach);
+        }
+    }
+
     fn step(&mut self, step: &'p Step, node: &Node) {
         self.needs(step, node);
         self.work(step, node);
@@ -216,14 +175,7 @@ impl<'p> Check<'p> {
             item,
             output: true,
         };
-        for check in &step.checks {
-            let nodes = node.get("checks").map(Node::elements).unwrap_or_default();
-            let place = nodes
-                .iter()
-                .find(|node| node.get("id").and_then(Node::text) == Some(&check.id))
-                .and_then(|node| node.get("that"));
-            self.expr(&check.that, place.map_or(node.at, |node| node.at), &reach);
-        }
+        self.checks(step, node, &reach);
     }
 
     fn handler(&mut self, handler: &'p Step, node: &Node) {
@@ -275,11 +227,7 @@ impl<'p> Check<'p> {
     }
 
     fn suggest_step(&self, name: &str) -> String {
-        suggest(
-            "step",
-            name,
-            self.plan.steps.iter().map(|step| step.id.as_str()),
-        )
+        suggest("step", name, self.ids().into_iter())
     }
 
     fn work(&mut self, step: &Step, node: &Node) {
@@ -433,12 +381,12 @@ impl<'p> Check<'p> {
         let name = reference.root.as_str();
         let in_reach = match (name, reach) {
             ("inputs", _) => return self.input_reference(reference, at),
-            ("steps", Reach::AllSteps | Reach::Handler | Reach::Step { .. }) => {
-                return self.step_reference(reference, at, reach);
+            (root, reach) if root == self.results_name() && !matches!(reach, Reach::Inputs) => {
+                return self.result_reference(reference, at, reach);
             }
-            ("run", Reach::AllSteps | Reach::Handler | Reach::Step { .. })
-            | ("failure", Reach::Handler)
-            | ("output", Reach::Step { output: true, .. })
+            ("run", Reach::All | Reach::Handler | Reach::Step { .. } | Reach::Work { .. })
+            | ("failure", Reach::Handler | Reach::Work { failure: true, .. })
+            | ("output", Reach::Step { output: true, .. } | Reach::Work { output: true, .. })
             | ("item" | "index", Reach::Step { item: true, .. }) => true,
             (
                 _,
@@ -459,32 +407,64 @@ impl<'p> Check<'p> {
     }
 
     fn cure_for_name(&self, name: &str, reach: &Reach<'_>) -> String {
-        let names: &[&str] = match reach {
-            Reach::Inputs => &["inputs"],
-            Reach::AllSteps => &["inputs", "steps", "run"],
-            Reach::Handler => &["inputs", "steps", "run", "failure"],
-            Reach::Step {
-                item: true,
-                output: true,
-                ..
-            } => &["inputs", "steps", "run", "item", "index", "output"],
-            Reach::Step { item: true, .. } => &["inputs", "steps", "run", "item", "index"],
-            Reach::Step { output: true, .. } => &["inputs", "steps", "run", "output"],
-            Reach::Step { .. } => &["inputs", "steps", "run"],
-        };
+        let results = self.results_name();
+        let mut names = vec!["inputs", results, "run"];
+        match reach {
+            Reach::Inputs => names.truncate(1),
+            Reach::All => {}
+            Reach::Handler => names.push("failure"),
+            Reach::Work { failure, output } => {
+                names.extend(failure.then_some("failure"));
+                names.extend(output.then_some("output"));
+            }
+            Reach::Step { item, output, .. } => {
+                names.extend(item.then_some(["item", "index"]).into_iter().flatten());
+                names.extend(output.then_some("output"));
+            }
+        }
         // `steps.stub-load.output` is a subtraction to CEL; that is where such a name comes from.
         let suffix = format!("-{name}");
-        match self
-            .plan
-            .steps
-            .iter()
-            .find(|step| step.id.ends_with(&suffix))
-        {
-            Some(step) => format!(
-                "write `steps[\"{}\"]`: `-` is minus in an expression",
-                step.id
-            ),
+        match self.ids().into_iter().find(|id| id.ends_with(&suffix)) {
+            Some(id) => {
+                format!("write `{results}[\"{id}\"]`: `-` is minus in an expression")
+            }
             None => suggest("name", name, names.iter().copied()),
+        }
+    }
+
+    /// What the plan's parts are called in expressions.
+    const fn results_name(&self) -> &'static str {
+        match self.plan.body {
+            Body::Workflow { .. } => "steps",
+            Body::Fsm(_) => "states",
+            Body::BehaviorTree(_) => "nodes",
+        }
+    }
+
+    /// What one of the plan's parts is called.
+    const fn part_name(&self) -> &'static str {
+        match self.plan.body {
+            Body::Workflow { .. } => "step",
+            Body::Fsm(_) => "state",
+            Body::BehaviorTree(_) => "action",
+        }
+    }
+
+    /// The parts that expressions may name.
+    fn ids(&self) -> Vec<&'p str> {
+        match &self.plan.body {
+            Body::Fsm(machine) => machine
+                .states
+                .iter()
+                .map(|state| state.id.as_str())
+                .collect(),
+            _ => {
+                let steps = self.plan.steps().into_iter();
+                steps
+                    .map(|step| step.id.as_str())
+                    .filter(|id| is_name(id))
+                    .collect()
+            }
         }
     }
 
@@ -498,33 +478,24 @@ impl<'p> Check<'p> {
         }
     }
 
-    fn step_reference(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
+    fn result_reference(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
+        let (results, part) = (self.results_name(), self.part_name());
         let Some(id) = reference.path.first() else {
-            let message = "`steps` is used without naming a step";
-            return self
-                .problems
-                .add(at, message, "write `steps.<id>`, so that it can be checked");
+            let message = format!("`{results}` is used without naming a {part}");
+            let cure = format!("write `{results}.<id>`, so that it can be checked");
+            return self.problems.add(at, message, cure);
         };
-        let Some(target) = self.plan.step(id) else {
+        let ids = self.ids();
+        if !ids.contains(&id.as_str()) {
             let prefix = format!("{id}-");
-            let dashed = self
-                .plan
-                .steps
-                .iter()
-                .find(|step| step.id.starts_with(&prefix));
-            let cure = match dashed {
-                Some(step) => {
-                    format!(
-                        "write `steps[\"{}\"]`: `-` is minus in an expression",
-                        step.id
-                    )
-                }
-                None => self.suggest_step(id),
+            let cure = match ids.iter().find(|known| known.starts_with(&prefix)) {
+                Some(id) => format!("write `{results}[\"{id}\"]`: `-` is minus in an expression"),
+                None => suggest(part, id, ids.iter().copied()),
             };
             return self
                 .problems
-                .add(at, format!("there is no step `{id}`"), cure);
-        };
+                .add(at, format!("there is no {part} `{id}`"), cure);
+        }
         if let Reach::Step { step, .. } = reach
             && self.before.comes(id, &step.id) == Some(false)
         {
@@ -533,73 +504,11 @@ impl<'p> Check<'p> {
             self.problems.add(at, message, cure);
         }
         let field = reference.path.get(1).map_or("", String::as_str);
-        let result = if target.foreach.is_some() {
-            "outputs"
-        } else {
-            "output"
-        };
+        let result = self.plan.step(id).map_or("output", Step::output_name);
         if !["", "status", result].contains(&field) {
-            let message = format!("`steps.{id}` has no `{field}`");
+            let message = format!("`{results}.{id}` has no `{field}`");
             let cure = format!("it has `{result}` and `status`");
             self.problems.add(at, message, cure);
-        }
-    }
-
-    /// Reports cycles of needs, each with its steps in order. A step is in one report at most.
-    fn cycles(&mut self, root: &Node) {
-        let (_, mut left) = in_order(self.plan);
-        while let Some(cycle) = self.find_cycle(&mut left) {
-            let Some(first) = cycle.first().filter(|_| cycle.len() > 1) else {
-                continue;
-            };
-            let place = root
-                .get("steps")
-                .and_then(|steps| steps.get(first)?.get("needs"));
-            let path = cycle.join("` needs `");
-            let message = format!("the steps wait for each other: `{path}` needs `{first}`");
-            let at = place.map(|node| node.at).unwrap_or_default();
-            self.problems.add(at, message, "remove one of these needs");
-        }
-    }
-
-    /// Walks along needs until a step comes again. Steps on the cycle, and those that led nowhere, are
-    /// taken out of `left`, so that all walks together are linear.
-    fn find_cycle(&self, left: &mut BTreeSet<&'p str>) -> Option<Vec<&'p str>> {
-        let mut path: Vec<&'p str> = Vec::new();
-        let mut on_path: BTreeMap<&'p str, usize> = BTreeMap::new();
-        loop {
-            let current = path.last().copied().or_else(|| left.first().copied())?;
-            if path.is_empty() {
-                on_path.insert(current, 0);
-                path.push(current);
-            }
-            let needs = self.plan.step(current).map(|step| step.needs.as_slice());
-            let next = needs
-                .unwrap_or_default()
-                .iter()
-                .find(|need| left.contains(need.as_str()));
-            match next {
-                None => {
-                    left.remove(current);
-                    path.pop();
-                }
-                Some(next) => match on_path.get(next.as_str()) {
-                    Some(from) => {
-                        let mut cycle = path.split_off(*from);
-                        cycle.iter().for_each(|id| {
-                            left.remove(id);
-                        });
-                        let smallest = cycle.iter().enumerate().min_by_key(|(_, id)| **id);
-                        let turn = smallest.map_or(0, |(index, _)| index);
-                        cycle.rotate_left(turn);
-                        return Some(cycle);
-                    }
-                    None => {
-                        on_path.insert(next, path.len());
-                        path.push(next);
-                    }
-                },
-            }
         }
     }
 }

@@ -1,0 +1,204 @@
+//! What all machines of one run share: its time, its timers, its budget and the actions of the answer
+//! that is being given. Must hold nothing that does not follow from plan, setup and events.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::budget::{AccountId, Budget, BudgetSpec, Settled};
+use crate::exit::Failure;
+use crate::hash::step_id;
+use crate::plan::Plan;
+use crate::planner::arena::slot;
+use crate::planner::unit::{Ended, UnitId};
+use crate::planner::{Action, CallId, Note, RunSetup, Time, TimerId};
+use crate::units::micro_usd_to_usd;
+
+slot! {
+    /// Names a scope: one run of one plan. The root is 0.
+    ScopeId
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The run's time is up.
+    Run,
+    /// An attempt's time is up.
+    Attempt(UnitId),
+    /// The next attempt begins.
+    Backoff(UnitId),
+    /// A stopped call did not answer.
+    Grace(CallId),
+    /// A part of a plan's body waited for this: a barrier, a node with a timeout.
+    Body(ScopeId, usize),
+}
+
+/// What follows from an event and is done after it, so that long chains do not nest calls.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// A unit is over: the body of its plan decides what follows.
+    Ended(Box<Ended>),
+    /// The work of a unit is another plan.
+    Open(UnitId, Box<Opening>),
+    /// A unit does not want its sub-plan any more.
+    Halt(ScopeId, Failure),
+}
+
+/// A sub-plan that is to run.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) account: AccountId,
+    pub(super) plan: Arc<Plan>,
+    pub(super) key_prefix: String,
+    pub(super) path_prefix: String,
+    pub(super) tries: String,
+    pub(super) inputs: Value,
+}
+
+/// The shared part of a run.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) setup: RunSetup,
+    pub(super) now: Time,
+    pub(super) budget: Budget,
+    pub(super) jobs: VecDeque<Job>,
+    /// Budget came back since those who wait for it were last asked.
+    pub(super) freed: bool,
+    out: Vec<Action>,
+    timers: BTreeMap<TimerId, Purpose>,
+    last_timer: u64,
+    last_call: u64,
+}
+
+impl Core {
+    pub(super) fn new(plan: &Plan, setup: RunSetup) -> Self {
+        Self {
+            setup,
+            now: Time::default(),
+            budget: Budget::new(&plan.budget),
+            jobs: VecDeque::new(),
+            freed: false,
+            out: Vec::new(),
+            timers: BTreeMap::new(),
+            last_timer: 0,
+            last_call: 0,
+        }
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.out.push(action);
+    }
+
+    pub(super) fn answer(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.out)
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.out.push(Action::Note(note));
+    }
+
+    pub(super) fn warn(&mut self, path: &str, about: &'static str, message: impl Into<String>) {
+        self.note(Note::Warning {
+            path: path.to_owned(),
+            about,
+            message: message.into(),
+        });
+    }
+
+    pub(super) const fn next_call(&mut self) -> CallId {
+        self.last_call += 1;
+        CallId(self.last_call)
+    }
+
+    pub(super) const fn calls_asked(&self) -> u64 {
+        self.last_call
+    }
+
+    pub(super) fn set_timer(&mut self, at: Time, purpose: Purpose) -> TimerId {
+        self.last_timer += 1;
+        let timer = TimerId(self.last_timer);
+        self.timers.insert(timer, purpose);
+        self.out.push(Action::SetTimer { timer, at });
+        timer
+    }
+
+    pub(super) fn clear_timer(&mut self, timer: Option<TimerId>) {
+        if let Some(timer) = timer
+            && self.timers.remove(&timer).is_some()
+        {
+            self.out.push(Action::ClearTimer { timer });
+        }
+    }
+
+    /// What the timer was for; `None` for one that was cleared or never set, which means nothing.
+    pub(super) fn timer_fired(&mut self, timer: TimerId) -> Option<Purpose> {
+        self.timers.remove(&timer)
+    }
+
+    pub(super) fn clear_all_timers(&mut self) {
+        for timer in std::mem::take(&mut self.timers).into_keys() {
+            self.out.push(Action::ClearTimer { timer });
+        }
+    }
+
+    /// Says which thresholds a settlement crossed.
+    pub(super) fn warn_of(&mut self, settled: &Settled, path: &str) {
+        for crossed in &settled.crossed {
+            let (spent, limit) = (crossed.spent, crossed.limit);
+            let (word, percent) = (crossed.currency.word(), crossed.at_milli / 10);
+            let message = format!("{percent} % of the budget is used: {spent} of {limit} {word}");
+            self.warn(path, "budget", message);
+        }
+    }
+
+    /// The account for what states a budget of its own, else the one above it.
+    pub(super) fn account(&mut self, above: AccountId, spec: Option<&BudgetSpec>) -> Account {
+        match spec.filter(|spec| !spec.is_unstated()) {
+            Some(spec) => Account {
+                id: self.budget.open(above, spec),
+                owned: true,
+            },
+            None => Account {
+                id: above,
+                owned: false,
+            },
+        }
+    }
+
+    /// Gives back what an account of one's own has left.
+    pub(super) fn close_account(&mut self, account: Account, path: &str) {
+        if account.owned {
+            let settled = self.budget.close(account.id);
+            self.warn_of(&settled, path);
+            self.freed = true;
+        }
+    }
+
+    pub(super) fn step_id(&self, path: &str) -> String {
+        step_id(&self.setup.plan_hash, path)
+    }
+
+    /// `run` in expressions.
+    pub(super) fn run_value(&self) -> Value {
+        let used = self.budget.used();
+        json!({
+            "id": self.setup.run_id,
+            "plan_hash": self.setup.plan_hash,
+            "cost": {
+                "total_usd": micro_usd_to_usd(used.micro_usd),
+                "tokens": used.tokens,
+                "calls": used.calls,
+                "fuel": used.fuel,
+            },
+        })
+    }
+}
+
+/// Whose budget is spent, and whether it ends with its spender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    pub(super) id: AccountId,
+    pub(super) owned: bool,
+}

@@ -1,0 +1,347 @@
+//! The transitions of a unit within its attempts.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::exit::{Failure, FailureClass};
+use crate::expr::EvalError;
+use crate::hash::derive_seed;
+use crate::plan::{OnFail, Work as Spec, limits};
+use crate::planner::core::{Job, Opening, Purpose};
+use crate::planner::unit::work::Single;
+use crate::planner::unit::{Desk, End, GRACE_MS, Move, Phase, Role, Stop, Turn, Unit, Work};
+use crate::planner::{Action, Note, Part};
+
+impl Unit {
+    /// The first attempt: the input is rendered once, for all attempts.
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>) -> Turn {
+        self.count_attempt(desk);
+        match self.render(desk, &Arc::clone(&self.spec).with) {
+            Ok(input) => {
+                self.rendered = Arc::new(input);
+                self.subject = Arc::clone(&self.rendered);
+                self.first_part(desk)
+            }
+            Err(error) => {
+                let message = format!("with: {error}");
+                self.fail(desk, Failure::new(FailureClass::Expression, message))
+            }
+        }
+    }
+
+    pub(super) fn next_attempt(&mut self, desk: &mut Desk<'_>) -> Turn {
+        debug_assert!(
+            matches!(self.phase, Phase::Backoff),
+            "the timer of a wait is cleared when the wait ends otherwise"
+        );
+        self.count_attempt(desk);
+        self.subject = Arc::clone(&self.rendered);
+        self.first_part(desk)
+    }
+
+    /// Counts the attempt, sets its deadline and says so.
+    pub(super) fn count_attempt(&mut self, desk: &mut Desk<'_>) {
+        self.attempt += 1;
+        self.deadline = desk.core.now.after(self.spec.timeout_ms);
+        let timer = desk
+            .core
+            .set_timer(self.deadline, Purpose::Attempt(self.id));
+        self.timer = Some(timer);
+        desk.core.note(Note::StepStarted {
+            step_id: self.step_id.clone(),
+            path: self.path.clone(),
+            stage: self.spec.stage.clone(),
+            attempt: self.attempt,
+        });
+    }
+
+    fn first_part(&mut self, desk: &mut Desk<'_>) -> Turn {
+        match self.spec.before.is_empty() {
+            true => self.work(desk),
+            false => self.guard(desk, Part::Before(0)),
+        }
+    }
+
+    fn work(&mut self, desk: &mut Desk<'_>) -> Turn {
+        if let Spec::Plan { reference } = &Arc::clone(&self.spec).work {
+            return self.open_sub_plan(desk, reference);
+        }
+        let part = match self.seat.role {
+            Role::Handler => Part::Handler,
+            Role::Whole | Role::Item(_) => Part::Work,
+        };
+        match Single::of(&self.spec, part, &self.subject) {
+            Some(single) => self.begin_work(desk, Box::new(single)),
+            None => {
+                debug_assert!(false, "barriers are no work of a unit");
+                let message = "this step calls nothing";
+                self.fail(desk, Failure::new(FailureClass::Internal, message))
+            }
+        }
+    }
+
+    pub(super) fn begin_work(&mut self, desk: &mut Desk<'_>, mut work: Box<dyn Work>) -> Turn {
+        let asks = work.begin();
+        debug_assert!(!asks.is_empty(), "work that asks nothing would never end");
+        self.phase = Phase::Working(work);
+        self.ask_all(desk, asks)
+    }
+
+    pub(super) fn moved(&mut self, desk: &mut Desk<'_>, next: Move) -> Turn {
+        match next {
+            Move::Ask(asks) => self.ask_all(desk, asks),
+            Move::End(Ok(output)) => self.wind_down(desk, End::Done(output)),
+            Move::End(Err(failure)) => self.wind_down(desk, End::Failed(failure)),
+        }
+    }
+
+    fn open_sub_plan(&mut self, desk: &mut Desk<'_>, reference: &str) -> Turn {
+        let scope = desk.scope;
+        let Some(plan) = scope.plan.sub_plan(reference).cloned() else {
+            // `planner_for` refuses a plan whose sub-plans are not attached.
+            debug_assert!(false, "the plan `{reference}` was not attached");
+            let message = format!("the plan `{reference}` was not attached");
+            return self.fail(desk, Failure::new(FailureClass::Internal, message));
+        };
+        let key_prefix = format!("{}{reference}::", scope.key_prefix);
+        if key_prefix.matches("::").count() > limits::SUB_PLAN_DEPTH_MAX {
+            let message = "plans within plans nest too deeply";
+            return self.fail(desk, Failure::new(FailureClass::Limit, message));
+        }
+        let given = match self.subject.as_ref() {
+            Value::Object(given) => given.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            _ => std::collections::BTreeMap::new(),
+        };
+        match plan.bind_inputs(&given) {
+            Ok(inputs) => {
+                self.phase = Phase::Opening;
+                let opening = Opening {
+                    account: self.account.id,
+                    plan,
+                    key_prefix,
+                    path_prefix: format!("{}/", self.path),
+                    tries: format!("{}{}.", scope.tries, self.attempt),
+                    inputs: Value::Object(inputs),
+                };
+                let job = Job::Open(self.id, Box::new(opening));
+                desk.core.jobs.push_back(job);
+                Continue(())
+            }
+            Err(problems) => {
+                let messages: Vec<_> = problems.into_iter().map(|it| it.message).collect();
+                self.fail(
+                    desk,
+                    Failure::new(FailureClass::Invalid, messages.join("; ")),
+                )
+            }
+        }
+    }
+
+    pub(super) fn sub_ended(
+        &mut self,
+        desk: &mut Desk<'_>,
+        result: Result<Value, Failure>,
+    ) -> Turn {
+        let stop = match self.phase {
+            Phase::Sub { stop, .. } => stop,
+            _ => {
+                debug_assert!(false, "only a unit whose sub-plan runs hears of its end");
+                None
+            }
+        };
+        let end = match (stop, result) {
+            (Some(stop), _) => End::Stopped(stop),
+            (None, Ok(output)) => End::Done(output),
+            (None, Err(failure)) => End::Failed(failure),
+        };
+        self.wind_down(desk, end)
+    }
+
+    /// The guardrail at `part` let the subject through.
+    pub(super) fn guarded(&mut self, desk: &mut Desk<'_>, part: Part) -> Turn {
+        match part {
+            Part::Before(index) if (index as usize) + 1 < self.spec.before.len() => {
+                self.guard(desk, Part::Before(index + 1))
+            }
+            Part::After(index) if (index as usize) + 1 < self.spec.after.len() => {
+                self.guard(desk, Part::After(index + 1))
+            }
+            Part::Before(_) => self.work(desk),
+            Part::After(_) | Part::Work | Part::Seat(_) | Part::Handler => self.judge(desk),
+        }
+    }
+
+    /// Schema and checks, on the output as the guardrails left it.
+    fn judge(&mut self, desk: &mut Desk<'_>) -> Turn {
+        let output = std::mem::take(&mut self.subject);
+        let schema = desk.scope.plan.schema_of(&self.spec);
+        if let Some(violations) = schema.and_then(|schema| schema.violations(&output)) {
+            let message = format!("the output does not match its schema: {violations}");
+            return self.fail(desk, Failure::new(FailureClass::Output, message));
+        }
+        match self.check(desk, &output) {
+            Ok(()) => Break(Ok(Arc::unwrap_or_clone(output))),
+            Err(failure) => self.fail(desk, failure),
+        }
+    }
+
+    fn check(&self, desk: &mut Desk<'_>, output: &Value) -> Result<(), Failure> {
+        let mut first = None;
+        for check in &self.spec.checks {
+            let mut names = self.names();
+            names.push(("output", output));
+            let id = &check.id;
+            let message = match desk.scope.holds(desk.core, &check.that, &names) {
+                Ok(true) => None,
+                Ok(false) => {
+                    let source = check.that.source();
+                    Some(format!("the check `{id}` does not hold: {source}"))
+                }
+                Err(error) => Some(format!("the check `{id}` cannot be evaluated: {error}")),
+            };
+            desk.core.note(Note::Check {
+                step_id: self.step_id.clone(),
+                path: self.path.clone(),
+                id: id.clone(),
+                holds: message.is_none(),
+            });
+            match (message, check.on_fail) {
+                (Some(message), OnFail::Warn) => desk.core.warn(&self.path, "check", message),
+                (Some(message), OnFail::Halt) if first.is_none() => {
+                    first = Some(Failure::new(FailureClass::Check, message));
+                }
+                _ => {}
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    /// Ends the attempt once no call of it is out: cancels what is, and waits for it.
+    pub(super) fn wind_down(&mut self, desk: &mut Desk<'_>, end: End) -> Turn {
+        self.ask_no_more(desk);
+        if self.open.is_empty() {
+            return self.conclude(desk, end);
+        }
+        let reason = match &end {
+            End::Stopped(stop) => stop.reason(),
+            End::Done(_) | End::Failed(_) => "the work is decided without it",
+        };
+        for (call, open) in &mut self.open {
+            if open.grace.is_none() {
+                desk.core.act(Action::Cancel {
+                    call: *call,
+                    reason: reason.to_owned(),
+                });
+                let at = desk.core.now.after(GRACE_MS);
+                open.grace = Some(desk.core.set_timer(at, Purpose::Grace(*call)));
+            }
+        }
+        self.phase = Phase::Ending(end);
+        Continue(())
+    }
+
+    /// The last call of an attempt that is being ended has answered.
+    pub(super) fn conclude(&mut self, desk: &mut Desk<'_>, end: End) -> Turn {
+        match end {
+            End::Done(output) => {
+                self.subject = Arc::new(output);
+                match self.spec.after.is_empty() {
+                    true => self.judge(desk),
+                    false => self.guard(desk, Part::After(0)),
+                }
+            }
+            End::Failed(failure) => self.fail(desk, failure),
+            End::Stopped(Stop::Timeout) => {
+                let limit = self.spec.timeout_ms;
+                let message = format!("the attempt took longer than its timeout of {limit} ms");
+                let failure = Failure::new(FailureClass::Timeout, message)
+                    .with_hint("raise the step's `timeout:`");
+                self.fail(desk, failure)
+            }
+            End::Stopped(Stop::Cancelled) => Break(Err(self.placed(Failure::new(
+                FailureClass::Cancelled,
+                "stopped before its end",
+            )))),
+        }
+    }
+
+    /// The attempt failed: what is out is awaited, then there is another one, or the end.
+    pub(super) fn fail(&mut self, desk: &mut Desk<'_>, failure: Failure) -> Turn {
+        if !self.open.is_empty() {
+            return self.wind_down(desk, End::Failed(failure));
+        }
+        self.ask_no_more(desk);
+        let failure = self.placed(failure);
+        let names = [self.step_id.as_str(), &self.attempt.to_string(), "backoff"];
+        let seed = derive_seed(desk.core.setup.seed, &names);
+        let wait = self.spec.retry.next(self.attempt, failure.class, seed);
+        let Some(wait) = wait.filter(|_| !desk.scope.is_stopping()) else {
+            return Break(Err(failure));
+        };
+        let at = desk.core.now.after(wait);
+        desk.core.note(Note::Retrying {
+            step_id: self.step_id.clone(),
+            path: self.path.clone(),
+            attempt: self.attempt,
+            failure,
+            at,
+        });
+        desk.core.clear_timer(self.timer.take());
+        self.timer = Some(desk.core.set_timer(at, Purpose::Backoff(self.id)));
+        self.phase = Phase::Backoff;
+        Continue(())
+    }
+
+    /// Takes back what waits for budget. Looked for only where something may wait: the line is shared.
+    fn ask_no_more(&mut self, desk: &mut Desk<'_>) {
+        if std::mem::take(&mut self.waits) {
+            desk.hungry.retain(|hungry| hungry.unit != self.id);
+        }
+    }
+
+    fn placed(&self, mut failure: Failure) -> Failure {
+        if failure.step.is_empty() {
+            failure.step.clone_from(&self.path);
+        }
+        failure
+    }
+
+    pub(super) fn stop(&mut self, desk: &mut Desk<'_>, stop: Stop) -> Turn {
+        match &mut self.phase {
+            // It is being stopped already, or has failed, which its time cannot make worse.
+            Phase::Ending(End::Stopped(_)) | Phase::Sub { stop: Some(_), .. } => Continue(()),
+            Phase::Ending(End::Failed(_)) if stop == Stop::Timeout => Continue(()),
+            Phase::Ending(end) => {
+                *end = End::Stopped(stop);
+                Continue(())
+            }
+            Phase::Sub { scope, stop: place } => {
+                *place = Some(stop);
+                let failure = Failure::new(FailureClass::Cancelled, stop.reason());
+                desk.core.jobs.push_back(Job::Halt(*scope, failure));
+                desk.core.clear_timer(self.timer.take());
+                Continue(())
+            }
+            Phase::Guarding(_) | Phase::Working(_) | Phase::Opening | Phase::Backoff => {
+                desk.core.clear_timer(self.timer.take());
+                self.wind_down(desk, End::Stopped(stop))
+            }
+        }
+    }
+
+    /// The names that the unit has in reach besides those of its scope.
+    pub(super) fn names(&self) -> Vec<(&str, &Value)> {
+        let names = self.names.iter();
+        names.map(|(name, value)| (name.as_str(), value)).collect()
+    }
+
+    pub(super) fn render(
+        &self,
+        desk: &Desk<'_>,
+        template: &crate::expr::Template,
+    ) -> Result<Value, EvalError> {
+        desk.scope.render(desk.core, template, &self.names())
+    }
+}
