@@ -12,6 +12,7 @@ pub mod http;
 pub mod log;
 pub mod messaging;
 pub mod model;
+pub mod progress;
 pub mod random;
 pub mod runtime;
 pub mod secrets;
@@ -72,7 +73,8 @@ pub fn all(services: Services) -> Vec<Arc<dyn Capability>> {
         Arc::new(env::Env::new(it.variables)),
         Arc::new(clock::Clock::new(it.time)),
         Arc::new(random::Random::new(it.entropy)),
-        Arc::new(log::Log::new(it.logs, Arc::clone(&it.secrets))),
+        Arc::new(log::Log::new(Arc::clone(&it.logs), Arc::clone(&it.secrets))),
+        Arc::new(progress::Progress::new(it.logs, Arc::clone(&it.secrets))),
         Arc::new(config::Config),
         Arc::new(budget::Budget::new(it.budget)),
         Arc::new(state::State::new(it.state)),

@@ -1,6 +1,7 @@
 //! What a call carries with it: who, for which step, under which rights, until when, and where its
 //! facts go. Capabilities read it; guests see only `flowhost:types/context`.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,38 @@ pub struct RunScope {
     pub started_ms: u64,
     /// Where facts go.
     pub recorder: Arc<dyn Recorder>,
+    /// How many calls have a number.
+    pub calls: Arc<AtomicU64>,
+}
+
+impl RunScope {
+    /// The number of the next call.
+    #[must_use]
+    pub fn next_call(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// The effect key of work that no plan step or call gives one: the same parts, the same key.
+    #[must_use]
+    pub fn effect_key(&self, parts: &[&str]) -> Arc<str> {
+        let mut hash = Sha256::new();
+        hash.update(b"flowhost effect key\n");
+        absorb(&mut hash, &self.run);
+        parts.iter().for_each(|part| absorb(&mut hash, part));
+        key_of(hash)
+    }
+}
+
+fn absorb(hash: &mut Sha256, part: &str) {
+    hash.update((part.len() as u64).to_le_bytes());
+    hash.update(part.as_bytes());
+}
+
+/// 32 hexadecimal digits, as the keys of steps have.
+fn key_of(hash: Sha256) -> Arc<str> {
+    let digest: [u8; 32] = hash.finalize().into();
+    let (key, _) = digest.split_at(16);
+    hex::encode(key).into()
 }
 
 /// What one call used so far. Shared with the report, so counters are atomic.
@@ -45,6 +78,8 @@ pub struct Meter {
     /// What the host refused the guest in this call. A guest that ends with one of these passes it
     /// on; one that names another makes it up.
     refused: Mutex<Vec<Refused>>,
+    /// How often each tool was called with the same input. `limits.host_calls` bounds it.
+    same: Mutex<HashMap<[u8; 32], u32>>,
 }
 
 /// Refusals remembered per call; a guest that goes on after this many is not believed any more.
@@ -61,6 +96,15 @@ enum Refused {
 }
 
 impl Meter {
+    /// How often the same was counted before.
+    fn again(&self, what: [u8; 32]) -> u32 {
+        let mut same = self.same.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = same.entry(what).or_default();
+        let before = *times;
+        *times = before.saturating_add(1);
+        before
+    }
+
     fn remember(&self, refused: Refused) {
         let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() < REFUSED_MAX {
@@ -111,6 +155,11 @@ impl Meter {
 pub struct CallScope {
     /// The run it belongs to.
     pub run: RunScope,
+    /// Number of this call within the run: no two calls share it, attempts included.
+    pub call: u64,
+    /// The key of what this call does to the world: the same for every attempt and replay of the same
+    /// work. See [`CallScope::effect_key`] for a call that a plugin makes.
+    pub key: Arc<str>,
     /// Deterministic id of the step.
     pub step: Arc<str>,
     /// 1 for the first attempt.
@@ -172,6 +221,21 @@ impl CallScope {
             .with("attempt", u64::from(self.attempt))
             .with("component", self.digest.as_ref())
             .with("profile", self.effective.hash.as_str())
+    }
+
+    /// The effect key of the next call that this call makes of the tool `name` with `input`. It follows
+    /// from what is called and how often, not from when: an attempt that comes to the same call by
+    /// another way has the same key, and the same call made twice on purpose has two.
+    #[must_use]
+    pub fn effect_key(&self, name: &str, input: &str) -> Arc<str> {
+        let mut hash = Sha256::new();
+        hash.update(b"flowhost nested effect key\n");
+        for part in [&*self.key, name, input] {
+            absorb(&mut hash, part);
+        }
+        let same: [u8; 32] = hash.clone().finalize().into();
+        hash.update(self.meter.again(same).to_le_bytes());
+        key_of(hash)
     }
 
     /// The step's own seed: the same for every attempt and every replay, different for every step

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flowhost_caps::clock::TimeSource;
 use flowhost_caps::env::HostVariables;
-use flowhost_caps::log::{Level, LogLine, LogSink};
+use flowhost_caps::log::{Level, LogLine, LogSink, ProgressLine};
 use flowhost_caps::random::Entropy;
 use flowhost_caps::secrets::SecretStore;
 use flowhost_flow::Exit;
@@ -19,6 +19,7 @@ use crate::ambient::Ambient;
 use crate::config::{Config, SecretSource};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::run::Observer;
 
 /// Bytes of a secret in a file: keys and tokens are far smaller.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
@@ -89,6 +90,8 @@ pub(crate) fn secret(
 pub struct Logs {
     /// Whether keys and personal data are taken out.
     pub redacts: bool,
+    /// Hears how far calls are.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl LogSink for Logs {
@@ -116,6 +119,13 @@ impl LogSink for Logs {
             Level::Warn => tracing::warn!(target: "plugin", %plugin, %step, "{text}"),
             Level::Error => tracing::error!(target: "plugin", %plugin, %step, "{text}"),
         }
+    }
+
+    fn progress(&self, mut progress: ProgressLine) {
+        if self.redacts {
+            progress.message = flowhost_detect::redact(&progress.message).into_owned();
+        }
+        self.observer.progress(&progress);
     }
 }
 

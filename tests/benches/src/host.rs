@@ -96,6 +96,7 @@ impl Host {
             seed: [0; 32],
             started_ms: 1_790_000_000_000,
             recorder,
+            calls: Arc::default(),
         };
         Ok(Self {
             plugin,
@@ -111,6 +112,8 @@ impl Host {
         let deadline = Duration::from_millis(self.effective.limits.deadline_ms);
         CallScope {
             run: self.run.clone(),
+            call: self.run.next_call(),
+            key: "0123456789abcdef0123456789abcdef".into(),
             step: "0123456789abcdef".into(),
             attempt: 1,
             plugin: "guest".into(),

@@ -55,7 +55,7 @@ impl tools::ToolRouter for Doubles {
     async fn call(&self, _: &CallScope, name: &str, input: &str) -> Result<ToolContent, Fault> {
         Ok(ToolContent {
             value: json!({ "name": name, "input": input }).to_string(),
-            text: String::new(),
+            parts: Vec::new(),
         })
     }
 }
@@ -438,7 +438,10 @@ fn scope(effective: &Arc<Effective>, config: &str, recorder: &Arc<MemoryRecorder
             seed: [7; 32],
             started_ms: 1_795_000_000_000,
             recorder: Arc::clone(recorder) as Arc<dyn Recorder>,
+            calls: Arc::default(),
         },
+        call: 7,
+        key: "0123456789abcdef0123456789abcdef".into(),
         step: "only".into(),
         attempt: 1,
         plugin: effective.plugin.as_str().into(),

@@ -2,6 +2,7 @@
 //!
 //! These are library calls; the command line and whatever controls runs later use the same ones.
 
+mod content;
 mod driver;
 mod guards;
 mod journal;
@@ -18,6 +19,7 @@ mod worker;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flowhost_caps::log::ProgressLine;
 use flowhost_flow::planner::Note;
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{
@@ -66,6 +68,8 @@ pub trait Observer: Send + Sync {
     fn started(&self, run: &str);
     /// A fact about a step, after it is in the ledger.
     fn note(&self, note: &Note);
+    /// How far a plugin says that a call is. Nothing depends on it, so most need not hear it.
+    fn progress(&self, _progress: &ProgressLine) {}
 }
 
 /// Where a finished run left its evidence.

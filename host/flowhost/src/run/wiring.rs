@@ -235,6 +235,7 @@ pub(super) fn run_scope(
         seed: hash.finalize().into(),
         started_ms,
         recorder: Arc::new(journal.clone()),
+        calls: Arc::default(),
     }
 }
 
@@ -471,6 +472,7 @@ fn services_of(
         mailboxes: router.clone(),
         logs: Arc::new(services::Logs {
             redacts: redact.payloads,
+            observer: around.observer.clone(),
         }),
         tools: router.clone(),
         secrets,

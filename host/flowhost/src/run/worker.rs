@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
+use super::content::Whole;
 use super::journal::Journal;
 use super::order::{Answer, Detail, Order};
 use super::purse::Purse;
@@ -216,10 +217,12 @@ impl Worker {
             return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let report = plugin.plugin.call_tool(scope.clone(), name, &input).await;
-        let report = self
-            .settle(&scope, name, report, |content| (&content.value, &[]))
-            .await;
-        finish(plugin, report, |content| output_of(&content.value))
+        let report = report.and_then(|content| {
+            let content = plugin.check_content(name, content)?;
+            Whole::of(&content)
+        });
+        let report = self.settle(&scope, name, report, Whole::told).await;
+        finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
     }
 
     async fn mcp(
@@ -238,10 +241,9 @@ impl Worker {
             .plugin
             .mcp_call_tool(scope.clone(), &config, &name, &input)
             .await;
-        let report = self
-            .settle(&scope, &name, report, |content| (&content.value, &[]))
-            .await;
-        finish(plugin, report, |content| output_of(&content.value))
+        let report = report.and_then(|content| Whole::of(&content));
+        let report = self.settle(&scope, &name, report, Whole::told).await;
+        finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
     }
 
     async fn agent(
@@ -261,6 +263,7 @@ impl Worker {
             id: order.path.clone(),
             input,
             prompt: order.prompt.clone().unwrap_or_default(),
+            prompt_version: order.prompt_version.clone().unwrap_or_default(),
             schema: order
                 .schema
                 .as_ref()
@@ -290,10 +293,13 @@ impl Worker {
             agents.entry(plugin.key.to_string()).or_default().clone()
         };
         let start = || async {
-            let report = plugin
-                .plugin
-                .agent_on_start(scope.clone(), &plugin.config)
-                .await;
+            // A call of its own, whichever step's or message's came first.
+            let scope = CallScope {
+                call: scope.run.next_call(),
+                key: scope.run.effect_key(&[&plugin.key, "on-start"]),
+                ..scope.clone()
+            };
+            let report = plugin.plugin.agent_on_start(scope, &plugin.config).await;
             report.result
         };
         cell.get_or_try_init(start).await.copied()
@@ -534,6 +540,9 @@ fn unplaced(fault: &Fault) -> Failure {
         Fault::Guest {
             class: "transient", ..
         } => FailureClass::Transient,
+        Fault::Guest {
+            class: "conflict", ..
+        } => FailureClass::Conflict,
         Fault::Guest { .. } | Fault::Trap { .. } => FailureClass::Failed,
         Fault::Cancelled => FailureClass::Cancelled,
         // Whatever a newer engine adds is the host's until somebody says otherwise.

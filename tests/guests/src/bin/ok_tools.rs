@@ -21,7 +21,8 @@ fn work(input: Input) -> Result<Value, Error> {
         return Ok(json!(names));
     }
     let outcome = tools::call(&input.name, &input.input.to_string())?;
-    Ok(json!({ "value": parse::<Value>(&outcome.value)?, "text": outcome.text }))
+    let texts: Vec<&str> = outcome.texts().collect();
+    Ok(json!({ "value": parse::<Value>(&outcome.value)?, "texts": texts }))
 }
 
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {

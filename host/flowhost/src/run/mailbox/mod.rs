@@ -191,7 +191,10 @@ impl Reader {
     }
 
     fn scope(&self, envelope: &Envelope, payload: &MessagePayload) -> CallScope {
+        let run = &self.worker.scope;
+        let id = envelope.id.to_string();
         CallScope {
+            key: run.effect_key(&[&self.plugin.key, &self.pattern, &id]),
             step: envelope.step.as_str().into(),
             traceparent: envelope.traceparent.as_str().into(),
             callers: payload
@@ -199,7 +202,7 @@ impl Reader {
                 .iter()
                 .map(|it| it.as_str().into())
                 .collect(),
-            ..self.plugin.last_scope(&self.worker.scope)
+            ..self.plugin.last_scope(run)
         }
     }
 
