@@ -12,6 +12,7 @@ pub mod http;
 pub mod log;
 pub mod messaging;
 pub mod model;
+pub mod progress;
 pub mod random;
 pub mod runtime;
 pub mod secrets;
@@ -71,6 +72,7 @@ pub fn all() -> Vec<Arc<dyn Capability>> {
         Arc::new(clock::Seam),
         Arc::new(random::Seam),
         Arc::new(log::Seam),
+        Arc::new(progress::Seam),
         Arc::new(config::Seam),
         Arc::new(budget::Seam),
         Arc::new(state::Seam),
@@ -95,7 +97,8 @@ pub fn providers(services: Services) -> Arc<[Arc<dyn Provider>]> {
         Arc::new(env::Env::new(it.variables)),
         Arc::new(clock::Clock::new(it.time)),
         Arc::new(random::Random::new(it.entropy)),
-        Arc::new(log::Log::new(it.logs, Arc::clone(&it.secrets))),
+        Arc::new(log::Log::new(Arc::clone(&it.logs), Arc::clone(&it.secrets))),
+        Arc::new(progress::Progress::new(it.logs, Arc::clone(&it.secrets))),
         Arc::new(config::Config),
         Arc::new(budget::Budget::new(it.budget)),
         Arc::new(state::State::new(it.state)),

@@ -58,7 +58,7 @@ pub enum Fault {
     /// The guest answered with an error of its own.
     #[error("the component answered `{class}`: {message}")]
     Guest {
-        /// `invalid`, `transient` or `failed`.
+        /// `invalid`, `transient`, `failed` or `conflict`.
         class: &'static str,
         /// The guest's text, neutralised and bounded.
         message: String,

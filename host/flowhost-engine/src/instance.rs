@@ -61,6 +61,14 @@ pub struct CallReport<T> {
 }
 
 impl<T> CallReport<T> {
+    /// Goes on with what the guest handed back; what the call used stays.
+    pub fn and_then<U>(self, go_on: impl FnOnce(T) -> Result<U, Fault>) -> CallReport<U> {
+        CallReport {
+            result: self.result.and_then(go_on),
+            used: self.used,
+        }
+    }
+
     /// A call that ended before an instance was made.
     pub(crate) fn refused(fault: Fault) -> Self {
         Self {
@@ -345,12 +353,14 @@ fn context(scope: &CallScope, deadline: Instant) -> types::Context {
     let left = deadline.saturating_duration_since(Instant::now());
     types::Context {
         run: scope.run.run.to_string(),
+        call: scope.call.to_string(),
         step: scope.step.to_string(),
         attempt: i32::try_from(scope.attempt).unwrap_or(i32::MAX),
         actor: scope.actor(),
         traceparent: scope.traceparent.to_string(),
         deadline_ms: left.as_secs_f64() * 1_000.0,
         seed: hex::encode(scope.step_seed()),
+        key: scope.key.to_string(),
     }
 }
 
@@ -370,8 +380,7 @@ fn judge<I: Invocation>(
             allowed: limits.output_bytes,
         });
     }
-    I::check(&output).map_err(|what| failed(&what))?;
-    Ok(output)
+    I::canonical(output).map_err(|what| failed(&what))
 }
 
 /// A guest's own error. It may pass on a refusal or a limit that this host raised in this call;
@@ -404,6 +413,10 @@ fn guest_error(error: types::Error, meter: &Meter) -> Fault {
         },
         types::Error::Failed(text) => Fault::Guest {
             class: "failed",
+            message: message(&text),
+        },
+        types::Error::Conflict(text) => Fault::Guest {
+            class: "conflict",
             message: message(&text),
         },
     }

@@ -1,12 +1,17 @@
-//! Decode limits for JSON from outside: checked on the text, before anything builds a tree of it.
+//! JSON from outside: bounded on the text, before anything builds a tree of it, and read in one way only.
 //!
 //! Size alone does not bound the cost: nesting overflows recursive readers, and a document of small
 //! values costs far more memory than its text. So depth, number of values and length of a number are
-//! bounded too (DOS-045). Everything accepted here parses with `serde_json`'s own recursion limit.
+//! bounded too (DOS-045). A document in which a key stands twice says one thing to a reader that keeps
+//! the first and another to one that keeps the last, so it is refused; and what was checked is handed
+//! on as the canonical text of the value that was read, never as the text that came.
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::text::neutralise;
 
 /// Bounds of one JSON document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,9 @@ pub enum JsonError {
     /// Not JSON.
     #[error("not JSON: {0}")]
     Syntax(String),
+    /// JSON that two readers can read in two ways.
+    #[error("ambiguous JSON: {0}")]
+    Twice(String),
 }
 
 /// Checks that `text` is one JSON document within `limits`.
@@ -64,11 +72,47 @@ pub enum JsonError {
 /// assert!(check_json(&"[".repeat(100_000), &JsonLimits::default()).is_err());
 /// ```
 pub fn check_json(text: &str, limits: &JsonLimits) -> Result<(), JsonError> {
+    parse_json(text, limits).map(drop)
+}
+
+/// Reads one JSON document within `limits`.
+///
+/// # Errors
+/// As [`check_json`].
+///
+/// # Examples
+/// ```
+/// use flowhost_engine::{JsonError, JsonLimits, parse_json};
+/// let twice = parse_json(r#"{"do":"drop","do":"list"}"#, &JsonLimits::default());
+/// assert!(matches!(twice, Err(JsonError::Twice(_))));
+/// ```
+pub fn parse_json(text: &str, limits: &JsonLimits) -> Result<Value, JsonError> {
     within("bytes", text.len(), limits.bytes)?;
     shape(text, limits)?;
-    serde_json::from_str::<Readable>(text)
-        .map(drop)
-        .map_err(|error| JsonError::Syntax(error.to_string()))
+    let read = serde_json::from_str::<Unambiguous>(text);
+    let value = read.map_err(|error| {
+        // A reader of any value has one complaint of its own; everything else is the parser's.
+        if error.is_data() {
+            JsonError::Twice(error.to_string())
+        } else {
+            JsonError::Syntax(error.to_string())
+        }
+    })?;
+    Ok(value.0)
+}
+
+/// The canonical text of one JSON document within the default limits: sorted keys, no space, each
+/// number and string in one notation. Whoever reads it reads what was checked.
+///
+/// # Errors
+/// As [`check_json`].
+///
+/// # Examples
+/// ```
+/// assert_eq!(flowhost_engine::canonical_json(r#"{ "b": 1e2, "a": "\u0041" }"#).unwrap(), r#"{"a":"A","b":100.0}"#);
+/// ```
+pub fn canonical_json(text: &str) -> Result<String, JsonError> {
+    parse_json(text, &JsonLimits::default()).map(|value| value.to_string())
 }
 
 fn within(what: &'static str, used: usize, allowed: usize) -> Result<(), JsonError> {
@@ -113,55 +157,78 @@ fn number_byte(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')
 }
 
-/// A value that is read in full and kept nowhere. `IgnoredAny` reads less: half a surrogate pair and
-/// a number beyond all doubles pass it, and nothing behind this check can read those.
-struct Readable;
+/// Characters of a key that an error shows.
+const KEY_CHARS: usize = 64;
 
-impl<'de> Deserialize<'de> for Readable {
+/// A value none of whose objects holds a key twice: `serde_json` alone keeps the last and says nothing.
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
+        deserializer.deserialize_any(Reader)
     }
 }
 
-impl<'de> Visitor<'de> for Readable {
-    type Value = Self;
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Unambiguous;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+    fn visit_unit<E>(self) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(Value::Null))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E>(self, value: bool) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(Value::Bool(value)))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E>(self, value: i64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u64<E>(self, value: u64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Unambiguous, E> {
+        let number =
+            Number::from_f64(value).ok_or_else(|| E::custom("a number without a value"))?;
+        Ok(Unambiguous(Value::Number(number)))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_str<E>(self, value: &str) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
-        Ok(self)
+    fn visit_string<E>(self, value: String) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(Value::String(value)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
-        while entries.next_entry::<Self, Self>()?.is_some() {}
-        Ok(self)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Unambiguous, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unambiguous(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Unambiguous(Value::Array(list)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Unambiguous, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.contains_key(&key) {
+                let key = neutralise(&key, KEY_CHARS);
+                return Err(A::Error::custom(format_args!(
+                    "the key `{key}` stands twice in one object"
+                )));
+            }
+            let Unambiguous(value) = entries.next_value()?;
+            map.insert(key, value);
+        }
+        Ok(Unambiguous(Value::Object(map)))
     }
 }
 
@@ -220,5 +287,29 @@ mod tests {
         let deep = format!("{}1{}", "[".repeat(64), "]".repeat(64));
         assert_eq!(check_json(&deep, &JsonLimits::default()), Ok(()));
         assert!(serde_json::from_str::<serde_json::Value>(&deep).is_ok());
+    }
+
+    #[test]
+    fn refuses_a_key_that_stands_twice_however_it_is_written_and_wherever() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"[{"x":{"b":1,"c":2,"b":null}}]"#,
+            r#"{"":1,"":1}"#,
+        ] {
+            let error = check_json(text, &JsonLimits::default()).unwrap_err();
+            assert!(matches!(error, JsonError::Twice(_)), "{text}: {error}");
+        }
+        let apart = r#"{"a":{"a":1},"A":1,"b":[{"a":1},{"a":1}]}"#;
+        assert_eq!(check_json(apart, &JsonLimits::default()), Ok(()));
+    }
+
+    #[test]
+    fn the_canonical_text_is_what_was_read_and_stays_itself() {
+        let canonical =
+            canonical_json("{ \"b\": [1e2, 1.00000000000000000001],\n\"a\": \"\\u0041\" }");
+        let canonical = canonical.unwrap();
+        assert_eq!(canonical, r#"{"a":"A","b":[100.0,1.0]}"#);
+        assert_eq!(canonical_json(&canonical).as_ref(), Ok(&canonical));
     }
 }

@@ -11,6 +11,7 @@ mod capability;
 mod child;
 mod code;
 mod compile;
+mod content;
 mod engine;
 mod fault;
 mod inspect;
@@ -24,11 +25,12 @@ mod scope;
 mod text;
 mod ticker;
 
-pub use bindings::types::{Descriptor, Effects, Message};
+pub use bindings::types::{Annotations, Content as ToolContent, Descriptor, Effects, Message};
 pub use cache::{CacheConfig, CacheError};
 pub use capability::{Capability, HostState, Parts, Provider};
 pub use child::compile_child_main;
 pub use compile::{COMPILE_COMMAND, CompileError, Compiler};
+pub use content::{content_error_of, content_error_value, content_of, content_value, handed_on};
 pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
 pub use fault::{Fault, Owner};
 pub use inspect::{
@@ -36,13 +38,12 @@ pub use inspect::{
     digest, inspect,
 };
 pub use instance::{CallReport, Plugin, Used};
-pub use json::{JsonError, JsonLimits, check_json};
+pub use json::{JsonError, JsonLimits, canonical_json, check_json, parse_json};
 pub use knobs::PoolConfig;
 pub use prepare::MissingRight;
 pub use role::agent::{AgentOutcome, AgentOutput, AgentTask, Outgoing};
 pub use role::guardrail::{Finding, GuardAction, GuardVerdict, Phase, Severity};
-pub use role::mcp_adapter::McpServerInfo;
-pub use role::tool::ToolContent;
+pub use role::mcp_adapter::McpSession;
 pub use scope::{CallScope, Meter, Providers, RunScope};
 pub use text::neutralise;
 

@@ -1,6 +1,7 @@
 //! What a call carries with it: who, for which step, under which rights, until when, and where its
 //! facts go. Capabilities read it; guests see only `flowhost:types/context`.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,6 +41,28 @@ impl RunScope {
         let number = self.own_calls.fetch_add(1, Ordering::Relaxed) + 1;
         format!("0.{number}").into()
     }
+
+    /// The effect key of work that no plan step or call gives one: the same parts, the same key.
+    #[must_use]
+    pub fn effect_key(&self, parts: &[&str]) -> Arc<str> {
+        let mut hash = Sha256::new();
+        hash.update(b"flowhost effect key\n");
+        absorb(&mut hash, &self.run);
+        parts.iter().for_each(|part| absorb(&mut hash, part));
+        key_of(hash)
+    }
+}
+
+fn absorb(hash: &mut Sha256, part: &str) {
+    hash.update((part.len() as u64).to_le_bytes());
+    hash.update(part.as_bytes());
+}
+
+/// 32 hexadecimal digits, as the keys of steps have.
+fn key_of(hash: Sha256) -> Arc<str> {
+    let digest: [u8; 32] = hash.finalize().into();
+    let (key, _) = digest.split_at(16);
+    hex::encode(key).into()
 }
 
 /// What a run brings for the capabilities of its engine, in the order of
@@ -64,6 +87,8 @@ pub struct Meter {
     /// What the host refused the guest in this call. A guest that ends with one of these passes it
     /// on; one that names another makes it up.
     refused: Mutex<Vec<Refused>>,
+    /// How often each tool was called with the same input. `limits.host_calls` bounds it.
+    same: Mutex<HashMap<[u8; 32], u32>>,
 }
 
 /// Refusals remembered per call; a guest that goes on after this many is not believed any more.
@@ -80,6 +105,15 @@ enum Refused {
 }
 
 impl Meter {
+    /// How often the same was counted before.
+    fn again(&self, what: [u8; 32]) -> u32 {
+        let mut same = self.same.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = same.entry(what).or_default();
+        let before = *times;
+        *times = before.saturating_add(1);
+        before
+    }
+
     fn remember(&self, refused: Refused) {
         let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() < REFUSED_MAX {
@@ -138,8 +172,8 @@ pub struct CallScope {
     pub root: Arc<str>,
     /// Calls that this one has made.
     pub made: Arc<AtomicU64>,
-    /// What an effect of this call is deduplicated by: the same for every attempt of the same work. Empty
-    /// where nothing is repeated.
+    /// The key of what this call does to the world: the same for every attempt and replay of the same
+    /// work. See [`CallScope::effect_key`] for a call that a plugin makes.
     pub key: Arc<str>,
     /// Deterministic id of the step.
     pub step: Arc<str>,
@@ -170,15 +204,11 @@ impl CallScope {
         format!("{}/{}", self.run.tenant, self.plugin)
     }
 
-    /// Id and key of the next call that this one makes.
+    /// The id of the next call that this one makes.
     #[must_use]
-    pub fn next_call(&self) -> (Arc<str>, Arc<str>) {
+    pub fn next_call(&self) -> Arc<str> {
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
-        let key = match &*self.key {
-            "" => Arc::from(""),
-            key => format!("{key}.{number}").into(),
-        };
-        (format!("{}.{number}", self.call).into(), key)
+        format!("{}.{number}", self.call).into()
     }
 
     /// Time left until the deadline; zero when it has passed.
@@ -214,6 +244,21 @@ impl CallScope {
             .with("attempt", u64::from(self.attempt))
             .with("component", self.digest.as_ref())
             .with("profile", self.effective.hash.as_str())
+    }
+
+    /// The effect key of the next call that this call makes of the tool `name` with `input`. It follows
+    /// from what is called and how often, not from when: an attempt that comes to the same call by
+    /// another way has the same key, and the same call made twice on purpose has two.
+    #[must_use]
+    pub fn effect_key(&self, name: &str, input: &str) -> Arc<str> {
+        let mut hash = Sha256::new();
+        hash.update(b"flowhost nested effect key\n");
+        for part in [&*self.key, name, input] {
+            absorb(&mut hash, part);
+        }
+        let same: [u8; 32] = hash.clone().finalize().into();
+        hash.update(self.meter.again(same).to_le_bytes());
+        key_of(hash)
     }
 
     /// The step's own seed: the same for every attempt and every replay, different for every step

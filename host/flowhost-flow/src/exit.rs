@@ -165,6 +165,8 @@ classes! {
     Invalid "invalid", Plugin, retry: true;
     /// The plugin failed or trapped.
     Failed "failed", Plugin, retry: true;
+    /// The world is not as the plugin's call needs it.
+    Conflict "conflict", Plugin, retry: false;
     /// The output does not match its schema.
     Output "output", Plugin, retry: true;
     /// A check with `on_fail: halt` is false.

@@ -47,6 +47,9 @@ pub use profile::Profile;
 pub use read::{depth::too_deep_at as toml_too_deep_at, grants::host_input};
 pub use right::{MissingRight, RIGHTS, Right, missing_rights};
 pub use text::{is_hidden, shown};
-pub use tool::{DESCRIPTION_BYTES_MAX, Effects, SCHEMA_BYTES_MAX, ToolDescriptor};
+pub use tool::{
+    DESCRIPTION_BYTES_MAX, Effects, SCHEMA_BYTES_MAX, ToolAnnotations, ToolDescriptor,
+    descriptor_faults,
+};
 pub use trace::{Layer, Outcome, TraceEntry};
 pub use unit::Unit;

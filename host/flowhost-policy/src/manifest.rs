@@ -151,6 +151,13 @@ impl Manifest {
         }
     }
 
+    /// Whether no manifest was found, and this stands in for one.
+    #[must_use]
+    pub fn is_stand_in(&self) -> bool {
+        // A manifest that was read says what the plugin is.
+        self.kind.is_none()
+    }
+
     fn empty() -> Self {
         Self {
             name: String::new(),

@@ -21,7 +21,11 @@ pub struct Right {
 
 /// All rights that an import can need, in the order of the profile.
 pub static RIGHTS: [Right; 13] = [
-    Right::ours("log", "log", "log = true"),
+    Right {
+        // How far a call is: words for people, as log lines are, under the same cap.
+        hard: &["flowhost:progress/progress"],
+        ..Right::ours("log", "log", "log = true")
+    },
     Right::ours("config", "config", "config = true"),
     Right::ours("budget", "budget", "budget = true"),
     Right {

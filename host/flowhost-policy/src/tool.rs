@@ -1,8 +1,11 @@
 //! Tool descriptors: what a model is told about a tool.
 //!
 //! The attack: a description carries instructions that a person reviewing it cannot see, or a tool
-//! has a name that looks like another's. So descriptors come from the manifest and never from the
-//! running guest, hold only what can be seen, and are pinned by hash.
+//! has a name that looks like another's. So descriptors hold only what can be seen, are bounded and are
+//! pinned by hash, whether a manifest gives them, a component that has none, or a server behind one:
+//! [`descriptor_faults`] is the one place that says what is wrong with a list of them.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
@@ -24,6 +27,8 @@ pub const DESCRIPTION_BYTES_MAX: usize = 4 * 1024;
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of a JSON Schema.
 const SCHEMA_DEPTH_MAX: usize = 32;
+/// Tools of one plugin that did not come with a manifest: more than anyone can choose from.
+const TOOLS_MAX: usize = 1_024;
 
 /// What a crash may do to a call of the tool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -72,6 +77,37 @@ pub struct ToolDescriptor {
     pub output: Option<Json>,
     /// What a crash may do to a call.
     pub effects: Effects,
+    /// What its author says of it; no decision goes by it.
+    pub annotations: ToolAnnotations,
+}
+
+/// What an author says of a tool, for people and models; `None` where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToolAnnotations {
+    /// It changes nothing.
+    pub read_only: Option<bool>,
+    /// What it changes may be lost.
+    pub destructive: Option<bool>,
+    /// Repeating it with the same input changes nothing more.
+    pub idempotent: Option<bool>,
+    /// It meets things outside of what the host knows.
+    pub open_world: Option<bool>,
+}
+
+const ANNOTATION_KEYS: [&str; 4] = ["read_only", "destructive", "idempotent", "open_world"];
+
+impl ToolAnnotations {
+    /// What is said, by key.
+    fn said(self) -> impl Iterator<Item = (&'static str, bool)> {
+        let values = [
+            self.read_only,
+            self.destructive,
+            self.idempotent,
+            self.open_world,
+        ];
+        let pairs = ANNOTATION_KEYS.into_iter().zip(values);
+        pairs.filter_map(|(key, value)| Some((key, value?)))
+    }
 }
 
 impl ToolDescriptor {
@@ -90,6 +126,9 @@ impl ToolDescriptor {
             ("output", output.as_str()),
         ] {
             text.push_str(&format!("{key} = {}\n", text::quoted(value)));
+        }
+        for (key, value) in self.annotations.said() {
+            text.push_str(&format!("{key} = {value}\n"));
         }
         canonical::hash(&text)
     }
@@ -117,27 +156,164 @@ fn sorted_json(json: &Json) -> String {
 
 /// Reads one `[[tools]]` table.
 pub(crate) fn tool(reader: &mut Reader, node: &Node, path: &str) -> Option<ToolDescriptor> {
-    let known = ["name", "title", "description", "input", "output", "effects"];
+    let known = [
+        "name",
+        "title",
+        "description",
+        "input",
+        "output",
+        "effects",
+        "annotations",
+    ];
     let fields = reader.fields(node, path, &known)?;
     let name = name(reader, &fields);
     reader.required(&fields, "description", "\"What it does.\"");
-    let description = shown(reader, &fields, "description", DESCRIPTION_BYTES_MAX);
-    let title = shown(reader, &fields, "title", TITLE_BYTES_MAX);
+    let description = reader.text(&fields, "description");
+    let title = reader.text(&fields, "title");
     reader.required(&fields, "input", "{ type = \"object\" }");
     let input = schema(reader, &fields, "input");
     let output = schema(reader, &fields, "output");
     let effects = reader
         .word(&fields, "effects", &EFFECT_WORDS)
         .unwrap_or_default();
+    let annotations = annotations(reader, &fields);
     let name = name?;
-    Some(ToolDescriptor {
+    let tool = ToolDescriptor {
         title: title.unwrap_or_else(|| name.clone()),
         name,
         description: description?,
         input: input?,
         output,
         effects,
+        annotations,
+    };
+    for fault in tool.faults() {
+        let at = fields.get(fault.field).map_or(fields.at, |node| node.at);
+        let path = fields.path_of(fault.field);
+        reader.problem(at, format!("`{path}` {}", fault.what), fault.cure);
+    }
+    Some(tool)
+}
+
+fn annotations(reader: &mut Reader, fields: &Fields<'_>) -> ToolAnnotations {
+    let Some(node) = fields.get("annotations") else {
+        return ToolAnnotations::default();
+    };
+    let path = fields.path_of("annotations");
+    let Some(inner) = reader.fields(node, &path, &ANNOTATION_KEYS) else {
+        return ToolAnnotations::default(); // already told what is wrong with it
+    };
+    let mut said = |key| reader.bool(&inner, key);
+    ToolAnnotations {
+        read_only: said("read_only"),
+        destructive: said("destructive"),
+        idempotent: said("idempotent"),
+        open_world: said("open_world"),
+    }
+}
+
+/// What is wrong with one field of a descriptor.
+struct Fault {
+    field: &'static str,
+    /// Follows the field's name in a sentence.
+    what: String,
+    cure: Option<String>,
+}
+
+impl Fault {
+    fn of(field: &'static str, what: impl Into<String>) -> Self {
+        Self {
+            field,
+            what: what.into(),
+            cure: None,
+        }
+    }
+}
+
+impl ToolDescriptor {
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if !crate::decide::is_plain_name(&self.name) {
+            faults.push(Fault::of("name", name_fault(&self.name)));
+        }
+        faults.extend(text_fault("title", &self.title, TITLE_BYTES_MAX));
+        faults.extend(text_fault(
+            "description",
+            &self.description,
+            DESCRIPTION_BYTES_MAX,
+        ));
+        let input = schema_fault(&self.input);
+        faults.extend(input.map(|what| Fault::of("input", format!("is not usable: {what}"))));
+        let output = self.output.as_ref().and_then(schema_fault);
+        faults.extend(output.map(|what| Fault::of("output", format!("is not usable: {what}"))));
+        faults
+    }
+}
+
+fn name_fault(name: &str) -> String {
+    format!(
+        "is `{}`, and a tool's name is ASCII letters, digits, `-`, `_` and `.`, at most 64",
+        text::shown(name, 64),
+    )
+}
+
+/// A text that people and models read: bounded, and nothing in it that cannot be seen. Line breaks
+/// and tabs are allowed.
+fn text_fault(field: &'static str, text: &str, max: usize) -> Option<Fault> {
+    if text.len() > max {
+        return Some(Fault::of(field, format!("is longer than {max} bytes")));
+    }
+    let hidden = text
+        .chars()
+        .find(|c| !matches!(c, '\n' | '\t') && text::is_hidden(*c))?;
+    let code = text::code_point(hidden);
+    Some(Fault {
+        cure: Some("remove it".to_owned()),
+        ..Fault::of(field, format!("holds {code}, which a reader cannot see"))
     })
+}
+
+/// Everything that is wrong with the tools that a component or a server says it has: the rules of a
+/// manifest, without a file to point into. Nobody may see the tools before this is empty.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_policy::{ToolDescriptor, descriptor_faults};
+///
+/// let tool = ToolDescriptor {
+///     name: "read".to_owned(),
+///     title: "Read".to_owned(),
+///     description: "Reads\u{202e} a file.".to_owned(),
+///     input: serde_json::json!({ "type": "object" }),
+///     output: None,
+///     effects: Default::default(),
+///     annotations: Default::default(),
+/// };
+/// let faults = descriptor_faults(&[tool.clone(), tool]);
+/// assert!(faults[0].contains("U+202E"));
+/// assert!(faults.last().unwrap().contains("the same as"));
+/// ```
+#[must_use]
+pub fn descriptor_faults(tools: &[ToolDescriptor]) -> Vec<String> {
+    if tools.len() > TOOLS_MAX {
+        return vec![format!(
+            "there are {} tools, and {TOOLS_MAX} are allowed",
+            tools.len()
+        )];
+    }
+    let mut faults = Vec::new();
+    for tool in tools {
+        let name = text::shown(&tool.name, 64);
+        for fault in tool.faults() {
+            faults.push(format!(
+                "the tool `{name}`: `{}` {}",
+                fault.field, fault.what
+            ));
+        }
+    }
+    faults.extend(twins(tools));
+    faults
 }
 
 fn name(reader: &mut Reader, fields: &Fields<'_>) -> Option<String> {
@@ -146,37 +322,9 @@ fn name(reader: &mut Reader, fields: &Fields<'_>) -> Option<String> {
     if crate::decide::is_plain_name(&name) {
         return Some(name);
     }
-    let message = format!(
-        "`{}` is `{}`, and a tool's name is ASCII letters, digits, `-`, `_` and `.`, at most 64",
-        fields.path_of("name"),
-        text::shown(&name, 64),
-    );
+    let message = format!("`{}` {}", fields.path_of("name"), name_fault(&name));
     reader.problem(node.at, message, None);
     None
-}
-
-/// A text that people and models read: bounded, and nothing in it that cannot be seen. Line breaks
-/// and tabs are allowed.
-fn shown(reader: &mut Reader, fields: &Fields<'_>, key: &str, max: usize) -> Option<String> {
-    let node = fields.get(key)?;
-    let text = reader.text(fields, key)?;
-    let path = fields.path_of(key);
-    if text.len() > max {
-        reader.problem(
-            node.at,
-            format!("`{path}` is longer than {max} bytes"),
-            None,
-        );
-    }
-    let hidden = text
-        .chars()
-        .find(|c| !matches!(c, '\n' | '\t') && text::is_hidden(*c));
-    if let Some(hidden) = hidden {
-        let code = text::code_point(hidden);
-        let message = format!("`{path}` holds {code}, which a reader cannot see");
-        reader.problem(node.at, message, Some("remove it".to_owned()));
-    }
-    Some(text)
 }
 
 /// A JSON Schema as a TOML table or as a string of JSON.
@@ -197,9 +345,6 @@ fn schema(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> Option<Json> {
             return None;
         }
     };
-    if let Some(fault) = schema_fault(&json) {
-        reader.problem(node.at, format!("`{path}`: {fault}"), None);
-    }
     Some(json)
 }
 
@@ -250,20 +395,28 @@ fn fault_in_text(text: &str) -> Option<String> {
 
 /// Reports tools whose names are the same or look the same.
 pub(crate) fn check_names(reader: &mut Reader, tools: &[ToolDescriptor], at: Position) {
-    for (index, tool) in tools.iter().enumerate() {
-        let twin = tools
-            .iter()
-            .take(index)
-            .find(|other| skeleton(&other.name) == skeleton(&tool.name));
-        let Some(twin) = twin else { continue };
-        let how = if twin.name == tool.name {
+    for message in twins(tools) {
+        reader.problem(at, message, None);
+    }
+}
+
+/// Tools whose names are the same or look the same.
+fn twins(tools: &[ToolDescriptor]) -> Vec<String> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    let mut twins = Vec::new();
+    for tool in tools {
+        let Some(twin) = seen.insert(skeleton(&tool.name), &tool.name) else {
+            continue;
+        };
+        let how = if twin == tool.name {
             "the same as"
         } else {
             "easily taken for"
         };
-        let message = format!("the tool `{}` is {how} the tool `{}`", tool.name, twin.name);
-        reader.problem(at, message, None);
+        let (name, twin) = (text::shown(&tool.name, 64), text::shown(twin, 64));
+        twins.push(format!("the tool `{name}` is {how} the tool `{twin}`"));
     }
+    twins
 }
 
 /// What a hurried reader sees: case, separators and look-alike letters folded. Names are ASCII, so

@@ -104,7 +104,13 @@ struct ErrorDocument<'a> {
 pub fn owner(class: FailureClass) -> &'static str {
     use FailureClass as C;
     match class {
-        C::Transient | C::Invalid | C::Failed | C::Output | C::Check | C::Guardrail => "guest",
+        C::Transient
+        | C::Invalid
+        | C::Failed
+        | C::Conflict
+        | C::Output
+        | C::Check
+        | C::Guardrail => "guest",
         C::Denied => "policy",
         C::Timeout | C::Limit | C::Budget => "limit",
         C::Barrier | C::Expression | C::Cancelled => "plan",

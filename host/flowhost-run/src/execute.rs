@@ -87,7 +87,7 @@ pub(crate) async fn execute(
     };
     let hash = wiring::plan_hash(&project)?;
     let gateway = config.operator.gateway(&project)?;
-    let ready = Ready::new(&project, options, host, &gateway)?;
+    let ready = Ready::new(&project, options, host, &gateway, run)?;
     Ready::preflight(host, &project)?;
     let components = unless_stopped(run, Ready::load(host, &project)).await?;
     let estimate = estimate::estimate(&project, &gateway, state, &*config.past);

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flowhost_caps::log::ProgressLine;
 use flowhost_flow::planner::Note;
 use tokio::sync::{broadcast, watch};
 
@@ -22,6 +23,8 @@ pub enum RunEvent {
     Started,
     /// A fact about a step, after it is in the ledger.
     Note(Note),
+    /// How far a plugin says that a call is. Nothing depends on it.
+    Progress(ProgressLine),
     /// It is over. The last event.
     Ended,
 }
@@ -133,6 +136,10 @@ impl Run {
 
     pub(crate) fn note(&self, note: &Note) {
         self.tell(|| RunEvent::Note(note.clone()));
+    }
+
+    pub(crate) fn progress(&self, progress: ProgressLine) {
+        self.tell(|| RunEvent::Progress(progress));
     }
 
     pub(crate) fn ended(&self, outcome: Result<Finished, Failure>) {

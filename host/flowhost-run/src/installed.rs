@@ -4,9 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use flowhost_engine::{CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope};
+use flowhost_engine::{
+    Annotations, CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope, ToolContent,
+};
 use flowhost_flow::{OutputSchema, PluginKind};
-use flowhost_policy::{Effective, LIMITS, Layer, Outcome, ToolDescriptor, TraceEntry};
+use flowhost_policy::{
+    Effective, LIMITS, Layer, Outcome, ToolAnnotations, ToolDescriptor, TraceEntry,
+    descriptor_faults,
+};
 use serde_json::Value;
 
 use crate::order::Order;
@@ -29,6 +34,7 @@ struct Tool {
     descriptor: ToolDescriptor,
     /// Compiled at first use: most runs call few tools.
     input: OnceLock<Result<OutputSchema, String>>,
+    output: OnceLock<Result<OutputSchema, String>>,
 }
 
 impl From<ToolDescriptor> for Tool {
@@ -36,6 +42,7 @@ impl From<ToolDescriptor> for Tool {
         Self {
             descriptor,
             input: OnceLock::new(),
+            output: OnceLock::new(),
         }
     }
 }
@@ -83,13 +90,17 @@ impl Installed {
         }
     }
 
-    /// Takes the list of tools from the component itself, which has no manifest. The engine has
-    /// bounded what it says.
+    /// Takes the list of tools from the component itself, which has no manifest and is held to the same
+    /// rules as one.
     pub(crate) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
         let report = self.plugin.describe_tools(self.own_scope(run)).await;
         let described = report.result.map_err(|fault| unasked(&fault))?;
-        let tools: Result<Vec<Tool>, String> = described.iter().map(asked).collect();
-        self.tools = tools?;
+        let tools: Result<Vec<ToolDescriptor>, String> = described.iter().map(asked).collect();
+        let tools = tools?;
+        if let Some(fault) = descriptor_faults(&tools).into_iter().next() {
+            return Err(format!("what it says of its tools is refused: {fault}"));
+        }
+        self.tools = tools.into_iter().map(Tool::from).collect();
         Ok(())
     }
 
@@ -148,6 +159,36 @@ impl Installed {
         }
     }
 
+    /// Checks what a tool answered against its own output schema: whoever goes by the schema must be
+    /// able to.
+    pub(crate) fn check_content(
+        &self,
+        name: &str,
+        content: ToolContent,
+    ) -> Result<ToolContent, Fault> {
+        let tool = self.tools.iter().find(|tool| tool.descriptor.name == name);
+        let Some((tool, schema)) = tool.and_then(|it| Some((it, it.descriptor.output.as_ref()?)))
+        else {
+            return Ok(content); // it promises nothing
+        };
+        let broken = |what: String| Fault::Guest {
+            class: "failed",
+            message: format!("`{}/{name}` {what}", self.key),
+        };
+        let validator = tool
+            .output
+            .get_or_init(|| OutputSchema::compile(schema.clone()));
+        let validator = validator
+            .as_ref()
+            .map_err(|error| broken(format!("has an unusable output schema: {error}")))?;
+        let value = serde_json::from_str(&content.value)
+            .map_err(|error| broken(format!("answered what is not JSON: {error}")))?;
+        match validator.violations(&value) {
+            None => Ok(content),
+            Some(what) => Err(broken(format!("does not keep its output schema: {what}"))),
+        }
+    }
+
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = Descriptor> + '_ {
         self.tools
             .iter()
@@ -193,7 +234,7 @@ impl Installed {
             root: call.clone(),
             call,
             made: Arc::default(),
-            key: Arc::from(""),
+            key: run.effect_key(&[&self.key]),
             step: Arc::from(""),
             attempt: 1,
             plugin: self.key.clone(),
@@ -270,21 +311,21 @@ pub(crate) fn invalid(message: String) -> Fault {
 }
 
 /// A descriptor that a component gave, read as one of a manifest would be.
-fn asked(given: &Descriptor) -> Result<Tool, String> {
+fn asked(given: &Descriptor) -> Result<ToolDescriptor, String> {
     use flowhost_policy::Effects as Declared;
     let schema = |what: &str, text: &str| {
         serde_json::from_str::<Value>(text)
-            .map_err(|error| format!("the {what} schema of its tool `{}`: {error}", given.name))
+            .map_err(|error| format!("the {what} schema of one of its tools: {error}"))
     };
     let output = match given.output_schema.as_str() {
         "" => None,
         text => Some(schema("output", text)?),
     };
     let input = match given.input_schema.as_str() {
-        "" => Value::Bool(true),
+        "" => Value::Object(serde_json::Map::new()),
         text => schema("input", text)?,
     };
-    let descriptor = ToolDescriptor {
+    Ok(ToolDescriptor {
         name: given.name.clone(),
         title: given.title.clone(),
         description: given.description.clone(),
@@ -296,8 +337,13 @@ fn asked(given: &Descriptor) -> Result<Tool, String> {
             Effects::Keyed => Declared::Keyed,
             Effects::Once => Declared::Once,
         },
-    };
-    Ok(Tool::from(descriptor))
+        annotations: ToolAnnotations {
+            read_only: given.annotations.read_only,
+            destructive: given.annotations.destructive,
+            idempotent: given.annotations.idempotent,
+            open_world: given.annotations.open_world,
+        },
+    })
 }
 
 fn describe(key: &str, tool: &ToolDescriptor) -> Descriptor {
@@ -318,6 +364,12 @@ fn describe(key: &str, tool: &ToolDescriptor) -> Descriptor {
             Declared::Idempotent => Effects::Idempotent,
             Declared::Keyed => Effects::Keyed,
             Declared::Once => Effects::Once,
+        },
+        annotations: Annotations {
+            read_only: tool.annotations.read_only,
+            destructive: tool.annotations.destructive,
+            idempotent: tool.annotations.idempotent,
+            open_world: tool.annotations.open_world,
         },
     }
 }

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod functions;
 
 mod clock;
+mod content;
 mod driver;
 mod execute;
 mod folders;

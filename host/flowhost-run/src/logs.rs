@@ -1,11 +1,15 @@
 //! Log lines of plugins become log lines of the host, under the plugin's name.
 
-use flowhost_caps::log::{Level, LogLine, LogSink};
+use flowhost_caps::log::{Level, LogLine, LogSink, ProgressLine};
+
+use crate::handle::Run;
 
 /// Hands lines on.
 pub(crate) struct Logs {
     /// Whether keys and personal data are taken out.
     pub(crate) redacts: bool,
+    /// Whoever follows the run hears how far its calls are.
+    pub(crate) run: Run,
 }
 
 impl LogSink for Logs {
@@ -33,5 +37,12 @@ impl LogSink for Logs {
             Level::Warn => tracing::warn!(target: "plugin", %plugin, %step, "{text}"),
             Level::Error => tracing::error!(target: "plugin", %plugin, %step, "{text}"),
         }
+    }
+
+    fn progress(&self, mut progress: ProgressLine) {
+        if self.redacts {
+            progress.message = flowhost_detect::redact(&progress.message).into_owned();
+        }
+        self.run.progress(progress);
     }
 }

@@ -11,12 +11,15 @@ use flowhost_caps::budget::{BudgetView, Left};
 use flowhost_caps::messaging::Mailboxes;
 use flowhost_caps::model::{HoldId, Origin, Short, Spending};
 use flowhost_caps::tools::ToolRouter;
-use flowhost_engine::{CallScope, Descriptor, Fault, Meter, Phase, ToolContent};
+use flowhost_engine::{
+    CallScope, Descriptor, Fault, JsonLimits, Meter, Phase, ToolContent, parse_json,
+};
 use flowhost_flow::planner::Verdict;
 use flowhost_ledger::{Fact, Kind};
 use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
+use crate::content::{content_text, judged};
 use crate::guards::{Guards, Ready};
 use crate::installed::{Installed, invalid};
 use crate::purse::Purse;
@@ -92,7 +95,7 @@ impl Router {
         }
         let config = guard.config.as_ref();
         let config = config.map_err(|error| failed(format!("with: {error}")))?;
-        let scope = delegated(caller, &callee);
+        let scope = delegated(caller, &callee, caller.effect_key(&guard.plugin, &value));
         let account = self.tally.open(&scope);
         let checked = callee
             .plugin
@@ -108,6 +111,25 @@ impl Router {
             (Verdict::Rewrite { subject, .. }, None) => Ok(subject.to_string()),
             _ => Ok(value),
         }
+    }
+
+    /// What a tool answered, as the guardrails leave it: value, parts and errors alike.
+    async fn guarded_answer(
+        &self,
+        caller: &CallScope,
+        tool: &str,
+        answer: Result<ToolContent, Fault>,
+    ) -> Result<ToolContent, Fault> {
+        let guards = self.guards.get();
+        let guarded =
+            guards.is_none_or(|it| !it.at(prefix(&caller.plugin), Phase::After).is_empty());
+        if !guarded {
+            return answer;
+        }
+        judged(answer, |subject| {
+            self.guarded(caller, Phase::After, tool, subject)
+        })
+        .await
     }
 
     fn find(&self, caller: &CallScope, plugin: &str) -> Option<Arc<Installed>> {
@@ -152,11 +174,12 @@ impl ToolRouter for Router {
         let (plugin, tool) = name.split_once('/').ok_or_else(unknown)?;
         let callee = self.find(caller, plugin).ok_or_else(unknown)?;
         let guarded = self.guarded(caller, Phase::Before, name, input.to_owned());
-        let input = guarded.await?;
-        let value = serde_json::from_str(&input)
-            .map_err(|error| invalid(format!("the input of `{name}` is no JSON: {error}")))?;
+        let value = parse_json(&guarded.await?, &JsonLimits::default())
+            .map_err(|error| invalid(format!("the input of `{name}` is refused: {error}")))?;
         callee.check_input(tool, &value)?;
-        let scope = delegated(caller, &callee);
+        // The text of what was checked, and not the text that came.
+        let input = value.to_string();
+        let scope = delegated(caller, &callee, caller.effect_key(name, &input));
         let call = scope
             .fact(Kind::ToolCall)
             .with("tool", tool)
@@ -177,26 +200,20 @@ impl ToolRouter for Router {
             .with("output_bytes", report.used.output_bytes)
             .with("log_bytes", report.used.log_bytes)
             .with("duration_ms", report.used.duration_ms);
-        let result = match &report.result {
+        let answered = report
+            .result
+            .and_then(|content| callee.check_content(tool, content));
+        let result = match &answered {
             Ok(content) => result
                 .with("status", "ok")
-                .payload(content.value.clone().into_bytes()),
+                .payload(content_text(content)?.into_bytes()),
             Err(fault) => result
                 .with("status", "failed")
                 .with("owner", fault.owner().as_str())
                 .payload(fault.to_string().into_bytes()),
         };
         scope.record_durable(result).await?;
-        let content = report.result?;
-        let before = content.value.clone();
-        let value = self.guarded(caller, Phase::After, name, before).await?;
-        // The text tells the same as the value, in words that no guardrail has seen.
-        let text = if value == content.value {
-            content.text
-        } else {
-            String::new()
-        };
-        Ok(ToolContent { value, text })
+        self.guarded_answer(caller, name, answered).await
     }
 }
 
@@ -247,7 +264,7 @@ fn verdict_fact(
 }
 
 /// The callee's scope: its own rights, the caller's step and deadline, an id below the caller's.
-fn delegated(caller: &CallScope, callee: &Installed) -> CallScope {
+fn delegated(caller: &CallScope, callee: &Installed, key: Arc<str>) -> CallScope {
     let own = std::time::Duration::from_millis(callee.plugin.effective().limits.deadline_ms);
     let callers = caller
         .callers
@@ -255,10 +272,9 @@ fn delegated(caller: &CallScope, callee: &Installed) -> CallScope {
         .cloned()
         .chain([caller.plugin.clone()])
         .collect();
-    let (call, key) = caller.next_call();
     CallScope {
         run: caller.run.clone(),
-        call,
+        call: caller.next_call(),
         root: caller.root.clone(),
         made: Arc::default(),
         key,

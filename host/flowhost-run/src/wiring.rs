@@ -22,6 +22,7 @@ use crate::finding::Finding;
 use crate::folders;
 use crate::functions::{ToolNames, check_functions};
 use crate::guards::Guards;
+use crate::handle::Run;
 use crate::host::Inner;
 use crate::installed::Installed;
 use crate::journal::Journal;
@@ -109,11 +110,12 @@ impl Ready {
         options: &RunOptions,
         host: &Arc<Inner>,
         gateway: &Gateway,
+        run: &Run,
     ) -> Result<Self, Failure> {
         let bus = (host.config.bus)();
         let purse = Arc::new(Purse::new(ceiling(project)));
         let router = Arc::new(Router::new(purse.clone()));
-        let services = services_of(project, options, host, &bus, &router, gateway)?;
+        let services = services_of(project, options, host, &bus, &router, gateway, run)?;
         Ok(Self {
             bus,
             router,
@@ -277,6 +279,7 @@ fn services_of(
     bus: &Arc<dyn Bus>,
     router: &Arc<Router>,
     gateway: &Gateway,
+    run: &Run,
 ) -> Result<flowhost_caps::Services, Failure> {
     let secrets = host.config.operator.secrets(project)?;
     let redact = redaction(project);
@@ -285,6 +288,7 @@ fn services_of(
         mailboxes: router.clone(),
         logs: Arc::new(Logs {
             redacts: redact.payloads,
+            run: run.clone(),
         }),
         tools: router.clone(),
         secrets: secrets.clone(),

@@ -29,6 +29,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
+use crate::content::Whole;
 use crate::failure::would_allow;
 use crate::installed::{Installed, invalid};
 use crate::lines;
@@ -308,10 +309,14 @@ impl Worker {
             return (failed(failure_of(&fault, plugin)), Detail::default());
         }
         let report = plugin.plugin.call_tool(scope.clone(), name, &input).await;
+        let report = report.and_then(|content| {
+            let content = plugin.check_content(name, content)?;
+            Whole::of(&content)
+        });
         let report = self
-            .settle(&scope, name, report, |content| Some((&content.value, &[])))
+            .settle(&scope, name, report, |whole| Some(Whole::told(whole)))
             .await;
-        finish(plugin, report, |content| output_of(&content.value))
+        finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
     }
 
     async fn mcp(
@@ -330,10 +335,11 @@ impl Worker {
             .plugin
             .mcp_call_tool(scope.clone(), &config, &name, &input)
             .await;
+        let report = report.and_then(|content| Whole::of(&content));
         let report = self
-            .settle(&scope, &name, report, |content| Some((&content.value, &[])))
+            .settle(&scope, &name, report, |whole| Some(Whole::told(whole)))
             .await;
-        finish(plugin, report, |content| output_of(&content.value))
+        finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
     }
 
     async fn agent(
@@ -353,6 +359,7 @@ impl Worker {
             id: order.path.clone(),
             input,
             prompt: order.prompt.clone().unwrap_or_default(),
+            prompt_version: order.prompt_version.clone().unwrap_or_default(),
             schema: order
                 .schema
                 .as_ref()
@@ -383,10 +390,10 @@ impl Worker {
             agents.entry(started).or_default().clone()
         };
         let start = || async {
-            let (call, key) = scope.next_call();
+            // A call of its own, whichever step's or message's came first.
             let scope = CallScope {
-                call,
-                key,
+                call: scope.next_call(),
+                key: scope.run.effect_key(&[&plugin.key, ON_START]),
                 made: Arc::default(),
                 ..scope.clone()
             };
@@ -724,6 +731,9 @@ fn unplaced(fault: &Fault) -> Failure {
         Fault::Guest {
             class: "transient", ..
         } => FailureClass::Transient,
+        Fault::Guest {
+            class: "conflict", ..
+        } => FailureClass::Conflict,
         Fault::Guest { .. } | Fault::Trap { .. } => FailureClass::Failed,
         Fault::Cancelled => FailureClass::Cancelled,
         // Whatever a newer engine adds is the host's until somebody says otherwise.

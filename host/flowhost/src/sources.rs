@@ -19,6 +19,9 @@ const COMPONENT_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of a profile, a manifest or a case table.
 pub const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 
+/// A manifest by the name that authors give it in the plugin's own folder.
+const PLUGIN_MANIFEST: &str = "plugin.toml";
+
 /// The profiles that are part of this build, deny-all first.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("deny-all", include_str!("../../../policies/deny-all.toml")),
@@ -222,17 +225,81 @@ impl<'a> Sources<'a> {
         Ok((self.shown(path), text))
     }
 
-    /// The text of the manifest beside a component, if there is one.
+    /// A component's manifest: its file and text. The embedded one counts, because the digest covers it;
+    /// `NAME.toml` and `plugin.toml` beside the component are for toolchains that embed none.
     ///
     /// # Errors
-    /// When one is there and cannot be read: a component must not get by without its manifest.
-    pub fn beside(&self, component: &Path) -> Result<Option<String>, Finding> {
-        let path = component.with_extension("toml");
-        match self.ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
-            Ok(text) => Ok(Some(text)),
+    /// When one is there and cannot be read, and when the one beside says something else than the
+    /// embedded one: a component must not get by with a manifest that nobody who looks beside it sees.
+    pub fn manifest(
+        &self,
+        component: &Path,
+        embedded: Option<&[u8]>,
+    ) -> Result<Option<(String, String)>, Finding> {
+        let beside = self.beside(component, embedded.is_some())?;
+        let Some(embedded) = embedded else {
+            return Ok(beside);
+        };
+        let embedded = String::from_utf8_lossy(embedded).into_owned();
+        let Some((file, text)) = beside else {
+            let file = self.shown(&component.with_extension("toml"));
+            return Ok(Some((file, embedded)));
+        };
+        let lines = |text: &str| text.trim().replace("\r\n", "\n");
+        if lines(&text) == lines(&embedded) {
+            return Ok(Some((file, text)));
+        }
+        let component = self.shown(component);
+        let message = format!("`{file}` is not the manifest that `{component}` carries inside");
+        let cure = "embed it again, or remove the file: the one inside is what counts";
+        Err(Finding::new("", message).cure(cure))
+    }
+
+    /// What stands beside a component for it; with a manifest inside, what may be another's does not count.
+    fn beside(&self, component: &Path, has_one: bool) -> Result<Option<(String, String)>, Finding> {
+        let own = component.with_extension("toml");
+        if let Some(found) = self.document(&own)? {
+            return Ok(Some(found));
+        }
+        let shared = component.with_file_name(PLUGIN_MANIFEST);
+        let Some(found) = self.document(&shared)? else {
+            return Ok(None);
+        };
+        let folder = component.parent().unwrap_or(Path::new("."));
+        let names = self.ambient.list(folder);
+        let names = names.map_err(|error| Finding::from(&error))?;
+        let others = names.iter().filter(|name| name.ends_with(".wasm")).count() > 1;
+        if !others {
+            return Ok(Some(found));
+        }
+        if has_one {
+            return Ok(None);
+        }
+        let message = format!(
+            "`{}` stands beside several components, and does not say whose it is",
+            found.0
+        );
+        let cure = format!("name it after its component: `{}`", self.shown(&own));
+        Err(Finding::new("", message).cure(cure))
+    }
+
+    fn document(&self, path: &Path) -> Result<Option<(String, String)>, Finding> {
+        match self.ambient.read_text(path, DOCUMENT_BYTES_MAX) {
+            Ok(text) => Ok(Some((self.shown(path), text))),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(Finding::from(&error)),
         }
+    }
+
+    /// What to say of a component without a manifest: where one was looked for, and what stands in.
+    #[must_use]
+    pub fn no_manifest(&self, component: &Path) -> String {
+        format!(
+            "no manifest was found: not in `{}`, nor `{}` or `{PLUGIN_MANIFEST}` beside it; it asks for \
+             what it imports, and its tools are what it says they are",
+            self.shown(component),
+            self.shown(&component.with_extension("toml")),
+        )
     }
 
     /// A path as a person would write it here.
@@ -354,6 +421,62 @@ mod tests {
                 assert!(sources.component("builtin:b", dir).is_ok());
             },
         );
+    }
+
+    fn manifest(
+        sources: &Sources<'_>,
+        component: &Path,
+        embedded: Option<&str>,
+    ) -> Result<Option<String>, Finding> {
+        let found = sources.manifest(component, embedded.map(str::as_bytes))?;
+        Ok(found.map(|(_, text)| text))
+    }
+
+    #[test]
+    fn refuses_a_manifest_beside_that_differs_from_the_one_inside() {
+        for beside in ["a.toml", "plugin.toml"] {
+            with(&[("a.wasm", ""), (beside, "name = 1\n")], |sources, dir| {
+                let component = dir.join("a.wasm");
+                let other = manifest(sources, &component, Some("name = 2\n")).unwrap_err();
+                assert!(other.message.contains("carries inside"), "{other}");
+                let same = manifest(sources, &component, Some("name = 1\r\n\r\n"));
+                assert!(same.is_ok(), "{same:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn refuses_a_plugin_toml_that_could_be_anybodys() {
+        let files = [
+            ("a.wasm", ""),
+            ("b.wasm", ""),
+            ("plugin.toml", "x"),
+            ("b.toml", "y"),
+        ];
+        with(&files, |sources, dir| {
+            let whose = manifest(sources, &dir.join("a.wasm"), None).unwrap_err();
+            assert!(whose.hint.contains("a.toml"), "{whose:?}");
+            let own = manifest(sources, &dir.join("b.wasm"), None);
+            assert_eq!(own.unwrap().as_deref(), Some("y"));
+            let inside = manifest(sources, &dir.join("a.wasm"), Some("z"));
+            assert_eq!(inside.unwrap().as_deref(), Some("z"));
+        });
+    }
+
+    #[test]
+    fn finds_a_manifest_inside_by_the_components_name_and_as_plugin_toml() {
+        with(&[("a.wasm", "")], |sources, dir| {
+            let component = dir.join("a.wasm");
+            assert_eq!(manifest(sources, &component, None).unwrap(), None);
+            let inside = manifest(sources, &component, Some("x")).unwrap();
+            assert_eq!(inside.as_deref(), Some("x"));
+        });
+        for beside in ["a.toml", "plugin.toml"] {
+            with(&[("a.wasm", ""), (beside, "x")], |sources, dir| {
+                let found = manifest(sources, &dir.join("a.wasm"), None).unwrap();
+                assert_eq!(found.as_deref(), Some("x"));
+            });
+        }
     }
 
     #[test]

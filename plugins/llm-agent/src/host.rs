@@ -1,9 +1,8 @@
 //! What the agent asks of its host, as a trait: the component uses its imports, the tests a script.
 
 use flowhost_sdk::host::model::{Completion, Prompt};
-use flowhost_sdk::host::tools::Outcome;
 use flowhost_sdk::host::{budget, config, model, tools};
-use flowhost_sdk::{Descriptor, Error};
+use flowhost_sdk::{Answer, Descriptor, Error};
 
 /// What is left to spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub(crate) trait Host {
     /// The tools that may be called, named `plugin/tool`.
     fn tools(&self) -> Vec<Descriptor>;
     /// Calls a tool; its arguments are checked by the host.
-    fn call(&self, name: &str, arguments: &str) -> Result<Outcome, Error>;
+    fn call(&self, name: &str, arguments: &str) -> Result<Answer, Error>;
     /// What is left of tokens and money.
     fn left(&self) -> Left;
     /// Says something to the operator.
@@ -45,7 +44,7 @@ impl Host for Imports {
         tools::list()
     }
 
-    fn call(&self, name: &str, arguments: &str) -> Result<Outcome, Error> {
+    fn call(&self, name: &str, arguments: &str) -> Result<Answer, Error> {
         tools::call(name, arguments)
     }
 

@@ -96,10 +96,18 @@ fn instructions(
     let own = !task.prompt.trim().is_empty();
     let source = if own { &task.prompt } else { &config.prompt };
     let values = json!({
-        "agent": name(ctx), "input": input, "prompt_version": config.prompt_version,
+        "agent": name(ctx), "input": input, "prompt_version": version(config, task),
         "role": config.role, "step": task.id,
     });
     Template::check(source)?.render(&values)
+}
+
+/// The version of the prompt: the configuration's, or the one that the plan gives the step's.
+pub(crate) fn version<'a>(config: &'a Config, task: &'a Task) -> &'a str {
+    match config.prompt_version.as_str() {
+        "" => &task.prompt_version,
+        own => own,
+    }
 }
 
 fn system(config: &Config, ctx: &Context, rules: Rules) -> String {

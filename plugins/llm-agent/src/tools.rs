@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use flowhost_sdk::host::model::{ToolCall, ToolSpec};
-use flowhost_sdk::host::tools::Outcome;
-use flowhost_sdk::{Descriptor, Error};
+use flowhost_sdk::{Answer, Body, Descriptor, Error, ResourceData};
 use serde_json::Value;
 
 use crate::host::Host;
@@ -17,6 +16,8 @@ use crate::text::{cut, line};
 const TOOLS_MAX: usize = 128;
 /// Longest name of a tool that is told again, in characters.
 const NAME_CHARS_MAX: usize = 128;
+/// Longest address that a model is told, in characters.
+const URI_CHARS_MAX: usize = 2_048;
 /// Largest tool result that goes to the model, in bytes.
 const RESULT_BYTES_MAX: usize = 64 << 10;
 /// Largest arguments of one call, in bytes.
@@ -196,14 +197,49 @@ fn arguments(json: &str) -> Result<String, String> {
         .map_err(|error| format!("the arguments are not JSON: {error}"))
 }
 
-/// The value, which is what guardrails have seen; the text where there is no value.
-fn read(outcome: &Outcome) -> String {
-    let text = if outcome.value.trim() == "null" {
-        &outcome.text
+/// What a model can take of a result: its value, its texts but for one that repeats the value, where
+/// links lead, and what else there is by its kind and size, so that it does not ask again for it.
+fn read(outcome: &Answer) -> String {
+    let value = outcome.value.trim();
+    let mut read = if value == "null" {
+        Vec::new()
     } else {
-        &outcome.value
+        vec![value.to_owned()]
     };
-    cut(text, RESULT_BYTES_MAX)
+    for part in &outcome.parts {
+        match &part.body {
+            Body::Text(text) if repeats(text, value) => {}
+            Body::Text(text) => read.push(text.clone()),
+            Body::Image(media) | Body::Audio(media) => {
+                read.push(unshown(&media.mime_type, media.data.len()));
+            }
+            Body::ResourceLink(link) => read.push(format!(
+                "[{}: {}]",
+                line(&link.name, NAME_CHARS_MAX),
+                line(&link.uri, URI_CHARS_MAX)
+            )),
+            Body::EmbeddedResource(found) => read.push(match &found.data {
+                ResourceData::Text(text) => {
+                    format!("[{}]\n{text}", line(&found.uri, URI_CHARS_MAX))
+                }
+                ResourceData::Blob(bytes) => unshown(&found.mime_type, bytes.len()),
+            }),
+        }
+    }
+    cut(&read.join("\n\n"), RESULT_BYTES_MAX)
+}
+
+/// Whether a text is the value once more, as servers send it for readers that know no values.
+fn repeats(text: &str, value: &str) -> bool {
+    let json = |text| serde_json::from_str::<Value>(text).ok();
+    json(text).is_some_and(|text| json(value) == Some(text))
+}
+
+fn unshown(mime_type: &str, bytes: usize) -> String {
+    format!(
+        "[{}, {bytes} bytes, not shown]",
+        line(mime_type, NAME_CHARS_MAX)
+    )
 }
 
 fn why(error: &Error) -> String {
@@ -219,12 +255,13 @@ fn why(error: &Error) -> String {
         Error::Invalid(text) => format!("invalid: {text}"),
         Error::Transient(text) => format!("it may work later: {text}"),
         Error::Failed(text) => format!("failed: {text}"),
+        Error::Conflict(text) => format!("conflict: {text}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use flowhost_sdk::Effects;
+    use flowhost_sdk::{Effects, Media, Part, ResourceContents};
 
     use super::*;
 
@@ -236,6 +273,7 @@ mod tests {
             input_schema: "{}".to_owned(),
             output_schema: String::new(),
             effects: Effects::None,
+            annotations: flowhost_sdk::ToolSpec::any("t").annotations,
         }
     }
 
@@ -319,16 +357,42 @@ mod tests {
         assert_eq!(arguments(""), Ok("{}".to_owned()));
     }
 
-    #[test]
-    fn a_result_without_a_value_is_its_text() {
-        let outcome = |value: &str, text: &str| Outcome {
+    fn outcome(value: &str, parts: Vec<Part>) -> Answer {
+        Answer {
             value: value.to_owned(),
-            text: text.to_owned(),
+            parts,
+        }
+    }
+
+    #[test]
+    fn a_result_is_its_value_and_its_texts_but_none_twice() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| Part::text(*text)).collect();
+        assert_eq!(read(&outcome("null", texts(&["done"]))), "done");
+        let both = outcome("{\"a\":1}", texts(&["{ \"a\": 1 }", "one"]));
+        assert_eq!(read(&both), "{\"a\":1}\n\none");
+        let long = outcome(&"x".repeat(RESULT_BYTES_MAX + 1), Vec::new());
+        assert!(read(&long).ends_with("bytes are missing]"));
+    }
+
+    #[test]
+    fn what_a_model_cannot_take_is_named() {
+        let part = |body| Part { body, hints: None };
+        let image = Media {
+            mime_type: "image/png".to_owned(),
+            data: vec![0; 12],
         };
-        assert_eq!(read(&outcome("null", "done")), "done");
-        assert_eq!(read(&outcome("{\"a\":1}", "one")), "{\"a\":1}");
-        assert!(
-            read(&outcome(&"x".repeat(RESULT_BYTES_MAX + 1), "")).ends_with("bytes are missing]")
+        let found = ResourceContents {
+            uri: "file:///a".to_owned(),
+            mime_type: String::new(),
+            data: ResourceData::Text("words".to_owned()),
+        };
+        let parts = vec![
+            part(Body::Image(image)),
+            part(Body::EmbeddedResource(found)),
+        ];
+        assert_eq!(
+            read(&outcome("null", parts)),
+            "[image/png, 12 bytes, not shown]\n\n[file:///a]\nwords"
         );
     }
 }

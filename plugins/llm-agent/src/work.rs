@@ -60,7 +60,7 @@ pub(crate) fn work(
         ..request(config)
     };
     let notes = Notes {
-        prompt_version: config.prompt_version.clone(),
+        prompt_version: prompt::version(config, task).to_owned(),
         ..Notes::default()
     };
     let mut talk = Talk {

@@ -61,6 +61,17 @@ struct Tool {
     #[serde(default)]
     output: Option<Schema>,
     effects: String,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+/// What the author says of the tool; the host refuses other keys.
+#[derive(Deserialize, Default)]
+struct Annotations {
+    read_only: Option<bool>,
+    destructive: Option<bool>,
+    idempotent: Option<bool>,
+    open_world: Option<bool>,
 }
 
 /// A JSON Schema: as a TOML table, or as text.
@@ -145,10 +156,15 @@ fn spec(tool: &Tool) -> Result<String, Error> {
     Ok(format!(
         "    ::flowhost_sdk::ToolSpec {{ name: {:?}, title: {title:?}, description: {:?}, \
          input_schema: {input:?}, output_schema: {output:?}, \
-         effects: ::flowhost_sdk::Effects::{} }},\n",
+         effects: ::flowhost_sdk::Effects::{}, annotations: ::flowhost_sdk::Annotations {{ \
+         read_only: {:?}, destructive: {:?}, idempotent: {:?}, open_world: {:?} }} }},\n",
         tool.name,
         tool.description,
         capitalised(&tool.effects),
+        tool.annotations.read_only,
+        tool.annotations.destructive,
+        tool.annotations.idempotent,
+        tool.annotations.open_world,
     ))
 }
 
@@ -186,5 +202,12 @@ mod tests {
             "{list}"
         );
         assert!(list.contains("Effects::None"), "{list}");
+        assert!(list.contains("read_only: None"), "{list}");
+        let said = manifest.replace(
+            "[tools.input]",
+            "annotations = { read_only = true }\n[tools.input]",
+        );
+        let list = tools(&said).expect("a manifest");
+        assert!(list.contains("read_only: Some(true)"), "{list}");
     }
 }

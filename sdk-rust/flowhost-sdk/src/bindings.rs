@@ -19,6 +19,7 @@ wit_bindgen::generate!({
             import flowhost:mcp-transport/mcp-transport@0.1.0;
             import flowhost:messaging/messaging@0.1.0;
             import flowhost:model/model@0.1.0;
+            import flowhost:progress/progress@0.1.0;
             import flowhost:random/random@0.1.0;
             import flowhost:secrets/secrets@0.1.0;
             import flowhost:state/state@0.1.0;
@@ -37,6 +38,7 @@ wit_bindgen::generate!({
         "../../wit/mcp-transport/0.1.0",
         "../../wit/messaging/0.1.0",
         "../../wit/model/0.1.0",
+        "../../wit/progress/0.1.0",
         "../../wit/random/0.1.0",
         "../../wit/secrets/0.1.0",
         "../../wit/state/0.1.0",

@@ -1,5 +1,5 @@
 //! Short names for the errors that a plugin answers with. The host maps each to retry, exit code and
-//! ledger, so the choice matters: `invalid` and `failed` are never retried, `transient` is.
+//! ledger, so the choice matters: `invalid`, `failed` and `conflict` are never retried, `transient` is.
 
 use std::fmt::Display;
 
@@ -19,6 +19,11 @@ impl Error {
     /// It did not work and will not.
     pub fn failed(message: impl Display) -> Self {
         Self::Failed(message.to_string())
+    }
+
+    /// The world is not as the call needs it: it is there already, or somebody was faster.
+    pub fn conflict(message: impl Display) -> Self {
+        Self::Conflict(message.to_string())
     }
 
     /// The plugin has no tool of that name.

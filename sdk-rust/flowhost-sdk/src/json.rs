@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Answer, Error};
+use crate::{Answer, Error, Part};
 
 /// Reads a JSON document into a type.
 ///
@@ -13,7 +13,7 @@ pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
     serde_json::from_str(json).map_err(|error| Error::invalid(format_args!("input: {error}")))
 }
 
-/// A tool's result without text for a person.
+/// A tool's result: a value alone.
 ///
 /// # Errors
 /// [`Error::Failed`] when the value has no JSON form (a map with keys that are not strings).
@@ -28,7 +28,12 @@ pub fn answer<T: Serialize>(value: &T) -> Result<Answer, Error> {
 pub fn answer_with_text<T: Serialize>(value: &T, text: String) -> Result<Answer, Error> {
     let value = serde_json::to_string(value)
         .map_err(|error| Error::failed(format_args!("the result has no JSON form: {error}")))?;
-    Ok(Answer { value, text })
+    let parts = if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![Part::text(text)]
+    };
+    Ok(Answer { value, parts })
 }
 
 /// An input without keys; anything else is refused.
@@ -60,6 +65,7 @@ mod tests {
     #[test]
     fn an_answer_is_the_value_as_json() {
         let answer = answer(&[1, 2]).expect("numbers have a JSON form");
-        assert_eq!((answer.value.as_str(), answer.text.as_str()), ("[1,2]", ""));
+        assert_eq!(answer.value, "[1,2]");
+        assert!(answer.parts.is_empty());
     }
 }

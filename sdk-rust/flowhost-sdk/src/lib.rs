@@ -30,19 +30,26 @@
 //! ```
 
 mod bindings;
+mod content;
 mod error;
 mod json;
 mod log;
+mod progress;
 mod role;
 
 pub use bindings::flowhost::types::types::{
-    Context, Denial, Descriptor, Effects, Error, Limit, Message, Usage,
+    Annotations, Body, Content as Answer, Context, Denial, Descriptor, Effects, Error, Hints,
+    Limit, Media, Message, Part, Reader, ResourceContents, ResourceData, ResourceInfo, Usage,
 };
 pub use json::{Empty, answer, answer_with_text, parse};
+pub use progress::progress;
 pub use role::agent::{Agent, Outcome, Outgoing, Output, Task};
 pub use role::guardrail::{Action, Finding, Guardrail, Phase, Severity, Subject, Verdict};
-pub use role::mcp_adapter::{McpAdapter, ServerInfo};
-pub use role::tool::{Answer, Tool, ToolSpec};
+pub use role::mcp_adapter::{
+    McpAdapter, More, Prompt, PromptArgument, PromptPage, PromptText, PromptTurn, ResourcePage,
+    ResourceTemplate, Session, TemplatePage, ToolPage,
+};
+pub use role::tool::{Tool, ToolSpec};
 
 /// The host functions, one module per right. Using one makes the plugin ask for its right.
 pub mod host {
@@ -55,6 +62,7 @@ pub mod host {
     pub use crate::bindings::flowhost::mcp_transport::mcp_transport;
     pub use crate::bindings::flowhost::messaging::messaging;
     pub use crate::bindings::flowhost::model::model;
+    pub use crate::bindings::flowhost::progress::progress;
     pub use crate::bindings::flowhost::random::random;
     pub use crate::bindings::flowhost::secrets::secrets;
     pub use crate::bindings::flowhost::state::state;

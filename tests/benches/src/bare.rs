@@ -94,11 +94,13 @@ fn pool() -> PoolingAllocationConfig {
 fn context() -> CallContext {
     CallContext {
         run: "01JDAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+        call: "1".to_owned(),
         step: "0123456789abcdef".to_owned(),
         attempt: 1,
         actor: "default/guest".to_owned(),
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
         deadline_ms: 30_000.0,
         seed: "00".repeat(32),
+        key: "0123456789abcdef0123456789abcdef".to_owned(),
     }
 }

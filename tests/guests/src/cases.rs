@@ -78,6 +78,7 @@ pub fn error_of(error: &Error) -> Value {
         Error::Invalid(text) => json!({ "case": "invalid", "message": text }),
         Error::Transient(text) => json!({ "case": "transient", "message": text }),
         Error::Failed(text) => json!({ "case": "failed", "message": text }),
+        Error::Conflict(text) => json!({ "case": "conflict", "message": text }),
     }
 }
 

@@ -55,7 +55,7 @@ impl tools::ToolRouter for Doubles {
     async fn call(&self, _: &CallScope, name: &str, input: &str) -> Result<ToolContent, Fault> {
         Ok(ToolContent {
             value: json!({ "name": name, "input": input }).to_string(),
-            text: String::new(),
+            parts: Vec::new(),
         })
     }
 }

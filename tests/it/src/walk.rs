@@ -21,6 +21,7 @@ const LIMITED: &[(&str, &str)] = &[
     ("log", "limit_log"),
     ("messaging", "limit_messaging"),
     ("model", "limit_model"),
+    ("progress", "limit_progress"),
     ("random", "limit_random"),
     ("runtime", "limit_handles"),
     ("secrets", "limit_secrets"),

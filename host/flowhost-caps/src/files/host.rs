@@ -69,6 +69,11 @@ impl wit::Host for &mut HostState {
         answer(self.scope(), done)
     }
 
+    async fn read_range(&mut self, path: String, offset: String, length: i32) -> Answer<Vec<u8>> {
+        let done = Request::new(self)?.read_range(&path, &offset, length).await;
+        answer(self.scope(), done)
+    }
+
     async fn list(&mut self, path: String) -> Answer<Vec<wit::Entry>> {
         let done = Request::new(self)?.list(&path).await;
         answer(self.scope(), done)
@@ -149,6 +154,26 @@ impl Request {
             ..Wish::default()
         };
         blocking(move || file(folder.open(&below, wish)?)?.read_all(most)).await
+    }
+
+    async fn read_range(
+        &self,
+        path: &str,
+        offset: &str,
+        length: i32,
+    ) -> Result<Vec<u8>, FileError> {
+        let not_decimal = FileError::Refused("the offset is not a decimal number of bytes");
+        let offset: u64 = offset.parse().map_err(|_| not_decimal)?;
+        let negative = FileError::Refused("the length is below 0");
+        let length = u64::try_from(length).map_err(|_| negative)?;
+        let most = length.min(self.scope.effective.limits.output_bytes);
+        let (folder, below) = self.at("read-range", path, Access::Read).await?;
+        let wish = Wish {
+            read: true,
+            follow: true,
+            ..Wish::default()
+        };
+        blocking(move || file(folder.open(&below, wish)?)?.read_range(most, offset)).await
     }
 
     async fn list(&self, path: &str) -> Result<Vec<wit::Entry>, FileError> {

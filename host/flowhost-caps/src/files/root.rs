@@ -438,6 +438,24 @@ impl OpenFile {
         Ok(bytes)
     }
 
+    /// Bytes from `offset` on, at most `most`; fewer at the end only.
+    pub(super) fn read_range(&self, most: u64, offset: u64) -> Result<Vec<u8>, FileError> {
+        let length = self.metadata()?.len().saturating_sub(offset).min(most);
+        // A file that grows meanwhile is read as long as it was, so that its length bounds the buffer.
+        let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+        let (mut bytes, mut at) = (Vec::with_capacity(left), offset);
+        while left > 0 {
+            let more = self.read_at(left, at)?;
+            if more.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(more.len());
+            at = at.saturating_add(more.len() as u64);
+            bytes.extend(more);
+        }
+        Ok(bytes)
+    }
+
     fn account(&self) -> Result<std::sync::MutexGuard<'_, Account>, FileError> {
         match &self.usage {
             Some(usage) if self.write => Ok(usage.lock()),

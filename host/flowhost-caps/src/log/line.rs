@@ -68,15 +68,40 @@ pub struct LogLine {
     pub fields: Vec<(String, String)>,
 }
 
+/// How far a call is, safe to show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgressLine {
+    /// Tenant.
+    pub tenant: Arc<str>,
+    /// ULID of the run.
+    pub run: Arc<str>,
+    /// The step.
+    pub step: Arc<str>,
+    /// The plugin's name in the plan.
+    pub plugin: Arc<str>,
+    /// The call, so that two at work in one step are two.
+    pub call: Arc<str>,
+    /// How far, in the plugin's unit.
+    pub done: f64,
+    /// How far it goes, if it knows.
+    pub total: Option<f64>,
+    /// What it is at; one line.
+    pub message: String,
+}
+
 /// Takes lines. Must not wait: a sink that cannot keep up drops and says so itself.
 pub trait LogSink: Send + Sync + 'static {
     /// Takes one line.
     fn line(&self, line: LogLine);
+
+    /// Takes how far a call is; a sink that nobody watches leaves it.
+    fn progress(&self, _progress: ProgressLine) {}
 }
 
 /// Keeps the last lines in memory.
 pub struct MemoryLog {
     lines: Mutex<std::collections::VecDeque<LogLine>>,
+    progress: Mutex<Vec<ProgressLine>>,
     lines_max: usize,
 }
 
@@ -86,6 +111,7 @@ impl MemoryLog {
     pub fn new(lines_max: usize) -> Self {
         Self {
             lines: Mutex::default(),
+            progress: Mutex::default(),
             lines_max,
         }
     }
@@ -96,6 +122,13 @@ impl MemoryLog {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().collect()
     }
+
+    /// What was told of progress, oldest first; the first `lines_max` of it.
+    #[must_use]
+    pub fn progress(&self) -> Vec<ProgressLine> {
+        let progress = self.progress.lock();
+        progress.unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl LogSink for MemoryLog {
@@ -105,6 +138,13 @@ impl LogSink for MemoryLog {
             lines.pop_front();
         }
         lines.push_back(line);
+    }
+
+    fn progress(&self, progress: ProgressLine) {
+        let mut all = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < self.lines_max {
+            all.push(progress);
+        }
     }
 }
 
@@ -173,6 +213,25 @@ impl Gate {
         });
     }
 
+    /// Shows how far the call is, or drops it over the cap.
+    pub(crate) fn progress(&mut self, done: f64, total: Option<f64>, message: &str) {
+        if !self.take(message.len() as u64 + 1) {
+            return;
+        }
+        let message = self.shown(message);
+        let scope = &self.scope;
+        self.sink.progress(ProgressLine {
+            tenant: Arc::clone(&scope.run.tenant),
+            run: Arc::clone(&scope.run.run),
+            step: Arc::clone(&scope.step),
+            plugin: Arc::clone(&scope.plugin),
+            call: Arc::clone(&scope.call),
+            done,
+            total,
+            message,
+        });
+    }
+
     /// Counts bytes that were dropped before they became a line.
     pub(crate) fn drop_bytes(&mut self, bytes: u64) {
         self.dropped_lines += 1;
@@ -213,7 +272,7 @@ impl Gate {
         self.clean(message)
     }
 
-    fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         match &self.redactor {
             None => neutralise(text, TEXT_CHARS),
             Some(redactor) => {

@@ -15,7 +15,7 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
-pub use line::{Level, LogLine, LogSink, MemoryLog, Stream};
+pub use line::{Level, LogLine, LogSink, MemoryLog, ProgressLine, Stream};
 
 pub(crate) use line::Gate;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flowhost_bus::{BusError, Envelope, Subject};
 use flowhost_engine::{CallScope, Fault, HostState, JsonLimits, bindings::types};
-use flowhost_engine::{check_json, neutralise};
+use flowhost_engine::{neutralise, parse_json};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Direction, decide_topic};
 use wasmtime::component::Linker;
@@ -147,9 +147,8 @@ fn json(payload: &str) -> Result<serde_json::Value, Refusal> {
         bytes: PAYLOAD_BYTES,
         ..JsonLimits::default()
     };
-    let invalid = |text: String| types::Error::Invalid(format!("payload: {text}"));
-    check_json(payload, &limits).map_err(|error| invalid(error.to_string()))?;
-    Ok(serde_json::from_str(payload).map_err(|error| invalid(error.to_string()))?)
+    let read = parse_json(payload, &limits);
+    Ok(read.map_err(|error| types::Error::Invalid(format!("payload: {error}")))?)
 }
 
 /// Records that the message is allowed, seals it under the record's id, and records it as it leaves.

@@ -71,9 +71,8 @@ fn temperature(value: f64) -> Result<Option<f64>, String> {
 }
 
 fn json(text: &str, what: &str) -> Result<Value, String> {
-    flowhost_engine::check_json(text, &flowhost_engine::JsonLimits::default())
-        .map_err(|error| format!("{what}: {error}"))?;
-    serde_json::from_str(text).map_err(|error| format!("{what} is no JSON: {error}"))
+    flowhost_engine::parse_json(text, &flowhost_engine::JsonLimits::default())
+        .map_err(|error| format!("{what}: {error}"))
 }
 
 fn turn(turn: wit::Turn) -> Turn {

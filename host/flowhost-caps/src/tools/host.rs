@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Fault, HostState, ToolContent, bindings::types};
-use flowhost_engine::{JsonLimits, check_json, neutralise};
+use flowhost_engine::{CallScope, Fault, HostState, bindings::types};
+use flowhost_engine::{canonical_json, neutralise};
 use flowhost_ledger::Kind;
 use flowhost_policy::decide_tool;
 use wasmtime::component::Linker;
@@ -54,7 +54,7 @@ impl wit::Host for &mut HostState {
         &mut self,
         name: String,
         input: String,
-    ) -> wasmtime::Result<Result<wit::Outcome, types::Error>> {
+    ) -> wasmtime::Result<Result<types::Content, types::Error>> {
         let scope = self.scope().clone();
         scope.charge_host_call().map_err(kill)?;
         let router = Arc::clone(&self.parts::<ToolsState>().state.router);
@@ -67,7 +67,7 @@ async fn call(
     scope: &CallScope,
     name: &str,
     input: &str,
-) -> Result<wit::Outcome, Refusal> {
+) -> Result<types::Content, Refusal> {
     let rule = match decide_tool(&scope.effective.grants.tools, name) {
         Ok(allowed) => format!("tools.call[{}]", allowed.index),
         Err(mut denied) => {
@@ -82,13 +82,11 @@ async fn call(
         return Err(types::Error::Invalid(text).into());
     }
     open_chain(router, scope, name)?;
-    check_json(input, &JsonLimits::default())
-        .map_err(|error| types::Error::Invalid(error.to_string()))?;
+    // What the router checks is what it hands on: from here there is one text that says one thing.
+    let input = canonical_json(input).map_err(|error| types::Error::Invalid(error.to_string()))?;
     scope.record_allow(Kind::HostCall, INTERFACE, &rule, name)?;
-    match router.call(scope, name, input).await {
-        Ok(ToolContent { value, text, .. }) => Ok(wit::Outcome { value, text }),
-        Err(fault) => Err(as_caller_reads(scope, name, fault)),
-    }
+    let called = router.call(scope, name, &input).await;
+    called.map_err(|fault| as_caller_reads(scope, name, fault))
 }
 
 /// Refuses a call that one of its own callers would have to answer, and a chain without end.
@@ -132,6 +130,7 @@ fn as_caller_reads(scope: &CallScope, name: &str, fault: Fault) -> Refusal {
         Fault::Guest { class, message } => match class {
             "invalid" => types::Error::Invalid(message).into(),
             "transient" => types::Error::Transient(message).into(),
+            "conflict" => types::Error::Conflict(message).into(),
             _ => types::Error::Failed(message).into(),
         },
         // The caller may call the tool; what the tool may not do is not the caller's refusal.

@@ -33,8 +33,8 @@ pub trait ToolRouter: Send + Sync + 'static {
         plugin.to_owned()
     }
 
-    /// Calls `plugin/tool`. The router checks `input` against the tool's schema before the tool's
-    /// guest runs ([`Fault::Guest`] `invalid`), applies guardrails, records the call and its result,
+    /// Calls `plugin/tool` with a canonical document. The router checks `input` against the tool's schema
+    /// before the tool's guest runs ([`Fault::Guest`] `invalid`), applies guardrails, records the call and its result,
     /// and gives the tool a scope of its own whose `callers` are the caller's and the caller, and
     /// whose deadline is no later than the caller's.
     ///

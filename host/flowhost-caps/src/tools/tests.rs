@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use flowhost_engine::bindings::types::{self, Effects};
+use flowhost_engine::bindings::types::{self, Annotations, Effects};
 use flowhost_engine::{CallScope, Descriptor, Fault, Provider, ToolContent};
 use flowhost_policy::{Denied, Grants};
 
@@ -62,9 +62,13 @@ impl ToolRouter for Router {
                 message: "inner".into(),
             }),
             "files/host" => Err(Fault::Host("broken".into())),
+            "files/conflict" => Err(Fault::Guest {
+                class: "conflict",
+                message: "there already".into(),
+            }),
             _ => Ok(ToolContent {
                 value: "1".into(),
-                text: String::new(),
+                parts: Vec::new(),
             }),
         }
     }
@@ -78,6 +82,12 @@ fn descriptor(name: &str) -> Descriptor {
         input_schema: "{}".to_owned(),
         output_schema: String::new(),
         effects: Effects::None,
+        annotations: Annotations {
+            read_only: None,
+            destructive: None,
+            idempotent: None,
+            open_world: None,
+        },
     }
 }
 
@@ -209,6 +219,33 @@ async fn dos_045_refuses_input_that_is_not_json_or_too_deep() {
 }
 
 #[tokio::test]
+async fn refuses_input_that_two_readers_read_in_two_ways() {
+    let (tools, router) = tools();
+    let mut store = call().store(&tools);
+    let input = r#"{"cmd":"drop","cmd":"list"}"#;
+    let refused = (&mut &mut store)
+        .call("files/read".into(), input.into())
+        .await;
+    let Err(types::Error::Invalid(why)) = refused.unwrap() else {
+        panic!("it was taken");
+    };
+    assert!(why.contains("`cmd` stands twice"), "{why}");
+    assert!(router.calls().is_empty());
+}
+
+#[tokio::test]
+async fn hands_on_the_canonical_text_of_what_was_checked() {
+    let (tools, router) = tools();
+    let mut store = call().store(&tools);
+    let input = "{ \"n\": 1e2,\n \"\\u0063md\": \"list\" }";
+    let called = (&mut &mut store)
+        .call("files/read".into(), input.into())
+        .await;
+    assert!(called.unwrap().is_ok());
+    assert_eq!(router.calls(), [r#"p files/read {"cmd":"list","n":100.0}"#]);
+}
+
+#[tokio::test]
 async fn cap_014_a_callee_s_refusal_is_not_handed_to_its_caller_as_its_own() {
     let (tools, _) = tools();
     let mut store = call().store(&tools);
@@ -222,6 +259,8 @@ async fn cap_014_a_callee_s_refusal_is_not_handed_to_its_caller_as_its_own() {
     assert!(matches!(limit, Err(types::Error::Limit(_))));
     let invalid = ask("files/invalid").await.unwrap();
     assert!(matches!(invalid, Err(types::Error::Invalid(_))));
+    let conflict = ask("files/conflict").await.unwrap();
+    assert!(matches!(conflict, Err(types::Error::Conflict(_))));
     let trap = ask("files/trap").await.unwrap();
     assert!(matches!(trap, Err(types::Error::Failed(_))));
     assert!(matches!(fault(ask("files/host").await), Fault::Host(_)));

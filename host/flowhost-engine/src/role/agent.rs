@@ -51,7 +51,7 @@ impl Invocation for OnStart {
         0
     }
 
-    fn check((): &()) -> Result<(), String> {
+    fn canonical((): ()) -> Result<(), String> {
         Ok(())
     }
 }
@@ -81,8 +81,9 @@ impl Invocation for OnPlan<'_> {
         notes.saturating_add(output.content.len() as u64)
     }
 
-    fn check(output: &AgentOutput) -> Result<(), String> {
-        json("content", &output.content)
+    fn canonical(mut output: AgentOutput) -> Result<AgentOutput, String> {
+        output.content = json("content", &output.content)?;
+        Ok(output)
     }
 }
 
@@ -109,10 +110,11 @@ impl Invocation for OnMessage<'_> {
             .sum()
     }
 
-    fn check(output: &Vec<Outgoing>) -> Result<(), String> {
-        output
-            .iter()
-            .try_for_each(|message| json("message", &message.payload))
+    fn canonical(mut output: Vec<Outgoing>) -> Result<Vec<Outgoing>, String> {
+        for message in &mut output {
+            message.payload = json("message", &message.payload)?;
+        }
+        Ok(output)
     }
 }
 
@@ -136,7 +138,7 @@ impl Invocation for OnFinish<'_> {
         0
     }
 
-    fn check((): &()) -> Result<(), String> {
+    fn canonical((): ()) -> Result<(), String> {
         Ok(())
     }
 }

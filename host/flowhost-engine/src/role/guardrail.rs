@@ -55,15 +55,16 @@ impl Invocation for Check<'_> {
             .saturating_add(output.value.len() as u64)
     }
 
-    /// A verdict that says one thing and carries another is no verdict.
-    fn check(output: &GuardVerdict) -> Result<(), String> {
+    /// A verdict that says one thing and carries another cannot be followed.
+    fn canonical(mut output: GuardVerdict) -> Result<GuardVerdict, String> {
         match output.action {
-            GuardAction::Rewrite => json("rewritten value", &output.value),
-            GuardAction::Pass | GuardAction::Deny if output.value.is_empty() => Ok(()),
+            GuardAction::Rewrite => output.value = json("rewritten value", &output.value)?,
+            GuardAction::Pass | GuardAction::Deny if output.value.is_empty() => {}
             GuardAction::Pass | GuardAction::Deny => {
-                Err("its verdict carries a value without the action `rewrite`".to_owned())
+                return Err("its verdict carries a value without the action `rewrite`".to_owned());
             }
         }
+        Ok(output)
     }
 }
 

@@ -1,14 +1,16 @@
-//! The role `mcp-adapter`: speaks MCP inside the sandbox. A conversation is one store from `connect`
-//! to `close`, so its calls are made by one function and not one by one.
+//! The role `mcp-adapter`: speaks MCP inside the sandbox. `connect` gives a session that each later call
+//! is handed; here a conversation is one store from `connect` to `close`. Its resources and prompts
+//! have no caller in this host yet.
 
 use wasmtime::Store;
 
-use super::{Invocation, RolePre, check_descriptors, descriptor_size, json, length};
-use crate::bindings::types;
+use super::{Invocation, RolePre, canonical_descriptors, descriptor_size, json, length};
+use crate::bindings::types::{self, Content};
 use crate::capability::HostState;
+use crate::content;
 use crate::instance::{CallReport, Plugin};
-use crate::json::{JsonLimits, check_json};
-use crate::role::tool::{ToolContent, invalid_input};
+use crate::json::canonical_json;
+use crate::role::tool::invalid_input;
 use crate::scope::CallScope;
 
 #[expect(
@@ -24,7 +26,12 @@ pub(crate) mod bindings {
     });
 }
 
-pub use bindings::exports::flowhost::roles::mcp_adapter::ServerInfo as McpServerInfo;
+pub use bindings::exports::flowhost::roles::mcp_adapter::Session as McpSession;
+
+/// Pages of one list that are asked for; a server whose list does not end by then never ends it.
+const PAGES_MAX: usize = 64;
+/// Tools of one server; more than a model or a person can choose from.
+const TOOLS_MAX: usize = 1_024;
 
 /// Connects, lists the server's tools and closes.
 struct List {
@@ -39,7 +46,7 @@ struct CallTool<'a> {
 }
 
 impl Invocation for List {
-    type Output = (McpServerInfo, Vec<types::Descriptor>);
+    type Output = (McpSession, Vec<types::Descriptor>);
 
     async fn invoke(
         self,
@@ -49,71 +56,90 @@ impl Invocation for List {
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
         let instance = role.mcp_adapter(&mut *store).await?;
         let adapter = instance.flowhost_roles_mcp_adapter();
-        let server = match adapter
+        let session = match adapter
             .call_connect(&mut *store, context, &self.config)
             .await?
         {
-            Ok(server) => server,
+            Ok(session) => session,
             Err(error) => return Ok(Err(error)),
         };
-        let tools = adapter.call_list_tools(&mut *store, context).await?;
-        adapter.call_close(store).await?;
-        Ok(tools.map(|tools| (server, tools)))
+        let (mut tools, mut cursor) = (Vec::new(), String::new());
+        for _ in 0..PAGES_MAX {
+            let page = adapter.call_list_tools(&mut *store, context, &session, &cursor);
+            let page = match page.await? {
+                Ok(page) => page,
+                Err(error) => return Ok(Err(error)),
+            };
+            tools.extend(page.tools);
+            cursor = page.more.next;
+            if cursor.is_empty() || tools.len() > TOOLS_MAX {
+                break;
+            }
+        }
+        if !cursor.is_empty() || tools.len() > TOOLS_MAX {
+            return Ok(Err(types::Error::Failed(format!(
+                "the server's list of tools does not end: {} tools, {TOOLS_MAX} on {PAGES_MAX} pages \
+                 are allowed",
+                tools.len()
+            ))));
+        }
+        adapter.call_close(store, &session).await?;
+        Ok(Ok((session, tools)))
     }
 
-    fn size((server, tools): &Self::Output) -> u64 {
-        let server = length(&[
-            &server.name,
-            &server.version,
-            &server.protocol,
-            &server.capabilities,
-        ]);
-        tools
-            .iter()
-            .map(descriptor_size)
-            .sum::<u64>()
-            .saturating_add(server)
+    fn size((session, tools): &Self::Output) -> u64 {
+        let tools: u64 = tools.iter().map(descriptor_size).sum();
+        tools.saturating_add(session_size(session))
     }
 
-    fn check((server, tools): &Self::Output) -> Result<(), String> {
-        json("server's capabilities", &server.capabilities)?;
-        check_descriptors(tools)
+    fn canonical((mut session, tools): Self::Output) -> Result<Self::Output, String> {
+        session.capabilities = json("server's capabilities", &session.capabilities)?;
+        Ok((session, canonical_descriptors(tools)?))
     }
 }
 
+fn session_size(session: &McpSession) -> u64 {
+    length(&[
+        &session.name,
+        &session.version,
+        &session.protocol,
+        &session.capabilities,
+        &session.instructions,
+        &session.state,
+    ])
+}
+
 impl Invocation for CallTool<'_> {
-    type Output = ToolContent;
+    type Output = Content;
 
     async fn invoke(
         self,
         role: &RolePre,
         store: &mut Store<HostState>,
         context: &types::Context,
-    ) -> wasmtime::Result<Result<ToolContent, types::Error>> {
+    ) -> wasmtime::Result<Result<Content, types::Error>> {
         let instance = role.mcp_adapter(&mut *store).await?;
         let adapter = instance.flowhost_roles_mcp_adapter();
-        if let Err(error) = adapter
+        let session = match adapter
             .call_connect(&mut *store, context, &self.config)
             .await?
         {
-            return Ok(Err(error));
-        }
+            Ok(session) => session,
+            Err(error) => return Ok(Err(error)),
+        };
         let called = adapter
-            .call_call_tool(&mut *store, context, self.name, &self.input)
+            .call_call_tool(&mut *store, context, &session, self.name, &self.input)
             .await?;
-        adapter.call_close(store).await?;
-        Ok(called.map(|content| ToolContent {
-            value: content.value,
-            text: content.text,
-        }))
+        adapter.call_close(store, &session).await?;
+        Ok(called)
     }
 
-    fn size(output: &ToolContent) -> u64 {
-        length(&[&output.value, &output.text])
+    fn size(output: &Content) -> u64 {
+        content::size(output)
     }
 
-    fn check(output: &ToolContent) -> Result<(), String> {
-        json("value", &output.value)
+    fn canonical(output: Content) -> Result<Content, String> {
+        content::canonical(output)
     }
 }
 
@@ -124,7 +150,7 @@ impl Plugin {
         &self,
         scope: CallScope,
         config: &str,
-    ) -> CallReport<(McpServerInfo, Vec<types::Descriptor>)> {
+    ) -> CallReport<(McpSession, Vec<types::Descriptor>)> {
         self.run(
             scope,
             List {
@@ -141,11 +167,12 @@ impl Plugin {
         config: &str,
         name: &str,
         input: &str,
-    ) -> CallReport<ToolContent> {
-        if let Err(error) = check_json(input, &JsonLimits::default()) {
-            return CallReport::refused(invalid_input(&error));
-        }
-        let (config, input) = (config.to_owned(), input.to_owned());
+    ) -> CallReport<Content> {
+        let input = match canonical_json(input) {
+            Ok(input) => input,
+            Err(error) => return CallReport::refused(invalid_input(&error)),
+        };
+        let config = config.to_owned();
         self.run(
             scope,
             CallTool {

@@ -13,7 +13,7 @@ use wasmtime::component::InstancePre;
 use crate::bindings::types;
 use crate::capability::HostState;
 use crate::inspect::Role;
-use crate::json::{JsonLimits, check_json};
+use crate::json::canonical_json;
 
 /// One call of one export.
 pub(crate) trait Invocation: Send {
@@ -31,8 +31,9 @@ pub(crate) trait Invocation: Send {
     /// Bytes handed back.
     fn size(output: &Self::Output) -> u64;
 
-    /// What is wrong with an answer that fits its type: not JSON, too deep.
-    fn check(output: &Self::Output) -> Result<(), String>;
+    /// The answer with every JSON document in it in canonical form, so that whoever reads it next reads
+    /// what was checked; or what is wrong with an answer that fits its type: not JSON, too deep.
+    fn canonical(output: Self::Output) -> Result<Self::Output, String>;
 }
 
 /// A component's exports, looked up once.
@@ -113,21 +114,21 @@ impl RolePre {
     }
 }
 
-/// Checks one JSON document of an answer; `what` names it in the message.
-fn json(what: &str, text: &str) -> Result<(), String> {
-    check_json(text, &JsonLimits::default()).map_err(|error| format!("its {what}: {error}"))
+/// One JSON document of an answer in canonical form; `what` names it in the message.
+pub(crate) fn json(what: &str, text: &str) -> Result<String, String> {
+    canonical_json(text).map_err(|error| format!("its {what}: {error}"))
 }
 
 /// The same, where empty stands for none.
-fn json_or_empty(what: &str, text: &str) -> Result<(), String> {
+fn json_or_empty(what: &str, text: &str) -> Result<String, String> {
     if text.is_empty() {
-        Ok(())
+        Ok(String::new())
     } else {
         json(what, text)
     }
 }
 
-fn length(parts: &[&str]) -> u64 {
+pub(crate) fn length(parts: &[&str]) -> u64 {
     parts.iter().map(|part| part.len() as u64).sum()
 }
 
@@ -141,10 +142,14 @@ fn descriptor_size(descriptor: &types::Descriptor) -> u64 {
     ])
 }
 
-fn check_descriptors(descriptors: &[types::Descriptor]) -> Result<(), String> {
-    for descriptor in descriptors {
-        json("input schema", &descriptor.input_schema)?;
-        json_or_empty("output schema", &descriptor.output_schema)?;
-    }
-    Ok(())
+/// Schemas in canonical form; what else a descriptor may hold is the policy's to say.
+fn canonical_descriptors(
+    descriptors: Vec<types::Descriptor>,
+) -> Result<Vec<types::Descriptor>, String> {
+    let canonical = |mut descriptor: types::Descriptor| {
+        descriptor.input_schema = json_or_empty("input schema", &descriptor.input_schema)?;
+        descriptor.output_schema = json_or_empty("output schema", &descriptor.output_schema)?;
+        Ok(descriptor)
+    };
+    descriptors.into_iter().map(canonical).collect()
 }

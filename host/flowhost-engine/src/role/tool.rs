@@ -2,12 +2,13 @@
 
 use wasmtime::Store;
 
-use super::{Invocation, RolePre, check_descriptors, descriptor_size, json, length};
-use crate::bindings::types;
+use super::{Invocation, RolePre, canonical_descriptors, descriptor_size};
+use crate::bindings::types::{self, Content};
 use crate::capability::HostState;
+use crate::content;
 use crate::fault::Fault;
 use crate::instance::{CallReport, Plugin};
-use crate::json::{JsonLimits, check_json};
+use crate::json::canonical_json;
 use crate::scope::CallScope;
 
 pub(crate) mod bindings {
@@ -19,22 +20,20 @@ pub(crate) mod bindings {
     });
 }
 
-pub use bindings::exports::flowhost::roles::tool::Content as ToolContent;
-
 struct Call<'a> {
     name: &'a str,
     input: String,
 }
 
 impl Invocation for Call<'_> {
-    type Output = ToolContent;
+    type Output = Content;
 
     async fn invoke(
         self,
         role: &RolePre,
         store: &mut Store<HostState>,
         context: &types::Context,
-    ) -> wasmtime::Result<Result<ToolContent, types::Error>> {
+    ) -> wasmtime::Result<Result<Content, types::Error>> {
         let instance = role.tool(&mut *store).await?;
         instance
             .flowhost_roles_tool()
@@ -42,12 +41,12 @@ impl Invocation for Call<'_> {
             .await
     }
 
-    fn size(output: &ToolContent) -> u64 {
-        length(&[&output.value, &output.text])
+    fn size(output: &Content) -> u64 {
+        content::size(output)
     }
 
-    fn check(output: &ToolContent) -> Result<(), String> {
-        json("value", &output.value)
+    fn canonical(output: Content) -> Result<Content, String> {
+        content::canonical(output)
     }
 }
 
@@ -74,31 +73,24 @@ impl Invocation for Describe {
         output.iter().map(descriptor_size).sum()
     }
 
-    fn check(output: &Self::Output) -> Result<(), String> {
-        check_descriptors(output)
+    fn canonical(output: Self::Output) -> Result<Self::Output, String> {
+        canonical_descriptors(output)
     }
 }
 
 impl Plugin {
     /// Calls the tool `name` with one JSON document. The caller has checked it against the tool's
-    /// schema; decode limits are checked here again, before the guest sees it.
+    /// schema; the guest gets its canonical text, which says what was checked and nothing else.
     pub async fn call_tool(
         &self,
         scope: CallScope,
         name: &str,
         input: &str,
-    ) -> CallReport<ToolContent> {
-        if let Err(error) = check_json(input, &JsonLimits::default()) {
-            return CallReport::refused(invalid_input(&error));
+    ) -> CallReport<Content> {
+        match canonical_json(input) {
+            Ok(input) => self.run(scope, Call { name, input }).await,
+            Err(error) => CallReport::refused(invalid_input(&error)),
         }
-        self.run(
-            scope,
-            Call {
-                name,
-                input: input.to_owned(),
-            },
-        )
-        .await
     }
 
     /// Asks a tool component what it offers. The manifest is what counts; this must agree with it.

@@ -7,7 +7,7 @@ use flowhost_engine::{CallReport, Fault, ToolContent};
 use flowhost_policy::Limits;
 
 use crate::support::{
-    Guest, TYPES, call, calling, effective, engine, limit, limits, once, plugin, scope, trap,
+    Guest, call, calling, effective, engine, limit, limits, once, plugin, scope, trap, types,
 };
 
 const LOOP: &str = "(loop $l (br $l)) unreachable";
@@ -420,8 +420,9 @@ fn ping_pong(after: &str) -> String {
         )
     };
     let tool = tool.text().replacen("(component", "(component $tool", 1);
+    let types = types();
     format!(
-        r#"(component {TYPES} {first} {second} {tool}
+        r#"(component {types} {first} {second} {tool}
       (instance $t (instantiate $tool
         (with "flowhost:types/types@0.1.0" (instance $types)) (with "r" (type $r))
         (with "make" (func $make)) (with "pass" (func $pass))))

@@ -84,9 +84,10 @@ impl Guest {
             call,
             after,
         } = self;
+        let (types, lift) = (types(), lift());
         format!(
             r#"(component
-  {TYPES}
+  {types}
   {imports}
   {before}
   (core module $m
@@ -94,19 +95,21 @@ impl Guest {
     {fields}
     {memory}
     (global $heap (mut i32) (i32.const 8192))
-    ;; At 16: ok, then content {{ value: (1024, 4), text: (0, 0) }}. At 1024: null.
+    ;; At 16: ok, then content {{ value: (1024, 4), parts: (0, 0) }}. At 1024: null.
     (data (i32.const 16) "\00\00\00\00\00\04\00\00\04\00\00\00\00\00\00\00\00\00\00\00")
     (data (i32.const 1024) "null")
     (func $realloc (export "realloc")
       (param $old i32) (param $size i32) (param $align i32) (param $new i32) (result i32)
       {realloc})
-    (func (export "call")
-      (param i32 i32 i32 i32 i32 i32 i32 i32 i32 f64 i32 i32 i32 i32) (param $in i32) (param $in-len i32)
-      (result i32)
+    ;; Context, name and input are too many to be handed over one by one: they lie at one address, and
+    ;; the input's own address and length are the last of them.
+    (func (export "call") (param $args i32) (result i32)
+      (call $work (i32.load offset=80 (local.get $args)) (i32.load offset=84 (local.get $args))))
+    (func $work (param $in i32) (param $in-len i32) (result i32)
       {call})
     (func (export "describe") (result i32) (i32.const 2048)))
   (core instance $i (instantiate $m {with}))
-  {LIFT}
+  {lift}
   {after})"#
         )
     }
@@ -119,59 +122,111 @@ impl Guest {
     }
 }
 
-/// The shared types, imported; what stands before everything else in a tool component.
-pub(crate) const TYPES: &str = r#"(import "flowhost:types/types@0.1.0" (instance $types
-    (type $context' (record
-      (field "run" string) (field "step" string) (field "attempt" s32) (field "actor" string)
-      (field "traceparent" string) (field "deadline-ms" f64) (field "seed" string)))
-    (export "context" (type (eq $context')))
-    (type $denial' (record (field "right" string) (field "wanted" string) (field "rule" string)))
-    (export "denial" (type $denial (eq $denial')))
-    (type $limit' (record (field "name" string) (field "used" string) (field "allowed" string)))
-    (export "limit" (type $limit (eq $limit')))
-    (type $error' (variant (case "denied" $denial) (case "limit" $limit) (case "invalid" string)
-      (case "transient" string) (case "failed" string)))
-    (export "error" (type (eq $error')))
-    (type $effects' (enum "none" "idempotent" "keyed" "once"))
-    (export "effects" (type $effects (eq $effects')))
-    (type $descriptor' (record (field "name" string) (field "title" string)
-      (field "description" string) (field "input-schema" string) (field "output-schema" string)
-      (field "effects" $effects)))
-    (export "descriptor" (type (eq $descriptor')))))
-  (alias export $types "context" (type $context))
-  (alias export $types "denial" (type $denial))
-  (alias export $types "limit" (type $limit))
-  (alias export $types "error" (type $error))
-  (alias export $types "effects" (type $effects))
-  (alias export $types "descriptor" (type $descriptor))"#;
+/// The shared types that a tool needs, each with its definition; a definition names what stands above.
+const SHARED: &[(&str, &str)] = &[
+    (
+        "context",
+        r#"(record (field "run" string) (field "call" string) (field "step" string)
+      (field "attempt" s32) (field "actor" string) (field "traceparent" string)
+      (field "deadline-ms" f64) (field "seed" string) (field "key" string))"#,
+    ),
+    (
+        "denial",
+        r#"(record (field "right" string) (field "wanted" string) (field "rule" string))"#,
+    ),
+    (
+        "limit",
+        r#"(record (field "name" string) (field "used" string) (field "allowed" string))"#,
+    ),
+    (
+        "error",
+        r#"(variant (case "denied" $denial) (case "limit" $limit) (case "invalid" string)
+      (case "transient" string) (case "failed" string) (case "conflict" string))"#,
+    ),
+    ("effects", r#"(enum "none" "idempotent" "keyed" "once")"#),
+    (
+        "annotations",
+        r#"(record (field "read-only" (option bool)) (field "destructive" (option bool))
+      (field "idempotent" (option bool)) (field "open-world" (option bool)))"#,
+    ),
+    (
+        "descriptor",
+        r#"(record (field "name" string) (field "title" string) (field "description" string)
+      (field "input-schema" string) (field "output-schema" string) (field "effects" $effects)
+      (field "annotations" $annotations))"#,
+    ),
+    ("reader", r#"(enum "user" "assistant")"#),
+    (
+        "hints",
+        r#"(record (field "audience" (list $reader)) (field "priority" (option f64))
+      (field "last-modified" string))"#,
+    ),
+    (
+        "media",
+        r#"(record (field "mime-type" string) (field "data" (list u8)))"#,
+    ),
+    (
+        "resource-info",
+        r#"(record (field "uri" string) (field "name" string) (field "title" string)
+      (field "description" string) (field "mime-type" string) (field "size" string)
+      (field "hints" (option $hints)))"#,
+    ),
+    (
+        "resource-data",
+        r#"(variant (case "text" string) (case "blob" (list u8)))"#,
+    ),
+    (
+        "resource-contents",
+        r#"(record (field "uri" string) (field "mime-type" string) (field "data" $resource-data))"#,
+    ),
+    (
+        "body",
+        r#"(variant (case "text" string) (case "image" $media) (case "audio" $media)
+      (case "resource-link" $resource-info) (case "embedded-resource" $resource-contents))"#,
+    ),
+    (
+        "part",
+        r#"(record (field "body" $body) (field "hints" (option $hints)))"#,
+    ),
+    (
+        "content",
+        r#"(record (field "value" string) (field "parts" (list $part)))"#,
+    ),
+];
 
-const LIFT: &str = r#"
-  (type $content (record (field "value" string) (field "text" string)))
+fn each(line: impl Fn(&str, &str) -> String) -> String {
+    SHARED
+        .iter()
+        .map(|(name, definition)| line(name, definition))
+        .collect()
+}
+
+/// The shared types, imported; what stands before everything else in a tool component.
+pub(crate) fn types() -> String {
+    let exported = each(|name, definition| {
+        format!("(type ${name}' {definition})\n(export \"{name}\" (type ${name} (eq ${name}')))\n")
+    });
+    let aliased = each(|name, _| format!("(alias export $types \"{name}\" (type ${name}))\n"));
+    format!("(import \"flowhost:types/types@0.1.0\" (instance $types\n{exported}))\n{aliased}")
+}
+
+/// The core functions as the exports of the role.
+fn lift() -> String {
+    let imported = each(|name, definition| {
+        format!(
+            "(type ${name}' {definition})\n(import \"t-{name}\" (type ${name} (eq ${name}')))\n"
+        )
+    });
+    let given = each(|name, _| format!("(with \"t-{name}\" (type ${name}))\n"));
+    format!(
+        r#"
   (func $call (param "ctx" $context) (param "name" string) (param "input" string)
     (result (result $content (error $error)))
     (canon lift (core func $i "call") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
   (func $describe (result (list $descriptor))
     (canon lift (core func $i "describe") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
   (component $shape
-    (type $context' (record
-      (field "run" string) (field "step" string) (field "attempt" s32) (field "actor" string)
-      (field "traceparent" string) (field "deadline-ms" f64) (field "seed" string)))
-    (import "t-context" (type $context (eq $context')))
-    (type $denial' (record (field "right" string) (field "wanted" string) (field "rule" string)))
-    (import "t-denial" (type $denial (eq $denial')))
-    (type $limit' (record (field "name" string) (field "used" string) (field "allowed" string)))
-    (import "t-limit" (type $limit (eq $limit')))
-    (type $error' (variant (case "denied" $denial) (case "limit" $limit) (case "invalid" string)
-      (case "transient" string) (case "failed" string)))
-    (import "t-error" (type $error (eq $error')))
-    (type $content' (record (field "value" string) (field "text" string)))
-    (import "t-content" (type $content (eq $content')))
-    (type $effects' (enum "none" "idempotent" "keyed" "once"))
-    (import "t-effects" (type $effects (eq $effects')))
-    (type $descriptor' (record (field "name" string) (field "title" string)
-      (field "description" string) (field "input-schema" string) (field "output-schema" string)
-      (field "effects" $effects)))
-    (import "t-descriptor" (type $descriptor (eq $descriptor')))
+    {imported}
     (import "f-call" (func $call (param "ctx" $context) (param "name" string)
       (param "input" string) (result (result $content (error $error)))))
     (import "f-describe" (func $describe (result (list $descriptor))))
@@ -183,12 +238,11 @@ const LIFT: &str = r#"
       (param "input" string) (result (result $content-x (error $error-x)))))
     (export "describe" (func $describe) (func (result (list $descriptor-x)))))
   (instance $tool (instantiate $shape
-    (with "t-context" (type $context)) (with "t-denial" (type $denial))
-    (with "t-limit" (type $limit)) (with "t-error" (type $error))
-    (with "t-content" (type $content)) (with "t-effects" (type $effects))
-    (with "t-descriptor" (type $descriptor))
+    {given}
     (with "f-call" (func $call)) (with "f-describe" (func $describe))))
-  (export "flowhost:roles/tool@0.1.0" (instance $tool))"#;
+  (export "flowhost:roles/tool@0.1.0" (instance $tool))"#
+    )
+}
 
 /// What a test's engine is made of.
 pub(crate) fn config(capabilities: Vec<Arc<dyn Capability>>) -> EngineConfig {
@@ -241,10 +295,10 @@ pub(crate) fn scope(effective: &Arc<Effective>) -> CallScope {
             providers: Arc::new([Arc::new(crate::capability::Probe)]),
             own_calls: Arc::default(),
         },
-        call: "1".into(),
-        root: "1".into(),
+        call: "7".into(),
+        root: "7".into(),
         made: Arc::default(),
-        key: "".into(),
+        key: "0123456789abcdef0123456789abcdef".into(),
         step: "step".into(),
         attempt: 1,
         plugin: "guest".into(),

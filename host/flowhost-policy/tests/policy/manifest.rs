@@ -1,6 +1,9 @@
 //! Manifests: what a plugin may say about itself.
 
-use flowhost_policy::{Access, Ask, Asks, Effects, FileAsk, Manifest, PluginKind};
+use flowhost_policy::{
+    Access, Ask, Asks, Effects, FileAsk, Manifest, PluginKind, ToolAnnotations, ToolDescriptor,
+    descriptor_faults,
+};
 
 const HEAD: &str = "version = 1\nname = \"x\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n";
 
@@ -160,6 +163,9 @@ fn mcp_002_changes_the_hash_with_every_word_that_a_model_reads() {
         "description = \"Reads.\"\ntitle = \"Reader\"",
         "description = \"Reads.\"\neffects = \"none\"",
         "description = \"Reads.\"\noutput = { type = \"object\" }",
+        "description = \"Reads.\"\nannotations = { read_only = false }",
+        "description = \"Reads.\"\nannotations = { read_only = true }",
+        "description = \"Reads.\"\nannotations = { idempotent = true }",
     ] {
         assert_ne!(first, hash(other), "{other}");
     }
@@ -201,6 +207,57 @@ fn mcp_003_refuses_tool_names_that_are_the_same_or_look_the_same() {
     }
     assert!(two("read", "r\u{435}ad").is_err(), "Cyrillic");
     assert!(two("read", "write").is_ok());
+}
+
+#[test]
+fn refuses_annotations_that_there_are_not() {
+    for line in [
+        "annotations = { readonly = true }",
+        "annotations = { read_only = \"yes\" }",
+        "annotations = true",
+    ] {
+        assert!(
+            parse(&tool(&format!("description = \"x\"\n{line}"))).is_err(),
+            "{line}"
+        );
+    }
+    let manifest = parse(&tool(
+        "description = \"x\"\nannotations = { open_world = true }",
+    ));
+    let said = manifest.unwrap().tools[0].annotations;
+    assert_eq!((said.open_world, said.read_only), (Some(true), None));
+}
+
+#[test]
+fn mcp_001_holds_a_list_without_a_manifest_to_the_rules_of_one() {
+    let tool = |name: &str| ToolDescriptor {
+        name: name.to_owned(),
+        title: String::new(),
+        description: "Reads.".to_owned(),
+        input: serde_json::json!({ "type": "object" }),
+        output: None,
+        effects: Effects::Once,
+        annotations: ToolAnnotations::default(),
+    };
+    let faults = |change: &dyn Fn(&mut ToolDescriptor)| {
+        let mut changed = tool("read");
+        change(&mut changed);
+        descriptor_faults(&[tool("list"), changed]).len()
+    };
+    assert_eq!(faults(&|_| {}), 0);
+    assert_eq!(faults(&|it| it.name = "a b".to_owned()), 1);
+    assert_eq!(faults(&|it| it.name = "r\u{435}ad".to_owned()), 1);
+    assert_eq!(faults(&|it| it.name = "L1st".to_owned()), 1);
+    assert_eq!(faults(&|it| it.title = "a\u{200b}".to_owned()), 1);
+    assert_eq!(faults(&|it| it.title = "x".repeat(257)), 1);
+    assert_eq!(faults(&|it| it.description = "x".repeat(4_097)), 1);
+    assert_eq!(faults(&|it| it.input = serde_json::json!([])), 1);
+    assert_eq!(
+        faults(&|it| it.output = Some(serde_json::json!({ "$ref": "http://x" }))),
+        1
+    );
+    let many: Vec<_> = (0..1_025).map(|n| tool(&format!("t{n}"))).collect();
+    assert_eq!(descriptor_faults(&many).len(), 1);
 }
 
 #[test]

@@ -199,17 +199,19 @@ impl Reader {
         envelope: &Envelope,
         payload: &MessagePayload,
     ) -> CallScope {
+        let run = &self.worker.scope;
+        let id = envelope.id.to_string();
         CallScope {
+            key: run.effect_key(&[&self.key, &self.pattern, &id]),
             step: envelope.step.as_str().into(),
             root: payload.root.as_str().into(),
-            key: envelope.id.to_string().into(),
             traceparent: envelope.traceparent.as_str().into(),
             callers: payload
                 .waiting
                 .iter()
                 .map(|it| it.as_str().into())
                 .collect(),
-            ..reader.own_scope(&self.worker.scope)
+            ..reader.own_scope(run)
         }
     }
 

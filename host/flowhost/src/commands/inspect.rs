@@ -22,14 +22,11 @@ pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit,
     let inspection = inspect(&bytes, &ShapeLimits::default()).map_err(|error| {
         Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
     })?;
-    let text = match &inspection.manifest {
-        Some(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        None => sources.beside(&path).map_err(|finding| {
-            Failure::new(Exit::Internal, finding.to_string()).hint(finding.hint)
-        })?,
-    };
-    let manifest = text
-        .map(|text| Manifest::parse(&text, "plugin.toml"))
+    let found = sources
+        .manifest(&path, inspection.manifest.as_deref())
+        .map_err(|finding| Failure::new(Exit::Internal, finding.to_string()).hint(finding.hint))?;
+    let manifest = found
+        .map(|(file, text)| Manifest::parse(&text, &file))
         .transpose();
     let manifest = manifest.map_err(|problems| {
         let findings = problems.into_iter().map(Into::into).collect();
@@ -40,9 +37,11 @@ pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit,
             .output
             .document(&document(&shown, &inspection, manifest.as_ref()));
     } else {
-        context
-            .output
-            .result(&neutral(&text_of(&shown, &inspection, manifest.as_ref())));
+        let mut text = text_of(&shown, &inspection, manifest.as_ref());
+        if manifest.is_none() {
+            let _infallible = writeln!(text, "{}", sources.no_manifest(&path));
+        }
+        context.output.result(&neutral(&text));
     }
     Ok(Exit::Ok)
 }

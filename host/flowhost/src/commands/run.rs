@@ -217,6 +217,7 @@ fn headline(failure: &flowhost_flow::Failure) -> String {
         C::Check => "did not hold what its checks ask",
         C::Cancelled => "was cancelled",
         C::Invalid => "was given what it does not take",
+        C::Conflict => "met a world that is not as it needs it",
         C::Output => "answered what its schema does not allow",
         _ => "failed",
     };

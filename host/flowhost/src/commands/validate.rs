@@ -2,6 +2,7 @@
 
 use flowhost::failure::Failure;
 use flowhost::output::counted;
+use flowhost::sources::Sources;
 use flowhost_flow::Exit;
 use serde_json::json;
 
@@ -17,16 +18,28 @@ pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Fa
         return Err(Failure::findings(&format!("`{}`", project.file), findings));
     }
     let hash = flowhost_run::plan_hash(&project)?;
+    let sources = Sources::new(&context.ambient, &context.config, None);
+    let bare = project
+        .members
+        .iter()
+        .filter(|(_, member)| member.manifest.is_stand_in());
+    let notes: Vec<String> = bare
+        .map(|(key, member)| format!("plugin `{key}`: {}", sources.no_manifest(&member.path)))
+        .collect();
     if context.output.json {
         context.output.document(&json!({
             "ok": true, "plan": project.plan.name, "plan_hash": hash, "problems": [],
+            "notes": notes,
             "estimate": super::estimate::of(&project, context)?.document(),
         }));
     } else {
         let steps = counted(project.plan.steps().len(), "step");
         let plugins = counted(project.members.len(), "plugin");
         let (file, name) = (&project.file, &project.plan.name);
-        let text = format!("{file}: `{name}` is valid ({steps}, {plugins})\nplan {hash}\n");
+        let mut text = format!("{file}: `{name}` is valid ({steps}, {plugins})\nplan {hash}\n");
+        for note in &notes {
+            text.push_str(&format!("note: {note}\n"));
+        }
         context.output.result(&flowhost::output::neutral(&text));
     }
     Ok(Exit::Ok)

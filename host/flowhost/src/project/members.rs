@@ -261,22 +261,17 @@ impl Resolver<'_> {
         Some((path, bytes, inspection))
     }
 
-    /// The embedded manifest counts, because the digest covers it; one beside the component is for
-    /// toolchains that embed none; without either, the imports are what is asked for, and messages by
-    /// an agent, whose role hears and hands back some without an import.
+    /// Without a manifest, the imports are what is asked for, and messages by an agent, whose role hears
+    /// and hands back some without an import.
     fn manifest(&mut self, path: &Path, inspection: &Inspection) -> Option<Manifest> {
-        let file = self.sources.shown(&path.with_extension("toml"));
-        let text = match &inspection.manifest {
-            Some(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-            None => match self.sources.beside(path) {
-                Ok(text) => text,
-                Err(finding) => {
-                    self.found.push(finding);
-                    return None;
-                }
-            },
+        let found = match self.sources.manifest(path, inspection.manifest.as_deref()) {
+            Ok(found) => found,
+            Err(finding) => {
+                self.found.push(self.here(&finding).cure(finding.hint));
+                return None;
+            }
         };
-        let Some(text) = text else {
+        let Some((file, text)) = found else {
             let imports = inspection
                 .imports
                 .iter()

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use flowhost_caps::log::ProgressLine;
 use flowhost_flow::StepStatus;
 use flowhost_flow::planner::Note;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -28,6 +29,8 @@ struct Seen {
     fuel: u64,
     fuel_max: u64,
     working: BTreeSet<String>,
+    /// What the plugin that spoke last said of itself.
+    said: String,
 }
 
 impl Progress {
@@ -71,6 +74,7 @@ impl Seen {
             }
             Note::Expanded { items, .. } => self.known = self.known.saturating_add(*items as u64),
             Note::StepEnded(summary) => {
+                self.said.clear();
                 self.working.remove(&summary.path);
                 self.done = self.done.saturating_add(1);
                 self.known = self.known.max(self.done);
@@ -81,6 +85,20 @@ impl Seen {
             }
             _ => {}
         }
+    }
+
+    fn told(&mut self, progress: &ProgressLine) {
+        let ProgressLine {
+            plugin,
+            done,
+            total,
+            message,
+            ..
+        } = progress;
+        self.said = match total {
+            Some(total) => format!("{plugin} {done}/{total} {message}"),
+            None => format!("{plugin} {done} {message}"),
+        };
     }
 
     fn line(&self) -> String {
@@ -98,6 +116,9 @@ impl Seen {
         if self.working.len() > SHOWN_MAX {
             line.push_str(&format!(" · +{}", self.working.len() - SHOWN_MAX));
         }
+        if !self.said.is_empty() {
+            line.push_str(&format!(" · {}", self.said.trim_end()));
+        }
         one_line(&line)
     }
 }
@@ -110,6 +131,7 @@ impl Progress {
             match heard {
                 Heard::Event(RunEvent::Note(note)) => self.note(&note),
                 Heard::Event(RunEvent::Ended) => return,
+                Heard::Event(RunEvent::Progress(progress)) => self.progress(&progress),
                 Heard::Event(RunEvent::Started) | Heard::Missed(_) => {}
             }
         }
@@ -123,6 +145,15 @@ impl Progress {
         seen.note(note);
         self.bar.set_length(seen.known);
         self.bar.set_position(seen.done);
+        self.bar.set_message(seen.line());
+    }
+
+    fn progress(&self, progress: &ProgressLine) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let mut seen = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.told(progress);
         self.bar.set_message(seen.line());
     }
 }
@@ -150,5 +181,25 @@ mod tests {
             });
         }
         assert_eq!(seen.line(), "fuel 5/10 · a · b · c · +1");
+    }
+
+    #[test]
+    fn shows_what_a_plugin_says_of_its_progress_until_a_step_ends() {
+        let mut seen = Seen::default();
+        let mut told = ProgressLine {
+            tenant: "t".into(),
+            run: "r".into(),
+            step: "s".into(),
+            plugin: "markdown".into(),
+            call: "1".into(),
+            done: 3.0,
+            total: Some(40.0),
+            message: "links".to_owned(),
+        };
+        seen.told(&told);
+        assert_eq!(seen.line(), "fuel 0 · markdown 3/40 links");
+        (told.total, told.message) = (None, String::new());
+        seen.told(&told);
+        assert_eq!(seen.line(), "fuel 0 · markdown 3");
     }
 }

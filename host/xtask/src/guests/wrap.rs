@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
-use flowhost_policy::{Manifest, PluginKind};
+use flowhost_policy::{Manifest, PluginKind, Right};
 use wasm_encoder::{CustomSection, Encode};
 use wit_component::ComponentEncoder;
 use wit_parser::decoding::DecodedWasm;
@@ -48,7 +48,7 @@ fn agree(name: &str, asked: &BTreeSet<String>, imported: &BTreeSet<String>) -> R
     Ok(())
 }
 
-/// The capabilities whose interfaces a component imports: `files`, `http`.
+/// The capabilities whose rights a component's imports need: `files`, `http`; `log` for `progress`.
 fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
     let decoded = wit_parser::decoding::decode(component).context("the component has no world")?;
     let DecodedWasm::Component(resolve, world) = decoded else {
@@ -65,7 +65,8 @@ fn imported(component: &[u8]) -> Result<BTreeSet<String>> {
         match package.strip_prefix("flowhost:") {
             Some("types" | "roles") => {}
             Some(capability) => {
-                names.insert(capability.to_owned());
+                let right = Right::behind(&full).map(|(right, _)| right.capability);
+                names.insert(right.unwrap_or(capability).to_owned());
             }
             None => bail!("it imports `{full}`, which no capability of flowhost serves"),
         }

@@ -11,8 +11,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use flowhost_sdk::host::model::{Completion, Finish, Prompt, Speaker, ToolCall};
-use flowhost_sdk::host::tools::Outcome;
-use flowhost_sdk::{Context, Descriptor, Effects, Error, Output, Task, Usage};
+use flowhost_sdk::{Answer, Context, Descriptor, Effects, Error, Output, Task, ToolSpec, Usage};
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -127,14 +126,14 @@ impl Host for Script {
         ["files/read", "markdown/links"].map(descriptor).into()
     }
 
-    fn call(&self, name: &str, arguments: &str) -> Result<Outcome, Error> {
+    fn call(&self, name: &str, arguments: &str) -> Result<Answer, Error> {
         self.called
             .borrow_mut()
             .push((name.to_owned(), arguments.to_owned()));
         let value = (self.tool)(name, arguments)?;
-        Ok(Outcome {
+        Ok(Answer {
             value,
-            text: String::new(),
+            parts: Vec::new(),
         })
     }
 
@@ -155,18 +154,21 @@ fn descriptor(name: &str) -> Descriptor {
         input_schema: r#"{"type":"object"}"#.to_owned(),
         output_schema: String::new(),
         effects: Effects::None,
+        annotations: ToolSpec::any("t").annotations,
     }
 }
 
 pub(super) fn context() -> Context {
     Context {
         run: "01JD0000000000000000000000".to_owned(),
+        call: "1".to_owned(),
         step: "step".to_owned(),
         attempt: 1,
         actor: "default/auditor".to_owned(),
         traceparent: String::new(),
         deadline_ms: 1_000.0,
         seed: "00".repeat(32),
+        key: "00".repeat(16),
     }
 }
 
@@ -175,6 +177,7 @@ pub(super) fn task(input: &Value, schema: &str) -> Task {
         id: "audit".to_owned(),
         input: input.to_string(),
         prompt: "Do it.".to_owned(),
+        prompt_version: String::new(),
         schema: schema.to_owned(),
     }
 }

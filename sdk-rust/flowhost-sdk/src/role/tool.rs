@@ -1,8 +1,6 @@
 //! Tools: functions with described inputs and outputs.
 
-pub use bindings::exports::flowhost::roles::tool::Content as Answer;
-
-use crate::{Context, Descriptor, Effects, Error};
+use crate::{Annotations, Answer, Context, Descriptor, Effects, Error};
 
 /// Generated from `wit/roles`.
 pub mod bindings {
@@ -32,9 +30,9 @@ pub trait Tool {
 }
 
 /// What one tool takes and gives; `flowhost-sdk-build` writes these from the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct ToolSpec {
-    /// Unique within the plugin: `[a-z0-9_-]{1,64}`.
+    /// Unique within the plugin: ASCII letters, digits, `-`, `_` and `.`, at most 64.
     pub name: &'static str,
     /// A short title.
     pub title: &'static str,
@@ -46,7 +44,17 @@ pub struct ToolSpec {
     pub output_schema: &'static str,
     /// What repeating a call does to the world.
     pub effects: Effects,
+    /// What people and models are told of it.
+    pub annotations: Annotations,
 }
+
+/// Nothing said.
+const UNSAID: Annotations = Annotations {
+    read_only: None,
+    destructive: None,
+    idempotent: None,
+    open_world: None,
+};
 
 impl ToolSpec {
     /// A tool that takes any JSON and says nothing about itself: for tests and first steps.
@@ -59,6 +67,7 @@ impl ToolSpec {
             input_schema: "{}",
             output_schema: "",
             effects: Effects::None,
+            annotations: UNSAID,
         }
     }
 
@@ -72,6 +81,7 @@ impl ToolSpec {
             input_schema: self.input_schema.to_owned(),
             output_schema: self.output_schema.to_owned(),
             effects: self.effects,
+            annotations: self.annotations,
         }
     }
 }

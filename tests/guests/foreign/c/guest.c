@@ -17,6 +17,7 @@ void exports_flowhost_roles_tool_describe(exports_flowhost_roles_tool_list_descr
   set(&ret->ptr->input_schema, "{}");
   set(&ret->ptr->output_schema, "");
   ret->ptr->effects = FLOWHOST_TYPES_TYPES_EFFECTS_NONE;
+  memset(&ret->ptr->annotations, 0, sizeof(ret->ptr->annotations));
 }
 
 bool exports_flowhost_roles_tool_call(exports_flowhost_roles_tool_context_t *ctx,
@@ -38,6 +39,7 @@ bool exports_flowhost_roles_tool_call(exports_flowhost_roles_tool_context_t *ctx
   memcpy(ret->value.ptr, before, head);
   memcpy(ret->value.ptr + head, input->ptr, input->len);
   ret->value.ptr[ret->value.len - 1] = '}';
-  set(&ret->text, "");
+  ret->parts.ptr = NULL;
+  ret->parts.len = 0;
   return true;
 }

@@ -8,6 +8,7 @@ const descriptor = {
   inputSchema: "{}",
   outputSchema: "",
   effects: "none",
+  annotations: {},
 };
 
 function attempt(what) {
@@ -32,7 +33,7 @@ function call(_ctx, _name, input) {
   if (asked && asked.throw) {
     throw new Error("the guest threw");
   }
-  return { value: JSON.stringify({ input: asked, sees: look() }), text: "" };
+  return { value: JSON.stringify({ input: asked, sees: look() }), parts: [] };
 }
 
 export const tool = { describe: () => [descriptor], call };

@@ -7,8 +7,7 @@ import socket
 import time
 
 from wit_world.exports import Tool as ToolRole
-from wit_world.exports import tool
-from wit_world.imports.types import Descriptor, Effects
+from wit_world.imports.types import Annotations, Content, Descriptor, Effects
 
 
 def attempt(what):
@@ -30,9 +29,9 @@ def look():
 
 class Tool(ToolRole):
     def describe(self):
-        return [Descriptor("run", "run", "run", "{}", "", Effects.NONE)]
+        return [Descriptor("run", "run", "run", "{}", "", Effects.NONE, Annotations(None, None, None, None))]
 
     def call(self, ctx, name, input):
         asked = json.loads(input)
         sees = look() if isinstance(asked, dict) and asked.get("look") else None
-        return tool.Content(json.dumps({"input": asked, "sees": sees}), "")
+        return Content(json.dumps({"input": asked, "sees": sees}), [])

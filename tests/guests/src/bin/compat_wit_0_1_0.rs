@@ -4,7 +4,8 @@
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
 use flowhost_test_guests::host::{
-    budget, clock, config, files, http, log, messaging, model, random, secrets, state, tools,
+    budget, clock, config, files, http, log, messaging, model, progress, random, secrets, state,
+    tools,
 };
 use flowhost_test_guests::{Answer, Context, Error, Value, answer, json, told};
 
@@ -21,6 +22,7 @@ fn request() -> Result<Value, Error> {
 
 fn run(_: &Context, _: &str) -> Result<Answer, Error> {
     log::write(log::Level::Info, "compat", &[]);
+    progress::report(1.0, Some(2.0), "compat");
     answer(&json!({
         "budget": budget::left().fuel,
         "clock": clock::elapsed_ms(),

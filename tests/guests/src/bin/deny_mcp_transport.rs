@@ -4,13 +4,11 @@
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
 use flowhost_test_guests::host::mcp_transport;
-use flowhost_test_guests::{Answer, Context, Error};
+use flowhost_test_guests::{Answer, Context, Error, answer};
 
 fn run(_: &Context, _: &str) -> Result<Answer, Error> {
-    mcp_transport::receive(1.0).map(|value| Answer {
-        value,
-        text: String::new(),
-    })
+    let came = mcp_transport::next(&[], 1.0)?;
+    answer(&came.is_some())
 }
 
 flowhost_test_guests::guest!(run);

@@ -13,6 +13,7 @@ const fn spec(name: &'static str, description: &'static str) -> ToolSpec {
         input_schema: "{}",
         output_schema: "",
         effects: Effects::None,
+        annotations: ToolSpec::any("run").annotations,
     }
 }
 
@@ -27,7 +28,7 @@ impl Tool for Guest {
     fn call(_: &Context, _: &str, input: &str) -> Result<Answer, Error> {
         Ok(Answer {
             value: input.to_owned(),
-            text: String::new(),
+            parts: Vec::new(),
         })
     }
 }

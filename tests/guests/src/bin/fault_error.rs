@@ -1,5 +1,5 @@
-//! Answers with the error that it is asked for: `case` is denied, limit, invalid, transient or failed,
-//! with `message`. A guest may claim a denial; the host must not take its word for one.
+//! Answers with the error that it is asked for: `case` is denied, limit, invalid, transient, failed or
+//! conflict, with `message`. A guest may claim a denial; the host must not take its word for one.
 
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
@@ -27,6 +27,7 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
         }),
         "transient" => Error::Transient(message),
         "failed" => Error::Failed(message),
+        "conflict" => Error::Conflict(message),
         _ => Error::Invalid(message),
     })
 }

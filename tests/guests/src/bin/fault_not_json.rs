@@ -13,7 +13,7 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
     Ok(Answer {
         value: input.text,
-        text: String::new(),
+        parts: Vec::new(),
     })
 }
 

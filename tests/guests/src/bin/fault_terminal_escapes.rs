@@ -4,7 +4,7 @@
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
 use flowhost_test_guests::host::log::{Field, Level, write};
-use flowhost_test_guests::{Answer, Context, Error, parse};
+use flowhost_test_guests::{Answer, Context, Error, Part, parse};
 
 const HOSTILE: &str =
     "\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\u{202e}evil\u{200b}\r\nforged line\u{0}\u{9b}31m";
@@ -27,7 +27,7 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     }
     Ok(Answer {
         value: "null".to_owned(),
-        text: HOSTILE.to_owned(),
+        parts: vec![Part::text(HOSTILE)],
     })
 }
 

@@ -14,7 +14,7 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let value = "[".repeat(input.depth) + &"]".repeat(input.depth);
     Ok(Answer {
         value,
-        text: String::new(),
+        parts: Vec::new(),
     })
 }
 

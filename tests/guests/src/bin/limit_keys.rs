@@ -20,7 +20,7 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     value.push('}');
     Ok(Answer {
         value,
-        text: String::new(),
+        parts: Vec::new(),
     })
 }
 

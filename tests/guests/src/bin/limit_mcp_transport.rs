@@ -1,9 +1,11 @@
-//! An MCP adapter whose `connect` sends one frame of `bytes`, and whose `close` waits for an answer.
+//! An MCP adapter whose `connect` sends one frame of `bytes`, and whose `call-tool` waits for ever.
 
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
-use flowhost_test_guests::host::mcp_transport::{receive, send};
-use flowhost_test_guests::{Answer, Context, Descriptor, Error, McpAdapter, ServerInfo, parse};
+use flowhost_test_guests::host::mcp_transport::{next, open, send};
+use flowhost_test_guests::{
+    Answer, Context, Error, McpAdapter, More, Session, ToolPage, answer, parse,
+};
 
 #[derive(serde::Deserialize)]
 struct Config {
@@ -13,21 +15,23 @@ struct Config {
 struct Adapter;
 
 impl McpAdapter for Adapter {
-    fn connect(_: &Context, config: &str) -> Result<ServerInfo, Error> {
+    fn connect(_: &Context, config: &str) -> Result<Session, Error> {
         let config: Config = parse(config)?;
-        send(&format!("\"{}\"", "x".repeat(config.bytes)))?;
+        send(&format!("\"{}\"", "x".repeat(config.bytes)), &[])?;
         Err(Error::failed("the frame was sent"))
     }
 
-    fn list_tools(_: &Context) -> Result<Vec<Descriptor>, Error> {
-        Ok(Vec::new())
+    fn list_tools(_: &Context, _: &Session, _: &str) -> Result<ToolPage, Error> {
+        Ok(ToolPage {
+            tools: Vec::new(),
+            more: More::end(),
+        })
     }
 
-    fn call_tool(_: &Context, _: &str, _: &str) -> Result<Answer, Error> {
-        receive(1e12).map(|value| Answer {
-            value,
-            text: String::new(),
-        })
+    fn call_tool(_: &Context, _: &Session, _: &str, input: &str) -> Result<Answer, Error> {
+        let stream = open(input, &[])?;
+        let came = next(&[stream], 1e12)?;
+        answer(&came.is_some())
     }
 }
 

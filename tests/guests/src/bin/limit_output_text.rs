@@ -2,7 +2,7 @@
 
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
-use flowhost_test_guests::{Answer, Context, Error, parse};
+use flowhost_test_guests::{Answer, Context, Error, Part, parse};
 
 #[derive(serde::Deserialize)]
 struct Input {
@@ -13,7 +13,7 @@ fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     let input: Input = parse(input)?;
     Ok(Answer {
         value: "null".to_owned(),
-        text: "x".repeat(input.bytes),
+        parts: vec![Part::text("x".repeat(input.bytes))],
     })
 }
 

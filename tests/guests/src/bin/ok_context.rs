@@ -6,7 +6,7 @@ use flowhost_test_guests::{Answer, Context, Error, answer, json};
 
 fn run(ctx: &Context, _: &str) -> Result<Answer, Error> {
     answer(&json!({
-        "run": ctx.run, "step": ctx.step, "attempt": ctx.attempt, "actor": ctx.actor,
+        "run": ctx.run, "call": ctx.call, "key": ctx.key, "step": ctx.step, "attempt": ctx.attempt, "actor": ctx.actor,
         "traceparent": ctx.traceparent, "deadline_ms": ctx.deadline_ms, "seed": ctx.seed,
     }))
 }

@@ -7,7 +7,7 @@ use flowhost_test_guests::{Answer, Context, Error};
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {
     Ok(Answer {
         value: input.to_owned(),
-        text: String::new(),
+        parts: Vec::new(),
     })
 }
 

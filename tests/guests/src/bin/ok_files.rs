@@ -1,5 +1,5 @@
-//! Works on files through `flowhost:files`: `op` is roots, read, list, stat, write, append, mkdir or
-//! remove, with `path` and `contents`; takes a table of `cases`, so one component walks all of the
+//! Works on files through `flowhost:files`: `op` is roots, read, read-range, list, stat, write, append,
+//! mkdir or remove, with `path`, `contents`, `offset` and `length`; takes a table of `cases`, so one component walks all of the
 //! file attacks.
 
 #![cfg_attr(target_arch = "wasm32", no_main)]
@@ -14,6 +14,10 @@ struct Input {
     path: String,
     #[serde(default)]
     contents: String,
+    #[serde(default)]
+    offset: String,
+    #[serde(default)]
+    length: i32,
 }
 
 fn shown(entry: &Entry) -> Value {
@@ -25,10 +29,20 @@ fn shown(entry: &Entry) -> Value {
 }
 
 fn work(input: Input) -> Result<Value, Error> {
-    let Input { op, path, contents } = input;
+    let Input {
+        op,
+        path,
+        contents,
+        offset,
+        length,
+    } = input;
     Ok(match op.as_str() {
         "roots" => json!(files::roots()),
         "read" => json!(String::from_utf8_lossy(&files::read(&path)?)),
+        "read-range" => {
+            let read = files::read_range(&path, &offset, length)?;
+            json!(String::from_utf8_lossy(&read))
+        }
         "list" => files::list(&path)?.iter().map(shown).collect(),
         "stat" => shown(&files::stat(&path)?),
         "write" => json!(files::write(&path, contents.as_bytes())?),

@@ -2,79 +2,108 @@
 
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
-use flowhost_test_guests::host::mcp_transport::{receive, send};
+use flowhost_test_guests::host::mcp_transport::{Event, cancel, next, open};
 use flowhost_test_guests::{
-    Answer, Context, Descriptor, Effects, Error, McpAdapter, ServerInfo, Value, json, parse,
+    Annotations, Answer, Context, Descriptor, Effects, Error, McpAdapter, More, Part, Session,
+    ToolPage, Value, json, parse,
 };
 
 struct Adapter;
 
 fn ask(method: &str, params: &Value) -> Result<Value, Error> {
-    send(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string())?;
-    let reply: Value = parse(&receive(1_000.0)?)?;
-    reply
-        .get("result")
-        .cloned()
-        .ok_or_else(|| Error::failed("the server answered without a result"))
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let streams = [open(&request.to_string(), &[])?];
+    let result = answer_on(&streams);
+    let [stream] = &streams;
+    cancel(stream);
+    result
+}
+
+fn answer_on(streams: &[String]) -> Result<Value, Error> {
+    loop {
+        let Some(arrival) = next(streams, 1_000.0)? else {
+            return Err(Error::transient("the server does not answer"));
+        };
+        match arrival.event {
+            Event::Head(_) => {}
+            Event::Frame(frame) => {
+                let reply: Value = parse(&frame.json)?;
+                let without = || Error::failed("the server answered without a result");
+                return reply.get("result").cloned().ok_or_else(without);
+            }
+            Event::End(_) => return Err(Error::transient("the server hung up")),
+        }
+    }
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    let text = value.get(key).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    let list = value.get(key).and_then(Value::as_array);
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
+fn tool(tool: &Value) -> Descriptor {
+    let said = |key| tool.get("annotations")?.get(key)?.as_bool();
+    let schema = |key| tool.get(key).map(Value::to_string).unwrap_or_default();
+    Descriptor {
+        name: text(tool, "name"),
+        title: text(tool, "title"),
+        description: text(tool, "description"),
+        input_schema: schema("inputSchema"),
+        output_schema: schema("outputSchema"),
+        effects: Effects::Once,
+        annotations: Annotations {
+            read_only: said("readOnlyHint"),
+            destructive: said("destructiveHint"),
+            idempotent: said("idempotentHint"),
+            open_world: said("openWorldHint"),
+        },
+    }
 }
 
 impl McpAdapter for Adapter {
-    fn connect(_: &Context, _: &str) -> Result<ServerInfo, Error> {
+    fn connect(_: &Context, _: &str) -> Result<Session, Error> {
         let result = ask("initialize", &json!({ "protocolVersion": "2025-11-25" }))?;
         let server = result.get("serverInfo").cloned().unwrap_or_default();
-        Ok(ServerInfo {
+        let capabilities = result.get("capabilities").cloned().unwrap_or(json!({}));
+        Ok(Session {
             name: text(&server, "name"),
             version: text(&server, "version"),
             protocol: text(&result, "protocolVersion"),
-            capabilities: result
-                .get("capabilities")
-                .cloned()
-                .unwrap_or_default()
-                .to_string(),
+            capabilities: capabilities.to_string(),
+            instructions: text(&result, "instructions"),
+            state: String::new(),
         })
     }
 
-    fn list_tools(_: &Context) -> Result<Vec<Descriptor>, Error> {
-        let result = ask("tools/list", &json!({}))?;
-        let tools = result
-            .get("tools")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        Ok(tools
-            .iter()
-            .map(|tool| Descriptor {
-                name: text(tool, "name"),
-                title: text(tool, "title"),
-                description: text(tool, "description"),
-                input_schema: tool
-                    .get("inputSchema")
-                    .cloned()
-                    .unwrap_or_default()
-                    .to_string(),
-                output_schema: String::new(),
-                effects: Effects::Once,
-            })
-            .collect())
+    fn list_tools(_: &Context, _: &Session, cursor: &str) -> Result<ToolPage, Error> {
+        let params = match cursor {
+            "" => json!({}),
+            cursor => json!({ "cursor": cursor }),
+        };
+        let result = ask("tools/list", &params)?;
+        Ok(ToolPage {
+            tools: list(&result, "tools").iter().map(tool).collect(),
+            more: More {
+                next: text(&result, "nextCursor"),
+                ttl_ms: result.get("ttlMs").and_then(Value::as_f64),
+            },
+        })
     }
 
-    fn call_tool(_: &Context, name: &str, input: &str) -> Result<Answer, Error> {
+    fn call_tool(_: &Context, _: &Session, name: &str, input: &str) -> Result<Answer, Error> {
         let arguments: Value = parse(input)?;
-        let result = ask(
-            "tools/call",
-            &json!({ "name": name, "arguments": arguments }),
-        )?;
+        let params = json!({ "name": name, "arguments": arguments });
+        let result = ask("tools/call", &params)?;
+        let value = result.get("structuredContent").cloned().unwrap_or_default();
+        let texts = list(&result, "content").iter();
         Ok(Answer {
-            value: result.to_string(),
-            text: String::new(),
+            value: value.to_string(),
+            parts: texts.map(|part| Part::text(text(part, "text"))).collect(),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Calls other plugins' tools: `op` is list or call, with `name` and `input`; takes a table of
-//! `cases`.
+//! Calls other plugins' tools: `op` is list or call, with `name` and `input` or `raw`; takes
+//! a table of `cases`.
 
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
@@ -13,6 +13,9 @@ struct Input {
     name: String,
     #[serde(default)]
     input: Value,
+    /// The input as it goes over, where it must not be JSON that a library wrote.
+    #[serde(default)]
+    raw: String,
 }
 
 fn work(input: Input) -> Result<Value, Error> {
@@ -20,8 +23,14 @@ fn work(input: Input) -> Result<Value, Error> {
         let names: Vec<String> = tools::list().into_iter().map(|tool| tool.name).collect();
         return Ok(json!(names));
     }
-    let outcome = tools::call(&input.name, &input.input.to_string())?;
-    Ok(json!({ "value": parse::<Value>(&outcome.value)?, "text": outcome.text }))
+    let arguments = if input.raw.is_empty() {
+        input.input.to_string()
+    } else {
+        input.raw
+    };
+    let outcome = tools::call(&input.name, &arguments)?;
+    let texts: Vec<&str> = outcome.texts().collect();
+    Ok(json!({ "value": parse::<Value>(&outcome.value)?, "texts": texts }))
 }
 
 fn run(_: &Context, input: &str) -> Result<Answer, Error> {

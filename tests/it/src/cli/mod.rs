@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod bad_plans;
+mod content;
 mod early;
 mod endings;
 mod evidence;

@@ -49,6 +49,12 @@ const DENIED: &[(&str, &str, &str, &str)] = &[
         "[model]",
     ),
     (
+        "deny_progress",
+        "flowhost:progress/progress@0.1.0",
+        "progress",
+        "log = true",
+    ),
+    (
         "deny_random",
         "flowhost:random/random@0.1.0",
         "random",

@@ -10,6 +10,7 @@ fn task(input: &Value) -> AgentTask {
     AgentTask {
         id: "only".to_owned(),
         prompt: "do it".to_owned(),
+        prompt_version: String::new(),
         input: input.to_string(),
         schema: String::new(),
     }

@@ -1,0 +1,60 @@
+//! `flowhost:progress`.
+
+use flowhost_engine::HostState;
+use flowhost_ledger::Kind;
+use wasmtime::component::Linker;
+
+use crate::progress::ProgressState;
+use crate::support::{HasStore, kill};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package flowhost:host-progress;
+            world progress { import flowhost:progress/progress@0.1.0; }
+        ",
+        path: ["../../wit/progress/0.1.0"],
+        world: "flowhost:host-progress/progress",
+        imports: { default: trappable },
+    });
+}
+
+pub(super) use bindings::flowhost::progress::progress as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:progress/progress@0.1.0";
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    fn report(&mut self, done: f64, total: Option<f64>, message: String) -> wasmtime::Result<()> {
+        self.scope().charge_host_call().map_err(kill)?;
+        let parts = self.parts::<ProgressState>();
+        let (state, scope) = (parts.state, parts.scope);
+        let due = state.pace.report(done, total, tokio::time::Instant::now());
+        if due.show {
+            state.gate.progress(done, total, &message);
+        }
+        if due.record {
+            let fact = scope
+                .fact(Kind::HostCall)
+                .with("interface", INTERFACE)
+                .with("decision", "allow")
+                .with("rule", "log")
+                .with("done", done.to_string())
+                .with("reports", state.pace.reports())
+                .payload(state.gate.clean(&message).into_bytes());
+            let fact = match total {
+                Some(total) => fact.with("total", total.to_string()),
+                None => fact,
+            };
+            scope.run.recorder.append(fact).map_err(kill_ledger)?;
+        }
+        Ok(())
+    }
+}
+
+fn kill_ledger(error: flowhost_ledger::LedgerError) -> wasmtime::Error {
+    kill(flowhost_engine::Fault::from(error))
+}
