@@ -56,6 +56,11 @@ pub(crate) const PLAN: Target = Target {
     words: &[
         "flowhost: v1\n",
         "kind: workflow\n",
+        "kind: fsm\ninitial_state: a\nfinal_states: [b]\n",
+        "states: { a: { uses: p, on_success: b, on_error: b }, b: {} }\n",
+        "kind: behavior_tree\n",
+        "root: { type: parallel, children: [{ type: action, uses: p }] }\n",
+        "{ type: repeat, times: 1000, child: { type: condition, check: 'true' } }",
         "steps:\n",
         "  a: { uses: p }\n",
         "needs: [a]\n",
