@@ -9,6 +9,7 @@
 //! [`planner::Event`]s, perform [`planner::Action`]s.
 
 pub mod budget;
+pub mod effort;
 pub mod exit;
 pub mod expr;
 pub mod hash;
@@ -18,6 +19,7 @@ pub mod problem;
 pub mod retry;
 mod schema_check;
 mod schema_cost;
+mod schema_work;
 pub mod units;
 
 pub use budget::Amounts;

@@ -1,7 +1,8 @@
 //! JSON Schemas of outputs and of tools' inputs: compiled once, offline, bounded.
 //!
 //! A schema is input from the plan's author and its subject comes from a plugin: no reference leaves
-//! the document or comes back to itself, and patterns run on an engine that takes linear time.
+//! the document or comes back to itself, patterns run on an engine that takes linear time, and a value
+//! is looked at only after the work of its check was found to be bounded (`schema_work`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +11,23 @@ use jsonschema::{PatternOptions, Validator};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::effort::{Limits, Meter, Spent};
+use crate::schema_work::{self, Patterns, SCHEMA_COST_MAX};
+
 /// Bytes of a schema as JSON.
 const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Violations that a message names; more say nothing new.
 const VIOLATIONS_SHOWN: usize = 3;
+/// Units of a check up to which the validator may collect all violations: it does so in memory, some
+/// hundred bytes for each.
+const COLLECTED_MAX: u64 = 100_000;
 
 /// A compiled schema.
 #[derive(Clone)]
 pub struct OutputSchema {
     source: Arc<Value>,
     validator: Arc<Validator>,
+    patterns: Arc<Patterns>,
 }
 
 impl OutputSchema {
@@ -46,6 +54,7 @@ impl OutputSchema {
         if let Some(message) = crate::schema_cost::too_costly(&source) {
             return Err(message);
         }
+        let patterns = schema_work::patterns(&source)?;
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
             .build(&source)
@@ -53,6 +62,7 @@ impl OutputSchema {
         Ok(Self {
             source: Arc::new(source),
             validator: Arc::new(validator),
+            patterns: Arc::new(patterns),
         })
     }
 
@@ -62,32 +72,81 @@ impl OutputSchema {
         Arc::clone(&self.source)
     }
 
-    /// What is wrong with `value`, in one line that shows none of it, or nothing.
+    /// What is wrong with `value`, in one line that shows none of it, or nothing. A check that would
+    /// cost too much, or that was stopped, is a violation too: it says so.
     #[must_use]
     pub fn violations(&self, value: &Value) -> Option<String> {
+        self.checked(
+            value,
+            SCHEMA_COST_MAX,
+            &mut Meter::of_thread(SCHEMA_COST_MAX),
+        )
+    }
+
+    /// As [`OutputSchema::violations`], within limits of the caller's. Once its work is known to be
+    /// bounded the check itself runs to its end: `stop` is heard before, and after some tenths of a
+    /// second at most.
+    #[must_use]
+    pub fn violations_within(&self, value: &Value, limits: &Limits<'_>) -> Option<String> {
+        self.checked(value, limits.cost, &mut Meter::new(limits))
+    }
+
+    fn checked(&self, value: &Value, cost: u64, meter: &mut Meter<'_>) -> Option<String> {
+        match schema_work::pay(&self.source, &self.patterns, value, meter) {
+            Err(Spent::Cost) => Some(format!(
+                "checking it would cost more than {cost} steps: the value is too large for this \
+                 schema; give it less data, or a schema with fewer and smaller patterns and choices"
+            )),
+            Err(Spent::Stopped) => Some("the check was stopped before its end".to_owned()),
+            Ok(()) if self.validator.is_valid(value) => None,
+            Ok(()) if cost - meter.left() <= COLLECTED_MAX => Some(self.collected(value)),
+            Ok(()) => Some(self.first(value)),
+        }
+    }
+
+    /// The first violations, of all.
+    fn collected(&self, value: &Value) -> String {
         let mut errors = self.validator.iter_errors(value);
-        let shown: Vec<String> = errors
+        let shown: Vec<_> = errors
             .by_ref()
             .take(VIOLATIONS_SHOWN)
-            .map(|error| {
-                let place = error.instance_path().to_string();
-                let place = if place.is_empty() {
-                    "/".to_owned()
-                } else {
-                    place
-                };
-                format!("at `{place}`: {}", error.masked())
-            })
+            .map(|error| told(&error))
             .collect();
-        if shown.is_empty() {
-            return None;
-        }
         let more = if errors.next().is_some() {
             " and more"
         } else {
             ""
         };
-        Some(format!("{}{more}", shown.join("; ")))
+        format!("{}{more}", shown.join("; "))
+    }
+
+    /// One violation. Below `anyOf` and its like the validator would collect all of them to find it.
+    fn first(&self, value: &Value) -> String {
+        if has_choices(&self.source) {
+            return "it does not fit; it is too large to say where, because the schema has choices \
+                    (`anyOf`, `oneOf`)"
+                .to_owned();
+        }
+        match self.validator.validate(value) {
+            Err(error) => format!("{} and perhaps more", told(&error)),
+            Ok(()) => "it does not fit".to_owned(),
+        }
+    }
+}
+
+fn told(error: &jsonschema::ValidationError<'_>) -> String {
+    let place = error.instance_path().to_string();
+    let place = if place.is_empty() { "/" } else { &place };
+    format!("at `{place}`: {}", error.masked())
+}
+
+fn has_choices(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members
+            .iter()
+            .any(|(key, member)| matches!(key.as_str(), "anyOf" | "oneOf") || has_choices(member)),
+        Value::Array(items) => items.iter().any(has_choices),
+        _ => false,
     }
 }
 

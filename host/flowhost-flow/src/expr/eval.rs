@@ -2,86 +2,82 @@
 //!
 //! Must be deterministic: same tree and same names, same value or same error.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::expr::lower::{Binary, Loop, Node};
-use crate::expr::value::Val;
-use crate::expr::{COST_MAX, EvalError, Names, functions};
+use crate::effort::{Meter, Spent};
+use crate::expr::fault::{Fault, Kinds};
+use crate::expr::node::{Binary, Loop, Node};
+use crate::expr::pattern::{Pattern, Patterns};
+use crate::expr::value::{Items, Key, Text, Val};
+use crate::expr::{EvalError, Names, compare, functions, json, number};
 
-/// What an evaluation may still cost.
-#[derive(Debug)]
-pub(super) struct Meter {
-    left: u64,
-}
-
-impl Meter {
-    pub(super) const fn new() -> Self {
-        Self { left: COST_MAX }
-    }
-
-    pub(super) fn charge(&mut self, cost: u64) -> Result<(), EvalError> {
-        self.left = self.left.checked_sub(cost).ok_or(EvalError::Cost)?;
-        Ok(())
-    }
-
-    /// Pays for reading or copying so many bytes.
-    pub(super) fn bytes(&mut self, bytes: usize) -> Result<(), EvalError> {
-        self.charge(bytes as u64 / 32)
-    }
-}
-
-pub(super) fn evaluate(node: &Node, names: &Names<'_>) -> Result<Value, EvalError> {
+/// The value of `node`, as JSON of its own.
+pub(super) fn evaluate(
+    node: &Node,
+    names: &Names<'_>,
+    meter: &mut Meter<'_>,
+) -> Result<Value, EvalError> {
     let mut eval = Eval {
         names,
         locals: Vec::new(),
-        meter: Meter::new(),
+        patterns: Patterns::default(),
+        meter,
     };
-    let value = eval.node(node)?;
-    eval.locals.clear();
-    value.into_json(&mut eval.meter)
+    let value = eval.node(node).map_err(|fault| fault.told())?;
+    json::made(&value, eval.meter).map_err(|fault| fault.told())
 }
 
-struct Eval<'n, 'a> {
+struct Eval<'n, 'a, 'm, 's> {
     names: &'n Names<'a>,
     locals: Vec<Val<'a>>,
-    meter: Meter,
+    patterns: Patterns,
+    meter: &'m mut Meter<'s>,
 }
 
-type Evaluated<'a> = Result<Val<'a>, EvalError>;
+pub(super) type Evaluated<'a> = Result<Val<'a>, Fault<'a>>;
 
-impl<'a> Eval<'_, 'a> {
-    fn node(&mut self, node: &Node) -> Evaluated<'a> {
+impl<'a> Eval<'_, 'a, '_, '_> {
+    fn node(&mut self, node: &'a Node) -> Evaluated<'a> {
         self.meter.charge(1)?;
         match node {
             Node::Null => Ok(Val::Null),
             Node::Bool(value) => Ok(Val::Bool(*value)),
             Node::Int(number) => Ok(Val::Int(*number)),
+            Node::Uint(number) => Ok(Val::Uint(*number)),
             Node::Double(number) => Ok(Val::Double(*number)),
-            Node::Text(text) => {
-                self.meter.bytes(text.len())?;
-                Ok(Val::Text(Cow::Owned(text.clone())))
-            }
-            Node::Name(name) => {
-                self.names.get(name).map(Val::from).ok_or_else(|| {
-                    EvalError::value(format!("the name `{name}` is not in reach here"))
-                })
-            }
+            Node::Text(text) => Ok(Val::Text(Text::Outside(text))),
+            Node::Name(name) => self
+                .names
+                .get(name)
+                .map(Val::from)
+                .ok_or(Fault::Unknown(name)),
             Node::Local(place) => self.local(*place),
             Node::Field { of, name } => {
                 let of = self.node(of)?;
-                of.member(name).ok_or_else(|| missing(&of, name))
+                self.select(&of, Key::Text(Text::Outside(name)))
+            }
+            Node::FieldIfAny { of, name } => {
+                let of = self.node(of)?;
+                self.select_if_any(&of, Key::Text(Text::Outside(name)))
             }
             Node::Has { of, name } => {
                 let of = self.node(of)?;
-                Ok(Val::Bool(of.member(name).is_some()))
+                self.has(&of, Key::Text(Text::Outside(name)))
             }
-            Node::Index(of, index) => self.index(of, index),
+            Node::Index(of, index) => {
+                let (of, index) = (self.node(of)?, self.node(index)?);
+                let key = key_of(&index)?;
+                self.select(&of, key)
+            }
+            Node::IndexIfAny(of, index) => {
+                let (of, index) = (self.node(of)?, self.node(index)?);
+                let key = key_of(&index)?;
+                self.select_if_any(&of, key)
+            }
             Node::Not(inner) => Ok(Val::Bool(!self.condition(inner)?)),
-            Node::Negate(inner) => negate(&self.node(inner)?),
+            Node::Negate(inner) => number::negate(&self.node(inner)?),
             Node::And(a, b) => self.logical(a, b, false),
             Node::Or(a, b) => self.logical(a, b, true),
             Node::If(condition, yes, no) => {
@@ -92,7 +88,7 @@ impl<'a> Eval<'_, 'a> {
                 }
             }
             Node::NotFalse(inner) => match self.node(inner) {
-                Err(EvalError::Cost) => Err(EvalError::Cost),
+                Err(Fault::Spent(spent)) => Err(spent.into()),
                 Ok(Val::Bool(false)) => Ok(Val::Bool(false)),
                 _ => Ok(Val::Bool(true)),
             },
@@ -101,137 +97,237 @@ impl<'a> Eval<'_, 'a> {
                 self.binary(*binary, &a, &b)
             }
             Node::Call(function, args) => {
-                let args: Result<Vec<_>, _> = args.iter().map(|arg| self.node(arg)).collect();
-                functions::call(*function, &args?, &mut self.meter)
+                let args = self.all(args)?;
+                functions::call(*function, &args, &mut self.patterns, self.meter)
             }
-            Node::List(nodes) => {
-                let items: Result<Vec<_>, _> = nodes.iter().map(|node| self.node(node)).collect();
-                Ok(Val::List(Rc::new(items?)))
-            }
+            Node::Matches(text, pattern) => self.matches(text, pattern),
+            Node::List(nodes) => self.list(nodes),
             Node::Map(entries) => self.map(entries),
+            Node::IfAny(inner) => self.node(inner),
             Node::Push(place, item) => self.push(*place, item),
+            Node::Put(place, entry) => self.put(*place, &entry.0, &entry.1),
+            Node::PutAll(place, entries) => self.put_all(*place, entries),
             Node::Loop(inner) => self.run_loop(inner),
+            Node::Bind(place, inner) => {
+                let value = self.node(&inner.0)?;
+                self.locals.truncate(*place);
+                self.locals.push(value);
+                let result = self.node(&inner.1);
+                self.locals.truncate(*place);
+                result
+            }
         }
     }
 
-    fn local(&self, place: usize) -> Evaluated<'a> {
-        self.locals
-            .get(place)
-            .cloned()
-            .ok_or_else(|| EvalError::value("a name is out of reach"))
+    fn all(&mut self, nodes: &'a [Node]) -> Result<Vec<Val<'a>>, Fault<'a>> {
+        self.meter.list(nodes.len())?;
+        nodes.iter().map(|node| self.node(node)).collect()
     }
 
-    fn condition(&mut self, node: &Node) -> Result<bool, EvalError> {
+    fn local(&self, place: usize) -> Evaluated<'a> {
+        let local = self.locals.get(place).cloned();
+        debug_assert!(local.is_some(), "lowering counts places as this does");
+        local.ok_or(Fault::Said("a name is out of reach"))
+    }
+
+    fn condition(&mut self, node: &'a Node) -> Result<bool, Fault<'a>> {
         match self.node(node)? {
             Val::Bool(value) => Ok(value),
-            other => Err(EvalError::value(format!(
-                "expected true or false, not {}",
-                other.kind()
-            ))),
+            other => Err(Fault::Unfit("expected true or false", other.kind())),
         }
     }
 
     /// `&&` and `||`: an error on one side does not matter if the other side decides.
-    fn logical(&mut self, a: &Node, b: &Node, decides: bool) -> Evaluated<'a> {
-        let left = self.condition(a);
-        match left {
+    fn logical(&mut self, a: &'a Node, b: &'a Node, decides: bool) -> Evaluated<'a> {
+        let left = match self.condition(a) {
             Ok(value) if value == decides => return Ok(Val::Bool(decides)),
-            Err(EvalError::Cost) => return Err(EvalError::Cost),
-            _ => {}
-        }
+            Err(Fault::Spent(spent)) => return Err(spent.into()),
+            left => left,
+        };
         match self.condition(b)? {
             right if right == decides => Ok(Val::Bool(decides)),
             right => left.map(|_| Val::Bool(right)),
         }
     }
 
-    fn index(&mut self, of: &Node, index: &Node) -> Evaluated<'a> {
-        let (of, index) = (self.node(of)?, self.node(index)?);
-        match &index {
-            Val::Text(name) => of.member(name).ok_or_else(|| missing(&of, name)),
-            Val::Int(place) => {
-                let element = usize::try_from(*place)
-                    .ok()
-                    .and_then(|place| of.element(place));
-                element.ok_or_else(|| match of.len() {
-                    Some(len) if of.kind() == "a list" => {
-                        EvalError::value(format!("a list of {len} has no element {place}"))
-                    }
-                    _ => EvalError::value(format!("{} has no element {place}", of.kind())),
-                })
+    fn select(&mut self, of: &Val<'a>, key: Key<'a>) -> Evaluated<'a> {
+        if matches!(of, Val::Optional(_)) {
+            return self.select_if_any(of, key);
+        }
+        match part(of, &key, self.meter)? {
+            Some(part) => Ok(part),
+            None if matches!(key, Key::Text(_)) || of.is_map() => {
+                Err(Fault::Missing(of.kind(), key))
             }
-            other => Err(EvalError::value(format!(
-                "{} cannot be an index",
-                other.kind()
-            ))),
+            None => Err(Fault::NoElement(of.kind(), of.len(), key)),
         }
     }
 
-    fn map(&mut self, entries: &[(Node, Node)]) -> Evaluated<'a> {
-        let mut map = BTreeMap::new();
+    /// `.?` and `[?…]`: an optional value; of an optional one, only if it has a value itself.
+    fn select_if_any(&mut self, of: &Val<'a>, key: Key<'a>) -> Evaluated<'a> {
+        let of = match of {
+            Val::Optional(None) => return Ok(Val::Optional(None)),
+            Val::Optional(Some(inner)) => inner.as_ref(),
+            other => other,
+        };
+        let fits = of.is_map() || (of.is_list() && !matches!(key, Key::Text(_)));
+        if !fits {
+            return Err(Fault::Missing(of.kind(), key));
+        }
+        let part = part(of, &key, self.meter)?;
+        self.meter.list(1)?;
+        Ok(Val::Optional(part.map(Rc::new)))
+    }
+
+    fn has(&mut self, of: &Val<'a>, key: Key<'a>) -> Evaluated<'a> {
+        match of {
+            Val::Optional(None) => Ok(Val::Bool(false)),
+            Val::Optional(Some(inner)) => self.has(inner, key),
+            _ if of.is_map() => Ok(Val::Bool(member(of, &key, self.meter)?.is_some())),
+            _ => Err(Fault::Missing(of.kind(), key)),
+        }
+    }
+
+    fn list(&mut self, nodes: &'a [Node]) -> Evaluated<'a> {
+        self.meter.list(nodes.len())?;
+        let mut items = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let value = self.node(node)?;
+            items.extend(given(node, value)?);
+        }
+        Ok(Val::list(items))
+    }
+
+    fn map(&mut self, entries: &'a [(Node, Node)]) -> Evaluated<'a> {
+        self.meter.list(2 * entries.len())?;
+        let mut map = Vec::with_capacity(entries.len());
         for (key, value) in entries {
-            let Val::Text(key) = self.node(key)? else {
-                return Err(EvalError::value("the keys of an object are text"));
+            let key = self.node(key)?;
+            let Some(key) = Key::of(&key) else {
+                return Err(Fault::Unfit(KEYS, key.kind()));
             };
-            let value = self.node(value)?;
-            if map.insert(key.clone().into_owned(), value).is_some() {
-                return Err(EvalError::value(format!("the key `{key}` is given twice")));
+            let node = value;
+            let value = self.node(node)?;
+            if let Some(value) = given(node, value)? {
+                insert(&mut map, key, value, self.meter)?;
             }
         }
         Ok(Val::Map(Rc::new(map)))
     }
 
-    fn push(&mut self, place: usize, item: &Node) -> Evaluated<'a> {
+    fn push(&mut self, place: usize, item: &'a Node) -> Evaluated<'a> {
         let item = self.node(item)?;
-        let Some(local) = self.locals.get_mut(place) else {
-            return Err(EvalError::value("a name is out of reach"));
-        };
-        let Val::List(mut list) = std::mem::replace(local, Val::Null) else {
-            return Err(EvalError::value("only a list grows"));
+        let Val::List(mut list) = self.taken(place) else {
+            return Err(Fault::Said("only a list grows"));
         };
         if Rc::get_mut(&mut list).is_none() {
-            self.meter.charge(list.len() as u64)?;
+            self.meter.list(list.len())?;
         }
+        self.meter.charge(1)?;
         Rc::make_mut(&mut list).push(item);
         Ok(Val::List(list))
     }
 
-    fn run_loop(&mut self, inner: &Loop) -> Evaluated<'a> {
+    fn put(&mut self, place: usize, key: &'a Node, value: &'a Node) -> Evaluated<'a> {
+        let key = self.node(key)?;
+        let Some(key) = Key::of(&key) else {
+            return Err(Fault::Unfit(KEYS, key.kind()));
+        };
+        let value = self.node(value)?;
+        self.grow(place, std::iter::once((key, value)))
+    }
+
+    fn put_all(&mut self, place: usize, entries: &'a Node) -> Evaluated<'a> {
+        let entries = self.node(entries)?;
+        if !entries.is_map() {
+            return Err(Fault::Unfit("entries come as an object", entries.kind()));
+        }
+        self.meter.list(2 * entries.len().unwrap_or(0))?;
+        let members = match entries.items() {
+            Some(Items::Members(members)) => members,
+            _ => Vec::new(),
+        };
+        self.grow(place, members.into_iter())
+    }
+
+    fn grow(
+        &mut self,
+        place: usize,
+        entries: impl Iterator<Item = (Key<'a>, Val<'a>)>,
+    ) -> Evaluated<'a> {
+        let Val::Map(mut map) = self.taken(place) else {
+            return Err(Fault::Said("only an object grows"));
+        };
+        if Rc::get_mut(&mut map).is_none() {
+            self.meter.list(2 * map.len())?;
+        }
+        for (key, value) in entries {
+            insert(Rc::make_mut(&mut map), key, value, self.meter)?;
+        }
+        Ok(Val::Map(map))
+    }
+
+    /// The value of a local, which has none until it is set again: so that nothing else holds it.
+    fn taken(&mut self, place: usize) -> Val<'a> {
+        match self.locals.get_mut(place) {
+            Some(local) => std::mem::replace(local, Val::Null),
+            None => Val::Null,
+        }
+    }
+
+    fn run_loop(&mut self, inner: &'a Loop) -> Evaluated<'a> {
         let over = self.node(&inner.over)?;
         let start = self.node(&inner.start)?;
-        self.meter.charge(over.len().unwrap_or(0) as u64)?;
-        let items = over.items().ok_or_else(|| {
-            EvalError::value(format!("{} is neither a list nor an object", over.kind()))
-        })?;
+        let len = over.len().unwrap_or(0);
+        if over.is_map() {
+            self.meter.list(2 * len)?;
+        }
+        let Some(items) = over.items() else {
+            let what = "a loop goes over a list or an object";
+            return Err(Fault::Unfit(what, over.kind()));
+        };
         self.locals.truncate(inner.accu);
         self.locals.push(start);
         self.locals.push(Val::Null);
-        let result = self.turns(inner, items);
+        if inner.two {
+            self.locals.push(Val::Null);
+        }
+        let result = self.turns(inner, &items, len);
         self.locals.truncate(inner.accu);
         result
     }
 
     /// The turns of a loop. As in CEL, an error of one turn of `all` or `exists` does not matter if
     /// another turn decides; `logical` keeps that per turn, and `failed` over the turns.
-    fn turns(&mut self, inner: &Loop, items: Vec<Val<'a>>) -> Evaluated<'a> {
+    fn turns(&mut self, inner: &'a Loop, items: &Items<'a>, len: usize) -> Evaluated<'a> {
         let fold = matches!(inner.step, Node::And(..) | Node::Or(..));
+        let by_key = matches!(items, Items::Members(_));
         let mut failed = None;
-        for item in items {
+        for place in 0..len {
+            self.meter.charge(1)?;
             if !self.condition(&inner.go_on)? {
                 failed = None;
                 break;
             }
-            self.set(inner.accu + 1, item);
+            let Some((key, item)) = items.get(place) else {
+                break;
+            };
+            if inner.two {
+                self.set(inner.accu + 1, key);
+                self.set(inner.accu + 2, item);
+            } else {
+                self.set(inner.accu + 1, if by_key { key } else { item });
+            }
             match self.node(&inner.step) {
                 Ok(step) => self.set(inner.accu, step),
-                Err(error @ EvalError::Value(_)) if fold => failed = failed.or(Some(error)),
-                Err(error) => return Err(error),
+                Err(fault) if fold && fault.is_of_values() => failed = failed.or(Some(fault)),
+                Err(fault) => return Err(fault),
             }
         }
-        if let Some(error) = failed
+        if let Some(fault) = failed
             && self.condition(&inner.go_on)?
         {
-            return Err(error);
+            return Err(fault);
         }
         self.node(&inner.result)
     }
@@ -242,112 +338,156 @@ impl<'a> Eval<'_, 'a> {
         }
     }
 
+    fn matches(&mut self, text: &'a Node, pattern: &'a Pattern) -> Evaluated<'a> {
+        match self.node(text)? {
+            Val::Text(text) => {
+                let found = self.patterns.matches(pattern, &text, self.meter)?;
+                Ok(Val::Bool(found))
+            }
+            other => Err(Fault::Mismatch("matches", Kinds::of(&[other]))),
+        }
+    }
+
     fn binary(&mut self, binary: Binary, a: &Val<'a>, b: &Val<'a>) -> Evaluated<'a> {
         match binary {
-            Binary::Equal => Ok(Val::Bool(a.equals(b, &mut self.meter)?)),
-            Binary::NotEqual => Ok(Val::Bool(!a.equals(b, &mut self.meter)?)),
+            Binary::Equal => Ok(Val::Bool(compare::equal(a, b, self.meter)?)),
+            Binary::NotEqual => Ok(Val::Bool(!compare::equal(a, b, self.meter)?)),
             Binary::In => self.contains(b, a),
             Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual => {
-                let order = a.order(b).ok_or_else(|| mismatch(binary, a, b))?;
-                Ok(Val::Bool(match binary {
+                let order =
+                    compare::order(a, b, self.meter)?.ok_or_else(|| mismatch(binary, a, b))?;
+                Ok(Val::Bool(order.is_some_and(|order| match binary {
                     Binary::Less => order.is_lt(),
                     Binary::LessOrEqual => order.is_le(),
                     Binary::Greater => order.is_gt(),
                     _ => order.is_ge(),
-                }))
+                })))
             }
             _ => self.arithmetic(binary, a, b),
         }
     }
 
     fn contains(&mut self, container: &Val<'a>, item: &Val<'a>) -> Evaluated<'a> {
-        match (container.kind(), item) {
-            ("an object", Val::Text(name)) => Ok(Val::Bool(container.member(name).is_some())),
-            ("a list", _) => {
-                for index in 0..container.len().unwrap_or(0) {
-                    if let Some(element) = container.element(index)
-                        && element.equals(item, &mut self.meter)?
-                    {
-                        return Ok(Val::Bool(true));
-                    }
-                }
-                Ok(Val::Bool(false))
-            }
-            _ => Err(mismatch(Binary::In, item, container)),
+        if container.is_map() {
+            // What cannot be a key is in no object.
+            let found = match key_of(item) {
+                Ok(key) => member(container, &key, self.meter)?.is_some(),
+                Err(_) => false,
+            };
+            return Ok(Val::Bool(found));
         }
+        if !container.is_list() {
+            return Err(mismatch(Binary::In, item, container));
+        }
+        for index in 0..container.len().unwrap_or(0) {
+            if let Some(element) = container.element(index)
+                && compare::equal(&element, item, self.meter)?
+            {
+                return Ok(Val::Bool(true));
+            }
+        }
+        Ok(Val::Bool(false))
     }
 
     fn arithmetic(&mut self, binary: Binary, a: &Val<'a>, b: &Val<'a>) -> Evaluated<'a> {
         match (a, b) {
-            (Val::Int(a), Val::Int(b)) => whole(binary, *a, *b).map(Val::Int),
             (Val::Text(a), Val::Text(b)) if binary == Binary::Add => {
-                self.meter.bytes(a.len() + b.len())?;
-                Ok(Val::Text(Cow::Owned(format!("{a}{b}"))))
+                if a.is_empty() || b.is_empty() {
+                    return Ok(Val::Text(if a.is_empty() { b } else { a }.clone()));
+                }
+                self.meter.text(a.len() + b.len())?;
+                let mut text = String::with_capacity(a.len() + b.len());
+                text.push_str(a);
+                text.push_str(b);
+                Ok(Val::text(text))
             }
-            _ if binary == Binary::Add && a.kind() == "a list" && b.kind() == "a list" => {
-                self.meter
-                    .charge((a.len().unwrap_or(0) + b.len().unwrap_or(0)) as u64)?;
-                let mut items = a.items().unwrap_or_default();
-                items.extend(b.items().unwrap_or_default());
-                Ok(Val::List(Rc::new(items)))
+            _ if binary == Binary::Add && a.is_list() && b.is_list() => {
+                let len = a.len().unwrap_or(0) + b.len().unwrap_or(0);
+                self.meter.list(len)?;
+                let mut items = Vec::with_capacity(len);
+                functions::extend(&mut items, a);
+                functions::extend(&mut items, b);
+                Ok(Val::list(items))
             }
-            _ => match (a.double(), b.double()) {
-                (Some(a), Some(b)) => double(binary, a, b).map(Val::Double),
-                _ => Err(mismatch(binary, a, b)),
+            _ => match number::arithmetic(binary, a, b)? {
+                Some(number) => Ok(number),
+                None => Err(mismatch(binary, a, b)),
             },
         }
     }
 }
 
-fn missing(of: &Val<'_>, name: &str) -> EvalError {
-    match of.kind() {
-        "an object" => EvalError::value(format!("there is no `{name}` in the object")),
-        kind => EvalError::value(format!("{kind} has no member `{name}`")),
+/// What may be a key of a map literal.
+const KEYS: &str = "the keys of an object are text, whole numbers, true or false";
+
+/// The key that an index means: also `2.0` is one.
+fn key_of<'a>(index: &Val<'a>) -> Result<Key<'a>, Fault<'a>> {
+    if let Some(key) = Key::of(index) {
+        return Ok(key);
+    }
+    let whole = index
+        .whole()
+        .map(|whole| (i64::try_from(whole), u64::try_from(whole)));
+    match (whole, index) {
+        (Some((Ok(number), _)), _) => Ok(Key::Int(number)),
+        (Some((_, Ok(number))), _) => Ok(Key::Large(number)),
+        (_, Val::Double(_)) => Err(Fault::Said("there is nothing at a number with a fraction")),
+        _ => Err(Fault::Unfit(
+            "an index is text, a whole number, true or false",
+            index.kind(),
+        )),
     }
 }
 
-fn mismatch(binary: Binary, a: &Val<'_>, b: &Val<'_>) -> EvalError {
-    let symbol = binary.symbol();
-    EvalError::value(format!(
-        "`{symbol}` does not go with {} and {}",
-        a.kind(),
-        b.kind()
-    ))
+/// The member of an object, paid for.
+pub(super) fn member<'a>(
+    of: &Val<'a>,
+    key: &Key<'a>,
+    meter: &mut Meter<'_>,
+) -> Result<Option<Val<'a>>, Spent> {
+    meter.look_up(of, key.size())?;
+    Ok(of.member(key))
 }
 
-fn negate<'a>(value: &Val<'a>) -> Evaluated<'a> {
-    match value {
-        Val::Int(number) => number.checked_neg().map(Val::Int).ok_or_else(too_large),
-        Val::Double(number) => Ok(Val::Double(-number)),
-        other => Err(EvalError::value(format!(
-            "`-` does not go with {}",
-            other.kind()
-        ))),
+/// The member of an object or the element of a list.
+fn part<'a>(of: &Val<'a>, key: &Key<'a>, meter: &mut Meter<'_>) -> Result<Option<Val<'a>>, Spent> {
+    match key {
+        Key::Int(place) if of.is_list() => Ok(usize::try_from(*place)
+            .ok()
+            .and_then(|place| of.element(place))),
+        _ => member(of, key, meter),
     }
 }
 
-fn too_large() -> EvalError {
-    EvalError::value("the number is too large")
+/// The value of an element, unless it is marked to be left out and has none.
+fn given<'a>(node: &Node, value: Val<'a>) -> Result<Option<Val<'a>>, Fault<'a>> {
+    match (node, value) {
+        (Node::IfAny(_), Val::Optional(inner)) => Ok(inner.map(|inner| inner.as_ref().clone())),
+        (Node::IfAny(_), other) => Err(Fault::Unfit("`?` takes an optional value", other.kind())),
+        (_, value) => Ok(Some(value)),
+    }
 }
 
-fn whole(binary: Binary, a: i64, b: i64) -> Result<i64, EvalError> {
-    let result = match binary {
-        Binary::Add => a.checked_add(b),
-        Binary::Subtract => a.checked_sub(b),
-        Binary::Multiply => a.checked_mul(b),
-        _ if b == 0 => return Err(EvalError::value("division by zero")),
-        Binary::Divide => a.checked_div(b),
-        _ => a.checked_rem(b),
-    };
-    result.ok_or_else(too_large)
+/// Adds to a sorted map. Keys come in order as a rule; else what follows is moved, and paid for.
+fn insert<'a>(
+    map: &mut Vec<(Key<'a>, Val<'a>)>,
+    key: Key<'a>,
+    value: Val<'a>,
+    meter: &mut Meter<'_>,
+) -> Result<(), Fault<'a>> {
+    let halvings = map.len().checked_ilog2().unwrap_or(0) as usize + 1;
+    meter.charge(2 + halvings as u64 / 4)?;
+    meter.compare(key.size().saturating_mul(halvings))?;
+    match map.binary_search_by(|(known, _)| known.cmp(&key)) {
+        Ok(_) => Err(Fault::Twice(key)),
+        Err(place) => {
+            meter.compare((map.len() - place) * size_of::<(Key<'a>, Val<'a>)>())?;
+            map.insert(place, (key, value));
+            Ok(())
+        }
+    }
 }
 
-fn double(binary: Binary, a: f64, b: f64) -> Result<f64, EvalError> {
-    Ok(match binary {
-        Binary::Add => a + b,
-        Binary::Subtract => a - b,
-        Binary::Multiply => a * b,
-        Binary::Divide => a / b,
-        _ => return Err(EvalError::value("`%` goes with whole numbers only")),
-    })
+fn mismatch<'a>(binary: Binary, a: &Val<'a>, b: &Val<'a>) -> Fault<'a> {
+    Fault::Mismatch(binary.symbol(), Kinds::of(&[a.clone(), b.clone()]))
 }

@@ -10,113 +10,28 @@ use cel::common::ast::{
 use cel::parser::PrattParser;
 
 use crate::expr::functions::Function;
-use crate::expr::{EXPR_BYTES_MAX, EXPR_DEPTH_MAX, EXPR_NODES_MAX};
+use crate::expr::node::{Binary, Loop, Node};
+use crate::expr::pattern::Pattern;
+use crate::expr::{EXPR_BYTES_MAX, EXPR_DEPTH_MAX, EXPR_NODES_MAX, literals};
 use crate::problem::suggest;
 
-/// An expression ready to evaluate.
-#[derive(Clone, Debug)]
-pub(super) enum Node {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Text(String),
-    /// A name from outside.
-    Name(String),
-    /// A name that a macro introduced, by its place on the stack of locals.
-    Local(usize),
-    Field {
-        of: Box<Node>,
-        name: String,
-    },
-    /// `has(of.name)`.
-    Has {
-        of: Box<Node>,
-        name: String,
-    },
-    Index(Box<Node>, Box<Node>),
-    Not(Box<Node>),
-    Negate(Box<Node>),
-    And(Box<Node>, Box<Node>),
-    Or(Box<Node>, Box<Node>),
-    If(Box<Node>, Box<Node>, Box<Node>),
-    Binary(Binary, Box<Node>, Box<Node>),
-    /// True unless the inner one is exactly false; errors count as true (CEL's loop condition).
-    NotFalse(Box<Node>),
-    Call(Function, Vec<Node>),
-    List(Vec<Node>),
-    Map(Vec<(Node, Node)>),
-    /// Appends to the list in a local, in place.
-    Push(usize, Box<Node>),
-    Loop(Box<Loop>),
-}
-
-/// A comprehension. `over` and `start` do not see the two locals; the others do.
-#[derive(Clone, Debug)]
-pub(super) struct Loop {
-    pub(super) over: Node,
-    pub(super) start: Node,
-    pub(super) go_on: Node,
-    pub(super) step: Node,
-    pub(super) result: Node,
-    /// Place of the accumulator; the item is right after it.
-    pub(super) accu: usize,
-}
-
-/// Operators with two operands that are always both evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Binary {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    In,
-}
-
-impl Binary {
-    /// As it is written.
-    pub(super) const fn symbol(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Remainder => "%",
-            Self::Equal => "==",
-            Self::NotEqual => "!=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::In => "in",
-        }
-    }
-
-    fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            op::ADD => Self::Add,
-            op::SUBSTRACT => Self::Subtract,
-            op::MULTIPLY => Self::Multiply,
-            op::DIVIDE => Self::Divide,
-            op::MODULO => Self::Remainder,
-            op::EQUALS => Self::Equal,
-            op::NOT_EQUALS => Self::NotEqual,
-            op::LESS => Self::Less,
-            op::LESS_EQUALS => Self::LessOrEqual,
-            op::GREATER => Self::Greater,
-            op::GREATER_EQUALS => Self::GreaterOrEqual,
-            op::IN => Self::In,
-            _ => return None,
-        })
-    }
-}
+/// What looks like a function and is not one; named here for who mistypes it.
+pub(super) const MACROS: &[&str] = &[
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "map",
+    "filter",
+    "transformList",
+    "transformMap",
+    "transformMapEntry",
+    "sortBy",
+    "cel.bind",
+    "optMap",
+    "optFlatMap",
+];
 
 /// Recursion of the parser: several levels for each bracket.
 const RECURSION_MAX: u16 = 96;
@@ -125,6 +40,8 @@ pub(super) fn compile(source: &str) -> Result<Node, String> {
     bounds(source)?;
     let parser = PrattParser::new()
         .max_recursion_depth(RECURSION_MAX)
+        .enable_optional_syntax(true)
+        .enable_ident_escape_syntax(true)
         .max_expression_node_count(EXPR_NODES_MAX)
         .error_recovery_limit(4);
     let tree = parser.parse(source).map_err(|errors| {
@@ -165,9 +82,8 @@ fn bounds(source: &str) -> Result<(), String> {
             "the expression has {size} bytes; {EXPR_BYTES_MAX} are allowed"
         ));
     }
-    // Brackets inside of string literals count too: that only makes the bound a little stricter.
     let (mut depth, mut questions) = (0_usize, 0_usize);
-    for byte in source.bytes() {
+    for (_, byte) in literals::outside(source, literals::Comments::Skip) {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
@@ -181,15 +97,16 @@ fn bounds(source: &str) -> Result<(), String> {
     Ok(())
 }
 
-struct Lowering {
+/// The way from one tree to the other.
+pub(super) struct Lowering {
     locals: Vec<String>,
     nodes: usize,
 }
 
-type Lowered = Result<Node, String>;
+pub(super) type Lowered = Result<Node, String>;
 
 impl Lowering {
-    fn node(&mut self, tree: &IdedExpr, depth: usize) -> Lowered {
+    pub(super) fn node(&mut self, tree: &IdedExpr, depth: usize) -> Lowered {
         self.nodes += 1;
         if self.nodes > EXPR_NODES_MAX || depth > 4 * EXPR_DEPTH_MAX {
             return Err(format!(
@@ -211,11 +128,12 @@ impl Lowering {
             }
             Cel::Call(call) => self.call(call, depth),
             Cel::List(list) => {
-                let nodes = list
-                    .elements
-                    .iter()
-                    .map(|element| self.node(element, depth));
-                Ok(Node::List(nodes.collect::<Result<_, _>>()?))
+                let mut nodes = Vec::with_capacity(list.elements.len());
+                for (index, element) in list.elements.iter().enumerate() {
+                    let node = self.node(element, depth)?;
+                    nodes.push(if_any(list.optional_indices.contains(&index), node));
+                }
+                Ok(Node::List(nodes))
             }
             Cel::Map(map) => {
                 let mut entries = Vec::with_capacity(map.entries.len());
@@ -224,7 +142,8 @@ impl Lowering {
                         return Err("messages are not part of plan expressions".to_owned());
                     };
                     let key = self.node(&entry.key, depth)?;
-                    entries.push((key, self.node(&entry.value, depth)?));
+                    let value = self.node(&entry.value, depth)?;
+                    entries.push((key, if_any(entry.optional, value)));
                 }
                 Ok(Node::Map(entries))
             }
@@ -235,6 +154,25 @@ impl Lowering {
         }
     }
 
+    /// The place that the next local has.
+    pub(super) fn next_place(&self) -> usize {
+        self.locals.len()
+    }
+
+    /// Lowers `inside` with more names in reach.
+    pub(super) fn with_locals<T>(
+        &mut self,
+        names: &[&str],
+        inside: impl FnOnce(&mut Self) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let before = self.locals.len();
+        self.locals
+            .extend(names.iter().map(|&name| name.to_owned()));
+        let result = inside(self);
+        self.locals.truncate(before);
+        result
+    }
+
     fn name(&self, name: &str) -> Node {
         match self.locals.iter().rposition(|local| local == name) {
             Some(place) => Node::Local(place),
@@ -242,7 +180,7 @@ impl Lowering {
         }
     }
 
-    fn boxed(&mut self, tree: &IdedExpr, depth: usize) -> Result<Box<Node>, String> {
+    pub(super) fn boxed(&mut self, tree: &IdedExpr, depth: usize) -> Result<Box<Node>, String> {
         Ok(Box::new(self.node(tree, depth)?))
     }
 
@@ -254,14 +192,21 @@ impl Lowering {
                 self.boxed(b, depth)?,
                 self.boxed(c, depth)?,
             )),
-            ([a, b], None) if name == op::LOGICAL_AND => {
-                Ok(Node::And(self.boxed(a, depth)?, self.boxed(b, depth)?))
-            }
-            ([a, b], None) if name == op::LOGICAL_OR => {
-                Ok(Node::Or(self.boxed(a, depth)?, self.boxed(b, depth)?))
-            }
+            ([a, b], None) if name == op::LOGICAL_AND => self.logical(a, b, false, depth),
+            ([a, b], None) if name == op::LOGICAL_OR => self.logical(a, b, true, depth),
             ([a, b], None) if name == op::INDEX => {
                 Ok(Node::Index(self.boxed(a, depth)?, self.boxed(b, depth)?))
+            }
+            ([a, b], None) if name == op::OPT_INDEX => Ok(Node::IndexIfAny(
+                self.boxed(a, depth)?,
+                self.boxed(b, depth)?,
+            )),
+            ([a, b], None) if name == op::OPT_SELECT => {
+                let Node::Text(name) = self.node(b, depth)? else {
+                    return Err("`.?` goes with a name".to_owned());
+                };
+                let of = self.boxed(a, depth)?;
+                Ok(Node::FieldIfAny { of, name })
             }
             ([a], None) if name == op::LOGICAL_NOT => Ok(Node::Not(self.boxed(a, depth)?)),
             ([a], None) if name == op::NEGATE => Ok(Node::Negate(self.boxed(a, depth)?)),
@@ -271,6 +216,24 @@ impl Lowering {
             ([a, b], None) if Binary::of(name).is_some() => self.binary(name, a, b, depth),
             _ => self.function(call, depth),
         }
+    }
+
+    /// `x || true` is true and `x && false` false, whatever `x` is: as in CEL, also where it calls a
+    /// function that does not exist.
+    fn logical(&mut self, a: &IdedExpr, b: &IdedExpr, decides: bool, depth: usize) -> Lowered {
+        let (a, b) = (self.node(a, depth), self.node(b, depth));
+        let decided = [&a, &b]
+            .into_iter()
+            .any(|side| matches!(side, Ok(Node::Bool(value)) if *value == decides));
+        if decided && (a.is_err() || b.is_err()) {
+            return Ok(Node::Bool(decides));
+        }
+        let (a, b) = (Box::new(a?), Box::new(b?));
+        Ok(if decides {
+            Node::Or(a, b)
+        } else {
+            Node::And(a, b)
+        })
     }
 
     fn binary(&mut self, name: &str, a: &IdedExpr, b: &IdedExpr, depth: usize) -> Lowered {
@@ -287,35 +250,60 @@ impl Lowering {
     }
 
     fn function(&mut self, call: &CallExpr, depth: usize) -> Lowered {
-        let name = call.func_name.as_str();
-        let Some(function) = Function::named(name) else {
-            let cure = suggest("function", name, Function::ALL.iter().map(|f| f.name()));
+        if let Some(lowered) = self.macro_call(call, depth) {
+            return lowered;
+        }
+        let (name, target) = self.qualified(call);
+        let Some(function) = Function::named(&name) else {
+            let known = Function::ALL.iter().map(|function| function.name());
+            let known = known.filter(|known| !known.starts_with('@'));
+            let cure = suggest("function", &name, known.chain(MACROS.iter().copied()));
             return Err(format!("there is no function `{name}`; {cure}"));
         };
         let mut args = Vec::with_capacity(call.args.len() + 1);
-        if let Some(target) = &call.target {
-            args.push(self.node(target, depth)?);
-        }
-        for arg in &call.args {
+        for arg in target.into_iter().chain(&call.args) {
             args.push(self.node(arg, depth)?);
         }
         if !function.takes(args.len()) {
             return Err(format!("`{name}` does not take {} values", args.len()));
         }
+        if function == Function::Matches
+            && let [_, Node::Text(pattern)] = args.as_slice()
+        {
+            let pattern = Pattern::compile(pattern)
+                .map_err(|message| format!("the pattern cannot be used: {message}"))?;
+            let text = Box::new(args.swap_remove(0));
+            return Ok(Node::Matches(text, pattern));
+        }
         Ok(Node::Call(function, args))
+    }
+
+    /// The name of the function and its receiver. `math.abs` is one name, unless `math` is a local.
+    fn qualified<'t>(&self, call: &'t CallExpr) -> (String, Option<&'t IdedExpr>) {
+        let target = call.target.as_deref();
+        if let Some(Cel::Ident(space)) = target.map(|target| &target.expr)
+            && !self.locals.contains(space)
+        {
+            let name = format!("{space}.{}", call.func_name);
+            if Function::named(&name).is_some() {
+                return (name, None);
+            }
+        }
+        (call.func_name.clone(), target)
     }
 
     fn comprehension(&mut self, inner: &ComprehensionExpr, depth: usize) -> Lowered {
         let over = self.node(&inner.iter_range, depth)?;
         let start = self.node(&inner.accu_init, depth)?;
-        let accu = self.locals.len();
-        self.locals.push(inner.accu_var.clone());
-        self.locals.push(inner.iter_var.clone());
-        let go_on = self.node(&inner.loop_cond, depth);
-        let step = self.node(&inner.loop_step, depth);
-        let result = self.node(&inner.result, depth);
-        self.locals.truncate(accu);
-        let (go_on, step, result) = (go_on?, step?, result?);
+        let accu = self.next_place();
+        let names = [inner.accu_var.as_str(), inner.iter_var.as_str()];
+        let (go_on, step, result) = self.with_locals(&names, |this| {
+            Ok((
+                this.node(&inner.loop_cond, depth)?,
+                this.node(&inner.loop_step, depth)?,
+                this.node(&inner.result, depth)?,
+            ))
+        })?;
         Ok(Node::Loop(Box::new(Loop {
             over,
             start,
@@ -323,7 +311,16 @@ impl Lowering {
             step,
             result,
             accu,
+            two: false,
         })))
+    }
+}
+
+fn if_any(optional: bool, node: Node) -> Node {
+    if optional {
+        Node::IfAny(Box::new(node))
+    } else {
+        node
     }
 }
 
@@ -334,7 +331,7 @@ fn literal(value: &LiteralValue) -> Lowered {
         LiteralValue::Int(value) => Node::Int(*value.inner()),
         LiteralValue::Double(value) => Node::Double(*value.inner()),
         LiteralValue::String(value) => Node::Text(value.inner().to_owned()),
-        LiteralValue::UInt(_) => return Err("write whole numbers without `u`".to_owned()),
+        LiteralValue::UInt(value) => Node::Uint(*value.inner()),
         LiteralValue::Bytes(_) => return Err("JSON has no bytes".to_owned()),
     })
 }

@@ -5,21 +5,37 @@
 //! copies what it reads and walks maps in random order. Must never reach anything but the names it is
 //! given: no environment, no clock, no functions with effects.
 //!
-//! Deviations from CEL, both meant for JSON data: numbers mix (`1 + 0.5` is `1.5`), and there are no
-//! bytes, timestamps, durations, types or messages.
+//! What of CEL there is and what differs is said in `docs/expressions.md`: numbers mix, and there are no
+//! bytes, timestamps, durations, types or messages, because JSON has none.
+//!
+//! The cost of an evaluation bounds its time and its memory. A caller that has a deadline gives it with
+//! [`Limits`], or runs all of its work below [`crate::effort::stoppable`].
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::effort::Meter;
+
+mod compare;
 mod eval;
+mod fault;
 mod functions;
+mod json;
+mod literals;
 mod lower;
+mod macros;
+mod meter;
+mod node;
+mod number;
+mod pattern;
 mod refs;
 mod template;
 mod value;
 
+pub use crate::effort::Limits;
+pub(crate) use pattern::states_of as pattern_states;
 pub(crate) use refs::{Reference, References};
 pub use template::Template;
 
@@ -29,8 +45,9 @@ pub const EXPR_BYTES_MAX: usize = 2_048;
 pub const EXPR_DEPTH_MAX: usize = 24;
 /// Nodes of the syntax tree after macros are expanded.
 pub const EXPR_NODES_MAX: usize = 1_000;
-/// Cost of one evaluation: about one per node visited, item read and 32 bytes copied. Reaching it is
-/// an error of the step; a million is some tens of milliseconds.
+/// Cost of one evaluation, or of all expressions of one template: about one per node visited, item
+/// read, 32 bytes copied and 8 bytes searched. Reaching it is an error of the step. A million is some
+/// tens of milliseconds (a quarter of a second without optimisation) and at most 48 MiB.
 pub const COST_MAX: u64 = 1_000_000;
 
 /// A compiled expression.
@@ -48,7 +65,7 @@ pub const COST_MAX: u64 = 1_000_000;
 #[derive(Clone)]
 pub struct Expr {
     source: String,
-    node: lower::Node,
+    node: node::Node,
     refs: References,
 }
 
@@ -80,9 +97,15 @@ pub enum EvalError {
     /// The values do not fit the expression.
     #[error("{0}")]
     Value(String),
-    /// The evaluation would cost more than [`COST_MAX`].
-    #[error("the expression costs more than {COST_MAX} steps on this data")]
+    /// The evaluation would cost more than it may: [`COST_MAX`] unless the caller allows less.
+    #[error(
+        "the expression costs too much on this data (at most {COST_MAX} steps); give it less data, or \
+         let a tool do the work"
+    )]
     Cost,
+    /// The caller's deadline has passed.
+    #[error("the expression was stopped before it had a value")]
+    Stopped,
 }
 
 impl EvalError {
@@ -125,7 +148,34 @@ impl Expr {
     /// # Errors
     /// The data does not fit, or the cost is over its bound.
     pub fn eval(&self, names: &Names<'_>) -> Result<Value, EvalError> {
-        eval::evaluate(&self.node, names)
+        self.eval_metered(names, &mut Meter::of_thread(COST_MAX))
+    }
+
+    /// Its value, within limits of the caller's. The same limits and the same data give the same
+    /// result, except where `stop` says yes.
+    ///
+    /// # Errors
+    /// As [`Expr::eval`], and [`EvalError::Stopped`].
+    pub fn eval_within(&self, names: &Names<'_>, limits: &Limits<'_>) -> Result<Value, EvalError> {
+        self.eval_metered(names, &mut Meter::new(limits))
+    }
+
+    /// What an evaluation costs, and its value.
+    ///
+    /// # Errors
+    /// As [`Expr::eval_within`].
+    pub fn cost_within(
+        &self,
+        names: &Names<'_>,
+        limits: &Limits<'_>,
+    ) -> (u64, Result<Value, EvalError>) {
+        let mut meter = Meter::new(limits);
+        let value = self.eval_metered(names, &mut meter);
+        (limits.cost - meter.left(), value)
+    }
+
+    fn eval_metered(&self, names: &Names<'_>, meter: &mut Meter<'_>) -> Result<Value, EvalError> {
+        eval::evaluate(&self.node, names, meter)
     }
 
     /// Its value as a condition.

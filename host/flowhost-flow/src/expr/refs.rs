@@ -3,7 +3,7 @@
 //! That is how an unknown step is an error of the file and not of the run. A reference that cannot be
 //! known before the run (`steps[inputs.name]`) is therefore not allowed; the checks say so.
 
-use crate::expr::lower::Node;
+use crate::expr::node::Node;
 
 /// A name from outside and, where it is written out, the members that follow: `steps.plan.output`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,15 +34,30 @@ fn visit(node: &Node, found: &mut References) {
         Node::Null
         | Node::Bool(_)
         | Node::Int(_)
+        | Node::Uint(_)
         | Node::Double(_)
         | Node::Text(_)
         | Node::Name(_)
         | Node::Local(_) => {}
-        Node::Field { of, .. } | Node::Has { of, .. } => visit(of, found),
-        Node::Not(inner) | Node::Negate(inner) | Node::NotFalse(inner) | Node::Push(_, inner) => {
-            visit(inner, found);
+        Node::Field { of, .. } | Node::FieldIfAny { of, .. } | Node::Has { of, .. } => {
+            visit(of, found);
         }
-        Node::Index(a, b) | Node::And(a, b) | Node::Or(a, b) | Node::Binary(_, a, b) => {
+        Node::Not(inner)
+        | Node::Negate(inner)
+        | Node::NotFalse(inner)
+        | Node::IfAny(inner)
+        | Node::Matches(inner, _)
+        | Node::Push(_, inner)
+        | Node::PutAll(_, inner) => visit(inner, found),
+        Node::Put(_, inner) | Node::Bind(_, inner) => {
+            visit(&inner.0, found);
+            visit(&inner.1, found);
+        }
+        Node::IndexIfAny(a, b)
+        | Node::Index(a, b)
+        | Node::And(a, b)
+        | Node::Or(a, b)
+        | Node::Binary(_, a, b) => {
             visit(a, found);
             visit(b, found);
         }
@@ -75,12 +90,12 @@ fn reference(node: &Node) -> Option<Reference> {
             root: name.clone(),
             path: Vec::new(),
         }),
-        Node::Field { of, name } | Node::Has { of, name } => {
+        Node::Field { of, name } | Node::FieldIfAny { of, name } | Node::Has { of, name } => {
             let mut reference = reference(of)?;
             reference.path.push(name.clone());
             Some(reference)
         }
-        Node::Index(of, index) => {
+        Node::Index(of, index) | Node::IndexIfAny(of, index) => {
             let Node::Text(name) = index.as_ref() else {
                 return None;
             };

@@ -8,7 +8,11 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::expr::{EvalError, Expr, Names, Reference, value};
+use crate::effort::{Limits, Meter, Spent};
+use crate::expr::functions::text_of;
+use crate::expr::literals::{Comments, outside};
+use crate::expr::value::Val;
+use crate::expr::{COST_MAX, EvalError, Expr, Names, Reference, json};
 
 /// JSON with expressions in it.
 #[derive(Clone)]
@@ -68,7 +72,20 @@ impl Template {
     /// # Errors
     /// The first expression that fails, named.
     pub fn render(&self, names: &Names<'_>) -> Result<Value, EvalError> {
-        render(&self.node, names)
+        render(&self.node, names, &mut Meter::of_thread(COST_MAX))
+    }
+
+    /// As [`Template::render`], within limits of the caller's: one bound for the whole template, its
+    /// fixed parts included.
+    ///
+    /// # Errors
+    /// As [`Template::render`], and [`EvalError::Stopped`].
+    pub fn render_within(
+        &self,
+        names: &Names<'_>,
+        limits: &Limits<'_>,
+    ) -> Result<Value, EvalError> {
+        render(&self.node, names, &mut Meter::new(limits))
     }
 
     /// The value, where no expression decides it.
@@ -197,63 +214,104 @@ fn compile_text(text: &str) -> Result<Node, String> {
 
 /// Where the `}}` of an expression is, past string literals and braces of its own.
 fn end_of(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let (mut depth, mut quote, mut index) = (0_usize, None, 0_usize);
-    while let Some(byte) = bytes.get(index) {
-        match (quote, byte) {
-            (Some(_), b'\\') => index += 1,
-            (Some(open), _) if open == byte => quote = None,
-            (Some(_), _) => {}
-            (None, b'\'' | b'"') => quote = Some(byte),
-            (None, b'{') => depth += 1,
-            (None, b'}') if depth > 0 => depth -= 1,
-            (None, b'}') if bytes.get(index + 1) == Some(&b'}') => return Some(index),
+    let mut depth = 0_usize;
+    let mut bytes = outside(text, Comments::Keep).peekable();
+    while let Some((index, byte)) = bytes.next() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth > 0 => depth -= 1,
+            b'}' if bytes.peek() == Some(&(index + 1, b'}')) => return Some(index),
             _ => {}
         }
-        index += 1;
     }
     None
 }
 
-fn render(node: &Node, names: &Names<'_>) -> Result<Value, EvalError> {
+fn render(node: &Node, names: &Names<'_>, meter: &mut Meter<'_>) -> Result<Value, EvalError> {
     match node {
-        Node::Fixed(value) => Ok(value.clone()),
-        Node::One(expr) => eval(expr, names),
+        Node::Fixed(value) => {
+            json::charge_copy(value, meter)?;
+            Ok(value.clone())
+        }
+        Node::One(expr) => eval(expr, names, meter),
         Node::Text(pieces) => {
             let mut text = String::new();
             for piece in pieces {
                 match piece {
-                    Piece::Text(plain) => text.push_str(plain),
-                    Piece::Expr(expr) => text.push_str(&show(eval(expr, names)?)),
+                    Piece::Text(plain) => append(&mut text, plain, meter)?,
+                    Piece::Expr(expr) => show(&mut text, &eval(expr, names, meter)?, meter)?,
                 }
             }
             Ok(Value::String(text))
         }
-        Node::List(nodes) => nodes.iter().map(|node| render(node, names)).collect(),
+        Node::List(nodes) => {
+            meter.list(nodes.len())?;
+            nodes
+                .iter()
+                .map(|node| render(node, names, meter))
+                .collect()
+        }
         Node::Object(members) => {
+            meter.json_object(members.len())?;
             let mut object = Map::new();
             for (key, node) in members {
-                object.insert(key.clone(), render(node, names)?);
+                meter.json_text(key.len())?;
+                object.insert(key.clone(), render(node, names, meter)?);
             }
             Ok(Value::Object(object))
         }
     }
 }
 
-fn eval(expr: &Expr, names: &Names<'_>) -> Result<Value, EvalError> {
-    expr.eval(names).map_err(|error| match error {
-        EvalError::Value(message) => EvalError::Value(format!("`{}`: {message}", expr.source())),
-        EvalError::Cost => EvalError::Cost,
-    })
+fn eval(expr: &Expr, names: &Names<'_>, meter: &mut Meter<'_>) -> Result<Value, EvalError> {
+    expr.eval_metered(names, meter)
+        .map_err(|error| match error {
+            EvalError::Value(message) => {
+                EvalError::Value(format!("`{}`: {message}", expr.source()))
+            }
+            other => other,
+        })
 }
 
-/// How a value looks inside of a text: scalars as they are, lists and objects as JSON.
-fn show(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        other => value::Val::from(&other)
-            .text()
-            .map_or_else(|| other.to_string(), std::borrow::Cow::into_owned),
+/// A value inside of a text: scalars as they are, lists and objects as JSON.
+fn show(text: &mut String, value: &Value, meter: &mut Meter<'_>) -> Result<(), Spent> {
+    if let Some(scalar) = text_of(&Val::from(value), meter)? {
+        return append(text, &scalar, meter);
+    }
+    let json = Written::of(value, meter)?;
+    append(text, &json, meter)
+}
+
+/// A text grows by doubling: what is appended is paid for twice.
+fn append(text: &mut String, more: &str, meter: &mut Meter<'_>) -> Result<(), Spent> {
+    meter.text(2 * more.len())?;
+    text.push_str(more);
+    Ok(())
+}
+
+/// JSON text, whose size is known and paid for before it is written.
+struct Written;
+
+impl Written {
+    fn of(value: &Value, meter: &mut Meter<'_>) -> Result<String, Spent> {
+        Self::charge(value, meter)?;
+        Ok(value.to_string())
+    }
+
+    fn charge(value: &Value, meter: &mut Meter<'_>) -> Result<(), Spent> {
+        match value {
+            // Escapes make a byte six, and are written one by one.
+            Value::String(text) => meter.scan(2 * text.len()),
+            Value::Array(items) => {
+                meter.charge(1)?;
+                items.iter().try_for_each(|item| Self::charge(item, meter))
+            }
+            Value::Object(members) => members.iter().try_for_each(|(key, member)| {
+                meter.scan(2 * key.len())?;
+                Self::charge(member, meter)
+            }),
+            _ => meter.charge(2),
+        }
     }
 }
 

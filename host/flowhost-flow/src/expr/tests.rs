@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{EvalError, Expr, Names, Template};
 
+mod language;
+
 fn eval(source: &str) -> Result<Value, String> {
     let inputs = json!({
         "n": 3, "half": 0.5, "name": "Ada", "list": [3, 1, 2], "deep": {"a": {"b": [true]}},
@@ -20,13 +22,13 @@ fn refuses_what_it_cannot_evaluate() {
         ("", "empty"),
         ("1 +", "Syntax error"),
         ("b'x'", "JSON has no bytes"),
-        ("1u", "without `u`"),
         ("foo(1)", "there is no function `foo`"),
         ("inputs.list.sizee()", "did you mean `size`?"),
         ("size(1, 2)", "does not take 2 values"),
         ("a.b.Message{x: 1}", "messages are not part"),
         ("getenv('HOME')", "there is no function `getenv`"),
-        ("matches('a', 'b')", "there is no function `matches`"),
+        ("'a'.matches('(')", "the pattern cannot be used"),
+        ("type(1)", "there is no function `type`"),
     ] {
         let error = Expr::compile(source).unwrap_err();
         assert!(error.contains(message), "{source}: {error}");
@@ -119,12 +121,12 @@ fn errors_say_what_does_not_fit() {
         ("1 ? 2 : 3", "expected true or false, not a number"),
         (
             "inputs.n.map(x, x)",
-            "a number is neither a list nor an object",
+            "a loop goes over a list or an object, not a number",
         ),
         ("{'a': 1, 'a': 2}", "the key `a` is given twice"),
         ("1.0 / 0.0", "the result is not a finite number"),
-        ("int('x')", "the text is not a whole number"),
-        ("[1].join()", "`join` joins text, not a number"),
+        ("int('x')", "the text is not a whole number of 64 bits"),
+        ("[1].join()", "`join` joins texts, not a number"),
     ] {
         assert_eq!(eval(source).unwrap_err(), message, "{source}");
     }

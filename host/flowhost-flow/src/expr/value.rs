@@ -1,41 +1,173 @@
-//! Values during an evaluation: JSON that is borrowed as long as it can be.
+//! Values during an evaluation: shared and borrowed, never copied to look into them.
 //!
-//! Owns equality, order and the way back to JSON. Must not copy a list or a map to look into it.
+//! A text is a slice of what the plan, a plugin or the evaluation itself made; reading a name, a local
+//! or a part of a text costs no memory. Must not compare or convert: that is paid work, done elsewhere.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
-use crate::expr::EvalError;
-use crate::expr::eval::Meter;
+use crate::expr::functions::Network;
 
-/// A value. Arrays and objects that come from outside stay where they are.
+/// A value.
 #[derive(Clone, Debug)]
 pub(super) enum Val<'a> {
     Null,
     Bool(bool),
     Int(i64),
+    /// From `1u`, `uint()` and JSON integers above 2^63 − 1.
+    Uint(u64),
     Double(f64),
-    Text(Cow<'a, str>),
-    /// An array or an object.
+    Text(Text<'a>),
+    /// An array or an object from outside; it stays where it is.
     Json(&'a Value),
     List(Rc<Vec<Val<'a>>>),
-    Map(Rc<BTreeMap<String, Val<'a>>>),
+    /// Sorted by key.
+    Map(Rc<Vec<(Key<'a>, Val<'a>)>>),
+    Optional(Option<Rc<Val<'a>>>),
+    Ip(IpAddr),
+    Network(Network),
 }
+
+/// A text, or a part of one.
+#[derive(Clone, Debug)]
+pub(super) enum Text<'a> {
+    Outside(&'a str),
+    Own {
+        whole: Rc<String>,
+        from: usize,
+        to: usize,
+    },
+}
+
+impl Text<'_> {
+    pub(super) fn own(text: String) -> Self {
+        Self::Own {
+            from: 0,
+            to: text.len(),
+            whole: Rc::new(text),
+        }
+    }
+
+    /// The part at `range`, in bytes; empty where that is no part of the text.
+    pub(super) fn slice(&self, range: Range<usize>) -> Self {
+        debug_assert!(
+            self.get(range.clone()).is_some(),
+            "ranges come from searching this very text"
+        );
+        match self {
+            Self::Outside(text) => Self::Outside(text.get(range).unwrap_or_default()),
+            Self::Own { whole, from, .. } => Self::Own {
+                whole: Rc::clone(whole),
+                from: from + range.start,
+                to: from + range.end,
+            },
+        }
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Outside(text) => text,
+            Self::Own { whole, from, to } => whole.get(*from..*to).unwrap_or_default(),
+        }
+    }
+}
+
+/// A key of a map: what JSON and CEL have in common, and numbers by their value.
+#[derive(Clone, Debug)]
+pub(super) enum Key<'a> {
+    Bool(bool),
+    Int(i64),
+    /// Above 2^63 − 1; smaller ones are `Int`, so that `1` and `1u` are one key.
+    Large(u64),
+    Text(Text<'a>),
+}
+
+impl<'a> Key<'a> {
+    /// The key that a value is, if it is one.
+    pub(super) fn of(value: &Val<'a>) -> Option<Self> {
+        Some(match value {
+            Val::Bool(value) => Self::Bool(*value),
+            Val::Int(number) => Self::Int(*number),
+            Val::Uint(number) => i64::try_from(*number).map_or(Self::Large(*number), Self::Int),
+            Val::Text(text) => Self::Text(text.clone()),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn value(&self) -> Val<'a> {
+        match self {
+            Self::Bool(value) => Val::Bool(*value),
+            Self::Int(number) => Val::Int(*number),
+            Self::Large(number) => Val::Uint(*number),
+            Self::Text(text) => Val::Text(text.clone()),
+        }
+    }
+
+    /// Bytes that a comparison with it may read.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            _ => 8,
+        }
+    }
+}
+
+impl Ord for Key<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Int(a), Self::Int(b)) => a.cmp(b),
+            (Self::Large(a), Self::Large(b)) => a.cmp(b),
+            (Self::Text(a), Self::Text(b)) => (**a).cmp(&**b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl Key<'_> {
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Int(_) => 0,
+            Self::Large(_) => 1,
+            Self::Bool(_) => 2,
+            Self::Text(_) => 3,
+        }
+    }
+}
+
+impl PartialOrd for Key<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Key<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Key<'_> {}
 
 impl<'a> From<&'a Value> for Val<'a> {
     fn from(value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => number.as_i64().map_or_else(
-                || Self::Double(number.as_f64().unwrap_or(f64::NAN)),
-                Self::Int,
-            ),
-            Value::String(text) => Self::Text(Cow::Borrowed(text)),
+            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(number), _) => Self::Int(number),
+                (None, Some(number)) => Self::Uint(number),
+                (None, None) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Value::String(text) => Self::Text(Text::Outside(text)),
             Value::Array(_) | Value::Object(_) => Self::Json(value),
         }
     }
@@ -46,35 +178,93 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     Val::from(value).kind()
 }
 
+/// What a loop runs over: the elements of a list with their places, or the members of an object in
+/// the order of their keys.
+pub(super) enum Items<'a> {
+    List(Val<'a>),
+    Members(Vec<(Key<'a>, Val<'a>)>),
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn get(&self, place: usize) -> Option<(Val<'a>, Val<'a>)> {
+        match self {
+            Self::List(list) => {
+                let index = i64::try_from(place).unwrap_or(i64::MAX);
+                Some((Val::Int(index), list.element(place)?))
+            }
+            Self::Members(members) => members
+                .get(place)
+                .map(|(key, member)| (key.value(), member.clone())),
+        }
+    }
+}
+
 impl<'a> Val<'a> {
+    pub(super) fn text(text: String) -> Self {
+        Self::Text(Text::own(text))
+    }
+
+    pub(super) fn list(items: Vec<Val<'a>>) -> Self {
+        Self::List(Rc::new(items))
+    }
+
+    pub(super) fn count(count: usize) -> Self {
+        Self::Int(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn some(value: Val<'a>) -> Self {
+        Self::Optional(Some(Rc::new(value)))
+    }
+
     /// What the value is, in words.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "true or false",
-            Self::Int(_) | Self::Double(_) => "a number",
+            Self::Int(_) | Self::Uint(_) | Self::Double(_) => "a number",
             Self::Text(_) => "text",
             Self::Json(Value::Array(_)) | Self::List(_) => "a list",
             Self::Json(_) | Self::Map(_) => "an object",
+            Self::Optional(_) => "an optional value",
+            Self::Ip(_) => "an IP address",
+            Self::Network(_) => "a network",
         }
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self, Self::Json(Value::Array(_)) | Self::List(_))
+    }
+
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self, Self::Json(Value::Object(_)) | Self::Map(_))
     }
 
     /// A number as a double.
     #[expect(
         clippy::cast_precision_loss,
-        reason = "CEL compares whole and other numbers so"
+        reason = "arithmetic that mixes numbers is arithmetic of doubles"
     )]
     pub(super) fn double(&self) -> Option<f64> {
         match self {
             Self::Int(number) => Some(*number as f64),
+            Self::Uint(number) => Some(*number as f64),
             Self::Double(number) => Some(*number),
             _ => None,
         }
     }
 
-    /// A scalar as text.
-    pub(super) fn text(&self) -> Option<Cow<'a, str>> {
-        crate::expr::functions::text_of(self)
+    /// A whole number, also one that is written as `2.0`.
+    pub(super) fn whole(&self) -> Option<i128> {
+        match self {
+            Self::Int(number) => Some(i128::from(*number)),
+            Self::Uint(number) => Some(i128::from(*number)),
+            Self::Double(number) if number.fract() == 0.0 && number.abs() < 1e19 =>
+            {
+                #[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^64")]
+                Some(*number as i128)
+            }
+            _ => None,
+        }
     }
 
     /// Number of elements or members, for lists and objects.
@@ -97,144 +287,36 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// The member `name` of an object.
-    pub(super) fn member(&self, name: &str) -> Option<Val<'a>> {
-        match self {
-            Self::Json(Value::Object(members)) => members.get(name).map(Val::from),
-            Self::Map(members) => members.get(name).cloned(),
+    /// The member `key` of an object. Paid by `Meter::look_up` before.
+    pub(super) fn member(&self, key: &Key<'a>) -> Option<Val<'a>> {
+        match (self, key) {
+            (Self::Json(Value::Object(members)), Key::Text(name)) => {
+                members.get(&**name).map(Val::from)
+            }
+            (Self::Map(members), key) => members
+                .binary_search_by(|(known, _)| known.cmp(key))
+                .ok()
+                .and_then(|place| members.get(place))
+                .map(|(_, member)| member.clone()),
             _ => None,
         }
     }
 
-    /// What a loop runs over: the elements of a list, the sorted keys of an object.
-    pub(super) fn items(&self) -> Option<Vec<Val<'a>>> {
+    /// What a loop runs over. Costs memory for an object's members: paid by their number before.
+    pub(super) fn items(&self) -> Option<Items<'a>> {
         match self {
-            Self::Json(Value::Array(items)) => Some(items.iter().map(Val::from).collect()),
             Self::Json(Value::Object(members)) => {
-                let mut keys: Vec<&'a String> = members.keys().collect();
-                keys.sort_unstable();
-                Some(
-                    keys.into_iter()
-                        .map(|key| Val::Text(Cow::Borrowed(key)))
-                        .collect(),
-                )
+                let mut list: Vec<_> = members
+                    .iter()
+                    .map(|(key, member)| (Key::Text(Text::Outside(key)), Val::from(member)))
+                    .collect();
+                // Sorted already, unless JSON objects are built to keep their order.
+                list.sort_by(|(a, _), (b, _)| a.cmp(b));
+                Some(Items::Members(list))
             }
-            Self::List(items) => Some(items.as_ref().clone()),
-            Self::Map(members) => Some(
-                members
-                    .keys()
-                    .map(|key| Val::Text(Cow::Owned(key.clone())))
-                    .collect(),
-            ),
+            Self::Map(members) => Some(Items::Members(members.to_vec())),
+            _ if self.is_list() => Some(Items::List(self.clone())),
             _ => None,
         }
-    }
-
-    /// CEL's equality: numbers by value, everything else by kind and content.
-    pub(super) fn equals(&self, other: &Val<'a>, meter: &mut Meter) -> Result<bool, EvalError> {
-        meter.charge(1)?;
-        Ok(match (self, other) {
-            (Self::Null, Self::Null) => true,
-            (Self::Bool(a), Self::Bool(b)) => a == b,
-            (Self::Int(a), Self::Int(b)) => a == b,
-            (Self::Text(a), Self::Text(b)) => {
-                meter.bytes(a.len().min(b.len()))?;
-                a == b
-            }
-            _ => match (self.double(), other.double()) {
-                (Some(a), Some(b)) => a.partial_cmp(&b) == Some(Ordering::Equal),
-                _ => return self.containers_equal(other, meter),
-            },
-        })
-    }
-
-    fn containers_equal(&self, other: &Val<'a>, meter: &mut Meter) -> Result<bool, EvalError> {
-        let (Some(len), Some(other_len)) = (self.len(), other.len()) else {
-            return Ok(false);
-        };
-        if len != other_len || self.kind() != other.kind() {
-            return Ok(false);
-        }
-        if self.kind() == "a list" {
-            for index in 0..len {
-                match (self.element(index), other.element(index)) {
-                    (Some(a), Some(b)) if a.equals(&b, meter)? => {}
-                    _ => return Ok(false),
-                }
-            }
-            return Ok(true);
-        }
-        meter.charge(len as u64)?;
-        for key in self.items().unwrap_or_default() {
-            let Val::Text(key) = key else {
-                return Ok(false);
-            };
-            match (self.member(&key), other.member(&key)) {
-                (Some(a), Some(b)) if a.equals(&b, meter)? => {}
-                _ => return Ok(false),
-            }
-        }
-        Ok(true)
-    }
-
-    /// The order of two values, if they have one.
-    pub(super) fn order(&self, other: &Val<'a>) -> Option<Ordering> {
-        match (self, other) {
-            (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
-            (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
-            (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
-            _ => self.double()?.partial_cmp(&other.double()?),
-        }
-    }
-
-    /// The value as JSON of its own.
-    pub(super) fn into_json(self, meter: &mut Meter) -> Result<Value, EvalError> {
-        meter.charge(1)?;
-        Ok(match self {
-            Self::Null => Value::Null,
-            Self::Bool(value) => Value::Bool(value),
-            Self::Int(number) => Value::from(number),
-            Self::Double(number) => Number::from_f64(number)
-                .map(Value::Number)
-                .ok_or_else(|| EvalError::value("the result is not a finite number"))?,
-            Self::Text(text) => {
-                meter.bytes(text.len())?;
-                Value::String(text.into_owned())
-            }
-            Self::Json(value) => {
-                charge_copy(value, meter)?;
-                value.clone()
-            }
-            Self::List(items) => {
-                let items = Rc::try_unwrap(items).unwrap_or_else(|items| items.as_ref().clone());
-                let values: Result<Vec<_>, _> = items
-                    .into_iter()
-                    .map(|item| item.into_json(meter))
-                    .collect();
-                Value::Array(values?)
-            }
-            Self::Map(members) => {
-                let mut object = Map::new();
-                for (key, member) in members.as_ref() {
-                    meter.bytes(key.len())?;
-                    object.insert(key.clone(), member.clone().into_json(meter)?);
-                }
-                Value::Object(object)
-            }
-        })
-    }
-}
-
-/// Pays for a copy of the whole value before it is made.
-fn charge_copy(value: &Value, meter: &mut Meter) -> Result<(), EvalError> {
-    meter.charge(1)?;
-    match value {
-        Value::String(text) => meter.bytes(text.len()),
-        Value::Array(items) => items.iter().try_for_each(|item| charge_copy(item, meter)),
-        Value::Object(members) => members.iter().try_for_each(|(key, member)| {
-            meter.bytes(key.len())?;
-            charge_copy(member, meter)
-        }),
-        _ => Ok(()),
     }
 }

@@ -196,6 +196,8 @@ fn options() -> serde_saphyr::Options {
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Error,
+        // `!include x` would else be the text `x`: what is not read as meant is not read.
+        reject_unsupported_tags: true,
         strict_booleans: true,
         with_snippet: false,
     }
@@ -204,6 +206,7 @@ fn options() -> serde_saphyr::Options {
 /// The library's message without its own position, and a cure where there is a better one.
 fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
     use serde_saphyr::Error as E;
+    use serde_saphyr::budget::BudgetBreach;
     match error {
         E::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("?");
@@ -216,6 +219,15 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
             "merge keys (`<<`) are not part of the format".to_owned(),
             "use `defaults:` for what steps share",
         ),
+        // The bound on documents is met before the reader could say what they are.
+        E::MultipleDocuments { .. }
+        | E::Budget {
+            breach: BudgetBreach::Documents { .. },
+            ..
+        } => (
+            "the file holds more than one YAML document".to_owned(),
+            "a plan is one document: move what follows `---` into a file of its own",
+        ),
         // A limit reached while an alias is expanded comes wrapped, as text.
         E::Budget { .. } | E::AliasError { .. } | E::AliasReplayLimitExceeded { .. } => (
             format!(
@@ -223,10 +235,6 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
                 plain(error)
             ),
             "a plan has at most 24 levels, and 100000 values after aliases are expanded",
-        ),
-        E::MultipleDocuments { .. } => (
-            "the file holds more than one YAML document".to_owned(),
-            "keep one plan per file",
         ),
         _ => (plain(error), ""),
     }
@@ -330,11 +338,15 @@ impl<'de> Visitor<'de> for BareVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Bare, E> {
-        if value.is_finite() {
-            Ok(Bare(BareData::Scalar(Data::Float(value))))
-        } else {
-            Err(E::custom("this number has no place in JSON"))
+        if !value.is_finite() {
+            return Err(E::custom("this number has no place in JSON"));
         }
+        // A whole number beyond 128 bits comes as a double, its digits already lost; and a double as
+        // large as that is a whole number to those who read it as JSON.
+        if value.abs() > INTEGER_MAX as f64 {
+            return Err(E::custom(TOO_BIG));
+        }
+        Ok(Bare(BareData::Scalar(Data::Float(value))))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Bare, E> {
@@ -424,6 +436,51 @@ mod tests {
         assert!(
             error.contains("t.yaml:2:6") && error.contains("2^53"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn refuses_numbers_that_would_become_doubles_without_a_word() {
+        for number in [
+            "18446744073709551616",
+            "-18446744073709551617",
+            "99999999999999999999999999",
+            "340282366920938463463374607431768211456",
+            "9007199254740993.0",
+            "1e17",
+            "-1e300",
+        ] {
+            let error = tree(&format!("a: {number}\n")).unwrap_err();
+            assert!(error.contains("2^53"), "{number}: {error}");
+            assert!(tree(&format!("a: '{number}'\n")).is_ok(), "{number}");
+        }
+        assert!(tree("a: [9007199254740991, 1.5e3, -0.25, 1e15]\n").is_ok());
+    }
+
+    #[test]
+    fn refuses_a_second_document_and_says_so() {
+        for text in ["a: 1\n---\nb: 2\n", "---\na: 1\n...\n---\nb: 2\n"] {
+            let error = tree(text).unwrap_err();
+            assert!(error.contains("more than one YAML document"), "{error}");
+        }
+        assert!(tree("---\na: 1\n...\n").is_ok());
+    }
+
+    #[test]
+    fn refuses_tags_that_nobody_reads() {
+        for value in [
+            "!include /etc/passwd",
+            "!!python/object:x y",
+            "!env HOME",
+            "!x [1]",
+            "!x {a: 1}",
+        ] {
+            let error = tree(&format!("a: {value}\n")).unwrap_err();
+            assert!(error.contains("tag"), "{value}: {error}");
+        }
+        assert_eq!(
+            tree("a: !!str 1\n").unwrap().json(),
+            serde_json::json!({"a": "1"})
         );
     }
 
