@@ -98,10 +98,21 @@ mod tests {
 
     #[test]
     fn what_lies_behind_a_link_out_is_unclear_and_the_rest_is_missing() {
-        let paths = ["/d/gone.md", "/d/out", "/d/out/x/y.md", "/d/no/x.md", "/d/a.md", "/e/z"];
+        let paths = [
+            "/d/gone.md",
+            "/d/out",
+            "/d/out/x/y.md",
+            "/d/no/x.md",
+            "/d/a.md",
+            "/e/z",
+        ];
         let looked = look(&Host, paths.map(str::to_owned).into());
         assert_eq!(looked.missing, ["/d/gone.md", "/d/no/x.md"]);
-        let unclear: Vec<&str> = looked.unclear.iter().map(|left| left.path.as_str()).collect();
+        let unclear: Vec<&str> = looked
+            .unclear
+            .iter()
+            .map(|left| left.path.as_str())
+            .collect();
         assert_eq!(unclear, ["/d/out", "/d/out/x/y.md", "/e/z"]);
         assert_eq!(looked.there, 1);
     }

@@ -88,7 +88,7 @@ fn around(line: &str, at: usize, length: usize) -> (String, bool) {
     // The hit stands in the middle, unless the line begins or ends close to it.
     let room = SHOWN_BYTES_MAX.saturating_sub(length) / 2;
     let last = line.len().saturating_sub(SHOWN_BYTES_MAX);
-    let start = line.floor_char_boundary(at.saturating_sub(room).min(last));
+    let start = line.ceil_char_boundary(at.saturating_sub(room).min(last));
     let end = line.floor_char_boundary(start.saturating_add(SHOWN_BYTES_MAX));
     let mut text = String::new();
     text.extend((start > 0).then_some(CUT));
@@ -131,10 +131,20 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_around_the_hit_and_says_so() {
         let query = Query::new("needle", false).expect("a query");
-        for (before, after) in [(0, 5_000), (3, 5_000), (2_000, 2_000), (5_000, 3), (5_000, 0)] {
+        for (before, after) in [
+            (0, 5_000),
+            (3, 5_000),
+            (2_000, 2_000),
+            (5_000, 3),
+            (5_000, 0),
+        ] {
             let line = format!("{}needle{}", "ü".repeat(before), "y".repeat(after));
             let hit = first(&query, &line);
-            assert!(hit.text.contains("needle") && hit.cut, "{before}: {}", hit.text);
+            assert!(
+                hit.text.contains("needle") && hit.cut,
+                "{before}: {}",
+                hit.text
+            );
             assert!(hit.text.len() <= SHOWN_BYTES_MAX + 2 * CUT.len_utf8());
             assert_eq!(hit.column, before + 1);
             assert_eq!(hit.text.starts_with(CUT), before > 100);

@@ -30,7 +30,11 @@ pub(crate) fn decode(bytes: Vec<u8>, wanted: Encoding) -> Decoded {
     if let Some(decoded) = utf_16(&bytes) {
         return decoded;
     }
-    let start = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let start = if bytes.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
     let valid = |text: &str, replaced| Decoded {
         text: text.get(start..).unwrap_or_default().to_owned(),
         encoding: "utf-8",
@@ -96,7 +100,10 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_are_marked_and_counted() {
         let read = read(b"Gr\xfc\xdfe, M\xfcnchen", Encoding::Utf8);
-        assert_eq!(read, ("Gr\u{fffd}\u{fffd}e, M\u{fffd}nchen".to_owned(), "utf-8", 3));
+        assert_eq!(
+            read,
+            ("Gr\u{fffd}\u{fffd}e, M\u{fffd}nchen".to_owned(), "utf-8", 3)
+        );
     }
 
     #[test]
@@ -109,9 +116,18 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_decides_and_is_no_text() {
-        assert_eq!(read(b"\xef\xbb\xbfa", Encoding::Utf8), ("a".to_owned(), "utf-8", 0));
-        assert_eq!(read(b"\xff\xfea\0", Encoding::Utf8), ("a".to_owned(), "utf-16", 0));
-        assert_eq!(read(b"\xfe\xff\0a", Encoding::Auto), ("a".to_owned(), "utf-16", 0));
+        assert_eq!(
+            read(b"\xef\xbb\xbfa", Encoding::Utf8),
+            ("a".to_owned(), "utf-8", 0)
+        );
+        assert_eq!(
+            read(b"\xff\xfea\0", Encoding::Utf8),
+            ("a".to_owned(), "utf-16", 0)
+        );
+        assert_eq!(
+            read(b"\xfe\xff\0a", Encoding::Auto),
+            ("a".to_owned(), "utf-16", 0)
+        );
         let broken = read(b"\xff\xfe\0\xd8a", Encoding::Utf8);
         assert_eq!(broken, ("\u{fffd}\u{fffd}".to_owned(), "utf-16", 2));
     }

@@ -221,7 +221,9 @@ impl Walk<'_> {
         files.sort_by(|one, other| one.path.cmp(&other.path));
         files.truncate(max);
         self.listing.paths = files.iter().map(|file| file.path.clone()).collect();
-        self.listing.left_out.sort_by(|one, other| one.path.cmp(&other.path));
+        self.listing
+            .left_out
+            .sort_by(|one, other| one.path.cmp(&other.path));
         Ok(self.listing)
     }
 }

@@ -306,12 +306,13 @@ fn listed(granted: &Folder, around: &Below, found: &DirEntry) -> Option<wit::Ent
         return Some(entry(name, kind, metadata.len(), None));
     }
     // From the granted folder, so that a link may lead up and stay inside.
-    let place = Below::new(format!("{}/{name}", around.as_str()).trim_start_matches('/'), 0);
+    let place = Below::new(
+        format!("{}/{name}", around.as_str()).trim_start_matches('/'),
+        0,
+    );
     let led = place.and_then(|place| Ok((granted.stat(&place, true)?, granted.target(&place))));
     Some(match led {
-        Ok((metadata, target)) => {
-            entry(name, metadata.file_type().into(), metadata.len(), target)
-        }
+        Ok((metadata, target)) => entry(name, metadata.file_type().into(), metadata.len(), target),
         Err(_) => entry(name, Kind::Link, 0, None),
     })
 }

@@ -532,7 +532,10 @@ impl Place {
         if depth <= self.below.depth() {
             return Ok(());
         }
-        let mut waiting = vec![(self.folder.dir.open_dir_nofollow(self.below.as_str())?, depth)];
+        let mut waiting = vec![(
+            self.folder.dir.open_dir_nofollow(self.below.as_str())?,
+            depth,
+        )];
         while let Some((dir, depth)) = waiting.pop() {
             for entry in dir.entries()? {
                 let entry = entry?;

@@ -72,8 +72,16 @@ fn a_tree_over_a_bound_is_refused_where_no_part_was_asked_for() {
 #[test]
 fn an_endless_tree_ends_at_the_depth_and_says_so() {
     let listing = list(&Endless { wide: 1 }, "/d", &part(10_000)).expect("a listing");
-    assert_eq!((listing.paths.len(), listing.truncated), (DEPTH_MAX + 1, true));
-    assert!(listing.left_out.iter().any(|left| left.why.contains("deep")));
+    assert_eq!(
+        (listing.paths.len(), listing.truncated),
+        (DEPTH_MAX + 1, true)
+    );
+    assert!(
+        listing
+            .left_out
+            .iter()
+            .any(|left| left.why.contains("deep"))
+    );
 }
 
 #[test]
@@ -84,14 +92,24 @@ fn a_wide_tree_ends_at_max_and_says_so() {
 
 #[test]
 fn a_folder_that_cannot_be_opened_is_told_or_ends_the_listing() {
-    let tree = Tree::default()
-        .with("/d", "a.md", Kind::File, None)
-        .with("/d", "closed", Kind::Folder, None);
+    let tree = Tree::default().with("/d", "a.md", Kind::File, None).with(
+        "/d",
+        "closed",
+        Kind::Folder,
+        None,
+    );
     assert!(list(&tree, "/d", &all(10)).is_err());
     assert!(list(&tree, "/gone", &part(10)).is_err());
     let listing = list(&tree, "/d", &part(10)).expect("a listing");
-    assert_eq!((listing.paths, listing.truncated), (vec!["/d/a.md".to_owned()], true));
-    let left: Vec<&str> = listing.left_out.iter().map(|left| left.path.as_str()).collect();
+    assert_eq!(
+        (listing.paths, listing.truncated),
+        (vec!["/d/a.md".to_owned()], true)
+    );
+    let left: Vec<&str> = listing
+        .left_out
+        .iter()
+        .map(|left| left.path.as_str())
+        .collect();
     assert_eq!(left, ["/d/closed"]);
 }
 
@@ -99,7 +117,10 @@ fn a_folder_that_cannot_be_opened_is_told_or_ends_the_listing() {
 fn what_cannot_be_opened_is_named() {
     let tree = Tree::default().with("/d", "pipe", Kind::Other, None);
     let listing = list(&tree, "/d", &all(10)).expect("a listing");
-    assert_eq!(listing.left_out.first().map(|left| left.path.as_str()), Some("/d/pipe"));
+    assert_eq!(
+        listing.left_out.first().map(|left| left.path.as_str()),
+        Some("/d/pipe")
+    );
 }
 
 #[test]
@@ -114,8 +135,15 @@ fn links_are_opened_once_and_never_around_themselves() {
         .with("/d/link", "side", Kind::Folder, Some("/d/other"))
         .with("/d/real/side", "b.md", Kind::File, None);
     let listing = list(&tree, "/d", &all(10)).expect("a listing");
-    assert_eq!(listing.paths, ["/d/link/a.md", "/d/real/a.md", "/d/real/side/b.md"]);
-    let unopened: Vec<&str> = listing.links.iter().map(|link| link.path.as_str()).collect();
+    assert_eq!(
+        listing.paths,
+        ["/d/link/a.md", "/d/real/a.md", "/d/real/side/b.md"]
+    );
+    let unopened: Vec<&str> = listing
+        .links
+        .iter()
+        .map(|link| link.path.as_str())
+        .collect();
     assert_eq!(unopened, ["/d/real/up", "/d/link/side"]);
     let stay = Wish {
         stay: true,
@@ -172,5 +200,8 @@ fn only_names_with_the_suffix_or_an_extension_in_any_case_are_listed() {
 
 #[test]
 fn the_root_has_no_parent() {
-    assert_eq!((parent("/a"), parent("/out/a/b.md")), (None, Some("/out/a")));
+    assert_eq!(
+        (parent("/a"), parent("/out/a/b.md")),
+        (None, Some("/out/a"))
+    );
 }
