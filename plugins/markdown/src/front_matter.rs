@@ -4,6 +4,7 @@
 use flowhost_sdk::Error;
 use serde::Serialize;
 use serde_json::Value;
+use serde_saphyr::Error as Yaml;
 
 /// Largest block that is read, in bytes.
 const BYTES_MAX: usize = 64 << 10;
@@ -23,7 +24,7 @@ pub(crate) struct FrontMatter {
 /// # Errors
 /// [`Error::Invalid`] when there is one and it is not YAML, or too large.
 pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
-    let Some((block, lines)) = block(text) else {
+    let Some((block, lines)) = block(without_mark(text), &YAML) else {
         return Ok(FrontMatter {
             found: false,
             value: Value::Null,
@@ -37,9 +38,9 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
         )));
     }
     // YAML 1.2: `y`, `on` and `no` are words, as their writers mean them.
-    let options = serde_saphyr::options! { strict_booleans: true };
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let value = serde_saphyr::from_str_with_options(block, options)
-        .map_err(|error| Error::invalid(format_args!("the front matter is not YAML: {error}")))?;
+        .map_err(|error| Error::invalid(told(&error)))?;
     Ok(FrontMatter {
         found: true,
         value,
@@ -47,14 +48,125 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
     })
 }
 
-/// The text between the first line `---` and the next `---` or `...`, and the lines up to there.
-fn block(text: &str) -> Option<(&str, usize)> {
-    let body = text
-        .strip_prefix("---\n")
-        .or_else(|| text.strip_prefix("---\r\n"))?;
+/// What is wrong, in one line and with the document's own line: the block begins on its second one.
+fn told(error: &Yaml) -> String {
+    let place = error.location().map_or_else(String::new, |location| {
+        format!("line {}: ", location.line() + 1)
+    });
+    match error.without_snippet() {
+        Yaml::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the front matter has the key `{key}` twice ({place}remove one of them)")
+        }
+        Yaml::DuplicateMappingKey { .. } => {
+            format!("the front matter has a key twice ({place}remove one of them)")
+        }
+        Yaml::Budget { .. } | Yaml::AliasError { .. } | Yaml::AliasReplayLimitExceeded { .. } => {
+            "the front matter is too deeply nested, or its aliases grow too large".to_owned()
+        }
+        Yaml::MultipleDocuments { .. } => {
+            "the front matter holds more than one YAML document".to_owned()
+        }
+        other => {
+            let rendered = other.to_string();
+            let words = rendered.lines().next().unwrap_or("it cannot be read");
+            let words = words.strip_prefix("error: ").unwrap_or(words);
+            // The library's position counts from the block's first line.
+            let end = words.find(" at line ").unwrap_or(words.len());
+            let words = words.get(..end).unwrap_or(words);
+            format!("the front matter is not valid YAML: {place}{words}")
+        }
+    }
+}
+
+/// A text without its front matter.
+pub(crate) struct Body<'t> {
+    pub(crate) text: &'t str,
+    /// The number of its first line in the document.
+    pub(crate) line: usize,
+    /// The front matter has a title.
+    pub(crate) titled: bool,
+}
+
+/// What a Markdown parser may see of a document: no byte order mark, and no block at its start that is
+/// written as front matter, whether or not it can be read.
+pub(crate) fn body(document: &str) -> Body<'_> {
+    let text = without_mark(document);
+    for style in [&YAML, &TOML] {
+        let Some((front, lines)) = block(text, style).filter(|(front, _)| style.is_in(front))
+        else {
+            continue;
+        };
+        return Body {
+            text: after_lines(text, lines),
+            line: lines + 1,
+            titled: front.lines().any(|line| style.is_title(line)),
+        };
+    }
+    Body {
+        text,
+        line: 1,
+        titled: false,
+    }
+}
+
+fn after_lines(text: &str, lines: usize) -> &str {
+    let ends = text.match_indices('\n').map(|(end, _)| end + 1);
+    let start = ends.take(lines).last().unwrap_or(0);
+    // A last line without an end has nothing after it.
+    let open = text.lines().count() <= lines;
+    text.get(start..).filter(|_| !open).unwrap_or_default()
+}
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// How front matter is written.
+struct Style {
+    opens: &'static str,
+    closes: &'static [&'static str],
+    assigns: char,
+}
+
+const YAML: Style = Style {
+    opens: "---",
+    closes: &["---", "..."],
+    assigns: ':',
+};
+
+const TOML: Style = Style {
+    opens: "+++",
+    closes: &["+++"],
+    assigns: '=',
+};
+
+impl Style {
+    /// Whether a block holds keys, or nothing: two rulers with a paragraph between them do not.
+    fn is_in(&self, block: &str) -> bool {
+        let is_key = |line: &str| {
+            line.split_once(self.assigns)
+                .is_some_and(|(key, _)| !key.trim().is_empty())
+        };
+        block.trim().is_empty() || block.lines().any(is_key)
+    }
+
+    fn is_title(&self, line: &str) -> bool {
+        line.split_once(self.assigns).is_some_and(|(key, value)| {
+            let value = value.trim().trim_matches(['"', '\'']);
+            key.trim_end() == "title" && !value.is_empty()
+        })
+    }
+}
+
+/// The text between the first line and the line that closes it, and the lines up to there.
+fn block<'t>(text: &'t str, style: &Style) -> Option<(&'t str, usize)> {
+    let body = text.strip_prefix(style.opens)?;
+    let body = body
+        .strip_prefix('\n')
+        .or_else(|| body.strip_prefix("\r\n"))?;
     let mut length = 0;
     for (number, line) in body.split_inclusive('\n').enumerate() {
-        if matches!(line.trim_end(), "---" | "...") {
+        if style.closes.contains(&line.trim_end()) {
             return body.get(..length).map(|block| (block, number + 2));
         }
         length += line.len();
@@ -69,6 +181,57 @@ mod tests {
     #[test]
     fn a_block_that_is_not_yaml_is_invalid() {
         assert!(matches!(read("---\na: [\n---\n"), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_is_named_with_its_line_in_the_document() {
+        let Err(Error::Invalid(why)) = read("---\na: 1\nb: 2\na: 3\n---\n# T\n") else {
+            panic!("it was read");
+        };
+        assert_eq!(
+            why,
+            "the front matter has the key `a` twice (line 4: remove one of them)"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_one_line_without_advice_on_a_library() {
+        for text in [
+            "---\na: [\n---\n",
+            "---\na: 'x\n---\n",
+            "---\na: b: c\n---\n",
+        ] {
+            let Err(Error::Invalid(why)) = read(text) else {
+                panic!("{text:?} was read");
+            };
+            assert!(!why.contains('\n') && !why.contains("Options"), "{why}");
+            assert!(why.contains("line 2") || why.contains("line 3"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_paragraph_between_two_rulers_is_text() {
+        for text in [
+            "---\nwords\n---\n",
+            "---\nopen: true\n",
+            "# A\n---\na: b\n---\n",
+        ] {
+            assert_eq!(body(text).text, text);
+        }
+    }
+
+    #[test]
+    fn the_body_begins_after_the_block_with_its_own_line() {
+        for (text, wanted) in [
+            ("---\ntitle: A\n---\n# A\n", ("# A\n", 4, true)),
+            ("\u{feff}---\r\ntitle: ''\r\n---\r\nx", ("x", 4, false)),
+            ("+++\ntitle = \"A\"\n+++\n", ("", 4, true)),
+            ("---\na: 1\n...", ("", 4, false)),
+            ("---\n---\nx", ("x", 3, false)),
+        ] {
+            let body = body(text);
+            assert_eq!((body.text, body.line, body.titled), wanted, "{text:?}");
+        }
     }
 
     #[test]

@@ -5,9 +5,13 @@
 
 mod check;
 mod front_matter;
+mod html;
+mod link;
 mod outline;
 mod path;
 mod report;
+mod slug;
+mod words;
 
 use flowhost_sdk::{Answer, Context, Error, Tool, answer, answer_with_text, parse};
 use serde::Deserialize;
@@ -34,6 +38,10 @@ impl Tool for Markdown {
             }
             "front-matter" => answer(&front_matter::read(&parse::<Text>(input)?.text)?),
             "check" => answer(&check::check(&parse(input)?)),
+            "targets" => {
+                let checks = parse(input)?;
+                answer(&json!({ "paths": report::to_look_up(&checks) }))
+            }
             "report" => {
                 let report = report::write(&parse(input)?);
                 let text = report.summary();

@@ -1,16 +1,19 @@
 //! Where a relative link leads, by names alone.
 
+use percent_encoding::percent_decode_str;
+
 /// The path that `target` leads to from the document `from`; none when it leaves the root.
 /// `%20` and the like are decoded, and `?…` is dropped.
 pub(crate) fn resolve(from: &str, target: &str) -> Option<String> {
-    let target = decoded(target.split('?').next().unwrap_or_default())?;
+    let target = target.split('?').next().unwrap_or_default();
+    // What decodes to no text is taken as it is written.
+    let decoded = percent_decode_str(target).decode_utf8();
+    let target = decoded.as_deref().unwrap_or(target);
     let mut parts: Vec<&str> = match target.starts_with('/') {
         true => Vec::new(),
-        false => from
-            .rsplit_once('/')
-            .map_or(Vec::new(), |(folder, _)| names(folder).collect()),
+        false => names(folder(from)).collect(),
     };
-    for name in names(&target) {
+    for name in names(target) {
         if name == ".." {
             parts.pop()?;
         } else {
@@ -21,44 +24,26 @@ pub(crate) fn resolve(from: &str, target: &str) -> Option<String> {
     Some(format!("{root}{}", parts.join("/")))
 }
 
+/// The folder of a path; empty for the root.
+pub(crate) fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Whether `path` is `folder` or lies below it.
+pub(crate) fn is_below(path: &str, folder: &str) -> bool {
+    let folder = folder.trim_end_matches('/');
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || folder.is_empty())
+}
+
 fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/')
         .filter(|name| !name.is_empty() && *name != ".")
 }
 
-/// Percent-decoding (RFC 3986, section 2.1); none when what comes out is no text.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        match (
-            first,
-            tail.split_at_checked(2)
-                .and_then(|(hex, after)| Some((byte(hex)?, after))),
-        ) {
-            (b'%', Some((byte, after))) => {
-                bytes.push(byte);
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn byte(hex: &[u8]) -> Option<u8> {
-    let text = std::str::from_utf8(hex)
-        .ok()
-        .filter(|text| !text.starts_with('+'))?;
-    u8::from_str_radix(text, 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::resolve;
+    use super::{is_below, resolve};
 
     #[test]
     fn a_link_that_leaves_the_root_leads_nowhere() {
@@ -79,6 +64,12 @@ mod tests {
         ] {
             assert_eq!(resolve(from, target).as_deref(), Some(wanted), "{target}");
         }
+    }
+
+    #[test]
+    fn a_name_that_begins_alike_is_not_below() {
+        assert!(!is_below("/docs2/a", "/docs"));
+        assert!(is_below("/docs/a", "/docs/") && is_below("/docs", "/docs") && is_below("/a", "/"));
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Folders that no profile may grant, whatever path leads to them.
+//! Folders that no profile may grant, whatever path leads to them, and the one that no grant shows.
 //!
-//! Compared by device and inode, not by text: a link, a bind mount or `a/../..` to `/etc` is `/etc`.
+//! Compared by device and inode, not by text: a link, a bind mount, another case of a name or `a/../..` to
+//! `/etc` is `/etc`. The state folder lies below the project by default, so that a grant of the project
+//! holds it: such a grant is given, and the state folder is not in it.
 
 use std::{io, path::Path};
 
 use cap_std::{
     ambient_authority,
-    fs::{Dir, MetadataExt},
+    fs::{Dir, Metadata, MetadataExt},
 };
 
 /// Device and inode of a directory.
@@ -18,11 +20,42 @@ pub(super) struct DirId {
 
 impl DirId {
     pub(super) fn of(dir: &Dir) -> io::Result<Self> {
-        let metadata = dir.dir_metadata()?;
-        Ok(Self {
+        Ok(Self::from(&dir.dir_metadata()?))
+    }
+}
+
+impl From<&Metadata> for DirId {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
             device: metadata.dev(),
             inode: metadata.ino(),
-        })
+        }
+    }
+}
+
+/// A folder below a grant that the grant does not show: its identity, and that of every folder around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hidden {
+    id: DirId,
+    above: Vec<DirId>,
+}
+
+impl Hidden {
+    pub(super) fn is(&self, id: DirId) -> bool {
+        self.id == id
+    }
+
+    /// Whether `id` is a folder around it: to move that one would move it, too.
+    pub(super) fn is_around(&self, id: DirId) -> bool {
+        self.above.contains(&id)
+    }
+
+    /// Whether `dir` is it or lies below it.
+    ///
+    /// # Errors
+    /// When its parents cannot be looked at.
+    pub(super) fn holds(&self, dir: &Dir) -> io::Result<bool> {
+        Ok(self.id == DirId::of(dir)? || parents(dir)?.contains(&self.id))
     }
 }
 
@@ -38,16 +71,27 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Forbidden {
     entries: Vec<Entry>,
+    hidden: Option<Hidden>,
 }
 
 impl Forbidden {
     /// `/`, `/proc`, `/sys`, `/dev` and what is below the last three; `home` and its parents; the
-    /// state directory, its parents and what is below it.
+    /// state directory and what is below it, which a grant of a folder around it does not show.
     ///
     /// # Errors
     /// When one of them cannot be looked at. The state directory must be there already: what is
     /// made later could not be told from a granted folder.
     pub fn new(home: Option<&Path>, state: &Path) -> io::Result<Self> {
+        let mut table = Self::without_state(home)?;
+        let dir = table.add(state, "the state directory", true)?;
+        table.hidden = Some(Hidden {
+            id: DirId::of(&dir)?,
+            above: parents(&dir)?,
+        });
+        Ok(table)
+    }
+
+    fn without_state(home: Option<&Path>) -> io::Result<Self> {
         let mut table = Self::default();
         table.add(Path::new("/"), "the root of this machine", false)?;
         for system in ["/proc", "/sys", "/dev"] {
@@ -58,38 +102,30 @@ impl Forbidden {
             )?;
         }
         if let Some(home) = home {
-            there(table.add_with_parents(home, "the home directory", false))?;
+            there(table.add_with_parents(home, "the home directory"))?;
         }
-        table.add_with_parents(state, "the state directory", true)?;
         Ok(table)
     }
 
-    /// The same before a run has made its state directory: then only its parents are there.
+    /// The same before a run has made its state directory: what is not there is in no grant yet.
     ///
     /// # Errors
     /// As [`Forbidden::new`].
     pub fn before_the_first_run(home: Option<&Path>, state: &Path) -> io::Result<Self> {
-        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         match Self::new(home, state) {
-            Err(error) if is_missing(&error) => {}
-            done => return done,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::without_state(home),
+            done => done,
         }
-        for above in state.ancestors().skip(1) {
-            match Self::new(home, above) {
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(error),
-                Ok(mut table) => {
-                    // Below a parent there is room for grants; below the system's folders there is none.
-                    let why = "the state directory";
-                    for entry in table.entries.iter_mut().filter(|entry| entry.why == why) {
-                        entry.below = false;
-                        entry.why = format!("a parent of {why}");
-                    }
-                    return Ok(table);
-                }
-            }
-        }
-        Self::new(home, state)
+    }
+
+    /// What a grant of `dir` must not show.
+    ///
+    /// # Errors
+    /// When the folder cannot be looked at.
+    pub(super) fn hidden_below(&self, dir: &Dir) -> io::Result<Option<Hidden>> {
+        let id = DirId::of(dir)?;
+        let hidden = self.hidden.clone();
+        Ok(hidden.filter(|hidden| hidden.is_around(id)))
     }
 
     fn add(&mut self, path: &Path, why: &str, below: bool) -> io::Result<Dir> {
@@ -102,8 +138,8 @@ impl Forbidden {
         Ok(dir)
     }
 
-    fn add_with_parents(&mut self, path: &Path, why: &str, below: bool) -> io::Result<()> {
-        let dir = self.add(path, why, below)?;
+    fn add_with_parents(&mut self, path: &Path, why: &str) -> io::Result<()> {
+        let dir = self.add(path, why, false)?;
         for id in parents(&dir)? {
             self.entries.push(Entry {
                 id,

@@ -17,7 +17,7 @@ use cap_std::{
 use flowhost_policy::{Access, FileGrant};
 
 use super::{
-    forbidden::Forbidden,
+    forbidden::{DirId, Forbidden, Hidden},
     path::DEPTH_MAX,
     root::{Folder, Mount, Root},
     usage::{Quota, Usage},
@@ -67,6 +67,8 @@ impl OpenGrants {
             folder.root = Arc::new(Root {
                 mount: folder.root.mount,
                 usage: None,
+                hidden: folder.root.hidden.clone(),
+                guest: folder.root.guest.clone(),
             });
         }
         Some(folder)
@@ -190,12 +192,19 @@ fn open_one(plan: &Path, grant: &FileGrant, forbidden: &Forbidden) -> Result<Ope
     allowed(&dir, forbidden)?;
     let metadata = dir.dir_metadata().map_err(refusal)?;
     let mount = Mount::of(&dir, &metadata);
+    let hidden = forbidden.hidden_below(&dir).map_err(refusal)?;
     let usage = match grant.access {
         Access::Read => None,
-        Access::Write => Some(Arc::new(measure(&dir, mount, grant)?)),
+        Access::Write => Some(Arc::new(measure(&dir, mount, grant, hidden.as_ref())?)),
+    };
+    let root = Root {
+        mount,
+        usage,
+        hidden,
+        guest: grant.guest.trim_end_matches('/').to_owned(),
     };
     let folder = Folder {
-        root: Arc::new(Root { mount, usage }),
+        root: Arc::new(root),
         dir: Arc::new(dir),
         depth: 0,
     };
@@ -227,8 +236,14 @@ fn make(plan: &Path, host: &Path) -> io::Result<()> {
     Dir::open_ambient_dir(plan, ambient_authority())?.create_dir_all(host)
 }
 
-/// Counts what stands below a folder, so that the quota is of all of it.
-fn measure(dir: &Dir, mount: Mount, grant: &FileGrant) -> Result<Usage, Refusal> {
+/// Counts what stands below a folder, so that the quota is of all of it. What a guest does not see it does
+/// not fill.
+fn measure(
+    dir: &Dir,
+    mount: Mount,
+    grant: &FileGrant,
+    hidden: Option<&Hidden>,
+) -> Result<Usage, Refusal> {
     let mut tally = Tally::default();
     let failed = |error: io::Error| {
         (
@@ -243,7 +258,11 @@ fn measure(dir: &Dir, mount: Mount, grant: &FileGrant) -> Result<Usage, Refusal>
         }
         for entry in dir.entries().map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            tally.count(&entry.metadata().map_err(failed)?);
+            let metadata = entry.metadata().map_err(failed)?;
+            if hidden.is_some_and(|hidden| hidden.is(DirId::from(&metadata))) {
+                continue;
+            }
+            tally.count(&metadata);
             if tally.entries > SCAN_MAX {
                 return Err((format!("more than {SCAN_MAX} entries stand below it"), CURE));
             }

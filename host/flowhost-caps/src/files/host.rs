@@ -1,5 +1,6 @@
 //! `flowhost:files`: whole files at absolute guest paths.
 
+use cap_std::fs::DirEntry;
 use flowhost_engine::{CallScope, HostState, bindings::types};
 use flowhost_policy::Access;
 use wasmtime::component::{HasData, Linker};
@@ -7,6 +8,7 @@ use wasmtime::component::{HasData, Linker};
 use super::{
     FilesState, Operation, blocking,
     error::FileError,
+    forbidden::DirId,
     path::Below,
     root::{Folder, Kind, OpenFile, Opened, Wish},
 };
@@ -191,8 +193,13 @@ impl Request {
             .to_owned();
         blocking(move || {
             let metadata = folder.stat(&below, true)?;
-            entry(name, Kind::from(metadata.file_type()), metadata.len())
-                .ok_or(FileError::Refused("not a regular file or directory"))
+            let kind = Kind::from(metadata.file_type());
+            match entry(name, kind, metadata.len(), folder.target(&below)) {
+                entry if entry.kind == wit::Kind::Other => {
+                    Err(FileError::Refused("not a regular file or directory"))
+                }
+                entry => Ok(entry),
+            }
         })
         .await
     }
@@ -268,49 +275,31 @@ fn file(opened: Opened) -> Result<OpenFile, FileError> {
     }
 }
 
-fn entry(name: String, kind: Kind, size: u64) -> Option<wit::Entry> {
-    match kind {
-        Kind::File => Some(wit::Entry {
-            name,
-            kind: wit::Kind::File,
-            size: size.to_string(),
-        }),
-        Kind::Directory => Some(wit::Entry {
-            name,
-            kind: wit::Kind::Directory,
-            size: "0".to_owned(),
-        }),
-        Kind::Link | Kind::Special => None,
+fn entry(name: String, kind: Kind, size: u64, target: Option<String>) -> wit::Entry {
+    let (kind, size) = match kind {
+        Kind::File => (wit::Kind::File, size),
+        Kind::Directory => (wit::Kind::Directory, 0),
+        Kind::Link | Kind::Special => (wit::Kind::Other, 0),
+    };
+    wit::Entry {
+        name,
+        kind,
+        size: size.to_string(),
+        target,
     }
 }
 
-/// Files and directories; links count as what they lead to. What leads out, cannot be opened or has
-/// no UTF-8 name is left out: a guest could do nothing with it.
-fn listing(folder: &Folder, below: &Below) -> Result<Vec<wit::Entry>, FileError> {
-    folder.stat(below, true).and_then(|metadata| {
-        if metadata.is_dir() {
-            Ok(())
-        } else {
-            Err(FileError::os(rustix::io::Errno::NOTDIR))
-        }
-    })?;
-    let folder = folder.open_folder(below)?;
+/// Everything in a directory but what the grant does not show. Links count as what they lead to, also
+/// upwards within the grant; what cannot be opened is named all the same, because a listing that leaves
+/// something out cannot be told from a whole one.
+fn listing(granted: &Folder, below: &Below) -> Result<Vec<wit::Entry>, FileError> {
+    if !granted.stat(below, true)?.is_dir() {
+        return Err(FileError::os(rustix::io::Errno::NOTDIR));
+    }
+    let folder = granted.open_folder(below)?;
     let mut entries = Vec::new();
     for found in folder.entries()? {
-        let Ok(name) = found?.file_name().into_string() else {
-            continue;
-        };
-        let Ok(place) = Below::new(&name, 0) else {
-            continue;
-        };
-        let Ok(metadata) = folder.stat(&place, true) else {
-            continue;
-        };
-        entries.extend(entry(
-            name,
-            Kind::from(metadata.file_type()),
-            metadata.len(),
-        ));
+        entries.extend(listed(granted, below, &found?));
         if entries.len() > LIST_MAX {
             let (used, allowed) = (entries.len() as u64, LIST_MAX as u64);
             return Err(FileError::Limit {
@@ -322,4 +311,33 @@ fn listing(folder: &Folder, below: &Below) -> Result<Vec<wit::Entry>, FileError>
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+fn listed(granted: &Folder, around: &Below, found: &DirEntry) -> Option<wit::Entry> {
+    let name = match found.file_name().into_string() {
+        Ok(name) => name,
+        Err(name) => {
+            let name = name.to_string_lossy().into_owned();
+            return Some(entry(name, Kind::Special, 0, None));
+        }
+    };
+    // What has gone meanwhile is not there.
+    let metadata = found.metadata().ok()?;
+    if granted.root.hides(DirId::from(&metadata)) {
+        return None;
+    }
+    let kind = Kind::from(metadata.file_type());
+    if kind != Kind::Link {
+        return Some(entry(name, kind, metadata.len(), None));
+    }
+    // From the granted folder, so that a link may lead up and stay inside.
+    let place = Below::new(
+        format!("{}/{name}", around.as_str()).trim_start_matches('/'),
+        0,
+    );
+    let led = place.and_then(|place| Ok((granted.stat(&place, true)?, granted.target(&place))));
+    Some(match led {
+        Ok((metadata, target)) => entry(name, metadata.file_type().into(), metadata.len(), target),
+        Err(_) => entry(name, Kind::Link, 0, None),
+    })
 }

@@ -16,7 +16,7 @@ mod tests;
 mod usage;
 mod wasi;
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, hash::RandomState, sync::Arc};
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::Kind as RecordKind;
@@ -35,6 +35,9 @@ const OPEN_MAX: usize = 256;
 /// The capability.
 pub struct Files {
     services: Arc<FileServices>,
+    /// Of the hashes that tell files apart: random, one for a run, so that its guests agree on them and
+    /// none can search for the numbers behind.
+    key: RandomState,
 }
 
 impl Files {
@@ -43,6 +46,7 @@ impl Files {
     pub fn new(services: FileServices) -> Self {
         Self {
             services: Arc::new(services),
+            key: RandomState::new(),
         }
     }
 }
@@ -88,7 +92,8 @@ impl Provider for Files {
         if !granted {
             return Ok(Box::new(FilesState::default()));
         }
-        Ok(Box::new(FilesState::open(&self.services, scope)?))
+        let state = FilesState::open(&self.services, scope, self.key.clone())?;
+        Ok(Box::new(state))
     }
 }
 
@@ -105,10 +110,11 @@ pub(crate) struct FilesState {
     granted: Arc<[Granted]>,
     /// Counts live descriptors by its clones.
     tickets: Arc<()>,
+    key: RandomState,
 }
 
 impl FilesState {
-    fn open(services: &FileServices, scope: &CallScope) -> Result<Self, Fault> {
+    fn open(services: &FileServices, scope: &CallScope, key: RandomState) -> Result<Self, Fault> {
         let opened = services.of(&scope.plugin);
         let granted: Option<Arc<[Granted]>> = scope
             .effective
@@ -132,6 +138,7 @@ impl FilesState {
         Ok(Self {
             granted,
             tickets: Arc::default(),
+            key,
         })
     }
 

@@ -38,6 +38,18 @@ impl Below {
         })
     }
 
+    /// One name of a folder that lies `depth - 1` names below the granted one.
+    pub(super) fn one(name: &str, depth: usize, directory: bool) -> Result<Self, FileError> {
+        if depth > DEPTH_MAX {
+            return Err(FileError::os(Errno::NAMETOOLONG));
+        }
+        Ok(Self {
+            path: name.to_owned(),
+            depth,
+            directory,
+        })
+    }
+
     /// The names, joined; empty for the folder itself.
     pub(super) fn as_str(&self) -> &str {
         &self.path
@@ -56,6 +68,11 @@ impl Below {
     /// Names below the granted folder.
     pub(super) fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// The last name.
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
     }
 
     /// The folder that holds it; `None` when that is the folder it started from.

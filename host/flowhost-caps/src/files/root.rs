@@ -3,7 +3,8 @@
 //! The attacks: `..`, absolute paths, links that lead out or are swapped while they are followed,
 //! mounts, devices, pipes that block, files that grow without end. The defences: every path is
 //! resolved by cap-std below an open handle; what was opened is looked at before it is used; the
-//! mount must be the folder's own; every byte and entry is counted before it is written.
+//! mount must be the folder's own; every byte and entry is counted before it is written; what a grant does
+//! not show is looked for in the handle that was opened, and not in the path.
 //! Everything here blocks and is called off the executor.
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{
     Dir, File, FileExt, FileType, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, ReadDir,
 };
@@ -20,7 +21,8 @@ use rustix::{fs::OFlags, io::Errno};
 
 use super::{
     error::FileError,
-    path::Below,
+    forbidden::{DirId, Hidden},
+    path::{Below, DEPTH_MAX},
     usage::{Account, Usage},
 };
 
@@ -79,9 +81,18 @@ pub(super) struct Root {
     pub(super) mount: Mount,
     /// `None` for a read grant: there is nothing that a write could be counted in, so none happens.
     pub(super) usage: Option<Arc<Usage>>,
+    /// What lies below it and is not shown.
+    pub(super) hidden: Option<Hidden>,
+    /// The guest path, without a slash at its end.
+    pub(super) guest: String,
 }
 
 impl Root {
+    /// Whether `id` is the folder that is not shown.
+    pub(super) fn hides(&self, id: DirId) -> bool {
+        self.hidden.as_ref().is_some_and(|hidden| hidden.is(id))
+    }
+
     fn usage(&self) -> Result<&Arc<Usage>, FileError> {
         self.usage
             .as_ref()
@@ -123,7 +134,102 @@ pub(super) struct Folder {
     pub(super) depth: usize,
 }
 
+/// Where a path really leads: a name in an opened directory.
+struct Place {
+    folder: Folder,
+    below: Below,
+    /// Whether a link of that name is still to be followed.
+    follow: bool,
+}
+
 impl Folder {
+    /// Follows the links of `below`, so that its depth is the real one and a folder that is not shown is not
+    /// reached, whatever leads there. The last name is followed only when `follow` says so, and if something
+    /// else has taken its place meanwhile, no link is followed any more.
+    ///
+    /// A read grant that shows everything needs neither, and leaves this work to the kernel.
+    fn settle(&self, below: &Below, follow: bool) -> Result<Place, FileError> {
+        let is_simple = self.root.usage.is_none() && self.root.hidden.is_none();
+        if below.is_top() || is_simple {
+            return Ok(Place {
+                folder: self.clone(),
+                below: below.clone(),
+                follow,
+            });
+        }
+        let names = self.real_names(below, follow)?;
+        let Some((name, around)) = names.split_last() else {
+            // A link to the folder it started from.
+            return Ok(Place {
+                folder: self.clone(),
+                below: Below::new("", self.depth)?,
+                follow: false,
+            });
+        };
+        let folder = match around.is_empty() {
+            true => self.clone(),
+            false => {
+                let dir = self.dir.open_dir(around.join("/"))?;
+                self.checked(dir, self.depth + around.len())?
+            }
+        };
+        folder.refuse_hidden(name)?;
+        let depth = folder.depth + 1;
+        Ok(Place {
+            below: Below::one(name, depth, below.means_directory())?,
+            folder,
+            follow: false,
+        })
+    }
+
+    /// The names of `below` with links followed. What is not there yet lies in the folder that will hold it.
+    fn real_names(&self, below: &Below, follow: bool) -> Result<Vec<String>, FileError> {
+        let whole = match follow {
+            true => match self.dir.canonicalize(below.as_str()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                found => Some(found?),
+            },
+            false => None,
+        };
+        let path = match (whole, below.parent()) {
+            (Some(whole), _) => whole,
+            (None, Some(parent)) => self.dir.canonicalize(parent)?.join(below.name()),
+            (None, None) => below.name().into(),
+        };
+        let names = path.components().filter_map(|part| match part {
+            std::path::Component::Normal(name) => Some(name.to_str().map(str::to_owned)),
+            _ => None,
+        });
+        let names: Option<Vec<String>> = names.collect();
+        names.ok_or(FileError::os(Errno::ILSEQ))
+    }
+
+    /// `NOENT` for a folder that is not shown, and for everything in it.
+    fn refuse_hidden(&self, name: &str) -> Result<(), FileError> {
+        let Some(hidden) = &self.root.hidden else {
+            return Ok(());
+        };
+        let is_it = match self.dir.symlink_metadata(name) {
+            Ok(metadata) => hidden.is(DirId::from(&metadata)),
+            Err(_) => false,
+        };
+        if is_it || hidden.holds(&self.dir)? {
+            return Err(FileError::os(Errno::NOENT));
+        }
+        Ok(())
+    }
+
+    /// Where `below` is, as a guest path, when a link leads there.
+    pub(super) fn target(&self, below: &Below) -> Option<String> {
+        let names = self.real_names(below, true).ok()?.join("/");
+        let guest = &self.root.guest;
+        let path = match names.is_empty() {
+            true => guest.clone(),
+            false => format!("{guest}/{names}"),
+        };
+        (names != below.as_str()).then_some(path)
+    }
+
     fn checked(&self, dir: Dir, depth: usize) -> Result<Self, FileError> {
         let metadata = dir.dir_metadata()?;
         self.same_mount(&dir, &metadata)?;
@@ -167,8 +273,10 @@ impl Folder {
 
     /// Describes `below`, which must be there, and a directory if it ends with a slash.
     pub(super) fn stat(&self, below: &Below, follow: bool) -> Result<Metadata, FileError> {
-        let metadata = self
-            .look(below, follow)?
+        let place = self.settle(below, follow)?;
+        let metadata = place
+            .folder
+            .look(&place.below, place.follow)?
             .ok_or(FileError::os(Errno::NOENT))?;
         if below.means_directory() && !metadata.is_dir() {
             return Err(FileError::os(Errno::NOTDIR));
@@ -178,6 +286,15 @@ impl Folder {
 
     /// Opens a file or a directory.
     pub(super) fn open(&self, below: &Below, wish: Wish) -> Result<Opened, FileError> {
+        let place = self.settle(below, wish.follow)?;
+        let wish = Wish {
+            follow: place.follow,
+            ..wish
+        };
+        place.folder.open_here(&place.below, wish)
+    }
+
+    fn open_here(&self, below: &Below, wish: Wish) -> Result<Opened, FileError> {
         let found = self.look(below, wish.follow)?;
         match found
             .as_ref()
@@ -187,7 +304,7 @@ impl Folder {
             Some(Kind::Special) => Err(FileError::Refused("not a regular file or directory")),
             Some(Kind::Link) => Err(FileError::os(Errno::LOOP)),
             Some(Kind::Directory) if wish.changes() => Err(FileError::os(Errno::ISDIR)),
-            Some(Kind::Directory) => self.open_folder(below).map(Opened::Folder),
+            Some(Kind::Directory) => self.enter(below, wish.follow).map(Opened::Folder),
             Some(Kind::File) if wish.directory || below.means_directory() => {
                 Err(FileError::os(Errno::NOTDIR))
             }
@@ -199,10 +316,23 @@ impl Folder {
     }
 
     pub(super) fn open_folder(&self, below: &Below) -> Result<Self, FileError> {
+        let place = self.settle(below, true)?;
+        place.folder.enter(&place.below, place.follow)
+    }
+
+    fn enter(&self, below: &Below, follow: bool) -> Result<Self, FileError> {
         if below.is_top() {
             return Ok(self.clone());
         }
-        self.checked(self.dir.open_dir(below.as_str())?, below.depth())
+        // Without a folder that is not shown a link on the way is the kernel's to follow.
+        let dir = match follow || self.root.hidden.is_none() {
+            true => self.dir.open_dir(below.as_str())?,
+            false => self.dir.open_dir_nofollow(below.as_str())?,
+        };
+        if self.root.hides(DirId::of(&dir)?) {
+            return Err(FileError::os(Errno::NOENT));
+        }
+        self.checked(dir, below.depth())
     }
 
     /// Opens without blocking, looks at what it is, and only then lets it be used.
@@ -253,12 +383,13 @@ impl Folder {
     /// Makes one directory.
     pub(super) fn make_dir(&self, below: &Below) -> Result<(), FileError> {
         let mut account = self.root.usage()?.lock();
-        if self.look(below, false)?.is_some() {
+        let Place { folder, below, .. } = self.settle(below, false)?;
+        if folder.look(&below, false)?.is_some() {
             return Err(FileError::os(Errno::EXIST));
         }
-        self.check_parent(below)?;
+        folder.check_parent(&below)?;
         account.may_add()?;
-        self.dir.create_dir(below.as_str())?;
+        folder.dir.create_dir(below.as_str())?;
         account.added();
         Ok(())
     }
@@ -270,8 +401,9 @@ impl Folder {
         if metadata.is_dir() {
             return Err(FileError::os(Errno::ISDIR));
         }
-        self.check_parent(below)?;
-        self.dir.remove_file(below.as_str())?;
+        let Place { folder, below, .. } = self.settle(below, false)?;
+        folder.check_parent(&below)?;
+        folder.dir.remove_file(below.as_str())?;
         account.removed(last_name(&metadata));
         Ok(())
     }
@@ -286,8 +418,9 @@ impl Folder {
         if !metadata.is_dir() {
             return Err(FileError::os(Errno::NOTDIR));
         }
-        self.check_parent(below)?;
-        self.dir.remove_dir(below.as_str())?;
+        let Place { folder, below, .. } = self.settle(below, false)?;
+        folder.check_parent(&below)?;
+        folder.dir.remove_dir(below.as_str())?;
         account.removed(None);
         Ok(())
     }
@@ -300,16 +433,24 @@ impl Folder {
             return Err(FileError::os(Errno::BUSY));
         }
         let moved = self.stat(from, false)?;
-        let replaced = to.look(new, false)?;
-        if new.means_directory() && !moved.is_dir() {
+        let from = self.settle(from, false)?;
+        let new = to.settle(new, false)?;
+        let replaced = new.folder.look(&new.below, false)?;
+        if new.below.means_directory() && !moved.is_dir() {
             return Err(FileError::os(Errno::NOTDIR));
         }
         let same = replaced
             .as_ref()
             .is_some_and(|there| there.ino() == moved.ino());
-        self.check_parent(from)?;
-        to.check_parent(new)?;
-        self.dir.rename(from.as_str(), &to.dir, new.as_str())?;
+        from.folder.check_parent(&from.below)?;
+        new.folder.check_parent(&new.below)?;
+        if moved.is_dir() {
+            from.may_move(&moved, new.below.depth())?;
+        }
+        let (name, folder) = (new.below.as_str(), &new.folder);
+        from.folder
+            .dir
+            .rename(from.below.as_str(), &folder.dir, name)?;
         if let Some(gone) = replaced.filter(|_| !same) {
             account.removed(last_name(&gone));
         }
@@ -332,10 +473,15 @@ impl Folder {
         if !self.stat(from, false)?.is_file() || new.means_directory() {
             return Err(FileError::os(Errno::PERM));
         }
-        self.check_parent(from)?;
-        to.check_parent(new)?;
+        let from = self.settle(from, false)?;
+        let new = to.settle(new, false)?;
+        from.folder.check_parent(&from.below)?;
+        new.folder.check_parent(&new.below)?;
         account.may_add()?;
-        self.dir.hard_link(from.as_str(), &to.dir, new.as_str())?;
+        let (name, folder) = (new.below.as_str(), &new.folder);
+        from.folder
+            .dir
+            .hard_link(from.below.as_str(), &folder.dir, name)?;
         account.added();
         Ok(())
     }
@@ -351,9 +497,10 @@ impl Folder {
         if below.means_directory() {
             return Err(FileError::os(Errno::NOENT));
         }
-        self.check_parent(below)?;
+        let Place { folder, below, .. } = self.settle(below, false)?;
+        folder.check_parent(&below)?;
         account.may_add()?;
-        self.dir.symlink(target, below.as_str())?;
+        folder.dir.symlink(target, below.as_str())?;
         account.added();
         Ok(())
     }
@@ -363,11 +510,44 @@ impl Folder {
         if below.means_directory() {
             return Err(FileError::os(Errno::INVAL));
         }
-        let target = self.dir.read_link(below.as_str())?;
+        let Place { folder, below, .. } = self.settle(below, false)?;
+        let target = folder.dir.read_link(below.as_str())?;
         target
             .into_os_string()
             .into_string()
             .map_err(|_| FileError::os(Errno::ILSEQ))
+    }
+}
+
+impl Place {
+    /// Whether this directory may stand `depth` names below the granted folder. What lies in it moves along,
+    /// and a run that starts later refuses a folder that is deeper than it may be: one rename would close
+    /// the folder for good.
+    fn may_move(&self, moved: &Metadata, depth: usize) -> Result<(), FileError> {
+        let hidden = self.folder.root.hidden.as_ref();
+        if hidden.is_some_and(|hidden| hidden.is_around(DirId::from(moved))) {
+            return Err(FileError::os(Errno::BUSY));
+        }
+        // What does not go deeper was measured when it was made.
+        if depth <= self.below.depth() {
+            return Ok(());
+        }
+        let mut waiting = vec![(
+            self.folder.dir.open_dir_nofollow(self.below.as_str())?,
+            depth,
+        )];
+        while let Some((dir, depth)) = waiting.pop() {
+            for entry in dir.entries()? {
+                let entry = entry?;
+                if depth + 1 > DEPTH_MAX {
+                    return Err(FileError::os(Errno::NAMETOOLONG));
+                }
+                if entry.file_type()?.is_dir() {
+                    waiting.push((entry.open_dir()?, depth + 1));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

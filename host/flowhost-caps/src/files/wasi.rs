@@ -4,10 +4,7 @@
 //! records nothing. Its generated bindings are, and their resource types only as labels: what the
 //! table holds under them is ours. Time stamps are absent, and setting them is not supported.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{hash::BuildHasher, sync::Arc};
 
 use cap_std::fs::{Metadata, MetadataExt, ReadDir};
 use flowhost_engine::{CallScope, Fault, HostState};
@@ -31,8 +28,9 @@ use wasmtime_wasi::{
 use super::{
     FilesState, Operation, blocking,
     error::FileError,
+    forbidden::DirId,
     path::Below,
-    root::{Folder, Kind, OpenFile, Opened, Wish},
+    root::{Folder, Kind, OpenFile, Opened, Root, Wish},
     streams::{CHUNK, Place, Reader, Writer},
 };
 
@@ -107,6 +105,8 @@ impl Node {
 /// A directory that is being read; holds one buffer of the kernel's, not its entries.
 struct Listing {
     entries: ReadDir,
+    /// Whose entries these are.
+    root: Arc<Root>,
     _ticket: Arc<()>,
 }
 
@@ -386,8 +386,13 @@ impl types::HostDescriptor for View<'_> {
             .decide_below(node.grant, &node.path, Access::Read)
             .await?;
         let _ticket = self.ticket()?;
+        let root = Arc::clone(&folder.root);
         let entries = blocking(move || folder.entries()).await?;
-        self.push(Listing { entries, _ticket })
+        self.push(Listing {
+            entries,
+            root,
+            _ticket,
+        })
     }
 
     async fn create_directory_at(&mut self, fd: Resource<Label>, path: String) -> FsResult<()> {
@@ -520,7 +525,8 @@ impl types::HostDescriptor for View<'_> {
 
     async fn metadata_hash(&mut self, fd: Resource<Label>) -> FsResult<MetadataHashValue> {
         let node = self.node(&fd)?;
-        Ok(hashed(&blocking(move || node.metadata()).await?))
+        let metadata = blocking(move || node.metadata()).await?;
+        Ok(self.hashed(&metadata))
     }
 
     async fn metadata_hash_at(
@@ -531,9 +537,8 @@ impl types::HostDescriptor for View<'_> {
     ) -> FsResult<MetadataHashValue> {
         let at = self.at(&fd, "stat", &path, Access::Read).await?;
         let follow = follows(flags) || at.below.means_directory();
-        Ok(hashed(
-            &blocking(move || at.folder.stat(&at.below, follow)).await?,
-        ))
+        let metadata = blocking(move || at.folder.stat(&at.below, follow)).await?;
+        Ok(self.hashed(&metadata))
     }
 
     fn drop(&mut self, fd: Resource<Label>) -> wasmtime::Result<()> {
@@ -544,6 +549,18 @@ impl types::HostDescriptor for View<'_> {
 }
 
 impl View<'_> {
+    /// Differs when the file or its length differs; a change that keeps both is not seen, because the
+    /// times that would show it are not the guest's to know. Keyed, because device and inode are no secret
+    /// that a search would not find.
+    fn hashed(&mut self, metadata: &Metadata) -> MetadataHashValue {
+        let key = &self.0.parts::<FilesState>().state.key;
+        let half = |salt: u8| key.hash_one((salt, identity(metadata), metadata.len()));
+        MetadataHashValue {
+            lower: half(0),
+            upper: half(1),
+        }
+    }
+
     fn writer(
         &mut self,
         fd: &Resource<Label>,
@@ -575,10 +592,19 @@ impl types::HostDirectoryEntryStream for View<'_> {
         let own = Resource::<Listing>::new_borrow(stream.rep());
         let listing = self.0.parts::<FilesState>().table.get_mut(&own)?;
         // One entry of a buffer that the kernel filled: short enough for the executor.
-        let Some(entry) = listing.entries.next() else {
-            return Ok(None);
+        let entry = loop {
+            let Some(entry) = listing.entries.next() else {
+                return Ok(None);
+            };
+            let entry = entry?;
+            let is_hidden = listing.root.hidden.is_some()
+                && entry
+                    .metadata()
+                    .is_ok_and(|metadata| listing.root.hides(DirId::from(&metadata)));
+            if !is_hidden {
+                break entry;
+            }
         };
-        let entry = entry?;
         let type_ = entry
             .file_type()
             .map_or(DescriptorType::Unknown, |kind| labelled(kind.into()));
@@ -634,18 +660,4 @@ fn described(metadata: &Metadata) -> DescriptorStat {
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
-}
-
-/// Differs when the file or its length differs; a change that keeps both is not seen, because the
-/// times that would show it are not the guest's to know.
-fn hashed(metadata: &Metadata) -> MetadataHashValue {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, identity(metadata), metadata.len()).hash(&mut hasher);
-        hasher.finish()
-    };
-    MetadataHashValue {
-        lower: half(0),
-        upper: half(1),
-    }
 }

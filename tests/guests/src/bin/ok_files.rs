@@ -24,8 +24,9 @@ fn shown(entry: &Entry) -> Value {
     let kind = match entry.kind {
         Kind::File => "file",
         Kind::Directory => "directory",
+        Kind::Other => "other",
     };
-    json!({ "name": entry.name, "kind": kind, "size": entry.size })
+    json!({ "name": entry.name, "kind": kind, "size": entry.size, "target": entry.target })
 }
 
 fn work(input: Input) -> Result<Value, Error> {

@@ -310,7 +310,7 @@ fn fs_026_a_profile_that_asks_for_the_root_of_the_machine() {
 
 #[test]
 fn fs_026_a_profile_that_asks_for_the_state_directory_or_a_link_to_the_root() {
-    for host in [".flowhost", ".", "link"] {
+    for host in [".flowhost", ".flowhost/default", "link"] {
         let home = Home::new();
         home.guest("deny_files");
         std::fs::create_dir_all(home.path().join(".flowhost")).unwrap();

@@ -114,9 +114,11 @@ fn docs_check_finds_the_planted_faults_and_nothing_else() {
         .expect(0)
         .json();
     assert_eq!(clean["outputs"]["findings"], 0, "{clean:#}");
+    assert_eq!(clean["outputs"]["complete"], true, "{clean:#}");
     home.file("made/broken.md", "# Broken\n\n[gone](missing.md)\n");
     home.file("made/anchor.md", "# Anchor\n\n[gone](#nowhere)\n");
     home.file("made/bare.md", "No heading at all.\n");
+    home.file("made/cross.md", "# Cross\n\n[part](sub/other.md#part) [no](sub/other.md#no-part)\n");
     let report = home
         .flowhost(&["run", "plan.yaml", "--input", "folder=made", "--json"])
         .expect(0)
@@ -126,14 +128,69 @@ fn docs_check_finds_the_planted_faults_and_nothing_else() {
             &report["outputs"]["documents"],
             &report["outputs"]["findings"]
         ),
-        (&5.into(), &3.into()),
+        (&6.into(), &4.into()),
         "{report:#}"
     );
     let written = home.read("out/report.md");
-    for planted in ["missing.md", "nowhere", "bare.md"] {
+    for planted in ["missing.md", "nowhere", "bare.md", "no-part"] {
         assert!(written.contains(planted), "{planted}: {written}");
     }
     home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn docs_check_of_the_project_itself_never_sees_the_state_folder() {
+    let home = example("docs-check");
+    home.file("README.md", "# Project\n\n[state](.flowhost/) [docs](sample/index.md)\n");
+    home.file(".flowhost/planted.md", "# Planted\n\n[gone](gone.md)\n");
+    home.file("plan-input.md", "# Other\n");
+    let run = || {
+        let ran = home.flowhost(&["run", "plan.yaml", "--input", "folder=.", "--json"]);
+        ran.expect(0).json()
+    };
+    // The second run finds the evidence of the first one there.
+    for _ in 0..2 {
+        let report = run();
+        let found = report["outputs"]["found"].as_str().unwrap().to_owned();
+        assert!(!found.contains("planted") && !found.contains(".flowhost/default"), "{found}");
+        assert!(found.contains("README.md:3: broken-link: links to `.flowhost/`"), "{found}");
+    }
+}
+
+#[test]
+fn docs_check_tells_what_it_could_not_read_and_reports_the_rest() {
+    let home = example("docs-check");
+    home.file("made/index.md", "# Index\n\n[gone](gone.md) [old](OLD.MD#grün)\n");
+    std::fs::write(home.path().join("made/OLD.MD"), b"# Gr\xfcn\n").unwrap();
+    home.file("made/large.markdown", "x".repeat(5 << 20));
+    std::os::unix::fs::symlink("../../secret", home.path().join("made/out.md")).unwrap();
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--input", "folder=made", "--json"])
+        .expect(0)
+        .json();
+    let found = report["outputs"]["found"].as_str().unwrap();
+    for wanted in [
+        "made/index.md:3: broken-link: links to `gone.md`, which is not there",
+        "made/OLD.MD:1: not-utf8: is not UTF-8; it was read as latin-1",
+        "made/large.markdown:1: unreadable: cannot be read",
+    ] {
+        assert!(found.contains(wanted), "{wanted}: {found}");
+    }
+    assert_eq!(report["outputs"]["findings"], 3, "{found}");
+    let written = home.read("out/report.md");
+    assert!(written.contains("incomplete") && written.contains("made/out.md was left out"), "{written}");
+    assert_eq!(report["outputs"]["complete"], false);
+}
+
+#[test]
+fn docs_check_ends_with_4_on_a_finding_where_that_is_asked_for() {
+    let home = example("docs-check");
+    let arguments = ["run", "plan.yaml", "--input", "strict=true", "--input"];
+    let run = |folder: &str| home.flowhost(&[&arguments[..], &[folder]].concat());
+    let ran = run("folder=sample");
+    assert_eq!(ran.code, 4, "{}", ran.all());
+    home.file("sound/a.md", "# A\n");
+    run("folder=sound").expect(0);
 }
 
 #[test]

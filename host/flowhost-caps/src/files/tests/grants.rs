@@ -28,7 +28,7 @@ fn fs_026_refuses_the_root_and_the_systems_own_trees() {
 }
 
 #[test]
-fn fs_026_refuses_home_and_the_state_directory_and_their_parents() {
+fn fs_026_refuses_home_its_parents_and_the_state_directory() {
     let tree = Tree::new();
     tree.dir.create_dir_all("users/me/work").unwrap();
     tree.dir.create_dir_all("var/state/default/runs").unwrap();
@@ -42,7 +42,6 @@ fn fs_026_refuses_home_and_the_state_directory_and_their_parents() {
         ("users", "a parent of the home directory"),
         (".", "a parent of the home directory"),
         ("var/state", "the state directory"),
-        ("var", "a parent of the state directory"),
         ("var/state/default/runs", "the state directory"),
         ("docs/../var/./state", "the state directory"),
     ] {

@@ -1,6 +1,7 @@
 //! Each folder is a temporary one; nothing outside of it is ever written.
 
 mod grants;
+mod hidden;
 mod ours;
 mod quota;
 mod race;
@@ -57,7 +58,12 @@ impl Tree {
 
     /// One call of a plugin with these grants.
     pub(super) fn call(&self, grants: Vec<FileGrant>) -> Call {
-        let opened = open_grants(self.path(), &grants, &Forbidden::default()).unwrap();
+        self.call_beside(grants, &Forbidden::default())
+    }
+
+    /// The same with folders that nobody may grant.
+    pub(super) fn call_beside(&self, grants: Vec<FileGrant>, forbidden: &Forbidden) -> Call {
+        let opened = open_grants(self.path(), &grants, forbidden).unwrap();
         let mut services = FileServices::default();
         services.insert("p", opened);
         Call::new(Files::new(services), grants)
@@ -96,6 +102,14 @@ impl Call {
     pub(super) async fn list(&mut self, path: &str) -> Result<Vec<String>, shared::Error> {
         let entries = (&mut self.state).list(path.to_owned()).await.unwrap()?;
         Ok(entries.into_iter().map(|entry| entry.name).collect())
+    }
+
+    pub(super) async fn entries(&mut self, path: &str) -> Vec<wit::Entry> {
+        (&mut self.state)
+            .list(path.to_owned())
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub(super) async fn stat(&mut self, path: &str) -> Result<wit::Entry, shared::Error> {

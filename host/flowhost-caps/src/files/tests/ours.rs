@@ -110,7 +110,61 @@ async fn fs_005_a_link_that_leads_out_is_not_followed() {
         let why = invalid(call.read(path).await);
         assert!(why.contains("leaves its folder"), "{path}: {why}");
     }
-    assert_eq!(call.list("/docs").await.unwrap(), ["a.md", "sub"]);
+    for entry in call.entries("/docs").await {
+        let leads_out = ["absolute", "parent", "up"].contains(&entry.name.as_str());
+        assert_eq!(entry.kind == wit::Kind::Other, leads_out, "{}", entry.name);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_names_all_that_is_there_also_what_cannot_be_opened() {
+    use std::os::unix::ffi::OsStrExt;
+    let tree = Tree::new();
+    tree.dir.symlink("gone", "docs/nowhere").unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.md");
+    std::fs::write(tree.path().join("docs").join(name), "x").unwrap();
+    let mut call = tree.usual();
+    let entries = call.entries("/docs").await;
+    let seen: Vec<(&str, bool)> = entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry.kind == wit::Kind::Other))
+        .collect();
+    let wanted = [
+        ("a.md", false),
+        ("caf\u{fffd}.md", true),
+        ("nowhere", true),
+        ("sub", false),
+    ];
+    assert_eq!(seen, wanted);
+}
+
+#[tokio::test]
+async fn a_link_that_leads_up_within_the_grant_is_listed_with_where_it_leads() {
+    let tree = Tree::new();
+    tree.dir.symlink("../a.md", "docs/sub/up").unwrap();
+    tree.dir.symlink("..", "docs/sub/loop").unwrap();
+    tree.dir.symlink("b.md", "docs/sub/same").unwrap();
+    tree.dir.symlink("sub", "docs/way").unwrap();
+    let mut call = tree.usual();
+    let shown = |entries: Vec<wit::Entry>| -> Vec<(String, bool, String)> {
+        let shown = |entry: wit::Entry| {
+            let is_file = entry.kind == wit::Kind::File;
+            (entry.name, is_file, entry.target.unwrap_or_default())
+        };
+        entries.into_iter().map(shown).collect()
+    };
+    let row = |name: &str, is_file, target: &str| (name.to_owned(), is_file, target.to_owned());
+    let wanted = [
+        row("b.md", true, ""),
+        row("loop", false, "/docs"),
+        row("same", true, "/docs/sub/b.md"),
+        row("up", true, "/docs/a.md"),
+    ];
+    assert_eq!(shown(call.entries("/docs/sub").await), wanted);
+    assert_eq!(shown(call.entries("/docs/way").await), wanted);
+    let target = call.stat("/docs/way/b.md").await.unwrap().target;
+    assert_eq!(target.as_deref(), Some("/docs/sub/b.md"));
+    assert_eq!(call.stat("/docs/sub/b.md").await.unwrap().target, None);
 }
 
 #[tokio::test]
@@ -181,7 +235,7 @@ async fn fs_024_six_hundred_opens_of_a_pipe_block_nothing() {
 }
 
 #[tokio::test]
-async fn fs_025_sockets_and_devices_are_refused_and_not_listed() {
+async fn fs_025_sockets_and_devices_are_refused_and_named_as_what_cannot_be_opened() {
     let tree = Tree::new();
     let _socket = std::os::unix::net::UnixListener::bind(tree.path().join("docs/socket")).unwrap();
     let device = tree.path().join("docs/null");
@@ -193,7 +247,10 @@ async fn fs_025_sockets_and_devices_are_refused_and_not_listed() {
     if made {
         assert!(invalid(call.read("/docs/null").await).contains("regular"));
     }
-    assert_eq!(call.list("/docs").await.unwrap(), ["a.md", "sub"]);
+    for entry in call.entries("/docs").await {
+        let is_special = ["null", "socket"].contains(&entry.name.as_str());
+        assert_eq!(entry.kind == wit::Kind::Other, is_special, "{}", entry.name);
+    }
 }
 
 #[tokio::test]

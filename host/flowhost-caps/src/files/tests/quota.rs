@@ -88,6 +88,64 @@ async fn the_account_agrees_with_the_folder_after_many_changes() {
     assert!(entries > 0);
 }
 
+/// Many entries, so that only the depth is in the way.
+fn roomy(tree: &Tree) -> Call {
+    let mut deep = grant("/out", "out", Access::Write);
+    deep.quota_entries = 20_000;
+    tree.call(vec![deep])
+}
+
+fn chain(name: &str, depth: usize) -> String {
+    vec![name; depth].join("/")
+}
+
+#[tokio::test]
+async fn fs_020_a_rename_takes_nothing_deeper_than_it_may_be_made() {
+    let tree = Tree::new();
+    let mut call = roomy(&tree);
+    call.make(&format!("/out/{}", chain("a", 64)))
+        .await
+        .unwrap();
+    call.make(&format!("/out/{}", chain("b", 65)))
+        .await
+        .unwrap();
+    let out = call.preopen("/out");
+    let to = format!("{}/a", chain("b", 64));
+    let fits = call.rename(&out, "a", &to).await;
+    assert!(fits.is_ok(), "64 names below the 64th");
+    call.rename(&out, &to, "a").await.unwrap();
+    let over = call
+        .rename(&out, "a", &format!("{}/a", chain("b", 65)))
+        .await;
+    assert!(over.is_err());
+    // A file counts as a folder does.
+    call.write(&format!("/out/{}/f", chain("a", 64)), b"")
+        .await
+        .unwrap();
+    assert!(call.rename(&out, "a", &to).await.is_err());
+    // The next run opens the folder again.
+    roomy(&tree);
+}
+
+#[tokio::test]
+async fn fs_020_a_link_is_no_way_around_the_depth() {
+    let tree = Tree::new();
+    let mut call = roomy(&tree);
+    let bottom = chain("a", 128);
+    call.make(&format!("/out/{bottom}")).await.unwrap();
+    call.make("/out/c/d").await.unwrap();
+    let out = call.preopen("/out");
+    call.symlink(&out, &bottom, "short").await.unwrap();
+    invalid(call.make("/out/short/x").await);
+    invalid(call.write("/out/short/f", b"").await);
+    assert!(call.rename(&out, "c", "short/c").await.is_err());
+    assert!(call.symlink(&out, "x", "short/l").await.is_err());
+    // Nor is a folder that was opened through one.
+    let held = call.open_folder(&out, "short").await;
+    assert!(call.rename_into(&out, "c", &held, "c").await.is_err());
+    roomy(&tree);
+}
+
 #[tokio::test]
 async fn two_calls_of_a_plugin_share_one_account() {
     let tree = Tree::new();

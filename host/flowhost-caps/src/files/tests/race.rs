@@ -17,7 +17,7 @@ use crate::files::{
 /// Opens per race; a longer one finds nothing more on a kernel with `openat2`.
 const ITERATIONS: usize = 20_000;
 
-fn exchange(one: &PathBuf, other: &PathBuf) {
+pub(super) fn exchange(one: &PathBuf, other: &PathBuf) {
     let _ = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
 }
 
@@ -28,7 +28,7 @@ fn folder(tree: &Tree, host: &str) -> Folder {
 }
 
 /// Runs `guest` against `swap` and counts what was read from outside.
-fn escapes(
+pub(super) fn escapes(
     mut guest: impl FnMut() -> Option<Vec<u8>>,
     swap: impl Fn() + Send + Sync,
 ) -> (usize, usize) {
@@ -52,7 +52,7 @@ fn escapes(
     (inside, outside)
 }
 
-fn read(folder: &Folder, path: &str) -> Option<Vec<u8>> {
+pub(super) fn read(folder: &Folder, path: &str) -> Option<Vec<u8>> {
     let wish = Wish {
         read: true,
         follow: true,

@@ -9,19 +9,21 @@ use wasmtime_wasi::{
             preopens::Host as _,
             types::{
                 Advice, DescriptorFlags, ErrorCode, HostDescriptor, HostDirectoryEntryStream,
-                NewTimestamp, OpenFlags, PathFlags,
+                NewTimestamp, PathFlags,
             },
         },
     },
 };
 
+pub(super) use wasmtime_wasi::p2::bindings::filesystem::types::OpenFlags;
+
 use super::*;
 use crate::files::wasi::View;
 
-type Fd = Resource<Descriptor>;
+pub(super) type Fd = Resource<Descriptor>;
 
-const READ: DescriptorFlags = DescriptorFlags::READ;
-const WRITE: DescriptorFlags = DescriptorFlags::WRITE;
+pub(super) const READ: DescriptorFlags = DescriptorFlags::READ;
+pub(super) const WRITE: DescriptorFlags = DescriptorFlags::WRITE;
 
 fn code<T>(result: FsResult<T>) -> ErrorCode {
     match result {
@@ -35,12 +37,12 @@ impl Call {
         View(&mut self.state)
     }
 
-    fn preopen(&mut self, guest: &str) -> Fd {
+    pub(super) fn preopen(&mut self, guest: &str) -> Fd {
         let all = self.view().get_directories().unwrap();
         all.into_iter().find(|(_, path)| path == guest).unwrap().0
     }
 
-    async fn open(
+    pub(super) async fn open(
         &mut self,
         at: &Fd,
         path: &str,
@@ -57,6 +59,49 @@ impl Call {
 impl Call {
     fn close(&mut self, fd: Fd) {
         HostDescriptor::drop(&mut self.view(), fd).unwrap();
+    }
+
+    pub(super) async fn rename(&mut self, at: &Fd, from: &str, to: &str) -> FsResult<()> {
+        self.rename_into(at, from, at, to).await
+    }
+
+    pub(super) async fn rename_into(
+        &mut self,
+        at: &Fd,
+        from: &str,
+        there: &Fd,
+        to: &str,
+    ) -> FsResult<()> {
+        let (at, there) = (again(at), again(there));
+        self.view()
+            .rename_at(at, from.to_owned(), there, to.to_owned())
+            .await
+    }
+
+    pub(super) async fn symlink(&mut self, at: &Fd, target: &str, path: &str) -> FsResult<()> {
+        let at = again(at);
+        self.view()
+            .symlink_at(at, target.to_owned(), path.to_owned())
+            .await
+    }
+
+    pub(super) async fn open_folder(&mut self, at: &Fd, path: &str) -> Fd {
+        let flags = READ | DescriptorFlags::MUTATE_DIRECTORY;
+        let opened = self.open(at, path, OpenFlags::DIRECTORY, flags).await;
+        opened.unwrap()
+    }
+
+    /// The names in a directory, in the order of the disk.
+    pub(super) async fn names(&mut self, at: &Fd) -> Vec<String> {
+        let stream = self.view().read_directory(again(at)).await.unwrap();
+        let mut names = Vec::new();
+        loop {
+            let stream = Resource::new_borrow(stream.rep());
+            match self.view().read_directory_entry(stream).await.unwrap() {
+                Some(entry) => names.push(entry.name),
+                None => return names,
+            }
+        }
     }
 }
 
@@ -518,6 +563,33 @@ async fn no_time_stamp_reaches_the_guest() {
     assert!(stat.data_access_timestamp.is_none());
     assert!(stat.data_modification_timestamp.is_none());
     assert!(stat.status_change_timestamp.is_none());
+}
+
+#[tokio::test]
+async fn fs_035_the_hash_of_a_file_is_another_one_in_every_run() {
+    let tree = Tree::new();
+    let mut hashes = Vec::new();
+    for _ in 0..2 {
+        let mut call = tree.usual();
+        let docs = call.preopen("/docs");
+        let mut of = async |path: &str| {
+            let path = path.to_owned();
+            let hash = call
+                .view()
+                .metadata_hash_at(again(&docs), PathFlags::empty(), path);
+            let hash = hash.await.unwrap();
+            (hash.lower, hash.upper)
+        };
+        let (one, same, other) = (of("a.md").await, of("a.md").await, of("sub/b.md").await);
+        assert_eq!(one, same);
+        assert_ne!(one, other);
+        hashes.push(one);
+    }
+    let [first, second] = hashes.try_into().unwrap();
+    assert_ne!(
+        first, second,
+        "a guest could search for the inode behind it"
+    );
 }
 
 #[tokio::test]
