@@ -37,6 +37,8 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Those of them that the provider had in its cache.
     pub cached_tokens: u64,
+    /// Those of them that the provider wrote into its cache, where that has a price of its own.
+    pub cache_write_tokens: u64,
     /// All tokens that came out.
     pub completion_tokens: u64,
     /// Those of them that the model thought in silence.
@@ -48,6 +50,52 @@ impl Usage {
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}
+
+/// What a provider itself said about one try, number by number; none where it said nothing.
+///
+/// For evidence: it stands there as it came, also where it cannot be true and [`Spent`] rests on our
+/// own count instead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// As [`Usage::prompt_tokens`].
+    pub prompt_tokens: Option<u64>,
+    /// As [`Usage::cached_tokens`].
+    pub cached_tokens: Option<u64>,
+    /// As [`Usage::cache_write_tokens`].
+    pub cache_write_tokens: Option<u64>,
+    /// As [`Usage::completion_tokens`].
+    pub completion_tokens: Option<u64>,
+    /// As [`Usage::reasoning_tokens`].
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl From<Usage> for Reported {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: Some(usage.prompt_tokens),
+            cached_tokens: Some(usage.cached_tokens),
+            cache_write_tokens: Some(usage.cache_write_tokens),
+            completion_tokens: Some(usage.completion_tokens),
+            reasoning_tokens: Some(usage.reasoning_tokens),
+        }
+    }
+}
+
+impl Reported {
+    /// A later word of the same try. Servers that count in every event begin with zeros, and some end
+    /// with them: a zero never takes a count back.
+    pub(crate) fn replaced_by(&mut self, later: Self) {
+        let newer = |old: Option<u64>, new: Option<u64>| match (old, new) {
+            (Some(old), Some(0) | None) => Some(old),
+            (_, new) => new,
+        };
+        self.prompt_tokens = newer(self.prompt_tokens, later.prompt_tokens);
+        self.cached_tokens = newer(self.cached_tokens, later.cached_tokens);
+        self.cache_write_tokens = newer(self.cache_write_tokens, later.cache_write_tokens);
+        self.completion_tokens = newer(self.completion_tokens, later.completion_tokens);
+        self.reasoning_tokens = newer(self.reasoning_tokens, later.reasoning_tokens);
     }
 }
 
@@ -71,6 +119,7 @@ impl Spent {
             usage: Usage {
                 prompt_tokens: a.prompt_tokens.saturating_add(b.prompt_tokens),
                 cached_tokens: a.cached_tokens.saturating_add(b.cached_tokens),
+                cache_write_tokens: a.cache_write_tokens.saturating_add(b.cache_write_tokens),
                 completion_tokens: a.completion_tokens.saturating_add(b.completion_tokens),
                 reasoning_tokens: a.reasoning_tokens.saturating_add(b.reasoning_tokens),
             },
@@ -114,6 +163,8 @@ impl Estimate {
 pub struct Completion {
     /// The text, or the JSON that the answer's schema asked for.
     pub content: String,
+    /// Whether the model said more around it (its thoughts, a fence, a sentence), which was left out.
+    pub taken_out: bool,
     /// What the model asks to be called, in its order.
     pub tool_calls: Vec<ToolCall>,
     /// Why it ended.

@@ -1,7 +1,10 @@
 //! What every provider does, whatever it speaks: one ask in, one raw answer or one fault out.
 
+use serde_json::Value;
+
 use crate::{
     answer::{Answer, Completion, Embeddings, Finish, Spent},
+    compat::Features,
     fault::Fault,
     mock::Mock,
     name::ModelName,
@@ -48,6 +51,14 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// What a provider wants to be told again with a call of an answer.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Kept {
+    /// The call's id.
+    pub(crate) call: String,
+    pub(crate) value: Value,
+}
+
 /// An answer without its price.
 #[derive(Debug)]
 pub(crate) enum Raw {
@@ -56,6 +67,9 @@ pub(crate) enum Raw {
         tool_calls: Vec<ToolCall>,
         finish: Finish,
         answered_by: String,
+        /// Whether the text was taken out of a longer one.
+        taken_out: bool,
+        kept: Vec<Kept>,
     },
     Embeddings {
         vectors: Vec<Vec<f64>>,
@@ -64,6 +78,14 @@ pub(crate) enum Raw {
 }
 
 impl Raw {
+    /// What the provider wants to be told again.
+    pub(crate) fn take_kept(&mut self) -> Vec<Kept> {
+        match self {
+            Self::Completion { kept, .. } => std::mem::take(kept),
+            Self::Embeddings { .. } => Vec::new(),
+        }
+    }
+
     /// Every text of the answer.
     pub(crate) fn texts(&mut self, mut each: impl FnMut(&mut String)) {
         match self {
@@ -93,8 +115,11 @@ impl Raw {
                 tool_calls,
                 finish,
                 answered_by,
+                taken_out,
+                kept: _,
             } => Answer::Completion(Completion {
                 content,
+                taken_out,
                 tool_calls,
                 finish,
                 spent,
@@ -125,11 +150,12 @@ impl Backend {
         &self,
         ask: &Ask<'_>,
         who: &Who<'_>,
+        left_out: Features,
         progress: &mut Progress,
     ) -> Result<Raw, Fault> {
         match self {
             Self::Mock(mock) => mock.run(ask, who, progress).await,
-            Self::Remote(remote) => remote.run(ask, who, progress).await,
+            Self::Remote(remote) => remote.run(ask, who, left_out, progress).await,
         }
     }
 }

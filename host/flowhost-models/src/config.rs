@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Deserialize;
 
+use crate::compat::Features;
+
 /// The table `[models]`. The default knows the provider `mock` alone.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -81,8 +83,10 @@ impl Default for RetryConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// Chat completions and embeddings as OpenAI, vLLM, TGI and Ollama speak them.
+    /// Chat completions, responses and embeddings as OpenAI, vLLM, TGI and Ollama speak them.
     OpenAi,
+    /// Google's Gemini through its OpenAI-compatible endpoint.
+    Gemini,
     /// Anthropic messages.
     Anthropic,
     /// Scripted or seeded answers inside the host.
@@ -97,6 +101,49 @@ pub enum OutputLimit {
     MaxTokens,
     /// `max_completion_tokens`: OpenAI, whose newer models refuse the other.
     MaxCompletionTokens,
+}
+
+/// Which of OpenAI's two wires is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Api {
+    /// Chat completions, which every compatible server speaks.
+    #[default]
+    Chat,
+    /// Responses.
+    Responses,
+}
+
+/// How an answer's schema is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerFormat {
+    /// By the schema itself.
+    #[default]
+    JsonSchema,
+    /// As any JSON object; the schema stands in the prompt.
+    JsonObject,
+}
+
+/// How long the provider keeps what a prompt begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum CacheTtl {
+    /// Five minutes from its last use.
+    #[serde(rename = "5m")]
+    FiveMinutes,
+    /// An hour.
+    #[serde(rename = "1h")]
+    Hour,
+}
+
+/// `thinking`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ThinkingConfig {
+    /// At most so many tokens of each answer.
+    Tokens(u32),
+    /// `"adaptive"`: as much as the model finds right.
+    Word(String),
 }
 
 /// `[models.providers.NAME]`.
@@ -130,6 +177,32 @@ pub struct ProviderConfig {
     pub idle_timeout: String,
     /// Which field limits the answer (kind `openai`); by default what the server of `url` needs.
     pub output_limit: Option<OutputLimit>,
+    /// Which wire is spoken (kind `openai`).
+    #[serde(default)]
+    pub api: Api,
+    /// How an answer's schema is asked for (kinds `openai` and `gemini`).
+    #[serde(default)]
+    pub answer_format: AnswerFormat,
+    /// Parts of a request that are never sent.
+    #[serde(default)]
+    pub leave_out: Features,
+    /// Whether a request that was refused for one of its parts is sent again without it.
+    #[serde(default = "yes")]
+    pub fallback: bool,
+    /// How the model thinks before it answers (kind `anthropic`).
+    pub thinking: Option<ThinkingConfig>,
+    /// How long the provider keeps the beginning of a prompt (kind `anthropic`).
+    pub cache: Option<CacheTtl>,
+    /// A PEM file with the authorities that vouch for the server, instead of the Mozilla roots.
+    pub ca: Option<String>,
+    /// Whether the authorities that this system trusts vouch for the server, instead of the Mozilla
+    /// roots; beside those of `ca`, if there are any.
+    #[serde(default)]
+    pub system_roots: bool,
+    /// The proxy through which the provider is reached, as `http://host:port`.
+    pub proxy: Option<String>,
+    /// The name of the secret that holds the proxy's `user:password`.
+    pub proxy_key: Option<String>,
     /// The folder of scripted answers (kind `mock`).
     pub scripts: Option<String>,
     /// How long every answer takes (kind `mock`).
@@ -152,10 +225,24 @@ impl ProviderConfig {
             connect_timeout: connect_timeout(),
             idle_timeout: idle_timeout(),
             output_limit: None,
+            api: Api::default(),
+            answer_format: AnswerFormat::default(),
+            leave_out: Features::NONE,
+            fallback: true,
+            thinking: None,
+            cache: None,
+            ca: None,
+            system_roots: false,
+            proxy: None,
+            proxy_key: None,
             scripts: None,
             latency: None,
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn connect_timeout() -> String {
@@ -193,6 +280,9 @@ pub struct PriceConfig {
     pub input: f64,
     /// Tokens in that the provider had cached; as `input` when not written.
     pub cached_input: Option<f64>,
+    /// Tokens in that the provider wrote into its cache; as `input` when not written, or dearer where
+    /// the provider's `cache` makes it so.
+    pub cache_write: Option<f64>,
     /// Tokens out.
     pub output: f64,
     /// Tokens out that the model thought in silence; as `output` when not written.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::error::{ErrorClass, ModelError};
+use crate::{
+    compat::Dropped,
+    error::{ErrorClass, ModelError},
+};
 
 /// A failed try.
 #[derive(Clone, Debug)]
@@ -13,6 +16,11 @@ pub(crate) struct Fault {
     pub(crate) hopeless: bool,
     /// What the provider asked for.
     pub(crate) retry_after: Option<Duration>,
+    /// The provider's own words where it refused, to look for the part of the request that it does not
+    /// know.
+    pub(crate) said: Option<String>,
+    /// What of the request to leave out, by those words.
+    pub(crate) dropped: Dropped,
 }
 
 impl Fault {
@@ -21,6 +29,8 @@ impl Fault {
             error: Box::new(ModelError::new(class, message, hint)),
             hopeless: false,
             retry_after: None,
+            said: None,
+            dropped: Dropped::default(),
         }
     }
 

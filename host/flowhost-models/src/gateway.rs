@@ -12,10 +12,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::{
     answer::{Answer, Completion, Embeddings, Estimate, Spent},
     backend::{Ask, Backend},
+    compat::{Dropped, Features},
     config::{Config, ConfigProblem, ProviderKind, Residency},
+    dial,
     error::{ErrorClass, ModelError},
     fault::Fault,
-    http::{HttpTransport, Transport},
+    http::Transport,
+    memory::Memory,
     mock::Mock,
     name::ModelName,
     ports::{CallLog, Clock, KeySource, ScriptFiles, Try, TryOutcome, Who},
@@ -27,7 +30,7 @@ use crate::{
     retry::{Failed, Next},
     settings::{ProviderSettings, Settings},
     tokens,
-    wire::Wire,
+    wire::{SCHEMA_TOLD_TOKENS, Wire},
 };
 
 /// Whether the caller may use a model.
@@ -74,6 +77,32 @@ struct Call<'a> {
     notes: Vec<String>,
 }
 
+/// Which parts of its request one model is not sent.
+struct Parts {
+    left_out: Features,
+    /// Those of them that this call has found out, and that hold for other calls too.
+    learned: Features,
+}
+
+impl Parts {
+    fn of(provider: &Provider, model: &ModelName) -> Self {
+        Self {
+            left_out: provider.left_out(model),
+            learned: Features::NONE,
+        }
+    }
+
+    /// Leaves out what a server refused; false when that is nothing new.
+    fn drop(&mut self, dropped: Dropped) -> bool {
+        let more = dropped.features.without(self.left_out);
+        self.left_out = self.left_out.and(more);
+        if !dropped.only_here {
+            self.learned = self.learned.and(more);
+        }
+        !more.is_empty()
+    }
+}
+
 /// How the tries of one model ended.
 enum Ended {
     /// Another model may do better.
@@ -96,8 +125,8 @@ impl Gateway {
         let settings = Settings::read(&config)?;
         let host = Host { keys, files, clock };
         Self::build(settings, &host, |provider| {
-            let transport = HttpTransport::web(provider.connect_timeout, provider.parallel);
-            transport.map(|it| Arc::new(it) as Arc<dyn Transport>)
+            let transport = dial::transport(provider, &host.keys, host.files.as_ref())?;
+            Ok(Arc::new(transport) as Arc<dyn Transport>)
         })
     }
 
@@ -121,19 +150,20 @@ impl Gateway {
     fn build(
         settings: Settings,
         host: &Host,
-        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, rustls::Error>,
+        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, ConfigProblem>,
     ) -> Result<Self, Vec<ConfigProblem>> {
         let mut providers = BTreeMap::new();
+        let mut problems = Vec::new();
         for (name, provider) in &settings.providers {
-            let backend = host.backend(provider, &transport).map_err(|error| {
-                vec![ConfigProblem {
-                    key: format!("models.providers.{name}"),
-                    value: String::new(),
-                    message: format!("TLS cannot be set up: {error}"),
-                    cure: "report this as a bug".to_owned(),
-                }]
-            })?;
-            providers.insert(name.clone(), Provider::new(provider.clone(), backend));
+            match host.backend(provider, &transport) {
+                Ok(backend) => {
+                    providers.insert(name.clone(), Provider::new(provider.clone(), backend));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -236,18 +266,14 @@ struct Host {
 }
 
 impl Host {
-    fn backend<E>(
+    fn backend(
         &self,
         settings: &ProviderSettings,
-        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, E>,
-    ) -> Result<Backend, E> {
-        let wire = match settings.kind {
-            ProviderKind::Mock => {
-                let mock = Mock::new(settings, Arc::clone(&self.files));
-                return Ok(Backend::Mock(mock));
-            }
-            ProviderKind::OpenAi => Wire::OpenAi,
-            ProviderKind::Anthropic => Wire::Anthropic,
+        transport: impl Fn(&ProviderSettings) -> Result<Arc<dyn Transport>, ConfigProblem>,
+    ) -> Result<Backend, ConfigProblem> {
+        let Some(wire) = Wire::of(settings) else {
+            let mock = Mock::new(settings, Arc::clone(&self.files));
+            return Ok(Backend::Mock(mock));
         };
         Ok(Backend::Remote(Box::new(Remote {
             wire,
@@ -255,6 +281,7 @@ impl Host {
             keys: Arc::clone(&self.keys),
             clock: Arc::clone(&self.clock),
             transport: transport(settings)?,
+            memory: Memory::default(),
         })))
     }
 }
@@ -362,11 +389,21 @@ impl Inner {
         provider: &Provider,
         price: &Price,
     ) -> Result<Answer, Ended> {
-        for attempt in 1.. {
-            let fault = match self.one(call, model, provider, price).await {
-                Ok(answer) => return Ok(answer),
+        let mut parts = Parts::of(provider, model);
+        let mut attempt = 1;
+        loop {
+            let fault = match self.one(call, model, provider, price, parts.left_out).await {
+                Ok(answer) => {
+                    provider.learn(model, parts.learned);
+                    return Ok(answer);
+                }
                 Err(fault) => fault,
             };
+            // At once and beside the tries that time may heal: the server has said what to change, and
+            // each such try has a part less.
+            if provider.settings.fallback && parts.drop(fault.dropped) {
+                continue;
+            }
             let next = self.settings.retry.next(&Failed {
                 attempt,
                 class: fault.error.class,
@@ -380,8 +417,8 @@ impl Inner {
                 Next::Elsewhere => return Err(Ended::Here(*fault.error)),
                 Next::End => return Err(Ended::ForGood(*fault.error)),
             }
+            attempt += 1;
         }
-        Err(Ended::ForGood(mixed_up()))
     }
 
     /// One try: leave, the exchange, its account.
@@ -391,6 +428,7 @@ impl Inner {
         model: &ModelName,
         provider: &Provider,
         price: &Price,
+        left_out: Features,
     ) -> Result<Answer, Fault> {
         let place = provider.enter(call.deadline).await;
         call.tries = call.tries.saturating_add(1);
@@ -400,6 +438,7 @@ impl Inner {
             model,
             operation: ask.operation(),
             estimate: estimate(&ask, &provider.settings, price),
+            left_out,
         };
         call.log.before(&attempt).await.map_err(refused)?;
         let now_ms = self.clock.now_ms();
@@ -409,7 +448,9 @@ impl Inner {
         let result = match place {
             Err(fault) => Err(fault),
             Ok(place) => {
-                let work = provider.backend.run(&ask, call.who, &mut progress);
+                let work = provider
+                    .backend
+                    .run(&ask, call.who, left_out, &mut progress);
                 let result = timeout_at(call.deadline, work).await;
                 let result = result.unwrap_or_else(|_| Err(Fault::deadline()));
                 place.settle(result.as_ref().err().map(|fault| &*fault.error));
@@ -427,6 +468,8 @@ impl Inner {
         let outcome = TryOutcome {
             result: result.as_ref().map_err(|fault| fault.error.as_ref()),
             spent,
+            reported: progress.word(),
+            counted: progress.counted(),
             duration_ms: progress.duration_ms(Instant::now()),
             first_token_ms: progress.first_token_ms(),
         };
@@ -466,15 +509,19 @@ fn refused(why: String) -> Fault {
     Fault::new(ErrorClass::Refused, why, "")
 }
 
-/// Tokens that a provider adds to a prompt of its own.
+/// Tokens that are added to a prompt: by the provider, or by us where a schema is told in it.
 fn added_tokens(ask: &Ask<'_>, kind: ProviderKind) -> u64 {
     let Ask::Complete { prompt, .. } = ask else {
         return 0;
     };
     let with_tools = !prompt.tools.is_empty() || prompt.answer_schema.is_some();
+    let told = match (kind, &prompt.answer_schema) {
+        (ProviderKind::Mock, _) | (_, None) => 0,
+        (_, Some(_)) => SCHEMA_TOLD_TOKENS,
+    };
     match kind {
-        ProviderKind::Anthropic if with_tools => ANTHROPIC_TOOL_TOKENS,
-        _ => 0,
+        ProviderKind::Anthropic if with_tools => ANTHROPIC_TOOL_TOKENS + told,
+        _ => told,
     }
 }
 

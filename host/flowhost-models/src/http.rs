@@ -1,7 +1,8 @@
 //! The one place that dials: HTTP/1.1 over TCP or rustls, one pool of connections per provider.
 //!
 //! Takes no proxy from the environment, follows no redirect, speaks no HTTP/2 and trusts the Mozilla
-//! roots alone; there is no switch that skips verification. [`Transport`] is the seam: tests put a
+//! roots, or those that the configuration names instead; there is no switch that skips verification. A
+//! proxy that is configured is asked for a tunnel, also for plain HTTP: it sees where, and never what. [`Transport`] is the seam: tests put a
 //! double there and prove a refusal by what was *not* handed to it.
 
 use std::{
@@ -15,8 +16,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -25,12 +27,17 @@ use hyper_util::{
         connect::{
             HttpConnector,
             dns::{GaiResolver, Name},
+            proxy::Tunnel,
         },
     },
-    rt::{TokioExecutor, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
 use tower_service::Service;
+use zeroize::Zeroizing;
+
+use crate::{ports::KeySource, settings::Proxy};
 
 /// Idle connections are closed before servers do it: most wait a minute.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -68,7 +75,7 @@ pub trait Transport: Send + Sync {
 
 /// Real connections.
 pub struct HttpTransport {
-    client: Client<Timed<HttpsConnector<HttpConnector<Addresses>>>, Full<Bytes>>,
+    client: Client<Timed<HttpsConnector<Road>>, Full<Bytes>>,
 }
 
 impl HttpTransport {
@@ -77,8 +84,7 @@ impl HttpTransport {
     /// # Errors
     /// When the cryptographic provider lacks a protocol version, which is a bug of the build.
     pub fn web(connect_timeout: Duration, idle_max: usize) -> Result<Self, rustls::Error> {
-        let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        Self::with_roots(roots, connect_timeout, idle_max)
+        Self::with_roots(mozilla(), connect_timeout, idle_max)
     }
 
     /// Roots of the caller's choice: a private authority, or a test's.
@@ -89,6 +95,15 @@ impl HttpTransport {
         roots: RootCertStore,
         connect_timeout: Duration,
         idle_max: usize,
+    ) -> Result<Self, rustls::Error> {
+        Self::dialling(roots, connect_timeout, idle_max, None)
+    }
+
+    pub(crate) fn dialling(
+        roots: RootCertStore,
+        connect_timeout: Duration,
+        idle_max: usize,
+        through: Option<Through>,
     ) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
@@ -102,7 +117,7 @@ impl HttpTransport {
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(tcp);
+            .wrap_connector(Road { tcp, through });
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
@@ -127,6 +142,11 @@ impl Transport for HttpTransport {
         })?;
         Ok(response.map(|body| body.map_err(|error| broke(&error)).boxed_unsync()))
     }
+}
+
+/// The roots that Mozilla trusts, as of this build.
+pub(crate) fn mozilla() -> RootCertStore {
+    RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())
 }
 
 fn broke(error: &(dyn std::error::Error + 'static)) -> TransportError {
@@ -175,6 +195,87 @@ impl Service<Name> for Addresses {
         let asked = self.0.call(name);
         Box::pin(async { Ok(asked.await?.collect::<Vec<_>>().into_iter()) })
     }
+}
+
+/// A proxy, and who knows its password.
+#[derive(Clone)]
+pub(crate) struct Through {
+    pub(crate) proxy: Proxy,
+    pub(crate) keys: Arc<dyn KeySource>,
+}
+
+/// The way to a server: straight, or through a proxy.
+#[derive(Clone)]
+struct Road {
+    tcp: HttpConnector<Addresses>,
+    through: Option<Through>,
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Service<Uri> for Road {
+    type Response = TokioIo<TcpStream>;
+    type Error = AnyError;
+    type Future = Pending<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), AnyError>> {
+        self.tcp.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let Some(through) = &self.through else {
+            let connecting = self.tcp.call(address);
+            return Box::pin(async { connecting.await.map_err(Into::into) });
+        };
+        let tunnel = match through.tunnel(self.tcp.clone()) {
+            Ok(tunnel) => tunnel,
+            Err(why) => return Box::pin(async { Err(why.into()) }),
+        };
+        let name = through.proxy.address.to_string();
+        Box::pin(async move {
+            let mut tunnel = tunnel;
+            let connected = tunnel.call(with_port(address)).await;
+            connected
+                .map_err(|error| format!("through the proxy {name}: {}", innermost(&error)).into())
+        })
+    }
+}
+
+impl Through {
+    fn tunnel(
+        &self,
+        tcp: HttpConnector<Addresses>,
+    ) -> Result<Tunnel<HttpConnector<Addresses>>, String> {
+        let tunnel = Tunnel::new(self.proxy.address.clone(), tcp);
+        let Some(name) = &self.proxy.key else {
+            return Ok(tunnel);
+        };
+        let value = self.keys.key(name).filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| format!("the secret {name} of the proxy has no value"))?;
+        let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(value.as_bytes())));
+        let header = HeaderValue::from_str(&basic);
+        let header =
+            header.map_err(|_| format!("the secret {name} of the proxy cannot be sent"))?;
+        Ok(tunnel.with_auth(header))
+    }
+}
+
+/// A tunnel is asked for by host and port.
+fn with_port(address: Uri) -> Uri {
+    if address.port().is_some() {
+        return address;
+    }
+    let port = if address.scheme_str() == Some("http") {
+        80
+    } else {
+        443
+    };
+    let Some(host) = address.host() else {
+        return address;
+    };
+    let mut parts = address.clone().into_parts();
+    parts.authority = format!("{host}:{port}").parse().ok();
+    Uri::from_parts(parts).unwrap_or(address)
 }
 
 /// A limit on connecting, TLS included.

@@ -10,11 +10,14 @@
 mod answer;
 mod backend;
 mod breaker;
+mod compat;
 mod config;
+mod dial;
 mod error;
 mod fault;
 mod gateway;
 mod http;
+mod memory;
 mod mock;
 mod name;
 mod ports;
@@ -32,10 +35,11 @@ pub mod tokens;
 mod units;
 mod wire;
 
-pub use answer::{Answer, Completion, Embeddings, Estimate, Finish, Spent, Usage};
+pub use answer::{Answer, Completion, Embeddings, Estimate, Finish, Reported, Spent, Usage};
+pub use compat::{Feature, Features};
 pub use config::{
-    BreakerConfig, Config, ConfigProblem, HoursConfig, OutputLimit, PriceConfig, ProviderConfig,
-    ProviderKind, Residency, RetryConfig,
+    AnswerFormat, Api, BreakerConfig, CacheTtl, Config, ConfigProblem, HoursConfig, OutputLimit,
+    PriceConfig, ProviderConfig, ProviderKind, Residency, RetryConfig, ThinkingConfig,
 };
 pub use error::{ErrorClass, ModelError};
 pub use gateway::{Allowed, Gateway};

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use crate::{
-    answer::{Answer, Estimate, Spent},
+    answer::{Answer, Estimate, Reported, Spent, Usage},
+    compat::Features,
     error::ModelError,
     name::ModelName,
 };
@@ -17,13 +18,30 @@ pub trait KeySource: Send + Sync {
     fn key(&self, name: &str) -> Option<Zeroizing<String>>;
 }
 
-/// Reads the scripts of `mock`, below one folder of the host's choice.
+/// Reads what the configuration names: the scripts of `mock`, below one folder of the host's choice,
+/// and the authorities that vouch for servers.
 pub trait ScriptFiles: Send + Sync {
     /// The text of a file, or `None` when there is none; `path` is relative and has no `..`.
     ///
     /// # Errors
     /// Why the file that is there cannot be read.
     fn read(&self, path: &str) -> Result<Option<String>, String>;
+
+    /// The PEM text of a provider's `ca`, relative to the configuration or absolute.
+    ///
+    /// # Errors
+    /// Why it cannot be read; a host that does not say otherwise reads none.
+    fn authority(&self, path: &str) -> Result<String, String> {
+        Err(format!("this host reads no certificates, {path} neither"))
+    }
+
+    /// The certificates (DER) that this system trusts, for `system_roots = true`.
+    ///
+    /// # Errors
+    /// Why they cannot be read; a host that does not say otherwise has none.
+    fn system_roots(&self) -> Result<Vec<Vec<u8>>, String> {
+        Err("this host does not read the system's certificates".to_owned())
+    }
 }
 
 /// Wall time, for prices by the hour. Waiting goes by the runtime's timer.
@@ -80,6 +98,9 @@ pub struct Try<'a> {
     pub operation: Operation,
     /// What this try costs at most.
     pub estimate: Estimate,
+    /// What is not sent with this try although it was asked for, because the configuration says so
+    /// or the server refused it before.
+    pub left_out: Features,
 }
 
 /// How a try ended.
@@ -89,6 +110,10 @@ pub struct TryOutcome<'a> {
     pub result: Result<&'a Answer, &'a ModelError>,
     /// What it cost, also when it failed.
     pub spent: Spent,
+    /// What the provider itself said about its usage.
+    pub reported: Reported,
+    /// Our own count, whether `spent` rests on it or not; see [`crate::tokens`].
+    pub counted: Usage,
     /// From leave to end, without waiting for the provider's limits.
     pub duration_ms: u64,
     /// Until the first piece of the answer.

@@ -21,6 +21,7 @@ const SCALE: u128 = 1_000_000 * 1_000;
 pub struct Price {
     pub(crate) input: u64,
     pub(crate) cached_input: u64,
+    pub(crate) cache_write: u64,
     pub(crate) output: u64,
     pub(crate) reasoning: u64,
     pub(crate) hours: Vec<Hours>,
@@ -58,10 +59,12 @@ impl Price {
     #[must_use]
     pub fn cost(&self, usage: &Usage, now_ms: u64) -> u64 {
         let cached = usage.cached_tokens.min(usage.prompt_tokens);
+        let written = usage.cache_write_tokens.min(usage.prompt_tokens - cached);
         let silent = usage.reasoning_tokens.min(usage.completion_tokens);
         let parts = [
-            (usage.prompt_tokens - cached, self.input),
+            (usage.prompt_tokens - cached - written, self.input),
             (cached, self.cached_input),
+            (written, self.cache_write),
             (usage.completion_tokens - silent, self.output),
             (silent, self.reasoning),
         ];
@@ -74,7 +77,10 @@ impl Price {
         let factors = self.hours.iter().map(|hours| hours.factor);
         let factor = factors.fold(ONE, u64::max);
         let parts = [
-            (prompt_tokens, self.input.max(self.cached_input)),
+            (
+                prompt_tokens,
+                self.input.max(self.cached_input).max(self.cache_write),
+            ),
             (completion_tokens, self.output.max(self.reasoning)),
         ];
         rounded_up(&parts, factor)
@@ -87,7 +93,7 @@ impl Price {
     }
 }
 
-/// 2⁶⁴ tokens at 10¹² each, four times, with a factor of 10⁵: below 2¹²⁸, so nothing wraps.
+/// 2⁶⁴ tokens at 10¹² each, five times, with a factor of 10⁵: below 2¹²⁸, so nothing wraps.
 fn rounded_up(parts: &[(u64, u64)], factor: u64) -> u64 {
     let sum: u128 = parts
         .iter()
@@ -104,11 +110,12 @@ mod tests {
 
     const MINUTE_MS: u64 = 60_000;
 
-    /// 1.25 / 0.125 / 10 / 12 dollars, half price at night.
+    /// 1.25 / 0.125 / 2.5 / 10 / 12 dollars, half price at night.
     fn price() -> Price {
         Price {
             input: 1_250_000,
             cached_input: 125_000,
+            cache_write: 2_500_000,
             output: 10_000_000,
             reasoning: 12_000_000,
             hours: vec![Hours {
@@ -123,6 +130,7 @@ mod tests {
         Usage {
             prompt_tokens: prompt,
             cached_tokens: cached,
+            cache_write_tokens: 0,
             completion_tokens: completion,
             reasoning_tokens: reasoning,
         }
@@ -164,6 +172,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_into_a_cache_has_its_own_price() {
+        let usage = Usage {
+            cache_write_tokens: 300,
+            ..usage(1_000, 600, 0, 0)
+        };
+        let noon = 12 * 60 * MINUTE_MS;
+        // 100 × 1.25 + 600 × 0.125 + 300 × 2.5
+        assert_eq!(price().cost(&usage, noon), 125 + 75 + 750);
+    }
+
+    #[test]
     fn windows_that_share_a_minute_overlap() {
         let hours = |from, to| Hours {
             from,
@@ -177,11 +196,13 @@ mod tests {
     fn prices() -> impl Strategy<Value = Price> {
         let one = 0_u64..=1_000_000_000_000;
         let hours = (0_u32..1_440, 0_u32..1_440, 0_u64..=100_000);
-        ((one.clone(), one.clone(), one.clone(), one), hours).prop_map(|(p, h)| Price {
+        let five = (one.clone(), one.clone(), one.clone(), one.clone(), one);
+        (five, hours).prop_map(|(p, h)| Price {
             input: p.0,
             cached_input: p.1,
             output: p.2,
             reasoning: p.3,
+            cache_write: p.4,
             hours: vec![Hours {
                 from: h.0,
                 to: h.1,
@@ -193,9 +214,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_usage_overflows_and_the_worst_case_is_one(
-            price in prices(), prompt: u64, cached: u64, completion: u64, silent: u64, now: u64,
+            price in prices(), prompt: u64, cached: u64, written: u64, completion: u64, silent: u64,
+            now: u64,
         ) {
-            let cost = price.cost(&usage(prompt, cached, completion, silent), now);
+            let usage = Usage { cache_write_tokens: written, ..usage(prompt, cached, completion, silent) };
+            let cost = price.cost(&usage, now);
             prop_assert!(cost <= price.worst(prompt, completion));
         }
 

@@ -6,7 +6,7 @@
 
 use tokio::time::Instant;
 
-use crate::answer::Usage;
+use crate::answer::{Reported, Usage};
 
 /// A provider adds tokens of its own to a prompt; beyond this many times ours, and this many more,
 /// its count cannot be.
@@ -28,7 +28,7 @@ pub(crate) struct Progress {
     heard_tokens: u64,
     heard_bytes: u64,
     /// The provider's word so far.
-    reported: Option<Usage>,
+    reported: Reported,
     /// Whether that was its last word.
     whole: bool,
 }
@@ -43,7 +43,7 @@ impl Progress {
             sent: false,
             heard_tokens: 0,
             heard_bytes: 0,
-            reported: None,
+            reported: Reported::default(),
             whole: false,
         }
     }
@@ -67,54 +67,95 @@ impl Progress {
     }
 
     /// The provider's word in the middle of an answer: its count of what comes out is not final.
-    pub(crate) fn reported_so_far(&mut self, usage: Usage) {
-        self.reported = Some(usage);
+    pub(crate) fn reported_so_far(&mut self, word: Reported) {
+        self.reported.replaced_by(word);
     }
 
-    /// The provider's last word.
-    pub(crate) fn reported(&mut self, usage: Usage) {
-        self.reported = Some(usage);
+    /// The answer has come to its end: what the provider said last is its last word.
+    pub(crate) fn whole(&mut self) {
         self.whole = true;
     }
 
-    /// What was used, and whether that is our own count. A provider's count is believed when it
-    /// can be true; of an answer that broke off, what went in is believed and what came out is the
+    /// A provider that ends with an error before it has said anything has refused, and counts nothing.
+    pub(crate) fn refused_unless_heard(&mut self) {
+        if self.first_token.is_none() && self.reported == Reported::default() {
+            self.refused();
+        }
+    }
+
+    /// What the provider said, believed or not.
+    pub(crate) fn word(&self) -> Reported {
+        self.reported
+    }
+
+    /// Whether the provider counted an answer.
+    pub(crate) fn completion_reported(&self) -> bool {
+        self.reported.completion_tokens.is_some_and(|it| it > 0)
+    }
+
+    /// Our own count, whoever is believed.
+    pub(crate) fn counted(&self) -> Usage {
+        if !self.sent {
+            return Usage::default();
+        }
+        Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.heard_tokens.min(self.max_tokens),
+            ..Usage::default()
+        }
+    }
+
+    /// What was used, and whether a part of that is our own count. A provider's count is believed when
+    /// it can be true; of an answer that broke off, what went in is believed and what came out is the
     /// larger of both counts.
     pub(crate) fn usage(&self) -> (Usage, bool) {
         if !self.sent {
             return (Usage::default(), false);
         }
-        let ours = self.heard_tokens.min(self.max_tokens);
-        let Some(word) = self.reported.filter(|word| self.can_go_in(word)) else {
-            let usage = Usage {
-                prompt_tokens: self.prompt_tokens,
-                completion_tokens: ours,
-                ..Usage::default()
-            };
-            return (usage, true);
+        let ours = self.counted();
+        let word = &self.reported;
+        let Some(prompt_tokens) = word.prompt_tokens.filter(|_| self.can_go_in()) else {
+            return (ours, true);
         };
-        if self.can_come_out(&word) && self.whole {
-            return (word, false);
+        let went_in = Usage {
+            prompt_tokens,
+            cached_tokens: word.cached_tokens.unwrap_or(0),
+            cache_write_tokens: word.cache_write_tokens.unwrap_or(0),
+            ..Usage::default()
+        };
+        // What asks for no answer (an embedding) has nothing to count there.
+        let nothing = (self.max_tokens == 0).then_some(0);
+        let theirs = word.completion_tokens.or(nothing);
+        if let Some(completion_tokens) = theirs.filter(|it| self.whole && self.can_come_out(*it)) {
+            let usage = Usage {
+                completion_tokens,
+                reasoning_tokens: word.reasoning_tokens.unwrap_or(0),
+                ..went_in
+            };
+            return (usage, false);
         }
-        let theirs = word.completion_tokens.min(self.max_tokens);
+        let theirs = theirs.unwrap_or(0).min(self.max_tokens);
         let usage = Usage {
-            completion_tokens: ours.max(theirs),
-            reasoning_tokens: 0,
-            ..word
+            completion_tokens: ours.completion_tokens.max(theirs),
+            ..went_in
         };
         (usage, true)
     }
 
-    fn can_go_in(&self, word: &Usage) -> bool {
-        word.prompt_tokens > 0
-            && word.prompt_tokens <= most(self.prompt_tokens)
-            && word.cached_tokens <= word.prompt_tokens
+    fn can_go_in(&self) -> bool {
+        let word = &self.reported;
+        let prompt = word.prompt_tokens.unwrap_or(0);
+        let cached = word.cached_tokens.unwrap_or(0);
+        let written = word.cache_write_tokens.unwrap_or(0);
+        prompt > 0
+            && prompt <= most(self.prompt_tokens)
+            && cached.checked_add(written).is_some_and(|it| it <= prompt)
     }
 
-    fn can_come_out(&self, word: &Usage) -> bool {
-        word.completion_tokens <= most(self.max_tokens)
-            && word.reasoning_tokens <= word.completion_tokens
-            && word.completion_tokens >= self.heard_bytes.div_ceil(TOKEN_BYTES_MAX)
+    fn can_come_out(&self, completion: u64) -> bool {
+        completion <= most(self.max_tokens)
+            && self.reported.reasoning_tokens.unwrap_or(0) <= completion
+            && completion >= self.heard_bytes.div_ceil(TOKEN_BYTES_MAX)
     }
 
     pub(crate) fn duration_ms(&self, now: Instant) -> u64 {
@@ -143,6 +184,7 @@ mod tests {
         Usage {
             prompt_tokens: prompt,
             cached_tokens: cached,
+            cache_write_tokens: 0,
             completion_tokens: completion,
             reasoning_tokens: reasoning,
         }
@@ -154,8 +196,9 @@ mod tests {
         progress.sent();
         progress.heard(now, 20, 256);
         if let Some(usage) = reported {
-            progress.reported(usage);
+            progress.reported_so_far(usage.into());
         }
+        progress.whole();
         progress.usage()
     }
 
@@ -180,7 +223,7 @@ mod tests {
     fn an_answer_that_broke_off_costs_the_larger_count() {
         let mut progress = Progress::new(Instant::now(), 100, 50);
         progress.sent();
-        progress.reported_so_far(usage(90, 9, 1, 0));
+        progress.reported_so_far(usage(90, 9, 1, 0).into());
         progress.heard(Instant::now(), 20, 256);
         assert_eq!(progress.usage(), (usage(90, 9, 20, 0), true));
     }
@@ -189,6 +232,44 @@ mod tests {
     fn believes_a_count_that_can_be() {
         let word = usage(90, 10, 20, 5);
         assert_eq!(heard(Some(word)), (word, false));
+    }
+
+    #[test]
+    fn a_half_of_a_count_is_completed_by_ours() {
+        let now = Instant::now();
+        let mut progress = Progress::new(now, 100, 50);
+        progress.sent();
+        progress.heard(now, 20, 256);
+        progress.reported_so_far(Reported {
+            prompt_tokens: Some(90),
+            ..Reported::default()
+        });
+        progress.whole();
+        assert_eq!(progress.usage(), (usage(90, 0, 20, 0), true));
+        assert_eq!(progress.counted(), usage(100, 0, 20, 0));
+        assert_eq!(progress.word().completion_tokens, None);
+    }
+
+    #[test]
+    fn a_zero_never_takes_a_count_back() {
+        let mut progress = Progress::new(Instant::now(), 100, 50);
+        progress.sent();
+        progress.reported_so_far(usage(90, 10, 20, 5).into());
+        progress.reported_so_far(usage(0, 0, 0, 0).into());
+        progress.whole();
+        assert_eq!(progress.usage(), (usage(90, 10, 20, 5), false));
+    }
+
+    #[test]
+    fn an_error_before_the_first_word_is_a_refusal_and_a_later_one_is_not() {
+        let mut progress = Progress::new(Instant::now(), 100, 50);
+        progress.sent();
+        progress.refused_unless_heard();
+        assert_eq!(progress.usage().0, usage(0, 0, 0, 0));
+        progress.sent();
+        progress.heard(Instant::now(), 2, 5);
+        progress.refused_unless_heard();
+        assert_eq!(progress.usage().0, usage(100, 0, 2, 0));
     }
 
     #[test]

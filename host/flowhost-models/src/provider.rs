@@ -1,6 +1,9 @@
 //! A provider while the host runs: its limits, its health and its way to answer.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -10,11 +13,16 @@ use tokio::{
 use crate::{
     backend::Backend,
     breaker::{Breaker, speaks_of_health},
+    compat::Features,
     error::{ErrorClass, ModelError},
     fault::Fault,
+    name::ModelName,
     rate::Rate,
     settings::ProviderSettings,
 };
+
+/// Models whose refusals are kept.
+const MODELS_MAX: usize = 1_024;
 
 pub(crate) struct Provider {
     pub(crate) settings: ProviderSettings,
@@ -24,6 +32,8 @@ pub(crate) struct Provider {
     last: Mutex<Option<String>>,
     rate: Mutex<Rate>,
     slots: Semaphore,
+    /// What the server refused, by model.
+    refused: Mutex<BTreeMap<String, Features>>,
 }
 
 /// Leave to make one try. Dropped without a verdict, it makes room for the next.
@@ -40,9 +50,27 @@ impl Provider {
             last: Mutex::new(None),
             rate: Mutex::new(Rate::new(settings.requests_per_minute)),
             slots: Semaphore::new(settings.parallel),
+            refused: Mutex::default(),
             settings,
             backend,
         }
+    }
+
+    /// What is not sent to a model: what the configuration says, and what was refused before.
+    pub(crate) fn left_out(&self, model: &ModelName) -> Features {
+        let refused = locked(&self.refused).get(&model.name).copied();
+        self.settings.leave_out.and(refused.unwrap_or_default())
+    }
+
+    /// Keeps what a model answers without.
+    pub(crate) fn learn(&self, model: &ModelName, refused: Features) {
+        let mut known = locked(&self.refused);
+        // A plugin can make up names of models: when there are too many, the server is asked anew.
+        if known.len() >= MODELS_MAX && !known.contains_key(&model.name) {
+            known.clear();
+        }
+        let all = known.entry(model.name.clone()).or_default();
+        *all = all.and(refused);
     }
 
     /// Waits until the provider's limits allow a try, or says why they will not.

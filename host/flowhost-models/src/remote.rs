@@ -14,15 +14,17 @@ use zeroize::Zeroizing;
 
 use crate::{
     backend::{Ask, Raw},
+    compat::{self, Features},
     error::ErrorClass,
     fault::Fault,
     http::{Body, Transport, TransportError},
+    memory::Memory,
     ports::{Clock, KeySource, Who},
     progress::Progress,
     prompt::EMBED_TEXTS_MAX,
     settings::ProviderSettings,
     sse, text,
-    wire::{self, Decoder, Refusal, Wire, classify},
+    wire::{self, Decoder, Ended, Refusal, Shape, Wire, classify},
 };
 
 /// Bytes of an error's body that are read.
@@ -43,6 +45,7 @@ pub(crate) struct Remote {
     pub(crate) keys: Arc<dyn KeySource>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) memory: Memory,
 }
 
 type Key = Option<Zeroizing<String>>;
@@ -52,13 +55,43 @@ impl Remote {
         &self,
         ask: &Ask<'_>,
         who: &Who<'_>,
+        left_out: Features,
         progress: &mut Progress,
     ) -> Result<Raw, Fault> {
-        let (request, decoder) = self.wire.encode(*ask, &self.settings)?;
+        let kept = |call: &str| self.memory.recall(who, ask.model(), call);
+        let shape = Shape {
+            settings: &self.settings,
+            left_out,
+            kept: &kept,
+        };
+        let (request, decoder) = self.wire.encode(*ask, &shape)?;
+        let sent = request.sent;
         let key = self.key()?;
         let request = self.request(&request, &key, who)?;
         let result = self.exchange(request, bytes_max(ask), decoder, progress);
-        without_key(result.await, &key)
+        let result = without_key(result.await, &key);
+        match result {
+            Ok(mut raw) => {
+                if let Ask::Complete { prompt, .. } = ask {
+                    wire::without_wrapping(&mut raw, prompt);
+                }
+                self.memory.keep(who, ask.model(), raw.take_kept());
+                Ok(raw)
+            }
+            Err(mut fault) => {
+                if let Some(said) = &fault.said {
+                    progress.refused_unless_heard();
+                    // Only a request that is at fault as a whole can be at fault by a part.
+                    if matches!(
+                        fault.error.class,
+                        ErrorClass::Invalid | ErrorClass::Provider
+                    ) {
+                        fault.dropped = compat::refused(said, sent);
+                    }
+                }
+                Err(fault)
+            }
+        }
     }
 
     fn key(&self) -> Result<Key, Fault> {
@@ -120,7 +153,9 @@ impl Remote {
 
     fn authorization(&self, key: &Zeroizing<String>) -> Result<(&'static str, HeaderValue), Fault> {
         let (name, text) = match self.wire {
-            Wire::OpenAi => ("authorization", Zeroizing::new(format!("Bearer {}", **key))),
+            Wire::Chat | Wire::Responses => {
+                ("authorization", Zeroizing::new(format!("Bearer {}", **key)))
+            }
             Wire::Anthropic => ("x-api-key", key.clone()),
         };
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
@@ -151,39 +186,51 @@ impl Remote {
             progress.refused();
             return Err(self.refusal(response).await);
         }
-        match content(response.headers()) {
-            Content::Stream => {
+        if let Some(encoding) = encoding(response.headers()) {
+            return Err(foreign(&format!("the encoding {encoding}")));
+        }
+        let named = named_stream(response.headers());
+        let mut body = response.into_body();
+        let (head, kind) = self.head(&mut body, named).await?;
+        match kind {
+            Kind::Stream => {
                 let broke = self
-                    .stream(response.into_body(), bytes_max, decoder.as_mut(), progress)
+                    .stream(body, head, bytes_max, decoder.as_mut(), progress)
                     .await?;
+                let ended = Ended {
+                    said: false,
+                    broke: broke.is_some(),
+                };
                 // An answer that gave its reason to end is whole, whatever the connection did then.
                 decoder
-                    .finish(progress)
+                    .finish(ended, progress)
                     .map_err(|fault| broke.unwrap_or(fault))
             }
-            Content::Json => {
-                let body = self.whole(response.into_body(), bytes_max).await?;
-                let body: Value = serde_json::from_slice(&body).map_err(|error| {
-                    let message = format!("the provider's answer is not JSON: {error}");
-                    Fault::new(ErrorClass::Provider, message, "")
-                })?;
-                // Some servers answer 200 and put the error in the body.
-                if body.get("error").is_some_and(|error| !error.is_null()) {
-                    progress.refused();
-                    let body = body.to_string().into_bytes();
-                    return Err(classify(&Refusal {
-                        body,
-                        ..Refusal::default()
-                    }));
-                }
-                decoder.body(&body, progress)?;
-                decoder.finish(progress)
+            Kind::Json => {
+                let bytes = self.whole(body, head, bytes_max).await?;
+                answer_in_body(&bytes, decoder, progress)
             }
-            Content::Other(what) => Err(Fault::new(
-                ErrorClass::Provider,
-                format!("the provider answered with {what}, not with JSON or an event stream"),
-                "is the address that of a compatible server?",
-            )),
+            Kind::Other => {
+                let text = self.whole(body, head, ERROR_BYTES_MAX).await;
+                Err(refused_in_words(&text.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// The first bytes of a body, and what they are: the type that the server names is often another's,
+    /// so it decides only where the bytes do not.
+    async fn head(&self, body: &mut Body, named: bool) -> Result<(Vec<u8>, Kind), Fault> {
+        let mut head = Vec::new();
+        loop {
+            if let Some(kind) = kind(&head, named) {
+                return Ok((head, kind));
+            }
+            let piece = self.in_time(next(body), ErrorClass::Cut).await?;
+            match piece.map_err(|error| broke_off(&error))? {
+                // Blanks without end are silence.
+                Some(piece) if head.len() < BLANKS_MAX => head.extend_from_slice(&piece),
+                _ => return Ok((head, if named { Kind::Stream } else { Kind::Other })),
+            }
         }
     }
 
@@ -251,40 +298,35 @@ impl Remote {
     async fn stream(
         &self,
         mut body: Body,
+        head: Vec<u8>,
         bytes_max: usize,
         decoder: &mut dyn Decoder,
         progress: &mut Progress,
     ) -> Result<Option<Fault>, Fault> {
-        let mut parser = sse::Parser::default();
-        let mut events = Vec::new();
-        let mut total = 0_usize;
+        let mut events = Events::new(bytes_max);
+        events.take(&head, decoder, progress)?;
         while !decoder.ended() {
             let piece = match self.in_time(next(&mut body), ErrorClass::Cut).await {
                 Ok(Ok(Some(piece))) => piece,
-                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(None)) => {
+                    events.end(decoder, progress)?;
+                    return Ok(None);
+                }
                 Ok(Err(error)) => return Ok(Some(broke_off(&error))),
                 Err(silence) => return Ok(Some(silence)),
             };
-            total += piece.len();
-            if total > bytes_max {
-                return Err(too_large(bytes_max));
-            }
-            parser.push(&piece, &mut events).map_err(|error| {
-                let message = format!("the provider's event stream cannot be read: {error}");
-                Fault::new(ErrorClass::Provider, message, "")
-            })?;
-            for event in events.drain(..) {
-                if !decoder.ended() {
-                    decoder.event(&event, progress)?;
-                }
-            }
+            events.take(&piece, decoder, progress)?;
         }
         let _ = timeout(DRAIN, next(&mut body)).await;
         Ok(None)
     }
 
-    async fn whole(&self, mut body: Body, bytes_max: usize) -> Result<Vec<u8>, Fault> {
-        let mut bytes = Vec::new();
+    async fn whole(
+        &self,
+        mut body: Body,
+        mut bytes: Vec<u8>,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, Fault> {
         while let Some(piece) = self
             .in_time(next(&mut body), ErrorClass::Cut)
             .await?
@@ -297,6 +339,126 @@ impl Remote {
         }
         Ok(bytes)
     }
+}
+
+/// The events of one stream on their way to its decoder.
+struct Events {
+    parser: sse::Parser,
+    ready: Vec<sse::Event>,
+    total: usize,
+    bytes_max: usize,
+}
+
+impl Events {
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            parser: sse::Parser::default(),
+            ready: Vec::new(),
+            total: 0,
+            bytes_max,
+        }
+    }
+
+    fn take(
+        &mut self,
+        piece: &[u8],
+        decoder: &mut dyn Decoder,
+        progress: &mut Progress,
+    ) -> Result<(), Fault> {
+        self.total += piece.len();
+        if self.total > self.bytes_max {
+            return Err(too_large(self.bytes_max));
+        }
+        let read = self.parser.push(piece, &mut self.ready);
+        read.map_err(unreadable)?;
+        self.hand_on(decoder, progress)
+    }
+
+    /// The stream has ended in order: also an event without the blank line after it counts, if it is
+    /// whole.
+    fn end(&mut self, decoder: &mut dyn Decoder, progress: &mut Progress) -> Result<(), Fault> {
+        let last = self.parser.end().map_err(unreadable)?;
+        self.ready
+            .extend(last.filter(|it| wire::is_whole(&it.data)));
+        self.hand_on(decoder, progress)
+    }
+
+    fn hand_on(&mut self, decoder: &mut dyn Decoder, progress: &mut Progress) -> Result<(), Fault> {
+        for event in self.ready.drain(..).flat_map(wire::apart) {
+            if !decoder.ended() {
+                decoder.event(&event, progress)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: sse::SseError) -> Fault {
+    let message = format!("the provider's event stream cannot be read: {error}");
+    Fault::new(ErrorClass::Provider, message, "")
+}
+
+/// An answer that is one JSON document, or one on each line.
+fn answer_in_body(
+    bytes: &[u8],
+    mut decoder: Box<dyn Decoder>,
+    progress: &mut Progress,
+) -> Result<Raw, Fault> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    match serde_json::from_str::<Value>(text) {
+        Ok(body) => {
+            // Some servers answer 200 and put the error in the body.
+            if body.get("error").is_some_and(|error| !error.is_null()) {
+                return Err(classify(&Refusal {
+                    body: text.as_bytes().to_vec(),
+                    ..Refusal::default()
+                }));
+            }
+            decoder.body(&body, progress)?;
+        }
+        Err(error) => {
+            let lines = sse::Event {
+                name: String::new(),
+                data: text.to_owned(),
+            };
+            let lines = wire::apart(lines);
+            if lines.len() < 2 {
+                let message = format!("the provider's answer is not JSON: {error}");
+                return Err(Fault::new(ErrorClass::Provider, message, ""));
+            }
+            for line in &lines {
+                decoder.event(line, progress)?;
+            }
+        }
+    }
+    decoder.finish(Ended::default(), progress)
+}
+
+/// A 200 that is neither JSON nor a stream: what it says in plain text is the reason; a page is something
+/// else altogether, and stays so however often it is asked for.
+fn refused_in_words(bytes: &[u8]) -> Fault {
+    let text = String::from_utf8_lossy(bytes);
+    if text.trim().is_empty() {
+        let message = "the provider answered with nothing";
+        return Fault::new(ErrorClass::Provider, message, "");
+    }
+    if text.trim_start().starts_with('<') {
+        return foreign("a page");
+    }
+    classify(&Refusal {
+        body: bytes.to_vec(),
+        ..Refusal::default()
+    })
+}
+
+fn foreign(what: &str) -> Fault {
+    Fault::new(
+        ErrorClass::Provider,
+        format!("the provider answered with {what}, not with JSON or an event stream"),
+        "is the address that of a compatible server?",
+    )
+    .hopeless()
 }
 
 fn broke_off(error: &TransportError) -> Fault {
@@ -329,24 +491,48 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, TransportError> {
     Ok(None)
 }
 
-enum Content {
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
     Stream,
     Json,
-    Other(String),
+    Other,
 }
 
-fn content(headers: &HeaderMap) -> Content {
-    let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(encoding) = value(header::CONTENT_ENCODING).filter(|it| *it != "identity") {
-        return Content::Other(format!("the encoding {encoding}"));
+/// Blanks before an answer: keep-alives of a proxy are a few bytes each.
+const BLANKS_MAX: usize = 64 << 10;
+
+/// What a body is by its first bytes; none when more are needed.
+fn kind(head: &[u8], named_stream: bool) -> Option<Kind> {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let head = head.trim_ascii_start();
+    const FIELDS: [&[u8]; 5] = [b":", b"data", b"event", b"id", b"retry"];
+    if matches!(head.first()?, b'{' | b'[') {
+        return Some(Kind::Json);
     }
-    let kind = value(header::CONTENT_TYPE).unwrap_or("no content type");
-    let essence = kind.split(';').next().unwrap_or(kind).trim();
-    match essence.to_ascii_lowercase().as_str() {
-        "text/event-stream" => Content::Stream,
-        kind if kind == "application/json" || kind.ends_with("+json") => Content::Json,
-        other => Content::Other(other.to_owned()),
+    if FIELDS.iter().any(|field| head.starts_with(field)) {
+        return Some(Kind::Stream);
     }
+    if FIELDS.iter().any(|field| field.starts_with(head)) {
+        return None;
+    }
+    Some(if named_stream {
+        Kind::Stream
+    } else {
+        Kind::Other
+    })
+}
+
+fn encoding(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_ENCODING)?.to_str().ok()?;
+    Some(value).filter(|it| *it != "identity")
+}
+
+fn named_stream(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value.and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 /// `retry-after-ms` as OpenAI sends it, else `retry-after` in seconds or as an HTTP date (RFC 9110,
@@ -403,6 +589,7 @@ fn without_key(result: Result<Raw, Fault>, key: &Key) -> Result<Raw, Fault> {
         Err(mut fault) => {
             fault.error.message = text::without_key(&fault.error.message, key);
             fault.error.hint = text::without_key(&fault.error.hint, key);
+            fault.said = fault.said.map(|said| text::without_key(&said, key));
             Err(fault)
         }
     }
@@ -444,6 +631,28 @@ mod tests {
             assert_eq!(after("retry-after", value), None, "{value}");
         }
         assert_eq!(after("retry-after", "99999999"), Some(RETRY_AFTER_MAX));
+    }
+
+    #[test]
+    fn a_body_is_what_its_first_bytes_say() {
+        let table: [(&[u8], Option<Kind>); 12] = [
+            (b"", None),
+            (b" \r\n", None),
+            (b"dat", None),
+            (b"data: {}", Some(Kind::Stream)),
+            (b"\n\nevent: x", Some(Kind::Stream)),
+            (b": ping", Some(Kind::Stream)),
+            (b"\xef\xbb\xbfdata:", Some(Kind::Stream)),
+            (b"{", Some(Kind::Json)),
+            (b"\xef\xbb\xbf [", Some(Kind::Json)),
+            (b"<html>", Some(Kind::Other)),
+            (b"dance", Some(Kind::Other)),
+            (b"402 Payment Required", Some(Kind::Other)),
+        ];
+        for (head, wanted) in table {
+            assert_eq!(kind(head, false), wanted, "{head:?}");
+        }
+        assert_eq!(kind(b"unknown: x", true), Some(Kind::Stream));
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use url::{Host, Url};
 
 use crate::{
+    compat::Features,
     config::{
-        BreakerConfig, Config, ConfigProblem, HoursConfig, OutputLimit, PriceConfig,
-        ProviderConfig, ProviderKind, Residency, RetryConfig,
+        AnswerFormat, Api, BreakerConfig, CacheTtl, Config, ConfigProblem, HoursConfig,
+        OutputLimit, PriceConfig, ProviderConfig, ProviderKind, Residency, RetryConfig,
+        ThinkingConfig,
     },
     name::{self, ModelName},
     price::{self, Hours, Price},
@@ -19,6 +21,10 @@ use crate::{
 const FAILOVER_MAX: usize = 8;
 /// Largest limit that can be written; what runs inside the host is not held back by ours.
 const LIMIT_MAX: u32 = 1_000_000;
+/// Tokens of thinking at least, by Anthropic's reference.
+const THINKING_MIN: u32 = 1_024;
+/// Gemini's OpenAI-compatible endpoint, by Google's reference.
+const GEMINI_URL: &str = "https://generativelanguage.googleapis.com/v1beta/openai";
 /// The provider that is always there.
 const MOCK: &str = "mock";
 
@@ -49,8 +55,33 @@ pub(crate) struct ProviderSettings {
     pub(crate) connect_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) output_limit: OutputLimit,
+    pub(crate) api: Api,
+    pub(crate) answer_format: AnswerFormat,
+    pub(crate) leave_out: Features,
+    pub(crate) fallback: bool,
+    pub(crate) thinking: Option<Thinking>,
+    pub(crate) cache: Option<CacheTtl>,
+    pub(crate) ca: Option<String>,
+    pub(crate) system_roots: bool,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) scripts: Option<String>,
     pub(crate) latency: Duration,
+}
+
+/// How a model thinks before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    Adaptive,
+    /// At most so many tokens.
+    Tokens(u32),
+}
+
+/// A server that connections go through.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    pub(crate) address: http::Uri,
+    /// The name of the secret that holds `user:password`.
+    pub(crate) key: Option<String>,
 }
 
 /// When a provider is left alone.
@@ -227,11 +258,67 @@ impl Reader {
                 .duration(&format!("{key}.connect_timeout"), &config.connect_timeout),
             idle_timeout: self.duration(&format!("{key}.idle_timeout"), &config.idle_timeout),
             output_limit: config.output_limit.unwrap_or(by_server),
+            api: config.api,
+            answer_format: config.answer_format,
+            leave_out: config.leave_out,
+            fallback: config.fallback,
+            thinking: self.thinking(&key, config),
+            cache: config.cache,
+            ca: config.ca.clone(),
+            system_roots: config.system_roots,
+            proxy: self.proxy(&key, config),
             scripts: self.scripts(&key, config),
             latency: config.latency.as_deref().map_or(Duration::ZERO, |text| {
                 self.latency(&format!("{key}.latency"), text)
             }),
         }
+    }
+
+    fn thinking(&mut self, key: &str, config: &ProviderConfig) -> Option<Thinking> {
+        let told = match config.thinking.as_ref()? {
+            ThinkingConfig::Tokens(tokens) if *tokens >= THINKING_MIN => {
+                return Some(Thinking::Tokens(*tokens));
+            }
+            ThinkingConfig::Word(word) if word == "adaptive" => return Some(Thinking::Adaptive),
+            ThinkingConfig::Tokens(tokens) => tokens.to_string(),
+            ThinkingConfig::Word(word) => word.clone(),
+        };
+        let message = format!("{told} is not \"adaptive\" or {THINKING_MIN} tokens and more");
+        self.problem(
+            &format!("{key}.thinking"),
+            &told,
+            message,
+            "thinking = 4096",
+        );
+        None
+    }
+
+    fn proxy(&mut self, key: &str, config: &ProviderConfig) -> Option<Proxy> {
+        let text = config.proxy.as_deref()?;
+        let key = format!("{key}.proxy");
+        let cure = "proxy = \"http://proxy.example.com:3128\"";
+        let read = Url::parse(text).ok();
+        let plain = read.as_ref().is_some_and(|url| {
+            url.scheme() == "http"
+                && url.has_host()
+                && matches!(url.path(), "" | "/")
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let names = read.as_ref();
+        if names.is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
+            let message = "holds a user or password".to_owned();
+            self.problem(&key, "", message, "proxy_key = \"NAME_OF_A_SECRET\"");
+            return None;
+        }
+        let address = text.trim_end_matches('/').parse::<http::Uri>().ok();
+        let Some(address) = address.filter(|_| plain) else {
+            let message = format!("\"{text}\" is not the address of an HTTP proxy");
+            self.problem(&key, text, message, cure);
+            return None;
+        };
+        let key = config.proxy_key.clone();
+        Some(Proxy { address, key })
     }
 
     fn breaker(&mut self, key: &str, config: &BreakerConfig) -> BreakerSettings {
@@ -244,19 +331,44 @@ impl Reader {
     /// Keys that are known but mean nothing for this kind.
     fn foreign_keys(&mut self, key: &str, config: &ProviderConfig) {
         let mock = config.kind == ProviderKind::Mock;
+        let (openai, anthropic) = (
+            config.kind == ProviderKind::OpenAi,
+            config.kind == ProviderKind::Anthropic,
+        );
         let written = [
+            ("api", config.api != Api::default(), !openai),
+            (
+                "answer_format",
+                config.answer_format != AnswerFormat::default(),
+                mock || anthropic,
+            ),
+            ("leave_out", !config.leave_out.is_empty(), mock),
+            ("fallback", !config.fallback, mock),
+            ("thinking", config.thinking.is_some(), !anthropic),
+            ("cache", config.cache.is_some(), !anthropic),
+            ("ca", config.ca.is_some(), mock),
+            ("system_roots", config.system_roots, mock),
+            ("proxy", config.proxy.is_some(), mock),
+            (
+                "proxy_key",
+                config.proxy_key.is_some(),
+                config.proxy.is_none(),
+            ),
             ("url", config.url.is_some(), mock),
             ("key", config.key.is_some(), mock),
             (
                 "output_limit",
                 config.output_limit.is_some(),
-                config.kind != ProviderKind::OpenAi,
+                !openai || config.api == Api::Responses,
             ),
             ("scripts", config.scripts.is_some(), !mock),
             ("latency", config.latency.is_some(), !mock),
         ];
         for (name, _, _) in written.iter().filter(|(_, is, wrong)| *is && *wrong) {
-            let message = format!("`{name}` means nothing for a provider of this kind");
+            let message = match *name {
+                "proxy_key" => "`proxy_key` means nothing without `proxy`".to_owned(),
+                name => format!("`{name}` means nothing for a provider of this kind"),
+            };
             self.problem(&format!("{key}.{name}"), name, message, "leave it out");
         }
     }
@@ -281,7 +393,11 @@ impl Reader {
             return None;
         }
         let key = format!("{key}.url");
-        let text = config.url.as_deref().unwrap_or_default();
+        let usual = match config.kind {
+            ProviderKind::Gemini => GEMINI_URL,
+            _ => "",
+        };
+        let text = config.url.as_deref().unwrap_or(usual);
         let cure = "url = \"https://api.example.com/v1\"";
         let url = match Url::parse(text) {
             Ok(url) => url,
@@ -342,7 +458,8 @@ impl Reader {
             let Some(model) = self.model(&key, name, known) else {
                 continue;
             };
-            let price = self.price(&key, price);
+            let provider = known.get(&model.provider);
+            let price = self.price(&key, price, provider.and_then(|it| it.cache));
             if model.name == "*" {
                 prices.providers.insert(model.provider, price);
             } else {
@@ -352,7 +469,7 @@ impl Reader {
         prices
     }
 
-    fn price(&mut self, key: &str, config: &PriceConfig) -> Price {
+    fn price(&mut self, key: &str, config: &PriceConfig, cache: Option<CacheTtl>) -> Price {
         let mut read =
             |part: &str, value| self.fixed(&format!("{key}.{part}"), value, 6, price::PRICE_MAX);
         let input = read("input", config.input);
@@ -363,9 +480,19 @@ impl Reader {
         let reasoning = config
             .reasoning
             .map_or(output, |value| read("reasoning", value));
+        // By Anthropic's price list: a quarter more for five minutes, twice as much for an hour.
+        let written = match cache {
+            None => input,
+            Some(CacheTtl::FiveMinutes) => (input.saturating_mul(5)).div_ceil(4),
+            Some(CacheTtl::Hour) => input.saturating_mul(2),
+        };
+        let cache_write = config
+            .cache_write
+            .map_or(written, |value| read("cache_write", value));
         Price {
             input,
             cached_input,
+            cache_write,
             output,
             reasoning,
             hours: self.hours(&format!("{key}.hours"), &config.hours),
@@ -469,6 +596,10 @@ mod tests {
             providers.user = { kind = "anthropic", url = "https://a:b@example.com/" }
             providers.none = { kind = "openai" }
             providers.zero = { kind = "mock", parallel = 0, url = "https://x/", scripts = "../x" }
+            providers.door = { kind = "openai", url = "https://x/", proxy = "socks5://x:1", thinking = 2048 }
+            providers.key = { kind = "anthropic", url = "https://x/", proxy = "http://a:b@x:1", api = "responses" }
+            providers.few = { kind = "anthropic", url = "https://x/", thinking = 5, proxy_key = "K" }
+            providers.word = { kind = "anthropic", url = "https://x/", thinking = "much" }
             prices."nobody/x" = { input = 1.0 }
             prices."mock/x" = { input = 0.0000001, hours = [
               { from = "22:00", to = "06:00", factor = 0.5 }, { from = "05:00", to = "07:00", factor = 2.0 } ] }
@@ -490,6 +621,13 @@ mod tests {
             "`models.providers.zero.parallel`: 0 is outside",
             "`models.providers.zero.url`: `url` means nothing",
             "`models.providers.zero.scripts`: \"../x\" leaves",
+            "`models.providers.door.proxy`: \"socks5://x:1\" is not",
+            "`models.providers.door.thinking`: `thinking` means nothing",
+            "`models.providers.key.proxy`: holds a user",
+            "`models.providers.key.api`: `api` means nothing",
+            "`models.providers.few.thinking`: 5 is not",
+            "`models.providers.few.proxy_key`: `proxy_key` means nothing without",
+            "`models.providers.word.thinking`: much is not",
             "`models.prices.\"nobody/x\"`: there is no provider `nobody`",
             "`models.prices.\"mock/x\".input`: 0.0000001 is outside",
             "`models.prices.\"mock/x\".hours`: 05:00 to 07:00 overlaps",
@@ -510,7 +648,7 @@ mod tests {
     fn an_unknown_key_is_an_error() {
         for text in [
             "retries = 1",
-            "[providers.a]\nkind = \"mock\"\nproxy = \"x\"",
+            "[providers.a]\nkind = \"mock\"\nproxies = \"x\"",
             "[prices.\"a/b\"]\nin = 1.0",
         ] {
             let error = toml::from_str::<Config>(text).unwrap_err();
@@ -540,6 +678,46 @@ mod tests {
             assert_eq!(at(url, false).len(), 1, "{url}");
             assert_eq!(at(url, true).len(), 0, "{url}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_left_out_is_told_with_what_can() {
+        let text = "[providers.a]\nkind = \"openai\"\nleave_out = [\"seed\", \"model\"]";
+        let error = toml::from_str::<Config>(text).unwrap_err();
+        let message = error.message();
+        assert!(
+            message.starts_with("`model` cannot be left out; seed,"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn writing_a_cache_is_dearer_where_the_provider_makes_it_so() {
+        let price = |provider: &str, price: &str| {
+            let text = format!(
+                "providers.a = {{ kind = \"anthropic\", url = \"https://x/\"{provider} }}\n\
+                 prices.\"a/m\" = {{ input = 3.0{price} }}"
+            );
+            let config: Config = toml::from_str(&text).unwrap();
+            let settings = Settings::read(&config).unwrap();
+            settings
+                .prices
+                .of(&"a/m".parse().unwrap())
+                .unwrap()
+                .cache_write
+        };
+        assert_eq!(price("", ""), 3_000_000);
+        assert_eq!(price(", cache = \"5m\"", ""), 3_750_000);
+        assert_eq!(price(", cache = \"1h\"", ""), 6_000_000);
+        assert_eq!(price(", cache = \"1h\"", ", cache_write = 5.0"), 5_000_000);
+    }
+
+    #[test]
+    fn gemini_has_an_address_of_its_own() {
+        let config: Config = toml::from_str("providers.g = { kind = \"gemini\" }").unwrap();
+        let settings = Settings::read(&config).unwrap();
+        let url = settings.providers["g"].url.as_ref().unwrap();
+        assert_eq!(url.as_str(), GEMINI_URL);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Pure: bytes in, events out, however the bytes were cut. Only `event` and `data` are kept; `id` and
 //! `retry` mean nothing for an answer that is never resumed. An event whose end never came is no
-//! event.
+//! event, unless the stream ended in order and the caller finds it whole. A line that begins with a
+//! brace is data: no field is called so.
 
 /// Bytes of one line, and of one event's data: far above any provider's pieces.
 pub(crate) const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -60,6 +61,20 @@ impl Parser {
         self.keep(rest)
     }
 
+    /// The event that the end of the stream found open.
+    pub(crate) fn end(&mut self) -> Result<Option<Event>, SseError> {
+        let line = std::mem::take(&mut self.line);
+        let ended = if line.is_empty() {
+            None
+        } else {
+            self.end_of_line(&line)?
+        };
+        match ended {
+            Some(event) => Ok(Some(event)),
+            None => self.end_of_event(),
+        }
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> Result<(), SseError> {
         if self.line.len() + bytes.len() > EVENT_BYTES_MAX {
             return Err(SseError::TooLarge);
@@ -76,6 +91,11 @@ impl Parser {
         self.begun = true;
         if line.is_empty() {
             return self.end_of_event();
+        }
+        // A proxy that fails in mid-stream writes its error as it would write any other.
+        if line.starts_with(b"{") {
+            self.add_data(line)?;
+            return Ok(None);
         }
         let colon = line.iter().position(|byte| *byte == b':');
         let (field, value) = line.split_at(colon.unwrap_or(line.len()));
@@ -155,6 +175,26 @@ mod tests {
     #[test]
     fn an_event_whose_end_never_came_is_none() {
         assert_eq!(read(&[b"data: a\n\ndata: b\n"]), Ok(vec![event("", "a")]));
+    }
+
+    #[test]
+    fn a_stream_that_ended_in_order_gives_its_open_event() {
+        let mut parser = Parser::default();
+        let mut events = Vec::new();
+        parser
+            .push(b"data: a\n\ndata: [DONE]", &mut events)
+            .unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!(parser.end().unwrap().unwrap().data, "[DONE]");
+        assert_eq!(parser.end(), Ok(None));
+    }
+
+    #[test]
+    fn a_bare_object_is_data() {
+        assert_eq!(
+            read(&[b"data: a\n\n{\"error\": 1}\n\n"]),
+            Ok(vec![event("", "a"), event("", "{\"error\": 1}")])
+        );
     }
 
     #[test]

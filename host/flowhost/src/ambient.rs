@@ -246,6 +246,18 @@ impl Ambient {
         Ok(found)
     }
 
+    /// The certificates (DER) that this system trusts, wherever it keeps them.
+    ///
+    /// # Errors
+    /// What kept all of them from being read.
+    pub fn system_certificates(&self) -> Result<Vec<Vec<u8>>, String> {
+        let found = rustls_native_certs::load_native_certs();
+        match (found.certs.is_empty(), found.errors.first()) {
+            (true, Some(error)) => Err(error.to_string()),
+            _ => Ok(found.certs.iter().map(|it| it.to_vec()).collect()),
+        }
+    }
+
     /// Names in a directory, sorted; those that are not UTF-8 are left out.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Must never hold a key longer than it takes to hand it over.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_models::{Clock, Gateway, KeySource, ProviderConfig, ProviderKind, ScriptFiles};
@@ -17,6 +17,9 @@ use crate::services;
 
 /// Bytes of a script: a conversation of hours fits.
 const SCRIPT_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes of a file of authorities: whole systems have some hundred kilobytes.
+const AUTHORITIES_BYTES_MAX: u64 = 4 << 20;
 
 /// The provider that is always there, and the folder of its scripts where nothing is said.
 const MOCK: &str = "mock";
@@ -34,6 +37,11 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
     let scripts = Scripts {
         ambient: ambient.clone(),
         folder: scripts_folder(config, project),
+        beside: config
+            .file
+            .as_deref()
+            .and_then(Path::parent)
+            .map(Path::to_owned),
     };
     let hour = Hour(ambient.clone());
     let mut models = config.models.clone();
@@ -56,7 +64,7 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
 /// Scripts are beside the configuration that names them, else beside the plan: an example then runs
 /// from any working directory.
 pub(crate) fn scripts_folder(config: &Config, project: &Project) -> PathBuf {
-    let folder = config.file.as_deref().and_then(std::path::Path::parent);
+    let folder = config.file.as_deref().and_then(Path::parent);
     match folder {
         Some(folder) if config.models.providers.contains_key(MOCK) => folder.to_owned(),
         _ => project.dir.clone(),
@@ -84,11 +92,13 @@ impl KeySource for Keys {
 struct Scripts {
     ambient: Ambient,
     folder: PathBuf,
+    /// The folder of the configuration; none without a file.
+    beside: Option<PathBuf>,
 }
 
 impl ScriptFiles for Scripts {
     fn read(&self, path: &str) -> Result<Option<String>, String> {
-        let wanted = match self.ambient.below(&self.folder, std::path::Path::new(path)) {
+        let wanted = match self.ambient.below(&self.folder, Path::new(path)) {
             Ok(wanted) => wanted,
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(error.to_string()),
@@ -98,6 +108,19 @@ impl ScriptFiles for Scripts {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn authority(&self, path: &str) -> Result<String, String> {
+        let path = match &self.beside {
+            Some(folder) => folder.join(path),
+            None => PathBuf::from(path),
+        };
+        let text = self.ambient.read_text(&path, AUTHORITIES_BYTES_MAX);
+        text.map_err(|error| error.to_string())
+    }
+
+    fn system_roots(&self) -> Result<Vec<Vec<u8>>, String> {
+        self.ambient.system_certificates()
     }
 }
 

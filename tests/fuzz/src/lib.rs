@@ -70,6 +70,7 @@ pub const TARGETS: &[Target] = &[
     targets::bus::SUBJECT,
     targets::detect::DETECT,
     targets::models::OPENAI,
+    targets::models::RESPONSES,
     targets::models::ANTHROPIC,
     #[cfg(feature = "engine")]
     targets::engine::INSPECT,

@@ -51,10 +51,12 @@ impl Mock {
             Ask::Embed { model, texts } => {
                 progress.sent();
                 tokio::time::sleep(self.latency).await;
-                progress.reported(Usage {
+                let usage = Usage {
                     prompt_tokens: tokens::count_texts(texts),
                     ..Usage::default()
-                });
+                };
+                progress.reported_so_far(usage.into());
+                progress.whole();
                 Ok(Raw::Embeddings {
                     vectors: texts.iter().map(|text| seeded::vector(text)).collect(),
                     answered_by: model.name.clone(),
@@ -123,16 +125,20 @@ impl Said {
         }
         let tokens = tokens::count_answer(&self.content, &self.tool_calls);
         progress.heard(Instant::now(), tokens, self.content.len());
-        progress.reported(self.usage.unwrap_or(Usage {
+        let usage = self.usage.unwrap_or(Usage {
             prompt_tokens: tokens::count_prompt(prompt),
             completion_tokens: tokens,
             ..Usage::default()
-        }));
+        });
+        progress.reported_so_far(usage.into());
+        progress.whole();
         Raw::Completion {
             content: self.content,
             tool_calls: self.tool_calls,
             finish: self.finish,
             answered_by: prompt.model.name.clone(),
+            taken_out: false,
+            kept: Vec::new(),
         }
     }
 }

@@ -110,6 +110,7 @@ impl From<ScriptedUsage> for Usage {
         Self {
             prompt_tokens: usage.prompt_tokens,
             cached_tokens: usage.cached_tokens,
+            cache_write_tokens: 0,
             completion_tokens: usage.completion_tokens,
             reasoning_tokens: usage.reasoning_tokens,
         }

@@ -2,9 +2,12 @@
 
 use tokio::time::Instant;
 
-use crate::prompt::ToolSpec;
+use crate::{answer::Usage, prompt::ToolSpec};
 
-use super::*;
+use super::{
+    super::testing::{settings, shape},
+    *,
+};
 
 fn model() -> ModelName {
     "anthropic/claude-sonnet".parse().unwrap()
@@ -22,14 +25,28 @@ fn tool(name: &str) -> ToolSpec {
     }
 }
 
+fn plainly(prompt: &Prompt) -> Result<(Request, Box<dyn Decoder>), Fault> {
+    complete(&model(), prompt, &shape(&settings("anthropic", ""), &[]))
+}
+
 fn asked(prompt: &Prompt) -> Value {
-    complete(&model(), prompt).unwrap().0.body
+    plainly(prompt).unwrap().0.body
+}
+
+/// Asked by a provider whose table has more lines, with what was kept of earlier calls.
+fn asked_with(prompt: &Prompt, more: &str, kept: &(dyn Fn(&str) -> Option<Value> + Sync)) -> Value {
+    let settings = settings("anthropic", more);
+    let shape = Shape {
+        kept,
+        ..shape(&settings, &[])
+    };
+    complete(&model(), prompt, &shape).unwrap().0.body
 }
 
 fn read(prompt: &Prompt, events: &[Value]) -> (Result<Raw, Fault>, Progress) {
     let mut progress = Progress::new(Instant::now(), 50, 100);
     progress.sent();
-    let (_, mut decoder) = complete(&model(), prompt).unwrap();
+    let (_, mut decoder) = plainly(prompt).unwrap();
     for value in events {
         let event = Event {
             name: String::new(),
@@ -39,7 +56,7 @@ fn read(prompt: &Prompt, events: &[Value]) -> (Result<Raw, Fault>, Progress) {
             return (Err(fault), progress);
         }
     }
-    (decoder.finish(&mut progress), progress)
+    (decoder.finish(Ended::default(), &mut progress), progress)
 }
 
 fn start(input: u64, cached: u64) -> Value {
@@ -83,7 +100,7 @@ fn completion(raw: Result<Raw, Fault>) -> (String, Vec<ToolCall>, Finish) {
 fn refuses_a_tool_with_the_name_of_the_answer() {
     let mut prompt = prompt();
     prompt.tools = vec![tool(ANSWER_TOOL)];
-    let fault = complete(&model(), &prompt).map(|_| ()).unwrap_err();
+    let fault = plainly(&prompt).map(|_| ()).unwrap_err();
     assert_eq!(fault.error.class, ErrorClass::Invalid);
 }
 
@@ -166,6 +183,7 @@ fn reads_text_calls_and_a_cumulative_count() {
     let word = Usage {
         prompt_tokens: 25,
         cached_tokens: 5,
+        cache_write_tokens: 0,
         completion_tokens: 31,
         reasoning_tokens: 0,
     };
@@ -268,12 +286,131 @@ fn reads_an_answer_that_came_as_one_body() {
         "usage": {"input_tokens": 7, "output_tokens": 3}});
     let mut progress = Progress::new(Instant::now(), 50, 100);
     progress.sent();
-    let (_, mut decoder) = complete(&model(), &prompt()).unwrap();
+    let (_, mut decoder) = plainly(&prompt()).unwrap();
     decoder.body(&body, &mut progress).unwrap();
-    let (content, calls, _) = completion(decoder.finish(&mut progress));
+    let (content, calls, _) = completion(decoder.finish(Ended::default(), &mut progress));
     assert_eq!(
         (content.as_str(), calls[0].arguments.as_str()),
         ("Hm.", "{\"a\":1}")
     );
     assert_eq!(progress.usage().0.prompt_tokens, 7);
+}
+
+#[test]
+fn a_stream_whose_last_event_came_is_whole_without_a_reason() {
+    let end = json!({"type": "message_stop"});
+    let blank = json!({"type": "message_delta", "delta": {"stop_reason": ""}});
+    let (raw, progress) = read(&prompt(), &[start(20, 5), text_delta("Hm."), blank, end]);
+    assert_eq!(completion(raw).2, Finish::Stop);
+    assert_eq!(progress.word().prompt_tokens, Some(25));
+}
+
+#[test]
+fn what_was_written_into_the_cache_is_counted_apart() {
+    let started = json!({"type": "message_start", "message": {"usage": {"input_tokens": 20,
+        "cache_read_input_tokens": 5, "cache_creation_input_tokens": 7, "output_tokens": 1}}});
+    let (_, progress) = read(&prompt(), &[started, text_delta("x"), stop("end_turn", 2)]);
+    let usage = progress.usage().0;
+    let parts = (
+        usage.prompt_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+    );
+    assert_eq!(parts, (32, 5, 7));
+}
+
+#[test]
+fn the_ends_of_what_can_be_cached_are_marked() {
+    let mut cached = prompt();
+    cached.turns.insert(0, Turn::new(Speaker::System, "One."));
+    cached.tools = vec![tool("now")];
+    let mark = json!({"type": "ephemeral", "ttl": "1h"});
+    let body = asked_with(&cached, "cache = \"1h\"", &|_| None);
+    assert_eq!(body["tools"][0]["cache_control"], mark);
+    assert_eq!(
+        body["system"],
+        json!([{"type": "text", "text": "One.", "cache_control": mark}])
+    );
+    assert_eq!(body["messages"][0]["content"][0]["cache_control"], mark);
+    assert_eq!(asked(&cached)["system"], "One.");
+    assert!(!asked(&cached).to_string().contains("cache_control"));
+}
+
+#[test]
+fn thinking_is_asked_for_where_it_leaves_room_and_demands_no_tool() {
+    let mut asking = prompt();
+    asking.temperature = Some(0.5);
+    asking.answer_schema = Some(json!({"type": "object"}));
+    let small = asked_with(&asking, "thinking = 4096", &|_| None);
+    assert_eq!(
+        (&small["thinking"], &small["temperature"]),
+        (&Value::Null, &json!(0.5))
+    );
+    asking.max_tokens = 6_000;
+    let body = asked_with(&asking, "thinking = 4096", &|_| None);
+    assert_eq!(
+        body["thinking"],
+        json!({"type": "enabled", "budget_tokens": 3_000})
+    );
+    assert_eq!(
+        (&body["temperature"], &body["tool_choice"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert!(
+        body["system"].as_str().unwrap().contains(ANSWER_TOOL),
+        "{body}"
+    );
+    let body = asked_with(&asking, "thinking = \"adaptive\"", &|_| None);
+    assert_eq!(body["thinking"], json!({"type": "adaptive"}));
+}
+
+#[test]
+fn thoughts_go_back_with_their_calls_and_without_them_nothing_is_thought() {
+    let block = json!({"type": "thinking", "thinking": "hm", "signature": "s1"});
+    let (raw, progress) = read(
+        &prompt(),
+        &[
+            start(9, 0),
+            json!({"type": "content_block_start", "index": 0,
+                "content_block": {"type": "thinking", "thinking": "", "signature": ""}}),
+            json!({"type": "content_block_delta", "index": 0,
+                "delta": {"type": "thinking_delta", "thinking": "hm"}}),
+            json!({"type": "content_block_delta", "index": 0,
+                "delta": {"type": "signature_delta", "signature": "s1"}}),
+            tool_start(1, "toolu_1", "now"),
+            stop("tool_use", 9),
+        ],
+    );
+    let Ok(Raw::Completion {
+        kept,
+        tool_calls,
+        content,
+        ..
+    }) = raw
+    else {
+        panic!("{raw:?}");
+    };
+    assert_eq!(content, "");
+    assert_eq!(
+        (kept[0].call.as_str(), &kept[0].value),
+        ("toolu_1", &json!([block]))
+    );
+    assert!(progress.usage().0.completion_tokens > 0);
+
+    let mut next = prompt();
+    next.max_tokens = 4_096;
+    next.tools = vec![tool("now")];
+    let mut assistant = Turn::new(Speaker::Assistant, "");
+    assistant.tool_calls = tool_calls;
+    let mut result = Turn::new(Speaker::Tool, "noon");
+    result.answers = "toolu_1".to_owned();
+    next.turns.extend([assistant, result]);
+    let remembered = |id: &str| (id == "toolu_1").then(|| json!([block]));
+    let body = asked_with(&next, "thinking = 2048", &remembered);
+    assert_eq!(body["messages"][1]["content"][0], block);
+    assert_eq!(body["messages"][1]["content"][1]["type"], "tool_use");
+    assert_eq!(body["thinking"]["budget_tokens"], 2_048);
+    let body = asked_with(&next, "thinking = 2048", &|_| None);
+    assert_eq!(body["thinking"], Value::Null);
+    assert_eq!(body["messages"][1]["content"][0]["type"], "tool_use");
 }

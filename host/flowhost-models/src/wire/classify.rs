@@ -1,8 +1,10 @@
 //! From a provider's refusal to a class.
 //!
-//! Sources: the error pages of OpenAI and Anthropic, and what vLLM, TGI and Ollama send. The status
-//! decides; the body's own words decide where one status stands for several things (an empty account
-//! and a full minute are both 429 at OpenAI; an empty account is 400 at Anthropic).
+//! Sources: the error pages of OpenAI and Anthropic, and what vLLM, TGI, Ollama and routers send. The
+//! status of the response decides, or, where the response is 200 and the refusal stands in its body or in
+//! its stream, the status that the body names; the body's own words decide where one status stands for
+//! several things (an empty account and a full minute are both 429 at OpenAI; an empty account is 400
+//! at Anthropic) and where there is none.
 
 use std::time::Duration;
 
@@ -10,63 +12,48 @@ use serde_json::Value;
 
 use crate::{error::ErrorClass, fault::Fault};
 
-use super::text;
+use super::words::Words;
 
 /// What a provider refused with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusal {
-    /// 0 when it came in the middle of a stream.
+    /// 0 when it came under a 200 or in the middle of a stream.
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Vec<u8>,
 }
 
-/// The words of an error's body.
-#[derive(Debug, Default)]
-struct Words {
-    message: String,
-    kinds: String,
-}
-
 /// The fault of a refusal.
 pub(crate) fn classify(refusal: &Refusal) -> Fault {
-    let words = match serde_json::from_slice::<Value>(&refusal.body) {
-        Ok(body) => words(&body),
-        Err(_) => Words {
-            message: String::from_utf8_lossy(&refusal.body).into_owned(),
-            kinds: String::new(),
-        },
-    };
-    let class = class(refusal.status, &words);
-    let said = match (refusal.status, words.message.trim()) {
-        (0, "") => "the provider ended its answer with an error".to_owned(),
-        (0, message) => format!("the provider ended its answer: {message}"),
-        (status, "") => format!("the provider answered {status}"),
-        (status, message) => format!("the provider answered {status}: {message}"),
-    };
-    let mut fault = Fault::new(class, said, hint(class, refusal.status));
+    let words = Words::of(&refusal.body);
+    let mut fault = fault(refusal.status, &words);
     fault.retry_after = refusal.retry_after;
-    fault.hopeless = (300..400).contains(&refusal.status);
     fault
 }
 
-/// An error's words, wherever the server puts them.
-fn words(body: &Value) -> Words {
-    let error = body.get("error").unwrap_or(body);
-    let message = error
-        .as_str()
-        .or_else(|| text(error, "message"))
-        .or_else(|| text(body, "message"))
-        .or_else(|| text(body, "detail"));
-    let kinds = [
-        text(error, "type"),
-        text(error, "code"),
-        text(body, "error_type"),
-    ];
-    Words {
-        message: message.unwrap_or_default().to_owned(),
-        kinds: kinds.map(Option::unwrap_or_default).join(" "),
-    }
+/// The fault of an error that stands in an answer: under a 200, or in its stream.
+pub(super) fn in_answer(error: &Value) -> Fault {
+    fault(0, &Words::of_json(error))
+}
+
+/// The same, where the error is plain text.
+pub(super) fn in_answer_text(text: &str) -> Fault {
+    fault(0, &Words::of(text.as_bytes()))
+}
+
+fn fault(status: u16, words: &Words) -> Fault {
+    let class = class(status, words);
+    let said = match (status, words.status, words.message.trim()) {
+        (0, None, "") => "the provider ended its answer with an error".to_owned(),
+        (0, Some(status), "") => format!("the provider ended its answer with the error {status}"),
+        (0, _, message) => format!("the provider ended its answer: {message}"),
+        (status, _, "") => format!("the provider answered {status}"),
+        (status, _, message) => format!("the provider answered {status}: {message}"),
+    };
+    let mut fault = Fault::new(class, said, hint(class, status));
+    fault.hopeless = (300..400).contains(&status);
+    fault.said = Some(words.all());
+    fault
 }
 
 fn class(status: u16, words: &Words) -> ErrorClass {
@@ -77,8 +64,14 @@ fn class(status: u16, words: &Words) -> ErrorClass {
     if empty_account && !(500..600).contains(&status) {
         return ErrorClass::Quota;
     }
+    match (status, words.status) {
+        (0, named) => class_in_answer(named, words),
+        (status, _) => class_of(status),
+    }
+}
+
+fn class_of(status: u16) -> ErrorClass {
     match status {
-        0 => class_in_stream(words),
         401 | 403 => ErrorClass::Auth,
         402 => ErrorClass::Quota,
         429 => ErrorClass::RateLimited,
@@ -88,32 +81,116 @@ fn class(status: u16, words: &Words) -> ErrorClass {
     }
 }
 
-fn class_in_stream(words: &Words) -> ErrorClass {
-    let any = |list: &[&str]| list.iter().any(|word| words.kinds.contains(word));
-    if any(&["rate_limit"]) {
-        ErrorClass::RateLimited
-    } else if any(&["authentication", "permission", "invalid_api_key"]) {
-        ErrorClass::Auth
-    } else if any(&[
-        "invalid_request",
-        "validation",
-        "BadRequest",
-        "not_found",
-        "context_length",
-    ]) {
-        ErrorClass::Invalid
-    } else if any(&[
-        "overloaded",
-        "api_error",
-        "server_error",
-        "timeout",
-        "InternalServer",
-    ]) {
-        ErrorClass::Transient
-    } else {
-        ErrorClass::Provider
-    }
+/// Words for programs come before a number (an SDK that wraps another's error makes every number 500),
+/// a number before words for people.
+fn class_in_answer(named: Option<u16>, words: &Words) -> ErrorClass {
+    by_words(&words.kinds, &KINDS)
+        .or_else(|| named.map(class_of))
+        .or_else(|| by_words(&words.message.to_lowercase(), &MESSAGES))
+        .unwrap_or(ErrorClass::Provider)
 }
+
+fn by_words(text: &str, table: &[(ErrorClass, &[&str])]) -> Option<ErrorClass> {
+    let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let found = table.iter().find(|(_, words)| any(words));
+    found.map(|(class, _)| *class)
+}
+
+/// The narrower kinds first: a wrong key is an `invalid_request_error` as well at OpenAI.
+const KINDS: [(ErrorClass, &[&str]); 4] = [
+    (
+        ErrorClass::RateLimited,
+        &["rate_limit", "RESOURCE_EXHAUSTED", "throttl"],
+    ),
+    (
+        ErrorClass::Auth,
+        &[
+            "authentication",
+            "permission",
+            "invalid_api_key",
+            "unauthorized",
+            "UNAUTHENTICATED",
+            "PERMISSION_DENIED",
+        ],
+    ),
+    (
+        ErrorClass::Invalid,
+        &[
+            "invalid_request",
+            "validation",
+            "BadRequest",
+            "bad_request",
+            "not_found",
+            "context_length",
+            "extra_forbidden",
+            "INVALID_ARGUMENT",
+        ],
+    ),
+    (
+        ErrorClass::Transient,
+        &[
+            "overloaded",
+            "api_error",
+            "server_error",
+            "timeout",
+            "InternalServer",
+            "UNAVAILABLE",
+        ],
+    ),
+];
+
+const MESSAGES: [(ErrorClass, &[&str]); 5] = [
+    (
+        ErrorClass::Quota,
+        &[
+            "insufficient credit",
+            "insufficient balance",
+            "insufficient quota",
+            "payment required",
+            "out of credit",
+            "exceeded your current quota",
+        ],
+    ),
+    (
+        ErrorClass::RateLimited,
+        &["rate limit", "too many requests"],
+    ),
+    (
+        ErrorClass::Auth,
+        &[
+            "incorrect api key",
+            "invalid api key",
+            "api key not valid",
+            "unauthorized",
+            "forbidden",
+            "authentication",
+        ],
+    ),
+    (
+        ErrorClass::Invalid,
+        &[
+            "bad request",
+            "invalid request",
+            "context length",
+            "too long",
+            "not found",
+            "not supported",
+            "unsupported",
+        ],
+    ),
+    (
+        ErrorClass::Transient,
+        &[
+            "overloaded",
+            "unavailable",
+            "timed out",
+            "timeout",
+            "try again",
+            "internal server error",
+            "bad gateway",
+        ],
+    ),
+];
 
 fn hint(class: ErrorClass, status: u16) -> &'static str {
     match (class, status) {
@@ -235,6 +312,45 @@ mod tests {
                 0,
                 r#"{"error":{"message":"no credit","type":"insufficient_quota"}}"#,
                 Quota,
+            ),
+            (
+                0,
+                r#"{"error":{"message":"Insufficient credits","code":402}}"#,
+                Quota,
+            ),
+            (
+                0,
+                r#"{"error":{"message":"too long","code":"400"}}"#,
+                Invalid,
+            ),
+            (0, r#"{"error":{"message":"no","code":401}}"#, Auth),
+            (0, r#"{"error":{"message":"boom","code":502}}"#, Transient),
+            (
+                0,
+                r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","code":"invalid_api_key"}}"#,
+                Auth,
+            ),
+            (
+                0,
+                r#"{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs"}]}"#,
+                Invalid,
+            ),
+            (
+                0,
+                r#"[{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"?"}}]"#,
+                Invalid,
+            ),
+            (0, "402 Payment Required", Quota),
+            (0, "Error: 401 Unauthorized", Auth),
+            (0, "Insufficient credits", Quota),
+            (0, "upstream timed out", Transient),
+            (0, "prompt is too long", Invalid),
+            (0, "hm", Provider),
+            // The response's own status is nearer to the truth than what a wrapped error says.
+            (
+                503,
+                r#"{"error":{"message":"upstream said no","code":400}}"#,
+                Transient,
             ),
         ];
         for (status, body, class) in table {

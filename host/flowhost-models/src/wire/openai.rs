@@ -1,120 +1,253 @@
-//! Chat completions and embeddings as OpenAI defines them, and as vLLM, TGI and Ollama speak them.
+//! Chat completions as OpenAI defines them, and as vLLM, TGI, Ollama, Gemini and routers speak them.
 //!
-//! Source: OpenAI's API reference. Where servers differ, the reading is the wider one: a missing index
-//! or id of a tool call, a stream without `[DONE]`, a body instead of a stream, usage in every event
-//! (each replaces the one before) or in none.
+//! Source: OpenAI's API reference. Where servers differ, the reading is the wider one: content as a list of
+//! parts, calls whose marks drift (`calls.rs`), a body instead of a stream, blank reasons to end, usage in
+//! every event or in none. Optional fields are sent only where the caller set them, and not where the
+//! server is known to refuse them.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    answer::{Finish, Usage},
+    answer::Finish,
     backend::Raw,
-    config::OutputLimit,
+    compat::{Feature, Features},
+    config::{AnswerFormat, OutputLimit, ProviderKind},
     fault::Fault,
     name::ModelName,
     progress::Progress,
-    prompt::{Prompt, Speaker, Turn},
+    prompt::{Prompt, Speaker, ToolCall, ToolSpec, Turn},
     sse::Event,
 };
 
 use super::{
-    Decoder, Request,
-    classify::{Refusal, classify},
-    gather::Gather,
-    json, list, number, odd, text,
+    Decoder, Request, Shape,
+    calls::Piece,
+    classify,
+    gather::{Ended, Gather},
+    json,
+    read::{list, number, odd, some, text, usage, word},
+    schema_told,
     tool_names::ToolNames,
 };
 
 /// Integers that every JSON reader keeps.
-const SEED_MASK: u64 = (1 << 53) - 1;
-/// Numbers of one vector: four times the longest in use.
-const DIMENSIONS_MAX: usize = 16_384;
+pub(super) const SEED_MASK: u64 = (1 << 53) - 1;
+/// What Google documents for a call whose signature is not there (it came from another model, or from
+/// another process): newer Gemini models refuse a call without any.
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 pub(super) fn complete(
     model: &ModelName,
     prompt: &Prompt,
-    limit: OutputLimit,
+    shape: &Shape<'_>,
 ) -> (Request, Box<dyn Decoder>) {
     let names = ToolNames::new(prompt);
+    let mut asking = Asking {
+        prompt,
+        shape,
+        names: &names,
+        sent: Features::NONE,
+    };
+    let body = asking.body(model);
     let request = Request {
         path: "chat/completions",
-        body: body(model, prompt, limit, &names),
+        body,
+        sent: asking.sent,
     };
+    let mut gather = Gather::new(prompt, names);
+    if shape.left_out.has(Feature::Stop) {
+        gather.stop_at(&prompt.stop);
+    }
     let decoder = Chat {
-        gather: Gather::new(prompt.max_tokens, names),
-        places: Vec::new(),
-        usage: None,
+        gather,
         done: false,
+        counted_last: false,
         refused: false,
     };
     (request, Box::new(decoder))
 }
 
-fn body(model: &ModelName, prompt: &Prompt, limit: OutputLimit, names: &ToolNames) -> Value {
-    let mut body = Map::new();
-    let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
-    set("model", json!(model.name));
-    let messages = prompt.turns.iter().map(|turn| message(turn, names));
-    set("messages", messages.collect());
-    set("stream", json!(true));
-    set("stream_options", json!({"include_usage": true}));
-    let field = match limit {
-        OutputLimit::MaxTokens => "max_tokens",
-        OutputLimit::MaxCompletionTokens => "max_completion_tokens",
-    };
-    set(field, json!(prompt.max_tokens));
-    if let Some(temperature) = prompt.temperature {
-        set("temperature", json!(temperature));
-    }
-    if let Some(seed) = prompt.seed {
-        set("seed", json!(seed & SEED_MASK));
-    }
-    if !prompt.stop.is_empty() {
-        set("stop", json!(prompt.stop));
-    }
-    if !prompt.tools.is_empty() {
-        let tools = prompt.tools.iter().map(|tool| {
-            let function = json!({
-                "name": names.wire(&tool.name),
-                "description": tool.description,
-                "parameters": tool.input_schema,
-            });
-            json!({"type": "function", "function": function})
-        });
-        set("tools", tools.collect());
-    }
-    if let Some(schema) = &prompt.answer_schema {
-        let format = json!({"name": "answer", "schema": schema, "strict": is_strict(schema)});
-        set(
-            "response_format",
-            json!({"type": "json_schema", "json_schema": format}),
-        );
-    }
-    Value::Object(body)
+/// Whether tools and an answer's format are sent; shared by OpenAI's two wires.
+pub(super) struct Wants<'a> {
+    pub(super) tools: &'a [ToolSpec],
+    pub(super) format: Option<&'a Value>,
+    /// The schema, where it must be told in the prompt.
+    pub(super) told: Option<String>,
 }
 
-fn message(turn: &Turn, names: &ToolNames) -> Value {
-    let role = turn.speaker.as_str();
-    if turn.speaker == Speaker::Tool {
-        return json!({"role": role, "tool_call_id": turn.answers, "content": turn.content});
+impl<'a> Wants<'a> {
+    pub(super) fn of(prompt: &'a Prompt, shape: &Shape<'_>, sent: &mut Features) -> Self {
+        let out = shape.left_out;
+        let schema = prompt.answer_schema.as_ref();
+        let no_tools = schema.is_some() && out.has(Feature::ToolsWithFormat);
+        let tools: &[ToolSpec] = if no_tools { &[] } else { &prompt.tools };
+        let together = !tools.is_empty() && out.has(Feature::FormatWithTools);
+        let format = schema.filter(|_| !together && !out.has(Feature::Format));
+        if format.is_some() {
+            sent.add(Feature::Format);
+        }
+        if schema.is_some() && !tools.is_empty() {
+            sent.add(Feature::ToolsWithFormat);
+        }
+        if format.is_some() && !tools.is_empty() {
+            sent.add(Feature::FormatWithTools);
+        }
+        let tell = format.is_none() || shape.settings.answer_format == AnswerFormat::JsonObject;
+        let told = schema.filter(|_| tell).map(schema_told);
+        Self {
+            tools,
+            format,
+            told,
+        }
     }
-    if turn.tool_calls.is_empty() {
-        return json!({"role": role, "content": turn.content});
+}
+
+/// One request while it is written.
+struct Asking<'a> {
+    prompt: &'a Prompt,
+    shape: &'a Shape<'a>,
+    names: &'a ToolNames,
+    sent: Features,
+}
+
+impl Asking<'_> {
+    /// Whether to send an optional part; notes that it was.
+    fn send(&mut self, feature: Feature) -> bool {
+        let send = !self.shape.left_out.has(feature);
+        if send {
+            self.sent.add(feature);
+        }
+        send
     }
-    let content = match turn.content.as_str() {
-        "" => Value::Null,
-        content => json!(content),
-    };
-    let calls = turn.tool_calls.iter().map(|call| {
-        let function = json!({"name": names.wire(&call.name), "arguments": call.arguments});
-        json!({"id": call.id, "type": "function", "function": function})
-    });
-    json!({"role": role, "content": content, "tool_calls": calls.collect::<Value>()})
+
+    fn body(&mut self, model: &ModelName) -> Value {
+        let prompt = self.prompt;
+        let mut body = Map::new();
+        let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
+        let wants = Wants::of(prompt, self.shape, &mut self.sent);
+        set("model", json!(model.name));
+        set("messages", self.messages(wants.told.as_deref()));
+        if self.send(Feature::Stream) {
+            set("stream", json!(true));
+            if self.send(Feature::StreamOptions) {
+                set("stream_options", json!({"include_usage": true}));
+            }
+        }
+        set(self.limit(), json!(prompt.max_tokens));
+        if let Some(temperature) = prompt.temperature
+            && self.send(Feature::Temperature)
+        {
+            set("temperature", json!(temperature));
+        }
+        if let Some(seed) = prompt.seed
+            && self.send(Feature::Seed)
+        {
+            set("seed", json!(seed & SEED_MASK));
+        }
+        if !prompt.stop.is_empty() && self.send(Feature::Stop) {
+            set("stop", json!(prompt.stop));
+        }
+        if !wants.tools.is_empty() {
+            let tools = wants.tools.iter().map(|it| self.tool(it));
+            set("tools", tools.collect());
+        }
+        if let Some(schema) = wants.format {
+            set(
+                "response_format",
+                match self.shape.settings.answer_format {
+                    AnswerFormat::JsonSchema => format(schema),
+                    AnswerFormat::JsonObject => json!({"type": "json_object"}),
+                },
+            );
+        }
+        Value::Object(body)
+    }
+
+    /// The field that limits the answer; after a refusal the other one.
+    fn limit(&mut self) -> &'static str {
+        let usual = self.shape.settings.output_limit == OutputLimit::MaxTokens;
+        match usual == self.send(Feature::OutputLimit) {
+            true => "max_tokens",
+            false => "max_completion_tokens",
+        }
+    }
+
+    fn tool(&self, tool: &ToolSpec) -> Value {
+        let mut function = Map::new();
+        function.insert("name".to_owned(), json!(self.names.wire(&tool.name)));
+        if !tool.description.is_empty() {
+            function.insert("description".to_owned(), json!(tool.description));
+        }
+        function.insert("parameters".to_owned(), tool.input_schema.clone());
+        json!({"type": "function", "function": function})
+    }
+
+    fn messages(&self, told: Option<&str>) -> Value {
+        let mut messages: Vec<Value> = self
+            .prompt
+            .turns
+            .iter()
+            .map(|it| self.message(it))
+            .collect();
+        let Some(told) = told else {
+            return Value::Array(messages);
+        };
+        // Some templates take one system message, and only as the first.
+        match (self.prompt.turns.first(), messages.first_mut()) {
+            (Some(turn), Some(first)) if turn.speaker == Speaker::System => {
+                if let Some(content) = first.get_mut("content") {
+                    *content = json!(format!("{}\n\n{told}", turn.content));
+                }
+            }
+            _ => messages.insert(0, json!({"role": "system", "content": told})),
+        }
+        Value::Array(messages)
+    }
+
+    fn message(&self, turn: &Turn) -> Value {
+        let role = turn.speaker.as_str();
+        if turn.speaker == Speaker::Tool {
+            return json!({"role": role, "tool_call_id": turn.answers, "content": turn.content});
+        }
+        if turn.tool_calls.is_empty() {
+            return json!({"role": role, "content": turn.content});
+        }
+        let content = match turn.content.as_str() {
+            "" => Value::Null,
+            content => json!(content),
+        };
+        let calls = turn.tool_calls.iter().enumerate();
+        let calls = calls.map(|(place, call)| self.said_call(place, call));
+        json!({"role": role, "content": content, "tool_calls": calls.collect::<Value>()})
+    }
+
+    fn said_call(&self, place: usize, call: &ToolCall) -> Value {
+        let function = json!({"name": self.names.wire(&call.name), "arguments": call.arguments});
+        let mut said = json!({"id": call.id, "type": "function", "function": function});
+        let gemini = self.shape.settings.kind == ProviderKind::Gemini;
+        // Google asks for a signature with the first call of a turn only.
+        let none = || json!({"google": {"thought_signature": NO_SIGNATURE}});
+        let kept = (self.shape.kept)(&call.id).or_else(|| (gemini && place == 0).then(none));
+        if let (Some(kept), Some(said)) = (kept, said.as_object_mut()) {
+            said.insert("extra_content".to_owned(), kept);
+        }
+        said
+    }
+}
+
+fn format(schema: &Value) -> Value {
+    let mut format = Map::new();
+    format.insert("name".to_owned(), json!("answer"));
+    format.insert("schema".to_owned(), schema.clone());
+    if is_strict(schema) {
+        format.insert("strict".to_owned(), json!(true));
+    }
+    json!({"type": "json_schema", "json_schema": format})
 }
 
 /// Whether a schema is of the subset that OpenAI guarantees: every object closed, every property
 /// required, plain keywords only. Any other is asked for without `strict`, which would be refused.
-fn is_strict(schema: &Value) -> bool {
+pub(super) fn is_strict(schema: &Value) -> bool {
     const PLAIN: [&str; 9] = [
         "type",
         "properties",
@@ -148,10 +281,10 @@ fn is_strict(schema: &Value) -> bool {
 
 struct Chat {
     gather: Gather,
-    /// The server's index of each call, by our place.
-    places: Vec<u64>,
-    usage: Option<Usage>,
+    /// `[DONE]` came, or the answer came as a whole body with its count.
     done: bool,
+    /// A count came without a piece of the answer, which only follows an answer.
+    counted_last: bool,
     refused: bool,
 }
 
@@ -162,13 +295,10 @@ impl Decoder for Chat {
             return Ok(());
         }
         let chunk = json(event)?;
-        if chunk.get("error").is_some_and(|error| !error.is_null()) {
-            return Err(classify(&Refusal {
-                body: event.data.clone().into_bytes(),
-                ..Refusal::default()
-            }));
+        if let Some(fault) = error(&chunk, &event.name) {
+            return Err(fault);
         }
-        self.chunk(&chunk, "delta", progress)
+        self.chunk(&chunk, ["delta", "message"], progress)
     }
 
     fn ended(&self) -> bool {
@@ -176,112 +306,150 @@ impl Decoder for Chat {
     }
 
     fn body(&mut self, body: &Value, progress: &mut Progress) -> Result<(), Fault> {
+        if let Some(fault) = error(body, "") {
+            return Err(fault);
+        }
         if list(body, "choices").is_empty() {
             return Err(odd("the provider's answer has no `choices`"));
         }
-        self.chunk(body, "message", progress)
+        self.chunk(body, ["message", "delta"], progress)?;
+        self.counted_last = progress.completion_reported();
+        Ok(())
     }
 
-    fn finish(self: Box<Self>, progress: &mut Progress) -> Result<Raw, Fault> {
+    fn finish(self: Box<Self>, mut ended: Ended, progress: &mut Progress) -> Result<Raw, Fault> {
         let mut gather = self.gather;
-        if self.refused && gather.finish.is_some() {
-            gather.finish = Some(Finish::ContentFilter);
+        ended.said |= self.done || self.counted_last;
+        if self.refused {
+            gather.withheld();
         }
-        if let (Some(usage), Some(_)) = (self.usage, gather.finish) {
-            progress.reported(usage);
-        }
-        gather.finished()
+        gather.finished(ended, progress)
     }
+}
+
+/// An error that came as an answer. Without `choices` also `detail`, `message` or a list is one.
+fn error(value: &Value, event: &str) -> Option<Fault> {
+    let told = some(value, "error").is_some();
+    let no_answer = value.get("choices").is_none() && value.get("usage").is_none();
+    let other = ["detail", "message", "errors"];
+    let other = no_answer && other.iter().any(|key| some(value, key).is_some());
+    (told || other || event == "error" || value.is_array()).then(|| classify::in_answer(value))
 }
 
 impl Chat {
     /// A piece of a stream, or a whole body: both hold a message, under another name.
-    fn chunk(&mut self, chunk: &Value, part: &str, progress: &mut Progress) -> Result<(), Fault> {
-        self.gather.answered_by(text(chunk, "model"));
-        if let Some(usage) = chunk.get("usage").and_then(usage) {
-            self.usage = Some(usage);
-            progress.reported_so_far(usage);
+    fn chunk(
+        &mut self,
+        chunk: &Value,
+        parts: [&str; 2],
+        progress: &mut Progress,
+    ) -> Result<(), Fault> {
+        self.gather.answered_by(word(chunk, "model"));
+        let choice = list(chunk, "choices").first();
+        // Some count beside the answer's pieces, some in an extension of their own.
+        let counts = [Some(chunk), chunk.get("x_groq"), choice];
+        for counted in counts.into_iter().flatten() {
+            if let Some(word) = some(counted, "usage") {
+                progress.reported_so_far(usage(word));
+                self.counted_last |= choice.is_none() && self.gather.has_begun();
+            }
         }
         // One answer was asked for; others would be counted and never read.
-        let Some(choice) = list(chunk, "choices").first() else {
+        let Some(choice) = choice else {
             return Ok(());
         };
-        if let Some(message) = choice.get(part) {
-            self.message(message, progress)?;
-        }
-        if let Some(reason) = text(choice, "finish_reason") {
-            self.gather.finish = Some(finish(reason));
+        let message = parts.iter().find_map(|part| some(choice, part));
+        self.message(message.unwrap_or(choice), progress)?;
+        if let Some(reason) = word(choice, "finish_reason").filter(|it| *it != "null") {
+            self.gather.ends(finish(reason));
         }
         Ok(())
     }
 
     fn message(&mut self, message: &Value, progress: &mut Progress) -> Result<(), Fault> {
-        self.gather
-            .content(text(message, "content").unwrap_or_default(), progress)?;
+        // `text` is what the older completions call it.
+        for key in ["content", "text"] {
+            if let Some(content) = some(message, key) {
+                self.content(content, progress)?;
+            }
+        }
         if let Some(refusal) = text(message, "refusal").filter(|it| !it.is_empty()) {
-            self.refused = true;
-            self.gather.content(refusal, progress)?;
+            self.refusal(refusal, progress)?;
         }
-        for key in ["reasoning_content", "reasoning"] {
-            self.gather
-                .silent(text(message, key).unwrap_or_default(), progress)?;
-        }
+        // Routers send the same thought under both names.
+        let thought = ["reasoning_content", "reasoning"];
+        let thought = thought.iter().find_map(|key| text(message, key));
+        self.gather.silent(thought.unwrap_or_default(), progress)?;
         for call in list(message, "tool_calls") {
             self.call(call, progress)?;
+        }
+        if let Some(function) = some(message, "function_call") {
+            let call = json!({"index": 0, "function": function});
+            self.call(&call, progress)?;
         }
         Ok(())
     }
 
-    fn call(&mut self, call: &Value, progress: &mut Progress) -> Result<(), Fault> {
-        let id = text(call, "id").filter(|id| !id.is_empty());
-        let function = call.get("function").unwrap_or(&Value::Null);
-        let name = text(function, "name");
-        let known = self.place(number(call, "index"), id, name);
-        let at = match known {
-            Some(at) => {
-                self.gather.describe(at, id, name, progress)?;
-                at
+    /// A text, or a list of parts of which some are thoughts.
+    fn content(&mut self, content: &Value, progress: &mut Progress) -> Result<(), Fault> {
+        let part = match content {
+            Value::String(piece) => return self.gather.content(piece, progress),
+            Value::Array(parts) => {
+                return parts
+                    .iter()
+                    .try_for_each(|part| self.content(part, progress));
             }
-            None => {
-                let at = self.gather.call(id, name, progress)?;
-                self.places.push(number(call, "index").unwrap_or(u64::MAX));
-                at
-            }
+            part => part,
         };
-        match function.get("arguments") {
-            // Ollama's older versions send an object where OpenAI sends its text.
-            Some(Value::Object(object)) => {
-                let arguments = Value::Object(object.clone()).to_string();
-                self.gather.arguments(at, &arguments, progress)
+        let said = |key: &str| {
+            let value = part.get(key)?;
+            value.as_str().or_else(|| text(value, "value"))
+        };
+        match text(part, "type").unwrap_or("text") {
+            "text" | "output_text" => self
+                .gather
+                .content(said("text").unwrap_or_default(), progress),
+            "refusal" => self.refusal(said("refusal").unwrap_or_default(), progress),
+            kind => self.thought(part.get(kind).or_else(|| part.get("text")), progress),
+        }
+    }
+
+    fn refusal(&mut self, refusal: &str, progress: &mut Progress) -> Result<(), Fault> {
+        self.refused = true;
+        self.gather.content(refusal, progress)
+    }
+
+    /// A thought is a text or a list of parts; only its size is of interest.
+    fn thought(&mut self, thought: Option<&Value>, progress: &mut Progress) -> Result<(), Fault> {
+        match thought {
+            Some(Value::String(piece)) => self.gather.silent(piece, progress),
+            Some(Value::Array(parts)) => {
+                let mut pieces = parts.iter().filter_map(|part| text(part, "text"));
+                pieces.try_for_each(|piece| self.gather.silent(piece, progress))
             }
-            Some(Value::String(piece)) => self.gather.arguments(at, piece, progress),
             _ => Ok(()),
         }
     }
 
-    /// Which call a piece belongs to: by index, else by id, else the one before when it brings no name.
-    fn place(&self, index: Option<u64>, id: Option<&str>, name: Option<&str>) -> Option<usize> {
-        let calls = self.gather.calls();
-        let by_id = |id: &str| calls.iter().position(|call| call.id == id);
-        match (index, id) {
-            (Some(index), id) => {
-                let at = self.places.iter().rposition(|place| *place == index)?;
-                // Some servers give every call the index 0 and tell them apart by id.
-                let other = |id: &str| {
-                    calls
-                        .get(at)
-                        .is_some_and(|it| !it.id.is_empty() && it.id != id)
-                };
-                if id.is_some_and(other) {
-                    id.and_then(by_id)
-                } else {
-                    Some(at)
-                }
-            }
-            (None, Some(id)) => by_id(id),
-            (None, None) if name.is_some() => None,
-            (None, None) => calls.len().checked_sub(1),
+    fn call(&mut self, call: &Value, progress: &mut Progress) -> Result<(), Fault> {
+        let function = call.get("function").unwrap_or(&Value::Null);
+        // Ollama's older versions send an object where OpenAI sends its text.
+        let object = function.get("arguments").filter(|it| it.is_object());
+        let object = object.map(Value::to_string);
+        let piece = Piece {
+            index: number(call, "index"),
+            id: word(call, "id").unwrap_or_default(),
+            name: word(function, "name").unwrap_or_default(),
+            arguments: match &object {
+                Some(object) => object,
+                None => text(function, "arguments").unwrap_or_default(),
+            },
+        };
+        let at = self.gather.call(piece, progress)?;
+        if let Some(extra) = some(call, "extra_content") {
+            self.gather.keep(at, extra.clone());
         }
+        Ok(())
     }
 }
 
@@ -293,85 +461,6 @@ fn finish(reason: &str) -> Finish {
         "content_filter" => Finish::ContentFilter,
         _ => Finish::Length,
     }
-}
-
-fn usage(value: &Value) -> Option<Usage> {
-    let detail = |group: &str, key: &str| value.get(group).and_then(|it| number(it, key));
-    Some(Usage {
-        prompt_tokens: number(value, "prompt_tokens")?,
-        cached_tokens: detail("prompt_tokens_details", "cached_tokens").unwrap_or(0),
-        completion_tokens: number(value, "completion_tokens").unwrap_or(0),
-        reasoning_tokens: detail("completion_tokens_details", "reasoning_tokens").unwrap_or(0),
-    })
-}
-
-pub(super) fn embed(model: &ModelName, texts: &[String]) -> (Request, Box<dyn Decoder>) {
-    let request = Request {
-        path: "embeddings",
-        body: json!({"model": model.name, "input": texts, "encoding_format": "float"}),
-    };
-    let decoder = Embed {
-        wanted: texts.len(),
-        vectors: Vec::new(),
-        answered_by: String::new(),
-    };
-    (request, Box::new(decoder))
-}
-
-struct Embed {
-    wanted: usize,
-    vectors: Vec<Vec<f64>>,
-    answered_by: String,
-}
-
-impl Decoder for Embed {
-    fn event(&mut self, _: &Event, _: &mut Progress) -> Result<(), Fault> {
-        Err(odd(
-            "the provider streamed an answer that cannot be streamed",
-        ))
-    }
-
-    fn ended(&self) -> bool {
-        false
-    }
-
-    fn body(&mut self, body: &Value, progress: &mut Progress) -> Result<(), Fault> {
-        if let Some(usage) = body.get("usage").and_then(usage) {
-            progress.reported(usage);
-        }
-        let mut found: Vec<(u64, Vec<f64>)> = Vec::new();
-        for (place, item) in (0_u64..).zip(list(body, "data")) {
-            let vector = vector(item).ok_or_else(|| odd("an embedding is no list of numbers"))?;
-            found.push((number(item, "index").unwrap_or(place), vector));
-        }
-        found.sort_by_key(|(index, _)| *index);
-        let in_order = (0_u64..)
-            .zip(&found)
-            .all(|(place, (index, _))| place == *index);
-        let length = found.first().map_or(0, |(_, vector)| vector.len());
-        let even = found.iter().all(|(_, vector)| vector.len() == length);
-        if found.len() != self.wanted || !in_order || !even {
-            return Err(odd(
-                "the provider did not give one embedding of one length for each text",
-            ));
-        }
-        self.vectors = found.into_iter().map(|(_, vector)| vector).collect();
-        self.answered_by = text(body, "model").unwrap_or_default().to_owned();
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, _: &mut Progress) -> Result<Raw, Fault> {
-        Ok(Raw::Embeddings {
-            vectors: self.vectors,
-            answered_by: crate::text::harmless(&self.answered_by, 256),
-        })
-    }
-}
-
-fn vector(item: &Value) -> Option<Vec<f64>> {
-    let numbers = list(item, "embedding");
-    let fits = (1..=DIMENSIONS_MAX).contains(&numbers.len());
-    fits.then(|| numbers.iter().map(Value::as_f64).collect())?
 }
 
 #[cfg(test)]

@@ -2,9 +2,18 @@
 
 use tokio::time::Instant;
 
-use crate::prompt::{ToolCall, ToolSpec};
+use crate::{
+    answer::Usage,
+    prompt::{ToolCall, ToolSpec},
+};
 
-use super::*;
+use super::{
+    super::{
+        embed::embed,
+        testing::{settings, shape},
+    },
+    *,
+};
 
 fn model() -> ModelName {
     "openai/gpt-5.1".parse().unwrap()
@@ -40,19 +49,38 @@ fn progress() -> Progress {
     progress
 }
 
+fn plainly(prompt: &Prompt) -> (Request, Box<dyn Decoder>) {
+    complete(&model(), prompt, &shape(&settings("openai", ""), &[]))
+}
+
+/// What is asked without some parts.
+fn asked(prompt: &Prompt, left_out: &[Feature]) -> Value {
+    let settings = settings("openai", "");
+    complete(&model(), prompt, &shape(&settings, left_out))
+        .0
+        .body
+}
+
 fn read(chunks: &[Value]) -> (Result<Raw, Fault>, Progress) {
+    read_for(&prompt(), chunks)
+}
+
+fn read_for(prompt: &Prompt, chunks: &[Value]) -> (Result<Raw, Fault>, Progress) {
     let mut progress = progress();
-    let (_, mut decoder) = complete(&model(), &prompt(), OutputLimit::MaxTokens);
+    let (_, mut decoder) = plainly(prompt);
     for chunk in chunks {
         let event = Event {
             name: String::new(),
-            data: chunk.to_string(),
+            data: match chunk {
+                Value::String(text) => text.clone(),
+                chunk => chunk.to_string(),
+            },
         };
         if let Err(fault) = decoder.event(&event, &mut progress) {
             return (Err(fault), progress);
         }
     }
-    (decoder.finish(&mut progress), progress)
+    (decoder.finish(Ended::default(), &mut progress), progress)
 }
 
 fn delta(delta: Value, reason: Option<&str>) -> Value {
@@ -83,7 +111,8 @@ fn asks_as_the_reference_says() {
     prompt.seed = Some(u64::MAX);
     prompt.stop = vec!["END".to_owned()];
     prompt.answer_schema = Some(json!({"type": "object"}));
-    let (request, _) = complete(&model(), &prompt, OutputLimit::MaxCompletionTokens);
+    let settings = settings("openai", "output_limit = \"max_completion_tokens\"");
+    let (request, _) = complete(&model(), &prompt, &shape(&settings, &[]));
     assert_eq!(request.path, "chat/completions");
     assert_eq!(
         request.body,
@@ -106,7 +135,7 @@ fn asks_as_the_reference_says() {
             "tools": [{"type": "function", "function": {
                 "name": "files_read", "description": "Reads.", "parameters": {"type": "object"}}}],
             "response_format": {"type": "json_schema", "json_schema": {
-                "name": "answer", "schema": {"type": "object"}, "strict": false}},
+                "name": "answer", "schema": {"type": "object"}}},
         })
     );
 }
@@ -228,6 +257,7 @@ fn usage_is_the_last_word_and_never_a_sum() {
     let word = Usage {
         prompt_tokens: 40,
         cached_tokens: 10,
+        cache_write_tokens: 0,
         completion_tokens: 6,
         reasoning_tokens: 2,
     };
@@ -268,7 +298,7 @@ fn reads_embeddings_in_order_and_refuses_odd_ones() {
         let body =
             json!({"model": "e", "data": data, "usage": {"prompt_tokens": 4, "total_tokens": 4}});
         decoder.body(&body, &mut progress())?;
-        decoder.finish(&mut progress())
+        decoder.finish(Ended::default(), &mut progress())
     };
     let item = |index: u64, numbers: Value| json!({"index": index, "embedding": numbers});
     match read(json!([item(1, json!([3, 4.5])), item(0, json!([1, 2]))])) {
@@ -286,4 +316,199 @@ fn reads_embeddings_in_order_and_refuses_odd_ones() {
     ] {
         assert!(read(odd.clone()).is_err(), "{odd}");
     }
+}
+
+#[test]
+fn what_is_not_set_is_not_sent() {
+    let plain = Prompt::new(model(), vec![Turn::new(Speaker::User, "Hi")], 100);
+    let body = asked(&plain, &[Feature::StreamOptions, Feature::Stream]);
+    assert_eq!(
+        body,
+        json!({"model": "gpt-5.1", "messages": [{"role": "user", "content": "Hi"}],
+            "max_tokens": 100})
+    );
+}
+
+#[test]
+fn what_is_left_out_is_done_in_another_way() {
+    let mut prompt = prompt();
+    prompt.answer_schema = Some(json!({"type": "object", "title": "T"}));
+    prompt.seed = Some(1);
+    prompt.stop = vec!["END".to_owned()];
+    let body = asked(
+        &prompt,
+        &[
+            Feature::FormatWithTools,
+            Feature::Seed,
+            Feature::OutputLimit,
+            Feature::Stop,
+        ],
+    );
+    for key in ["response_format", "seed", "max_tokens", "stop"] {
+        assert_eq!(body[key], Value::Null, "{key}");
+    }
+    assert_eq!(body["max_completion_tokens"], 100);
+    assert_eq!(body["tools"].as_array().unwrap().len(), 1);
+    let told = body["messages"][0]["content"].as_str().unwrap();
+    assert!(
+        told.starts_with("Be short.\n\n") && told.contains("\"title\":\"T\""),
+        "{told}"
+    );
+
+    let both = [Feature::FormatWithTools, Feature::ToolsWithFormat];
+    let body = asked(&prompt, &both);
+    assert_eq!(body["tools"], Value::Null);
+    assert_eq!(body["response_format"]["type"], "json_schema");
+
+    prompt.turns.remove(0);
+    let settings = settings("openai", "answer_format = \"json_object\"");
+    let (request, _) = complete(&model(), &prompt, &shape(&settings, &[]));
+    assert_eq!(
+        request.body["response_format"],
+        json!({"type": "json_object"})
+    );
+    assert_eq!(request.body["messages"][0]["role"], "system");
+}
+
+#[test]
+fn an_answer_is_cut_at_stop_sequences_that_the_server_was_not_told() {
+    let mut prompt = prompt();
+    prompt.stop = vec!["END".to_owned()];
+    let settings = settings("openai", "");
+    let (_, mut decoder) = complete(&model(), &prompt, &shape(&settings, &[Feature::Stop]));
+    let event = Event {
+        name: String::new(),
+        data: delta(json!({"content": "one END two"}), Some("stop")).to_string(),
+    };
+    let mut progress = progress();
+    decoder.event(&event, &mut progress).unwrap();
+    let raw = decoder.finish(Ended::default(), &mut progress);
+    assert_eq!(completion(raw).0, "one ");
+}
+
+#[test]
+fn done_is_the_servers_word_for_a_whole_answer() {
+    let done = || json!("[DONE]");
+    let (raw, _) = read(&[delta(json!({"content": "Hi"}), None), done()]);
+    assert_eq!(completion(raw), ("Hi".to_owned(), vec![], Finish::Stop));
+    let call = json!({"index": 0, "id": "a", "function": {"name": "t", "arguments": "{}"}});
+    let (raw, _) = read(&[delta(json!({"tool_calls": [call]}), None), done()]);
+    assert_eq!(completion(raw).2, Finish::ToolCalls);
+    // Nothing at all, and a call that has not ended, are halves whatever the server says.
+    assert!(read(&[done()]).0.is_err());
+    let half = json!({"index": 0, "id": "a", "function": {"name": "t", "arguments": "{"}});
+    assert!(
+        read(&[delta(json!({"tool_calls": [half]}), None), done()])
+            .0
+            .is_err()
+    );
+}
+
+#[test]
+fn without_a_last_word_only_what_is_whole_by_itself_is_an_answer() {
+    let half = || delta(json!({"content": "Hi, I"}), None);
+    assert!(read(&[half()]).0.is_err());
+    let counted =
+        |out: u64| json!({"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": out}});
+    let (raw, _) = read(&[half(), counted(4)]);
+    assert_eq!(completion(raw).2, Finish::Stop);
+    let (raw, _) = read(&[half(), counted(100)]);
+    assert_eq!(completion(raw).2, Finish::Length, "all that was allowed");
+    let in_the_middle = json!({"choices": [{"delta": {"content": "Hi, I"}}],
+        "usage": {"prompt_tokens": 40, "completion_tokens": 3}});
+    assert!(read(&[in_the_middle]).0.is_err(), "a count of each event");
+    let mut asking = prompt();
+    asking.answer_schema = Some(json!({"type": "object"}));
+    let json = |text: &str| delta(json!({"content": text}), None);
+    assert!(read_for(&asking, &[json("{\"n\": ")]).0.is_err());
+    assert!(read_for(&asking, &[json("{\"n\": 2}")]).0.is_ok());
+}
+
+#[test]
+fn a_reason_to_end_is_given_once_and_a_blank_is_none() {
+    let (raw, _) = read(&[
+        delta(json!({"content": "x"}), Some("")),
+        delta(json!({}), Some("stop")),
+        delta(json!({}), Some("")),
+        delta(json!({}), Some("length")),
+    ]);
+    assert_eq!(completion(raw).2, Finish::Stop);
+    assert!(read(&[delta(json!({"content": "x"}), Some(""))]).0.is_err());
+}
+
+#[test]
+fn content_comes_as_a_text_or_in_parts_of_which_thoughts_are_left_out() {
+    let thought = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]);
+    let (raw, progress) = read(&[
+        delta(json!({"content": thought}), None),
+        delta(
+            json!({"content": [{"type": "text", "text": "He"}, "l"]}),
+            None,
+        ),
+        delta(
+            json!({"content": [{"type": "output_text", "text": {"value": "lo"}}]}),
+            None,
+        ),
+        delta(json!({"content": null, "reasoning_content": "hm"}), None),
+        delta(json!({"content": ""}), Some("stop")),
+    ]);
+    assert_eq!(completion(raw).0, "Hello");
+    assert!(progress.counted().completion_tokens > crate::tokens::count("Hello"));
+}
+
+#[test]
+fn permanent_errors_in_the_stream_have_their_class_and_cost_nothing() {
+    use crate::ErrorClass::*;
+    let table = [
+        (
+            json!({"choices": [], "error": {"code": 400, "message": "too long"}}),
+            Invalid,
+        ),
+        (json!({"error": {"code": 401, "message": "?"}}), Auth),
+        (json!({"error": {"code": 402, "message": "?"}}), Quota),
+        (
+            json!({"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs", "type": "extra_forbidden"}]}),
+            Invalid,
+        ),
+        (json!({"message": "Insufficient credits"}), Quota),
+        (json!("402 Payment Required"), Quota),
+        (json!("Error: invalid api key"), Auth),
+        (
+            json!([{"error": {"code": 400, "message": "?", "status": "INVALID_ARGUMENT"}}]),
+            Invalid,
+        ),
+    ];
+    for (error, class) in table {
+        let (raw, mut progress) = read(&[error.clone()]);
+        assert_eq!(raw.unwrap_err().error.class, class, "{error}");
+        progress.refused_unless_heard();
+        assert_eq!(progress.usage().0, Usage::default());
+    }
+}
+
+#[test]
+fn gemini_is_told_its_signatures_again_and_what_stands_for_a_lost_one() {
+    let settings = settings("gemini", "");
+    let kept = |id: &str| (id == "call_1").then(|| json!({"google": {"thought_signature": "s"}}));
+    let with = Shape {
+        kept: &kept,
+        ..shape(&settings, &[])
+    };
+    let sent = |shape: &Shape<'_>| {
+        let body = complete(&model(), &prompt(), shape).0.body;
+        body["messages"][2]["tool_calls"][0]["extra_content"].clone()
+    };
+    assert_eq!(sent(&with), json!({"google": {"thought_signature": "s"}}));
+    let lost = json!({"google": {"thought_signature": NO_SIGNATURE}});
+    assert_eq!(sent(&shape(&settings, &[])), lost);
+    let body = asked(&prompt(), &[]).to_string();
+    assert!(!body.contains("extra_content"), "{body}");
+
+    let call = json!({"index": 0, "id": "call_1", "extra_content": {"google": {"thought_signature": "s"}},
+        "function": {"name": "t", "arguments": "{}"}});
+    let (raw, _) = read(&[delta(json!({"tool_calls": [call]}), Some("stop"))]);
+    let Ok(Raw::Completion { kept, .. }) = raw else {
+        panic!("{raw:?}");
+    };
+    assert_eq!(kept[0].value, json!({"google": {"thought_signature": "s"}}));
 }

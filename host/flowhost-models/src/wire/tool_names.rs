@@ -54,6 +54,17 @@ impl ToolNames {
         self.to_wire.get(name).map_or(name, String::as_str)
     }
 
+    /// Whether the provider was offered a tool of this name.
+    pub(super) fn knows(&self, wired: &str) -> bool {
+        self.from_wire.contains_key(wired)
+    }
+
+    /// Whether a tool's name begins so.
+    pub(super) fn starts(&self, wired: &str) -> bool {
+        let next = self.from_wire.range(wired.to_owned()..).next();
+        next.is_some_and(|(name, _)| name.starts_with(wired))
+    }
+
     /// The caller's name; what the model made up stays as it is.
     pub(super) fn original<'a>(&'a self, wired: &'a str) -> &'a str {
         self.from_wire.get(wired).map_or(wired, String::as_str)

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use flowhost_models::{
     CallLog, Clock, Completion, Config, ErrorClass, Gateway, KeySource, ModelError, ModelName,
-    Prompt, ScriptFiles, Speaker, Spent, Transport, Try, TryOutcome, Turn, Who,
+    Prompt, Reported, ScriptFiles, Speaker, Spent, Transport, Try, TryOutcome, Turn, Usage, Who,
 };
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -22,6 +22,10 @@ pub(crate) const NOON_MS: u64 = 1_795_262_400_000;
 pub(crate) struct Host {
     pub(crate) keys: BTreeMap<String, String>,
     pub(crate) scripts: BTreeMap<String, String>,
+    /// PEM files of authorities.
+    pub(crate) authorities: BTreeMap<String, String>,
+    /// The system's certificates.
+    pub(crate) system: Vec<Vec<u8>>,
     pub(crate) now_ms: u64,
 }
 
@@ -30,6 +34,8 @@ impl Default for Host {
         Self {
             keys: BTreeMap::from([("KEY".to_owned(), KEY.to_owned())]),
             scripts: BTreeMap::new(),
+            authorities: BTreeMap::new(),
+            system: Vec::new(),
             now_ms: NOON_MS,
         }
     }
@@ -44,6 +50,15 @@ impl KeySource for Host {
 impl ScriptFiles for Host {
     fn read(&self, path: &str) -> Result<Option<String>, String> {
         Ok(self.scripts.get(path).cloned())
+    }
+
+    fn authority(&self, path: &str) -> Result<String, String> {
+        let text = self.authorities.get(path).cloned();
+        text.ok_or_else(|| "there is no such file".to_owned())
+    }
+
+    fn system_roots(&self) -> Result<Vec<Vec<u8>>, String> {
+        Ok(self.system.clone())
     }
 }
 
@@ -118,6 +133,8 @@ pub(crate) fn prompt(name: &str) -> Prompt {
 pub(crate) struct Log {
     lines: Mutex<Vec<String>>,
     spent: Mutex<Vec<Spent>>,
+    left_out: Mutex<Vec<String>>,
+    told: Mutex<Vec<(Reported, Usage)>>,
     refuse_before: Option<&'static str>,
     refuse_after: Option<&'static str>,
 }
@@ -152,6 +169,18 @@ impl Log {
         self.lines().iter().map(word).collect()
     }
 
+    /// What each try was sent without.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let all = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
+
+    /// What the provider said of the last try, and our own count of it.
+    pub(crate) fn told(&self) -> (Reported, Usage) {
+        let all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.last().unwrap()
+    }
+
     pub(crate) fn spent(&self) -> Spent {
         let all = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().fold(Spent::default(), |sum, it| sum.plus(*it))
@@ -162,6 +191,9 @@ impl Log {
 impl CallLog for Log {
     async fn before(&self, attempt: &Try<'_>) -> Result<(), String> {
         assert!(attempt.estimate.prompt_tokens > 0);
+        let left_out = attempt.left_out.to_string();
+        let mut all = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(left_out);
         self.refuse_before.map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
@@ -185,6 +217,9 @@ impl CallLog for Log {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(outcome.spent);
+        let told = (outcome.reported, outcome.counted);
+        let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(told);
         self.refuse_after.map_or(Ok(()), |why| Err(why.to_owned()))
     }
 }

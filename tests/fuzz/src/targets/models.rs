@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use flowhost_models::{
-    Body, CallLog, Clock, Config, Gateway, KeySource, ModelError, Prompt, ScriptFiles, Speaker,
-    Transport, TransportError, Try, TryOutcome, Turn, Who,
+    Body, CallLog, Clock, Config, Feature, Gateway, KeySource, ModelError, Prompt, ScriptFiles,
+    Speaker, ToolSpec, Transport, TransportError, Try, TryOutcome, Turn, Who,
 };
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -39,19 +39,38 @@ const WORDS: &[&str] = &[
     "18446744073709551616",
     "-1",
     "1e309",
+    "300.0",
     "null",
+    "\"content\":[{\"type\":\"text\",\"text\":\"x\"}]",
+    "\"index\":1",
+    "<think>",
+    "</think>",
+    "```json\n",
+    "{\"error\":{\"code\":402,\"message\":\"seed is not supported\"}}",
+    "{\"detail\":[{\"loc\":[\"body\",\"response_format\"],\"msg\":\"x\"}]}",
+    "\"type\":\"response.output_item.done\"",
+    "\"type\":\"response.function_call_arguments.delta\",\"output_index\":1,\"delta\":\"{\"",
+    "\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[",
+    "{\"type\":\"signature_delta\",\"signature\":\"x\"}",
+    "\"cache_creation_input_tokens\":1",
     "\u{202e}",
 ];
 
 pub(crate) const OPENAI: Target = Target {
     name: "openai",
-    run: |bytes| answer("openai", bytes),
+    run: |bytes| answer("openai", "chat", bytes),
+    words: WORDS,
+};
+
+pub(crate) const RESPONSES: Target = Target {
+    name: "responses",
+    run: |bytes| answer("openai", "responses", bytes),
     words: WORDS,
 };
 
 pub(crate) const ANTHROPIC: Target = Target {
     name: "anthropic",
-    run: |bytes| answer("anthropic", bytes),
+    run: |bytes| answer("anthropic", "chat", bytes),
     words: WORDS,
 };
 
@@ -91,22 +110,33 @@ impl CallLog for World {
 
     async fn after(&self, attempt: &Try<'_>, outcome: &TryOutcome<'_>) -> Result<(), String> {
         let usage = outcome.spent.usage;
-        assert!(usage.cached_tokens <= usage.prompt_tokens);
+        let from_cache = usage.cached_tokens.checked_add(usage.cache_write_tokens);
+        assert!(from_cache.is_some_and(|it| it <= usage.prompt_tokens));
         assert!(usage.reasoning_tokens <= usage.completion_tokens);
-        assert_eq!(attempt.number, 1);
+        // One try, and one more for each part of the request that can be left out.
+        assert!(usize::try_from(attempt.number).unwrap() <= 1 + Feature::ALL.len());
         Ok(())
     }
 }
 
-/// The first byte of an input is the response's kind, the rest its body.
+/// The first byte of an input is the response's kind and what is asked, the rest its body.
 struct Server(Vec<u8>);
+
+/// Types that a server names, rightly or wrongly.
+const KINDS: [&str; 5] = [
+    "text/event-stream",
+    "application/json",
+    "text/plain",
+    "application/octet-stream",
+    "",
+];
 
 #[async_trait]
 impl Transport for Server {
     async fn send(&self, _: Request<Bytes>) -> Result<Response<Body>, TransportError> {
         let (head, body) = self.0.split_first().unwrap_or((&0, &[]));
         let status = [200, 200, 200, 400, 429, 529][usize::from(*head) % 6];
-        let kind = ["text/event-stream", "application/json"][usize::from(*head / 6) % 2];
+        let kind = KINDS[usize::from(*head / 6) % KINDS.len()];
         let body = Full::from(body.to_vec()).map_err(|never| match never {});
         let response = Response::builder()
             .status(status)
@@ -115,10 +145,10 @@ impl Transport for Server {
     }
 }
 
-fn gateway(kind: &str, bytes: &[u8]) -> Gateway {
+fn gateway(kind: &str, api: &str, bytes: &[u8]) -> Gateway {
     let config = serde_json::json!({
         "retry": { "max_attempts": 1 },
-        "providers": { "p": { "kind": kind, "url": "https://models.example/v1", "key": "K" } },
+        "providers": { "p": { "kind": kind, "api": api, "url": "https://models.example/v1", "key": "K" } },
         "prices": { "p/*": { "input": 1.0, "output": 1.0 } },
     });
     let config: Config = serde_json::from_value(config).unwrap();
@@ -126,10 +156,21 @@ fn gateway(kind: &str, bytes: &[u8]) -> Gateway {
     Gateway::with_transport(config, world.clone(), world.clone(), world, server).unwrap()
 }
 
+/// Whether the input asks for a schema and offers a tool.
+fn asks_for_json(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|head| head / 30 % 2 == 1)
+}
+
 /// Whatever comes: an answer within its bounds, or an error that names no key; and what was spent is
 /// what the tokens cost, to the micro-dollar.
-fn answer(kind: &str, bytes: &[u8]) -> Outcome {
-    let gateway = gateway(kind, bytes);
+fn answer(kind: &str, api: &str, bytes: &[u8]) -> Outcome {
+    let gateway = gateway(kind, api, bytes);
+    let rich = asks_for_json(bytes);
+    let tool = ToolSpec {
+        name: "t".to_owned(),
+        description: String::new(),
+        input_schema: serde_json::json!({}),
+    };
     let prompt = Prompt {
         model: "p/m".parse().unwrap(),
         turns: vec![Turn {
@@ -138,9 +179,9 @@ fn answer(kind: &str, bytes: &[u8]) -> Outcome {
             tool_calls: Vec::new(),
             answers: String::new(),
         }],
-        tools: Vec::new(),
-        answer_schema: None,
-        temperature: None,
+        tools: rich.then_some(tool).into_iter().collect(),
+        answer_schema: rich.then(|| serde_json::json!({"type": "object", "required": ["n"]})),
+        temperature: rich.then_some(0.5),
         max_tokens: MAX_TOKENS,
         seed: Some(1),
         stop: Vec::new(),

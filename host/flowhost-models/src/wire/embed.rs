@@ -1,0 +1,88 @@
+//! Embeddings as OpenAI defines them, and as compatible servers speak them.
+
+use serde_json::{Value, json};
+
+use crate::{backend::Raw, fault::Fault, name::ModelName, progress::Progress, sse::Event};
+
+use super::{
+    Decoder, Request,
+    gather::Ended,
+    read::{list, number, odd, text, usage},
+};
+
+/// Numbers of one vector: four times the longest in use.
+const DIMENSIONS_MAX: usize = 16_384;
+/// Characters of the model's own name.
+const NAME_CHARS_MAX: usize = 256;
+
+pub(super) fn embed(model: &ModelName, texts: &[String]) -> (Request, Box<dyn Decoder>) {
+    let request = Request {
+        path: "embeddings",
+        body: json!({"model": model.name, "input": texts, "encoding_format": "float"}),
+        sent: crate::compat::Features::NONE,
+    };
+    let decoder = Embed {
+        wanted: texts.len(),
+        vectors: Vec::new(),
+        answered_by: String::new(),
+    };
+    (request, Box::new(decoder))
+}
+
+struct Embed {
+    wanted: usize,
+    vectors: Vec<Vec<f64>>,
+    answered_by: String,
+}
+
+impl Decoder for Embed {
+    fn event(&mut self, _: &Event, _: &mut Progress) -> Result<(), Fault> {
+        Err(odd(
+            "the provider streamed an answer that cannot be streamed",
+        ))
+    }
+
+    fn ended(&self) -> bool {
+        false
+    }
+
+    fn body(&mut self, body: &Value, progress: &mut Progress) -> Result<(), Fault> {
+        if let Some(word) = body.get("usage") {
+            progress.reported_so_far(usage(word));
+            progress.whole();
+        }
+        let mut found: Vec<(u64, Vec<f64>)> = Vec::new();
+        for (place, item) in (0_u64..).zip(list(body, "data")) {
+            let vector =
+                vector(item).ok_or_else(|| odd("an embedding is not a list of numbers"))?;
+            found.push((number(item, "index").unwrap_or(place), vector));
+        }
+        found.sort_by_key(|(index, _)| *index);
+        let in_order = (0_u64..)
+            .zip(&found)
+            .all(|(place, (index, _))| place == *index);
+        let length = found.first().map_or(0, |(_, vector)| vector.len());
+        let even = found.iter().all(|(_, vector)| vector.len() == length);
+        if found.len() != self.wanted || !in_order || !even {
+            return Err(odd(
+                "the provider did not give one embedding of one length for each text",
+            ));
+        }
+        self.vectors = found.into_iter().map(|(_, vector)| vector).collect();
+        self.answered_by = text(body, "model").unwrap_or_default().to_owned();
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: Ended, _: &mut Progress) -> Result<Raw, Fault> {
+        Ok(Raw::Embeddings {
+            vectors: self.vectors,
+            answered_by: crate::text::harmless(&self.answered_by, NAME_CHARS_MAX),
+        })
+    }
+}
+
+fn vector(item: &Value) -> Option<Vec<f64>> {
+    let numbers = list(item, "embedding");
+    let fits = (1..=DIMENSIONS_MAX).contains(&numbers.len());
+    fits.then(|| numbers.iter().map(Value::as_f64).collect())?
+}
