@@ -25,7 +25,6 @@ mod json;
 mod keys;
 mod phone;
 mod text;
-mod token;
 mod view;
 
 use std::borrow::Cow;
