@@ -57,7 +57,10 @@ fn is_escape(letter: char) -> bool {
 
 /// Characters that are put between the letters of a word and leave it looking the same.
 fn shows_nothing(letter: char) -> bool {
-    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+    matches!(
+        letter,
+        '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'
+    )
 }
 
 /// The full-width forms of ASCII.
@@ -126,10 +129,17 @@ fn numeric(name: &str) -> Option<(char, usize)> {
         Some(digits) => (digits, 16),
         None => (number, 10),
     };
-    let length = digits.bytes().take(7).take_while(|byte| char::from(*byte).is_digit(radix)).count();
+    let length = digits
+        .bytes()
+        .take(7)
+        .take_while(|byte| char::from(*byte).is_digit(radix))
+        .count();
     digits.get(length..)?.strip_prefix(';')?;
     let code = u32::from_str_radix(digits.get(..length)?, radix).ok()?;
-    Some((char::from_u32(code)?, name.len() - digits.len() + length + 1))
+    Some((
+        char::from_u32(code)?,
+        name.len() - digits.len() + length + 1,
+    ))
 }
 
 /// An escape of JSON or Markdown; a run of backslashes is one.
@@ -140,6 +150,11 @@ fn backslash(escape: &str) -> (Option<char>, usize) {
         Some('n' | 'r' | 't' | 'b' | 'f') => (Some('\n'), slashes + 1),
         Some('u') => match hex(after.get(1..).unwrap_or_default(), 4) {
             Some(code) => (Some(char::from_u32(code).unwrap_or(' ')), slashes + 5),
+            None => (Some('\\'), slashes),
+        },
+        // `\x41` of C, Python and JavaScript; the code of another character is left to who reads it.
+        Some('x') => match hex(after.get(1..).unwrap_or_default(), 2).filter(|code| *code < 0x80) {
+            Some(code) => (char::from_u32(code), slashes + 3),
             None => (Some('\\'), slashes),
         },
         Some(mark) if mark.is_ascii_punctuation() && !matches!(mark, '%' | '&') => {

@@ -14,15 +14,42 @@ const TOP_LEVEL: std::ops::RangeInclusive<usize> = 2..=24;
 /// Not in the root zone, and yet the end of addresses: reserved (RFC 2606, RFC 6762, RFC 9476) or in use
 /// within companies.
 const RESERVED: &[&str] = &[
-    "example", "test", "invalid", "localhost", "local", "internal", "intranet", "private", "corp",
-    "home", "lan", "alt", "onion", "localdomain",
+    "example",
+    "test",
+    "invalid",
+    "localhost",
+    "local",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "alt",
+    "onion",
+    "localdomain",
 ];
 /// In the root zone, and never the end of an address that a person writes.
 const NOT_IN_USE: &[&str] = &["target", "arpa"];
 /// Of the names in other scripts those that are written without spaces: there is no end to look for.
 const WIDE: &[&str] = &[
-    "中国", "中國", "公司", "网络", "網路", "在线", "中文网", "香港", "台湾", "台灣", "新加坡", "澳門",
-    "한국", "닷컴", "コム", "みんな", "ไทย",
+    "中国",
+    "中國",
+    "公司",
+    "网络",
+    "網路",
+    "在线",
+    "中文网",
+    "香港",
+    "台湾",
+    "台灣",
+    "新加坡",
+    "澳門",
+    "한국",
+    "닷컴",
+    "コム",
+    "みんな",
+    "ไทย",
 ];
 
 /// The end of the longest domain name that starts there.
@@ -55,7 +82,9 @@ fn is_version(text: &Text, start: usize) -> bool {
     if major == number {
         return false;
     }
-    let minor = text.word(major, ".").map(|minor| (minor, text.run(minor, digit, 8)));
+    let minor = text
+        .word(major, ".")
+        .map(|minor| (minor, text.run(minor, digit, 8)));
     let two_numbers = minor.is_some_and(|(minor, end)| end > minor);
     let density = text.is(major, |byte| byte == b'x') && text.at(major + 1) == Some(b'.');
     two_numbers || density
@@ -72,7 +101,13 @@ fn label(text: &Text, start: usize) -> Option<usize> {
             _ if is_european(byte) => 2,
             // Only letters: the marks of these scripts end a label.
             0xd5..=0xdf => 2,
-            0xe0..=0xed if text.at(end + 1).is_some_and(|second| super::is_letter(byte, second)) => 3,
+            0xe0..=0xed
+                if text
+                    .at(end + 1)
+                    .is_some_and(|second| super::is_letter(byte, second)) =>
+            {
+                3
+            }
             _ => break,
         };
     }
@@ -104,7 +139,5 @@ fn is_known(name: &[u8]) -> bool {
     let Ok(name) = String::from_utf8(name.to_ascii_lowercase()) else {
         return false;
     };
-    one_case
-        && !NOT_IN_USE.contains(&&*name)
-        && (RESERVED.contains(&&*name) || tld::exist(&name))
+    one_case && !NOT_IN_USE.contains(&&*name) && (RESERVED.contains(&&*name) || tld::exist(&name))
 }

@@ -45,7 +45,8 @@ fn is_something_else(text: &Text, start: usize, at: usize, end: usize) -> bool {
 
 /// `ftp://ann@host.example`, `https://ann:password@host.example`.
 fn is_user_of_url(text: &Text, start: usize) -> bool {
-    let in_user = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'"' | b'\'' | b'<' | b'>');
+    let in_user =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'"' | b'\'' | b'<' | b'>');
     let user = match text.before(start) {
         Some(b'/') => start,
         Some(b':') => text.run_back(start, in_user, LOCAL_MAX),
@@ -65,7 +66,8 @@ fn local(text: &Text, at: usize, floor: usize) -> Option<usize> {
     // Whether a letter of any script may come: at the at sign, and behind another such or a mark.
     let mut any = true;
     for _ in 0..LOCAL_MAX {
-        let Some((length, letter)) = letter_before(text, start, any).filter(|it| start >= floor + it.0)
+        let Some((length, letter)) =
+            letter_before(text, start, any).filter(|it| start >= floor + it.0)
         else {
             break;
         };
@@ -81,13 +83,16 @@ fn local(text: &Text, at: usize, floor: usize) -> Option<usize> {
 
 /// `"ann b"@example.org` (RFC 5321 4.1.2): the quotes belong to it.
 fn quoted(text: &Text, closing: usize, floor: usize) -> Option<usize> {
-    let inside = |byte: u8| (byte == b' ' || byte.is_ascii_graphic() || byte >= 0x80) && byte != b'"';
+    let inside =
+        |byte: u8| (byte == b' ' || byte.is_ascii_graphic() || byte >= 0x80) && byte != b'"';
     let first = text.run_back(closing, inside, LOCAL_MAX);
     let opening = first.checked_sub(1).filter(|it| *it >= floor)?;
     let letter = |at: usize| text.is(at, |byte| byte.is_ascii_alphanumeric() || byte >= 0x80);
     // A list of quoted words has marks at the edges: `"a","@b.example"` holds no address.
     let is_word = closing > first && letter(first) && letter(closing - 1);
-    let is_apart = !text.before(opening).is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let is_apart = !text
+        .before(opening)
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
     (text.at(opening) == Some(b'"') && is_word && is_apart).then_some(opening)
 }
 

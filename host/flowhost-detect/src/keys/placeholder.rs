@@ -52,7 +52,17 @@ const PUBLISHED: &[&str] = &[
 
 /// What stands in a password's place in every manual.
 const PASSWORDS: &[&str] = &[
-    "password", "passwd", "pass", "pwd", "pw", "p", "...", "none", "null", "[password]", "[redacted]",
+    "password",
+    "passwd",
+    "pass",
+    "pwd",
+    "pw",
+    "p",
+    "...",
+    "none",
+    "null",
+    "[password]",
+    "[redacted]",
 ];
 
 /// Whether what was found is an example.
@@ -71,7 +81,8 @@ pub(super) fn is_password(password: &[u8]) -> bool {
         Some(b'$' | b'{' | b'<' | b'[' | b'*' | b'%') | None
     ) && small.len() > 1;
     let is_word = PASSWORDS.iter().any(|word| word.as_bytes() == small);
-    let is_crossed = !small.is_empty() && small.iter().all(|byte| matches!(byte, b'x' | b'*' | b'.'));
+    let is_crossed =
+        !small.is_empty() && small.iter().all(|byte| matches!(byte, b'x' | b'*' | b'.'));
     is_template_closed(&small, is_template) || is_word || is_crossed || says_so(password)
 }
 

@@ -59,7 +59,13 @@ pub(super) fn header(text: &Text, at: usize, first: u8, webs: &mut Webs) -> Opti
                 // Found again at its own word, under its own name.
                 return None;
             }
-            opaque(text, scheme.unwrap_or(value), "authorization", HEADER_LEAST, webs)
+            opaque(
+                text,
+                scheme.unwrap_or(value),
+                "authorization",
+                HEADER_LEAST,
+                webs,
+            )
         }
         _ => None,
     }
@@ -153,7 +159,12 @@ const ASSIGNED: &[Assigned] = &[
     },
     Assigned {
         label: "aws-secret-key",
-        names: &["aws_secret_access_key", "aws_secret_key", "secretaccesskey", "secret_access_key"],
+        names: &[
+            "aws_secret_access_key",
+            "aws_secret_key",
+            "secretaccesskey",
+            "secret_access_key",
+        ],
         class: base64,
         least: 40,
     },
@@ -192,7 +203,9 @@ pub(super) fn assigned(text: &Text, at: usize, first: u8) -> Option<Hit> {
 
 /// The signature of a URL that grants what it names (Azure's `sig=`).
 fn signed_url(text: &Text, at: usize) -> Option<Hit> {
-    let in_query = text.before(at).is_some_and(|byte| matches!(byte, b'?' | b'&' | b';'));
+    let in_query = text
+        .before(at)
+        .is_some_and(|byte| matches!(byte, b'?' | b'&' | b';'));
     let value = at + "sig=".len();
     let head = text.run(value, signature, 40);
     let is_one = in_query && head - value == 40 && is_opaque(text, value..head);
@@ -202,7 +215,9 @@ fn signed_url(text: &Text, at: usize) -> Option<Hit> {
 /// `Server=…;Password=…;` and `host=… password=… dbname=…`: the name alone could be any form's.
 fn connection_password(text: &Text, at: usize) -> Option<Hit> {
     let names = ["password", "pwd"];
-    let name = names.iter().find_map(|name| text.word_of_any_case(at, name))?;
+    let name = names
+        .iter()
+        .find_map(|name| text.word_of_any_case(at, name))?;
     let value = text.word(name, "=")?;
     let end = text.run(value, |byte| !ends_password(byte), PASSWORD_MAX);
     let is_value = end - value >= 4 && end - value < PASSWORD_MAX;
@@ -223,11 +238,21 @@ fn ends_password(byte: u8) -> bool {
 }
 
 /// Names that stand beside a password in a connection string.
-const BESIDE: &[&str] = &["host=", "user=", "dbname=", "port=", "sslmode=", "username=", "uid="];
+const BESIDE: &[&str] = &[
+    "host=",
+    "user=",
+    "dbname=",
+    "port=",
+    "sslmode=",
+    "username=",
+    "uid=",
+];
 
 fn is_pair_before(text: &Text, end: usize) -> bool {
     let start = text.run_back(end, |byte| !byte.is_ascii_whitespace() && byte != b'"', 64);
-    BESIDE.iter().any(|name| text.word_of_any_case(start, name).is_some())
+    BESIDE
+        .iter()
+        .any(|name| text.word_of_any_case(start, name).is_some())
 }
 
 fn is_pair_behind(text: &Text, end: usize) -> bool {
@@ -238,7 +263,9 @@ fn is_pair_behind(text: &Text, end: usize) -> bool {
     }
     let next = text.word(end, " ");
     next.is_some_and(|next| {
-        BESIDE.iter().any(|name| text.word_of_any_case(next, name).is_some())
+        BESIDE
+            .iter()
+            .any(|name| text.word_of_any_case(next, name).is_some())
     })
 }
 
@@ -267,7 +294,8 @@ pub(super) fn url_password(text: &Text, colon: usize) -> Option<Hit> {
         Some(colon) => colon + 1..at_sign,
         None => user..at_sign,
     };
-    let is_token = |place: &Range<usize>| place.len() >= BEARER_LEAST && is_opaque(text, place.clone());
+    let is_token =
+        |place: &Range<usize>| place.len() >= BEARER_LEAST && is_opaque(text, place.clone());
     if place.is_empty() || (colon.is_none() && !is_token(&place)) {
         return None;
     }
@@ -278,12 +306,19 @@ pub(super) fn url_password(text: &Text, colon: usize) -> Option<Hit> {
 fn in_user(byte: u8) -> bool {
     !byte.is_ascii_whitespace()
         && !byte.is_ascii_control()
-        && !matches!(byte, b'/' | b'?' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'(' | b'|')
+        && !matches!(
+            byte,
+            b'/' | b'?' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'(' | b'|'
+        )
 }
 
 fn driver_password(text: &Text, colon: usize) -> Option<Hit> {
     let start = colon + 1;
-    let end = text.run(start, |byte| in_user(byte) && byte != b':' && byte != b'@', 64);
+    let end = text.run(
+        start,
+        |byte| in_user(byte) && byte != b':' && byte != b'@',
+        64,
+    );
     let is_driver = ["@tcp(", "@unix(", "@tcp6("]
         .iter()
         .any(|word| text.word(end, word).is_some());

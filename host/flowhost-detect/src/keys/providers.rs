@@ -94,7 +94,13 @@ fn cookie(byte: u8) -> bool {
 /// Every key with a prefix; where two end alike the earlier one names it.
 const TOKENS: &[Token] = &[
     // Clouds
-    key("aws-access-key", &["AKIA", "ASIA", "ABIA", "ACCA"], base32, 16).exactly(),
+    key(
+        "aws-access-key",
+        &["AKIA", "ASIA", "ABIA", "ACCA"],
+        base32,
+        16,
+    )
+    .exactly(),
     key("aws-bedrock-key", &["ABSK"], base64, 100),
     key("alibaba-access-key", &["LTAI"], alphanumeric, 20).when(is_mixed),
     key("tencent-secret-id", &["AKID"], alphanumeric, 32).when(is_mixed),
@@ -104,19 +110,48 @@ const TOKENS: &[Token] = &[
     key("google-oauth-secret", &["GOCSPX-"], url_safe, 28),
     key("google-oauth-token", &["ya29."], url_safe, 24),
     key("google-hmac-key", &["GOOG1E"], capital, 55).exactly(),
-    key("digitalocean-token", &["doo_v1_", "dop_v1_", "dor_v1_", "dot_v1_"], hex, 64).exactly(),
+    key(
+        "digitalocean-token",
+        &["doo_v1_", "dop_v1_", "dor_v1_", "dot_v1_"],
+        hex,
+        64,
+    )
+    .exactly(),
     key("heroku-key", &["HRKU-"], url_safe, 36).when(has_digit),
     key("fly-token", &["fm1_", "fm1a_", "fm1r_", "fm2_"], base64, 60),
     key("fly-token", &["fo1_"], url_safe, 40),
-    key("vercel-token", &["vca_", "vci_", "vck_", "vcp_", "vcr_"], alphanumeric, 24).when(is_mixed),
-    key("netlify-token", &["nfp_", "nfc_", "nfo_", "nfu_"], alphanumeric, 36),
-    key("cloudflare-token", &["cfut_", "cfat_", "cfk_"], alphanumeric, 40),
+    key(
+        "vercel-token",
+        &["vca_", "vci_", "vck_", "vcp_", "vcr_"],
+        alphanumeric,
+        24,
+    )
+    .when(is_mixed),
+    key(
+        "netlify-token",
+        &["nfp_", "nfc_", "nfo_", "nfu_"],
+        alphanumeric,
+        36,
+    ),
+    key(
+        "cloudflare-token",
+        &["cfut_", "cfat_", "cfk_"],
+        alphanumeric,
+        40,
+    ),
     key("cloudflare-origin-key", &["v1.0-"], hyphenated, 100).when(has_digit),
-    key("scaleway-key", &["SCW"], capital, 17).exactly().when(has_digit),
+    key("scaleway-key", &["SCW"], capital, 17)
+        .exactly()
+        .when(has_digit),
     key("databricks-token", &["dapi"], small_hex, 32),
     key("openshift-token", &["sha256~"], url_safe, 43),
     // Code and packages
-    key("github-token", &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], alphanumeric, 36),
+    key(
+        "github-token",
+        &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"],
+        alphanumeric,
+        36,
+    ),
     key("github-token", &["github_pat_"], is_word, 22),
     key(
         "gitlab-token",
@@ -133,8 +168,12 @@ const TOKENS: &[Token] = &[
     key("npm-token", &["npm_"], alphanumeric, 36).exactly(),
     key("pypi-token", &["pypi-"], url_safe, 50),
     key("rubygems-key", &["rubygems_"], small_hex, 48),
-    key("crates-io-token", &["cio"], alphanumeric, 32).exactly().when(is_mixed),
-    key("nuget-key", &["oy2"], alphanumeric, 43).exactly().when(has_digit),
+    key("crates-io-token", &["cio"], alphanumeric, 32)
+        .exactly()
+        .when(is_mixed),
+    key("nuget-key", &["oy2"], alphanumeric, 43)
+        .exactly()
+        .when(has_digit),
     key("docker-token", &["dckr_pat_", "dckr_oat_"], url_safe, 27),
     key("artifactory-token", &["AKCp", "cmVmdGtu"], alphanumeric, 56),
     key("sourcegraph-token", &["sgp_"], is_word, 40).when(has_digit),
@@ -170,18 +209,33 @@ const TOKENS: &[Token] = &[
     key("vault-token", &["hvs.", "hvb.", "hvr."], url_safe, 24).when(is_mixed),
     key(
         "doppler-token",
-        &["dp.pt.", "dp.st.", "dp.ct.", "dp.sa.", "dp.scim.", "dp.audit.", "dp.said."],
+        &[
+            "dp.pt.",
+            "dp.st.",
+            "dp.ct.",
+            "dp.sa.",
+            "dp.scim.",
+            "dp.audit.",
+            "dp.said.",
+        ],
         dotted,
         40,
     ),
-    key("age-key", &["AGE-SECRET-KEY-"], |byte| capital(byte) || byte == b'-', 50),
+    key(
+        "age-key",
+        &["AGE-SECRET-KEY-"],
+        |byte| capital(byte) || byte == b'-',
+        50,
+    ),
     key("onepassword-token", &["ops_eyJ"], base64, 100),
     key("infisical-token", &["st."], dotted, 60).when(is_mixed),
     key("tailscale-key", &["tskey-"], hyphenated, 24).when(has_digit),
     // Work and operations
     key("linear-key", &["lin_api_", "lin_oauth_"], alphanumeric, 32),
     key("notion-token", &["ntn_"], alphanumeric, 40),
-    key("notion-token", &["secret_"], alphanumeric, 43).exactly().when(is_mixed),
+    key("notion-token", &["secret_"], alphanumeric, 43)
+        .exactly()
+        .when(is_mixed),
     key("figma-token", &["figd_", "figo_", "figr_"], url_safe, 36),
     key("postman-key", &["PMAK-"], hyphenated, 50),
     key("airtable-token", &["pat"], dotted, 79).when(has_shape_of_airtable),
@@ -193,15 +247,48 @@ const TOKENS: &[Token] = &[
     key("grafana-token", &["eyJrIjoi"], base64, 60),
     key("sentry-token", &["sntrys_"], cookie, 40),
     key("sentry-token", &["sntryu_"], small_hex, 64),
-    key("newrelic-key", &["NRAK-", "NRBR-", "NRII-", "NRIQ-", "NRRA-", "NRSP-"], url_safe, 24),
-    key("honeycomb-key", &["hcaik_", "hcxik_", "hcxmk_"], alphanumeric, 40),
-    key("dynatrace-token", &["dt0c01.", "dt0s01.", "dt0s02.", "dt0s16."], dotted, 60),
+    key(
+        "newrelic-key",
+        &["NRAK-", "NRBR-", "NRII-", "NRIQ-", "NRRA-", "NRSP-"],
+        url_safe,
+        24,
+    ),
+    key(
+        "honeycomb-key",
+        &["hcaik_", "hcxik_", "hcxmk_"],
+        alphanumeric,
+        40,
+    ),
+    key(
+        "dynatrace-token",
+        &["dt0c01.", "dt0s01.", "dt0s02.", "dt0s16."],
+        dotted,
+        60,
+    ),
     key("posthog-key", &["phx_"], alphanumeric, 40),
-    key("launchdarkly-key", &["sdk-"], hyphenated, 36).exactly().when(is_uuid),
-    key("hubspot-token", &["pat-na", "pat-eu", "pat-ap"], hyphenated, 36).when(has_digit),
-    key("supabase-key", &["sbp_", "sbp_v0_", "sbp_oauth_"], small_hex, 40),
+    key("launchdarkly-key", &["sdk-"], hyphenated, 36)
+        .exactly()
+        .when(is_uuid),
+    key(
+        "hubspot-token",
+        &["pat-na", "pat-eu", "pat-ap"],
+        hyphenated,
+        36,
+    )
+    .when(has_digit),
+    key(
+        "supabase-key",
+        &["sbp_", "sbp_v0_", "sbp_oauth_"],
+        small_hex,
+        40,
+    ),
     key("supabase-key", &["sb_secret_"], url_safe, 24),
-    key("planetscale-token", &["pscale_tkn_", "pscale_pw_", "pscale_oauth_"], dotted, 32),
+    key(
+        "planetscale-token",
+        &["pscale_tkn_", "pscale_pw_", "pscale_oauth_"],
+        dotted,
+        32,
+    ),
     key("neon-key", &["napi_"], alphanumeric, 48),
     key("mapbox-token", &["sk.eyJ", "tk.eyJ"], dotted, 60),
     key("dropbox-token", &["sl."], dotted, 100).when(is_mixed),
@@ -209,28 +296,75 @@ const TOKENS: &[Token] = &[
     key("onfido-key", &["api_live.", "api_sandbox."], dotted, 32),
     key("facebook-token", &["EAA"], alphanumeric, 80),
     // Money and shops
-    key("stripe-key", &["sk_live_", "sk_test_", "rk_live_", "rk_test_"], alphanumeric, 16),
+    key(
+        "stripe-key",
+        &["sk_live_", "sk_test_", "rk_live_", "rk_test_"],
+        alphanumeric,
+        16,
+    ),
     key("stripe-webhook-secret", &["whsec_"], base64, 24),
     key("square-token", &["EAAAE", "EAAAl"], url_safe, 55),
     key("square-token", &["sq0atp-", "sq0csp-"], url_safe, 22),
-    key("shopify-token", &["shpat_", "shpca_", "shppa_", "shpss_", "shpua_"], hex, 32).exactly(),
-    key("plaid-token", &["access-sandbox-", "access-production-", "access-development-"], hyphenated, 36)
-        .when(is_uuid),
-    key("paypal-token", &["access_token$production$", "access_token$sandbox$"], |byte| {
-        alphanumeric(byte) || byte == b'$'
-    }, 40),
+    key(
+        "shopify-token",
+        &["shpat_", "shpca_", "shppa_", "shpss_", "shpua_"],
+        hex,
+        32,
+    )
+    .exactly(),
+    key(
+        "plaid-token",
+        &[
+            "access-sandbox-",
+            "access-production-",
+            "access-development-",
+        ],
+        hyphenated,
+        36,
+    )
+    .when(is_uuid),
+    key(
+        "paypal-token",
+        &["access_token$production$", "access_token$sandbox$"],
+        |byte| alphanumeric(byte) || byte == b'$',
+        40,
+    ),
     key("easypost-key", &["EZAK", "EZTK"], alphanumeric, 54),
-    key("duffel-token", &["duffel_test_", "duffel_live_"], url_safe, 40),
-    key("flutterwave-key", &["FLWSECK_TEST-", "FLWSECK-"], hyphenated, 24).when(has_digit),
-    key("razorpay-key", &["rzp_live_", "rzp_test_"], alphanumeric, 14).exactly(),
-    key("shippo-token", &["shippo_live_", "shippo_test_"], small_hex, 40),
+    key(
+        "duffel-token",
+        &["duffel_test_", "duffel_live_"],
+        url_safe,
+        40,
+    ),
+    key(
+        "flutterwave-key",
+        &["FLWSECK_TEST-", "FLWSECK-"],
+        hyphenated,
+        24,
+    )
+    .when(has_digit),
+    key(
+        "razorpay-key",
+        &["rzp_live_", "rzp_test_"],
+        alphanumeric,
+        14,
+    )
+    .exactly(),
+    key(
+        "shippo-token",
+        &["shippo_live_", "shippo_test_"],
+        small_hex,
+        40,
+    ),
     // Mail and messages
     key("mailgun-key", &["key-"], small_hex, 32).exactly(),
     key("brevo-key", &["xkeysib-", "xsmtpsib-"], hyphenated, 60),
     key("twilio-key", &["SK"], small_hex, 32).exactly(),
     key(
         "slack-token",
-        &["xoxa-", "xoxb-", "xoxc-", "xoxe-", "xoxe.", "xoxo-", "xoxp-", "xoxr-", "xoxs-"],
+        &[
+            "xoxa-", "xoxb-", "xoxc-", "xoxe-", "xoxe.", "xoxo-", "xoxp-", "xoxr-", "xoxs-",
+        ],
         hyphenated,
         10,
     ),
@@ -238,11 +372,20 @@ const TOKENS: &[Token] = &[
     key("slack-token", &["xapp-"], hyphenated, 20).when(has_digit),
     key(
         "slack-webhook",
-        &["hooks.slack.com/services/", "hooks.slack.com/workflows/", "hooks.slack.com/triggers/"],
+        &[
+            "hooks.slack.com/services/",
+            "hooks.slack.com/workflows/",
+            "hooks.slack.com/triggers/",
+        ],
         path,
         20,
     ),
-    key("slack-webhook", &["hooks.slack-gov.com/services/"], path, 20),
+    key(
+        "slack-webhook",
+        &["hooks.slack-gov.com/services/"],
+        path,
+        20,
+    ),
     key(
         "discord-webhook",
         &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
@@ -250,18 +393,74 @@ const TOKENS: &[Token] = &[
         40,
     )
     .when(has_digit),
-    key("discord-webhook", &["discord.com/api/v10/webhooks/"], long_path, 40).when(has_digit),
-    key("teams-webhook", &["webhook.office.com/", "outlook.office.com/webhook"], long_path, 40)
-        .when(has_digit),
-    key("google-chat-webhook", &["chat.googleapis.com/v1/spaces/"], query, 40).when(has_key_and_token),
-    key("feishu-webhook", &["open.feishu.cn/open-apis/bot/", "open.larksuite.com/open-apis/bot/"],
-        long_path, 30).when(has_digit),
-    key("dingtalk-webhook", &["oapi.dingtalk.com/robot/send?access_token="], alphanumeric, 40),
-    key("wecom-webhook", &["qyapi.weixin.qq.com/cgi-bin/webhook/send?key="], hyphenated, 30),
-    key("zapier-webhook", &["hooks.zapier.com/hooks/catch/"], path, 10).when(has_digit),
-    key("ifttt-webhook", &["maker.ifttt.com/trigger/"], long_path, 40),
-    key("make-webhook", &["hook.eu1.make.com/", "hook.eu2.make.com/", "hook.us1.make.com/",
-        "hook.us2.make.com/", "hook.integromat.com/"], alphanumeric, 28),
+    key(
+        "discord-webhook",
+        &["discord.com/api/v10/webhooks/"],
+        long_path,
+        40,
+    )
+    .when(has_digit),
+    key(
+        "teams-webhook",
+        &["webhook.office.com/", "outlook.office.com/webhook"],
+        long_path,
+        40,
+    )
+    .when(has_digit),
+    key(
+        "google-chat-webhook",
+        &["chat.googleapis.com/v1/spaces/"],
+        query,
+        40,
+    )
+    .when(has_key_and_token),
+    key(
+        "feishu-webhook",
+        &[
+            "open.feishu.cn/open-apis/bot/",
+            "open.larksuite.com/open-apis/bot/",
+        ],
+        long_path,
+        30,
+    )
+    .when(has_digit),
+    key(
+        "dingtalk-webhook",
+        &["oapi.dingtalk.com/robot/send?access_token="],
+        alphanumeric,
+        40,
+    ),
+    key(
+        "wecom-webhook",
+        &["qyapi.weixin.qq.com/cgi-bin/webhook/send?key="],
+        hyphenated,
+        30,
+    ),
+    key(
+        "zapier-webhook",
+        &["hooks.zapier.com/hooks/catch/"],
+        path,
+        10,
+    )
+    .when(has_digit),
+    key(
+        "ifttt-webhook",
+        &["maker.ifttt.com/trigger/"],
+        long_path,
+        40,
+    ),
+    key(
+        "make-webhook",
+        &[
+            "hook.eu1.make.com/",
+            "hook.eu2.make.com/",
+            "hook.us1.make.com/",
+            "hook.us2.make.com/",
+            "hook.integromat.com/",
+        ],
+        alphanumeric,
+        28,
+    ),
 ];
 
 /// `patXXXXXXXXXXXXXX.` and sixty-four hexadecimal digits.

@@ -30,12 +30,22 @@ const SHAPES: &[Shape] = &[
     Shape {
         label: "sendgrid-key",
         first: |byte| byte == b'S',
-        pieces: &[Word("SG."), Of(url_safe, 22, 22), Word("."), Rest(url_safe, 43)],
+        pieces: &[
+            Word("SG."),
+            Of(url_safe, 22, 22),
+            Word("."),
+            Rest(url_safe, 43),
+        ],
     },
     Shape {
         label: "resend-key",
         first: |byte| byte == b'r',
-        pieces: &[Word("re_"), Of(alphanumeric, 8, 8), Word("_"), Of(alphanumeric, 24, 24)],
+        pieces: &[
+            Word("re_"),
+            Of(alphanumeric, 8, 8),
+            Word("_"),
+            Of(alphanumeric, 24, 24),
+        ],
     },
     // A bot's number, and thirty-five letters.
     Shape {
@@ -62,7 +72,11 @@ const SHAPES: &[Shape] = &[
     Shape {
         label: "terraform-token",
         first: alphanumeric,
-        pieces: &[Of(alphanumeric, 14, 14), Word(".atlasv1."), Rest(url_safe, 60)],
+        pieces: &[
+            Of(alphanumeric, 14, 14),
+            Word(".atlasv1."),
+            Rest(url_safe, 60),
+        ],
     },
     Shape {
         label: "salesforce-token",
@@ -77,16 +91,17 @@ const SHAPES: &[Shape] = &[
     Shape {
         label: "zoho-token",
         first: |byte| byte == b'1',
-        pieces: &[Word("1000."), Of(small_hex, 32, 32), Word("."), Of(small_hex, 32, 32)],
+        pieces: &[
+            Word("1000."),
+            Of(small_hex, 32, 32),
+            Word("."),
+            Of(small_hex, 32, 32),
+        ],
     },
     Shape {
         label: "azure-client-secret",
         first: alphanumeric,
-        pieces: &[
-            Of(alphanumeric, 4, 4),
-            Word("Q~"),
-            Of(azure_secret, 31, 34),
-        ],
+        pieces: &[Of(alphanumeric, 4, 4), Word("Q~"), Of(azure_secret, 31, 34)],
     },
     Shape {
         label: "newrelic-key",

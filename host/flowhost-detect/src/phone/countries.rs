@@ -93,7 +93,9 @@ const BY_TENS: &[(u16, RangeInclusive<usize>)] = &[
 /// The country of a number without its plus. Codes are free of each other's prefixes.
 pub(super) fn of(digits: &[u8]) -> Option<Country> {
     let code = |length: usize| {
-        digits.get(..length)?.iter().try_fold(0_u16, |code, digit| Some(code * 10 + u16::from(digit.checked_sub(b'0')?)))
+        digits.get(..length)?.iter().try_fold(0_u16, |code, digit| {
+            Some(code * 10 + u16::from(digit.checked_sub(b'0')?))
+        })
     };
     for length in 1..=2 {
         let known = KNOWN.iter().find(|row| Some(row.0) == code(length));

@@ -91,7 +91,11 @@ fn international(text: &Text, start: usize, grouped: bool) -> Option<usize> {
     };
     let (mut at, mut found) = (start, None);
     loop {
-        let end = text.run(at, is_digit, DIGITS_MAX + 2 - number.all.len().min(DIGITS_MAX));
+        let end = text.run(
+            at,
+            is_digit,
+            DIGITS_MAX + 2 - number.all.len().min(DIGITS_MAX),
+        );
         if end == at {
             return found;
         }
@@ -127,7 +131,11 @@ fn is_number(number: &Digits) -> bool {
     let national = digits.get(country.code..).unwrap_or_default();
     let length = national.len() - usize::from(number.trunk);
     // `+100 000 000`: a round sum, however it is grouped.
-    let round = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+    let round = digits
+        .iter()
+        .rev()
+        .take_while(|digit| **digit == b'0')
+        .count();
     let is_sum = round >= 7 || (number.by_thousands && number.groups >= 3 && round >= 3);
     let area = country.code != 1 || digits.first() != Some(&b'1');
     let area = area || national.first().is_some_and(|first| *first >= b'2');

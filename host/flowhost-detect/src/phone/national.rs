@@ -18,17 +18,17 @@ const WITH_ZERO: &[&[usize]] = &[
     &[2, 3, 3, 2],    // Sweden
     &[3, 4, 4],       // London, Korea, Japan's mobiles
     &[3, 4, 3],
-    &[3, 3, 4],       // the Netherlands, South Africa
+    &[3, 3, 4], // the Netherlands, South Africa
     &[3, 3, 3, 2],
-    &[3, 3, 2, 2],    // Switzerland
-    &[3, 2, 2, 2],    // Belgium
+    &[3, 3, 2, 2], // Switzerland
+    &[3, 2, 2, 2], // Belgium
     &[3, 2, 2, 3],
-    &[4, 3, 3],       // Australia's mobiles, Romania
-    &[4, 3, 4],       // the larger cities of the United Kingdom
-    &[4, 3, 2, 2],    // Turkey
-    &[4, 2, 2, 2],    // Belgium's mobiles
-    &[4, 2, 2, 3],    // Germany
-    &[5, 3, 3],       // the United Kingdom
+    &[4, 3, 3],    // Australia's mobiles, Romania
+    &[4, 3, 4],    // the larger cities of the United Kingdom
+    &[4, 3, 2, 2], // Turkey
+    &[4, 2, 2, 2], // Belgium's mobiles
+    &[4, 2, 2, 3], // Germany
+    &[5, 3, 3],    // the United Kingdom
 ];
 /// How mobile numbers without a zero are grouped, with the digits that they begin with.
 const WITHOUT_ZERO: &[(&[usize], &[u8])] = &[
