@@ -1,9 +1,9 @@
 //! Finds what should not leave: e-mail addresses, phone numbers, payment cards and keys of common
-//! providers. Pure: text in, places out. Guardrails use it inside the sandbox and the host before it
+//! providers; and, told the values, known secrets in any form ([`Secrets`]). Pure: text in, places out. Guardrails use it inside the sandbox and the host before it
 //! stores or sends, so both remove the same (docs/adr/0006).
 //!
 //! It never guesses from entropy alone: a key is reported for its provider's published prefix and
-//! length, a card for its length and check digit, so that a report stays worth reading. It never
+//! length or for the position that gives it away, a card for its length and check digit, so that a report stays worth reading. It never
 //! repeats what it found; callers show the kind and the place. And it never costs more than the length
 //! of the text: each search is one pass with a bounded look around each byte, written by hand because
 //! a regular expression's search for all matches is not linear, and `text` counts their work.
@@ -24,8 +24,8 @@ mod email;
 mod json;
 mod keys;
 mod phone;
+mod secret;
 mod text;
-mod token;
 mod view;
 
 use std::borrow::Cow;
@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use crate::counts::Counts;
+pub use crate::secret::Secrets;
 use crate::text::Text;
 use crate::view::View;
 

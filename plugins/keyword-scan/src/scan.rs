@@ -1,8 +1,10 @@
-//! Finds any of many words in one pass (Aho and Corasick, 1975), folding case for all of Unicode and
-//! respecting word boundaries.
+//! Finds any of many words in one pass (Aho and Corasick, 1975), in whatever form of Unicode they are
+//! written, folding case and respecting word boundaries where a script has them.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use flowhost_sdk::Error;
+
+use crate::form::{self, has_no_spaces, is_mark};
 
 /// Most banned words, and bytes of all of them together.
 const WORDS_MAX: usize = 10_000;
@@ -36,7 +38,15 @@ impl Scanner {
                 words.len()
             )));
         }
-        let patterns: Vec<String> = words.iter().map(|word| folded(word, ignore_case)).collect();
+        let patterns: Vec<String> = words
+            .iter()
+            .map(|word| form::folded(word, ignore_case))
+            .collect();
+        if patterns.iter().any(|pattern| pattern.trim().is_empty()) {
+            return Err(Error::invalid(
+                "`banned` holds a word of characters that show nothing",
+            ));
+        }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
             .build(&patterns)
@@ -51,7 +61,7 @@ impl Scanner {
 
     /// The words that a text holds, as the configuration spells them, in the order of the text.
     pub(crate) fn words(&self, text: &str) -> Vec<&str> {
-        let text = folded(text, self.ignore_case);
+        let text = form::folded(text, self.ignore_case);
         self.automaton
             .find_overlapping_iter(&text)
             .filter(|hit| !self.whole_words || stands_alone(&text, hit.start(), hit.end()))
@@ -60,27 +70,24 @@ impl Scanner {
     }
 }
 
-/// Lower case, with the sharp s and the final sigma as what they are upper-cased to: the same for
-/// every spelling of a word.
-fn folded(text: &str, ignore_case: bool) -> String {
-    if ignore_case {
-        text.to_uppercase().to_lowercase().replace('ς', "σ")
-    } else {
-        text.to_owned()
-    }
-}
-
 /// Whether no letter, digit or underscore touches the match. A word that itself starts or ends with
-/// another character has no boundary to respect there.
+/// another character has no boundary to respect there, nor has one of a script that is written without
+/// spaces: there a word stands between its neighbours, and particles follow it.
 fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     let (before, hit, after) = (text.get(..start), text.get(start..end), text.get(end..));
-    let touches = |outer: Option<char>, inner: Option<char>| {
-        outer.is_some_and(is_word) && inner.is_some_and(is_word)
-    };
     let first = hit.and_then(|hit| hit.chars().next());
     let last = hit.and_then(|hit| hit.chars().next_back());
-    !touches(before.and_then(|text| text.chars().next_back()), first)
-        && !touches(after.and_then(|text| text.chars().next()), last)
+    let before = before.and_then(|text| text.chars().next_back());
+    let after = after.and_then(|text| text.chars().next());
+    // A mark behind the match changes its last letter, in any script.
+    !after.is_some_and(is_mark) && !touches(before, first) && !touches(after, last)
+}
+
+fn touches(outer: Option<char>, inner: Option<char>) -> bool {
+    let (Some(outer), Some(inner)) = (outer, inner) else {
+        return false;
+    };
+    is_word(outer) && is_word(inner) && !has_no_spaces(outer) && !has_no_spaces(inner)
 }
 
 fn is_word(letter: char) -> bool {
@@ -128,6 +135,60 @@ mod tests {
     #[test]
     fn a_word_of_punctuation_has_no_boundary() {
         assert_eq!(scanner(&["c++"], true, true).words("in c++11"), ["c++"]);
+    }
+
+    #[test]
+    fn a_word_with_another_accent_is_another_word() {
+        let scanner = scanner(&["cafe"], true, true);
+        assert!(scanner.words("caf\u{e9} cafe\u{301}").is_empty());
+    }
+
+    #[test]
+    fn a_word_is_found_in_every_form_of_unicode() {
+        let composed = scanner(&["caf\u{e9}", "\u{ac01}"], true, true);
+        assert_eq!(
+            composed.words("CAFE\u{301} \u{1100}\u{1161}\u{11a8}").len(),
+            2
+        );
+        let decomposed = scanner(&["cafe\u{301}"], true, true);
+        assert_eq!(decomposed.words("Caf\u{e9}").len(), 1);
+        let plain = scanner(&["secret", "office"], true, true);
+        assert_eq!(
+            plain.words("\u{ff33}\u{ff25}\u{ff23}\u{ff32}\u{ff25}\u{ff34}, o\u{fb03}ce, se\u{200b}cr\u{ad}et"),
+            ["secret", "office", "secret"]
+        );
+        let exact = scanner(&["Caf\u{e9}"], true, false);
+        assert_eq!(exact.words("Cafe\u{301} cafe\u{301}").len(), 1);
+    }
+
+    #[test]
+    fn a_word_between_letters_of_scripts_without_spaces_stands_alone() {
+        for (word, text) in [
+            (
+                "\u{673a}\u{5bc6}",
+                "\u{8fd9}\u{662f}\u{673a}\u{5bc6}\u{6587}\u{4ef6}",
+            ),
+            (
+                "secret",
+                "\u{4eca}\u{65e5}\u{306e}secret\u{3092}\u{898b}\u{308b}",
+            ),
+            (
+                "\u{cf54}\u{b4dc}",
+                "\u{cf54}\u{b4dc}\u{b97c} \u{bcf8}\u{b2e4}",
+            ),
+            (
+                "\u{0e25}\u{0e31}\u{0e1a}",
+                "\u{0e04}\u{0e27}\u{0e32}\u{0e21}\u{0e25}\u{0e31}\u{0e1a}\u{0e21}\u{0e32}\u{0e01}",
+            ),
+        ] {
+            assert_eq!(scanner(&[word], true, true).words(text), [word], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mark_behind_a_thai_word_makes_it_another() {
+        let scanner = scanner(&["\u{0e01}"], true, true);
+        assert!(scanner.words("\u{0e01}\u{0e34}\u{0e19}").is_empty());
     }
 
     #[test]

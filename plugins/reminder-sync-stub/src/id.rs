@@ -1,9 +1,10 @@
 //! Ids in the form of a version 4 UUID (RFC 9562, section 5.4), drawn from the step's seed and the
 //! reminder's key instead of from a random source: the same in every attempt and replay.
 
-/// The state key of a scenario and a device. Lengths come first, so no two pairs share a key.
-pub(crate) fn key(scenario: &str, device: &str) -> String {
-    format!("{}:{scenario}:{device}", scenario.len())
+/// The state key of a scenario and a device within a run, or within all of them. Lengths come first, so
+/// no two share a key.
+pub(crate) fn key(within: &str, scenario: &str, device: &str) -> String {
+    format!("{within}:{}:{scenario}:{device}", scenario.len())
 }
 
 /// An id from a seed of 64 hexadecimal digits; none when it is something else.
@@ -53,8 +54,10 @@ mod tests {
     }
 
     #[test]
-    fn two_pairs_never_share_a_key() {
-        assert_ne!(key("a:b", "c"), key("a", "b:c"));
+    fn two_pairs_or_runs_never_share_a_key() {
+        assert_ne!(key("r", "a:b", "c"), key("r", "a", "b:c"));
+        assert_ne!(key("r", "a", "b"), key("q", "a", "b"));
+        assert_ne!(key("r", "a", "b"), key("", "a", "b"));
     }
 
     #[test]

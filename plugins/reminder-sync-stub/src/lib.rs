@@ -1,83 +1,103 @@
-//! The tool `reminder-sync-stub`: accepts reminders the way a calendar service would.
+//! The tool `reminder-sync-stub`: accepts reminders the way a sync service would.
 //!
 //! Its memory is the host's state, so it holds across instances and steps; its ids come from the
 //! step's seed, so a replay gives the same ones. It sends nothing anywhere.
 
 mod id;
+mod request;
 
-use flowhost_sdk::host::state;
+use flowhost_sdk::host::{config, state};
 use flowhost_sdk::{Answer, Context, Error, Tool, answer, parse};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+
+use crate::request::Request;
 
 const NAMESPACE: &str = "reminders";
 
-#[derive(Deserialize)]
+/// What a service of this kind takes to reach a device, made up: the answer's form needs a number, and
+/// the same one each time.
+const LATENCY_MS: u32 = 250;
+const LATENCY_HIGH_MS: u32 = 50;
+
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Sync {
-    device_id: String,
-    scenario_id: String,
-    title: String,
-    due: Option<String>,
+struct Config {
+    #[serde(default)]
+    scope: Scope,
+}
+
+/// Within what a second reminder of a scenario and device is a duplicate.
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    /// The run: the same plan can be run again.
+    #[default]
+    Run,
+    /// The scenario, over all runs that share the state.
+    Scenario,
 }
 
 #[derive(Serialize)]
 struct Accepted {
-    id: String,
     status: &'static str,
-    device_id: String,
-    scenario_id: String,
-    due: Option<String>,
+    sync_id: String,
+    estimated_latency_ms: u32,
 }
 
-/// Refuses what no service would take.
-fn check(input: &Sync) -> Result<(), Error> {
-    for (name, text) in [
-        ("device_id", &input.device_id),
-        ("scenario_id", &input.scenario_id),
-        ("title", &input.title),
-    ] {
-        if text.trim().is_empty() {
-            return Err(Error::invalid(format_args!("`{name}` is empty")));
+/// Class 409. The contract has no class `conflict` yet: when `flowhost:types` gets one, this is the
+/// place that answers with it.
+fn conflict(request: &Request) -> Error {
+    Error::failed(format_args!(
+        "409 conflict: scenario `{}` already has a reminder on device `{}`",
+        request.scenario_id, request.device_id
+    ))
+}
+
+/// Class 500: what was accepted could not be kept, and may be the next time. A denial or a limit is the
+/// host's own word and stays as it is.
+fn unavailable(error: Error) -> Error {
+    match error {
+        Error::Failed(why) | Error::Transient(why) => {
+            Error::transient(format_args!("500 telemetry unavailable: {why}"))
         }
-    }
-    match &input.due {
-        Some(due) => OffsetDateTime::parse(due, &Rfc3339)
-            .map(drop)
-            .map_err(|error| Error::invalid(format_args!("`due` is no RFC 3339 time: {error}"))),
-        None => Ok(()),
+        other => other,
     }
 }
 
-fn sync(ctx: &Context, input: Sync) -> Result<Accepted, Error> {
-    check(&input)?;
-    let key = id::key(&input.scenario_id, &input.device_id);
-    let id = id::from_seed(&ctx.seed, &key)
+fn scope(config: &str) -> Result<Scope, Error> {
+    if config.trim().is_empty() {
+        return Ok(Scope::default());
+    }
+    let config: Option<Config> = parse(config)?;
+    Ok(config.unwrap_or_default().scope)
+}
+
+fn sync(ctx: &Context, input: &str) -> Result<Accepted, Error> {
+    let request = request::read(&parse(input)?)?;
+    let within = match scope(&config::all())? {
+        Scope::Run => ctx.run.as_str(),
+        Scope::Scenario => "",
+    };
+    let key = id::key(within, &request.scenario_id, &request.device_id);
+    let sync_id = id::from_seed(&ctx.seed, &key)
         .ok_or_else(|| Error::failed("the host gave no seed of 64 hexadecimal digits"))?;
     // The step that wrote it may write it again: a retry after a lost answer is no duplicate.
     let owner = format!("{}/{}", ctx.run, ctx.step);
-    if state::compare_and_swap(NAMESPACE, &key, "", owner.as_bytes())?.is_none() {
-        let held = state::get(NAMESPACE, &key)?.map(|entry| entry.value);
-        if held.as_deref() != Some(owner.as_bytes()) {
-            return Err(Error::invalid(format_args!(
-                "scenario `{}` already has a reminder on device `{}`",
-                input.scenario_id, input.device_id
-            )));
+    let written = state::compare_and_swap(NAMESPACE, &key, "", owner.as_bytes());
+    if written.map_err(unavailable)?.is_none() {
+        let entry = state::get(NAMESPACE, &key).map_err(unavailable)?;
+        if entry.is_none_or(|entry| entry.value != owner.as_bytes()) {
+            return Err(conflict(&request));
         }
     }
-    let Sync {
-        device_id,
-        scenario_id,
-        due,
-        ..
-    } = input;
     Ok(Accepted {
-        id,
         status: "accepted",
-        device_id,
-        scenario_id,
-        due,
+        sync_id,
+        estimated_latency_ms: if request.high_priority {
+            LATENCY_HIGH_MS
+        } else {
+            LATENCY_MS
+        },
     })
 }
 
@@ -86,7 +106,7 @@ struct Reminders;
 impl Tool for Reminders {
     fn call(ctx: &Context, name: &str, input: &str) -> Result<Answer, Error> {
         match name {
-            "sync" => answer(&sync(ctx, parse(input)?)?),
+            "sync" => answer(&sync(ctx, input)?),
             other => Err(Error::unknown_tool(other)),
         }
     }
@@ -98,48 +118,37 @@ flowhost_sdk::export_tool!(Reminders);
 mod tests {
     use super::*;
 
-    fn input(due: Option<&str>) -> Sync {
-        Sync {
-            device_id: "dev-1".to_owned(),
-            scenario_id: "S-1".to_owned(),
-            title: "water the plants".to_owned(),
-            due: due.map(str::to_owned),
-        }
+    #[test]
+    fn a_scope_that_is_not_known_is_refused() {
+        assert!(matches!(
+            scope(r#"{"scope":"world"}"#),
+            Err(Error::Invalid(_))
+        ));
+        assert!(matches!(scope(r#"{"scop":"run"}"#), Err(Error::Invalid(_))));
     }
 
     #[test]
-    fn refuses_a_time_that_is_not_rfc_3339_as_invalid() {
-        for due in [
-            "tomorrow",
-            "2026-13-01T00:00:00Z",
-            "2026-03-01",
-            "2026-03-01T25:00:00Z",
-            "",
-        ] {
-            assert!(
-                matches!(check(&input(Some(due))), Err(Error::Invalid(_))),
-                "{due}"
-            );
-        }
+    fn duplicates_are_those_of_the_run_unless_the_configuration_says_otherwise() {
+        assert_eq!(scope("").expect("a scope"), Scope::Run);
+        assert_eq!(scope("null").expect("a scope"), Scope::Run);
+        assert_eq!(scope("{}").expect("a scope"), Scope::Run);
+        let config = r#"{"scope":"scenario"}"#;
+        assert_eq!(scope(config).expect("a scope"), Scope::Scenario);
     }
 
     #[test]
-    fn refuses_a_blank_title() {
-        let blank = Sync {
-            title: "  ".to_owned(),
-            ..input(None)
+    fn errors_carry_their_number_and_the_class_that_the_host_acts_on() {
+        let request = Request {
+            device_id: "d".to_owned(),
+            scenario_id: "s".to_owned(),
+            high_priority: false,
         };
-        assert!(matches!(check(&blank), Err(Error::Invalid(_))));
-    }
-
-    #[test]
-    fn takes_times_with_and_without_offset_fractions_and_none_at_all() {
-        for due in [
-            None,
-            Some("2026-03-01T09:00:00Z"),
-            Some("2026-03-01T09:00:00.5+02:00"),
-        ] {
-            assert!(check(&input(due)).is_ok(), "{due:?}");
-        }
+        assert!(
+            matches!(conflict(&request), Error::Failed(text) if text.starts_with("409 conflict: "))
+        );
+        let full = unavailable(Error::failed("the disk is full"));
+        assert!(
+            matches!(full, Error::Transient(text) if text == "500 telemetry unavailable: the disk is full")
+        );
     }
 }

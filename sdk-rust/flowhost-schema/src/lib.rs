@@ -2,7 +2,9 @@
 //! have no entropy, no files and no network.
 //!
 //! Patterns take linear time, and there is no way to reach another document: a schema stands alone.
-//! What a check may cost is bounded by the fuel of the plugin that makes it.
+//! What a check may cost is bounded twice: before it begins by a rough count of its work, so that a bad
+//! pair is told by its reason, and while it runs by the fuel of the plugin that makes it.
+//! `multipleOf` is a question about decimals and is answered in decimals: 19.99 is a multiple of 0.01.
 //!
 //! # Examples
 //!
@@ -14,9 +16,14 @@
 
 #[cfg(target_arch = "wasm32")]
 mod entropy;
+mod multiple;
+mod work;
 
-use boon::{Compiler, SchemaIndex, Schemas, UrlLoader, ValidationError};
+use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
+
+use crate::multiple::Multipliers;
+use crate::work::Work;
 
 /// Most violations of one check; the first ones are enough to act on.
 pub const VIOLATIONS_MAX: usize = 50;
@@ -43,6 +50,8 @@ pub struct Violation {
 pub struct Schema {
     schemas: Schemas,
     index: SchemaIndex,
+    multipliers: Multipliers,
+    work: Work,
 }
 
 impl Schema {
@@ -55,20 +64,37 @@ impl Schema {
         let mut compiler = Compiler::new();
         compiler.enable_format_assertions();
         compiler.use_loader(Box::new(NothingElse));
+        let mut exact = schema.clone();
+        let multipliers = Multipliers::take(&mut exact);
+        multipliers.register(&mut compiler);
         compiler
-            .add_resource(SCHEMA, schema.clone())
+            .add_resource(SCHEMA, exact)
             .map_err(|error| wrong(&error))?;
         let mut schemas = Schemas::new();
         let index = compiler
             .compile(SCHEMA, &mut schemas)
             .map_err(|error| wrong(&error))?;
-        Ok(Self { schemas, index })
+        Ok(Self {
+            schemas,
+            index,
+            multipliers,
+            work: Work::of(schema),
+        })
     }
 
     /// What does not fit, in the order of the schema, at most [`VIOLATIONS_MAX`].
     #[must_use]
     pub fn violations(&self, value: &Value) -> Vec<Violation> {
         let mut found = Vec::new();
+        if let Some(refusal) = self.work.refusal(value) {
+            // A check that is not made has not passed.
+            found.push(Violation {
+                pointer: String::new(),
+                message: refusal,
+            });
+            return found;
+        }
+        let _in_force = self.multipliers.enter();
         if let Err(error) = self.schemas.validate(value, self.index) {
             collect(&error, &mut found);
         }
@@ -84,11 +110,18 @@ fn collect(error: &ValidationError<'_, '_>, found: &mut Vec<Violation>) {
     if error.causes.is_empty() {
         found.push(Violation {
             pointer: error.instance_location.to_string(),
-            message: shortened(error.kind.to_string()),
+            message: shortened(message(&error.kind)),
         });
     }
     for cause in &error.causes {
         collect(cause, found);
+    }
+}
+
+fn message(kind: &ErrorKind<'_, '_>) -> String {
+    match kind {
+        ErrorKind::Format { want, err, .. } if multiple::is_ours(want) => err.to_string(),
+        kind => kind.to_string(),
     }
 }
 
@@ -130,6 +163,75 @@ mod tests {
         let places: Vec<&str> = found.iter().map(|it| it.pointer.as_str()).collect();
         assert_eq!(places, ["", "/a"]);
         assert!(schema.violations(&json!({ "a": 1, "b": 2 })).is_empty());
+    }
+
+    #[test]
+    fn a_decimal_is_a_multiple_of_a_decimal_or_it_is_not() {
+        let schema = json!({ "items": { "multipleOf": 0.01 } });
+        let schema = Schema::compile(&schema).expect("a schema");
+        let fits = json!([19.99, 1_070_468.14, 600.03, 0, -4.35, 1e15, "text"]);
+        assert_eq!(schema.violations(&fits), []);
+        let found = schema.violations(&json!([19.999, 0.005]));
+        let places: Vec<&str> = found.iter().map(|it| it.pointer.as_str()).collect();
+        assert_eq!(places, ["/0", "/1"]);
+        assert_eq!(found[0].message, "19.999 is not a multiple of 0.01");
+    }
+
+    #[test]
+    fn multiples_count_within_what_is_denied_chosen_and_counted() {
+        let price = json!({ "type": "number", "multipleOf": 0.05 });
+        for (schema, fits, not) in [
+            (json!({ "not": price }), json!(0.07), json!(1.15)),
+            (
+                json!({ "anyOf": [price, { "const": "free" }] }),
+                json!(1.15),
+                json!(0.07),
+            ),
+            (
+                json!({ "contains": price, "maxContains": 1 }),
+                json!([1.15, 0.07]),
+                json!([1.15, 2.35]),
+            ),
+            (
+                json!({ "if": price, "then": { "minimum": 1 } }),
+                json!(1.15),
+                json!(0.35),
+            ),
+            (
+                json!({ "$ref": "#/$defs/p", "$defs": { "p": price } }),
+                json!(8.15),
+                json!(8.16),
+            ),
+        ] {
+            let compiled = Schema::compile(&schema).expect("a schema");
+            assert_eq!(compiled.violations(&fits), [], "{schema} {fits}");
+            assert!(!compiled.violations(&not).is_empty(), "{schema} {not}");
+        }
+    }
+
+    #[test]
+    fn what_is_data_in_a_schema_is_not_read_as_one() {
+        let schema = json!({ "const": { "multipleOf": 0.01 } });
+        let schema = Schema::compile(&schema).expect("a schema");
+        assert_eq!(schema.violations(&json!({ "multipleOf": 0.01 })), []);
+    }
+
+    #[test]
+    fn a_check_that_would_cost_too_much_is_refused_with_its_reason() {
+        let patterns: serde_json::Map<String, Value> = (0..4_000)
+            .map(|number| (format!("^a{number}(b|c)*d$"), json!({})))
+            .collect();
+        let schema = Schema::compile(&json!({ "items": { "patternProperties": patterns } }));
+        let schema = schema.expect("a schema");
+        let items = vec![json!({ "abcbcbcbcbcbcbcbcbcbcbc": 1 }); 20_000];
+        let found = schema.violations(&Value::Array(items));
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].message.contains("would take too much work"),
+            "{}",
+            found[0].message
+        );
+        assert_eq!(schema.violations(&json!([{ "x": 1 }])), []);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod flow;
 mod interrupted;
 mod messages;
 mod network;
+mod plugins;
 mod progress;
 mod report;
 mod suggest;

@@ -1,25 +1,27 @@
-//! Keys whose shape is more than a prefix and an alphabet: web tokens, blocks of private keys, and
-//! those of SendGrid and Telegram.
+//! Keys that are followed to their end before it is known whether they are any: web tokens and blocks
+//! of private keys. Each says what keeps its search linear.
 
-use crate::keys::url_safe;
-use crate::text::{Text, is_digit};
+use super::url_safe;
+use crate::text::Text;
 
 /// What is known about web tokens that are none: all that start in the same run would be read to the
 /// same end, and a text of nothing but starts must not cost their number squared.
 #[derive(Default)]
-pub(crate) struct Webs {
+pub(super) struct Webs {
     none_before: usize,
 }
 
 impl Webs {
-    /// The end of a JSON web token (RFC 7519, signed) that starts there.
-    pub(crate) fn end(&mut self, text: &Text, at: usize) -> Option<usize> {
+    /// The end of a JSON web token (RFC 7519, signed or encrypted) that starts there.
+    pub(super) fn end(&mut self, text: &Text, at: usize) -> Option<usize> {
         if at < self.none_before {
             return None;
         }
         text.word(at, "eyJ")?;
         let header = text.rest(at, url_safe);
-        let end = claims_and_signature(text, header).filter(|_| header - at >= "eyJ".len() + 8);
+        let end = claims_and_signature(text, header)
+            .or_else(|| encrypted(text, header))
+            .filter(|_| header - at >= "eyJ".len() + 8);
         if end.is_none() {
             self.none_before = header;
         }
@@ -35,29 +37,22 @@ fn claims_and_signature(text: &Text, header: usize) -> Option<usize> {
     (dot - claims >= 8 && end - signature >= 16).then_some(end)
 }
 
-/// The end of a SendGrid key that starts there.
-pub(crate) fn sendgrid(text: &Text, at: usize) -> Option<usize> {
-    let id = text.word(at, "SG.")?;
-    let secret = text.word(text.run(id, url_safe, 23), ".")?;
-    let head = text.run(secret, url_safe, 43);
-    (secret - id == 23 && head - secret == 43).then(|| text.rest(head, url_safe))
-}
-
-/// The end of a Telegram bot's token that starts there: its number, and thirty-five letters.
-pub(crate) fn telegram(text: &Text, at: usize) -> Option<usize> {
-    let number = text.run(at, is_digit, 11);
-    if !(8..=10).contains(&(number - at)) {
-        return None;
+/// The four parts behind the header of an encrypted token (RFC 7516): the key, which may be empty, the
+/// vector, the text, the tag.
+fn encrypted(text: &Text, header: usize) -> Option<usize> {
+    let mut end = header;
+    for least in [0, 12, 1, 16] {
+        let part = text.word(end, ".")?;
+        end = text.rest(part, url_safe);
+        (end - part >= least).then_some(())?;
     }
-    let secret = text.word(number, ":AA")?;
-    let head = text.run(secret, url_safe, 33);
-    (head - secret == 33).then(|| text.rest(head, url_safe))
+    Some(end)
 }
 
 /// The end of a private key that starts there (RFC 7468, and what OpenPGP makes of it): the whole
 /// block, or of one that was cut off its lines of base64. The search for the block's end stops at
 /// the next two dashes, where the next block can start at the earliest.
-pub(crate) fn private_key(text: &Text, at: usize) -> Option<usize> {
+pub(super) fn private_key(text: &Text, at: usize) -> Option<usize> {
     let body = begins(text, at)?;
     let dashes = (body..text.len())
         .find(|at| text.at(*at) == Some(b'-') && text.at(at + 1) == Some(b'-'))
