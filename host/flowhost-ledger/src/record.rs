@@ -308,11 +308,11 @@ pub(crate) fn is_hash(text: &str) -> bool {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn commit_is_valid(text: &str) -> bool {
+pub(crate) fn commit_is_valid(text: &str) -> bool {
     text.strip_prefix(COMMIT_PREFIX).is_some_and(is_hash)
 }
 
-fn ts_is_valid(text: &str) -> bool {
+pub(crate) fn ts_is_valid(text: &str) -> bool {
     text.len() == TS_SHAPE.len()
         && text.bytes().zip(TS_SHAPE).all(|(byte, shape)| match shape {
             b'd' => byte.is_ascii_digit(),
