@@ -380,6 +380,8 @@ impl<'a> Cursor<'a> {
             return Some(Some(plain));
         }
         while !self.take(b'"') {
+            // What stops a plain part is an escape or a raw control character.
+            (self.peek()? == b'\\').then_some(())?;
             self.escape().ok()?;
             self.plain();
         }

@@ -318,6 +318,9 @@ impl Rows {
     fn read(&mut self, chunk: &mut Chunk) -> io::Result<bool> {
         chunk.bytes.clear();
         chunk.ends.clear();
+        if self.ended {
+            return Ok(false);
+        }
         chunk.bytes.append(&mut self.rest);
         loop {
             let read = (&mut self.file)
