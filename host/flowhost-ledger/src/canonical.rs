@@ -372,7 +372,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over a string; what it holds, if it needs no escape.
-    #[expect(clippy::option_option, reason = "not canonical, escaped, and plain are three answers")]
+    #[expect(
+        clippy::option_option,
+        reason = "not canonical, escaped, and plain are three answers"
+    )]
     fn skip_string(&mut self) -> Option<Option<&'a str>> {
         self.expect(b'"', "").ok()?;
         let plain = self.plain();
@@ -388,7 +391,10 @@ impl<'a> Cursor<'a> {
         Some(None)
     }
 
-    #[expect(clippy::option_option, reason = "as `skip_string`, of which it is a case")]
+    #[expect(
+        clippy::option_option,
+        reason = "as `skip_string`, of which it is a case"
+    )]
     fn skip_list(&mut self) -> Option<Option<&'a str>> {
         self.at += 1;
         if self.take(b']') {
@@ -403,7 +409,10 @@ impl<'a> Cursor<'a> {
         self.take(b']').then_some(None)
     }
 
-    #[expect(clippy::option_option, reason = "as `skip_string`, of which it is a case")]
+    #[expect(
+        clippy::option_option,
+        reason = "as `skip_string`, of which it is a case"
+    )]
     fn skip_map(&mut self) -> Option<Option<&'a str>> {
         self.at += 1;
         if self.take(b'}') {

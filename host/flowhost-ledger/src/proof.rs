@@ -133,7 +133,10 @@ pub fn prove_in(source: &dyn Source, dir: &Path, seq: u64) -> Result<String, Pro
 /// # Errors
 /// [`ProofError`].
 pub fn verify_proof_of(proof: &str, keys: &[VKey]) -> Result<ProvenRecord, ProofError> {
-    let extra = proof.lines().nth(1).and_then(|line| line.strip_prefix("extra "));
+    let extra = proof
+        .lines()
+        .nth(1)
+        .and_then(|line| line.strip_prefix("extra "));
     let line = BASE64
         .decode(extra.ok_or(ProofError::NoRecord)?)
         .map_err(|_| ProofError::Malformed("its extra is no base64"))?;

@@ -97,7 +97,10 @@ fn a_proof_carries_its_record_and_is_believed_by_one_of_the_keys() {
     let proof = prove(dir.path(), 1).unwrap();
     let stranger = HostKey::from_seed("h", [2; 32]).unwrap();
     let refused = verify_proof_of(&proof, &[stranger.vkey()]);
-    assert!(matches!(refused, Err(ProofError::Note(NoteError::UnknownKey))));
+    assert!(matches!(
+        refused,
+        Err(ProofError::Note(NoteError::UnknownKey))
+    ));
     let found = verify_proof_of(&proof, &[stranger.vkey(), key.vkey()]).unwrap();
     assert_eq!((found.proven.seq, found.line), (1, lines[1].clone()));
     assert_eq!(found.key, key.vkey());

@@ -221,11 +221,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// `file_bytes` decides how many threads are worth it.
-    pub(crate) fn new(
-        file: Box<dyn ReadSeek>,
-        file_bytes: u64,
-        owner: &Owner,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(file: Box<dyn ReadSeek>, file_bytes: u64, owner: &Owner) -> io::Result<Self> {
         let owner = Arc::new(owner.clone());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let pool = match file_bytes > 4 * CHUNK_BYTES as u64 && threads > 1 {

@@ -20,7 +20,10 @@ fn line(seq: u64, kind: Kind, text: &str, commit: Option<&str>) -> Vec<u8> {
     let fact = Fact::new(kind, "t/agent")
         .with("text", text)
         .with("list", vec![text.to_owned(), "b".to_owned()])
-        .with("map", std::collections::BTreeMap::from([("k".to_owned(), text.to_owned())]));
+        .with(
+            "map",
+            std::collections::BTreeMap::from([("k".to_owned(), text.to_owned())]),
+        );
     let head = Head {
         owner: &owner(),
         seq,
@@ -72,7 +75,12 @@ fn no_line_of_another_run_and_no_record_that_says_more_than_its_hash_is_plain() 
         assert_ne!(altered, text, "{from}");
         assert_eq!(plain(altered.as_bytes()), None, "{to}");
     }
-    for kind in [Kind::RunEnd, Kind::Erasure, Kind::KeyRotate, Kind::ViewWrite] {
+    for kind in [
+        Kind::RunEnd,
+        Kind::Erasure,
+        Kind::KeyRotate,
+        Kind::ViewWrite,
+    ] {
         assert_eq!(plain(&line(0, kind, "x", None)), None);
     }
 }

@@ -144,7 +144,8 @@ impl RunIndex {
         // Only now that nobody can enter it any more.
         if self.knows(run)? {
             disk.create_dir(&self.run_dir("")).map_err(OpenError::Io)?;
-            disk.rename(&staged, &self.run_dir(run)).map_err(OpenError::Io)?;
+            disk.rename(&staged, &self.run_dir(run))
+                .map_err(OpenError::Io)?;
             return Ok(());
         }
         for entry in disk.list(&staged).map_err(OpenError::Io)? {
@@ -152,7 +153,8 @@ impl RunIndex {
             if entry.name != layout::META && !entry.name.ends_with(".tmp") {
                 return Err(SealError::Foreign(entry.name));
             }
-            disk.remove(&staged.join(&entry.name)).map_err(OpenError::Io)?;
+            disk.remove(&staged.join(&entry.name))
+                .map_err(OpenError::Io)?;
         }
         disk.remove_dir(&staged).map_err(OpenError::Io)?;
         Ok(())
@@ -185,7 +187,9 @@ enum SealError {
     Ledger(#[from] LedgerError),
     #[error("its end cannot be entered")]
     Index(#[from] IndexError),
-    #[error("it never started, and its folder in runs.new holds `{0}`, which flowhost did not put there")]
+    #[error(
+        "it never started, and its folder in runs.new holds `{0}`, which flowhost did not put there"
+    )]
     Foreign(String),
 }
 

@@ -14,8 +14,8 @@ use crate::fact::Kind;
 use crate::merkle::Hash;
 use crate::payloads::Payload;
 use crate::record::{LineFault, Owner, View};
-use crate::rows::Row;
 use crate::report::{Code, LedgerReport, Trust};
+use crate::rows::Row;
 use crate::scan::{erased_by, parse_ranges};
 
 /// Most keys that one ledger may bring in by `key.rotate`: more is an attack on the verifier.

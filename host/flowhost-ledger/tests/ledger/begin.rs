@@ -91,7 +91,9 @@ fn check(disk: &SimDisk, run: &str, what: &str) {
         "{what}: {words:?}"
     );
     // A run that the index does not know left nothing behind.
-    let staged = disk.list(Path::new("/state/t/runs.new")).unwrap_or_default();
+    let staged = disk
+        .list(Path::new("/state/t/runs.new"))
+        .unwrap_or_default();
     assert!(staged.is_empty(), "{what}: {staged:?}");
     assert_eq!(words.is_empty(), disk.list(&dir(run)).is_err(), "{what}");
     // And there is nothing left to do.
@@ -205,7 +207,9 @@ fn a_strange_file_in_a_run_that_never_began_is_left_and_told() {
     let swept = index(&disk, key(1)).sweep().unwrap();
     assert_eq!(
         swept.problems,
-        ["run x: it never started, and its folder in runs.new holds `notes.txt`, which flowhost did not put there"]
+        [
+            "run x: it never started, and its folder in runs.new holds `notes.txt`, which flowhost did not put there"
+        ]
     );
     assert!(disk.list(Path::new("/state/t/runs.new/x")).is_ok());
 }
@@ -226,7 +230,11 @@ fn a_head_that_somebody_altered_is_not_believed() {
     // An open run that is none, an older head, another host's, garbage, and none at all.
     let hide = |disk: &SimDisk, dir: &Path| {
         let index = index(disk, key(1));
-        drop(index.begin(&options(disk, "c", Durability::Durable), &[]).unwrap());
+        drop(
+            index
+                .begin(&options(disk, "c", Durability::Durable), &[])
+                .unwrap(),
+        );
         let text = String::from_utf8(disk.get(&dir.join("head"))).unwrap();
         assert!(text.contains(r#""open":["c"]"#), "{text}");
         let altered = text.replace(r#""open":["c"]"#, r#""open":[]"#);
@@ -235,12 +243,20 @@ fn a_head_that_somebody_altered_is_not_believed() {
     let older = |disk: &SimDisk, dir: &Path| {
         let old = disk.get(&dir.join("head"));
         let index = index(disk, key(1));
-        drop(index.begin(&options(disk, "c", Durability::Durable), &[]).unwrap());
+        drop(
+            index
+                .begin(&options(disk, "c", Durability::Durable), &[])
+                .unwrap(),
+        );
         disk.put_at(&dir.join("head"), &old);
     };
     let garbage = |disk: &SimDisk, dir: &Path| {
         let index = index(disk, key(1));
-        drop(index.begin(&options(disk, "c", Durability::Durable), &[]).unwrap());
+        drop(
+            index
+                .begin(&options(disk, "c", Durability::Durable), &[])
+                .unwrap(),
+        );
         disk.put_at(&dir.join("head"), b"{}");
     };
     for (what, change) in [
@@ -270,7 +286,11 @@ fn an_index_altered_behind_its_head_is_found_by_verify_and_by_whoever_reads_it()
     let report = verify(&disk);
     assert!(!report.ok);
     let first = report.all_problems().next().unwrap();
-    assert_eq!((first.code, first.seq), (Code::Checkpoint, Some(0)), "{report}");
+    assert_eq!(
+        (first.code, first.seq),
+        (Code::Checkpoint, Some(0)),
+        "{report}"
+    );
     disk.delete_file(&RunIndex::dir(Path::new(STATE), TENANT).join("head"));
     assert!(whole_run(&disk, "d", Durability::Durable).is_err());
 }
@@ -303,7 +323,10 @@ fn a_run_begins_with_the_same_work_whatever_the_number_of_runs() {
         disk.bytes_read() - before
     };
     let (few, many) = (work(2), work(200));
-    assert!(many < few + few / 4, "{few} bytes read beside 2 runs, {many} beside 200");
+    assert!(
+        many < few + few / 4,
+        "{few} bytes read beside 2 runs, {many} beside 200"
+    );
 }
 
 #[test]

@@ -44,7 +44,8 @@ impl NameOp {
                 names.remove(path);
             }
             Self::RenameDir(from, to) => {
-                let inside = |path: &PathBuf| path.strip_prefix(from).ok().map(|rest| to.join(rest));
+                let inside =
+                    |path: &PathBuf| path.strip_prefix(from).ok().map(|rest| to.join(rest));
                 *names = std::mem::take(names)
                     .into_iter()
                     .map(|(path, inode)| (inside(&path).unwrap_or(path), inode))

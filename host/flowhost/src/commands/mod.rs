@@ -87,8 +87,8 @@ fn fail(output: &Output, failure: &Failure, texts: &Texts) -> Exit {
 /// still worth reading.
 fn settle(context: &Context) {
     let (ambient, state) = (&context.ambient, &context.state);
-    let has_key = ambient.var("FLOWHOST_SIGNING_KEY").is_some()
-        || ambient.is_file(&state.signing_key());
+    let has_key =
+        ambient.var("FLOWHOST_SIGNING_KEY").is_some() || ambient.is_file(&state.signing_key());
     if !has_key || !ambient.is_dir(&state.tenant_dir()) {
         return;
     }

@@ -147,7 +147,8 @@ pub async fn execute(
         ("plan_hash", Value::from(hash.as_str())),
     ];
     let begun = index.begin(&opened, &named);
-    let ledger = begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
+    let ledger =
+        begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
     let setup = RunSetup {
         run_id: run.clone(),
         plan_hash: hash.clone(),

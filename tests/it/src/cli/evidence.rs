@@ -219,7 +219,9 @@ fn led_026_every_record_has_a_proof_and_a_record_that_is_not_there_has_none() {
 #[test]
 fn led_026_a_proof_is_refused_on_a_host_that_has_not_the_key_and_when_it_was_altered() {
     let (home, elsewhere) = (finished(), finished());
-    let ran = home.flowhost(&["evidence", "prove", "1", "--json"]).expect(0);
+    let ran = home
+        .flowhost(&["evidence", "prove", "1", "--json"])
+        .expect(0);
     let proof = elsewhere.path().join("proof.json");
     std::fs::write(&proof, &ran.stdout).unwrap();
     let ran = elsewhere.flowhost(&["verify", "proof.json"]).expect(1);
@@ -246,7 +248,10 @@ fn a_run_that_lost_its_end_is_not_verified_in_its_own_state_folder() {
     let note = first.clone() + signature;
     let size: usize = note.lines().nth(1).unwrap().parse().unwrap();
     let text = std::fs::read_to_string(segment(&home)).unwrap();
-    assert!(text.lines().count() > size, "the first note is the last one");
+    assert!(
+        text.lines().count() > size,
+        "the first note is the last one"
+    );
     let kept: String = text.split_inclusive('\n').take(size).collect();
     std::fs::write(segment(&home), kept).unwrap();
     std::fs::write(dir.join("checkpoint"), &note).unwrap();
@@ -255,7 +260,10 @@ fn a_run_that_lost_its_end_is_not_verified_in_its_own_state_folder() {
     if let Ok(text) = std::fs::read_to_string(&payloads) {
         let seq = |line: &str| -> usize {
             let at = line.rfind("\"seq\":\"").unwrap() + 7;
-            line[at..].trim_end_matches(['"', '}', '\n']).parse().unwrap()
+            line[at..]
+                .trim_end_matches(['"', '}', '\n'])
+                .parse()
+                .unwrap()
         };
         let kept: String = text
             .split_inclusive('\n')
@@ -524,7 +532,11 @@ fn a_folder_of_this_host_is_trusted_as_its_run_is() {
     let copy = copy.to_str().unwrap();
     let ran = elsewhere.flowhost(&["verify", copy]).expect(1);
     assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("nobody vouches for the key"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("nobody vouches for the key"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains("flowhost keys show"), "{}", ran.stdout);
     let ran = elsewhere.flowhost(&["verify", copy, "--any-key"]).expect(0);
     assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
