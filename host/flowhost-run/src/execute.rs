@@ -257,14 +257,13 @@ async fn enter(
     let (durability, witness) = (options.durability, options.witness.clone());
     blocking(move || {
         host.swept.get_or_init(|| sweep(&host));
-        let entered = index(&host).started(&run, &entry);
-        entered.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
         let (state, key) = (&host.config.state, host.config.key.clone());
         let mut opened = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key);
         opened.durability = durability;
         opened.witness = witness;
-        let ledger = Ledger::open(&opened)
-            .map_err(|error| ledger_failure("the run's ledger cannot be opened", &error))?;
+        let begun = index(&host).begin(&opened, &entry);
+        let ledger =
+            begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
         keep(&host, &state.run_dir(&run), &kept)?;
         Ok(ledger)
     })

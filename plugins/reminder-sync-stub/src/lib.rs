@@ -44,10 +44,9 @@ struct Accepted {
     estimated_latency_ms: u32,
 }
 
-/// Class 409. The contract has no class `conflict` yet: when `flowhost:types` gets one, this is the
-/// place that answers with it.
+/// Class 409.
 fn conflict(request: &Request) -> Error {
-    Error::failed(format_args!(
+    Error::conflict(format_args!(
         "409 conflict: scenario `{}` already has a reminder on device `{}`",
         request.scenario_id, request.device_id
     ))

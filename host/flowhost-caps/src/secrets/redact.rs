@@ -65,6 +65,8 @@ impl Redactor {
 mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+    use base64::Engine as _;
+
     use super::*;
 
     const SECRET: &str = "s3cr/t+\"tok en\"-ü";
@@ -103,7 +105,7 @@ mod tests {
     fn cap_012_redacts_base64_wherever_the_secret_starts_in_it() {
         for before in ["", "u", "us", "user:", "a-long-user-name:"] {
             let text = format!("{before}{SECRET}:after");
-            for coded in [STANDARD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
+            for coded in [STANDARD.encode(text.as_bytes()), URL_SAFE_NO_PAD.encode(text.as_bytes())] {
                 assert!(shows(&coded).contains("[redacted]"), "{before}: {coded}");
             }
         }

@@ -574,9 +574,8 @@ async fn fs_035_the_hash_of_a_file_is_another_one_in_every_run() {
         let docs = call.preopen("/docs");
         let mut of = async |path: &str| {
             let path = path.to_owned();
-            let hash = call
-                .view()
-                .metadata_hash_at(again(&docs), PathFlags::empty(), path);
+            let mut view = call.view();
+            let hash = view.metadata_hash_at(again(&docs), PathFlags::empty(), path);
             let hash = hash.await.unwrap();
             (hash.lower, hash.upper)
         };
