@@ -6,7 +6,10 @@
 #![expect(
     unsafe_code,
     clippy::disallowed_methods,
-    reason = "an allocator is unsafe to write; the kernel's count of processor time is a file"
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "an allocator is unsafe to write, the kernel's count of processor time is a file, and helpers \
+              of tests may fail loudly"
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
