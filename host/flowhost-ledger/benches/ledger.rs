@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowhost_ledger::{
-    Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _, verify_dir,
+    Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _, RunIndex, run_dir,
+    verify_dir,
 };
 
 fn options(dir: &Path, durability: Durability) -> LedgerOptions {
@@ -86,5 +87,34 @@ fn verify(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, verify);
+/// The beginning and the end of a run beside few others and beside many.
+fn run(c: &mut Criterion) {
+    let mut group = c.benchmark_group("run");
+    group.sample_size(10);
+    for runs in [1_u32, 2_000] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let key = Arc::new(HostKey::from_seed("host.example", [1; 32]).expect("a seed"));
+        let index = RunIndex::new(dir.path(), "t", key.clone());
+        let mut number = 0;
+        let mut whole = || {
+            number += 1;
+            let name = format!("r{number}");
+            let at = run_dir(dir.path(), "t", &name);
+            let mut options = LedgerOptions::new(&at, "t", &name, key.clone());
+            options.durability = Durability::Relaxed;
+            index.sweep().expect("swept");
+            let ledger = index.begin(&options, &[]).expect("begun");
+            ledger.append(fact()).expect("a record");
+            let sealed = ledger.close_blocking().expect("closed");
+            index.ended(&name, "ok", &sealed).expect("entered");
+        };
+        for _ in 0..runs {
+            whole();
+        }
+        group.bench_function(format!("beside_{runs}"), |b| b.iter(&mut whole));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, append, verify, run);
 criterion_main!(benches);

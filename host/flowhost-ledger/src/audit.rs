@@ -6,18 +6,19 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, VKey};
 use crate::disk::{self, RealDisk, Source};
 use crate::fact::Kind;
 use crate::layout::{self, Meta};
-use crate::lines::{Line, Lines};
 use crate::merkle::{Hash, leaf_hash};
 use crate::payload_feed::PayloadFeed;
-use crate::record::{LINE_BYTES_MAX, View};
-use crate::report::{Code, LedgerReport, Problem, Report, Trust};
+use crate::record::View;
+use crate::report::{Code, Indexed, LedgerReport, Problem, Report, Trust};
+use crate::rows::{Row, Rows};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
 use crate::views::Views;
@@ -36,6 +37,9 @@ pub struct VerifyOptions {
     pub live: bool,
     /// Notes that were sent away earlier: no ledger may have fewer records or others.
     pub witnessed: Vec<Note>,
+    /// The ledger lies where its host keeps it, so there is an index of runs that knows it. Without
+    /// this, an index is asked if there is one.
+    pub in_place: bool,
 }
 
 /// Verifies the ledger, tenant's folder, state folder or bundle at `path` against `trusted` keys.
@@ -153,8 +157,7 @@ impl<'a> Walk<'a> {
             .into_iter()
             .any(has)
         {
-            let ledger = self.ledger(path, &[], &mut |_| {});
-            self.report.ledgers.push(ledger);
+            self.single(path);
             return;
         }
         if has(layout::RUNS) || has(layout::INDEX) {
@@ -180,10 +183,55 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn tenant(&mut self, path: &Path) {
-        let index_path = path.join(layout::INDEX);
+    /// One ledger, which may be a run in its tenant's folder: then the index says how much of it there
+    /// must be.
+    fn single(&mut self, path: &Path) {
+        let Some(index_path) = self.index_of(path) else {
+            let ledger = self.ledger(path, &[], &mut |_| {});
+            self.report.ledgers.push(ledger);
+            return;
+        };
+        let (mut listed, index) = self.index(&index_path);
+        let name = path.file_name().and_then(|name| name.to_str());
+        let known = name.and_then(|name| listed.remove(name));
+        // What an index says that is not sound itself is worth nothing.
+        let problem = index.problem.clone().or_else(|| match known {
+            Some(_) => None,
+            None => {
+                let what = "this run is not in the index of runs";
+                Some(place(path, fault(Code::Index, what)))
+            }
+        });
+        let end = known.and_then(|listed| listed.end);
+        let mut ledger = self.ledger(path, end.as_slice(), &mut |_| {});
+        ledger.index = match (&problem, &end) {
+            (Some(_), _) => None,
+            (None, Some(end)) => Some(Indexed::Ended { records: end.size }),
+            (None, None) => Some(Indexed::Open),
+        };
+        self.report.ledgers.push(ledger);
+        self.report.problems.extend(problem);
+    }
+
+    /// Where the index is that knows the run in `path`, if that is a run's place.
+    fn index_of(&self, path: &Path) -> Option<PathBuf> {
+        let runs = path.parent()?;
+        if runs.file_name().is_none_or(|name| name != layout::RUNS) {
+            return None;
+        }
+        let index = runs.parent()?.join(layout::INDEX);
+        (self.options.in_place || self.source.list(&index).is_ok()).then_some(index)
+    }
+
+    /// Reads an index of runs: what it says of each, and how sound it is.
+    fn index(&self, path: &Path) -> (BTreeMap<String, Listed>, LedgerReport) {
         let mut listed: BTreeMap<String, Listed> = BTreeMap::new();
-        let index = self.ledger(&index_path, &[], &mut |view| list_run(&mut listed, view));
+        let report = self.ledger(path, &[], &mut |view| list_run(&mut listed, view));
+        (listed, report)
+    }
+
+    fn tenant(&mut self, path: &Path) {
+        let (mut listed, index) = self.index(&path.join(layout::INDEX));
         self.report.ledgers.push(index);
         let runs_path = path.join(layout::RUNS);
         let runs = match self.source.list(&runs_path) {
@@ -420,25 +468,26 @@ impl Feed<'_> {
         report: &mut LedgerReport,
     ) -> Result<(), Problem> {
         let path = self.dir.join(name);
-        let mut lines = self.lines(&path, LINE_BYTES_MAX)?;
+        let mut rows = self.rows(&path)?;
+        let path: Arc<Path> = path.into();
         let number = layout::numbered(name, "seg-").unwrap_or_default();
         let mut payloads = PayloadFeed::open(self.source, self.dir, number)?;
         let mut any = false;
-        while let Some(line) = lines.next().map_err(io_fault(&path))? {
+        while let Some(row) = rows.next().map_err(io_fault(&path))? {
             any = true;
-            let here = Place::of(&path, &line);
-            if !line.complete && last && self.live {
+            let here = Place::of(&path, &row);
+            if !row.complete && last && self.live {
                 return Ok(());
             }
-            report.bytes += line.bytes.len() as u64 + 1;
-            let record = match self.record(&line) {
+            report.bytes += row.bytes.len() as u64 + 1;
+            let record = match self.record(&row) {
                 Ok(record) => record,
                 Err(mut fault) => {
-                    if last && line.is_torn(LINE_BYTES_MAX) && self.may_end_here() {
+                    if last && row.is_torn() && self.may_end_here() {
                         fault.what.push_str(TORN_RECORD);
                     }
-                    let hash = leaf_hash(line.bytes);
-                    return Err(self.first_of_two(here, hash, &mut lines, fault));
+                    let hash = leaf_hash(row.bytes);
+                    return Err(self.first_of_two(here, hash, &mut rows, fault));
                 }
             };
             self.before = Some(here);
@@ -457,13 +506,13 @@ impl Feed<'_> {
 
     /// A line that does not follow from the one before it: which of the two was altered? The line after
     /// them knows the hash of the second, and a note may know the first.
-    fn first_of_two(&self, here: Place, hash: Hash, lines: &mut Lines, fault: Fault) -> Problem {
+    fn first_of_two(&self, here: Place, hash: Hash, rows: &mut Rows, fault: Fault) -> Problem {
         let seq = self.check.size();
         let before = self.before.as_ref().filter(|_| fault.broken_link);
         let Some(before) = before.filter(|_| !self.check.is_fitted()) else {
             return here.problem(Some(seq), fault);
         };
-        let next = lines.next().ok().flatten();
+        let next = rows.next().ok().flatten();
         let next = next.as_ref().and_then(|line| View::parse(line.bytes).ok());
         if next.is_some_and(|next| next.prev != hex::encode(hash)) {
             return here.problem(Some(seq), fault);
@@ -478,18 +527,17 @@ impl Feed<'_> {
         self.checkpoint.is_none() && self.next.is_none() && self.check.is_unfinished()
     }
 
-    fn lines(&self, path: &Path, max: usize) -> Result<Lines, Problem> {
-        Ok(Lines::new(
-            self.source.open_read(path).map_err(io_fault(path))?,
-            max,
-        ))
+    fn rows(&self, path: &Path) -> Result<Rows, Problem> {
+        let file = self.source.open_read(path).map_err(io_fault(path))?;
+        let len = self.source.len(path).map_err(io_fault(path))?;
+        Rows::new(file, len, self.check.owner()).map_err(io_fault(path))
     }
 
-    fn record(&mut self, line: &Line<'_>) -> Result<Accepted, Fault> {
-        if let Some(what) = line.length_fault(LINE_BYTES_MAX) {
+    fn record<'a>(&mut self, row: &Row<'a>) -> Result<Accepted<'a>, Fault> {
+        if let Some(what) = row.length_fault() {
             return Err(crate::record::LineFault::Length(what).into());
         }
-        self.check.record(line.bytes, self.look)
+        self.check.row(row, self.look)
     }
 
     /// Reads the next note of the log. A half-written one at the end is what a crash leaves.
@@ -587,17 +635,17 @@ impl Feed<'_> {
 
 /// A line of a file.
 struct Place {
-    path: std::path::PathBuf,
+    path: Arc<Path>,
     line: u64,
     offset: u64,
 }
 
 impl Place {
-    fn of(path: &Path, line: &Line<'_>) -> Self {
+    fn of(path: &Arc<Path>, row: &Row<'_>) -> Self {
         Self {
-            path: path.to_owned(),
-            line: line.number,
-            offset: line.offset,
+            path: path.clone(),
+            line: row.number,
+            offset: row.offset,
         }
     }
 

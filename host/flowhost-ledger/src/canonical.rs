@@ -93,6 +93,33 @@ const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+/// How many bytes of `bytes` stand for themselves, from the first on. Eight at a time: this is most of
+/// the work on a line.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // The lowest byte that is `value` has its high bit set; higher ones may have it for nothing, so only
+    // the lowest counts (the borrow of a true hit runs upwards).
+    let hit = |word: u64, value: u8| {
+        let zeroed = word ^ (ONES * u64::from(value));
+        zeroed.wrapping_sub(ONES) & !zeroed & HIGHS
+    };
+    let mut len = 0;
+    for word in bytes.chunks_exact(8) {
+        let Ok(word) = word.try_into() else { break };
+        let word = u64::from_le_bytes(word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let special = control | hit(word, b'"') | hit(word, b'\\');
+        if special != 0 {
+            return len + (special.trailing_zeros() / 8) as usize;
+        }
+        len += 8;
+    }
+    let rest = bytes.get(len..).unwrap_or_default();
+    let rest_len = rest.iter().position(|byte| needs_escape(*byte));
+    len + rest_len.unwrap_or(rest.len())
+}
+
 /// How many bytes `text` takes between its quotes.
 pub(crate) fn escaped_len(text: &str) -> usize {
     text.bytes()
@@ -248,6 +275,40 @@ pub fn parse_line(line: &[u8]) -> Result<Entries<'_>, Malformed> {
     Ok(entries)
 }
 
+/// Looks at a line without keeping anything of it: calls `each` with a name, its value if that is a
+/// string that holds no escape, and where that string starts in the line. Ends with `None` where the line
+/// is not canonical, where a name is not plain ASCII, and where `each` says so; with false as soon as
+/// `each` says that. Every line that it accepts is one that [`parse_line`] accepts.
+pub(crate) fn scan_plain<'a>(
+    line: &'a [u8],
+    each: &mut dyn FnMut(&'a str, Option<&'a str>, usize) -> Option<bool>,
+) -> Option<bool> {
+    let text = std::str::from_utf8(line).ok()?;
+    let mut cursor = Cursor { text, at: 0 };
+    cursor.expect(b'{', "").ok()?;
+    let mut last = "";
+    loop {
+        let name = cursor.plain_name(last)?;
+        last = name;
+        cursor.expect(b':', "").ok()?;
+        let start = cursor.at + 1;
+        let value = match cursor.peek()? {
+            b'"' => cursor.skip_string()?,
+            b'[' => cursor.skip_list()?,
+            b'{' => cursor.skip_map()?,
+            _ => return None,
+        };
+        if !each(name, value, start)? {
+            return Some(false);
+        }
+        if !cursor.take(b',') {
+            break;
+        }
+    }
+    cursor.expect(b'}', "").ok()?;
+    (cursor.at == text.len()).then_some(true)
+}
+
 fn in_order(last: &str, key: &str, offset: usize) -> Result<(), Malformed> {
     match compare_keys(last, key) {
         Ordering::Less => Ok(()),
@@ -300,6 +361,77 @@ impl<'a> Cursor<'a> {
             Some(b'{') => self.map().map(Parsed::Map),
             _ => Err(self.fault("a value must be a string, or an array or object of strings")),
         }
+    }
+
+    /// A name without escapes and beyond ASCII, which sorts behind `last` by its bytes (and so by
+    /// UTF-16 code units, too).
+    fn plain_name(&mut self, last: &str) -> Option<&'a str> {
+        let name = self.skip_string()??;
+        // No record's field is nameless, so "" stands for the place before the first.
+        (name.is_ascii() && last < name).then_some(name)
+    }
+
+    /// Steps over a string; what it holds, if it needs no escape.
+    #[expect(
+        clippy::option_option,
+        reason = "not canonical, escaped, and plain are three answers"
+    )]
+    fn skip_string(&mut self) -> Option<Option<&'a str>> {
+        self.expect(b'"', "").ok()?;
+        let plain = self.plain();
+        if self.take(b'"') {
+            return Some(Some(plain));
+        }
+        while !self.take(b'"') {
+            // What stops a plain part is an escape or a raw control character.
+            (self.peek()? == b'\\').then_some(())?;
+            self.escape().ok()?;
+            self.plain();
+        }
+        Some(None)
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "as `skip_string`, of which it is a case"
+    )]
+    fn skip_list(&mut self) -> Option<Option<&'a str>> {
+        self.at += 1;
+        if self.take(b']') {
+            return Some(None);
+        }
+        loop {
+            self.skip_string()?;
+            if !self.take(b',') {
+                break;
+            }
+        }
+        self.take(b']').then_some(None)
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "as `skip_string`, of which it is a case"
+    )]
+    fn skip_map(&mut self) -> Option<Option<&'a str>> {
+        self.at += 1;
+        if self.take(b'}') {
+            return Some(None);
+        }
+        let mut last = None;
+        loop {
+            let name = self.skip_string()?.filter(|name| name.is_ascii())?;
+            if last.is_some_and(|last| last >= name) {
+                return None;
+            }
+            last = Some(name);
+            self.expect(b':', "").ok()?;
+            self.skip_string()?;
+            if !self.take(b',') {
+                break;
+            }
+        }
+        self.take(b'}').then_some(None)
     }
 
     fn list(&mut self) -> Result<Vec<Cow<'a, str>>, Malformed> {
@@ -364,10 +496,7 @@ impl<'a> Cursor<'a> {
     /// Everything up to the next byte that cannot stand for itself.
     fn plain(&mut self) -> &'a str {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let len = rest
-            .iter()
-            .position(|byte| needs_escape(*byte))
-            .unwrap_or(rest.len());
+        let len = plain_len(rest);
         let plain = self.text.get(self.at..self.at + len).unwrap_or_default();
         self.at += len;
         plain

@@ -5,6 +5,7 @@
 
 use crate::merkle::{Hash, NO_PREVIOUS, Tree, leaf_hash};
 use crate::record::{LineFault, Owner, View};
+use crate::rows::Plain;
 
 /// Where a chain stands.
 #[derive(Debug, Clone)]
@@ -23,6 +24,16 @@ impl Default for Chain {
 }
 
 impl Chain {
+    /// Takes up a chain where it was left; `None` if there are not as many peaks as the size has.
+    pub(crate) fn from_parts(size: u64, peaks: Vec<Hash>, prev: Hash) -> Option<Self> {
+        let tree = Tree::from_peaks(size, peaks)?;
+        Some(Self { tree, prev })
+    }
+
+    pub(crate) fn peaks(&self) -> &[Hash] {
+        self.tree.peaks()
+    }
+
     /// How many records there are; also the next sequence number.
     pub(crate) const fn size(&self) -> u64 {
         self.tree.size()
@@ -40,6 +51,16 @@ impl Chain {
     pub(crate) fn extend(&mut self, line: &[u8]) {
         self.prev = leaf_hash(line);
         self.tree.push(self.prev);
+    }
+
+    /// Takes a line that was looked at before; false if it does not follow.
+    pub(crate) fn take(&mut self, plain: &Plain) -> bool {
+        let follows = plain.seq == self.size() && plain.prev == self.prev;
+        if follows {
+            self.prev = plain.leaf;
+            self.tree.push(plain.leaf);
+        }
+        follows
     }
 
     /// Takes a stored line, if it is the record that belongs here.

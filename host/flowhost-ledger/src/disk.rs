@@ -94,7 +94,8 @@ pub trait Disk: Source {
     /// Whatever the disk says.
     fn wipe(&self, path: &Path, offset: u64, len: u64) -> io::Result<()>;
 
-    /// Renames a file over another, at once for whoever looks.
+    /// Renames a file over another, or a folder to a name that is free, at once for whoever looks.
+    /// A lock of the folder stays a lock of the folder.
     ///
     /// # Errors
     /// Whatever the disk says.
@@ -111,6 +112,12 @@ pub trait Disk: Source {
     /// # Errors
     /// `NotFound`.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a folder that is empty.
+    ///
+    /// # Errors
+    /// `NotFound`, or whatever the disk says of one that is not empty.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes the names of a folder durable.
     ///
@@ -139,6 +146,29 @@ pub(crate) fn append_all(file: &mut dyn DiskFile, mut bytes: &[u8]) -> io::Resul
 
 /// Writes a whole file so that a reader sees the old bytes or the new ones, also after power loss.
 pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], private: bool) -> io::Result<()> {
+    write_beside(disk, path, bytes, private)?.sync()?;
+    disk.rename(&path.with_extension("tmp"), path)?;
+    disk.sync_dir(path.parent().unwrap_or(path))
+}
+
+/// As [`replace`], and after power loss the file may also be empty or hold zeros: for what can be
+/// told from something else.
+pub(crate) fn replace_unsynced(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes: &[u8],
+    private: bool,
+) -> io::Result<()> {
+    drop(write_beside(disk, path, bytes, private)?);
+    disk.rename(&path.with_extension("tmp"), path)
+}
+
+fn write_beside(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes: &[u8],
+    private: bool,
+) -> io::Result<Box<dyn DiskFile>> {
     let fresh = path.with_extension("tmp");
     match disk.remove(&fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -146,9 +176,16 @@ pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], private: bool)
     }
     let mut file = disk.open_append(&fresh, private)?;
     append_all(file.as_mut(), bytes)?;
-    file.sync()?;
-    disk.rename(&fresh, path)?;
-    disk.sync_dir(path.parent().unwrap_or(path))
+    Ok(file)
+}
+
+/// Whether there is a folder at `dir`.
+pub(crate) fn is_dir(disk: &dyn Source, dir: &Path) -> io::Result<bool> {
+    match disk.list(dir) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A file read whole, refused over `max` bytes; `None` if there is none.
@@ -273,6 +310,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -142,6 +142,18 @@ impl HostKey {
         VKey::unchecked(name, self.signing.verifying_key())
     }
 
+    /// A secret of this host for one purpose. It tells nothing of the seed, nor of other purposes.
+    pub(crate) fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        use hmac::{Hmac, KeyInit as _, Mac as _};
+        let mut secret = Zeroizing::new([0_u8; 32]);
+        // HMAC takes keys of every length, so there is no other arm to take.
+        if let Ok(mac) = Hmac::<sha2::Sha256>::new_from_slice(self.signing.as_bytes()) {
+            let bytes = mac.chain_update(purpose.as_bytes()).finalize().into_bytes();
+            secret.copy_from_slice(&bytes);
+        }
+        secret
+    }
+
     /// Signs a checkpoint with `keys`, in their order.
     pub(crate) fn sign(checkpoint: &Checkpoint, keys: &[&Self]) -> Result<String, NoteError> {
         let keys: Vec<_> = keys.iter().map(|key| &key.signing).collect();

@@ -17,6 +17,10 @@ pub(crate) const CHECKPOINTS: &str = "checkpoints.log";
 pub(crate) const RUNS: &str = "runs";
 /// The ledger of a tenant's runs.
 pub(crate) const INDEX: &str = "runs.index";
+/// Where a run's folder is made before the index knows the run.
+pub(crate) const STAGING: &str = "runs.new";
+/// Where the index ends: derived, see [`crate::head`].
+pub(crate) const HEAD: &str = "head";
 /// Most bytes of `ledger.json`; ours has about 400.
 pub(crate) const META_BYTES_MAX: u64 = 64 * 1024;
 const HASH: &str = "sha256";

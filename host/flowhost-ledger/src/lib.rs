@@ -12,6 +12,7 @@ mod chain;
 mod checkpoint;
 mod disk;
 mod fact;
+mod head;
 mod index;
 mod keyfile;
 mod keys;
@@ -26,6 +27,7 @@ mod reader;
 mod record;
 mod recorder;
 mod report;
+mod rows;
 mod scan;
 mod trust;
 mod unfinished;
@@ -42,13 +44,16 @@ pub use index::{IndexError, RunIndex};
 pub use keys::{HostKey, KeyError};
 pub use options::{CheckpointPolicy, Clock, Durability, LINGER, LedgerOptions, SystemClock};
 pub use payloads::{PayloadError, Payloads};
-pub use proof::{ProofError, Proven, prove, prove_in, verify_proof};
+pub use proof::{
+    PROOF_BYTES_MAX, ProofError, Proven, ProvenRecord, prove, prove_in, verify_proof,
+    verify_proof_of,
+};
 pub use reader::{ReadError, Records, read_run, read_run_in};
 pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };
 pub use recorder::{LedgerError, MemoryRecorder, Recorder};
-pub use report::{Code, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};
+pub use report::{Code, Indexed, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};
 pub use scan::{WitnessError, read_witness};
 pub use trust::{TrustError, parse_trust};
 pub use unfinished::{Swept, UNFINISHED_RUNS_MAX, seal_unfinished};

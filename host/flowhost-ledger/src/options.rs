@@ -38,8 +38,8 @@ pub enum Durability {
     /// callers share one sync (group commit).
     #[default]
     Durable,
-    /// It resolves at once. Records reach the kernel within [`LINGER`]; they are synced only by
-    /// checkpoints. For work that can be done again.
+    /// It resolves at once. Records reach the kernel within [`LINGER`]; they are synced when a
+    /// checkpoint is due by its age, is asked for, or is the last. For work that can be done again.
     Relaxed,
 }
 
@@ -49,7 +49,8 @@ pub const LINGER: Duration = Duration::from_millis(5);
 /// When a checkpoint is signed, besides at the end and on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckpointPolicy {
-    /// With this many unsigned records.
+    /// With this many unsigned records. A relaxed ledger does not count: a checkpoint has to sync what it
+    /// signs, and that is what *relaxed* spares.
     pub records: u64,
     /// When the oldest unsigned record is this old.
     pub age: Duration,
@@ -97,6 +98,8 @@ pub struct LedgerOptions {
     pub clock: Arc<dyn Clock>,
     /// Where files are.
     pub disk: Arc<dyn Disk>,
+    /// It is the index of runs: a `head` is kept beside it.
+    pub(crate) index: bool,
 }
 
 impl LedgerOptions {
@@ -118,6 +121,7 @@ impl LedgerOptions {
             queue_bytes_max: 64 << 20,
             clock: Arc::new(SystemClock),
             disk: Arc::new(RealDisk),
+            index: false,
         }
     }
 }

@@ -77,7 +77,7 @@ impl PayloadFeed {
     }
 
     /// Hands the record its payload, if that is the next one.
-    pub(crate) fn meet(&mut self, check: &mut Check, record: &Accepted) -> Result<(), Problem> {
+    pub(crate) fn meet(&mut self, check: &mut Check, record: &Accepted<'_>) -> Result<(), Problem> {
         let next = self
             .next
             .as_ref()

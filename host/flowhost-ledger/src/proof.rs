@@ -16,6 +16,8 @@ use crate::merkle::{self, Hash};
 use crate::reader::{ReadError, read_run_in};
 
 const VERSION: &str = "c2sp.org/tlog-proof@v1";
+/// Most bytes of a proof that carries its record: a line of 64 KiB as base64, 64 hashes, a note.
+pub const PROOF_BYTES_MAX: u64 = 256 * 1024;
 /// A path through a tree of 2^64 leaves has 64 steps; no more can be right.
 const PATH_MAX: usize = 64;
 
@@ -37,6 +39,9 @@ pub enum ProofError {
         /// How many records the checkpoint covers.
         size: u64,
     },
+    /// The proof does not carry the record that it is about.
+    #[error("the proof does not carry its record; make it anew with `flowhost evidence prove`")]
+    NoRecord,
     /// The proof's text breaks the format.
     #[error("the proof is malformed: {0}")]
     Malformed(&'static str),
@@ -55,6 +60,17 @@ pub struct Proven {
     pub seq: u64,
     /// The checkpoint that covers it.
     pub checkpoint: Checkpoint,
+}
+
+/// A record that a proof carried, and proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenRecord {
+    /// Where it stands, and in what.
+    pub proven: Proven,
+    /// Its line, without LF.
+    pub line: Vec<u8>,
+    /// The key that signed.
+    pub key: VKey,
 }
 
 /// A proof that record `seq` is in the ledger in `dir`, against its latest checkpoint.
@@ -81,8 +97,13 @@ pub fn prove_in(source: &dyn Source, dir: &Path, seq: u64) -> Result<String, Pro
         return Err(ProofError::Unsigned { seq, size });
     }
     let mut leaves: Vec<Hash> = Vec::new();
+    let mut line = Vec::new();
     for record in read_run_in(source, dir)? {
-        leaves.push(record?.leaf);
+        let record = record?;
+        if record.seq == seq {
+            line = record.line;
+        }
+        leaves.push(record.leaf);
         if leaves.len() as u64 == size {
             break;
         }
@@ -98,11 +119,40 @@ pub fn prove_in(source: &dyn Source, dir: &Path, seq: u64) -> Result<String, Pro
     if root != Some(note.unverified().root) {
         return Err(unusable("its root is not that of the records".to_owned()));
     }
-    let mut out = format!("{VERSION}\nindex {seq}\n");
+    // The format leaves `extra` to the application; here it is the record, so that the proof is whole.
+    let extra = BASE64.encode(line);
+    let mut out = format!("{VERSION}\nextra {extra}\nindex {seq}\n");
     for hash in path {
         let _ = writeln!(out, "{}", BASE64.encode(hash));
     }
     Ok(out + "\n" + &text)
+}
+
+/// Checks a proof that carries its record, against `keys`: of hosts, or of single ledgers.
+///
+/// # Errors
+/// [`ProofError`].
+pub fn verify_proof_of(proof: &str, keys: &[VKey]) -> Result<ProvenRecord, ProofError> {
+    let extra = proof
+        .lines()
+        .nth(1)
+        .and_then(|line| line.strip_prefix("extra "));
+    let line = BASE64
+        .decode(extra.ok_or(ProofError::NoRecord)?)
+        .map_err(|_| ProofError::Malformed("its extra is no base64"))?;
+    let mut refused = ProofError::Note(NoteError::UnknownKey);
+    for key in keys {
+        match verify_proof(proof, &line, key) {
+            Ok(proven) => {
+                let key = key.clone();
+                return Ok(ProvenRecord { proven, line, key });
+            }
+            // One of the others may be the one that signed.
+            Err(ProofError::Note(NoteError::UnknownKey)) => {}
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 /// Checks that `line` (with or without its LF) is what `proof` speaks of, and that the checkpoint

@@ -56,9 +56,13 @@ fn every_single_bit_of_a_proof_counts() {
         bad[at / 8] ^= 1 << (at % 8);
         if let Ok(text) = String::from_utf8(bad) {
             assert!(
-                verify_proof(&text, &lines[2], &key.vkey()).is_err(),
+                verify_proof_of(&text, &[key.vkey()]).is_err(),
                 "bit {at}: {text}"
             );
+            // Beside a record of one's own, the one that it carries is no matter.
+            let carried = text.lines().nth(1) != proof.lines().nth(1);
+            let refused = verify_proof(&text, &lines[2], &key.vkey()).is_err();
+            assert!(carried || refused, "bit {at}: {text}");
         }
     }
 }
@@ -76,8 +80,28 @@ fn refuses_a_record_that_no_checkpoint_covers() {
 fn skips_extra_data_as_the_format_says() {
     let (dir, key, lines) = ledger(2);
     let proof = prove(dir.path(), 1).unwrap();
-    let with = proof.replacen("index", "extra YWJj\nindex", 1);
+    let carried = format!("{}\n", proof.lines().nth(1).unwrap());
+    let with = proof.replacen(&carried, "extra YWJj\n", 1);
     assert!(verify_proof(&with, &lines[1], &key.vkey()).is_ok());
-    let bad = proof.replacen("index", "extra ?\nindex", 1);
+    let without = proof.replacen(&carried, "", 1);
+    assert!(verify_proof(&without, &lines[1], &key.vkey()).is_ok());
+    let told = verify_proof_of(&without, &[key.vkey()]);
+    assert!(matches!(told, Err(ProofError::NoRecord)));
+    let bad = proof.replacen(&carried, "extra ?\n", 1);
     assert!(verify_proof(&bad, &lines[1], &key.vkey()).is_err());
+}
+
+#[test]
+fn a_proof_carries_its_record_and_is_believed_by_one_of_the_keys() {
+    let (dir, key, lines) = ledger(3);
+    let proof = prove(dir.path(), 1).unwrap();
+    let stranger = HostKey::from_seed("h", [2; 32]).unwrap();
+    let refused = verify_proof_of(&proof, &[stranger.vkey()]);
+    assert!(matches!(
+        refused,
+        Err(ProofError::Note(NoteError::UnknownKey))
+    ));
+    let found = verify_proof_of(&proof, &[stranger.vkey(), key.vkey()]).unwrap();
+    assert_eq!((found.proven.seq, found.line), (1, lines[1].clone()));
+    assert_eq!(found.key, key.vkey());
 }

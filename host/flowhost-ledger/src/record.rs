@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use time::OffsetDateTime;
 
 use crate::canonical::{self, Entries, Malformed};
 use crate::checkpoint::parse_decimal;
@@ -156,44 +157,24 @@ pub(crate) fn push_line(out: &mut Vec<u8>, head: &Head<'_>, fact: &Fact) {
     out.push(b'}');
 }
 
-/// RFC 3339 in UTC with six fraction digits, from microseconds since 1970.
+/// RFC 3339 in UTC with six fraction digits, from microseconds since 1970. The form has four digits for
+/// the year, so whatever is later is told as the last moment of 9999.
 #[must_use]
 pub fn timestamp(us: u64) -> String {
-    let (seconds, fraction) = (us / 1_000_000, us % 1_000_000);
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    // 400 Gregorian years always have 146,097 days; what is left is small enough to walk.
-    let mut year = 1970 + days / 146_097 * 400;
-    days %= 146_097;
-    let leap =
-        |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [
-        31,
-        28 + u64::from(leap(year)),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let day = days + 1;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z")
+    // 9999-12-31T23:59:59.999999Z.
+    let us = us.min(253_402_300_799_999_999);
+    let second = i64::try_from(us / 1_000_000).unwrap_or(i64::MAX);
+    let at = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (date, time, fraction) = (at.date(), at.time(), us % 1_000_000);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{fraction:06}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
 }
 
 /// Why a stored line is not the record that belongs there.
@@ -308,11 +289,11 @@ pub(crate) fn is_hash(text: &str) -> bool {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn commit_is_valid(text: &str) -> bool {
+pub(crate) fn commit_is_valid(text: &str) -> bool {
     text.strip_prefix(COMMIT_PREFIX).is_some_and(is_hash)
 }
 
-fn ts_is_valid(text: &str) -> bool {
+pub(crate) fn ts_is_valid(text: &str) -> bool {
     text.len() == TS_SHAPE.len()
         && text.bytes().zip(TS_SHAPE).all(|(byte, shape)| match shape {
             b'd' => byte.is_ascii_digit(),

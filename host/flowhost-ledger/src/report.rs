@@ -110,6 +110,19 @@ pub struct ViewCounts {
     pub missing: u64,
 }
 
+/// What the index of runs says of a run that was verified alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Indexed {
+    /// It ended with so many records, and they are there.
+    Ended {
+        /// How many.
+        records: u64,
+    },
+    /// It started and has not ended.
+    Open,
+}
+
 /// What was found in one ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerReport {
@@ -139,6 +152,9 @@ pub struct LedgerReport {
     pub payloads: PayloadCounts,
     /// What became of the views.
     pub views: ViewCounts,
+    /// What the index of runs says, if it was asked about this run alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<Indexed>,
     /// Whether there is a `run.end` record.
     pub ended: bool,
     /// Records of kinds that this version does not know.
@@ -163,6 +179,7 @@ impl LedgerReport {
             trust: None,
             payloads: PayloadCounts::default(),
             views: ViewCounts::default(),
+            index: None,
             ended: false,
             unknown_kinds: 0,
             problem: None,
@@ -235,6 +252,17 @@ impl fmt::Display for LedgerReport {
             f,
             "  payloads     {checked} match their records, {erased} erased, {lost} lost in a crash"
         )?;
+        match self.index {
+            Some(Indexed::Ended { records }) => writeln!(
+                f,
+                "  index        ended with {}, as the index of runs says",
+                counted(records, "record")
+            )?,
+            Some(Indexed::Open) => {
+                writeln!(f, "  index        has not ended, as the index of runs says")?;
+            }
+            None => {}
+        }
         let ViewCounts { checked, missing } = self.views;
         if checked > 0 {
             writeln!(f, "  views        {checked} match their records")?;

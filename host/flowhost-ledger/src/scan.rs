@@ -66,6 +66,8 @@ pub(crate) struct State {
     /// Records with a commitment that no note covers: a crash may have taken their payloads.
     pub(crate) commits: BTreeSet<u64>,
     pub(crate) erased: BTreeSet<u64>,
+    /// Runs that started and did not end, as the index of runs says.
+    pub(crate) open: Vec<String>,
     /// Keys that `key.rotate` records brought in.
     pub(crate) new_keys: Vec<String>,
 }
@@ -155,6 +157,10 @@ impl State {
         }
         match view.kind() {
             Some(Kind::Erasure) => self.erased.extend(erased_by(&view)),
+            kind @ Some(Kind::RunStart | Kind::RunEnd) => {
+                let run = view.field("run_id").and_then(|run| run.text());
+                crate::head::enter(&mut self.open, kind, run);
+            }
             Some(Kind::KeyRotate) => {
                 let key = view
                     .field("new")

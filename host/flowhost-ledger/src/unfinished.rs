@@ -1,33 +1,34 @@
-//! Puts runs in order that a killed host left behind: signs what they wrote, and enters their end
-//! into the index of runs.
+//! Ends as signed facts what a killed host left open: runs in the middle, runs that were just being
+//! made, the index of runs itself.
 //!
-//! Called at the start of another run, so it must never stand in that run's way: it is bounded, it
-//! waits for nobody, and what goes wrong with one run is data. It must never make a folder that is
-//! missing: a run that was deleted has to stay missing for `verify` to see.
+//! Called before another command of the host does its work, so it must never stand in that command's
+//! way: it is bounded, it waits for nobody who writes a run, and what goes wrong with one run is data.
+//! It must never make a folder that is missing: a run that was deleted has to stay missing for `verify`
+//! to see.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{RealDisk, Source as _};
+use crate::disk::{self, Disk};
 use crate::fact::Kind;
 use crate::index::{IndexError, RunIndex};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::LedgerOptions;
-use crate::reader::{ReadError, read_run};
+use crate::reader::{ReadError, read_run_in};
 use crate::recorder::LedgerError;
-use crate::writer::{Ledger, OpenError, run_dir};
+use crate::writer::{Ledger, OpenError};
 
-/// How many of the newest runs are looked at. A host starts far fewer before one of them sweeps up
-/// after the others; the bound keeps the start of a run short beside a damaged state folder.
+/// How many runs without an end are looked at, the newest. A host starts far fewer before one of them
+/// sweeps up after the others; the bound keeps the start of a run short beside a damaged state
+/// folder.
 pub const UNFINISHED_RUNS_MAX: usize = 100;
 
 /// The status of a run that has no `run.end` record of its own.
 const KILLED: &str = "killed";
 
-/// What [`seal_unfinished`] did.
+/// What a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
     /// The runs whose end was entered now.
@@ -37,25 +38,22 @@ pub struct Swept {
     pub problems: Vec<String>,
 }
 
-/// Signs and enters as ended those of `tenant`'s newest [`UNFINISHED_RUNS_MAX`] runs that the index
-/// knows as started and not as ended, and that nobody writes to. The status entered is that of the
-/// ledger's own `run.end` record, or `killed` if it has none. Blocks on the disk.
+/// [`RunIndex::sweep`] of `tenant`'s index below `state`.
 ///
 /// # Errors
-/// [`IndexError::Read`] when the index cannot be read; nothing was done then. A caller that is about
-/// to start a run may go on.
+/// As [`RunIndex::sweep`].
 ///
 /// # Examples
 ///
 /// ```
 /// use std::sync::Arc;
-/// use flowhost_ledger::{Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder, RunIndex};
+/// use flowhost_ledger::{Fact, HostKey, Kind, LedgerOptions, Recorder, RunIndex};
 ///
 /// let state = tempfile::tempdir()?;
 /// let key = Arc::new(HostKey::generate("host.example")?);
-/// RunIndex::new(state.path(), "default", key.clone()).started("run-1", &[])?;
 /// let dir = flowhost_ledger::run_dir(state.path(), "default", "run-1");
-/// let ledger = Ledger::open(&LedgerOptions::new(&dir, "default", "run-1", key.clone()))?;
+/// let index = RunIndex::new(state.path(), "default", key.clone());
+/// let ledger = index.begin(&LedgerOptions::new(&dir, "default", "run-1", key.clone()), &[])?;
 /// ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
 /// // Somebody is still writing to it.
 /// let swept = flowhost_ledger::seal_unfinished(state.path(), "default", key.clone())?;
@@ -66,23 +64,116 @@ pub struct Swept {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn seal_unfinished(state: &Path, tenant: &str, key: Arc<HostKey>) -> Result<Swept, IndexError> {
-    let mut swept = Swept::default();
-    let runs = unfinished(&RunIndex::dir(state, tenant))?;
-    let index = RunIndex::new(state, tenant, key.clone());
-    for run in runs {
-        let dir = run_dir(state, tenant, &run);
-        // Not yet made by a run that is just starting, or deleted: not ours to make.
-        if RealDisk.len(&dir.join(layout::META)).is_err() {
-            continue;
+    RunIndex::new(state, tenant, key).sweep()
+}
+
+impl RunIndex {
+    /// Puts in order whatever a kill left: the index itself, runs that were just being made, and the
+    /// newest [`UNFINISHED_RUNS_MAX`] runs that started, did not end, and that nobody writes to. Their
+    /// ledgers are signed and their ends entered, with the status of the ledger's own `run.end` record, or
+    /// `killed` if it has none. When there is nothing to do, three small files are read, whatever the
+    /// number of runs. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`IndexError`] when the index cannot be read or put in order. A caller that is about to start a
+    /// run may go on, and will hear of it again.
+    pub fn sweep(&self) -> Result<Swept, IndexError> {
+        let mut swept = Swept::default();
+        let disk = self.options().disk.as_ref();
+        let staged = self.staged()?;
+        if staged.is_empty() && !disk::is_dir(disk, &self.options().dir).map_err(OpenError::Io)? {
+            return Ok(swept);
         }
-        let options = LedgerOptions::new(&dir, tenant, &run, key.clone());
-        match seal(&index, &options) {
-            Ok(()) => swept.sealed.push(run),
-            Err(SealError::Open(OpenError::Locked(_))) => {}
-            Err(error) => swept.problems.push(format!("run {run}: {}", chain(&error))),
+        for run in staged {
+            if let Err(error) = self.end_staging(&run) {
+                swept.problems.push(format!("run {run}: {}", chain(&error)));
+            }
+        }
+        let mut open = match self.peek()? {
+            Some(open) => open,
+            None => self.put_in_order()?,
+        };
+        let newest = open.split_off(open.len().saturating_sub(UNFINISHED_RUNS_MAX));
+        for run in newest {
+            let mut options = self.options().clone();
+            options.dir = self.run_dir(&run);
+            options.run.clone_from(&run);
+            options.index = false;
+            options.lock_wait = std::time::Duration::ZERO;
+            // Deleted: not ours to make.
+            if !disk::is_dir(disk, &options.dir).map_err(OpenError::Io)? {
+                continue;
+            }
+            match seal(self, &options) {
+                Ok(()) => swept.sealed.push(run),
+                Err(SealError::Open(OpenError::Locked(_))) => {}
+                Err(error) => swept.problems.push(format!("run {run}: {}", chain(&error))),
+            }
+        }
+        Ok(swept)
+    }
+
+    /// The runs that wait for the index to know them: none, but for moments and after a kill.
+    fn staged(&self) -> Result<Vec<String>, IndexError> {
+        match self.options().disk.list(&self.staging()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(OpenError::Io(error).into()),
+            Ok(entries) => Ok(entries
+                .into_iter()
+                .filter(|entry| entry.is_dir && layout::segment_is_valid(&entry.name))
+                .map(|entry| entry.name)
+                .collect()),
         }
     }
-    Ok(swept)
+
+    /// Moves a run that was being made to its place if the index knows it, and removes it otherwise.
+    fn end_staging(&self, run: &str) -> Result<(), SealError> {
+        let disk = self.options().disk.as_ref();
+        let staged = self.staging().join(run);
+        let held = {
+            let _guard = disk.lock(&self.staging());
+            disk.lock(&staged)
+        };
+        let _lock = match held {
+            Ok(lock) => lock,
+            // Its maker is at work, or has just moved it.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(OpenError::Io(error).into()),
+        };
+        // Only now that nobody can enter it any more.
+        if self.knows(run)? {
+            disk.create_dir(&self.run_dir("")).map_err(OpenError::Io)?;
+            disk.rename(&staged, &self.run_dir(run))
+                .map_err(OpenError::Io)?;
+            return Ok(());
+        }
+        for entry in disk.list(&staged).map_err(OpenError::Io)? {
+            // It holds no record; whatever else lies there was not put there by us.
+            if entry.name != layout::META && !entry.name.ends_with(".tmp") {
+                return Err(SealError::Foreign(entry.name));
+            }
+            disk.remove(&staged.join(&entry.name))
+                .map_err(OpenError::Io)?;
+        }
+        disk.remove_dir(&staged).map_err(OpenError::Io)?;
+        Ok(())
+    }
+
+    fn knows(&self, run: &str) -> Result<bool, SealError> {
+        let disk = self.options().disk.as_ref();
+        if !disk::is_dir(disk, &self.options().dir).map_err(OpenError::Io)? {
+            return Ok(false);
+        }
+        // A record that is half there is cut by this, so that the answer stays what it is.
+        self.put_in_order()?;
+        for record in read_run_in(disk, &self.options().dir)? {
+            if record?.text("run_id") == Some(run) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// Why one run could not be sealed.
@@ -96,6 +187,10 @@ enum SealError {
     Ledger(#[from] LedgerError),
     #[error("its end cannot be entered")]
     Index(#[from] IndexError),
+    #[error(
+        "it never started, and its folder in runs.new holds `{0}`, which flowhost did not put there"
+    )]
+    Foreign(String),
 }
 
 /// An error with its sources, in one line.
@@ -109,41 +204,17 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The newest runs without an end, oldest first.
-fn unfinished(index: &Path) -> Result<Vec<String>, ReadError> {
-    match RealDisk.list(index) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        _ => {}
-    }
-    let mut newest: VecDeque<(String, bool)> = VecDeque::new();
-    for record in read_run(index)? {
-        let record = record?;
-        let Some(run) = record.text("run_id") else {
-            continue;
-        };
-        match record.kind() {
-            Some(Kind::RunStart) => {
-                newest.push_back((run.to_owned(), false));
-                if newest.len() > UNFINISHED_RUNS_MAX {
-                    newest.pop_front();
-                }
-            }
-            Some(Kind::RunEnd) => {
-                for (_, ended) in newest.iter_mut().filter(|(name, _)| name == run) {
-                    *ended = true;
-                }
-            }
-            _ => {}
-        }
-    }
-    let open = newest.into_iter().filter(|(_, ended)| !ended);
-    Ok(open.map(|(run, _)| run).collect())
-}
-
 /// Opening puts away what a crash left and records it; closing signs.
 fn seal(index: &RunIndex, options: &LedgerOptions) -> Result<(), SealError> {
-    let ledger = Ledger::open(options)?;
-    let status = status(&options.dir)?;
+    // A lock makes no folder, so a run that somebody deletes meanwhile stays deleted.
+    let lock = match options.disk.lock(&options.dir) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(OpenError::Locked(options.dir.clone()).into());
+        }
+        other => other.map_err(OpenError::Io)?,
+    };
+    let ledger = Ledger::open_held(options, lock)?;
+    let status = status(options.disk.as_ref(), &options.dir)?;
     let sealed = ledger.close_blocking()?;
     index.ended(&options.run, &status, &sealed)?;
     Ok(())
@@ -151,9 +222,9 @@ fn seal(index: &RunIndex, options: &LedgerOptions) -> Result<(), SealError> {
 
 /// How the ledger says that its run ended. A host may be killed, or be at work just now, between
 /// closing the ledger and entering the end; the status is then known, and is not `killed`.
-fn status(dir: &Path) -> Result<String, ReadError> {
+fn status(disk: &dyn Disk, dir: &Path) -> Result<String, ReadError> {
     let mut status = KILLED.to_owned();
-    for record in read_run(dir)? {
+    for record in read_run_in(disk, dir)? {
         let record = record?;
         if record.kind() == Some(Kind::RunEnd)
             && let Some(text) = record.text("status")

@@ -15,6 +15,7 @@ use crate::merkle::Hash;
 use crate::payloads::Payload;
 use crate::record::{LineFault, Owner, View};
 use crate::report::{Code, LedgerReport, Trust};
+use crate::rows::Row;
 use crate::scan::{erased_by, parse_ranges};
 
 /// Most keys that one ledger may bring in by `key.rotate`: more is an attack on the verifier.
@@ -67,9 +68,9 @@ pub(crate) struct Floor {
 
 /// What the walker needs to know of a record that was accepted.
 #[derive(Debug)]
-pub(crate) struct Accepted {
+pub(crate) struct Accepted<'a> {
     pub(crate) seq: u64,
-    pub(crate) commit: Option<String>,
+    pub(crate) commit: Option<&'a str>,
 }
 
 /// One bit for each record: whether it committed to a payload.
@@ -156,18 +157,42 @@ impl Check {
         self.chain.size()
     }
 
+    pub(crate) const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// Whether a host that was killed may have left the ledger as it is so far: the run has no
     /// end, or its last records are unsigned.
     pub(crate) const fn is_unfinished(&self) -> bool {
         !self.ended || self.signed < self.size()
     }
 
-    /// Takes the next stored line (without LF).
-    pub(crate) fn record(
+    /// Takes the next stored line.
+    pub(crate) fn row<'a>(
         &mut self,
-        line: &[u8],
+        row: &Row<'a>,
         look: &mut dyn FnMut(&View<'_>),
-    ) -> Result<Accepted, Fault> {
+    ) -> Result<Accepted<'a>, Fault> {
+        match row.plain {
+            Some(plain) if self.chain.take(plain) => {
+                let commit = row.commit();
+                self.committed.push(plain.seq, commit.is_some());
+                Ok(Accepted {
+                    seq: plain.seq,
+                    commit,
+                })
+            }
+            // Whatever is wrong with it, the parser has the words.
+            _ => self.record(row.bytes, look),
+        }
+    }
+
+    /// Takes a line (without LF) of which nothing is known.
+    fn record<'a>(
+        &mut self,
+        line: &'a [u8],
+        look: &mut dyn FnMut(&View<'_>),
+    ) -> Result<Accepted<'a>, Fault> {
         let view = self.chain.check(line, &self.owner)?;
         match view.kind() {
             Some(Kind::Erasure) => self.erased.extend(erased_by(&view)),
@@ -199,7 +224,7 @@ impl Check {
         look(&view);
         Ok(Accepted {
             seq: view.seq,
-            commit: view.commit.map(str::to_owned),
+            commit: view.commit,
         })
     }
 
@@ -268,7 +293,7 @@ impl Check {
     /// Takes the payload of the record just accepted, or hears that there is none.
     pub(crate) fn payload(
         &mut self,
-        record: &Accepted,
+        record: &Accepted<'_>,
         payload: Option<&Payload>,
     ) -> Result<(), Fault> {
         match (&record.commit, payload) {

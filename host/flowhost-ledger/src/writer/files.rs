@@ -12,6 +12,7 @@ use crate::chain::Chain;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{self, Disk, DiskFile, append_all};
 use crate::fact::Fact;
+use crate::head::{self, IndexHead};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::{Durability, LedgerOptions};
@@ -61,6 +62,17 @@ impl Output {
     }
 }
 
+/// Why the ledger is signed just now, which decides what a loss of power may take of the note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// It was time.
+    Due,
+    /// Somebody asked.
+    Asked,
+    /// Nobody may open the ledger again, so nothing can be put in order later.
+    Last,
+}
+
 /// All files of one open ledger.
 pub(super) struct Files {
     disk: Arc<dyn Disk>,
@@ -77,7 +89,11 @@ pub(super) struct Files {
     index: u32,
     segment: Output,
     payload: Option<Output>,
-    notes: Box<dyn DiskFile>,
+    notes: Output,
+    /// Files were made whose names are not yet on the disk.
+    names_unsynced: bool,
+    /// The runs that have not ended, if this is the index of runs.
+    open: Option<Vec<String>>,
     witness: Option<Box<dyn DiskFile>>,
     /// Held until the ledger is closed.
     _lock: Box<dyn std::any::Any + Send>,
@@ -88,6 +104,10 @@ pub(super) struct Standing {
     pub(super) chain: Chain,
     pub(super) signed: u64,
     pub(super) index: u32,
+    /// The runs that have not ended, if this is the index of runs.
+    pub(super) open: Option<Vec<String>>,
+    /// Its folder may name files that a loss of power would take.
+    pub(super) names_unsynced: bool,
     pub(super) lock: Box<dyn std::any::Any + Send>,
 }
 
@@ -101,12 +121,11 @@ impl Files {
         let dir = options.dir.clone();
         let index = standing.index;
         let segment = Output::open(disk.as_ref(), &dir.join(layout::segment(index)), false)?;
-        let notes = disk.open_append(&dir.join(layout::CHECKPOINTS), false)?;
+        let notes = Output::open(disk.as_ref(), &dir.join(layout::CHECKPOINTS), false)?;
         let witness = options
             .witness
             .as_ref()
             .map(|path| disk.open_append(path, false));
-        disk.sync_dir(&dir)?;
         let mut files = Self {
             origin: layout::origin(options.key.host(), owner),
             owner: owner.clone(),
@@ -120,6 +139,8 @@ impl Files {
             segment,
             payload: None,
             notes,
+            names_unsynced: standing.names_unsynced,
+            open: standing.open,
             witness: witness.transpose()?,
             _lock: standing.lock,
             disk,
@@ -147,7 +168,13 @@ impl Files {
     fn open_payload(&mut self) -> io::Result<()> {
         let path = self.payload_path();
         self.payload = Some(Output::open(self.disk.as_ref(), &path, true)?);
-        self.disk.sync_dir(&self.dir)
+        self.names_unsynced = true;
+        Ok(())
+    }
+
+    /// The runs that have not ended; empty for any ledger but the index.
+    pub(super) fn open_runs(&self) -> &[String] {
+        self.open.as_deref().unwrap_or_default()
     }
 
     /// Makes a fact the next record. It waits in a buffer until [`Files::flush`].
@@ -178,6 +205,10 @@ impl Files {
             .extend(self.segment.buffer.get(start..).unwrap_or_default());
         self.segment.buffer.push(b'\n');
         self.segment.len += line_len;
+        if let Some(open) = &mut self.open {
+            let run = fact.fields.get("run_id").and_then(|run| run.as_text());
+            head::enter(open, Some(fact.kind), run);
+        }
         if let (Some(salt), Some(payload)) = (salt, fact.payload.as_deref()) {
             self.push_payload(seq, &salt, payload)?;
         }
@@ -239,14 +270,23 @@ impl Files {
 
     /// Brings everything to the disk, payloads first.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.names_unsynced {
+            self.disk.sync_dir(&self.dir)?;
+            self.names_unsynced = false;
+        }
         if let Some(payload) = &mut self.payload {
             payload.sync()?;
         }
         self.segment.sync()
     }
 
-    /// Signs the ledger as it is. Everything must be synced.
-    pub(super) fn seal(&mut self) -> io::Result<Sealed> {
+    /// Signs the ledger as it is. Everything must be synced, because a note that outlives the records
+    /// it signs could not be told from records that were cut off.
+    ///
+    /// The note goes to `checkpoints.log` and to `checkpoint`, and either will do. So only the last one of
+    /// a run brings both to the disk; before it, `checkpoint` may be lost, and in relaxed mode the
+    /// log's end, too. The index of runs is opened again by the next run, which puts both in order.
+    pub(super) fn seal(&mut self, occasion: Occasion) -> io::Result<Sealed> {
         let checkpoint = Checkpoint {
             origin: self.origin.clone(),
             size: self.size(),
@@ -254,20 +294,46 @@ impl Files {
         };
         let keys: Vec<&HostKey> = self.keys.iter().map(AsRef::as_ref).collect();
         let note = HostKey::sign(&checkpoint, &keys).map_err(io::Error::other)?;
-        append_all(self.notes.as_mut(), note.as_bytes())?;
-        self.notes.sync()?;
+        self.notes.buffer.extend_from_slice(note.as_bytes());
+        self.notes.len += note.len() as u64;
+        match (occasion, self.durability) {
+            (Occasion::Due | Occasion::Asked, Durability::Relaxed) => self.notes.flush()?,
+            _ => self.notes.sync()?,
+        }
         if let Some(witness) = &mut self.witness {
             append_all(witness.as_mut(), note.as_bytes())?;
             witness.sync()?;
         }
         let path = self.dir.join(layout::CHECKPOINT);
-        disk::replace(self.disk.as_ref(), &path, note.as_bytes(), false)?;
+        match (occasion, &self.open) {
+            (Occasion::Last, None) => {
+                disk::replace(self.disk.as_ref(), &path, note.as_bytes(), false)?;
+            }
+            _ => disk::replace_unsynced(self.disk.as_ref(), &path, note.as_bytes(), false)?,
+        }
         self.signed = checkpoint.size;
+        self.write_head(&note)?;
         Ok(Sealed {
             size: checkpoint.size,
             root: hex::encode(checkpoint.root),
             note,
         })
+    }
+
+    /// Says beside the index where it ends. Signed by the newest key alone: a retired one is gone.
+    fn write_head(&self, note: &str) -> io::Result<()> {
+        let (Some(open), Some(key)) = (&self.open, self.keys.last()) else {
+            return Ok(());
+        };
+        let head = IndexHead {
+            chain: self.chain.clone(),
+            segment: self.index,
+            segment_bytes: self.segment.len,
+            notes_bytes: self.notes.len,
+            note: note.to_owned(),
+            open: open.clone(),
+        };
+        head.write(self.disk.as_ref(), &self.dir, &self.origin, key)
     }
 
     pub(super) fn add_key(&mut self, key: Arc<HostKey>) {

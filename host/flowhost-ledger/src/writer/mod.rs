@@ -28,6 +28,14 @@ use crate::record::{Owner, refusal};
 use crate::recorder::{LedgerError, Recorder};
 
 pub use recover::OpenError;
+pub(crate) use recover::{Lock, take_folder, write_meta};
+
+fn owner_of(options: &LedgerOptions) -> Owner {
+    Owner {
+        tenant: options.tenant.clone(),
+        run: options.run.clone(),
+    }
+}
 
 /// A note that was just signed: the ledger's state that others may be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +91,8 @@ struct Shared {
     space: Condvar,
     progress: watch::Sender<Progress>,
     owner: Owner,
+    /// The runs that had not ended when the index of runs was opened.
+    open_runs: Vec<String>,
     origin: String,
     durability: Durability,
     clock: Arc<dyn Clock>,
@@ -215,11 +225,16 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]; nothing was changed then.
     pub fn open(options: &LedgerOptions) -> Result<Self, OpenError> {
-        let owner = Owner {
-            tenant: options.tenant.clone(),
-            run: options.run.clone(),
-        };
-        let opened = recover::open(options, &owner)?;
+        let owner = owner_of(options);
+        recover::check_ids(&owner)?;
+        Self::open_held(options, recover::take_folder(options)?)
+    }
+
+    /// [`Ledger::open`] of a folder whose lock is at hand.
+    pub(crate) fn open_held(options: &LedgerOptions, lock: Lock) -> Result<Self, OpenError> {
+        let owner = owner_of(options);
+        let opened = recover::open(options, &owner, lock)?;
+        let open_runs = opened.files.open_runs().to_vec();
         let (progress, _) = watch::channel(Progress {
             durable: opened.files.size(),
             ..Progress::default()
@@ -240,6 +255,7 @@ impl Ledger {
             progress,
             origin: layout::origin(options.key.host(), &owner),
             owner,
+            open_runs,
             durability: options.durability,
             clock: options.clock.clone(),
             records_max: options.queue_records_max.max(1),
@@ -258,6 +274,11 @@ impl Ledger {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.handle.shared.origin
+    }
+
+    /// The runs that had not ended when this ledger, the index of runs, was opened.
+    pub(crate) fn open_runs(&self) -> &[String] {
+        &self.handle.shared.open_runs
     }
 
     /// How many records were accepted so far.

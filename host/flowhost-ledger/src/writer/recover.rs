@@ -14,6 +14,7 @@ use super::files::{Files, Standing};
 use crate::checkpoint::{NOTE_BYTES_MAX, Note};
 use crate::disk::{self, Disk};
 use crate::fact::{Fact, Kind};
+use crate::head::IndexHead;
 use crate::layout::{self, Meta};
 use crate::options::LedgerOptions;
 use crate::payloads;
@@ -95,23 +96,42 @@ pub(super) struct Opened {
     pub(super) files: Files,
 }
 
-/// Opens or makes the ledger of `options`.
-pub(super) fn open(options: &LedgerOptions, owner: &Owner) -> Result<Opened, OpenError> {
+/// The folder of a ledger, held by one writer. The lock is the folder's, whatever it is named.
+pub(crate) type Lock = Box<dyn std::any::Any + Send>;
+
+pub(super) fn check_ids(owner: &Owner) -> Result<(), OpenError> {
     for id in [&owner.tenant, &owner.run] {
         if !layout::segment_is_valid(id) {
             return Err(OpenError::Id(id.clone()));
         }
     }
+    Ok(())
+}
+
+/// Makes the ledger's folder if needed, and takes its lock.
+pub(crate) fn take_folder(options: &LedgerOptions) -> Result<Lock, OpenError> {
+    options.disk.create_dir(&options.dir)?;
+    take_lock(options)
+}
+
+/// Opens or makes the ledger of `options` in a folder that is held.
+pub(super) fn open(
+    options: &LedgerOptions,
+    owner: &Owner,
+    lock: Lock,
+) -> Result<Opened, OpenError> {
+    check_ids(owner)?;
     let disk = options.disk.as_ref();
-    disk.create_dir(&options.dir)?;
-    let lock = take_lock(options)?;
     let origin = layout::origin(options.key.host(), owner);
     let meta_path = options.dir.join(layout::META);
     let meta = disk::read_small(disk, &meta_path, layout::META_BYTES_MAX)?;
+    let meta = meta.map(|bytes| Meta::parse(&bytes));
     match meta {
         None => create(options, owner, &origin, lock),
-        Some(bytes) => {
-            let meta = Meta::parse(&bytes).map_err(|what| corrupt(meta_path, &what))?;
+        // A loss of power may leave the name without the bytes; then there is no record either.
+        Some(Err(_)) if !has_records(options)? => create(options, owner, &origin, lock),
+        Some(Err(what)) => Err(corrupt(meta_path, &what)),
+        Some(Ok(meta)) => {
             if meta.origin != origin {
                 let (dir, found) = (options.dir.clone(), meta.origin);
                 return Err(OpenError::Other {
@@ -149,25 +169,37 @@ fn take_lock(options: &LedgerOptions) -> Result<Box<dyn std::any::Any + Send>, O
     }
 }
 
-fn create(
-    options: &LedgerOptions,
-    owner: &Owner,
-    origin: &str,
-    lock: Box<dyn std::any::Any + Send>,
-) -> Result<Opened, OpenError> {
-    let disk = options.disk.as_ref();
-    for entry in disk.list(&options.dir)? {
-        // `ledger.json` is there before any record is; a segment without it was not made by us.
-        if layout::numbered(&entry.name, "seg-").is_some() {
-            return Err(corrupt(options.dir.join(layout::META), "it is missing"));
-        }
-    }
+fn has_records(options: &LedgerOptions) -> Result<bool, OpenError> {
+    let entries = options.disk.list(&options.dir)?;
+    Ok(entries.iter().any(|entry| {
+        layout::numbered(&entry.name, "seg-").is_some()
+            || [layout::CHECKPOINT, layout::CHECKPOINTS].contains(&&*entry.name)
+    }))
+}
+
+/// Writes `ledger.json`, which says whose ledger the folder is.
+pub(crate) fn write_meta(options: &LedgerOptions, origin: &str) -> io::Result<()> {
     let meta = Meta {
         origin: origin.to_owned(),
         created: timestamp(options.clock.now_us()),
         keys: vec![options.key.vkey_for(origin)],
     };
-    disk::replace(disk, &options.dir.join(layout::META), &meta.print(), false)?;
+    let disk = options.disk.as_ref();
+    disk::replace(disk, &options.dir.join(layout::META), &meta.print(), false)
+}
+
+fn create(
+    options: &LedgerOptions,
+    owner: &Owner,
+    origin: &str,
+    lock: Lock,
+) -> Result<Opened, OpenError> {
+    let disk = options.disk.as_ref();
+    // `ledger.json` is there before any record is; a segment without it was not made by us.
+    if has_records(options)? {
+        return Err(corrupt(options.dir.join(layout::META), "it is missing"));
+    }
+    write_meta(options, origin)?;
     if let Some(parent) = options.dir.parent() {
         disk.sync_dir(parent)?;
     }
@@ -175,6 +207,8 @@ fn create(
         chain: crate::chain::Chain::default(),
         signed: 0,
         index: 0,
+        open: options.index.then(Vec::new),
+        names_unsynced: true,
         lock,
     };
     Ok(Opened {
@@ -187,10 +221,25 @@ fn resume(
     owner: &Owner,
     origin: &str,
     meta: &Meta,
-    lock: Box<dyn std::any::Any + Send>,
+    lock: Lock,
 ) -> Result<Opened, OpenError> {
     let disk = options.disk.as_ref();
     let dir = &options.dir;
+    if options.index
+        && let Some(head) = IndexHead::read(disk, dir, origin, &options.key)?
+    {
+        let standing = Standing {
+            signed: head.chain.size(),
+            chain: head.chain,
+            index: head.segment,
+            open: Some(head.open),
+            // It was signed, and so synced, since the last of them was made.
+            names_unsynced: false,
+            lock,
+        };
+        let files = Files::open(options, owner, standing)?;
+        return Ok(Opened { files });
+    }
     let (note, notes_end) = last_note(disk, options, origin)?;
     let (signed, root) = note.as_ref().map_or((0, None), |note| {
         (note.unverified().size, Some(note.unverified().root))
@@ -220,13 +269,18 @@ fn resume(
     for torn in state.torn.iter().chain(&payload.torn) {
         disk.truncate(&torn.path, torn.offset)?;
     }
-    disk.truncate(&dir.join(layout::CHECKPOINTS), notes_end)?;
+    let log = dir.join(layout::CHECKPOINTS);
+    if disk.len(&log)? != notes_end {
+        disk.truncate(&log, notes_end)?;
+    }
     payloads::erase(disk, dir, &state.erased)?;
     let lost: BTreeSet<u64> = payload.lost.difference(&state.erased).copied().collect();
     let standing = Standing {
         chain: std::mem::take(&mut state.chain),
         signed,
         index: state.index,
+        open: options.index.then_some(state.open),
+        names_unsynced: true,
         lock,
     };
     let mut files = Files::open(options, owner, standing)?;
@@ -269,10 +323,9 @@ fn last_note(
 ) -> Result<(Option<Note>, u64), OpenError> {
     let path = options.dir.join(layout::CHECKPOINT);
     let bytes = disk::read_small(disk, &path, NOTE_BYTES_MAX as u64)?;
-    let mut newest = bytes
-        .map(|bytes| Note::parse(&bytes))
-        .transpose()
-        .map_err(|error| corrupt(path.clone(), &error.to_string()))?;
+    // One that is half there is what a loss of power leaves; the log has the same note, or an older
+    // one and the records behind it are unsigned.
+    let mut newest = bytes.and_then(|bytes| Note::parse(&bytes).ok());
     let log_path = options.dir.join(layout::CHECKPOINTS);
     let mut end = 0;
     if let Some(mut log) = scan::NoteLog::open(disk, &log_path)? {

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::files::Files;
+use super::files::{Files, Occasion};
 use super::{Command, Item, Queue, Sealed, Shared};
 use crate::options::{CheckpointPolicy, Durability, LINGER, LedgerOptions};
 use crate::recorder::LedgerError;
@@ -124,8 +124,9 @@ impl Worker {
         let due = self
             .unsigned_since
             .is_some_and(|since| since.elapsed() >= self.policy.age);
-        if due || self.files.unsigned() >= self.policy.records {
-            self.seal()?;
+        let counts = self.shared.durability == Durability::Durable;
+        if due || counts && self.files.unsigned() >= self.policy.records {
+            self.seal(Occasion::Due)?;
         }
         Ok(true)
     }
@@ -152,9 +153,9 @@ impl Worker {
         Ok(())
     }
 
-    fn seal(&mut self) -> io::Result<Sealed> {
+    fn seal(&mut self, occasion: Occasion) -> io::Result<Sealed> {
         self.sync()?;
-        let sealed = self.files.seal()?;
+        let sealed = self.files.seal(occasion)?;
         self.unsigned_since = None;
         self.shared
             .progress
@@ -165,12 +166,12 @@ impl Worker {
     fn obey(&mut self, command: Command) -> io::Result<bool> {
         match command {
             Command::Checkpoint(reply) => {
-                let result = self.seal();
+                let result = self.seal(Occasion::Asked);
                 self.answer(result, reply)?;
             }
             Command::RotateKey(key, reply) => {
                 self.files.add_key(key);
-                let result = self.seal();
+                let result = self.seal(Occasion::Last);
                 self.files.retire_old_key();
                 self.answer(result, reply)?;
             }
@@ -179,7 +180,7 @@ impl Worker {
                 self.answer(result, reply)?;
             }
             Command::Close(reply) => {
-                let result = self.seal();
+                let result = self.seal(Occasion::Last);
                 self.answer(result, reply)?;
                 return Ok(false);
             }

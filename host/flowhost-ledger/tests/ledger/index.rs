@@ -52,7 +52,14 @@ fn a_missing_run_a_run_nobody_entered_and_a_run_cut_back_are_found() {
     ledger.append(fact(0)).unwrap();
     ledger.close_blocking().unwrap();
     drop(ledger);
-    assert!(verify_dir(&b, &[key(1).vkey()]).ok);
+    // Sound in itself, and not what the index beside it knows of this run.
+    let alone = dir.path().join("alone");
+    copy(&b, &alone);
+    assert!(verify_dir(&alone, &[key(1).vkey()]).ok);
+    let in_place = verify_dir(&b, &[key(1).vkey()]);
+    let code = in_place.all_problems().next().map(|problem| problem.code);
+    assert_eq!(code, Some(Code::Truncated), "{in_place}");
+    std::fs::remove_dir_all(&alone).unwrap();
     assert_eq!(codes(state), [Code::Truncated], "cut back");
     std::fs::remove_dir_all(&b).unwrap();
     std::fs::rename(&kept, &b).unwrap();

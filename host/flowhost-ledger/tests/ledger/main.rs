@@ -12,6 +12,7 @@
 )]
 
 mod attack;
+mod begin;
 mod crash;
 mod hand;
 mod index;

@@ -25,6 +25,8 @@ enum NameOp {
     Set(PathBuf, usize),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
+    /// A folder with everything in it.
+    RenameDir(PathBuf, PathBuf),
 }
 
 impl NameOp {
@@ -41,18 +43,28 @@ impl NameOp {
             Self::Remove(path) => {
                 names.remove(path);
             }
+            Self::RenameDir(from, to) => {
+                let inside =
+                    |path: &PathBuf| path.strip_prefix(from).ok().map(|rest| to.join(rest));
+                *names = std::mem::take(names)
+                    .into_iter()
+                    .map(|(path, inode)| (inside(&path).unwrap_or(path), inode))
+                    .collect();
+            }
         }
     }
 }
 
-#[derive(Default, Debug)]
+#[derive(Default, Debug, Clone)]
 struct State {
     inodes: Vec<Inode>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
     pending: Vec<NameOp>,
-    dirs: BTreeSet<PathBuf>,
-    locked: BTreeSet<PathBuf>,
+    /// Folders, each with its own number, so that a lock stays with a folder that is renamed.
+    dirs: BTreeMap<PathBuf, u64>,
+    dirs_made: u64,
+    locked: BTreeSet<u64>,
     /// Operations until the power goes.
     power: Option<u64>,
     /// Bytes that still fit.
@@ -60,6 +72,10 @@ struct State {
     /// The sync that fails, counted down; later ones work again, as on a real disk.
     failing_sync: Option<u64>,
     syncs: u64,
+    /// Syncs of files and of folders.
+    all_syncs: u64,
+    /// Bytes of all files that were opened for reading.
+    bytes_read: u64,
     longest_write: Option<usize>,
     sync_delay: Duration,
 }
@@ -180,6 +196,58 @@ impl SimDisk {
         self.state().syncs
     }
 
+    pub(crate) fn all_syncs(&self) -> u64 {
+        self.state().all_syncs
+    }
+
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.state().bytes_read
+    }
+
+    /// Another disk with the same content.
+    pub(crate) fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.state().clone())))
+    }
+
+    pub(crate) fn get(&self, path: &Path) -> Vec<u8> {
+        let state = self.state();
+        state.inodes[state.names[path]].now.clone()
+    }
+
+    /// Writes a whole file, and makes its folder.
+    pub(crate) fn put_at(&self, path: &Path, bytes: &[u8]) {
+        self.create_dir(path.parent().unwrap()).unwrap();
+        let mut state = self.state();
+        state.inodes.push(Inode {
+            durable: bytes.to_vec(),
+            now: bytes.to_vec(),
+        });
+        let at = state.inodes.len() - 1;
+        state.names.insert(path.to_owned(), at);
+        state.durable_names.insert(path.to_owned(), at);
+    }
+
+    pub(crate) fn delete_file(&self, path: &Path) {
+        let mut state = self.state();
+        state.names.remove(path);
+        state.durable_names.remove(path);
+    }
+
+    /// Removes a folder with everything in it.
+    pub(crate) fn delete(&self, dir: &Path) {
+        let mut state = self.state();
+        state.names.retain(|path, _| !path.starts_with(dir));
+        state.durable_names.retain(|path, _| !path.starts_with(dir));
+        state.dirs.retain(|path, _| !path.starts_with(dir));
+    }
+
+    /// The process is gone and the machine stays: all that was written is there.
+    pub(crate) fn reboot(&self) {
+        let mut state = self.state();
+        state.locked.clear();
+        state.power = None;
+    }
+
     /// Loses the power for good, and comes up again with what the disk kept.
     pub(crate) fn crash(&self, rng: &mut Rng) {
         let mut state = self.state();
@@ -187,6 +255,18 @@ impl SimDisk {
         let mut names = state.durable_names.clone();
         for op in state.pending.iter().take(keep) {
             op.apply(&mut names);
+        }
+        let undone: Vec<(PathBuf, PathBuf)> = state.pending[keep..]
+            .iter()
+            .filter_map(|op| match op {
+                NameOp::RenameDir(from, to) => Some((from.clone(), to.clone())),
+                _ => None,
+            })
+            .collect();
+        for (from, to) in undone.into_iter().rev() {
+            if let Some(number) = state.dirs.remove(&to) {
+                state.dirs.insert(from, number);
+            }
         }
         for inode in &mut state.inodes {
             inode.now = torn(inode, rng);
@@ -244,6 +324,7 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         state.step()?;
         state.syncs += 1;
+        state.all_syncs += 1;
         std::thread::sleep(state.sync_delay);
         match &mut state.failing_sync {
             Some(0) => {
@@ -262,7 +343,7 @@ impl DiskFile for SimFile {
 impl Source for SimDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let state = self.state();
-        if !state.dirs.contains(dir) {
+        if !state.dirs.contains_key(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
         let child = |path: &PathBuf, is_dir| {
@@ -273,15 +354,16 @@ impl Source for SimDisk {
         };
         let files = state.names.keys().filter_map(|path| child(path, false));
         let mut entries: Vec<Entry> = files
-            .chain(state.dirs.iter().filter_map(|path| child(path, true)))
+            .chain(state.dirs.keys().filter_map(|path| child(path, true)))
             .collect();
         entries.sort();
         Ok(entries)
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
-        let state = self.state();
+        let mut state = self.state();
         let inode = state.find(path)?;
+        state.bytes_read += state.inodes[inode].now.len() as u64;
         Ok(Box::new(io::Cursor::new(state.inodes[inode].now.clone())))
     }
 
@@ -295,8 +377,13 @@ impl Source for SimDisk {
 impl Disk for SimDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.step()?;
         for dir in dir.ancestors() {
-            state.dirs.insert(dir.to_owned());
+            if !state.dirs.contains_key(dir) {
+                state.dirs_made += 1;
+                let number = state.dirs_made;
+                state.dirs.insert(dir.to_owned(), number);
+            }
         }
         Ok(())
     }
@@ -323,6 +410,7 @@ impl Disk for SimDisk {
         let mut state = self.state();
         state.step()?;
         let inode = state.find(path)?;
+        state.all_syncs += 1;
         let inode = &mut state.inodes[inode];
         inode.now.truncate(usize::try_from(len).unwrap());
         inode.durable = inode.now.clone();
@@ -343,6 +431,15 @@ impl Disk for SimDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.step()?;
+        if let Some(number) = state.dirs.get(from).copied() {
+            if state.dirs.contains_key(to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            state.dirs.remove(from);
+            state.dirs.insert(to.to_owned(), number);
+            state.name(NameOp::RenameDir(from.to_owned(), to.to_owned()));
+            return Ok(());
+        }
         state.find(from)?;
         state.name(NameOp::Rename(from.to_owned(), to.to_owned()));
         Ok(())
@@ -364,24 +461,39 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        let filled = state.names.keys().any(|path| path.starts_with(dir));
+        match (filled, state.dirs.remove(dir)) {
+            (true, _) => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            (false, None) => Err(io::ErrorKind::NotFound.into()),
+            (false, Some(_)) => Ok(()),
+        }
+    }
+
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.step()?;
+        state.all_syncs += 1;
         state.durable_names = state.names.clone();
         state.pending.clear();
         Ok(())
     }
 
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn Any + Send>> {
-        struct Guard(SimDisk, PathBuf);
+        struct Guard(SimDisk, u64);
         impl Drop for Guard {
             fn drop(&mut self) {
                 self.0.state().locked.remove(&self.1);
             }
         }
-        if !self.state().locked.insert(dir.to_owned()) {
+        let mut state = self.state();
+        let number = state.dirs.get(dir).copied();
+        let number = number.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        if !state.locked.insert(number) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(Box::new(Guard(self.clone(), dir.to_owned())))
+        Ok(Box::new(Guard(self.clone(), number)))
     }
 }

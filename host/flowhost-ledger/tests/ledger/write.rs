@@ -72,7 +72,8 @@ fn led_018_one_failed_sync_poisons_the_ledger_and_is_never_tried_again() {
 
 #[test]
 fn led_018_a_failed_sync_of_a_checkpoint_poisons_too() {
-    for at in 0..3 {
+    // The records, and the log of notes; `checkpoint` itself is synced by the last note only.
+    for at in 0..2 {
         let disk = SimDisk::default();
         let ledger = Ledger::open(&on_sim(&disk)).unwrap();
         ledger.append(fact(0)).unwrap();

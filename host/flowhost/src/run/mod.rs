@@ -141,13 +141,14 @@ pub async fn execute(
 
     sweep(around, key.clone());
     let index = RunIndex::new(around.state.root(), around.state.tenant(), key.clone());
+    let opened = ledger_options(&run, options, around.state, key);
     let named = [
         ("plan", Value::from(project.plan.name.as_str())),
         ("plan_hash", Value::from(hash.as_str())),
     ];
-    let entered = index.started(&run, &named);
-    entered.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
-    let ledger = open_ledger(&run, options, around.state, key)?;
+    let begun = index.begin(&opened, &named);
+    let ledger =
+        begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
     let setup = RunSetup {
         run_id: run.clone(),
         plan_hash: hash.clone(),
@@ -266,17 +267,16 @@ pub fn signing_key(
     })
 }
 
-fn open_ledger(
+fn ledger_options(
     run: &str,
     options: &RunOptions,
     state: &State,
     key: Arc<HostKey>,
-) -> Result<Ledger, Failure> {
+) -> LedgerOptions {
     let mut opened = LedgerOptions::new(&state.run_dir(run), state.tenant(), run, key);
     opened.durability = options.durability;
     opened.witness = options.witness.clone();
-    Ledger::open(&opened)
-        .map_err(|error| ledger_failure("the run's ledger cannot be opened", &error))
+    opened
 }
 
 /// Signs what runs that were killed left behind. A problem with an old run is its own: it is logged,

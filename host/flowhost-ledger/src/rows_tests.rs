@@ -1,0 +1,147 @@
+//! A line that is plain is one that the parser accepts, and says the same of it.
+
+use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fact::Fact;
+use crate::merkle::NO_PREVIOUS;
+use crate::record::{Head, View, push_line};
+
+fn owner() -> Owner {
+    Owner {
+        tenant: "t".to_owned(),
+        run: "r".to_owned(),
+    }
+}
+
+fn line(seq: u64, kind: Kind, text: &str, commit: Option<&str>) -> Vec<u8> {
+    let fact = Fact::new(kind, "t/agent")
+        .with("text", text)
+        .with("list", vec![text.to_owned(), "b".to_owned()])
+        .with(
+            "map",
+            std::collections::BTreeMap::from([("k".to_owned(), text.to_owned())]),
+        );
+    let head = Head {
+        owner: &owner(),
+        seq,
+        ts_us: 1_795_000_000_000_000,
+        prev: &NO_PREVIOUS,
+        commit,
+    };
+    let mut out = Vec::new();
+    push_line(&mut out, &head, &fact);
+    out
+}
+
+/// What the parser says of a line, in the words of the fast look.
+fn parsed(line: &[u8]) -> Option<(u64, Hash, Option<String>)> {
+    let view = View::parse(line).ok()?;
+    let mut prev = Hash::default();
+    hex::decode_to_slice(view.prev, &mut prev).ok()?;
+    let own = view.tenant == "t" && view.run == "r";
+    own.then(|| (view.seq, prev, view.commit.map(str::to_owned)))
+}
+
+fn plain(line: &[u8]) -> Option<(u64, Hash, Option<String>)> {
+    let plain = Plain::of(line, &owner())?;
+    assert_eq!(plain.leaf, leaf_hash(line));
+    let commit = plain.commit.map(|(start, end)| {
+        let bytes = line.get(start..end).unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    });
+    Some((plain.seq, plain.prev, commit))
+}
+
+#[test]
+fn no_line_of_another_run_and_no_record_that_says_more_than_its_hash_is_plain() {
+    let own = line(7, Kind::HostCall, "x", None);
+    let text = String::from_utf8(own).unwrap();
+    for (from, to) in [
+        ("\"run\":\"r\"", "\"run\":\"s\""),
+        ("\"tenant\":\"t\"", "\"tenant\":\"u\""),
+        ("\"v\":\"fhe/1\"", "\"v\":\"fhe/2\""),
+        ("\"v\":\"fhe/1\"", "\"v\":\"fhe/1\",\"v\":\"fhe/1\""),
+        ("\"seq\":\"7\"", "\"seq\":\"07\""),
+        ("\"actor\":\"t/agent\",", ""),
+        ("\"text\":\"x\"", "\"text\":1"),
+        ("\"text\":\"x\"", "\"text\":\"\\u0041\""),
+        ("{\"actor\"", "{ \"actor\""),
+        ("\"list\":[", "\"zist\":["),
+    ] {
+        let altered = text.replacen(from, to, 1);
+        assert_ne!(altered, text, "{from}");
+        assert_eq!(plain(altered.as_bytes()), None, "{to}");
+    }
+    for kind in [
+        Kind::RunEnd,
+        Kind::Erasure,
+        Kind::KeyRotate,
+        Kind::ViewWrite,
+    ] {
+        assert_eq!(plain(&line(0, kind, "x", None)), None);
+    }
+}
+
+#[test]
+fn lines_come_as_they_were_stored_whatever_the_chunks() {
+    let mut stored = Vec::new();
+    let mut lines = Vec::new();
+    for seq in 0..9000 {
+        let line = line(seq, Kind::HostCall, &"x".repeat(seq as usize % 300), None);
+        stored.extend_from_slice(&line);
+        stored.push(b'\n');
+        lines.push(line);
+    }
+    for (cut, complete) in [(0, true), (1, false)] {
+        let bytes = stored[..stored.len() - cut].to_vec();
+        let len = bytes.len() as u64;
+        for size in [len, 1] {
+            let mut rows = Rows::new(Box::new(Cursor::new(bytes.clone())), size, &owner()).unwrap();
+            let (mut at, mut offset) = (0, 0);
+            while let Some(row) = rows.next().unwrap() {
+                assert_eq!(row.bytes, lines[at]);
+                assert_eq!((row.number, row.offset), (at as u64 + 1, offset));
+                let last = at + 1 == lines.len();
+                assert_eq!(row.complete, complete || !last);
+                assert_eq!(row.plain.is_some(), row.complete);
+                offset += row.bytes.len() as u64 + 1;
+                at += 1;
+            }
+            assert_eq!(at, lines.len());
+        }
+    }
+}
+
+#[test]
+fn a_line_longer_than_any_ends_the_lines() {
+    let bytes = vec![b'x'; 3 * CHUNK_BYTES];
+    let mut rows = Rows::new(Box::new(Cursor::new(bytes)), 1, &owner()).unwrap();
+    let row = rows.next().unwrap().unwrap();
+    assert_eq!(row.length_fault(), Some("too long"));
+    assert!(rows.next().unwrap().is_none());
+}
+
+proptest! {
+    #[test]
+    fn whoever_is_plain_is_what_the_parser_reads(
+        seq in any::<u64>(),
+        text in "[ -~]{0,12}|\\PC{0,8}|[\\x00-\\x1f\"\\\\]{0,6}",
+        committed in any::<bool>(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let commit = format!("hmac-sha256:{}", "ab".repeat(32));
+        let mut line = line(seq, Kind::HostCall, &text, committed.then_some(commit.as_str()));
+        prop_assert_eq!(plain(&line), parsed(&line));
+        prop_assert!(plain(&line).is_some());
+        // One byte altered: what is still plain is still what the parser reads.
+        let at = at.index(line.len());
+        line[at] = byte;
+        if let Some(found) = plain(&line) {
+            prop_assert_eq!(Some(found), parsed(&line));
+        }
+    }
+}
