@@ -310,6 +310,17 @@ impl Ambient {
         signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
     }
 
+    /// Whether whoever started this process had it ignore hang-ups. Only Linux tells; elsewhere they are
+    /// taken for heard.
+    #[must_use]
+    pub fn hangup_is_ignored(&self) -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        // Signal 1 is the lowest bit.
+        mask.is_some_and(|mask| mask & 1 == 1)
+    }
+
     /// Ends the process at once, for the one who asked twice.
     pub fn exit(&self, code: u8) -> ! {
         std::process::exit(i32::from(code))

@@ -148,8 +148,8 @@ pub(crate) struct InspectArgs {
 /// `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A run's id, an unambiguous beginning of it, `latest`, or a ledger's folder
-    #[arg(value_name = "RUN|DIR|BUNDLE")]
+    /// A run's id, an unambiguous beginning of it, `latest`, a ledger's folder, a bundle, or a proof
+    #[arg(value_name = "RUN|DIR|FILE")]
     pub(crate) target: String,
     /// The key that must have signed: NAME+ID+BASE64, as `keys show` prints it; may be repeated
     #[arg(long = "key", value_name = "VKEY")]
@@ -157,6 +157,9 @@ pub(crate) struct VerifyArgs {
     /// A file of trusted keys (trust.toml)
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
+    /// Accept whatever key the evidence itself names: shows only that it agrees with itself
+    #[arg(long, conflicts_with_all = ["keys", "trust"])]
+    pub(crate) any_key: bool,
     /// Checkpoints that `run --witness` sent away: no ledger may have fewer records, or others
     #[arg(long, value_name = "FILE")]
     pub(crate) witness: Option<PathBuf>,

@@ -18,6 +18,7 @@ use crate::cli::EvidenceCommand;
 use crate::commands::Context;
 
 pub(crate) fn perform(command: &EvidenceCommand, context: &Context) -> Result<Exit, Failure> {
+    super::settle(context);
     match command {
         EvidenceCommand::Prove { seq, run } => prove_record(context, run, *seq),
         EvidenceCommand::Export { run, out } => export(context, run, out),

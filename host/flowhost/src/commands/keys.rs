@@ -16,7 +16,11 @@ pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, 
         .map_err(|error| unusable(&error))?;
     let key = match command {
         KeysCommand::Show => key,
-        KeysCommand::Rotate => rotate(context, key)?,
+        KeysCommand::Rotate => {
+            // A run that was killed is signed by the key that began it, while there is that key.
+            super::settle(context);
+            rotate(context, key)?
+        }
     };
     let vkey = key.vkey().to_string();
     if context.output.json {

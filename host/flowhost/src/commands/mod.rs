@@ -28,6 +28,7 @@ use flowhost::output::Output;
 use flowhost::report::problems::Texts;
 use flowhost::state::State;
 use flowhost_flow::Exit;
+use flowhost_ledger::seal_unfinished;
 
 use crate::cli::{Cli, Command, Global, PolicyCommand};
 
@@ -79,6 +80,28 @@ fn fail(output: &Output, failure: &Failure, texts: &Texts) -> Exit {
         flowhost::report::problems::print(output, failure, texts);
     }
     failure.exit
+}
+
+/// Ends as signed facts what a kill left in the state folder, before a command reads it. The command
+/// goes on whatever happens: what is wrong is its own to tell, and a folder that cannot be written is
+/// still worth reading.
+fn settle(context: &Context) {
+    let (ambient, state) = (&context.ambient, &context.state);
+    let has_key =
+        ambient.var("FLOWHOST_SIGNING_KEY").is_some() || ambient.is_file(&state.signing_key());
+    if !has_key || !ambient.is_dir(&state.tenant_dir()) {
+        return;
+    }
+    let Ok(key) = flowhost::run::signing_key(ambient, &context.config, state) else {
+        return;
+    };
+    let Ok(swept) = seal_unfinished(state.root(), state.tenant(), key) else {
+        return;
+    };
+    for run in swept.sealed.iter().filter(|_| !context.output.json) {
+        let text = format!("note: run {run} was killed; it is signed now, and entered as ended\n");
+        context.output.message(&text);
+    }
 }
 
 fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {

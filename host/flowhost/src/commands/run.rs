@@ -162,11 +162,30 @@ async fn interrupts(stop: Arc<Notify>, ambient: Ambient) {
     ) else {
         return;
     };
+    // `nohup` ignores hang-ups for us, and a handler would undo that.
+    let mut hangup = match ambient.hangup_is_ignored() {
+        true => None,
+        false => signal(SignalKind::hangup()).ok(),
+    };
     let mut asked = false;
     loop {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            // A terminal that closes may say so twice, from the shell and from the kernel; nobody is
+            // there who asks for haste.
+            _ = hung_up => {
+                hangup = None;
+                if asked {
+                    continue;
+                }
+            }
         }
         if asked {
             ambient.exit(Exit::Interrupted.code());

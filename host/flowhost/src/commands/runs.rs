@@ -15,6 +15,7 @@ use crate::cli::RunsCommand;
 use crate::commands::Context;
 
 pub(crate) fn perform(command: &RunsCommand, context: &Context) -> Result<Exit, Failure> {
+    super::settle(context);
     match command {
         RunsCommand::List => list(context),
         RunsCommand::Show { run } => show(run, context),

@@ -11,21 +11,33 @@ use flowhost::keys::own_keys;
 use flowhost::output::neutral;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
-    Code, Note, Problem, RealDisk, Report, VKey, VerifyOptions, parse_trust, read_witness,
-    verify_path,
+    Code, LedgerReport, Note, PROOF_BYTES_MAX, Problem, RealDisk, Report, Trust, VKey,
+    VerifyOptions, parse_trust, read_witness, verify_path, verify_proof_of,
 };
 
 use crate::cli::VerifyArgs;
 use crate::commands::Context;
 
+/// How to say which key is believed.
+const GIVE_A_KEY: &str = "give the key with `--key KEY`, where KEY is what `flowhost keys show` prints on the host \
+                          that ran the plan, or with `--trust FILE`; `--any-key` checks only that the evidence \
+                          agrees with itself";
 /// A file of keys: thousands of them.
 const TRUST_BYTES_MAX: u64 = 1 << 20;
 
 pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let target = target(args, context)?;
+    let trusted = trusted(args, &context.ambient)?;
+    if let Some(text) = proof(&target, &context.ambient) {
+        return verify_record(&text, trusted, context);
+    }
+    if target.own {
+        super::settle(context);
+    }
     let options = VerifyOptions {
-        trusted: trusted(args, &context.ambient)?,
+        trusted,
         witnessed: witnessed(args, &context.ambient)?,
+        in_place: target.run.is_some(),
         ..VerifyOptions::default()
     };
     let mut report = match options.trusted.is_empty() {
@@ -34,6 +46,9 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     };
     if let Some(run) = &target.run {
         require_run(&mut report, context.state.tenant(), run);
+    }
+    if !args.any_key {
+        require_trust(&mut report);
     }
     if context.output.json {
         context.output.document(&report);
@@ -90,6 +105,65 @@ fn target(args: &VerifyArgs, context: &Context) -> Result<Target, Failure> {
         own: path.starts_with(state.root()),
         path,
     })
+}
+
+/// The text of a proof, if that is what the path names: the proof itself, or what
+/// `evidence prove --json` printed.
+fn proof(target: &Target, ambient: &Ambient) -> Option<String> {
+    if !ambient.is_file(&target.path) {
+        return None;
+    }
+    // A bundle is larger, or not a text; neither is a proof.
+    let text = ambient.read_text(&target.path, PROOF_BYTES_MAX).ok()?;
+    let document: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let told = document.as_ref().and_then(|it| it.get("proof")?.as_str());
+    let text = told.map_or(text.clone(), str::to_owned);
+    text.starts_with("c2sp.org/tlog-proof@").then_some(text)
+}
+
+/// Checks that one record is in a ledger that a believed key signed.
+fn verify_record(text: &str, mut keys: Vec<VKey>, context: &Context) -> Result<Exit, Failure> {
+    if keys.is_empty() {
+        keys = own_keys(&context.ambient, &context.state)?;
+    }
+    let found = verify_proof_of(text, &keys).map_err(|error| {
+        Failure::new(Exit::Internal, "the proof proves nothing")
+            .caused_by(&error)
+            .hint(GIVE_A_KEY)
+    })?;
+    let (seq, signed) = (found.proven.seq, &found.proven.checkpoint);
+    let record = String::from_utf8_lossy(&found.line);
+    if context.output.json {
+        context.output.document(&serde_json::json!({
+            "ok": true, "seq": seq, "origin": signed.origin, "records": signed.size,
+            "key": found.key.to_string(), "record": record,
+        }));
+    } else {
+        let text = format!(
+            "verified: record {seq} of {} is one of the {} that were signed\n  key     trusted: {}\n  record  {record}\n",
+            signed.origin, signed.size, found.key
+        );
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Evidence by a key that nobody vouched for is not verified: whoever rewrote everything would pass, too.
+fn require_trust(report: &mut Report) {
+    let asserted = |ledger: &&LedgerReport| ledger.trust == Some(Trust::SelfAsserted);
+    let Some(ledger) = report.ledgers.iter().find(asserted) else {
+        return;
+    };
+    let problem = Problem {
+        code: Code::UnknownKey,
+        file: ledger.path.clone(),
+        line: None,
+        offset: None,
+        seq: None,
+        what: format!("nobody vouches for the key that signed it; {GIVE_A_KEY}"),
+    };
+    report.ok = false;
+    report.problems.push(problem);
 }
 
 /// Another run's ledger in this run's folder is sound in itself, and still not this run (LED-006).

@@ -207,9 +207,75 @@ fn led_026_every_record_has_a_proof_and_a_record_that_is_not_there_has_none() {
             "{}",
             ran.stdout
         );
+        std::fs::write(home.path().join("proof.txt"), &ran.stdout).unwrap();
+        let ran = home.flowhost(&["verify", "proof.txt"]).expect(0);
+        let words = format!("verified: record {seq} of ");
+        assert!(ran.stdout.starts_with(&words), "{}", ran.stdout);
     }
     let ran = home.flowhost(&["evidence", "prove", "9999"]);
     assert_eq!(ran.code, 1, "{}", ran.all());
+}
+
+#[test]
+fn led_026_a_proof_is_refused_on_a_host_that_has_not_the_key_and_when_it_was_altered() {
+    let (home, elsewhere) = (finished(), finished());
+    let ran = home
+        .flowhost(&["evidence", "prove", "1", "--json"])
+        .expect(0);
+    let proof = elsewhere.path().join("proof.json");
+    std::fs::write(&proof, &ran.stdout).unwrap();
+    let ran = elsewhere.flowhost(&["verify", "proof.json"]).expect(1);
+    assert!(ran.all().contains("--key KEY"), "{}", ran.all());
+    elsewhere
+        .flowhost(&["verify", "proof.json", "--key", &key(&home)])
+        .expect(0);
+    let text = std::fs::read_to_string(&proof).unwrap();
+    std::fs::write(&proof, text.replacen("index 1", "index 2", 1)).unwrap();
+    elsewhere
+        .flowhost(&["verify", "proof.json", "--key", &key(&home)])
+        .expect(1);
+}
+
+#[test]
+fn a_run_that_lost_its_end_is_not_verified_in_its_own_state_folder() {
+    let home = finished();
+    let dir = run_dir(&home);
+    // An older state of the whole folder, properly signed: what its owner can always put back.
+    let log = std::fs::read_to_string(dir.join("checkpoints.log")).unwrap();
+    let first = log.split_inclusive("\n\n").next().unwrap().to_owned();
+    let rest = log.strip_prefix(&first).unwrap();
+    let signature = rest.split_inclusive('\n').next().unwrap();
+    let note = first.clone() + signature;
+    let size: usize = note.lines().nth(1).unwrap().parse().unwrap();
+    let text = std::fs::read_to_string(segment(&home)).unwrap();
+    assert!(
+        text.lines().count() > size,
+        "the first note is the last one"
+    );
+    let kept: String = text.split_inclusive('\n').take(size).collect();
+    std::fs::write(segment(&home), kept).unwrap();
+    std::fs::write(dir.join("checkpoint"), &note).unwrap();
+    std::fs::write(dir.join("checkpoints.log"), &note).unwrap();
+    let payloads = dir.join("payloads-00000000.jsonl");
+    if let Ok(text) = std::fs::read_to_string(&payloads) {
+        let seq = |line: &str| -> usize {
+            let at = line.rfind("\"seq\":\"").unwrap() + 7;
+            line[at..]
+                .trim_end_matches(['"', '}', '\n'])
+                .parse()
+                .unwrap()
+        };
+        let kept: String = text
+            .split_inclusive('\n')
+            .filter(|line| seq(line) < size)
+            .collect();
+        std::fs::write(&payloads, kept).unwrap();
+    }
+    for target in ["latest", dir.to_str().unwrap()] {
+        let ran = home.flowhost(&["verify", target]).expect(1);
+        let words = format!("the index of runs has {} records", text.lines().count());
+        assert!(ran.stdout.contains(&words), "{}", ran.stdout);
+    }
 }
 
 #[test]
@@ -463,10 +529,20 @@ fn a_folder_of_this_host_is_trusted_as_its_run_is() {
     let ran = home.flowhost(&["verify", "copy"]).expect(0);
     assert!(ran.stdout.contains("trusted:"), "{}", ran.stdout);
     let elsewhere = finished();
-    let ran = elsewhere.flowhost(&["verify", copy.to_str().unwrap()]);
-    let ran = ran.expect(0);
+    let copy = copy.to_str().unwrap();
+    let ran = elsewhere.flowhost(&["verify", copy]).expect(1);
     assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("nobody vouches for the key"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains("flowhost keys show"), "{}", ran.stdout);
+    let ran = elsewhere.flowhost(&["verify", copy, "--any-key"]).expect(0);
+    assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
+    elsewhere
+        .flowhost(&["verify", copy, "--key", &key(&home)])
+        .expect(0);
 }
 
 #[test]
