@@ -70,7 +70,10 @@ fn docs_check_finds_the_planted_faults_and_nothing_else() {
     home.file("made/broken.md", "# Broken\n\n[gone](missing.md)\n");
     home.file("made/anchor.md", "# Anchor\n\n[gone](#nowhere)\n");
     home.file("made/bare.md", "No heading at all.\n");
-    home.file("made/cross.md", "# Cross\n\n[part](sub/other.md#part) [no](sub/other.md#no-part)\n");
+    home.file(
+        "made/cross.md",
+        "# Cross\n\n[part](sub/other.md#part) [no](sub/other.md#no-part)\n",
+    );
     let report = home
         .flowhost(&["run", "plan.yaml", "--input", "folder=made", "--json"])
         .expect(0)
@@ -93,7 +96,10 @@ fn docs_check_finds_the_planted_faults_and_nothing_else() {
 #[test]
 fn docs_check_of_the_project_itself_never_sees_the_state_folder() {
     let home = example("docs-check");
-    home.file("README.md", "# Project\n\n[state](.flowhost/) [docs](sample/index.md)\n");
+    home.file(
+        "README.md",
+        "# Project\n\n[state](.flowhost/) [docs](sample/index.md)\n",
+    );
     home.file(".flowhost/planted.md", "# Planted\n\n[gone](gone.md)\n");
     home.file("plan-input.md", "# Other\n");
     let run = || {
@@ -104,15 +110,24 @@ fn docs_check_of_the_project_itself_never_sees_the_state_folder() {
     for _ in 0..2 {
         let report = run();
         let found = report["outputs"]["found"].as_str().unwrap().to_owned();
-        assert!(!found.contains("planted") && !found.contains(".flowhost/default"), "{found}");
-        assert!(found.contains("README.md:3: broken-link: links to `.flowhost/`"), "{found}");
+        assert!(
+            !found.contains("planted") && !found.contains(".flowhost/default"),
+            "{found}"
+        );
+        assert!(
+            found.contains("README.md:3: broken-link: links to `.flowhost/`"),
+            "{found}"
+        );
     }
 }
 
 #[test]
 fn docs_check_tells_what_it_could_not_read_and_reports_the_rest() {
     let home = example("docs-check");
-    home.file("made/index.md", "# Index\n\n[gone](gone.md) [old](OLD.MD#grün)\n");
+    home.file(
+        "made/index.md",
+        "# Index\n\n[gone](gone.md) [old](OLD.MD#grün)\n",
+    );
     std::fs::write(home.path().join("made/OLD.MD"), b"# Gr\xfcn\n").unwrap();
     home.file("made/large.markdown", "x".repeat(5 << 20));
     std::os::unix::fs::symlink("../../secret", home.path().join("made/out.md")).unwrap();
@@ -130,7 +145,10 @@ fn docs_check_tells_what_it_could_not_read_and_reports_the_rest() {
     }
     assert_eq!(report["outputs"]["findings"], 3, "{found}");
     let written = home.read("out/report.md");
-    assert!(written.contains("incomplete") && written.contains("made/out.md was left out"), "{written}");
+    assert!(
+        written.contains("incomplete") && written.contains("made/out.md was left out"),
+        "{written}"
+    );
     assert_eq!(report["outputs"]["complete"], false);
 }
 
