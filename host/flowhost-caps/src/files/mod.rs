@@ -9,6 +9,7 @@ mod forbidden;
 mod grant;
 mod host;
 mod path;
+mod place;
 mod root;
 mod streams;
 #[cfg(test)]

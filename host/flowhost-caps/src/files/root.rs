@@ -22,7 +22,8 @@ use rustix::{fs::OFlags, io::Errno};
 use super::{
     error::FileError,
     forbidden::{DirId, Hidden},
-    path::{Below, DEPTH_MAX},
+    path::Below,
+    place::Place,
     usage::{Account, Usage},
 };
 
@@ -134,103 +135,8 @@ pub(super) struct Folder {
     pub(super) depth: usize,
 }
 
-/// Where a path really leads: a name in an opened directory.
-struct Place {
-    folder: Folder,
-    below: Below,
-    /// Whether a link of that name is still to be followed.
-    follow: bool,
-}
-
 impl Folder {
-    /// Follows the links of `below`, so that its depth is the real one and a folder that is not shown is not
-    /// reached, whatever leads there. The last name is followed only when `follow` says so, and if something
-    /// else has taken its place meanwhile, no link is followed any more.
-    ///
-    /// A read grant that shows everything needs neither, and leaves this work to the kernel.
-    fn settle(&self, below: &Below, follow: bool) -> Result<Place, FileError> {
-        let is_simple = self.root.usage.is_none() && self.root.hidden.is_none();
-        if below.is_top() || is_simple {
-            return Ok(Place {
-                folder: self.clone(),
-                below: below.clone(),
-                follow,
-            });
-        }
-        let names = self.real_names(below, follow)?;
-        let Some((name, around)) = names.split_last() else {
-            // A link to the folder it started from.
-            return Ok(Place {
-                folder: self.clone(),
-                below: Below::new("", self.depth)?,
-                follow: false,
-            });
-        };
-        let folder = match around.is_empty() {
-            true => self.clone(),
-            false => {
-                let dir = self.dir.open_dir(around.join("/"))?;
-                self.checked(dir, self.depth + around.len())?
-            }
-        };
-        folder.refuse_hidden(name)?;
-        let depth = folder.depth + 1;
-        Ok(Place {
-            below: Below::one(name, depth, below.means_directory())?,
-            folder,
-            follow: false,
-        })
-    }
-
-    /// The names of `below` with links followed. What is not there yet lies in the folder that will hold it.
-    fn real_names(&self, below: &Below, follow: bool) -> Result<Vec<String>, FileError> {
-        let whole = match follow {
-            true => match self.dir.canonicalize(below.as_str()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                found => Some(found?),
-            },
-            false => None,
-        };
-        let path = match (whole, below.parent()) {
-            (Some(whole), _) => whole,
-            (None, Some(parent)) => self.dir.canonicalize(parent)?.join(below.name()),
-            (None, None) => below.name().into(),
-        };
-        let names = path.components().filter_map(|part| match part {
-            std::path::Component::Normal(name) => Some(name.to_str().map(str::to_owned)),
-            _ => None,
-        });
-        let names: Option<Vec<String>> = names.collect();
-        names.ok_or(FileError::os(Errno::ILSEQ))
-    }
-
-    /// `NOENT` for a folder that is not shown, and for everything in it.
-    fn refuse_hidden(&self, name: &str) -> Result<(), FileError> {
-        let Some(hidden) = &self.root.hidden else {
-            return Ok(());
-        };
-        let is_it = match self.dir.symlink_metadata(name) {
-            Ok(metadata) => hidden.is(DirId::from(&metadata)),
-            Err(_) => false,
-        };
-        if is_it || hidden.holds(&self.dir)? {
-            return Err(FileError::os(Errno::NOENT));
-        }
-        Ok(())
-    }
-
-    /// Where `below` is, as a guest path, when a link leads there.
-    pub(super) fn target(&self, below: &Below) -> Option<String> {
-        let names = self.real_names(below, true).ok()?.join("/");
-        let guest = &self.root.guest;
-        let path = match names.is_empty() {
-            true => guest.clone(),
-            false => format!("{guest}/{names}"),
-        };
-        (names != below.as_str()).then_some(path)
-    }
-
-    fn checked(&self, dir: Dir, depth: usize) -> Result<Self, FileError> {
+    pub(super) fn checked(&self, dir: Dir, depth: usize) -> Result<Self, FileError> {
         let metadata = dir.dir_metadata()?;
         self.same_mount(&dir, &metadata)?;
         Ok(Self {
@@ -257,7 +163,7 @@ impl Folder {
     }
 
     /// Describes `below`; `None` when nothing is there.
-    fn look(&self, below: &Below, follow: bool) -> Result<Option<Metadata>, FileError> {
+    pub(super) fn look(&self, below: &Below, follow: bool) -> Result<Option<Metadata>, FileError> {
         let path = below.as_str();
         let found = match (below.is_top(), follow) {
             (true, _) => self.dir.dir_metadata(),
@@ -516,38 +422,6 @@ impl Folder {
             .into_os_string()
             .into_string()
             .map_err(|_| FileError::os(Errno::ILSEQ))
-    }
-}
-
-impl Place {
-    /// Whether this directory may stand `depth` names below the granted folder. What lies in it moves along,
-    /// and a run that starts later refuses a folder that is deeper than it may be: one rename would close
-    /// the folder for good.
-    fn may_move(&self, moved: &Metadata, depth: usize) -> Result<(), FileError> {
-        let hidden = self.folder.root.hidden.as_ref();
-        if hidden.is_some_and(|hidden| hidden.is_around(DirId::from(moved))) {
-            return Err(FileError::os(Errno::BUSY));
-        }
-        // What does not go deeper was measured when it was made.
-        if depth <= self.below.depth() {
-            return Ok(());
-        }
-        let mut waiting = vec![(
-            self.folder.dir.open_dir_nofollow(self.below.as_str())?,
-            depth,
-        )];
-        while let Some((dir, depth)) = waiting.pop() {
-            for entry in dir.entries()? {
-                let entry = entry?;
-                if depth + 1 > DEPTH_MAX {
-                    return Err(FileError::os(Errno::NAMETOOLONG));
-                }
-                if entry.file_type()?.is_dir() {
-                    waiting.push((entry.open_dir()?, depth + 1));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
