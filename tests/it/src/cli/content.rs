@@ -9,7 +9,9 @@ use crate::support::Home;
 /// A folder in which `ok_tools` may call every tool, and what a step gives it is called.
 fn calling(guests: &[&str], defaults: &str, cases: &Value) -> Home {
     let home = Home::new();
-    let caller = "version = 1\nname = \"caller\"\n[tools]\ncall = [\"*\"]\n";
+    let granted: Vec<String> = guests.iter().map(|guest| format!("{guest}/*")).collect();
+    let granted = json!(granted);
+    let caller = format!("version = 1\nname = \"caller\"\n[tools]\ncall = {granted}\n");
     home.file("policies/caller.toml", caller);
     let mut plugins = tool("ok_tools", "caller");
     home.guest("ok_tools");
@@ -186,7 +188,7 @@ fn a_step_hands_on_the_parts_of_a_tool_that_has_no_value() {
 #[test]
 fn a_conflict_is_tried_once_and_ends_as_a_failure_of_the_plugin() {
     let steps = "  only: { uses: fault_error/run, with: { case: conflict, message: there }, \
-                 retry: { max: 3 } }";
+                 retry: { max_attempts: 3 } }";
     let home = home(&["fault_error"], steps);
     let report = home
         .flowhost(&["run", "plan.yaml", "--json"])
@@ -265,13 +267,14 @@ fn a_manifest_beside_a_component_is_read_and_its_absence_is_said() {
 
 #[test]
 fn a_manifest_beside_that_differs_from_the_one_inside_is_refused() {
-    let home = Home::new();
+    let step =
+        "  only: { uses: ok_echo/run, with: {}, guardrails: { after: [{ uses: schema-check }] } }";
+    let home = home(&["ok_echo"], step);
     let component = std::fs::read(crate::support::built("plugins/schema-check.wasm")).unwrap();
     home.file("schema-check.wasm", component);
     home.file("schema-check.toml", "version = 1\n");
-    let plugins = guardrail("schema-check");
-    let steps = "  only: { uses: schema-check, with: {} }";
-    home.file("plan.yaml", plan(&plugins, steps));
+    let plugins = tool("ok_echo", "deny-all") + &guardrail("schema-check");
+    home.file("plan.yaml", plan(&plugins, step));
     let ran = home.flowhost(&["validate", "plan.yaml"]).expect(1);
     assert!(ran.stderr.contains("carries inside"), "{}", ran.all());
 }
