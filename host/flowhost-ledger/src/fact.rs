@@ -35,6 +35,7 @@ kinds! {
     StepEnd "step.end" "A step ended: status, attempts, what it used.",
     AttemptStart "attempt.start" "One attempt at a step began.",
     AttemptEnd "attempt.end" "One attempt ended: outcome, owner of a failure, used and allowed.",
+    PlannerEvent "planner.event" "An event, written before the planner is fed it, in the order in which it is fed.",
     ComponentLoad "component.load" "A component was admitted: digest, size, imports.",
     PolicyLoad "policy.load" "An effective profile was fixed for a plugin.",
     HostCall "host.call" "A guest used a granted interface, or was refused.",

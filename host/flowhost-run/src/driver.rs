@@ -3,12 +3,15 @@
 //! Steps leave as envelopes on the bus and come back as envelopes; the planner decides everything
 //! else. Must keep no state that a run's events would not rebuild.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flowhost_bus::{Bus, BusError, Draft, Envelope, Subject, Subscription};
 use flowhost_engine::RunScope;
+use flowhost_flow::effort;
 use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
     Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
@@ -27,7 +30,7 @@ use crate::handle::Run;
 use crate::installed::Installed;
 use crate::journal::{self, Denial, Journal};
 use crate::mailbox::{Mailboxes, Settled, Traffic};
-use crate::order::{Answer, Cancel, Detail, Ending, Order};
+use crate::order::{Answer, Cancel, Detail, Ending, Order, Stands};
 use crate::registry::Registry;
 use crate::tasks;
 use crate::wiring::Machinery;
@@ -124,6 +127,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         registry: machinery.plugins,
         clock,
         run: run.clone(),
+        deadline,
         waiting: VecDeque::new(),
         open: HashMap::new(),
         timers: BTreeSet::new(),
@@ -186,6 +190,8 @@ struct Driver {
     registry: Arc<Registry>,
     clock: RunClock,
     run: Run,
+    /// When the run's own time is up.
+    deadline: Instant,
     /// Calls that the bus had no room for.
     waiting: VecDeque<Box<Call>>,
     /// Calls that are out, with the revision that each has pinned: it is kept alive by this.
@@ -299,16 +305,77 @@ impl Driver {
             result: answer.result,
             used: answer.used,
         };
-        self.feed(event).await;
+        self.feed_recorded(event, answer.stands).await;
         self.drain().await;
     }
 
+    /// Feeds the planner an event whose result, if it has one, no record holds yet.
     async fn feed(&mut self, event: Event) {
+        self.feed_recorded(event, Stands::Nowhere).await;
+    }
+
+    /// The event is a record before the planner sees it: feeding the records to a new planner gives the
+    /// same actions.
+    async fn feed_recorded(&mut self, event: Event, stands: Stands) {
         let now = self.clock.now();
-        let actions = self.planner.on(event, now);
+        if let Err(error) = self.journal.event(&event, now, stands) {
+            // Told once; a planner that is told of the broken ledger itself goes on to the end.
+            if !std::mem::replace(&mut self.broken, true) {
+                let failure = unrecorded(&error);
+                self.waiting.clear();
+                return Box::pin(self.turn(Event::HostFailed { failure }, now)).await;
+            }
+        }
+        self.turn(event, now).await;
+    }
+
+    async fn turn(&mut self, event: Event, now: Time) {
+        let Some(actions) = self.planned(event, now) else {
+            return self.given_up(now);
+        };
         for action in actions {
             self.perform(action).await;
         }
+    }
+
+    /// One turn of the planner; nothing where it was cut short. It evaluates expressions and checks
+    /// outputs against schemas: bounded, but longer than anybody should wait who wants the run to stop.
+    fn planned(&mut self, event: Event, now: Time) -> Option<Vec<Action>> {
+        let (run, over) = (self.run.clone(), self.deadline);
+        // The turn that ends a run because somebody asked for it must come to its end.
+        let stopping = matches!(event, Event::Cancelled { .. } | Event::HostFailed { .. });
+        let stopped = Rc::new(Cell::new(false));
+        let heard = stopped.clone();
+        let stop = move || {
+            let stop = !stopping && (run.is_asked_to_stop() || Instant::now() > over);
+            heard.set(heard.get() || stop);
+            stop
+        };
+        let planner = &mut self.planner;
+        let actions = effort::stoppable(stop, || planner.on(event, now));
+        (!stopped.get()).then_some(actions)
+    }
+
+    /// The turn was cut short: what the planner said of it is not what the same events would give again,
+    /// so the run ends here, by the driver's word.
+    fn given_up(&mut self, now: Time) {
+        let (class, message) = match self.run.is_asked_to_stop() {
+            true => (FailureClass::Cancelled, "interrupted"),
+            false => (
+                FailureClass::Timeout,
+                "the run took longer than its `timeout:`",
+            ),
+        };
+        tracing::debug!(at = now.0, "an expression or a schema was cut short");
+        let failure = flowhost_flow::Failure::new(class, message);
+        let exit = failure.class.exit();
+        self.end = Some(RunEnd {
+            exit,
+            status: exit.status(),
+            outputs: serde_json::Map::new(),
+            failure: Some(failure),
+            used: Amounts::default(),
+        });
     }
 
     async fn perform(&mut self, action: Action) {
@@ -477,8 +544,7 @@ impl Driver {
         if std::mem::replace(&mut self.broken, true) {
             return;
         }
-        let failure = flowhost_flow::Failure::new(FailureClass::Internal, message)
-            .with_hint("nothing was acknowledged that is not on the disk");
+        let failure = host_failed(message);
         self.waiting.clear();
         Box::pin(self.feed(Event::HostFailed { failure })).await;
     }
@@ -515,6 +581,15 @@ impl Driver {
         let told = self.bus.request(&subject, Arc::new(envelope), FINISH_MAX);
         told.await.map(drop).map_err(|error| error.to_string())
     }
+}
+
+fn host_failed(message: &str) -> flowhost_flow::Failure {
+    flowhost_flow::Failure::new(FailureClass::Internal, message)
+        .with_hint("nothing was acknowledged that is not on the disk")
+}
+
+fn unrecorded(error: &LedgerError) -> flowhost_flow::Failure {
+    host_failed(&error.to_string())
 }
 
 enum SendError {

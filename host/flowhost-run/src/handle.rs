@@ -120,6 +120,11 @@ impl Run {
         }
     }
 
+    /// Whether somebody wants the run to stop.
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        self.0.stop.borrow().is_some()
+    }
+
     /// Waits until somebody wants the run to stop, and gives the reason.
     pub(crate) async fn asked_to_stop(&self) -> Arc<str> {
         let mut stop = self.0.stop.subscribe();

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::RunSetup;
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
-use flowhost_flow::planner::{Note, StepSummary};
+use flowhost_flow::planner::{EventRecord, Note, StepSummary};
+use flowhost_flow::{Event, Time};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::LIMITS;
 use serde::Serialize;
@@ -20,6 +21,7 @@ use crate::estimate::{Amount, Estimate, variance};
 use crate::execute::{RunOptions, append, host_fact, status_word};
 use crate::failure::Failure;
 use crate::installed::Installed;
+use crate::order::Stands;
 use crate::project::{Member, Project};
 use crate::world::FactObserver;
 
@@ -176,6 +178,42 @@ impl Journal {
             .with("hash", envelope.hash_text())
             .with("step", envelope.step.as_str());
         self.append(fact)
+    }
+
+    /// What the planner is about to be fed, and when by its clock. The result of a call stands in the
+    /// call's own record where it has one, else in the payload here.
+    pub(crate) fn event(
+        &self,
+        event: &Event,
+        now: Time,
+        stands: Stands,
+    ) -> Result<(), LedgerError> {
+        let fact = self
+            .fact(Kind::PlannerEvent)
+            .with("event", EventRecord::of(event, now).event.word())
+            .with("time_ms", now.0);
+        let fact = match event {
+            Event::Started => fact,
+            Event::CallFinished { call, result, used } => {
+                let fact = fact
+                    .with("call", call.0)
+                    .with("result", stands.word())
+                    .with("calls", used.calls)
+                    .with("fuel", used.fuel)
+                    .with("tokens", used.tokens)
+                    .with("micro_usd", used.micro_usd);
+                match stands {
+                    Stands::Content | Stands::Own => fact,
+                    Stands::Nowhere => fact.payload(serde_json::to_vec(result).unwrap_or_default()),
+                }
+            }
+            Event::TimerFired { timer } => fact.with("timer", timer.0),
+            Event::Cancelled { reason } => fact.payload(reason.clone().into_bytes()),
+            Event::HostFailed { failure } => {
+                fact.payload(serde_json::to_vec(failure).unwrap_or_default())
+            }
+        };
+        self.append(fact).map(drop)
     }
 
     /// Writes what a note says. Only notes that are facts become records.

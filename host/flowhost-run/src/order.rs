@@ -136,8 +136,40 @@ pub(crate) struct Answer {
     pub(crate) call: u64,
     pub(crate) path: String,
     pub(crate) result: CallResult,
+    pub(crate) stands: Stands,
     pub(crate) used: Amounts,
     pub(crate) detail: Detail,
+}
+
+/// Where the ledger has the result of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stands {
+    /// In the call's own result record: the whole content of a tool, of which the step hands on a part.
+    Content,
+    /// In the call's own result record, as it is.
+    Own,
+    /// Nowhere yet: a verdict, or a failure. Whoever records the event has it in that record.
+    Nowhere,
+}
+
+impl Stands {
+    /// The word in the record of the event.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Own => "own",
+            Self::Nowhere => "here",
+        }
+    }
+
+    fn of(order: &Order, result: &CallResult) -> Self {
+        match (result, order.kind) {
+            (CallResult::Output(_), PluginKind::Tool | PluginKind::McpAdapter) => Self::Content,
+            (CallResult::Output(_), PluginKind::Agent | PluginKind::Guardrail) => Self::Own,
+            (CallResult::Verdict(_) | CallResult::Failed(_), _) => Self::Nowhere,
+        }
+    }
 }
 
 impl Answer {
@@ -160,6 +192,7 @@ impl Answer {
         Self {
             call: order.call,
             path: order.path.clone(),
+            stands: Stands::of(order, &result),
             result,
             used,
             detail,

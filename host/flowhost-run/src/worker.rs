@@ -33,7 +33,7 @@ use crate::content::Whole;
 use crate::failure::would_allow;
 use crate::installed::{Installed, invalid};
 use crate::lines;
-use crate::order::{Answer, Cancel, Detail, Ending, Order};
+use crate::order::{Answer, Cancel, Detail, Ending, Order, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::tally::{Tally, metered};
@@ -548,6 +548,7 @@ impl Worker {
             );
             draft(&Answer {
                 result: failed(failure),
+                stands: Stands::Nowhere,
                 ..answer.clone()
             })
         });

@@ -231,10 +231,9 @@ impl Walk<'_> {
 /// What an error says to a person.
 pub(crate) fn words(error: &Error) -> String {
     match error {
-        Error::Invalid(why)
-        | Error::Failed(why)
-        | Error::Transient(why)
-        | Error::Conflict(why) => why.clone(),
+        Error::Invalid(why) | Error::Failed(why) | Error::Transient(why) | Error::Conflict(why) => {
+            why.clone()
+        }
         Error::Denied(denied) => format!("denied by {}", denied.rule),
         Error::Limit(limit) => format!("the limit `{}` was reached", limit.name),
     }

@@ -105,7 +105,10 @@ mod tests {
     fn cap_012_redacts_base64_wherever_the_secret_starts_in_it() {
         for before in ["", "u", "us", "user:", "a-long-user-name:"] {
             let text = format!("{before}{SECRET}:after");
-            for coded in [STANDARD.encode(text.as_bytes()), URL_SAFE_NO_PAD.encode(text.as_bytes())] {
+            for coded in [
+                STANDARD.encode(text.as_bytes()),
+                URL_SAFE_NO_PAD.encode(text.as_bytes()),
+            ] {
                 assert!(shows(&coded).contains("[redacted]"), "{before}: {coded}");
             }
         }

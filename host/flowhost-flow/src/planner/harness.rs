@@ -23,7 +23,7 @@ pub(in crate::planner) fn plan(body: &str) -> Plan {
         true => "",
         false => "kind: workflow\n",
     };
-    let text = format!("{HEAD}{kind}{body}");
+    let text = format!("{kind}{HEAD}{body}");
     match Plan::parse(&text, "p.yaml") {
         Ok(plan) => plan,
         Err(problems) => panic!("{text}\n{problems:#?}"),

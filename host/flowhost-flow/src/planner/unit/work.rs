@@ -30,6 +30,13 @@ pub(in crate::planner) struct Ask {
 #[derive(Debug)]
 pub(in crate::planner) struct Heard {
     /// The part that was asked.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "a plain step hears one answer; consensus and race tell them apart, as the tests do"
+        )
+    )]
     pub(in crate::planner) part: Part,
     /// What it answered.
     pub(in crate::planner) result: Result<Value, Failure>,
@@ -39,6 +46,13 @@ pub(in crate::planner) struct Heard {
 #[derive(Debug)]
 pub(in crate::planner) enum Move {
     /// Ask these as well; none waits for what is still out.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "a plain step asks once; consensus and race go on asking, as the tests do"
+        )
+    )]
     Ask(Vec<Ask>),
     /// The work is over; whatever is still out is cancelled and awaited.
     End(Result<Value, Failure>),
