@@ -378,15 +378,21 @@ impl Events {
     /// whole.
     fn end(&mut self, decoder: &mut dyn Decoder, progress: &mut Progress) -> Result<(), Fault> {
         let last = self.parser.end().map_err(unreadable)?;
+        let last = last.into_iter().flat_map(wire::apart);
         self.ready
             .extend(last.filter(|it| wire::is_whole(&it.data)));
         self.hand_on(decoder, progress)
     }
 
     fn hand_on(&mut self, decoder: &mut dyn Decoder, progress: &mut Progress) -> Result<(), Fault> {
-        for event in self.ready.drain(..).flat_map(wire::apart) {
-            if !decoder.ended() {
-                decoder.event(&event, progress)?;
+        for event in self.ready.drain(..) {
+            // Nearly all are one line: those are handed on as they are.
+            let several = event.data.contains('\n');
+            let events = several.then(|| wire::apart(event.clone()));
+            for event in events.as_deref().unwrap_or(std::slice::from_ref(&event)) {
+                if !decoder.ended() {
+                    decoder.event(event, progress)?;
+                }
             }
         }
         Ok(())

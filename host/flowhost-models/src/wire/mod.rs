@@ -12,6 +12,7 @@ mod document;
 mod embed;
 mod gather;
 mod openai;
+mod plain;
 mod read;
 mod responses;
 #[cfg(test)]

@@ -24,7 +24,7 @@ use super::{
     calls::Piece,
     classify,
     gather::{Ended, Gather},
-    json,
+    json, plain,
     read::{list, number, odd, some, text, usage, word},
     schema_told,
     tool_names::ToolNames,
@@ -293,6 +293,13 @@ impl Decoder for Chat {
         if event.data.trim() == "[DONE]" {
             self.done = true;
             return Ok(());
+        }
+        if event.name != "error"
+            && let Some(piece) = plain::piece(&event.data)
+        {
+            let model = piece.model.as_deref().map(str::trim);
+            self.gather.answered_by(model.filter(|it| !it.is_empty()));
+            return self.gather.content(&piece.content, progress);
         }
         let chunk = json(event)?;
         if let Some(fault) = error(&chunk, &event.name) {
