@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::{RealDisk, Source as _};
-use crate::fact::{Fact, Kind, Value};
+use crate::fact::{Fact, Value};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::LedgerOptions;
 use crate::reader::{ReadError, Records, read_run};
 use crate::recorder::{LedgerError, Recorder as _};
+use crate::records::Kind;
 use crate::writer::{Ledger, OpenError, Sealed};
 
 /// How long to wait for other processes that write to the index. One record takes milliseconds, on a

@@ -11,13 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{RealDisk, Source as _};
-use crate::fact::Kind;
 use crate::index::{IndexError, RunIndex};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::LedgerOptions;
 use crate::reader::{ReadError, read_run};
 use crate::recorder::LedgerError;
+use crate::records::Kind;
 use crate::writer::{Ledger, OpenError, run_dir};
 
 /// How many of the newest runs are looked at. A host starts far fewer before one of them sweeps up

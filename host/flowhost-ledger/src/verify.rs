@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::canonical::Parsed;
 use crate::chain::Chain;
 use crate::checkpoint::{Note, NoteError, VKey};
-use crate::fact::Kind;
 use crate::merkle::Hash;
 use crate::payloads::Payload;
 use crate::record::{LineFault, Owner, View};
+use crate::records::Kind;
 use crate::report::{Code, LedgerReport, Trust};
 use crate::scan::{erased_by, parse_ranges};
 
