@@ -591,7 +591,7 @@ kinds! {
         guard: Option<String>,
         /// The check of the step.
         check: Option<String>,
-        /// Where in the step: `before-0`, `after`, …
+        /// Where in the step, such as `before-0` or `after`.
         part: Option<String>,
         /// The tool whose call it is about.
         tool: Option<String>,
