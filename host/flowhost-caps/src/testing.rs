@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{CallScope, HostState, Meter, Provider, RunScope, bindings::types};
+use flowhost_ledger::records::Asked;
 use flowhost_ledger::{Fact, MemoryRecorder, Value};
 use flowhost_policy::{Effective, Grants, Limits};
 
@@ -39,10 +40,7 @@ impl Call {
     /// A field of the last fact.
     pub(crate) fn last(&self, field: &str) -> String {
         let facts = self.facts();
-        match facts.last().and_then(|fact| fact.fields.get(field)) {
-            Some(Value::Text(text)) => text.clone(),
-            other => format!("{other:?}"),
-        }
+        self::field(facts.last().unwrap(), field)
     }
 }
 
@@ -72,6 +70,7 @@ pub(crate) fn scope(grants: Grants, limits: Limits, recorder: &Arc<MemoryRecorde
         attempt: 1,
         plugin: "p".into(),
         digest: "sha256:00".into(),
+        revision: 1,
         effective: Arc::new(effective),
         config: "{}".into(),
         traceparent: "".into(),
@@ -81,11 +80,13 @@ pub(crate) fn scope(grants: Grants, limits: Limits, recorder: &Arc<MemoryRecorde
     }
 }
 
-/// A text field of a fact; empty when it is not there.
-pub(crate) fn field<'a>(fact: &'a Fact, name: &str) -> &'a str {
-    match fact.fields.get(name) {
-        Some(Value::Text(text)) => text,
-        _ => "",
+/// A text field of a fact, or what its payload says was `wanted`; empty when it is not there.
+pub(crate) fn field(fact: &Fact, name: &str) -> String {
+    let asked = fact.payload.as_deref().and_then(Asked::of_payload);
+    match (fact.fields.get(name), asked) {
+        (Some(Value::Text(text)), _) => text.clone(),
+        (None, Some(asked)) if name == "wanted" => asked.wanted,
+        _ => String::new(),
     }
 }
 

@@ -6,31 +6,7 @@ use flowhost_policy::Denied;
 
 use crate::bindings::types;
 
-/// Who has to change something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Owner {
-    /// The component misbehaved or refused its input.
-    Guest,
-    /// A rule said no.
-    Policy,
-    /// A limit was reached.
-    Limit,
-    /// The host failed; always worth a bug report.
-    Host,
-}
-
-impl Owner {
-    /// The word in logs and records.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Guest => "guest",
-            Self::Policy => "policy",
-            Self::Limit => "limit",
-            Self::Host => "host",
-        }
-    }
-}
+pub use flowhost_ledger::records::Owner;
 
 /// A typed fault. Raised inside host functions (as `wasmtime::Error::new(fault)`) it kills the call.
 #[derive(Debug, Clone, thiserror::Error)]

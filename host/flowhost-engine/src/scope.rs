@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use flowhost_ledger::records::{
+    Asked, CallPart, Decides, Decision, DecisionPart, OfCall, PlacePart,
+};
 use flowhost_ledger::{Fact, Kind, Recorder};
 use flowhost_policy::{Denied, Effective};
 use sha2::{Digest, Sha256};
@@ -183,6 +186,8 @@ pub struct CallScope {
     pub plugin: Arc<str>,
     /// SHA-256 of the component, `sha256:…`.
     pub digest: Arc<str>,
+    /// The plugin's revision in this run, from 1: the call keeps it to its end.
+    pub revision: u64,
     /// Effective rights and limits of this call.
     pub effective: Arc<Effective>,
     /// The plugin's `config:` as one JSON document.
@@ -243,6 +248,7 @@ impl CallScope {
             .with("step", self.step.as_ref())
             .with("attempt", u64::from(self.attempt))
             .with("component", self.digest.as_ref())
+            .with("revision", self.revision)
             .with("profile", self.effective.hash.as_str())
     }
 
@@ -259,6 +265,66 @@ impl CallScope {
         let same: [u8; 32] = hash.clone().finalize().into();
         hash.update(self.meter.again(same).to_le_bytes());
         key_of(hash)
+    }
+
+    /// Which call this is, in records.
+    #[must_use]
+    pub fn part(&self) -> CallPart {
+        CallPart {
+            step: self.step.to_string(),
+            attempt: Some(u64::from(self.attempt)),
+            call: Some(self.call.to_string()),
+            component: self.digest.to_string(),
+            revision: Some(self.revision),
+            profile: self.effective.hash.clone(),
+        }
+    }
+
+    /// The same, for records that may belong to no call.
+    #[must_use]
+    pub fn place(&self) -> PlacePart {
+        let CallPart {
+            step,
+            attempt,
+            call,
+            component,
+            revision,
+            profile,
+        } = self.part();
+        PlacePart {
+            step: Some(step),
+            path: None,
+            attempt,
+            call,
+            component: Some(component),
+            revision,
+            profile: Some(profile),
+        }
+    }
+
+    /// A fact of this call.
+    #[must_use]
+    pub fn said(&self, record: impl OfCall) -> Fact {
+        record.of(self.part()).by(self.actor())
+    }
+
+    /// The fact that this call used a right, with what it asked for.
+    #[must_use]
+    pub fn allowed<R: Decides>(
+        &self,
+        record: R,
+        interface: &str,
+        rule: &str,
+        asked: &Asked,
+    ) -> Fact {
+        let decided = DecisionPart {
+            interface: Some(interface.to_owned()),
+            decision: Some(Decision::Allow),
+            rule: Some(rule.to_owned()),
+            ..DecisionPart::default()
+        };
+        self.said(record.decided(decided))
+            .payload(asked.to_payload())
     }
 
     /// The step's own seed: the same for every attempt and every replay, different for every step
@@ -294,41 +360,37 @@ impl CallScope {
     ///
     /// # Errors
     /// [`Fault::Ledger`], which kills the call: what cannot be recorded does not happen.
-    pub fn record_allow(
+    pub fn record_allow<R: Decides>(
         &self,
-        kind: Kind,
         interface: &str,
         rule: &str,
         wanted: &str,
     ) -> Result<u64, Fault> {
-        let fact = self
-            .fact(kind)
-            .with("interface", interface)
-            .with("decision", "allow");
-        Ok(self
-            .run
-            .recorder
-            .append(fact.with("rule", rule).with("wanted", wanted))?)
+        let fact = self.allowed(R::default(), interface, rule, &Asked::for_what(wanted));
+        Ok(self.run.recorder.append(fact)?)
     }
 
-    /// Records a refusal. The caller hands the guest `types::Error::from(&denied)`.
+    /// Records a refusal. The caller hands the guest `types::Error::from(&denied)`. What was wanted and
+    /// what would allow it are the guest's words and stand in the payload.
     ///
     /// # Errors
     /// [`Fault::Ledger`], which kills the call.
-    pub fn record_deny(&self, kind: Kind, interface: &str, denied: &Denied) -> Result<u64, Fault> {
+    pub fn record_deny<R: Decides>(&self, interface: &str, denied: &Denied) -> Result<u64, Fault> {
         self.meter.remember(Refused::Denied(denied.clone()));
-        let mut fact = self
-            .fact(kind)
-            .with("interface", interface)
-            .with("decision", "deny");
-        if let Some(cure) = &denied.cure {
-            fact = fact.with("cure", cure.as_str());
-        }
-        let fact = fact
-            .with("right", denied.right)
-            .with("rule", denied.rule.as_str())
-            .with("wanted", denied.wanted.as_str());
-        Ok(self.run.recorder.append(fact)?)
+        let decided = DecisionPart {
+            interface: Some(interface.to_owned()),
+            decision: Some(Decision::Deny),
+            right: Some(denied.right.to_owned()),
+            rule: Some(denied.rule.clone()),
+            ..DecisionPart::default()
+        };
+        let asked = Asked {
+            wanted: denied.wanted.clone(),
+            cure: denied.cure.clone(),
+            ..Asked::default()
+        };
+        let fact = self.said(R::default().decided(decided));
+        Ok(self.run.recorder.append(fact.payload(asked.to_payload()))?)
     }
 
     /// Records a fact and waits until it is on disk: an effect's intent before the effect.

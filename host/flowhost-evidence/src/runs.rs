@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flowhost_ledger::{Kind, RunIndex, StoredRecord, Value, read_run};
+use flowhost_ledger::records::{Asked, Record};
+use flowhost_ledger::{Payloads, RealDisk, RunIndex, StoredRecord, Value, read_run};
 use serde::Serialize;
 
 use crate::Unreadable;
@@ -40,6 +41,12 @@ pub struct RecordEntry {
     pub kind: String,
     /// The kind's own fields.
     pub fields: BTreeMap<String, serde_json::Value>,
+    /// The same, typed; none when its kind is not known, or it is not what its kind says.
+    #[serde(skip)]
+    pub said: Option<Record>,
+    /// What was asked for, if the record is about a right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Commitment to a payload, if there is one.
     pub commit: Option<String>,
 }
@@ -60,25 +67,25 @@ pub fn list(root: &Path, tenant: &str) -> Result<Vec<RunEntry>, Unreadable> {
 }
 
 fn enter(runs: &mut Vec<RunEntry>, record: &StoredRecord) {
-    let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
-    match record.kind() {
-        Some(Kind::RunStart) => runs.push(RunEntry {
-            run_id: text("run_id"),
+    match record.read() {
+        Ok(Some(Record::RunStart(start))) => runs.push(RunEntry {
+            run_id: start.run_id.unwrap_or_default(),
             started: record.ts.clone(),
             ended: None,
             status: "unfinished".to_owned(),
-            plan: text("plan"),
-            plan_hash: text("plan_hash"),
+            plan: start.plan.unwrap_or_default(),
+            plan_hash: start.plan_hash.unwrap_or_default(),
             records: None,
         }),
-        Some(Kind::RunEnd) => {
-            let run_id = text("run_id");
+        Ok(Some(Record::RunEnd(end))) => {
+            let run_id = end.run_id.unwrap_or_default();
             if let Some(run) = runs.iter_mut().rev().find(|run| run.run_id == run_id) {
                 run.ended = Some(record.ts.clone());
-                run.status = text("status");
-                run.records = record.number("size");
+                run.status = end.status;
+                run.records = end.size;
             }
         }
+        // Whoever checks the index tells of a record that is none; a list shows what it can.
         _ => {}
     }
 }
@@ -88,9 +95,26 @@ fn enter(runs: &mut Vec<RunEntry>, record: &StoredRecord) {
 /// # Errors
 /// [`Unreadable`] when the ledger cannot be read or its chain is broken.
 pub fn show(dir: &Path) -> Result<Vec<RecordEntry>, Unreadable> {
+    let payloads = Payloads::open(&RealDisk, dir)?;
     read_run(dir)?
-        .map(|record| Ok(RecordEntry::from(record?)))
+        .map(|record| {
+            let record = record?;
+            let commit = record.commit.clone();
+            let entry = RecordEntry::from(record);
+            let asked = asked(&entry, commit.as_deref(), &payloads);
+            Ok(RecordEntry { asked, ..entry })
+        })
         .collect()
+}
+
+/// What the record says was asked for; none when it is not about a right, or when its payload is not
+/// there.
+fn asked(entry: &RecordEntry, commit: Option<&str>, payloads: &Payloads<'_>) -> Option<Asked> {
+    let decided = entry.said.as_ref()?.decided();
+    let decided = decided.filter(|it| it.decision.is_some())?;
+    let payload = commit.and_then(|commit| payloads.get(entry.seq, commit).ok()?);
+    let asked = Asked::of(decided, payload.as_deref());
+    (!asked.wanted.is_empty()).then_some(asked)
 }
 
 impl From<StoredRecord> for RecordEntry {
@@ -104,6 +128,8 @@ impl From<StoredRecord> for RecordEntry {
             fields: fields
                 .map(|(name, value)| (name.clone(), json(value)))
                 .collect(),
+            said: record.read().ok().flatten(),
+            asked: None,
             commit: record.commit.clone(),
         }
     }
@@ -121,11 +147,10 @@ impl RecordEntry {
     /// The fields that say most about a record, in one line.
     #[must_use]
     pub fn summary(&self) -> String {
-        const SHOWN: [&str; 14] = [
+        const SHOWN: [&str; 13] = [
             "decision",
             "right",
             "rule",
-            "wanted",
             "interface",
             "step_path",
             "plugin",
@@ -140,11 +165,12 @@ impl RecordEntry {
         let shown = SHOWN.iter().filter_map(|name| {
             let value = self.fields.get(*name)?.as_str()?;
             Some(match *name {
-                "decision" | "interface" | "wanted" => value.to_owned(),
+                "decision" | "interface" => value.to_owned(),
                 _ => format!("{name}={value}"),
             })
         });
-        shown.collect::<Vec<_>>().join("  ")
+        let asked = self.asked.as_ref().map(|asked| asked.wanted.clone());
+        shown.chain(asked).collect::<Vec<_>>().join("  ")
     }
 }
 
@@ -173,18 +199,17 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
     let mut steps: Vec<StepEntry> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for record in records {
-        let text = |name: &str| record.fields.get(name).and_then(|value| value.as_str());
-        let number = |name: &str| text(name).and_then(|text| text.parse::<u64>().ok());
+        let Some(said) = &record.said else { continue };
+        // Everything else is about a step that one of these has begun or ended.
         if !matches!(
-            record.kind.as_str(),
-            "step.start" | "attempt.start" | "step.end"
+            said,
+            Record::StepStart(_) | Record::AttemptStart(_) | Record::StepEnd(_)
         ) {
             continue;
         }
-        let Some(path) = text("path") else { continue };
-        let place = *places.entry(path.to_owned()).or_insert_with(|| {
+        let place = *places.entry(said.path().to_owned()).or_insert_with(|| {
             steps.push(StepEntry {
-                path: path.to_owned(),
+                path: said.path().to_owned(),
                 status: "unfinished".to_owned(),
                 ..StepEntry::default()
             });
@@ -193,14 +218,14 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
         let Some(step) = steps.get_mut(place) else {
             continue;
         };
-        match record.kind.as_str() {
-            "attempt.start" => step.attempts = step.attempts.saturating_add(1),
-            "step.end" => {
-                step.status = text("status").unwrap_or_default().to_owned();
-                step.duration_ms = number("duration_ms");
-                step.fuel = number("fuel").unwrap_or(0);
-                step.tokens = number("tokens").unwrap_or(0);
-                step.micro_usd = number("micro_usd").unwrap_or(0);
+        match said {
+            Record::AttemptStart(_) => step.attempts = step.attempts.saturating_add(1),
+            Record::StepEnd(end) => {
+                step.status.clone_from(&end.status);
+                step.duration_ms = end.duration_ms;
+                step.fuel = end.spent.fuel.unwrap_or(0);
+                step.tokens = end.spent.tokens.unwrap_or(0);
+                step.micro_usd = end.spent.micro_usd.unwrap_or(0);
             }
             _ => {}
         }
@@ -224,8 +249,9 @@ mod tests {
                 field("rule", "http#none"),
                 field("decision", "deny"),
                 field("component", "sha256:00"),
-                field("wanted", "GET https://a.example/"),
             ]),
+            said: None,
+            asked: Some(Asked::for_what("GET https://a.example/")),
             commit: None,
         };
         assert_eq!(

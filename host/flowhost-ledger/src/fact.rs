@@ -2,63 +2,7 @@
 
 use std::collections::BTreeMap;
 
-macro_rules! kinds {
-    ($($variant:ident $text:literal $doc:literal,)*) => {
-        /// Every kind of record there is. The book's table is made from this list.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind { $(#[doc = $doc] $variant,)* }
-
-        impl Kind {
-            /// All kinds with what each one says, in the order of the book's table.
-            pub const ALL: &'static [(Kind, &'static str, &'static str)] =
-                &[$((Kind::$variant, $text, $doc),)*];
-
-            /// The word in the record's `kind` field.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Kind::$variant => $text,)* }
-            }
-
-            /// The kind of this word, if there is one.
-            #[must_use]
-            pub fn parse(text: &str) -> Option<Self> {
-                match text { $($text => Some(Kind::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-kinds! {
-    RunStart "run.start" "A run began: plan hash, seed, host.",
-    RunEnd "run.end" "A run ended: status and totals.",
-    StepStart "step.start" "A step was asked for.",
-    StepEnd "step.end" "A step ended: status, attempts, what it used.",
-    AttemptStart "attempt.start" "One attempt at a step began.",
-    AttemptEnd "attempt.end" "One attempt ended: outcome, owner of a failure, used and allowed.",
-    PlannerEvent "planner.event" "An event, written before the planner is fed it, in the order in which it is fed.",
-    ComponentLoad "component.load" "A component was admitted: digest, size, imports.",
-    PolicyLoad "policy.load" "An effective profile was fixed for a plugin.",
-    HostCall "host.call" "A guest used a granted interface, or was refused.",
-    NetDecision "net.decision" "A request to the network was decided: rule and address.",
-    FsOp "fs.op" "A guest touched a granted folder, or was refused.",
-    SecretUse "secret.use" "A secret was injected, revealed or redacted; never its value.",
-    ToolList "tool.list" "The tools of a plugin, pinned by hash.",
-    ToolCall "tool.call" "A tool was called: name and arguments' commitment.",
-    ToolResult "tool.result" "What a tool handed back.",
-    ModelIntent "model.intent" "A model is about to be called.",
-    ModelResult "model.result" "What the model answered and what it cost.",
-    GuardVerdict "guard.verdict" "A guardrail or check spoke.",
-    ConsensusVote "consensus.vote" "An agent's vote.",
-    ConsensusVerdict "consensus.verdict" "What the agents agreed on.",
-    Budget "budget" "A reservation, a settlement, a warning or a refusal.",
-    Gate "gate" "A gate opened, closed or timed out.",
-    Message "message" "An envelope passed the bus.",
-    Reload "reload" "A plugin was swapped.",
-    Erasure "erasure" "A payload and its salt were erased.",
-    Recovery "recovery" "A torn tail was cut.",
-    KeyRotate "key.rotate" "The signing key changed.",
-    ViewWrite "view.write" "A view was written: its path and SHA-256.",
-}
+use crate::records::Kind;
 
 /// A field's value: the format has strings, objects of strings and arrays of strings only.
 #[derive(Debug, Clone, PartialEq, Eq)]

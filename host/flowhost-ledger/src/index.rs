@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::{self, RealDisk, Source as _};
-use crate::fact::{Fact, Kind, Value};
+use crate::fact::{Fact, Value};
 use crate::head::IndexHead;
 use crate::keys::HostKey;
 use crate::layout;
@@ -23,6 +23,7 @@ use crate::options::LedgerOptions;
 use crate::reader::{ReadError, Records, read_run};
 use crate::record::Owner;
 use crate::recorder::{LedgerError, Recorder as _};
+use crate::records::Kind;
 use crate::writer::{self, Ledger, Lock, OpenError, Sealed};
 
 /// How long to wait for other processes that write to the index. One record takes milliseconds, on a

@@ -2,8 +2,9 @@
 //! fact is reported.
 //!
 //! Everything is pure but `disk` and `keyfile` (the files), `options` (the clock) and `writer` (the
-//! thread). This crate knows nothing of plans, plugins or policies; it must never re-serialise a
-//! stored line to compute a hash, and never repair one.
+//! thread). What a record says is declared once, in `records`; nothing else here knows of plans, plugins
+//! or policies. This crate must never re-serialise a stored line to compute a hash, and never repair
+//! one.
 
 mod audit;
 mod bundle;
@@ -26,6 +27,7 @@ mod proof;
 mod reader;
 mod record;
 mod recorder;
+pub mod records;
 mod report;
 mod rows;
 mod scan;
@@ -40,7 +42,7 @@ pub use audit::{VerifyOptions, verify_dir, verify_in, verify_path};
 pub use bundle::Bundle;
 pub use checkpoint::{Checkpoint, NOTE_BYTES_MAX, Note, NoteError, SIGNATURES_MAX, VKey};
 pub use disk::{Disk, DiskFile, Entry, ReadSeek, RealDisk, Source};
-pub use fact::{Fact, Kind, Value};
+pub use fact::{Fact, Value};
 pub use index::{IndexError, RunIndex};
 pub use keys::{HostKey, KeyError};
 pub use options::{CheckpointPolicy, Clock, Durability, LINGER, LedgerOptions, SystemClock};
@@ -54,6 +56,7 @@ pub use record::{
     FORMAT, LINE_BYTES_MAX, LineFault, PAYLOAD_BYTES_MAX, RESERVED, StoredRecord, timestamp,
 };
 pub use recorder::{LedgerError, MemoryRecorder, Recorder};
+pub use records::Kind;
 pub use report::{Code, Indexed, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};
 pub use scan::{WitnessError, read_witness};
 pub use trust::{TrustError, parse_trust};

@@ -12,8 +12,9 @@ use time::OffsetDateTime;
 
 use crate::canonical::{self, Entries, Malformed};
 use crate::checkpoint::parse_decimal;
-use crate::fact::{Fact, Kind, Value};
+use crate::fact::{Fact, Value};
 use crate::merkle::Hash;
+use crate::records::Kind;
 
 /// The format's name, in every record and in `ledger.json`.
 pub const FORMAT: &str = "fhe/1";

@@ -15,9 +15,9 @@ use std::thread::JoinHandle;
 use crate::canonical;
 use crate::checkpoint::parse_decimal;
 use crate::disk::ReadSeek;
-use crate::fact::Kind;
 use crate::merkle::{Hash, leaf_hash};
 use crate::record::{FORMAT, LINE_BYTES_MAX, Owner, commit_is_valid, ts_is_valid};
+use crate::records::Kind;
 
 /// Bytes of a chunk: some 600 records, so that handing it to a thread (microseconds) is nothing beside
 /// the work on it, and a dozen of them in flight are a few MiB.

@@ -16,12 +16,12 @@ use sha2::{Digest as _, Sha256};
 use crate::chain::Chain;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, NoteError, parse_decimal};
 use crate::disk::Source;
-use crate::fact::{Kind, Value};
 use crate::layout;
 use crate::lines::{Line, Lines};
 use crate::merkle::Hash;
 use crate::payloads::{self, PAYLOAD_LINE_BYTES_MAX, Payload};
 use crate::record::{LINE_BYTES_MAX, LineFault, Owner, View};
+use crate::records::Kind;
 
 /// What a disk writes at once, in bytes; a lost one reads as zeros.
 const SECTOR: u64 = 512;
@@ -270,7 +270,7 @@ pub(crate) fn erased_by(view: &View<'_>) -> Vec<u64> {
 }
 
 /// Prints numbers as ranges (`"3"`, `"5-9"`).
-pub(crate) fn ranges(numbers: &BTreeSet<u64>) -> Value {
+pub(crate) fn ranges(numbers: &BTreeSet<u64>) -> Vec<String> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for number in numbers {
         match ranges.last_mut() {
@@ -282,7 +282,7 @@ pub(crate) fn ranges(numbers: &BTreeSet<u64>) -> Value {
         true => start.to_string(),
         false => format!("{start}-{end}"),
     };
-    Value::List(ranges.into_iter().map(print).collect())
+    ranges.into_iter().map(print).collect()
 }
 
 /// Reads what [`ranges`] printed.

@@ -11,13 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{self, Disk};
-use crate::fact::Kind;
 use crate::index::{IndexError, RunIndex};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::LedgerOptions;
 use crate::reader::{ReadError, read_run_in};
 use crate::recorder::LedgerError;
+use crate::records::Kind;
 use crate::writer::{Ledger, OpenError};
 
 /// How many runs without an end are looked at, the newest. A host starts far fewer before one of them

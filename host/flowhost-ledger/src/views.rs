@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::checkpoint::parse_decimal;
 use crate::disk::Source;
-use crate::fact::Kind;
 use crate::record::View;
+use crate::records::Kind;
 use crate::report::{Code, Problem, ViewCounts};
 
 /// Most views that are compared: a run writes a handful for each stage.

@@ -11,6 +11,7 @@ use flowhost_flow::RunSetup;
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::planner::{EventRecord, Note, StepSummary};
 use flowhost_flow::{Event, Time};
+use flowhost_ledger::records::{Asked, SCHEMA};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::LIMITS;
 use serde::Serialize;
@@ -105,6 +106,7 @@ impl Journal {
         let payload = serde_json::to_vec(setup).unwrap_or_default();
         let fact = self
             .fact(Kind::RunStart)
+            .with("schema", SCHEMA)
             .with("plan", setup.plan_hash.as_str())
             .with("plan_name", project.plan.name.as_str())
             .with("seed", setup.seed)
@@ -519,24 +521,28 @@ fn budget(stated: &[Option<u64>; 4]) -> BTreeMap<String, String> {
 }
 
 fn denial(fact: &Fact) -> Option<Denial> {
+    let asked = fact.payload.as_deref().and_then(Asked::of_payload);
+    let asked = asked.unwrap_or_default();
     let text = |name: &str| match fact.fields.get(name) {
         Some(Value::Text(text)) => text.clone(),
         _ => String::new(),
     };
+    let some = |text: String| (!text.is_empty()).then_some(text);
     (text("decision") == "deny").then(|| Denial {
         seq: 0,
         actor: fact.actor.clone(),
         step: text("step"),
         right: text("right"),
-        wanted: text("wanted"),
+        wanted: some(text("wanted")).unwrap_or(asked.wanted),
         rule: text("rule"),
-        cure: text("cure"),
+        cure: some(text("cure")).or(asked.cure).unwrap_or_default(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use flowhost_ledger::MemoryRecorder;
+    use flowhost_ledger::records::{FsOp, RecordKind as _, ToolCall};
 
     use super::*;
 
@@ -627,10 +633,10 @@ mod tests {
             Journal::new(ledger, "default", false).observed("r", Some(ear.clone()))
         };
         let full = journal(Arc::new(Full));
-        assert!(full.append(Fact::new(Kind::ToolCall, "default/a")).is_err());
+        assert!(full.append(ToolCall::default().by("default/a")).is_err());
         let open = journal(Arc::new(MemoryRecorder::default()));
-        open.append(Fact::new(Kind::FsOp, "default/a")).unwrap();
-        open.append(Fact::new(Kind::ToolCall, "default/a")).unwrap();
+        open.append(FsOp::default().by("default/a")).unwrap();
+        open.append(ToolCall::default().by("default/a")).unwrap();
         assert_eq!(
             *ear.0.lock().unwrap(),
             ["default r", "default r", "1 tool.call"]

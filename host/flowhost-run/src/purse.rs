@@ -361,6 +361,7 @@ mod tests {
             attempt: 1,
             plugin: plugin.into(),
             digest: "".into(),
+            revision: 1,
             effective: Arc::new(effective),
             config: "{}".into(),
             traceparent: "".into(),

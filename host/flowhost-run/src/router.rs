@@ -282,6 +282,7 @@ fn delegated(caller: &CallScope, callee: &Installed, key: Arc<str>) -> CallScope
         attempt: caller.attempt,
         plugin: callee.key.clone(),
         digest: callee.plugin.digest(),
+        revision: callee.revision,
         effective: callee.plugin.effective().clone(),
         config: callee.config.clone(),
         traceparent: caller.traceparent.clone(),

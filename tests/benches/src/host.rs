@@ -122,6 +122,7 @@ impl Host {
             attempt: 1,
             plugin: "guest".into(),
             digest: self.plugin.digest(),
+            revision: 1,
             effective: self.effective.clone(),
             config: "{}".into(),
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),

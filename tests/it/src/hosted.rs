@@ -453,6 +453,7 @@ fn scope(
         attempt: 1,
         plugin: effective.plugin.as_str().into(),
         digest: "sha256:0".into(),
+        revision: 1,
         effective: Arc::clone(effective),
         config: config.into(),
         traceparent: "".into(),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use flowhost_ledger::{Payloads, RealDisk};
 use serde_json::Value;
 
 /// The key of the tests' own compile cache, `target/it-cache`.
@@ -183,7 +184,7 @@ impl Home {
         self.flowhost(&["run", "plan.yaml", "--json"])
     }
 
-    /// All records of the only run, in order.
+    /// All records of the only run, in order; a payload that is a JSON object stands in `said`.
     pub(crate) fn records(&self) -> Vec<Value> {
         let runs = self.path().join(".flowhost/default/runs");
         let run = std::fs::read_dir(&runs)
@@ -192,7 +193,9 @@ impl Home {
             .unwrap()
             .unwrap()
             .path();
-        let mut segments: Vec<PathBuf> = std::fs::read_dir(run)
+        let payloads = Payloads::open(&RealDisk, &run).unwrap();
+        let said = |record: Value| with_payload(record, &payloads);
+        let mut segments: Vec<PathBuf> = std::fs::read_dir(&run)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| {
@@ -211,8 +214,21 @@ impl Home {
                     .map(|line| serde_json::from_str(line).unwrap())
                     .collect::<Vec<Value>>()
             })
+            .map(said)
             .collect()
     }
+}
+
+fn with_payload(mut record: Value, payloads: &Payloads<'_>) -> Value {
+    let seq = record["seq"].as_str().unwrap().parse().unwrap();
+    let payload = record["commit"]
+        .as_str()
+        .and_then(|commit| payloads.get(seq, commit).unwrap());
+    let said = payload.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    if let Some(said) = said.filter(Value::is_object) {
+        record["said"] = said;
+    }
+    record
 }
 
 /// Filters that make output stable: ids, hashes, times, durations, folders.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
 use flowhost_policy::{ClockMode, Effective};
 use wasmtime::component::Linker;
 
@@ -95,12 +95,16 @@ impl ClockState {
         if self.mode != ClockMode::Real {
             return Ok(());
         }
-        let fact = scope
-            .fact(Kind::HostCall)
-            .with("interface", interface)
-            .with("decision", "allow")
-            .with("rule", "clock.wall")
-            .with("answer_ns", value.as_nanos().to_string());
+        let fact = scope.said(HostCall {
+            decided: DecisionPart {
+                interface: Some(interface.to_owned()),
+                decision: Some(Decision::Allow),
+                rule: Some("clock.wall".to_owned()),
+                ..DecisionPart::default()
+            },
+            answer_ns: Some(value.as_nanos().to_string()),
+            ..HostCall::default()
+        });
         scope.run.recorder.append(fact)?;
         Ok(())
     }

@@ -20,7 +20,7 @@ mod wasi;
 use std::{any::Any, hash::RandomState, sync::Arc};
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_ledger::Kind as RecordKind;
+use flowhost_ledger::records::{Asked, FsOp};
 use flowhost_policy::{Access, Denied, Effective, decide_file};
 use wasmtime::component::Linker;
 
@@ -195,16 +195,13 @@ impl Operation<'_> {
     }
 
     async fn allow(&self, index: usize, path: &str, access: Access) -> Result<(), FileError> {
-        let fact = self
-            .scope
-            .fact(RecordKind::FsOp)
-            .with("interface", self.interface);
-        let fact = fact
-            .with("decision", "allow")
-            .with("rule", format!("files[{index}]"));
-        let fact = fact
-            .with("op", self.name)
-            .with("wanted", format!("{} {path}", verb(access)));
+        let op = FsOp {
+            op: Some(self.name.to_owned()),
+            ..FsOp::default()
+        };
+        let rule = format!("files[{index}]");
+        let asked = Asked::for_what(format!("{} {path}", verb(access)));
+        let fact = self.scope.allowed(op, self.interface, &rule, &asked);
         match access {
             Access::Read => {
                 self.scope.run.recorder.append(fact).map_err(Fault::from)?;
@@ -217,8 +214,7 @@ impl Operation<'_> {
     }
 
     fn deny(&self, denied: Denied) -> Result<FileError, FileError> {
-        self.scope
-            .record_deny(RecordKind::FsOp, self.interface, &denied)?;
+        self.scope.record_deny::<FsOp>(self.interface, &denied)?;
         Ok(FileError::Denied(denied))
     }
 }

@@ -70,11 +70,6 @@ impl Below {
         self.depth
     }
 
-    /// The last name.
-    pub(super) fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
-    }
-
     /// The folder that holds it; `None` when that is the folder it started from.
     pub(super) fn parent(&self) -> Option<&str> {
         self.path.rsplit_once('/').map(|(parent, _)| parent)

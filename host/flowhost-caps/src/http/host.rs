@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use flowhost_engine::{CallScope, HostState, bindings::types};
+use flowhost_ledger::records::NetDecision;
 use flowhost_policy::egress::Target;
 use http::Response;
 use http_body_util::{BodyExt, Full};
@@ -63,7 +64,7 @@ pub(super) async fn send(
     let target = match Target::parse(&request.url, &request.method) {
         Ok(target) => target,
         Err(denied) => {
-            scope.record_deny(flowhost_ledger::Kind::NetDecision, INTERFACE, &denied)?;
+            scope.record_deny::<NetDecision>(INTERFACE, &denied)?;
             return Err(SendError::Denied(denied));
         }
     };

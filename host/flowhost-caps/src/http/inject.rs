@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Fault};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{DecisionPart, SecretUse};
 use flowhost_policy::{HttpRule, Inject, decide_secret};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
@@ -41,11 +41,16 @@ pub(super) fn inject(
         HeaderValue::from_static("identity"),
     );
     for name in &filled.names {
-        let fact = scope
-            .fact(Kind::SecretUse)
-            .with("interface", interface)
-            .with("secret", *name);
-        let fact = fact.with("use", "inject").with("rule", rule.url.as_str());
+        let fact = scope.said(SecretUse {
+            decided: DecisionPart {
+                interface: Some(interface.to_owned()),
+                rule: Some(rule.url.as_str().to_owned()),
+                ..DecisionPart::default()
+            },
+            r#use: Some("inject".to_owned()),
+            secret: Some((*name).to_owned()),
+            ..SecretUse::default()
+        });
         scope.run.recorder.append(fact).map_err(Fault::from)?;
     }
     let names = filled.names.iter().map(|name| (*name).to_owned()).collect();
@@ -106,7 +111,7 @@ fn named(
     name: &str,
 ) -> Result<Zeroizing<String>, SendError> {
     if let Err(denied) = decide_secret(&scope.effective.grants.secrets, name) {
-        scope.record_deny(Kind::SecretUse, interface, &denied)?;
+        scope.record_deny::<SecretUse>(interface, &denied)?;
         return Err(SendError::Denied(denied));
     }
     store.get(name).ok_or_else(|| {
@@ -163,18 +168,18 @@ impl Injected {
         if hits == 0 {
             return Ok(());
         }
-        let fact = scope
-            .fact(Kind::SecretUse)
-            .with("interface", interface)
-            .with("use", "redact");
-        let fact = fact
-            .with("secrets", self.names.clone())
-            .with("place", place);
-        scope
-            .run
-            .recorder
-            .append(fact.with("hits", hits as u64))
-            .map_err(Fault::from)?;
+        let fact = scope.said(SecretUse {
+            decided: DecisionPart {
+                interface: Some(interface.to_owned()),
+                ..DecisionPart::default()
+            },
+            r#use: Some("redact".to_owned()),
+            secrets: Some(self.names.clone()),
+            place: Some(place.to_owned()),
+            hits: Some(hits as u64),
+            ..SecretUse::default()
+        });
+        scope.run.recorder.append(fact).map_err(Fault::from)?;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use flowhost_engine::{CallScope, Fault};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Asked, NetDecision};
 use flowhost_policy::{
     Allowed, Denied, HttpRule,
     egress::{Target, check_addresses, decide_http},
@@ -180,7 +180,7 @@ impl Exchange<'_> {
 
     fn denied(&self, denied: Denied) -> Result<SendError, SendError> {
         self.scope
-            .record_deny(Kind::NetDecision, self.interface, &denied)?;
+            .record_deny::<NetDecision>(self.interface, &denied)?;
         Ok(SendError::Denied(denied))
     }
 
@@ -190,20 +190,15 @@ impl Exchange<'_> {
         target: &Target,
         address: Option<IpAddr>,
     ) -> Result<(), SendError> {
-        let fact = self
-            .scope
-            .fact(Kind::NetDecision)
-            .with("interface", self.interface);
-        let fact = fact
-            .with("decision", "allow")
-            .with("rule", format!("http[{index}]"));
-        let fact = fact.with("wanted", target.to_string());
-        let fact = match address {
-            None => fact.with("stage", "rule"),
-            Some(address) => fact
-                .with("stage", "address")
-                .with("address", address.to_string()),
+        let stage = if address.is_some() { "address" } else { "rule" };
+        let decision = NetDecision {
+            stage: Some(stage.to_owned()),
+            address: address.map(|address| address.to_string()),
+            ..NetDecision::default()
         };
+        let rule = format!("http[{index}]");
+        let asked = Asked::for_what(target.to_string());
+        let fact = self.scope.allowed(decision, self.interface, &rule, &asked);
         self.scope.record_durable(fact).await?;
         Ok(())
     }

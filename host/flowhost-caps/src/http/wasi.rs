@@ -7,7 +7,7 @@
 use std::{future::Future, sync::Arc};
 
 use flowhost_engine::{CallScope, HostState};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::NetDecision;
 use flowhost_policy::egress::Target;
 use http::{HeaderName, Request, header};
 use http_body_util::BodyExt;
@@ -136,7 +136,7 @@ async fn send(
     let target = match read_target(&parts) {
         Ok(target) => target,
         Err(denied) => {
-            scope.record_deny(Kind::NetDecision, INTERFACE, &denied)?;
+            scope.record_deny::<NetDecision>(INTERFACE, &denied)?;
             return Err(SendError::Denied(denied));
         }
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{CallScope, neutralise};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
 
 use crate::secrets::{Redactor, SecretStore};
 
@@ -288,14 +288,18 @@ impl Drop for Gate {
         if self.dropped_lines == 0 {
             return;
         }
-        let fact = self.scope.fact(Kind::HostCall);
-        let fact = fact
-            .with("interface", self.interface)
-            .with("decision", "drop")
-            .with("rule", "limits.log")
-            .with("allowed", self.scope.effective.limits.log_bytes)
-            .with("dropped_lines", self.dropped_lines)
-            .with("dropped_bytes", self.dropped_bytes);
+        let fact = self.scope.said(HostCall {
+            decided: DecisionPart {
+                interface: Some(self.interface.to_owned()),
+                decision: Some(Decision::Drop),
+                rule: Some("limits.log".to_owned()),
+                ..DecisionPart::default()
+            },
+            allowed: Some(self.scope.effective.limits.log_bytes),
+            dropped_lines: Some(self.dropped_lines),
+            dropped_bytes: Some(self.dropped_bytes),
+            ..HostCall::default()
+        });
         // A ledger that takes no more stops the run at its next record; there is nobody to tell here.
         let _ = self.scope.run.recorder.append(fact);
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flowhost_bus::{BusError, Draft, Envelope, Subject, Ulid};
 use flowhost_engine::{CallScope, Fault, Message};
-use flowhost_ledger::{Fact, Kind};
+use flowhost_ledger::Fact;
+use flowhost_ledger::records::{self, DecisionPart, HostCall, RecordKind as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -61,22 +62,24 @@ pub fn message_fact(
     envelope: &Envelope,
     message: &MessagePayload,
 ) -> Fact {
-    let fact = scope
-        .fact(Kind::Message)
-        .with("id", envelope.id.to_string())
-        .with("subject", subject.as_str())
-        .with("topic", message.topic.as_str())
-        .with("type", envelope.kind.as_str())
-        .with("hash", envelope.hash_text())
-        .payload(message.payload.to_string().into_bytes());
-    let fact = match envelope.correlation.as_str() {
-        "" => fact,
-        correlation => fact.with("correlation", correlation),
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let said = serde_json::json!({
+        "subject": subject.as_str(),
+        "topic": message.topic,
+        "payload": message.payload,
+    });
+    let record = records::Message {
+        place: scope.place(),
+        id: envelope.id.to_string(),
+        r#type: envelope.kind.clone(),
+        hash: Some(envelope.hash_text()),
+        correlation: some(&envelope.correlation),
+        cause: some(&envelope.causation),
+        ..records::Message::default()
     };
-    match envelope.causation.as_str() {
-        "" => fact,
-        cause => fact.with("cause", cause),
-    }
+    record
+        .by(scope.actor())
+        .payload(said.to_string().into_bytes())
 }
 
 /// A mailbox that takes no more: messages, or bytes.
@@ -106,13 +109,17 @@ impl QueueLimit {
     /// The record that the message `id` went nowhere.
     #[must_use]
     pub fn fact(self, scope: &CallScope, interface: &str, id: &str) -> Fact {
-        scope
-            .fact(Kind::HostCall)
-            .with("interface", interface)
-            .with("id", id)
-            .with("limit", "queue")
-            .with("used", self.used)
-            .with("allowed", self.allowed)
+        scope.said(HostCall {
+            decided: DecisionPart {
+                interface: Some(interface.to_owned()),
+                ..DecisionPart::default()
+            },
+            id: Some(id.to_owned()),
+            limit: Some("queue".to_owned()),
+            used: Some(self.used),
+            allowed: Some(self.allowed),
+            ..HostCall::default()
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flowhost_bus::{BusError, Envelope, Subject};
 use flowhost_engine::{CallScope, Fault, HostState, JsonLimits, bindings::types};
 use flowhost_engine::{neutralise, parse_json};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Asked, Decision, DecisionPart, HostCall};
 use flowhost_policy::{Direction, decide_topic};
 use wasmtime::component::Linker;
 
@@ -131,7 +131,7 @@ fn decide(scope: &CallScope, topic: &str) -> Result<String, Refusal> {
         Ok(allowed) => Ok(format!("messages.publish[{}]", allowed.index)),
         Err(mut denied) => {
             denied.wanted = neutralise(&denied.wanted, TOPIC_CHARS);
-            scope.record_deny(Kind::HostCall, INTERFACE, &denied)?;
+            scope.record_deny::<HostCall>(INTERFACE, &denied)?;
             Err(types::Error::from(&denied).into())
         }
     }
@@ -159,7 +159,7 @@ fn allowed(
     correlation: String,
     message: &MessagePayload,
 ) -> Result<Arc<Envelope>, Refusal> {
-    let seq = scope.record_allow(Kind::HostCall, INTERFACE, rule, &message.topic)?;
+    let seq = scope.record_allow::<HostCall>(INTERFACE, rule, &message.topic)?;
     let envelope = seal(scope, seq, correlation, message).map_err(|error| match error {
         SealError::Payload(error) => types::Error::Invalid(error.to_string()).into(),
         SealError::Fault(fault) => Refusal::Fault(fault),
@@ -188,12 +188,17 @@ fn open_chain(state: &MessagingState, scope: &CallScope, topic: &str) -> Result<
     let Some(plugin) = closing else {
         return Ok(());
     };
-    let fact = scope.fact(Kind::HostCall).with("interface", INTERFACE);
-    let fact = fact
-        .with("decision", "deny")
-        .with("right", "messages.publish")
-        .with("rule", "messages.cycle")
-        .with("wanted", topic);
+    let fact = scope.said(HostCall {
+        decided: DecisionPart {
+            interface: Some(INTERFACE.to_owned()),
+            decision: Some(Decision::Deny),
+            right: Some("messages.publish".to_owned()),
+            rule: Some("messages.cycle".to_owned()),
+            ..DecisionPart::default()
+        },
+        ..HostCall::default()
+    });
+    let fact = fact.payload(Asked::for_what(topic).to_payload());
     scope.run.recorder.append(fact).map_err(Fault::from)?;
     let text =
         format!("a request to `{topic}` would close a cycle: `{plugin}` waits for this call");
@@ -206,13 +211,18 @@ fn answered(scope: &CallScope, answer: &Envelope) -> Result<types::Message, Refu
     }
     let payload = MessagePayload::of(answer);
     let payload = payload.map_err(|error| Fault::Host(format!("answer: {error}")))?;
-    let fact = scope.fact(Kind::HostCall).with("interface", INTERFACE);
-    let fact = fact
-        .with("answer", answer.id.to_string())
-        .with("cause", answer.causation.as_str())
-        .with("sender", answer.actor.as_str())
-        .with("hash", answer.hash_text())
-        .payload(payload.payload.to_string().into_bytes());
+    let fact = scope.said(HostCall {
+        decided: DecisionPart {
+            interface: Some(INTERFACE.to_owned()),
+            ..DecisionPart::default()
+        },
+        answer: Some(answer.id.to_string()),
+        cause: Some(answer.causation.clone()),
+        sender: Some(answer.actor.clone()),
+        hash: Some(answer.hash_text()),
+        ..HostCall::default()
+    });
+    let fact = fact.payload(payload.payload.to_string().into_bytes());
     scope.run.recorder.append(fact).map_err(Fault::from)?;
     Ok(payload.into_message(answer))
 }

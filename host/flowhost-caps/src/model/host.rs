@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
-use flowhost_ledger::{Kind, trace};
+use flowhost_ledger::records::{Budget, ModelIntent, RecordKind as _};
+use flowhost_ledger::trace;
 use flowhost_models::{
     Completion, ErrorClass, Estimate, Finish, ModelError, ModelName, Spent, Who,
 };
@@ -160,7 +161,7 @@ fn allowed(
     asked: &str,
 ) -> Result<(ModelName, String), Refusal> {
     let deny = |denied: Denied| -> Refusal {
-        match scope.record_deny(Kind::ModelIntent, INTERFACE, &denied) {
+        match scope.record_deny::<ModelIntent>(INTERFACE, &denied) {
             Ok(_) => types::Error::from(&denied).into(),
             Err(fault) => fault.into(),
         }
@@ -232,15 +233,17 @@ pub(super) fn hold(
 
 /// A refusal of the budget is a fact; nothing was asked and nothing is spent.
 fn refused(scope: &CallScope, want: &Left, short: &Short) -> Result<(), Refusal> {
-    let fact = scope
-        .fact(Kind::Budget)
-        .with("event", "refuse")
-        .with("name", short.name)
-        .with("tokens", want.tokens)
-        .with("micro_usd", want.micro_usd)
-        .with("used", short.used)
-        .with("allowed", short.allowed);
-    let recorded = scope.run.recorder.append(fact);
+    let refusal = Budget {
+        place: scope.place(),
+        event: Some("refuse".to_owned()),
+        name: Some(short.name.to_string()),
+        tokens: Some(want.tokens),
+        micro_usd: Some(want.micro_usd),
+        used: Some(short.used),
+        allowed: Some(short.allowed),
+        ..Budget::default()
+    };
+    let recorded = scope.run.recorder.append(refusal.by(scope.actor()));
     recorded.map_err(flowhost_engine::Fault::from)?;
     Ok(())
 }

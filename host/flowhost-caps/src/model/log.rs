@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use flowhost_engine::CallScope;
-use flowhost_ledger::{Fact, Kind};
+use flowhost_ledger::Fact;
+use flowhost_ledger::records::{
+    Decision, DecisionPart, ModelIntent, ModelResult, Owner, RecordKind as _, TryPart,
+};
 use flowhost_models::{
-    Answer, CallLog, Estimate, ModelError, ModelName, Operation, Spent, Try, TryOutcome,
+    Answer, CallLog, ErrorClass, Estimate, ModelError, ModelName, Operation, Spent, Try, TryOutcome,
 };
 use serde_json::{Value, json};
 
@@ -151,71 +154,104 @@ impl<'a> Records<'a> {
     }
 
     fn intent(&self, attempt: &Try<'_>) -> Fact {
-        self.named(
-            Kind::ModelIntent,
-            attempt.number,
-            attempt.model,
-            attempt.operation,
-        )
-        .with("interface", INTERFACE)
-        .with("decision", "allow")
-        .with("rule", self.rule.as_str())
-        .with("wanted", self.asked.to_string())
-        .with("stage", self.origin.stage.as_str())
-        .with("prompt_version", self.origin.prompt_version.as_str())
-        .with("max_tokens", self.max_tokens)
-        .with("turns", self.turns)
-        .with("redacted", self.redacted)
-        .with("reserved_tokens", attempt.estimate.tokens())
-        .with("reserved_micro_usd", attempt.estimate.micro_usd)
-        .payload(self.request.clone())
+        let intent = ModelIntent {
+            call_of: self.scope.part(),
+            decided: DecisionPart {
+                interface: Some(INTERFACE.to_owned()),
+                decision: Some(Decision::Allow),
+                rule: Some(self.rule.clone()),
+                ..DecisionPart::default()
+            },
+            of_try: self.of_try(attempt.number, attempt.model, attempt.operation),
+            stage: Some(self.origin.stage.clone()),
+            prompt_version: Some(self.origin.prompt_version.clone()),
+            max_tokens: Some(self.max_tokens),
+            turns: Some(self.turns),
+            redacted: Some(self.redacted),
+            reserved_tokens: Some(attempt.estimate.tokens()),
+            reserved_micro_usd: Some(attempt.estimate.micro_usd),
+        };
+        intent.by(self.scope.actor()).payload(self.request.clone())
     }
 
-    fn named(&self, kind: Kind, number: u32, model: &ModelName, operation: Operation) -> Fact {
-        self.scope
-            .fact(kind)
-            .with("call", self.call)
-            .with("try", u64::from(number))
-            .with("asked", self.asked.to_string())
-            .with("model", model.to_string())
-            .with("operation", operation.as_str())
+    fn of_try(&self, number: u32, model: &ModelName, operation: Operation) -> TryPart {
+        TryPart {
+            request: Some(self.call),
+            r#try: Some(u64::from(number)),
+            asked: Some(self.asked.to_string()),
+            model: Some(model.to_string()),
+            operation: Some(operation.as_str().to_owned()),
+            estimate: None,
+        }
     }
 
-    fn result(&self, open: &Open, spent: &Spent) -> Fact {
-        self.named(Kind::ModelResult, open.number, &open.model, open.operation)
-            .with("intent", open.seq)
-            .with("prompt_tokens", spent.usage.prompt_tokens)
-            .with("cached_tokens", spent.usage.cached_tokens)
-            .with("completion_tokens", spent.usage.completion_tokens)
-            .with("reasoning_tokens", spent.usage.reasoning_tokens)
-            .with("micro_usd", spent.micro_usd)
-            .with("estimated", if spent.estimated { "true" } else { "false" })
+    /// What the provider does not count, the host does: then the provider's fields are missing, so that
+    /// nobody takes our count for theirs.
+    fn result(&self, open: &Open, spent: &Spent) -> ModelResult {
+        let usage = spent.usage;
+        let theirs = |count: u64| (!spent.estimated).then_some(count);
+        let ours = |count: u64| spent.estimated.then_some(count);
+        ModelResult {
+            call_of: self.scope.part(),
+            of_try: self.of_try(open.number, &open.model, open.operation),
+            intent: Some(open.seq),
+            prompt_tokens: theirs(usage.prompt_tokens),
+            cached_tokens: theirs(usage.cached_tokens),
+            completion_tokens: theirs(usage.completion_tokens),
+            reasoning_tokens: theirs(usage.reasoning_tokens),
+            counted_prompt_tokens: ours(usage.prompt_tokens),
+            counted_completion_tokens: ours(usage.completion_tokens),
+            micro_usd: Some(spent.micro_usd),
+            estimated: Some(spent.estimated),
+            ..ModelResult::default()
+        }
     }
 
-    fn answered(&self, fact: Fact, answer: &Answer) -> Fact {
-        let (fact, mut payload) = match answer {
+    /// The result with what was answered, and the answer as it is stored.
+    fn answered(&self, result: ModelResult, answer: &Answer) -> (ModelResult, Vec<u8>) {
+        let (finish, by, value) = match answer {
             Answer::Completion(completion) => {
                 let calls: Vec<Value> = completion
                     .tool_calls
                     .iter()
                     .map(|it| json!({"id": it.id, "name": it.name, "arguments": it.arguments}))
                     .collect();
-                let fact = fact
-                    .with("answered_by", completion.answered_by.as_str())
-                    .with("finish", completion.finish.as_str());
                 let value = json!({ "content": completion.content, "tool_calls": calls });
-                (fact, value.to_string())
+                let finish = completion.finish.as_str().to_owned();
+                (Some(finish), completion.answered_by.clone(), value)
             }
             Answer::Embeddings(embeddings) => {
                 let value = json!({ "vectors": embeddings.vectors });
-                let by = embeddings.answered_by.as_str();
-                (fact.with("answered_by", by), value.to_string())
+                (None, embeddings.answered_by.clone(), value)
             }
         };
+        let mut payload = value.to_string();
         if self.redact {
             redact_text(&mut payload);
         }
-        fact.with("status", "ok").payload(payload.into_bytes())
+        let result = ModelResult {
+            status: "ok".to_owned(),
+            answered_by: Some(by),
+            finish,
+            ..result
+        };
+        (result, payload.into_bytes())
+    }
+}
+
+/// Who has to change something: the guest its request, an operator a rule, a limit, or what the host
+/// is connected to.
+const fn owner(class: ErrorClass) -> Owner {
+    match class {
+        ErrorClass::Invalid => Owner::Guest,
+        ErrorClass::Residency | ErrorClass::Refused => Owner::Policy,
+        ErrorClass::RateLimited | ErrorClass::Quota | ErrorClass::Deadline | ErrorClass::Cut => {
+            Owner::Limit
+        }
+        ErrorClass::Transient
+        | ErrorClass::Auth
+        | ErrorClass::Provider
+        | ErrorClass::Unreachable => Owner::Host,
     }
 }
 
@@ -240,29 +276,29 @@ impl CallLog for Records<'_> {
             return Ok(());
         };
         self.spent(amount(&outcome.spent));
-        let fact = self
-            .result(&open, &outcome.spent)
-            .with("duration_ms", outcome.duration_ms);
-        let fact = match outcome.first_token_ms {
-            Some(first) => fact.with("first_token_ms", first),
-            None => fact,
+        let result = ModelResult {
+            duration_ms: Some(outcome.duration_ms),
+            first_token_ms: outcome.first_token_ms,
+            ..self.result(&open, &outcome.spent)
         };
-        let fact = match outcome.result {
-            Ok(answer) => self.answered(fact, answer),
-            Err(error) => failed(fact, error),
+        let (result, payload) = match outcome.result {
+            Ok(answer) => self.answered(result, answer),
+            Err(error) => failed(result, error),
         };
+        let fact = result.by(self.scope.actor()).payload(payload);
         self.record(fact).await.map(drop)
     }
 }
 
-fn failed(fact: Fact, error: &ModelError) -> Fact {
-    let fact = match error.hint.as_str() {
-        "" => fact,
-        hint => fact.with("hint", hint),
+fn failed(result: ModelResult, error: &ModelError) -> (ModelResult, Vec<u8>) {
+    let result = ModelResult {
+        status: "error".to_owned(),
+        class: Some(error.class.as_str().to_owned()),
+        owner: Some(owner(error.class)),
+        hint: (!error.hint.is_empty()).then(|| error.hint.clone()),
+        ..result
     };
-    fact.with("status", "error")
-        .with("class", error.class.as_str())
-        .payload(error.message.clone().into_bytes())
+    (result, error.message.clone().into_bytes())
 }
 
 impl Drop for Records<'_> {
@@ -285,10 +321,14 @@ impl Drop for Records<'_> {
             micro_usd: open.estimate.micro_usd,
             estimated: true,
         };
-        let fact = self
-            .result(&open, &spent)
-            .with("status", "error")
-            .with("class", "cut")
+        let result = ModelResult {
+            status: "error".to_owned(),
+            class: Some("cut".to_owned()),
+            owner: Some(Owner::Limit),
+            ..self.result(&open, &spent)
+        };
+        let fact = result
+            .by(self.scope.actor())
             .payload(b"the call was stopped before the answer was there".to_vec());
         if let Err(error) = self.scope.run.recorder.append(fact) {
             tracing::error!(%error, "a stopped model call could not be recorded");

@@ -277,6 +277,13 @@ async fn a_call_that_is_stopped_is_booked_with_what_it_held_and_has_its_result()
         ("error".into(), "cut".into())
     );
     assert_eq!(text(&facts[1], "estimated"), "true");
+    assert_eq!(text(&facts[1], "owner"), "limit");
+    assert_eq!(
+        text(&facts[1], "prompt_tokens"),
+        "None",
+        "nobody counted but us"
+    );
+    assert_ne!(text(&facts[1], "counted_prompt_tokens"), "None");
 }
 
 #[tokio::test]

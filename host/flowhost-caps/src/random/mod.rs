@@ -15,7 +15,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
 use flowhost_policy::{Effective, RandomSource};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -66,13 +66,17 @@ impl RandomState {
             RandomSource::Os => {
                 let filled = self.entropy.fill(&mut bytes);
                 filled.map_err(|error| Fault::Host(format!("randomness: {error}")))?;
-                let fact = scope
-                    .fact(Kind::HostCall)
-                    .with("interface", interface)
-                    .with("decision", "allow")
-                    .with("rule", "random.source")
-                    .with("bytes", length as u64)
-                    .payload(bytes.clone());
+                let drawn = HostCall {
+                    decided: DecisionPart {
+                        interface: Some(interface.to_owned()),
+                        decision: Some(Decision::Allow),
+                        rule: Some("random.source".to_owned()),
+                        ..DecisionPart::default()
+                    },
+                    bytes: Some(length as u64),
+                    ..HostCall::default()
+                };
+                let fact = scope.said(drawn).payload(bytes.clone());
                 scope.run.recorder.append(fact)?;
             }
         }

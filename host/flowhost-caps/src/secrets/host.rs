@@ -2,7 +2,7 @@
 //! is never looked up, so that a refusal tells nothing about what the host has (CAP-010).
 
 use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{HostCall, SecretUse};
 use flowhost_policy::decide_reveal;
 use wasmtime::component::Linker;
 
@@ -40,7 +40,7 @@ impl wit::Host for &mut HostState {
         let mut names = scope.effective.grants.secrets.names.clone();
         names.sort_unstable();
         names.dedup();
-        let recorded = scope.record_allow(Kind::HostCall, INTERFACE, "secrets.names", "names");
+        let recorded = scope.record_allow::<HostCall>(INTERFACE, "secrets.names", "names");
         recorded.map_err(kill)?;
         Ok(names)
     }
@@ -58,11 +58,11 @@ fn reveal(store: &dyn SecretStore, scope: &CallScope, name: &str) -> Result<Stri
         Ok(allowed) => format!("secrets.reveal[{}]", allowed.index),
         Err(mut denied) => {
             denied.wanted = neutralise(&denied.wanted, NAME_CHARS);
-            scope.record_deny(Kind::SecretUse, INTERFACE, &denied)?;
+            scope.record_deny::<SecretUse>(INTERFACE, &denied)?;
             return Err(types::Error::from(&denied).into());
         }
     };
-    scope.record_allow(Kind::SecretUse, INTERFACE, &rule, name)?;
+    scope.record_allow::<SecretUse>(INTERFACE, &rule, name)?;
     let value = store.get(name);
     let missing = || types::Error::Failed(format!("the host has no value for `{name}`"));
     Ok(value.ok_or_else(missing)?.as_str().to_owned())

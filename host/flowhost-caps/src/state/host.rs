@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Fault, HostState, bindings::types, neutralise};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Asked, HostCall};
 use flowhost_policy::decide_state;
 use wasmtime::component::Linker;
 
@@ -100,7 +100,7 @@ fn open(scope: CallScope, store: Arc<dyn StateStore>, namespace: &str) -> Result
         Ok(allowed) => format!("state.namespaces[{}]", allowed.index),
         Err(mut denied) => {
             denied.wanted = neutralise(&denied.wanted, NAME_CHARS);
-            scope.record_deny(Kind::HostCall, INTERFACE, &denied)?;
+            scope.record_deny::<HostCall>(INTERFACE, &denied)?;
             return Err(types::Error::from(&denied).into());
         }
     };
@@ -160,22 +160,19 @@ impl Access {
         Ok(keys)
     }
 
-    fn record(&self, verb: &str, key: &str, payload: Option<Vec<u8>>) -> Result<(), Fault> {
+    fn record(&self, verb: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Fault> {
         let wanted = format!(
             "{verb} {}/{}",
             self.slot.namespace,
             neutralise(key, NAME_CHARS)
         );
-        let mut fact = self
-            .scope
-            .fact(Kind::HostCall)
-            .with("interface", INTERFACE)
-            .with("decision", "allow")
-            .with("rule", self.rule.as_str())
-            .with("wanted", wanted);
-        if let Some(payload) = payload {
-            fact = fact.payload(payload);
-        }
+        let asked = Asked::for_what(wanted);
+        let asked = match value {
+            Some(value) => asked.with_value(value),
+            None => asked,
+        };
+        let call = HostCall::default();
+        let fact = self.scope.allowed(call, INTERFACE, &self.rule, &asked);
         self.scope.run.recorder.append(fact)?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Fault, HostState, bindings::types};
 use flowhost_engine::{canonical_json, neutralise};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Asked, Decision, DecisionPart, HostCall};
 use flowhost_policy::decide_tool;
 use wasmtime::component::Linker;
 
@@ -45,7 +45,7 @@ impl wit::Host for &mut HostState {
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         let recorded = parts
             .scope
-            .record_allow(Kind::HostCall, INTERFACE, "tools.call", "list");
+            .record_allow::<HostCall>(INTERFACE, "tools.call", "list");
         recorded.map_err(kill)?;
         Ok(tools)
     }
@@ -72,7 +72,7 @@ async fn call(
         Ok(allowed) => format!("tools.call[{}]", allowed.index),
         Err(mut denied) => {
             denied.wanted = neutralise(&denied.wanted, NAME_CHARS);
-            scope.record_deny(Kind::HostCall, INTERFACE, &denied)?;
+            scope.record_deny::<HostCall>(INTERFACE, &denied)?;
             return Err(types::Error::from(&denied).into());
         }
     };
@@ -84,7 +84,7 @@ async fn call(
     open_chain(router, scope, name)?;
     // What the router checks is what it hands on: from here there is one text that says one thing.
     let input = canonical_json(input).map_err(|error| types::Error::Invalid(error.to_string()))?;
-    scope.record_allow(Kind::HostCall, INTERFACE, &rule, name)?;
+    scope.record_allow::<HostCall>(INTERFACE, &rule, name)?;
     let called = router.call(scope, name, &input).await;
     called.map_err(|fault| as_caller_reads(scope, name, fault))
 }
@@ -96,18 +96,17 @@ fn open_chain(router: &dyn ToolRouter, scope: &CallScope, name: &str) -> Result<
     if waits.into_iter().any(|waiting| **waiting == *plugin) {
         let message =
             format!("calling `{name}` would close a cycle: `{plugin}` waits for this call");
-        scope
-            .run
-            .recorder
-            .append(
-                scope
-                    .fact(Kind::HostCall)
-                    .with("interface", INTERFACE)
-                    .with("decision", "deny")
-                    .with("rule", "tools.cycle")
-                    .with("wanted", name),
-            )
-            .map_err(Fault::from)?;
+        let fact = scope.said(HostCall {
+            decided: DecisionPart {
+                interface: Some(INTERFACE.to_owned()),
+                decision: Some(Decision::Deny),
+                rule: Some("tools.cycle".to_owned()),
+                ..DecisionPart::default()
+            },
+            ..HostCall::default()
+        });
+        let fact = fact.payload(Asked::for_what(name).to_payload());
+        scope.run.recorder.append(fact).map_err(Fault::from)?;
         return Err(types::Error::Failed(message).into());
     }
     let depth = scope.callers.len() + 1;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flowhost_engine::{
     CallScope, Capability, Engine, Fault, HostState, LoadError, MissingRight, Plugin, Provider,
 };
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::HostCall;
 use flowhost_policy::{Denied, Effective, Limits};
 use wasmtime::component::Linker;
 
@@ -61,7 +61,7 @@ impl Capability for Probe {
             let parts = store.data_mut().parts::<ProbeState>();
             parts
                 .scope
-                .record_deny(Kind::HostCall, PROBE, &denial())
+                .record_deny::<HostCall>(PROBE, &denial())
                 .map_err(wasmtime::Error::new)?;
             Ok(())
         })?;

@@ -303,6 +303,7 @@ pub(crate) fn scope(effective: &Arc<Effective>) -> CallScope {
         attempt: 1,
         plugin: "guest".into(),
         digest: "sha256:0".into(),
+        revision: 1,
         effective: effective.clone(),
         config: "{}".into(),
         traceparent: "".into(),

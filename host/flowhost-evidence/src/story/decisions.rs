@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::{Asked, Decision, NetDecision, Record};
 
-use super::stored::{field, plugin_of};
-use super::{GROUPS_MAX, Shown, Steps};
+use super::stored::{Held, Shelf, plugin_of, short, text};
+use super::{GROUPS_MAX, Shown, Steps, Stored};
 
 /// Different things wanted that a group shows.
 const EXAMPLES_MAX: usize = 12;
 /// Groups that are kept while reading.
 const KEPT_MAX: usize = 2_000;
+/// Records of one group whose payloads are read for what was asked: each costs a read of the disk.
+const LOOKED_UP_MAX: usize = 200;
+/// Records of all groups whose payloads are read.
+const ALL_LOOKED_UP_MAX: usize = 5_000;
 
 /// The decisions of a run.
 #[derive(Debug, Clone, Default)]
@@ -57,23 +62,47 @@ pub struct Example {
 
 #[derive(Default)]
 pub(super) struct DecisionsOf {
-    groups: BTreeMap<(bool, String, String, String), Group>,
+    groups: BTreeMap<(bool, String, String, String), Building>,
+    looked_up: usize,
     left_out_denied: u64,
     left_out_allowed: u64,
     denials: u64,
     allowances: u64,
 }
 
+/// A group, and the records that say what was asked.
+#[derive(Default)]
+struct Building {
+    group: Group,
+    asked: Vec<Question>,
+}
+
+/// One record of a group.
+struct Question {
+    seq: u64,
+    step: String,
+    what: What,
+    /// What is added to it: where a request goes to.
+    at: String,
+}
+
+/// Where it says what was asked for.
+enum What {
+    Line(Asked),
+    Payload(Held),
+}
+
 impl DecisionsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord) {
+    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record) {
+        let Some(decided) = said.decided() else {
+            return;
+        };
         // An injected secret is an allowance by the rule that names it, though nothing was asked.
-        let decision = record.text("decision").or_else(|| {
-            let used = record.kind_text == "secret.use" && record.text("use").is_some();
-            used.then_some("allow")
-        });
-        let denied = match decision {
-            Some("deny" | "drop") => true,
-            Some(_) => false,
+        let used = matches!(said, Record::SecretUse(secret) if secret.r#use.is_some());
+        let denied = match decided.decision {
+            Some(Decision::Deny | Decision::Drop) => true,
+            Some(Decision::Allow) => false,
+            None if used => false,
             None => return,
         };
         match denied {
@@ -81,8 +110,8 @@ impl DecisionsOf {
             false => self.allowances = self.allowances.saturating_add(1),
         }
         let plugin = plugin_of(record);
-        let right = right(record);
-        let rule = field(record, "rule");
+        let right = right(said);
+        let rule = text(decided.rule.as_ref());
         let key = (denied, plugin.clone(), right.clone(), rule.clone());
         if self.groups.len() >= KEPT_MAX && !self.groups.contains_key(&key) {
             match denied {
@@ -91,23 +120,26 @@ impl DecisionsOf {
             }
             return;
         }
-        let group = self.groups.entry(key).or_insert_with(|| Group {
-            plugin,
-            right,
-            rule,
-            cure: record.text("cure").unwrap_or_default().to_owned(),
-            ..Group::default()
+        let building = self.groups.entry(key).or_insert_with(|| Building {
+            group: Group {
+                plugin,
+                right,
+                rule,
+                ..Group::default()
+            },
+            asked: Vec::new(),
         });
-        group.count = group.count.saturating_add(1);
-        group.example(record);
+        building.group.count = building.group.count.saturating_add(1);
+        if building.asked.len() < LOOKED_UP_MAX && self.looked_up < ALL_LOOKED_UP_MAX {
+            self.looked_up += 1;
+            building.asked.push(Question::of(record, said));
+        }
     }
 
-    pub(super) fn finish(self, steps: &Steps) -> Decisions {
+    pub(super) fn finish(self, steps: &Steps, shelf: &Shelf<'_>) -> Decisions {
         let (mut denied, mut allowed) = (Vec::new(), Vec::new());
-        for ((is_denied, ..), mut group) in self.groups {
-            for example in &mut group.wanted.items {
-                example.step = steps.path(&example.step);
-            }
+        for ((is_denied, ..), building) in self.groups {
+            let group = building.finish(steps, shelf);
             match is_denied {
                 true => denied.push(group),
                 false => allowed.push(group),
@@ -130,45 +162,92 @@ impl DecisionsOf {
     }
 }
 
-impl Group {
-    fn example(&mut self, record: &StoredRecord) {
-        let wanted = wanted(record);
-        let known = self.wanted.items.iter_mut();
-        if let Some(example) = known.into_iter().find(|it| it.wanted == wanted) {
-            example.count = example.count.saturating_add(1);
-            return;
+impl Building {
+    fn finish(self, steps: &Steps, shelf: &Shelf<'_>) -> Group {
+        let mut group = self.group;
+        for question in self.asked {
+            let asked = question.answer(shelf);
+            if group.cure.is_empty() {
+                group.cure = asked.cure.unwrap_or_default();
+            }
+            let wanted = short(&format!("{}{}", asked.wanted, question.at));
+            let mut known = group.wanted.items.iter_mut();
+            if let Some(example) = known.find(|it| it.wanted == wanted) {
+                example.count = example.count.saturating_add(1);
+                continue;
+            }
+            let example = Example {
+                wanted,
+                count: 1,
+                seq: question.seq,
+                step: steps.path(&question.step),
+            };
+            group.wanted.push(example, EXAMPLES_MAX);
         }
-        let example = Example {
-            wanted,
-            count: 1,
-            seq: record.seq,
-            step: field(record, "step"),
-        };
-        self.wanted.push(example, EXAMPLES_MAX);
+        group
     }
 }
 
-fn wanted(record: &StoredRecord) -> String {
-    let named = ["wanted", "secret", "asked", "tool"];
-    let mut found = named.iter().map(|name| field(record, name));
-    let wanted = found.find(|text| !text.is_empty()).unwrap_or_default();
-    match record.text("address") {
-        Some(address) => format!("{wanted} at {address}"),
-        None => wanted,
+impl Question {
+    fn of(record: &StoredRecord, said: &Record) -> Self {
+        let at = match said {
+            Record::NetDecision(NetDecision {
+                address: Some(address),
+                ..
+            }) => format!(" at {address}"),
+            _ => String::new(),
+        };
+        let decided = said.decided().cloned().unwrap_or_default();
+        let named = match said {
+            Record::SecretUse(secret) => secret.secret.clone(),
+            Record::ModelIntent(intent) => intent.of_try.asked.clone(),
+            Record::GuardVerdict(verdict) => verdict.tool.clone(),
+            _ => None,
+        };
+        let what = match (decided.wanted, named, &record.commit) {
+            (Some(wanted), ..) => What::Line(Asked {
+                wanted,
+                cure: decided.cure,
+                ..Asked::default()
+            }),
+            (None, Some(named), _) => What::Line(Asked::for_what(named)),
+            (None, None, Some(_)) => What::Payload(Held::of(record)),
+            (None, None, None) => What::Line(Asked::default()),
+        };
+        Self {
+            seq: record.seq,
+            step: said.step().to_owned(),
+            what,
+            at,
+        }
+    }
+
+    fn answer(&self, shelf: &Shelf<'_>) -> Asked {
+        let held = match &self.what {
+            What::Line(asked) => return asked.clone(),
+            What::Payload(held) => held,
+        };
+        match shelf.text(held) {
+            // Random bytes and the like are no question; the rule says what was used.
+            Ok(text) => Asked::of_payload(text.as_bytes()).unwrap_or_default(),
+            Err(Stored::Erased) => Asked::for_what("(erased)"),
+            Err(Stored::Binary(_)) => Asked::default(),
+            Err(_) => Asked::for_what("(not there)"),
+        }
     }
 }
 
 /// The right by name, else the interface without its package and version, else the kind of record.
-fn right(record: &StoredRecord) -> String {
-    let right = field(record, "right");
-    if !right.is_empty() {
-        return right;
+fn right(said: &Record) -> String {
+    let decided = said.decided();
+    let named = decided.and_then(|it| it.right.as_deref()).unwrap_or("");
+    if !named.is_empty() {
+        return short(named);
     }
-    let interface = field(record, "interface");
+    let interface = decided.and_then(|it| it.interface.as_deref()).unwrap_or("");
     let name = interface.rsplit('/').next().unwrap_or_default();
-    let name = name.split('@').next().unwrap_or_default();
-    match name {
-        "" => record.kind_text.clone(),
-        name => name.to_owned(),
+    match name.split('@').next().unwrap_or_default() {
+        "" => said.kind().as_str().to_owned(),
+        name => short(name),
     }
 }

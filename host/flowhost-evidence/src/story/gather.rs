@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowhost_ledger::{Kind, StoredRecord, Value};
+use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::Record;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -39,18 +40,33 @@ impl Gather {
         self.records = self.records.saturating_add(1);
         *self.kinds.entry(record.kind_text.clone()).or_default() += 1;
         let at_us = micros(&record.ts);
-        self.head.record(record, at_us);
-        self.decisions.record(record);
-        self.talk.record(record);
-        match record.kind() {
-            Some(Kind::StepStart | Kind::StepEnd | Kind::AttemptStart | Kind::AttemptEnd) => {
-                self.steps.record(record, at_us)
+        self.head.passed(record, at_us);
+        match record.read() {
+            Ok(Some(said)) => self.said(record, &said, at_us),
+            // A newer host wrote a kind that this one does not know; it is counted.
+            Ok(None) => {}
+            Err(error) => self.head.odd(record, &error),
+        }
+    }
+
+    fn said(&mut self, record: &StoredRecord, said: &Record, at_us: u64) {
+        self.head.record(record, said);
+        self.decisions.record(record, said);
+        self.talk.record(record, said);
+        match said {
+            Record::StepStart(_)
+            | Record::StepEnd(_)
+            | Record::AttemptStart(_)
+            | Record::AttemptEnd(_) => self.steps.record(record, said, at_us),
+            Record::ToolCall(call) => self.tools.call(record, call, at_us),
+            Record::ToolResult(result) => self.tools.result(record, result, at_us),
+            Record::ModelIntent(intent) if !said.is_denial() => {
+                self.models.intent(record, intent, at_us);
             }
-            Some(Kind::ToolCall | Kind::ToolResult) => self.tools.record(record, at_us),
-            Some(Kind::ModelIntent | Kind::ModelResult) => self.models.record(record, at_us),
-            Some(Kind::GuardVerdict) => self.verdicts.record(record),
-            Some(Kind::Budget) => self.spend.record(record),
-            Some(Kind::Erasure) => self.erased.extend(erased(record)),
+            Record::ModelResult(result) => self.models.result(record, result, at_us),
+            Record::GuardVerdict(verdict) => self.verdicts.record(record, verdict),
+            Record::Budget(budget) => self.spend.record(record, budget),
+            Record::Erasure(erasure) => self.erased.extend(&erasure.seqs),
             _ => {}
         }
     }
@@ -74,7 +90,7 @@ impl Gather {
         Story {
             spend: self.spend.finish(&head, &models, &mut shelf),
             verdicts: self.verdicts.finish(&steps, &mut shelf),
-            decisions: self.decisions.finish(&steps),
+            decisions: self.decisions.finish(&steps, &shelf),
             talk: self.talk.finish(&plugins.items),
             head,
             plugins,
@@ -84,13 +100,6 @@ impl Gather {
             seal,
         }
     }
-}
-
-/// The numbers of the records whose payloads are gone.
-fn erased(record: &StoredRecord) -> Vec<u64> {
-    let list = record.fields.get("seqs").and_then(Value::as_list);
-    let list = list.unwrap_or_default().iter();
-    list.filter_map(|seq| seq.parse().ok()).collect()
 }
 
 /// Microseconds since 1970; 0 for what is no time.

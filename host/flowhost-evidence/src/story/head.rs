@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use flowhost_ledger::{Kind, StoredRecord, Value};
+use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::{
+    ComponentLoad, FieldError, PolicyLoad, Record, RunEnd, RunStart, ViewWrite,
+};
 use serde_json::Value as Json;
 
-use super::stored::{Held, Shelf, field, plugin_of, short};
+use super::stored::{Held, Shelf, plugin_of, short, text};
 use super::{GROUPS_MAX, PAYLOAD_CHARS_MAX, Shown, Stored};
 
 /// Which run it was and how it ended.
@@ -102,7 +105,8 @@ pub(super) struct HeadOf {
 }
 
 impl HeadOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, at_us: u64) {
+    /// Takes who and when of any record.
+    pub(super) fn passed(&mut self, record: &StoredRecord, at_us: u64) {
         if record.seq == 0 {
             self.head.run.clone_from(&record.run);
             self.head.tenant.clone_from(&record.tenant);
@@ -112,73 +116,88 @@ impl HeadOf {
         if self.head.status.is_none() {
             self.last_us = self.last_us.max(at_us);
         }
-        match record.kind() {
-            Some(Kind::RunStart) => self.start(record),
-            Some(Kind::RunEnd) => self.end(record),
-            Some(Kind::ComponentLoad) => self.component(record),
-            Some(Kind::PolicyLoad) => self.policy(record),
-            Some(Kind::ViewWrite) => self.view(record),
-            Some(Kind::Recovery) => self.remark(record, "a torn tail was cut after a crash"),
-            Some(Kind::KeyRotate) => self.remark(record, "the signing key was replaced"),
+    }
+
+    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record) {
+        match said {
+            Record::RunStart(start) => self.start(record, start),
+            Record::RunEnd(end) => self.end(record, end),
+            Record::ComponentLoad(load) => self.component(load),
+            Record::PolicyLoad(load) => self.policy(load),
+            Record::ViewWrite(view) => self.view(record, view),
+            Record::Recovery(_) => self.remark(record, "a torn tail was cut after a crash"),
+            Record::KeyRotate(_) => self.remark(record, "the signing key was replaced"),
             _ => {}
         }
     }
 
-    fn start(&mut self, record: &StoredRecord) {
-        self.start = Held::of(record);
-        let head = &mut self.head;
-        head.plan = field(record, "plan_name");
-        head.plan_hash = field(record, "plan");
-        head.seed = field(record, "seed");
-        head.durability = field(record, "durability");
-        head.version = field(record, "flowhost");
-        head.allowed = numbers(record, "budget");
+    /// A record that is in the chain and yet not what its kind says: some other writer's.
+    pub(super) fn odd(&mut self, record: &StoredRecord, why: &FieldError) {
+        self.remark(
+            record,
+            &format!("a `{}` cannot be read: {why}", short(&record.kind_text)),
+        );
     }
 
-    fn end(&mut self, record: &StoredRecord) {
+    fn start(&mut self, record: &StoredRecord, start: &RunStart) {
+        self.start = Held::of(record);
+        let head = &mut self.head;
+        head.plan = text(start.plan_name.as_ref());
+        head.plan_hash = text(start.plan.as_ref());
+        head.seed = start.seed.map_or_else(String::new, |seed| seed.to_string());
+        head.durability = text(start.durability.as_ref());
+        head.version = text(start.flowhost.as_ref());
+        head.allowed = numbers(start.budget.as_ref());
+    }
+
+    fn end(&mut self, record: &StoredRecord, end: &RunEnd) {
         self.end = Held::of(record);
-        self.head.status = Some(field(record, "status"));
-        self.head.exit_code = field(record, "exit_code");
-        let used = CURRENCIES.iter().filter_map(|word| {
-            let amount = record.number(word)?;
-            Some(((*word).to_owned(), amount))
-        });
-        let used: BTreeMap<String, u64> = used.collect();
+        self.head.status = Some(short(&end.status));
+        self.head.exit_code = end
+            .exit_code
+            .map_or_else(String::new, |code| code.to_string());
+        let spent = &end.spent;
+        let amounts = [spent.calls, spent.fuel, spent.tokens, spent.micro_usd];
+        let used: BTreeMap<String, u64> = CURRENCIES
+            .iter()
+            .zip(amounts)
+            .filter_map(|(word, amount)| Some(((*word).to_owned(), amount?)))
+            .collect();
         self.head.used = (!used.is_empty()).then_some(used);
     }
 
-    fn component(&mut self, record: &StoredRecord) {
+    fn component(&mut self, load: &ComponentLoad) {
         let plugin = Plugin {
-            name: field(record, "plugin"),
-            role: field(record, "role"),
-            digest: field(record, "component"),
-            size: record.number("size").unwrap_or(0),
-            imports: list(record, "imports"),
+            name: short(&load.plugin),
+            role: short(&load.role),
+            digest: short(&load.component),
+            size: load.size.unwrap_or(0),
+            imports: list(load.imports.as_ref()),
             ..Plugin::default()
         };
         self.plugins.push(plugin, GROUPS_MAX);
     }
 
-    fn policy(&mut self, record: &StoredRecord) {
-        let name = field(record, "plugin");
+    fn policy(&mut self, load: &PolicyLoad) {
+        let name = short(&load.plugin);
         let all = self.plugins.items.iter_mut();
         let Some(plugin) = all.rev().find(|plugin| plugin.name == name) else {
             return;
         };
-        plugin.profile = field(record, "name");
-        plugin.profile_hash = field(record, "profile");
-        plugin.files = list(record, "files");
-        plugin.limits = numbers(record, "limits");
+        plugin.profile = short(&load.name);
+        plugin.profile_hash = short(&load.profile);
+        plugin.files = list(load.files.as_ref());
+        plugin.limits = numbers(load.limits.as_ref());
     }
 
     /// The view of a path that was written last is the one that is there.
-    fn view(&mut self, record: &StoredRecord) {
-        let path = field(record, "path");
+    fn view(&mut self, record: &StoredRecord, view: &ViewWrite) {
+        let path = short(&view.path);
         self.head.views.retain(|view| view.path != path);
         if self.head.views.len() < GROUPS_MAX {
             self.head.views.push(View {
                 path,
-                sha256: field(record, "sha256"),
+                sha256: short(&view.sha256),
                 seq: record.seq,
             });
         }
@@ -236,17 +255,15 @@ fn part(shelf: &mut Shelf<'_>, held: &Held, name: &str) -> Stored {
     }
 }
 
-fn list(record: &StoredRecord, name: &str) -> Vec<String> {
-    let all = record.fields.get(name).and_then(Value::as_list);
-    let all = all.unwrap_or_default().iter().take(GROUPS_MAX);
+fn list(field: Option<&Vec<String>>) -> Vec<String> {
+    let all = field.into_iter().flatten().take(GROUPS_MAX);
     all.map(|text| short(text)).collect()
 }
 
-fn numbers(record: &StoredRecord, name: &str) -> BTreeMap<String, u64> {
-    let Some(Value::Map(map)) = record.fields.get(name) else {
-        return BTreeMap::new();
-    };
-    map.iter()
+fn numbers(field: Option<&BTreeMap<String, String>>) -> BTreeMap<String, u64> {
+    field
+        .into_iter()
+        .flatten()
         .take(GROUPS_MAX)
         .filter_map(|(key, value)| Some((short(key), value.parse().ok()?)))
         .collect()

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use flowhost_ledger::{Kind, StoredRecord};
+use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::{ModelIntent, ModelResult};
 use serde_json::Value as Json;
 
-use super::stored::{Held, Shelf, field, number, plugin_of};
+use super::stored::{Held, Shelf, plugin_of, short, text};
 use super::{CALLS_MAX, GROUPS_MAX, PAYLOAD_CHARS_MAX, Shown, Steps, Stored};
 
 /// Tries of which anything but the sums is kept while reading.
@@ -183,29 +184,23 @@ struct Building {
 }
 
 impl ModelsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, at_us: u64) {
-        match record.kind() {
-            Some(Kind::ModelIntent) if record.text("decision") != Some("deny") => {
-                self.intent(record, at_us);
-            }
-            Some(Kind::ModelResult) => self.result(record, at_us),
-            _ => {}
-        }
-    }
-
-    fn intent(&mut self, record: &StoredRecord, at_us: u64) {
-        let id = format!("{} {}", record.actor, field(record, "call"));
+    /// A request is about to be made; a refused one stands among the decisions.
+    pub(super) fn intent(&mut self, record: &StoredRecord, intent: &ModelIntent, at_us: u64) {
+        let of_try = &intent.of_try;
+        let number = of_try.number(&intent.call_of);
+        let number = number.map_or_else(String::new, |number| number.to_string());
+        let id = format!("{} {number}", record.actor);
         let next = self.calls.len();
         let at = *self.places.entry(id).or_insert(next);
         if at == next {
             self.total = self.total.saturating_add(1);
         }
-        let held = Sums::held(record);
+        let held = Sums::held(intent);
         if self.open.len() < KEPT_MAX {
             let open = Open {
-                step: field(record, "step"),
+                step: short(&intent.call_of.step),
                 agent: plugin_of(record),
-                model: field(record, "model"),
+                model: text(of_try.model.as_ref()),
                 held,
             };
             self.open.insert(record.seq, open);
@@ -216,13 +211,13 @@ impl ModelsOf {
         if at == next {
             self.calls.push(Building {
                 call: ModelCall {
-                    call: field(record, "call"),
+                    call: number,
                     agent: plugin_of(record),
-                    step: field(record, "step"),
-                    operation: field(record, "operation"),
-                    asked: field(record, "asked"),
-                    prompt_version: field(record, "prompt_version"),
-                    redacted: record.number("redacted").unwrap_or(0),
+                    step: short(&intent.call_of.step),
+                    operation: text(of_try.operation.as_ref()),
+                    asked: text(of_try.asked.as_ref()),
+                    prompt_version: text(intent.prompt_version.as_ref()),
+                    redacted: intent.redacted.unwrap_or(0),
                     ..ModelCall::default()
                 },
                 request: Held::of(record),
@@ -237,8 +232,8 @@ impl ModelsOf {
         building.answers.push(Held::default());
         building.call.tries.push(Try {
             seq: record.seq,
-            number: field(record, "try"),
-            model: field(record, "model"),
+            number: of_try.r#try.map_or_else(String::new, |it| it.to_string()),
+            model: text(of_try.model.as_ref()),
             status: "unfinished".to_owned(),
             sums: held,
             start_us: at_us,
@@ -247,16 +242,15 @@ impl ModelsOf {
         self.tries += 1;
     }
 
-    fn result(&mut self, record: &StoredRecord, at_us: u64) {
-        let sums = Sums::of(record);
-        let (step, model) = (field(record, "step"), field(record, "model"));
+    pub(super) fn result(&mut self, record: &StoredRecord, result: &ModelResult, at_us: u64) {
+        let sums = Sums::of(result);
+        let step = short(&result.call_of.step);
+        let model = text(result.of_try.model.as_ref());
         self.count(&sums, step, plugin_of(record), model);
-        if let Some(intent) = record.number("intent") {
+        if let Some(intent) = result.intent {
             self.open.remove(&intent);
         }
-        let place = record
-            .number("intent")
-            .and_then(|seq| self.intents.get(&seq));
+        let place = result.intent.and_then(|seq| self.intents.get(&seq));
         let Some((call, at)) = place.copied() else {
             return;
         };
@@ -267,12 +261,12 @@ impl ModelsOf {
             building.call.tries.get_mut(at),
             building.answers.get_mut(at),
         ) {
-            attempt.status = field(record, "status");
-            attempt.class = field(record, "class");
-            attempt.answered_by = field(record, "answered_by");
-            attempt.finish = field(record, "finish");
+            attempt.status = short(&result.status);
+            attempt.class = text(result.class.as_ref());
+            attempt.answered_by = text(result.answered_by.as_ref());
+            attempt.finish = text(result.finish.as_ref());
             attempt.sums = sums;
-            attempt.first_token_ms = record.number("first_token_ms");
+            attempt.first_token_ms = result.first_token_ms;
             attempt.end_us = Some(at_us);
             *answer = Held::of(record);
         }
@@ -332,28 +326,33 @@ impl ModelsOf {
 }
 
 impl Sums {
-    fn of(record: &StoredRecord) -> Self {
+    /// What the provider counted, else what the host did.
+    fn of(result: &ModelResult) -> Self {
+        let prompt = result.prompt_tokens.or(result.counted_prompt_tokens);
+        let completion = result
+            .completion_tokens
+            .or(result.counted_completion_tokens);
         Self {
             tries: 1,
-            failed: u64::from(record.text("status") != Some("ok")),
-            prompt: number(record, "prompt_tokens"),
-            cached: number(record, "cached_tokens"),
-            completion: number(record, "completion_tokens"),
-            reasoning: number(record, "reasoning_tokens"),
-            micro_usd: number(record, "micro_usd"),
-            duration_ms: number(record, "duration_ms"),
-            estimated: u64::from(record.text("estimated") == Some("true")),
+            failed: u64::from(result.status != "ok"),
+            prompt: prompt.unwrap_or(0),
+            cached: result.cached_tokens.unwrap_or(0),
+            completion: completion.unwrap_or(0),
+            reasoning: result.reasoning_tokens.unwrap_or(0),
+            micro_usd: result.micro_usd.unwrap_or(0),
+            duration_ms: result.duration_ms.unwrap_or(0),
+            estimated: u64::from(result.estimated == Some(true)),
             ..Self::default()
         }
     }
 
     /// What a try holds until its result is there.
-    fn held(record: &StoredRecord) -> Self {
+    fn held(intent: &ModelIntent) -> Self {
         Self {
             tries: 1,
             unknown: 1,
-            held_tokens: number(record, "reserved_tokens"),
-            held_micro_usd: number(record, "reserved_micro_usd"),
+            held_tokens: intent.reserved_tokens.unwrap_or(0),
+            held_micro_usd: intent.reserved_micro_usd.unwrap_or(0),
             ..Self::default()
         }
     }
@@ -415,10 +414,10 @@ fn request(shelf: &mut Shelf<'_>, held: &Held) -> Request {
 }
 
 fn message(shelf: &mut Shelf<'_>, turn: &Json) -> Message {
-    let text = |name: &str| turn.get(name).and_then(Json::as_str).unwrap_or_default();
+    let said = |name: &str| turn.get(name).and_then(Json::as_str).unwrap_or_default();
     Message {
-        speaker: super::stored::short(text("speaker")),
-        content: shelf.cut(text("content"), PAYLOAD_CHARS_MAX),
+        speaker: short(said("speaker")),
+        content: shelf.cut(said("content"), PAYLOAD_CHARS_MAX),
         tool_calls: tool_calls(shelf, turn),
     }
 }

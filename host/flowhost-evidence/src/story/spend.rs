@@ -1,9 +1,10 @@
 //! What was used of the run's budget, and what the budget said on the way.
 
 use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::Budget;
 
 use super::head::CURRENCIES;
-use super::stored::{Held, Shelf, field};
+use super::stored::{Held, Shelf, short, text};
 use super::{GROUPS_MAX, Head, Models, Shown, Stored};
 
 /// The run's budget.
@@ -57,17 +58,18 @@ pub(super) struct SpendOf {
 }
 
 impl SpendOf {
-    pub(super) fn record(&mut self, record: &StoredRecord) {
-        match record.text("event") {
+    pub(super) fn record(&mut self, record: &StoredRecord, budget: &Budget) {
+        let amount = |amount: Option<u64>| amount.map_or_else(String::new, |it| it.to_string());
+        match budget.event.as_deref() {
             Some("reserve") => self.reserved = self.reserved.saturating_add(1),
             Some("settle") => self.settled = self.settled.saturating_add(1),
             other => {
                 let event = Event {
                     seq: record.seq,
-                    event: other.unwrap_or("warning").to_owned(),
-                    about: about(record),
-                    used: field(record, "used"),
-                    allowed: field(record, "allowed"),
+                    event: short(other.unwrap_or("warning")),
+                    about: text(budget.name.as_ref().or(budget.place.path.as_ref())),
+                    used: amount(budget.used),
+                    allowed: amount(budget.allowed),
                     message: Stored::None,
                 };
                 self.events.push((event, Held::of(record)), GROUPS_MAX);
@@ -106,14 +108,5 @@ impl SpendOf {
                 total: self.events.total,
             },
         }
-    }
-}
-
-fn about(record: &StoredRecord) -> String {
-    let name = field(record, "name");
-    if name.is_empty() {
-        field(record, "path")
-    } else {
-        name
     }
 }

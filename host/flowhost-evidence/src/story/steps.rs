@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use flowhost_ledger::{Kind, StoredRecord};
+use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::{AttemptEnd, Owner, Record, StepEnd, StepPart};
 
-use super::stored::{Held, Shelf, field, number};
+use super::stored::{Held, Shelf, short, text};
 use super::{Models, STEPS_MAX, Shown, Stored, Tools};
 
 /// Attempts of one step that are shown; a plan may ask for a hundred.
@@ -71,6 +72,8 @@ pub struct Attempt {
     pub status: String,
     /// The class of its failure; empty for none.
     pub class: String,
+    /// Who has to change something; empty when it did not fail, or an older host wrote it.
+    pub owner: &'static str,
     /// Why it failed.
     pub message: Stored,
 }
@@ -125,30 +128,31 @@ struct Building {
 }
 
 impl StepsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, at_us: u64) {
-        let Some(building) = self.of(record) else {
+    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record, at_us: u64) {
+        let Some(building) = said.part::<StepPart>().and_then(|at| self.of(at)) else {
             return;
         };
-        match record.kind() {
-            Some(Kind::StepStart) => {
+        match said {
+            Record::StepStart(start) => {
                 building.step.start_us = Some(at_us);
-                building.step.stage = field(record, "stage");
+                building.step.stage = text(start.stage.as_ref());
             }
-            Some(Kind::StepEnd) => building.end(record, at_us),
-            Some(Kind::AttemptStart) => building.attempt(record, at_us),
-            Some(Kind::AttemptEnd) => building.attempt_end(record, at_us),
+            Record::StepEnd(end) => building.end(end, at_us),
+            Record::AttemptStart(start) => building.attempt(start.attempt, at_us),
+            Record::AttemptEnd(end) => building.attempt_end(record, end, at_us),
             _ => {}
         }
     }
 
-    fn of(&mut self, record: &StoredRecord) -> Option<&mut Building> {
-        let id = field(record, "step");
+    fn of(&mut self, at: &StepPart) -> Option<&mut Building> {
+        let path = short(&at.path);
+        let id = short(&at.step);
         let next = self.all.len();
         let at = *self.places.entry(id.clone()).or_insert(next);
         if at == next {
             let step = Step {
                 id,
-                path: field(record, "path"),
+                path,
                 status: "unfinished".to_owned(),
                 ..Step::default()
             };
@@ -192,11 +196,11 @@ impl StepsOf {
 }
 
 impl Building {
-    fn attempt(&mut self, record: &StoredRecord, at_us: u64) {
+    fn attempt(&mut self, number: u64, at_us: u64) {
         self.step.attempts_total = self.step.attempts_total.saturating_add(1);
         if self.step.attempts.len() < ATTEMPTS_MAX {
             self.step.attempts.push(Attempt {
-                number: number(record, "attempt"),
+                number,
                 start_us: at_us,
                 status: "unfinished".to_owned(),
                 ..Attempt::default()
@@ -205,26 +209,26 @@ impl Building {
         }
     }
 
-    fn attempt_end(&mut self, record: &StoredRecord, at_us: u64) {
-        let wanted = number(record, "attempt");
+    fn attempt_end(&mut self, record: &StoredRecord, end: &AttemptEnd, at_us: u64) {
         let mut all = self.step.attempts.iter_mut().zip(&mut self.messages);
-        if let Some((attempt, message)) = all.find(|(attempt, _)| attempt.number == wanted) {
+        if let Some((attempt, message)) = all.find(|(attempt, _)| attempt.number == end.attempt) {
             attempt.end_us = Some(at_us);
-            attempt.status = field(record, "status");
-            attempt.class = field(record, "class");
+            attempt.status = short(&end.status);
+            attempt.class = text(end.class.as_ref());
+            attempt.owner = end.owner.map_or("", Owner::as_str);
             *message = Held::of(record);
         }
     }
 
-    fn end(&mut self, record: &StoredRecord, at_us: u64) {
+    fn end(&mut self, end: &StepEnd, at_us: u64) {
         let step = &mut self.step;
         step.end_us = Some(at_us);
-        step.status = field(record, "status");
-        step.duration_ms = number(record, "duration_ms");
-        step.calls = number(record, "calls");
-        step.fuel = number(record, "fuel");
-        step.tokens = number(record, "tokens");
-        step.micro_usd = number(record, "micro_usd");
+        step.status = short(&end.status);
+        step.duration_ms = end.duration_ms.unwrap_or(0);
+        step.calls = end.spent.calls.unwrap_or(0);
+        step.fuel = end.spent.fuel.unwrap_or(0);
+        step.tokens = end.spent.tokens.unwrap_or(0);
+        step.micro_usd = end.spent.micro_usd.unwrap_or(0);
     }
 }
 

@@ -170,14 +170,9 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// A field of a record as a short text; empty when it is not there.
-pub(super) fn field(record: &StoredRecord, name: &str) -> String {
-    record.text(name).map(short).unwrap_or_default()
-}
-
-/// A field of a record as a number; 0 when it is not there.
-pub(super) fn number(record: &StoredRecord, name: &str) -> u64 {
-    record.number(name).unwrap_or(0)
+/// A field as a short text; empty when it is not there.
+pub(super) fn text(field: Option<&String>) -> String {
+    field.map(|text| short(text)).unwrap_or_default()
 }
 
 /// Who did it, without the tenant that the record names anyway.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use flowhost_ledger::{Kind, StoredRecord};
+use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::{Record, ToolCall};
 
-use super::stored::{field, plugin_name, plugin_of};
+use super::stored::{plugin_name, plugin_of, short, text};
 use super::{Plugin, Shown};
 
 /// Nodes of the graph: more are a carpet, not a picture.
@@ -81,38 +82,36 @@ pub(super) struct TalkOf {
 }
 
 impl TalkOf {
-    pub(super) fn record(&mut self, record: &StoredRecord) {
-        if record.text("decision") == Some("deny") {
+    pub(super) fn record(&mut self, record: &StoredRecord, said: &Record) {
+        if said.is_denial() {
             return;
         }
         let me = || plugin_of(record);
-        match record.kind() {
-            Some(Kind::Message) => self.message(record),
-            Some(Kind::ToolCall) => {
-                let caller = field(record, "caller");
-                if !caller.is_empty() {
-                    self.count(caller, me(), EdgeKind::Tool);
-                }
+        match said {
+            // A step's answer stands for the order and the answer.
+            Record::Message(message) if message.r#type == "step.end" => {
+                self.count(HOST.to_owned(), me(), EdgeKind::Step);
             }
-            Some(Kind::ModelIntent) => {
-                self.count(me(), field(record, "model"), EdgeKind::Model);
+            Record::ToolCall(call) => self.call(record, call),
+            Record::ModelIntent(intent) => {
+                self.count(me(), text(intent.of_try.model.as_ref()), EdgeKind::Model);
             }
             _ => {}
         }
     }
 
-    /// A step's answer stands for the order and the answer; a topic's message for itself.
-    fn message(&mut self, record: &StoredRecord) {
-        let sender = record.text("sender");
-        match (record.text("type"), sender) {
-            (Some("step.end"), _) => {
-                self.count(HOST.to_owned(), plugin_of(record), EdgeKind::Step);
-            }
-            (_, Some(sender)) => {
+    /// A call that delivers a message is the message's edge: its own record names no receiver.
+    fn call(&mut self, record: &StoredRecord, call: &ToolCall) {
+        let sender = call.sender.as_deref().filter(|_| call.id.is_some());
+        match (sender, call.caller.as_deref()) {
+            (Some(sender), _) => {
                 let sender = plugin_name(&record.tenant, sender);
                 self.count(sender, plugin_of(record), EdgeKind::Message);
             }
-            _ => {}
+            (None, Some(caller)) if !caller.is_empty() => {
+                self.count(short(caller), plugin_of(record), EdgeKind::Tool);
+            }
+            (None, _) => {}
         }
     }
 

@@ -2,7 +2,13 @@
 
 use std::collections::HashMap;
 
-use flowhost_ledger::{Fact, Kind, StoredRecord, timestamp};
+use flowhost_ledger::records::{
+    Asked, AttemptEnd, AttemptStart, Budget, CallPart, ComponentLoad, Decision, DecisionPart,
+    Erasure, FsOp, GuardVerdict, Message as Envelope, ModelIntent, ModelResult, PlacePart,
+    PolicyLoad, RecordKind, RunEnd, RunStart, SpentPart, StepEnd, StepPart, StepStart,
+    ToolCall as Call, ToolResult, TryPart, UsedPart, ViewWrite,
+};
+use flowhost_ledger::{Fact, StoredRecord, timestamp};
 
 use super::gather::Gather;
 use super::*;
@@ -56,7 +62,10 @@ impl Tape {
     /// The payload goes, with the record that says so.
     pub(crate) fn erase(&mut self, seq: u64) {
         self.payloads.remove(&seq);
-        self.add(host(Kind::Erasure).with("seqs", vec![seq.to_string()]));
+        self.add(host(Erasure {
+            reason: "asked".to_owned(),
+            seqs: vec![seq],
+        }));
     }
 
     /// The payload goes, and nobody says so.
@@ -90,13 +99,45 @@ impl PayloadSource for Tape {
 }
 
 /// A fact by the host.
-pub(crate) fn host(kind: Kind) -> Fact {
-    Fact::new(kind, "default/host")
+pub(crate) fn host(record: impl RecordKind) -> Fact {
+    record.by("default/host")
 }
 
 /// A fact by a plugin.
-pub(crate) fn by(plugin: &str, kind: Kind) -> Fact {
-    Fact::new(kind, format!("default/{plugin}"))
+pub(crate) fn by(plugin: &str, record: impl RecordKind) -> Fact {
+    record.by(format!("default/{plugin}"))
+}
+
+/// Of a call for this step.
+pub(crate) fn of(step: &str) -> CallPart {
+    CallPart {
+        step: step.to_owned(),
+        attempt: Some(1),
+        component: format!("sha256:{}", "c0".repeat(32)),
+        profile: format!("sha256:{}", "d1".repeat(32)),
+        ..CallPart::default()
+    }
+}
+
+fn at(step: &str, path: &str) -> StepPart {
+    StepPart {
+        step: step.to_owned(),
+        path: path.to_owned(),
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn spent(amounts: [u64; 4]) -> SpentPart {
+    let [calls, fuel, tokens, micro_usd] = amounts.map(Some);
+    SpentPart {
+        calls,
+        fuel,
+        tokens,
+        micro_usd,
+    }
 }
 
 fn json(value: &serde_json::Value) -> Vec<u8> {
@@ -111,14 +152,14 @@ fn map(pairs: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
 }
 
 fn plugin(tape: &mut Tape, name: &str, role: &str, profile: &str) {
-    tape.add(
-        host(Kind::ComponentLoad)
-            .with("plugin", name)
-            .with("component", format!("sha256:{}", "c0".repeat(32)))
-            .with("size", 210_576)
-            .with("role", role)
-            .with("imports", vec!["flowhost:types/types@0.1.0".to_owned()]),
-    );
+    tape.add(host(ComponentLoad {
+        plugin: name.to_owned(),
+        component: of("").component,
+        size: Some(210_576),
+        role: role.to_owned(),
+        imports: Some(vec!["flowhost:types/types@0.1.0".to_owned()]),
+        ..ComponentLoad::default()
+    }));
     let files = match profile {
         "deny-all" => Vec::new(),
         _ => vec!["/docs = docs".to_owned()],
@@ -131,71 +172,87 @@ fn plugin(tape: &mut Tape, name: &str, role: &str, profile: &str) {
         ("output", "1048576"),
         ("log", "65536"),
     ]);
-    tape.add(
-        host(Kind::PolicyLoad)
-            .with("plugin", name)
-            .with("name", profile)
-            .with("profile", format!("sha256:{}", "d1".repeat(32)))
-            .with("files", files)
-            .with("limits", limits),
-    );
+    tape.add(host(PolicyLoad {
+        plugin: name.to_owned(),
+        component: of("").component,
+        name: profile.to_owned(),
+        profile: of("").profile,
+        files: Some(files),
+        limits: Some(limits),
+        ..PolicyLoad::default()
+    }));
 }
 
 fn step_start(tape: &mut Tape, id: &str, path: &str) {
-    let of = |kind| host(kind).with("step", id).with("path", path);
-    tape.add(of(Kind::StepStart).with("stage", ""));
-    tape.add(of(Kind::AttemptStart).with("attempt", 1));
+    tape.add(host(StepStart {
+        at: at(id, path),
+        stage: some(""),
+    }));
+    tape.add(host(AttemptStart {
+        at: at(id, path),
+        attempt: 1,
+    }));
+}
+
+fn attempt_end(id: &str, path: &str, attempt: u64, status: &str, class: Option<&str>) -> Fact {
+    host(AttemptEnd {
+        at: at(id, path),
+        attempt,
+        status: status.to_owned(),
+        class: class.map(ToOwned::to_owned),
+        ..AttemptEnd::default()
+    })
 }
 
 fn step_end(tape: &mut Tape, id: &str, path: &str, status: &str, used: [u64; 5]) {
-    let of = |kind| host(kind).with("step", id).with("path", path);
-    tape.add(
-        of(Kind::AttemptEnd)
-            .with("attempt", 1)
-            .with("status", status),
-    );
+    tape.add(attempt_end(id, path, 1, status, None));
     let [duration_ms, calls, fuel, tokens, micro_usd] = used;
-    tape.add(
-        of(Kind::StepEnd)
-            .with("status", status)
-            .with("attempts", 1)
-            .with("duration_ms", duration_ms)
-            .with("calls", calls)
-            .with("fuel", fuel)
-            .with("tokens", tokens)
-            .with("micro_usd", micro_usd),
-    );
+    tape.add(host(StepEnd {
+        at: at(id, path),
+        status: status.to_owned(),
+        attempts: Some(1),
+        duration_ms: Some(duration_ms),
+        spent: spent([calls, fuel, tokens, micro_usd]),
+    }));
 }
 
-/// A try of a model call; `answer` is what the result adds.
+/// A try of a model call; `answer` is what the result says, `payload` what it holds.
 fn model(
     tape: &mut Tape,
-    number: [&str; 2],
+    number: [u64; 2],
     model: &str,
-    answer: impl FnOnce(Fact) -> Fact,
+    answer: ModelResult,
+    payload: Vec<u8>,
 ) -> u64 {
-    let [call, attempt] = number;
-    let of = |kind| {
-        by("auditor", kind)
-            .with("step", "s-audit")
-            .with("attempt", 1)
-            .with("call", call)
-            .with("try", attempt)
-            .with("asked", "openai/gpt-5.1")
-            .with("model", model)
-            .with("operation", "complete")
+    let [request, attempt] = number;
+    let of_try = TryPart {
+        request: Some(request),
+        r#try: Some(attempt),
+        asked: some("openai/gpt-5.1"),
+        model: some(model),
+        operation: some("complete"),
+        ..TryPart::default()
     };
-    let request = serde_json::json!({ "turns": [
+    let asked = serde_json::json!({ "turns": [
         { "speaker": "system", "content": "You audit documentation.", "tool_calls": [], "answers": "" },
         { "speaker": "user", "content": "Check guide.md. Ask [redacted:email] if in doubt.", "tool_calls": [], "answers": "" },
     ], "tools": [] });
-    let seq = tape.add(
-        of(Kind::ModelIntent)
-            .with("turns", 2)
-            .payload(json(&request)),
-    );
+    let intent = ModelIntent {
+        call_of: of("s-audit"),
+        of_try: of_try.clone(),
+        turns: Some(2),
+        ..ModelIntent::default()
+    };
+    let seq = tape.add(by("auditor", intent).payload(json(&asked)));
     tape.wait_ms(420);
-    tape.add(answer(of(Kind::ModelResult).with("intent", seq)));
+    let result = ModelResult {
+        call_of: of("s-audit"),
+        of_try,
+        intent: Some(seq),
+        duration_ms: Some(420),
+        ..answer
+    };
+    tape.add(by("auditor", result).payload(payload));
     seq
 }
 
@@ -210,19 +267,16 @@ pub(crate) fn audit() -> Tape {
         ("tokens", "20000"),
         ("micro_usd", "500000"),
     ]);
-    tape.add(
-        host(Kind::RunStart)
-            .with(
-                "plan",
-                "928e61856e360b7c73d9f019d05422f1bed7570e902a9e02193522657f842331",
-            )
-            .with("plan_name", "docs-audit")
-            .with("seed", "42")
-            .with("durability", "durable")
-            .with("flowhost", "0.1.0")
-            .with("budget", budget)
-            .payload(json(&start)),
-    );
+    let started = RunStart {
+        plan: some("928e61856e360b7c73d9f019d05422f1bed7570e902a9e02193522657f842331"),
+        plan_name: some("docs-audit"),
+        seed: Some(42),
+        durability: some("durable"),
+        flowhost: some("0.1.0"),
+        budget: Some(budget),
+        ..RunStart::default()
+    };
+    tape.add(host(started).payload(json(&start)));
     plugin(&mut tape, "auditor", "agent", "auditor");
     plugin(&mut tape, "reader", "tool", "reads-docs");
     plugin(&mut tape, "redact", "guardrail", "deny-all");
@@ -234,208 +288,272 @@ pub(crate) fn audit() -> Tape {
         "class": "denied", "message": "the tool was refused `write /docs/report.md`",
         "hint": "grant the folder for writing, or write somewhere else", "step": "publish",
     } });
-    tape.add(
-        host(Kind::RunEnd)
-            .with("status", "denied")
-            .with("exit_code", "6")
-            .with("calls", 6)
-            .with("fuel", 4_210_332)
-            .with("tokens", 1_912)
-            .with("micro_usd", 12_345)
-            .payload(json(&end)),
-    );
-    tape.add(
-        host(Kind::ViewWrite)
-            .with("path", "report.json")
-            .with("sha256", "ee".repeat(32))
-            .with("size", 900),
-    );
+    let ended = RunEnd {
+        status: "denied".to_owned(),
+        exit_code: Some(6),
+        spent: spent([6, 4_210_332, 1_912, 12_345]),
+        ..RunEnd::default()
+    };
+    tape.add(host(ended).payload(json(&end)));
+    tape.add(host(ViewWrite {
+        path: "report.json".to_owned(),
+        sha256: "ee".repeat(32),
+        size: Some(900),
+    }));
     tape
 }
 
 fn message(tape: &mut Tape, from: &str, kind: &str) {
-    tape.add(by(from, Kind::Message).with("id", "m").with("type", kind));
+    let envelope = Envelope {
+        id: "m".to_owned(),
+        r#type: kind.to_owned(),
+        ..Envelope::default()
+    };
+    tape.add(by(from, envelope));
+}
+
+fn files(decision: Decision, rule: &str) -> FsOp {
+    FsOp {
+        call_of: of("s-list"),
+        decided: DecisionPart {
+            interface: some("flowhost:files/files@0.1.0"),
+            decision: Some(decision),
+            rule: some(rule),
+            ..DecisionPart::default()
+        },
+        ..FsOp::default()
+    }
 }
 
 fn list_step(tape: &mut Tape) {
     step_start(tape, "s-list", "list");
     message(tape, "host", "step.start");
-    let call = by("reader", Kind::ToolCall)
-        .with("step", "s-list")
-        .with("tool", "list");
-    tape.add(call.payload(b"{\"path\":\"/docs\"}".to_vec()));
+    let call = Call {
+        call_of: of("s-list"),
+        tool: "list".to_owned(),
+        ..Call::default()
+    };
+    tape.add(by("reader", call).payload(b"{\"path\":\"/docs\"}".to_vec()));
     for _ in 0..2 {
-        tape.add(
-            by("reader", Kind::FsOp)
-                .with("step", "s-list")
-                .with("interface", "flowhost:files/files@0.1.0")
-                .with("decision", "allow")
-                .with("rule", "files[0]")
-                .with("wanted", "read /docs"),
-        );
+        let asked = Asked::for_what("read /docs").to_payload();
+        tape.add(by("reader", files(Decision::Allow, "files[0]")).payload(asked));
     }
     tape.wait_ms(12);
-    tape.add(
-        by("reader", Kind::ToolResult)
-            .with("step", "s-list")
-            .with("tool", "list")
-            .with("status", "ok")
-            .with("fuel", 21_774)
-            .with("memory_bytes", 1_180_168)
-            .with("host_calls", 2)
-            .with("duration_ms", 12)
-            .payload(b"[\"guide.md\"]".to_vec()),
-    );
+    let result = ToolResult {
+        call_of: of("s-list"),
+        tool: "list".to_owned(),
+        status: "ok".to_owned(),
+        used: UsedPart {
+            fuel: Some(21_774),
+            memory_bytes: Some(1_180_168),
+            host_calls: Some(2),
+            duration_ms: Some(12),
+            ..UsedPart::default()
+        },
+        ..ToolResult::default()
+    };
+    tape.add(by("reader", result).payload(b"[\"guide.md\"]".to_vec()));
     message(tape, "reader", "step.end");
     step_end(tape, "s-list", "list", "ok", [13, 1, 21_774, 0, 0]);
 }
 
-fn audit_step(tape: &mut Tape) {
-    step_start(tape, "s-audit", "audit[guide.md]");
-    message(tape, "host", "step.start");
-    model(tape, ["1", "1"], "openai/gpt-5.1", |fact| {
-        fact.with("status", "error")
-            .with("class", "rate_limited")
-            .with("duration_ms", 420)
-            .payload(b"429: try again later".to_vec())
-    });
-    model(tape, ["1", "2"], "anthropic/claude-sonnet", |fact| {
-        let answer = serde_json::json!({ "content": "", "tool_calls": [
-            { "id": "t1", "name": "reader/read", "arguments": "{\"path\":\"/docs/guide.md\"}" } ] });
-        fact.with("status", "ok")
-            .with("answered_by", "claude-sonnet-4-5")
-            .with("finish", "tool_calls")
-            .with("prompt_tokens", 812)
-            .with("cached_tokens", 512)
-            .with("completion_tokens", 64)
-            .with("micro_usd", 3_345)
-            .with("duration_ms", 420)
-            .with("first_token_ms", 120)
-            .payload(json(&answer))
-    });
-    let called = |kind| {
-        by("reader", kind)
-            .with("step", "s-audit")
-            .with("tool", "read")
-            .with("caller", "auditor")
+fn ask_models(tape: &mut Tape) {
+    let refused = ModelResult {
+        status: "error".to_owned(),
+        class: some("rate_limited"),
+        ..ModelResult::default()
     };
-    tape.add(called(Kind::ToolCall).payload(b"{\"path\":\"/docs/guide.md\"}".to_vec()));
+    let why = b"429: try again later".to_vec();
+    model(tape, [1, 1], "openai/gpt-5.1", refused, why);
+    let answer = serde_json::json!({ "content": "", "tool_calls": [
+        { "id": "t1", "name": "reader/read", "arguments": "{\"path\":\"/docs/guide.md\"}" } ] });
+    let answered = ModelResult {
+        status: "ok".to_owned(),
+        answered_by: some("claude-sonnet-4-5"),
+        finish: some("tool_calls"),
+        prompt_tokens: Some(812),
+        cached_tokens: Some(512),
+        completion_tokens: Some(64),
+        micro_usd: Some(3_345),
+        first_token_ms: Some(120),
+        ..ModelResult::default()
+    };
+    let tried = "anthropic/claude-sonnet";
+    model(tape, [1, 2], tried, answered, json(&answer));
+}
+
+fn call_reader(tape: &mut Tape) {
+    let call = Call {
+        call_of: of("s-audit"),
+        tool: "read".to_owned(),
+        caller: some("auditor"),
+        ..Call::default()
+    };
+    tape.add(by("reader", call).payload(b"{\"path\":\"/docs/guide.md\"}".to_vec()));
     tape.wait_ms(5);
-    tape.add(
-        called(Kind::ToolResult)
-            .with("status", "ok")
-            .with("fuel", 188_558)
-            .with("memory_bytes", 2_360_336)
-            .payload(b"# Guide\n\nSee [missing](gone.md).".to_vec()),
-    );
-    model(tape, ["2", "1"], "openai/gpt-5.1", |fact| {
-        let answer = serde_json::json!({
-            "content": "guide.md:3 links to gone.md, which does not exist.", "tool_calls": [] });
-        fact.with("status", "ok")
-            .with("finish", "stop")
-            .with("prompt_tokens", 980)
-            .with("completion_tokens", 56)
-            .with("reasoning_tokens", 32)
-            .with("micro_usd", 9_000)
-            .with("duration_ms", 420)
-            .with("estimated", "true")
-            .payload(json(&answer))
-    });
-    tape.add(
-        by("auditor", Kind::ModelIntent)
-            .with("step", "s-audit")
-            .with("decision", "deny")
-            .with("asked", "openai/o9")
-            .with("model", "openai/o9")
-            .with("right", "model")
-            .with("rule", "model.allow#none")
-            .with("wanted", "openai/o9")
-            .with("cure", "[model]\nallow = [\"openai/o9\"]"),
-    );
+    let result = ToolResult {
+        call_of: of("s-audit"),
+        tool: "read".to_owned(),
+        caller: some("auditor"),
+        status: "ok".to_owned(),
+        used: UsedPart {
+            fuel: Some(188_558),
+            memory_bytes: Some(2_360_336),
+            ..UsedPart::default()
+        },
+        ..ToolResult::default()
+    };
+    let text = b"# Guide\n\nSee [missing](gone.md).".to_vec();
+    tape.add(by("reader", result).payload(text));
+}
+
+fn audit_step(tape: &mut Tape) {
+    let path = "audit[guide.md]";
+    step_start(tape, "s-audit", path);
+    message(tape, "host", "step.start");
+    ask_models(tape);
+    call_reader(tape);
+    let answer = serde_json::json!({
+        "content": "guide.md:3 links to gone.md, which does not exist.", "tool_calls": [] });
+    let answered = ModelResult {
+        status: "ok".to_owned(),
+        finish: some("stop"),
+        // This provider counts nothing: what there is, the host counted.
+        counted_prompt_tokens: Some(980),
+        counted_completion_tokens: Some(56),
+        reasoning_tokens: Some(32),
+        micro_usd: Some(9_000),
+        estimated: Some(true),
+        ..ModelResult::default()
+    };
+    model(tape, [2, 1], "openai/gpt-5.1", answered, json(&answer));
+    refuse_model(tape);
     message(tape, "auditor", "step.end");
-    tape.add(
-        host(Kind::GuardVerdict)
-            .with("step", "s-audit")
-            .with("path", "audit[guide.md]")
-            .with("guard", "redact")
-            .with("part", "after-0")
-            .with("verdict", "rewrite")
-            .with("findings", 1)
-            .with("warned", "false")
-            .payload(b"[{\"code\":\"email\",\"pointer\":\"/text\"}]".to_vec()),
-    );
+    let verdict = GuardVerdict {
+        place: PlacePart {
+            step: some("s-audit"),
+            path: some(path),
+            ..PlacePart::default()
+        },
+        guard: some("redact"),
+        part: some("after-0"),
+        verdict: some("rewrite"),
+        findings: Some(1),
+        warned: Some(false),
+        ..GuardVerdict::default()
+    };
+    let found = b"[{\"code\":\"email\",\"pointer\":\"/text\"}]".to_vec();
+    tape.add(host(verdict).payload(found));
     message(tape, "redact", "step.end");
-    tape.add(by("redact", Kind::Message).with("sender", "default/auditor"));
     step_end(
         tape,
         "s-audit",
-        "audit[guide.md]",
+        path,
         "ok",
         [1_280, 4, 3_900_000, 1_912, 12_345],
     );
-    tape.add(
-        host(Kind::Budget)
-            .with("path", "audit[guide.md]")
-            .with("warning", "budget")
-            .payload(b"80 % of the tokens are used".to_vec()),
-    );
+    let warning = Budget {
+        place: PlacePart {
+            path: some(path),
+            ..PlacePart::default()
+        },
+        warning: some("budget"),
+        ..Budget::default()
+    };
+    tape.add(host(warning).payload(b"80 % of the tokens are used".to_vec()));
+}
+
+fn refuse_model(tape: &mut Tape) {
+    let refused = ModelIntent {
+        call_of: of("s-audit"),
+        decided: DecisionPart {
+            decision: Some(Decision::Deny),
+            right: some("model"),
+            rule: some("model.allow#none"),
+            ..DecisionPart::default()
+        },
+        ..ModelIntent::default()
+    };
+    let asked = Asked {
+        wanted: "openai/o9".to_owned(),
+        cure: some("[model]\nallow = [\"openai/o9\"]"),
+        ..Asked::default()
+    };
+    tape.add(by("auditor", refused).payload(asked.to_payload()));
 }
 
 fn publish_step(tape: &mut Tape) {
-    let of = |kind| host(kind).with("step", "s-publish").with("path", "publish");
-    step_start(tape, "s-publish", "publish");
+    let (id, path) = ("s-publish", "publish");
+    step_start(tape, id, path);
     tape.wait_ms(20);
-    tape.add(
-        of(Kind::AttemptEnd)
-            .with("attempt", 1)
-            .with("status", "failed")
-            .with("class", "transient")
-            .payload(b"the reader was not ready".to_vec()),
-    );
+    let failed = attempt_end(id, path, 1, "failed", Some("transient"));
+    tape.add(failed.payload(b"the reader was not ready".to_vec()));
     tape.wait_ms(200);
-    tape.add(of(Kind::AttemptStart).with("attempt", 2));
-    tape.add(
-        by("reader", Kind::FsOp)
-            .with("step", "s-publish")
-            .with("interface", "flowhost:files/files@0.1.0")
-            .with("decision", "deny")
-            .with("right", "files")
-            .with("rule", "files[0].access")
-            .with("wanted", "write /docs/report.md")
-            .with("cure", "[[files]]\nguest = \"/docs\"\naccess = \"write\""),
-    );
+    tape.add(host(AttemptStart {
+        at: at(id, path),
+        attempt: 2,
+    }));
+    // As a host of the first wave wrote it: all in the line.
+    let mut refused = files(Decision::Deny, "files[0].access");
+    refused.call_of = of(id);
+    refused.decided.right = some("files");
+    refused.decided.wanted = some("write /docs/report.md");
+    refused.decided.cure = some("[[files]]\nguest = \"/docs\"\naccess = \"write\"");
+    tape.add(by("reader", refused));
     tape.wait_ms(9);
-    tape.add(
-        of(Kind::AttemptEnd)
-            .with("attempt", 2)
-            .with("status", "failed")
-            .with("class", "denied")
-            .payload(b"the tool was refused `write /docs/report.md`".to_vec()),
-    );
-    tape.add(
-        of(Kind::StepEnd)
-            .with("status", "failed")
-            .with("attempts", 2)
-            .with("duration_ms", 229)
-            .with("calls", 1)
-            .with("fuel", 100_000),
-    );
-    tape.add(
-        host(Kind::StepEnd)
-            .with("step", "s-notify")
-            .with("path", "notify")
-            .with("status", "skipped")
-            .with("attempts", 0),
-    );
+    let failed = attempt_end(id, path, 2, "failed", Some("denied"));
+    tape.add(failed.payload(b"the tool was refused `write /docs/report.md`".to_vec()));
+    tape.add(host(StepEnd {
+        at: at(id, path),
+        status: "failed".to_owned(),
+        attempts: Some(2),
+        duration_ms: Some(229),
+        spent: spent([1, 100_000, 0, 0]),
+    }));
+    tape.add(host(StepEnd {
+        at: at("s-notify", "notify"),
+        status: "skipped".to_owned(),
+        attempts: Some(0),
+        ..StepEnd::default()
+    }));
+    deliver(tape);
+}
+
+/// A message that reaches an agent.
+fn deliver(tape: &mut Tape) {
+    let call = Call {
+        call_of: of(""),
+        tool: "on-message".to_owned(),
+        id: some("m1"),
+        sender: some("default/auditor"),
+        caller: some("auditor"),
+        ..Call::default()
+    };
+    tape.add(by("redact", call));
+}
+
+/// A call of `a/t`.
+fn call(step: &str) -> Fact {
+    by(
+        "a",
+        Call {
+            call_of: of(step),
+            tool: "t".to_owned(),
+            ..Call::default()
+        },
+    )
 }
 
 #[test]
 fn a_run_without_an_end_is_told_as_far_as_it_went() {
     let mut tape = Tape::new();
-    tape.add(host(Kind::RunStart).with("plan_name", "p"));
+    tape.add(host(RunStart {
+        plan_name: some("p"),
+        ..RunStart::default()
+    }));
     step_start(&mut tape, "s", "s");
     tape.wait_ms(40);
-    tape.add(by("a", Kind::ToolCall).with("step", "s").with("tool", "t"));
+    tape.add(call("s"));
     let story = tape.story();
     assert_eq!(story.head.status, None);
     assert_eq!(story.head.took_us, 40_000);
@@ -447,11 +565,7 @@ fn a_run_without_an_end_is_told_as_far_as_it_went() {
 #[test]
 fn an_erased_payload_is_told_apart_from_one_that_is_missing() {
     let mut tape = Tape::new();
-    let fact = || {
-        by("a", Kind::ToolCall)
-            .with("tool", "t")
-            .payload(b"personal".to_vec())
-    };
+    let fact = || call("s").payload(b"personal".to_vec());
     let (erased, lost) = (tape.add(fact()), tape.add(fact()));
     tape.erase(erased);
     tape.lose(lost);
@@ -471,7 +585,7 @@ fn an_erased_payload_is_told_apart_from_one_that_is_missing() {
 fn a_payload_is_cut_and_says_how_much_is_missing() {
     let mut tape = Tape::new();
     let text = "ä".repeat(PAYLOAD_CHARS_MAX + 7);
-    tape.add(by("a", Kind::ToolCall).payload(text.into_bytes()));
+    tape.add(call("s").payload(text.into_bytes()));
     let Stored::Text { text, left_out } = &tape.story().tools.listed.items[0].input else {
         panic!("it is text");
     };
@@ -484,10 +598,17 @@ fn thousands_of_steps_and_calls_are_bounded_and_the_failed_ones_are_kept() {
     for at in 0..3_000_u64 {
         let (id, path) = (format!("s{at}"), format!("each[{at}]"));
         step_start(&mut tape, &id, &path);
-        let call = |kind| by("a", kind).with("step", id.as_str()).with("tool", "t");
-        tape.add(call(Kind::ToolCall).payload(vec![b'x'; 2_000]));
+        tape.add(call(&id).payload(vec![b'x'; 2_000]));
         let status = if at == 2_900 { "failed" } else { "ok" };
-        tape.add(call(Kind::ToolResult).with("status", status));
+        tape.add(by(
+            "a",
+            ToolResult {
+                call_of: of(&id),
+                tool: "t".to_owned(),
+                status: status.to_owned(),
+                ..ToolResult::default()
+            },
+        ));
         step_end(&mut tape, &id, &path, status, [1, 1, 1, 0, 0]);
     }
     let story = tape.story();
@@ -583,11 +704,11 @@ fn a_prompt_of_many_turns_shows_its_ends() {
         .map(|at| serde_json::json!({ "speaker": "user", "content": format!("turn {at}") }))
         .collect();
     let payload = json(&serde_json::json!({ "turns": turns }));
-    tape.add(
-        by("a", Kind::ModelIntent)
-            .with("call", "1")
-            .payload(payload),
-    );
+    let intent = ModelIntent {
+        call_of: of("s"),
+        ..ModelIntent::default()
+    };
+    tape.add(by("a", intent).payload(payload));
     let story = tape.story();
     let Request::Turns(turns, left_out) = &story.models.listed.items[0].request else {
         panic!("they are turns");
@@ -599,4 +720,58 @@ fn a_prompt_of_many_turns_shows_its_ends() {
     };
     assert_eq!(turns[0].content, text("turn 0"));
     assert_eq!(turns[39].content, text("turn 99"));
+}
+
+#[test]
+fn a_record_that_is_not_what_its_kind_says_is_told_and_left_out() {
+    let mut tape = Tape::new();
+    let mut fact = call("s");
+    fact.fields.remove("tool");
+    tape.add(fact);
+    let story = tape.story();
+    assert_eq!(story.tools.listed.total, 0);
+    let told = &story.head.remarks[0];
+    assert!(told.contains("the field `tool` is missing"), "{told}");
+}
+
+#[test]
+fn what_was_asked_is_gone_from_the_page_once_its_payload_is_erased() {
+    let mut tape = Tape::new();
+    let asked = Asked::for_what("read /docs/ann").to_payload();
+    let seq = tape.add(by("reader", files(Decision::Allow, "files[0]")).payload(asked));
+    let wanted = |tape: &Tape| {
+        let allowed = tape.story().decisions.allowed;
+        allowed.items[0].wanted.items[0].wanted.clone()
+    };
+    assert_eq!(wanted(&tape), "read /docs/ann");
+    tape.erase(seq);
+    assert_eq!(wanted(&tape), "(erased)");
+}
+
+#[test]
+fn two_calls_of_one_tool_in_one_step_are_told_apart_by_their_numbers() {
+    let mut tape = Tape::new();
+    let part = |call: u64| CallPart {
+        call: Some(call.to_string()),
+        ..of("s")
+    };
+    for number in [1, 2] {
+        let call = Call {
+            call_of: part(number),
+            tool: "t".to_owned(),
+            ..Call::default()
+        };
+        tape.add(by("a", call));
+    }
+    // The second one ends first.
+    let result = ToolResult {
+        call_of: part(2),
+        tool: "t".to_owned(),
+        status: "ok".to_owned(),
+        ..ToolResult::default()
+    };
+    tape.add(by("a", result));
+    let calls = tape.story().tools.listed.items;
+    let status: Vec<&str> = calls.iter().map(|call| call.status.as_str()).collect();
+    assert_eq!(status, ["unfinished", "ok"]);
 }

@@ -2,23 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use flowhost_ledger::{Kind, StoredRecord};
+use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::{self, Owner, UsedPart};
 
-use super::stored::{Held, Shelf, field, plugin_of};
+use super::stored::{Held, Shelf, plugin_of, short, text};
 use super::{CALLS_MAX, GROUPS_MAX, Peak, Plugin, Shown, Steps, Stored};
 
 /// Calls of which anything but the number is kept while reading.
 const KEPT_MAX: usize = 20_000;
-
-/// Fields of a result, and the limits that they are measured against.
-const LIMITED: [(&str, &str); 6] = [
-    ("fuel", "fuel"),
-    ("memory_bytes", "memory"),
-    ("duration_ms", "deadline"),
-    ("host_calls", "host_calls"),
-    ("output_bytes", "output"),
-    ("log_bytes", "log"),
-];
 
 /// The calls of a run.
 #[derive(Debug, Clone, Default)]
@@ -44,8 +35,8 @@ pub struct ToolCall {
     pub step: String,
     /// `ok`, `failed`, or `unfinished` when no record says.
     pub status: String,
-    /// Whose fault a failure was.
-    pub owner: String,
+    /// Who has to change something, when it failed.
+    pub owner: &'static str,
     /// When it began.
     pub start_us: u64,
     /// When its result was recorded.
@@ -64,8 +55,11 @@ pub(super) struct ToolsOf {
     by_tool: BTreeMap<String, (u64, u64)>,
 }
 
+/// What a result has in common with its call: the call's number, where the host knows it, else all
+/// that they both name. Of calls that share even this, the first that began is the first that ended.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
+    call: Option<String>,
     actor: String,
     step: String,
     tool: String,
@@ -81,21 +75,14 @@ struct Building {
 }
 
 impl ToolsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord, at_us: u64) {
+    pub(super) fn call(&mut self, record: &StoredRecord, call: &records::ToolCall, at_us: u64) {
         let key = Key {
+            call: call.call_of.call.clone(),
             actor: record.actor.clone(),
-            step: field(record, "step"),
-            tool: field(record, "tool"),
-            caller: field(record, "caller"),
+            step: short(&call.call_of.step),
+            tool: short(&call.tool),
+            caller: text(call.caller.as_ref()),
         };
-        if record.kind() == Some(Kind::ToolCall) {
-            self.call(record, at_us, key);
-        } else {
-            self.result(record, at_us, &key);
-        }
-    }
-
-    fn call(&mut self, record: &StoredRecord, at_us: u64, key: Key) {
         self.total = self.total.saturating_add(1);
         let name = format!("{}/{}", plugin_of(record), key.tool);
         let room = self.by_tool.len() < KEPT_MAX;
@@ -126,27 +113,34 @@ impl ToolsOf {
         });
     }
 
-    fn result(&mut self, record: &StoredRecord, at_us: u64, key: &Key) {
-        let failed = record.text("status") == Some("failed");
-        if failed {
+    pub(super) fn result(
+        &mut self,
+        record: &StoredRecord,
+        result: &records::ToolResult,
+        at_us: u64,
+    ) {
+        let key = Key {
+            call: result.call_of.call.clone(),
+            actor: record.actor.clone(),
+            step: short(&result.call_of.step),
+            tool: short(&result.tool),
+            caller: text(result.caller.as_ref()),
+        };
+        if result.status == "failed" {
             let name = format!("{}/{}", plugin_of(record), key.tool);
             if let Some((_, failures)) = self.by_tool.get_mut(&name) {
                 *failures += 1;
             }
         }
-        let place = self.open.get_mut(key).and_then(VecDeque::pop_front);
+        let place = self.open.get_mut(&key).and_then(VecDeque::pop_front);
         let Some(building) = place.and_then(|at| self.calls.get_mut(at)) else {
             return;
         };
         building.call.end_us = Some(at_us);
-        building.call.status = field(record, "status");
-        building.call.owner = field(record, "owner");
+        building.call.status = short(&result.status);
+        building.call.owner = result.owner.map_or("", Owner::as_str);
         building.output = Held::of(record);
-        let used = LIMITED.iter().filter_map(|(name, limit)| {
-            let used = record.number(name)?;
-            Some((*limit, used))
-        });
-        building.used = used.collect();
+        building.used = limited(&result.used);
     }
 
     /// The heaviest use of each limit, by step. Uses are compared by their share of what is allowed.
@@ -213,6 +207,22 @@ impl ToolsOf {
             by_tool: Shown::first(by_tool, GROUPS_MAX),
         }
     }
+}
+
+/// What a call used, by the keys of the limits that it is measured against.
+fn limited(used: &UsedPart) -> Vec<(&'static str, u64)> {
+    let all = [
+        ("fuel", used.fuel),
+        ("memory", used.memory_bytes),
+        ("deadline", used.duration_ms),
+        ("host_calls", used.host_calls),
+        ("output", used.output_bytes),
+        ("log", used.log_bytes),
+    ];
+    let known = all.into_iter();
+    known
+        .filter_map(|(limit, used)| Some((limit, used?)))
+        .collect()
 }
 
 impl Peak {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::GuardVerdict;
 
-use super::stored::{Held, Shelf, field, number};
+use super::stored::{Held, Shelf, text};
 use super::{GROUPS_MAX, Shown, Steps, Stored};
 
 /// Guardrails and checks that are counted.
@@ -68,19 +69,14 @@ pub(super) struct VerdictsOf {
 }
 
 impl VerdictsOf {
-    pub(super) fn record(&mut self, record: &StoredRecord) {
+    pub(super) fn record(&mut self, record: &StoredRecord, said: &GuardVerdict) {
         // A warning is told with the budget's.
-        let Some(verdict) = record.text("verdict") else {
+        let Some(verdict) = said.verdict.as_deref() else {
             return;
         };
         self.total = self.total.saturating_add(1);
-        let check = field(record, "check");
-        let is_check = !check.is_empty();
-        let guard = if is_check {
-            check
-        } else {
-            field(record, "guard")
-        };
+        let is_check = said.check.is_some();
+        let guard = text(said.check.as_ref().or(said.guard.as_ref()));
         let key = (is_check, guard.clone());
         if self.tallies.len() < KEPT_MAX || self.tallies.contains_key(&key) {
             let tally = self.tallies.entry(key).or_insert_with(|| Tally {
@@ -96,16 +92,16 @@ impl VerdictsOf {
         } else {
             self.left_out += 1;
         }
-        let findings = number(record, "findings");
+        let findings = said.findings.unwrap_or(0);
         if verdict != "pass" || findings > 0 {
             let verdict = Verdict {
                 seq: record.seq,
                 guard,
-                step: field(record, "step"),
-                part: field(record, "part"),
-                tool: field(record, "tool"),
-                verdict: field(record, "verdict"),
-                warned: record.text("warned") == Some("true"),
+                step: text(said.place.step.as_ref()),
+                part: text(said.part.as_ref()),
+                tool: text(said.tool.as_ref()),
+                verdict: text(said.verdict.as_ref()),
+                warned: said.warned == Some(true),
                 findings,
                 found: Stored::None,
             };

@@ -6,12 +6,14 @@
 
 use std::time::SystemTime;
 
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{
+    CallPart, ModelIntent, ModelResult, Owner, Record, ToolCall, ToolResult, TryPart,
+};
 use flowhost_ledger::trace;
 
 use super::instruments::{Measurement, Metric};
 use super::seen::Seen;
-use super::span::{self, Attribute, Span, Status};
+use super::span::{self, Attribute, Link, Span, Status};
 use super::view::{Given, seconds};
 
 /// An attempt at work.
@@ -39,6 +41,7 @@ enum What {
     Tool {
         tool: String,
         caller: String,
+        call: Option<String>,
         agent: bool,
     },
     Model(Model),
@@ -65,11 +68,11 @@ impl Calls {
         parent: String,
         agent: bool,
     ) -> Vec<Given> {
-        match seen.kind {
-            Kind::ToolCall => self.tool_call(seen, run, parent, agent),
-            Kind::ModelIntent => self.model_intent(seen, run, parent),
-            Kind::ToolResult => return self.tool_result(seen),
-            Kind::ModelResult => return self.model_result(seen),
+        match &seen.record {
+            Record::ToolCall(call) => self.tool_call(seen, call, run, parent, agent),
+            Record::ModelIntent(intent) => self.model_intent(seen, intent, run, parent),
+            Record::ToolResult(result) => return self.tool_result(seen, result),
+            Record::ModelResult(result) => return self.model_result(seen, result),
             _ => {}
         }
         Vec::new()
@@ -85,16 +88,24 @@ impl Calls {
         self.0.into_iter().flat_map(cut).collect()
     }
 
+    /// Links the call that began last to what made it begin.
+    pub(super) fn link(&mut self, link: Link) {
+        if let Some(call) = self.0.last_mut() {
+            call.span.links.push(link);
+        }
+    }
+
     /// The call that `plugin` is at work in, which what it calls hangs below.
-    fn of_plugin(&self, plugin: &str) -> Option<String> {
+    pub(super) fn of_plugin(&self, plugin: &str) -> Option<String> {
         let calls = self.0.iter().rev();
         let mut own = calls.filter(|call| matches!(call.what, What::Tool { .. }));
         own.find(|call| call.plugin == plugin)
             .map(|call| call.span.id.clone())
     }
 
-    fn tool_call(&mut self, seen: &Seen, run: &str, parent: String, agent: bool) {
-        let (plugin, tool, caller) = (seen.plugin(), seen.text("tool"), seen.text("caller"));
+    fn tool_call(&mut self, seen: &Seen, call: &ToolCall, run: &str, parent: String, agent: bool) {
+        let (plugin, tool) = (seen.plugin(), call.tool.as_str());
+        let caller = call.caller.as_deref().unwrap_or("");
         let parent = self.of_plugin(caller).unwrap_or(parent);
         let (operation, name) = if agent {
             ("invoke_agent", format!("invoke_agent {plugin}"))
@@ -111,11 +122,13 @@ impl Calls {
             span.set("flowhost.plugin", plugin);
         }
         span.set("flowhost.caller", caller);
-        span.set("flowhost.component", seen.text("component"));
+        span.set("flowhost.component", call.call_of.component.as_str());
+        span.set("flowhost.call", call.call_of.call.as_deref().unwrap_or(""));
         span.set("flowhost.record", seen.seq);
         let what = What::Tool {
             tool: tool.to_owned(),
             caller: caller.to_owned(),
+            call: call.call_of.call.clone(),
             agent,
         };
         self.0.push(Call {
@@ -125,38 +138,42 @@ impl Calls {
         });
     }
 
-    fn tool_result(&mut self, seen: &Seen) -> Vec<Given> {
-        let (plugin, tool, caller) = (seen.plugin(), seen.text("tool"), seen.text("caller"));
-        let is_it = |call: &Call| match &call.what {
+    fn tool_result(&mut self, seen: &Seen, result: &ToolResult) -> Vec<Given> {
+        let caller = result.caller.as_deref().unwrap_or("");
+        let is_it = |open: &Call| match &open.what {
             What::Tool {
-                tool: of,
+                tool,
                 caller: by,
+                call,
                 ..
-            } => call.plugin == plugin && of == tool && by == caller,
+            } => {
+                let named = open.plugin == seen.plugin() && *tool == result.tool && by == caller;
+                named && *call == result.call_of.call
+            }
             What::Model(_) => false,
         };
         let Some(mut call) = self.remove(is_it) else {
             return Vec::new();
         };
-        let outcome = seen.text("status");
-        call.span.set_number("flowhost.fuel", seen.number("fuel"));
+        let (outcome, used) = (result.status.as_str(), &result.used);
+        call.span.set_number("flowhost.fuel", used.fuel);
         call.span
-            .set_number("flowhost.memory_bytes", seen.number("memory_bytes"));
-        call.span
-            .set_number("flowhost.host_calls", seen.number("host_calls"));
+            .set_number("flowhost.memory_bytes", used.memory_bytes);
+        call.span.set_number("flowhost.host_calls", used.host_calls);
         let status = if outcome == "ok" {
             Status::Ok
         } else {
-            call.span.set("error.type", seen.text("owner"));
+            call.span
+                .set("error.type", result.owner.map_or("", Owner::as_str));
             Status::Error(outcome.to_owned())
         };
         call.span.finish(seen.at, status);
         call.given(outcome)
     }
 
-    fn model_intent(&mut self, seen: &Seen, run: &str, parent: String) {
+    fn model_intent(&mut self, seen: &Seen, intent: &ModelIntent, run: &str, parent: String) {
         let parent = self.of_plugin(seen.plugin()).unwrap_or(parent);
-        let model = Model::of(seen);
+        let model = Model::of(intent);
         let id = trace::model_span(run, &model.call, &model.attempt);
         let operation = if model.operation == "embed" {
             "embeddings"
@@ -171,11 +188,13 @@ impl Calls {
         // What the attribute was called before; collectors in use know only that.
         span.set("gen_ai.system", model.provider.as_str());
         span.set("gen_ai.request.model", model.model.as_str());
-        span.set_number("gen_ai.request.max_tokens", seen.number("max_tokens"));
+        span.set_number("gen_ai.request.max_tokens", intent.max_tokens);
         span.set("flowhost.plugin", seen.plugin());
-        span.set_number("flowhost.model.call", seen.number("call"));
-        span.set_number("flowhost.model.try", seen.number("try"));
-        span.set("flowhost.model.asked", seen.text("asked"));
+        span.set_number("flowhost.model.call", intent.of_try.number(&intent.call_of));
+        span.set_number("flowhost.model.try", intent.of_try.r#try);
+        span.set("flowhost.model.asked", &intent.of_try.asked);
+        span.set("flowhost.estimate", &intent.of_try.estimate);
+        span.set("flowhost.call", intent.call_of.call.as_deref().unwrap_or(""));
         span.set("flowhost.record", seen.seq);
         self.0.push(Call {
             plugin: seen.plugin().to_owned(),
@@ -184,19 +203,19 @@ impl Calls {
         });
     }
 
-    fn model_result(&mut self, seen: &Seen) -> Vec<Given> {
+    fn model_result(&mut self, seen: &Seen, result: &ModelResult) -> Vec<Given> {
+        let (request, attempt) = number(&result.of_try, &result.call_of);
         let is_it = |call: &Call| match &call.what {
-            What::Model(model) => {
-                model.call == seen.text("call") && model.attempt == seen.text("try")
-            }
+            What::Model(model) => model.call == request && model.attempt == attempt,
             What::Tool { .. } => false,
         };
         let Some(mut call) = self.remove(is_it) else {
             return Vec::new();
         };
-        let ok = seen.text("status") == "ok";
-        let outcome = if ok { "ok" } else { seen.text("class") };
-        answer(&mut call.span, seen);
+        let ok = result.status == "ok";
+        let class = result.class.as_deref().unwrap_or("");
+        let outcome = if ok { "ok" } else { class };
+        answer(&mut call.span, result);
         if ok {
             call.span.finish(seen.at, Status::Ok);
         } else {
@@ -204,7 +223,7 @@ impl Calls {
             call.span.finish(seen.at, Status::Error(outcome.to_owned()));
         }
         let costs = match &call.what {
-            What::Model(model) => model.costs(seen, ok),
+            What::Model(model) => model.costs(result, ok),
             What::Tool { .. } => Vec::new(),
         };
         let costs = costs.into_iter().map(Given::Measurement);
@@ -217,24 +236,41 @@ impl Calls {
     }
 }
 
+/// The number of the model call and of the try, as ids of spans name them.
+pub(super) fn number(of_try: &TryPart, call: &CallPart) -> (String, String) {
+    let text = |number: Option<u64>| number.map_or_else(String::new, |it| it.to_string());
+    (text(of_try.number(call)), text(of_try.r#try))
+}
+
 /// What an answer says about itself; never what it answers.
-fn answer(span: &mut Span, seen: &Seen) {
-    span.set("gen_ai.response.model", seen.text("answered_by"));
-    if !seen.text("finish").is_empty() {
-        let reasons = vec![seen.text("finish").to_owned()];
+fn answer(span: &mut Span, result: &ModelResult) {
+    span.set("gen_ai.response.model", &result.answered_by);
+    if let Some(finish) = result.finish.as_ref().filter(|it| !it.is_empty()) {
+        let reasons = vec![span::cut(finish).to_owned()];
         span.set("gen_ai.response.finish_reasons", Attribute::Texts(reasons));
     }
-    for (attribute, field) in [
-        ("gen_ai.usage.input_tokens", "prompt_tokens"),
-        ("gen_ai.usage.cache_read.input_tokens", "cached_tokens"),
-        ("gen_ai.usage.output_tokens", "completion_tokens"),
-        ("gen_ai.usage.reasoning.output_tokens", "reasoning_tokens"),
-        ("flowhost.cost.micro_usd", "micro_usd"),
-        ("flowhost.model.first_token_ms", "first_token_ms"),
+    for (attribute, count) in [
+        ("gen_ai.usage.input_tokens", result.prompt_tokens),
+        ("gen_ai.usage.cache_read.input_tokens", result.cached_tokens),
+        ("gen_ai.usage.output_tokens", result.completion_tokens),
+        (
+            "gen_ai.usage.reasoning.output_tokens",
+            result.reasoning_tokens,
+        ),
+        (
+            "flowhost.usage.counted_input_tokens",
+            result.counted_prompt_tokens,
+        ),
+        (
+            "flowhost.usage.counted_output_tokens",
+            result.counted_completion_tokens,
+        ),
+        ("flowhost.cost.micro_usd", result.micro_usd),
+        ("flowhost.model.first_token_ms", result.first_token_ms),
     ] {
-        span.set_number(attribute, seen.number(field));
+        span.set_number(attribute, count);
     }
-    if seen.text("estimated") == "true" {
+    if result.estimated == Some(true) {
         span.set("flowhost.model.usage_estimated", true);
     }
 }
@@ -261,17 +297,19 @@ impl Call {
 }
 
 impl Model {
-    fn of(seen: &Seen) -> Self {
-        let tried = seen.text("model");
+    fn of(intent: &ModelIntent) -> Self {
+        let of_try = &intent.of_try;
+        let tried = of_try.model.as_deref().unwrap_or("");
+        let (call, attempt) = number(of_try, &intent.call_of);
         let (provider, model) = tried.split_once('/').unwrap_or(("", tried));
         Self {
-            call: seen.text("call").to_owned(),
-            attempt: seen.text("try").to_owned(),
+            call,
+            attempt,
             provider: provider.to_owned(),
             model: model.to_owned(),
-            operation: seen.text("operation").to_owned(),
-            reserved_tokens: seen.number("reserved_tokens"),
-            reserved_micro_usd: seen.number("reserved_micro_usd"),
+            operation: of_try.operation.clone().unwrap_or_default(),
+            reserved_tokens: intent.reserved_tokens,
+            reserved_micro_usd: intent.reserved_micro_usd,
         }
     }
 
@@ -285,10 +323,15 @@ impl Model {
         Measurement::new(Metric::ModelDuration, labels, lasted)
     }
 
-    fn costs(&self, seen: &Seen, ok: bool) -> Vec<Measurement> {
-        let count = |name: &str| seen.number(name).unwrap_or(0);
-        let (prompt, completion) = (count("prompt_tokens"), count("completion_tokens"));
-        let (cached, reasoning) = (count("cached_tokens"), count("reasoning_tokens"));
+    /// What the provider counted, else what the host did: sums stay right either way.
+    fn costs(&self, result: &ModelResult, ok: bool) -> Vec<Measurement> {
+        let prompt = result.prompt_tokens.or(result.counted_prompt_tokens);
+        let completion = result
+            .completion_tokens
+            .or(result.counted_completion_tokens);
+        let (prompt, completion) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+        let cached = result.cached_tokens.unwrap_or(0);
+        let reasoning = result.reasoning_tokens.unwrap_or(0);
         // Cached tokens are among those of the prompt and reasoning among those of the completion.
         let kinds = [
             ("input", prompt.saturating_sub(cached)),
@@ -303,7 +346,11 @@ impl Model {
         });
         let tokens = prompt.saturating_add(completion);
         let tokens = self.variance("tokens", self.reserved_tokens, tokens);
-        let usd = self.variance("usd", self.reserved_micro_usd, count("micro_usd"));
+        let usd = self.variance(
+            "usd",
+            self.reserved_micro_usd,
+            result.micro_usd.unwrap_or(0),
+        );
         let variances = [tokens, usd].into_iter().flatten().filter(|_| ok);
         counted.chain(variances).collect()
     }

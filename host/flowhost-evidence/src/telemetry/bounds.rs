@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     fn tool_call(plugin: &str, tool: &str, outcome: &str) -> Measurement {
-        Measurement::new(Metric::ToolCalls, [plugin, tool, outcome], 1.0)
+        Measurement::new(Metric::ToolCalls, [plugin, tool, outcome], 1.0).of_run("default", "w")
     }
 
     #[test]
     fn a_value_outside_the_list_is_other() {
         let mut bounds = Bounds::default();
         let admitted = bounds.admit(tool_call("p", "t", "exploded"));
-        assert_eq!(admitted.labels, ["p", "t", OTHER]);
+        assert_eq!(admitted.labels, ["p", "t", OTHER, "default", "w"]);
         assert_eq!(bounds.admit(tool_call("", "t", "ok")).labels[0], OTHER);
     }
 

@@ -51,6 +51,10 @@ const fn of(name: &'static str, values: &'static [&'static str]) -> Label {
     Label { name, values }
 }
 
+/// Whose run it was; every metric ends with these two, which [`Measurement::of_run`] adds.
+const TENANT: Label = open("tenant");
+/// The plan's name.
+const WORKFLOW: Label = open("workflow");
 /// How a call of a plugin ended; `cut` when it was stopped before its result.
 const CALL_OUTCOMES: &[&str] = &["ok", "failed", "cut"];
 const RUN_OUTCOMES: &[&str] = &[
@@ -107,7 +111,7 @@ metrics! {
         unit: "{message}",
         help: "Envelopes and topic messages, by sender and type.",
         shape: Shape::Counter,
-        labels: &[open("sender"), of("type", MESSAGES)],
+        labels: &[open("sender"), of("type", MESSAGES), TENANT, WORKFLOW],
     };
     /// Calls of tools that ended.
     ToolCalls = Definition {
@@ -115,7 +119,7 @@ metrics! {
         unit: "{call}",
         help: "Tool calls that ended, by plugin, tool and outcome.",
         shape: Shape::Counter,
-        labels: &[open("plugin"), open("tool"), of("outcome", CALL_OUTCOMES)],
+        labels: &[open("plugin"), open("tool"), of("outcome", CALL_OUTCOMES), TENANT, WORKFLOW],
     };
     /// How long they took.
     ToolDuration = Definition {
@@ -123,7 +127,7 @@ metrics! {
         unit: "s",
         help: "From the record of a tool call to the record of its result.",
         shape: Shape::Histogram(SECONDS),
-        labels: &[open("plugin"), open("tool"), of("outcome", CALL_OUTCOMES)],
+        labels: &[open("plugin"), open("tool"), of("outcome", CALL_OUTCOMES), TENANT, WORKFLOW],
     };
     /// How long the plan took.
     PlanDuration = Definition {
@@ -131,7 +135,7 @@ metrics! {
         unit: "s",
         help: "From a run's first record to its last, by plan and outcome.",
         shape: Shape::Histogram(SECONDS),
-        labels: &[open("plan"), of("outcome", RUN_OUTCOMES)],
+        labels: &[open("plan"), of("outcome", RUN_OUTCOMES), TENANT, WORKFLOW],
     };
     /// How long a worker took.
     WorkerLatency = Definition {
@@ -139,7 +143,7 @@ metrics! {
         unit: "s",
         help: "From the planner's order for a call to the worker's answer.",
         shape: Shape::Histogram(SECONDS),
-        labels: &[open("plugin"), of("role", ROLES)],
+        labels: &[open("plugin"), of("role", ROLES), TENANT, WORKFLOW],
     };
     /// Tokens that models counted.
     Tokens = Definition {
@@ -147,7 +151,7 @@ metrics! {
         unit: "{token}",
         help: "Tokens of model calls; the types add up to all of them.",
         shape: Shape::Counter,
-        labels: &[open("provider"), open("model"), of("type", TOKENS)],
+        labels: &[open("provider"), open("model"), of("type", TOKENS), TENANT, WORKFLOW],
     };
     /// How far off reservations were.
     CostVariance = Definition {
@@ -158,8 +162,7 @@ metrics! {
         labels: &[
             open("model"),
             of("currency", &["tokens", "usd"]),
-            of("direction", &["under", "exact", "over"]),
-        ],
+            of("direction", &["under", "exact", "over"]), TENANT, WORKFLOW],
     };
     /// Refusals.
     Denials = Definition {
@@ -167,7 +170,7 @@ metrics! {
         unit: "{denial}",
         help: "What policy refused, by plugin and right.",
         shape: Shape::Counter,
-        labels: &[open("plugin"), open("right")],
+        labels: &[open("plugin"), open("right"), TENANT, WORKFLOW],
     };
     /// How long models took.
     ModelDuration = Definition {
@@ -179,8 +182,7 @@ metrics! {
             open("provider"),
             open("model"),
             of("operation", &["complete", "embed"]),
-            of("outcome", MODEL_OUTCOMES),
-        ],
+            of("outcome", MODEL_OUTCOMES), TENANT, WORKFLOW],
     };
 }
 
@@ -205,6 +207,13 @@ impl Measurement {
             value,
         }
     }
+
+    /// The same, of a run of this tenant and this plan.
+    #[must_use]
+    pub fn of_run(mut self, tenant: &str, workflow: &str) -> Self {
+        self.labels.extend([tenant.to_owned(), workflow.to_owned()]);
+        self
+    }
 }
 
 #[cfg(test)]
@@ -226,6 +235,14 @@ mod tests {
             assert!(name.ends_with(ending), "{name} {unit}");
             assert!(!names.contains(&name), "{name}");
             names.push(name);
+        }
+    }
+
+    #[test]
+    fn every_metric_ends_with_what_its_run_adds() {
+        for metric in Metric::ALL {
+            let labels = metric.definition().labels;
+            assert!(labels.ends_with(&[TENANT, WORKFLOW]), "{metric:?}");
         }
     }
 

@@ -3,13 +3,10 @@
 //! Prompts, answers, arguments and results are payloads, so nothing downstream of here can export
 //! them, by construction. Facts that no view uses are left out before anything is copied.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use flowhost_ledger::{Fact, Kind, Value};
-
-/// Characters of a field that is shown; ids, names and hashes are shorter.
-const FIELD_CHARS: usize = 256;
+use flowhost_ledger::records::{CallPart, PlacePart, Record};
+use flowhost_ledger::{Fact, Kind};
 
 /// A fact that was accepted, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,33 +15,25 @@ pub struct Seen {
     pub seq: u64,
     /// When it was accepted, by the host's clock.
     pub at: SystemTime,
-    /// What kind of record it is.
-    pub kind: Kind,
     /// `<tenant>/<plugin>` or `<tenant>/host`.
     pub actor: String,
-    fields: BTreeMap<String, String>,
+    /// What it says.
+    pub record: Record,
 }
 
 impl Seen {
     /// The fact as views see it, before it has a number and a time; none when no view looks at it.
     #[must_use]
     pub fn of(fact: &Fact) -> Option<Self> {
-        let denied = fact.fields.get("decision").and_then(Value::as_text) == Some("deny");
-        if !denied && !is_looked_at(fact.kind) {
+        let is_denial = || fact.read().is_ok_and(|record| record.is_denial());
+        if !is_looked_at(fact.kind) && !is_denial() {
             return None;
         }
-        let texts = fact.fields.iter().filter_map(|(name, value)| {
-            let text = value.as_text()?;
-            let end = text.char_indices().nth(FIELD_CHARS).map(|(end, _)| end);
-            let shown = end.and_then(|end| text.get(..end)).unwrap_or(text);
-            Some((name.clone(), shown.to_owned()))
-        });
         Some(Self {
             seq: 0,
             at: SystemTime::UNIX_EPOCH,
-            kind: fact.kind,
             actor: fact.actor.clone(),
-            fields: texts.collect(),
+            record: fact.read().ok()?,
         })
     }
 
@@ -54,22 +43,34 @@ impl Seen {
         Self { seq, at, ..self }
     }
 
-    /// A field's text; empty when it is not there.
+    /// What kind of record it is.
     #[must_use]
-    pub fn text(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", String::as_str)
-    }
-
-    /// A field that is a number.
-    #[must_use]
-    pub fn number(&self, name: &str) -> Option<u64> {
-        self.text(name).parse().ok()
+    pub fn kind(&self) -> Kind {
+        self.record.kind()
     }
 
     /// Whether the fact is a refusal.
     #[must_use]
     pub fn is_denial(&self) -> bool {
-        self.text("decision") == "deny"
+        self.record.is_denial()
+    }
+
+    /// The step that it belongs to; empty for none.
+    #[must_use]
+    pub fn step(&self) -> &str {
+        self.record.step()
+    }
+
+    /// The attempt at that step; 0 for none.
+    #[must_use]
+    pub fn attempt(&self) -> u64 {
+        let of_call = || self.record.part::<CallPart>()?.attempt;
+        let of_place = || self.record.part::<PlacePart>()?.attempt;
+        match &self.record {
+            Record::AttemptStart(start) => start.attempt,
+            Record::AttemptEnd(end) => end.attempt,
+            _ => of_call().or_else(of_place).unwrap_or(0),
+        }
     }
 
     /// The actor without its tenant.
@@ -105,27 +106,32 @@ fn is_looked_at(kind: Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use flowhost_ledger::records::{Asked, Decision, DecisionPart, FsOp, ModelIntent, RecordKind};
+
     use super::*;
 
     #[test]
-    fn shows_no_payload_and_no_long_field() {
-        let fact = Fact::new(Kind::ModelIntent, "default/writer")
-            .with("model", "m".repeat(1_000))
-            .payload(b"the prompt".to_vec());
-        let seen = Seen::of(&fact).unwrap();
+    fn shows_no_payload() {
+        let intent = ModelIntent::default().by("default/writer");
+        let seen = Seen::of(&intent.payload(b"the prompt".to_vec())).unwrap();
         assert!(!format!("{seen:?}").contains("the prompt"));
-        assert_eq!(seen.text("model").len(), FIELD_CHARS);
         assert_eq!(seen.plugin(), "writer");
     }
 
     #[test]
     fn shows_a_denial_of_any_kind_and_leaves_out_what_nobody_looks_at() {
-        let fact = || Fact::new(Kind::FsOp, "default/a");
-        assert_eq!(Seen::of(&fact().with("decision", "allow")), None);
-        assert!(
-            Seen::of(&fact().with("decision", "deny"))
-                .unwrap()
-                .is_denial()
-        );
+        let fact = |decision| {
+            let op = FsOp {
+                decided: DecisionPart {
+                    decision: Some(decision),
+                    ..DecisionPart::default()
+                },
+                ..FsOp::default()
+            };
+            op.by("default/a")
+                .payload(Asked::for_what("read /x").to_payload())
+        };
+        assert_eq!(Seen::of(&fact(Decision::Allow)), None);
+        assert!(Seen::of(&fact(Decision::Deny)).unwrap().is_denial());
     }
 }

@@ -8,6 +8,9 @@ use flowhost_ledger::trace;
 
 /// Events that one span keeps; the default of the OpenTelemetry specification.
 pub const EVENTS_MAX: usize = 128;
+/// Characters of an attribute that are shown; ids, names and hashes are shorter, and collectors cut or
+/// refuse what is much longer.
+pub const TEXT_CHARS_MAX: usize = 256;
 
 /// An attribute's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +27,21 @@ pub enum Attribute {
 
 impl From<&str> for Attribute {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        Self::Text(cut(text).to_owned())
     }
+}
+
+impl From<&Option<String>> for Attribute {
+    fn from(text: &Option<String>) -> Self {
+        Self::from(text.as_deref().unwrap_or(""))
+    }
+}
+
+/// At most [`TEXT_CHARS_MAX`] of it.
+#[must_use]
+pub fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(TEXT_CHARS_MAX);
+    end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
 impl From<u64> for Attribute {
@@ -223,6 +239,14 @@ mod tests {
         );
         let later = format!("{}-more", GOOD.replacen("00", "01", 1));
         assert!(caller(&later).is_some());
+    }
+
+    #[test]
+    fn an_attribute_is_cut_and_never_within_a_character() {
+        let Attribute::Text(text) = Attribute::from("ä".repeat(1_000).as_str()) else {
+            panic!("it is text");
+        };
+        assert_eq!(text.chars().count(), TEXT_CHARS_MAX);
     }
 
     #[test]

@@ -9,14 +9,21 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use flowhost_flow::hash::step_id;
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{
+    self, AttemptEnd, DecisionPart, GuardVerdict, Record, RunEnd, RunStart, SpentPart, StepEnd,
+    StepPart, StepStart,
+};
 use flowhost_ledger::trace;
 
-use super::attempt::Attempt;
+use super::attempt::{self, Attempt};
 use super::instruments::{Measurement, Metric};
 use super::orders::Orders;
 use super::seen::Seen;
 use super::span::{self, Link, Named, Span, SpanEvent, Status};
+
+/// Messages of one run whose spans are remembered for those that read them: more than a run's views
+/// keep up with, at some 60 bytes each. Those beyond are read without a link.
+const PUBLISHED_MAX: usize = 20_000;
 
 /// What a fact gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +45,8 @@ pub struct Identity {
     pub trace: String,
     /// The plan's hash, once it is known.
     pub plan: String,
+    /// The plan's name, once it is known.
+    pub workflow: String,
 }
 
 impl Identity {
@@ -49,6 +58,7 @@ impl Identity {
             run: run.to_owned(),
             trace: trace::trace_id(run),
             plan: String::new(),
+            workflow: String::new(),
         }
     }
 }
@@ -65,6 +75,8 @@ pub struct View {
     below: HashMap<String, SystemTime>,
     attempts: BTreeMap<(String, u64), Attempt>,
     orders: HashMap<String, Orders>,
+    /// The spans in which messages left, by the messages' ids.
+    published: HashMap<String, String>,
     given: Vec<Given>,
 }
 
@@ -87,6 +99,7 @@ impl View {
             below: HashMap::new(),
             attempts: BTreeMap::new(),
             orders: HashMap::new(),
+            published: HashMap::new(),
             given: Vec::new(),
         }
     }
@@ -107,12 +120,20 @@ impl View {
     #[must_use]
     pub fn span_of(&self, seen: &Seen) -> String {
         let run = &self.identity.run;
-        match (seen.kind, seen.text("step")) {
-            (Kind::ModelIntent | Kind::ModelResult, _) if !seen.is_denial() => {
-                trace::model_span(run, seen.text("call"), seen.text("try"))
+        let of_try = match &seen.record {
+            Record::ModelIntent(intent) if !seen.is_denial() => {
+                Some((&intent.of_try, &intent.call_of))
             }
-            (_, "") => span::run_span(run),
-            (_, step) => trace::step_span(step).to_owned(),
+            Record::ModelResult(result) => Some((&result.of_try, &result.call_of)),
+            _ => None,
+        };
+        if let Some((of_try, call)) = of_try {
+            let (request, attempt) = attempt::number(of_try, call);
+            return trace::model_span(run, &request, &attempt);
+        }
+        match seen.step() {
+            "" => span::run_span(run),
+            step => trace::step_span(step).to_owned(),
         }
     }
 
@@ -127,32 +148,33 @@ impl View {
     }
 
     fn fact(&mut self, seen: &Seen) {
-        match seen.kind {
-            Kind::RunStart => self.run_start(seen),
-            Kind::RunEnd => self.run_end(seen),
-            Kind::ComponentLoad => {
-                let role = seen.text("role").to_owned();
-                self.roles.insert(seen.text("plugin").to_owned(), role);
+        match &seen.record {
+            Record::RunStart(start) => self.run_start(seen, start),
+            Record::RunEnd(end) => self.run_end(seen, end),
+            Record::ComponentLoad(load) => {
+                self.roles.insert(load.plugin.clone(), load.role.clone());
             }
-            Kind::StepStart => self.step_start(seen),
-            Kind::StepEnd => self.step_end(seen),
-            Kind::AttemptStart => self.attempt_start(seen),
-            Kind::AttemptEnd => self.attempt_end(seen),
-            Kind::Message => self.message(seen),
-            Kind::GuardVerdict => self.verdict(seen),
-            Kind::Budget => self.budget(seen),
-            Kind::ToolCall | Kind::ToolResult | Kind::ModelIntent | Kind::ModelResult => {
-                self.call(seen);
-            }
+            Record::StepStart(start) => self.step_start(seen, start),
+            Record::StepEnd(end) => self.step_end(seen, end),
+            Record::AttemptStart(start) => self.attempt_start(seen, &start.at.step, start.attempt),
+            Record::AttemptEnd(end) => self.attempt_end(seen, end),
+            Record::Message(message) => self.message(seen, message),
+            Record::GuardVerdict(said) => self.verdict(seen, said),
+            Record::Budget(said) => self.budget(seen, said),
+            Record::ToolCall(_)
+            | Record::ToolResult(_)
+            | Record::ModelIntent(_)
+            | Record::ModelResult(_) => self.call(seen),
             _ => {}
         }
     }
 
-    fn run_start(&mut self, seen: &Seen) {
-        self.identity.plan = seen.text("plan").to_owned();
-        let plan_name = seen.text("plan_name").to_owned();
+    fn run_start(&mut self, seen: &Seen, start: &RunStart) {
+        self.identity.plan = start.plan.clone().unwrap_or_default();
+        let plan_name = start.plan_name.clone().unwrap_or_default();
+        self.identity.workflow.clone_from(&plan_name);
         let id = span::run_span(&self.identity.run);
-        let name = format!("run {plan_name}");
+        let name = format!("run {}", span::cut(&plan_name));
         let mut span = Span::begin(id, String::new(), name, seen.at);
         span.set("flowhost.tenant_id", self.identity.tenant.as_str());
         span.set("flowhost.run_id", self.identity.run.as_str());
@@ -162,7 +184,7 @@ impl View {
         self.run = Some(Run { span, plan_name });
     }
 
-    fn run_end(&mut self, seen: &Seen) {
+    fn run_end(&mut self, seen: &Seen, end: &RunEnd) {
         for (_, attempt) in std::mem::take(&mut self.attempts) {
             self.close(attempt, seen.at);
         }
@@ -170,6 +192,7 @@ impl View {
             step.finish(seen.at, Status::Error("cut".to_owned()));
             self.give(step);
         }
+        // The queue may have dropped the run's beginning.
         let Some(Run {
             mut span,
             plan_name,
@@ -177,11 +200,12 @@ impl View {
         else {
             return;
         };
-        let status = seen.text("status");
+        let status = end.status.as_str();
         span.set("flowhost.outcome", status);
-        span.set_number("flowhost.exit_code", seen.number("exit_code"));
-        span.set_number("flowhost.tokens", seen.number("tokens"));
-        span.set_number("flowhost.cost.micro_usd", seen.number("micro_usd"));
+        span.set_number("flowhost.exit_code", end.exit_code);
+        span.set_number("flowhost.tokens", end.spent.tokens);
+        span.set_number("flowhost.cost.micro_usd", end.spent.micro_usd);
+        span.set("error.type", end.owner.map_or("", records::Owner::as_str));
         span.finish(seen.at, status_of(status, ""));
         self.measure(Measurement::new(
             Metric::PlanDuration,
@@ -191,72 +215,82 @@ impl View {
         self.give(span);
     }
 
-    fn step_start(&mut self, seen: &Seen) {
-        let path = seen.text("path");
-        for above in ancestors(path) {
+    fn step_start(&mut self, seen: &Seen, start: &StepStart) {
+        for above in ancestors(&start.at.path) {
             self.below.entry(above.to_owned()).or_insert(seen.at);
         }
-        let span = self.step(seen, seen.at);
-        self.steps.insert(seen.text("step").to_owned(), span);
+        let mut span = self.step(&start.at, seen.at);
+        span.set("flowhost.stage", &start.stage);
+        self.steps.insert(start.at.step.clone(), span);
     }
 
-    fn step(&self, seen: &Seen, start: SystemTime) -> Span {
-        let (step, path) = (seen.text("step"), seen.text("path"));
+    fn step(&self, at: &StepPart, start: SystemTime) -> Span {
+        let StepPart { step, path } = at;
         let parent = match ancestors(path).next() {
             Some(above) => trace::step_span(&step_id(&self.identity.plan, above)).to_owned(),
             None => span::run_span(&self.identity.run),
         };
         let id = trace::step_span(step).to_owned();
-        let mut span = Span::begin(id, parent, format!("step {path}"), start);
-        span.set("flowhost.step_id", step);
-        span.set("flowhost.step_path", path);
-        span.set("flowhost.stage", seen.text("stage"));
+        let name = format!("step {}", span::cut(path));
+        let mut span = Span::begin(id, parent, name, start);
+        span.set("flowhost.step_id", step.as_str());
+        span.set("flowhost.step_path", path.as_str());
         span
     }
 
-    fn step_end(&mut self, seen: &Seen) {
-        let open = self.steps.remove(seen.text("step"));
-        let mut span = open.unwrap_or_else(|| self.step(seen, self.began(seen)));
-        self.orders.remove(seen.text("step"));
-        self.below.remove(seen.text("path"));
-        let status = seen.text("status");
+    fn step_end(&mut self, seen: &Seen, end: &StepEnd) {
+        let open = self.steps.remove(&end.at.step);
+        let mut span = open.unwrap_or_else(|| self.step(&end.at, self.began(seen, end)));
+        self.orders.remove(&end.at.step);
+        self.below.remove(&end.at.path);
+        let status = end.status.as_str();
+        let SpentPart {
+            fuel,
+            tokens,
+            micro_usd,
+            ..
+        } = end.spent;
         span.set("flowhost.outcome", status);
-        span.set_number("flowhost.attempts", seen.number("attempts"));
-        span.set_number("flowhost.fuel", seen.number("fuel"));
-        span.set_number("flowhost.tokens", seen.number("tokens"));
-        span.set_number("flowhost.cost.micro_usd", seen.number("micro_usd"));
+        span.set_number("flowhost.attempts", end.attempts);
+        span.set_number("flowhost.fuel", fuel);
+        span.set_number("flowhost.tokens", tokens);
+        span.set_number("flowhost.cost.micro_usd", micro_usd);
         span.finish(seen.at, status_of(status, ""));
         self.give(span);
     }
 
     /// When a step without a start of its own (a `foreach`, a sub-plan) began: with what is below
     /// it, else as long ago as its record says.
-    fn began(&self, seen: &Seen) -> SystemTime {
-        let lasted = Duration::from_millis(seen.number("duration_ms").unwrap_or(0));
+    fn began(&self, seen: &Seen, end: &StepEnd) -> SystemTime {
+        let lasted = Duration::from_millis(end.duration_ms.unwrap_or(0));
         let told = seen.at.checked_sub(lasted).unwrap_or(seen.at);
-        let first = self.below.get(seen.text("path")).copied();
+        let first = self.below.get(&end.at.path).copied();
         first.unwrap_or(told)
     }
 
-    fn attempt_start(&mut self, seen: &Seen) {
-        let (step, attempt) = (seen.text("step"), seen.text("attempt"));
-        let id = span::attempt_span(&self.identity.run, step, attempt);
+    fn attempt_start(&mut self, seen: &Seen, step: &str, attempt: u64) {
+        let number = attempt.to_string();
+        let id = span::attempt_span(&self.identity.run, step, &number);
         let parent = trace::step_span(step).to_owned();
-        let mut span = Span::begin(id, parent, format!("attempt {attempt}"), seen.at);
+        let mut span = Span::begin(id, parent, format!("attempt {number}"), seen.at);
         span.set("flowhost.step_id", step);
-        span.set_number("flowhost.attempt", seen.number("attempt"));
+        span.set("flowhost.attempt", attempt);
         self.attempts.entry(key(seen)).or_default().span = Some(span);
     }
 
-    fn attempt_end(&mut self, seen: &Seen) {
+    fn attempt_end(&mut self, seen: &Seen, end: &AttemptEnd) {
         let Some(mut attempt) = self.attempts.remove(&key(seen)) else {
             return;
         };
         if let Some(span) = &mut attempt.span {
-            let (status, class) = (seen.text("status"), seen.text("class"));
-            span.set("flowhost.outcome", status);
+            let class = end.class.as_deref().unwrap_or("");
+            span.set("flowhost.outcome", end.status.as_str());
             span.set("error.type", class);
-            span.status = status_of(status, class);
+            span.set(
+                "flowhost.owner",
+                end.owner.map_or("", records::Owner::as_str),
+            );
+            span.status = status_of(&end.status, class);
         }
         self.close(attempt, seen.at);
     }
@@ -278,30 +312,58 @@ impl View {
     fn call(&mut self, seen: &Seen) {
         let agent = self.role(seen.plugin()) == "agent";
         let key = key(seen);
-        let begins = matches!(seen.kind, Kind::ToolCall | Kind::ModelIntent);
+        let begins = matches!(seen.record, Record::ToolCall(_) | Record::ModelIntent(_));
         if !begins && !self.attempts.contains_key(&key) {
             return;
         }
         let open = self.attempts.get(&key).and_then(|it| it.span.as_ref());
         let parent = open.map_or_else(|| self.owner(seen), |span| span.id.clone());
+        let link = self.publisher(seen);
         let attempt = self.attempts.entry(key).or_default();
         let given = attempt.calls.take(seen, &self.identity.run, parent, agent);
+        if let Some(link) = link {
+            attempt.calls.link(link);
+        }
         self.given.extend(given);
+    }
+
+    /// The span in which the message left that this call delivers.
+    fn publisher(&self, seen: &Seen) -> Option<Link> {
+        let Record::ToolCall(call) = &seen.record else {
+            return None;
+        };
+        let span_id = self.published.get(call.id.as_ref()?)?;
+        Some(Link {
+            trace_id: self.identity.trace.clone(),
+            span_id: span_id.clone(),
+            sampled: true,
+        })
+    }
+
+    /// A message left: in the call of its sender, where one is at work.
+    fn publish(&mut self, seen: &Seen, id: &str) {
+        if self.published.len() >= PUBLISHED_MAX {
+            return;
+        }
+        let attempt = self.attempts.get(&key(seen));
+        let call = attempt.and_then(|it| it.calls.of_plugin(seen.plugin()));
+        let span = call.unwrap_or_else(|| self.owner(seen));
+        self.published.insert(id.to_owned(), span);
     }
 
     /// The span that stands for a fact without an attempt.
     fn owner(&self, seen: &Seen) -> String {
-        match seen.text("step") {
+        match seen.step() {
             "" => span::run_span(&self.identity.run),
             step => trace::step_span(step).to_owned(),
         }
     }
 
-    fn message(&mut self, seen: &Seen) {
-        let kind = seen.text("type");
+    fn message(&mut self, seen: &Seen, message: &records::Message) {
+        let kind = message.r#type.as_str();
         let counted = Measurement::new(Metric::AgentMessages, [seen.plugin(), kind], 1.0);
         self.measure(counted);
-        let step = seen.text("step");
+        let step = seen.step();
         match kind {
             "step.start" => self
                 .orders
@@ -309,7 +371,7 @@ impl View {
                 .or_default()
                 .sent(seen.at),
             "step.end" => self.answered(seen, step),
-            _ => {}
+            _ => self.publish(seen, &message.id),
         }
     }
 
@@ -330,39 +392,37 @@ impl View {
 
     /// A guardrail's verdict is a span, from the order to check until the verdict; a check's is an
     /// event, because it is computed and not called.
-    fn verdict(&mut self, seen: &Seen) {
-        if !seen.text("warning").is_empty() {
-            return self.warning(seen);
+    fn verdict(&mut self, seen: &Seen, said: &GuardVerdict) {
+        if let Some(warning) = &said.warning {
+            return self.warning(seen, warning);
         }
-        if !seen.text("check").is_empty() {
+        if said.check.is_some() {
             let about = vec![
-                ("flowhost.check", seen.text("check").into()),
-                ("flowhost.verdict", seen.text("verdict").into()),
+                ("flowhost.check", (&said.check).into()),
+                ("flowhost.verdict", (&said.verdict).into()),
             ];
             return self.event(seen, "check", about);
         }
-        let guard = self.guardrail(seen, seen.text("verdict") == "deny");
+        let denied = said.verdict.as_deref() == Some("deny");
+        let guard = self.guardrail(seen, said, denied);
         self.give(guard);
     }
 
-    fn guardrail(&self, seen: &Seen, denied: bool) -> Span {
-        let guard = seen.text("guard");
-        let step = seen.text("step");
+    fn guardrail(&self, seen: &Seen, said: &GuardVerdict, denied: bool) -> Span {
+        let guard = said.guard.as_deref().unwrap_or("");
+        let step = seen.step();
         // One that guards a call between plugins is recorded by itself, without a beginning.
-        let asked = self
-            .orders
-            .get(step)
-            .filter(|_| seen.text("tool").is_empty());
+        let asked = self.orders.get(step).filter(|_| said.tool.is_none());
         let start = asked.and_then(Orders::last_answered).unwrap_or(seen.at);
         let id = span::record_span(&self.identity.run, seen.seq);
         let parent = self.open_attempt(step).unwrap_or_else(|| self.owner(seen));
         let mut span = Span::begin(id, parent, format!("guardrail {guard}"), start);
         span.set("flowhost.guardrail", guard);
-        span.set("flowhost.part", seen.text("part"));
-        span.set("flowhost.verdict", seen.text("verdict"));
-        span.set("flowhost.tool_id", seen.text("tool"));
-        span.set_number("flowhost.findings", seen.number("findings"));
-        let stops = denied && seen.text("warned") != "true";
+        span.set("flowhost.part", &said.part);
+        span.set("flowhost.verdict", &said.verdict);
+        span.set("flowhost.tool_id", &said.tool);
+        span.set_number("flowhost.findings", said.findings);
+        let stops = denied && said.warned != Some(true);
         let status = if stops {
             Status::Error("deny".to_owned())
         } else {
@@ -379,37 +439,38 @@ impl View {
         Some(attempt.span.as_ref()?.id.clone())
     }
 
-    fn budget(&mut self, seen: &Seen) {
-        if !seen.text("warning").is_empty() {
-            return self.warning(seen);
+    fn budget(&mut self, seen: &Seen, said: &records::Budget) {
+        if let Some(warning) = &said.warning {
+            return self.warning(seen, warning);
         }
-        if seen.text("event") == "refuse" {
-            let about = vec![("flowhost.budget", seen.text("name").into())];
+        if said.event.as_deref() == Some("refuse") {
+            let about = vec![("flowhost.budget", (&said.name).into())];
             self.event(seen, "budget.refused", about);
         }
     }
 
-    fn warning(&mut self, seen: &Seen) {
+    fn warning(&mut self, seen: &Seen, warning: &str) {
         let about = vec![
-            ("flowhost.warning", seen.text("warning").into()),
-            ("flowhost.step_path", seen.text("path").into()),
+            ("flowhost.warning", warning.into()),
+            ("flowhost.step_path", seen.record.path().into()),
         ];
         self.event(seen, "warning", about);
     }
 
     fn denied(&mut self, seen: &Seen) {
-        let right = right_of(seen);
+        let decided = seen.record.decided().cloned().unwrap_or_default();
+        let right = right_of(&decided);
         let plugin = seen.plugin().to_owned();
         self.measure(Measurement::new(Metric::Denials, [&plugin, &right], 1.0));
         let about = vec![
             ("flowhost.plugin", plugin.as_str().into()),
             ("flowhost.right", right.as_str().into()),
-            ("flowhost.rule", seen.text("rule").into()),
+            ("flowhost.rule", (&decided.rule).into()),
             ("flowhost.record", seen.seq.into()),
         ];
         self.event(seen, "denied", about);
-        if seen.kind == Kind::GuardVerdict {
-            let guard = self.guardrail(seen, true);
+        if let Record::GuardVerdict(said) = &seen.record {
+            let guard = self.guardrail(seen, said, true);
             self.give(guard);
         }
     }
@@ -421,7 +482,7 @@ impl View {
             at: seen.at,
             attributes,
         };
-        let step = seen.text("step");
+        let step = seen.step();
         let mut of_step = self.attempts.range_mut(attempts_of(step));
         let attempt = of_step
             .next_back()
@@ -445,8 +506,7 @@ impl View {
 
 /// A step and its attempt.
 fn key(seen: &Seen) -> (String, u64) {
-    let attempt = seen.number("attempt").unwrap_or(0);
-    (seen.text("step").to_owned(), attempt)
+    (seen.step().to_owned(), seen.attempt())
 }
 
 fn attempts_of(step: &str) -> RangeInclusive<(String, u64)> {
@@ -454,12 +514,12 @@ fn attempts_of(step: &str) -> RangeInclusive<(String, u64)> {
 }
 
 /// The right that was missing, or what its rule begins with (`messages.cycle` names none).
-fn right_of(seen: &Seen) -> String {
-    let rule = seen.text("rule");
+fn right_of(decided: &DecisionPart) -> String {
+    let rule = decided.rule.as_deref().unwrap_or("");
     let end = rule.find(['.', '[', '#']).unwrap_or(rule.len());
-    match seen.text("right") {
-        "" => rule.get(..end).unwrap_or_default().to_owned(),
-        right => right.to_owned(),
+    match decided.right.as_deref() {
+        None | Some("") => rule.get(..end).unwrap_or_default().to_owned(),
+        Some(right) => right.to_owned(),
     }
 }
 

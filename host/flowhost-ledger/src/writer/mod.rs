@@ -20,12 +20,13 @@ use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
 use crate::checkpoint::VKey;
-use crate::fact::{Fact, Kind, Value};
+use crate::fact::Fact;
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::{Clock, Durability, LedgerOptions};
 use crate::record::{Owner, refusal};
 use crate::recorder::{LedgerError, Recorder};
+use crate::records::{Erasure, KeyRotate, RecordKind as _};
 
 pub use recover::OpenError;
 pub(crate) use recover::{Lock, take_folder, write_meta};
@@ -365,7 +366,10 @@ impl Ledger {
         }
         let vkey: VKey = new.vkey_for(&shared.origin);
         let actor = format!("{}/host", shared.owner.tenant);
-        let fact = Fact::new(Kind::KeyRotate, actor).with("new", vkey.to_string());
+        let rotated = KeyRotate {
+            new: vkey.to_string(),
+        };
+        let fact = rotated.by(actor);
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         let (_, mut queue) = shared.push(shared.queue(), fact)?;
         let reply: Reply<Sealed> = Box::new(move |result| drop(send.send(result)));
@@ -437,10 +441,11 @@ impl Ledger {
         reply: Reply<u64>,
     ) -> Result<(), LedgerError> {
         let shared = &self.handle.shared;
-        let list: Vec<String> = seqs.iter().map(u64::to_string).collect();
-        let fact = Fact::new(Kind::Erasure, format!("{}/host", shared.owner.tenant))
-            .with("reason", reason)
-            .with("seqs", Value::List(list));
+        let erasure = Erasure {
+            reason: reason.to_owned(),
+            seqs: seqs.iter().copied().collect(),
+        };
+        let fact = erasure.by(format!("{}/host", shared.owner.tenant));
         if let Some(why) = refusal(&fact, &shared.owner) {
             return Err(LedgerError::Refused(why));
         }

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use super::files::{Files, Standing};
 use crate::checkpoint::{NOTE_BYTES_MAX, Note};
 use crate::disk::{self, Disk};
-use crate::fact::{Fact, Kind};
+use crate::fact::Fact;
 use crate::head::IndexHead;
 use crate::layout::{self, Meta};
 use crate::options::LedgerOptions;
 use crate::payloads;
 use crate::record::{Owner, timestamp};
+use crate::records::{RecordKind as _, Recovery};
 use crate::scan::{self, ScanError, Torn};
 
 /// Between two looks at a lock that somebody else holds.
@@ -298,20 +299,22 @@ fn recovery_fact(
     payload: Option<&Torn>,
     lost: &BTreeSet<u64>,
 ) -> Fact {
-    let mut fact = Fact::new(Kind::Recovery, format!("{}/host", owner.tenant));
-    for (prefix, torn) in [("", records), ("payload_", payload)] {
-        let Some(torn) = torn else { continue };
-        let name = torn.path.file_name().unwrap_or_default().to_string_lossy();
-        fact = fact
-            .with(&format!("{prefix}file"), name.as_ref())
-            .with(&format!("{prefix}offset"), torn.offset)
-            .with(&format!("{prefix}cut_bytes"), torn.len)
-            .with(&format!("{prefix}cut_sha256"), hex::encode(torn.hash));
-    }
-    if !lost.is_empty() {
-        fact = fact.with("payloads_lost", scan::ranges(lost));
-    }
-    fact
+    let name = |torn: &Torn| {
+        let name = torn.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    let recovery = Recovery {
+        file: records.map(name),
+        offset: records.map(|torn| torn.offset),
+        cut_bytes: records.map(|torn| torn.len),
+        cut_sha256: records.map(|torn| hex::encode(torn.hash)),
+        payload_file: payload.map(name),
+        payload_offset: payload.map(|torn| torn.offset),
+        payload_cut_bytes: payload.map(|torn| torn.len),
+        payload_cut_sha256: payload.map(|torn| hex::encode(torn.hash)),
+        payloads_lost: (!lost.is_empty()).then(|| scan::ranges(lost)),
+    };
+    recovery.by(format!("{}/host", owner.tenant))
 }
 
 /// The newest note of `checkpoint` and `checkpoints.log`, and where the sound part of the log

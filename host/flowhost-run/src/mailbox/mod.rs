@@ -229,7 +229,6 @@ impl Reader {
             .with("tool", ON_MESSAGE)
             .with("caller", caller)
             .with("id", message.id.as_str())
-            .with("topic", message.topic.as_str())
             .with("sender", message.sender.as_str())
             .with("hash", envelope.hash_text())
             .payload(message.payload.clone().into_bytes());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flowhost_bus::{Delivery, Draft, Envelope, Subject, Ulid};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, neutralise};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Asked, DecisionPart, HostCall};
 use flowhost_policy::{Direction, decide_topic};
 
 use super::{INTERFACE, Reader, done, host};
@@ -90,12 +90,12 @@ fn allowed(scope: &CallScope, out: &Outgoing) -> Result<Option<u64>, Fault> {
     match decide_topic(grant, Direction::Publish, &out.topic) {
         Ok(allowed) => {
             let rule = format!("messages.publish[{}]", allowed.index);
-            let seq = scope.record_allow(Kind::HostCall, INTERFACE, &rule, &out.topic)?;
+            let seq = scope.record_allow::<HostCall>(INTERFACE, &rule, &out.topic)?;
             Ok(Some(seq))
         }
         Err(mut denied) => {
             denied.wanted = neutralise(&denied.wanted, TOPIC_CHARS);
-            scope.record_deny(Kind::HostCall, INTERFACE, &denied)?;
+            scope.record_deny::<HostCall>(INTERFACE, &denied)?;
             Ok(None)
         }
     }
@@ -103,13 +103,19 @@ fn allowed(scope: &CallScope, out: &Outgoing) -> Result<Option<u64>, Fault> {
 
 /// Records a message that no envelope can carry: the agent's own mistake.
 fn refused(scope: &CallScope, out: &Outgoing, why: &str) -> Result<(), Fault> {
-    let fact = scope
-        .fact(Kind::HostCall)
-        .with("interface", INTERFACE)
-        .with("topic", out.topic.as_str())
-        .with("status", "invalid")
-        .payload(why.as_bytes().to_vec());
-    scope.run.recorder.append(fact)?;
+    let fact = scope.said(HostCall {
+        decided: DecisionPart {
+            interface: Some(INTERFACE.to_owned()),
+            ..DecisionPart::default()
+        },
+        status: Some("invalid".to_owned()),
+        ..HostCall::default()
+    });
+    let asked = Asked::for_what(out.topic.as_str()).with_value(why.as_bytes().to_vec());
+    scope
+        .run
+        .recorder
+        .append(fact.payload(asked.to_payload()))?;
     Ok(())
 }
 

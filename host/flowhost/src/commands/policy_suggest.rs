@@ -63,13 +63,13 @@ impl Change {
 
 /// Who was refused, and what.
 fn refusal(record: &RecordEntry) -> Option<(&str, Refusal<'_>)> {
-    let text = |name: &str| record.fields.get(name)?.as_str();
-    (text("decision")? == "deny").then_some(())?;
+    let said = record.said.as_ref().filter(|said| said.is_denial())?;
+    let (decided, asked) = (said.decided()?, record.asked.as_ref()?);
     let refusal = Refusal {
-        right: text("right")?,
-        wanted: text("wanted")?,
-        rule: text("rule")?,
-        cure: text("cure").unwrap_or_default(),
+        right: decided.right.as_deref()?,
+        wanted: &asked.wanted,
+        rule: decided.rule.as_deref()?,
+        cure: asked.cure.as_deref().unwrap_or_default(),
     };
     let actor = record.actor.split_once('/');
     Some((actor.map_or("", |(_, plugin)| plugin), refusal))

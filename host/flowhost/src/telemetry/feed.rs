@@ -95,14 +95,14 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use flowhost_ledger::Kind;
+    use flowhost_ledger::records::{RecordKind as _, StepStart};
 
     use super::*;
 
     #[tokio::test]
     async fn a_full_queue_takes_no_more_counts_and_does_not_wait() {
         let (feed, mut entries, dropped) = Feed::new(2, 1_000);
-        let fact = Fact::new(Kind::StepStart, "default/host");
+        let fact = StepStart::default().by("default/host");
         for seq in 0..5 {
             feed.hear(&fact).unwrap()(seq);
         }

@@ -73,6 +73,8 @@ where
         event.record(&mut line);
         let metadata = event.metadata();
         line.put("level", metadata.level().as_str());
+        // The same under the name that collectors look for (OpenTelemetry's severity text).
+        line.put("severity", metadata.level().as_str());
         line.put("target", metadata.target());
         let mut text = (self.form)(line.0);
         text.push('\n');

@@ -96,6 +96,13 @@ impl Pump {
     }
 
     fn measure(&mut self, measurement: Measurement) {
+        let measurement = match &self.view {
+            Some(view) => {
+                let identity = view.identity();
+                measurement.of_run(&identity.tenant, &identity.workflow)
+            }
+            None => measurement,
+        };
         let measurement = self.bounds.admit(measurement);
         if let Some(prometheus) = &self.prometheus {
             prometheus.record(&measurement);

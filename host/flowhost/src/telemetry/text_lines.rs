@@ -15,7 +15,7 @@ use crate::output::one_line;
 /// Steps whose paths are known at once; more run only in plans that nobody watches line by line.
 const STEPS_MAX: usize = 4_096;
 /// What a person does not read: ids, and what the message says already.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 13] = [
     "trace_id",
     "span_id",
     "message_id",
@@ -25,6 +25,7 @@ const LEFT_OUT: [&str; 12] = [
     "step_id",
     "event_type",
     "level",
+    "severity",
     "target",
     "message",
     "path",

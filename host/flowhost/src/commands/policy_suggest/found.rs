@@ -8,6 +8,7 @@ use std::path::Path;
 
 use flowhost::sources::{DOCUMENT_BYTES_MAX, Sources, is_shipped};
 use flowhost_evidence::runs::RecordEntry;
+use flowhost_ledger::records::Record;
 
 use crate::commands::{Context, policy_show};
 
@@ -30,17 +31,18 @@ pub(super) struct Found {
 
 /// The profile of each plugin, by the plugin's key.
 pub(super) fn loaded(records: &[RecordEntry]) -> BTreeMap<&str, Loaded> {
-    let loads = records.iter().filter(|it| it.kind == "policy.load");
-    loads.filter_map(entry).collect()
+    records.iter().filter_map(entry).collect()
 }
 
 fn entry(record: &RecordEntry) -> Option<(&str, Loaded)> {
-    let text = |name: &str| record.fields.get(name)?.as_str();
-    let loaded = Loaded {
-        name: text("name")?.to_owned(),
-        file: text("file").unwrap_or_default().to_owned(),
+    let Some(Record::PolicyLoad(load)) = &record.said else {
+        return None;
     };
-    Some((text("plugin")?, loaded))
+    let loaded = Loaded {
+        name: load.name.clone(),
+        file: load.file.clone().unwrap_or_default(),
+    };
+    Some((&load.plugin, loaded))
 }
 
 /// The text behind it; for a shipped one, the first version of the user's own.

@@ -1,0 +1,239 @@
+//! What a record's field can be, how it becomes one of the format's three values, and how it is read
+//! back. The wire knows strings, lists of strings and objects of strings; types end here.
+//!
+//! Reading is strict about what is there and mild about what is not: a field of the wrong form is an
+//! error, an optional one that is missing is none, because records of older hosts lack newer fields.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use crate::checkpoint::parse_decimal;
+use crate::fact::Value;
+
+/// The fields of one record, as the format has them.
+pub type Fields = BTreeMap<String, Value>;
+
+/// Why a record is not what its kind says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the field `{name}` {what}")]
+pub struct FieldError {
+    /// The field.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// The form of a field on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Any text.
+    Text,
+    /// A decimal number without sign or leading zeros.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of texts.
+    List,
+    /// A list of decimal numbers.
+    Numbers,
+    /// Texts by name.
+    Map,
+}
+
+/// One field as documentation and schema show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldDoc {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Its form.
+    pub shape: Shape,
+    /// Whether every record of the kind has it, older ones included.
+    pub required: bool,
+    /// What it says.
+    pub doc: &'static str,
+}
+
+/// A field, or a group of fields that several kinds share.
+pub trait Field: Sized + Any {
+    /// Adds what it says to `out`; a group ignores `name` and uses its own.
+    fn put(self, name: &'static str, out: &mut Fields);
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`FieldError`] when it is missing and has to be there, or is of another form.
+    fn get(name: &'static str, fields: &Fields) -> Result<Self, FieldError>;
+
+    /// Adds what documentation says about it.
+    fn describe(name: &'static str, doc: &'static str, out: &mut Vec<FieldDoc>);
+}
+
+/// A field of its own, with one value.
+pub trait Single: Sized + Any {
+    /// Its form.
+    const SHAPE: Shape;
+
+    /// As the format has it.
+    fn value(self) -> Value;
+
+    /// Reads it; none when it is of another form.
+    fn parse(value: &Value) -> Option<Self>;
+}
+
+impl Shape {
+    /// What a value of another form is told.
+    const fn wanted(self) -> &'static str {
+        match self {
+            Self::Text => "has to be a text",
+            Self::Number => "has to be a decimal number",
+            Self::Flag => "has to be `true` or `false`",
+            Self::Word(_) => "is not one of the words that it can be",
+            Self::List => "has to be a list of texts",
+            Self::Numbers => "has to be a list of decimal numbers",
+            Self::Map => "has to be an object of texts",
+        }
+    }
+}
+
+/// The identifier of a field in the code as its name on the wire: `r#type` is `type`.
+pub(super) fn wire(identifier: &'static str) -> &'static str {
+    identifier.strip_prefix("r#").unwrap_or(identifier)
+}
+
+impl<T: Single> Field for T {
+    fn put(self, name: &'static str, out: &mut Fields) {
+        out.insert(wire(name).to_owned(), self.value());
+    }
+
+    fn get(name: &'static str, fields: &Fields) -> Result<Self, FieldError> {
+        let name = wire(name);
+        let found = fields.get(name);
+        let value = found.ok_or(FieldError {
+            name,
+            what: "is missing",
+        })?;
+        T::parse(value).ok_or(FieldError {
+            name,
+            what: T::SHAPE.wanted(),
+        })
+    }
+
+    fn describe(name: &'static str, doc: &'static str, out: &mut Vec<FieldDoc>) {
+        out.push(FieldDoc {
+            name: wire(name),
+            shape: T::SHAPE,
+            required: true,
+            doc: doc.trim(),
+        });
+    }
+}
+
+impl<T: Single> Field for Option<T> {
+    fn put(self, name: &'static str, out: &mut Fields) {
+        if let Some(field) = self {
+            field.put(name, out);
+        }
+    }
+
+    fn get(name: &'static str, fields: &Fields) -> Result<Self, FieldError> {
+        if fields.contains_key(wire(name)) {
+            T::get(name, fields).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn describe(name: &'static str, doc: &'static str, out: &mut Vec<FieldDoc>) {
+        out.push(FieldDoc {
+            name: wire(name),
+            shape: T::SHAPE,
+            required: false,
+            doc: doc.trim(),
+        });
+    }
+}
+
+impl Single for String {
+    const SHAPE: Shape = Shape::Text;
+
+    fn value(self) -> Value {
+        Value::Text(self)
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        value.as_text().map(str::to_owned)
+    }
+}
+
+impl Single for u64 {
+    const SHAPE: Shape = Shape::Number;
+
+    fn value(self) -> Value {
+        Value::Text(self.to_string())
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        value.as_text().and_then(parse_decimal)
+    }
+}
+
+impl Single for bool {
+    const SHAPE: Shape = Shape::Flag;
+
+    fn value(self) -> Value {
+        Value::Text(self.to_string())
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        match value.as_text()? {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Single for Vec<String> {
+    const SHAPE: Shape = Shape::List;
+
+    fn value(self) -> Value {
+        Value::List(self)
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        value.as_list().map(<[String]>::to_vec)
+    }
+}
+
+impl Single for Vec<u64> {
+    const SHAPE: Shape = Shape::Numbers;
+
+    fn value(self) -> Value {
+        Value::List(self.iter().map(u64::to_string).collect())
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        value
+            .as_list()?
+            .iter()
+            .map(|it| parse_decimal(it))
+            .collect()
+    }
+}
+
+impl Single for BTreeMap<String, String> {
+    const SHAPE: Shape = Shape::Map;
+
+    fn value(self) -> Value {
+        Value::Map(self)
+    }
+
+    fn parse(value: &Value) -> Option<Self> {
+        match value {
+            Value::Map(map) => Some(map.clone()),
+            Value::Text(_) | Value::List(_) => None,
+        }
+    }
+}

@@ -1,0 +1,716 @@
+//! Every kind of record there is, with its fields. The only place that names a field.
+//!
+//! `Option` means that a record of the kind may lack the field: it says nothing then, or an older host
+//! wrote it. Groups (`…Part`) are fields that several kinds share.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use super::field::{Field, FieldDoc, FieldError, Fields};
+use super::words::{Decision, Owner};
+use super::{Decides, OfCall, RecordKind};
+
+macro_rules! fields_of {
+    ($name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty,)* }) => {
+        impl $name {
+            fn put_all(self, out: &mut Fields) {
+                $(Field::put(self.$field, stringify!($field), out);)*
+            }
+
+            fn get_all(fields: &Fields) -> Result<Self, FieldError> {
+                Ok(Self { $($field: Field::get(stringify!($field), fields)?,)* })
+            }
+
+            fn describe_all(out: &mut Vec<FieldDoc>) {
+                $(<$type as Field>::describe(stringify!($field), concat!($($doc),+), out);)*
+            }
+        }
+    };
+}
+
+macro_rules! parts {
+    ($($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty,)* })*) => {$(
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct $name { $($(#[doc = $doc])+ pub $field: $type,)* }
+
+        fields_of! { $name { $($(#[doc = $doc])+ $field: $type,)* } }
+
+        impl Field for $name {
+            fn put(self, _name: &'static str, out: &mut Fields) {
+                self.put_all(out);
+            }
+
+            fn get(_name: &'static str, fields: &Fields) -> Result<Self, FieldError> {
+                Self::get_all(fields)
+            }
+
+            fn describe(_name: &'static str, _doc: &'static str, out: &mut Vec<FieldDoc>) {
+                Self::describe_all(out);
+            }
+        }
+    )*};
+}
+
+macro_rules! kinds {
+    ($(
+        $name:ident $text:literal $about:literal
+        { $($(#[doc = $doc:literal])+ $field:ident: $type:ty,)* }
+    )*) => {
+        /// Every kind of record there is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $(#[doc = $about] $name,)* }
+
+        impl Kind {
+            /// All kinds with what each one says, in the order of the book's table.
+            pub const ALL: &'static [(Kind, &'static str, &'static str)] =
+                &[$((Kind::$name, $text, $about),)*];
+
+            /// The word in the record's `kind` field.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Kind::$name => $text,)* }
+            }
+
+            /// The kind of this word, if there is one.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Kind::$name),)* _ => None }
+            }
+
+            /// The fields of the kind.
+            #[must_use]
+            pub fn fields(self) -> Vec<FieldDoc> {
+                match self { $(Kind::$name => <$name as RecordKind>::describe(),)* }
+            }
+        }
+
+        /// A record of any kind.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Record { $(#[doc = $about] $name($name),)* }
+
+        impl Record {
+            /// Reads the fields of a record of this kind.
+            ///
+            /// # Errors
+            /// [`FieldError`] when they are not what the kind says.
+            pub fn of(kind: Kind, fields: &Fields) -> Result<Self, FieldError> {
+                match kind { $(Kind::$name => $name::from_fields(fields).map(Record::$name),)* }
+            }
+
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self { $(Record::$name(_) => Kind::$name,)* }
+            }
+
+            /// The group of fields of this type, if the kind has it.
+            #[must_use]
+            pub fn part<P: Any>(&self) -> Option<&P> {
+                match self { $(Record::$name(record) => RecordKind::part(record),)* }
+            }
+
+            /// Its fields as the format has them.
+            #[must_use]
+            pub fn into_fields(self) -> Fields {
+                match self { $(Record::$name(record) => record.into_fields(),)* }
+            }
+        }
+
+        $(
+            #[doc = $about]
+            #[derive(Debug, Clone, Default, PartialEq, Eq)]
+            pub struct $name { $($(#[doc = $doc])+ pub $field: $type,)* }
+
+            fields_of! { $name { $($(#[doc = $doc])+ $field: $type,)* } }
+
+            impl RecordKind for $name {
+                const KIND: Kind = Kind::$name;
+
+                fn into_fields(self) -> Fields {
+                    let mut out = Fields::new();
+                    self.put_all(&mut out);
+                    out
+                }
+
+                fn from_fields(fields: &Fields) -> Result<Self, FieldError> {
+                    Self::get_all(fields)
+                }
+
+                fn part<P: Any>(&self) -> Option<&P> {
+                    let fields: &[&dyn Any] = &[$(&self.$field,)*];
+                    fields.iter().find_map(|field| field.downcast_ref())
+                }
+
+                fn describe() -> Vec<FieldDoc> {
+                    let mut out = Vec::new();
+                    Self::describe_all(&mut out);
+                    out
+                }
+            }
+
+            impl From<$name> for Record {
+                fn from(record: $name) -> Self {
+                    Record::$name(record)
+                }
+            }
+        )*
+    };
+}
+
+/// Kinds of which every record belongs to a plugin's call.
+macro_rules! of_calls {
+    ($($name:ident)*) => {$(
+        impl OfCall for $name {
+            fn of(self, call: CallPart) -> Self {
+                Self { call_of: call, ..self }
+            }
+        }
+    )*};
+}
+
+/// Those of them that are about a right.
+macro_rules! decides {
+    ($($name:ident)*) => {$(
+        impl Decides for $name {
+            fn decided(self, decided: DecisionPart) -> Self {
+                Self { decided, ..self }
+            }
+        }
+    )*};
+}
+
+parts! {
+    /// Which call of which plugin: in every record that a plugin's call leaves.
+    CallPart {
+        /// Id of the step that the call works for.
+        step: String,
+        /// The attempt at the step, from 1.
+        attempt: Option<u64>,
+        /// The call's id within the run: `12`, and `12.1` for the first call that it made; what the host
+        /// does by itself begins with `0`.
+        call: Option<String>,
+        /// SHA-256 of the component, `sha256:…`.
+        component: String,
+        /// The plugin's revision: 1 for what the run began with, one more for each swap.
+        revision: Option<u64>,
+        /// Hash of the effective profile, `sha256:…`.
+        profile: String,
+    }
+    /// Which step.
+    StepPart {
+        /// Id of the step.
+        step: String,
+        /// Its path in the plan.
+        path: String,
+    }
+    /// Where something happened that belongs to a call, to a step, or to neither.
+    PlacePart {
+        /// Id of the step.
+        step: Option<String>,
+        /// The step's path in the plan.
+        path: Option<String>,
+        /// The attempt at the step, from 1.
+        attempt: Option<u64>,
+        /// The call's id within the run.
+        call: Option<String>,
+        /// SHA-256 of the plugin's component, `sha256:…`.
+        component: Option<String>,
+        /// The plugin's revision: 1 for what the run began with, one more for each swap.
+        revision: Option<u64>,
+        /// Hash of the effective profile, `sha256:…`.
+        profile: Option<String>,
+    }
+    /// What was decided about a right. What was asked for stands in the payload, and what would
+    /// grant it.
+    DecisionPart {
+        /// The interface that was used.
+        interface: Option<String>,
+        /// What was decided.
+        decision: Option<Decision>,
+        /// The rule of the profile that decided.
+        rule: Option<String>,
+        /// The right that is missing.
+        right: Option<String>,
+        /// The profile lines that would grant it; only older hosts wrote them into the line.
+        cure: Option<String>,
+        /// What was asked for; only older hosts wrote it into the line.
+        wanted: Option<String>,
+    }
+    /// What one call used of its limits.
+    UsedPart {
+        /// Fuel units.
+        fuel: Option<u64>,
+        /// Peak bytes of memories and tables.
+        memory_bytes: Option<u64>,
+        /// Guest-to-host calls.
+        host_calls: Option<u64>,
+        /// Bytes handed back.
+        output_bytes: Option<u64>,
+        /// Bytes of log lines taken.
+        log_bytes: Option<u64>,
+        /// Milliseconds.
+        duration_ms: Option<u64>,
+    }
+    /// What a step or a run used of its budget.
+    SpentPart {
+        /// Calls of plugins.
+        calls: Option<u64>,
+        /// Fuel units of all calls.
+        fuel: Option<u64>,
+        /// Model tokens.
+        tokens: Option<u64>,
+        /// Millionths of a US dollar.
+        micro_usd: Option<u64>,
+    }
+    /// One try of a model call.
+    TryPart {
+        /// The number of the model call within the run; older hosts wrote it as `call`.
+        request: Option<u64>,
+        /// The try, from 1.
+        r#try: Option<u64>,
+        /// The model that was asked for.
+        asked: Option<String>,
+        /// The model that was tried.
+        model: Option<String>,
+        /// `complete` or `embed`.
+        operation: Option<String>,
+        /// Id of the estimate that the run was started with.
+        estimate: Option<String>,
+    }
+}
+
+kinds! {
+    RunStart "run.start" "A run began: plan hash, seed, host." {
+        /// The version of what this ledger's records say; 1 where it is missing.
+        schema: Option<u64>,
+        /// Hash of the resolved plan; in the index of runs, the plan's name.
+        plan: Option<String>,
+        /// The plan's name.
+        plan_name: Option<String>,
+        /// Hash of the resolved plan, in the index of runs.
+        plan_hash: Option<String>,
+        /// The run, in the index of runs.
+        run_id: Option<String>,
+        /// The seed of all randomness.
+        seed: Option<u64>,
+        /// When records have to be on disk: `durable` or `relaxed`.
+        durability: Option<String>,
+        /// The host's version.
+        flowhost: Option<String>,
+        /// What the run may use, by `calls`, `fuel`, `tokens` and `micro_usd`.
+        budget: Option<BTreeMap<String, String>>,
+        /// The plan's labels.
+        labels: Option<BTreeMap<String, String>>,
+    }
+    RunEnd "run.end" "A run ended: status and totals." {
+        /// How it ended.
+        status: String,
+        /// The exit code that says so.
+        exit_code: Option<u64>,
+        /// Who has to change something, when it failed.
+        owner: Option<Owner>,
+        /// What it used.
+        spent: SpentPart,
+        /// The run, in the index of runs.
+        run_id: Option<String>,
+        /// Root of the run's tree, in the index of runs.
+        root: Option<String>,
+        /// Records of the run, in the index of runs.
+        size: Option<u64>,
+    }
+    StepStart "step.start" "A step was asked for." {
+        /// Which.
+        at: StepPart,
+        /// Its stage.
+        stage: Option<String>,
+    }
+    StepEnd "step.end" "A step ended: status, attempts, what it used." {
+        /// Which.
+        at: StepPart,
+        /// How it ended.
+        status: String,
+        /// Attempts begun.
+        attempts: Option<u64>,
+        /// Milliseconds, as the planner counts them.
+        duration_ms: Option<u64>,
+        /// What it used.
+        spent: SpentPart,
+    }
+    AttemptStart "attempt.start" "One attempt at a step began." {
+        /// Of which step.
+        at: StepPart,
+        /// From 1.
+        attempt: u64,
+    }
+    AttemptEnd "attempt.end" "One attempt ended: outcome, class and owner of a failure." {
+        /// Of which step.
+        at: StepPart,
+        /// From 1.
+        attempt: u64,
+        /// How it ended.
+        status: String,
+        /// The class of its failure; the message is the payload.
+        class: Option<String>,
+        /// Who has to change something, when it failed.
+        owner: Option<Owner>,
+    }
+    PlannerEvent "planner.event" "An event, written before the planner is fed it, in the order in which it is fed." {
+        /// `started`, `call_finished`, `timer_fired`, `cancelled` or `host_failed`.
+        event: String,
+        /// The planner's time, in milliseconds since the Unix epoch.
+        time_ms: u64,
+        /// The planner's call that ended.
+        call: Option<u64>,
+        /// Where its result stands: `own` in the payload of the call's own result record; `content` there
+        /// as the whole content of a tool, of which the step hands on a part; `here` in this payload.
+        result: Option<String>,
+        /// What the call used, with all that was done for it.
+        calls: Option<u64>,
+        /// Fuel units of the same.
+        fuel: Option<u64>,
+        /// Tokens of the same.
+        tokens: Option<u64>,
+        /// Millionths of a US dollar of the same.
+        micro_usd: Option<u64>,
+        /// The timer that fired.
+        timer: Option<u64>,
+    }
+    ComponentLoad "component.load" "A component was admitted: digest, size, imports." {
+        /// The plugin's name in the plan.
+        plugin: String,
+        /// SHA-256 of the component, `sha256:…`.
+        component: String,
+        /// The plugin's revision, from 0.
+        revision: Option<u64>,
+        /// The file that it was read from.
+        file: Option<String>,
+        /// Its size in bytes.
+        size: Option<u64>,
+        /// Its role.
+        role: String,
+        /// What it imports.
+        imports: Option<Vec<String>>,
+    }
+    PolicyLoad "policy.load" "An effective profile was fixed for a plugin." {
+        /// The plugin's name in the plan.
+        plugin: String,
+        /// SHA-256 of the component, `sha256:…`.
+        component: String,
+        /// The profile's name.
+        name: String,
+        /// The profile's file.
+        file: Option<String>,
+        /// Hash of the effective profile, `sha256:…`.
+        profile: String,
+        /// Granted folders, as `guest = host`.
+        files: Option<Vec<String>>,
+        /// Limits by their keys in the profile.
+        limits: Option<BTreeMap<String, String>>,
+    }
+    HostCall "host.call" "A guest used a granted interface, or was refused." {
+        /// Whose.
+        call_of: CallPart,
+        /// What was decided.
+        decided: DecisionPart,
+        /// The message that it is about.
+        id: Option<String>,
+        /// The pattern of a subscription.
+        pattern: Option<String>,
+        /// The limit that was reached.
+        limit: Option<String>,
+        /// What was used of it, or would have been.
+        used: Option<u64>,
+        /// What is allowed.
+        allowed: Option<u64>,
+        /// How it went, where it did not go well.
+        status: Option<String>,
+        /// The topic of a message; only older hosts wrote it into the line.
+        topic: Option<String>,
+        /// The answer to a message, by its id.
+        answer: Option<String>,
+        /// The message that it answers.
+        cause: Option<String>,
+        /// Who sent it.
+        sender: Option<String>,
+        /// Hash of its envelope.
+        hash: Option<String>,
+        /// Log lines that were let go.
+        dropped_lines: Option<u64>,
+        /// Bytes of them.
+        dropped_bytes: Option<u64>,
+        /// What a clock said, in nanoseconds.
+        answer_ns: Option<String>,
+        /// Bytes that were asked for.
+        bytes: Option<u64>,
+    }
+    NetDecision "net.decision" "A request to the network was decided: rule and address." {
+        /// Whose.
+        call_of: CallPart,
+        /// What was decided.
+        decided: DecisionPart,
+        /// `rule` for the request, `address` for what its name was resolved to.
+        stage: Option<String>,
+        /// The address that is dialled.
+        address: Option<String>,
+    }
+    FsOp "fs.op" "A guest touched a granted folder, or was refused." {
+        /// Whose.
+        call_of: CallPart,
+        /// What was decided.
+        decided: DecisionPart,
+        /// The operation.
+        op: Option<String>,
+    }
+    SecretUse "secret.use" "A secret was injected, revealed or redacted; never its value." {
+        /// Whose.
+        call_of: CallPart,
+        /// What was decided.
+        decided: DecisionPart,
+        /// `inject` or `redact`.
+        r#use: Option<String>,
+        /// The secret's name, as the operator chose it.
+        secret: Option<String>,
+        /// The names of secrets that were looked for.
+        secrets: Option<Vec<String>>,
+        /// Where they were found.
+        place: Option<String>,
+        /// How many times.
+        hits: Option<u64>,
+    }
+    ToolList "tool.list" "The tools of a plugin, pinned by hash." {
+        /// The plugin's name in the plan.
+        plugin: String,
+        /// SHA-256 of the component, `sha256:…`.
+        component: String,
+        /// Hash of all that a model reads of a tool, by the tool's name.
+        tools: BTreeMap<String, String>,
+    }
+    ToolCall "tool.call" "A plugin's export is about to be called; what it is given is the payload." {
+        /// Whose.
+        call_of: CallPart,
+        /// The tool, or the function of the role.
+        tool: String,
+        /// The plugin that calls; none for the plan.
+        caller: Option<String>,
+        /// The call's key for effects.
+        key: Option<String>,
+        /// The interface, where it is not the plan's own call.
+        interface: Option<String>,
+        /// The message that is delivered.
+        id: Option<String>,
+        /// Its topic; only older hosts wrote it into the line.
+        topic: Option<String>,
+        /// Who sent it.
+        sender: Option<String>,
+        /// Hash of its envelope.
+        hash: Option<String>,
+        /// Version of the plan's prompt.
+        prompt_version: Option<String>,
+        /// SHA-256 of the rendered prompt, hexadecimal.
+        prompt_sha256: Option<String>,
+    }
+    ToolResult "tool.result" "What a plugin's export handed back, or why it failed: the payload." {
+        /// Whose.
+        call_of: CallPart,
+        /// The tool, or the function of the role.
+        tool: String,
+        /// The plugin that called; none for the plan.
+        caller: Option<String>,
+        /// `ok` or `failed`.
+        status: String,
+        /// Who has to change something, when it failed.
+        owner: Option<Owner>,
+        /// What it used.
+        used: UsedPart,
+        /// What an agent remarks.
+        notes: Option<Vec<String>>,
+        /// The message that was delivered.
+        id: Option<String>,
+        /// Messages that the agent sends.
+        outgoing: Option<u64>,
+    }
+    ModelIntent "model.intent" "A model is about to be called; what it is asked is the payload." {
+        /// Whose.
+        call_of: CallPart,
+        /// What was decided.
+        decided: DecisionPart,
+        /// Which try of which request.
+        of_try: TryPart,
+        /// The plan's stage.
+        stage: Option<String>,
+        /// Version of the plan's prompt.
+        prompt_version: Option<String>,
+        /// Most tokens of the answer.
+        max_tokens: Option<u64>,
+        /// Turns of the prompt.
+        turns: Option<u64>,
+        /// Keys and personal data that were taken out of the request.
+        redacted: Option<u64>,
+        /// Tokens that are held for it.
+        reserved_tokens: Option<u64>,
+        /// Millionths of a US dollar that are held for it.
+        reserved_micro_usd: Option<u64>,
+    }
+    ModelResult "model.result" "What the model answered and what it cost." {
+        /// Whose.
+        call_of: CallPart,
+        /// Which try of which request.
+        of_try: TryPart,
+        /// The record of the intent.
+        intent: Option<u64>,
+        /// `ok` or `error`.
+        status: String,
+        /// The class of the error; its message is the payload.
+        class: Option<String>,
+        /// Who has to change something, when it failed.
+        owner: Option<Owner>,
+        /// What could be done about it.
+        hint: Option<String>,
+        /// Prompt tokens, as the provider says; missing when it does not.
+        prompt_tokens: Option<u64>,
+        /// Prompt tokens that the provider had seen before.
+        cached_tokens: Option<u64>,
+        /// Completion tokens, as the provider says; missing when it does not.
+        completion_tokens: Option<u64>,
+        /// Completion tokens that nobody reads.
+        reasoning_tokens: Option<u64>,
+        /// Prompt tokens by the host's own count, where the provider does not say.
+        counted_prompt_tokens: Option<u64>,
+        /// Completion tokens by the host's own count, where the provider does not say.
+        counted_completion_tokens: Option<u64>,
+        /// Millionths of a US dollar that were booked.
+        micro_usd: Option<u64>,
+        /// Whether what was booked rests on the host's own count.
+        estimated: Option<bool>,
+        /// Milliseconds.
+        duration_ms: Option<u64>,
+        /// Milliseconds to the first token.
+        first_token_ms: Option<u64>,
+        /// The model that the provider says it was.
+        answered_by: Option<String>,
+        /// Why the answer ended.
+        finish: Option<String>,
+    }
+    GuardVerdict "guard.verdict" "A guardrail or check spoke; what it found is the payload." {
+        /// Where.
+        place: PlacePart,
+        /// The right that is missing, when it guards a call between plugins and refuses.
+        decided: DecisionPart,
+        /// The guardrail.
+        guard: Option<String>,
+        /// The check of the step.
+        check: Option<String>,
+        /// Where in the step, such as `before-0` or `after`.
+        part: Option<String>,
+        /// The tool whose call it is about.
+        tool: Option<String>,
+        /// `pass`, `rewrite` or `deny`.
+        verdict: Option<String>,
+        /// How many findings it has.
+        findings: Option<u64>,
+        /// Whether a refusal was only a warning.
+        warned: Option<bool>,
+        /// What the planner warns of.
+        warning: Option<String>,
+    }
+    Budget "budget" "An estimate, a warning or a refusal." {
+        /// Where.
+        place: PlacePart,
+        /// `estimate`, `variance` or `refuse`.
+        event: Option<String>,
+        /// What the planner warns of.
+        warning: Option<String>,
+        /// The currency.
+        name: Option<String>,
+        /// Tokens that are wanted, expected or spent.
+        tokens: Option<u64>,
+        /// Millionths of a US dollar that are wanted, expected or spent.
+        micro_usd: Option<u64>,
+        /// What is used.
+        used: Option<u64>,
+        /// What is allowed.
+        allowed: Option<u64>,
+        /// Tokens that were expected.
+        estimated_tokens: Option<u64>,
+        /// Millionths of a US dollar that were expected.
+        estimated_micro_usd: Option<u64>,
+        /// |spent - expected| / expected.
+        ratio: Option<String>,
+        /// Id of the estimate.
+        estimate: Option<String>,
+    }
+    Message "message" "An envelope passed the bus; what it says is the payload." {
+        /// Where it comes from.
+        place: PlacePart,
+        /// Its id.
+        id: String,
+        /// Its subject, without what a guest named.
+        subject: Option<String>,
+        /// Its topic; only older hosts wrote it into the line.
+        topic: Option<String>,
+        /// What kind of envelope it is.
+        r#type: String,
+        /// Hash of the envelope.
+        hash: Option<String>,
+        /// The request that it belongs to.
+        correlation: Option<String>,
+        /// The message that it answers.
+        cause: Option<String>,
+    }
+    Reload "reload" "A plugin was swapped; rights before and after are the payload." {
+        /// The plugin's name in the plan.
+        plugin: String,
+        /// Its revision from now on.
+        revision: u64,
+        /// SHA-256 of the component before, `sha256:…`.
+        component_before: String,
+        /// SHA-256 of the component from now on, `sha256:…`.
+        component: String,
+        /// Hash of the effective profile before, `sha256:…`.
+        profile_before: String,
+        /// Hash of the effective profile from now on, `sha256:…`.
+        profile: String,
+    }
+    Erasure "erasure" "A payload and its salt were erased." {
+        /// Why.
+        reason: String,
+        /// The records whose payloads are gone.
+        seqs: Vec<u64>,
+    }
+    Recovery "recovery" "A torn tail was cut." {
+        /// The segment.
+        file: Option<String>,
+        /// Where it was cut.
+        offset: Option<u64>,
+        /// Bytes that are gone.
+        cut_bytes: Option<u64>,
+        /// SHA-256 of them, hexadecimal.
+        cut_sha256: Option<String>,
+        /// The payload file.
+        payload_file: Option<String>,
+        /// Where it was cut.
+        payload_offset: Option<u64>,
+        /// Bytes that are gone.
+        payload_cut_bytes: Option<u64>,
+        /// SHA-256 of them, hexadecimal.
+        payload_cut_sha256: Option<String>,
+        /// Records whose payloads are lost.
+        payloads_lost: Option<Vec<String>>,
+    }
+    KeyRotate "key.rotate" "The signing key changed." {
+        /// The new one, as a C2SP vkey.
+        new: String,
+    }
+    ViewWrite "view.write" "A view was written: its path and SHA-256." {
+        /// Its path below the run's folder.
+        path: String,
+        /// SHA-256 of its bytes, hexadecimal.
+        sha256: String,
+        /// Its size in bytes.
+        size: Option<u64>,
+    }
+}
+
+of_calls! { HostCall NetDecision FsOp SecretUse ToolCall ToolResult ModelIntent ModelResult }
+decides! { HostCall NetDecision FsOp SecretUse ModelIntent }

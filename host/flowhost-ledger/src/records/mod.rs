@@ -1,0 +1,229 @@
+//! One declaration per kind of record: the struct that writes it and reads it, its row in the book and
+//! its JSON Schema all come from `kinds.rs`.
+//!
+//! The wire stays what it was (`fhe/1`: strings, lists and objects of strings), so ledgers of older
+//! hosts are read by the same structs: what came later is optional. A record's payload is not its
+//! field: what a guest can name (a URL, a path, a topic, a key) belongs there, because lines cannot be
+//! erased.
+
+pub mod book;
+mod field;
+mod kinds;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::any::Any;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::fact::Fact;
+use crate::record::StoredRecord;
+
+pub use field::{Field, FieldDoc, FieldError, Fields, Shape, Single};
+pub use kinds::*;
+pub use words::{Decision, Owner};
+
+/// The version of what records say, in `run.start`. 1, which says nothing, was the first wave's: what
+/// guests named stood in the lines.
+pub const SCHEMA: u64 = 2;
+
+/// The fields of one kind.
+pub trait RecordKind: Sized {
+    /// The kind.
+    const KIND: Kind;
+
+    /// Its fields as the format has them.
+    fn into_fields(self) -> Fields;
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`FieldError`] when one is missing that every record of the kind has, or has another form.
+    fn from_fields(fields: &Fields) -> Result<Self, FieldError>;
+
+    /// The group of fields of this type, if the kind has it.
+    fn part<P: Any>(&self) -> Option<&P>;
+
+    /// All fields, as documentation shows them.
+    fn describe() -> Vec<FieldDoc>;
+
+    /// The fact that `actor` (`<tenant>/<plugin>` or `<tenant>/host`) did this.
+    #[must_use]
+    fn by(self, actor: impl Into<String>) -> Fact {
+        Fact {
+            kind: Self::KIND,
+            actor: actor.into(),
+            fields: self.into_fields(),
+            payload: None,
+        }
+    }
+}
+
+/// A record of a plugin's call, for callers that know which call it is.
+pub trait OfCall: RecordKind {
+    /// The same, of `call`.
+    #[must_use]
+    fn of(self, call: CallPart) -> Self;
+}
+
+/// A record of a plugin's call about a right.
+pub trait Decides: OfCall + Default {
+    /// The same, with what was decided.
+    #[must_use]
+    fn decided(self, decided: DecisionPart) -> Self;
+}
+
+impl StoredRecord {
+    /// What the record says, by its kind; none when a newer host wrote a kind that this one does not
+    /// know.
+    ///
+    /// # Errors
+    /// [`FieldError`] when it is not what its kind says.
+    ///
+    /// # Examples
+    /// ```
+    /// # use flowhost_ledger::StoredRecord;
+    /// use flowhost_ledger::records::Record;
+    /// fn name_of(record: &StoredRecord) -> Option<String> {
+    ///     match record.read().ok()?? {
+    ///         Record::ToolCall(call) => Some(call.tool),
+    ///         _ => None,
+    ///     }
+    /// }
+    /// ```
+    pub fn read(&self) -> Result<Option<Record>, FieldError> {
+        let Some(kind) = self.kind() else {
+            return Ok(None);
+        };
+        Record::of(kind, &self.fields).map(Some)
+    }
+}
+
+impl Fact {
+    /// What the fact says, by its kind.
+    ///
+    /// # Errors
+    /// [`FieldError`] when it is not what its kind says.
+    pub fn read(&self) -> Result<Record, FieldError> {
+        Record::of(self.kind, &self.fields)
+    }
+}
+
+impl Record {
+    /// What policy said, if the record is about a right.
+    #[must_use]
+    pub fn decided(&self) -> Option<&DecisionPart> {
+        self.part::<DecisionPart>()
+    }
+
+    /// Whether the record is a refusal.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        self.decided()
+            .is_some_and(|it| it.decision == Some(Decision::Deny))
+    }
+
+    /// The step that it belongs to; empty for none.
+    #[must_use]
+    pub fn step(&self) -> &str {
+        let of_call = || Some(self.part::<CallPart>()?.step.as_str());
+        let of_step = || Some(self.part::<StepPart>()?.step.as_str());
+        let of_place = || self.part::<PlacePart>()?.step.as_deref();
+        of_call().or_else(of_step).or_else(of_place).unwrap_or("")
+    }
+
+    /// The path of that step, where the record says it; empty where it does not.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let of_step = || Some(self.part::<StepPart>()?.path.as_str());
+        let of_place = || self.part::<PlacePart>()?.path.as_deref();
+        of_step().or_else(of_place).unwrap_or("")
+    }
+}
+
+impl TryPart {
+    /// The number of the model call within the run, where older hosts wrote it, too.
+    #[must_use]
+    pub fn number(&self, call: &CallPart) -> Option<u64> {
+        // The first wave wrote the number of a model call as `call`; an id with a dot is a call's own.
+        self.request.or_else(|| call.call.as_deref()?.parse().ok())
+    }
+}
+
+/// What was asked for, in the payload of a record about a right: a guest's words, and what follows
+/// from them, which must stay erasable.
+///
+/// # Examples
+/// ```
+/// use flowhost_ledger::records::Asked;
+/// let asked = Asked::for_what("GET https://a.example/");
+/// assert_eq!(Asked::of_payload(&asked.to_payload()), Some(asked));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Asked {
+    /// What was asked for.
+    pub wanted: String,
+    /// The profile lines that would grant it; none when it was granted, or nothing would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cure: Option<String>,
+    /// What came with it, or back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The same in base64, where it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_base64: Option<String>,
+}
+
+impl Asked {
+    /// Something that was asked for.
+    #[must_use]
+    pub fn for_what(wanted: impl Into<String>) -> Self {
+        Self {
+            wanted: wanted.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, with what came with it or back.
+    #[must_use]
+    pub fn with_value(self, value: Vec<u8>) -> Self {
+        match String::from_utf8(value) {
+            Ok(text) => Self {
+                value: Some(text),
+                ..self
+            },
+            Err(error) => Self {
+                value_base64: Some(BASE64.encode(error.as_bytes())),
+                ..self
+            },
+        }
+    }
+
+    /// The payload that says so.
+    #[must_use]
+    pub fn to_payload(&self) -> Vec<u8> {
+        // Texts always have a JSON form.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What a payload says was asked for; none when it says nothing of the kind.
+    #[must_use]
+    pub fn of_payload(payload: &[u8]) -> Option<Self> {
+        serde_json::from_slice(payload).ok()
+    }
+
+    /// What was asked for by the record `decided` with this payload, wherever its host wrote it.
+    #[must_use]
+    pub fn of(decided: &DecisionPart, payload: Option<&[u8]>) -> Self {
+        let Some(wanted) = &decided.wanted else {
+            return payload.and_then(Self::of_payload).unwrap_or_default();
+        };
+        Self {
+            wanted: wanted.clone(),
+            cure: decided.cure.clone(),
+            ..Self::default()
+        }
+    }
+}
