@@ -5,6 +5,7 @@
 //! a run that another process made. Files are read by `flowhost-ledger` alone, whose reader checks
 //! the chain on the way.
 
+pub mod events;
 pub mod html;
 pub mod runs;
 pub mod story;

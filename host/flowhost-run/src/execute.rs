@@ -22,6 +22,7 @@ use crate::journal::{self, Journal};
 use crate::lines;
 use crate::project::Project;
 use crate::redaction::redaction;
+use crate::swap::Swaps;
 use crate::wiring::{self, Ready};
 
 /// The report's name in a run's folder.
@@ -130,6 +131,13 @@ pub(crate) async fn execute(
             return Err(failure);
         }
     };
+    run.swappable(Swaps {
+        host: host.clone(),
+        journal: journal.clone(),
+        scope: scope.clone(),
+        plugins: registry.plugins.clone(),
+        turn: tokio::sync::Mutex::default(),
+    });
     run.started();
     let context = lines::run_context(tenant, run.id(), &hash);
     let drive = driver::Drive {

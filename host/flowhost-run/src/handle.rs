@@ -3,14 +3,17 @@
 //! The handle is a view. Dropping it stops nothing, and nobody who reads slowly can hold the run up:
 //! events are kept in a bounded ring, and a reader that falls behind is told how many it missed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowhost_caps::log::ProgressLine;
+use flowhost_flow::Exit;
 use flowhost_flow::planner::Note;
 use tokio::sync::{broadcast, watch};
 
 use crate::execute::Finished;
 use crate::failure::Failure;
+use crate::project::Member;
+use crate::swap::{Swapped, Swaps};
 
 /// Events kept for a reader that is behind: a second of a busy run. Beyond it the oldest are lost to
 /// that reader (the ledger has all of them).
@@ -50,6 +53,8 @@ pub(crate) struct Shared {
     state: watch::Sender<RunState>,
     outcome: watch::Sender<Option<Result<Finished, Failure>>>,
     events: broadcast::Sender<RunEvent>,
+    /// How plugins are swapped, once they are installed.
+    swaps: Mutex<Option<Arc<Swaps>>>,
     /// The reader from the first event on, until somebody takes it.
     first: Mutex<Option<broadcast::Receiver<RunEvent>>>,
 }
@@ -63,6 +68,7 @@ impl Run {
             state: watch::Sender::new(RunState::Preparing),
             outcome: watch::Sender::new(None),
             events,
+            swaps: Mutex::default(),
             first: Mutex::new(Some(first)),
         }))
     }
@@ -98,6 +104,31 @@ impl Run {
         });
     }
 
+    /// Puts another build of a plugin in its place: calls at work end on the one that they began with, the
+    /// next call takes the new one, and an agent's `on-start` runs again before it. Its state and its
+    /// mailbox stay. `member` is the plugin `key` as a project has it.
+    ///
+    /// # Errors
+    /// When the run has not started or has ended, when the component does not load, and when it would
+    /// have more rights than the one before it. The run goes on as it was.
+    pub async fn swap(&self, key: &str, member: &Member) -> Result<Swapped, Failure> {
+        let swaps = self.swaps().clone();
+        let swaps = swaps.ok_or_else(|| {
+            Failure::new(Exit::Internal, format!("the plugin `{key}` was not swapped"))
+                .because("the run is not going on")
+        })?;
+        swaps.swap(key, member).await
+    }
+
+    pub(crate) fn swappable(&self, swaps: Swaps) {
+        let before = self.swaps().replace(Arc::new(swaps));
+        debug_assert!(before.is_none(), "a run installs its plugins once");
+    }
+
+    fn swaps(&self) -> MutexGuard<'_, Option<Arc<Swaps>>> {
+        self.0.swaps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for the end.
     ///
     /// # Errors
@@ -113,7 +144,7 @@ impl Run {
             Ok(None) | Err(_) => {
                 debug_assert!(false, "a run's outcome cannot be lost");
                 Err(Failure::new(
-                    flowhost_flow::Exit::Internal,
+                    Exit::Internal,
                     "the run's outcome was lost",
                 ))
             }
@@ -148,6 +179,8 @@ impl Run {
     }
 
     pub(crate) fn ended(&self, outcome: Result<Finished, Failure>) {
+        // It holds what the run brought, which holds this handle: kept, neither would ever be freed.
+        self.swaps().take();
         self.0.outcome.send_replace(Some(outcome));
         self.0.state.send_replace(RunState::Ended);
         self.tell(|| RunEvent::Ended);

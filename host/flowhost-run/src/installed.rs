@@ -104,6 +104,10 @@ impl Installed {
         Ok(())
     }
 
+    pub(crate) fn is_of(&self, kind: PluginKind) -> bool {
+        self.kind == kind
+    }
+
     /// Whether it can be handed messages.
     pub(crate) fn is_agent(&self) -> bool {
         self.kind == PluginKind::Agent

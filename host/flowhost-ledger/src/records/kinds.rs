@@ -658,7 +658,7 @@ kinds! {
         /// The message that it answers.
         cause: Option<String>,
     }
-    Reload "reload" "A plugin was swapped; rights before and after are the payload." {
+    Reload "reload" "A plugin was swapped; its tools before and after are the payload." {
         /// The plugin's name in the plan.
         plugin: String,
         /// Its revision from now on.

@@ -274,7 +274,8 @@ fn a_valid_plan_says_so() {
     $ flowhost validate plan.yaml
     ----- stdout
     plan.yaml: `under-test` is valid (1 step, 1 plugin)
-    plan e3f7e931c2b5e69b4b04e8df98e9c19f43be84dbbcc89e64d32ae0d1880154fb
+    plan 0234bca3fd7edb5e5e0fb54238e2d72b7f7064688edde4fbbb8c0c47003682c9
+    note: plugin `ok_echo`: no manifest was found: not in `ok_echo.wasm`, nor `ok_echo.toml` or `plugin.toml` beside it; it asks for what it imports, and its tools are what it says they are
     ----- exit 0
     "#);
 }

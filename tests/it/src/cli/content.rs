@@ -128,7 +128,7 @@ fn mcp_010_a_tool_keeps_its_output_schema_or_has_failed() {
     assert_eq!(outcomes[1]["ok"]["value"], json!({ "n": 1 }));
 
     let steps = "  only: { uses: fault_output_schema/run, with: { n: 1 } }\n  \
-                 broken: { uses: fault_output_schema/run, with: [1] }";
+                 broken: { needs: [only], uses: fault_output_schema/run, with: [1] }";
     let home = home(&["fault_output_schema"], steps);
     let report = home
         .flowhost(&["run", "plan.yaml", "--json"])

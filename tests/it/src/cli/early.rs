@@ -220,7 +220,8 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
       × [home]/flowhost.toml:11:1: unknown field `urls`
       help: did you mean `url`? expected one of `kind`, `url`, `key`, `on_prem`, `unpriced`,
             `requests_per_minute`, `parallel`, `breaker`, `connect_timeout`, `idle_timeout`,
-            `output_limit`, `scripts`, `latency`
+            `output_limit`, `api`, `answer_format`, `leave_out`, `fallback`, `thinking`, `cache`,
+            `ca`, `system_roots`, `proxy`, `proxy_key`, `scripts`, `latency`
 
       × [home]/flowhost.toml:16:1: the secret `A` needs one source
       help: A = { env = "NAME" } or { file = "path" }

@@ -18,7 +18,7 @@ fn finished() -> Home {
 }
 
 /// The folder of the only run.
-fn run_dir(home: &Home) -> PathBuf {
+pub(super) fn run_dir(home: &Home) -> PathBuf {
     let runs = home.path().join(".flowhost/default/runs");
     let mut all = std::fs::read_dir(runs)
         .unwrap()
@@ -140,7 +140,8 @@ fn led_006_and_007_another_hosts_run_fails_under_the_known_key() {
         .expect(0);
     let foreign = run_dir(&other);
     let foreign = foreign.to_str().unwrap();
-    home.flowhost(&["verify", foreign]).expect(0);
+    home.flowhost(&["verify", foreign]).expect(1);
+    home.flowhost(&["verify", foreign, "--any-key"]).expect(0);
     let ran = home.flowhost(&["verify", foreign, "--key", &known]);
     assert_eq!(ran.code, 1, "{}", ran.all());
     std::fs::copy(segment(&other), segment(&home)).unwrap();

@@ -14,6 +14,7 @@ mod messages;
 mod network;
 mod plugins;
 mod progress;
+mod replayed;
 mod report;
 mod suggest;
 mod surface;

@@ -88,11 +88,13 @@ async fn fs_026_the_other_interface_does_not_reach_it_either() {
 
 #[tokio::test]
 async fn fs_026_the_state_folder_is_not_written_moved_or_removed() {
-    let (tree, forbidden) = project();
+    let (tree, _) = project();
     tree.dir.create_dir_all("docs/deep/er").unwrap();
     tree.dir
         .rename("docs/.state", &tree.dir, "docs/deep/er/.state")
         .unwrap();
+    let state = tree.path().join("docs/deep/er/.state");
+    let forbidden = Forbidden::new(None, &state).unwrap();
     let mut call = call(&tree, &forbidden, Access::Write);
     let docs = call.preopen("/docs");
     for path in ["deep", "deep/er", "deep/er/.state", "deep/er/.state/k"] {

@@ -100,7 +100,7 @@ fn what_a_model_asks_wrongly_is_told_to_it_and_the_audit_goes_on() {
             { "name": "writer/write", "arguments": { "path": "/out/report.md", "text": "sound" } },
             { "name": "files/raed", "arguments": {} },
             { "name": "files/read", "arguments": "{\"path\": " },
-            { "name": "files/read", "arguments": { "path": "/docs/a.md", "encoding": "utf-8" } },
+            { "name": "files/read", "arguments": { "path": "/docs/a.md", "encodings": "utf-8" } },
             { "name": "files/read", "arguments": { "path": "/docs/../plan.yaml" } },
         ] },
         { "json": { "path": "/docs/a.md", "findings": [] } },
@@ -147,8 +147,8 @@ fn the_sample_gives_the_planted_problems_and_nothing_else_offline() {
     let written = home.read("out/report.md");
     for planted in [
         "line 9, unexplained-danger",
-        "` A recent measurement `",
-        "` Write to [redacted:email] `",
+        "`A recent measurement`",
+        "`Write to [redacted:email]`",
     ] {
         assert!(written.contains(planted), "{planted}: {written}");
     }
@@ -193,7 +193,7 @@ fn one_input_takes_the_same_plan_to_an_openai_compatible_server() {
     let written = home.read("out/report.md");
     assert!(
         written.contains("- line 5, undated-claim")
-            && written.contains("` It currently needs root. `"),
+            && written.contains("`It currently needs root.`"),
         "{written}"
     );
     // Two documents, two calls each: 1,000 tokens in at $5 and 100 out at $15 for a million.

@@ -3,26 +3,24 @@
 //! The intent is in the ledger, durable, before the guest runs; the result is durable before the
 //! answer leaves. A worker knows nothing of plans: an order stands alone.
 
+mod agents;
+mod answers;
+mod inbox;
+
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flowhost_bus::{
-    Bus, BusError, Delivery, Draft, Envelope, Pattern, Subject, SubscribeOptions, Subscription,
-    Ulid,
-};
+use flowhost_bus::{Bus, Delivery, Draft, Envelope, Subject, Ulid};
 use flowhost_caps::model::Origin;
-use flowhost_engine::{
-    AgentOutcome, AgentTask, CallReport, CallScope, Fault, GuardAction, GuardVerdict, Phase,
-    RunScope, Severity, neutralise,
-};
+use flowhost_engine::{AgentTask, CallReport, CallScope, Fault, Phase, RunScope, neutralise};
 use flowhost_flow::plan::Effects;
-use flowhost_flow::planner::{Part, Verdict};
+use flowhost_flow::planner::Part;
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
 use flowhost_ledger::{Kind, trace};
 use futures::FutureExt as _;
-use futures::future::{AbortHandle, Aborted, abortable};
+use futures::future::{Aborted, abortable};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -30,14 +28,17 @@ use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
 use crate::content::Whole;
-use crate::failure::would_allow;
 use crate::installed::{Installed, invalid};
 use crate::lines;
-use crate::order::{Answer, Cancel, Detail, Ending, Order, Stands};
+use crate::order::{Answer, Cancel, Detail, Order, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::tally::{Tally, metered};
 use crate::tasks;
+
+pub(crate) use answers::verdict_of;
+use answers::{failed, failure_of, finish, output_of};
+pub(crate) use inbox::{Calls, Inbox, listen};
 
 /// Performs calls of one run. It knows the bus, its plugins and what a call may spend, and nothing of who
 /// orders: orders, answers, cancellations and ends of agents all come and go as envelopes.
@@ -54,86 +55,6 @@ pub(crate) struct Worker {
 
 /// The agents whose `on-start` has run or is running, by key and revision.
 pub(crate) type StartedAgents = Mutex<HashMap<(Arc<str>, u64), Arc<OnceCell<()>>>>;
-
-/// What a worker listens to.
-pub(crate) struct Inbox {
-    pub(crate) orders: Box<dyn Subscription>,
-    pub(crate) cancels: Box<dyn Subscription>,
-    pub(crate) ends: Box<dyn Subscription>,
-}
-
-impl Inbox {
-    /// Subscribes to the orders of a run.
-    pub(crate) async fn open(bus: &dyn Bus, run: &RunScope) -> Result<Self, BusError> {
-        Ok(Self {
-            orders: listen(bus, run, "step.*.start").await?,
-            cancels: listen(bus, run, "step.*.cancel").await?,
-            ends: listen(bus, run, "run.finish").await?,
-        })
-    }
-}
-
-/// Orders, answers and cancellations that may wait or be at work at once; more wait in the driver. Above
-/// the most that a plan can have at work ([`flowhost_flow::plan::limits::PARALLEL_MAX`]).
-const ORDERS_MAX: usize = 2_048;
-
-/// Deliveries of an order before it is set aside: one that takes its worker down with it must not take
-/// all of them.
-const DELIVERIES_MAX: u32 = 3;
-
-/// Listens to what the two sides of a run say to each other.
-pub(crate) async fn listen(
-    bus: &dyn Bus,
-    run: &RunScope,
-    subjects: &str,
-) -> Result<Box<dyn Subscription>, BusError> {
-    let pattern = Pattern::of(&run.tenant, &run.run, subjects);
-    let pattern = pattern.map_err(|error| BusError::Carrier(error.to_string()))?;
-    let options = SubscribeOptions {
-        group: "host".to_owned(),
-        messages_max: ORDERS_MAX,
-        deliveries_max: DELIVERIES_MAX,
-    };
-    bus.subscribe(pattern, options).await
-}
-
-/// The calls at work, so that they can be stopped.
-#[derive(Default)]
-pub(crate) struct Calls(Mutex<HashMap<u64, Slot>>);
-
-#[derive(Default)]
-struct Slot {
-    cancelled: bool,
-    abort: Option<AbortHandle>,
-}
-
-impl Calls {
-    /// Stops a call, also one that is still on its way.
-    pub(crate) fn cancel(&self, call: u64) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = calls.entry(call).or_default();
-        slot.cancelled = true;
-        if let Some(abort) = &slot.abort {
-            abort.abort();
-        }
-    }
-
-    fn begin(&self, call: u64, abort: AbortHandle) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = calls.entry(call).or_default();
-        if slot.cancelled {
-            abort.abort();
-        }
-        slot.abort = Some(abort);
-    }
-
-    fn end(&self, call: u64) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&call);
-    }
-}
 
 impl Worker {
     /// Takes orders until the bus is gone.
@@ -375,91 +296,6 @@ impl Worker {
         finish(plugin, report, |output| output_of(&output.content))
     }
 
-    /// `on-start`, once per agent and revision; others that come meanwhile wait for it.
-    pub(crate) async fn start_agent(
-        &self,
-        plugin: &Installed,
-        scope: &CallScope,
-    ) -> Result<(), Fault> {
-        let cell = {
-            let mut agents = self
-                .started_agents
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let started = (plugin.key.clone(), plugin.revision);
-            agents.entry(started).or_default().clone()
-        };
-        let start = || async {
-            // A call of its own, whichever step's or message's came first.
-            let scope = CallScope {
-                call: scope.next_call(),
-                key: scope.run.effect_key(&[&plugin.key, ON_START]),
-                made: Arc::default(),
-                ..scope.clone()
-            };
-            let intent = scope.fact(Kind::ToolCall).with("tool", ON_START);
-            scope.record_durable(intent).await?;
-            let started = plugin
-                .plugin
-                .agent_on_start(scope.clone(), &plugin.config)
-                .await;
-            let report = self.settle(&scope, ON_START, started, |()| None).await;
-            report.result
-        };
-        cell.get_or_try_init(start).await.copied()
-    }
-
-    /// `on-finish` of every agent that was started, in its current revision; its errors change nothing.
-    async fn finish(&self, delivery: Delivery) {
-        let outcome = Ending::deserialize(&delivery.envelope.payload);
-        match outcome {
-            Ok(Ending { status, reason }) => {
-                let outcome = AgentOutcome { status, reason };
-                for agent in self.started() {
-                    self.finish_agent(&agent, &outcome).await;
-                }
-            }
-            Err(error) => tracing::error!(%error, "the end of a run cannot be read"),
-        }
-        let id = Ulid::from_parts(self.scope.started_ms, u128::from(delivery.envelope.id) ^ 1);
-        let actor = format!("{}/host", self.scope.tenant);
-        let draft = Draft::answer(&delivery.envelope, id, &actor, "run.finished", Value::Null);
-        match draft.seal() {
-            Ok(envelope) => {
-                let _nobody_waits_any_more = delivery.answer(Arc::new(envelope)).await;
-            }
-            Err(error) => tracing::error!(%error, "the end of the agents cannot be told"),
-        }
-    }
-
-    /// The agents that were started, in the revision that is current, if that one was.
-    fn started(&self) -> Vec<Arc<Installed>> {
-        let agents = self.started_agents.lock();
-        let agents = agents.unwrap_or_else(PoisonError::into_inner);
-        let done = agents.iter().filter(|(_, cell)| cell.initialized());
-        let current = done.filter_map(|((key, revision), _)| {
-            let current = self.registry.current(key)?;
-            (current.revision == *revision).then_some(current)
-        });
-        let mut started: Vec<_> = current.collect();
-        started.sort_by(|a, b| a.key.cmp(&b.key));
-        started
-    }
-
-    async fn finish_agent(&self, agent: &Installed, outcome: &AgentOutcome) {
-        let scope = agent.own_scope(&self.scope);
-        let intent = scope.fact(Kind::ToolCall).with("tool", ON_FINISH);
-        let finished = async {
-            scope.record_durable(intent).await?;
-            let finished = agent.plugin.agent_on_finish(scope.clone(), outcome).await;
-            let report = self.settle(&scope, ON_FINISH, finished, |()| None).await;
-            report.result
-        };
-        if let Err(fault) = finished.await {
-            tracing::warn!(plugin = %agent.key, %fault, "on-finish failed");
-        }
-    }
-
     /// The intent of an effect, on disk before the effect.
     async fn intent(
         &self,
@@ -568,8 +404,7 @@ enum Inbound {
     End(Delivery),
 }
 
-const ON_START: &str = "on-start";
-const ON_FINISH: &str = "on-finish";
+
 
 /// Why an order that was handed out before cannot be performed now. Whoever had it is gone, and nobody
 /// knows how far that one came: what may be done twice is done again, under the same key; what must not
@@ -635,157 +470,5 @@ fn origin(order: &Order) -> Origin {
     Origin {
         stage: order.stage.clone().unwrap_or_default(),
         prompt_version: order.prompt_version.clone().unwrap_or_default(),
-    }
-}
-
-fn finish<T>(
-    plugin: &Installed,
-    report: CallReport<T>,
-    read: impl FnOnce(T) -> Result<CallResult, Failure>,
-) -> (CallResult, Detail) {
-    let detail = Detail::from(report.used);
-    let result = match report.result {
-        Ok(answer) => read(answer).unwrap_or_else(failed),
-        Err(fault) => failed(failure_of(&fault, plugin)),
-    };
-    (result, detail)
-}
-
-fn failed(failure: Failure) -> CallResult {
-    CallResult::Failed(failure)
-}
-
-fn output_of(text: &str) -> Result<CallResult, Failure> {
-    serde_json::from_str(text)
-        .map(CallResult::Output)
-        .map_err(|error| {
-            Failure::new(
-                FailureClass::Failed,
-                format!("the output is no JSON: {error}"),
-            )
-        })
-}
-
-pub(crate) fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
-    let findings: Vec<Value> = verdict
-        .findings
-        .iter()
-        .map(|finding| {
-            let severity = match finding.severity {
-                Severity::Info => "info",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            };
-            json!({ "severity": severity, "code": finding.code, "message": finding.message,
-                "pointer": finding.pointer })
-        })
-        .collect();
-    Ok(match verdict.action {
-        GuardAction::Pass => Verdict::Pass { findings },
-        GuardAction::Rewrite => {
-            let subject = serde_json::from_str(&verdict.value).map_err(|error| {
-                Failure::new(
-                    FailureClass::Failed,
-                    format!("the rewritten value is no JSON: {error}"),
-                )
-            })?;
-            Verdict::Rewrite { subject, findings }
-        }
-        GuardAction::Deny => {
-            let reasons: Vec<&str> = verdict
-                .findings
-                .iter()
-                .map(|it| it.message.as_str())
-                .collect();
-            Verdict::Deny {
-                reason: reasons.join("; "),
-                findings,
-            }
-        }
-    })
-}
-
-/// A fault in the planner's words: what decides retry and exit code.
-fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
-    let failure = unplaced(fault);
-    match fault {
-        Fault::Limit { name, allowed, .. } => failure.with_hint(plugin.cure_of(name, *allowed)),
-        _ => failure,
-    }
-}
-
-/// Without where a limit can be raised.
-fn unplaced(fault: &Fault) -> Failure {
-    let class = match fault {
-        Fault::Limit {
-            name: "deadline", ..
-        } => FailureClass::Timeout,
-        Fault::Limit {
-            name: "tokens" | "usd",
-            ..
-        } => FailureClass::Budget,
-        Fault::Limit { .. } => FailureClass::Limit,
-        Fault::Denied(_) => FailureClass::Denied,
-        Fault::Guest {
-            class: "invalid", ..
-        } => FailureClass::Invalid,
-        Fault::Guest {
-            class: "transient", ..
-        } => FailureClass::Transient,
-        Fault::Guest {
-            class: "conflict", ..
-        } => FailureClass::Conflict,
-        Fault::Guest { .. } | Fault::Trap { .. } => FailureClass::Failed,
-        Fault::Cancelled => FailureClass::Cancelled,
-        // Whatever a newer engine adds is the host's until somebody says otherwise.
-        _ => FailureClass::Internal,
-    };
-    let failure = Failure::new(class, fault.to_string());
-    match fault {
-        Fault::Denied(denied) => match &denied.cure {
-            Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(cure))),
-            None => failure,
-        },
-        _ => failure,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use flowhost_policy::Denied;
-
-    use super::*;
-
-    #[test]
-    fn a_denial_names_the_line_that_would_allow_it() {
-        let denied = Denied {
-            right: "files",
-            wanted: "read /x".to_owned(),
-            rule: "files#none".to_owned(),
-            cure: Some("[[files]]".to_owned()),
-        };
-        let failure = unplaced(&Fault::Denied(denied));
-        assert_eq!(failure.class, FailureClass::Denied);
-        assert!(failure.hint.contains("[[files]]"));
-    }
-
-    #[test]
-    fn a_deadline_is_a_timeout_and_other_limits_are_limits() {
-        let limit = |name| {
-            unplaced(&Fault::Limit {
-                name,
-                used: 2,
-                allowed: 1,
-            })
-            .class
-        };
-        assert_eq!(limit("deadline"), FailureClass::Timeout);
-        assert_eq!(limit("memory"), FailureClass::Limit);
-        assert_eq!(limit("tokens"), FailureClass::Budget);
-    }
-
-    #[test]
-    fn an_answer_that_is_no_json_is_the_plugins_failure() {
-        assert_eq!(output_of("{").unwrap_err().class, FailureClass::Failed);
     }
 }

@@ -1,0 +1,122 @@
+//! Another build of a plugin, put in its place while the run goes on.
+//!
+//! What is at work keeps the revision that it pinned; the next call takes the new one. Rights never grow
+//! by a swap: what the new build wants beyond the old one's rights is refused, whatever its profile would
+//! grant. The swap is one record, on the disk before the first call can take the new revision.
+
+use std::sync::Arc;
+
+use flowhost_engine::RunScope;
+use flowhost_flow::{Exit, PluginKind};
+use flowhost_ledger::records::{RecordKind as _, Reload};
+use flowhost_policy::{Effective, Narrowing, effective};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::execute::ledger_failure;
+use crate::failure::Failure;
+use crate::host::Inner;
+use crate::installed::Installed;
+use crate::journal::Journal;
+use crate::project::Member;
+use crate::registry::Registry;
+
+/// What a swap needs of a run that goes on.
+pub(crate) struct Swaps {
+    pub(crate) host: Arc<Inner>,
+    pub(crate) journal: Journal,
+    pub(crate) scope: RunScope,
+    pub(crate) plugins: Arc<Registry>,
+    /// One at a time: revisions count up.
+    pub(crate) turn: Mutex<()>,
+}
+
+/// A swap that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swapped {
+    /// The revision that calls take from now on.
+    pub revision: u64,
+    /// Milliseconds from the request until then, compiling included.
+    pub took_ms: u64,
+}
+
+impl Swaps {
+    pub(crate) async fn swap(&self, key: &str, member: &Member) -> Result<Swapped, Failure> {
+        let started = tokio::time::Instant::now();
+        let _turn = self.turn.lock().await;
+        let before = self.plugins.current(key).ok_or_else(|| {
+            refused(key, "the run has no plugin of that name").hint("names stand under `plugins:`")
+        })?;
+        if !before.is_of(member.decl.kind) {
+            return Err(refused(key, "the new component has another kind than the plan says"));
+        }
+        let rights = before.plugin.effective();
+        if widens(rights, key, member) {
+            return Err(refused(key, "the new component would have more rights than the old one")
+                .hint("end the run and start it with the new component: rights grow only there"));
+        }
+        let component = self.host.engine.load(member.bytes.clone()).await;
+        let component = component.map_err(|error| refused(key, error.to_string()))?;
+        let prepared = self
+            .host
+            .engine
+            .prepare(&component, Arc::new(member.effective.clone()));
+        let prepared = prepared.map_err(|error| refused(key, error.to_string()))?;
+        let revision = before.revision + 1;
+        let mut installed = Installed::new(key, revision, prepared, member);
+        if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
+            let asked = installed.ask(&self.scope).await;
+            asked.map_err(|message| refused(key, message))?;
+        }
+        self.record(&before, &installed, member).await?;
+        let _still_held_by_calls_at_work = self.plugins.put(installed);
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Swapped { revision, took_ms })
+    }
+
+    async fn record(
+        &self,
+        before: &Installed,
+        after: &Installed,
+        member: &Member,
+    ) -> Result<(), Failure> {
+        let (old, new) = (before.plugin.effective(), &member.effective);
+        let reload = Reload {
+            plugin: before.key.to_string(),
+            revision: after.revision,
+            component_before: before.plugin.digest().to_string(),
+            component: after.plugin.digest().to_string(),
+            profile_before: old.hash.clone(),
+            profile: new.hash.clone(),
+        };
+        let told = json!({ "tools_before": before.tool_pins(), "tools": after.tool_pins() });
+        let actor = format!("{}/host", self.scope.tenant);
+        let fact = reload.by(actor).payload(told.to_string().into_bytes());
+        let recorder = &self.scope.recorder;
+        let seq = recorder
+            .append(fact)
+            .map_err(|error| ledger_failure("the ledger takes no more", &error))?;
+        recorder
+            .durable(seq)
+            .await
+            .map_err(|error| ledger_failure("the swap is not on the disk", &error))?;
+        self.journal.tools(after)
+    }
+}
+
+/// Whether the new build would get a right that the old one did not have.
+fn widens(before: &Effective, key: &str, member: &Member) -> bool {
+    if member.effective.hash == before.hash {
+        return false;
+    }
+    // What both give; if that is all of the new rights, none of them is new.
+    let narrowing = Narrowing::none(key);
+    let (both, _) = effective(&member.manifest, &member.profile, &narrowing, Some(before));
+    both.hash != member.effective.hash
+}
+
+fn refused(key: &str, why: impl Into<String>) -> Failure {
+    Failure::new(Exit::Internal, format!("the plugin `{key}` was not swapped"))
+        .because(why)
+        .hint("the run goes on with the build that it has")
+}

@@ -1,0 +1,103 @@
+//! The life of an agent around its calls: `on-start` before the first, `on-finish` after the last.
+
+use std::sync::{Arc, PoisonError};
+
+use flowhost_bus::{Delivery, Draft, Ulid};
+use flowhost_engine::{AgentOutcome, CallScope, Fault};
+use flowhost_ledger::Kind;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::Worker;
+use crate::installed::Installed;
+use crate::order::Ending;
+
+const ON_START: &str = "on-start";
+const ON_FINISH: &str = "on-finish";
+
+impl Worker {
+    /// `on-start`, once per agent and revision; others that come meanwhile wait for it.
+    pub(crate) async fn start_agent(
+        &self,
+        plugin: &Installed,
+        scope: &CallScope,
+    ) -> Result<(), Fault> {
+        let cell = {
+            let mut agents = self
+                .started_agents
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let started = (plugin.key.clone(), plugin.revision);
+            agents.entry(started).or_default().clone()
+        };
+        let start = || async {
+            // A call of its own, whichever step's or message's came first.
+            let scope = CallScope {
+                call: scope.next_call(),
+                key: scope.run.effect_key(&[&plugin.key, ON_START]),
+                made: Arc::default(),
+                ..scope.clone()
+            };
+            let intent = scope.fact(Kind::ToolCall).with("tool", ON_START);
+            scope.record_durable(intent).await?;
+            let started = plugin
+                .plugin
+                .agent_on_start(scope.clone(), &plugin.config)
+                .await;
+            let report = self.settle(&scope, ON_START, started, |()| None).await;
+            report.result
+        };
+        cell.get_or_try_init(start).await.copied()
+    }
+
+    /// `on-finish` of every agent that was started, in its current revision; its errors change nothing.
+    pub(super) async fn finish(&self, delivery: Delivery) {
+        let outcome = Ending::deserialize(&delivery.envelope.payload);
+        match outcome {
+            Ok(Ending { status, reason }) => {
+                let outcome = AgentOutcome { status, reason };
+                for agent in self.started() {
+                    self.finish_agent(&agent, &outcome).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "the end of a run cannot be read"),
+        }
+        let id = Ulid::from_parts(self.scope.started_ms, u128::from(delivery.envelope.id) ^ 1);
+        let actor = format!("{}/host", self.scope.tenant);
+        let draft = Draft::answer(&delivery.envelope, id, &actor, "run.finished", Value::Null);
+        match draft.seal() {
+            Ok(envelope) => {
+                let _nobody_waits_any_more = delivery.answer(Arc::new(envelope)).await;
+            }
+            Err(error) => tracing::error!(%error, "the end of the agents cannot be told"),
+        }
+    }
+
+    /// The agents that were started, in the revision that is current, if that one was.
+    fn started(&self) -> Vec<Arc<Installed>> {
+        let agents = self.started_agents.lock();
+        let agents = agents.unwrap_or_else(PoisonError::into_inner);
+        let done = agents.iter().filter(|(_, cell)| cell.initialized());
+        let current = done.filter_map(|((key, revision), _)| {
+            let current = self.registry.current(key)?;
+            (current.revision == *revision).then_some(current)
+        });
+        let mut started: Vec<_> = current.collect();
+        started.sort_by(|a, b| a.key.cmp(&b.key));
+        started
+    }
+
+    async fn finish_agent(&self, agent: &Installed, outcome: &AgentOutcome) {
+        let scope = agent.own_scope(&self.scope);
+        let intent = scope.fact(Kind::ToolCall).with("tool", ON_FINISH);
+        let finished = async {
+            scope.record_durable(intent).await?;
+            let finished = agent.plugin.agent_on_finish(scope.clone(), outcome).await;
+            let report = self.settle(&scope, ON_FINISH, finished, |()| None).await;
+            report.result
+        };
+        if let Err(fault) = finished.await {
+            tracing::warn!(plugin = %agent.key, %fault, "on-finish failed");
+        }
+    }
+}

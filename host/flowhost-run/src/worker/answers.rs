@@ -1,0 +1,163 @@
+//! From what a guest answered, or how it failed, to the planner's words: what decides retry and exit
+//! code.
+
+use flowhost_engine::{CallReport, Fault, GuardAction, GuardVerdict, Severity};
+use flowhost_flow::planner::Verdict;
+use flowhost_flow::{CallResult, Failure, FailureClass};
+use serde_json::{Value, json};
+
+use crate::failure::would_allow;
+use crate::installed::Installed;
+use crate::order::Detail;
+
+pub(super) fn finish<T>(
+    plugin: &Installed,
+    report: CallReport<T>,
+    read: impl FnOnce(T) -> Result<CallResult, Failure>,
+) -> (CallResult, Detail) {
+    let detail = Detail::from(report.used);
+    let result = match report.result {
+        Ok(answer) => read(answer).unwrap_or_else(failed),
+        Err(fault) => failed(failure_of(&fault, plugin)),
+    };
+    (result, detail)
+}
+
+pub(super) fn failed(failure: Failure) -> CallResult {
+    CallResult::Failed(failure)
+}
+
+pub(super) fn output_of(text: &str) -> Result<CallResult, Failure> {
+    serde_json::from_str(text)
+        .map(CallResult::Output)
+        .map_err(|error| {
+            Failure::new(
+                FailureClass::Failed,
+                format!("the output is no JSON: {error}"),
+            )
+        })
+}
+
+pub(crate) fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
+    let findings: Vec<Value> = verdict
+        .findings
+        .iter()
+        .map(|finding| {
+            let severity = match finding.severity {
+                Severity::Info => "info",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            json!({ "severity": severity, "code": finding.code, "message": finding.message,
+                "pointer": finding.pointer })
+        })
+        .collect();
+    Ok(match verdict.action {
+        GuardAction::Pass => Verdict::Pass { findings },
+        GuardAction::Rewrite => {
+            let subject = serde_json::from_str(&verdict.value).map_err(|error| {
+                Failure::new(
+                    FailureClass::Failed,
+                    format!("the rewritten value is no JSON: {error}"),
+                )
+            })?;
+            Verdict::Rewrite { subject, findings }
+        }
+        GuardAction::Deny => {
+            let reasons: Vec<&str> = verdict
+                .findings
+                .iter()
+                .map(|it| it.message.as_str())
+                .collect();
+            Verdict::Deny {
+                reason: reasons.join("; "),
+                findings,
+            }
+        }
+    })
+}
+
+/// A fault in the planner's words: what decides retry and exit code.
+pub(super) fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
+    let failure = unplaced(fault);
+    match fault {
+        Fault::Limit { name, allowed, .. } => failure.with_hint(plugin.cure_of(name, *allowed)),
+        _ => failure,
+    }
+}
+
+/// Without where a limit can be raised.
+fn unplaced(fault: &Fault) -> Failure {
+    let class = match fault {
+        Fault::Limit {
+            name: "deadline", ..
+        } => FailureClass::Timeout,
+        Fault::Limit {
+            name: "tokens" | "usd",
+            ..
+        } => FailureClass::Budget,
+        Fault::Limit { .. } => FailureClass::Limit,
+        Fault::Denied(_) => FailureClass::Denied,
+        Fault::Guest {
+            class: "invalid", ..
+        } => FailureClass::Invalid,
+        Fault::Guest {
+            class: "transient", ..
+        } => FailureClass::Transient,
+        Fault::Guest {
+            class: "conflict", ..
+        } => FailureClass::Conflict,
+        Fault::Guest { .. } | Fault::Trap { .. } => FailureClass::Failed,
+        Fault::Cancelled => FailureClass::Cancelled,
+        // Whatever a newer engine adds is the host's until somebody says otherwise.
+        _ => FailureClass::Internal,
+    };
+    let failure = Failure::new(class, fault.to_string());
+    match fault {
+        Fault::Denied(denied) => match &denied.cure {
+            Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(cure))),
+            None => failure,
+        },
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_policy::Denied;
+
+    use super::*;
+
+    #[test]
+    fn a_denial_names_the_line_that_would_allow_it() {
+        let denied = Denied {
+            right: "files",
+            wanted: "read /x".to_owned(),
+            rule: "files#none".to_owned(),
+            cure: Some("[[files]]".to_owned()),
+        };
+        let failure = unplaced(&Fault::Denied(denied));
+        assert_eq!(failure.class, FailureClass::Denied);
+        assert!(failure.hint.contains("[[files]]"));
+    }
+
+    #[test]
+    fn a_deadline_is_a_timeout_and_other_limits_are_limits() {
+        let limit = |name| {
+            unplaced(&Fault::Limit {
+                name,
+                used: 2,
+                allowed: 1,
+            })
+            .class
+        };
+        assert_eq!(limit("deadline"), FailureClass::Timeout);
+        assert_eq!(limit("memory"), FailureClass::Limit);
+        assert_eq!(limit("tokens"), FailureClass::Budget);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_json_is_the_plugins_failure() {
+        assert_eq!(output_of("{").unwrap_err().class, FailureClass::Failed);
+    }
+}
