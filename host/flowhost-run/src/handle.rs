@@ -114,8 +114,11 @@ impl Run {
     pub async fn swap(&self, key: &str, member: &Member) -> Result<Swapped, Failure> {
         let swaps = self.swaps().clone();
         let swaps = swaps.ok_or_else(|| {
-            Failure::new(Exit::Internal, format!("the plugin `{key}` was not swapped"))
-                .because("the run is not going on")
+            Failure::new(
+                Exit::Internal,
+                format!("the plugin `{key}` was not swapped"),
+            )
+            .because("the run is not going on")
         })?;
         swaps.swap(key, member).await
     }
@@ -143,10 +146,7 @@ impl Run {
             // The sender lives as long as this handle, and what was waited for is there.
             Ok(None) | Err(_) => {
                 debug_assert!(false, "a run's outcome cannot be lost");
-                Err(Failure::new(
-                    Exit::Internal,
-                    "the run's outcome was lost",
-                ))
+                Err(Failure::new(Exit::Internal, "the run's outcome was lost"))
             }
         }
     }

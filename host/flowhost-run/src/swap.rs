@@ -48,12 +48,18 @@ impl Swaps {
             refused(key, "the run has no plugin of that name").hint("names stand under `plugins:`")
         })?;
         if !before.is_of(member.decl.kind) {
-            return Err(refused(key, "the new component has another kind than the plan says"));
+            return Err(refused(
+                key,
+                "the new component has another kind than the plan says",
+            ));
         }
         let rights = before.plugin.effective();
         if widens(rights, key, member) {
-            return Err(refused(key, "the new component would have more rights than the old one")
-                .hint("end the run and start it with the new component: rights grow only there"));
+            return Err(refused(
+                key,
+                "the new component would have more rights than the old one",
+            )
+            .hint("end the run and start it with the new component: rights grow only there"));
         }
         let component = self.host.engine.load(member.bytes.clone()).await;
         let component = component.map_err(|error| refused(key, error.to_string()))?;
@@ -116,7 +122,10 @@ fn widens(before: &Effective, key: &str, member: &Member) -> bool {
 }
 
 fn refused(key: &str, why: impl Into<String>) -> Failure {
-    Failure::new(Exit::Internal, format!("the plugin `{key}` was not swapped"))
-        .because(why)
-        .hint("the run goes on with the build that it has")
+    Failure::new(
+        Exit::Internal,
+        format!("the plugin `{key}` was not swapped"),
+    )
+    .because(why)
+    .hint("the run goes on with the build that it has")
 }

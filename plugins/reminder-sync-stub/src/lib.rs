@@ -143,7 +143,7 @@ mod tests {
             high_priority: false,
         };
         assert!(
-            matches!(conflict(&request), Error::Failed(text) if text.starts_with("409 conflict: "))
+            matches!(conflict(&request), Error::Conflict(text) if text.starts_with("409 conflict: "))
         );
         let full = unavailable(Error::failed("the disk is full"));
         assert!(

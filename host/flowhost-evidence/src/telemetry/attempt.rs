@@ -194,7 +194,10 @@ impl Calls {
         span.set_number("flowhost.model.try", intent.of_try.r#try);
         span.set("flowhost.model.asked", &intent.of_try.asked);
         span.set("flowhost.estimate", &intent.of_try.estimate);
-        span.set("flowhost.call", intent.call_of.call.as_deref().unwrap_or(""));
+        span.set(
+            "flowhost.call",
+            intent.call_of.call.as_deref().unwrap_or(""),
+        );
         span.set("flowhost.record", seen.seq);
         self.0.push(Call {
             plugin: seen.plugin().to_owned(),

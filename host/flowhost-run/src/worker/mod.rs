@@ -404,8 +404,6 @@ enum Inbound {
     End(Delivery),
 }
 
-
-
 /// Why an order that was handed out before cannot be performed now. Whoever had it is gone, and nobody
 /// knows how far that one came: what may be done twice is done again, under the same key; what must not
 /// is answered for.

@@ -3,7 +3,9 @@
 #![cfg_attr(target_arch = "wasm32", no_main)]
 
 use flowhost_test_guests::host::http::{self, Request};
-use flowhost_test_guests::{Agent, Context, Error, Message, Outgoing, Output, Task, Value, json, parse};
+use flowhost_test_guests::{
+    Agent, Context, Error, Message, Outgoing, Output, Task, Value, json, parse,
+};
 
 struct Waiter;
 

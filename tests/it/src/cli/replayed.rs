@@ -71,7 +71,12 @@ fn replays(home: &Home) -> RunEnd {
 
 #[test]
 fn every_example_gives_the_same_actions_to_a_new_planner() {
-    for name in ["first-plan", "docs-check", "support-triage", "urgent-message"] {
+    for name in [
+        "first-plan",
+        "docs-check",
+        "support-triage",
+        "urgent-message",
+    ] {
         let home = example(name);
         let report = home
             .flowhost(&["run", "plan.yaml", "--json"])
@@ -85,7 +90,10 @@ fn every_example_gives_the_same_actions_to_a_new_planner() {
 #[test]
 fn a_run_that_a_guardrail_halts_is_halted_again() {
     let home = example("first-plan");
-    home.file("hello.md", "# Write to jane.doe@example.com\n\nAKIAIOSFODNN7EXAMPLE\n");
+    home.file(
+        "hello.md",
+        "# Write to jane.doe@example.com\n\nAKIAIOSFODNN7EXAMPLE\n",
+    );
     let report = home.flowhost(&["run", "plan.yaml", "--json"]).json();
     let end = replays(&home);
     assert_eq!(json!(end.exit.code()), report["exit_code"]);

@@ -460,10 +460,11 @@ fn metrics_can_be_read_while_the_run_lasts_and_nothing_else_can() {
     let home = sleeping();
     let (child, address) = serving(&home);
     let since = Instant::now();
-    let order = r#"agent_messages_total{sender="host",type="step.start"} 1"#;
+    let order = r#"agent_messages_total{sender="host",type="step.start","#;
+    let ordered = |line: &str| line.starts_with(order) && line.ends_with("} 1");
     let answer = loop {
         let answer = get(address, "GET /metrics", &address.to_string());
-        if answer.contains(order) {
+        if answer.lines().any(ordered) {
             break answer;
         }
         assert!(since.elapsed() < Duration::from_secs(30), "{answer}");
