@@ -11,7 +11,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::disk::{self, RealDisk, Source as _};
@@ -45,9 +45,11 @@ pub enum IndexError {
     Ledger(#[from] LedgerError),
 }
 
-/// The index of one tenant's runs.
+/// The index of one tenant's runs. Clones are handles to the same: within a process they queue for the
+/// files, and only other processes are waited for by asking again and again.
 #[derive(Debug, Clone)]
 pub struct RunIndex {
+    turn: Arc<Mutex<()>>,
     /// The tenant's folder.
     tenant_dir: PathBuf,
     options: LedgerOptions,
@@ -63,6 +65,7 @@ impl RunIndex {
         options.index = true;
         let tenant_dir = state.join(tenant);
         Self {
+            turn: Arc::default(),
             tenant_dir,
             options,
         }
@@ -132,7 +135,10 @@ impl RunIndex {
         run: &LedgerOptions,
         fields: &[(&str, Value)],
     ) -> Result<Ledger, IndexError> {
-        let lock = self.stage(run)?;
+        let lock = {
+            let _turn = self.turn();
+            self.stage(run)?
+        };
         self.started(&run.run, fields)?;
         let disk = run.disk.as_ref();
         let runs = self.tenant_dir.join(layout::RUNS);
@@ -235,8 +241,14 @@ impl RunIndex {
         for (name, value) in fields {
             fact = fact.with(name, value.clone());
         }
+        let _turn = self.turn();
         let ledger = Ledger::open(&self.options)?;
         ledger.append(fact)?;
         Ok(ledger.close_blocking()?)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // It guards files, and those are put in order whenever they are opened.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

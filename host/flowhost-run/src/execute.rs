@@ -269,7 +269,7 @@ async fn enter(
         let mut opened = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key);
         opened.durability = durability;
         opened.witness = witness;
-        let begun = index(&host).begin(&opened, &entry);
+        let begun = host.index.begin(&opened, &entry);
         let ledger =
             begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
         keep(&host, &state.run_dir(&run), &kept)?;
@@ -299,11 +299,6 @@ fn keep(host: &Inner, run_dir: &Path, kept: &Kept) -> Result<(), Failure> {
         written(path, bytes)?;
     }
     Ok(())
-}
-
-fn index(host: &Inner) -> RunIndex {
-    let state = &host.config.state;
-    RunIndex::new(state.root(), state.tenant(), host.config.key.clone())
 }
 
 /// Does what waits for the disk on a thread that may wait.
@@ -351,7 +346,7 @@ async fn seal(
     let sealed = sealed.map_err(|error| ledger_failure("the ledger cannot be closed", &error))?;
     let (host, run) = (host.clone(), run.to_owned());
     blocking(move || {
-        let ended = index(&host).ended(&run, status, &sealed);
+        let ended = host.index.ended(&run, status, &sealed);
         ended.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
         Ok(sealed)
     })

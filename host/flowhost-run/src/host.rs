@@ -12,6 +12,7 @@ use flowhost_caps::http::HttpServices;
 use flowhost_caps::state::FolderStore;
 use flowhost_engine::{Engine, EngineConfig, ShapeLimits};
 use flowhost_flow::Exit;
+use flowhost_ledger::RunIndex;
 use futures::FutureExt as _;
 
 use crate::execute::{self, RunOptions};
@@ -32,6 +33,8 @@ pub(crate) struct Inner {
     store: OnceLock<Arc<FolderStore>>,
     /// What sends requests; made when the first run needs it.
     network: OnceLock<HttpServices>,
+    /// The runs of the tenant. One for all of them, so that they queue for it here.
+    pub(crate) index: RunIndex,
     /// What killed runs left has been signed.
     pub(crate) swept: OnceLock<()>,
     runs: Mutex<BTreeMap<String, Run>>,
@@ -53,7 +56,10 @@ impl Host {
         let engine = engine.map_err(|error| {
             Failure::new(Exit::Internal, "the engine cannot be built").caused_by(&error)
         })?;
+        let state = &config.state;
+        let index = RunIndex::new(state.root(), state.tenant(), config.key.clone());
         Ok(Self(Arc::new(Inner {
+            index,
             config,
             engine,
             store: OnceLock::new(),

@@ -14,6 +14,7 @@ mod browser;
 mod catalogue;
 mod cli;
 mod collector;
+mod held;
 mod hosted;
 mod hostile;
 mod support;

@@ -479,7 +479,7 @@ fn permanent_errors_in_the_stream_have_their_class_and_cost_nothing() {
         ),
     ];
     for (error, class) in table {
-        let (raw, mut progress) = read(&[error.clone()]);
+        let (raw, mut progress) = read(std::slice::from_ref(&error));
         assert_eq!(raw.unwrap_err().error.class, class, "{error}");
         progress.refused_unless_heard();
         assert_eq!(progress.usage().0, Usage::default());

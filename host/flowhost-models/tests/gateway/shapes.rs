@@ -189,7 +189,7 @@ async fn usage_as_floats_is_counted_and_unknown_usage_is_told_as_unknown() {
         (usage(json!(null)), (None, None), true),
     ];
     for (last, (prompt_tokens, completion_tokens), estimated) in table {
-        let server = server(Reply::events(&openai_hello(&[last.clone()]))).await;
+        let server = server(Reply::events(&openai_hello(std::slice::from_ref(&last)))).await;
         let log = Log::default();
         let answer = complete(&gateway("openai", &server.address), &prompt("p/m"), &log).await;
         let spent = answer.unwrap().spent;

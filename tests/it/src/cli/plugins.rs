@@ -39,7 +39,8 @@ fn keyword_scan_halts_at_a_banned_word_in_any_script_and_form() {
 
 #[test]
 fn schema_check_halts_at_what_does_not_fit_and_counts_in_decimals() {
-    let schema = "{ schema: { type: object, additionalProperties: { multipleOf: 0.01 } } }";
+    let schema =
+        "{ schema: { properties: { value: { additionalProperties: { multipleOf: 0.01 } } } } }";
     let wrong = guarded("schema-check", schema, &json!({ "price": 19.999 })).expect(4);
     assert!(
         wrong.all().contains("is not a multiple of 0.01"),

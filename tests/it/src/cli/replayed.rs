@@ -1,11 +1,5 @@
 //! The records of a run, fed to a new planner, give the actions that the run performed.
 
-use std::collections::BTreeMap;
-
-use flowhost::ambient::Ambient;
-use flowhost::config::Config;
-use flowhost::project::{self, Project, Request};
-use flowhost::report::problems::Texts;
 use flowhost_evidence::events;
 use flowhost_flow::Action;
 use flowhost_flow::planner::{Note, RunEnd, replay};
@@ -13,22 +7,8 @@ use serde_json::{Value, json};
 
 use super::evidence::run_dir;
 use super::examples::example;
-use crate::support::{Home, executable};
-
-/// The project in a user's folder, as the command reads it.
-fn project(home: &Home) -> Project {
-    let env = BTreeMap::new();
-    let ambient = Ambient::with(env, home.path().to_owned(), Some(executable()));
-    let config = Config::find(&ambient).unwrap();
-    let request = Request {
-        plan: "plan.yaml".into(),
-        ..Request::default()
-    };
-    let loaded = project::load(&ambient, &config, &request, &mut Texts::default());
-    loaded
-        .project
-        .unwrap_or_else(|| panic!("{:#?}", loaded.findings))
-}
+use crate::held::project;
+use crate::support::Home;
 
 /// What the records say that the planner did: each end of a step, and each call with a record.
 fn recorded(home: &Home) -> (Vec<Value>, Vec<String>) {

@@ -52,7 +52,7 @@ struct Clause {
 
 impl Clause {
     /// The clause at the start of `text`, and what follows it.
-    fn read<'t>(text: &'t str) -> Result<(Self, &'t str), Fault<'static>> {
+    fn read(text: &str) -> Result<(Self, &str), Fault<'static>> {
         let mut rest = text.strip_prefix('%').unwrap_or(text);
         let mut precision = None;
         if let Some(digits) = rest.strip_prefix('.') {

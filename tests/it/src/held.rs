@@ -1,0 +1,230 @@
+//! Runs that this process holds itself, as a server or a worker would: no command, no child of its own
+//! but the one that compiles.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use flowhost::ambient::Ambient;
+use flowhost::config::Config;
+use flowhost::project::{self, Project, Request};
+use flowhost::report::problems::Texts;
+use flowhost_engine::PoolConfig;
+use flowhost_ledger::{Durability, verify_dir};
+use flowhost_run::{Finished, Host, Run, RunOptions, RunState, State};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::cli::plan;
+use crate::support::{Home, executable};
+
+fn ambient(home: &Home) -> Ambient {
+    Ambient::with(BTreeMap::new(), home.path().to_owned(), Some(executable()))
+}
+
+/// The project in a user's folder, as the command reads it.
+pub(crate) fn project(home: &Home) -> Project {
+    let ambient = ambient(home);
+    let config = Config::find(&ambient).unwrap();
+    let request = Request {
+        plan: "plan.yaml".into(),
+        ..Request::default()
+    };
+    let loaded = project::load(&ambient, &config, &request, &mut Texts::default());
+    loaded
+        .project
+        .unwrap_or_else(|| panic!("{:#?}", loaded.findings))
+}
+
+fn host(home: &Home) -> Host {
+    let ambient = ambient(home);
+    let config = Config::find(&ambient).unwrap();
+    let state = State::new(home.path().join(".flowhost"), "default");
+    flowhost::host::host(&ambient, &config, &state, PoolConfig::default(), None).unwrap()
+}
+
+fn options() -> RunOptions {
+    RunOptions {
+        durability: Durability::Relaxed,
+        allow_private_network: true,
+        ..RunOptions::default()
+    }
+}
+
+/// A server that answers nobody until it is opened.
+struct Gate {
+    address: SocketAddr,
+    asked: watch::Receiver<usize>,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (count, asked) = watch::channel(0);
+        let open = watch::Sender::new(false);
+        let opened = open.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(answer(stream, count.clone(), opened.subscribe()));
+            }
+        });
+        Self {
+            address,
+            asked,
+            open,
+        }
+    }
+
+    /// Waits until so many have asked.
+    async fn reached_by(&mut self, most: usize) {
+        let all = self.asked.wait_for(|asked| *asked >= most);
+        let within = tokio::time::timeout(Duration::from_secs(240), all).await;
+        assert!(
+            within.is_ok_and(|all| all.is_ok()),
+            "{} of {most}",
+            *self.asked.borrow()
+        );
+    }
+
+    fn open(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+async fn answer(
+    mut stream: TcpStream,
+    count: watch::Sender<usize>,
+    mut open: watch::Receiver<bool>,
+) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut part = [0; 1_024];
+        let read = stream.read(&mut part).await.unwrap();
+        assert!(read > 0, "a request without an end");
+        request.extend(part.iter().take(read));
+    }
+    count.send_modify(|count| *count += 1);
+    open.wait_for(|open| *open).await.unwrap();
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone";
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+/// A plan whose steps are an agent that waits at the gate, one after another.
+fn waiting(gate: &Gate, steps: &str) -> Home {
+    let home = Home::new();
+    home.guest("ok_agent_waits");
+    let url = format!("http://{}/", gate.address);
+    home.file(
+        "policies/waits.toml",
+        format!(
+            "version = 1\nname = \"waits\"\n[limits]\ndeadline = \"5m\"\n[[http]]\nurl = \"{url}\"\n\
+             methods = [\"GET\"]\nprivate_network = true\n"
+        ),
+    );
+    let agent = "  waits: { kind: agent, source: ./ok_agent_waits.wasm, profile: waits }\n";
+    home.file("plan.yaml", plan(agent, &steps.replace("URL", &url)));
+    home
+}
+
+#[track_caller]
+fn sound(finished: &Finished) {
+    let exit = finished.outcome.end.exit;
+    assert_eq!(exit.code(), 0, "{:?}", finished.outcome.end);
+    let report = verify_dir(&finished.evidence.run_dir, &[]);
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+/// Few enough for the files that a process may have open where nobody raised the limit: each run has a
+/// connection with two ends in here, and the files of its ledger.
+const RUNS: usize = 100;
+
+/// All of them are inside a guest's call at the same time, each with a ledger and a bus of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_runs_are_at_work_at_once_in_one_process() {
+    let mut gate = Gate::new().await;
+    let home = waiting(
+        &gate,
+        "  only: { uses: waits, with: { url: \"URL\" }, timeout: 5m }",
+    );
+    let (host, project) = (host(&home), project(&home));
+    let runs: Vec<_> = (0..RUNS)
+        .map(|_| host.start(project.clone(), options()).unwrap())
+        .collect();
+    gate.reached_by(RUNS).await;
+    assert_eq!(host.runs().len(), RUNS);
+    assert!(runs.iter().all(|run| run.state() == RunState::Running));
+    gate.open();
+    let ends = futures::future::join_all(runs.iter().map(Run::outcome)).await;
+    for end in ends {
+        sound(&end.unwrap());
+    }
+    assert!(host.runs().is_empty(), "nothing is kept of runs that ended");
+}
+
+/// The same component with one more section that says nothing: another build.
+fn rebuild(home: &Home) {
+    let file = home.path().join("ok_agent_waits.wasm");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.extend([0, 5, 4, b'n', b'e', b'x', b't']);
+    std::fs::write(&file, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_on_the_build_that_it_began_with_and_the_next_takes_the_new_one() {
+    let mut gate = Gate::new().await;
+    let home = waiting(
+        &gate,
+        "  first: { uses: waits, with: { url: \"URL\" } }\n  \
+         second: { uses: waits, with: { url: \"URL\" }, needs: [first] }",
+    );
+    let run = host(&home).start(project(&home), options()).unwrap();
+    gate.reached_by(1).await;
+    rebuild(&home);
+    let after = project(&home);
+    let swapped = run.swap("waits", &after.members["waits"]).await.unwrap();
+    assert_eq!(swapped.revision, 2);
+    gate.open();
+    sound(&run.outcome().await.unwrap());
+    let records = home.records();
+    let reloads: Vec<_> = records.iter().filter(|it| it["kind"] == "reload").collect();
+    let [reload] = reloads[..] else {
+        panic!("{reloads:#?}");
+    };
+    let asked = records.iter().filter(|it| it["kind"] == "net.decision");
+    let mut builds: Vec<_> = asked
+        .map(|it| json!([it["component"], it["revision"]]))
+        .collect();
+    builds.dedup();
+    let (old, new) = (&reload["component_before"], &reload["component"]);
+    assert_eq!(builds, [json!([old, "1"]), json!([new, "2"])]);
+    assert_ne!(reload["component"], reload["component_before"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_that_would_widen_rights_is_refused_and_the_run_goes_on() {
+    let mut gate = Gate::new().await;
+    let home = waiting(&gate, "  only: { uses: waits, with: { url: \"URL\" } }");
+    let run = host(&home).start(project(&home), options()).unwrap();
+    gate.reached_by(1).await;
+    let profile = home
+        .read("policies/waits.toml")
+        .replace("deadline = \"5m\"", "deadline = \"6m\"");
+    home.file("policies/waits.toml", profile);
+    let wider = project(&home);
+    let refused = run
+        .swap("waits", &wider.members["waits"])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.causes,
+        ["the new component would have more rights than the old one"]
+    );
+    gate.open();
+    sound(&run.outcome().await.unwrap());
+    assert!(home.records().iter().all(|it| it["kind"] != "reload"));
+}
