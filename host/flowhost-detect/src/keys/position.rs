@@ -55,7 +55,7 @@ pub(super) fn header(text: &Text, at: usize, first: u8, webs: &mut Webs) -> Opti
             let word = text.run(value, |byte| byte.is_ascii_alphabetic(), 12);
             let scheme = text.word(word, " ").filter(|_| word > value);
             let known = |word: &&str| text.word(value, word).is_some();
-            if BEARER.iter().chain(BASIC).any(|word| known(word)) {
+            if BEARER.iter().chain(BASIC).any(known) {
                 // Found again at its own word, under its own name.
                 return None;
             }
