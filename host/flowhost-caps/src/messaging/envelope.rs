@@ -6,7 +6,6 @@ use flowhost_bus::{BusError, Draft, Envelope, Subject, Ulid};
 use flowhost_engine::{CallScope, Fault, Message};
 use flowhost_ledger::{Fact, Kind};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The `type` of a message's envelope.
@@ -21,8 +20,9 @@ pub const REPLY: &str = "message.reply";
 pub struct MessagePayload {
     /// The guest's topic.
     pub topic: String,
-    /// The guest's JSON.
-    pub payload: Value,
+    /// The guest's JSON as text: what a mailbox counts is what it holds, and a tree of the same is up to
+    /// a hundred times as large.
+    pub payload: String,
     /// The plugins that wait for an answer, the sender last; empty for a message without one. Whoever
     /// delivers the message makes them the `callers` of its scope.
     pub waiting: Vec<String>,
@@ -47,7 +47,7 @@ impl MessagePayload {
             topic: self.topic,
             sender: envelope.actor.clone(),
             correlation: envelope.correlation.clone(),
-            payload: self.payload.to_string(),
+            payload: self.payload,
         }
     }
 }
@@ -68,7 +68,7 @@ pub fn message_fact(
         .with("topic", message.topic.as_str())
         .with("type", envelope.kind.as_str())
         .with("hash", envelope.hash_text())
-        .payload(message.payload.to_string().into_bytes());
+        .payload(message.payload.clone().into_bytes());
     let fact = match envelope.correlation.as_str() {
         "" => fact,
         correlation => fact.with("correlation", correlation),
