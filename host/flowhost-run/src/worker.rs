@@ -193,6 +193,7 @@ impl Worker {
             Some(failure) => (failed(failure), Detail::default()),
             None => self.perform(&order).instrument(context).await,
         };
+        let result = self.kept(&order, result);
         let routed = self.tally.take(&call);
         let spent = self.purse.end(&call);
         let answer = Answer::new(&order, result, detail, &routed, spent);
@@ -201,6 +202,20 @@ impl Worker {
             tracing::error!(%message, path = order.path, "a result could not be sent");
         }
         let _gone = delivery.ack().await;
+    }
+
+    /// The result, or why it is too much to be held for later steps.
+    fn kept(&self, order: &Order, result: CallResult) -> CallResult {
+        let CallResult::Output(output) = &result else {
+            return result;
+        };
+        let Err(fault) = self.purse.outputs().keep(&order.step_id, output) else {
+            return result;
+        };
+        failed(unplaced(&fault).with_hint(
+            "hand on less: a step can write what is large into a granted folder or into `state`, and \
+             hand on its name (docs/limits.md)",
+        ))
     }
 
     async fn perform(&self, order: &Order) -> (CallResult, Detail) {
@@ -216,6 +231,9 @@ impl Worker {
         };
         if let Err(failure) = fits(order, &installed) {
             return (failed(failure), Detail::default());
+        }
+        if let Err(fault) = installed.breaker.check() {
+            return (failed(failure_of(&fault, &installed)), Detail::default());
         }
         let left = Duration::from_millis(order.remaining_ms);
         let own = Duration::from_millis(installed.plugin.effective().limits.deadline_ms);
@@ -501,6 +519,7 @@ impl Worker {
             .with("host_calls", report.used.host_calls)
             .with("output_bytes", report.used.output_bytes)
             .with("log_bytes", report.used.log_bytes)
+            .with("evidence_bytes", report.used.evidence_bytes)
             .with("duration_ms", report.used.duration_ms);
         let fact = match &report.result {
             Ok(answer) => {
@@ -643,6 +662,7 @@ fn finish<T>(
     report: CallReport<T>,
     read: impl FnOnce(T) -> Result<CallResult, Failure>,
 ) -> (CallResult, Detail) {
+    plugin.breaker.hear(&report.result);
     let detail = Detail::from(report.used);
     let result = match report.result {
         Ok(answer) => read(answer).unwrap_or_else(failed),

@@ -11,13 +11,14 @@ use super::{CALLS_MAX, GROUPS_MAX, Peak, Plugin, Shown, Steps, Stored};
 const KEPT_MAX: usize = 20_000;
 
 /// Fields of a result, and the limits that they are measured against.
-const LIMITED: [(&str, &str); 6] = [
+const LIMITED: [(&str, &str); 7] = [
     ("fuel", "fuel"),
     ("memory_bytes", "memory"),
     ("duration_ms", "deadline"),
     ("host_calls", "host_calls"),
     ("output_bytes", "output"),
     ("log_bytes", "log"),
+    ("evidence_bytes", "evidence"),
 ];
 
 /// The calls of a run.
