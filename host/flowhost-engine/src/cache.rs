@@ -76,6 +76,7 @@ pub enum CacheError {
 /// An opened cache directory.
 pub(crate) struct Cache {
     dir: OwnedFd,
+    name: PathBuf,
     key: [u8; 32],
     /// Everything but the component that the code depends on.
     environment: [u8; 32],
@@ -105,6 +106,7 @@ impl Cache {
         }
         Ok(Self {
             dir,
+            name: config.dir.clone(),
             key: config.key,
             environment: environment(engine),
         })
@@ -117,6 +119,16 @@ impl Cache {
         hash.update(self.environment);
         hash.update(digest.as_bytes());
         Entry(hash.finalize().into())
+    }
+
+    /// The place of the reason why there is no code of it. Whatever stands there is never loaded.
+    pub(crate) fn refusal(&self, digest: &str) -> Entry {
+        self.entry(&format!("refused {digest}"))
+    }
+
+    /// The file of an entry, for a message.
+    pub(crate) fn path(&self, entry: &Entry) -> PathBuf {
+        self.name.join(entry.name())
     }
 
     /// The code in `entry`, if it is there and this host wrote it.

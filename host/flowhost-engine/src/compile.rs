@@ -66,6 +66,39 @@ pub enum CompileError {
     Child(#[source] std::io::Error),
 }
 
+/// First words of what is kept of a refusal, and of a compilation that was stopped.
+const KEPT_REFUSED: &str = "refused: ";
+const KEPT_STOPPED: &str = "stopped: ";
+
+impl CompileError {
+    /// What the next run has to know of it; nothing of a child that could not be spoken to, which says
+    /// nothing of the component.
+    pub(crate) fn to_be_kept(&self) -> Option<String> {
+        match self {
+            Self::Refused { message } => Some(format!("{KEPT_REFUSED}{message}")),
+            Self::Stopped { what } => Some(format!("{KEPT_STOPPED}{what}")),
+            Self::Child(_) => None,
+        }
+    }
+
+    /// The error that was kept in `file`, which is how to be rid of it: a machine with more memory or
+    /// less to do may compile what was stopped here.
+    pub(crate) fn recall(kept: &[u8], file: &std::path::Path) -> Option<Self> {
+        let kept = std::str::from_utf8(kept).ok()?;
+        let hint = format!(
+            "it is not compiled again on this machine\n\nhint: to try once more, delete `{}`",
+            file.display()
+        );
+        if let Some(message) = kept.strip_prefix(KEPT_REFUSED) {
+            let message = format!("{message}; {hint}");
+            return Some(Self::Refused { message });
+        }
+        let what = kept.strip_prefix(KEPT_STOPPED)?;
+        let what = format!("{what}; {hint}");
+        Some(Self::Stopped { what })
+    }
+}
+
 /// Compiles, a few at a time.
 pub(crate) struct CompileService {
     compiler: Compiler,

@@ -251,13 +251,40 @@ impl Engine {
         bytes: Arc<[u8]>,
     ) -> Result<(Component, Origin), LoadError> {
         let (engine, key) = (self.clone(), digest.clone());
-        if let Some(component) = blocking(move || engine.cached(&key)).await? {
-            return Ok((component, Origin::Cache));
+        let known = blocking(move || {
+            engine
+                .cached(&key)
+                .map(Ok)
+                .or_else(|| engine.refused(&key).map(Err))
+        });
+        if let Some(known) = known.await? {
+            return Ok((known?, Origin::Cache));
         }
-        let code = self.0.compile.compile(&self.0.wasmtime, bytes).await?;
+        let compiled = self.0.compile.compile(&self.0.wasmtime, bytes).await;
         let (engine, key) = (self.clone(), digest.clone());
-        let component = blocking(move || engine.keep(&key, &code)).await??;
-        Ok((component, Origin::Compiled))
+        let component = blocking(move || match compiled {
+            Ok(code) => engine.keep(&key, &code),
+            Err(error) => {
+                engine.remember(&key, &error);
+                Err(error.into())
+            }
+        });
+        Ok((component.await??, Origin::Compiled))
+    }
+
+    /// Why an earlier compilation of this component ended without code: a component that took all that
+    /// a compilation may take would take it again in every run.
+    fn refused(&self, digest: &str) -> Option<CompileError> {
+        let cache = self.cache()?;
+        let entry = cache.refusal(digest);
+        let told = cache.get(&entry)?.into_bytes().ok()?;
+        CompileError::recall(&told, &cache.path(&entry))
+    }
+
+    fn remember(&self, digest: &str, error: &CompileError) {
+        if let (Some(cache), Some(told)) = (self.cache(), error.to_be_kept()) {
+            cache.put(&cache.refusal(digest), told.as_bytes());
+        }
     }
 
     fn cache(&self) -> Option<&Cache> {

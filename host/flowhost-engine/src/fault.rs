@@ -44,7 +44,7 @@ pub enum Fault {
     Cancelled,
     /// The ledger takes no more; the run must stop.
     #[error("the ledger stopped the call")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[source] LedgerError),
     /// The host itself failed.
     #[error("host failure: {0}")]
     Host(String),
@@ -59,6 +59,24 @@ impl Fault {
             Self::Denied(_) => Owner::Policy,
             Self::Trap { .. } | Self::Guest { .. } | Self::Cancelled => Owner::Guest,
             Self::Ledger(_) | Self::Host(_) => Owner::Host,
+        }
+    }
+}
+
+/// A full account of evidence is the call's limit and no failure of the ledger.
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Limit {
+                name,
+                used,
+                allowed,
+            } => Self::Limit {
+                name,
+                used,
+                allowed,
+            },
+            error => Self::Ledger(error),
         }
     }
 }

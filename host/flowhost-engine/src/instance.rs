@@ -47,6 +47,8 @@ pub struct Used {
     pub log_bytes: u64,
     /// Bytes of log lines dropped.
     pub log_dropped: u64,
+    /// Bytes of records and payloads, those of what it called included.
+    pub evidence_bytes: u64,
     /// Wall clock in milliseconds, waiting for a free instance included.
     pub duration_ms: u64,
 }
@@ -212,6 +214,7 @@ impl Plugin {
             deadline_ms: ours.deadline_ms.min(theirs.deadline_ms),
             output_bytes: ours.output_bytes.min(theirs.output_bytes),
             log_bytes: ours.log_bytes.min(theirs.log_bytes),
+            evidence_bytes: ours.evidence_bytes.min(theirs.evidence_bytes),
             host_calls: ours.host_calls.min(theirs.host_calls),
             handles: ours.handles.min(theirs.handles),
             queue: ours.queue.min(theirs.queue),
@@ -476,6 +479,7 @@ fn used(meter: &Meter, duration_ms: u64) -> Used {
         output_bytes: meter.output_bytes.load(Ordering::Relaxed),
         log_bytes: meter.log_bytes.load(Ordering::Relaxed),
         log_dropped: meter.log_dropped.load(Ordering::Relaxed),
+        evidence_bytes: meter.evidence_bytes.load(Ordering::Relaxed),
         duration_ms,
     }
 }

@@ -87,6 +87,8 @@ pub struct Meter {
     pub fuel: AtomicU64,
     /// Bytes handed back.
     pub output_bytes: AtomicU64,
+    /// Bytes of records and payloads that the call and what it called have left.
+    pub evidence_bytes: AtomicU64,
     /// What the host refused the guest in this call. A guest that ends with one of these passes it
     /// on; one that names another makes it up.
     refused: Mutex<Vec<Refused>>,

@@ -17,6 +17,16 @@ pub enum LedgerError {
     /// The fact does not fit the format (line too long, reserved field).
     #[error("the record was refused: {0}")]
     Refused(String),
+    /// Whoever recorded may record no more. The ledger itself goes on.
+    #[error("the limit `{name}` was reached: used {used} bytes, allowed {allowed}")]
+    Limit {
+        /// Which.
+        name: &'static str,
+        /// Bytes with this record.
+        used: u64,
+        /// Bytes that are allowed.
+        allowed: u64,
+    },
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,
@@ -28,7 +38,7 @@ pub trait Recorder: Send + Sync {
     /// record is in the chain but not yet on disk; see [`Recorder::durable`].
     ///
     /// # Errors
-    /// Any [`LedgerError`]; after one, the run must stop.
+    /// Any [`LedgerError`]; after one that is not [`LedgerError::Limit`], the run must stop.
     fn append(&self, fact: Fact) -> Result<u64, LedgerError>;
 
     /// Resolves once record `seq` is durable (at once in relaxed mode).

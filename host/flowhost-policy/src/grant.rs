@@ -18,6 +18,8 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Bytes of log lines per call; the rest is dropped with one record that says how much.
     pub log_bytes: u64,
+    /// Bytes of records and payloads per call, those of what it calls included. At it: the call is killed.
+    pub evidence_bytes: u64,
     /// Calls from guest to host per call. At it: the call is killed.
     pub host_calls: u64,
     /// Live handles (resources) per instance. At it: the call is killed.
@@ -36,6 +38,7 @@ impl Default for Limits {
             deadline_ms: 30_000,
             output_bytes: 1 << 20,
             log_bytes: 256 << 10,
+            evidence_bytes: 64 << 20,
             host_calls: 100_000,
             handles: 1_024,
             queue: 256,

@@ -59,7 +59,7 @@ impl LimitSpec {
 }
 
 /// All limits, in the order in which they are explained.
-pub static LIMITS: [LimitSpec; 9] = [
+pub static LIMITS: [LimitSpec; 10] = [
     LimitSpec {
         key: "memory",
         unit: Unit::Bytes,
@@ -104,6 +104,16 @@ pub static LIMITS: [LimitSpec; 9] = [
         doc: "Log lines per call; the rest is dropped with one record that says how much.",
         get: |limits| limits.log_bytes,
         set: |limits, value| limits.log_bytes = value,
+    },
+    LimitSpec {
+        key: "evidence",
+        unit: Unit::Bytes,
+        // Below it not even the records of an ordinary call would fit.
+        floor: 16 << 10,
+        ceiling: 4 << 30,
+        doc: "Records and payloads per call, those of what it calls included; the call is killed at it.",
+        get: |limits| limits.evidence_bytes,
+        set: |limits, value| limits.evidence_bytes = value,
     },
     LimitSpec {
         key: "host_calls",

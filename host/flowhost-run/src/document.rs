@@ -62,6 +62,7 @@ struct UsedDocument {
     host_calls: u64,
     output_bytes: u64,
     log_bytes: u64,
+    evidence_bytes: u64,
     tokens: u64,
     micro_usd: u64,
 }
@@ -194,6 +195,7 @@ fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument 
             host_calls: used.host_calls,
             output_bytes: used.output_bytes,
             log_bytes: used.log_bytes,
+            evidence_bytes: used.evidence_bytes,
             tokens: summary.used.tokens,
             micro_usd: summary.used.micro_usd,
         },

@@ -14,6 +14,8 @@ use flowhost_policy::{
 };
 use serde_json::Value;
 
+use crate::account;
+use crate::breaker::Breaker;
 use crate::order::Order;
 use crate::project::Member;
 
@@ -25,6 +27,7 @@ pub(crate) struct Installed {
     pub(crate) plugin: Plugin,
     pub(crate) config: Arc<str>,
     kind: PluginKind,
+    pub(crate) breaker: Breaker,
     tools: Vec<Tool>,
     /// What lowered a limit or an amount below the profile's, by the right's path.
     lowered: BTreeMap<String, (Layer, String)>,
@@ -56,6 +59,7 @@ impl Installed {
             plugin,
             config: member.config.clone(),
             kind: member.decl.kind,
+            breaker: Breaker::default(),
             tools: tools.iter().cloned().map(Tool::from).collect(),
             lowered: lowered_by(&member.trace),
         }
@@ -208,8 +212,9 @@ impl Installed {
         deadline: tokio::time::Instant,
     ) -> CallScope {
         let call: Arc<str> = order.call.to_string().into();
+        let meter = Arc::new(Meter::default());
         CallScope {
-            run: run.clone(),
+            run: self.counted(run, &meter),
             root: call.clone(),
             call,
             made: Arc::default(),
@@ -224,8 +229,13 @@ impl Installed {
             traceparent,
             deadline,
             callers: Arc::from([]),
-            meter: Arc::new(Meter::default()),
+            meter,
         }
+    }
+
+    /// The run as one call of this plugin sees it: what it records is counted, and bounded.
+    pub(crate) fn counted(&self, run: &RunScope, meter: &Arc<Meter>) -> RunScope {
+        account::of_call(run, meter, self.plugin.effective().limits.evidence_bytes)
     }
 }
 
@@ -234,8 +244,9 @@ impl Installed {
     pub(crate) fn own_scope(&self, run: &RunScope) -> CallScope {
         let call = run.own_call();
         let own = std::time::Duration::from_millis(self.plugin.effective().limits.deadline_ms);
+        let meter = Arc::new(Meter::default());
         CallScope {
-            run: run.clone(),
+            run: self.counted(run, &meter),
             root: call.clone(),
             call,
             made: Arc::default(),
@@ -250,7 +261,7 @@ impl Installed {
             traceparent: Arc::from(""),
             deadline: tokio::time::Instant::now() + own,
             callers: Arc::from([]),
-            meter: Arc::new(Meter::default()),
+            meter,
         }
     }
 }
@@ -264,6 +275,15 @@ fn place_of(name: &str) -> String {
         "state.bytes" => format!("raise `bytes` in [state] {trust}"),
         name if LIMITS.iter().any(|limit| limit.key == name) => {
             format!("raise `{name}` in [limits] {trust}")
+        }
+        "traps" => {
+            "the component traps on every call; look at what it is handed, or at the component"
+                .to_owned()
+        }
+        "run.evidence" => {
+            "no profile raises it: all plugins of a run share it; make the plan smaller, \
+            or make several runs of it (docs/limits.md)"
+                .to_owned()
         }
         _ => "no profile raises it: it is a bound of the host (docs/limits.md)".to_owned(),
     }

@@ -11,6 +11,8 @@ pub mod failure;
 pub mod finding;
 pub mod functions;
 
+mod account;
+mod breaker;
 mod clock;
 mod content;
 mod driver;
@@ -18,6 +20,7 @@ mod execute;
 mod folders;
 mod guards;
 mod handle;
+mod held;
 mod host;
 mod installed;
 mod journal;

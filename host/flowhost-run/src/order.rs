@@ -105,6 +105,8 @@ pub struct Detail {
     pub output_bytes: u64,
     /// Bytes of log lines.
     pub log_bytes: u64,
+    /// Bytes of records and payloads, those of what it called included.
+    pub evidence_bytes: u64,
 }
 
 impl Detail {
@@ -115,6 +117,8 @@ impl Detail {
         self.host_calls = self.host_calls.saturating_add(other.host_calls);
         self.output_bytes = self.output_bytes.saturating_add(other.output_bytes);
         self.log_bytes = self.log_bytes.saturating_add(other.log_bytes);
+        // A caller's count has what it called in it, so that the largest is the whole.
+        self.evidence_bytes = self.evidence_bytes.max(other.evidence_bytes);
     }
 }
 
@@ -126,6 +130,7 @@ impl From<flowhost_engine::Used> for Detail {
             host_calls: used.host_calls,
             output_bytes: used.output_bytes,
             log_bytes: used.log_bytes,
+            evidence_bytes: used.evidence_bytes,
         }
     }
 }

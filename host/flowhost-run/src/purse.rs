@@ -13,6 +13,8 @@ use flowhost_caps::model::{HoldId, Origin, Short};
 use flowhost_engine::CallScope;
 use flowhost_flow::budget::Ceiling as Owner;
 
+use crate::held::{OUTPUT_BYTES, Outputs};
+
 /// A planner's call that is at work.
 #[derive(Debug, Clone, Default)]
 struct AtWork {
@@ -79,12 +81,12 @@ struct Inner {
     rest_refused: u64,
 }
 
-/// All purses of a run.
-pub(crate) struct Purse(Mutex<Inner>);
+/// All purses of a run, and what its outputs hold.
+pub(crate) struct Purse(Mutex<Inner>, Outputs);
 
 impl Purse {
     pub(crate) fn new(run: Ceiling) -> Self {
-        Self(Mutex::new(Inner {
+        let inner = Inner {
             run,
             sum: Sum::default(),
             plugins: HashMap::new(),
@@ -94,7 +96,13 @@ impl Purse {
             calls: 0,
             rest: Left::default(),
             rest_refused: 0,
-        }))
+        };
+        Self(Mutex::new(inner), Outputs::new(OUTPUT_BYTES))
+    }
+
+    /// What steps hand on to later ones.
+    pub(crate) fn outputs(&self) -> &Outputs {
+        &self.1
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {

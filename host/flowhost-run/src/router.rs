@@ -174,6 +174,7 @@ impl ToolRouter for Router {
         let (plugin, tool) = name.split_once('/').ok_or_else(unknown)?;
         let callee = self.find(caller, plugin).ok_or_else(unknown)?;
         let guarded = self.guarded(caller, Phase::Before, name, input.to_owned());
+        callee.breaker.check()?;
         let value = parse_json(&guarded.await?, &JsonLimits::default())
             .map_err(|error| invalid(format!("the input of `{name}` is refused: {error}")))?;
         callee.check_input(tool, &value)?;
@@ -190,6 +191,7 @@ impl ToolRouter for Router {
         let account = self.tally.open(&scope);
         let report = callee.plugin.call_tool(scope.clone(), tool, &input).await;
         drop(account);
+        callee.breaker.hear(&report.result);
         let result = scope
             .fact(Kind::ToolResult)
             .with("tool", tool)
@@ -199,6 +201,7 @@ impl ToolRouter for Router {
             .with("host_calls", report.used.host_calls)
             .with("output_bytes", report.used.output_bytes)
             .with("log_bytes", report.used.log_bytes)
+            .with("evidence_bytes", report.used.evidence_bytes)
             .with("duration_ms", report.used.duration_ms);
         let answered = report
             .result
@@ -272,8 +275,9 @@ fn delegated(caller: &CallScope, callee: &Installed, key: Arc<str>) -> CallScope
         .cloned()
         .chain([caller.plugin.clone()])
         .collect();
+    let meter = Arc::new(Meter::default());
     CallScope {
-        run: caller.run.clone(),
+        run: callee.counted(&caller.run, &meter),
         call: caller.next_call(),
         root: caller.root.clone(),
         made: Arc::default(),
@@ -288,7 +292,7 @@ fn delegated(caller: &CallScope, callee: &Installed, key: Arc<str>) -> CallScope
         traceparent: caller.traceparent.clone(),
         deadline: caller.deadline.min(Instant::now() + own),
         callers,
-        meter: Arc::new(Meter::default()),
+        meter,
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn metered(meter: &Meter) -> Detail {
         host_calls: meter.host_calls.load(Relaxed),
         output_bytes: meter.output_bytes.load(Relaxed),
         log_bytes: meter.log_bytes.load(Relaxed),
+        evidence_bytes: meter.evidence_bytes.load(Relaxed),
     }
 }
 

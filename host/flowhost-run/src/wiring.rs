@@ -16,6 +16,7 @@ use flowhost_models::Gateway;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
+use crate::account;
 use crate::execute::RunOptions;
 use crate::failure::Failure;
 use crate::finding::Finding;
@@ -141,7 +142,7 @@ impl Ready {
             run: run.into(),
             seed: hash.finalize().into(),
             started_ms,
-            recorder: Arc::new(journal.clone()),
+            recorder: account::of_run(Arc::new(journal.clone()), account::RUN_BYTES),
             providers: flowhost_caps::providers(self.services.clone()),
             own_calls: Arc::default(),
         }

@@ -132,9 +132,16 @@ where
     }
 }
 
-/// Reads a body whole; the caps have bounded it.
-pub(super) async fn collect(body: AnyBody) -> Result<Bytes, SendError> {
-    Ok(body.collect().await?.to_bytes())
+/// Reads a body whole; the caps have bounded it. Each piece is copied and let go: a piece is a view into
+/// the connection's buffer, and a server that sends single bytes would have a buffer held for each.
+pub(super) async fn collect(mut body: AnyBody) -> Result<Vec<u8>, SendError> {
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame?.into_data() {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    Ok(whole)
 }
 
 /// Time until `deadline`, never more than `most`.

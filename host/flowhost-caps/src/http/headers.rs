@@ -69,14 +69,16 @@ pub(super) fn check_size(headers: &HeaderMap) -> Result<(), SendError> {
     if headers.len() > FIELDS_MAX {
         return Err(over(headers.len(), FIELDS_MAX));
     }
-    let bytes = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    if bytes > FIELD_BYTES_MAX {
-        return Err(over(bytes, FIELD_BYTES_MAX));
+    match usize::try_from(bytes(headers)) {
+        Ok(bytes) if bytes <= FIELD_BYTES_MAX => Ok(()),
+        bytes => Err(over(bytes.unwrap_or(usize::MAX), FIELD_BYTES_MAX)),
     }
-    Ok(())
+}
+
+/// Bytes of names and values.
+pub(super) fn bytes(headers: &HeaderMap) -> u64 {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    headers.iter().map(|it| field(it) as u64).sum()
 }
 
 fn over(used: usize, allowed: usize) -> SendError {

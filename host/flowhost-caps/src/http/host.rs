@@ -102,7 +102,7 @@ async fn read(response: Response<AnyBody>) -> Result<wit::Response, SendError> {
         value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
     });
     let headers = headers.collect();
-    let body = collect(body).await?.to_vec();
+    let body = collect(body).await?;
     Ok(wit::Response {
         status: i32::from(parts.status.as_u16()),
         headers,

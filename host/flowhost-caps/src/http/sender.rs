@@ -22,7 +22,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    sync::OwnedSemaphorePermit,
     task::JoinSet,
     time::{Instant, timeout_at},
 };
@@ -34,7 +33,7 @@ use super::{
     error::SendError,
     headers,
     inject::{Injected, inject},
-    traffic::{Runs, Traffic},
+    traffic::{Runs, Slot, Traffic},
 };
 
 /// Longest time to a connection, TLS included.
@@ -141,9 +140,11 @@ impl Exchange<'_> {
         headers::check_request(&request.headers)?;
         check_length(rule, &request)?;
         let traffic = self.sender.runs.traffic(&self.scope.run.run);
-        let slot = traffic.slot().await?;
+        let slot = traffic.slot(&self.scope.plugin).await?;
+        let path = request.target.path_and_query().len() as u64;
+        traffic.count(path + headers::bytes(&request.headers))?;
         let connect_by = no_later(self.deadline, request.connect.min(CONNECT));
-        let stream = timeout_at(connect_by, self.open(allowed, &request.target))
+        let stream = timeout_at(connect_by, self.open(allowed, &request.target, &traffic))
             .await
             .unwrap_or(Err(SendError::Timeout("connect")))?;
         let secrets = self.sender.services.secrets.as_ref();
@@ -208,11 +209,15 @@ impl Exchange<'_> {
         &self,
         allowed: Allowed<'_, HttpRule>,
         target: &Target,
+        traffic: &Traffic,
     ) -> Result<Box<dyn Stream>, SendError> {
         let services = &self.sender.services;
         let addresses = match target.ip() {
             Some(address) => vec![address],
-            None => services.resolver.resolve(target.host()).await?,
+            None => {
+                traffic.count_lookup()?;
+                services.resolver.resolve(target.host()).await?
+            }
         };
         let own = &services.own_addresses;
         let checked = check_addresses(
@@ -245,7 +250,7 @@ impl Exchange<'_> {
         rule: &HttpRule,
         request: Outgoing,
         stream: Box<dyn Stream>,
-        slot: OwnedSemaphorePermit,
+        slot: Slot,
         traffic: &Arc<Traffic>,
     ) -> Result<Response<AnyBody>, SendError> {
         let bodiless = request.target.method() == "HEAD";
@@ -274,6 +279,7 @@ impl Exchange<'_> {
         };
         let (mut parts, body) = response.into_parts();
         check_response(rule, parts.status, &parts.headers, bodiless)?;
+        traffic.count(headers::bytes(&parts.headers))?;
         headers::strip_hop_by_hop(&mut parts.headers);
         let down = self.caps("http.response", rule.response_bytes, traffic);
         let body = Capped::new(body.map_err(protocol), down, None).holding(driver);
@@ -434,6 +440,6 @@ impl From<std::convert::Infallible> for SendError {
 
 impl From<flowhost_ledger::LedgerError> for SendError {
     fn from(error: flowhost_ledger::LedgerError) -> Self {
-        Self::Fault(Fault::Ledger(error))
+        Self::Fault(Fault::from(error))
     }
 }

@@ -5,7 +5,7 @@
 //! handshake per request is the price of "never shared" being true by construction.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,10 +16,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::SendError;
 
-/// Requests in flight in one run; the next one waits until its own deadline.
+/// Requests in flight in one run that its plugins share; the next one waits until its own deadline.
 pub(super) const CONCURRENT_MAX: usize = 32;
 
-/// Body bytes in and out of one run. At it every request of the run fails.
+/// How many of them one plugin may have. Beside these, each plugin has one request that is its own alone:
+/// whatever the others hold, its next request finds a place once its last one is over.
+pub(super) const SHARE_MAX: usize = 16;
+
+/// Names that are looked up in one run. Each look-up leaves the host, and a name may carry data out
+/// where a rule allows a whole domain.
+pub(super) const LOOKUPS_MAX: u64 = 10_000;
+
+/// Bytes of bodies, headers and paths, in and out of one run. At it every request of the run fails.
 pub(super) const RUN_BYTES_MAX: u64 = 4 << 30;
 
 /// Runs that are remembered; older ones without a request in flight are forgotten.
@@ -28,6 +36,9 @@ const RUNS_MAX: usize = 256;
 /// One run's requests.
 pub(super) struct Traffic {
     slots: Arc<Semaphore>,
+    /// By the plugin's name in the plan, so that there are as many as the plan has plugins.
+    shares: Mutex<HashMap<Arc<str>, Share>>,
+    lookups: AtomicU64,
     bytes: AtomicU64,
     bytes_max: u64,
 }
@@ -36,12 +47,27 @@ impl Traffic {
     pub(super) fn new(concurrent: usize, bytes_max: u64) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(concurrent)),
+            shares: Mutex::default(),
+            lookups: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             bytes_max,
         }
     }
 
-    /// Adds body bytes of either direction.
+    /// Adds a name that is looked up.
+    pub(super) fn count_lookup(&self) -> Result<(), SendError> {
+        let used = self.lookups.fetch_add(1, Ordering::Relaxed) + 1;
+        if used > LOOKUPS_MAX {
+            return Err(SendError::Limit {
+                name: "http.lookups",
+                used,
+                allowed: LOOKUPS_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds bytes of either direction.
     pub(super) fn count(&self, bytes: u64) -> Result<(), SendError> {
         let used = self
             .bytes
@@ -57,13 +83,49 @@ impl Traffic {
         Ok(())
     }
 
-    /// Waits for a slot; the permit is held until the response has been read.
-    pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, SendError> {
+    /// Waits for a place for a request of `plugin`; it is held until the response has been read.
+    pub(super) async fn slot(&self, plugin: &Arc<str>) -> Result<Slot, SendError> {
+        let share = self.share(plugin);
         let closed = |_| SendError::Timeout("slot");
-        Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .map_err(closed)
+        let shared = async {
+            // Its share first: who waits for that holds no place that another could use.
+            let share = share.shared.acquire_owned().await?;
+            let place = Arc::clone(&self.slots).acquire_owned().await?;
+            Ok(Slot(place, Some(share)))
+        };
+        tokio::select! {
+            biased;
+            own = share.own.acquire_owned() => own.map(|own| Slot(own, None)).map_err(closed),
+            shared = shared => shared.map_err(closed),
+        }
+    }
+
+    fn share(&self, plugin: &Arc<str>) -> Share {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.entry(Arc::clone(plugin)).or_default().clone()
+    }
+}
+
+/// A request's place among those in flight, given back on drop.
+#[derive(Debug)]
+pub(super) struct Slot(
+    #[expect(dead_code, reason = "held, and given back on drop")] OwnedSemaphorePermit,
+    #[expect(dead_code, reason = "held, and given back on drop")] Option<OwnedSemaphorePermit>,
+);
+
+/// What one plugin may have in flight.
+#[derive(Clone)]
+struct Share {
+    own: Arc<Semaphore>,
+    shared: Arc<Semaphore>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self {
+            own: Arc::new(Semaphore::new(1)),
+            shared: Arc::new(Semaphore::new(SHARE_MAX)),
+        }
     }
 }
 

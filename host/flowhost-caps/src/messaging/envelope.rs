@@ -7,7 +7,6 @@ use flowhost_engine::{CallScope, Fault, Message};
 use flowhost_ledger::Fact;
 use flowhost_ledger::records::{self, DecisionPart, HostCall, RecordKind as _};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The `type` of a message's envelope.
@@ -22,8 +21,9 @@ pub const REPLY: &str = "message.reply";
 pub struct MessagePayload {
     /// The guest's topic.
     pub topic: String,
-    /// The guest's JSON.
-    pub payload: Value,
+    /// The guest's JSON as text: what a mailbox counts is what it holds, and a tree of the same is up to
+    /// a hundred times as large.
+    pub payload: String,
     /// The plugins that wait for an answer, the sender last; empty for a message without one. Whoever
     /// delivers the message makes them the `callers` of its scope.
     pub waiting: Vec<String>,
@@ -48,7 +48,7 @@ impl MessagePayload {
             topic: self.topic,
             sender: envelope.actor.clone(),
             correlation: envelope.correlation.clone(),
-            payload: self.payload.to_string(),
+            payload: self.payload,
         }
     }
 }
@@ -63,11 +63,14 @@ pub fn message_fact(
     message: &MessagePayload,
 ) -> Fact {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let said = serde_json::json!({
-        "subject": subject.as_str(),
-        "topic": message.topic,
-        "payload": message.payload,
-    });
+    // The payload is canonical text already, and these keys stand in canonical order.
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let said = format!(
+        r#"{{"payload":{},"subject":{},"topic":{}}}"#,
+        message.payload,
+        text(subject.as_str()),
+        text(&message.topic),
+    );
     let record = records::Message {
         place: scope.place(),
         id: envelope.id.to_string(),
@@ -77,9 +80,7 @@ pub fn message_fact(
         cause: some(&envelope.causation),
         ..records::Message::default()
     };
-    record
-        .by(scope.actor())
-        .payload(said.to_string().into_bytes())
+    record.by(scope.actor()).payload(said.into_bytes())
 }
 
 /// A mailbox that takes no more: messages, or bytes.

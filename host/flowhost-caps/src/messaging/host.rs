@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_bus::{BusError, Envelope, Subject};
+use flowhost_bus::{BusError, Envelope, Subject, canonical_text};
 use flowhost_engine::{CallScope, Fault, HostState, JsonLimits, bindings::types};
 use flowhost_engine::{neutralise, parse_json};
 use flowhost_ledger::records::{Asked, Decision, DecisionPart, HostCall};
@@ -142,13 +142,15 @@ fn subject(scope: &CallScope, topic: &str) -> Result<Subject, Refusal> {
     Ok(made.map_err(|error| types::Error::Invalid(error.to_string()))?)
 }
 
-fn json(payload: &str) -> Result<serde_json::Value, Refusal> {
+/// The payload's canonical text.
+fn json(payload: &str) -> Result<String, Refusal> {
     let limits = JsonLimits {
         bytes: PAYLOAD_BYTES,
         ..JsonLimits::default()
     };
     let read = parse_json(payload, &limits);
-    Ok(read.map_err(|error| types::Error::Invalid(format!("payload: {error}")))?)
+    let value = read.map_err(|error| types::Error::Invalid(format!("payload: {error}")))?;
+    Ok(canonical_text(&value).map_err(|error| types::Error::Invalid(error.to_string()))?)
 }
 
 /// Records that the message is allowed, seals it under the record's id, and records it as it leaves.
@@ -222,7 +224,7 @@ fn answered(scope: &CallScope, answer: &Envelope) -> Result<types::Message, Refu
         hash: Some(answer.hash_text()),
         ..HostCall::default()
     });
-    let fact = fact.payload(payload.payload.to_string().into_bytes());
+    let fact = fact.payload(payload.payload.clone().into_bytes());
     scope.run.recorder.append(fact).map_err(Fault::from)?;
     Ok(payload.into_message(answer))
 }

@@ -246,7 +246,7 @@ async fn a_request_names_who_waits_and_gets_the_answer_with_its_sender() {
         assert_eq!(read.waiting, ["outer", "p"]);
         let reply = MessagePayload {
             topic: "agents.b.in".into(),
-            payload: serde_json::json!({ "pong": true }),
+            payload: r#"{"pong":true}"#.to_owned(),
             waiting: Vec::new(),
             root: read.root,
         };

@@ -201,6 +201,45 @@ async fn a_child_that_cannot_start_or_only_talks_is_a_typed_error() {
 #[tokio::test]
 #[expect(
     clippy::disallowed_methods,
+    reason = "the test tampers with its own folder"
+)]
+async fn a_component_whose_compilation_was_stopped_is_not_compiled_again_until_the_file_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = |compiler| async {
+        let cache = Some(CacheConfig {
+            dir: dir.path().to_owned(),
+            key: [1; 32],
+        });
+        let engine = Engine::new(EngineConfig {
+            cache,
+            compiler,
+            ..config(Vec::new())
+        });
+        engine.unwrap().load(Guest::default().bytes()).await
+    };
+    let child = |program: &str| Compiler::Child {
+        program: program.into(),
+    };
+    assert!(load(child("/nonexistent/flowhost")).await.is_err());
+    assert!(load(child("/bin/false")).await.is_err());
+    // What could be compiled now is not tried: the same bytes were stopped before.
+    let Err(LoadError::Compile(CompileError::Stopped { what })) = load(Compiler::InProcess).await
+    else {
+        panic!("it was compiled again");
+    };
+    let kept = entry(dir.path());
+    assert!(
+        what.contains(&format!("delete `{}`", kept.display())),
+        "{what}"
+    );
+    fs::remove_file(kept).unwrap();
+    let loaded = load(Compiler::InProcess).await.unwrap();
+    assert_eq!(loaded.origin(), Origin::Compiled);
+}
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
     reason = "the test writes a program that looks around"
 )]
 async fn ops_005_the_child_inherits_two_pipes_and_no_environment() {

@@ -10,13 +10,14 @@ use crate::story::{Line, Peak, Step, Story};
 type Show = fn(u64) -> String;
 
 /// The limits that a call is measured against: key, title, and how their amounts are written.
-const LIMITS: [(&str, &str, Show); 6] = [
+const LIMITS: [(&str, &str, Show); 7] = [
     ("fuel", "Fuel", words::short),
     ("memory", "Memory", words::bytes),
     ("deadline", "Wall clock", words::millis),
     ("host_calls", "Host calls", words::short),
     ("output", "Output", words::bytes),
     ("log", "Log", words::bytes),
+    ("evidence", "Evidence", words::bytes),
 ];
 
 /// The section.

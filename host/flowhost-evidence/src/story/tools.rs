@@ -218,6 +218,7 @@ fn limited(used: &UsedPart) -> Vec<(&'static str, u64)> {
         ("host_calls", used.host_calls),
         ("output", used.output_bytes),
         ("log", used.log_bytes),
+        ("evidence", used.evidence_bytes),
     ];
     let known = all.into_iter();
     known

@@ -249,6 +249,8 @@ parts! {
         output_bytes: Option<u64>,
         /// Bytes of log lines taken.
         log_bytes: Option<u64>,
+        /// Bytes of records and payloads that it made the host write.
+        evidence_bytes: Option<u64>,
         /// Milliseconds.
         duration_ms: Option<u64>,
     }

@@ -260,11 +260,13 @@ impl Reader {
         scope: &CallScope,
         message: &Message,
     ) -> Result<Vec<Outgoing>, Fault> {
+        reader.breaker.check()?;
         self.worker.start_agent(reader, scope).await?;
         let account = self.worker.tally.open(scope);
         let report = reader.plugin.agent_on_message(scope.clone(), message);
         let outgoing = report.await.result;
         drop(account);
+        reader.breaker.hear(&outgoing);
         outgoing
     }
 }

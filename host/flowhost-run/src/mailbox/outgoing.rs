@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{Delivery, Draft, Envelope, Subject, Ulid};
+use flowhost_bus::{Delivery, Draft, Envelope, Subject, Ulid, canonical_text};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, neutralise};
 use flowhost_ledger::records::{Asked, DecisionPart, HostCall};
@@ -154,7 +154,9 @@ fn payload(
     scope: &CallScope,
     out: &Outgoing,
 ) -> Result<(MessagePayload, serde_json::Value), String> {
-    let payload = serde_json::from_str(&out.payload).map_err(|error| error.to_string())?;
+    let payload: serde_json::Value =
+        serde_json::from_str(&out.payload).map_err(|error| error.to_string())?;
+    let payload = canonical_text(&payload).map_err(|error| error.to_string())?;
     let payload = MessagePayload {
         topic: out.topic.clone(),
         payload,

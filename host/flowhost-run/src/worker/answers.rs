@@ -15,6 +15,7 @@ pub(super) fn finish<T>(
     report: CallReport<T>,
     read: impl FnOnce(T) -> Result<CallResult, Failure>,
 ) -> (CallResult, Detail) {
+    plugin.breaker.hear(&report.result);
     let detail = Detail::from(report.used);
     let result = match report.result {
         Ok(answer) => read(answer).unwrap_or_else(failed),
@@ -87,7 +88,7 @@ pub(super) fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
 }
 
 /// Without where a limit can be raised.
-fn unplaced(fault: &Fault) -> Failure {
+pub(super) fn unplaced(fault: &Fault) -> Failure {
     let class = match fault {
         Fault::Limit {
             name: "deadline", ..

@@ -37,7 +37,7 @@ use crate::tally::{Tally, metered};
 use crate::tasks;
 
 pub(crate) use answers::verdict_of;
-use answers::{failed, failure_of, finish, output_of};
+use answers::{failed, failure_of, finish, output_of, unplaced};
 pub(crate) use inbox::{Calls, Inbox, listen};
 
 /// Performs calls of one run. It knows the bus, its plugins and what a call may spend, and nothing of who
@@ -114,6 +114,7 @@ impl Worker {
             Some(failure) => (failed(failure), Detail::default()),
             None => self.perform(&order).instrument(context).await,
         };
+        let result = self.kept(&order, result);
         let routed = self.tally.take(&call);
         let spent = self.purse.end(&call);
         let answer = Answer::new(&order, result, detail, &routed, spent);
@@ -122,6 +123,20 @@ impl Worker {
             tracing::error!(%message, path = order.path, "a result could not be sent");
         }
         let _gone = delivery.ack().await;
+    }
+
+    /// The result, or why it is too much to be held for later steps.
+    fn kept(&self, order: &Order, result: CallResult) -> CallResult {
+        let CallResult::Output(output) = &result else {
+            return result;
+        };
+        let Err(fault) = self.purse.outputs().keep(&order.step_id, output) else {
+            return result;
+        };
+        failed(unplaced(&fault).with_hint(
+            "hand on less: a step can write what is large into a granted folder or into `state`, and \
+             hand on its name (docs/limits.md)",
+        ))
     }
 
     async fn perform(&self, order: &Order) -> (CallResult, Detail) {
@@ -137,6 +152,9 @@ impl Worker {
         };
         if let Err(failure) = fits(order, &installed) {
             return (failed(failure), Detail::default());
+        }
+        if let Err(fault) = installed.breaker.check() {
+            return (failed(failure_of(&fault, &installed)), Detail::default());
         }
         let left = Duration::from_millis(order.remaining_ms);
         let own = Duration::from_millis(installed.plugin.effective().limits.deadline_ms);
@@ -337,6 +355,7 @@ impl Worker {
             .with("host_calls", report.used.host_calls)
             .with("output_bytes", report.used.output_bytes)
             .with("log_bytes", report.used.log_bytes)
+            .with("evidence_bytes", report.used.evidence_bytes)
             .with("duration_ms", report.used.duration_ms);
         let fact = match &report.result {
             Ok(answer) => {

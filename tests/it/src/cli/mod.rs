@@ -10,6 +10,7 @@ mod evidence;
 mod examples;
 mod flow;
 mod interrupted;
+mod limits;
 mod messages;
 mod network;
 mod plugins;

@@ -75,7 +75,7 @@ fn the_records_hold_what_was_allowed_beside_what_was_used() {
     assert_eq!(of("run.start")["budget"]["calls"], "100000");
     let limits = of("policy.load")["limits"].as_object().unwrap();
     assert_eq!(limits["memory"], "33554432");
-    assert_eq!(limits.len(), 9);
+    assert_eq!(limits.len(), flowhost_policy::LIMITS.len());
     let result = of("tool.result");
     for used in [
         "fuel",
@@ -84,6 +84,7 @@ fn the_records_hold_what_was_allowed_beside_what_was_used() {
         "host_calls",
         "output_bytes",
         "log_bytes",
+        "evidence_bytes",
     ] {
         assert!(result[used].is_string(), "{used}");
     }

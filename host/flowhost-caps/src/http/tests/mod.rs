@@ -4,6 +4,7 @@ mod address;
 mod decision;
 mod injection;
 mod loopback;
+mod traffic;
 mod transport;
 mod wasi;
 
