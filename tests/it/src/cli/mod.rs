@@ -15,6 +15,7 @@ mod network;
 mod plugins;
 mod progress;
 mod report;
+mod stranger;
 mod suggest;
 mod surface;
 mod telemetry;
