@@ -34,14 +34,16 @@ fn main() -> Result<(), Failure> {
         if case.get("skip").is_some() || case.get("want").is_none() {
             continue;
         }
-        let file = case["file"].as_str().unwrap_or("?").to_owned();
+        let file = told(&case, "file").to_owned();
         let (held, all) = counts.entry(file).or_default();
         *all += 1;
         match outcome(&case) {
             Ok(()) => *held += 1,
             Err(why) if !quiet => println!(
                 "{} {}: {}\n    {why}",
-                case["file"], case["section"], case["expr"]
+                told(&case, "file"),
+                told(&case, "section"),
+                told(&case, "expr")
             ),
             Err(_) => {}
         }
@@ -54,6 +56,10 @@ fn main() -> Result<(), Failure> {
     }
     println!("{:20} {held:5} of {all}", "together");
     Ok(())
+}
+
+fn told<'c>(case: &'c Value, field: &str) -> &'c str {
+    case.get(field).and_then(Value::as_str).unwrap_or("?")
 }
 
 fn cases(path: &Path) -> Result<Vec<Value>, Failure> {

@@ -322,7 +322,9 @@ impl Inner {
         let name = &model.provider;
         let Some(provider) = self.providers.get(name) else {
             let message = format!("there is no provider `{name}` for the model {model}");
-            let hint = format!("add [models.providers.{name}] to flowhost.toml");
+            let hint = format!(
+                "add [models.providers.{name}] to your flowhost.toml; `flowhost doctor` says which file that is"
+            );
             return Err(ModelError::new(ErrorClass::Invalid, message, hint));
         };
         if self.settings.residency == Residency::Strict && !provider.settings.on_prem {

@@ -105,7 +105,7 @@ impl Remote {
                 self.settings.name
             );
             let hint = format!(
-                "set the variable or file that [secrets] of flowhost.toml names for {name}; without such a \
+                "set the variable or file that [secrets] of your flowhost.toml names for {name}; without such a \
                  line, FLOWHOST_SECRET_{name}"
             );
             Fault::new(ErrorClass::Auth, message, hint)

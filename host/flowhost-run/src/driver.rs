@@ -32,6 +32,7 @@ use crate::journal::{self, Denial, Journal};
 use crate::mailbox::{Mailboxes, Settled, Traffic};
 use crate::order::{Answer, Cancel, Detail, Ending, Order, Stands};
 use crate::registry::Registry;
+use crate::revealed::Revealed;
 use crate::tasks;
 use crate::wiring::Machinery;
 use crate::worker::{Calls, Inbox, Worker, envelope_id, listen};
@@ -74,8 +75,26 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Takes keys and personal data out of everything that a report shows. Denials come from the
+    /// Takes secrets that guests were told out of everything that a report shows. Denials come from the
     /// journal and hold none.
+    pub(crate) fn keep_out(&mut self, revealed: &Revealed) {
+        let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
+        revealed.clean_json(&mut outputs);
+        if let Value::Object(outputs) = outputs {
+            self.end.outputs = outputs;
+        }
+        for text in self.warnings.iter_mut() {
+            revealed.clean_text(text);
+        }
+        let steps = self.steps.values_mut();
+        let failures = steps.filter_map(|step| step.summary.failure.as_mut());
+        for failure in failures.chain(&mut self.end.failure) {
+            revealed.clean_text(&mut failure.message);
+            revealed.clean_text(&mut failure.hint);
+        }
+    }
+
+    /// As [`Outcome::keep_out`], for keys and personal data.
     pub(crate) fn redact(&mut self) {
         let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
         flowhost_detect::redact_json(&mut outputs);

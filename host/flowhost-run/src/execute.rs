@@ -22,6 +22,7 @@ use crate::journal::{self, Journal};
 use crate::lines;
 use crate::project::Project;
 use crate::redaction::redaction;
+use crate::revealed::Revealed;
 use crate::swap::Swaps;
 use crate::wiring::{self, Ready};
 
@@ -88,7 +89,8 @@ pub(crate) async fn execute(
     };
     let hash = wiring::plan_hash(&project)?;
     let gateway = config.operator.gateway(&project)?;
-    let ready = Ready::new(&project, options, host, &gateway, run)?;
+    let revealed = Arc::new(Revealed::default());
+    let ready = Ready::new(&project, options, host, &gateway, run, &revealed)?;
     Ready::preflight(host, &project)?;
     let components = unless_stopped(run, Ready::load(host, &project)).await?;
     let estimate = estimate::estimate(&project, &gateway, state, &*config.past);
@@ -117,6 +119,7 @@ pub(crate) async fn execute(
     };
     let redact = redaction(&project);
     let journal = Journal::new(Arc::new(ledger.clone()), tenant, redact.payloads);
+    let journal = journal.keeping_out(revealed.clone());
     let journal = journal.observed(run.id(), config.facts.clone());
     journal.run_start(&project, &setup, labels, options)?;
     journal.view(bundle::BUNDLE, &bundle)?;
@@ -128,7 +131,7 @@ pub(crate) async fn execute(
         Err(failure) => {
             journal.run_refused(&failure)?;
             seal(host, &ledger, run.id(), journal::REFUSED).await?;
-            return Err(failure);
+            return Err(revealed.clean_failure(failure));
         }
     };
     run.swappable(Swaps {
@@ -147,7 +150,9 @@ pub(crate) async fn execute(
         journal: journal.clone(),
         registry,
     };
-    let mut outcome = driver::drive(drive, run).instrument(context).await?;
+    let driven = driver::drive(drive, run).instrument(context).await;
+    let mut outcome = driven.map_err(|failure| revealed.clean_failure(failure))?;
+    outcome.keep_out(&revealed);
     if redact.payloads {
         outcome.redact();
     }

@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::installed::Installed;
 use crate::order::Stands;
 use crate::project::{Member, Project};
+use crate::revealed::Revealed;
 use crate::world::FactObserver;
 
 /// Denials that a report holds; the ledger holds all of them.
@@ -60,6 +61,8 @@ pub(crate) struct Journal {
     observer: Option<Arc<dyn FactObserver>>,
     /// Whether keys and personal data are taken out of what is stored.
     redacts: bool,
+    /// What guests were told, and no record may repeat.
+    revealed: Arc<Revealed>,
 }
 
 impl Journal {
@@ -70,7 +73,13 @@ impl Journal {
             denials: Arc::default(),
             observer: None,
             redacts,
+            revealed: Arc::default(),
         }
+    }
+
+    /// The same, which keeps secrets that guests are told out of every record.
+    pub(crate) fn keeping_out(self, revealed: Arc<Revealed>) -> Self {
+        Self { revealed, ..self }
     }
 
     /// The same, with somebody who hears of every fact of `run`.
@@ -90,6 +99,14 @@ impl Journal {
 
     fn fact(&self, kind: Kind) -> Fact {
         host_fact(kind, &self.tenant)
+    }
+
+    /// A secret that a guest was told turned up in records of this kind: said once, before the first.
+    fn leaked(&self, kind: Kind) -> Fact {
+        self.fact(Kind::SecretUse)
+            .with("use", "redact")
+            .with("secrets", self.revealed.names())
+            .with("place", kind.as_str())
     }
 
     pub(crate) fn run_start(
@@ -414,7 +431,10 @@ impl Journal {
 }
 
 impl Recorder for Journal {
-    fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
+    fn append(&self, mut fact: Fact) -> Result<u64, LedgerError> {
+        if self.revealed.clean_fact(&mut fact) {
+            self.ledger.append(self.leaked(fact.kind))?;
+        }
         let fact = if self.redacts { redacted(fact) } else { fact };
         let denial = denial(&fact);
         let observer = self.observer.as_ref();

@@ -32,6 +32,7 @@ mod project;
 mod purse;
 mod redaction;
 mod registry;
+mod revealed;
 mod rights;
 mod router;
 mod state;

@@ -1,8 +1,11 @@
 //! Log lines of plugins become log lines of the host, under the plugin's name.
 
+use std::sync::Arc;
+
 use flowhost_caps::log::{Level, LogLine, LogSink, ProgressLine};
 
 use crate::handle::Run;
+use crate::revealed::Revealed;
 
 /// Hands lines on.
 pub(crate) struct Logs {
@@ -10,6 +13,8 @@ pub(crate) struct Logs {
     pub(crate) redacts: bool,
     /// Whoever follows the run hears how far its calls are.
     pub(crate) run: Run,
+    /// What other plugins of the run were told; a plugin's own secrets never get here.
+    pub(crate) revealed: Arc<Revealed>,
 }
 
 impl LogSink for Logs {
@@ -27,6 +32,7 @@ impl LogSink for Logs {
             .map(|(name, value)| format!(" {name}={value}"))
             .collect();
         let mut text = format!("{message}{fields}");
+        self.revealed.clean_text(&mut text);
         if self.redacts {
             text = flowhost_detect::redact(&text).into_owned();
         }
@@ -40,6 +46,7 @@ impl LogSink for Logs {
     }
 
     fn progress(&self, mut progress: ProgressLine) {
+        self.revealed.clean_text(&mut progress.message);
         if self.redacts {
             progress.message = flowhost_detect::redact(&progress.message).into_owned();
         }

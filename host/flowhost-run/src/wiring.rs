@@ -32,6 +32,7 @@ use crate::project::{Member, Project};
 use crate::purse::{Ceiling, Purse};
 use crate::redaction::redaction;
 use crate::registry::Registry;
+use crate::revealed::{Remembering, Revealed};
 use crate::rights::{Missing, missing_rights};
 use crate::router::Router;
 use crate::tally::Tally;
@@ -112,11 +113,22 @@ impl Ready {
         host: &Arc<Inner>,
         gateway: &Gateway,
         run: &Run,
+        revealed: &Arc<Revealed>,
     ) -> Result<Self, Failure> {
         let bus = (host.config.bus)();
         let purse = Arc::new(Purse::new(ceiling(project)));
         let router = Arc::new(Router::new(purse.clone()));
-        let services = services_of(project, options, host, &bus, &router, gateway, run)?;
+        let logs = Arc::new(Logs {
+            redacts: redaction(project).payloads,
+            run: run.clone(),
+            revealed: revealed.clone(),
+        });
+        let mut services = services_of(project, options, host, &bus, &router, gateway, logs)?;
+        // Only what a guest asks to be told goes through it, and not what `http` injects.
+        services.secrets = Arc::new(Remembering {
+            store: services.secrets,
+            revealed: revealed.clone(),
+        });
         Ok(Self {
             bus,
             router,
@@ -280,17 +292,14 @@ fn services_of(
     bus: &Arc<dyn Bus>,
     router: &Arc<Router>,
     gateway: &Gateway,
-    run: &Run,
+    logs: Arc<Logs>,
 ) -> Result<flowhost_caps::Services, Failure> {
     let secrets = host.config.operator.secrets(project)?;
     let redact = redaction(project);
     Ok(flowhost_caps::Services {
         bus: bus.clone(),
         mailboxes: router.clone(),
-        logs: Arc::new(Logs {
-            redacts: redact.payloads,
-            run: run.clone(),
-        }),
+        logs,
         tools: router.clone(),
         secrets: secrets.clone(),
         state: host.store()?,

@@ -191,6 +191,23 @@ impl Ambient {
         })
     }
 
+    /// Reads what gives rights: a UTF-8 file that not everybody may write.
+    ///
+    /// # Errors
+    /// As [`Ambient::read_text`], and when everybody may write it.
+    pub fn read_rights(&self, path: &Path, max: u64) -> Result<String, FileError> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.resolve(path);
+        let about =
+            std::fs::metadata(&path).map_err(|source| FileError::new("read", &path, source))?;
+        if about.permissions().mode() & 0o002 != 0 {
+            let what = "everybody may write it; run chmod o-w on it";
+            let source = std::io::Error::new(ErrorKind::PermissionDenied, what);
+            return Err(FileError::new("use", &path, source));
+        }
+        self.read_text(&path, max)
+    }
+
     /// Reads a key: a file that only its owner may read and write.
     ///
     /// # Errors
@@ -244,6 +261,28 @@ impl Ambient {
             return Err(FileError::new("use", path, source));
         }
         Ok(found)
+    }
+
+    /// Refuses a file whose links lead out of the folder that it stands in: what is found beside a
+    /// stranger's plan must not make the host read (and quote) other files. What is not there is no
+    /// link.
+    ///
+    /// # Errors
+    /// When it leads out, or its folder is gone.
+    pub fn stays(&self, path: &Path) -> Result<(), FileError> {
+        let path = self.resolve(path);
+        let folder = self.canonical(path.parent().unwrap_or(Path::new("/")))?;
+        let found = match self.canonical(&path) {
+            Ok(found) => found,
+            Err(error) if error.is_missing() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if found.starts_with(&folder) {
+            return Ok(());
+        }
+        let what = "it is a link that leaves its folder; put the file itself there";
+        let source = std::io::Error::new(ErrorKind::PermissionDenied, what);
+        Err(FileError::new("use", &path, source))
     }
 
     /// The certificates (DER) that this system trusts, wherever it keeps them.
@@ -473,6 +512,36 @@ mod tests {
             assert!(ambient.below(plans, Path::new(path)).is_err(), "{path}");
         }
         assert!(ambient.below(plans, Path::new("in")).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_a_link_out_of_its_folder_is_not_used() {
+        use std::os::unix::fs::symlink;
+        let (dir, ambient) = here();
+        ambient.create_dir(Path::new("plans/in")).unwrap();
+        ambient.write(Path::new("secret"), b"s").unwrap();
+        ambient.write(Path::new("plans/in/own"), b"o").unwrap();
+        symlink("../secret", dir.path().join("plans/out")).unwrap();
+        symlink("in/own", dir.path().join("plans/inward")).unwrap();
+        let left = ambient.stays(Path::new("plans/out")).unwrap_err();
+        assert!(left.source.to_string().contains("leaves its folder"));
+        for path in ["plans/inward", "plans/in/own", "plans/none"] {
+            assert!(ambient.stays(Path::new(path)).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_gives_rights_is_not_read_where_everybody_may_write_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (dir, ambient) = here();
+        ambient.write(Path::new("rights"), b"r").unwrap();
+        let mode = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(dir.path().join("rights"), mode).unwrap();
+            ambient.read_rights(Path::new("rights"), 9)
+        };
+        assert!(mode(0o666).is_err());
+        assert_eq!(mode(0o664).unwrap(), "r");
     }
 
     #[test]

@@ -1,20 +1,27 @@
-//! `flowhost.toml`: what an operator sets for a folder of plans, found by walking up from the working
-//! directory.
+//! `flowhost.toml`: what an operator sets, and what a working folder may add to it.
 //!
-//! Owns the keys and their reading. Must never hold a right: profiles do.
+//! The operator's file is found in his own place and never by looking around: whoever wrote the folder
+//! that a command is run in configures nothing of his (`folder.rs`). Owns the keys and their reading.
+//! Must never hold a right: profiles do.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use flowhost_models::ProviderKind;
 use serde::Deserialize;
 
 use crate::ambient::{Ambient, FileError};
 use crate::finding::Finding;
 
+mod folder;
 mod read;
 
 /// The file's name.
 pub const CONFIG_FILE: &str = "flowhost.toml";
+/// The variable that names the operator's file.
+const CONFIG_VARIABLE: &str = "FLOWHOST_CONFIG";
+/// The provider that is always there.
+pub const MOCK: &str = "mock";
 /// Bytes of a configuration file: thousands of keys fit.
 const CONFIG_BYTES_MAX: u64 = 256 << 10;
 
@@ -57,8 +64,12 @@ struct Document {
 /// The configuration with paths made absolute; the default is that of a missing file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The file it came from, if there is one.
+    /// Where the operator's file is looked for; none without a home folder.
+    pub own_path: Option<PathBuf>,
+    /// The operator's file, if there is one.
     pub file: Option<PathBuf>,
+    /// The nearest file at or above the working directory, if there is one.
+    pub folder_file: Option<PathBuf>,
     /// `policies`: a folder of profiles, searched before the plan's own.
     pub policies: Option<PathBuf>,
     /// `plugins`: folders of components, searched first for `builtin:` sources.
@@ -73,12 +84,17 @@ pub struct Config {
     pub secrets: BTreeMap<String, SecretSource>,
     /// `[models]`.
     pub models: flowhost_models::Config,
+    /// The folder of the file that describes a `mock` provider, the working folder's before the
+    /// operator's: their scripts are there.
+    pub scripts: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            own_path: None,
             file: None,
+            folder_file: None,
             policies: None,
             plugins: Vec::new(),
             durability: Durability::default(),
@@ -86,25 +102,71 @@ impl Default for Config {
             host: None,
             secrets: BTreeMap::new(),
             models: flowhost_models::Config::default(),
+            scripts: None,
         }
     }
 }
 
 impl Config {
-    /// The nearest configuration at or above the working directory.
+    /// The operator's configuration, and what the nearest file at or above the working directory adds
+    /// to it.
     ///
     /// # Errors
-    /// Everything that is wrong with the file.
+    /// Everything that is wrong with the two files.
     pub fn find(ambient: &Ambient) -> Result<Self, Vec<Finding>> {
+        let own = Self::own(ambient)?;
         for folder in ambient.cwd().ancestors() {
             let file = folder.join(CONFIG_FILE);
-            match ambient.read_text(&file, CONFIG_BYTES_MAX) {
-                Ok(text) => return Self::parse(&text, &file),
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(vec![Finding::from(&error as &FileError)]),
+            if !ambient.is_file(&file) {
+                continue;
             }
+            if own.is_read_from(ambient, &file) {
+                let folder_file = Some(file);
+                return Ok(Self { folder_file, ..own });
+            }
+            let stays = ambient.stays(&file);
+            let text = stays.and_then(|()| ambient.read_rights(&file, CONFIG_BYTES_MAX));
+            let text = text.map_err(unreadable)?;
+            return own.within(&text, &file);
         }
-        Ok(Self::default())
+        Ok(own)
+    }
+
+    /// What the operator says: the file that `FLOWHOST_CONFIG` names, else `flowhost/flowhost.toml` in
+    /// `$XDG_CONFIG_HOME`, else in `~/.config`.
+    fn own(ambient: &Ambient) -> Result<Self, Vec<Finding>> {
+        let named = ambient.var(CONFIG_VARIABLE).map(Path::new);
+        let path = match named {
+            Some(path) => Some(ambient.resolve(path)),
+            None => own_place(ambient),
+        };
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let own = match ambient.read_rights(&path, CONFIG_BYTES_MAX) {
+            Ok(text) => Self::parse(&text, &path)?,
+            Err(error) if error.is_missing() && named.is_none() => Self::default(),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let own_path = Some(path);
+        Ok(Self { own_path, ..own })
+    }
+
+    fn is_read_from(&self, ambient: &Ambient, file: &Path) -> bool {
+        let place = |file: &Path| ambient.canonical(file).ok();
+        let own = self.file.as_deref().and_then(place);
+        own.is_some() && own == place(file)
+    }
+
+    /// With what a folder's file says.
+    fn within(self, text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
+        let name = file.display().to_string();
+        let document = checked(text, &name)?;
+        let problems = folder::problems(&document, text, &name, &self);
+        match problems.is_empty() {
+            true => Ok(folder::narrowed(self, document, file)),
+            false => Err(problems),
+        }
     }
 
     /// Reads a configuration; its paths are relative to its folder.
@@ -112,50 +174,8 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the text.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
-        let name = file.display().to_string();
-        if let Some(at) = flowhost_policy::toml_too_deep_at(text) {
-            let finding = Finding::at_offset(&name, text, Some(at..at), "it is nested too deeply");
-            return Err(vec![
-                finding.cure("no key of this file needs more than a table in a table"),
-            ]);
-        }
-        let (document, mut problems) = read::document::<Document>(&name, text);
-        for (key, value) in [("tenant", &document.tenant), ("host", &document.host)] {
-            if let Some(value) = value.as_deref().filter(|value| !is_name(value)) {
-                problems.push(
-                    Finding::at_text(
-                        &name,
-                        text,
-                        value,
-                        format!(
-                            "`{key} = \"{value}\"` is not a name: it stands in paths and subjects"
-                        ),
-                    )
-                    .cure("use up to 64 of a-z, 0-9, `-`, `_`, and for `host` also `.`"),
-                );
-            }
-        }
-        for (secret, source) in &document.secrets {
-            if source.env.is_some() == source.file.is_some() {
-                problems.push(
-                    Finding::at_text(
-                        &name,
-                        text,
-                        secret,
-                        format!("the secret `{secret}` needs one source"),
-                    )
-                    .cure(format!(
-                        "{secret} = {{ env = \"NAME\" }} or {{ file = \"path\" }}"
-                    )),
-                );
-            }
-        }
-        problems.sort_by_key(|problem| (problem.line, problem.column));
-        if problems.is_empty() {
-            Ok(Self::from_document(document, file))
-        } else {
-            Err(problems)
-        }
+        let document = checked(text, &file.display().to_string())?;
+        Ok(Self::from_document(document, file))
     }
 
     fn from_document(document: Document, file: &Path) -> Self {
@@ -166,7 +186,9 @@ impl Config {
             source.file = source.file.take().map(|path| folder.join(path));
         }
         Self {
+            own_path: Some(file.to_owned()),
             file: Some(file.to_owned()),
+            folder_file: None,
             policies: document.policies.map(|path| folder.join(path)),
             plugins: document
                 .plugins
@@ -177,16 +199,17 @@ impl Config {
             tenant: document.tenant.unwrap_or(defaults.tenant),
             host: document.host,
             secrets,
+            scripts: has_mock(&document.models).then(|| folder.to_owned()),
             models: document.models,
         }
     }
 
-    /// The root of all state: `--state`, else `FLOWHOST_STATE`, else `.flowhost/` beside the
+    /// The root of all state: `--state`, else `FLOWHOST_STATE`, else `.flowhost/` beside the folder's
     /// configuration, else in the working directory.
     #[must_use]
     pub fn state_root(&self, ambient: &Ambient, option: Option<&Path>) -> PathBuf {
         let beside = self
-            .file
+            .folder_file
             .as_deref()
             .and_then(Path::parent)
             .unwrap_or(ambient.cwd());
@@ -194,6 +217,68 @@ impl Config {
             .or_else(|| ambient.var("FLOWHOST_STATE").map(Path::new))
             .map_or_else(|| beside.join(".flowhost"), |path| ambient.resolve(path))
     }
+}
+
+/// A document that is sound in itself, whoever's it is.
+fn checked(text: &str, name: &str) -> Result<Document, Vec<Finding>> {
+    if let Some(at) = flowhost_policy::toml_too_deep_at(text) {
+        let finding = Finding::at_offset(name, text, Some(at..at), "it is nested too deeply");
+        return Err(vec![
+            finding.cure("no key of this file needs more than a table in a table"),
+        ]);
+    }
+    let (document, mut problems) = read::document::<Document>(name, text);
+    for (key, value) in [("tenant", &document.tenant), ("host", &document.host)] {
+        if let Some(value) = value.as_deref().filter(|value| !is_name(value)) {
+            problems.push(
+                Finding::at_text(
+                    name,
+                    text,
+                    value,
+                    format!("`{key} = \"{value}\"` is not a name: it stands in paths and subjects"),
+                )
+                .cure("use up to 64 of a-z, 0-9, `-`, `_`, and for `host` also `.`"),
+            );
+        }
+    }
+    for (secret, source) in &document.secrets {
+        if source.env.is_some() == source.file.is_some() {
+            problems.push(
+                Finding::at_text(
+                    name,
+                    text,
+                    secret,
+                    format!("the secret `{secret}` needs one source"),
+                )
+                .cure(format!(
+                    "{secret} = {{ env = \"NAME\" }} or {{ file = \"path\" }}"
+                )),
+            );
+        }
+    }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    match problems.is_empty() {
+        true => Ok(document),
+        false => Err(problems),
+    }
+}
+
+/// Where an operator's file is without a word of his. A relative `XDG_CONFIG_HOME` counts as none, as the
+/// XDG base directory specification wants it: it would be a folder's again.
+fn own_place(ambient: &Ambient) -> Option<PathBuf> {
+    let named = ambient.var("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = || Some(Path::new(ambient.var("HOME")?).join(".config"));
+    let base = named.filter(|path| path.is_absolute()).or_else(home)?;
+    Some(base.join("flowhost").join(CONFIG_FILE))
+}
+
+fn has_mock(models: &flowhost_models::Config) -> bool {
+    let mut providers = models.providers.values();
+    providers.any(|it| it.kind == ProviderKind::Mock)
+}
+
+fn unreadable(error: FileError) -> Vec<Finding> {
+    vec![Finding::from(&error)]
 }
 
 fn is_name(text: &str) -> bool {
@@ -246,13 +331,60 @@ mod tests {
         );
     }
 
+    fn found(files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let env = env.iter().map(|(name, value)| {
+            let value = value.replace("[root]", &root.display().to_string());
+            ((*name).to_owned(), value)
+        });
+        let ambient = Ambient::with(env.collect(), root.join("work/deep"), None);
+        ambient.create_dir(&root.join("work/deep")).unwrap();
+        for (name, text) in files {
+            let path = root.join(name);
+            ambient.create_dir(path.parent().unwrap()).unwrap();
+            ambient.write(&path, text.as_bytes()).unwrap();
+        }
+        Config::find(&ambient).map_err(|found| found[0].to_string())
+    }
+
+    #[test]
+    fn the_operators_file_is_found_in_his_own_place_and_never_by_looking_around() {
+        let says = |tenant: &str| format!("tenant = \"{tenant}\"\n");
+        let (home, xdg, named) = (says("home"), says("xdg"), says("named"));
+        let files = [
+            ("home/.config/flowhost/flowhost.toml", home.as_str()),
+            ("xdg/flowhost/flowhost.toml", &xdg),
+            ("work/deep/own.toml", &named),
+        ];
+        let place = ("HOME", "[root]/home");
+        let tenant = |env: &[(&str, &str)]| found(&files, env).unwrap().tenant;
+        assert_eq!(tenant(&[]), "default");
+        assert_eq!(tenant(&[place]), "home");
+        assert_eq!(tenant(&[place, ("XDG_CONFIG_HOME", "[root]/xdg")]), "xdg");
+        assert_eq!(tenant(&[place, ("XDG_CONFIG_HOME", "xdg")]), "home");
+        assert_eq!(tenant(&[place, ("FLOWHOST_CONFIG", "own.toml")]), "named");
+        let missing = found(&files, &[("FLOWHOST_CONFIG", "none.toml")]).unwrap_err();
+        assert!(missing.contains("none.toml"), "{missing}");
+    }
+
+    #[test]
+    fn a_file_around_the_working_directory_is_the_operators_only_if_he_names_it() {
+        let files = [("work/flowhost.toml", "tenant = \"mine\"\n")];
+        let refused = found(&files, &[]).unwrap_err();
+        assert!(refused.contains("the operator's to say"), "{refused}");
+        let named = [("FLOWHOST_CONFIG", "../flowhost.toml")];
+        assert_eq!(found(&files, &named).unwrap().tenant, "mine");
+    }
+
     #[test]
     fn finds_state_by_option_then_variable_then_configuration_then_folder() {
         let cwd = PathBuf::from("/work/deep");
         let bare = Ambient::with(BTreeMap::new(), cwd.clone(), None);
         let env = BTreeMap::from([("FLOWHOST_STATE".to_owned(), "s".to_owned())]);
         let with_var = Ambient::with(env, cwd, None);
-        let config = Config::parse("", Path::new("/work/flowhost.toml")).unwrap();
+        let own = Config::default();
+        let config = own.within("", Path::new("/work/flowhost.toml")).unwrap();
         let root = |config: &Config, ambient, option: Option<&str>| {
             config
                 .state_root(ambient, option.map(Path::new))

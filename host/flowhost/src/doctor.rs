@@ -77,6 +77,7 @@ pub fn examine(ambient: &Ambient, config: &Config, state: &State) -> Vec<Check> 
         Check::new("engine", Level::Ok, flowhost_engine::ENGINE_VERSION),
         platform(),
         configuration(config),
+        folder_configuration(config),
         state_root(ambient, state),
         signing_key(ambient, state),
     ];
@@ -110,9 +111,27 @@ fn platform() -> Check {
 fn configuration(config: &Config) -> Check {
     let found = match &config.file {
         Some(file) => file.display().to_string(),
-        None => "none; the defaults are in force".to_owned(),
+        None => {
+            let place = config
+                .own_path
+                .as_deref()
+                .map(|path| format!(" in `{}`", path.display()));
+            format!(
+                "none{}; the defaults are in force",
+                place.unwrap_or_default()
+            )
+        }
     };
     Check::new("configuration", Level::Ok, found)
+}
+
+fn folder_configuration(config: &Config) -> Check {
+    let found = match &config.folder_file {
+        Some(file) if config.file.as_ref() == Some(file) => "the same file".to_owned(),
+        Some(file) => file.display().to_string(),
+        None => "none".to_owned(),
+    };
+    Check::new("this folder's configuration", Level::Ok, found)
 }
 
 fn state_root(ambient: &Ambient, state: &State) -> Check {
@@ -183,7 +202,7 @@ fn secrets(ambient: &Ambient, config: &Config) -> Vec<Check> {
             Check::new(&label, Level::Ok, "there")
         } else {
             Check::new(&label, Level::Warning, "its source holds nothing")
-                .hint("set the variable, or write the file, that flowhost.toml names")
+                .hint("set the variable, or write the file, that your flowhost.toml names")
         }
     };
     config.secrets.iter().map(check).collect()

@@ -2,6 +2,7 @@
 //!
 //! Must never hold a key longer than it takes to hand it over.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use flowhost_models::{Clock, Gateway, KeySource, ProviderConfig, ProviderKind, S
 use zeroize::Zeroizing;
 
 use crate::ambient::Ambient;
-use crate::config::Config;
+use crate::config::{CONFIG_FILE, Config, MOCK};
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::Project;
@@ -21,8 +22,7 @@ const SCRIPT_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of a file of authorities: whole systems have some hundred kilobytes.
 const AUTHORITIES_BYTES_MAX: u64 = 4 << 20;
 
-/// The provider that is always there, and the folder of its scripts where nothing is said.
-const MOCK: &str = "mock";
+/// The folder of the scripts of `mock` where nothing is said.
 const SCRIPTS: &str = "scripts";
 
 /// The run's gateway.
@@ -52,8 +52,12 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
     }
     let made = Gateway::new(models, Arc::new(keys), Arc::new(scripts), Arc::new(hour));
     made.map_err(|problems| {
-        let file = config.file.as_deref();
-        let file = file.map_or_else(|| "flowhost.toml".to_owned(), |it| it.display().to_string());
+        let files = config.file.iter().chain(&config.folder_file);
+        let files: BTreeSet<String> = files.map(|it| it.display().to_string()).collect();
+        let file = match files.is_empty() {
+            true => CONFIG_FILE.to_owned(),
+            false => files.into_iter().collect::<Vec<_>>().join(", "),
+        };
         let findings = problems.into_iter().map(|problem| {
             Finding::new(&file, format!("{}: {}", problem.key, problem.message)).cure(problem.cure)
         });
@@ -61,14 +65,13 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
     })
 }
 
-/// Scripts are beside the configuration that names them, else beside the plan: an example then runs
-/// from any working directory.
+/// Scripts are beside the configuration that names them, the folder's before the operator's, else beside
+/// the plan: an example then runs from any working directory.
 pub(crate) fn scripts_folder(config: &Config, project: &Project) -> PathBuf {
-    let folder = config.file.as_deref().and_then(Path::parent);
-    match folder {
-        Some(folder) if config.models.providers.contains_key(MOCK) => folder.to_owned(),
-        _ => project.dir.clone(),
-    }
+    config
+        .scripts
+        .clone()
+        .unwrap_or_else(|| project.dir.clone())
 }
 
 struct Keys {
@@ -92,7 +95,7 @@ impl KeySource for Keys {
 struct Scripts {
     ambient: Ambient,
     folder: PathBuf,
-    /// The folder of the configuration; none without a file.
+    /// The folder of the operator's configuration; none without a file.
     beside: Option<PathBuf>,
 }
 

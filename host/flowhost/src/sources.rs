@@ -172,8 +172,7 @@ impl<'a> Sources<'a> {
             .profile_text(wanted, dir)
             .map_err(|finding| vec![finding])?;
         texts.add(&file, text.as_str());
-        Profile::parse(&text, &file)
-            .map_err(|problems| problems.into_iter().map(Finding::from).collect())
+        read_profile(&text, &file)
     }
 
     /// The file and the text of a profile by name or path, not yet read as one.
@@ -188,15 +187,19 @@ impl<'a> Sources<'a> {
             return Ok((format!("policies/{name}.toml"), (*text).to_owned()));
         }
         let folders = self.profile_folders(dir);
+        let name = format!("{wanted}.toml");
         for folder in &folders {
-            let path = folder.join(format!("{wanted}.toml"));
+            let path = folder.path().join(&name);
             if self.ambient.is_file(&path) {
-                return self.read(&path);
+                return match folder {
+                    Folder::Operators(_) => self.read(&path),
+                    Folder::Plans(_) => self.named_below(wanted, dir, &path),
+                };
             }
         }
         let searched: Vec<String> = folders
             .iter()
-            .map(|folder| format!("`{}`", folder.display()))
+            .map(|folder| format!("`{}`", folder.path().display()))
             .collect();
         let shipped: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
         let message = format!("there is no profile `{wanted}` in {}", searched.join(", "));
@@ -210,8 +213,24 @@ impl<'a> Sources<'a> {
             let message = format!("`{wanted}` is a path, and `--policies` allows names only");
             return Err(Finding::new("", message).cure("name a profile of that folder"));
         }
-        match self.ambient.below(dir, Path::new(wanted)) {
-            Ok(path) => self.read(&path),
+        if Path::new(wanted).is_absolute() {
+            let message = format!("cannot use the profile `{wanted}`: it leaves the plan's folder");
+            return Err(Finding::new("", message));
+        }
+        self.named_below(wanted, dir, &dir.join(wanted))
+    }
+
+    /// Reads a profile of the plan's folder under the name that it has there: its links are followed to
+    /// see that they stay, and name nothing.
+    fn named_below(
+        &self,
+        wanted: &str,
+        dir: &Path,
+        path: &Path,
+    ) -> Result<(String, String), Finding> {
+        let relative = path.strip_prefix(dir).unwrap_or(path);
+        match self.ambient.below(dir, relative) {
+            Ok(_) => self.read(path),
             Err(error) => {
                 let message = format!("cannot use the profile `{wanted}`: {}", error.source);
                 Err(Finding::new("", message))
@@ -220,7 +239,7 @@ impl<'a> Sources<'a> {
     }
 
     fn read(&self, path: &Path) -> Result<(String, String), Finding> {
-        let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
+        let text = self.ambient.read_rights(path, DOCUMENT_BYTES_MAX);
         let text = text.map_err(|error| Finding::from(&error))?;
         Ok((self.shown(path), text))
     }
@@ -284,6 +303,9 @@ impl<'a> Sources<'a> {
     }
 
     fn document(&self, path: &Path) -> Result<Option<(String, String)>, Finding> {
+        self.ambient
+            .stays(path)
+            .map_err(|error| Finding::from(&error))?;
         match self.ambient.read_text(path, DOCUMENT_BYTES_MAX) {
             Ok(text) => Ok(Some((self.shown(path), text))),
             Err(error) if error.is_missing() => Ok(None),
@@ -312,18 +334,69 @@ impl<'a> Sources<'a> {
             .to_string()
     }
 
-    fn profile_folders(&self, dir: &Path) -> Vec<PathBuf> {
+    fn profile_folders(&self, dir: &Path) -> Vec<Folder> {
         match self.only {
-            Some(only) => vec![self.ambient.resolve(only)],
-            None => self
-                .config
-                .policies
-                .iter()
-                .cloned()
-                .chain([dir.join("policies")])
-                .collect(),
+            Some(only) => vec![Folder::Operators(self.ambient.resolve(only))],
+            None => {
+                let own = self.config.policies.iter().cloned();
+                own.map(Folder::Operators)
+                    .chain([Folder::Plans(dir.join("policies"))])
+                    .collect()
+            }
         }
     }
+}
+
+/// A folder of profiles, by whose it is: links of a stranger's are followed no further than his plan.
+enum Folder {
+    Operators(PathBuf),
+    Plans(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Operators(path) | Self::Plans(path) => path,
+        }
+    }
+}
+
+/// Reads a profile, and refuses one under another name than its file's, or under a shipped one: a record
+/// or a report that says `deny-all` means the profile that this build brings.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
+    let profile = Profile::parse(text, file);
+    let profile = profile.map_err(|problems| -> Vec<Finding> {
+        problems.into_iter().map(Finding::from).collect()
+    })?;
+    let name = profile.name.as_str();
+    let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
+    let refused = |message: String, cure: String| {
+        let at = profile.position("name");
+        let (line, column) = at.map_or((0, 0), |at| (at.line, at.column));
+        Err(vec![
+            Finding::new(file, message).at(line, column).cure(cure),
+        ])
+    };
+    let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+    if shipped.is_some_and(|(_, shipped)| *shipped != text) {
+        let message = format!("`{name}` is the name of a shipped profile, and this is another");
+        return refused(
+            message,
+            "give the file, and the profile in it, another name".to_owned(),
+        );
+    }
+    if stem != Some(name) {
+        let stem = stem.unwrap_or_default();
+        let message = format!("a profile has the name of its file, and this is not `{name}`");
+        return refused(
+            message,
+            format!("write `name = \"{stem}\"`, or call the file `{name}.toml`"),
+        );
+    }
+    Ok(profile)
 }
 
 fn is_path(profile: &str) -> bool {
@@ -375,6 +448,76 @@ mod tests {
                 .profile("deny-all", dir, &mut Texts::default())
                 .unwrap();
             assert!(!profile.grants.log);
+        });
+    }
+
+    #[test]
+    fn a_profile_cannot_call_itself_otherwise_than_its_file_or_as_a_shipped_one() {
+        let profile = |file: &str, name: &str| {
+            let text = format!("version = 1\nname = \"{name}\"\nlog = true\n");
+            with(&[(file, &text)], |sources, dir| {
+                let wanted = match file.strip_prefix("policies/") {
+                    Some(name) => name.trim_end_matches(".toml").to_owned(),
+                    None => format!("./{file}"),
+                };
+                sources.profile(&wanted, dir, &mut Texts::default())
+            })
+        };
+        for (file, name, said) in [
+            ("policies/p.toml", "deny-all", "shipped"),
+            ("deny-all.toml", "deny-all", "shipped"),
+            ("policies/p.toml", "q", "not `q`"),
+            ("sub/p.toml", "q", "not `q`"),
+        ] {
+            let refused = profile(file, name).unwrap_err();
+            assert!(
+                refused[0].message.contains(said),
+                "{file} {name}: {refused:?}"
+            );
+            assert_eq!(refused[0].line, 2);
+        }
+        assert!(profile("policies/p.toml", "p").is_ok());
+        assert!(profile("sub/p.toml", "p").is_ok());
+    }
+
+    #[test]
+    fn a_link_beside_a_plan_leads_to_nothing_that_is_read_or_quoted() {
+        use std::os::unix::fs::symlink;
+        let files = [
+            ("elsewhere", "token = s3cret\n"),
+            ("plan/policies/own.toml", ""),
+            ("plan/a.wasm", ""),
+        ];
+        with(&files, |sources, dir| {
+            let plan = dir.join("plan");
+            symlink("../../elsewhere", plan.join("policies/leak.toml")).unwrap();
+            symlink("../elsewhere", plan.join("a.toml")).unwrap();
+            let found = sources
+                .profile("leak", &plan, &mut Texts::default())
+                .unwrap_err();
+            assert!(
+                found[0].message.contains("leaves the plan's folder"),
+                "{found:?}"
+            );
+            let found = sources.manifest(&plan.join("a.wasm"), None).unwrap_err();
+            assert!(found.message.contains("leaves its folder"), "{found:?}");
+            std::fs::rename(plan.join("a.toml"), plan.join("plugin.toml")).unwrap();
+            let found = sources.manifest(&plan.join("a.wasm"), None).unwrap_err();
+            assert!(found.message.contains("leaves its folder"), "{found:?}");
+        });
+    }
+
+    #[test]
+    fn a_profile_that_everybody_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let text = "version = 1\nname = \"mine\"\n";
+        with(&[("policies/mine.toml", text)], |sources, dir| {
+            let open = std::fs::Permissions::from_mode(0o666);
+            std::fs::set_permissions(dir.join("policies/mine.toml"), open).unwrap();
+            let found = sources
+                .profile("mine", dir, &mut Texts::default())
+                .unwrap_err();
+            assert!(found[0].message.contains("chmod o-w"), "{found:?}");
         });
     }
 

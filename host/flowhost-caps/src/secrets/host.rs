@@ -65,5 +65,7 @@ fn reveal(store: &dyn SecretStore, scope: &CallScope, name: &str) -> Result<Stri
     scope.record_allow::<SecretUse>(INTERFACE, &rule, name)?;
     let value = store.get(name);
     let missing = || types::Error::Failed(format!("the host has no value for `{name}`"));
-    Ok(value.ok_or_else(missing)?.as_str().to_owned())
+    let value = value.ok_or_else(missing)?;
+    store.revealed(name, &value);
+    Ok(value.as_str().to_owned())
 }

@@ -23,6 +23,9 @@ pub use redact::{REDACTED, Redacted, Redactor};
 pub trait SecretStore: Send + Sync + 'static {
     /// The value of `name`, if this host has one.
     fn get(&self, name: &str) -> Option<Zeroizing<String>>;
+
+    /// A guest is about to be told this value: whoever keeps what guests write can look for it from now on.
+    fn revealed(&self, _name: &str, _value: &str) {}
 }
 
 /// The capability.

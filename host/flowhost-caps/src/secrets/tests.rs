@@ -10,14 +10,18 @@ use super::host::wit::Host as _;
 use super::{SecretStore, Secrets};
 use crate::testing::Call;
 
-/// Has every secret, and remembers who was asked for.
+/// Has every secret, and remembers who was asked for and what was given away.
 #[derive(Default)]
-struct Asked(Mutex<Vec<String>>);
+struct Asked(Mutex<Vec<String>>, Mutex<Vec<String>>);
 
 impl SecretStore for Asked {
     fn get(&self, name: &str) -> Option<Zeroizing<String>> {
         self.0.lock().unwrap().push(name.to_owned());
         (name != "ABSENT").then(|| Zeroizing::new(format!("value-of-{name}")))
+    }
+
+    fn revealed(&self, name: &str, value: &str) {
+        self.1.lock().unwrap().push(format!("{name}={value}"));
     }
 }
 
@@ -68,7 +72,8 @@ async fn cap_010_denies_what_may_be_injected_but_not_revealed_and_odd_names_unse
 #[tokio::test]
 async fn records_a_use_and_never_the_value() {
     let call = Call::granted(grants(&[], &["TOKEN", "ABSENT"]));
-    let mut store = call.store(&Secrets::new(Arc::new(Asked::default())));
+    let asked = Arc::new(Asked::default());
+    let mut store = call.store(&Secrets::new(asked.clone()));
     let mut store = &mut store;
     let value = store.reveal("TOKEN".into()).unwrap().unwrap();
     assert_eq!(value, "value-of-TOKEN");
@@ -77,6 +82,7 @@ async fn records_a_use_and_never_the_value() {
     assert_eq!(call.last("wanted"), "TOKEN");
     let absent = store.reveal("ABSENT".into()).unwrap();
     assert!(matches!(absent, Err(types::Error::Failed(_))));
+    assert_eq!(*asked.1.lock().unwrap(), ["TOKEN=value-of-TOKEN"]);
     assert!(!format!("{:?}", call.facts()).contains("value-of"));
     assert!(
         call.facts()

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use flowhost::failure::Failure;
-use flowhost::finding::Finding;
 use flowhost::output::neutral;
-use flowhost::sources::{Sources, is_shipped};
+use flowhost::sources::{Sources, is_shipped, read_profile};
 use flowhost_flow::Exit;
 use flowhost_policy::Profile;
 
@@ -23,7 +22,7 @@ pub(crate) fn perform(
     let text = sources.profile_text(wanted, &here);
     let (file, text) = text.map_err(|finding| refused(vec![finding]))?;
     context.texts.add(&file, text.as_str());
-    let parsed = Profile::parse(&text, &file).map_err(|problems| refused(found(problems)))?;
+    let parsed = read_profile(&text, &file).map_err(refused)?;
     let (profile, text) = match name {
         None => (parsed, text),
         Some(name) => renamed(&parsed, &text, name)?,
@@ -37,10 +36,6 @@ pub(crate) fn perform(
         context.output.result(&neutral(&text));
     }
     Ok(Exit::Ok)
-}
-
-fn found(problems: Vec<flowhost_policy::Problem>) -> Vec<Finding> {
-    problems.into_iter().map(Finding::from).collect()
 }
 
 /// The profile under another name, with everything else as it stands, comments included.

@@ -56,7 +56,12 @@ pub(super) fn plan(
         open: Vec::new(),
         read: 0,
     };
-    let (plan, sound, findings) = match loader.text(&path) {
+    let text = match ambient.stays(&path) {
+        Ok(()) => loader.text(&path),
+        Err(error) if error.is_missing() => loader.text(&path),
+        Err(error) => Err(vec![Finding::from(&error)]),
+    };
+    let (plan, sound, findings) = match text {
         Err(findings) => (None, false, findings),
         Ok(text) => loader.outermost(&text, &path),
     };

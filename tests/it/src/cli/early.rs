@@ -193,7 +193,7 @@ fn a_folder_that_is_not_there_is_one_problem() {
 fn a_configuration_tells_all_that_is_wrong_with_it() {
     let home = Home::new();
     home.file(
-        "flowhost.toml",
+        "home-of-user/.config/flowhost/flowhost.toml",
         "policy = \"policies\"\ndurability = \"fast\"\ntenant = \"../x\"\n\n[models]\nresidency = \"strikt\"\ntimeout = 3\n\n[models.providers.local]\nkind = \"openai\"\nurls = [\n  \"http://127.0.0.1:1/v1\",\n]\n\n[secrets]\nA = {}\n",
     );
     insta::assert_snapshot!(seen(&home, &["runs", "list"]), @r#"
@@ -201,29 +201,30 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
     ----- stderr
     error: the configuration has 7 problems
 
-      × [home]/flowhost.toml:1:1: unknown field `policy`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:1:1: unknown field `policy`
       help: expected one of `policies`, `plugins`, `durability`, `tenant`, `host`, `secrets`, `models`
 
-      × [home]/flowhost.toml:2:14: unknown variant `fast`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:2:14: unknown variant `fast`
       help: expected `durable` or `relaxed`
 
-      × [home]/flowhost.toml:3:11: `tenant = "../x"` is not a name: it stands in paths and
-      │ subjects
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:3:11: `tenant = "../x"` is not a
+      │ name: it stands in paths and subjects
       help: use up to 64 of a-z, 0-9, `-`, `_`, and for `host` also `.`
 
-      × [home]/flowhost.toml:6:13: unknown variant `strikt`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:6:13: unknown variant `strikt`
       help: did you mean `strict`? expected `any` or `strict`
 
-      × [home]/flowhost.toml:7:11: invalid type: integer `3`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:7:11: invalid type: integer `3`
       help: expected a string
 
-      × [home]/flowhost.toml:11:1: unknown field `urls`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:11:1: unknown field `urls`
       help: did you mean `url`? expected one of `kind`, `url`, `key`, `on_prem`, `unpriced`,
             `requests_per_minute`, `parallel`, `breaker`, `connect_timeout`, `idle_timeout`,
             `output_limit`, `api`, `answer_format`, `leave_out`, `fallback`, `thinking`, `cache`,
             `ca`, `system_roots`, `proxy`, `proxy_key`, `scripts`, `latency`
 
-      × [home]/flowhost.toml:16:1: the secret `A` needs one source
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:16:1: the secret `A` needs one
+      │ source
       help: A = { env = "NAME" } or { file = "path" }
     ----- exit 1
     "#);

@@ -17,6 +17,7 @@ mod plugins;
 mod progress;
 mod replayed;
 mod report;
+mod stranger;
 mod suggest;
 mod surface;
 mod telemetry;

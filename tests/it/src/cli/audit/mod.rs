@@ -162,12 +162,12 @@ fn the_sample_gives_the_planted_problems_and_nothing_else_offline() {
 fn one_input_takes_the_same_plan_to_an_openai_compatible_server() {
     let server = Server::start(KEY);
     let home = example("docs-audit");
-    let toml = home.read("flowhost.toml");
+    let toml = home.read("operator.toml");
     let toml = toml.replace(
         "https://api.openai.com/v1",
         &format!("http://{}/v1", server.address()),
     );
-    home.file("flowhost.toml", toml);
+    home.file("operator.toml", toml);
     home.file(
         "own/a.md",
         "# A\n\nAsk jane.roe@example.com.\n\nIt currently needs root.\n",
@@ -183,6 +183,7 @@ fn one_input_takes_the_same_plan_to_an_openai_compatible_server() {
         "model=openai/test-1",
     ];
     let mut command = home.command(&arguments);
+    command.env("FLOWHOST_CONFIG", "operator.toml");
     let output = command.env("OPENAI_API_KEY", KEY).output().unwrap();
     let report = home.ran(&output, &arguments).expect(0).json();
     assert_eq!(
