@@ -1,11 +1,5 @@
 //! Known secrets in every form that is promised, anywhere in any text, and nothing else.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails loudly, and looks at the clock"
-)]
-
 use std::fmt::Write as _;
 
 use base64::Engine as _;

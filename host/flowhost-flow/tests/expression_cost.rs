@@ -151,6 +151,7 @@ fn no_bomb_takes_more_time_or_memory_than_it_is_charged() {
         "inputs.long.map(i, string(1e300))",
         "inputs.long.map(i, '%.100f'.format([1e300]))",
         "inputs.long.map(i, '%.100e'.format([1e300])).size()",
+        "inputs.long.map(i, '%s %s'.format([i, inputs.text]))",
         "inputs.text.split('')",
         "inputs.text.split('').map(c, c + c)",
         "inputs.long.map(i, inputs.text.split('a').size())",

@@ -42,6 +42,10 @@ pub struct VerifyOptions {
     pub in_place: bool,
 }
 
+/// How often an index that others write to is read again. Each read takes milliseconds, and so does an
+/// entry: one of a few finds it at rest.
+const INDEX_READS_MAX: usize = 8;
+
 /// Verifies the ledger, tenant's folder, state folder or bundle at `path` against `trusted` keys.
 ///
 /// # Examples
@@ -223,11 +227,31 @@ impl<'a> Walk<'a> {
         (self.options.in_place || self.source.list(&index).is_ok()).then_some(index)
     }
 
-    /// Reads an index of runs: what it says of each, and how sound it is.
+    /// Reads an index of runs: what it says of each, and how sound it is. Runs that begin and end write
+    /// to it meanwhile, and the files are read one after another: what seems wrong is looked at again if
+    /// they grew.
     fn index(&self, path: &Path) -> (BTreeMap<String, Listed>, LedgerReport) {
-        let mut listed: BTreeMap<String, Listed> = BTreeMap::new();
-        let report = self.ledger(path, &[], &mut |view| list_run(&mut listed, view));
-        (listed, report)
+        let mut reads = 0..INDEX_READS_MAX;
+        loop {
+            let before = self.sizes(path);
+            let mut listed: BTreeMap<String, Listed> = BTreeMap::new();
+            let report = self.ledger(path, &[], &mut |view| list_run(&mut listed, view));
+            let may_be_wrong = report.problem.is_some() && self.sizes(path) != before;
+            if !may_be_wrong || reads.next().is_none() {
+                return (listed, report);
+            }
+        }
+    }
+
+    /// How large each file of a folder is. A record is written before anything that signs it, so that
+    /// nothing of a ledger changes unseen by this.
+    fn sizes(&self, dir: &Path) -> Vec<(String, Option<u64>)> {
+        let entries = self.source.list(dir).unwrap_or_default();
+        let size = |name: String| {
+            let len = self.source.len(&dir.join(&name)).ok();
+            (name, len)
+        };
+        entries.into_iter().map(|entry| size(entry.name)).collect()
     }
 
     fn tenant(&mut self, path: &Path) {

@@ -501,8 +501,8 @@ mod tests {
             );
             let found = sources.manifest(&plan.join("a.wasm"), None).unwrap_err();
             assert!(found.message.contains("leaves its folder"), "{found:?}");
-            std::fs::rename(plan.join("a.toml"), plan.join("plugin.toml")).unwrap();
-            let found = sources.manifest(&plan.join("a.wasm"), None).unwrap_err();
+            symlink("../elsewhere", plan.join("plugin.toml")).unwrap();
+            let found = sources.manifest(&plan.join("b.wasm"), None).unwrap_err();
             assert!(found.message.contains("leaves its folder"), "{found:?}");
         });
     }

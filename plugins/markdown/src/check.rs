@@ -138,7 +138,7 @@ pub(crate) fn check(document: &Document) -> Checked {
     judge_links(document, &outline, rules, &mut checked);
     checked
         .findings
-        .sort_by(|one, other| (one.line, one.rule).cmp(&(other.line, other.rule)));
+        .sort_by_key(|finding| (finding.line, finding.rule));
     checked.anchors = outline.anchors.into_iter().collect();
     checked
 }

@@ -189,13 +189,13 @@ fn filled(kind: Kind, texts: &[String], number: u64) -> Fact {
     for (at, field) in kind.fields().iter().enumerate() {
         let number = number.wrapping_mul(at as u64 + 1);
         // Now and then a field is missing that may be.
-        if !field.required && number % 5 == 0 {
+        if !field.required && number.is_multiple_of(5) {
             continue;
         }
         let value = match field.shape {
             Shape::Text => Value::from(text()),
             Shape::Number => Value::from(number),
-            Shape::Flag => Value::from((number % 2 == 0).to_string()),
+            Shape::Flag => Value::from(number.is_multiple_of(2).to_string()),
             Shape::Word(words) => Value::from(words[number as usize % words.len()]),
             Shape::List => Value::from(vec![text(), text()]),
             Shape::Numbers => Value::from(vec![number.to_string()]),

@@ -22,7 +22,7 @@ pub(super) enum Entry {
     /// A run begins.
     Run(Identity),
     /// A fact of it.
-    Fact(Seen),
+    Fact(Box<Seen>),
 }
 
 /// The run's end of the queue.
@@ -66,7 +66,7 @@ impl FactObserver for Feed {
         let (seen, feed) = (Seen::of(fact)?, self.clone());
         Some(Box::new(move |seq| {
             let now = feed.clock.now();
-            feed.push(Entry::Fact(seen.accepted(seq, now)));
+            feed.push(Entry::Fact(Box::new(seen.accepted(seq, now))));
         }))
     }
 }

@@ -274,7 +274,7 @@ fn a_valid_plan_says_so() {
     $ flowhost validate plan.yaml
     ----- stdout
     plan.yaml: `under-test` is valid (1 step, 1 plugin)
-    plan 0234bca3fd7edb5e5e0fb54238e2d72b7f7064688edde4fbbb8c0c47003682c9
+    plan 2c1c03bae888c5169f9aa078c202e2d96d8aa5ec1a938004f3760d69723897c1
     note: plugin `ok_echo`: no manifest was found: not in `ok_echo.wasm`, nor `ok_echo.toml` or `plugin.toml` beside it; it asks for what it imports, and its tools are what it says they are
     ----- exit 0
     "#);

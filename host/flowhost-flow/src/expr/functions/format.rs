@@ -42,6 +42,8 @@ pub(super) fn format<'a>(
         clause.write(&value, &mut out, meter)?;
     }
     out.push_str(rest);
+    // It grew by doubling, and what is kept is what was charged.
+    out.shrink_to_fit();
     Ok(Val::text(out))
 }
 
