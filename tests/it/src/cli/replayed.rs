@@ -46,7 +46,7 @@ fn replays(home: &Home) -> RunEnd {
     calls.sort();
     recorded_calls.sort();
     assert_eq!(calls, recorded_calls);
-    finished.expect("the run ends")
+    finished.unwrap()
 }
 
 #[test]
