@@ -38,6 +38,10 @@ pub(crate) enum SendError {
     /// The server does not speak HTTP/1.1 as it should.
     #[error("protocol: {0}")]
     Protocol(String),
+    /// The connection broke before the response was whole: the server or what is between may be well
+    /// again in a moment.
+    #[error("the connection broke: {0}")]
+    Broken(String),
     /// A host fault; the call must end.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -61,7 +65,9 @@ impl SendError {
             }),
             Self::Invalid(message) => Guest::Invalid(message),
             Self::Resolve(super::resolve::ResolveError::NotFound) => Guest::Failed(text),
-            Self::Resolve(_) | Self::Connect(_) | Self::Timeout(_) => Guest::Transient(text),
+            Self::Resolve(_) | Self::Connect(_) | Self::Timeout(_) | Self::Broken(_) => {
+                Guest::Transient(text)
+            }
             Self::Tls(_) | Self::Protocol(_) => Guest::Failed(text),
             Self::Fault(fault) => return Err(fault),
         })
@@ -106,6 +112,7 @@ impl SendError {
             Self::Timeout(_) => WasiError::HttpResponseTimeout,
             Self::Tls(_) => WasiError::TlsProtocolError,
             Self::Protocol(_) => WasiError::HttpProtocolError,
+            Self::Broken(_) => WasiError::ConnectionTerminated,
             Self::Fault(_) => WasiError::InternalError(None),
         }
     }

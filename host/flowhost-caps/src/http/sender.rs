@@ -5,6 +5,8 @@
 //! every answer was checked, and the checked address is the one that is dialled.
 
 use std::{
+    error::Error as _,
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -17,7 +19,7 @@ use flowhost_policy::{
     Allowed, Denied, HttpRule,
     egress::{Target, check_addresses, decide_http},
 };
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -355,6 +357,9 @@ fn check_length(rule: &HttpRule, request: &Outgoing) -> Result<(), SendError> {
     }
 }
 
+/// What a request says that names no agent of its own.
+const USER_AGENT: &str = concat!("flowhost/", env!("CARGO_PKG_VERSION"));
+
 /// Origin form, our `Host`, and a body that counts.
 fn assemble(
     request: Outgoing,
@@ -387,6 +392,11 @@ fn assemble(
         .parse()
         .map_err(|_| SendError::Invalid("the host is no header".to_owned()))?;
     sent.headers_mut().insert(header::HOST, host);
+    // Some servers refuse a request without one (RFC 9110, 10.1.5: it should be sent).
+    let agent = HeaderValue::from_static(USER_AGENT);
+    sent.headers_mut()
+        .entry(header::USER_AGENT)
+        .or_insert(agent);
     Ok((sent, stopped))
 }
 
@@ -429,7 +439,34 @@ fn protocol(error: hyper::Error) -> SendError {
             allowed,
         };
     }
+    if is_broken(&error) {
+        return SendError::Broken(told(&error));
+    }
     SendError::Protocol(error.to_string())
+}
+
+/// Whether the connection ended, and not what was said on it is at fault. hyper does not say so of a
+/// body that ends early but through its source.
+fn is_broken(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|it| it.downcast_ref::<io::Error>());
+    let ended = source.is_some_and(|it| {
+        matches!(
+            it.kind(),
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof
+        )
+    });
+    ended || error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+}
+
+/// hyper's words with those of their source.
+fn told(error: &hyper::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 impl From<std::convert::Infallible> for SendError {

@@ -24,7 +24,7 @@ pub use shape::ShapeLimits;
 use crate::knobs;
 use shape::Shape;
 
-/// Custom section that `flowhost plugin build` writes: the plugin's manifest, as it is on disk.
+/// Custom section for the plugin's manifest, as it is on disk.
 pub const MANIFEST_SECTION: &str = "flowhost:manifest";
 
 /// The package of the roles, which every component exports one of.
@@ -264,7 +264,7 @@ fn sniff(bytes: &[u8]) -> Result<(), InspectError> {
     } else if Parser::is_core_wasm(bytes) {
         (
             "it is a core module",
-            "wrap it with `flowhost plugin build` or `wasm-tools component new`",
+            "wrap it with `wasm-tools component new`",
         )
     } else if bytes.is_empty() {
         ("it is empty", "give the path of a .wasm component")

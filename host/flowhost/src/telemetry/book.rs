@@ -4,7 +4,7 @@ use flowhost_evidence::telemetry::instruments::{Definition, Measurement, Metric,
 use flowhost_evidence::telemetry::{bounds, lines};
 
 use super::otlp_config;
-use super::prometheus::Prometheus;
+use super::prometheus::{Format, Prometheus};
 
 /// A part of the repository, as text.
 macro_rules! text_of {
@@ -35,7 +35,7 @@ fn each_metric_is_in_the_book_the_text_and_the_dashboard_and_those_name_no_other
             value: 1.0,
         });
     }
-    let text = prometheus.text().unwrap();
+    let text = prometheus.text(Format::OpenMetrics).unwrap();
     let dashboard: serde_json::Value =
         serde_json::from_str(text_of!("docs/telemetry/grafana-dashboard.json")).unwrap();
     let queries = dashboard["panels"].to_string();

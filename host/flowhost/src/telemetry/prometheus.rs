@@ -10,8 +10,34 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// What the text is, for the header of an answer.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A text format of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' own, 0.0.4, which every scraper reads.
+    Classic,
+    /// OpenMetrics 1.0, for those that ask for it.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The format that an `Accept` header asks for. A scraper that reads both names both.
+    #[must_use]
+    pub fn accepted(accept: &str) -> Self {
+        match accept.contains("application/openmetrics-text") {
+            true => Self::OpenMetrics,
+            false => Self::Classic,
+        }
+    }
+
+    /// What the text is, for the header of an answer.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -87,11 +113,34 @@ impl Prometheus {
     ///
     /// # Errors
     /// Never: text can be written to a string.
-    pub fn text(&self) -> Result<String, fmt::Error> {
+    pub fn text(&self, format: Format) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(match format {
+            Format::OpenMetrics => text,
+            Format::Classic => classic(&text),
+        })
     }
+}
+
+/// The same samples in the older format: there a counter is described by its whole name, and there is
+/// neither a unit nor an end.
+fn classic(text: &str) -> String {
+    let counters = Metric::ALL.iter().map(|metric| metric.definition());
+    let counters = counters.filter(|it| it.shape == Shape::Counter);
+    let names: BTreeMap<&str, &str> = counters
+        .map(|it| (it.name.trim_end_matches("_total"), it.name))
+        .collect();
+    let line = |line: &str| {
+        let Some(said) = line.strip_prefix("# ") else {
+            return Some(format!("{line}\n"));
+        };
+        let (what, rest) = said.split_once(' ')?; // `# EOF`
+        let (name, rest) = rest.split_once(' ')?;
+        let name = names.get(name).unwrap_or(&name);
+        (what != "UNIT").then(|| format!("# {what} {name} {rest}\n"))
+    };
+    text.lines().filter_map(line).collect()
 }
 
 fn labels(measurement: &Measurement) -> Labels {
@@ -111,7 +160,7 @@ mod tests {
         let prometheus = Prometheus::default();
         let labels = ["a\"} 9\nforged_total 1", "t", "ok"];
         prometheus.record(&Measurement::new(Metric::ToolCalls, labels, 1.0));
-        let text = prometheus.text().unwrap();
+        let text = prometheus.text(Format::OpenMetrics).unwrap();
         assert!(
             !text.lines().any(|line| line.starts_with("forged")),
             "{text}"
@@ -131,7 +180,7 @@ mod tests {
         }
         let labels = ["p", "t", "ok"];
         prometheus.record(&Measurement::new(Metric::ToolDuration, labels, 0.003));
-        let text = prometheus.text().unwrap();
+        let text = prometheus.text(Format::OpenMetrics).unwrap();
         for line in [
             r#"cost_observation_tokens_total{provider="p",model="m",type="input"} 5"#,
             r#"tool_execution_duration_seconds_bucket{le="0.001",plugin="p",tool="t",outcome="ok"} 0"#,
@@ -139,5 +188,29 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_scraper_that_does_not_ask_for_openmetrics_gets_what_every_scraper_reads() {
+        let prometheus = Prometheus::default();
+        let labels = ["p", "m", "input"];
+        prometheus.record(&Measurement::new(Metric::Tokens, labels, 2.0));
+        let labels = ["p", "t", "ok"];
+        prometheus.record(&Measurement::new(Metric::ToolDuration, labels, 0.003));
+        let text = prometheus.text(Format::accepted("*/*")).unwrap();
+        for line in [
+            "# TYPE cost_observation_tokens_total counter\n",
+            "# HELP cost_observation_tokens_total ",
+            "\ncost_observation_tokens_total{",
+            "# TYPE tool_execution_duration_seconds histogram\n",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(
+            !text.contains("# EOF") && !text.contains("# UNIT"),
+            "{text}"
+        );
+        let both = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        assert_eq!(Format::accepted(both), Format::OpenMetrics);
     }
 }

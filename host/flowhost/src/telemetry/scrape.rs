@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::prometheus::{self, Prometheus};
+use super::prometheus::{Format, Prometheus};
 
 /// Connections at once; scrapers use one.
 const CONNECTIONS_MAX: usize = 16;
@@ -83,8 +83,10 @@ fn answer(request: &Request<Incoming>, metrics: &Prometheus) -> Response<Full<By
         refused.headers_mut().insert(ALLOW, get);
         return refused;
     }
-    match metrics.text() {
-        Ok(text) => typed(StatusCode::OK, prometheus::CONTENT_TYPE, text),
+    let accept = request.headers().get(ACCEPT);
+    let format = Format::accepted(accept.and_then(|it| it.to_str().ok()).unwrap_or(""));
+    match metrics.text(format) {
+        Ok(text) => typed(StatusCode::OK, format.content_type(), text),
         Err(_) => plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the metrics cannot be written\n",

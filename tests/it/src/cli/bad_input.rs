@@ -56,7 +56,7 @@ fn a_component_that_is_a_core_module() {
        ·       ─
      6 │ 
        ╰────
-      help: wrap it with `flowhost plugin build` or `wasm-tools component new`
+      help: wrap it with `wasm-tools component new`
     ----- exit 1
     "#);
 }

@@ -471,6 +471,10 @@ fn metrics_can_be_read_while_the_run_lasts_and_nothing_else_can() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("content-type: text/plain; version=0.0.4"));
+    assert!(!answer.contains("# EOF"), "{answer}");
+    let open = "localhost\r\nAccept: application/openmetrics-text; version=1.0.0";
+    let answer = get(address, "GET /metrics", open);
     assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0"));
     assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
     for (what, host, status) in [
