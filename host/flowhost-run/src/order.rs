@@ -6,6 +6,7 @@ use flowhost_flow::budget::Ceiling;
 use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::Part;
 use flowhost_flow::{Amounts, Call, CallResult, PluginKind, Time};
+use flowhost_ledger::Fact;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -133,6 +134,18 @@ impl From<flowhost_engine::Used> for Detail {
             evidence_bytes: used.evidence_bytes,
         }
     }
+}
+
+/// The record of a result, with all that its call used.
+pub(crate) fn measured(result: Fact, used: &flowhost_engine::Used) -> Fact {
+    result
+        .with("fuel", used.fuel)
+        .with("memory_bytes", used.memory_bytes)
+        .with("host_calls", used.host_calls)
+        .with("output_bytes", used.output_bytes)
+        .with("log_bytes", used.log_bytes)
+        .with("evidence_bytes", used.evidence_bytes)
+        .with("duration_ms", used.duration_ms)
 }
 
 /// The payload of a `step.end` envelope.

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::content::{content_text, judged};
 use crate::guards::{Guards, Ready};
 use crate::installed::{Installed, invalid};
+use crate::order::measured;
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::tally::Tally;
@@ -195,14 +196,8 @@ impl ToolRouter for Router {
         let result = scope
             .fact(Kind::ToolResult)
             .with("tool", tool)
-            .with("caller", &*caller.plugin)
-            .with("fuel", report.used.fuel)
-            .with("memory_bytes", report.used.memory_bytes)
-            .with("host_calls", report.used.host_calls)
-            .with("output_bytes", report.used.output_bytes)
-            .with("log_bytes", report.used.log_bytes)
-            .with("evidence_bytes", report.used.evidence_bytes)
-            .with("duration_ms", report.used.duration_ms);
+            .with("caller", &*caller.plugin);
+        let result = measured(result, &report.used);
         let answered = report
             .result
             .and_then(|content| callee.check_content(tool, content));

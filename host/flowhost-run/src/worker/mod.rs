@@ -30,7 +30,7 @@ use tracing::Instrument as _;
 use crate::content::Whole;
 use crate::installed::{Installed, invalid};
 use crate::lines;
-use crate::order::{Answer, Cancel, Detail, Order, Stands};
+use crate::order::{Answer, Cancel, Detail, Order, Stands, measured};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::tally::{Tally, metered};
@@ -347,16 +347,8 @@ impl Worker {
         report: CallReport<T>,
         told: impl Fn(&T) -> Option<(&String, &[String])>,
     ) -> CallReport<T> {
-        let fact = scope
-            .fact(Kind::ToolResult)
-            .with("tool", name)
-            .with("fuel", report.used.fuel)
-            .with("memory_bytes", report.used.memory_bytes)
-            .with("host_calls", report.used.host_calls)
-            .with("output_bytes", report.used.output_bytes)
-            .with("log_bytes", report.used.log_bytes)
-            .with("evidence_bytes", report.used.evidence_bytes)
-            .with("duration_ms", report.used.duration_ms);
+        let fact = scope.fact(Kind::ToolResult).with("tool", name);
+        let fact = measured(fact, &report.used);
         let fact = match &report.result {
             Ok(answer) => {
                 let fact = fact.with("status", "ok");
