@@ -12,6 +12,7 @@ pub mod budget;
 pub mod effort;
 pub mod exit;
 pub mod expr;
+pub mod graph;
 pub mod hash;
 pub mod plan;
 pub mod planner;

@@ -38,6 +38,24 @@ pub fn parse_duration_ms(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of milliseconds as a plan would write it, in its largest whole unit: `90s`, `4h`.
+#[must_use]
+pub fn shown_duration(ms: u64) -> String {
+    let units = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ];
+    let unit = units
+        .iter()
+        .find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor));
+    match unit {
+        Some((name, factor)) => format!("{}{name}", ms / factor),
+        None => format!("{ms}ms"),
+    }
+}
+
 /// Micro-dollars of a decimal number of dollars such as `3`, `3.00` or `0.000001`.
 ///
 /// # Errors

@@ -32,6 +32,11 @@ impl Texts {
         self.0.insert(file.to_owned(), text.into());
     }
 
+    /// The names of the files that were read.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The text of a file that was read.
     #[must_use]
     pub fn get(&self, file: &str) -> Option<&Arc<str>> {

@@ -57,6 +57,6 @@ pub use project::{Member, Project};
 pub use redaction::redaction;
 pub use rights::{Missing, Rights, missing_rights};
 pub use state::State;
-pub use swap::Swapped;
+pub use swap::{Swapped, widens};
 pub use wiring::plan_hash;
 pub use world::{FactObserver, HostConfig, Operator, Views, World, local_bus};

@@ -110,8 +110,9 @@ impl Swaps {
     }
 }
 
-/// Whether the new build would get a right that the old one did not have.
-fn widens(before: &Effective, key: &str, member: &Member) -> bool {
+/// Whether `member`, as the plugin `key`, would get a right that `before` did not have.
+#[must_use]
+pub fn widens(before: &Effective, key: &str, member: &Member) -> bool {
     if member.effective.hash == before.hash {
         return false;
     }

@@ -10,14 +10,18 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flowhost_flow::Exit;
 use flowhost_run::{Failure, Finding};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Child;
 
 /// The world as it was when the process started.
 #[derive(Debug, Clone)]
@@ -25,6 +29,16 @@ pub struct Ambient {
     env: BTreeMap<String, String>,
     cwd: PathBuf,
     exe: Option<PathBuf>,
+}
+
+/// What tells that a file is another one than before, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Bytes.
+    pub len: u64,
+    modified: SystemTime,
+    /// A file that was replaced within one tick of the file system's clock is another file.
+    inode: u64,
 }
 
 /// A file that could not be read or written, with the path as it was asked for.
@@ -400,6 +414,55 @@ impl Ambient {
     /// Ends the process at once, for the one who asked twice.
     pub fn exit(&self, code: u8) -> ! {
         std::process::exit(i32::from(code))
+    }
+
+    /// The file's stamp; none when there is no file at the path.
+    #[must_use]
+    pub fn stamp(&self, path: &Path) -> Option<Stamp> {
+        let meta = std::fs::metadata(path).ok()?;
+        meta.is_file().then_some(())?;
+        Some(Stamp {
+            len: meta.len(),
+            modified: meta.modified().ok()?,
+            inode: meta.ino(),
+        })
+    }
+
+    /// A process of this executable that was asked to do `arguments` in `folder`, with its output piped
+    /// and nothing on standard input. It leads a group of its own and dies with the handle.
+    ///
+    /// # Errors
+    /// When the path of this executable is not known, or the process cannot be started.
+    pub fn child(&self, arguments: &[&OsStr], folder: &Path) -> std::io::Result<Child> {
+        let exe = self
+            .exe
+            .as_ref()
+            .ok_or_else(|| std::io::Error::other("the path of this executable is not known"))?;
+        let mut command = tokio::process::Command::new(exe);
+        command.args(arguments).current_dir(folder);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        command.spawn()
+    }
+
+    /// Shows a page in the person's browser, where the desktop knows how; else nothing happens.
+    pub fn open_page(&self, page: &Path) {
+        let mut command = std::process::Command::new("xdg-open");
+        command.arg(page);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let _no_desktop = command.spawn();
+    }
+
+    /// Whether standard input is a terminal.
+    #[must_use]
+    pub fn stdin_is_terminal(&self) -> bool {
+        std::io::stdin().is_terminal()
     }
 
     /// Whether standard output is a terminal.

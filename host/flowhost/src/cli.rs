@@ -43,6 +43,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run a plan
     Run(RunArgs),
+    /// Run a plan again and again while its files and plugins change
+    Dev(DevArgs),
     /// Report everything that is wrong with a plan, its profiles and its components, and run nothing
     Validate(PlanArgs),
     /// Show what a component is and asks for, without compiling it
@@ -103,6 +105,23 @@ pub(crate) struct RunArgs {
     /// Form of the log lines on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+    /// Watch the plan and its plugins as `flowhost dev` does, in plain lines, until interrupted
+    #[arg(long, conflicts_with_all = ["dry_run", "estimate", "metrics_listen"])]
+    pub(crate) watch: bool,
+}
+
+/// `dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// The plan and where its profiles are
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Seed of all randomness of each run [default: random, recorded]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Second of the two keys to private addresses; the first is `private_network` in a profile
+    #[arg(long)]
+    pub(crate) allow_private_network: bool,
 }
 
 /// The form of log lines.
@@ -233,6 +252,37 @@ pub(crate) enum PolicyCommand {
 pub(crate) enum PlanCommand {
     /// Print the JSON Schema of the plan format
     Schema,
+    /// Show a plan as a graph, or a run of it with how each step ended
+    Graph(GraphArgs),
+}
+
+/// `plan graph`.
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// A plan's file, or a run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "PLAN|RUN")]
+    pub(crate) of: String,
+    /// The form
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(crate) format: GraphFormat,
+    /// Print what is different in this plan or run instead
+    #[arg(long, value_name = "PLAN|RUN", conflicts_with = "format")]
+    pub(crate) diff: Option<String>,
+}
+
+/// The form of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Lines for a terminal
+    Text,
+    /// A drawing
+    Svg,
+    /// For Graphviz
+    Dot,
+    /// For Mermaid
+    Mermaid,
+    /// Nodes and edges
+    Json,
 }
 
 /// `keys`.

@@ -5,6 +5,7 @@
 
 pub mod ambient;
 pub mod config;
+pub mod dev;
 pub mod doctor;
 pub mod host;
 pub mod keys;

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::head::when;
 use super::parts::{Column, hash, more, numbers_in, table, words_in};
 use super::{FILE, words};
-use crate::story::{Plugin, Story};
+use crate::story::{Plugin, Story, Swap};
 
 const COLUMNS: [Column; 8] = [
     words_in("Plugin"),
@@ -16,6 +16,16 @@ const COLUMNS: [Column; 8] = [
     words_in("Effective profile"),
     words_in("Imports"),
     words_in("Folders"),
+];
+
+const SWAP_COLUMNS: [Column; 7] = [
+    words_in("Plugin"),
+    numbers_in("Revision"),
+    words_in("When"),
+    words_in("Component before"),
+    words_in("Component from then on"),
+    words_in("Rights"),
+    numbers_in("Record"),
 ];
 
 /// The section on plugins.
@@ -32,6 +42,18 @@ pub(super) fn plugins(story: &Story) -> Markup {
             ))
             (more(all, "plugin", "plugins"))
         }
+        @if !story.swaps.items.is_empty() {
+            p.summary {
+                "These were swapped while the run went on. A call that was at work ended on the component "
+                "that it began with; each later one took the new one."
+            }
+            (table(
+                "Plugins that were swapped while the run went on",
+                &SWAP_COLUMNS,
+                &html! { @for swap in &story.swaps.items { (swapped(swap)) } },
+            ))
+            (more(&story.swaps, "swap", "swaps"))
+        }
     }
 }
 
@@ -46,6 +68,20 @@ fn row(plugin: &Plugin) -> Markup {
             td { (hash(&plugin.profile_hash)) }
             td { (lines(&plugin.imports)) }
             td { (lines(&plugin.files)) }
+        }
+    }
+}
+
+fn swapped(swap: &Swap) -> Markup {
+    html! {
+        tr {
+            th scope="row" { code { (swap.plugin) } }
+            td.n { (swap.revision) }
+            td { (when(&swap.at)) }
+            td { (hash(&swap.before)) }
+            td { (hash(&swap.after)) }
+            td { @if swap.rights_differ { "narrower" } @else { "the same" } }
+            td.n { (swap.seq) }
         }
     }
 }

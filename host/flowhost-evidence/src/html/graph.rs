@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::layout::{Curve, NODE, Placed, draw};
+use super::layout::{Curve, Given, NODE, Node as Lain, Placed, draw};
 use super::parts::{Column, more, numbers_in, table, words_in};
 use super::words;
-use crate::story::{EdgeKind, NodeKind, Story};
+use crate::story::{Edge, EdgeKind, Node, NodeKind, Story, Talk};
 
 /// Characters of a name that a node has room for.
 const NAME_CHARS: usize = 19;
@@ -31,7 +31,14 @@ pub(super) fn body(story: &Story) -> Markup {
     if talk.edges.items.is_empty() {
         return html! { p.none { "Nobody talked to anybody." } };
     }
-    let drawing = draw(talk);
+    let drawing = draw(&given(talk));
+    let nodes = drawing
+        .nodes
+        .iter()
+        .filter_map(|place| Some((place, talk.nodes.items.get(place.at)?)));
+    let edges: Vec<(&Curve, &Edge)> = (drawing.edges.iter())
+        .filter_map(|place| Some((place, talk.edges.items.get(place.at)?)))
+        .collect();
     let used = KINDS.iter().filter(|kind| {
         let mut edges = talk.edges.items.iter();
         edges.any(|edge| edge.kind == **kind)
@@ -45,10 +52,10 @@ pub(super) fn body(story: &Story) -> Markup {
                 width=(drawing.width) height=(drawing.height)
                 viewBox=(format!("0 0 {} {}", drawing.width, drawing.height)) {
                 defs { @for kind in KINDS { (arrow(kind)) } }
-                @for edge in &drawing.edges { (curve(edge)) }
-                @for node in &drawing.nodes { (placed(node)) }
-                @for edge in &drawing.edges {
-                    text.times x=(edge.label.0) y=(edge.label.1 + 4) { (words::short(edge.count)) }
+                @for (place, edge) in &edges { (curve(place, edge)) }
+                @for (place, node) in nodes { (placed(place, node)) }
+                @for (place, edge) in &edges {
+                    text.times x=(place.label.0) y=(place.label.1 + 4) { (words::short(edge.count)) }
                 }
             }
         }
@@ -67,6 +74,35 @@ pub(super) fn body(story: &Story) -> Markup {
                 }
             }))
         }
+    }
+}
+
+/// Columns from the host to the models.
+fn given(talk: &Talk) -> Given<'_> {
+    let rank = |kind| match kind {
+        NodeKind::Host => 0,
+        NodeKind::Agent => 1,
+        NodeKind::Tool | NodeKind::Guardrail => 2,
+        NodeKind::Model => 3,
+    };
+    let nodes = talk.nodes.items.iter();
+    // The list of nodes begins with the busiest; a drawing of another run should look alike.
+    let mut names: Vec<(NodeKind, &str)> = nodes
+        .clone()
+        .map(|node| (node.kind, node.name.as_str()))
+        .collect();
+    names.sort_unstable();
+    let nodes = nodes.map(|node| Lain {
+        name: &node.name,
+        rank: rank(node.kind),
+        order: names.partition_point(|it| *it < (node.kind, node.name.as_str())),
+    });
+    let edges = talk.edges.items.iter();
+    Given {
+        nodes: nodes.collect(),
+        edges: edges
+            .map(|edge| [edge.from.as_str(), edge.to.as_str()])
+            .collect(),
     }
 }
 
@@ -116,17 +152,17 @@ fn arrow(kind: EdgeKind) -> Markup {
     }
 }
 
-fn curve(edge: &Curve) -> Markup {
+fn curve(place: &Curve, edge: &Edge) -> Markup {
     // Ten times as often is one unit wider.
     let width = 1.5 + f64::from(edge.count.max(1).ilog10());
     html! {
-        path.edge.(class(edge.kind)) d=(way(edge)) stroke-width=(width)
+        path.edge.(class(edge.kind)) d=(way(place)) stroke-width=(width)
             marker-end=(format!("url(#arrow-{})", class(edge.kind))) {}
     }
 }
 
 /// The way as SVG writes it: a bend between columns, a straight line in a lane.
-fn way(edge: &Curve) -> String {
+pub(super) fn way(edge: &Curve) -> String {
     let mut way = String::new();
     let mut at = (0, 0);
     for (nth, stop) in edge.stops.iter().enumerate() {
@@ -145,13 +181,13 @@ fn way(edge: &Curve) -> String {
     way
 }
 
-fn placed(node: &Placed) -> Markup {
-    let (x, y) = (node.x + NODE.0 / 2, node.y + NODE.1 / 2);
+fn placed(place: &Placed, node: &Node) -> Markup {
+    let (x, y) = (place.x + NODE.0 / 2, place.y + NODE.1 / 2);
     let (name, what) = words_of(node);
     html! {
         g.node.(node_class(node.kind)) {
             title { (node.name) ", " (role(node.kind)) }
-            rect x=(node.x) y=(node.y) width=(NODE.0) height=(NODE.1) rx="8" {}
+            rect x=(place.x) y=(place.y) width=(NODE.0) height=(NODE.1) rx="8" {}
             text.name x=(x) y=(y - 2) { (fit(&name)) }
             text.role x=(x) y=(y + 14) { (fit(&what)) }
         }
@@ -159,7 +195,7 @@ fn placed(node: &Placed) -> Markup {
 }
 
 /// A node's name and what it is; of a model its own name first, then its provider.
-fn words_of(node: &Placed) -> (String, String) {
+fn words_of(node: &Node) -> (String, String) {
     match node.name.split_once('/') {
         Some((provider, name)) if node.kind == NodeKind::Model => {
             (name.to_owned(), format!("model, {provider}"))
@@ -169,7 +205,7 @@ fn words_of(node: &Placed) -> (String, String) {
 }
 
 /// As much of a name as fits; its end says more than its beginning.
-fn fit(name: &str) -> String {
+pub(super) fn fit(name: &str) -> String {
     let length = name.chars().count();
     if length <= NAME_CHARS {
         return name.to_owned();

@@ -1,11 +1,9 @@
-//! Where the nodes and edges of the graph lie: columns from the host to the models, and lanes between
-//! the nodes of a column for what passes it.
+//! Where the nodes and edges of a graph lie: in columns, with lanes between the nodes of a column for what
+//! passes it.
 //!
 //! Pure, integers only, and the same for the same graph: nothing is random and nothing moves.
 
 use std::collections::BTreeMap;
-
-use crate::story::{Edge, EdgeKind, Node, NodeKind, Talk};
 
 /// Size of a node, in the drawing's units (CSS pixels at full size).
 pub(super) const NODE: (i64, i64) = (152, 46);
@@ -22,6 +20,24 @@ const BULGE: i64 = 52;
 /// Between edges that join the same two nodes.
 const PARALLEL: i64 = 12;
 
+/// A graph to lay out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Given<'g> {
+    pub(super) nodes: Vec<Node<'g>>,
+    /// Names of nodes: from, to.
+    pub(super) edges: Vec<[&'g str; 2]>,
+}
+
+/// A node to lay out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Node<'g> {
+    pub(super) name: &'g str,
+    /// Its column, from the left; columns that nobody is in take no room.
+    pub(super) rank: usize,
+    /// Its place among those that nothing else tells apart.
+    pub(super) order: usize,
+}
+
 /// A drawing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Drawing {
@@ -34,17 +50,17 @@ pub(super) struct Drawing {
 /// A node and its upper left corner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placed {
-    pub(super) name: String,
-    pub(super) kind: NodeKind,
+    /// Its place among the given nodes.
+    pub(super) at: usize,
     pub(super) x: i64,
     pub(super) y: i64,
 }
 
-/// An edge, and where its count stands.
+/// An edge, and where its label stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Curve {
-    pub(super) kind: EdgeKind,
-    pub(super) count: u64,
+    /// Its place among the given edges.
+    pub(super) at: usize,
     /// From the start, over both ends of each lane, to the end: the way bends between columns and is
     /// straight in a lane.
     pub(super) stops: Vec<Point>,
@@ -58,8 +74,8 @@ pub(super) type Point = (i64, i64);
 
 /// What takes room in a column.
 #[derive(Debug, Clone, Copy)]
-enum Member<'t> {
-    Node(&'t Node),
+enum Member<'g> {
+    Node(usize, Node<'g>),
     /// Room for the edge of this place in the list.
     Lane(usize),
 }
@@ -67,7 +83,7 @@ enum Member<'t> {
 impl Member<'_> {
     const fn height(&self) -> i64 {
         match self {
-            Self::Node(_) => NODE.1,
+            Self::Node(..) => NODE.1,
             Self::Lane(_) => LANE,
         }
     }
@@ -75,15 +91,15 @@ impl Member<'_> {
     /// Whether this is the node of that name, or the lane of that edge.
     fn is(&self, name: &str, edge: usize) -> bool {
         match self {
-            Self::Node(node) => node.name == name,
+            Self::Node(_, node) => node.name == name,
             Self::Lane(lane) => *lane == edge,
         }
     }
 }
 
 /// Lays the graph out.
-pub(super) fn draw(talk: &Talk) -> Drawing {
-    let columns = columns(talk);
+pub(super) fn draw(given: &Given<'_>) -> Drawing {
+    let columns = columns(given);
     let tall = |members: &Vec<Member<'_>>| {
         let all: i64 = members.iter().map(|member| member.height() + GAP_Y).sum();
         all - GAP_Y
@@ -96,18 +112,13 @@ pub(super) fn draw(talk: &Talk) -> Drawing {
         let mut y = MARGIN + (inner - tall(members)) / 2;
         for member in members {
             match member {
-                Member::Node(node) => nodes.push(Placed {
-                    name: node.name.clone(),
-                    kind: node.kind,
-                    x,
-                    y,
-                }),
+                Member::Node(at, _) => nodes.push(Placed { at: *at, x, y }),
                 Member::Lane(edge) => lanes.entry(*edge).or_default().push((x, y + LANE / 2)),
             }
             y += member.height() + GAP_Y;
         }
     }
-    let edges = curves(talk, &nodes, &lanes);
+    let edges = curves(given, &nodes, &lanes);
     let right = nodes.iter().map(|node| node.x + NODE.0).max().unwrap_or(0);
     let reach = edges.iter().flat_map(|edge| {
         let out = edge.bulge;
@@ -125,33 +136,28 @@ fn whole(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(0)
 }
 
-/// The columns, without empty ones. Who talks to each other stands near each other.
-fn columns(talk: &Talk) -> Vec<Vec<Member<'_>>> {
-    let rank = |node: &Node| match node.kind {
-        NodeKind::Host => 0,
-        NodeKind::Agent => 1,
-        NodeKind::Tool | NodeKind::Guardrail => 2,
-        NodeKind::Model => 3,
-    };
-    let mut ranks: Vec<i32> = talk.nodes.items.iter().map(rank).collect();
+/// The columns, without empty ones. What is joined stands near each other.
+fn columns<'g>(given: &Given<'g>) -> Vec<Vec<Member<'g>>> {
+    let mut ranks: Vec<usize> = given.nodes.iter().map(|node| node.rank).collect();
     ranks.sort_unstable();
     ranks.dedup();
     let column = |name: &str| {
-        let node = talk.nodes.items.iter().find(|node| node.name == name)?;
-        ranks.iter().position(|known| *known == rank(node))
+        let node = given.nodes.iter().find(|node| node.name == name)?;
+        ranks.iter().position(|known| *known == node.rank)
     };
     let mut columns: Vec<Vec<Member<'_>>> = Vec::new();
     for (place, wanted) in ranks.iter().enumerate() {
-        let here = talk.nodes.items.iter().filter(|node| rank(node) == *wanted);
-        let mut members: Vec<Member<'_>> = here.map(Member::Node).collect();
-        for (at, edge) in talk.edges.items.iter().enumerate() {
-            let ends = column(&edge.from).zip(column(&edge.to));
+        let all = given.nodes.iter().enumerate();
+        let here = all.filter(|(_, node)| node.rank == *wanted);
+        let mut members: Vec<Member<'_>> = here.map(|(at, node)| Member::Node(at, *node)).collect();
+        for (at, [from, to]) in given.edges.iter().enumerate() {
+            let ends = column(from).zip(column(to));
             if ends.is_some_and(|(a, b)| a.min(b) < place && place < a.max(b)) {
                 members.push(Member::Lane(at));
             }
         }
         if let Some(before) = columns.last() {
-            members.sort_by_key(|member| (pull(talk, before, member), order(member)));
+            members.sort_by_key(|member| (pull(given, before, member), order(member)));
         }
         columns.push(members);
     }
@@ -159,22 +165,22 @@ fn columns(talk: &Talk) -> Vec<Vec<Member<'_>>> {
 }
 
 /// Ties are broken by what a member is.
-fn order(member: &Member<'_>) -> (Option<NodeKind>, String, usize) {
+const fn order(member: &Member<'_>) -> (bool, usize, usize) {
     match member {
-        Member::Node(node) => (Some(node.kind), node.name.clone(), 0),
-        Member::Lane(edge) => (None, String::new(), *edge),
+        Member::Lane(edge) => (false, 0, *edge),
+        Member::Node(at, node) => (true, node.order, *at),
     }
 }
 
 /// The middle of the rows, in thousandths, of those in the column before that this joins; the last
 /// for one that joins nobody there.
-fn pull(talk: &Talk, before: &[Member<'_>], member: &Member<'_>) -> i64 {
+fn pull(given: &Given<'_>, before: &[Member<'_>], member: &Member<'_>) -> i64 {
     let mut rows = Vec::new();
-    for (at, edge) in talk.edges.items.iter().enumerate() {
-        let others: &[&String] = match member {
-            Member::Lane(lane) if *lane == at => &[&edge.from, &edge.to],
-            Member::Node(node) if node.name == edge.from => &[&edge.to],
-            Member::Node(node) if node.name == edge.to => &[&edge.from],
+    for (at, [from, to]) in given.edges.iter().enumerate() {
+        let others: &[&str] = match member {
+            Member::Lane(lane) if *lane == at => &[from, to],
+            Member::Node(_, node) if node.name == *from => &[to],
+            Member::Node(_, node) if node.name == *to => &[from],
             _ => continue,
         };
         let joined = before
@@ -188,21 +194,24 @@ fn pull(talk: &Talk, before: &[Member<'_>], member: &Member<'_>) -> i64 {
     }
 }
 
-fn curves(talk: &Talk, nodes: &[Placed], lanes: &BTreeMap<usize, Vec<Point>>) -> Vec<Curve> {
+fn curves(given: &Given<'_>, nodes: &[Placed], lanes: &BTreeMap<usize, Vec<Point>>) -> Vec<Curve> {
     let mut seen: BTreeMap<[&str; 2], i64> = BTreeMap::new();
     let mut curves = Vec::new();
-    for (at, edge) in talk.edges.items.iter().enumerate() {
-        let find = |name: &str| nodes.iter().find(|node| node.name == name);
-        let (Some(from), Some(to)) = (find(&edge.from), find(&edge.to)) else {
+    for (at, edge) in given.edges.iter().enumerate() {
+        let find = |name: &str| {
+            let place = given.nodes.iter().position(|node| node.name == name)?;
+            nodes.iter().find(|node| node.at == place)
+        };
+        let [Some(from), Some(to)] = edge.map(find) else {
             continue;
         };
-        let mut pair = [edge.from.as_str(), edge.to.as_str()];
+        let mut pair = *edge;
         pair.sort_unstable();
         let nth = seen.entry(pair).or_default();
         let shift = side_by_side(*nth);
         *nth += 1;
         let lanes = lanes.get(&at).map(Vec::as_slice).unwrap_or_default();
-        curves.push(curve(edge, [from, to], lanes, shift));
+        curves.push(curve(at, [from, to], lanes, shift));
     }
     curves
 }
@@ -213,7 +222,7 @@ const fn side_by_side(nth: i64) -> i64 {
     if nth % 2 == 1 { step } else { -step }
 }
 
-fn curve(edge: &Edge, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> Curve {
+fn curve(at: usize, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> Curve {
     let shift = shift.clamp(-NODE.1 / 2 + 6, NODE.1 / 2 - 6);
     let middle = |node: &Placed| node.y + NODE.1 / 2 + shift;
     let mut stops = Vec::new();
@@ -229,7 +238,7 @@ fn curve(edge: &Edge, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> 
         stops.push((to.x + NODE.0, middle(to)));
     } else {
         bulge = BULGE;
-        let apart = if from.name == to.name { NODE.1 / 3 } else { 0 };
+        let apart = if from.at == to.at { NODE.1 / 3 } else { 0 };
         stops.push((from.x + NODE.0, middle(from) - apart));
         stops.push((to.x + NODE.0, middle(to) + apart));
     }
@@ -243,8 +252,7 @@ fn curve(edge: &Edge, [from, to]: [&Placed; 2], lanes: &[Point], shift: i64) -> 
         i64::midpoint(start.1, next.1),
     );
     Curve {
-        kind: edge.kind,
-        count: edge.count,
+        at,
         stops,
         bulge,
         label,
@@ -256,46 +264,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::story::Shown;
 
-    fn talk(edges: &[(usize, usize)]) -> Talk {
-        let kinds = [
-            NodeKind::Host,
-            NodeKind::Agent,
-            NodeKind::Tool,
-            NodeKind::Guardrail,
-            NodeKind::Model,
-        ];
-        let nodes: Vec<Node> = (0..15)
-            .map(|at| Node {
-                name: format!("n{at:02}"),
-                kind: kinds[at % 5],
-            })
-            .collect();
-        let edges: Vec<Edge> = edges
-            .iter()
-            .map(|(from, to)| Edge {
-                from: nodes[*from].name.clone(),
-                to: nodes[*to].name.clone(),
-                kind: EdgeKind::Step,
-                count: 1,
-            })
-            .collect();
-        Talk {
-            nodes: Shown {
-                total: nodes.len() as u64,
-                items: nodes,
-            },
-            edges: Shown {
-                total: edges.len() as u64,
-                items: edges,
-            },
+    const NAMES: [&str; 15] = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o",
+    ];
+
+    fn given(edges: &[(usize, usize)]) -> Given<'static> {
+        let nodes = NAMES.iter().enumerate().map(|(at, name)| Node {
+            name,
+            rank: at % 5,
+            order: at % 3,
+        });
+        let edges = edges.iter().map(|(from, to)| [NAMES[*from], NAMES[*to]]);
+        Given {
+            nodes: nodes.collect(),
+            edges: edges.collect(),
         }
     }
 
     #[test]
     fn a_graph_of_nobody_has_nothing_to_draw() {
-        let drawing = draw(&Talk::default());
+        let drawing = draw(&Given::default());
         assert!(drawing.nodes.is_empty() && drawing.edges.is_empty());
     }
 
@@ -304,7 +293,7 @@ mod tests {
         fn nothing_lies_outside_and_no_two_nodes_overlap(
             edges in prop::collection::vec((0_usize..15, 0_usize..15), 0..60),
         ) {
-            let drawing = draw(&talk(&edges));
+            let drawing = draw(&given(&edges));
             prop_assert_eq!(drawing.edges.len(), edges.len());
             for node in &drawing.nodes {
                 prop_assert!(node.x >= 0 && node.x + NODE.0 <= drawing.width);
@@ -337,7 +326,7 @@ mod tests {
                     }
                 }
             }
-            prop_assert_eq!(drawing, draw(&talk(&edges)));
+            prop_assert_eq!(drawing, draw(&given(&edges)));
         }
     }
 }

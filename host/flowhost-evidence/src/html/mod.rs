@@ -13,6 +13,7 @@ mod layout;
 mod limits;
 mod models;
 mod parts;
+pub mod plan;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -129,8 +130,15 @@ fn sections(story: &Story) -> Vec<Section> {
     let mut all = vec![
         Section::new("timeline", "Timeline", timeline::body(story)),
         Section::new("steps", "Steps", steps::body(story)).count(steps.listed.total),
-        Section::new("limits", "Limits and budget", limits::body(story)),
     ];
+    if let Some(graph) = &story.graph {
+        all.push(Section::new("plan", "The plan", plan::body(graph)));
+    }
+    all.push(Section::new(
+        "limits",
+        "Limits and budget",
+        limits::body(story),
+    ));
     if models.all.tries > 0 || models.listed.total > 0 {
         all.push(Section::new("cost", "Tokens and cost", models::cost(story)));
     }

@@ -1,6 +1,6 @@
 //! What the page says, and that nothing a run wrote becomes markup.
 
-use flowhost_ledger::records::{ModelIntent, ModelResult, RunStart, Shape, TryPart};
+use flowhost_ledger::records::{ModelIntent, ModelResult, Reload, RunStart, Shape, TryPart};
 use flowhost_ledger::{Fact, Kind, Value};
 use proptest::prelude::*;
 
@@ -78,6 +78,26 @@ fn a_call_without_an_outcome_is_not_free() {
         "and up to $0.03 held for tries without an outcome",
     ] {
         assert!(page.contains(words), "{words}\n{}", reviewable(&page));
+    }
+}
+
+#[test]
+fn shows_both_builds_of_a_plugin_that_was_swapped() {
+    let mut tape = Tape::new();
+    tape.add(started("p"));
+    tape.add(host(Reload {
+        plugin: "greet".to_owned(),
+        revision: 2,
+        component_before: format!("sha256:{}", "ab".repeat(32)),
+        component: format!("sha256:{}", "cd".repeat(32)),
+        ..Reload::default()
+    }));
+    let page = page(&tape.story());
+    let (_, table) = page
+        .split_once("swapped while the run went on</caption>")
+        .unwrap();
+    for part in ["greet", "abab", "cdcd", "the same"] {
+        assert!(table.contains(part), "no {part} in {table}");
     }
 }
 

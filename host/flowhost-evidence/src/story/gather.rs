@@ -81,7 +81,7 @@ impl Gather {
             ..seal
         };
         let mut shelf = Shelf::new(source, self.erased);
-        let (head, plugins) = self.head.finish(&mut shelf);
+        let (head, plugins, swaps) = self.head.finish(&mut shelf);
         let peaks = self.tools.peaks(&plugins.items);
         let mut steps = self.steps.finish(&mut shelf, peaks);
         let models = self.models.finish(&mut shelf, &steps);
@@ -94,7 +94,9 @@ impl Gather {
             talk: self.talk.finish(&plugins.items),
             head,
             plugins,
+            swaps,
             steps,
+            graph: None,
             models,
             tools,
             seal,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{
-    ComponentLoad, FieldError, PolicyLoad, Record, RunEnd, RunStart, ViewWrite,
+    ComponentLoad, FieldError, PolicyLoad, Record, Reload, RunEnd, RunStart, ViewWrite,
 };
 use serde_json::Value as Json;
 
@@ -92,6 +92,25 @@ pub struct Plugin {
     pub limits: BTreeMap<String, u64>,
 }
 
+/// Another build of a plugin, put in its place while the run went on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swap {
+    /// The plugin's name in the plan.
+    pub plugin: String,
+    /// Its revision from then on.
+    pub revision: u64,
+    /// When, RFC 3339.
+    pub at: String,
+    /// `sha256:…` of the component before.
+    pub before: String,
+    /// `sha256:…` of the component from then on.
+    pub after: String,
+    /// Whether its rights are other ones from then on.
+    pub rights_differ: bool,
+    /// The record that says so.
+    pub seq: u64,
+}
+
 /// Words of what is counted, as `run.start`, `step.end` and `run.end` use them.
 pub(super) const CURRENCIES: [&str; 4] = ["calls", "fuel", "tokens", "micro_usd"];
 
@@ -99,6 +118,7 @@ pub(super) const CURRENCIES: [&str; 4] = ["calls", "fuel", "tokens", "micro_usd"
 pub(super) struct HeadOf {
     head: Head,
     plugins: Shown<Plugin>,
+    swaps: Shown<Swap>,
     last_us: u64,
     start: Held,
     end: Held,
@@ -124,6 +144,7 @@ impl HeadOf {
             Record::RunEnd(end) => self.end(record, end),
             Record::ComponentLoad(load) => self.component(load),
             Record::PolicyLoad(load) => self.policy(load),
+            Record::Reload(reload) => self.swap(record, reload),
             Record::ViewWrite(view) => self.view(record, view),
             Record::Recovery(_) => self.remark(record, "a torn tail was cut after a crash"),
             Record::KeyRotate(_) => self.remark(record, "the signing key was replaced"),
@@ -190,6 +211,19 @@ impl HeadOf {
         plugin.limits = numbers(load.limits.as_ref());
     }
 
+    fn swap(&mut self, record: &StoredRecord, reload: &Reload) {
+        let swap = Swap {
+            plugin: short(&reload.plugin),
+            revision: reload.revision,
+            at: record.ts.clone(),
+            before: short(&reload.component_before),
+            after: short(&reload.component),
+            rights_differ: reload.profile_before != reload.profile,
+            seq: record.seq,
+        };
+        self.swaps.push(swap, GROUPS_MAX);
+    }
+
     /// The view of a path that was written last is the one that is there.
     fn view(&mut self, record: &StoredRecord, view: &ViewWrite) {
         let path = short(&view.path);
@@ -211,7 +245,7 @@ impl HeadOf {
         }
     }
 
-    pub(super) fn finish(mut self, shelf: &mut Shelf<'_>) -> (Head, Shown<Plugin>) {
+    pub(super) fn finish(mut self, shelf: &mut Shelf<'_>) -> (Head, Shown<Plugin>, Shown<Swap>) {
         let head = &mut self.head;
         head.took_us = self.last_us.saturating_sub(head.started_us);
         head.inputs = part(shelf, &self.start, "inputs");
@@ -220,14 +254,14 @@ impl HeadOf {
             Ok(text) => text,
             Err(stored) => {
                 head.failure = stored;
-                return (self.head, self.plugins);
+                return (self.head, self.plugins, self.swaps);
             }
         };
         let Ok(end) = serde_json::from_str::<Json>(&text) else {
             // A run that was refused before its first step says why in plain text.
             head.failure = shelf.cut(&text, PAYLOAD_CHARS_MAX);
             head.outputs = Stored::None;
-            return (self.head, self.plugins);
+            return (self.head, self.plugins, self.swaps);
         };
         let of = |name: &str| end.pointer(&format!("/failure/{name}"))?.as_str();
         if let Some(message) = of("message") {
@@ -235,7 +269,7 @@ impl HeadOf {
         }
         head.hint = of("hint").map(short).unwrap_or_default();
         head.failed_step = of("step").map(short).unwrap_or_default();
-        (self.head, self.plugins)
+        (self.head, self.plugins, self.swaps)
     }
 }
 

@@ -7,6 +7,7 @@
 mod decisions;
 mod gather;
 mod head;
+mod kept;
 mod models;
 mod spend;
 mod steps;
@@ -19,12 +20,14 @@ mod verdicts;
 
 use std::path::Path;
 
+use flowhost_flow::graph::Graph;
 use flowhost_ledger::{Payloads, RealDisk, Records, read_run};
 
 use crate::Unreadable;
 
 pub use decisions::{Decisions, Example, Group};
-pub use head::{Head, Plugin, View};
+pub use head::{Head, Plugin, Swap, View};
+pub use kept::{BUNDLE, plan_of};
 pub use models::{Message, ModelCall, Models, Request, Sums, Try};
 pub use spend::{Event, Line, Spend};
 pub use steps::{Attempt, Peak, Step, Steps};
@@ -55,8 +58,12 @@ pub struct Story {
     pub head: Head,
     /// What took part.
     pub plugins: Shown<Plugin>,
+    /// Builds that were put in place while it went on.
+    pub swaps: Shown<Swap>,
     /// Steps and their attempts.
     pub steps: Steps,
+    /// The plan that it kept, with how each step ended; none where there is nothing to draw.
+    pub graph: Option<Graph>,
     /// What was used of the run's budget.
     pub spend: Spend,
     /// Calls of models.
@@ -116,7 +123,9 @@ pub fn read(dir: &Path) -> Result<Story, Unreadable> {
         gather.record(&record?);
     }
     let payloads = Payloads::open(&RealDisk, dir)?;
-    Ok(gather.finish(&payloads, seal))
+    let mut story = gather.finish(&payloads, seal);
+    story.graph = kept::graph(dir, &mut story.head, &story.steps);
+    Ok(story)
 }
 
 /// What the note beside the records says. One that is missing or malformed is the verifier's

@@ -495,6 +495,16 @@ impl Plan {
         }
     }
 
+    /// The word of its kind in the file.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.body {
+            Body::Workflow { .. } => "workflow",
+            Body::Fsm(_) => "fsm",
+            Body::BehaviorTree(_) => "behavior_tree",
+        }
+    }
+
     /// The step, state or action with this id.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {

@@ -3,6 +3,7 @@
 //! Must hold no logic that a control API would need as well; that is the library's.
 
 mod completion;
+mod dev;
 mod doctor;
 mod dry_run;
 mod estimate;
@@ -11,6 +12,7 @@ mod inspect;
 mod keys;
 mod logging;
 mod plan;
+mod plan_graph;
 mod policy_explain;
 mod policy_show;
 mod policy_suggest;
@@ -30,7 +32,7 @@ use flowhost::state::State;
 use flowhost_flow::Exit;
 use flowhost_ledger::seal_unfinished;
 
-use crate::cli::{Cli, Command, Global, PolicyCommand};
+use crate::cli::{Cli, Command, Global, PlanCommand, PolicyCommand};
 
 /// What every command is handed.
 pub(crate) struct Context {
@@ -111,6 +113,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Keys(command) => keys::perform(&command, context),
         Command::Evidence(command) => evidence::perform(&command, context),
         Command::Run(args) => run::perform(&args, context),
+        Command::Dev(args) => dev::perform(&args, context),
         Command::Validate(args) => validate::perform(&args, context),
         Command::Inspect(args) => inspect::perform(&args, context),
         Command::Policy(PolicyCommand::Explain { plan, plugin }) => {
@@ -126,7 +129,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         }) => policy_show::perform(&profile, name.as_deref(), policies.as_deref(), context),
         Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
         Command::Doctor => Ok(doctor::perform(context)),
-        Command::Plan(command) => Ok(plan::perform(&command, context)),
+        Command::Plan(PlanCommand::Graph(args)) => plan_graph::perform(&args, context),
+        Command::Plan(PlanCommand::Schema) => Ok(plan::schema(context)),
         Command::Completion { shell } => Ok(completion::perform(shell, context)),
     }
 }

@@ -26,6 +26,9 @@ use crate::cli::{DurabilityArg, LogFormat, PlanArgs, RunArgs};
 use crate::commands::{Context, logging};
 
 pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Failure> {
+    if args.watch {
+        return super::dev::watch(args, options(args, context), context);
+    }
     let project = load(&args.plan, context)?;
     if args.dry_run {
         return super::dry_run::perform(&project, context);
@@ -34,15 +37,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
         return super::estimate::perform(&project, context);
     }
     logging::start(context, args.log_format);
-    let options = RunOptions {
-        seed: args.seed,
-        durability: durability(args.durability, context.config.durability),
-        allow_private_network: args.allow_private_network,
-        witness: args
-            .witness
-            .as_deref()
-            .map(|path| context.ambient.resolve(path)),
-    };
+    let options = options(args, context);
     let plan = project.plan.clone();
     let runtime = runtime()?;
     let finished = runtime.block_on(observed(project, &options, args, context));
@@ -51,6 +46,18 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     let finished = finished?;
     report(&finished, &plan, context);
     Ok(finished.outcome.end.exit)
+}
+
+fn options(args: &RunArgs, context: &Context) -> RunOptions {
+    RunOptions {
+        seed: args.seed,
+        durability: durability(args.durability, context.config.durability),
+        allow_private_network: args.allow_private_network,
+        witness: args
+            .witness
+            .as_deref()
+            .map(|path| context.ambient.resolve(path)),
+    }
 }
 
 /// Loads the plan that `args` name, remembering every text that was read.
@@ -108,7 +115,7 @@ fn durability(typed: Option<DurabilityArg>, configured: Configured) -> Durabilit
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

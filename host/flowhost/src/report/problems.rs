@@ -39,7 +39,9 @@ pub fn print(output: &Output, failure: &Failure, texts: &Texts) {
     output.message(&render(output, failure, texts));
 }
 
-fn render(output: &Output, failure: &Failure, texts: &Texts) -> String {
+/// A failure as a person reads it.
+#[must_use]
+pub fn render(output: &Output, failure: &Failure, texts: &Texts) -> String {
     let error = output.err("error:", Style::new().red().bold());
     let hint = output.err("hint:", Style::new().cyan().bold());
     let mut text = format!("{error} {}\n", neutral(&failure.message));

@@ -1,0 +1,51 @@
+//! The plan that a run kept beside its ledger, as a graph with how each step ended.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use flowhost_flow::Plan;
+use flowhost_flow::graph::Graph;
+use flowhost_ledger::{RealDisk, Source as _};
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+
+use super::{Head, Steps};
+
+/// The document's name in a run's folder.
+pub const BUNDLE: &str = "bundle.json";
+
+/// Bytes of it that are read: a plan with all its prompts and schemas has less.
+const BYTES_MAX: u64 = 64 << 20;
+/// Nodes that a page draws; a plan of more is a picture that nobody can read.
+const NODES_MAX: usize = 200;
+
+/// Name and text of the plan that a bundle holds.
+#[must_use]
+pub fn plan_of(bundle: &Json) -> Option<(&str, &str)> {
+    let name = bundle.get("plan")?.as_str()?;
+    let mut files = bundle.get("files")?.as_array()?.iter();
+    let file = files.find(|file| file.get("name").and_then(Json::as_str) == Some(name))?;
+    Some((name, file.get("text")?.as_str()?))
+}
+
+/// The graph of the run in `dir`. None where the plan was not kept, is not the file that the run wrote
+/// (then the head gets a remark), or is too large to draw.
+pub(super) fn graph(dir: &Path, head: &mut Head, steps: &Steps) -> Option<Graph> {
+    let view = head.views.iter().find(|view| view.path == BUNDLE)?;
+    let mut bytes = Vec::new();
+    let file = RealDisk.open_read(&dir.join(BUNDLE)).ok()?;
+    file.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    if hex::encode(Sha256::digest(&bytes)) != view.sha256 {
+        let seq = view.seq;
+        head.remarks.push(format!(
+            "`{BUNDLE}` is not the file that record {seq} names: the plan is not drawn"
+        ));
+        return None;
+    }
+    let bundle: Json = serde_json::from_slice(&bytes).ok()?;
+    let (name, text) = plan_of(&bundle)?;
+    let graph = Graph::of(&Plan::parse(text, name).ok()?);
+    let steps = steps.listed.items.iter();
+    let ends = steps.map(|step| (step.path.as_str(), step.status.as_str(), step.duration_ms));
+    (graph.nodes.len() <= NODES_MAX).then(|| graph.with_ends(ends))
+}

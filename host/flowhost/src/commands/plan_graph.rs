@@ -1,0 +1,112 @@
+//! `flowhost plan graph PLAN|RUN`, and the difference of two.
+
+use std::path::Path;
+
+use flowhost::failure::Failure;
+use flowhost::output::neutral;
+use flowhost::report::problems::unreadable;
+use flowhost::state::FindRuns as _;
+use flowhost_evidence::html::plan as drawing;
+use flowhost_evidence::runs;
+use flowhost_evidence::story::{BUNDLE, plan_of};
+use flowhost_flow::graph::{Difference, Graph};
+use flowhost_flow::plan::limits::PLAN_BYTES_MAX;
+use flowhost_flow::{Exit, Plan};
+use flowhost_run::Finding;
+use serde_json::Value;
+
+use crate::cli::{GraphArgs, GraphFormat};
+use crate::commands::Context;
+
+/// Bytes of what a run keeps of its texts: the plan, its prompts and schemas.
+const BUNDLE_BYTES_MAX: u64 = 64 << 20;
+
+pub(crate) fn perform(args: &GraphArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let graph = graph(&args.of, context)?;
+    if let Some(other) = &args.diff {
+        let other = self::graph(other, context)?;
+        return Ok(differ(&graph, &other, context));
+    }
+    let output = context.output;
+    if output.json || args.format == GraphFormat::Json {
+        output.document(&graph);
+        return Ok(Exit::Ok);
+    }
+    let text = match args.format {
+        GraphFormat::Svg => format!("{}\n", drawing::svg(&graph)),
+        GraphFormat::Dot => neutral(&graph.dot()),
+        GraphFormat::Mermaid => neutral(&graph.mermaid()),
+        GraphFormat::Text | GraphFormat::Json => neutral(&graph.outline()),
+    };
+    output.result(&text);
+    Ok(Exit::Ok)
+}
+
+fn differ(before: &Graph, after: &Graph, context: &Context) -> Exit {
+    let difference = Difference::between(before, after);
+    if context.output.json {
+        context.output.document(&difference);
+    } else if difference.is_empty() {
+        context.output.message("the graphs are the same\n");
+    } else {
+        context.output.result(&neutral(&difference.outline()));
+    }
+    Exit::Ok
+}
+
+/// The graph of a plan's file; of what is no file, of the run of that name, with how each step ended.
+fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
+    let path = context.ambient.resolve(Path::new(of));
+    if context.ambient.is_file(&path) {
+        let text = context
+            .ambient
+            .read_text(&path, PLAN_BYTES_MAX as u64 + 1)?;
+        context.texts.add(of, text.as_str());
+        return plan(&text, of);
+    }
+    let run = context
+        .state
+        .resolve_run(&context.ambient, of)
+        .map_err(|failure| {
+            failure.hint(format!(
+                "`{of}` is not a file either: name a plan's file, or a run"
+            ))
+        })?;
+    let dir = context.state.run_dir(&run);
+    let text = context
+        .ambient
+        .read_text(&dir.join(BUNDLE), BUNDLE_BYTES_MAX);
+    let text = text.map_err(|error| {
+        Failure::new(Exit::Internal, format!("the plan of run {run} cannot be read"))
+            .caused_by(&error)
+            .hint("runs before `bundle.json` did not keep their plan; `flowhost runs show` has their steps")
+    })?;
+    let bundle: Value = serde_json::from_str(&text).unwrap_or_default();
+    let (file, text) = plan_of(&bundle).ok_or_else(|| {
+        Failure::new(
+            Exit::Internal,
+            format!("`{BUNDLE}` of run {run} does not hold its plan"),
+        )
+        .hint("`flowhost verify` says whether it is the file that the run wrote")
+    })?;
+    let graph = plan(text, file)?;
+    let records = runs::show(&dir).map_err(unreadable)?;
+    let steps = runs::steps(&records);
+    let ends = steps.iter().map(|step| {
+        (
+            step.path.as_str(),
+            step.status.as_str(),
+            step.duration_ms.unwrap_or(0),
+        )
+    });
+    Ok(graph.with_ends(ends))
+}
+
+fn plan(text: &str, file: &str) -> Result<Graph, Failure> {
+    // A graph needs the plan's own text alone: what is wrong with other files is `validate`'s to tell.
+    let plan = Plan::parse(text, file).map_err(|problems| {
+        let findings = problems.into_iter().map(Finding::from).collect();
+        Failure::findings(&format!("`{file}`"), findings)
+    })?;
+    Ok(Graph::of(&plan))
+}

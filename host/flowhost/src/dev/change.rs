@@ -1,0 +1,81 @@
+//! What a change of files means for a run: nothing, other builds of some plugins, or another run.
+//!
+//! Pure: it compares two projects that are sound.
+
+use std::collections::BTreeSet;
+
+use flowhost_run::{Member, Project, plan_hash, widens};
+
+use crate::failure::Failure;
+
+/// The difference between two states of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Calls would not notice.
+    Nothing,
+    /// These plugins have other builds, manifests or profiles, and nothing else is different: a living run
+    /// can take them one by one.
+    Plugins(Vec<String>),
+    /// Steps, prompts, schemas, inputs or the set of plugins: another run.
+    Plan,
+}
+
+impl Change {
+    /// From `before` to `after`.
+    ///
+    /// # Errors
+    /// When a plan cannot be hashed, which a sound one always can.
+    pub fn between(before: &Project, after: &Project) -> Result<Self, Failure> {
+        let keys = |project: &Project| project.members.keys().cloned().collect::<BTreeSet<_>>();
+        let same_values = before.inputs == after.inputs && before.folders == after.folders;
+        if !same_values || keys(before) != keys(after) {
+            return Ok(Self::Plan);
+        }
+        // The plan's hash covers all that steps do, and the plugins as well: with the same plugins on both
+        // sides it compares the rest.
+        let mut rest = after.clone();
+        rest.members.clone_from(&before.members);
+        if plan_hash(before)? != plan_hash(&rest)? {
+            return Ok(Self::Plan);
+        }
+        let changed = after.members.iter().filter(|(key, after)| {
+            before
+                .members
+                .get(*key)
+                .is_none_or(|before| differs(before, after))
+        });
+        let changed: Vec<String> = changed.map(|(key, _)| key.clone()).collect();
+        Ok(match changed.is_empty() {
+            true => Self::Nothing,
+            false => Self::Plugins(changed),
+        })
+    }
+}
+
+fn differs(before: &Member, after: &Member) -> bool {
+    before.inspection.digest != after.inspection.digest
+        || before.effective.hash != after.effective.hash
+        || before.config != after.config
+        || before.manifest != after.manifest
+}
+
+/// What `after` may do that `before` may not, a line each; empty when it may do no more.
+#[must_use]
+pub fn wider(key: &str, before: &Member, after: &Member) -> Vec<String> {
+    if !widens(&before.effective, key, after) {
+        return Vec::new();
+    }
+    let lines = |member: &Member| -> BTreeSet<String> {
+        member.trace.iter().map(ToString::to_string).collect()
+    };
+    let known = lines(before);
+    let mut new: Vec<String> = lines(after)
+        .into_iter()
+        .filter(|line| !known.contains(line))
+        .collect();
+    if new.is_empty() {
+        // A limit or a folder that an input names has no line of its own.
+        new.push(format!("rights {}", after.effective.hash));
+    }
+    new
+}

@@ -1,0 +1,282 @@
+//! `flowhost dev` as an editor drives it: files change under a living process, and it says what follows.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::interrupted::{ended, signal};
+use crate::support::{Home, executable};
+
+/// A living `flowhost dev`, and what it says.
+struct Dev {
+    child: Option<Child>,
+    told: mpsc::Receiver<Value>,
+}
+
+impl Dev {
+    fn start(home: &Home) -> Self {
+        Self::with(home, &["dev", "plan.yaml", "--json"])
+    }
+
+    fn with(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (say, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if say.send(value).is_err() {
+                    return;
+                }
+            }
+        });
+        let child = Some(child);
+        Self { child, told }
+    }
+
+    /// Waits for the next fact of this name, and gives it with the names of those before it.
+    #[track_caller]
+    fn until(&self, event: &str) -> (Value, Vec<String>) {
+        let mut before = Vec::new();
+        loop {
+            let told = self.told.recv_timeout(Duration::from_secs(120));
+            let told = told.unwrap_or_else(|_| panic!("no `{event}` after {before:#?}"));
+            if told["event"] == event {
+                return (told, before);
+            }
+            before.push(told.to_string());
+        }
+    }
+
+    fn end(mut self) -> Option<i32> {
+        let child = self.child.take().unwrap();
+        signal(&child, "INT");
+        ended(child).code()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+/// A plan of one quick step.
+fn quick() -> Home {
+    let home = Home::new();
+    home.guest("ok_pure");
+    home.file(
+        "plan.yaml",
+        super::plan(
+            &super::tool("ok_pure", "tool-pure"),
+            "  only: { uses: ok_pure/run, with: { text: one } }",
+        ),
+    );
+    home
+}
+
+/// The same component with one more section that says nothing: another build.
+fn rebuild(home: &Home, guest: &str, name: u8) {
+    let file = home.path().join(format!("{guest}.wasm"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.extend([0, 2, 1, name]);
+    // As builds do: whole, under another name first.
+    let fresh = home.path().join("fresh.wasm");
+    std::fs::write(&fresh, bytes).unwrap();
+    std::fs::rename(fresh, file).unwrap();
+}
+
+#[test]
+fn a_changed_plan_is_run_again_and_a_broken_one_keeps_the_last_good() {
+    let home = quick();
+    let dev = Dev::start(&home);
+    let (started, _) = dev.until("run-started");
+    assert_eq!(started["steps"], serde_json::json!(["only"]));
+    let (first, _) = dev.until("run-ended");
+    assert_eq!(first["exit_code"], 0, "{first}");
+    let good = home.read("plan.yaml");
+    home.file("plan.yaml", good.replace("uses:", "usess:"));
+    let (refused, _) = dev.until("refused");
+    let message = refused["message"].as_str().unwrap();
+    assert!(
+        message.contains("usess") && message.contains("plan.yaml"),
+        "{message}"
+    );
+    home.file("plan.yaml", good.replace("one", "two"));
+    let (second, _) = dev.until("run-ended");
+    assert_eq!(second["exit_code"], 0, "{second}");
+    assert_ne!(first["run"], second["run"]);
+    assert_eq!(dev.end(), Some(130));
+    home.flowhost(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_new_build_goes_into_the_living_run_and_begins_another_when_none_lives() {
+    let home = super::interrupted::sleeping();
+    let dev = Dev::start(&home);
+    dev.until("step-started");
+    rebuild(&home, "limit_sleep", b'a');
+    let (swapped, before) = dev.until("swapped");
+    assert_eq!(swapped["revision"], 2, "{before:#?}");
+    assert!(
+        before.iter().all(|it| !it.contains("run-started")),
+        "{before:#?}"
+    );
+    rebuild(&home, "limit_sleep", b'b');
+    assert_eq!(dev.until("swapped").0["revision"], 3);
+    assert_eq!(dev.end(), Some(130));
+    let records = home.records();
+    let reloads = records.iter().filter(|it| it["kind"] == "reload");
+    assert_eq!(reloads.count(), 2);
+    home.flowhost(&["verify", "latest"]).expect(0);
+
+    let home = quick();
+    let dev = Dev::start(&home);
+    dev.until("run-ended");
+    rebuild(&home, "ok_pure", b'a');
+    let (again, _) = dev.until("run-started");
+    assert_eq!(again["why"], "change");
+    assert_eq!(dev.until("run-ended").0["exit_code"], 0);
+}
+
+#[test]
+fn wider_rights_wait_and_narrower_ones_do_not() {
+    let home = super::interrupted::sleeping();
+    let profile = home.read("policies/slow.toml");
+    let dev = Dev::start(&home);
+    dev.until("step-started");
+    home.file("policies/slow.toml", profile.replace("60s", "61s"));
+    let (wider, before) = dev.until("wider");
+    assert_eq!(wider["plugin"], "limit_sleep", "{before:#?}");
+    home.file("policies/slow.toml", profile.replace("60s", "59s"));
+    let (swapped, before) = dev.until("swapped");
+    assert_eq!(swapped["plugin"], "limit_sleep", "{before:#?}");
+    assert_eq!(dev.end(), Some(130));
+}
+
+#[test]
+fn a_plan_that_is_not_there_ends_and_one_that_is_wrong_waits() {
+    let home = Home::new();
+    let ran = home.flowhost(&["dev", "plan.yaml"]).expect(1);
+    assert!(
+        ran.stderr.contains("there is no such file"),
+        "{}",
+        ran.stderr
+    );
+    home.file("plan.yaml", "flowhost: v1\n");
+    let dev = Dev::start(&home);
+    dev.until("refused");
+    home.guest("ok_pure");
+    let plugins = super::tool("ok_pure", "tool-pure");
+    let steps = "  only: { uses: ok_pure/run, with: { text: one } }";
+    home.file("plan.yaml", super::plan(&plugins, steps));
+    assert_eq!(dev.until("run-ended").0["exit_code"], 0);
+}
+
+#[test]
+fn run_watch_says_the_same_in_lines() {
+    let home = quick();
+    let dev = Dev::with(&home, &["run", "plan.yaml", "--watch"]);
+    let line = |part: &str| loop {
+        let told = dev.told.recv_timeout(Duration::from_secs(120)).unwrap();
+        let text = told.as_str().unwrap().to_owned();
+        if text.contains(part) {
+            return text;
+        }
+    };
+    assert_eq!(line("watching"), "watching plan.yaml and 1 plugins");
+    line("only ok in");
+    line("; report ");
+}
+
+/// A terminal of its own with `flowhost dev` on it.
+struct Terminal {
+    child: Child,
+    keys: ChildStdin,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    fn open(home: &Home) -> Self {
+        let line = format!("'{}' dev plan.yaml", executable().display());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        script.current_dir(home.path()).env_clear();
+        script
+            .env("PATH", "/usr/bin:/bin")
+            .env("TERM", "xterm-256color");
+        script.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = script.spawn().unwrap();
+        let keys = child.stdin.take().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let seen = shown.clone();
+        std::thread::spawn(move || {
+            let mut part = [0; 4_096];
+            while let Ok(read @ 1..) = output.read(&mut part) {
+                seen.lock().unwrap().extend(part.iter().take(read));
+            }
+        });
+        Self { child, keys, shown }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    }
+
+    #[track_caller]
+    fn until(&self, part: &str) {
+        let since = Instant::now();
+        while !self.text().contains(part) {
+            assert!(
+                since.elapsed() < Duration::from_secs(120),
+                "no {part:?} in {:?}",
+                self.text()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn key(&mut self, key: u8) {
+        self.keys.write_all(&[key]).unwrap();
+    }
+}
+
+#[test]
+fn the_screen_shows_steps_and_plugins_and_gives_the_terminal_back() {
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: `script` (util-linux) makes the terminal for this test; install it");
+        return;
+    }
+    let home = quick();
+    let mut terminal = Terminal::open(&home);
+    for part in [
+        "\u{1b}[?1049h",
+        " steps ",
+        " plugins ",
+        "ok_pure",
+        "q quit",
+        "(no. 1)",
+    ] {
+        terminal.until(part);
+    }
+    terminal.until("; report ");
+    terminal.key(b'r');
+    terminal.until("again");
+    terminal.key(b'q');
+    let Terminal { child, shown, keys } = terminal;
+    // Standard input stays open until the end: its end would be a hang-up to `script`.
+    let status = ended(child);
+    drop(keys);
+    let shown = String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
+    assert!(status.success(), "{status} {shown:?}");
+    assert!(shown.contains("\u{1b}[?1049l"), "{shown:?}");
+}

@@ -1,0 +1,97 @@
+//! `flowhost plan graph`: the examples as graphs, a run with what became of each step, and differences.
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, repository};
+
+fn example(name: &str) -> String {
+    let path = repository().join("examples").join(name).join("plan.yaml");
+    path.display().to_string()
+}
+
+#[test]
+fn every_example_is_a_graph_in_every_form() {
+    let home = Home::new();
+    for name in [
+        "first-plan",
+        "docs-check",
+        "support-triage",
+        "urgent-message",
+        "docs-audit",
+    ] {
+        let plan = example(name);
+        for (format, begins) in [
+            ("dot", "digraph "),
+            ("mermaid", "flowchart "),
+            ("svg", "<svg "),
+        ] {
+            let ran = home
+                .flowhost(&["plan", "graph", &plan, "--format", format])
+                .expect(0);
+            assert!(ran.stdout.starts_with(begins), "{name}: {}", ran.stdout);
+        }
+        let graph = home
+            .flowhost(&["plan", "graph", &plan, "--json"])
+            .expect(0)
+            .json();
+        let nodes = graph["nodes"].as_array().unwrap();
+        assert!(!nodes.is_empty(), "{name}");
+        let known = |id: &Value| nodes.iter().any(|node| node["id"] == *id);
+        for edge in graph["edges"].as_array().unwrap() {
+            assert!(known(&edge["from"]) && known(&edge["to"]), "{name}: {edge}");
+        }
+    }
+}
+
+#[test]
+fn a_run_shows_what_became_of_each_step_and_so_does_its_page() {
+    let home = super::home(
+        &["ok_pure"],
+        "  first: { uses: ok_pure/run, with: { text: a } }\n  \
+         never: { uses: ok_pure/run, with: { text: b }, needs: [first], when: 'false' }",
+    );
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let graph = home
+        .flowhost(&["plan", "graph", "latest", "--json"])
+        .expect(0)
+        .json();
+    let status = |at: usize| graph["nodes"][at]["ended"]["status"].clone();
+    assert_eq!([status(0), status(1)], [json!("ok"), json!("skipped")]);
+    let plain = home
+        .flowhost(&["plan", "graph", "plan.yaml"])
+        .expect(0)
+        .stdout;
+    assert!(plain.contains("-> never"), "{plain}");
+    let page = home
+        .flowhost(&["runs", "report", "latest"])
+        .expect(0)
+        .stdout;
+    assert!(page.contains("Graph of the plan under-test"), "{page}");
+}
+
+#[test]
+fn a_difference_is_told_and_what_is_no_plan_and_no_run_too() {
+    let home = super::home(
+        &["ok_pure"],
+        "  only: { uses: ok_pure/run, with: { text: a } }",
+    );
+    let other = home.read("plan.yaml").replace("  only:", "  another:");
+    home.file("other.yaml", other);
+    let same = home
+        .flowhost(&["plan", "graph", "plan.yaml", "--diff", "plan.yaml"])
+        .expect(0);
+    assert_eq!(
+        (same.stdout.as_str(), same.stderr.as_str()),
+        ("", "the graphs are the same\n")
+    );
+    let ran = home
+        .flowhost(&["plan", "graph", "plan.yaml", "--diff", "other.yaml"])
+        .expect(0);
+    assert_eq!(ran.stdout, "- only: ok_pure/run\n+ another: ok_pure/run\n");
+    let ran = home.flowhost(&["plan", "graph", "nothing"]).expect(1);
+    assert!(
+        ran.stderr.contains("is not a file either"),
+        "{}",
+        ran.stderr
+    );
+}
