@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-bus", &[]),
     ("flowhost-detect", &[]),
     ("flowhost-models", &[]),
+    ("flowhost-mcp", &[]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
     (
         "flowhost-caps",
@@ -49,10 +50,21 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-models",
         ],
     ),
+    // Whoever serves runs, and knows no file and no command line.
+    (
+        "flowhost-serve",
+        &[
+            "flowhost-run",
+            "flowhost-caps",
+            "flowhost-flow",
+            "flowhost-mcp",
+        ],
+    ),
     (
         "flowhost",
         &[
             "flowhost-run",
+            "flowhost-serve",
             "flowhost-caps",
             "flowhost-engine",
             "flowhost-evidence",
@@ -116,6 +128,7 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
             "flowhost-ledger",
             "flowhost-models",
             "flowhost-run",
+            "flowhost-serve",
             "flowhost",
         ],
         "pure crates know no clock and no runtime",

@@ -1,0 +1,55 @@
+//! Revisions of the protocol, which are dates: later ones compare greater as text.
+
+/// The revision of the modern era that is spoken.
+pub const MODERN: &str = "2026-07-28";
+/// The newest revision that opens with `initialize`.
+pub const LEGACY: &str = "2025-11-25";
+/// Every revision that is spoken, newest first. 2024-11-05 is spoken over stdio, whose frames did not
+/// change; its HTTP transport was replaced.
+pub const SUPPORTED: [&str; 5] = [MODERN, LEGACY, "2025-06-18", "2025-03-26", "2024-11-05"];
+
+/// Whether a revision says of itself in every request what older ones agreed on once.
+#[must_use]
+pub fn is_modern(version: &str) -> bool {
+    version >= MODERN
+}
+
+/// Whether a revision is spoken here.
+#[must_use]
+pub fn is_supported(version: &str) -> bool {
+    SUPPORTED.contains(&version)
+}
+
+/// What `initialize` agrees on: the revision that the client asks for if it has that handshake and is
+/// spoken, else the newest that has it.
+#[must_use]
+pub fn negotiate(asked: &str) -> &'static str {
+    let spoken = SUPPORTED.into_iter().find(|version| *version == asked);
+    spoken
+        .filter(|version| !is_modern(version))
+        .unwrap_or(LEGACY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initialize_never_agrees_on_a_revision_without_it() {
+        for asked in [MODERN, "2027-01-01", "", "1.0", "latest"] {
+            assert_eq!(negotiate(asked), LEGACY, "{asked}");
+        }
+    }
+
+    #[test]
+    fn initialize_agrees_on_what_the_client_asks_for_when_it_is_spoken() {
+        for version in SUPPORTED.into_iter().filter(|version| !is_modern(version)) {
+            assert_eq!(negotiate(version), version);
+        }
+    }
+
+    #[test]
+    fn revisions_stand_newest_first() {
+        assert!(SUPPORTED.windows(2).all(|pair| pair[0] > pair[1]));
+    }
+}
