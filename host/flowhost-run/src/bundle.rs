@@ -42,6 +42,11 @@ impl Texts {
     pub fn get(&self, file: &str) -> Option<&Arc<str>> {
         self.0.get(file)
     }
+
+    /// Every text with its file, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(file, text)| (file.as_str(), &**text))
+    }
 }
 
 #[derive(Serialize)]

@@ -2,8 +2,12 @@
 //!
 //! Must never decide or act; `commands` turns these into library calls.
 
+mod mcp;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+pub(crate) use mcp::{Client, InstallArgs, McpCommand, OfferArgs, ServeArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -66,6 +70,9 @@ pub(crate) enum Command {
     /// Prove, export or erase what a ledger holds
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Serve MCP clients
+    #[command(subcommand)]
+    Mcp(McpCommand),
     /// Check this installation
     Doctor,
     /// Print a completion script

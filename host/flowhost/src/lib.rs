@@ -4,6 +4,7 @@
 //! command line; ambient authority comes in through [`ambient::Ambient`] alone.
 
 pub mod ambient;
+pub mod component;
 pub mod config;
 pub mod dev;
 pub mod doctor;
@@ -14,6 +15,7 @@ pub mod output;
 pub mod project;
 pub mod report;
 pub mod services;
+pub mod shelf;
 pub mod sources;
 pub mod state;
 pub mod telemetry;

@@ -11,6 +11,8 @@ mod members;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 pub use flowhost_run::{Member, Project};
 
 use crate::ambient::Ambient;
@@ -28,6 +30,22 @@ pub struct Request {
     pub inputs: Vec<(String, String)>,
     /// `--policies`.
     pub policies: Option<PathBuf>,
+    /// The plan's text, where no file holds it; `plan` then says where it would stand.
+    pub text: Option<Arc<str>>,
+    /// What a client gives beside that: a folder stays below the plan's, and a file is its text.
+    pub given: Given,
+}
+
+/// Inputs that somebody other than the operator gives.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Given {
+    /// Nobody does.
+    #[default]
+    Nothing,
+    /// They come later, each time that the plan is called: one that is missing is no problem yet.
+    Later,
+    /// These values.
+    Values(Map<String, Value>),
 }
 
 /// What there is of a project, and everything that is wrong with it.
@@ -50,7 +68,7 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
         dir,
         sound,
         mut findings,
-    } = load::plan(ambient, &sources, &request.plan, texts);
+    } = load::plan(ambient, &sources, request, texts);
     let Some(plan) = plan else {
         let project = None;
         return Loaded { project, findings };
@@ -60,7 +78,7 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
         let project = None;
         return Loaded { project, findings };
     }
-    let bound = inputs::bind(ambient, &plan, &dir, &request.inputs, &mut findings);
+    let bound = inputs::bind(ambient, &plan, &dir, request, &mut findings);
     let members = members::resolve(&sources, &plan, &dir, &bound, texts, &mut findings);
     let file = sources.shown(&request.plan);
     let (inputs, folders) = (bound.values, bound.folders);

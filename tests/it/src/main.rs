@@ -17,5 +17,6 @@ mod collector;
 mod held;
 mod hosted;
 mod hostile;
+mod mcp;
 mod support;
 mod walk;

@@ -58,6 +58,13 @@ impl Plan {
         self.prompts.insert(path.to_owned(), text.into());
     }
 
+    /// The prompts that were attached, by file.
+    pub fn prompts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.prompts
+            .iter()
+            .map(|(file, text)| (file.as_str(), &**text))
+    }
+
     fn references<'a>(&'a self, pick: impl Fn(&'a Step) -> Option<&'a String>) -> Vec<FileRef> {
         let handlers = self.handlers.values().map(AsRef::as_ref);
         let steps = self.steps().into_iter().chain(handlers);

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use flowhost::component::{self, Seen};
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
 use flowhost::sources::Sources;
-use flowhost_engine::{Inspection, ShapeLimits, inspect};
+use flowhost_engine::Inspection;
 use flowhost_flow::Exit;
 use flowhost_policy::{Manifest, Right};
 use serde_json::{Value, json};
@@ -15,23 +16,13 @@ use crate::commands::Context;
 
 pub(crate) fn perform(args: &InspectArgs, context: &mut Context) -> Result<Exit, Failure> {
     let sources = Sources::new(&context.ambient, &context.config, None);
-    let found = sources.component(&args.component, context.ambient.cwd());
-    let (path, bytes) = found
-        .map_err(|finding| Failure::new(Exit::Internal, finding.to_string()).hint(finding.hint))?;
+    let Seen {
+        path,
+        inspection,
+        manifest,
+        ..
+    } = component::look(&sources, &args.component, context.ambient.cwd())?;
     let shown = sources.shown(&path);
-    let inspection = inspect(&bytes, &ShapeLimits::default()).map_err(|error| {
-        Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
-    })?;
-    let found = sources
-        .manifest(&path, inspection.manifest.as_deref())
-        .map_err(|finding| Failure::new(Exit::Internal, finding.to_string()).hint(finding.hint))?;
-    let manifest = found
-        .map(|(file, text)| Manifest::parse(&text, &file))
-        .transpose();
-    let manifest = manifest.map_err(|problems| {
-        let findings = problems.into_iter().map(Into::into).collect();
-        Failure::findings(&format!("the manifest of `{shown}`"), findings)
-    })?;
     if context.output.json {
         context
             .output

@@ -11,6 +11,8 @@ mod evidence;
 mod inspect;
 mod keys;
 mod logging;
+mod mcp_install;
+mod mcp_serve;
 mod plan;
 mod plan_graph;
 mod policy_explain;
@@ -32,7 +34,7 @@ use flowhost::state::State;
 use flowhost_flow::Exit;
 use flowhost_ledger::seal_unfinished;
 
-use crate::cli::{Cli, Command, Global, PlanCommand, PolicyCommand};
+use crate::cli::{Cli, Command, Global, McpCommand, PlanCommand, PolicyCommand};
 
 /// What every command is handed.
 pub(crate) struct Context {
@@ -128,6 +130,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
             policies,
         }) => policy_show::perform(&profile, name.as_deref(), policies.as_deref(), context),
         Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
+        Command::Mcp(McpCommand::Serve(args)) => mcp_serve::perform(&args, context),
+        Command::Mcp(McpCommand::Install(args)) => mcp_install::perform(&args, context),
         Command::Doctor => Ok(doctor::perform(context)),
         Command::Plan(PlanCommand::Graph(args)) => plan_graph::perform(&args, context),
         Command::Plan(PlanCommand::Schema) => Ok(plan::schema(context)),

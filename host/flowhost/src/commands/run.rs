@@ -101,6 +101,7 @@ pub(crate) fn request(args: &PlanArgs) -> Request {
         plan: args.plan.clone(),
         inputs: args.inputs.clone(),
         policies: args.policies.clone(),
+        ..Request::default()
     }
 }
 
@@ -108,7 +109,7 @@ fn failure_of(request: &Request, found: Vec<Finding>) -> Failure {
     Failure::findings(&format!("`{}`", request.plan.display()), found)
 }
 
-fn durability(typed: Option<DurabilityArg>, configured: Configured) -> Durability {
+pub(crate) fn durability(typed: Option<DurabilityArg>, configured: Configured) -> Durability {
     match (typed, configured) {
         (Some(DurabilityArg::Durable), _) | (None, Configured::Durable) => Durability::Durable,
         (Some(DurabilityArg::Relaxed), _) | (None, Configured::Relaxed) => Durability::Relaxed,

@@ -1,18 +1,19 @@
 //! Inputs: from the command line's text to typed values, files read and folders found.
 //!
-//! A path from the command line is the operator's and may be anywhere; one that the plan names
-//! stays below the plan, because a plan must not widen what it may read.
+//! A path from the command line is the operator's and may be anywhere; one that the plan or a client
+//! names stays below the plan, because neither must widen what it may read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::Plan;
-use flowhost_flow::plan::FileInput;
+use flowhost_flow::plan::{FileInput, InputType};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::ambient::Ambient;
 use crate::finding::Finding;
+use crate::project::{Given, Request};
 
 /// Bytes of a `file` input: it travels as one JSON string.
 const FILE_INPUT_BYTES_MAX: u64 = 4 << 20;
@@ -30,14 +31,40 @@ pub(super) fn bind(
     ambient: &Ambient,
     plan: &Plan,
     dir: &Path,
-    typed: &[(String, String)],
+    request: &Request,
     findings: &mut Vec<Finding>,
 ) -> Bound {
     let before = findings.len();
-    let mut given = parse(plan, typed, findings);
+    let mut given = parse(plan, &request.inputs, findings);
+    let typed: BTreeSet<String> = given.keys().cloned().collect();
+    let mut texts = BTreeSet::new();
+    if let Given::Values(values) = &request.given {
+        for (name, value) in values {
+            if typed.contains(name) {
+                findings.push(Finding::new(
+                    "",
+                    format!("input `{name}` is not yours to give"),
+                ));
+                continue;
+            }
+            if is_file(plan, name) {
+                texts.insert(name.clone());
+            }
+            given.insert(name.clone(), value.clone());
+        }
+    }
     let mut folders = BTreeMap::new();
     for input in plan.file_inputs(&given) {
-        let from_plan = !given.contains_key(&input.name);
+        if texts.contains(&input.name) {
+            let text = given
+                .get(&input.name)
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let problem = pinned(&input, "what was given", text).err();
+            findings.extend(problem.map(|message| Finding::new("", message)));
+            continue;
+        }
+        let from_plan = !typed.contains(&input.name);
         match locate(ambient, dir, &input, from_plan) {
             Ok(Found::Folder(path)) => {
                 given.insert(input.name.clone(), Value::from(input.path));
@@ -58,7 +85,8 @@ pub(super) fn bind(
             }
         }
     }
-    let values = match findings.len() > before {
+    let missing = request.given == Given::Later && plan.bind_inputs(&given).is_err();
+    let values = match findings.len() > before || missing {
         true => None,
         false => match plan.bind_inputs(&given) {
             Ok(values) => Some(values),
@@ -131,14 +159,26 @@ fn locate(
     let text = ambient
         .read_text(&path, FILE_INPUT_BYTES_MAX)
         .map_err(|error| format!("input `{name}`: `{}`: {}", input.path, error.source))?;
+    pinned(input, &format!("`{}`", input.path), &text)?;
+    Ok(Found::Text(text))
+}
+
+/// Holds a file's text against the hash that the plan wants of it.
+fn pinned(input: &FileInput, what: &str, text: &str) -> Result<(), String> {
     let digest = hex::encode(Sha256::digest(text.as_bytes()));
     match &input.sha256 {
-        Some(pinned) if *pinned != digest => Err(format!(
-            "input `{name}`: `{}` is pinned to {pinned}, it is {digest}",
-            input.path
+        Some(wanted) if *wanted != digest => Err(format!(
+            "input `{}`: {what} is pinned to {wanted}, it is {digest}",
+            input.name
         )),
-        _ => Ok(Found::Text(text)),
+        _ => Ok(()),
     }
+}
+
+fn is_file(plan: &Plan, name: &str) -> bool {
+    plan.inputs
+        .get(name)
+        .is_some_and(|decl| decl.ty == InputType::File)
 }
 
 #[cfg(test)]
@@ -149,7 +189,7 @@ mod tests {
         plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
         steps: { a: { uses: say, with: { x: \"${{ inputs.folder }}\" } } }\n";
 
-    fn bound(path: &str, typed: &[(&str, &str)]) -> (Bound, Vec<Finding>) {
+    fn bound_with(path: &str, typed: &[(&str, &str)], given: Given) -> (Bound, Vec<Finding>) {
         let dir = tempfile::tempdir().unwrap();
         let ambient = Ambient::with(BTreeMap::new(), dir.path().join("plans"), None);
         for folder in ["plans/in", "outside"] {
@@ -158,13 +198,52 @@ mod tests {
         let link = dir.path().join("plans/link");
         std::os::unix::fs::symlink(dir.path().join("outside"), link).unwrap();
         let plan = Plan::parse(&PLAN.replace("PATH", path), "plan.yaml").unwrap();
-        let typed: Vec<_> = typed
+        let inputs = typed
             .iter()
-            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-            .collect();
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
         let mut findings = Vec::new();
-        let bound = bind(&ambient, &plan, ambient.cwd(), &typed, &mut findings);
+        let request = Request {
+            inputs: inputs.collect(),
+            given,
+            ..Request::default()
+        };
+        let bound = bind(&ambient, &plan, ambient.cwd(), &request, &mut findings);
         (bound, findings)
+    }
+
+    fn bound(path: &str, typed: &[(&str, &str)]) -> (Bound, Vec<Finding>) {
+        bound_with(path, typed, Given::Nothing)
+    }
+
+    fn from_client(name: &str, value: &str) -> Given {
+        Given::Values(Map::from_iter([(name.to_owned(), Value::from(value))]))
+    }
+
+    #[test]
+    fn a_client_cannot_name_a_folder_outside_the_plans() {
+        for path in ["../outside", "/", "in/../../outside", "link"] {
+            let (_, findings) = bound_with("in", &[], from_client("folder", path));
+            assert!(
+                findings[0].message.contains("leaves the plan's folder"),
+                "{findings:?}"
+            );
+        }
+        let (bound, findings) = bound_with("none", &[], from_client("folder", "in"));
+        assert!(findings.is_empty(), "{findings:?}");
+        assert!(bound.folders["folder"].ends_with("plans/in"));
+    }
+
+    #[test]
+    fn a_client_cannot_give_what_the_operator_gave() {
+        let (bound, findings) = bound_with("in", &[("folder", "in")], from_client("folder", "in"));
+        assert_eq!(findings[0].message, "input `folder` is not yours to give");
+        assert!(!bound.sound);
+    }
+
+    #[test]
+    fn what_comes_later_is_not_missing_yet() {
+        let (bound, findings) = bound_with("in", &[], Given::Later);
+        assert!(findings.is_empty() && bound.sound, "{findings:?}");
     }
 
     #[test]

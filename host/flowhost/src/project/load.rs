@@ -7,6 +7,7 @@ use flowhost_flow::plan::limits::{PLAN_BYTES_MAX, SUB_PLAN_DEPTH_MAX};
 
 use crate::ambient::Ambient;
 use crate::finding::Finding;
+use crate::project::Request;
 use crate::report::problems::Texts;
 use crate::sources::{DOCUMENT_BYTES_MAX, Sources};
 
@@ -43,10 +44,10 @@ pub(super) struct Read {
 pub(super) fn plan(
     ambient: &Ambient,
     sources: &Sources<'_>,
-    path: &Path,
+    request: &Request,
     texts: &mut Texts,
 ) -> Read {
-    let path = ambient.resolve(path);
+    let path = ambient.resolve(&request.plan);
     let dir = path.parent().unwrap_or(ambient.cwd()).to_owned();
     let mut loader = Loader {
         ambient,
@@ -57,6 +58,7 @@ pub(super) fn plan(
         read: 0,
     };
     let text = match ambient.stays(&path) {
+        _ if request.text.is_some() => Ok(loader.given(&path, request.text.as_deref())),
         Ok(()) => loader.text(&path),
         Err(error) if error.is_missing() => loader.text(&path),
         Err(error) => Err(vec![Finding::from(&error)]),
@@ -95,6 +97,13 @@ impl Loader<'_> {
         } else {
             Err(findings)
         }
+    }
+
+    /// A text that no file holds.
+    fn given(&mut self, path: &Path, text: Option<&str>) -> String {
+        let text = text.unwrap_or_default().to_owned();
+        self.texts.add(&self.sources.shown(path), text.as_str());
+        text
     }
 
     fn text(&mut self, path: &Path) -> Result<String, Vec<Finding>> {

@@ -1,0 +1,267 @@
+//! From the end of a run to what a client is answered. Pure.
+
+use flowhost_run::{Failure, Finished, status_word};
+use serde_json::{Map, Value, json};
+
+use crate::runs::address;
+use crate::shelf::{Document, Kind};
+
+/// The key of the run among the metadata of an answer: present on every one that a run gave.
+const RUN: &str = "dev.flowhost/run";
+
+/// What a plan answers with, as JSON Schema. `outputs` are whatever the plan says.
+#[must_use]
+pub fn plan_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "outputs": { "type": "object", "description": "What the plan returns" },
+            "run": {
+                "type": "object",
+                "properties": {
+                    "id": { "type": "string", "description": "`flowhost runs show ID` shows it" },
+                    "status": { "type": "string" },
+                    "plan_hash": { "type": "string" },
+                    "duration_ms": { "type": "integer" }
+                },
+                "required": ["id", "status", "plan_hash", "duration_ms"]
+            },
+            "cost": {
+                "type": "object",
+                "properties": { "usd": { "type": "number" }, "tokens": { "type": "integer" } },
+                "required": ["usd", "tokens"]
+            }
+        },
+        "required": ["outputs", "run", "cost"]
+    })
+}
+
+/// What became of a call.
+pub(crate) enum Ended<'a> {
+    /// The run has ended, in whatever way, with the content of a tool's only step.
+    Run(&'a Finished, Option<Value>),
+    /// It never began.
+    Not(&'a Failure),
+}
+
+/// The result of `tools/call`.
+pub(crate) fn result(kind: Kind, ended: &Ended<'_>) -> Value {
+    match ended {
+        Ended::Not(failure) => json!({ "content": [text(&told(failure))], "isError": true }),
+        Ended::Run(run, content) => {
+            let mut result = match (&run.outcome.end.failure, kind) {
+                (Some(_), _) => failed(run),
+                (None, Kind::Plan) => plan(run),
+                (None, Kind::Tool) => tool(run, content.as_ref()),
+            };
+            if let Value::Object(result) = &mut result {
+                let run = json!({ "id": run.run, "status": status_word(&run.outcome), "report": address(&run.run, Document::Report) });
+                result.insert("_meta".to_owned(), json!({ RUN: run }));
+            }
+            result
+        }
+    }
+}
+
+fn plan(run: &Finished) -> Value {
+    let cost = flowhost_run::document::Cost::of(run);
+    let structured = json!({
+        "outputs": run.outcome.end.outputs,
+        "run": {
+            "id": run.run,
+            "status": status_word(&run.outcome),
+            "plan_hash": run.plan_hash,
+            "duration_ms": run.outcome.duration_ms,
+        },
+        "cost": { "usd": cost.total_usd, "tokens": cost.tokens },
+    });
+    let mut content = vec![text(&structured.to_string())];
+    let warnings = run.outcome.warnings.iter();
+    content.extend(warnings.map(|warning| text(&format!("warning: {warning}"))));
+    content.push(json!({
+        "type": "resource_link",
+        "uri": address(&run.run, Document::Page),
+        "name": format!("Report of run {}", run.run),
+        "mimeType": Document::Page.mime_type(),
+    }));
+    json!({ "content": content, "structuredContent": structured, "isError": false })
+}
+
+fn tool(run: &Finished, content: Option<&Value>) -> Value {
+    // Without the record's content (erased, redacted away) the step's output is all there is.
+    let output = run.outcome.end.outputs.get("output");
+    let value = content.map_or(output, |content| content.get("value"));
+    let value = value.filter(|value| !value.is_null());
+    let parts = content.and_then(|content| content.get("parts")?.as_array());
+    let mut shown: Vec<Value> = parts.into_iter().flatten().filter_map(part).collect();
+    if let (true, Some(value)) = (shown.is_empty(), value) {
+        shown.push(match value {
+            Value::String(plain) => text(plain),
+            other => text(&other.to_string()),
+        });
+    }
+    let mut result = json!({ "content": shown, "isError": false });
+    if let (Some(value), Value::Object(result)) = (value, &mut result) {
+        result.insert("structuredContent".to_owned(), value.clone());
+    }
+    result
+}
+
+fn failed(run: &Finished) -> Value {
+    let end = &run.outcome.end;
+    let mut lines = Vec::new();
+    if let Some(failure) = &end.failure {
+        lines.push(failure.message.clone());
+        if !failure.hint.is_empty() {
+            lines.push(format!("hint: {}", failure.hint));
+        }
+        lines.push(format!(
+            "run {} ended as `{}` (exit code {}, {}); `flowhost runs show {}` shows it",
+            run.run,
+            status_word(&run.outcome),
+            end.exit.code(),
+            failure.class.word(),
+            run.run
+        ));
+    }
+    json!({ "content": [text(&lines.join("\n"))], "isError": true })
+}
+
+/// Why a run did not begin, with everything that is wrong.
+pub(crate) fn told(failure: &Failure) -> String {
+    let mut lines = vec![failure.message.clone()];
+    lines.extend(
+        failure
+            .causes
+            .iter()
+            .map(|cause| format!("because: {cause}")),
+    );
+    for finding in &failure.findings {
+        lines.push(finding.to_string());
+        if !finding.hint.is_empty() {
+            lines.push(format!("  {}", finding.hint));
+        }
+    }
+    lines.extend(failure.hints.iter().map(|hint| format!("hint: {hint}")));
+    lines.join("\n")
+}
+
+fn text(text: &str) -> Value {
+    json!({ "type": "text", "text": text })
+}
+
+/// A part of a tool's content as MCP writes it.
+fn part(part: &Value) -> Option<Value> {
+    let said = |key: &str| part.get(key).and_then(Value::as_str);
+    let mut block = match said("type")? {
+        "text" => json!({ "type": "text", "text": said("text")? }),
+        kind @ ("image" | "audio") => {
+            json!({ "type": kind, "data": said("data")?, "mimeType": said("mime_type")? })
+        }
+        "resource_link" => {
+            let mut link =
+                json!({ "type": "resource_link", "uri": said("uri")?, "name": said("name")? });
+            copy(&mut link, "title", said("title"));
+            copy(&mut link, "description", said("description"));
+            copy(&mut link, "mimeType", said("mime_type"));
+            let size = said("size").and_then(|size| size.parse::<u64>().ok());
+            if let (Some(size), Value::Object(link)) = (size, &mut link) {
+                link.insert("size".to_owned(), Value::from(size));
+            }
+            link
+        }
+        "resource" => {
+            let mut resource = json!({ "uri": said("uri")? });
+            copy(&mut resource, "mimeType", said("mime_type"));
+            copy(
+                &mut resource,
+                "text",
+                part.get("text").and_then(Value::as_str),
+            );
+            copy(
+                &mut resource,
+                "blob",
+                part.get("blob").and_then(Value::as_str),
+            );
+            json!({ "type": "resource", "resource": resource })
+        }
+        _ => return None,
+    };
+    if let (Some(hints), Value::Object(block)) = (part.get("hints"), &mut block) {
+        block.insert("annotations".to_owned(), annotations(hints));
+    }
+    Some(block)
+}
+
+fn copy(into: &mut Value, key: &str, value: Option<&str>) {
+    if let (Some(value), Value::Object(into)) = (value, into) {
+        into.insert(key.to_owned(), Value::from(value));
+    }
+}
+
+fn annotations(hints: &Value) -> Value {
+    let names = [
+        ("audience", "audience"),
+        ("priority", "priority"),
+        ("last_modified", "lastModified"),
+    ];
+    let said = names
+        .into_iter()
+        .filter_map(|(ours, theirs)| Some((theirs.to_owned(), hints.get(ours)?.clone())));
+    Value::Object(said.collect::<Map<String, Value>>())
+}
+
+/// A result as a legacy peer takes it: its structured content is an object or is not there.
+pub(crate) fn for_legacy(result: &mut Value) {
+    if let Value::Object(result) = result {
+        let other = result
+            .get("structuredContent")
+            .is_some_and(|value| !value.is_object());
+        if other {
+            result.remove("structuredContent");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_part_becomes_a_block() {
+        let parts = json!([
+            { "type": "text", "text": "a", "hints": { "audience": ["user"], "last_modified": "2026-01-01" } },
+            { "type": "image", "mime_type": "image/png", "data": "AA==" },
+            { "type": "audio", "mime_type": "audio/wav", "data": "AA==" },
+            { "type": "resource_link", "uri": "a:b", "name": "n", "size": "12" },
+            { "type": "resource", "uri": "a:b", "mime_type": "text/plain", "text": "t" },
+        ]);
+        let blocks: Vec<Value> = parts.as_array().unwrap().iter().filter_map(part).collect();
+        assert_eq!(blocks[0]["annotations"]["lastModified"], "2026-01-01");
+        assert_eq!(
+            blocks[1],
+            json!({ "type": "image", "data": "AA==", "mimeType": "image/png" })
+        );
+        assert_eq!(blocks[2]["type"], "audio");
+        assert_eq!(blocks[3]["size"], 12);
+        assert_eq!(blocks[4]["resource"]["text"], "t");
+    }
+
+    #[test]
+    fn an_older_client_is_not_handed_what_its_revision_does_not_have() {
+        let mut result = json!({ "content": [], "structuredContent": [1] });
+        for_legacy(&mut result);
+        assert_eq!(result, json!({ "content": [] }));
+    }
+
+    #[test]
+    fn a_refusal_tells_all_that_is_wrong_with_its_cure() {
+        let finding = flowhost_run::Finding::new("", "there is no input `fodler`")
+            .cure("did you mean `folder`?");
+        let told = told(&Failure::findings("`plan.yaml`", vec![finding]));
+        assert!(
+            told.contains("fodler") && told.contains("did you mean"),
+            "{told}"
+        );
+    }
+}

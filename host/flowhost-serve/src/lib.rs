@@ -1,0 +1,23 @@
+//! Serves plans and tools to MCP clients: over the standard streams of this process, and over HTTP on
+//! this machine.
+//!
+//! A client never changes policy: it chooses among what the operator offers and fills in inputs. Each
+//! call is a run of its own, under the profiles of its plan and with evidence of its own. What is offered
+//! and how a call becomes a run is a [`Shelf`], which the binary brings; nothing in here opens a file or
+//! knows a command line.
+
+mod answer;
+mod call;
+mod http;
+mod pace;
+mod peer;
+mod runs;
+mod server;
+mod shelf;
+mod stdio;
+
+pub use answer::plan_schema;
+pub use http::{Front, HttpServer, Token};
+pub use server::Server;
+pub use shelf::{Document, Hints, Kind, Offer, PromptText, Shelf};
+pub use stdio::serve_streams;

@@ -1,0 +1,134 @@
+//! How far a call is, as MCP wants to hear it: a number that only grows.
+
+use std::collections::BTreeSet;
+
+use flowhost_caps::log::ProgressLine;
+use flowhost_flow::planner::Note;
+use flowhost_run::RunEvent;
+use serde_json::{Value, json};
+
+use crate::shelf::Kind;
+
+/// Notifications of one call: a plugin that tells more than this is told of no further, and its call
+/// goes on.
+const TOLD_MAX: u32 = 1_000;
+
+/// Counts what a run's events say into progress.
+pub(crate) struct Pace {
+    kind: Kind,
+    steps: f64,
+    done: f64,
+    last: f64,
+    told: u32,
+    working: BTreeSet<String>,
+}
+
+impl Pace {
+    /// Nothing is known yet: how many steps there are shows as they begin.
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            steps: 0.0,
+            done: 0.0,
+            last: -1.0,
+            told: 0,
+            working: BTreeSet::new(),
+        }
+    }
+
+    /// What to tell of an event, if it is a step further: the parameters of a progress notification
+    /// without its token.
+    pub(crate) fn hear(&mut self, event: &RunEvent) -> Option<Value> {
+        match event {
+            RunEvent::Note(note) => self.note(note),
+            RunEvent::Progress(line) => self.line(line),
+            RunEvent::Started | RunEvent::Ended => None,
+        }
+    }
+
+    fn note(&mut self, note: &Note) -> Option<Value> {
+        match note {
+            Note::StepStarted { path, .. } => {
+                if self.working.insert(path.clone()) {
+                    self.steps += 1.0;
+                }
+                None
+            }
+            // The tool's own words count what it does; that its only step is over says the answer.
+            Note::StepEnded(summary) if self.kind == Kind::Plan => {
+                self.done += 1.0;
+                let total = self.steps.max(self.done);
+                let message = format!("{}: {}", summary.path, summary.status.word());
+                self.tell(self.done, Some(total), &message)
+            }
+            _ => None,
+        }
+    }
+
+    fn line(&mut self, line: &ProgressLine) -> Option<Value> {
+        match self.kind {
+            Kind::Tool => self.tell(line.done, line.total, &line.message),
+            Kind::Plan => {
+                let part = line.total.filter(|total| *total > 0.0);
+                let part = part.map_or(0.0, |total| (line.done / total).clamp(0.0, 0.99));
+                let message = format!("{}: {}", line.plugin, line.message);
+                self.tell(self.done + part, None, &message)
+            }
+        }
+    }
+
+    fn tell(&mut self, progress: f64, total: Option<f64>, message: &str) -> Option<Value> {
+        if !progress.is_finite() || progress <= self.last || self.told >= TOLD_MAX {
+            return None;
+        }
+        self.last = progress;
+        self.told += 1;
+        let mut told = json!({ "progress": progress });
+        if let Value::Object(told) = &mut told {
+            let total = total.filter(|total| total.is_finite() && *total >= progress);
+            told.extend(total.map(|total| ("total".to_owned(), Value::from(total))));
+            if !message.is_empty() {
+                told.insert("message".to_owned(), Value::from(message));
+            }
+        }
+        Some(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(done: f64, total: Option<f64>) -> RunEvent {
+        RunEvent::Progress(ProgressLine {
+            tenant: "t".into(),
+            run: "r".into(),
+            step: "s".into(),
+            plugin: "p".into(),
+            call: "1".into(),
+            done,
+            total,
+            message: String::new(),
+        })
+    }
+
+    #[test]
+    fn never_goes_back_and_never_says_what_is_no_number() {
+        let mut pace = Pace::new(Kind::Tool);
+        let told = [1.0, 0.5, 1.0, f64::NAN, f64::INFINITY, 2.0];
+        let told = told.map(|done| pace.hear(&line(done, Some(f64::NAN))));
+        let told: Vec<f64> = told
+            .iter()
+            .flatten()
+            .filter_map(|it| it["progress"].as_f64())
+            .collect();
+        assert_eq!(told, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn falls_silent_before_a_plugin_floods_its_client() {
+        let mut pace = Pace::new(Kind::Tool);
+        let told = (0..5_000).filter_map(|done| pace.hear(&line(f64::from(done), None)));
+        assert_eq!(told.count(), 1_000);
+    }
+}

@@ -1,0 +1,344 @@
+//! What each method answers, in both eras. Knows no transport.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flowhost_mcp::{Code, Request, RpcError, SERVER_INFO, SUPPORTED, negotiate};
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+
+use crate::answer;
+use crate::call::{Told, call};
+use crate::peer::Stop;
+use crate::runs::{Runs, address, template};
+use crate::shelf::{Document, Offer, Shelf};
+
+/// Calls at work at once, all clients together: each has guests of its own, and the pool has places for
+/// some hundred.
+const CALLS_MAX: usize = 128;
+/// Milliseconds that a client may keep a list that does not change while this process lives. Short,
+/// because the process may be started anew with others.
+const LIST_TTL_MS: u64 = 60_000;
+/// Milliseconds that a client may keep a document of a run: it is sealed and will not change.
+const DOCUMENT_TTL_MS: u64 = 86_400_000;
+/// Completions in one answer, as the protocol has it.
+const COMPLETIONS_MAX: usize = 100;
+
+/// In which era a request is, and in which revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// After `initialize`.
+    Legacy,
+    /// By what the request says of itself.
+    Modern,
+}
+
+/// Answers clients. One for the process, whatever it listens on.
+pub struct Server {
+    pub(crate) shelf: Box<dyn Shelf>,
+    pub(crate) runs: Runs,
+    pub(crate) room: Semaphore,
+    version: &'static str,
+}
+
+impl Server {
+    /// Serves what is on the shelf.
+    #[must_use]
+    pub fn new(shelf: Box<dyn Shelf>, version: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            shelf,
+            runs: Runs::default(),
+            room: Semaphore::new(CALLS_MAX),
+            version,
+        })
+    }
+
+    /// Answers a request, `initialize` apart. Frames beside the answer go to `told`.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        request: &Request,
+        era: Era,
+        told: Option<Told>,
+        stop: Stop,
+    ) -> Result<Value, RpcError> {
+        let params = &request.params;
+        let mut result = match request.method.as_str() {
+            "ping" if era == Era::Legacy => json!({}),
+            "server/discover" => self.discover(),
+            "tools/list" => page("tools", self.tools(era), params, LIST_TTL_MS)?,
+            "tools/call" => call(self, params, told, stop).await?,
+            "resources/list" => page("resources", self.resources(), params, 0)?,
+            "resources/templates/list" => {
+                page("resourceTemplates", templates(), params, LIST_TTL_MS)?
+            }
+            "resources/read" => self.read(params, era).await?,
+            "prompts/list" if self.has_prompts() => {
+                page("prompts", self.prompts(), params, LIST_TTL_MS)?
+            }
+            "prompts/get" if self.has_prompts() => self.prompt(params)?,
+            "completion/complete" => self.complete(params)?,
+            other => {
+                let message = format!("there is no method `{}`", shortened(other));
+                return Err(RpcError::new(Code::MethodNotFound, message));
+            }
+        };
+        self.dress(&mut result, era);
+        Ok(result)
+    }
+
+    /// What `initialize` answers, and the revision that was agreed on.
+    pub(crate) fn initialize(
+        &self,
+        params: &Map<String, Value>,
+    ) -> Result<(Value, &'static str), RpcError> {
+        let asked = params.get("protocolVersion").and_then(Value::as_str);
+        let asked = asked.ok_or_else(|| invalid("`params.protocolVersion` is not a text"))?;
+        let version = negotiate(asked);
+        let result = json!({
+            "protocolVersion": version,
+            "capabilities": self.capabilities(),
+            "serverInfo": self.info(),
+            "instructions": INSTRUCTIONS,
+        });
+        Ok((result, version))
+    }
+
+    fn discover(&self) -> Value {
+        json!({
+            "supportedVersions": SUPPORTED,
+            "capabilities": self.capabilities(),
+            "instructions": INSTRUCTIONS,
+            "ttlMs": LIST_TTL_MS,
+            "cacheScope": "private",
+        })
+    }
+
+    fn info(&self) -> Value {
+        json!({ "name": "flowhost", "title": "flowhost", "version": self.version })
+    }
+
+    fn capabilities(&self) -> Value {
+        let mut capabilities = json!({ "tools": {}, "resources": {}, "completions": {} });
+        if let (true, Value::Object(capabilities)) = (self.has_prompts(), &mut capabilities) {
+            capabilities.insert("prompts".to_owned(), json!({}));
+        }
+        capabilities
+    }
+
+    fn has_prompts(&self) -> bool {
+        !self.shelf.prompts().is_empty()
+    }
+
+    /// Gives a result the form of its era.
+    fn dress(&self, result: &mut Value, era: Era) {
+        match (era, result) {
+            (Era::Modern, Value::Object(result)) => {
+                result.insert("resultType".to_owned(), Value::from("complete"));
+                let meta = result.entry("_meta").or_insert_with(|| json!({}));
+                if let Value::Object(meta) = meta {
+                    meta.insert(SERVER_INFO.to_owned(), self.info());
+                }
+            }
+            (Era::Legacy, result) => {
+                answer::for_legacy(result);
+                if let Value::Object(result) = result {
+                    result.remove("ttlMs");
+                    result.remove("cacheScope");
+                }
+            }
+            (Era::Modern, _) => debug_assert!(false, "every result is an object"),
+        }
+    }
+
+    fn tools(&self, era: Era) -> Vec<Value> {
+        self.shelf
+            .offers()
+            .iter()
+            .map(|offer| tool(offer, era))
+            .collect()
+    }
+
+    fn resources(&self) -> Vec<Value> {
+        let made = self.runs.list().into_iter();
+        let of = |made: crate::runs::Made| {
+            Document::ALL.map(|document| {
+                json!({
+                    "uri": address(&made.run, document),
+                    "name": format!("{} of run {} ({})", document.file(), made.run, made.offer),
+                    "description": document.description(),
+                    "mimeType": document.mime_type(),
+                })
+            })
+        };
+        made.flat_map(of).collect()
+    }
+
+    async fn read(
+        self: &Arc<Self>,
+        params: &Map<String, Value>,
+        era: Era,
+    ) -> Result<Value, RpcError> {
+        let uri = params.get("uri").and_then(Value::as_str);
+        let uri = uri
+            .ok_or_else(|| invalid("`params.uri` is not a text"))?
+            .to_owned();
+        let missing = |message: String| {
+            let code = match era {
+                Era::Legacy => Code::ResourceNotFound,
+                Era::Modern => Code::InvalidParams,
+            };
+            RpcError {
+                data: json!({ "uri": uri }),
+                ..RpcError::new(code, message)
+            }
+        };
+        let Some((run, document)) = self.runs.find(&uri) else {
+            return Err(missing("there is no such resource here".to_owned()));
+        };
+        let server = self.clone();
+        let read = tokio::task::spawn_blocking(move || server.shelf.document(&run, document)).await;
+        let bytes = match read {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(failure)) => return Err(missing(answer::told(&failure))),
+            Err(_panic) => {
+                return Err(RpcError::new(
+                    Code::Internal,
+                    "the host failed while it read the document",
+                ));
+            }
+        };
+        let mut contents = json!({ "uri": uri, "mimeType": document.mime_type() });
+        if let Value::Object(contents) = &mut contents {
+            let (key, value) = match String::from_utf8(bytes) {
+                Ok(text) => ("text", text),
+                Err(binary) => ("blob", STANDARD.encode(binary.as_bytes())),
+            };
+            contents.insert(key.to_owned(), Value::from(value));
+        }
+        Ok(json!({ "contents": [contents], "ttlMs": DOCUMENT_TTL_MS, "cacheScope": "private" }))
+    }
+
+    fn prompts(&self) -> Vec<Value> {
+        let prompts = self.shelf.prompts().iter();
+        let listed = prompts.map(|it| json!({ "name": it.name, "description": it.description }));
+        listed.collect()
+    }
+
+    fn prompt(&self, params: &Map<String, Value>) -> Result<Value, RpcError> {
+        let name = params.get("name").and_then(Value::as_str);
+        let name = name.ok_or_else(|| invalid("`params.name` is not a text"))?;
+        let found = self
+            .shelf
+            .prompts()
+            .iter()
+            .find(|prompt| prompt.name == name);
+        let found =
+            found.ok_or_else(|| invalid(&format!("there is no prompt `{}`", shortened(name))))?;
+        let message = json!({ "role": "user", "content": { "type": "text", "text": found.text } });
+        Ok(json!({ "description": found.description, "messages": [message] }))
+    }
+
+    /// Completes the run in the address of a document; nothing else has values to choose from.
+    fn complete(&self, params: &Map<String, Value>) -> Result<Value, RpcError> {
+        let argument = params.get("argument").and_then(Value::as_object);
+        let argument = argument.ok_or_else(|| invalid("`params.argument` is not an object"))?;
+        let said = |key: &str| argument.get(key).and_then(Value::as_str);
+        let (Some(name), Some(begun)) = (said("name"), said("value")) else {
+            return Err(invalid(
+                "`params.argument` needs the texts `name` and `value`",
+            ));
+        };
+        let reference = params.get("ref").and_then(Value::as_object);
+        let reference = reference.ok_or_else(|| invalid("`params.ref` is not an object"))?;
+        let uri = reference.get("uri").and_then(Value::as_str);
+        let ours = Document::ALL
+            .into_iter()
+            .any(|it| Some(template(it).as_str()) == uri);
+        let mut values = Vec::new();
+        if ours && name == "run" {
+            values = self.runs.list().into_iter().map(|made| made.run).collect();
+            values.retain(|run| run.starts_with(begun));
+        }
+        let total = values.len();
+        values.truncate(COMPLETIONS_MAX);
+        Ok(
+            json!({ "completion": { "values": values, "total": total, "hasMore": total > COMPLETIONS_MAX } }),
+        )
+    }
+}
+
+/// What models are told of this server.
+const INSTRUCTIONS: &str = "Each tool runs in a sandbox under a fixed policy and leaves signed evidence. \
+    An answer names its run; the run's report and evidence are resources.";
+
+/// A list, whole: what is offered fits into one page, and a cursor that was not handed out is refused.
+fn page(
+    key: &str,
+    items: Vec<Value>,
+    params: &Map<String, Value>,
+    ttl_ms: u64,
+) -> Result<Value, RpcError> {
+    if params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
+        return Err(invalid("there is no page at this cursor"));
+    }
+    Ok(json!({ key: items, "ttlMs": ttl_ms, "cacheScope": "private" }))
+}
+
+fn templates() -> Vec<Value> {
+    let of = |document: Document| {
+        json!({
+            "uriTemplate": template(document),
+            "name": document.file(),
+            "description": document.description(),
+            "mimeType": document.mime_type(),
+        })
+    };
+    Document::ALL.into_iter().map(of).collect()
+}
+
+fn tool(offer: &Offer, era: Era) -> Value {
+    let mut tool = json!({
+        "name": offer.name,
+        "description": offer.description,
+        "inputSchema": offer.input,
+    });
+    let Value::Object(fields) = &mut tool else {
+        return tool;
+    };
+    if !offer.title.is_empty() {
+        fields.insert("title".to_owned(), Value::from(offer.title.as_str()));
+    }
+    let is_object = |schema: &Value| schema.get("type").and_then(Value::as_str) == Some("object");
+    let output = offer.output.as_ref();
+    if let Some(output) = output.filter(|output| era == Era::Modern || is_object(output)) {
+        fields.insert("outputSchema".to_owned(), output.clone());
+    }
+    let hints = offer.hints;
+    let said = [
+        ("readOnlyHint", hints.read_only),
+        ("destructiveHint", hints.destructive),
+        ("idempotentHint", hints.idempotent),
+        ("openWorldHint", hints.open_world),
+    ];
+    let said = said
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?))));
+    let said: Map<String, Value> = said.collect();
+    if !said.is_empty() {
+        fields.insert("annotations".to_owned(), Value::Object(said));
+    }
+    tool
+}
+
+fn invalid(message: &str) -> RpcError {
+    RpcError::new(Code::InvalidParams, message)
+}
+
+/// A name that a client made up, as far as a message repeats it.
+pub(crate) fn shortened(name: &str) -> String {
+    name.chars()
+        .filter(|it| !it.is_control())
+        .take(64)
+        .collect()
+}

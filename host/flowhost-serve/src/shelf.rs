@@ -1,0 +1,130 @@
+//! What is offered, and how a call of it becomes a run: the part that the binary brings.
+
+use flowhost_run::{Failure, Run};
+use serde_json::{Map, Value};
+
+/// Something that a client can call.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// Its name, unique on the shelf.
+    pub name: String,
+    /// Its name for people; empty for none.
+    pub title: String,
+    /// What a model reads to choose it.
+    pub description: String,
+    /// JSON Schema of its arguments, an object.
+    pub input: Value,
+    /// JSON Schema of its structured result, where it has one.
+    pub output: Option<Value>,
+    /// What people and models are told of its effects.
+    pub hints: Hints,
+    /// How the end of its run becomes an answer.
+    pub kind: Kind,
+}
+
+/// MCP's annotations of a tool. None: not said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hints {
+    /// It changes nothing.
+    pub read_only: Option<bool>,
+    /// What it changes may be lost.
+    pub destructive: Option<bool>,
+    /// Repeating it with the same input changes nothing more.
+    pub idempotent: Option<bool>,
+    /// It meets things outside of what the host knows.
+    pub open_world: Option<bool>,
+}
+
+/// What an offer is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A plan: the answer has its outputs, the run and what it cost.
+    Plan,
+    /// A tool of a component, run by a plan of one step: the answer is the tool's own.
+    Tool,
+}
+
+/// A prompt of a plan, as clients list and read it.
+#[derive(Debug, Clone)]
+pub struct PromptText {
+    /// `plan/prompt`.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// What can be read of a run that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// The report as JSON.
+    Report,
+    /// The report as a page.
+    Page,
+    /// All of its evidence in one file, as `flowhost evidence export` writes it.
+    Evidence,
+}
+
+impl Document {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Report, Self::Page, Self::Evidence];
+
+    /// The last part of its address.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Report => "report.json",
+            Self::Page => "report.html",
+            Self::Evidence => "evidence.tar",
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn mime_type(self) -> &'static str {
+        match self {
+            Self::Report => "application/json",
+            Self::Page => "text/html",
+            Self::Evidence => "application/x-tar",
+        }
+    }
+
+    /// What it holds, for people.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Report => "What the run did and cost",
+            Self::Page => "The run as a page for people",
+            Self::Evidence => "The signed evidence; `flowhost verify FILE` checks it",
+        }
+    }
+}
+
+/// What is offered. The same for as long as the process serves.
+pub trait Shelf: Send + Sync + 'static {
+    /// What can be called, in a stable order.
+    fn offers(&self) -> &[Offer];
+
+    /// What can be read as a prompt, in a stable order.
+    fn prompts(&self) -> &[PromptText];
+
+    /// Begins the run of a call. Called on a thread that may wait for the disk, inside of the runtime.
+    ///
+    /// # Errors
+    /// Arguments that the offer does not take, and whatever else keeps the run from starting.
+    fn start(&self, offer: &Offer, arguments: Map<String, Value>) -> Result<Run, Failure>;
+
+    /// The whole content of the only step of a tool's run, `{"value": …, "parts": […]}`, as its record
+    /// has it. May wait for the disk.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    fn content(&self, run: &str) -> Result<Option<Value>, Failure>;
+
+    /// A document of a run that has ended. May wait for the disk.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is too large to be handed out.
+    fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure>;
+}

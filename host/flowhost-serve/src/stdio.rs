@@ -1,0 +1,222 @@
+//! Serves one client over a pair of streams, a frame a line: what an editor starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_mcp::{
+    Code, Id, Message, Notification, Refusal, Reply, Request, RpcError, modern, read,
+};
+use serde_json::Value;
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::peer::Peer;
+use crate::server::{Era, Server};
+
+/// Bytes of one frame from a client: as much as one over HTTP.
+const LINE_MAX: usize = 4 << 20;
+/// Frames that wait for a client to read them; the next one waits with its call.
+const WAITING_MAX: usize = 64;
+/// How long calls at work may take to end when the client is gone: each was told to stop, and its
+/// evidence is to be sealed.
+const END_MAX: Duration = Duration::from_secs(30);
+
+/// Serves until the client closes its stream, then stops what is at work and waits for its end.
+pub async fn serve_streams<R, W>(server: Arc<Server>, from: R, into: W)
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = Arc::new(Peer::default());
+    let (frames, waiting) = mpsc::channel(WAITING_MAX);
+    let writer = tokio::spawn(write(waiting, into));
+    let mut calls = JoinSet::new();
+    let mut lines = BufReader::new(from);
+    while let Some(line) = next_line(&mut lines).await {
+        while calls.try_join_next().is_some() {}
+        let message = match line {
+            Line::Blank => continue,
+            Line::Frame(text) => read(&text),
+            Line::TooLong => Err(too_long()),
+        };
+        match message {
+            // At once, because what comes after it counts on it.
+            Ok(Message::Request(request)) if request.method == "initialize" => {
+                let agreed = server.initialize(&request.params);
+                let outcome = agreed.map(|(result, version)| {
+                    peer.agree(version);
+                    result
+                });
+                let id = Some(request.id);
+                let _gone = frames.send(Reply { id, outcome }.value()).await;
+            }
+            Ok(Message::Request(request)) => {
+                let (server, peer, frames) = (server.clone(), peer.clone(), frames.clone());
+                calls.spawn(async move {
+                    if let Some(outcome) = answer(&server, &peer, &request, &frames).await {
+                        let id = Some(request.id);
+                        let _gone = frames.send(Reply { id, outcome }.value()).await;
+                    }
+                });
+            }
+            Ok(Message::Notification(note)) => heard(&peer, &note),
+            // This server asks its client nothing, so nothing is answered.
+            Ok(Message::Reply(_)) => tracing::debug!("an answer to no question was dropped"),
+            Err(refusal) => {
+                let _gone = frames.send(Reply::from(refusal).value()).await;
+            }
+        }
+    }
+    peer.cancel_all();
+    let ended = async { while calls.join_next().await.is_some() {} };
+    if tokio::time::timeout(END_MAX, ended).await.is_err() {
+        tracing::warn!("calls did not end in time; `flowhost runs list` signs what they left");
+    }
+    drop(frames);
+    calls.abort_all();
+    let _written = tokio::time::timeout(END_MAX, writer).await;
+}
+
+/// The answer; none when the client cancelled it and wants none.
+async fn answer(
+    server: &Arc<Server>,
+    peer: &Peer,
+    request: &Request,
+    frames: &mpsc::Sender<Value>,
+) -> Option<Result<Value, RpcError>> {
+    let era = match era(peer, request) {
+        Ok(era) => era,
+        Err(error) => return Some(Err(error)),
+    };
+    let work = match peer.begin(&request.id) {
+        Ok(work) => work,
+        Err(error) => return Some(Err(error)),
+    };
+    let stop = work.stopped.clone();
+    let outcome = server
+        .answer(request, era, Some(frames.clone()), stop)
+        .await;
+    (!*work.stopped.borrow()).then_some(outcome)
+}
+
+fn era(peer: &Peer, request: &Request) -> Result<Era, RpcError> {
+    if modern(&request.params)?.is_some() {
+        return Ok(Era::Modern);
+    }
+    match request.method.as_str() {
+        "ping" => Ok(Era::Legacy),
+        "server/discover" => Err(RpcError::new(
+            Code::InvalidParams,
+            format!("`_meta` has no `{}`", flowhost_mcp::PROTOCOL_VERSION),
+        )),
+        _ if peer.version().is_some() => Ok(Era::Legacy),
+        _ => Err(RpcError::new(
+            Code::InvalidRequest,
+            "begin with `initialize`, or say the revision in `_meta` of each request",
+        )),
+    }
+}
+
+/// A notification of the client.
+pub(crate) fn heard(peer: &Peer, note: &Notification) {
+    if note.method != "notifications/cancelled" {
+        return;
+    }
+    let id = match note.params.get("requestId") {
+        Some(Value::String(text)) => Id::Text(text.clone()),
+        Some(Value::Number(number)) => match number.as_i64() {
+            Some(number) => Id::Number(number),
+            None => return,
+        },
+        _ => return,
+    };
+    peer.cancel(&id);
+}
+
+enum Line {
+    Blank,
+    Frame(Vec<u8>),
+    TooLong,
+}
+
+/// The next line; of one that is too long no more is kept than the bound.
+async fn next_line(lines: &mut (impl AsyncBufRead + Unpin)) -> Option<Line> {
+    let mut line = Vec::new();
+    let mut too_long = false;
+    loop {
+        let held = match lines.fill_buf().await {
+            Ok([]) | Err(_) => break,
+            Ok(held) => held,
+        };
+        let end = held.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(held.len(), |end| end + 1);
+        if line.len() + taken > LINE_MAX {
+            too_long = true;
+            line.clear();
+        } else if !too_long {
+            line.extend_from_slice(held.get(..taken).unwrap_or_default());
+        }
+        lines.consume(taken);
+        if end.is_some() {
+            let blank = line.iter().all(u8::is_ascii_whitespace);
+            return Some(match (too_long, blank) {
+                (true, _) => Line::TooLong,
+                (false, true) => Line::Blank,
+                (false, false) => Line::Frame(line),
+            });
+        }
+    }
+    // Half a frame at the end of a stream was never sent whole: it is no message.
+    None
+}
+
+fn too_long() -> Refusal {
+    let message = format!("a message has more than {LINE_MAX} bytes");
+    Refusal {
+        id: None,
+        error: RpcError::new(Code::InvalidRequest, message),
+    }
+}
+
+async fn write(mut frames: mpsc::Receiver<Value>, mut into: impl AsyncWrite + Unpin) {
+    while let Some(frame) = frames.recv().await {
+        let mut line = frame.to_string();
+        line.push('\n');
+        let written = async {
+            into.write_all(line.as_bytes()).await?;
+            into.flush().await
+        };
+        if let Err(error) = written.await {
+            tracing::debug!(%error, "the client reads no more");
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn lines(text: &[u8]) -> Vec<String> {
+        let mut reader = BufReader::new(text);
+        let mut found = Vec::new();
+        while let Some(line) = next_line(&mut reader).await {
+            found.push(match line {
+                Line::Blank => "blank".to_owned(),
+                Line::TooLong => "too long".to_owned(),
+                Line::Frame(text) => String::from_utf8_lossy(&text).trim().to_owned(),
+            });
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_costs_no_more_than_the_bound_and_what_follows_is_read() {
+        let mut text = vec![b'x'; LINE_MAX + 10];
+        text.extend(b"\n\r\n{}\n{\"half\":");
+        assert_eq!(lines(&text).await, ["too long", "blank", "{}"]);
+    }
+}

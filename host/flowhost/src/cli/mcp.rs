@@ -1,0 +1,113 @@
+//! What can be typed after `flowhost mcp`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{DurabilityArg, LogFormat, pair};
+
+/// `mcp`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// Offer plans and tools of components to an MCP client, each call a run with evidence
+    Serve(ServeArgs),
+    /// Print the lines with which an MCP client starts such a server
+    Install(InstallArgs),
+}
+
+/// What is offered.
+#[derive(Debug, Args)]
+pub(crate) struct OfferArgs {
+    /// A plan to offer as a tool; may be repeated
+    #[arg(long = "plan", value_name = "PLAN")]
+    pub(crate) plans: Vec<PathBuf>,
+    /// A component whose tools to offer: a file or builtin:NAME; NAME= in front goes before their names
+    #[arg(long = "plugin", value_name = "[NAME=]COMPONENT", value_parser = plugin)]
+    pub(crate) plugins: Vec<(Option<String>, String)>,
+    /// The profile of those components
+    #[arg(long, value_name = "PROFILE", default_value = "deny-all")]
+    pub(crate) profile: String,
+    /// An input that clients can then neither see nor give; may be repeated
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) inputs: Vec<(String, String)>,
+    /// Search profiles in this folder only (and among the shipped ones)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
+}
+
+/// `mcp serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// What is offered
+    #[command(flatten)]
+    pub(crate) offer: OfferArgs,
+    /// Serve over HTTP on this machine, at /mcp, rather than over the standard streams
+    #[arg(long, value_name = "ADDRESS", value_parser = flowhost::telemetry::loopback)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Another name by which this machine is asked for, as a proxy in front of it is called
+    #[arg(long, value_name = "HOST[:PORT]", requires = "listen")]
+    pub(crate) allow_host: Vec<String>,
+    /// A file with the token that clients must show [default: FLOWHOST_MCP_TOKEN, else a new one]
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Second of the two keys to private addresses; the first is `private_network` in a profile
+    #[arg(long)]
+    pub(crate) allow_private_network: bool,
+    /// When records must be on disk [default: durable, or what flowhost.toml says]
+    #[arg(long, value_enum)]
+    pub(crate) durability: Option<DurabilityArg>,
+    /// Form of the log lines on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// `mcp install`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// The client
+    #[arg(value_enum)]
+    pub(crate) client: Client,
+    /// What the client calls the server
+    #[arg(long, value_name = "NAME", default_value = "flowhost", value_parser = name)]
+    pub(crate) name: String,
+    /// What is offered
+    #[command(flatten)]
+    pub(crate) offer: OfferArgs,
+}
+
+/// Clients whose configuration is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// Claude Code
+    ClaudeCode,
+    /// Visual Studio Code
+    Vscode,
+    /// Cursor
+    Cursor,
+    /// Codex
+    Codex,
+}
+
+fn plugin(text: &str) -> Result<(Option<String>, String), String> {
+    match text.split_once('=') {
+        // A path may hold `=` too; a name may not hold a separator.
+        Some((prefix, source)) if !prefix.contains('/') => {
+            let prefix = name(prefix)?;
+            match source {
+                "" => Err("expected NAME=COMPONENT".to_owned()),
+                source => Ok((Some(prefix), source.to_owned())),
+            }
+        }
+        _ => Ok((None, text.to_owned())),
+    }
+}
+
+/// A name that every client takes.
+fn name(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !text.is_empty() && text.len() <= 32 && text.bytes().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("a name has 1 to 32 letters, digits, `-` and `_`".to_owned())
+}

@@ -1,0 +1,164 @@
+//! `flowhost mcp serve`.
+
+use flowhost::ambient::Ambient;
+use flowhost::failure::Failure;
+use flowhost::host::host;
+use flowhost::shelf::{self, Opening, Wanted};
+use flowhost_engine::PoolConfig;
+use flowhost_flow::Exit;
+use flowhost_run::RunOptions;
+use flowhost_serve::{Front, HttpServer, Server, Token, serve_streams};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+use super::run::{durability, runtime};
+use crate::cli::{LogFormat, OfferArgs, ServeArgs};
+use crate::commands::{Context, logging};
+
+/// The variable that holds the token.
+const TOKEN: &str = "FLOWHOST_MCP_TOKEN";
+/// Bytes of a token: fewer could be guessed, more is no token.
+const TOKEN_MIN: usize = 16;
+const TOKEN_MAX: u64 = 4_096;
+
+pub(crate) fn perform(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure> {
+    logging::start(context, args.log_format);
+    let runtime = runtime()?;
+    let served = runtime.block_on(serve(args, context));
+    // A read of standard input cannot be called off, and must not keep the process.
+    runtime.shutdown_background();
+    served
+}
+
+/// What the operator typed, as the library wants it.
+pub(crate) fn wanted(offer: &OfferArgs) -> Wanted {
+    Wanted {
+        plans: offer.plans.clone(),
+        plugins: offer.plugins.clone(),
+        profile: offer.profile.clone(),
+        inputs: offer.inputs.clone(),
+        policies: offer.policies.clone(),
+    }
+}
+
+async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let Context {
+        ambient,
+        config,
+        state,
+        texts,
+        ..
+    } = context;
+    let opening = Opening {
+        ambient,
+        config,
+        state,
+        host: host(ambient, config, state, PoolConfig::default(), None)?,
+        options: RunOptions {
+            durability: durability(args.durability, config.durability),
+            allow_private_network: args.allow_private_network,
+            ..RunOptions::default()
+        },
+    };
+    let shelf = shelf::open(opening, &wanted(&args.offer), texts)?;
+    let server = Server::new(Box::new(shelf), env!("CARGO_PKG_VERSION"));
+    match args.listen {
+        Some(_) => over_http(args, server, context).await,
+        None => {
+            let streams = serve_streams(server, tokio::io::stdin(), tokio::io::stdout());
+            tokio::select! {
+                () = streams => Ok(Exit::Ok),
+                () = interrupted() => Ok(Exit::Interrupted),
+            }
+        }
+    }
+}
+
+async fn over_http(
+    args: &ServeArgs,
+    server: std::sync::Arc<Server>,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let Some(address) = args.listen else {
+        return Ok(Exit::Ok);
+    };
+    let (token, made) = token(args, &context.ambient)?;
+    let front = Front::new(Token::new(&token), args.allow_host.clone());
+    let listening = context.ambient.listen(address).await;
+    let http = listening.and_then(|listener| HttpServer::new(server, listener, front));
+    let http = http.map_err(|error| {
+        Failure::new(Exit::Internal, format!("cannot listen on {address}"))
+            .because(error.to_string())
+            .hint("port 0 takes a free one")
+    })?;
+    let address = http.address();
+    let url = format!("http://{address}/mcp");
+    let text = match (args.log_format, made) {
+        (LogFormat::Json, false) => format!("{}\n", json!({ "message": "mcp", "url": url })),
+        (LogFormat::Json, true) => {
+            format!(
+                "{}\n",
+                json!({ "message": "mcp", "url": url, "token": *token })
+            )
+        }
+        (LogFormat::Text, false) => format!("mcp: {url}\n"),
+        (LogFormat::Text, true) => {
+            format!(
+                "mcp: {url}\ntoken: {} (new; set {TOKEN} to keep one)\n",
+                *token
+            )
+        }
+    };
+    context.output.message(&text);
+    tokio::select! {
+        () = http.serve() => Ok(Exit::Ok),
+        () = interrupted() => Ok(Exit::Interrupted),
+    }
+}
+
+/// The token, and whether it was made here and nobody knows it yet.
+fn token(args: &ServeArgs, ambient: &Ambient) -> Result<(Zeroizing<String>, bool), Failure> {
+    let given = match (&args.token_file, ambient.var(TOKEN)) {
+        (Some(file), _) => {
+            let bytes = Zeroizing::new(ambient.read_secret(&ambient.resolve(file), TOKEN_MAX)?);
+            Some((
+                String::from_utf8_lossy(&bytes).trim().to_owned(),
+                file.display().to_string(),
+            ))
+        }
+        (None, Some(text)) => Some((text.to_owned(), TOKEN.to_owned())),
+        (None, None) => None,
+    };
+    let Some((token, place)) = given else {
+        let random: [u8; 32] = ambient.entropy().map_err(|error| {
+            Failure::new(Exit::Internal, "the system gives no randomness")
+                .because(error.to_string())
+        })?;
+        return Ok((Zeroizing::new(hex::encode(random)), true));
+    };
+    let token = Zeroizing::new(token);
+    let visible = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.len() < TOKEN_MIN || !visible {
+        let message = format!("`{place}` holds no token");
+        return Err(Failure::new(Exit::Usage, message).because(format!(
+            "a token has at least {TOKEN_MIN} visible ASCII characters"
+        )));
+    }
+    Ok((token, false))
+}
+
+/// Waits until somebody wants the server to end. What is at work then is signed when the next command
+/// looks at the state folder.
+async fn interrupted() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

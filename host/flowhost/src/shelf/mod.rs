@@ -1,0 +1,330 @@
+//! What `flowhost mcp serve` offers: plans, and the tools of components, each of them as a plan of one
+//! step. A call resolves its plan anew with the arguments, holds it against what was offered, and starts
+//! it as any other run.
+//!
+//! What was offered is what is called: a plan, profile or component that changed since is refused until the
+//! operator starts the server again, so that nobody exchanges a tool under a client that has approved it.
+
+mod plans;
+mod tools;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_flow::Exit;
+use flowhost_ledger::{Bundle, Kind, Payloads, RealDisk, read_run};
+use flowhost_run::{Host, Run, RunOptions};
+use flowhost_serve::{Document, Offer, PromptText, Shelf};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::project::{self, Given, Project, Request};
+use crate::report::problems::{Texts, unreadable};
+use crate::state::State;
+
+/// Bytes of a document that is handed to a client: it travels as one JSON string.
+const DOCUMENT_MAX: u64 = 16 << 20;
+
+/// What the operator wants to offer.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Plan files.
+    pub plans: Vec<PathBuf>,
+    /// Components, with a name that their tools' names begin with, or none.
+    pub plugins: Vec<(Option<String>, String)>,
+    /// The profile of those components.
+    pub profile: String,
+    /// Inputs that are the operator's: no client sees or gives them.
+    pub inputs: Vec<(String, String)>,
+    /// `--policies`.
+    pub policies: Option<PathBuf>,
+}
+
+/// How a call becomes a project.
+#[derive(Debug, Clone)]
+pub(crate) struct Maker {
+    /// The plan with the operator's inputs.
+    request: Request,
+    /// Of everything that it was made of when it was offered.
+    pin: [u8; 32],
+    /// Whether the arguments are one input, `input`, rather than each their own.
+    whole: bool,
+}
+
+/// The shelf of this process.
+pub struct Shelves {
+    ambient: Ambient,
+    config: Config,
+    state: State,
+    host: Host,
+    options: RunOptions,
+    offers: Vec<Offer>,
+    makers: Vec<Maker>,
+    prompts: Vec<PromptText>,
+}
+
+/// What opens a shelf: the same that runs a plan.
+pub struct Opening<'a> {
+    /// The world.
+    pub ambient: &'a Ambient,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where evidence goes.
+    pub state: &'a State,
+    /// What runs plans.
+    pub host: Host,
+    /// How.
+    pub options: RunOptions,
+}
+
+/// Reads everything that is wanted, and refuses the whole if anything is wrong with a part.
+///
+/// # Errors
+/// All problems of plans, components, manifests and profiles at once; two offers of one name.
+pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<Shelves, Failure> {
+    let Opening {
+        ambient,
+        config,
+        state,
+        host,
+        options,
+    } = opening;
+    let mut filling = Filling {
+        ambient,
+        config,
+        wanted,
+        texts,
+        offers: Vec::new(),
+        prompts: Vec::new(),
+        findings: Vec::new(),
+        used: wanted.inputs.iter().map(|_| false).collect(),
+    };
+    filling.plans();
+    filling.tools()?;
+    filling.names();
+    filling.inputs();
+    if !filling.findings.is_empty() {
+        return Err(Failure::findings("what is to be served", filling.findings));
+    }
+    let (offers, makers): (Vec<Offer>, Vec<Maker>) = filling.offers.into_iter().unzip();
+    if offers.is_empty() {
+        return Err(Failure::new(Exit::Usage, "nothing is to be served")
+            .hint("name a plan with `--plan FILE` or a component with `--plugin FILE`"));
+    }
+    Ok(Shelves {
+        ambient: ambient.clone(),
+        config: config.clone(),
+        state: state.clone(),
+        host,
+        options,
+        offers,
+        makers,
+        prompts: filling.prompts,
+    })
+}
+
+/// A shelf that is being filled.
+struct Filling<'a> {
+    ambient: &'a Ambient,
+    config: &'a Config,
+    wanted: &'a Wanted,
+    texts: &'a mut Texts,
+    offers: Vec<(Offer, Maker)>,
+    prompts: Vec<PromptText>,
+    findings: Vec<Finding>,
+    /// Which of the operator's inputs some plan takes.
+    used: Vec<bool>,
+}
+
+impl Filling<'_> {
+    /// A project without the clients' inputs; what is wrong with it is remembered.
+    fn load(&mut self, request: &Request) -> Option<Project> {
+        let loaded = project::load(self.ambient, self.config, request, self.texts);
+        let sound = loaded.findings.is_empty();
+        self.findings.extend(loaded.findings);
+        let project = loaded.project.filter(|_| sound)?;
+        let missing = flowhost_run::missing_rights(&project).findings(&project);
+        if missing.is_empty() {
+            return Some(project);
+        }
+        self.findings.extend(missing);
+        None
+    }
+
+    /// Two of one name would hide each other (MCP-003).
+    fn names(&mut self) {
+        let mut seen = std::collections::BTreeSet::new();
+        for (offer, _) in &self.offers {
+            if seen.insert(offer.name.to_ascii_lowercase()) {
+                continue;
+            }
+            let message = format!("two tools would be called `{}`", offer.name);
+            let cure = "give a component's tools a name in front: `--plugin NAME=FILE`";
+            self.findings.push(Finding::new("", message).cure(cure));
+        }
+    }
+
+    /// An input that no plan takes was a slip.
+    fn inputs(&mut self) {
+        for ((name, _), used) in self.wanted.inputs.iter().zip(&self.used) {
+            if !used {
+                let message = format!("none of the plans has an input `{name}`");
+                self.findings.push(Finding::new("", message));
+            }
+        }
+    }
+}
+
+/// Of everything that a project was read from.
+fn pin(project: &Project) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    };
+    for (file, text) in project.texts.iter() {
+        add(file);
+        add(text);
+    }
+    for (key, member) in &project.members {
+        add(key);
+        add(&member.inspection.digest);
+    }
+    hash.finalize().into()
+}
+
+impl Shelves {
+    fn maker(&self, offer: &Offer) -> Option<&Maker> {
+        let at = self.offers.iter().position(|it| it.name == offer.name)?;
+        self.makers.get(at)
+    }
+
+    fn run_dir(&self, run: &str) -> PathBuf {
+        self.state.run_dir(run)
+    }
+}
+
+impl Shelf for Shelves {
+    fn offers(&self) -> &[Offer] {
+        &self.offers
+    }
+
+    fn prompts(&self) -> &[PromptText] {
+        &self.prompts
+    }
+
+    fn start(&self, offer: &Offer, arguments: Map<String, Value>) -> Result<Run, Failure> {
+        let Some(maker) = self.maker(offer) else {
+            let message = format!("there is no tool `{}`", offer.name);
+            return Err(Failure::new(Exit::Internal, message));
+        };
+        let arguments = match maker.whole {
+            false => arguments,
+            true => Map::from_iter([(tools::INPUT.to_owned(), Value::Object(arguments))]),
+        };
+        let mut request = maker.request.clone();
+        request.given = Given::Values(arguments);
+        let mut texts = Texts::default();
+        let loaded = project::load(&self.ambient, &self.config, &request, &mut texts);
+        let what = format!("the call of `{}`", offer.name);
+        if !loaded.findings.is_empty() {
+            return Err(Failure::findings(&what, loaded.findings));
+        }
+        let Some(project) = loaded.project else {
+            debug_assert!(false, "what has no problem is a project");
+            return Err(Failure::new(
+                Exit::Internal,
+                format!("{what} is no project"),
+            ));
+        };
+        if pin(&project) != maker.pin {
+            return Err(Failure::new(Exit::Denied, format!("{what} is refused"))
+                .because("its plan, a profile or a component has changed since it was offered")
+                .hint("look at the change, and start `flowhost mcp serve` again to offer what is there now"));
+        }
+        self.host.start(project, self.options.clone())
+    }
+
+    fn content(&self, run: &str) -> Result<Option<Value>, Failure> {
+        let dir = self.run_dir(run);
+        let unread = |error: flowhost_evidence::Unreadable| unreadable(error);
+        let mut last = None;
+        for record in read_run(&dir).map_err(|error| unread(error.into()))? {
+            let record = record.map_err(|error| unread(error.into()))?;
+            if record.kind() == Some(Kind::ToolResult) && record.text("status") == Some("ok") {
+                last = record.commit.map(|commit| (record.seq, commit));
+            }
+        }
+        let Some((seq, commit)) = last else {
+            return Ok(None);
+        };
+        let payloads = Payloads::open(&RealDisk, &dir).map_err(|error| unread(error.into()))?;
+        let bytes = payloads
+            .get(seq, &commit)
+            .map_err(|error| unread(error.into()))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure> {
+        let dir = self.run_dir(run);
+        match document {
+            Document::Report | Document::Page => {
+                let path = dir.join(document.file());
+                Ok(self.ambient.read(&path, DOCUMENT_MAX)?)
+            }
+            Document::Evidence => {
+                let mut out = Bounded(Vec::new());
+                Bundle::write(&RealDisk, &dir, &[], &mut out).map_err(|error| {
+                    Failure::new(
+                        Exit::Internal,
+                        format!("the evidence of run {run} cannot be handed out"),
+                    )
+                    .because(error.to_string())
+                    .hint("`flowhost evidence export` writes it to a file, however large it is")
+                })?;
+                Ok(out.0)
+            }
+        }
+    }
+}
+
+/// Takes as much as a document may have.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if (self.0.len() + bytes.len()) as u64 > DOCUMENT_MAX {
+            let message = format!("it has more than {} MiB", DOCUMENT_MAX >> 20);
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::FileTooLarge,
+                message,
+            ));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A plan's text that no file holds, with the place where it would stand.
+fn request(
+    wanted: &Wanted,
+    plan: PathBuf,
+    text: Option<Arc<str>>,
+    inputs: Vec<(String, String)>,
+) -> Request {
+    Request {
+        plan,
+        inputs,
+        policies: wanted.policies.clone(),
+        text,
+        given: Given::Later,
+    }
+}

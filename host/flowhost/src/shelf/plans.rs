@@ -1,0 +1,152 @@
+//! A plan as a tool: its inputs are the arguments.
+
+use std::path::Path;
+
+use flowhost_flow::Plan;
+use flowhost_flow::plan::{InputDecl, InputType};
+use flowhost_serve::{Hints, Kind, Offer, PromptText, plan_schema};
+use serde_json::{Map, Value, json};
+
+use super::{Filling, Maker, pin, request};
+
+impl Filling<'_> {
+    pub(super) fn plans(&mut self) {
+        for path in &self.wanted.plans {
+            let path = path.clone();
+            self.plan(&path);
+        }
+    }
+
+    fn plan(&mut self, path: &Path) {
+        // The plan's text is read once more below; which of the operator's inputs are its own is in it.
+        let bare = request(self.wanted, path.to_owned(), None, Vec::new());
+        let Some(project) = self.load(&bare) else {
+            return;
+        };
+        let mut inputs = Vec::new();
+        for (at, (name, value)) in self.wanted.inputs.iter().enumerate() {
+            if project.plan.inputs.contains_key(name) {
+                inputs.push((name.clone(), value.clone()));
+                if let Some(used) = self.used.get_mut(at) {
+                    *used = true;
+                }
+            }
+        }
+        let fixed: Vec<String> = inputs.iter().map(|(name, _)| name.clone()).collect();
+        let request = request(self.wanted, path.to_owned(), None, inputs);
+        let Some(project) = self.load(&request) else {
+            return;
+        };
+        let plan = &project.plan;
+        let offer = Offer {
+            name: plan.name.clone(),
+            title: String::new(),
+            description: description(plan),
+            input: schema(plan, &fixed),
+            output: Some(plan_schema()),
+            hints: Hints::default(),
+            kind: Kind::Plan,
+        };
+        for (file, text) in plan.prompts() {
+            let name = Path::new(file)
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy();
+            self.prompts.push(PromptText {
+                name: format!("{}/{name}", plan.name),
+                description: format!("The prompt `{file}` of the plan `{}`", plan.name),
+                text: text.to_owned(),
+            });
+        }
+        let maker = Maker {
+            request,
+            pin: pin(&project),
+            whole: false,
+        };
+        self.offers.push((offer, maker));
+    }
+}
+
+fn description(plan: &Plan) -> String {
+    match plan.description.as_str() {
+        "" => format!("Runs the plan `{}`", plan.name),
+        said => said.to_owned(),
+    }
+}
+
+/// The arguments of a plan: its inputs without those that the operator gave.
+fn schema(plan: &Plan, fixed: &[String]) -> Value {
+    let open = plan
+        .inputs
+        .values()
+        .filter(|input| !fixed.contains(&input.name));
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for input in open {
+        properties.insert(input.name.clone(), property(input));
+        if input.default.is_none() && input.path.is_none() {
+            required.push(Value::from(input.name.as_str()));
+        }
+    }
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn property(input: &InputDecl) -> Value {
+    let (kind, what) = match input.ty {
+        InputType::String => ("string", ""),
+        InputType::Number => ("number", ""),
+        InputType::Bool => ("boolean", ""),
+        InputType::List => ("array", ""),
+        InputType::Object => ("object", ""),
+        InputType::File => ("string", "The text of the file itself, not its path"),
+        InputType::Dir => (
+            "string",
+            "A folder, by its path below the plan's own folder",
+        ),
+    };
+    let said = [input.description.as_str(), what];
+    let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+    let mut property = Map::from_iter([("type".to_owned(), Value::from(kind))]);
+    if !said.is_empty() {
+        property.insert("description".to_owned(), Value::from(said.join(". ")));
+    }
+    if let Some(default) = &input.default {
+        property.insert("default".to_owned(), default.clone());
+    }
+    if !input.allowed.is_empty() {
+        property.insert("enum".to_owned(), Value::from(input.allowed.clone()));
+    }
+    Value::Object(property)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_inputs_are_no_arguments() {
+        let text = "flowhost: v1\nkind: workflow\nname: p\ninputs:\n  folder: { type: dir }\n  text: { type: string }\n  \
+            strict: { type: bool, default: false, description: Ends with an error }\n\
+            plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+            steps: { a: { uses: say, with: { x: \"${{ inputs.text }}\" } } }\n";
+        let plan = Plan::parse(text, "p.yaml").unwrap();
+        let schema = schema(&plan, &["folder".to_owned()]);
+        assert_eq!(
+            schema,
+            json!({
+                "type": "object",
+                "properties": {
+                    "strict": { "type": "boolean", "default": false, "description": "Ends with an error" },
+                    "text": { "type": "string" },
+                },
+                "required": ["text"],
+                "additionalProperties": false,
+            })
+        );
+    }
+}

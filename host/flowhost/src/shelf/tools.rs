@@ -1,0 +1,133 @@
+//! A component's tool as a tool: a plan of one step, so that a call is a run like any other.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_engine::Role;
+use flowhost_flow::Exit;
+use flowhost_policy::{Manifest, ToolDescriptor};
+use flowhost_serve::{Hints, Kind, Offer};
+use serde_json::{Value, json};
+
+use super::{Filling, Maker, pin, request};
+use crate::component::{self, Seen};
+use crate::failure::Failure;
+use crate::sources::Sources;
+
+/// The plan's only input.
+pub(super) const INPUT: &str = "input";
+
+impl Filling<'_> {
+    pub(super) fn tools(&mut self) -> Result<(), Failure> {
+        for (name, source) in &self.wanted.plugins {
+            let manifest = self.manifest(source)?;
+            for tool in &manifest.tools {
+                self.tool(name.as_deref(), source, tool);
+            }
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, source: &str) -> Result<Manifest, Failure> {
+        let sources = Sources::new(self.ambient, self.config, self.wanted.policies.as_deref());
+        let seen = component::look(&sources, source, self.ambient.cwd())?;
+        let Seen {
+            path,
+            inspection,
+            manifest,
+            ..
+        } = seen;
+        let refused = |why: String| {
+            let message = format!("`{}` cannot be served", sources.shown(&path));
+            Failure::new(Exit::Internal, message).because(why)
+        };
+        if inspection.role != Role::Tool {
+            let why = format!("it is a {} and not a tool", inspection.role.as_str());
+            return Err(refused(why).hint("a plan can use it: serve the plan"));
+        }
+        manifest.ok_or_else(|| {
+            refused(
+                "it has no manifest, so that what its tools are is not known before they run"
+                    .to_owned(),
+            )
+            .hint("put a manifest with a [[tools]] for each beside it (docs/writing-a-plugin.md)")
+        })
+    }
+
+    fn tool(&mut self, prefix: Option<&str>, source: &str, tool: &ToolDescriptor) {
+        let name = match prefix {
+            Some(prefix) => format!("{prefix}.{}", tool.name),
+            None => tool.name.clone(),
+        };
+        let text = plan(source, &self.wanted.profile, &tool.name);
+        // Where the profile's folders are relative to, and what messages call it.
+        let place: PathBuf = self
+            .ambient
+            .cwd()
+            .join(format!("the plan of the tool {name}"));
+        let request = request(self.wanted, place, Some(text), Vec::new());
+        let Some(project) = self.load(&request) else {
+            return;
+        };
+        let said = tool.annotations;
+        let offer = Offer {
+            name,
+            title: tool.title.clone(),
+            description: tool.description.clone(),
+            input: object(&tool.input),
+            output: tool.output.clone(),
+            hints: Hints {
+                read_only: said.read_only,
+                destructive: said.destructive,
+                idempotent: said.idempotent,
+                open_world: said.open_world,
+            },
+            kind: Kind::Tool,
+        };
+        let maker = Maker {
+            request,
+            pin: pin(&project),
+            whole: true,
+        };
+        self.offers.push((offer, maker));
+    }
+}
+
+/// MCP wants a schema that says that it is one of an object.
+fn object(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Value::Object(schema) = &mut schema {
+        schema
+            .entry("type")
+            .or_insert_with(|| Value::from("object"));
+    }
+    schema
+}
+
+/// JSON is YAML, and quotes what has to be quoted.
+fn plan(source: &str, profile: &str, tool: &str) -> Arc<str> {
+    let plan = json!({
+        "flowhost": "v1",
+        "kind": "workflow",
+        "name": tool,
+        "inputs": { INPUT: { "type": "object" } },
+        "plugins": { "plugin": { "kind": "tool", "source": source, "profile": profile } },
+        "steps": { "call": { "uses": format!("plugin/{tool}"), "with": "${{ inputs.input }}" } },
+        "outputs": { "output": "${{ steps.call.output }}" },
+    });
+    plan.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_flow::Plan;
+
+    use super::*;
+
+    #[test]
+    fn names_with_quotes_and_breaks_stay_names() {
+        let text = plan("./a \"b\"\n: c.wasm", "deny-all", "say");
+        let plan = Plan::parse(&text, "p").unwrap();
+        assert_eq!(plan.plugins["plugin"].source, "./a \"b\"\n: c.wasm");
+    }
+}

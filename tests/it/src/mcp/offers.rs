@@ -1,0 +1,297 @@
+//! What can be offered, and what is refused before a client sees it.
+
+use serde_json::{Value, json};
+
+use super::stdio::Peer;
+use super::{call, home, initialize, request};
+use crate::support::{Home, stable};
+
+const PLAN: &str = "flowhost: v1\nkind: workflow\nname: shout\ndescription: Counts the headings of a text\n\
+    inputs:\n  text: { type: string }\n  folder: { type: dir, path: docs, description: Where to look }\n  note: { type: file, path: note.md }\n\
+    plugins:\n  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n\
+    steps:\n  headings: { uses: markdown/headings, with: { text: \"${{ inputs.text + inputs.note }}\" } }\n\
+    outputs: { headings: \"${{ steps.headings.output.headings.map(h, h.text) }}\", folder: \"${{ inputs.folder }}\" }\n";
+
+fn with_plan() -> Home {
+    let home = Home::new();
+    home.warm();
+    home.file("plan.yaml", PLAN);
+    home.file("docs/a.md", "# A");
+    home.file("note.md", "\n# From the file\n");
+    home
+}
+
+#[test]
+fn refuses_two_tools_of_one_name_in_whatever_case() {
+    // MCP-003
+    let home = home();
+    let serve = [
+        "mcp",
+        "serve",
+        "--profile",
+        "tool-pure",
+        "--plugin",
+        "tools.wasm",
+        "--plugin",
+        "tools.wasm",
+    ];
+    let refused = home.flowhost(&serve).expect(1);
+    assert!(
+        refused.stderr.contains("two tools would be called `echo`"),
+        "{}",
+        refused.all()
+    );
+    assert!(
+        refused.stderr.contains("--plugin NAME=FILE"),
+        "{}",
+        refused.all()
+    );
+    assert_eq!(refused.stdout, "");
+}
+
+#[test]
+fn refuses_what_cannot_be_served_with_its_cure() {
+    let home = home();
+    home.guest("ok_echo");
+    home.guest("ok_guardrail");
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["mcp", "serve"], 64, "--plan FILE"),
+        (
+            &["mcp", "serve", "--plugin", "none.wasm"],
+            1,
+            "there is no component",
+        ),
+        (
+            &["mcp", "serve", "--plugin", "ok_echo.wasm"],
+            1,
+            "it has no manifest",
+        ),
+        (
+            &["mcp", "serve", "--plugin", "ok_guardrail.wasm"],
+            1,
+            "a guardrail and not a tool",
+        ),
+        (
+            &[
+                "mcp",
+                "serve",
+                "--plugin",
+                "tools.wasm",
+                "--profile",
+                "missing",
+            ],
+            1,
+            "there is no profile `missing`",
+        ),
+        (
+            &[
+                "mcp",
+                "serve",
+                "--plugin",
+                "tools.wasm",
+                "--profile",
+                "tool-pure",
+                "--input",
+                "a=b",
+            ],
+            1,
+            "has an input `a`",
+        ),
+    ];
+    for (arguments, code, says) in cases {
+        let refused = home.flowhost(arguments).expect(code);
+        assert!(refused.stderr.contains(says), "{}", refused.all());
+        assert_eq!(refused.stdout, "");
+    }
+    let listen = home.flowhost(&[
+        "mcp",
+        "serve",
+        "--listen",
+        "0.0.0.0:0",
+        "--plugin",
+        "tools.wasm",
+    ]);
+    assert_eq!(listen.code, 64, "{}", listen.all());
+}
+
+#[test]
+fn a_plan_is_a_tool_whose_arguments_are_its_inputs() {
+    let home = with_plan();
+    let mut peer = Peer::start(&home, &["mcp", "serve", "--plan", "plan.yaml"]);
+    peer.ask(&initialize(1));
+    let listed = peer.ask(&request(2, "tools/list", json!({})));
+    let tool = &listed["result"]["tools"][0];
+    assert_eq!(tool["name"], "shout");
+    assert_eq!(tool["description"], "Counts the headings of a text");
+    assert_eq!(tool["inputSchema"]["required"], json!(["text"]));
+    assert_eq!(
+        tool["outputSchema"]["required"],
+        json!(["outputs", "run", "cost"])
+    );
+
+    let answer = peer.ask(&call(
+        3,
+        "shout",
+        json!({ "text": "# One", "note": "\n# Given", "folder": "docs" }),
+    ));
+    let result = &answer["result"];
+    assert_eq!(
+        result["structuredContent"]["outputs"]["headings"],
+        json!(["One", "Given"]),
+        "{answer}"
+    );
+    assert_eq!(result["structuredContent"]["run"]["status"], "ok");
+    assert_eq!(
+        result["structuredContent"]["cost"],
+        json!({ "usd": 0.0, "tokens": 0 })
+    );
+    let from_file = peer.ask(&call(4, "shout", json!({ "text": "# One" })));
+    let headings = &from_file["result"]["structuredContent"]["outputs"]["headings"];
+    assert_eq!(headings, &json!(["One", "From the file"]));
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn a_client_cannot_reach_beyond_what_the_operator_offers() {
+    let home = with_plan();
+    let serve = [
+        "mcp",
+        "serve",
+        "--plan",
+        "plan.yaml",
+        "--input",
+        "text=# Fixed",
+    ];
+    let mut peer = Peer::start(&home, &serve);
+    peer.ask(&initialize(1));
+    let listed = peer.ask(&request(2, "tools/list", json!({})));
+    let properties = &listed["result"]["tools"][0]["inputSchema"]["properties"];
+    assert_eq!(properties.get("text"), None, "the operator gave it");
+    for (arguments, says) in [
+        (json!({ "text": "mine" }), "not yours to give"),
+        (json!({ "folder": "/etc" }), "leaves the plan's folder"),
+        (json!({ "folder": "../.." }), "leaves the plan's folder"),
+        (json!({ "profile": "open" }), "there is no input `profile`"),
+        (json!({ "folder": 7 }), "another type"),
+    ] {
+        let refused = peer.ask(&call(3, "shout", arguments));
+        assert_eq!(refused["result"]["isError"], true, "{refused}");
+        let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains(says), "{text}");
+    }
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn what_changed_since_it_was_offered_is_refused_until_it_is_offered_anew() {
+    // MCP-002
+    let home = with_plan();
+    let mut peer = Peer::start(&home, &["mcp", "serve", "--plan", "plan.yaml"]);
+    peer.ask(&initialize(1));
+    home.file("plan.yaml", PLAN.replace("h.text", "h.anchor"));
+    let refused = peer.ask(&call(2, "shout", json!({ "text": "# One" })));
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
+    let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("has changed since it was offered"), "{text}");
+    home.file("plan.yaml", PLAN);
+    let taken = peer.ask(&call(3, "shout", json!({ "text": "# One" })));
+    assert_eq!(taken["result"]["isError"], false, "{taken}");
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn names_in_front_tell_two_components_apart() {
+    let home = home();
+    let serve = [
+        "mcp",
+        "serve",
+        "--profile",
+        "tool-pure",
+        "--plugin",
+        "a=tools.wasm",
+        "--plugin",
+        "b=tools.wasm",
+    ];
+    let mut peer = Peer::start(&home, &serve);
+    peer.ask(&initialize(1));
+    let listed = peer.ask(&request(2, "tools/list", json!({})));
+    let names: Vec<&str> = listed["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|tool| tool["name"].as_str())
+        .collect();
+    assert!(
+        names.contains(&"a.echo") && names.contains(&"b.echo"),
+        "{names:?}"
+    );
+    let echo = peer.ask(&call(3, "b.echo", json!({ "text": "b" })));
+    assert_eq!(echo["result"]["structuredContent"]["text"], "b");
+    let described = listed["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|tool| tool["name"] == "a.echo")
+        .unwrap();
+    assert_eq!(
+        described["annotations"],
+        json!({ "readOnlyHint": true, "openWorldHint": false })
+    );
+    let schema = listed["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|tool| tool["name"] == "a.json_schema_2020_12_tool")
+        .unwrap();
+    assert_eq!(
+        schema["inputSchema"]["$defs"]["address"]["properties"]["city"]["type"],
+        "string"
+    );
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn install_prints_what_the_client_has_to_be_told() {
+    let home = home();
+    let printed = home
+        .flowhost(&[
+            "mcp",
+            "install",
+            "vscode",
+            "--plugin",
+            "tools.wasm",
+            "--json",
+        ])
+        .expect(0);
+    let document: Value = printed.json();
+    let args = document["args"].as_array().unwrap();
+    assert_eq!(
+        args[3],
+        home.path()
+            .canonicalize()
+            .unwrap()
+            .join("tools.wasm")
+            .display()
+            .to_string()
+    );
+    let shown = home
+        .flowhost(&[
+            "mcp",
+            "install",
+            "codex",
+            "--plugin",
+            "tools.wasm",
+            "--name",
+            "docs",
+        ])
+        .expect(0);
+    let shown = stable(&shown.stdout, &home).replace(
+        &crate::support::executable().display().to_string(),
+        "[flowhost]",
+    );
+    insta::assert_snapshot!(shown, @r#"
+    [mcp_servers.docs]
+    command = "[flowhost]"
+    args = ["mcp","serve","--plugin","[home]/tools.wasm","--profile","deny-all","--state","[home]/.flowhost"]
+    "#);
+}

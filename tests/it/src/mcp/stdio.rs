@@ -1,0 +1,315 @@
+//! Over the standard streams: what an editor starts.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{SERVE, call, home, initialize, modern, request};
+use crate::support::Home;
+
+/// A server that was started, and its client's ends of the streams.
+pub(super) struct Peer {
+    child: Child,
+    into: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    pub(super) fn start(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.command(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let into = child.stdin.take();
+        let from = BufReader::new(child.stdout.take().unwrap());
+        Self { child, into, from }
+    }
+
+    pub(super) fn send(&mut self, text: &str) {
+        let into = self.into.as_mut().unwrap();
+        into.write_all(text.as_bytes()).unwrap();
+        into.write_all(b"\n").unwrap();
+        into.flush().unwrap();
+    }
+
+    /// The next frame.
+    pub(super) fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.from.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// Asks, and gives what comes next.
+    pub(super) fn ask(&mut self, frame: &Value) -> Value {
+        self.send(&frame.to_string());
+        self.next()
+    }
+
+    /// Closes the stream and waits for the end; gives the exit code and what was said on standard error.
+    pub(super) fn end(mut self) -> (i32, String) {
+        drop(self.into.take());
+        let output = self.child.wait_with_output().unwrap();
+        (
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    }
+}
+
+#[test]
+fn refuses_every_frame_that_is_none_and_answers_the_next_one() {
+    // MCP-020
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    for (frame, code) in [
+        ("not json", -32_700),
+        (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, -32_600),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32_600),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
+            -32_600,
+        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, -32_600),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#,
+            -32_602,
+        ),
+    ] {
+        peer.send(frame);
+        assert_eq!(peer.next()["error"]["code"], code, "{frame}");
+    }
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{}"#,
+        r#"{"a":"#.repeat(1_000_000)
+    );
+    peer.send(&deep);
+    assert_eq!(
+        peer.next()["error"]["code"],
+        -32_600,
+        "it has more bytes than a frame may have"
+    );
+    let pong = peer.ask(&request(9, "ping", json!({})));
+    assert_eq!(pong, json!({ "jsonrpc": "2.0", "id": 9, "result": {} }));
+    // An answer to nothing is dropped; half a frame at the end is none.
+    peer.send(r#"{"jsonrpc":"2.0","id":3,"result":{}}"#);
+    let (code, stderr) = peer.end();
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn refuses_a_revision_that_is_not_spoken_and_one_that_is_half_said() {
+    // MCP-019
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    let mut unknown = modern(1, "tools/list", json!({}));
+    unknown["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("1900-01-01");
+    let refused = peer.ask(&unknown);
+    assert_eq!(refused["error"]["code"], -32_022);
+    assert_eq!(refused["error"]["data"]["supported"][0], "2026-07-28");
+    let mut half = modern(2, "tools/list", json!({}));
+    half["params"]["_meta"]
+        .as_object_mut()
+        .unwrap()
+        .remove("io.modelcontextprotocol/clientCapabilities");
+    assert_eq!(peer.ask(&half)["error"]["code"], -32_602);
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn refuses_arguments_that_a_tool_does_not_take_before_its_guest_runs() {
+    // MCP-009
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    peer.ask(&initialize(1));
+    for (arguments, says) in [
+        (json!({}), "text"),
+        (json!({ "text": 7 }), "string"),
+        (json!({ "text": "a", "more": 1 }), "more"),
+    ] {
+        let refused = peer.ask(&call(2, "echo", arguments));
+        assert_eq!(refused["result"]["isError"], true, "{refused}");
+        let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(
+            text.contains(says) && text.contains("flowhost runs show"),
+            "{text}"
+        );
+    }
+    let unknown = peer.ask(&call(3, "shell", json!({})));
+    assert_eq!(unknown["error"]["code"], -32_602);
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn answers_both_eras_in_one_stream_each_in_its_own_form() {
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    let discovered = peer.ask(&modern(1, "server/discover", json!({})));
+    let result = &discovered["result"];
+    assert_eq!(result["resultType"], "complete");
+    assert_eq!(result["supportedVersions"][0], "2026-07-28");
+    assert_eq!(
+        result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"],
+        "flowhost"
+    );
+    let agreed = peer.ask(&initialize(2));
+    assert_eq!(agreed["result"]["protocolVersion"], "2025-11-25");
+    assert_eq!(agreed["result"].get("resultType"), None);
+    peer.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+
+    let arguments = json!({ "text": "grüße" });
+    let legacy = peer.ask(&call(3, "echo", arguments.clone()));
+    assert_eq!(legacy["result"]["structuredContent"], arguments);
+    assert_eq!(legacy["result"]["isError"], false);
+    let now = peer.ask(&modern(
+        4,
+        "tools/call",
+        json!({ "name": "echo", "arguments": arguments }),
+    ));
+    assert_eq!(now["result"]["structuredContent"], arguments);
+    assert_eq!(now["result"]["resultType"], "complete");
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn every_kind_of_content_reaches_the_client() {
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    peer.ask(&initialize(1));
+    let answer = peer.ask(&call(2, "test_multiple_content_types", json!({})));
+    let content = answer["result"]["content"].as_array().unwrap();
+    let kinds: Vec<&str> = content
+        .iter()
+        .filter_map(|block| block["type"].as_str())
+        .collect();
+    assert_eq!(kinds, ["text", "image", "resource"]);
+    assert_eq!(content[1]["mimeType"], "image/png");
+    assert_eq!(
+        content[2]["resource"]["uri"],
+        "test://mixed-content-resource"
+    );
+    let failed = peer.ask(&call(3, "test_error_handling", json!({})));
+    assert_eq!(failed["result"]["isError"], true);
+    let text = failed["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("intentionally returns an error"), "{text}");
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn progress_is_told_under_the_clients_token_and_only_grows() {
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    peer.ask(&initialize(1));
+    let mut asked = call(2, "test_tool_with_progress", json!({}));
+    asked["params"]["_meta"] = json!({ "progressToken": "t" });
+    peer.send(&asked.to_string());
+    let mut told = Vec::new();
+    let answer = loop {
+        let frame = peer.next();
+        if frame.get("id").is_some() {
+            break frame;
+        }
+        assert_eq!(frame["method"], "notifications/progress");
+        assert_eq!(frame["params"]["progressToken"], "t");
+        told.push(frame["params"]["progress"].as_f64().unwrap());
+    };
+    assert_eq!(told, [0.0, 50.0, 100.0]);
+    assert_eq!(answer["result"]["content"][0]["text"], "done");
+    assert_eq!(peer.end().0, 0);
+}
+
+#[test]
+fn a_call_leaves_evidence_that_can_be_read_and_verified() {
+    let home = home();
+    let mut peer = Peer::start(&home, &SERVE);
+    peer.ask(&initialize(1));
+    let answer = peer.ask(&call(2, "echo", json!({ "text": "a" })));
+    let run = &answer["result"]["_meta"]["dev.flowhost/run"];
+    let id = run["id"].as_str().unwrap().to_owned();
+    let listed = peer.ask(&request(3, "resources/list", json!({})));
+    let uri = listed["result"]["resources"][0]["uri"].as_str().unwrap();
+    assert_eq!(uri, format!("flowhost://runs/{id}/report.json"));
+    let read = peer.ask(&request(
+        4,
+        "resources/read",
+        json!({ "uri": run["report"] }),
+    ));
+    let report: Value =
+        serde_json::from_str(read["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(report["run_id"], id.as_str());
+    // MCP-018: what was not made here is not there, whatever stands in the state folder.
+    for uri in [
+        "flowhost://runs/01AAAAAAAAAAAAAAAAAAAAAAAA/report.json",
+        "file:///etc/passwd",
+    ] {
+        let missing = peer.ask(&request(5, "resources/read", json!({ "uri": uri })));
+        assert_eq!(missing["error"]["code"], -32_002, "{missing}");
+    }
+    let template = "flowhost://runs/{run}/report.json";
+    let completed = peer.ask(&request(
+        6,
+        "completion/complete",
+        json!({
+            "ref": { "type": "ref/resource", "uri": template },
+            "argument": { "name": "run", "value": &id[..4] },
+        }),
+    ));
+    assert_eq!(completed["result"]["completion"]["values"], json!([id]));
+    assert_eq!(peer.end().0, 0);
+    home.flowhost(&["verify", &id]).expect(0);
+}
+
+/// A server with a tool that sleeps, asked to.
+fn asleep() -> (Home, Peer) {
+    let home = Home::new();
+    home.guest("limit_sleep");
+    let manifest = "version = 1\nname = \"sleep\"\nkind = \"tool\"\nrelease = \"0.1.0\"\ndescription = \"d\"\n\
+        [[tools]]\nname = \"run\"\ndescription = \"Sleeps.\"\neffects = \"none\"\ninput = { type = \"object\" }\n";
+    home.file("limit_sleep.toml", manifest);
+    let mut peer = Peer::start(&home, &["mcp", "serve", "--plugin", "limit_sleep.wasm"]);
+    peer.ask(&initialize(1));
+    peer.send(&call(2, "run", json!({})).to_string());
+    // Before its ledger is open there is no run that could end.
+    let runs = home.path().join(".flowhost/default/runs");
+    let begun = || std::fs::read_dir(&runs).is_ok_and(|mut runs| runs.next().is_some());
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !begun() && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (home, peer)
+}
+
+/// How the only run of a folder ended, once it has begun and ended.
+fn status(home: &Home) -> String {
+    let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    listed[0]["status"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_call_that_is_cancelled_is_not_answered_and_its_run_ends_as_cancelled() {
+    let (home, mut peer) = asleep();
+    // A second call with the id of the first is refused while that one is at work.
+    let twice = peer.ask(&call(2, "run", json!({})));
+    assert_eq!(twice["error"]["code"], -32_600, "{twice}");
+    peer.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}"#);
+    let pong = peer.ask(&request(3, "ping", json!({})));
+    assert_eq!(pong["id"], 3);
+    assert_eq!(peer.end().0, 0);
+    assert_eq!(status(&home), "cancelled");
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_calls_with_their_evidence() {
+    let (home, peer) = asleep();
+    assert_eq!(peer.end().0, 0);
+    let listed = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let ended = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .all(|run| run["status"] == "cancelled");
+    assert!(ended, "{listed}");
+}
