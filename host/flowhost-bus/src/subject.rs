@@ -83,6 +83,24 @@ impl Subject {
         bounded(text).map(Self)
     }
 
+    /// The subject that a carrier hands back: what [`Subject::as_str`] gave, and nothing that it could not
+    /// have given.
+    ///
+    /// # Errors
+    /// [`SubjectError::Empty`], [`SubjectError::Character`] and [`SubjectError::Long`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let subject = flowhost_bus::Subject::parse("default.01A.step.a%2Eb.start")?;
+    /// assert!(flowhost_bus::Subject::parse("default.01A.*").is_err());
+    /// # Ok::<(), flowhost_bus::SubjectError>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, SubjectError> {
+        text.split('.').try_for_each(carried)?;
+        bounded(text.to_owned()).map(Self)
+    }
+
     /// The subject as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -144,6 +162,24 @@ impl Pattern {
             }
         }
         bounded(text).map(Self)
+    }
+
+    /// The pattern that a carrier hands back: what [`Pattern::as_str`] gave. It names its tenant.
+    ///
+    /// # Errors
+    /// As [`Subject::parse`], and [`SubjectError::Rest`].
+    pub fn parse(text: &str) -> Result<Self, SubjectError> {
+        let mut tokens = text.split('.').enumerate().peekable();
+        while let Some((place, token)) = tokens.next() {
+            match token {
+                ">" if place > 0 && tokens.peek().is_some() => {
+                    return Err(SubjectError::Rest(text.escape_debug().to_string()));
+                }
+                "*" | ">" if place > 0 => {}
+                token => carried(token)?,
+            }
+        }
+        bounded(text.to_owned()).map(Self)
     }
 
     /// The pattern as text.
@@ -210,10 +246,41 @@ fn plain(token: &str) -> Result<&str, SubjectError> {
     fits(token.len(), TOKEN_BYTES_MAX)?;
     match token.chars().find(|character| !is_plain(*character)) {
         None => Ok(token),
-        Some(character) => Err(SubjectError::Character {
-            token: token.escape_debug().to_string(),
-            character,
-        }),
+        Some(character) => Err(character_of(token, character)),
+    }
+}
+
+/// A token as [`encode`] makes it.
+fn carried(token: &str) -> Result<(), SubjectError> {
+    if token.is_empty() {
+        return Err(SubjectError::Empty(String::new()));
+    }
+    let mut rest = token.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '%' => {
+                let (high, low) = (rest.next(), rest.next());
+                let digits: String = high.into_iter().chain(low).collect();
+                let byte = u8::from_str_radix(&digits, 16).ok();
+                // Upper case, and only for what needs it: one subject has one text.
+                let canonical = byte.is_some_and(|byte| {
+                    hex::encode_upper([byte]) == digits && !is_plain(char::from(byte))
+                });
+                if !canonical {
+                    return Err(character_of(token, '%'));
+                }
+            }
+            character if is_plain(character) => {}
+            character => return Err(character_of(token, character)),
+        }
+    }
+    fits(token.len(), TOKEN_BYTES_MAX)
+}
+
+fn character_of(token: &str, character: char) -> SubjectError {
+    SubjectError::Character {
+        token: token.escape_debug().to_string(),
+        character,
     }
 }
 

@@ -90,7 +90,35 @@ fn matches_as_the_table_says() {
     }
 }
 
+#[test]
+fn refuses_a_carriers_text_that_no_subject_has() {
+    for text in [
+        "", "a..b", "a.*", "a.>", "a.%2e", "a.%41", "a.%", "a.%2", "a. b", "a.\u{e9}",
+    ] {
+        assert!(Subject::parse(text).is_err(), "{text}");
+    }
+    for text in ["*.b", ">", "a.>.b", "a.b*", "", "a..b"] {
+        assert!(Pattern::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_comes_back_from_a_carrier_as_it_was() {
+    for pattern in [
+        Pattern::of("default", "R", "step.*.end").unwrap(),
+        Pattern::all_runs("a.b", "step.>").unwrap(),
+    ] {
+        assert_eq!(Pattern::parse(pattern.as_str()).unwrap(), pattern);
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_subject_comes_back_from_a_carrier_as_it_was(name in "\\PC{1,12}") {
+        let subject = Subject::of("default", &name, &["x"]).unwrap();
+        prop_assert_eq!(Subject::parse(subject.as_str()).unwrap(), subject);
+    }
+
     #[test]
     fn two_names_never_share_a_subject(one in "\\PC{1,12}", two in "\\PC{1,12}") {
         prop_assume!(one != two);
