@@ -21,6 +21,7 @@
 mod card;
 mod counts;
 mod email;
+mod hidden;
 mod json;
 mod keys;
 mod phone;
@@ -33,6 +34,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use crate::counts::Counts;
+pub use crate::hidden::is_hidden;
 pub use crate::secret::Secrets;
 use crate::text::Text;
 use crate::view::View;

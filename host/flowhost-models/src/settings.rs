@@ -405,7 +405,7 @@ impl Reader {
                 self.problem(
                     &key,
                     text,
-                    format!("\"{text}\" is no address: {error}"),
+                    format!("\"{text}\" is not an address: {error}"),
                     cure,
                 );
                 return None;
@@ -506,7 +506,7 @@ impl Reader {
             let factor = self.fixed(key, window.factor, 3, price::FACTOR_MAX);
             let hours = Hours { from, to, factor };
             if from == to {
-                let message = format!("{} to {} is no window", window.from, window.to);
+                let message = format!("{} to {} is not a span of time", window.from, window.to);
                 self.problem(
                     key,
                     &window.from,
@@ -527,7 +527,7 @@ impl Reader {
             self.problem(
                 key,
                 text,
-                format!("\"{text}\" is no time of day"),
+                format!("\"{text}\" is not a time of day"),
                 "\"22:00\"",
             );
             0

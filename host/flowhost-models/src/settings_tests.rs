@@ -41,7 +41,7 @@ fn tells_everything_that_is_wrong_at_once() {
         "`models.providers.plain.url`: plain http",
         "`models.providers.ftp.url`: the scheme `ftp`",
         "`models.providers.user.url`: holds a user",
-        "`models.providers.none.url`: \"\" is no address",
+        "`models.providers.none.url`: \"\" is not an address",
         "`models.providers.zero.parallel`: 0 is outside",
         "`models.providers.zero.url`: `url` means nothing",
         "`models.providers.zero.scripts`: \"../x\" leaves",
@@ -55,7 +55,7 @@ fn tells_everything_that_is_wrong_at_once() {
         "`models.prices.\"nobody/x\"`: there is no provider `nobody`",
         "`models.prices.\"mock/x\".input`: 0.0000001 is outside",
         "`models.prices.\"mock/x\".hours`: 05:00 to 07:00 overlaps",
-        "`models.prices.\"mock/y\".hours`: \"25:00\" is no time",
+        "`models.prices.\"mock/y\".hours`: \"25:00\" is not a time",
         "`models.failover.\"mock/x\"`: a model cannot stand in for itself",
         "`models.failover.\"mock/x\"`: \"nope\" is not a model",
     ];

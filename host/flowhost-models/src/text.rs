@@ -3,6 +3,8 @@
 //! A provider's error body is written by someone else and ends in logs and terminals; some repeat
 //! the key that they were sent.
 
+use flowhost_detect::is_hidden;
+
 /// Shortest piece of a key that is taken out: shorter ones are in any text by chance.
 const KEY_PIECE_CHARS_MIN: usize = 8;
 
@@ -11,7 +13,7 @@ pub(crate) fn harmless(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     let mut rest = max;
     for c in text.chars() {
-        let width = if hidden(c) {
+        let width = if is_hidden(c) {
             c.escape_unicode().count()
         } else {
             1
@@ -21,24 +23,13 @@ pub(crate) fn harmless(text: &str, max: usize) -> String {
             break;
         }
         rest -= width;
-        if hidden(c) {
+        if is_hidden(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }
     }
     out
-}
-
-/// Control characters and the invisible or direction-changing ones that fool a reader of a line
-/// (Unicode `Default_Ignorable_Code_Point` and `Bidi_Control`, private use, tags).
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
-            0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
-            | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164
-            | 0xe000..=0xf8ff | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb
-            | 0x1_bca0..=0x1_bca3 | 0x1_d173..=0x1_d17a | 0xe_0000..=0xe_0fff | 0xf_0000..)
 }
 
 /// `text` without the key: every piece of it of 8 characters or more becomes `[key]`.

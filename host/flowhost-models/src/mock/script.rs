@@ -301,7 +301,7 @@ impl Entry {
 impl ScriptedError {
     fn fault(&self) -> Result<Fault, String> {
         let class = ErrorClass::parse(&self.class)
-            .ok_or_else(|| format!("\"{}\" is no class of errors", self.class))?;
+            .ok_or_else(|| format!("\"{}\" is not a class of errors", self.class))?;
         let message = match self.message.as_str() {
             "" => "the script says so",
             message => message,
@@ -361,7 +361,10 @@ mod tests {
         for (text, why) in [
             ("[", "EOF"),
             ("[{\"text\": \"x\"}]", "unknown field `text`"),
-            ("[{\"error\": {\"class\": \"odd\"}}]", "\"odd\" is no class"),
+            (
+                "[{\"error\": {\"class\": \"odd\"}}]",
+                "\"odd\" is not a class",
+            ),
             ("[{\"latency\": \"soon\"}]", "\"soon\" is not a duration"),
             ("[{\"content\": \"\", \"json\": 1}]", "both"),
             ("[]", "no entry answers this call"),

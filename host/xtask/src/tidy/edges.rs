@@ -12,12 +12,13 @@ use crate::process;
 
 /// What each crate of the host may depend on, of our own crates.
 const EDGES: &[(&str, &[&str])] = &[
-    ("flowhost-policy", &[]),
+    // What a person can see is the same for profiles, for errors of providers and for plugins.
+    ("flowhost-policy", &["flowhost-detect"]),
     ("flowhost-ledger", &[]),
     ("flowhost-flow", &[]),
     ("flowhost-bus", &[]),
     ("flowhost-detect", &[]),
-    ("flowhost-models", &[]),
+    ("flowhost-models", &["flowhost-detect"]),
     ("flowhost-mcp", &[]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
     (
