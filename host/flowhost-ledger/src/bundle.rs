@@ -38,7 +38,8 @@ impl Bundle {
         let mut archive = tar::Archive::new(RealDisk.open_read(path)?);
         let mut files = BTreeMap::new();
         for (count, entry) in archive.entries_with_seek()?.enumerate() {
-            let entry = entry.map_err(|error| refuse(format!("it is no bundle: {error}")))?;
+            let entry = entry
+                .map_err(|error| refuse(format!("it is not a bundle of evidence: {error}")))?;
             if count >= ENTRIES_MAX {
                 return Err(refuse("the bundle has too many entries"));
             }
@@ -48,7 +49,7 @@ impl Bundle {
             }
             let name = plain_path(&entry.path()?)?;
             if !kind.is_file() {
-                return Err(refuse(format!("{} is no regular file", name.display())));
+                return Err(refuse(format!("{} is not a regular file", name.display())));
             }
             let place = (entry.raw_file_position(), entry.size());
             if files.insert(name.clone(), place).is_some() {

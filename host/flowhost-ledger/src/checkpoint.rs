@@ -107,7 +107,7 @@ impl VKey {
             .try_into()
             .map_err(|_| NoteError::Key("an Ed25519 key has 32 bytes"))?;
         let key = VerifyingKey::from_bytes(&public)
-            .map_err(|_| NoteError::Key("the key is no point of the curve"))?;
+            .map_err(|_| NoteError::Key("the key is not a point of the curve"))?;
         let vkey = Self::new(name, key)?;
         if vkey.id_hex() != id {
             return Err(NoteError::Key("the id is not the hash of name and key"));
@@ -253,7 +253,7 @@ impl Checkpoint {
         let size = parse_decimal(size).ok_or(NoteError::Malformed("the size is not a number"))?;
         let root = BASE64
             .decode(root)
-            .map_err(|_| NoteError::Malformed("the root is no base64"))?;
+            .map_err(|_| NoteError::Malformed("the root is not base64"))?;
         let root = root
             .try_into()
             .map_err(|_| NoteError::Malformed("the root has not 32 bytes"))?;
@@ -361,7 +361,7 @@ impl Note {
 fn parse_signature(line: &str) -> Result<NoteSignature, NoteError> {
     let rest = line
         .strip_prefix(DASH)
-        .ok_or(NoteError::Malformed("a line is no signature"))?;
+        .ok_or(NoteError::Malformed("a line is not a signature"))?;
     let (name, base64) = rest
         .split_once(' ')
         .ok_or(NoteError::Malformed("a signature lacks its key"))?;
@@ -370,7 +370,7 @@ fn parse_signature(line: &str) -> Result<NoteSignature, NoteError> {
     }
     let bytes = BASE64
         .decode(base64)
-        .map_err(|_| NoteError::Malformed("a signature is no base64"))?;
+        .map_err(|_| NoteError::Malformed("a signature is not base64"))?;
     let Some((id, bytes)) = bytes.split_first_chunk::<4>() else {
         return Err(NoteError::Malformed("a signature is too short"));
     };

@@ -9,26 +9,32 @@
 //! folder in `runs.new` that the index does not know never held a record; one that it knows is moved. So
 //! a run that the index knows always has its folder, and a missing one was removed by somebody.
 
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::disk::{self, RealDisk, Source as _};
 use crate::fact::{Fact, Value};
+use crate::group::Group;
 use crate::head::IndexHead;
 use crate::keys::HostKey;
 use crate::layout;
+use crate::lines::Lines;
 use crate::options::LedgerOptions;
 use crate::reader::{ReadError, Records, read_run};
-use crate::record::Owner;
+use crate::record::{LINE_BYTES_MAX, Owner, StoredRecord};
 use crate::recorder::{LedgerError, Recorder as _};
 use crate::records::Kind;
+use crate::scan::{self, ScanError};
 use crate::writer::{self, Ledger, Lock, OpenError, Sealed};
 
 /// How long to wait for other processes that write to the index. One record takes milliseconds, on a
 /// disk that is busy a second.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// How much of the index is read for its newest records: one read of a disk, and some hundred runs.
+const NEWEST_BYTES: u64 = 256 << 10;
 
 /// Why a run could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +49,22 @@ pub enum IndexError {
     /// The index took no record.
     #[error("the index of runs took no record")]
     Ledger(#[from] LedgerError),
+    /// Entries that go in together fail together, and each is told why.
+    #[error(transparent)]
+    Together(Arc<IndexError>),
+    /// An entry was neither written nor refused: a bug of the queue for the index.
+    #[error("an entry of the index of runs was lost")]
+    Lost,
 }
 
 /// The index of one tenant's runs. Clones are handles to the same: within a process they queue for the
 /// files, and only other processes are waited for by asking again and again.
 #[derive(Debug, Clone)]
 pub struct RunIndex {
-    turn: Arc<Mutex<()>>,
+    /// Entries that wait, and whose turn it is to write.
+    group: Arc<Group>,
+    /// Who makes a run's folder: beside the entries, which need not wait for it.
+    staging: Arc<Mutex<()>>,
     /// The tenant's folder.
     tenant_dir: PathBuf,
     options: LedgerOptions,
@@ -65,7 +80,8 @@ impl RunIndex {
         options.index = true;
         let tenant_dir = state.join(tenant);
         Self {
-            turn: Arc::default(),
+            group: Arc::default(),
+            staging: Arc::default(),
             tenant_dir,
             options,
         }
@@ -88,6 +104,38 @@ impl RunIndex {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             _ => read_run(&dir).map(Some),
         }
+    }
+
+    /// The newest records of `tenant`'s index, as many as its last 256 KiB hold, oldest first: some hundred
+    /// runs, at the same cost whether there were ten of them or a million. Nobody has checked their
+    /// chain, so they are good for what decides nothing.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn newest(state: &Path, tenant: &str) -> io::Result<Vec<StoredRecord>> {
+        let dir = Self::dir(state, tenant);
+        let segments = match scan::segment_files(&RealDisk, &dir) {
+            Ok(segments) => segments,
+            Err(ScanError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(ScanError::Io(error)) => return Err(error),
+            Err(ScanError::Corrupt { what, .. }) => return Err(io::Error::other(what)),
+        };
+        let Some(last) = segments.last() else {
+            return Ok(Vec::new());
+        };
+        let mut file = RealDisk.open_read(&dir.join(last))?;
+        let end = file.seek(io::SeekFrom::End(0))?;
+        let start = end.saturating_sub(NEWEST_BYTES);
+        file.seek(io::SeekFrom::Start(start))?;
+        let mut lines = Lines::new(file, LINE_BYTES_MAX);
+        let mut records = Vec::new();
+        while let Some(line) = lines.next()? {
+            // Where it was cut into, the first is half a line; a last one may be being written.
+            if let Ok(record) = StoredRecord::parse(line.bytes) {
+                records.push(record);
+            }
+        }
+        Ok(records)
     }
 
     /// What the index is opened with, for callers that need another disk, clock or witness.
@@ -136,7 +184,7 @@ impl RunIndex {
         fields: &[(&str, Value)],
     ) -> Result<Ledger, IndexError> {
         let lock = {
-            let _turn = self.turn();
+            let _one = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
             self.stage(run)?
         };
         self.started(&run.run, fields)?;
@@ -193,6 +241,7 @@ impl RunIndex {
     /// Opens the index, which puts away what a kill left of it, and signs it; the runs that have not
     /// ended.
     pub(crate) fn put_in_order(&self) -> Result<Vec<String>, IndexError> {
+        let _turn = self.group.turn();
         let ledger = Ledger::open(&self.options)?;
         let open = ledger.open_runs().to_vec();
         ledger.close_blocking()?;
@@ -227,6 +276,7 @@ impl RunIndex {
     /// # Errors
     /// [`IndexError`].
     pub fn rotate_key(&self, new: Arc<HostKey>) -> Result<Sealed, IndexError> {
+        let _turn = self.group.turn();
         let ledger = Ledger::open(&self.options)?;
         ledger.rotate_key(new)?;
         Ok(ledger.close_blocking()?)
@@ -241,14 +291,118 @@ impl RunIndex {
         for (name, value) in fields {
             fact = fact.with(name, value.clone());
         }
-        let _turn = self.turn();
-        let ledger = Ledger::open(&self.options)?;
-        ledger.append(fact)?;
-        Ok(ledger.close_blocking()?)
+        self.group.enter(fact, |together| self.write(together))
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        // It guards files, and those are put in order whenever they are opened.
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Writes entries under one signature. What the ledger refuses of one of them (a field too long) is
+    /// that one's failure; what fails of the file is everybody's.
+    fn write(&self, together: &[&Fact]) -> Vec<Result<Sealed, Arc<IndexError>>> {
+        let all = |error: IndexError| {
+            let error = Arc::new(error);
+            together.iter().map(|_| Err(error.clone())).collect()
+        };
+        let ledger = match Ledger::open(&self.options) {
+            Ok(ledger) => ledger,
+            Err(error) => return all(error.into()),
+        };
+        let appended: Vec<_> = together
+            .iter()
+            .map(|fact| ledger.append((*fact).clone()))
+            .collect();
+        match ledger.close_blocking() {
+            Ok(sealed) => appended
+                .into_iter()
+                .map(|it| {
+                    it.map(|_| sealed.clone())
+                        .map_err(|error| Arc::new(error.into()))
+                })
+                .collect(),
+            Err(error) => all(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn index(state: &Path) -> RunIndex {
+        let key = HostKey::generate("host.example").unwrap();
+        RunIndex::new(state, "default", Arc::new(key))
+    }
+
+    fn notes(state: &Path) -> usize {
+        let notes = RunIndex::dir(state, "default").join(layout::CHECKPOINTS);
+        let notes = crate::disk::read_small(&RealDisk, &notes, 1 << 20).unwrap();
+        let notes = String::from_utf8(notes.unwrap()).unwrap();
+        notes.matches("default/runs.index").count()
+    }
+
+    #[test]
+    fn entries_that_wait_go_in_together_and_under_one_signature() {
+        const RUNS: usize = 32;
+        let state = tempfile::tempdir().unwrap();
+        let index = index(state.path());
+        index.started("first", &[]).unwrap();
+        let before = notes(state.path());
+        let entered: Vec<Sealed> = thread::scope(|threads| {
+            let turn = index.group.turn();
+            let started: Vec<_> = (0..RUNS)
+                .map(|run| {
+                    let index = &index;
+                    threads.spawn(move || index.started(&format!("run-{run}"), &[]).unwrap())
+                })
+                .collect();
+            while index.group.waits() < RUNS {
+                thread::sleep(Duration::from_millis(1));
+            }
+            drop(turn);
+            started.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        assert!(entered.iter().all(|sealed| sealed.size == RUNS as u64 + 1));
+        // A note names its origin as often as the first did.
+        assert_eq!(notes(state.path()), 2 * before);
+        let records = RunIndex::read(state.path(), "default").unwrap().unwrap();
+        assert_eq!(records.map(Result::unwrap).count(), RUNS + 1);
+    }
+
+    #[test]
+    fn the_newest_records_are_the_last_and_whole_ones_of_a_long_index() {
+        let state = tempfile::tempdir().unwrap();
+        let index = index(state.path());
+        assert_eq!(RunIndex::newest(state.path(), "default").unwrap().len(), 0);
+        let labels = Value::from("l".repeat(30_000));
+        for run in 0..12 {
+            let fields = [("plan", labels.clone())];
+            index.started(&format!("run-{run}"), &fields).unwrap();
+        }
+        let newest = RunIndex::newest(state.path(), "default").unwrap();
+        let runs: Vec<_> = newest.iter().map(|it| it.text("run_id").unwrap()).collect();
+        assert_eq!(runs.first().copied(), Some("run-4"), "{runs:?}");
+        assert_eq!(runs.last().copied(), Some("run-11"));
+    }
+
+    #[test]
+    fn an_entry_that_is_refused_takes_no_other_with_it() {
+        let state = tempfile::tempdir().unwrap();
+        let index = index(state.path());
+        let long = Value::from("x".repeat(1 << 20));
+        let (bad, good) = thread::scope(|threads| {
+            let turn = index.group.turn();
+            let bad = threads.spawn(|| index.started("bad", &[("plan", long)]));
+            let good = threads.spawn(|| index.started("good", &[]));
+            while index.group.waits() < 2 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            drop(turn);
+            (bad.join().unwrap(), good.join().unwrap())
+        });
+        assert!(matches!(bad, Err(IndexError::Together(_))), "{bad:?}");
+        good.unwrap();
+        let records = RunIndex::read(state.path(), "default").unwrap().unwrap();
+        assert_eq!(records.map(Result::unwrap).count(), 1);
     }
 }

@@ -88,7 +88,7 @@ impl HostKey {
         let bytes = Zeroizing::new(
             BASE64
                 .decode(key)
-                .map_err(|_| KeyError::Malformed("its last part is no base64"))?,
+                .map_err(|_| KeyError::Malformed("its last part is not base64"))?,
         );
         let Some((&1, seed)) = bytes.split_first() else {
             return Err(KeyError::Malformed("only Ed25519 keys are known"));

@@ -13,6 +13,7 @@ mod chain;
 mod checkpoint;
 mod disk;
 mod fact;
+mod group;
 mod head;
 mod index;
 mod keyfile;

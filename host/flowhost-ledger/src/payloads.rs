@@ -65,12 +65,12 @@ impl Payload {
             return Err("a payload line has payload, salt and seq".to_owned());
         }
         let text = |value: &Parsed<'_>| value.text().map(str::to_owned);
-        let payload = text(payload).ok_or("the payload is no string")?;
+        let payload = text(payload).ok_or("the payload is not a string")?;
         let bytes = match encoding {
             None => payload.into_bytes(),
             Some(Parsed::Text(name)) if name == "base64" => BASE64
                 .decode(payload)
-                .map_err(|_| "the payload is no base64")?,
+                .map_err(|_| "the payload is not base64")?,
             Some(_) => return Err("the encoding is unknown".to_owned()),
         };
         let salt = text(salt).filter(|salt| crate::record::is_hash(salt));
@@ -79,7 +79,7 @@ impl Payload {
             .map_err(|_| "the salt has not 64 digits")?;
         let seq = text(seq)
             .and_then(|seq| parse_decimal(&seq))
-            .ok_or("the seq is no number")?;
+            .ok_or("the seq is not a number")?;
         Ok(Self {
             seq,
             salt: bits,
@@ -102,7 +102,7 @@ pub enum PayloadError {
     #[error("the payload file cannot be read")]
     Io(#[from] io::Error),
     /// A line of the file is not a payload.
-    #[error("{file} line {line} is no payload: {what}")]
+    #[error("{file} line {line} is not a payload: {what}")]
     Malformed {
         /// The file's name.
         file: String,

@@ -89,7 +89,7 @@ pub fn prove_in(source: &dyn Source, dir: &Path, seq: u64) -> Result<String, Pro
     let unusable = |what: String| ProofError::Checkpoint(what);
     let bytes = disk::read_small(source, &dir.join(layout::CHECKPOINT), NOTE_BYTES_MAX as u64)
         .map_err(|error| unusable(error.to_string()))?
-        .ok_or_else(|| unusable("there is none".to_owned()))?;
+        .ok_or_else(|| unusable("it holds no checkpoint".to_owned()))?;
     let note = Note::parse(&bytes).map_err(|error| unusable(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?;
     let size = note.unverified().size;
@@ -139,7 +139,7 @@ pub fn verify_proof_of(proof: &str, keys: &[VKey]) -> Result<ProvenRecord, Proof
         .and_then(|line| line.strip_prefix("extra "));
     let line = BASE64
         .decode(extra.ok_or(ProofError::NoRecord)?)
-        .map_err(|_| ProofError::Malformed("its extra is no base64"))?;
+        .map_err(|_| ProofError::Malformed("its extra data is not base64"))?;
     let mut refused = ProofError::Note(NoteError::UnknownKey);
     for key in keys {
         match verify_proof(proof, &line, key) {
@@ -173,7 +173,7 @@ pub fn verify_proof(proof: &str, line: &[u8], key: &VKey) -> Result<Proven, Proo
         let extra = extra.strip_prefix("extra ").unwrap_or_default();
         BASE64
             .decode(extra)
-            .map_err(|_| ProofError::Malformed("its extra is no base64"))?;
+            .map_err(|_| ProofError::Malformed("its extra data is not base64"))?;
     }
     let index = lines.next().and_then(|line| line.strip_prefix("index "));
     let seq = index
@@ -185,7 +185,7 @@ pub fn verify_proof(proof: &str, line: &[u8], key: &VKey) -> Result<Proven, Proo
             .decode(line)
             .ok()
             .and_then(|bytes| Hash::try_from(bytes).ok());
-        path.push(hash.ok_or(ProofError::Malformed("a line is no hash"))?);
+        path.push(hash.ok_or(ProofError::Malformed("a line is not a hash"))?);
         if path.len() > PATH_MAX {
             return Err(ProofError::Malformed("it has too many hashes"));
         }

@@ -39,7 +39,7 @@ pub enum ReadError {
         fault: LineFault,
     },
     /// The folder is no ledger.
-    #[error("{dir} is no ledger: {what}")]
+    #[error("{dir} is not a ledger: {what}")]
     Layout {
         /// The folder.
         dir: PathBuf,

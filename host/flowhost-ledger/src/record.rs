@@ -84,7 +84,7 @@ pub(crate) fn refusal(fact: &Fact, owner: &Owner) -> Option<String> {
     for (name, value) in &fact.fields {
         if !name_is_valid(name) {
             return Some(format!(
-                "{name:?} is no field name (letters, digits, _ . -)"
+                "{name:?} cannot be a field name (letters, digits, _ . -)"
             ));
         }
         if RESERVED.contains(&name.as_str()) {

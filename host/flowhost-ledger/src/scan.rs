@@ -328,7 +328,7 @@ pub(crate) fn payloads(
                 // Payloads are synced before their records are written, so nothing that belongs
                 // to a record can lie behind a torn one.
                 Some(seq) => {
-                    let what = format!("payload {seq} lies behind bytes that are no payload");
+                    let what = format!("payload {seq} lies behind bytes that are not a payload");
                     return Err(ScanError::Corrupt {
                         file: path,
                         offset,
@@ -375,7 +375,7 @@ pub enum WitnessError {
     #[error("there is no such file")]
     Missing,
     /// Something in it is no note.
-    #[error("at byte {offset} is no note")]
+    #[error("the bytes from {offset} on are not a note")]
     Note {
         /// Where the note starts.
         offset: u64,

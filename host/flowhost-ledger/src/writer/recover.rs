@@ -33,7 +33,7 @@ pub enum OpenError {
     #[error("the ledger {0} is being written by another process")]
     Locked(PathBuf),
     /// A tenant or run id cannot be part of a path and an origin.
-    #[error("{0:?} is no tenant or run id (letters, digits, _ . -, at most 128)")]
+    #[error("{0:?} cannot be the id of a tenant or run (letters, digits, _ . -, at most 128)")]
     Id(String),
     /// The folder holds the ledger of another run, or of another host.
     #[error("{dir} is the ledger of {found}, not of {expected}")]
@@ -344,7 +344,7 @@ fn last_note(
         }
         let len = disk.len(&log_path)?;
         if len - end > NOTE_BYTES_MAX as u64 {
-            let what = "bytes that are no note, with more behind them".to_owned();
+            let what = "bytes that are not a note, with more behind them".to_owned();
             return Err(OpenError::Corrupt {
                 file: log_path,
                 offset: end,
