@@ -32,7 +32,7 @@ pub fn parse_duration_ms(text: &str) -> Result<u64, String> {
         return Err(format!("`{text}` is not a duration"));
     };
     match number.checked_mul(*factor) {
-        Some(0) => Err(format!("`{text}` is no time at all")),
+        Some(0) => Err(format!("`{text}` is zero, and a duration is longer")),
         Some(ms) if ms <= DURATION_MS_MAX => Ok(ms),
         _ => Err(format!("`{text}` is longer than 366 days")),
     }

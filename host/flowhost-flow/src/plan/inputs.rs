@@ -69,7 +69,7 @@ impl InputDecl {
         value.filter(|value| self.ty.fits(value)).ok_or_else(|| {
             let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
             let (name, word) = (&self.name, self.ty.word());
-            format!("input `{name}` is a {word}, and `{shown}` is none")
+            format!("input `{name}` is a {word}, and `{shown}` is not")
         })
     }
 
@@ -127,7 +127,7 @@ pub(super) fn check_decl(input: &InputDecl, node: &Node, problems: &mut Problems
     }
     for value in &input.allowed {
         if !input.ty.fits(value) {
-            let message = format!("input `{name}`: `enum` lists a value that is no {word}");
+            let message = format!("input `{name}`: `enum` lists a value that is not a {word}");
             problems.add(place("enum"), message, "");
         }
     }

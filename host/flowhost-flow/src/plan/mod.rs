@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::budget::BudgetSpec;
-use crate::expr::{Expr, Template};
+use crate::expr::{Expr, Names, Template};
 use crate::problem::{At, Problem, Problems};
 use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
@@ -531,6 +531,19 @@ impl Plan {
     #[must_use]
     pub fn prompt_of(&self, step: &Step) -> Option<&Arc<str>> {
         self.prompts.get(&step.prompt.as_ref()?.file)
+    }
+
+    /// What a template will be, where nothing but the run's inputs decides it.
+    #[must_use]
+    pub fn known(&self, template: &Template, inputs: &Map<String, Value>) -> Option<Value> {
+        let only_inputs = template
+            .references()
+            .iter()
+            .all(|(_, reference)| reference.root == "inputs");
+        let inputs = Value::Object(inputs.clone());
+        let names = [("inputs", &inputs)];
+        // An expression that fails on these inputs is told of when its step runs.
+        only_inputs.then(|| template.render(&Names::new(&names)).ok())?
     }
 
     /// Renders the labels.

@@ -400,7 +400,7 @@ fn only_an_agent_reads_a_prompt_and_a_version_needs_one() {
     assert_eq!(
         shown,
         [
-            "`t` is no agent; only agents read a prompt",
+            "`t` is not an agent; only agents read a prompt",
             "step `b`: `prompt_version` without `prompt`"
         ]
     );

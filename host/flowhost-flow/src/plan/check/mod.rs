@@ -156,7 +156,7 @@ impl<'p> Check<'p> {
                 if !foreach.items.may_be_list() && !items.json().is_null() {
                     let cure = "write a list, or one expression that gives a list";
                     self.problems
-                        .add(items.at, "`items` of `foreach` is no list", cure);
+                        .add(items.at, "`items` of `foreach` is not a list", cure);
                 }
             }
             self.item_name(&foreach.name, node);
@@ -200,7 +200,7 @@ impl<'p> Check<'p> {
                 self.problems
                     .add(need.at, message, "remove it from `needs`");
             } else if self.plan.step(name).is_none() && is_name(name) {
-                let message = format!("step `{id}` needs `{name}`, which is no step");
+                let message = format!("step `{id}` needs `{name}`, which is not a step");
                 self.problems.add(need.at, message, self.suggest_step(name));
             } else if !seen.insert(name) {
                 let message = format!("step `{id}` needs `{name}` twice");
@@ -244,8 +244,9 @@ impl<'p> Check<'p> {
             return self.unknown_plugin(plugin, place);
         };
         if decl.kind == PluginKind::Guardrail {
-            let message =
-                format!("`{plugin}` is a guardrail; it looks at steps and is none itself");
+            let message = format!(
+                "`{plugin}` is a guardrail; it looks at steps and cannot do the work of one"
+            );
             self.problems
                 .add(place, message, "use it under `guardrails:`");
         }
@@ -253,7 +254,7 @@ impl<'p> Check<'p> {
             .get("prompt")
             .filter(|_| decl.kind != PluginKind::Agent)
         {
-            let message = format!("`{plugin}` is no agent; only agents read a prompt");
+            let message = format!("`{plugin}` is not an agent; only agents read a prompt");
             self.problems.add(prompt.at, message, "remove `prompt`");
         }
         if function.is_some() && decl.kind == PluginKind::Agent {

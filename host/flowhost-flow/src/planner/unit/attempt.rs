@@ -75,7 +75,7 @@ impl Unit {
         match Single::of(&self.spec, part, &self.subject) {
             Some(single) => self.begin_work(desk, Box::new(single)),
             None => {
-                debug_assert!(false, "barriers are no work of a unit");
+                debug_assert!(false, "barriers are not done by a unit");
                 let message = "this step calls nothing";
                 self.fail(desk, Failure::new(FailureClass::Internal, message))
             }
