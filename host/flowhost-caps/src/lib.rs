@@ -19,7 +19,7 @@ pub mod secrets;
 pub mod state;
 pub mod tools;
 
-mod support;
+mod shared;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

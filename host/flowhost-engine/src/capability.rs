@@ -9,7 +9,7 @@
 
 use std::any::{Any, TypeId, type_name};
 
-use flowhost_policy::{Effective, Limits};
+use flowhost_policy::{Effective, Limits, Right};
 use wasmtime::component::{Linker, ResourceTable};
 
 use crate::fault::Fault;
@@ -35,7 +35,13 @@ pub trait Capability: Send + Sync + 'static {
     fn granted(&self, effective: &Effective) -> bool;
 
     /// The profile line that would grant it, for the message of a refusal.
-    fn cure(&self) -> &'static str;
+    ///
+    /// Said once, by the right behind its interfaces.
+    fn cure(&self) -> &'static str {
+        let mut interfaces = self.interfaces().iter().chain(self.runtime_interfaces());
+        let right = interfaces.find_map(|interface| Right::behind(interface));
+        right.map_or("", |(right, _)| right.lines)
+    }
 
     /// Links its interfaces: all of them when `granted`, else only the runtime interfaces. Called
     /// when the component imports at least one of them.

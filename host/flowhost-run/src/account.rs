@@ -25,7 +25,7 @@ const FRAME_BYTES: u64 = 512;
 
 /// Whose account is full, by the name of the limit.
 const CALL: &str = "evidence";
-const RUN: &str = "run.evidence";
+pub(crate) const RUN: &str = "run.evidence";
 
 /// The run with an account over everything that its plugins record.
 pub(crate) fn of_run(journal: Arc<dyn Recorder>, allowed: u64) -> Arc<dyn Recorder> {

@@ -87,7 +87,7 @@ mod tests {
         }
         assert!(
             breaker.check().is_err(),
-            "a call that was stopped is no call that went well"
+            "a call that was stopped did not go well"
         );
     }
 }

@@ -78,7 +78,7 @@ pub struct Cost {
     pub estimated_usd: Option<f64>,
     /// As `estimated_usd`.
     pub estimated_tokens: Option<u64>,
-    /// Spent by expected: 1 is right.
+    /// |spent - expected| / expected: 0 is right.
     pub variance_ratio: Option<f64>,
 }
 
@@ -167,7 +167,7 @@ impl Cost {
     pub fn of(run: &Finished) -> Self {
         let used = &run.outcome.end.used;
         let asks = !run.estimate.steps.is_empty();
-        let expected = run.estimate.total();
+        let expected = run.estimate.total().likely;
         let spent = Amount {
             tokens: used.tokens,
             micro_usd: used.micro_usd,
@@ -200,7 +200,7 @@ fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument 
             micro_usd: summary.used.micro_usd,
         },
         estimate: estimate.and_then(|it| {
-            let expected = it.expected?;
+            let expected = it.expected?.likely;
             Some(EstimatedDocument {
                 tokens: expected.tokens,
                 usd: micro_usd_to_usd(expected.micro_usd),

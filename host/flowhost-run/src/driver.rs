@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_bus::{Bus, BusError, Draft, Envelope, Subject, Subscription};
@@ -20,26 +20,34 @@ use flowhost_flow::{
 use flowhost_ledger::{LedgerError, trace};
 use serde::Deserialize as _;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::RunClock;
+use crate::desk::{Desk, Recording};
 use crate::execute::status_of;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::handle::Run;
 use crate::installed::Installed;
 use crate::journal::{self, Denial, Journal};
-use crate::mailbox::{Mailboxes, Settled, Traffic};
-use crate::order::{Answer, Cancel, Detail, Ending, Order, Stands};
+use crate::mailbox::{self, Mailboxes};
+use crate::order::{Answer, Cancel, Detail, Ending, Order, Settled, Stands};
+use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::revealed::Revealed;
 use crate::tasks;
 use crate::wiring::Machinery;
-use crate::worker::{Calls, Inbox, Worker, envelope_id, listen};
+use crate::worker::{Inbox, Worker, envelope_id, failed, listen, unplaced};
+use crate::world::Workers;
 
 /// Longest wait for agents that are told that the run is over, all together: each has its profile's
 /// deadline, and a run that has ended must not hang on them.
 const FINISH_MAX: Duration = Duration::from_secs(60);
+
+/// Longest wait for a worker that lets its agents read what was published: longer than a worker waits for
+/// them, so that only one that is gone is given up.
+const SETTLE_MAX: Duration = Duration::from_secs(90);
 
 /// What a run is driven with.
 pub(crate) struct Drive {
@@ -48,6 +56,11 @@ pub(crate) struct Drive {
     pub(crate) scope: RunScope,
     pub(crate) journal: Journal,
     pub(crate) registry: Machinery,
+    pub(crate) purse: Arc<Purse>,
+    pub(crate) recording: Arc<Recording>,
+    pub(crate) workers: Workers,
+    /// Answers workers of other processes.
+    pub(crate) desk: Arc<Desk>,
 }
 
 /// How a step went.
@@ -125,18 +138,21 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     let answers = listen(&*bus, &scope, "step.*.end").await;
     let answers = answers.map_err(bus_failure)?;
     let trace = trace::trace_id(&scope.run);
-    let worker = Arc::new(Worker {
-        scope: scope.clone(),
-        bus: bus.clone(),
-        registry: machinery.plugins.clone(),
-        trace: trace.clone(),
-        started_agents: Mutex::default(),
-        calls: Calls::default(),
-        tally: machinery.tally,
-        purse: machinery.purse.clone(),
-    });
-    let mailboxes = Mailboxes::open(&worker).await?;
-    let serving = tasks::spawn(worker.serve(inbox));
+    let held = match drive.workers {
+        Workers::Here => {
+            let worker = Worker::new(scope.clone(), &machinery, drive.recording.clone());
+            let mailboxes = Mailboxes::open(&worker).await?;
+            Held::Serving(tasks::spawn(worker.serve(inbox, mailboxes)))
+        }
+        Workers::Elsewhere => {
+            let questions = Desk::open(&*bus, &scope).await.map_err(bus_failure)?;
+            Held::Queues {
+                _mailboxes: mailbox::hold_open(&*bus, &scope, &machinery.plugins).await?,
+                _orders: inbox,
+                serving: tasks::spawn(drive.desk.serve(questions)),
+            }
+        }
+    };
     let mut driver = Driver {
         planner,
         scope,
@@ -153,6 +169,8 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         due: HashMap::new(),
         steps: BTreeMap::new(),
         used: HashMap::new(),
+        purse: drive.purse.clone(),
+        recording: drive.recording,
         warnings: Vec::new(),
         end: None,
         broken: false,
@@ -166,19 +184,18 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     let mut driver = driven.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
-    driver.settle(mailboxes.traffic(), deadline).await;
-    mailboxes.close().await;
+    driver.settle(deadline).await;
     let mut end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
     })?;
     driver.finish_agents(&end).await;
-    serving.abort();
+    held.end();
     // What was spent while no step was at work: messages that were read later, and ends of agents.
-    let rest = machinery.purse.rest();
+    let rest = drive.purse.rest();
     end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
     end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
-    let refused = machinery.purse.rest_refused();
+    let refused = drive.purse.rest_refused();
     if refused > 0 {
         let message =
             format!("the budget refused {refused} model calls of agents that read messages");
@@ -193,6 +210,27 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         warnings,
         duration_ms,
     })
+}
+
+/// What goes on beside the driver until the run is over.
+enum Held {
+    /// The worker of this process.
+    Serving(JoinHandle<()>),
+    /// The queues that workers elsewhere read from, open from before the first order until after the last
+    /// one: an order waits in them while no worker is there.
+    Queues {
+        _orders: Inbox,
+        _mailboxes: Vec<Box<dyn Subscription>>,
+        serving: JoinHandle<()>,
+    },
+}
+
+impl Held {
+    fn end(self) {
+        match self {
+            Self::Serving(task) | Self::Queues { serving: task, .. } => task.abort(),
+        }
+    }
 }
 
 /// The subscription failed before anything ran.
@@ -219,6 +257,8 @@ struct Driver {
     due: HashMap<TimerId, Time>,
     steps: BTreeMap<String, StepOutcome>,
     used: HashMap<String, Detail>,
+    purse: Arc<Purse>,
+    recording: Arc<Recording>,
     warnings: Vec<String>,
     end: Option<RunEnd>,
     broken: bool,
@@ -227,11 +267,12 @@ struct Driver {
 impl Driver {
     async fn run(&mut self, mut answers: Box<dyn Subscription>) {
         self.feed(Event::Started).await;
-        let (stop, mut stopping) = (self.run.clone(), false);
+        let stop = self.run.clone();
+        let (mut stopping, mut halted) = (false, false);
         while self.end.is_none() {
             let next = self.timers.first().copied();
             let wake = next.map_or_else(
-                || tokio::time::Instant::now() + std::time::Duration::from_secs(3_600),
+                || Instant::now() + Duration::from_secs(3_600),
                 |(time, _)| self.clock.at(time),
             );
             tokio::select! {
@@ -239,6 +280,11 @@ impl Driver {
                 reason = stop.asked_to_stop(), if !stopping => {
                     stopping = true;
                     self.feed(Event::Cancelled { reason: reason.to_string() }).await;
+                }
+                reason = stop.halted(), if !halted => {
+                    halted = true;
+                    let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
+                    self.feed(Event::HostFailed { failure }).await;
                 }
                 delivery = answers.next() => match delivery {
                     Ok(delivery) => {
@@ -254,27 +300,44 @@ impl Driver {
     }
 
     /// Lets the agents of a run that went well read what was published.
-    async fn settle(&mut self, traffic: &Traffic, deadline: Instant) {
+    async fn settle(&mut self, deadline: Instant) {
         let went_well = self
             .end
             .as_ref()
             .is_some_and(|end| matches!(end.status, RunStatus::Ok | RunStatus::Degraded));
-        if !went_well {
+        if !went_well || !self.registry.anybody_reads() {
             return;
         }
-        match traffic.settle(&self.run, deadline).await {
-            Settled::Quiet => {}
-            Settled::Busy => {
+        let run = self.run.clone();
+        let settled = tokio::select! {
+            biased;
+            _reason = run.asked_to_stop() => {
+                return self.ended_by(FailureClass::Cancelled, "interrupted");
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                let message = "the run's time was up while agents were reading messages";
+                return self.ended_by(FailureClass::Timeout, message);
+            }
+            settled = self.ask_to_settle() => settled,
+        };
+        match settled {
+            Ok(Settled::Quiet) => {}
+            Ok(Settled::Busy) => {
                 let message =
                     "agents were still sending messages when the run ended; the rest was dropped";
                 self.warnings.push(message.to_owned());
             }
-            Settled::Stopped => self.ended_by(FailureClass::Cancelled, "interrupted"),
-            Settled::Late => {
-                let message = "the run's time was up while agents were reading messages";
-                self.ended_by(FailureClass::Timeout, message);
+            Err(why) => {
+                let message = "no worker let the agents read their last messages";
+                tracing::warn!(why, "{message}");
+                self.warnings.push(message.to_owned());
             }
         }
+    }
+
+    async fn ask_to_settle(&mut self) -> Result<Settled, String> {
+        let answer = self.request("settle", Value::Null, SETTLE_MAX).await?;
+        Settled::deserialize(&answer.payload).map_err(|error| error.to_string())
     }
 
     /// What ended the run after its last step.
@@ -319,13 +382,35 @@ impl Driver {
             .entry(answer.path.clone())
             .or_default()
             .add(&answer.detail);
+        let (result, stands) = self.kept(&envelope.step, answer.result, answer.stands);
+        self.recording.heard(answer.call);
+        let spent = self.purse.end(&answer.call.to_string());
         let event = Event::CallFinished {
             call: CallId(answer.call),
-            result: answer.result,
-            used: answer.used,
+            result,
+            used: Amounts {
+                tokens: spent.tokens,
+                micro_usd: spent.micro_usd,
+                ..answer.used
+            },
         };
-        self.feed_recorded(event, answer.stands).await;
+        self.feed_recorded(event, stands).await;
         self.drain().await;
+    }
+
+    /// The result, or why it is too much to be held for later steps.
+    fn kept(&self, step: &str, result: CallResult, stands: Stands) -> (CallResult, Stands) {
+        let CallResult::Output(output) = &result else {
+            return (result, stands);
+        };
+        let Err(fault) = self.purse.outputs().keep(step, output) else {
+            return (result, stands);
+        };
+        let failure = unplaced(&fault).with_hint(
+            "hand on less: a step can write what is large into a granted folder or into `state`, and \
+             hand on its name (docs/limits.md)",
+        );
+        (failed(failure), Stands::Nowhere)
     }
 
     /// Feeds the planner an event whose result, if it has one, no record holds yet.
@@ -485,7 +570,14 @@ impl Driver {
             )
         })?;
         let envelope = Arc::new(envelope);
-        match self.bus.try_publish(&subject, envelope.clone()).await {
+        // Before the order leaves: whoever takes it may spend at once.
+        let number = call.id.0.to_string();
+        self.purse.begin(&number, call.ceilings);
+        let sent = self.bus.try_publish(&subject, envelope.clone()).await;
+        if sent.is_err() {
+            self.purse.end(&number);
+        }
+        match sent {
             Ok(_) => {
                 self.open.insert(call.id.0, Some(installed));
                 let recorded = self.journal.message(subject.as_str(), &envelope);
@@ -576,16 +668,27 @@ impl Driver {
     }
 
     async fn tell_the_end(&mut self, end: &RunEnd) -> Result<(), String> {
-        let run = &self.scope;
-        let subject = Subject::of(&run.tenant, &run.run, &["run", "finish"]);
-        let subject = subject.map_err(|error| error.to_string())?;
         let failure = end.failure.as_ref();
         let ending = Ending {
             status: status_of(end.status).to_owned(),
             reason: failure.map_or_else(String::new, |it| it.message.clone()),
         };
+        let payload = serde_json::to_value(ending).map_err(|error| error.to_string())?;
+        self.request("finish", payload, FINISH_MAX).await.map(drop)
+    }
+
+    /// Asks the run's worker for something that is about the whole run.
+    async fn request(
+        &mut self,
+        what: &str,
+        payload: Value,
+        longest: Duration,
+    ) -> Result<Arc<Envelope>, String> {
+        let run = &self.scope;
+        let subject = Subject::of(&run.tenant, &run.run, &["run", what]);
+        let subject = subject.map_err(|error| error.to_string())?;
         let draft = Draft {
-            id: envelope_id(run, 0, "finish"),
+            id: envelope_id(run, 0, what),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
             step: String::new(),
@@ -593,12 +696,12 @@ impl Driver {
             correlation: String::new(),
             causation: String::new(),
             traceparent: String::new(),
-            kind: "run.finish".to_owned(),
-            payload: serde_json::to_value(ending).map_err(|error| error.to_string())?,
+            kind: format!("run.{what}"),
+            payload,
         };
         let envelope = draft.seal().map_err(|error| error.to_string())?;
-        let told = self.bus.request(&subject, Arc::new(envelope), FINISH_MAX);
-        told.await.map(drop).map_err(|error| error.to_string())
+        let answer = self.bus.request(&subject, Arc::new(envelope), longest);
+        answer.await.map_err(|error| error.to_string())
     }
 }
 

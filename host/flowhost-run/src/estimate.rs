@@ -1,26 +1,28 @@
 //! What a plan's model calls will cost: told before a run, and held against what they did cost.
 //!
-//! A step that ran before is expected to cost what it did on average in the newest runs of the same
-//! plan; one that did not, what its prompt weighs and half of the longest answer. Both are views: of
-//! the ledgers of earlier runs, and of the plan. An estimate decides nothing; budgets do.
+//! A step that ran before is expected to cost what it did in the newest runs of the same plan; one that did
+//! not, what its prompt, its items and its turns allow. Both are views: of the ledgers of earlier runs, and
+//! of the plan. Each is a range, because nobody knows more; budgets decide, and an estimate only says
+//! beforehand that one cannot suffice.
+
+mod history;
+mod weight;
 
 use std::collections::BTreeMap;
 
-use flowhost_flow::Plan;
-use flowhost_flow::plan::{Step, Work};
+use flowhost_flow::budget::{Currency, OnExceeded};
+use flowhost_flow::plan::Work;
 use flowhost_flow::units::micro_usd_to_usd;
-use flowhost_ledger::{Kind, read_run};
-use flowhost_models::{Gateway, ModelName, Prompt, Speaker, Turn};
+use flowhost_flow::{Exit, Plan};
+use flowhost_models::Gateway;
 use serde::Serialize;
-use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use crate::failure::Failure;
 use crate::project::Project;
 use crate::state::State;
-
-/// Earlier runs that are looked at: the newest say most, and each is read from start to end.
-const RUNS_MAX: usize = 10;
-/// Tokens of an answer when the configuration does not say.
-const ANSWER_TOKENS: u32 = 1_024;
+use history::History;
+use weight::Weight;
 
 /// Which runs there were.
 pub trait Past: Send + Sync {
@@ -51,6 +53,49 @@ impl Amount {
             micro_usd: self.micro_usd.div_ceil(count),
         }
     }
+
+    fn times(self, count: u64) -> Self {
+        Self {
+            tokens: self.tokens.saturating_mul(count),
+            micro_usd: self.micro_usd.saturating_mul(count),
+        }
+    }
+
+    fn least(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.min(other.tokens),
+            micro_usd: self.micro_usd.min(other.micro_usd),
+        }
+    }
+
+    fn most(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.max(other.tokens),
+            micro_usd: self.micro_usd.max(other.micro_usd),
+        }
+    }
+}
+
+/// What something may cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Range {
+    /// No less, if all that is certain to run does.
+    pub low: Amount,
+    /// What it will probably be.
+    pub likely: Amount,
+    /// No more; none where only the run will know.
+    pub high: Option<Amount>,
+}
+
+impl Range {
+    fn add(&mut self, other: Self) {
+        self.low.add(other.low);
+        self.likely.add(other.likely);
+        self.high = self.high.zip(other.high).map(|(mut sum, high)| {
+            sum.add(high);
+            sum
+        });
+    }
 }
 
 /// What a number rests on.
@@ -59,7 +104,7 @@ impl Amount {
 pub enum Basis {
     /// Earlier runs of the same plan.
     History,
-    /// The size of the prompt, for one call and one item.
+    /// The size of the prompt, and the items and turns that the plan allows.
     Prompt,
     /// Nothing: the model is not known before the run.
     Unknown,
@@ -71,7 +116,7 @@ pub struct StepEstimate {
     /// The model, where the plugin's configuration names one.
     pub model: Option<String>,
     /// What it will cost; none where nobody can know.
-    pub expected: Option<Amount>,
+    pub expected: Option<Range>,
     /// What that rests on.
     pub basis: Basis,
     /// Earlier runs that it rests on.
@@ -86,14 +131,66 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The sum of what is known.
+    /// The sum of what is known. It has an upper end only where every step has one.
     #[must_use]
-    pub fn total(&self) -> Amount {
-        let mut total = Amount::default();
+    pub fn total(&self) -> Range {
+        let mut total = Range {
+            high: Some(Amount::default()),
+            ..Range::default()
+        };
         for step in self.steps.values() {
+            // A step that nobody knows anything of costs something between nothing and anything.
             total.add(step.expected.unwrap_or_default());
         }
         total
+    }
+
+    /// Names the estimate in the records of what is spent: the hash of its document, and empty where no
+    /// model may be asked.
+    #[must_use]
+    pub fn id(&self) -> String {
+        if self.steps.is_empty() {
+            return String::new();
+        }
+        let document = serde_json::to_vec(&self.document()).unwrap_or_default();
+        format!("sha256:{}", hex::encode(Sha256::digest(document)))
+    }
+
+    /// Why the plan's budget cannot suffice, if even the smallest estimate exceeds it.
+    #[must_use]
+    pub fn exceeds(&self, plan: &Plan) -> Option<Failure> {
+        let budget = &plan.budget;
+        if budget.on_exceeded != OnExceeded::Halt {
+            return None;
+        }
+        let low = self.total().low;
+        let wanted = [
+            (Currency::Tokens, low.tokens),
+            (Currency::MicroUsd, low.micro_usd),
+        ];
+        let [_, _, tokens, micro_usd] = budget.limits;
+        let over = wanted.into_iter().zip([tokens, micro_usd]);
+        let over = over.filter_map(|((currency, low), limit)| {
+            let limit = limit.unwrap_or_else(|| flowhost_flow::budget::DEFAULT_LIMIT.get(currency));
+            (low > limit).then(|| {
+                let amount = |amount: u64| match currency {
+                    Currency::MicroUsd => format!("${:.6}", micro_usd_to_usd(amount)),
+                    _ => format!("{amount} tokens"),
+                };
+                format!(
+                    "it costs {} at least, and {} are allowed",
+                    amount(low),
+                    amount(limit)
+                )
+            })
+        });
+        let mut over = over.peekable();
+        over.peek()?;
+        let mut failure = Failure::new(Exit::Budget, "the budget of the plan cannot suffice");
+        failure.causes.extend(over);
+        Some(failure.hint(
+            "raise `budget:` in the plan; `flowhost run PLAN --estimate` shows what each step costs",
+        ))
     }
 
     /// The document of `run --estimate --json` and of `validate --json`.
@@ -102,14 +199,18 @@ impl Estimate {
         let total = self.total();
         let step = |it: &StepEstimate| StepDocument {
             model: it.model.clone(),
-            tokens: it.expected.map(|it| it.tokens),
-            usd: it.expected.map(|it| micro_usd_to_usd(it.micro_usd)),
+            tokens: it.expected.map(|it| it.likely.tokens),
+            usd: it.expected.map(|it| micro_usd_to_usd(it.likely.micro_usd)),
+            low: it.expected.map(|it| it.low.into()),
+            high: it.expected.and_then(|it| it.high).map(AmountDocument::from),
             basis: it.basis,
             runs: it.runs,
         };
         EstimateDocument {
-            tokens: total.tokens,
-            usd: micro_usd_to_usd(total.micro_usd),
+            tokens: total.likely.tokens,
+            usd: micro_usd_to_usd(total.likely.micro_usd),
+            low: total.low.into(),
+            high: total.high.map(AmountDocument::from),
             steps: self
                 .steps
                 .iter()
@@ -119,11 +220,14 @@ impl Estimate {
     }
 }
 
-/// See [`Estimate::document`].
+/// See [`Estimate::document`]: the likely amounts, and what they lie between. A `high` of null says that
+/// only the run will know.
 #[derive(Debug, Clone, Serialize)]
 pub struct EstimateDocument {
     tokens: u64,
     usd: f64,
+    low: AmountDocument,
+    high: Option<AmountDocument>,
     steps: BTreeMap<String, StepDocument>,
 }
 
@@ -132,39 +236,55 @@ struct StepDocument {
     model: Option<String>,
     tokens: Option<u64>,
     usd: Option<f64>,
+    low: Option<AmountDocument>,
+    high: Option<AmountDocument>,
     basis: Basis,
     runs: u64,
 }
 
-/// How far what was spent is from what was expected: 1 is right, 2 is twice as much. By money where
-/// some was expected, else by tokens; none where nothing was.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct AmountDocument {
+    tokens: u64,
+    usd: f64,
+}
+
+impl From<Amount> for AmountDocument {
+    fn from(amount: Amount) -> Self {
+        Self {
+            tokens: amount.tokens,
+            usd: micro_usd_to_usd(amount.micro_usd),
+        }
+    }
+}
+
+/// How far what was spent is from what was likely, as a share of that: 0 is right, 1 is twice as much or
+/// nothing at all. By money where some was expected, else by tokens; none where nothing was.
 #[must_use]
-pub fn variance(expected: Amount, spent: Amount) -> Option<f64> {
-    let ratio = |spent: u64, expected: u64| {
+pub fn variance(likely: Amount, spent: Amount) -> Option<f64> {
+    let share = |spent: u64, likely: u64| {
         #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-        let ratio = spent as f64 / expected as f64;
-        (expected > 0).then_some(ratio)
+        let share = spent.abs_diff(likely) as f64 / likely as f64;
+        (likely > 0).then_some(share)
     };
-    ratio(spent.micro_usd, expected.micro_usd).or_else(|| ratio(spent.tokens, expected.tokens))
+    share(spent.micro_usd, likely.micro_usd).or_else(|| share(spent.tokens, likely.tokens))
 }
 
 /// Estimates every step that may ask a model; empty, and nothing is read, where none may.
 #[must_use]
 pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn Past) -> Estimate {
     let mut wanted = Vec::new();
-    collect(&project.plan, "", "", project, &mut wanted);
+    collect(&project.plan, Place::default(), project, &mut wanted);
     if wanted.is_empty() {
         return Estimate::default();
     }
     let history = History::read(state, past, &project.plan.name);
     let step = |(path, weight): (String, Option<Weight>)| {
         let model = weight.as_ref().map(|it| it.model.to_string());
-        let (expected, basis, runs) = match history.mean(&path, model.as_deref()) {
-            Some((mean, runs)) => (Some(mean), Basis::History, runs),
-            None => match weight.and_then(|it| it.weigh(gateway)) {
-                Some(amount) => (Some(amount), Basis::Prompt, 0),
-                None => (None, Basis::Unknown, 0),
-            },
+        let weighed = weight.and_then(|it| it.weigh(gateway));
+        let (expected, basis, runs) = match history.range(&path, model.as_deref()) {
+            Some((range, runs)) => (Some(range), Basis::History, runs),
+            None if weighed.is_some() => (weighed, Basis::Prompt, 0),
+            None => (None, Basis::Unknown, 0),
         };
         let estimate = StepEstimate {
             model,
@@ -179,46 +299,44 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
     }
 }
 
-/// A step's prompt as far as it is known before the run.
-struct Weight {
-    model: ModelName,
-    text: String,
-    max_tokens: u32,
+/// Where steps are looked at.
+#[derive(Clone)]
+struct Place {
+    path: String,
+    /// What the keys of the plan's plugins begin with.
+    prefix: String,
+    /// Whether the plan itself is certain to run.
+    certain: bool,
 }
 
-impl Weight {
-    fn weigh(self, gateway: &Gateway) -> Option<Amount> {
-        let prompt = Prompt {
-            model: self.model,
-            turns: vec![Turn {
-                speaker: Speaker::User,
-                content: self.text,
-                tool_calls: Vec::new(),
-                answers: String::new(),
-            }],
-            tools: Vec::new(),
-            answer_schema: None,
-            temperature: None,
-            // Half of the longest answer: few are cut, few are a word.
-            max_tokens: self.max_tokens.div_ceil(2),
-            seed: None,
-            stop: Vec::new(),
-        };
-        let estimate = gateway.estimate(&prompt).ok()?;
-        Some(Amount {
-            tokens: estimate.tokens(),
-            micro_usd: estimate.micro_usd,
-        })
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            prefix: String::new(),
+            certain: true,
+        }
     }
 }
 
 fn collect(
     plan: &Plan,
-    path: &str,
-    prefix: &str,
+    place: Place,
     project: &Project,
     wanted: &mut Vec<(String, Option<Weight>)>,
 ) {
+    let Place {
+        path,
+        prefix,
+        certain,
+    } = place;
+    // A sub-plan has inputs of its own, which are not known before its step begins.
+    let none = serde_json::Map::new();
+    let inputs = if prefix.is_empty() {
+        &project.inputs
+    } else {
+        &none
+    };
     for step in plan.steps() {
         let path = format!("{path}{}", step.id);
         match &step.work {
@@ -226,123 +344,22 @@ fn collect(
                 let member = project.members.get(&format!("{prefix}{plugin}"));
                 let asks = member.filter(|it| !it.effective.grants.model.allow.is_empty());
                 if let Some(member) = asks {
-                    wanted.push((path, weight(plan, step, &member.config)));
+                    wanted.push((path, Weight::of(plan, step, member, inputs, certain)));
                 }
             }
             Work::Plan { reference } => {
                 if let Some(child) = plan.sub_plan(reference) {
-                    let prefix = format!("{prefix}{reference}::");
-                    collect(child, &format!("{path}/"), &prefix, project, wanted);
+                    let child_place = Place {
+                        path: format!("{path}/"),
+                        prefix: format!("{prefix}{reference}::"),
+                        certain: certain && step.when.is_none() && step.foreach.is_none(),
+                    };
+                    collect(child, child_place, project, wanted);
                 }
             }
             Work::Barrier(_) => {}
         }
     }
-}
-
-/// By the names that agents use: `model`, `max_tokens`, `system`, `prompt` of their configuration.
-fn weight(plan: &Plan, step: &Step, config: &str) -> Option<Weight> {
-    let config: Value = serde_json::from_str(config).unwrap_or_default();
-    let said = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
-    let model = said("model").parse().ok()?;
-    let prompt = plan
-        .prompt_of(step)
-        .map_or_else(|| said("prompt"), |text| &**text);
-    let text = format!("{}\n{prompt}\n{}", said("system"), step.with.source());
-    let max_tokens = config.get("max_tokens").and_then(Value::as_u64);
-    Some(Weight {
-        model,
-        text,
-        max_tokens: max_tokens
-            .and_then(|it| u32::try_from(it).ok())
-            .unwrap_or(ANSWER_TOKENS),
-    })
-}
-
-/// What steps cost in the newest runs of a plan.
-#[derive(Debug, Default)]
-struct History {
-    /// By path and model: another model costs something else.
-    steps: BTreeMap<(String, String), (Amount, u64)>,
-}
-
-impl History {
-    /// What cannot be read says nothing: an estimate must not keep a run from starting.
-    fn read(state: &State, past: &dyn Past, plan: &str) -> Self {
-        let mut history = Self::default();
-        for run in past.runs(plan, RUNS_MAX) {
-            history.add(of_run(state, &run));
-        }
-        history
-    }
-
-    fn add(&mut self, run: BTreeMap<(String, String), Amount>) {
-        for (step, amount) in run {
-            let (sum, count) = self.steps.entry(step).or_default();
-            sum.add(amount);
-            *count += 1;
-        }
-    }
-
-    fn mean(&self, path: &str, model: Option<&str>) -> Option<(Amount, u64)> {
-        let step = (path.to_owned(), model?.to_owned());
-        let (sum, count) = self.steps.get(&step)?;
-        Some((sum.mean(*count), *count))
-    }
-}
-
-/// Each step of a run, by path and by the model that it asked first, with what it and its items spent;
-/// steps that did not end well say nothing of those that do.
-fn of_run(state: &State, run: &str) -> BTreeMap<(String, String), Amount> {
-    let mut own = BTreeMap::new();
-    let mut items = BTreeMap::<(String, String), Amount>::new();
-    let mut models = BTreeMap::<String, String>::new();
-    let Ok(records) = read_run(&state.run_dir(run)) else {
-        return own;
-    };
-    for record in records.map_while(Result::ok) {
-        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
-        if record.kind() == Some(Kind::ModelIntent) && record.text("decision") == Some("allow") {
-            models.entry(text("step")).or_insert_with(|| text("asked"));
-        }
-        let good = record.kind() == Some(Kind::StepEnd) && record.text("status") == Some("ok");
-        let Some(path) = record.text("path").filter(|_| good) else {
-            continue;
-        };
-        let number = |name: &str| record.number(name).unwrap_or(0);
-        let amount = Amount {
-            tokens: number("tokens"),
-            micro_usd: number("micro_usd"),
-        };
-        // A step with items repeats their sum and asks no model itself: the items count.
-        let Some(model) = models.get(&text("step")).cloned() else {
-            continue;
-        };
-        match path.split_once('[') {
-            Some(_) => {
-                let step = (without_items(path), model);
-                items.entry(step).or_default().add(amount);
-            }
-            None => drop(own.insert((path.to_owned(), model), amount)),
-        }
-    }
-    own.extend(items);
-    own
-}
-
-/// `audit[3]/read` is `audit/read`.
-fn without_items(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut inside = false;
-    for c in path.chars() {
-        match c {
-            '[' => inside = true,
-            ']' => inside = false,
-            c if !inside => out.push(c),
-            _ => {}
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -357,18 +374,57 @@ mod tests {
     fn nothing_expected_has_no_variance_and_money_counts_before_tokens() {
         assert_eq!(variance(amount(0, 0), amount(10, 10)), None);
         assert_eq!(variance(amount(10, 0), amount(5, 9)), Some(0.5));
-        assert_eq!(variance(amount(10, 4), amount(5, 8)), Some(2.0));
+        assert_eq!(variance(amount(10, 0), amount(10, 9)), Some(0.0));
+        assert_eq!(variance(amount(10, 4), amount(5, 8)), Some(1.0));
+    }
+
+    fn of(low: Amount, high: Option<Amount>) -> Estimate {
+        let step = StepEstimate {
+            model: None,
+            expected: Some(Range {
+                low,
+                likely: low,
+                high,
+            }),
+            basis: Basis::Prompt,
+            runs: 0,
+        };
+        Estimate {
+            steps: BTreeMap::from([("a".to_owned(), step)]),
+        }
+    }
+
+    fn plan(budget: &str) -> Plan {
+        let text = format!(
+            "flowhost: v1\nkind: workflow\nname: p\nbudget: {budget}\nplugins:\n  t: {{ kind: tool, source: \
+             ./t.wasm, profile: deny-all }}\nsteps:\n  a: {{ uses: t, with: {{}} }}\n"
+        );
+        Plan::parse(&text, "p.yaml").unwrap()
     }
 
     #[test]
-    fn a_mean_rounds_up_and_items_are_one_step() {
-        let mut history = History::default();
-        let step = || ("a".to_owned(), "p/m".to_owned());
-        history.add(BTreeMap::from([(step(), amount(3, 1))]));
-        history.add(BTreeMap::from([(step(), amount(4, 0))]));
-        assert_eq!(history.mean("a", Some("p/m")), Some((amount(4, 1), 2)));
-        assert_eq!(history.mean("a", Some("p/other")), None);
-        assert_eq!(history.mean("b", Some("p/m")), None);
-        assert_eq!(without_items("audit[3]/read[10]"), "audit/read");
+    fn refuses_a_budget_that_even_the_smallest_estimate_exceeds_and_says_by_what() {
+        let estimate = of(amount(101, 0), None);
+        let failure = estimate.exceeds(&plan("{ tokens: 100 }")).unwrap();
+        assert_eq!(failure.exit, Exit::Budget);
+        assert_eq!(
+            failure.causes,
+            ["it costs 101 tokens at least, and 100 tokens are allowed"]
+        );
+        assert!(estimate.exceeds(&plan("{ tokens: 101 }")).is_none());
+        let warns = plan("{ tokens: 1, on_exceeded: warn }");
+        assert!(estimate.exceeds(&warns).is_none());
+    }
+
+    #[test]
+    fn a_sum_has_an_upper_end_only_where_all_of_it_has() {
+        let mut estimate = of(amount(1, 1), Some(amount(2, 2)));
+        assert_eq!(estimate.total().high, Some(amount(2, 2)));
+        let more = of(amount(1, 1), None).steps.remove("a").unwrap();
+        estimate.steps.insert("b".to_owned(), more);
+        assert_eq!(
+            (estimate.total().low, estimate.total().high),
+            (amount(2, 2), None)
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{
@@ -10,7 +11,9 @@ use flowhost_ledger::{
 };
 use tracing::Instrument as _;
 
+use crate::account;
 use crate::bundle;
+use crate::desk::{Desk, Greeting, Recording};
 use crate::document::RunDocument;
 use crate::driver::{self, Outcome};
 use crate::estimate::{self, Estimate};
@@ -21,10 +24,11 @@ use crate::host::Inner;
 use crate::journal::{self, Journal};
 use crate::lines;
 use crate::project::Project;
+use crate::purse::Purse;
 use crate::redaction::redaction;
 use crate::revealed::Revealed;
 use crate::swap::Swaps;
-use crate::wiring::{self, Ready};
+use crate::wiring::{self, Ready, Seat};
 
 /// The report's name in a run's folder.
 const REPORT: &str = "report.json";
@@ -90,10 +94,20 @@ pub(crate) async fn execute(
     let hash = wiring::plan_hash(&project)?;
     let gateway = config.operator.gateway(&project)?;
     let revealed = Arc::new(Revealed::default());
-    let ready = Ready::new(&project, options, host, &gateway, run, &revealed)?;
+    let purse = Arc::new(Purse::new(wiring::ceiling(&project)));
+    let seat = Seat {
+        bus: (config.bus)(),
+        funds: purse.clone(),
+        revealed: revealed.clone(),
+        driver: None,
+    };
+    let ready = Ready::new(&project, options, host, &gateway, run, seat)?;
     Ready::preflight(host, &project)?;
     let components = unless_stopped(run, Ready::load(host, &project)).await?;
     let estimate = estimate::estimate(&project, &gateway, state, &*config.past);
+    if let Some(failure) = estimate.exceeds(&project.plan) {
+        return Err(failure);
+    }
 
     let bundle = bundle::document(&project).map_err(|error| {
         Failure::new(Exit::Internal, "the plan cannot be kept").caused_by(&error)
@@ -124,8 +138,35 @@ pub(crate) async fn execute(
     journal.run_start(&project, &setup, labels, options)?;
     journal.view(bundle::BUNDLE, &bundle)?;
     journal.estimated(&estimate)?;
-    let scope = ready.scope(tenant, run.id(), seed, started_ms, &journal);
-    let installed = ready.install(host, &project, components, &scope, &journal);
+    let own_calls = Arc::new(AtomicU64::new(0));
+    let account = account::of_run(Arc::new(journal.clone()), account::RUN_BYTES);
+    let recording = Recording::new(account, own_calls.clone(), purse.clone());
+    let recording = Arc::new(recording);
+    let seeded = wiring::seed_of(seed);
+    let scope = ready.scope(
+        tenant,
+        run.id(),
+        seeded,
+        started_ms,
+        recording.clone(),
+        own_calls,
+    );
+    let desk = Arc::new(Desk {
+        scope: scope.clone(),
+        greeting: Greeting {
+            plan_hash: hash.clone(),
+            seed: hex::encode(seeded),
+            started_ms,
+            allow_private_network: options.allow_private_network,
+            own_calls: 0,
+            estimate: estimate.id(),
+        },
+        recording: recording.clone(),
+        purse: purse.clone(),
+        secrets: ready.secrets(),
+        revealed: revealed.clone(),
+    });
+    let installed = ready.install(host, &project, components, &scope, Some(&journal));
     let registry = match installed.await {
         Ok(registry) => registry,
         Err(failure) => {
@@ -134,6 +175,7 @@ pub(crate) async fn execute(
             return Err(revealed.clean_failure(failure));
         }
     };
+    registry.origins.set_estimate(&estimate.id());
     run.swappable(Swaps {
         host: host.clone(),
         journal: journal.clone(),
@@ -149,6 +191,10 @@ pub(crate) async fn execute(
         scope,
         journal: journal.clone(),
         registry,
+        purse,
+        recording,
+        workers: config.workers,
+        desk,
     };
     let driven = driver::drive(drive, run).instrument(context).await;
     let mut outcome = driven.map_err(|failure| revealed.clean_failure(failure))?;

@@ -50,6 +50,8 @@ pub struct Run(Arc<Shared>);
 pub(crate) struct Shared {
     id: Arc<str>,
     stop: watch::Sender<Option<Arc<str>>>,
+    /// Why the process that holds the run cannot let it go on.
+    halt: watch::Sender<Option<Arc<str>>>,
     state: watch::Sender<RunState>,
     outcome: watch::Sender<Option<Result<Finished, Failure>>>,
     events: broadcast::Sender<RunEvent>,
@@ -65,6 +67,7 @@ impl Run {
         Self(Arc::new(Shared {
             id: id.into(),
             stop: watch::Sender::new(None),
+            halt: watch::Sender::new(None),
             state: watch::Sender::new(RunState::Preparing),
             outcome: watch::Sender::new(None),
             events,
@@ -102,6 +105,25 @@ impl Run {
             asked.get_or_insert_with(|| reason.into());
             first
         });
+    }
+
+    /// Ends the run as a failure of the host's, for a reason of whoever holds it: nothing new begins, and
+    /// the end is recorded with exit 1.
+    pub fn halt(&self, reason: &str) {
+        self.0.halt.send_if_modified(|halted| {
+            let first = halted.is_none();
+            halted.get_or_insert_with(|| reason.into());
+            first
+        });
+    }
+
+    /// Waits until somebody halts the run.
+    pub(crate) async fn halted(&self) -> Arc<str> {
+        let mut halt = self.0.halt.subscribe();
+        let halted = halt.wait_for(Option::is_some).await;
+        let reason = halted.ok().and_then(|reason| reason.clone());
+        // The sender lives in `self`: the wait ends only with a reason.
+        reason.unwrap_or_default()
     }
 
     /// Puts another build of a plugin in its place: calls at work end on the one that they began with, the

@@ -154,7 +154,7 @@ impl Installed {
             .get_or_init(|| OutputSchema::compile(schema.clone()));
         let validator = validator.as_ref().map_err(|error| {
             invalid(format!(
-                "the input schema of `{}/{name}` is none: {error}",
+                "the input schema of `{}/{name}` cannot be used: {error}",
                 self.key
             ))
         })?;

@@ -367,10 +367,11 @@ impl Journal {
         if estimate.steps.is_empty() {
             return Ok(());
         }
-        let total = estimate.total();
+        let total = estimate.total().likely;
         let fact = self
             .fact(Kind::Budget)
             .with("event", "estimate")
+            .with("estimate", estimate.id())
             .with("tokens", total.tokens)
             .with("micro_usd", total.micro_usd)
             .payload(serde_json::to_vec(&estimate.document()).unwrap_or_default());
@@ -382,7 +383,7 @@ impl Journal {
         if estimate.steps.is_empty() {
             return Ok(());
         }
-        let (expected, used) = (estimate.total(), &outcome.end.used);
+        let (expected, used) = (estimate.total().likely, &outcome.end.used);
         let spent = Amount {
             tokens: used.tokens,
             micro_usd: used.micro_usd,
@@ -391,6 +392,7 @@ impl Journal {
         let fact = self
             .fact(Kind::Budget)
             .with("event", "variance")
+            .with("estimate", estimate.id())
             .with("estimated_tokens", expected.tokens)
             .with("estimated_micro_usd", expected.micro_usd)
             .with("tokens", spent.tokens)

@@ -1,7 +1,6 @@
 //! What travels on the bus for one call: the order and its result, both complete, so that a worker
 //! elsewhere could take it.
 
-use flowhost_caps::budget::Left;
 use flowhost_flow::budget::Ceiling;
 use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::Part;
@@ -84,6 +83,16 @@ pub(crate) struct Cancel {
     pub(crate) reason: String,
 }
 
+/// The payload of a `run.settled` envelope: how the talk after the last step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Settled {
+    /// Every message was read.
+    Quiet,
+    /// The agents did not stop talking.
+    Busy,
+}
+
 /// The payload of a `run.finish` envelope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ending {
@@ -155,6 +164,7 @@ pub(crate) struct Answer {
     pub(crate) path: String,
     pub(crate) result: CallResult,
     pub(crate) stands: Stands,
+    /// Calls and fuel; tokens and money are the driver's to fill in.
     pub(crate) used: Amounts,
     pub(crate) detail: Detail,
 }
@@ -191,21 +201,20 @@ impl Stands {
 }
 
 impl Answer {
-    /// The result of a call, with what the calls that it made in turn have used, and what models
-    /// have cost in it.
+    /// The result of a call, with what the calls that it made in turn have used. What models have cost in
+    /// it is known to whoever holds the purse.
     pub(crate) fn new(
         order: &Order,
         result: CallResult,
         mut detail: Detail,
         routed: &crate::tally::Routed,
-        spent: Left,
     ) -> Self {
         detail.add(&routed.detail);
         let used = Amounts {
             calls: routed.calls.saturating_add(1),
             fuel: detail.fuel,
-            tokens: spent.tokens,
-            micro_usd: spent.micro_usd,
+            tokens: 0,
+            micro_usd: 0,
         };
         Self {
             call: order.call,

@@ -9,19 +9,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_caps::budget::Left;
-use flowhost_caps::model::{HoldId, Origin, Short};
-use flowhost_engine::CallScope;
+use flowhost_caps::model::{HoldId, Short};
 use flowhost_flow::budget::Ceiling as Owner;
 
+use crate::desk::{Funds, Payer};
 use crate::held::{OUTPUT_BYTES, Outputs};
 
 /// A planner's call that is at work.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct AtWork {
     /// The accounts of its tokens and of its money.
     owners: [u64; 2],
     sum: Sum,
-    origin: Origin,
 }
 
 /// A budget of the plan, while calls that spend from it are at work.
@@ -110,7 +109,7 @@ impl Purse {
     }
 
     /// A planner's call begins, and whose tokens and money it may spend.
-    pub(crate) fn begin(&self, call: &str, owners: [Owner; 2], origin: Origin) {
+    pub(crate) fn begin(&self, call: &str, owners: [Owner; 2]) {
         let mut inner = self.inner();
         for (accounts, owner) in inner.accounts.iter_mut().zip(owners) {
             let account = accounts.entry(owner.account).or_default();
@@ -124,7 +123,6 @@ impl Purse {
         let opened = AtWork {
             owners: owners.map(|owner| owner.account),
             sum: Sum::default(),
-            origin,
         };
         inner.at_work.insert(call.into(), opened);
     }
@@ -162,34 +160,45 @@ impl Purse {
         self.inner().rest_refused
     }
 
-    pub(crate) fn origin(&self, call: &str) -> Origin {
-        let inner = self.inner();
-        let at_work = inner.at_work.get(call);
-        at_work.map(|it| it.origin.clone()).unwrap_or_default()
+    /// Whoever performed the call is gone: what it held is booked in full, because nobody knows what a
+    /// provider will charge for it.
+    pub(crate) fn abandon(&self, call: &str) {
+        let held: Vec<(u64, Left)> = {
+            let inner = self.inner();
+            let of_call = inner.holds.iter().filter(|(_, hold)| &*hold.root == call);
+            of_call
+                .map(|(number, hold)| (*number, hold.amount))
+                .collect()
+        };
+        for (number, amount) in held {
+            self.settle(HoldId(number), amount);
+        }
     }
+}
 
-    /// The smallest of what the plugin, its step's budget and the run have left.
-    pub(crate) fn left(&self, caller: &CallScope) -> Left {
+impl Funds for Purse {
+    fn left(&self, payer: &Payer) -> Left {
         let inner = self.inner();
-        let all = inner.ceilings(caller).into_iter();
+        let all = inner.ceilings(payer).into_iter();
         let left = all.map(|(limit, used)| minus(limit, used));
         left.reduce(least).unwrap_or_default()
     }
 
-    pub(crate) fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short> {
+    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Short> {
         let mut inner = self.inner();
         let short = inner
-            .ceilings(caller)
+            .ceilings(payer)
             .into_iter()
             .find_map(|(limit, used)| fits(limit, plus(used, want)).err());
+        let (plugin, root): (Arc<str>, Arc<str>) =
+            (payer.plugin.as_str().into(), payer.root.as_str().into());
         if let Some(short) = short {
-            let outside = !inner.at_work.contains_key(&caller.root);
+            let outside = !inner.at_work.contains_key(&root);
             inner.rest_refused += u64::from(outside);
             return Err(short);
         }
         inner.calls += 1;
         let number = inner.calls;
-        let (plugin, root) = (caller.plugin.clone(), caller.root.clone());
         inner.sum.held = plus(inner.sum.held, want);
         let own = inner.plugins.entry(plugin.clone()).or_default();
         own.held = plus(own.held, want);
@@ -210,7 +219,7 @@ impl Purse {
         Ok(HoldId(number))
     }
 
-    pub(crate) fn settle(&self, hold: HoldId, spent: Left) {
+    fn settle(&self, hold: HoldId, spent: Left) {
         let mut inner = self.inner();
         let Some(hold) = inner.holds.remove(&hold.0) else {
             return;
@@ -264,16 +273,13 @@ impl Inner {
         }
     }
 
-    /// Every ceiling over the caller with what is used of it, the nearest first.
-    fn ceilings(&self, caller: &CallScope) -> Vec<(Left, Left)> {
-        let grant = &caller.effective.grants.model;
-        let own = Left {
-            tokens: grant.tokens,
-            micro_usd: grant.micro_usd,
-        };
-        let used = self.plugins.get(&caller.plugin).copied();
+    /// Every ceiling over the payer with what is used of it, the nearest first.
+    fn ceilings(&self, payer: &Payer) -> Vec<(Left, Left)> {
+        let [tokens, micro_usd] = payer.own;
+        let own = Left { tokens, micro_usd };
+        let used = self.plugins.get(&*payer.plugin).copied();
         let mut all = vec![(own, used.unwrap_or_default().total())];
-        if let Some(at_work) = self.at_work.get(&caller.root) {
+        if let Some(at_work) = self.at_work.get(&*payer.root) {
             let [tokens, micro_usd] = [0, 1].map(|at| self.account(at_work, at));
             let limit = Left {
                 tokens: tokens.left,
@@ -337,45 +343,17 @@ fn least(a: Left, b: Left) -> Left {
 
 #[cfg(test)]
 mod tests {
-    use flowhost_engine::{Meter, RunScope};
-    use flowhost_ledger::MemoryRecorder;
-    use flowhost_policy::Effective;
-
     use super::*;
 
     fn amount(tokens: u64, micro_usd: u64) -> Left {
         Left { tokens, micro_usd }
     }
 
-    fn caller(plugin: &str, call: &str, tokens: u64) -> CallScope {
-        let mut effective = Effective::default();
-        effective.grants.model.tokens = tokens;
-        effective.grants.model.micro_usd = 1_000;
-        CallScope {
-            run: RunScope {
-                tenant: "default".into(),
-                run: "01RUN".into(),
-                seed: [0; 32],
-                started_ms: 0,
-                recorder: Arc::new(MemoryRecorder::default()),
-                providers: Arc::new([]),
-                own_calls: Arc::default(),
-            },
-            call: call.into(),
-            root: call.into(),
-            made: Arc::default(),
-            key: "".into(),
-            step: "s".into(),
-            attempt: 1,
-            plugin: plugin.into(),
-            digest: "".into(),
-            revision: 1,
-            effective: Arc::new(effective),
-            config: "{}".into(),
-            traceparent: "".into(),
-            deadline: tokio::time::Instant::now(),
-            callers: Arc::from([]),
-            meter: Arc::new(Meter::default()),
+    fn caller(plugin: &str, call: &str, tokens: u64) -> Payer {
+        Payer {
+            plugin: plugin.to_owned(),
+            root: call.to_owned(),
+            own: [tokens, 1_000],
         }
     }
 
@@ -394,8 +372,8 @@ mod tests {
     #[test]
     fn refuses_what_the_plugin_the_step_or_the_run_has_not_left() {
         let purse = purse(100);
-        purse.begin("s", owners(50, 500), Origin::default());
-        let short = |caller: &CallScope, tokens| purse.hold(caller, amount(tokens, 0));
+        purse.begin("s", owners(50, 500));
+        let short = |caller: &Payer, tokens| purse.hold(caller, amount(tokens, 0));
         let own = short(&caller("p", "s", 40), 41).unwrap_err();
         assert_eq!((own.name, own.used, own.allowed), ("tokens", 41, 40));
         assert_eq!(short(&caller("p", "s", 90), 51).unwrap_err().allowed, 50);
@@ -413,7 +391,7 @@ mod tests {
     fn what_is_held_is_gone_until_it_is_settled_and_the_rest_returns() {
         let purse = purse(100);
         let caller = caller("p", "s", 60);
-        purse.begin("s", owners(80, 1_000), Origin::default());
+        purse.begin("s", owners(80, 1_000));
         let hold = purse.hold(&caller, amount(50, 10)).unwrap();
         assert_eq!(purse.left(&caller), amount(10, 990));
         purse.settle(hold, amount(20, 3));
@@ -432,7 +410,7 @@ mod tests {
     fn steps_at_work_share_their_budget_whoever_spends_and_whatever_the_planner_has_heard() {
         let purse = purse(1_000);
         for step in ["a", "b"] {
-            purse.begin(step, owners(100, 1_000), Origin::default());
+            purse.begin(step, owners(100, 1_000));
         }
         let first = purse.hold(&caller("p", "a", 500), amount(60, 0)).unwrap();
         assert!(purse.hold(&caller("q", "b", 500), amount(60, 0)).is_err());
@@ -440,12 +418,36 @@ mod tests {
         assert_eq!(purse.left(&caller("q", "b", 500)).tokens, 50);
         assert_eq!(purse.end("a"), amount(50, 0));
         // The planner asks for another call before it has heard of the 50.
-        purse.begin("c", owners(100, 1_000), Origin::default());
+        purse.begin("c", owners(100, 1_000));
         assert_eq!(purse.left(&caller("q", "c", 500)).tokens, 50);
         purse.end("b");
         purse.end("c");
-        purse.begin("d", owners(100, 1_000), Origin::default());
+        purse.begin("d", owners(100, 1_000));
         assert_eq!(purse.left(&caller("q", "d", 500)).tokens, 100);
+    }
+
+    #[test]
+    fn the_same_two_agents_twice_in_one_step_spend_from_one_budget_and_each_call_knows_its_own() {
+        let purse = purse(1_000);
+        let calls = [("1", "ann"), ("2", "bob"), ("3", "ann"), ("4", "bob")];
+        for (call, _) in calls {
+            purse.begin(call, owners(100, 1_000));
+        }
+        let held = calls.map(|(call, agent)| {
+            let hold = purse.hold(&caller(agent, call, 500), amount(20, 5));
+            (call, hold.unwrap())
+        });
+        assert_eq!(purse.left(&caller("ann", "1", 500)).tokens, 20);
+        for ((_, hold), spent) in held.iter().zip(11..) {
+            purse.settle(*hold, amount(spent, 1));
+        }
+        // 100 of the step without 11 + 12 + 13 + 14; and of bob's own 30 without 12 + 14.
+        assert_eq!(purse.left(&caller("ann", "1", 500)).tokens, 50);
+        assert_eq!(purse.left(&caller("bob", "2", 30)).tokens, 4);
+        for ((call, _), spent) in held.iter().zip(11..) {
+            assert_eq!(purse.end(call), amount(spent, 1));
+        }
+        assert_eq!(purse.rest(), amount(0, 0));
     }
 
     #[test]
@@ -456,6 +458,18 @@ mod tests {
         assert_eq!(purse.rest(), amount(70, 12));
         assert!(purse.hold(&caller("p", "", 60), amount(50, 10)).is_err());
         assert_eq!(purse.rest_refused(), 1);
+    }
+
+    #[test]
+    fn what_a_worker_held_when_it_died_is_spent_to_the_last_token() {
+        let purse = purse(100);
+        purse.begin("s", owners(80, 1_000));
+        let hold = purse.hold(&caller("p", "s", 60), amount(50, 10)).unwrap();
+        purse.abandon("else");
+        assert_eq!(purse.left(&caller("p", "s", 60)).tokens, 10);
+        purse.abandon("s");
+        purse.settle(hold, amount(0, 0)); // it is not there to be returned any more
+        assert_eq!(purse.end("s"), amount(50, 10));
     }
 
     #[test]

@@ -42,6 +42,14 @@ impl Registry {
         self.read(|plugins| plugins.values().map(|it| it.current.clone()).collect())
     }
 
+    /// Whether an agent has a mailbox.
+    pub(crate) fn anybody_reads(&self) -> bool {
+        let reads = |it: &Installed| {
+            it.is_agent() && !it.plugin.effective().grants.messages.subscribe.is_empty()
+        };
+        self.read(|plugins| plugins.values().any(|entry| reads(&entry.current)))
+    }
+
     /// The current revision of every plugin whose key begins with `prefix`, and holds no further `::`.
     pub(crate) fn below(&self, prefix: &str) -> Vec<Arc<Installed>> {
         self.read(|plugins| {

@@ -16,6 +16,7 @@ use flowhost_ledger::{Fact, Value};
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
+use crate::desk::Remote;
 use crate::failure::Failure;
 
 /// Shortest value that is looked for, in bytes: a shorter one is no secret, and taking every place of it
@@ -66,7 +67,7 @@ struct Known {
 }
 
 impl Revealed {
-    fn add(&self, name: &str, value: &str) {
+    pub(crate) fn add(&self, name: &str, value: &str) {
         if value.len() < VALUE_MIN {
             return;
         }
@@ -155,6 +156,8 @@ impl Revealed {
 pub(crate) struct Remembering {
     pub(crate) store: Arc<dyn SecretStore>,
     pub(crate) revealed: Arc<Revealed>,
+    /// Whoever writes the record, where that is another process.
+    pub(crate) driver: Option<Remote>,
 }
 
 impl SecretStore for Remembering {
@@ -164,6 +167,9 @@ impl SecretStore for Remembering {
 
     fn revealed(&self, name: &str, value: &str) {
         self.revealed.add(name, value);
+        if let Some(driver) = &self.driver {
+            driver.revealed(name);
+        }
     }
 }
 

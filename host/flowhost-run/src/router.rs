@@ -20,12 +20,12 @@ use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
 use crate::content::{content_text, judged};
+use crate::desk::{Funds, Payer};
 use crate::guards::{Guards, Ready};
 use crate::installed::{Installed, invalid};
 use crate::order::measured;
-use crate::purse::Purse;
 use crate::registry::Registry;
-use crate::tally::Tally;
+use crate::tally::{Origins, Tally};
 use crate::worker::verdict_of;
 
 /// Routes once the plugins are installed; before that there is nobody to call.
@@ -33,16 +33,18 @@ pub(crate) struct Router {
     plugins: OnceLock<Arc<Registry>>,
     guards: OnceLock<Guards>,
     tally: Arc<Tally>,
-    purse: Arc<Purse>,
+    origins: Arc<Origins>,
+    funds: Arc<dyn Funds>,
 }
 
 impl Router {
-    pub(crate) fn new(purse: Arc<Purse>) -> Self {
+    pub(crate) fn new(funds: Arc<dyn Funds>) -> Self {
         Self {
             plugins: OnceLock::new(),
             guards: OnceLock::new(),
             tally: Arc::default(),
-            purse,
+            origins: Arc::default(),
+            funds,
         }
     }
 
@@ -56,6 +58,11 @@ impl Router {
     /// What routed calls use, by step.
     pub(crate) fn tally(&self) -> Arc<Tally> {
         self.tally.clone()
+    }
+
+    /// What the plan says of the calls at work.
+    pub(crate) fn origins(&self) -> Arc<Origins> {
+        self.origins.clone()
     }
 
     /// The value as the guardrails leave it.
@@ -306,21 +313,21 @@ impl Mailboxes for Router {
 
 impl BudgetView for Router {
     fn left(&self, caller: &CallScope) -> Left {
-        self.purse.left(caller)
+        self.funds.left(&Payer::of(caller))
     }
 }
 
 impl Spending for Router {
     fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short> {
-        self.purse.hold(caller, want)
+        self.funds.hold(&Payer::of(caller), want)
     }
 
     fn settle(&self, hold: HoldId, spent: Left) {
-        self.purse.settle(hold, spent);
+        self.funds.settle(hold, spent);
     }
 
     fn origin(&self, caller: &CallScope) -> Origin {
-        self.purse.origin(&caller.root)
+        self.origins.of(&caller.root)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::installed::Installed;
 use crate::journal::Journal;
 use crate::project::Member;
 use crate::registry::Registry;
+use crate::world::Workers;
 
 /// What a swap needs of a run that goes on.
 pub(crate) struct Swaps {
@@ -42,6 +43,13 @@ pub struct Swapped {
 
 impl Swaps {
     pub(crate) async fn swap(&self, key: &str, member: &Member) -> Result<Swapped, Failure> {
+        if self.host.config.workers == Workers::Elsewhere {
+            return Err(refused(
+                key,
+                "its calls are performed by other processes, which have the old build",
+            )
+            .hint("end the run and start it with the new component"));
+        }
         let started = tokio::time::Instant::now();
         let _turn = self.turn.lock().await;
         let before = self.plugins.current(key).ok_or_else(|| {

@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use flowhost_caps::model::Origin;
 use flowhost_engine::{CallScope, Meter};
 
 use crate::order::Detail;
@@ -43,6 +44,43 @@ impl Tally {
         let sum = sums.entry(root.clone()).or_default();
         sum.calls = sum.calls.saturating_add(1);
         sum.detail.add(detail);
+    }
+}
+
+/// What the plan says of the planner's calls that are at work, for the records of their model calls.
+#[derive(Default)]
+pub(crate) struct Origins {
+    at_work: Mutex<HashMap<String, Origin>>,
+    /// Id of the estimate that the run was started with.
+    estimate: OnceLock<String>,
+}
+
+impl Origins {
+    /// Told once, before the first call.
+    pub(crate) fn set_estimate(&self, id: &str) {
+        let set = self.estimate.set(id.to_owned());
+        debug_assert!(set.is_ok(), "a run is started with one estimate");
+    }
+
+    pub(crate) fn begin(&self, call: &str, origin: Origin) {
+        self.at_work().insert(call.to_owned(), origin);
+    }
+
+    pub(crate) fn end(&self, call: &str) {
+        self.at_work().remove(call);
+    }
+
+    /// Stage and prompt are empty for what no step asked for.
+    pub(crate) fn of(&self, call: &str) -> Origin {
+        let origin = self.at_work().get(call).cloned().unwrap_or_default();
+        Origin {
+            estimate: self.estimate.get().cloned().unwrap_or_default(),
+            ..origin
+        }
+    }
+
+    fn at_work(&self) -> MutexGuard<'_, HashMap<String, Origin>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,5 +128,22 @@ mod tests {
         let sum = tally.take("s");
         assert_eq!((sum.calls, sum.detail.fuel), (1, 7));
         assert_eq!(tally.take("s"), Routed::default());
+    }
+
+    #[test]
+    fn what_no_step_asked_for_names_the_estimate_and_nothing_else() {
+        let origins = Origins::default();
+        origins.set_estimate("sha256:e");
+        let plan = Origin {
+            stage: "plan".to_owned(),
+            ..Origin::default()
+        };
+        origins.begin("7", plan);
+        assert_eq!(origins.of("7").stage, "plan");
+        origins.end("7");
+        for call in ["7", "0.1"] {
+            let origin = origins.of(call);
+            assert_eq!((&*origin.stage, &*origin.estimate), ("", "sha256:e"));
+        }
     }
 }

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use flowhost_bus::Bus;
 use flowhost_caps::budget::Left;
 use flowhost_caps::env::HostVariables;
 use flowhost_caps::http::HttpServices;
 use flowhost_caps::model::ModelServices;
+use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{LoadedComponent, Plugin, RunScope};
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, PluginKind};
+use flowhost_ledger::Recorder;
 use flowhost_models::Gateway;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
-use crate::account;
+use crate::desk::{Funds, Remote};
 use crate::execute::RunOptions;
 use crate::failure::Failure;
 use crate::finding::Finding;
@@ -29,13 +32,13 @@ use crate::installed::Installed;
 use crate::journal::Journal;
 use crate::logs::Logs;
 use crate::project::{Member, Project};
-use crate::purse::{Ceiling, Purse};
+use crate::purse::Ceiling;
 use crate::redaction::redaction;
 use crate::registry::Registry;
 use crate::revealed::{Remembering, Revealed};
 use crate::rights::{Missing, missing_rights};
 use crate::router::Router;
-use crate::tally::Tally;
+use crate::tally::{Origins, Tally};
 use crate::world::{Operator, World};
 
 /// The plan's hash, components and rights included.
@@ -74,8 +77,16 @@ pub(crate) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
         .collect()
 }
 
+/// The seed of everything random in a run, from the number that the person gives.
+pub(crate) fn seed_of(seed: u64) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"flowhost-seed/1");
+    hash.update(seed.to_be_bytes());
+    hash.finalize().into()
+}
+
 /// The run's budget, in what models cost.
-fn ceiling(project: &Project) -> Ceiling {
+pub(crate) fn ceiling(project: &Project) -> Ceiling {
     let budget = &project.plan.budget;
     let limit = |currency: Currency, stated: Option<u64>| {
         stated.unwrap_or_else(|| DEFAULT_LIMIT.get(currency))
@@ -94,15 +105,24 @@ fn ceiling(project: &Project) -> Ceiling {
 pub(crate) struct Ready {
     bus: Arc<dyn Bus>,
     router: Arc<Router>,
-    purse: Arc<Purse>,
     services: flowhost_caps::Services,
+}
+
+/// Where the work of a run is done, seen from its plugins.
+pub(crate) struct Seat {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) funds: Arc<dyn Funds>,
+    /// What guests were told.
+    pub(crate) revealed: Arc<Revealed>,
+    /// The driver of the run, where it is another process: it has to know, too, what guests were told.
+    pub(crate) driver: Option<Remote>,
 }
 
 /// What the driver drives.
 pub(crate) struct Machinery {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) tally: Arc<Tally>,
-    pub(crate) purse: Arc<Purse>,
+    pub(crate) origins: Arc<Origins>,
     pub(crate) plugins: Arc<Registry>,
 }
 
@@ -113,11 +133,15 @@ impl Ready {
         host: &Arc<Inner>,
         gateway: &Gateway,
         run: &Run,
-        revealed: &Arc<Revealed>,
+        seat: Seat,
     ) -> Result<Self, Failure> {
-        let bus = (host.config.bus)();
-        let purse = Arc::new(Purse::new(ceiling(project)));
-        let router = Arc::new(Router::new(purse.clone()));
+        let Seat {
+            bus,
+            funds,
+            revealed,
+            driver,
+        } = seat;
+        let router = Arc::new(Router::new(funds));
         let logs = Arc::new(Logs {
             redacts: redaction(project).payloads,
             run: run.clone(),
@@ -127,12 +151,12 @@ impl Ready {
         // Only what a guest asks to be told goes through it, and not what `http` injects.
         services.secrets = Arc::new(Remembering {
             store: services.secrets,
-            revealed: revealed.clone(),
+            revealed,
+            driver,
         });
         Ok(Self {
             bus,
             router,
-            purse,
             services,
         })
     }
@@ -142,22 +166,25 @@ impl Ready {
         &self,
         tenant: &str,
         run: &str,
-        seed: u64,
+        seed: [u8; 32],
         started_ms: u64,
-        journal: &Journal,
+        recorder: Arc<dyn Recorder>,
+        own_calls: Arc<AtomicU64>,
     ) -> RunScope {
-        let mut hash = Sha256::new();
-        hash.update(b"flowhost-seed/1");
-        hash.update(seed.to_be_bytes());
         RunScope {
             tenant: tenant.into(),
             run: run.into(),
-            seed: hash.finalize().into(),
+            seed,
             started_ms,
-            recorder: account::of_run(Arc::new(journal.clone()), account::RUN_BYTES),
+            recorder,
             providers: flowhost_caps::providers(self.services.clone()),
-            own_calls: Arc::default(),
+            own_calls,
         }
+    }
+
+    /// Where secrets of the project are found.
+    pub(crate) fn secrets(&self) -> Arc<dyn SecretStore> {
+        self.services.secrets.clone()
     }
 
     /// Every missing right of every plugin.
@@ -216,14 +243,15 @@ impl Ready {
     }
 
     /// Links each plugin to exactly what it is granted, and asks those without a manifest what they
-    /// offer. Whatever that says about the plan's steps is known before the first of them runs.
+    /// offer. Whatever that says about the plan's steps is known before the first of them runs. Without a
+    /// journal nothing is recorded: the process that drives the run has.
     pub(crate) async fn install(
         self,
         host: &Inner,
         project: &Project,
         components: BTreeMap<String, LoadedComponent>,
         run: &RunScope,
-        journal: &Journal,
+        journal: Option<&Journal>,
     ) -> Result<Machinery, Failure> {
         let plugins = Registry::default();
         let (mut asked, mut findings) = (ToolNames::new(), Vec::new());
@@ -231,7 +259,9 @@ impl Ready {
             let Some(member) = project.members.get(&key) else {
                 continue;
             };
-            journal.member(&key, member)?;
+            if let Some(journal) = journal {
+                journal.member(&key, member)?;
+            }
             let plugin = prepare(host, project, &key, member, &component)?;
             let mut installed = Installed::new(&key, 1, plugin, member);
             if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
@@ -240,7 +270,9 @@ impl Ready {
                     Err(message) => findings.push(at_member(project, &key, &message)),
                 }
             }
-            journal.tools(&installed)?;
+            if let Some(journal) = journal {
+                journal.tools(&installed)?;
+            }
             plugins.put(installed);
         }
         check_functions(&project.plan, &asked, &mut findings);
@@ -253,7 +285,7 @@ impl Ready {
         Ok(Machinery {
             bus: self.bus,
             tally: self.router.tally(),
-            purse: self.purse,
+            origins: self.router.origins(),
             plugins,
         })
     }

@@ -89,6 +89,17 @@ pub trait FactObserver: Send + Sync {
     fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>>;
 }
 
+/// Who performs the calls of the runs that a host drives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// This process.
+    #[default]
+    Here,
+    /// Other processes, each by [`crate::Host::work`] over the run's bus. Orders wait on the bus until
+    /// one takes them, as long as the plan's own limits allow.
+    Elsewhere,
+}
+
 /// Everything a [`crate::Host`] is made of.
 pub struct HostConfig {
     /// Where state is kept, and whose.
@@ -116,6 +127,8 @@ pub struct HostConfig {
     pub past: Arc<dyn Past>,
     /// Telemetry.
     pub facts: Option<Arc<dyn FactObserver>>,
+    /// Who performs the calls of runs.
+    pub workers: Workers,
     /// Makes the bus of a run. Each has its own in one process: a full queue of one run is nothing to
     /// another, and a subject is looked up among a handful and not among those of a thousand runs.
     pub bus: Box<dyn Fn() -> Arc<dyn Bus> + Send + Sync>,

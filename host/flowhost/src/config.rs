@@ -36,6 +36,23 @@ pub enum Durability {
     Relaxed,
 }
 
+/// What happens when telemetry does not reach its collector.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTelemetryFailure {
+    /// One warning; the run goes on. The ledger has everything.
+    #[default]
+    Warn,
+    /// The run ends with exit 1, and does not begin where nothing can be sent.
+    Halt,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TelemetryTable {
+    on_failure: Option<OnTelemetryFailure>,
+}
+
 /// Where a secret's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +76,8 @@ struct Document {
     secrets: BTreeMap<String, SecretSource>,
     #[serde(default)]
     models: flowhost_models::Config,
+    #[serde(default)]
+    telemetry: TelemetryTable,
 }
 
 /// The configuration with paths made absolute; the default is that of a missing file.
@@ -84,6 +103,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, SecretSource>,
     /// `[models]`.
     pub models: flowhost_models::Config,
+    /// `[telemetry] on_failure`.
+    pub on_telemetry_failure: OnTelemetryFailure,
     /// The folder of the file that describes a `mock` provider, the working folder's before the
     /// operator's: their scripts are there.
     pub scripts: Option<PathBuf>,
@@ -102,6 +123,7 @@ impl Default for Config {
             host: None,
             secrets: BTreeMap::new(),
             models: flowhost_models::Config::default(),
+            on_telemetry_failure: OnTelemetryFailure::default(),
             scripts: None,
         }
     }
@@ -201,6 +223,7 @@ impl Config {
             secrets,
             scripts: has_mock(&document.models).then(|| folder.to_owned()),
             models: document.models,
+            on_telemetry_failure: document.telemetry.on_failure.unwrap_or_default(),
         }
     }
 

@@ -15,7 +15,7 @@ use flowhost_flow::Exit;
 use flowhost_ledger::HostKey;
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
-use flowhost_run::{FactObserver, Host, HostConfig, Operator, Project, Views, World};
+use flowhost_run::{FactObserver, Host, HostConfig, Operator, Project, Views, Workers, World};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -35,7 +35,21 @@ pub fn host(
     pool: PoolConfig,
     facts: Option<Arc<dyn FactObserver>>,
 ) -> Result<Host, Failure> {
-    Host::new(HostConfig {
+    Host::new(parts(ambient, config, state, pool, facts)?)
+}
+
+/// What such a host is made of, for processes that share the work of a run.
+///
+/// # Errors
+/// When a key cannot be read or made.
+pub fn parts(
+    ambient: &Ambient,
+    config: &Config,
+    state: &State,
+    pool: PoolConfig,
+    facts: Option<Arc<dyn FactObserver>>,
+) -> Result<HostConfig, Failure> {
+    Ok(HostConfig {
         state: state.clone(),
         key: signing_key(ambient, config, state)?,
         compiler: compiler(ambient)?,
@@ -52,6 +66,7 @@ pub fn host(
         views: Arc::new(Pages),
         past: Arc::new(Index(state.clone())),
         facts,
+        workers: Workers::Here,
         bus: Box::new(flowhost_run::local_bus),
     })
 }
@@ -182,7 +197,8 @@ pub struct Index(pub State);
 
 impl Past for Index {
     fn runs(&self, plan: &str, most: usize) -> Vec<String> {
-        let all = runs::list(self.0.root(), self.0.tenant()).unwrap_or_default();
+        // The start of a run must not grow with the number of runs before it.
+        let all = runs::newest(self.0.root(), self.0.tenant()).unwrap_or_default();
         let same = all
             .into_iter()
             .rev()

@@ -107,9 +107,9 @@ fn folder_hash(folder: &Path) -> Result<String> {
 fn parse(text: &str) -> Result<Locks> {
     text.lines()
         .map(|line| {
-            let (hash, name) = line
-                .split_once("  ")
-                .with_context(|| format!("wit/LOCK holds `{line}`, which is no hash and folder"))?;
+            let (hash, name) = line.split_once("  ").with_context(|| {
+                format!("wit/LOCK holds `{line}`, which is not a hash and a folder")
+            })?;
             Ok((name.to_owned(), hash.to_owned()))
         })
         .collect()

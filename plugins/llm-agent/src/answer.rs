@@ -33,7 +33,7 @@ impl Wanted {
             Error::invalid(format_args!("the answer's schema is not JSON: {error}"))
         })?;
         let schema = Schema::compile(&json).map_err(|error| {
-            Error::invalid(format_args!("the answer's schema is none: {error}"))
+            Error::invalid(format_args!("the answer's schema cannot be used: {error}"))
         })?;
         Ok(Self::Fits(Box::new(schema)))
     }

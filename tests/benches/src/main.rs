@@ -16,6 +16,7 @@ mod peers;
 mod plans;
 mod project;
 mod report;
+mod runs;
 mod substrate;
 mod telemetry;
 mod world;
@@ -75,6 +76,9 @@ fn main() -> Result<()> {
     }
     if wanted("memory") {
         rows.extend(memory::rows(&runtime)?);
+    }
+    if wanted("runs") {
+        rows.extend(runs::rows(&runtime, scratch.path())?);
     }
     if wanted("substrate") {
         rows.extend(substrate::rows(&runtime, scratch.path())?);

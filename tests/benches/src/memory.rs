@@ -170,7 +170,7 @@ pub(crate) fn rows(runtime: &Runtime) -> Result<Vec<Row>> {
     clippy::disallowed_methods,
     reason = "the benchmark reads its own memory map"
 )]
-fn private_bytes() -> Result<u64> {
+pub(crate) fn private_bytes() -> Result<u64> {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup")?;
     let kib = rollup
         .lines()

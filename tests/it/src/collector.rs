@@ -21,6 +21,8 @@ pub(crate) enum Manner {
     Takes,
     /// Refuses with this status.
     Refuses(u16),
+    /// Takes the first request, and no other.
+    TakesOne,
     /// Reads and never answers.
     Hangs,
 }
@@ -54,8 +56,11 @@ impl Collector {
                 let Some(request) = read(&stream) else {
                     continue;
                 };
+                let before = kept.lock().unwrap().len();
                 kept.lock().unwrap().push(request);
                 let status = match manner {
+                    Manner::TakesOne if before == 0 => 200,
+                    Manner::TakesOne => 503,
                     Manner::Takes => 200,
                     Manner::Refuses(status) => status,
                     Manner::Hangs => {

@@ -11,17 +11,20 @@ use flowhost::project::{self, Project, Request};
 use flowhost::report::problems::Texts;
 use flowhost_engine::PoolConfig;
 use flowhost_ledger::{Durability, verify_dir};
-use flowhost_run::{Finished, Host, Run, RunOptions, RunState, State};
+use flowhost_run::{Finished, Host, HostConfig, Run, RunOptions, RunState, State};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::cli::plan;
-use crate::support::{Home, executable};
+use crate::support::{Home, executable, repository};
 
 fn ambient(home: &Home) -> Ambient {
-    Ambient::with(BTreeMap::new(), home.path().to_owned(), Some(executable()))
+    let plugins = repository().join("target/plugins");
+    let plugins = plugins.display().to_string();
+    let variables = BTreeMap::from([("FLOWHOST_PLUGINS".to_owned(), plugins)]);
+    Ambient::with(variables, home.path().to_owned(), Some(executable()))
 }
 
 /// The project in a user's folder, as the command reads it.
@@ -38,14 +41,19 @@ pub(crate) fn project(home: &Home) -> Project {
         .unwrap_or_else(|| panic!("{:#?}", loaded.findings))
 }
 
-fn host(home: &Home) -> Host {
+/// What a host for the user's folder is made of.
+pub(crate) fn parts(home: &Home) -> HostConfig {
     let ambient = ambient(home);
     let config = Config::find(&ambient).unwrap();
     let state = State::new(home.path().join(".flowhost"), "default");
-    flowhost::host::host(&ambient, &config, &state, PoolConfig::default(), None).unwrap()
+    flowhost::host::parts(&ambient, &config, &state, PoolConfig::default(), None).unwrap()
 }
 
-fn options() -> RunOptions {
+pub(crate) fn host(home: &Home) -> Host {
+    Host::new(parts(home)).unwrap()
+}
+
+pub(crate) fn options() -> RunOptions {
     RunOptions {
         durability: Durability::Relaxed,
         allow_private_network: true,
@@ -54,14 +62,14 @@ fn options() -> RunOptions {
 }
 
 /// A server that answers nobody until it is opened.
-struct Gate {
-    address: SocketAddr,
+pub(crate) struct Gate {
+    pub(crate) address: SocketAddr,
     asked: watch::Receiver<usize>,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (count, asked) = watch::channel(0);
@@ -81,7 +89,7 @@ impl Gate {
     }
 
     /// Waits until so many have asked.
-    async fn reached_by(&mut self, most: usize) {
+    pub(crate) async fn reached_by(&mut self, most: usize) {
         let all = self.asked.wait_for(|asked| *asked >= most);
         let within = tokio::time::timeout(Duration::from_secs(240), all).await;
         assert!(
@@ -91,7 +99,12 @@ impl Gate {
         );
     }
 
-    fn open(&self) {
+    /// How many have asked so far.
+    pub(crate) fn count(&self) -> usize {
+        *self.asked.borrow()
+    }
+
+    pub(crate) fn open(&self) {
         self.open.send_replace(true);
     }
 }
@@ -115,7 +128,7 @@ async fn answer(
 }
 
 /// A plan whose steps are an agent that waits at the gate, one after another.
-fn waiting(gate: &Gate, steps: &str) -> Home {
+pub(crate) fn waiting(gate: &Gate, steps: &str) -> Home {
     let home = Home::new();
     home.guest("ok_agent_waits");
     let url = format!("http://{}/", gate.address);
@@ -132,7 +145,7 @@ fn waiting(gate: &Gate, steps: &str) -> Home {
 }
 
 #[track_caller]
-fn sound(finished: &Finished) {
+pub(crate) fn sound(finished: &Finished) {
     let exit = finished.outcome.end.exit;
     assert_eq!(exit.code(), 0, "{:?}", finished.outcome.end);
     let report = verify_dir(&finished.evidence.run_dir, &[]);
@@ -140,8 +153,24 @@ fn sound(finished: &Finished) {
 }
 
 /// Few enough for the files that a process may have open where nobody raised the limit: each run has a
-/// connection with two ends in here, and the files of its ledger.
+/// connection with two ends in here, and the files of its ledger. `HELD_RUNS=1000` tries more;
+/// `cargo xtask bench --only runs` measures them.
 const RUNS: usize = 100;
+
+fn how_many() -> usize {
+    std::env::var("HELD_RUNS").map_or(RUNS, |text| text.parse().unwrap())
+}
+
+/// Resident memory of this process in KiB.
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
+    line.unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap()
+}
 
 /// All of them are inside a guest's call at the same time, each with a ledger and a bus of its own.
 #[tokio::test(flavor = "multi_thread")]
@@ -152,11 +181,20 @@ async fn a_hundred_runs_are_at_work_at_once_in_one_process() {
         "  only: { uses: waits, with: { url: \"URL\" }, timeout: 5m }",
     );
     let (host, project) = (host(&home), project(&home));
-    let runs: Vec<_> = (0..RUNS)
-        .map(|_| host.start(project.clone(), options()).unwrap())
-        .collect();
-    gate.reached_by(RUNS).await;
-    assert_eq!(host.runs().len(), RUNS);
+    let count = how_many();
+    let begun = std::time::Instant::now();
+    let mut runs = vec![host.start(project.clone(), options()).unwrap()];
+    gate.reached_by(1).await;
+    let before = resident_kib();
+    let more = (1..count).map(|_| host.start(project.clone(), options()).unwrap());
+    runs.extend(more);
+    gate.reached_by(count).await;
+    eprintln!(
+        "{count} runs wait after {:?}, {} KiB each",
+        begun.elapsed(),
+        resident_kib().saturating_sub(before) / count
+    );
+    assert_eq!(host.runs().len(), count);
     assert!(runs.iter().all(|run| run.state() == RunState::Running));
     gate.open();
     let ends = futures::future::join_all(runs.iter().map(Run::outcome)).await;

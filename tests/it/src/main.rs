@@ -10,6 +10,7 @@
     reason = "helpers of tests may fail loudly, and touch files and processes of their own"
 )]
 
+mod apart;
 mod browser;
 mod catalogue;
 mod cli;

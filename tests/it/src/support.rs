@@ -89,20 +89,37 @@ impl Ran {
 
 /// A user's project folder with its own state.
 pub(crate) struct Home {
-    dir: tempfile::TempDir,
+    dir: Folder,
+}
+
+enum Folder {
+    /// Gone with its owner.
+    Own(tempfile::TempDir),
+    /// Another process's.
+    Lent(PathBuf),
 }
 
 impl Home {
     /// An empty folder.
     pub(crate) fn new() -> Self {
         Self {
-            dir: tempfile::tempdir().unwrap(),
+            dir: Folder::Own(tempfile::tempdir().unwrap()),
+        }
+    }
+
+    /// A folder that another process of the test has made, and removes.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self {
+            dir: Folder::Lent(path),
         }
     }
 
     /// The folder.
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        match &self.dir {
+            Folder::Own(dir) => dir.path(),
+            Folder::Lent(path) => path,
+        }
     }
 
     /// Writes a file, with its folders.

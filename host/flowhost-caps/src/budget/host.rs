@@ -8,7 +8,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
 use crate::budget::BudgetState;
-use crate::support::kill;
+use crate::shared::support::kill;
 
 mod bindings {
     wasmtime::component::bindgen!({

@@ -11,14 +11,7 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
-/// What a plugin may still spend in this run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Left {
-    /// Model tokens.
-    pub tokens: u64,
-    /// Millionths of a US dollar.
-    pub micro_usd: u64,
-}
+pub use crate::shared::money::Left;
 
 /// Where the run's budget is kept.
 pub trait BudgetView: Send + Sync + 'static {
@@ -58,10 +51,6 @@ impl Capability for Seam {
 
     fn granted(&self, effective: &Effective) -> bool {
         effective.grants.budget
-    }
-
-    fn cure(&self) -> &'static str {
-        "budget = true"
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -130,10 +130,6 @@ impl Capability for Seam {
         effective.grants.clock != ClockMode::Denied
     }
 
-    fn cure(&self) -> &'static str {
-        "[clock]\nwall = \"virtual\""
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted {
             host::link(linker)?;

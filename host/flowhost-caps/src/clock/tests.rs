@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 
 use super::host::wit::Host as _;
 use super::{Clock, TimeSource};
-use crate::support::View;
+use crate::shared::support::View;
 use crate::testing::{Call, fault};
 
 struct Fixed;

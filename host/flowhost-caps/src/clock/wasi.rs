@@ -10,7 +10,7 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use crate::clock::ClockState;
-use crate::support::{HasView, View, kill};
+use crate::shared::support::{HasView, View, kill};
 
 pub(super) const WALL: &str = "wasi:clocks/wall-clock@0.2.12";
 pub(super) const MONOTONIC: &str = "wasi:clocks/monotonic-clock@0.2.12";

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use wasmtime::component::Linker;
 
 use crate::config::ConfigState;
-use crate::support::{HasStore, kill};
+use crate::shared::support::{HasStore, kill};
 
 mod bindings {
     wasmtime::component::bindgen!({

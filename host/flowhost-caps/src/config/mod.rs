@@ -35,10 +35,6 @@ impl Capability for Seam {
         effective.grants.config
     }
 
-    fn cure(&self) -> &'static str {
-        "config = true"
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
     }

@@ -5,7 +5,7 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::p2::bindings::cli::environment;
 
 use crate::env::EnvState;
-use crate::support::{HasView, View, kill};
+use crate::shared::support::{HasView, View, kill};
 
 pub(super) const ENVIRONMENT: &str = "wasi:cli/environment@0.2.12";
 

@@ -58,10 +58,6 @@ impl Capability for Seam {
         !effective.grants.env.is_empty()
     }
 
-    fn cure(&self) -> &'static str {
-        "[env]\nLANG = \"C.UTF-8\""
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, _granted: bool) -> wasmtime::Result<()> {
         host::link(linker)
     }

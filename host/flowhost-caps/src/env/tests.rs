@@ -7,7 +7,7 @@ use flowhost_policy::{EnvValue, Grants};
 use wasmtime_wasi::p2::bindings::cli::environment::Host as _;
 
 use super::{Env, HostVariables};
-use crate::support::View;
+use crate::shared::support::View;
 use crate::testing::Call;
 
 struct Host;

@@ -72,10 +72,6 @@ impl Capability for Seam {
         !effective.grants.files.is_empty()
     }
 
-    fn cure(&self) -> &'static str {
-        "[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\""
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted {
             host::link(linker)?;

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
 use super::error::SendError;
-use crate::secrets::{Redactor, SecretStore};
+use crate::shared::redact::Redactor;
+use crate::shared::secret::SecretStore;
 
 /// Fills in the rule's header. `None` when the rule injects nothing.
 pub(super) fn inject(
@@ -62,8 +63,9 @@ pub(super) fn inject(
 }
 
 fn header_of(inject: &Inject, value: &str) -> Result<(HeaderName, HeaderValue), SendError> {
-    let name = HeaderName::from_bytes(inject.header.as_bytes())
-        .map_err(|_| SendError::Invalid("the rule's `inject.header` is no header".to_owned()))?;
+    let name = HeaderName::from_bytes(inject.header.as_bytes()).map_err(|_| {
+        SendError::Invalid("the rule's `inject.header` is not the name of a header".to_owned())
+    })?;
     let mut value = HeaderValue::from_str(value)
         .map_err(|_| SendError::Invalid("a secret does not fit into a header".to_owned()))?;
     value.set_sensitive(true);

@@ -29,7 +29,7 @@ pub use connect::{Connector, Stream, TcpConnector};
 pub use resolve::{ResolveError, Resolver, SystemResolver};
 pub use tls::Tls;
 
-use crate::secrets::SecretStore;
+use crate::shared::secret::SecretStore;
 use sender::Sender;
 
 /// What requests need from the process.
@@ -113,10 +113,6 @@ impl Capability for Seam {
 
     fn granted(&self, effective: &Effective) -> bool {
         !effective.grants.http.is_empty()
-    }
-
-    fn cure(&self) -> &'static str {
-        "[[http]]\nurl = \"https://…\"\nmethods = [\"GET\"]"
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

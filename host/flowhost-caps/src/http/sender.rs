@@ -390,7 +390,7 @@ fn assemble(
     *sent.headers_mut() = request.headers;
     let host = host
         .parse()
-        .map_err(|_| SendError::Invalid("the host is no header".to_owned()))?;
+        .map_err(|_| SendError::Invalid("the host cannot be sent in a header".to_owned()))?;
     sent.headers_mut().insert(header::HOST, host);
     // Some servers refuse a request without one (RFC 9110, 10.1.5: it should be sent).
     let agent = HeaderValue::from_static(USER_AGENT);

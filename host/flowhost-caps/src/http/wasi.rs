@@ -173,5 +173,5 @@ fn declared_length(headers: &http::HeaderMap) -> Result<Option<u64>, SendError> 
     let length = digits.and_then(|text| text.parse().ok());
     length
         .map(Some)
-        .ok_or_else(|| SendError::Invalid("`content-length` is no number".to_owned()))
+        .ok_or_else(|| SendError::Invalid("`content-length` is not a number".to_owned()))
 }

@@ -4,7 +4,7 @@ use flowhost_engine::HostState;
 use wasmtime::component::Linker;
 
 use crate::log::{Level, LogState, Stream};
-use crate::support::{HasStore, kill};
+use crate::shared::support::{HasStore, kill};
 
 mod bindings {
     wasmtime::component::bindgen!({

@@ -4,7 +4,6 @@
 //! before any sink sees it. Lines are not records each; what is dropped over `limits.log` is one.
 
 mod host;
-mod line;
 #[cfg(test)]
 mod tests;
 
@@ -15,11 +14,10 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
-pub use line::{Level, LogLine, LogSink, MemoryLog, ProgressLine, Stream};
+pub use crate::shared::line::{Level, LogLine, LogSink, MemoryLog, ProgressLine, Stream};
 
-pub(crate) use line::Gate;
-
-use crate::secrets::SecretStore;
+use crate::shared::line::Gate;
+use crate::shared::secret::SecretStore;
 
 /// The capability.
 pub struct Log {
@@ -54,10 +52,6 @@ impl Capability for Seam {
 
     fn granted(&self, effective: &Effective) -> bool {
         effective.grants.log
-    }
-
-    fn cure(&self) -> &'static str {
-        "log = true"
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

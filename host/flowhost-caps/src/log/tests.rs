@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::host::wit::{self, Host as _};
 use super::{Level, Log, MemoryLog, Stream};
-use crate::secrets::SecretStore;
+use crate::shared::secret::SecretStore;
 use crate::testing::{Call, fault};
 
 struct OneSecret;

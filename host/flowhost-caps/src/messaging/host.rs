@@ -12,7 +12,7 @@ use wasmtime::component::Linker;
 
 use crate::messaging::envelope::{QueueLimit, SealError, message_fact, seal};
 use crate::messaging::{MessagePayload, MessagingState, REPLY};
-use crate::support::{HasStore, Refusal, kill, settle};
+use crate::shared::support::{HasStore, Refusal, kill, settle};
 
 mod bindings {
     wasmtime::component::bindgen!({

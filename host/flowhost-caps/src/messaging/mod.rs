@@ -62,10 +62,6 @@ impl Capability for Seam {
         !effective.grants.messages.publish.is_empty()
     }
 
-    fn cure(&self) -> &'static str {
-        "[messages]\npublish = [\"topic\"]"
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
     }

@@ -15,8 +15,8 @@ use wasmtime::component::Linker;
 use super::log::Records;
 use super::prompt::{self, TEXTS_MAX};
 use super::{HoldId, ModelServices, ModelState, Short, Spending};
-use crate::budget::Left;
-use crate::support::{HasStore, Refusal, settle};
+use crate::shared::money::Left;
+use crate::shared::support::{HasStore, Refusal, settle};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -175,7 +175,9 @@ fn allowed(
     };
     let model: ModelName = asked.parse().map_err(|_| {
         let text = neutralise(asked, NAME_CHARS);
-        invalid(format!("`{text}` is no model: write `provider/name`"))
+        invalid(format!(
+            "`{text}` does not name a model: write `provider/name`"
+        ))
     })?;
     match services.gateway.knows(&model) {
         Ok(()) => Ok((model, rule)),

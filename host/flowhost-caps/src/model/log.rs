@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use super::host::{INTERFACE, amount, hold};
 use super::prompt::redact_text;
 use super::{HoldId, Origin, Spending};
-use crate::budget::Left;
-use crate::support::Refusal;
+use crate::shared::money::Left;
+use crate::shared::support::Refusal;
 
 /// What the tries of one call share.
 pub(super) struct Records<'a> {
@@ -181,7 +181,9 @@ impl<'a> Records<'a> {
             asked: Some(self.asked.to_string()),
             model: Some(model.to_string()),
             operation: Some(operation.as_str().to_owned()),
-            estimate: None,
+            estimate: Some(&self.origin.estimate)
+                .filter(|it| !it.is_empty())
+                .cloned(),
         }
     }
 

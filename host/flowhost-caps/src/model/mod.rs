@@ -22,7 +22,7 @@ use flowhost_models::Gateway;
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
-use crate::budget::Left;
+use crate::shared::money::Left;
 
 /// An amount that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Origin {
     pub stage: String,
     /// Version of the step's prompt; empty for none.
     pub prompt_version: String,
+    /// Id of the estimate that the run was started with; empty for none.
+    pub estimate: String,
 }
 
 /// Where a run's tokens and money are kept.
@@ -109,10 +111,6 @@ impl Capability for Seam {
 
     fn granted(&self, effective: &Effective) -> bool {
         !effective.grants.model.allow.is_empty()
-    }
-
-    fn cure(&self) -> &'static str {
-        "[model]\nallow = [\"provider/name\"]\ntokens = 20_000\nusd = 0.50"
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -32,7 +32,7 @@ pub(super) fn checked(prompt: wit::Prompt, model: ModelName, seed: u64) -> Resul
         "" => seed,
         text => text
             .parse()
-            .map_err(|_| "`seed` is no decimal number".to_owned())?,
+            .map_err(|_| "`seed` is not a decimal number".to_owned())?,
     };
     let answer_schema = match prompt.answer_schema.as_str() {
         "" => None,

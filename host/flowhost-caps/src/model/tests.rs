@@ -10,7 +10,7 @@ use flowhost_policy::Grants;
 use super::host::wit::{self, Host as _};
 use super::testing::gateway;
 use super::{HoldId, Model, ModelServices, Origin, Short, Spending};
-use crate::budget::Left;
+use crate::shared::money::Left;
 use crate::testing::Call;
 
 /// Holds up to a ceiling, and remembers what happened.
@@ -51,6 +51,7 @@ impl Spending for Purse {
         Origin {
             stage: "plan".to_owned(),
             prompt_version: "v3".to_owned(),
+            ..Origin::default()
         }
     }
 }

@@ -5,7 +5,7 @@ use flowhost_ledger::Kind;
 use wasmtime::component::Linker;
 
 use crate::progress::ProgressState;
-use crate::support::{HasStore, kill};
+use crate::shared::support::{HasStore, kill};
 
 mod bindings {
     wasmtime::component::bindgen!({

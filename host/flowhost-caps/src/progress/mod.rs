@@ -17,8 +17,8 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
-use crate::log::{Gate, LogSink};
-use crate::secrets::SecretStore;
+use crate::shared::line::{Gate, LogSink};
+use crate::shared::secret::SecretStore;
 
 use pace::Pace;
 
@@ -56,10 +56,6 @@ impl Capability for Seam {
 
     fn granted(&self, effective: &Effective) -> bool {
         effective.grants.log
-    }
-
-    fn cure(&self) -> &'static str {
-        "log = true"
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

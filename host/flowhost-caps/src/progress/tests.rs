@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::Progress;
 use super::host::wit::Host as _;
-use crate::log::MemoryLog;
-use crate::secrets::SecretStore;
+use crate::shared::line::MemoryLog;
+use crate::shared::secret::SecretStore;
 use crate::testing::{Call, fault};
 
 struct OneSecret;

@@ -4,7 +4,7 @@ use flowhost_engine::{CallScope, HostState, bindings::types};
 use wasmtime::component::Linker;
 
 use crate::random::{DRAW_BYTES_MAX, RandomState};
-use crate::support::{HasStore, Refusal, kill, settle};
+use crate::shared::support::{HasStore, Refusal, kill, settle};
 
 mod bindings {
     wasmtime::component::bindgen!({

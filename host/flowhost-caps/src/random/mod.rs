@@ -104,10 +104,6 @@ impl Capability for Seam {
         effective.grants.random != RandomSource::Denied
     }
 
-    fn cure(&self) -> &'static str {
-        "[random]\nsource = \"seeded\""
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted {
             host::link(linker)?;

@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 
 use super::host::wit::Host as _;
 use super::{DRAW_BYTES_MAX, Entropy, Random};
-use crate::support::View;
+use crate::shared::support::View;
 use crate::testing::{Call, fault};
 
 struct Nines;

@@ -6,7 +6,7 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 
 use crate::random::{DRAW_BYTES_MAX, RandomState};
-use crate::support::{HasView, View, kill};
+use crate::shared::support::{HasView, View, kill};
 
 pub(super) const RANDOM: &str = "wasi:random/random@0.2.12";
 pub(super) const INSECURE: &str = "wasi:random/insecure@0.2.12";

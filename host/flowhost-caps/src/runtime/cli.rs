@@ -11,10 +11,10 @@ use wasmtime_wasi::p2::bindings::cli::{
 use wasmtime_wasi::p2::pipe::ClosedInputStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
-use crate::log::Stream;
 use crate::runtime::RuntimeState;
 use crate::runtime::stdio::Out;
-use crate::support::{HasView, View, kill};
+use crate::shared::line::Stream;
+use crate::shared::support::{HasView, View, kill};
 
 pub(super) const STDIN: &str = "wasi:cli/stdin@0.2.12";
 pub(super) const STDOUT: &str = "wasi:cli/stdout@0.2.12";

@@ -7,7 +7,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamErro
 use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
 
 use crate::runtime::RuntimeState;
-use crate::support::{HasView, View, kill};
+use crate::shared::support::{HasView, View, kill};
 
 pub(super) const ERROR: &str = "wasi:io/error@0.2.12";
 pub(super) const POLL: &str = "wasi:io/poll@0.2.12";

@@ -18,8 +18,8 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
-use crate::log::{Gate, LogSink};
-use crate::secrets::SecretStore;
+use crate::shared::line::{Gate, LogSink};
+use crate::shared::secret::SecretStore;
 use stdio::Stdio;
 
 /// The capability; every component may import it.
@@ -72,10 +72,6 @@ impl Capability for Seam {
 
     fn granted(&self, _effective: &Effective) -> bool {
         true
-    }
-
-    fn cure(&self) -> &'static str {
-        "none is needed"
     }
 
     fn link(&self, linker: &mut Linker<HostState>, _granted: bool) -> wasmtime::Result<()> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::log::{Gate, Level, Stream};
+use crate::shared::line::{Gate, Level, Stream};
 
 /// Longest line in bytes; a longer one becomes several.
 const LINE_BYTES: usize = 4_096;

@@ -15,9 +15,9 @@ use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream as _, HostOu
 use zeroize::Zeroizing;
 
 use super::{Runtime, RuntimeState};
-use crate::log::{MemoryLog, Stream};
-use crate::secrets::SecretStore;
-use crate::support::View;
+use crate::shared::line::{MemoryLog, Stream};
+use crate::shared::secret::SecretStore;
+use crate::shared::support::View;
 use crate::testing::{Call, fault};
 
 struct NoSecrets;

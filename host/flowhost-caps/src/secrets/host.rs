@@ -7,7 +7,7 @@ use flowhost_policy::decide_reveal;
 use wasmtime::component::Linker;
 
 use crate::secrets::{SecretStore, SecretsState};
-use crate::support::{HasStore, Refusal, kill, settle};
+use crate::shared::support::{HasStore, Refusal, kill, settle};
 
 mod bindings {
     wasmtime::component::bindgen!({

@@ -5,7 +5,6 @@
 //! its log and from the responses it reads.
 
 mod host;
-mod redact;
 #[cfg(test)]
 mod tests;
 
@@ -15,18 +14,9 @@ use std::sync::Arc;
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_policy::Effective;
 use wasmtime::component::Linker;
-use zeroize::Zeroizing;
 
-pub use redact::{REDACTED, Redacted, Redactor};
-
-/// Where secret values come from.
-pub trait SecretStore: Send + Sync + 'static {
-    /// The value of `name`, if this host has one.
-    fn get(&self, name: &str) -> Option<Zeroizing<String>>;
-
-    /// A guest is about to be told this value: whoever keeps what guests write can look for it from now on.
-    fn revealed(&self, _name: &str, _value: &str) {}
-}
+pub use crate::shared::redact::{REDACTED, Redacted, Redactor};
+pub use crate::shared::secret::SecretStore;
 
 /// The capability.
 pub struct Secrets {
@@ -61,10 +51,6 @@ impl Capability for Seam {
     fn granted(&self, effective: &Effective) -> bool {
         let granted = &effective.grants.secrets;
         !granted.names.is_empty() || !granted.reveal.is_empty()
-    }
-
-    fn cure(&self) -> &'static str {
-        "[secrets]\nnames = [\"NAME\"]"
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 
+use crate::shared::support::file_name;
 use crate::state::namespace::{Namespace, storage, sync};
 use crate::state::store::{Entry, Expected, Slot, StateError, StateStore};
-use crate::support::file_name;
 
 type Shared = Arc<Mutex<Option<Namespace>>>;
 

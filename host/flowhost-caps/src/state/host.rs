@@ -8,9 +8,9 @@ use flowhost_ledger::records::{Asked, HostCall};
 use flowhost_policy::decide_state;
 use wasmtime::component::Linker;
 
+use crate::shared::support::{HasStore, Refusal, kill, settle};
 use crate::state::OpenState;
 use crate::state::store::{Expected, KEY_BYTES_MAX, Slot, StateError, StateStore};
-use crate::support::{HasStore, Refusal, kill, settle};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -202,6 +202,7 @@ fn revision(expected: &str) -> Result<Expected, types::Error> {
     if expected.is_empty() {
         return Ok(Expected::Absent);
     }
-    let wrong = |_| types::Error::Invalid("`expected` is no revision of this host's".to_owned());
+    let wrong =
+        |_| types::Error::Invalid("`expected` is not a revision that this host gave".to_owned());
     expected.parse().map(Expected::Revision).map_err(wrong)
 }

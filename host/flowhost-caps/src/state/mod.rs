@@ -52,10 +52,6 @@ impl Capability for Seam {
         !effective.grants.state.namespaces.is_empty()
     }
 
-    fn cure(&self) -> &'static str {
-        "[state]\nnamespaces = [\"notes\"]"
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
     }

@@ -8,7 +8,7 @@ use flowhost_ledger::records::{Asked, Decision, DecisionPart, HostCall};
 use flowhost_policy::decide_tool;
 use wasmtime::component::Linker;
 
-use crate::support::{HasStore, Refusal, kill, settle};
+use crate::shared::support::{HasStore, Refusal, kill, settle};
 use crate::tools::{CHAIN_MAX, ToolRouter, ToolsState};
 
 mod bindings {

@@ -79,10 +79,6 @@ impl Capability for Seam {
         !effective.grants.tools.call.is_empty()
     }
 
-    fn cure(&self) -> &'static str {
-        "[tools]\ncall = [\"plugin/tool\"]"
-    }
-
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
         if granted { host::link(linker) } else { Ok(()) }
     }

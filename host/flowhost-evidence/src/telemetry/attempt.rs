@@ -55,8 +55,6 @@ struct Model {
     provider: String,
     model: String,
     operation: String,
-    reserved_tokens: Option<u64>,
-    reserved_micro_usd: Option<u64>,
 }
 
 impl Calls {
@@ -226,7 +224,7 @@ impl Calls {
             call.span.finish(seen.at, Status::Error(outcome.to_owned()));
         }
         let costs = match &call.what {
-            What::Model(model) => model.costs(result, ok),
+            What::Model(model) => model.costs(result),
             What::Tool { .. } => Vec::new(),
         };
         let costs = costs.into_iter().map(Given::Measurement);
@@ -311,8 +309,6 @@ impl Model {
             provider: provider.to_owned(),
             model: model.to_owned(),
             operation: of_try.operation.clone().unwrap_or_default(),
-            reserved_tokens: intent.reserved_tokens,
-            reserved_micro_usd: intent.reserved_micro_usd,
         }
     }
 
@@ -327,7 +323,7 @@ impl Model {
     }
 
     /// What the provider counted, else what the host did: sums stay right either way.
-    fn costs(&self, result: &ModelResult, ok: bool) -> Vec<Measurement> {
+    fn costs(&self, result: &ModelResult) -> Vec<Measurement> {
         let prompt = result.prompt_tokens.or(result.counted_prompt_tokens);
         let completion = result
             .completion_tokens
@@ -347,27 +343,6 @@ impl Model {
             let labels = [self.provider.as_str(), &self.model, kind];
             Measurement::new(Metric::Tokens, labels, tokens as f64)
         });
-        let tokens = prompt.saturating_add(completion);
-        let tokens = self.variance("tokens", self.reserved_tokens, tokens);
-        let usd = self.variance(
-            "usd",
-            self.reserved_micro_usd,
-            result.micro_usd.unwrap_or(0),
-        );
-        let variances = [tokens, usd].into_iter().flatten().filter(|_| ok);
-        counted.chain(variances).collect()
-    }
-
-    /// How far off a reservation was; nothing was reserved where it is 0.
-    fn variance(&self, currency: &str, reserved: Option<u64>, actual: u64) -> Option<Measurement> {
-        let reserved = reserved.filter(|reserved| *reserved > 0)?;
-        let direction = match actual.cmp(&reserved) {
-            std::cmp::Ordering::Less => "under",
-            std::cmp::Ordering::Equal => "exact",
-            std::cmp::Ordering::Greater => "over",
-        };
-        let ratio = actual.abs_diff(reserved) as f64 / reserved as f64;
-        let labels = [self.model.as_str(), currency, direction];
-        Some(Measurement::new(Metric::CostVariance, labels, ratio))
+        counted.collect()
     }
 }

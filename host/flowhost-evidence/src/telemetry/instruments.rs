@@ -153,14 +153,13 @@ metrics! {
         shape: Shape::Counter,
         labels: &[open("provider"), open("model"), of("type", TOKENS), TENANT, WORKFLOW],
     };
-    /// How far off reservations were.
+    /// How far off estimates were.
     CostVariance = Definition {
         name: "cost_estimate_variance_ratio",
         unit: "1",
-        help: "|actual - reserved| / reserved of a model call that answered.",
+        help: "|actual - likely| / likely of the estimate that a run was started with.",
         shape: Shape::Histogram(RATIOS),
         labels: &[
-            open("model"),
             of("currency", &["tokens", "usd"]),
             of("direction", &["under", "exact", "over"]), TENANT, WORKFLOW],
     };

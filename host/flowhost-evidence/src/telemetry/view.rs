@@ -443,9 +443,20 @@ impl View {
         if let Some(warning) = &said.warning {
             return self.warning(seen, warning);
         }
-        if said.event.as_deref() == Some("refuse") {
-            let about = vec![("flowhost.budget", (&said.name).into())];
-            self.event(seen, "budget.refused", about);
+        match said.event.as_deref() {
+            Some("refuse") => {
+                let about = vec![("flowhost.budget", (&said.name).into())];
+                self.event(seen, "budget.refused", about);
+            }
+            Some("variance") => {
+                let tokens = ("tokens", said.estimated_tokens, said.tokens);
+                let usd = ("usd", said.estimated_micro_usd, said.micro_usd);
+                for (currency, likely, spent) in [tokens, usd] {
+                    let off = likely.zip(spent).and_then(|it| variance(currency, it));
+                    off.into_iter().for_each(|it| self.measure(it));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -502,6 +513,18 @@ impl View {
     fn measure(&mut self, measurement: Measurement) {
         self.given.push(Given::Measurement(measurement));
     }
+}
+
+/// How far off an estimate was; nothing where nothing was expected.
+fn variance(currency: &str, (likely, spent): (u64, u64)) -> Option<Measurement> {
+    let direction = match spent.cmp(&likely) {
+        std::cmp::Ordering::Less => "under",
+        std::cmp::Ordering::Equal => "exact",
+        std::cmp::Ordering::Greater => "over",
+    };
+    let ratio = spent.abs_diff(likely) as f64 / likely as f64;
+    let measured = || Measurement::new(Metric::CostVariance, [currency, direction], ratio);
+    (likely > 0).then(measured)
 }
 
 /// A step and its attempt.

@@ -11,10 +11,9 @@ mod quiet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use flowhost_bus::Subscription;
-use flowhost_bus::{BusError, Delivery, Envelope, Pattern, SubscribeOptions};
+use flowhost_bus::{Bus, BusError, Delivery, Envelope, Pattern, SubscribeOptions, Subscription};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
-use flowhost_engine::{CallScope, Fault, Message, Outgoing};
+use flowhost_engine::{CallScope, Fault, Message, Outgoing, RunScope};
 use flowhost_ledger::Kind;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -24,12 +23,13 @@ use crate::driver::bus_failure;
 use crate::failure::Failure;
 use crate::installed::Installed;
 use crate::lines;
+use crate::registry::Registry;
 use crate::router::prefix;
 use crate::tasks;
 use crate::worker::Worker;
 
 use quiet::Question;
-pub(crate) use quiet::{Settled, Traffic};
+pub(crate) use quiet::Traffic;
 
 /// The interface that a delivery and what an agent hands back are recorded under.
 const INTERFACE: &str = "flowhost:roles/agent@0.1.0";
@@ -43,7 +43,7 @@ const DELIVERIES_MAX: u64 = 10_000;
 /// The mailboxes of a run.
 pub(crate) struct Mailboxes {
     readers: Vec<JoinHandle<()>>,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
 }
 
 impl Mailboxes {
@@ -52,7 +52,7 @@ impl Mailboxes {
         let (mut readers, mut traffic) = (Vec::new(), Traffic::default());
         for plugin in worker.registry.all().iter().filter(|it| it.is_agent()) {
             for pattern in &plugin.plugin.effective().grants.messages.subscribe {
-                let subscription = subscribe(worker, plugin, pattern).await?;
+                let subscription = subscribe(&*worker.bus, &worker.scope, plugin, pattern).await?;
                 let reader = Reader {
                     worker: worker.clone(),
                     key: plugin.key.clone(),
@@ -64,32 +64,49 @@ impl Mailboxes {
                 readers.push(tasks::spawn(reader.serve(subscription, questions)));
             }
         }
+        let traffic = Arc::new(traffic);
         Ok(Self { readers, traffic })
     }
 
     /// What is under way between them.
-    pub(crate) fn traffic(&self) -> &Traffic {
-        &self.traffic
+    pub(crate) fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
     }
 
     /// Stops every reader, and waits until what it was doing is accounted for; what still waits in a
     /// mailbox is dropped.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(&mut self) {
         for reader in &self.readers {
             reader.abort();
         }
-        for reader in self.readers {
+        for reader in self.readers.drain(..) {
             let _stopped = reader.await;
         }
     }
 }
 
+/// The mailboxes of a run's agents, held open and not read: what is sent while no worker is there waits
+/// in them for the next.
+pub(crate) async fn hold_open(
+    bus: &dyn Bus,
+    run: &RunScope,
+    plugins: &Registry,
+) -> Result<Vec<Box<dyn Subscription>>, Failure> {
+    let mut held = Vec::new();
+    for plugin in plugins.all().iter().filter(|it| it.is_agent()) {
+        for pattern in &plugin.plugin.effective().grants.messages.subscribe {
+            held.push(subscribe(bus, run, plugin, pattern).await?);
+        }
+    }
+    Ok(held)
+}
+
 async fn subscribe(
-    worker: &Worker,
+    bus: &dyn Bus,
+    run: &RunScope,
     plugin: &Installed,
     pattern: &str,
 ) -> Result<Box<dyn Subscription>, Failure> {
-    let run = &worker.scope;
     let topics = Pattern::topics(&run.tenant, &run.run, pattern);
     let topics = topics.map_err(|error| bus_failure(BusError::Carrier(error.to_string())))?;
     let queue = plugin.plugin.effective().limits.queue;
@@ -98,7 +115,7 @@ async fn subscribe(
         messages_max: usize::try_from(queue).unwrap_or(usize::MAX),
         deliveries_max: 1,
     };
-    let subscribed = worker.bus.subscribe(topics, options).await;
+    let subscribed = bus.subscribe(topics, options).await;
     subscribed.map_err(bus_failure)
 }
 

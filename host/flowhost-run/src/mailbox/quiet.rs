@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
-use crate::handle::Run;
+use crate::order::Settled;
 
 /// Deliveries after the last step: more are agents that answer each other without end.
 const DELIVERIES_MAX: u64 = 1_000;
@@ -22,19 +21,6 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Asks a reader how many messages it has taken; it answers when none waits.
 pub(super) type Question = oneshot::Sender<u64>;
-
-/// How the talk after the last step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// Every message was read.
-    Quiet,
-    /// Somebody wanted the run to stop.
-    Stopped,
-    /// The run's own time was up.
-    Late,
-    /// The agents did not stop talking.
-    Busy,
-}
 
 /// What is under way between the agents of a run.
 #[derive(Default)]
@@ -56,14 +42,12 @@ impl Traffic {
         reader
     }
 
-    /// Waits until every message was read, at most until `deadline`.
-    pub(crate) async fn settle(&self, run: &Run, deadline: Instant) -> Settled {
+    /// Waits until every message was read. Whoever asks gives up when it has to.
+    pub(crate) async fn settle(&self) -> Settled {
         let most = self.delivered.load(Relaxed).saturating_add(DELIVERIES_MAX);
         tokio::select! {
             biased;
-            _reason = run.asked_to_stop() => Settled::Stopped,
             () = self.exceeds(most) => Settled::Busy,
-            () = tokio::time::sleep_until(deadline) => Settled::Late,
             () = tokio::time::sleep(WAIT_MAX) => Settled::Busy,
             () = self.quiet() => Settled::Quiet,
         }
@@ -105,8 +89,7 @@ mod tests {
     use super::*;
 
     async fn is_quiet(traffic: &Traffic) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(600);
-        traffic.settle(&Run::new("r"), deadline).await == Settled::Quiet
+        traffic.settle().await == Settled::Quiet
     }
 
     #[tokio::test]
@@ -146,15 +129,5 @@ mod tests {
             counter.fetch_add(DELIVERIES_MAX + 1, Relaxed);
         });
         assert!(!is_quiet(&traffic).await);
-    }
-
-    #[tokio::test]
-    async fn a_person_who_stops_the_run_does_not_wait() {
-        let mut traffic = Traffic::default();
-        let _never_answers = traffic.ask();
-        let run = Run::new("r");
-        run.cancel("enough");
-        let deadline = Instant::now() + Duration::from_secs(600);
-        assert_eq!(traffic.settle(&run, deadline).await, Settled::Stopped);
     }
 }

@@ -9,10 +9,10 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::Worker;
+use crate::desk::ON_START;
 use crate::installed::Installed;
 use crate::order::Ending;
 
-const ON_START: &str = "on-start";
 const ON_FINISH: &str = "on-finish";
 
 impl Worker {
@@ -31,6 +31,9 @@ impl Worker {
             agents.entry(started).or_default().clone()
         };
         let start = || async {
+            if self.has_started(plugin) {
+                return Ok(());
+            }
             // A call of its own, whichever step's or message's came first.
             let scope = CallScope {
                 call: scope.next_call(),
@@ -62,29 +65,36 @@ impl Worker {
             }
             Err(error) => tracing::error!(%error, "the end of a run cannot be read"),
         }
+        self.reply(delivery, "run.finished", Value::Null).await;
+    }
+
+    /// Answers a request of the driver's.
+    pub(super) async fn reply(&self, delivery: Delivery, kind: &str, payload: Value) {
         let id = Ulid::from_parts(self.scope.started_ms, u128::from(delivery.envelope.id) ^ 1);
         let actor = format!("{}/host", self.scope.tenant);
-        let draft = Draft::answer(&delivery.envelope, id, &actor, "run.finished", Value::Null);
-        match draft.seal() {
+        match Draft::answer(&delivery.envelope, id, &actor, kind, payload).seal() {
             Ok(envelope) => {
                 let _nobody_waits_any_more = delivery.answer(Arc::new(envelope)).await;
             }
-            Err(error) => tracing::error!(%error, "the end of the agents cannot be told"),
+            Err(error) => tracing::error!(%error, kind, "the driver cannot be answered"),
         }
+    }
+
+    /// Whether this revision's `on-start` went well before, in whichever worker.
+    fn has_started(&self, plugin: &Installed) -> bool {
+        let started = self.recall.started();
+        let this = (plugin.key.to_string(), plugin.revision);
+        started.contains(&this)
     }
 
     /// The agents that were started, in the revision that is current, if that one was.
     fn started(&self) -> Vec<Arc<Installed>> {
-        let agents = self.started_agents.lock();
-        let agents = agents.unwrap_or_else(PoisonError::into_inner);
-        let done = agents.iter().filter(|(_, cell)| cell.initialized());
-        let current = done.filter_map(|((key, revision), _)| {
-            let current = self.registry.current(key)?;
-            (current.revision == *revision).then_some(current)
+        let started = self.recall.started().into_iter();
+        let current = started.filter_map(|(key, revision)| {
+            let current = self.registry.current(&key)?;
+            (current.revision == revision).then_some(current)
         });
-        let mut started: Vec<_> = current.collect();
-        started.sort_by(|a, b| a.key.cmp(&b.key));
-        started
+        current.collect()
     }
 
     async fn finish_agent(&self, agent: &Installed, outcome: &AgentOutcome) {

@@ -24,7 +24,7 @@ pub(super) fn finish<T>(
     (result, detail)
 }
 
-pub(super) fn failed(failure: Failure) -> CallResult {
+pub(crate) fn failed(failure: Failure) -> CallResult {
     CallResult::Failed(failure)
 }
 
@@ -34,7 +34,7 @@ pub(super) fn output_of(text: &str) -> Result<CallResult, Failure> {
         .map_err(|error| {
             Failure::new(
                 FailureClass::Failed,
-                format!("the output is no JSON: {error}"),
+                format!("the output is not valid JSON: {error}"),
             )
         })
 }
@@ -59,7 +59,7 @@ pub(crate) fn verdict_of(verdict: &GuardVerdict) -> Result<Verdict, Failure> {
             let subject = serde_json::from_str(&verdict.value).map_err(|error| {
                 Failure::new(
                     FailureClass::Failed,
-                    format!("the rewritten value is no JSON: {error}"),
+                    format!("the rewritten value is not valid JSON: {error}"),
                 )
             })?;
             Verdict::Rewrite { subject, findings }
@@ -88,7 +88,7 @@ pub(super) fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
 }
 
 /// Without where a limit can be raised.
-pub(super) fn unplaced(fault: &Fault) -> Failure {
+pub(crate) fn unplaced(fault: &Fault) -> Failure {
     let class = match fault {
         Fault::Limit {
             name: "deadline", ..

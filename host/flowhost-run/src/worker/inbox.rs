@@ -11,6 +11,7 @@ use futures::future::AbortHandle;
 pub(crate) struct Inbox {
     pub(crate) orders: Box<dyn Subscription>,
     pub(crate) cancels: Box<dyn Subscription>,
+    pub(crate) settles: Box<dyn Subscription>,
     pub(crate) ends: Box<dyn Subscription>,
 }
 
@@ -20,6 +21,7 @@ impl Inbox {
         Ok(Self {
             orders: listen(bus, run, "step.*.start").await?,
             cancels: listen(bus, run, "step.*.cancel").await?,
+            settles: listen(bus, run, "run.settle").await?,
             ends: listen(bus, run, "run.finish").await?,
         })
     }
@@ -84,5 +86,43 @@ impl Calls {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&call);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::{Aborted, abortable, pending};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_was_cancelled_on_its_way_is_stopped_when_it_begins() {
+        let calls = Calls::default();
+        calls.cancel(7);
+        let (work, abort) = abortable(pending::<()>());
+        calls.begin(7, abort);
+        assert_eq!(work.await, Err(Aborted));
+    }
+
+    #[tokio::test]
+    async fn a_call_at_work_is_stopped_and_no_other() {
+        let calls = Calls::default();
+        let (work, abort) = abortable(pending::<()>());
+        let (other, not_aborted) = abortable(async { "done" });
+        calls.begin(7, abort);
+        calls.begin(8, not_aborted);
+        calls.cancel(7);
+        assert_eq!(work.await, Err(Aborted));
+        assert_eq!(other.await, Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn a_number_that_comes_again_is_not_stopped_for_what_was_said_of_the_one_before() {
+        let calls = Calls::default();
+        calls.cancel(7);
+        calls.end(7);
+        let (work, abort) = abortable(async { "done" });
+        calls.begin(7, abort);
+        assert_eq!(work.await, Ok("done"));
     }
 }

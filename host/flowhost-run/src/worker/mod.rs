@@ -3,6 +3,7 @@
 //! The intent is in the ledger, durable, before the guest runs; the result is durable before the
 //! answer leaves. A worker knows nothing of plans: an order stands alone.
 
+mod again;
 mod agents;
 mod answers;
 mod inbox;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use flowhost_bus::{Bus, Delivery, Draft, Envelope, Subject, Ulid};
 use flowhost_caps::model::Origin;
 use flowhost_engine::{AgentTask, CallReport, CallScope, Fault, Phase, RunScope, neutralise};
-use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::Part;
 use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
 use flowhost_ledger::{Kind, trace};
@@ -28,20 +28,24 @@ use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
 use crate::content::Whole;
+use crate::desk::{Found, Recall};
 use crate::installed::{Installed, invalid};
 use crate::lines;
+use crate::mailbox::Mailboxes;
 use crate::order::{Answer, Cancel, Detail, Order, Stands, measured};
-use crate::purse::Purse;
 use crate::registry::Registry;
-use crate::tally::{Tally, metered};
+use crate::tally::{Origins, Tally, metered};
 use crate::tasks;
+use crate::wiring::Machinery;
 
-pub(crate) use answers::verdict_of;
-use answers::{failed, failure_of, finish, output_of, unplaced};
+use again::{Again, again};
+pub(crate) use answers::{failed, unplaced, verdict_of};
+use answers::{failure_of, finish, output_of};
 pub(crate) use inbox::{Calls, Inbox, listen};
 
-/// Performs calls of one run. It knows the bus, its plugins and what a call may spend, and nothing of who
-/// orders: orders, answers, cancellations and ends of agents all come and go as envelopes.
+/// Performs calls of one run. It knows the bus and its plugins, and nothing of who orders: orders, answers,
+/// cancellations and ends of agents all come and go as envelopes. What it records, spends and has to know
+/// of workers before it, it asks the desk.
 pub(crate) struct Worker {
     pub(crate) scope: RunScope,
     pub(crate) bus: Arc<dyn Bus>,
@@ -50,21 +54,42 @@ pub(crate) struct Worker {
     pub(crate) started_agents: StartedAgents,
     pub(crate) calls: Calls,
     pub(crate) tally: Arc<Tally>,
-    pub(crate) purse: Arc<Purse>,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) recall: Arc<dyn Recall>,
 }
 
 /// The agents whose `on-start` has run or is running, by key and revision.
 pub(crate) type StartedAgents = Mutex<HashMap<(Arc<str>, u64), Arc<OnceCell<()>>>>;
 
 impl Worker {
-    /// Takes orders until the bus is gone.
-    pub(crate) async fn serve(self: Arc<Self>, mut inbox: Inbox) {
+    /// A worker of a run, with what its run has installed.
+    pub(crate) fn new(
+        scope: RunScope,
+        machinery: &Machinery,
+        recall: Arc<dyn Recall>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            trace: trace::trace_id(&scope.run),
+            scope,
+            bus: machinery.bus.clone(),
+            registry: machinery.plugins.clone(),
+            started_agents: Mutex::default(),
+            calls: Calls::default(),
+            tally: machinery.tally.clone(),
+            origins: machinery.origins.clone(),
+            recall,
+        })
+    }
+
+    /// Takes orders until the run has ended, or the bus is gone.
+    pub(crate) async fn serve(self: Arc<Self>, mut inbox: Inbox, mut mailboxes: Mailboxes) {
         loop {
             // Cancellations first: one must not wait behind the orders that it makes needless.
             let delivery = tokio::select! {
                 biased;
                 cancel = inbox.cancels.next() => cancel.map(Inbound::Cancel),
                 end = inbox.ends.next() => end.map(Inbound::End),
+                settle = inbox.settles.next() => settle.map(Inbound::Settle),
                 order = inbox.orders.next() => order.map(Inbound::Order),
             };
             let worker = self.clone();
@@ -76,8 +101,18 @@ impl Worker {
                     worker.cancel(&delivery.envelope);
                     let _gone = delivery.ack().await;
                 }
+                Ok(Inbound::Settle(delivery)) => {
+                    // Beside the loop: agents that read messages now may still be told to stop.
+                    let traffic = mailboxes.traffic();
+                    tasks::spawn(async move {
+                        let settled = traffic.settle().await;
+                        worker.reply(delivery, "run.settled", json!(settled)).await;
+                    });
+                }
                 Ok(Inbound::End(delivery)) => {
-                    tasks::spawn(async move { worker.finish(delivery).await });
+                    // Nobody reads on while its agent is told that the run is over.
+                    mailboxes.close().await;
+                    return worker.finish(delivery).await;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the bus is gone");
@@ -108,35 +143,30 @@ impl Worker {
             }
         };
         let call = order.call.to_string();
-        self.purse.begin(&call, order.ceilings, origin(&order));
+        self.origins.begin(&call, origin(&order));
         let context = lines::step_context(&order.step_id, &order.path, &order.plugin, order.kind);
-        let (result, detail) = match doubtful(&order, delivery.attempt) {
-            Some(failure) => (failed(failure), Detail::default()),
-            None => self.perform(&order).instrument(context).await,
+        // A first delivery has no past, and most orders are delivered once.
+        let found = match delivery.attempt {
+            0 | 1 => Found::Nothing,
+            _ => self.recall.found(order.call),
         };
-        let result = self.kept(&order, result);
+        let (result, detail) = match again(&order, found) {
+            Again::Perform => self.perform(&order).instrument(context).await,
+            Again::Answer(result, detail) => (*result, detail),
+            Again::Nothing => {
+                self.origins.end(&call);
+                let _gone = delivery.ack().await;
+                return;
+            }
+        };
         let routed = self.tally.take(&call);
-        let spent = self.purse.end(&call);
-        let answer = Answer::new(&order, result, detail, &routed, spent);
+        self.origins.end(&call);
+        let answer = Answer::new(&order, result, detail, &routed);
         let sent = self.send(&delivery, &order, answer).await;
         if let Err(message) = sent {
             tracing::error!(%message, path = order.path, "a result could not be sent");
         }
         let _gone = delivery.ack().await;
-    }
-
-    /// The result, or why it is too much to be held for later steps.
-    fn kept(&self, order: &Order, result: CallResult) -> CallResult {
-        let CallResult::Output(output) = &result else {
-            return result;
-        };
-        let Err(fault) = self.purse.outputs().keep(&order.step_id, output) else {
-            return result;
-        };
-        failed(unplaced(&fault).with_hint(
-            "hand on less: a step can write what is large into a granted folder or into `state`, and \
-             hand on its name (docs/limits.md)",
-        ))
     }
 
     async fn perform(&self, order: &Order) -> (CallResult, Detail) {
@@ -412,21 +442,8 @@ impl Worker {
 enum Inbound {
     Order(Delivery),
     Cancel(Delivery),
+    Settle(Delivery),
     End(Delivery),
-}
-
-/// Why an order that was handed out before cannot be performed now. Whoever had it is gone, and nobody
-/// knows how far that one came: what may be done twice is done again, under the same key; what must not
-/// is answered for.
-fn doubtful(order: &Order, delivery: u32) -> Option<Failure> {
-    if delivery <= 1 || order.effects != Effects::Once {
-        return None;
-    }
-    let message = "the worker that had taken this call is gone, and how far it came is not known";
-    Some(Failure::new(FailureClass::Failed, message).with_hint(
-        "look whether its effect happened; a step whose work may be repeated says `effects: keyed` or \
-         `effects: idempotent`",
-    ))
 }
 
 /// Whether a plugin is what an order means: the same component under the same rights.
@@ -479,5 +496,7 @@ fn origin(order: &Order) -> Origin {
     Origin {
         stage: order.stage.clone().unwrap_or_default(),
         prompt_version: order.prompt_version.clone().unwrap_or_default(),
+        // The run's, which is added where this is asked for.
+        estimate: String::new(),
     }
 }

@@ -8,7 +8,7 @@ use flowhost::output::counted;
 use flowhost::project::Project;
 use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
-use flowhost_run::estimate::{Basis, Estimate, StepEstimate, estimate};
+use flowhost_run::estimate::{Amount, Basis, Estimate, Range, StepEstimate, estimate};
 
 use crate::commands::Context;
 
@@ -29,11 +29,14 @@ pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Fail
         text.push_str(&line(path, step));
     }
     let total = estimate.total();
-    let usd = micro_usd_to_usd(total.micro_usd);
-    text.push_str(&format!(
-        "in all: ${usd:.6}, {} tokens; nothing was run\n",
-        total.tokens
-    ));
+    text.push_str(&format!("in all: {}; nothing was run\n", shown(&total)));
+    if let Some(failure) = estimate.exceeds(&project.plan) {
+        let why = failure.causes.join("; ");
+        text.push_str(&format!(
+            "{}: {why}; `flowhost run` refuses it\n",
+            failure.message
+        ));
+    }
     context.output.result(&flowhost::output::neutral(&text));
     Ok(Exit::Ok)
 }
@@ -51,11 +54,25 @@ fn line(path: &str, step: &StepEstimate) -> String {
             let runs = usize::try_from(step.runs).unwrap_or(usize::MAX);
             format!("the mean of {}", counted(runs, "earlier run"))
         }
-        Basis::Prompt | Basis::Unknown => "one call of this prompt, for one item".to_owned(),
+        Basis::Prompt | Basis::Unknown => {
+            "by its prompt, items and turns; no run of this plan to go by".to_owned()
+        }
     };
-    let usd = micro_usd_to_usd(expected.micro_usd);
+    format!("{path}: {model}, {} ({basis})\n", shown(&expected))
+}
+
+/// The likely amount, then what it lies between.
+fn shown(range: &Range) -> String {
+    let amount = |it: Amount| {
+        let usd = micro_usd_to_usd(it.micro_usd);
+        format!("${usd:.6}, {} tokens", it.tokens)
+    };
+    let high = range
+        .high
+        .map_or_else(|| "what only the run will know".to_owned(), amount);
     format!(
-        "{path}: {model}, ${usd:.6}, {} tokens ({basis})\n",
-        expected.tokens
+        "{} (between {} and {high})",
+        amount(range.likely),
+        amount(range.low)
     )
 }

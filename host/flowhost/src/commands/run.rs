@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowhost::ambient::Ambient;
-use flowhost::config::Durability as Configured;
+use flowhost::config::{Durability as Configured, OnTelemetryFailure};
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::host::host;
@@ -13,7 +13,7 @@ use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::text;
 use flowhost::state::State;
-use flowhost::telemetry::Telemetry;
+use flowhost::telemetry::{Telemetry, unreached};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass, Plan};
@@ -132,7 +132,9 @@ async fn observed(
     args: &RunArgs,
     context: &Context,
 ) -> Result<Finished, Failure> {
-    let telemetry = Telemetry::start(args.metrics_listen, &context.ambient).await?;
+    let on_failure = context.config.on_telemetry_failure;
+    let halts = on_failure == OnTelemetryFailure::Halt;
+    let telemetry = Telemetry::start(args.metrics_listen, &context.ambient, on_failure).await?;
     let address = telemetry.as_ref().and_then(Telemetry::metrics_address);
     if let Some(address) = address {
         let url = format!("http://{address}/metrics");
@@ -142,17 +144,29 @@ async fn observed(
         });
     }
     let facts = telemetry.as_ref().map(Telemetry::observer);
-    let finished = execute(project, options, facts, context).await;
-    if let Some(telemetry) = telemetry {
-        telemetry.finish().await;
+    let fails = telemetry.as_ref().filter(|_| halts).map(Telemetry::fails);
+    let finished = execute(project, options, facts, fails, context).await;
+    let trouble = match telemetry {
+        Some(telemetry) => telemetry.finish().await,
+        None => None,
+    };
+    match (finished, trouble) {
+        // What was left to send when the run had ended well did not arrive: the run's record stands, and
+        // the command says that its telemetry does not.
+        (Ok(finished), Some(why)) if halts && finished.outcome.end.exit == Exit::Ok => {
+            let run = &finished.run;
+            let ended = format!("the run itself ended well: flowhost runs show {run}");
+            Err(unreached(&why).hint(ended))
+        }
+        (finished, _) => finished,
     }
-    finished
 }
 
 async fn execute(
     project: Project,
     options: &RunOptions,
     facts: Option<Arc<dyn FactObserver>>,
+    fails: Option<impl Future<Output = String> + Send + 'static>,
     context: &Context,
 ) -> Result<Finished, Failure> {
     let Context {
@@ -169,6 +183,13 @@ async fn execute(
     let host = host(ambient, config, state, pool(&project), facts)?;
     let run = host.start(project, options.clone())?;
     tokio::spawn(interrupts(run.clone(), ambient.clone()));
+    if let Some(fails) = fails {
+        let run = run.clone();
+        tokio::spawn(async move {
+            let why = fails.await;
+            run.halt(&format!("telemetry does not reach the collector: {why}"));
+        });
+    }
     progress.follow(run.events()).await;
     progress.clear();
     run.outcome().await

@@ -23,14 +23,22 @@ pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Fa
         .members
         .iter()
         .filter(|(_, member)| member.manifest.is_stand_in());
-    let notes: Vec<String> = bare
+    let mut notes: Vec<String> = bare
         .map(|(key, member)| format!("plugin `{key}`: {}", sources.no_manifest(&member.path)))
         .collect();
+    let estimate = super::estimate::of(&project, context)?;
+    if let Some(failure) = estimate.exceeds(&project.plan) {
+        notes.push(format!(
+            "{}, and `flowhost run` refuses it: {}",
+            failure.message,
+            failure.causes.join("; ")
+        ));
+    }
     if context.output.json {
         context.output.document(&json!({
             "ok": true, "plan": project.plan.name, "plan_hash": hash, "problems": [],
             "notes": notes,
-            "estimate": super::estimate::of(&project, context)?.document(),
+            "estimate": estimate.document(),
         }));
     } else {
         let steps = counted(project.plan.steps().len(), "step");

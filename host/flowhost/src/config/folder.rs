@@ -11,7 +11,7 @@ use std::path::Path;
 use flowhost_models::{Config as Models, ProviderKind, Residency};
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, Document, Durability, MOCK};
+use super::{Config, Document, Durability, MOCK, OnTelemetryFailure};
 use crate::finding::Finding;
 
 /// What `document` says that is not a folder's to say.
@@ -49,7 +49,9 @@ pub(super) fn narrowed(own: Config, document: Document, file: &Path) -> Config {
         models.residency = Residency::Strict;
     }
     let durability = document.durability.unwrap_or(own.durability);
+    let on_telemetry_failure = document.telemetry.on_failure;
     Config {
+        on_telemetry_failure: on_telemetry_failure.unwrap_or(own.on_telemetry_failure),
         folder_file: Some(file.to_owned()),
         durability,
         models,
@@ -68,6 +70,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         host,
         secrets,
         models,
+        telemetry,
     } = document;
     let top = [
         ("policies", policies.is_some()),
@@ -83,6 +86,10 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
     if *durability == Some(Durability::Relaxed) {
         let what = "`durability = \"relaxed\"`".to_owned();
         taken.push((vec!["durability".to_owned()], what));
+    }
+    if telemetry.on_failure == Some(OnTelemetryFailure::Warn) {
+        let key = vec!["telemetry".to_owned(), "on_failure".to_owned()];
+        taken.push((key, "`on_failure = \"warn\"`".to_owned()));
     }
     taken.extend(taken_models(models, own));
     taken

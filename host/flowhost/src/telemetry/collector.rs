@@ -4,7 +4,6 @@
 //! requests use. Redirects are not followed: headers hold credentials.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,23 +16,50 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use opentelemetry_http::{HttpClient, HttpError};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::ambient::Ambient;
+use crate::config::OnTelemetryFailure;
 
 /// Bytes of a collector's answer; the protocol's are some hundred.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// What went wrong with the export, told once however often it happens.
-#[derive(Debug, Default)]
-pub(super) struct Trouble(AtomicBool);
+#[derive(Debug)]
+pub(super) struct Trouble {
+    first: watch::Sender<Option<String>>,
+    /// What becomes of a run then.
+    then: OnTelemetryFailure,
+}
 
 impl Trouble {
+    pub(super) fn new(then: OnTelemetryFailure) -> Self {
+        Self {
+            first: watch::Sender::new(None),
+            then,
+        }
+    }
+
     /// The one warning.
     pub(super) fn tell(&self, what: &str) {
-        if !self.0.swap(true, Relaxed) {
-            tracing::warn!("telemetry does not reach the collector: {what}; the run goes on");
+        let is_first = self.first.send_if_modified(|first| {
+            let none = first.is_none();
+            first.get_or_insert_with(|| what.to_owned());
+            none
+        });
+        if is_first {
+            let then = match self.then {
+                OnTelemetryFailure::Warn => "the run goes on",
+                OnTelemetryFailure::Halt => "the run is halted, as `[telemetry] on_failure` says",
+            };
+            tracing::warn!("telemetry does not reach the collector: {what}; {then}");
         }
+    }
+
+    /// What went wrong first; nothing so far.
+    pub(super) fn first(&self) -> watch::Receiver<Option<String>> {
+        self.first.subscribe()
     }
 }
 

@@ -4,7 +4,8 @@
 //! Every fact goes through the run's journal; what was accepted there goes through a bounded queue to
 //! the views, without its payload. So telemetry can say nothing that the ledger does not say, can
 //! show no prompt and no answer, and can neither slow a run down nor end it: a full queue drops and
-//! counts, an unreachable collector costs one warning, and the end waits at most [`FLUSH_MS`].
+//! counts, an unreachable collector costs one warning (or the run, where the operator says so), and the end
+//! waits at most [`FLUSH_MS`].
 
 pub mod json_lines;
 pub mod otlp_config;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::ambient::Ambient;
+use crate::config::OnTelemetryFailure;
 use crate::failure::Failure;
 use feed::Feed;
 use flowhost_run::FactObserver;
@@ -57,15 +59,22 @@ impl Telemetry {
     /// the environment names, log lines if anybody reads them. None when that is nothing.
     ///
     /// # Errors
-    /// When `listen` is no loopback address or cannot be had. A collector is never an error.
+    /// When `listen` is not a loopback address or cannot be had. A collector is an error only where
+    /// `on_failure` says so.
     pub async fn start(
         listen: Option<SocketAddr>,
         ambient: &Ambient,
+        on_failure: OnTelemetryFailure,
     ) -> Result<Option<Self>, Failure> {
-        let config = OtlpConfig::of(ambient).unwrap_or_else(|error| {
-            tracing::warn!(%error, "telemetry is not exported");
-            None
-        });
+        let halts = on_failure == OnTelemetryFailure::Halt;
+        let config = match OtlpConfig::of(ambient) {
+            Ok(config) => config,
+            Err(error) if halts => return Err(unreached(&error.to_string())),
+            Err(error) => {
+                tracing::warn!(%error, "telemetry is not exported");
+                None
+            }
+        };
         let lines = lines::are_wanted();
         if listen.is_none() && config.is_none() && !lines {
             return Ok(None);
@@ -75,7 +84,18 @@ impl Telemetry {
             Some(address) => Some(open(address, ambient, metrics.clone()).await?),
             None => None,
         };
-        let otlp = config.and_then(|config| Otlp::start(&config, ambient));
+        let wanted = config.is_some();
+        let otlp = config.and_then(|config| Otlp::start(&config, ambient, on_failure));
+        if halts && wanted {
+            let Some(otlp) = &otlp else {
+                return Err(unreached("its exporters cannot be built"));
+            };
+            // Before anything runs: whoever wants no run without telemetry wants no step without it.
+            otlp.probe().await;
+            if let Some(why) = &*otlp.trouble().borrow() {
+                return Err(unreached(why));
+            }
+        }
         let (feed, entries, dropped) = Feed::new(feed::FACTS_MAX, ambient.now_ms());
         let pump = Pump {
             caller: ambient.var(TRACEPARENT).and_then(span::caller),
@@ -108,8 +128,28 @@ impl Telemetry {
         self.scrape.as_ref().map(|(address, _)| *address)
     }
 
-    /// Sends what is left, for at most [`FLUSH_MS`], and says once what was lost.
-    pub async fn finish(self) {
+    /// Waits until telemetry does not reach its collector, and says why. For ever, where none is asked for.
+    pub fn fails(&self) -> impl Future<Output = String> + Send + 'static + use<> {
+        let trouble = self.otlp.as_ref().map(Otlp::trouble);
+        async move {
+            let told = match trouble {
+                Some(mut trouble) => match trouble.wait_for(Option::is_some).await {
+                    Ok(first) => first.clone(),
+                    Err(_) => None,
+                },
+                None => None,
+            };
+            match told {
+                Some(why) => why,
+                // The export has ended well.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Sends what is left, for at most [`FLUSH_MS`], says once what was lost, and gives the first thing
+    /// that went wrong with the export.
+    pub async fn finish(self) -> Option<String> {
         let deadline = Instant::now() + Duration::from_millis(FLUSH_MS);
         let _gone = self.stop.send(());
         if timeout_at(deadline, self.pump).await.is_err() {
@@ -118,6 +158,7 @@ impl Telemetry {
         if let Some((_, server)) = &self.scrape {
             server.abort();
         }
+        let trouble = self.otlp.as_ref().map(Otlp::trouble);
         if let Some(otlp) = self.otlp {
             otlp.finish(deadline).await;
         }
@@ -128,7 +169,19 @@ impl Telemetry {
                 "telemetry is incomplete: facts came faster than its views"
             );
         }
+        trouble.and_then(|trouble| trouble.borrow().clone())
     }
+}
+
+/// Why a run does not begin, or does not count as ended well, where `on_failure` says `halt`.
+#[must_use]
+pub fn unreached(why: &str) -> Failure {
+    Failure::new(Exit::Internal, "telemetry does not reach the collector")
+        .because(why.to_owned())
+        .hint(
+            "start the collector, or write `on_failure = \"warn\"` under `[telemetry]` in your own \
+             flowhost.toml",
+        )
 }
 
 async fn open(

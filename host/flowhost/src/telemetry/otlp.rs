@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use flowhost_caps::http::Tls;
 use flowhost_evidence::telemetry::instruments::{Definition, Measurement, Metric, Shape};
 use flowhost_evidence::telemetry::span::{Attribute, Link, Named, Span, SpanEvent, Status};
+use http::Request;
+use http::header::CONTENT_TYPE;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry::trace as api;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
+use opentelemetry_http::HttpClient as _;
 use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, RetryPolicy, SpanExporter, WithExportConfig as _,
     WithHttpConfig as _,
@@ -23,13 +27,14 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::collector::{Collector, Trouble};
 use super::otlp_config::OtlpConfig;
 use crate::ambient::Ambient;
+use crate::config::OnTelemetryFailure;
 
 /// Who measures, in every export.
 const SCOPE: &str = "flowhost";
@@ -49,21 +54,32 @@ pub(super) struct Otlp {
     sending: JoinHandle<()>,
     provider: SdkMeterProvider,
     trouble: Arc<Trouble>,
+    collector: Collector,
+    /// Where spans go.
+    traces: String,
 }
 
 impl Otlp {
     /// Starts both exports; none, with a warning, when they cannot be built.
-    pub(super) fn start(config: &OtlpConfig, ambient: &Ambient) -> Option<Self> {
-        let started = Self::try_start(config, ambient);
+    pub(super) fn start(
+        config: &OtlpConfig,
+        ambient: &Ambient,
+        then: OnTelemetryFailure,
+    ) -> Option<Self> {
+        let started = Self::try_start(config, ambient, then);
         started
             .map_err(|error| tracing::warn!(%error, "telemetry is not exported"))
             .ok()
     }
 
-    fn try_start(config: &OtlpConfig, ambient: &Ambient) -> Result<Self, ExporterBuildError> {
+    fn try_start(
+        config: &OtlpConfig,
+        ambient: &Ambient,
+        then: OnTelemetryFailure,
+    ) -> Result<Self, ExporterBuildError> {
         let tls = Tls::web();
         let tls = tls.map_err(|error| ExporterBuildError::InternalFailure(error.to_string()))?;
-        let trouble = Arc::<Trouble>::default();
+        let trouble = Arc::new(Trouble::new(then));
         let collector = Collector {
             ambient: ambient.clone(),
             tls,
@@ -83,7 +99,7 @@ impl Otlp {
             .with_endpoint(format!("{}/v1/traces", config.endpoint))
             .with_timeout(config.timeout)
             .with_retry_policy(RetryPolicy::disabled())
-            .with_http_client(collector)
+            .with_http_client(collector.clone())
             .build()?;
         exporter.set_resource(&resource);
         let (queue, waiting) = mpsc::channel(SPANS_MAX);
@@ -94,7 +110,25 @@ impl Otlp {
             sending: tokio::spawn(send(exporter, waiting)),
             provider,
             trouble,
+            collector,
+            traces: format!("{}/v1/traces", config.endpoint),
         })
+    }
+
+    /// Asks the collector to take nothing: an empty request is a whole one. What goes wrong is told.
+    pub(super) async fn probe(&self) {
+        let request = Request::post(&self.traces)
+            .header(CONTENT_TYPE, "application/x-protobuf")
+            .body(Bytes::new());
+        match request {
+            Ok(request) => drop(self.collector.send_bytes(request).await),
+            Err(error) => self.trouble.tell(&error.to_string()),
+        }
+    }
+
+    /// What went wrong first.
+    pub(super) fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.first()
     }
 
     pub(super) fn spans(&self) -> SpanQueue {
@@ -113,6 +147,7 @@ impl Otlp {
             provider,
             trouble,
             meters,
+            ..
         } = self;
         drop((queue, meters));
         let (done, flushed) = oneshot::channel();

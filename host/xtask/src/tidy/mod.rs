@@ -3,6 +3,7 @@
 mod docs;
 mod edges;
 mod guests;
+mod seams;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ type Faults = Vec<String>;
 /// Checks every rule.
 pub(crate) fn run(folders: &Folders) -> Result<()> {
     let mut faults = sources::check(&folders.root)?;
+    faults.extend(seams::check(&folders.root)?);
     faults.extend(edges::check(folders)?);
     faults.extend(guests::check(folders)?);
     faults.extend(docs::check(&folders.root)?);

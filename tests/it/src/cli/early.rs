@@ -44,7 +44,7 @@ fn a_foreach_of_what_is_no_list_is_told() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × `items` of `foreach` is no list
+      × `items` of `foreach` is not a list
        ╭─[plan.yaml:8:29]
      7 │ steps:
      8 │   only: { foreach: { items: 3, as: it }, uses: ok_echo/run, with: {} }
@@ -55,7 +55,7 @@ fn a_foreach_of_what_is_no_list_is_told() {
     "#);
     for items in ["\"a text\"", "{ a: 1 }", "\"${{ inputs }} and more\""] {
         let ran = home(&["ok_echo"], &steps(items)).flowhost(&["validate", "plan.yaml"]);
-        assert!(ran.expect(1).stderr.contains("is no list"), "{items}");
+        assert!(ran.expect(1).stderr.contains("is not a list"), "{items}");
     }
     home(&["ok_echo"], &steps("[1, \"${{ 1 + 1 }}\"]"))
         .flowhost(&["validate", "plan.yaml"])

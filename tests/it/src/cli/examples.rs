@@ -22,7 +22,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A folder that is a copy of an example.
-pub(super) fn example(name: &str) -> Home {
+pub(crate) fn example(name: &str) -> Home {
     let home = Home::new();
     home.warm();
     copy(&repository().join("examples").join(name), home.path());

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
 
 use super::interrupted::{ended, signal, sleeping};
-use super::{home, seen};
+use super::{home, plan, seen, tool};
 use crate::collector::{Collector, Manner, attribute, hex};
 use crate::support::{Home, Ran};
 
@@ -571,4 +571,69 @@ fn a_plugins_line_carries_the_fields_of_its_run_and_step() {
         assert_eq!(&line[field], value, "{field}");
     }
     assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
+}
+
+/// As [`exported`], where the operator wants no run without telemetry.
+fn halting(home: &Home, endpoint: &str) -> Ran {
+    let configuration = home.file("own/flowhost.toml", "[telemetry]\non_failure = \"halt\"\n");
+    let configuration = configuration.display().to_string();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("FLOWHOST_CONFIG", &configuration),
+    ];
+    run(home, &variables, &["--json"])
+}
+
+#[test]
+fn no_step_runs_without_the_collector_that_the_operator_wants() {
+    for manner in [Manner::Refuses(503), Manner::Refuses(301)] {
+        let home = project();
+        let collector = Collector::start(manner);
+        let ran = halting(&home, &collector.endpoint()).expect(1);
+        assert!(
+            ran.stderr
+                .contains("telemetry does not reach the collector"),
+            "{}",
+            ran.all()
+        );
+        assert!(!home.path().join(".flowhost/default/runs").exists());
+    }
+    let ran = halting(&project(), "http://127.0.0.1:9").expect(1);
+    assert!(ran.stderr.contains("on_failure"), "{}", ran.all());
+}
+
+#[test]
+fn a_run_whose_collector_goes_away_is_halted_and_says_so_in_its_record() {
+    let home = sleeping();
+    home.guest("ok_echo");
+    let plugins = [tool("ok_echo", "deny-all"), tool("limit_sleep", "slow")].concat();
+    let steps = "  first: { uses: ok_echo/run, with: {} }\n  \
+                 waits: { uses: limit_sleep/run, with: {}, needs: [first] }";
+    home.file("plan.yaml", plan(&plugins, steps));
+    let collector = Collector::start(Manner::TakesOne);
+    let ran = halting(&home, &collector.endpoint()).expect(1);
+    let error = ran.json()["error"].clone();
+    assert_eq!(error["owner"], "host", "{}", ran.all());
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("it answers 503"),
+        "{error}"
+    );
+    let records = home.records();
+    let end = records.iter().rfind(|it| it["kind"] == "run.end").unwrap();
+    assert_eq!(
+        (&end["status"], &end["exit_code"]),
+        (&json!("failed"), &json!("1"))
+    );
+}
+
+#[test]
+fn what_is_left_at_the_end_of_a_run_has_to_arrive_too() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    let collector = Collector::start(Manner::TakesOne);
+    let ran = halting(&home, &collector.endpoint()).expect(1);
+    assert!(ran.stderr.contains("it answers 503"), "{}", ran.all());
+    home.flowhost(&["verify", "latest"]).expect(0);
 }

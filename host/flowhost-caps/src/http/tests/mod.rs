@@ -26,7 +26,7 @@ use super::{
     sender::Sender,
     testing::{RecordingConnector, ScriptedResolver},
 };
-use crate::secrets::SecretStore;
+use crate::shared::secret::SecretStore;
 use crate::testing;
 pub(super) use crate::testing::{denied as denied_rule, field};
 

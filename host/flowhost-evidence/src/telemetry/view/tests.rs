@@ -297,7 +297,7 @@ fn a_model_call_has_the_attributes_of_the_conventions_and_no_content() {
 }
 
 #[test]
-fn tokens_add_up_and_the_variance_is_a_share_of_what_was_reserved() {
+fn tokens_add_up_and_the_variance_is_a_share_of_what_was_likely() {
     let mut told = Told::new();
     let step = told.begin("a");
     told.tell(intent(&step, 1, 1, "openai/gpt-x"));
@@ -312,12 +312,16 @@ fn tokens_add_up_and_the_variance_is_a_share_of_what_was_reserved() {
             (of("reasoning"), 50.0),
         ]
     );
+    let variance = Fact::new(Kind::Budget, "default/host").with("event", "variance");
+    let variance = variance.with("estimated_tokens", 1_000).with("tokens", 750);
+    told.tell(
+        variance
+            .with("estimated_micro_usd", 200)
+            .with("micro_usd", 300),
+    );
     assert_eq!(
         told.values(Metric::CostVariance),
-        [
-            (vec!["gpt-x", "tokens", "under"], 0.25),
-            (vec!["gpt-x", "usd", "over"], 0.5),
-        ]
+        [(vec!["tokens", "under"], 0.25), (vec!["usd", "over"], 0.5),]
     );
 }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flowhost_engine::{CallScope, neutralise};
 use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
 
-use crate::secrets::{Redactor, SecretStore};
+use super::redact::{REDACTED, Redactor};
+use super::secret::SecretStore;
 
 /// Longest message or value that is shown, in characters; the rest is cut with `…`.
 const TEXT_CHARS: usize = 8_192;
@@ -267,7 +268,7 @@ impl Gate {
             .unwrap_or_default()
             .to_vec();
         if split {
-            return String::from_utf8_lossy(crate::secrets::REDACTED).into_owned();
+            return String::from_utf8_lossy(REDACTED).into_owned();
         }
         self.clean(message)
     }

@@ -1,0 +1,68 @@
+//! What a worker asks of the process that drives its run: to record facts, to hold money, and what became
+//! of a call that somebody else had begun.
+//!
+//! There is one ledger and one purse in a run, and both are the driver's; a worker has neither. In one
+//! process it is handed them behind these traits. In another process the same questions travel as
+//! envelopes (`remote`), and are answered from the same ledger and the same purse (`serve`), so that the
+//! evidence and the budget do not depend on where a call is performed. A worker must never keep an answer
+//! that the next worker would need.
+
+mod recall;
+mod remote;
+mod serve;
+mod wire;
+
+use flowhost_caps::budget::Left;
+use flowhost_caps::model::{HoldId, Short};
+use flowhost_engine::CallScope;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use recall::{Found, ON_START, Recalled, Recording};
+pub(crate) use remote::Remote;
+pub(crate) use serve::{Desk, Greeting};
+
+/// Who spends: a plugin, within the call that all of it is done for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Payer {
+    pub(crate) plugin: String,
+    /// The outermost call's id.
+    pub(crate) root: String,
+    /// The plugin's own ceiling for the whole run: tokens, then micro-USD.
+    pub(crate) own: [u64; 2],
+}
+
+impl Payer {
+    pub(crate) fn of(caller: &CallScope) -> Self {
+        let grant = &caller.effective.grants.model;
+        Self {
+            plugin: caller.plugin.to_string(),
+            root: caller.root.to_string(),
+            own: [grant.tokens, grant.micro_usd],
+        }
+    }
+}
+
+/// The run's money.
+pub(crate) trait Funds: Send + Sync + 'static {
+    /// The smallest of what the plugin, its step's budget and the run have left.
+    fn left(&self, payer: &Payer) -> Left;
+
+    /// Holds `want` until it is settled.
+    ///
+    /// # Errors
+    /// The first ceiling that has no room.
+    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Short>;
+
+    /// Books what was spent and returns the rest.
+    fn settle(&self, hold: HoldId, spent: Left);
+}
+
+/// What the record says of calls, and of agents.
+pub(crate) trait Recall: Send + Sync + 'static {
+    /// How far the planner's call `call` came. Asked by a worker that is handed an order for the second
+    /// time: whoever had it before is gone, with all that it held.
+    fn found(&self, call: u64) -> Found;
+
+    /// The agents whose `on-start` has gone well, by key and revision.
+    fn started(&self) -> Vec<(String, u64)>;
+}

@@ -1,0 +1,122 @@
+//! An order that was handed out before: whoever had it is gone, and what is done now depends on what the
+//! record says of it and on what may be done twice.
+//!
+//! The record is asked first. A call without an intent has not begun, and one with a result has ended, and
+//! neither needs anybody's judgement. Only what lies between is decided by the step's `effects`.
+
+use flowhost_engine::content_of;
+use flowhost_flow::plan::Effects;
+use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
+
+use super::answers::{failed, output_of};
+use crate::content::Whole;
+use crate::desk::{Found, Recalled};
+use crate::order::{Detail, Order};
+
+/// What to do with an order.
+pub(super) enum Again {
+    Perform,
+    Answer(Box<CallResult>, Detail),
+    /// It is over.
+    Nothing,
+}
+
+pub(super) fn again(order: &Order, found: Found) -> Again {
+    match (found, order.effects) {
+        (Found::Nothing, _) => Again::Perform,
+        (Found::Heard, _) => Again::Nothing,
+        (Found::Begun, Effects::Once) => answer(failed(doubtful()), Detail::default()),
+        // The same work under the same key.
+        (Found::Begun, _) => Again::Perform,
+        (Found::Ended(recalled), _) => {
+            let used = recalled.used;
+            answer(result_of(order.kind, recalled).unwrap_or_else(failed), used)
+        }
+    }
+}
+
+fn answer(result: CallResult, used: Detail) -> Again {
+    Again::Answer(Box::new(result), used)
+}
+
+fn doubtful() -> Failure {
+    let message = "the worker that had taken this call is gone, and how far it came is not known";
+    Failure::new(FailureClass::Failed, message).with_hint(
+        "look whether its effect happened; a step whose work may be repeated says `effects: keyed` or \
+         `effects: idempotent`",
+    )
+}
+
+/// What the worker that is gone would have answered.
+fn result_of(kind: PluginKind, recalled: Recalled) -> Result<CallResult, Failure> {
+    let class = match recalled.owner.as_str() {
+        "" => return output(kind, &recalled.text),
+        "policy" => FailureClass::Denied,
+        "limit" => FailureClass::Limit,
+        "host" => FailureClass::Internal,
+        // The record names the owner and not the class: a guest's failure that could be tried again is
+        // taken for one that cannot, and nothing happens twice.
+        _ => FailureClass::Failed,
+    };
+    Err(Failure::new(class, recalled.text))
+}
+
+fn output(kind: PluginKind, text: &str) -> Result<CallResult, Failure> {
+    let unreadable = |why: String| {
+        let message = format!("the recorded result of the call cannot be read: {why}");
+        Failure::new(FailureClass::Internal, message)
+    };
+    match kind {
+        PluginKind::Agent | PluginKind::Guardrail => output_of(text),
+        PluginKind::Tool | PluginKind::McpAdapter => {
+            let document =
+                serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
+            let content = content_of(document).map_err(unreadable)?;
+            let whole = Whole::of(&content).map_err(|fault| unreadable(fault.to_string()))?;
+            Ok(CallResult::Output(whole.output))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn recalled(owner: &str, text: &str) -> Recalled {
+        Recalled {
+            owner: owner.to_owned(),
+            text: text.to_owned(),
+            used: Detail::default(),
+        }
+    }
+
+    #[test]
+    fn a_recorded_failure_keeps_its_owner() {
+        let class = |owner| {
+            let result = result_of(PluginKind::Tool, recalled(owner, "no"));
+            result.unwrap_err().class
+        };
+        assert_eq!(class("policy"), FailureClass::Denied);
+        assert_eq!(class("limit"), FailureClass::Limit);
+        assert_eq!(class("guest"), FailureClass::Failed);
+    }
+
+    #[test]
+    fn a_recorded_result_is_what_the_step_hands_on() {
+        let output = |kind, text: &str| match result_of(kind, recalled("", text)) {
+            Ok(CallResult::Output(output)) => output,
+            other => panic!("{other:?}"),
+        };
+        let content = r#"{"parts":[],"value":{"n":1}}"#;
+        assert_eq!(output(PluginKind::Tool, content), json!({ "n": 1 }));
+        assert_eq!(output(PluginKind::Agent, r#"{"n":1}"#), json!({ "n": 1 }));
+    }
+
+    #[test]
+    fn a_recorded_result_that_cannot_be_read_is_the_hosts_failure() {
+        let failure = result_of(PluginKind::Tool, recalled("", "{")).unwrap_err();
+        assert_eq!(failure.class, FailureClass::Internal);
+    }
+}

@@ -1,0 +1,144 @@
+//! What a run will cost, said before it and held against its budget.
+
+use serde_json::json;
+
+use crate::support::Home;
+
+/// One agent that is asked once, with this budget.
+fn asking(budget: &str, foreach: &str) -> Home {
+    let home = Home::new();
+    home.warm();
+    home.file(
+        "flowhost.toml",
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\n",
+    );
+    home.file(
+        "scripts/asker.json",
+        r#"[{"json": {"tide": "high"}}, {"json": {"tide": "high"}}, {"json": {"tide": "high"}}]"#,
+    );
+    home.file("prompts/ask.md", "Say whether the tide is high.\n");
+    home.file(
+        "policies/asker.toml",
+        "version = 1\nname = \"asker\"\nlog = true\nconfig = true\nbudget = true\n[model]\nallow = [\"mock/*\"]\n\
+         tokens = 100_000\nusd = 1.0\n",
+    );
+    let config = "{ role: watcher, model: mock/asker, max_tokens: 100 }";
+    home.file(
+        "plan.yaml",
+        format!(
+            "flowhost: v1\nkind: workflow\nname: asks\ninputs: {{ places: {{ type: list, default: [Brest, Hull, \
+             Ostend] }} }}\nbudget: {budget}\nplugins:\n  asker: {{ kind: agent, source: builtin:llm-agent, profile: \
+             asker, config: {config} }}\nsteps:\n  ask:\n    uses: asker\n    prompt: prompts/ask.md\n{foreach}    \
+             with: {{ place: \"${{{{ inputs.places[0] }}}}\" }}\n"
+        ),
+    );
+    home
+}
+
+const EACH: &str = "    foreach: { items: \"${{ inputs.places }}\", as: place }\n";
+
+#[test]
+fn a_budget_that_cannot_suffice_is_refused_before_the_first_step() {
+    let home = asking("{ tokens: 10 }", "");
+    let ran = home.flowhost(&["run", "plan.yaml"]).expect(5);
+    assert!(
+        ran.stderr.contains("the budget of the plan cannot suffice"),
+        "{}",
+        ran.all()
+    );
+    assert!(
+        ran.stderr.contains("and 10 tokens are allowed"),
+        "{}",
+        ran.all()
+    );
+    assert!(!home.path().join(".flowhost/default/runs").exists());
+    let valid = home.flowhost(&["validate", "plan.yaml"]).expect(0);
+    assert!(
+        valid
+            .stdout
+            .contains("note: the budget of the plan cannot suffice"),
+        "{}",
+        valid.all()
+    );
+    let estimate = home.flowhost(&["run", "plan.yaml", "--estimate"]).expect(0);
+    assert!(
+        estimate.stdout.contains("`flowhost run` refuses it"),
+        "{}",
+        estimate.all()
+    );
+}
+
+#[test]
+fn an_estimate_is_a_range_that_counts_items_and_narrows_to_what_runs_did_cost() {
+    let estimate = |home: &Home| {
+        home.flowhost(&["run", "plan.yaml", "--estimate", "--json"])
+            .expect(0)
+            .json()
+    };
+    let one = estimate(&asking("{ tokens: 100000 }", ""));
+    let home = asking("{ tokens: 100000 }", EACH);
+    let three = estimate(&home);
+    let tokens = |it: &serde_json::Value, end: &str| it[end]["tokens"].as_u64().unwrap();
+    assert_eq!(tokens(&three, "low"), 3 * tokens(&one, "low"));
+    assert_eq!(tokens(&three, "high"), 3 * tokens(&one, "high"));
+    let likely = three["tokens"].as_u64().unwrap();
+    assert!(
+        tokens(&three, "low") < likely && likely < tokens(&three, "high"),
+        "{three:#}"
+    );
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    let spent = report["cost"]["tokens"].as_u64().unwrap();
+    let again = estimate(&home);
+    assert_eq!(again["steps"]["ask"]["basis"], json!("history"));
+    assert_eq!(again["tokens"].as_u64().unwrap(), spent, "{again:#}");
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    assert!(
+        report["cost"]["variance_ratio"].as_f64().unwrap() <= 0.2,
+        "{report:#}"
+    );
+}
+
+#[test]
+fn what_is_spent_names_the_estimate_that_its_run_was_started_with() {
+    let home = asking("{ tokens: 100000 }", "");
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let records = home.records();
+    let of = |kind: &str| {
+        records
+            .iter()
+            .filter(|it| it["kind"] == kind)
+            .collect::<Vec<_>>()
+    };
+    let budget = of("budget");
+    let estimate = budget.iter().find(|it| it["event"] == "estimate").unwrap();
+    let id = &estimate["estimate"];
+    assert!(id.as_str().unwrap().starts_with("sha256:"), "{estimate}");
+    for record in of("model.intent").into_iter().chain(of("model.result")) {
+        assert_eq!(record["estimate"], *id, "{record:#}");
+    }
+    let variance = budget.iter().find(|it| it["event"] == "variance").unwrap();
+    assert_eq!(variance["estimate"], *id);
+}
+
+#[test]
+fn a_dry_run_shows_the_inputs_that_are_known_and_what_an_agent_is_asked() {
+    let home = asking("{ tokens: 100000 }", "");
+    let ran = home
+        .flowhost(&["run", "plan.yaml", "--dry-run", "--json"])
+        .expect(0);
+    let step = &ran.json()["steps"][0];
+    assert_eq!(step["input"], json!({ "place": "Brest" }));
+    assert_eq!(step["prompt"], "Say whether the tide is high.\n");
+    let text = home
+        .flowhost(&["run", "plan.yaml", "--dry-run"])
+        .expect(0)
+        .stdout;
+    assert!(text.contains("input: {\"place\":\"Brest\"}"), "{text}");
+    assert!(text.contains("  | Say whether the tide is high."), "{text}");
+}
