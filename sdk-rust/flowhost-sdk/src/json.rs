@@ -10,7 +10,12 @@ use crate::{Answer, Error, Part};
 /// # Errors
 /// [`Error::Invalid`] with the line and column of what does not fit.
 pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
-    serde_json::from_str(json).map_err(|error| Error::invalid(format_args!("input: {error}")))
+    parse_named("input", json)
+}
+
+/// As [`parse`], for a document that is not the input: its name stands in the error.
+pub(crate) fn parse_named<T: DeserializeOwned>(name: &str, json: &str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|error| Error::invalid(format_args!("{name}: {error}")))
 }
 
 /// A tool's result: a value alone.
@@ -38,6 +43,7 @@ pub fn answer_with_text<T: Serialize>(value: &T, text: String) -> Result<Answer,
 
 /// An input without keys; anything else is refused.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[cfg_attr(feature = "derive", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
 

@@ -12,7 +12,7 @@ pub mod bindings {
     )]
 
     wit_bindgen::generate!({
-        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
+        path: ["wit/types/0.1.0", "wit/roles/0.1.0"],
         world: "flowhost:roles/agent-role",
         with: { "flowhost:types/types@0.1.0": crate::bindings::flowhost::types::types },
         pub_export_macro: true,

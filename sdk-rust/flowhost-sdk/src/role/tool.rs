@@ -10,7 +10,7 @@ pub mod bindings {
     )]
 
     wit_bindgen::generate!({
-        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
+        path: ["wit/types/0.1.0", "wit/roles/0.1.0"],
         world: "flowhost:roles/tool-role",
         with: { "flowhost:types/types@0.1.0": crate::bindings::flowhost::types::types },
         pub_export_macro: true,
@@ -71,6 +71,15 @@ impl ToolSpec {
         }
     }
 
+    /// The descriptor of a tool that is known by its name alone.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn named(&self, name: &str) -> Descriptor {
+        Descriptor {
+            name: name.to_owned(),
+            ..self.descriptor()
+        }
+    }
+
     /// The form that crosses the boundary.
     #[must_use]
     pub fn descriptor(&self) -> Descriptor {
@@ -114,6 +123,63 @@ macro_rules! export_tool {
                 input: ::std::string::String,
             ) -> ::std::result::Result<$crate::Answer, $crate::Error> {
                 <$plugin as $crate::Tool>::call(&ctx, &name, &input)
+            }
+        }
+
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: FlowhostExport = FlowhostExport;
+
+        #[cfg(target_arch = "wasm32")]
+        #[expect(unsafe_code, reason = "the canonical ABI's exports are raw functions")]
+        mod flowhost_export {
+            use super::FlowhostExport;
+            $crate::internal::tool::export_tool_role!(
+                FlowhostExport with_types_in $crate::internal::tool
+            );
+        }
+    };
+}
+
+/// Makes a component of functions that carry [`tool`](macro@crate::tool), in the order in which models
+/// and people see them. A function that is not named here is no tool, and the compiler says that its
+/// type is never used.
+///
+/// ```
+/// use flowhost_sdk as flowhost;
+///
+/// /// Rolls nothing but sixes.
+/// #[flowhost::tool(effects = "none")]
+/// fn roll() -> u8 {
+///     6
+/// }
+///
+/// flowhost::export_tools!(roll);
+/// # fn main() { assert_eq!(roll(), 6); }
+/// ```
+#[cfg(feature = "derive")]
+#[macro_export]
+macro_rules! export_tools {
+    ($($tool:path),+ $(,)?) => {
+        /// The component behind the role's exports.
+        #[doc(hidden)]
+        pub struct FlowhostExport;
+
+        impl $crate::internal::tool::exports::flowhost::roles::tool::Guest for FlowhostExport {
+            fn describe() -> ::std::vec::Vec<$crate::Descriptor> {
+                ::std::vec![$(<$tool as $crate::internal::Function>::descriptor()),+]
+            }
+
+            fn call(
+                ctx: $crate::Context,
+                name: ::std::string::String,
+                input: ::std::string::String,
+            ) -> ::std::result::Result<$crate::Answer, $crate::Error> {
+                $(
+                    if name == <$tool as $crate::internal::Function>::NAME {
+                        return <$tool as $crate::internal::Function>::call(&ctx, &input);
+                    }
+                )+
+                ::std::result::Result::Err($crate::Error::unknown_tool(&name))
             }
         }
 
