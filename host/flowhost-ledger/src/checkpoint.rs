@@ -160,6 +160,12 @@ impl VKey {
             .then(|| self.renamed(origin).ok())?
     }
 
+    /// Whether this key made the signature of these bytes.
+    pub(crate) fn signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        let signature = ed25519_dalek::Signature::from_slice(signature);
+        signature.is_ok_and(|signature| self.key.verify_strict(bytes, &signature).is_ok())
+    }
+
     /// Whether both are the same public key, whatever their names.
     #[must_use]
     pub fn same_public_key(&self, other: &Self) -> bool {

@@ -154,6 +154,12 @@ impl HostKey {
         secret
     }
 
+    /// The Ed25519 signature of these bytes, whose first ones must say what they are.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
+        use ed25519_dalek::Signer as _;
+        self.signing.sign(bytes).to_bytes()
+    }
+
     /// Signs a checkpoint with `keys`, in their order.
     pub(crate) fn sign(checkpoint: &Checkpoint, keys: &[&Self]) -> Result<String, NoteError> {
         let keys: Vec<_> = keys.iter().map(|key| &key.signing).collect();

@@ -12,6 +12,7 @@ pub mod canonical;
 mod chain;
 mod checkpoint;
 mod disk;
+pub mod dsse;
 mod fact;
 mod group;
 mod head;
