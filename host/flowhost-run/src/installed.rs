@@ -99,7 +99,7 @@ impl Installed {
     pub(crate) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
         let report = self.plugin.describe_tools(self.own_scope(run)).await;
         let described = report.result.map_err(|fault| unasked(&fault))?;
-        let tools: Result<Vec<ToolDescriptor>, String> = described.iter().map(asked).collect();
+        let tools: Result<Vec<ToolDescriptor>, String> = described.iter().map(declared).collect();
         let tools = tools?;
         if let Some(fault) = descriptor_faults(&tools).into_iter().next() {
             return Err(format!("what it says of its tools is refused: {fault}"));
@@ -336,8 +336,12 @@ pub(crate) fn invalid(message: String) -> Fault {
     }
 }
 
-/// A descriptor that a component gave, read as one of a manifest would be.
-fn asked(given: &Descriptor) -> Result<ToolDescriptor, String> {
+/// A descriptor that a component gave, read as one of a manifest would be. Whether it may be shown to
+/// anyone is another question: [`descriptor_faults`].
+///
+/// # Errors
+/// When one of its schemas is not JSON.
+pub fn declared(given: &Descriptor) -> Result<ToolDescriptor, String> {
     use flowhost_policy::Effects as Declared;
     let schema = |what: &str, text: &str| {
         serde_json::from_str::<Value>(text)

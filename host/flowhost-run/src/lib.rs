@@ -54,6 +54,7 @@ pub use finding::Finding;
 pub use folders::missing_folders;
 pub use handle::{Events, Heard, Run, RunEvent, RunState};
 pub use host::Host;
+pub use installed::declared;
 pub use journal::{Denial, view_fact};
 pub use order::Detail;
 pub use project::{Member, Project};

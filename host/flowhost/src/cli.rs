@@ -45,6 +45,8 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a new plan that runs, to begin with
+    New(NewArgs),
     /// Run a plan
     Run(RunArgs),
     /// Run a plan again and again while its files and plugins change
@@ -64,6 +66,9 @@ pub(crate) enum Command {
     /// The plan format
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Write a plugin: a new project, its component, what it is
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// The host's signing key
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -80,6 +85,34 @@ pub(crate) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// `new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// The plan's name, and the folder's: small letters, digits and `-`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What to begin with
+    #[arg(long, value_enum, default_value_t = StarterArg::Workflow)]
+    pub(crate) kind: StarterArg,
+    /// The folder to make [default: NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print the names of the files, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What a new plan begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StarterArg {
+    /// A tool and a guardrail over a text
+    Workflow,
+    /// An agent with a model
+    Agent,
+    /// A tool with a granted folder
+    Tool,
 }
 
 /// `run`.
@@ -152,6 +185,9 @@ pub(crate) struct PlanArgs {
     /// Search profiles in this folder only (and among the shipped ones)
     #[arg(long, value_name = "DIR")]
     pub(crate) policies: Option<PathBuf>,
+    /// Refuse plugins that are not exactly those of flowhost.lock beside the plan
+    #[arg(long)]
+    pub(crate) locked: bool,
 }
 
 /// Durability on the command line.
@@ -290,6 +326,148 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// Nodes and edges
     Json,
+}
+
+/// `plugin`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Make a new project: sources, tests, manifest, a plan that runs it, and the SDK
+    New {
+        /// The plugin's name, and the folder's: small letters, digits and `-`
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// What it is
+        #[arg(long, value_enum, default_value_t = KindArg::Tool)]
+        kind: KindArg,
+        /// What it is written in
+        #[arg(long, value_enum, default_value_t = LangArg::Rust)]
+        lang: LangArg,
+        /// The folder to make [default: NAME]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Print the names of the files, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Build a project's component, with its manifest inside and held against what it imports
+    Build {
+        /// The project
+        #[arg(value_name = "DIR", default_value = ".")]
+        project: PathBuf,
+        /// Write the component to this file [default: dist/NAME.wasm in the project]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Try a component as hosts and their users will: contract, missing rights, cut-off calls, hostile inputs
+    Test(TestArgs),
+    /// Show what a component is and asks for, without compiling it
+    Inspect(InspectArgs),
+    /// Vouch for a component: what it is, asks for and says of its tools, in NAME.wasm.sig beside it
+    Sign {
+        /// A component with its manifest inside
+        #[arg(value_name = "FILE")]
+        component: PathBuf,
+        /// The signing key's file [default: this host's key]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Check who vouches for a component or a pack
+    Verify {
+        /// A component, with NAME.wasm.sig beside it, or a pack
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The key that must have signed: NAME+ID+BASE64; may be repeated [default: the operator's trust.toml]
+        #[arg(long = "key", value_name = "VKEY")]
+        keys: Vec<String>,
+    },
+    /// Put component, manifest, README, list of ingredients and signature into one file
+    Pack {
+        /// The project, built
+        #[arg(value_name = "DIR", default_value = ".")]
+        project: PathBuf,
+        /// Write the pack to this file [default: dist/NAME.fhp in the project]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// List the plugins of a plan, with what changed since they were locked
+    List(PlanArgs),
+    /// Write flowhost.lock beside the plan: its plugins, as they are now
+    Lock(PlanArgs),
+    /// Show what changed since the plugins were locked, and with --yes lock what is there now
+    Update {
+        /// The plan and where its profiles are
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Write what is shown
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take a pack apart
+    Unpack {
+        /// The pack
+        #[arg(value_name = "FILE")]
+        pack: PathBuf,
+        /// The folder to make [default: the plugin's name]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// `plugin test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// A component: a file, or `builtin:NAME`
+    #[arg(value_name = "COMPONENT")]
+    pub(crate) component: String,
+    /// A call to try beside those that follow from schemas: a tool's name (else `input`), and its input as
+    /// JSON; may be repeated
+    #[arg(long = "call", value_name = "NAME=JSON", value_parser = pair)]
+    pub(crate) calls: Vec<(String, String)>,
+    /// The plugin's `config:` (a guardrail's `with:`), a JSON object
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub(crate) config: String,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = ReportArg::Text)]
+    pub(crate) report: ReportArg,
+    /// Write the report to this file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Chooses where calls are cut off
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportArg {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// For build servers
+    Junit,
+    /// For browsers
+    Html,
+}
+
+/// The kind of a plugin on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindArg {
+    /// Functions with described inputs and outputs
+    Tool,
+    /// Does a step's work, asks models, calls tools
+    Agent,
+    /// Judges values before or after a step
+    Guardrail,
+    /// Speaks to an MCP server
+    McpAdapter,
+}
+
+/// The language of a plugin on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LangArg {
+    /// Rust, with flowhost-sdk
+    Rust,
 }
 
 /// `keys`.

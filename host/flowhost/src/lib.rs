@@ -8,15 +8,18 @@ pub mod component;
 pub mod config;
 pub mod dev;
 pub mod doctor;
+pub mod fresh;
 pub mod host;
 pub mod keys;
 pub mod models;
 pub mod output;
+pub mod plugin;
 pub mod project;
 pub mod report;
 pub mod services;
 pub mod shelf;
 pub mod sources;
+pub mod starter;
 pub mod state;
 pub mod telemetry;
 

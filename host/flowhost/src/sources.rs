@@ -7,11 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowhost_policy::Profile;
+use flowhost_policy::{Manifest, Profile};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::finding::Finding;
+use crate::plugin::trust::{self, Trust};
 use crate::report::problems::Texts;
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.
@@ -311,6 +312,29 @@ impl<'a> Sources<'a> {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(Finding::from(&error)),
         }
+    }
+
+    /// Holds a component, with its signature beside it, against what the operator asks of signatures.
+    ///
+    /// # Errors
+    /// Why it must not be loaded, without a place.
+    pub fn admits(
+        &self,
+        component: &Path,
+        digest: &str,
+        manifest: Option<&Manifest>,
+    ) -> Result<(), Finding> {
+        let trust = Trust::find(self.ambient, self.config).map_err(|failure| {
+            let causes = failure.causes.join("; ");
+            let finding = Finding::new("", format!("{}: {causes}", failure.message));
+            finding.cure(failure.hints.join("; "))
+        })?;
+        if trust.file.is_none() {
+            return Ok(());
+        }
+        let signature = self.document(&trust::signature_file(component))?;
+        let signature = signature.as_ref().map(|(_, text)| text.as_str());
+        trust.admits(&self.shown(component), digest, manifest, signature)
     }
 
     /// What to say of a component without a manifest: where one was looked for, and what stands in.

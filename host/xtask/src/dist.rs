@@ -1,5 +1,5 @@
-//! A release: the host without debug code, the plugins beside it where it looks for `builtin:` ones,
-//! the profiles, the WIT and the licence, in one archive with its SHA-256.
+//! A release: the host without debug code, the plugins beside it where it looks for `builtin:` ones, the
+//! SDKs where `plugin new` looks for them, the profiles, the WIT and the licence, in one archive with its SHA-256.
 
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,7 @@ fn fill(folders: &Folders, stage: &Path) -> Result<()> {
         &stage.join(&program),
     )?;
     copy(&folders.plugins_out(), &stage.join("plugins"))?;
+    copy(&folders.sdk_out(), &stage.join("sdk"))?;
     for name in CARRIED {
         let from = folders.root.join(name);
         if from.exists() {

@@ -36,6 +36,11 @@ impl Folders {
         self.target.join("plugins")
     }
 
+    /// The packed SDKs, one folder for each language.
+    pub(crate) fn sdk_out(&self) -> PathBuf {
+        self.target.join("sdk")
+    }
+
     /// Components of the test guests.
     pub(crate) fn guests_out(&self) -> PathBuf {
         self.target.join("guests")

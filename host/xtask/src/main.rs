@@ -20,6 +20,7 @@ mod mcp_peers;
 mod process;
 mod py_trees;
 mod say;
+mod sdk;
 mod test;
 mod tidy;
 mod wit_lock;

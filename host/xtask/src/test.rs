@@ -59,7 +59,26 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     say::step("building the host and all tests");
     let build = ["test", "--workspace", "--no-run", ENGINE_TARGETS, "--quiet"];
     process::run(&mut process::cargo(&folders.root, &build))?;
+    sdk_tests(folders)?;
     run_tests(folders, &options.runner)
+}
+
+/// The attributes of the SDK, with their compile-fail tests: in a target folder of their own, because the
+/// feature that brings them would have most of the host built anew.
+fn sdk_tests(folders: &Folders) -> Result<()> {
+    say::step("the SDK's attributes");
+    let target = folders.target.join("sdk-test").display().to_string();
+    let tests = [
+        "test",
+        "--package",
+        "flowhost-sdk",
+        "--features",
+        "derive",
+        "--target-dir",
+        &target,
+        "--quiet",
+    ];
+    process::run(&mut process::cargo(&folders.root, &tests))
 }
 
 /// With nextest where it is installed, else with Cargo's own runner; both give the same verdict.

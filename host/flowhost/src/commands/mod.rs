@@ -13,8 +13,12 @@ mod keys;
 mod logging;
 mod mcp_install;
 mod mcp_serve;
+mod new;
 mod plan;
 mod plan_graph;
+mod plugin;
+mod plugin_lock;
+mod plugin_ship;
 mod policy_explain;
 mod policy_show;
 mod policy_suggest;
@@ -114,6 +118,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Runs(command) => runs::perform(&command, context),
         Command::Keys(command) => keys::perform(&command, context),
         Command::Evidence(command) => evidence::perform(&command, context),
+        Command::New(args) => new::perform(&args, context),
         Command::Run(args) => run::perform(&args, context),
         Command::Dev(args) => dev::perform(&args, context),
         Command::Validate(args) => validate::perform(&args, context),
@@ -132,6 +137,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
         Command::Mcp(McpCommand::Serve(args)) => mcp_serve::perform(&args, context),
         Command::Mcp(McpCommand::Install(args)) => mcp_install::perform(&args, context),
+        Command::Plugin(command) => plugin::perform(command, context),
         Command::Doctor => Ok(doctor::perform(context)),
         Command::Plan(PlanCommand::Graph(args)) => plan_graph::perform(&args, context),
         Command::Plan(PlanCommand::Schema) => Ok(plan::schema(context)),

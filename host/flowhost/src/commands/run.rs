@@ -8,6 +8,7 @@ use flowhost::config::{Durability as Configured, OnTelemetryFailure};
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::host::host;
+use flowhost::plugin::lock;
 use flowhost::project::{self, Loaded, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
@@ -75,7 +76,14 @@ pub(crate) fn load(args: &PlanArgs, context: &mut Context) -> Result<Project, Fa
         mut findings,
     } = project::load(ambient, config, &request, texts);
     match project {
-        Some(project) if findings.is_empty() => return Ok(project),
+        Some(project) if findings.is_empty() => {
+            if args.locked {
+                findings = lock::drift(ambient, config, &project)?;
+            }
+            if findings.is_empty() {
+                return Ok(project);
+            }
+        }
         // What else a run would meet, before it meets it one by one.
         Some(project) => {
             findings.extend(flowhost_run::missing_rights(&project).findings(&project));

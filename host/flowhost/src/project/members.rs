@@ -146,6 +146,7 @@ impl Resolver<'_> {
         let narrowing = self.narrowing(profile.as_ref());
         let (path, bytes, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
+        self.vouched_for(&path, &inspection, &manifest)?;
         let (profile, narrowing) = (profile?, narrowing?);
         let (mut effective, trace) = effective(&manifest, &profile, &narrowing, None);
         self.fill_folders(&mut effective, &profile, bound);
@@ -287,6 +288,27 @@ impl Resolver<'_> {
             Ok(manifest) => Some(manifest),
             Err(problems) => {
                 self.found.extend(problems.into_iter().map(Finding::from));
+                None
+            }
+        }
+    }
+
+    /// Holds the component against what the operator asks of signatures.
+    fn vouched_for(
+        &mut self,
+        path: &Path,
+        inspection: &Inspection,
+        manifest: &Manifest,
+    ) -> Option<()> {
+        if self.home.decl.source.starts_with("builtin:") {
+            return Some(());
+        }
+        let own = (!manifest.is_stand_in()).then_some(manifest);
+        match self.sources.admits(path, &inspection.digest, own) {
+            Ok(()) => Some(()),
+            Err(finding) => {
+                let placed = self.here(&finding).cure(finding.hint);
+                self.found.push(placed);
                 None
             }
         }

@@ -7,15 +7,15 @@
 pub(crate) mod foreign;
 mod stamp;
 mod target;
-mod wrap;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use flowhost_author::WrapError;
 
 use crate::folders::{Folders, names};
-use crate::{process, say};
+use crate::{process, say, sdk};
 
 const TRIPLE: &str = "wasm32-unknown-unknown";
 const GUESTS_CRATE: &str = "flowhost-test-guests";
@@ -45,6 +45,7 @@ struct Job {
 /// Builds what `options` ask for.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     target::ensure(folders, TRIPLE)?;
+    sdk::run(folders)?;
     let plugins = plugins(folders)?;
     compile(folders, &plugins, options.plugins_only)?;
     let mut jobs = plugin_jobs(folders, &plugins);
@@ -158,9 +159,9 @@ fn wrap_one(folders: &Folders, job: &Job) -> Result<bool> {
     if stamp::is_fresh(folders, &job.out, &stamp) {
         return Ok(false);
     }
-    let component = wrap::component(&core)?;
+    let component = flowhost_author::component(&core)?;
     let bytes = match &manifest {
-        Some(manifest) => wrap::with_manifest(&job.name, component, manifest)?,
+        Some(manifest) => with_manifest(component, manifest)?,
         None => component,
     };
     write(&job.out, &bytes)?;
@@ -170,6 +171,19 @@ fn wrap_one(folders: &Folders, job: &Job) -> Result<bool> {
     stamp::write(folders, &job.out, &stamp)?;
     say::line(format_args!("{} ({} bytes)", job.name, bytes.len()));
     Ok(true)
+}
+
+/// The component with its manifest inside, which must ask for exactly what it imports.
+fn with_manifest(component: Vec<u8>, manifest: &[u8]) -> Result<Vec<u8>> {
+    let text = std::str::from_utf8(manifest).context("plugin.toml is not UTF-8")?;
+    flowhost_author::with_manifest(component, text).map_err(|error| match error {
+        WrapError::Manifest(problems) => {
+            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            anyhow!("{}", said.join("\n"))
+        }
+        WrapError::Mismatch(mismatch) => anyhow!("{mismatch}; {}", mismatch.cure()),
+        other => other.into(),
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-detect", &[]),
     ("flowhost-models", &["flowhost-detect"]),
     ("flowhost-mcp", &[]),
+    ("flowhost-author", &["flowhost-policy"]),
     ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
     (
         "flowhost-caps",
@@ -64,6 +65,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "flowhost",
         &[
+            "flowhost-author",
             "flowhost-run",
             "flowhost-serve",
             "flowhost-caps",
@@ -77,8 +79,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-models",
         ],
     ),
-    ("xtask", &["flowhost-policy"]),
-    ("flowhost-sdk", &[]),
+    ("xtask", &["flowhost-author", "flowhost-policy"]),
+    ("flowhost-sdk", &["flowhost-sdk-macros"]),
+    ("flowhost-sdk-macros", &[]),
     ("flowhost-sdk-build", &[]),
     ("flowhost-schema", &[]),
     ("flowhost-test-guests", &["flowhost-sdk"]),

@@ -1,8 +1,10 @@
 //! The built executable as a user meets it: what is typed, what is printed, how it ends.
 
 mod audit;
+mod authors;
 mod bad_input;
 mod bad_plans;
+mod begin;
 mod content;
 mod dev;
 mod early;
@@ -13,7 +15,9 @@ pub(crate) mod examples;
 mod flow;
 mod graphs;
 mod interrupted;
+mod kit;
 mod limits;
+mod locked;
 mod messages;
 mod network;
 mod plugins;
@@ -24,6 +28,7 @@ mod stranger;
 mod suggest;
 mod surface;
 mod telemetry;
+mod trust;
 
 use crate::support::{Home, stable};
 

@@ -1,0 +1,253 @@
+//! `flowhost plugin …`: an author's commands.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use flowhost::failure::Failure;
+use flowhost::finding::Finding;
+use flowhost::output::neutral;
+use flowhost::plugin::{Built, Kind, Lang, Project, build, kit, new};
+use flowhost::sources::Sources;
+use flowhost_flow::Exit;
+use flowhost_policy::{Manifest, RIGHTS};
+use serde_json::{Value, json};
+
+use crate::cli::{KindArg, LangArg, PluginCommand, ReportArg, TestArgs};
+use crate::commands::{Context, inspect, plugin_lock, plugin_ship};
+
+pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<Exit, Failure> {
+    match command {
+        PluginCommand::New {
+            name,
+            kind,
+            lang,
+            dir,
+            dry_run,
+        } => {
+            let folder = dir.unwrap_or_else(|| PathBuf::from(&name));
+            let wanted = new::Wanted {
+                name: &name,
+                kind: kind.into(),
+                lang: lang.into(),
+                folder: context.ambient.resolve(&folder),
+            };
+            make(&wanted, &folder, dry_run, context)
+        }
+        PluginCommand::Build { project, out } => compile(&project, out.as_deref(), context),
+        PluginCommand::Test(args) => test(&args, context),
+        PluginCommand::Inspect(args) => inspect::perform(&args, context),
+        PluginCommand::Sign { component, key } => {
+            plugin_ship::sign(&component, key.as_deref(), context)
+        }
+        PluginCommand::Verify { file, keys } => plugin_ship::verify(&file, &keys, context),
+        PluginCommand::Pack { project, out } => {
+            plugin_ship::pack(&project, out.as_deref(), context)
+        }
+        PluginCommand::Unpack { pack, dir } => plugin_ship::unpack(&pack, dir.as_deref(), context),
+    }
+}
+
+fn make(
+    wanted: &new::Wanted<'_>,
+    shown: &Path,
+    dry_run: bool,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let files = match dry_run {
+        true => {
+            let files = new::files(&context.ambient, wanted)?;
+            files.into_iter().map(|(path, _)| path).collect()
+        }
+        false => new::make(&context.ambient, wanted)?,
+    };
+    if context.output.json {
+        context.output.document(&json!({
+            "name": wanted.name, "kind": wanted.kind.word(), "lang": wanted.lang.word(),
+            "folder": shown, "files": files, "written": !dry_run,
+        }));
+        return Ok(Exit::Ok);
+    }
+    let (_, sdk) = wanted.lang.sdk();
+    let own = files
+        .iter()
+        .filter(|path| !path.starts_with(&format!("{sdk}/")));
+    let mut text = String::new();
+    for path in own {
+        let _infallible = writeln!(text, "{}", shown.join(path).display());
+    }
+    let copies = files
+        .iter()
+        .filter(|path| path.starts_with(&format!("{sdk}/")))
+        .count();
+    if copies > 0 {
+        let folder = shown.join(sdk);
+        let _infallible = writeln!(text, "{}/ ({copies} files of the SDK)", folder.display());
+    }
+    if !dry_run {
+        let _infallible = writeln!(
+            text,
+            "\nnext: cd {} && flowhost plugin build",
+            shown.display()
+        );
+    }
+    context.output.result(&neutral(&text));
+    Ok(Exit::Ok)
+}
+
+fn compile(folder: &Path, out: Option<&Path>, context: &mut Context) -> Result<Exit, Failure> {
+    let project = Project::read(&context.ambient, folder, &mut context.texts)?;
+    let built = build(&context.ambient, &project, out)?;
+    let sources = Sources::new(&context.ambient, &context.config, None);
+    let shown = sources.shown(&built.path);
+    let needs = needs(&built);
+    let Built {
+        manifest,
+        inspection,
+        ..
+    } = &built;
+    let tools: Vec<&str> = manifest
+        .tools
+        .iter()
+        .map(|tool| tool.name.as_str())
+        .collect();
+    if context.output.json {
+        context.output.document(&json!({
+            "path": shown, "name": manifest.name, "release": manifest.release,
+            "role": inspection.role.as_str(), "digest": &*inspection.digest,
+            "size": inspection.size, "needs": needs, "tools": tools,
+        }));
+        return Ok(Exit::Ok);
+    }
+    let list = |names: &[&str]| match names {
+        [] => "nothing".to_owned(),
+        names => names.join(", "),
+    };
+    let mut text = format!(
+        "{shown}\n  {}, {} bytes\n  {}\n  needs {}\n",
+        inspection.role.as_str(),
+        inspection.size,
+        inspection.digest,
+        list(&needs)
+    );
+    if !tools.is_empty() {
+        let _infallible = writeln!(text, "  tools {}", list(&tools));
+    }
+    context.output.result(&neutral(&text));
+    Ok(Exit::Ok)
+}
+
+fn test(args: &TestArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let sources = Sources::new(&context.ambient, &context.config, None);
+    let placeless =
+        |it: Finding| Failure::new(Exit::Internal, it.to_string()).hint(it.hint.clone());
+    let found = sources.component(&args.component, context.ambient.cwd());
+    let (path, bytes) = found.map_err(placeless)?;
+    let shown = sources.shown(&path);
+    let embedded = flowhost_engine::inspect(&bytes, &flowhost_engine::ShapeLimits::default());
+    let embedded = embedded.ok().and_then(|it| it.manifest);
+    let manifest = sources
+        .manifest(&path, embedded.as_deref())
+        .map_err(placeless)?;
+    let manifest = manifest
+        .map(|(file, text)| Manifest::parse(&text, &file))
+        .transpose();
+    let manifest = manifest.map_err(|problems| {
+        let findings = problems.into_iter().map(Into::into).collect();
+        Failure::findings(&format!("the manifest of `{shown}`"), findings)
+    })?;
+    let report = kit::test(&kit::Wanted {
+        shown: &shown,
+        component: &bytes,
+        manifest: manifest.as_ref(),
+        calls: &calls(args)?,
+        config: config(args)?,
+        seed: args.seed,
+    })?;
+    say(&report, args, context)?;
+    Ok(if report.passed {
+        Exit::Ok
+    } else {
+        Exit::Plugin
+    })
+}
+
+fn calls(args: &TestArgs) -> Result<Vec<kit::Call>, Failure> {
+    let call = |(name, json): &(String, String)| {
+        let input = serde_json::from_str(json).map_err(|error| {
+            let message = format!("the input of `--call {name}=…` is not JSON");
+            Failure::new(Exit::Usage, message).caused_by(&error)
+        })?;
+        let name = name.clone();
+        Ok(kit::Call { name, input })
+    };
+    args.calls.iter().map(call).collect()
+}
+
+fn config(args: &TestArgs) -> Result<&str, Failure> {
+    let refused = || Failure::new(Exit::Usage, "`--config` takes one JSON object");
+    match serde_json::from_str::<Value>(&args.config) {
+        Ok(Value::Object(_)) => Ok(&args.config),
+        Ok(_) => Err(refused()),
+        Err(error) => Err(refused().caused_by(&error)),
+    }
+}
+
+/// The report, in the form that was asked for, to where it was asked for.
+fn say(report: &kit::Report, args: &TestArgs, context: &Context) -> Result<(), Failure> {
+    let output = &context.output;
+    let text = match args.report {
+        ReportArg::Json => None,
+        // `--json` promises one document on standard output, whatever form was asked for.
+        _ if output.json && args.out.is_none() => None,
+        ReportArg::Text => Some(neutral(&report.text())),
+        ReportArg::Junit => Some(report.junit()),
+        ReportArg::Html => Some(report.html()),
+    };
+    match (text, &args.out) {
+        (Some(text), Some(path)) => {
+            context.ambient.write(path, text.as_bytes())?;
+        }
+        (Some(text), None) => output.result(&text),
+        (None, Some(path)) => {
+            let text = serde_json::to_string_pretty(report).unwrap_or_default();
+            context
+                .ambient
+                .write(path, format!("{text}\n").as_bytes())?;
+        }
+        (None, None) => output.document(report),
+    }
+    if args.out.is_some() {
+        match output.json {
+            true => output.document(report),
+            false => output.result(&format!("{}\n", report.summary())),
+        }
+    }
+    Ok(())
+}
+
+/// The rights that the manifest asks for, which are those that the component uses.
+fn needs(built: &Built) -> Vec<&'static str> {
+    let asked = RIGHTS
+        .iter()
+        .filter(|right| right.is_asked_by(&built.manifest));
+    asked.map(|right| right.key).collect()
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Tool => Self::Tool,
+            KindArg::Agent => Self::Agent,
+            KindArg::Guardrail => Self::Guardrail,
+            KindArg::McpAdapter => Self::McpAdapter,
+        }
+    }
+}
+
+impl From<LangArg> for Lang {
+    fn from(lang: LangArg) -> Self {
+        match lang {
+            LangArg::Rust => Self::Rust,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! `flowhost plugin sign|verify|pack|unpack`: from an author to a stranger.
+
+use std::path::{Path, PathBuf};
+
+use flowhost::failure::Failure;
+use flowhost::finding::Finding;
+use flowhost::host::signing_key;
+use flowhost::output::neutral;
+use flowhost::plugin::trust::{Trust, opened, signature_file};
+use flowhost::plugin::{Lang, Project};
+use flowhost::sources::DOCUMENT_BYTES_MAX;
+use flowhost_author::{Pack, STATEMENT_TYPE, check_manifest, sbom, statement};
+use flowhost_engine::{Inspection, ShapeLimits, inspect};
+use flowhost_flow::Exit;
+use flowhost_ledger::{HostKey, VKey, dsse};
+use flowhost_policy::Manifest;
+use serde_json::json;
+
+use crate::commands::Context;
+
+/// Bytes of a component or a pack: above their own limits, which give the better message.
+const FILE_BYTES_MAX: u64 = 320 << 20;
+
+/// A component with the manifest inside it.
+struct Component {
+    bytes: Vec<u8>,
+    inspection: Inspection,
+    manifest: Manifest,
+    text: String,
+}
+
+impl Component {
+    fn read(bytes: Vec<u8>, shown: &str) -> Result<Self, Failure> {
+        let refused = || Failure::new(Exit::Internal, format!("`{shown}` is refused"));
+        let inspection = inspect(&bytes, &ShapeLimits::default());
+        let inspection = inspection.map_err(|error| refused().caused_by(&error))?;
+        let Some(text) = &inspection.manifest else {
+            return Err(refused()
+                .because("it has no manifest inside, so nothing says what it asks for")
+                .hint("`flowhost plugin build` puts it there"));
+        };
+        let text = String::from_utf8_lossy(text).into_owned();
+        let manifest = Manifest::parse(&text, "plugin.toml").map_err(|problems| {
+            let findings = problems.into_iter().map(Finding::from).collect();
+            Failure::findings(&format!("the manifest inside `{shown}`"), findings)
+        })?;
+        check_manifest(&bytes, &text).map_err(|error| refused().caused_by(&error))?;
+        Ok(Self {
+            bytes,
+            inspection,
+            manifest,
+            text,
+        })
+    }
+}
+
+pub(crate) fn sign(
+    component: &Path,
+    key: Option<&Path>,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let bytes = context.ambient.read(component, FILE_BYTES_MAX)?;
+    let read = Component::read(bytes, &component.display().to_string())?;
+    let key = match key {
+        Some(path) => HostKey::load(&context.ambient.resolve(path)).map_err(|error| {
+            Failure::new(Exit::Internal, "the signing key cannot be used").caused_by(&error)
+        })?,
+        None => {
+            let key = signing_key(&context.ambient, &context.config, &context.state)?;
+            (*key).clone()
+        }
+    };
+    let said = statement(&read.inspection.digest, &read.manifest);
+    let envelope = dsse::sign(&key, STATEMENT_TYPE, said.as_bytes());
+    let path = signature_file(component);
+    context.ambient.write(&path, envelope.as_bytes())?;
+    let (path, key) = (path.display().to_string(), key.vkey().to_string());
+    match context.output.json {
+        true => context
+            .output
+            .document(&json!({ "signature": path, "key": key,
+            "digest": &*read.inspection.digest })),
+        false => {
+            let text = format!("{path}\n  key {key}\n  {said}\n");
+            context.output.result(&neutral(&text));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<Exit, Failure> {
+    let shown = file.display().to_string();
+    let bytes = context.ambient.read(file, FILE_BYTES_MAX)?;
+    let (bytes, signature) = match bytes.starts_with(b"\0asm") {
+        true => {
+            let path = signature_file(file);
+            let signature = match context.ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
+                Ok(text) => Some(text),
+                Err(error) if error.is_missing() => None,
+                Err(error) => return Err(error.into()),
+            };
+            (bytes, signature)
+        }
+        false => {
+            let pack = unpacked(&bytes, &shown)?;
+            (pack.component, pack.signature)
+        }
+    };
+    let read = Component::read(bytes, &shown)?;
+    let unsigned = || Failure::new(Exit::Internal, format!("nobody vouches for `{shown}`"));
+    let signature = signature.ok_or_else(|| {
+        unsigned()
+            .because("it has no signature")
+            .hint("`flowhost plugin sign` makes one")
+    })?;
+    let trust = Trust::find(&context.ambient, &context.config)?;
+    let trusted = match keys {
+        [] => trust.keys,
+        keys => parsed(keys)?,
+    };
+    if trusted.is_empty() {
+        let hint = "name the author's key with --key, or in the operator's trust.toml; its author prints it with \
+                    `flowhost keys show`";
+        return Err(unsigned().because("no key is trusted").hint(hint));
+    }
+    let digest = &read.inspection.digest;
+    let key = opened(
+        &signature,
+        digest,
+        Some(&read.manifest),
+        &trusted,
+        &trust.revoked,
+    )
+    .map_err(|error| unsigned().caused_by(&error))?;
+    let (name, release) = (&read.manifest.name, &read.manifest.release);
+    match context.output.json {
+        true => context
+            .output
+            .document(&json!({ "verified": true, "key": key.to_string(),
+            "digest": &**digest, "name": name, "release": release })),
+        false => {
+            let text = format!("verified: {name} {release}\n  {digest}\n  key {key}\n");
+            context.output.result(&neutral(&text));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn parsed(keys: &[String]) -> Result<Vec<VKey>, Failure> {
+    let parse = |text: &String| {
+        VKey::parse(text).map_err(|error| {
+            Failure::new(Exit::Usage, format!("`{text}` is not a key")).caused_by(&error)
+        })
+    };
+    keys.iter().map(parse).collect()
+}
+
+fn unpacked(bytes: &[u8], shown: &str) -> Result<Pack, Failure> {
+    Pack::read(bytes).map_err(|error| {
+        Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
+    })
+}
+
+pub(crate) fn pack(
+    folder: &Path,
+    out: Option<&Path>,
+    context: &mut Context,
+) -> Result<Exit, Failure> {
+    let project = Project::read(&context.ambient, folder, &mut context.texts)?;
+    let name = &project.manifest.name;
+    let dist = project.folder.join("dist");
+    let component = dist.join(format!("{name}.wasm"));
+    let bytes = match context.ambient.read(&component, FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_missing() => {
+            let message = format!("there is no component `{}`", component.display());
+            let hint = "run `flowhost plugin build` first";
+            return Err(Failure::new(Exit::Internal, message).hint(hint));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let read = Component::read(bytes, &component.display().to_string())?;
+    let optional = |path: &Path| match context.ambient.read_text(path, DOCUMENT_BYTES_MAX) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(Failure::from(error)),
+    };
+    let signature = optional(&signature_file(&component))?;
+    let lang: Lang = project.lang;
+    let ingredients = lang.ingredients(&context.ambient, &project)?;
+    let digest = read.inspection.digest.clone();
+    let pack = Pack {
+        sbom: ingredients.map(|it| sbom(&read.manifest, &digest, &it)),
+        component: read.bytes,
+        manifest: read.text,
+        readme: optional(&project.folder.join("README.md"))?,
+        signature,
+    };
+    let written = pack.write().map_err(|error| {
+        Failure::new(Exit::Internal, "this plugin cannot be packed").caused_by(&error)
+    })?;
+    let path = match out {
+        Some(out) => context.ambient.resolve(out),
+        None => dist.join(format!("{name}.fhp")),
+    };
+    context.ambient.write(&path, &written)?;
+    let shown = path
+        .strip_prefix(context.ambient.cwd())
+        .unwrap_or(&path)
+        .display()
+        .to_string();
+    match context.output.json {
+        true => context
+            .output
+            .document(&json!({ "path": shown, "digest": &*digest,
+            "size": written.len(), "signed": pack.signature.is_some() })),
+        false => {
+            let signed = match pack.signature {
+                Some(_) => "signed",
+                None => "not signed: `flowhost plugin sign` before packing",
+            };
+            let text = format!("{shown}\n  {} bytes, {digest}\n  {signed}\n", written.len());
+            context.output.result(&neutral(&text));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+pub(crate) fn unpack(file: &Path, dir: Option<&Path>, context: &Context) -> Result<Exit, Failure> {
+    let shown = file.display().to_string();
+    let pack = unpacked(&context.ambient.read(file, FILE_BYTES_MAX)?, &shown)?;
+    let read = Component::read(pack.component, &shown)?;
+    if read.text != pack.manifest {
+        let message = format!("`{shown}` is refused");
+        return Err(Failure::new(Exit::Internal, message)
+            .because("the manifest in it is not the one inside its component"));
+    }
+    let name = read.manifest.name.clone();
+    // The name is the manifest's, whose rules leave no way out of a folder.
+    let folder = dir.map_or_else(|| PathBuf::from(&name), Path::to_owned);
+    let component = format!("{name}.wasm");
+    let files = [
+        (component.clone(), Some(read.bytes)),
+        (
+            format!("{component}.sig"),
+            pack.signature.map(String::into_bytes),
+        ),
+        ("README.md".to_owned(), pack.readme.map(String::into_bytes)),
+        (
+            format!("{name}.sbom.json"),
+            pack.sbom.map(String::into_bytes),
+        ),
+    ];
+    let there = |name: &String| context.ambient.is_file(&folder.join(name));
+    if let Some((name, _)) = files
+        .iter()
+        .find(|(name, bytes)| bytes.is_some() && there(name))
+    {
+        let message = format!("`{}` is there already", folder.join(name).display());
+        return Err(Failure::new(Exit::Internal, message)
+            .hint("nothing was written; name another folder with --dir"));
+    }
+    context.ambient.create_dir(&folder)?;
+    let mut written = Vec::new();
+    for (name, bytes) in files {
+        let Some(bytes) = bytes else { continue };
+        let path = folder.join(name);
+        context.ambient.write(&path, &bytes)?;
+        written.push(path.display().to_string());
+    }
+    match context.output.json {
+        true => context.output.document(&json!({ "files": written,
+            "digest": &*read.inspection.digest })),
+        false => context
+            .output
+            .result(&neutral(&format!("{}\n", written.join("\n")))),
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,351 @@
+//! What goes wrong around a plugin: rights that are missing or never enough, calls that are cut off, inputs
+//! that nobody should send, a world that fails or lies. A plugin need not succeed; it must not trap, and what
+//! it did before must not be in its way when it is called again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_engine::{Fault, Role};
+use flowhost_policy::{Effective, Right};
+
+use super::contract::{is_typed, said};
+use super::inputs;
+use super::{Ask, Bench, Ended, Sample, Trial, World, short, tool_ask};
+use crate::failure::Failure;
+use crate::plugin::trial;
+
+/// Places at which each call is cut off for want of fuel.
+const CUTS: u64 = 4;
+/// Milliseconds of a deadline that nothing but the fastest calls keep.
+const SHORT_MS: u64 = 1;
+/// Memory that is one page less than the plugin used.
+const PAGE: u64 = 64 * 1024;
+
+impl Bench<'_> {
+    pub(super) fn faults(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        for right in trial::rights_of(self.inspection) {
+            self.missing_right(trial, right)?;
+            self.useless_right(trial, right, samples)?;
+        }
+        self.out_of_fuel(trial, rights, samples)?;
+        self.out_of_time(trial, rights, samples)?;
+        self.out_of_memory(trial, rights, samples)?;
+        self.hostile(trial, rights, samples)?;
+        self.world(trial, rights, samples)?;
+        self.cancelled(trial, rights, samples)
+    }
+
+    /// Lines of a profile with all rights that the plugin imports, one of them replaced.
+    fn lines_with(&self, right: &Right, instead: Option<&'static str>) -> Vec<&'static str> {
+        let rights = trial::rights_of(self.inspection).into_iter();
+        let lines = rights.filter_map(|it| match it.key == right.key {
+            true => instead,
+            false => Some(it.lines),
+        });
+        lines.collect()
+    }
+
+    fn missing_right(&mut self, trial: &Trial, right: &'static Right) -> Result<(), Failure> {
+        let without = self.granted(&self.lines_with(right, None))?;
+        let imports = self.inspection.imports.iter();
+        let needed = imports
+            .filter(|it| !it.types_only())
+            .filter_map(|it| Right::behind(&it.name.full))
+            .any(|(it, needed)| it.key == right.key && needed);
+        let missing = trial.missing(&without);
+        let named = missing
+            .iter()
+            .any(|it| it.capability == Some(right.capability))
+            || (right.key == "log" && !missing.is_empty());
+        let faults = match needed && !named {
+            true => vec!["it would be linked without the right".to_owned()],
+            false => Vec::new(),
+        };
+        self.found(
+            format!("faults.right.{}", right.key),
+            "without the right it is not linked, or to nothing",
+            faults,
+        );
+        Ok(())
+    }
+
+    /// The right is there, and nothing that the plugin may ask for is within it.
+    fn useless_right(
+        &mut self,
+        trial: &Trial,
+        right: &'static Right,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let Some(instead) = elsewhere(right.key) else {
+            return Ok(());
+        };
+        let rights = self.granted(&self.lines_with(right, Some(instead)))?;
+        let rights = Arc::new(rights);
+        let faults = self.untyped(trial, &rights, World::Kind, samples)?;
+        let id = format!("faults.denied.{}", right.key);
+        self.found(
+            id,
+            "what the host denies becomes an error, not a trap",
+            faults,
+        );
+        Ok(())
+    }
+
+    /// Every sample again: what ends neither well nor with an error of the contract.
+    fn untyped(
+        &self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        world: World,
+        samples: &[Sample],
+    ) -> Result<Vec<String>, Failure> {
+        let mut faults = Vec::new();
+        for sample in samples {
+            let ended = self.once(trial, rights, world, &sample.ask)?;
+            faults.extend(untyped(&sample.shown, &ended));
+        }
+        Ok(faults)
+    }
+
+    fn out_of_fuel(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let mut random = self.wanted.seed;
+        let mut faults = Vec::new();
+        for sample in samples.iter().filter(|it| it.repeatable) {
+            for _ in 0..CUTS {
+                random = step(random);
+                let used = sample.ended.used.fuel.max(2);
+                let cut = 1 + random % (used - 1);
+                let short = with(rights, |limits| limits.fuel = cut);
+                faults.extend(self.cut(trial, (rights, &short), sample, |fault| {
+                    matches!(fault, Fault::Limit { name: "fuel", .. })
+                })?);
+            }
+        }
+        let what = "a call that ran out of fuel anywhere is `limit`, and made again it answers as if it had not";
+        self.found("faults.fuel", what, faults);
+        Ok(())
+    }
+
+    /// Cuts a call off, then makes it again in the same state under full rights.
+    fn cut(
+        &self,
+        trial: &Trial,
+        (full, short): (&Arc<Effective>, &Arc<Effective>),
+        sample: &Sample,
+        expected: impl Fn(&Fault) -> bool,
+    ) -> Result<Option<String>, Failure> {
+        let folder = trial::folder()?;
+        let cut = trial.ask(&self.terms(short, World::Kind, folder.path()), &sample.ask)?;
+        match &cut.result {
+            Err(fault) if expected(fault) => {}
+            other => return Ok(Some(format!("{}: {}", sample.shown, said(other)))),
+        }
+        let again = trial.ask(&self.terms(full, World::Kind, folder.path()), &sample.ask)?;
+        let same = said(&again.result) == said(&sample.ended.result);
+        Ok((!same).then(|| {
+            let answer = said(&again.result);
+            format!(
+                "{}: made again it answers otherwise: {answer}",
+                sample.shown
+            )
+        }))
+    }
+
+    fn out_of_time(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let hurried = with(rights, |limits| limits.deadline_ms = SHORT_MS);
+        let mut faults = Vec::new();
+        for sample in samples {
+            let ended = self.once(trial, &hurried, World::Kind, &sample.ask)?;
+            let late = matches!(
+                ended.result,
+                Err(Fault::Limit {
+                    name: "deadline",
+                    ..
+                })
+            );
+            faults.extend(untyped(&sample.shown, &ended).filter(|_| !late));
+        }
+        self.found(
+            "faults.deadline",
+            "a call that is too late is `limit`",
+            faults,
+        );
+        Ok(())
+    }
+
+    fn out_of_memory(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let mut faults = Vec::new();
+        for sample in samples {
+            let less = sample
+                .ended
+                .used
+                .memory_bytes
+                .saturating_sub(PAGE)
+                .max(PAGE);
+            let poor = with(rights, |limits| limits.memory_bytes = less);
+            let ended = self.once(trial, &poor, World::Kind, &sample.ask)?;
+            let limit = matches!(ended.result, Err(Fault::Limit { name: "memory", .. }));
+            faults.extend(untyped(&sample.shown, &ended).filter(|_| !limit));
+        }
+        self.found(
+            "faults.memory",
+            "a call that finds too little memory is `limit`, or does with less",
+            faults,
+        );
+        Ok(())
+    }
+
+    /// A host hands a tool only what fits its schema; a component must bear the rest all the same, because
+    /// the next host may be another.
+    fn hostile(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let mut tools: Vec<&str> = samples
+            .iter()
+            .filter_map(|it| match &it.ask {
+                Ask::Tool { name, .. } => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        tools.sort_unstable();
+        tools.dedup();
+        let mut faults = Vec::new();
+        for (what, value) in inputs::hostile() {
+            let asks: Vec<Ask> = match self.inspection.role {
+                Role::Tool => tools.iter().map(|name| tool_ask(name, &value)).collect(),
+                Role::Guardrail => vec![self.check_of(&value)],
+                Role::Agent => vec![Ask::Task {
+                    input: value.to_string(),
+                }],
+                Role::McpAdapter => Vec::new(),
+            };
+            for ask in asks {
+                let ended = self.once(trial, rights, World::Kind, &ask)?;
+                faults.extend(untyped(&format!("{what} ({})", short(&value)), &ended));
+            }
+        }
+        self.found(
+            "faults.hostile",
+            "inputs that nobody should send become errors, not traps",
+            faults,
+        );
+        Ok(())
+    }
+
+    fn world(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let asks = |key: &str| {
+            trial::rights_of(self.inspection)
+                .iter()
+                .any(|it| it.key == key)
+        };
+        if !["http", "tools", "model", "budget"].into_iter().any(asks) {
+            return Ok(());
+        }
+        let failing = self.untyped(trial, rights, World::Failing, samples)?;
+        self.found(
+            "faults.failing-world",
+            "models, tools and servers that fail become errors, not traps",
+            failing,
+        );
+        let lying = self.untyped(trial, rights, World::Lying, samples)?;
+        self.found(
+            "faults.lying-world",
+            "a tool that answers what nobody asked for is borne",
+            lying,
+        );
+        Ok(())
+    }
+
+    fn cancelled(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let mut faults = Vec::new();
+        for sample in samples.iter().filter(|it| it.repeatable) {
+            let folder = trial::folder()?;
+            let terms = self.terms(rights, World::Kind, folder.path());
+            trial.ask_and_leave(&terms, &sample.ask, Duration::ZERO)?;
+            let again = trial.ask(&terms, &sample.ask)?;
+            if said(&again.result) != said(&sample.ended.result) {
+                let answer = said(&again.result);
+                faults.push(format!(
+                    "{}: made again it answers otherwise: {answer}",
+                    sample.shown
+                ));
+            }
+        }
+        let what = "a call that was cancelled and is made again answers as if it had not been";
+        self.found("faults.cancelled", what, faults);
+        Ok(())
+    }
+}
+
+fn untyped(shown: &str, ended: &Ended) -> Option<String> {
+    match &ended.result {
+        Ok(_) => None,
+        Err(fault) if is_typed(fault) => None,
+        Err(fault) => Some(format!("{shown}: {fault}")),
+    }
+}
+
+fn with(
+    rights: &Arc<Effective>,
+    change: impl FnOnce(&mut flowhost_policy::Limits),
+) -> Arc<Effective> {
+    let mut changed = (**rights).clone();
+    change(&mut changed.limits);
+    Arc::new(changed)
+}
+
+/// Lines of a profile that grant a right, and nothing of it that a plugin would ask for.
+fn elsewhere(key: &str) -> Option<&'static str> {
+    match key {
+        "http" => Some("[[http]]\nurl = \"https://nowhere.invalid/\"\nmethods = [\"OPTIONS\"]"),
+        "files" => Some("[[files]]\nguest = \"/nowhere\"\nhost = \"docs\"\naccess = \"read\""),
+        "model" => Some("[model]\nallow = [\"nobody/nothing\"]\ntokens = 1\nusd = 0.01"),
+        "tools" => Some("[tools]\ncall = [\"nobody/nothing\"]"),
+        "messages" => Some("[messages]\npublish = [\"nobody.hears\"]"),
+        "state" => Some("[state]\nnamespaces = [\"nowhere\"]"),
+        "secrets" => Some("[secrets]\nnames = [\"NOBODY\"]"),
+        _ => None,
+    }
+}
+
+/// The next of a row of numbers (Knuth's linear congruence for 64 bits): where calls are cut need not be
+/// hard to guess, only the same next time.
+fn step(number: u64) -> u64 {
+    number
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407)
+        .rotate_right(17)
+}

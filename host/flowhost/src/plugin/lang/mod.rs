@@ -1,0 +1,189 @@
+//! The languages that a plugin can be written in, one module each: what a new project holds, and how a
+//! component is made of it. Everything else about a plugin is the same whatever it is written in.
+
+pub mod rust;
+
+use std::path::{Path, PathBuf};
+
+use flowhost_author::Ingredient;
+use flowhost_policy::PluginKind;
+
+use crate::ambient::Ambient;
+use crate::failure::Failure;
+use crate::plugin::project::Project;
+
+/// A language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    /// Rust, with `flowhost-sdk`.
+    Rust,
+}
+
+/// What a plugin is; the words of `plugin.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Functions with described inputs and outputs.
+    Tool,
+    /// Does a step's work.
+    Agent,
+    /// Judges values.
+    Guardrail,
+    /// Speaks to an MCP server.
+    McpAdapter,
+}
+
+/// A file of a new project: its path in it, and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Relative, with `/`.
+    pub path: String,
+    /// What stands in it.
+    pub text: String,
+}
+
+impl File {
+    /// A file whose text has the project's name where it says `{{name}}`.
+    #[must_use]
+    pub fn of(path: &str, template: &str, name: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            text: template
+                .replace("{{name}}", name)
+                .replace("{{type}}", &type_name(name)),
+        }
+    }
+}
+
+/// `word-count` as the name of a type: `WordCount`.
+fn type_name(name: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    name.split('-').map(word).collect()
+}
+
+/// What a language's toolchain made.
+#[derive(Debug)]
+pub struct Made {
+    /// The component, without a manifest.
+    pub component: Vec<u8>,
+}
+
+impl Lang {
+    /// Every language, in the order of help and documentation.
+    pub const ALL: [Self; 1] = [Self::Rust];
+
+    /// The word on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+        }
+    }
+
+    /// The file by which a project of the language is known.
+    #[must_use]
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Rust => "Cargo.toml",
+        }
+    }
+
+    /// The language of the project in a folder.
+    #[must_use]
+    pub fn of(ambient: &Ambient, folder: &Path) -> Option<Self> {
+        let has = |lang: &Self| ambient.is_file(&folder.join(lang.mark()));
+        Self::ALL.into_iter().find(has)
+    }
+
+    /// The files of a new project that are the language's own; `new` adds those that all have.
+    #[must_use]
+    pub fn template(self, kind: Kind, name: &str) -> Vec<File> {
+        match self {
+            Self::Rust => rust::template(kind, name),
+        }
+    }
+
+    /// The folder of the language's SDK in a release, by its name below `sdk/`, and where a project keeps
+    /// its copy.
+    #[must_use]
+    pub fn sdk(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Rust => ("rust", "sdk"),
+        }
+    }
+
+    /// Makes a component of a project, with the language's own tools.
+    ///
+    /// # Errors
+    /// When a tool is missing (with the command that installs it), or the project does not build.
+    pub fn make(self, ambient: &Ambient, project: &Project) -> Result<Made, Failure> {
+        match self {
+            Self::Rust => rust::make(ambient, project),
+        }
+    }
+}
+
+impl Lang {
+    /// What a project is made of, for the list that goes with its component; `None` where the language's
+    /// tools do not say.
+    ///
+    /// # Errors
+    /// When a tool is missing or fails.
+    pub fn ingredients(
+        self,
+        ambient: &Ambient,
+        project: &Project,
+    ) -> Result<Option<Vec<Ingredient>>, Failure> {
+        match self {
+            Self::Rust => rust::ingredients(ambient, project).map(Some),
+        }
+    }
+}
+
+impl Kind {
+    /// Every kind, in the order of help and documentation.
+    pub const ALL: [Self; 4] = [Self::Tool, Self::Agent, Self::Guardrail, Self::McpAdapter];
+
+    /// The word on the command line and in manifests.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        PluginKind::from(self).word()
+    }
+}
+
+impl From<Kind> for PluginKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Tool => Self::Tool,
+            Kind::Agent => Self::Agent,
+            Kind::Guardrail => Self::Guardrail,
+            Kind::McpAdapter => Self::McpAdapter,
+        }
+    }
+}
+
+/// A program that a language needs, found in `PATH`.
+///
+/// # Errors
+/// When it is not there, with how to get it.
+pub fn program(ambient: &Ambient, name: &str, cure: &str) -> Result<PathBuf, Failure> {
+    ambient.program(name).ok_or_else(|| {
+        let message = format!("`{name}` is not installed, or not in PATH");
+        Failure::new(flowhost_flow::Exit::Internal, message).hint(cure)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_the_name_of_a_type() {
+        assert_eq!(type_name("word-count"), "WordCount");
+        let file = File::of("a", "{{name}} {{type}}", "x-1");
+        assert_eq!(file.text, "x-1 X1");
+    }
+}

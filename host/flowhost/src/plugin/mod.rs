@@ -1,0 +1,19 @@
+//! An author's side of the program: a project is made, built and tried, and what comes out is a component
+//! that any host can judge.
+//!
+//! Nothing here decides a right, and nothing that an author writes is run outside the sandbox but the
+//! author's own compiler, in the author's own folder.
+
+pub mod build;
+pub mod describe;
+pub mod kit;
+pub mod lang;
+pub mod lock;
+pub mod new;
+pub mod project;
+mod trial;
+pub mod trust;
+
+pub use build::{Built, build};
+pub use lang::{Kind, Lang};
+pub use project::Project;

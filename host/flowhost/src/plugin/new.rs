@@ -1,0 +1,162 @@
+//! A new project: the same name and kind give the same files, byte for byte, on every machine.
+
+use std::path::{Path, PathBuf};
+
+use flowhost_flow::Exit;
+use flowhost_policy::Manifest;
+
+use super::lang::{File, Kind, Lang};
+use crate::ambient::Ambient;
+use crate::failure::Failure;
+use crate::fresh;
+
+/// Bytes of one file of an SDK; the largest are generated interfaces.
+const SDK_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// What to make.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// The plugin's name.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: Kind,
+    /// What it is written in.
+    pub lang: Lang,
+    /// The folder to make; it may be there, if it is empty.
+    pub folder: PathBuf,
+}
+
+/// The files of a new project, in the order of their paths: those of the language, those that all
+/// projects have, and a copy of the language's SDK.
+///
+/// # Errors
+/// When the name cannot be used, or this installation has no SDK.
+pub fn files(ambient: &Ambient, wanted: &Wanted<'_>) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    fresh::check_name(wanted.name)?;
+    let mut files = wanted.lang.template(wanted.kind, wanted.name);
+    files.extend(common(wanted.kind, wanted.name));
+    let mut files: Vec<(String, Vec<u8>)> = files
+        .into_iter()
+        .map(|file| (file.path, file.text.into_bytes()))
+        .collect();
+    let (name, inside) = wanted.lang.sdk();
+    let sdk = sdk_folder(ambient, name)?;
+    copy(ambient, &sdk, inside, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+/// Writes a new project.
+///
+/// # Errors
+/// As [`files`], and when the folder is not empty or cannot be written.
+pub fn make(ambient: &Ambient, wanted: &Wanted<'_>) -> Result<Vec<String>, Failure> {
+    let files = files(ambient, wanted)?;
+    fresh::write(ambient, &wanted.folder, &files)?;
+    Ok(files.into_iter().map(|(path, _)| path).collect())
+}
+
+/// What every project has, whatever it is written in.
+fn common(kind: Kind, name: &str) -> Vec<File> {
+    let manifest = match kind {
+        Kind::Tool => include_str!("../../templates/common/tool.toml.in"),
+        Kind::Agent => include_str!("../../templates/common/agent.toml.in"),
+        Kind::Guardrail => include_str!("../../templates/common/guardrail.toml.in"),
+        Kind::McpAdapter => include_str!("../../templates/common/mcp-adapter.toml.in"),
+    };
+    let readme = include_str!("../../templates/common/README.md.in");
+    let mut files = vec![
+        File::of("plugin.toml", manifest, name),
+        File::of("README.md", readme, name),
+    ];
+    let plan = match kind {
+        Kind::Tool => include_str!("../../templates/common/tool.yaml.in"),
+        Kind::Agent => include_str!("../../templates/common/agent.yaml.in"),
+        Kind::Guardrail => include_str!("../../templates/common/guardrail.yaml.in"),
+        // An adapter is run by a plan that names its server, which only its author knows.
+        Kind::McpAdapter => return files,
+    };
+    files.push(File::of("plan.yaml", plan, name));
+    if kind == Kind::Agent {
+        let profile = include_str!("../../templates/common/agent-profile.toml.in");
+        files.push(File::of(
+            &format!("policies/{name}-profile.toml"),
+            profile,
+            name,
+        ));
+    }
+    files
+}
+
+/// The folder of a language's SDK: in `FLOWHOST_SDK`, else in `sdk/` beside the executable or up to two
+/// folders above it, as shipped plugins are found.
+fn sdk_folder(ambient: &Ambient, name: &str) -> Result<PathBuf, Failure> {
+    let named = ambient
+        .var("FLOWHOST_SDK")
+        .map(|it| ambient.resolve(Path::new(it)));
+    let above = ambient
+        .exe()
+        .into_iter()
+        .flat_map(|exe| exe.ancestors().skip(1).take(3))
+        .map(|folder| folder.join("sdk"));
+    let folders: Vec<PathBuf> = named.into_iter().chain(above).collect();
+    let found = folders.iter().map(|folder| folder.join(name));
+    found
+        .clone()
+        .find(|folder| ambient.is_dir(folder))
+        .ok_or_else(|| {
+            let searched: Vec<String> = found.map(|it| format!("`{}`", it.display())).collect();
+            let message = format!("this installation has no SDK for {name}");
+            Failure::new(Exit::Internal, message)
+                .because(format!("it is not in {}", searched.join(", ")))
+                .hint("unpack the whole release archive, or name its `sdk` folder in FLOWHOST_SDK")
+        })
+}
+
+/// Every file below `from`, as below `to` in the project.
+fn copy(
+    ambient: &Ambient,
+    from: &Path,
+    to: &str,
+    files: &mut Vec<(String, Vec<u8>)>,
+) -> Result<(), Failure> {
+    for name in ambient.list(from)? {
+        let (path, inside) = (from.join(&name), format!("{to}/{name}"));
+        if ambient.is_dir(&path) {
+            copy(ambient, &path, &inside, files)?;
+        } else {
+            files.push((inside, ambient.read(&path, SDK_FILE_BYTES_MAX)?));
+        }
+    }
+    Ok(())
+}
+
+/// The manifest of a new project, read: what the templates say is what the host takes.
+///
+/// # Errors
+/// Never for a template of this build; a test reads them all.
+pub fn manifest(kind: Kind, name: &str) -> Result<Manifest, Failure> {
+    let files = common(kind, name);
+    let text = files
+        .iter()
+        .find(|file| file.path == "plugin.toml")
+        .map_or("", |file| file.text.as_str());
+    Manifest::parse(text, "plugin.toml").map_err(|problems| {
+        let findings = problems.into_iter().map(Into::into).collect();
+        Failure::findings("the template's manifest", findings)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_of_every_template_is_one_that_the_host_takes() {
+        for kind in Kind::ALL {
+            let manifest = manifest(kind, "word-count").unwrap();
+            assert_eq!(manifest.kind, Some(kind.into()));
+            assert_eq!(manifest.name, "word-count");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What stands for the world in a trial: always the same, so that two calls differ only where the plugin
+//! does.
+
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flowhost_caps::{budget, clock, env, messaging, model, random, secrets, tools};
+use flowhost_engine::{CallScope, Descriptor, Fault, ToolContent};
+use zeroize::Zeroizing;
+
+/// 2026-11-19T00:26:40Z: a time that a plugin can show.
+pub(super) const STARTED_MS: u64 = 1_795_048_000_000;
+/// Tokens that each call finds, and again in the next.
+const TOKENS: u64 = 100_000;
+/// Millionths of a dollar, likewise.
+const MICRO_USD: u64 = 1_000_000;
+
+/// How the world treats the plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plugin) enum World {
+    /// Tools answer `null`, models what the mock says.
+    Kind,
+    /// Tools fail, models are not to be had for the tokens that are left.
+    Failing,
+    /// Tools answer with what nobody asked for.
+    Lying,
+}
+
+/// Everything at once.
+pub(super) struct Doubles(pub(super) World);
+
+impl messaging::Mailboxes for Doubles {
+    fn readers(&self, _: &CallScope, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl tools::ToolRouter for Doubles {
+    fn list(&self, _: &CallScope) -> Vec<Descriptor> {
+        Vec::new()
+    }
+
+    async fn call(&self, _: &CallScope, name: &str, _: &str) -> Result<ToolContent, Fault> {
+        let value = match self.0 {
+            World::Kind => "null".to_owned(),
+            World::Lying => format!(r#"{{"{name}":[1e308,"\\u0000",{{"a":[[[]]]}}]}}"#),
+            World::Failing => {
+                return Err(Fault::Guest {
+                    class: "failed",
+                    message: format!("`{name}` fails in this trial"),
+                });
+            }
+        };
+        let parts = Vec::new();
+        Ok(ToolContent { value, parts })
+    }
+}
+
+impl secrets::SecretStore for Doubles {
+    fn get(&self, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
+}
+
+impl budget::BudgetView for Doubles {
+    fn left(&self, _: &CallScope) -> budget::Left {
+        match self.0 {
+            World::Failing => budget::Left {
+                tokens: 0,
+                micro_usd: 0,
+            },
+            _ => budget::Left {
+                tokens: TOKENS,
+                micro_usd: MICRO_USD,
+            },
+        }
+    }
+}
+
+impl model::Spending for Doubles {
+    fn hold(&self, _: &CallScope, want: budget::Left) -> Result<model::HoldId, model::Short> {
+        let allowed = match self.0 {
+            World::Failing => 0,
+            _ => TOKENS,
+        };
+        if want.tokens > allowed {
+            return Err(model::Short {
+                name: "tokens",
+                used: want.tokens,
+                allowed,
+            });
+        }
+        Ok(model::HoldId(1))
+    }
+
+    fn settle(&self, _: model::HoldId, _: budget::Left) {}
+
+    fn origin(&self, _: &CallScope) -> model::Origin {
+        model::Origin::default()
+    }
+}
+
+impl flowhost_models::KeySource for Doubles {
+    fn key(&self, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
+}
+
+impl flowhost_models::ScriptFiles for Doubles {
+    fn read(&self, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+}
+
+impl flowhost_models::Clock for Doubles {
+    fn now_ms(&self) -> u64 {
+        STARTED_MS
+    }
+}
+
+impl clock::TimeSource for Doubles {
+    fn now(&self) -> Duration {
+        Duration::from_millis(STARTED_MS)
+    }
+}
+
+impl random::Entropy for Doubles {
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
+        bytes.fill(0x42);
+        Ok(())
+    }
+}
+
+impl env::HostVariables for Doubles {
+    fn get(&self, _: &str) -> Option<String> {
+        None
+    }
+}

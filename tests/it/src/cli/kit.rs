@@ -1,0 +1,162 @@
+//! The conformance kit through the program: what we ship passes, and components that must fail do, each for
+//! its reason.
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, built};
+
+/// The report on a component of the folder, and the exit code.
+fn report(home: &Home, component: &str, more: &[&str]) -> (i32, Value) {
+    let mut arguments = vec!["plugin", "test", component, "--json"];
+    arguments.extend(more);
+    let ran = home.flowhost(&arguments);
+    (ran.code, ran.json())
+}
+
+/// The ids of the checks that failed.
+fn failed(report: &Value) -> Vec<&str> {
+    let checks = report["checks"].as_array().unwrap();
+    let failed = checks.iter().filter(|check| check["verdict"] == "fail");
+    failed.map(|check| check["id"].as_str().unwrap()).collect()
+}
+
+#[track_caller]
+fn passes(plugin: &str, more: &[&str]) {
+    let home = Home::new();
+    let (code, report) = report(&home, &format!("builtin:{plugin}"), more);
+    assert_eq!((code, failed(&report)), (0, Vec::new()), "{report:#}");
+}
+
+#[test]
+fn shipped_tools_conform() {
+    passes("http-fetch", &[]);
+    passes("files", &["--call", r#"read={"path":"/docs/example.md"}"#]);
+    passes("reminder-sync-stub", &[]);
+}
+
+#[test]
+fn the_shipped_tool_for_markdown_conforms() {
+    passes(
+        "markdown",
+        &["--call", r##"headings={"text":"# A\n\n## B\n"}"##],
+    );
+}
+
+#[test]
+fn shipped_guardrails_conform() {
+    passes("keyword-scan", &["--config", r#"{"banned":["never"]}"#]);
+    passes("redact", &[]);
+    passes(
+        "schema-check",
+        &["--config", r#"{"schema":{"type":"object"}}"#],
+    );
+}
+
+#[test]
+fn the_shipped_agent_conforms() {
+    passes(
+        "llm-agent",
+        &["--config", r#"{"role":"a tester","model":"mock/any"}"#],
+    );
+}
+
+/// A guest of ours, what is tried beside the rest, and the check at which it must fail.
+const MUST_FAIL: [(&str, &[&str], &str); 10] = [
+    ("fault_panic", &[], "contract.answers"),
+    ("fault_out_of_bounds", &[], "contract.answers"),
+    ("fault_output_schema", &[], "contract.answers"),
+    (
+        "fault_not_json",
+        &["--call", r#"run={"text":"{ not json"}"#],
+        "contract.answers",
+    ),
+    ("fault_descriptor", &[], "contract.descriptors"),
+    ("fault_start", &[], "contract.descriptors"),
+    ("deny_unknown_interface", &[], "contract.imports"),
+    ("limit_output", &[], "contract.answers"),
+    (
+        "fault_guardrail",
+        &["--config", r#"{"how":"panic"}"#],
+        "contract.answers",
+    ),
+    (
+        "fault_agent",
+        &["--call", r#"input={"garbage":true}"#],
+        "contract.answers",
+    ),
+];
+
+#[test]
+fn components_that_must_fail_do_each_for_its_reason() {
+    for (guest, more, reason) in MUST_FAIL {
+        let home = Home::new();
+        home.guest(guest);
+        let (code, report) = report(&home, &format!("{guest}.wasm"), more);
+        assert_eq!(
+            (code, report["passed"].clone()),
+            (8, json!(false)),
+            "{guest}: {report:#}"
+        );
+        assert!(failed(&report).contains(&reason), "{guest}: {report:#}");
+    }
+}
+
+#[test]
+fn a_call_that_never_ends_fails_as_the_limit_that_it_reached() {
+    let home = Home::new();
+    home.guest("limit_loop");
+    let (_, report) = report(&home, "limit_loop.wasm", &[]);
+    let checks = report["checks"].as_array().unwrap();
+    let answers = checks
+        .iter()
+        .find(|check| check["id"] == "contract.answers")
+        .unwrap();
+    assert!(
+        answers["detail"].as_str().unwrap().contains("fuel"),
+        "{answers}"
+    );
+}
+
+#[test]
+fn a_report_is_written_in_the_form_that_was_asked_for() {
+    let home = Home::new();
+    home.guest("fault_panic");
+    for (form, begins) in [
+        ("junit", "<?xml"),
+        ("html", "<!doctype html>"),
+        ("json", "{"),
+    ] {
+        let out = format!("report.{form}");
+        let arguments = [
+            "plugin",
+            "test",
+            "fault_panic.wasm",
+            "--report",
+            form,
+            "--out",
+            &out,
+        ];
+        let ran = home.flowhost(&arguments).expect(8);
+        assert!(ran.stdout.contains("failed"), "{}", ran.stdout);
+        let text = home.read(&out);
+        assert!(
+            text.starts_with(begins) && text.contains("contract.answers"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_a_host_would_not_load_is_told_before_anything_is_tried() {
+    let home = Home::new();
+    home.file("text.wasm", "no component");
+    let ran = home.flowhost(&["plugin", "test", "text.wasm"]).expect(8);
+    assert!(
+        ran.stderr.contains("a host would refuse this component"),
+        "{}",
+        ran.stderr
+    );
+    std::fs::copy(built("plugins/redact.wasm"), home.path().join("r.wasm")).unwrap();
+    home.flowhost(&["plugin", "test", "r.wasm", "--config", "[1]"])
+        .expect(64);
+}

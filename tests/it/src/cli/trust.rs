@@ -1,0 +1,133 @@
+//! Signatures of plugins, as an operator asks for them: what is not vouched for is not loaded.
+
+use std::process::Command;
+
+use crate::support::{Home, Ran, built};
+
+const PLAN: &str = "flowhost: v1\nkind: workflow\nname: guarded\nplugins:\n  \
+    markdown: { kind: tool, source: builtin:markdown, profile: deny-all }\n  \
+    guard: { kind: guardrail, source: ./guard.wasm, profile: deny-all }\nsteps:\n  \
+    look:\n    uses: markdown/headings\n    with: { text: \"# A\" }\n    \
+    guardrails: { after: [{ uses: guard }] }\n";
+
+/// A home whose operator's configuration is in `op/`, and a plan with one component of its own.
+fn home() -> Home {
+    let home = Home::new();
+    home.warm();
+    home.file("op/flowhost.toml", "");
+    home.file(
+        "guard.wasm",
+        std::fs::read(built("plugins/redact.wasm")).unwrap(),
+    );
+    home.file("plan.yaml", PLAN);
+    home
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Ran {
+    let mut command: Command = home.command(arguments);
+    command.env("FLOWHOST_CONFIG", home.path().join("op/flowhost.toml"));
+    home.ran(&command.output().unwrap(), arguments)
+}
+
+/// This host's public key.
+fn key(home: &Home) -> String {
+    let shown = run(home, &["keys", "show"]).expect(0).stdout;
+    shown
+        .lines()
+        .find(|line| line.contains("+A"))
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+fn trusting(home: &Home, key: &str, more: &str) {
+    home.file("op/trust.toml", format!("keys = [\"{key}\"]\n{more}"));
+}
+
+#[test]
+fn where_signatures_are_asked_for_a_component_without_one_is_not_loaded() {
+    let home = home();
+    run(&home, &["plugin", "sign", "guard.wasm"]).expect(0);
+    trusting(&home, &key(&home), "[plugins]\nsigned = true\n");
+    std::fs::remove_file(home.path().join("guard.wasm.sig")).unwrap();
+    let refused = run(&home, &["validate", "plan.yaml"]).expect(1);
+    assert!(
+        refused.stderr.contains("has no signature"),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stderr.contains("plan.yaml"), "{}", refused.stderr);
+    run(&home, &["run", "plan.yaml"]).expect(1);
+}
+
+#[test]
+fn a_component_that_a_trusted_key_vouches_for_is_loaded_and_a_changed_one_is_not() {
+    let home = home();
+    run(&home, &["plugin", "sign", "guard.wasm"]).expect(0);
+    trusting(&home, &key(&home), "[plugins]\nsigned = true\n");
+    run(&home, &["run", "plan.yaml"]).expect(0);
+    home.file(
+        "guard.wasm",
+        std::fs::read(built("plugins/keyword-scan.wasm")).unwrap(),
+    );
+    let refused = run(&home, &["run", "plan.yaml"]).expect(1);
+    assert!(
+        refused.stderr.contains("vouches for something else"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_revoked_key_is_refused_also_where_no_signature_is_asked_for() {
+    let home = home();
+    run(&home, &["plugin", "sign", "guard.wasm"]).expect(0);
+    let key = key(&home);
+    trusting(&home, &key, "");
+    run(&home, &["run", "plan.yaml"]).expect(0);
+    trusting(&home, &key, &format!("revoked = [\"{key}\"]\n"));
+    let refused = run(&home, &["run", "plan.yaml"]).expect(1);
+    assert!(refused.stderr.contains("revoked key"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_trust_file_in_the_working_folder_has_no_say() {
+    let home = home();
+    let key = key(&home);
+    home.file(
+        "trust.toml",
+        format!("keys = [\"{key}\"]\n[plugins]\nsigned = true\n"),
+    );
+    run(&home, &["run", "plan.yaml"]).expect(0);
+    home.file("op/trust.toml", "key = []\n");
+    let refused = run(&home, &["run", "plan.yaml"]).expect(1);
+    assert!(refused.stderr.contains("trust.toml"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_guest_without_a_manifest_cannot_be_vouched_for() {
+    let home = home();
+    home.guest("ok_echo");
+    let refused = run(&home, &["plugin", "sign", "ok_echo.wasm"]).expect(1);
+    assert!(
+        refused.stderr.contains("no manifest inside"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_pack_that_holds_anything_else_is_refused_by_name() {
+    let home = home();
+    home.file("secret", "s");
+    let tar = Command::new("tar")
+        .args(["-cf", "bad.fhp", "--transform=s,^,../,", "secret"])
+        .current_dir(home.path())
+        .status()
+        .unwrap();
+    assert!(tar.success());
+    let refused = run(&home, &["plugin", "unpack", "bad.fhp"]).expect(1);
+    assert!(refused.stderr.contains("secret"), "{}", refused.stderr);
+    home.file("text.fhp", "no archive");
+    run(&home, &["plugin", "unpack", "text.fhp"]).expect(1);
+}
