@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use flowhost::component;
 use flowhost::failure::Failure;
-use flowhost::finding::Finding;
 use flowhost::output::neutral;
 use flowhost::plugin::{Built, Kind, Lang, Project, build, kit, new};
 use flowhost::sources::Sources;
 use flowhost_flow::Exit;
-use flowhost_policy::{Manifest, RIGHTS};
+use flowhost_policy::RIGHTS;
 use serde_json::{Value, json};
 
 use crate::cli::{KindArg, LangArg, PluginCommand, ReportArg, TestArgs};
@@ -138,27 +138,12 @@ fn compile(folder: &Path, out: Option<&Path>, context: &mut Context) -> Result<E
 
 fn test(args: &TestArgs, context: &mut Context) -> Result<Exit, Failure> {
     let sources = Sources::new(&context.ambient, &context.config, None);
-    let placeless =
-        |it: Finding| Failure::new(Exit::Internal, it.to_string()).hint(it.hint.clone());
-    let found = sources.component(&args.component, context.ambient.cwd());
-    let (path, bytes) = found.map_err(placeless)?;
-    let shown = sources.shown(&path);
-    let embedded = flowhost_engine::inspect(&bytes, &flowhost_engine::ShapeLimits::default());
-    let embedded = embedded.ok().and_then(|it| it.manifest);
-    let manifest = sources
-        .manifest(&path, embedded.as_deref())
-        .map_err(placeless)?;
-    let manifest = manifest
-        .map(|(file, text)| Manifest::parse(&text, &file))
-        .transpose();
-    let manifest = manifest.map_err(|problems| {
-        let findings = problems.into_iter().map(Into::into).collect();
-        Failure::findings(&format!("the manifest of `{shown}`"), findings)
-    })?;
+    let seen = component::look(&sources, &args.component, context.ambient.cwd())?;
+    let shown = sources.shown(&seen.path);
     let report = kit::test(&kit::Wanted {
         shown: &shown,
-        component: &bytes,
-        manifest: manifest.as_ref(),
+        component: &seen.bytes,
+        manifest: seen.manifest.as_ref(),
         calls: &calls(args)?,
         config: config(args)?,
         seed: args.seed,
