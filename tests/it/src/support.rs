@@ -52,6 +52,24 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     built(&format!("guests/{name}.wasm"))
 }
 
+/// A guest in another language, or none where its toolchain is not installed and nobody demands it.
+pub(crate) fn foreign(name: &str) -> Option<PathBuf> {
+    let path = repository().join(format!("target/guests/{name}.wasm"));
+    if path.is_file() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("FLOWHOST_COMPAT_REQUIRED").is_none(),
+        "{} is not built: cargo xtask build-guests --all",
+        path.display()
+    );
+    eprintln!(
+        "skipped: {} is not built (cargo xtask build-guests --all)",
+        path.display()
+    );
+    None
+}
+
 /// What a command did.
 pub(crate) struct Ran {
     pub(crate) code: i32,

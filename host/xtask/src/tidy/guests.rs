@@ -25,7 +25,7 @@ const USERS: &[&str] = &[
 /// Checks names and uses.
 pub(super) fn check(folders: &Folders) -> Result<Faults> {
     let mut guests = rust_guests(folders)?;
-    guests.extend(foreign::names().map(str::to_owned));
+    guests.extend(foreign::all_names().map(str::to_owned));
     let mut users = String::new();
     for folder in USERS {
         for path in files_below(

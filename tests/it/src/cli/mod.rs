@@ -29,6 +29,7 @@ mod suggest;
 mod surface;
 mod telemetry;
 mod trust;
+mod typescript;
 
 use crate::support::{Home, stable};
 

@@ -1,12 +1,10 @@
 //! Components of every toolchain load under `deny-all`, answer a call and can reach nothing: C,
 //! JavaScript in both engines, Python, and Rust built from the first released WIT.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use crate::hosted::Setup;
-use crate::support::repository;
+use crate::support::{foreign, repository};
 
 /// Components in other languages; `cargo xtask build-guests --all` makes them.
 const FOREIGN: &[&str] = &[
@@ -26,28 +24,10 @@ fn deny_all() -> String {
     format!("[limits]{limits}").replace("fuel = 500_000_000", "fuel = 2_000_000_000")
 }
 
-/// The component, or none where its toolchain is not installed and nobody demands it.
-fn built(name: &str) -> Option<PathBuf> {
-    let path = repository().join(format!("target/guests/{name}.wasm"));
-    if path.is_file() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("FLOWHOST_COMPAT_REQUIRED").is_none(),
-        "{} is not built: cargo xtask build-guests --all",
-        path.display()
-    );
-    eprintln!(
-        "skipped: {} is not built (cargo xtask build-guests --all)",
-        path.display()
-    );
-    None
-}
-
 #[test]
 fn components_of_every_language_answer_under_deny_all_and_reach_nothing() {
     for name in FOREIGN {
-        let Some(path) = built(name) else { continue };
+        let Some(path) = foreign(name) else { continue };
         let host = Setup::new(&deny_all()).host_of(std::fs::read(path).unwrap());
         assert!(host.missing.is_empty(), "{name}: {:?}", host.missing);
         let report = host.call(&json!({ "text": "hello" }));

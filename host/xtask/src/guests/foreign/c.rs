@@ -7,13 +7,12 @@ use anyhow::{Context, Result};
 use wit_bindgen_core::Files;
 use wit_parser::Resolve;
 
-use super::{read, source, tools, workshop, world, write};
+use super::{Built, read, source, tools, workshop, world, write};
 use crate::folders::Folders;
-use crate::guests::wrap;
 use crate::process;
 
 /// Builds it.
-pub(super) fn build(folders: &Folders) -> Result<Vec<u8>> {
+pub(super) fn build(folders: &Folders) -> Result<Built> {
     let folder = workshop(folders, "c")?;
     let wit = world::lay_out(folders, &folder)?;
     bindings(&wit, &folder)?;
@@ -44,7 +43,7 @@ pub(super) fn build(folders: &Folders) -> Result<Vec<u8>> {
             .env("ZIG_GLOBAL_CACHE_DIR", &caches)
             .env("ZIG_LOCAL_CACHE_DIR", &caches),
     )?;
-    wrap::component(&read(&folder.join("core.wasm"))?)
+    Ok(flowhost_author::component(&read(&folder.join("core.wasm"))?)?.into())
 }
 
 /// Writes `compat.c`, `compat.h` and the object that carries the world.

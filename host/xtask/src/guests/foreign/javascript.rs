@@ -5,12 +5,18 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{read, source, tools, workshop, world};
+use super::{Built, read, source, tools, workshop, world};
 use crate::folders::Folders;
 use crate::process;
 
+/// What it is made of.
+pub(super) const PARTS: &[&str] = &[
+    "tests/guests/foreign/js/guest.js",
+    "tests/guests/foreign/js/package-lock.json",
+];
+
 /// Builds it for QuickJS.
-pub(super) fn quickjs(folders: &Folders) -> Result<Vec<u8>> {
+pub(super) fn quickjs(folders: &Folders) -> Result<Built> {
     build(folders, "quickjs", "componentize-qjs", |wit, js, out| {
         [
             "--wit",
@@ -29,7 +35,7 @@ pub(super) fn quickjs(folders: &Folders) -> Result<Vec<u8>> {
 }
 
 /// Builds it for SpiderMonkey.
-pub(super) fn spidermonkey(folders: &Folders) -> Result<Vec<u8>> {
+pub(super) fn spidermonkey(folders: &Folders) -> Result<Built> {
     build(
         folders,
         "spidermonkey",
@@ -49,7 +55,7 @@ fn build(
     name: &str,
     program: &str,
     arguments: impl Fn(&str, &str, &str) -> Vec<String>,
-) -> Result<Vec<u8>> {
+) -> Result<Built> {
     let folder = workshop(folders, name)?;
     let wit = world::lay_out(folders, &folder)?;
     let out = folder.join("out.wasm");
@@ -62,5 +68,5 @@ fn build(
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let program = tools::node(folders, program)?;
     process::output(&mut process::program(program, &folder, &arguments))?;
-    read(&out)
+    Ok(read(&out)?.into())
 }

@@ -1,5 +1,5 @@
-//! Guests in other languages: C, JavaScript on two engines, and Python. They show that a component is
-//! a component, whoever made it, and that what a runtime drags in reaches nothing.
+//! Guests in other languages: C, JavaScript on two engines, Python, and TypeScript by our SDK. They show
+//! that a component is a component, whoever made it, and that what a runtime drags in reaches nothing.
 //!
 //! Their toolchains are pinned, installed below `target/tools` by `npm` and `pip`, and left out with a
 //! word about it on a machine without Node or Python. Each guest is built once per change of what it
@@ -9,56 +9,106 @@ mod c;
 mod javascript;
 mod python;
 mod tools;
+pub(crate) mod typescript;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::{read, stamp, write};
-use crate::folders::Folders;
+use crate::folders::{Folders, names};
 use crate::say;
 
 /// A guest in another language.
 struct Guest {
     /// `compat_<language>`.
     name: &'static str,
-    /// Files that it is made of, below `tests/guests/foreign`: its source and what pins its toolchain.
+    /// Files and folders that it is made of, from the root: its sources and what pins its toolchain.
     parts: &'static [&'static str],
     /// The program that its toolchain needs on the machine.
     needs: &'static str,
-    build: fn(&Folders) -> Result<Vec<u8>>,
+    build: fn(&Folders) -> Result<Built>,
+}
+
+/// What a build gives.
+struct Built {
+    component: Vec<u8>,
+    /// The manifest that stands beside it, where there is one.
+    manifest: Option<Vec<u8>>,
+}
+
+impl From<Vec<u8>> for Built {
+    fn from(component: Vec<u8>) -> Self {
+        Self {
+            component,
+            manifest: None,
+        }
+    }
 }
 
 const GUESTS: &[Guest] = &[
     Guest {
         name: "compat_c",
-        parts: &["c/guest.c", "python/requirements.txt"],
+        parts: &[
+            "tests/guests/foreign/c/guest.c",
+            "tests/guests/foreign/python/requirements.txt",
+        ],
         needs: tools::PYTHON,
         build: c::build,
     },
     Guest {
         name: "compat_js_quickjs",
-        parts: &["js/guest.js", "js/package-lock.json"],
+        parts: javascript::PARTS,
         needs: tools::NODE,
         build: javascript::quickjs,
     },
     Guest {
         name: "compat_js_spidermonkey",
-        parts: &["js/guest.js", "js/package-lock.json"],
+        parts: javascript::PARTS,
         needs: tools::NODE,
         build: javascript::spidermonkey,
     },
     Guest {
         name: "compat_python",
-        parts: &["python/guest.py", "python/requirements.txt"],
+        parts: &["tests/guests/foreign/python"],
         needs: tools::PYTHON,
         build: python::build,
+    },
+    Guest {
+        name: "compat_ts_agent",
+        parts: typescript::PARTS,
+        needs: tools::NODE,
+        build: typescript::agent,
+    },
+    Guest {
+        name: "compat_ts_guardrail",
+        parts: typescript::PARTS,
+        needs: tools::NODE,
+        build: typescript::guardrail,
+    },
+    Guest {
+        name: "compat_ts_mcp_adapter",
+        parts: typescript::PARTS,
+        needs: tools::NODE,
+        build: typescript::mcp_adapter,
+    },
+    Guest {
+        name: "compat_ts_tool",
+        parts: typescript::PARTS,
+        needs: tools::NODE,
+        build: typescript::tool,
+    },
+    Guest {
+        name: "compat_ts_tool_spidermonkey",
+        parts: typescript::PARTS,
+        needs: tools::NODE,
+        build: typescript::tool_on_spidermonkey,
     },
 ];
 
 /// Names of these guests, so that tidy can ask for their tests.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
     GUESTS.iter().map(|guest| guest.name)
 }
 
@@ -82,20 +132,39 @@ pub(super) fn run(folders: &Folders) -> Result<()> {
 
 fn one(folders: &Folders, guest: &Guest) -> Result<()> {
     let out = folders.guests_out().join(format!("{}.wasm", guest.name));
-    let mut parts = vec![world::bytes(folders)?];
+    let mut bytes = world::bytes(folders)?;
     for part in guest.parts {
-        parts.push(read(&source(folders, part))?);
+        bytes.extend(contents(&folders.root.join(part))?);
     }
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    let stamp = stamp::of(&parts);
+    let stamp = stamp::of(&[guest.name.as_bytes(), &bytes]);
     if stamp::is_fresh(folders, &out, &stamp) {
         return Ok(());
     }
-    let bytes = (guest.build)(folders)?;
-    write(&out, &bytes)?;
+    let built = (guest.build)(folders)?;
+    write(&out, &built.component)?;
+    if let Some(manifest) = &built.manifest {
+        write(&out.with_extension("toml"), manifest)?;
+    }
     stamp::write(folders, &out, &stamp)?;
-    say::line(format_args!("{} ({} bytes)", guest.name, bytes.len()));
+    let size = built.component.len();
+    say::line(format_args!("{} ({size} bytes)", guest.name));
     Ok(())
+}
+
+/// A file, or every file below a folder with its name, in order.
+fn contents(path: &Path) -> Result<Vec<u8>> {
+    if !path.is_dir() {
+        return read(path);
+    }
+    let below = names(path, |entry| {
+        Some(entry.file_name()?.to_string_lossy().into_owned())
+    })?;
+    let mut bytes = Vec::new();
+    for name in below {
+        bytes.extend(name.as_bytes());
+        bytes.extend(contents(&path.join(name))?);
+    }
+    Ok(bytes)
 }
 
 /// A file of these guests.

@@ -3,12 +3,12 @@
 
 use anyhow::Result;
 
-use super::{read, source, tools, workshop, world, write};
+use super::{Built, read, source, tools, workshop, world, write};
 use crate::folders::Folders;
 use crate::process;
 
 /// Builds it.
-pub(super) fn build(folders: &Folders) -> Result<Vec<u8>> {
+pub(super) fn build(folders: &Folders) -> Result<Built> {
     let folder = workshop(folders, "python")?;
     let wit = world::lay_out(folders, &folder)?;
     write(
@@ -31,5 +31,5 @@ pub(super) fn build(folders: &Folders) -> Result<Vec<u8>> {
         "out.wasm",
     ];
     process::output(&mut process::program(program, &folder, &arguments))?;
-    read(&folder.join("out.wasm"))
+    Ok(read(&folder.join("out.wasm"))?.into())
 }
