@@ -32,6 +32,10 @@ const FUEL_SLICE: u64 = 20_000_000;
 /// Largest write of a file in one call; a longer one is made of several.
 const FILE_WRITE_BYTES: u64 = 16 << 20;
 
+/// How much longer than its profile says a call may take in a replay. It ended in time when it was
+/// recorded, and a slower machine must not make another end of it; one that hangs ends all the same.
+const REPLAY_SLACK: u64 = 10;
+
 /// What a call used, whatever its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
@@ -51,6 +55,8 @@ pub struct Used {
     pub evidence_bytes: u64,
     /// Wall clock in milliseconds, waiting for a free instance included.
     pub duration_ms: u64,
+    /// Milliseconds that the guest was told it had.
+    pub told_ms: u64,
 }
 
 /// How a call ended and what it used.
@@ -152,6 +158,9 @@ impl Plugin {
         scope: CallScope,
         call: I,
     ) -> CallReport<I::Output> {
+        if let Some(report) = scope.cut_short() {
+            return report;
+        }
         let started = Instant::now();
         let meter = scope.meter.clone();
         let result = self.run_until(started, scope, call).await;
@@ -285,7 +294,9 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     fn new(started: Instant, scope: &CallScope, limits: &Limits) -> Self {
-        let own = started.checked_add(std::time::Duration::from_millis(limits.deadline_ms));
+        let slack = if scope.is_replayed() { REPLAY_SLACK } else { 1 };
+        let own = std::time::Duration::from_millis(limits.deadline_ms.saturating_mul(slack));
+        let own = started.checked_add(own);
         let at = own.map_or(scope.deadline, |own| own.min(scope.deadline));
         Self { started, at }
     }
@@ -354,6 +365,13 @@ fn weight(component: &LoadedComponent) -> u32 {
 /// The guest's view of the scope.
 fn context(scope: &CallScope, deadline: Instant) -> types::Context {
     let left = deadline.saturating_duration_since(Instant::now());
+    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    let told_ms = match &scope.run.memory {
+        // Only a record of a call that never ran, or whose end is lost, does not say it.
+        Some(memory) => memory.told_ms(&scope.call).unwrap_or(left_ms),
+        None => left_ms,
+    };
+    scope.meter.told_ms.store(told_ms, Ordering::Relaxed);
     types::Context {
         run: scope.run.run.to_string(),
         call: scope.call.to_string(),
@@ -361,7 +379,8 @@ fn context(scope: &CallScope, deadline: Instant) -> types::Context {
         attempt: i32::try_from(scope.attempt).unwrap_or(i32::MAX),
         actor: scope.actor(),
         traceparent: scope.traceparent.to_string(),
-        deadline_ms: left.as_secs_f64() * 1_000.0,
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 285,000 years")]
+        deadline_ms: told_ms as f64,
         seed: hex::encode(scope.step_seed()),
         key: scope.key.to_string(),
     }
@@ -481,6 +500,7 @@ fn used(meter: &Meter, duration_ms: u64) -> Used {
         log_dropped: meter.log_dropped.load(Ordering::Relaxed),
         evidence_bytes: meter.evidence_bytes.load(Ordering::Relaxed),
         duration_ms,
+        told_ms: meter.told_ms.load(Ordering::Relaxed),
     }
 }
 

@@ -19,6 +19,7 @@ mod instance;
 mod json;
 mod knobs;
 mod limits;
+mod outside;
 mod prepare;
 mod role;
 mod scope;
@@ -40,6 +41,7 @@ pub use inspect::{
 pub use instance::{CallReport, Plugin, Used};
 pub use json::{JsonError, JsonLimits, canonical_json, check_json, parse_json};
 pub use knobs::PoolConfig;
+pub use outside::{Bytes, Cut, Memory, Told, interned};
 pub use prepare::MissingRight;
 pub use role::agent::{AgentOutcome, AgentOutput, AgentTask, Outgoing};
 pub use role::guardrail::{Finding, GuardAction, GuardVerdict, Phase, Severity};

@@ -16,6 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::bindings::types;
 use crate::capability::Provider;
 use crate::fault::Fault;
+use crate::instance::Used;
+use crate::outside::Memory;
 
 /// What all calls of a run share.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ pub struct RunScope {
     /// Calls that the host has made by itself: agents that are handed a message, tools that are asked
     /// what they offer.
     pub own_calls: Arc<AtomicU64>,
+    /// The record that answers for the world; none where the run is live.
+    pub memory: Option<Arc<dyn Memory>>,
 }
 
 impl RunScope {
@@ -85,6 +89,8 @@ pub struct Meter {
     pub memory_bytes: AtomicU64,
     /// Fuel consumed.
     pub fuel: AtomicU64,
+    /// Milliseconds that the guest was told it had.
+    pub told_ms: AtomicU64,
     /// Bytes handed back.
     pub output_bytes: AtomicU64,
     /// Bytes of records and payloads that the call and what it called have left.
@@ -117,6 +123,24 @@ impl Meter {
         let before = *times;
         *times = before.saturating_add(1);
         before
+    }
+
+    /// What a call had used whose end comes from the record; evidence counts itself.
+    pub(crate) fn take(&self, used: &Used) {
+        for (counter, value) in [
+            (&self.fuel, used.fuel),
+            (&self.memory_bytes, used.memory_bytes),
+            (&self.host_calls, used.host_calls),
+            (&self.output_bytes, used.output_bytes),
+            (&self.log_bytes, used.log_bytes),
+            (&self.told_ms, used.told_ms),
+        ] {
+            counter.store(value, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn remember_denial(&self, denied: Denied) {
+        self.remember(Refused::Denied(denied));
     }
 
     fn remember(&self, refused: Refused) {

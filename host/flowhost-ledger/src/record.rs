@@ -115,8 +115,13 @@ fn name_is_valid(name: &str) -> bool {
 
 /// Appends the record's line, without LF.
 pub(crate) fn push_line(out: &mut Vec<u8>, head: &Head<'_>, fact: &Fact) {
-    let (seq, prev) = (head.seq.to_string(), hex::encode(head.prev));
-    let ts = timestamp(head.ts_us);
+    let (prev, ts) = (hex::encode(head.prev), timestamp(head.ts_us));
+    push_texts(out, head, &prev, &ts, fact);
+}
+
+/// As [`push_line`], with the hash before and the time as texts.
+fn push_texts(out: &mut Vec<u8>, head: &Head<'_>, prev: &str, ts: &str, fact: &Fact) {
+    let seq = head.seq.to_string();
     let bytes = fact
         .payload
         .as_ref()
@@ -127,11 +132,11 @@ pub(crate) fn push_line(out: &mut Vec<u8>, head: &Head<'_>, fact: &Fact) {
         ("bytes", bytes.as_ref().and_then(Value::as_text)),
         ("commit", head.commit),
         ("kind", Some(fact.kind.as_str())),
-        ("prev", Some(prev.as_str())),
+        ("prev", Some(prev)),
         ("run", Some(head.owner.run.as_str())),
         ("seq", Some(seq.as_str())),
         ("tenant", Some(head.owner.tenant.as_str())),
-        ("ts", Some(ts.as_str())),
+        ("ts", Some(ts)),
         ("v", Some(FORMAT)),
     ];
     let mut fields = fact.fields.iter().peekable();
@@ -355,6 +360,28 @@ impl StoredRecord {
             leaf,
             line: line.to_vec(),
         }
+    }
+
+    /// The line that `fact` has in the place of this record: number, time and the hash before it are this
+    /// record's, and so is the commitment, which whoever asks has compared with the payload. Equal lines
+    /// are equal records, to the last bit of every hash.
+    #[must_use]
+    pub fn line_of(&self, fact: &Fact) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.line.len());
+        let prev = View::parse(&self.line).map_or_else(|_| String::new(), |it| it.prev.to_owned());
+        let owner = Owner {
+            tenant: self.tenant.clone(),
+            run: self.run.clone(),
+        };
+        let head = Head {
+            owner: &owner,
+            seq: self.seq,
+            ts_us: 0,
+            prev: &Hash::default(),
+            commit: self.commit.as_deref().filter(|_| fact.payload.is_some()),
+        };
+        push_texts(&mut out, &head, &prev, &self.ts, fact);
+        out
     }
 
     /// The kind, if this version knows it.

@@ -30,6 +30,9 @@ pub enum LedgerError {
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,
+    /// A run that is replayed says other than its record.
+    #[error("the replay differs from the record")]
+    Differs,
 }
 
 /// Takes facts in order.

@@ -178,6 +178,7 @@ mod tests {
             recorder,
             providers: Arc::new([]),
             own_calls: Arc::default(),
+            memory: None,
         }
     }
 

@@ -99,6 +99,7 @@ impl Host {
             recorder,
             providers,
             own_calls: Arc::default(),
+            memory: None,
         };
         Ok(Self {
             plugin,

@@ -444,6 +444,7 @@ fn scope(
             recorder: Arc::clone(recorder) as Arc<dyn Recorder>,
             providers: Arc::clone(providers),
             own_calls: Arc::default(),
+            memory: None,
         },
         call: "1".into(),
         root: "1".into(),

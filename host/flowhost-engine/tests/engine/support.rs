@@ -294,6 +294,7 @@ pub(crate) fn scope(effective: &Arc<Effective>) -> CallScope {
             recorder: Arc::new(MemoryRecorder::default()),
             providers: Arc::new([Arc::new(crate::capability::Probe)]),
             own_calls: Arc::default(),
+            memory: None,
         },
         call: "7".into(),
         root: "7".into(),

@@ -253,6 +253,8 @@ parts! {
         evidence_bytes: Option<u64>,
         /// Milliseconds.
         duration_ms: Option<u64>,
+        /// Milliseconds that the guest was told it had.
+        told_ms: Option<u64>,
     }
     /// What a step or a run used of its budget.
     SpentPart {
@@ -377,6 +379,8 @@ kinds! {
         micro_usd: Option<u64>,
         /// The timer that fired.
         timer: Option<u64>,
+        /// Milliseconds that the guest was told it had, where the call has no result record of its own.
+        told_ms: Option<u64>,
     }
     ComponentLoad "component.load" "A component was admitted: digest, size, imports." {
         /// The plugin's name in the plan.
@@ -446,6 +450,14 @@ kinds! {
         /// Bytes that were asked for.
         bytes: Option<u64>,
     }
+    HostAnswer "host.answer" "What a guest was answered from outside of its sandbox: the payload." {
+        /// Whose.
+        call_of: CallPart,
+        /// The interface that was used.
+        interface: Option<String>,
+        /// The operation.
+        op: Option<String>,
+    }
     NetDecision "net.decision" "A request to the network was decided: rule and address." {
         /// Whose.
         call_of: CallPart,
@@ -509,6 +521,10 @@ kinds! {
         hash: Option<String>,
         /// Version of the plan's prompt.
         prompt_version: Option<String>,
+        /// The pattern of topics that the agent heard it by.
+        pattern: Option<String>,
+        /// Whether somebody waits for an answer to it.
+        asked: Option<bool>,
         /// SHA-256 of the rendered prompt, hexadecimal.
         prompt_sha256: Option<String>,
     }
@@ -615,6 +631,8 @@ kinds! {
         warned: Option<bool>,
         /// What the planner warns of.
         warning: Option<String>,
+        /// Milliseconds that the guardrail was told it had, when it guards a call between plugins.
+        told_ms: Option<u64>,
     }
     Budget "budget" "An estimate, a warning or a refusal." {
         /// Where.
@@ -714,5 +732,5 @@ kinds! {
     }
 }
 
-of_calls! { HostCall NetDecision FsOp SecretUse ToolCall ToolResult ModelIntent ModelResult }
+of_calls! { HostAnswer HostCall NetDecision FsOp SecretUse ToolCall ToolResult ModelIntent ModelResult }
 decides! { HostCall NetDecision FsOp SecretUse ModelIntent }

@@ -17,17 +17,18 @@ use std::any::Any;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest as _, Sha256};
 
 use crate::fact::Fact;
-use crate::record::StoredRecord;
+use crate::record::{PAYLOAD_BYTES_MAX, StoredRecord};
 
 pub use field::{Field, FieldDoc, FieldError, Fields, Shape, Single};
 pub use kinds::*;
 pub use words::{Decision, Owner};
 
 /// The version of what records say, in `run.start`. 1, which says nothing, was the first wave's: what
-/// guests named stood in the lines.
-pub const SCHEMA: u64 = 2;
+/// guests named stood in the lines. Since 3, all that a guest is told from outside is recorded.
+pub const SCHEMA: u64 = 3;
 
 /// The fields of one kind.
 pub trait RecordKind: Sized {
@@ -174,6 +175,12 @@ pub struct Asked {
     /// The same in base64, where it is no text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_base64: Option<String>,
+    /// What the guest was answered from outside: whoever replays the run answers the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<serde_json::Value>,
+    /// SHA-256 of the answer, where it is too long for a payload: such a call cannot be replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_sha256: Option<String>,
 }
 
 impl Asked {
@@ -201,11 +208,35 @@ impl Asked {
         }
     }
 
-    /// The payload that says so.
+    /// The same, with what was answered from outside.
+    #[must_use]
+    pub fn answered(self, answer: serde_json::Value) -> Self {
+        Self {
+            answer: Some(answer),
+            ..self
+        }
+    }
+
+    /// The payload that says so. An answer that no payload can hold is replaced by its hash: the call
+    /// goes on, and a replay says why it cannot.
     #[must_use]
     pub fn to_payload(&self) -> Vec<u8> {
         // Texts always have a JSON form.
-        serde_json::to_vec(self).unwrap_or_default()
+        let payload = serde_json::to_vec(self).unwrap_or_default();
+        let Some(answer) = self
+            .answer
+            .as_ref()
+            .filter(|_| payload.len() > PAYLOAD_BYTES_MAX)
+        else {
+            return payload;
+        };
+        let hash = Sha256::digest(answer.to_string());
+        let without = Self {
+            answer: None,
+            answer_sha256: Some(hex::encode(hash)),
+            ..self.clone()
+        };
+        serde_json::to_vec(&without).unwrap_or_default()
     }
 
     /// What a payload says was asked for; none when it says nothing of the kind.
