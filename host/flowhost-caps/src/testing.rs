@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flowhost_engine::{CallScope, HostState, Meter, Provider, RunScope, bindings::types};
 use flowhost_ledger::records::Asked;
-use flowhost_ledger::{Fact, MemoryRecorder, Value};
+use flowhost_ledger::{Fact, Kind, MemoryRecorder, Value};
 use flowhost_policy::{Effective, Grants, Limits};
 
 /// A call of the plugin `p` in run `01RUN` of tenant `default`.
@@ -33,8 +33,18 @@ impl Call {
         state
     }
 
+    /// What was recorded, but for what guests were answered from outside.
     pub(crate) fn facts(&self) -> Vec<Fact> {
-        self.recorder.facts()
+        decided(&self.recorder)
+    }
+
+    /// What guests were answered from outside.
+    pub(crate) fn answers(&self) -> Vec<Asked> {
+        let facts = self.recorder.facts().into_iter();
+        let answers = facts.filter(|fact| fact.kind == Kind::HostAnswer);
+        answers
+            .map(|fact| Asked::of_payload(&fact.payload.unwrap()).unwrap())
+            .collect()
     }
 
     /// A field of the last fact.
@@ -42,6 +52,13 @@ impl Call {
         let facts = self.facts();
         self::field(facts.last().unwrap(), field)
     }
+}
+
+/// The facts that say what was asked for and done, and not what was answered.
+pub(crate) fn decided(recorder: &MemoryRecorder) -> Vec<Fact> {
+    let mut facts = recorder.facts();
+    facts.retain(|fact| fact.kind != Kind::HostAnswer);
+    facts
 }
 
 /// The scope of one call, told to `recorder`.
@@ -61,6 +78,7 @@ pub(crate) fn scope(grants: Grants, limits: Limits, recorder: &Arc<MemoryRecorde
             recorder: Arc::clone(recorder) as Arc<dyn flowhost_ledger::Recorder>,
             providers: Arc::new([]),
             own_calls: Arc::default(),
+            memory: None,
         },
         call: "7".into(),
         root: "7".into(),

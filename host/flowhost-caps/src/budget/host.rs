@@ -1,9 +1,10 @@
 //! `flowhost:budget`. Linked by hand, because the fuel that is left is known to the store only. What
-//! is left of time is no record: it says no more than the call's own deadline did.
+//! others have left of tokens and money, and what is left of time, are recorded: the guest may go by them.
 
 use std::sync::atomic::Ordering;
 
 use flowhost_engine::HostState;
+use serde::{Deserialize, Serialize};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
@@ -43,12 +44,29 @@ pub(super) fn left(state: &mut HostState, fuel: Option<u64>) -> wasmtime::Result
     let parts = state.parts::<BudgetState>();
     let (scope, limits) = (parts.scope, &parts.scope.effective.limits);
     let calls = scope.meter.host_calls.load(Ordering::Relaxed);
-    let money = parts.state.view.left(scope);
+    let outside = scope.at_once(INTERFACE, "left", "", || {
+        let money = parts.state.view.left(scope);
+        Outside {
+            deadline_ms: u64::try_from(scope.remaining().as_millis()).unwrap_or(u64::MAX),
+            tokens: money.tokens,
+            micro_usd: money.micro_usd,
+        }
+    });
+    let outside = outside.map_err(kill)?;
     Ok(Remaining {
         fuel: fuel.unwrap_or(limits.fuel).to_string(),
         host_calls: limits.host_calls.saturating_sub(calls).to_string(),
-        deadline_ms: scope.remaining().as_secs_f64() * 1_000.0,
-        tokens: money.tokens.to_string(),
-        micro_usd: money.micro_usd.to_string(),
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 285,000 years")]
+        deadline_ms: outside.deadline_ms as f64,
+        tokens: outside.tokens.to_string(),
+        micro_usd: outside.micro_usd.to_string(),
     })
+}
+
+/// What neither the call's rights nor its store say.
+#[derive(Serialize, Deserialize)]
+struct Outside {
+    deadline_ms: u64,
+    tokens: u64,
+    micro_usd: u64,
 }

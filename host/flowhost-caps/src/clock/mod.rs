@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
+use flowhost_ledger::Fact;
 use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
 use flowhost_policy::{ClockMode, Effective};
 use wasmtime::component::Linker;
@@ -76,25 +77,31 @@ impl ClockState {
 
     /// Time since the Unix epoch, recorded if it is real.
     fn wall(&self, scope: &CallScope, interface: &str) -> Result<Duration, Fault> {
-        let now = self.look(scope);
-        self.record(scope, interface, now)?;
-        Ok(now)
+        self.told(scope, interface, || self.look(scope))
     }
 
     /// Time since the call began, recorded if it is real.
     fn elapsed(&self, scope: &CallScope, interface: &str) -> Result<Duration, Fault> {
-        let elapsed = match self.mode {
+        self.told(scope, interface, || match self.mode {
             ClockMode::Real => self.started.elapsed(),
             ClockMode::Denied | ClockMode::Virtual => self.look(scope).saturating_sub(self.began),
-        };
-        self.record(scope, interface, elapsed)?;
-        Ok(elapsed)
+        })
     }
 
-    fn record(&self, scope: &CallScope, interface: &str, value: Duration) -> Result<(), Fault> {
+    /// What the guest is told; of a real clock, what its record says where there is one already.
+    fn told(
+        &self,
+        scope: &CallScope,
+        interface: &str,
+        look: impl FnOnce() -> Duration,
+    ) -> Result<Duration, Fault> {
         if self.mode != ClockMode::Real {
-            return Ok(());
+            return Ok(look());
         }
+        let value = match scope.recalled(interface)? {
+            Some(fact) => told_before(&fact).ok_or_else(|| scope.missed(interface, "time"))?,
+            None => look(),
+        };
         let fact = scope.said(HostCall {
             decided: DecisionPart {
                 interface: Some(interface.to_owned()),
@@ -106,8 +113,13 @@ impl ClockState {
             ..HostCall::default()
         });
         scope.run.recorder.append(fact)?;
-        Ok(())
+        Ok(value)
     }
+}
+
+fn told_before(fact: &Fact) -> Option<Duration> {
+    let nanos = fact.fields.get("answer_ns")?.as_text()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 /// What is linked, for every run alike.

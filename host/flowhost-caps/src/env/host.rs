@@ -16,7 +16,9 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 impl environment::Host for View<'_> {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
         self.0.scope().charge_host_call().map_err(kill)?;
-        Ok(self.0.parts::<EnvState>().state.variables.clone())
+        let parts = self.0.parts::<EnvState>();
+        parts.state.commit(parts.scope, ENVIRONMENT).map_err(kill)?;
+        Ok(parts.state.variables.clone())
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {

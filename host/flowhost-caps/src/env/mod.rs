@@ -8,6 +8,7 @@ mod host;
 mod tests;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
@@ -36,6 +37,24 @@ impl Env {
 /// What a store holds.
 pub(crate) struct EnvState {
     variables: Vec<(String, String)>,
+    /// Those of them that come from the host: what the profile says itself needs no record.
+    foreign: Vec<String>,
+}
+
+impl EnvState {
+    /// Records which variables of the host the guest is told, and the commitment to each value: a replay
+    /// takes them from the host again, and finds a value that is another.
+    fn commit(&self, scope: &CallScope, interface: &'static str) -> Result<(), Fault> {
+        if self.foreign.is_empty() {
+            return Ok(());
+        }
+        let told = self.variables.iter();
+        let told = told.filter(|(name, _)| self.foreign.contains(name));
+        let told: BTreeMap<&str, String> = told
+            .map(|(name, value)| (name.as_str(), scope.commitment(value)))
+            .collect();
+        scope.committed(interface, "get-environment", &self.foreign.join(" "), &told)
+    }
 }
 
 /// What is linked, for every run alike.
@@ -79,7 +98,10 @@ impl Provider for Env {
         });
         let variables: Vec<_> = variables.collect();
         variables.iter().try_for_each(check)?;
-        Ok(Box::new(EnvState { variables }))
+        let granted = scope.effective.grants.env.iter();
+        let foreign = granted.filter(|(_, value)| matches!(value, EnvValue::From(_)));
+        let foreign = foreign.map(|(name, _)| name.clone()).collect();
+        Ok(Box::new(EnvState { variables, foreign }))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use flowhost_engine::{CallScope, Fault, bindings::types};
+use flowhost_engine::{CallScope, Fault, bindings::types, interned};
 use flowhost_policy::Denied;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use wasmtime_wasi::p2::{FsError, bindings::filesystem::types::ErrorCode};
 
 /// Why an operation did not happen.
@@ -72,6 +73,91 @@ impl FileError {
             }
             Self::Io(error) => ErrorCode::from(error),
             Self::Fault(_) => ErrorCode::Io,
+        }
+    }
+}
+
+/// [`FileError`] as a record has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Failed {
+    Limit {
+        name: String,
+        used: u64,
+        allowed: u64,
+    },
+    Refused(String),
+    /// The number of the operating system's error.
+    Os(i32),
+    /// What is wrong, where no number says it.
+    Kind(String),
+}
+
+/// What an operation came to, as its record has it; a fault ends the call without a record.
+pub(super) fn recordable<T>(done: Result<T, FileError>) -> Result<Result<T, Failed>, Fault> {
+    let error = match done {
+        Ok(value) => return Ok(Ok(value)),
+        Err(error) => error,
+    };
+    Ok(Err(match error {
+        FileError::Limit {
+            name,
+            used,
+            allowed,
+        } => Failed::Limit {
+            name: name.to_owned(),
+            used,
+            allowed,
+        },
+        FileError::Refused(why) => Failed::Refused(why.to_owned()),
+        FileError::Io(error) => match error.raw_os_error() {
+            Some(number) => Failed::Os(number),
+            None => Failed::Kind(error.kind().to_string()),
+        },
+        FileError::Denied(denied) => {
+            debug_assert!(
+                false,
+                "a rule is asked before anything is done: {}",
+                denied.rule
+            );
+            Failed::Refused("a rule said no".to_owned())
+        }
+        FileError::Fault(fault) => return Err(fault),
+    }))
+}
+
+/// Kinds of errors that cap-std and std make without a number.
+const KINDS: &[io::ErrorKind] = &[
+    io::ErrorKind::PermissionDenied,
+    io::ErrorKind::NotFound,
+    io::ErrorKind::AlreadyExists,
+    io::ErrorKind::InvalidInput,
+    io::ErrorKind::InvalidData,
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::WriteZero,
+    io::ErrorKind::Interrupted,
+    io::ErrorKind::Unsupported,
+    io::ErrorKind::OutOfMemory,
+];
+
+impl From<Failed> for FileError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Limit {
+                name,
+                used,
+                allowed,
+            } => Self::Limit {
+                name: interned(&name),
+                used,
+                allowed,
+            },
+            Failed::Refused(why) => Self::Refused(interned(&why)),
+            Failed::Os(number) => Self::Io(io::Error::from_raw_os_error(number)),
+            Failed::Kind(text) => {
+                let known = KINDS.iter().find(|kind| kind.to_string() == text);
+                Self::Io(known.copied().unwrap_or(io::ErrorKind::Other).into())
+            }
         }
     }
 }

@@ -1,14 +1,16 @@
 //! `flowhost:files`: whole files at absolute guest paths.
 
 use cap_std::fs::DirEntry;
-use flowhost_engine::{CallScope, HostState, bindings::types};
+use flowhost_engine::{Bytes, CallScope, HostState, bindings::types};
 use flowhost_policy::Access;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasmtime::component::{HasData, Linker};
 
 use super::{
     FilesState, Operation, blocking,
     error::FileError,
     forbidden::DirId,
+    hash, live,
     path::Below,
     root::{Folder, Kind, OpenFile, Opened, Wish},
 };
@@ -87,14 +89,16 @@ impl wit::Host for &mut HostState {
     }
 
     async fn write(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
+        let asked = hash(&contents);
         let put = move |file: &OpenFile| file.replace(&contents);
-        let done = Request::new(self)?.put("write", &path, put).await;
+        let done = Request::new(self)?.put("write", &path, &asked, put).await;
         answer(self.scope(), done)
     }
 
     async fn append(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
+        let asked = hash(&contents);
         let put = move |file: &OpenFile| file.append(&contents);
-        let done = Request::new(self)?.put("append", &path, put).await;
+        let done = Request::new(self)?.put("append", &path, &asked, put).await;
         answer(self.scope(), done)
     }
 
@@ -128,34 +132,64 @@ impl Request {
         })
     }
 
-    /// Decides, and turns the guest path into a folder and what is below it.
-    async fn at(
+    /// Decides, looks, and records what was seen.
+    async fn see<T: Serialize + DeserializeOwned + Send + 'static>(
         &self,
         name: &'static str,
         path: &str,
-        access: Access,
-    ) -> Result<(Folder, Below), FileError> {
-        let operation = Operation {
+        act: impl FnOnce(&Folder, &Below) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, FileError> {
+        let operation = self.operation(name);
+        let index = operation.decide(path, Access::Read)?;
+        let place = self.place(index, path);
+        let look = blocking(move || {
+            let (folder, below) = place?;
+            act(&folder, &below)
+        });
+        operation.see(index, path, look).await
+    }
+
+    /// Decides, records what is meant, does it, and records what came of it.
+    async fn change(
+        &self,
+        name: &'static str,
+        path: &str,
+        asked: &str,
+        act: impl FnOnce(&Folder, &Below) -> Result<(), FileError> + Send + 'static,
+    ) -> Result<(), FileError> {
+        let operation = self.operation(name);
+        let index = operation.decide(path, Access::Write)?;
+        let place = self.place(index, path);
+        let act = blocking(move || {
+            let (folder, below) = place?;
+            act(&folder, &below)
+        });
+        operation.change(index, path, asked, act).await
+    }
+
+    fn operation(&self, name: &'static str) -> Operation<'_> {
+        Operation {
             scope: &self.scope,
             interface: INTERFACE,
             name,
-        };
-        let index = operation.decide(path, access).await?;
+        }
+    }
+
+    /// The folder of a grant, and what the guest path names below it.
+    fn place(&self, index: usize, path: &str) -> Result<(Folder, Below), FileError> {
         let missing = FileError::Refused("the folder is not open");
         let granted = self.granted.get(index).ok_or(missing)?;
         let below = Below::new(&rest(&granted.guest, path), 0)?;
-        Ok((granted.folder.clone(), below))
+        Ok((live(granted.folder.clone())?, below))
     }
 
     async fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
         let most = self.scope.effective.limits.output_bytes;
-        let (folder, below) = self.at("read", path, Access::Read).await?;
-        let wish = Wish {
-            read: true,
-            follow: true,
-            ..Wish::default()
-        };
-        blocking(move || file(folder.open(&below, wish)?)?.read_all(most)).await
+        let read = self.see("read", path, move |folder, below| {
+            let bytes = file(folder.open(below, READING)?)?.read_all(most)?;
+            Ok(Bytes::from(bytes))
+        });
+        self.bytes(read.await?)
     }
 
     async fn read_range(
@@ -169,60 +203,64 @@ impl Request {
         let negative = FileError::Refused("the length is below 0");
         let length = u64::try_from(length).map_err(|_| negative)?;
         let most = length.min(self.scope.effective.limits.output_bytes);
-        let (folder, below) = self.at("read-range", path, Access::Read).await?;
-        let wish = Wish {
-            read: true,
-            follow: true,
-            ..Wish::default()
-        };
-        blocking(move || file(folder.open(&below, wish)?)?.read_range(most, offset)).await
+        let read = self.see("read-range", path, move |folder, below| {
+            let bytes = file(folder.open(below, READING)?)?.read_range(most, offset)?;
+            Ok(Bytes::from(bytes))
+        });
+        self.bytes(read.await?)
+    }
+
+    fn bytes(&self, bytes: Bytes) -> Result<Vec<u8>, FileError> {
+        let read = bytes.into_vec();
+        read.ok_or_else(|| FileError::Fault(self.scope.missed(INTERFACE, "bytes")))
     }
 
     async fn list(&self, path: &str) -> Result<Vec<wit::Entry>, FileError> {
-        let (folder, below) = self.at("list", path, Access::Read).await?;
-        blocking(move || listing(&folder, &below)).await
+        let listed = self.see("list", path, listing).await?;
+        Ok(listed.into_iter().map(wit::Entry::from).collect())
     }
 
     async fn stat(&self, path: &str) -> Result<wit::Entry, FileError> {
-        let (folder, below) = self.at("stat", path, Access::Read).await?;
         let name = path
             .trim_end_matches('/')
             .rsplit('/')
             .next()
             .unwrap_or_default()
             .to_owned();
-        blocking(move || {
-            let metadata = folder.stat(&below, true)?;
+        let seen = self.see("stat", path, move |folder, below| {
+            let metadata = folder.stat(below, true)?;
             let kind = Kind::from(metadata.file_type());
-            match entry(name, kind, metadata.len(), folder.target(&below)) {
-                entry if entry.kind == wit::Kind::Other => {
+            match entry(name, kind, metadata.len(), folder.target(below)) {
+                entry if entry.kind == Is::Other => {
                     Err(FileError::Refused("not a regular file or directory"))
                 }
                 entry => Ok(entry),
             }
-        })
-        .await
+        });
+        Ok(seen.await?.into())
     }
 
     async fn put(
         &self,
         name: &'static str,
         path: &str,
+        asked: &str,
         act: impl FnOnce(&OpenFile) -> Result<(), FileError> + Send + 'static,
     ) -> Result<(), FileError> {
-        let (folder, below) = self.at(name, path, Access::Write).await?;
         let wish = Wish {
             write: true,
             create: true,
             follow: true,
             ..Wish::default()
         };
-        blocking(move || act(&file(folder.open(&below, wish)?)?)).await
+        self.change(name, path, asked, move |folder, below| {
+            act(&file(folder.open(below, wish)?)?)
+        })
+        .await
     }
 
     async fn make_directory(&self, path: &str) -> Result<(), FileError> {
-        let (folder, below) = self.at("make-directory", path, Access::Write).await?;
-        blocking(move || {
+        self.change("make-directory", path, "", |folder, below| {
             let ends = below.as_str().match_indices('/').map(|(end, _)| end);
             for end in ends.chain([below.as_str().len()]) {
                 let part = Below::new(below.as_str().get(..end).unwrap_or_default(), 0)?;
@@ -241,16 +279,59 @@ impl Request {
     }
 
     async fn remove(&self, path: &str) -> Result<(), FileError> {
-        let (folder, below) = self.at("remove", path, Access::Write).await?;
-        blocking(move || {
-            let metadata = folder.stat(&below, false)?;
+        self.change("remove", path, "", |folder, below| {
+            let metadata = folder.stat(below, false)?;
             if metadata.is_dir() {
-                folder.remove_dir(&below)
+                folder.remove_dir(below)
             } else {
-                folder.remove_file(&below)
+                folder.remove_file(below)
             }
         })
         .await
+    }
+}
+
+/// How a file is opened that is read whole.
+const READING: Wish = Wish {
+    read: true,
+    write: false,
+    create: false,
+    exclusive: false,
+    truncate: false,
+    directory: false,
+    follow: true,
+};
+
+/// An entry as its record has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seen {
+    name: String,
+    kind: Is,
+    size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Is {
+    File,
+    Directory,
+    Other,
+}
+
+impl From<Seen> for wit::Entry {
+    fn from(seen: Seen) -> Self {
+        Self {
+            name: seen.name,
+            kind: match seen.kind {
+                Is::File => wit::Kind::File,
+                Is::Directory => wit::Kind::Directory,
+                Is::Other => wit::Kind::Other,
+            },
+            size: seen.size.to_string(),
+            target: seen.target,
+        }
     }
 }
 
@@ -275,16 +356,16 @@ fn file(opened: Opened) -> Result<OpenFile, FileError> {
     }
 }
 
-fn entry(name: String, kind: Kind, size: u64, target: Option<String>) -> wit::Entry {
+fn entry(name: String, kind: Kind, size: u64, target: Option<String>) -> Seen {
     let (kind, size) = match kind {
-        Kind::File => (wit::Kind::File, size),
-        Kind::Directory => (wit::Kind::Directory, 0),
-        Kind::Link | Kind::Special => (wit::Kind::Other, 0),
+        Kind::File => (Is::File, size),
+        Kind::Directory => (Is::Directory, 0),
+        Kind::Link | Kind::Special => (Is::Other, 0),
     };
-    wit::Entry {
+    Seen {
         name,
         kind,
-        size: size.to_string(),
+        size,
         target,
     }
 }
@@ -292,7 +373,7 @@ fn entry(name: String, kind: Kind, size: u64, target: Option<String>) -> wit::En
 /// Everything in a directory but what the grant does not show. Links count as what they lead to, also
 /// upwards within the grant; what cannot be opened is named all the same, because a listing that leaves
 /// something out cannot be told from a whole one.
-fn listing(granted: &Folder, below: &Below) -> Result<Vec<wit::Entry>, FileError> {
+fn listing(granted: &Folder, below: &Below) -> Result<Vec<Seen>, FileError> {
     if !granted.stat(below, true)?.is_dir() {
         return Err(FileError::os(rustix::io::Errno::NOTDIR));
     }
@@ -313,7 +394,7 @@ fn listing(granted: &Folder, below: &Below) -> Result<Vec<wit::Entry>, FileError
     Ok(entries)
 }
 
-fn listed(granted: &Folder, around: &Below, found: &DirEntry) -> Option<wit::Entry> {
+fn listed(granted: &Folder, around: &Below, found: &DirEntry) -> Option<Seen> {
     let name = match found.file_name().into_string() {
         Ok(name) => name,
         Err(name) => {

@@ -22,12 +22,14 @@ use std::{any::Any, hash::RandomState, sync::Arc};
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::records::{Asked, FsOp};
 use flowhost_policy::{Access, Denied, Effective, decide_file};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
 
 pub use forbidden::Forbidden;
 pub use grant::{FileServices, GrantProblem, OpenGrants, open_grants, refused_grants};
 
-use error::FileError;
+use error::{FileError, recordable};
 use root::Folder;
 
 /// Most descriptors and streams that one call may have open at once.
@@ -98,7 +100,10 @@ impl Provider for Files {
 #[derive(Debug, Clone)]
 struct Granted {
     guest: String,
-    folder: Folder,
+    /// None in a replay, which opens nothing.
+    folder: Option<Folder>,
+    /// Whether it may be written to.
+    write: bool,
 }
 
 /// What a store holds: no folder at all without a grant.
@@ -113,16 +118,21 @@ pub(crate) struct FilesState {
 impl FilesState {
     fn open(services: &FileServices, scope: &CallScope, key: RandomState) -> Result<Self, Fault> {
         let opened = services.of(&scope.plugin);
+        let replayed = scope.is_replayed();
         let granted: Option<Arc<[Granted]>> = scope
             .effective
             .grants
             .files
             .iter()
             .map(|grant| {
-                let folder = opened?.find(grant)?;
+                let folder = match replayed {
+                    true => None,
+                    false => Some(opened?.find(grant)?),
+                };
                 Some(Granted {
                     guest: grant.guest.clone(),
                     folder,
+                    write: grant.access == Access::Write,
                 })
             })
             .collect();
@@ -163,23 +173,19 @@ struct Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Decides, records, and gives the index of the grant. What changes the tree is on disk in the
-    /// ledger before it happens.
-    async fn decide(&self, guest_path: &str, access: Access) -> Result<usize, FileError> {
+    /// Decides and gives the index of the grant; a refusal is recorded.
+    fn decide(&self, guest_path: &str, access: Access) -> Result<usize, FileError> {
         match decide_file(&self.scope.effective.grants.files, guest_path, access) {
-            Ok(allowed) => {
-                self.allow(allowed.index, guest_path, access).await?;
-                Ok(allowed.index)
-            }
+            Ok(allowed) => Ok(allowed.index),
             Err(denied) => Err(self.deny(denied)?),
         }
     }
 
     /// As [`Operation::decide`], through the handle of grant `held`: a path that another grant
     /// answers for is not reached through this one.
-    async fn decide_below(&self, held: usize, path: &str, access: Access) -> Result<(), FileError> {
+    fn decide_below(&self, held: usize, path: &str, access: Access) -> Result<(), FileError> {
         match decide_file(&self.scope.effective.grants.files, path, access) {
-            Ok(allowed) if allowed.index == held => self.allow(held, path, access).await,
+            Ok(allowed) if allowed.index == held => Ok(()),
             Ok(allowed) => Err(self.deny(Denied {
                 right: "files",
                 wanted: format!("{} {path}", verb(access)),
@@ -190,29 +196,103 @@ impl Operation<'_> {
         }
     }
 
-    async fn allow(&self, index: usize, path: &str, access: Access) -> Result<(), FileError> {
-        let op = FsOp {
+    /// Looks at what grant `index` shows: one record, of the right and of what was seen.
+    async fn see<T: Serialize + DeserializeOwned>(
+        &self,
+        index: usize,
+        path: &str,
+        look: impl Future<Output = Result<T, FileError>>,
+    ) -> Result<T, FileError> {
+        let wanted = format!("{} {path}", verb(Access::Read));
+        let look = async { recordable(look.await) };
+        let (rule, record) = (rule(index), self.record());
+        let seen = self
+            .scope
+            .look(record, self.interface, &rule, wanted, look)
+            .await?;
+        Ok(seen?)
+    }
+
+    /// Changes the tree. What is meant is on disk in the ledger before it happens, and what came of it
+    /// is recorded behind it.
+    async fn change<T: Serialize + DeserializeOwned>(
+        &self,
+        index: usize,
+        path: &str,
+        asked: &str,
+        act: impl Future<Output = Result<T, FileError>>,
+    ) -> Result<T, FileError> {
+        self.intend(index, path).await?;
+        self.done(path, asked, act).await
+    }
+
+    /// Records that a change of `path` is meant.
+    async fn intend(&self, index: usize, path: &str) -> Result<(), FileError> {
+        let wanted = Asked::for_what(format!("{} {path}", verb(Access::Write)));
+        let (rule, record) = (rule(index), self.record());
+        let fact = self.scope.allowed(record, self.interface, &rule, &wanted);
+        self.scope.record_durable(fact).await?;
+        Ok(())
+    }
+
+    /// Looks or changes one of the two, as `access` says.
+    async fn perform<T: Serialize + DeserializeOwned>(
+        &self,
+        index: usize,
+        path: &str,
+        access: Access,
+        act: impl Future<Output = Result<T, FileError>>,
+    ) -> Result<T, FileError> {
+        match access {
+            Access::Read => self.see(index, path, act).await,
+            Access::Write => self.change(index, path, "", act).await,
+        }
+    }
+
+    /// What came of something that needed no decision of its own: the handle is the right.
+    async fn done<T: Serialize + DeserializeOwned>(
+        &self,
+        path: &str,
+        asked: &str,
+        act: impl Future<Output = Result<T, FileError>>,
+    ) -> Result<T, FileError> {
+        let asked = format!("{path} {asked}");
+        let act = async { recordable(act.await) };
+        let done = self
+            .scope
+            .outside(self.interface, self.name, asked.trim_end(), act)
+            .await?;
+        Ok(done?)
+    }
+
+    fn record(&self) -> FsOp {
+        FsOp {
             op: Some(self.name.to_owned()),
             ..FsOp::default()
-        };
-        let rule = format!("files[{index}]");
-        let asked = Asked::for_what(format!("{} {path}", verb(access)));
-        let fact = self.scope.allowed(op, self.interface, &rule, &asked);
-        match access {
-            Access::Read => {
-                self.scope.run.recorder.append(fact).map_err(Fault::from)?;
-            }
-            Access::Write => {
-                self.scope.record_durable(fact).await?;
-            }
         }
-        Ok(())
     }
 
     fn deny(&self, denied: Denied) -> Result<FileError, FileError> {
         self.scope.record_deny::<FsOp>(self.interface, &denied)?;
         Ok(FileError::Denied(denied))
     }
+}
+
+fn rule(index: usize) -> String {
+    format!("files[{index}]")
+}
+
+/// A handle of a live run. A replay has none, and never comes here: its answers are in the record.
+fn live<T>(handle: Option<T>) -> Result<T, FileError> {
+    let missing = || FileError::Fault(Fault::Host("a file was touched in a replay".to_owned()));
+    handle.ok_or_else(missing)
+}
+
+/// What is written, where its record needs no more than to tell it from other bytes.
+fn hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
 }
 
 const fn verb(access: Access) -> &'static str {

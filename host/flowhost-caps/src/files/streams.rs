@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flowhost_engine::{Bytes as Kept, CallScope};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::JoinHandle;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use super::{blocking, error::FileError, root::OpenFile};
+use super::{Operation, blocking, error::FileError, hash, live, root::OpenFile, wasi::INTERFACE};
 
 /// Most bytes that a stream reads ahead or holds back.
 pub(super) const CHUNK: usize = 64 * 1024;
@@ -18,13 +20,39 @@ fn failed(error: FileError) -> StreamError {
     }
 }
 
+/// What a stream works on.
+pub(super) struct Stream {
+    pub(super) scope: CallScope,
+    /// The guest path that the file was opened by.
+    pub(super) path: Arc<str>,
+    /// None in a replay, whose pieces come from the record.
+    pub(super) file: Option<Arc<OpenFile>>,
+    /// Counts as a live descriptor.
+    pub(super) _ticket: Arc<()>,
+}
+
+impl Stream {
+    /// What came of one piece is recorded before the guest hears of it.
+    async fn piece<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &'static str,
+        asked: &str,
+        work: impl Future<Output = Result<T, FileError>>,
+    ) -> Result<T, FileError> {
+        let operation = Operation {
+            scope: &self.scope,
+            interface: INTERFACE,
+            name,
+        };
+        operation.done(&self.path, asked, work).await
+    }
+}
+
 /// Reads a file from an offset.
 pub(super) struct Reader {
-    file: Arc<OpenFile>,
+    stream: Stream,
     offset: u64,
     state: Reading,
-    /// Counts as a live descriptor.
-    _ticket: Arc<()>,
 }
 
 enum Reading {
@@ -35,13 +63,21 @@ enum Reading {
 }
 
 impl Reader {
-    pub(super) fn new(file: Arc<OpenFile>, offset: u64, ticket: Arc<()>) -> Self {
+    pub(super) const fn new(stream: Stream, offset: u64) -> Self {
         Self {
-            file,
+            stream,
             offset,
             state: Reading::Idle,
-            _ticket: ticket,
         }
+    }
+
+    async fn next(&self) -> Result<Bytes, FileError> {
+        let (file, offset) = (self.stream.file.clone(), self.offset);
+        let read = blocking(move || Ok(Kept::from(live(file)?.read_at(CHUNK, offset)?)));
+        let asked = offset.to_string();
+        let read = self.stream.piece("read", &asked, read).await?;
+        let missed = || FileError::Fault(self.stream.scope.missed(INTERFACE, &asked));
+        Ok(read.into_vec().ok_or_else(missed)?.into())
     }
 }
 
@@ -51,10 +87,9 @@ impl Pollable for Reader {
         if !matches!(self.state, Reading::Idle) {
             return;
         }
-        let (file, offset) = (Arc::clone(&self.file), self.offset);
-        self.state = match blocking(move || file.read_at(CHUNK, offset)).await {
+        self.state = match self.next().await {
             Ok(bytes) if bytes.is_empty() => Reading::Ended,
-            Ok(bytes) => Reading::Ready(bytes.into()),
+            Ok(bytes) => Reading::Ready(bytes),
             Err(error) => Reading::Failed(error),
         };
     }
@@ -95,37 +130,40 @@ pub(super) enum Place {
 
 /// Writes a file, one chunk in flight.
 pub(super) struct Writer {
-    file: Arc<OpenFile>,
+    stream: Stream,
     place: Place,
     state: Writing,
-    _ticket: Arc<()>,
 }
 
 enum Writing {
     Idle,
-    Busy(JoinHandle<Result<(), FileError>>),
+    /// The work, which a replay has none of, and what was asked for.
+    Busy(Option<JoinHandle<Result<(), FileError>>>, String),
     Failed(FileError),
     Closed,
 }
 
 impl Writer {
-    pub(super) fn new(file: Arc<OpenFile>, place: Place, ticket: Arc<()>) -> Self {
+    pub(super) const fn new(stream: Stream, place: Place) -> Self {
         Self {
-            file,
+            stream,
             place,
             state: Writing::Idle,
-            _ticket: ticket,
         }
     }
 
     async fn settle(&mut self) {
-        let Writing::Busy(task) = &mut self.state else {
+        let Writing::Busy(task, asked) = &mut self.state else {
             return;
         };
-        self.state = match task.await {
-            Ok(Ok(())) => Writing::Idle,
-            Ok(Err(error)) => Writing::Failed(error),
-            Err(error) => Writing::Failed(FileError::Io(std::io::Error::other(error))),
+        let work = async {
+            let done = live(task.as_mut())?.await;
+            done.unwrap_or_else(|error| Err(FileError::Io(std::io::Error::other(error))))
+        };
+        let done = self.stream.piece("write", asked, work).await;
+        self.state = match done {
+            Ok(()) => Writing::Idle,
+            Err(error) => Writing::Failed(error),
         };
     }
 }
@@ -143,14 +181,21 @@ impl OutputStream for Writer {
         if !matches!(self.state, Writing::Idle) || bytes.len() > CHUNK {
             return Err(StreamError::trap("write without a permit from check-write"));
         }
-        let (file, place) = (Arc::clone(&self.file), self.place);
-        if let Place::At(offset) = place {
-            self.place = Place::At(offset.saturating_add(bytes.len() as u64));
-        }
-        self.state = Writing::Busy(tokio::task::spawn_blocking(move || match place {
-            Place::At(offset) => file.write_at(&bytes, offset),
-            Place::End => file.append(&bytes),
-        }));
+        let place = self.place;
+        let asked = match place {
+            Place::At(offset) => {
+                self.place = Place::At(offset.saturating_add(bytes.len() as u64));
+                format!("{offset} {}", hash(&bytes))
+            }
+            Place::End => format!("end {}", hash(&bytes)),
+        };
+        let work = self.stream.file.clone().map(|file| {
+            tokio::task::spawn_blocking(move || match place {
+                Place::At(offset) => file.write_at(&bytes, offset),
+                Place::End => file.append(&bytes),
+            })
+        });
+        self.state = Writing::Busy(work, asked);
         Ok(())
     }
 
@@ -167,8 +212,8 @@ impl OutputStream for Writer {
                 self.state = Writing::Idle;
                 Ok(CHUNK)
             }
-            Writing::Busy(task) => {
-                self.state = Writing::Busy(task);
+            busy @ Writing::Busy(..) => {
+                self.state = busy;
                 Ok(0)
             }
             Writing::Failed(error) => Err(failed(error)),

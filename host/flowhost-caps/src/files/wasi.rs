@@ -4,12 +4,17 @@
 //! records nothing. Its generated bindings are, and their resource types only as labels: what the
 //! table holds under them is ours. Time stamps are absent, and setting them is not supported.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
-use cap_std::fs::{Metadata, MetadataExt, ReadDir};
-use flowhost_engine::{CallScope, Fault, HostState};
+use cap_std::fs::{DirEntry, Metadata, MetadataExt, ReadDir};
+use flowhost_engine::{Bytes, CallScope, Fault, HostState};
 use flowhost_policy::{Access, Denied};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::{
     filesystem::Descriptor as Label,
@@ -27,11 +32,12 @@ use wasmtime_wasi::{
 
 use super::{
     FilesState, Operation, blocking,
-    error::FileError,
+    error::{Failed, FileError, recordable},
     forbidden::DirId,
+    hash, live,
     path::Below,
     root::{Folder, Kind, OpenFile, Opened, Root, Wish},
-    streams::{CHUNK, Place, Reader, Writer},
+    streams::{CHUNK, Place, Reader, Stream, Writer},
 };
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
@@ -66,56 +72,226 @@ struct Node {
     _ticket: Arc<()>,
 }
 
+/// An open folder or file. The handles are there in a live run only: a replay answers from the record.
 #[derive(Clone)]
 enum What {
-    Folder(Folder),
-    File(Arc<OpenFile>),
+    Folder {
+        at: Option<Folder>,
+        write: bool,
+    },
+    File {
+        at: Option<Arc<OpenFile>>,
+        read: bool,
+        write: bool,
+    },
 }
 
-impl Node {
-    fn file(&self) -> Result<&Arc<OpenFile>, FileError> {
-        match &self.what {
-            What::File(file) => Ok(file),
-            What::Folder(_) => Err(FileError::os(Errno::ISDIR)),
+/// What an open gave, as its record has it.
+#[derive(Serialize, Deserialize)]
+enum Gave {
+    Folder { write: bool },
+    File { read: bool, write: bool },
+}
+
+impl Gave {
+    fn of(opened: &Opened) -> Self {
+        match opened {
+            Opened::Folder(folder) => Self::Folder {
+                write: folder.root.usage.is_some(),
+            },
+            Opened::File(file) => Self::File {
+                read: file.read,
+                write: file.write,
+            },
         }
     }
 
-    fn folder(&self) -> Result<&Folder, FileError> {
+    fn with(self, opened: Option<Opened>) -> What {
+        let (folder, file) = match opened {
+            Some(Opened::Folder(folder)) => (Some(folder), None),
+            Some(Opened::File(file)) => (None, Some(Arc::new(file))),
+            None => (None, None),
+        };
+        match self {
+            Self::Folder { write } => What::Folder { at: folder, write },
+            Self::File { read, write } => What::File {
+                at: file,
+                read,
+                write,
+            },
+        }
+    }
+}
+
+impl Node {
+    fn file(&self) -> Result<Option<Arc<OpenFile>>, FileError> {
         match &self.what {
-            What::Folder(folder) => Ok(folder),
-            What::File(_) => Err(FileError::os(Errno::NOTDIR)),
+            What::File { at, .. } => Ok(at.clone()),
+            What::Folder { .. } => Err(FileError::os(Errno::ISDIR)),
+        }
+    }
+
+    fn folder(&self) -> Result<Option<Folder>, FileError> {
+        match &self.what {
+            What::Folder { at, .. } => Ok(at.clone()),
+            What::File { .. } => Err(FileError::os(Errno::NOTDIR)),
         }
     }
 
     fn metadata(&self) -> Result<Metadata, FileError> {
         match &self.what {
-            What::Folder(folder) => folder.stat(&Below::new("", 0)?, false),
-            What::File(file) => file.metadata(),
+            What::Folder { at, .. } => live(at.as_ref())?.stat(&Below::new("", 0)?, false),
+            What::File { at, .. } => live(at.as_ref())?.metadata(),
         }
     }
 
-    fn writable(&self) -> bool {
+    const fn writable(&self) -> bool {
         match &self.what {
-            What::Folder(folder) => folder.root.usage.is_some(),
-            What::File(file) => file.write,
+            What::Folder { write, .. } | What::File { write, .. } => *write,
+        }
+    }
+
+    const fn readable(&self) -> bool {
+        match &self.what {
+            What::Folder { .. } => true,
+            What::File { read, .. } => *read,
         }
     }
 }
 
-/// A directory that is being read; holds one buffer of the kernel's, not its entries.
+/// Entries that are read at a time, so that a folder of any size takes little memory and few records.
+const BATCH: usize = 256;
+
+/// A directory that is being read; holds one batch, not its entries.
 struct Listing {
-    entries: ReadDir,
+    /// None in a replay.
+    entries: Option<ReadDir>,
     /// Whose entries these are.
-    root: Arc<Root>,
+    root: Option<Arc<Root>>,
+    path: Arc<str>,
+    batch: VecDeque<Listed>,
+    ended: bool,
     _ticket: Arc<()>,
+}
+
+/// One entry, as its record has it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Listed {
+    Entry {
+        name: String,
+        kind: Is,
+    },
+    /// Its name is no text.
+    Illegal,
+    Failed(Failed),
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Is {
+    File,
+    Directory,
+    Link,
+    Special,
+}
+
+impl From<Kind> for Is {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::File => Self::File,
+            Kind::Directory => Self::Directory,
+            Kind::Link => Self::Link,
+            Kind::Special => Self::Special,
+        }
+    }
+}
+
+impl From<Is> for DescriptorType {
+    fn from(kind: Is) -> Self {
+        match kind {
+            Is::File => Self::RegularFile,
+            Is::Directory => Self::Directory,
+            Is::Link => Self::SymbolicLink,
+            Is::Special => Self::Unknown,
+        }
+    }
+}
+
+/// What is told of a file, as its record has it.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    kind: Is,
+    links: u64,
+    size: u64,
+}
+
+impl Described {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            kind: Kind::from(metadata.file_type()).into(),
+            links: metadata.nlink(),
+            size: metadata.len(),
+        }
+    }
+}
+
+impl From<Described> for DescriptorStat {
+    fn from(it: Described) -> Self {
+        Self {
+            type_: it.kind.into(),
+            link_count: it.links,
+            size: it.size,
+            data_access_timestamp: None,
+            data_modification_timestamp: None,
+            status_change_timestamp: None,
+        }
+    }
 }
 
 /// One operation on a path below a descriptor, decided.
 struct At {
-    folder: Folder,
-    below: Below,
+    scope: CallScope,
+    name: &'static str,
+    access: Access,
+    folder: Option<Folder>,
     node: Node,
+    /// Below the descriptor, as the guest wrote it.
+    below: String,
     path: String,
+}
+
+impl At {
+    fn operation(&self) -> Operation<'_> {
+        Operation {
+            scope: &self.scope,
+            interface: INTERFACE,
+            name: self.name,
+        }
+    }
+
+    /// The folder and what is below it.
+    fn place(&self) -> Result<(Folder, Below), FileError> {
+        let folder = live(self.folder.clone())?;
+        let below = Below::new(&self.below, folder.depth)?;
+        Ok((folder, below))
+    }
+
+    /// Looks or changes, as was decided, and records it.
+    async fn perform<T: Serialize + DeserializeOwned + Send + 'static>(
+        &self,
+        act: impl FnOnce(&Folder, &Below) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, FileError> {
+        let place = self.place();
+        let act = blocking(move || {
+            let (folder, below) = place?;
+            act(&folder, &below)
+        });
+        let operation = self.operation();
+        operation
+            .perform(self.node.grant, &self.path, self.access, act)
+            .await
+    }
 }
 
 impl View<'_> {
@@ -150,7 +326,7 @@ impl View<'_> {
     }
 
     /// Decides about `path` below `label` and says where it is.
-    async fn at(
+    fn at(
         &mut self,
         label: &Resource<Label>,
         name: &'static str,
@@ -159,20 +335,37 @@ impl View<'_> {
     ) -> FsResult<At> {
         let node = self.node(label)?;
         let scope = self.0.scope().clone();
-        Ok(locate(&scope, node, name, path, access).await?)
+        Ok(locate(scope, node, name, path, access)?)
+    }
+
+    /// Does something with an open file or folder, and records what came of it.
+    async fn on<T: Serialize + DeserializeOwned + Send + 'static>(
+        &mut self,
+        node: &Node,
+        name: &'static str,
+        asked: &str,
+        act: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+    ) -> FsResult<T> {
+        let scope = self.0.scope().clone();
+        let operation = Operation {
+            scope: &scope,
+            interface: INTERFACE,
+            name,
+        };
+        Ok(operation.done(&node.path, asked, blocking(act)).await?)
     }
 }
 
-async fn locate(
-    scope: &CallScope,
+fn locate(
+    scope: CallScope,
     node: Node,
     name: &'static str,
     path: &str,
     access: Access,
 ) -> Result<At, FileError> {
-    let folder = node.folder()?.clone();
+    let folder = node.folder()?;
     let operation = Operation {
-        scope,
+        scope: &scope,
         interface: INTERFACE,
         name,
     };
@@ -195,12 +388,14 @@ async fn locate(
         return Err(operation.deny(denied)?);
     }
     let guest = format!("{}/{path}", node.path.trim_end_matches('/'));
-    operation.decide_below(node.grant, &guest, access).await?;
-    let below = Below::new(path, folder.depth)?;
+    operation.decide_below(node.grant, &guest, access)?;
     Ok(At {
+        scope,
+        name,
+        access,
         folder,
-        below,
         node,
+        below: path.to_owned(),
         path: guest,
     })
 }
@@ -220,7 +415,10 @@ impl preopens::Host for View<'_> {
             };
             let ticket = self.ticket().map_err(full)?;
             let node = Node {
-                what: What::Folder(one.folder.clone()),
+                what: What::Folder {
+                    at: one.folder.clone(),
+                    write: one.write,
+                },
                 grant,
                 path: one.guest.as_str().into(),
                 _ticket: ticket,
@@ -258,11 +456,12 @@ impl types::HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<Resource<DynInputStream>> {
         let node = self.node(&fd)?;
-        let file = Arc::clone(node.file()?);
-        if !file.read {
+        let file = node.file()?;
+        if !node.readable() {
             return Err(ErrorCode::BadDescriptor.into());
         }
-        let reader: DynInputStream = Box::new(Reader::new(file, offset, self.ticket()?));
+        let stream = self.stream(&node, file)?;
+        let reader: DynInputStream = Box::new(Reader::new(stream, offset));
         self.push(reader)
     }
 
@@ -304,12 +503,12 @@ impl types::HostDescriptor for View<'_> {
 
     async fn get_flags(&mut self, fd: Resource<Label>) -> FsResult<DescriptorFlags> {
         let node = self.node(&fd)?;
-        let (read, write) = match &node.what {
-            What::Folder(_) => (true, DescriptorFlags::MUTATE_DIRECTORY),
-            What::File(file) => (file.read, DescriptorFlags::WRITE),
+        let write = match &node.what {
+            What::Folder { .. } => DescriptorFlags::MUTATE_DIRECTORY,
+            What::File { .. } => DescriptorFlags::WRITE,
         };
         let mut flags = DescriptorFlags::empty();
-        if read {
+        if node.readable() {
             flags |= DescriptorFlags::READ;
         }
         if node.writable() {
@@ -320,15 +519,16 @@ impl types::HostDescriptor for View<'_> {
 
     async fn get_type(&mut self, fd: Resource<Label>) -> FsResult<DescriptorType> {
         Ok(match self.node(&fd)?.what {
-            What::Folder(_) => DescriptorType::Directory,
-            What::File(_) => DescriptorType::RegularFile,
+            What::Folder { .. } => DescriptorType::Directory,
+            What::File { .. } => DescriptorType::RegularFile,
         })
     }
 
     async fn set_size(&mut self, fd: Resource<Label>, size: Filesize) -> FsResult<()> {
         let node = self.node(&fd)?;
-        let file = Arc::clone(node.file()?);
-        Ok(blocking(move || file.set_size(size)).await?)
+        let file = node.file()?;
+        let act = move || live(file)?.set_size(size);
+        self.on(&node, "set-size", &size.to_string(), act).await
     }
 
     async fn set_times(
@@ -353,9 +553,13 @@ impl types::HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<(Vec<u8>, bool)> {
         let node = self.node(&fd)?;
-        let file = Arc::clone(node.file()?);
+        let file = node.file()?;
         let most = usize::try_from(length).unwrap_or(CHUNK).min(CHUNK);
-        let bytes = blocking(move || file.read_at(most, offset)).await?;
+        let read = move || live(file)?.read_at(most, offset).map(Bytes::from);
+        let asked = format!("{offset} {most}");
+        let bytes = self.on(&node, "read", &asked, read).await?;
+        let bytes = bytes.into_vec();
+        let bytes = bytes.ok_or_else(|| FsError::trap(self.0.scope().missed(INTERFACE, &asked)))?;
         let ended = bytes.is_empty() && most > 0;
         Ok((bytes, ended))
     }
@@ -367,42 +571,52 @@ impl types::HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<Filesize> {
         let node = self.node(&fd)?;
-        let file = Arc::clone(node.file()?);
+        let file = node.file()?;
         let length = bytes.len() as u64;
-        blocking(move || file.write_at(&bytes, offset)).await?;
+        let asked = format!("{offset} {}", hash(&bytes));
+        let act = move || live(file)?.write_at(&bytes, offset);
+        self.on(&node, "write", &asked, act).await?;
         Ok(length)
     }
 
     async fn read_directory(&mut self, fd: Resource<Label>) -> FsResult<Resource<ListingLabel>> {
         let node = self.node(&fd)?;
-        let folder = node.folder()?.clone();
+        let folder = node.folder()?;
         let scope = self.0.scope().clone();
         let operation = Operation {
             scope: &scope,
             interface: INTERFACE,
             name: "list",
         };
-        operation
-            .decide_below(node.grant, &node.path, Access::Read)
-            .await?;
+        operation.decide_below(node.grant, &node.path, Access::Read)?;
         let _ticket = self.ticket()?;
-        let root = Arc::clone(&folder.root);
-        let entries = blocking(move || folder.entries()).await?;
+        let root = folder.as_ref().map(|folder| Arc::clone(&folder.root));
+        let mut entries = None;
+        let look = async {
+            entries = Some(blocking(move || live(folder)?.entries()).await?);
+            Ok(())
+        };
+        operation.see(node.grant, &node.path, look).await?;
         self.push(Listing {
             entries,
             root,
+            path: node.path.clone(),
+            batch: VecDeque::new(),
+            ended: false,
             _ticket,
         })
     }
 
     async fn create_directory_at(&mut self, fd: Resource<Label>, path: String) -> FsResult<()> {
-        let at = self.at(&fd, "make-directory", &path, Access::Write).await?;
-        Ok(blocking(move || at.folder.make_dir(&at.below)).await?)
+        let at = self.at(&fd, "make-directory", &path, Access::Write)?;
+        Ok(at.perform(Folder::make_dir).await?)
     }
 
     async fn stat(&mut self, fd: Resource<Label>) -> FsResult<DescriptorStat> {
         let node = self.node(&fd)?;
-        Ok(described(&blocking(move || node.metadata()).await?))
+        let seen = node.clone();
+        let look = move || seen.metadata().map(|it| Described::of(&it));
+        Ok(self.on(&node, "stat", "", look).await?.into())
     }
 
     async fn stat_at(
@@ -411,11 +625,12 @@ impl types::HostDescriptor for View<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<DescriptorStat> {
-        let at = self.at(&fd, "stat", &path, Access::Read).await?;
-        let follow = follows(flags) || at.below.means_directory();
-        Ok(described(
-            &blocking(move || at.folder.stat(&at.below, follow)).await?,
-        ))
+        let at = self.at(&fd, "stat", &path, Access::Read)?;
+        let look = move |folder: &Folder, below: &Below| {
+            let follow = follows(flags) || below.means_directory();
+            folder.stat(below, follow).map(|it| Described::of(&it))
+        };
+        Ok(at.perform(look).await?.into())
     }
 
     async fn set_times_at(
@@ -426,7 +641,8 @@ impl types::HostDescriptor for View<'_> {
         _accessed: NewTimestamp,
         _modified: NewTimestamp,
     ) -> FsResult<()> {
-        self.at(&fd, "set-times", &path, Access::Write).await?;
+        let at = self.at(&fd, "set-times", &path, Access::Write)?;
+        at.perform(|_, _| Ok(())).await?;
         Err(ErrorCode::Unsupported.into())
     }
 
@@ -438,12 +654,12 @@ impl types::HostDescriptor for View<'_> {
         new_fd: Resource<Label>,
         new_path: String,
     ) -> FsResult<()> {
-        let from = self.at(&fd, "link", &path, Access::Write).await?;
-        let to = self.at(&new_fd, "link", &new_path, Access::Write).await?;
+        let from = self.at(&fd, "link", &path, Access::Write)?;
+        let to = self.at(&new_fd, "link", &new_path, Access::Write)?;
         if follows(flags) {
             return Err(ErrorCode::Invalid.into());
         }
-        Ok(blocking(move || from.folder.link(&from.below, &to.folder, &to.below)).await?)
+        Ok(both(from, to, Folder::link).await?)
     }
 
     async fn open_at(
@@ -461,15 +677,26 @@ impl types::HostDescriptor for View<'_> {
         } else {
             Access::Read
         };
-        let at = self.at(&fd, "open", &path, access).await?;
+        let at = self.at(&fd, "open", &path, access)?;
         let ticket = self.ticket()?;
         let (grant, path) = (at.node.grant, at.path.as_str().into());
-        let what = match blocking(move || at.folder.open(&at.below, wish)).await? {
-            Opened::File(file) => What::File(Arc::new(file)),
-            Opened::Folder(folder) => What::Folder(folder),
+        let (place, mut opened) = (at.place(), None);
+        let open = async {
+            let made = blocking(move || {
+                let (folder, below) = place?;
+                folder.open(&below, wish)
+            });
+            let made = made.await?;
+            let gave = Gave::of(&made);
+            opened = Some(made);
+            Ok(gave)
         };
+        let gave = at
+            .operation()
+            .perform(grant, &at.path, access, open)
+            .await?;
         self.push(Node {
-            what,
+            what: gave.with(opened),
             grant,
             path,
             _ticket: ticket,
@@ -477,13 +704,13 @@ impl types::HostDescriptor for View<'_> {
     }
 
     async fn readlink_at(&mut self, fd: Resource<Label>, path: String) -> FsResult<String> {
-        let at = self.at(&fd, "read-link", &path, Access::Read).await?;
-        Ok(blocking(move || at.folder.read_link(&at.below)).await?)
+        let at = self.at(&fd, "read-link", &path, Access::Read)?;
+        Ok(at.perform(Folder::read_link).await?)
     }
 
     async fn remove_directory_at(&mut self, fd: Resource<Label>, path: String) -> FsResult<()> {
-        let at = self.at(&fd, "remove", &path, Access::Write).await?;
-        Ok(blocking(move || at.folder.remove_dir(&at.below)).await?)
+        let at = self.at(&fd, "remove", &path, Access::Write)?;
+        Ok(at.perform(Folder::remove_dir).await?)
     }
 
     async fn rename_at(
@@ -493,9 +720,9 @@ impl types::HostDescriptor for View<'_> {
         new_fd: Resource<Label>,
         new_path: String,
     ) -> FsResult<()> {
-        let from = self.at(&fd, "rename", &path, Access::Write).await?;
-        let to = self.at(&new_fd, "rename", &new_path, Access::Write).await?;
-        Ok(blocking(move || from.folder.rename(&from.below, &to.folder, &to.below)).await?)
+        let from = self.at(&fd, "rename", &path, Access::Write)?;
+        let to = self.at(&new_fd, "rename", &new_path, Access::Write)?;
+        Ok(both(from, to, Folder::rename).await?)
     }
 
     async fn symlink_at(
@@ -504,13 +731,14 @@ impl types::HostDescriptor for View<'_> {
         target: String,
         path: String,
     ) -> FsResult<()> {
-        let at = self.at(&fd, "symlink", &path, Access::Write).await?;
-        Ok(blocking(move || at.folder.symlink(&target, &at.below)).await?)
+        let at = self.at(&fd, "symlink", &path, Access::Write)?;
+        let act = move |folder: &Folder, below: &Below| folder.symlink(&target, below);
+        Ok(at.perform(act).await?)
     }
 
     async fn unlink_file_at(&mut self, fd: Resource<Label>, path: String) -> FsResult<()> {
-        let at = self.at(&fd, "remove", &path, Access::Write).await?;
-        Ok(blocking(move || at.folder.remove_file(&at.below)).await?)
+        let at = self.at(&fd, "remove", &path, Access::Write)?;
+        Ok(at.perform(Folder::remove_file).await?)
     }
 
     async fn is_same_object(
@@ -519,14 +747,21 @@ impl types::HostDescriptor for View<'_> {
         b: Resource<Label>,
     ) -> wasmtime::Result<bool> {
         let (a, b) = (self.node(&a)?, self.node(&b)?);
-        let same = move || Ok(identity(&a.metadata()?) == identity(&b.metadata()?));
-        Ok(blocking(same).await.unwrap_or(false))
+        let (node, other) = (a.clone(), b.path.clone());
+        let same = move || {
+            let of = |node: &Node| node.metadata().map(|it| identity(&it)).ok();
+            Ok(of(&a).is_some_and(|id| of(&b) == Some(id)))
+        };
+        let same = self.on(&node, "is-same", &other, same).await;
+        same.map_err(|_| wasmtime::Error::new(self.0.scope().missed(INTERFACE, "is-same")))
     }
 
     async fn metadata_hash(&mut self, fd: Resource<Label>) -> FsResult<MetadataHashValue> {
         let node = self.node(&fd)?;
-        let metadata = blocking(move || node.metadata()).await?;
-        Ok(self.hashed(&metadata))
+        let (key, seen) = (self.key(), node.clone());
+        let look = move || seen.metadata().map(|it| hashed(&key, &it));
+        let (lower, upper) = self.on(&node, "hash", "", look).await?;
+        Ok(MetadataHashValue { lower, upper })
     }
 
     async fn metadata_hash_at(
@@ -535,10 +770,14 @@ impl types::HostDescriptor for View<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        let at = self.at(&fd, "stat", &path, Access::Read).await?;
-        let follow = follows(flags) || at.below.means_directory();
-        let metadata = blocking(move || at.folder.stat(&at.below, follow)).await?;
-        Ok(self.hashed(&metadata))
+        let at = self.at(&fd, "stat", &path, Access::Read)?;
+        let key = self.key();
+        let look = move |folder: &Folder, below: &Below| {
+            let follow = follows(flags) || below.means_directory();
+            folder.stat(below, follow).map(|it| hashed(&key, &it))
+        };
+        let (lower, upper) = at.perform(look).await?;
+        Ok(MetadataHashValue { lower, upper })
     }
 
     fn drop(&mut self, fd: Resource<Label>) -> wasmtime::Result<()> {
@@ -549,16 +788,20 @@ impl types::HostDescriptor for View<'_> {
 }
 
 impl View<'_> {
-    /// Differs when the file or its length differs; a change that keeps both is not seen, because the
-    /// times that would show it are not the guest's to know. Keyed, because device and inode are no secret
-    /// that a search would not find.
-    fn hashed(&mut self, metadata: &Metadata) -> MetadataHashValue {
-        let key = &self.0.parts::<FilesState>().state.key;
-        let half = |salt: u8| key.hash_one((salt, identity(metadata), metadata.len()));
-        MetadataHashValue {
-            lower: half(0),
-            upper: half(1),
-        }
+    /// The key of what tells files apart.
+    fn key(&mut self) -> RandomState {
+        self.0.parts::<FilesState>().state.key.clone()
+    }
+
+    /// What a stream over an open file works on.
+    fn stream(&mut self, node: &Node, file: Option<Arc<OpenFile>>) -> FsResult<Stream> {
+        let ticket = self.ticket()?;
+        Ok(Stream {
+            scope: self.0.scope().clone(),
+            path: node.path.clone(),
+            file,
+            _ticket: ticket,
+        })
     }
 
     fn writer(
@@ -567,18 +810,23 @@ impl View<'_> {
         place: Place,
     ) -> FsResult<Resource<DynOutputStream>> {
         let node = self.node(fd)?;
-        let file = Arc::clone(node.file()?);
-        if !file.write {
+        let file = node.file()?;
+        if !node.writable() {
             return Err(ErrorCode::NotPermitted.into());
         }
-        let writer: DynOutputStream = Box::new(Writer::new(file, place, self.ticket()?));
+        let stream = self.stream(&node, file)?;
+        let writer: DynOutputStream = Box::new(Writer::new(stream, place));
         self.push(writer)
     }
 
     async fn sync_now(&mut self, fd: &Resource<Label>) -> FsResult<()> {
-        match self.node(fd)?.what {
-            What::Folder(_) => Ok(()),
-            What::File(file) => Ok(blocking(move || file.sync()).await?),
+        let node = self.node(fd)?;
+        match &node.what {
+            What::Folder { .. } => Ok(()),
+            What::File { at, .. } => {
+                let file = at.clone();
+                self.on(&node, "sync", "", move || live(file)?.sync()).await
+            }
         }
     }
 }
@@ -588,31 +836,25 @@ impl types::HostDirectoryEntryStream for View<'_> {
         &mut self,
         stream: Resource<ListingLabel>,
     ) -> FsResult<Option<DirectoryEntry>> {
-        self.charge().map_err(FsError::trap)?;
+        let scope = self.charge().map_err(FsError::trap)?;
         let own = Resource::<Listing>::new_borrow(stream.rep());
         let listing = self.0.parts::<FilesState>().table.get_mut(&own)?;
-        // One entry of a buffer that the kernel filled: short enough for the executor.
-        let entry = loop {
-            let Some(entry) = listing.entries.next() else {
-                return Ok(None);
-            };
-            let entry = entry?;
-            let is_hidden = listing.root.hidden.is_some()
-                && entry
-                    .metadata()
-                    .is_ok_and(|metadata| listing.root.hides(DirId::from(&metadata)));
-            if !is_hidden {
-                break entry;
-            }
-        };
-        let type_ = entry
-            .file_type()
-            .map_or(DescriptorType::Unknown, |kind| labelled(kind.into()));
-        let name = entry
-            .file_name()
-            .into_string()
-            .map_err(|_| ErrorCode::IllegalByteSequence)?;
-        Ok(Some(DirectoryEntry { type_, name }))
+        if listing.batch.is_empty() && !listing.ended {
+            let path = listing.path.to_string();
+            // A batch of a buffer that the kernel filled: short enough for the executor.
+            let read = scope.at_once(INTERFACE, "entries", &path, || listing.read_batch());
+            listing.batch = read.map_err(FsError::trap)?;
+            listing.ended = listing.batch.len() < BATCH;
+        }
+        match listing.batch.pop_front() {
+            None => Ok(None),
+            Some(Listed::Entry { name, kind }) => Ok(Some(DirectoryEntry {
+                type_: kind.into(),
+                name,
+            })),
+            Some(Listed::Illegal) => Err(ErrorCode::IllegalByteSequence.into()),
+            Some(Listed::Failed(failed)) => Err(FileError::from(failed).into()),
+        }
     }
 
     fn drop(&mut self, stream: Resource<ListingLabel>) -> wasmtime::Result<()> {
@@ -638,24 +880,63 @@ fn wish(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Wish {
     }
 }
 
-fn labelled(kind: Kind) -> DescriptorType {
-    match kind {
-        Kind::File => DescriptorType::RegularFile,
-        Kind::Directory => DescriptorType::Directory,
-        Kind::Link => DescriptorType::SymbolicLink,
-        Kind::Special => DescriptorType::Unknown,
+impl Listing {
+    fn read_batch(&mut self) -> VecDeque<Listed> {
+        let Some(entries) = &mut self.entries else {
+            debug_assert!(false, "a replay reads its listings from the record");
+            return VecDeque::new();
+        };
+        let hides = |entry: &DirEntry| {
+            let root = self.root.as_ref().filter(|root| root.hidden.is_some());
+            root.is_some_and(|root| {
+                let metadata = entry.metadata();
+                metadata.is_ok_and(|metadata| root.hides(DirId::from(&metadata)))
+            })
+        };
+        let shown = entries.filter(|entry| !entry.as_ref().is_ok_and(hides));
+        shown.take(BATCH).map(listed).collect()
     }
 }
 
-fn described(metadata: &Metadata) -> DescriptorStat {
-    DescriptorStat {
-        type_: labelled(metadata.file_type().into()),
-        link_count: metadata.nlink(),
-        size: metadata.len(),
-        data_access_timestamp: None,
-        data_modification_timestamp: None,
-        status_change_timestamp: None,
+fn listed(entry: std::io::Result<DirEntry>) -> Listed {
+    let entry = match recordable(entry.map_err(FileError::from)) {
+        Ok(Ok(entry)) => entry,
+        Ok(Err(failed)) => return Listed::Failed(failed),
+        Err(fault) => return Listed::Failed(Failed::Kind(fault.to_string())),
+    };
+    let kind = entry.file_type().map_or(Kind::Special, Kind::from);
+    match entry.file_name().into_string() {
+        Ok(name) => Listed::Entry {
+            name,
+            kind: kind.into(),
+        },
+        Err(_) => Listed::Illegal,
     }
+}
+
+/// Does something with two places: what is meant with both is on record before, what came of it behind.
+async fn both(
+    from: At,
+    to: At,
+    act: fn(&Folder, &Below, &Folder, &Below) -> Result<(), FileError>,
+) -> Result<(), FileError> {
+    from.operation().intend(from.node.grant, &from.path).await?;
+    let places = from.place().and_then(|one| Ok((one, to.place()?)));
+    let work = blocking(move || {
+        let ((folder, below), (other, new)) = places?;
+        act(&folder, &below, &other, &new)
+    });
+    to.operation()
+        .change(to.node.grant, &to.path, &from.path, work)
+        .await
+}
+
+/// Differs when the file or its length differs; a change that keeps both is not seen, because the
+/// times that would show it are not the guest's to know. Keyed, because device and inode are no secret
+/// that a search would not find.
+fn hashed(key: &RandomState, metadata: &Metadata) -> (u64, u64) {
+    let half = |salt: u8| key.hash_one((salt, identity(metadata), metadata.len()));
+    (half(0), half(1))
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {

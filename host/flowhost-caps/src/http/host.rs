@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use flowhost_engine::{CallScope, HostState, bindings::types};
+use flowhost_engine::{Bytes as Kept, CallScope, HostState, bindings::types};
 use flowhost_ledger::records::NetDecision;
 use flowhost_policy::egress::Target;
 use http::Response;
 use http_body_util::{BodyExt, Full};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use wasmtime::component::Linker;
 
@@ -18,6 +20,8 @@ use super::{
     headers,
     sender::{Outgoing, Sender},
 };
+
+use crate::shared::support::{Refusal, bytes, heard, settle, told};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -48,11 +52,62 @@ impl wit::Host for &mut HostState {
         let scope = self.scope().clone();
         scope.charge_host_call().map_err(wasmtime::Error::new)?;
         let sender = Arc::clone(&self.parts::<HttpState>().state.sender);
-        match send(&sender, &scope, request).await {
-            Ok(response) => Ok(Ok(response)),
-            Err(error) => error.into_guest().map(Err).map_err(wasmtime::Error::new),
+        settle(recorded(&sender, &scope, request).await)
+    }
+}
+
+/// Sends and records what came back.
+pub(super) async fn recorded(
+    sender: &Sender,
+    scope: &CallScope,
+    request: wit::Request,
+) -> Result<wit::Response, Refusal> {
+    let asked = asked(&request);
+    let ask = told(async {
+        let sent = send(sender, scope, request).await;
+        let response = sent.map_err(|error| match error.into_guest() {
+            Ok(error) => Refusal::Guest(error),
+            Err(fault) => Refusal::Fault(fault),
+        })?;
+        let headers = response.headers.into_iter();
+        Ok(Came {
+            status: response.status,
+            headers: headers.map(|it| (it.name, it.value)).collect(),
+            body: response.body.into(),
+        })
+    });
+    let came = heard(scope, scope.outside(INTERFACE, "send", &asked, ask).await)?;
+    let headers = came.headers.into_iter();
+    Ok(wit::Response {
+        status: came.status,
+        headers: headers
+            .map(|(name, value)| wit::Header { name, value })
+            .collect(),
+        body: bytes(came.body)?,
+    })
+}
+
+/// A response, as its record has it.
+#[derive(Serialize, Deserialize)]
+struct Came {
+    status: i32,
+    headers: Vec<(String, String)>,
+    body: Kept,
+}
+
+/// What is asked, with the hash of what a record should not repeat.
+fn asked(request: &wit::Request) -> String {
+    let mut hash = Sha256::new();
+    for header in &request.headers {
+        for part in [&header.name, &header.value] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
         }
     }
+    hash.update(&request.body);
+    let hash = hash.finalize();
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} {} sha256:{hash}", request.method, request.url)
 }
 
 /// One request of `flowhost:http`, whole.

@@ -10,6 +10,7 @@ mod error;
 mod headers;
 mod host;
 mod inject;
+mod recorded;
 mod resolve;
 mod sender;
 pub mod testing;

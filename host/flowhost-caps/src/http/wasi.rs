@@ -6,7 +6,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use flowhost_engine::{CallScope, HostState};
+use flowhost_engine::{CallScope, Fault, HostState};
 use flowhost_ledger::records::NetDecision;
 use flowhost_policy::egress::Target;
 use http::{HeaderName, Request, header};
@@ -23,6 +23,7 @@ use super::{
     body::AnyBody,
     error::SendError,
     headers,
+    recorded::{Came, Head, Recorded, unsent},
     sender::{Outgoing, Sender},
 };
 
@@ -117,13 +118,48 @@ impl WasiHttpHooks for Hooks {
             if spent {
                 return Err(Error::HttpRequestDenied);
             }
-            let sent = send(&sender, &scope, request, options.unwrap_or_default()).await;
+            let sent = recorded(&sender, &scope, request, options.unwrap_or_default()).await;
             let response = sent.map_err(SendError::into_wasi)?;
             let response = response.map(|body| body.map_err(SendError::into_wasi).boxed_unsync());
             let worker: Worker = Box::new(std::future::ready(Ok(())));
             Ok((response, worker))
         })
     }
+}
+
+/// Sends and records what came back; in a replay the record says it, and what the guest sends is read
+/// to its end, as a server would.
+async fn recorded(
+    sender: &Sender,
+    scope: &CallScope,
+    request: Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<http::Response<AnyBody>, SendError> {
+    let asked = format!("{} {}", request.method(), request.uri());
+    let mut body = None;
+    let mut request = Some(request);
+    if scope.is_replayed()
+        && let Some(request) = request.take()
+    {
+        drop(request.into_body().collect().await);
+    }
+    let ask = async {
+        let Some(request) = request else {
+            return Err(Fault::Host("a request was sent in a replay".to_owned()));
+        };
+        match send(sender, scope, request, options).await {
+            Ok(response) => {
+                let head = Came::of(&response);
+                body = Some(response.into_body());
+                Ok(Ok(head))
+            }
+            Err(error) => unsent(error).map(Err),
+        }
+    };
+    let head: Head = scope.outside(INTERFACE, "handle", &asked, ask).await?;
+    let head = head.map_err(SendError::from)?;
+    let length = head.length();
+    head.with(Recorded::new(scope, body, length).boxed_unsync())
 }
 
 async fn send(

@@ -65,9 +65,11 @@ pub fn message_fact(
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     // The payload is canonical text already, and these keys stand in canonical order.
     let text = |text: &str| serde_json::Value::from(text).to_string();
+    let waiting = serde_json::Value::from(message.waiting.clone());
     let said = format!(
-        r#"{{"payload":{},"subject":{},"topic":{}}}"#,
+        r#"{{"payload":{},"root":{},"subject":{},"topic":{},"waiting":{waiting}}}"#,
         message.payload,
+        text(&message.root),
         text(subject.as_str()),
         text(&message.topic),
     );

@@ -8,11 +8,12 @@ use flowhost_engine::{CallScope, Fault, HostState, JsonLimits, bindings::types};
 use flowhost_engine::{neutralise, parse_json};
 use flowhost_ledger::records::{Asked, Decision, DecisionPart, HostCall};
 use flowhost_policy::{Direction, decide_topic};
+use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
 use crate::messaging::envelope::{QueueLimit, SealError, message_fact, seal};
 use crate::messaging::{MessagePayload, MessagingState, REPLY};
-use crate::shared::support::{HasStore, Refusal, kill, settle};
+use crate::shared::support::{HasStore, Refusal, heard, kill, settle, told};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -94,8 +95,12 @@ async fn publish(
     };
     let envelope = allowed(scope, &rule, &subject, correlation, &message)?;
     let id = envelope.id.to_string();
-    let sent = state.bus.try_publish(&subject, envelope).await;
-    sent.map_err(|error| refuse(scope, &id, error))?;
+    let send = told(async {
+        let sent = state.bus.try_publish(&subject, envelope).await;
+        sent.map(drop).map_err(|error| refuse(scope, &id, error))
+    });
+    let sent = scope.unless_well(INTERFACE, "publish", &id, send).await;
+    heard(scope, sent)?;
     Ok(id)
 }
 
@@ -120,9 +125,37 @@ async fn request(
     };
     let envelope = allowed(scope, &rule, &subject, String::new(), &message)?;
     let id = envelope.id.to_string();
-    let answer = state.bus.request(&subject, envelope, timeout).await;
-    let answer = answer.map_err(|error| refuse(scope, &id, error))?;
-    answered(scope, &answer)
+    let ask = told(async {
+        let answer = state.bus.request(&subject, envelope, timeout).await;
+        let answer = answer.map_err(|error| refuse(scope, &id, error))?;
+        let message = answered(scope, &answer)?;
+        Ok(Answered {
+            id: message.id,
+            topic: message.topic,
+            sender: message.sender,
+            correlation: message.correlation,
+            payload: message.payload,
+        })
+    });
+    let answer = scope.outside(INTERFACE, "request", &id, ask).await;
+    let message = heard(scope, answer)?;
+    Ok(types::Message {
+        id: message.id,
+        topic: message.topic,
+        sender: message.sender,
+        correlation: message.correlation,
+        payload: message.payload,
+    })
+}
+
+/// The answer to a request, as its record has it.
+#[derive(Serialize, Deserialize)]
+struct Answered {
+    id: String,
+    topic: String,
+    sender: String,
+    correlation: String,
+    payload: String,
 }
 
 fn decide(scope: &CallScope, topic: &str) -> Result<String, Refusal> {

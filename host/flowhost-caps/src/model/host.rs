@@ -12,11 +12,12 @@ use flowhost_policy::{Denied, decide_model};
 use serde_json::json;
 use wasmtime::component::Linker;
 
+use super::answer::{Completed, Embedded};
 use super::log::Records;
 use super::prompt::{self, TEXTS_MAX};
 use super::{HoldId, ModelServices, ModelState, Short, Spending};
 use crate::shared::money::Left;
-use crate::shared::support::{HasStore, Refusal, settle};
+use crate::shared::support::{HasStore, Refusal, heard, kill, settle, told};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -48,7 +49,14 @@ impl wit::Host for &mut HostState {
         prompt: wit::Prompt,
     ) -> wasmtime::Result<Result<wit::Completion, types::Error>> {
         let (scope, services, number) = parts(self);
-        settle(complete(&services, &scope, number, prompt).await)
+        scope.charge_host_call().map_err(kill)?;
+        let asked = prompt::hash(&prompt);
+        let ask = told(async {
+            let answer = complete(&services, &scope, number, prompt).await?;
+            Ok(Completed::from(answer))
+        });
+        let answer = scope.outside(INTERFACE, "complete", &asked, ask).await;
+        settle(heard(&scope, answer).map(wit::Completion::from))
     }
 
     async fn embed(
@@ -57,7 +65,14 @@ impl wit::Host for &mut HostState {
         texts: Vec<String>,
     ) -> wasmtime::Result<Result<wit::Embeddings, types::Error>> {
         let (scope, services, number) = parts(self);
-        settle(embed(&services, &scope, number, &model, texts).await)
+        scope.charge_host_call().map_err(kill)?;
+        let asked = format!("{model} {}", prompt::hash_of(texts.iter()));
+        let ask = told(async {
+            let answer = embed(&services, &scope, number, &model, texts).await?;
+            Ok(Embedded::from(answer))
+        });
+        let answer = scope.outside(INTERFACE, "embed", &asked, ask).await;
+        settle(heard(&scope, answer).and_then(Embedded::told))
     }
 }
 
@@ -75,7 +90,6 @@ async fn complete(
     number: u64,
     prompt: wit::Prompt,
 ) -> Result<wit::Completion, Refusal> {
-    scope.charge_host_call()?;
     let (model, rule) = allowed(services, scope, &prompt.model)?;
     let mut prompt = prompt::checked(prompt, model.clone(), own_seed(scope)).map_err(invalid)?;
     let redacted = if services.redact {
@@ -118,7 +132,6 @@ async fn embed(
     model: &str,
     mut texts: Vec<String>,
 ) -> Result<wit::Embeddings, Refusal> {
-    scope.charge_host_call()?;
     let (model, rule) = allowed(services, scope, model)?;
     prompt::bounded("texts", texts.len(), TEXTS_MAX).map_err(invalid)?;
     let redacted = if services.redact {

@@ -6,6 +6,7 @@
 //! call that is stopped in the middle is booked with all that it had reserved, because nobody knows
 //! what the provider will charge.
 
+mod answer;
 mod host;
 mod log;
 mod prompt;

@@ -3,6 +3,7 @@
 
 use flowhost_models::{ModelName, Prompt, Speaker, ToolCall, ToolSpec, Turn};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::host::wit;
 
@@ -52,6 +53,48 @@ pub(super) fn checked(prompt: wit::Prompt, model: ModelName, seed: u64) -> Resul
         seed: Some(seed),
         stop: prompt.stop,
     })
+}
+
+/// What a guest asks, in one hash: two prompts that differ in anything have two.
+pub(super) fn hash(prompt: &wit::Prompt) -> String {
+    let turns = prompt.turns.iter().flat_map(|turn| {
+        let speaker = format!("{:?} {}", turn.speaker, turn.tool_calls.len());
+        let calls = turn.tool_calls.iter();
+        let calls = calls.flat_map(|it| [it.id.clone(), it.name.clone(), it.arguments.clone()]);
+        [speaker, turn.content.clone(), turn.answers.clone()]
+            .into_iter()
+            .chain(calls)
+    });
+    let tools = prompt.tools.iter();
+    let tools = tools.flat_map(|it| {
+        [
+            it.name.clone(),
+            it.description.clone(),
+            it.input_schema.clone(),
+        ]
+    });
+    let numbers = [
+        format!("{} {}", prompt.turns.len(), prompt.tools.len()),
+        format!("{} {}", prompt.temperature, prompt.max_tokens),
+        prompt.seed.clone(),
+        prompt.answer_schema.clone(),
+    ];
+    let parts = numbers.into_iter().chain(turns).chain(tools);
+    let parts = parts.chain(prompt.stop.iter().cloned());
+    format!("{} {}", prompt.model, hash_of(parts))
+}
+
+/// SHA-256 over texts, each with its length.
+pub(super) fn hash_of(parts: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        let part = part.as_ref();
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
 }
 
 pub(super) fn bounded(what: &str, count: usize, max: usize) -> Result<(), String> {

@@ -64,8 +64,16 @@ impl RandomState {
         match self.source {
             RandomSource::Denied | RandomSource::Seeded => self.seeded.fill_bytes(&mut bytes),
             RandomSource::Os => {
-                let filled = self.entropy.fill(&mut bytes);
-                filled.map_err(|error| Fault::Host(format!("randomness: {error}")))?;
+                match scope.recalled(interface)? {
+                    Some(fact) => {
+                        let drawn = fact.payload.filter(|drawn| drawn.len() == length);
+                        bytes = drawn.ok_or_else(|| scope.missed(interface, "random bytes"))?;
+                    }
+                    None => {
+                        let filled = self.entropy.fill(&mut bytes);
+                        filled.map_err(|error| Fault::Host(format!("randomness: {error}")))?;
+                    }
+                }
                 let drawn = HostCall {
                     decided: DecisionPart {
                         interface: Some(interface.to_owned()),

@@ -2,6 +2,7 @@
 //! and no word of the host's in an error's text.
 
 use flowhost_engine::{Fault, HostState, neutralise};
+use flowhost_ledger::LedgerError;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult};
 use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
@@ -37,6 +38,23 @@ impl View<'_> {
         self.0.parts::<RuntimeState>().table
     }
 
+    /// In a replay: brings what the record says was ready to where it was, in that order.
+    async fn await_all(
+        &mut self,
+        pollables: &[Resource<DynPollable>],
+        ready: &[u32],
+    ) -> wasmtime::Result<()> {
+        for index in ready {
+            let named = usize::try_from(*index).ok();
+            let Some(pollable) = named.and_then(|index| pollables.get(index)) else {
+                return Err(kill(Fault::Ledger(LedgerError::Differs)));
+            };
+            let same = Resource::new_borrow(pollable.rep());
+            poll::HostPollable::block(self.table(), same).await?;
+        }
+        Ok(())
+    }
+
     fn stream(&mut self) -> StreamResult<&mut ResourceTable> {
         self.charged().map_err(StreamError::Trap)
     }
@@ -66,7 +84,21 @@ impl poll::Host for View<'_> {
                 allowed,
             }));
         }
-        poll::Host::poll(self.charged()?, pollables).await
+        if used < 2 {
+            return poll::Host::poll(self.charged()?, pollables).await; // what else could be ready
+        }
+        self.charged()?;
+        let scope = self.0.scope().clone();
+        if let Some(ready) = scope.foreseen::<Vec<u32>>(POLL).map_err(kill)? {
+            self.await_all(&pollables, &ready).await?;
+        }
+        let table = self.table();
+        let ask = async {
+            let ready = poll::Host::poll(table, pollables).await;
+            ready.map_err(|error| Fault::Host(format!("poll: {error:#}")))
+        };
+        let asked = used.to_string();
+        scope.outside(POLL, "poll", &asked, ask).await.map_err(kill)
     }
 }
 
@@ -76,7 +108,18 @@ impl poll::HostPollable for View<'_> {
     }
 
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
-        poll::HostPollable::ready(self.charged()?, pollable).await
+        self.charged()?;
+        let scope = self.0.scope().clone();
+        if scope.foreseen::<bool>(POLL).map_err(kill)? == Some(true) {
+            let same = Resource::new_borrow(pollable.rep());
+            poll::HostPollable::block(self.table(), same).await?;
+        }
+        let table = self.table();
+        let ask = async {
+            let ready = poll::HostPollable::ready(table, pollable).await;
+            ready.map_err(|error| Fault::Host(format!("poll: {error:#}")))
+        };
+        scope.outside(POLL, "ready", "", ask).await.map_err(kill)
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {

@@ -65,6 +65,8 @@ fn reveal(store: &dyn SecretStore, scope: &CallScope, name: &str) -> Result<Stri
     scope.record_allow::<SecretUse>(INTERFACE, &rule, name)?;
     let value = store.get(name);
     let missing = || types::Error::Failed(format!("the host has no value for `{name}`"));
+    let told = value.as_deref().map(|value| scope.commitment(value));
+    scope.committed(INTERFACE, "reveal", name, &told)?;
     let value = value.ok_or_else(missing)?;
     store.revealed(name, &value);
     Ok(value.as_str().to_owned())

@@ -1,7 +1,8 @@
 //! What every host function needs and no capability owns: the view of a store, and how a fault
 //! becomes the error that ends a call.
 
-use flowhost_engine::{Fault, HostState};
+use flowhost_engine::{Bytes, CallScope, Fault, HostState, Told};
+use flowhost_ledger::LedgerError;
 use sha2::{Digest, Sha256};
 use wasmtime::component::HasData;
 
@@ -45,6 +46,31 @@ impl From<flowhost_engine::bindings::types::Error> for Refusal {
     fn from(error: flowhost_engine::bindings::types::Error) -> Self {
         Self::Guest(error)
     }
+}
+
+/// What a host function was told outside, as it stands in a record; a fault ends the call without one.
+pub(crate) async fn told<T>(
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<Result<T, Told>, Fault> {
+    match work.await {
+        Ok(value) => Ok(Ok(value)),
+        Err(Refusal::Guest(error)) => Ok(Err(error.into())),
+        Err(Refusal::Fault(fault)) => Err(fault),
+    }
+}
+
+/// The same as the guest reads it, whether it was told now or stood in a record.
+pub(crate) fn heard<T>(
+    scope: &CallScope,
+    told: Result<Result<T, Told>, Fault>,
+) -> Result<T, Refusal> {
+    Ok(told?.map_err(|told| scope.again(told))?)
+}
+
+/// The bytes of an answer; one of another form is not what was recorded.
+pub(crate) fn bytes(bytes: Bytes) -> Result<Vec<u8>, Refusal> {
+    let read = bytes.into_vec();
+    read.ok_or(Refusal::Fault(Fault::Ledger(LedgerError::Differs)))
 }
 
 /// A host function's answer in the shape that the generated traits want.

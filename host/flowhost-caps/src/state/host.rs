@@ -1,14 +1,16 @@
-//! `flowhost:state`. What is read goes into the record's payload and what is written into its own,
-//! so that a replay needs no disk and an erasure reaches both.
+//! `flowhost:state`. What is read goes into the record's payload, what is written into its own, and what
+//! came of a write into one behind it, so that a replay needs no disk and an erasure reaches all of them.
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Fault, HostState, bindings::types, neutralise};
+use flowhost_engine::{Bytes, CallScope, Fault, HostState, Told, bindings::types, neutralise};
 use flowhost_ledger::records::{Asked, HostCall};
 use flowhost_policy::decide_state;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
-use crate::shared::support::{HasStore, Refusal, kill, settle};
+use crate::shared::support::{HasStore, Refusal, bytes, heard, kill, settle, told};
 use crate::state::OpenState;
 use crate::state::store::{Expected, KEY_BYTES_MAX, Slot, StateError, StateStore};
 
@@ -36,6 +38,13 @@ type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+/// A value that was read, as its record has it.
+#[derive(Serialize, Deserialize)]
+struct Found {
+    value: Bytes,
+    revision: String,
 }
 
 /// One decided access.
@@ -120,17 +129,27 @@ fn open(scope: CallScope, store: Arc<dyn StateStore>, namespace: &str) -> Result
 impl Access {
     async fn get(&self, key: &str) -> Result<Option<wit::Entry>, Refusal> {
         let key = checked(key)?;
-        let entry = self.store.get(&self.slot, key).await;
-        let entry = entry.map_err(|error| self.refuse(error))?;
-        let payload = entry.as_ref().map(|entry| entry.value.clone());
-        self.record("get", key, payload)?;
-        Ok(entry.map(|entry| wit::Entry {
-            value: entry.value,
-            revision: entry.revision.to_string(),
-        }))
+        let look = told(async {
+            let entry = self.store.get(&self.slot, key).await;
+            let entry = entry.map_err(|error| self.refuse(error))?;
+            Ok(entry.map(|entry| Found {
+                value: entry.value.into(),
+                revision: entry.revision.to_string(),
+            }))
+        });
+        let (record, wanted) = (HostCall::default(), self.wanted("get", key));
+        let seen = self.scope.look(record, INTERFACE, &self.rule, wanted, look);
+        let entry = heard(&self.scope, seen.await)?;
+        entry
+            .map(|Found { value, revision }| {
+                let value = bytes(value)?;
+                Ok(wit::Entry { value, revision })
+            })
+            .transpose()
     }
 
-    /// The record stands before the write: what is on disk is never without one.
+    /// The record stands before the write: what is on disk is never without one. What came of it is a
+    /// record of its own.
     async fn put(
         &self,
         verb: &str,
@@ -141,32 +160,53 @@ impl Access {
         let key = checked(key)?;
         self.record(verb, key, Some(value.clone()))?;
         let bytes_max = self.scope.effective.grants.state.bytes;
-        let written = self.store.put(&self.slot, key, value, expected, bytes_max);
-        let revision = written.await.map_err(|error| self.refuse(error))?;
-        Ok(revision.map(|revision| revision.to_string()))
+        let write = told(async {
+            let written = self.store.put(&self.slot, key, value, expected, bytes_max);
+            let revision = written.await.map_err(|error| self.refuse(error))?;
+            Ok(revision.map(|revision| revision.to_string()))
+        });
+        self.done(verb, key, write).await
     }
 
     async fn delete(&self, key: &str) -> Result<bool, Refusal> {
         let key = checked(key)?;
         self.record("delete", key, None)?;
-        let deleted = self.store.delete(&self.slot, key).await;
-        deleted.map_err(|error| self.refuse(error))
+        let delete = told(async {
+            let deleted = self.store.delete(&self.slot, key).await;
+            deleted.map_err(|error| self.refuse(error))
+        });
+        self.done("delete", key, delete).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
-        let keys = self.store.list(&self.slot, prefix).await;
-        let keys = keys.map_err(|error| self.refuse(error))?;
-        self.record("list", prefix, Some(keys.join("\n").into_bytes()))?;
-        Ok(keys)
+        let look = told(async {
+            let keys = self.store.list(&self.slot, prefix).await;
+            keys.map_err(|error| self.refuse(error))
+        });
+        let (record, wanted) = (HostCall::default(), self.wanted("list", prefix));
+        let seen = self.scope.look(record, INTERFACE, &self.rule, wanted, look);
+        heard(&self.scope, seen.await)
+    }
+
+    /// Records what came of a write.
+    async fn done<T: Serialize + DeserializeOwned>(
+        &self,
+        verb: &str,
+        key: &str,
+        write: impl Future<Output = Result<Result<T, Told>, Fault>>,
+    ) -> Result<T, Refusal> {
+        let wanted = self.wanted(verb, key);
+        let written = self.scope.outside(INTERFACE, verb, &wanted, write);
+        heard(&self.scope, written.await)
+    }
+
+    fn wanted(&self, verb: &str, key: &str) -> String {
+        let (namespace, key) = (&self.slot.namespace, neutralise(key, NAME_CHARS));
+        format!("{verb} {namespace}/{key}")
     }
 
     fn record(&self, verb: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Fault> {
-        let wanted = format!(
-            "{verb} {}/{}",
-            self.slot.namespace,
-            neutralise(key, NAME_CHARS)
-        );
-        let asked = Asked::for_what(wanted);
+        let asked = Asked::for_what(self.wanted(verb, key));
         let asked = match value {
             Some(value) => asked.with_value(value),
             None => asked,

@@ -6,6 +6,7 @@ use cap_std::{ambient_authority, fs::Dir};
 use flowhost_engine::{Provider, bindings::types};
 use flowhost_ledger::records::Asked;
 use flowhost_policy::Grants;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::host::wit::Host as _;
@@ -191,7 +192,14 @@ async fn records_every_access_with_rule_and_payload() {
         "a key is the guest's word"
     );
     let read = Asked::of_payload(facts[1].payload.as_deref().unwrap()).unwrap();
-    assert_eq!(read.value.as_deref(), Some("v"));
+    let told = &read.answer.unwrap()["Ok"];
+    assert_eq!(
+        (&told["value"], &told["revision"]),
+        (&json!("v"), &json!("1"))
+    );
+    let written = call.answers();
+    assert_eq!(written.len(), 2, "of the write and of the deletion");
+    assert_eq!(written[0].answer, Some(json!({ "Ok": "1" })));
     assert_eq!(call.last("rule"), "state.namespaces[0]");
 }
 

@@ -143,14 +143,14 @@ impl Call {
 
     /// The last record's decision, rule and operation.
     pub(super) fn last(&self) -> (String, String, String) {
-        let fact = self.recorder.facts().pop().unwrap();
+        let fact = crate::testing::decided(&self.recorder).pop().unwrap();
         let [decision, rule, wanted] =
             ["decision", "rule", "wanted"].map(|name| field(&fact, name).to_owned());
         (decision, rule, wanted)
     }
 
     pub(super) fn records(&self) -> usize {
-        self.recorder.facts().len()
+        crate::testing::decided(&self.recorder).len()
     }
 }
 

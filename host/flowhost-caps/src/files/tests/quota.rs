@@ -61,7 +61,16 @@ async fn removing_gives_back() {
 fn usage(call: &mut Call) -> (u64, u64) {
     let granted =
         std::sync::Arc::clone(&call.state.parts::<crate::files::FilesState>().state.granted);
-    granted[1].folder.root.usage.as_ref().unwrap().lock().used()
+    granted[1]
+        .folder
+        .as_ref()
+        .unwrap()
+        .root
+        .usage
+        .as_ref()
+        .unwrap()
+        .lock()
+        .used()
 }
 
 #[tokio::test]

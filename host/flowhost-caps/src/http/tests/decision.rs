@@ -197,7 +197,7 @@ async fn records_the_rule_then_the_address_of_what_it_allows() {
         .get("http://API.example.com/path?key=private")
         .await
         .unwrap();
-    let facts = bench.recorder.facts();
+    let facts = crate::testing::decided(&bench.recorder);
     let lines: Vec<_> = facts
         .iter()
         .map(|fact| {

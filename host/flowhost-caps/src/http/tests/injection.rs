@@ -20,7 +20,7 @@ fn injecting(url: &str) -> HttpRule {
 }
 
 fn uses(bench: &Bench, what: &str) -> usize {
-    let facts = bench.recorder.facts();
+    let facts = crate::testing::decided(&bench.recorder);
     facts
         .iter()
         .filter(|fact| field(fact, "use") == what)
@@ -150,7 +150,7 @@ async fn cap_011_no_record_and_no_error_holds_the_value() {
     let bench = Bench::with(vec![injecting(PLAIN)], public(), serving(echo), |_| {});
     let response = format!("{:?}", bench.get(PLAIN).await);
     assert!(!response.contains(SECRET), "{response}");
-    let records = format!("{:?}", bench.recorder.facts());
+    let records = format!("{:?}", crate::testing::decided(&bench.recorder));
     assert!(
         records.contains("TOKEN") && !records.contains(SECRET),
         "{records}"

@@ -101,7 +101,7 @@ impl Bench {
     /// Nothing was dialled, and the last record is a refusal by `rule`.
     pub(super) fn nothing_left(&self, rule: &str) {
         assert_eq!(self.connector.dialled(), []);
-        let last = self.recorder.facts().pop().unwrap();
+        let last = crate::testing::decided(&self.recorder).pop().unwrap();
         assert_eq!(field(&last, "decision"), "deny", "{last:?}");
         assert_eq!(field(&last, "rule"), rule, "{last:?}");
     }

@@ -144,7 +144,7 @@ async fn a_declared_length_is_the_hosts_framing() {
 async fn both_interfaces_write_the_same_records() {
     let lines = |bench: &Bench| -> Vec<String> {
         let names = ["decision", "stage", "rule", "address", "wanted"];
-        let facts = bench.recorder.facts();
+        let facts = crate::testing::decided(&bench.recorder);
         facts
             .iter()
             .map(|fact| names.map(|name| field(fact, name)).join(" "))
