@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::project::Project;
@@ -70,6 +70,75 @@ struct Plugin<'a> {
     component: &'a str,
     profile: &'a str,
     rights: &'a str,
+    /// The file of its manifest, one of `files`; none where the component has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<&'a str>,
+}
+
+/// The document as it is read again.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The plan's own file, one of `files`.
+    pub plan: String,
+    /// Texts by the name that messages use for each.
+    pub files: BTreeMap<String, String>,
+    /// Plugins by their keys.
+    pub plugins: BTreeMap<String, Kept>,
+}
+
+/// What is kept of a plugin.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Kept {
+    /// SHA-256 of the component, `sha256:…`.
+    pub component: String,
+    /// The profile's file.
+    pub profile: String,
+    /// Hash of the effective rights.
+    pub rights: String,
+    /// The manifest's file.
+    #[serde(default)]
+    pub manifest: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    format: String,
+    plan: String,
+    files: Vec<StoredFile>,
+    plugins: BTreeMap<String, Kept>,
+}
+
+#[derive(Deserialize)]
+struct StoredFile {
+    name: String,
+    sha256: String,
+    text: String,
+}
+
+impl Bundle {
+    /// Reads a document. Each text must have the hash that stands beside it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let stored: Stored =
+            serde_json::from_slice(bytes).map_err(|error| format!("it is not valid: {error}"))?;
+        if stored.format != FORMAT {
+            return Err(format!("its format is `{}`, not `{FORMAT}`", stored.format));
+        }
+        let mut files = BTreeMap::new();
+        for StoredFile { name, sha256, text } in stored.files {
+            if hex::encode(Sha256::digest(text.as_bytes())) != sha256 {
+                return Err(format!("the text of `{name}` is not the one it was"));
+            }
+            files.insert(name, text);
+        }
+        Ok(Self {
+            plan: stored.plan,
+            files,
+            plugins: stored.plugins,
+        })
+    }
 }
 
 /// The document of a project.
@@ -84,6 +153,10 @@ pub(crate) fn document(project: &Project) -> Result<Vec<u8>, serde_json::Error> 
             component: &member.inspection.digest,
             profile: &member.profile.file,
             rights: &member.effective.hash,
+            manifest: project
+                .texts
+                .get(&member.manifest.file)
+                .map(|_| member.manifest.file.as_str()),
         };
         (key.as_str(), plugin)
     });
@@ -95,12 +168,18 @@ pub(crate) fn document(project: &Project) -> Result<Vec<u8>, serde_json::Error> 
     })
 }
 
+/// Where the component of a digest is kept.
+#[must_use]
+pub fn component_path(state: &State, digest: &str) -> PathBuf {
+    let digest = digest.trim_start_matches("sha256:");
+    state.components_dir().join(format!("{digest}.wasm"))
+}
+
 /// Where the component of each plugin is kept, with its bytes.
 pub(crate) fn components(project: &Project, state: &State) -> Vec<(PathBuf, Arc<[u8]>)> {
-    let folder = state.components_dir();
     let kept = project.members.values().map(|member| {
-        let digest = member.inspection.digest.trim_start_matches("sha256:");
-        (folder.join(format!("{digest}.wasm")), member.bytes.clone())
+        let path = component_path(state, &member.inspection.digest);
+        (path, member.bytes.clone())
     });
     kept.collect()
 }

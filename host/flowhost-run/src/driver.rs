@@ -394,35 +394,29 @@ impl Driver {
                 ..answer.used
             },
         };
-        self.feed_recorded(event, stands).await;
+        self.feed_recorded(event, stands, answer.detail.told_ms)
+            .await;
         self.drain().await;
     }
 
     /// The result, or why it is too much to be held for later steps.
     fn kept(&self, step: &str, result: CallResult, stands: Stands) -> (CallResult, Stands) {
-        let CallResult::Output(output) = &result else {
-            return (result, stands);
-        };
-        let Err(fault) = self.purse.outputs().keep(step, output) else {
-            return (result, stands);
-        };
-        let failure = unplaced(&fault).with_hint(
-            "hand on less: a step can write what is large into a granted folder or into `state`, and \
-             hand on its name (docs/limits.md)",
-        );
-        (failed(failure), Stands::Nowhere)
+        match too_large(&self.purse, step, &result) {
+            Some(failure) => (failure, Stands::Nowhere),
+            None => (result, stands),
+        }
     }
 
     /// Feeds the planner an event whose result, if it has one, no record holds yet.
     async fn feed(&mut self, event: Event) {
-        self.feed_recorded(event, Stands::Nowhere).await;
+        self.feed_recorded(event, Stands::Nowhere, 0).await;
     }
 
     /// The event is a record before the planner sees it: feeding the records to a new planner gives the
     /// same actions.
-    async fn feed_recorded(&mut self, event: Event, stands: Stands) {
+    async fn feed_recorded(&mut self, event: Event, stands: Stands, told_ms: u64) {
         let now = self.clock.now();
-        if let Err(error) = self.journal.event(&event, now, stands) {
+        if let Err(error) = self.journal.event(&event, now, stands, told_ms) {
             // Told once; a planner that is told of the broken ledger itself goes on to the end.
             if !std::mem::replace(&mut self.broken, true) {
                 let failure = unrecorded(&error);
@@ -703,6 +697,18 @@ impl Driver {
         let answer = self.bus.request(&subject, Arc::new(envelope), longest);
         answer.await.map_err(|error| error.to_string())
     }
+}
+
+/// Why a result is too much to be held for later steps, if it is; else it is held from now on.
+pub(crate) fn too_large(purse: &Purse, step: &str, result: &CallResult) -> Option<CallResult> {
+    let CallResult::Output(output) = result else {
+        return None;
+    };
+    let fault = purse.outputs().keep(step, output).err()?;
+    Some(failed(unplaced(&fault).with_hint(
+        "hand on less: a step can write what is large into a granted folder or into `state`, and \
+         hand on its name (docs/limits.md)",
+    )))
 }
 
 fn host_failed(message: &str) -> flowhost_flow::Failure {

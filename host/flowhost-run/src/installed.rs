@@ -242,7 +242,11 @@ impl Installed {
 impl Installed {
     /// The scope of a call that the host makes by itself: no step asked for it.
     pub(crate) fn own_scope(&self, run: &RunScope) -> CallScope {
-        let call = run.own_call();
+        self.own_scope_as(run, run.own_call())
+    }
+
+    /// The scope of such a call under the id that it has in a record.
+    pub(crate) fn own_scope_as(&self, run: &RunScope, call: Arc<str>) -> CallScope {
         let own = std::time::Duration::from_millis(self.plugin.effective().limits.deadline_ms);
         let meter = Arc::new(Meter::default());
         CallScope {

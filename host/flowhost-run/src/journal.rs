@@ -97,6 +97,16 @@ impl Journal {
             .clone()
     }
 
+    /// What the ledger keeps of a document: what stands there can be compared with it.
+    pub(crate) fn kept<T: Serialize>(&self, value: &T) -> serde_json::Value {
+        let mut document = serde_json::to_value(value).unwrap_or_default();
+        self.revealed.clean_json(&mut document);
+        if self.redacts {
+            flowhost_detect::redact_json(&mut document);
+        }
+        document
+    }
+
     fn fact(&self, kind: Kind) -> Fact {
         host_fact(kind, &self.tenant)
     }
@@ -200,12 +210,14 @@ impl Journal {
     }
 
     /// What the planner is about to be fed, and when by its clock. The result of a call stands in the
-    /// call's own record where it has one, else in the payload here.
+    /// call's own record where it has one, else in the payload here, and so does what its guest was told of
+    /// its time.
     pub(crate) fn event(
         &self,
         event: &Event,
         now: Time,
         stands: Stands,
+        told_ms: u64,
     ) -> Result<(), LedgerError> {
         let fact = self
             .fact(Kind::PlannerEvent)
@@ -223,7 +235,9 @@ impl Journal {
                     .with("micro_usd", used.micro_usd);
                 match stands {
                     Stands::Content | Stands::Own => fact,
-                    Stands::Nowhere => fact.payload(serde_json::to_vec(result).unwrap_or_default()),
+                    Stands::Nowhere => fact
+                        .with("told_ms", told_ms)
+                        .payload(serde_json::to_vec(result).unwrap_or_default()),
                 }
             }
             Event::TimerFired { timer } => fact.with("timer", timer.0),

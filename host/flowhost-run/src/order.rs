@@ -117,6 +117,8 @@ pub struct Detail {
     pub log_bytes: u64,
     /// Bytes of records and payloads, those of what it called included.
     pub evidence_bytes: u64,
+    /// Milliseconds that the guest was told it had.
+    pub told_ms: u64,
 }
 
 impl Detail {
@@ -129,6 +131,8 @@ impl Detail {
         self.log_bytes = self.log_bytes.saturating_add(other.log_bytes);
         // A caller's count has what it called in it, so that the largest is the whole.
         self.evidence_bytes = self.evidence_bytes.max(other.evidence_bytes);
+        // What the call itself was told; others were told in calls of their own.
+        self.told_ms = self.told_ms.max(other.told_ms);
     }
 }
 
@@ -141,6 +145,7 @@ impl From<flowhost_engine::Used> for Detail {
             output_bytes: used.output_bytes,
             log_bytes: used.log_bytes,
             evidence_bytes: used.evidence_bytes,
+            told_ms: used.told_ms,
         }
     }
 }
@@ -155,6 +160,7 @@ pub(crate) fn measured(result: Fact, used: &flowhost_engine::Used) -> Fact {
         .with("log_bytes", used.log_bytes)
         .with("evidence_bytes", used.evidence_bytes)
         .with("duration_ms", used.duration_ms)
+        .with("told_ms", used.told_ms)
 }
 
 /// The payload of a `step.end` envelope.

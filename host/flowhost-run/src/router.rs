@@ -4,6 +4,7 @@
 //! caller's grant before anything arrives here. Names stay within one plan: a sub-plan's plugin
 //! reaches the sub-plan's plugins and no others.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -257,6 +258,7 @@ fn verdict_fact(
         .with("verdict", word)
         .with("findings", findings.len() as u64)
         .with("warned", if warned { "true" } else { "false" })
+        .with("told_ms", scope.meter.told_ms.load(Relaxed))
         .payload(serde_json::to_vec(findings).unwrap_or_default());
     match denied {
         Some(denied) => fact

@@ -106,6 +106,7 @@ pub(crate) fn metered(meter: &Meter) -> Detail {
         output_bytes: meter.output_bytes.load(Relaxed),
         log_bytes: meter.log_bytes.load(Relaxed),
         evidence_bytes: meter.evidence_bytes.load(Relaxed),
+        told_ms: meter.told_ms.load(Relaxed),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use flowhost_bus::Bus;
 use flowhost_caps::budget::Left;
 use flowhost_caps::env::HostVariables;
+use flowhost_caps::files::FileServices;
 use flowhost_caps::http::HttpServices;
 use flowhost_caps::model::ModelServices;
 use flowhost_caps::secrets::SecretStore;
@@ -35,6 +36,7 @@ use crate::project::{Member, Project};
 use crate::purse::Ceiling;
 use crate::redaction::redaction;
 use crate::registry::Registry;
+use crate::replay::{self, Nowhere};
 use crate::revealed::{Remembering, Revealed};
 use crate::rights::{Missing, missing_rights};
 use crate::router::Router;
@@ -161,6 +163,68 @@ impl Ready {
         })
     }
 
+    /// As [`Ready::new`], for a run that is replayed: nothing in it reaches anything. Secrets and variables
+    /// that guests are told are the exception: they stand in no record, so the operator is asked again, and
+    /// their commitments are compared.
+    pub(crate) fn for_replay(
+        project: &Project,
+        host: &Arc<Inner>,
+        funds: Arc<dyn Funds>,
+        revealed: &Arc<Revealed>,
+    ) -> Result<Self, Failure> {
+        let nowhere = Arc::new(Nowhere);
+        let router = Arc::new(Router::new(funds));
+        let secrets = host.config.operator.secrets(project)?;
+        let gateway = replay::gateway().map_err(|why| {
+            Failure::new(Exit::Internal, "the gateway of a replay cannot be made").because(why)
+        })?;
+        let http = HttpServices {
+            resolver: nowhere.clone(),
+            connector: nowhere.clone(),
+            ..host.network()?.clone()
+        };
+        let services = flowhost_caps::Services {
+            bus: nowhere.clone(),
+            mailboxes: router.clone(),
+            logs: nowhere.clone(),
+            tools: router.clone(),
+            secrets: Arc::new(Remembering {
+                store: secrets,
+                revealed: revealed.clone(),
+                driver: None,
+            }),
+            state: nowhere.clone(),
+            budget: router.clone(),
+            model: ModelServices {
+                gateway,
+                spending: router.clone(),
+                redact: redaction(project).model,
+            },
+            time: Arc::new(WallTime(host.config.world.clone())),
+            entropy: nowhere.clone(),
+            variables: Arc::new(Variables(host.config.operator.clone())),
+            http,
+            files: FileServices::default(),
+        };
+        Ok(Self {
+            bus: nowhere,
+            router,
+            services,
+        })
+    }
+
+    /// What drives a replay, once its plugins are installed.
+    pub(crate) fn replayed(self, project: &Project, plugins: Arc<Registry>) -> Machinery {
+        let guards = Guards::of(&project.plan, &project.inputs);
+        self.router.install(plugins.clone(), guards);
+        Machinery {
+            bus: self.bus,
+            tally: self.router.tally(),
+            origins: self.router.origins(),
+            plugins,
+        }
+    }
+
     /// What all calls of the run share.
     pub(crate) fn scope(
         &self,
@@ -179,6 +243,7 @@ impl Ready {
             recorder,
             providers: flowhost_caps::providers(self.services.clone()),
             own_calls,
+            memory: None,
         }
     }
 
@@ -291,7 +356,7 @@ impl Ready {
     }
 }
 
-fn prepare(
+pub(crate) fn prepare(
     host: &Inner,
     project: &Project,
     key: &str,

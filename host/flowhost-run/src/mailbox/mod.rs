@@ -119,7 +119,7 @@ async fn subscribe(
     subscribed.map_err(bus_failure)
 }
 
-struct Reader {
+pub(crate) struct Reader {
     worker: Arc<Worker>,
     /// The agent that reads, whatever its revision.
     key: Arc<str>,
@@ -130,6 +130,51 @@ struct Reader {
 }
 
 impl Reader {
+    /// A reader that reads what a replay hands it.
+    pub(crate) fn alone(worker: &Arc<Worker>, key: &str, pattern: &str) -> Self {
+        Self {
+            worker: worker.clone(),
+            key: key.into(),
+            pattern: pattern.to_owned(),
+            delivered: AtomicU64::new(0),
+            all: Arc::default(),
+        }
+    }
+
+    /// Reads a message of a run that is replayed, under the id that the call has in the record.
+    pub(crate) async fn again(
+        &self,
+        call: &str,
+        envelope: Arc<Envelope>,
+        asked: bool,
+        deadline: tokio::time::Instant,
+    ) -> Result<(), Fault> {
+        let payload = MessagePayload::of(&envelope).map_err(|error| host(&error))?;
+        let reader = self.worker.registry.current(&self.key);
+        let reader = reader.ok_or_else(|| Fault::Host(format!("`{}` is gone", self.key)))?;
+        let own = reader.own_scope_as(&self.worker.scope, call.into());
+        let scope = CallScope {
+            deadline,
+            ..self.scope(own, &envelope, &payload)
+        };
+        let message = payload.into_message(&envelope);
+        match self
+            .hand_over(&reader, &scope, &envelope, &message, asked)
+            .await
+        {
+            Ok(outgoing) => {
+                let answering = Answering {
+                    delivery: None,
+                    asked,
+                };
+                self.send(&scope, &envelope, answering, &message, outgoing)
+                    .await
+            }
+            // How it failed stands in its result.
+            Err(_) => Ok(()),
+        }
+    }
+
     async fn serve(
         self,
         mut messages: Box<dyn Subscription>,
@@ -165,15 +210,24 @@ impl Reader {
         // Pinned here: a swap while the message is read does not touch it.
         let reader = self.worker.registry.current(&self.key);
         let reader = reader.ok_or_else(|| Fault::Host(format!("`{}` is gone", self.key)))?;
-        let scope = self.scope(&reader, &envelope, &payload);
+        let own = reader.own_scope(&self.worker.scope);
+        let scope = self.scope(own, &envelope, &payload);
         if !self.counted(&scope, &envelope)? {
             return done(delivery).await;
         }
         let message = payload.into_message(&envelope);
         let context = lines::message_context(&message.id, &scope.step, &self.key);
-        let handed = self.hand_over(&reader, &scope, &envelope, &message);
+        let asked = delivery.wants_answer();
+        let handed = self.hand_over(&reader, &scope, &envelope, &message, asked);
         match handed.instrument(context).await {
-            Ok(outgoing) => self.send(&scope, delivery, &message, outgoing).await,
+            Ok(outgoing) => {
+                let answering = Answering {
+                    delivery: Some(delivery),
+                    asked,
+                };
+                self.send(&scope, &envelope, answering, &message, outgoing)
+                    .await
+            }
             Err(fault) => {
                 done(delivery).await?;
                 Err(fault)
@@ -210,12 +264,8 @@ impl Reader {
         Ok(used <= DELIVERIES_MAX)
     }
 
-    fn scope(
-        &self,
-        reader: &Installed,
-        envelope: &Envelope,
-        payload: &MessagePayload,
-    ) -> CallScope {
+    /// The agent's own scope as the message asks for it.
+    fn scope(&self, own: CallScope, envelope: &Envelope, payload: &MessagePayload) -> CallScope {
         let run = &self.worker.scope;
         let id = envelope.id.to_string();
         CallScope {
@@ -228,7 +278,7 @@ impl Reader {
                 .iter()
                 .map(|it| it.as_str().into())
                 .collect(),
-            ..reader.own_scope(run)
+            ..own
         }
     }
 
@@ -238,6 +288,7 @@ impl Reader {
         scope: &CallScope,
         envelope: &Envelope,
         message: &Message,
+        asked: bool,
     ) -> Result<Vec<Outgoing>, Fault> {
         let caller = sender(envelope).unwrap_or_default();
         let intent = scope
@@ -248,6 +299,8 @@ impl Reader {
             .with("id", message.id.as_str())
             .with("sender", message.sender.as_str())
             .with("hash", envelope.hash_text())
+            .with("pattern", self.pattern.as_str())
+            .with("asked", if asked { "true" } else { "false" })
             .payload(message.payload.clone().into_bytes());
         scope.record_durable(intent).await?;
         let outgoing = self.call(reader, scope, message).await;
@@ -257,7 +310,8 @@ impl Reader {
             .with("caller", caller)
             .with("id", message.id.as_str())
             .with("fuel", scope.meter.fuel.load(Relaxed))
-            .with("host_calls", scope.meter.host_calls.load(Relaxed));
+            .with("host_calls", scope.meter.host_calls.load(Relaxed))
+            .with("told_ms", scope.meter.told_ms.load(Relaxed));
         let result = match &outgoing {
             Ok(outgoing) => result
                 .with("status", "ok")
@@ -286,6 +340,13 @@ impl Reader {
         reader.breaker.hear(&outgoing);
         outgoing
     }
+}
+
+/// Whoever waits for an answer to a message.
+struct Answering {
+    /// None in a replay, where nobody waits.
+    delivery: Option<Delivery>,
+    asked: bool,
 }
 
 /// The plugin that sent an envelope.

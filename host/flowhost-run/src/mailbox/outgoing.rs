@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{Delivery, Draft, Envelope, Subject, Ulid, canonical_text};
+use flowhost_bus::{Draft, Envelope, Subject, Ulid, canonical_text};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, neutralise};
+use flowhost_ledger::Value;
 use flowhost_ledger::records::{Asked, DecisionPart, HostCall};
 use flowhost_policy::{Direction, decide_topic};
 
-use super::{INTERFACE, Reader, done, host};
+use super::{Answering, INTERFACE, Reader, done, host};
 use crate::worker::envelope_id;
 
 /// Longest topic that a record holds, in characters.
@@ -24,21 +25,24 @@ impl Reader {
     pub(super) async fn send(
         &self,
         scope: &CallScope,
-        delivery: Delivery,
+        question: &Envelope,
+        answering: Answering,
         message: &Message,
         outgoing: Vec<Outgoing>,
     ) -> Result<(), Fault> {
-        let mut asked = delivery.wants_answer();
-        let mut open = Some(delivery);
+        let Answering {
+            delivery: mut open,
+            mut asked,
+        } = answering;
         for out in &outgoing {
             let Some(seq) = allowed(scope, out)? else {
                 continue;
             };
             let id = envelope_id(&scope.run, seq, "message");
             let answers = asked && out.correlation == message.id;
-            let sealed = match &open {
-                Some(delivery) if answers => answer(delivery, scope, id, out),
-                _ => publication(scope, id, message, out),
+            let sealed = match answers {
+                true => answer(question, scope, id, out),
+                false => publication(scope, id, message, out),
             };
             let (payload, envelope) = match sealed {
                 Ok(sealed) => sealed,
@@ -51,14 +55,16 @@ impl Reader {
             let subject = subject.map_err(|error| host(&error))?;
             let fact = message_fact(scope, &subject, &envelope, &payload);
             scope.run.recorder.append(fact)?;
-            if answers && let Some(delivery) = open.take() {
-                asked = false;
-                // Who asked may have stopped waiting; that is no reason to keep the rest back.
-                if let Err(error) = delivery.answer(envelope).await {
-                    tracing::debug!(plugin = %scope.plugin, %error, "an answer came too late");
-                }
-            } else {
+            if !answers {
                 self.publish(scope, &subject, envelope).await?;
+                continue;
+            }
+            asked = false;
+            // Who asked may have stopped waiting; that is no reason to keep the rest back.
+            if let Some(delivery) = open.take()
+                && let Err(error) = delivery.answer(envelope).await
+            {
+                tracing::debug!(plugin = %scope.plugin, %error, "an answer came too late");
             }
         }
         match open {
@@ -74,6 +80,18 @@ impl Reader {
         envelope: Arc<Envelope>,
     ) -> Result<(), Fault> {
         let id = envelope.id.to_string();
+        if let Some(memory) = &scope.run.memory {
+            // The mailbox was full exactly if the record says so next.
+            let next = memory.next(&scope.call, INTERFACE);
+            let limit = next.filter(|fact| {
+                let text = |name: &str| fact.fields.get(name).and_then(Value::as_text);
+                text("limit") == Some("queue") && text("id") == Some(&id)
+            });
+            if let Some(limit) = limit {
+                scope.run.recorder.append(limit)?;
+            }
+            return Ok(());
+        }
         let Err(error) = self.worker.bus.try_publish(subject, envelope).await else {
             return Ok(());
         };
@@ -121,9 +139,9 @@ fn refused(scope: &CallScope, out: &Outgoing, why: &str) -> Result<(), Fault> {
 
 type Sealed = Result<(MessagePayload, Arc<Envelope>), String>;
 
-fn answer(delivery: &Delivery, scope: &CallScope, id: Ulid, out: &Outgoing) -> Sealed {
+fn answer(question: &Envelope, scope: &CallScope, id: Ulid, out: &Outgoing) -> Sealed {
     let (payload, value) = payload(scope, out)?;
-    let draft = Draft::answer(&delivery.envelope, id, &scope.actor(), REPLY, value);
+    let draft = Draft::answer(question, id, &scope.actor(), REPLY, value);
     sealed(payload, draft)
 }
 

@@ -6,7 +6,7 @@ use flowhost_bus::{Delivery, Draft, Ulid};
 use flowhost_engine::{AgentOutcome, CallScope, Fault};
 use flowhost_ledger::Kind;
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Worker;
 use crate::desk::ON_START;
@@ -22,6 +22,18 @@ impl Worker {
         plugin: &Installed,
         scope: &CallScope,
     ) -> Result<(), Fault> {
+        if let Some(memory) = &scope.run.memory {
+            // In a replay the record says under which call it ran; the others have nothing to wait for.
+            let would_be = format!("{}.1", scope.call);
+            let next = memory.next(&would_be, "");
+            let starts = next.is_some_and(|fact| {
+                let tool = fact.fields.get("tool");
+                tool.and_then(flowhost_ledger::Value::as_text) == Some(ON_START)
+            });
+            if !starts {
+                return Ok(());
+            }
+        }
         let cell = {
             let mut agents = self
                 .started_agents
@@ -60,7 +72,8 @@ impl Worker {
             Ok(Ending { status, reason }) => {
                 let outcome = AgentOutcome { status, reason };
                 for agent in self.started() {
-                    self.finish_agent(&agent, &outcome).await;
+                    let scope = agent.own_scope(&self.scope);
+                    self.finish_agent(&agent, scope, &outcome).await;
                 }
             }
             Err(error) => tracing::error!(%error, "the end of a run cannot be read"),
@@ -97,9 +110,17 @@ impl Worker {
         current.collect()
     }
 
-    async fn finish_agent(&self, agent: &Installed, outcome: &AgentOutcome) {
-        let scope = agent.own_scope(&self.scope);
-        let intent = scope.fact(Kind::ToolCall).with("tool", ON_FINISH);
+    pub(crate) async fn finish_agent(
+        &self,
+        agent: &Installed,
+        scope: CallScope,
+        outcome: &AgentOutcome,
+    ) {
+        let told = json!({ "status": outcome.status, "reason": outcome.reason });
+        let intent = scope
+            .fact(Kind::ToolCall)
+            .with("tool", ON_FINISH)
+            .payload(told.to_string().into_bytes());
         let finished = async {
             scope.record_durable(intent).await?;
             let finished = agent.plugin.agent_on_finish(scope.clone(), outcome).await;

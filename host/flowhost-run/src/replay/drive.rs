@@ -1,0 +1,329 @@
+//! Feeds a new planner what the old one was fed, runs the guests of the calls that it asks for, and says
+//! again what the host said.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_bus::Ulid;
+use flowhost_engine::RunScope;
+use flowhost_flow::planner::{
+    CallEnd, CallId, CallResult, Event, Recorded as Fed, RunEnd, planner_for,
+};
+use flowhost_flow::{Action, Call, Exit, Planner, PluginKind, Time};
+use flowhost_ledger::Kind;
+use tokio::time::Instant;
+
+use super::messages::{self, Own};
+use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};
+use crate::account;
+use crate::driver::too_large;
+use crate::failure::Failure;
+use crate::finding::Finding;
+use crate::host::Inner;
+use crate::installed::Installed;
+use crate::journal::Journal;
+use crate::order::Order;
+use crate::project::Project;
+use crate::purse::Purse;
+use crate::redaction::redaction;
+use crate::registry::Registry;
+use crate::revealed::Revealed;
+use crate::wiring::{self, Ready};
+use crate::worker::Worker;
+
+/// Time that a call of a replay has at most where its profile gives it more: a guest that waits for what
+/// will not come must not hold up whoever asked.
+const CALL_MAX: Duration = Duration::from_secs(3_600);
+
+pub(super) async fn replay(
+    host: &Arc<Inner>,
+    project: Project,
+    recorded: Recorded,
+    options: ReplayOptions,
+) -> Result<Replayed, Failure> {
+    let Recorded {
+        entries,
+        setup,
+        events,
+        ends,
+    } = recorded;
+    let records = entries.len() as u64;
+    let last = entries.last().map(|entry| hex::encode(entry.record.leaf));
+    let fed: Vec<u64> = entries
+        .iter()
+        .filter(|entry| entry.record.kind() == Some(Kind::PlannerEvent))
+        .map(|entry| entry.record.seq)
+        .collect();
+    let end = entries
+        .iter()
+        .find(|entry| entry.record.kind() == Some(Kind::RunEnd))
+        .cloned();
+    let script = Arc::new(Script::new(entries, options.swapped));
+    let revealed = Arc::new(Revealed::default());
+    let tenant = host.config.state.tenant();
+    let journal = Journal::new(script.clone(), tenant, redaction(&project).payloads);
+    let journal = journal.keeping_out(revealed.clone());
+    let purse = Arc::new(Purse::new(wiring::ceiling(&project)));
+    let ready = Ready::for_replay(&project, host, purse.clone(), &revealed)?;
+    let started_ms = Ulid::from_string(&setup.run_id).map_or(0, |id| id.timestamp_ms());
+    let account = account::of_run(Arc::new(journal.clone()), account::RUN_BYTES);
+    let (run, seed) = (setup.run_id.as_str(), wiring::seed_of(setup.seed));
+    let scope = RunScope {
+        memory: Some(script.clone()),
+        ..ready.scope(tenant, run, seed, started_ms, account, Arc::default())
+    };
+    let registry = match options.steps_only {
+        true => Arc::new(Registry::default()),
+        false => install(host, &project, &scope).await?,
+    };
+    let machinery = ready.replayed(&project, registry.clone());
+    let planner = planner_for(project.plan.clone(), setup).map_err(|problems| {
+        let findings = problems.into_iter().map(Finding::from).collect();
+        Failure::findings("the plan", findings)
+    })?;
+    let mut replay = Replay {
+        script: script.clone(),
+        journal,
+        planner,
+        worker: Worker::new(scope, &machinery, Arc::new(Nowhere)),
+        purse,
+        asked: BTreeMap::new(),
+        ends,
+        steps_only: options.steps_only,
+        finished: None,
+        calls: 0,
+        taken: BTreeMap::new(),
+    };
+    for (seq, event) in fed.into_iter().zip(events) {
+        if !replay.step(seq, event.event, event.at).await {
+            break;
+        }
+    }
+    if script.difference().is_none() && !options.steps_only {
+        replay.own_calls().await;
+    }
+    if script.difference().is_none() {
+        script.ended(None);
+        replay.compare_end(end);
+    }
+    let difference = script.difference();
+    Ok(Replayed {
+        same: difference.is_none(),
+        records,
+        matched: script.matched(),
+        calls: replay.calls,
+        taken: replay.taken,
+        last: last.unwrap_or_default(),
+        difference,
+    })
+}
+
+/// Links the plugins as the run had them, and asks those without a manifest what they offer.
+async fn install(
+    host: &Inner,
+    project: &Project,
+    scope: &RunScope,
+) -> Result<Arc<Registry>, Failure> {
+    let components = Ready::load(host, project).await?;
+    let plugins = Registry::default();
+    let mut findings = Vec::new();
+    for (key, component) in components {
+        let Some(member) = project.members.get(&key) else {
+            continue;
+        };
+        let plugin = wiring::prepare(host, project, &key, member, &component)?;
+        let mut installed = Installed::new(&key, 1, plugin, member);
+        if member.decl.kind == PluginKind::Tool
+            && member.manifest.tools.is_empty()
+            && let Err(message) = installed.ask(scope).await
+        {
+            findings.push(wiring::at_member(project, &key, &message));
+        }
+        plugins.put(installed);
+    }
+    match findings.is_empty() {
+        true => Ok(Arc::new(plugins)),
+        false => Err(Failure::findings("the plan", findings)),
+    }
+}
+
+struct Replay {
+    script: Arc<Script>,
+    journal: Journal,
+    planner: Box<dyn Planner>,
+    worker: Arc<Worker>,
+    purse: Arc<Purse>,
+    /// What the planner has asked for.
+    asked: BTreeMap<CallId, Box<Call>>,
+    ends: BTreeMap<CallId, CallEnd>,
+    steps_only: bool,
+    finished: Option<Box<RunEnd>>,
+    calls: u64,
+    taken: BTreeMap<String, String>,
+}
+
+impl Replay {
+    /// Feeds one event; false once the replay differs.
+    async fn step(&mut self, seq: u64, fed: Fed, at: Time) -> bool {
+        if self.planner.is_finished() {
+            let what = "the planner has ended the run, and the record goes on";
+            self.script
+                .note(Difference::new(Some(seq), what, None, None));
+            return false;
+        }
+        self.script.event(seq);
+        let event = match fed {
+            Fed::Started => Event::Started,
+            Fed::TimerFired { timer } => Event::TimerFired { timer },
+            Fed::Cancelled { reason } => Event::Cancelled { reason },
+            Fed::HostFailed { failure } => Event::HostFailed { failure },
+            Fed::CallFinished { call } => match self.finished(seq, call).await {
+                Some(event) => event,
+                None => return false,
+            },
+        };
+        for action in self.planner.on(event, at) {
+            match action {
+                Action::Call(call) => drop(self.asked.insert(call.id, call)),
+                Action::Note(note) => {
+                    if self.journal.note(&note).is_err() {
+                        return false;
+                    }
+                }
+                Action::Finish(end) => self.finished = Some(end),
+                Action::Cancel { .. } | Action::SetTimer { .. } | Action::ClearTimer { .. } => {}
+            }
+        }
+        self.script.difference().is_none()
+    }
+
+    /// The end of a call, after its guest has come to the same.
+    async fn finished(&mut self, seq: u64, id: CallId) -> Option<Event> {
+        let Some(call) = self.asked.remove(&id) else {
+            let what = format!("call {} ended, and the planner has not asked for it", id.0);
+            self.script
+                .note(Difference::new(Some(seq), &what, None, None));
+            return None;
+        };
+        let Some(CallEnd { result, used }) = self.ends.get(&id).cloned() else {
+            let what = format!("call {} ended, and its result is not there", id.0);
+            self.script
+                .note(Difference::new(Some(seq), &what, None, None));
+            return None;
+        };
+        let result = match self.steps_only {
+            true => result,
+            false => self.again(seq, &call, result).await?,
+        };
+        Some(Event::CallFinished {
+            call: id,
+            result,
+            used,
+        })
+    }
+
+    /// What the call's guest says now, if it is what it said then.
+    async fn again(&mut self, seq: u64, call: &Call, told: CallResult) -> Option<CallResult> {
+        let id = call.id.0.to_string();
+        if let Some(why) = self.not_again(call, &told) {
+            self.taken.insert(id, why.to_owned());
+            return Some(told);
+        }
+        let Some(installed) = self.worker.registry.current(&call.plugin) else {
+            let what = format!("there is no plugin `{}`", call.plugin);
+            self.script
+                .note(Difference::new(Some(seq), &what, None, None));
+            return None;
+        };
+        let order = Order {
+            remaining_ms: u64::try_from(CALL_MAX.as_millis()).unwrap_or(u64::MAX),
+            ..Order::new(call, &installed, Time(0))
+        };
+        self.calls += 1;
+        let result = self.worker.replay(&order).await;
+        let result = too_large(&self.purse, &call.step_id, &result).unwrap_or(result);
+        if self.script.difference().is_some() {
+            return None;
+        }
+        self.script.ended(Some(&id));
+        let said = self.journal.kept(&result);
+        if said != self.journal.kept(&told) {
+            let (expected, got) = (serde_json::to_value(&told), serde_json::to_value(&result));
+            let what = format!("call {id} came to something else");
+            let (expected, got) = (expected.ok(), got.ok());
+            self.script
+                .note(Difference::new(Some(seq), &what, expected, got));
+            return None;
+        }
+        Some(result)
+    }
+
+    /// Why a call is taken as it ended: its guest never ran, or somebody stopped it.
+    fn not_again(&self, call: &Call, told: &CallResult) -> Option<&'static str> {
+        let failed = matches!(told, CallResult::Failed(_));
+        let id = call.id.0.to_string();
+        let guards = call.part.is_guard();
+        match (failed, self.script.knows(call.id)) {
+            (true, false) if !guards => Some("it was refused before its guest ran"),
+            (true, _) if self.script.has_intent(&id) && !self.script.has_result(&id) => {
+                Some("it was stopped before its guest had answered")
+            }
+            _ => None,
+        }
+    }
+
+    /// The calls that the host made by itself: agents that read messages, and were told of the end.
+    async fn own_calls(&mut self) {
+        for own in messages::own_calls(self.script.entries()) {
+            let call = own.call().to_owned();
+            if self.script.has_result(&call) {
+                self.calls += 1;
+                self.own_call(own).await;
+                if self.script.difference().is_none() {
+                    self.script.ended(Some(&call));
+                }
+            } else {
+                let why = "it was stopped before its guest had answered".to_owned();
+                self.taken.insert(call, why);
+            }
+            if self.script.difference().is_some() {
+                return;
+            }
+        }
+    }
+
+    async fn own_call(&self, own: Own) {
+        let call = own.call().to_owned();
+        if let Err(why) = messages::again(&self.worker, own, Instant::now() + CALL_MAX).await {
+            let what = format!("call {call} cannot be made again: {why}");
+            self.script.note(Difference::new(None, &what, None, None));
+        }
+    }
+
+    /// The end of the run as the planner sees it.
+    fn compare_end(&self, recorded: Option<super::Entry>) {
+        let Some(entry) = recorded else {
+            return; // killed: the record has no end to compare with
+        };
+        let Some(end) = &self.finished else {
+            return; // somebody stopped it while the planner was at work: it ended by the host's word
+        };
+        let status = crate::execute::status_of(end.status);
+        let code = u64::from(end.exit.code());
+        let told = (
+            entry.record.text("status"),
+            entry.record.number("exit_code"),
+        );
+        let stopped = [Exit::Interrupted, Exit::Limit].map(|exit| u64::from(exit.code()));
+        let after_its_last_step = told.1.is_some_and(|code| stopped.contains(&code));
+        if told != (Some(status), Some(code)) && !after_its_last_step {
+            let expected = serde_json::json!({ "status": told.0, "exit_code": told.1 });
+            let got = serde_json::json!({ "status": status, "exit_code": code });
+            let seq = Some(entry.record.seq);
+            let what = "the run ends otherwise";
+            self.script
+                .note(Difference::new(seq, what, Some(expected), Some(got)));
+        }
+    }
+}
