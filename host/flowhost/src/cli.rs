@@ -247,6 +247,27 @@ pub(crate) enum RunsCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Do a run again from its record, and say where it differs
+    ///
+    /// Guests really run. Network, models, folders, state and time are the record: nothing outside is
+    /// touched, and nothing is written.
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Only the planner: no guest runs
+    #[arg(long, conflicts_with = "plugins")]
+    pub(crate) steps: bool,
+    /// Replay it with this plan in the place of its own
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) against: Option<PathBuf>,
+    /// Replay it with this component in the place of a plugin's own
+    #[arg(long = "plugin", value_name = "NAME=PATH", value_parser = pair)]
+    pub(crate) plugins: Vec<(String, String)>,
 }
 
 /// `policy`.

@@ -19,7 +19,7 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::finding::Finding;
 use crate::report::problems::Texts;
-use crate::sources::Sources;
+use crate::sources::{KeptRun, Sources};
 
 /// What a person asked for.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +46,8 @@ pub enum Given {
     Later,
     /// These values.
     Values(Map<String, Value>),
+    /// All of them, as a run recorded them; nothing is read or looked for.
+    Recorded(Map<String, Value>),
 }
 
 /// What there is of a project, and everything that is wrong with it.
@@ -63,23 +65,50 @@ pub struct Loaded {
 #[must_use]
 pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut Texts) -> Loaded {
     let sources = Sources::new(ambient, config, request.policies.as_deref());
+    load_from(ambient, &sources, request, texts)
+}
+
+/// Loads what a run was made of, as it was.
+#[must_use]
+pub fn load_kept(
+    ambient: &Ambient,
+    config: &Config,
+    kept: &KeptRun,
+    inputs: &Map<String, Value>,
+    texts: &mut Texts,
+) -> Loaded {
+    let sources = Sources::of_run(ambient, config, kept);
+    let request = Request {
+        plan: PathBuf::from(&kept.bundle.plan),
+        given: Given::Recorded(inputs.clone()),
+        ..Request::default()
+    };
+    load_from(ambient, &sources, &request, texts)
+}
+
+fn load_from(
+    ambient: &Ambient,
+    sources: &Sources<'_>,
+    request: &Request,
+    texts: &mut Texts,
+) -> Loaded {
     let load::Read {
         plan,
         dir,
         sound,
         mut findings,
-    } = load::plan(ambient, &sources, request, texts);
+    } = load::plan(ambient, sources, request, texts);
     let Some(plan) = plan else {
         let project = None;
         return Loaded { project, findings };
     };
     if !sound {
-        members::look(&sources, &plan, &dir, texts, &mut findings);
+        members::look(sources, &plan, &dir, texts, &mut findings);
         let project = None;
         return Loaded { project, findings };
     }
     let bound = inputs::bind(ambient, &plan, &dir, request, &mut findings);
-    let members = members::resolve(&sources, &plan, &dir, &bound, texts, &mut findings);
+    let members = members::resolve(sources, &plan, &dir, &bound, texts, &mut findings);
     let file = sources.shown(&request.plan);
     let (inputs, folders) = (bound.values, bound.folders);
     let project = Project {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_policy::{Manifest, Profile};
+use flowhost_run::State;
+use flowhost_run::bundle::{Bundle, Kept, component_path};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -68,9 +70,72 @@ pub struct Sources<'a> {
     ambient: &'a Ambient,
     config: &'a Config,
     only: Option<&'a Path>,
+    kept: Option<&'a KeptRun>,
+}
+
+/// What a run was made of: it stands in for the files that it was read from, which may have changed or gone.
+#[derive(Debug, Clone)]
+pub struct KeptRun {
+    /// Texts and plugins.
+    pub bundle: Bundle,
+    /// Where components lie by digest.
+    pub state: State,
+}
+
+impl KeptRun {
+    /// The text that the run had under this name.
+    pub(crate) fn text(&self, file: &str) -> Result<&str, Finding> {
+        let text = self.bundle.files.get(file).map(String::as_str);
+        text.ok_or_else(|| {
+            let message = format!("`{file}` is not among the files that the run kept");
+            Finding::new("", message).cure("`bundle.json` in the run's folder lists them")
+        })
+    }
+
+    /// What the run kept of a plugin.
+    pub(crate) fn plugin(&self, key: &str) -> Result<&Kept, Finding> {
+        let plugin = self.bundle.plugins.get(key);
+        plugin.ok_or_else(|| Finding::new("", format!("the run had no plugin `{key}`")))
+    }
 }
 
 impl<'a> Sources<'a> {
+    /// Looks at what a run kept, and nowhere else.
+    #[must_use]
+    pub fn of_run(ambient: &'a Ambient, config: &'a Config, kept: &'a KeptRun) -> Self {
+        Self {
+            kept: Some(kept),
+            ..Self::new(ambient, config, None)
+        }
+    }
+
+    /// The run whose files these are, if they are one's.
+    pub(crate) fn kept(&self) -> Option<&'a KeptRun> {
+        self.kept
+    }
+
+    /// A component that a run kept: its path and bytes.
+    ///
+    /// # Errors
+    /// When it has gone.
+    pub(crate) fn kept_component(
+        &self,
+        kept: &KeptRun,
+        plugin: &str,
+    ) -> Result<(PathBuf, Arc<[u8]>), Finding> {
+        let digest = &kept.plugin(plugin)?.component;
+        let path = component_path(&kept.state, digest);
+        match self.ambient.read(&path, COMPONENT_BYTES_MAX) {
+            Ok(bytes) => Ok((path, bytes.into())),
+            Err(error) if error.is_missing() => {
+                let message = format!("the component {digest} is not kept any more");
+                let cure = format!("put it back as `{}`", path.display());
+                Err(Finding::new("", message).cure(cure))
+            }
+            Err(error) => Err(Finding::from(&error)),
+        }
+    }
+
     /// Looks where the configuration says; with `only`, profiles come from that folder (and the
     /// shipped ones) and never from beside a plan.
     #[must_use]
@@ -79,6 +144,7 @@ impl<'a> Sources<'a> {
             ambient,
             config,
             only,
+            kept: None,
         }
     }
 

@@ -150,6 +150,7 @@ fn said(fact: &Fact) -> Said {
                     output_bytes: number("output_bytes").unwrap_or_default(),
                     log_bytes: number("log_bytes").unwrap_or_default(),
                     evidence_bytes: number("evidence_bytes").unwrap_or_default(),
+                    told_ms: number("told_ms").unwrap_or_default(),
                 },
             };
             Said::Call(call.to_owned(), Found::Ended(ended))

@@ -23,6 +23,7 @@ mod policy_explain;
 mod policy_show;
 mod policy_suggest;
 mod policy_test;
+mod replay;
 mod rights;
 mod run;
 mod runs;

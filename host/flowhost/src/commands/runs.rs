@@ -1,4 +1,5 @@
-//! `flowhost runs list`, `flowhost runs show RUN` and `flowhost runs report RUN`.
+//! `flowhost runs list`, `flowhost runs show RUN` and `flowhost runs report RUN`; `replay` has a file of its
+//! own.
 
 use std::path::Path;
 
@@ -13,14 +14,15 @@ use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
 
 use crate::cli::RunsCommand;
-use crate::commands::Context;
+use crate::commands::{Context, replay};
 
-pub(crate) fn perform(command: &RunsCommand, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Exit, Failure> {
     super::settle(context);
     match command {
         RunsCommand::List => list(context),
         RunsCommand::Show { run } => show(run, context),
         RunsCommand::Report { run, out } => report(run, out.as_deref(), context),
+        RunsCommand::Replay(args) => replay::perform(args, context),
     }
 }
 

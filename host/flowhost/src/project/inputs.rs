@@ -34,6 +34,9 @@ pub(super) fn bind(
     request: &Request,
     findings: &mut Vec<Finding>,
 ) -> Bound {
+    if let Given::Recorded(values) = &request.given {
+        return recorded(plan, values);
+    }
     let before = findings.len();
     let mut given = parse(plan, &request.inputs, findings);
     let typed: BTreeSet<String> = given.keys().cloned().collect();
@@ -100,6 +103,20 @@ pub(super) fn bind(
         sound: values.is_some(),
         values: values.unwrap_or_default(),
         folders,
+    }
+}
+
+/// Inputs as a run recorded them. Folders are not looked for: a replay opens none.
+fn recorded(plan: &Plan, values: &Map<String, Value>) -> Bound {
+    let folders = plan.inputs.iter().filter(|(_, it)| it.ty == InputType::Dir);
+    let folders = folders.filter_map(|(name, _)| {
+        let path = values.get(name)?.as_str()?;
+        Some((name.clone(), PathBuf::from(path)))
+    });
+    Bound {
+        folders: folders.collect(),
+        values: values.clone(),
+        sound: true,
     }
 }
 

@@ -57,7 +57,11 @@ pub(super) fn plan(
         open: Vec::new(),
         read: 0,
     };
-    let text = match ambient.stays(&path) {
+    let stays = match sources.kept() {
+        None => ambient.stays(&path),
+        Some(_) => Ok(()),
+    };
+    let text = match stays {
         _ if request.text.is_some() => Ok(loader.given(&path, request.text.as_deref())),
         Ok(()) => loader.text(&path),
         Err(error) if error.is_missing() => loader.text(&path),
@@ -108,10 +112,13 @@ impl Loader<'_> {
 
     fn text(&mut self, path: &Path) -> Result<String, Vec<Finding>> {
         let file = self.sources.shown(path);
-        let identity = self
-            .ambient
-            .canonical(path)
-            .map_err(|error| vec![missing(&file, &error)])?;
+        let identity = match self.sources.kept() {
+            Some(_) => path.to_owned(),
+            None => self
+                .ambient
+                .canonical(path)
+                .map_err(|error| vec![missing(&file, &error)])?,
+        };
         self.read += 1;
         if self.read > PLANS_MAX {
             let message = format!("the plan brings in more than {PLANS_MAX} plans");
@@ -121,8 +128,16 @@ impl Loader<'_> {
             let message = "this plan runs itself, directly or through others, or nests too deeply";
             return Err(vec![Finding::new(file, message)]);
         }
-        let text = self.ambient.read_text(path, PLAN_BYTES_MAX as u64 + 1);
-        let text = text.map_err(|error| vec![Finding::from(&error)])?;
+        let text = match self.sources.kept() {
+            Some(kept) => kept
+                .text(&file)
+                .map(str::to_owned)
+                .map_err(|finding| vec![finding])?,
+            None => {
+                let text = self.ambient.read_text(path, PLAN_BYTES_MAX as u64 + 1);
+                text.map_err(|error| vec![Finding::from(&error)])?
+            }
+        };
         self.texts.add(&file, text.as_str());
         Ok(text)
     }
@@ -130,7 +145,10 @@ impl Loader<'_> {
     /// Brings in what the plan names; its own file is open meanwhile.
     fn attached(&mut self, plan: &mut Plan, path: &Path) -> Vec<Finding> {
         let file = self.sources.shown(path);
-        let identity = self.ambient.canonical(path);
+        let identity = match self.sources.kept() {
+            Some(_) => Ok(path.to_owned()),
+            None => self.ambient.canonical(path),
+        };
         self.open.push(identity.unwrap_or_else(|_| path.to_owned()));
         let findings = self.attach(plan, &file, path.parent().unwrap_or(Path::new("")));
         self.open.pop();
@@ -175,6 +193,9 @@ impl Loader<'_> {
     /// The path, if it is below the outermost plan's folder; what is not there is reported by
     /// whoever reads it.
     fn inside(&self, path: &Path, what: &str) -> Result<PathBuf, Vec<Finding>> {
+        if self.sources.kept().is_some() {
+            return Ok(path.to_owned()); // it was inside when the run was made
+        }
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
         match self.ambient.below(&self.root, relative) {
             Err(error) if !error.is_missing() => {
@@ -187,6 +208,12 @@ impl Loader<'_> {
     }
 
     fn prompt(&mut self, path: &Path) -> Result<String, Vec<Finding>> {
+        if let Some(kept) = self.sources.kept() {
+            let file = self.sources.shown(path);
+            let text = kept.text(&file).map_err(|finding| vec![finding])?;
+            self.texts.add(&file, text);
+            return Ok(text.to_owned());
+        }
         let text = self.ambient.read_text(path, PROMPT_BYTES_MAX);
         let text = text.map_err(|error| {
             let message = format!("cannot read the prompt `{}`: {}", error.path, error.source);
@@ -197,14 +224,21 @@ impl Loader<'_> {
     }
 
     fn schema(&mut self, path: &Path) -> Result<serde_json::Value, Vec<Finding>> {
-        let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
-        let text = text.map_err(|error| {
-            vec![Finding::new(
-                "",
-                format!("cannot read the schema `{}`: {}", error.path, error.source),
-            )]
-        })?;
         let file = self.sources.shown(path);
+        let text = match self.sources.kept() {
+            Some(kept) => kept
+                .text(&file)
+                .map(str::to_owned)
+                .map_err(|finding| vec![finding])?,
+            None => {
+                let text = self.ambient.read_text(path, DOCUMENT_BYTES_MAX);
+                text.map_err(|error| {
+                    let (path, why) = (error.path, error.source);
+                    let message = format!("cannot read the schema `{path}`: {why}");
+                    vec![Finding::new("", message)]
+                })?
+            }
+        };
         self.texts.add(&file, text.as_str());
         serde_json::from_str(&text).map_err(|error| {
             let line = u32::try_from(error.line()).unwrap_or(0);

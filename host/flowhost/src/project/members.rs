@@ -18,7 +18,7 @@ use flowhost_run::{Finding, Member};
 
 use super::inputs::Bound;
 use crate::report::problems::Texts;
-use crate::sources::{Sources, is_shipped};
+use crate::sources::{KeptRun, Sources, is_shipped, read_profile};
 
 pub(super) fn resolve(
     sources: &Sources<'_>,
@@ -197,10 +197,13 @@ impl Resolver<'_> {
     }
 
     fn profile(&mut self) -> Option<Profile> {
-        match self
-            .sources
-            .profile(&self.home.decl.profile, &self.home.dir, self.texts)
-        {
+        let read = match self.sources.kept() {
+            None => self
+                .sources
+                .profile(&self.home.decl.profile, &self.home.dir, self.texts),
+            Some(kept) => self.kept_profile(kept),
+        };
+        match read {
             Ok(profile) => Some(profile),
             Err(findings) => {
                 let placed = findings.into_iter().map(|finding| {
@@ -218,9 +221,21 @@ impl Resolver<'_> {
         }
     }
 
+    fn kept_profile(&mut self, kept: &KeptRun) -> Result<Profile, Vec<Finding>> {
+        let missing = |finding| vec![finding];
+        let file = &kept.plugin(&self.home.key).map_err(missing)?.profile;
+        let text = kept.text(file).map_err(missing)?;
+        self.texts.add(file, text);
+        read_profile(text, file)
+    }
+
     fn component(&mut self) -> Option<(PathBuf, std::sync::Arc<[u8]>, Inspection)> {
         let decl = self.home.decl;
-        let (path, bytes) = match self.sources.component(&decl.source, &self.home.dir) {
+        let found = match self.sources.kept() {
+            None => self.sources.component(&decl.source, &self.home.dir),
+            Some(kept) => self.sources.kept_component(kept, &self.home.key),
+        };
+        let (path, bytes) = match found {
             Ok(found) => found,
             Err(finding) => {
                 let placed = self.here(&finding).cure(finding.hint);
@@ -265,7 +280,11 @@ impl Resolver<'_> {
     /// Without a manifest, the imports are what is asked for, and messages by an agent, whose role hears
     /// and hands back some without an import.
     fn manifest(&mut self, path: &Path, inspection: &Inspection) -> Option<Manifest> {
-        let found = match self.sources.manifest(path, inspection.manifest.as_deref()) {
+        let found = match self.sources.kept() {
+            None => self.sources.manifest(path, inspection.manifest.as_deref()),
+            Some(kept) => kept_manifest(kept, &self.home.key),
+        };
+        let found = match found {
             Ok(found) => found,
             Err(finding) => {
                 self.found.push(self.here(&finding).cure(finding.hint));
@@ -367,6 +386,13 @@ impl Resolver<'_> {
             self.found.push(finding.cure(cure));
         }
     }
+}
+
+fn kept_manifest(kept: &KeptRun, key: &str) -> Result<Option<(String, String)>, Finding> {
+    let Some(file) = &kept.plugin(key)?.manifest else {
+        return Ok(None);
+    };
+    Ok(Some((file.clone(), kept.text(file)?.to_owned())))
 }
 
 fn role_of(kind: PluginKind) -> Role {

@@ -1,5 +1,6 @@
 //! The built executable as a user meets it: what is typed, what is printed, how it ends.
 
+mod again;
 mod audit;
 mod authors;
 mod bad_input;

@@ -1,0 +1,364 @@
+//! Runs that are done again from their records: guests run, nothing outside is touched, and what differs is
+//! found at its record.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use super::evidence::run_dir;
+use super::examples::example;
+use super::{plan, tool};
+use crate::support::{Home, guest};
+
+/// Everything of the project goes, and so does what its models are configured with.
+fn forget(home: &Home) {
+    for entry in std::fs::read_dir(home.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with(".flowhost") {
+            continue;
+        }
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(&path).unwrap(),
+            false => std::fs::remove_file(&path).unwrap(),
+        }
+    }
+}
+
+#[track_caller]
+fn replays(home: &Home) -> Value {
+    let replayed = home
+        .flowhost(&["runs", "replay", "latest", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(replayed["same"], true, "{replayed:#}");
+    replayed
+}
+
+#[track_caller]
+fn differs(home: &Home, arguments: &[&str]) -> Value {
+    let all = [&["runs", "replay", "latest", "--json"], arguments].concat();
+    let replayed = home.flowhost(&all).expect(1).json();
+    assert_eq!(replayed["same"], false, "{replayed:#}");
+    replayed
+}
+
+#[test]
+fn every_example_is_replayed_without_its_files_and_without_a_model() {
+    for name in [
+        "first-plan",
+        "docs-check",
+        "support-triage",
+        "urgent-message",
+    ] {
+        let home = example(name);
+        home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+        forget(&home);
+        let replayed = replays(&home);
+        assert!(replayed["calls"].as_u64().unwrap() > 0, "{name}");
+        let steps = home
+            .flowhost(&["runs", "replay", "latest", "--steps", "--json"])
+            .expect(0)
+            .json();
+        assert_eq!((&steps["same"], &steps["calls"]), (&json!(true), &json!(0)));
+    }
+}
+
+/// A one-step plan of a tool guest under a profile, run.
+fn ran(guest: &str, profile: &str, input: &Value) -> Home {
+    let home = Home::new();
+    home.warm();
+    home.file("docs/a.md", "one\n");
+    home.file("docs/b/c.md", "two\n");
+    std::fs::create_dir_all(home.path().join("out")).unwrap();
+    home.run_tool(guest, profile, &input.to_string()).expect(0);
+    forget(&home);
+    home
+}
+
+#[test]
+fn what_a_guest_learns_from_clocks_randomness_state_budget_and_environment_is_the_records() {
+    let cases = json!({ "cases": [
+        { "op": "set", "namespace": "n", "key": "k", "value": "v" },
+        { "op": "get", "namespace": "n", "key": "k" },
+        { "op": "swap", "namespace": "n", "key": "k", "expected": "99", "value": "w" },
+        { "op": "list", "namespace": "n", "prefix": "" },
+        { "op": "delete", "namespace": "n", "key": "k" },
+        { "op": "get", "namespace": "n", "key": "k" },
+        { "op": "get", "namespace": "other", "key": "k" },
+    ] });
+    for (guest, profile, input) in [
+        (
+            "ok_clock",
+            "[clock]\nwall = \"real\"\n",
+            json!({ "reads": 3 }),
+        ),
+        (
+            "ok_random",
+            "[random]\nsource = \"os\"\n",
+            json!({ "length": 16 }),
+        ),
+        (
+            "ok_wasi_clock_random",
+            "[clock]\nwall = \"real\"\n[random]\nsource = \"os\"\n",
+            json!({}),
+        ),
+        ("ok_state", "[state]\nnamespaces = [\"n\"]\n", cases),
+        ("ok_budget", "budget = true\n", json!({})),
+        ("ok_context", "", json!({})),
+    ] {
+        let home = ran(guest, profile, &input);
+        // What stands in the state folder now is not what the guest was told then.
+        let state = home.path().join(".flowhost/default/state");
+        if state.is_dir() {
+            std::fs::remove_dir_all(state).unwrap();
+        }
+        replays(&home);
+    }
+}
+
+const FOLDERS: &str = "[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"\n\
+    [[files]]\nguest = \"/out\"\nhost = \"out\"\naccess = \"write\"\nquota = \"1MiB\"\n";
+
+#[test]
+fn files_are_read_from_the_record_and_written_nowhere() {
+    let ours = json!({ "cases": [
+        { "op": "roots" },
+        { "op": "read", "path": "/docs/a.md" },
+        { "op": "read-range", "path": "/docs/a.md", "offset": "1", "length": 2 },
+        { "op": "read", "path": "/docs/none.md" },
+        { "op": "list", "path": "/docs" },
+        { "op": "stat", "path": "/docs/b" },
+        { "op": "write", "path": "/out/x", "contents": "x" },
+        { "op": "append", "path": "/out/x", "contents": "y" },
+        { "op": "mkdir", "path": "/out/d/e" },
+        { "op": "remove", "path": "/out/x" },
+        { "op": "read", "path": "/etc/passwd" },
+        { "op": "write", "path": "/docs/a.md", "contents": "no" },
+    ] });
+    let theirs = json!({ "cases": [
+        { "op": "roots" },
+        { "op": "read", "path": "a.md" },
+        { "op": "read", "path": "none.md" },
+        { "op": "list", "path": "b" },
+        { "op": "stat", "path": "b/c.md" },
+        { "op": "advise", "path": "a.md" },
+        { "op": "create", "root": 1, "path": "x", "contents": "x" },
+        { "op": "append", "root": 1, "path": "x", "contents": "y" },
+        { "op": "set-size", "root": 1, "path": "x" },
+        { "op": "rename", "root": 1, "path": "x", "to_root": 1, "to": "z" },
+        { "op": "unlink", "root": 1, "path": "z" },
+        { "op": "read", "path": "../../etc/passwd" },
+        { "op": "mkdir", "root": 1, "path": "d" },
+        { "op": "rmdir", "root": 1, "path": "d" },
+    ] });
+    for (guest, input) in [("ok_files", ours), ("ok_wasi_files", theirs)] {
+        let home = ran(guest, FOLDERS, &input);
+        replays(&home);
+        assert!(!home.path().join("out").exists() && !home.path().join("docs").exists());
+    }
+}
+
+/// A server that counts the requests it answers.
+fn counting() -> (SocketAddr, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(AtomicU64::new(0));
+    let count = seen.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            let mut request = [0; 4_096];
+            let _read = stream.read(&mut request).unwrap();
+            let body = format!("answer {number}");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (address, seen)
+}
+
+#[test]
+fn a_server_hears_nothing_of_a_replay() {
+    for guest in ["ok_http", "ok_wasi_http"] {
+        let (address, seen) = counting();
+        let home = Home::new();
+        home.warm();
+        home.guest(guest);
+        home.file(
+            "policies/loopback.toml",
+            format!(
+                "version = 1\nname = \"loopback\"\n[[http]]\nurl = \"http://{address}/\"\nmethods = \
+                 [\"GET\"]\nprivate_network = true\n"
+            ),
+        );
+        let step =
+            format!("  only: {{ uses: {guest}/run, with: {{ url: \"http://{address}/x\" }} }}");
+        home.file("plan.yaml", plan(&tool(guest, "loopback"), &step));
+        home.flowhost(&["run", "plan.yaml", "--allow-private-network", "--json"])
+            .expect(0);
+        assert_eq!(seen.load(Ordering::SeqCst), 1, "{guest}");
+        forget(&home);
+        replays(&home);
+        assert_eq!(seen.load(Ordering::SeqCst), 1, "{guest}");
+    }
+}
+
+#[test]
+fn agents_that_talk_to_each_other_are_replayed() {
+    let talker = "[messages]\npublish = [\"agents.*.in\", \"agents.*.in.reply\"]\n\
+                  subscribe = [\"agents.self.in\"]\n";
+    let home = Home::new();
+    home.warm();
+    let mut members = String::new();
+    for (name, guest) in [
+        ("a", "ok_agent_sender"),
+        ("b", "ok_agent_relay"),
+        ("c", "ok_agent_relay"),
+    ] {
+        home.guest(guest);
+        let profile = format!("version = 1\nname = \"{name}\"\n{talker}");
+        home.file(&format!("policies/{name}.toml"), profile);
+        members +=
+            &format!("  {name}: {{ kind: agent, source: ./{guest}.wasm, profile: {name} }}\n");
+    }
+    let cases = json!([
+        { "op": "publish", "topic": "agents.b.in", "payload": { "route": ["agents.c.in"], "text": "hello" } },
+        { "op": "request", "topic": "agents.c.in", "payload": { "route": [], "text": "hi" }, "timeout_ms": 2_000 },
+        { "op": "publish", "topic": "others.b.in", "payload": 1 },
+    ]);
+    let step = format!("  only: {{ uses: a, with: {{ cases: {cases} }} }}");
+    home.file("plan.yaml", plan(&members, &step));
+    home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    forget(&home);
+    let replayed = replays(&home);
+    assert!(replayed["calls"].as_u64().unwrap() > 3, "{replayed:#}");
+}
+
+/// A copy of the file of payloads with `from` in the place of `to`, of the same length.
+fn altered(home: &Home, from: &str, to: &str) -> PathBuf {
+    let path = run_dir(home).join("payloads-00000000.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+    path
+}
+
+#[test]
+fn a_payload_that_was_changed_is_found_at_its_record() {
+    let home = ran(
+        "ok_files",
+        FOLDERS,
+        &json!({ "cases": [{ "op": "read", "path": "/docs/a.md" }] }),
+    );
+    let read = home.records();
+    let read = read.iter().find(|it| it["kind"] == "fs.op").unwrap();
+    altered(&home, "one\\\\n", "two\\\\n");
+    let failed = home.flowhost(&["runs", "replay", "latest"]).expect(1);
+    let seq = read["seq"].as_str().unwrap();
+    assert!(
+        failed.stderr.contains(&format!("record {seq}")),
+        "{}",
+        failed.all()
+    );
+}
+
+#[test]
+fn another_component_is_found_where_it_first_does_something_else() {
+    let home = ran(
+        "ok_clock",
+        "[clock]\nwall = \"real\"\n",
+        &json!({ "reads": 1 }),
+    );
+    let other = guest("ok_random").display().to_string();
+    let replayed = differs(&home, &["--plugin", &format!("guest={other}")]);
+    let record = replayed["record"].clone();
+    let difference = &replayed["difference"];
+    assert!(difference["record"].is_u64(), "{replayed:#} {record}");
+    assert!(
+        !replayed["diff"].as_str().unwrap().is_empty(),
+        "{replayed:#}"
+    );
+    // The very same component stands in for itself.
+    let same = guest("ok_clock").display().to_string();
+    home.flowhost(&[
+        "runs",
+        "replay",
+        "latest",
+        "--plugin",
+        &format!("guest={same}"),
+    ])
+    .expect(0);
+}
+
+#[test]
+fn another_plan_is_found_at_the_first_step_that_it_does_otherwise() {
+    let home = example("first-plan");
+    home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    let text = home.read("plan.yaml");
+    home.file("same.yaml", &text);
+    home.flowhost(&[
+        "runs",
+        "replay",
+        "latest",
+        "--steps",
+        "--against",
+        "same.yaml",
+    ])
+    .expect(0);
+    let steps = text.find("steps:").unwrap();
+    let first = text[steps..]
+        .lines()
+        .nth(1)
+        .unwrap()
+        .trim_end_matches(':')
+        .trim()
+        .to_owned();
+    let first = first.split(':').next().unwrap().to_owned();
+    home.file("other.yaml", text.replace(&first, "renamed"));
+    differs(&home, &["--steps", "--against", "other.yaml"]);
+}
+
+#[test]
+fn a_run_whose_payload_was_erased_says_which() {
+    let home = ran(
+        "ok_files",
+        FOLDERS,
+        &json!({ "cases": [{ "op": "read", "path": "/docs/a.md" }] }),
+    );
+    let records = home.records();
+    let read = records.iter().find(|it| it["kind"] == "fs.op").unwrap();
+    let seq = read["seq"].as_str().unwrap().to_owned();
+    home.flowhost(&[
+        "evidence", "erase", &seq, "--run", "latest", "--reason", "asked",
+    ])
+    .expect(0);
+    let replayed = differs(&home, &[]);
+    let difference = &replayed["difference"];
+    assert_eq!(difference["record"].to_string(), seq, "{replayed:#}");
+    assert!(
+        difference["what"].as_str().unwrap().contains("erased"),
+        "{replayed:#}"
+    );
+}
+
+#[test]
+fn a_call_that_its_deadline_ended_is_taken_as_it_ended() {
+    let home = Home::new();
+    home.warm();
+    home.run_tool(
+        "limit_loop",
+        "[limits]\ndeadline = \"200ms\"\nfuel = 1_000_000_000_000\n",
+        "{}",
+    )
+    .expect(7);
+    forget(&home);
+    replays(&home);
+}
