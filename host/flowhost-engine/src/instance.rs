@@ -78,7 +78,8 @@ impl<T> CallReport<T> {
     }
 
     /// A call that ended before an instance was made.
-    pub(crate) fn refused(fault: Fault) -> Self {
+    #[must_use]
+    pub fn refused(fault: Fault) -> Self {
         Self {
             result: Err(fault),
             used: Used::default(),

@@ -45,7 +45,7 @@ pub use outside::{Bytes, Cut, Memory, Told, interned};
 pub use prepare::MissingRight;
 pub use role::agent::{AgentOutcome, AgentOutput, AgentTask, Outgoing};
 pub use role::guardrail::{Finding, GuardAction, GuardVerdict, Phase, Severity};
-pub use role::mcp_adapter::McpSession;
+pub use role::mcp_adapter::{McpSession, McpTools};
 pub use scope::{CallScope, Meter, Providers, RunScope};
 pub use text::neutralise;
 

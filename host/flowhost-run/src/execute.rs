@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
+use flowhost_engine::RunScope;
 use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{
     Durability, Fact, Kind, Ledger, LedgerOptions, RunIndex, Sealed, Value, seal_unfinished,
@@ -26,6 +28,7 @@ use crate::lines;
 use crate::project::Project;
 use crate::purse::Purse;
 use crate::redaction::redaction;
+use crate::registry::Registry;
 use crate::revealed::Revealed;
 use crate::swap::Swaps;
 use crate::wiring::{self, Ready, Seat};
@@ -185,6 +188,7 @@ pub(crate) async fn execute(
     });
     run.started();
     let context = lines::run_context(tenant, run.id(), &hash);
+    let (plugins, parting) = (registry.plugins.clone(), scope.clone());
     let drive = driver::Drive {
         plan: project.plan.clone(),
         setup,
@@ -197,6 +201,7 @@ pub(crate) async fn execute(
         desk,
     };
     let driven = driver::drive(drive, run).instrument(context).await;
+    disconnect(&plugins, &parting).await;
     let mut outcome = driven.map_err(|failure| revealed.clean_failure(failure))?;
     outcome.keep_out(&revealed);
     if redact.payloads {
@@ -227,6 +232,18 @@ pub(crate) async fn execute(
     let sealed = seal(host, &ledger, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);
     Ok(finished)
+}
+
+/// Longest wait for MCP servers that are told that the run is over, all together.
+const PARTING_MAX: Duration = Duration::from_secs(10);
+
+/// Ends the conversations with MCP servers.
+async fn disconnect(plugins: &Registry, scope: &RunScope) {
+    let all = plugins.all();
+    let told = futures::future::join_all(all.iter().map(|plugin| plugin.disconnect(scope)));
+    if tokio::time::timeout(PARTING_MAX, told).await.is_err() {
+        tracing::warn!("an MCP server did not answer at the end of the run");
+    }
 }
 
 /// What comes before the run exists, given up at once when the person wants to stop: whatever is being

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{
-    Annotations, CallScope, Descriptor, Effects, Fault, Meter, Plugin, RunScope, ToolContent,
+    Annotations, CallReport, CallScope, Descriptor, Effects, Fault, McpTools, Meter, Plugin,
+    RunScope, ToolContent,
 };
 use flowhost_flow::{OutputSchema, PluginKind};
 use flowhost_policy::{
@@ -18,6 +19,7 @@ use crate::account;
 use crate::breaker::Breaker;
 use crate::order::Order;
 use crate::project::Member;
+use crate::server::{Conversation, changed};
 
 /// One plugin, ready to be called.
 pub(crate) struct Installed {
@@ -29,6 +31,8 @@ pub(crate) struct Installed {
     kind: PluginKind,
     pub(crate) breaker: Breaker,
     tools: Vec<Tool>,
+    /// An MCP adapter's, once it has connected.
+    server: Option<Conversation>,
     /// What lowered a limit or an amount below the profile's, by the right's path.
     lowered: BTreeMap<String, (Layer, String)>,
 }
@@ -61,6 +65,7 @@ impl Installed {
             kind: member.decl.kind,
             breaker: Breaker::default(),
             tools: tools.iter().cloned().map(Tool::from).collect(),
+            server: None,
             lowered: lowered_by(&member.trace),
         }
     }
@@ -94,18 +99,98 @@ impl Installed {
         }
     }
 
+    /// Learns which tools it offers where no manifest says so. Gives whether anybody had to be asked.
+    pub(crate) async fn introduce(
+        &mut self,
+        member: &Member,
+        run: &RunScope,
+    ) -> Result<bool, String> {
+        match member.decl.kind {
+            PluginKind::Tool if member.manifest.tools.is_empty() => self.ask(run).await?,
+            PluginKind::McpAdapter => self.connect(run).await?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// Takes the list of tools from the component itself, which has no manifest and is held to the same
     /// rules as one.
-    pub(crate) async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
+    async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
         let report = self.plugin.describe_tools(self.own_scope(run)).await;
         let described = report.result.map_err(|fault| unasked(&fault))?;
-        let tools: Result<Vec<ToolDescriptor>, String> = described.iter().map(declared).collect();
-        let tools = tools?;
-        if let Some(fault) = descriptor_faults(&tools).into_iter().next() {
-            return Err(format!("what it says of its tools is refused: {fault}"));
-        }
+        let tools = checked(&described)?;
         self.tools = tools.into_iter().map(Tool::from).collect();
         Ok(())
+    }
+
+    /// Connects an MCP adapter to its server, and takes the list of tools from there, under the rules of a
+    /// manifest.
+    async fn connect(&mut self, run: &RunScope) -> Result<(), String> {
+        let opened = self.plugin.mcp_open(self.own_scope(run), &self.config);
+        let opened = opened.await.result;
+        let (session, listed) =
+            opened.map_err(|fault| format!("its MCP server cannot be used: {fault}"))?;
+        let tools = checked(&listed.tools)?;
+        self.server = Some(Conversation::new(session, &listed));
+        self.tools = tools.into_iter().map(Tool::from).collect();
+        Ok(())
+    }
+
+    /// What was agreed on with the server of an MCP adapter.
+    pub(crate) fn server(&self) -> Option<&Conversation> {
+        self.server.as_ref()
+    }
+
+    /// Ends the conversation with the server, if there is one.
+    pub(crate) async fn disconnect(&self, run: &RunScope) {
+        if let Some(server) = &self.server {
+            let closed = self.plugin.mcp_close(self.own_scope(run), &server.session);
+            if let Err(fault) = closed.await.result {
+                tracing::debug!(plugin = %self.key, %fault, "an MCP server was not told of the end");
+            }
+        }
+    }
+
+    /// Calls one of its tools, or of its server's.
+    pub(crate) async fn call_tool(
+        &self,
+        scope: CallScope,
+        name: &str,
+        input: &str,
+    ) -> CallReport<ToolContent> {
+        let Some(server) = &self.server else {
+            return self.plugin.call_tool(scope, name, input).await;
+        };
+        if let Err(fault) = self.as_seen_first(server, &scope).await {
+            return CallReport::refused(fault);
+        }
+        let session = &server.session;
+        self.plugin.mcp_call_tool(scope, session, name, input).await
+    }
+
+    /// Whether the server still has the tools that this run has seen first (MCP-002).
+    async fn as_seen_first(&self, server: &Conversation, scope: &CallScope) -> Result<(), Fault> {
+        let list = async {
+            let own = self.own_scope(&scope.run);
+            self.plugin.mcp_list(own, &server.session).await.result
+        };
+        let same = |listed: McpTools| {
+            let now = checked(&listed.tools).map_err(|message| Fault::Guest {
+                class: "failed",
+                message,
+            })?;
+            let first: Vec<&ToolDescriptor> = self.tool_texts().collect();
+            match changed(&self.key, &first, &now) {
+                None => Ok(()),
+                Some(denied) => Err(Fault::Denied(denied)),
+            }
+        };
+        server.again(list, same).await
+    }
+
+    /// Its tools with all that a model reads of them.
+    pub(crate) fn tool_texts(&self) -> impl Iterator<Item = &ToolDescriptor> {
+        self.tools.iter().map(|tool| &tool.descriptor)
     }
 
     pub(crate) fn is_of(&self, kind: PluginKind) -> bool {
@@ -337,6 +422,16 @@ pub(crate) fn invalid(message: String) -> Fault {
     Fault::Guest {
         class: "invalid",
         message,
+    }
+}
+
+/// Tools that a component or a server says it has, if they keep the rules of a manifest.
+fn checked(described: &[Descriptor]) -> Result<Vec<ToolDescriptor>, String> {
+    let tools: Result<Vec<ToolDescriptor>, String> = described.iter().map(declared).collect();
+    let tools = tools?;
+    match descriptor_faults(&tools).into_iter().next() {
+        Some(fault) => Err(format!("what it says of its tools is refused: {fault}")),
+        None => Ok(tools),
     }
 }
 

@@ -107,7 +107,7 @@ impl Journal {
         document
     }
 
-    fn fact(&self, kind: Kind) -> Fact {
+    pub(crate) fn fact(&self, kind: Kind) -> Fact {
         host_fact(kind, &self.tenant)
     }
 

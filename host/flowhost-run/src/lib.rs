@@ -38,6 +38,7 @@ mod replay;
 mod revealed;
 mod rights;
 mod router;
+mod server;
 mod state;
 mod swap;
 mod tally;

@@ -198,7 +198,7 @@ impl ToolRouter for Router {
             .record_durable(call.payload(input.as_bytes().to_vec()))
             .await?;
         let account = self.tally.open(&scope);
-        let report = callee.plugin.call_tool(scope.clone(), tool, &input).await;
+        let report = callee.call_tool(scope.clone(), tool, &input).await;
         drop(account);
         callee.breaker.hear(&report.result);
         let result = scope

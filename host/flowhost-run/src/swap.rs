@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use flowhost_engine::RunScope;
-use flowhost_flow::{Exit, PluginKind};
+use flowhost_flow::Exit;
 use flowhost_ledger::records::{RecordKind as _, Reload};
 use flowhost_policy::{Effective, Narrowing, effective};
 use serde_json::json;
@@ -20,6 +20,7 @@ use crate::installed::Installed;
 use crate::journal::Journal;
 use crate::project::Member;
 use crate::registry::Registry;
+use crate::server;
 use crate::world::Workers;
 
 /// What a swap needs of a run that goes on.
@@ -78,10 +79,8 @@ impl Swaps {
         let prepared = prepared.map_err(|error| refused(key, error.to_string()))?;
         let revision = before.revision + 1;
         let mut installed = Installed::new(key, revision, prepared, member);
-        if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
-            let asked = installed.ask(&self.scope).await;
-            asked.map_err(|message| refused(key, message))?;
-        }
+        let introduced = installed.introduce(member, &self.scope).await;
+        introduced.map_err(|message| refused(key, message))?;
         self.record(&before, &installed, member).await?;
         let _still_held_by_calls_at_work = self.plugins.put(installed);
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -114,7 +113,8 @@ impl Swaps {
             .durable(seq)
             .await
             .map_err(|error| ledger_failure("the swap is not on the disk", &error))?;
-        self.journal.tools(after)
+        self.journal.tools(after)?;
+        server::record(&self.journal, after)
     }
 }
 

@@ -40,6 +40,7 @@ use crate::replay::{self, Nowhere};
 use crate::revealed::{Remembering, Revealed};
 use crate::rights::{Missing, missing_rights};
 use crate::router::Router;
+use crate::server;
 use crate::tally::{Origins, Tally};
 use crate::world::{Operator, World};
 
@@ -329,14 +330,21 @@ impl Ready {
             }
             let plugin = prepare(host, project, &key, member, &component)?;
             let mut installed = Installed::new(&key, 1, plugin, member);
-            if member.decl.kind == PluginKind::Tool && member.manifest.tools.is_empty() {
-                match installed.ask(run).await {
-                    Ok(()) => drop(asked.insert(key.clone(), installed.tool_names())),
-                    Err(message) => findings.push(at_member(project, &key, &message)),
+            let told = match journal {
+                // It would speak to the server without a record.
+                None if member.decl.kind == PluginKind::McpAdapter => {
+                    Err("an MCP adapter works in the process that drives its run".to_owned())
                 }
+                _ => installed.introduce(member, run).await,
+            };
+            match told {
+                Ok(true) => drop(asked.insert(key.clone(), installed.tool_names())),
+                Ok(false) => {}
+                Err(message) => findings.push(at_member(project, &key, &message)),
             }
             if let Some(journal) = journal {
                 journal.tools(&installed)?;
+                server::record(journal, &installed)?;
             }
             plugins.put(installed);
         }

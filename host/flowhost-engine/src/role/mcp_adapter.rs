@@ -1,6 +1,6 @@
-//! The role `mcp-adapter`: speaks MCP inside the sandbox. `connect` gives a session that each later call
-//! is handed; here a conversation is one store from `connect` to `close`. Its resources and prompts
-//! have no caller in this host yet.
+//! The role `mcp-adapter`: speaks MCP inside the sandbox. `connect` gives a session that each later call is
+//! handed: the host keeps it for the run, so that each call is a fresh store and the server sees one
+//! conversation. Its resources and prompts have no caller in this host yet.
 
 use wasmtime::Store;
 
@@ -33,20 +33,39 @@ const PAGES_MAX: usize = 64;
 /// Tools of one server; more than a model or a person can choose from.
 const TOOLS_MAX: usize = 1_024;
 
-/// Connects, lists the server's tools and closes.
-struct List {
+/// A server's tools, and how long it says that the list holds.
+#[derive(Debug, Clone)]
+pub struct McpTools {
+    /// All pages.
+    pub tools: Vec<types::Descriptor>,
+    /// Milliseconds; the shortest of any page. None where a page does not say.
+    pub ttl_ms: Option<f64>,
+}
+
+/// Connects and lists the server's tools.
+struct Open {
     config: String,
 }
 
-/// Connects, calls one tool and closes.
+/// Lists them again.
+struct List<'a> {
+    session: &'a McpSession,
+}
+
+/// Calls one tool.
 struct CallTool<'a> {
-    config: String,
+    session: &'a McpSession,
     name: &'a str,
     input: String,
 }
 
-impl Invocation for List {
-    type Output = (McpSession, Vec<types::Descriptor>);
+/// Ends the conversation.
+struct Close<'a> {
+    session: &'a McpSession,
+}
+
+impl Invocation for Open {
+    type Output = (McpSession, McpTools);
 
     async fn invoke(
         self,
@@ -56,46 +75,83 @@ impl Invocation for List {
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
         let instance = role.mcp_adapter(&mut *store).await?;
         let adapter = instance.flowhost_roles_mcp_adapter();
-        let session = match adapter
-            .call_connect(&mut *store, context, &self.config)
-            .await?
-        {
+        let connected = adapter.call_connect(&mut *store, context, &self.config);
+        let session = match connected.await? {
             Ok(session) => session,
             Err(error) => return Ok(Err(error)),
         };
-        let (mut tools, mut cursor) = (Vec::new(), String::new());
-        for _ in 0..PAGES_MAX {
-            let page = adapter.call_list_tools(&mut *store, context, &session, &cursor);
-            let page = match page.await? {
-                Ok(page) => page,
-                Err(error) => return Ok(Err(error)),
-            };
-            tools.extend(page.tools);
-            cursor = page.more.next;
-            if cursor.is_empty() || tools.len() > TOOLS_MAX {
-                break;
-            }
-        }
-        if !cursor.is_empty() || tools.len() > TOOLS_MAX {
-            return Ok(Err(types::Error::Failed(format!(
-                "the server's list of tools does not end: {} tools, {TOOLS_MAX} on {PAGES_MAX} pages \
-                 are allowed",
-                tools.len()
-            ))));
-        }
-        adapter.call_close(store, &session).await?;
-        Ok(Ok((session, tools)))
+        let listed = listed(adapter, store, context, &session).await?;
+        Ok(listed.map(|tools| (session, tools)))
     }
 
-    fn size((session, tools): &Self::Output) -> u64 {
-        let tools: u64 = tools.iter().map(descriptor_size).sum();
-        tools.saturating_add(session_size(session))
+    fn size((session, listed): &Self::Output) -> u64 {
+        List::size(listed).saturating_add(session_size(session))
     }
 
-    fn canonical((mut session, tools): Self::Output) -> Result<Self::Output, String> {
+    fn canonical((mut session, listed): Self::Output) -> Result<Self::Output, String> {
         session.capabilities = json("server's capabilities", &session.capabilities)?;
-        Ok((session, canonical_descriptors(tools)?))
+        Ok((session, List::canonical(listed)?))
     }
+}
+
+impl Invocation for List<'_> {
+    type Output = McpTools;
+
+    async fn invoke(
+        self,
+        role: &RolePre,
+        store: &mut Store<HostState>,
+        context: &types::Context,
+    ) -> wasmtime::Result<Result<McpTools, types::Error>> {
+        let instance = role.mcp_adapter(&mut *store).await?;
+        let adapter = instance.flowhost_roles_mcp_adapter();
+        listed(adapter, store, context, self.session).await
+    }
+
+    fn size(output: &McpTools) -> u64 {
+        output.tools.iter().map(descriptor_size).sum()
+    }
+
+    fn canonical(output: McpTools) -> Result<McpTools, String> {
+        Ok(McpTools {
+            tools: canonical_descriptors(output.tools)?,
+            ttl_ms: output.ttl_ms,
+        })
+    }
+}
+
+/// All pages of the list.
+async fn listed(
+    adapter: &bindings::exports::flowhost::roles::mcp_adapter::Guest,
+    store: &mut Store<HostState>,
+    context: &types::Context,
+    session: &McpSession,
+) -> wasmtime::Result<Result<McpTools, types::Error>> {
+    let (mut tools, mut cursor) = (Vec::new(), String::new());
+    let mut ttl_ms = Some(f64::INFINITY);
+    for _ in 0..PAGES_MAX {
+        let page = adapter.call_list_tools(&mut *store, context, session, &cursor);
+        let page = match page.await? {
+            Ok(page) => page,
+            Err(error) => return Ok(Err(error)),
+        };
+        tools.extend(page.tools);
+        ttl_ms = ttl_ms
+            .zip(page.more.ttl_ms)
+            .map(|(all, page)| all.min(page));
+        cursor = page.more.next;
+        if cursor.is_empty() || tools.len() > TOOLS_MAX {
+            break;
+        }
+    }
+    if !cursor.is_empty() || tools.len() > TOOLS_MAX {
+        return Ok(Err(types::Error::Failed(format!(
+            "the server's list of tools does not end: {} tools, {TOOLS_MAX} on {PAGES_MAX} pages are \
+             allowed",
+            tools.len()
+        ))));
+    }
+    Ok(Ok(McpTools { tools, ttl_ms }))
 }
 
 fn session_size(session: &McpSession) -> u64 {
@@ -120,18 +176,9 @@ impl Invocation for CallTool<'_> {
     ) -> wasmtime::Result<Result<Content, types::Error>> {
         let instance = role.mcp_adapter(&mut *store).await?;
         let adapter = instance.flowhost_roles_mcp_adapter();
-        let session = match adapter
-            .call_connect(&mut *store, context, &self.config)
-            .await?
-        {
-            Ok(session) => session,
-            Err(error) => return Ok(Err(error)),
-        };
-        let called = adapter
-            .call_call_tool(&mut *store, context, &session, self.name, &self.input)
-            .await?;
-        adapter.call_close(store, &session).await?;
-        Ok(called)
+        adapter
+            .call_call_tool(store, context, self.session, self.name, &self.input)
+            .await
     }
 
     fn size(output: &Content) -> u64 {
@@ -143,28 +190,51 @@ impl Invocation for CallTool<'_> {
     }
 }
 
+impl Invocation for Close<'_> {
+    type Output = ();
+
+    async fn invoke(
+        self,
+        role: &RolePre,
+        store: &mut Store<HostState>,
+        _: &types::Context,
+    ) -> wasmtime::Result<Result<(), types::Error>> {
+        let instance = role.mcp_adapter(&mut *store).await?;
+        let adapter = instance.flowhost_roles_mcp_adapter();
+        adapter.call_close(store, self.session).await.map(Ok)
+    }
+
+    fn size(_: &()) -> u64 {
+        0
+    }
+
+    fn canonical((): ()) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 impl Plugin {
-    /// Connects to the MCP server, lists its tools and closes. Nobody may see the tools before they
-    /// are checked and approved.
-    pub async fn mcp_list(
+    /// Connects to the MCP server and lists its tools. Nobody may see them before they are checked and
+    /// approved.
+    pub async fn mcp_open(
         &self,
         scope: CallScope,
         config: &str,
-    ) -> CallReport<(McpSession, Vec<types::Descriptor>)> {
-        self.run(
-            scope,
-            List {
-                config: config.to_owned(),
-            },
-        )
-        .await
+    ) -> CallReport<(McpSession, McpTools)> {
+        let config = config.to_owned();
+        self.run(scope, Open { config }).await
     }
 
-    /// Connects to the MCP server, calls one of its tools and closes.
+    /// Lists the server's tools again.
+    pub async fn mcp_list(&self, scope: CallScope, session: &McpSession) -> CallReport<McpTools> {
+        self.run(scope, List { session }).await
+    }
+
+    /// Calls one of the server's tools.
     pub async fn mcp_call_tool(
         &self,
         scope: CallScope,
-        config: &str,
+        session: &McpSession,
         name: &str,
         input: &str,
     ) -> CallReport<Content> {
@@ -172,15 +242,16 @@ impl Plugin {
             Ok(input) => input,
             Err(error) => return CallReport::refused(invalid_input(&error)),
         };
-        let config = config.to_owned();
-        self.run(
-            scope,
-            CallTool {
-                config,
-                name,
-                input,
-            },
-        )
-        .await
+        let call = CallTool {
+            session,
+            name,
+            input,
+        };
+        self.run(scope, call).await
+    }
+
+    /// Ends the conversation.
+    pub async fn mcp_close(&self, scope: CallScope, session: &McpSession) -> CallReport<()> {
+        self.run(scope, Close { session }).await
     }
 }

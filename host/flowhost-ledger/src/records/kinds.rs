@@ -500,6 +500,24 @@ kinds! {
         /// Hash of all that a model reads of a tool, by the tool's name.
         tools: BTreeMap<String, String>,
     }
+    McpHandshake "mcp.handshake" "An MCP adapter has agreed with its server; what the server says of itself is the payload." {
+        /// The plugin's name in the plan.
+        plugin: String,
+        /// What the server calls itself.
+        server: String,
+        /// And which version.
+        version: String,
+        /// The revision that was agreed on.
+        protocol: String,
+    }
+    McpToolRegister "mcp.tool.register" "A tool as an MCP server showed it first, which counts for the run; the payload is what a model reads." {
+        /// The plugin's name in the plan.
+        plugin: String,
+        /// The tool.
+        tool: String,
+        /// Hash of all that a model reads of it.
+        hash: String,
+    }
     ToolCall "tool.call" "A plugin's export is about to be called; what it is given is the payload." {
         /// Whose.
         call_of: CallPart,

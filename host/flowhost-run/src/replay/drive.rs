@@ -134,10 +134,14 @@ async fn install(
         };
         let plugin = wiring::prepare(host, project, &key, member, &component)?;
         let mut installed = Installed::new(&key, 1, plugin, member);
-        if member.decl.kind == PluginKind::Tool
-            && member.manifest.tools.is_empty()
-            && let Err(message) = installed.ask(scope).await
-        {
+        // When a server is asked for its tools again is a matter of time, which a replay has none of.
+        let told = match member.decl.kind {
+            PluginKind::McpAdapter => {
+                Err("the conversation of an MCP adapter cannot be replayed yet".to_owned())
+            }
+            _ => installed.introduce(member, scope).await,
+        };
+        if let Err(message) = told {
             findings.push(wiring::at_member(project, &key, &message));
         }
         plugins.put(installed);

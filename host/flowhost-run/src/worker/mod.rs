@@ -232,9 +232,8 @@ impl Worker {
     ) -> (CallResult, Detail) {
         match (order.part, order.kind) {
             (Part::Before(_) | Part::After(_), _) => self.guard(plugin, scope, order).await,
-            (_, PluginKind::Tool) => self.tool(plugin, scope, order).await,
+            (_, PluginKind::Tool | PluginKind::McpAdapter) => self.tool(plugin, scope, order).await,
             (_, PluginKind::Agent) => self.agent(plugin, scope, order).await,
-            (_, PluginKind::McpAdapter) => self.mcp(plugin, scope, order).await,
             (_, PluginKind::Guardrail) => {
                 let fault = invalid(format!(
                     "`{}` is a guardrail and does no work",
@@ -287,36 +286,13 @@ impl Worker {
         if let Err(fault) = self.intent(&scope, name, &input, order).await {
             return (failed(failure_of(&fault, plugin)), Detail::default());
         }
-        let report = plugin.plugin.call_tool(scope.clone(), name, &input).await;
+        let report = plugin.call_tool(scope.clone(), name, &input).await;
         let report = report.and_then(|content| {
             let content = plugin.check_content(name, content)?;
             Whole::of(&content)
         });
         let report = self
             .settle(&scope, name, report, |whole| Some(Whole::told(whole)))
-            .await;
-        finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
-    }
-
-    async fn mcp(
-        &self,
-        plugin: &Installed,
-        scope: CallScope,
-        order: &Order,
-    ) -> (CallResult, Detail) {
-        let name = order.function.clone().unwrap_or_default();
-        let input = order.input.to_string();
-        if let Err(fault) = self.intent(&scope, &name, &input, order).await {
-            return (failed(failure_of(&fault, plugin)), Detail::default());
-        }
-        let config = plugin.config.clone();
-        let report = plugin
-            .plugin
-            .mcp_call_tool(scope.clone(), &config, &name, &input)
-            .await;
-        let report = report.and_then(|content| Whole::of(&content));
-        let report = self
-            .settle(&scope, &name, report, |whole| Some(Whole::told(whole)))
             .await;
         finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
     }

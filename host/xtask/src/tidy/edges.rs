@@ -93,6 +93,7 @@ const PLUGIN_EDGES: &[&str] = &[
     "flowhost-sdk",
     "flowhost-sdk-build",
     "flowhost-detect",
+    "flowhost-mcp",
     "flowhost-schema",
 ];
 

@@ -1,7 +1,8 @@
-//! `flowhost mcp serve` as a client meets it, over both transports and in both eras, with clients that
+//! MCP in both directions. `flowhost mcp serve` as a client meets it, over both transports and in both eras, with clients that
 //! misbehave. Clients that others wrote (the TypeScript SDK, the official conformance suite) are asked by
 //! `cargo xtask mcp-peers`.
 
+mod client;
 mod http;
 mod offers;
 mod stdio;

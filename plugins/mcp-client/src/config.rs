@@ -1,0 +1,27 @@
+//! The plan's `config`: where the server is, and which era is spoken with it.
+
+use serde::{Deserialize, Serialize};
+
+/// What the plan says.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The endpoint: `http://127.0.0.1:8765/mcp`.
+    pub(crate) url: String,
+    /// Which era is spoken.
+    #[serde(default)]
+    pub(crate) era: Wanted,
+}
+
+/// Which era is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Wanted {
+    /// The newest that the server speaks, found by asking.
+    #[default]
+    Auto,
+    /// Revisions from 2026-07-28 alone.
+    Modern,
+    /// Revisions to 2025-11-25 alone.
+    Legacy,
+}

@@ -1,0 +1,68 @@
+//! The adapter `mcp-client`: one MCP server, asked over HTTP, in the era that it speaks.
+//!
+//! Every byte of the server is read in here, inside the sandbox, with the same words as the host's own
+//! server reads its clients. What comes out is typed, and the host holds it to its rules before anyone
+//! sees it. It asks for nothing but requests to the server's address; credentials are the host's to
+//! inject.
+
+mod config;
+mod content;
+mod exchange;
+mod mirror;
+mod session;
+mod sse;
+mod tools;
+
+use flowhost_mcp::Code;
+use flowhost_sdk::{Answer, Context, Error, McpAdapter, Session, ToolPage, parse};
+use serde_json::{Map, Value};
+
+use config::Config;
+use exchange::Server;
+use session::State;
+
+struct Client;
+
+impl McpAdapter for Client {
+    fn connect(_: &Context, config: &str) -> Result<Session, Error> {
+        let config: Config = parse(config)?;
+        session::open(&Server::of(&config)?, &config)
+    }
+
+    fn list_tools(_: &Context, session: &Session, cursor: &str) -> Result<ToolPage, Error> {
+        let (server, mut state) = State::of(session)?;
+        let mut params = Map::new();
+        if !cursor.is_empty() {
+            params.insert("cursor".to_owned(), Value::from(cursor));
+        }
+        let result = server.ask(&mut state, "tools/list", params, &[])?;
+        Ok(tools::page(&result))
+    }
+
+    fn call_tool(_: &Context, session: &Session, name: &str, input: &str) -> Result<Answer, Error> {
+        let (server, mut state) = State::of(session)?;
+        let arguments: Value = parse(input)?;
+        let params = Map::from_iter([
+            ("name".to_owned(), Value::from(name)),
+            ("arguments".to_owned(), arguments.clone()),
+        ]);
+        let mut headers = Vec::new();
+        let mut asked = server.try_ask(&mut state, "tools/call", params.clone(), &headers)?;
+        // Some servers want arguments in headers too; which ones is in the tool's schema, and only such
+        // a server refuses a call for it.
+        if matches!(&asked, Err(error) if error.code == Code::HeaderMismatch) {
+            let schema = tools::schema_of(&server, &mut state, name)?;
+            headers = mirror::headers(&schema, &arguments)?;
+            asked = server.try_ask(&mut state, "tools/call", params, &headers)?;
+        }
+        content::answer(&asked.map_err(|error| exchange::told(&error))?)
+    }
+
+    fn close(session: &Session) {
+        if let Ok((server, state)) = State::of(session) {
+            server.leave(&state);
+        }
+    }
+}
+
+flowhost_sdk::export_mcp_adapter!(Client);
