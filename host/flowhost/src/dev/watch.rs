@@ -202,6 +202,7 @@ fn folders_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test is who changes the files")]
 mod tests {
     use super::*;
 
