@@ -13,7 +13,7 @@ pub use flowhost_ledger::records::Owner;
 #[non_exhaustive]
 pub enum Fault {
     /// A limit was reached; numbers in the limit's own unit.
-    #[error("the limit `{name}` was reached: used {used}, allowed {allowed}")]
+    #[error("{}", reached(name, *used, *allowed))]
     Limit {
         /// The limit's profile key: `memory`, `fuel`, `deadline`, `output`, `host_calls`, `handles`, …
         name: &'static str,
@@ -48,6 +48,21 @@ pub enum Fault {
     /// The host itself failed.
     #[error("host failure: {0}")]
     Host(String),
+}
+
+/// A limit that was reached, in the units in which a plan or profile states it. Of tokens and money a call
+/// holds beforehand what it may need at most, so that "used" would be wrong: most of it may come back.
+fn reached(name: &str, used: u64, allowed: u64) -> String {
+    let usd = |micro: u64| format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000);
+    let (what, used, allowed) = match name {
+        "tokens" => ("tokens", used.to_string(), allowed.to_string()),
+        "usd" => ("money", usd(used), usd(allowed)),
+        _ => return format!("the limit `{name}` was reached: used {used}, allowed {allowed}"),
+    };
+    format!(
+        "the limit `{name}` was reached: with this call {used} would be spent and held, {allowed} are allowed \
+         (of {what} a call holds what its prompt and `max_tokens` can come to, until it has ended)"
+    )
 }
 
 impl Fault {

@@ -42,7 +42,7 @@ pub use instance::{CallReport, Plugin, Used};
 pub use json::{JsonError, JsonLimits, canonical_json, check_json, parse_json};
 pub use knobs::PoolConfig;
 pub use outside::{Bytes, Cut, Memory, Told, interned};
-pub use prepare::MissingRight;
+pub use prepare::{MissingRight, unanswered};
 pub use role::agent::{AgentOutcome, AgentOutput, AgentTask, Outgoing};
 pub use role::guardrail::{Finding, GuardAction, GuardVerdict, Phase, Severity};
 pub use role::mcp_adapter::{McpSession, McpTools};

@@ -181,6 +181,24 @@ impl Served {
     }
 }
 
+/// Every import of a component that `capabilities` would not answer under `effective`: what
+/// [`Engine::preflight`] says, for those who have no engine yet. Imports of a kind that no capability
+/// serves are among them.
+///
+/// # Errors
+/// [`EngineError::ServedTwice`] for capabilities that no engine takes.
+pub fn unanswered(
+    capabilities: &[Arc<dyn Capability>],
+    inspection: &Inspection,
+    effective: &Effective,
+) -> Result<Vec<MissingRight>, EngineError> {
+    let served = Served::new(capabilities.to_vec())?;
+    let imports = inspection.imports.iter();
+    Ok(imports
+        .filter_map(|it| served.missing(it, effective))
+        .collect())
+}
+
 impl Engine {
     /// Every right that a component needs and `effective` does not give; empty when it can run.
     #[must_use]

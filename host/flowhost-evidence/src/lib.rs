@@ -6,6 +6,7 @@
 //! the chain on the way.
 
 pub mod events;
+pub mod filter;
 pub mod html;
 pub mod runs;
 pub mod story;

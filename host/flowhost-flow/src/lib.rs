@@ -14,6 +14,7 @@ pub mod exit;
 pub mod expr;
 pub mod graph;
 pub mod hash;
+mod json_text;
 pub mod plan;
 pub mod planner;
 pub mod problem;
@@ -25,7 +26,8 @@ pub mod units;
 
 pub use budget::Amounts;
 pub use exit::{Exit, Failure, FailureClass, RunStatus, StepStatus};
-pub use plan::{Plan, PluginDecl, PluginKind, plan_schema};
+pub use json_text::{parse_json_schema, parse_json_text};
+pub use plan::{Plan, PluginDecl, PluginKind, plan_reference, plan_schema};
 pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, planner_for};
 pub use problem::Problem;
 pub use schema_check::OutputSchema;

@@ -56,6 +56,27 @@ pub fn shown_duration(ms: u64) -> String {
     }
 }
 
+/// Bytes of a size such as `512KiB`, `64MiB` or `1GiB`.
+///
+/// # Errors
+/// A message that says what is wrong with the text.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
+    let shift = match unit {
+        "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return Err(format!("`{text}` is not a size such as `64MiB`")),
+    };
+    let number: Option<u64> = number.parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes
+        .filter(|bytes| *bytes <= INTEGER_MAX)
+        .ok_or_else(|| format!("`{text}` is not a size that a budget can hold"))
+}
+
 /// Micro-dollars of a decimal number of dollars such as `3`, `3.00` or `0.000001`.
 ///
 /// # Errors

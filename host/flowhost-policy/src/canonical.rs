@@ -10,6 +10,7 @@ use crate::{
     grant::{ClockMode, EnvValue, Grants, HttpRule, Limits, RandomSource},
     limit::LIMITS,
     read::grants::{ACCESS_WORDS, CLOCK_WORDS, RANDOM_WORDS},
+    right::Right,
     text::quoted,
 };
 
@@ -45,6 +46,7 @@ pub(crate) fn rights(name: &str, limits: &Limits, grants: &Grants) -> String {
     lines.text("random.source", random_word(grants.random));
     lines.list("secrets.names", &grants.secrets.names);
     lines.list("secrets.reveal", &grants.secrets.reveal);
+    lines.empty(grants);
     lines.0
 }
 
@@ -90,6 +92,17 @@ impl Lines {
         sorted.dedup();
         let items: Vec<String> = sorted.into_iter().map(|text| quoted(text)).collect();
         self.raw(path, format!("[{}]", items.join(", ")));
+    }
+
+    /// Rights that are linked and hold nothing. A profile without any has no such line, so that its hash
+    /// is what it was before there were some.
+    fn empty(&mut self, grants: &Grants) {
+        let holds = |key: &&&str| Right::of(key).is_some_and(|right| right.holds(grants));
+        let empty = grants.named.iter().filter(|key| !holds(key));
+        let empty: Vec<String> = empty.map(|key| (*key).to_owned()).collect();
+        if !empty.is_empty() {
+            self.list("empty", &empty);
+        }
     }
 
     fn http(&mut self, path: &str, rule: &HttpRule) {

@@ -4,7 +4,7 @@
 //! other. This file says which part of a document belongs to which right; the taking away itself is
 //! `walk` and `meet`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ask::{Ask, Asks, EnvAsk, FileAsk, HttpAsk},
@@ -18,6 +18,7 @@ use crate::{
     narrow::Narrowing,
     pattern::{model, tool, topic},
     profile::Profile,
+    right::Right,
     text::quoted,
     trace::{Layer, Outcome, TraceEntry},
     unit::{self, Unit},
@@ -61,6 +62,9 @@ pub fn effective(
     let limits = walk.limits(caller);
     let mut grants = walk.grants();
     walk.injected(&mut grants);
+    if let Some(caller) = caller {
+        grants.named.retain(|key| caller.links(key));
+    }
     let hash = canonical::hash(&canonical::rights(&profile.name, &limits, &grants));
     let effective = Effective {
         plugin: narrowing.plugin.clone(),
@@ -101,7 +105,21 @@ impl<'a> Walk<'a> {
                 canonical::random_word,
             ),
             secrets: self.secrets(),
+            named: self.named(),
         }
+    }
+
+    /// What the profile names and every other document leaves standing, if only by its name, and what the
+    /// plugin says that it can do without.
+    fn named(&self) -> BTreeSet<&'static str> {
+        let stands = |key: &&&'static str| {
+            Right::of(key).is_some_and(|right| {
+                let mut sources = self.sources.iter();
+                sources.all(|source| right.is_asked_in(source.asks))
+            })
+        };
+        let named = self.profile.grants.named.iter().filter(stands);
+        named.chain(&self.manifest.optional).copied().collect()
     }
 
     fn items<T: Clone + PartialEq, A: 'a>(

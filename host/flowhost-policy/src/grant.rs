@@ -3,7 +3,7 @@
 //! The default of every type here grants nothing. A limit is a number and never an `Option`:
 //! "unlimited" cannot be written down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The limits of one call of one plugin. [`Limits::default`] is what an empty `[limits]` gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +260,10 @@ pub struct Grants {
     pub random: RandomSource,
     /// `[secrets]`.
     pub secrets: SecretsGrant,
+    /// The rights that were written down, by key, whatever is left of them. One that holds nothing
+    /// (`[tools] call = []`) is linked all the same and answers no to everything, so that a component
+    /// that imports it without needing it can run.
+    pub named: BTreeSet<&'static str>,
 }
 
 /// The effective right of a plugin in a plan: manifest ∩ profile ∩ plan ∩ caller.
@@ -275,4 +279,12 @@ pub struct Effective {
     pub limits: Limits,
     /// Rights.
     pub grants: Grants,
+}
+
+impl Effective {
+    /// Whether the interfaces of the right with this profile key are linked.
+    #[must_use]
+    pub fn links(&self, key: &str) -> bool {
+        crate::Right::of(key).is_some_and(|right| right.is_linked(self))
+    }
 }

@@ -21,6 +21,7 @@ mod problem;
 mod profile;
 mod read;
 mod right;
+mod stranger;
 pub mod suggest;
 mod text;
 mod tool;
@@ -40,12 +41,13 @@ pub use grant::{
     MessagesGrant, ModelGrant, RandomSource, SecretsGrant, StateGrant, ToolsGrant,
 };
 pub use limit::{LIMITS, LimitSpec};
-pub use manifest::{Manifest, PluginKind};
+pub use manifest::{Manifest, PluginKind, Prompts};
 pub use narrow::Narrowing;
 pub use problem::{Position, Problem};
 pub use profile::Profile;
 pub use read::{depth::too_deep_at as toml_too_deep_at, grants::host_input};
 pub use right::{MissingRight, RIGHTS, Right, missing_rights};
+pub use stranger::Lent;
 pub use text::{is_hidden, shown};
 pub use tool::{
     DESCRIPTION_BYTES_MAX, Effects, SCHEMA_BYTES_MAX, ToolAnnotations, ToolDescriptor,

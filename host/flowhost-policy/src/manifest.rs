@@ -3,7 +3,7 @@
 //! Asking gives nothing. A manifest is written by whoever wrote the plugin and is trusted no more
 //! than the plugin; all it can do is to make the effective rights smaller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ask::{Ask, Asks},
@@ -12,7 +12,7 @@ use crate::{
     read::{
         Reader,
         asks::{self, Author},
-        grants::{self, GRANT_KEYS},
+        grants::{self, GRANT_KEYS, LISTS},
         limits::{self, Named},
     },
     right::{RIGHTS, Right},
@@ -86,8 +86,15 @@ pub struct Manifest {
     pub description: String,
     /// What it asks for.
     pub needs: Asks,
+    /// Rights that it imports and can do without, by key: where the profile has none of one, its interface
+    /// is linked all the same and answers no.
+    pub optional: BTreeSet<&'static str>,
     /// Limits that it can live with, by key; higher than the profile's is no error and no use.
     pub limits: BTreeMap<&'static str, u64>,
+    /// JSON Schema of its `config:` (of a guardrail: of the `with:` where it is used), if it says.
+    pub config: Option<serde_json::Value>,
+    /// What its prompts may use, if it renders any.
+    pub prompts: Option<Prompts>,
     /// The tools that it has.
     pub tools: Vec<ToolDescriptor>,
     /// The file as the person named it, or what stands in for it.
@@ -95,14 +102,29 @@ pub struct Manifest {
     places: BTreeMap<String, Position>,
 }
 
-const KEYS: [&str; 8] = [
+/// Templates that an agent renders, with Jinja's syntax: the host checks their names before a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prompts {
+    /// The names that a template may use.
+    pub variables: Vec<String>,
+    /// Keys of its configuration that are templates as well; a step's `prompt:` always is one.
+    pub config: Vec<String>,
+}
+
+/// Longest list of names in `[prompt]`: a template with more is a program.
+const NAMES_MAX: usize = 64;
+
+const KEYS: [&str; 11] = [
     "version",
     "name",
     "kind",
     "release",
     "description",
     "needs",
+    "optional",
     "limits",
+    "config",
+    "prompt",
     "tools",
 ];
 
@@ -165,7 +187,10 @@ impl Manifest {
             release: String::new(),
             description: String::new(),
             needs: Asks::nothing(),
+            optional: BTreeSet::new(),
             limits: Named::new(),
+            config: None,
+            prompts: None,
             tools: Vec::new(),
             file: String::new(),
             places: BTreeMap::new(),
@@ -231,6 +256,20 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         None => None,
     };
     let limits = limits::named(reader, &fields);
+    let optional = reader.texts(&fields, "optional", |key| match LISTS.contains(&key) {
+        true => Ok(key.to_owned()),
+        false => Err(format!("it is not one of {}", LISTS.join(", "))),
+    });
+    let optional = LISTS
+        .into_iter()
+        .filter(|key| optional.iter().any(|it| it == key));
+    let config = tool::checked_schema(reader, &fields, "config");
+    let prompts = prompts(reader, &fields);
+    let prompt_at = fields.get("prompt").map_or(fields.at, |node| node.at);
+    if prompts.is_some() && kind.is_some_and(|kind| kind != PluginKind::Agent) {
+        let message = "`prompt` is for plugins of kind \"agent\": a plan gives no other a prompt";
+        reader.problem(prompt_at, message.to_owned(), None);
+    }
     let tools = grants::tables(reader, &fields, "tools", tool::tool);
     let tools_at = fields.get("tools").map_or(fields.at, |node| node.at);
     tool::check_names(reader, &tools, tools_at);
@@ -245,10 +284,44 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         release,
         description,
         needs,
+        optional: optional.collect(),
         limits,
+        config,
+        prompts,
         tools,
         ..Manifest::empty()
     })
+}
+
+fn prompts(reader: &mut Reader, fields: &crate::read::Fields<'_>) -> Option<Prompts> {
+    let node = fields.get("prompt")?;
+    let inner = reader.fields(node, "prompt", &["variables", "config"])?;
+    reader.required(&inner, "variables", "[\"input\"]");
+    let mut names = |key| {
+        let names = reader.texts(&inner, key, |name| match is_variable(name) {
+            true => Ok(name.to_owned()),
+            false => Err("a name is letters, digits and `_`, and begins with no digit".to_owned()),
+        });
+        if names.len() > NAMES_MAX {
+            let path = inner.path_of(key);
+            let message = format!(
+                "`{path}` has {} names, and {NAMES_MAX} are allowed",
+                names.len()
+            );
+            reader.problem(node.at, message, None);
+        }
+        names
+    };
+    Some(Prompts {
+        variables: names("variables"),
+        config: names("config"),
+    })
+}
+
+fn is_variable(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let first = name.chars().next();
+    first.is_some_and(|c| !c.is_ascii_digit()) && name.len() <= 64 && name.chars().all(plain)
 }
 
 /// One line that people read.

@@ -121,6 +121,23 @@ impl Narrowing {
         format!("{}:{}", self.file, self.at.line)
     }
 
+    /// Where it speaks of a right such as `model.tokens` or `tools.call[1]`: the nearest key that it has.
+    #[must_use]
+    pub fn source_of(&self, right: &str) -> String {
+        let bare = right.split('[').next().unwrap_or(right);
+        let table = bare.split('.').next().unwrap_or(bare);
+        let paths = [
+            bare.to_owned(),
+            format!("grants.{bare}"),
+            format!("grants.{table}"),
+        ];
+        let at = paths.iter().find_map(|path| self.places.get(path));
+        match at {
+            Some(at) => format!("{}:{}", self.file, at.line),
+            None => self.source(),
+        }
+    }
+
     /// What in it would raise what `profile` grants, each with the profile line that would have to
     /// change.
     #[must_use]

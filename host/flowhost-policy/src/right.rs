@@ -4,7 +4,11 @@
 //! interface too: one right, two interfaces. WASI interfaces that language runtimes import without
 //! using them are soft: without the right they are linked to empty implementations.
 
-use crate::{ask::Ask, grant::Effective, manifest::Manifest};
+use crate::{
+    ask::{Ask, Asks},
+    grant::{Effective, Grants},
+    manifest::Manifest,
+};
 
 /// One right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +117,21 @@ impl Right {
         })
     }
 
+    /// Whether its interfaces are linked: something of it is granted, or it was written down and holds
+    /// nothing, which answers no.
+    #[must_use]
+    pub fn is_linked(&self, effective: &Effective) -> bool {
+        self.is_in(effective) || effective.grants.named.contains(self.key)
+    }
+
     /// Whether effective rights hold any of it.
     #[must_use]
     pub fn is_in(&self, effective: &Effective) -> bool {
-        let grants = &effective.grants;
+        self.holds(&effective.grants)
+    }
+
+    /// Whether `grants` hold any of it.
+    pub(crate) fn holds(&self, grants: &Grants) -> bool {
         match self.key {
             "log" => grants.log,
             "config" => grants.config,
@@ -140,10 +155,14 @@ impl Right {
     /// Whether a manifest asks for any of it.
     #[must_use]
     pub fn is_asked_by(&self, manifest: &Manifest) -> bool {
+        self.is_asked_in(&manifest.needs)
+    }
+
+    /// Whether a document that takes away leaves it standing, if only by its name.
+    pub(crate) fn is_asked_in(&self, needs: &Asks) -> bool {
         fn some<T>(ask: &Ask<T>) -> bool {
             !matches!(ask, Ask::None)
         }
-        let needs = &manifest.needs;
         match self.key {
             "log" => needs.log,
             "config" => needs.config,
@@ -194,7 +213,7 @@ pub fn missing_rights<'a>(
     imports
         .into_iter()
         .filter_map(|import| match Right::behind(import) {
-            Some((right, true)) if !right.is_in(effective) => Some(MissingRight {
+            Some((right, true)) if !right.is_linked(effective) => Some(MissingRight {
                 import: import.to_owned(),
                 right: right.key,
                 lines: right.lines,

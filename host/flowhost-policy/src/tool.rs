@@ -348,6 +348,18 @@ fn schema(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> Option<Json> {
     Some(json)
 }
 
+/// A schema outside of a tool, held to the same rules.
+pub(crate) fn checked_schema(reader: &mut Reader, fields: &Fields<'_>, key: &str) -> Option<Json> {
+    let json = schema(reader, fields, key)?;
+    if let Some(fault) = schema_fault(&json) {
+        let at = fields.get(key).map_or(fields.at, |node| node.at);
+        let path = fields.path_of(key);
+        reader.problem(at, format!("`{path}` is not usable: {fault}"), None);
+        return None;
+    }
+    Some(json)
+}
+
 fn schema_fault(json: &Json) -> Option<String> {
     if json.to_string().len() > SCHEMA_BYTES_MAX {
         return Some("the schema is larger than 64 KiB".to_owned());

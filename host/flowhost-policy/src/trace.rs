@@ -13,6 +13,8 @@ pub enum Layer {
     Plan,
     /// What the caller passes on.
     Caller,
+    /// What only the operator gives, and a profile that came with the plan does not.
+    Operator,
 }
 
 impl fmt::Display for Layer {
@@ -22,6 +24,7 @@ impl fmt::Display for Layer {
             Self::Profile => "profile",
             Self::Plan => "plan",
             Self::Caller => "caller",
+            Self::Operator => "operator",
         })
     }
 }

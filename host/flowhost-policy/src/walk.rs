@@ -347,6 +347,7 @@ impl<'a> Walk<'a> {
         match source.layer {
             Layer::Manifest if right.starts_with("limits.") => self.manifest.source(right),
             Layer::Manifest => self.manifest.source(&format!("needs.{key}")),
+            Layer::Plan => self.narrowing.source_of(right),
             _ => source.at.clone(),
         }
     }

@@ -13,11 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flowhost_engine::{Meter, RunScope};
+use flowhost_flow::Plan;
 use flowhost_ledger::{Fact, Kind, LedgerError, Recorder, Value};
 
-/// What all plugins of a run may record together: 16 files of 256 MiB, more than a run of 10,000 calls
-/// with 400 KB each, and less than a disk.
-pub(crate) const RUN_BYTES: u64 = 4 << 30;
+/// What all plugins of a run may record together where its plan says nothing, which is the most that a plan
+/// can say.
+const RUN_BYTES: u64 = flowhost_flow::plan::limits::EVIDENCE_BYTES_MAX;
+
+/// What the plugins of a run of `plan` may record together.
+pub(crate) fn allowed(plan: &Plan) -> u64 {
+    plan.evidence_bytes.unwrap_or(RUN_BYTES).min(RUN_BYTES)
+}
 
 /// What a record takes beside its fields and its payload: number, time, the hash before it, the
 /// commitment and the salt, with their names.

@@ -105,7 +105,7 @@ pub(crate) async fn execute(
         driver: None,
     };
     let ready = Ready::new(&project, options, host, &gateway, run, seat)?;
-    Ready::preflight(host, &project)?;
+    Ready::preflight(&project)?;
     let components = unless_stopped(run, Ready::load(host, &project)).await?;
     let estimate = estimate::estimate(&project, &gateway, state, &*config.past);
     if let Some(failure) = estimate.exceeds(&project.plan) {
@@ -142,7 +142,7 @@ pub(crate) async fn execute(
     journal.view(bundle::BUNDLE, &bundle)?;
     journal.estimated(&estimate)?;
     let own_calls = Arc::new(AtomicU64::new(0));
-    let account = account::of_run(Arc::new(journal.clone()), account::RUN_BYTES);
+    let account = account::of_run(Arc::new(journal.clone()), account::allowed(&project.plan));
     let recording = Recording::new(account, own_calls.clone(), purse.clone());
     let recording = Arc::new(recording);
     let seeded = wiring::seed_of(seed);

@@ -54,10 +54,7 @@ fn refused(project: &Project, key: &str, member: &Member, problem: &GrantProblem
 }
 
 /// Every granted folder that a run could not have; nothing is made.
-///
-/// # Errors
-/// When the folders that nobody may grant cannot be looked at.
-pub fn missing_folders(
+pub(crate) fn missing_folders(
     project: &Project,
     home: Option<&Path>,
     state: &State,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{Step, Work};
+use serde_json::Value;
 
 use crate::finding::Finding;
 
@@ -68,6 +69,31 @@ fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Str
             Some((message, format!("write `uses: {plugin}/NAME`; {listed}")))
         }
     }
+}
+
+/// The names of what a schema of an object takes, those that it needs marked.
+pub(crate) fn takes(schema: &Value) -> String {
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names =
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| match required.contains(&name.as_str()) {
+                true => format!("`{name}` (required)"),
+                false => format!("`{name}`"),
+            });
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("it takes {}", names.join(", "))
 }
 
 /// The name that was probably meant; names are bounded by the plan's and the manifest's limits.

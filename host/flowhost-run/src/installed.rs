@@ -370,8 +370,8 @@ fn place_of(name: &str) -> String {
                 .to_owned()
         }
         "run.evidence" => {
-            "no profile raises it: all plugins of a run share it; make the plan smaller, \
-            or make several runs of it (docs/limits.md)"
+            "all plugins of a run share it: raise `evidence` in `budget:` of the plan, up to 4GiB, make the plan \
+            smaller, or make several runs of it (docs/limits.md)"
                 .to_owned()
         }
         _ => "no profile raises it: it is a bound of the host (docs/limits.md)".to_owned(),
@@ -392,6 +392,7 @@ fn document(layer: Layer) -> &'static str {
         Layer::Profile => "profile",
         Layer::Plan => "plan's `narrow`",
         Layer::Caller => "caller's rights",
+        Layer::Operator => "operator's own profiles",
     }
 }
 

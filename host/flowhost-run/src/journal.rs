@@ -13,7 +13,7 @@ use flowhost_flow::planner::{EventRecord, Note, StepSummary};
 use flowhost_flow::{Event, Time};
 use flowhost_ledger::records::{Asked, SCHEMA};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
-use flowhost_policy::LIMITS;
+use flowhost_policy::{FileGrant, LIMITS, host_input};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -162,7 +162,7 @@ impl Journal {
         append(self, load)?;
         let files = member.effective.grants.files.iter();
         let files: Vec<String> = files
-            .map(|it| format!("{} = {}", it.guest, it.host))
+            .map(|it| format!("{} = {}", it.guest, as_written(it, member)))
             .collect();
         let limits = LIMITS.iter().map(|limit| {
             let value = limit.get(&member.effective.limits);
@@ -573,6 +573,14 @@ fn denial(fact: &Fact) -> Option<Denial> {
         rule: text("rule"),
         cure: some(text("cure")).or(asked.cure).unwrap_or_default(),
     })
+}
+
+/// A granted folder as its profile writes it. Where the one that an input names lies on this machine is the
+/// operator's business: it belongs neither into a line that cannot be erased nor onto a page that is sent.
+fn as_written<'a>(grant: &'a FileGrant, member: &'a Member) -> &'a str {
+    let mut written = member.profile.grants.files.iter();
+    let written = written.find(|it| it.guest == grant.guest && host_input(&it.host).is_some());
+    written.map_or(&grant.host, |it| &it.host)
 }
 
 #[cfg(test)]

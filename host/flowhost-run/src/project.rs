@@ -30,6 +30,8 @@ pub struct Project {
     pub members: BTreeMap<String, Member>,
     /// What all of it was read from.
     pub texts: Texts,
+    /// What is worth knowing before it runs, and stops nothing: one line each.
+    pub notes: Vec<String>,
 }
 
 /// One plugin of a plan.

@@ -1,35 +1,36 @@
 //! The preflight: every missing right of every plugin, before anything runs.
 
+use std::sync::Arc;
+
+use flowhost_engine::{Capability, unanswered};
 use flowhost_flow::PluginDecl;
 use flowhost_policy::Ask;
-use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::project::{Member, Project};
 
 /// A right that a plugin needs and does not have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Missing {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
     /// The plugin's key.
-    pub plugin: String,
+    plugin: String,
     /// What it imports.
-    pub interface: String,
+    interface: String,
     /// The profile that does not grant it.
-    pub profile: String,
+    profile: String,
     /// The profile's file and line.
-    pub at: String,
+    at: String,
     /// The lines that would grant it; empty when this build serves no such interface.
-    pub lines: String,
+    lines: String,
 }
 
 /// Rights that are missing, as findings.
 #[derive(Debug, Clone, Default)]
-pub struct Rights(pub Vec<Missing>);
+pub(crate) struct Rights(pub(crate) Vec<Missing>);
 
 impl Rights {
     /// One finding each, at the plugin's place in the plan.
-    #[must_use]
-    pub fn findings(&self, project: &Project) -> Vec<Finding> {
+    pub(crate) fn findings(&self, project: &Project) -> Vec<Finding> {
         self.0
             .iter()
             .map(|missing| finding(project, missing))
@@ -78,17 +79,18 @@ fn own_profile(decl: &PluginDecl, lines: &str) -> String {
     )
 }
 
-/// Every right that an import needs and that is not there, without an engine.
-#[must_use]
-pub fn missing_rights(project: &Project) -> Rights {
+/// Every right that an import needs and that is not there, and every import that this build does not
+/// serve; without an engine.
+pub(crate) fn missing_rights(project: &Project) -> Rights {
+    let capabilities = flowhost_caps::all();
     let missing = project
         .members
         .iter()
-        .flat_map(|(key, member)| missing_of(key, member));
+        .flat_map(|(key, member)| missing_of(key, member, &capabilities));
     Rights(missing.collect())
 }
 
-fn missing_of(key: &str, member: &Member) -> Vec<Missing> {
+fn missing_of(key: &str, member: &Member, capabilities: &[Arc<dyn Capability>]) -> Vec<Missing> {
     // No profile helps a component that was built against other interfaces, and it is told so.
     if member.inspection.unserved().into_iter().next().is_some() {
         return Vec::new();
@@ -107,7 +109,22 @@ fn missing_of(key: &str, member: &Member) -> Vec<Missing> {
         at: place_of(member, missing.right),
         lines: lines_for(member, missing.right, missing.lines),
     });
-    told.collect()
+    let mut told: Vec<Missing> = told.collect();
+    // The list of capabilities is this build's own: an engine with a double one would not have started.
+    let unanswered = unanswered(capabilities, &member.inspection, &member.effective);
+    for missing in unanswered.unwrap_or_default() {
+        if told.iter().any(|it| it.interface == missing.interface) {
+            continue;
+        }
+        told.push(Missing {
+            plugin: key.to_owned(),
+            interface: missing.interface,
+            profile: member.profile.name.clone(),
+            at: member.profile.file.clone(),
+            lines: missing.cure.unwrap_or_default(),
+        });
+    }
+    told
 }
 
 /// The lines that would grant a right, with what the plugin's manifest names.

@@ -38,7 +38,7 @@ use crate::redaction::redaction;
 use crate::registry::Registry;
 use crate::replay::{self, Nowhere};
 use crate::revealed::{Remembering, Revealed};
-use crate::rights::{Missing, missing_rights};
+use crate::rights::missing_rights;
 use crate::router::Router;
 use crate::server;
 use crate::tally::{Origins, Tally};
@@ -254,22 +254,8 @@ impl Ready {
     }
 
     /// Every missing right of every plugin.
-    pub(crate) fn preflight(host: &Inner, project: &Project) -> Result<(), Failure> {
-        let mut rights = missing_rights(project);
-        for (key, member) in &project.members {
-            for missing in host.engine.preflight(&member.inspection, &member.effective) {
-                let known = |it: &Missing| it.plugin == *key && it.interface == missing.interface;
-                if !rights.0.iter().any(known) {
-                    rights.0.push(Missing {
-                        plugin: key.clone(),
-                        interface: missing.interface,
-                        profile: member.profile.name.clone(),
-                        at: member.profile.file.clone(),
-                        lines: missing.cure.unwrap_or_default(),
-                    });
-                }
-            }
-        }
+    pub(crate) fn preflight(project: &Project) -> Result<(), Failure> {
+        let rights = missing_rights(project);
         if rights.0.is_empty() {
             return Ok(());
         }

@@ -323,6 +323,14 @@ impl Ambient {
         self.resolve(path).is_dir()
     }
 
+    /// Whether two paths belong to one user; false where one of them cannot be looked at.
+    #[must_use]
+    pub fn same_owner(&self, a: &Path, b: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let owner = |path: &Path| self.resolve(path).metadata().map(|it| it.uid());
+        matches!((owner(a), owner(b)), (Ok(a), Ok(b)) if a == b)
+    }
+
     /// The path without symbolic links and dots.
     ///
     /// # Errors

@@ -232,12 +232,8 @@ pub(crate) struct VerifyArgs {
 pub(crate) enum RunsCommand {
     /// List runs, latest first
     List,
-    /// Show the records of a run
-    Show {
-        /// A run's id, an unambiguous beginning of it, or `latest`
-        #[arg(value_name = "RUN")]
-        run: String,
-    },
+    /// Show how a run ended and why, its steps and its records
+    Show(ShowArgs),
     /// Make the report page of a run from its ledger
     Report {
         /// A run's id, an unambiguous beginning of it, or `latest`
@@ -268,6 +264,29 @@ pub(crate) struct ReplayArgs {
     /// Replay it with this component in the place of a plugin's own
     #[arg(long = "plugin", value_name = "NAME=PATH", value_parser = pair)]
     pub(crate) plugins: Vec<(String, String)>,
+}
+
+/// `runs show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Only this step, its items and visits, with what each call was given and gave
+    #[arg(long, value_name = "PATH")]
+    pub(crate) step: Option<String>,
+    /// Only records of this kind; may be repeated
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Vec<String>,
+    /// Only what was denied
+    #[arg(long)]
+    pub(crate) denials: bool,
+    /// Print the log lines of plugins, of all steps or of one
+    #[arg(long, conflicts_with_all = ["kind", "denials"])]
+    pub(crate) logs: bool,
+    /// Print what this record holds, whole, and nothing else
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["step", "kind", "denials", "logs"])]
+    pub(crate) payload: Option<u64>,
 }
 
 /// `policy`.
@@ -316,6 +335,8 @@ pub(crate) enum PolicyCommand {
 pub(crate) enum PlanCommand {
     /// Print the JSON Schema of the plan format
     Schema,
+    /// Print every key of the plan format with its meaning, as Markdown
+    Keys,
     /// Show a plan as a graph, or a run of it with how each step ended
     Graph(GraphArgs),
 }

@@ -142,6 +142,11 @@ impl Config {
             if !ambient.is_file(&file) {
                 continue;
             }
+            // A shared parent (`/tmp`, `/srv`) is anybody's: what another user left there neither narrows nor
+            // stops what is run below it.
+            if folder != ambient.cwd() && !ambient.same_owner(&file, ambient.cwd()) {
+                break;
+            }
             if own.is_read_from(ambient, &file) {
                 let folder_file = Some(file);
                 return Ok(Self { folder_file, ..own });

@@ -7,6 +7,7 @@
 mod inputs;
 mod load;
 mod members;
+mod secrets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +66,12 @@ pub struct Loaded {
 #[must_use]
 pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut Texts) -> Loaded {
     let sources = Sources::new(ambient, config, request.policies.as_deref());
-    load_from(ambient, &sources, request, texts)
+    let mut loaded = load_from(ambient, &sources, request, texts);
+    if let Some(project) = &mut loaded.project {
+        let notes = secrets::look(ambient, config, &project.members, &mut loaded.findings);
+        project.notes.extend(notes);
+    }
+    loaded
 }
 
 /// Loads what a run was made of, as it was.
@@ -108,7 +114,16 @@ fn load_from(
         return Loaded { project, findings };
     }
     let bound = inputs::bind(ambient, &plan, &dir, request, &mut findings);
-    let members = members::resolve(sources, &plan, &dir, &bound, texts, &mut findings);
+    let mut notes = Vec::new();
+    let members = members::resolve(
+        sources,
+        &plan,
+        &dir,
+        &bound,
+        texts,
+        &mut findings,
+        &mut notes,
+    );
     let file = sources.shown(&request.plan);
     let (inputs, folders) = (bound.values, bound.folders);
     let project = Project {
@@ -119,6 +134,7 @@ fn load_from(
         folders,
         members,
         texts: texts.clone(),
+        notes,
     };
     Loaded {
         project: Some(project),

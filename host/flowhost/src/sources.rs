@@ -53,6 +53,10 @@ pub const SHIPPED: &[(&str, &str)] = &[
         include_str!("../../../policies/agent-model.toml"),
     ),
     (
+        "agent-any-model",
+        include_str!("../../../policies/agent-any-model.toml"),
+    ),
+    (
         "mcp-local",
         include_str!("../../../policies/mcp-local.toml"),
     ),
@@ -62,6 +66,28 @@ pub const SHIPPED: &[(&str, &str)] = &[
 #[must_use]
 pub fn is_shipped(wanted: &str) -> bool {
     SHIPPED.iter().any(|(name, _)| *name == wanted)
+}
+
+/// Whose word a profile is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// It is part of this build.
+    Builds,
+    /// The operator named its folder, by `--policies` or in his own configuration.
+    Operators,
+    /// It stands beside the plan, and whoever wrote the plan may have written it.
+    Plans,
+}
+
+/// A profile's text, where it was found.
+#[derive(Debug, Clone)]
+pub struct ProfileText {
+    /// The file as a person would write it.
+    pub file: String,
+    /// What stands in it.
+    pub text: String,
+    /// Whose word it is.
+    pub whose: Whose,
 }
 
 /// Where to look.
@@ -234,24 +260,29 @@ impl<'a> Sources<'a> {
         wanted: &str,
         dir: &Path,
         texts: &mut Texts,
-    ) -> Result<Profile, Vec<Finding>> {
-        let (file, text) = self
+    ) -> Result<(Profile, Whose), Vec<Finding>> {
+        let found = self
             .profile_text(wanted, dir)
             .map_err(|finding| vec![finding])?;
+        let ProfileText { file, text, whose } = found;
         texts.add(&file, text.as_str());
-        read_profile(&text, &file)
+        Ok((read_profile(&text, &file)?, whose))
     }
 
     /// The file and the text of a profile by name or path, not yet read as one.
     ///
     /// # Errors
     /// When there is none, or it cannot be read; without a place.
-    pub fn profile_text(&self, wanted: &str, dir: &Path) -> Result<(String, String), Finding> {
+    pub fn profile_text(&self, wanted: &str, dir: &Path) -> Result<ProfileText, Finding> {
         if is_path(wanted) {
             return self.named_by_path(wanted, dir);
         }
         if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == wanted) {
-            return Ok((format!("policies/{name}.toml"), (*text).to_owned()));
+            return Ok(ProfileText {
+                file: format!("policies/{name}.toml"),
+                text: (*text).to_owned(),
+                whose: Whose::Builds,
+            });
         }
         let folders = self.profile_folders(dir);
         let name = format!("{wanted}.toml");
@@ -259,7 +290,7 @@ impl<'a> Sources<'a> {
             let path = folder.path().join(&name);
             if self.ambient.is_file(&path) {
                 return match folder {
-                    Folder::Operators(_) => self.read(&path),
+                    Folder::Operators(_) => self.read(&path, Whose::Operators),
                     Folder::Plans(_) => self.named_below(wanted, dir, &path),
                 };
             }
@@ -275,7 +306,7 @@ impl<'a> Sources<'a> {
 
     /// A plan may bring a profile of its own, but the host reads (and quotes) nothing outside the
     /// plan's folder for it, and an operator who names a folder of profiles wants those alone.
-    fn named_by_path(&self, wanted: &str, dir: &Path) -> Result<(String, String), Finding> {
+    fn named_by_path(&self, wanted: &str, dir: &Path) -> Result<ProfileText, Finding> {
         if self.only.is_some() {
             let message = format!("`{wanted}` is a path, and `--policies` allows names only");
             return Err(Finding::new("", message).cure("name a profile of that folder"));
@@ -289,15 +320,10 @@ impl<'a> Sources<'a> {
 
     /// Reads a profile of the plan's folder under the name that it has there: its links are followed to
     /// see that they stay, and name nothing.
-    fn named_below(
-        &self,
-        wanted: &str,
-        dir: &Path,
-        path: &Path,
-    ) -> Result<(String, String), Finding> {
+    fn named_below(&self, wanted: &str, dir: &Path, path: &Path) -> Result<ProfileText, Finding> {
         let relative = path.strip_prefix(dir).unwrap_or(path);
         match self.ambient.below(dir, relative) {
-            Ok(_) => self.read(path),
+            Ok(_) => self.read(path, Whose::Plans),
             Err(error) => {
                 let message = format!("cannot use the profile `{wanted}`: {}", error.source);
                 Err(Finding::new("", message))
@@ -305,10 +331,13 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<(String, String), Finding> {
+    fn read(&self, path: &Path, whose: Whose) -> Result<ProfileText, Finding> {
         let text = self.ambient.read_rights(path, DOCUMENT_BYTES_MAX);
-        let text = text.map_err(|error| Finding::from(&error))?;
-        Ok((self.shown(path), text))
+        Ok(ProfileText {
+            file: self.shown(path),
+            text: text.map_err(|error| Finding::from(&error))?,
+            whose,
+        })
     }
 
     /// A component's manifest: its file and text. The embedded one counts, because the digest covers it;
@@ -537,7 +566,8 @@ mod tests {
             let profile = sources
                 .profile("deny-all", dir, &mut Texts::default())
                 .unwrap();
-            assert!(!profile.grants.log);
+            assert!(!profile.0.grants.log);
+            assert_eq!(profile.1, Whose::Builds);
         });
     }
 
@@ -641,7 +671,8 @@ mod tests {
                 ..sources.clone()
             };
             assert!(strict.profile("mine", dir, &mut Texts::default()).is_err());
-            assert!(sources.profile("mine", dir, &mut Texts::default()).is_ok());
+            let mine = sources.profile("mine", dir, &mut Texts::default());
+            assert_eq!(mine.unwrap().1, Whose::Plans);
         });
     }
 

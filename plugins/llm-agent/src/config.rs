@@ -10,6 +10,8 @@ use crate::tools;
 
 /// Longest `role`, in characters.
 const ROLE_CHARS_MAX: usize = 200;
+/// Most agents that one may ask: their names stand in each request.
+const PEERS_MAX: usize = 32;
 /// Largest `system` and `prompt`, in bytes each.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) context_tokens: u64,
     /// Of the granted tools only these: `plugin/tool` or `plugin/*`. Without it all of them.
     pub(crate) tools: Option<Vec<String>>,
+    /// Agents of the plan that it may ask.
+    pub(crate) peers: Vec<String>,
 }
 
 impl Default for Config {
@@ -55,6 +59,7 @@ impl Default for Config {
             max_repairs: 2,
             context_tokens: 32_000,
             tools: None,
+            peers: Vec::new(),
         }
     }
 }
@@ -119,6 +124,17 @@ impl Config {
         must(
             (1_000..=200_000).contains(&self.context_tokens),
             "`context_tokens` is 1000 to 200000",
+        );
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        for peer in &self.peers {
+            must(
+                !peer.is_empty() && peer.len() <= 64 && peer.chars().all(plain),
+                &format!("`peers` lists names of plugins of the plan, and not `{peer}`"),
+            );
+        }
+        must(
+            self.peers.len() <= PEERS_MAX,
+            "`peers` lists at most 32 agents",
         );
         for pattern in self.tools.iter().flatten() {
             must(

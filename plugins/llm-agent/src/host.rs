@@ -1,7 +1,7 @@
 //! What the agent asks of its host, as a trait: the component uses its imports, the tests a script.
 
 use flowhost_sdk::host::model::{Completion, Prompt};
-use flowhost_sdk::host::{budget, config, model, tools};
+use flowhost_sdk::host::{budget, config, messaging, model, tools};
 use flowhost_sdk::{Answer, Descriptor, Error};
 
 /// What is left to spend.
@@ -22,6 +22,8 @@ pub(crate) trait Host {
     fn tools(&self) -> Vec<Descriptor>;
     /// Calls a tool; its arguments are checked by the host.
     fn call(&self, name: &str, arguments: &str) -> Result<Answer, Error>;
+    /// Asks another agent and waits for its answer, at most so many milliseconds.
+    fn ask(&self, peer: &str, payload: &str, timeout_ms: f64) -> Result<String, Error>;
     /// What is left of tokens and money.
     fn left(&self) -> Left;
     /// Says something to the operator.
@@ -46,6 +48,11 @@ impl Host for Imports {
 
     fn call(&self, name: &str, arguments: &str) -> Result<Answer, Error> {
         tools::call(name, arguments)
+    }
+
+    fn ask(&self, peer: &str, payload: &str, timeout_ms: f64) -> Result<String, Error> {
+        let topic = crate::message::mailbox(peer);
+        messaging::request(&topic, payload, timeout_ms).map(|answer| answer.payload)
     }
 
     fn left(&self) -> Left {

@@ -41,7 +41,11 @@ pub(crate) fn answer(
 /// `agents.<name>.in`, the mailbox of `tenant/name`.
 fn topic(sender: &str) -> String {
     let key = sender.split_once('/').map_or(sender, |(_, key)| key);
-    let name = key.rsplit("::").next().unwrap_or(key);
+    mailbox(key.rsplit("::").next().unwrap_or(key))
+}
+
+/// The mailbox of an agent of the same plan.
+pub(crate) fn mailbox(name: &str) -> String {
     format!("agents.{name}.in")
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use flowhost_sdk::host::model::{ToolCall, ToolSpec};
 use flowhost_sdk::{Answer, Body, Descriptor, Error, ResourceData};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::host::Host;
 use crate::text::{cut, line};
@@ -78,9 +79,42 @@ pub(crate) struct Called {
     pub(crate) worked: bool,
 }
 
+/// The tool by which the model asks another agent. A plugin `agents` with a tool `ask` would be another one,
+/// and is refused beside it.
+pub(crate) const ASK: &str = "agents/ask";
+/// How long an answer of another agent is waited for: a model call and its repairs.
+const ASK_MS: f64 = 120_000.0;
+/// Longest question to another agent, in bytes.
+const QUESTION_BYTES_MAX: usize = 16 << 10;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    to: String,
+    text: String,
+}
+
+/// How the model is told of the agents that it may ask.
+fn ask_spec(peers: &[String]) -> ToolSpec {
+    ToolSpec {
+        name: ASK.to_owned(),
+        description:
+            "Asks another agent a question in words and gives its answer. It sees the text alone, \
+                      nothing of this conversation."
+                .to_owned(),
+        input_schema: json!({
+            "type": "object", "required": ["to", "text"], "additionalProperties": false,
+            "properties": { "to": { "enum": peers }, "text": { "type": "string", "minLength": 1 } },
+        })
+        .to_string(),
+    }
+}
+
 /// The tools of one task.
 pub(crate) struct Toolbox {
     specs: Vec<ToolSpec>,
+    /// Agents that may be asked.
+    peers: Vec<String>,
     /// How often each call was asked for.
     asked: BTreeMap<(String, String), usize>,
 }
@@ -90,8 +124,13 @@ impl Toolbox {
     ///
     /// # Errors
     /// [`Error::Invalid`] when there are more than a model takes.
-    pub(crate) fn new(tools: Vec<Descriptor>) -> Result<Self, Error> {
-        if tools.len() > TOOLS_MAX {
+    pub(crate) fn new(tools: Vec<Descriptor>, peers: &[String]) -> Result<Self, Error> {
+        if !peers.is_empty() && tools.iter().any(|tool| tool.name == ASK) {
+            return Err(Error::invalid(format_args!(
+                "config: with `peers` no plugin of the plan may be called `agents`: `{ASK}` is how they are asked"
+            )));
+        }
+        if tools.len() + usize::from(!peers.is_empty()) > TOOLS_MAX {
             return Err(Error::invalid(format_args!(
                 "the profile grants {} tools, and a model takes {TOOLS_MAX}: name fewer in `tools` of the `config:`",
                 tools.len()
@@ -102,8 +141,10 @@ impl Toolbox {
             description: tool.description,
             input_schema: object(tool.input_schema),
         });
+        let asks = (!peers.is_empty()).then(|| ask_spec(peers));
         Ok(Self {
-            specs: specs.collect(),
+            specs: specs.chain(asks).collect(),
+            peers: peers.to_vec(),
             asked: BTreeMap::new(),
         })
     }
@@ -145,6 +186,9 @@ impl Toolbox {
                  it gave, or answer"
             )));
         }
+        if tool == ASK {
+            return Ok(self.ask(host, &arguments));
+        }
         let outcome = host.call(tool, &arguments);
         let worked = outcome.is_ok();
         Ok(Called {
@@ -152,6 +196,35 @@ impl Toolbox {
             tool: Some(tool.clone()),
             worked,
         })
+    }
+}
+
+impl Toolbox {
+    /// Puts a question to another agent. What it says is material like a tool's answer.
+    fn ask(&self, host: &impl Host, arguments: &str) -> Called {
+        let question: Question = match serde_json::from_str(arguments) {
+            Ok(question) => question,
+            Err(error) => return refused(&format!("`{ASK}` takes `to` and `text`: {error}")),
+        };
+        let Question { to, text } = question;
+        if !self.peers.contains(&to) {
+            let known = shown(self.peers.iter().map(String::as_str));
+            let name = line(&to, NAME_CHARS_MAX);
+            return refused(&format!(
+                "there is no agent `{name}` to ask; there are: {known}"
+            ));
+        }
+        let payload = json!({ "text": cut(&text, QUESTION_BYTES_MAX) }).to_string();
+        let answer = host.ask(&to, &payload, ASK_MS);
+        let worked = answer.is_ok();
+        Called {
+            text: match answer {
+                Ok(answer) => cut(&answer, RESULT_BYTES_MAX),
+                Err(error) => refused(&why(&error)).text,
+            },
+            tool: Some(format!("{ASK} {to}")),
+            worked,
+        }
     }
 }
 
@@ -320,17 +393,17 @@ mod tests {
                 .collect()
         };
         assert!(matches!(
-            Toolbox::new(many(TOOLS_MAX + 1)),
+            Toolbox::new(many(TOOLS_MAX + 1), &[]),
             Err(Error::Invalid(_))
         ));
-        assert!(Toolbox::new(many(TOOLS_MAX)).is_ok());
+        assert!(Toolbox::new(many(TOOLS_MAX), &[]).is_ok());
     }
 
     #[test]
     fn a_schema_that_takes_everything_is_told_as_an_object() {
         let mut any = tool("a/b");
         any.input_schema = "true".to_owned();
-        let toolbox = Toolbox::new(vec![any]).expect("a toolbox");
+        let toolbox = Toolbox::new(vec![any], &[]).expect("a toolbox");
         assert_eq!(toolbox.specs()[0].input_schema, r#"{"type":"object"}"#);
     }
 

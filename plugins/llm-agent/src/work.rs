@@ -42,7 +42,8 @@ pub(crate) fn work(
     } else {
         host.tools()
     };
-    let toolbox = Toolbox::new(tools::offered(listed, config.tools.as_deref())?)?;
+    let offered = tools::offered(listed, config.tools.as_deref())?;
+    let toolbox = Toolbox::new(offered, &config.peers)?;
     // With one turn there is no turn left to use a tool's answer in.
     let open = !toolbox.specs().is_empty() && config.max_turns > 1;
     let rules = Rules {

@@ -1,9 +1,12 @@
 //! The YAML block at the start of a text. The parser bounds nesting, aliases and size, so a bomb in a
 //! document is an error and not a flood.
 
+use std::fmt;
+
 use flowhost_sdk::Error;
 use serde::Serialize;
-use serde_json::Value;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 use serde_saphyr::Error as Yaml;
 
 /// Largest block that is read, in bytes.
@@ -39,13 +42,76 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
     }
     // YAML 1.2: `y`, `on` and `no` are words, as their writers mean them.
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    let value = serde_saphyr::from_str_with_options(block, options)
+    let Distinct(value) = serde_saphyr::from_str_with_options(block, options)
         .map_err(|error| Error::invalid(told(&error)))?;
     Ok(FrontMatter {
         found: true,
         value,
         text_line: lines + 1,
     })
+}
+
+/// A value none of whose mappings has two keys that are one in JSON: `1` and `"1"` are two in YAML.
+struct Distinct(Value);
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DistinctVisitor).map(Self)
+    }
+}
+
+struct DistinctVisitor;
+
+impl<'de> Visitor<'de> for DistinctVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Distinct(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            let Distinct(value) = members.next_value()?;
+            if object.contains_key(&key) {
+                return Err(de::Error::custom(format!("the key `{key}` is given twice")));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
 }
 
 /// What is wrong, in one line and with the document's own line: the block begins on its second one.
@@ -192,6 +258,14 @@ mod tests {
             why,
             "the front matter has the key `a` twice (line 4: remove one of them)"
         );
+    }
+
+    #[test]
+    fn keys_that_are_one_in_json_are_given_twice() {
+        let Err(Error::Invalid(why)) = read("---\n1: a\n\"1\": b\n---\n") else {
+            panic!("it was read");
+        };
+        assert!(why.contains("the key `1` is given twice"), "{why}");
     }
 
     #[test]

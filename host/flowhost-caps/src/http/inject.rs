@@ -118,7 +118,8 @@ fn named(
     }
     store.get(name).ok_or_else(|| {
         SendError::Fault(Fault::Host(format!(
-            "no value for the secret `{name}`; set it first"
+            "no value for the secret `{name}`: export FLOWHOST_SECRET_{name}, or name its source under \
+             [secrets] of your flowhost.toml"
         )))
     })
 }

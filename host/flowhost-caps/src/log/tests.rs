@@ -61,12 +61,29 @@ async fn dos_024_drops_over_the_cap_and_says_how_much_in_one_record() {
     assert_eq!(sink.lines().len(), 50, "a byte and the line's end each");
     assert!(call.facts().is_empty());
     drop(store);
-    assert_eq!(call.facts().len(), 1);
+    assert_eq!(
+        call.facts().len(),
+        2,
+        "what was taken, and what was dropped"
+    );
     assert_eq!(call.last("decision"), "drop");
     assert_eq!(call.last("dropped_lines"), "950");
     assert_eq!(call.last("dropped_bytes"), "1900");
     assert_eq!(call.scope.meter.log_bytes.load(Ordering::Relaxed), 100);
     assert_eq!(call.scope.meter.log_dropped.load(Ordering::Relaxed), 1_900);
+}
+
+#[tokio::test]
+async fn the_lines_of_a_call_are_the_payload_of_one_record() {
+    let call = Call::granted(grants(&[]));
+    let mut store = call.store(&log().0);
+    write(&mut store, "one");
+    write(&mut store, "two");
+    drop(store);
+    assert_eq!(call.facts().len(), 1);
+    assert_eq!(call.last("lines"), "2");
+    let payload = call.facts()[0].payload.clone().unwrap_or_default();
+    assert_eq!(String::from_utf8_lossy(&payload), "info one\ninfo two\n");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ impl Capability for Seam {
     }
 
     fn granted(&self, effective: &Effective) -> bool {
-        !effective.grants.messages.publish.is_empty()
+        effective.links("messages")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

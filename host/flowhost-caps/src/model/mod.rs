@@ -111,7 +111,7 @@ impl Capability for Seam {
     }
 
     fn granted(&self, effective: &Effective) -> bool {
-        !effective.grants.model.allow.is_empty()
+        effective.links("model")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -49,8 +49,7 @@ impl Capability for Seam {
     }
 
     fn granted(&self, effective: &Effective) -> bool {
-        let granted = &effective.grants.secrets;
-        !granted.names.is_empty() || !granted.reveal.is_empty()
+        effective.links("secrets")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

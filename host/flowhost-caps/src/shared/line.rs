@@ -35,6 +35,18 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// How the line was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
@@ -157,6 +169,10 @@ pub(crate) struct Gate {
     interface: &'static str,
     redactor: Option<Redactor>,
     tail: Vec<u8>,
+    /// The lines of this call, for its record. Bounded by the call's cap on log bytes, and by a factor for
+    /// what a character that is written out takes.
+    kept: String,
+    kept_lines: u64,
     dropped_lines: u64,
     dropped_bytes: u64,
 }
@@ -174,6 +190,8 @@ impl Gate {
             interface,
             redactor: redactor(scope, secrets),
             tail: Vec::new(),
+            kept: String::new(),
+            kept_lines: 0,
             dropped_lines: 0,
             dropped_bytes: 0,
         }
@@ -199,7 +217,8 @@ impl Gate {
         let message = self.shown(message);
         let shown = fields.iter().take(FIELDS_MAX);
         let shown = shown.map(|(key, value)| (self.clean(key), self.clean(value)));
-        let fields = shown.collect();
+        let fields: Vec<(String, String)> = shown.collect();
+        self.keep(level, &message, &fields);
         let scope = &self.scope;
         self.sink.line(LogLine {
             tenant: Arc::clone(&scope.run.tenant),
@@ -212,6 +231,37 @@ impl Gate {
             message,
             fields,
         });
+    }
+
+    fn keep(&mut self, level: Level, message: &str, fields: &[(String, String)]) {
+        self.kept_lines += 1;
+        self.kept.push_str(level.as_str());
+        self.kept.push(' ');
+        self.kept.push_str(message);
+        for (key, value) in fields {
+            for part in [" ", key, "=", value] {
+                self.kept.push_str(part);
+            }
+        }
+        self.kept.push('\n');
+    }
+
+    /// What the call wrote is a payload of its own record: it can be read later, and erased.
+    fn record_lines(&mut self) {
+        if self.kept_lines == 0 {
+            return;
+        }
+        let fact = self.scope.said(HostCall {
+            decided: DecisionPart {
+                interface: Some(self.interface.to_owned()),
+                ..DecisionPart::default()
+            },
+            lines: Some(self.kept_lines),
+            ..HostCall::default()
+        });
+        let lines = std::mem::take(&mut self.kept).into_bytes();
+        // As below: a ledger that takes no more stops the run at its next record.
+        let _ = self.scope.run.recorder.append(fact.payload(lines));
     }
 
     /// Shows how far the call is, or drops it over the cap.
@@ -286,6 +336,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        self.record_lines();
         if self.dropped_lines == 0 {
             return;
         }

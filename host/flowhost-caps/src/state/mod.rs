@@ -49,7 +49,7 @@ impl Capability for Seam {
     }
 
     fn granted(&self, effective: &Effective) -> bool {
-        !effective.grants.state.namespaces.is_empty()
+        effective.links("state")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -76,7 +76,7 @@ impl Capability for Seam {
     }
 
     fn granted(&self, effective: &Effective) -> bool {
-        !effective.grants.tools.call.is_empty()
+        effective.links("tools")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -31,7 +31,7 @@ pub(super) fn body(story: &Story) -> Markup {
 
 fn one(group: &Group, denied: bool) -> Markup {
     html! {
-        details.decision open[denied] {
+        details.decision.well[!denied] open[denied] {
             summary {
                 span.status.(if denied { "bad" } else { "good" }) {
                     (words::count(group.count)) "×"

@@ -124,7 +124,8 @@ pub(super) fn ending(story: &Story) -> Markup {
                     }
                 }
                 @if !matches!(head.failure, Stored::None) { (stored(&head.failure)) }
-                @if !head.hint.is_empty() { p { strong { "What helps: " } (head.hint) } }
+                @if head.hint.contains('\n') { p { strong { "What helps:" } } pre { (head.hint) } }
+                @else if !head.hint.is_empty() { p { strong { "What helps: " } (head.hint) } }
             }
         }
         @for remark in &head.remarks {
@@ -133,13 +134,24 @@ pub(super) fn ending(story: &Story) -> Markup {
     }
 }
 
-/// Inputs and outputs.
+/// Two buttons without a script: with the second the style hides what ended well.
+pub(super) fn filter() -> Markup {
+    html! {
+        fieldset.filter {
+            legend { "Show" }
+            label { input type="radio" name="show" id="show-all" checked; " everything" }
+            label { input type="radio" name="show" id="show-bad"; " only what did not go well" }
+        }
+    }
+}
+
+/// Outputs and inputs.
 pub(super) fn values(story: &Story) -> Markup {
     let head = &story.head;
     html! {
         div.pair {
-            div { h3 { "Inputs" } (stored(&head.inputs)) }
             div { h3 { "Outputs" } (stored(&head.outputs)) }
+            div { h3 { "Inputs" } (stored(&head.inputs)) }
         }
     }
 }

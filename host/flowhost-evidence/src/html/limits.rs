@@ -76,13 +76,25 @@ fn events(story: &Story) -> Markup {
                 summary {
                     span.status.warn { (event.event) } " "
                     @if !event.about.is_empty() { code { (event.about) } " " }
-                    @if !event.used.is_empty() { (event.used) " of " (event.allowed) " " }
+                    @if !event.used.is_empty() {
+                        (amount(&event.about, &event.used)) " of " (amount(&event.about, &event.allowed)) " "
+                    }
                     span.of { "record " (event.seq) }
                 }
                 (stored(&event.message))
             }
         }
         (more(&spend.events, "event", "events"))
+    }
+}
+
+/// An amount of a record in the units of what it is about.
+fn amount(about: &str, text: &str) -> String {
+    match (about, text.parse::<u64>()) {
+        ("usd" | "micro_usd", Ok(micro)) => words::usd(micro),
+        ("fuel", Ok(number)) => words::short(number),
+        (_, Ok(number)) => words::count(number),
+        (_, Err(_)) => text.to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ mod decisions;
 mod evidence;
 mod graph;
 mod head;
+mod items;
 mod layout;
 mod limits;
 mod models;
@@ -74,6 +75,7 @@ pub fn page(story: &Story) -> String {
                     }
                     main id="main" {
                         (head::ending(story))
+                        (head::filter())
                         @for section in &sections {
                             section aria-labelledby=(section.id) {
                                 h2 id=(section.id) { (section.title) }
@@ -128,6 +130,7 @@ impl Section {
 fn sections(story: &Story) -> Vec<Section> {
     let Story { steps, models, .. } = story;
     let mut all = vec![
+        Section::new("result", "Outputs and inputs", head::values(story)),
         Section::new("timeline", "Timeline", timeline::body(story)),
         Section::new("steps", "Steps", steps::body(story)).count(steps.listed.total),
     ];
@@ -166,11 +169,6 @@ fn sections(story: &Story) -> Vec<Section> {
         let section = Section::new("calls", "Tool calls", tools::body(story));
         all.push(section.count(story.tools.listed.total));
     }
-    all.push(Section::new(
-        "inputs",
-        "Inputs and outputs",
-        head::values(story),
-    ));
     all.push(Section::new("plugins", "Plugins", evidence::plugins(story)));
     all.push(Section::new("evidence", "Evidence", evidence::body(story)));
     all

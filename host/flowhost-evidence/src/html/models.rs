@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::items::well;
 use super::parts::{more, numbers_in, status, step, stored, table, words_in};
 use super::words;
 use crate::story::{Message, ModelCall, Request, Shown, Stored, Story, Sums, Try};
@@ -93,7 +94,7 @@ fn one(call: &ModelCall) -> Markup {
     let last = call.tries.last();
     let sums = call.sums();
     html! {
-        details.call {
+        details.call.well[last.is_some_and(|it| well(&it.status))] {
             summary {
                 span.who { code { (call.agent) } " asks " code { (call.asked) } }
                 " " (status(last.map_or("unfinished", |it| it.status.as_str())))

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::items::{Grouped, Items, well};
 use super::parts::{Column, more, numbers_in, status, stored, table, words_in};
 use super::words;
 use crate::story::{Step, Story};
@@ -35,11 +36,15 @@ pub(super) fn body(story: &Story) -> Markup {
             "."
         }
         @if !steps.listed.items.is_empty() {
-            (table(
-                "Steps in the order of the ledger, with what they used",
-                &COLUMNS,
-                &html! { @for step in &steps.listed.items { (row(step)) } },
-            ))
+            @let grouped = Grouped::of(steps.listed.items.iter());
+            @if !grouped.alone.is_empty() {
+                (table(
+                    "Steps in the order of the ledger, with what they used",
+                    &COLUMNS,
+                    &html! { @for step in &grouped.alone { (row(step)) } },
+                ))
+            }
+            @for items in &grouped.items { (group(items)) }
             (more(&steps.listed, "step", "steps"))
         }
         @if !troubled.is_empty() {
@@ -49,9 +54,23 @@ pub(super) fn body(story: &Story) -> Markup {
     }
 }
 
+/// The items of a `foreach`, folded away.
+fn group(items: &Items<'_>) -> Markup {
+    html! {
+        details.well[items.well()] {
+            summary { code { (items.of) } " " span.of { (items.told()) } }
+            (table(
+                &format!("Items of {}", items.of),
+                &COLUMNS,
+                &html! { @for step in &items.steps { (row(step)) } },
+            ))
+        }
+    }
+}
+
 fn row(step: &Step) -> Markup {
     html! {
-        tr {
+        tr.well[well(&step.status)] {
             th scope="row" {
                 code { (step.path) }
                 @if !step.stage.is_empty() { " " span.tag { (step.stage) } }

@@ -141,10 +141,10 @@ fn is_the_same_page_for_the_same_ledger() {
 
 const TAGS: &str = " !DOCTYPE html head meta title style body a header div p h1 span dl dt dd code ul li \
     strong time nav main section h2 h3 h4 pre i ol svg rect table caption thead tbody tr th td details \
-    summary footer g defs marker path text ";
+    summary footer g defs marker path text fieldset legend label input ";
 const ATTRIBUTES: &str = " lang charset http-equiv content name class href id aria-label aria-labelledby \
     aria-hidden role datetime title tabindex scope open width height viewBox x y rx d stroke-width \
-    preserveAspectRatio focusable marker-end refX refY markerWidth markerHeight markerUnits orient html ";
+    preserveAspectRatio focusable type checked marker-end refX refY markerWidth markerHeight markerUnits orient html ";
 
 /// Walks the page as a browser's tokenizer does, and says what is not ours.
 fn foreign_markup(page: &str) -> Option<String> {

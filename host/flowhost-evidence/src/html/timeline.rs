@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::items::{Grouped, well};
 use super::parts::{status, tone};
 use super::words;
 use crate::story::{Step, Story};
@@ -21,6 +22,7 @@ pub(super) fn body(story: &Story) -> Markup {
         .filter(|step| step.start_us.is_some())
         .collect();
     let scale = Scale::of(story);
+    let grouped = Grouped::of(started.iter().copied().take(BARS_MAX));
     let left_out = story
         .steps
         .listed
@@ -46,7 +48,13 @@ pub(super) fn body(story: &Story) -> Markup {
                     span.ticks { @for tick in scale.ticks() { span { (tick) } } }
                     span {}
                 }
-                @for step in started.iter().take(BARS_MAX) { (row(step, &scale)) }
+                @for step in &grouped.alone { (row(step, &scale)) }
+            }
+            @for items in &grouped.items {
+                details.well[items.well()] {
+                    summary { code { (items.of) } " " span.of { (items.told()) } }
+                    ol.timeline { @for step in &items.steps { (row(step, &scale)) } }
+                }
             }
             @if left_out > 0 {
                 p.more { (words::plural(left_out, "step", "steps")) " without a bar: a join of items, skipped, or beyond the first " (BARS_MAX) "." }
@@ -66,7 +74,7 @@ fn row(step: &Step, scale: &Scale) -> Markup {
         words::micros(end.saturating_sub(start)),
     );
     html! {
-        li {
+        li.well[well(&step.status)] {
             span.name title=(step.path) { (step.path) }
             svg.bar role="img" aria-label=(told) viewBox="0 0 1000 24" preserveAspectRatio="none" {
                 title { (told) }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::items::well;
 use super::parts::{more, numbers_in, status, step, stored, table, words_in};
 use super::words;
 use crate::story::{Story, ToolCall};
@@ -27,7 +28,7 @@ pub(super) fn body(story: &Story) -> Markup {
 
 fn one(call: &ToolCall) -> Markup {
     html! {
-        details.call {
+        details.call.well[well(&call.status)] {
             summary {
                 span.who {
                     @if !call.caller.is_empty() { code { (call.caller) } " calls " }

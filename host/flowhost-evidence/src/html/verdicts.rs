@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::items::well;
 use super::parts::{Column, more, numbers_in, status, step, stored, table, words_in};
 use super::words;
 use crate::story::{Story, Verdict};
@@ -37,7 +38,7 @@ pub(super) fn body(story: &Story) -> Markup {
 
 fn one(verdict: &Verdict) -> Markup {
     html! {
-        details {
+        details.well[well(&verdict.verdict)] {
             summary {
                 code { (verdict.guard) } " " (status(&verdict.verdict))
                 @if verdict.warned { " " span.tag { "warned only" } }

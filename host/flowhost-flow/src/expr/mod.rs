@@ -21,6 +21,7 @@ use crate::effort::Meter;
 mod compare;
 mod eval;
 mod fault;
+mod fit;
 mod functions;
 mod json;
 mod literals;

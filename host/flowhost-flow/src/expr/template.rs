@@ -22,7 +22,7 @@ pub struct Template {
 }
 
 #[derive(Clone)]
-enum Node {
+pub(super) enum Node {
     /// No expression inside.
     Fixed(Value),
     One(Expr),
@@ -32,7 +32,7 @@ enum Node {
 }
 
 #[derive(Clone)]
-enum Piece {
+pub(super) enum Piece {
     Text(String),
     Expr(Expr),
 }
@@ -86,6 +86,10 @@ impl Template {
         limits: &Limits<'_>,
     ) -> Result<Value, EvalError> {
         render(&self.node, names, &mut Meter::new(limits))
+    }
+
+    pub(super) const fn node(&self) -> &Node {
+        &self.node
     }
 
     /// The value, where no expression decides it.
@@ -347,7 +351,7 @@ fn references<'t>(node: &'t Node, pointer: &str, found: &mut Vec<(String, &'t Re
 }
 
 /// The JSON pointer (RFC 6901) of a member.
-fn child(pointer: &str, key: &str) -> String {
+pub(super) fn child(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 

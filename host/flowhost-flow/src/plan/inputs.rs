@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::expr::Names;
+use crate::json_text::parse_json_text;
 use crate::plan::tree::Node;
 use crate::plan::{InputDecl, InputType, Plan};
 use crate::problem::{At, Problem, Problems, suggest};
@@ -65,12 +66,18 @@ impl InputDecl {
         if matches!(self.ty, InputType::String) || self.ty.is_path() {
             return Ok(Value::from(text));
         }
-        let value: Option<Value> = serde_json::from_str(text).ok();
-        value.filter(|value| self.ty.fits(value)).ok_or_else(|| {
-            let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
-            let (name, word) = (&self.name, self.ty.word());
-            format!("input `{name}` is a {word}, and `{shown}` is not")
-        })
+        let (name, word) = (&self.name, self.ty.word());
+        let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+        let refused = |why: &str| format!("input `{name}` is a {word}, and `{shown}` is not{why}");
+        match parse_json_text(text) {
+            Ok(value) if self.ty.fits(&value) => Ok(value),
+            Ok(_) => Err(refused("")),
+            // Of what is JSON to a reader that is less strict, the reason is worth a word.
+            Err(error) if serde_json::from_str::<Value>(text).is_ok() => {
+                Err(refused(&format!(": {error}")))
+            }
+            Err(_) => Err(refused("")),
+        }
     }
 
     /// What to type for this input: `--input n=3`.

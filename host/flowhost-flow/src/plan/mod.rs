@@ -23,6 +23,7 @@ mod inputs;
 mod keys;
 mod machine;
 mod parse;
+mod reference;
 mod schema;
 mod steps;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};
+pub use reference::plan_reference;
 pub use schema::plan_schema;
 pub use tree::Raw;
 
@@ -42,6 +44,9 @@ pub use tree::Raw;
 pub mod limits {
     /// Bytes of a plan file: a thousand generous steps fit in a tenth of it.
     pub const PLAN_BYTES_MAX: usize = 1 << 20;
+    /// Bytes of records and payloads of all plugins of a run: 16 files of 256 MiB, more than a run of 10,000
+    /// calls with 400 KB each, and less than a disk.
+    pub const EVIDENCE_BYTES_MAX: u64 = 4 << 30;
     /// Nesting of lists and maps: twice what a plan needs, and half of what a thread's stack bears in
     /// a debug build (the YAML deserializer recurses).
     pub const DEPTH_MAX: usize = 24;
@@ -101,6 +106,9 @@ pub struct Plan {
     pub plugins: BTreeMap<String, PluginDecl>,
     /// Budget of the run.
     pub budget: BudgetSpec,
+    /// Bytes of records and payloads that all plugins of the run may leave, where the plan says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_bytes: Option<u64>,
     /// Time the whole run may take, in milliseconds.
     pub timeout_ms: u64,
     /// Handlers that `on_failure` names; only workflows have any.

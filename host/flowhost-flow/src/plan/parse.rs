@@ -74,6 +74,10 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         labels: templates(root, "labels", problems),
         inputs,
         budget: budget(root.get("budget")).unwrap_or_else(BudgetSpec::unstated),
+        evidence_bytes: root
+            .get("budget")
+            .and_then(|budget| budget.get("evidence")?.text())
+            .and_then(|text| crate::units::parse_bytes(text).ok()),
         timeout_ms: duration(Some(root), "timeout").unwrap_or(RUN_TIMEOUT_MS),
         handlers,
         guardrails: Guardrails {

@@ -95,6 +95,7 @@ fn schema_of(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Val
             { "type": "number", "minimum": 0 },
             { "type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})?$" },
         ]}),
+        Shape::Size { .. } => json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" }),
         Shape::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" }),
         Shape::Expr => json!({ "type": ["string", "boolean"] }),
         Shape::Template | Shape::Fixed => json!({}),

@@ -530,3 +530,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plugin_cannot_pass_for_the_host_or_for_whoever_reads() {
+    for name in ["host", "HOST", "self"] {
+        let text = format!(
+            "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  {name}: {{ kind: tool, source: ./t.wasm, profile: \
+             deny-all }}\nsteps:\n  a: {{ uses: {name}, with: {{}} }}\n"
+        );
+        let problems = Plan::parse(&text, "p.yaml").unwrap_err();
+        assert_eq!((problems.len(), problems[0].line), (1, 5), "{problems:?}");
+        assert!(problems[0].message.contains(name), "{problems:?}");
+    }
+}

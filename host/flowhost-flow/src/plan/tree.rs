@@ -4,7 +4,7 @@
 //! know what any key means. The tree exists because all problems are to be reported at once, and a
 //! typed deserializer stops at the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -367,9 +367,15 @@ impl<'de> Visitor<'de> for BareVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Bare, A::Error> {
         let mut members = Vec::new();
+        let mut seen = BTreeSet::new();
         while let Some(key) = access.next_key::<Spanned<String>>()? {
             if key.value.len() > limits::PLAN_BYTES_MAX {
                 return Err(A::Error::custom("the key is too long"));
+            }
+            // The reader compares keys as YAML does, to which `1` and `"1"` are two; in JSON they are one.
+            if !seen.insert(key.value.clone()) {
+                let message = format!("the key `{}` is given twice: keys are texts", key.value);
+                return Err(A::Error::custom(message));
             }
             members.push((key, access.next_value()?));
         }
@@ -482,6 +488,14 @@ mod tests {
             tree("a: !!str 1\n").unwrap().json(),
             serde_json::json!({"a": "1"})
         );
+    }
+
+    #[test]
+    fn keys_that_are_one_in_json_are_given_twice_however_yaml_reads_them() {
+        for map in ["{ 1: a, \"1\": b }", "{ true: a, \"true\": b }"] {
+            let error = tree(&format!("a: {map}\n")).unwrap_err();
+            assert!(error.contains("given twice"), "{map}: {error}");
+        }
     }
 
     #[test]

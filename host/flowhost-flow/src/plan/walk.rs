@@ -6,7 +6,7 @@
 use crate::plan::keys::{BODY_KEYS, NODE_TYPES, Section, Shape, is_name};
 use crate::plan::tree::{Data, Key, Node};
 use crate::problem::{At, Problems, nearest, suggest};
-use crate::units::{parse_duration_ms, parse_micro_usd};
+use crate::units::{parse_bytes, parse_duration_ms, parse_micro_usd};
 
 /// Reports everything in `node` that is not of this shape. `what` names the value in messages.
 pub(super) fn walk(node: &Node, shape: &Shape, what: &str, problems: &mut Problems) {
@@ -145,6 +145,9 @@ fn walk_scalar(node: &Node, shape: &Shape, what: &str, problems: &mut Problems) 
         }
         (Shape::Number { min, max }, _) => number(node).is_some_and(|n| (*min..=*max).contains(&n)),
         (Shape::Money, _) => money(node).is_some_and(|text| parse_micro_usd(&text).is_ok()),
+        (Shape::Size { max }, Data::Text(text)) => {
+            parse_bytes(text).is_ok_and(|bytes| (1..=*max).contains(&bytes))
+        }
         (Shape::Duration, Data::Text(text)) => parse_duration_ms(text).is_ok(),
         (Shape::Sha256, Data::Text(text)) => is_sha256(text),
         (Shape::Require, _) => require(node).is_some(),
@@ -170,6 +173,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Count { min, max } => format!("a whole number from {min} to {max}"),
         Shape::Number { min, max } => format!("a number from {min} to {max}"),
         Shape::Money => "dollars with at most six decimals, such as `3.00`".to_owned(),
+        Shape::Size { max } => format!("a size such as `64MiB`, at most {}GiB", max >> 30),
         Shape::Duration => "a duration such as `100ms`, `30s`, `10m` or `2h`".to_owned(),
         Shape::Expr => "a CEL expression in quotes".to_owned(),
         Shape::Sha256 => "a SHA-256 in 64 lower-case hex digits".to_owned(),

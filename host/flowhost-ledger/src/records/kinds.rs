@@ -445,6 +445,8 @@ kinds! {
         dropped_lines: Option<u64>,
         /// Bytes of them.
         dropped_bytes: Option<u64>,
+        /// Log lines that were taken; they are the payload.
+        lines: Option<u64>,
         /// What a clock said, in nanoseconds.
         answer_ns: Option<String>,
         /// Bytes that were asked for.

@@ -204,7 +204,11 @@ impl<'a> Keys<'a> {
             return None;
         }
         Some(match (rule.private_network, self.allow_private) {
-            (false, _) => "private_network = true".to_owned(),
+            (false, true) => "private_network = true".to_owned(),
+            // Two keys: whoever turns only the first would be sent back for the second.
+            (false, false) => {
+                "private_network = true   # and the option --allow-private-network".to_owned()
+            }
             (true, _) => "--allow-private-network".to_owned(),
         })
     }

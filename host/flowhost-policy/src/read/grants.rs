@@ -94,8 +94,18 @@ pub(crate) fn grants(reader: &mut Reader, fields: &Fields<'_>) -> Grants {
             .get("secrets")
             .and_then(|node| secrets(reader, node, &fields.path_of("secrets")))
             .unwrap_or_default(),
+        named: LISTS
+            .into_iter()
+            .filter(|key| fields.get(key).is_some())
+            .collect(),
     }
 }
+
+/// The rights that can be written down and hold nothing. The others say no by one word (`log = false`,
+/// `wall = "denied"`), which means it.
+pub(crate) const LISTS: [&str; 8] = [
+    "http", "files", "env", "model", "tools", "messages", "state", "secrets",
+];
 
 /// Reads a list of tables such as `[[http]]`.
 pub(crate) fn tables<T>(

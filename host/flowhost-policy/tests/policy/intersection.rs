@@ -402,3 +402,41 @@ fn cap_014_takes_the_injection_away_where_the_secret_is_not_passed_on() {
         shown(&trace).contains("http[0].inject = KEY (policies/p.toml:9): removed by the plan")
     );
 }
+
+/// A plan with many lines of `narrow` is not told its first one.
+#[test]
+fn a_trace_names_the_plans_own_line_of_each_right() {
+    let profile = "version = 1\nname = \"p\"\n[model]\nallow = [\"mock/*\"]\ntokens = 100\nusd = 0.5\n[tools]\ncall = [\"a/x\", \"a/y\"]\n";
+    let profile = Profile::parse(profile, "p.toml").unwrap();
+    let json = serde_json::json!({ "grants": {
+        "model": { "allow": ["mock/*"], "tokens": 10, "usd": 0.1 }, "tools": { "call": ["a/x"] },
+    } });
+    let line = |pointer: &str| Position {
+        line: match pointer {
+            "/grants/model/tokens" => 21,
+            pointer if pointer.starts_with("/grants/tools") => 30,
+            _ => 10,
+        },
+        column: 1,
+    };
+    let narrowing = Narrowing::from_placed_json("a", &json, "plan.yaml", &line).unwrap();
+    let manifest = Manifest::from_imports(
+        "a",
+        ["flowhost:model/model@0.1.0", "flowhost:tools/tools@0.1.0"],
+    );
+    let (_, trace) = effective(&manifest, &profile, &narrowing, None);
+    let told = |right: &str| {
+        let entry = trace.iter().find(|entry| entry.right == right).unwrap();
+        entry.to_string()
+    };
+    assert!(
+        told("model.tokens").ends_with("by the plan (plan.yaml:21)"),
+        "{}",
+        told("model.tokens")
+    );
+    assert!(
+        told("tools.call[1]").ends_with("by the plan (plan.yaml:30)"),
+        "{}",
+        told("tools.call[1]")
+    );
+}

@@ -26,6 +26,7 @@ shipped! {
     resolves_tool_workspace: "tool-workspace",
     resolves_networked_tool: "networked-tool",
     resolves_agent_model: "agent-model",
+    resolves_agent_any_model: "agent-any-model",
     resolves_mcp_local: "mcp-local",
 }
 

@@ -124,6 +124,7 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     if !is_there(&dir, &with_payload(&dir, seq)?)? {
         return Ok(gone_before(context, &run, seq));
     }
+    let mark = page::Mark::set(state, &run, &context.ambient)?;
     let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
     let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
     let erased = ledger.erase_blocking(BTreeSet::from([seq]), reason);
@@ -134,6 +135,7 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;
     let erased = erased.map_err(|error| failed(&error))?;
     let anew = anew?;
+    mark.clear();
     if context.output.json {
         let document = serde_json::json!({
             "run_id": run, "seq": seq, "erased": erased, "records": sealed.size, "root": sealed.root,

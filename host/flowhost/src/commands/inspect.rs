@@ -8,7 +8,7 @@ use flowhost::output::neutral;
 use flowhost::sources::Sources;
 use flowhost_engine::Inspection;
 use flowhost_flow::Exit;
-use flowhost_policy::{Manifest, Right};
+use flowhost_policy::{Manifest, Right, ToolDescriptor};
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
@@ -54,9 +54,11 @@ fn document(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) ->
         })
         .collect();
     let manifest = manifest.map(|it| {
-        let tools: Vec<&str> = it.tools.iter().map(|tool| tool.name.as_str()).collect();
+        let tools: Vec<Value> = it.tools.iter().map(tool_document).collect();
+        let prompts = it.prompts.as_ref();
+        let prompt = prompts.map(|it| json!({ "variables": it.variables, "config": it.config }));
         json!({ "name": it.name, "release": it.release, "description": it.description,
-            "tools": tools })
+            "config": it.config, "prompt": prompt, "tools": tools })
     });
     json!({
         "path": path, "digest": &*inspection.digest, "size": inspection.size,
@@ -97,8 +99,73 @@ fn text_of(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) -> 
     for export in &inspection.exports {
         let _infallible = writeln!(text, "  {export}");
     }
-    for tool in manifest.map(|it| it.tools.as_slice()).unwrap_or_default() {
-        let _infallible = writeln!(text, "tool {}: {}", tool.name, tool.description);
+    let Some(manifest) = manifest else {
+        return text;
+    };
+    if let Some(config) = &manifest.config {
+        text.push_str("config\n");
+        text.push_str(&fields(config));
+    }
+    if let Some(prompts) = &manifest.prompts {
+        let _infallible = writeln!(text, "prompts may use\n  {}", prompts.variables.join(", "));
+    }
+    for tool in &manifest.tools {
+        let _infallible = writeln!(
+            text,
+            "tool {} (effects: {})\n  {}",
+            tool.name,
+            tool.effects.word(),
+            tool.description
+        );
+        let _infallible = write!(text, " takes\n{}", fields(&tool.input));
+        if let Some(output) = &tool.output {
+            let _infallible = write!(text, " gives\n{}", fields(output));
+        }
     }
     text
+}
+
+fn tool_document(tool: &ToolDescriptor) -> Value {
+    json!({ "name": tool.name, "title": tool.title, "description": tool.description,
+        "effects": tool.effects.word(), "hash": tool.hash(), "input": tool.input,
+        "output": tool.output })
+}
+
+/// The fields of a schema of an object, a line each; any other schema as its JSON.
+fn fields(schema: &Value) -> String {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return format!("  {schema}\n");
+    };
+    let required = schema.get("required").and_then(Value::as_array);
+    let needed = |name: &str| {
+        let mut required = required.into_iter().flatten();
+        required.any(|it| it.as_str() == Some(name))
+    };
+    let lines = properties.iter().map(|(name, schema)| {
+        let mark = if needed(name) { ", required" } else { "" };
+        let about = schema.get("description").and_then(Value::as_str);
+        let about = about.map(|it| format!(": {it}")).unwrap_or_default();
+        format!("  {name} ({}{mark}){about}\n", kind_of(schema))
+    });
+    lines.collect()
+}
+
+/// What a field holds, in the schema's own words.
+fn kind_of(schema: &Value) -> String {
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        return words.join(" | ");
+    }
+    match schema.get("type") {
+        Some(Value::String(kind)) if kind == "array" => match schema.get("items") {
+            Some(items) => format!("array of {}", kind_of(items)),
+            None => kind.clone(),
+        },
+        Some(Value::String(kind)) => kind.clone(),
+        Some(Value::Array(kinds)) => {
+            let kinds = kinds.iter().filter_map(Value::as_str);
+            kinds.collect::<Vec<_>>().join(" | ")
+        }
+        _ => "any".to_owned(),
+    }
 }

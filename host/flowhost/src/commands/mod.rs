@@ -27,6 +27,7 @@ mod replay;
 mod rights;
 mod run;
 mod runs;
+mod runs_show;
 mod validate;
 mod verify;
 
@@ -104,6 +105,12 @@ fn settle(context: &Context) {
     let Ok(key) = flowhost::host::signing_key(ambient, &context.config, state) else {
         return;
     };
+    for run in flowhost::report::page::finish(state, ambient, &key) {
+        if !context.output.json {
+            let text = format!("note: an erasure in run {run} was cut off; it is finished now\n");
+            context.output.message(&text);
+        }
+    }
     let Ok(swept) = seal_unfinished(state.root(), state.tenant(), key) else {
         return;
     };
@@ -142,6 +149,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Doctor => Ok(doctor::perform(context)),
         Command::Plan(PlanCommand::Graph(args)) => plan_graph::perform(&args, context),
         Command::Plan(PlanCommand::Schema) => Ok(plan::schema(context)),
+        Command::Plan(PlanCommand::Keys) => Ok(plan::keys(context)),
         Command::Completion { shell } => Ok(completion::perform(shell, context)),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
-use flowhost::sources::{Sources, is_shipped, read_profile};
+use flowhost::sources::{ProfileText, Sources, is_shipped, read_profile};
 use flowhost_flow::Exit;
 use flowhost_policy::Profile;
 
@@ -20,7 +20,7 @@ pub(crate) fn perform(
     let here = context.ambient.cwd().to_owned();
     let sources = Sources::new(&context.ambient, &context.config, policies);
     let text = sources.profile_text(wanted, &here);
-    let (file, text) = text.map_err(|finding| refused(vec![finding]))?;
+    let ProfileText { file, text, .. } = text.map_err(|finding| refused(vec![finding]))?;
     context.texts.add(&file, text.as_str());
     let parsed = read_profile(&text, &file).map_err(refused)?;
     let (profile, text) = match name {

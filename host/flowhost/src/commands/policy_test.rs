@@ -57,6 +57,7 @@ fn profile(
     let beside = path.parent().unwrap_or(Path::new("/"));
     Sources::new(&context.ambient, &context.config, policies)
         .profile(wanted, beside, &mut context.texts)
+        .map(|(profile, _)| profile)
         .map_err(|findings| Failure::findings(&format!("the profile `{wanted}`"), findings))
 }
 

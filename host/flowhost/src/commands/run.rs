@@ -8,18 +8,18 @@ use flowhost::config::{Durability as Configured, OnTelemetryFailure};
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::host::host;
+use flowhost::output::one_line;
 use flowhost::plugin::lock;
 use flowhost::project::{self, Loaded, Project, Request};
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::text;
-use flowhost::state::State;
 use flowhost::telemetry::{Telemetry, unreached};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass, Plan};
 use flowhost_ledger::Durability;
-use flowhost_run::{FactObserver, Finished, Run, RunDocument, RunOptions};
+use flowhost_run::{FactObserver, Finished, Preflight, Run, RunDocument, RunOptions};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,7 +30,8 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     if args.watch {
         return super::dev::watch(args, options(args, context), context);
     }
-    let project = load(&args.plan, context)?;
+    let project = checked(&args.plan, context)?;
+    note(&project, context);
     if args.dry_run {
         return super::dry_run::perform(&project, context);
     }
@@ -63,45 +64,64 @@ fn options(args: &RunArgs, context: &Context) -> RunOptions {
 
 /// Loads the plan that `args` name, remembering every text that was read.
 pub(crate) fn load(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
-    let request = request(args);
+    let (project, findings) = read(args, context);
+    match project {
+        Some(project) if findings.is_empty() => {
+            let drift = match args.locked {
+                true => lock::drift(&context.ambient, &context.config, &project)?,
+                false => Vec::new(),
+            };
+            match drift.is_empty() {
+                true => Ok(project),
+                false => Err(failure_of(args, drift, Preflight::default())),
+            }
+        }
+        // What else a run would meet, before it meets it one by one.
+        Some(project) => Err(failure_of(args, findings, asked(&project, context)?)),
+        None => Err(failure_of(args, findings, Preflight::default())),
+    }
+}
+
+/// Loads the plan, and refuses what a run of it would be refused: the one question of `validate`,
+/// `run --dry-run` and `run`. Exit code 6 where rights are all that is missing.
+pub(crate) fn checked(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
+    let project = load(args, context)?;
+    let found = asked(&project, context)?;
+    if found.rights.is_empty() && found.others.is_empty() {
+        return Ok(project);
+    }
+    let only_rights = found.others.is_empty();
+    let mut failure = failure_of(args, Vec::new(), found);
+    if only_rights {
+        failure.exit = Exit::Denied;
+        failure = failure.hint("`flowhost policy explain PLAN` shows where each right comes from");
+    }
+    Err(failure)
+}
+
+fn read(args: &PlanArgs, context: &mut Context) -> (Option<Project>, Vec<Finding>) {
     let Context {
         ambient,
         config,
         texts,
-        state,
         ..
     } = context;
-    let Loaded {
-        project,
-        mut findings,
-    } = project::load(ambient, config, &request, texts);
-    match project {
-        Some(project) if findings.is_empty() => {
-            if args.locked {
-                findings = lock::drift(ambient, config, &project)?;
-            }
-            if findings.is_empty() {
-                return Ok(project);
-            }
-        }
-        // What else a run would meet, before it meets it one by one.
-        Some(project) => {
-            findings.extend(flowhost_run::missing_rights(&project).findings(&project));
-            findings.extend(folders(&project, ambient, state)?);
-        }
-        None => {}
-    }
-    Err(failure_of(&request, findings))
+    let Loaded { project, findings } = project::load(ambient, config, &request(args), texts);
+    (project, findings)
 }
 
-/// Every granted folder that a run could not have.
-pub(crate) fn folders(
-    project: &Project,
-    ambient: &Ambient,
-    state: &State,
-) -> Result<Vec<Finding>, Failure> {
-    let home = ambient.var("HOME").map(Path::new);
-    flowhost_run::missing_folders(project, home, state)
+fn asked(project: &Project, context: &Context) -> Result<Preflight, Failure> {
+    let home = context.ambient.var("HOME").map(Path::new);
+    flowhost_run::preflight(project, home, &context.state)
+}
+
+/// What is worth knowing and stops nothing.
+fn note(project: &Project, context: &Context) {
+    for note in project.notes.iter().filter(|_| !context.output.json) {
+        context
+            .output
+            .message(&format!("note: {}\n", one_line(note)));
+    }
 }
 
 pub(crate) fn request(args: &PlanArgs) -> Request {
@@ -113,8 +133,9 @@ pub(crate) fn request(args: &PlanArgs) -> Request {
     }
 }
 
-fn failure_of(request: &Request, found: Vec<Finding>) -> Failure {
-    Failure::findings(&format!("`{}`", request.plan.display()), found)
+fn failure_of(args: &PlanArgs, mut findings: Vec<Finding>, found: Preflight) -> Failure {
+    findings.extend(found.findings());
+    Failure::findings(&format!("`{}`", args.plan.display()), findings)
 }
 
 pub(crate) fn durability(typed: Option<DurabilityArg>, configured: Configured) -> Durability {

@@ -7,25 +7,24 @@ use flowhost_flow::Exit;
 use serde_json::json;
 
 use crate::cli::PlanArgs;
-use crate::commands::{Context, run::load};
+use crate::commands::{Context, run::checked};
 
 pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failure> {
-    let project = load(args, context)?;
-    let mut findings = flowhost_run::missing_rights(&project).findings(&project);
-    let folders = super::run::folders(&project, &context.ambient, &context.state)?;
-    findings.extend(folders);
-    if !findings.is_empty() {
-        return Err(Failure::findings(&format!("`{}`", project.file), findings));
-    }
+    // Whatever is wrong, the plan is not valid: no exit code tells missing rights from the rest here.
+    let project = checked(args, context).map_err(|failure| Failure {
+        exit: Exit::Internal,
+        hints: Vec::new(),
+        ..failure
+    })?;
     let hash = flowhost_run::plan_hash(&project)?;
     let sources = Sources::new(&context.ambient, &context.config, None);
     let bare = project
         .members
         .iter()
         .filter(|(_, member)| member.manifest.is_stand_in());
-    let mut notes: Vec<String> = bare
-        .map(|(key, member)| format!("plugin `{key}`: {}", sources.no_manifest(&member.path)))
-        .collect();
+    let bare =
+        bare.map(|(key, member)| format!("plugin `{key}`: {}", sources.no_manifest(&member.path)));
+    let mut notes: Vec<String> = project.notes.iter().cloned().chain(bare).collect();
     let estimate = super::estimate::of(&project, context)?;
     if let Some(failure) = estimate.exceeds(&project.plan) {
         notes.push(format!(

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use flowhost_flow::Plan;
 use flowhost_flow::plan::limits::{PLAN_BYTES_MAX, SUB_PLAN_DEPTH_MAX};
+use flowhost_flow::{Plan, parse_json_schema};
 
 use crate::ambient::Ambient;
 use crate::finding::Finding;
@@ -240,7 +240,7 @@ impl Loader<'_> {
             }
         };
         self.texts.add(&file, text.as_str());
-        serde_json::from_str(&text).map_err(|error| {
+        parse_json_schema(&text).map_err(|error| {
             let line = u32::try_from(error.line()).unwrap_or(0);
             let column = u32::try_from(error.column()).unwrap_or(0);
             vec![Finding::new(file, format!("this is not valid JSON: {error}")).at(line, column)]

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
 use flowhost_flow::expr::Names;
-use flowhost_flow::plan::{InputType, Step, Work};
-use flowhost_flow::{OutputSchema, Plan, PluginDecl, PluginKind};
+use flowhost_flow::plan::InputType;
+use flowhost_flow::{Plan, PluginDecl, PluginKind};
 use flowhost_policy::{
-    Ask, Effective, Manifest, Narrowing, Position, Profile, effective, host_input,
+    Ask, Effective, Lent, Manifest, Narrowing, Position, Profile, TraceEntry, effective, host_input,
 };
 use serde_json::Value;
 
-use flowhost_run::functions::{ToolNames, check_each, check_functions};
+use flowhost_run::functions::{ToolNames, check_functions};
 use flowhost_run::{Finding, Member};
 
 use super::inputs::Bound;
 use crate::report::problems::Texts;
-use crate::sources::{KeptRun, Sources, is_shipped, read_profile};
+use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
 
 pub(super) fn resolve(
     sources: &Sources<'_>,
@@ -27,6 +27,7 @@ pub(super) fn resolve(
     bound: &Bound,
     texts: &mut Texts,
     findings: &mut Vec<Finding>,
+    notes: &mut Vec<String>,
 ) -> BTreeMap<String, Member> {
     let mut homes = Vec::new();
     homes_of(plan, dir, "", &mut homes);
@@ -41,15 +42,14 @@ pub(super) fn resolve(
             dirs: &dirs,
             texts,
             found: Vec::new(),
+            notes: Vec::new(),
         };
         let member = one.member(bound);
         findings.append(&mut one.found);
+        notes.append(&mut one.notes);
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
     check_functions(plan, &declared_tools(&members), findings);
-    check_each(plan, "", findings, &|step, prefix| {
-        input_problem(step, prefix, &members)
-    });
     members
 }
 
@@ -89,6 +89,7 @@ pub(super) fn look(
             dirs: &BTreeSet::new(),
             texts,
             found: Vec::new(),
+            notes: Vec::new(),
         };
         one.profile();
         one.component();
@@ -135,6 +136,7 @@ struct Resolver<'a> {
     dirs: &'a BTreeSet<&'a str>,
     texts: &'a mut Texts,
     found: Vec<Finding>,
+    notes: Vec<String>,
 }
 
 impl Resolver<'_> {
@@ -143,12 +145,18 @@ impl Resolver<'_> {
         let profile = self.profile();
         let component = self.component();
         let config = self.config(bound);
-        let narrowing = self.narrowing(profile.as_ref());
+        let narrowing = self.narrowing(profile.as_ref().map(|(profile, _)| profile));
         let (path, bytes, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
         self.vouched_for(&path, &inspection, &manifest)?;
         let (profile, narrowing) = (profile?, narrowing?);
-        let (mut effective, trace) = effective(&manifest, &profile, &narrowing, None);
+        let (mut profile, taken) = self.owned(profile);
+        let (mut effective, mut trace) = effective(&manifest, &profile, &narrowing, None);
+        trace.extend(taken);
+        if self.had_less(&effective.hash) {
+            profile = profile.lent().profile;
+            (effective, trace) = flowhost_policy::effective(&manifest, &profile, &narrowing, None);
+        }
         self.fill_folders(&mut effective, &profile, bound);
         let decl = decl.clone();
         let shipped = is_shipped(&decl.profile);
@@ -164,6 +172,51 @@ impl Resolver<'_> {
             effective,
             trace,
         })
+    }
+
+    /// Whether a run that is looked at again had other rights than its profile gives: the profile had come with
+    /// the plan, and was lent.
+    fn had_less(&self, hash: &str) -> bool {
+        let kept = self.sources.kept();
+        let kept = kept.and_then(|kept| kept.plugin(&self.home.key).ok());
+        kept.is_some_and(|kept| kept.rights != hash)
+    }
+
+    /// The profile as far as it is its owner's to give: one that came with the plan gives nothing of the
+    /// operator's.
+    fn owned(&mut self, (profile, whose): (Profile, Whose)) -> (Profile, Vec<TraceEntry>) {
+        if whose != Whose::Plans {
+            return (profile, Vec::new());
+        }
+        let (name, file) = (profile.name.clone(), profile.file.clone());
+        let adopt = "if you have read the profiles and stand behind them, name their folder with \
+                     `--policies`";
+        let elsewhere: Vec<Finding> = profile
+            .folders_elsewhere()
+            .map(|(index, host)| {
+                let path = format!("files[{index}].host");
+                let at = profile.position(&path).unwrap_or(Position::START);
+                let message = format!(
+                    "`{name}` came with the plan, and grants `{host}`, which is not the plan's"
+                );
+                let cure = format!(
+                    "let an input name the folder (`host = \"${{inputs.NAME}}\"`); or, {adopt}"
+                );
+                Finding::new(&file, message)
+                    .at(at.line, at.column)
+                    .cure(cure)
+            })
+            .collect();
+        self.found.extend(elsewhere);
+        let Lent { profile, taken } = profile.lent();
+        for entry in &taken {
+            self.notes.push(format!(
+                "plugin `{}`: `{}` ({}) is not given: a profile that came with the plan gives nothing of \
+                 yours; {adopt}",
+                self.home.key, entry.value, entry.source
+            ));
+        }
+        (profile, taken)
     }
 
     /// The configuration as the plugin reads it. A sub-plan's inputs differ from step to step, so
@@ -196,15 +249,18 @@ impl Resolver<'_> {
         Finding::new(self.home.file, message).at(at.line, at.column)
     }
 
-    fn profile(&mut self) -> Option<Profile> {
+    fn profile(&mut self) -> Option<(Profile, Whose)> {
         let read = match self.sources.kept() {
             None => self
                 .sources
                 .profile(&self.home.decl.profile, &self.home.dir, self.texts),
-            Some(kept) => self.kept_profile(kept),
+            // Whose it was, the rights say that the run recorded.
+            Some(kept) => self
+                .kept_profile(kept)
+                .map(|profile| (profile, Whose::Operators)),
         };
         match read {
-            Ok(profile) => Some(profile),
+            Ok(found) => Some(found),
             Err(findings) => {
                 let placed = findings.into_iter().map(|finding| {
                     let placed = if finding.line == 0 {
@@ -415,57 +471,4 @@ fn declared_tools(members: &BTreeMap<String, Member>) -> ToolNames {
     known
         .map(|(key, member)| (key.clone(), names(member)))
         .collect()
-}
-
-/// A step whose `with` holds no expression is held against its tool's schema now: the run would refuse
-/// it at that step, after everything before it.
-fn input_problem(
-    step: &Step,
-    prefix: &str,
-    members: &BTreeMap<String, Member>,
-) -> Option<(String, String)> {
-    let Work::Call { plugin, function } = &step.work else {
-        return None;
-    };
-    let member = members.get(&format!("{prefix}{plugin}"))?;
-    let mut tools = member.manifest.tools.iter();
-    let tool = match function {
-        Some(name) => tools.find(|tool| tool.name == *name)?,
-        None => tools.next().filter(|_| member.manifest.tools.len() == 1)?,
-    };
-    if member.decl.kind != PluginKind::Tool {
-        return None;
-    }
-    let schema = OutputSchema::compile(tool.input.clone()).ok()?;
-    let what = schema.violations(step.with.constant()?)?;
-    let message = format!(
-        "step `{}`: `{plugin}/{}` does not take this `with`: {what}",
-        step.id, tool.name
-    );
-    Some((message, takes(&tool.input)))
-}
-
-/// The names of what a schema of an object takes, those that it needs marked.
-fn takes(schema: &Value) -> String {
-    let required: Vec<&str> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let properties = schema.get("properties").and_then(Value::as_object);
-    let names =
-        properties
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| match required.contains(&name.as_str()) {
-                true => format!("`{name}` (required)"),
-                false => format!("`{name}`"),
-            });
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        return String::new();
-    }
-    format!("it takes {}", names.join(", "))
 }

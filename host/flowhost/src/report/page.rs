@@ -1,9 +1,18 @@
 //! The report page beside a ledger, made anew after something was erased: from what is on the disk, its
 //! hash entered into the ledger.
+//!
+//! An erasure is several writes, and a kill may come between any two of them: the payload would be gone and
+//! the page would still quote it. So a mark stands in the state folder from before the first until after the
+//! last of them, and whoever finds one finishes the work.
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
-use flowhost_ledger::{Disk as _, Ledger, RealDisk, Recorder as _, Source as _};
+use flowhost_ledger::{
+    Disk as _, HostKey, Ledger, LedgerOptions, RealDisk, Recorder as _, Source as _,
+};
 use flowhost_run::view_fact;
 
 use crate::ambient::Ambient;
@@ -11,15 +20,66 @@ use crate::failure::Failure;
 use crate::report::problems::unreadable;
 use crate::state::State;
 
+/// An erasure that has begun and is not yet done.
+#[derive(Debug)]
+pub struct Mark(PathBuf);
+
+/// Where the marks of a tenant are, one by the name of each run.
+fn marks(state: &State) -> PathBuf {
+    state.tenant_dir().join("erasing")
+}
+
+impl Mark {
+    /// Marks a run, before anything of it is erased.
+    ///
+    /// # Errors
+    /// When the mark cannot be written; nothing may be erased then.
+    pub fn set(state: &State, run: &str, ambient: &Ambient) -> Result<Self, Failure> {
+        let folder = marks(state);
+        ambient.create_dir(&folder)?;
+        let path = folder.join(run);
+        ambient.write(&path, b"")?;
+        Ok(Self(ambient.resolve(&path)))
+    }
+
+    /// Takes the mark away, when nothing is left to do.
+    pub fn clear(self) {
+        // One that stays makes a later command look once more, and find nothing to do.
+        let _stays = RealDisk.remove(&self.0);
+    }
+}
+
+/// Finishes the erasures that a kill cut off: each page is made anew and what is unsigned is signed. Gives the
+/// runs that it finished; one that another process is at work on is left to it.
+pub fn finish(state: &State, ambient: &Ambient, key: &Arc<HostKey>) -> Vec<String> {
+    let marked = ambient.list(&marks(state)).unwrap_or_default();
+    let mut finished = Vec::new();
+    for run in marked {
+        let options = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key.clone());
+        let Ok(ledger) = Ledger::open(&options) else {
+            continue;
+        };
+        let anew = rewrite(&ledger, state, &run, ambient);
+        let sealed = ledger.close_blocking();
+        if anew.is_ok() && sealed.is_ok() {
+            Mark(ambient.resolve(&marks(state).join(&run))).clear();
+            finished.push(run);
+        }
+    }
+    finished
+}
+
 /// Writes the page of `run`. Everything that it is to tell must have reached the disk before.
 fn write(ledger: &Ledger, state: &State, run: &str, ambient: &Ambient) -> Result<(), Failure> {
     let dir = state.run_dir(run);
     let page = html::page(&story::read(&ambient.resolve(&dir)).map_err(unreadable)?).into_bytes();
-    ambient.write(&dir.join(html::FILE), &page)?;
     let entered = ledger.append(view_fact(state.tenant(), html::FILE, &page));
-    entered
-        .map(drop)
-        .map_err(|error| Failure::new(Exit::Internal, "the ledger takes no more").caused_by(&error))
+    entered.map_err(|error| {
+        Failure::new(Exit::Internal, "the ledger takes no more").caused_by(&error)
+    })?;
+    // The record first: a page that is not there is told and harmless, one that no record names is not.
+    ambient.write(&dir.join(html::FILE), &page)?;
+    Ok(())
 }
 
 /// Writes the page of `run` anew if there is one, after a payload was erased: what the page quoted

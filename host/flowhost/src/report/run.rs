@@ -1,5 +1,6 @@
 //! The report of a run in some lines for a person.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use flowhost_flow::plan::Work;
@@ -11,10 +12,13 @@ use owo_colors::Style;
 use serde_json::Value;
 
 use crate::failure::would_allow;
-use crate::output::{Output, neutral, one_line};
+use crate::output::{Output, counted, neutral, one_line};
 
-/// Steps that a person is shown; a `foreach` of thousands is summed up.
+/// Steps that a person is shown; the items of a `foreach` are summed up in the line of their step.
 const STEPS_SHOWN_MAX: usize = 40;
+
+/// Items of one `foreach` that are shown because they did not end well.
+const ITEMS_SHOWN_MAX: usize = 5;
 
 /// The report for a person, for standard output.
 #[must_use]
@@ -23,15 +27,17 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     let mut text = String::new();
     let mut steps: Vec<_> = outcome.steps.iter().collect();
     steps.sort_by_cached_key(|(path, _)| in_order(plan, path));
-    for (_, step) in steps.into_iter().take(STEPS_SHOWN_MAX) {
-        text.push_str(&step_line(output, step));
+    let shown: Vec<_> = steps
+        .iter()
+        .filter(|(path, _)| !path.contains('['))
+        .collect();
+    for (path, step) in shown.iter().take(STEPS_SHOWN_MAX) {
+        let items = Items::of(path, &steps);
+        text.push_str(&step_line(output, step, &items));
+        text.push_str(&items.lines(output));
     }
-    if outcome.steps.len() > STEPS_SHOWN_MAX {
-        let _infallible = writeln!(
-            text,
-            "  … and {} more",
-            outcome.steps.len() - STEPS_SHOWN_MAX
-        );
+    if shown.len() > STEPS_SHOWN_MAX {
+        let _infallible = writeln!(text, "  … and {} more", shown.len() - STEPS_SHOWN_MAX);
     }
     for denial in &outcome.denials {
         let Denial {
@@ -116,27 +122,116 @@ fn run_name(run: &Finished) -> String {
     format!("plan {}", run.plan_hash.get(..12).unwrap_or(&run.plan_hash))
 }
 
-fn step_line(output: &Output, step: &StepOutcome) -> String {
-    let summary = &step.summary;
-    let style = match summary.status {
+/// The items of a `foreach` step.
+struct Items<'a> {
+    count: usize,
+    /// How many ended how, of those that did not end well.
+    others: BTreeMap<&'static str, usize>,
+    /// The first that did not end well.
+    bad: Vec<&'a StepOutcome>,
+    fuel: u64,
+}
+
+impl<'a> Items<'a> {
+    fn of(step: &str, all: &[(&String, &'a StepOutcome)]) -> Self {
+        let items = all.iter().filter(|(path, _)| {
+            // `check[3]`, and not a step of a plan that the item runs (`check[3]/read`).
+            let rest = path
+                .strip_prefix(step)
+                .and_then(|rest| rest.strip_prefix('['));
+            rest.is_some_and(|rest| rest.ends_with(']') && !rest.contains('/'))
+        });
+        let mut found = Self {
+            count: 0,
+            others: BTreeMap::new(),
+            bad: Vec::new(),
+            fuel: 0,
+        };
+        for (_, item) in items {
+            found.count += 1;
+            found.fuel = found.fuel.saturating_add(item.summary.used.fuel);
+            let status = item.summary.status;
+            if status != StepStatus::Ok {
+                *found.others.entry(status.word()).or_default() += 1;
+                found.bad.push(item);
+            }
+        }
+        found
+    }
+
+    /// `, 400 items: 3 failed`.
+    fn counted(&self) -> String {
+        if self.count == 0 {
+            return String::new();
+        }
+        let others = self
+            .others
+            .iter()
+            .map(|(word, count)| format!("{count} {word}"));
+        let others: Vec<String> = others.collect();
+        let items = counted(self.count, "item");
+        match others.is_empty() {
+            true => format!(", {items}"),
+            false => format!(", {items}: {}", others.join(", ")),
+        }
+    }
+
+    /// A line for each of the first that failed, with the reason.
+    fn lines(&self, output: &Output) -> String {
+        let failed = self
+            .bad
+            .iter()
+            .filter(|it| it.summary.status == StepStatus::Failed);
+        let mut text = String::new();
+        for item in failed.clone().take(ITEMS_SHOWN_MAX) {
+            let summary = &item.summary;
+            let word = output.out(
+                &format!("{:>11}", summary.status.word()),
+                styled(summary.status),
+            );
+            let why = summary
+                .failure
+                .as_ref()
+                .map(|failure| failure.message.as_str());
+            let line = one_line(&format!("{}: {}", summary.path, why.unwrap_or_default()));
+            let _infallible = writeln!(text, "{word}  {line}");
+        }
+        let more = failed.count().saturating_sub(ITEMS_SHOWN_MAX);
+        if more > 0 {
+            let _infallible = writeln!(text, "{:>11}  … and {more} more", "");
+        }
+        text
+    }
+}
+
+fn styled(status: StepStatus) -> Style {
+    match status {
         StepStatus::Ok => Style::new().green(),
         StepStatus::Skipped | StepStatus::Cancelled => Style::new().dimmed(),
         _ => Style::new().red(),
-    };
-    let word = output.out(&format!("{:>9}", summary.status.word()), style);
+    }
+}
+
+fn step_line(output: &Output, step: &StepOutcome, items: &Items<'_>) -> String {
+    let summary = &step.summary;
+    let word = output.out(
+        &format!("{:>9}", summary.status.word()),
+        styled(summary.status),
+    );
     let tries = match summary.attempts {
         0 | 1 => String::new(),
         more => format!(", {more} attempts"),
     };
-    let fuel = if summary.used.fuel > 0 {
-        format!(", fuel {}", summary.used.fuel)
-    } else {
-        String::new()
+    // The join of a `foreach` uses nothing by itself.
+    let fuel = match summary.used.fuel.max(items.fuel) {
+        0 => String::new(),
+        fuel => format!(", fuel {fuel}"),
     };
     format!(
-        "{word}  {} ({} ms{tries}{fuel})\n",
+        "{word}  {} ({} ms{tries}{fuel}{counted})\n",
         one_line(&summary.path),
-        summary.duration_ms
+        summary.duration_ms,
+        counted = items.counted(),
     )
 }
 

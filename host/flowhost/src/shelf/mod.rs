@@ -147,7 +147,7 @@ impl Filling<'_> {
         let sound = loaded.findings.is_empty();
         self.findings.extend(loaded.findings);
         let project = loaded.project.filter(|_| sound)?;
-        let missing = flowhost_run::missing_rights(&project).findings(&project);
+        let missing = flowhost_run::missing_rights(&project);
         if missing.is_empty() {
             return Some(project);
         }

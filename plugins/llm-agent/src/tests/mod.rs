@@ -137,6 +137,13 @@ impl Host for Script {
         })
     }
 
+    fn ask(&self, peer: &str, payload: &str, _: f64) -> Result<String, Error> {
+        self.called
+            .borrow_mut()
+            .push((format!("ask {peer}"), payload.to_owned()));
+        (self.tool)(peer, payload)
+    }
+
     fn left(&self) -> Left {
         next(&self.left)
     }

@@ -39,6 +39,46 @@ fn a_tool_outside_the_configurations_list_is_no_tool() {
 }
 
 #[test]
+fn an_agent_that_is_not_a_peer_is_not_asked_and_one_that_is_answers_like_a_tool() {
+    let ask = |to: &str| json!({ "to": to, "text": "Is this right?" }).to_string();
+    let (critic, other) = (ask("critic"), ask("other"));
+    let calls = [
+        ("agents/ask", other.as_str()),
+        ("agents/ask", critic.as_str()),
+    ];
+    let script = Script::new([asks(&calls), says("done")]);
+    let output = script
+        .work(json!({ "peers": ["critic"] }), "")
+        .expect("an answer");
+    let told = script.results();
+    assert!(
+        told[0].starts_with("error: there is no agent `other`"),
+        "{told:?}"
+    );
+    assert!(told[1].contains("\"from\":\"critic\""), "{told:?}");
+    let called = script.called.borrow();
+    assert_eq!(called.len(), 1);
+    assert_eq!(called[0].0, "ask critic");
+    assert!(called[0].1.contains("Is this right?"));
+    assert!(
+        output
+            .notes
+            .iter()
+            .any(|note| note.contains("agents/ask critic 1×")),
+        "{:?}",
+        output.notes
+    );
+}
+
+#[test]
+fn without_peers_nobody_can_be_asked() {
+    let ask = json!({ "to": "critic", "text": "x" }).to_string();
+    let script = Script::new([asks(&[("agents/ask", ask.as_str())]), says("done")]);
+    script.work(json!({}), "").expect("an answer");
+    assert!(script.results()[0].contains("there is no tool `agents/ask`"));
+}
+
+#[test]
 fn arguments_that_are_no_json_are_told_and_repeated_as_an_empty_object() {
     let script = Script::new([asks(&[("files/read", "{\"path\": ")]), says("done")]);
     script.work(json!({}), "").expect("an answer");

@@ -398,7 +398,7 @@ fn a_profile_that_nobody_wrote() {
      6 │ 
        ╰────
       help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
-            networked-tool, agent-model, mcp-local
+            networked-tool, agent-model, agent-any-model, mcp-local
     ----- exit 1
     "#);
 }

@@ -17,7 +17,7 @@ fn constants_that_a_tool_does_not_take_are_told_with_the_step() {
     insta::assert_snapshot!(validated(&home), @r#"
     $ flowhost validate plan.yaml
     ----- stderr
-    error: `plan.yaml` has 1 problem
+    error: `plan.yaml` has 2 problems
 
       × step `fixed`: `md/links` does not take this `with`: at `/`: Additional properties are not
       │ allowed ('txt' was unexpected); at `/`: "text" is a required property
@@ -26,6 +26,15 @@ fn constants_that_a_tool_does_not_take_are_told_with_the_step() {
      8 │   fixed: { uses: md/links, with: { txt: 1 } }
        ·          ─
      9 │   computed: { needs: [fixed], uses: md/links, with: { txt: "${{ steps.fixed.output }}" } }
+       ╰────
+      help: it takes `text` (required)
+
+      × step `computed`: `md/links` does not take this `with`: at `/`: `text` is required; at `/`:
+      │ `txt` is not taken
+       ╭─[plan.yaml:9:13]
+     8 │   fixed: { uses: md/links, with: { txt: 1 } }
+     9 │   computed: { needs: [fixed], uses: md/links, with: { txt: "${{ steps.fixed.output }}" } }
+       ·             ─
        ╰────
       help: it takes `text` (required)
     ----- exit 1
@@ -148,7 +157,7 @@ fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
      6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
        ╰────
       help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
-            networked-tool, agent-model, mcp-local
+            networked-tool, agent-model, agent-any-model, mcp-local
     ----- exit 1
     "#);
     home.file(

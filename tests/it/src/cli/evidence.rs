@@ -579,7 +579,12 @@ fn a_run_is_shown_step_by_step_in_the_order_of_the_plan() {
     );
     let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
     let lines: Vec<&str> = shown.lines().map(str::trim).collect();
-    let words = |at: usize| lines[at].split_whitespace().collect::<Vec<_>>();
+    assert!(
+        lines[0].starts_with("run ") && lines[0].contains("of `under-test`"),
+        "{shown}"
+    );
+    assert!(lines[0].contains(": ok (exit 0) after "), "{shown}");
+    let words = |at: usize| lines[at + 2].split_whitespace().collect::<Vec<_>>();
     assert_eq!(
         words(0),
         ["step", "outcome", "attempts", "ms", "fuel", "tokens", "usd"]
@@ -608,4 +613,101 @@ fn log_lines_for_people_name_the_step_and_no_id() {
     for id in ["trace_id", "span_id", "step_id", "run_id", "plan_id"] {
         assert!(ran.stderr.contains(id), "{id}: {}", ran.all());
     }
+}
+
+#[test]
+fn a_failed_run_says_why_and_its_parts_can_be_looked_at_alone() {
+    let steps = "  good: { uses: ok_echo/run, with: { word: banana } }\n  bad: { needs: [good], uses: fault_error/run, \
+                 with: { case: failed, message: \"the pump is off\" } }";
+    let home = home(&["ok_echo", "fault_error"], steps);
+    let ran = home.flowhost(&["run", "plan.yaml"]);
+    assert_ne!(ran.code, 0, "{}", ran.all());
+    let show = |more: &[&str]| {
+        let arguments = [&["runs", "show", "latest"], more].concat();
+        home.flowhost(&arguments)
+    };
+    let shown = show(&[]).expect(0);
+    let head = shown.stdout.lines().nth(1).unwrap();
+    assert!(head.contains("step `bad`: "), "{}", shown.all());
+    let good = show(&["--step", "good"]).expect(0);
+    assert!(
+        good.stdout.contains("input of record") && good.stdout.contains("output of record"),
+        "{}",
+        good.all()
+    );
+    assert!(
+        good.stdout.contains("banana") && !good.stdout.contains("fault_error"),
+        "{}",
+        good.all()
+    );
+    let calls = show(&["--kind", "tool.call", "--json"]).expect(0).json();
+    let calls = calls["records"].as_array().unwrap();
+    assert_eq!(calls.len(), 2);
+    let seq = calls[0]["seq"].to_string();
+    let payload = show(&["--payload", &seq, "--json"]).expect(0).json();
+    assert_eq!(payload["payload"]["word"], "banana", "{payload}");
+    let text = show(&["--payload", &seq]).expect(0);
+    assert!(
+        text.stdout.contains("\"word\": \"banana\""),
+        "{}",
+        text.all()
+    );
+    assert!(
+        show(&["--denials"])
+            .expect(0)
+            .stdout
+            .contains("no such record")
+    );
+    let unknown = show(&["--step", "god"]).expect(1);
+    assert!(
+        unknown.stderr.contains("its steps: good, bad"),
+        "{}",
+        unknown.all()
+    );
+    let unknown = show(&["--kind", "tool.cal"]).expect(64);
+    assert!(unknown.stderr.contains("tool.call"), "{}", unknown.all());
+    home.flowhost(&[
+        "evidence", "erase", &seq, "--run", "latest", "--reason", "asked",
+    ])
+    .expect(0);
+    let erased = show(&["--payload", &seq]).expect(1);
+    assert!(
+        erased.stderr.contains("it was erased (record "),
+        "{}",
+        erased.all()
+    );
+}
+
+#[test]
+fn what_a_plugin_logged_can_be_read_after_the_run() {
+    let home = Home::new();
+    let profile = "log = true\n";
+    let ran = home.run_tool("limit_log", profile, "{ total: 30, line: 10 }");
+    let logs = home
+        .flowhost(&["runs", "show", "latest", "--logs"])
+        .expect(0);
+    assert!(!logs.stdout.is_empty(), "{}\n{}", ran.all(), logs.all());
+    let document = home
+        .flowhost(&["runs", "show", "latest", "--logs", "--json"])
+        .expect(0)
+        .json();
+    assert!(
+        !document["logs"][0]["lines"].as_array().unwrap().is_empty(),
+        "{document}"
+    );
+}
+
+#[test]
+fn a_foreach_is_one_line_with_its_failures() {
+    let steps = "  all:\n    foreach: { items: [1, 2, 3, 99, 100], fail_fast: false }\n    uses: fault_flaky/run\n    \
+                 with: { good_from: \"${{ item > 50 ? 9 : 1 }}\" }\n    continue_on_error: true";
+    let home = home(&["fault_flaky"], steps);
+    let ran = home.flowhost(&["run", "plan.yaml"]);
+    assert!(ran.stdout.contains(", 5 items: 2 failed"), "{}", ran.all());
+    let items = ran
+        .stdout
+        .lines()
+        .filter(|line| line.trim_start().starts_with("failed  all["));
+    assert_eq!(items.count(), 2, "{}", ran.all());
+    assert!(ran.stdout.contains("failed  all[3]: "), "{}", ran.all());
 }

@@ -22,6 +22,7 @@ mod locked;
 mod messages;
 mod network;
 mod plugins;
+mod preflight;
 mod progress;
 mod replayed;
 mod report;

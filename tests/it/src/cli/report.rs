@@ -156,6 +156,41 @@ fn an_erased_payload_leaves_the_page_too() {
 }
 
 #[test]
+fn an_erasure_that_was_cut_off_is_finished_by_the_next_command() {
+    let (home, page) = hostile_run();
+    let quoting = std::fs::read(&page).unwrap();
+    let seq = home
+        .records()
+        .iter()
+        .find(|record| record["kind"] == "tool.result")
+        .map(|record| record["seq"].as_str().unwrap().to_owned())
+        .unwrap();
+    home.flowhost(&[
+        "evidence", "erase", &seq, "--run", "latest", "--reason", "asked",
+    ])
+    .expect(0);
+    let run = page
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
+    let marks = home.path().join(".flowhost/default/erasing");
+    assert!(!marks.join(run).exists(), "nothing is left to do");
+    // As a kill leaves it between the payload and the page.
+    std::fs::write(&page, &quoting).unwrap();
+    std::fs::write(marks.join(run), "").unwrap();
+    let listed = home.flowhost(&["runs", "list"]).expect(0);
+    assert!(listed.stderr.contains("was cut off"), "{}", listed.all());
+    let bytes = std::fs::read(&page).unwrap();
+    assert_eq!(recorded(&home), Some(sha256(&bytes)));
+    assert!(String::from_utf8_lossy(&bytes).contains("Erased. A record in the ledger says so"));
+    assert!(!marks.join(run).exists());
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
 fn a_damaged_ledger_has_no_page_and_says_where_to_look() {
     let home = home(
         &["ok_add"],
@@ -204,8 +239,19 @@ fn in_chromium_nothing_complains_nothing_is_fetched_and_injected_text_stays_text
         let wide = "document.documentElement.scrollWidth - window.innerWidth";
         let wide = browser.value(wide).as_i64().unwrap();
         assert!(wide <= 0, "{wide} pixels too wide at {width}");
+        let cut = "[...document.querySelectorAll('.scroll:not(.graph)')].filter(it => it.scrollWidth > \
+                   it.clientWidth + 1).map(it => it.getAttribute('aria-label'))";
+        let cut = browser.value(cut);
+        assert!(
+            width < 1_280 || cut == Value::Array(Vec::new()),
+            "cut off at {width}: {cut}"
+        );
     }
     structure(&mut browser);
+    let shown = "[...document.querySelectorAll('.well')].filter(it => it.checkVisibility()).length";
+    assert!(browser.value(shown).as_u64().unwrap() > 0);
+    browser.value("document.getElementById('show-bad').click()");
+    assert_eq!(browser.value(shown), 0, "what ended well is hidden");
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 }
 

@@ -178,7 +178,7 @@ fn a_secret_that_a_guest_was_told_is_in_nothing_that_a_run_leaves() {
     let outputs =
         "outputs: { plain: \"${{ steps.told.output }}\", said: \"${{ steps.says.output }}\" }\n";
     home.file("plan.yaml", plan(&plugins, steps) + outputs);
-    let arguments = ["run", "plan.yaml", "--json"];
+    let arguments = ["run", "plan.yaml", "--policies", "policies", "--json"];
     let mut command = home.command(&arguments);
     command.env("FLOWHOST_SECRET_TOKEN", VALUE);
     let ran = home.ran(&command.output().unwrap(), &arguments);

@@ -61,6 +61,10 @@ struct Check<'p> {
     before: Before<'p>,
 }
 
+/// Names that are taken: the host acts as `host` in every record, and `self` in a topic is whoever has the
+/// profile. A plugin of such a name could pass for another.
+const RESERVED: [&str; 2] = ["host", "self"];
+
 impl<'p> Check<'p> {
     fn workflow(&mut self, steps: &'p [Arc<Step>], root: &Node) {
         if let Some(node) = root.get("steps")
@@ -96,6 +100,13 @@ impl<'p> Check<'p> {
             }
         }
         for plugin in plan.plugins.values() {
+            if RESERVED.contains(&plugin.name.to_ascii_lowercase().as_str()) {
+                let message = format!(
+                    "a plugin cannot be called `{}`: records and messages mean somebody else by it",
+                    plugin.name
+                );
+                self.problems.add(plugin.at, message, "choose another name");
+            }
             let node = root
                 .get("plugins")
                 .and_then(|all| all.get(&plugin.name)?.get("config"));

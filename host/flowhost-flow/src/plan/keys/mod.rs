@@ -27,6 +27,8 @@ pub(super) enum Shape {
     Number { min: f64, max: f64 },
     /// Dollars, as a number or text.
     Money,
+    /// `64MiB`, at most so many bytes.
+    Size { max: u64 },
     /// `30s`.
     Duration,
     /// A CEL expression, with or without `${{ }}` around it.
@@ -159,7 +161,11 @@ static PLAN_KEYS: [Key; 11] = [
         Shape::MapOf(&Shape::Section(&PLUGIN)),
         "Components the plan uses.",
     ),
-    may("budget", Shape::Section(&BUDGET), "What the run may use."),
+    may(
+        "budget",
+        Shape::Section(&RUN_BUDGET),
+        "What the run may use.",
+    ),
     may(
         "timeout",
         Shape::Duration,
@@ -289,27 +295,42 @@ const AMOUNT: Shape = Shape::Count {
     max: crate::units::INTEGER_MAX,
 };
 
-static BUDGET: Section = Section {
+static RUN_BUDGET: Section = Section {
     name: "budget",
-    keys: &[
-        may("usd", Shape::Money, "US dollars; default 10."),
-        may("tokens", AMOUNT, "Model tokens; default 2000000."),
-        may("fuel", AMOUNT, "Units of wasm fuel; default 10^15."),
-        may("calls", AMOUNT, "Calls of plugins; default 100000."),
-        may(
-            "warn_at",
-            Shape::ListOf(&Shape::Number { min: 0.0, max: 1.0 }),
-            "Shares to warn at.",
-        ),
-        may(
-            "on_exceeded",
-            Shape::Choice(&["halt", "warn"]),
-            "At the limit; default halt.",
-        ),
-    ],
+    keys: &BUDGET_KEYS,
+    more: &[may(
+        "evidence",
+        Shape::Size {
+            max: limits::EVIDENCE_BYTES_MAX,
+        },
+        "Records and payloads of all plugins together; default 4GiB, which is the most.",
+    )],
+    later: &[],
+};
+
+static BUDGET: Section = Section {
+    name: "step budget",
+    keys: &BUDGET_KEYS,
     more: &[],
     later: &[],
 };
+
+static BUDGET_KEYS: [Key; 6] = [
+    may("usd", Shape::Money, "US dollars; default 10."),
+    may("tokens", AMOUNT, "Model tokens; default 2000000."),
+    may("fuel", AMOUNT, "Units of wasm fuel; default 10^15."),
+    may("calls", AMOUNT, "Calls of plugins; default 100000."),
+    may(
+        "warn_at",
+        Shape::ListOf(&Shape::Number { min: 0.0, max: 1.0 }),
+        "Shares to warn at.",
+    ),
+    may(
+        "on_exceeded",
+        Shape::Choice(&["halt", "warn"]),
+        "At the limit; default halt.",
+    ),
+];
 
 /// Where `defaults.redact` applies.
 pub(super) const REDACTIONS: [&str; 2] = ["model", "payloads"];

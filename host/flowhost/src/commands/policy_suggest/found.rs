@@ -51,7 +51,7 @@ pub(super) fn find(loaded: &Loaded, context: &Context) -> Option<Found> {
     let sources = Sources::new(&context.ambient, &context.config, None);
     let name = loaded.name.clone();
     if is_shipped(&name) {
-        let (_, text) = sources.profile_text(&name, here).ok()?;
+        let text = sources.profile_text(&name, here).ok()?.text;
         let own = format!("my-{name}");
         return Some(Found {
             file: format!("policies/{own}.toml"),
@@ -64,7 +64,10 @@ pub(super) fn find(loaded: &Loaded, context: &Context) -> Option<Found> {
     let recorded = context.ambient.read_text(&path, DOCUMENT_BYTES_MAX);
     let (file, text) = match recorded {
         Ok(text) if !loaded.file.is_empty() => (loaded.file.clone(), text),
-        _ => sources.profile_text(&name, here).ok()?,
+        _ => {
+            let found = sources.profile_text(&name, here).ok()?;
+            (found.file, found.text)
+        }
     };
     Some(Found {
         file,

@@ -1,0 +1,195 @@
+//! What of a template cannot fit a JSON Schema whatever its expressions give: told before a run, where
+//! the run would refuse it at that step, after everything before it.
+//!
+//! Says only what is sure. Keywords of a schema all hold at once, so what breaks one of those looked at
+//! here breaks the schema, however many others there are.
+
+use serde_json::{Map, Value};
+
+use super::template::{Node, Template, child};
+use crate::schema_check::OutputSchema;
+
+/// Faults that are told at once: one round of mending shows the rest.
+const FAULTS_MAX: usize = 5;
+
+impl Template {
+    /// What cannot fit `schema`, each with its JSON pointer; empty when nothing is sure to be wrong.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_flow::expr::Template;
+    /// use serde_json::json;
+    ///
+    /// let with = json!({ "path": "${{ inputs.path }}", "max": "ten" });
+    /// let template = Template::compile(with).unwrap();
+    /// let schema = json!({ "type": "object", "required": ["path", "text"],
+    ///     "properties": { "max": { "type": "integer" } } });
+    /// let misfits = template.misfits(&schema);
+    /// assert_eq!(misfits[0], "at `/`: `text` is required");
+    /// assert!(misfits[1].starts_with("at `/max`: "));
+    /// ```
+    #[must_use]
+    pub fn misfits(&self, schema: &Value) -> Vec<String> {
+        let mut found = Found(Vec::new());
+        found.look(self.node(), schema, "");
+        found.0
+    }
+}
+
+struct Found(Vec<String>);
+
+impl Found {
+    fn look(&mut self, node: &Node, schema: &Value, pointer: &str) {
+        if !self.has_room() {
+            return;
+        }
+        match node {
+            Node::One(_) => {} // may give anything
+            Node::Fixed(value) => self.constant(value, schema, pointer),
+            Node::Text(_) => self.kind(schema, pointer, "string", "a text"),
+            Node::List(nodes) => {
+                self.kind(schema, pointer, "array", "a list");
+                if let Some(items) = schema.get("items") {
+                    for (index, node) in nodes.iter().enumerate() {
+                        self.look(node, items, &format!("{pointer}/{index}"));
+                    }
+                }
+            }
+            Node::Object(members) => self.object(members, schema, pointer),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.len() < FAULTS_MAX
+    }
+
+    fn constant(&mut self, value: &Value, schema: &Value, pointer: &str) {
+        // A part that refers to the whole does not stand alone, and is judged when the step runs.
+        let Ok(schema) = OutputSchema::compile(schema.clone()) else {
+            return;
+        };
+        if let Some(what) = schema.violations(value) {
+            self.0.push(below(pointer, &what));
+        }
+    }
+
+    fn kind(&mut self, schema: &Value, pointer: &str, kind: &str, what: &str) {
+        let wanted: Vec<&str> = match schema.get("type") {
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(some)) => some.iter().filter_map(Value::as_str).collect(),
+            _ => return,
+        };
+        if !wanted.contains(&kind) {
+            let wanted = wanted.join("` or `");
+            self.tell(
+                pointer,
+                &format!("{what} stands where `{wanted}` is wanted"),
+            );
+        }
+    }
+
+    fn object(&mut self, members: &[(String, Node)], schema: &Value, pointer: &str) {
+        self.kind(schema, pointer, "object", "a mapping");
+        let given = |name: &str| members.iter().any(|(key, _)| key == name);
+        let required = schema.get("required").and_then(Value::as_array);
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            if !given(name) && self.has_room() {
+                self.tell(pointer, &format!("`{name}` is required"));
+            }
+        }
+        let none = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let properties = properties.unwrap_or(&none);
+        let closed = schema.get("additionalProperties") == Some(&Value::Bool(false))
+            && schema.get("patternProperties").is_none();
+        for (key, node) in members {
+            match properties.get(key) {
+                Some(property) => self.look(node, property, &child(pointer, key)),
+                None if closed && self.has_room() => {
+                    self.tell(pointer, &format!("`{key}` is not taken"))
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, pointer: &str, what: &str) {
+        let place = if pointer.is_empty() { "/" } else { pointer };
+        self.0.push(format!("at `{place}`: {what}"));
+    }
+}
+
+/// A violation within a part, with its place in the whole.
+fn below(pointer: &str, what: &str) -> String {
+    match (pointer, what.strip_prefix("at `/")) {
+        ("", _) | (_, None) => what.to_owned(),
+        (_, Some(rest)) if rest.starts_with('`') => format!("at `{pointer}{rest}"),
+        (_, Some(rest)) => format!("at `{pointer}/{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn misfits(with: Value, schema: Value) -> Vec<String> {
+        Template::compile(with).unwrap().misfits(&schema)
+    }
+
+    #[test]
+    fn names_a_key_that_is_missing_one_that_is_not_taken_and_a_constant_of_another_type() {
+        let schema = json!({
+            "type": "object", "required": ["path"], "additionalProperties": false,
+            "properties": {
+                "path": { "type": "string" }, "max": { "type": "integer" },
+                "deep": { "type": "object", "properties": { "a": { "type": "boolean" } } },
+            },
+        });
+        let found = misfits(
+            json!({ "pth": "${{ inputs.p }}", "max": "x", "deep": { "a": [1], "b": "${{ 1 }}" } }),
+            schema,
+        );
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found[0], "at `/`: `path` is required");
+        assert!(found.iter().any(|it| it == "at `/`: `pth` is not taken"));
+        assert!(found.iter().any(|it| it.starts_with("at `/max`: ")));
+        assert!(found.iter().any(|it| it.starts_with("at `/deep/a`: ")));
+    }
+
+    #[test]
+    fn a_text_with_values_in_it_is_a_text() {
+        let number = json!({ "properties": { "n": { "type": ["integer", "null"] } } });
+        let found = misfits(json!({ "n": "${{ 1 }} of ${{ 2 }}" }), number.clone());
+        assert_eq!(
+            found,
+            ["at `/n`: a text stands where `integer` or `null` is wanted"]
+        );
+        assert!(misfits(json!({ "n": "${{ 1 }}" }), number).is_empty());
+    }
+
+    #[test]
+    fn a_part_that_refers_to_the_whole_is_left_to_the_run() {
+        let schema = json!({
+            "$defs": { "n": { "type": "integer" } },
+            "properties": { "a": { "$ref": "#/$defs/n" }, "b": {} },
+        });
+        assert!(misfits(json!({ "a": "x", "b": "${{ 1 }}" }), schema).is_empty());
+    }
+
+    #[test]
+    fn says_no_more_than_a_screen_of_it() {
+        let keys: Map<String, Value> = (0..100)
+            .map(|n| (format!("k{n}"), json!("${{ 1 }}")))
+            .collect();
+        let schema = json!({ "properties": {}, "additionalProperties": false });
+        assert!(misfits(Value::Object(keys), schema).len() <= FAULTS_MAX);
+        let many = json!((0..100).map(|_| json!("${{ 1 }} x")).collect::<Vec<_>>());
+        assert_eq!(
+            misfits(many, json!({ "items": { "type": "null" } })).len(),
+            FAULTS_MAX
+        );
+    }
+}

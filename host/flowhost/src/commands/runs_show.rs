@@ -1,0 +1,404 @@
+//! `flowhost runs show RUN`: how it ended and why, what became of its steps, its records; a part of them,
+//! or what a record holds.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use flowhost::failure::Failure;
+use flowhost::output::{neutral, one_line};
+use flowhost::report::problems::unreadable;
+use flowhost::state::FindRuns as _;
+use flowhost_evidence::filter::Filter;
+use flowhost_evidence::runs::{self, RecordEntry, StepEntry, steps};
+use flowhost_evidence::story::{self, Head, PayloadSource as _, Stored};
+use flowhost_flow::Exit;
+use flowhost_flow::units::micro_usd_to_usd;
+use flowhost_ledger::records::Record;
+use flowhost_ledger::{Kind, Payloads, RealDisk};
+use serde_json::{Value, json};
+
+use crate::cli::ShowArgs;
+use crate::commands::Context;
+
+/// Characters of one payload that a step's view prints: two screens. `--payload` prints all of it.
+const SHOWN_MAX: usize = 4_000;
+
+pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
+    let run = context.state.resolve_run(&context.ambient, &args.run)?;
+    let dir = context.state.run_dir(&run);
+    let records = runs::show(&dir).map_err(unreadable)?;
+    let payloads = Payloads::open(&RealDisk, &dir).map_err(|error| unreadable(error.into()))?;
+    let shelf = Shelf {
+        payloads,
+        erased: erased(&records),
+    };
+    if let Some(seq) = args.payload {
+        return payload(&run, seq, &records, &shelf, context);
+    }
+    let filter = filter(args)?;
+    let all = filter.is_all();
+    let mut steps = steps(&records);
+    steps.retain(|step| filter.means(&step.path));
+    if steps.is_empty() && filter.step.is_some() {
+        return Err(no_step(&filter, &records));
+    }
+    if args.logs {
+        let document = logs(&run, filter.of(records), &shelf, context);
+        return Ok(document);
+    }
+    let head = story::read(&dir).map_err(unreadable)?.head;
+    let records = filter.of(records);
+    let with_payloads = filter.step.is_some();
+    if context.output.json {
+        let shown: Vec<Value> = records
+            .iter()
+            .map(|record| match with_payloads {
+                true => with_payload(record, &shelf),
+                false => json!(record),
+            })
+            .collect();
+        context.output.document(&json!({
+            "run_id": run, "run": head_document(&head), "steps": steps, "records": shown,
+        }));
+        return Ok(Exit::Ok);
+    }
+    let mut text = String::new();
+    if all {
+        text.push_str(&head_text(&run, &head));
+    }
+    if !steps.is_empty() && filter.kinds.is_empty() && !filter.denials {
+        let _infallible = writeln!(text, "{}", steps_table(&steps));
+    }
+    text.push_str(&match records.is_empty() {
+        true => "no such record\n".to_owned(),
+        false => show_table(&records),
+    });
+    if with_payloads {
+        for record in &records {
+            text.push_str(&said(record, &shelf));
+        }
+    }
+    context.output.result(&text);
+    Ok(Exit::Ok)
+}
+
+/// Prints what plugins wrote to their log, call by call.
+fn logs(run: &str, records: Vec<RecordEntry>, shelf: &Shelf, context: &Context) -> Exit {
+    let mut text = String::new();
+    let mut calls = Vec::new();
+    for record in &records {
+        let Some(Record::HostCall(call)) = &record.said else {
+            continue;
+        };
+        let (Some(_), Some(taken)) = (call.lines, shelf.take(record)) else {
+            continue;
+        };
+        let taken = taken.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let lines = match &taken {
+            Ok(lines) => lines.lines().collect(),
+            Err(why) => vec![why.as_str()],
+        };
+        let (time, actor) = (time_of_day(&record.ts), one_line(&record.actor));
+        for line in &lines {
+            let _infallible = writeln!(text, "{time} {actor} {}", one_line(line));
+        }
+        calls.push(json!({
+            "seq": record.seq, "ts": record.ts, "actor": record.actor, "call": record.fields.get("call"),
+            "interface": call.decided.interface, "lines": lines,
+        }));
+    }
+    if context.output.json {
+        context
+            .output
+            .document(&json!({ "run_id": run, "logs": calls }));
+    } else if text.is_empty() {
+        context.output.message("no plugin wrote to its log\n");
+    } else {
+        context.output.result(&text);
+    }
+    Exit::Ok
+}
+
+fn filter(args: &ShowArgs) -> Result<Filter, Failure> {
+    let known: Vec<&str> = Kind::ALL.iter().map(|(_, name, _)| *name).collect();
+    if let Some(kind) = args
+        .kind
+        .iter()
+        .find(|kind| !known.contains(&kind.as_str()))
+    {
+        let message = format!("`{}` is not a kind of record", one_line(kind));
+        return Err(Failure::new(Exit::Usage, message).hint(format!("kinds: {}", known.join(", "))));
+    }
+    Ok(Filter {
+        step: args.step.clone(),
+        kinds: args.kind.clone(),
+        denials: args.denials,
+    })
+}
+
+fn no_step(filter: &Filter, records: &[RecordEntry]) -> Failure {
+    let step = one_line(filter.step.as_deref().unwrap_or_default());
+    let mut paths: Vec<String> = steps(records).into_iter().map(|step| step.path).collect();
+    // A `foreach` of thousands is one name here.
+    paths.retain(|path| !path.contains('['));
+    let message = format!("the run has no step `{step}`");
+    Failure::new(Exit::Internal, message)
+        .hint(format!("its steps: {}", one_line(&paths.join(", "))))
+}
+
+/// Payloads of one run, with those that were erased.
+struct Shelf {
+    payloads: Payloads<'static>,
+    erased: Vec<(u64, u64)>,
+}
+
+/// Which payloads were erased, and by which record.
+fn erased(records: &[RecordEntry]) -> Vec<(u64, u64)> {
+    let erasures = records.iter().filter_map(|record| match &record.said {
+        Some(Record::Erasure(erasure)) => Some(erasure.seqs.iter().map(|seq| (*seq, record.seq))),
+        _ => None,
+    });
+    erasures.flatten().collect()
+}
+
+impl Shelf {
+    /// The payload of a record, or a sentence that says why it cannot be had; none for a record that has
+    /// none.
+    fn take(&self, record: &RecordEntry) -> Option<Result<Vec<u8>, String>> {
+        let commit = record.commit.as_deref()?;
+        Some(match self.payloads.payload(record.seq, commit) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(self.why_not(record.seq)),
+            Err(why) => Err(why),
+        })
+    }
+
+    fn why_not(&self, seq: u64) -> String {
+        let by = self.erased.iter().find(|(erased, _)| *erased == seq);
+        match by {
+            Some((_, by)) => format!("it was erased (record {by})"),
+            None => "it is not there, and no record says why".to_owned(),
+        }
+    }
+}
+
+/// Prints one payload, whole.
+fn payload(
+    run: &str,
+    seq: u64,
+    records: &[RecordEntry],
+    shelf: &Shelf,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let record = records
+        .iter()
+        .find(|record| record.seq == seq)
+        .ok_or_else(|| {
+            let last = records.last().map_or(0, |record| record.seq);
+            Failure::new(Exit::Internal, format!("the run has no record {seq}"))
+                .hint(format!("its records are 0 to {last}"))
+        })?;
+    let taken = shelf.take(record).ok_or_else(|| {
+        Failure::new(
+            Exit::Internal,
+            format!("record {seq} ({}) has no payload", record.kind),
+        )
+        .hint("records with one have a `commit`: `flowhost runs show RUN --json`")
+    })?;
+    let bytes = taken.map_err(|why| {
+        Failure::new(
+            Exit::Internal,
+            format!("the payload of record {seq} cannot be shown"),
+        )
+        .because(why)
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let message = format!("the payload of record {seq} is not text");
+        Failure::new(Exit::Internal, message)
+            .because(format!("it has {} bytes", error.as_bytes().len()))
+    })?;
+    match context.output.json {
+        true => context.output.document(&json!({
+            "run_id": run, "seq": seq, "kind": record.kind, "payload": parsed(&text),
+        })),
+        false => context
+            .output
+            .result(&format!("{}\n", neutral(&pretty(&text)))),
+    }
+    Ok(Exit::Ok)
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+/// JSON on several lines; any other text as it is.
+fn pretty(text: &str) -> String {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) => serde_json::to_string_pretty(&value).unwrap_or_else(|_| text.to_owned()),
+        Err(_) => text.to_owned(),
+    }
+}
+
+fn with_payload(record: &RecordEntry, shelf: &Shelf) -> Value {
+    let mut value = json!(record);
+    let taken = shelf.take(record).map(|taken| match taken {
+        Ok(bytes) => parsed(&String::from_utf8_lossy(&bytes)),
+        Err(why) => json!({ "missing": why }),
+    });
+    if let (Some(fields), Some(payload)) = (value.as_object_mut(), taken) {
+        fields.insert("payload".to_owned(), payload);
+    }
+    value
+}
+
+/// A record's payload below a line that says what it is.
+fn said(record: &RecordEntry, shelf: &Shelf) -> String {
+    let Some(taken) = shelf.take(record) else {
+        return String::new();
+    };
+    let what = match record.kind.as_str() {
+        "tool.call" => "input",
+        "tool.result" => "output",
+        "model.intent" => "prompt",
+        "model.result" => "answer",
+        "attempt.end" | "run.end" => "why",
+        _ => "payload",
+    };
+    let text = match taken {
+        Ok(bytes) => pretty(&String::from_utf8_lossy(&bytes)),
+        Err(why) => why,
+    };
+    let end = text
+        .char_indices()
+        .nth(SHOWN_MAX)
+        .map_or(text.len(), |(at, _)| at);
+    let (shown, rest) = text.split_at_checked(end).unwrap_or((&text, ""));
+    let mut block = format!(
+        "\n{what} of record {} ({}, {}):\n{}\n",
+        record.seq,
+        one_line(&record.kind),
+        one_line(&record.actor),
+        neutral(shown)
+    );
+    if !rest.is_empty() {
+        let more = rest.chars().count();
+        let _infallible = writeln!(block, "… {more} characters more: --payload {}", record.seq);
+    }
+    block
+}
+
+/// How the run ended, and why.
+fn head_text(run: &str, head: &Head) -> String {
+    let Head {
+        plan,
+        started,
+        status,
+        exit_code,
+        failed_step,
+        failure,
+        hint,
+        took_us,
+        ..
+    } = head;
+    let ended = match status {
+        Some(status) => format!("{status} (exit {exit_code}) after {} ms", took_us / 1_000),
+        None => "unfinished".to_owned(),
+    };
+    let mut text = format!(
+        "run {run} of `{}`, {}: {}\n",
+        one_line(plan),
+        seconds(started),
+        one_line(&ended)
+    );
+    if let Some(why) = words(failure) {
+        let place = match failed_step.as_str() {
+            "" => String::new(),
+            step => format!("step `{}`: ", one_line(step)),
+        };
+        let _infallible = writeln!(text, "  {place}{}", neutral(&why).replace('\n', "\n  "));
+    }
+    if !hint.is_empty() {
+        let _infallible = writeln!(text, "  hint: {}", neutral(hint).replace('\n', "\n  "));
+    }
+    text.push('\n');
+    text
+}
+
+fn words(stored: &Stored) -> Option<String> {
+    match stored {
+        Stored::Text { text, .. } => Some(text.clone()),
+        Stored::Erased => Some("why was erased".to_owned()),
+        _ => None,
+    }
+}
+
+fn head_document(head: &Head) -> Value {
+    json!({
+        "plan": head.plan, "plan_hash": head.plan_hash, "started": head.started,
+        "status": head.status, "exit_code": head.exit_code.parse::<u8>().ok(),
+        "duration_ms": head.took_us / 1_000, "failed_step": head.failed_step,
+        "failure": words(&head.failure), "hint": head.hint,
+    })
+}
+
+/// Spaces where nothing was used, so that what was used stands out.
+fn steps_table(steps: &[StepEntry]) -> String {
+    let heads = ["step", "outcome", "attempts", "ms", "fuel", "tokens", "usd"];
+    let mut table = plain_table(&heads);
+    let some = |number: u64| match number {
+        0 => String::new(),
+        number => number.to_string(),
+    };
+    for step in steps {
+        let usd = match step.micro_usd {
+            0 => String::new(),
+            micro_usd => format!("{:.6}", micro_usd_to_usd(micro_usd)),
+        };
+        table.add_row([
+            one_line(&step.path),
+            one_line(&step.status),
+            step.attempts.to_string(),
+            step.duration_ms.map_or(String::new(), |ms| ms.to_string()),
+            some(step.fuel),
+            some(step.tokens),
+            usd,
+        ]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn show_table(records: &[RecordEntry]) -> String {
+    let mut table = plain_table(&["seq", "time", "actor", "kind", ""]);
+    for record in records {
+        table.add_row([
+            record.seq.to_string(),
+            time_of_day(&record.ts),
+            one_line(&record.actor),
+            one_line(&record.kind),
+            one_line(&record.summary()),
+        ]);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// Columns by spaces alone, so that a pipe gets what a terminal shows.
+pub(super) fn plain_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    table
+}
+
+/// `2026-11-21T04:00:00.000000Z` without its fraction.
+pub(super) fn seconds(ts: &str) -> String {
+    ts.split('.').next().unwrap_or(ts).replace('T', " ")
+}
+
+/// The time of day to the millisecond: all records of a run are close together.
+fn time_of_day(ts: &str) -> String {
+    let time = ts.split('T').nth(1).unwrap_or(ts);
+    time.get(..12).unwrap_or(time).to_owned()
+}

@@ -1,0 +1,241 @@
+//! One question before a run: `validate`, `run --dry-run` and `run` refuse the same plans, with the same
+//! words, and name everything at once.
+
+use super::{home, plan, seen, tool};
+use crate::support::{Home, Ran};
+
+/// The three commands on the folder's plan.
+fn asked(home: &Home) -> [Ran; 3] {
+    [
+        home.flowhost(&["validate", "plan.yaml"]),
+        home.flowhost(&["run", "plan.yaml", "--dry-run"]),
+        home.flowhost(&["run", "plan.yaml"]),
+    ]
+}
+
+fn refused_alike(home: &Home) -> String {
+    let [valid, dry, run] = asked(home);
+    assert_eq!(valid.code, 1, "{}", valid.all());
+    assert_ne!(run.code, 0, "{}", run.all());
+    assert_eq!(dry.code, run.code, "{}\n{}", dry.all(), run.all());
+    let problems = |ran: &Ran| {
+        let text = ran.stderr.clone();
+        let end = text
+            .find("hint: `flowhost policy explain")
+            .unwrap_or(text.len());
+        text[..end].trim().to_owned()
+    };
+    assert_eq!(problems(&valid), problems(&run));
+    assert_eq!(problems(&dry), problems(&run));
+    assert!(
+        !home.path().join(".flowhost/default").exists(),
+        "nothing was begun"
+    );
+    run.stderr
+}
+
+#[test]
+fn an_import_that_nothing_serves_is_refused_by_all_three() {
+    for guest in ["deny_unknown_interface", "deny_wasi_sockets"] {
+        let home = home(
+            &[guest],
+            &format!("  only: {{ uses: {guest}/run, with: {{}} }}"),
+        );
+        let said = refused_alike(&home);
+        assert!(
+            said.contains("this build serves no such interface"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_first_agent_hears_of_all_its_mistakes_at_once() {
+    let home = Home::new();
+    let plugins = "  agent: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { \
+                   role: writer, modell: mock/a, max_turns: 100, prompt: \"Sum up {{ inputs.text }}\" } }\n  \
+                   markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n  \
+                   redact: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }\n";
+    let steps = "  ask: { uses: agent, prompt: ask.md, with: { text: x }, guardrails: { before: [{ uses: redact, \
+                 with: { kind: key } }] } }\n  \
+                 check: { needs: [ask], uses: markdown/check, with: { path: \"${{ steps.ask.output.text }}\", \
+                 existing: all } }";
+    home.file("plan.yaml", plan(plugins, steps));
+    home.file("ask.md", "You are {{ role }}.\nSum up {{ input.txt }}.\n");
+    let said = refused_alike(&home);
+    for part in [
+        "`model`",
+        "modell",
+        "/max_turns",
+        "`prompt` of its `config:`, line 1: it asks for `inputs`",
+        "did you mean `input`?",
+        "the prompt `ask.md`, line 2: it asks for `input.txt`",
+        "did you mean `input.text`?",
+        "guardrail `redact` does not take this `with`",
+        "`text` is required",
+        "existing`: value is not of type",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn an_agent_whose_profile_grants_no_tool_works_without_them() {
+    let home = Home::new();
+    home.warm();
+    let plugins = "  agent: { kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: { role: \
+                   writer, model: mock/writer } }\n";
+    let steps = "  ask: { uses: agent, with: { text: x } }\noutputs: { said: \"${{ steps.ask.output.text }}\" }";
+    home.file("plan.yaml", plan(plugins, steps));
+    home.file("scripts/agent.md", "done");
+    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    assert_eq!(ran.json()["outputs"]["said"], "done", "{}", ran.all());
+}
+
+#[test]
+fn two_shipped_agents_talk_to_each_other() {
+    let home = Home::new();
+    home.warm();
+    let agent = |name: &str, more: &str| {
+        format!(
+            "  {name}: {{ kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: {{ role: \
+             {name}, model: mock/any{more} }} }}\n"
+        )
+    };
+    let plugins = agent("writer", ", peers: [critic]") + &agent("critic", "");
+    let steps = "  draft: { uses: writer, with: { text: x } }\noutputs: { said: \"${{ steps.draft.output.text }}\" }";
+    home.file("plan.yaml", plan(&plugins, steps));
+    home.file(
+        "scripts/writer.json",
+        "[{ \"tool_calls\": [{ \"name\": \"agents/ask\", \"arguments\": { \"to\": \"critic\", \"text\": \"Too \
+         long?\" } }] }, { \"content\": \"shortened\" }]",
+    );
+    home.file("scripts/critic.md", "Yes, by half.");
+    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    assert_eq!(ran.json()["outputs"]["said"], "shortened", "{}", ran.all());
+    let records = home.records();
+    let heard = records.iter().any(|record| {
+        record["kind"] == "model.intent" && record.to_string().contains("Yes, by half.")
+    });
+    assert!(heard, "the writer's model was told what the critic said");
+}
+
+#[test]
+fn a_right_that_is_named_and_empty_is_linked_and_answers_no() {
+    let home = Home::new();
+    for (guest, lines) in [
+        ("deny_tools", "[tools]\ncall = []\n"),
+        ("deny_http", "http = []\n"),
+        ("deny_files", "files = []\n"),
+        ("deny_state", "[state]\nnamespaces = []\n"),
+        ("deny_secrets", "[secrets]\nnames = []\n"),
+        ("deny_messaging", "[messages]\n"),
+    ] {
+        home.guest(guest);
+        let name = guest.replace('_', "-");
+        home.file(
+            &format!("policies/{name}.toml"),
+            format!("version = 1\nname = \"{name}\"\n{lines}"),
+        );
+        let steps = format!("  only: {{ uses: {guest}/run, with: {{}} }}");
+        home.file("plan.yaml", plan(&tool(guest, &name), &steps));
+        home.flowhost(&["validate", "plan.yaml"]).expect(0);
+        home.file(
+            &format!("policies/{name}.toml"),
+            format!("version = 1\nname = \"{name}\"\n"),
+        );
+        let refused = home.flowhost(&["run", "plan.yaml"]).expect(6);
+        assert!(
+            refused.stderr.contains("imports `flowhost:"),
+            "{}",
+            refused.all()
+        );
+    }
+}
+
+const TOLD: &str = "version = 1\nname = \"told\"\n[secrets]\nnames = [\"TOKEN\"]\nreveal = [\"TOKEN\"]\n[env]\nHOME = { from = \"HOME\" }\n";
+
+fn told() -> Home {
+    let home = Home::new();
+    home.guest("ok_secrets");
+    home.file("policies/told.toml", TOLD);
+    let steps = "  told: { uses: ok_secrets/run, with: { op: reveal, name: TOKEN } }\noutputs: { said: \"${{ steps.told.output }}\" }";
+    home.file("plan.yaml", plan(&tool("ok_secrets", "told"), steps));
+    home
+}
+
+#[test]
+fn a_profile_that_came_with_the_plan_gives_no_secret_of_the_operators() {
+    let home = told();
+    let with = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command.env("FLOWHOST_SECRET_TOKEN", "s3cr3t-canary-value");
+        home.ran(&command.output().unwrap(), arguments)
+    };
+    let refused = with(&["run", "plan.yaml"]);
+    assert!(
+        refused
+            .stderr
+            .contains("note: plugin `ok_secrets`: `TOKEN` (policies/told.toml:4) is not given"),
+        "{}",
+        refused.all()
+    );
+    assert!(
+        refused.stderr.contains("`HOME` (policies/told.toml:7)"),
+        "{}",
+        refused.all()
+    );
+    assert!(
+        !refused.all().contains("[redacted]"),
+        "the guest was told nothing: {}",
+        refused.all()
+    );
+    let explained = with(&["policy", "explain", "plan.yaml"]).expect(0);
+    assert!(
+        explained.stdout.contains("removed by the operator"),
+        "{}",
+        explained.all()
+    );
+    let adopted = with(&["run", "plan.yaml", "--policies", "policies"]).expect(0);
+    assert!(adopted.stdout.contains("[redacted]"), "{}", adopted.all());
+    assert!(!adopted.stderr.contains("note:"), "{}", adopted.all());
+}
+
+#[test]
+fn a_secret_without_a_value_is_named_before_the_run() {
+    let home = told();
+    let said = home
+        .flowhost(&["validate", "plan.yaml", "--policies", "policies"])
+        .expect(0);
+    assert!(
+        said.stdout
+            .contains("the secret `TOKEN` has no value; export FLOWHOST_SECRET_TOKEN"),
+        "{}",
+        said.all()
+    );
+}
+
+#[test]
+fn a_profile_that_came_with_the_plan_grants_no_folder_elsewhere() {
+    let home = Home::new();
+    home.guest("ok_files");
+    home.file("policies/wide.toml", "version = 1\nname = \"wide\"\n[[files]]\nguest = \"/srv\"\nhost = \"/srv\"\naccess = \"read\"\n");
+    let steps = "  only: { uses: ok_files/run, with: {} }";
+    home.file("plan.yaml", plan(&tool("ok_files", "wide"), steps));
+    insta::assert_snapshot!(seen(&home, &["validate", "plan.yaml"]), @r#"
+    $ flowhost validate plan.yaml
+    ----- stderr
+    error: `plan.yaml` has 1 problem
+
+      × `wide` came with the plan, and grants `/srv`, which is not the plan's
+       ╭─[policies/wide.toml:5:1]
+     4 │ guest = "/srv"
+     5 │ host = "/srv"
+       · ────
+     6 │ access = "read"
+       ╰────
+      help: let an input name the folder (`host = "${inputs.NAME}"`); or, if you have read the profiles
+            and stand behind them, name their folder with `--policies`
+    ----- exit 1
+    "#);
+}
