@@ -183,7 +183,9 @@ fn imported(component: &[u8]) -> Result<BTreeSet<&'static str>, WrapError> {
     for key in world.imports.keys() {
         let full = resolve.name_world_key(key);
         match Right::behind(&full) {
-            Some((right, _)) => drop(keys.insert(right.key)),
+            Some((right, _)) => {
+                keys.insert(right.key);
+            }
             None if is_without_right(&full) => {}
             None => return Err(WrapError::Foreign(full)),
         }

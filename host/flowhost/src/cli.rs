@@ -431,6 +431,8 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Show what a plugin is and asks for, and with --yes put it into a plan
+    Add(AddArgs),
     /// List the plugins of a plan, with what changed since they were locked
     List(PlanArgs),
     /// Write flowhost.lock beside the plan: its plugins, as they are now
@@ -453,6 +455,23 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+}
+
+/// `plugin add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// A component with its manifest inside, or a pack
+    #[arg(value_name = "FILE")]
+    pub(crate) source: PathBuf,
+    /// The plan
+    #[arg(long, value_name = "PLAN", default_value = "plan.yaml")]
+    pub(crate) plan: PathBuf,
+    /// The plugin's name in the plan [default: the manifest's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Write component, profile and the plan's line
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `plugin test`.

@@ -17,6 +17,7 @@ mod new;
 mod plan;
 mod plan_graph;
 mod plugin;
+mod plugin_add;
 mod plugin_lock;
 mod plugin_ship;
 mod policy_explain;

@@ -13,7 +13,7 @@ use flowhost_policy::RIGHTS;
 use serde_json::{Value, json};
 
 use crate::cli::{KindArg, LangArg, PluginCommand, ReportArg, TestArgs};
-use crate::commands::{Context, inspect, plugin_lock, plugin_ship};
+use crate::commands::{Context, inspect, plugin_add, plugin_lock, plugin_ship};
 
 pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<Exit, Failure> {
     match command {

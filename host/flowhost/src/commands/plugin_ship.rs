@@ -19,18 +19,18 @@ use serde_json::json;
 use crate::commands::Context;
 
 /// Bytes of a component or a pack: above their own limits, which give the better message.
-const FILE_BYTES_MAX: u64 = 320 << 20;
+pub(crate) const FILE_BYTES_MAX: u64 = 320 << 20;
 
 /// A component with the manifest inside it.
-struct Component {
-    bytes: Vec<u8>,
-    inspection: Inspection,
-    manifest: Manifest,
+pub(crate) struct Component {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) inspection: Inspection,
+    pub(crate) manifest: Manifest,
     text: String,
 }
 
 impl Component {
-    fn read(bytes: Vec<u8>, shown: &str) -> Result<Self, Failure> {
+    pub(crate) fn read(bytes: Vec<u8>, shown: &str) -> Result<Self, Failure> {
         let refused = || Failure::new(Exit::Internal, format!("`{shown}` is refused"));
         let inspection = inspect(&bytes, &ShapeLimits::default());
         let inspection = inspection.map_err(|error| refused().caused_by(&error))?;
@@ -155,7 +155,7 @@ fn parsed(keys: &[String]) -> Result<Vec<VKey>, Failure> {
     keys.iter().map(parse).collect()
 }
 
-fn unpacked(bytes: &[u8], shown: &str) -> Result<Pack, Failure> {
+pub(crate) fn unpacked(bytes: &[u8], shown: &str) -> Result<Pack, Failure> {
     Pack::read(bytes).map_err(|error| {
         Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)
     })

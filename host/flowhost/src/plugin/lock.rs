@@ -123,11 +123,11 @@ impl Lock {
             digits
                 .is_some_and(|it| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
         };
-        let digests = read
+        let mut digests = read
             .plugins
             .values()
             .flat_map(|it| it.tools.values().chain([&it.digest]));
-        if let Some(odd) = digests.into_iter().find(|it| !is_digest(it)) {
+        if let Some(odd) = digests.find(|it| !is_digest(it)) {
             return Err(wrong().because(format!("`{odd}` is not a digest")));
         }
         Ok(Self(read.plugins))

@@ -4,6 +4,7 @@
 //! Nothing here decides a right, and nothing that an author writes is run outside the sandbox but the
 //! author's own compiler, in the author's own folder.
 
+pub mod add;
 pub mod build;
 pub mod describe;
 pub mod kit;

@@ -116,3 +116,27 @@ fn a_list_says_what_each_plugin_is_and_needs_and_whether_it_is_locked() {
         .json();
     assert_eq!(listed["locked"], true);
 }
+
+#[test]
+fn a_strangers_plugin_is_shown_first_and_added_with_a_profile_that_reaches_nothing() {
+    let home = home();
+    let fetch = std::fs::read(built("plugins/http-fetch.wasm")).unwrap();
+    home.file("from-a-stranger/fetch.wasm", fetch);
+    let add = ["plugin", "add", "from-a-stranger/fetch.wasm"];
+    let shown = home.flowhost(&add).expect(0);
+    for word in ["asks for http", "tool fetch", "nothing was written"] {
+        assert!(shown.stdout.contains(word), "{word}: {}", shown.stdout);
+    }
+    assert_eq!(home.read("plan.yaml"), PLAN);
+    home.flowhost(&[&add[..], &["--yes"]].concat()).expect(0);
+    assert!(home.read("policies/http-fetch.toml").contains("# [[http]]"));
+    let plan = home.read("plan.yaml");
+    assert!(
+        plan.contains("http-fetch: { kind: tool, source: ./plugins/http-fetch.wasm"),
+        "{plan}"
+    );
+    let refused = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(refused.stderr.contains("http"), "{}", refused.stderr);
+    let twice = home.flowhost(&[&add[..], &["--yes"]].concat()).expect(1);
+    assert!(twice.stderr.contains("already"), "{}", twice.stderr);
+}

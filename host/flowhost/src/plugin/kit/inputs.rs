@@ -206,17 +206,13 @@ fn text(schema: &Value, size: Size) -> Value {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "bounds of a schema are read as the numbers that JSON has"
-)]
 fn number(schema: &Value, size: Size) -> f64 {
     let bound = |key| schema.get(key).and_then(Value::as_f64);
     let least = bound("minimum").or_else(|| bound("exclusiveMinimum").map(|it| it + 1.0));
     let most = bound("maximum").or_else(|| bound("exclusiveMaximum").map(|it| it - 1.0));
     match size {
         Size::Small => least.unwrap_or(0.0_f64.min(most.unwrap_or(0.0))),
-        Size::Large => most.unwrap_or_else(|| least.unwrap_or(0.0).max(i32::MAX as f64)),
+        Size::Large => most.unwrap_or_else(|| least.unwrap_or(0.0).max(f64::from(i32::MAX))),
     }
 }
 

@@ -318,7 +318,11 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
     let config = flowhost_models::Config::default();
     let gateway =
         flowhost_models::Gateway::new(config, doubles.clone(), doubles.clone(), doubles.clone())
-            .map_err(|error| unable("the gateway to the mock models cannot be made", &error))?;
+            .map_err(|problems| {
+                let what = "the gateway to the mock models cannot be made";
+                let said = problems.iter().map(|problem| format!("{problem:?}"));
+                said.fold(Failure::new(Exit::Internal, what), Failure::because)
+            })?;
     Ok(flowhost_caps::providers(Services {
         bus: Arc::new(LocalBus::new(LocalConfig::default())),
         mailboxes: doubles.clone(),

@@ -1,0 +1,149 @@
+//! `flowhost plugin add SOURCE --plan PLAN`: shows what a plugin is and wants, and with a yes puts it into
+//! a plan.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use flowhost::failure::Failure;
+use flowhost::output::neutral;
+use flowhost::plugin::add::{line, profile, to_plan};
+use flowhost::plugin::lock::LOCK_FILE;
+use flowhost::plugin::trust::signature_file;
+use flowhost::sources::DOCUMENT_BYTES_MAX;
+use flowhost_flow::Exit;
+use flowhost_policy::{PluginKind, RIGHTS};
+use serde_json::json;
+
+use crate::cli::AddArgs;
+use crate::commands::Context;
+use crate::commands::plugin_ship::{Component, FILE_BYTES_MAX, unpacked};
+
+/// A file to be written: where, and what.
+type Wanted = (PathBuf, Vec<u8>);
+
+pub(crate) fn perform(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
+    let shown = args.source.display().to_string();
+    let bytes = context.ambient.read(&args.source, FILE_BYTES_MAX)?;
+    let (bytes, signature) = match bytes.starts_with(b"\0asm") {
+        true => {
+            let signature = signature_file(&args.source);
+            let signature = context.ambient.read_text(&signature, DOCUMENT_BYTES_MAX);
+            (bytes, signature.ok())
+        }
+        false => {
+            let pack = unpacked(&bytes, &shown)?;
+            (pack.component, pack.signature)
+        }
+    };
+    let read = Component::read(bytes, &shown)?;
+    let name = args
+        .name
+        .as_deref()
+        .unwrap_or(&read.manifest.name)
+        .to_owned();
+    flowhost::fresh::check_name(&name)?;
+    let wanted = wanted(args, &name, &read, signature, context)?;
+    if args.yes {
+        for (path, bytes) in &wanted {
+            context
+                .ambient
+                .create_dir(path.parent().unwrap_or(Path::new(".")))?;
+            context.ambient.write(path, bytes)?;
+        }
+    }
+    said(args, &name, &read, &wanted, context);
+    Ok(Exit::Ok)
+}
+
+/// What is to be written: component, signature, profile, and the plan last, so that a plan never names what
+/// is not there.
+fn wanted(
+    args: &AddArgs,
+    name: &str,
+    read: &Component,
+    signature: Option<String>,
+    context: &Context,
+) -> Result<Vec<Wanted>, Failure> {
+    let folder = args.plan.parent().unwrap_or(Path::new(""));
+    let component = folder.join(format!("plugins/{name}.wasm"));
+    let profile = profile(name, &read.manifest);
+    let profile_name = if profile.is_some() { name } else { "deny-all" };
+    let kind = read.manifest.kind.unwrap_or(PluginKind::Tool);
+    let line = line(name, kind, &format!("./plugins/{name}.wasm"), profile_name);
+    let file = args.plan.display().to_string();
+    let text = context.ambient.read_text(&args.plan, DOCUMENT_BYTES_MAX)?;
+    let plan = to_plan(&text, &file, name, &line).map_err(|error| {
+        Failure::new(Exit::Internal, format!("`{file}` is left as it is")).caused_by(&error)
+    })?;
+    let mut wanted = vec![(component.clone(), read.bytes.clone())];
+    wanted.extend(signature.map(|text| (signature_file(&component), text.into_bytes())));
+    let policy = folder.join(format!("policies/{name}.toml"));
+    wanted.extend(profile.map(|text| (policy, text.into_bytes())));
+    if let Some((path, _)) = wanted
+        .iter()
+        .find(|(path, _)| context.ambient.is_file(path))
+    {
+        let message = format!("`{}` is there already", path.display());
+        return Err(Failure::new(Exit::Internal, message)
+            .hint("nothing was written; give the plugin another name with --name"));
+    }
+    wanted.push((args.plan.clone(), plan.into_bytes()));
+    Ok(wanted)
+}
+
+fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context: &Context) {
+    let manifest = &read.manifest;
+    let asked = RIGHTS.iter().filter(|right| right.is_asked_by(manifest));
+    let needs: Vec<&str> = asked.map(|right| right.key).collect();
+    let files: Vec<String> = wanted
+        .iter()
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    let digest = &*read.inspection.digest;
+    if context.output.json {
+        let tools: Vec<&str> = manifest
+            .tools
+            .iter()
+            .map(|tool| tool.name.as_str())
+            .collect();
+        context
+            .output
+            .document(&json!({ "name": name, "digest": digest, "needs": needs,
+            "tools": tools, "files": files, "written": args.yes }));
+        return;
+    }
+    let kind = read.inspection.role.as_str();
+    let mut text = format!("{name}: {kind} {}\n  {digest}\n", manifest.release);
+    let needs = match needs.is_empty() {
+        true => "nothing".to_owned(),
+        false => needs.join(", "),
+    };
+    let _infallible = writeln!(text, "  {}\n  asks for {needs}", manifest.description);
+    for tool in &manifest.tools {
+        let _infallible = writeln!(text, "  tool {}: {}", tool.name, tool.description);
+    }
+    let what = if args.yes {
+        "written"
+    } else {
+        "would be written"
+    };
+    for file in &files {
+        let _infallible = writeln!(text, "{what}: {file}");
+    }
+    let next = match args.yes {
+        false => "nothing was written; `--yes` writes it".to_owned(),
+        true => {
+            let plan = args.plan.display();
+            let mut next = format!("next: judge its profile, then flowhost validate {plan}");
+            if context
+                .ambient
+                .is_file(&args.plan.with_file_name(LOCK_FILE))
+            {
+                next.push_str(&format!(" and flowhost plugin update {plan}"));
+            }
+            next
+        }
+    };
+    let _infallible = writeln!(text, "{next}");
+    context.output.result(&neutral(&text));
+}
