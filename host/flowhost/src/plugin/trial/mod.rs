@@ -171,6 +171,7 @@ impl Trial {
                 recorder: Arc::new(MemoryRecorder::default()),
                 providers: providers(terms, self.tls.clone())?,
                 own_calls: Arc::default(),
+                memory: None,
             },
             call: "1".into(),
             root: "1".into(),
