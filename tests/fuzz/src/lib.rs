@@ -69,6 +69,8 @@ pub const TARGETS: &[Target] = &[
     targets::bus::ENVELOPE,
     targets::bus::SUBJECT,
     targets::detect::DETECT,
+    targets::mcp::FRAME,
+    targets::mcp::HEADER,
     targets::models::OPENAI,
     targets::models::RESPONSES,
     targets::models::ANTHROPIC,

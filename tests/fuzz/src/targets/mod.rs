@@ -6,6 +6,7 @@ pub(crate) mod detect;
 pub(crate) mod engine;
 pub(crate) mod flow;
 pub(crate) mod ledger;
+pub(crate) mod mcp;
 pub(crate) mod models;
 pub(crate) mod policy;
 pub(crate) mod store;
