@@ -55,12 +55,13 @@ impl Check {
 }
 
 /// The plugins that ship with this version.
-pub const PLUGINS: [&str; 8] = [
+pub const PLUGINS: [&str; 9] = [
     "files",
     "http-fetch",
     "keyword-scan",
     "llm-agent",
     "markdown",
+    "mcp-client",
     "redact",
     "reminder-sync-stub",
     "schema-check",
