@@ -1,5 +1,6 @@
 //! The adapter `mcp-client` with servers that behave and servers that do not, on a port of this machine.
 
+use std::borrow::Cow;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -10,10 +11,10 @@ use crate::support::{Home, Ran};
 
 /// What came in: method, headers and body.
 #[derive(Clone)]
-struct Asked {
-    method: String,
-    headers: String,
-    body: Value,
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) headers: String,
+    pub(super) body: Value,
 }
 
 impl Asked {
@@ -27,10 +28,18 @@ impl Asked {
 }
 
 /// What goes back: status, further headers, body.
-struct Reply(u16, &'static str, String);
+pub(super) struct Reply(
+    pub(super) u16,
+    pub(super) Cow<'static, str>,
+    pub(super) String,
+);
+
+fn reply(status: u16, headers: &'static str, body: String) -> Reply {
+    Reply(status, headers.into(), body)
+}
 
 fn json_reply(body: &Value) -> Reply {
-    Reply(200, "content-type: application/json\r\n", body.to_string())
+    reply(200, "content-type: application/json\r\n", body.to_string())
 }
 
 fn result(result: Value) -> Reply {
@@ -39,7 +48,7 @@ fn result(result: Value) -> Reply {
 
 fn error(status: u16, code: i64) -> Reply {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": code, "message": "no" } });
-    Reply(
+    reply(
         status,
         "content-type: application/json\r\n",
         body.to_string(),
@@ -47,13 +56,13 @@ fn error(status: u16, code: i64) -> Reply {
 }
 
 /// A server that answers as it is told, and remembers what it was asked.
-struct Server {
-    address: SocketAddr,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(&Asked, usize) -> Reply + Send + 'static) -> Self {
+    pub(super) fn start(answer: impl Fn(&Asked, usize) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -150,7 +159,7 @@ fn modern(asked: &Asked, _: usize) -> Reply {
 /// A server of the legacy era, with sessions and streams.
 fn legacy(asked: &Asked, _: usize) -> Reply {
     if asked.is_modern() {
-        return Reply(
+        return reply(
             400,
             "content-type: text/plain\r\n",
             "Bad Request: no session".to_owned(),
@@ -160,20 +169,20 @@ fn legacy(asked: &Asked, _: usize) -> Reply {
         Some("initialize") => {
             let body = json!({ "jsonrpc": "2.0", "id": 1, "result": { "protocolVersion": "2025-06-18", "capabilities": { "tools": {} },
                 "serverInfo": { "name": "old", "version": "0.9" } } });
-            Reply(
+            reply(
                 200,
                 "content-type: application/json\r\nmcp-session-id: s-1\r\n",
                 body.to_string(),
             )
         }
-        Some("notifications/initialized") => Reply(202, "", String::new()),
-        _ if asked.method == "DELETE" => Reply(204, "", String::new()),
-        _ if !asked.headers.contains("mcp-session-id: s-1") => Reply(400, "", String::new()),
+        Some("notifications/initialized") => reply(202, "", String::new()),
+        _ if asked.method == "DELETE" => reply(204, "", String::new()),
+        _ if !asked.headers.contains("mcp-session-id: s-1") => reply(400, "", String::new()),
         Some("tools/list") => result(json!({ "tools": tools() })),
         Some("tools/call") => {
             let note = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": 1, "progress": 1 } });
             let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": shouted(asked) });
-            Reply(
+            reply(
                 200,
                 "content-type: text/event-stream\r\n",
                 format!("data: {note}\n\ndata: {answer}\n\n"),
@@ -184,7 +193,7 @@ fn legacy(asked: &Asked, _: usize) -> Reply {
 }
 
 /// A folder with a plan that calls the server's tool.
-fn plan(address: SocketAddr, steps: &str) -> Home {
+pub(super) fn plan(address: SocketAddr, steps: &str) -> Home {
     let home = Home::new();
     home.warm();
     home.file(
@@ -377,7 +386,7 @@ fn what_a_server_says_of_its_tools_is_held_to_the_rules_of_a_manifest() {
 fn a_server_that_misbehaves_costs_its_call_and_nothing_else() {
     // MCP-022, MCP-026, MCP-027
     let say = |body: &str| json_reply(&serde_json::from_str(body).unwrap());
-    let raw = |kind: &'static str, body: &str| Reply(200, kind, body.to_owned());
+    let raw = |kind: &'static str, body: &str| reply(200, kind, body.to_owned());
     type Answer = Box<dyn Fn() -> Reply + Send>;
     const JSON: &str = "content-type: application/json\r\n";
     let twice = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
@@ -445,12 +454,12 @@ fn a_server_that_misbehaves_costs_its_call_and_nothing_else() {
             "unknown kind",
         ),
         (
-            Box::new(move || Reply(302, "location: http://127.0.0.1:1/\r\n", String::new())),
+            Box::new(move || reply(302, "location: http://127.0.0.1:1/\r\n", String::new())),
             "redirects are not followed",
         ),
         (
             Box::new(move || {
-                Reply(
+                reply(
                     401,
                     "www-authenticate: Bearer resource_metadata=\"http://169.254.169.254/\"\r\n",
                     String::new(),
@@ -459,7 +468,7 @@ fn a_server_that_misbehaves_costs_its_call_and_nothing_else() {
             "wants credentials",
         ),
         (
-            Box::new(move || Reply(503, "", String::new())),
+            Box::new(move || reply(503, "", String::new())),
             "the server failed",
         ),
     ];
@@ -486,7 +495,7 @@ fn a_server_that_is_not_there_or_speaks_something_else_is_told_before_the_first_
         "{}",
         ran.all()
     );
-    let web = Server::start(|_, _| Reply(404, "content-type: text/html\r\n", "<html>".to_owned()));
+    let web = Server::start(|_, _| reply(404, "content-type: text/html\r\n", "<html>".to_owned()));
     let ran = run(&plan(web.address, STEP)).expect(1);
     assert!(
         complaint(&ran).contains("there is no MCP endpoint at this address"),
@@ -495,7 +504,7 @@ fn a_server_that_is_not_there_or_speaks_something_else_is_told_before_the_first_
     );
     let future = Server::start(|_, _| {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32_022, "message": "no", "data": { "supported": ["2031-01-01"] } } });
-        Reply(400, "content-type: application/json\r\n", body.to_string())
+        reply(400, "content-type: application/json\r\n", body.to_string())
     });
     let ran = run(&plan(future.address, STEP)).expect(1);
     assert!(complaint(&ran).contains("2031-01-01"), "{}", ran.all());
@@ -506,7 +515,7 @@ fn a_session_that_the_server_ended_is_begun_again() {
     let server = Server::start(|asked, before| {
         let restarted = asked.is("tools/call") && before < 6;
         match restarted {
-            true => Reply(404, "", String::new()),
+            true => reply(404, "", String::new()),
             false => legacy(asked, before),
         }
     });

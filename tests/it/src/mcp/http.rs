@@ -3,10 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::client::{Asked, Reply, Server, plan};
 use super::{SERVE, call, home, initialize, modern, request};
 use crate::support::Home;
 
@@ -279,4 +281,55 @@ fn what_is_told_meanwhile_comes_as_a_stream_that_ends_with_the_answer() {
         .collect();
     assert_eq!(told, [0.0, 50.0, 100.0]);
     assert_eq!(frames.last().unwrap()["id"], 2);
+}
+
+#[test]
+fn our_own_client_and_server_understand_each_other_in_both_eras() {
+    // A profile injects no secret into a request in clear text, so the token is shown by a relay.
+    let served = Arc::new(Served::start());
+    for era in ["auto", "modern", "legacy"] {
+        let to = served.clone();
+        let relay = Server::start(move |asked, _| relayed(&to, asked));
+        let steps = "  a: { uses: peer/echo, with: { text: hello } }\n  \
+            b: { uses: peer/test_multiple_content_types, with: {} }";
+        let home = plan(relay.address, steps);
+        let text = home
+            .read("plan.yaml")
+            .replace("/mcp\" }", &format!("/mcp\", era: {era} }}"));
+        home.file(
+            "plan.yaml",
+            text.replace("said:", "parts: \"${{ steps.b.output.parts }}\", said:"),
+        );
+        let ran = home.flowhost(&["run", "plan.yaml", "--allow-private-network", "--json"]);
+        let outputs = ran.expect(0).json()["outputs"].clone();
+        assert_eq!(outputs["said"], json!({ "text": "hello" }), "{era}");
+        let parts = outputs["parts"].as_array().unwrap();
+        let kinds: Vec<&str> = parts
+            .iter()
+            .filter_map(|part| part["type"].as_str())
+            .collect();
+        assert_eq!(kinds, ["text", "image", "resource"], "{era}");
+    }
+}
+
+/// What the server answers to a request that somebody else made.
+fn relayed(to: &Served, asked: &Asked) -> Reply {
+    let mcp = asked
+        .headers
+        .lines()
+        .filter(|line| line.starts_with("mcp-"));
+    let headers: Vec<(&str, &str)> = mcp
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name, value.trim()))
+        .collect();
+    let body = match &asked.body {
+        Value::Null => String::new(),
+        body => body.to_string(),
+    };
+    let (status, head, body) = to.ask(&asked.method, &headers, &body);
+    let kept = head
+        .lines()
+        .filter(|line| line.starts_with("content-type:") || line.starts_with("mcp-session-id:"));
+    let kept: String = kept.map(|line| format!("{line}\r\n")).collect();
+    Reply(status, kept.into(), body)
 }
