@@ -33,12 +33,13 @@ pub(crate) fn expand(said: &Said, function: &ItemFn) -> Result<TokenStream> {
     let input = input_type(&taken);
     let (output, answer) = output(function, &taken);
     let visibility = &function.vis;
+    let quiet = quote!(#[allow(non_camel_case_types, reason = "it has its function's name")]);
     let about = format!("The tool `{}`, for `export_tools!`.", name.value());
     Ok(quote! {
         #function
 
         #[doc = #about]
-        #[allow(non_camel_case_types, reason = "it has the name of its function")]
+        #quiet
         #visibility enum #ident {}
 
         impl ::flowhost_sdk::internal::Function for #ident {
