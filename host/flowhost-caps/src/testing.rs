@@ -93,6 +93,7 @@ pub(crate) fn scope(grants: Grants, limits: Limits, recorder: &Arc<MemoryRecorde
         config: "{}".into(),
         traceparent: "".into(),
         deadline: tokio::time::Instant::now() + Duration::from_secs(20),
+        keyed: false,
         callers: Arc::new([]),
         meter: Arc::new(Meter::default()),
     }

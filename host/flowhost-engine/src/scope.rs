@@ -95,6 +95,8 @@ pub struct Meter {
     pub output_bytes: AtomicU64,
     /// Bytes of records and payloads that the call and what it called have left.
     pub evidence_bytes: AtomicU64,
+    /// Requests that carried the call's key.
+    keyed_requests: AtomicU64,
     /// What the host refused the guest in this call. A guest that ends with one of these passes it
     /// on; one that names another makes it up.
     refused: Mutex<Vec<Refused>>,
@@ -148,6 +150,12 @@ impl Meter {
         if all.len() < REFUSED_MAX {
             all.push(refused);
         }
+    }
+
+    /// The number of the next request that carries the call's key, from 1.
+    #[must_use]
+    pub fn next_keyed(&self) -> u64 {
+        self.keyed_requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The refusal that a guest's `denied` repeats, if the host made it in this call.
@@ -204,6 +212,9 @@ pub struct CallScope {
     /// The key of what this call does to the world: the same for every attempt and replay of the same
     /// work. See [`CallScope::effect_key`] for a call that a plugin makes.
     pub key: Arc<str>,
+    /// Whether `key` is what its receivers drop a repetition by (`effects: keyed`): requests that change
+    /// something then carry it.
+    pub keyed: bool,
     /// Deterministic id of the step.
     pub step: Arc<str>,
     /// 1 for the first attempt.

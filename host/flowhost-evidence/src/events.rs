@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flowhost_flow::planner::{CallEnd, CallId, EventRecord, Recorded, TimerId};
+use flowhost_flow::planner::{CallEnd, CallId, EventRecord, GateId, Recorded, TimerId};
 use flowhost_flow::{Amounts, CallResult, Failure, RunSetup, Time};
 use flowhost_ledger::records::{FieldError, PlannerEvent, Record};
 use flowhost_ledger::{Payloads, RealDisk, StoredRecord, read_run};
@@ -68,12 +68,14 @@ pub fn read(dir: &Path) -> Result<Events, EventsError> {
         events: Vec::new(),
         ends: BTreeMap::new(),
         results: BTreeMap::new(),
+        records_events: false,
     };
     for record in read_run(dir).map_err(Unreadable::from)? {
         reader.take(&record.map_err(Unreadable::from)?)?;
     }
     match reader.setup {
-        Some(setup) if !reader.events.is_empty() => Ok(Events {
+        // A run that was killed before its first event has none, and began nothing.
+        Some(setup) if reader.records_events => Ok(Events {
             setup,
             events: reader.events,
             ends: reader.ends,
@@ -89,6 +91,8 @@ struct Reader {
     ends: BTreeMap<CallId, CallEnd>,
     /// The result records of planner's calls, until an event asks for one.
     results: BTreeMap<u64, StoredRecord>,
+    /// The host that made it writes events down: it says which version its records have.
+    records_events: bool,
 }
 
 impl Reader {
@@ -98,7 +102,10 @@ impl Reader {
             source,
         })?;
         match said {
-            Some(Record::RunStart(_)) => self.setup = Some(self.payload(record)?),
+            Some(Record::RunStart(start)) => {
+                self.records_events = start.schema.is_some();
+                self.setup = Some(self.payload(record)?);
+            }
             Some(Record::ToolResult(result)) => {
                 // An id with a dot is a call that another call made; the planner has not asked for it.
                 let call = result.call_of.call.as_deref();
@@ -127,6 +134,10 @@ impl Reader {
             }
             "timer_fired" => Recorded::TimerFired {
                 timer: TimerId(said.timer.ok_or_else(|| wrong("names no timer"))?),
+            },
+            "gate_answered" => Recorded::GateAnswered {
+                gate: GateId(said.gate.ok_or_else(|| wrong("names no gate"))?),
+                answer: self.payload(record)?,
             },
             "cancelled" => Recorded::Cancelled {
                 reason: self.text(record)?,

@@ -98,6 +98,14 @@ fn enter(runs: &mut Vec<RunEntry>, record: &StoredRecord) {
                 run.records = end.size;
             }
         }
+        Ok(Some(Record::RunResume(resume))) => {
+            let run_id = resume.run_id.unwrap_or_default();
+            if let Some(run) = runs.iter_mut().rev().find(|run| run.run_id == run_id) {
+                run.ended = None;
+                run.status = "unfinished".to_owned();
+                run.records = None;
+            }
+        }
         // Whoever checks the index tells of a record that is none; a list shows what it can.
         _ => {}
     }

@@ -40,7 +40,7 @@ exits! {
     Conflict = 2, Conflict;
     /// Too few agents took part, or a barrier did not get what it requires.
     Degraded = 3, Degraded;
-    /// A guardrail or a check halted the run.
+    /// A guardrail, a check or a person halted the run.
     Guardrail = 4, Halted;
     /// A budget is used up.
     Budget = 5, Limit;
@@ -54,8 +54,12 @@ exits! {
     Waiting = 9, Waiting;
     /// The command line was wrong.
     Usage = 64, Failed;
+    /// The terminal of the process is gone; the run can be resumed.
+    HungUp = 129, Interrupted;
     /// Someone interrupted the run.
     Interrupted = 130, Cancelled;
+    /// The process was told to end; the run can be resumed.
+    Terminated = 143, Interrupted;
 }
 
 /// The `status` field of a run's report.
@@ -78,6 +82,8 @@ pub enum RunStatus {
     Limit,
     /// Waits for a person.
     Waiting,
+    /// Its process had to go; it can be resumed.
+    Interrupted,
     /// Interrupted.
     Cancelled,
 }
@@ -173,6 +179,8 @@ classes! {
     Check "check", Guardrail, retry: true;
     /// A guardrail with `on_fail: halt` denied.
     Guardrail "guardrail", Guardrail, retry: false;
+    /// A person said no.
+    Rejected "rejected", Guardrail, retry: false;
     /// Policy refused.
     Denied "denied", Denied, retry: false;
     /// A budget is used up.

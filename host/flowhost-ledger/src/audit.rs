@@ -114,7 +114,10 @@ pub(crate) fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
 /// What the index of a tenant says about one run.
 #[derive(Default)]
 struct Listed {
+    /// The least that its ledger must hold.
     end: Option<Floor>,
+    /// It went on after that, and has not ended again.
+    goes_on: bool,
 }
 
 struct Walk<'a> {
@@ -206,12 +209,13 @@ impl<'a> Walk<'a> {
                 Some(place(path, fault(Code::Index, what)))
             }
         });
+        let goes_on = known.as_ref().is_some_and(|listed| listed.goes_on);
         let end = known.and_then(|listed| listed.end);
         let mut ledger = self.ledger(path, end.as_slice(), &mut |_| {});
         ledger.index = match (&problem, &end) {
             (Some(_), _) => None,
-            (None, Some(end)) => Some(Indexed::Ended { records: end.size }),
-            (None, None) => Some(Indexed::Open),
+            (None, Some(end)) if !goes_on => Some(Indexed::Ended { records: end.size }),
+            (None, _) => Some(Indexed::Open),
         };
         self.report.ledgers.push(ledger);
         self.report.problems.extend(problem);
@@ -274,8 +278,9 @@ impl<'a> Walk<'a> {
                     .problems
                     .push(place(&dir, fault(Code::Index, what)));
             }
+            let goes_on = known.as_ref().is_some_and(|listed| listed.goes_on);
             let end = known.and_then(|listed| listed.end);
-            if end.is_none() {
+            if end.is_none() || goes_on {
                 self.report
                     .notes
                     .push(format!("{} has not ended", dir.display()));
@@ -415,6 +420,7 @@ fn list_run(listed: &mut BTreeMap<String, Listed>, view: &View<'_>) {
     let text = |name: &str| view.field(name).and_then(|value| value.text());
     let Some(run) = text("run_id") else { return };
     let entry = listed.entry(run.to_owned()).or_default();
+    entry.goes_on = view.kind() == Some(Kind::RunResume);
     if view.kind() != Some(Kind::RunEnd) {
         return;
     }

@@ -157,11 +157,16 @@ impl IndexHead {
     }
 }
 
-/// Takes down that a run started or ended, as a record of the index says.
+/// Takes down that a run started, went on or ended, as a record of the index says.
 pub(crate) fn enter(open: &mut Vec<String>, kind: Option<crate::Kind>, run: Option<&str>) {
     let Some(run) = run else { return };
     match kind {
-        Some(crate::Kind::RunStart) => open.push(run.to_owned()),
+        // Nobody resumes a run that the index has open; if somebody did, it would still be one run.
+        Some(crate::Kind::RunStart | crate::Kind::RunResume) => {
+            if !open.iter().any(|name| name == run) {
+                open.push(run.to_owned());
+            }
+        }
         Some(crate::Kind::RunEnd) => open.retain(|name| name != run),
         _ => {}
     }

@@ -1,4 +1,5 @@
-//! The ledger of a tenant's runs (`runs.index`): one record when a run starts and one when it ends.
+//! The ledger of a tenant's runs (`runs.index`): one record when a run starts, one when it ends or is
+//! interrupted, and one when it goes on after that.
 //!
 //! It makes a missing run visible, and a run that was cut back after it ended, because the record
 //! of the end holds size and root. Several processes may run plans of one tenant, so the index is
@@ -256,6 +257,15 @@ impl RunIndex {
     /// [`IndexError`].
     pub fn started(&self, run: &str, fields: &[(&str, Value)]) -> Result<Sealed, IndexError> {
         self.enter(Kind::RunStart, run, fields)
+    }
+
+    /// Enters that `run`, which had ended or was killed, goes on: until its next end it is open, and what
+    /// its last end said stays the least that its ledger must hold. Durable on return.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub fn resumed(&self, run: &str) -> Result<Sealed, IndexError> {
+        self.enter(Kind::RunResume, run, &[])
     }
 
     /// Enters that `run` ended, with what its last checkpoint says. Durable on return.

@@ -86,6 +86,7 @@ fn is_ordinary(kind: &str) -> bool {
         None | Some(
             Kind::RunStart
                 | Kind::RunEnd
+                | Kind::RunResume
                 | Kind::Erasure
                 | Kind::Recovery
                 | Kind::KeyRotate

@@ -77,6 +77,7 @@ fn no_line_of_another_run_and_no_record_that_says_more_than_its_hash_is_plain() 
     }
     for kind in [
         Kind::RunEnd,
+        Kind::RunResume,
         Kind::Erasure,
         Kind::KeyRotate,
         Kind::ViewWrite,

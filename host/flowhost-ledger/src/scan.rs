@@ -157,7 +157,7 @@ impl State {
         }
         match view.kind() {
             Some(Kind::Erasure) => self.erased.extend(erased_by(&view)),
-            kind @ Some(Kind::RunStart | Kind::RunEnd) => {
+            kind @ Some(Kind::RunStart | Kind::RunResume | Kind::RunEnd) => {
                 let run = view.field("run_id").and_then(|run| run.text());
                 crate::head::enter(&mut self.open, kind, run);
             }

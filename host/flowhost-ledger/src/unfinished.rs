@@ -70,7 +70,8 @@ pub fn seal_unfinished(state: &Path, tenant: &str, key: Arc<HostKey>) -> Result<
 impl RunIndex {
     /// Puts in order whatever a kill left: the index itself, runs that were just being made, and the
     /// newest [`UNFINISHED_RUNS_MAX`] runs that started, did not end, and that nobody writes to. Their
-    /// ledgers are signed and their ends entered, with the status of the ledger's own `run.end` record, or
+    /// ledgers are signed and their ends entered, with the status of the ledger's own `run.end` or
+    /// `run.pause` record, or
     /// `killed` if it has none. When there is nothing to do, three small files are read, whatever the
     /// number of runs. Blocks on the disk.
     ///
@@ -226,10 +227,10 @@ fn status(disk: &dyn Disk, dir: &Path) -> Result<String, ReadError> {
     let mut status = KILLED.to_owned();
     for record in read_run_in(disk, dir)? {
         let record = record?;
-        if record.kind() == Some(Kind::RunEnd)
-            && let Some(text) = record.text("status")
-        {
-            text.clone_into(&mut status);
+        match (record.kind(), record.text("status")) {
+            (Some(Kind::RunEnd | Kind::RunPause), Some(text)) => text.clone_into(&mut status),
+            (Some(Kind::RunResume), _) => KILLED.clone_into(&mut status),
+            _ => {}
         }
     }
     Ok(status)

@@ -33,12 +33,14 @@ const FRAME_BYTES: u64 = 512;
 const CALL: &str = "evidence";
 pub(crate) const RUN: &str = "run.evidence";
 
-/// The run with an account over everything that its plugins record.
-pub(crate) fn of_run(journal: Arc<dyn Recorder>, allowed: u64) -> Arc<dyn Recorder> {
+/// The run with an account over everything that its plugins record, of which `used` is there already.
+pub(crate) fn of_run(journal: Arc<dyn Recorder>, used: u64, allowed: u64) -> Arc<dyn Recorder> {
+    let meter = Meter::default();
+    meter.evidence_bytes.store(used, Relaxed);
     Arc::new(Account {
         above: journal,
         name: RUN,
-        used: Arc::new(Meter::default()),
+        used: Arc::new(meter),
         allowed,
     })
 }
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn what_a_called_plugin_records_counts_for_its_caller_and_for_the_run() {
         let bytes = written(&look("x"));
-        let run = of_run(Arc::new(MemoryRecorder::default()), 3 * bytes);
+        let run = of_run(Arc::new(MemoryRecorder::default()), 0, 3 * bytes);
         let caller = of_call(&scope(run), &Arc::default(), 2 * bytes);
         let callee = of_call(&caller, &Arc::default(), 9 * bytes);
         callee.recorder.append(look("x")).unwrap();
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_run_that_is_full_lets_no_call_begin_and_records_how_those_at_work_ended() {
-        let run = of_run(Arc::new(MemoryRecorder::default()), written(&look("x")));
+        let run = of_run(Arc::new(MemoryRecorder::default()), 0, written(&look("x")));
         let call = || of_call(&scope(run.clone()), &Arc::default(), 1 << 20);
         let begins = || Fact::new(Kind::ToolCall, "default/a").payload(vec![b' '; 4_096]);
         let ends = || Fact::new(Kind::ToolResult, "default/a").payload(vec![b' '; 4_096]);

@@ -7,7 +7,7 @@
 //! too large to lie in every run's folder: they are kept once, by digest, below the state root.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,11 @@ struct Document<'a> {
     format: &'static str,
     /// The plan's own file, one of `files`.
     plan: &'a str,
+    /// Where names were relative to.
+    cwd: &'a Path,
+    /// The folders that `dir` inputs named.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    folders: &'a BTreeMap<String, PathBuf>,
     files: Vec<File<'a>>,
     plugins: BTreeMap<&'a str, Plugin<'a>>,
 }
@@ -80,6 +85,10 @@ struct Plugin<'a> {
 pub struct Bundle {
     /// The plan's own file, one of `files`.
     pub plan: String,
+    /// Where names were relative to; empty in what an older host kept.
+    pub cwd: PathBuf,
+    /// The folders that `dir` inputs named.
+    pub folders: BTreeMap<String, PathBuf>,
     /// Texts by the name that messages use for each.
     pub files: BTreeMap<String, String>,
     /// Plugins by their keys.
@@ -104,6 +113,10 @@ pub struct Kept {
 struct Stored {
     format: String,
     plan: String,
+    #[serde(default)]
+    cwd: PathBuf,
+    #[serde(default)]
+    folders: BTreeMap<String, PathBuf>,
     files: Vec<StoredFile>,
     plugins: BTreeMap<String, Kept>,
 }
@@ -135,9 +148,34 @@ impl Bundle {
         }
         Ok(Self {
             plan: stored.plan,
+            cwd: stored.cwd,
+            folders: stored.folders,
             files,
             plugins: stored.plugins,
         })
+    }
+
+    /// Which plugins of a project are not what the document says, and in what.
+    pub(crate) fn differences(&self, project: &Project) -> Vec<(String, String)> {
+        let mut differ = Vec::new();
+        for (key, member) in &project.members {
+            let Some(said) = self.plugins.get(key) else {
+                continue;
+            };
+            let (component, rights) = (&*member.inspection.digest, &member.effective.hash);
+            if said.component != component {
+                let was = &said.component;
+                let what = format!("its component was {was}, and is {component}");
+                differ.push((key.clone(), what));
+            } else if said.rights != *rights {
+                let was = &said.rights;
+                differ.push((
+                    key.clone(),
+                    format!("its rights were {was}, and are {rights}"),
+                ));
+            }
+        }
+        differ
     }
 }
 
@@ -163,6 +201,8 @@ pub(crate) fn document(project: &Project) -> Result<Vec<u8>, serde_json::Error> 
     serde_json::to_vec_pretty(&Document {
         format: FORMAT,
         plan: &project.file,
+        cwd: &project.cwd,
+        folders: &project.folders,
         files: files.collect(),
         plugins: plugins.collect(),
     })

@@ -20,6 +20,12 @@ impl RunClock {
         }
     }
 
+    /// Goes on from `time`: what passed while no process ran is not part of it.
+    #[must_use]
+    pub(crate) fn from(time: Time) -> Self {
+        Self::new(time.0)
+    }
+
     /// The time now.
     #[must_use]
     pub(crate) fn now(&self) -> Time {

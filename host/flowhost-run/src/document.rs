@@ -114,7 +114,7 @@ pub fn owner(class: FailureClass) -> &'static str {
         | C::Guardrail => "guest",
         C::Denied => "policy",
         C::Timeout | C::Limit | C::Budget => "limit",
-        C::Barrier | C::Expression | C::Cancelled => "plan",
+        C::Barrier | C::Expression | C::Cancelled | C::Rejected => "plan",
         C::Internal => "host",
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use flowhost_bus::{Bus, BusError, Draft, Envelope, Subject, Subscription};
 use flowhost_engine::RunScope;
 use flowhost_flow::effort;
-use flowhost_flow::planner::{CallId, Note, RunEnd, StepSummary, TimerId};
+use flowhost_flow::planner::{CallId, GateId, Note, OpenGate, RunEnd, StepSummary, TimerId};
 use flowhost_flow::{
     Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
     RunStatus, Time, planner_for,
@@ -35,11 +35,17 @@ use crate::mailbox::{self, Mailboxes};
 use crate::order::{Answer, Cancel, Detail, Ending, Order, Settled, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
+use crate::resume::Resumed;
 use crate::revealed::Revealed;
 use crate::tasks;
 use crate::wiring::Machinery;
 use crate::worker::{Inbox, Worker, envelope_id, failed, listen, unplaced};
-use crate::world::Workers;
+use crate::world::{Workers, World};
+
+mod gates;
+mod takeup;
+
+use takeup::Takeup;
 
 /// Longest wait for agents that are told that the run is over, all together: each has its profile's
 /// deadline, and a run that has ended must not hang on them.
@@ -48,6 +54,10 @@ const FINISH_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a worker that lets its agents read what was published: longer than a worker waits for
 /// them, so that only one that is gone is given up.
 const SETTLE_MAX: Duration = Duration::from_secs(90);
+
+/// What calls at work get to come to their end when the process has to go: half of what container hosts give
+/// by default before they kill.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a run is driven with.
 pub(crate) struct Drive {
@@ -61,6 +71,16 @@ pub(crate) struct Drive {
     pub(crate) workers: Workers,
     /// Answers workers of other processes.
     pub(crate) desk: Arc<Desk>,
+    pub(crate) world: Arc<dyn World>,
+    /// What another process left of the run, if it goes on.
+    pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
+}
+
+/// Why a run stopped before its end.
+#[derive(Debug, Clone, Default)]
+pub struct Paused {
+    /// Paths of the steps that wait for a person; none when its process had to go.
+    pub steps: Vec<String>,
 }
 
 /// How a step went.
@@ -83,8 +103,10 @@ pub struct Outcome {
     pub denials: Vec<Denial>,
     /// What the person should know that did not end the run.
     pub warnings: Vec<String>,
-    /// Milliseconds from start to end.
+    /// Milliseconds from start to end, without the time that it was at rest.
     pub duration_ms: u64,
+    /// Set when that is not its end: it can be resumed.
+    pub paused: Option<Paused>,
 }
 
 impl Outcome {
@@ -125,29 +147,50 @@ impl Outcome {
 }
 
 pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
-    let clock = RunClock::new(drive.scope.started_ms);
-    let timeout_ms = drive.plan.timeout_ms;
-    let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {
-        let findings = problems.into_iter().map(Finding::from).collect();
-        Failure::findings("the plan", findings)
-    })?;
+    let started = Time(drive.scope.started_ms);
+    let over = started.after(drive.plan.timeout_ms);
+    let (planner, clock, takeup) = match drive.resumed {
+        None => {
+            let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {
+                let findings = problems.into_iter().map(Finding::from).collect();
+                Failure::findings("the plan", findings)
+            })?;
+            (planner, RunClock::from(started), None)
+        }
+        Some((planner, resumed)) => {
+            let takeup = Takeup::of(resumed);
+            let at = takeup.at.unwrap_or(started);
+            (planner, RunClock::from(at), Some(takeup))
+        }
+    };
     let (scope, machinery) = (drive.scope, drive.registry);
     let bus = machinery.bus.clone();
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    let deadline = clock.at(over);
     let inbox = Inbox::open(&*bus, &scope).await.map_err(bus_failure)?;
     let answers = listen(&*bus, &scope, "step.*.end").await;
     let answers = answers.map_err(bus_failure)?;
     let trace = trace::trace_id(&scope.run);
+    if let Some(takeup) = &takeup {
+        takeup.restore(&drive.purse, &machinery.tally, &drive.recording);
+    }
+    let unread = takeup.as_ref().map(|takeup| takeup.unread.clone());
+    let unread = unread.unwrap_or_default();
     let held = match drive.workers {
         Workers::Here => {
             let worker = Worker::new(scope.clone(), &machinery, drive.recording.clone());
+            if let Some(takeup) = &takeup {
+                takeup.tell(&worker);
+            }
             let mailboxes = Mailboxes::open(&worker).await?;
+            mailbox::redeliver(&*bus, &scope, &unread).await;
             Held::Serving(tasks::spawn(worker.serve(inbox, mailboxes)))
         }
         Workers::Elsewhere => {
             let questions = Desk::open(&*bus, &scope).await.map_err(bus_failure)?;
+            let mailboxes = mailbox::hold_open(&*bus, &scope, &machinery.plugins).await?;
+            mailbox::redeliver(&*bus, &scope, &unread).await;
             Held::Queues {
-                _mailboxes: mailbox::hold_open(&*bus, &scope, &machinery.plugins).await?,
+                _mailboxes: mailboxes,
                 _orders: inbox,
                 serving: tasks::spawn(drive.desk.serve(questions)),
             }
@@ -174,22 +217,31 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         warnings: Vec::new(),
         end: None,
         broken: false,
+        spent: Amounts::default(),
+        gates: BTreeMap::new(),
+        world: drive.world,
+        pausing: None,
+        paused: None,
     };
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
     let driving = async move {
-        driver.run(answers).await;
+        driver.run(answers, takeup).await;
         driver
     };
     let driven = tasks::spawn(driving).await;
     let mut driver = driven.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
-    driver.settle(deadline).await;
+    if driver.paused.is_none() {
+        driver.settle(deadline).await;
+    }
     let mut end = driver.end.take().ok_or_else(|| {
         Failure::new(Exit::Internal, "the run ended without a result")
             .hint("this is a bug; report it")
     })?;
-    driver.finish_agents(&end).await;
+    if driver.paused.is_none() {
+        driver.finish_agents(&end).await;
+    }
     held.end();
     // What was spent while no step was at work: messages that were read later, and ends of agents.
     let rest = drive.purse.rest();
@@ -209,6 +261,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         denials: drive.journal.denials(),
         warnings,
         duration_ms,
+        paused: driver.paused,
     })
 }
 
@@ -262,19 +315,45 @@ struct Driver {
     warnings: Vec<String>,
     end: Option<RunEnd>,
     broken: bool,
+    /// What calls that have ended used.
+    spent: Amounts,
+    /// Gates that nobody has spoken to, and until when each is open on the wall's clock.
+    gates: BTreeMap<GateId, (OpenGate, u64)>,
+    world: Arc<dyn World>,
+    /// Set once the run has to let go of its process: why, and until when calls may come to their end.
+    pausing: Option<(Exit, Instant)>,
+    paused: Option<Paused>,
 }
 
 impl Driver {
-    async fn run(&mut self, mut answers: Box<dyn Subscription>) {
-        self.feed(Event::Started).await;
+    async fn run(&mut self, mut answers: Box<dyn Subscription>, takeup: Option<Takeup>) {
+        match takeup {
+            Some(takeup) => self.take_up(takeup).await,
+            None => self.feed(Event::Started).await,
+        }
         let stop = self.run.clone();
         let (mut stopping, mut halted) = (false, false);
         while self.end.is_none() {
+            if let Some((exit, grace)) = self.pausing
+                && (self.at_work() == 0 || Instant::now() >= grace)
+            {
+                self.interrupted(exit);
+                return self.abandon(answers).await;
+            }
+            if self.rests() {
+                match self.overdue() {
+                    Some(gate) => self.time_out(gate).await,
+                    None => return self.waits_at_gates(),
+                }
+                continue;
+            }
             let next = self.timers.first().copied();
             let wake = next.map_or_else(
                 || Instant::now() + Duration::from_secs(3_600),
                 |(time, _)| self.clock.at(time),
             );
+            let wake = self.closing().map_or(wake, |closes| closes.min(wake));
+            let grace = self.pausing.map(|(_, grace)| grace);
             tokio::select! {
                 biased;
                 reason = stop.asked_to_stop(), if !stopping => {
@@ -286,6 +365,9 @@ impl Driver {
                     let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
                     self.feed(Event::HostFailed { failure }).await;
                 }
+                exit = stop.asked_to_pause(), if grace.is_none() && !stopping => {
+                    self.pausing = Some((exit, Instant::now() + GRACE));
+                }
                 delivery = answers.next() => match delivery {
                     Ok(delivery) => {
                         let (subject, envelope) = (delivery.subject.clone(), delivery.envelope.clone());
@@ -294,7 +376,10 @@ impl Driver {
                     }
                     Err(error) => self.broken(&error.to_string()).await,
                 },
-                () = tokio::time::sleep_until(wake) => self.fire().await,
+                () = tokio::time::sleep_until(grace.unwrap_or(wake)) => match grace {
+                    Some(_) => {}
+                    None => self.fire().await,
+                },
             }
         }
     }
@@ -355,12 +440,20 @@ impl Driver {
         // The sleep may end a moment early by this clock's reading; what is due is due.
         let now = self.clock.now().after(1);
         while let Some((time, timer)) = self.timers.first().copied() {
-            if time > now || self.end.is_some() {
+            if time > now {
+                break;
+            }
+            if self.end.is_some() {
                 return;
             }
             self.timers.pop_first();
             self.due.remove(&timer);
             self.feed(Event::TimerFired { timer }).await;
+        }
+        if self.end.is_none()
+            && let Some(gate) = self.overdue()
+        {
+            self.time_out(gate).await;
         }
     }
 
@@ -385,14 +478,16 @@ impl Driver {
         let (result, stands) = self.kept(&envelope.step, answer.result, answer.stands);
         self.recording.heard(answer.call);
         let spent = self.purse.end(&answer.call.to_string());
+        let used = Amounts {
+            tokens: spent.tokens,
+            micro_usd: spent.micro_usd,
+            ..answer.used
+        };
+        self.spent.add(&used);
         let event = Event::CallFinished {
             call: CallId(answer.call),
             result,
-            used: Amounts {
-                tokens: spent.tokens,
-                micro_usd: spent.micro_usd,
-                ..answer.used
-            },
+            used,
         };
         self.feed_recorded(event, stands, answer.detail.told_ms)
             .await;
@@ -495,6 +590,10 @@ impl Driver {
                     self.timers.remove(&(at, timer));
                 }
             }
+            Action::OpenGate(gate) => Box::pin(self.open_gate(*gate)).await,
+            Action::CloseGate { gate } => {
+                self.gates.remove(&gate);
+            }
             Action::Note(note) => Box::pin(self.note(note)).await,
             Action::Finish(end) => self.end = Some(*end),
         }
@@ -505,6 +604,14 @@ impl Driver {
             return self.ledger_broken(&error).await;
         }
         self.run.note(&note);
+        if let Note::Emitted { .. } = &note {
+            self.emit(&note).await;
+        }
+        self.remember(note);
+    }
+
+    /// What the report will say of it.
+    fn remember(&mut self, note: Note) {
         match note {
             Note::Warning { path, message, .. } => {
                 let place = if path.is_empty() {
@@ -525,6 +632,9 @@ impl Driver {
 
     /// Sends what waits, as far as the bus has room.
     async fn drain(&mut self) {
+        if self.pausing.is_some() {
+            return;
+        }
         while let Some(call) = self.waiting.pop_front() {
             match self.send(&call).await {
                 Ok(()) => {}
@@ -569,7 +679,8 @@ impl Driver {
         self.purse.begin(&number, call.ceilings);
         let sent = self.bus.try_publish(&subject, envelope.clone()).await;
         if sent.is_err() {
-            self.purse.end(&number);
+            let before = self.purse.end(&number);
+            self.purse.carry(&number, before);
         }
         match sent {
             Ok(_) => {

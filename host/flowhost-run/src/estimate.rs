@@ -357,7 +357,7 @@ fn collect(
                     collect(child, child_place, project, wanted);
                 }
             }
-            Work::Barrier(_) => {}
+            Work::Barrier(_) | Work::Gate(_) | Work::Emit { .. } => {}
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use flowhost_engine::RunScope;
-use flowhost_flow::{Exit, RunSetup};
+use flowhost_engine::{LoadedComponent, RunScope};
+use flowhost_flow::{Exit, Planner, RunSetup};
 use flowhost_ledger::{
     Durability, Fact, Kind, Ledger, LedgerOptions, RunIndex, Sealed, Value, seal_unfinished,
 };
@@ -23,12 +23,13 @@ use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::handle::Run;
 use crate::host::Inner;
-use crate::journal::{self, Journal};
+use crate::journal::Journal;
 use crate::lines;
 use crate::project::Project;
 use crate::purse::Purse;
 use crate::redaction::redaction;
 use crate::registry::Registry;
+use crate::resume::Resumed;
 use crate::revealed::Revealed;
 use crate::swap::Swaps;
 use crate::wiring::{self, Ready, Seat};
@@ -134,15 +135,93 @@ pub(crate) async fn execute(
         inputs: project.inputs.clone(),
         estimates: wiring::estimates(&project),
     };
-    let redact = redaction(&project);
-    let journal = Journal::new(Arc::new(ledger.clone()), tenant, redact.payloads);
-    let journal = journal.keeping_out(revealed.clone());
-    let journal = journal.observed(run.id(), config.facts.clone());
+    let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
     journal.run_start(&project, &setup, labels, options)?;
     journal.view(bundle::BUNDLE, &bundle)?;
     journal.estimated(&estimate)?;
-    let own_calls = Arc::new(AtomicU64::new(0));
-    let account = account::of_run(Arc::new(journal.clone()), account::allowed(&project.plan));
+    let work = Conduct {
+        project,
+        setup,
+        hash,
+        estimate,
+        ledger,
+        journal,
+        ready,
+        components,
+        purse,
+        revealed,
+        started_ms,
+        allow_private_network: options.allow_private_network,
+        resumed: None,
+    };
+    conduct(host, work, run).await
+}
+
+/// What a run is conducted with, whether it begins or goes on.
+pub(crate) struct Conduct {
+    pub(crate) project: Project,
+    pub(crate) setup: RunSetup,
+    pub(crate) hash: String,
+    pub(crate) estimate: Estimate,
+    pub(crate) ledger: Ledger,
+    pub(crate) journal: Journal,
+    pub(crate) ready: Ready,
+    pub(crate) components: BTreeMap<String, LoadedComponent>,
+    pub(crate) purse: Arc<Purse>,
+    pub(crate) revealed: Arc<Revealed>,
+    /// When the run began, in milliseconds since the Unix epoch.
+    pub(crate) started_ms: u64,
+    pub(crate) allow_private_network: bool,
+    /// What another process left of it, if it goes on: its planner, and what was open.
+    pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
+}
+
+/// The journal of a run over its ledger.
+pub(crate) fn journal_of(
+    host: &Inner,
+    ledger: &Ledger,
+    project: &Project,
+    run: &str,
+    revealed: &Arc<Revealed>,
+) -> Journal {
+    let config = &host.config;
+    let redacts = redaction(project).payloads;
+    let journal = Journal::new(Arc::new(ledger.clone()), config.state.tenant(), redacts);
+    let journal = journal.keeping_out(revealed.clone());
+    journal.observed(run, config.facts.clone())
+}
+
+/// From plugins that can be called to the run's end, or to where it is interrupted.
+pub(crate) async fn conduct(
+    host: &Arc<Inner>,
+    work: Conduct,
+    run: &Run,
+) -> Result<Finished, Failure> {
+    let Conduct {
+        project,
+        setup,
+        hash,
+        estimate,
+        ledger,
+        journal,
+        ready,
+        components,
+        purse,
+        revealed,
+        started_ms,
+        allow_private_network,
+        resumed,
+    } = work;
+    let (state, tenant) = (&host.config.state, host.config.state.tenant());
+    let (seed, goes_on) = (setup.seed, resumed.is_some());
+    let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
+    let (counted, written) = past.map_or((0, 0), |past| (past.own_calls, past.bytes));
+    let own_calls = Arc::new(AtomicU64::new(counted));
+    let account = account::of_run(
+        Arc::new(journal.clone()),
+        written,
+        account::allowed(&project.plan),
+    );
     let recording = Recording::new(account, own_calls.clone(), purse.clone());
     let recording = Arc::new(recording);
     let seeded = wiring::seed_of(seed);
@@ -160,8 +239,8 @@ pub(crate) async fn execute(
             plan_hash: hash.clone(),
             seed: hex::encode(seeded),
             started_ms,
-            allow_private_network: options.allow_private_network,
-            own_calls: 0,
+            allow_private_network,
+            own_calls: counted,
             estimate: estimate.id(),
         },
         recording: recording.clone(),
@@ -173,8 +252,12 @@ pub(crate) async fn execute(
     let registry = match installed.await {
         Ok(registry) => registry,
         Err(failure) => {
-            journal.run_refused(&failure)?;
-            seal(host, &ledger, run.id(), journal::REFUSED).await?;
+            // A run that went on is as it was before: whatever is wrong now may be put right.
+            let status = match goes_on {
+                true => journal.run_refused_again(&failure)?,
+                false => journal.run_refused(&failure)?,
+            };
+            seal(host, &ledger, run.id(), status).await?;
             return Err(revealed.clean_failure(failure));
         }
     };
@@ -197,18 +280,25 @@ pub(crate) async fn execute(
         registry,
         purse,
         recording,
-        workers: config.workers,
+        workers: host.config.workers,
         desk,
+        world: host.config.world.clone(),
+        resumed,
     };
     let driven = driver::drive(drive, run).instrument(context).await;
     disconnect(&plugins, &parting).await;
     let mut outcome = driven.map_err(|failure| revealed.clean_failure(failure))?;
     outcome.keep_out(&revealed);
-    if redact.payloads {
+    if redaction(&project).payloads {
         outcome.redact();
     }
-    journal.varied(&estimate, &outcome)?;
-    journal.run_end(&outcome)?;
+    match &outcome.paused {
+        Some(paused) => journal.run_pause(&outcome, paused)?,
+        None => {
+            journal.varied(&estimate, &outcome)?;
+            journal.run_end(&outcome)?;
+        }
+    }
     let run_dir = state.run_dir(run.id());
     let mut finished = Finished {
         run: run.id().to_owned(),
@@ -218,7 +308,7 @@ pub(crate) async fn execute(
         estimate,
         evidence: Evidence {
             report: run_dir.join(REPORT),
-            report_html: run_dir.join(config.views.page()),
+            report_html: run_dir.join(host.config.views.page()),
             run_dir,
             sealed: None,
         },
@@ -248,16 +338,19 @@ async fn disconnect(plugins: &Registry, scope: &RunScope) {
 
 /// What comes before the run exists, given up at once when the person wants to stop: whatever is being
 /// compiled ends with it. An interrupt that comes later finds a ledger and is a fact of the run.
-async fn unless_stopped<T>(
+pub(crate) async fn unless_stopped<T>(
     run: &Run,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
+    let interrupted = async {
+        tokio::select! {
+            _reason = run.asked_to_stop() => Exit::Interrupted,
+            exit = run.asked_to_pause() => exit,
+        }
+    };
     tokio::select! {
         biased;
-        _reason = run.asked_to_stop() => Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted before the run began",
-        )
+        exit = interrupted => Err(Failure::new(exit, "interrupted before the run began")
         .because("its components were being compiled")
         .hint("nothing has run and nothing was recorded; run the plan again")),
         done = work => done,
@@ -370,7 +463,7 @@ fn keep(host: &Inner, run_dir: &Path, kept: &Kept) -> Result<(), Failure> {
 }
 
 /// Does what waits for the disk on a thread that may wait.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -438,6 +531,7 @@ pub(crate) fn status_of(status: flowhost_flow::RunStatus) -> &'static str {
         S::Denied => "denied",
         S::Limit => "limit",
         S::Waiting => "waiting",
+        S::Interrupted => "interrupted",
         S::Cancelled => "cancelled",
     }
 }

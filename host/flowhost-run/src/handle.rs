@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     stop: watch::Sender<Option<Arc<str>>>,
     /// Why the process that holds the run cannot let it go on.
     halt: watch::Sender<Option<Arc<str>>>,
+    pause: watch::Sender<Option<Exit>>,
     state: watch::Sender<RunState>,
     outcome: watch::Sender<Option<Result<Finished, Failure>>>,
     events: broadcast::Sender<RunEvent>,
@@ -68,6 +69,7 @@ impl Run {
             id: id.into(),
             stop: watch::Sender::new(None),
             halt: watch::Sender::new(None),
+            pause: watch::Sender::new(None),
             state: watch::Sender::new(RunState::Preparing),
             outcome: watch::Sender::new(None),
             events,
@@ -113,6 +115,17 @@ impl Run {
         self.0.halt.send_if_modified(|halted| {
             let first = halted.is_none();
             halted.get_or_insert_with(|| reason.into());
+            first
+        });
+    }
+
+    /// Asks the run to let go of its process: no new call begins, those at work get a short grace, and the
+    /// run can be resumed from its ledger. `exit` says why: [`Exit::Terminated`] or [`Exit::HungUp`].
+    /// Asking again changes nothing.
+    pub fn pause(&self, exit: Exit) {
+        self.0.pause.send_if_modified(|asked| {
+            let first = asked.is_none();
+            asked.get_or_insert(exit);
             first
         });
     }
@@ -185,6 +198,17 @@ impl Run {
         let reason = asked.ok().and_then(|reason| reason.clone());
         // The sender lives in `self`: the wait ends only with a reason.
         reason.unwrap_or_default()
+    }
+
+    /// Waits until somebody wants the run to let go of its process, and gives the exit that says why.
+    pub(crate) async fn asked_to_pause(&self) -> Exit {
+        let mut pause = self.0.pause.subscribe();
+        let asked = pause.wait_for(Option::is_some).await;
+        // The sender lives in `self`: the wait ends only with an exit.
+        asked
+            .ok()
+            .and_then(|exit| *exit)
+            .unwrap_or(Exit::Terminated)
     }
 
     pub(crate) fn started(&self) {

@@ -15,10 +15,11 @@ use flowhost_flow::Exit;
 use flowhost_ledger::RunIndex;
 use futures::FutureExt as _;
 
-use crate::execute::{self, RunOptions};
+use crate::execute::{self, Finished, RunOptions};
 use crate::failure::Failure;
 use crate::handle::Run;
 use crate::project::Project;
+use crate::resume::{self, Kept, ResumeOptions, Settlement, Spoken};
 use crate::tasks;
 use crate::world::HostConfig;
 
@@ -81,10 +82,44 @@ impl Host {
         let started_ms = inner.config.world.now_ms();
         let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
         let run = Run::new(&id);
-        self.runs_mut().insert(id.clone(), run.clone());
+        Ok(self.go(run.clone(), async move {
+            execute::execute(&inner, project, &options, started_ms, &run).await
+        }))
+    }
+
+    /// Records what a person says of a call that nobody knows the end of. Gives the number of the call, and
+    /// how many others wait for a word. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the run goes on, has ended, or no such step waits.
+    pub fn settle(
+        &self,
+        run: &str,
+        kept: &dyn Kept,
+        said: &Settlement,
+    ) -> Result<(u64, usize), Failure> {
+        resume::settle(&self.0, kept, run, said)
+    }
+
+    /// Records what somebody outside says to a gate. Gives its number. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the run goes on, has ended, or no such gate waits; when it was spoken to before, or its time is
+    /// up.
+    pub fn speak(&self, run: &str, kept: &dyn Kept, said: &Spoken) -> Result<u64, Failure> {
+        resume::gate::answer(&self.0, kept, run, said)
+    }
+
+    /// Lets a run go on as a task of its own.
+    fn go(
+        &self,
+        run: Run,
+        work: impl Future<Output = Result<Finished, Failure>> + Send + 'static,
+    ) -> Run {
+        let inner = self.0.clone();
+        self.runs_mut().insert(run.id().to_owned(), run.clone());
         let handle = run.clone();
         tasks::spawn(async move {
-            let work = execute::execute(&inner, project, &options, started_ms, &run);
             let outcome = AssertUnwindSafe(work).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_panic| {
                 Err(
@@ -97,7 +132,20 @@ impl Host {
             drop(runs);
             run.ended(outcome);
         });
-        Ok(handle)
+        handle
+    }
+
+    /// Goes on with a run from its ledger: one that was killed or interrupted, or that waited for a person. It
+    /// goes on by itself whatever becomes of the handle.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn resume(&self, run: &str, kept: Arc<dyn Kept>, options: ResumeOptions) -> Run {
+        let (inner, run) = (self.0.clone(), Run::new(run));
+        self.go(run.clone(), async move {
+            resume::execute(&inner, kept, &options, &run).await
+        })
     }
 
     /// The runs that are going on, oldest first.

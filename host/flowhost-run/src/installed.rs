@@ -313,6 +313,7 @@ impl Installed {
             config: self.config.clone(),
             traceparent,
             deadline,
+            keyed: order.effects == flowhost_flow::plan::Effects::Keyed,
             callers: Arc::from([]),
             meter,
         }
@@ -349,6 +350,8 @@ impl Installed {
             config: self.config.clone(),
             traceparent: Arc::from(""),
             deadline: tokio::time::Instant::now() + own,
+            // A delivery may come again when its process is gone.
+            keyed: true,
             callers: Arc::from([]),
             meter,
         }

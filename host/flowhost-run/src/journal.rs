@@ -7,19 +7,22 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flowhost_bus::Ulid;
+use flowhost_caps::messaging::MESSAGE;
 use flowhost_flow::RunSetup;
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::planner::{EventRecord, Note, StepSummary};
-use flowhost_flow::{Event, Time};
-use flowhost_ledger::records::{Asked, SCHEMA};
+use flowhost_flow::{Event, RunStatus, Time};
+use flowhost_ledger::records::{Asked, Message, PlacePart, RecordKind, SCHEMA};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::{FileGrant, LIMITS, host_input};
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::driver::Outcome;
 use crate::estimate::{Amount, Estimate, variance};
-use crate::execute::{RunOptions, append, host_fact, status_word};
+use crate::execute::{RunOptions, append, host_fact, status_of, status_word};
 use crate::failure::Failure;
 use crate::installed::Installed;
 use crate::order::Stands;
@@ -31,7 +34,7 @@ use crate::world::FactObserver;
 const DENIALS_MAX: usize = 1_000;
 
 /// The status of a run that ended before its first step.
-pub(crate) const REFUSED: &str = "failed";
+const REFUSED: &str = "failed";
 
 /// A refused argument, as the report shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,7 +60,7 @@ pub struct Denial {
 pub(crate) struct Journal {
     ledger: Arc<dyn Recorder>,
     tenant: Arc<str>,
-    denials: Arc<Mutex<Vec<Denial>>>,
+    pub(crate) denials: Arc<Mutex<Vec<Denial>>>,
     observer: Option<Arc<dyn FactObserver>>,
     /// Whether keys and personal data are taken out of what is stored.
     redacts: bool,
@@ -241,6 +244,9 @@ impl Journal {
                 }
             }
             Event::TimerFired { timer } => fact.with("timer", timer.0),
+            Event::GateAnswered { gate, answer } => fact
+                .with("gate", gate.0)
+                .payload(serde_json::to_vec(answer).unwrap_or_default()),
             Event::Cancelled { reason } => fact.payload(reason.clone().into_bytes()),
             Event::HostFailed { failure } => {
                 fact.payload(serde_json::to_vec(failure).unwrap_or_default())
@@ -257,7 +263,7 @@ impl Journal {
         Ok(())
     }
 
-    fn facts(&self, note: &Note) -> Vec<Fact> {
+    pub(crate) fn facts(&self, note: &Note) -> Vec<Fact> {
         match note {
             Note::StepStarted {
                 step_id,
@@ -325,7 +331,28 @@ impl Journal {
                     .with("warning", *about);
                 vec![fact.payload(message.clone().into_bytes())]
             }
-            Note::Expanded { .. } | Note::HandlerStarted { .. } => Vec::new(),
+            Note::Emitted {
+                step_id,
+                path,
+                subject,
+                payload,
+            } => {
+                let said = json!({ "payload": payload, "subject": subject, "topic": subject });
+                let message = Message {
+                    place: PlacePart {
+                        step: Some(step_id.clone()),
+                        path: Some(path.clone()),
+                        ..PlacePart::default()
+                    },
+                    id: emitted_id(step_id).to_string(),
+                    r#type: MESSAGE.to_owned(),
+                    ..Message::default()
+                };
+                vec![self.by_host(message).payload(said.to_string().into_bytes())]
+            }
+            Note::Expanded { .. }
+            | Note::HandlerStarted { .. }
+            | Note::CompensationStarted { .. } => Vec::new(),
         }
     }
 
@@ -421,15 +448,22 @@ impl Journal {
     }
 
     /// The end of a run that found, before its first step, that it cannot be.
-    pub(crate) fn run_refused(&self, failure: &Failure) -> Result<(), Failure> {
-        let findings = failure.findings.iter().map(ToString::to_string);
-        let reasons: Vec<String> = failure.causes.iter().cloned().chain(findings).collect();
-        let fact = self
-            .fact(Kind::RunEnd)
-            .with("status", REFUSED)
-            .with("exit_code", u64::from(failure.exit.code()))
-            .payload(format!("{}\n{}", failure.message, reasons.join("\n")).into_bytes());
-        append(self, fact)
+    pub(crate) fn run_refused(&self, failure: &Failure) -> Result<&'static str, Failure> {
+        let fact = self.fact(Kind::RunEnd).with("status", REFUSED);
+        append(self, refused(fact, failure))?;
+        Ok(REFUSED)
+    }
+
+    /// The same of a run that went on: it can be resumed once that is put right.
+    pub(crate) fn run_refused_again(&self, failure: &Failure) -> Result<&'static str, Failure> {
+        let status = status_of(RunStatus::Interrupted);
+        let fact = self.fact(Kind::RunPause).with("status", status);
+        append(self, refused(fact, failure))?;
+        Ok(status)
+    }
+
+    pub(crate) fn by_host(&self, record: impl RecordKind) -> Fact {
+        record.by(format!("{}/host", self.tenant))
     }
 
     pub(crate) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {
@@ -493,6 +527,16 @@ const FOREIGN: &[&str] = &[
 /// What a text ends with that was cut to a bound.
 const CUT: char = '…';
 
+/// The id of the message that a step emits: a step emits one, whoever performs it.
+pub(crate) fn emitted_id(step_id: &str) -> Ulid {
+    let digest: [u8; 32] = Sha256::digest(format!("emit {step_id}")).into();
+    let bits = digest
+        .iter()
+        .take(16)
+        .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    Ulid::from(bits)
+}
+
 /// Takes keys and personal data out of a text. Of one that was cut, the last word goes too: it may be
 /// the beginning of what would have been found whole.
 pub(crate) fn clean(text: &mut String) {
@@ -517,6 +561,14 @@ fn clean_payload(payload: Vec<u8>) -> Vec<u8> {
         clean(&mut text);
     }
     text.into_bytes()
+}
+
+/// A fact with why a run could not begin.
+fn refused(fact: Fact, failure: &Failure) -> Fact {
+    let findings = failure.findings.iter().map(ToString::to_string);
+    let reasons: Vec<String> = failure.causes.iter().cloned().chain(findings).collect();
+    fact.with("exit_code", u64::from(failure.exit.code()))
+        .payload(format!("{}\n{}", failure.message, reasons.join("\n")).into_bytes())
 }
 
 /// The fact without keys and personal data: in its payload, and in what was asked for. Names, hashes

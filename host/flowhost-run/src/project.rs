@@ -22,6 +22,8 @@ pub struct Project {
     pub file: String,
     /// Its folder.
     pub dir: PathBuf,
+    /// Where names of files were relative to, as [`Project::file`] and [`Project::texts`] have them.
+    pub cwd: PathBuf,
     /// All inputs, typed.
     pub inputs: Map<String, Value>,
     /// Folders that `dir` inputs name.

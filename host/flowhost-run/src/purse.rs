@@ -78,6 +78,17 @@ struct Inner {
     rest: Left,
     /// Refused to such calls: no step fails of it, so that the run has to say so.
     rest_refused: u64,
+    /// Spent by calls that were open when another process ended, until they are made again.
+    carried: HashMap<Arc<str>, Left>,
+}
+
+/// What models cost before this process took the run over.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    pub(crate) by_plugin: Vec<(String, Left)>,
+    /// Of calls that are still open.
+    pub(crate) by_call: Vec<(String, Left)>,
+    pub(crate) rest: Left,
 }
 
 /// All purses of a run, and what its outputs hold.
@@ -95,8 +106,29 @@ impl Purse {
             calls: 0,
             rest: Left::default(),
             rest_refused: 0,
+            carried: HashMap::new(),
         };
         Self(Mutex::new(inner), Outputs::new(OUTPUT_BYTES))
+    }
+
+    /// Takes up what was spent before this process.
+    pub(crate) fn restore(&self, before: Before) {
+        let mut inner = self.inner();
+        for (plugin, spent) in before.by_plugin {
+            inner.sum.spent = plus(inner.sum.spent, spent);
+            let own = inner.plugins.entry(plugin.into()).or_default();
+            own.spent = plus(own.spent, spent);
+        }
+        let carried = before.by_call.into_iter();
+        inner.carried = carried.map(|(call, spent)| (call.into(), spent)).collect();
+        inner.rest = before.rest;
+    }
+
+    /// Keeps what a call had spent before for when it begins again.
+    pub(crate) fn carry(&self, call: &str, spent: Left) {
+        if spent.tokens > 0 || spent.micro_usd > 0 {
+            self.inner().carried.insert(call.into(), spent);
+        }
     }
 
     /// What steps hand on to later ones.
@@ -111,7 +143,9 @@ impl Purse {
     /// A planner's call begins, and whose tokens and money it may spend.
     pub(crate) fn begin(&self, call: &str, owners: [Owner; 2]) {
         let mut inner = self.inner();
-        for (accounts, owner) in inner.accounts.iter_mut().zip(owners) {
+        let carried = inner.carried.remove(call).unwrap_or_default();
+        let amounts = [carried.tokens, carried.micro_usd];
+        for ((accounts, owner), carried) in inner.accounts.iter_mut().zip(owners).zip(amounts) {
             let account = accounts.entry(owner.account).or_default();
             // The planner may not have heard yet of what other calls have spent.
             account.left = match account.calls {
@@ -119,10 +153,14 @@ impl Purse {
                 _ => account.left.min(owner.left),
             };
             account.calls += 1;
+            account.spent = account.spent.saturating_add(carried);
         }
         let opened = AtWork {
             owners: owners.map(|owner| owner.account),
-            sum: Sum::default(),
+            sum: Sum {
+                spent: carried,
+                ..Sum::default()
+            },
         };
         inner.at_work.insert(call.into(), opened);
     }

@@ -286,6 +286,7 @@ fn delegated(caller: &CallScope, callee: &Installed, key: Arc<str>) -> CallScope
         root: caller.root.clone(),
         made: Arc::default(),
         key,
+        keyed: caller.keyed,
         step: caller.step.clone(),
         attempt: caller.attempt,
         plugin: callee.key.clone(),

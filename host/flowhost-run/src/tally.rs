@@ -33,6 +33,12 @@ impl Tally {
         }
     }
 
+    /// Takes up what an open call had called before this process.
+    pub(crate) fn restore(&self, root: &str, routed: Routed) {
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sums.insert(root.into(), routed);
+    }
+
     /// The sum of a call so far, which is forgotten here.
     pub(crate) fn take(&self, root: &str) -> Routed {
         let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);

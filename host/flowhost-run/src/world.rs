@@ -37,6 +37,17 @@ pub trait World: Send + Sync + 'static {
     /// What the disk says.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
+    /// Reads a file that the host wrote.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The process that holds the lock of a folder, where the system says it.
+    fn lock_holder(&self, _dir: &Path) -> Option<u32> {
+        None
+    }
+
     /// Whether a file stands at the path.
     fn is_file(&self, path: &Path) -> bool;
 

@@ -133,6 +133,15 @@ impl Ambient {
         Self { env, cwd, exe }
     }
 
+    /// The same person in another working directory.
+    #[must_use]
+    pub fn at(&self, cwd: PathBuf) -> Self {
+        Self {
+            cwd,
+            ..self.clone()
+        }
+    }
+
     /// A variable's value; empty counts as not set.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
@@ -404,6 +413,14 @@ impl Ambient {
             .collect();
         names.sort();
         Ok(names)
+    }
+
+    /// The process that holds the lock of a folder, where the system says it.
+    #[must_use]
+    pub fn lock_holder(&self, dir: &Path) -> Option<u32> {
+        let inode = std::fs::metadata(dir).ok()?.ino();
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        crate::locks::holder(&locks, inode)
     }
 
     /// Creates a directory and its parents, for the owner only.

@@ -124,18 +124,32 @@ pub(crate) struct RunArgs {
     /// Seed of all randomness of the run [default: random, recorded]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+    /// Go on with the newest run of this plan that was killed or interrupted, or that waits
+    #[arg(long, conflicts_with_all = ["seed", "dry_run", "estimate", "durability", "inputs"])]
+    pub(crate) resume: bool,
     /// Print rendered inputs and effective profiles, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print what the model calls will cost, and run nothing
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) estimate: bool,
-    /// Second of the two keys to private addresses; the first is `private_network` in a profile
-    #[arg(long)]
-    pub(crate) allow_private_network: bool,
     /// When records must be on disk [default: durable, or what flowhost.toml says]
     #[arg(long, value_enum)]
     pub(crate) durability: Option<DurabilityArg>,
+    /// Watch the plan and its plugins as `flowhost dev` does, in plain lines, until interrupted
+    #[arg(long, conflicts_with_all = ["dry_run", "estimate", "metrics_listen", "resume"])]
+    pub(crate) watch: bool,
+    /// How it runs
+    #[command(flatten)]
+    pub(crate) running: RunningArgs,
+}
+
+/// What a run that begins and one that goes on have in common.
+#[derive(Debug, Args)]
+pub(crate) struct RunningArgs {
+    /// Second of the two keys to private addresses; the first is `private_network` in a profile
+    #[arg(long)]
+    pub(crate) allow_private_network: bool,
     /// Append every signed checkpoint to this file, away from the ledger
     #[arg(long, value_name = "FILE")]
     pub(crate) witness: Option<PathBuf>,
@@ -145,9 +159,6 @@ pub(crate) struct RunArgs {
     /// Form of the log lines on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
-    /// Watch the plan and its plugins as `flowhost dev` does, in plain lines, until interrupted
-    #[arg(long, conflicts_with_all = ["dry_run", "estimate", "metrics_listen"])]
-    pub(crate) watch: bool,
 }
 
 /// `dev`.
@@ -234,6 +245,16 @@ pub(crate) enum RunsCommand {
     List,
     /// Show how a run ended and why, its steps and its records
     Show(ShowArgs),
+    /// Go on with a run that was killed or interrupted, or that waits, from its ledger alone
+    Resume(ResumeArgs),
+    /// Say yes to a gate that waits for approval
+    Approve(SpeakArgs),
+    /// Say no to a gate that waits for approval
+    Reject(SpeakArgs),
+    /// Send a gate that waits for a signal its payload
+    Signal(SignalArgs),
+    /// Say what became of a step that nobody knows the end of (`effects: once`)
+    Settle(SettleArgs),
     /// Make the report page of a run from its ledger
     Report {
         /// A run's id, an unambiguous beginning of it, or `latest`
@@ -287,6 +308,88 @@ pub(crate) struct ShowArgs {
     /// Print what this record holds, whole, and nothing else
     #[arg(long, value_name = "SEQ", conflicts_with_all = ["step", "kind", "denials", "logs"])]
     pub(crate) payload: Option<u64>,
+}
+
+/// `runs resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// A run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Go on with another component for a plugin, on purpose; may be repeated
+    #[arg(long = "plugin", value_name = "NAME=PATH", value_parser = pair)]
+    pub(crate) plugins: Vec<(String, String)>,
+    /// How it goes on
+    #[command(flatten)]
+    pub(crate) running: RunningArgs,
+}
+
+/// `runs approve` and `runs reject`.
+#[derive(Debug, Args)]
+pub(crate) struct SpeakArgs {
+    /// A run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The gate's path, as the waiting run names it
+    #[arg(value_name = "GATE")]
+    pub(crate) gate: String,
+    /// Who says so, for the record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: String,
+    /// What to say besides
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) note: String,
+}
+
+/// `runs signal`.
+#[derive(Debug, Args)]
+pub(crate) struct SignalArgs {
+    /// A run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The gate's path, as the waiting run names it
+    #[arg(value_name = "NAME")]
+    pub(crate) gate: String,
+    /// What it says, as JSON
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub(crate) payload: serde_json::Value,
+    /// Who sends it, for the record
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) by: String,
+}
+
+/// `runs settle`.
+#[derive(Debug, Args)]
+pub(crate) struct SettleArgs {
+    /// A run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The step's path, as `runs resume` names it
+    #[arg(value_name = "STEP")]
+    pub(crate) step: String,
+    /// What became of it
+    #[arg(long = "as", value_enum)]
+    pub(crate) verdict: VerdictArg,
+    /// What a step that is done would have handed on, as JSON [default: null]
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub(crate) output: Option<serde_json::Value>,
+    /// Why, for a step that failed
+    #[arg(long, value_name = "TEXT", default_value = "settled as failed")]
+    pub(crate) note: String,
+    /// Who says so, for the record
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) by: String,
+}
+
+/// What a person says of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerdictArg {
+    /// It had its effect
+    Done,
+    /// It had none, and is not to be tried again by this
+    Failed,
+    /// It had none, and is to be made again
+    Retry,
 }
 
 /// `policy`.
@@ -573,6 +676,10 @@ pub(crate) enum EvidenceCommand {
         #[arg(long)]
         reason: String,
     },
+}
+
+fn json(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

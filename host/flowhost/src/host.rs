@@ -140,6 +140,14 @@ impl World for Here {
         self.0.write(path, bytes).map_err(|error| error.source)
     }
 
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path, u64::MAX).map_err(|error| error.source)
+    }
+
+    fn lock_holder(&self, dir: &Path) -> Option<u32> {
+        self.0.lock_holder(dir)
+    }
+
     fn is_file(&self, path: &Path) -> bool {
         self.0.is_file(path)
     }

@@ -113,7 +113,10 @@ fn load_from(
         let project = None;
         return Loaded { project, findings };
     }
-    let bound = inputs::bind(ambient, &plan, &dir, request, &mut findings);
+    let mut bound = inputs::bind(ambient, &plan, &dir, request, &mut findings);
+    // Recorded inputs name folders as they were typed; where that was, the run has kept.
+    let kept = sources.kept().map(|kept| kept.bundle.folders.clone());
+    bound.folders.extend(kept.unwrap_or_default());
     let mut notes = Vec::new();
     let members = members::resolve(
         sources,
@@ -130,6 +133,7 @@ fn load_from(
         plan: Arc::new(plan),
         file,
         dir,
+        cwd: ambient.cwd().to_owned(),
         inputs,
         folders,
         members,

@@ -128,6 +128,7 @@ impl Host {
             config: "{}".into(),
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
             deadline: tokio::time::Instant::now() + deadline,
+            keyed: false,
             callers: Arc::from([]),
             meter: Arc::new(Meter::default()),
         }

@@ -459,6 +459,7 @@ fn scope(
         config: config.into(),
         traceparent: "".into(),
         deadline: tokio::time::Instant::now() + Duration::from_secs(60),
+        keyed: false,
         callers: Arc::from([]),
         meter: Arc::new(Meter::default()),
     }

@@ -15,6 +15,7 @@ mod browser;
 mod catalogue;
 mod cli;
 mod collector;
+mod counting;
 mod held;
 mod hosted;
 mod hostile;

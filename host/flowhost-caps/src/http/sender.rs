@@ -19,7 +19,7 @@ use flowhost_policy::{
     Allowed, Denied, HttpRule,
     egress::{Target, check_addresses, decide_http},
 };
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -37,6 +37,9 @@ use super::{
     inject::{Injected, inject},
     traffic::{Runs, Slot, Traffic},
 };
+
+/// The header that carries the key of a keyed effect, as the IETF's draft and most services name it.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Longest time to a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -140,6 +143,7 @@ impl Exchange<'_> {
         let allowed = self.decide(&request.target, &request.headers).await?;
         let rule = allowed.grant;
         headers::check_request(&request.headers)?;
+        self.put_key(&mut request)?;
         check_length(rule, &request)?;
         let traffic = self.sender.runs.traffic(&self.scope.run.run);
         let slot = traffic.slot(&self.scope.plugin).await?;
@@ -159,6 +163,24 @@ impl Exchange<'_> {
         )?;
         let response = self.exchange(rule, request, stream, slot, &traffic).await?;
         self.deliver(injected, response).await
+    }
+
+    /// The key by which the receiver of a keyed effect drops what it has seen. A call may make several
+    /// requests, and a receiver would take two with one key for one: each has its number behind it, the
+    /// same in every repetition of the call. A plugin that brings a key of its own knows better.
+    fn put_key(&self, request: &mut Outgoing) -> Result<(), SendError> {
+        let changes = !matches!(
+            request.target.method(),
+            "GET" | "HEAD" | "OPTIONS" | "TRACE"
+        );
+        if !self.scope.keyed || !changes || request.headers.contains_key(IDEMPOTENCY_KEY) {
+            return Ok(());
+        }
+        let key = format!("{}-{}", self.scope.key, self.scope.meter.next_keyed());
+        let key = HeaderValue::from_str(&key)
+            .map_err(|error| Fault::Host(format!("the call's key is no header: {error}")))?;
+        request.headers.insert(IDEMPOTENCY_KEY, key);
+        Ok(())
     }
 
     /// The rule that allows it; either way the decision is on record before anything happens.

@@ -80,6 +80,7 @@ pub fn message_fact(
         hash: Some(envelope.hash_text()),
         correlation: some(&envelope.correlation),
         cause: some(&envelope.causation),
+        asks: (!message.waiting.is_empty()).then_some(true),
         ..records::Message::default()
     };
     record.by(scope.actor()).payload(said.into_bytes())

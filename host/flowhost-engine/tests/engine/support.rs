@@ -309,6 +309,7 @@ pub(crate) fn scope(effective: &Arc<Effective>) -> CallScope {
         config: "{}".into(),
         traceparent: "".into(),
         deadline: Instant::now() + Duration::from_secs(30),
+        keyed: false,
         callers: Arc::from([]),
         meter: Arc::new(Meter::default()),
     }

@@ -86,6 +86,9 @@ impl Graph {
             if let Some(to) = &state.on_error {
                 self.edge(&state.id, to, Way::Failure, String::new());
             }
+            if let Some(to) = &state.on_timeout {
+                self.edge(&state.id, to, Way::When, "nobody spoke in time".to_owned());
+            }
         }
     }
 
@@ -114,9 +117,9 @@ impl Graph {
 
 fn shape(step: &Step) -> Shape {
     match step.work {
-        Work::Call { .. } => Shape::Work,
+        Work::Call { .. } | Work::Emit { .. } => Shape::Work,
         Work::Plan { .. } => Shape::Plan,
-        Work::Barrier(_) => Shape::Decision,
+        Work::Barrier(_) | Work::Gate(_) => Shape::Decision,
     }
 }
 
@@ -138,6 +141,8 @@ fn detail(step: &Step) -> String {
         },
         Work::Plan { reference } => format!("plan {reference}"),
         Work::Barrier(barrier) => waits_for(barrier),
+        Work::Gate(gate) => format!("waits for {}", gate.wants.word()),
+        Work::Emit { subject, .. } => format!("tells {subject}"),
     }];
     if let Some(foreach) = &step.foreach {
         words.push(format!("for each, {} at once", foreach.max_parallel));

@@ -161,6 +161,15 @@ fn tree_node(node: &Node, place: String, defaults: &Defaults, problems: &mut Pro
         }
         "action" => {
             let id = node.get("id").and_then(Node::text).unwrap_or(&place);
+            steps::beside(id, "action", node, problems);
+            if !["uses", "wait_for", "emit"]
+                .iter()
+                .any(|key| node.get(key).is_some())
+            {
+                let message = format!("action `{id}` does nothing: it has no `uses`");
+                let cure = "`uses: plugin`, `uses: plan:…`, `wait_for: approval` or `emit: …`";
+                problems.add(node.at, message, cure);
+            }
             NodeKind::Action(Arc::new(steps::work_of(id, node, defaults, problems)))
         }
         "condition" => match expr(node.get("check"), problems) {

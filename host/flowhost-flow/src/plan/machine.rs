@@ -45,6 +45,9 @@ pub struct State {
     pub on_success: Option<String>,
     /// The way out after failure; without it a failure ends the run.
     pub on_error: Option<String>,
+    /// The way out when a gate's time is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_timeout: Option<String>,
 }
 
 /// A way out of a state.
@@ -82,7 +85,10 @@ impl State {
     /// The ids of the states that may follow.
     pub(crate) fn ways(&self) -> impl Iterator<Item = &str> {
         let transitions = self.transitions.iter().map(|way| &way.to);
-        let ways = transitions.chain(&self.on_success).chain(&self.on_error);
+        let ways = transitions
+            .chain(&self.on_success)
+            .chain(&self.on_error)
+            .chain(&self.on_timeout);
         ways.map(String::as_str)
     }
 }
@@ -122,7 +128,10 @@ fn state(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) ->
     });
     let transitions = transitions.collect();
     let target = |key| node.get(key).and_then(Node::text).map(str::to_owned);
-    let works = node.get("uses").is_some();
+    let works = ["uses", "wait_for", "emit"]
+        .iter()
+        .any(|key| node.get(key).is_some());
+    steps::beside(id, "state", node, problems);
     if !works {
         only_decides(id, node, problems);
     }
@@ -132,6 +141,7 @@ fn state(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) ->
         transitions,
         on_success: target("on_success"),
         on_error: target("on_error"),
+        on_timeout: target("on_timeout"),
         work: works.then(|| Arc::new(steps::work_of(id, node, defaults, problems))),
     }
 }

@@ -309,6 +309,14 @@ pub struct Step {
     pub budget: Option<BudgetSpec>,
     /// What a crash may repeat.
     pub effects: Effects,
+    /// What takes its effect back when the run fails after it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "taken_back")]
+    pub compensate: Option<Arc<Step>>,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands in a reference to the field")]
+fn taken_back<S: Serializer>(step: &Option<Arc<Step>>, serializer: S) -> Result<S::Ok, S::Error> {
+    step.as_deref().serialize(serializer)
 }
 
 impl Step {
@@ -339,6 +347,49 @@ pub enum Work {
     },
     /// Waits for enough of what it needs.
     Barrier(Barrier),
+    /// Waits for a person or another program; no process waits meanwhile.
+    Gate(Gate),
+    /// Sends a message.
+    Emit {
+        /// The topic.
+        subject: String,
+        /// What it says.
+        payload: Template,
+    },
+}
+
+/// Waits for what comes from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// What opens it.
+    pub wants: Wants,
+    /// Milliseconds from when it was reached, on the wall's clock: it also counts while no process runs.
+    pub timeout_ms: u64,
+    /// What happens when the time is up. A state goes on and takes its own `on_timeout`.
+    pub on_timeout: OnTimeout,
+    /// Whether a person's no is a failure; a state goes on and decides by `approval`.
+    pub rejection_fails: bool,
+}
+
+/// What a gate waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wants {
+    /// A person's yes or no.
+    Approval,
+    /// A payload.
+    Signal,
+}
+
+impl Wants {
+    /// The word in plans and records.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Approval => "approval",
+            Self::Signal => "signal",
+        }
+    }
 }
 
 /// Runs a step once per item.
@@ -380,11 +431,11 @@ pub enum Require {
     Percent(u8),
 }
 
-/// What a barrier does when its time is up.
+/// What a barrier or a gate does when its time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
-    /// The barrier fails with class `timeout`.
+    /// It fails with class `timeout`.
     Halt,
     /// It goes on with what there is, and a warning.
     Continue,

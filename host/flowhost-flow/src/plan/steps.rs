@@ -2,6 +2,7 @@
 //! What steps say about each other is checked in `check.rs`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::plan::defaults::{Defaults, duration, guards, on_fail, retry};
 use crate::plan::keys::is_name;
@@ -9,10 +10,11 @@ use crate::plan::parse::{budget, expr, template, text};
 use crate::plan::tree::{Data, Node};
 use crate::plan::walk::require;
 use crate::plan::{
-    Barrier, Check, Effects, Foreach, Guard, OnFailure, OnTimeout, Prompt, Require, SchemaSource,
-    Step, Then, Work,
+    Barrier, Check, Effects, Foreach, Gate, Guard, OnFailure, OnTimeout, Prompt, Require,
+    SchemaSource, Step, Then, Wants, Work,
 };
 use crate::problem::Problems;
+use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
 
 /// Items at work at once when a `foreach` does not say.
@@ -27,10 +29,10 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
 /// What works: a step, a state that uses something, an action.
 pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Step {
     let guardrails = node.get("guardrails");
-    let is_barrier = node.get("barrier").is_some();
+    let calls = node.get("uses").is_some();
     let mut guard_list = |key: &str, default: &[Guard]| match guardrails.and_then(|g| g.get(key)) {
         Some(list) => guards(Some(list), problems),
-        None if is_barrier => Vec::new(),
+        None if !calls => Vec::new(),
         None => default.to_vec(),
     };
     let (before, after) = (
@@ -55,7 +57,11 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
         work: work(id, node, defaults, problems),
         with: template(node.get("with"), problems),
         timeout_ms: duration(Some(node), "timeout").unwrap_or(defaults.timeout_ms),
-        retry: retry(node.get("retry"), &defaults.retry),
+        retry: match calls {
+            true => retry(node.get("retry"), &defaults.retry),
+            // What waits or tells is not tried again: a default for plugins says nothing of it.
+            false => RetryPolicy::default(),
+        },
         before,
         after,
         output_schema: node
@@ -75,6 +81,9 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
             Some("once") => Effects::Once,
             _ => Effects::Keyed,
         },
+        compensate: node
+            .get("compensate")
+            .map(|node| Arc::new(work_of("compensate", node, defaults, problems))),
     }
 }
 
@@ -99,14 +108,15 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
         return;
     };
     let has = |key| node.get(key).is_some();
-    if !has("uses") && !has("barrier") {
+    if !WORKS.iter().any(|key| has(key)) {
         let message = format!("step `{id}` does nothing: it has neither `uses` nor `barrier`");
         problems.add(
             node.at,
             message,
-            "`uses: plugin`, `uses: plugin/function` or `uses: plan:…`",
+            "`uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `wait_for: approval` or `emit: …`",
         );
     }
+    beside(id, "step", node, problems);
     if has("barrier") {
         const BESIDES: [&str; 5] = [
             "needs",
@@ -137,7 +147,106 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
     }
 }
 
+/// The keys that say what a step does: one of them.
+const WORKS: [&str; 4] = ["uses", "barrier", "wait_for", "emit"];
+
+/// What means something beside `wait_for` or `emit`; ways out are a state's own.
+const WAITS_BESIDE: [&str; 13] = [
+    "type",
+    "id",
+    "needs",
+    "when",
+    "stage",
+    "continue_on_error",
+    "on_failure",
+    "checks",
+    "transitions",
+    "on_success",
+    "on_error",
+    "timeout",
+    "on_timeout",
+];
+
+/// What a step, state or action that waits or tells must have and must not have.
+pub(super) fn beside(id: &str, part: &str, node: &Node, problems: &mut Problems) {
+    let has = |key: &str| node.get(key).is_some();
+    let Some(key) = ["wait_for", "emit"].into_iter().find(|key| has(key)) else {
+        if let Some(place) = node.get("on_timeout") {
+            let message = format!("{part} `{id}`: `on_timeout` has no meaning without `wait_for`");
+            problems.add(
+                place.at,
+                message,
+                "say what happens to a failure with `on_failure` or `on_error`",
+            );
+        }
+        return;
+    };
+    for (other, _) in node.members() {
+        let known = other.text == key || WAITS_BESIDE.contains(&other.text.as_str());
+        let timed = key == "wait_for" || !["timeout", "on_timeout"].contains(&other.text.as_str());
+        if !known || !timed {
+            let message = format!(
+                "{part} `{id}`: `{}` has no meaning beside `{key}`",
+                other.text
+            );
+            problems.add(other.at, message, "give it to another one");
+        }
+    }
+    if key == "wait_for" && !has("timeout") {
+        let message = format!("{part} `{id}` waits for ever: a gate needs a `timeout`");
+        problems.add(node.at, message, "for example `timeout: 4h`");
+    }
+    if let Some(subject) = node.get("emit").and_then(|emit| emit.get("subject"))
+        && let Some(text) = subject.text()
+        && !is_topic(text)
+    {
+        let message = format!("subject: `{text}` is no topic");
+        problems.add(
+            subject.at,
+            message,
+            "words of letters, digits, `-` and `_` with dots between",
+        );
+    }
+}
+
+fn is_topic(text: &str) -> bool {
+    let word = |word: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        !word.is_empty() && word.chars().all(plain)
+    };
+    text.len() <= 200 && text.split('.').all(word)
+}
+
+fn gate(wants: &str, node: &Node, defaults: &Defaults) -> Work {
+    let state = node.get("on_timeout").and_then(Node::text);
+    let is_state = STATES_OWN.iter().any(|key| node.get(key).is_some());
+    Work::Gate(Gate {
+        wants: match wants {
+            "signal" => Wants::Signal,
+            _ => Wants::Approval,
+        },
+        timeout_ms: duration(Some(node), "timeout").unwrap_or(defaults.timeout_ms),
+        on_timeout: match state {
+            Some("halt") | None => OnTimeout::Halt,
+            Some(_) => OnTimeout::Continue,
+        },
+        rejection_fails: !is_state,
+    })
+}
+
+/// Keys that only a state has.
+const STATES_OWN: [&str; 3] = ["transitions", "on_success", "on_error"];
+
 fn work(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Work {
+    if let Some(wants) = node.get("wait_for").and_then(Node::text) {
+        return gate(wants, node, defaults);
+    }
+    if let Some(emit) = node.get("emit") {
+        return Work::Emit {
+            subject: text(emit, "subject"),
+            payload: template(emit.get("payload"), problems),
+        };
+    }
     if let Some(barrier) = node.get("barrier") {
         return Work::Barrier(Barrier {
             require: barrier

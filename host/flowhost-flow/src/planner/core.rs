@@ -12,7 +12,7 @@ use crate::hash::step_id;
 use crate::plan::Plan;
 use crate::planner::arena::slot;
 use crate::planner::unit::{Ended, UnitId};
-use crate::planner::{Action, CallId, Note, RunSetup, Time, TimerId};
+use crate::planner::{Action, CallId, GateId, Note, RunSetup, Time, TimerId};
 use crate::units::micro_usd_to_usd;
 
 slot! {
@@ -70,6 +70,7 @@ pub(super) struct Core {
     timers: BTreeMap<TimerId, Purpose>,
     last_timer: u64,
     last_call: u64,
+    last_gate: u64,
 }
 
 impl Core {
@@ -84,6 +85,7 @@ impl Core {
             timers: BTreeMap::new(),
             last_timer: 0,
             last_call: 0,
+            last_gate: 0,
         }
     }
 
@@ -110,6 +112,11 @@ impl Core {
     pub(super) const fn next_call(&mut self) -> CallId {
         self.last_call += 1;
         CallId(self.last_call)
+    }
+
+    pub(super) const fn next_gate(&mut self) -> GateId {
+        self.last_gate += 1;
+        GateId(self.last_gate)
     }
 
     pub(super) const fn calls_asked(&self) -> u64 {

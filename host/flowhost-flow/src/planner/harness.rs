@@ -9,8 +9,8 @@ use crate::budget::Amounts;
 use crate::exit::{Exit, Failure, FailureClass, StepStatus};
 use crate::plan::Plan;
 use crate::planner::{
-    Action, Call, CallResult, Event, Note, Part, Planner, RunEnd, RunSetup, StepSummary, Time,
-    TimerId, Verdict, planner_for,
+    Action, Call, CallResult, Event, GateAnswer, Note, OpenGate, Part, Planner, RunEnd, RunSetup,
+    StepSummary, Time, TimerId, Verdict, planner_for,
 };
 
 const HEAD: &str = "flowhost: v1\nname: t\nplugins:\n  \
@@ -53,6 +53,7 @@ pub(in crate::planner) struct Run {
     pub(in crate::planner) calls: Vec<Call>,
     pub(in crate::planner) cancelled: BTreeSet<u64>,
     pub(in crate::planner) timers: BTreeSet<(u64, TimerId)>,
+    pub(in crate::planner) gates: Vec<OpenGate>,
     pub(in crate::planner) notes: Vec<Note>,
     /// Every action, as text, for comparing runs.
     pub(in crate::planner) log: Vec<String>,
@@ -81,6 +82,7 @@ impl Run {
             calls: Vec::new(),
             cancelled: BTreeSet::new(),
             timers: BTreeSet::new(),
+            gates: Vec::new(),
             notes: Vec::new(),
             log: Vec::new(),
             end: None,
@@ -108,6 +110,8 @@ impl Run {
                     self.timers.insert((at.0, timer));
                 }
                 Action::ClearTimer { timer } => self.timers.retain(|(_, known)| *known != timer),
+                Action::OpenGate(gate) => self.gates.push(*gate),
+                Action::CloseGate { gate } => self.gates.retain(|open| open.id != gate),
                 Action::Note(note) => self.notes.push(note),
                 Action::Finish(end) => self.end = Some(*end),
             }
@@ -116,6 +120,13 @@ impl Run {
         if self.end.is_some() {
             assert!(self.planner.is_finished());
         }
+    }
+
+    /// Speaks to the only gate that is open.
+    pub(in crate::planner) fn say(&mut self, answer: GateAnswer) {
+        assert_eq!(self.gates.len(), 1, "{:?}", self.gates);
+        let gate = self.gates.remove(0).id;
+        self.feed(Event::GateAnswered { gate, answer });
     }
 
     pub(in crate::planner) fn answer_with(

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::budget::{Amounts, Ceiling};
 use crate::exit::{Exit, Failure, RunStatus, StepStatus};
-use crate::plan::{Effects, Plan, PluginKind};
+use crate::plan::{Effects, Plan, PluginKind, Wants};
 use crate::problem::Problem;
 
 mod arena;
@@ -83,6 +83,47 @@ pub struct RunSetup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallId(pub u64);
 
+/// Names a gate within its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GateId(pub u64);
+
+/// A gate that was reached: nothing is performed, and somebody outside has to speak.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenGate {
+    /// Names it in the answer.
+    pub id: GateId,
+    /// Deterministic id of its step.
+    pub step_id: String,
+    /// The step's path: what people call it by.
+    pub path: String,
+    /// What opens it.
+    pub wants: Wants,
+    /// Milliseconds that it stays open, on the wall's clock.
+    pub timeout_ms: u64,
+}
+
+/// What somebody outside said, or that nobody did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateAnswer {
+    /// A person's word.
+    Approval {
+        /// Yes or no.
+        approved: bool,
+        /// Who said so.
+        by: String,
+        /// What they said besides.
+        note: String,
+    },
+    /// Another program's payload.
+    Signal {
+        /// What it says.
+        payload: Value,
+    },
+    /// Its time is up.
+    TimedOut,
+}
+
 /// Names a timer within its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TimerId(pub u64);
@@ -106,6 +147,13 @@ pub enum Event {
     TimerFired {
         /// Which timer.
         timer: TimerId,
+    },
+    /// Somebody spoke to a gate, or its time is up.
+    GateAnswered {
+        /// Which gate.
+        gate: GateId,
+        /// What was said.
+        answer: GateAnswer,
     },
     /// Someone wants the run to stop.
     Cancelled {
@@ -170,6 +218,8 @@ pub enum Part {
     After(u32),
     /// The work of an `on_failure` handler.
     Handler,
+    /// What takes the effect of a step back.
+    Compensation,
 }
 
 impl Part {
@@ -188,6 +238,7 @@ impl Part {
             Self::Seat(index) => format!("seat-{index}"),
             Self::After(index) => format!("after-{index}"),
             Self::Handler => "handler".to_owned(),
+            Self::Compensation => "compensation".to_owned(),
         }
     }
 }
@@ -271,6 +322,14 @@ pub enum Action {
         /// Which timer.
         timer: TimerId,
     },
+    /// Somebody outside has to speak: [`Event::GateAnswered`]. Its time runs on the wall's clock, also
+    /// while no process does.
+    OpenGate(Box<OpenGate>),
+    /// The gate is not needed any more; an answer to it means nothing.
+    CloseGate {
+        /// Which gate.
+        gate: GateId,
+    },
     /// Record this; nothing to perform.
     Note(Note),
     /// The run is over. Always the last action of all.
@@ -346,11 +405,27 @@ pub enum Note {
     Warning {
         /// Path of the step, empty for the run.
         path: String,
-        /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `continued`, `handler` (one
-        /// that failed), `call` (one that was given up).
+        /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `gate`, `continued`, `handler`
+        /// or `compensation` (one that failed), `call` (one that was given up).
         about: &'static str,
         /// What happened.
         message: String,
+    },
+    /// A step sends a message.
+    Emitted {
+        /// Deterministic id of the step.
+        step_id: String,
+        /// Path of the step.
+        path: String,
+        /// The topic.
+        subject: String,
+        /// What it says.
+        payload: Value,
+    },
+    /// A compensation begins.
+    CompensationStarted {
+        /// Path of the step whose effect is taken back.
+        path: String,
     },
     /// A handler of `on_failure` begins.
     HandlerStarted {
@@ -407,6 +482,10 @@ pub trait Planner: Send {
 
     /// Calls that were asked for and not yet answered.
     fn open_calls(&self) -> Vec<CallId>;
+
+    /// Whether nothing goes on until somebody outside speaks to a gate: no call is out and no time is
+    /// waited for that would change anything.
+    fn rests(&self) -> bool;
 
     /// How many calls were asked for so far: they are numbered from 1 to this.
     fn calls_asked(&self) -> u64;

@@ -4,13 +4,14 @@
 //!
 //! [`EventRecord::of`] turns an event and the time at which the planner is fed into what is written
 //! *before* the planner sees it, in the order in which it sees them. Its JSON is an object of strings
-//! and whole numbers:
+//! and whole numbers (an `answer` is an object of its own):
 //!
 //! | `event` | besides `event` and `at` (milliseconds) |
 //! |---|---|
 //! | `started` | |
 //! | `call_finished` | `call`: the number of the call |
 //! | `timer_fired` | `timer`: the number of the timer |
+//! | `gate_answered` | `gate`: the number of the gate; `answer` |
 //! | `cancelled` | `reason` |
 //! | `host_failed` | `failure`: `class`, `message`, `hint`, `step` |
 //!
@@ -65,7 +66,8 @@ use crate::budget::Amounts;
 use crate::exit::Failure;
 use crate::plan::Plan;
 use crate::planner::{
-    Action, CallId, CallResult, Event, Planner, RunSetup, Time, TimerId, planner_for,
+    Action, CallId, CallResult, Event, GateAnswer, GateId, Planner, RunSetup, Time, TimerId,
+    planner_for,
 };
 use crate::problem::Problem;
 
@@ -95,6 +97,13 @@ pub enum Recorded {
         /// Which timer.
         timer: TimerId,
     },
+    /// Somebody spoke to a gate, or its time is up.
+    GateAnswered {
+        /// Which gate.
+        gate: GateId,
+        /// What was said.
+        answer: GateAnswer,
+    },
     /// Someone wants the run to stop.
     Cancelled {
         /// Who or what.
@@ -115,6 +124,10 @@ impl EventRecord {
             Event::Started => Recorded::Started,
             Event::CallFinished { call, .. } => Recorded::CallFinished { call: *call },
             Event::TimerFired { timer } => Recorded::TimerFired { timer: *timer },
+            Event::GateAnswered { gate, answer } => Recorded::GateAnswered {
+                gate: *gate,
+                answer: answer.clone(),
+            },
             Event::Cancelled { reason } => Recorded::Cancelled {
                 reason: reason.clone(),
             },
@@ -142,6 +155,10 @@ impl EventRecord {
                 }
             }
             Recorded::TimerFired { timer } => Event::TimerFired { timer: *timer },
+            Recorded::GateAnswered { gate, answer } => Event::GateAnswered {
+                gate: *gate,
+                answer: answer.clone(),
+            },
             Recorded::Cancelled { reason } => Event::Cancelled {
                 reason: reason.clone(),
             },
@@ -261,6 +278,7 @@ impl Recorded {
             Self::Started => "started",
             Self::CallFinished { .. } => "call_finished",
             Self::TimerFired { .. } => "timer_fired",
+            Self::GateAnswered { .. } => "gate_answered",
             Self::Cancelled { .. } => "cancelled",
             Self::HostFailed { .. } => "host_failed",
         }

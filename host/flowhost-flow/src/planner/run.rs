@@ -342,6 +342,13 @@ impl Planner for Run {
             Event::Started => self.start(),
             Event::CallFinished { call, result, used } => self.call_finished(call, result, &used),
             Event::TimerFired { timer } => self.timer_fired(timer),
+            Event::GateAnswered { gate, answer } => {
+                // One that was closed may be spoken to all the same, and it means nothing.
+                if let Some(scope) = self.units.at_gate(gate) {
+                    let scope = &self.scopes[scope].scope;
+                    self.units.gate(&mut self.core, scope, gate, answer);
+                }
+            }
             Event::Cancelled { reason } => {
                 self.stop_run(Failure::new(FailureClass::Cancelled, reason));
             }
@@ -359,6 +366,11 @@ impl Planner for Run {
 
     fn open_calls(&self) -> Vec<CallId> {
         self.units.open_calls()
+    }
+
+    fn rests(&self) -> bool {
+        let ticks = |(_, running): (ScopeId, &Running)| matches!(&running.body, Some(Body::Tree(tree)) if tree.waits_for_time());
+        !self.finished && self.units.rest() && !self.scopes.iter().any(ticks)
     }
 
     fn calls_asked(&self) -> u64 {

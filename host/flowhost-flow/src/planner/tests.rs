@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::budget::Amounts;
 use crate::exit::{Failure, FailureClass};
-use crate::plan::Plan;
+use crate::plan::{Plan, Wants};
 use crate::planner::harness::setup;
 use crate::planner::{
-    Action, CallEnd, CallId, CallResult, Event, EventRecord, Part, ReplayError, RunEnd, RunSetup,
-    Time, TimerId, Verdict, planner_for, replay,
+    Action, CallEnd, CallId, CallResult, Event, EventRecord, GateAnswer, GateId, OpenGate, Part,
+    ReplayError, RunEnd, RunSetup, Time, TimerId, Verdict, planner_for, replay,
 };
 
+mod gates;
 mod random;
 
 use random::{Dice, Mood};
@@ -43,6 +44,7 @@ struct Driver {
     now: u64,
     open: Vec<(CallId, Part, String, Amounts, bool)>,
     timers: Vec<(u64, TimerId)>,
+    gates: Vec<OpenGate>,
     recorded: Recorded,
     ended: bool,
 }
@@ -63,6 +65,7 @@ impl Driver {
             now: 1_000,
             open: Vec::new(),
             timers: Vec::new(),
+            gates: Vec::new(),
             recorded: Recorded {
                 records: Vec::new(),
                 ends: BTreeMap::new(),
@@ -104,6 +107,8 @@ impl Driver {
                 }
                 Action::SetTimer { timer, at } => self.timers.push((at.0, *timer)),
                 Action::ClearTimer { timer } => self.timers.retain(|(_, known)| known != timer),
+                Action::OpenGate(gate) => self.gates.push(gate.as_ref().clone()),
+                Action::CloseGate { gate } => self.gates.retain(|open| open.id != *gate),
                 Action::Note(_) => {}
                 Action::Finish(end) => {
                     self.recorded.end = end.as_ref().clone();
@@ -136,6 +141,11 @@ impl Driver {
                 _ => {}
             }
         }
+        let rests = self.planner.rests();
+        assert!(!rests || !self.gates.is_empty());
+        if !self.gates.is_empty() && (rests || self.dice.below(4) == 0) {
+            return self.speak();
+        }
         let due = self.timers.iter().min().copied();
         let fires = wild && self.dice.below(12) == 0;
         match due {
@@ -146,6 +156,25 @@ impl Driver {
             }
             _ => self.answer(),
         }
+    }
+
+    fn speak(&mut self) {
+        let pick = self.dice.below(self.gates.len() as u64);
+        let gate = self.gates.remove(usize::try_from(pick).unwrap());
+        let calm = self.mood == Mood::Calm;
+        let answer = match (self.dice.below(5), gate.wants) {
+            (0, _) if !calm => GateAnswer::TimedOut,
+            (_, Wants::Signal) => GateAnswer::Signal {
+                payload: json!({ "n": 1 }),
+            },
+            (dice, Wants::Approval) => GateAnswer::Approval {
+                approved: calm || dice > 1,
+                by: "ann".to_owned(),
+                note: String::new(),
+            },
+        };
+        let gate = gate.id;
+        self.feed(Event::GateAnswered { gate, answer });
     }
 
     fn answer(&mut self) {
@@ -267,6 +296,18 @@ fn every_kind_of_event_comes_back_from_its_record() {
     for event in [
         Event::Started,
         Event::TimerFired { timer: TimerId(3) },
+        Event::GateAnswered {
+            gate: GateId(2),
+            answer: GateAnswer::Approval {
+                approved: true,
+                by: "ann".to_owned(),
+                note: "fine".to_owned(),
+            },
+        },
+        Event::GateAnswered {
+            gate: GateId(4),
+            answer: GateAnswer::TimedOut,
+        },
         Event::Cancelled {
             reason: "why".to_owned(),
         },

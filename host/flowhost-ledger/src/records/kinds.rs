@@ -323,6 +323,41 @@ kinds! {
         /// Records of the run, in the index of runs.
         size: Option<u64>,
     }
+    RunPause "run.pause" "A run stopped before its end, and can be resumed." {
+        /// How it stands: `interrupted` by a signal to its process, or `waiting` for a person.
+        status: String,
+        /// The exit code that says so.
+        exit_code: Option<u64>,
+        /// Paths of the steps that wait; the reason is the payload.
+        steps: Option<Vec<String>>,
+    }
+    RunResume "run.resume" "A run goes on after it was interrupted, killed or waited: what comes next is by another process." {
+        /// The run, in the index of runs.
+        run_id: Option<String>,
+        /// The host's version.
+        flowhost: Option<String>,
+        /// The planner's time from which it goes on, in milliseconds since the Unix epoch: time at rest does
+        /// not count.
+        time_ms: Option<u64>,
+        /// Calls that were open and are made again.
+        again: Option<Vec<String>>,
+        /// Calls whose result was recorded before the planner heard of it.
+        known: Option<Vec<String>>,
+        /// Plugins that were replaced on purpose: the digest of the component by the plugin's name.
+        replaced: Option<BTreeMap<String, String>>,
+    }
+    RunSettle "run.settle" "A person said what became of a call that nobody knows the end of; what it handed back, or why it failed, is the payload." {
+        /// The call.
+        call: u64,
+        /// Id of its step.
+        step: String,
+        /// The step's path in the plan.
+        path: String,
+        /// `done`, `failed` or `retry`.
+        r#as: String,
+        /// Who says so.
+        by: Option<String>,
+    }
     StepStart "step.start" "A step was asked for." {
         /// Which.
         at: StepPart,
@@ -360,7 +395,7 @@ kinds! {
         owner: Option<Owner>,
     }
     PlannerEvent "planner.event" "An event, written before the planner is fed it, in the order in which it is fed." {
-        /// `started`, `call_finished`, `timer_fired`, `cancelled` or `host_failed`.
+        /// `started`, `call_finished`, `timer_fired`, `gate_answered`, `cancelled` or `host_failed`.
         event: String,
         /// The planner's time, in milliseconds since the Unix epoch.
         time_ms: u64,
@@ -381,6 +416,22 @@ kinds! {
         timer: Option<u64>,
         /// Milliseconds that the guest was told it had, where the call has no result record of its own.
         told_ms: Option<u64>,
+        /// The gate that was spoken to, or whose time was up; the answer is the payload.
+        gate: Option<u64>,
+    }
+    Gate "gate" "A gate was reached, or somebody spoke to it; what they said besides is the payload." {
+        /// Of which step.
+        at: StepPart,
+        /// Its number within the run.
+        gate: u64,
+        /// `opened`, `approved`, `rejected` or `signalled`.
+        event: String,
+        /// What opens it: `approval` or `signal`.
+        wants: String,
+        /// Until when it is open, in milliseconds since the Unix epoch, on the wall's clock.
+        until_ms: Option<u64>,
+        /// Who spoke.
+        by: Option<String>,
     }
     ComponentLoad "component.load" "A component was admitted: digest, size, imports." {
         /// The plugin's name in the plan.
@@ -559,6 +610,8 @@ kinds! {
         status: String,
         /// Who has to change something, when it failed.
         owner: Option<Owner>,
+        /// The class of the failure, as retries and exit codes know it.
+        class: Option<String>,
         /// What it used.
         used: UsedPart,
         /// What an agent remarks.
@@ -697,6 +750,8 @@ kinds! {
         correlation: Option<String>,
         /// The message that it answers.
         cause: Option<String>,
+        /// Whether its sender waits for an answer.
+        asks: Option<bool>,
     }
     Reload "reload" "A plugin was swapped; its tools before and after are the payload." {
         /// The plugin's name in the plan.

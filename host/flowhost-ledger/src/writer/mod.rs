@@ -231,6 +231,18 @@ impl Ledger {
         Self::open_held(options, recover::take_folder(options)?)
     }
 
+    /// [`Ledger::open`] of a ledger that must be there: nothing is made where something is missing.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`], and when there is no folder, or no ledger in it.
+    pub fn reopen(options: &LedgerOptions) -> Result<Self, OpenError> {
+        recover::check_ids(&owner_of(options))?;
+        // A lock makes no folder.
+        let lock = recover::take_lock(options)?;
+        recover::check_is_there(options)?;
+        Self::open_held(options, lock)
+    }
+
     /// [`Ledger::open`] of a folder whose lock is at hand.
     pub(crate) fn open_held(options: &LedgerOptions, lock: Lock) -> Result<Self, OpenError> {
         let owner = owner_of(options);

@@ -146,6 +146,16 @@ pub(super) fn open(
     }
 }
 
+/// That a ledger is in the folder: none is made where one was.
+pub(super) fn check_is_there(options: &LedgerOptions) -> Result<(), OpenError> {
+    let path = options.dir.join(layout::META);
+    match disk::read_small(options.disk.as_ref(), &path, layout::META_BYTES_MAX)? {
+        Some(_) if has_records(options)? => Ok(()),
+        Some(_) => Err(corrupt(path, "there is not one record beside it")),
+        None => Err(corrupt(path, "it is missing")),
+    }
+}
+
 fn corrupt(file: PathBuf, what: &str) -> OpenError {
     OpenError::Corrupt {
         file,
@@ -156,7 +166,9 @@ fn corrupt(file: PathBuf, what: &str) -> OpenError {
     }
 }
 
-fn take_lock(options: &LedgerOptions) -> Result<Box<dyn std::any::Any + Send>, OpenError> {
+pub(super) fn take_lock(
+    options: &LedgerOptions,
+) -> Result<Box<dyn std::any::Any + Send>, OpenError> {
     let start = Instant::now();
     loop {
         match options.disk.lock(&options.dir) {

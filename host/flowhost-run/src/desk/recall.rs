@@ -86,6 +86,11 @@ impl Recording {
         calls.heard.insert(call);
     }
 
+    /// Agents that were started by another process of this run.
+    pub(crate) fn knows(&self, agents: impl IntoIterator<Item = (String, u64)>) {
+        self.calls().agents.extend(agents);
+    }
+
     pub(crate) fn own_calls(&self) -> u64 {
         self.own_calls.load(Relaxed)
     }

@@ -8,13 +8,16 @@
 mod outgoing;
 mod quiet;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
 
-use flowhost_bus::{Bus, BusError, Delivery, Envelope, Pattern, SubscribeOptions, Subscription};
+use flowhost_bus::{
+    Bus, BusError, Delivery, Draft, Envelope, Pattern, Subject, SubscribeOptions, Subscription,
+    Ulid,
+};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, RunScope};
-use flowhost_ledger::Kind;
+use flowhost_ledger::{Kind, trace};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
@@ -24,6 +27,7 @@ use crate::failure::Failure;
 use crate::installed::Installed;
 use crate::lines;
 use crate::registry::Registry;
+use crate::resume::past::Unread;
 use crate::router::prefix;
 use crate::tasks;
 use crate::worker::Worker;
@@ -85,6 +89,13 @@ impl Mailboxes {
     }
 }
 
+/// A worker that is stopped in the middle reads no further message.
+impl Drop for Mailboxes {
+    fn drop(&mut self) {
+        self.readers.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// The mailboxes of a run's agents, held open and not read: what is sent while no worker is there waits
 /// in them for the next.
 pub(crate) async fn hold_open(
@@ -99,6 +110,47 @@ pub(crate) async fn hold_open(
         }
     }
     Ok(held)
+}
+
+/// Publishes again what nobody, or not everybody, had read when another process of this run ended.
+pub(crate) async fn redeliver(bus: &dyn Bus, run: &RunScope, unread: &[Unread]) {
+    for message in unread {
+        if let Err(error) = again(bus, run, message).await {
+            tracing::warn!(
+                id = message.id,
+                error,
+                "a message cannot be delivered again"
+            );
+        }
+    }
+}
+
+/// The message as its sender sent it, under the id that it had.
+async fn again(bus: &dyn Bus, run: &RunScope, message: &Unread) -> Result<(), String> {
+    let trace_id = trace::trace_id(&run.run);
+    let payload = MessagePayload {
+        topic: message.topic.clone(),
+        payload: message.payload.clone(),
+        waiting: Vec::new(),
+        root: message.root.to_string(),
+    };
+    let draft = Draft {
+        id: Ulid::from_string(&message.id).map_err(|error| error.to_string())?,
+        tenant: run.tenant.to_string(),
+        run: run.run.to_string(),
+        step: message.step.clone(),
+        actor: format!("{}/{}", run.tenant, message.sender),
+        correlation: message.correlation.clone(),
+        causation: String::new(),
+        traceparent: trace::traceparent(&trace_id, trace::step_span(&message.step)),
+        kind: MESSAGE.to_owned(),
+        payload: serde_json::to_value(payload).map_err(|error| error.to_string())?,
+    };
+    let envelope = draft.seal().map_err(|error| error.to_string())?;
+    let subject = Subject::topic(&run.tenant, &run.run, &message.topic);
+    let subject = subject.map_err(|error| error.to_string())?;
+    let sent = bus.try_publish(&subject, Arc::new(envelope)).await;
+    sent.map(drop).map_err(|error| error.to_string())
 }
 
 async fn subscribe(
@@ -204,7 +256,7 @@ impl Reader {
     /// Hands a message over; an error leaves whoever waits for an answer without one.
     async fn deliver(&self, delivery: Delivery) -> Result<(), Fault> {
         let envelope = delivery.envelope.clone();
-        let Some(payload) = self.wanted(&envelope) else {
+        let Some(payload) = self.wanted(&envelope).filter(|_| !self.had_read(&envelope)) else {
             return done(delivery).await;
         };
         // Pinned here: a swap while the message is read does not touch it.
@@ -244,6 +296,21 @@ impl Reader {
         let closes = payload.waiting.iter().any(|waiting| waiting == key);
         let wanted = envelope.kind == MESSAGE && !foreign && !closes;
         wanted.then_some(payload)
+    }
+
+    /// Whether this agent read the message before another process of this run ended; each of its patterns
+    /// is handed it once.
+    fn had_read(&self, envelope: &Envelope) -> bool {
+        let heard = self.worker.heard.lock();
+        let mut heard = heard.unwrap_or_else(PoisonError::into_inner);
+        let message = (self.key.to_string(), envelope.id.to_string());
+        match heard.read.get_mut(&message) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Counts a delivery; false for one too many, which is recorded the first time.

@@ -67,7 +67,11 @@ pub(super) async fn replay(
     let purse = Arc::new(Purse::new(wiring::ceiling(&project)));
     let ready = Ready::for_replay(&project, host, purse.clone(), &revealed)?;
     let started_ms = Ulid::from_string(&setup.run_id).map_or(0, |id| id.timestamp_ms());
-    let account = account::of_run(Arc::new(journal.clone()), account::RUN_BYTES);
+    let account = account::of_run(
+        Arc::new(journal.clone()),
+        0,
+        account::allowed(&project.plan),
+    );
     let (run, seed) = (setup.run_id.as_str(), wiring::seed_of(setup.seed));
     let scope = RunScope {
         memory: Some(script.clone()),
@@ -180,6 +184,7 @@ impl Replay {
         let event = match fed {
             Fed::Started => Event::Started,
             Fed::TimerFired { timer } => Event::TimerFired { timer },
+            Fed::GateAnswered { gate, answer } => Event::GateAnswered { gate, answer },
             Fed::Cancelled { reason } => Event::Cancelled { reason },
             Fed::HostFailed { failure } => Event::HostFailed { failure },
             Fed::CallFinished { call } => match self.finished(seq, call).await {
@@ -196,7 +201,11 @@ impl Replay {
                     }
                 }
                 Action::Finish(end) => self.finished = Some(end),
-                Action::Cancel { .. } | Action::SetTimer { .. } | Action::ClearTimer { .. } => {}
+                Action::Cancel { .. }
+                | Action::SetTimer { .. }
+                | Action::ClearTimer { .. }
+                | Action::OpenGate(_)
+                | Action::CloseGate { .. } => {}
             }
         }
         self.script.difference().is_none()

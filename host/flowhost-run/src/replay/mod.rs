@@ -146,5 +146,11 @@ fn replayable(recorded: &Recorded) -> Result<(), Failure> {
     if kinds.contains(&Kind::Reload) {
         return cannot("a plugin was swapped while it went on, and only its last build is kept");
     }
+    if kinds.contains(&Kind::RunResume) || kinds.contains(&Kind::Gate) {
+        return cannot(
+            "it waited for somebody, or went on in another process, and a replay is of one process from start to \
+             end",
+        );
+    }
     Ok(())
 }

@@ -107,7 +107,9 @@ impl Worker {
             let current = self.registry.current(&key)?;
             (current.revision == revision).then_some(current)
         });
-        current.collect()
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = |agent: &Arc<Installed>| !heard.finished.contains(&*agent.key);
+        current.filter(told).collect()
     }
 
     pub(crate) async fn finish_agent(

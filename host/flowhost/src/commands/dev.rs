@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cli::{DevArgs, LogFormat, RunArgs};
-use crate::commands::{Context, logging, run};
+use crate::commands::{Context, logging, run, running};
 
 /// Log lines that wait for the screen; more than it can show at once are lost to it.
 const LOG_LINES_MAX: usize = 1_024;
@@ -53,7 +53,7 @@ pub(crate) fn watch(
 }
 
 fn watched(options: Options, screen: bool, context: &Context) -> Result<Exit, Failure> {
-    let runtime = run::runtime()?;
+    let runtime = running::runtime()?;
     let ended = runtime.block_on(async {
         let faces = match screen {
             true => on_a_screen(context)?,

@@ -25,10 +25,14 @@ mod policy_show;
 mod policy_suggest;
 mod policy_test;
 mod replay;
+mod resume;
 mod rights;
 mod run;
+mod running;
 mod runs;
 mod runs_show;
+mod settle;
+mod speak;
 mod validate;
 mod verify;
 
@@ -95,16 +99,16 @@ fn fail(output: &Output, failure: &Failure, texts: &Texts) -> Exit {
 
 /// Ends as signed facts what a kill left in the state folder, before a command reads it. The command
 /// goes on whatever happens: what is wrong is its own to tell, and a folder that cannot be written is
-/// still worth reading.
-fn settle(context: &Context) {
+/// still worth reading. Gives the runs that were found killed.
+fn settle(context: &Context) -> Vec<String> {
     let (ambient, state) = (&context.ambient, &context.state);
     let has_key =
         ambient.var("FLOWHOST_SIGNING_KEY").is_some() || ambient.is_file(&state.signing_key());
     if !has_key || !ambient.is_dir(&state.tenant_dir()) {
-        return;
+        return Vec::new();
     }
     let Ok(key) = flowhost::host::signing_key(ambient, &context.config, state) else {
-        return;
+        return Vec::new();
     };
     for run in flowhost::report::page::finish(state, ambient, &key) {
         if !context.output.json {
@@ -113,12 +117,13 @@ fn settle(context: &Context) {
         }
     }
     let Ok(swept) = seal_unfinished(state.root(), state.tenant(), key) else {
-        return;
+        return Vec::new();
     };
     for run in swept.sealed.iter().filter(|_| !context.output.json) {
         let text = format!("note: run {run} was killed; it is signed now, and entered as ended\n");
         context.output.message(&text);
     }
+    swept.sealed
 }
 
 fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {

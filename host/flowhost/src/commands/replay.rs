@@ -18,7 +18,7 @@ use similar::TextDiff;
 
 use crate::cli::ReplayArgs;
 use crate::commands::Context;
-use crate::commands::run::runtime;
+use crate::commands::running::runtime;
 
 /// Bytes of a bundle: a plan, its parts and its profiles, each of which has its own bound.
 const BUNDLE_BYTES_MAX: u64 = 1 << 30;

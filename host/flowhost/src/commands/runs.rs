@@ -20,6 +20,11 @@ pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Ex
     match command {
         RunsCommand::List => list(context),
         RunsCommand::Show(args) => runs_show::perform(args, context),
+        RunsCommand::Resume(args) => super::resume::perform(args, context),
+        RunsCommand::Approve(args) => super::speak::approve(args, context),
+        RunsCommand::Reject(args) => super::speak::reject(args, context),
+        RunsCommand::Signal(args) => super::speak::signal(args, context),
+        RunsCommand::Settle(args) => super::settle::perform(args, context),
         RunsCommand::Report { run, out } => report(run, out.as_deref(), context),
         RunsCommand::Replay(args) => replay::perform(args, context),
     }

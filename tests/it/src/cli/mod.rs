@@ -26,6 +26,7 @@ mod preflight;
 mod progress;
 mod replayed;
 mod report;
+mod resumed;
 mod stranger;
 mod suggest;
 mod surface;

@@ -3,6 +3,7 @@
 mod address;
 mod decision;
 mod injection;
+mod keyed;
 mod loopback;
 mod traffic;
 mod transport;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::check::{Check, Reach};
 use crate::plan::tree::Node;
-use crate::plan::{Fsm, State};
+use crate::plan::{Fsm, State, Work};
 use crate::problem::{At, suggest};
 
 impl<'p> Check<'p> {
@@ -58,9 +58,16 @@ impl<'p> Check<'p> {
             .unwrap_or_default();
         for (way, node) in state.transitions.iter().zip(ways) {
             let at = node.get("when").map_or(node.at, |node| node.at);
-            let reach = Reach::Work {
-                failure: true,
-                output: true,
+            let gate = state
+                .work
+                .as_ref()
+                .is_some_and(|step| matches!(step.work, Work::Gate(_)));
+            let reach = match gate {
+                true => Reach::Gate,
+                false => Reach::Work {
+                    failure: true,
+                    output: true,
+                },
             };
             self.expr(&way.when, at, &reach);
             self.known_state(machine, &way.to, "to", way.at);
@@ -68,13 +75,14 @@ impl<'p> Check<'p> {
         for (key, target) in [
             ("on_success", &state.on_success),
             ("on_error", &state.on_error),
+            ("on_timeout", &state.on_timeout),
         ] {
             if let (Some(target), Some(node)) = (target, node.get(key)) {
                 self.known_state(machine, target, key, node.at);
             }
         }
         if machine.is_final(id) {
-            for key in ["transitions", "on_success", "on_error"] {
+            for key in ["transitions", "on_success", "on_error", "on_timeout"] {
                 if let Some(node) = node.get(key) {
                     let message = format!("state `{id}` is final and has no way out by `{key}`");
                     let cure = format!("remove `{key}`, or take `{id}` out of `final_states`");

@@ -45,6 +45,8 @@ enum Reach<'a> {
     All,
     /// As `All`; what works in a state machine or a tree may go back, so nothing is known of order.
     Work { failure: bool, output: bool },
+    /// As `Work` in a state machine, and `approval`: the ways out of a gate.
+    Gate,
     /// `inputs`, `run` and what this step needs.
     Step {
         step: &'a Step,
@@ -53,6 +55,8 @@ enum Reach<'a> {
     },
     /// As `All`, and `failure`.
     Handler,
+    /// As `All`, `failure` and the step's `output`.
+    Compensation,
 }
 
 struct Check<'p> {
@@ -130,6 +134,9 @@ impl<'p> Check<'p> {
             self.template(&step.with, with, &reach);
         }
         self.guards(step, node, &reach);
+        if let Some(payload) = node.get("emit").and_then(|emit| emit.get("payload")) {
+            self.emitted(step, payload, &reach);
+        }
         let reach = Reach::Work {
             failure,
             output: true,
@@ -187,6 +194,30 @@ impl<'p> Check<'p> {
             output: true,
         };
         self.checks(step, node, &reach);
+        if let Some(payload) = node.get("emit").and_then(|emit| emit.get("payload")) {
+            self.emitted(step, payload, &reach);
+        }
+        self.compensation(step, node);
+    }
+
+    fn emitted(&mut self, step: &Step, node: &Node, reach: &Reach<'_>) {
+        if let Work::Emit { payload, .. } = &step.work {
+            self.template(payload, node, reach);
+        }
+    }
+
+    fn compensation(&mut self, step: &'p Step, node: &Node) {
+        let (Some(compensate), Some(node)) = (&step.compensate, node.get("compensate")) else {
+            return;
+        };
+        self.work(compensate, node);
+        if let Work::Plan { .. } = compensate.work {
+            self.problems
+                .add(node.at, "a compensation calls a plugin, not a plan", "");
+        }
+        if let Some(with) = node.get("with") {
+            self.template(&compensate.with, with, &Reach::Compensation);
+        }
     }
 
     fn handler(&mut self, handler: &'p Step, node: &Node) {
@@ -396,7 +427,17 @@ impl<'p> Check<'p> {
             (root, reach) if root == self.results_name() && !matches!(reach, Reach::Inputs) => {
                 return self.result_reference(reference, at, reach);
             }
-            ("run", Reach::All | Reach::Handler | Reach::Step { .. } | Reach::Work { .. })
+            (
+                "run",
+                Reach::All
+                | Reach::Handler
+                | Reach::Compensation
+                | Reach::Step { .. }
+                | Reach::Work { .. }
+                | Reach::Gate,
+            )
+            | ("failure" | "output", Reach::Compensation)
+            | ("failure" | "output" | "approval", Reach::Gate)
             | ("failure", Reach::Handler | Reach::Work { failure: true, .. })
             | ("output", Reach::Step { output: true, .. } | Reach::Work { output: true, .. })
             | ("item" | "index", Reach::Step { item: true, .. }) => true,
@@ -425,6 +466,8 @@ impl<'p> Check<'p> {
             Reach::Inputs => names.truncate(1),
             Reach::All => {}
             Reach::Handler => names.push("failure"),
+            Reach::Compensation => names.extend(["failure", "output"]),
+            Reach::Gate => names.extend(["failure", "output", "approval"]),
             Reach::Work { failure, output } => {
                 names.extend(failure.then_some("failure"));
                 names.extend(output.then_some("output"));

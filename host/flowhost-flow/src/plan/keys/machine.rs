@@ -1,6 +1,6 @@
 //! The keys of a state machine.
 
-use crate::plan::keys::{PLAN_KEYS, Section, Shape, WORK_KEYS, may, must};
+use crate::plan::keys::{EMIT, PLAN_KEYS, Section, Shape, WAIT_FOR, WORK_KEYS, may, must};
 use crate::plan::limits;
 
 pub(super) static FSM_PLAN: Section = Section {
@@ -53,17 +53,16 @@ static STATE: Section = Section {
             Shape::Name,
             "The next state when it has failed.",
         ),
+        WAIT_FOR,
+        may(
+            "on_timeout",
+            Shape::Name,
+            "The next state when a gate's time is up; without it that is a failure.",
+        ),
+        EMIT,
     ],
     more: &WORK_KEYS,
-    later: &[
-        "wait_for",
-        "on_timeout",
-        "emit",
-        "consensus",
-        "remember",
-        "compensate",
-        "model",
-    ],
+    later: &["consensus", "remember", "compensate", "model"],
 };
 
 static TRANSITION: Section = Section {

@@ -507,6 +507,58 @@ static WORK_KEYS: [Key; 11] = [
     ),
 ];
 
+/// What waits for somebody outside, or tells somebody: a step, a state or an action that uses nothing.
+pub(super) const WAIT_FOR: Key = may(
+    "wait_for",
+    Shape::Choice(&["approval", "signal"]),
+    "Instead of `uses`: wait for a person's word or for a payload; `timeout` says how long, also while no process \
+     runs.",
+);
+pub(super) const EMIT: Key = may(
+    "emit",
+    Shape::Section(&EMITTED),
+    "Instead of `uses`: send a message.",
+);
+
+static EMITTED: Section = Section {
+    name: "emit",
+    keys: &[
+        must(
+            "subject",
+            Shape::Text,
+            "The topic: words with dots between.",
+        ),
+        may("payload", Shape::Template, "What it says; default null."),
+    ],
+    more: &[],
+    later: &[],
+};
+
+static COMPENSATE: Section = Section {
+    name: "compensation",
+    keys: &[
+        must("uses", Shape::Text, "plugin or plugin/function."),
+        may(
+            "with",
+            Shape::Template,
+            "The input; `output` of the step and `failure` of the run are in reach.",
+        ),
+        may("timeout", Shape::Duration, "Time of an attempt."),
+        may(
+            "retry",
+            Shape::Section(&RETRY),
+            "What happens after a failed attempt.",
+        ),
+        may(
+            "effects",
+            Shape::Choice(&["idempotent", "keyed", "once"]),
+            "What a crash may repeat; default keyed.",
+        ),
+    ],
+    more: &[],
+    later: &["guardrails"],
+};
+
 static STEP: Section = Section {
     name: "step",
     keys: &[
@@ -533,17 +585,21 @@ static STEP: Section = Section {
             Shape::Bool,
             "Go on when it fails; default false.",
         ),
+        WAIT_FOR,
+        may(
+            "on_timeout",
+            Shape::Choice(&["halt", "continue"]),
+            "What a gate does when its time is up; default halt.",
+        ),
+        EMIT,
+        may(
+            "compensate",
+            Shape::Section(&COMPENSATE),
+            "Takes back what the step did when the run fails after it.",
+        ),
     ],
     more: &WORK_KEYS,
-    later: &[
-        "consensus",
-        "remember",
-        "wait_for",
-        "on_timeout",
-        "compensate",
-        "emit",
-        "model",
-    ],
+    later: &["consensus", "remember", "model"],
 };
 
 static HANDLER: Section = Section {

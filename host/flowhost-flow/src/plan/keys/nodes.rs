@@ -1,6 +1,6 @@
 //! The keys of a behaviour tree's nodes, by type.
 
-use crate::plan::keys::{Key, Section, Shape, WORK_KEYS, may, must};
+use crate::plan::keys::{EMIT, Key, Section, Shape, WAIT_FOR, WORK_KEYS, may, must};
 use crate::plan::limits;
 
 /// The types of nodes, each with its section.
@@ -101,18 +101,17 @@ static ACTION: Section = Section {
             Shape::Name,
             "Names it in `nodes.<id>` and in reports.",
         ),
-        must("uses", Shape::Text, "plugin, plugin/function or plan:path."),
+        may("uses", Shape::Text, "plugin, plugin/function or plan:path."),
+        WAIT_FOR,
+        may(
+            "on_timeout",
+            Shape::Choice(&["halt", "continue"]),
+            "What a gate does when its time is up: fail, or succeed; default halt.",
+        ),
+        EMIT,
     ],
     more: &WORK_KEYS,
-    later: &[
-        "wait_for",
-        "on_timeout",
-        "emit",
-        "consensus",
-        "remember",
-        "compensate",
-        "model",
-    ],
+    later: &["consensus", "remember", "compensate", "model"],
 };
 
 static RETRY_NODE: Section = decorator(

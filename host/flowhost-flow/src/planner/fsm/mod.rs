@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::exit::{Failure, FailureClass, StepStatus};
 use crate::expr::Expr;
-use crate::plan::{Fsm, Step};
+use crate::plan::{Fsm, Step, Work};
 use crate::planner::arena::{Arena, Slot, slot};
 use crate::planner::scope::{Ctx, skipped, visit_path};
 use crate::planner::unit::{Ended, Role, Seat, Start};
@@ -33,6 +33,7 @@ struct State {
     transitions: Vec<(Expr, StateIx)>,
     on_success: Option<StateIx>,
     on_error: Option<StateIx>,
+    on_timeout: Option<StateIx>,
     is_final: bool,
     visits: u32,
 }
@@ -72,6 +73,7 @@ impl Machine {
                 .collect(),
             on_success: state.on_success.as_deref().map(place),
             on_error: state.on_error.as_deref().map(place),
+            on_timeout: state.on_timeout.as_deref().map(place),
             is_final: machine.is_final(&state.id),
             visits: 0,
         });
@@ -209,8 +211,23 @@ impl Machine {
         output: Value,
     ) -> Result<Option<StateIx>, Failure> {
         let state = &self.states[at];
+        let is_gate = |step: &Arc<Step>| matches!(step.work, Work::Gate(_));
+        let gate = state.work.as_ref().is_some_and(is_gate);
+        if gate
+            && output.get("timed_out") == Some(&Value::Bool(true))
+            && let Some(to) = state.on_timeout
+        {
+            ctx.scope
+                .set_result(&state.id, "output", StepStatus::Ok, output);
+            return Ok(Some(to));
+        }
+        let approval = output.get("approved").cloned().unwrap_or(Value::Null);
+        let names: &[(&str, &Value)] = match gate {
+            true => &[("output", &output), ("approval", &approval)],
+            false => &[("output", &output)],
+        };
         let taken = state.transitions.iter().find_map(|(when, to)| {
-            match ctx.scope.holds(ctx.core, when, &[("output", &output)]) {
+            match ctx.scope.holds(ctx.core, when, names) {
                 Ok(true) => Some(Ok(*to)),
                 Ok(false) => None,
                 Err(error) => {

@@ -105,7 +105,13 @@ impl Maker {
                 "output",
             );
         }
+        if self.dice.chance(12) {
+            return (format!("{list}, {}", self.waits()), "output");
+        }
         let mut step = format!("{list}, {}", self.work());
+        if self.dice.chance(30) {
+            step.push_str(", compensate: {uses: t, with: '${{ output }}'}");
+        }
         if let Some(need) = needs.first().filter(|_| self.dice.chance(25)) {
             let _ = write!(step, ", when: \"steps.s{need}.status != 'skipped'\"");
         }
@@ -129,6 +135,15 @@ impl Maker {
             return (step, "outputs");
         }
         (step, "output")
+    }
+
+    /// What waits for somebody outside, or tells somebody.
+    fn waits(&mut self) -> String {
+        match self.dice.below(3) {
+            0 => "emit: {subject: system.control, payload: {n: 1}}".to_owned(),
+            1 => "wait_for: signal, timeout: 4h".to_owned(),
+            _ => "wait_for: approval, timeout: 4h".to_owned(),
+        }
     }
 
     /// What a step, a state or an action does, and how it fails.
@@ -192,7 +207,10 @@ impl Maker {
             if self.dice.chance(60) {
                 let _ = write!(ways, ", on_error: {back}");
             }
-            let work = self.work();
+            let work = match self.dice.chance(20) {
+                true => self.waits(),
+                false => self.work(),
+            };
             let _ = writeln!(body, "  s{index}: {{{work}, {ways}}}");
         }
         body.push_str("  end: {}\noutputs: {last: '${{ states.s0.status }}'}\n");
@@ -217,7 +235,10 @@ impl Maker {
                 return format!("{{type: condition, check: '{check}'}}");
             }
             *actions += 1;
-            let work = self.work();
+            let work = match self.dice.chance(15) {
+                true => self.waits(),
+                false => self.work(),
+            };
             return format!("{{type: action, id: a{actions}, {work}}}");
         }
         if self.dice.chance(30) {

@@ -89,6 +89,11 @@ impl Tree {
         self.over
     }
 
+    /// Whether a `timeout` or `cooldown` node waits for its time.
+    pub(in crate::planner) fn waits_for_time(&self) -> bool {
+        !self.leaves.timers.is_empty()
+    }
+
     pub(in crate::planner) fn start(&mut self, ctx: &mut Ctx<'_>) {
         self.tick(ctx);
     }

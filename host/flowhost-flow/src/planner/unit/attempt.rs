@@ -68,8 +68,14 @@ impl Unit {
         if let Spec::Plan { reference } = &Arc::clone(&self.spec).work {
             return self.open_sub_plan(desk, reference);
         }
+        match &Arc::clone(&self.spec).work {
+            Spec::Gate(gate) => return self.wait(desk, gate),
+            Spec::Emit { subject, payload } => return self.emit(desk, subject, payload),
+            Spec::Call { .. } | Spec::Plan { .. } | Spec::Barrier(_) => {}
+        }
         let part = match self.seat.role {
             Role::Handler => Part::Handler,
+            Role::Compensation => Part::Compensation,
             Role::Whole | Role::Item(_) => Part::Work,
         };
         match Single::of(&self.spec, part, &self.subject) {
@@ -169,7 +175,9 @@ impl Unit {
                 self.guard(desk, Part::After(index + 1))
             }
             Part::Before(_) => self.work(desk),
-            Part::After(_) | Part::Work | Part::Seat(_) | Part::Handler => self.judge(desk),
+            Part::After(_) | Part::Work | Part::Seat(_) | Part::Handler | Part::Compensation => {
+                self.judge(desk)
+            }
         }
     }
 
@@ -277,7 +285,9 @@ impl Unit {
         let names = [self.step_id.as_str(), &self.attempt.to_string(), "backoff"];
         let seed = derive_seed(desk.core.setup.seed, &names);
         let wait = self.spec.retry.next(self.attempt, failure.class, seed);
-        let Some(wait) = wait.filter(|_| !desk.scope.is_stopping()) else {
+        // What takes effects back works while its run stops, and because it does.
+        let goes_on = !desk.scope.is_stopping() || self.seat.role == Role::Compensation;
+        let Some(wait) = wait.filter(|_| goes_on) else {
             return Break(Err(failure));
         };
         let at = desk.core.now.after(wait);
@@ -323,6 +333,11 @@ impl Unit {
                 desk.core.jobs.push_back(Job::Halt(*scope, failure));
                 desk.core.clear_timer(self.timer.take());
                 Continue(())
+            }
+            Phase::Waiting(gate) => {
+                let gate = *gate;
+                self.close(desk, gate);
+                self.wind_down(desk, End::Stopped(stop))
             }
             Phase::Guarding(_) | Phase::Working(_) | Phase::Opening | Phase::Backoff => {
                 desk.core.clear_timer(self.timer.take());

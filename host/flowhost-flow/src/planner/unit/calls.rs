@@ -336,6 +336,6 @@ fn guard_of<'a>(before: &'a [Guard], after: &'a [Guard], part: Part) -> Option<&
     match part {
         Part::Before(index) => before.get(index as usize),
         Part::After(index) => after.get(index as usize),
-        Part::Work | Part::Seat(_) | Part::Handler => None,
+        Part::Work | Part::Seat(_) | Part::Handler | Part::Compensation => None,
     }
 }

@@ -18,10 +18,11 @@ use crate::exit::{Failure, StepStatus};
 use crate::plan::Step;
 use crate::planner::core::{Account, Core, Job, Purpose, ScopeId};
 use crate::planner::scope::Scope;
-use crate::planner::{CallId, CallResult, Note, Part, StepSummary, Time, TimerId};
+use crate::planner::{CallId, CallResult, GateId, Note, Part, StepSummary, Time, TimerId};
 
 mod attempt;
 mod calls;
+mod gate;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -56,6 +57,8 @@ pub(super) enum Role {
     Item(usize),
     /// The handler of a step that failed.
     Handler,
+    /// What takes the effect of a step back.
+    Compensation,
 }
 
 /// What a unit is started with.
@@ -151,6 +154,8 @@ enum Phase {
     Opening,
     /// Its sub-plan runs; stopped, it is awaited.
     Sub { scope: ScopeId, stop: Option<Stop> },
+    /// Somebody outside has to speak.
+    Waiting(GateId),
     /// It is decided how the attempt ends, and calls of it are still out.
     Ending(End),
     /// Between two attempts.
@@ -199,6 +204,7 @@ struct Desk<'a> {
     core: &'a mut Core,
     scope: &'a Scope,
     calls: &'a mut BTreeMap<CallId, UnitId>,
+    gates: &'a mut BTreeMap<GateId, UnitId>,
     hungry: &'a mut VecDeque<Hungry>,
 }
 
@@ -226,6 +232,7 @@ pub(super) struct Answer {
 pub(super) struct Units {
     units: BTreeMap<UnitId, Unit>,
     calls: BTreeMap<CallId, UnitId>,
+    gates: BTreeMap<GateId, UnitId>,
     hungry: VecDeque<Hungry>,
     last: u64,
 }
@@ -354,6 +361,7 @@ impl Units {
             core,
             scope,
             calls: &mut self.calls,
+            gates: &mut self.gates,
             hungry: &mut self.hungry,
         };
         if let ControlFlow::Break(result) = turn(unit, &mut desk) {

@@ -161,7 +161,10 @@ impl Bench {
                 Action::ClearTimer { timer } => {
                     self.timers.remove(&timer);
                 }
-                Action::Note(_) | Action::Finish(_) => {}
+                Action::Note(_)
+                | Action::Finish(_)
+                | Action::OpenGate(_)
+                | Action::CloseGate { .. } => {}
             }
         }
     }

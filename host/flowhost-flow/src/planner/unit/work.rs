@@ -85,7 +85,7 @@ impl Single {
                     input: Arc::clone(input),
                 },
             }),
-            Spec::Plan { .. } | Spec::Barrier(_) => None,
+            Spec::Plan { .. } | Spec::Barrier(_) | Spec::Gate(_) | Spec::Emit { .. } => None,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::planner::unit::{Ended, Role, Seat, Start, UnitId};
 use crate::planner::{Time, TimerId};
 
 mod barrier;
+mod compensate;
 mod graph;
 mod steps;
 #[cfg(test)]
@@ -34,6 +35,10 @@ pub(super) struct Flow {
     open: usize,
     /// What follows from an event and is done after it, so that a long chain does not nest calls.
     todo: VecDeque<Todo>,
+    /// Steps that are done and can be taken back, in the order in which they ended.
+    done: Vec<(StepIx, Value)>,
+    /// One is being taken back.
+    taking_back: bool,
 }
 
 /// Work that follows from an event.
@@ -110,11 +115,13 @@ impl Flow {
             steps: states.collect(),
             graph,
             todo: VecDeque::new(),
+            done: Vec::new(),
+            taking_back: false,
         }
     }
 
     pub(super) const fn is_over(&self) -> bool {
-        self.open == 0
+        self.open == 0 && !self.taking_back
     }
 
     pub(super) fn start(&mut self, ctx: &mut Ctx<'_>) {
@@ -135,7 +142,7 @@ impl Flow {
         let state = &mut self.steps[at];
         state.used.add(&ended.used);
         state.running.retain(|running| *running != ended.unit);
-        if ended.seat.role != Role::Handler {
+        if matches!(ended.seat.role, Role::Whole | Role::Item(_)) {
             state.attempts = state.attempts.max(ended.attempts);
         }
         match ended.seat.role {
@@ -147,6 +154,7 @@ impl Flow {
                 ended.note(ctx.core);
                 self.item_ended(ctx, at, index, ended.result);
             }
+            Role::Compensation => self.taken_back(ctx, &ended),
             Role::Handler => {
                 ended.note(ctx.core);
                 if let Err(failure) = ended.result {
@@ -189,12 +197,18 @@ impl Flow {
                 Todo::Barrier(at) => self.judge_barrier(ctx, at),
             }
         }
+        self.take_back(ctx);
     }
 
     fn start_unit(&mut self, ctx: &mut Ctx<'_>, at: StepIx, role: Role, start: Begin) {
+        // The account of a step that has ended is closed; what takes it back spends from the plan's.
+        let account = match role {
+            Role::Compensation => ctx.scope.account,
+            Role::Whole | Role::Item(_) | Role::Handler => self.steps[at].account,
+        };
         let account = Account {
             owned: false,
-            ..self.steps[at].account
+            ..account
         };
         let unit = ctx.start(Start {
             seat: Seat {
@@ -207,7 +221,7 @@ impl Flow {
             account,
             names: start.names,
         });
-        if role != Role::Handler {
+        if matches!(role, Role::Whole | Role::Item(_)) {
             self.steps[at].running.push(unit);
         }
     }

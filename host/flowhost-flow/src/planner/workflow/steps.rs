@@ -291,6 +291,9 @@ impl Flow {
             failure: state.failure.clone(),
         }));
         ctx.scope.used.add(&state.used);
+        if status == StepStatus::Ok && step.compensate.is_some() {
+            self.done.push((at, output.clone()));
+        }
         ctx.scope
             .set_result(&step.id, step.output_name(), status, output);
         self.open -= 1;

@@ -186,6 +186,7 @@ impl Trial {
             config: terms.config.into(),
             traceparent: "".into(),
             deadline: tokio::time::Instant::now() + limit,
+            keyed: false,
             callers: Arc::from([]),
             meter: Arc::new(Meter::default()),
         })

@@ -1,0 +1,512 @@
+//! What the ledger of an unfinished run says beyond what its planner was fed: how far each call came,
+//! what models cost, which messages nobody has read, which agents were started.
+//!
+//! One pass over the records, in their order. Nothing is decided here, and nothing is performed: a call
+//! whose intent is missing never started, because an intent is on the disk before its effect.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use flowhost_caps::budget::Left;
+use flowhost_caps::messaging::MESSAGE;
+use flowhost_engine::{content_of, handed_on};
+use flowhost_flow::planner::GateAnswer;
+use flowhost_flow::{CallResult, Failure as FlowFailure, FailureClass};
+use flowhost_ledger::records::{
+    Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall, ToolResult,
+    UsedPart,
+};
+use flowhost_ledger::{Durability, Payloads, RealDisk, StoredRecord, read_run};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::journal::Denial;
+use crate::order::{Detail, Stands};
+use crate::resume::{unreadable, unreadable_because};
+use crate::tally::Routed;
+
+/// A message that an agent may still have to read.
+#[derive(Debug, Clone)]
+pub(crate) struct Unread {
+    pub(crate) id: String,
+    /// The plugin that sent it.
+    pub(crate) sender: String,
+    pub(crate) step: String,
+    pub(crate) correlation: String,
+    pub(crate) topic: String,
+    /// Canonical JSON.
+    pub(crate) payload: String,
+    /// The planner's call that it was sent for; 0 for none.
+    pub(crate) root: u64,
+}
+
+/// How far a call of the planner came.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// Its intent is recorded: it may have had an effect.
+    pub(crate) begun: bool,
+    /// Its result is recorded.
+    pub(crate) result: Option<Known>,
+    /// A person said what became of it.
+    pub(crate) settled: Option<Settled>,
+    /// What models cost in it so far.
+    pub(crate) spent: Left,
+    /// What it called so far.
+    pub(crate) routed: Routed,
+}
+
+/// A result that was recorded before the planner heard of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) result: CallResult,
+    pub(crate) stands: Stands,
+    pub(crate) detail: Detail,
+}
+
+/// What a person said of a call that nobody knows the end of.
+#[derive(Debug, Clone)]
+pub(crate) enum Settled {
+    Done(Value),
+    Failed(String),
+    Retry,
+}
+
+/// A gate that was reached.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Reached {
+    /// Until when it is open, in milliseconds since the Unix epoch.
+    pub(crate) until_ms: u64,
+    /// What somebody said, and who that was.
+    pub(crate) answer: Option<(GateAnswer, String)>,
+}
+
+/// A run as its records have it.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// The plan's hash, as the first record has it.
+    pub(crate) plan_hash: String,
+    /// The status of its `run.end` record: then it is over.
+    pub(crate) ended: Option<String>,
+    /// SHA-256 of the document of what it is made of.
+    pub(crate) bundle_sha256: Option<String>,
+    /// Planner's calls that have not ended, by number.
+    pub(crate) calls: BTreeMap<u64, Made>,
+    /// What models cost, by plugin.
+    pub(crate) spent: BTreeMap<String, Left>,
+    /// What they cost outside of any step's call.
+    pub(crate) rest: Left,
+    /// The highest number of a call that the host made by itself.
+    pub(crate) own_calls: u64,
+    /// Agents whose `on-start` is done, and of those, whose `on-finish` is done.
+    pub(crate) started: BTreeSet<(String, u64)>,
+    pub(crate) finished: BTreeSet<String>,
+    /// Plugins that were swapped while it ran, or replaced when it was resumed.
+    pub(crate) swapped: BTreeSet<String>,
+    /// Gates that were reached, by number.
+    pub(crate) gates: BTreeMap<u64, Reached>,
+    pub(crate) unread: Vec<Unread>,
+    /// Ids of all messages that were sent.
+    pub(crate) sent: BTreeSet<String>,
+    /// How often an agent has read a message to its end.
+    pub(crate) read: HashMap<(String, String), u32>,
+    pub(crate) denials: Vec<Denial>,
+    /// What the driver wrote of the planner's notes: kind and fields, in order.
+    pub(crate) notes: Vec<StoredRecord>,
+    /// Bytes of records and payloads, for the run's account.
+    pub(crate) bytes: u64,
+}
+
+/// What the run in `dir` promised of its records; durable where it does not say.
+pub(crate) fn durability(dir: &Path) -> Durability {
+    let first = read_run(dir)
+        .ok()
+        .and_then(|mut records| records.next()?.ok());
+    match first.as_ref().and_then(|record| record.text("durability")) {
+        Some("relaxed") => Durability::Relaxed,
+        _ => Durability::Durable,
+    }
+}
+
+/// Reads the ledger in `dir`, which nobody writes to meanwhile.
+///
+/// # Errors
+/// When it cannot be read, or a payload that is needed is gone.
+pub(crate) fn read(dir: &Path) -> Result<Past, Failure> {
+    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    let mut reader = Reader {
+        payloads,
+        past: Past::default(),
+        roots: HashMap::new(),
+        intents: HashMap::new(),
+        open_messages: BTreeMap::new(),
+    };
+    for record in read_run(dir).map_err(|error| unreadable(&error))? {
+        reader.take(&record.map_err(|error| unreadable(&error))?)?;
+    }
+    Ok(reader.done())
+}
+
+struct Reader {
+    payloads: Payloads<'static>,
+    past: Past,
+    /// Whose budget pays for a call that the host made to deliver a message: the sender's root call.
+    roots: HashMap<String, u64>,
+    /// Model calls that have begun: plugin, root and what was held for them, by record.
+    intents: HashMap<u64, (String, u64, Left)>,
+    open_messages: BTreeMap<String, Unread>,
+}
+
+impl Reader {
+    fn take(&mut self, record: &StoredRecord) -> Result<(), Failure> {
+        self.past.bytes += record.line.len() as u64;
+        let said = record.read().map_err(|error| unreadable(&error))?;
+        self.denied(record);
+        match said {
+            Some(Record::RunStart(start)) => {
+                self.past.plan_hash = start.plan.unwrap_or_default();
+            }
+            Some(Record::RunEnd(end)) => self.past.ended = Some(end.status),
+            Some(Record::ViewWrite(view)) if view.path == crate::bundle::BUNDLE => {
+                self.past.bundle_sha256 = Some(view.sha256);
+            }
+            Some(Record::RunResume(resume)) => {
+                self.past
+                    .swapped
+                    .extend(resume.replaced.unwrap_or_default().into_keys());
+            }
+            Some(Record::Reload(reload)) => {
+                self.past.swapped.insert(reload.plugin);
+            }
+            Some(Record::ToolCall(call)) => self.begun(record, &call),
+            Some(Record::ToolResult(result)) => self.ended(record, &result)?,
+            Some(Record::ModelIntent(intent)) => self.asked(record, &intent),
+            Some(Record::ModelResult(result)) => self.answered(record, &result),
+            Some(Record::PlannerEvent(event)) => self.event(&event),
+            Some(Record::RunSettle(settle)) => self.settled(record, &settle)?,
+            Some(Record::Gate(gate)) => self.gate(record, &gate)?,
+            Some(Record::Message(message)) => {
+                if message.r#type == MESSAGE && record.actor.ends_with("/host") {
+                    self.past.notes.push(record.clone());
+                }
+                self.sent(record, message)?;
+            }
+            Some(Record::HostCall(call)) if call.limit.as_deref() == Some("queue") => {
+                // The mailbox was full: the message went nowhere.
+                self.open_messages.remove(&call.id.unwrap_or_default());
+            }
+            Some(
+                Record::StepStart(_)
+                | Record::StepEnd(_)
+                | Record::AttemptStart(_)
+                | Record::AttemptEnd(_)
+                | Record::GuardVerdict(_)
+                | Record::Budget(_),
+            ) if record.actor.ends_with("/host") => self.past.notes.push(record.clone()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn denied(&mut self, record: &StoredRecord) {
+        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
+        if record.text("decision") != Some("deny") || self.past.denials.len() >= 1_000 {
+            return;
+        }
+        let asked = record.commit.as_deref();
+        let asked = asked.and_then(|commit| self.payloads.get(record.seq, commit).ok().flatten());
+        let asked = asked
+            .as_deref()
+            .and_then(flowhost_ledger::records::Asked::of_payload);
+        let asked = asked.unwrap_or_default();
+        self.past.denials.push(Denial {
+            seq: record.seq,
+            actor: record.actor.clone(),
+            step: text("step"),
+            right: text("right"),
+            wanted: Some(text("wanted"))
+                .filter(|it| !it.is_empty())
+                .unwrap_or(asked.wanted),
+            rule: text("rule"),
+            cure: Some(text("cure"))
+                .filter(|it| !it.is_empty())
+                .or(asked.cure)
+                .unwrap_or_default(),
+        });
+    }
+
+    /// The planner's call that a call was made for; 0 for none.
+    fn root(&self, call: &str) -> u64 {
+        let first = call.split('.').next().unwrap_or_default();
+        match first.parse().unwrap_or(0) {
+            0 => {
+                let own: Vec<&str> = call.splitn(3, '.').take(2).collect();
+                self.roots.get(&own.join(".")).copied().unwrap_or(0)
+            }
+            number => number,
+        }
+    }
+
+    fn begun(&mut self, record: &StoredRecord, said: &ToolCall) {
+        let call = said.call_of.call.clone().unwrap_or_default();
+        if let Some(own) = own_number(&call) {
+            self.past.own_calls = self.past.own_calls.max(own);
+        }
+        if let Ok(number) = call.parse::<u64>() {
+            self.past.calls.entry(number).or_default().begun = true;
+            return;
+        }
+        if let Some(id) = &said.id {
+            let root = self.open_messages.get(id).map_or(0, |unread| unread.root);
+            self.roots.insert(call.clone(), root);
+        }
+        let root = self.root(&call);
+        if root > 0 && said.caller.is_some() && !record.actor.ends_with("/host") {
+            let routed = &mut self.past.calls.entry(root).or_default().routed;
+            routed.calls = routed.calls.saturating_add(1);
+        }
+    }
+
+    fn ended(&mut self, record: &StoredRecord, said: &ToolResult) -> Result<(), Failure> {
+        let call = said.call_of.call.clone().unwrap_or_default();
+        let plugin = plugin(&record.actor);
+        let well = said.status == "ok";
+        match said.tool.as_str() {
+            "on-start" if well => {
+                let revision = said.call_of.revision.unwrap_or(1);
+                self.past.started.insert((plugin.to_owned(), revision));
+            }
+            "on-finish" => {
+                self.past.finished.insert(plugin.to_owned());
+            }
+            "on-message" => {
+                let id = said.id.clone().unwrap_or_default();
+                *self.past.read.entry((plugin.to_owned(), id)).or_default() += 1;
+            }
+            _ => {}
+        }
+        let detail = detail(&said.used);
+        let Ok(number) = call.parse::<u64>() else {
+            let root = self.root(&call);
+            if root > 0 {
+                let made = self.past.calls.entry(root).or_default();
+                made.routed.detail.add(&detail);
+            }
+            return Ok(());
+        };
+        let stands = match said.tool.as_str() {
+            "on-plan" => Stands::Own,
+            _ => Stands::Content,
+        };
+        let known = self.known(record, said, stands, detail)?;
+        self.past.calls.entry(number).or_default().result = Some(known);
+        Ok(())
+    }
+
+    fn known(
+        &self,
+        record: &StoredRecord,
+        said: &ToolResult,
+        stands: Stands,
+        detail: Detail,
+    ) -> Result<Known, Failure> {
+        let text = self.text(record)?;
+        if said.status != "ok" {
+            let class = FailureClass::ALL
+                .iter()
+                .find(|class| Some(class.word()) == said.class.as_deref());
+            let class = class.copied().unwrap_or(FailureClass::Failed);
+            let result = CallResult::Failed(FlowFailure::new(class, text));
+            let stands = Stands::Nowhere;
+            return Ok(Known {
+                result,
+                stands,
+                detail,
+            });
+        }
+        let value: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+        let value = match stands {
+            Stands::Content => content_of(value)
+                .and_then(|content| handed_on(&content))
+                .map_err(|why| unreadable_because(&why))?,
+            Stands::Own | Stands::Nowhere => value,
+        };
+        let result = CallResult::Output(value);
+        Ok(Known {
+            result,
+            stands,
+            detail,
+        })
+    }
+
+    fn asked(&mut self, record: &StoredRecord, said: &ModelIntent) {
+        let held = Left {
+            tokens: said.reserved_tokens.unwrap_or(0),
+            micro_usd: said.reserved_micro_usd.unwrap_or(0),
+        };
+        let call = said.call_of.call.clone().unwrap_or_default();
+        let intent = (plugin(&record.actor).to_owned(), self.root(&call), held);
+        self.intents.insert(record.seq, intent);
+    }
+
+    fn answered(&mut self, record: &StoredRecord, said: &ModelResult) {
+        let of = |told: Option<u64>, counted: Option<u64>| told.or(counted).unwrap_or(0);
+        let prompt = of(said.prompt_tokens, said.counted_prompt_tokens);
+        let completion = of(said.completion_tokens, said.counted_completion_tokens);
+        let spent = Left {
+            tokens: prompt.saturating_add(completion),
+            micro_usd: said.micro_usd.unwrap_or(0),
+        };
+        let begun = said.intent.and_then(|intent| self.intents.remove(&intent));
+        let call = said.call_of.call.clone().unwrap_or_default();
+        let (plugin, root) = match begun {
+            Some((plugin, root, _)) => (plugin, root),
+            None => (plugin(&record.actor).to_owned(), self.root(&call)),
+        };
+        self.book(&plugin, root, spent);
+    }
+
+    fn book(&mut self, plugin: &str, root: u64, spent: Left) {
+        add(self.past.spent.entry(plugin.to_owned()).or_default(), spent);
+        match self.past.calls.get_mut(&root) {
+            Some(made) => add(&mut made.spent, spent),
+            // The call has ended, or there was none: the planner never hears of it.
+            None => add(&mut self.past.rest, spent),
+        }
+    }
+
+    fn event(&mut self, said: &PlannerEvent) {
+        if said.event == "call_finished"
+            && let Some(call) = said.call
+        {
+            self.past.calls.remove(&call);
+        }
+    }
+
+    fn settled(&mut self, record: &StoredRecord, said: &RunSettle) -> Result<(), Failure> {
+        let text = match record.commit {
+            Some(_) => self.text(record)?,
+            None => String::new(),
+        };
+        let settled = match said.r#as.as_str() {
+            "done" => Settled::Done(serde_json::from_str(&text).unwrap_or(Value::Null)),
+            "failed" => Settled::Failed(text),
+            _ => Settled::Retry,
+        };
+        let made = self.past.calls.entry(said.call).or_default();
+        made.settled = Some(settled);
+        Ok(())
+    }
+
+    fn gate(&mut self, record: &StoredRecord, said: &Gate) -> Result<(), Failure> {
+        let by = said.by.clone().unwrap_or_default();
+        let approval = |approved: bool, note: String| GateAnswer::Approval {
+            approved,
+            by: by.clone(),
+            note,
+        };
+        let answer = match said.event.as_str() {
+            "approved" => Some(approval(true, self.text(record)?)),
+            "rejected" => Some(approval(false, self.text(record)?)),
+            "signalled" => {
+                let text = self.text(record)?;
+                let payload = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+                Some(GateAnswer::Signal { payload })
+            }
+            _ => None,
+        };
+        let reached = self.past.gates.entry(said.gate).or_default();
+        reached.until_ms = said.until_ms.unwrap_or(reached.until_ms);
+        if let Some(answer) = answer {
+            reached.answer = Some((answer, by));
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, record: &StoredRecord, said: Message) -> Result<(), Failure> {
+        if said.r#type == MESSAGE {
+            self.past.sent.insert(said.id.clone());
+        }
+        // What waits for an answer is asked again by whoever waited.
+        if said.r#type != MESSAGE || said.asks == Some(true) {
+            return Ok(());
+        }
+        let text = self.text(record)?;
+        let told: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+        let call = said.place.call.unwrap_or_default();
+        let unread = Unread {
+            id: said.id.clone(),
+            sender: plugin(&record.actor).to_owned(),
+            step: said.place.step.unwrap_or_default(),
+            correlation: said.correlation.unwrap_or_default(),
+            topic: told
+                .get("topic")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            payload: told.get("payload").unwrap_or(&Value::Null).to_string(),
+            root: self.root(&call),
+        };
+        self.open_messages.insert(said.id, unread);
+        Ok(())
+    }
+
+    fn text(&self, record: &StoredRecord) -> Result<String, Failure> {
+        let gone = || {
+            let why = format!("the payload of record {} was erased or lost", record.seq);
+            unreadable_because(&why)
+        };
+        let commit = record.commit.as_deref().ok_or_else(gone)?;
+        let found = self.payloads.get(record.seq, commit);
+        let bytes = found
+            .map_err(|error| unreadable(&error))?
+            .ok_or_else(gone)?;
+        String::from_utf8(bytes).map_err(|error| unreadable(&error))
+    }
+
+    /// A model that was asked and whose answer was never recorded is booked with all that was held for
+    /// it, as for a call that is stopped: the provider may have charged it.
+    fn done(mut self) -> Past {
+        for (_, (plugin, root, held)) in std::mem::take(&mut self.intents) {
+            self.book(&plugin, root, held);
+        }
+        let past = &mut self.past;
+        // A call that is made again sends its messages again.
+        past.unread = self
+            .open_messages
+            .into_values()
+            .filter(|unread| {
+                !past
+                    .calls
+                    .get(&unread.root)
+                    .is_some_and(|made| made.result.is_none())
+            })
+            .collect();
+        self.past
+    }
+}
+
+fn add(sum: &mut Left, more: Left) {
+    sum.tokens = sum.tokens.saturating_add(more.tokens);
+    sum.micro_usd = sum.micro_usd.saturating_add(more.micro_usd);
+}
+
+fn plugin(actor: &str) -> &str {
+    actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
+}
+
+/// The number of a call that the host made by itself.
+fn own_number(call: &str) -> Option<u64> {
+    call.strip_prefix("0.")?.split('.').next()?.parse().ok()
+}
+
+fn detail(used: &UsedPart) -> Detail {
+    Detail {
+        fuel: used.fuel.unwrap_or(0),
+        memory_bytes: used.memory_bytes.unwrap_or(0),
+        host_calls: used.host_calls.unwrap_or(0),
+        output_bytes: used.output_bytes.unwrap_or(0),
+        log_bytes: used.log_bytes.unwrap_or(0),
+        evidence_bytes: used.evidence_bytes.unwrap_or(0),
+        told_ms: used.told_ms.unwrap_or(0),
+    }
+}

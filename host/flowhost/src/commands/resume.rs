@@ -1,0 +1,119 @@
+//! `flowhost runs resume RUN` and `flowhost run PLAN --resume`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowhost::failure::Failure;
+use flowhost::kept::Kept;
+use flowhost::project::Project;
+use flowhost::report::problems::unreadable;
+use flowhost::state::FindRuns as _;
+use flowhost_evidence::runs;
+use flowhost_flow::Exit;
+use flowhost_run::{Kept as _, ResumeOptions};
+
+use crate::cli::{ResumeArgs, RunningArgs};
+use crate::commands::{Context, running};
+
+/// How a run stands that can go on.
+const OPEN: &[&str] = &["killed", "interrupted", "waiting"];
+
+pub(crate) fn perform(args: &ResumeArgs, context: &Context) -> Result<Exit, Failure> {
+    let run = found(&args.run, context)?;
+    go_on(&run, &args.plugins, &args.running, context)
+}
+
+/// The run that a person means. One that the index knows and whose folder is gone is told as that.
+pub(crate) fn found(wanted: &str, context: &Context) -> Result<String, Failure> {
+    let (state, ambient) = (&context.state, &context.ambient);
+    state.resolve_run(ambient, wanted).map_err(|failure| {
+        let listed = runs::list(state.root(), state.tenant()).unwrap_or_default();
+        let upper = wanted.to_ascii_uppercase();
+        let gone = listed
+            .iter()
+            .find(|run| !upper.is_empty() && run.run_id.starts_with(&upper));
+        match gone {
+            Some(run) => Failure::new(Exit::Internal, format!("the run {} is gone", run.run_id))
+                .because(format!(
+                    "`{}` is not there",
+                    state.run_dir(&run.run_id).display()
+                ))
+                .hint("bring the folder back from a backup, or start the plan again"),
+            None => failure,
+        }
+    })
+}
+
+/// Goes on with a run in this process.
+pub(crate) fn go_on(
+    run: &str,
+    plugins: &[(String, String)],
+    args: &RunningArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let named = plugins.iter().map(|(key, path)| {
+        let path = context.ambient.resolve(Path::new(path));
+        (key.clone(), path)
+    });
+    let replaced: BTreeMap<String, PathBuf> = named.collect();
+    let options = ResumeOptions {
+        allow_private_network: args.allow_private_network,
+        witness: super::run::witness(args, context),
+        replaced: replaced.keys().cloned().collect(),
+    };
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = context;
+    let kept = Arc::new(Kept::new(ambient, config, state, replaced));
+    // Read once for the size of the host; what goes on is read again under the run's lock.
+    let run_dir = state.run_dir(run);
+    let project = kept.project(&run_dir, &kept.fed(&run_dir)?)?;
+    running::perform(&project, args, context, |host| {
+        Ok(host.resume(run, kept, options))
+    })
+}
+
+/// The newest run of this plan that can go on, if the person wants that; without it, one that was killed
+/// is only told of.
+pub(crate) fn newest(
+    project: &Project,
+    wanted: bool,
+    context: &Context,
+) -> Result<Option<String>, Failure> {
+    let killed = super::settle(context);
+    if !wanted && killed.is_empty() {
+        return Ok(None); // a new run does not read the whole index for an offer
+    }
+    let hash = flowhost_run::plan_hash(project)?;
+    let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
+    let mut same = all.iter().rev().filter(|run| run.plan_hash == hash);
+    if !wanted {
+        if !context.output.json
+            && let Some(run) = same.find(|run| killed.contains(&run.run_id))
+        {
+            let text = format!(
+                "note: run {} of this plan was killed; `flowhost runs resume {}` goes on with it\n",
+                run.run_id, run.run_id
+            );
+            context.output.message(&text);
+        }
+        return Ok(None);
+    }
+    match same.next() {
+        Some(run) if OPEN.contains(&run.status.as_str()) => Ok(Some(run.run_id.clone())),
+        Some(run) => Err(nothing().because(format!(
+            "the newest run of this plan, {}, has ended: {}",
+            run.run_id, run.status
+        ))),
+        None => Err(nothing().because("no run of this plan as it is now is in the state folder")),
+    }
+}
+
+fn nothing() -> Failure {
+    Failure::new(Exit::Internal, "there is nothing to resume")
+        .hint("`flowhost runs list` shows what there is; without `--resume` the plan starts anew")
+}

@@ -1,0 +1,226 @@
+//! A run while it goes on in this process, whether it begins or is resumed: telemetry beside it, progress
+//! before it, signals behind it, and the report of how it ended.
+
+use std::sync::Arc;
+
+use flowhost::ambient::Ambient;
+use flowhost::config::OnTelemetryFailure;
+use flowhost::failure::Failure;
+use flowhost::host::host;
+use flowhost::project::Project;
+use flowhost::report::problems::{self, Texts};
+use flowhost::report::progress::Progress;
+use flowhost::report::run::text;
+use flowhost::telemetry::{Telemetry, unreached};
+use flowhost_engine::PoolConfig;
+use flowhost_flow::budget::Currency;
+use flowhost_flow::{Exit, FailureClass, Plan, RunStatus};
+use flowhost_run::{FactObserver, Finished, Host, Run, RunDocument};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{LogFormat, RunningArgs};
+use crate::commands::{Context, logging};
+
+/// Performs a run of `project` that `start` begins or goes on with, and reports how it ended.
+pub(crate) fn perform(
+    project: &Project,
+    args: &RunningArgs,
+    context: &Context,
+    start: impl FnOnce(&Host) -> Result<Run, Failure>,
+) -> Result<Exit, Failure> {
+    logging::start(context, args.log_format);
+    let runtime = runtime()?;
+    let finished = runtime.block_on(observed(project, args, context, start));
+    // What telemetry left behind (a name that is looked up) must not hold the process up.
+    runtime.shutdown_background();
+    let finished = finished?;
+    report(&finished, &project.plan, context);
+    Ok(finished.outcome.end.exit)
+}
+
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(Exit::Internal, "the runtime cannot be started").because(error.to_string())
+        })
+}
+
+/// Runs the project with telemetry beside it.
+async fn observed(
+    project: &Project,
+    args: &RunningArgs,
+    context: &Context,
+    start: impl FnOnce(&Host) -> Result<Run, Failure>,
+) -> Result<Finished, Failure> {
+    let on_failure = context.config.on_telemetry_failure;
+    let halts = on_failure == OnTelemetryFailure::Halt;
+    let telemetry = Telemetry::start(args.metrics_listen, &context.ambient, on_failure).await?;
+    let address = telemetry.as_ref().and_then(Telemetry::metrics_address);
+    if let Some(address) = address {
+        let url = format!("http://{address}/metrics");
+        context.output.message(&match args.log_format {
+            LogFormat::Text => format!("metrics: {url}\n"),
+            LogFormat::Json => format!("{}\n", json!({ "message": "metrics", "url": url })),
+        });
+    }
+    let facts = telemetry.as_ref().map(Telemetry::observer);
+    let fails = telemetry.as_ref().filter(|_| halts).map(Telemetry::fails);
+    let finished = execute(project, facts, fails, context, start).await;
+    let trouble = match telemetry {
+        Some(telemetry) => telemetry.finish().await,
+        None => None,
+    };
+    match (finished, trouble) {
+        // What was left to send when the run had ended well did not arrive: the run's record stands, and
+        // the command says that its telemetry does not.
+        (Ok(finished), Some(why)) if halts && finished.outcome.end.exit == Exit::Ok => {
+            let run = &finished.run;
+            let ended = format!("the run itself ended well: flowhost runs show {run}");
+            Err(unreached(&why).hint(ended))
+        }
+        (finished, _) => finished,
+    }
+}
+
+async fn execute(
+    project: &Project,
+    facts: Option<Arc<dyn FactObserver>>,
+    fails: Option<impl Future<Output = String> + Send + 'static>,
+    context: &Context,
+    start: impl FnOnce(&Host) -> Result<Run, Failure>,
+) -> Result<Finished, Failure> {
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = context;
+    let stated = Currency::ALL.iter().zip(project.plan.budget.limits);
+    let fuel = stated.filter(|(currency, _)| **currency == Currency::Fuel);
+    let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
+    let live = context.output.live && !context.output.json;
+    let progress = Progress::new(live, project.plan.steps().len(), budget);
+    let host = host(ambient, config, state, pool(project), facts)?;
+    let run = start(&host)?;
+    tokio::spawn(interrupts(run.clone(), ambient.clone()));
+    if let Some(fails) = fails {
+        let run = run.clone();
+        tokio::spawn(async move {
+            let why = fails.await;
+            run.halt(&format!("telemetry does not reach the collector: {why}"));
+        });
+    }
+    progress.follow(run.events()).await;
+    progress.clear();
+    run.outcome().await
+}
+
+/// Room for as many guests as this plan can have alive, and no more: each place costs the start of the
+/// process a guard page and a stack, used or not. A plugin has at most its limit of instances; two
+/// memories each is what most need (a script's engine has its own), and one that needs more takes more
+/// places and waits for them. Eight are for those that are called by others.
+fn pool(project: &Project) -> PoolConfig {
+    let most = PoolConfig::default();
+    let alive = project.members.values().map(|member| {
+        let instances = member.effective.limits.instances;
+        u32::try_from(instances).unwrap_or(u32::MAX)
+    });
+    let alive = alive.fold(0_u32, u32::saturating_add);
+    PoolConfig {
+        slots: alive.saturating_mul(2).saturating_add(8).min(most.slots),
+        ..most
+    }
+}
+
+/// What the first signal asks of the run: an interrupt to end, the others to let go of this process, so that
+/// another can go on with it. The second signal ends the process at once.
+async fn interrupts(run: Run, ambient: Ambient) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    // `nohup` ignores hang-ups for us, and a handler would undo that.
+    let mut hangup = match ambient.hangup_is_ignored() {
+        true => None,
+        false => signal(SignalKind::hangup()).ok(),
+    };
+    let mut asked = false;
+    loop {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let exit = tokio::select! {
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+            // A terminal that closes may say so twice, from the shell and from the kernel; nobody is
+            // there who asks for haste.
+            _ = hung_up => {
+                hangup = None;
+                if asked {
+                    continue;
+                }
+                Exit::HungUp
+            }
+        };
+        if asked {
+            ambient.exit(exit.code());
+        }
+        asked = true;
+        match exit {
+            Exit::Interrupted => run.cancel("interrupted"),
+            exit => run.pause(exit),
+        }
+    }
+}
+
+/// What failed and how, in a sentence: `step `a` was denied`.
+fn headline(failure: &flowhost_flow::Failure, status: RunStatus) -> String {
+    use FailureClass as C;
+    let what = match failure.class {
+        _ if status == RunStatus::Interrupted => "was interrupted, and can go on",
+        _ if status == RunStatus::Waiting => "waits for a person",
+        C::Denied => "was denied",
+        C::Timeout => "took too long",
+        C::Limit => "reached a limit",
+        C::Budget => "went over the budget",
+        C::Guardrail => "was stopped by a guardrail",
+        C::Rejected => "was rejected",
+        C::Check => "did not hold what its checks ask",
+        C::Cancelled => "was cancelled",
+        C::Invalid => "was given what it does not take",
+        C::Conflict => "met a world that is not as it needs it",
+        C::Output => "answered what its schema does not allow",
+        _ => "failed",
+    };
+    if failure.step.is_empty() {
+        format!("the run {what}")
+    } else {
+        format!("step `{}` {what}", failure.step)
+    }
+}
+
+fn report(finished: &Finished, plan: &Plan, context: &Context) {
+    let output = &context.output;
+    if output.json {
+        return output.document(&RunDocument::from(finished));
+    }
+    output.result(&text(output, finished, plan));
+    let Some(failure) = &finished.outcome.end.failure else {
+        return;
+    };
+    let shown = Failure::new(
+        finished.outcome.end.exit,
+        headline(failure, finished.outcome.end.status),
+    )
+    .because(failure.message.clone())
+    .hint(failure.hint.clone());
+    problems::print(output, &shown, &Texts::default());
+}

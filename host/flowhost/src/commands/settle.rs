@@ -1,0 +1,61 @@
+//! `flowhost runs settle RUN STEP --as done|failed|retry`.
+
+use std::collections::BTreeMap;
+
+use flowhost::failure::Failure;
+use flowhost::host::host;
+use flowhost::kept::Kept;
+use flowhost_engine::PoolConfig;
+use flowhost_flow::Exit;
+use flowhost_run::{Settlement, Verdict};
+use serde_json::{Value, json};
+
+use crate::cli::{SettleArgs, VerdictArg};
+use crate::commands::{Context, resume};
+
+pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Failure> {
+    if args.output.is_some() && args.verdict != VerdictArg::Done {
+        return Err(Failure::new(Exit::Usage, "nothing was settled")
+            .because("`--output` is what a step that is done handed on")
+            .hint("say `--as done` with it"));
+    }
+    let run = resume::found(&args.run, context)?;
+    let verdict = match args.verdict {
+        VerdictArg::Done => Verdict::Done(args.output.clone().unwrap_or(Value::Null)),
+        VerdictArg::Failed => Verdict::Failed(args.note.clone()),
+        VerdictArg::Retry => Verdict::Retry,
+    };
+    let said = Settlement {
+        step: args.step.clone(),
+        verdict,
+        by: args.by.clone(),
+    };
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = context;
+    let pool = PoolConfig {
+        slots: 1,
+        ..PoolConfig::default()
+    };
+    let host = host(ambient, config, state, pool, None)?;
+    let kept = Kept::new(ambient, config, state, BTreeMap::new());
+    let (call, waiting) = host.settle(&run, &kept, &said)?;
+    if context.output.json {
+        context.output.document(&json!({
+            "run_id": run, "step": said.step, "call": call, "still_waiting": waiting,
+        }));
+    } else {
+        let next = match waiting {
+            0 => format!("`flowhost runs resume {run}` goes on"),
+            1 => "1 more step waits for a word".to_owned(),
+            more => format!("{more} more steps wait for a word"),
+        };
+        context
+            .output
+            .message(&format!("settled `{}`; {next}\n", said.step));
+    }
+    Ok(Exit::Ok)
+}

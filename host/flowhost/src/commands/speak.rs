@@ -1,0 +1,67 @@
+//! `flowhost runs approve|reject RUN GATE` and `flowhost runs signal RUN NAME`.
+
+use std::collections::BTreeMap;
+
+use flowhost::failure::Failure;
+use flowhost::host::host;
+use flowhost::kept::Kept;
+use flowhost_engine::PoolConfig;
+use flowhost_flow::Exit;
+use flowhost_run::{Spoken, Word};
+use serde_json::json;
+
+use crate::cli::{SignalArgs, SpeakArgs};
+use crate::commands::{Context, resume};
+
+pub(crate) fn approve(args: &SpeakArgs, context: &Context) -> Result<Exit, Failure> {
+    said(args, Word::Approve(args.note.clone()), "approved", context)
+}
+
+pub(crate) fn reject(args: &SpeakArgs, context: &Context) -> Result<Exit, Failure> {
+    said(args, Word::Reject(args.note.clone()), "rejected", context)
+}
+
+fn said(args: &SpeakArgs, word: Word, done: &str, context: &Context) -> Result<Exit, Failure> {
+    let spoken = Spoken {
+        gate: args.gate.clone(),
+        word,
+        by: args.by.clone(),
+    };
+    speak(&args.run, &spoken, done, context)
+}
+
+pub(crate) fn signal(args: &SignalArgs, context: &Context) -> Result<Exit, Failure> {
+    let spoken = Spoken {
+        gate: args.gate.clone(),
+        word: Word::Signal(args.payload.clone()),
+        by: args.by.clone(),
+    };
+    speak(&args.run, &spoken, "signalled", context)
+}
+
+fn speak(run: &str, spoken: &Spoken, done: &str, context: &Context) -> Result<Exit, Failure> {
+    let run = resume::found(run, context)?;
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = context;
+    let pool = PoolConfig {
+        slots: 1,
+        ..PoolConfig::default()
+    };
+    let host = host(ambient, config, state, pool, None)?;
+    let kept = Kept::new(ambient, config, state, BTreeMap::new());
+    let gate = host.speak(&run, &kept, spoken)?;
+    if context.output.json {
+        context.output.document(&json!({
+            "run_id": run, "gate": gate, "path": spoken.gate, "said": done, "by": spoken.by,
+        }));
+    } else {
+        let path = &spoken.gate;
+        let text = format!("{done} `{path}`; `flowhost runs resume {run}` goes on\n");
+        context.output.message(&text);
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,115 @@
+//! Reads a run back from what was kept of it: the texts beside its ledger, the components in the state
+//! folder. The plan loader that resolved the project when the run began resolves it again, from these.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use flowhost_evidence::events;
+use flowhost_flow::Exit;
+use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
+use flowhost_run::{Fed, Project, State};
+use sha2::{Digest as _, Sha256};
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::project::{self, Loaded};
+use crate::report::problems::Texts;
+use crate::sources::KeptRun;
+
+/// Bytes of a bundle: a plan, its parts and its profiles, each of which has its own bound.
+const BUNDLE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a component, as when one is read first.
+const COMPONENT_BYTES_MAX: u64 = 256 << 20;
+
+/// Finds what was kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    ambient: Ambient,
+    config: Config,
+    state: State,
+    /// Components that are taken instead of the kept ones, by plugin.
+    replaced: BTreeMap<String, PathBuf>,
+}
+
+impl Kept {
+    /// Finds it below `state`; `replaced` names components that the person wants instead, by plugin.
+    #[must_use]
+    pub fn new(
+        ambient: &Ambient,
+        config: &Config,
+        state: &State,
+        replaced: BTreeMap<String, PathBuf>,
+    ) -> Self {
+        Self {
+            ambient: ambient.clone(),
+            config: config.clone(),
+            state: state.clone(),
+            replaced,
+        }
+    }
+
+    fn bundle(&self, run_dir: &Path) -> Result<Bundle, Failure> {
+        let path = run_dir.join(BUNDLE);
+        let bytes = self.ambient.read(&path, BUNDLE_BYTES_MAX);
+        let bytes =
+            bytes.map_err(|error| lost(error.to_string()).because(error.source.to_string()))?;
+        Bundle::read(&bytes).map_err(|why| lost(format!("`{}`: {why}", path.display())))
+    }
+
+    /// Keeps the components that stand in for others from now on, as the run's own were kept: the run may be
+    /// resumed again. The rights of a plugin stay those that it had.
+    fn stand_in(&self, bundle: &mut Bundle) -> Result<(), Failure> {
+        for (key, path) in &self.replaced {
+            let Some(plugin) = bundle.plugins.get_mut(key) else {
+                continue; // whoever resumes the run says that it has no such plugin
+            };
+            let bytes = self.ambient.read(path, COMPONENT_BYTES_MAX)?;
+            plugin.component = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
+            let kept = component_path(&self.state, &plugin.component);
+            if !self.ambient.is_file(&kept) {
+                self.ambient.write(&kept, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl flowhost_run::Kept for Kept {
+    fn project(&self, run_dir: &Path, fed: &Fed) -> Result<Project, Failure> {
+        let mut bundle = self.bundle(run_dir)?;
+        self.stand_in(&mut bundle)?;
+        let ambient = match bundle.cwd.as_os_str().is_empty() {
+            true => self.ambient.clone(),
+            false => self.ambient.at(bundle.cwd.clone()),
+        };
+        let state = self.state.clone();
+        let kept = KeptRun { bundle, state };
+        let (inputs, mut texts) = (&fed.setup.inputs, Texts::default());
+        let Loaded { project, findings } =
+            project::load_kept(&ambient, &self.config, &kept, inputs, &mut texts);
+        match project {
+            Some(project) if findings.is_empty() => Ok(project),
+            _ => {
+                let mut failure = lost("what was kept of it is not whole any more");
+                failure.findings = findings;
+                Err(failure.hint("`--plugin NAME=PATH` goes on with another component, on purpose"))
+            }
+        }
+    }
+
+    fn fed(&self, run_dir: &Path) -> Result<Fed, Failure> {
+        let read = events::read(run_dir).map_err(|error| {
+            Failure::new(Exit::Internal, "the run cannot be resumed").caused_by(&error)
+        })?;
+        Ok(Fed {
+            setup: read.setup,
+            events: read.events,
+            ends: read.ends,
+        })
+    }
+}
+
+fn lost(why: impl Into<String>) -> Failure {
+    Failure::new(Exit::Internal, "the run cannot be resumed").because(why)
+}

@@ -1,0 +1,403 @@
+//! A run that goes on from its ledger alone, after a kill, a signal or a wait; and what is refused.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::evidence::run_dir;
+use super::examples::example;
+use super::interrupted::{ended, signal};
+use crate::counting::Counting;
+use crate::support::{Home, Ran};
+
+/// A folder whose plan does these steps; each `POST:PATH` in them is a request to the server.
+fn home(server: &Counting, steps: &str) -> Home {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_http");
+    home.guest("ok_echo");
+    let address = server.address;
+    home.file(
+        "policies/loopback.toml",
+        format!(
+            "version = 1\nname = \"loopback\"\n[[http]]\nurl = \"http://{address}/\"\nmethods = \
+             [\"POST\"]\nprivate_network = true\n"
+        ),
+    );
+    home.file("plan.yaml", plan(server, steps));
+    home
+}
+
+fn plan(server: &Counting, steps: &str) -> String {
+    let mut text = super::plan(
+        &(super::tool("ok_http", "loopback") + &super::tool("ok_echo", "deny-all")),
+        steps,
+    );
+    while let Some(at) = text.find("POST:") {
+        let end = text[at..].find([',', ' ', '\n']).unwrap() + at;
+        let path = text[at + 5..end].to_owned();
+        let with = format!(
+            "uses: ok_http/run, with: {{ method: POST, url: \"http://{}{path}\" }}",
+            server.address
+        );
+        text.replace_range(at..end, &with);
+    }
+    text
+}
+
+const RUN: &[&str] = &["run", "plan.yaml", "--allow-private-network", "--json"];
+
+fn begun(home: &Home) -> Child {
+    let mut command = home.command(RUN);
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn resume(home: &Home) -> Ran {
+    home.flowhost(&[
+        "runs",
+        "resume",
+        "latest",
+        "--allow-private-network",
+        "--json",
+    ])
+}
+
+const THREE: &str = "  a: { POST:/a }\n  b: { needs: [a], POST:/b }\n  c: { needs: [b], POST:/c }\noutputs: { \
+                     last: \"${{ steps.c.output.body }}\" }";
+
+#[test]
+fn a_keyed_step_is_made_again_with_its_key_and_what_was_done_is_not_done_again() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    kill(child);
+    server.silence("/b", false);
+    let report = resume(&home).expect(0).json();
+    assert_eq!(report["outputs"]["last"], "c");
+    assert_eq!(report["steps"].as_object().unwrap().len(), 3, "{report:#}");
+    assert_eq!(server.paths(), ["/a", "/b", "/b", "/c"]);
+    let hits = server.hits();
+    assert_eq!(hits[1].key, hits[2].key);
+    assert!(
+        !hits[1].key.is_empty() && hits[0].key != hits[1].key,
+        "{hits:?}"
+    );
+    home.flowhost(&["verify", "latest"]).expect(0);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list[0]["status"], "ok");
+    // Over is over.
+    let again = resume(&home).expect(1);
+    assert!(again.all().contains("it has ended: ok"), "{}", again.all());
+}
+
+#[test]
+fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
+    for (word, answers, times) in [("done", "told", 1), ("retry", "b", 2)] {
+        let server = Counting::new();
+        let steps = THREE.replace("POST:/b }", "POST:/b, effects: once }");
+        let steps = steps.replace("steps.c.output.body", "string(steps.b.output.body)");
+        let home = home(&server, &steps);
+        server.silence("/b", true);
+        let child = begun(&home);
+        server.wait("/b", 1);
+        kill(child);
+        server.silence("/b", false);
+        let waits = resume(&home).expect(9);
+        assert_eq!(waits.json()["status"], "waiting");
+        let hint = waits.json()["error"]["hint"].as_str().unwrap().to_owned();
+        assert!(hint.contains("runs settle"), "{hint}");
+        assert_eq!(server.paths(), ["/a", "/b"]);
+        // Nobody has said a word: it waits on, and nothing is done.
+        resume(&home).expect(9);
+        let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+        assert_eq!(list[0]["status"], "waiting");
+        let settle = |step: &str, more: &[&str]| {
+            let all = ["runs", "settle", "latest", step, "--as", word];
+            home.flowhost(&[&all[..], more].concat())
+        };
+        let other = settle("a", &[]).expect(1);
+        assert!(other.all().contains("`a` does not"), "{}", other.all());
+        let output: &[&str] = match word {
+            "done" => &["--output", r#"{"body":"told"}"#, "--by", "ann"],
+            _ => &["--by", "ann"],
+        };
+        settle("b", output).expect(0);
+        let twice = settle("b", output).expect(1);
+        assert!(
+            twice.all().contains("no step of it waits"),
+            "{}",
+            twice.all()
+        );
+        let report = resume(&home).expect(0).json();
+        assert_eq!(report["outputs"]["last"], answers);
+        assert_eq!(server.counts()["/b"].0, times);
+        home.flowhost(&["verify", ".flowhost"]).expect(0);
+    }
+}
+
+#[test]
+fn a_step_that_is_settled_as_failed_fails_by_the_persons_word() {
+    let server = Counting::new();
+    let home = home(
+        &server,
+        &THREE.replace("POST:/b }", "POST:/b, effects: once }"),
+    );
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    kill(child);
+    let all = [
+        "runs",
+        "settle",
+        "latest",
+        "b",
+        "--as",
+        "failed",
+        "--note",
+        "no money came",
+    ];
+    home.flowhost(&all).expect(0);
+    let report = resume(&home).expect(8).json();
+    assert_eq!(report["error"]["message"], "no money came");
+    assert_eq!(server.paths(), ["/a", "/b"]);
+}
+
+#[test]
+fn a_run_resumes_inside_a_plan_within_it_its_items_and_its_attempts() {
+    let server = Counting::new();
+    let steps = "  each:\n    foreach: { items: \"${{ [1, 2, 3] }}\", as: n, max_parallel: 1 }\n    uses: \
+                 plan:sub.yaml\n    with: { n: \"${{ n }}\" }\n  last: { needs: [each], POST:/last }\noutputs: { all: \
+                 \"${{ steps.each.outputs }}\" }";
+    let home = home(&server, steps);
+    let sub = "  first: { POST:/first }\n  tries: { needs: [first], POST:/tries, checks: [ { id: well, that: \
+               \"output.status == 200\" } ], retry: { max_attempts: 5, backoff: { initial: 1ms }, retry_on: [check] } }\noutputs: { \
+               said: \"${{ string(inputs.n) + steps.tries.output.body }}\" }";
+    let sub = plan(&server, sub).replace("plugins:", "inputs: { n: { type: integer } }\nplugins:");
+    home.file("sub.yaml", sub);
+    server.fail("/tries", true);
+    let child = begun(&home);
+    // In the second attempt of the first item's second step.
+    server.wait("/tries", 2);
+    server.silence("/tries", true);
+    server.fail("/tries", false);
+    server.wait("/tries", 3);
+    kill(child);
+    server.silence("/tries", false);
+    let before = server.counts()["/tries"].0;
+    let report = resume(&home).expect(0).json();
+    let all: Vec<Value> = (1..=3)
+        .map(|n| json!({ "said": format!("{n}tries") }))
+        .collect();
+    assert_eq!(report["outputs"]["all"], json!(all), "{report:#}");
+    let counts = server.counts();
+    assert_eq!((counts["/first"].0, counts["/last"].0), (3, 1));
+    assert_eq!(counts["/tries"].0, before + 3);
+    assert_eq!(counts["/tries"].1, 3, "one key for each item: {counts:?}");
+}
+
+#[test]
+fn a_signal_to_the_process_lets_what_is_at_work_end_and_the_run_go_on_later() {
+    for (name, code) in [("TERM", 143), ("HUP", 129)] {
+        let server = Counting::new();
+        let home = home(&server, THREE);
+        server.silence("/b", true);
+        let child = begun(&home);
+        server.wait("/b", 1);
+        signal(&child, name);
+        let since = Instant::now();
+        assert_eq!(ended(child).code(), Some(code), "{name}");
+        assert!(
+            since.elapsed() > Duration::from_secs(4),
+            "what is at work gets a grace"
+        );
+        let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+        assert_eq!(list[0]["status"], "interrupted");
+        home.flowhost(&["verify", ".flowhost"]).expect(0);
+        server.silence("/b", false);
+        let resumed = home.flowhost(&[
+            "run",
+            "plan.yaml",
+            "--resume",
+            "--allow-private-network",
+            "--json",
+        ]);
+        assert_eq!(resumed.expect(0).json()["outputs"]["last"], "c");
+        assert_eq!(server.paths(), ["/a", "/b", "/b", "/c"]);
+        assert_eq!(server.counts()["/b"].1, 1);
+        let more = home.flowhost(&["run", "plan.yaml", "--resume"]).expect(1);
+        assert!(more.all().contains("nothing to resume"), "{}", more.all());
+    }
+}
+
+#[test]
+fn the_working_copy_may_be_gone_and_a_component_that_is_another_is_refused() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    kill(child);
+    server.silence("/b", false);
+    for name in [
+        "plan.yaml",
+        "ok_http.wasm",
+        "ok_echo.wasm",
+        "policies/loopback.toml",
+    ] {
+        std::fs::remove_file(home.path().join(name)).unwrap();
+    }
+    let components = home.path().join(".flowhost/components");
+    let (mut kept, mut texts) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(components).unwrap() {
+        let path = entry.unwrap().path();
+        texts.push(std::fs::read(&path).unwrap());
+        std::fs::write(&path, b"another").unwrap();
+        kept.push(path);
+    }
+    let refused = resume(&home).expect(1);
+    assert!(refused.all().contains("--plugin "), "{}", refused.all());
+    for (path, text) in kept.iter().zip(&texts) {
+        std::fs::write(path, text).unwrap();
+    }
+    let bundle = run_dir(&home).join("bundle.json");
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    std::fs::write(&bundle, text.replace("POST", "PUT")).unwrap();
+    let refused = resume(&home).expect(1);
+    assert!(
+        refused.all().contains("it was changed"),
+        "{}",
+        refused.all()
+    );
+    std::fs::write(&bundle, text).unwrap();
+    assert_eq!(resume(&home).expect(0).json()["outputs"]["last"], "c");
+}
+
+#[test]
+fn a_living_run_is_not_resumed_and_the_refusal_names_its_process() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    let refused = resume(&home).expect(1);
+    let process = format!("process {} is at work on it", child.id());
+    assert!(refused.all().contains(&process), "{}", refused.all());
+    kill(child);
+}
+
+#[test]
+fn a_ledger_that_is_damaged_or_gone_or_of_the_first_wave_is_refused_with_what_is_wrong() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    kill(child);
+    // Sealed, so that a cut is no torn tail any more.
+    home.flowhost(&["runs", "list"]).expect(0);
+    let dir = run_dir(&home);
+    let segment = dir.join("seg-00000000.jsonl");
+    let whole = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &whole[..whole.len() / 2]).unwrap();
+    let refused = resume(&home).expect(1);
+    assert!(refused.all().contains("records"), "{}", refused.all());
+    std::fs::write(&segment, &whole).unwrap();
+    let aside = home.path().join("aside");
+    std::fs::rename(&dir, &aside).unwrap();
+    let name = dir.file_name().unwrap().to_str().unwrap();
+    let refused = home.flowhost(&["runs", "resume", name]).expect(1);
+    assert!(refused.all().contains("is gone"), "{}", refused.all());
+    std::fs::rename(&aside, &dir).unwrap();
+    // As a host of the first wave left it: without the document of what it was made of.
+    std::fs::remove_file(dir.join("bundle.json")).unwrap();
+    let refused = resume(&home).expect(1);
+    assert!(refused.all().contains("bundle.json"), "{}", refused.all());
+    let none = home.flowhost(&["runs", "resume", "01AAAA"]).expect(1);
+    assert!(none.all().contains("there is no run"), "{}", none.all());
+}
+
+/// A folder whose run lost everything behind its record `keep`, as a loss of power leaves it that comes
+/// before the first checkpoint.
+fn cut(home: &Home, whole: &[String], keep: usize) {
+    let dir = run_dir(home);
+    let text: String = whole[..keep]
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(dir.join("seg-00000000.jsonl"), text).unwrap();
+    for name in ["checkpoint", "checkpoints.log"] {
+        let _was_not_there = std::fs::remove_file(dir.join(name));
+    }
+}
+
+#[test]
+fn an_example_that_is_stopped_at_any_record_ends_as_if_it_had_not_been() {
+    for name in [
+        "first-plan",
+        "docs-check",
+        "support-triage",
+        "urgent-message",
+    ] {
+        let home = example(name);
+        let report = home
+            .flowhost(&["run", "plan.yaml", "--json"])
+            .expect(0)
+            .json();
+        let dir = run_dir(&home);
+        let text = std::fs::read_to_string(dir.join("seg-00000000.jsonl")).unwrap();
+        let payloads = std::fs::read(dir.join("payloads-00000000.jsonl")).unwrap();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let kind = |line: &String| serde_json::from_str::<Value>(line).unwrap()["kind"].clone();
+        let first = lines
+            .iter()
+            .position(|line| kind(line) == "view.write")
+            .unwrap()
+            + 1;
+        let last = lines
+            .iter()
+            .position(|line| kind(line) == "run.end")
+            .unwrap();
+        for keep in first..=last {
+            cut(&home, &lines, keep);
+            std::fs::write(dir.join("payloads-00000000.jsonl"), &payloads).unwrap();
+            let resumed = home
+                .flowhost(&["runs", "resume", "latest", "--json"])
+                .expect(0)
+                .json();
+            assert_eq!(
+                resumed["outputs"], report["outputs"],
+                "{name} stopped at record {keep}"
+            );
+            let steps = |report: &Value| {
+                let steps = report["steps"].as_object().unwrap().iter();
+                let told = steps.map(|(path, step)| {
+                    (
+                        path.clone(),
+                        step["status"].clone(),
+                        step["attempts"].clone(),
+                    )
+                });
+                told.collect::<Vec<_>>()
+            };
+            assert_eq!(
+                steps(&resumed),
+                steps(&report),
+                "{name} stopped at record {keep}"
+            );
+        }
+        home.flowhost(&["verify", "latest"]).expect(0);
+    }
+}
