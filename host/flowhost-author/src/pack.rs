@@ -31,7 +31,7 @@ pub enum PackError {
     #[error("it is not a pack: {0}")]
     NotAnArchive(String),
     /// It holds what no pack has.
-    #[error("it holds `{0}`, and a pack has {} only", names())]
+    #[error("it holds `{name}`, and a pack has {known} only", name = .0, known = names())]
     Stranger(String),
     /// Something under one of the names is not a file.
     #[error("`{0}` in it is not a regular file")]
