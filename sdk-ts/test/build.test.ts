@@ -68,7 +68,7 @@ beforeAll(async () => {
 
 test("asking for nothing imports nothing, and the tools of the code are in the manifest", () => {
   expect(built).toMatchObject({ name: "under-test", kind: "tool", imports: [], tools: ["t"], notes: [] });
-  expect(readFileSync(built.manifest, "utf8")).toContain("[[tools]]");
+  expect(readFileSync(built.manifest ?? "", "utf8")).toContain("[[tools]]");
   expect(JSON.parse(readFileSync(built.sourceMap, "utf8"))).toHaveProperty("sourcesContent");
 });
 

@@ -632,6 +632,10 @@ pub(crate) enum KindArg {
 pub(crate) enum LangArg {
     /// Rust, with flowhost-sdk
     Rust,
+    /// TypeScript, with @flowhost/sdk
+    Ts,
+    /// Python, with the package flowhost
+    Python,
 }
 
 /// `keys`.

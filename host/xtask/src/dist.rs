@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use crate::folders::Folders;
-use crate::{guests, process, say};
+use crate::{guests, process, say, sdk};
 
 /// Folders and files that go into the archive as they are.
 const CARRIED: &[&str] = &[
@@ -28,6 +28,8 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
             ..guests::Options::default()
         },
     )?;
+    // A release is whole or none: without Node or Python this fails, and says which is missing.
+    sdk::scripts(folders)?;
     say::step("building the release");
     process::run(&mut process::cargo(
         &folders.root,

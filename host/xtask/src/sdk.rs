@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::folders::Folders;
+use crate::guests::foreign;
 use crate::{process, say};
 
 /// The crates of the Rust SDK that a plugin's project needs.
@@ -33,15 +34,40 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
         arguments.extend(["--package", name]);
     }
     process::run(&mut process::cargo(&folders.root, &arguments))?;
-    let out = folders.sdk_out().join("rust");
+    let out = emptied(folders, "rust")?;
+    for name in CRATES {
+        unpack(&packages.join("package"), name, Path::new(&out))?;
+    }
+    Ok(())
+}
+
+/// Packs the SDKs in other languages, each as its own tools ship it: one file, which a new project gets a copy of.
+pub(crate) fn scripts(folders: &Folders) -> Result<()> {
+    say::step("packing the SDKs in other languages");
+    let sdk = foreign::typescript::ensure(folders)?;
+    let out = emptied(folders, "ts")?;
+    // Its scripts have been run: `ensure` compiles what they would.
+    let arguments = ["pack", "--silent", "--ignore-scripts", "--pack-destination"];
+    let arguments = [arguments.as_slice(), &[out.as_str()]].concat();
+    process::output(&mut process::program("npm", &sdk, &arguments))?;
+    let (python, sdk) = foreign::python_sdk::ensure(folders)?;
+    let out = emptied(folders, "python")?;
+    let arguments = ["-m", "flit_core.wheel", "--outdir", out.as_str(), "."];
+    process::output(
+        // The first moment that a zip file can say, so that the same sources give the same bytes.
+        process::program(python, &sdk, &arguments).env("SOURCE_DATE_EPOCH", "315532800"),
+    )?;
+    Ok(())
+}
+
+/// The folder of one SDK, with nothing in it.
+fn emptied(folders: &Folders, name: &str) -> Result<String> {
+    let out = folders.sdk_out().join(name);
     if out.exists() {
         std::fs::remove_dir_all(&out).with_context(|| format!("cannot clear {}", out.display()))?;
     }
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    for name in CRATES {
-        unpack(&packages.join("package"), name, &out)?;
-    }
-    Ok(())
+    Ok(out.display().to_string())
 }
 
 fn unpack(packages: &Path, name: &str, out: &Path) -> Result<()> {

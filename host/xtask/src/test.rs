@@ -54,6 +54,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     if !options.quick {
         browser::ensure(&folders.root);
         guests::foreign::typescript::test(folders)?;
+        guests::foreign::python_sdk::test(folders)?;
     }
     // All at once and with the same features, so that the runtime is compiled once. The host's own
     // executable is among it, because its package has an integration test.

@@ -3,20 +3,22 @@
 
 import { parseArgs } from "node:util";
 
-import { BuildFailure, type Built, ENGINES, buildPlugin, isEngine } from "./index.js";
+import { BuildFailure, type Built, ENGINES, buildPlugin, engineOf } from "./index.js";
 
-const USAGE = `usage: flowhost-build [FOLDER] [--entry FILE] [--engine ${ENGINES.join("|")}] [--out FOLDER] [--json]
+const USAGE = `usage: flowhost-build [FOLDER] [--entry FILE] [--engine ${ENGINES.join("|")}] [--out FOLDER] [--no-manifest] [--json]
 
 Builds the plugin of a project (the folder with plugin.toml) into dist/NAME.wasm, dist/NAME.toml and
-dist/NAME.js.map. --json prints one JSON document about the result.`;
+dist/NAME.js.map. --no-manifest leaves NAME.toml out: \`flowhost plugin build\` puts it into the component.
+--json prints one JSON document about the result.`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       entry: { type: "string" },
-      engine: { type: "string", default: "quickjs" },
+      engine: { type: "string" },
       out: { type: "string" },
+      "no-manifest": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -26,12 +28,10 @@ async function main(): Promise<void> {
     return;
   }
   const { engine, entry, out } = values;
-  if (!isEngine(engine)) {
-    throw new BuildFailure(`--engine ${engine}: there is no such engine`, `use one of: ${ENGINES.join(", ")}`);
-  }
   const built = await buildPlugin({
     folder: positionals[0] ?? ".",
-    engine,
+    manifest: !values["no-manifest"],
+    ...(engine === undefined ? {} : { engine: engineOf(engine, "--engine") }),
     ...(entry === undefined ? {} : { entry }),
     ...(out === undefined ? {} : { out }),
   });

@@ -1,7 +1,7 @@
 // Builds the plugin of a project: sources in, component, manifest and source map out. Same sources, same
 // packages and the default engine give the same bytes.
 
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 
@@ -24,9 +24,12 @@ export interface Options {
   readonly folder: string;
   /** The module whose default export is the plugin; `src/index.ts` or `src/index.js` unless said. */
   readonly entry?: string;
+  /** `flowhost.engine` of the project's package.json unless said, else QuickJS. */
   readonly engine?: EngineName;
   /** Where the result goes; `dist` unless said. */
   readonly out?: string;
+  /** Whether the manifest is written beside the component; it is unless said. */
+  readonly manifest?: boolean;
 }
 
 /** What was built. */
@@ -36,7 +39,8 @@ export interface Built {
   readonly engine: EngineName;
   /** Absolute paths. */
   readonly component: string;
-  readonly manifest: string;
+  /** Undefined where none was asked for. */
+  readonly manifest: string | undefined;
   readonly sourceMap: string;
   readonly bytes: number;
   /** The capabilities that the component asks for. */
@@ -48,7 +52,7 @@ export interface Built {
 /** Builds. Throws a `BuildFailure` for a fault of the project; the last good result stays then. */
 export async function buildPlugin(options: Options): Promise<Built> {
   const folder = resolve(options.folder);
-  const engine = options.engine ?? "quickjs";
+  const engine = options.engine ?? engineOfProject(folder);
   const manifest = readManifest(folder);
   const entry = entryOf(folder, options.entry);
   const descriptors = await describe(folder, entry, manifest.kind);
@@ -66,14 +70,17 @@ export async function buildPlugin(options: Options): Promise<Built> {
   mkdirSync(out, { recursive: true });
   const at = (ending: string): string => join(out, `${manifest.name}${ending}`);
   write(at(".js.map"), map);
-  write(at(".toml"), withTools(manifest, descriptors));
+  const beside = options.manifest === false ? undefined : at(".toml");
+  if (beside !== undefined) {
+    write(beside, withTools(manifest, descriptors));
+  }
   write(at(".wasm"), component);
   return {
     name: manifest.name,
     kind: manifest.kind,
     engine,
     component: at(".wasm"),
-    manifest: at(".toml"),
+    manifest: beside,
     sourceMap: at(".js.map"),
     bytes: component.byteLength,
     imports,
@@ -120,4 +127,27 @@ function write(path: string, contents: string | Uint8Array): void {
   renameSync(`${path}.partial`, path);
 }
 
-export const isEngine = (name: string): name is EngineName => (ENGINES as readonly string[]).includes(name);
+/** The engine with this name; `where` says who named it. */
+export function engineOf(name: string, where: string): EngineName {
+  const found = ENGINES.find((engine) => engine === name);
+  if (found === undefined) {
+    throw new BuildFailure(`${where} ${name}: there is no such engine`, `use one of: ${ENGINES.join(", ")}`);
+  }
+  return found;
+}
+
+/** `"flowhost": { "engine": "…" }` of package.json, for builds that nobody tells. */
+function engineOfProject(folder: string): EngineName {
+  const path = join(folder, "package.json");
+  if (!existsSync(path)) {
+    return "quickjs";
+  }
+  let document: { flowhost?: { engine?: unknown } };
+  try {
+    document = JSON.parse(readFileSync(path, "utf8")) as typeof document;
+  } catch (error) {
+    throw new BuildFailure(`package.json is not valid JSON: ${(error as Error).message}`);
+  }
+  const named = document.flowhost?.engine;
+  return named === undefined ? "quickjs" : engineOf(String(named), "package.json: flowhost.engine");
+}

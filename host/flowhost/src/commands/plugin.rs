@@ -84,11 +84,10 @@ fn make(
         let _infallible = writeln!(text, "{}/ ({copies} files of the SDK)", folder.display());
     }
     if !dry_run {
-        let _infallible = writeln!(
-            text,
-            "\nnext: cd {} && flowhost plugin build",
-            shown.display()
-        );
+        let folder = shown.display();
+        let steps = [wanted.lang.install(), "flowhost plugin build"];
+        let steps: Vec<&str> = steps.into_iter().filter(|step| !step.is_empty()).collect();
+        let _infallible = writeln!(text, "\nnext: cd {folder} && {}", steps.join(" && "));
     }
     context.output.result(&neutral(&text));
     Ok(Exit::Ok)
@@ -233,6 +232,8 @@ impl From<LangArg> for Lang {
     fn from(lang: LangArg) -> Self {
         match lang {
             LangArg::Rust => Self::Rust,
+            LangArg::Ts => Self::TypeScript,
+            LangArg::Python => Self::Python,
         }
     }
 }

@@ -64,6 +64,9 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     ));
     if options.all {
         foreign::run(folders)?;
+        if foreign::can_pack() {
+            sdk::scripts(folders)?;
+        }
     }
     Ok(())
 }

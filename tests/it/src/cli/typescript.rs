@@ -1,102 +1,13 @@
 //! Plugins by the TypeScript SDK, as a user runs them: one of each kind, and the tool on both engines. What
 //! an author relies on is seen from outside: values, classes of errors, the line that a mistake stands in.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
-
 use serde_json::json;
 
-use super::plan;
-use crate::support::{Home, Ran, foreign};
+use super::script::{ROOM, everything, home, message, mirror, profile, run, tool};
+use crate::support::Ran;
 
 /// The tool, on the engine that is the default and on the other.
 const TOOLS: [&str; 2] = ["compat_ts_tool", "compat_ts_tool_spidermonkey"];
-
-/// A folder with these components and their manifests; none where one of them is not built.
-fn home(guests: &[&str]) -> Option<Home> {
-    let home = Home::new();
-    home.warm();
-    for name in guests {
-        let path = foreign(name)?;
-        std::fs::copy(&path, home.path().join(format!("{name}.wasm"))).unwrap();
-        let manifest = path.with_extension("toml");
-        std::fs::copy(manifest, home.path().join(format!("{name}.toml"))).unwrap();
-    }
-    Some(home)
-}
-
-/// Room for a script engine; nothing else.
-const ROOM: &str = "[limits]\nmemory = \"128MiB\"\nfuel = 20_000_000_000\n";
-
-fn profile(home: &Home, lines: &str) {
-    let text = format!("version = 1\nname = \"under-test\"\n{lines}{ROOM}");
-    home.file("policies/under-test.toml", text);
-}
-
-fn tool(name: &str) -> String {
-    format!("  it: {{ kind: tool, source: ./{name}.wasm, profile: under-test }}\n")
-}
-
-fn run(home: &Home, plugins: &str, steps: &str) -> Ran {
-    let outputs = "outputs: { only: \"${{ steps.only.output }}\" }\n";
-    home.file("plan.yaml", format!("{}{outputs}", plan(plugins, steps)));
-    home.flowhost(&["run", "plan.yaml", "--json", "--allow-private-network"])
-}
-
-/// Everything that the tool may do.
-fn everything(address: SocketAddr) -> String {
-    format!(
-        "log = true\nconfig = true\nbudget = true\n\
-         [[http]]\nurl = \"http://{address}/\"\nmethods = [\"GET\", \"POST\"]\nprivate_network = true\n\
-         [[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"\n\
-         [model]\nallow = [\"mock/*\"]\ntokens = 10_000\nusd = 0.10\n\
-         [tools]\ncall = [\"it/count\"]\n[messages]\npublish = [\"heard.*\"]\n\
-         [state]\nnamespaces = [\"notes\"]\nbytes = \"64KiB\"\n\
-         [clock]\nwall = \"virtual\"\n[random]\nsource = \"seeded\"\n[secrets]\nnames = [\"TOKEN\"]\n"
-    )
-}
-
-/// A server that gives a request's body back, with what came before it in a header.
-fn mirror() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = Vec::new();
-            while !is_whole(&request) {
-                let mut some = [0; 4_096];
-                match stream.read(&mut some) {
-                    Ok(read) if read > 0 => request.extend(&some[..read]),
-                    _ => break,
-                }
-            }
-            let text = String::from_utf8(request).unwrap();
-            let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-            let answer = format!(
-                "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-                 connection: close\r\n\r\n{body}",
-                body.len()
-            );
-            // A peer that has gone away is no matter here.
-            let _gone = stream.write_all(answer.as_bytes());
-        }
-    });
-    address
-}
-
-fn is_whole(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse::<usize>().ok())?
-    });
-    body.len() >= length.unwrap_or(0)
-}
 
 #[test]
 fn a_tool_in_typescript_is_denied_what_its_profile_does_not_grant_before_it_runs() {
@@ -173,12 +84,6 @@ fn a_tool_in_typescript_gives_a_value_and_parts_and_its_input_is_checked_before_
         assert_ne!(wrong.code, 0, "{}", wrong.all());
         assert!(wrong.all().contains("text"), "{}", wrong.all());
     }
-}
-
-/// Why a run failed.
-fn message(ran: &Ran) -> String {
-    let report = ran.json();
-    report["error"]["message"].as_str().unwrap().to_owned()
 }
 
 /// What a run of the tool says that fails in this way.

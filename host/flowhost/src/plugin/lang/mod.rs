@@ -1,7 +1,9 @@
 //! The languages that a plugin can be written in, one module each: what a new project holds, and how a
 //! component is made of it. Everything else about a plugin is the same whatever it is written in.
 
+pub mod python;
 pub mod rust;
+pub mod typescript;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,10 @@ use crate::plugin::project::Project;
 pub enum Lang {
     /// Rust, with `flowhost-sdk`.
     Rust,
+    /// TypeScript, with `@flowhost/sdk`.
+    TypeScript,
+    /// Python, with the package `flowhost`.
+    Python,
 }
 
 /// What a plugin is; the words of `plugin.toml`.
@@ -73,13 +79,15 @@ pub struct Made {
 
 impl Lang {
     /// Every language, in the order of help and documentation.
-    pub const ALL: [Self; 1] = [Self::Rust];
+    pub const ALL: [Self; 3] = [Self::Rust, Self::TypeScript, Self::Python];
 
     /// The word on the command line.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Rust => "rust",
+            Self::TypeScript => "ts",
+            Self::Python => "python",
         }
     }
 
@@ -88,6 +96,8 @@ impl Lang {
     pub fn mark(self) -> &'static str {
         match self {
             Self::Rust => "Cargo.toml",
+            Self::TypeScript => "package.json",
+            Self::Python => "pyproject.toml",
         }
     }
 
@@ -103,6 +113,8 @@ impl Lang {
     pub fn template(self, kind: Kind, name: &str) -> Vec<File> {
         match self {
             Self::Rust => rust::template(kind, name),
+            Self::TypeScript => typescript::template(kind, name),
+            Self::Python => python::template(kind, name),
         }
     }
 
@@ -112,6 +124,20 @@ impl Lang {
     pub fn sdk(self) -> (&'static str, &'static str) {
         match self {
             Self::Rust => ("rust", "sdk"),
+            Self::TypeScript => ("ts", "sdk"),
+            Self::Python => ("python", "sdk"),
+        }
+    }
+
+    /// What a new project wants before it can be built, as one would type it; empty for nothing.
+    #[must_use]
+    pub fn install(self) -> &'static str {
+        match self {
+            Self::Rust => "",
+            Self::TypeScript => "npm install",
+            Self::Python => {
+                "python3 -m venv .venv && .venv/bin/pip install sdk/flowhost-0.1.0-py3-none-any.whl"
+            }
         }
     }
 
@@ -122,6 +148,8 @@ impl Lang {
     pub fn make(self, ambient: &Ambient, project: &Project) -> Result<Made, Failure> {
         match self {
             Self::Rust => rust::make(ambient, project),
+            Self::TypeScript => typescript::make(ambient, project),
+            Self::Python => python::make(ambient, project),
         }
     }
 }
@@ -139,6 +167,8 @@ impl Lang {
     ) -> Result<Option<Vec<Ingredient>>, Failure> {
         match self {
             Self::Rust => rust::ingredients(ambient, project).map(Some),
+            // Neither a bundle nor a snapshot of memory says which packages are in it.
+            Self::TypeScript | Self::Python => Ok(None),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Guests in other languages: C, JavaScript on two engines, Python, and TypeScript by our SDK. They show
-//! that a component is a component, whoever made it, and that what a runtime drags in reaches nothing.
+//! Guests in other languages: C, JavaScript on two engines, and TypeScript and Python by our SDKs. They
+//! show that a component is a component, whoever made it, and that what a runtime drags in reaches nothing.
 //!
 //! Their toolchains are pinned, installed below `target/tools` by `npm` and `pip`, and left out with a
 //! word about it on a machine without Node or Python. Each guest is built once per change of what it
@@ -8,6 +8,7 @@
 mod c;
 mod javascript;
 mod python;
+pub(crate) mod python_sdk;
 mod tools;
 pub(crate) mod typescript;
 mod world;
@@ -70,6 +71,30 @@ const GUESTS: &[Guest] = &[
         build: javascript::spidermonkey,
     },
     Guest {
+        name: "compat_py_agent",
+        parts: python_sdk::PARTS,
+        needs: tools::PYTHON,
+        build: python_sdk::agent,
+    },
+    Guest {
+        name: "compat_py_guardrail",
+        parts: python_sdk::PARTS,
+        needs: tools::PYTHON,
+        build: python_sdk::guardrail,
+    },
+    Guest {
+        name: "compat_py_mcp_adapter",
+        parts: python_sdk::PARTS,
+        needs: tools::PYTHON,
+        build: python_sdk::mcp_adapter,
+    },
+    Guest {
+        name: "compat_py_tool",
+        parts: python_sdk::PARTS,
+        needs: tools::PYTHON,
+        build: python_sdk::tool,
+    },
+    Guest {
         name: "compat_python",
         parts: &["tests/guests/foreign/python"],
         needs: tools::PYTHON,
@@ -130,6 +155,11 @@ pub(super) fn run(folders: &Folders) -> Result<()> {
     Ok(())
 }
 
+/// Whether the SDKs in other languages can be packed on this machine.
+pub(crate) fn can_pack() -> bool {
+    tools::is_here(tools::NODE) && tools::is_here(tools::PYTHON)
+}
+
 fn one(folders: &Folders, guest: &Guest) -> Result<()> {
     let out = folders.guests_out().join(format!("{}.wasm", guest.name));
     let mut bytes = world::bytes(folders)?;
@@ -151,7 +181,10 @@ fn one(folders: &Folders, guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// A file, or every file below a folder with its name, in order.
+/// What programs leave in a folder of sources.
+const LEFT: &[&str] = &["__pycache__", "_bindings", "_wit", "node_modules"];
+
+/// A file, or every file below a folder with its name, in order; what programs left there is not in it.
 fn contents(path: &Path) -> Result<Vec<u8>> {
     if !path.is_dir() {
         return read(path);
@@ -161,6 +194,9 @@ fn contents(path: &Path) -> Result<Vec<u8>> {
     })?;
     let mut bytes = Vec::new();
     for name in below {
+        if LEFT.contains(&name.as_str()) {
+            continue;
+        }
         bytes.extend(name.as_bytes());
         bytes.extend(contents(&path.join(name))?);
     }
