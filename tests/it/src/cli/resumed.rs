@@ -401,3 +401,80 @@ fn an_example_that_is_stopped_at_any_record_ends_as_if_it_had_not_been() {
         home.flowhost(&["verify", "latest"]).expect(0);
     }
 }
+
+const REVIEW: &str = "  a: { POST:/a }\n  review: { needs: [a], wait_for: approval, timeout: 4h }\n  b: { needs: \
+                      [review], POST:/b }\noutputs: { by: \"${{ steps.review.output.by }}\" }";
+
+#[test]
+fn a_run_that_waits_for_a_person_needs_no_process_and_goes_on_by_their_word() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    let waits = home.flowhost(RUN).expect(9);
+    assert_eq!(waits.json()["status"], "waiting");
+    assert_eq!(server.paths(), ["/a"]);
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list[0]["status"], "waiting");
+    // Nobody has said a word.
+    resume(&home).expect(9);
+    let say =
+        |verb: &str, gate: &str| home.flowhost(&["runs", verb, "latest", gate, "--by", "ann"]);
+    let other = say("approve", "a").expect(1);
+    assert!(
+        other.all().contains("the run waits at `review`"),
+        "{}",
+        other.all()
+    );
+    say("approve", "review").expect(0);
+    let twice = say("reject", "review").expect(1);
+    assert!(
+        twice.all().contains("it was approved by ann before"),
+        "{}",
+        twice.all()
+    );
+    assert_eq!(server.paths(), ["/a"]);
+    assert_eq!(resume(&home).expect(0).json()["outputs"]["by"], "ann");
+    assert_eq!(server.paths(), ["/a", "/b"]);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+}
+
+#[test]
+fn a_no_ends_the_run_and_a_gate_whose_time_is_up_does_what_the_plan_says() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    home.flowhost(RUN).expect(9);
+    let said = ["runs", "reject", "latest", "review", "--by", "ann"];
+    home.flowhost(&[&said[..], &["--note", "too dear"]].concat())
+        .expect(0);
+    let report = resume(&home).expect(4).json();
+    assert_eq!(report["error"]["message"], "`ann` said no: too dear");
+    assert_eq!(server.paths(), ["/a"]);
+
+    let steps = REVIEW.replace("4h }", "1s, on_timeout: continue }");
+    let steps = steps.replace("steps.review.output.by", "steps.review.status");
+    home.file("plan.yaml", plan(&server, &steps));
+    home.flowhost(RUN).expect(9);
+    std::thread::sleep(Duration::from_millis(1_100));
+    let late = home.flowhost(&said).expect(1);
+    assert!(late.all().contains("its time was up at"), "{}", late.all());
+    resume(&home).expect(0);
+    assert_eq!(server.paths(), ["/a", "/a", "/b"]);
+}
+
+#[test]
+fn what_was_done_is_taken_back_once_even_when_the_process_ends_in_the_middle() {
+    let server = Counting::new();
+    let steps = "  a: { POST:/a, compensate: { POST:/undo-a } }\n  b: { needs: [a], POST:/b, compensate: { \
+                 POST:/undo-b } }\n  c: { needs: [b], POST:/c, checks: [ { id: well, that: \"false\" } ] }";
+    let home = home(&server, steps);
+    server.silence("/undo-b", true);
+    let child = begun(&home);
+    server.wait("/undo-b", 1);
+    kill(child);
+    server.silence("/undo-b", false);
+    resume(&home).expect(4);
+    assert_eq!(
+        server.paths(),
+        ["/a", "/b", "/c", "/undo-b", "/undo-b", "/undo-a"]
+    );
+    assert_eq!(server.counts()["/undo-b"].1, 1);
+}
