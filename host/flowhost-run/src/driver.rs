@@ -12,10 +12,10 @@ use std::time::Duration;
 use flowhost_bus::{Bus, BusError, Draft, Envelope, Subject, Subscription};
 use flowhost_engine::RunScope;
 use flowhost_flow::effort;
-use flowhost_flow::planner::{CallId, GateId, Note, OpenGate, RunEnd, StepSummary, TimerId};
+use flowhost_flow::planner::{CallId, GateId, Note, OpenGate, RunEnd, TimerId};
 use flowhost_flow::{
-    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
-    RunStatus, Time, planner_for,
+    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup, Time,
+    planner_for,
 };
 use flowhost_ledger::{LedgerError, trace};
 use serde::Deserialize as _;
@@ -25,35 +25,28 @@ use tokio::time::Instant;
 
 use crate::clock::RunClock;
 use crate::desk::{Desk, Recording};
-use crate::execute::status_of;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::handle::Run;
 use crate::installed::Installed;
-use crate::journal::{self, Denial, Journal};
+use crate::journal::Journal;
 use crate::mailbox::{self, Mailboxes};
-use crate::order::{Answer, Cancel, Detail, Ending, Order, Settled, Stands};
+use crate::order::{Answer, Cancel, Detail, Order, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::resume::Resumed;
-use crate::revealed::Revealed;
 use crate::tasks;
 use crate::wiring::Machinery;
 use crate::worker::{Inbox, Worker, envelope_id, failed, listen, unplaced};
 use crate::world::{Workers, World};
 
+mod ending;
 mod gates;
+mod outcome;
 mod takeup;
 
+pub use outcome::{Outcome, Paused, StepOutcome};
 use takeup::Takeup;
-
-/// Longest wait for agents that are told that the run is over, all together: each has its profile's
-/// deadline, and a run that has ended must not hang on them.
-const FINISH_MAX: Duration = Duration::from_secs(60);
-
-/// Longest wait for a worker that lets its agents read what was published: longer than a worker waits for
-/// them, so that only one that is gone is given up.
-const SETTLE_MAX: Duration = Duration::from_secs(90);
 
 /// What calls at work get to come to their end when the process has to go: half of what container hosts give
 /// by default before they kill.
@@ -74,76 +67,6 @@ pub(crate) struct Drive {
     pub(crate) world: Arc<dyn World>,
     /// What another process left of the run, if it goes on.
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
-}
-
-/// Why a run stopped before its end.
-#[derive(Debug, Clone, Default)]
-pub struct Paused {
-    /// Paths of the steps that wait for a person; none when its process had to go.
-    pub steps: Vec<String>,
-}
-
-/// How a step went.
-#[derive(Debug, Clone)]
-pub struct StepOutcome {
-    /// What the planner says.
-    pub summary: StepSummary,
-    /// What its calls used.
-    pub used: Detail,
-}
-
-/// How a run went.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// What the planner says.
-    pub end: RunEnd,
-    /// Steps and items by path.
-    pub steps: BTreeMap<String, StepOutcome>,
-    /// Everything that was refused.
-    pub denials: Vec<Denial>,
-    /// What the person should know that did not end the run.
-    pub warnings: Vec<String>,
-    /// Milliseconds from start to end, without the time that it was at rest.
-    pub duration_ms: u64,
-    /// Set when that is not its end: it can be resumed.
-    pub paused: Option<Paused>,
-}
-
-impl Outcome {
-    /// Takes secrets that guests were told out of everything that a report shows. Denials come from the
-    /// journal and hold none.
-    pub(crate) fn keep_out(&mut self, revealed: &Revealed) {
-        let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
-        revealed.clean_json(&mut outputs);
-        if let Value::Object(outputs) = outputs {
-            self.end.outputs = outputs;
-        }
-        for text in self.warnings.iter_mut() {
-            revealed.clean_text(text);
-        }
-        let steps = self.steps.values_mut();
-        let failures = steps.filter_map(|step| step.summary.failure.as_mut());
-        for failure in failures.chain(&mut self.end.failure) {
-            revealed.clean_text(&mut failure.message);
-            revealed.clean_text(&mut failure.hint);
-        }
-    }
-
-    /// As [`Outcome::keep_out`], for keys and personal data.
-    pub(crate) fn redact(&mut self) {
-        let mut outputs = Value::Object(std::mem::take(&mut self.end.outputs));
-        flowhost_detect::redact_json(&mut outputs);
-        if let Value::Object(outputs) = outputs {
-            self.end.outputs = outputs;
-        }
-        self.warnings.iter_mut().for_each(journal::clean);
-        let steps = self.steps.values_mut();
-        let failures = steps.filter_map(|step| step.summary.failure.as_mut());
-        for failure in failures.chain(&mut self.end.failure) {
-            journal::clean(&mut failure.message);
-            journal::clean(&mut failure.hint);
-        }
-    }
 }
 
 pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
@@ -381,58 +304,6 @@ impl Driver {
                     None => self.fire().await,
                 },
             }
-        }
-    }
-
-    /// Lets the agents of a run that went well read what was published.
-    async fn settle(&mut self, deadline: Instant) {
-        let went_well = self
-            .end
-            .as_ref()
-            .is_some_and(|end| matches!(end.status, RunStatus::Ok | RunStatus::Degraded));
-        if !went_well || !self.registry.anybody_reads() {
-            return;
-        }
-        let run = self.run.clone();
-        let settled = tokio::select! {
-            biased;
-            _reason = run.asked_to_stop() => {
-                return self.ended_by(FailureClass::Cancelled, "interrupted");
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                let message = "the run's time was up while agents were reading messages";
-                return self.ended_by(FailureClass::Timeout, message);
-            }
-            settled = self.ask_to_settle() => settled,
-        };
-        match settled {
-            Ok(Settled::Quiet) => {}
-            Ok(Settled::Busy) => {
-                let message =
-                    "agents were still sending messages when the run ended; the rest was dropped";
-                self.warnings.push(message.to_owned());
-            }
-            Err(why) => {
-                let message = "no worker let the agents read their last messages";
-                tracing::warn!(why, "{message}");
-                self.warnings.push(message.to_owned());
-            }
-        }
-    }
-
-    async fn ask_to_settle(&mut self) -> Result<Settled, String> {
-        let answer = self.request("settle", Value::Null, SETTLE_MAX).await?;
-        Settled::deserialize(&answer.payload).map_err(|error| error.to_string())
-    }
-
-    /// What ended the run after its last step.
-    fn ended_by(&mut self, class: FailureClass, message: &str) {
-        let failure = flowhost_flow::Failure::new(class, message);
-        if let Some(end) = &mut self.end {
-            end.exit = failure.class.exit();
-            end.status = end.exit.status();
-            end.outputs.clear();
-            end.failure = Some(failure);
         }
     }
 
@@ -763,50 +634,6 @@ impl Driver {
         let failure = host_failed(message);
         self.waiting.clear();
         Box::pin(self.feed(Event::HostFailed { failure })).await;
-    }
-
-    /// Tells the agents that were started how the run ended, and waits until they know.
-    async fn finish_agents(&mut self, end: &RunEnd) {
-        if let Err(message) = self.tell_the_end(end).await {
-            tracing::warn!(message, "the agents were not told that the run is over");
-        }
-    }
-
-    async fn tell_the_end(&mut self, end: &RunEnd) -> Result<(), String> {
-        let failure = end.failure.as_ref();
-        let ending = Ending {
-            status: status_of(end.status).to_owned(),
-            reason: failure.map_or_else(String::new, |it| it.message.clone()),
-        };
-        let payload = serde_json::to_value(ending).map_err(|error| error.to_string())?;
-        self.request("finish", payload, FINISH_MAX).await.map(drop)
-    }
-
-    /// Asks the run's worker for something that is about the whole run.
-    async fn request(
-        &mut self,
-        what: &str,
-        payload: Value,
-        longest: Duration,
-    ) -> Result<Arc<Envelope>, String> {
-        let run = &self.scope;
-        let subject = Subject::of(&run.tenant, &run.run, &["run", what]);
-        let subject = subject.map_err(|error| error.to_string())?;
-        let draft = Draft {
-            id: envelope_id(run, 0, what),
-            tenant: run.tenant.to_string(),
-            run: run.run.to_string(),
-            step: String::new(),
-            actor: format!("{}/host", run.tenant),
-            correlation: String::new(),
-            causation: String::new(),
-            traceparent: String::new(),
-            kind: format!("run.{what}"),
-            payload,
-        };
-        let envelope = draft.seal().map_err(|error| error.to_string())?;
-        let answer = self.bus.request(&subject, Arc::new(envelope), longest);
-        answer.await.map_err(|error| error.to_string())
     }
 }
 

@@ -82,7 +82,7 @@ async fn serve(host: &Arc<Inner>, project: &Project, work: Work) -> Result<(), F
     };
     // Progress that plugins report goes to whoever holds a run, and this process holds none.
     let ready = Ready::new(project, &options, host, &gateway, &Run::new(&run), seat)?;
-    Ready::preflight(host, project)?;
+    Ready::preflight(project)?;
     let components = Ready::load(host, project).await?;
     let scope = ready.scope(
         &tenant,
