@@ -177,8 +177,11 @@ impl Exchange<'_> {
             return Ok(());
         }
         let key = format!("{}-{}", self.scope.key, self.scope.meter.next_keyed());
-        let key = HeaderValue::from_str(&key)
-            .map_err(|error| Fault::Host(format!("the call's key is no header: {error}")))?;
+        let key = HeaderValue::from_str(&key).map_err(|error| {
+            Fault::Host(format!(
+                "the call's key cannot be sent in a header: {error}"
+            ))
+        })?;
         request.headers.insert(IDEMPOTENCY_KEY, key);
         Ok(())
     }

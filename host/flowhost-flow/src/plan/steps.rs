@@ -200,7 +200,7 @@ pub(super) fn beside(id: &str, part: &str, node: &Node, problems: &mut Problems)
         && let Some(text) = subject.text()
         && !is_topic(text)
     {
-        let message = format!("subject: `{text}` is no topic");
+        let message = format!("subject: `{text}` is not a topic");
         problems.add(
             subject.at,
             message,

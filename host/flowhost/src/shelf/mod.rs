@@ -238,7 +238,7 @@ impl Shelf for Shelves {
             debug_assert!(false, "what has no problem is a project");
             return Err(Failure::new(
                 Exit::Internal,
-                format!("{what} is no project"),
+                format!("{what} is not a project"),
             ));
         };
         if pin(&project) != maker.pin {

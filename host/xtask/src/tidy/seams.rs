@@ -106,6 +106,8 @@ const LISTED: &[Listed] = &[
             "host/flowhost-run/src/tasks.rs",
             // The process's own: telemetry, its listeners, signals. None of it is a run's.
             "host/flowhost/src/",
+            // Connections of whoever asks the server; a run that is asked for is the host's.
+            "host/flowhost-serve/src/",
             // A question to a name server, which is over within its call.
             "host/flowhost-caps/src/http/resolve.rs",
         ],

@@ -40,7 +40,7 @@ impl Unit {
             debug_assert!(false, "only gates are answered");
             return self.fail(
                 desk,
-                Failure::new(FailureClass::Internal, "this step is no gate"),
+                Failure::new(FailureClass::Internal, "this step is not a gate"),
             );
         };
         let approval = |approved: bool, by: &str, note: &str, timed_out: bool| json!({ "approved": approved, "by": by, "note": note, "timed_out": timed_out });
