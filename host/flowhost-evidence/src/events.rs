@@ -10,7 +10,7 @@ use std::path::Path;
 use flowhost_flow::planner::{CallEnd, CallId, EventRecord, GateId, Recorded, TimerId};
 use flowhost_flow::{Amounts, CallResult, Failure, RunSetup, Time};
 use flowhost_ledger::records::{FieldError, PlannerEvent, Record};
-use flowhost_ledger::{Payloads, RealDisk, StoredRecord, read_run};
+use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, read_run};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -61,9 +61,18 @@ pub enum EventsError {
 /// # Errors
 /// [`EventsError`]; a payload that was erased or redacted to something else cannot be fed.
 pub fn read(dir: &Path) -> Result<Events, EventsError> {
+    read_exact(dir, None)
+}
+
+/// As [`read`], with what payloads were before they were redacted, as far as `key` opens it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_exact(dir: &Path, key: Option<&DataKey>) -> Result<Events, EventsError> {
     let payloads = Payloads::open(&RealDisk, dir).map_err(Unreadable::from)?;
     let mut reader = Reader {
         payloads,
+        key: key.cloned(),
         setup: None,
         events: Vec::new(),
         ends: BTreeMap::new(),
@@ -86,6 +95,7 @@ pub fn read(dir: &Path) -> Result<Events, EventsError> {
 
 struct Reader {
     payloads: Payloads<'static>,
+    key: Option<DataKey>,
     setup: Option<RunSetup>,
     events: Vec<EventRecord>,
     ends: BTreeMap<CallId, CallEnd>,
@@ -195,8 +205,15 @@ impl Reader {
         };
         let commit = record.commit.as_deref();
         let commit = commit.ok_or_else(|| wrong("was never written"))?;
-        let found = self.payloads.get(record.seq, commit);
-        let found = found.map_err(Unreadable::from)?;
+        let exact = self.key.as_ref();
+        let exact = exact.map(|key| self.payloads.exact(record, key));
+        let found = match exact.transpose().map_err(Unreadable::from)?.flatten() {
+            Some(exact) => Some(exact),
+            None => self
+                .payloads
+                .get(record.seq, commit)
+                .map_err(Unreadable::from)?,
+        };
         let bytes = found.ok_or_else(|| wrong("was erased or lost"))?;
         String::from_utf8(bytes).map_err(|_| wrong("is not text"))
     }

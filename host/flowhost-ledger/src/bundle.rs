@@ -13,6 +13,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 
 use crate::disk::{Entry, ReadSeek, RealDisk, Source};
+use crate::seal::SEALED_KEY;
+use crate::{layout, payloads};
 
 /// Most entries of a bundle; a ledger of 3 TB has as many segments.
 const ENTRIES_MAX: usize = 100_000;
@@ -67,21 +69,33 @@ impl Bundle {
 
     /// Writes the files of the ledger in `dir` and the `extra` ones (name in the bundle, bytes) as
     /// a bundle. The same input gives the same bytes. What an erasure that was cut short left behind
-    /// (`.old`, `.tmp`) stays here: it may hold what was to be erased.
+    /// (`.old`, `.tmp`) stays here: it may hold what was to be erased. What is sealed beside redacted
+    /// payloads stays here too, and so does its key, unless `sealed`.
     ///
     /// # Errors
     /// Whatever the disk or `out` says.
     pub fn write(
         source: &dyn Source,
         dir: &Path,
+        sealed: bool,
         extra: &[(&str, &[u8])],
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let mut archive = tar::Builder::new(out);
-        let left = |name: &str| name.ends_with(".old") || name.ends_with(".tmp");
+        let left = |name: &str| {
+            let key = name == SEALED_KEY && !sealed;
+            key || name.ends_with(".old") || name.ends_with(".tmp")
+        };
         let entries = source.list(dir)?;
         for entry in entries.iter().filter(|it| !it.is_dir && !left(&it.name)) {
             let path = dir.join(&entry.name);
+            if !sealed && layout::numbered(&entry.name, "payloads-").is_some() {
+                let shown = payloads::shown(source, &path)?;
+                let mut bytes: &[u8] = &shown;
+                let name = Path::new(&entry.name);
+                append(&mut archive, name, shown.len() as u64, &mut bytes)?;
+                continue;
+            }
             let len = source.len(&path)?;
             let file = source.open_read(&path)?;
             append(

@@ -87,6 +87,9 @@ pub struct Fact {
     pub fields: BTreeMap<String, Value>,
     /// Bytes that stay out of the record: it holds a salted commitment, the payload is erasable.
     pub payload: Option<Vec<u8>>,
+    /// What the payload was before keys and personal data were taken out of it; kept encrypted, where the
+    /// ledger has a key for it.
+    pub sealed: Option<Vec<u8>>,
 }
 
 impl Fact {
@@ -98,6 +101,7 @@ impl Fact {
             actor: actor.into(),
             fields: BTreeMap::new(),
             payload: None,
+            sealed: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::disk::{Disk, RealDisk};
 use crate::keys::HostKey;
+use crate::seal::DataKey;
 
 /// Where the informational `ts` of a record comes from; replay brings its own.
 pub trait Clock: Send + Sync {
@@ -94,6 +95,8 @@ pub struct LedgerOptions {
     pub queue_records_max: usize,
     /// The same in bytes of payloads: 64 MiB, for the host's memory.
     pub queue_bytes_max: usize,
+    /// Seals what payloads were before they were redacted; without it that is dropped.
+    pub seal: Option<DataKey>,
     /// Where `ts` comes from.
     pub clock: Arc<dyn Clock>,
     /// Where files are.
@@ -119,6 +122,7 @@ impl LedgerOptions {
             payload_file_bytes_max: 256 << 20,
             queue_records_max: 8192,
             queue_bytes_max: 64 << 20,
+            seal: None,
             clock: Arc::new(SystemClock),
             disk: Arc::new(RealDisk),
             index: false,

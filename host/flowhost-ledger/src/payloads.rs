@@ -18,13 +18,21 @@ use crate::checkpoint::parse_decimal;
 use crate::disk::{Disk, Source, append_all};
 use crate::layout;
 use crate::lines::Lines;
-use crate::record::{PAYLOAD_BYTES_MAX, Salt, commitment};
+use crate::record::{PAYLOAD_BYTES_MAX, Salt, StoredRecord, commitment};
+use crate::seal::DataKey;
 
 /// Most bytes of a payload's line: every byte escaped to six, and the rest of the line.
-pub(crate) const PAYLOAD_LINE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX * 6 + 256;
+/// (The same bytes sealed, in base64, take less than two more for each.)
+pub(crate) const PAYLOAD_LINE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX * 8 + 512;
 
 /// Appends a payload's line, with LF.
-pub(crate) fn push_line(out: &mut Vec<u8>, seq: u64, salt: &Salt, payload: &[u8]) {
+pub(crate) fn push_line(
+    out: &mut Vec<u8>,
+    seq: u64,
+    salt: &Salt,
+    payload: &[u8],
+    sealed: Option<&str>,
+) {
     match std::str::from_utf8(payload) {
         Ok(text) => {
             out.extend_from_slice(br#"{"payload":"#);
@@ -35,8 +43,12 @@ pub(crate) fn push_line(out: &mut Vec<u8>, seq: u64, salt: &Salt, payload: &[u8]
             canonical::push_text(out, &BASE64.encode(payload));
         }
     }
-    let tail = format!(r#","salt":"{}","seq":"{seq}"}}"#, hex::encode(salt));
-    out.extend_from_slice(tail.as_bytes());
+    out.extend_from_slice(format!(r#","salt":"{}""#, hex::encode(salt)).as_bytes());
+    if let Some(sealed) = sealed {
+        // Base64: nothing in it is escaped.
+        out.extend_from_slice(format!(r#","sealed":"{sealed}""#).as_bytes());
+    }
+    out.extend_from_slice(format!(r#","seq":"{seq}"}}"#).as_bytes());
     out.push(b'\n');
 }
 
@@ -48,6 +60,8 @@ pub(crate) struct Payload {
     pub(crate) seq: u64,
     pub(crate) salt: Salt,
     pub(crate) bytes: Vec<u8>,
+    /// What it was before it was redacted, encrypted.
+    pub(crate) sealed: Option<String>,
 }
 
 impl Payload {
@@ -58,8 +72,22 @@ impl Payload {
             Some(((key, value), rest)) if key == "encoding" => (Some(value), rest),
             _ => (None, entries.as_slice()),
         };
-        let [(key_0, payload), (key_1, salt), (key_2, seq)] = rest else {
-            return Err("a payload line has payload, salt and seq".to_owned());
+        let (sealed, rest) = match rest {
+            [payload, salt, (key, sealed), seq] if key == "sealed" => {
+                (Some(sealed), [payload, salt, seq])
+            }
+            [payload, salt, seq] => (None, [payload, salt, seq]),
+            _ => return Err("a payload line has payload, salt and seq".to_owned()),
+        };
+        let [(key_0, payload), (key_1, salt), (key_2, seq)] = rest;
+        let sealed = match sealed {
+            None => None,
+            Some(sealed) => Some(
+                sealed
+                    .text()
+                    .ok_or("what is sealed is no string")?
+                    .to_owned(),
+            ),
         };
         if (key_0.as_ref(), key_1.as_ref(), key_2.as_ref()) != ("payload", "salt", "seq") {
             return Err("a payload line has payload, salt and seq".to_owned());
@@ -84,6 +112,7 @@ impl Payload {
             seq,
             salt: bits,
             bytes,
+            sealed,
         })
     }
 
@@ -167,6 +196,36 @@ impl<'d> Payloads<'d> {
     /// # Errors
     /// [`PayloadError::Mismatch`] when the bytes are others.
     pub fn get(&self, seq: u64, commit: &str) -> Result<Option<Vec<u8>>, PayloadError> {
+        Ok(self.line(seq, commit)?.map(|payload| payload.bytes))
+    }
+
+    /// What the payload of `record` was before it was redacted; `None` where nothing was sealed, where the
+    /// payload is gone, or where `key` is not the run's.
+    ///
+    /// # Errors
+    /// [`PayloadError::Mismatch`] when the bytes are others.
+    pub fn exact(
+        &self,
+        record: &StoredRecord,
+        key: &DataKey,
+    ) -> Result<Option<Vec<u8>>, PayloadError> {
+        let (Some(commit), Some(committed)) = (&record.commit, record.text("sealed")) else {
+            return Ok(None);
+        };
+        let line = self.line(record.seq, commit)?;
+        let Some(sealed) = line.and_then(|payload| payload.sealed) else {
+            return Ok(None);
+        };
+        let Some((salt, bytes)) = key.open(&record.run, record.seq, &sealed) else {
+            return Ok(None);
+        };
+        if commitment(&salt, &bytes) != committed {
+            return Err(PayloadError::Mismatch(record.seq));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn line(&self, seq: u64, commit: &str) -> Result<Option<Payload>, PayloadError> {
         let Some(place) = self.places.get(&seq) else {
             return Ok(None);
         };
@@ -178,7 +237,7 @@ impl<'d> Payloads<'d> {
         if payload.seq != seq || !payload.matches(commit) {
             return Err(PayloadError::Mismatch(seq));
         }
-        Ok(Some(payload.bytes))
+        Ok(Some(payload))
     }
 }
 
@@ -192,6 +251,26 @@ pub(crate) fn files(disk: &dyn Source, dir: &Path) -> io::Result<Vec<String>> {
     Ok(names
         .filter(|name| layout::numbered(name, "payloads-").is_some())
         .collect())
+}
+
+/// The lines of a file without what is sealed in them: what leaves the host when nobody asks for more. One
+/// file is bounded (`payload_file_bytes_max`), so that this is, too.
+pub(crate) fn shown(disk: &dyn Source, path: &Path) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut lines = Lines::new(disk.open_read(path)?, PAYLOAD_LINE_BYTES_MAX);
+    while let Some(line) = lines.next()? {
+        match Payload::parse(line.bytes) {
+            Ok(it) if it.sealed.is_some() => push_line(&mut out, it.seq, &it.salt, &it.bytes, None),
+            // As it is: what cannot be read is for whoever verifies it.
+            _ => {
+                out.extend_from_slice(line.bytes);
+                if line.complete {
+                    out.push(b'\n');
+                }
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// Removes the payloads of `seqs` from all files; safe to repeat after a crash at any point.

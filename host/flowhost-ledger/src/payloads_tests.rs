@@ -27,7 +27,7 @@ fn refuses_lines_that_are_no_payload() {
 fn bytes_that_are_no_utf8_survive() {
     for payload in [&b""[..], b"text", b"\xff\x00\xfe", "é\u{0}\n".as_bytes()] {
         let mut line = Vec::new();
-        push_line(&mut line, 7, &[5; 32], payload);
+        push_line(&mut line, 7, &[5; 32], payload, None);
         let parsed = Payload::parse(line.strip_suffix(b"\n").unwrap()).unwrap();
         assert_eq!((parsed.seq, parsed.bytes.as_slice()), (7, payload));
         assert!(parsed.matches(&commitment(&[5; 32], payload)));

@@ -62,6 +62,8 @@ pub(crate) struct Head<'a> {
     pub(crate) ts_us: u64,
     pub(crate) prev: &'a Hash,
     pub(crate) commit: Option<&'a str>,
+    /// The commitment to what is sealed beside the payload.
+    pub(crate) sealed: Option<&'a str>,
 }
 
 /// Why a fact cannot become a record; `None` if it can. Counts with the longest `seq` there is, so
@@ -91,6 +93,12 @@ pub(crate) fn refusal(fact: &Fact, owner: &Owner) -> Option<String> {
             return Some(format!("the field {name:?} is the ledger's own"));
         }
         len += name.len() + 4 + canonical::value_len(value);
+    }
+    if fact.fields.contains_key("sealed") {
+        return Some("the field \"sealed\" is the ledger's own".to_owned());
+    }
+    if fact.sealed.is_some() {
+        len += COMMIT_LEN + r#""sealed":"","#.len();
     }
     if let Some(payload) = &fact.payload {
         len += COMMIT_LEN + r#""bytes":"","#.len() + 20;
@@ -134,6 +142,7 @@ fn push_texts(out: &mut Vec<u8>, head: &Head<'_>, prev: &str, ts: &str, fact: &F
         ("kind", Some(fact.kind.as_str())),
         ("prev", Some(prev)),
         ("run", Some(head.owner.run.as_str())),
+        ("sealed", head.sealed),
         ("seq", Some(seq.as_str())),
         ("tenant", Some(head.owner.tenant.as_str())),
         ("ts", Some(ts)),
@@ -379,6 +388,7 @@ impl StoredRecord {
             ts_us: 0,
             prev: &Hash::default(),
             commit: self.commit.as_deref().filter(|_| fact.payload.is_some()),
+            sealed: self.text("sealed").filter(|_| fact.sealed.is_some()),
         };
         push_texts(&mut out, &head, &prev, &self.ts, fact);
         out

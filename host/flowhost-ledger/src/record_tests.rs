@@ -23,6 +23,7 @@ fn line(fact: &Fact, seq: u64) -> Vec<u8> {
         ts_us: 1_795_000_000_123_456,
         prev: &NO_PREVIOUS,
         commit: commit.as_deref(),
+        sealed: None,
     };
     let mut out = Vec::new();
     push_line(&mut out, &head, fact);

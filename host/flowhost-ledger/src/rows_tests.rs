@@ -30,6 +30,7 @@ fn line(seq: u64, kind: Kind, text: &str, commit: Option<&str>) -> Vec<u8> {
         ts_us: 1_795_000_000_000_000,
         prev: &NO_PREVIOUS,
         commit,
+        sealed: None,
     };
     let mut out = Vec::new();
     push_line(&mut out, &head, &fact);

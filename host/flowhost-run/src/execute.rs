@@ -9,7 +9,8 @@ use std::time::Duration;
 use flowhost_engine::{LoadedComponent, RunScope};
 use flowhost_flow::{Exit, Planner, RunSetup};
 use flowhost_ledger::{
-    Durability, Fact, Kind, Ledger, LedgerOptions, RunIndex, Sealed, Value, seal_unfinished,
+    DataKey, Durability, Fact, Kind, Ledger, LedgerOptions, RunIndex, SEALED_KEY, Sealed, Value,
+    seal_unfinished,
 };
 use tracing::Instrument as _;
 
@@ -27,7 +28,7 @@ use crate::journal::Journal;
 use crate::lines;
 use crate::project::Project;
 use crate::purse::Purse;
-use crate::redaction::redaction;
+use crate::redaction::{redaction, seals};
 use crate::registry::Registry;
 use crate::resume::Resumed;
 use crate::revealed::Revealed;
@@ -123,9 +124,11 @@ pub(crate) async fn execute(
         ("plan_hash", Value::from(hash.as_str())),
         ("labels", Value::Map(labels.clone())),
     ];
+    let seals = seals(&project);
     let kept = Kept {
         bundle: bundle.clone(),
         components: bundle::components(&project, state),
+        seals,
     };
     let ledger = enter(host, run.id(), entry, kept, options).await?;
     let setup = RunSetup {
@@ -187,7 +190,9 @@ pub(crate) fn journal_of(
     let config = &host.config;
     let redacts = redaction(project).payloads;
     let journal = Journal::new(Arc::new(ledger.clone()), config.state.tenant(), redacts);
-    let journal = journal.keeping_out(revealed.clone());
+    let journal = journal
+        .keeping_out(revealed.clone())
+        .sealing(seals(project));
     journal.observed(run, config.facts.clone())
 }
 
@@ -411,6 +416,8 @@ fn labels(project: &Project) -> Result<BTreeMap<String, String>, Failure> {
 struct Kept {
     bundle: Arc<Vec<u8>>,
     components: Vec<(PathBuf, Arc<[u8]>)>,
+    /// Whether payloads are sealed.
+    seals: bool,
 }
 
 /// Enters the run into the index, opens its ledger, and keeps what it is made of. All of it waits for
@@ -430,16 +437,32 @@ async fn enter(
         let mut opened = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key);
         opened.durability = durability;
         opened.witness = witness;
+        let wrapped = match kept.seals {
+            true => Some(data_key(&host, &run, &mut opened)?),
+            false => None,
+        };
         let begun = host.index.begin(&opened, &entry);
         let ledger =
             begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
-        keep(&host, &state.run_dir(&run), &kept)?;
+        keep(&host, &state.run_dir(&run), &kept, wrapped.as_deref())?;
         Ok(ledger)
     })
     .await
 }
 
-fn keep(host: &Inner, run_dir: &Path, kept: &Kept) -> Result<(), Failure> {
+/// Gives the ledger a key to seal with, and the text that keeps it.
+fn data_key(host: &Inner, run: &str, opened: &mut LedgerOptions) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(Exit::Internal, "the run has no key to seal payloads with")
+            .because(error.to_string())
+    };
+    let key = DataKey::generate().map_err(failed)?;
+    let wrapped = key.wrapped(&host.config.seal_key, run).map_err(failed)?;
+    opened.seal = Some(key);
+    Ok(wrapped)
+}
+
+fn keep(host: &Inner, run_dir: &Path, kept: &Kept, wrapped: Option<&str>) -> Result<(), Failure> {
     let world = &host.config.world;
     let written = |path: &Path, bytes: &[u8]| {
         world.write(path, bytes).map_err(|error| {
@@ -448,6 +471,9 @@ fn keep(host: &Inner, run_dir: &Path, kept: &Kept) -> Result<(), Failure> {
         })
     };
     written(&run_dir.join(bundle::BUNDLE), &kept.bundle)?;
+    if let Some(wrapped) = wrapped {
+        written(&run_dir.join(SEALED_KEY), wrapped.as_bytes())?;
+    }
     for (path, bytes) in &kept.components {
         if world.is_file(path) {
             continue; // its name is its digest, and it was written whole or not at all

@@ -64,6 +64,8 @@ pub(crate) struct Journal {
     observer: Option<Arc<dyn FactObserver>>,
     /// Whether keys and personal data are taken out of what is stored.
     redacts: bool,
+    /// Whether what was taken out is kept sealed beside it.
+    seals: bool,
     /// What guests were told, and no record may repeat.
     revealed: Arc<Revealed>,
 }
@@ -76,6 +78,7 @@ impl Journal {
             denials: Arc::default(),
             observer: None,
             redacts,
+            seals: false,
             revealed: Arc::default(),
         }
     }
@@ -83,6 +86,11 @@ impl Journal {
     /// The same, which keeps secrets that guests are told out of every record.
     pub(crate) fn keeping_out(self, revealed: Arc<Revealed>) -> Self {
         Self { revealed, ..self }
+    }
+
+    /// The same, which hands over what payloads were before they were redacted, to be sealed.
+    pub(crate) fn sealing(self, seals: bool) -> Self {
+        Self { seals, ..self }
     }
 
     /// The same, with somebody who hears of every fact of `run`.
@@ -485,7 +493,11 @@ impl Recorder for Journal {
         if self.revealed.clean_fact(&mut fact) {
             self.ledger.append(self.leaked(fact.kind))?;
         }
-        let fact = if self.redacts { redacted(fact) } else { fact };
+        let fact = match (self.redacts, self.seals) {
+            (false, _) => fact,
+            (true, false) => redacted(fact),
+            (true, true) => sealed(fact),
+        };
         let denial = denial(&fact);
         let observer = self.observer.as_ref();
         let heard = observer.and_then(|observer| observer.hear(&fact));
@@ -569,6 +581,14 @@ fn refused(fact: Fact, failure: &Failure) -> Fact {
     let reasons: Vec<String> = failure.causes.iter().cloned().chain(findings).collect();
     fact.with("exit_code", u64::from(failure.exit.code()))
         .payload(format!("{}\n{}", failure.message, reasons.join("\n")).into_bytes())
+}
+
+/// The redacted fact with what its payload was, if that is another.
+fn sealed(fact: Fact) -> Fact {
+    let exact = fact.payload.clone();
+    let fact = redacted(fact);
+    let sealed = exact.filter(|exact| fact.payload.as_ref() != Some(exact));
+    Fact { sealed, ..fact }
 }
 
 /// The fact without keys and personal data: in its payload, and in what was asked for. Names, hashes

@@ -20,6 +20,21 @@ pub fn redaction(project: &Project) -> Redact {
     }
 }
 
+/// Whether what is taken out of payloads is kept sealed beside them: unless the plan or one of its
+/// sub-plans says `sealed: none`.
+#[must_use]
+pub(crate) fn seals(project: &Project) -> bool {
+    redaction(project).payloads && !unsealed(&project.plan)
+}
+
+fn unsealed(plan: &Plan) -> bool {
+    let below = plan.sub_plans();
+    let mut below = below
+        .iter()
+        .filter_map(|wanted| plan.sub_plan(&wanted.reference));
+    plan.unsealed || below.any(unsealed)
+}
+
 /// What the plans of the tree say together; none when none says anything.
 fn said(plan: &Plan) -> Option<Redact> {
     let below = plan.sub_plans();

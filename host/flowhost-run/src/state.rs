@@ -63,6 +63,12 @@ impl State {
         self.root.join("host").join("cache.key")
     }
 
+    /// The key that wraps those of what runs seal.
+    #[must_use]
+    pub fn seal_key(&self) -> PathBuf {
+        self.root.join("host").join("seal.key")
+    }
+
     /// Compiled components, shared by all tenants: a component's digest names its code.
     #[must_use]
     pub fn cache_dir(&self) -> PathBuf {

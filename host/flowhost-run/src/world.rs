@@ -117,6 +117,8 @@ pub struct HostConfig {
     pub state: State,
     /// Signs evidence.
     pub key: Arc<HostKey>,
+    /// Wraps the keys of what runs seal; a key of its own, so that a new signing key changes nothing.
+    pub seal_key: [u8; 32],
     /// Who compiles components.
     pub compiler: Compiler,
     /// Where compiled code is kept; without it every start compiles anew.

@@ -667,12 +667,18 @@ pub(crate) enum EvidenceCommand {
         /// The file; one that is there is replaced
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// With what is sealed beside redacted payloads, and its key, which this host alone can use
+        #[arg(long)]
+        sealed: bool,
     },
     /// Erase the payload of a record; its commitment and every proof stay valid
     Erase {
         /// The record's sequence number
-        #[arg(value_name = "SEQ")]
-        seq: u64,
+        #[arg(value_name = "SEQ", required_unless_present = "sealed")]
+        seq: Option<u64>,
+        /// Erase the key of all that the run has sealed beside redacted payloads, instead of one payload
+        #[arg(long, conflicts_with = "seq")]
+        sealed: bool,
         /// A run's id, an unambiguous beginning of it, or `latest`
         #[arg(long, value_name = "RUN")]
         run: String,

@@ -52,6 +52,7 @@ pub fn parts(
     Ok(HostConfig {
         state: state.clone(),
         key: signing_key(ambient, config, state)?,
+        seal_key: seal_key(ambient, state)?,
         compiler: compiler(ambient)?,
         cache: Some(cache(ambient, state)?),
         pool,
@@ -101,10 +102,23 @@ fn compiler(ambient: &Ambient) -> Result<Compiler, Failure> {
 
 /// The cache of compiled code with the key of its MACs, made on first use.
 fn cache(ambient: &Ambient, state: &State) -> Result<CacheConfig, Failure> {
-    let path = state.cache_key();
     let dir = state.cache_dir();
+    let key = own_key(ambient, state, &state.cache_key())?;
+    Ok(CacheConfig { dir, key })
+}
+
+/// The key that wraps those of what runs seal, made on first use.
+///
+/// # Errors
+/// When it cannot be read or made.
+pub fn seal_key(ambient: &Ambient, state: &State) -> Result<[u8; 32], Failure> {
+    own_key(ambient, state, &state.seal_key())
+}
+
+/// A key of 32 bytes that only this host has, made on first use.
+fn own_key(ambient: &Ambient, state: &State, path: &Path) -> Result<[u8; 32], Failure> {
     let fits = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).ok();
-    let key = match ambient.read_secret(&path, 32) {
+    let key = match ambient.read_secret(path, 32) {
         Ok(bytes) => fits(bytes),
         Err(error) if error.is_missing() => {
             let fresh: [u8; 32] = ambient.entropy().map_err(|error| {
@@ -112,16 +126,15 @@ fn cache(ambient: &Ambient, state: &State) -> Result<CacheConfig, Failure> {
                     .because(error.to_string())
             })?;
             ambient.create_dir(path.parent().unwrap_or(state.root()))?;
-            match ambient.create_secret(&path, &fresh) {
+            match ambient.create_secret(path, &fresh) {
                 Ok(()) => Some(fresh),
-                Err(_) => fits(ambient.read_secret(&path, 32)?), // another process was faster
+                Err(_) => fits(ambient.read_secret(path, 32)?), // another process was faster
             }
         }
         Err(error) => return Err(error.into()),
     };
     let message = format!("`{}` is not a key of 32 bytes", path.display());
-    let key = key.ok_or_else(|| Failure::new(Exit::Internal, message).hint("remove it"))?;
-    Ok(CacheConfig { dir, key })
+    key.ok_or_else(|| Failure::new(Exit::Internal, message).hint("remove it"))
 }
 
 /// This machine.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flowhost_evidence::events;
 use flowhost_flow::Exit;
+use flowhost_ledger::{DataKey, SEALED_KEY};
 use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
 use flowhost_run::{Fed, Project, State};
 use sha2::{Digest as _, Sha256};
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::host::seal_key;
 use crate::project::{self, Loaded};
 use crate::report::problems::Texts;
 use crate::sources::KeptRun;
@@ -99,7 +101,8 @@ impl flowhost_run::Kept for Kept {
     }
 
     fn fed(&self, run_dir: &Path) -> Result<Fed, Failure> {
-        let read = events::read(run_dir).map_err(|error| {
+        let key = flowhost_run::Kept::key(self, run_dir)?;
+        let read = events::read_exact(run_dir, key.as_ref()).map_err(|error| {
             Failure::new(Exit::Internal, "the run cannot be resumed").caused_by(&error)
         })?;
         Ok(Fed {
@@ -108,6 +111,30 @@ impl flowhost_run::Kept for Kept {
             ends: read.ends,
         })
     }
+
+    fn key(&self, run_dir: &Path) -> Result<Option<DataKey>, Failure> {
+        data_key(&self.ambient, &self.state, run_dir)
+    }
+}
+
+/// The key of what the run in `run_dir` has sealed; none where it sealed nothing, or the key is gone.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn data_key(
+    ambient: &Ambient,
+    state: &State,
+    run_dir: &Path,
+) -> Result<Option<DataKey>, Failure> {
+    if !ambient.is_file(&run_dir.join(SEALED_KEY)) {
+        return Ok(None);
+    }
+    let run = run_dir.file_name().and_then(|name| name.to_str());
+    let host_key = seal_key(ambient, state)?;
+    DataKey::of_run(run_dir, &host_key, run.unwrap_or_default()).map_err(|error| {
+        let what = "the key of what the run has sealed cannot be read";
+        Failure::new(Exit::Internal, what).because(error.to_string())
+    })
 }
 
 fn lost(why: impl Into<String>) -> Failure {

@@ -22,6 +22,7 @@ pub(super) struct Defaults {
     pub(super) before: Vec<Guard>,
     pub(super) after: Vec<Guard>,
     pub(super) redact: Option<Redact>,
+    pub(super) unsealed: bool,
 }
 
 impl Defaults {
@@ -37,6 +38,7 @@ impl Defaults {
             before: guards(list("before"), problems),
             after: guards(list("after"), problems),
             redact: node.and_then(|node| node.get("redact")).map(redact),
+            unsealed: node.and_then(|node| node.get("sealed")?.text()) == Some("none"),
         }
     }
 }

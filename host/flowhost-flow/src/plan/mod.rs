@@ -131,6 +131,9 @@ pub struct Plan {
     /// `defaults.redact`; where nothing is said, the run decides by what its plugins may do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redact: Option<Redact>,
+    /// `defaults.sealed: none`: what is taken out of payloads is not kept, not even encrypted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unsealed: bool,
 }
 
 /// Where keys and personal data are taken out.

@@ -89,6 +89,7 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         schemas: BTreeMap::new(),
         prompts: BTreeMap::new(),
         redact: defaults.redact,
+        unsealed: defaults.unsealed,
     }
 }
 

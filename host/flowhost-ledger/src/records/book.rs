@@ -77,6 +77,7 @@ pub fn schema() -> Value {
             "actor": { "type": "string", "description": "`<tenant>/<plugin>` or `<tenant>/host`." },
             "prev": hash,
             "commit": { "type": "string", "pattern": "^hmac-sha256:[0-9a-f]{64}$" },
+            "sealed": { "type": "string", "pattern": "^hmac-sha256:[0-9a-f]{64}$" },
             "bytes": number(),
         },
         "required": ["v", "seq", "ts", "tenant", "run", "actor", "kind", "prev"],

@@ -772,6 +772,8 @@ kinds! {
         reason: String,
         /// The records whose payloads are gone.
         seqs: Vec<u64>,
+        /// Whether the key of all that the run had sealed is gone.
+        key: Option<bool>,
     }
     Recovery "recovery" "A torn tail was cut." {
         /// The segment.

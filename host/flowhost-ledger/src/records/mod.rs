@@ -58,6 +58,7 @@ pub trait RecordKind: Sized {
             actor: actor.into(),
             fields: self.into_fields(),
             payload: None,
+            sealed: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::layout;
 use crate::options::{Durability, LedgerOptions};
 use crate::payloads;
 use crate::record::{Head, Owner, Salt, commitment, push_line};
+use crate::seal::DataKey;
 use crate::writer::Sealed;
 
 /// Buffered bytes are handed to the kernel at this size, to bound memory: 1 MiB.
@@ -84,6 +85,7 @@ pub(super) struct Files {
     durability: Durability,
     segment_max: u64,
     payload_max: u64,
+    seal: Option<DataKey>,
     chain: Chain,
     signed: u64,
     index: u32,
@@ -133,6 +135,7 @@ impl Files {
             durability: options.durability,
             segment_max: options.segment_bytes_max,
             payload_max: options.payload_file_bytes_max,
+            seal: options.seal.clone(),
             chain: standing.chain,
             signed: standing.signed,
             index,
@@ -184,6 +187,7 @@ impl Files {
             Some(_) => Some(new_salt()?),
             None => None,
         };
+        let sealed = self.sealed(seq, fact)?;
         let commit = salt.as_ref().zip(fact.payload.as_deref());
         let commit = commit.map(|(salt, payload)| commitment(salt, payload));
         let prev = *self.chain.prev();
@@ -193,6 +197,7 @@ impl Files {
             ts_us,
             prev: &prev,
             commit: commit.as_deref(),
+            sealed: sealed.as_ref().map(|(commit, _)| commit.as_str()),
         };
         let start = self.segment.buffer.len();
         push_line(&mut self.segment.buffer, &head, fact);
@@ -210,7 +215,8 @@ impl Files {
             head::enter(open, Some(fact.kind), run);
         }
         if let (Some(salt), Some(payload)) = (salt, fact.payload.as_deref()) {
-            self.push_payload(seq, &salt, payload)?;
+            let sealed = sealed.as_ref().map(|(_, text)| text.as_str());
+            self.push_payload(seq, &salt, payload, sealed)?;
         }
         if self.segment.buffer.len() >= BUFFER_BYTES_MAX {
             self.flush()?;
@@ -218,7 +224,23 @@ impl Files {
         Ok(())
     }
 
-    fn push_payload(&mut self, seq: u64, salt: &Salt, payload: &[u8]) -> io::Result<()> {
+    /// What the payload was before it was redacted: the commitment, and the sealed text.
+    fn sealed(&self, seq: u64, fact: &Fact) -> io::Result<Option<(String, String)>> {
+        let (Some(key), Some(exact), Some(_)) = (&self.seal, &fact.sealed, &fact.payload) else {
+            return Ok(None);
+        };
+        let salt = new_salt()?;
+        let text = key.seal(&self.owner.run, seq, &salt, exact)?;
+        Ok(Some((commitment(&salt, exact), text)))
+    }
+
+    fn push_payload(
+        &mut self,
+        seq: u64,
+        salt: &Salt,
+        payload: &[u8],
+        sealed: Option<&str>,
+    ) -> io::Result<()> {
         if self.payload.is_none() {
             self.open_payload()?;
         }
@@ -226,7 +248,7 @@ impl Files {
             return Ok(());
         };
         let before = output.buffer.len();
-        payloads::push_line(&mut output.buffer, seq, salt, payload);
+        payloads::push_line(&mut output.buffer, seq, salt, payload, sealed);
         output.len += (output.buffer.len() - before) as u64;
         if output.buffer.len() >= BUFFER_BYTES_MAX {
             output.flush()?;

@@ -124,7 +124,8 @@ impl Shared {
         mut queue: MutexGuard<'a, Queue>,
         fact: Fact,
     ) -> Result<(u64, MutexGuard<'a, Queue>), LedgerError> {
-        let bytes = fact.payload.as_ref().map_or(0, Vec::len);
+        let bytes =
+            fact.payload.as_ref().map_or(0, Vec::len) + fact.sealed.as_ref().map_or(0, Vec::len);
         loop {
             if queue.closed {
                 return Err(self.failure().unwrap_or(LedgerError::Closed));
@@ -456,6 +457,7 @@ impl Ledger {
         let erasure = Erasure {
             reason: reason.to_owned(),
             seqs: seqs.iter().copied().collect(),
+            key: None,
         };
         let fact = erasure.by(format!("{}/host", shared.owner.tenant));
         if let Some(why) = refusal(&fact, &shared.owner) {

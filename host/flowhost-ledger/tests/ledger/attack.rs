@@ -289,7 +289,14 @@ fn a_bundle_is_verified_like_its_folder() {
     segmented(&run, 12);
     let path = dir.path().join("run.tar");
     let mut bytes = Vec::new();
-    Bundle::write(&RealDisk, &run, &[("views/report.json", b"{}")], &mut bytes).unwrap();
+    Bundle::write(
+        &RealDisk,
+        &run,
+        false,
+        &[("views/report.json", b"{}")],
+        &mut bytes,
+    )
+    .unwrap();
     std::fs::write(&path, &bytes).unwrap();
     let report = verify_dir(&path, &[key(1).vkey()]);
     assert!(report.ok, "{report}");

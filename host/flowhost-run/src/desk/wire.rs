@@ -157,6 +157,7 @@ impl TryFrom<Told> for Fact {
             actor: told.actor,
             fields: fields.map(|(name, field)| (name, value(field))).collect(),
             payload: payload.map_err(|error| format!("a payload is not base64: {error}"))?,
+            sealed: None, // whoever writes the record redacts it and seals what it was
         })
     }
 }

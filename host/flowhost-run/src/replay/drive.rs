@@ -26,7 +26,7 @@ use crate::journal::Journal;
 use crate::order::Order;
 use crate::project::Project;
 use crate::purse::Purse;
-use crate::redaction::redaction;
+use crate::redaction::{redaction, seals};
 use crate::registry::Registry;
 use crate::revealed::Revealed;
 use crate::wiring::{self, Ready};
@@ -64,6 +64,7 @@ pub(super) async fn replay(
     let tenant = host.config.state.tenant();
     let journal = Journal::new(script.clone(), tenant, redaction(&project).payloads);
     let journal = journal.keeping_out(revealed.clone());
+    let journal = journal.sealing(seals(&project));
     let purse = Arc::new(Purse::new(wiring::ceiling(&project)));
     let ready = Ready::for_replay(&project, host, purse.clone(), &revealed)?;
     let started_ms = Ulid::from_string(&setup.run_id).map_or(0, |id| id.timestamp_ms());

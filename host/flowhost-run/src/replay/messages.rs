@@ -72,7 +72,7 @@ fn own_call(entry: &Entry, entries: &[Entry]) -> Option<Own> {
         "on-finish" => Own::Finish {
             call,
             plugin,
-            outcome: entry.payload.clone(),
+            outcome: entry.exact.clone().or_else(|| entry.payload.clone()),
         },
         _ => return None,
     })
@@ -138,7 +138,7 @@ struct Said {
 
 fn sealed(worker: &Worker, message: &Entry) -> Result<Envelope, String> {
     let (record, run) = (&message.record, &worker.scope);
-    let payload = message.payload.as_deref();
+    let payload = message.exact.as_deref().or(message.payload.as_deref());
     let payload = payload.ok_or("the payload of its message was erased")?;
     let said: Said = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
     let payload = MessagePayload {

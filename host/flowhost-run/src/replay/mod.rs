@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::project::Project;
+use crate::redaction::{redaction, seals};
 
 pub(crate) use nowhere::{Nowhere, gateway};
 pub use script::Entry;
@@ -116,6 +117,11 @@ impl Host {
         recorded: Recorded,
         options: ReplayOptions,
     ) -> Result<Replayed, Failure> {
+        if redaction(&project).payloads && !seals(&project) {
+            let what = "this run cannot be replayed";
+            return Err(Failure::new(Exit::Internal, what)
+                .because("its plan says `sealed: none`, so that its record is not exact"));
+        }
         replayable(&recorded)?;
         drive::replay(self.inner(), project, recorded, options).await
     }
@@ -142,6 +148,15 @@ fn replayable(recorded: &Recorded) -> Result<(), Failure> {
         return cannot(
             "an older host made it, which did not record all that guests were told from outside",
         );
+    }
+    let unreadable = |entry: &&Entry| {
+        entry.record.text("sealed").is_some() && entry.payload.is_some() && entry.exact.is_none()
+    };
+    if let Some(entry) = recorded.entries.iter().find(unreadable) {
+        let seq = entry.record.seq;
+        return cannot(&format!(
+            "the exact payload of record {seq} is sealed with a key that was erased, or is another host's"
+        ));
     }
     if kinds.contains(&Kind::Reload) {
         return cannot("a plugin was swapped while it went on, and only its last build is kept");

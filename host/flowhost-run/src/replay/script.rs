@@ -25,6 +25,8 @@ pub struct Entry {
     pub record: StoredRecord,
     /// Its payload, which has been compared with its commitment; none where it was erased, or never was.
     pub payload: Option<Vec<u8>>,
+    /// What that was before it was redacted, where the host can still read it.
+    pub exact: Option<Vec<u8>>,
 }
 
 /// Which records follow each other.
@@ -219,7 +221,8 @@ impl Recorder for Script {
             state.note(Difference::new(Some(record.seq), what, None, None));
             return Err(LedgerError::Differs);
         }
-        if !same || fact.payload != entry.payload {
+        let differs = fact.payload != entry.payload;
+        if !same || differs || fact.sealed != entry.exact {
             let (expected, got) = (Some(shown(entry)), Some(shown_fact(&fact)));
             let what = "the replay says otherwise";
             state.note(Difference::new(Some(record.seq), what, expected, got));
@@ -326,12 +329,14 @@ fn fact_of(entry: &Entry) -> Option<Fact> {
     if record.kind() != Some(Kind::HostCall) {
         fields.remove("bytes");
     }
+    fields.remove("sealed");
     let kept = record.commit.is_none() || entry.payload.is_some();
     kept.then_some(Fact {
         kind: record.kind()?,
         actor: record.actor.clone(),
         fields,
-        payload: entry.payload.clone(),
+        payload: entry.exact.clone().or_else(|| entry.payload.clone()),
+        sealed: None,
     })
 }
 

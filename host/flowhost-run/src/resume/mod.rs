@@ -11,7 +11,7 @@ use std::sync::Arc;
 use flowhost_bus::Ulid;
 use flowhost_flow::planner::ReplayError;
 use flowhost_flow::{Call, Exit};
-use flowhost_ledger::{Ledger, LedgerOptions, OpenError};
+use flowhost_ledger::{DataKey, Ledger, LedgerOptions, OpenError};
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::{BUNDLE, Bundle};
@@ -67,6 +67,12 @@ pub trait Kept: Send + Sync + 'static {
     /// # Errors
     /// When the records do not say it.
     fn fed(&self, run_dir: &Path) -> Result<Fed, Failure>;
+
+    /// The key of what the run has sealed; none where it sealed nothing, or the key is gone.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn key(&self, run_dir: &Path) -> Result<Option<DataKey>, Failure>;
 }
 
 /// A run that was read back.
@@ -215,8 +221,9 @@ fn find(
     let mut opened = LedgerOptions::new(&dir, state.tenant(), run, host.config.key.clone());
     opened.witness.clone_from(&options.witness);
     opened.durability = past::durability(&dir);
+    opened.seal = kept.key(&dir)?;
     let ledger = open(host, &opened)?;
-    let past = past::read(&dir)?;
+    let past = past::read(&dir, opened.seal.as_ref())?;
     if let Some(status) = &past.ended {
         return Err(cannot(format!("it has ended: {status}"))
             .hint("`flowhost runs show` says how; start its plan again with `flowhost run`"));

@@ -16,7 +16,7 @@ use flowhost_ledger::records::{
     Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall, ToolResult,
     UsedPart,
 };
-use flowhost_ledger::{Durability, Payloads, RealDisk, StoredRecord, read_run};
+use flowhost_ledger::{DataKey, Durability, Payloads, RealDisk, StoredRecord, read_run};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -131,10 +131,11 @@ pub(crate) fn durability(dir: &Path) -> Durability {
 ///
 /// # Errors
 /// When it cannot be read, or a payload that is needed is gone.
-pub(crate) fn read(dir: &Path) -> Result<Past, Failure> {
+pub(crate) fn read(dir: &Path, key: Option<&DataKey>) -> Result<Past, Failure> {
     let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
     let mut reader = Reader {
         payloads,
+        key: key.cloned(),
         past: Past::default(),
         roots: HashMap::new(),
         intents: HashMap::new(),
@@ -148,6 +149,8 @@ pub(crate) fn read(dir: &Path) -> Result<Past, Failure> {
 
 struct Reader {
     payloads: Payloads<'static>,
+    /// Opens what payloads were before they were redacted.
+    key: Option<DataKey>,
     past: Past,
     /// Whose budget pays for a call that the host made to deliver a message: the sender's root call.
     roots: HashMap<String, u64>,
@@ -456,7 +459,14 @@ impl Reader {
             unreadable_because(&why)
         };
         let commit = record.commit.as_deref().ok_or_else(gone)?;
-        let found = self.payloads.get(record.seq, commit);
+        let exact = match &self.key {
+            Some(key) => self.payloads.exact(record, key),
+            None => Ok(None),
+        };
+        let found = match exact {
+            Ok(None) => self.payloads.get(record.seq, commit),
+            exact => exact,
+        };
         let bytes = found
             .map_err(|error| unreadable(&error))?
             .ok_or_else(gone)?;

@@ -111,7 +111,8 @@ pub(super) fn speak<T>(
 
 /// The run as it stands.
 fn read(kept: &dyn Kept, dir: &Path) -> Result<Resumed, Failure> {
-    let past = past::read(dir)?;
+    let key = kept.key(dir)?;
+    let past = past::read(dir, key.as_ref())?;
     let fed = kept.fed(dir)?;
     let plan = Arc::clone(&kept.project(dir, &fed)?.plan);
     let (_planner, rebuilt) = rebuild(plan, &fed).map_err(|error| foreign(&error))?;

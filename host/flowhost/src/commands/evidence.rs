@@ -10,9 +10,10 @@ use flowhost::output::neutral;
 use flowhost::report::page;
 use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
+use flowhost_ledger::records::{Erasure, RecordKind as _};
 use flowhost_ledger::{
-    Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, StoredRecord, prove,
-    read_run,
+    Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, Recorder as _,
+    SEALED_KEY, StoredRecord, erase_sealed_key, prove, read_run,
 };
 
 use crate::cli::EvidenceCommand;
@@ -22,8 +23,19 @@ pub(crate) fn perform(command: &EvidenceCommand, context: &Context) -> Result<Ex
     super::settle(context);
     match command {
         EvidenceCommand::Prove { seq, run } => prove_record(context, run, *seq),
-        EvidenceCommand::Export { run, out } => export(context, run, out),
-        EvidenceCommand::Erase { seq, run, reason } => erase(context, run, *seq, reason),
+        EvidenceCommand::Export { run, out, sealed } => export(context, run, out, *sealed),
+        EvidenceCommand::Erase {
+            seq: Some(seq),
+            run,
+            reason,
+            ..
+        } => erase(context, run, *seq, reason),
+        EvidenceCommand::Erase {
+            seq: None,
+            run,
+            reason,
+            ..
+        } => erase_key(context, run, reason),
     }
 }
 
@@ -46,11 +58,13 @@ fn prove_record(context: &Context, run: &str, seq: u64) -> Result<Exit, Failure>
 }
 
 /// One file that needs nothing of this host to be verified, except the key that one believes.
-fn export(context: &Context, run: &str, out: &Path) -> Result<Exit, Failure> {
+fn export(context: &Context, run: &str, out: &Path, sealed: bool) -> Result<Exit, Failure> {
     let (state, ambient) = (&context.state, &context.ambient);
     let run = state.resolve_run(ambient, run)?;
     let dir = state.run_dir(&run);
-    let bytes = ambient.write_with(out, |file| Bundle::write(&RealDisk, &dir, &[], file))?;
+    let bytes = ambient.write_with(out, |file| {
+        Bundle::write(&RealDisk, &dir, sealed, &[], file)
+    })?;
     let keys: Vec<String> = own_keys(ambient, state)?
         .iter()
         .map(ToString::to_string)
@@ -156,6 +170,44 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
                 "hint: report.json beside the ledger holds the run's outputs; remove it if they must go, too\n",
             );
         }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Erases the key of all that a run has sealed: what was redacted stays so for good.
+fn erase_key(context: &Context, run: &str, reason: &str) -> Result<Exit, Failure> {
+    let state = &context.state;
+    let run = state.resolve_run(&context.ambient, run)?;
+    let failed = |error: &dyn std::error::Error| {
+        let what = format!("what run {run} has sealed was not erased");
+        Failure::new(Exit::Internal, what).caused_by(error)
+    };
+    let dir = state.run_dir(&run);
+    if !context.ambient.is_file(&dir.join(SEALED_KEY)) {
+        let what = format!("run {run} has no key of sealed payloads");
+        let why = "it sealed nothing, or the key was erased before; nothing was recorded";
+        return Err(Failure::new(Exit::Internal, what).because(why));
+    }
+    let key = HostKey::load(&state.signing_key()).map_err(|error| failed(&error))?;
+    let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
+    let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
+    let erasure = Erasure {
+        reason: reason.to_owned(),
+        seqs: Vec::new(),
+        key: Some(true),
+    };
+    let recorded = ledger.append(erasure.by(format!("{}/host", state.tenant())));
+    recorded.map_err(|error| failed(&error))?;
+    let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;
+    erase_sealed_key(&dir).map_err(|error| failed(&error))?;
+    if context.output.json {
+        let document = serde_json::json!({
+            "run_id": run, "key_erased": true, "records": sealed.size, "root": sealed.root,
+        });
+        context.output.document(&document);
+    } else {
+        let text = format!("erased the key of what run {run} had sealed\n");
+        context.output.message(&text);
     }
     Ok(Exit::Ok)
 }

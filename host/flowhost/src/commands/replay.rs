@@ -4,13 +4,14 @@ use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::host::host;
+use flowhost::kept::data_key;
 use flowhost::project::{self, Given, Loaded, Project, Request};
 use flowhost::sources::KeptRun;
 use flowhost::state::FindRuns as _;
 use flowhost_engine::{PoolConfig, ShapeLimits, inspect};
 use flowhost_evidence::events;
 use flowhost_flow::Exit;
-use flowhost_ledger::{Payloads, RealDisk, StoredRecord, read_run};
+use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, read_run};
 use flowhost_run::bundle::{BUNDLE, Bundle};
 use flowhost_run::{Difference, Entry, Recorded, ReplayOptions, Replayed};
 use serde_json::{Map, Value, json};
@@ -26,7 +27,8 @@ const BUNDLE_BYTES_MAX: u64 = 1 << 30;
 pub(crate) fn perform(args: &ReplayArgs, context: &mut Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, &args.run)?;
     let dir = context.state.run_dir(&run);
-    let recorded = recorded(&run, &dir)?;
+    let key = data_key(&context.ambient, &context.state, &dir)?;
+    let recorded = recorded(&run, &dir, key.as_ref())?;
     let inputs = recorded.setup.inputs.clone();
     let mut project = match &args.against {
         None => kept(&run, &dir, &inputs, context)?,
@@ -56,15 +58,21 @@ fn cannot(run: &str, why: &dyn std::error::Error) -> Failure {
 }
 
 /// The run as its folder has it; each payload has been compared with its commitment.
-fn recorded(run: &str, dir: &Path) -> Result<Recorded, Failure> {
-    let events = events::read(dir).map_err(|error| cannot(run, &error))?;
+fn recorded(run: &str, dir: &Path, key: Option<&DataKey>) -> Result<Recorded, Failure> {
+    let events = events::read_exact(dir, key).map_err(|error| cannot(run, &error))?;
     let payloads = Payloads::open(&RealDisk, dir).map_err(|error| cannot(run, &error))?;
     let mut entries = Vec::new();
     for record in read_run(dir).map_err(|error| cannot(run, &error))? {
         let record = record.map_err(|error| cannot(run, &error))?;
         let payload = payload(&payloads, &record);
         let payload = payload.map_err(|error| cannot(run, &error))?;
-        entries.push(Entry { record, payload });
+        let exact = key.map(|key| payloads.exact(&record, key)).transpose();
+        let exact = exact.map_err(|error| cannot(run, &error))?.flatten();
+        entries.push(Entry {
+            record,
+            payload,
+            exact,
+        });
     }
     Ok(Recorded {
         entries,
@@ -107,7 +115,11 @@ fn kept(
         texts,
         ..
     } = context;
-    let loaded = project::load_kept(ambient, config, &kept, inputs, texts);
+    let ambient = match kept.bundle.cwd.as_os_str().is_empty() {
+        true => ambient.clone(),
+        false => ambient.at(kept.bundle.cwd.clone()),
+    };
+    let loaded = project::load_kept(&ambient, config, &kept, inputs, texts);
     let project = sound(loaded, &format!("what run {run} was made of"))?;
     for (key, member) in &project.members {
         let rights = kept.bundle.plugins.get(key).map(|it| it.rights.as_str());

@@ -362,3 +362,88 @@ fn a_call_that_its_deadline_ended_is_taken_as_it_ended() {
     forget(&home);
     replays(&home);
 }
+
+/// A plan that stores nothing personal in the clear, and a tool that says again what it is told.
+fn redacting(more: &str) -> Home {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_echo");
+    let step = "  only: { uses: ok_echo/run, with: { to: \"${{ inputs.to }}\" } }";
+    let text = plan(&tool("ok_echo", "tool-pure"), step);
+    let head =
+        format!("inputs: {{ to: {{ type: string }} }}\ndefaults: {{ redact: [payloads]{more} }}\n");
+    home.file(
+        "plan.yaml",
+        text.replace("plugins:", &format!("{head}plugins:")),
+    );
+    let to = "to=jane.doe@example.com";
+    home.flowhost(&["run", "plan.yaml", "--input", to, "--json"])
+        .expect(0);
+    home
+}
+
+fn payloads(home: &Home) -> String {
+    std::fs::read_to_string(run_dir(home).join("payloads-00000000.jsonl")).unwrap()
+}
+
+#[test]
+fn what_is_redacted_lies_nowhere_in_the_clear_and_is_replayed_exactly() {
+    let home = redacting("");
+    let stored = payloads(&home);
+    assert!(stored.contains("[redacted:email]") && stored.contains("\"sealed\":\""));
+    for entry in std::fs::read_dir(run_dir(&home)).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let found = bytes.windows(8).any(|it| it == b"jane.doe");
+        assert!(!found, "{}", path.display());
+    }
+    forget(&home);
+    replays(&home);
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn a_run_whose_sealed_key_was_erased_or_that_sealed_nothing_says_so() {
+    let home = redacting("");
+    let erase = [
+        "evidence", "erase", "--sealed", "--run", "latest", "--reason", "asked",
+    ];
+    home.flowhost(&erase).expect(0);
+    assert!(!run_dir(&home).join("sealed.key").exists());
+    let failed = home.flowhost(&["runs", "replay", "latest"]).expect(1);
+    assert!(failed.stderr.contains("was erased"), "{}", failed.all());
+    home.flowhost(&["verify", "latest"]).expect(0);
+    home.flowhost(&erase).expect(1);
+
+    let home = redacting(", sealed: none");
+    assert!(!payloads(&home).contains("\"sealed\""));
+    let failed = home.flowhost(&["runs", "replay", "latest"]).expect(1);
+    assert!(failed.stderr.contains("sealed: none"), "{}", failed.all());
+}
+
+#[test]
+fn an_export_leaves_out_what_is_sealed_unless_it_is_asked_for() {
+    let home = redacting("");
+    let export = |more: &[&str]| {
+        let all = [
+            &["evidence", "export", "latest", "--out", "bundle.tar"],
+            more,
+        ]
+        .concat();
+        home.flowhost(&all).expect(0);
+        let bytes = std::fs::read(home.path().join("bundle.tar")).unwrap();
+        let holds = |text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+        let key = home.flowhost(&["keys", "show"]).expect(0).stdout;
+        home.flowhost(&["verify", "bundle.tar", "--key", key.trim()])
+            .expect(0);
+        // In a record the commitment stands there, in a payload's line what was encrypted.
+        let sealed = String::from_utf8_lossy(&bytes);
+        let sealed = sealed.matches("\"sealed\":\"").count();
+        let committed = String::from_utf8_lossy(&bytes);
+        let committed = committed.matches("\"sealed\":\"hmac-sha256:").count();
+        (holds("sealed.key"), sealed - committed)
+    };
+    assert_eq!(export(&[]), (false, 0));
+    let (key, sealed) = export(&["--sealed"]);
+    assert!(key && sealed > 0);
+}

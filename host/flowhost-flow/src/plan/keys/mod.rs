@@ -359,6 +359,12 @@ static DEFAULTS: Section = Section {
             "Where keys and personal data are taken out: `model` (prompts and answers), `payloads` \
              (ledger, log, report); default both in a plan whose plugins may ask models.",
         ),
+        may(
+            "sealed",
+            Shape::Choice(&["exact", "none"]),
+            "Whether what is taken out of payloads is kept encrypted beside them (`exact`, the default): \
+             without it (`none`) the run cannot be resumed or replayed.",
+        ),
     ],
     more: &[],
     later: &["consensus"],
