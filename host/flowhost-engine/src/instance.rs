@@ -295,10 +295,12 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     fn new(started: Instant, scope: &CallScope, limits: &Limits) -> Self {
-        let slack = if scope.is_replayed() { REPLAY_SLACK } else { 1 };
-        let own = std::time::Duration::from_millis(limits.deadline_ms.saturating_mul(slack));
-        let own = started.checked_add(own);
-        let at = own.map_or(scope.deadline, |own| own.min(scope.deadline));
+        let after = |ms| started.checked_add(std::time::Duration::from_millis(ms));
+        let own = match scope.is_replayed() {
+            true => after(limits.deadline_ms.saturating_mul(REPLAY_SLACK)),
+            false => after(limits.deadline_ms).map(|own| own.min(scope.deadline)),
+        };
+        let at = own.unwrap_or(scope.deadline);
         Self { started, at }
     }
 

@@ -199,16 +199,12 @@ impl Reader {
         call: &str,
         envelope: Arc<Envelope>,
         asked: bool,
-        deadline: tokio::time::Instant,
     ) -> Result<(), Fault> {
         let payload = MessagePayload::of(&envelope).map_err(|error| host(&error))?;
         let reader = self.worker.registry.current(&self.key);
         let reader = reader.ok_or_else(|| Fault::Host(format!("`{}` is gone", self.key)))?;
         let own = reader.own_scope_as(&self.worker.scope, call.into());
-        let scope = CallScope {
-            deadline,
-            ..self.scope(own, &envelope, &payload)
-        };
+        let scope = self.scope(own, &envelope, &payload);
         let message = payload.into_message(&envelope);
         match self
             .hand_over(&reader, &scope, &envelope, &message, asked)

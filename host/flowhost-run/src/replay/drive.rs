@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flowhost_bus::Ulid;
 use flowhost_engine::RunScope;
@@ -12,7 +11,6 @@ use flowhost_flow::planner::{
 };
 use flowhost_flow::{Action, Call, Exit, Planner, PluginKind, Time};
 use flowhost_ledger::Kind;
-use tokio::time::Instant;
 
 use super::messages::{self, Own};
 use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};
@@ -31,10 +29,6 @@ use crate::registry::Registry;
 use crate::revealed::Revealed;
 use crate::wiring::{self, Ready};
 use crate::worker::Worker;
-
-/// Time that a call of a replay has at most where its profile gives it more: a guest that waits for what
-/// will not come must not hold up whoever asked.
-const CALL_MAX: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn replay(
     host: &Arc<Inner>,
@@ -250,10 +244,8 @@ impl Replay {
                 .note(Difference::new(Some(seq), &what, None, None));
             return None;
         };
-        let order = Order {
-            remaining_ms: u64::try_from(CALL_MAX.as_millis()).unwrap_or(u64::MAX),
-            ..Order::new(call, &installed, Time(0))
-        };
+        // What was left of the run's time then is nothing now: the engine gives the guest its own.
+        let order = Order::new(call, &installed, Time(0));
         self.calls += 1;
         let result = self.worker.replay(&order).await;
         let result = too_large(&self.purse, &call.step_id, &result).unwrap_or(result);
@@ -309,7 +301,7 @@ impl Replay {
 
     async fn own_call(&self, own: Own) {
         let call = own.call().to_owned();
-        if let Err(why) = messages::again(&self.worker, own, Instant::now() + CALL_MAX).await {
+        if let Err(why) = messages::again(&self.worker, own).await {
             let what = format!("call {call} cannot be made again: {why}");
             self.script.note(Difference::new(None, &what, None, None));
         }

@@ -10,7 +10,6 @@ use flowhost_caps::messaging::MessagePayload;
 use flowhost_engine::AgentOutcome;
 use flowhost_ledger::{Kind, trace};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use super::Entry;
 use crate::mailbox::Reader;
@@ -85,7 +84,7 @@ fn message<'a>(id: &str, entries: &'a [Entry]) -> Option<&'a Entry> {
 }
 
 /// Makes the call again; what its guest does is compared with the record by whoever takes the records.
-pub(super) async fn again(worker: &Arc<Worker>, own: Own, deadline: Instant) -> Result<(), String> {
+pub(super) async fn again(worker: &Arc<Worker>, own: Own) -> Result<(), String> {
     match own {
         Own::Message {
             call,
@@ -97,7 +96,7 @@ pub(super) async fn again(worker: &Arc<Worker>, own: Own, deadline: Instant) -> 
             let message = message.ok_or("the record of the message is not there")?;
             let envelope = Arc::new(sealed(worker, &message)?);
             let reader = Reader::alone(worker, &plugin, &pattern);
-            let read = reader.again(&call, envelope, asked, deadline);
+            let read = reader.again(&call, envelope, asked);
             read.await.map_err(|fault| fault.to_string())
         }
         Own::Finish {
@@ -110,8 +109,7 @@ pub(super) async fn again(worker: &Arc<Worker>, own: Own, deadline: Instant) -> 
                 serde_json::from_slice(&outcome).map_err(|error| error.to_string())?;
             let missing = || format!("there is no plugin `{plugin}`");
             let agent = worker.registry.current(&plugin).ok_or_else(missing)?;
-            let mut scope = agent.own_scope_as(&worker.scope, call.into());
-            scope.deadline = deadline;
+            let scope = agent.own_scope_as(&worker.scope, call.into());
             let Outcome { status, reason } = outcome;
             let outcome = AgentOutcome { status, reason };
             worker.finish_agent(&agent, scope, &outcome).await;
