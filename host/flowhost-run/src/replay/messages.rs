@@ -25,7 +25,7 @@ pub(super) enum Own {
         pattern: String,
         /// Whether somebody waits for an answer.
         asked: bool,
-        message: Option<Entry>,
+        message: Option<Box<Entry>>,
     },
     /// An agent is told of the end.
     Finish {
@@ -66,7 +66,7 @@ fn own_call(entry: &Entry, entries: &[Entry]) -> Option<Own> {
             plugin,
             pattern: text("pattern"),
             asked: record.text("asked") == Some("true"),
-            message: message(&text("id"), entries).cloned(),
+            message: message(&text("id"), entries).cloned().map(Box::new),
         },
         "on-finish" => Own::Finish {
             call,
