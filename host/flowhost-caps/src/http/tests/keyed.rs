@@ -7,7 +7,7 @@ fn echo() -> RecordingConnector {
     serving(|request| async move {
         let key = request.headers().get("idempotency-key");
         let key = key.map_or(b"none".to_vec(), |key| key.as_bytes().to_vec());
-        text(key.into())
+        text(key)
     })
 }
 
