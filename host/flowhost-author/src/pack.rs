@@ -50,6 +50,9 @@ pub enum PackError {
     /// A part that is text is not.
     #[error("`{0}` in it is not UTF-8 text")]
     NotText(&'static str),
+    /// It is not what [`Pack::write`] makes of its parts: cut off, or with something beside them.
+    #[error("it was cut off, or was not written by `flowhost plugin pack`")]
+    NotCanonical,
     /// A part is missing.
     #[error("it has no `{0}`")]
     Missing(&'static str),
@@ -148,13 +151,19 @@ impl Pack {
             let text = part.map(String::from_utf8).transpose();
             text.map_err(|_| PackError::NotText(name))
         };
-        Ok(Self {
+        let pack = Self {
             component: component.ok_or(PackError::Missing(COMPONENT))?,
             manifest: text(MANIFEST, manifest)?.ok_or(PackError::Missing(MANIFEST))?,
             readme: text(README, readme)?,
             sbom: text(SBOM, sbom)?,
             signature: text(SIGNATURE, signature)?,
-        })
+        };
+        // An archive that is cut off between two parts is one all the same, with the signature gone: only
+        // the bytes that belong to the parts are taken.
+        match pack.write()? == bytes {
+            true => Ok(pack),
+            false => Err(PackError::NotCanonical),
+        }
     }
 }
 
@@ -220,6 +229,8 @@ mod tests {
         assert!(Pack::read(&[0x55; 2_000]).is_err());
         let whole = pack().write().unwrap();
         assert!(Pack::read(&whole[..whole.len() / 2]).is_err());
+        let longer = [whole.as_slice(), b"more"].concat();
+        assert!(matches!(Pack::read(&longer), Err(PackError::NotCanonical)));
         let binary = archive(&[
             ("component.wasm", EntryType::Regular, b"x"),
             ("plugin.toml", EntryType::Regular, b"\xff"),
