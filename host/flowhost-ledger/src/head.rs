@@ -162,10 +162,10 @@ pub(crate) fn enter(open: &mut Vec<String>, kind: Option<crate::Kind>, run: Opti
     let Some(run) = run else { return };
     match kind {
         // Nobody resumes a run that the index has open; if somebody did, it would still be one run.
-        Some(crate::Kind::RunStart | crate::Kind::RunResume) => {
-            if !open.iter().any(|name| name == run) {
-                open.push(run.to_owned());
-            }
+        Some(crate::Kind::RunStart | crate::Kind::RunResume)
+            if !open.iter().any(|name| name == run) =>
+        {
+            open.push(run.to_owned());
         }
         Some(crate::Kind::RunEnd) => open.retain(|name| name != run),
         _ => {}

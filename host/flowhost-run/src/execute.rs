@@ -90,7 +90,7 @@ pub(crate) async fn execute(
     run: &Run,
 ) -> Result<Finished, Failure> {
     let config = &host.config;
-    let (state, tenant) = (&config.state, config.state.tenant());
+    let state = &config.state;
     let seed = match options.seed {
         Some(seed) => seed,
         // 53 bits, so that the seed can be read back from JSON by any reader.

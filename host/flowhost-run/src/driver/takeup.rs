@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::desk::Recording;
 use crate::driver::{Driver, Paused};
 use crate::journal::emitted_id;
-use crate::order::{Answer, Detail, Stands};
+use crate::order::{Detail, Stands};
 use crate::purse::{Before, Purse};
 use crate::resume::past::{Known, Reached, Settled, Unread};
 use crate::resume::{Fate, Resumed};
