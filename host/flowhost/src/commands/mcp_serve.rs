@@ -1,12 +1,16 @@
 //! `flowhost mcp serve`.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::host::host;
 use flowhost::shelf::{self, Opening, Wanted};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
-use flowhost_run::RunOptions;
+use flowhost_run::{Host, Run, RunOptions};
 use flowhost_serve::{Front, HttpServer, Server, Token, serve_streams};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +22,8 @@ use crate::commands::{Context, logging};
 
 /// The variable that holds the token.
 const TOKEN: &str = "FLOWHOST_MCP_TOKEN";
+/// How long calls at work may take to end when the server is to.
+const END_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a token: fewer could be guessed, more is no token.
 const TOKEN_MIN: usize = 16;
 const TOKEN_MAX: u64 = 4_096;
@@ -50,11 +56,12 @@ async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure>
         texts,
         ..
     } = context;
+    let host = host(ambient, config, state, PoolConfig::default(), None)?;
     let opening = Opening {
         ambient,
         config,
         state,
-        host: host(ambient, config, state, PoolConfig::default(), None)?,
+        host: host.clone(),
         options: RunOptions {
             durability: durability(args.durability, config.durability),
             allow_private_network: args.allow_private_network,
@@ -63,26 +70,45 @@ async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure>
     };
     let shelf = shelf::open(opening, &wanted(&args.offer), texts)?;
     let server = Server::new(Box::new(shelf), env!("CARGO_PKG_VERSION"));
-    match args.listen {
-        Some(_) => over_http(args, server, context).await,
-        None => {
-            let streams = serve_streams(server, tokio::io::stdin(), tokio::io::stdout());
-            tokio::select! {
-                () = streams => Ok(Exit::Ok),
-                () = interrupted() => Ok(Exit::Interrupted),
+    let serving = async {
+        match args.listen {
+            Some(address) => over_http(args, address, server, context).await,
+            None => {
+                serve_streams(server, tokio::io::stdin(), tokio::io::stdout()).await;
+                Ok(Exit::Ok)
             }
         }
+    };
+    tokio::select! {
+        served = serving => served,
+        () = interrupted() => {
+            tokio::select! {
+                () = end(&host) => {}
+                () = interrupted() => {}
+            }
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// Stops what is at work, and waits until its evidence is sealed. A second interrupt does not wait.
+async fn end(host: &Host) {
+    let runs = host.runs();
+    for run in &runs {
+        run.cancel("the server was interrupted");
+    }
+    let ended = futures::future::join_all(runs.iter().map(Run::outcome));
+    if tokio::time::timeout(END_MAX, ended).await.is_err() {
+        tracing::warn!("calls did not end in time; `flowhost runs list` signs what they left");
     }
 }
 
 async fn over_http(
     args: &ServeArgs,
-    server: std::sync::Arc<Server>,
+    address: SocketAddr,
+    server: Arc<Server>,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let Some(address) = args.listen else {
-        return Ok(Exit::Ok);
-    };
     let (token, made) = token(args, &context.ambient)?;
     let front = Front::new(Token::new(&token), args.allow_host.clone());
     let listening = context.ambient.listen(address).await;
@@ -111,10 +137,8 @@ async fn over_http(
         }
     };
     context.output.message(&text);
-    tokio::select! {
-        () = http.serve() => Ok(Exit::Ok),
-        () = interrupted() => Ok(Exit::Interrupted),
-    }
+    http.serve().await;
+    Ok(Exit::Ok)
 }
 
 /// The token, and whether it was made here and nobody knows it yet.
@@ -148,8 +172,7 @@ fn token(args: &ServeArgs, ambient: &Ambient) -> Result<(Zeroizing<String>, bool
     Ok((token, false))
 }
 
-/// Waits until somebody wants the server to end. What is at work then is signed when the next command
-/// looks at the state folder.
+/// Waits until somebody wants the server to end.
 async fn interrupted() {
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),

@@ -1,7 +1,7 @@
 //! Over the standard streams: what an editor starts.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -47,6 +47,14 @@ impl Peer {
     pub(super) fn ask(&mut self, frame: &Value) -> Value {
         self.send(&frame.to_string());
         self.next()
+    }
+
+    /// Asks the server to end, as a supervisor does, and gives its exit code.
+    pub(super) fn terminate(mut self) -> i32 {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-s", "TERM", &id]).status();
+        assert!(asked.unwrap().success());
+        self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
     /// Closes the stream and waits for the end; gives the exit code and what was said on standard error.
@@ -312,4 +320,11 @@ fn a_client_that_goes_away_ends_its_calls_with_their_evidence() {
         .iter()
         .all(|run| run["status"] == "cancelled");
     assert!(ended, "{listed}");
+}
+
+#[test]
+fn a_server_that_is_told_to_end_ends_its_calls_with_their_evidence() {
+    let (home, peer) = asleep();
+    assert_eq!(peer.terminate(), 130);
+    assert_eq!(status(&home), "cancelled");
 }
