@@ -232,7 +232,9 @@ fn find(
     let fed = kept.fed(&dir)?;
     let project = kept.project(&dir, &fed)?;
     is_same(&project, &past, options, &made_of)?;
-    is_exact(&project, &fed)?;
+    if opened.seal.is_none() {
+        is_exact(&project, &fed)?;
+    }
     Ok(Found {
         ledger,
         past,
@@ -334,8 +336,8 @@ fn is_same(
 /// What stands in the place of what was taken out of a payload before it was stored.
 const TAKEN_OUT: &str = "[redacted:";
 
-/// That the planner is fed what it was fed, and not what was left of it: a plan that redacts its records
-/// keeps only that.
+/// That the planner is fed what it was fed, and not what was left of it: a plan that redacts its records,
+/// and seals nothing, keeps only that.
 fn is_exact(project: &Project, fed: &Fed) -> Result<(), Failure> {
     if !redaction(project).payloads {
         return Ok(());
@@ -351,8 +353,10 @@ fn is_exact(project: &Project, fed: &Fed) -> Result<(), Failure> {
     let Some(what) = found else {
         return Ok(());
     };
-    Err(cannot(format!("{what} was redacted before it was recorded, and its exact value is gone"))
-        .hint("start the plan again, or say `redact: [model]` in it, so that the next run keeps what it hands on"))
+    Err(cannot(format!(
+        "{what} was redacted before it was recorded, and its exact value is gone"
+    ))
+    .hint("bring the host's sealing key back, or start the plan again"))
 }
 
 fn cannot(why: impl Into<String>) -> Failure {
