@@ -32,7 +32,7 @@ fn unsealed(plan: &Plan) -> bool {
     let mut below = below
         .iter()
         .filter_map(|wanted| plan.sub_plan(&wanted.reference));
-    plan.unsealed || below.any(unsealed)
+    plan.unsealed || below.any(|plan| unsealed(plan))
 }
 
 /// What the plans of the tree say together; none when none says anything.

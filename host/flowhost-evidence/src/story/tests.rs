@@ -67,6 +67,7 @@ impl Tape {
         self.add(host(Erasure {
             reason: "asked".to_owned(),
             seqs: vec![seq],
+            key: None,
         }));
     }
 
