@@ -9,6 +9,7 @@ mod config;
 mod host;
 mod message;
 mod notes;
+mod panel;
 mod prompt;
 mod spend;
 mod template;
