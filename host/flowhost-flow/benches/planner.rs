@@ -41,6 +41,7 @@ fn planner(plan: &Arc<Plan>) -> Box<dyn Planner> {
         seed: 1,
         inputs: Map::new(),
         estimates: BTreeMap::new(),
+        components: BTreeMap::new(),
     };
     planner_for(Arc::clone(plan), setup).expect("the bench's own plan")
 }

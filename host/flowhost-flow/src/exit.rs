@@ -173,6 +173,10 @@ classes! {
     Failed "failed", Plugin, retry: true;
     /// The world is not as the plugin's call needs it.
     Conflict "conflict", Plugin, retry: false;
+    /// Agents contradict each other, and nobody decided.
+    Contradiction "contradiction", Conflict, retry: false;
+    /// Too few agents answered or agree, or nothing came of their answers.
+    Consensus "consensus", Degraded, retry: false;
     /// The output does not match its schema.
     Output "output", Plugin, retry: true;
     /// A check with `on_fail: halt` is false.

@@ -9,6 +9,7 @@
 //! [`planner::Event`]s, perform [`planner::Action`]s.
 
 pub mod budget;
+pub mod consensus;
 pub mod effort;
 pub mod exit;
 pub mod expr;

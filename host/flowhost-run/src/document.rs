@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use flowhost_flow::FailureClass;
+use flowhost_flow::consensus::Verdict;
 use flowhost_flow::units::micro_usd_to_usd;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -42,6 +43,9 @@ struct StepDocument {
     used: UsedDocument,
     #[serde(skip_serializing_if = "Option::is_none")]
     estimate: Option<EstimatedDocument>,
+    /// What the agents of a consensus step came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consensus: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -109,6 +113,8 @@ pub fn owner(class: FailureClass) -> &'static str {
         | C::Invalid
         | C::Failed
         | C::Conflict
+        | C::Contradiction
+        | C::Consensus
         | C::Output
         | C::Check
         | C::Guardrail => "guest",
@@ -183,7 +189,11 @@ impl Cost {
 }
 
 fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument {
-    let StepOutcome { summary, used } = step;
+    let StepOutcome {
+        summary,
+        used,
+        consensus,
+    } = step;
     StepDocument {
         status: summary.status.word(),
         attempts: summary.attempts,
@@ -207,6 +217,7 @@ fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument 
                 basis: it.basis,
             })
         }),
+        consensus: consensus.clone(),
         error: summary
             .failure
             .as_ref()

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use flowhost_bus::{Bus, BusError, Draft, Envelope, Subject, Subscription};
 use flowhost_engine::RunScope;
+use flowhost_flow::consensus::Verdict;
 use flowhost_flow::effort;
 use flowhost_flow::planner::{CallId, GateId, Note, OpenGate, RunEnd, TimerId};
 use flowhost_flow::{
@@ -137,6 +138,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         used: HashMap::new(),
         purse: drive.purse.clone(),
         recording: drive.recording,
+        verdicts: HashMap::new(),
         warnings: Vec::new(),
         end: None,
         broken: false,
@@ -235,6 +237,8 @@ struct Driver {
     used: HashMap<String, Detail>,
     purse: Arc<Purse>,
     recording: Arc<Recording>,
+    /// Of consensus steps at work, by path.
+    verdicts: HashMap<String, Arc<Verdict>>,
     warnings: Vec<String>,
     end: Option<RunEnd>,
     broken: bool,
@@ -494,8 +498,16 @@ impl Driver {
             }
             Note::StepEnded(summary) => {
                 let used = self.used.remove(&summary.path).unwrap_or_default();
-                self.steps
-                    .insert(summary.path.clone(), StepOutcome { summary, used });
+                let consensus = self.verdicts.remove(&summary.path);
+                let outcome = StepOutcome {
+                    used,
+                    consensus: consensus.map(Arc::unwrap_or_clone),
+                    summary,
+                };
+                self.steps.insert(outcome.summary.path.clone(), outcome);
+            }
+            Note::Consensus { path, verdict, .. } => {
+                self.verdicts.insert(path, verdict);
             }
             _ => {}
         }

@@ -278,9 +278,10 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
         return Estimate::default();
     }
     let history = History::read(state, past, &project.plan.name);
-    let step = |(path, weight): (String, Option<Weight>)| {
-        let model = weight.as_ref().map(|it| it.model.to_string());
-        let weighed = weight.and_then(|it| it.weigh(gateway));
+    let step = |(path, weights): (String, Vec<Option<Weight>>)| {
+        let model = weights.iter().flatten().next();
+        let model = model.map(|it| it.model.to_string());
+        let weighed = weigh(weights, gateway);
         let (expected, basis, runs) = match history.range(&path, model.as_deref()) {
             Some((range, runs)) => (Some(range), Basis::History, runs),
             None if weighed.is_some() => (weighed, Basis::Prompt, 0),
@@ -297,6 +298,24 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
     Estimate {
         steps: wanted.into_iter().map(step).collect(),
     }
+}
+
+/// What all that are asked in a step cost together; none where one of them is not known. Of several nobody
+/// knows the upper end: a plan may ask them in one round more.
+fn weigh(weights: Vec<Option<Weight>>, gateway: &Gateway) -> Option<Range> {
+    let several = weights.len() > 1;
+    let mut sum: Option<Range> = None;
+    for weight in weights {
+        let range = weight?.weigh(gateway)?;
+        match &mut sum {
+            Some(sum) => sum.add(range),
+            None => sum = Some(range),
+        }
+    }
+    sum.map(|range| Range {
+        high: range.high.filter(|_| !several),
+        ..range
+    })
 }
 
 /// Where steps are looked at.
@@ -323,7 +342,7 @@ fn collect(
     plan: &Plan,
     place: Place,
     project: &Project,
-    wanted: &mut Vec<(String, Option<Weight>)>,
+    wanted: &mut Vec<(String, Vec<Option<Weight>>)>,
 ) {
     let Place {
         path,
@@ -344,7 +363,25 @@ fn collect(
                 let member = project.members.get(&format!("{prefix}{plugin}"));
                 let asks = member.filter(|it| !it.effective.grants.model.allow.is_empty());
                 if let Some(member) = asks {
-                    wanted.push((path, Weight::of(plan, step, member, inputs, certain)));
+                    let weight = Weight::of(plan, step, member, inputs, certain);
+                    wanted.push((path, vec![weight]));
+                }
+            }
+            Work::Consensus(consensus) => {
+                let asks = |name: &String| {
+                    let member = project.members.get(&format!("{prefix}{name}"));
+                    member.filter(|it| !it.effective.grants.model.allow.is_empty())
+                };
+                // Whoever may not be needed, or not be asked twice, is not certain to cost anything; the
+                // arbiter is asked only when enough have answered.
+                let all = certain && !consensus.early_stop && !consensus.distinct;
+                let agents = consensus.agents.iter().filter_map(asks);
+                let agents = agents.map(|it| Weight::of(plan, step, it, inputs, all));
+                let arbiter = consensus.arbiter.iter().filter_map(asks);
+                let arbiter = arbiter.map(|it| Weight::of(plan, step, it, inputs, false));
+                let weights: Vec<Option<Weight>> = agents.chain(arbiter).collect();
+                if !weights.is_empty() {
+                    wanted.push((path, weights));
                 }
             }
             Work::Plan { reference } => {

@@ -137,6 +137,7 @@ pub(crate) async fn execute(
         seed,
         inputs: project.inputs.clone(),
         estimates: wiring::estimates(&project),
+        components: wiring::components(&project),
     };
     let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
     journal.run_start(&project, &setup, labels, options)?;

@@ -11,6 +11,7 @@ use flowhost_bus::Ulid;
 use flowhost_caps::messaging::MESSAGE;
 use flowhost_flow::RunSetup;
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
+use flowhost_flow::consensus::Verdict;
 use flowhost_flow::planner::{EventRecord, Note, StepSummary};
 use flowhost_flow::{Event, RunStatus, Time};
 use flowhost_ledger::records::{Asked, Message, PlacePart, RecordKind, SCHEMA};
@@ -339,6 +340,12 @@ impl Journal {
                     .with("warning", *about);
                 vec![fact.payload(message.clone().into_bytes())]
             }
+            Note::Consensus {
+                step_id,
+                path,
+                attempt,
+                verdict,
+            } => vec![self.consensus(step_id, path, *attempt, verdict)],
             Note::Emitted {
                 step_id,
                 path,
@@ -366,6 +373,30 @@ impl Journal {
 
     fn step(&self, kind: Kind, step_id: &str, path: &str) -> Fact {
         self.fact(kind).with("step", step_id).with("path", path)
+    }
+
+    fn consensus(&self, step_id: &str, path: &str, attempt: u32, verdict: &Verdict) -> Fact {
+        let fact = self
+            .step(Kind::Consensus, step_id, path)
+            .with("attempt", u64::from(attempt))
+            .with("round", u64::from(verdict.round))
+            .with("status", verdict.status.word())
+            .with("decision", verdict.decision.as_str())
+            .with("agreements", verdict.agreements.len() as u64)
+            .with("conflicts", verdict.conflicts.len() as u64)
+            .with("resolved", verdict.conflicts_resolved.len() as u64)
+            .with("present", u64::from(verdict.participation.present))
+            .with("expected", u64::from(verdict.participation.expected))
+            .with("verdict", verdict.sha256());
+        let fact = match verdict.agreement_ratio {
+            Some(ratio) => fact.with("ratio", format!("{ratio:.3}")),
+            None => fact,
+        };
+        let fact = match &verdict.accepted_by {
+            Some(by) => fact.with("accepted_by", by.as_str()),
+            None => fact,
+        };
+        fact.payload(serde_json::to_vec(verdict).unwrap_or_default())
     }
 
     fn attempt_end(

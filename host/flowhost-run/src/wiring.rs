@@ -64,6 +64,14 @@ pub fn plan_hash(project: &Project) -> Result<String, Failure> {
 }
 
 /// What one call of each plugin can use at most, for the planner's reservations.
+/// SHA-256 of each plugin's component, by key: what tells a consensus that two agents are the same.
+pub(crate) fn components(project: &Project) -> BTreeMap<String, String> {
+    let members = project.members.iter();
+    members
+        .map(|(key, member)| (key.clone(), member.inspection.digest.to_string()))
+        .collect()
+}
+
 pub(crate) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
     let estimate = |member: &Member| Amounts {
         calls: 1,

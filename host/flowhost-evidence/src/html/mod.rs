@@ -151,7 +151,7 @@ fn sections(story: &Story) -> Vec<Section> {
         0 => decided,
         denials => decided.note(format!("{} denied", words::count(denials))),
     });
-    if story.verdicts.total > 0 {
+    if story.verdicts.total > 0 || story.verdicts.consensus.total > 0 {
         let body = verdicts::body(story);
         let section = Section::new("guardrails", "Guardrails and checks", body);
         all.push(section.count(story.verdicts.total));

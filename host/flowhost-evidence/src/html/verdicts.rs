@@ -5,7 +5,17 @@ use maud::{Markup, html};
 use super::items::well;
 use super::parts::{Column, more, numbers_in, status, step, stored, table, words_in};
 use super::words;
-use crate::story::{Story, Verdict};
+use crate::story::{Ruling, Shown, Story, Verdict};
+
+const RULINGS: [Column; 7] = [
+    words_in("Step"),
+    words_in("Consensus"),
+    words_in("Plan"),
+    numbers_in("Agents"),
+    numbers_in("Agreements"),
+    numbers_in("Conflicts"),
+    numbers_in("Decided"),
+];
 
 const COLUMNS: [Column; 5] = [
     words_in("Name"),
@@ -31,8 +41,43 @@ pub(super) fn body(story: &Story) -> Markup {
             }
         }))
         (more(&verdicts.tallies, "guardrail or check", "guardrails and checks"))
+        @if !verdicts.consensus.items.is_empty() { (consensus(&verdicts.consensus)) }
         @for verdict in &verdicts.notable.items { (one(verdict)) }
         (more(&verdicts.notable, "verdict with findings", "verdicts with findings"))
+    }
+}
+
+/// What agents that were asked together came to.
+fn consensus(all: &Shown<Ruling>) -> Markup {
+    html! {
+        (table("Consensus by step and round", &RULINGS, &html! {
+            @for ruling in &all.items {
+                tr {
+                    th scope="row" {
+                        (step(&ruling.step))
+                        @if ruling.place != (1, 1) {
+                            span.of { ", attempt " (ruling.place.0) ", round " (ruling.place.1) }
+                        }
+                    }
+                    td { (status(&ruling.status)) }
+                    td { (ruling.decision) }
+                    td.n { (ruling.present.0) " of " (ruling.present.1) }
+                    td.n { (words::count(ruling.points.0)) }
+                    td.n { (words::count(ruling.points.1)) }
+                    td.n { (words::count(ruling.points.2)) }
+                }
+            }
+        }))
+        (more(all, "round of a consensus", "rounds of consensus"))
+        @for ruling in &all.items {
+            details {
+                summary {
+                    "verdict of " (step(&ruling.step)) ", round " (ruling.place.1)
+                    span.of { ", record " (ruling.seq) }
+                }
+                (stored(&ruling.verdict))
+            }
+        }
     }
 }
 

@@ -65,6 +65,7 @@ impl Gather {
             }
             Record::ModelResult(result) => self.models.result(record, result, at_us),
             Record::GuardVerdict(verdict) => self.verdicts.record(record, verdict),
+            Record::Consensus(consensus) => self.verdicts.ruling(record, consensus),
             Record::Budget(budget) => self.spend.record(record, budget),
             Record::Erasure(erasure) => self.erased.extend(&erasure.seqs),
             _ => {}

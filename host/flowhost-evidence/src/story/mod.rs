@@ -34,7 +34,7 @@ pub use steps::{Attempt, Peak, Step, Steps};
 pub use stored::{PayloadSource, Shown, Stored};
 pub use talk::{Edge, EdgeKind, Node, NodeKind, Talk};
 pub use tools::{ToolCall, Tools};
-pub use verdicts::{Tally, Verdict, Verdicts};
+pub use verdicts::{Ruling, Tally, Verdict, Verdicts};
 
 use gather::Gather;
 

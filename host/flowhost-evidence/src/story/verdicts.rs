@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::GuardVerdict;
+use flowhost_ledger::records::{Consensus, GuardVerdict};
 
-use super::stored::{Held, Shelf, text};
+use super::stored::{Held, Shelf, short, text};
 use super::{GROUPS_MAX, Shown, Steps, Stored};
 
 /// Guardrails and checks that are counted.
@@ -20,6 +20,29 @@ pub struct Verdicts {
     pub notable: Shown<Verdict>,
     /// All of them.
     pub total: u64,
+    /// What agents that were asked together came to, round by round.
+    pub consensus: Shown<Ruling>,
+}
+
+/// What a round of a consensus step came to.
+#[derive(Debug, Clone, Default)]
+pub struct Ruling {
+    /// The record.
+    pub seq: u64,
+    /// Path of the step.
+    pub step: String,
+    /// The attempt at the step and the round within it, from 1.
+    pub place: (u64, u64),
+    /// `ok`, `conflict`, `degraded` or `missing`.
+    pub status: String,
+    /// What the plan does about it.
+    pub decision: String,
+    /// Agents whose output counts, of how many.
+    pub present: (u64, u64),
+    /// Points that agree, open conflicts, conflicts that were decided.
+    pub points: (u64, u64, u64),
+    /// The verdict, as JSON.
+    pub verdict: Stored,
 }
 
 /// How often a guardrail or check said what.
@@ -66,6 +89,7 @@ pub(super) struct VerdictsOf {
     left_out: u64,
     notable: Shown<(Verdict, Held)>,
     total: u64,
+    consensus: Shown<(Ruling, Held)>,
 }
 
 impl VerdictsOf {
@@ -109,6 +133,20 @@ impl VerdictsOf {
         }
     }
 
+    pub(super) fn ruling(&mut self, record: &StoredRecord, said: &Consensus) {
+        let ruling = Ruling {
+            seq: record.seq,
+            step: short(&said.at.path),
+            place: (said.attempt, said.round),
+            status: short(&said.status),
+            decision: short(&said.decision),
+            present: (said.present, said.expected),
+            points: (said.agreements, said.conflicts, said.resolved),
+            verdict: Stored::None,
+        };
+        self.consensus.push((ruling, Held::of(record)), GROUPS_MAX);
+    }
+
     pub(super) fn finish(self, steps: &Steps, shelf: &mut Shelf<'_>) -> Verdicts {
         let tallies: Vec<Tally> = self.tallies.into_values().collect();
         let tallies = Shown::first(tallies, GROUPS_MAX);
@@ -127,6 +165,18 @@ impl VerdictsOf {
                 total: self.notable.total,
             },
             total: self.total,
+            consensus: Shown {
+                total: self.consensus.total,
+                items: self
+                    .consensus
+                    .items
+                    .into_iter()
+                    .map(|(mut ruling, held)| {
+                        ruling.verdict = shelf.take(&held);
+                        ruling
+                    })
+                    .collect(),
+            },
         }
     }
 }

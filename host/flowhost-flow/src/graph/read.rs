@@ -117,7 +117,7 @@ impl Graph {
 
 fn shape(step: &Step) -> Shape {
     match step.work {
-        Work::Call { .. } | Work::Emit { .. } => Shape::Work,
+        Work::Call { .. } | Work::Emit { .. } | Work::Consensus(_) => Shape::Work,
         Work::Plan { .. } => Shape::Plan,
         Work::Barrier(_) | Work::Gate(_) => Shape::Decision,
     }
@@ -143,6 +143,7 @@ fn detail(step: &Step) -> String {
         Work::Barrier(barrier) => waits_for(barrier),
         Work::Gate(gate) => format!("waits for {}", gate.wants.word()),
         Work::Emit { subject, .. } => format!("tells {subject}"),
+        Work::Consensus(spec) => consensus_of(&spec.agents, spec.rule.word()),
     }];
     if let Some(foreach) = &step.foreach {
         words.push(format!("for each, {} at once", foreach.max_parallel));
@@ -154,6 +155,10 @@ fn detail(step: &Step) -> String {
         words.push(format!("up to {} attempts", step.retry.max_attempts));
     }
     words.join(", ")
+}
+
+fn consensus_of(agents: &[String], rule: &str) -> String {
+    format!("{} agree, by {rule}", agents.join(", "))
 }
 
 fn waits_for(barrier: &Barrier) -> String {

@@ -23,6 +23,8 @@ pub(super) struct Defaults {
     pub(super) after: Vec<Guard>,
     pub(super) redact: Option<Redact>,
     pub(super) unsealed: bool,
+    /// `defaults.consensus` as written: a step reads from it what it does not say itself.
+    pub(super) consensus: Option<Node>,
 }
 
 impl Defaults {
@@ -39,6 +41,7 @@ impl Defaults {
             after: guards(list("after"), problems),
             redact: node.and_then(|node| node.get("redact")).map(redact),
             unsealed: node.and_then(|node| node.get("sealed")?.text()) == Some("none"),
+            consensus: node.and_then(|node| node.get("consensus")).cloned(),
         }
     }
 }

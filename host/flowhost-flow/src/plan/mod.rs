@@ -18,6 +18,7 @@ use crate::schema_check::OutputSchema;
 mod attach;
 mod behavior;
 mod check;
+mod consensus;
 mod defaults;
 mod inputs;
 mod keys;
@@ -33,6 +34,7 @@ mod walk;
 
 pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
+pub use consensus::{Consensus, Mode, React, Rule};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};
 pub use reference::plan_reference;
@@ -69,6 +71,8 @@ pub mod limits {
     /// Ticks of one run of a behaviour tree; the next one fails the run with class `limit`. Every end
     /// of an action is a tick, and every turn of a `repeat` or `retry` node that needs no action.
     pub const TICKS_MAX: u32 = 20_000;
+    /// Agents of one consensus: each pair of answers is compared, and each answer is held until the end.
+    pub const AGENTS_MAX: usize = 16;
     /// Items of one `foreach` at work at once.
     pub const PARALLEL_MAX: u32 = 1_024;
 }
@@ -359,6 +363,8 @@ pub enum Work {
         /// What it says.
         payload: Template,
     },
+    /// Asks several agents and makes one output of their answers.
+    Consensus(#[serde(serialize_with = "shared_one")] Arc<Consensus>),
 }
 
 /// Waits for what comes from outside.
@@ -632,6 +638,13 @@ fn shared<S: Serializer, T: Serialize>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(named.iter().map(|(name, value)| (name, value.as_ref())))
+}
+
+pub(crate) fn shared_one<S: Serializer, T: Serialize>(
+    one: &Arc<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    one.serialize(serializer)
 }
 
 fn shared_list<S: Serializer, T: Serialize>(

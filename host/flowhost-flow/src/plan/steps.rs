@@ -10,8 +10,8 @@ use crate::plan::parse::{budget, expr, template, text};
 use crate::plan::tree::{Data, Node};
 use crate::plan::walk::require;
 use crate::plan::{
-    Barrier, Check, Effects, Foreach, Gate, Guard, OnFailure, OnTimeout, Prompt, Require,
-    SchemaSource, Step, Then, Wants, Work,
+    Barrier, Check, Consensus, Effects, Foreach, Gate, Guard, OnFailure, OnTimeout, Prompt,
+    Require, SchemaSource, Step, Then, Wants, Work,
 };
 use crate::problem::Problems;
 use crate::retry::RetryPolicy;
@@ -29,7 +29,7 @@ pub(super) fn step(id: &str, node: &Node, defaults: &Defaults, problems: &mut Pr
 /// What works: a step, a state that uses something, an action.
 pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> Step {
     let guardrails = node.get("guardrails");
-    let calls = node.get("uses").is_some();
+    let calls = node.get("uses").is_some() || node.get("consensus").is_some();
     let mut guard_list = |key: &str, default: &[Guard]| match guardrails.and_then(|g| g.get(key)) {
         Some(list) => guards(Some(list), problems),
         None if !calls => Vec::new(),
@@ -109,7 +109,9 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
     };
     let has = |key| node.get(key).is_some();
     if !WORKS.iter().any(|key| has(key)) {
-        let message = format!("step `{id}` does nothing: it has neither `uses` nor `barrier`");
+        let message = format!(
+            "step `{id}` does nothing: it has neither `uses` nor `consensus` nor `barrier`"
+        );
         problems.add(
             node.at,
             message,
@@ -148,7 +150,7 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
 }
 
 /// The keys that say what a step does: one of them.
-const WORKS: [&str; 4] = ["uses", "barrier", "wait_for", "emit"];
+const WORKS: [&str; 5] = ["uses", "consensus", "barrier", "wait_for", "emit"];
 
 /// What means something beside `wait_for` or `emit`; ways out are a state's own.
 const WAITS_BESIDE: [&str; 13] = [
@@ -259,6 +261,10 @@ fn work(id: &str, node: &Node, defaults: &Defaults, problems: &mut Problems) -> 
                 _ => OnTimeout::Halt,
             },
         });
+    }
+    if let Some(consensus) = node.get("consensus") {
+        let spec = Consensus::read(consensus, defaults.consensus.as_ref());
+        return Work::Consensus(Arc::new(spec));
     }
     let uses = text(node, "uses");
     if let Some(reference) = uses.strip_prefix("plan:") {

@@ -96,8 +96,21 @@ const BAD: &[(&str, &str)] = &[
     ("key called on", "steps:\n  a: {uses: t, on: push}\n"),
     (
         "keys of later builds",
-        "evidence: {}\nsteps:\n  a: {uses: a, consensus: {}, prompt: p.md, wait_for: approval, \
+        "evidence: {}\nsteps:\n  a: {uses: a, prompt: p.md, wait_for: approval, \
          compensate: {uses: t}, remember: {}, emit: {}}\n",
+    ),
+    (
+        "a consensus that names what there is not",
+        "defaults:\n  consensus: {agents: [t, m], arbiter: z, min_participation: 5, on_conflict: [accept]}\n\
+         steps:\n  a: {consensus: {}, uses: t, with: '${{ inputs.x }}'}\n  \
+         b: {consensus: {agents: [m], rule: best_off}, foreach: {items: [1]}, with: {consensus: 1}}\n",
+    ),
+    (
+        "a consensus that does not go together",
+        "steps:\n  a:\n    consensus:\n      agents: [t, t]\n      rule: majority\n      vote: n\n      \
+         weights: {t: 1}\n      compare: [{at: n, by: size, min: 0.5}, {at: /x, by: overlapp}]\n      \
+         on_degraded: [accept, retry]\n      on_no_consensus: [accept]\n      early_stop: yes\n  \
+         b: {consensus: {agents: [t, g], early_stop: true}}\n",
     ),
     (
         "wrong types",

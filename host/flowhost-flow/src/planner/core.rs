@@ -31,6 +31,10 @@ pub(super) enum Purpose {
     Backoff(UnitId),
     /// A stopped call did not answer.
     Grace(CallId),
+    /// A call's own time is up, before that of its attempt.
+    Late(CallId),
+    /// A question of a unit is asked now: the seat that it is for.
+    Later(UnitId, u32),
     /// A part of a plan's body waited for this: a barrier, a node with a timeout.
     Body(ScopeId, usize),
 }

@@ -43,6 +43,7 @@ pub(in crate::planner) fn setup(
         seed: 7,
         inputs: plan.bind_inputs(&given).unwrap(),
         estimates,
+        components: BTreeMap::new(),
     }
 }
 

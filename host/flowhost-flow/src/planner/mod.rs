@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::budget::{Amounts, Ceiling};
+use crate::consensus::Verdict as Consensus;
 use crate::exit::{Exit, Failure, RunStatus, StepStatus};
-use crate::plan::{Effects, Plan, PluginKind, Wants};
+use crate::plan::{Effects, Plan, PluginKind, Wants, shared_one};
 use crate::problem::Problem;
 
 mod arena;
@@ -72,6 +73,10 @@ pub struct RunSetup {
     pub seed: u64,
     /// What [`Plan::bind_inputs`] returned.
     pub inputs: Map<String, Value>,
+    /// SHA-256 of each plugin's component, by plugin key: what tells a consensus with `distinct: true`
+    /// that two agents are the same. A plugin that is not listed is like no other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub components: BTreeMap<String, String>,
     /// What one call of a plugin can use at most, by plugin key ([`Plan::all_plugins`]): reserved
     /// before the call and returned after it. Hand in the limits of the effective profile. A plugin
     /// that is not listed, and a currency that is 0, reserves nothing but the call itself: then the
@@ -405,11 +410,23 @@ pub enum Note {
     Warning {
         /// Path of the step, empty for the run.
         path: String,
-        /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `gate`, `continued`, `handler`
-        /// or `compensation` (one that failed), `call` (one that was given up).
+        /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `gate`, `continued`, `consensus`,
+        /// `handler` or `compensation` (one that failed), `call` (one that was given up).
         about: &'static str,
         /// What happened.
         message: String,
+    },
+    /// A consensus step came to a verdict: each round has one.
+    Consensus {
+        /// Deterministic id.
+        step_id: String,
+        /// Path of the step.
+        path: String,
+        /// The attempt that it belongs to.
+        attempt: u32,
+        /// What it came to.
+        #[serde(serialize_with = "shared_one")]
+        verdict: Arc<Consensus>,
     },
     /// A step sends a message.
     Emitted {
@@ -509,6 +526,7 @@ pub trait Planner: Send {
 ///     seed: 1,
 ///     inputs: Default::default(),
 ///     estimates: Default::default(),
+///     components: Default::default(),
 /// };
 /// let plan = Plan::parse(text, "plan.yaml").unwrap();
 /// let mut planner = planner_for(Arc::new(plan), setup).unwrap();

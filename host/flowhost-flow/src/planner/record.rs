@@ -42,6 +42,7 @@
 //!     seed: 1,
 //!     inputs: Default::default(),
 //!     estimates: Default::default(),
+//!     components: Default::default(),
 //! };
 //! let records: Vec<EventRecord> = [
 //!     json!({ "event": "started", "at": 0 }),

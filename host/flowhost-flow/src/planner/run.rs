@@ -297,7 +297,7 @@ impl Run {
                     .with_hint("raise the plan's `timeout:`");
                 self.stop_run(failure);
             }
-            Purpose::Attempt(unit) | Purpose::Backoff(unit) => {
+            Purpose::Attempt(unit) | Purpose::Backoff(unit) | Purpose::Later(unit, _) => {
                 let Some(scope) = self.units.scope_of(unit) else {
                     debug_assert!(false, "a unit clears its timer when it ends");
                     return;
@@ -312,6 +312,7 @@ impl Run {
                     self.hear(answer);
                 }
             }
+            Purpose::Late(call) => self.units.late(&mut self.core, call),
             Purpose::Body(scope, slot) => {
                 self.with_body(scope, |body, ctx| body.timer(ctx, slot));
             }

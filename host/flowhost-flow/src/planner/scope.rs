@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::Amounts;
+use crate::consensus::Verdict;
 use crate::exit::{Failure, FailureClass, StepStatus};
 use crate::expr::{EvalError, Expr, Names, Template};
-use crate::plan::{Body, Plan};
+use crate::plan::{Body, Plan, Work};
 use crate::planner::core::{Account, Core, ScopeId};
-use crate::planner::unit::{Start, Stop, UnitId, Units};
+use crate::planner::unit::{Start, Stop, UnitId, Units, as_value};
 use crate::planner::{Note, StepSummary};
 
 /// What scopes of all kinds have.
@@ -116,6 +117,17 @@ impl Scope {
         }
     }
 
+    /// Adds what a step's consensus came to, to what expressions see of it; `null` when it never came to
+    /// anything.
+    pub(super) fn set_consensus(&mut self, id: &str, verdict: Option<&Verdict>) {
+        if let Some(Value::Object(result)) = self.results.get_mut(id) {
+            result.insert(
+                "consensus".to_owned(),
+                verdict.map_or(Value::Null, as_value),
+            );
+        }
+    }
+
     /// A finished sub-plan's values are not needed any more.
     pub(super) fn free(&mut self) {
         self.results = Value::Null;
@@ -146,7 +158,13 @@ pub(super) fn pending_results(plan: &Plan) -> Value {
         _ => {
             let steps = plan.steps().into_iter();
             steps
-                .map(|step| pending(&step.id, step.output_name()))
+                .map(|step| {
+                    let (id, mut result) = pending(&step.id, step.output_name());
+                    if let (Work::Consensus(_), Value::Object(result)) = (&step.work, &mut result) {
+                        result.insert("consensus".to_owned(), Value::Null);
+                    }
+                    (id, result)
+                })
                 .collect()
         }
     };

@@ -578,6 +578,8 @@ kinds! {
         tool: String,
         /// The plugin that calls; none for the plan.
         caller: Option<String>,
+        /// Which of several calls that do a step's work together, as `seat-3`.
+        part: Option<String>,
         /// The call's key for effects.
         key: Option<String>,
         /// The interface, where it is not the plan's own call.
@@ -706,6 +708,34 @@ kinds! {
         warning: Option<String>,
         /// Milliseconds that the guardrail was told it had, when it guards a call between plugins.
         told_ms: Option<u64>,
+    }
+    Consensus "consensus" "A consensus step came to a verdict, which is the payload; each round has one." {
+        /// Of which step.
+        at: StepPart,
+        /// The attempt at the step, from 1.
+        attempt: u64,
+        /// The round within the attempt, from 1; a recovery begins another.
+        round: u64,
+        /// `ok`, `conflict`, `degraded` or `missing`.
+        status: String,
+        /// What the plan does about it: `pass`, `accept`, `retry`, `arbiter` or `halt`.
+        decision: String,
+        /// Who let a degraded consensus pass: `plan` or `arbiter`.
+        accepted_by: Option<String>,
+        /// Points on which the agents agree.
+        agreements: u64,
+        /// Open conflicts.
+        conflicts: u64,
+        /// Conflicts that were decided.
+        resolved: u64,
+        /// Agents whose output counts.
+        present: u64,
+        /// Agents that were to answer.
+        expected: u64,
+        /// Share of agreement, from 0 to 1; missing where nothing was compared.
+        ratio: Option<String>,
+        /// SHA-256 of the verdict in canonical JSON, hexadecimal: the same for the same answers.
+        verdict: String,
     }
     Budget "budget" "An estimate, a warning or a refusal." {
         /// Where.

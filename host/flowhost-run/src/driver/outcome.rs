@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flowhost_flow::consensus::Verdict;
 use flowhost_flow::planner::{RunEnd, StepSummary};
 use serde_json::Value;
 
@@ -23,6 +24,8 @@ pub struct StepOutcome {
     pub summary: StepSummary,
     /// What its calls used.
     pub used: Detail,
+    /// What the agents of a consensus step came to, in the last round.
+    pub consensus: Option<Verdict>,
 }
 
 /// How a run went.
@@ -55,7 +58,12 @@ impl Outcome {
             revealed.clean_text(text);
         }
         let steps = self.steps.values_mut();
-        let failures = steps.filter_map(|step| step.summary.failure.as_mut());
+        let failures = steps.filter_map(|step| {
+            clean_verdict(&mut step.consensus, |value| {
+                revealed.clean_json(value);
+            });
+            step.summary.failure.as_mut()
+        });
         for failure in failures.chain(&mut self.end.failure) {
             revealed.clean_text(&mut failure.message);
             revealed.clean_text(&mut failure.hint);
@@ -71,10 +79,25 @@ impl Outcome {
         }
         self.warnings.iter_mut().for_each(journal::clean);
         let steps = self.steps.values_mut();
-        let failures = steps.filter_map(|step| step.summary.failure.as_mut());
+        let failures = steps.filter_map(|step| {
+            clean_verdict(&mut step.consensus, |value| {
+                flowhost_detect::redact_json(value);
+            });
+            step.summary.failure.as_mut()
+        });
         for failure in failures.chain(&mut self.end.failure) {
             journal::clean(&mut failure.message);
             journal::clean(&mut failure.hint);
         }
+    }
+}
+
+/// Takes out of a verdict what its agents may have repeated. One that is no verdict any more after that
+/// is left out: nothing is better than what was to be taken out.
+fn clean_verdict(verdict: &mut Option<Verdict>, clean: impl FnOnce(&mut Value)) {
+    if let Some(held) = verdict.take() {
+        let mut value = serde_json::to_value(held).unwrap_or_default();
+        clean(&mut value);
+        *verdict = serde_json::from_value(value).ok();
     }
 }

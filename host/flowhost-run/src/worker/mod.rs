@@ -354,6 +354,10 @@ impl Worker {
             .with("tool", name)
             .with("key", order.idempotency_key.as_str())
             .payload(input.as_bytes().to_vec());
+        let fact = match order.part {
+            Part::Seat(_) => fact.with("part", order.part.word()),
+            _ => fact,
+        };
         let fact = match &order.prompt {
             Some(prompt) => fact
                 .with(

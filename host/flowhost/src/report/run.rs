@@ -227,8 +227,18 @@ fn step_line(output: &Output, step: &StepOutcome, items: &Items<'_>) -> String {
         0 => String::new(),
         fuel => format!(", fuel {fuel}"),
     };
+    let agreed = match &step.consensus {
+        Some(verdict) => format!(
+            ", consensus {}: {} of {} agents, {} conflicts",
+            verdict.status.word(),
+            verdict.participation.present,
+            verdict.participation.expected,
+            verdict.conflicts.len()
+        ),
+        None => String::new(),
+    };
     format!(
-        "{word}  {} ({} ms{tries}{fuel}{counted})\n",
+        "{word}  {} ({} ms{tries}{fuel}{agreed}{counted})\n",
         one_line(&summary.path),
         summary.duration_ms,
         counted = items.counted(),

@@ -163,6 +163,7 @@ fn walk(plan: &Plan, hash: &str) -> Vec<String> {
         seed: 7,
         inputs,
         estimates: BTreeMap::new(),
+        components: BTreeMap::new(),
     };
     let Ok(mut planner) = planner_for(Arc::new(plan.clone()), setup) else {
         return Vec::new();

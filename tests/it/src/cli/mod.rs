@@ -6,6 +6,7 @@ mod authors;
 mod bad_input;
 mod bad_plans;
 mod begin;
+mod consensus;
 mod content;
 mod dev;
 mod early;

@@ -13,6 +13,7 @@ use crate::plan::{Body, Guard, Plan, PluginKind, Require, Step, Then, Work, limi
 use crate::problem::{At, Problems, suggest};
 
 mod behavior;
+mod consensus;
 mod machine;
 mod order;
 
@@ -79,6 +80,10 @@ impl<'p> Check<'p> {
         for step in steps {
             if let Some(node) = root.get("steps").and_then(|steps| steps.get(&step.id)) {
                 self.step(step, node);
+                if let Work::Consensus(spec) = &step.work {
+                    let defaults = root.get("defaults").and_then(|it| it.get("consensus"));
+                    self.consensus(step, spec, node, defaults);
+                }
             }
         }
         for handler in self.plan.handlers.values() {
@@ -442,6 +447,12 @@ impl<'p> Check<'p> {
             | ("output", Reach::Step { output: true, .. } | Reach::Work { output: true, .. })
             | ("item" | "index", Reach::Step { item: true, .. }) => true,
             (
+                "consensus",
+                Reach::Step {
+                    output: true, step, ..
+                },
+            ) if matches!(step.work, Work::Consensus(_)) => true,
+            (
                 _,
                 Reach::Step {
                     item: true, step, ..
@@ -559,10 +570,16 @@ impl<'p> Check<'p> {
             self.problems.add(at, message, cure);
         }
         let field = reference.path.get(1).map_or("", String::as_str);
-        let result = self.plan.step(id).map_or("output", Step::output_name);
-        if !["", "status", result].contains(&field) {
+        let named = self.plan.step(id);
+        let result = named.map_or("output", Step::output_name);
+        let verdict = named.is_some_and(|step| matches!(step.work, Work::Consensus(_)));
+        let known = ["", "status", result].contains(&field) || (verdict && field == "consensus");
+        if !known {
             let message = format!("`{results}.{id}` has no `{field}`");
-            let cure = format!("it has `{result}` and `status`");
+            let cure = match verdict {
+                true => format!("it has `{result}`, `status` and `consensus`"),
+                false => format!("it has `{result}` and `status`"),
+            };
             self.problems.add(at, message, cure);
         }
     }

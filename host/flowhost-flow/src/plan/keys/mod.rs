@@ -6,9 +6,11 @@
 
 use crate::plan::limits;
 
+mod consensus;
 mod machine;
 mod nodes;
 
+use consensus::CONSENSUS;
 use machine::FSM_PLAN;
 pub(super) use nodes::NODE_TYPES;
 
@@ -365,9 +367,14 @@ static DEFAULTS: Section = Section {
             "Whether what is taken out of payloads is kept encrypted beside them (`exact`, the default): \
              without it (`none`) the run cannot be resumed or replayed.",
         ),
+        may(
+            "consensus",
+            Shape::Section(&CONSENSUS),
+            "What steps with `consensus:` share.",
+        ),
     ],
     more: &[],
-    later: &["consensus"],
+    later: &[],
 };
 
 static RETRY: Section = Section {
@@ -574,6 +581,11 @@ static STEP: Section = Section {
             "Steps that end first.",
         ),
         may("uses", Shape::Text, "plugin, plugin/function or plan:path."),
+        may(
+            "consensus",
+            Shape::Section(&CONSENSUS),
+            "Ask several agents and make one output of their answers.",
+        ),
         may("when", Shape::Expr, "Skip the step when false."),
         may("foreach", Shape::Section(&FOREACH), "Run once per item."),
         may(
@@ -605,7 +617,7 @@ static STEP: Section = Section {
         ),
     ],
     more: &WORK_KEYS,
-    later: &["consensus", "remember", "model"],
+    later: &["remember", "model"],
 };
 
 static HANDLER: Section = Section {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::consensus::Verdict;
 use crate::exit::{Failure, FailureClass};
 use crate::expr::EvalError;
 use crate::hash::derive_seed;
-use crate::plan::{OnFail, Work as Spec, limits};
+use crate::plan::{Consensus, OnFail, Work as Spec, limits};
 use crate::planner::core::{Job, Opening, Purpose};
-use crate::planner::unit::work::Single;
+use crate::planner::unit::panel::{Convened, Panel};
+use crate::planner::unit::work::{Remark, Single};
 use crate::planner::unit::{Desk, End, GRACE_MS, Move, Phase, Role, Stop, Turn, Unit, Work};
 use crate::planner::{Action, Note, Part};
 
@@ -44,6 +46,7 @@ impl Unit {
     /// Counts the attempt, sets its deadline and says so.
     pub(super) fn count_attempt(&mut self, desk: &mut Desk<'_>) {
         self.attempt += 1;
+        self.consensus = None;
         self.deadline = desk.core.now.after(self.spec.timeout_ms);
         let timer = desk
             .core
@@ -65,13 +68,12 @@ impl Unit {
     }
 
     fn work(&mut self, desk: &mut Desk<'_>) -> Turn {
-        if let Spec::Plan { reference } = &Arc::clone(&self.spec).work {
-            return self.open_sub_plan(desk, reference);
-        }
         match &Arc::clone(&self.spec).work {
+            Spec::Plan { reference } => return self.open_sub_plan(desk, reference),
+            Spec::Consensus(spec) => return self.convene(desk, spec),
             Spec::Gate(gate) => return self.wait(desk, gate),
             Spec::Emit { subject, payload } => return self.emit(desk, subject, payload),
-            Spec::Call { .. } | Spec::Plan { .. } | Spec::Barrier(_) => {}
+            Spec::Call { .. } | Spec::Barrier(_) => {}
         }
         let part = match self.seat.role {
             Role::Handler => Part::Handler,
@@ -91,8 +93,74 @@ impl Unit {
     pub(super) fn begin_work(&mut self, desk: &mut Desk<'_>, mut work: Box<dyn Work>) -> Turn {
         let asks = work.begin();
         debug_assert!(!asks.is_empty(), "work that asks nothing would never end");
+        self.remember(desk, work.remarks());
         self.phase = Phase::Working(work);
         self.ask_all(desk, asks)
+    }
+
+    /// The agents of a consensus come together.
+    fn convene(&mut self, desk: &mut Desk<'_>, spec: &Arc<Consensus>) -> Turn {
+        let plan = &desk.scope.plan;
+        let prompt = plan.prompt_of(&self.spec);
+        let prompt_chars = prompt.map_or(0, |text| text.chars().count());
+        let convened = Convened {
+            duplicates: match spec.distinct {
+                true => self.duplicates(desk, spec),
+                false => Vec::new(),
+            },
+            spec: Arc::clone(spec),
+            input: Arc::clone(&self.subject),
+            stage: self.spec.stage.clone(),
+            schema: plan.schema_of(&self.spec).cloned(),
+            prompt_chars,
+            retry: self.spec.retry.clone(),
+            seed: desk.core.setup.seed,
+            step_id: self.step_id.clone(),
+            attempt: self.attempt,
+        };
+        self.begin_work(desk, Box::new(Panel::new(convened)))
+    }
+
+    /// The agents that are what one before them is: the same component with the same configuration.
+    fn duplicates(&self, desk: &Desk<'_>, spec: &Consensus) -> Vec<String> {
+        let mut seen: Vec<(&String, Value)> = Vec::new();
+        let mut duplicates = Vec::new();
+        for agent in &spec.agents {
+            let key = format!("{}{agent}", desk.scope.key_prefix);
+            let component = desk.core.setup.components.get(&key);
+            let decl = desk.scope.plan.plugins.get(agent);
+            let config = decl.and_then(|decl| self.render(desk, &decl.config).ok());
+            // What is not known is like no other.
+            let (Some(component), Some(config)) = (component, config) else {
+                continue;
+            };
+            match seen
+                .iter()
+                .any(|(c, it)| **c == *component && *it == config)
+            {
+                true => duplicates.push(agent.clone()),
+                false => seen.push((component, config)),
+            }
+        }
+        duplicates
+    }
+
+    /// Records what the work remarks.
+    pub(super) fn remember(&mut self, desk: &mut Desk<'_>, remarks: Vec<Remark>) {
+        for remark in remarks {
+            match remark {
+                Remark::Warning(message) => desk.core.warn(&self.path, "consensus", message),
+                Remark::Verdict(verdict) => {
+                    desk.core.note(Note::Consensus {
+                        step_id: self.step_id.clone(),
+                        path: self.path.clone(),
+                        attempt: self.attempt,
+                        verdict: Arc::clone(&verdict),
+                    });
+                    self.consensus = Some(verdict);
+                }
+            }
+        }
     }
 
     pub(super) fn moved(&mut self, desk: &mut Desk<'_>, next: Move) -> Turn {
@@ -197,9 +265,11 @@ impl Unit {
 
     fn check(&self, desk: &mut Desk<'_>, output: &Value) -> Result<(), Failure> {
         let mut first = None;
+        let consensus = self.consensus.as_deref().map(as_value);
         for check in &self.spec.checks {
             let mut names = self.names();
             names.push(("output", output));
+            names.extend(consensus.as_ref().map(|verdict| ("consensus", verdict)));
             let id = &check.id;
             let message = match desk.scope.holds(desk.core, &check.that, &names) {
                 Ok(true) => None,
@@ -304,8 +374,12 @@ impl Unit {
         Continue(())
     }
 
-    /// Takes back what waits for budget. Looked for only where something may wait: the line is shared.
+    /// Takes back what waits for its time or for budget. Looked for only where something may wait: the
+    /// line is shared.
     fn ask_no_more(&mut self, desk: &mut Desk<'_>) {
+        for (timer, _) in std::mem::take(&mut self.later).into_values() {
+            desk.core.clear_timer(Some(timer));
+        }
         if std::mem::take(&mut self.waits) {
             desk.hungry.retain(|hungry| hungry.unit != self.id);
         }
@@ -359,4 +433,11 @@ impl Unit {
     ) -> Result<Value, EvalError> {
         desk.scope.render(desk.core, template, &self.names())
     }
+}
+
+/// A verdict as expressions see it.
+pub(in crate::planner) fn as_value(verdict: &Verdict) -> Value {
+    let value = serde_json::to_value(verdict);
+    debug_assert!(value.is_ok(), "a verdict holds what JSON can carry");
+    value.unwrap_or_default()
 }

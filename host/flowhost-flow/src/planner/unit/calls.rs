@@ -14,10 +14,10 @@ use crate::budget::{AccountId, Refusal};
 use crate::exit::{Failure, FailureClass};
 use crate::hash::{derive_seed, idempotency_key};
 use crate::plan::{Effects, Guard, OnFail, PluginKind};
-use crate::planner::core::{Core, ScopeId};
+use crate::planner::core::{Core, Purpose, ScopeId};
 use crate::planner::scope::Scope;
 use crate::planner::unit::{
-    Answer, Ask, Desk, Heard, Hungry, Open, Phase, Turn, Unit, Units, Work,
+    Answer, Ask, Desk, GRACE_MS, Heard, Hungry, Open, Phase, Turn, Unit, Units, Work,
 };
 use crate::planner::{Action, Call, CallId, CallResult, Note, Part, Verdict};
 use crate::schema_check::OutputSchema;
@@ -49,24 +49,38 @@ impl Unit {
                 return self.fail(desk, Failure::new(FailureClass::Expression, message));
             }
         };
-        let ask = Ask {
-            part,
-            plugin: guard.plugin.clone(),
-            function: None,
-            input: Arc::clone(&self.subject),
-        };
+        let ask = Ask::plain(part, &guard.plugin, None, Arc::clone(&self.subject));
         self.ask(desk, ask, config)
     }
 
     pub(super) fn ask_all(&mut self, desk: &mut Desk<'_>, asks: Vec<Ask>) -> Turn {
         for ask in asks {
-            self.ask(desk, ask, Value::Null)?;
+            match (ask.after_ms, ask.part) {
+                (1.., Part::Seat(seat)) => self.keep_for_later(desk, seat, ask),
+                _ => self.ask(desk, ask, Value::Null)?,
+            }
             if !matches!(self.phase, Phase::Working(_)) {
                 // One of them was refused: the attempt ends, and the others are not asked any more.
                 break;
             }
         }
         Continue(())
+    }
+
+    fn keep_for_later(&mut self, desk: &mut Desk<'_>, seat: u32, ask: Ask) {
+        let at = desk.core.now.after(ask.after_ms);
+        let timer = desk.core.set_timer(at, Purpose::Later(self.id, seat));
+        let before = self.later.insert(seat, (timer, ask));
+        debug_assert!(before.is_none(), "work uses a seat once");
+    }
+
+    /// The time of a question has come.
+    pub(super) fn ask_later(&mut self, desk: &mut Desk<'_>, seat: u32) -> Turn {
+        let Some((_, ask)) = self.later.remove(&seat) else {
+            debug_assert!(false, "whoever takes a question back clears its timer");
+            return Continue(());
+        };
+        self.ask(desk, ask, Value::Null)
     }
 
     fn ask(&mut self, desk: &mut Desk<'_>, ask: Ask, config: Value) -> Turn {
@@ -100,10 +114,21 @@ impl Unit {
         match desk.core.budget.reserve(self.account.id, &most) {
             Ok(reservation) => {
                 let call = self.call(desk, &ready, *reservation.amounts());
+                // Counted from when it is asked, not from when it began to wait for budget.
+                let due = ready
+                    .ask
+                    .timeout_ms
+                    .filter(|_| call.deadline < self.deadline);
+                let due = due.map(|ms| {
+                    let timer = desk.core.set_timer(call.deadline, Purpose::Late(call.id));
+                    (timer, ms)
+                });
                 let open = Open {
                     part: ready.ask.part,
                     reservation,
                     grace: None,
+                    due,
+                    late: false,
                 };
                 self.open.insert(call.id, open);
                 desk.calls.insert(call.id, self.id);
@@ -152,8 +177,14 @@ impl Unit {
             config: ready.config.clone(),
             prompt: prompt.and_then(|_| plan.prompt_of(spec)).cloned(),
             prompt_version: prompt.and_then(|prompt| prompt.version.clone()),
-            schema: schema.map(OutputSchema::source),
-            deadline: self.deadline,
+            schema: match &ready.ask.schema {
+                Some(schema) => Some(Arc::clone(schema)),
+                None => schema.map(OutputSchema::source),
+            },
+            deadline: match ready.ask.timeout_ms {
+                Some(ms) => self.deadline.min(desk.core.now.after(ms)),
+                None => self.deadline,
+            },
             seed: hex::encode(seed),
             allowance,
             ceilings: desk.core.budget.ceilings(self.account.id),
@@ -204,6 +235,7 @@ impl Unit {
         result: Result<Value, Failure>,
     ) -> Turn {
         let next = work.heard(Heard { part, result });
+        self.remember(desk, work.remarks());
         self.phase = Phase::Working(work);
         self.moved(desk, next)
     }
@@ -267,6 +299,17 @@ impl Units {
             return None;
         };
         core.clear_timer(open.grace);
+        core.clear_timer(open.due.map(|(timer, _)| timer));
+        let result = match open.due.filter(|_| open.late) {
+            // Also an output: whether it came a moment after its time must not depend on the moment.
+            Some((_, ms)) => {
+                let message = format!("the answer took longer than {ms} ms");
+                let failure = Failure::new(FailureClass::Timeout, message)
+                    .with_hint("raise `agent_timeout:`");
+                CallResult::Failed(failure)
+            }
+            None => result,
+        };
         unit.used.add(used);
         let settled = core.budget.settle(open.reservation, used);
         core.freed = true;
@@ -282,6 +325,24 @@ impl Units {
             result,
             exceeded,
         })
+    }
+
+    /// A call's own time is up: it is stopped, and whatever it answers does not count.
+    pub(in crate::planner) fn late(&mut self, core: &mut Core, call: CallId) {
+        let unit = self.calls.get(&call).and_then(|id| self.units.get_mut(id));
+        let Some(open) = unit.and_then(|unit| unit.open.get_mut(&call)) else {
+            debug_assert!(false, "an answer clears the timers of its call");
+            return;
+        };
+        open.late = true;
+        if open.grace.is_none() {
+            core.act(Action::Cancel {
+                call,
+                reason: "its time is up".to_owned(),
+            });
+            let at = core.now.after(GRACE_MS);
+            open.grace = Some(core.set_timer(at, Purpose::Grace(call)));
+        }
     }
 
     /// A cancelled call did not answer: it is booked with all that it was allowed.

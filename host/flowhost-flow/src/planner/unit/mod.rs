@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::Amounts;
 use crate::budget::{AccountId, Reservation};
+use crate::consensus::Verdict;
 use crate::exit::{Failure, StepStatus};
 use crate::plan::Step;
 use crate::planner::core::{Account, Core, Job, Purpose, ScopeId};
@@ -23,10 +24,12 @@ use crate::planner::{CallId, CallResult, GateId, Note, Part, StepSummary, Time, 
 mod attempt;
 mod calls;
 mod gate;
+mod panel;
 #[cfg(test)]
 mod tests;
 mod work;
 
+pub(super) use attempt::as_value;
 use work::{Ask, Heard, Move, Work};
 
 /// How long a cancelled call may take to answer, in milliseconds, before it is given up: the engine
@@ -100,6 +103,8 @@ pub(super) struct Ended {
     pub(super) used: Amounts,
     pub(super) attempts: u32,
     pub(super) path: String,
+    /// What a consensus came to, also where it was not enough.
+    pub(super) consensus: Option<Arc<Verdict>>,
     step_id: String,
     stage: Option<String>,
     started: Time,
@@ -169,6 +174,10 @@ struct Open {
     reservation: Reservation,
     /// Set once the call was cancelled: when it is given up.
     grace: Option<TimerId>,
+    /// When its own time is up, where that is before the attempt's; in how many milliseconds it was.
+    due: Option<(TimerId, u64)>,
+    /// Its own time was up: whatever it answers is too late.
+    late: bool,
 }
 
 #[derive(Debug)]
@@ -191,6 +200,10 @@ struct Unit {
     /// Of the attempt, or of the wait for the next one.
     timer: Option<TimerId>,
     open: BTreeMap<CallId, Open>,
+    /// Questions that are asked a little later, by seat.
+    later: BTreeMap<u32, (TimerId, Ask)>,
+    /// What the consensus of this attempt came to so far.
+    consensus: Option<Arc<Verdict>>,
     /// Whether a question of it may wait for budget.
     waits: bool,
     used: Amounts,
@@ -275,6 +288,8 @@ impl Units {
             deadline: Time::default(),
             timer: None,
             open: BTreeMap::new(),
+            later: BTreeMap::new(),
+            consensus: None,
             waits: false,
             used: Amounts::default(),
         };
@@ -290,12 +305,15 @@ impl Units {
         }
     }
 
-    /// An attempt's time is up, or the next attempt begins.
+    /// An attempt's time is up, the next attempt begins, or a question's time has come.
     pub(super) fn timer(&mut self, core: &mut Core, scope: &Scope, purpose: Purpose) {
         match purpose {
             Purpose::Attempt(id) => self.stop(core, scope, id, Stop::Timeout),
             Purpose::Backoff(id) => self.turn(core, scope, id, Unit::next_attempt),
-            Purpose::Run | Purpose::Grace(_) | Purpose::Body(..) => {
+            Purpose::Later(id, seat) => {
+                self.turn(core, scope, id, |unit, desk| unit.ask_later(desk, seat));
+            }
+            Purpose::Run | Purpose::Grace(_) | Purpose::Late(_) | Purpose::Body(..) => {
                 debug_assert!(false, "these timers belong to no unit");
             }
         }
@@ -387,6 +405,7 @@ impl Units {
             used: unit.used,
             attempts: unit.attempt,
             path: unit.path,
+            consensus: unit.consensus,
             step_id: unit.step_id,
             stage: unit.spec.stage.clone(),
             started: unit.started,

@@ -27,11 +27,9 @@ impl Work for Panel {
     fn begin(&mut self) -> Vec<Ask> {
         let seats = 0..self.seats;
         seats
-            .map(|seat| Ask {
-                part: Part::Seat(seat),
-                plugin: "t".to_owned(),
-                function: None,
-                input: Arc::new(json!({ "seat": seat })),
+            .map(|seat| {
+                let input = Arc::new(json!({ "seat": seat }));
+                Ask::plain(Part::Seat(seat), "t", None, input)
             })
             .collect()
     }
@@ -62,12 +60,7 @@ struct Relay {
 
 impl Relay {
     fn ask(&self, input: Value) -> Ask {
-        Ask {
-            part: Part::Seat(3 - self.left),
-            plugin: "t".to_owned(),
-            function: None,
-            input: Arc::new(input),
-        }
+        Ask::plain(Part::Seat(3 - self.left), "t", None, Arc::new(input))
     }
 }
 

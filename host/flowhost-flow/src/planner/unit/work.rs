@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::consensus::Verdict;
 use crate::exit::Failure;
 use crate::plan::{Step, Work as Spec};
 use crate::planner::Part;
@@ -24,19 +25,47 @@ pub(in crate::planner) struct Ask {
     pub(in crate::planner) function: Option<String>,
     /// What it is given.
     pub(in crate::planner) input: Arc<Value>,
+    /// What the answer must look like, instead of the step's own schema.
+    pub(in crate::planner) schema: Option<Arc<Value>>,
+    /// Milliseconds that it may take; without it the attempt's time is the only bound.
+    pub(in crate::planner) timeout_ms: Option<u64>,
+    /// Milliseconds to wait before it is asked.
+    pub(in crate::planner) after_ms: u64,
+}
+
+impl Ask {
+    /// A question that is asked at once, with the step's own schema and within its own time.
+    pub(in crate::planner) fn plain(
+        part: Part,
+        plugin: &str,
+        function: Option<String>,
+        input: Arc<Value>,
+    ) -> Self {
+        Self {
+            part,
+            plugin: plugin.to_owned(),
+            function,
+            input,
+            schema: None,
+            timeout_ms: None,
+            after_ms: 0,
+        }
+    }
+}
+
+/// What the work wants recorded.
+#[derive(Clone, Debug)]
+pub(in crate::planner) enum Remark {
+    /// A consensus came to this.
+    Verdict(Arc<Verdict>),
+    /// The user should know.
+    Warning(String),
 }
 
 /// What came back.
 #[derive(Debug)]
 pub(in crate::planner) struct Heard {
     /// The part that was asked.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "a plain step hears one answer; consensus and race tell them apart, as the tests do"
-        )
-    )]
     pub(in crate::planner) part: Part,
     /// What it answered.
     pub(in crate::planner) result: Result<Value, Failure>,
@@ -46,13 +75,6 @@ pub(in crate::planner) struct Heard {
 #[derive(Debug)]
 pub(in crate::planner) enum Move {
     /// Ask these as well; none waits for what is still out.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "a plain step asks once; consensus and race go on asking, as the tests do"
-        )
-    )]
     Ask(Vec<Ask>),
     /// The work is over; whatever is still out is cancelled and awaited.
     End(Result<Value, Failure>),
@@ -65,6 +87,11 @@ pub(in crate::planner) trait Work: fmt::Debug + Send {
 
     /// Takes an answer.
     fn heard(&mut self, heard: Heard) -> Move;
+
+    /// What is to be recorded since it was last asked for.
+    fn remarks(&mut self) -> Vec<Remark> {
+        Vec::new()
+    }
 }
 
 /// The work of a step that calls one plugin.
@@ -78,14 +105,13 @@ impl Single {
     pub(super) fn of(step: &Step, part: Part, input: &Arc<Value>) -> Option<Self> {
         match &step.work {
             Spec::Call { plugin, function } => Some(Self {
-                ask: Ask {
-                    part,
-                    plugin: plugin.clone(),
-                    function: function.clone(),
-                    input: Arc::clone(input),
-                },
+                ask: Ask::plain(part, plugin, function.clone(), Arc::clone(input)),
             }),
-            Spec::Plan { .. } | Spec::Barrier(_) | Spec::Gate(_) | Spec::Emit { .. } => None,
+            Spec::Plan { .. }
+            | Spec::Barrier(_)
+            | Spec::Gate(_)
+            | Spec::Emit { .. }
+            | Spec::Consensus(_) => None,
         }
     }
 }

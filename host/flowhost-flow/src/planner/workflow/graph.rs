@@ -23,7 +23,11 @@ impl Node {
     pub(super) fn barrier(&self) -> Option<&Barrier> {
         match &self.step.work {
             Work::Barrier(barrier) => Some(barrier),
-            Work::Call { .. } | Work::Plan { .. } | Work::Gate(_) | Work::Emit { .. } => None,
+            Work::Call { .. }
+            | Work::Plan { .. }
+            | Work::Gate(_)
+            | Work::Emit { .. }
+            | Work::Consensus(_) => None,
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::Amounts;
+use crate::consensus::Verdict;
 use crate::exit::{Failure, StepStatus};
 use crate::planner::arena::{Arena, Slot};
 use crate::planner::core::Account;
@@ -69,6 +70,8 @@ struct StepState {
     used: Amounts,
     /// The first failure of an item, or of the step.
     failure: Option<Failure>,
+    /// What its consensus came to.
+    consensus: Option<Arc<Verdict>>,
     barrier: BarrierState,
 }
 
@@ -101,6 +104,7 @@ impl StepState {
             attempts: 0,
             used: Amounts::default(),
             failure: None,
+            consensus: None,
             barrier: BarrierState::default(),
         }
     }
@@ -144,6 +148,7 @@ impl Flow {
         state.running.retain(|running| *running != ended.unit);
         if matches!(ended.seat.role, Role::Whole | Role::Item(_)) {
             state.attempts = state.attempts.max(ended.attempts);
+            state.consensus.clone_from(&ended.consensus);
         }
         match ended.seat.role {
             Role::Whole => match ended.result {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::exit::{Failure, FailureClass, StepStatus};
-use crate::plan::{Foreach, Step, Then, limits};
+use crate::plan::{Foreach, Step, Then, Work, limits};
 use crate::planner::scope::Ctx;
 use crate::planner::unit::{Role, Stop};
 use crate::planner::workflow::graph::StepIx;
@@ -294,8 +294,12 @@ impl Flow {
         if status == StepStatus::Ok && step.compensate.is_some() {
             self.done.push((at, output.clone()));
         }
+        let consensus = state.consensus.take();
         ctx.scope
             .set_result(&step.id, step.output_name(), status, output);
+        if matches!(step.work, Work::Consensus(_)) {
+            ctx.scope.set_consensus(&step.id, consensus.as_deref());
+        }
         self.open -= 1;
         self.release(ctx, at, step.foreach.is_none(), status);
     }

@@ -407,6 +407,7 @@ fn an_agents_work_carries_prompt_version_and_schema_and_its_guardrails_do_not() 
         seed: 1,
         inputs: Map::new(),
         estimates: BTreeMap::new(),
+        components: BTreeMap::new(),
     };
     assert!(planner_for(Arc::new(bare), setup).is_err());
     plan.attach_prompt("p.md", "What is it?");

@@ -1,0 +1,214 @@
+//! What a `consensus:` says that does not go together, or names what there is not.
+
+use std::collections::BTreeSet;
+
+use crate::consensus::By;
+use crate::plan::consensus::{Consensus, Mode, React, Rule};
+use crate::plan::tree::{Data, Node};
+use crate::plan::{PluginKind, Step, limits};
+use crate::problem::At;
+
+use super::Check;
+
+impl<'p> Check<'p> {
+    /// `node` is the step's; `defaults` is `defaults.consensus`.
+    pub(super) fn consensus(
+        &mut self,
+        step: &Step,
+        spec: &'p Consensus,
+        node: &Node,
+        defaults: Option<&Node>,
+    ) {
+        let own = node.get("consensus");
+        // A key that stands in the defaults is reported there: that is where it has to be changed.
+        let place = |key: &str| {
+            let stated = own.and_then(|own| own.get(key));
+            let stated = stated.or_else(|| defaults.and_then(|defaults| defaults.get(key)));
+            stated.or(own).map_or(node.at, |node| node.at)
+        };
+        self.voters(spec, &place);
+        self.rule(spec, &place);
+        self.points(spec, &place, own, defaults);
+        self.reactions(spec, &place);
+        self.beside(step, node);
+    }
+
+    fn voters(&mut self, spec: &'p Consensus, place: &impl Fn(&str) -> At) {
+        let at = place("agents");
+        if !(2..=limits::AGENTS_MAX).contains(&spec.agents.len()) {
+            let message = format!(
+                "a consensus has 2 to {} agents; this one has {}",
+                limits::AGENTS_MAX,
+                spec.agents.len()
+            );
+            let cure = "list them in `consensus.agents`, or in `defaults.consensus.agents`";
+            self.problems.add(at, message, cure);
+        }
+        let mut seen = BTreeSet::new();
+        for agent in &spec.agents {
+            if !seen.insert(agent) {
+                let message = format!("the agent `{agent}` is listed twice");
+                self.problems.add(at, message, "remove one of them");
+            }
+            self.agent(agent, at);
+        }
+        if let Some(arbiter) = &spec.arbiter {
+            self.agent(arbiter, place("arbiter"));
+        }
+        if spec.min_participation as usize > spec.agents.len().max(1) {
+            let message = format!(
+                "`min_participation` is {} and there are {} agents",
+                spec.min_participation,
+                spec.agents.len()
+            );
+            self.problems.add(place("min_participation"), message, "");
+        }
+    }
+
+    fn agent(&mut self, name: &str, at: At) {
+        match self.plan.plugins.get(name) {
+            None => self.unknown_plugin(name, at),
+            Some(decl) if decl.kind != PluginKind::Agent => {
+                let message = format!("`{name}` is no agent; only agents take part in a consensus");
+                self.problems
+                    .add(at, message, "declare it with `kind: agent`");
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn rule(&mut self, spec: &Consensus, place: &impl Fn(&str) -> At) {
+        let word = spec.rule.word();
+        if matches!(spec.rule, Rule::Arbiter | Rule::BestOf) && spec.arbiter.is_none() {
+            let message = format!("the rule `{word}` needs an `arbiter:`");
+            let cure = "name the agent that decides, or a `rule:` that votes: majority, weighted, \
+                        unanimous";
+            self.problems.add(place("rule"), message, cure);
+        }
+        let weighted = spec.rule == Rule::Weighted;
+        if !weighted && !spec.weights.is_empty() {
+            let message = format!("`weights` mean nothing to the rule `{word}`");
+            self.problems
+                .add(place("weights"), message, "use `rule: weighted`");
+        }
+        let unweighted = spec
+            .agents
+            .iter()
+            .find(|it| !spec.weights.contains_key(*it));
+        if let Some(agent) = unweighted.filter(|_| weighted) {
+            let message = format!("the rule `weighted` has no weight for `{agent}`");
+            self.problems
+                .add(place("weights"), message, "give every agent a weight");
+        }
+        for name in spec.weights.keys().filter(|it| !spec.agents.contains(it)) {
+            let message = format!("`{name}` has a weight and is no agent of this consensus");
+            self.problems.add(place("weights"), message, "");
+        }
+        if !spec.rule.is_vote() && !spec.vote.is_empty() {
+            let message = format!("`vote` means nothing to the rule `{word}`");
+            let cure = "votes are counted by `rule: majority`, `weighted` and `unanimous`";
+            self.problems.add(place("vote"), message, cure);
+        }
+        if !spec.vote.is_empty() && !spec.vote.starts_with('/') {
+            let message = format!("vote: `{}` is no JSON Pointer", spec.vote);
+            self.problems.add(
+                place("vote"),
+                message,
+                "it begins with `/`, as in `/decision`",
+            );
+        }
+        if spec.early_stop && !spec.rule.is_vote() && spec.mode == Mode::Parallel {
+            let message =
+                "`early_stop` stops nothing here: all are asked at once, and no vote is won";
+            let cure = "use it with `mode: relay` or with a rule that votes";
+            self.problems.add(place("early_stop"), message, cure);
+        }
+    }
+
+    fn points(
+        &mut self,
+        spec: &Consensus,
+        place: &impl Fn(&str) -> At,
+        own: Option<&Node>,
+        defaults: Option<&Node>,
+    ) {
+        if spec.rule != Rule::Arbiter && !spec.compare.is_empty() {
+            let word = spec.rule.word();
+            let message = format!("`compare` means nothing to the rule `{word}`");
+            let cure = "a vote compares by itself, and a judge compares by its own measure";
+            self.problems.add(place("compare"), message, cure);
+        }
+        let list = own.and_then(|own| own.get("compare"));
+        let list = list.or_else(|| defaults.and_then(|defaults| defaults.get("compare")));
+        let nodes = list.map(Node::elements).unwrap_or_default();
+        for (point, node) in spec.compare.iter().zip(nodes) {
+            let at = |key: &str| node.get(key).map_or(node.at, |node| node.at);
+            if !point.at.starts_with('/') {
+                let message = format!("at: `{}` is no JSON Pointer", point.at);
+                self.problems
+                    .add(at("at"), message, "it begins with `/`, as in `/milestones`");
+            }
+            let takes: &[&str] = match point.by {
+                By::Overlap { .. } => &["key", "min"],
+                By::Text { .. } => &["min"],
+                By::Number { .. } => &["tolerance"],
+                By::Equal | By::Size | By::Set => &[],
+            };
+            for key in ["key", "min", "tolerance"] {
+                if node.get(key).is_some() && !takes.contains(&key) {
+                    let message = format!("`{key}` means nothing to this comparison");
+                    self.problems.add(at(key), message, "remove it");
+                }
+            }
+        }
+    }
+
+    fn reactions(&mut self, spec: &Consensus, place: &impl Fn(&str) -> At) {
+        for (key, list) in [
+            ("on_degraded", &spec.on_degraded),
+            ("on_conflict", &spec.on_conflict),
+            ("on_no_consensus", &spec.on_no_consensus),
+        ] {
+            if list.contains(&React::Arbiter) && spec.arbiter.is_none() {
+                let message = format!("{key}: `arbiter` is listed and none is named");
+                self.problems
+                    .add(place(key), message, "add `arbiter: <agent>`");
+            }
+            let end = list
+                .iter()
+                .position(|it| matches!(it, React::Accept | React::Halt));
+            if end.is_some_and(|end| end + 1 < list.len()) {
+                let message = format!("{key}: nothing comes after `accept` or `halt`");
+                self.problems.add(place(key), message, "remove the rest");
+            }
+        }
+    }
+
+    /// What else the step says.
+    fn beside(&mut self, step: &Step, node: &Node) {
+        let id = &step.id;
+        for (key, why) in [
+            ("uses", "who is asked stands in `consensus.agents`"),
+            ("foreach", "give each item a sub-plan with a consensus step"),
+        ] {
+            if let Some(node) = node.get(key) {
+                let message = format!("step `{id}`: `{key}` does not go with `consensus`");
+                self.problems.add(node.at, message, why);
+            }
+        }
+        let Some(with) = node.get("with") else { return };
+        match &with.data {
+            Data::Map(_) if with.get("consensus").is_some() => {
+                let message =
+                    format!("step `{id}`: `consensus` in `with` is the host's to fill in");
+                self.problems.add(with.at, message, "give it another name");
+            }
+            Data::Map(_) => {}
+            _ => {
+                let message = format!("step `{id}`: `with` of a consensus step is a map");
+                let cure = "agents find what they need to know of each other beside its members";
+                self.problems.add(with.at, message, cure);
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `consensus:` as a value: who answers, how the answers are compared, and what follows.
+//!
+//! A step's keys win over those of `defaults.consensus`, key by key. What does not go together is
+//! reported by `check/consensus.rs`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::consensus::{By, Point};
+use crate::plan::defaults::{duration, thousandths};
+use crate::plan::parse::members;
+use crate::plan::tree::{Data, Node};
+use crate::plan::walk::number;
+
+/// Least share of agreement when a plan does not say, in thousandths.
+const AGREEMENT_MILLI: u32 = 900;
+/// Least share of shared entries of a comparison by overlap.
+const OVERLAP_MILLI: u32 = 500;
+/// Least share of shared words of a comparison by text: rewording passes, another claim does not.
+const TEXT_MILLI: u32 = 800;
+
+/// Asks several agents and makes one output of their answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Consensus {
+    /// Who answers, in this order.
+    pub agents: Vec<String>,
+    /// Whether each sees the earlier answers.
+    pub mode: Mode,
+    /// What makes one output of them.
+    pub rule: Rule,
+    /// Who puts the output together, decides conflicts, or judges.
+    pub arbiter: Option<String>,
+    /// Weight of each agent in thousandths, for [`Rule::Weighted`].
+    pub weights: BTreeMap<String, u32>,
+    /// JSON Pointer to what a vote is about; empty for the whole answer.
+    pub vote: String,
+    /// Fewer answers than this are no consensus.
+    pub min_participation: u32,
+    /// Least share of agreement, in thousandths.
+    pub min_agreement_milli: u32,
+    /// Points that the host compares itself.
+    pub compare: Vec<Point>,
+    /// Tried left to right when less took part or agrees than wanted.
+    pub on_degraded: Vec<React>,
+    /// Tried left to right when a difference is open.
+    pub on_conflict: Vec<React>,
+    /// Tried left to right when there is no output.
+    pub on_no_consensus: Vec<React>,
+    /// Whether agents with the same component and configuration are counted once.
+    pub distinct: bool,
+    /// Whether nobody is asked any more once the outcome is decided.
+    pub early_stop: bool,
+    /// Milliseconds that one answer may take; without it the step's time is the only bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_timeout_ms: Option<u64>,
+}
+
+/// How agents are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// One after the other; each sees the earlier answers.
+    Relay,
+    /// All at once; none sees another.
+    Parallel,
+}
+
+impl Mode {
+    /// The word in the plan.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Parallel => "parallel",
+        }
+    }
+}
+
+/// What makes one output of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The arbiter puts it together.
+    Arbiter,
+    /// What more than half of all agents say.
+    Majority,
+    /// What more than half of all weight says.
+    Weighted,
+    /// What all say.
+    Unanimous,
+    /// The answer that the arbiter judges best.
+    BestOf,
+}
+
+impl Rule {
+    /// The word in the plan.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Arbiter => "arbiter",
+            Self::Majority => "majority",
+            Self::Weighted => "weighted",
+            Self::Unanimous => "unanimous",
+            Self::BestOf => "best_of",
+        }
+    }
+
+    /// Whether the agents vote.
+    #[must_use]
+    pub const fn is_vote(self) -> bool {
+        matches!(self, Self::Majority | Self::Weighted | Self::Unanimous)
+    }
+}
+
+/// What the plan does about a verdict that is not ok.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum React {
+    /// Goes on with a recorded warning.
+    Accept,
+    /// Asks again: those that did not answer, or all where they differ.
+    Retry,
+    /// Asks the arbiter to decide.
+    Arbiter,
+    /// Ends the step.
+    Halt,
+}
+
+impl Consensus {
+    /// What the step says, and `defaults` where it does not.
+    pub(super) fn read(own: &Node, defaults: Option<&Node>) -> Self {
+        let get = |key: &str| {
+            own.get(key)
+                .or_else(|| defaults.and_then(|node| node.get(key)))
+        };
+        let names = |key: &str| -> Vec<String> {
+            let nodes = get(key).map(Node::elements).unwrap_or_default();
+            let names = nodes.iter().filter_map(Node::text);
+            names.map(str::to_owned).collect()
+        };
+        let word = |key: &str| get(key).and_then(Node::text);
+        let is = |key: &str| matches!(get(key).map(|node| &node.data), Some(Data::Bool(true)));
+        let agents = names("agents");
+        let rule = match word("rule") {
+            Some("majority") => Rule::Majority,
+            Some("weighted") => Rule::Weighted,
+            Some("unanimous") => Rule::Unanimous,
+            Some("best_of") => Rule::BestOf,
+            _ => Rule::Arbiter,
+        };
+        let weights_of = match own.get("weights") {
+            Some(_) => Some(own),
+            None => defaults,
+        };
+        let weights = weights_of.into_iter().flat_map(|of| members(of, "weights"));
+        let more_than_half = u32::try_from(agents.len() / 2 + 1).unwrap_or(1);
+        let participation = get("min_participation").and_then(|node| node.json().as_u64());
+        let agreement = get("min_agreement").and_then(number).map(thousandths);
+        Self {
+            mode: match word("mode") {
+                Some("relay") => Mode::Relay,
+                _ => Mode::Parallel,
+            },
+            arbiter: word("arbiter").map(str::to_owned),
+            weights: weights
+                .filter_map(|(name, node)| Some((name.to_owned(), thousandths(number(node)?))))
+                .collect(),
+            vote: word("vote").unwrap_or_default().to_owned(),
+            min_participation: participation
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(more_than_half),
+            min_agreement_milli: agreement.unwrap_or(match rule.is_vote() {
+                true => 0,
+                false => AGREEMENT_MILLI,
+            }),
+            compare: get("compare")
+                .map(Node::elements)
+                .unwrap_or_default()
+                .iter()
+                .map(point)
+                .collect(),
+            on_degraded: reacts(get("on_degraded")),
+            on_conflict: reacts(get("on_conflict")),
+            on_no_consensus: reacts(get("on_no_consensus")),
+            distinct: is("distinct"),
+            early_stop: is("early_stop"),
+            agent_timeout_ms: duration(Some(own), "agent_timeout")
+                .or_else(|| duration(defaults, "agent_timeout")),
+            agents,
+            rule,
+        }
+    }
+}
+
+fn point(node: &Node) -> Point {
+    let text = |key: &str| node.get(key).and_then(Node::text);
+    let min = |default| {
+        node.get("min")
+            .and_then(number)
+            .map_or(default, thousandths)
+    };
+    Point {
+        at: text("at").unwrap_or_default().to_owned(),
+        by: match text("by") {
+            Some("size") => By::Size,
+            Some("overlap") => By::Overlap {
+                key: text("key").map(str::to_owned),
+                min_milli: min(OVERLAP_MILLI),
+            },
+            Some("number") => By::Number {
+                tolerance: node.get("tolerance").and_then(number).unwrap_or(0.0),
+            },
+            Some("set") => By::Set,
+            Some("text") => By::Text {
+                min_milli: min(TEXT_MILLI),
+            },
+            _ => By::Equal,
+        },
+    }
+}
+
+fn reacts(node: Option<&Node>) -> Vec<React> {
+    let words = node.map(Node::elements).unwrap_or_default().iter();
+    let reacts = words.filter_map(|word| match word.text()? {
+        "accept" => Some(React::Accept),
+        "retry" => Some(React::Retry),
+        "arbiter" => Some(React::Arbiter),
+        "halt" => Some(React::Halt),
+        _ => None,
+    });
+    reacts.collect()
+}
