@@ -186,7 +186,7 @@ fn imported(component: &[u8]) -> Result<BTreeSet<&'static str>, WrapError> {
             Some((right, _)) => {
                 keys.insert(right.key);
             }
-            None if is_without_right(&full) => {}
+            None if needs_no_right(&full) => {}
             None => return Err(WrapError::Foreign(full)),
         }
     }
@@ -195,7 +195,8 @@ fn imported(component: &[u8]) -> Result<BTreeSet<&'static str>, WrapError> {
 
 /// Interfaces that need no right of the profile: types and roles, the transport that an adapter's role
 /// brings, and what language runtimes import and the host links empty.
-fn is_without_right(import: &str) -> bool {
+#[must_use]
+pub fn needs_no_right(import: &str) -> bool {
     let package = import.split('/').next().unwrap_or_default();
     match package.split_once(':') {
         Some(("flowhost", name)) => matches!(name, "types" | "roles" | "mcp-transport"),
@@ -262,9 +263,9 @@ mod tests {
 
     #[test]
     fn what_runtimes_import_needs_no_right_and_what_is_unknown_has_none() {
-        assert!(is_without_right("wasi:cli/stdout@0.2.6"));
-        assert!(is_without_right("flowhost:types/types@0.1.0"));
-        assert!(!is_without_right("flowhost:teleport/teleport@0.1.0"));
-        assert!(!is_without_right("other:thing/it"));
+        assert!(needs_no_right("wasi:cli/stdout@0.2.6"));
+        assert!(needs_no_right("flowhost:types/types@0.1.0"));
+        assert!(!needs_no_right("flowhost:teleport/teleport@0.1.0"));
+        assert!(!needs_no_right("other:thing/it"));
     }
 }

@@ -10,7 +10,9 @@ mod pack;
 mod sbom;
 mod statement;
 
-pub use component::{Mismatch, NotAComponent, WrapError, check_manifest, component, with_manifest};
+pub use component::{
+    Mismatch, NotAComponent, WrapError, check_manifest, component, needs_no_right, with_manifest,
+};
 pub use manifest::{ManifestError, with_tools};
 pub use pack::{Pack, PackError};
 pub use sbom::{Ingredient, sbom};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use flowhost_author::needs_no_right;
 use flowhost_engine::{Fault, Role};
 use flowhost_flow::OutputSchema;
-use flowhost_policy::{Effective, ToolDescriptor};
+use flowhost_policy::{Effective, Right, ToolDescriptor};
 use serde_json::Value;
 
 use super::{Ask, Bench, Sample, Trial, World, tool_ask};
@@ -38,7 +39,14 @@ impl Bench<'_> {
     /// Whether a host would link it.
     pub(super) fn imports(&mut self) -> bool {
         let unserved = self.inspection.unserved();
-        let faults: Vec<String> = unserved.iter().map(ToString::to_string).collect();
+        let mut faults: Vec<String> = unserved.iter().map(ToString::to_string).collect();
+        let imports = self.inspection.imports.iter();
+        let imports = imports
+            .filter(|it| !it.types_only())
+            .map(|it| &it.name.full);
+        let unknown = |name: &&String| Right::behind(name).is_none() && !needs_no_right(name);
+        let unknown = imports.filter(unknown);
+        faults.extend(unknown.map(|name| format!("`{name}` is served by no host")));
         let whole = faults.is_empty();
         self.found(
             "contract.imports",

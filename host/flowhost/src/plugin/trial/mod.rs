@@ -196,7 +196,8 @@ impl Trial {
 async fn asked(plugin: &Plugin, scope: CallScope, ask: &Ask) -> Ended {
     match ask {
         Ask::Tool { name, input } => ended(plugin.call_tool(scope, name, input).await, |it| {
-            content_value(&it)
+            // The engine hands over nothing that is not JSON.
+            content_value(&it).unwrap_or(Value::Null)
         }),
         Ask::Start => {
             let config = scope.config.clone();
