@@ -67,7 +67,8 @@ impl Script {
             }
             let call = entry.record.text("call").unwrap_or_default();
             if let Some(told) = entry.record.number("told_ms") {
-                told_ms.insert(call.to_owned(), told);
+                // A result comes first, and says it of the call itself.
+                told_ms.entry(call.to_owned()).or_insert(told);
             }
             if let Some(cut) = cut_of(entry) {
                 cuts.insert(call.to_owned(), cut);

@@ -313,16 +313,10 @@ fn another_plan_is_found_at_the_first_step_that_it_does_otherwise() {
         "same.yaml",
     ])
     .expect(0);
-    let steps = text.find("steps:").unwrap();
-    let first = text[steps..]
-        .lines()
-        .nth(1)
-        .unwrap()
-        .trim_end_matches(':')
-        .trim()
-        .to_owned();
-    let first = first.split(':').next().unwrap().to_owned();
-    home.file("other.yaml", text.replace(&first, "renamed"));
+    let other = text.replace("  headings:\n    uses", "  titles:\n    uses");
+    let other = other.replace("steps.headings.", "steps.titles.");
+    assert_ne!(other, text);
+    home.file("other.yaml", other);
     differs(&home, &["--steps", "--against", "other.yaml"]);
 }
 
