@@ -73,7 +73,11 @@ const MUST_FAIL: [(&str, &[&str], &str); 10] = [
     ("fault_descriptor", &[], "contract.descriptors"),
     ("fault_start", &[], "contract.descriptors"),
     ("deny_unknown_interface", &[], "contract.imports"),
-    ("limit_output", &[], "contract.answers"),
+    (
+        "limit_output",
+        &["--call", r#"run={"bytes":2000000}"#],
+        "contract.answers",
+    ),
     (
         "fault_guardrail",
         &["--config", r#"{"how":"panic"}"#],

@@ -151,12 +151,17 @@ impl Bench<'_> {
                 Ok(value) => faults
                     .extend(broken_promise(&ask, value, tools).map(|it| format!("{shown}: {it}"))),
             }
+            // Each further call would use up the whole limit as well, and say nothing new.
+            let endless = matches!(ended.result, Err(Fault::Limit { .. }));
             samples.push(Sample {
                 ask,
                 shown,
                 ended,
                 repeatable,
             });
+            if endless {
+                break;
+            }
         }
         let answered = samples.iter().filter(|it| it.ended.result.is_ok()).count();
         self.found(
