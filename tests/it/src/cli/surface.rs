@@ -15,7 +15,9 @@ fn help_names_every_command() {
     Usage: flowhost [OPTIONS] <COMMAND>
 
     Commands:
+      new         Make a new plan that runs, to begin with
       run         Run a plan
+      dev         Run a plan again and again while its files and plugins change
       validate    Report everything that is wrong with a plan, its profiles and its components, and run
                   nothing
       inspect     Show what a component is and asks for, without compiling it
@@ -23,8 +25,10 @@ fn help_names_every_command() {
       runs        List runs, or show one
       policy      Explain, show, test and suggest rights
       plan        The plan format
+      plugin      Write a plugin: a new project, its component, what it is
       keys        The host's signing key
       evidence    Prove, export or erase what a ledger holds
+      mcp         Serve MCP clients
       doctor      Check this installation
       completion  Print a completion script
       help        Print this message or the help of the given subcommand(s)
