@@ -85,7 +85,7 @@ impl Payload {
             Some(sealed) => Some(
                 sealed
                     .text()
-                    .ok_or("what is sealed is no string")?
+                    .ok_or("what is sealed is not a string")?
                     .to_owned(),
             ),
         };

@@ -69,7 +69,8 @@ impl<'p> Check<'p> {
         match self.plan.plugins.get(name) {
             None => self.unknown_plugin(name, at),
             Some(decl) if decl.kind != PluginKind::Agent => {
-                let message = format!("`{name}` is no agent; only agents take part in a consensus");
+                let message =
+                    format!("`{name}` is not an agent; only agents take part in a consensus");
                 self.problems
                     .add(at, message, "declare it with `kind: agent`");
             }
@@ -101,7 +102,7 @@ impl<'p> Check<'p> {
                 .add(place("weights"), message, "give every agent a weight");
         }
         for name in spec.weights.keys().filter(|it| !spec.agents.contains(it)) {
-            let message = format!("`{name}` has a weight and is no agent of this consensus");
+            let message = format!("`{name}` has a weight and is not an agent of this consensus");
             self.problems.add(place("weights"), message, "");
         }
         if !spec.rule.is_vote() && !spec.vote.is_empty() {
@@ -110,7 +111,7 @@ impl<'p> Check<'p> {
             self.problems.add(place("vote"), message, cure);
         }
         if !spec.vote.is_empty() && !spec.vote.starts_with('/') {
-            let message = format!("vote: `{}` is no JSON Pointer", spec.vote);
+            let message = format!("vote: `{}` is not a JSON Pointer", spec.vote);
             self.problems.add(
                 place("vote"),
                 message,
@@ -144,7 +145,7 @@ impl<'p> Check<'p> {
         for (point, node) in spec.compare.iter().zip(nodes) {
             let at = |key: &str| node.get(key).map_or(node.at, |node| node.at);
             if !point.at.starts_with('/') {
-                let message = format!("at: `{}` is no JSON Pointer", point.at);
+                let message = format!("at: `{}` is not a JSON Pointer", point.at);
                 self.problems
                     .add(at("at"), message, "it begins with `/`, as in `/milestones`");
             }

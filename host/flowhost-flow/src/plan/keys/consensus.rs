@@ -50,7 +50,7 @@ static KEYS: [Key; 15] = [
             min: 1,
             max: limits::AGENTS_MAX as u64,
         },
-        "Fewer answers than this are no consensus; default more than half.",
+        "Fewer answers than this do not make a consensus; default more than half.",
     ),
     may(
         "min_agreement",

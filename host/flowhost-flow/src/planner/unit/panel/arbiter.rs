@@ -227,7 +227,7 @@ impl Panel {
                 .find(|it| !known.contains(it.as_str()));
             if let Some(stranger) = stranger {
                 return Err(wrong(format!(
-                    "a position is given to `{stranger}`, which is no agent of this step"
+                    "a position is given to `{stranger}`, which is not an agent of this step"
                 )));
             }
             if difference.issue.trim().is_empty() {
@@ -270,7 +270,8 @@ impl Panel {
             }
             let sided = decision.sided_with.as_ref();
             if let Some(stranger) = sided.filter(|it| !self.spec.agents.contains(it)) {
-                let message = format!("it sides with `{stranger}`, which is no agent of this step");
+                let message =
+                    format!("it sides with `{stranger}`, which is not an agent of this step");
                 return Err(wrong(message));
             }
             if decision.resolution.trim().is_empty() {
