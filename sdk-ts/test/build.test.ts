@@ -86,6 +86,19 @@ test("the command says errors with a hint, on the other stream", () => {
   expect(run(good, "--nothing")).toThrow(/usage: flowhost-build/);
 });
 
+test("a project may choose its engine, and one that there is not is refused", async () => {
+  const folder = project(TOOL("() => 1"));
+  writeFileSync(join(folder, "package.json"), '{ "type": "module", "flowhost": { "engine": "v8" } }');
+  expect((await failure(folder)).message).toBe("package.json: flowhost.engine v8: there is no such engine");
+});
+
+test("an engine that is not installed is told with the command that installs it", async () => {
+  const folder = project(TOOL("() => 1"));
+  const error: unknown = await buildPlugin({ folder, engine: "spidermonkey" }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(BuildFailure);
+  expect((error as BuildFailure).cure).toContain("npm install --save-dev @bytecodealliance/componentize-js");
+});
+
 test("only what is used is asked for, and a global follows the manifest", async () => {
   const source = TOOL("() => [sdk.clock.nowMs(), Math.random()]");
   expect((await bundled(source, 'clock = "granted"\nrandom = "granted"\n')).imports).toEqual(["clock", "random"]);
