@@ -9,6 +9,7 @@ pub mod events;
 pub mod filter;
 pub mod html;
 pub mod runs;
+pub mod stage;
 pub mod story;
 pub mod telemetry;
 pub mod text;

@@ -42,6 +42,11 @@ impl Views {
             return;
         }
         let text = |name: &str| record.field(name).and_then(|value| value.text());
+        // What lies below a plan's evidence folder is not beside the ledger: where the plan's folder is, the
+        // ledger does not say.
+        if text("root").is_some() {
+            return;
+        }
         let (Some(path), Some(sha256)) = (text("path"), text("sha256")) else {
             return;
         };

@@ -36,6 +36,7 @@ use crate::order::{Answer, Cancel, Detail, Order, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::resume::Resumed;
+use crate::stages::Stages;
 use crate::tasks;
 use crate::wiring::Machinery;
 use crate::worker::{Inbox, Worker, envelope_id, failed, listen, unplaced};
@@ -44,9 +45,11 @@ use crate::world::{Workers, World};
 mod ending;
 mod gates;
 mod outcome;
+mod staged;
 mod takeup;
 
 pub use outcome::{Outcome, Paused, StepOutcome};
+use staged::stage_of;
 use takeup::Takeup;
 
 /// What calls at work get to come to their end when the process has to go: half of what container hosts give
@@ -66,6 +69,8 @@ pub(crate) struct Drive {
     /// Answers workers of other processes.
     pub(crate) desk: Arc<Desk>,
     pub(crate) world: Arc<dyn World>,
+    /// Where stages leave their evidence.
+    pub(crate) stages: Option<Stages>,
     /// What another process left of the run, if it goes on.
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
 }
@@ -139,6 +144,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         purse: drive.purse.clone(),
         recording: drive.recording,
         verdicts: HashMap::new(),
+        stages: drive.stages,
         warnings: Vec::new(),
         end: None,
         broken: false,
@@ -239,6 +245,7 @@ struct Driver {
     recording: Arc<Recording>,
     /// Of consensus steps at work, by path.
     verdicts: HashMap<String, Arc<Verdict>>,
+    stages: Option<Stages>,
     warnings: Vec<String>,
     end: Option<RunEnd>,
     broken: bool,
@@ -482,7 +489,14 @@ impl Driver {
         if let Note::Emitted { .. } = &note {
             self.emit(&note).await;
         }
+        let stage = match &note {
+            Note::StepEnded(summary) => stage_of(summary),
+            _ => None,
+        };
         self.remember(note);
+        if let Some(step) = stage {
+            self.stage_ended(&step).await;
+        }
     }
 
     /// What the report will say of it.
@@ -543,6 +557,16 @@ impl Driver {
             |class, message: String| SendError::Cannot(flowhost_flow::Failure::new(class, message));
         let subject = Subject::of(&run.tenant, &run.run, &["step", &call.step_id, "start"])
             .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
+        if call.stage.is_some()
+            && let Some(failure) = self.stages.as_ref().and_then(Stages::refuses)
+        {
+            return Err(SendError::Cannot(failure));
+        }
+        if self.broken {
+            // A turn's later actions come after the one in which the host failed.
+            let message = "the host cannot go on".to_owned();
+            return Err(cannot(FailureClass::Internal, message));
+        }
         let installed = self.registry.current(&call.plugin).ok_or_else(|| {
             let message = format!("there is no plugin `{}`", call.plugin);
             cannot(FailureClass::Internal, message)

@@ -32,6 +32,7 @@ use crate::redaction::{redaction, seals};
 use crate::registry::Registry;
 use crate::resume::Resumed;
 use crate::revealed::Revealed;
+use crate::stages::{self, Locked};
 use crate::swap::Swaps;
 use crate::wiring::{self, Ready, Seat};
 
@@ -108,6 +109,7 @@ pub(crate) async fn execute(
     };
     let ready = Ready::new(&project, options, host, &gateway, run, seat)?;
     Ready::preflight(&project)?;
+    let locked = stages::lock(host, &project, run.id())?;
     let components = unless_stopped(run, Ready::load(host, &project)).await?;
     let estimate = estimate::estimate(&project, &gateway, state, &*config.past);
     if let Some(failure) = estimate.exceeds(&project.plan) {
@@ -156,6 +158,7 @@ pub(crate) async fn execute(
         revealed,
         started_ms,
         allow_private_network: options.allow_private_network,
+        locked,
         resumed: None,
     };
     conduct(host, work, run).await
@@ -176,6 +179,8 @@ pub(crate) struct Conduct {
     /// When the run began, in milliseconds since the Unix epoch.
     pub(crate) started_ms: u64,
     pub(crate) allow_private_network: bool,
+    /// The lock of the spec whose evidence its stages leave.
+    pub(crate) locked: Option<Locked>,
     /// What another process left of it, if it goes on: its planner, and what was open.
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
 }
@@ -216,6 +221,7 @@ pub(crate) async fn conduct(
         revealed,
         started_ms,
         allow_private_network,
+        locked,
         resumed,
     } = work;
     let (state, tenant) = (&host.config.state, host.config.state.tenant());
@@ -289,6 +295,7 @@ pub(crate) async fn conduct(
         workers: host.config.workers,
         desk,
         world: host.config.world.clone(),
+        stages: locked.map(|locked| locked.of(host, &ledger, run.id())),
         resumed,
     };
     let driven = driver::drive(drive, run).instrument(context).await;

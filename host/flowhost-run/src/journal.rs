@@ -486,6 +486,14 @@ impl Journal {
         append(self, view_fact(&self.tenant, path, bytes))
     }
 
+    /// A view was written below the plan's evidence folder.
+    pub(crate) fn view_below(&self, root: &str, path: &str, bytes: &[u8]) -> Result<(), Failure> {
+        append(
+            self,
+            view_fact(&self.tenant, path, bytes).with("root", root),
+        )
+    }
+
     /// The end of a run that found, before its first step, that it cannot be.
     pub(crate) fn run_refused(&self, failure: &Failure) -> Result<&'static str, Failure> {
         let fact = self.fact(Kind::RunEnd).with("status", REFUSED);

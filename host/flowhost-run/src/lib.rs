@@ -42,6 +42,7 @@ mod revealed;
 mod rights;
 mod router;
 mod server;
+mod stages;
 mod state;
 mod swap;
 mod tally;
@@ -69,4 +70,6 @@ pub use resume::{Fed, Kept, ResumeOptions, Settlement, Spoken, Verdict, Word};
 pub use state::State;
 pub use swap::{Swapped, widens};
 pub use wiring::plan_hash;
-pub use world::{FactObserver, HostConfig, Operator, Views, Workers, World, local_bus};
+pub use world::{
+    FactObserver, HostConfig, Operator, StageWanted, Views, Workers, World, local_bus,
+};

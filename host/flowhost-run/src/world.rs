@@ -88,6 +88,29 @@ pub trait Views: Send + Sync + 'static {
     /// # Errors
     /// When the ledger cannot be read.
     fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure>;
+
+    /// Files of a stage that has ended, by their paths below the evidence root, made from what is on the
+    /// disk in the run's folder, each what its schema says. May take its time, as [`Views::of`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or a file would not be what its schema says.
+    fn stage(&self, run_dir: &Path, wanted: StageWanted)
+    -> Result<Vec<(String, Vec<u8>)>, Failure>;
+}
+
+/// Which stage's files are wanted.
+#[derive(Debug, Clone)]
+pub struct StageWanted {
+    /// Whose evidence it is.
+    pub spec_id: String,
+    /// The run.
+    pub run_id: String,
+    /// The step that has ended.
+    pub step_id: String,
+    /// Bytes that the spec's folders hold already.
+    pub footprint_bytes: u64,
+    /// The spec's cost summary as it stands, if there is one.
+    pub costs: Option<Vec<u8>>,
 }
 
 /// Hears of every fact that a ledger accepted, in whatever order threads come; must not block.

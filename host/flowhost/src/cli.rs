@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Serve MCP clients
     #[command(subcommand)]
     Mcp(McpCommand),
+    /// Evidence files of stages
+    #[command(subcommand)]
+    Telemetry(TelemetryCommand),
     /// Check this installation
     Doctor,
     /// Print a completion script
@@ -690,6 +693,17 @@ pub(crate) enum EvidenceCommand {
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
+}
+
+/// `telemetry`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TelemetryCommand {
+    /// Hold evidence files against their schemas, those of other tools too
+    Validate {
+        /// A file, or a folder with all that is below it
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+    },
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
-use flowhost_evidence::{html, runs, story};
+use flowhost_evidence::{html, runs, stage, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::HostKey;
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
-use flowhost_run::{FactObserver, Host, HostConfig, Operator, Project, Views, Workers, World};
+use flowhost_run::{
+    FactObserver, Host, HostConfig, Operator, Project, StageWanted, Views, Workers, World,
+};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
@@ -210,6 +212,27 @@ impl Views for Pages {
     fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         let page = html::page(&story::read(run_dir).map_err(unreadable)?);
         Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
+    }
+
+    fn stage(
+        &self,
+        run_dir: &Path,
+        wanted: StageWanted,
+    ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        let costs = wanted.costs.and_then(|it| serde_json::from_slice(&it).ok());
+        let wanted = stage::Wanted {
+            spec_id: wanted.spec_id,
+            run_id: wanted.run_id,
+            step_id: wanted.step_id,
+            footprint_bytes: wanted.footprint_bytes,
+            costs,
+        };
+        let views = stage::views(run_dir, &wanted).map_err(|error| {
+            let message = "the evidence of a stage cannot be made";
+            Failure::new(Exit::Internal, message).caused_by(&error)
+        })?;
+        let files = views.into_iter();
+        Ok(files.map(|view| (view.path, view.bytes)).collect())
     }
 }
 

@@ -51,10 +51,36 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     let state = folders.target.join("demo");
     let state = state.to_string_lossy();
     let ran = run_example(folders, &host, &docs, &state)?;
+    run_consensus(folders, &host, &state)?;
     let verify = ["verify", text(&ran, "/run_id")?, "--state", &state];
     say::step(format_args!("flowhost {}", verify.join(" ")));
     process::run(&mut process::program(&host, &folders.root, &verify))?;
     tell(&ran, &format!("{} {}", host.display(), verify.join(" ")));
+    Ok(())
+}
+
+/// Three agents and an arbiter, with scripted answers; they must agree.
+fn run_consensus(folders: &Folders, host: &Path, state: &str) -> Result<()> {
+    let example = folders.root.join("examples/spec-kit-900");
+    let arguments = ["run", "plan.yaml", "--json", "--state", state];
+    say::step(format_args!(
+        "flowhost {}, in {}",
+        arguments.join(" "),
+        example.display()
+    ));
+    let plugins = folders.plugins_out();
+    let out = process::output(
+        process::program(host, &example, &arguments).env("FLOWHOST_PLUGINS", plugins),
+    )?;
+    let ran: serde_json::Value = serde_json::from_str(&out)
+        .context("`flowhost run --json` did not print one JSON document")?;
+    let agreed = ran.pointer("/outputs/consensus_ok") == Some(&serde_json::Value::Bool(true));
+    let conflicts = ran.pointer("/outputs/conflicts").map(ToString::to_string);
+    anyhow::ensure!(
+        agreed && conflicts.as_deref() == Some("[]"),
+        "the agents of examples/spec-kit-900 do not agree: {out}"
+    );
+    say::line("consensus_ok: true, conflicts: []");
     Ok(())
 }
 

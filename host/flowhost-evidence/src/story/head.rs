@@ -61,7 +61,7 @@ pub struct Head {
 /// A file that was written from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Its name in the run's folder.
+    /// Its name in the run's folder, or, below the plan's, its path there.
     pub path: String,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
@@ -226,7 +226,11 @@ impl HeadOf {
 
     /// The view of a path that was written last is the one that is there.
     fn view(&mut self, record: &StoredRecord, view: &ViewWrite) {
-        let path = short(&view.path);
+        // What lies below a plan's evidence folder is told with that folder.
+        let path = match &view.root {
+            Some(root) => short(&format!("{root}/{}", view.path)),
+            None => short(&view.path),
+        };
         self.head.views.retain(|view| view.path != path);
         if self.head.views.len() < GROUPS_MAX {
             self.head.views.push(View {

@@ -302,6 +302,7 @@ pub(crate) fn audit() -> Tape {
         path: "report.json".to_owned(),
         sha256: "ee".repeat(32),
         size: Some(900),
+        root: None,
     }));
     tape
 }

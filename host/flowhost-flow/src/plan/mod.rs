@@ -132,6 +132,9 @@ pub struct Plan {
     /// Attached prompts, by path.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "texts")]
     pub(crate) prompts: BTreeMap<String, Arc<str>>,
+    /// The files that stages leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// `defaults.redact`; where nothing is said, the run decides by what its plugins may do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redact: Option<Redact>,
@@ -147,6 +150,30 @@ pub struct Redact {
     pub model: bool,
     /// In payloads of the ledger, in log lines and in reports.
     pub payloads: bool,
+}
+
+/// Files that stages leave for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// Whose evidence it is: names folders and files.
+    pub spec_id: String,
+    /// A folder below the plan's.
+    pub root: String,
+    /// Over so many megabytes of the spec there is a warning.
+    pub warn_mb: u64,
+    /// Over so many no stage starts.
+    pub max_mb: u64,
+}
+
+/// About how many tokens an output is to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenRange {
+    /// Least.
+    pub min: u64,
+    /// Most.
+    pub max: u64,
+    /// What follows outside of it.
+    pub on_fail: OnFail,
 }
 
 /// A step's prompt.
@@ -301,6 +328,9 @@ pub struct Step {
     pub after: Vec<Guard>,
     /// JSON Schema the output must match.
     pub output_schema: Option<SchemaSource>,
+    /// About how many tokens the output is to have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<TokenRange>,
     /// Conditions on the output.
     pub checks: Vec<Check>,
     /// What to do when it has failed for good.

@@ -11,7 +11,7 @@ use crate::plan::tree::{Data, Node};
 use crate::plan::walk::require;
 use crate::plan::{
     Barrier, Check, Consensus, Effects, Foreach, Gate, Guard, OnFailure, OnTimeout, Prompt,
-    Require, SchemaSource, Step, Then, Wants, Work,
+    Require, SchemaSource, Step, Then, TokenRange, Wants, Work,
 };
 use crate::problem::Problems;
 use crate::retry::RetryPolicy;
@@ -67,6 +67,9 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
         output_schema: node
             .get("output")
             .and_then(|node| schema(node.get("schema")?, problems)),
+        output_tokens: node
+            .get("output")
+            .and_then(|node| tokens(node.get("tokens")?, problems)),
         checks: checks(node.get("checks"), problems),
         on_failure: on_failure(node.get("on_failure")),
         continue_on_error: matches!(
@@ -340,6 +343,25 @@ fn schema(node: &Node, problems: &mut Problems) -> Option<SchemaSource> {
         },
         _ => None,
     }
+}
+
+fn tokens(node: &Node, problems: &mut Problems) -> Option<TokenRange> {
+    let number = |key: &str| node.get(key).and_then(|node| node.json().as_u64());
+    let (min, max) = (
+        number("min").unwrap_or(0),
+        number("max").unwrap_or(u64::MAX),
+    );
+    if min > max {
+        let message = format!("tokens: `min` is {min} and `max` is {max}");
+        problems.add(node.at, message, "no output would fit");
+        return None;
+    }
+    Some(TokenRange {
+        min,
+        // What JSON carries, so that the plan has a hash.
+        max: max.min(crate::units::INTEGER_MAX),
+        on_fail: on_fail(node),
+    })
 }
 
 fn checks(node: Option<&Node>, problems: &mut Problems) -> Vec<Check> {

@@ -113,6 +113,11 @@ const BAD: &[(&str, &str)] = &[
          b: {consensus: {agents: [t, g], early_stop: true}}\n",
     ),
     (
+        "evidence that cannot be written",
+        "evidence: {spec_id: a/b, root: ../out, warn_mb: 30, keep_runs: 3}\nsteps:\n  a: {uses: t, output: {tokens: \
+         {min: 5, max: 4}}}\n",
+    ),
+    (
         "wrong types",
         "labels: []\nbudget: {usd: lots, calls: -1, warn_at: [2], on_exceeded: stop}\n\
         steps:\n  a: {uses: t, needs: b, continue_on_error: yes, timeout: 5, with: [1]}\n  b: 3\n",

@@ -830,8 +830,10 @@ kinds! {
         new: String,
     }
     ViewWrite "view.write" "A view was written: its path and SHA-256." {
-        /// Its path below the run's folder.
+        /// Its path below the run's folder, or below `root`.
         path: String,
+        /// The evidence folder of the plan that it is below, as the plan names it.
+        root: Option<String>,
         /// SHA-256 of its bytes, hexadecimal.
         sha256: String,
         /// Its size in bytes.

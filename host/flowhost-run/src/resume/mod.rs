@@ -168,6 +168,7 @@ pub(crate) async fn execute(
     };
     let ready = Ready::new(&project, &running, host, &gateway, run, seat)?;
     Ready::preflight(&project)?;
+    let locked = crate::stages::lock(host, &project, run.id())?;
     let components = crate::execute::unless_stopped(run, Ready::load(host, &project)).await?;
     let estimate = estimate::estimate(&project, &gateway, state, &*host.config.past);
     let (planner, rebuilt) =
@@ -204,6 +205,7 @@ pub(crate) async fn execute(
         revealed,
         started_ms,
         allow_private_network: options.allow_private_network,
+        locked,
         resumed: Some((planner, resumed)),
     };
     conduct(host, work, run).await

@@ -33,6 +33,7 @@ mod runs;
 mod runs_show;
 mod settle;
 mod speak;
+mod telemetry;
 mod validate;
 mod verify;
 
@@ -133,6 +134,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Keys(command) => keys::perform(&command, context),
         Command::Evidence(command) => evidence::perform(&command, context),
         Command::New(args) => new::perform(&args, context),
+        Command::Telemetry(command) => telemetry::perform(&command, context),
         Command::Run(args) => run::perform(&args, context),
         Command::Dev(args) => dev::perform(&args, context),
         Command::Validate(args) => validate::perform(&args, context),

@@ -130,6 +130,10 @@ fn the_arbiter_decides_and_the_report_shows_it() {
     assert_eq!(verdict["conflicts"], json!([]), "{report:#}");
     assert_eq!(verdict["conflicts_resolved"][0]["sided_with"], "a");
     assert_eq!(verdict["agents"][1]["arbiter_override"], true);
+    assert_eq!(
+        verdict["agents"][2]["arbiter_override"], false,
+        "it says the same as `a`"
+    );
     assert_eq!(verdict["agreement_ratio"], 0.5);
     let page = home
         .flowhost(&["runs", "report", "latest"])

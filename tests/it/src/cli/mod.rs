@@ -31,6 +31,7 @@ mod report;
 mod resumed;
 mod script;
 mod scripted;
+mod spec_kit;
 mod stranger;
 mod suggest;
 mod surface;

@@ -29,6 +29,7 @@ fn help_names_every_command() {
       keys        The host's signing key
       evidence    Prove, export or erase what a ledger holds
       mcp         Serve MCP clients
+      telemetry   Evidence files of stages
       doctor      Check this installation
       completion  Print a completion script
       help        Print this message or the help of the given subcommand(s)

@@ -195,8 +195,47 @@ pub(super) static PLAN: Section = Section {
             Shape::MapOf(&Shape::Section(&HANDLER)),
             "What on_failure may run.",
         ),
+        may(
+            "evidence",
+            Shape::Section(&EVIDENCE),
+            "Files that stages leave for people and programs.",
+        ),
     ],
-    later: &["evidence"],
+    later: &[],
+};
+
+static EVIDENCE: Section = Section {
+    name: "evidence",
+    keys: &[
+        must(
+            "spec_id",
+            Shape::Name,
+            "Whose evidence it is: names folders and files.",
+        ),
+        may(
+            "root",
+            Shape::Text,
+            "A folder below the plan's; default evidence.",
+        ),
+        may(
+            "warn_mb",
+            Shape::Count {
+                min: 1,
+                max: 1_000_000,
+            },
+            "Warn over so many megabytes of a spec; default 15.",
+        ),
+        may(
+            "max_mb",
+            Shape::Count {
+                min: 1,
+                max: 1_000_000,
+            },
+            "Start no stage over so many; default 25.",
+        ),
+    ],
+    more: &[],
+    later: &[],
 };
 
 static TREE_PLAN: Section = Section {
@@ -693,13 +732,35 @@ static BARRIER: Section = Section {
 
 static OUTPUT: Section = Section {
     name: "output",
-    keys: &[must(
-        "schema",
-        Shape::Schema,
-        "JSON Schema: a path, or the schema itself.",
-    )],
+    keys: &[
+        may(
+            "schema",
+            Shape::Schema,
+            "JSON Schema: a path, or the schema itself.",
+        ),
+        may(
+            "tokens",
+            Shape::Section(&TOKENS),
+            "About how long it is to be.",
+        ),
+    ],
     more: &[],
-    later: &["tokens"],
+    later: &[],
+};
+
+static TOKENS: Section = Section {
+    name: "range of tokens",
+    keys: &[
+        may("min", AMOUNT, "Least, by the host's estimate; default 0."),
+        may("max", AMOUNT, "Most, by the host's estimate."),
+        may(
+            "on_fail",
+            Shape::Choice(&["halt", "warn"]),
+            "Outside of it; default halt.",
+        ),
+    ],
+    more: &[],
+    later: &[],
 };
 
 static CHECK: Section = Section {

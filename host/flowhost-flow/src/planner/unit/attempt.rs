@@ -16,6 +16,10 @@ use crate::planner::unit::work::{Remark, Single};
 use crate::planner::unit::{Desk, End, GRACE_MS, Move, Phase, Role, Stop, Turn, Unit, Work};
 use crate::planner::{Action, Note, Part};
 
+/// Bytes of JSON that make a token, as a rule of thumb: what a provider counts is known for its whole
+/// answer, and not for what became of several.
+const BYTES_PER_TOKEN: u64 = 4;
+
 impl Unit {
     /// The first attempt: the input is rendered once, for all attempts.
     pub(super) fn begin(&mut self, desk: &mut Desk<'_>) -> Turn {
@@ -257,9 +261,30 @@ impl Unit {
             let message = format!("the output does not match its schema: {violations}");
             return self.fail(desk, Failure::new(FailureClass::Output, message));
         }
+        if let Some(failure) = self.count_tokens(desk, &output) {
+            return self.fail(desk, failure);
+        }
         match self.check(desk, &output) {
             Ok(()) => Break(Ok(Arc::unwrap_or_clone(output))),
             Err(failure) => self.fail(desk, failure),
+        }
+    }
+
+    /// Holds the output's length against the range that the plan wants.
+    fn count_tokens(&self, desk: &mut Desk<'_>, output: &Value) -> Option<Failure> {
+        let range = self.spec.output_tokens.as_ref()?;
+        let tokens = (output.to_string().len() as u64).div_ceil(BYTES_PER_TOKEN);
+        if (range.min..=range.max).contains(&tokens) {
+            return None;
+        }
+        let (min, max) = (range.min, range.max);
+        let message = format!("the output has about {tokens} tokens; {min} to {max} are wanted");
+        match range.on_fail {
+            OnFail::Warn => {
+                desk.core.warn(&self.path, "check", message);
+                None
+            }
+            OnFail::Halt => Some(Failure::new(FailureClass::Check, message)),
         }
     }
 

@@ -287,8 +287,11 @@ impl Panel {
                 open.push(conflict);
                 continue;
             };
-            for agent in conflict.positions.keys() {
-                if decision.sided_with.as_ref() != Some(agent) {
+            // Who says the same as the agent that was followed was not decided against.
+            let followed = decision.sided_with.as_ref();
+            let followed = followed.and_then(|agent| conflict.positions.get(agent));
+            for (agent, position) in &conflict.positions {
+                if followed != Some(position) {
                     let reason = decision.reason.clone();
                     self.bench.overridden.insert(agent.clone(), reason);
                 }

@@ -247,8 +247,11 @@ impl Panel {
         if self.spec.rule.is_vote() && self.resolved.is_empty() {
             self.count_votes();
         }
-        for (place, conflict) in self.conflicts.iter_mut().enumerate() {
-            conflict.id = format!("c{}", place + 1);
+        // What was numbered before keeps its number: an arbiter has been told of it.
+        let decided = self.resolved.len();
+        let unnamed = self.conflicts.iter_mut().enumerate();
+        for (place, conflict) in unnamed.filter(|(_, it)| it.id.is_empty()) {
+            conflict.id = format!("c{}", decided + place + 1);
         }
         let mut verdict = self.verdict();
         self.disagreed |= verdict.status == Status::Conflict;

@@ -364,8 +364,8 @@ fn the_last_runs_or_another_stages_answer_does_not_count() {
 
 #[test]
 fn the_same_component_with_the_same_config_is_counted_once() {
-    let text = format!("agents: [a, b, c], rule: majority, distinct: true");
-    let plan = plan(&body(&text, ""));
+    let text = "agents: [a, b, c], rule: majority, distinct: true";
+    let plan = plan(&body(text, ""));
     let mut setup = crate::planner::harness::setup(&plan, BTreeMap::new(), json!({}));
     for (agent, digest) in [("a", "1"), ("b", "2"), ("c", "2")] {
         setup.components.insert(agent.to_owned(), digest.to_owned());

@@ -1,0 +1,528 @@
+//! The files of a stage, by name and content.
+
+use flowhost_flow::consensus::{Participant, Verdict};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::calls::{Call, Usage, usd};
+use super::gather::Stage;
+use super::{View, Wanted, costs, lifecycle};
+
+/// What the host says of itself where a file names who put it together.
+const AGGREGATOR: &str = concat!("flowhost/", env!("CARGO_PKG_VERSION"));
+
+/// One who took part, with all that it used in the stage.
+pub(super) struct Agent<'s> {
+    /// The agent's name, and for the arbiter `<name>-arbiter`: it may be one of the agents, too.
+    pub(super) name: String,
+    pub(super) role: &'static str,
+    pub(super) usage: Usage,
+    pub(super) calls: u64,
+    pub(super) duration_ms: Option<u64>,
+    /// How the verdict has it; none where the stage is no consensus.
+    said: Option<&'s Participant>,
+    /// The call that counts, or the last one where none does.
+    last: Option<&'s Call>,
+}
+
+impl Agent<'_> {
+    fn is_ok(&self) -> bool {
+        self.said
+            .map_or(self.last.is_some_and(|it| it.ok), |it| it.status == "ok")
+    }
+
+    fn error(&self) -> Option<String> {
+        if self.is_ok() {
+            return None;
+        }
+        let said = self.said.and_then(|it| it.error.clone());
+        said.or_else(|| self.said.map(|it| it.status.clone()))
+    }
+}
+
+/// Names and paths of one stage.
+struct Names<'s> {
+    stage: &'s str,
+    spec: &'s str,
+    run: &'s str,
+    /// `20261126T073910Z`.
+    at: String,
+}
+
+impl Names<'_> {
+    fn consensus(&self, rest: &str) -> String {
+        let (spec, stage, at) = (self.spec, self.stage, &self.at);
+        format!("consensus/{spec}/spec-{stage}_{at}_{rest}")
+    }
+
+    fn latest(&self) -> String {
+        format!("consensus/{}/spec-{}_synthesis.json", self.spec, self.stage)
+    }
+
+    fn output(&self, agent: &str) -> String {
+        self.consensus(&format!("{}.json", file_name(agent)))
+    }
+
+    fn commands(&self, rest: &str) -> String {
+        format!("commands/{}/spec-{}_{rest}", self.spec, self.stage)
+    }
+}
+
+/// All files of the stage.
+pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
+    let names = Names {
+        stage: &stage.stage,
+        spec: &wanted.spec_id,
+        run: &wanted.run_id,
+        at: compact(&stage.started),
+    };
+    let agents = agents(stage);
+    let mut views = Vec::new();
+    if let Some((recorded_at, verdict)) = &stage.verdict {
+        consensus_files(stage, verdict, &agents, &names, &mut views);
+        let artifacts = artifacts(&agents, &names, &views);
+        let synthesis = synthesis(stage, verdict, &agents, &names, recorded_at);
+        views.push(document(names.consensus("synthesis.json"), &synthesis));
+        views.push(document(names.latest(), &synthesis));
+        let ruled = ruling(stage, verdict, &agents, &names, recorded_at, &artifacts);
+        views.push(document(names.consensus("verdict.json"), &ruled));
+    }
+    let command = v1(stage, &names, &views);
+    views.push(document(
+        names.commands(&format!("{}.json", names.run)),
+        &command,
+    ));
+    let life = lifecycle::lines(stage, wanted);
+    let life_path = names.commands(&format!("lifecycle_{}.jsonl", names.at));
+    views.push(lines(life_path, &life));
+    let spent = costs::summary(stage, &agents, wanted);
+    views.push(document(
+        format!("costs/{}_cost_summary.json", names.spec),
+        &spent,
+    ));
+    if let Some((_, verdict)) = &stage.verdict {
+        let written: usize = views.iter().map(|view| view.bytes.len()).sum();
+        let footprint = wanted.footprint_bytes.saturating_add(written as u64);
+        let line = telemetry(stage, verdict, &agents, &names, &views, footprint);
+        views.push(lines(names.consensus("telemetry.jsonl"), &[line]));
+    }
+    views
+}
+
+/// Who took part, in the plan's order, the arbiter last.
+fn agents(stage: &Stage) -> Vec<Agent<'_>> {
+    let Some((_, verdict)) = &stage.verdict else {
+        let name = stage.calls.last().map(|call| call.agent.clone());
+        let calls: Vec<&Call> = stage.calls.iter().collect();
+        return name
+            .map(|name| agent(name, "agent", None, &calls))
+            .into_iter()
+            .collect();
+    };
+    let seats = u32::try_from(verdict.agents.len() + 1).unwrap_or(u32::MAX);
+    let at = |place: usize| -> Vec<&Call> {
+        let calls = stage.calls.iter();
+        calls
+            .filter(|call| {
+                call.seat
+                    .is_some_and(|seat| (seat % seats) as usize == place)
+            })
+            .collect()
+    };
+    let members = verdict.agents.iter().enumerate();
+    let mut agents: Vec<Agent<'_>> = members
+        .map(|(place, said)| agent(said.agent.clone(), "agent", Some(said), &at(place)))
+        .collect();
+    if let Some(said) = &verdict.arbiter {
+        let name = format!("{}-arbiter", said.agent);
+        agents.push(agent(
+            name,
+            "arbiter",
+            Some(said),
+            &at(verdict.agents.len()),
+        ));
+    }
+    agents
+}
+
+fn agent<'s>(
+    name: String,
+    role: &'static str,
+    said: Option<&'s Participant>,
+    calls: &[&'s Call],
+) -> Agent<'s> {
+    let mut usage = Usage::default();
+    for call in calls {
+        usage.join(&call.usage);
+    }
+    let durations: Vec<u64> = calls.iter().filter_map(|it| it.duration_ms).collect();
+    let seat = said.and_then(|it| it.seat);
+    // Of several attempts of a step the last one's answer counts.
+    let counts = calls
+        .iter()
+        .rev()
+        .find(|call| seat.is_some() && call.seat == seat);
+    Agent {
+        name,
+        role,
+        usage,
+        calls: calls.len() as u64,
+        duration_ms: (!durations.is_empty()).then(|| durations.iter().sum()),
+        said,
+        last: counts.or(calls.last()).copied(),
+    }
+}
+
+/// Output, metrics and prompt of each.
+fn consensus_files(
+    stage: &Stage,
+    verdict: &Verdict,
+    agents: &[Agent<'_>],
+    names: &Names<'_>,
+    views: &mut Vec<View>,
+) {
+    for agent in agents {
+        let file = file_name(&agent.name);
+        if let Some(output) = output(stage, agent) {
+            views.push(document(names.output(&agent.name), &output));
+        }
+        let metrics = Value::Object(metrics(agent, verdict, names));
+        let path = names.consensus(&format!("{file}_metrics.json"));
+        views.push(document(path, &metrics));
+        if let Some(prompt) = agent.last.and_then(|call| prompt(stage, call)) {
+            views.push(View {
+                path: names.consensus(&format!("prompt_{file}.txt")),
+                bytes: prompt.into_bytes(),
+            });
+        }
+    }
+}
+
+/// What the agent answered, where it counts.
+fn output(stage: &Stage, agent: &Agent<'_>) -> Option<Value> {
+    let call = agent.last.filter(|_| agent.is_ok())?;
+    stage.json(call.answered.as_ref()?)
+}
+
+/// What the agent was asked: the turns of its first model call, or what it was given.
+fn prompt(stage: &Stage, call: &Call) -> Option<String> {
+    let asked = call.prompt.as_ref().and_then(|it| stage.json(it));
+    let turns = asked.as_ref().and_then(|it| it.get("turns")?.as_array());
+    let Some(turns) = turns else {
+        return stage.payload(&call.asked).map(str::to_owned);
+    };
+    let said = |turn: &Value, name: &str| {
+        let text = turn.get(name).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let shown: Vec<String> = turns
+        .iter()
+        .map(|turn| format!("[{}]\n{}\n", said(turn, "speaker"), said(turn, "content")))
+        .collect();
+    Some(shown.join("\n"))
+}
+
+fn metrics(agent: &Agent<'_>, verdict: &Verdict, names: &Names<'_>) -> Map<String, Value> {
+    let mut fields = agent.usage.fields();
+    let effort = agent.said.map(|it| it.effort.as_str());
+    let more = json!({
+        "agent": agent.name,
+        "role": agent.role,
+        "reasoning_mode": effort.filter(|it| !it.is_empty()),
+        "output_path": agent.is_ok().then(|| names.output(&agent.name)),
+        "latency_ms": agent.usage.latency_ms().or(agent.duration_ms),
+        "attempts": agent.said.map(|it| it.attempts),
+        "status": if agent.is_ok() { "ok" } else { "error" },
+        "error": agent.error(),
+        "rule": verdict.rule,
+    });
+    if let Value::Object(more) = more {
+        fields.extend(more);
+    }
+    fields
+}
+
+/// The files that hold answers, with their hashes.
+fn artifacts(agents: &[Agent<'_>], names: &Names<'_>, views: &[View]) -> Value {
+    let of = |agent: &Agent<'_>| {
+        let path = names.output(&agent.name);
+        let view = views.iter().find(|view| view.path == path)?;
+        Some(json!({
+            "agent": agent.name,
+            "version": agent.usage.model_release,
+            "sha256": hex::encode(Sha256::digest(&view.bytes)),
+            "path": path,
+        }))
+    };
+    Value::from(agents.iter().filter_map(of).collect::<Vec<_>>())
+}
+
+/// The step's output as its verdict has it: an agent's answer, or a part of the arbiter's.
+fn outcome(stage: &Stage, verdict: &Verdict, agents: &[Agent<'_>]) -> Value {
+    let seat = verdict.output_seat;
+    let calls = stage.calls.iter().rev();
+    let mut calls = calls.filter(|call| seat.is_some() && call.seat == seat);
+    let Some(answer) = calls.find_map(|call| stage.json(call.answered.as_ref()?)) else {
+        return Value::Null;
+    };
+    let seats = u32::try_from(verdict.agents.len() + 1).unwrap_or(u32::MAX);
+    let of_arbiter = seat.is_some_and(|seat| (seat % seats) as usize == verdict.agents.len());
+    debug_assert!(
+        !of_arbiter || agents.iter().any(|it| it.role == "arbiter"),
+        "a seat of the arbiter is only taken where there is one"
+    );
+    match of_arbiter {
+        true => answer.get("output").cloned().unwrap_or_default(),
+        false => answer,
+    }
+}
+
+fn synthesis(
+    stage: &Stage,
+    verdict: &Verdict,
+    agents: &[Agent<'_>],
+    names: &Names<'_>,
+    at: &str,
+) -> Value {
+    let listed: Vec<Value> = agents
+        .iter()
+        .map(|agent| {
+            json!({
+                "agent": agent.name,
+                "path": agent.is_ok().then(|| names.output(&agent.name)),
+                "status": agent.said.map_or("ok", |it| it.status.as_str()),
+            })
+        })
+        .collect();
+    json!({
+        "specId": names.spec,
+        "spec_id": names.spec,
+        "runId": names.run,
+        "stage": names.stage,
+        "timestamp": at,
+        "prompt_version": stage.prompt().0,
+        "agents": listed,
+        "missing_agents": verdict.missing_agents,
+        "consensus": {
+            "agreements": verdict.agreements,
+            "conflicts": verdict.conflicts,
+            "conflicts_resolved": verdict.conflicts_resolved,
+        },
+        "status": verdict.status.word(),
+        "notes": verdict.notes,
+        "output": outcome(stage, verdict, agents),
+    })
+}
+
+fn ruling(
+    stage: &Stage,
+    verdict: &Verdict,
+    agents: &[Agent<'_>],
+    names: &Names<'_>,
+    at: &str,
+    artifacts: &Value,
+) -> Value {
+    let arbiter = agents.iter().find(|it| it.role == "arbiter");
+    let participants = verdict.agents.iter().filter(|it| it.status == "ok");
+    let participants: Vec<&str> = participants.map(|it| it.agent.as_str()).collect();
+    let percent = verdict
+        .agreement_ratio
+        .map(|it| costs::round(it * 100.0, 10.0));
+    json!({
+        "spec_id": names.spec,
+        "run_id": names.run,
+        "stage": names.stage,
+        "recorded_at": at,
+        "prompt_version": stage.prompt().0,
+        "prompt_sha256": stage.prompt().1,
+        "consensus_ok": verdict.ok,
+        "degraded": verdict.status.word() == "degraded",
+        "status": verdict.status.word(),
+        "decision": verdict.decision,
+        "reason": verdict.reason,
+        "required_fields_ok": verdict.required_fields_ok,
+        "missing_agents": verdict.missing_agents,
+        "agreements": verdict.agreements,
+        "conflicts": verdict.conflicts,
+        "agreement_percent": percent,
+        "participants": participants,
+        "aggregator_agent": verdict.arbiter.as_ref().map(|it| &it.agent),
+        "aggregator_version": arbiter.and_then(|it| it.usage.model_release.as_ref()),
+        "aggregator": AGGREGATOR,
+        "synthesis_path": names.consensus("synthesis.json"),
+        "artifacts": artifacts,
+        "verdict_sha256": verdict.sha256(),
+    })
+}
+
+/// One line of schema 2.0, which readers of 1 can read too.
+fn telemetry(
+    stage: &Stage,
+    verdict: &Verdict,
+    agents: &[Agent<'_>],
+    names: &Names<'_>,
+    views: &[View],
+    footprint: u64,
+) -> Value {
+    let mut total = Usage::default();
+    for agent in agents {
+        total.join(&agent.usage);
+    }
+    let listed: Vec<Value> = agents
+        .iter()
+        .map(|agent| {
+            let mut fields = metrics(agent, verdict, names);
+            let overridden = agent.said.is_some_and(|it| it.arbiter_override);
+            let reason = agent.said.and_then(|it| it.override_reason.clone());
+            fields.insert("arbiter_override".to_owned(), json!(overridden));
+            fields.insert("override_reason".to_owned(), json!(reason));
+            Value::Object(fields)
+        })
+        .collect();
+    let points: Vec<&str> = verdict
+        .conflicts
+        .iter()
+        .map(|it| it.issue.as_str())
+        .chain(
+            verdict
+                .conflicts_resolved
+                .iter()
+                .map(|it| it.issue.as_str()),
+        )
+        .collect();
+    let (present, expected) = (
+        verdict.participation.present,
+        verdict.participation.expected,
+    );
+    let share = f64::from(present) / f64::from(expected.max(1));
+    let output_tokens = agents
+        .iter()
+        .rev()
+        .find_map(|it| it.usage.completion_tokens());
+    let status = verdict.status.word();
+    json!({
+        "schemaVersion": "2.0",
+        "command": lifecycle::command(names.stage),
+        "specId": names.spec,
+        "stage": names.stage,
+        "sessionId": names.run,
+        "runId": names.run,
+        "timestamp": stage.ended,
+        "promptVersion": stage.prompt().0,
+        "promptSha256": stage.prompt().1,
+        "runProfile": stage.labels.get("run_profile"),
+        "artifacts": paths(views),
+        "notes": verdict.notes,
+        "consensus": {
+            "status": status,
+            "synthesis_status": status,
+            "agreements": verdict.agreements,
+            "conflicts": verdict.conflicts,
+            "agents": listed,
+            "agreement_ratio": verdict.agreement_ratio,
+            "disagreement_detected": !points.is_empty(),
+            "disagreement_points": points,
+            "escalation_triggered": verdict.escalation_triggered,
+            "escalation_reason": verdict.escalation_reason,
+            "total_tokens": total.total_tokens(),
+            "total_latency_ms": total.latency_ms(),
+            "wall_ms": stage.duration_ms,
+            "total_cost_usd": usd(total.micro_usd()),
+        },
+        "quality_metrics": {
+            "completeness_score": null,
+            "human_review_score": null,
+            "automated_checks_passed": stage.checks_passed,
+            "automated_checks_failed": stage.checks_failed,
+        },
+        "guardrail": {
+            "prefilter_model": null,
+            "prefilter_status": stage.before,
+            "policy_model": null,
+            "policy_status": stage.after,
+            "latency_ms": null,
+            "cost_usd": null,
+        },
+        "output_tokens": output_tokens,
+        "latency_ms": stage.duration_ms,
+        "agent_participation": costs::round(share, 1e4),
+        "evidenceFootprintBytes": footprint,
+        "retryAttempt": stage.attempts.saturating_sub(1) + u64::from(verdict.round) - 1,
+        "consensusStatus": status,
+        "consensusSummary": {
+            "agreements": verdict.agreements.len(),
+            "conflicts": verdict.conflicts.len(),
+        },
+    })
+}
+
+/// Stage telemetry, schema 1.
+fn v1(stage: &Stage, names: &Names<'_>, views: &[View]) -> Value {
+    let policy = |status: &Option<String>| json!({ "model": null, "status": status, "note": null });
+    let mut document = json!({
+        "schemaVersion": 1,
+        "command": lifecycle::command(names.stage),
+        "specId": names.spec,
+        "sessionId": names.run,
+        "timestamp": stage.ended,
+        "policy": { "prefilter": policy(&stage.before), "final": policy(&stage.after) },
+        "artifacts": paths(views),
+    });
+    let status = stage.status.as_str();
+    let more = match names.stage {
+        "plan" => {
+            let artifact = names.latest();
+            json!({
+                "baseline": { "mode": "full", "artifact": artifact, "status": status },
+                "hooks": {},
+            })
+        }
+        "tasks" => json!({ "tool": { "status": status } }),
+        "implement" => json!({ "lock_status": status, "hook_status": null }),
+        "validate" | "audit" => json!({ "scenarios": [{ "name": stage.path, "status": status }] }),
+        "unlock" => json!({ "unlock_status": status }),
+        _ => json!({}),
+    };
+    if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
+        document.extend(more);
+    }
+    document
+}
+
+fn paths(views: &[View]) -> Vec<Value> {
+    views
+        .iter()
+        .map(|view| json!({ "path": view.path }))
+        .collect()
+}
+
+fn document(path: String, value: &Value) -> View {
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    View { path, bytes }
+}
+
+fn lines(path: String, all: &[Value]) -> View {
+    let lines: String = all.iter().map(|line| format!("{line}\n")).collect();
+    let bytes = lines.into_bytes();
+    View { path, bytes }
+}
+
+/// `2026-11-26T07:39:10.123456Z` as `20261126T073910Z`: no sign that a file system minds.
+fn compact(ts: &str) -> String {
+    let whole = ts.split('.').next().unwrap_or(ts).trim_end_matches('Z');
+    let kept: String = whole
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric())
+        .collect();
+    format!("{kept}Z")
+}
+
+/// An agent's name as a part of a file's: a sub-plan's has signs that do not belong there.
+fn file_name(agent: &str) -> String {
+    let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    agent
+        .chars()
+        .map(|c| if keep(c) { c } else { '_' })
+        .collect()
+}

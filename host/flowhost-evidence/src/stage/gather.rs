@@ -1,0 +1,238 @@
+//! What the records say of one stage.
+
+use std::collections::{BTreeMap, HashMap};
+
+use flowhost_flow::consensus::Verdict;
+use flowhost_ledger::StoredRecord;
+use flowhost_ledger::records::{CallPart, Record, ToolCall, ToolResult};
+use serde_json::Value;
+
+use super::calls::{Call, Usage};
+use crate::story::PayloadSource;
+
+/// A stage that has ended.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stage {
+    pub(super) stage: String,
+    pub(super) step_id: String,
+    pub(super) path: String,
+    pub(super) status: String,
+    pub(super) started: String,
+    pub(super) ended: String,
+    pub(super) duration_ms: u64,
+    pub(super) attempts: u64,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) budget_micro_usd: Option<u64>,
+    pub(super) calls: Vec<Call>,
+    /// The verdict of the last round, and when it was recorded.
+    pub(super) verdict: Option<(String, Verdict)>,
+    pub(super) checks_passed: u64,
+    pub(super) checks_failed: u64,
+    /// What guardrails said before and after the work: the worst of each.
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
+    /// Times at which something of the stage's life happened, in the ledger's order.
+    pub(super) events: Vec<(String, &'static str, String)>,
+    pub(super) payloads: HashMap<u64, String>,
+}
+
+impl Stage {
+    /// The payload of a record as text; none where it is erased or was never there.
+    pub(super) fn payload(&self, of: &(u64, Option<String>)) -> Option<&str> {
+        self.payloads.get(&of.0).map(String::as_str)
+    }
+
+    pub(super) fn json(&self, of: &(u64, Option<String>)) -> Option<Value> {
+        serde_json::from_str(self.payload(of)?).ok()
+    }
+
+    /// Version and SHA-256 of the prompt that the agents were asked with.
+    pub(super) fn prompt(&self) -> (Option<&str>, Option<&str>) {
+        let version = self
+            .calls
+            .iter()
+            .find_map(|it| it.prompt_version.as_deref());
+        let sha256 = self.calls.iter().find_map(|it| it.prompt_sha256.as_deref());
+        (version.filter(|it| !it.is_empty()), sha256)
+    }
+}
+
+/// Reads records one by one, and keeps those of one step.
+pub(super) struct Gather {
+    stage: Stage,
+    verdict: Option<(String, u64, Option<String>)>,
+    ended: bool,
+    places: HashMap<String, usize>,
+}
+
+impl Gather {
+    pub(super) fn new(step_id: &str) -> Self {
+        Self {
+            stage: Stage {
+                step_id: step_id.to_owned(),
+                ..Stage::default()
+            },
+            verdict: None,
+            ended: false,
+            places: HashMap::new(),
+        }
+    }
+
+    pub(super) fn record(&mut self, record: &StoredRecord) {
+        // A record that is not what its kind says is the verifier's business.
+        let Ok(Some(said)) = record.read() else {
+            return;
+        };
+        if let Record::RunStart(start) = &said {
+            self.stage.labels = start.labels.clone().unwrap_or_default();
+            let budget = start.budget.as_ref().and_then(|it| it.get("micro_usd"));
+            self.stage.budget_micro_usd = budget.and_then(|it| it.parse().ok());
+        }
+        if said.step() != self.stage.step_id {
+            return;
+        }
+        let event = |what, note: &str| (record.ts.clone(), what, note.to_owned());
+        match &said {
+            Record::StepStart(start) => {
+                if self.stage.started.is_empty() {
+                    self.stage.started.clone_from(&record.ts);
+                }
+                self.stage.path.clone_from(&start.at.path);
+                self.stage.stage = start.stage.clone().unwrap_or_default();
+                self.stage.events.push(event("queued", ""));
+            }
+            Record::AttemptStart(start) if start.attempt > 1 => {
+                self.stage.events.push(event("reset", ""));
+            }
+            Record::ToolCall(call) if call.caller.is_none() => self.called(record, call),
+            Record::ToolResult(result) if result.caller.is_none() => {
+                self.returned(record, result);
+            }
+            Record::ModelIntent(intent) if !said.is_denial() => {
+                let seen = (record.seq, record.commit.clone());
+                if let Some(call) = self.of(&intent.call_of) {
+                    call.usage.asked(intent);
+                    call.prompt.get_or_insert(seen);
+                }
+            }
+            Record::ModelResult(result) => {
+                if let Some(call) = self.of(&result.call_of) {
+                    call.usage.answered(result);
+                }
+            }
+            Record::Consensus(_) => {
+                self.stage.events.push(event("checking_consensus", ""));
+                self.verdict = Some((record.ts.clone(), record.seq, record.commit.clone()));
+            }
+            Record::GuardVerdict(verdict) => {
+                let Some(word) = &verdict.verdict else { return };
+                match (&verdict.check, verdict.part.as_deref()) {
+                    (Some(_), _) if word == "pass" => self.stage.checks_passed += 1,
+                    (Some(_), _) => self.stage.checks_failed += 1,
+                    (None, Some(part)) if part.starts_with("before") => {
+                        worse(&mut self.stage.before, word);
+                    }
+                    (None, _) => worse(&mut self.stage.after, word),
+                }
+            }
+            Record::StepEnd(end) => {
+                let what = match end.status.as_str() {
+                    "ok" => "completed",
+                    "cancelled" => "cancelled",
+                    _ => "failed",
+                };
+                self.stage.events.push(event(what, &end.status));
+                self.stage.status.clone_from(&end.status);
+                self.stage.ended.clone_from(&record.ts);
+                self.stage.duration_ms = end.duration_ms.unwrap_or(0);
+                self.stage.attempts = end.attempts.unwrap_or(0);
+                self.ended = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn of(&mut self, part: &CallPart) -> Option<&mut Call> {
+        // `12.1` is a call that `12` made: what its models used is used for `12`.
+        let id = part.call.as_deref()?.split('.').next()?;
+        let place = *self.places.get(id)?;
+        self.stage.calls.get_mut(place)
+    }
+
+    fn called(&mut self, record: &StoredRecord, call: &ToolCall) {
+        let Some(id) = call.call_of.call.clone() else {
+            return;
+        };
+        if self.stage.calls.is_empty() {
+            let event = (record.ts.clone(), "dispatched", String::new());
+            self.stage.events.push(event);
+        }
+        self.places.insert(id, self.stage.calls.len());
+        let own = record.actor.strip_prefix(&record.tenant);
+        let agent = own.and_then(|it| it.strip_prefix('/'));
+        let seat = call.part.as_deref().and_then(|it| it.strip_prefix("seat-"));
+        self.stage.calls.push(Call {
+            agent: agent.unwrap_or(&record.actor).to_owned(),
+            seat: seat.and_then(|it| it.parse().ok()),
+            prompt_version: call.prompt_version.clone(),
+            prompt_sha256: call.prompt_sha256.clone(),
+            asked: (record.seq, record.commit.clone()),
+            answered: None,
+            ok: false,
+            duration_ms: None,
+            usage: Usage::default(),
+            prompt: None,
+        });
+    }
+
+    fn returned(&mut self, record: &StoredRecord, result: &ToolResult) {
+        let seen = (record.seq, record.commit.clone());
+        if let Some(call) = self.of(&result.call_of) {
+            call.ok = result.status == "ok";
+            call.duration_ms = result.used.duration_ms;
+            call.answered = Some(seen);
+        }
+    }
+
+    /// The stage, with its payloads; none when it has not ended.
+    pub(super) fn finish(self, source: &dyn PayloadSource) -> Option<Stage> {
+        if !self.ended {
+            return None;
+        }
+        let mut stage = self.stage;
+        let mut wanted: Vec<(u64, Option<String>)> = Vec::new();
+        for call in &stage.calls {
+            wanted.push(call.asked.clone());
+            wanted.extend(call.answered.iter().cloned());
+            wanted.extend(call.prompt.iter().cloned());
+        }
+        for (seq, commit) in wanted {
+            let payload = commit.and_then(|commit| source.payload(seq, &commit).ok().flatten());
+            let text = payload.and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some(text) = text {
+                stage.payloads.insert(seq, text);
+            }
+        }
+        stage.verdict = self.verdict.and_then(|(ts, seq, commit)| {
+            let bytes = source.payload(seq, &commit?).ok().flatten()?;
+            let verdict = serde_json::from_slice(&bytes).ok()?;
+            Some((ts, verdict))
+        });
+        Some(stage)
+    }
+}
+
+/// Keeps the worst of `pass`, `rewrite` and `deny`.
+fn worse(kept: &mut Option<String>, word: &str) {
+    let rank = |word: &str| match word {
+        "pass" => 0,
+        "rewrite" => 1,
+        _ => 2,
+    };
+    if kept
+        .as_deref()
+        .is_none_or(|before| rank(word) > rank(before))
+    {
+        *kept = Some(word.to_owned());
+    }
+}

@@ -1,0 +1,90 @@
+//! The evidence files of a stage: what a consensus pipeline leaves for people and programs, made from the
+//! records of its step.
+//!
+//! Owns names and content of the files below an evidence root (`commands/`, `consensus/`, `costs/`); who
+//! writes them, and the lock of a spec, are the host's. Field names are those that such pipelines use, so
+//! that readers and `jq` queries of theirs work. What is not known is `null`, never 0. Must never say
+//! anything that no record says.
+
+use std::path::Path;
+
+use flowhost_ledger::{Payloads, RealDisk, read_run};
+use serde_json::Value;
+
+use crate::Unreadable;
+
+mod calls;
+mod check;
+mod costs;
+mod files;
+mod gather;
+mod lifecycle;
+#[cfg(test)]
+mod tests;
+
+pub use check::{Form, Judged, form_of, judge};
+
+/// Where and for whom the files are made.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The plan's `evidence.spec_id`.
+    pub spec_id: String,
+    /// The run.
+    pub run_id: String,
+    /// Id of the step whose stage has ended.
+    pub step_id: String,
+    /// Bytes that the spec's folders hold already.
+    pub footprint_bytes: u64,
+    /// The spec's cost summary as it stands, if there is one.
+    pub costs: Option<Value>,
+}
+
+/// A file for the evidence root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Below the evidence root, with `/`.
+    pub path: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// Why the files of a stage cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The ledger has no such step, or it has not ended.
+    #[error("no record says that the step has ended")]
+    NoStep,
+    /// A file would not be what its schema says: a mistake of this host, found before it is written.
+    #[error("{path} does not match its schema: {what}")]
+    Schema {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Makes the files of a stage from the ledger in `run_dir`, each held against its schema.
+///
+/// # Errors
+/// [`StageError`].
+pub fn views(run_dir: &Path, wanted: &Wanted) -> Result<Vec<View>, StageError> {
+    let records = read_run(run_dir).map_err(Unreadable::from)?;
+    let mut gather = gather::Gather::new(&wanted.step_id);
+    for record in records {
+        gather.record(&record.map_err(Unreadable::from)?);
+    }
+    let payloads = Payloads::open(&RealDisk, run_dir).map_err(Unreadable::from)?;
+    let stage = gather.finish(&payloads).ok_or(StageError::NoStep)?;
+    let views = files::files(&stage, wanted);
+    for view in &views {
+        if let Some(what) = check::fault(view) {
+            let path = view.path.clone();
+            return Err(StageError::Schema { path, what });
+        }
+    }
+    Ok(views)
+}

@@ -1,0 +1,172 @@
+//! Files of a stage from records that are made by hand.
+
+use std::collections::HashMap;
+
+use flowhost_ledger::records::{
+    CallPart, Record, RecordKind, SpentPart, StepEnd, StepPart, StepStart, ToolCall,
+};
+use flowhost_ledger::{Fact, StoredRecord};
+use serde_json::Value;
+
+use super::gather::Gather;
+use super::{Judged, Wanted, check, files, judge};
+use crate::story::PayloadSource;
+
+struct Nothing;
+
+impl PayloadSource for Nothing {
+    fn payload(&self, _: u64, _: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
+}
+
+fn record(seq: u64, fact: Fact) -> StoredRecord {
+    StoredRecord {
+        seq,
+        ts: format!("2026-11-26T07:39:{seq:02}.000000Z"),
+        tenant: "default".to_owned(),
+        run: "01KBGHJKMNPQRSTVWXYZ012345".to_owned(),
+        actor: fact.actor,
+        kind_text: fact.kind.as_str().to_owned(),
+        commit: None,
+        fields: fact.fields,
+        leaf: [0; 32],
+        line: Vec::new(),
+    }
+}
+
+fn at() -> StepPart {
+    StepPart {
+        step: "s1".to_owned(),
+        path: "plan".to_owned(),
+    }
+}
+
+fn start() -> Fact {
+    let start = StepStart {
+        at: at(),
+        stage: Some("plan".to_owned()),
+    };
+    start.by("default/host")
+}
+
+fn facts(twice: bool) -> Vec<Fact> {
+    let call = ToolCall {
+        call_of: CallPart {
+            step: "s1".to_owned(),
+            call: Some("3".to_owned()),
+            ..CallPart::default()
+        },
+        tool: "on-plan".to_owned(),
+        ..ToolCall::default()
+    };
+    let end = StepEnd {
+        at: at(),
+        status: "ok".to_owned(),
+        attempts: Some(1),
+        duration_ms: Some(9),
+        spent: SpentPart::default(),
+    };
+    let again = twice.then(start);
+    let rest = [call.by("default/writer"), end.by("default/host")];
+    [start()].into_iter().chain(again).chain(rest).collect()
+}
+
+fn made(facts: Vec<Fact>, wanted: &Wanted) -> Vec<super::View> {
+    let mut gather = Gather::new("s1");
+    for (seq, fact) in facts.into_iter().enumerate() {
+        gather.record(&record(seq as u64, fact));
+    }
+    files::files(
+        &gather.finish(&Nothing).expect("the step has ended"),
+        wanted,
+    )
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        spec_id: "SPEC-1".to_owned(),
+        run_id: "01KBGHJKMNPQRSTVWXYZ012345".to_owned(),
+        step_id: "s1".to_owned(),
+        ..Wanted::default()
+    }
+}
+
+fn by_name(views: &[super::View]) -> HashMap<String, String> {
+    let views = views.iter();
+    views
+        .map(|it| {
+            (
+                it.path.clone(),
+                String::from_utf8(it.bytes.clone()).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_step_that_has_not_ended_has_no_files() {
+    let mut gather = Gather::new("s1");
+    gather.record(&record(0, start()));
+    assert!(gather.finish(&Nothing).is_none());
+}
+
+#[test]
+fn a_second_start_is_told_as_deduped_and_not_as_another_start() {
+    let views = made(facts(true), &wanted());
+    let files = by_name(&views);
+    let life = &files["commands/SPEC-1/spec-plan_lifecycle_20261126T073900Z.jsonl"];
+    let events: Vec<String> = life
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["event"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(events, ["queued", "deduped", "dispatched", "completed"]);
+}
+
+#[test]
+fn a_stage_without_agents_that_were_asked_together_has_no_consensus_files() {
+    let views = made(facts(false), &wanted());
+    assert!(views.iter().all(|it| !it.path.starts_with("consensus/")));
+    for view in &views {
+        assert!(check::fault(view).is_none(), "{}", view.path);
+        assert!(matches!(judge(&view.path, &view.bytes), Judged::Valid(_)));
+    }
+}
+
+#[test]
+fn lines_of_other_stages_stay_in_the_costs_and_those_of_this_one_are_replaced() {
+    let before = serde_json::json!({ "breakdown": [
+        { "stage": "tasks", "agent": "a", "cost_usd": 0.5, "calls": 2, "duration_ms": 1500 },
+        { "stage": "plan", "agent": "old", "cost_usd": 9.0 },
+    ] });
+    let wanted = Wanted {
+        costs: Some(before),
+        ..wanted()
+    };
+    let files = by_name(&made(facts(false), &wanted));
+    let costs: Value = serde_json::from_str(&files["costs/SPEC-1_cost_summary.json"]).unwrap();
+    assert_eq!(costs["per_stage"]["tasks"], 0.5);
+    assert_eq!(
+        costs["per_stage"]["plan"],
+        Value::Null,
+        "what its call cost is not known"
+    );
+    assert_eq!(costs["total_cost_usd"], Value::Null, "and so is the sum");
+    assert_eq!(costs["breakdown"].as_array().unwrap().len(), 2);
+    assert_eq!(costs["duration_seconds"], 1.5);
+}
+
+#[test]
+fn records_of_kinds_that_are_not_known_are_passed_over() {
+    let mut gather = Gather::new("s1");
+    let mut odd = record(0, start());
+    odd.kind_text = "step.dance".to_owned();
+    gather.record(&odd);
+    assert!(Record::of(flowhost_ledger::Kind::StepStart, &odd.fields).is_ok());
+    assert!(gather.finish(&Nothing).is_none());
+}

@@ -1,0 +1,38 @@
+//! What a driver does when a stage has ended: its evidence is written before anything goes on.
+
+use flowhost_flow::planner::{Note, StepSummary};
+
+use super::Driver;
+
+impl Driver {
+    /// Writes the evidence of a stage. Without it the stage has not happened: the run ends.
+    pub(super) async fn stage_ended(&mut self, step: &StepSummary) {
+        let Some(stages) = &mut self.stages else {
+            return;
+        };
+        match stages.ended(&self.journal, &step.step_id).await {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                let (path, about) = (step.path.clone(), "evidence");
+                let warning = Note::Warning {
+                    path,
+                    about,
+                    message,
+                };
+                Box::pin(self.note(warning)).await;
+            }
+            Err(failure) => {
+                let why: Vec<&str> = failure.causes.iter().map(String::as_str).collect();
+                let message = format!("{}: {}", failure.message, why.join("; "));
+                self.broken(&message).await;
+            }
+        }
+    }
+}
+
+/// The step whose stage has ended with it: a whole step that ran, and no item of one.
+pub(super) fn stage_of(summary: &StepSummary) -> Option<StepSummary> {
+    let whole = !summary.path.contains(['[', '!']);
+    let ran = summary.attempts > 0 && summary.stage.is_some();
+    (whole && ran).then(|| summary.clone())
+}

@@ -1,0 +1,250 @@
+//! The evidence files of a run's stages: who may write them, when, and how much there may be.
+//!
+//! Owns the lock of a spec, the bounds of its footprint, and the order of writing: the records first and
+//! signed, then the files that are read from them, then the records that name the files. What the files say
+//! is a view's ([`crate::Views::stage`]). Must never write outside of the evidence root, and never into the
+//! folders of another spec.
+
+use std::fs::TryLockError;
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cap_std::fs::{Dir, OpenOptions};
+use flowhost_flow::Exit;
+use flowhost_flow::plan::Evidence;
+use flowhost_ledger::Ledger;
+
+use crate::execute::{blocking, ledger_failure};
+use crate::failure::Failure;
+use crate::host::Inner;
+use crate::journal::Journal;
+use crate::project::Project;
+use crate::world::StageWanted;
+
+/// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
+const COSTS_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a megabyte, as `warn_mb` and `max_mb` count them.
+const MEGABYTE: u64 = 1_000_000;
+
+/// Writes the evidence of one run's stages; while it lives, no other run writes that of the same spec.
+pub(crate) struct Stages {
+    host: Arc<Inner>,
+    ledger: Ledger,
+    spec: Evidence,
+    root: PathBuf,
+    run_id: String,
+    run_dir: PathBuf,
+    footprint: u64,
+    warned: bool,
+    /// Released by the system when this is dropped, also when the process dies.
+    _lock: std::fs::File,
+}
+
+/// The spec's lock, taken before anything of a run is there.
+pub(crate) struct Locked {
+    spec: Evidence,
+    root: PathBuf,
+    footprint: u64,
+    lock: std::fs::File,
+}
+
+/// Takes the lock of the plan's spec; none where the plan leaves no such evidence.
+///
+/// # Errors
+/// When another run holds it, when there is too much evidence already, or the folder cannot be written.
+pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<Locked>, Failure> {
+    let Some(spec) = project.plan.evidence.clone() else {
+        return Ok(None);
+    };
+    let root = project.dir.join(&spec.root);
+    let unwritable = |error: io::Error| {
+        let message = format!("the evidence folder `{}` cannot be written", root.display());
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    let dir = host.config.world.folder(&root).map_err(unwritable)?;
+    let lock = take_lock(&dir, &spec.spec_id, run).map_err(unwritable)?;
+    let lock = lock.map_err(|holder| {
+        let message = format!("the evidence of {} is being written", spec.spec_id);
+        let why = match holder.as_str() {
+            "" => "another run holds its lock".to_owned(),
+            holder => format!("the run {holder} holds its lock"),
+        };
+        Failure::new(Exit::Internal, message)
+            .because(why)
+            .hint("wait until that run has ended; a lock ends with its process")
+    })?;
+    let footprint = footprint(&dir, &spec.spec_id).map_err(unwritable)?;
+    if let Some(why) = too_much(&spec, footprint) {
+        return Err(Failure::new(Exit::Limit, why).hint(TOO_MUCH_HINT));
+    }
+    Ok(Some(Locked {
+        spec,
+        root,
+        footprint,
+        lock,
+    }))
+}
+
+const TOO_MUCH_HINT: &str =
+    "move older files of the spec away, or raise `evidence.max_mb` in the plan";
+
+fn too_much(spec: &Evidence, footprint: u64) -> Option<String> {
+    let most = spec.max_mb.saturating_mul(MEGABYTE);
+    (footprint > most).then(|| {
+        format!(
+            "the evidence of {} holds {footprint} bytes, more than its {} MB",
+            spec.spec_id, spec.max_mb
+        )
+    })
+}
+
+/// The lock, or who holds it.
+fn take_lock(dir: &Dir, spec_id: &str, run: &str) -> io::Result<Result<std::fs::File, String>> {
+    dir.create_dir_all(".locks")?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true);
+    let file = dir.open_with(format!(".locks/{spec_id}.lock"), &options)?;
+    let mut file = file.into_std();
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            file.write_all(run.as_bytes())?;
+            Ok(Ok(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // A run's id has 26 characters; whatever else stands there is not shown.
+            file.take(26).read_to_string(&mut holder)?;
+            let plain = holder.chars().all(|c| c.is_ascii_alphanumeric());
+            Ok(Err(if plain { holder } else { String::new() }))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Bytes of the spec's files.
+fn footprint(dir: &Dir, spec_id: &str) -> io::Result<u64> {
+    let mut bytes = 0_u64;
+    for kind in ["commands", "consensus"] {
+        let folder = match dir.open_dir(format!("{kind}/{spec_id}")) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in folder.entries()? {
+            let data = entry?.metadata()?;
+            bytes = bytes.saturating_add(if data.is_file() { data.len() } else { 0 });
+        }
+    }
+    Ok(bytes)
+}
+
+/// The spec's cost summary as it stands; none where there is none that can be read.
+fn costs(dir: &Dir, spec_id: &str) -> Option<Vec<u8>> {
+    let file = dir
+        .open(format!("costs/{spec_id}_cost_summary.json"))
+        .ok()?;
+    let mut bytes = Vec::new();
+    let read = file.take(COSTS_BYTES_MAX).read_to_end(&mut bytes);
+    read.ok().map(|_| bytes)
+}
+
+impl Locked {
+    /// For the run whose ledger this is.
+    pub(crate) fn of(self, host: &Arc<Inner>, ledger: &Ledger, run: &str) -> Stages {
+        Stages {
+            host: host.clone(),
+            ledger: ledger.clone(),
+            run_dir: host.config.state.run_dir(run),
+            run_id: run.to_owned(),
+            spec: self.spec,
+            root: self.root,
+            footprint: self.footprint,
+            warned: false,
+            _lock: self.lock,
+        }
+    }
+}
+
+impl Stages {
+    /// Why no stage may start any more.
+    pub(crate) fn refuses(&self) -> Option<flowhost_flow::Failure> {
+        let why = too_much(&self.spec, self.footprint)?;
+        let failure = flowhost_flow::Failure::new(flowhost_flow::FailureClass::Internal, why);
+        Some(failure.with_hint(TOO_MUCH_HINT))
+    }
+
+    /// A stage has ended: writes its files, and gives what the person should know.
+    ///
+    /// # Errors
+    /// When one cannot be made or written; the run must stop.
+    pub(crate) async fn ended(
+        &mut self,
+        journal: &Journal,
+        step_id: &str,
+    ) -> Result<Option<String>, Failure> {
+        // The files are read from what is on the disk, and a signature covers what they were read from.
+        let covered = self.ledger.checkpoint().await;
+        covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+        let wanted = StageWanted {
+            spec_id: self.spec.spec_id.clone(),
+            run_id: self.run_id.clone(),
+            step_id: step_id.to_owned(),
+            footprint_bytes: self.footprint,
+            costs: None,
+        };
+        let (host, root, run_dir) = (self.host.clone(), self.root.clone(), self.run_dir.clone());
+        let written = blocking(move || write(&host, &root, &run_dir, wanted)).await?;
+        for (path, bytes) in &written {
+            journal.view_below(&self.spec.root, path, bytes)?;
+        }
+        let spec_id = self.spec.spec_id.clone();
+        let (host, root) = (self.host.clone(), self.root.clone());
+        self.footprint = blocking(move || {
+            let dir = host.config.world.folder(&root);
+            let counted = dir.and_then(|dir| footprint(&dir, &spec_id));
+            counted.map_err(|error| unwritten(&root.display().to_string(), &error))
+        })
+        .await?;
+        let warn = self.spec.warn_mb.saturating_mul(MEGABYTE);
+        if self.footprint <= warn || std::mem::replace(&mut self.warned, true) {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "the evidence of {} holds {} bytes, more than {} MB; over {} MB no stage starts",
+            self.spec.spec_id, self.footprint, self.spec.warn_mb, self.spec.max_mb
+        )))
+    }
+}
+
+/// Makes the files and writes them, each whole or not at all.
+fn write(
+    host: &Inner,
+    root: &std::path::Path,
+    run_dir: &std::path::Path,
+    mut wanted: StageWanted,
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let world = &host.config.world;
+    let dir = world.folder(root);
+    let dir = dir.map_err(|error| unwritten(&root.display().to_string(), &error))?;
+    wanted.costs = costs(&dir, &wanted.spec_id);
+    let files = host.config.views.stage(run_dir, wanted)?;
+    for (path, bytes) in &files {
+        let target = root.join(path);
+        let folder = target.parent().unwrap_or(root);
+        let made = world.folder(folder).map(drop);
+        let done = made.and_then(|()| world.write(&target, bytes));
+        done.map_err(|error| unwritten(&target.display().to_string(), &error))?;
+    }
+    Ok(files)
+}
+
+fn unwritten(path: &str, error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Internal,
+        format!("the evidence `{path}` cannot be written"),
+    )
+    .because(error.to_string())
+    .hint("without its evidence a stage has not happened: make room or give the folder back, and run it again")
+}
