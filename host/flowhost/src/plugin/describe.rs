@@ -15,23 +15,32 @@ use crate::failure::Failure;
 /// # Errors
 /// When it cannot be loaded, traps, or says what no manifest may say.
 pub fn tools(component: &[u8], inspection: &Inspection) -> Result<Vec<ToolDescriptor>, Failure> {
-    let failed = || {
-        Failure::new(
-            Exit::Plugin,
-            "the component does not say which tools it has",
-        )
+    let folder = trial::folder()?;
+    let rights = trial::rights_of(inspection);
+    let lines: Vec<&str> = rights.iter().map(|right| right.lines).collect();
+    let terms = Terms {
+        rights: trial::granted(inspection, &lines, &BTreeMap::new())?.into(),
+        world: World::Kind,
+        folder: folder.path(),
+        config: "{}",
     };
-    let trial = Trial::new(component)?;
-    let described = trial.describe(inspection)?;
+    told(&Trial::new(component)?, &terms)
+}
+
+/// The same of a component that is on trial already.
+pub(super) fn told(trial: &Trial, terms: &Terms<'_>) -> Result<Vec<ToolDescriptor>, Failure> {
+    let failed = || {
+        let message = "the component does not say which tools it has";
+        Failure::new(Exit::Plugin, message)
+    };
+    let described = trial.describe(terms)?;
     let tools: Result<Vec<_>, String> = described.iter().map(flowhost_run::declared).collect();
     let tools = tools.map_err(|what| failed().because(what))?;
     match descriptor_faults(&tools).as_slice() {
         [] => Ok(tools),
         faults => {
-            let said = faults
-                .iter()
-                .fold(failed(), |said, fault| said.because(fault));
-            Err(said)
+            let faults = faults.iter();
+            Err(faults.fold(failed(), |said, fault| said.because(fault)))
         }
     }
 }
