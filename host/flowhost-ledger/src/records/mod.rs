@@ -7,6 +7,8 @@
 //! erased.
 
 pub mod book;
+#[macro_use]
+mod declare;
 mod field;
 mod kinds;
 #[cfg(test)]
