@@ -10,11 +10,11 @@ use std::{
     sync::Arc,
 };
 
-use cap_std::fs::{DirEntry, Metadata, MetadataExt, ReadDir};
+use cap_std::fs::{Metadata, MetadataExt};
 use flowhost_engine::{Bytes, CallScope, Fault, HostState};
 use flowhost_policy::{Access, Denied};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::{
     filesystem::Descriptor as Label,
@@ -32,13 +32,16 @@ use wasmtime_wasi::{
 
 use super::{
     FilesState, Operation, blocking,
-    error::{Failed, FileError, recordable},
-    forbidden::DirId,
+    error::FileError,
     hash, live,
     path::Below,
-    root::{Folder, Kind, OpenFile, Opened, Root, Wish},
+    root::{Folder, OpenFile, Wish},
     streams::{CHUNK, Place, Reader, Stream, Writer},
 };
+
+mod node;
+
+use node::{BATCH, Described, Gave, Listed, Listing, Node, What};
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
 pub(super) const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
@@ -58,195 +61,6 @@ pub(super) struct View<'a>(pub(super) &'a mut HostState);
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     types::add_to_linker::<_, HasWasiFiles>(linker, |state| View(state))?;
     preopens::add_to_linker::<_, HasWasiFiles>(linker, |state| View(state))
-}
-
-/// What stands in the table under a descriptor's number.
-#[derive(Clone)]
-struct Node {
-    what: What,
-    /// Index of the grant it came from.
-    grant: usize,
-    /// The guest path it was opened by.
-    path: Arc<str>,
-    /// Counts as a live descriptor.
-    _ticket: Arc<()>,
-}
-
-/// An open folder or file. The handles are there in a live run only: a replay answers from the record.
-#[derive(Clone)]
-enum What {
-    Folder {
-        at: Option<Folder>,
-        write: bool,
-    },
-    File {
-        at: Option<Arc<OpenFile>>,
-        read: bool,
-        write: bool,
-    },
-}
-
-/// What an open gave, as its record has it.
-#[derive(Serialize, Deserialize)]
-enum Gave {
-    Folder { write: bool },
-    File { read: bool, write: bool },
-}
-
-impl Gave {
-    fn of(opened: &Opened) -> Self {
-        match opened {
-            Opened::Folder(folder) => Self::Folder {
-                write: folder.root.usage.is_some(),
-            },
-            Opened::File(file) => Self::File {
-                read: file.read,
-                write: file.write,
-            },
-        }
-    }
-
-    fn with(self, opened: Option<Opened>) -> What {
-        let (folder, file) = match opened {
-            Some(Opened::Folder(folder)) => (Some(folder), None),
-            Some(Opened::File(file)) => (None, Some(Arc::new(file))),
-            None => (None, None),
-        };
-        match self {
-            Self::Folder { write } => What::Folder { at: folder, write },
-            Self::File { read, write } => What::File {
-                at: file,
-                read,
-                write,
-            },
-        }
-    }
-}
-
-impl Node {
-    fn file(&self) -> Result<Option<Arc<OpenFile>>, FileError> {
-        match &self.what {
-            What::File { at, .. } => Ok(at.clone()),
-            What::Folder { .. } => Err(FileError::os(Errno::ISDIR)),
-        }
-    }
-
-    fn folder(&self) -> Result<Option<Folder>, FileError> {
-        match &self.what {
-            What::Folder { at, .. } => Ok(at.clone()),
-            What::File { .. } => Err(FileError::os(Errno::NOTDIR)),
-        }
-    }
-
-    fn metadata(&self) -> Result<Metadata, FileError> {
-        match &self.what {
-            What::Folder { at, .. } => live(at.as_ref())?.stat(&Below::new("", 0)?, false),
-            What::File { at, .. } => live(at.as_ref())?.metadata(),
-        }
-    }
-
-    const fn writable(&self) -> bool {
-        match &self.what {
-            What::Folder { write, .. } | What::File { write, .. } => *write,
-        }
-    }
-
-    const fn readable(&self) -> bool {
-        match &self.what {
-            What::Folder { .. } => true,
-            What::File { read, .. } => *read,
-        }
-    }
-}
-
-/// Entries that are read at a time, so that a folder of any size takes little memory and few records.
-const BATCH: usize = 256;
-
-/// A directory that is being read; holds one batch, not its entries.
-struct Listing {
-    /// None in a replay.
-    entries: Option<ReadDir>,
-    /// Whose entries these are.
-    root: Option<Arc<Root>>,
-    path: Arc<str>,
-    batch: VecDeque<Listed>,
-    ended: bool,
-    _ticket: Arc<()>,
-}
-
-/// One entry, as its record has it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Listed {
-    Entry {
-        name: String,
-        kind: Is,
-    },
-    /// Its name is no text.
-    Illegal,
-    Failed(Failed),
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Is {
-    File,
-    Directory,
-    Link,
-    Special,
-}
-
-impl From<Kind> for Is {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::File => Self::File,
-            Kind::Directory => Self::Directory,
-            Kind::Link => Self::Link,
-            Kind::Special => Self::Special,
-        }
-    }
-}
-
-impl From<Is> for DescriptorType {
-    fn from(kind: Is) -> Self {
-        match kind {
-            Is::File => Self::RegularFile,
-            Is::Directory => Self::Directory,
-            Is::Link => Self::SymbolicLink,
-            Is::Special => Self::Unknown,
-        }
-    }
-}
-
-/// What is told of a file, as its record has it.
-#[derive(Serialize, Deserialize)]
-struct Described {
-    kind: Is,
-    links: u64,
-    size: u64,
-}
-
-impl Described {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            kind: Kind::from(metadata.file_type()).into(),
-            links: metadata.nlink(),
-            size: metadata.len(),
-        }
-    }
-}
-
-impl From<Described> for DescriptorStat {
-    fn from(it: Described) -> Self {
-        Self {
-            type_: it.kind.into(),
-            link_count: it.links,
-            size: it.size,
-            data_access_timestamp: None,
-            data_modification_timestamp: None,
-            status_change_timestamp: None,
-        }
-    }
 }
 
 /// One operation on a path below a descriptor, decided.
@@ -877,40 +691,6 @@ fn wish(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Wish {
         truncate: open.contains(OpenFlags::TRUNCATE),
         directory: open.contains(OpenFlags::DIRECTORY),
         follow: follows(path),
-    }
-}
-
-impl Listing {
-    fn read_batch(&mut self) -> VecDeque<Listed> {
-        let Some(entries) = &mut self.entries else {
-            debug_assert!(false, "a replay reads its listings from the record");
-            return VecDeque::new();
-        };
-        let hides = |entry: &DirEntry| {
-            let root = self.root.as_ref().filter(|root| root.hidden.is_some());
-            root.is_some_and(|root| {
-                let metadata = entry.metadata();
-                metadata.is_ok_and(|metadata| root.hides(DirId::from(&metadata)))
-            })
-        };
-        let shown = entries.filter(|entry| !entry.as_ref().is_ok_and(hides));
-        shown.take(BATCH).map(listed).collect()
-    }
-}
-
-fn listed(entry: std::io::Result<DirEntry>) -> Listed {
-    let entry = match recordable(entry.map_err(FileError::from)) {
-        Ok(Ok(entry)) => entry,
-        Ok(Err(failed)) => return Listed::Failed(failed),
-        Err(fault) => return Listed::Failed(Failed::Kind(fault.to_string())),
-    };
-    let kind = entry.file_type().map_or(Kind::Special, Kind::from);
-    match entry.file_name().into_string() {
-        Ok(name) => Listed::Entry {
-            name,
-            kind: kind.into(),
-        },
-        Err(_) => Listed::Illegal,
     }
 }
 
