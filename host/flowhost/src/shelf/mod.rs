@@ -278,7 +278,7 @@ impl Shelf for Shelves {
             }
             Document::Evidence => {
                 let mut out = Bounded(Vec::new());
-                Bundle::write(&RealDisk, &dir, &[], &mut out).map_err(|error| {
+                Bundle::write(&RealDisk, &dir, false, &[], &mut out).map_err(|error| {
                     Failure::new(
                         Exit::Internal,
                         format!("the evidence of run {run} cannot be handed out"),
