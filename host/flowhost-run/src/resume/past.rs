@@ -485,10 +485,9 @@ impl Reader {
             .open_messages
             .into_values()
             .filter(|unread| {
-                !past
-                    .calls
+                past.calls
                     .get(&unread.root)
-                    .is_some_and(|made| made.result.is_none())
+                    .is_none_or(|made| made.result.is_some())
             })
             .collect();
         self.past
