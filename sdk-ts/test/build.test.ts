@@ -69,6 +69,9 @@ beforeAll(async () => {
 test("asking for nothing imports nothing, and the tools of the code are in the manifest", () => {
   expect(built).toMatchObject({ name: "under-test", kind: "tool", imports: [], tools: ["t"], notes: [] });
   expect(readFileSync(built.manifest ?? "", "utf8")).toContain("[[tools]]");
+  const packages = JSON.parse(readFileSync(built.packages, "utf8")) as { name: string; version: string }[];
+  expect(packages.map(({ name }) => name)).toEqual(["@flowhost/sdk", "promise-polyfill", "valibot", "componentize-qjs"]);
+  expect(packages.every(({ version }) => /^\d+\.\d+\.\d+$/.test(version))).toBe(true);
   expect(JSON.parse(readFileSync(built.sourceMap, "utf8"))).toHaveProperty("sourcesContent");
 });
 
@@ -161,5 +164,5 @@ test("a build that fails leaves the last good result", async () => {
   writeFileSync(join(good, "src/index.ts"), "export default {");
   await failure(good);
   expect(digest(built.component)).toBe(before);
-  expect(readdirSync(join(good, "dist")).sort()).toEqual(["under-test.js.map", "under-test.toml", "under-test.wasm"]);
+  expect(readdirSync(join(good, "dist")).sort()).toEqual(["under-test.js.map", "under-test.packages.json", "under-test.toml", "under-test.wasm"]);
 });

@@ -26,6 +26,14 @@ export interface Bundle {
   readonly notes: readonly string[];
   /** Where the author's lines are in the script. */
   readonly lines: readonly Line[];
+  /** The packages that something of stands in the script, the SDK among them, sorted. */
+  readonly packages: readonly Package[];
+}
+
+/** A package as a registry knows it. */
+export interface Package {
+  readonly name: string;
+  readonly version: string;
 }
 
 /** The options of every bundle that runs in a component. */
@@ -80,6 +88,7 @@ export async function bundle(folder: string, entry: string, manifest: Manifest, 
     imports: importsOf(whole.metafile),
     notes: notes(folder, plain.metafile, manifest),
     lines,
+    packages: packagesOf(folder, whole.metafile),
   };
 }
 
@@ -140,6 +149,27 @@ function importsOf(metafile: Metafile): string[] {
     }
   }
   return [...found].sort();
+}
+
+/** The packages whose files are in the output. */
+function packagesOf(folder: string, metafile: Metafile): Package[] {
+  const places = new Set([SDK]);
+  for (const output of Object.values(metafile.outputs)) {
+    for (const [input, { bytesInOutput }] of Object.entries(output.inputs)) {
+      const place = /^(.*(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];
+      if (place !== undefined && bytesInOutput > 0) {
+        places.add(resolve(folder, place));
+      }
+    }
+  }
+  const packages = [...places].map((place) => packageAt(place));
+  return packages.sort((a, b) => (a.name < b.name ? -1 : 1)).filter(({ name, version }, at, all) => name !== all[at - 1]?.name || version !== all[at - 1]?.version);
+}
+
+/** Name and version of the package in a folder. */
+export function packageAt(folder: string): Package {
+  const { name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Package;
+  return { name, version };
 }
 
 /** Uses of a global in the author's own lines that its right does not stand behind. */

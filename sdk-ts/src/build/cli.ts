@@ -7,8 +7,8 @@ import { BuildFailure, type Built, ENGINES, buildPlugin, engineOf } from "./inde
 
 const USAGE = `usage: flowhost-build [FOLDER] [--entry FILE] [--engine ${ENGINES.join("|")}] [--out FOLDER] [--no-manifest] [--json]
 
-Builds the plugin of a project (the folder with plugin.toml) into dist/NAME.wasm, dist/NAME.toml and
-dist/NAME.js.map. --no-manifest leaves NAME.toml out: \`flowhost plugin build\` puts it into the component.
+Builds the plugin of a project (the folder with plugin.toml) into dist/NAME.wasm, dist/NAME.toml,
+dist/NAME.js.map and dist/NAME.packages.json, the list of what is in it. --no-manifest leaves NAME.toml out: \`flowhost plugin build\` puts it into the component.
 --json prints one JSON document about the result.`;
 
 async function main(): Promise<void> {

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { SDK } from "./bundle.js";
+import { type Package, SDK, packageAt } from "./bundle.js";
 import { BuildFailure } from "./failure.js";
 import { WORLD } from "./world.js";
 
@@ -42,6 +42,15 @@ async function quickjs({ script, wit }: Parts): Promise<Uint8Array> {
   return component;
 }
 
+/** The package that an engine comes in, for the list of what a component is made of. */
+export function packageOf(engine: EngineName, folder: string): Package {
+  if (engine === "spidermonkey") {
+    return packageAt(spidermonkeyFolder(folder));
+  }
+  const { dependencies } = JSON.parse(readFileSync(join(SDK, "package.json"), "utf8")) as { dependencies: Record<string, string> };
+  return { name: "componentize-qjs", version: dependencies["componentize-qjs"] ?? "" };
+}
+
 interface ComponentizeJs {
   componentize(options: {
     sourcePath: string;
@@ -66,9 +75,9 @@ async function spidermonkey({ script, wit, workshop, folder }: Parts): Promise<U
   return component;
 }
 
-/** The package from the author's project, else from beside the SDK or `NODE_PATH`. It has an entry for
- * `import` alone, which `require.resolve` does not see: so its folder is looked for, and its entry read. */
-async function load(folder: string): Promise<ComponentizeJs> {
+/** Where the package is: in the author's project, else beside the SDK or in `NODE_PATH`. It has an entry for
+ * `import` alone, which `require.resolve` does not see, so its folder is looked for. */
+function spidermonkeyFolder(folder: string): string {
   const places = [folder, SDK].flatMap((from) => createRequire(join(from, "package.json")).resolve.paths(SPIDERMONKEY) ?? []);
   const found = places.map((place) => join(place, SPIDERMONKEY)).find((place) => existsSync(join(place, "package.json")));
   if (found === undefined) {
@@ -77,6 +86,11 @@ async function load(folder: string): Promise<ComponentizeJs> {
       `npm install --save-dev ${SPIDERMONKEY}@0.23.0 @bytecodealliance/preview2-shim@0.25.0`,
     );
   }
+  return found;
+}
+
+async function load(folder: string): Promise<ComponentizeJs> {
+  const found = spidermonkeyFolder(folder);
   const { exports } = JSON.parse(readFileSync(join(found, "package.json"), "utf8")) as { exports: { import: string } };
   return (await import(pathToFileURL(join(found, exports.import)).href)) as ComponentizeJs;
 }

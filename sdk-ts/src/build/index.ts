@@ -9,7 +9,7 @@ import { rawDescriptor } from "../convert.js";
 import { authorPlaces } from "../serve/trace.js";
 import { bundle } from "./bundle.js";
 import { describe } from "./describe.js";
-import { ENGINES, type EngineName, componentize } from "./engines.js";
+import { ENGINES, type EngineName, componentize, packageOf } from "./engines.js";
 import { BuildFailure } from "./failure.js";
 import { readManifest, withTools } from "./manifest.js";
 import { agree } from "./rights.js";
@@ -42,6 +42,8 @@ export interface Built {
   /** Undefined where none was asked for. */
   readonly manifest: string | undefined;
   readonly sourceMap: string;
+  /** The list of packages, with their versions, that the component is made of. */
+  readonly packages: string;
   readonly bytes: number;
   /** The capabilities that the component asks for. */
   readonly imports: readonly string[];
@@ -56,7 +58,7 @@ export async function buildPlugin(options: Options): Promise<Built> {
   const manifest = readManifest(folder);
   const entry = entryOf(folder, options.entry);
   const descriptors = await describe(folder, entry, manifest.kind);
-  const { script, map, imports, notes, lines } = await bundle(folder, entry, manifest, descriptors.map(rawDescriptor));
+  const { script, map, imports, notes, lines, packages } = await bundle(folder, entry, manifest, descriptors.map(rawDescriptor));
   agree(manifest.kind, manifest.asked, imports);
   const component = await inWorkshop(async (workshop) => {
     const wit = layOut(workshop, manifest.kind, imports);
@@ -69,6 +71,8 @@ export async function buildPlugin(options: Options): Promise<Built> {
   const out = resolve(folder, options.out ?? "dist");
   mkdirSync(out, { recursive: true });
   const at = (ending: string): string => join(out, `${manifest.name}${ending}`);
+  const madeOf = [...packages, packageOf(engine, folder)];
+  write(at(".packages.json"), `${JSON.stringify(madeOf, undefined, 2)}\n`);
   write(at(".js.map"), map);
   const beside = options.manifest === false ? undefined : at(".toml");
   if (beside !== undefined) {
@@ -82,6 +86,7 @@ export async function buildPlugin(options: Options): Promise<Built> {
     component: at(".wasm"),
     manifest: beside,
     sourceMap: at(".js.map"),
+    packages: at(".packages.json"),
     bytes: component.byteLength,
     imports,
     tools: descriptors.map(({ name }) => name),

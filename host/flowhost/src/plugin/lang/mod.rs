@@ -167,8 +167,9 @@ impl Lang {
     ) -> Result<Option<Vec<Ingredient>>, Failure> {
         match self {
             Self::Rust => rust::ingredients(ambient, project).map(Some),
-            // Neither a bundle nor a snapshot of memory says which packages are in it.
-            Self::TypeScript | Self::Python => Ok(None),
+            Self::TypeScript => typescript::ingredients(ambient, project),
+            // A snapshot of memory does not say which packages are in it.
+            Self::Python => Ok(None),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use flowhost_author::Ingredient;
 use flowhost_flow::Exit;
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use super::{File, Kind, Made, program};
 use crate::ambient::{Ambient, Shown};
 use crate::failure::Failure;
 use crate::plugin::project::Project;
+use crate::sources::DOCUMENT_BYTES_MAX;
 
 const GET_NODE: &str = "install Node 20 or later, which brings npm: https://nodejs.org, or your distribution's `nodejs` and `npm` packages";
 
@@ -77,6 +79,39 @@ pub(super) fn make(ambient: &Ambient, project: &Project) -> Result<Made, Failure
     Ok(Made { component })
 }
 
+/// The packages of the last build: those that something of stands in the bundle, and the engine's. `None`
+/// before the first.
+pub(super) fn ingredients(
+    ambient: &Ambient,
+    project: &Project,
+) -> Result<Option<Vec<Ingredient>>, Failure> {
+    let name = format!("{}.packages.json", project.manifest.name);
+    let path = project.folder.join(MADE).join(name);
+    if !ambient.is_file(&path) {
+        return Ok(None);
+    }
+    let bytes = ambient.read(&path, DOCUMENT_BYTES_MAX)?;
+    let packages: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| {
+        let message = format!("`{}` is no list of packages", path.display());
+        Failure::new(Exit::Internal, message)
+            .caused_by(&error)
+            .hint("run `flowhost plugin build` again")
+    })?;
+    Ok(Some(packages.iter().filter_map(ingredient).collect()))
+}
+
+fn ingredient(package: &Value) -> Option<Ingredient> {
+    let text = |key: &str| Some(package.get(key)?.as_str()?.to_owned());
+    let (name, version) = (text("name")?, text("version")?);
+    // A scope's `@` is written out in a package URL.
+    let purl = format!("pkg:npm/{}@{version}", name.replace('@', "%40"));
+    Some(Ingredient {
+        name,
+        version,
+        purl,
+    })
+}
+
 /// A path from the report of a build.
 fn said(report: &[u8], key: &str) -> Result<PathBuf, Failure> {
     let report: Option<Value> = serde_json::from_slice(report).ok();
@@ -98,6 +133,14 @@ mod tests {
         assert!(failure.hints[0].contains("npm install"), "{failure:?}");
         let path = said(br#"{"component":"/p/dist/x.wasm"}"#, "component").unwrap();
         assert_eq!(path, Path::new("/p/dist/x.wasm"));
+    }
+
+    #[test]
+    fn a_package_has_an_address_that_others_can_look_up() {
+        let package = serde_json::json!({ "name": "@flowhost/sdk", "version": "0.1.0" });
+        let found = ingredient(&package).unwrap();
+        assert_eq!(found.purl, "pkg:npm/%40flowhost/sdk@0.1.0");
+        assert!(ingredient(&serde_json::json!({ "name": "x" })).is_none());
     }
 
     #[test]
