@@ -123,9 +123,12 @@ impl Lock {
             digits
                 .is_some_and(|it| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
         };
-        let plugins = read.plugins.values();
-        let mut digests = plugins.flat_map(|it| it.tools.values().chain([&it.digest]));
-        let odd = digests.find(|it| !is_digest(it)).cloned();
+        let odd = read
+            .plugins
+            .values()
+            .flat_map(|it| it.tools.values().chain([&it.digest]))
+            .find(|it| !is_digest(it))
+            .cloned();
         if let Some(odd) = odd {
             return Err(wrong().because(format!("`{odd}` is not a digest")));
         }
