@@ -16,7 +16,8 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::run::{durability, runtime};
+use super::run::durability;
+use super::running::runtime;
 use crate::cli::{LogFormat, OfferArgs, ServeArgs};
 use crate::commands::{Context, logging};
 

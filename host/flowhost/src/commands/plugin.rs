@@ -43,6 +43,10 @@ pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<E
         PluginCommand::Pack { project, out } => {
             plugin_ship::pack(&project, out.as_deref(), context)
         }
+        PluginCommand::Add(args) => plugin_add::perform(&args, context),
+        PluginCommand::List(plan) => plugin_lock::list(&plan, context),
+        PluginCommand::Lock(plan) => plugin_lock::lock(&plan, context),
+        PluginCommand::Update { plan, yes } => plugin_lock::update(&plan, yes, context),
         PluginCommand::Unpack { pack, dir } => plugin_ship::unpack(&pack, dir.as_deref(), context),
     }
 }

@@ -148,7 +148,7 @@ fn artefact(report: &[u8], manifest: &Path) -> Result<PathBuf, Failure> {
     let messages = report
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    let found = messages.filter_map(|message: Value| {
+    let mut found = messages.filter_map(|message: Value| {
         let own = message.get("manifest_path")?.as_str()? == manifest.to_str()?;
         let kinds = message.pointer("/target/kind")?.as_array()?;
         let is_library = kinds.iter().any(|kind| kind == "cdylib");
@@ -157,7 +157,7 @@ fn artefact(report: &[u8], manifest: &Path) -> Result<PathBuf, Failure> {
         let file = names.find(|name| name.ends_with(".wasm"))?;
         (own && is_library).then(|| PathBuf::from(file))
     });
-    found.last().ok_or_else(|| {
+    found.next_back().ok_or_else(|| {
         let message = "Cargo made no WebAssembly library of this project";
         Failure::new(Exit::Internal, message)
             .hint("write `crate-type = [\"cdylib\", \"rlib\"]` under [lib] in Cargo.toml")
