@@ -30,7 +30,7 @@ const ABOVE_MAX: usize = 4;
 /// The folder of sources that a component is built from: the nearest one above it, not above `root`, that
 /// is an author's project.
 #[must_use]
-pub fn project_of(ambient: &Ambient, component: &Path, root: &Path) -> Option<PathBuf> {
+pub(super) fn project_of(ambient: &Ambient, component: &Path, root: &Path) -> Option<PathBuf> {
     let above = component.ancestors().skip(1).take(ABOVE_MAX);
     let mut above = above.take_while(|folder| folder.starts_with(root));
     above
@@ -45,17 +45,17 @@ pub fn project_of(ambient: &Ambient, component: &Path, root: &Path) -> Option<Pa
 
 /// How a build ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(super) struct Ended {
     /// The plugin's folder.
-    pub folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// From its start to its end.
-    pub took_ms: u64,
+    pub(super) took_ms: u64,
     /// What went wrong, in the compiler's own words.
-    pub result: Result<(), String>,
+    pub(super) result: Result<(), String>,
 }
 
 /// The build that is at work, and those that wait.
-pub struct Builds {
+pub(super) struct Builds {
     ambient: Ambient,
     waiting: BTreeSet<PathBuf>,
     working: Option<Working>,
@@ -77,7 +77,7 @@ impl Drop for Working {
 impl Builds {
     /// Nothing is built.
     #[must_use]
-    pub fn new(ambient: &Ambient) -> Self {
+    pub(super) fn new(ambient: &Ambient) -> Self {
         Self {
             ambient: ambient.clone(),
             waiting: BTreeSet::new(),
@@ -87,7 +87,7 @@ impl Builds {
 
     /// Builds this folder: now, or after the build that is at work. A build of the same folder is ended
     /// first, because what it reads has changed under it. Gives the folder whose build begins now.
-    pub fn want(&mut self, folder: PathBuf) -> Option<PathBuf> {
+    pub(super) fn want(&mut self, folder: PathBuf) -> Option<PathBuf> {
         if self.working.as_ref().is_some_and(|it| it.folder == folder) {
             self.working = None;
         }
@@ -96,7 +96,7 @@ impl Builds {
     }
 
     /// Begins the next build if none is at work.
-    pub fn begin(&mut self) -> Option<PathBuf> {
+    pub(super) fn begin(&mut self) -> Option<PathBuf> {
         if self.working.is_some() {
             return None;
         }
@@ -116,7 +116,7 @@ impl Builds {
     /// Waits for the end of the build that is at work; for ever if none is.
     ///
     /// May be dropped and asked again at any point; an end is given once.
-    pub async fn ended(&mut self) -> Ended {
+    pub(super) async fn ended(&mut self) -> Ended {
         let Some(working) = &mut self.working else {
             return std::future::pending().await;
         };

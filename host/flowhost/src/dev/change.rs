@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// The difference between two states of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// Calls would not notice.
     Nothing,
     /// These plugins have other builds, manifests or profiles, and nothing else is different: a living run
@@ -25,7 +25,7 @@ impl Change {
     ///
     /// # Errors
     /// When a plan cannot be hashed, which a sound one always can.
-    pub fn between(before: &Project, after: &Project) -> Result<Self, Failure> {
+    pub(super) fn between(before: &Project, after: &Project) -> Result<Self, Failure> {
         let keys = |project: &Project| project.members.keys().cloned().collect::<BTreeSet<_>>();
         let same_values = before.inputs == after.inputs && before.folders == after.folders;
         if !same_values || keys(before) != keys(after) {
@@ -61,7 +61,7 @@ fn differs(before: &Member, after: &Member) -> bool {
 
 /// What `after` may do that `before` may not, a line each; empty when it may do no more.
 #[must_use]
-pub fn wider(key: &str, before: &Member, after: &Member) -> Vec<String> {
+pub(super) fn wider(key: &str, before: &Member, after: &Member) -> Vec<String> {
     if !widens(&before.effective, key, after) {
         return Vec::new();
     }

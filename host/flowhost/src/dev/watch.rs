@@ -28,15 +28,15 @@ const BUILD_FOLDERS: &[&str] = &["target", "node_modules", "dist", "__pycache__"
 
 /// What to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// Single files; one that is not there yet may come.
-    pub files: BTreeSet<PathBuf>,
+    pub(super) files: BTreeSet<PathBuf>,
     /// Folders of sources, with all that is in them and that no `.gitignore` names.
-    pub folders: BTreeSet<PathBuf>,
+    pub(super) folders: BTreeSet<PathBuf>,
 }
 
 /// The files as they were looked at last.
-pub struct Watch {
+pub(super) struct Watch {
     ambient: Ambient,
     wanted: Wanted,
     seen: BTreeMap<PathBuf, Stamp>,
@@ -49,7 +49,7 @@ pub struct Watch {
 impl Watch {
     /// Watches nothing yet.
     #[must_use]
-    pub fn new(ambient: &Ambient) -> Self {
+    pub(super) fn new(ambient: &Ambient) -> Self {
         // One place: a second notice while one waits says nothing new.
         let (wake, notices) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -69,7 +69,7 @@ impl Watch {
     }
 
     /// Watches these files from now on. What is new among them counts as seen.
-    pub fn want(&mut self, wanted: Wanted) {
+    pub(super) fn want(&mut self, wanted: Wanted) {
         self.wanted = wanted;
         let now = self.look();
         for (path, stamp) in now {
@@ -81,7 +81,7 @@ impl Watch {
     /// Waits until something has changed, and gives all of it: changed, new and vanished files.
     ///
     /// May be dropped and asked again at any point; a change is given once.
-    pub async fn changed(&mut self) -> BTreeSet<PathBuf> {
+    pub(super) async fn changed(&mut self) -> BTreeSet<PathBuf> {
         loop {
             let look = Instant::now() + LOOK_EVERY;
             // An error is the clock, and the channel cannot close: its sender lives in the watcher, which
@@ -160,7 +160,7 @@ impl Watch {
 /// Whether `path` is a source of the plugin in `folder`, and not something that its build writes there:
 /// a build that wakes the next one never ends.
 #[must_use]
-pub fn is_source(path: &Path, folder: &Path) -> bool {
+pub(super) fn is_source(path: &Path, folder: &Path) -> bool {
     let Ok(below) = path.strip_prefix(folder) else {
         return false;
     };
