@@ -27,6 +27,9 @@ impl Asked {
     }
 }
 
+/// How a server answers what it is asked, and after how many questions.
+type Answers = fn(&Asked, usize) -> Reply;
+
 /// What goes back: status, further headers, body.
 pub(super) struct Reply(
     pub(super) u16,
@@ -226,7 +229,7 @@ fn complaint(ran: &Ran) -> String {
 
 #[test]
 fn a_server_of_either_era_is_found_out_and_its_tool_called() {
-    let cases: [(fn(&Asked, usize) -> Reply, &str, &str); 2] = [
+    let cases: [(Answers, &str, &str); 2] = [
         (modern, "2026-07-28", "peer"),
         (legacy, "2025-06-18", "old"),
     ];
