@@ -9,10 +9,12 @@ use crate::plan::limits;
 mod consensus;
 mod machine;
 mod nodes;
+mod outcome;
 
 use consensus::CONSENSUS;
 use machine::FSM_PLAN;
 pub(super) use nodes::NODE_TYPES;
+use outcome::{CHECK, EVIDENCE, OUTPUT};
 
 /// What a value must look like.
 #[derive(Debug)]
@@ -201,40 +203,6 @@ pub(super) static PLAN: Section = Section {
             "Files that stages leave for people and programs.",
         ),
     ],
-    later: &[],
-};
-
-static EVIDENCE: Section = Section {
-    name: "evidence",
-    keys: &[
-        must(
-            "spec_id",
-            Shape::Name,
-            "Whose evidence it is: names folders and files.",
-        ),
-        may(
-            "root",
-            Shape::Text,
-            "A folder below the plan's; default evidence.",
-        ),
-        may(
-            "warn_mb",
-            Shape::Count {
-                min: 1,
-                max: 1_000_000,
-            },
-            "Warn over so many megabytes of a spec; default 15.",
-        ),
-        may(
-            "max_mb",
-            Shape::Count {
-                min: 1,
-                max: 1_000_000,
-            },
-            "Start no stage over so many; default 25.",
-        ),
-    ],
-    more: &[],
     later: &[],
 };
 
@@ -725,50 +693,6 @@ static BARRIER: Section = Section {
             Shape::Choice(&["halt", "continue"]),
             "Default halt.",
         ),
-    ],
-    more: &[],
-    later: &[],
-};
-
-static OUTPUT: Section = Section {
-    name: "output",
-    keys: &[
-        may(
-            "schema",
-            Shape::Schema,
-            "JSON Schema: a path, or the schema itself.",
-        ),
-        may(
-            "tokens",
-            Shape::Section(&TOKENS),
-            "About how long it is to be.",
-        ),
-    ],
-    more: &[],
-    later: &[],
-};
-
-static TOKENS: Section = Section {
-    name: "range of tokens",
-    keys: &[
-        may("min", AMOUNT, "Least, by the host's estimate; default 0."),
-        may("max", AMOUNT, "Most, by the host's estimate."),
-        may(
-            "on_fail",
-            Shape::Choice(&["halt", "warn"]),
-            "Outside of it; default halt.",
-        ),
-    ],
-    more: &[],
-    later: &[],
-};
-
-static CHECK: Section = Section {
-    name: "check",
-    keys: &[
-        must("id", Shape::Name, "Names it in reports."),
-        must("that", Shape::Expr, "Must be true; sees `output`."),
-        may("on_fail", Shape::Choice(&["halt", "warn"]), "Default halt."),
     ],
     more: &[],
     later: &[],

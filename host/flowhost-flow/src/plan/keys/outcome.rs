@@ -1,0 +1,81 @@
+//! The keys of what comes out: `output:`, `checks:` and `evidence:`.
+
+use super::{AMOUNT, Section, Shape, may, must};
+
+pub(super) static OUTPUT: Section = Section {
+    name: "output",
+    keys: &[
+        may(
+            "schema",
+            Shape::Schema,
+            "JSON Schema: a path, or the schema itself.",
+        ),
+        may(
+            "tokens",
+            Shape::Section(&TOKENS),
+            "About how long it is to be.",
+        ),
+    ],
+    more: &[],
+    later: &[],
+};
+
+static TOKENS: Section = Section {
+    name: "range of tokens",
+    keys: &[
+        may("min", AMOUNT, "Least, by the host's estimate; default 0."),
+        may("max", AMOUNT, "Most, by the host's estimate."),
+        may(
+            "on_fail",
+            Shape::Choice(&["halt", "warn"]),
+            "Outside of it; default halt.",
+        ),
+    ],
+    more: &[],
+    later: &[],
+};
+
+pub(super) static CHECK: Section = Section {
+    name: "check",
+    keys: &[
+        must("id", Shape::Name, "Names it in reports."),
+        must("that", Shape::Expr, "Must be true; sees `output`."),
+        may("on_fail", Shape::Choice(&["halt", "warn"]), "Default halt."),
+    ],
+    more: &[],
+    later: &[],
+};
+
+pub(super) static EVIDENCE: Section = Section {
+    name: "evidence",
+    keys: &[
+        must(
+            "spec_id",
+            Shape::Name,
+            "Whose evidence it is: names folders and files.",
+        ),
+        may(
+            "root",
+            Shape::Text,
+            "A folder below the plan's; default evidence.",
+        ),
+        may(
+            "warn_mb",
+            Shape::Count {
+                min: 1,
+                max: 1_000_000,
+            },
+            "Warn over so many megabytes of a spec; default 15.",
+        ),
+        may(
+            "max_mb",
+            Shape::Count {
+                min: 1,
+                max: 1_000_000,
+            },
+            "Start no stage over so many; default 25.",
+        ),
+    ],
+    more: &[],
+    later: &[],
+};
