@@ -92,7 +92,7 @@ pub(super) fn ingredients(
     }
     let bytes = ambient.read(&path, DOCUMENT_BYTES_MAX)?;
     let packages: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| {
-        let message = format!("`{}` is no list of packages", path.display());
+        let message = format!("`{}` is not a list of packages", path.display());
         Failure::new(Exit::Internal, message)
             .caused_by(&error)
             .hint("run `flowhost plugin build` again")
