@@ -34,3 +34,21 @@ fn bytes_that_are_no_utf8_survive() {
         assert!(!parsed.matches(&commitment(&[6; 32], payload)));
     }
 }
+
+#[test]
+fn what_is_sealed_stands_between_salt_and_number_and_nowhere_else() {
+    let mut line = Vec::new();
+    push_line(&mut line, 7, &[5; 32], b"shown", Some("AAAA"));
+    let line = line.strip_suffix(b"\n").unwrap();
+    let parsed = Payload::parse(line).unwrap();
+    assert_eq!(parsed.sealed.as_deref(), Some("AAAA"));
+    assert_eq!(parsed.bytes, b"shown");
+    let salt = "05".repeat(32);
+    for bad in [
+        format!(r#"{{"payload":"a","salt":"{salt}","sealed":["A"],"seq":"1"}}"#),
+        format!(r#"{{"payload":"a","salt":"{salt}","sealed":"A"}}"#),
+        format!(r#"{{"payload":"a","sealed":"A","seq":"1"}}"#),
+    ] {
+        assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+}

@@ -420,3 +420,7 @@ fn shown_fields(
     }
     shown.into()
 }
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;
