@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowhost_author::needs_no_right;
 use flowhost_engine::{Fault, Role};
 use flowhost_flow::OutputSchema;
-use flowhost_policy::{Effective, Right, ToolDescriptor};
+use flowhost_policy::{Effective, LimitSpec, Right, ToolDescriptor};
 use serde_json::Value;
 
 use super::{Ask, Bench, Sample, Trial, World, tool_ask};
@@ -152,7 +152,8 @@ impl Bench<'_> {
                     .extend(broken_promise(&ask, value, tools).map(|it| format!("{shown}: {it}"))),
             }
             // Each further call would use up the whole limit as well, and say nothing new.
-            let endless = matches!(ended.result, Err(Fault::Limit { .. }));
+            let endless =
+                matches!(&ended.result, Err(fault @ Fault::Limit { .. }) if !is_typed(fault));
             samples.push(Sample {
                 ask,
                 shown,
@@ -230,9 +231,14 @@ impl Bench<'_> {
     }
 }
 
-/// An error of the contract, which the host can act on.
+/// An error of the contract, which the host can act on. A limit that a plugin is told of (a budget, a
+/// quota, a full mailbox) and hands on is one too; those of `[limits]` end the call whatever it answers.
 pub(super) fn is_typed(fault: &Fault) -> bool {
-    matches!(fault, Fault::Guest { .. } | Fault::Denied(_))
+    match fault {
+        Fault::Guest { .. } | Fault::Denied(_) => true,
+        Fault::Limit { name, .. } => LimitSpec::of(name).is_none(),
+        _ => false,
+    }
 }
 
 /// A call's end as a text that two calls have in common.
