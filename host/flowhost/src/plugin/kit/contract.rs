@@ -8,7 +8,7 @@ use flowhost_flow::OutputSchema;
 use flowhost_policy::{Effective, LimitSpec, Right, ToolDescriptor};
 use serde_json::Value;
 
-use super::{Ask, Bench, Sample, Trial, World, tool_ask};
+use super::{Ask, Bench, Ended, Sample, Trial, World, tool_ask};
 use crate::failure::Failure;
 use crate::plugin::{describe, trial};
 
@@ -145,12 +145,11 @@ impl Bench<'_> {
         for (ask, shown, repeatable) in self.asks(tools) {
             let ended = self.once(trial, rights, World::Kind, &ask)?;
             self.used(&ended);
-            match &ended.result {
-                Err(fault) if is_typed(fault) => {}
-                Err(fault) => faults.push(format!("{shown}: {fault}")),
-                Ok(value) => faults
-                    .extend(broken_promise(&ask, value, tools).map(|it| format!("{shown}: {it}"))),
-            }
+            let broken = match &ended.result {
+                Ok(value) => broken_promise(&ask, value, tools),
+                Err(_) => complaint(&ended),
+            };
+            faults.extend(broken.map(|it| format!("{shown}: {it}")));
             // Each further call would use up the whole limit as well, and say nothing new.
             let endless =
                 matches!(&ended.result, Err(fault @ Fault::Limit { .. }) if !is_typed(fault));
@@ -231,9 +230,19 @@ impl Bench<'_> {
     }
 }
 
+/// What is wrong with a call's end: neither an answer nor an error of the contract. Bytes that were handed
+/// back with a failure are an answer that the host could not use: not JSON, too many parts.
+pub(super) fn complaint(ended: &Ended) -> Option<String> {
+    match &ended.result {
+        Ok(_) => None,
+        Err(fault) if is_typed(fault) && ended.used.output_bytes == 0 => None,
+        Err(fault) => Some(fault.to_string()),
+    }
+}
+
 /// An error of the contract, which the host can act on. A limit that a plugin is told of (a budget, a
 /// quota, a full mailbox) and hands on is one too; those of `[limits]` end the call whatever it answers.
-pub(super) fn is_typed(fault: &Fault) -> bool {
+fn is_typed(fault: &Fault) -> bool {
     match fault {
         Fault::Guest { .. } | Fault::Denied(_) => true,
         Fault::Limit { name, .. } => LimitSpec::of(name).is_none(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flowhost_engine::{Fault, Role};
 use flowhost_policy::{Effective, Right};
 
-use super::contract::{is_typed, said};
+use super::contract::{complaint, said};
 use super::inputs;
 use super::{Ask, Bench, Ended, Sample, Trial, World, short, tool_ask};
 use crate::failure::Failure;
@@ -311,11 +311,7 @@ impl Bench<'_> {
 }
 
 fn untyped(shown: &str, ended: &Ended) -> Option<String> {
-    match &ended.result {
-        Ok(_) => None,
-        Err(fault) if is_typed(fault) => None,
-        Err(fault) => Some(format!("{shown}: {fault}")),
-    }
+    complaint(ended).map(|what| format!("{shown}: {what}"))
 }
 
 fn with(
