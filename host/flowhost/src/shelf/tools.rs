@@ -1,6 +1,6 @@
 //! A component's tool as a tool: a plan of one step, so that a call is a run like any other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_engine::Role;
@@ -21,9 +21,10 @@ impl Filling<'_> {
     pub(super) fn tools(&mut self) -> Result<(), Failure> {
         for (name, source) in &self.wanted.plugins {
             let manifest = self.manifest(source)?;
-            for tool in &manifest.tools {
-                self.tool(name.as_deref(), source, tool);
-            }
+            // All of its tools are in the same plan but for their names: what is wrong with one is wrong with
+            // each, and is told once.
+            let mut tools = manifest.tools.iter();
+            tools.all(|tool| self.tool(name.as_deref(), source, tool));
         }
         Ok(())
     }
@@ -54,12 +55,13 @@ impl Filling<'_> {
         })
     }
 
-    fn tool(&mut self, prefix: Option<&str>, source: &str, tool: &ToolDescriptor) {
+    fn tool(&mut self, prefix: Option<&str>, source: &str, tool: &ToolDescriptor) -> bool {
         let name = match prefix {
             Some(prefix) => format!("{prefix}.{}", tool.name),
             None => tool.name.clone(),
         };
-        let text = plan(source, &self.wanted.profile, &tool.name);
+        let source = from_here(source, self.ambient.cwd());
+        let text = plan(&source, &self.wanted.profile, &tool.name);
         // Where the profile's folders are relative to, and what messages call it.
         let place: PathBuf = self
             .ambient
@@ -67,7 +69,7 @@ impl Filling<'_> {
             .join(format!("the plan of the tool {name}"));
         let request = request(self.wanted, place, Some(text), Vec::new());
         let Some(project) = self.load(&request) else {
-            return;
+            return false;
         };
         let said = tool.annotations;
         let offer = Offer {
@@ -90,7 +92,30 @@ impl Filling<'_> {
             whole: true,
         };
         self.offers.push((offer, maker));
+        true
     }
+}
+
+/// A component's place as a plan of this folder may name it: plans know no absolute paths.
+fn from_here(source: &str, here: &Path) -> String {
+    let path = Path::new(source);
+    let named = ["builtin:", "./", "../"];
+    if named.iter().any(|start| source.starts_with(start)) {
+        return source.to_owned();
+    }
+    if !path.is_absolute() {
+        return format!("./{source}");
+    }
+    let (mut from, mut to) = (here.components().peekable(), path.components().peekable());
+    while from.peek().is_some() && from.peek() == to.peek() {
+        from.next();
+        to.next();
+    }
+    let up = match from.count() {
+        0 => "./".to_owned(),
+        levels => "../".repeat(levels),
+    };
+    format!("{up}{}", to.collect::<PathBuf>().display())
 }
 
 /// MCP wants a schema that says that it is one of an object.
@@ -123,6 +148,21 @@ mod tests {
     use flowhost_flow::Plan;
 
     use super::*;
+
+    #[test]
+    fn a_component_is_named_as_seen_from_the_folder_of_its_plan() {
+        for (source, expected) in [
+            ("builtin:files", "builtin:files"),
+            ("a.wasm", "./a.wasm"),
+            ("./a.wasm", "./a.wasm"),
+            ("../a.wasm", "../a.wasm"),
+            ("/work/here/in/a.wasm", "./in/a.wasm"),
+            ("/work/there/a.wasm", "../there/a.wasm"),
+            ("/a.wasm", "../../a.wasm"),
+        ] {
+            assert_eq!(from_here(source, Path::new("/work/here")), expected);
+        }
+    }
 
     #[test]
     fn names_with_quotes_and_breaks_stay_names() {
