@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, OpenOptions};
-use flowhost_flow::Exit;
 use flowhost_flow::plan::Evidence;
+use flowhost_flow::planner::StepSummary;
+use flowhost_flow::{Exit, StepStatus};
 use flowhost_ledger::Ledger;
 
 use crate::execute::{blocking, ledger_failure};
@@ -24,6 +25,8 @@ use crate::world::StageWanted;
 
 /// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
 const COSTS_BYTES_MAX: u64 = 4 << 20;
+/// What the files end with that a person looks at first when a stage did not go well.
+const SHOWN: [&str; 3] = ["Z_synthesis.json", "Z_verdict.json", "_telemetry.jsonl"];
 /// Bytes of a megabyte, as `warn_mb` and `max_mb` count them.
 const MEGABYTE: u64 = 1_000_000;
 
@@ -175,22 +178,23 @@ impl Stages {
         Some(failure.with_hint(TOO_MUCH_HINT))
     }
 
-    /// A stage has ended: writes its files, and gives what the person should know.
+    /// A stage has ended: writes its files, and gives what the person should know: where they are when
+    /// it did not go well, and that there are many of them.
     ///
     /// # Errors
     /// When one cannot be made or written; the run must stop.
     pub(crate) async fn ended(
         &mut self,
         journal: &Journal,
-        step_id: &str,
-    ) -> Result<Option<String>, Failure> {
+        step: &StepSummary,
+    ) -> Result<Vec<String>, Failure> {
         // The files are read from what is on the disk, and a signature covers what they were read from.
         let covered = self.ledger.checkpoint().await;
         covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
         let wanted = StageWanted {
             spec_id: self.spec.spec_id.clone(),
             run_id: self.run_id.clone(),
-            step_id: step_id.to_owned(),
+            step_id: step.step_id.clone(),
             footprint_bytes: self.footprint,
             costs: None,
         };
@@ -207,14 +211,23 @@ impl Stages {
             counted.map_err(|error| unwritten(&root.display().to_string(), &error))
         })
         .await?;
-        let warn = self.spec.warn_mb.saturating_mul(MEGABYTE);
-        if self.footprint <= warn || std::mem::replace(&mut self.warned, true) {
-            return Ok(None);
+        let mut messages = Vec::new();
+        if step.status != StepStatus::Ok {
+            let paths = written.iter().map(|(path, _)| path);
+            let told = paths.filter(|path| SHOWN.iter().any(|end| path.ends_with(end)));
+            let told: Vec<String> = told
+                .map(|path| self.root.join(path).display().to_string())
+                .collect();
+            messages.push(format!("what the stage came to: {}", told.join(", ")));
         }
-        Ok(Some(format!(
-            "the evidence of {} holds {} bytes, more than {} MB; over {} MB no stage starts",
-            self.spec.spec_id, self.footprint, self.spec.warn_mb, self.spec.max_mb
-        )))
+        let warn = self.spec.warn_mb.saturating_mul(MEGABYTE);
+        if self.footprint > warn && !std::mem::replace(&mut self.warned, true) {
+            messages.push(format!(
+                "the evidence of {} holds {} bytes, more than {} MB; over {} MB no stage starts",
+                self.spec.spec_id, self.footprint, self.spec.warn_mb, self.spec.max_mb
+            ));
+        }
+        Ok(messages)
     }
 }
 

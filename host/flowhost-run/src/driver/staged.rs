@@ -10,16 +10,17 @@ impl Driver {
         let Some(stages) = &mut self.stages else {
             return;
         };
-        match stages.ended(&self.journal, &step.step_id).await {
-            Ok(None) => {}
-            Ok(Some(message)) => {
-                let (path, about) = (step.path.clone(), "evidence");
-                let warning = Note::Warning {
-                    path,
-                    about,
-                    message,
-                };
-                Box::pin(self.note(warning)).await;
+        match stages.ended(&self.journal, step).await {
+            Ok(messages) => {
+                for message in messages {
+                    let (path, about) = (step.path.clone(), "evidence");
+                    let warning = Note::Warning {
+                        path,
+                        about,
+                        message,
+                    };
+                    Box::pin(self.note(warning)).await;
+                }
             }
             Err(failure) => {
                 let why: Vec<&str> = failure.causes.iter().map(String::as_str).collect();

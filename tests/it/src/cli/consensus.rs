@@ -82,7 +82,7 @@ fn a_conflict_ends_with_2_and_an_absence_with_3() {
     assert_eq!(report["error"]["class"], "contradiction");
     let positions = &report["steps"]["ask"]["consensus"]["conflicts"][0]["positions"];
     assert_eq!(positions, &json!({ "a": "4", "b": "5", "c": "4" }));
-    let failing = json!({ "error": { "class": "failed", "message": "out of order" } });
+    let failing = json!({ "error": { "class": "refused", "message": "out of order" } });
     let absent = home(
         "parallel",
         "on_degraded: [retry, halt]",

@@ -137,6 +137,10 @@ fn a_planted_conflict_ends_with_2_and_leaves_its_synthesis() {
     home.file("scripts/plan/claude.json", script.to_string());
     let report = run(&home).expect(2).json();
     assert_eq!(report["status"], "conflict", "{report:#}");
+    let told = report["warnings"].to_string();
+    for file in ["Z_synthesis.json", "Z_telemetry.jsonl"] {
+        assert!(told.contains(file), "{file}: {told}");
+    }
     let files = evidence(&home);
     let synthesis = read(&files["consensus/SPEC-KIT-900/spec-plan_synthesis.json"]);
     assert_eq!(synthesis["status"], "conflict");
@@ -159,7 +163,7 @@ fn a_planted_conflict_ends_with_2_and_leaves_its_synthesis() {
 #[test]
 fn a_planted_absence_ends_with_3_and_is_accepted_where_the_plan_says_so() {
     let home = example("spec-kit-900");
-    let failing = json!([{ "error": { "class": "failed", "message": "out of order" } }]);
+    let failing = json!([{ "error": { "class": "refused", "message": "out of order" } }]);
     let before = home.read("scripts/plan/gemini.json");
     home.file("scripts/plan/gemini.json", failing.to_string());
     let report = run(&home).expect(3).json();
