@@ -219,6 +219,7 @@ fn text(run: &str, args: &ReplayArgs, replayed: &Replayed) -> String {
     };
     let ran = match args.steps {
         true => "no guest ran (--steps)".to_owned(),
+        false if calls == 1 => "1 call ran again".to_owned(),
         false => format!("{calls} calls ran again"),
     };
     // Writing to a string cannot fail.
