@@ -121,7 +121,7 @@ fn what_a_guest_learns_from_clocks_randomness_state_budget_and_environment_is_th
 }
 
 const FOLDERS: &str = "[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"\n\
-    [[files]]\nguest = \"/out\"\nhost = \"out\"\naccess = \"write\"\nquota = \"1MiB\"\n";
+    [[files]]\nguest = \"/out\"\nhost = \"out\"\naccess = \"write\"\nquota = \"1MiB\"\nentries = 100\n";
 
 #[test]
 fn files_are_read_from_the_record_and_written_nowhere() {
@@ -199,8 +199,11 @@ fn a_server_hears_nothing_of_a_replay() {
                  [\"GET\"]\nprivate_network = true\n"
             ),
         );
-        let step =
-            format!("  only: {{ uses: {guest}/run, with: {{ url: \"http://{address}/x\" }} }}");
+        // The two guests say their request in the words of their interfaces.
+        let whole = format!("url: \"http://{address}/x\"");
+        let parts = format!("scheme: http, authority: \"{address}\", path: /x");
+        let asked = if guest == "ok_http" { whole } else { parts };
+        let step = format!("  only: {{ uses: {guest}/run, with: {{ {asked} }} }}");
         home.file("plan.yaml", plan(&tool(guest, "loopback"), &step));
         home.flowhost(&["run", "plan.yaml", "--allow-private-network", "--json"])
             .expect(0);
