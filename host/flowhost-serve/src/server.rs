@@ -65,7 +65,7 @@ impl Server {
         let params = &request.params;
         let mut result = match request.method.as_str() {
             "ping" if era == Era::Legacy => json!({}),
-            "server/discover" => self.discover(),
+            "server/discover" => Self::discover(),
             "tools/list" => page("tools", self.tools(era), params, LIST_TTL_MS)?,
             "tools/call" => call(self, params, told, stop).await?,
             "resources/list" => page("resources", self.resources(), params, 0)?,
@@ -73,10 +73,8 @@ impl Server {
                 page("resourceTemplates", templates(), params, LIST_TTL_MS)?
             }
             "resources/read" => self.read(params, era).await?,
-            "prompts/list" if self.has_prompts() => {
-                page("prompts", self.prompts(), params, LIST_TTL_MS)?
-            }
-            "prompts/get" if self.has_prompts() => self.prompt(params)?,
+            "prompts/list" => page("prompts", self.prompts(), params, LIST_TTL_MS)?,
+            "prompts/get" => self.prompt(params)?,
             "completion/complete" => self.complete(params)?,
             other => {
                 let message = format!("there is no method `{}`", shortened(other));
@@ -97,17 +95,17 @@ impl Server {
         let version = negotiate(asked);
         let result = json!({
             "protocolVersion": version,
-            "capabilities": self.capabilities(),
+            "capabilities": capabilities(),
             "serverInfo": self.info(),
             "instructions": INSTRUCTIONS,
         });
         Ok((result, version))
     }
 
-    fn discover(&self) -> Value {
+    fn discover() -> Value {
         json!({
             "supportedVersions": SUPPORTED,
-            "capabilities": self.capabilities(),
+            "capabilities": capabilities(),
             "instructions": INSTRUCTIONS,
             "ttlMs": LIST_TTL_MS,
             "cacheScope": "private",
@@ -116,18 +114,6 @@ impl Server {
 
     fn info(&self) -> Value {
         json!({ "name": "flowhost", "title": "flowhost", "version": self.version })
-    }
-
-    fn capabilities(&self) -> Value {
-        let mut capabilities = json!({ "tools": {}, "resources": {}, "completions": {} });
-        if let (true, Value::Object(capabilities)) = (self.has_prompts(), &mut capabilities) {
-            capabilities.insert("prompts".to_owned(), json!({}));
-        }
-        capabilities
-    }
-
-    fn has_prompts(&self) -> bool {
-        !self.shelf.prompts().is_empty()
     }
 
     /// Gives a result the form of its era.
@@ -266,6 +252,10 @@ impl Server {
             json!({ "completion": { "values": values, "total": total, "hasMore": total > COMPLETIONS_MAX } }),
         )
     }
+}
+
+fn capabilities() -> Value {
+    json!({ "tools": {}, "resources": {}, "prompts": {}, "completions": {} })
 }
 
 /// What models are told of this server.

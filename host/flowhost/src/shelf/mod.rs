@@ -143,7 +143,12 @@ struct Filling<'a> {
 impl Filling<'_> {
     /// A project without the clients' inputs; what is wrong with it is remembered.
     fn load(&mut self, request: &Request) -> Option<Project> {
-        let loaded = project::load(self.ambient, self.config, request, self.texts);
+        // What it is made of is its own texts and no others: a call is compared with that.
+        let mut texts = Texts::default();
+        let loaded = project::load(self.ambient, self.config, request, &mut texts);
+        for (file, text) in texts.iter() {
+            self.texts.add(file, text);
+        }
         let sound = loaded.findings.is_empty();
         self.findings.extend(loaded.findings);
         let project = loaded.project.filter(|_| sound)?;
