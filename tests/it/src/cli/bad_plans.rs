@@ -241,7 +241,7 @@ fn an_input_that_nobody_gave_or_of_another_type() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × input `n` is a number, and `many` is none
+      × input `n` is a number, and `many` is not
       help: --input n=3
     ----- exit 1
     "#);
