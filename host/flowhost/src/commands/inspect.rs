@@ -47,6 +47,7 @@ fn document(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) ->
         .iter()
         .map(|import| {
             let (right, needed) = right_of(&import.name.full);
+            let needed = needed && !manifest.is_some_and(|it| it.optional.contains(right));
             let version = import.name.version.as_ref();
             let version = version.map(|it| format!("{}.{}.{}", it.major, it.minor, it.patch));
             json!({ "interface": import.name.full, "version": version, "right": right,
@@ -58,7 +59,7 @@ fn document(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) ->
         let prompts = it.prompts.as_ref();
         let prompt = prompts.map(|it| json!({ "variables": it.variables, "config": it.config }));
         json!({ "name": it.name, "release": it.release, "description": it.description,
-            "config": it.config, "prompt": prompt, "tools": tools })
+            "optional": it.optional, "config": it.config, "prompt": prompt, "tools": tools })
     });
     json!({
         "path": path, "digest": &*inspection.digest, "size": inspection.size,
@@ -88,8 +89,10 @@ fn text_of(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) -> 
     text.push_str("imports\n");
     for import in &inspection.imports {
         let (right, needed) = right_of(&import.name.full);
+        let optional = manifest.is_some_and(|it| it.optional.contains(right));
         let note = match (import.types_only(), right, needed) {
             (true, ..) | (_, "", _) => String::new(),
+            (_, right, true) if optional => format!("  can do without `{right}`"),
             (_, right, true) => format!("  needs `{right}`"),
             (_, right, false) => format!("  empty without `{right}`"),
         };
