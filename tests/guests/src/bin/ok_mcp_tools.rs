@@ -7,6 +7,10 @@ use flowhost_test_guests::{
     Answer, Body, Context, Error, Media, Part, ResourceContents, ResourceData, Tool, ToolSpec,
     progress,
 };
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+
+/// Longer than the host waits between two words of progress.
+const PAUSE_NANOSECONDS: u64 = 250_000_000;
 
 /// One red point.
 const PNG: &[u8] = &[
@@ -47,8 +51,10 @@ impl Tool for Tools {
                 "This tool intentionally returns an error for testing".to_owned(),
             )),
             "test_tool_with_progress" => {
+                // With time between them: the host leaves out what comes faster than anybody reads.
                 for done in [0.0, 50.0, 100.0] {
                     progress(done, Some(100.0), "at work");
+                    subscribe_duration(PAUSE_NANOSECONDS).block();
                 }
                 parts([text("done")])
             }
