@@ -27,7 +27,8 @@ pub enum AddError {
 /// The line that names a plugin in a plan.
 #[must_use]
 pub fn line(name: &str, kind: PluginKind, source: &str, profile: &str) -> String {
-    let kind = kind.word();
+    // Plans write it with `_`, as their other words; manifests as WIT does.
+    let kind = kind.word().replace('-', "_");
     format!("{name}: {{ kind: {kind}, source: {source}, profile: {profile} }}")
 }
 

@@ -52,10 +52,9 @@ fn finished(
     component: Vec<u8>,
 ) -> Result<(Vec<u8>, Manifest, Inspection), Failure> {
     let inspection = inspected(&component)?;
-    let role = role_of(&project.manifest);
-    if role != Some(inspection.role) {
-        let said = project.manifest.kind.map_or("nothing", PluginKind::word);
-        let is = inspection.role.as_str();
+    let (said, is) = (project.manifest.kind, kind_of(inspection.role));
+    if said != Some(is) {
+        let (said, is) = (said.map_or("nothing", PluginKind::word), is.word());
         let message = format!("plugin.toml says `kind = \"{said}\"`, and the component is a {is}");
         return Err(Failure::new(Exit::Internal, message).hint(format!("write `kind = \"{is}\"`")));
     }
@@ -78,13 +77,13 @@ fn inspected(bytes: &[u8]) -> Result<Inspection, Failure> {
     })
 }
 
-fn role_of(manifest: &Manifest) -> Option<Role> {
-    manifest.kind.map(|kind| match kind {
-        PluginKind::Agent => Role::Agent,
-        PluginKind::Tool => Role::Tool,
-        PluginKind::Guardrail => Role::Guardrail,
-        PluginKind::McpAdapter => Role::McpAdapter,
-    })
+fn kind_of(role: Role) -> PluginKind {
+    match role {
+        Role::Agent => PluginKind::Agent,
+        Role::Tool => PluginKind::Tool,
+        Role::Guardrail => PluginKind::Guardrail,
+        Role::McpAdapter => PluginKind::McpAdapter,
+    }
 }
 
 fn wrong(problems: Vec<Problem>) -> Failure {
