@@ -67,6 +67,7 @@ const RUN_OUTCOMES: &[&str] = &[
     "limit",
     "waiting",
     "cancelled",
+    "interrupted",
 ];
 const MODEL_OUTCOMES: &[&str] = &[
     "ok",

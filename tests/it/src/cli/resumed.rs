@@ -73,7 +73,7 @@ fn resume(home: &Home) -> Ran {
 }
 
 const THREE: &str = "  a: { POST:/a }\n  b: { needs: [a], POST:/b }\n  c: { needs: [b], POST:/c }\noutputs: { \
-                     last: \"${{ steps.c.output.body }}\" }";
+                     last: \"${{ steps.c.output.ok.body }}\" }";
 
 #[test]
 fn a_keyed_step_is_made_again_with_its_key_and_what_was_done_is_not_done_again() {
@@ -108,7 +108,7 @@ fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
     for (word, answers, times) in [("done", "told", 1), ("retry", "b", 2)] {
         let server = Counting::new();
         let steps = THREE.replace("POST:/b }", "POST:/b, effects: once }");
-        let steps = steps.replace("steps.c.output.body", "string(steps.b.output.body)");
+        let steps = steps.replace("steps.c.output.ok.body", "string(steps.b.output.ok.body)");
         let home = home(&server, &steps);
         server.silence("/b", true);
         let child = begun(&home);
@@ -131,7 +131,7 @@ fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
         let other = settle("a", &[]).expect(1);
         assert!(other.all().contains("`a` does not"), "{}", other.all());
         let output: &[&str] = match word {
-            "done" => &["--output", r#"{"body":"told"}"#, "--by", "ann"],
+            "done" => &["--output", r#"{"ok":{"body":"told"}}"#, "--by", "ann"],
             _ => &["--by", "ann"],
         };
         settle("b", output).expect(0);
@@ -183,8 +183,8 @@ fn a_run_resumes_inside_a_plan_within_it_its_items_and_its_attempts() {
                  \"${{ steps.each.outputs }}\" }";
     let home = home(&server, steps);
     let sub = "  first: { POST:/first }\n  tries: { needs: [first], POST:/tries, checks: [ { id: well, that: \
-               \"output.status == 200\" } ], retry: { max_attempts: 5, backoff: { initial: 1ms }, retry_on: [check] } }\noutputs: { \
-               said: \"${{ string(inputs.n) + steps.tries.output.body }}\" }";
+               \"output.ok.status == 200\" } ], retry: { max_attempts: 5, backoff: { initial: 1ms }, retry_on: [check] } }\noutputs: { \
+               said: \"${{ string(inputs.n) + steps.tries.output.ok.body }}\" }";
     let sub = plan(&server, sub).replace("plugins:", "inputs: { n: { type: integer } }\nplugins:");
     home.file("sub.yaml", sub);
     server.fail("/tries", true);
@@ -277,7 +277,7 @@ fn the_working_copy_may_be_gone_and_a_component_that_is_another_is_refused() {
     std::fs::write(&bundle, text.replace("POST", "PUT")).unwrap();
     let refused = resume(&home).expect(1);
     assert!(
-        refused.all().contains("it was changed"),
+        refused.all().contains("is not the one it was"),
         "{}",
         refused.all()
     );
