@@ -185,7 +185,7 @@ fn a_run_resumes_inside_a_plan_within_it_its_items_and_its_attempts() {
     let sub = "  first: { POST:/first }\n  tries: { needs: [first], POST:/tries, checks: [ { id: well, that: \
                \"output.ok.status == 200\" } ], retry: { max_attempts: 5, backoff: { initial: 1ms }, retry_on: [check] } }\noutputs: { \
                said: \"${{ string(inputs.n) + steps.tries.output.ok.body }}\" }";
-    let sub = plan(&server, sub).replace("plugins:", "inputs: { n: { type: integer } }\nplugins:");
+    let sub = plan(&server, sub).replace("plugins:", "inputs: { n: { type: number } }\nplugins:");
     home.file("sub.yaml", sub);
     server.fail("/tries", true);
     let child = begun(&home);
