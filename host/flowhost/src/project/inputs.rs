@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::Plan;
-use flowhost_flow::plan::{FileInput, InputType};
+use flowhost_flow::plan::{FileInput, InputDecl, InputType};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -50,8 +50,17 @@ pub(super) fn bind(
                 ));
                 continue;
             }
-            if is_file(plan, name) {
-                texts.insert(name.clone());
+            if let Some(decl) = plan.inputs.get(name).filter(|it| is_path(it)) {
+                // Left to the plan's own path, it would be another folder than the client thinks.
+                if !value.is_string() {
+                    let word = decl.ty.word();
+                    let message = format!("input `{name}` is a {word}, another type was given");
+                    findings.push(Finding::new("", message));
+                    continue;
+                }
+                if decl.ty == InputType::File {
+                    texts.insert(name.clone());
+                }
             }
             given.insert(name.clone(), value.clone());
         }
@@ -192,10 +201,9 @@ fn pinned(input: &FileInput, what: &str, text: &str) -> Result<(), String> {
     }
 }
 
-fn is_file(plan: &Plan, name: &str) -> bool {
-    plan.inputs
-        .get(name)
-        .is_some_and(|decl| decl.ty == InputType::File)
+/// Whether an input's value is found by a path.
+fn is_path(input: &InputDecl) -> bool {
+    matches!(input.ty, InputType::File | InputType::Dir)
 }
 
 #[cfg(test)]
