@@ -280,7 +280,8 @@ fn another_component_is_found_where_it_first_does_something_else() {
         "[clock]\nwall = \"real\"\n",
         &json!({ "reads": 1 }),
     );
-    let other = guest("ok_random").display().to_string();
+    // One that asks the host for nothing: rights are those of the run.
+    let other = guest("ok_echo").display().to_string();
     let replayed = differs(&home, &["--plugin", &format!("guest={other}")]);
     let record = replayed["record"].clone();
     let difference = &replayed["difference"];
