@@ -250,25 +250,29 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 /// # Errors
 /// What to answer to whoever sent it.
 pub fn read(text: &[u8]) -> Result<Message, Refusal> {
-    let raw: Raw = serde_json::from_slice(text).map_err(|error| unread(text, &error))?;
+    // Serde would read the fields of a frame out of a list as well, in the order of their declaration.
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') {
+        let message = "batches are not taken: send one message at a time";
+        return Err(refuse(None, Code::InvalidRequest, message));
+    }
+    let raw: Raw = serde_json::from_slice(text).map_err(|error| unread(&error))?;
     judge(raw)
 }
 
 /// Why a text is no frame: not JSON at all, or JSON of another shape.
-fn unread(text: &[u8], error: &serde_json::Error) -> Refusal {
-    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
-    let code = match error.classify() {
-        serde_json::error::Category::Data => Code::InvalidRequest,
-        _ => Code::Parse,
-    };
-    let message = match (code, first) {
-        (Code::InvalidRequest, Some(b'[')) => {
-            "batches are not taken: send one message at a time".to_owned()
+fn unread(error: &serde_json::Error) -> Refusal {
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            let message = format!("the message is not a JSON-RPC object: {error}");
+            refuse(None, Code::InvalidRequest, message)
         }
-        (Code::InvalidRequest, _) => format!("the message is not a JSON-RPC object: {error}"),
-        _ => format!("the message is not JSON: {error}"),
-    };
-    refuse(None, code, message)
+        _ => refuse(
+            None,
+            Code::Parse,
+            format!("the message is not JSON: {error}"),
+        ),
+    }
 }
 
 fn judge(raw: Raw) -> Result<Message, Refusal> {
@@ -350,6 +354,7 @@ mod tests {
     fn refuses_what_is_not_exactly_one_frame() {
         // MCP-020
         let cases = [
+            (r#"["2.0",1,"ping"]"#, Code::InvalidRequest),
             (
                 r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
                 Code::InvalidRequest,
