@@ -2,7 +2,7 @@
 //!
 //! Finding and reading it is the binary's; whoever holds one can run it without the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct Project {
     pub texts: Texts,
     /// What is worth knowing before it runs, and stops nothing: one line each.
     pub notes: Vec<String>,
+    /// Secrets that a profile names and does not give: what the run leaves is rid of them too.
+    pub withheld: BTreeSet<String>,
 }
 
 /// One plugin of a plan.

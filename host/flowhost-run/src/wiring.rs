@@ -137,6 +137,16 @@ pub(crate) struct Machinery {
     pub(crate) plugins: Arc<Registry>,
 }
 
+/// A secret that a profile names and does not give is none that a guest is told; but the guest that came with
+/// the profile may hold it already, and what a run leaves is rid of it as of any other.
+fn know_withheld(project: &Project, secrets: &dyn SecretStore, revealed: &Revealed) {
+    for name in &project.withheld {
+        if let Some(value) = secrets.get(name) {
+            revealed.add(name, &value);
+        }
+    }
+}
+
 impl Ready {
     pub(crate) fn new(
         project: &Project,
@@ -159,6 +169,7 @@ impl Ready {
             revealed: revealed.clone(),
         });
         let mut services = services_of(project, options, host, &bus, &router, gateway, logs)?;
+        know_withheld(project, &*services.secrets, &revealed);
         // Only what a guest asks to be told goes through it, and not what `http` injects.
         services.secrets = Arc::new(Remembering {
             store: services.secrets,
@@ -184,6 +195,7 @@ impl Ready {
         let nowhere = Arc::new(Nowhere);
         let router = Arc::new(Router::new(funds));
         let secrets = host.config.operator.secrets(project)?;
+        know_withheld(project, &*secrets, revealed);
         let gateway = replay::gateway().map_err(|why| {
             Failure::new(Exit::Internal, "the gateway of a replay cannot be made").because(why)
         })?;

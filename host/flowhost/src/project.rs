@@ -117,7 +117,7 @@ fn load_from(
     // Recorded inputs name folders as they were typed; where that was, the run has kept.
     let kept = sources.kept().map(|kept| kept.bundle.folders.clone());
     bound.folders.extend(kept.unwrap_or_default());
-    let mut notes = Vec::new();
+    let mut withheld = members::Withheld::default();
     let members = members::resolve(
         sources,
         &plan,
@@ -125,7 +125,7 @@ fn load_from(
         &bound,
         texts,
         &mut findings,
-        &mut notes,
+        &mut withheld,
     );
     let file = sources.shown(&request.plan);
     let (inputs, folders) = (bound.values, bound.folders);
@@ -138,7 +138,8 @@ fn load_from(
         folders,
         members,
         texts: texts.clone(),
-        notes,
+        notes: withheld.notes,
+        withheld: withheld.secrets,
     };
     Loaded {
         project: Some(project),

@@ -26,7 +26,8 @@ impl SecretStore for Secrets {
     }
 }
 
-/// The secrets that the project's profiles name, and no others: what nobody may use is not read.
+/// The secrets that the project's profiles name, and no others. One that a profile does not give is read
+/// to be found in what the run leaves; no capability hands it out.
 ///
 /// # Errors
 /// A source that is configured and cannot be read.
@@ -40,7 +41,8 @@ pub fn secrets(
         .members
         .values()
         .map(|member| &member.effective.grants.secrets);
-    for name in grants.flat_map(|secrets| secrets.names.iter().chain(&secrets.reveal)) {
+    let given = grants.flat_map(|secrets| secrets.names.iter().chain(&secrets.reveal));
+    for name in given.chain(&project.withheld) {
         if let Some(value) = secret(ambient, config.secrets.get(name), name)? {
             values.insert(name.clone(), value);
         }

@@ -20,6 +20,16 @@ use super::inputs::Bound;
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
 
+/// What was not given to the project's plugins, as profiles that came with the plan give nothing of
+/// the operator's.
+#[derive(Default)]
+pub(super) struct Withheld {
+    pub(super) notes: Vec<String>,
+    /// Secrets that such profiles name. A component may have been built with one, so that what the run
+    /// leaves is rid of them as of those that were given.
+    pub(super) secrets: BTreeSet<String>,
+}
+
 pub(super) fn resolve(
     sources: &Sources<'_>,
     plan: &Plan,
@@ -27,7 +37,7 @@ pub(super) fn resolve(
     bound: &Bound,
     texts: &mut Texts,
     findings: &mut Vec<Finding>,
-    notes: &mut Vec<String>,
+    withheld: &mut Withheld,
 ) -> BTreeMap<String, Member> {
     let mut homes = Vec::new();
     homes_of(plan, dir, "", &mut homes);
@@ -42,11 +52,12 @@ pub(super) fn resolve(
             dirs: &dirs,
             texts,
             found: Vec::new(),
-            notes: Vec::new(),
+            withheld: Withheld::default(),
         };
         let member = one.member(bound);
         findings.append(&mut one.found);
-        notes.append(&mut one.notes);
+        withheld.notes.append(&mut one.withheld.notes);
+        withheld.secrets.append(&mut one.withheld.secrets);
         members.extend(member.map(|member| (home.key.clone(), member)));
     }
     check_functions(plan, &declared_tools(&members), findings);
@@ -89,7 +100,7 @@ pub(super) fn look(
             dirs: &BTreeSet::new(),
             texts,
             found: Vec::new(),
-            notes: Vec::new(),
+            withheld: Withheld::default(),
         };
         one.profile();
         one.component();
@@ -136,7 +147,7 @@ struct Resolver<'a> {
     dirs: &'a BTreeSet<&'a str>,
     texts: &'a mut Texts,
     found: Vec<Finding>,
-    notes: Vec<String>,
+    withheld: Withheld,
 }
 
 impl Resolver<'_> {
@@ -154,6 +165,7 @@ impl Resolver<'_> {
         let (mut effective, mut trace) = effective(&manifest, &profile, &narrowing, None);
         trace.extend(taken);
         if self.had_less(&effective.hash) {
+            self.keep_out(&profile);
             profile = profile.lent().profile;
             (effective, trace) = flowhost_policy::effective(&manifest, &profile, &narrowing, None);
         }
@@ -182,6 +194,16 @@ impl Resolver<'_> {
         kept.is_some_and(|kept| kept.rights != hash)
     }
 
+    fn keep_out(&mut self, profile: &Profile) {
+        let secrets = &profile.grants.secrets;
+        let named = secrets.names.iter().chain(&secrets.reveal);
+        self.withheld.secrets.extend(named.cloned());
+        let injects = profile.grants.http.iter();
+        let injects = injects.filter_map(|rule| rule.inject.as_ref());
+        let injected = injects.flat_map(|inject| inject.secrets().map(str::to_owned));
+        self.withheld.secrets.extend(injected);
+    }
+
     /// The profile as far as it is its owner's to give: one that came with the plan gives nothing of the
     /// operator's.
     fn owned(&mut self, (profile, whose): (Profile, Whose)) -> (Profile, Vec<TraceEntry>) {
@@ -208,9 +230,10 @@ impl Resolver<'_> {
             })
             .collect();
         self.found.extend(elsewhere);
+        self.keep_out(&profile);
         let Lent { profile, taken } = profile.lent();
         for entry in &taken {
-            self.notes.push(format!(
+            self.withheld.notes.push(format!(
                 "plugin `{}`: `{}` ({}) is not given: a profile that came with the plan gives nothing of \
                  yours; {adopt}",
                 self.home.key, entry.value, entry.source
