@@ -113,13 +113,14 @@ fn has_target(ambient: &Ambient, folder: &Path) -> Result<(), Failure> {
 
 /// Runs Cargo, whose own messages the author sees, and finds the one library that it made.
 fn compiled(ambient: &Ambient, cargo: &Path, folder: &Path) -> Result<PathBuf, Failure> {
-    // Paths of this machine in panic messages would make another component of the same sources
-    // elsewhere. Cargo takes no such flags from here if the author sets RUSTFLAGS, who then knows better.
-    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec![remap(&ambient.canonical(folder)?, "/plugin")];
+    // Where this machine keeps crates would stand in panic messages, and make another component of the
+    // same sources elsewhere; Cargo names the project's own files from its root. Nothing of the project is
+    // in these flags, because all that it depends on is built anew when they change. Cargo takes no flags
+    // from here if the author sets RUSTFLAGS, who then knows better.
     let home = ambient.var("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(ambient.var("HOME")?).join(".cargo")));
-    flags.extend(home.map(|home| remap(&home, "/cargo")));
+    let remap = |home: PathBuf| format!("--remap-path-prefix={}=/cargo", home.display());
+    let flags: Vec<String> = home.map(remap).into_iter().collect();
     let flags = serde_json::to_string(&flags).unwrap_or_default();
     let flags = format!("target.{TARGET}.rustflags={flags}");
     let arguments = [
