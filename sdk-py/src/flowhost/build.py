@@ -180,7 +180,7 @@ def build(folder: Path, module: str = "plugin", out: Path | None = None, manifes
     parts = plugin if isinstance(plugin, list) else [plugin]
     if not parts or any(getattr(it, "kind", None) != manifest.kind for it in parts) or (manifest.kind != "tool" and len(parts) > 1):
         raise BuildFailure(
-            f"`plugin` of src/{module}.py is no {manifest.kind}, and plugin.toml says kind = \"{manifest.kind}\"",
+            f"`plugin` of src/{module}.py is not of the kind \"{manifest.kind}\", which plugin.toml names",
             f"write: plugin = define_{manifest.kind.replace('-', '_')}(…)",
         )
     tables = [it.describe() for it in parts] if manifest.kind == "tool" else []

@@ -22,7 +22,7 @@ export async function describe(folder: string, entry: string, kind: Kind): Promi
   const wrong = parts.find((part) => part?.kind !== kind);
   if (parts.length === 0 || wrong !== undefined) {
     throw new BuildFailure(
-      `the default export of ${entry} is no ${kind}, and plugin.toml says kind = "${kind}"`,
+      `the default export of ${entry} is not of the kind "${kind}", which plugin.toml names`,
       `export default ${kind === "mcp-adapter" ? "defineMcpAdapter" : `define${kind[0]?.toUpperCase()}${kind.slice(1)}`}({ … })`,
     );
   }

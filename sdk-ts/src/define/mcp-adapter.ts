@@ -65,7 +65,7 @@ export interface McpAdapterOptions<Config extends Schema> {
   connect(config: InferOutput<Config>, context: Context): Awaitable<Session>;
   /** A page of the server's tools; `cursor` is undefined for the first. */
   listTools(session: Session, cursor: string | undefined, context: Context): Awaitable<Page<Descriptor>>;
-  /** Calls one tool of the server; what is no `Content` is its value. */
+  /** Calls one tool of the server; what is not a `Content` is its value. */
   callTool(session: Session, name: string, input: Json, context: Context): Awaitable<Content<unknown> | unknown>;
   listResources?(session: Session, cursor: string | undefined, context: Context): Awaitable<Page<ResourceInfo>>;
   listResourceTemplates?(session: Session, cursor: string | undefined, context: Context): Awaitable<Page<ResourceTemplate>>;

@@ -11,7 +11,7 @@ export interface FileEntry {
   readonly name: string;
   /** `other` cannot be opened: a link that leads out of the grant, a device, a pipe, a socket. */
   readonly kind: "file" | "directory" | "other";
-  /** Bytes; 0 for what is no file. */
+  /** Bytes; 0 for what is not a file. */
   readonly size: number;
   /** Where it is, as a guest path, when a link led there. */
   readonly target?: string;

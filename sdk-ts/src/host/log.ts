@@ -5,7 +5,7 @@ import raw from "#raw/log";
 
 import { ask } from "./call.js";
 
-/** Names and values beside the message; values that are no texts are written as JSON. */
+/** Names and values beside the message; values other than texts are written as JSON. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** Writes one line. Never fails: lines over the limit are dropped, with one record that says how many. */

@@ -51,7 +51,7 @@ def answer_on(stream: str) -> dict[str, Any]:
 
 
 def answer_of(frame: dict[str, Any]) -> dict[str, Any] | None:
-    """What a frame says to the request; None for what is no answer (a notification of the server)."""
+    """What a frame says to the request; None for what is not an answer (a notification of the server)."""
     if "error" in frame:
         raise Failed(f"the server: {frame['error'].get('message', 'no reason given')}")
     return frame.get("result")

@@ -12,7 +12,7 @@ test("an error of a tool is an error here", () => {
   expect(() => contentOf({ isError: true, content: [{ type: "text", text: "no" }] })).toThrow(new Failed("no"));
 });
 
-test("a notification is no answer and a result is", () => {
+test("a notification is not an answer and a result is", () => {
   expect(answerOf({ jsonrpc: "2.0", method: "notifications/progress" })).toBeUndefined();
   expect(answerOf({ jsonrpc: "2.0", id: 1, result: { tools: [] } })).toEqual({ tools: [] });
 });

@@ -65,7 +65,7 @@ function answerOn(stream: string): Fields {
   }
 }
 
-/** What a frame says to the request; undefined for what is no answer (a notification of the server). */
+/** What a frame says to the request; undefined for what is not an answer (a notification of the server). */
 export function answerOf(frame: Fields): Fields | undefined {
   if (frame["error"] !== undefined) {
     throw new Failed(`the server: ${text((frame["error"] as Fields)["message"]) || "no reason given"}`);
