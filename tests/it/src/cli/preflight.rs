@@ -202,6 +202,28 @@ fn a_profile_that_came_with_the_plan_gives_no_secret_of_the_operators() {
 }
 
 #[test]
+fn a_secret_that_was_withheld_is_kept_out_of_what_a_run_leaves() {
+    const VALUE: &str = "s3cr3t-canary-value";
+    let home = told();
+    home.guest("ok_echo");
+    let plugins = tool("ok_secrets", "told") + &tool("ok_echo", "deny-all");
+    let steps = "  half: { uses: ok_echo/run, with: { it: nary-value } }\n  \
+                 whole: { needs: [half], uses: ok_echo/run, with: { it: \"s3cr3t-ca${{ steps.half.output.it }}\" } }\n  \
+                 told: { needs: [whole], continue_on_error: true, uses: ok_secrets/run, with: { op: reveal, name: TOKEN } }\n\
+                 outputs: { said: \"${{ steps.whole.output }}\" }";
+    home.file("plan.yaml", plan(&plugins, steps));
+    let arguments = ["run", "plan.yaml", "--json"];
+    let mut command = home.command(&arguments);
+    command.env("FLOWHOST_SECRET_TOKEN", VALUE);
+    let ran = home.ran(&command.output().unwrap(), &arguments);
+    assert!(!ran.all().contains(VALUE), "{}", ran.all());
+    assert!(ran.all().contains("[redacted]"), "{}", ran.all());
+    for record in home.records() {
+        assert!(!record.to_string().contains(VALUE), "{record:#}");
+    }
+}
+
+#[test]
 fn a_secret_without_a_value_is_named_before_the_run() {
     let home = told();
     let said = home
