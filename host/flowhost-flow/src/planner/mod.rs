@@ -411,7 +411,7 @@ pub enum Note {
         /// Path of the step, empty for the run.
         path: String,
         /// What it is about: `guardrail`, `check`, `budget`, `barrier`, `gate`, `continued`, `consensus`,
-        /// `evidence`, `handler` or `compensation` (one that failed), `call` (one that was given up).
+        /// `handler` or `compensation` (one that failed), `call` (one that was given up).
         about: &'static str,
         /// What happened.
         message: String,

@@ -1,6 +1,6 @@
 //! What a driver does when a stage has ended: its evidence is written before anything goes on.
 
-use flowhost_flow::planner::{Note, StepSummary};
+use flowhost_flow::planner::StepSummary;
 
 use super::Driver;
 
@@ -11,16 +11,11 @@ impl Driver {
             return;
         };
         match stages.ended(&self.journal, step).await {
+            // For the person, and no record: a replay writes no files and would not say it again.
             Ok(messages) => {
-                for message in messages {
-                    let (path, about) = (step.path.clone(), "evidence");
-                    let warning = Note::Warning {
-                        path,
-                        about,
-                        message,
-                    };
-                    Box::pin(self.note(warning)).await;
-                }
+                let told = messages.into_iter();
+                let told = told.map(|message| format!("{}: {message}", step.path));
+                self.warnings.extend(told);
             }
             Err(failure) => {
                 let why: Vec<&str> = failure.causes.iter().map(String::as_str).collect();

@@ -304,6 +304,7 @@ fn lane_of(record: &StoredRecord) -> Option<Lane> {
             | Kind::AttemptStart
             | Kind::AttemptEnd
             | Kind::GuardVerdict
+            | Kind::Consensus
             | Kind::PlannerEvent => true,
             Kind::Budget => record.text("warning").is_some(),
             _ => false,

@@ -203,6 +203,7 @@ impl Reader {
                 | Record::AttemptStart(_)
                 | Record::AttemptEnd(_)
                 | Record::GuardVerdict(_)
+                | Record::Consensus(_)
                 | Record::Budget(_),
             ) if record.actor.ends_with("/host") => self.past.notes.push(record.clone()),
             _ => {}
