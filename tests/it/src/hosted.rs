@@ -318,6 +318,16 @@ fn engine() -> Engine {
     .unwrap()
 }
 
+/// Makes machine code of a component and leaves it in the cache that `Home::warm` lends.
+pub(crate) fn compile(bytes: Vec<u8>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(engine().load(bytes.into())).unwrap();
+}
+
 /// A host with one component.
 pub(crate) struct Host {
     pub(crate) effective: Arc<Effective>,

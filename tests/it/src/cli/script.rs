@@ -20,6 +20,13 @@ pub(super) fn home(guests: &[&str]) -> Option<Home> {
     Some(home)
 }
 
+/// Makes machine code of a component of the folder before the executable is asked to, which stops after two
+/// minutes: a large engine in a debug build takes a good part of that, and a busy machine the rest.
+pub(super) fn compiled(home: &Home, name: &str) {
+    let bytes = std::fs::read(home.path().join(format!("{name}.wasm"))).unwrap();
+    crate::hosted::compile(bytes);
+}
+
 /// Room for a script engine; nothing else.
 pub(super) const ROOM: &str = "[limits]\nmemory = \"128MiB\"\nfuel = 20_000_000_000\n";
 
