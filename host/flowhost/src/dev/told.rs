@@ -271,7 +271,7 @@ impl Told {
 
 /// The first twelve digits of a digest, as people compare them.
 #[must_use]
-pub fn short(digest: &str) -> &str {
+pub(super) fn short(digest: &str) -> &str {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     hex.get(..12).unwrap_or(hex)
 }
