@@ -248,7 +248,10 @@ async fn an_effect_whose_result_is_on_record_is_answered_from_there_whatever_its
             .start(project(&home), options())
             .unwrap();
         let first = Worker::start(&home, &run);
-        lost.wait_for(|lost| *lost).await.unwrap();
+        tokio::select! {
+            lost = lost.wait_for(|lost| *lost) => drop(lost.unwrap()),
+            end = run.outcome() => panic!("the run ended before its first answer: {end:?}"),
+        }
         first.kill();
         let _second = Worker::start(&home, &run);
         let finished = run.outcome().await.unwrap();
