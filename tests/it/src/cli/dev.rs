@@ -72,12 +72,12 @@ impl Drop for Dev {
 /// A plan of one quick step.
 fn quick() -> Home {
     let home = Home::new();
-    home.guest("ok_pure");
+    home.guest("ok_add");
     home.file(
         "plan.yaml",
         super::plan(
-            &super::tool("ok_pure", "tool-pure"),
-            "  only: { uses: ok_pure/run, with: { text: one } }",
+            &super::tool("ok_add", "deny-all"),
+            "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
         ),
     );
     home
@@ -110,7 +110,7 @@ fn a_changed_plan_is_run_again_and_a_broken_one_keeps_the_last_good() {
         message.contains("usess") && message.contains("plan.yaml"),
         "{message}"
     );
-    home.file("plan.yaml", good.replace("one", "two"));
+    home.file("plan.yaml", good.replace("a: 1", "a: 2"));
     let (second, _) = dev.until("run-ended");
     assert_eq!(second["exit_code"], 0, "{second}");
     assert_ne!(first["run"], second["run"]);
@@ -141,7 +141,7 @@ fn a_new_build_goes_into_the_living_run_and_begins_another_when_none_lives() {
     let home = quick();
     let dev = Dev::start(&home);
     dev.until("run-ended");
-    rebuild(&home, "ok_pure", b'a');
+    rebuild(&home, "ok_add", b'a');
     let (again, _) = dev.until("run-started");
     assert_eq!(again["why"], "change");
     assert_eq!(dev.until("run-ended").0["exit_code"], 0);
@@ -174,9 +174,9 @@ fn a_plan_that_is_not_there_ends_and_one_that_is_wrong_waits() {
     home.file("plan.yaml", "flowhost: v1\n");
     let dev = Dev::start(&home);
     dev.until("refused");
-    home.guest("ok_pure");
-    let plugins = super::tool("ok_pure", "tool-pure");
-    let steps = "  only: { uses: ok_pure/run, with: { text: one } }";
+    home.guest("ok_add");
+    let plugins = super::tool("ok_add", "deny-all");
+    let steps = "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }";
     home.file("plan.yaml", super::plan(&plugins, steps));
     assert_eq!(dev.until("run-ended").0["exit_code"], 0);
 }
@@ -262,7 +262,7 @@ fn the_screen_shows_steps_and_plugins_and_gives_the_terminal_back() {
         "\u{1b}[?1049h",
         " steps ",
         " plugins ",
-        "ok_pure",
+        "ok_add",
         "q quit",
         "(no. 1)",
     ] {

@@ -46,9 +46,9 @@ fn every_example_is_a_graph_in_every_form() {
 #[test]
 fn a_run_shows_what_became_of_each_step_and_so_does_its_page() {
     let home = super::home(
-        &["ok_pure"],
-        "  first: { uses: ok_pure/run, with: { text: a } }\n  \
-         never: { uses: ok_pure/run, with: { text: b }, needs: [first], when: 'false' }",
+        &["ok_add"],
+        "  first: { uses: ok_add/run, with: { a: 1, b: 2 } }\n  \
+         never: { uses: ok_add/run, with: { a: 1, b: 2 }, needs: [first], when: 'false' }",
     );
     home.flowhost(&["run", "plan.yaml"]).expect(0);
     let graph = home
@@ -72,8 +72,8 @@ fn a_run_shows_what_became_of_each_step_and_so_does_its_page() {
 #[test]
 fn a_difference_is_told_and_what_is_no_plan_and_no_run_too() {
     let home = super::home(
-        &["ok_pure"],
-        "  only: { uses: ok_pure/run, with: { text: a } }",
+        &["ok_add"],
+        "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
     );
     let other = home.read("plan.yaml").replace("  only:", "  another:");
     home.file("other.yaml", other);
@@ -87,7 +87,7 @@ fn a_difference_is_told_and_what_is_no_plan_and_no_run_too() {
     let ran = home
         .flowhost(&["plan", "graph", "plan.yaml", "--diff", "other.yaml"])
         .expect(0);
-    assert_eq!(ran.stdout, "- only: ok_pure/run\n+ another: ok_pure/run\n");
+    assert_eq!(ran.stdout, "- only: ok_add/run\n+ another: ok_add/run\n");
     let ran = home.flowhost(&["plan", "graph", "nothing"]).expect(1);
     assert!(
         ran.stderr.contains("is not a file either"),

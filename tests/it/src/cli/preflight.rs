@@ -256,8 +256,8 @@ fn a_profile_that_came_with_the_plan_grants_no_folder_elsewhere() {
        · ────
      6 │ access = "read"
        ╰────
-      help: let an input name the folder (`host = "${inputs.NAME}"`); or, if you have read the profiles
-            and stand behind them, name their folder with `--policies`
+      help: let an input name the folder (`host = "${inputs.NAME}"`); or, if you have read the
+            profiles and stand behind them, name their folder with `--policies`
     ----- exit 1
     "#);
 }
