@@ -44,6 +44,10 @@ pub(super) struct Watch {
     /// None where the system gives no notices: then only the clock wakes us.
     watcher: Option<RecommendedWatcher>,
     armed: BTreeSet<PathBuf>,
+    /// When files are looked at whether or not there was a notice.
+    look_at: Instant,
+    /// While a save goes on: when it counts as over whatever comes.
+    settled_by: Option<Instant>,
 }
 
 impl Watch {
@@ -65,6 +69,8 @@ impl Watch {
             notices,
             watcher: watcher.ok(),
             armed: BTreeSet::new(),
+            look_at: Instant::now() + LOOK_EVERY,
+            settled_by: None,
         }
     }
 
@@ -83,17 +89,26 @@ impl Watch {
     /// May be dropped and asked again at any point; a change is given once.
     pub(super) async fn changed(&mut self) -> BTreeSet<PathBuf> {
         loop {
-            let look = Instant::now() + LOOK_EVERY;
-            // An error is the clock, and the channel cannot close: its sender lives in the watcher, which
-            // lives here. Without a watcher it is closed from the start, so the clock is waited for then.
-            match self.watcher {
-                Some(_) => {
-                    if let Ok(Some(())) = timeout_at(look, self.notices.recv()).await {
-                        self.settle().await;
+            // Whoever waits drops us and asks again many times a second: what was heard and since when we
+            // wait is kept, or neither the end of a save nor the clock would ever come.
+            if self.settled_by.is_none() {
+                let heard = match self.watcher {
+                    Some(_) => timeout_at(self.look_at, self.notices.recv()).await,
+                    // Its channel is closed from the start: only the clock is waited for.
+                    None => {
+                        tokio::time::sleep_until(self.look_at).await;
+                        Ok(None)
                     }
+                };
+                if matches!(heard, Ok(Some(()))) {
+                    self.settled_by = Some(Instant::now() + QUIET_MAX);
                 }
-                None => tokio::time::sleep_until(look).await,
             }
+            if let Some(last) = self.settled_by {
+                self.settle(last).await;
+            }
+            self.settled_by = None;
+            self.look_at = Instant::now() + LOOK_EVERY;
             let changed = self.difference();
             if !changed.is_empty() {
                 // A folder that was replaced is another folder to the system.
@@ -104,9 +119,8 @@ impl Watch {
         }
     }
 
-    /// Waits for the end of a save.
-    async fn settle(&mut self) {
-        let last = Instant::now() + QUIET_MAX;
+    /// Waits for the end of a save, at most until `last`.
+    async fn settle(&mut self, last: Instant) {
         while Instant::now() < last {
             let quiet = (Instant::now() + QUIET).min(last);
             if timeout_at(quiet, self.notices.recv()).await.is_err() {

@@ -168,12 +168,3 @@ fn an_answer_that_is_text_or_half_a_document_does_not_count() {
         assert_eq!(verdict["accepted_by"], "plan");
     }
 }
-
-#[test]
-fn a_replay_gives_the_same_verdicts_and_asks_no_model() {
-    let lists = "on_conflict: [arbiter, halt], min_agreement: 0.5";
-    let home = home("relay", lists, [says(4), says(5), says(4)]);
-    run(&home, "1").expect(0);
-    std::fs::remove_dir_all(home.path().join("scripts")).unwrap();
-    home.flowhost(&["runs", "replay", "latest"]).expect(0);
-}

@@ -115,7 +115,7 @@ fn a_changed_plan_is_run_again_and_a_broken_one_keeps_the_last_good() {
     assert_eq!(second["exit_code"], 0, "{second}");
     assert_ne!(first["run"], second["run"]);
     assert_eq!(dev.end(), Some(130));
-    home.flowhost(&["verify"]).expect(0);
+    home.flowhost(&["verify", "latest"]).expect(0);
 }
 
 #[test]
@@ -206,7 +206,11 @@ struct Terminal {
 
 impl Terminal {
     fn open(home: &Home) -> Self {
-        let line = format!("'{}' dev plan.yaml", executable().display());
+        // `script` makes a terminal of no size where its own input is none.
+        let line = format!(
+            "stty rows 30 cols 120; exec '{}' dev plan.yaml",
+            executable().display()
+        );
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         script.current_dir(home.path()).env_clear();

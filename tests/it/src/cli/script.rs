@@ -10,6 +10,10 @@ use crate::support::{Home, Ran, foreign};
 /// A folder with these components and their manifests; none where one of them is not built.
 pub(super) fn home(guests: &[&str]) -> Option<Home> {
     let home = Home::new();
+    // Every profile here grants the first, and the second is where it is.
+    for folder in ["docs", "policies"] {
+        std::fs::create_dir(home.path().join(folder)).unwrap();
+    }
     home.warm();
     for name in guests {
         let path = foreign(name)?;
@@ -42,7 +46,14 @@ pub(super) fn tool(name: &str) -> String {
 pub(super) fn run(home: &Home, plugins: &str, steps: &str) -> Ran {
     let outputs = "outputs: { only: \"${{ steps.only.output }}\" }\n";
     home.file("plan.yaml", format!("{}{outputs}", plan(plugins, steps)));
-    home.flowhost(&["run", "plan.yaml", "--json", "--allow-private-network"])
+    home.flowhost(&[
+        "run",
+        "plan.yaml",
+        "--json",
+        "--allow-private-network",
+        "--policies",
+        "policies",
+    ])
 }
 
 /// Everything that the tool may do.
