@@ -47,7 +47,7 @@ fn what_is_sealed_stands_between_salt_and_number_and_nowhere_else() {
     for bad in [
         format!(r#"{{"payload":"a","salt":"{salt}","sealed":["A"],"seq":"1"}}"#),
         format!(r#"{{"payload":"a","salt":"{salt}","sealed":"A"}}"#),
-        format!(r#"{{"payload":"a","sealed":"A","seq":"1"}}"#),
+        r#"{"payload":"a","sealed":"A","seq":"1"}"#.to_owned(),
     ] {
         assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
     }
