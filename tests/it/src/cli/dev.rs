@@ -262,25 +262,25 @@ fn the_screen_shows_steps_and_plugins_and_gives_the_terminal_back() {
     }
     let home = quick();
     let mut terminal = Terminal::open(&home);
+    // Where nothing but a space stands, the cursor moves: words are found by themselves.
     for part in [
         "\u{1b}[?1049h",
-        " steps ",
-        " plugins ",
+        "steps",
+        "plugins",
         "ok_add",
-        "q quit",
-        "(no. 1)",
+        "quit",
+        ".flowhost/default/runs/",
     ] {
         terminal.until(part);
     }
-    terminal.until("; report ");
     terminal.key(b'r');
-    terminal.until("again");
+    terminal.until("(again)");
     terminal.key(b'q');
+    terminal.until("\u{1b}[?1049l");
     let Terminal { child, shown, keys } = terminal;
     // Standard input stays open until the end: its end would be a hang-up to `script`.
     let status = ended(child);
     drop(keys);
     let shown = String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
     assert!(status.success(), "{status} {shown:?}");
-    assert!(shown.contains("\u{1b}[?1049l"), "{shown:?}");
 }
