@@ -144,10 +144,15 @@ const fn node_class(kind: NodeKind) -> &'static str {
 }
 
 fn arrow(kind: EdgeKind) -> Markup {
+    marker("arrow", class(kind))
+}
+
+/// The head of an arrow: `{of}-{class}` is what a way names as its end.
+pub(super) fn marker(of: &str, class: &str) -> Markup {
     html! {
-        marker id=(format!("arrow-{}", class(kind))) viewBox="0 0 8 8" refX="7" refY="4"
+        marker id=(format!("{of}-{class}")) viewBox="0 0 8 8" refX="7" refY="4"
             markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto" {
-            path.head.(class(kind)) d="M0 0 L8 4 L0 8 z" {}
+            path.head.(class) d="M0 0 L8 4 L0 8 z" {}
         }
     }
 }

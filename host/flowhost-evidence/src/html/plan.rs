@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use flowhost_flow::graph::{Edge, Graph, Node, Shape, Way};
 use maud::{Markup, PreEscaped, html};
 
-use super::graph::{fit, way};
+use super::graph::{fit, marker, way};
 use super::layout::{Curve, Given, NODE, Node as Lain, Placed, draw};
 use crate::text::neutral;
 
@@ -74,7 +74,7 @@ fn drawing(graph: &Graph, alone: bool) -> Markup {
             width=(drawing.width) height=(drawing.height)
             viewBox=(format!("0 0 {} {}", drawing.width, drawing.height)) {
             @if alone { style { (PreEscaped(STYLE)) } }
-            defs { @for kind in WAYS { (arrow(kind)) } }
+            defs { @for kind in WAYS { (marker("plan", class(kind))) } }
             @for (place, edge) in &edges { (curve(place, edge)) }
             @for (place, node) in nodes { (placed(place, node)) }
             @for (place, edge) in &edges {
@@ -151,15 +151,6 @@ const fn class(way: Way) -> &'static str {
         Way::When => "when",
         Way::Failure => "failure",
         Way::Child => "child",
-    }
-}
-
-fn arrow(way: Way) -> Markup {
-    html! {
-        marker id=(format!("plan-{}", class(way))) viewBox="0 0 8 8" refX="7" refY="4"
-            markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto" {
-            path.head.(class(way)) d="M0 0 L8 4 L0 8 z" {}
-        }
     }
 }
 

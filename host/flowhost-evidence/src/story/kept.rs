@@ -15,7 +15,7 @@ use super::{Head, Steps};
 pub const BUNDLE: &str = "bundle.json";
 
 /// Bytes of it that are read: a plan with all its prompts and schemas has less.
-const BYTES_MAX: u64 = 64 << 20;
+pub const BUNDLE_BYTES_MAX: u64 = 64 << 20;
 /// Nodes that a page draws; a plan of more is a picture that nobody can read.
 const NODES_MAX: usize = 200;
 
@@ -34,7 +34,7 @@ pub(super) fn graph(dir: &Path, head: &mut Head, steps: &Steps) -> Option<Graph>
     let view = head.views.iter().find(|view| view.path == BUNDLE)?;
     let mut bytes = Vec::new();
     let file = RealDisk.open_read(&dir.join(BUNDLE)).ok()?;
-    file.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    file.take(BUNDLE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     if hex::encode(Sha256::digest(&bytes)) != view.sha256 {
         let seq = view.seq;
         head.remarks.push(format!(

@@ -27,7 +27,7 @@ use crate::Unreadable;
 
 pub use decisions::{Decisions, Example, Group};
 pub use head::{Head, Plugin, Swap, View};
-pub use kept::{BUNDLE, plan_of};
+pub use kept::{BUNDLE, BUNDLE_BYTES_MAX, plan_of};
 pub use models::{Message, ModelCall, Models, Request, Sums, Try};
 pub use spend::{Event, Line, Spend};
 pub use steps::{Attempt, Peak, Step, Steps};

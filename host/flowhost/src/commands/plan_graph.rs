@@ -8,7 +8,7 @@ use flowhost::report::problems::unreadable;
 use flowhost::state::FindRuns as _;
 use flowhost_evidence::html::plan as drawing;
 use flowhost_evidence::runs;
-use flowhost_evidence::story::{BUNDLE, plan_of};
+use flowhost_evidence::story::{BUNDLE, BUNDLE_BYTES_MAX, plan_of};
 use flowhost_flow::graph::{Difference, Graph};
 use flowhost_flow::plan::limits::PLAN_BYTES_MAX;
 use flowhost_flow::{Exit, Plan};
@@ -17,9 +17,6 @@ use serde_json::Value;
 
 use crate::cli::{GraphArgs, GraphFormat};
 use crate::commands::Context;
-
-/// Bytes of what a run keeps of its texts: the plan, its prompts and schemas.
-const BUNDLE_BYTES_MAX: u64 = 64 << 20;
 
 pub(crate) fn perform(args: &GraphArgs, context: &mut Context) -> Result<Exit, Failure> {
     let graph = graph(&args.of, context)?;
