@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod book;
 mod browser;
 mod crash;
 mod demo;
@@ -23,6 +24,7 @@ mod say;
 mod sdk;
 mod test;
 mod tidy;
+mod wit_docs;
 mod wit_lock;
 
 use std::process::ExitCode;
@@ -45,6 +47,10 @@ enum Task {
     BuildGuests(guests::Options),
     /// Writes `wit/LOCK`, or checks it with `--check`.
     WitLock(wit_lock::Options),
+    /// Writes `docs/wit.md` from `wit/`, or checks it with `--check`.
+    WitDocs(wit_docs::Options),
+    /// Builds the book into `target/book`.
+    Book,
     /// Checks the house rules.
     Tidy,
     /// Runs everything that must pass before a change is handed in.
@@ -78,6 +84,8 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
     match task {
         Task::BuildGuests(options) => guests::run(folders, &options),
         Task::WitLock(options) => wit_lock::run(folders, &options),
+        Task::WitDocs(options) => wit_docs::run(folders, &options),
+        Task::Book => book::run(folders),
         Task::Tidy => tidy::run(folders),
         Task::Test(options) => test::run(folders, &options),
         Task::Demo(options) => demo::run(folders, &options),

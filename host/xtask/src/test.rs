@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{browser, guests, process, say, tidy, wit_lock};
+use crate::{book, browser, guests, process, say, tidy, wit_docs, wit_lock};
 
 /// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
 /// anyway.
@@ -32,6 +32,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     say::step("house rules");
     tidy::run(folders)?;
     wit_lock::run(folders, &wit_lock::Options { check: true })?;
+    wit_docs::run(folders, &wit_docs::Options { check: true })?;
     say::step("clippy");
     let clippy = [
         "clippy",
@@ -53,6 +54,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     )?;
     if !options.quick {
         browser::ensure(&folders.root);
+        book::run(folders)?;
         guests::foreign::typescript::test(folders)?;
         guests::foreign::python_sdk::test(folders)?;
     }

@@ -80,11 +80,13 @@ fn hashes(wit: &Path) -> Result<Locks> {
     Ok(locks)
 }
 
-fn folders_in(folder: &Path) -> Result<Vec<String>> {
+/// The names of the folders in a folder, sorted.
+pub(crate) fn folders_in(folder: &Path) -> Result<Vec<String>> {
     names(folder, |path| path.is_dir().then(|| name_of(path)))
 }
 
-fn name_of(path: &Path) -> String {
+/// A path's last part.
+pub(crate) fn name_of(path: &Path) -> String {
     path.file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()

@@ -11,6 +11,7 @@
 )]
 
 mod apart;
+mod book;
 mod browser;
 mod catalogue;
 mod cli;

@@ -40,7 +40,8 @@ pub(crate) fn perform(
     })
 }
 
-/// The profile that the table names, looked up as a plan beside the table would.
+/// The profile that the table names, looked up as a plan beside the table would; a table that lies among the
+/// profiles means those.
 fn profile(
     cases: &Cases,
     file: &Path,
@@ -54,7 +55,11 @@ fn profile(
         );
     };
     let path = context.ambient.resolve(file);
-    let beside = path.parent().unwrap_or(Path::new("/"));
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let beside = match folder.file_name() {
+        Some(name) if name == "policies" => folder.parent().unwrap_or(folder),
+        _ => folder,
+    };
     Sources::new(&context.ambient, &context.config, policies)
         .profile(wanted, beside, &mut context.texts)
         .map(|(profile, _)| profile)

@@ -12,7 +12,7 @@ fn target() -> std::path::PathBuf {
 }
 
 /// The command with an author's tools in reach, and no network for them.
-fn author(home: &Home, arguments: &[&str]) -> Command {
+pub(crate) fn author(home: &Home, arguments: &[&str]) -> Command {
     let mut command = home.command(arguments);
     for name in [
         "PATH",

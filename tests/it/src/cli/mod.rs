@@ -2,7 +2,7 @@
 
 mod again;
 mod audit;
-mod authors;
+pub(crate) mod authors;
 mod bad_input;
 mod bad_plans;
 mod begin;

@@ -1,0 +1,53 @@
+//! The book: `docs/` as mdBook makes pages of it. Its links, and what its pages tell a reader to type, are held
+//! by tests; this holds that mdBook takes its list of pages and can draw each of them.
+
+use anyhow::{Result, ensure};
+
+use crate::folders::Folders;
+use crate::{process, say};
+
+/// The version that draws it. Without its features: they are a server, a watcher and a search index.
+const MDBOOK: &str = "0.5.4";
+
+/// Installs mdBook below `target/tools` where this version is not there, and builds.
+pub(crate) fn run(folders: &Folders) -> Result<()> {
+    let tools = folders.tools();
+    let program = tools
+        .join("bin")
+        .join(format!("mdbook{}", std::env::consts::EXE_SUFFIX));
+    let there = program.is_file()
+        && process::output(&mut process::program(&program, &folders.root, &["--version"]))?
+            .contains(MDBOOK);
+    if !there {
+        say::step(format_args!("mdBook {MDBOOK}"));
+        let root = tools.display().to_string();
+        // Unoptimised: it draws eighty pages, and is built more often than it draws.
+        let install = [
+            "install",
+            "mdbook",
+            "--version",
+            MDBOOK,
+            "--locked",
+            "--debug",
+            "--no-default-features",
+            "--root",
+            &root,
+            "--quiet",
+        ];
+        process::run(&mut process::cargo(&folders.root, &install))?;
+    }
+    say::step("the book");
+    process::run(&mut process::program(
+        &program,
+        &folders.root,
+        &["build", "docs/book"],
+    ))?;
+    let index = folders.target.join("book").join("index.html");
+    ensure!(
+        index.is_file(),
+        "mdBook ended well and left no {}",
+        index.display()
+    );
+    say::line(index.display());
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! The pages of the book that lead a reader through something, done as they say: files are written, commands
+//! are run in order in an empty folder, and what they print is held against what the page shows.
+//!
+//! What stands behind a fence's language decides: `file=NAME` writes the file; a `console` block is run, after a copy of
+//! `from=FOLDER` (of this repository) where it says so; one with `by=FILE` takes too long here and is what that
+//! test does; a snippet with `from=FILE` must stand in that file. `…` in an expected line is any text, and alone any lines.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::cli::authors::author;
+use crate::cli::examples::{copy, example};
+use crate::support::{Home, executable, repository, warm};
+
+/// A fenced block: the line that it begins at, its language, its attributes, its lines.
+struct Block {
+    line: usize,
+    language: String,
+    attributes: BTreeMap<String, String>,
+    lines: Vec<String>,
+}
+
+/// A command of a `console` block, and what it is to print.
+struct Command {
+    line: String,
+    prints: Vec<String>,
+}
+
+fn pages() -> PathBuf {
+    repository().join("docs/book")
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut open: Option<(String, Block)> = None;
+    for (at, line) in text.lines().enumerate() {
+        match &mut open {
+            Some((fence, block)) if line.trim() == fence.as_str() => {
+                let block = std::mem::replace(
+                    block,
+                    Block {
+                        line: 0,
+                        language: String::new(),
+                        attributes: BTreeMap::new(),
+                        lines: Vec::new(),
+                    },
+                );
+                found.push(block);
+                open = None;
+            }
+            Some((_, block)) => block.lines.push(line.to_owned()),
+            None if line.starts_with("```") => {
+                let info = line.trim_start_matches('`');
+                let fence = "`".repeat(line.len() - info.len());
+                let mut words = info.split_whitespace();
+                let language = words.next().unwrap_or_default().to_owned();
+                let attributes = words
+                    .filter_map(|word| word.split_once('='))
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect();
+                let lines = Vec::new();
+                open = Some((
+                    fence,
+                    Block {
+                        line: at + 1,
+                        language,
+                        attributes,
+                        lines,
+                    },
+                ));
+            }
+            None => {}
+        }
+    }
+    assert!(open.is_none(), "a fence is not closed");
+    found
+}
+
+fn commands(block: &Block) -> Vec<Command> {
+    let mut commands: Vec<Command> = Vec::new();
+    for line in &block.lines {
+        if let Some(line) = line.strip_prefix("$ ") {
+            commands.push(Command {
+                line: line.to_owned(),
+                prints: Vec::new(),
+            });
+        } else if let Some(last) = commands.last_mut() {
+            last.prints.push(line.clone());
+        } else {
+            panic!("line {}: a console block begins with `$ `", block.line);
+        }
+    }
+    for command in &mut commands {
+        while command.prints.last().is_some_and(|line| line.trim().is_empty()) {
+            command.prints.pop();
+        }
+    }
+    commands
+}
+
+/// Whether a printed line is the expected one, in which `…` is any text.
+fn line_fits(expected: &str, printed: &str) -> bool {
+    let mut rest = printed;
+    let parts: Vec<&str> = expected.split('…').collect();
+    let last = parts.len() - 1;
+    for (at, part) in parts.iter().enumerate() {
+        let found = match at {
+            0 => rest.starts_with(part).then_some(0),
+            _ if at == last && rest.ends_with(part) => Some(rest.len() - part.len()),
+            _ => rest.find(part),
+        };
+        let Some(found) = found else { return false };
+        rest = &rest[found + part.len()..];
+    }
+    rest.is_empty() || expected.ends_with('…')
+}
+
+fn fits(expected: &[String], printed: &[&str]) -> bool {
+    match expected.split_first() {
+        None => printed.is_empty(),
+        Some((first, others)) if first.trim() == "…" => {
+            (0..=printed.len()).any(|skipped| fits(others, &printed[skipped..]))
+        }
+        Some((first, others)) => printed
+            .split_first()
+            .is_some_and(|(line, rest)| line_fits(first.trim_end(), line.trim_end()) && fits(others, rest)),
+    }
+}
+
+/// A page's own folder and where its reader stands in it.
+struct Reader {
+    home: Home,
+    stands: PathBuf,
+    /// The exit code of the last command, as `$?` of the next.
+    code: i32,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let home = Home::new();
+        home.warm();
+        let stands = home.path().to_owned();
+        Self {
+            home,
+            stands,
+            code: 0,
+        }
+    }
+
+    /// Runs a command as a shell does, both streams as one, and gives what it printed.
+    fn runs(&mut self, line: &str) -> String {
+        let tools = executable().parent().unwrap().display().to_string();
+        let left = self.home.path().join("stands");
+        let script = format!(
+            "(exit {}); {line}\ncode=$?; pwd > '{}'; exit $code",
+            self.code,
+            left.display()
+        );
+        let mut command = std::process::Command::new("/bin/sh");
+        command
+            .arg("-c")
+            .arg(format!("exec 2>&1\n{script}"))
+            .current_dir(&self.stands)
+            .env_clear()
+            .env("PATH", format!("{tools}:/usr/bin:/bin"))
+            .env("HOME", self.home.path().join("home-of-user"))
+            .env("FLOWHOST_PLUGINS", repository().join("target/plugins"))
+            .stdin(Stdio::null());
+        let output = command.output().unwrap();
+        self.code = output.status.code().unwrap();
+        self.stands = PathBuf::from(std::fs::read_to_string(&left).unwrap().trim_end());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Stands in a copy of a folder of the repository from here on.
+    fn copies(&mut self, folder: &str) {
+        let from = repository().join(folder);
+        let to = self.home.path().join(from.file_name().unwrap());
+        if !to.exists() {
+            copy(&from, &to);
+            // Its state may be its own: the nearest `flowhost.toml` says where that lies.
+            warm(&to);
+        }
+        self.stands = to;
+    }
+}
+
+/// Does a page from the top; `prepare` puts into a copied folder what the page says is there.
+fn walk(name: &str, prepare: impl Fn(&Path)) {
+    let text = std::fs::read_to_string(pages().join(name)).unwrap();
+    let mut reader = Reader::new();
+    for block in blocks(&text) {
+        let place = format!("docs/book/{name}:{}", block.line);
+        if let Some(file) = block.attributes.get("file") {
+            let path = reader.stands.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, block.lines.join("\n") + "\n").unwrap();
+        } else if let Some(by) = block.attributes.get("by") {
+            elsewhere(&block, by, &place);
+        } else if block.language == "console" {
+            if let Some(folder) = block.attributes.get("from") {
+                reader.copies(folder);
+                prepare(&reader.stands);
+            }
+            for command in commands(&block) {
+                let printed = reader.runs(&command.line);
+                let lines: Vec<&str> = printed.trim_end().lines().collect();
+                let expected = &command.prints;
+                assert!(
+                    (expected.is_empty() && reader.code == 0) || fits(expected, &lines),
+                    "{place}: `{}` ended with {} and printed\n{printed}\nand the page says\n{}",
+                    command.line,
+                    reader.code,
+                    expected.join("\n")
+                );
+            }
+        } else if let Some(file) = block.attributes.get("from") {
+            let whole = std::fs::read_to_string(pages().join(file)).unwrap();
+            assert!(
+                whole.contains(&block.lines.join("\n")),
+                "{place}: this is not what stands in {file}"
+            );
+        }
+    }
+}
+
+/// A command that another test gives: its words without what differs must stand in that file.
+fn elsewhere(block: &Block, by: &str, place: &str) {
+    let test = std::fs::read_to_string(repository().join(by)).unwrap();
+    for command in commands(block) {
+        let words: Vec<&str> = command.line.split(' ').skip(1).take(2).collect();
+        let given = words
+            .iter()
+            .map(|word| format!("\"{word}\""))
+            .collect::<Vec<_>>()
+            .join(", ");
+        assert!(
+            test.contains(&given),
+            "{place}: no command of {by} begins with {given}"
+        );
+    }
+}
+
+#[test]
+fn a_first_plan_goes_as_its_page_says() {
+    walk("first-plan.md", |_| {});
+}
+
+#[test]
+fn rights_are_granted_and_asked_about_as_their_page_says() {
+    walk("profiles.md", |_| {});
+}
+
+#[test]
+fn a_plugin_is_tested_as_its_page_says() {
+    walk("testing.md", |_| {});
+}
+
+#[test]
+fn a_gate_is_answered_as_its_page_says() {
+    walk("survive.md", |_| {});
+}
+
+#[test]
+fn three_models_are_compared_as_their_page_says() {
+    walk("compare.md", |_| {});
+}
+
+#[test]
+fn a_plugin_is_handed_on_as_its_page_says() {
+    walk("publishing.md", |_| {});
+}
+
+#[test]
+fn the_recipes_are_built_and_run_as_their_page_says() {
+    let home = Home::new();
+    author(&home, &["plugin", "new", "recipes"]).output().unwrap();
+    for (from, to) in [("lib.rs", "src/lib.rs"), ("plugin.toml", "plugin.toml")] {
+        let text = std::fs::read_to_string(pages().join("recipes").join(from)).unwrap();
+        home.file(&format!("recipes/{to}"), text);
+    }
+    let arguments = ["plugin", "build", "recipes"];
+    let built = author(&home, &arguments).output().unwrap();
+    home.ran(&built, &arguments).expect(0);
+    let component = home.path().join("recipes/dist/recipes.wasm");
+    walk("recipes.md", |folder| {
+        std::fs::copy(&component, folder.join("recipes.wasm")).unwrap();
+    });
+}
+
+/// Every page of the documentation is a page of the book, once.
+#[test]
+fn no_page_is_missing_from_the_book() {
+    let docs = repository().join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let mut folders = vec![docs.clone()];
+    let mut missing = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&docs).unwrap().display().to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".md")
+                && name != "SUMMARY.md"
+                && name != "README.md"
+                && summary.matches(&format!("({name})")).count() != 1
+            {
+                missing.push(name);
+            }
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "add to docs/SUMMARY.md, once each: {missing:?}"
+    );
+}
+
+/// The documents of this project are what `examples/docs-check` is for.
+#[test]
+fn no_link_of_the_documents_leads_nowhere() {
+    let home = example("docs-check");
+    let docs = repository().join("docs").display().to_string();
+    let input = format!("folder={docs}");
+    let ran = home
+        .flowhost(&["run", "plan.yaml", "--input", &input, "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(ran["outputs"]["findings"], 0, "{}", ran["outputs"]);
+}
