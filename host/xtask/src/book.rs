@@ -16,8 +16,12 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
         .join("bin")
         .join(format!("mdbook{}", std::env::consts::EXE_SUFFIX));
     let there = program.is_file()
-        && process::output(&mut process::program(&program, &folders.root, &["--version"]))?
-            .contains(MDBOOK);
+        && process::output(&mut process::program(
+            &program,
+            &folders.root,
+            &["--version"],
+        ))?
+        .contains(MDBOOK);
     if !there {
         say::step(format_args!("mdBook {MDBOOK}"));
         let root = tools.display().to_string();

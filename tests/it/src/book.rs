@@ -92,7 +92,11 @@ fn commands(block: &Block) -> Vec<Command> {
         }
     }
     for command in &mut commands {
-        while command.prints.last().is_some_and(|line| line.trim().is_empty()) {
+        while command
+            .prints
+            .last()
+            .is_some_and(|line| line.trim().is_empty())
+        {
             command.prints.pop();
         }
     }
@@ -122,9 +126,9 @@ fn fits(expected: &[String], printed: &[&str]) -> bool {
         Some((first, others)) if first.trim() == "…" => {
             (0..=printed.len()).any(|skipped| fits(others, &printed[skipped..]))
         }
-        Some((first, others)) => printed
-            .split_first()
-            .is_some_and(|(line, rest)| line_fits(first.trim_end(), line.trim_end()) && fits(others, rest)),
+        Some((first, others)) => printed.split_first().is_some_and(|(line, rest)| {
+            line_fits(first.trim_end(), line.trim_end()) && fits(others, rest)
+        }),
     }
 }
 
@@ -275,7 +279,9 @@ fn a_plugin_is_handed_on_as_its_page_says() {
 #[test]
 fn the_recipes_are_built_and_run_as_their_page_says() {
     let home = Home::new();
-    author(&home, &["plugin", "new", "recipes"]).output().unwrap();
+    author(&home, &["plugin", "new", "recipes"])
+        .output()
+        .unwrap();
     for (from, to) in [("lib.rs", "src/lib.rs"), ("plugin.toml", "plugin.toml")] {
         let text = std::fs::read_to_string(pages().join("recipes").join(from)).unwrap();
         home.file(&format!("recipes/{to}"), text);
