@@ -105,20 +105,6 @@ impl Ran {
     }
 }
 
-/// As [`Home::warm`], for the state of any folder.
-pub(crate) fn warm(folder: &Path) {
-    use std::os::unix::fs::{OpenOptionsExt as _, symlink};
-    let cache = repository().join("target/it-cache");
-    std::fs::create_dir_all(&cache).unwrap();
-    let host = folder.join(".flowhost/host");
-    std::fs::create_dir_all(&host).unwrap();
-    symlink(cache, folder.join(".flowhost/cache")).unwrap();
-    let mut key = std::fs::OpenOptions::new();
-    key.write(true).create_new(true).mode(0o600);
-    let mut key = key.open(host.join("cache.key")).unwrap();
-    std::io::Write::write_all(&mut key, &CACHE_KEY).unwrap();
-}
-
 /// A user's project folder with its own state.
 pub(crate) struct Home {
     dir: Folder,
@@ -170,7 +156,16 @@ impl Home {
     /// Lets this folder's runs use what the test binary has compiled before: the plugins with parsers in
     /// them take half a minute otherwise. Only for tests that are not about compiling.
     pub(crate) fn warm(&self) {
-        warm(self.path());
+        use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+        let cache = repository().join("target/it-cache");
+        std::fs::create_dir_all(&cache).unwrap();
+        let host = self.path().join(".flowhost/host");
+        std::fs::create_dir_all(&host).unwrap();
+        symlink(cache, self.path().join(".flowhost/cache")).unwrap();
+        let mut key = std::fs::OpenOptions::new();
+        key.write(true).create_new(true).mode(0o600);
+        let mut key = key.open(host.join("cache.key")).unwrap();
+        std::io::Write::write_all(&mut key, &CACHE_KEY).unwrap();
     }
 
     /// Copies a guest's component into the folder.
