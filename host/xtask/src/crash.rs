@@ -1,22 +1,72 @@
-//! The ledger's crash test, any number of times: a writer is killed at random moments, and nothing
-//! that it acknowledged may be lost. The test itself belongs to the ledger; this only sets how often.
+//! Kills at random moments, any number of times: the whole executable while it runs a plan whose effects
+//! a server counts, and the ledger's writer alone. The tests belong to those that are killed; this only
+//! sets how often.
 
 use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{process, say};
+use crate::{guests, process, say};
 
-/// How often.
+/// How often; without either number, both tests with 10,000.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Options {
-    /// Kills.
-    #[arg(long, default_value_t = 10_000)]
-    pub(crate) cycles: u64,
+    /// Kills of the executable, in runs that are resumed until they have ended.
+    #[arg(long)]
+    pub(crate) kills: Option<u64>,
+    /// Kills of the ledger's writer.
+    #[arg(long)]
+    pub(crate) cycles: Option<u64>,
+    /// Which random moments the executable is killed at.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
-/// Builds the writer and kills it.
+/// Kills of a campaign that nobody sets a number for.
+const OFTEN: u64 = 10_000;
+
+/// Builds what is killed, and kills it.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
+    let neither = options.kills.is_none() && options.cycles.is_none();
+    let both = neither.then_some(OFTEN);
+    if let Some(kills) = options.kills.or(both) {
+        whole(folders, kills, options.seed)?;
+    }
+    if let Some(cycles) = options.cycles.or(both) {
+        writer(folders, cycles)?;
+    }
+    Ok(())
+}
+
+fn whole(folders: &Folders, kills: u64, seed: u64) -> Result<()> {
+    guests::run(
+        folders,
+        &guests::Options {
+            all: false,
+            plugins_only: false,
+        },
+    )?;
+    let build = ["build", "--quiet", "--package", "flowhost"];
+    process::run(&mut process::cargo(&folders.root, &build))?;
+    say::step(format_args!("{kills} kills of the executable"));
+    let test = [
+        "test",
+        "--package",
+        "flowhost-it",
+        "--test",
+        "it",
+        "cli::crash::",
+        "--",
+        "--nocapture",
+    ];
+    process::run(
+        process::cargo(&folders.root, &test)
+            .env("FLOWHOST_CRASH_KILLS", kills.to_string())
+            .env("FLOWHOST_CRASH_SEED", seed.to_string()),
+    )
+}
+
+fn writer(folders: &Folders, cycles: u64) -> Result<()> {
     let writer = [
         "build",
         "--quiet",
@@ -26,7 +76,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         "crash_writer",
     ];
     process::run(&mut process::cargo(&folders.root, &writer))?;
-    say::step(format_args!("{} cycles", options.cycles));
+    say::step(format_args!("{cycles} kills of the ledger's writer"));
     let test = [
         "test",
         "--package",
@@ -38,7 +88,6 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         "--nocapture",
     ];
     process::run(
-        process::cargo(&folders.root, &test)
-            .env("FLOWHOST_CRASH_CYCLES", options.cycles.to_string()),
+        process::cargo(&folders.root, &test).env("FLOWHOST_CRASH_CYCLES", cycles.to_string()),
     )
 }

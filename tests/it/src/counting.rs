@@ -21,6 +21,8 @@ struct Seen {
     silent: Vec<String>,
     /// Paths that are answered with 500.
     failing: Vec<String>,
+    /// Connections that were taken and not yet dealt with.
+    open: usize,
 }
 
 /// The server. It lives as long as the test process.
@@ -41,7 +43,13 @@ impl Counting {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let serving = serving.clone();
-                std::thread::spawn(move || serving.serve(stream));
+                // Before the next is taken: whoever was served knows that all before it are counted.
+                serving.seen.0.lock().unwrap().open += 1;
+                std::thread::spawn(move || {
+                    serving.serve(stream);
+                    serving.seen.0.lock().unwrap().open -= 1;
+                    serving.seen.1.notify_all();
+                });
             }
         });
         server
@@ -76,6 +84,31 @@ impl Counting {
              close\r\n\r\n{body}"
         );
         let _gone = stream.write_all(answer.as_bytes());
+    }
+
+    /// Waits until everything that was ever sent here is counted, whoever sent it and is gone by now:
+    /// connections are taken in their order, so all of them were taken before this one was answered.
+    pub(crate) fn quiet(&self) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(b"POST /quiet HTTP/1.1\r\n\r\n").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        let (seen, changed) = &*self.seen;
+        let busy = |seen: &mut Seen| seen.open > 0;
+        let waited =
+            changed.wait_timeout_while(seen.lock().unwrap(), Duration::from_secs(30), busy);
+        let (mut seen, late) = waited.unwrap();
+        assert!(!late.timed_out(), "a request never came to its end");
+        seen.hits.retain(|hit| hit.path != "/quiet");
+    }
+
+    /// How many requests have come.
+    pub(crate) fn came(&self) -> usize {
+        self.seen.0.lock().unwrap().hits.len()
+    }
+
+    /// Begins to count anew.
+    pub(crate) fn forget(&self) {
+        self.seen.0.lock().unwrap().hits.clear();
     }
 
     /// Lets requests to this path hang, or answers them again.

@@ -8,6 +8,7 @@ mod bad_plans;
 mod begin;
 mod consensus;
 mod content;
+mod crash;
 mod dev;
 mod early;
 mod endings;
