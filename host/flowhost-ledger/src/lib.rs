@@ -48,7 +48,10 @@ pub use disk::{Disk, DiskFile, Entry, ReadSeek, RealDisk, Source};
 pub use fact::{Fact, Value};
 pub use index::{IndexError, RunIndex};
 pub use keys::{HostKey, KeyError};
-pub use options::{CheckpointPolicy, Clock, Durability, LINGER, LedgerOptions, SystemClock};
+pub use options::{
+    CheckpointPolicy, Clock, Durability, Entropy, LINGER, LedgerOptions, SystemClock,
+    SystemEntropy, Writing,
+};
 pub use payloads::{PayloadError, Payloads};
 pub use proof::{
     PROOF_BYTES_MAX, ProofError, Proven, ProvenRecord, prove, prove_in, verify_proof,

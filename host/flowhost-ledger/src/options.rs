@@ -32,6 +32,36 @@ impl Clock for SystemClock {
     }
 }
 
+/// Where salts come from; a simulation brings its own, so that the same seed gives the same records.
+pub trait Entropy: Send + Sync {
+    /// Fills `bytes` with randomness that nobody can guess.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()>;
+}
+
+/// The randomness of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()> {
+        getrandom::fill(bytes).map_err(|error| std::io::Error::other(error.to_string()))
+    }
+}
+
+/// Who makes records of what was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writing {
+    /// A thread of the ledger's own: callers pay little, and share one sync.
+    #[default]
+    Thread,
+    /// Whoever waits for the disk, on its own thread. For simulations: no second thread then decides
+    /// what comes first.
+    Caller,
+}
+
 /// What `durable()` promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -101,6 +131,10 @@ pub struct LedgerOptions {
     pub clock: Arc<dyn Clock>,
     /// Where files are.
     pub disk: Arc<dyn Disk>,
+    /// Where salts come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Who writes.
+    pub writing: Writing,
     /// It is the index of runs: a `head` is kept beside it.
     pub(crate) index: bool,
 }
@@ -125,6 +159,8 @@ impl LedgerOptions {
             seal: None,
             clock: Arc::new(SystemClock),
             disk: Arc::new(RealDisk),
+            entropy: Arc::new(SystemEntropy),
+            writing: Writing::Thread,
             index: false,
         }
     }

@@ -15,7 +15,7 @@ use crate::fact::Fact;
 use crate::head::{self, IndexHead};
 use crate::keys::HostKey;
 use crate::layout;
-use crate::options::{Durability, LedgerOptions};
+use crate::options::{Durability, Entropy, LedgerOptions};
 use crate::payloads;
 use crate::record::{Head, Owner, Salt, commitment, push_line};
 use crate::seal::DataKey;
@@ -86,6 +86,7 @@ pub(super) struct Files {
     segment_max: u64,
     payload_max: u64,
     seal: Option<DataKey>,
+    entropy: Arc<dyn Entropy>,
     chain: Chain,
     signed: u64,
     index: u32,
@@ -136,6 +137,7 @@ impl Files {
             segment_max: options.segment_bytes_max,
             payload_max: options.payload_file_bytes_max,
             seal: options.seal.clone(),
+            entropy: options.entropy.clone(),
             chain: standing.chain,
             signed: standing.signed,
             index,
@@ -184,7 +186,7 @@ impl Files {
     pub(super) fn push(&mut self, fact: &Fact, ts_us: u64) -> io::Result<()> {
         let seq = self.size();
         let salt = match fact.payload {
-            Some(_) => Some(new_salt()?),
+            Some(_) => Some(self.new_salt()?),
             None => None,
         };
         let sealed = self.sealed(seq, fact)?;
@@ -229,7 +231,7 @@ impl Files {
         let (Some(key), Some(exact), Some(_)) = (&self.seal, &fact.sealed, &fact.payload) else {
             return Ok(None);
         };
-        let salt = new_salt()?;
+        let salt = self.new_salt()?;
         let text = key.seal(&self.owner.run, seq, &salt, exact)?;
         Ok(Some((commitment(&salt, exact), text)))
     }
@@ -377,10 +379,10 @@ impl Files {
         }
         Ok(gone)
     }
-}
 
-fn new_salt() -> io::Result<Salt> {
-    let mut salt = Salt::default();
-    getrandom::fill(&mut salt).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(salt)
+    fn new_salt(&self) -> io::Result<Salt> {
+        let mut salt = Salt::default();
+        self.entropy.fill(&mut salt)?;
+        Ok(salt)
+    }
 }

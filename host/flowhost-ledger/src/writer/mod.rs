@@ -23,7 +23,7 @@ use crate::checkpoint::VKey;
 use crate::fact::Fact;
 use crate::keys::HostKey;
 use crate::layout;
-use crate::options::{Clock, Durability, LedgerOptions};
+use crate::options::{Clock, Durability, LedgerOptions, Writing};
 use crate::record::{Owner, refusal};
 use crate::recorder::{LedgerError, Recorder};
 use crate::records::{Erasure, KeyRotate, RecordKind as _};
@@ -99,6 +99,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     records_max: usize,
     bytes_max: usize,
+    writing: Writing,
 }
 
 impl Shared {
@@ -133,7 +134,8 @@ impl Shared {
             let empty = queue.items.is_empty();
             let fits =
                 queue.items.len() < self.records_max && queue.bytes + bytes <= self.bytes_max;
-            if empty || fits {
+            // Where callers write, nobody else makes room: whoever appended writes next.
+            if empty || fits || self.writing == Writing::Caller {
                 break;
             }
             queue.urgent = true;
@@ -166,6 +168,22 @@ impl Shared {
 struct Handle {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Does the work where no thread does.
+    in_place: Mutex<Option<thread::Worker>>,
+}
+
+impl Handle {
+    /// Has done what was just asked for, where no thread does it.
+    fn turn(&self) {
+        let mut place = self.in_place.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = place.take().and_then(thread::Worker::turn);
+    }
+
+    /// Whether callers have to write, because as much waits as may.
+    fn is_crowded(&self) -> bool {
+        self.shared.writing == Writing::Caller
+            && self.shared.queue().items.len() >= self.shared.records_max
+    }
 }
 
 impl Drop for Handle {
@@ -177,6 +195,7 @@ impl Drop for Handle {
                 .command(&mut queue, Command::Close(Box::new(|_| {})));
         }
         drop(queue);
+        self.turn();
         let thread = self
             .thread
             .lock()
@@ -274,12 +293,18 @@ impl Ledger {
             clock: options.clock.clone(),
             records_max: options.queue_records_max.max(1),
             bytes_max: options.queue_bytes_max,
+            writing: options.writing,
         });
-        let thread = thread::start(shared.clone(), opened.files, options)?;
+        let worker = thread::Worker::new(shared.clone(), opened.files, options);
+        let (thread, in_place) = match options.writing {
+            Writing::Thread => (Some(thread::start(worker)?), None),
+            Writing::Caller => (None, Some(worker)),
+        };
         Ok(Self {
             handle: Arc::new(Handle {
                 shared,
-                thread: Mutex::new(Some(thread)),
+                thread: Mutex::new(thread),
+                in_place: Mutex::new(in_place),
             }),
         })
     }
@@ -335,6 +360,7 @@ impl Ledger {
                 .shared
                 .command(&mut queue, Command::Checkpoint(reply));
         }
+        self.handle.turn();
         self.answer(receive.recv())
     }
 
@@ -388,6 +414,7 @@ impl Ledger {
         let reply: Reply<Sealed> = Box::new(move |result| drop(send.send(result)));
         shared.command(&mut queue, Command::RotateKey(new, reply));
         drop(queue);
+        self.handle.turn();
         self.answer(receive.recv())
     }
 
@@ -421,6 +448,7 @@ impl Ledger {
             let reply: Reply<T> = Box::new(|result| drop(send.send(result)));
             self.handle.shared.command(&mut queue, command(reply));
         }
+        self.handle.turn();
         self.answer(receive.await)
     }
 
@@ -443,7 +471,9 @@ impl Ledger {
         self.handle
             .shared
             .command(&mut queue, Command::Close(reply));
+        drop(queue);
         self.handle.shared.space.notify_all();
+        self.handle.turn();
         Ok(())
     }
 
@@ -472,6 +502,8 @@ impl Ledger {
         // The intent is on the disk before the bytes go; recovery ends an erasure that was cut.
         let (_, mut queue) = shared.push(queue, fact)?;
         shared.command(&mut queue, Command::Erase(seqs, reply));
+        drop(queue);
+        self.handle.turn();
         Ok(())
     }
 }
@@ -482,7 +514,11 @@ impl Recorder for Ledger {
         if let Some(why) = refusal(&fact, &shared.owner) {
             return Err(LedgerError::Refused(why));
         }
-        shared.push(shared.queue(), fact).map(|(seq, _)| seq)
+        let seq = shared.push(shared.queue(), fact).map(|(seq, _)| seq)?;
+        if self.handle.is_crowded() {
+            self.handle.turn();
+        }
+        Ok(seq)
     }
 
     fn durable(&self, seq: u64) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
@@ -497,6 +533,7 @@ impl Recorder for Ledger {
             shared.wake(&mut queue);
         }
         drop(queue);
+        self.handle.turn();
         let mut progress = shared.progress.subscribe();
         Box::pin(async move {
             let state = progress

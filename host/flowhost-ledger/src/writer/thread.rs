@@ -1,5 +1,6 @@
 //! The writer's thread: takes what waits, makes it records, syncs, acknowledges, signs.
 //!
+//! The same work can be done by whoever waits for it ([`Worker::turn`]), where no thread is wanted.
 //! Acknowledging comes after the sync and never before. Any error ends the thread for good.
 
 use std::collections::VecDeque;
@@ -14,25 +15,13 @@ use crate::options::{CheckpointPolicy, Durability, LINGER, LedgerOptions};
 use crate::recorder::LedgerError;
 
 /// Starts the thread.
-pub(super) fn start(
-    shared: Arc<Shared>,
-    files: Files,
-    options: &LedgerOptions,
-) -> io::Result<JoinHandle<()>> {
-    let policy = options.checkpoints;
-    let unsigned_since = (files.unsigned() > 0).then(Instant::now);
-    let worker = Worker {
-        shared,
-        files,
-        policy,
-        unsigned_since,
-    };
+pub(super) fn start(worker: Worker) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("ledger".to_owned())
         .spawn(move || worker.run())
 }
 
-struct Worker {
+pub(super) struct Worker {
     shared: Arc<Shared>,
     files: Files,
     policy: CheckpointPolicy,
@@ -40,6 +29,35 @@ struct Worker {
 }
 
 impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, files: Files, options: &LedgerOptions) -> Self {
+        let unsigned_since = (files.unsigned() > 0).then(Instant::now);
+        Self {
+            shared,
+            files,
+            policy: options.checkpoints,
+            unsigned_since,
+        }
+    }
+
+    /// Does everything that waits, on the caller's thread. Gives itself back unless the ledger has ended.
+    pub(super) fn turn(mut self) -> Option<Self> {
+        let mut batch = VecDeque::new();
+        loop {
+            self.take(&mut self.shared.queue(), &mut batch);
+            if batch.is_empty() {
+                return Some(self);
+            }
+            match self.process(&mut batch) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    self.poison(&error, batch);
+                    return None;
+                }
+            }
+        }
+    }
+
     fn run(mut self) {
         let mut batch = VecDeque::new();
         loop {
@@ -74,12 +92,16 @@ impl Worker {
             };
             queue.sleeping = false;
         }
+        self.take(&mut queue, batch);
+        drop(queue);
+        self.shared.space.notify_all();
+    }
+
+    fn take(&self, queue: &mut Queue, batch: &mut VecDeque<Item>) {
         std::mem::swap(&mut queue.items, batch);
         queue.bytes = 0;
         queue.since = None;
         queue.urgent = false;
-        drop(queue);
-        self.shared.space.notify_all();
     }
 
     /// How long there is nothing to do; zero when there is, `None` without end.
