@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use flowhost_policy::{Manifest, PluginKind, Problem, Right};
+use flowhost_policy::{Manifest, Problem, Right};
+use flowhost_words::PluginKind;
 use wasm_encoder::{CustomSection, Encode};
 use wit_component::ComponentEncoder;
 use wit_parser::decoding::DecodedWasm;

@@ -5,6 +5,7 @@
 //! other.
 
 use flowhost_policy::{Manifest, RIGHTS};
+use flowhost_words::PluginKind;
 use serde_json::json;
 
 /// The type of the statement, which is part of what is signed.
@@ -21,7 +22,7 @@ pub fn statement(digest: &str, manifest: &Manifest) -> String {
         .collect();
     json!({
         "component": digest,
-        "kind": manifest.kind.map(flowhost_policy::PluginKind::word),
+        "kind": manifest.kind.map(PluginKind::wit_name),
         "name": manifest.name,
         "needs": needs,
         "release": manifest.release,

@@ -28,7 +28,7 @@ pub mod units;
 pub use budget::Amounts;
 pub use exit::{Exit, Failure, FailureClass, RunStatus, StepStatus};
 pub use json_text::{parse_json_schema, parse_json_text};
-pub use plan::{Plan, PluginDecl, PluginKind, plan_reference, plan_schema};
+pub use plan::{Plan, PluginDecl, plan_reference, plan_schema};
 pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, planner_for};
 pub use problem::Problem;
 pub use schema_check::OutputSchema;

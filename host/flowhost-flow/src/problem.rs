@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use flowhost_words::nearest;
 use serde::Serialize;
 
 /// A place in a plan file: 1-based line and column, counted in characters. `0:0` is "nowhere".
@@ -99,18 +100,6 @@ impl Problems {
         self.found.dedup();
         self.found
     }
-}
-
-/// The known name nearest to `wrong`, if it is near enough to be a slip of the finger.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const NAME_LEN_MAX: usize = 64; // the distance is quadratic; a longer name is no typing slip
-    if wrong.len() > NAME_LEN_MAX {
-        return None;
-    }
-    let near = known
-        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .min_by_key(|(distance, name)| (*distance, *name))?;
-    (near.0 <= (wrong.chars().count() / 3).max(1)).then_some(near.1)
 }
 
 /// `did you mean …?` when there is a near name, else the list of what is known.

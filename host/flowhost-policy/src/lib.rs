@@ -41,7 +41,7 @@ pub use grant::{
     MessagesGrant, ModelGrant, RandomSource, SecretsGrant, StateGrant, ToolsGrant,
 };
 pub use limit::{LIMITS, LimitSpec};
-pub use manifest::{Manifest, PluginKind, Prompts};
+pub use manifest::{Manifest, Prompts};
 pub use narrow::Narrowing;
 pub use problem::{Position, Problem};
 pub use profile::Profile;

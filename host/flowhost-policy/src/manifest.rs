@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flowhost_words::PluginKind;
+
 use crate::{
     ask::{Ask, Asks},
     problem::{Position, Problem},
@@ -20,36 +22,16 @@ use crate::{
     tool::{self, ToolDescriptor},
 };
 
-/// What a component is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PluginKind {
-    /// Does steps, asks models, calls tools.
-    Agent,
-    /// Answers calls.
-    Tool,
-    /// Judges inputs and outputs.
-    Guardrail,
-    /// Speaks to an MCP server.
-    McpAdapter,
-}
-
-const KIND_WORDS: [(&str, PluginKind); 4] = [
-    ("agent", PluginKind::Agent),
-    ("tool", PluginKind::Tool),
-    ("guardrail", PluginKind::Guardrail),
-    ("mcp-adapter", PluginKind::McpAdapter),
-];
-
-impl PluginKind {
-    /// The word in manifests and plans.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        KIND_WORDS
-            .iter()
-            .find(|(_, kind)| *kind == self)
-            .map_or("tool", |(word, _)| word)
-    }
-}
+/// The kinds by their words in a manifest.
+const KIND_WORDS: [(&str, PluginKind); 4] = {
+    let [a, b, c, d] = PluginKind::ALL;
+    [
+        (a.wit_name(), a),
+        (b.wit_name(), b),
+        (c.wit_name(), c),
+        (d.wit_name(), d),
+    ]
+};
 
 /// A manifest, checked.
 ///

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{Step, Work};
+use flowhost_words::nearest;
 use serde_json::Value;
 
 use crate::finding::Finding;
@@ -56,7 +57,7 @@ fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(Str
         (Some(function), _) if names.contains(function) => None,
         (Some(function), _) => {
             let message = format!("step `{id}`: `{plugin}` has no tool `{function}`");
-            let cure = match nearest(function, names) {
+            let cure = match nearest(function, names.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{plugin}/{near}`? {listed}"),
                 None => listed,
             };
@@ -94,15 +95,6 @@ pub(crate) fn takes(schema: &Value) -> String {
         return String::new();
     }
     format!("it takes {}", names.join(", "))
-}
-
-/// The name that was probably meant; names are bounded by the plan's and the manifest's limits.
-fn nearest<'a>(wrong: &str, names: &'a [String]) -> Option<&'a str> {
-    let near = names
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .min()?;
-    (near.0 <= (wrong.chars().count() / 3).max(1)).then_some(near.1)
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use flowhost_engine::{
     Annotations, CallReport, CallScope, Descriptor, Effects, Fault, McpTools, Meter, Plugin,
     RunScope, ToolContent,
 };
-use flowhost_flow::{OutputSchema, PluginKind};
+use flowhost_flow::OutputSchema;
 use flowhost_policy::{
     Effective, LIMITS, Layer, Outcome, ToolAnnotations, ToolDescriptor, TraceEntry,
     descriptor_faults,
 };
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
 use crate::account;

@@ -3,6 +3,7 @@
 //! Their names mean the same in every line of the host (docs/telemetry.md lists them).
 
 use flowhost_ledger::trace;
+use flowhost_words::PluginKind;
 
 /// The fields of the lines that the host writes while a run is driven.
 pub(crate) fn run_context(tenant: &str, run: &str, plan: &str) -> tracing::Span {
@@ -21,13 +22,12 @@ pub(crate) fn step_context(
     step: &str,
     path: &str,
     plugin: &str,
-    role: flowhost_flow::PluginKind,
+    kind: PluginKind,
 ) -> tracing::Span {
-    use flowhost_flow::PluginKind as K;
-    let (agent, tool) = match role {
-        K::Agent => (Some(plugin), None),
-        K::Tool => (None, Some(plugin)),
-        K::Guardrail | K::McpAdapter => (None, None),
+    let (agent, tool) = match kind {
+        PluginKind::Agent => (Some(plugin), None),
+        PluginKind::Tool => (None, Some(plugin)),
+        PluginKind::Guardrail | PluginKind::McpAdapter => (None, None),
     };
     tracing::error_span!(
         "step",

@@ -4,8 +4,9 @@
 use flowhost_flow::budget::Ceiling;
 use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::Part;
-use flowhost_flow::{Amounts, Call, CallResult, PluginKind, Time};
+use flowhost_flow::{Amounts, Call, CallResult, Time};
 use flowhost_ledger::Fact;
+use flowhost_words::PluginKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use flowhost_flow::plan::{Guard, Step, Work};
-use flowhost_flow::{OutputSchema, Plan, PluginKind};
+use flowhost_flow::{OutputSchema, Plan};
+use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;

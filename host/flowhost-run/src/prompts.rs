@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use flowhost_flow::Plan;
 use flowhost_flow::plan::{Step, Work};
 use flowhost_policy::Prompts;
+use flowhost_words::nearest;
 use minijinja::Environment;
 use serde_json::Value;
 
@@ -127,13 +128,8 @@ fn faults(text: &str, prompts: &Prompts, given: Option<&[&str]>) -> Vec<Fault> {
 }
 
 fn unknown(text: &str, name: &str, who: &str, known: &[&str]) -> Fault {
-    let near = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min()
-        .filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1));
-    let meant = near
-        .map(|(_, known)| format!("did you mean `{known}`? "))
+    let meant = nearest(name, known.iter().copied())
+        .map(|known| format!("did you mean `{known}`? "))
         .unwrap_or_default();
     let listed = match known {
         [] => "nothing".to_owned(),

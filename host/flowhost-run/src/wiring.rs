@@ -14,9 +14,10 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{LoadedComponent, Plugin, RunScope};
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
-use flowhost_flow::{Amounts, Exit, PluginKind};
+use flowhost_flow::{Amounts, Exit};
 use flowhost_ledger::Recorder;
 use flowhost_models::Gateway;
+use flowhost_words::PluginKind;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 

@@ -3,11 +3,13 @@
 //! Must never decide or act; `commands` turns these into library calls.
 
 mod mcp;
+mod plugin;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, OfferArgs, ServeArgs};
+pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -474,171 +476,6 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// Nodes and edges
     Json,
-}
-
-/// `plugin`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PluginCommand {
-    /// Make a new project: sources, tests, manifest, a plan that runs it, and the SDK
-    New {
-        /// The plugin's name, and the folder's: small letters, digits and `-`
-        #[arg(value_name = "NAME")]
-        name: String,
-        /// What it is
-        #[arg(long, value_enum, default_value_t = KindArg::Tool)]
-        kind: KindArg,
-        /// What it is written in
-        #[arg(long, value_enum, default_value_t = LangArg::Rust)]
-        lang: LangArg,
-        /// The folder to make [default: NAME]
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-        /// Print the names of the files, and write nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Build a project's component, with its manifest inside and held against what it imports
-    Build {
-        /// The project
-        #[arg(value_name = "DIR", default_value = ".")]
-        project: PathBuf,
-        /// Write the component to this file [default: dist/NAME.wasm in the project]
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Try a component as hosts and their users will: contract, missing rights, cut-off calls, hostile inputs
-    Test(TestArgs),
-    /// Show what a component is and asks for, without compiling it
-    Inspect(InspectArgs),
-    /// Vouch for a component: what it is, asks for and says of its tools, in NAME.wasm.sig beside it
-    Sign {
-        /// A component with its manifest inside
-        #[arg(value_name = "FILE")]
-        component: PathBuf,
-        /// The signing key's file [default: this host's key]
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
-    },
-    /// Check who vouches for a component or a pack
-    Verify {
-        /// A component, with NAME.wasm.sig beside it, or a pack
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// The key that must have signed: NAME+ID+BASE64; may be repeated [default: the operator's trust.toml]
-        #[arg(long = "key", value_name = "VKEY")]
-        keys: Vec<String>,
-    },
-    /// Put component, manifest, README, list of ingredients and signature into one file
-    Pack {
-        /// The project, built
-        #[arg(value_name = "DIR", default_value = ".")]
-        project: PathBuf,
-        /// Write the pack to this file [default: dist/NAME.fhp in the project]
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Show what a plugin is and asks for, and with --yes put it into a plan
-    Add(AddArgs),
-    /// List the plugins of a plan, with what changed since they were locked
-    List(PlanArgs),
-    /// Write flowhost.lock beside the plan: its plugins, as they are now
-    Lock(PlanArgs),
-    /// Show what changed since the plugins were locked, and with --yes lock what is there now
-    Update {
-        /// The plan and where its profiles are
-        #[command(flatten)]
-        plan: PlanArgs,
-        /// Write what is shown
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Take a pack apart
-    Unpack {
-        /// The pack
-        #[arg(value_name = "FILE")]
-        pack: PathBuf,
-        /// The folder to make [default: the plugin's name]
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-    },
-}
-
-/// `plugin add`.
-#[derive(Debug, Args)]
-pub(crate) struct AddArgs {
-    /// A component with its manifest inside, or a pack
-    #[arg(value_name = "FILE")]
-    pub(crate) source: PathBuf,
-    /// The plan
-    #[arg(long, value_name = "PLAN", default_value = "plan.yaml")]
-    pub(crate) plan: PathBuf,
-    /// The plugin's name in the plan [default: the manifest's]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Write component, profile and the plan's line
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-/// `plugin test`.
-#[derive(Debug, Args)]
-pub(crate) struct TestArgs {
-    /// A component: a file, or `builtin:NAME`
-    #[arg(value_name = "COMPONENT")]
-    pub(crate) component: String,
-    /// A call to try beside those that follow from schemas: a tool's name (else `input`), and its input as
-    /// JSON; may be repeated
-    #[arg(long = "call", value_name = "NAME=JSON", value_parser = pair)]
-    pub(crate) calls: Vec<(String, String)>,
-    /// The plugin's `config:` (a guardrail's `with:`), a JSON object
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    pub(crate) config: String,
-    /// Form of the report
-    #[arg(long, value_enum, default_value_t = ReportArg::Text)]
-    pub(crate) report: ReportArg,
-    /// Write the report to this file [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// Chooses where calls are cut off
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-}
-
-/// The form of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReportArg {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
-    /// For build servers
-    Junit,
-    /// For browsers
-    Html,
-}
-
-/// The kind of a plugin on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum KindArg {
-    /// Functions with described inputs and outputs
-    Tool,
-    /// Does a step's work, asks models, calls tools
-    Agent,
-    /// Judges values before or after a step
-    Guardrail,
-    /// Speaks to an MCP server
-    McpAdapter,
-}
-
-/// The language of a plugin on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LangArg {
-    /// Rust, with flowhost-sdk
-    Rust,
-    /// TypeScript, with @flowhost/sdk
-    Ts,
-    /// Python, with the package flowhost
-    Python,
 }
 
 /// `keys`.

@@ -10,6 +10,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+use flowhost_words::PluginKind;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,60 +36,6 @@ const OURS: Version = Version {
     minor: 1,
     patch: 0,
 };
-
-/// What a component is to a plan. A component takes exactly one role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Does a step's work and reads messages.
-    Agent,
-    /// Functions with described inputs and outputs.
-    Tool,
-    /// Looks at values before and after a step.
-    Guardrail,
-    /// Speaks MCP over a transport that the host owns.
-    McpAdapter,
-}
-
-impl Role {
-    /// All roles.
-    pub const ALL: [Self; 4] = [Self::Agent, Self::Tool, Self::Guardrail, Self::McpAdapter];
-
-    /// The word for it in plans, manifests and records.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Tool => "tool",
-            Self::Guardrail => "guardrail",
-            Self::McpAdapter => "mcp_adapter",
-        }
-    }
-
-    /// The interface's name in `flowhost:roles`.
-    const fn wit_name(self) -> &'static str {
-        match self {
-            Self::McpAdapter => "mcp-adapter",
-            other => other.as_str(),
-        }
-    }
-
-    /// The exported interface that makes a component take this role.
-    #[must_use]
-    pub const fn interface(self) -> &'static str {
-        match self {
-            Self::Agent => "flowhost:roles/agent@0.1.0",
-            Self::Tool => "flowhost:roles/tool@0.1.0",
-            Self::Guardrail => "flowhost:roles/guardrail@0.1.0",
-            Self::McpAdapter => "flowhost:roles/mcp-adapter@0.1.0",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Something that a component imports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +63,7 @@ pub struct Inspection {
     /// Bytes.
     pub size: u64,
     /// Its role.
-    pub role: Role,
+    pub role: PluginKind,
     /// Its imports, in order.
     pub imports: Vec<Import>,
     /// Its exports, in order.
@@ -429,7 +376,7 @@ fn is_cut(bytes: &[u8]) -> bool {
     false
 }
 
-fn role(exports: &[String]) -> Result<Role, InspectError> {
+fn role(exports: &[String]) -> Result<PluginKind, InspectError> {
     let mut roles = Vec::new();
     for export in exports {
         let name = InterfaceName::parse(export);
@@ -438,9 +385,9 @@ fn role(exports: &[String]) -> Result<Role, InspectError> {
         }
         newer(&name, OURS)?;
         roles.extend(
-            Role::ALL
+            PluginKind::ALL
                 .into_iter()
-                .filter(|role| role.wit_name() == name.interface),
+                .filter(|kind| kind.wit_name() == name.interface),
         );
     }
     match roles.as_slice() {

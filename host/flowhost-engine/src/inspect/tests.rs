@@ -80,12 +80,10 @@ fn a_component_takes_exactly_one_role() {
     assert!(refusal(&wat(&exporting(&["other:world/run@1.0.0"]))).contains("other:world/run"));
     let two = [TOOL, "flowhost:roles/agent@0.1.0"];
     assert!(refusal(&wat(&exporting(&two))).contains("several roles (tool, agent)"));
-    for role in Role::ALL {
-        let found = inspect(
-            &wat(&exporting(&[role.interface()])),
-            &ShapeLimits::default(),
-        );
-        assert_eq!(found.unwrap().role, role);
+    for kind in PluginKind::ALL {
+        let interface = format!("{ROLES}/{}@{OURS}", kind.wit_name());
+        let found = inspect(&wat(&exporting(&[&interface])), &ShapeLimits::default());
+        assert_eq!(found.unwrap().role, kind);
     }
 }
 

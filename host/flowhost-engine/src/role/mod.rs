@@ -7,12 +7,12 @@ pub(crate) mod guardrail;
 pub(crate) mod mcp_adapter;
 pub(crate) mod tool;
 
+use flowhost_words::PluginKind;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::bindings::types;
 use crate::capability::HostState;
-use crate::inspect::Role;
 use crate::json::canonical_json;
 
 /// One call of one export.
@@ -45,12 +45,14 @@ pub(crate) enum RolePre {
 }
 
 impl RolePre {
-    pub(crate) fn new(role: Role, pre: InstancePre<HostState>) -> wasmtime::Result<Self> {
-        Ok(match role {
-            Role::Agent => Self::Agent(agent::bindings::AgentRolePre::new(pre)?),
-            Role::Tool => Self::Tool(tool::bindings::ToolRolePre::new(pre)?),
-            Role::Guardrail => Self::Guardrail(guardrail::bindings::GuardrailRolePre::new(pre)?),
-            Role::McpAdapter => {
+    pub(crate) fn new(kind: PluginKind, pre: InstancePre<HostState>) -> wasmtime::Result<Self> {
+        Ok(match kind {
+            PluginKind::Agent => Self::Agent(agent::bindings::AgentRolePre::new(pre)?),
+            PluginKind::Tool => Self::Tool(tool::bindings::ToolRolePre::new(pre)?),
+            PluginKind::Guardrail => {
+                Self::Guardrail(guardrail::bindings::GuardrailRolePre::new(pre)?)
+            }
+            PluginKind::McpAdapter => {
                 Self::McpAdapter(mcp_adapter::bindings::McpAdapterRolePre::new(pre)?)
             }
         })
@@ -63,7 +65,7 @@ impl RolePre {
     ) -> wasmtime::Result<agent::bindings::AgentRole> {
         match self {
             Self::Agent(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(Role::Agent)),
+            other => Err(other.mismatch(PluginKind::Agent)),
         }
     }
 
@@ -74,7 +76,7 @@ impl RolePre {
     ) -> wasmtime::Result<tool::bindings::ToolRole> {
         match self {
             Self::Tool(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(Role::Tool)),
+            other => Err(other.mismatch(PluginKind::Tool)),
         }
     }
 
@@ -85,7 +87,7 @@ impl RolePre {
     ) -> wasmtime::Result<guardrail::bindings::GuardrailRole> {
         match self {
             Self::Guardrail(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(Role::Guardrail)),
+            other => Err(other.mismatch(PluginKind::Guardrail)),
         }
     }
 
@@ -96,17 +98,17 @@ impl RolePre {
     ) -> wasmtime::Result<mcp_adapter::bindings::McpAdapterRole> {
         match self {
             Self::McpAdapter(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(Role::McpAdapter)),
+            other => Err(other.mismatch(PluginKind::McpAdapter)),
         }
     }
 
     /// The error of calling a component for a role that it does not take.
-    fn mismatch(&self, wanted: Role) -> wasmtime::Error {
+    fn mismatch(&self, wanted: PluginKind) -> wasmtime::Error {
         let role = match self {
-            Self::Agent(_) => Role::Agent,
-            Self::Tool(_) => Role::Tool,
-            Self::Guardrail(_) => Role::Guardrail,
-            Self::McpAdapter(_) => Role::McpAdapter,
+            Self::Agent(_) => PluginKind::Agent,
+            Self::Tool(_) => PluginKind::Tool,
+            Self::Guardrail(_) => PluginKind::Guardrail,
+            Self::McpAdapter(_) => PluginKind::McpAdapter,
         };
         wasmtime::Error::new(crate::fault::Fault::Host(format!(
             "a component of role `{role}` was called as `{wanted}`"

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flowhost_words::PluginKind;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -284,20 +285,6 @@ pub struct PluginDecl {
     /// Place in the file.
     #[serde(skip)]
     pub at: At,
-}
-
-/// What a plugin is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PluginKind {
-    /// Does a step's work with judgement.
-    Agent,
-    /// Functions with typed input and output.
-    Tool,
-    /// Looks at inputs and outputs.
-    Guardrail,
-    /// Speaks MCP to a server and offers its tools.
-    McpAdapter,
 }
 
 /// One step (or handler), with defaults filled in.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
 use crate::budget::{BudgetSpec, OnExceeded};
@@ -13,8 +14,8 @@ use crate::plan::keys::{KINDS, PLAN, Shape};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
-    Body, Evidence, Guardrails, InputDecl, InputType, Plan, PluginDecl, PluginKind, behavior,
-    check, inputs, machine, steps,
+    Body, Evidence, Guardrails, InputDecl, InputType, Plan, PluginDecl, behavior, check, inputs,
+    machine, steps,
 };
 use crate::problem::Problems;
 use crate::units::parse_micro_usd;
@@ -239,12 +240,12 @@ fn input(name: &str, node: &Node, problems: &mut Problems) -> InputDecl {
 fn plugin(name: &str, node: &Node, problems: &mut Problems) -> PluginDecl {
     let plugin = PluginDecl {
         name: name.to_owned(),
-        kind: match node.get("kind").and_then(Node::text) {
-            Some("agent") => PluginKind::Agent,
-            Some("guardrail") => PluginKind::Guardrail,
-            Some("mcp_adapter") => PluginKind::McpAdapter,
-            _ => PluginKind::Tool,
-        },
+        // A wrong word is a problem that the walk has told; the rest of the plan is read all the same.
+        kind: node
+            .get("kind")
+            .and_then(Node::text)
+            .and_then(PluginKind::named)
+            .unwrap_or(PluginKind::Tool),
         source: text(node, "source"),
         profile: text(node, "profile"),
         config: template(node.get("config"), problems),

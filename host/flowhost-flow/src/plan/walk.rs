@@ -3,9 +3,11 @@
 //! Must not build anything: the conversion that follows reads what fits and leaves the rest at its
 //! default, because whatever does not fit has been reported here.
 
+use flowhost_words::nearest;
+
 use crate::plan::keys::{BODY_KEYS, NODE_TYPES, Section, Shape, is_name};
 use crate::plan::tree::{Data, Key, Node};
-use crate::problem::{At, Problems, nearest, suggest};
+use crate::problem::{At, Problems, suggest};
 use crate::units::{parse_bytes, parse_duration_ms, parse_micro_usd};
 
 /// Reports everything in `node` that is not of this shape. `what` names the value in messages.

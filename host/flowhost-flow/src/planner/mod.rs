@@ -16,13 +16,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flowhost_words::PluginKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::budget::{Amounts, Ceiling};
 use crate::consensus::Verdict as Consensus;
 use crate::exit::{Exit, Failure, RunStatus, StepStatus};
-use crate::plan::{Effects, Plan, PluginKind, Wants, shared_one};
+use crate::plan::{Effects, Plan, Wants, shared_one};
 use crate::problem::Problem;
 
 mod arena;

@@ -11,6 +11,8 @@ pub(crate) mod node;
 
 use std::collections::BTreeMap;
 
+use flowhost_words::nearest;
+
 use crate::{
     problem::{Lines, Position, Problem},
     text,
@@ -160,7 +162,7 @@ impl Reader {
             format!(" in `{}`", fields.path)
         };
         let shown = text::shown(&entry.key, 64);
-        let near = nearest(&entry.key, known);
+        let near = nearest(&entry.key, known.iter().copied());
         let cure = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known keys: {}", known.join(", ")),
@@ -252,7 +254,8 @@ impl Reader {
                 fields.path_of(key),
                 known.join(", ")
             );
-            let cure = nearest(&text, &known).map(|near| format!("did you mean `{near}`?"));
+            let cure =
+                nearest(&text, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             self.problem(at, message, cure);
         }
         found
@@ -366,17 +369,4 @@ const fn unit_name(unit: Unit) -> &'static str {
         Unit::Count => "a whole number",
         Unit::MicroUsd => "an amount of USD with at most six decimals",
     }
-}
-
-/// The known word that is most like `word`, if one is like it at all.
-pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    if word.len() > 64 {
-        return None;
-    }
-    known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .map(|(_, candidate)| candidate)
 }

@@ -1,9 +1,10 @@
 //! Manifests: what a plugin may say about itself.
 
 use flowhost_policy::{
-    Access, Ask, Asks, Effects, FileAsk, Manifest, PluginKind, ToolAnnotations, ToolDescriptor,
+    Access, Ask, Asks, Effects, FileAsk, Manifest, ToolAnnotations, ToolDescriptor,
     descriptor_faults,
 };
+use flowhost_words::PluginKind;
 
 const HEAD: &str = "version = 1\nname = \"x\"\nkind = \"tool\"\nrelease = \"0.1.0\"\n";
 

@@ -9,8 +9,9 @@ use flowhost_engine::RunScope;
 use flowhost_flow::planner::{
     CallEnd, CallId, CallResult, Event, Recorded as Fed, RunEnd, planner_for,
 };
-use flowhost_flow::{Action, Call, Exit, Planner, PluginKind, Time};
+use flowhost_flow::{Action, Call, Exit, Planner, Time};
 use flowhost_ledger::Kind;
+use flowhost_words::PluginKind;
 
 use super::messages::{self, Own};
 use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};

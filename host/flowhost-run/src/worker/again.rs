@@ -6,7 +6,8 @@
 
 use flowhost_engine::content_of;
 use flowhost_flow::plan::Effects;
-use flowhost_flow::{CallResult, Failure, FailureClass, PluginKind};
+use flowhost_flow::{CallResult, Failure, FailureClass};
+use flowhost_words::PluginKind;
 
 use super::answers::{failed, output_of};
 use crate::content::Whole;

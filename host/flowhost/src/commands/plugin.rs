@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use flowhost::component;
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
-use flowhost::plugin::{Built, Kind, Lang, Project, build, kit, new};
+use flowhost::plugin::{Built, Lang, Project, build, kit, new};
 use flowhost::sources::Sources;
 use flowhost_flow::Exit;
 use flowhost_policy::RIGHTS;
 use serde_json::{Value, json};
 
-use crate::cli::{KindArg, LangArg, PluginCommand, ReportArg, TestArgs};
+use crate::cli::{LangArg, PluginCommand, ReportArg, TestArgs};
 use crate::commands::{Context, inspect, plugin_add, plugin_lock, plugin_ship};
 
 pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<Exit, Failure> {
@@ -27,7 +27,7 @@ pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<E
             let folder = dir.unwrap_or_else(|| PathBuf::from(&name));
             let wanted = new::Wanted {
                 name: &name,
-                kind: kind.into(),
+                kind: kind.0,
                 lang: lang.into(),
                 folder: context.ambient.resolve(&folder),
             };
@@ -66,7 +66,7 @@ fn make(
     };
     if context.output.json {
         context.output.document(&json!({
-            "name": wanted.name, "kind": wanted.kind.word(), "lang": wanted.lang.word(),
+            "name": wanted.name, "kind": wanted.kind.wit_name(), "lang": wanted.lang.word(),
             "folder": shown, "files": files, "written": !dry_run,
         }));
         return Ok(Exit::Ok);
@@ -219,17 +219,6 @@ fn needs(built: &Built) -> Vec<&'static str> {
         .iter()
         .filter(|right| right.is_asked_by(&built.manifest));
     asked.map(|right| right.key).collect()
-}
-
-impl From<KindArg> for Kind {
-    fn from(kind: KindArg) -> Self {
-        match kind {
-            KindArg::Tool => Self::Tool,
-            KindArg::Agent => Self::Agent,
-            KindArg::Guardrail => Self::Guardrail,
-            KindArg::McpAdapter => Self::McpAdapter,
-        }
-    }
 }
 
 impl From<LangArg> for Lang {

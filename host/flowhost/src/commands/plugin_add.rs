@@ -11,7 +11,8 @@ use flowhost::plugin::lock::LOCK_FILE;
 use flowhost::plugin::trust::signature_file;
 use flowhost::sources::DOCUMENT_BYTES_MAX;
 use flowhost_flow::Exit;
-use flowhost_policy::{PluginKind, RIGHTS};
+use flowhost_policy::RIGHTS;
+use flowhost_words::PluginKind;
 use serde_json::json;
 
 use crate::cli::AddArgs;

@@ -70,7 +70,5 @@ fn finding(file: &str, text: &str, error: &Error) -> Finding {
 fn nearest<'a>(message: &str, expected: &'a str) -> Option<&'a str> {
     let wrong = message.split('`').nth(1)?;
     let names = expected.split('`').skip(1).step_by(2);
-    let near = names.map(|name| (strsim::damerau_levenshtein(wrong, name), name));
-    let (distance, name) = near.min()?;
-    (distance <= (wrong.chars().count() / 3).max(1)).then_some(name)
+    flowhost_words::nearest(wrong, names)
 }

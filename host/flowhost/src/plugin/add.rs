@@ -3,7 +3,8 @@
 //! for stands in it as comments, for a person to judge.
 
 use flowhost_flow::Plan;
-use flowhost_policy::{Manifest, PluginKind, RIGHTS, Right};
+use flowhost_policy::{Manifest, RIGHTS, Right};
+use flowhost_words::PluginKind;
 
 /// Rights that reach nothing outside of the run: they are granted at once.
 const HARMLESS: [&str; 3] = ["log", "config", "budget"];
@@ -27,8 +28,6 @@ pub enum AddError {
 /// The line that names a plugin in a plan.
 #[must_use]
 pub fn line(name: &str, kind: PluginKind, source: &str, profile: &str) -> String {
-    // Plans write it with `_`, as their other words; manifests as WIT does.
-    let kind = kind.word().replace('-', "_");
     format!("{name}: {{ kind: {kind}, source: {source}, profile: {profile} }}")
 }
 

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use flowhost_author::{ManifestError, WrapError, with_manifest, with_tools};
-use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
+use flowhost_engine::{Inspection, ShapeLimits, inspect};
 use flowhost_flow::Exit;
-use flowhost_policy::{Manifest, PluginKind, Problem};
+use flowhost_policy::{Manifest, Problem};
+use flowhost_words::PluginKind;
 
 use super::describe;
 use super::project::Project;
@@ -52,14 +53,14 @@ fn finished(
     component: Vec<u8>,
 ) -> Result<(Vec<u8>, Manifest, Inspection), Failure> {
     let inspection = inspected(&component)?;
-    let (said, is) = (project.manifest.kind, kind_of(inspection.role));
+    let (said, is) = (project.manifest.kind, inspection.role);
     if said != Some(is) {
-        let (said, is) = (said.map_or("nothing", PluginKind::word), is.word());
+        let (said, is) = (said.map_or("nothing", PluginKind::wit_name), is.wit_name());
         let message = format!("plugin.toml says `kind = \"{said}\"`, and the component is a {is}");
         return Err(Failure::new(Exit::Internal, message).hint(format!("write `kind = \"{is}\"`")));
     }
     let text = match inspection.role {
-        Role::Tool => {
+        PluginKind::Tool => {
             let tools = describe::tools(&component, &inspection)?;
             with_tools(&project.text, &tools).map_err(disagreement)?
         }
@@ -75,15 +76,6 @@ fn inspected(bytes: &[u8]) -> Result<Inspection, Failure> {
     inspect(bytes, &ShapeLimits::default()).map_err(|error| {
         Failure::new(Exit::Internal, "a host would refuse this component").caused_by(&error)
     })
-}
-
-fn kind_of(role: Role) -> PluginKind {
-    match role {
-        Role::Agent => PluginKind::Agent,
-        Role::Tool => PluginKind::Tool,
-        Role::Guardrail => PluginKind::Guardrail,
-        Role::McpAdapter => PluginKind::McpAdapter,
-    }
 }
 
 fn wrong(problems: Vec<Problem>) -> Failure {

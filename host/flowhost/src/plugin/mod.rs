@@ -16,5 +16,5 @@ mod trial;
 pub mod trust;
 
 pub use build::{Built, build};
-pub use lang::{Kind, Lang};
+pub use lang::Lang;
 pub use project::Project;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use flowhost_flow::Exit;
 use flowhost_policy::Manifest;
+use flowhost_words::PluginKind;
 
-use super::lang::{File, Kind, Lang};
+use super::lang::{File, Lang};
 use crate::ambient::Ambient;
 use crate::failure::Failure;
 use crate::fresh;
@@ -19,7 +20,7 @@ pub struct Wanted<'a> {
     /// The plugin's name.
     pub name: &'a str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: PluginKind,
     /// What it is written in.
     pub lang: Lang,
     /// The folder to make; it may be there, if it is empty.
@@ -57,12 +58,12 @@ pub fn make(ambient: &Ambient, wanted: &Wanted<'_>) -> Result<Vec<String>, Failu
 }
 
 /// What every project has, whatever it is written in.
-fn common(kind: Kind, name: &str) -> Vec<File> {
+fn common(kind: PluginKind, name: &str) -> Vec<File> {
     let manifest = match kind {
-        Kind::Tool => include_str!("../../templates/common/tool.toml.in"),
-        Kind::Agent => include_str!("../../templates/common/agent.toml.in"),
-        Kind::Guardrail => include_str!("../../templates/common/guardrail.toml.in"),
-        Kind::McpAdapter => include_str!("../../templates/common/mcp-adapter.toml.in"),
+        PluginKind::Tool => include_str!("../../templates/common/tool.toml.in"),
+        PluginKind::Agent => include_str!("../../templates/common/agent.toml.in"),
+        PluginKind::Guardrail => include_str!("../../templates/common/guardrail.toml.in"),
+        PluginKind::McpAdapter => include_str!("../../templates/common/mcp-adapter.toml.in"),
     };
     let readme = include_str!("../../templates/common/README.md.in");
     let mut files = vec![
@@ -70,14 +71,14 @@ fn common(kind: Kind, name: &str) -> Vec<File> {
         File::of("README.md", readme, name),
     ];
     let plan = match kind {
-        Kind::Tool => include_str!("../../templates/common/tool.yaml.in"),
-        Kind::Agent => include_str!("../../templates/common/agent.yaml.in"),
-        Kind::Guardrail => include_str!("../../templates/common/guardrail.yaml.in"),
+        PluginKind::Tool => include_str!("../../templates/common/tool.yaml.in"),
+        PluginKind::Agent => include_str!("../../templates/common/agent.yaml.in"),
+        PluginKind::Guardrail => include_str!("../../templates/common/guardrail.yaml.in"),
         // An adapter is run by a plan that names its server, which only its author knows.
-        Kind::McpAdapter => return files,
+        PluginKind::McpAdapter => return files,
     };
     files.push(File::of("plan.yaml", plan, name));
-    if kind == Kind::Agent {
+    if kind == PluginKind::Agent {
         let profile = include_str!("../../templates/common/agent-profile.toml.in");
         files.push(File::of(
             &format!("policies/{name}-profile.toml"),
@@ -135,7 +136,7 @@ fn copy(
 ///
 /// # Errors
 /// Never for a template of this build; a test reads them all.
-pub fn manifest(kind: Kind, name: &str) -> Result<Manifest, Failure> {
+pub fn manifest(kind: PluginKind, name: &str) -> Result<Manifest, Failure> {
     let files = common(kind, name);
     let text = files
         .iter()
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_manifest_of_every_template_is_one_that_the_host_takes() {
-        for kind in Kind::ALL {
+        for kind in PluginKind::ALL {
             let manifest = manifest(kind, "word-count").unwrap();
             assert_eq!(manifest.kind, Some(kind.into()));
             assert_eq!(manifest.name, "word-count");

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
+use flowhost_engine::{Inspection, ShapeLimits, inspect};
 use flowhost_flow::expr::Names;
 use flowhost_flow::plan::InputType;
-use flowhost_flow::{Plan, PluginDecl, PluginKind};
+use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{
     Ask, Effective, Lent, Manifest, Narrowing, Position, Profile, TraceEntry, effective, host_input,
 };
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use flowhost_run::functions::{ToolNames, check_functions};
 use flowhost_run::{Finding, Member};
+use flowhost_words::PluginKind;
 
 use super::inputs::Bound;
 use crate::report::problems::Texts;
@@ -347,7 +348,7 @@ impl Resolver<'_> {
             let cure = "check where the file comes from before you change `sha256`";
             self.found.push(self.here(message).cure(cure));
         }
-        if role_of(decl.kind) != inspection.role {
+        if decl.kind != inspection.role {
             let role = inspection.role.as_str();
             let message = format!("`kind` is not what the component is: a {role}");
             self.found
@@ -376,7 +377,7 @@ impl Resolver<'_> {
                 .iter()
                 .map(|import| import.name.full.as_str());
             let mut manifest = Manifest::from_imports(&self.home.decl.name, imports);
-            if inspection.role == Role::Agent {
+            if inspection.role == PluginKind::Agent {
                 manifest.needs.messages = Ask::Granted;
             }
             return Some(manifest);
@@ -472,15 +473,6 @@ fn kept_manifest(kept: &KeptRun, key: &str) -> Result<Option<(String, String)>, 
         return Ok(None);
     };
     Ok(Some((file.clone(), kept.text(file)?.to_owned())))
-}
-
-fn role_of(kind: PluginKind) -> Role {
-    match kind {
-        PluginKind::Agent => Role::Agent,
-        PluginKind::Tool => Role::Tool,
-        PluginKind::Guardrail => Role::Guardrail,
-        PluginKind::McpAdapter => Role::McpAdapter,
-    }
 }
 
 fn declared_tools(members: &BTreeMap<String, Member>) -> ToolNames {

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowhost_engine::Role;
 use flowhost_flow::Exit;
 use flowhost_policy::{Manifest, ToolDescriptor};
 use flowhost_serve::{Hints, Kind, Offer};
+use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
 use super::{Filling, Maker, pin, request};
@@ -42,7 +42,7 @@ impl Filling<'_> {
             let message = format!("`{}` cannot be served", sources.shown(&path));
             Failure::new(Exit::Internal, message).because(why)
         };
-        if inspection.role != Role::Tool {
+        if inspection.role != PluginKind::Tool {
             let why = format!("it is a {} and not a tool", inspection.role.as_str());
             return Err(refused(why).hint("a plan can use it: serve the plan"));
         }

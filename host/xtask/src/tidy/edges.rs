@@ -12,16 +12,21 @@ use crate::process;
 
 /// What each crate of the host may depend on, of our own crates.
 const EDGES: &[(&str, &[&str])] = &[
+    // The words of plans, manifests and components: below all that read them, and knowing none.
+    ("flowhost-words", &[]),
     // What a person can see is the same for profiles, for errors of providers and for plugins.
-    ("flowhost-policy", &["flowhost-detect"]),
+    ("flowhost-policy", &["flowhost-detect", "flowhost-words"]),
     ("flowhost-ledger", &[]),
-    ("flowhost-flow", &[]),
+    ("flowhost-flow", &["flowhost-words"]),
     ("flowhost-bus", &[]),
     ("flowhost-detect", &[]),
     ("flowhost-models", &["flowhost-detect"]),
     ("flowhost-mcp", &[]),
-    ("flowhost-author", &["flowhost-policy"]),
-    ("flowhost-engine", &["flowhost-policy", "flowhost-ledger"]),
+    ("flowhost-author", &["flowhost-policy", "flowhost-words"]),
+    (
+        "flowhost-engine",
+        &["flowhost-policy", "flowhost-ledger", "flowhost-words"],
+    ),
     (
         "flowhost-caps",
         &[
@@ -50,6 +55,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-bus",
             "flowhost-detect",
             "flowhost-models",
+            "flowhost-words",
         ],
     ),
     // Whoever serves runs, and knows no file and no command line.
@@ -77,6 +83,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-bus",
             "flowhost-detect",
             "flowhost-models",
+            "flowhost-words",
         ],
     ),
     ("xtask", &["flowhost-author", "flowhost-policy"]),

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use flowhost_words::PluginKind;
+
 use crate::consensus::By;
 use crate::plan::consensus::{Consensus, Mode, React, Rule};
 use crate::plan::tree::{Data, Node};
-use crate::plan::{PluginKind, Step, limits};
+use crate::plan::{Step, limits};
 use crate::problem::At;
 
 use super::Check;

@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use flowhost_words::PluginKind;
+
 use crate::expr::{Expr, Reference, Template};
-use crate::plan::keys::{PLUGIN_KINDS, is_name};
+use crate::plan::keys::is_name;
 use crate::plan::tree::Node;
-use crate::plan::{Body, Guard, Plan, PluginKind, Require, Step, Then, Work, limits};
+use crate::plan::{Body, Guard, Plan, Require, Step, Then, Work, limits};
 use crate::problem::{At, Problems, suggest};
 
 mod behavior;
@@ -405,7 +407,7 @@ impl<'p> Check<'p> {
                 None => self.unknown_plugin(name, uses.at),
                 Some(decl) if decl.kind != PluginKind::Guardrail => {
                     let message = format!("`{name}` is not a guardrail");
-                    let cure = format!("kinds are `{}`", PLUGIN_KINDS.join("`, `"));
+                    let cure = format!("kinds are `{}`", PluginKind::WORDS.join("`, `"));
                     self.problems.add(uses.at, message, cure);
                 }
                 Some(_) => {}

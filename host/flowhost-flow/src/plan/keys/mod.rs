@@ -4,6 +4,8 @@
 //! follow from these tables. A key is listed here exactly if this build obeys it; keys that belong to
 //! later builds are listed as `later`, so that the message can say so instead of guessing a typo.
 
+use flowhost_words::PluginKind;
+
 use crate::plan::limits;
 
 mod consensus;
@@ -241,14 +243,12 @@ static INPUT: Section = Section {
 
 pub(super) const INPUT_TYPES: [&str; 7] =
     ["string", "number", "bool", "list", "object", "file", "dir"];
-pub(super) const PLUGIN_KINDS: [&str; 4] = ["agent", "tool", "guardrail", "mcp_adapter"];
-
 static PLUGIN: Section = Section {
     name: "plugin",
     keys: &[
         must(
             "kind",
-            Shape::Choice(&PLUGIN_KINDS),
+            Shape::Choice(&PluginKind::WORDS),
             "What the component is.",
         ),
         must(

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use flowhost_author::needs_no_right;
-use flowhost_engine::{Fault, Role};
+use flowhost_engine::Fault;
 use flowhost_flow::OutputSchema;
 use flowhost_policy::{Effective, LimitSpec, Right, ToolDescriptor};
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
 use super::{Ask, Bench, Ended, Sample, Trial, World, tool_ask};
@@ -62,7 +63,7 @@ impl Bench<'_> {
         trial: &Trial,
         rights: &Arc<Effective>,
     ) -> Result<Option<Vec<ToolDescriptor>>, Failure> {
-        if self.inspection.role != Role::Tool {
+        if self.inspection.role != PluginKind::Tool {
             return Ok(Some(Vec::new()));
         }
         let (id, what) = (
@@ -209,7 +210,7 @@ impl Bench<'_> {
         trial: &Trial,
         rights: &Arc<Effective>,
     ) -> Result<(), Failure> {
-        if self.inspection.role != Role::Tool {
+        if self.inspection.role != PluginKind::Tool {
             return Ok(());
         }
         let ask = tool_ask("no-such-tool-here", &Value::Null);

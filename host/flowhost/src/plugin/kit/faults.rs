@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{Fault, Role};
+use flowhost_engine::Fault;
 use flowhost_policy::{Effective, Right};
+use flowhost_words::PluginKind;
 
 use super::contract::{complaint, said};
 use super::inputs;
@@ -235,12 +236,12 @@ impl Bench<'_> {
         let mut faults = Vec::new();
         for (what, value) in inputs::hostile() {
             let asks: Vec<Ask> = match self.inspection.role {
-                Role::Tool => tools.iter().map(|name| tool_ask(name, &value)).collect(),
-                Role::Guardrail => vec![self.check_of(&value)],
-                Role::Agent => vec![Ask::Task {
+                PluginKind::Tool => tools.iter().map(|name| tool_ask(name, &value)).collect(),
+                PluginKind::Guardrail => vec![self.check_of(&value)],
+                PluginKind::Agent => vec![Ask::Task {
                     input: value.to_string(),
                 }],
-                Role::McpAdapter => Vec::new(),
+                PluginKind::McpAdapter => Vec::new(),
             };
             for ask in asks {
                 let ended = self.once(trial, rights, World::Kind, &ask)?;

@@ -12,9 +12,10 @@ mod report;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flowhost_engine::{Inspection, Role, ShapeLimits, inspect};
+use flowhost_engine::{Inspection, ShapeLimits, inspect};
 use flowhost_flow::Exit;
 use flowhost_policy::{Effective, Manifest, ToolDescriptor};
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
 pub use report::{Check, Peak, Report, Verdict};
@@ -206,8 +207,8 @@ impl Bench<'_> {
     /// What is asked of the plugin by its role: the author's calls first.
     fn asks(&self, tools: &[ToolDescriptor]) -> Vec<(Ask, String, bool)> {
         match self.inspection.role {
-            Role::Tool => self.tool_asks(tools),
-            Role::Agent => {
+            PluginKind::Tool => self.tool_asks(tools),
+            PluginKind::Agent => {
                 let mut asks = vec![(Ask::Start, "on-start".to_owned(), true)];
                 asks.extend(self.values().into_iter().map(|value| {
                     let input = value.to_string();
@@ -219,14 +220,14 @@ impl Bench<'_> {
                 }));
                 asks
             }
-            Role::Guardrail => {
+            PluginKind::Guardrail => {
                 let asks = self.values().into_iter().map(|value| {
                     let shown = format!("check {}", short(&value));
                     (self.check_of(&value), shown, true)
                 });
                 asks.collect()
             }
-            Role::McpAdapter => Vec::new(),
+            PluginKind::McpAdapter => Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ pub mod typescript;
 use std::path::{Path, PathBuf};
 
 use flowhost_author::Ingredient;
-use flowhost_policy::PluginKind;
+use flowhost_words::PluginKind;
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
@@ -23,19 +23,6 @@ pub enum Lang {
     TypeScript,
     /// Python, with the package `flowhost`.
     Python,
-}
-
-/// What a plugin is; the words of `plugin.toml`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Functions with described inputs and outputs.
-    Tool,
-    /// Does a step's work.
-    Agent,
-    /// Judges values.
-    Guardrail,
-    /// Speaks to an MCP server.
-    McpAdapter,
 }
 
 /// A file of a new project: its path in it, and its text.
@@ -110,7 +97,7 @@ impl Lang {
 
     /// The files of a new project that are the language's own; `new` adds those that all have.
     #[must_use]
-    pub fn template(self, kind: Kind, name: &str) -> Vec<File> {
+    pub fn template(self, kind: PluginKind, name: &str) -> Vec<File> {
         match self {
             Self::Rust => rust::template(kind, name),
             Self::TypeScript => typescript::template(kind, name),
@@ -170,28 +157,6 @@ impl Lang {
             Self::TypeScript => typescript::ingredients(ambient, project),
             // A snapshot of memory does not say which packages are in it.
             Self::Python => Ok(None),
-        }
-    }
-}
-
-impl Kind {
-    /// Every kind, in the order of help and documentation.
-    pub const ALL: [Self; 4] = [Self::Tool, Self::Agent, Self::Guardrail, Self::McpAdapter];
-
-    /// The word on the command line and in manifests.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        PluginKind::from(self).word()
-    }
-}
-
-impl From<Kind> for PluginKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Tool => Self::Tool,
-            Kind::Agent => Self::Agent,
-            Kind::Guardrail => Self::Guardrail,
-            Kind::McpAdapter => Self::McpAdapter,
         }
     }
 }

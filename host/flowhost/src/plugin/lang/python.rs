@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::Exit;
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
-use super::{File, Kind, Made, program};
+use super::{File, Made, program};
 use crate::ambient::{Ambient, Shown};
 use crate::failure::Failure;
 use crate::plugin::project::Project;
@@ -21,21 +22,21 @@ const INSTALL: &str = "run `python3 -m venv .venv` and `.venv/bin/pip install sd
 const MADE: &str = "dist/.made";
 
 /// The files of a new project.
-pub(super) fn template(kind: Kind, name: &str) -> Vec<File> {
+pub(super) fn template(kind: PluginKind, name: &str) -> Vec<File> {
     let (source, test) = match kind {
-        Kind::Tool => (
+        PluginKind::Tool => (
             include_str!("../../../templates/python/tool.py"),
             include_str!("../../../templates/python/tool.test.py"),
         ),
-        Kind::Agent => (
+        PluginKind::Agent => (
             include_str!("../../../templates/python/agent.py"),
             include_str!("../../../templates/python/agent.test.py"),
         ),
-        Kind::Guardrail => (
+        PluginKind::Guardrail => (
             include_str!("../../../templates/python/guardrail.py"),
             include_str!("../../../templates/python/guardrail.test.py"),
         ),
-        Kind::McpAdapter => (
+        PluginKind::McpAdapter => (
             include_str!("../../../templates/python/mcp-adapter.py"),
             include_str!("../../../templates/python/mcp-adapter.test.py"),
         ),
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_template_names_its_project_and_leaves_no_mark() {
-        for kind in Kind::ALL {
+        for kind in PluginKind::ALL {
             for file in template(kind, "word-count") {
                 assert!(!file.text.contains("{{name}}"), "{}", file.path);
             }

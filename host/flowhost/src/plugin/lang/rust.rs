@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use flowhost_author::Ingredient;
 use flowhost_flow::Exit;
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
-use super::{File, Kind, Made, program};
+use super::{File, Made, program};
 use crate::ambient::{Ambient, Shown};
 use crate::failure::Failure;
 use crate::plugin::project::Project;
@@ -18,12 +19,12 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const GET_RUST: &str = "install Rust: https://rustup.rs, or your distribution's `cargo` package";
 
 /// The files of a new project.
-pub(super) fn template(kind: Kind, name: &str) -> Vec<File> {
+pub(super) fn template(kind: PluginKind, name: &str) -> Vec<File> {
     let source = match kind {
-        Kind::Tool => include_str!("../../../templates/rust/tool.rs"),
-        Kind::Agent => include_str!("../../../templates/rust/agent.rs"),
-        Kind::Guardrail => include_str!("../../../templates/rust/guardrail.rs"),
-        Kind::McpAdapter => include_str!("../../../templates/rust/mcp-adapter.rs"),
+        PluginKind::Tool => include_str!("../../../templates/rust/tool.rs"),
+        PluginKind::Agent => include_str!("../../../templates/rust/agent.rs"),
+        PluginKind::Guardrail => include_str!("../../../templates/rust/guardrail.rs"),
+        PluginKind::McpAdapter => include_str!("../../../templates/rust/mcp-adapter.rs"),
     };
     let cargo = include_str!("../../../templates/rust/Cargo.toml.in");
     let agents = include_str!("../../../templates/rust/AGENTS.md.in");

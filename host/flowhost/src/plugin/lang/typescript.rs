@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use flowhost_author::Ingredient;
 use flowhost_flow::Exit;
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
-use super::{File, Kind, Made, program};
+use super::{File, Made, program};
 use crate::ambient::{Ambient, Shown};
 use crate::failure::Failure;
 use crate::plugin::project::Project;
@@ -22,21 +23,21 @@ const BUILD: &str = "node_modules/@flowhost/sdk/dist/build/cli.js";
 const MADE: &str = "dist/.made";
 
 /// The files of a new project.
-pub(super) fn template(kind: Kind, name: &str) -> Vec<File> {
+pub(super) fn template(kind: PluginKind, name: &str) -> Vec<File> {
     let (source, test) = match kind {
-        Kind::Tool => (
+        PluginKind::Tool => (
             include_str!("../../../templates/typescript/tool.ts"),
             include_str!("../../../templates/typescript/tool.test.ts"),
         ),
-        Kind::Agent => (
+        PluginKind::Agent => (
             include_str!("../../../templates/typescript/agent.ts"),
             include_str!("../../../templates/typescript/agent.test.ts"),
         ),
-        Kind::Guardrail => (
+        PluginKind::Guardrail => (
             include_str!("../../../templates/typescript/guardrail.ts"),
             include_str!("../../../templates/typescript/guardrail.test.ts"),
         ),
-        Kind::McpAdapter => (
+        PluginKind::McpAdapter => (
             include_str!("../../../templates/typescript/mcp-adapter.ts"),
             include_str!("../../../templates/typescript/mcp-adapter.test.ts"),
         ),
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_template_names_its_project_and_leaves_no_mark() {
-        for kind in Kind::ALL {
+        for kind in PluginKind::ALL {
             for file in template(kind, "word-count") {
                 assert!(!file.text.contains("{{name}}"), "{}", file.path);
             }

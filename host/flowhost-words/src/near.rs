@@ -1,0 +1,66 @@
+//! Which known word was probably meant, for every "did you mean".
+
+/// Bytes of the longest word that is compared. The distance is quadratic in the length, a plan can
+/// hold a key of a megabyte, and what is longer than any name of ours is no slip of the finger.
+const WORD_BYTES_MAX: usize = 64;
+
+/// The known word nearest to `wrong`, if it is near enough to be a slip of the finger: one letter
+/// in three may be wrong, and one always. Of two that are as near, the first in the alphabet.
+///
+/// # Examples
+///
+/// ```
+/// use flowhost_words::nearest;
+///
+/// assert_eq!(nearest("memroy", ["memory", "fuel"]), Some("memory"));
+/// assert_eq!(nearest("colour", ["memory", "fuel"]), None);
+/// ```
+#[must_use]
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if wrong.len() > WORD_BYTES_MAX {
+        return None;
+    }
+    let slips = (wrong.chars().count() / 3).max(1);
+    let (distance, word) = known
+        .into_iter()
+        .filter(|word| word.len() <= WORD_BYTES_MAX)
+        .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
+        .min()?;
+    (distance <= slips).then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_too_long_is_not_compared() {
+        let long = "a".repeat(WORD_BYTES_MAX);
+        assert_eq!(nearest(&long, [long.as_str()]), Some(long.as_str()));
+        let longer = "a".repeat(WORD_BYTES_MAX + 1);
+        assert_eq!(nearest(&longer, [long.as_str()]), None);
+        assert_eq!(nearest(&long, [longer.as_str()]), None);
+    }
+
+    #[test]
+    fn nothing_known_is_near_nothing() {
+        assert_eq!(nearest("memory", []), None);
+    }
+
+    proptest! {
+        #[test]
+        fn two_neighbours_that_changed_places_are_found(word in "[a-z]{4,20}", at in 0_usize..3) {
+            let mut letters: Vec<char> = word.chars().collect();
+            letters.swap(at, at + 1);
+            let wrong: String = letters.into_iter().collect();
+            prop_assert_eq!(nearest(&wrong, [word.as_str(), "0000000"]), Some(word.as_str()));
+        }
+
+        #[test]
+        fn a_word_that_shares_no_letter_is_never_meant(wrong in "[a-m]{1,20}", known in "[n-z]{2,20}") {
+            prop_assert_eq!(nearest(&wrong, [known.as_str()]), None);
+        }
+    }
+}
