@@ -10,10 +10,9 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use flowhost_words::PluginKind;
-use std::fmt;
 use std::sync::Arc;
 
+use flowhost_words::PluginKind;
 use sha2::{Digest, Sha256};
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;

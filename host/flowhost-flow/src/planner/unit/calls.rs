@@ -4,6 +4,7 @@
 //! settled, whatever it answered. Reservation, grace and part are kept by call, never by step: a unit
 //! may have several out.
 
+use flowhost_words::PluginKind;
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::Amounts;
 use crate::budget::{AccountId, Refusal};
 use crate::exit::{Failure, FailureClass};
 use crate::hash::{derive_seed, idempotency_key};
-use crate::plan::{Effects, Guard, OnFail, PluginKind};
+use crate::plan::{Effects, Guard, OnFail};
 use crate::planner::core::{Core, Purpose, ScopeId};
 use crate::planner::scope::Scope;
 use crate::planner::unit::{
