@@ -156,7 +156,7 @@ mod tests {
     fn the_manifest_of_every_template_is_one_that_the_host_takes() {
         for kind in PluginKind::ALL {
             let manifest = manifest(kind, "word-count").unwrap();
-            assert_eq!(manifest.kind, Some(kind.into()));
+            assert_eq!(manifest.kind, Some(kind));
             assert_eq!(manifest.name, "word-count");
         }
     }

@@ -4,10 +4,10 @@
 //! settled, whatever it answered. Reservation, grace and part are kept by call, never by step: a unit
 //! may have several out.
 
-use flowhost_words::PluginKind;
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
+use flowhost_words::PluginKind;
 use serde_json::Value;
 
 use crate::Amounts;
