@@ -15,7 +15,7 @@ const LIBRARY: &str = "py_trees==2.6.0";
 const DOCUMENT: &str = "host/flowhost-flow/src/planner/tree/py_trees.json";
 
 /// Compare, or write.
-#[derive(Args, Debug, Clone)]
+#[derive(Args, Debug, Default, Clone)]
 pub(crate) struct Options {
     /// Write the document instead of comparing with it.
     #[arg(long)]

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{book, browser, guests, process, say, tidy, wit_docs, wit_lock};
+use crate::{book, browser, guests, process, py_trees, say, tidy, wit_docs, wit_lock};
 
 /// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
 /// anyway.
@@ -57,6 +57,8 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         book::run(folders)?;
         guests::foreign::typescript::test(folders)?;
         guests::foreign::python_sdk::test(folders)?;
+        say::step("behaviour trees against py_trees");
+        py_trees::run(folders, &py_trees::Options::default())?;
     }
     // All at once and with the same features, so that the runtime is compiled once. The host's own
     // executable is among it, because its package has an integration test.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::budget::Amounts;
 use crate::exit::{Failure, FailureClass};
 use crate::plan::{Plan, Wants};
-use crate::planner::harness::setup;
+use crate::planner::harness::{self, setup};
 use crate::planner::{
     Action, CallEnd, CallId, CallResult, Event, EventRecord, GateAnswer, GateId, OpenGate, Part,
     ReplayError, RunEnd, RunSetup, Time, TimerId, Verdict, planner_for, replay,
@@ -18,6 +18,14 @@ mod gates;
 mod random;
 
 use random::{Dice, Mood};
+
+/// A plan of any kind, with a plan of any kind in it.
+fn random_plan(seed: u64, mood: Mood) -> Plan {
+    let [outer, inner] = random::bodies(seed, mood).map(|body| harness::plan(&body));
+    let mut plan = outer;
+    plan.attach_plan("s.yaml", inner).unwrap();
+    plan
+}
 
 /// What a run left behind: records as text, ends of calls, and every answer of its planner.
 struct Recorded {
@@ -248,7 +256,7 @@ fn estimates() -> BTreeMap<String, Amounts> {
 fn the_records_of_two_hundred_random_plans_give_the_same_actions() {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for seed in 0..200 {
-        let plan = Arc::new(random::plan(seed, Mood::Wild));
+        let plan = Arc::new(random_plan(seed, Mood::Wild));
         let setup = setup(&plan, estimates(), json!({}));
         let run = Driver::run(&plan, &setup, seed, Mood::Wild);
         let again = replay(Arc::clone(&plan), setup, &run.events(), &run.ends).unwrap();
@@ -264,7 +272,7 @@ fn the_records_of_two_hundred_random_plans_give_the_same_actions() {
 #[test]
 fn the_order_of_answers_changes_no_output_of_a_random_plan() {
     for seed in 0..120 {
-        let plan = Arc::new(random::plan(seed, Mood::Calm));
+        let plan = Arc::new(random_plan(seed, Mood::Calm));
         let setup = setup(&plan, BTreeMap::new(), json!({}));
         let first = Driver::run(&plan, &setup, seed, Mood::Calm);
         let second = Driver::run(&plan, &setup, seed + 1_000, Mood::Calm);
@@ -350,7 +358,7 @@ fn attempts_of_the_same_work_share_a_key_and_no_two_works_do() {
     let mut keys: BTreeMap<String, (String, String)> = BTreeMap::new();
     for seed in 0..60 {
         keys.clear();
-        let plan = Arc::new(random::plan(seed, Mood::Wild));
+        let plan = Arc::new(random_plan(seed, Mood::Wild));
         let setup = setup(&plan, BTreeMap::new(), json!({}));
         let run = Driver::run(&plan, &setup, seed, Mood::Wild);
         for action in run.answers.iter().flatten() {
@@ -371,7 +379,7 @@ fn attempts_of_the_same_work_share_a_key_and_no_two_works_do() {
 #[test]
 fn no_run_spends_more_than_its_budget_and_one_call() {
     for seed in 0..100 {
-        let plan = Arc::new(random::plan(seed, Mood::Wild));
+        let plan = Arc::new(random_plan(seed, Mood::Wild));
         let setup = setup(&plan, estimates(), json!({}));
         let run = Driver::run(&plan, &setup, seed, Mood::Wild);
         let limit = plan.budget.limits[2].unwrap_or(u64::MAX);

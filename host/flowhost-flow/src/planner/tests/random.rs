@@ -1,12 +1,9 @@
-//! Random plans of all kinds, small and legal.
+//! Random plans of all kinds, small and legal. The simulation of `flowhost-run` takes them from here, too.
 
 use std::fmt::Write as _;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-
-use crate::plan::Plan;
-use crate::planner::harness;
 
 /// How a plan and its world are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +36,9 @@ impl Dice {
     }
 }
 
-/// A plan of any kind, with a plan of any kind in it.
-pub(super) fn plan(seed: u64, mood: Mood) -> Plan {
+/// The body of a plan of any kind, and that of the plan within it: `plan:s.yaml`. Their plugins are the tool
+/// `t` and the guardrail `g`.
+pub(super) fn bodies(seed: u64, mood: Mood) -> [String; 2] {
     let mut maker = Maker {
         dice: Dice::new(seed ^ 0x5eed),
         mood,
@@ -48,9 +46,7 @@ pub(super) fn plan(seed: u64, mood: Mood) -> Plan {
     };
     let inner = maker.body();
     maker.nested = true;
-    let mut plan = harness::plan(&maker.body());
-    plan.attach_plan("s.yaml", harness::plan(&inner)).unwrap();
-    plan
+    [maker.body(), inner]
 }
 
 struct Maker {
@@ -150,9 +146,15 @@ impl Maker {
     fn work(&mut self) -> String {
         let mut work = match self.nested && self.dice.chance(15) {
             true => "uses: 'plan:s.yaml', with: {}".to_owned(),
-            false => format!("uses: {}", self.dice.pick(&["t", "t/fn"])),
+            false => {
+                let effects = self.dice.pick(&["idempotent", "keyed", "once"]);
+                let tool = self.dice.pick(&["t", "t/fn"]);
+                format!("uses: {tool}, effects: {effects}")
+            }
         };
         if !self.wild() {
+            // Whoever drives a calm plan may let first attempts fail: no output depends on it.
+            work.push_str(", retry: {max_attempts: 3, backoff: {initial: 1ms}}");
             return work;
         }
         if self.dice.chance(50) {

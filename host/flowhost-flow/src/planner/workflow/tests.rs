@@ -15,4 +15,5 @@ use crate::planner::{
 
 mod guards;
 mod properties;
+mod reference;
 mod steps;
