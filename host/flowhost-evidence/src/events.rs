@@ -10,7 +10,7 @@ use std::path::Path;
 use flowhost_flow::planner::{CallEnd, CallId, EventRecord, GateId, Recorded, TimerId};
 use flowhost_flow::{Amounts, CallResult, Failure, RunSetup, Time};
 use flowhost_ledger::records::{FieldError, PlannerEvent, Record};
-use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, read_run};
+use flowhost_ledger::{DataKey, Payloads, RealDisk, Source, StoredRecord, read_run_in};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -69,7 +69,19 @@ pub fn read(dir: &Path) -> Result<Events, EventsError> {
 /// # Errors
 /// As [`read`].
 pub fn read_exact(dir: &Path, key: Option<&DataKey>) -> Result<Events, EventsError> {
-    let payloads = Payloads::open(&RealDisk, dir).map_err(Unreadable::from)?;
+    read_exact_in(&RealDisk, dir, key)
+}
+
+/// As [`read_exact`], on any disk.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_exact_in(
+    disk: &dyn Source,
+    dir: &Path,
+    key: Option<&DataKey>,
+) -> Result<Events, EventsError> {
+    let payloads = Payloads::open(disk, dir).map_err(Unreadable::from)?;
     let mut reader = Reader {
         payloads,
         key: key.cloned(),
@@ -79,7 +91,7 @@ pub fn read_exact(dir: &Path, key: Option<&DataKey>) -> Result<Events, EventsErr
         results: BTreeMap::new(),
         records_events: false,
     };
-    for record in read_run(dir).map_err(Unreadable::from)? {
+    for record in read_run_in(disk, dir).map_err(Unreadable::from)? {
         reader.take(&record.map_err(Unreadable::from)?)?;
     }
     match reader.setup {
@@ -93,8 +105,8 @@ pub fn read_exact(dir: &Path, key: Option<&DataKey>) -> Result<Events, EventsErr
     }
 }
 
-struct Reader {
-    payloads: Payloads<'static>,
+struct Reader<'d> {
+    payloads: Payloads<'d>,
     key: Option<DataKey>,
     setup: Option<RunSetup>,
     events: Vec<EventRecord>,
@@ -105,7 +117,7 @@ struct Reader {
     records_events: bool,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn take(&mut self, record: &StoredRecord) -> Result<(), EventsError> {
         let said = record.read().map_err(|source| EventsError::Field {
             seq: record.seq,

@@ -102,8 +102,10 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     if let Some(takeup) = &takeup {
         takeup.restore(&drive.purse, &machinery.tally, &drive.recording);
     }
-    let unread = takeup.as_ref().map(|takeup| takeup.unread.clone());
-    let unread = unread.unwrap_or_default();
+    let past = takeup.as_ref();
+    let unread = past.map(|takeup| takeup.unread.clone());
+    let (unread, read) = (unread.unwrap_or_default(), past.map(Takeup::read));
+    let read = read.unwrap_or_default();
     let held = match drive.workers {
         Workers::Here => {
             let worker = Worker::new(scope.clone(), &machinery, drive.recording.clone());
@@ -111,13 +113,13 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
                 takeup.tell(&worker);
             }
             let mailboxes = Mailboxes::open(&worker).await?;
-            mailbox::redeliver(&*bus, &scope, &unread).await;
+            mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
             Held::Serving(tasks::spawn(worker.serve(inbox, mailboxes)))
         }
         Workers::Elsewhere => {
             let questions = Desk::open(&*bus, &scope).await.map_err(bus_failure)?;
             let mailboxes = mailbox::hold_open(&*bus, &scope, &machinery.plugins).await?;
-            mailbox::redeliver(&*bus, &scope, &unread).await;
+            mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
             Held::Queues {
                 _mailboxes: mailboxes,
                 _orders: inbox,
@@ -136,7 +138,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         run: run.clone(),
         deadline,
         waiting: VecDeque::new(),
-        open: HashMap::new(),
+        open: BTreeMap::new(),
         timers: BTreeSet::new(),
         due: HashMap::new(),
         steps: BTreeMap::new(),
@@ -236,7 +238,7 @@ struct Driver {
     /// Calls that the bus had no room for.
     waiting: VecDeque<Box<Call>>,
     /// Calls that are out, with the revision that each has pinned: it is kept alive by this.
-    open: HashMap<u64, Option<Arc<Installed>>>,
+    open: BTreeMap<u64, Option<Arc<Installed>>>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
     steps: BTreeMap<String, StepOutcome>,

@@ -100,7 +100,7 @@ pub(crate) async fn execute(
     let hash = wiring::plan_hash(&project)?;
     let gateway = config.operator.gateway(&project)?;
     let revealed = Arc::new(Revealed::default());
-    let purse = Arc::new(Purse::new(wiring::ceiling(&project)));
+    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
     let seat = Seat {
         bus: (config.bus)(),
         funds: purse.clone(),
@@ -142,7 +142,7 @@ pub(crate) async fn execute(
         components: wiring::components(&project),
     };
     let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
-    journal.run_start(&project, &setup, labels, options)?;
+    journal.run_start(&project.plan, &setup, labels, options)?;
     journal.view(bundle::BUNDLE, &bundle)?;
     journal.estimated(&estimate)?;
     let work = Conduct {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{
-    Annotations, CallReport, CallScope, Descriptor, Effects, Fault, McpTools, Meter, Plugin,
-    RunScope, ToolContent,
+    Annotations, CallReport, CallScope, Descriptor, Effects, Fault, McpTools, Meter, RunScope,
+    ToolContent,
 };
 use flowhost_flow::OutputSchema;
 use flowhost_policy::{
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::account;
 use crate::breaker::Breaker;
+use crate::guest::Guest;
 use crate::order::Order;
 use crate::project::Member;
 use crate::server::{Conversation, changed};
@@ -27,7 +28,7 @@ pub(crate) struct Installed {
     pub(crate) key: Arc<str>,
     /// 1 for what the run started with; one more for each swap.
     pub(crate) revision: u64,
-    pub(crate) plugin: Plugin,
+    pub(crate) plugin: Arc<dyn Guest>,
     pub(crate) config: Arc<str>,
     kind: PluginKind,
     pub(crate) breaker: Breaker,
@@ -56,7 +57,7 @@ impl From<ToolDescriptor> for Tool {
 }
 
 impl Installed {
-    pub(crate) fn new(key: &str, revision: u64, plugin: Plugin, member: &Member) -> Self {
+    pub(crate) fn new(key: &str, revision: u64, plugin: Arc<dyn Guest>, member: &Member) -> Self {
         let tools = &member.manifest.tools;
         Self {
             key: key.into(),
@@ -68,6 +69,27 @@ impl Installed {
             tools: tools.iter().cloned().map(Tool::from).collect(),
             server: None,
             lowered: lowered_by(&member.trace),
+        }
+    }
+
+    /// A stand-in of a simulation, with these tools.
+    #[cfg(test)]
+    pub(crate) fn stand_in(
+        key: &str,
+        kind: PluginKind,
+        plugin: Arc<dyn Guest>,
+        tools: Vec<ToolDescriptor>,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            revision: 1,
+            plugin,
+            config: "{}".into(),
+            kind,
+            breaker: Breaker::default(),
+            tools: tools.into_iter().map(Tool::from).collect(),
+            server: None,
+            lowered: BTreeMap::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use flowhost_flow::RunSetup;
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::planner::{EventRecord, Note, StepSummary};
-use flowhost_flow::{Event, RunStatus, Time};
+use flowhost_flow::{Event, Plan, RunStatus, Time};
 use flowhost_ledger::records::{Asked, Message, PlacePart, RecordKind, SCHEMA};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::{FileGrant, LIMITS, host_input};
@@ -27,7 +27,7 @@ use crate::execute::{RunOptions, append, host_fact, status_of, status_word};
 use crate::failure::Failure;
 use crate::installed::Installed;
 use crate::order::Stands;
-use crate::project::{Member, Project};
+use crate::project::Member;
 use crate::revealed::Revealed;
 use crate::world::FactObserver;
 
@@ -133,7 +133,7 @@ impl Journal {
 
     pub(crate) fn run_start(
         &self,
-        project: &Project,
+        plan: &Plan,
         setup: &RunSetup,
         labels: BTreeMap<String, String>,
         options: &RunOptions,
@@ -147,11 +147,11 @@ impl Journal {
             .fact(Kind::RunStart)
             .with("schema", SCHEMA)
             .with("plan", setup.plan_hash.as_str())
-            .with("plan_name", project.plan.name.as_str())
+            .with("plan_name", plan.name.as_str())
             .with("seed", setup.seed)
             .with("durability", durability)
             .with("flowhost", env!("CARGO_PKG_VERSION"))
-            .with("budget", budget(&project.plan.budget.limits))
+            .with("budget", budget(&plan.budget.limits))
             .with("labels", labels)
             .payload(payload);
         append(self, fact)

@@ -21,6 +21,7 @@ mod elsewhere;
 mod execute;
 mod folders;
 mod guards;
+mod guest;
 mod handle;
 mod held;
 mod host;
@@ -42,6 +43,8 @@ mod revealed;
 mod rights;
 mod router;
 mod server;
+#[cfg(test)]
+mod sim;
 mod stages;
 mod state;
 mod swap;

@@ -78,7 +78,7 @@ impl Swaps {
             .prepare(&component, Arc::new(member.effective.clone()));
         let prepared = prepared.map_err(|error| refused(key, error.to_string()))?;
         let revision = before.revision + 1;
-        let mut installed = Installed::new(key, revision, prepared, member);
+        let mut installed = Installed::new(key, revision, Arc::new(prepared), member);
         let introduced = installed.introduce(member, &self.scope).await;
         introduced.map_err(|message| refused(key, message))?;
         self.record(&before, &installed, member).await?;

@@ -11,10 +11,10 @@ use flowhost_caps::files::FileServices;
 use flowhost_caps::http::HttpServices;
 use flowhost_caps::model::ModelServices;
 use flowhost_caps::secrets::SecretStore;
-use flowhost_engine::{LoadedComponent, Plugin, RunScope};
+use flowhost_engine::{LoadedComponent, RunScope};
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
-use flowhost_flow::{Amounts, Exit};
+use flowhost_flow::{Amounts, Exit, Plan};
 use flowhost_ledger::Recorder;
 use flowhost_models::Gateway;
 use flowhost_words::PluginKind;
@@ -28,6 +28,7 @@ use crate::finding::Finding;
 use crate::folders;
 use crate::functions::{ToolNames, check_functions};
 use crate::guards::Guards;
+use crate::guest::Guest;
 use crate::handle::Run;
 use crate::host::Inner;
 use crate::installed::Installed;
@@ -98,8 +99,8 @@ pub(crate) fn seed_of(seed: u64) -> [u8; 32] {
 }
 
 /// The run's budget, in what models cost.
-pub(crate) fn ceiling(project: &Project) -> Ceiling {
-    let budget = &project.plan.budget;
+pub(crate) fn ceiling(plan: &Plan) -> Ceiling {
+    let budget = &plan.budget;
     let limit = |currency: Currency, stated: Option<u64>| {
         stated.unwrap_or_else(|| DEFAULT_LIMIT.get(currency))
     };
@@ -377,13 +378,14 @@ pub(crate) fn prepare(
     key: &str,
     member: &Member,
     component: &LoadedComponent,
-) -> Result<Plugin, Failure> {
+) -> Result<Arc<dyn Guest>, Failure> {
     let effective = Arc::new(member.effective.clone());
     let prepared = host.engine.prepare(component, effective);
-    prepared.map_err(|error| {
+    let plugin = prepared.map_err(|error| {
         let message = error.to_string();
         Failure::findings("the plan", vec![at_member(project, key, &message)])
-    })
+    })?;
+    Ok(Arc::new(plugin))
 }
 
 pub(crate) fn at_member(project: &Project, key: &str, message: &str) -> Finding {

@@ -22,6 +22,7 @@ mod process;
 mod py_trees;
 mod say;
 mod sdk;
+mod simulate;
 mod test;
 mod tidy;
 mod wit_docs;
@@ -61,8 +62,10 @@ enum Task {
     Bench(bench::Options),
     /// Builds a release and packs it into `dist/`.
     Dist,
-    /// Kills a writing ledger again and again, and counts what was lost.
+    /// Kills the executable, and a writing ledger, again and again, and counts what was lost or done twice.
     Crash(crash::Options),
+    /// Simulates runs with everything going wrong, one seed or many.
+    Simulate(simulate::Options),
     /// Asks the MCP server by clients that others wrote.
     McpPeers(mcp_peers::Options),
     /// Compares the reference of behaviour trees with what `py_trees` answers.
@@ -92,6 +95,7 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::Bench(options) => bench::run(folders, &options),
         Task::Dist => dist::run(folders),
         Task::Crash(options) => crash::run(folders, &options),
+        Task::Simulate(options) => simulate::run(folders, &options),
         Task::McpPeers(options) => mcp_peers::run(folders, &options),
         Task::PyTrees(options) => py_trees::run(folders, &options),
     }

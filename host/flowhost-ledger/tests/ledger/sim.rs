@@ -1,4 +1,5 @@
-//! A disk in memory that loses power, fills up, writes short and fails to sync.
+//! A disk in memory that loses power, fills up, writes short and fails to sync. The simulation of
+//! `flowhost-run` has it from here.
 //!
 //! The model of a power loss: synced bytes and synced names stay. Of everything else, each file
 //! keeps a random length between what was synced and what was written, each unsynced 512-byte
@@ -174,6 +175,11 @@ impl SimDisk {
 
     pub(crate) fn lose_power_after(&self, operations: u64) {
         self.state().power = Some(operations);
+    }
+
+    /// Whether the power is gone: nothing that happens from now on happened.
+    pub(crate) fn is_off(&self) -> bool {
+        self.state().power == Some(0)
     }
 
     pub(crate) fn limit_room(&self, bytes: Option<usize>) {

@@ -1,6 +1,7 @@
 //! The driver's part in a run that goes on, or stops before its end: what was open is opened again, and
 //! what is open is let go of.
 
+use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -61,6 +62,11 @@ impl Takeup {
             }
         }
         recording.knows(past.started.iter().cloned());
+    }
+
+    /// How often each agent has read each message.
+    pub(super) fn read(&self) -> HashMap<(String, String), u32> {
+        self.resumed.past.read.clone()
     }
 
     /// Tells the worker what its agents have heard.

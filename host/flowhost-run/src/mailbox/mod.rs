@@ -8,6 +8,7 @@
 mod outgoing;
 mod quiet;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
@@ -112,9 +113,24 @@ pub(crate) async fn hold_open(
     Ok(held)
 }
 
-/// Publishes again what nobody, or not everybody, had read when another process of this run ended.
-pub(crate) async fn redeliver(bus: &dyn Bus, run: &RunScope, unread: &[Unread]) {
-    for message in unread {
+/// Publishes again what nobody, or not everybody, had read when another process of this run ended. What all of
+/// its readers have read is left out: a mailbox has room for what waited in it, and not for all that was ever
+/// in it.
+pub(crate) async fn redeliver(
+    bus: &dyn Bus,
+    run: &RunScope,
+    plugins: &Registry,
+    read: &HashMap<(String, String), u32>,
+    unread: &[Unread],
+) {
+    let waits = |message: &&Unread| {
+        let mut agents = plugins.all().into_iter().filter(|it| it.is_agent());
+        agents.any(|agent| {
+            let times = read.get(&(agent.key.to_string(), message.id.clone()));
+            hears(run, &agent, message) > times.copied().unwrap_or(0)
+        })
+    };
+    for message in unread.iter().filter(waits) {
         if let Err(error) = again(bus, run, message).await {
             tracing::warn!(
                 id = message.id,
@@ -123,6 +139,23 @@ pub(crate) async fn redeliver(bus: &dyn Bus, run: &RunScope, unread: &[Unread]) 
             );
         }
     }
+}
+
+/// How often an agent is handed a message: once for each of its patterns that take the topic.
+fn hears(run: &RunScope, agent: &Installed, message: &Unread) -> u32 {
+    let key = &*agent.key;
+    if message.sender == key || prefix(&message.sender) != prefix(key) {
+        return 0; // an agent hears neither itself nor another plan's plugins
+    }
+    let Ok(subject) = Subject::topic(&run.tenant, &run.run, &message.topic) else {
+        return 0; // it was recorded by a host that took other topics; nobody can subscribe to it
+    };
+    let patterns = agent.plugin.effective().grants.messages.subscribe.iter();
+    let takes = |pattern: &&String| {
+        let pattern = Pattern::topics(&run.tenant, &run.run, pattern);
+        pattern.is_ok_and(|pattern| pattern.matches(&subject))
+    };
+    u32::try_from(patterns.filter(takes).count()).unwrap_or(u32::MAX)
 }
 
 /// The message as its sender sent it, under the id that it had.

@@ -60,7 +60,7 @@ pub(super) async fn replay(
     let journal = Journal::new(script.clone(), tenant, redaction(&project).payloads);
     let journal = journal.keeping_out(revealed.clone());
     let journal = journal.sealing(seals(&project));
-    let purse = Arc::new(Purse::new(wiring::ceiling(&project)));
+    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
     let ready = Ready::for_replay(&project, host, purse.clone(), &revealed)?;
     let started_ms = Ulid::from_string(&setup.run_id).map_or(0, |id| id.timestamp_ms());
     let account = account::of_run(

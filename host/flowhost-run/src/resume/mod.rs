@@ -155,7 +155,7 @@ pub(crate) async fn execute(
     let hash = fed.setup.plan_hash.clone();
     let gateway = host.config.operator.gateway(&project)?;
     let revealed = Arc::new(Revealed::default());
-    let purse = Arc::new(Purse::new(wiring::ceiling(&project)));
+    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
     let seat = Seat {
         bus: (host.config.bus)(),
         funds: purse.clone(),

@@ -16,7 +16,9 @@ use flowhost_ledger::records::{
     Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall, ToolResult,
     UsedPart,
 };
-use flowhost_ledger::{DataKey, Durability, Payloads, RealDisk, StoredRecord, read_run};
+use flowhost_ledger::{
+    DataKey, Durability, Kind, Payloads, RealDisk, Source, StoredRecord, read_run, read_run_in,
+};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -28,6 +30,8 @@ use crate::tally::Routed;
 /// A message that an agent may still have to read.
 #[derive(Debug, Clone)]
 pub(crate) struct Unread {
+    /// The number of its record: messages come again in the order in which they were sent.
+    pub(crate) seq: u64,
     pub(crate) id: String,
     /// The plugin that sent it.
     pub(crate) sender: String,
@@ -107,7 +111,7 @@ pub(crate) struct Past {
     pub(crate) unread: Vec<Unread>,
     /// Ids of all messages that were sent.
     pub(crate) sent: BTreeSet<String>,
-    /// How often an agent has read a message to its end.
+    /// How often an agent has read a message to its end, and said all that it answered.
     pub(crate) read: HashMap<(String, String), u32>,
     pub(crate) denials: Vec<Denial>,
     /// What the driver wrote of the planner's notes: kind and fields, in order.
@@ -132,7 +136,19 @@ pub(crate) fn durability(dir: &Path) -> Durability {
 /// # Errors
 /// When it cannot be read, or a payload that is needed is gone.
 pub(crate) fn read(dir: &Path, key: Option<&DataKey>) -> Result<Past, Failure> {
-    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    read_in(&RealDisk, dir, key)
+}
+
+/// As [`read`], on any disk.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_in(
+    disk: &dyn Source,
+    dir: &Path,
+    key: Option<&DataKey>,
+) -> Result<Past, Failure> {
+    let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
     let mut reader = Reader {
         payloads,
         key: key.cloned(),
@@ -140,15 +156,16 @@ pub(crate) fn read(dir: &Path, key: Option<&DataKey>) -> Result<Past, Failure> {
         roots: HashMap::new(),
         intents: HashMap::new(),
         open_messages: BTreeMap::new(),
+        answering: HashMap::new(),
     };
-    for record in read_run(dir).map_err(|error| unreadable(&error))? {
+    for record in read_run_in(disk, dir).map_err(|error| unreadable(&error))? {
         reader.take(&record.map_err(|error| unreadable(&error))?)?;
     }
     Ok(reader.done())
 }
 
-struct Reader {
-    payloads: Payloads<'static>,
+struct Reader<'d> {
+    payloads: Payloads<'d>,
     /// Opens what payloads were before they were redacted.
     key: Option<DataKey>,
     past: Past,
@@ -157,11 +174,16 @@ struct Reader {
     /// Model calls that have begun: plugin, root and what was held for them, by record.
     intents: HashMap<u64, (String, u64, Left)>,
     open_messages: BTreeMap<String, Unread>,
+    /// Calls of agents that have read a message, and have not yet said all that they handed back: who reads
+    /// what, and how many messages are still to come. A process that is gone by then leaves a message that
+    /// was not read to its end.
+    answering: HashMap<String, ((String, String), u64)>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn take(&mut self, record: &StoredRecord) -> Result<(), Failure> {
         self.past.bytes += record.line.len() as u64;
+        self.answered_one(record);
         let said = record.read().map_err(|error| unreadable(&error))?;
         self.denied(record);
         match said {
@@ -209,6 +231,29 @@ impl Reader {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A record of what an agent hands back for a message: sent, or refused.
+    fn answered_one(&mut self, record: &StoredRecord) {
+        let said = match record.kind() {
+            Some(Kind::Message) => true,
+            Some(Kind::HostCall) => {
+                record.text("decision") == Some("deny") || record.text("status") == Some("invalid")
+            }
+            _ => false,
+        };
+        let call = record.text("call").unwrap_or_default();
+        if !said || !self.answering.contains_key(call) {
+            return;
+        }
+        if let Some((message, outgoing)) = self.answering.remove(call) {
+            match outgoing {
+                0 | 1 => *self.past.read.entry(message).or_default() += 1,
+                more => {
+                    self.answering.insert(call.to_owned(), (message, more - 1));
+                }
+            }
+        }
     }
 
     fn denied(&mut self, record: &StoredRecord) {
@@ -283,8 +328,13 @@ impl Reader {
                 self.past.finished.insert(plugin.to_owned());
             }
             "on-message" => {
-                let id = said.id.clone().unwrap_or_default();
-                *self.past.read.entry((plugin.to_owned(), id)).or_default() += 1;
+                let message = (plugin.to_owned(), said.id.clone().unwrap_or_default());
+                match record.number("outgoing").unwrap_or(0) {
+                    0 => *self.past.read.entry(message).or_default() += 1,
+                    outgoing => {
+                        self.answering.insert(call.clone(), (message, outgoing));
+                    }
+                }
             }
             _ => {}
         }
@@ -438,6 +488,7 @@ impl Reader {
         let told: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
         let call = said.place.call.unwrap_or_default();
         let unread = Unread {
+            seq: record.seq,
             id: said.id.clone(),
             sender: plugin(&record.actor).to_owned(),
             step: said.place.step.unwrap_or_default(),
@@ -491,6 +542,7 @@ impl Reader {
                     .is_none_or(|made| made.result.is_some())
             })
             .collect();
+        past.unread.sort_by_key(|unread| unread.seq);
         self.past
     }
 }

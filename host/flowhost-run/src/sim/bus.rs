@@ -1,0 +1,167 @@
+//! A bus that is slow, lets envelopes overtake each other, says them twice and loses acknowledgements:
+//! what a bus may do that promises each envelope at least once.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flowhost_bus::{
+    Bus, BusError, Delivery, Envelope, LocalBus, LocalConfig, Pattern, Receipt, Settle, Subject,
+    SubscribeOptions, Subscription, Ulid,
+};
+use flowhost_flow::plan::Effects;
+use serde::Deserialize as _;
+
+use super::world::World;
+use crate::order::Order;
+
+pub(super) struct SimBus {
+    inner: Arc<LocalBus>,
+    world: Arc<World>,
+}
+
+impl SimBus {
+    pub(super) fn new(world: Arc<World>) -> Self {
+        Self {
+            inner: Arc::new(LocalBus::new(LocalConfig::default())),
+            world,
+        }
+    }
+
+    /// What is known of a call is what its order says.
+    fn note(&self, envelope: &Envelope) {
+        if envelope.kind == "step.start"
+            && let Ok(order) = Order::deserialize(&envelope.payload)
+        {
+            let once = order.effects == Effects::Once && !order.part.is_guard();
+            self.world.seen().once.insert(order.call, once);
+        }
+    }
+}
+
+/// Only orders and answers: what waits for an answer must not be overtaken by its own time limit, and a
+/// mailbox is handed each message once.
+fn may_stray(kind: &str) -> bool {
+    matches!(kind, "step.start" | "step.end")
+}
+
+#[async_trait]
+impl Bus for SimBus {
+    async fn publish(
+        &self,
+        subject: &Subject,
+        envelope: Arc<Envelope>,
+    ) -> Result<Receipt, BusError> {
+        self.world.pause().await;
+        self.try_publish(subject, envelope).await
+    }
+
+    async fn try_publish(
+        &self,
+        subject: &Subject,
+        envelope: Arc<Envelope>,
+    ) -> Result<Receipt, BusError> {
+        self.note(&envelope);
+        if !may_stray(&envelope.kind) || self.world.below(3) > 0 {
+            return self.inner.try_publish(subject, envelope).await;
+        }
+        // Taken by the carrier, and on its way: others overtake it, and it may come twice.
+        let (inner, world) = (self.inner.clone(), self.world.clone());
+        let subject = subject.clone();
+        crate::tasks::spawn(async move {
+            world.pause().await;
+            let _taken = inner.publish(&subject, envelope.clone()).await;
+            if world.below(4) == 0 {
+                world.pause().await;
+                let _again = inner.publish(&subject, envelope).await;
+            }
+        });
+        Ok(Receipt {
+            queues: 1,
+            duplicate: false,
+        })
+    }
+
+    async fn request(
+        &self,
+        subject: &Subject,
+        envelope: Arc<Envelope>,
+        timeout: Duration,
+    ) -> Result<Arc<Envelope>, BusError> {
+        self.inner.request(subject, envelope, timeout).await
+    }
+
+    async fn subscribe(
+        &self,
+        pattern: Pattern,
+        options: SubscribeOptions,
+    ) -> Result<Box<dyn Subscription>, BusError> {
+        let inner = self.inner.subscribe(pattern, options).await?;
+        Ok(Box::new(Reader {
+            inner,
+            world: self.world.clone(),
+            strayed: Arc::default(),
+        }))
+    }
+}
+
+/// Envelopes that a reader lost once; the second time it keeps them, because a bus sets aside what is lost
+/// again and again.
+type Strayed = Arc<Mutex<BTreeSet<Ulid>>>;
+
+struct Reader {
+    inner: Box<dyn Subscription>,
+    world: Arc<World>,
+    strayed: Strayed,
+}
+
+impl Reader {
+    fn strays(&self, delivery: &Delivery, chance: u64) -> bool {
+        may_stray(&delivery.envelope.kind)
+            && self.world.below(chance) == 0
+            && self.strayed.lock().unwrap().insert(delivery.envelope.id)
+    }
+}
+
+#[async_trait]
+impl Subscription for Reader {
+    async fn next(&mut self) -> Result<Delivery, BusError> {
+        loop {
+            let delivery = self.inner.next().await?;
+            if self.strays(&delivery, 12) {
+                continue; // whoever took it is gone before it did anything
+            }
+            if !self.strays(&delivery, 8) {
+                return Ok(delivery);
+            }
+            let (subject, envelope) = (delivery.subject.clone(), delivery.envelope.clone());
+            let attempt = delivery.attempt;
+            let settle = Box::new(Unacknowledged(delivery));
+            return Ok(Delivery::new(subject, envelope, attempt, settle));
+        }
+    }
+}
+
+/// A delivery whose acknowledgement gets lost: it comes again.
+struct Unacknowledged(Delivery);
+
+#[async_trait]
+impl Settle for Unacknowledged {
+    fn wants_answer(&self) -> bool {
+        self.0.wants_answer()
+    }
+
+    async fn ack(self: Box<Self>) -> Result<(), BusError> {
+        drop(self.0);
+        Ok(())
+    }
+
+    async fn progress(&self) -> Result<(), BusError> {
+        self.0.progress().await
+    }
+
+    async fn answer(self: Box<Self>, answer: Arc<Envelope>) -> Result<(), BusError> {
+        self.0.answer(answer).await
+    }
+}
