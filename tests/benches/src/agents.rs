@@ -26,6 +26,11 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
     let run = |plan: &str| project.run(plan, "relaxed", &[]);
     run("together.yaml")?;
     let together = median(ROUNDS, || run("together.yaml"))?;
+    // The last run that was recorded is one of all at once.
+    let replayed = median(ROUNDS, || {
+        let replay = ["runs", "replay", "latest", "--json"];
+        Ok(project.flowhost(&replay, 0)?.1)
+    })?;
     let alone = run("alone.yaml")?.as_nanos() as f64;
     let ideal = (Duration::from_millis(LATENCY_MS) * TURNS).as_nanos() as f64;
     let row = |what: &str| {
@@ -37,6 +42,19 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
             "the model's own time",
             duration(ideal),
             together.median_ns / ideal,
+        ),
+        Row::new(
+            "model",
+            format!(
+                "{AGENTS} agents of {TURNS} turns, replayed from the record, process start to exit"
+            ),
+            replayed.text(),
+            replayed.median_ns,
+        )
+        .against(
+            "the run itself",
+            together.text(),
+            replayed.median_ns / together.median_ns,
         ),
         row(", against one after the other (speed-up)").against(
             "one after the other",

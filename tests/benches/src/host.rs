@@ -134,22 +134,20 @@ impl Host {
         }
     }
 
-    /// A fresh instance and one call, with its intent and its result in the ledger.
+    /// A fresh instance and one call, with its intent and its result in the ledger: the number of the
+    /// result's record.
     ///
     /// # Errors
     /// When the guest or the ledger fails.
-    pub(crate) async fn call(&self, input: &str) -> Result<usize> {
+    pub(crate) async fn call(&self, input: &str) -> Result<u64> {
         let scope = self.scope();
         let intent = scope.fact(Kind::ToolCall).with("tool", "call");
         scope.run.recorder.append(with_payload(intent, input))?;
         let report = self.plugin.call_tool(scope.clone(), "call", input).await;
         let content = report.result.map_err(|fault| anyhow!("{fault}"))?;
         let result = scope.fact(Kind::ToolResult).with("fuel", report.used.fuel);
-        scope
-            .run
-            .recorder
-            .append(with_payload(result, &content.value))?;
-        Ok(content.value.len())
+        let recorder = &scope.run.recorder;
+        Ok(recorder.append(with_payload(result, &content.value))?)
     }
 }
 

@@ -18,6 +18,7 @@ mod project;
 mod report;
 mod runs;
 mod substrate;
+mod survive;
 mod telemetry;
 mod world;
 
@@ -85,6 +86,9 @@ fn main() -> Result<()> {
     }
     if wanted("plan") {
         rows.extend(plans::rows(scratch.path())?);
+    }
+    if wanted("survive") {
+        rows.extend(survive::rows(&runtime, scratch.path())?);
     }
     if wanted("model") {
         rows.extend(models::rows(&runtime, scratch.path())?);

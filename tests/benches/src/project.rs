@@ -58,17 +58,47 @@ impl Project {
         durability: &str,
         variables: &[(&str, &str)],
     ) -> Result<Duration> {
+        let arguments = ["run", plan, "--durability", durability, "--json"];
+        let mut command = Command::new(&self.executable);
+        command.args(arguments).envs(variables.iter().copied());
+        Ok(self.measured(command, &arguments, 0)?.1)
+    }
+
+    /// Runs any command that has to end with `code`: what it prints, and how long it takes.
+    ///
+    /// # Errors
+    /// When the executable is missing, or the command ends in another way.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program under test, built beside this one"
+    )]
+    pub(crate) fn flowhost(&self, arguments: &[&str], code: i32) -> Result<(Vec<u8>, Duration)> {
+        let mut command = Command::new(&self.executable);
+        command.args(arguments);
+        self.measured(command, arguments, code)
+    }
+
+    fn measured(
+        &self,
+        mut command: Command,
+        arguments: &[&str],
+        code: i32,
+    ) -> Result<(Vec<u8>, Duration)> {
+        let telemetry = command.get_envs().any(|(name, _)| name == COLLECTOR);
+        if !telemetry {
+            command.env_remove(COLLECTOR);
+        }
+        command.current_dir(&self.folder).stdin(Stdio::null());
         let start = Instant::now();
-        let output = Command::new(&self.executable)
-            .args(["run", plan, "--durability", durability, "--json"])
-            .current_dir(&self.folder)
-            .env_remove(COLLECTOR)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .output()?;
+        let output = command.output()?;
         let time = start.elapsed();
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "flowhost run {plan}: {said}");
-        Ok(time)
+        let ended = output.status.code();
+        ensure!(
+            ended == Some(code),
+            "flowhost {} ended with {ended:?}: {said}",
+            arguments.join(" ")
+        );
+        Ok((output.stdout, time))
     }
 }
