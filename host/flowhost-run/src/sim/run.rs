@@ -206,6 +206,7 @@ impl Simulated {
         disk.lose_power_after(0);
         drop(runtime);
         disk.limit_room(None);
+        disk.fail_sync(u64::MAX); // not within anybody's lifetime
         let broken = matches!(fault, Fault::Unsynced(_)) && !matches!(ended, Some(Ok(_)));
         match off || broken {
             // A sync that failed leaves nobody knowing what the disk holds: the worst.
