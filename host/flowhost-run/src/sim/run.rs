@@ -97,6 +97,9 @@ pub(super) enum Ended {
     Waits,
 }
 
+/// A run that goes on: its planner as it was, and what was open.
+type TakenUp = (Box<dyn Planner>, Resumed);
+
 pub(super) struct Simulated {
     pub(super) world: Arc<World>,
     pub(super) plan: Arc<Plan>,
@@ -281,7 +284,7 @@ impl Simulated {
     }
 
     /// The run as its records have it; none when it never began.
-    pub(super) fn read(&self) -> Result<Option<(Box<dyn Planner>, Resumed)>, String> {
+    pub(super) fn read(&self) -> Result<Option<TakenUp>, String> {
         let (disk, dir) = (&self.world.disk, self.dir());
         let read = match events::read_exact_in(disk, &dir, None) {
             Ok(read) => read,
@@ -335,7 +338,7 @@ impl Simulated {
     async fn drive(
         &self,
         ledger: Ledger,
-        resumed: Option<(Box<dyn Planner>, Resumed)>,
+        resumed: Option<TakenUp>,
         fault: Fault,
     ) -> Result<Ended, String> {
         let run = Run::new(RUN);
