@@ -12,9 +12,10 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{Effects, RunScope};
 use flowhost_evidence::events::{self, EventsError};
 use flowhost_flow::planner::RunEnd;
-use flowhost_flow::{Amounts, Exit, Plan, Planner, PluginKind, RunSetup};
+use flowhost_flow::{Amounts, Exit, Plan, Planner, RunSetup};
 use flowhost_ledger::{CheckpointPolicy, HostKey, Ledger, LedgerOptions, OpenError, Writing};
 use flowhost_policy::{MessagesGrant, ToolDescriptor};
+use flowhost_words::PluginKind;
 use serde_json::Map;
 
 use super::bus::SimBus;
