@@ -23,34 +23,13 @@
 use std::net::IpAddr;
 
 use crate::{
-    decide::{
-        Direction, decide_file, decide_model, decide_reveal, decide_secret, decide_state,
-        decide_tool, decide_topic,
-    },
-    decision::{Allowed, Denied},
-    egress::{Target, check_addresses, decide_http},
-    grant::{Access, Effective, Grants},
+    decision::Denied,
+    grant::Effective,
     problem::Problem,
     profile,
-    read::{Fields, Reader, grants, node::Node},
+    read::{Fields, Reader, node::Node},
+    rights::{Grants, Question, RIGHTS},
 };
-
-/// What is asked in a case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Question {
-    Http {
-        method: String,
-        url: String,
-        addresses: Vec<IpAddr>,
-    },
-    File(String, Access),
-    Tool(String),
-    Topic(String, Direction),
-    State(String),
-    Secret(String),
-    Reveal(String),
-    Model(String),
-}
 
 /// One case of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +42,9 @@ pub struct Case {
     pub rule: Option<String>,
     /// Line in the file, from 1.
     pub line: u32,
-    question: Question,
+    question: &'static Question,
+    text: String,
+    addresses: Vec<IpAddr>,
 }
 
 /// A table of cases, checked.
@@ -106,18 +87,10 @@ pub struct CaseResult {
     pub got: Result<String, Denied>,
 }
 
-const QUESTIONS: [&str; 10] = [
-    "http",
-    "read",
-    "write",
-    "tool",
-    "publish",
-    "subscribe",
-    "state",
-    "secret",
-    "reveal",
-    "model",
-];
+/// Every question of every right.
+fn questions() -> impl Iterator<Item = &'static Question> {
+    RIGHTS.iter().flat_map(|right| right.questions)
+}
 
 impl Cases {
     /// Reads a table.
@@ -132,7 +105,7 @@ impl Cases {
             profile::check_version(&mut reader, &fields);
             let profile = reader.text(&fields, "profile");
             reader.required(&fields, "case", "[]");
-            let cases = grants::tables(&mut reader, &fields, "case", case);
+            let cases = reader.tables(&fields, "case", case);
             Some(Self { profile, cases })
         });
         reader.finish()?;
@@ -142,66 +115,63 @@ impl Cases {
 
 fn case(reader: &mut Reader, node: &Node, path: &str) -> Option<Case> {
     let mut known = vec!["name", "expect", "rule", "addresses"];
-    known.extend(QUESTIONS);
+    known.extend(questions().map(|question| question.key));
     let fields = reader.fields(node, path, &known)?;
     reader.required(&fields, "name", "\"what it shows\"");
     let name = reader.text(&fields, "name");
     reader.required(&fields, "expect", "\"deny\"");
     let allow = reader.word(&fields, "expect", &[("allow", true), ("deny", false)]);
-    let question = question(reader, &fields);
+    let asked = question(reader, &fields);
+    let addresses = addresses(reader, &fields, asked.as_ref().map(|(question, _)| *question));
+    let rule = reader.text(&fields, "rule");
+    let (question, text) = asked?;
     Some(Case {
         name: name?,
         allow: allow?,
-        rule: reader.text(&fields, "rule"),
+        rule,
         line: node.at.line,
-        question: question?,
+        question,
+        text,
+        addresses,
     })
 }
 
-fn question(reader: &mut Reader, fields: &Fields<'_>) -> Option<Question> {
-    let asked: Vec<&str> = QUESTIONS
-        .into_iter()
-        .filter(|key| fields.get(key).is_some())
+fn question(reader: &mut Reader, fields: &Fields<'_>) -> Option<(&'static Question, String)> {
+    let asked: Vec<&Question> = questions()
+        .filter(|question| fields.get(question.key).is_some())
         .collect();
-    let [key] = asked.as_slice() else {
-        let message = format!("a case has exactly one of: {}", QUESTIONS.join(", "));
+    let [question] = asked.as_slice() else {
+        let keys: Vec<&str> = questions().map(|question| question.key).collect();
+        let message = format!("a case has exactly one of: {}", keys.join(", "));
         reader.problem(fields.at, message, None);
         return None;
     };
-    let text = reader.text(fields, key)?;
-    Some(match *key {
-        "http" => return http(reader, fields, &text),
-        "read" => Question::File(text, Access::Read),
-        "write" => Question::File(text, Access::Write),
-        "tool" => Question::Tool(text),
-        "publish" => Question::Topic(text, Direction::Publish),
-        "subscribe" => Question::Topic(text, Direction::Subscribe),
-        "state" => Question::State(text),
-        "secret" => Question::Secret(text),
-        "reveal" => Question::Reveal(text),
-        _ => Question::Model(text),
-    })
+    let text = reader.text(fields, question.key)?;
+    if let Some((fault, cure)) = (question.fault)(&text) {
+        let message = format!("`{}` {fault}", fields.path_of(question.key));
+        reader.problem(fields.at, message, Some(cure.to_owned()));
+        return None;
+    }
+    Some((question, text))
 }
 
-fn http(reader: &mut Reader, fields: &Fields<'_>, text: &str) -> Option<Question> {
-    let addresses = reader.texts(fields, "addresses", |text| match text.parse::<IpAddr>() {
+/// What a name resolves to in a case; a question that nothing is resolved for has no use for it.
+fn addresses(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    question: Option<&Question>,
+) -> Vec<IpAddr> {
+    let without = question.filter(|question| !question.takes_addresses);
+    if let (Some(node), Some(question)) = (fields.get("addresses"), without) {
+        let (path, key) = (fields.path_of("addresses"), question.key);
+        let message = format!("`{path}` has no meaning for `{key}`: nothing is resolved for it");
+        reader.problem(node.at, message, Some("remove it".to_owned()));
+    }
+    let texts = reader.texts(fields, "addresses", |text| match text.parse::<IpAddr>() {
         Ok(address) => Ok(address.to_string()),
         Err(_) => Err("not an IP address".to_owned()),
     });
-    let addresses = addresses
-        .iter()
-        .filter_map(|text| text.parse().ok())
-        .collect();
-    let Some((method, url)) = text.split_once(' ') else {
-        let message = format!("`{}` is not `METHOD URL`", fields.path_of("http"));
-        reader.problem(fields.at, message, Some("write `GET https://…`".to_owned()));
-        return None;
-    };
-    Some(Question::Http {
-        method: method.to_owned(),
-        url: url.to_owned(),
-        addresses,
-    })
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// Decides every case under `effective`, in order.
@@ -215,7 +185,7 @@ pub fn run(cases: &Cases, effective: &Effective) -> Vec<CaseResult> {
 }
 
 fn judge(case: &Case, grants: &Grants) -> CaseResult {
-    let got = decide(&case.question, grants);
+    let got = (case.question.decide)(grants, &case.text, &case.addresses);
     let rule = match &got {
         Ok(rule) => rule,
         Err(denied) => &denied.rule,
@@ -227,43 +197,5 @@ fn judge(case: &Case, grants: &Grants) -> CaseResult {
         line: case.line,
         passed,
         got,
-    }
-}
-
-fn decide(question: &Question, grants: &Grants) -> Result<String, Denied> {
-    fn named<T>(right: &str, allowed: &Allowed<'_, T>) -> String {
-        format!("{right}[{}]", allowed.index)
-    }
-    let text = |right: &str, verdict: Result<Allowed<'_, String>, Denied>| {
-        verdict.map(|allowed| named(right, &allowed))
-    };
-    match question {
-        Question::Http {
-            method,
-            url,
-            addresses,
-        } => {
-            let target = Target::parse(url, method)?;
-            let allowed = decide_http(&grants.http, &target)?;
-            if !addresses.is_empty() {
-                check_addresses(allowed.grant, addresses, &[], false)?;
-            }
-            Ok(named("http", &allowed))
-        }
-        Question::File(path, access) => {
-            decide_file(&grants.files, path, *access).map(|allowed| named("files", &allowed))
-        }
-        Question::Tool(name) => text("tools.call", decide_tool(&grants.tools, name)),
-        Question::Topic(topic, direction) => {
-            let right = match direction {
-                Direction::Publish => "messages.publish",
-                Direction::Subscribe => "messages.subscribe",
-            };
-            text(right, decide_topic(&grants.messages, *direction, topic))
-        }
-        Question::State(name) => text("state.namespaces", decide_state(&grants.state, name)),
-        Question::Secret(name) => text("secrets.names", decide_secret(&grants.secrets, name)),
-        Question::Reveal(name) => text("secrets.reveal", decide_reveal(&grants.secrets, name)),
-        Question::Model(name) => text("model.allow", decide_model(&grants.model, name)),
     }
 }

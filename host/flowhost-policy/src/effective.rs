@@ -1,28 +1,21 @@
 //! The intersection: manifest ∩ profile ∩ plan ∩ caller, right by right.
 //!
 //! It starts from what the profile grants, and every other document takes away, one after the
-//! other. This file says which part of a document belongs to which right; the taking away itself is
-//! `walk` and `meet`.
+//! other. The taking away is `walk`'s, and each right's folder says what it does to its own part;
+//! here stands what two rights have to do with one another: a secret that a rule of `http` injects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
-    ask::{Ask, Asks, EnvAsk, FileAsk, HttpAsk},
+    ask::Ask,
     canonical,
-    grant::{
-        Effective, EnvValue, FileGrant, Grants, HttpRule, Inject, MessagesGrant, ModelGrant,
-        SecretsGrant, StateGrant, ToolsGrant,
-    },
+    grant::Effective,
     manifest::Manifest,
-    meet,
     narrow::Narrowing,
-    pattern::{model, tool, topic},
     profile::Profile,
-    right::Right,
-    text::quoted,
+    rights::{Asks, Grants, RIGHTS, Right, http::Inject},
     trace::{Layer, Outcome, TraceEntry},
-    unit::{self, Unit},
-    walk::{self, Kind, List, Walk},
+    walk::Walk,
 };
 
 /// Intersects what is asked, granted, narrowed and passed on, and says what became of each right.
@@ -76,37 +69,14 @@ pub fn effective(
     (effective, walk.trace)
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     fn grants(&mut self) -> Grants {
-        let profile = self.profile;
-        let granted = &profile.grants;
-        let http = self.items("http", &granted.http, |asks| whole(&asks.http), &HTTP);
-        Grants {
-            log: self.flag("log", granted.log, |asks| asks.log),
-            config: self.flag("config", granted.config, |asks| asks.config),
-            budget: self.flag("budget", granted.budget, |asks| asks.budget),
-            http: meet::prune_http(http),
-            files: self.items("files", &granted.files, |asks| whole(&asks.files), &FILES),
-            env: self.env(),
-            model: self.model(),
-            tools: self.tools(),
-            messages: self.messages(),
-            state: self.state(),
-            clock: self.mode(
-                "clock.wall",
-                granted.clock,
-                |asks| &asks.clock,
-                canonical::clock_word,
-            ),
-            random: self.mode(
-                "random.source",
-                granted.random,
-                |asks| &asks.random,
-                canonical::random_word,
-            ),
-            secrets: self.secrets(),
-            named: self.named(),
+        let mut grants = Grants::default();
+        for right in &RIGHTS {
+            (right.steps.narrow)(self, &mut grants);
         }
+        grants.named = self.named();
+        grants
     }
 
     /// What the profile names and every other document leaves standing, if only by its name, and what the
@@ -115,88 +85,11 @@ impl<'a> Walk<'a> {
         let stands = |key: &&&'static str| {
             Right::of(key).is_some_and(|right| {
                 let mut sources = self.sources.iter();
-                sources.all(|source| right.is_asked_in(source.asks))
+                sources.all(|source| (right.steps.is_asked)(source.asks))
             })
         };
         let named = self.profile.grants.named.iter().filter(stands);
         named.chain(&self.manifest.optional).copied().collect()
-    }
-
-    fn items<T: Clone + PartialEq, A: 'a>(
-        &mut self,
-        right: &str,
-        granted: &[T],
-        pick: impl Fn(&'a Asks) -> List<'a, A>,
-        kind: &Kind<T, A>,
-    ) -> Vec<T> {
-        let lists = self
-            .sources
-            .iter()
-            .map(|source| pick(source.asks))
-            .collect();
-        self.met(right, granted, lists, kind)
-    }
-
-    fn env(&mut self) -> BTreeMap<String, EnvValue> {
-        let granted: Vec<Variable> = self.profile.grants.env.clone().into_iter().collect();
-        self.items("env", &granted, |asks| whole(&asks.env), &ENV)
-            .into_iter()
-            .collect()
-    }
-
-    fn model(&mut self) -> ModelGrant {
-        let profile = self.profile;
-        let granted = &profile.grants.model;
-        let kind = walk::texts(|a, b| model::overlap(a, b));
-        let pick = |asks: &'a Asks| List::of(&asks.model, |model| &model.allow);
-        let allow = sorted(self.items("model.allow", &granted.allow, pick, &kind));
-        let empty = allow.is_empty();
-        ModelGrant {
-            allow,
-            tokens: self.amount("model.tokens", Unit::Count, granted.tokens, empty, |asks| {
-                only(&asks.model).map(|model| model.tokens)
-            }),
-            micro_usd: self.amount(
-                "model.usd",
-                Unit::MicroUsd,
-                granted.micro_usd,
-                empty,
-                |asks| only(&asks.model).map(|model| model.micro_usd),
-            ),
-        }
-    }
-
-    fn tools(&mut self) -> ToolsGrant {
-        let profile = self.profile;
-        let kind = walk::texts(|a, b| tool::overlap(a, b));
-        let pick = |asks: &'a Asks| List::of(&asks.tools, |tools| &tools.call);
-        let call = self.items("tools.call", &profile.grants.tools.call, pick, &kind);
-        ToolsGrant { call: sorted(call) }
-    }
-
-    fn state(&mut self) -> StateGrant {
-        let profile = self.profile;
-        let granted = &profile.grants.state;
-        let kind = walk::texts(|a, b| meet::name(a, b));
-        let pick = |asks: &'a Asks| List::of(&asks.state, |state| &state.namespaces);
-        let namespaces = sorted(self.items("state.namespaces", &granted.namespaces, pick, &kind));
-        let empty = namespaces.is_empty();
-        let bytes = self.amount("state.bytes", Unit::Bytes, granted.bytes, empty, |asks| {
-            only(&asks.state).map(|state| state.bytes)
-        });
-        StateGrant { namespaces, bytes }
-    }
-
-    fn secrets(&mut self) -> SecretsGrant {
-        let profile = self.profile;
-        let granted = &profile.grants.secrets;
-        let kind = walk::texts(|a, b| meet::name(a, b));
-        let names = |asks: &'a Asks| List::of(&asks.secrets, |secrets| &secrets.names);
-        let reveal = |asks: &'a Asks| List::of(&asks.secrets, |secrets| &secrets.reveal);
-        SecretsGrant {
-            names: sorted(self.items("secrets.names", &granted.names, names, &kind)),
-            reveal: sorted(self.items("secrets.reveal", &granted.reveal, reveal, &kind)),
-        }
     }
 
     /// Takes away injections whose secret a plan or a caller does not pass on, and names the rest.
@@ -231,36 +124,6 @@ impl<'a> Walk<'a> {
         grants.secrets.names.sort();
         grants.secrets.names.dedup();
     }
-
-    fn messages(&mut self) -> MessagesGrant {
-        let granted = self.profile.grants.messages.clone();
-        MessagesGrant {
-            publish: self.topics("messages.publish", &granted.publish, |m| &m.publish),
-            subscribe: self.topics("messages.subscribe", &granted.subscribe, |m| &m.subscribe),
-        }
-    }
-
-    /// As `items`, after `self` has become the plugin's name everywhere.
-    fn topics(
-        &mut self,
-        right: &str,
-        granted: &[String],
-        pick: fn(&MessagesGrant) -> &Vec<String>,
-    ) -> Vec<String> {
-        let own = own_token(&self.narrowing.plugin);
-        let asked: Vec<Ask<Vec<String>>> = self
-            .sources
-            .iter()
-            .map(|source| match &source.asks.messages {
-                Ask::None => Ask::None,
-                Ask::Granted => Ask::Granted,
-                Ask::Only(messages) => Ask::Only(resolved(pick(messages), &own)),
-            })
-            .collect();
-        let lists = asked.iter().map(whole).collect();
-        let kind = walk::texts(|a, b| topic::overlap(a, b));
-        sorted(self.met(right, &resolved(granted, &own), lists, &kind))
-    }
 }
 
 /// Whether a document leaves the secret `name` to be injected.
@@ -270,88 +133,4 @@ fn passes(asks: &Asks, name: &str) -> bool {
         Ask::Granted => true,
         Ask::Only(secrets) => secrets.names.iter().any(|known| known == name),
     }
-}
-
-type Variable = (String, EnvValue);
-
-const HTTP: Kind<HttpRule, HttpAsk> = Kind {
-    meet: meet::http,
-    path: walk::indexed,
-    show: |rule| format!("{} {}", rule.methods.join(","), rule.url),
-    show_ask: |ask| format!("{} {}", ask.methods.join(","), ask.url),
-    cure: |_, _, ask| {
-        let methods: Vec<String> = ask.methods.iter().map(|method| quoted(method)).collect();
-        format!(
-            "[[http]]\nurl = {}\nmethods = [{}]",
-            quoted(&ask.url),
-            methods.join(", ")
-        )
-    },
-};
-
-const FILES: Kind<FileGrant, FileAsk> = Kind {
-    meet: meet::file,
-    path: walk::indexed,
-    show: show_file,
-    show_ask: |ask| format!("{} ({})", ask.guest, canonical::access_word(ask.access)),
-    cure: |_, _, ask| crate::decide::file_lines(&ask.guest, ask.access),
-};
-
-const ENV: Kind<Variable, EnvAsk> = Kind {
-    meet: meet::env,
-    path: |right, _, (name, _)| format!("{right}.{name}"),
-    show: |(name, value)| match value {
-        EnvValue::Literal(value) => format!("{name}={value}"),
-        EnvValue::From(from) => format!("{name} from {from}"),
-    },
-    show_ask: |ask| ask.name.clone(),
-    cure: |_, _, ask| format!("[env]\n{} = {{ from = {} }}", ask.name, quoted(&ask.name)),
-};
-
-fn show_file(grant: &FileGrant) -> String {
-    let access = canonical::access_word(grant.access);
-    let head = format!("{} from {} ({access}", grant.guest, grant.host);
-    if grant.quota_bytes == 0 {
-        return format!("{head})");
-    }
-    let quota = unit::show(Unit::Bytes, grant.quota_bytes);
-    format!("{head}, {quota}, {} entries)", grant.quota_entries)
-}
-
-fn whole<T>(ask: &Ask<Vec<T>>) -> List<'_, T> {
-    List::of(ask, Vec::as_slice)
-}
-
-fn only<T>(ask: &Ask<T>) -> Option<&T> {
-    match ask {
-        Ask::Only(value) => Some(value),
-        Ask::None | Ask::Granted => None,
-    }
-}
-
-fn sorted(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort();
-    texts.dedup();
-    texts
-}
-
-/// The plugin's name in its own plan as one token of a topic: messages stay in their plan, so those
-/// of a sub-plan (`inner.yaml::name`) call each other by name.
-pub(crate) fn own_token(plugin: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let name = plugin.rsplit("::").next().unwrap_or(plugin);
-    name.chars()
-        .map(|c| if plain(c) { c } else { '-' })
-        .collect()
-}
-
-pub(crate) fn resolved(topics: &[String], own: &str) -> Vec<String> {
-    let with_own = |topic: &String| {
-        let tokens: Vec<&str> = topic
-            .split('.')
-            .map(|token| if token == "self" { own } else { token })
-            .collect();
-        tokens.join(".")
-    };
-    topics.iter().map(with_own).collect()
 }

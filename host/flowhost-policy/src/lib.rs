@@ -2,25 +2,24 @@
 //!
 //! This crate is pure. It never reads a file, a clock or the network, never logs, and knows no
 //! runtime, so that a reviewer can check a decision without the rest of the program. It must never
-//! grow a dependency on wasmtime, tokio or another flowhost crate.
+//! grow a dependency on wasmtime, tokio or a flowhost crate that knows more than texts.
+//!
+//! A right is one folder below `rights`, and one line of the list there.
 
 mod ask;
 mod canonical;
 pub mod cases;
-mod decide;
 mod decision;
 mod effective;
-pub mod egress;
 mod grant;
 mod limit;
 mod manifest;
-mod meet;
 mod narrow;
 mod pattern;
 mod problem;
 mod profile;
 mod read;
-mod right;
+mod rights;
 mod stranger;
 pub mod suggest;
 mod text;
@@ -29,24 +28,30 @@ mod trace;
 mod unit;
 mod walk;
 
-pub use ask::{Ask, Asks, EnvAsk, FileAsk, HttpAsk, InjectAsk};
-pub use decide::{
-    Direction, decide_file, decide_model, decide_reveal, decide_secret, decide_state, decide_tool,
-    decide_topic,
-};
+pub use ask::Ask;
 pub use decision::{Allowed, Denied, Verdict};
 pub use effective::effective;
-pub use grant::{
-    Access, ClockMode, Effective, EnvValue, FileGrant, Grants, HttpRule, Inject, Limits,
-    MessagesGrant, ModelGrant, RandomSource, SecretsGrant, StateGrant, ToolsGrant,
-};
+pub use grant::{Effective, Limits};
 pub use limit::{LIMITS, LimitSpec};
 pub use manifest::{Manifest, Prompts};
 pub use narrow::Narrowing;
 pub use problem::{Position, Problem};
 pub use profile::Profile;
-pub use read::{depth::too_deep_at as toml_too_deep_at, grants::host_input};
-pub use right::{MissingRight, RIGHTS, Right, missing_rights};
+pub use read::depth::too_deep_at as toml_too_deep_at;
+pub use rights::{
+    Asks, Grants, MissingRight, Question, RIGHTS, Right,
+    clock::ClockMode,
+    env::{EnvAsk, EnvValue},
+    files::{Access, FileAsk, FileGrant, decide_file, host_input},
+    http::{HttpAsk, HttpRule, Inject, InjectAsk, egress},
+    messages::{Direction, MessagesGrant, decide_topic},
+    missing_rights,
+    model::{ModelGrant, decide_model},
+    random::RandomSource,
+    secrets::{SecretsGrant, decide_reveal, decide_secret},
+    state::{StateGrant, decide_state},
+    tools::{ToolsGrant, decide_tool},
+};
 pub use stranger::Lent;
 pub use text::{is_hidden, shown};
 pub use tool::{

@@ -8,16 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowhost_words::PluginKind;
 
 use crate::{
-    ask::{Ask, Asks},
     problem::{Position, Problem},
     profile,
     read::{
-        Reader,
-        asks::{self, Author},
-        grants::{self, GRANT_KEYS, LISTS},
+        Author, Reader,
         limits::{self, Named},
     },
-    right::{RIGHTS, Right},
+    rights::{self, Asks, RIGHTS, Right},
     text,
     tool::{self, ToolDescriptor},
 };
@@ -145,7 +142,7 @@ impl Manifest {
     pub fn from_imports<'a>(name: &str, imports: impl IntoIterator<Item = &'a str>) -> Self {
         let mut needs = Asks::nothing();
         for (right, _) in imports.into_iter().filter_map(Right::behind) {
-            ask_for_all(&mut needs, right.key);
+            (right.steps.ask_for_all)(&mut needs);
         }
         Self {
             name: name.to_owned(),
@@ -202,25 +199,6 @@ impl Manifest {
     }
 }
 
-fn ask_for_all(needs: &mut Asks, key: &str) {
-    match key {
-        "log" => needs.log = true,
-        "config" => needs.config = true,
-        "budget" => needs.budget = true,
-        "http" => needs.http = Ask::Granted,
-        "files" => needs.files = Ask::Granted,
-        "env" => needs.env = Ask::Granted,
-        "model" => needs.model = Ask::Granted,
-        "tools" => needs.tools = Ask::Granted,
-        "messages" => needs.messages = Ask::Granted,
-        "state" => needs.state = Ask::Granted,
-        "clock" => needs.clock = Ask::Granted,
-        "random" => needs.random = Ask::Granted,
-        "secrets" => needs.secrets = Ask::Granted,
-        _ => {}
-    }
-}
-
 fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest> {
     let fields = reader.fields(node, "", &KEYS)?;
     profile::check_version(reader, &fields);
@@ -232,19 +210,18 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
     let description = plain(reader, &fields, "description");
     let needs = match fields.get("needs") {
         Some(node) => {
-            let inner = reader.fields(node, "needs", &GRANT_KEYS);
-            inner.map(|inner| asks::asks(reader, &inner, Author::Manifest))
+            let inner = reader.fields(node, "needs", &rights::KEYS);
+            inner.map(|inner| Asks::read(reader, &inner, Author::Manifest))
         }
         None => None,
     };
     let limits = limits::named(reader, &fields);
-    let optional = reader.texts(&fields, "optional", |key| match LISTS.contains(&key) {
+    let lists: Vec<&str> = Right::lists().collect();
+    let optional = reader.texts(&fields, "optional", |key| match lists.contains(&key) {
         true => Ok(key.to_owned()),
-        false => Err(format!("it is not one of {}", LISTS.join(", "))),
+        false => Err(format!("it is not one of {}", lists.join(", "))),
     });
-    let optional = LISTS
-        .into_iter()
-        .filter(|key| optional.iter().any(|it| it == key));
+    let optional = Right::lists().filter(|key| optional.iter().any(|it| it == key));
     let config = tool::checked_schema(reader, &fields, "config");
     let prompts = prompts(reader, &fields);
     let prompt_at = fields.get("prompt").map_or(fields.at, |node| node.at);
@@ -252,7 +229,7 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         let message = "`prompt` is for plugins of kind \"agent\": a plan gives no other a prompt";
         reader.problem(prompt_at, message.to_owned(), None);
     }
-    let tools = grants::tables(reader, &fields, "tools", tool::tool);
+    let tools = reader.tables(&fields, "tools", tool::tool);
     let tools_at = fields.get("tools").map_or(fields.at, |node| node.at);
     tool::check_names(reader, &tools, tools_at);
     if kind.is_some_and(|kind| kind != PluginKind::Tool) && !tools.is_empty() {

@@ -6,21 +6,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ask::{Ask, Asks},
-    canonical,
-    grant::Grants,
     limit::LIMITS,
-    meet,
-    pattern::{model, tool, topic},
     problem::{Position, Problem},
     profile::Profile,
-    read::{
-        Reader,
-        asks::{self, Author},
-        grants::GRANT_KEYS,
-        limits,
-        node::from_json,
-    },
+    read::{Author, Reader, limits, node::from_json},
+    rights::{self, Asks, RIGHTS},
     unit::{self, Unit},
 };
 
@@ -99,8 +89,8 @@ impl Narrowing {
             .map(|fields| {
                 let limits = limits::named(&mut reader, &fields);
                 let inner = fields.get("grants");
-                let inner = inner.and_then(|node| reader.fields(node, "grants", &GRANT_KEYS));
-                let asks = inner.map(|inner| asks::asks(&mut reader, &inner, Author::Plan));
+                let inner = inner.and_then(|node| reader.fields(node, "grants", &rights::KEYS));
+                let asks = inner.map(|inner| Asks::read(&mut reader, &inner, Author::Plan));
                 (limits, asks.unwrap_or_else(Asks::everything))
             });
         let places = reader.finish()?;
@@ -148,13 +138,15 @@ impl Narrowing {
             problems: Vec::new(),
         };
         raised.limits();
-        raised.grants(&profile.grants);
-        raised.amounts(&profile.grants);
+        for right in &RIGHTS {
+            (right.steps.raises)(&mut raised, &self.asks, &profile.grants);
+        }
         raised.problems
     }
 }
 
-struct Raised<'a> {
+/// What a plan would raise, while it is collected.
+pub(crate) struct Raised<'a> {
     narrowing: &'a Narrowing,
     profile: &'a Profile,
     problems: Vec<Problem>,
@@ -177,171 +169,23 @@ impl Raised<'_> {
         }
     }
 
-    fn grants(&mut self, grants: &Grants) {
-        let asks = &self.narrowing.asks;
-        self.items(
-            "http",
-            &asks.http,
-            |ask| {
-                grants
-                    .http
-                    .iter()
-                    .any(|rule| meet::http(rule, ask).is_some_and(|met| met.url == ask.url))
-            },
-            |ask| ask.url.clone(),
-        );
-        self.items(
-            "files",
-            &asks.files,
-            |ask| {
-                grants
-                    .files
-                    .iter()
-                    .any(|grant| meet::file(grant, ask).is_some_and(|met| met.guest == ask.guest))
-            },
-            |ask| ask.guest.clone(),
-        );
-        self.items(
-            "env",
-            &asks.env,
-            |ask| grants.env.contains_key(&ask.name),
-            |ask| ask.name.clone(),
-        );
-        if let Ask::Only(model) = &asks.model {
-            self.texts(
-                "model.allow",
-                &model.allow,
-                &grants.model.allow,
-                model::overlap,
-            );
-        }
-        if let Ask::Only(tools) = &asks.tools {
-            self.texts("tools.call", &tools.call, &grants.tools.call, tool::overlap);
-        }
-        if let Ask::Only(messages) = &asks.messages {
-            let had = &grants.messages;
-            self.texts(
-                "messages.publish",
-                &messages.publish,
-                &had.publish,
-                topic::overlap,
-            );
-            self.texts(
-                "messages.subscribe",
-                &messages.subscribe,
-                &had.subscribe,
-                topic::overlap,
-            );
-        }
-        if let Ask::Only(state) = &asks.state {
-            self.texts(
-                "state.namespaces",
-                &state.namespaces,
-                &grants.state.namespaces,
-                meet::name,
-            );
-        }
-        if let Ask::Only(secrets) = &asks.secrets {
-            self.texts(
-                "secrets.names",
-                &secrets.names,
-                &grants.secrets.names,
-                meet::name,
-            );
-            self.texts(
-                "secrets.reveal",
-                &secrets.reveal,
-                &grants.secrets.reveal,
-                meet::name,
-            );
-        }
-    }
-
-    /// Amounts and modes. An amount that is not named is the ceiling and is not reported.
-    fn amounts(&mut self, grants: &Grants) {
-        use crate::read::grants::{MICRO_USD_MAX, STATE_BYTES_MAX, TOKENS_MAX};
-        let asks = &self.narrowing.asks;
-        if let Ask::Only(model) = &asks.model {
-            let (tokens, usd) = (grants.model.tokens, grants.model.micro_usd);
-            self.amount(
-                "model.tokens",
-                Unit::Count,
-                model.tokens,
-                tokens,
-                TOKENS_MAX,
-            );
-            self.amount(
-                "model.usd",
-                Unit::MicroUsd,
-                model.micro_usd,
-                usd,
-                MICRO_USD_MAX,
-            );
-        }
-        if let Ask::Only(state) = &asks.state {
-            self.amount(
-                "state.bytes",
-                Unit::Bytes,
-                state.bytes,
-                grants.state.bytes,
-                STATE_BYTES_MAX,
-            );
-        }
-        if let Ask::Only(clock) = asks.clock
-            && clock > grants.clock
-        {
-            let had = canonical::clock_word(grants.clock);
-            self.report(
-                &format!("clock.wall = {}", canonical::clock_word(clock)),
-                had,
-                "clock.wall",
-            );
-        }
-        if let Ask::Only(random) = asks.random
-            && random > grants.random
-        {
-            let (wanted, had) = (
-                canonical::random_word(random),
-                canonical::random_word(grants.random),
-            );
-            self.report(&format!("random.source = {wanted}"), had, "random.source");
-        }
-    }
-
-    fn amount(&mut self, right: &str, unit: Unit, wanted: u64, had: u64, unnamed: u64) {
+    /// An amount over the one that is granted: `(wanted, had)`. One that is not named is the ceiling and
+    /// is not reported.
+    pub(crate) fn amount(&mut self, right: &str, unit: Unit, (wanted, had): (u64, u64), unnamed: u64) {
         if wanted > had && wanted != unnamed {
             let what = format!("{right} = {}", unit::show(unit, wanted));
             self.report(&what, &unit::show(unit, had), right);
         }
     }
 
-    /// Reports every text that no granted pattern covers whole.
-    fn texts(
+    /// Every item that is not covered whole by what is granted.
+    pub(crate) fn items<T>(
         &mut self,
         right: &str,
-        wanted: &[String],
-        had: &[String],
-        overlap: fn(&str, &str) -> Option<String>,
-    ) {
-        for (index, text) in wanted.iter().enumerate() {
-            let covered = had
-                .iter()
-                .any(|had| overlap(had, text).as_ref() == Some(text));
-            if !covered {
-                let what = format!("{right} `{text}`");
-                self.report_item(&what, right, index);
-            }
-        }
-    }
-
-    fn items<T>(
-        &mut self,
-        right: &str,
-        ask: &Ask<Vec<T>>,
+        items: &[T],
         covered: impl Fn(&T) -> bool,
         show: impl Fn(&T) -> String,
     ) {
-        let Ask::Only(items) = ask else { return };
         for (index, item) in items.iter().enumerate() {
             if !covered(item) {
                 self.report_item(&format!("{right} `{}`", show(item)), right, index);
@@ -367,7 +211,8 @@ impl Raised<'_> {
             .unwrap_or(narrowing.at)
     }
 
-    fn report(&mut self, what: &str, had: &str, path: &str) {
+    /// Something that is not an item of a list, with what the profile has of it.
+    pub(crate) fn report(&mut self, what: &str, had: &str, path: &str) {
         let at = self.place(path, path);
         self.report_at(at, what, had, path);
     }

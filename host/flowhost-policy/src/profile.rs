@@ -7,14 +7,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     canonical,
-    decide::is_plain_name,
-    grant::{Grants, Limits},
+    grant::Limits,
+    pattern::is_plain_name,
     problem::{Position, Problem},
-    read::{
-        Reader,
-        grants::{self, GRANT_KEYS},
-        limits,
-    },
+    read::{Reader, limits},
+    rights::{Grants, KEYS},
 };
 
 /// An exec profile, checked.
@@ -56,19 +53,15 @@ impl Profile {
         let mut reader = Reader::new(file);
         let parts = reader.toml(text).map(|node| {
             let mut known = vec!["version", "name", "description", "limits"];
-            known.extend(GRANT_KEYS);
+            known.extend(KEYS);
             let fields = reader.fields(&node, "", &known);
             fields.map(|fields| {
                 check_version(&mut reader, &fields);
                 let name = name(&mut reader, &fields);
                 let description = reader.text(&fields, "description").unwrap_or_default();
                 let named = limits::named(&mut reader, &fields);
-                (
-                    name,
-                    description,
-                    named,
-                    grants::grants(&mut reader, &fields),
-                )
+                let grants = Grants::read(&mut reader, &fields);
+                (name, description, named, grants)
             })
         });
         let places = reader.finish()?;

@@ -7,8 +7,8 @@
 //! operator's: secrets, variables of the environment, folders elsewhere.
 
 use crate::{
-    grant::{EnvValue, Inject},
     profile::Profile,
+    rights::RIGHTS,
     trace::{Layer, Outcome, TraceEntry},
 };
 
@@ -20,6 +20,27 @@ pub struct Lent {
     pub profile: Profile,
     /// What was taken, for `policy explain`.
     pub taken: Vec<TraceEntry>,
+}
+
+/// What is taken from a profile, while it is.
+pub(crate) struct Taken<'a> {
+    profile: &'a Profile,
+    entries: Vec<TraceEntry>,
+}
+
+impl Taken<'_> {
+    /// Notes that `right` is gone, which held `value`.
+    pub(crate) fn push(&mut self, right: String, value: &str) {
+        self.entries.push(TraceEntry {
+            source: self.profile.source(&right),
+            right,
+            value: value.to_owned(),
+            outcome: Outcome::Removed {
+                by: Layer::Operator,
+                at: "the profile came with the plan".to_owned(),
+            },
+        });
+    }
 }
 
 impl Profile {
@@ -38,40 +59,16 @@ impl Profile {
     /// ```
     #[must_use]
     pub fn lent(mut self) -> Lent {
-        let mut taken = Vec::new();
-        let mut take = |profile: &Profile, right: String, value: &str| {
-            taken.push(TraceEntry {
-                source: profile.source(&right),
-                right,
-                value: value.to_owned(),
-                outcome: Outcome::Removed {
-                    by: Layer::Operator,
-                    at: "the profile came with the plan".to_owned(),
-                },
-            });
+        let mut grants = std::mem::take(&mut self.grants);
+        let mut taken = Taken {
+            profile: &self,
+            entries: Vec::new(),
         };
-        let secrets = std::mem::take(&mut self.grants.secrets);
-        for (key, names) in [("names", secrets.names), ("reveal", secrets.reveal)] {
-            for (index, name) in names.iter().enumerate() {
-                take(&self, format!("secrets.{key}[{index}]"), name);
-            }
+        for right in &RIGHTS {
+            (right.steps.lend)(&mut grants, &mut taken);
         }
-        let mut rules = std::mem::take(&mut self.grants.http);
-        for (index, rule) in rules.iter_mut().enumerate() {
-            if let Some(inject) = rule.inject.take() {
-                let names: Vec<&str> = Inject::secrets(&inject).collect();
-                take(&self, format!("http[{index}].inject"), &names.join(", "));
-            }
-        }
-        self.grants.http = rules;
-        let env = std::mem::take(&mut self.grants.env);
-        let (from, own): (Vec<_>, Vec<_>) = env
-            .into_iter()
-            .partition(|(_, value)| matches!(value, EnvValue::From(_)));
-        for (name, _) in &from {
-            take(&self, format!("env.{name}"), name);
-        }
-        self.grants.env = own.into_iter().collect();
+        let taken = taken.entries;
+        self.grants = grants;
         Lent {
             profile: self,
             taken,

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::{
     canonical,
+    pattern::is_plain_name,
     problem::Position,
     read::{
         Fields, Reader,
@@ -233,7 +234,7 @@ impl Fault {
 impl ToolDescriptor {
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        if !crate::decide::is_plain_name(&self.name) {
+        if !is_plain_name(&self.name) {
             faults.push(Fault::of("name", name_fault(&self.name)));
         }
         faults.extend(text_fault("title", &self.title, TITLE_BYTES_MAX));
@@ -319,7 +320,7 @@ pub fn descriptor_faults(tools: &[ToolDescriptor]) -> Vec<String> {
 fn name(reader: &mut Reader, fields: &Fields<'_>) -> Option<String> {
     let node = reader.required(fields, "name", "\"my_tool\"")?;
     let name = reader.text(fields, "name")?;
-    if crate::decide::is_plain_name(&name) {
+    if is_plain_name(&name) {
         return Some(name);
     }
     let message = format!("`{}` {}", fields.path_of("name"), name_fault(&name));

@@ -6,14 +6,13 @@
 //! something else than what is effective.
 
 use crate::{
-    ask::{Ask, Asks},
+    ask::Ask,
     grant::{Effective, Limits},
     limit::LIMITS,
     manifest::Manifest,
     narrow::Narrowing,
     profile::Profile,
-    right::Right,
-    text::quoted,
+    rights::{Asks, Right},
     trace::{Layer, Outcome, TraceEntry},
     unit::{self, Unit},
 };
@@ -41,37 +40,34 @@ impl<'a, A> List<'a, A> {
             Ask::Only(value) => List::Only(items(value)),
         }
     }
-}
 
-/// How items of one right are met, named, shown and asked for.
-pub(crate) struct Kind<T, A> {
-    pub(crate) meet: fn(&T, &A) -> Option<T>,
-    /// Where the `usize`th item stands in the profile, below the right.
-    pub(crate) path: fn(&str, usize, &T) -> String,
-    pub(crate) show: fn(&T) -> String,
-    pub(crate) show_ask: fn(&A) -> String,
-    /// The profile lines that would grant what is asked, given the right and all that it has.
-    pub(crate) cure: fn(&str, &[T], &A) -> String,
-}
-
-/// A right that is a list of texts.
-pub(crate) fn texts(meet: fn(&String, &String) -> Option<String>) -> Kind<String, String> {
-    Kind {
-        meet,
-        path: indexed,
-        show: |text| quoted(text),
-        show_ask: |text| quoted(text),
-        cure: |right, had, asked| {
-            let (table, key) = right.split_once('.').unwrap_or((right, right));
-            let all: Vec<String> = had.iter().chain([asked]).map(|text| quoted(text)).collect();
-            format!("[{table}]\n{key} = [{}]", all.join(", "))
-        },
+    /// All of what a document says.
+    pub(crate) fn whole(ask: &'a Ask<Vec<A>>) -> Self {
+        Self::of(ask, Vec::as_slice)
     }
 }
 
-/// `http[0]`.
-pub(crate) fn indexed<T>(right: &str, index: usize, _: &T) -> String {
-    format!("{right}[{index}]")
+/// How items of one right are met, named, shown and asked for.
+pub(crate) trait Kind<T, A> {
+    /// Where the list stands in a profile: `http`, `tools.call`.
+    fn right(&self) -> &'static str;
+
+    /// What both allow.
+    fn meet(&self, granted: &T, asked: &A) -> Option<T>;
+
+    /// Where the `index`th item stands in the profile: `http[0]`.
+    fn path(&self, index: usize, _item: &T) -> String {
+        format!("{}[{index}]", self.right())
+    }
+
+    /// A granted item, for people.
+    fn show(&self, item: &T) -> String;
+
+    /// An item that is asked for, for people.
+    fn show_ask(&self, asked: &A) -> String;
+
+    /// The profile lines that would grant what is asked, given all that is granted.
+    fn cure(&self, granted: &[T], asked: &A) -> String;
 }
 
 pub(crate) struct Walk<'a> {
@@ -134,31 +130,45 @@ impl<'a> Walk<'a> {
         limits
     }
 
+    /// Meets every granted item with what `pick` finds in every document.
+    pub(crate) fn items<T: Clone + PartialEq, A: 'a>(
+        &mut self,
+        granted: &[T],
+        pick: impl Fn(&'a Asks) -> List<'a, A>,
+        kind: &impl Kind<T, A>,
+    ) -> Vec<T> {
+        let lists = self
+            .sources
+            .iter()
+            .map(|source| pick(source.asks))
+            .collect();
+        self.met(granted, lists, kind)
+    }
+
     /// Meets every granted item with every document in turn, and says what became of it.
     pub(crate) fn met<T: Clone + PartialEq, A>(
         &mut self,
-        right: &str,
         granted: &[T],
         lists: Vec<List<'_, A>>,
-        kind: &Kind<T, A>,
+        kind: &impl Kind<T, A>,
     ) -> Vec<T> {
         let mut out: Vec<T> = Vec::new();
         for (index, item) in granted.iter().enumerate() {
             let mut left = vec![item.clone()];
             let mut by = None;
             for (source, list) in self.sources.iter().zip(&lists) {
-                let next = take(&left, list, kind.meet);
+                let next = take(&left, list, kind);
                 if next != left && !left.is_empty() {
-                    by = Some((source.layer, self.at(source, right)));
+                    by = Some((source.layer, self.at(source, kind.right())));
                 }
                 left = next;
             }
-            let right = (kind.path)(right, index, item);
-            let outcome = outcome(&left, by, kind.show);
+            let right = kind.path(index, item);
+            let outcome = outcome(&left, by, |item| kind.show(item));
             let source = self.profile.source(&right);
             self.trace.push(TraceEntry {
                 right,
-                value: (kind.show)(item),
+                value: kind.show(item),
                 source,
                 outcome,
             });
@@ -168,33 +178,34 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        self.missing(right, granted, lists.first(), kind);
+        self.missing(granted, lists.first(), kind);
         out
     }
 
     /// What the manifest (the first document) asks for and the profile has nothing of.
     fn missing<T, A>(
         &mut self,
-        right: &str,
         granted: &[T],
         asked: Option<&List<'_, A>>,
-        kind: &Kind<T, A>,
+        kind: &impl Kind<T, A>,
     ) {
+        let path = kind.right();
         match asked {
             Some(List::Only(asked)) => {
                 for (index, ask) in asked.iter().enumerate() {
-                    if granted.iter().any(|item| (kind.meet)(item, ask).is_some()) {
+                    if granted.iter().any(|item| kind.meet(item, ask).is_some()) {
                         continue;
                     }
-                    let (value, cure) = ((kind.show_ask)(ask), (kind.cure)(right, granted, ask));
-                    self.miss(format!("needs.{right}[{index}]"), value, cure);
+                    let (value, cure) = (kind.show_ask(ask), kind.cure(granted, ask));
+                    self.miss(format!("needs.{path}[{index}]"), value, cure);
                 }
             }
-            Some(List::Granted) if granted.is_empty() && !right.ends_with(".reveal") => {
-                let key = right.split('.').next().unwrap_or(right);
-                let cure = Right::of(key).map_or("", |right| right.lines);
+            // Who asks for secrets asks to have them injected: a value that is not handed out is not
+            // missing.
+            Some(List::Granted) if granted.is_empty() && !path.ends_with(".reveal") => {
+                let cure = Right::of_path(path).map_or("", |right| right.lines);
                 self.miss(
-                    format!("needs.{right}"),
+                    format!("needs.{path}"),
                     "granted".to_owned(),
                     cure.to_owned(),
                 );
@@ -213,15 +224,15 @@ impl<'a> Walk<'a> {
         });
     }
 
-    pub(crate) fn flag(&mut self, key: &str, granted: bool, pick: fn(&Asks) -> bool) -> bool {
-        let gone = self.sources.iter().find(|source| !pick(source.asks));
+    pub(crate) fn flag(&mut self, key: &str, granted: bool, pick: fn(&Asks) -> &bool) -> bool {
+        let gone = self.sources.iter().find(|source| !*pick(source.asks));
         let outcome = match (granted, gone) {
             (true, None) => Outcome::Kept,
             (true, Some(gone)) => Outcome::Removed {
                 by: gone.layer,
                 at: self.at(gone, key),
             },
-            (false, _) if pick(&self.manifest.needs) => {
+            (false, _) if *pick(&self.manifest.needs) => {
                 self.miss(
                     format!("needs.{key}"),
                     "true".to_owned(),
@@ -249,7 +260,7 @@ impl<'a> Walk<'a> {
         key: &str,
         granted: T,
         pick: fn(&Asks) -> &Ask<T>,
-        word: fn(T) -> &'static str,
+        word: impl Fn(T) -> &'static str,
     ) -> T {
         let mut value = granted;
         let mut by = None;
@@ -267,13 +278,10 @@ impl<'a> Walk<'a> {
         let asked = !matches!(pick(&self.manifest.needs), Ask::None);
         if granted == T::default() {
             if asked {
-                let right = key.split('.').next().unwrap_or(key);
-                let cure = Right::of(right).map_or("", |right| right.lines);
-                self.miss(
-                    format!("needs.{right}"),
-                    "asked".to_owned(),
-                    cure.to_owned(),
-                );
+                let right = Right::of_path(key);
+                debug_assert!(right.is_some(), "a ladder is a right");
+                let (key, cure) = right.map_or((key, ""), |right| (right.key, right.lines));
+                self.miss(format!("needs.{key}"), "asked".to_owned(), cure.to_owned());
             }
             return value;
         }
@@ -301,7 +309,7 @@ impl<'a> Walk<'a> {
         unit: Unit,
         had: u64,
         empty: bool,
-        pick: fn(&Asks) -> Option<u64>,
+        pick: impl Fn(&Asks) -> Option<u64>,
     ) -> u64 {
         if empty {
             return 0;
@@ -357,7 +365,7 @@ impl<'a> Walk<'a> {
 fn take<T: Clone + PartialEq, A>(
     items: &[T],
     list: &List<'_, A>,
-    meet: fn(&T, &A) -> Option<T>,
+    kind: &impl Kind<T, A>,
 ) -> Vec<T> {
     let asked = match list {
         List::None => return Vec::new(),
@@ -367,7 +375,7 @@ fn take<T: Clone + PartialEq, A>(
     let mut out = Vec::new();
     for met in items
         .iter()
-        .flat_map(|item| asked.iter().filter_map(|ask| meet(item, ask)))
+        .flat_map(|item| asked.iter().filter_map(|ask| kind.meet(item, ask)))
     {
         if !out.contains(&met) {
             out.push(met);

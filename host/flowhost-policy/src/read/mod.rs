@@ -3,9 +3,8 @@
 //! The functions here know shapes (a size, a list of names), never what a right means. They return
 //! `None` after they have reported, and reading goes on with the next key.
 
-pub(crate) mod asks;
+mod asks;
 pub(crate) mod depth;
-pub(crate) mod grants;
 pub(crate) mod limits;
 pub(crate) mod node;
 
@@ -18,6 +17,7 @@ use crate::{
     text,
     unit::{self, Unit},
 };
+pub(crate) use asks::Author;
 use node::{Entry, Node, Value};
 
 /// Longest document that is read, in bytes. Profiles and manifests are small.

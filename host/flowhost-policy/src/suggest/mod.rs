@@ -7,12 +7,15 @@
 //! there, because TOML has no table twice.
 
 mod amend;
-mod held;
 
 use std::collections::BTreeSet;
 
-use crate::profile::Profile;
-use amend::{Amendment, Outcome};
+use crate::{
+    profile::Profile,
+    rights::{Grants, Right},
+};
+
+pub(crate) use amend::{Amendment, Outcome, list, literal, push, set, text, text_of};
 
 /// A refusal as a ledger has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +99,7 @@ impl Suggestion {
         let mut seen = BTreeSet::new();
         for refusal in refused.iter().filter(|refusal| seen.insert(**refusal)) {
             let shown = format!("{} {} ({})", refusal.right, refusal.wanted, refusal.rule);
-            if profile.is_some_and(|profile| held::holds(&profile.grants, plugin, refusal)) {
+            if profile.is_some_and(|profile| holds(&profile.grants, plugin, refusal)) {
                 self.held.push(shown);
                 continue;
             }
@@ -109,4 +112,11 @@ impl Suggestion {
         self.never.sort();
         self.text = amendment.text();
     }
+}
+
+/// Whether a profile grants what was refused all the same: then the plan's narrowing, the manifest or
+/// an older version of the profile said no, and a line more would change nothing.
+fn holds(grants: &Grants, plugin: &str, refusal: &Refusal<'_>) -> bool {
+    Right::of_path(refusal.right)
+        .is_some_and(|right| (right.steps.allows)(grants, plugin, refusal))
 }

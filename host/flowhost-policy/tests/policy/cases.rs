@@ -108,15 +108,15 @@ tol = "a/b"
     let problems = Cases::parse(text, "t.toml").unwrap_err();
     let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
-    t.toml:3:1: a case has exactly one of: http, read, write, tool, publish, subscribe, state, secret, reveal, model
-    t.toml:6:1: a case has exactly one of: http, read, write, tool, publish, subscribe, state, secret, reveal, model
+    t.toml:3:1: a case has exactly one of: http, read, write, model, tool, publish, subscribe, state, secret, reveal
+    t.toml:6:1: a case has exactly one of: http, read, write, model, tool, publish, subscribe, state, secret, reveal
     t.toml:11:1: `name` is missing in `case[2]`
       hint: add `name = "what it shows"`
     t.toml:11:1: `case[2].http` is not `METHOD URL`
       hint: write `GET https://…`
     t.toml:12:10: `case[2].expect` is not one of: allow, deny
     t.toml:14:14: `localhost` in `case[2].addresses[0]`: not an IP address
-    t.toml:15:1: a case has exactly one of: http, read, write, tool, publish, subscribe, state, secret, reveal, model
+    t.toml:15:1: a case has exactly one of: http, read, write, model, tool, publish, subscribe, state, secret, reveal
     t.toml:18:1: unknown key `tol` in `case[3]`
       hint: did you mean `tool`?
     "#);

@@ -20,5 +20,6 @@ mod manifest;
 mod net;
 mod netip;
 mod properties;
+mod rights;
 mod shipped;
 mod suggest;

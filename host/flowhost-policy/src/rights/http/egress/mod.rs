@@ -23,7 +23,7 @@ pub use target::{Target, URL_BYTES_MAX};
 
 use crate::{
     decision::{Allowed, Denied, Verdict},
-    grant::HttpRule,
+    rights::http::HttpRule,
     text::quoted,
 };
 

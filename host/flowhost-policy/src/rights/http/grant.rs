@@ -1,0 +1,124 @@
+//! What a profile grants of `http`, and what other documents say of it.
+
+use super::egress::{is_method, rule};
+
+/// One `[[http]]` table: a URL prefix and the methods that may be sent below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRule {
+    /// Canonical `scheme://host:port/prefix`; the host may be `*.two.labels`, an IP or a CIDR.
+    pub url: String,
+    /// Upper-case methods; empty allows none.
+    pub methods: Vec<String>,
+    /// A header that the host adds after the decision; the guest never sees its value.
+    pub inject: Option<Inject>,
+    /// Largest response body in bytes.
+    pub response_bytes: u64,
+    /// Largest request body in bytes.
+    pub request_bytes: u64,
+    /// Whether a private address may answer. Needs `--allow-private-network` too.
+    pub private_network: bool,
+}
+
+impl HttpRule {
+    /// Largest response body where a profile says nothing, in bytes.
+    pub const RESPONSE_BYTES: u64 = 4 << 20;
+    /// Largest request body where a profile says nothing, in bytes.
+    pub const REQUEST_BYTES: u64 = 1 << 20;
+
+    /// A rule with the default body caps, nothing injected and the public internet only.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong with the URL or a method.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::HttpRule;
+    ///
+    /// let rule = HttpRule::new("https://api.example.com", &["GET"]).unwrap();
+    /// assert_eq!(rule.url, "https://api.example.com:443/");
+    /// assert!(HttpRule::new("https://*.com", &["GET"]).is_err());
+    /// ```
+    pub fn new(url: &str, methods: &[&str]) -> Result<Self, String> {
+        if let Some(bad) = methods
+            .iter()
+            .find(|method| !is_method(method))
+        {
+            return Err(format!("`{bad}` is not a method that is sent"));
+        }
+        Ok(Self {
+            url: rule::canonical(url)?,
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            inject: None,
+            response_bytes: Self::RESPONSE_BYTES,
+            request_bytes: Self::REQUEST_BYTES,
+            private_network: false,
+        })
+    }
+}
+
+/// A header whose value holds `${secret:NAME}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inject {
+    /// Header name, lower case.
+    pub header: String,
+    /// Template with `${secret:NAME}` placeholders.
+    pub value: String,
+}
+
+impl Inject {
+    /// The names of the secrets in the template.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::Inject;
+    ///
+    /// let inject = Inject { header: "x-key".into(), value: "${secret:A} ${secret:B}".into() };
+    /// assert_eq!(inject.secrets().collect::<Vec<_>>(), ["A", "B"]);
+    /// ```
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let parts = self.value.split("${secret:").skip(1);
+        parts.filter_map(|part| part.split_once('}').map(|(name, _)| name))
+    }
+}
+
+/// What happens to a header that the profile injects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InjectAsk {
+    /// It stays: only the operator decides about it (manifest, plan).
+    Keep,
+    /// It stays if the caller has the same (caller).
+    Same(Option<Inject>),
+}
+
+/// A URL prefix and methods, with caps that only lower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAsk {
+    /// Canonical URL, as in [`HttpRule::url`].
+    pub url: String,
+    /// Methods; empty is none.
+    pub methods: Vec<String>,
+    /// Most bytes of a response body.
+    pub response_bytes: u64,
+    /// Most bytes of a request body.
+    pub request_bytes: u64,
+    /// `false` takes the private network away.
+    pub private_network: bool,
+    /// What becomes of an injected header.
+    pub inject: InjectAsk,
+}
+
+impl From<&HttpRule> for HttpAsk {
+    fn from(rule: &HttpRule) -> Self {
+        Self {
+            url: rule.url.clone(),
+            methods: rule.methods.clone(),
+            response_bytes: rule.response_bytes,
+            request_bytes: rule.request_bytes,
+            private_network: rule.private_network,
+            inject: InjectAsk::Same(rule.inject.clone()),
+        }
+    }
+}
