@@ -224,6 +224,29 @@ fn each_right_of_the_policy_has_its_capability() {
 }
 
 #[test]
+fn each_capability_refers_to_its_right_and_is_granted_by_its_lines() {
+    for capability in all() {
+        let Some(right) = capability.right() else {
+            // What language runtimes drag in is linked for every component, and holds nothing.
+            assert_eq!(capability.name(), "runtime");
+            assert!(capability.granted(&Effective::default()));
+            continue;
+        };
+        assert!(!capability.granted(&Effective::default()), "{}", right.key);
+        let text = format!("version = 1\nname = \"x\"\n{}\n", right.lines);
+        let effective = Effective {
+            grants: Profile::parse(&text, "x.toml").unwrap().grants,
+            ..Effective::default()
+        };
+        assert!(capability.granted(&effective), "{}", right.key);
+        for other in all().iter().filter(|it| it.right() != Some(right)) {
+            let granted = other.granted(&effective);
+            assert_eq!(granted, other.right().is_none(), "{}", other.name());
+        }
+    }
+}
+
+#[test]
 fn each_folder_has_the_same_files() {
     let source = folder("src");
     for capability in all() {

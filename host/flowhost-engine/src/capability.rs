@@ -31,16 +31,20 @@ pub trait Capability: Send + Sync + 'static {
         &[]
     }
 
-    /// Whether the effective profile grants it.
-    fn granted(&self, effective: &Effective) -> bool;
-
-    /// The profile line that would grant it, for the message of a refusal.
-    ///
-    /// Said once, by the right behind its interfaces.
-    fn cure(&self) -> &'static str {
+    /// The right behind it, as its interfaces say; `None` for what every component gets.
+    fn right(&self) -> Option<&'static Right> {
         let mut interfaces = self.interfaces().iter().chain(self.runtime_interfaces());
-        let right = interfaces.find_map(|interface| Right::behind(interface));
-        right.map_or("", |(right, _)| right.lines)
+        interfaces.find_map(|interface| Right::behind(interface).map(|(right, _)| right))
+    }
+
+    /// Whether its interfaces are linked under `effective`.
+    fn granted(&self, effective: &Effective) -> bool {
+        self.right().is_none_or(|right| right.is_linked(effective))
+    }
+
+    /// The profile lines that would grant it, for the message of a refusal.
+    fn cure(&self) -> &'static str {
+        self.right().map_or("", |right| right.lines)
     }
 
     /// Links its interfaces: all of them when `granted`, else only the runtime interfaces. Called

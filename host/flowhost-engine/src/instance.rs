@@ -22,7 +22,7 @@ use crate::engine::{Engine, LoadedComponent};
 use crate::fault::Fault;
 use crate::limits::{self, RESULT_OVERHEAD_BYTES};
 use crate::prepare::Linked;
-use crate::role::{Invocation, RolePre};
+use crate::role::{Invocation, Role, RolePre};
 use crate::scope::{CallScope, Meter};
 use crate::text::{MESSAGE_CHARS, neutralise};
 
@@ -185,7 +185,11 @@ impl Plugin {
         let context = context(&scope, deadline.at);
         let meter = scope.meter.clone();
         let mut store = self.store(scope, &limits, deadline)?;
-        let work = AssertUnwindSafe(call.invoke(&self.0.role, &mut store, &context)).catch_unwind();
+        let work = async {
+            let role = I::Role::fresh(&self.0.role, &mut store).await?;
+            call.invoke(&role, &mut store, &context).await
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
         let outcome = match deadline.bound(work).await {
             Err(late) => Err(late),
             Ok(Err(panic)) => Err(host_panic(panic.as_ref())),

@@ -122,7 +122,11 @@ fn case(reader: &mut Reader, node: &Node, path: &str) -> Option<Case> {
     reader.required(&fields, "expect", "\"deny\"");
     let allow = reader.word(&fields, "expect", &[("allow", true), ("deny", false)]);
     let asked = question(reader, &fields);
-    let addresses = addresses(reader, &fields, asked.as_ref().map(|(question, _)| *question));
+    let addresses = addresses(
+        reader,
+        &fields,
+        asked.as_ref().map(|(question, _)| *question),
+    );
     let rule = reader.text(&fields, "rule");
     let (question, text) = asked?;
     Some(Case {
@@ -156,11 +160,7 @@ fn question(reader: &mut Reader, fields: &Fields<'_>) -> Option<(&'static Questi
 }
 
 /// What a name resolves to in a case; a question that nothing is resolved for has no use for it.
-fn addresses(
-    reader: &mut Reader,
-    fields: &Fields<'_>,
-    question: Option<&Question>,
-) -> Vec<IpAddr> {
+fn addresses(reader: &mut Reader, fields: &Fields<'_>, question: Option<&Question>) -> Vec<IpAddr> {
     let without = question.filter(|question| !question.takes_addresses);
     if let (Some(node), Some(question)) = (fields.get("addresses"), without) {
         let (path, key) = (fields.path_of("addresses"), question.key);

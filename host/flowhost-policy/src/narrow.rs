@@ -171,7 +171,13 @@ impl Raised<'_> {
 
     /// An amount over the one that is granted: `(wanted, had)`. One that is not named is the ceiling and
     /// is not reported.
-    pub(crate) fn amount(&mut self, right: &str, unit: Unit, (wanted, had): (u64, u64), unnamed: u64) {
+    pub(crate) fn amount(
+        &mut self,
+        right: &str,
+        unit: Unit,
+        (wanted, had): (u64, u64),
+        unnamed: u64,
+    ) {
         if wanted > had && wanted != unnamed {
             let what = format!("{right} = {}", unit::show(unit, wanted));
             self.report(&what, &unit::show(unit, had), right);

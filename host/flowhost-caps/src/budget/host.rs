@@ -9,19 +9,14 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
 use crate::budget::BudgetState;
+use crate::shared::bindings;
 use crate::shared::support::kill;
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-budget;
-            world budget { import flowhost:budget/budget@0.1.0; }
-        ",
-        path: ["../../wit/budget/0.1.0"],
-        world: "flowhost:host-budget/budget",
-        imports: { default: trappable },
-    });
-}
+bindings!(
+    "import flowhost:budget/budget@0.1.0;",
+    "../../wit/budget/0.1.0",
+    trappable
+);
 
 pub(super) use bindings::flowhost::budget::budget::Remaining;
 

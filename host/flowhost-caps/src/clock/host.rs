@@ -4,19 +4,14 @@ use flowhost_engine::HostState;
 use wasmtime::component::Linker;
 
 use crate::clock::ClockState;
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, kill};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-clock;
-            world clock { import flowhost:clock/clock@0.1.0; }
-        ",
-        path: ["../../wit/clock/0.1.0"],
-        world: "flowhost:host-clock/clock",
-        imports: { default: trappable },
-    });
-}
+bindings!(
+    "import flowhost:clock/clock@0.1.0;",
+    "../../wit/clock/0.1.0",
+    trappable
+);
 
 pub(super) use bindings::flowhost::clock::clock as wit;
 

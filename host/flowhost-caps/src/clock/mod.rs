@@ -17,7 +17,7 @@ use std::time::Duration;
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::Fact;
 use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
-use flowhost_policy::{ClockMode, Effective};
+use flowhost_policy::ClockMode;
 use wasmtime::component::Linker;
 
 /// Where time comes from.
@@ -136,10 +136,6 @@ impl Capability for Seam {
 
     fn runtime_interfaces(&self) -> &'static [&'static str] {
         &[wasi::WALL, wasi::MONOTONIC]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.grants.clock != ClockMode::Denied
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

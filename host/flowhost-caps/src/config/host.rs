@@ -6,20 +6,15 @@ use serde_json::{Map, Value};
 use wasmtime::component::Linker;
 
 use crate::config::ConfigState;
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, kill};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-config;
-            world config { import flowhost:config/config@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/config/0.1.0"],
-        world: "flowhost:host-config/config",
-        imports: { default: trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!(
+    "import flowhost:config/config@0.1.0;",
+    "../../wit/config/0.1.0",
+    trappable,
+    types
+);
 
 pub(super) use bindings::flowhost::config::config as wit;
 

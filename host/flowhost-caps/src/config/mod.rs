@@ -7,7 +7,6 @@ mod tests;
 use std::any::Any;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_policy::Effective;
 use serde_json::{Map, Value};
 use wasmtime::component::Linker;
 
@@ -29,10 +28,6 @@ impl Capability for Seam {
 
     fn interfaces(&self) -> &'static [&'static str] {
         &[host::INTERFACE]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.grants.config
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

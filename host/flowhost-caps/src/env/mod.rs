@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_policy::{Effective, EnvValue};
+use flowhost_policy::EnvValue;
 use wasmtime::component::Linker;
 
 /// Variables of the host that a profile may name with `from`, read once when the process starts.
@@ -71,10 +71,6 @@ impl Capability for Seam {
 
     fn runtime_interfaces(&self) -> &'static [&'static str] {
         &[host::ENVIRONMENT]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        !effective.grants.env.is_empty()
     }
 
     fn link(&self, linker: &mut Linker<HostState>, _granted: bool) -> wasmtime::Result<()> {

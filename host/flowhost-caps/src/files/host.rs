@@ -14,19 +14,9 @@ use super::{
     path::Below,
     root::{Folder, Kind, OpenFile, Opened, Wish},
 };
+use crate::shared::bindings;
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-files;
-            world files { import flowhost:files/files@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/files/0.1.0"],
-        world: "flowhost:host-files/files",
-        imports: { default: async | trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!("import flowhost:files/files@0.1.0;", "../../wit/files/0.1.0", async | trappable, types);
 
 pub(super) use bindings::flowhost::files::files as wit;
 

@@ -21,7 +21,7 @@ use std::{any::Any, hash::RandomState, sync::Arc};
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::records::{Asked, FsOp};
-use flowhost_policy::{Access, Denied, Effective, decide_file};
+use flowhost_policy::{Access, Denied, decide_file};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
@@ -68,10 +68,6 @@ impl Capability for Seam {
 
     fn runtime_interfaces(&self) -> &'static [&'static str] {
         &[wasi::INTERFACE, wasi::PREOPENS]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.links("files")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

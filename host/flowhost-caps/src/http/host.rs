@@ -21,20 +21,10 @@ use super::{
     sender::{Outgoing, Sender},
 };
 
+use crate::shared::bindings;
 use crate::shared::support::{Refusal, bytes, heard, settle, told};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-http;
-            world http { import flowhost:http/http@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/http/0.1.0"],
-        world: "flowhost:host-http/http",
-        imports: { default: async | trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!("import flowhost:http/http@0.1.0;", "../../wit/http/0.1.0", async | trappable, types);
 
 pub(super) use bindings::flowhost::http::http as wit;
 

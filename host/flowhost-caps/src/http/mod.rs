@@ -23,7 +23,6 @@ mod wasi;
 use std::{any::Any, net::IpAddr, sync::Arc};
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_policy::Effective;
 use wasmtime::component::{HasData, Linker};
 
 pub use connect::{Connector, Stream, TcpConnector};
@@ -110,10 +109,6 @@ impl Capability for Seam {
 
     fn interfaces(&self) -> &'static [&'static str] {
         &[host::INTERFACE, wasi::INTERFACE, wasi::TYPES]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.links("http")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -4,19 +4,14 @@ use flowhost_engine::HostState;
 use wasmtime::component::Linker;
 
 use crate::log::{Level, LogState, Stream};
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, kill};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-log;
-            world log { import flowhost:log/log@0.1.0; }
-        ",
-        path: ["../../wit/log/0.1.0"],
-        world: "flowhost:host-log/log",
-        imports: { default: trappable },
-    });
-}
+bindings!(
+    "import flowhost:log/log@0.1.0;",
+    "../../wit/log/0.1.0",
+    trappable
+);
 
 pub(super) use bindings::flowhost::log::log as wit;
 

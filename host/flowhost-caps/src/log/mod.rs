@@ -11,7 +11,6 @@ use std::any::Any;
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
 pub use crate::shared::line::{Level, LogLine, LogSink, MemoryLog, ProgressLine, Stream};
@@ -48,10 +47,6 @@ impl Capability for Seam {
 
     fn interfaces(&self) -> &'static [&'static str] {
         &[host::INTERFACE]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.grants.log
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

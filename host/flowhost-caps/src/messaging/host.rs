@@ -13,20 +13,10 @@ use wasmtime::component::Linker;
 
 use crate::messaging::envelope::{QueueLimit, SealError, message_fact, seal};
 use crate::messaging::{MessagePayload, MessagingState, REPLY};
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, Refusal, heard, kill, settle, told};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-messaging;
-            world messaging { import flowhost:messaging/messaging@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/messaging/0.1.0"],
-        world: "flowhost:host-messaging/messaging",
-        imports: { default: async | trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!("import flowhost:messaging/messaging@0.1.0;", "../../wit/messaging/0.1.0", async | trappable, types);
 
 pub(super) use bindings::flowhost::messaging::messaging as wit;
 

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use flowhost_bus::Bus;
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
 pub use envelope::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
@@ -56,10 +55,6 @@ impl Capability for Seam {
 
     fn interfaces(&self) -> &'static [&'static str] {
         &[host::INTERFACE]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.links("messages")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -16,21 +16,11 @@ use super::answer::{Completed, Embedded};
 use super::log::Records;
 use super::prompt::{self, TEXTS_MAX};
 use super::{HoldId, ModelServices, ModelState, Short, Spending};
+use crate::shared::bindings;
 use crate::shared::money::Left;
 use crate::shared::support::{HasStore, Refusal, heard, kill, settle, told};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-model;
-            world model { import flowhost:model/model@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/model/0.1.0"],
-        world: "flowhost:host-model/model",
-        imports: { default: async | trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!("import flowhost:model/model@0.1.0;", "../../wit/model/0.1.0", async | trappable, types);
 
 pub(super) use bindings::flowhost::model::model as wit;
 

@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_models::Gateway;
-use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
 use crate::shared::money::Left;
@@ -108,10 +107,6 @@ impl Capability for Seam {
 
     fn interfaces(&self) -> &'static [&'static str] {
         &[host::INTERFACE]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.links("model")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -5,19 +5,14 @@ use flowhost_ledger::Kind;
 use wasmtime::component::Linker;
 
 use crate::progress::ProgressState;
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, kill};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-progress;
-            world progress { import flowhost:progress/progress@0.1.0; }
-        ",
-        path: ["../../wit/progress/0.1.0"],
-        world: "flowhost:host-progress/progress",
-        imports: { default: trappable },
-    });
-}
+bindings!(
+    "import flowhost:progress/progress@0.1.0;",
+    "../../wit/progress/0.1.0",
+    trappable
+);
 
 pub(super) use bindings::flowhost::progress::progress as wit;
 

@@ -4,20 +4,15 @@ use flowhost_engine::{CallScope, HostState, bindings::types};
 use wasmtime::component::Linker;
 
 use crate::random::{DRAW_BYTES_MAX, RandomState};
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, Refusal, kill, settle};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-random;
-            world random { import flowhost:random/random@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/random/0.1.0"],
-        world: "flowhost:host-random/random",
-        imports: { default: trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!(
+    "import flowhost:random/random@0.1.0;",
+    "../../wit/random/0.1.0",
+    trappable,
+    types
+);
 
 pub(super) use bindings::flowhost::random::random as wit;
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
-use flowhost_policy::{Effective, RandomSource};
+use flowhost_policy::RandomSource;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use wasmtime::component::Linker;
@@ -106,10 +106,6 @@ impl Capability for Seam {
 
     fn runtime_interfaces(&self) -> &'static [&'static str] {
         &[wasi::RANDOM, wasi::INSECURE, wasi::INSECURE_SEED]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.grants.random != RandomSource::Denied
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -15,7 +15,6 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
 use crate::shared::line::{Gate, LogSink};
@@ -68,10 +67,6 @@ impl Capability for Seam {
             io::POLL,
             io::STREAMS,
         ]
-    }
-
-    fn granted(&self, _effective: &Effective) -> bool {
-        true
     }
 
     fn link(&self, linker: &mut Linker<HostState>, _granted: bool) -> wasmtime::Result<()> {

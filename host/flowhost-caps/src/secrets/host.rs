@@ -7,20 +7,15 @@ use flowhost_policy::decide_reveal;
 use wasmtime::component::Linker;
 
 use crate::secrets::{SecretStore, SecretsState};
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, Refusal, kill, settle};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-secrets;
-            world secrets { import flowhost:secrets/secrets@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/secrets/0.1.0"],
-        world: "flowhost:host-secrets/secrets",
-        imports: { default: trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!(
+    "import flowhost:secrets/secrets@0.1.0;",
+    "../../wit/secrets/0.1.0",
+    trappable,
+    types
+);
 
 pub(super) use bindings::flowhost::secrets::secrets as wit;
 

@@ -10,22 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, Refusal, bytes, heard, kill, settle, told};
 use crate::state::OpenState;
 use crate::state::store::{Expected, KEY_BYTES_MAX, Slot, StateError, StateStore};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-state;
-            world state { import flowhost:state/state@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/state/0.1.0"],
-        world: "flowhost:host-state/state",
-        imports: { default: async | trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!("import flowhost:state/state@0.1.0;", "../../wit/state/0.1.0", async | trappable, types);
 
 pub(super) use bindings::flowhost::state::state as wit;
 

@@ -12,7 +12,6 @@ use std::any::Any;
 use std::sync::Arc;
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
-use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
 pub use folder::FolderStore;
@@ -46,10 +45,6 @@ impl Capability for Seam {
 
     fn interfaces(&self) -> &'static [&'static str] {
         &[host::INTERFACE]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.links("state")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

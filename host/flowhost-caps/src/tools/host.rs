@@ -8,21 +8,11 @@ use flowhost_ledger::records::{Asked, Decision, DecisionPart, HostCall};
 use flowhost_policy::decide_tool;
 use wasmtime::component::Linker;
 
+use crate::shared::bindings;
 use crate::shared::support::{HasStore, Refusal, kill, settle};
 use crate::tools::{CHAIN_MAX, ToolRouter, ToolsState};
 
-mod bindings {
-    wasmtime::component::bindgen!({
-        inline: "
-            package flowhost:host-tools;
-            world tools { import flowhost:tools/tools@0.1.0; }
-        ",
-        path: ["../../wit/types/0.1.0", "../../wit/tools/0.1.0"],
-        world: "flowhost:host-tools/tools",
-        imports: { default: async | trappable },
-        with: { "flowhost:types/types@0.1.0": flowhost_engine::bindings::types },
-    });
-}
+bindings!("import flowhost:tools/tools@0.1.0;", "../../wit/tools/0.1.0", async | trappable, types);
 
 pub(super) use bindings::flowhost::tools::tools as wit;
 

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flowhost_engine::{CallScope, Capability, Descriptor, Fault, HostState, Provider, ToolContent};
-use flowhost_policy::Effective;
 use wasmtime::component::Linker;
 
 /// Plugins that may wait for each other at once.
@@ -73,10 +72,6 @@ impl Capability for Seam {
 
     fn interfaces(&self) -> &'static [&'static str] {
         &[host::INTERFACE]
-    }
-
-    fn granted(&self, effective: &Effective) -> bool {
-        effective.links("tools")
     }
 
     fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {

@@ -3,23 +3,18 @@
 
 use wasmtime::Store;
 
-use super::{Invocation, RolePre, json, length};
+use super::{Invocation, json, length};
 use crate::bindings::types;
 use crate::capability::HostState;
 use crate::instance::{CallReport, Plugin};
 use crate::scope::CallScope;
 
-#[expect(
-    missing_docs,
-    reason = "generated from wit/, where the documentation stands"
-)]
-pub(crate) mod bindings {
-    wasmtime::component::bindgen!({
-        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
-        world: "flowhost:roles/agent-role",
-        with: { "flowhost:types/types": crate::bindings::types },
-        exports: { default: async },
-    });
+bindings! {
+    #[expect(
+        missing_docs,
+        reason = "generated from wit/, where the documentation stands"
+    )]
+    "flowhost:roles/agent-role"
 }
 
 pub use bindings::exports::flowhost::roles::agent::{
@@ -32,17 +27,16 @@ struct OnMessage<'a>(&'a types::Message);
 struct OnFinish<'a>(&'a AgentOutcome);
 
 impl Invocation for OnStart {
+    type Role = bindings::AgentRole;
     type Output = ();
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::AgentRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        let instance = role.agent(&mut *store).await?;
-        instance
-            .flowhost_roles_agent()
+        role.flowhost_roles_agent()
             .call_on_start(store, context, &self.0)
             .await
     }
@@ -57,17 +51,16 @@ impl Invocation for OnStart {
 }
 
 impl Invocation for OnPlan<'_> {
+    type Role = bindings::AgentRole;
     type Output = AgentOutput;
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::AgentRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<AgentOutput, types::Error>> {
-        let instance = role.agent(&mut *store).await?;
-        instance
-            .flowhost_roles_agent()
+        role.flowhost_roles_agent()
             .call_on_plan(store, context, self.0)
             .await
     }
@@ -88,17 +81,16 @@ impl Invocation for OnPlan<'_> {
 }
 
 impl Invocation for OnMessage<'_> {
+    type Role = bindings::AgentRole;
     type Output = Vec<Outgoing>;
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::AgentRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<Vec<Outgoing>, types::Error>> {
-        let instance = role.agent(&mut *store).await?;
-        instance
-            .flowhost_roles_agent()
+        role.flowhost_roles_agent()
             .call_on_message(store, context, self.0)
             .await
     }
@@ -119,17 +111,16 @@ impl Invocation for OnMessage<'_> {
 }
 
 impl Invocation for OnFinish<'_> {
+    type Role = bindings::AgentRole;
     type Output = ();
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::AgentRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        let instance = role.agent(&mut *store).await?;
-        instance
-            .flowhost_roles_agent()
+        role.flowhost_roles_agent()
             .call_on_finish(store, context, self.0)
             .await
     }

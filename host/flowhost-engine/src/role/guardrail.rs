@@ -2,23 +2,18 @@
 
 use wasmtime::Store;
 
-use super::{Invocation, RolePre, json, length};
+use super::{Invocation, json, length};
 use crate::bindings::types;
 use crate::capability::HostState;
 use crate::instance::{CallReport, Plugin};
 use crate::scope::CallScope;
 
-#[expect(
-    missing_docs,
-    reason = "generated from wit/, where the documentation stands"
-)]
-pub(crate) mod bindings {
-    wasmtime::component::bindgen!({
-        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
-        world: "flowhost:roles/guardrail-role",
-        with: { "flowhost:types/types": crate::bindings::types },
-        exports: { default: async },
-    });
+bindings! {
+    #[expect(
+        missing_docs,
+        reason = "generated from wit/, where the documentation stands"
+    )]
+    "flowhost:roles/guardrail-role"
 }
 
 use bindings::exports::flowhost::roles::guardrail::Subject;
@@ -32,16 +27,16 @@ struct Check<'a> {
 }
 
 impl Invocation for Check<'_> {
+    type Role = bindings::GuardrailRole;
     type Output = GuardVerdict;
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::GuardrailRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<GuardVerdict, types::Error>> {
-        let instance = role.guardrail(&mut *store).await?;
-        let guardrail = instance.flowhost_roles_guardrail();
+        let guardrail = role.flowhost_roles_guardrail();
         guardrail
             .call_check(store, context, self.subject, &self.config)
             .await

@@ -4,7 +4,7 @@
 
 use wasmtime::Store;
 
-use super::{Invocation, RolePre, canonical_descriptors, descriptor_size, json, length};
+use super::{Invocation, canonical_descriptors, descriptor_size, json, length};
 use crate::bindings::types::{self, Content};
 use crate::capability::HostState;
 use crate::content;
@@ -13,17 +13,12 @@ use crate::json::canonical_json;
 use crate::role::tool::invalid_input;
 use crate::scope::CallScope;
 
-#[expect(
-    missing_docs,
-    reason = "generated from wit/, where the documentation stands"
-)]
-pub(crate) mod bindings {
-    wasmtime::component::bindgen!({
-        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
-        world: "flowhost:roles/mcp-adapter-role",
-        with: { "flowhost:types/types": crate::bindings::types },
-        exports: { default: async },
-    });
+bindings! {
+    #[expect(
+        missing_docs,
+        reason = "generated from wit/, where the documentation stands"
+    )]
+    "flowhost:roles/mcp-adapter-role"
 }
 
 pub use bindings::exports::flowhost::roles::mcp_adapter::Session as McpSession;
@@ -65,16 +60,16 @@ struct Close<'a> {
 }
 
 impl Invocation for Open {
+    type Role = bindings::McpAdapterRole;
     type Output = (McpSession, McpTools);
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::McpAdapterRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
-        let instance = role.mcp_adapter(&mut *store).await?;
-        let adapter = instance.flowhost_roles_mcp_adapter();
+        let adapter = role.flowhost_roles_mcp_adapter();
         let connected = adapter.call_connect(&mut *store, context, &self.config);
         let session = match connected.await? {
             Ok(session) => session,
@@ -95,16 +90,16 @@ impl Invocation for Open {
 }
 
 impl Invocation for List<'_> {
+    type Role = bindings::McpAdapterRole;
     type Output = McpTools;
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::McpAdapterRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<McpTools, types::Error>> {
-        let instance = role.mcp_adapter(&mut *store).await?;
-        let adapter = instance.flowhost_roles_mcp_adapter();
+        let adapter = role.flowhost_roles_mcp_adapter();
         listed(adapter, store, context, self.session).await
     }
 
@@ -166,16 +161,16 @@ fn session_size(session: &McpSession) -> u64 {
 }
 
 impl Invocation for CallTool<'_> {
+    type Role = bindings::McpAdapterRole;
     type Output = Content;
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::McpAdapterRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<Content, types::Error>> {
-        let instance = role.mcp_adapter(&mut *store).await?;
-        let adapter = instance.flowhost_roles_mcp_adapter();
+        let adapter = role.flowhost_roles_mcp_adapter();
         adapter
             .call_call_tool(store, context, self.session, self.name, &self.input)
             .await
@@ -191,16 +186,16 @@ impl Invocation for CallTool<'_> {
 }
 
 impl Invocation for Close<'_> {
+    type Role = bindings::McpAdapterRole;
     type Output = ();
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::McpAdapterRole,
         store: &mut Store<HostState>,
         _: &types::Context,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        let instance = role.mcp_adapter(&mut *store).await?;
-        let adapter = instance.flowhost_roles_mcp_adapter();
+        let adapter = role.flowhost_roles_mcp_adapter();
         adapter.call_close(store, self.session).await.map(Ok)
     }
 

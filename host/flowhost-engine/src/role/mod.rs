@@ -2,6 +2,21 @@
 //!
 //! A role's file states its calls; `instance` runs them. Nothing here knows limits or stores.
 
+/// Bindings of one role's world, with the shared types in their one place.
+macro_rules! bindings {
+    ($(#[$attribute:meta])* $world:literal) => {
+        $(#[$attribute])*
+        pub(crate) mod bindings {
+            wasmtime::component::bindgen!({
+                path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
+                world: $world,
+                with: { "flowhost:types/types": crate::bindings::types },
+                exports: { default: async },
+            });
+        }
+    };
+}
+
 pub(crate) mod agent;
 pub(crate) mod guardrail;
 pub(crate) mod mcp_adapter;
@@ -17,13 +32,15 @@ use crate::json::canonical_json;
 
 /// One call of one export.
 pub(crate) trait Invocation: Send {
+    /// The role that has the export.
+    type Role: Role;
     /// What it hands back.
     type Output: Send;
 
-    /// Instantiates and calls.
+    /// Calls the export of a fresh instance.
     fn invoke(
         self,
-        role: &RolePre,
+        role: &Self::Role,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> impl Future<Output = wasmtime::Result<Result<Self::Output, types::Error>>> + Send;
@@ -36,84 +53,63 @@ pub(crate) trait Invocation: Send {
     fn canonical(output: Self::Output) -> Result<Self::Output, String>;
 }
 
-/// A component's exports, looked up once.
-pub(crate) enum RolePre {
-    Agent(agent::bindings::AgentRolePre<HostState>),
-    Tool(tool::bindings::ToolRolePre<HostState>),
-    Guardrail(guardrail::bindings::GuardrailRolePre<HostState>),
-    McpAdapter(mcp_adapter::bindings::McpAdapterRolePre<HostState>),
+/// A fresh instance of a component, by its role.
+pub(crate) trait Role: Sized + Send + Sync {
+    /// Instantiates it.
+    fn fresh(
+        pre: &RolePre,
+        store: &mut Store<HostState>,
+    ) -> impl Future<Output = wasmtime::Result<Self>> + Send;
 }
 
-impl RolePre {
-    pub(crate) fn new(kind: PluginKind, pre: InstancePre<HostState>) -> wasmtime::Result<Self> {
-        Ok(match kind {
-            PluginKind::Agent => Self::Agent(agent::bindings::AgentRolePre::new(pre)?),
-            PluginKind::Tool => Self::Tool(tool::bindings::ToolRolePre::new(pre)?),
-            PluginKind::Guardrail => {
-                Self::Guardrail(guardrail::bindings::GuardrailRolePre::new(pre)?)
+/// Makes [`RolePre`] and a [`Role`] of each kind of plugin from one line for each.
+macro_rules! roles {
+    ($($kind:ident: $folder:ident, $role:ident, $pre:ident;)+) => {
+        /// A component's exports, looked up once.
+        pub(crate) enum RolePre {
+            $($kind($folder::bindings::$pre<HostState>),)+
+        }
+
+        impl RolePre {
+            pub(crate) fn new(
+                kind: PluginKind,
+                pre: InstancePre<HostState>,
+            ) -> wasmtime::Result<Self> {
+                Ok(match kind {
+                    $(PluginKind::$kind => Self::$kind($folder::bindings::$pre::new(pre)?),)+
+                })
             }
-            PluginKind::McpAdapter => {
-                Self::McpAdapter(mcp_adapter::bindings::McpAdapterRolePre::new(pre)?)
+
+            fn kind(&self) -> PluginKind {
+                match self {
+                    $(Self::$kind(_) => PluginKind::$kind,)+
+                }
             }
-        })
-    }
-
-    /// A fresh instance of an agent.
-    pub(crate) async fn agent(
-        &self,
-        store: &mut Store<HostState>,
-    ) -> wasmtime::Result<agent::bindings::AgentRole> {
-        match self {
-            Self::Agent(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(PluginKind::Agent)),
         }
-    }
 
-    /// A fresh instance of a tool.
-    pub(crate) async fn tool(
-        &self,
-        store: &mut Store<HostState>,
-    ) -> wasmtime::Result<tool::bindings::ToolRole> {
-        match self {
-            Self::Tool(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(PluginKind::Tool)),
-        }
-    }
+        $(impl Role for $folder::bindings::$role {
+            async fn fresh(pre: &RolePre, store: &mut Store<HostState>) -> wasmtime::Result<Self> {
+                match pre {
+                    RolePre::$kind(pre) => pre.instantiate_async(store).await,
+                    other => Err(mismatch(other.kind(), PluginKind::$kind)),
+                }
+            }
+        })+
+    };
+}
 
-    /// A fresh instance of a guardrail.
-    pub(crate) async fn guardrail(
-        &self,
-        store: &mut Store<HostState>,
-    ) -> wasmtime::Result<guardrail::bindings::GuardrailRole> {
-        match self {
-            Self::Guardrail(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(PluginKind::Guardrail)),
-        }
-    }
+roles! {
+    Agent: agent, AgentRole, AgentRolePre;
+    Tool: tool, ToolRole, ToolRolePre;
+    Guardrail: guardrail, GuardrailRole, GuardrailRolePre;
+    McpAdapter: mcp_adapter, McpAdapterRole, McpAdapterRolePre;
+}
 
-    /// A fresh instance of an MCP adapter.
-    pub(crate) async fn mcp_adapter(
-        &self,
-        store: &mut Store<HostState>,
-    ) -> wasmtime::Result<mcp_adapter::bindings::McpAdapterRole> {
-        match self {
-            Self::McpAdapter(pre) => pre.instantiate_async(store).await,
-            other => Err(other.mismatch(PluginKind::McpAdapter)),
-        }
-    }
-
-    /// The error of calling a component for a role that it does not take.
-    fn mismatch(&self, wanted: PluginKind) -> wasmtime::Error {
-        let role = match self {
-            Self::Agent(_) => PluginKind::Agent,
-            Self::Tool(_) => PluginKind::Tool,
-            Self::Guardrail(_) => PluginKind::Guardrail,
-            Self::McpAdapter(_) => PluginKind::McpAdapter,
-        };
-        wasmtime::Error::new(crate::fault::Fault::Host(format!(
-            "a component of role `{role}` was called as `{wanted}`"
-        )))
-    }
+/// The error of calling a component for a role that it does not take.
+fn mismatch(role: PluginKind, wanted: PluginKind) -> wasmtime::Error {
+    wasmtime::Error::new(crate::fault::Fault::Host(format!(
+        "a component of role `{role}` was called as `{wanted}`"
+    )))
 }
 
 /// One JSON document of an answer in canonical form; `what` names it in the message.

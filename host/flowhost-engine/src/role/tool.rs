@@ -2,7 +2,7 @@
 
 use wasmtime::Store;
 
-use super::{Invocation, RolePre, canonical_descriptors, descriptor_size};
+use super::{Invocation, canonical_descriptors, descriptor_size};
 use crate::bindings::types::{self, Content};
 use crate::capability::HostState;
 use crate::content;
@@ -11,14 +11,7 @@ use crate::instance::{CallReport, Plugin};
 use crate::json::canonical_json;
 use crate::scope::CallScope;
 
-pub(crate) mod bindings {
-    wasmtime::component::bindgen!({
-        path: ["../../wit/types/0.1.0", "../../wit/roles/0.1.0"],
-        world: "flowhost:roles/tool-role",
-        with: { "flowhost:types/types": crate::bindings::types },
-        exports: { default: async },
-    });
-}
+bindings!("flowhost:roles/tool-role");
 
 struct Call<'a> {
     name: &'a str,
@@ -26,17 +19,16 @@ struct Call<'a> {
 }
 
 impl Invocation for Call<'_> {
+    type Role = bindings::ToolRole;
     type Output = Content;
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::ToolRole,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<Content, types::Error>> {
-        let instance = role.tool(&mut *store).await?;
-        instance
-            .flowhost_roles_tool()
+        role.flowhost_roles_tool()
             .call_call(store, context, self.name, &self.input)
             .await
     }
@@ -53,17 +45,16 @@ impl Invocation for Call<'_> {
 struct Describe;
 
 impl Invocation for Describe {
+    type Role = bindings::ToolRole;
     type Output = Vec<types::Descriptor>;
 
     async fn invoke(
         self,
-        role: &RolePre,
+        role: &bindings::ToolRole,
         store: &mut Store<HostState>,
         _context: &types::Context,
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
-        let instance = role.tool(&mut *store).await?;
-        instance
-            .flowhost_roles_tool()
+        role.flowhost_roles_tool()
             .call_describe(store)
             .await
             .map(Ok)

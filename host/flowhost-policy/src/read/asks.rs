@@ -85,9 +85,7 @@ impl Reader {
     ) -> Ask<T> {
         match self.short(fields, key, author) {
             Some(ask) => ask,
-            None => self
-                .table(fields, key, read)
-                .map_or(Ask::None, Ask::Only),
+            None => self.table(fields, key, read).map_or(Ask::None, Ask::Only),
         }
     }
 

@@ -117,6 +117,5 @@ impl Suggestion {
 /// Whether a profile grants what was refused all the same: then the plan's narrowing, the manifest or
 /// an older version of the profile said no, and a line more would change nothing.
 fn holds(grants: &Grants, plugin: &str, refusal: &Refusal<'_>) -> bool {
-    Right::of_path(refusal.right)
-        .is_some_and(|right| (right.steps.allows)(grants, plugin, refusal))
+    Right::of_path(refusal.right).is_some_and(|right| (right.steps.allows)(grants, plugin, refusal))
 }

@@ -192,7 +192,12 @@ fn value_of(value: &toml_edit::Value) -> serde_json::Value {
 fn every_question_of_a_table_is_denied_and_its_refusal_can_be_cured() {
     let asked: Vec<_> = RIGHTS
         .iter()
-        .flat_map(|right| right.questions.iter().map(move |question| (right, question)))
+        .flat_map(|right| {
+            right
+                .questions
+                .iter()
+                .map(move |question| (right, question))
+        })
         .collect();
     for (right, question) in &asked {
         let table = format!(

@@ -71,7 +71,11 @@ impl Kind<Variable, EnvAsk> for Env {
     }
 
     fn cure(&self, _granted: &[Variable], asked: &EnvAsk) -> String {
-        format!("[env]\n{} = {{ from = {} }}", asked.name, quoted(&asked.name))
+        format!(
+            "[env]\n{} = {{ from = {} }}",
+            asked.name,
+            quoted(&asked.name)
+        )
     }
 }
 

@@ -52,10 +52,7 @@ pub fn decide_file<'a>(
         pattern::below(&grant.guest, guest_path).map(|depth| (depth, index, grant))
     });
     match holding.max_by_key(|(depth, index, _)| (*depth, std::cmp::Reverse(*index))) {
-        None => deny(
-            "files#none".to_owned(),
-            Some(lines(guest_path, access)),
-        ),
+        None => deny("files#none".to_owned(), Some(lines(guest_path, access))),
         Some((_, index, grant)) if grant.access < access => deny(
             format!("files[{index}].access"),
             Some(WRITE_LINES.to_owned()),

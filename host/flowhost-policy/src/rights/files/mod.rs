@@ -86,7 +86,12 @@ impl Kind<FileGrant, FileAsk> for Files {
     }
 
     fn show(&self, grant: &FileGrant) -> String {
-        let head = format!("{} from {} ({}", grant.guest, grant.host, grant.access.word());
+        let head = format!(
+            "{} from {} ({}",
+            grant.guest,
+            grant.host,
+            grant.access.word()
+        );
         if grant.quota_bytes == 0 {
             return format!("{head})");
         }

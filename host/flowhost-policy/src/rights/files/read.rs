@@ -40,8 +40,7 @@ fn check_apart(reader: &mut Reader, fields: &Fields<'_>, guests: &[&str]) {
     let at = fields.get("files").map_or(fields.at, |node| node.at);
     for (index, guest) in guests.iter().enumerate() {
         let nested = |other: &&&str| {
-            pattern::below(other, guest).is_some()
-                || pattern::below(guest, other).is_some()
+            pattern::below(other, guest).is_some() || pattern::below(guest, other).is_some()
         };
         let Some(other) = guests.iter().take(index).find(nested) else {
             continue;

@@ -41,10 +41,7 @@ impl HttpRule {
     /// assert!(HttpRule::new("https://*.com", &["GET"]).is_err());
     /// ```
     pub fn new(url: &str, methods: &[&str]) -> Result<Self, String> {
-        if let Some(bad) = methods
-            .iter()
-            .find(|method| !is_method(method))
-        {
+        if let Some(bad) = methods.iter().find(|method| !is_method(method)) {
             return Err(format!("`{bad}` is not a method that is sent"));
         }
         Ok(Self {

@@ -58,8 +58,7 @@ impl Part for Http {
     type Asked = Ask<Vec<HttpAsk>>;
 
     const CAPABILITY: &'static str = "http";
-    const LINES: &'static str =
-        "[[http]]\nurl = \"https://api.example.com/\"\nmethods = [\"GET\"]";
+    const LINES: &'static str = "[[http]]\nurl = \"https://api.example.com/\"\nmethods = [\"GET\"]";
     const KEYS: &'static [&'static str] = &[
         "url",
         "methods",
@@ -74,9 +73,11 @@ impl Part for Http {
             let whole = text.contains(' ');
             (!whole).then_some(("is not `METHOD URL`", "write `GET https://…`"))
         },
-        ..Question::new("http", "GET https://api.example.com/", |grants, text, to| {
-            rule(&grants.http, text, to)
-        })
+        ..Question::new(
+            "http",
+            "GET https://api.example.com/",
+            |grants, text, to| rule(&grants.http, text, to),
+        )
     }];
     const HARD: &'static [&'static str] = &["wasi:http/outgoing-handler"];
     const SOFT: &'static [&'static str] = &["wasi:http/types"];
