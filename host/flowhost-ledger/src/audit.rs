@@ -418,6 +418,7 @@ impl<'a> Walk<'a> {
 /// Takes down what an index record says.
 fn list_run(listed: &mut BTreeMap<String, Listed>, view: &View<'_>) {
     let text = |name: &str| view.field(name).and_then(|value| value.text());
+    // A record of the index that names no run lists none.
     let Some(run) = text("run_id") else { return };
     let entry = listed.entry(run.to_owned()).or_default();
     entry.goes_on = view.kind() == Some(Kind::RunResume);

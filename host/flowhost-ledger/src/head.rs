@@ -159,6 +159,7 @@ impl IndexHead {
 
 /// Takes down that a run started, went on or ended, as a record of the index says.
 pub(crate) fn enter(open: &mut Vec<String>, kind: Option<crate::Kind>, run: Option<&str>) {
+    // A record of the index that names no run opens and ends none.
     let Some(run) = run else { return };
     match kind {
         // Nobody resumes a run that the index has open; if somebody did, it would still be one run.

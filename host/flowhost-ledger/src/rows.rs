@@ -184,6 +184,7 @@ impl Pool {
 fn work(queue: &Mutex<Receiver<Job>>, owner: &Owner) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        // The pool is dropped: that is how its threads are told to end.
         let Ok(mut job) = next else { return };
         job.chunk.look(owner);
         // Whoever asked may have found a fault and gone.

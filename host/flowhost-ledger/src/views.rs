@@ -47,6 +47,7 @@ impl Views {
         if text("root").is_some() {
             return;
         }
+        // A record without them is no view that could be compared; its form is the audit's to judge.
         let (Some(path), Some(sha256)) = (text("path"), text("sha256")) else {
             return;
         };

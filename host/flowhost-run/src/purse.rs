@@ -259,6 +259,7 @@ impl Funds for Purse {
 
     fn settle(&self, hold: HoldId, spent: Left) {
         let mut inner = self.inner();
+        // When a call ends, what it still holds is settled; a later word about it must not count twice.
         let Some(hold) = inner.holds.remove(&hold.0) else {
             return;
         };

@@ -65,6 +65,7 @@ impl Output {
 
     /// Judges what became of a result that somebody else wrote to standard output.
     pub fn written(&self, written: io::Result<()>) {
+        // Written whole.
         let Err(error) = written else { return };
         if error.kind() == io::ErrorKind::BrokenPipe {
             return;

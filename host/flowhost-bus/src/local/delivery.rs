@@ -47,6 +47,7 @@ impl Settle for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        // Acknowledged or answered: only what is still held goes back.
         let Some(mut item) = self.item.take() else {
             return;
         };

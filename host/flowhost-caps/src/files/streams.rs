@@ -153,6 +153,7 @@ impl Writer {
     }
 
     async fn settle(&mut self) {
+        // A guest may wait for a stream that is not writing: it is ready as it is.
         let Writing::Busy(task, asked) = &mut self.state else {
             return;
         };

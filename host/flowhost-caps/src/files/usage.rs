@@ -106,6 +106,7 @@ impl Account {
     /// An entry is gone; `file` is its inode and length when that was its last name.
     pub(super) fn removed(&mut self, file: Option<(u64, u64)>) {
         self.entries = self.entries.saturating_sub(1);
+        // A folder, or a file that has another name still: its bytes stay where they are.
         let Some((inode, length)) = file else { return };
         match self.open.get_mut(&inode) {
             Some(open) => open.removed = true,
@@ -121,6 +122,7 @@ impl Account {
     /// A handle is closed; `length` is the file's last one.
     pub(super) fn closed(&mut self, inode: u64, length: u64) {
         let Some(open) = self.open.get_mut(&inode) else {
+            debug_assert!(false, "a handle that is closed was opened");
             return;
         };
         open.handles = open.handles.saturating_sub(1);

@@ -125,6 +125,7 @@ impl Gather {
                 self.verdict = Some((record.ts.clone(), record.seq, record.commit.clone()));
             }
             Record::GuardVerdict(verdict) => {
+                // A guardrail that failed gave no verdict; its attempt says so.
                 let Some(word) = &verdict.verdict else { return };
                 match (&verdict.check, verdict.part.as_deref()) {
                     (Some(_), _) if word == "pass" => self.stage.checks_passed += 1,
@@ -160,6 +161,7 @@ impl Gather {
     }
 
     fn called(&mut self, record: &StoredRecord, call: &ToolCall) {
+        // Ledgers of the first wave name no calls, and have no stages.
         let Some(id) = call.call_of.call.clone() else {
             return;
         };

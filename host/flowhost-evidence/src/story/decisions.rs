@@ -94,6 +94,7 @@ enum What {
 
 impl DecisionsOf {
     pub(super) fn record(&mut self, record: &StoredRecord, said: &Record) {
+        // Most records decide nothing.
         let Some(decided) = said.decided() else {
             return;
         };

@@ -202,6 +202,7 @@ impl HeadOf {
     fn policy(&mut self, load: &PolicyLoad) {
         let name = short(&load.plugin);
         let all = self.plugins.items.iter_mut();
+        // Of a plugin beyond those that a page has room for: its profile is left out with it.
         let Some(plugin) = all.rev().find(|plugin| plugin.name == name) else {
             return;
         };

@@ -224,6 +224,7 @@ impl ModelsOf {
                 answers: Vec::new(),
             });
         }
+        // Of a call beyond those that a page has room for.
         let Some(building) = self.calls.get_mut(at) else {
             return;
         };
@@ -251,10 +252,12 @@ impl ModelsOf {
             self.open.remove(&intent);
         }
         let place = result.intent.and_then(|seq| self.intents.get(&seq));
+        // Its beginning was left out, or stands in a part of the record that cannot be read; the sums have it.
         let Some((call, at)) = place.copied() else {
             return;
         };
         let Some(building) = self.calls.get_mut(call) else {
+            debug_assert!(false, "a place is that of a call that was taken down");
             return;
         };
         if let (Some(attempt), Some(answer)) = (

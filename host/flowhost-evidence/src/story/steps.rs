@@ -129,6 +129,7 @@ struct Building {
 
 impl StepsOf {
     pub(super) fn record(&mut self, record: &StoredRecord, said: &Record, at_us: u64) {
+        // It is about no step, or about one beyond those that a page has room for.
         let Some(building) = said.part::<StepPart>().and_then(|at| self.of(at)) else {
             return;
         };

@@ -133,6 +133,7 @@ impl ToolsOf {
             }
         }
         let place = self.open.get_mut(&key).and_then(VecDeque::pop_front);
+        // Its beginning was left out, or stands in a part of the record that cannot be read.
         let Some(building) = place.and_then(|at| self.calls.get_mut(at)) else {
             return;
         };

@@ -279,6 +279,7 @@ impl View {
     }
 
     fn attempt_end(&mut self, seen: &Seen, end: &AttemptEnd) {
+        // The queue may have dropped its beginning.
         let Some(mut attempt) = self.attempts.remove(&key(seen)) else {
             return;
         };
@@ -377,6 +378,7 @@ impl View {
 
     fn answered(&mut self, seen: &Seen, step: &str) {
         let orders = self.orders.entry(step.to_owned()).or_default();
+        // The queue may have dropped the order.
         let Some(ordered) = orders.answered() else {
             return;
         };

@@ -107,6 +107,7 @@ fn prompt(id: &str, node: &Node, problems: &mut Problems) -> Option<Prompt> {
 
 /// What a step must have, and what does not go together.
 fn together(id: &str, node: &Node, problems: &mut Problems) {
+    // The walk has told that a step is a map.
     let Data::Map(members) = &node.data else {
         return;
     };

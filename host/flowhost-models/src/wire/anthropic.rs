@@ -464,6 +464,7 @@ impl Messages {
 
     fn think(&mut self, index: u64, key: &str, piece: &str) {
         let block = self.thoughts.iter_mut().rfind(|(at, _)| *at == index);
+        // A piece of a block that never began: thoughts are kept to be handed back whole, or not at all.
         let Some((_, Value::Object(block))) = block else {
             return;
         };
@@ -483,6 +484,7 @@ impl Messages {
 /// Counts are cumulative: a later word replaces an earlier one. What went in stands in three fields, of
 /// which two are missing when nothing was cached.
 fn count(usage: Option<&Value>, progress: &mut Progress) {
+    // Not every event of the stream carries counts.
     let Some(usage) = usage else {
         return;
     };

@@ -119,6 +119,7 @@ impl Wire {
 
 /// The answer without what the model said around it; see [`document`].
 pub(crate) fn without_wrapping(raw: &mut Raw, prompt: &Prompt) {
+    // Embeddings and tool calls have nothing said around them.
     let Raw::Completion {
         content, taken_out, ..
     } = raw

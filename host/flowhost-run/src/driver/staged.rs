@@ -7,6 +7,7 @@ use super::Driver;
 impl Driver {
     /// Writes the evidence of a stage. Without it the stage has not happened: the run ends.
     pub(super) async fn stage_ended(&mut self, step: &StepSummary) {
+        // The plan wants no files of its stages.
         let Some(stages) = &mut self.stages else {
             return;
         };

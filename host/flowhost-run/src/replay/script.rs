@@ -142,6 +142,7 @@ impl Script {
         let lane = call.map_or(Lane::Host, |call| Lane::Call(call.to_owned()));
         let mut state = self.state();
         let front = state.lanes.get(&lane).and_then(VecDeque::front).copied();
+        // The lane is used up: the call ended where its record does.
         let Some(entry) = front.and_then(|index| self.entries.get(index)) else {
             return;
         };

@@ -138,6 +138,7 @@ fn pool(project: &Project) -> PoolConfig {
 /// What the first signal asks of the run: an interrupt to end, the others to let go of this process, so that
 /// another can go on with it. The second signal ends the process at once.
 async fn interrupts(run: Run, ambient: Ambient) {
+    // Without handlers a signal ends the process, as it does by default.
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -213,6 +214,7 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
         return output.document(&RunDocument::from(finished));
     }
     output.result(&text(output, finished, plan));
+    // The run succeeded: what it gave stands above.
     let Some(failure) = &finished.outcome.end.failure else {
         return;
     };

@@ -153,6 +153,7 @@ impl Watch {
 
     /// Asks for notices. A folder that cannot be had is looked at by the clock alone.
     fn arm(&mut self) {
+        // This machine gives no notices: the clock alone looks.
         let Some(watcher) = &mut self.watcher else {
             return;
         };

@@ -20,6 +20,7 @@ impl Filling<'_> {
     fn plan(&mut self, path: &Path) {
         // The plan's text is read once more below; which of the operator's inputs are its own is in it.
         let bare = request(self.wanted, path.to_owned(), None, Vec::new());
+        // `load` has told why.
         let Some(project) = self.load(&bare) else {
             return;
         };
@@ -34,6 +35,7 @@ impl Filling<'_> {
         }
         let fixed: Vec<String> = inputs.iter().map(|(name, _)| name.clone()).collect();
         let request = request(self.wanted, path.to_owned(), None, inputs);
+        // `load` has told why.
         let Some(project) = self.load(&request) else {
             return;
         };

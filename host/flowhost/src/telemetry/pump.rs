@@ -76,6 +76,7 @@ impl Pump {
     }
 
     fn fact(&mut self, seen: &Seen) {
+        // The queue may have dropped the run's beginning, and with it whose run this is.
         let Some(view) = &mut self.view else {
             return;
         };

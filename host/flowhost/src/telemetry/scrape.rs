@@ -33,6 +33,7 @@ pub(super) async fn serve(listener: TcpListener, metrics: Arc<Prometheus>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else {
+            debug_assert!(false, "nobody closes the room of connections");
             return;
         };
         while connections.try_join_next().is_some() {}

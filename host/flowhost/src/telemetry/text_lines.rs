@@ -83,6 +83,7 @@ impl TextForm {
     /// Puts the step's path where its id stands, if any line has told it.
     fn name_step(&self, fields: &mut Map<String, Value>) {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        // The line is about no step.
         let Some(id) = text("step_id").or_else(|| text("step")) else {
             return;
         };

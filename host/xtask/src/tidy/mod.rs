@@ -4,6 +4,7 @@ mod docs;
 mod edges;
 mod guests;
 mod seams;
+mod silence;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ type Faults = Vec<String>;
 pub(crate) fn run(folders: &Folders) -> Result<()> {
     let mut faults = sources::check(&folders.root)?;
     faults.extend(seams::check(&folders.root)?);
+    faults.extend(silence::check(&folders.root)?);
     faults.extend(edges::check(folders)?);
     faults.extend(guests::check(folders)?);
     faults.extend(docs::check(&folders.root)?);

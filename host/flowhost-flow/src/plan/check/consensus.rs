@@ -199,6 +199,7 @@ impl<'p> Check<'p> {
                 self.problems.add(node.at, message, why);
             }
         }
+        // `with` is optional: members find at least each other.
         let Some(with) = node.get("with") else { return };
         match &with.data {
             Data::Map(_) if with.get("consensus").is_some() => {

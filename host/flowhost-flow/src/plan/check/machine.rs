@@ -29,6 +29,7 @@ impl<'p> Check<'p> {
     }
 
     fn final_states(&mut self, machine: &Fsm, root: &Node) {
+        // The walk has told that it is missing.
         let Some(node) = root.get("final_states") else {
             return;
         };

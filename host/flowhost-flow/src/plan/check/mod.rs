@@ -214,6 +214,7 @@ impl<'p> Check<'p> {
     }
 
     fn compensation(&mut self, step: &'p Step, node: &Node) {
+        // Most steps cannot be taken back.
         let (Some(compensate), Some(node)) = (&step.compensate, node.get("compensate")) else {
             return;
         };
@@ -280,9 +281,11 @@ impl<'p> Check<'p> {
     }
 
     fn work(&mut self, step: &Step, node: &Node) {
+        // Other work names no plugin in `uses`, and is checked where it stands.
         let Work::Call { plugin, function } = &step.work else {
             return;
         };
+        // A step without work was read as a call of nothing, and the reader has told it.
         let Some(place) = node.get("uses").map(|node| node.at) else {
             return;
         };
@@ -323,6 +326,7 @@ impl<'p> Check<'p> {
     }
 
     fn on_failure(&mut self, step: &Step, node: &Node) {
+        // What a failure does by default needs no check.
         let Some(node) = node.get("on_failure") else {
             return;
         };
@@ -338,6 +342,7 @@ impl<'p> Check<'p> {
             let message = format!("there is no handler `{handler}` in `handlers:`");
             self.problems.add(place("run"), message, cure);
         }
+        // Only a `goto` names something that may not be there.
         let Then::Goto(target) = &step.on_failure.then else {
             return;
         };

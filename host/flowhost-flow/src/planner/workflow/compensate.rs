@@ -17,6 +17,7 @@ use crate::planner::workflow::{Begin, Flow};
 impl Flow {
     /// Begins to take back the step that ended last, if it is time for that.
     pub(super) fn take_back(&mut self, ctx: &mut Ctx<'_>) {
+        // Nothing is taken back while nothing has failed.
         let Some(failure) = &ctx.scope.failure else {
             return;
         };
@@ -24,6 +25,7 @@ impl Flow {
         if self.open > 0 || self.taking_back || is_host || ctx.scope.live > 0 {
             return;
         }
+        // Everything is taken back.
         let Some((at, output)) = self.done.pop() else {
             return;
         };
