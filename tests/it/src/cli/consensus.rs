@@ -168,3 +168,120 @@ fn an_answer_that_is_text_or_half_a_document_does_not_count() {
         assert_eq!(verdict["accepted_by"], "plan");
     }
 }
+
+const TWICE: &str = r#"flowhost: v1
+kind: workflow
+name: asked-twice
+plugins:
+  a: { kind: agent, source: "builtin:llm-agent", profile: agent-model, config: { role: researcher, model: mock/a } }
+  b: { kind: agent, source: "builtin:llm-agent", profile: agent-model, config: { role: critic, model: mock/b } }
+budget: { tokens: TOKENS }
+steps:
+  ask:
+    stage: plan
+    with: { question: how many }
+    consensus: { agents: [a, b], mode: MODE, rule: unanimous, on_conflict: [retry, halt], on_no_consensus: [halt], on_degraded: [halt] }
+    output: { schema: { type: object, required: [n], additionalProperties: false, properties: { n: { type: integer } } } }
+"#;
+
+/// What one answer of each agent costs, in tokens: prompt and answer.
+const COSTS: [(&str, u64, u64); 2] = [("a", 31, 7), ("b", 33, 9)];
+/// Both agents in two rounds.
+const SPENT: u64 = 2 * (31 + 7 + 33 + 9);
+
+/// A folder in which the two never agree, so that a second round asks the same two again in one step.
+fn asked_twice() -> Home {
+    let home = Home::new();
+    home.warm();
+    home.file(
+        "flowhost.toml",
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\n",
+    );
+    for (n, (agent, prompt, answer)) in COSTS.into_iter().enumerate() {
+        let usage = json!({ "prompt_tokens": prompt, "completion_tokens": answer });
+        let script = json!([{ "json": { "n": n }, "usage": usage }]);
+        home.file(&format!("scripts/plan/{agent}.json"), script.to_string());
+    }
+    home
+}
+
+fn run_twice(home: &Home, mode: &str, tokens: u64) -> Value {
+    let plan = TWICE
+        .replace("MODE", mode)
+        .replace("TOKENS", &tokens.to_string());
+    home.file("plan.yaml", plan);
+    run(home, "1").json()
+}
+
+/// Tokens by call, from the records of the newest run.
+fn spent_by_call(home: &Home) -> std::collections::BTreeMap<String, u64> {
+    let mut spent = std::collections::BTreeMap::new();
+    for record in home.records() {
+        if record["kind"] == "model.result" && record["status"] == "ok" {
+            let number = |key: &str| record[key].as_str().unwrap().parse::<u64>().unwrap();
+            let tokens = number("prompt_tokens") + number("completion_tokens");
+            let call = record["call"].as_str().unwrap().to_owned();
+            *spent.entry(call).or_default() += tokens;
+        }
+    }
+    spent
+}
+
+/// How much more the call that wants the most would have needed; 0 when none was refused.
+fn short_of(report: &Value) -> u64 {
+    let text = report.to_string();
+    let number = |text: &str, after: &str| -> Option<u64> {
+        let (_, rest) = text.split_once(after)?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    let refused = text.split("with this call").skip(1).map(|rest| {
+        let wanted = number(rest, " ").unwrap();
+        wanted - number(rest, "held, ").unwrap()
+    });
+    refused.max().unwrap_or(0)
+}
+
+#[test]
+fn the_same_two_agents_twice_in_one_step_are_four_calls_with_their_own_costs() {
+    for mode in ["parallel", "relay"] {
+        let home = asked_twice();
+        let report = run_twice(&home, mode, 1_000_000);
+        assert_eq!(report["exit_code"], 2, "{report:#}");
+        let step = &report["steps"]["ask"];
+        assert_eq!(step["consensus"]["round"], 2, "{report:#}");
+        assert_eq!(step["used"]["calls"], 4, "{report:#}");
+        assert_eq!(step["used"]["tokens"], SPENT, "{report:#}");
+        assert_eq!(report["cost"]["tokens"], SPENT, "{report:#}");
+        let mut costs: Vec<u64> = spent_by_call(&home).into_values().collect();
+        costs.sort_unstable();
+        assert_eq!(costs, [38, 38, 42, 42], "each call is billed once");
+    }
+}
+
+/// One after the other, so that what a call may take is what the others left. The budget is raised by
+/// what a refused call was short of, until none is: that one is exact.
+#[test]
+fn the_same_two_agents_twice_in_one_step_fit_an_exact_budget_and_no_smaller_one() {
+    let home = asked_twice();
+    // Room for one call as it is estimated: with less the run is refused before it begins.
+    let mut tokens = 1_300;
+    let exact = loop {
+        let report = run_twice(&home, "relay", tokens);
+        assert!(tokens < 10_000, "it grows and grows: {report:#}");
+        match short_of(&report) {
+            0 => break report,
+            more => tokens += more,
+        }
+    };
+    assert_eq!(exact["steps"]["ask"]["used"]["tokens"], SPENT, "{exact:#}");
+    assert_eq!(spent_by_call(&home).len(), 4);
+    let short = run_twice(&home, "relay", tokens - 1);
+    assert_eq!(short_of(&short), 1, "{short:#}");
+    let verdict = &short["steps"]["ask"]["consensus"];
+    assert_eq!(verdict["round"], 2, "{short:#}");
+    assert_eq!(verdict["missing_agents"], json!(["b"]), "{short:#}");
+    // The last of the four calls is the one that did not fit, and it costs nothing.
+    let last = COSTS[1].1 + COSTS[1].2;
+    assert_eq!(short["steps"]["ask"]["used"]["tokens"], SPENT - last);
+    assert_eq!(spent_by_call(&home).len(), 3);
+}
