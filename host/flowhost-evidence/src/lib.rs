@@ -5,6 +5,7 @@
 //! a run that another process made. Files are read by `flowhost-ledger` alone, whose reader checks
 //! the chain on the way.
 
+pub mod analysis;
 pub mod events;
 pub mod filter;
 pub mod html;

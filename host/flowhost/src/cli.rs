@@ -4,12 +4,16 @@
 
 mod mcp;
 mod plugin;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, OfferArgs, ServeArgs};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
+pub(crate) use telemetry::{
+    CompareArgs, DisagreementsArgs, EvidenceArgs, GroupArg, MetricArg, ReportArgs, TelemetryCommand,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -530,17 +534,6 @@ pub(crate) enum EvidenceCommand {
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
-}
-
-/// `telemetry`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TelemetryCommand {
-    /// Hold evidence files against their schemas, those of other tools too
-    Validate {
-        /// A file, or a folder with all that is below it
-        #[arg(value_name = "PATH")]
-        path: PathBuf,
-    },
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -34,6 +34,7 @@ mod runs_show;
 mod settle;
 mod speak;
 mod telemetry;
+mod telemetry_numbers;
 mod validate;
 mod verify;
 

@@ -1,4 +1,4 @@
-//! `flowhost telemetry validate`: whether evidence files are what their schemas say.
+//! `flowhost telemetry`: `validate` says whether evidence files are what their schemas say.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use flowhost_flow::Exit;
 use serde_json::{Value, json};
 
 use crate::cli::TelemetryCommand;
-use crate::commands::Context;
+use crate::commands::{Context, telemetry_numbers};
 
 /// Largest file that is read: agents' outputs are bounded by their profiles far below this.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+pub(super) const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Most files of a folder, and how deep folders may nest: an evidence root has three levels.
 const FILES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 8;
@@ -21,6 +21,9 @@ const DEPTH_MAX: usize = 8;
 pub(crate) fn perform(command: &TelemetryCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         TelemetryCommand::Validate { path } => validate(path, context),
+        TelemetryCommand::Report(args) => telemetry_numbers::of_groups(args, context),
+        TelemetryCommand::Compare(args) => telemetry_numbers::of_profiles(args, context),
+        TelemetryCommand::Disagreements(args) => telemetry_numbers::of_disputes(args, context),
     }
 }
 
@@ -77,7 +80,7 @@ fn validate(path: &Path, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// The files below a path, in the order of their names; locks and what is hidden are not evidence.
-fn collect(
+pub(super) fn collect(
     ambient: &Ambient,
     path: &Path,
     depth: usize,

@@ -1,6 +1,7 @@
 //! The built executable as a user meets it: what is typed, what is printed, how it ends.
 
 mod again;
+mod analysis;
 mod audit;
 pub(crate) mod authors;
 mod bad_input;

@@ -1,0 +1,128 @@
+//! Two routing profiles beside each other, stage by stage, and whether their difference is more than chance.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::read::{Observation, Source};
+use super::report::Metric;
+use super::stats;
+
+/// A difference that chance would make more often than this is none that can be told.
+const TOLD_BELOW: f64 = 0.05;
+/// The largest number of runs on either side for which "how many are needed" is looked for.
+const ENOUGH_MAX: usize = 50;
+
+/// Two profiles.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The first.
+    pub a: String,
+    /// The second.
+    pub b: String,
+    /// Whether scripts answered, and no models.
+    pub mock: bool,
+    /// Each stage and metric that both have, or one.
+    pub rows: Vec<Contrast>,
+}
+
+/// A stage and metric of both.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contrast {
+    /// Which stage.
+    pub stage: String,
+    /// What was looked at.
+    pub metric: Metric,
+    /// How many runs of the first say it.
+    pub a_count: usize,
+    /// How many of the second.
+    pub b_count: usize,
+    /// The first's median.
+    pub a_median: Option<f64>,
+    /// The second's.
+    pub b_median: Option<f64>,
+    /// (b − a) / a of the medians.
+    pub change: Option<f64>,
+    /// How often chance alone would part them so (Mann-Whitney, two-sided, corrected by Holm for the number of rows).
+    pub chance: Option<f64>,
+    /// What can be said.
+    pub says: String,
+}
+
+/// Compares profile `b` with profile `a`, of what `source` answered.
+#[must_use]
+pub fn compare(observations: &[Observation], a: &str, b: &str, source: Source) -> Comparison {
+    let of = |profile: &str| -> Vec<&Observation> {
+        let there = observations.iter().filter(|it| it.source() == source);
+        there.filter(|it| it.profile.as_deref() == Some(profile)).collect()
+    };
+    let (first, second) = (of(a), of(b));
+    let stages: BTreeSet<&str> = first.iter().chain(&second).map(|it| it.stage.as_str()).collect();
+    let mut samples = Vec::new();
+    for stage in stages {
+        for &metric in Metric::ALL {
+            let numbers = |side: &[&Observation]| -> Vec<f64> {
+                let there = side.iter().filter(|it| it.stage == stage);
+                there.filter_map(|it| metric.of(it)).collect()
+            };
+            let (left, right) = (numbers(&first), numbers(&second));
+            if !(left.is_empty() && right.is_empty()) {
+                samples.push((stage.to_owned(), metric, left, right));
+            }
+        }
+    }
+    let mut chances: Vec<Option<f64>> = samples
+        .iter()
+        .map(|(_, _, left, right)| stats::chance(left, right))
+        .collect();
+    stats::holm(&mut chances);
+    let rows = samples.into_iter().zip(chances);
+    Comparison {
+        a: a.to_owned(),
+        b: b.to_owned(),
+        mock: source == Source::Mock,
+        rows: rows
+            .map(|((stage, metric, left, right), chance)| contrast(stage, metric, &left, &right, chance))
+            .collect(),
+    }
+}
+
+fn contrast(stage: String, metric: Metric, left: &[f64], right: &[f64], chance: Option<f64>) -> Contrast {
+    let (a_median, b_median) = (stats::median(left), stats::median(right));
+    let change = match (a_median, b_median) {
+        (Some(a), Some(b)) if a != 0.0 => Some((b - a) / a),
+        _ => None,
+    };
+    let says = says(left.len(), right.len(), (a_median, b_median), chance);
+    Contrast {
+        stage,
+        metric,
+        a_count: left.len(),
+        b_count: right.len(),
+        a_median,
+        b_median,
+        change,
+        chance,
+        says,
+    }
+}
+
+fn says(a: usize, b: usize, medians: (Option<f64>, Option<f64>), chance: Option<f64>) -> String {
+    let Some(chance) = chance else {
+        return "only one of them says it".to_owned();
+    };
+    let possible = |a: usize, b: usize| stats::least_chance(a, b).is_some_and(|it| it < TOLD_BELOW);
+    if !possible(a, b) {
+        let enough = (1..=ENOUGH_MAX).find(|n| possible(*n, *n)).unwrap_or(ENOUGH_MAX);
+        return format!("too few runs to tell any difference from chance: {enough} of each are the least");
+    }
+    let higher = match medians {
+        (Some(a), Some(b)) if b > a => "higher",
+        (Some(a), Some(b)) if b < a => "lower",
+        _ => "spread otherwise",
+    };
+    match chance < TOLD_BELOW {
+        true => format!("{higher}; chance alone would do it {chance:.3} of the time"),
+        false => format!("no difference shown; chance alone would do it {chance:.2} of the time"),
+    }
+}

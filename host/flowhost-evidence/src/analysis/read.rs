@@ -1,0 +1,251 @@
+//! Evidence files as what was observed: one observation a line of stage telemetry 2.0, and the conflicts of each synthesis.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::stage::{Form, Judged, judge};
+
+/// The beginning of the names of models that answer from a script.
+const MOCK: &str = "mock/";
+
+/// One stage of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Which spec.
+    pub spec: String,
+    /// Which stage.
+    pub stage: String,
+    /// The plan's label `run_profile`.
+    pub profile: Option<String>,
+    /// Which run.
+    pub run: String,
+    /// When the stage ended.
+    pub at: OffsetDateTime,
+    /// `ok`, `degraded`, `conflict` or `missing`.
+    pub status: String,
+    /// Agreements / (agreements + conflicts).
+    pub agreement_ratio: Option<f64>,
+    /// Whether anything was disagreed about.
+    pub disagreed: bool,
+    /// Tokens of all calls.
+    pub tokens: Option<f64>,
+    /// USD of all calls.
+    pub cost_usd: Option<f64>,
+    /// Milliseconds from the stage's start to its end.
+    pub latency_ms: Option<f64>,
+    /// 0 to 1: a person's score, else completeness, else the share of automated checks that passed.
+    pub quality: Option<f64>,
+    /// Each agent's part.
+    pub agents: Vec<Usage>,
+}
+
+impl Observation {
+    /// Whether a script answered, and no model.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        let mocked = |it: &Usage| it.model.as_deref().is_some_and(|it| it.starts_with(MOCK));
+        match self.agents.iter().any(mocked) {
+            true => Source::Mock,
+            false => Source::Model,
+        }
+    }
+}
+
+/// Who answered: numbers of the two are never put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Models.
+    Model,
+    /// Scripts of a `mock` provider, for at least one agent.
+    Mock,
+}
+
+/// What an agent used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// Its name in the plan; the arbiter's ends in `-arbiter`.
+    pub agent: String,
+    /// `provider/name`.
+    pub model: Option<String>,
+    /// Whether its answer counted.
+    pub ok: bool,
+    /// Prompt and completion.
+    pub tokens: Option<f64>,
+    /// USD.
+    pub cost_usd: Option<f64>,
+    /// Milliseconds of its calls.
+    pub latency_ms: Option<f64>,
+}
+
+/// A conflict that agents had, settled or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Dispute {
+    pub(super) spec: String,
+    pub(super) stage: String,
+    pub(super) issue: String,
+    /// `host`, `arbiter` or `vote`.
+    pub(super) found_by: String,
+    /// What each said, by agent.
+    pub(super) positions: BTreeMap<String, String>,
+    /// How, where it was settled.
+    pub(super) settled: Option<Settled>,
+}
+
+/// How a conflict was settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// What holds.
+    pub(super) resolution: String,
+    /// Why, in the words of who decided.
+    pub(super) reason: String,
+    /// Whose position it is, where the file says so.
+    pub(super) sided_with: Option<String>,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// It was taken in.
+    Taken,
+    /// It is of a form that says nothing here.
+    Other,
+    /// It is not what its form says; the first fault.
+    Faulty(String),
+}
+
+/// All that was read.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    pub(super) observations: Vec<Observation>,
+    pub(super) disputes: Vec<Dispute>,
+    /// The latest synthesis lies there twice, under two names.
+    seen: BTreeSet<(String, String, String)>,
+}
+
+impl Evidence {
+    /// What was observed, in the order of the files.
+    #[must_use]
+    pub fn observations(&self) -> &[Observation] {
+        &self.observations
+    }
+
+    /// Takes a file in.
+    pub fn add(&mut self, name: &str, bytes: &[u8]) -> Reading {
+        match judge(name, bytes) {
+            Judged::Valid(Form::Telemetry2) => {
+                let text = String::from_utf8_lossy(bytes);
+                for line in text.lines().filter(|it| !it.trim().is_empty()) {
+                    // It was held against its schema: what it lacks here is a time that is no time.
+                    let Some(seen) = serde_json::from_str(line).ok().as_ref().and_then(observation)
+                    else {
+                        return Reading::Faulty("`timestamp` is not a date and time".to_owned());
+                    };
+                    self.observations.push(seen);
+                }
+                Reading::Taken
+            }
+            Judged::Valid(Form::Synthesis) => {
+                let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+                    return Reading::Faulty("not JSON".to_owned());
+                };
+                self.synthesis(&value);
+                Reading::Taken
+            }
+            Judged::Valid(_) | Judged::Foreign => Reading::Other,
+            Judged::Invalid(_, faults) => {
+                Reading::Faulty(faults.into_iter().next().unwrap_or_default())
+            }
+        }
+    }
+
+    fn synthesis(&mut self, value: &Value) {
+        let (spec, stage) = (spec(value), word(value, "/stage"));
+        let key = (spec.clone(), stage.clone(), word(value, "/timestamp"));
+        if !self.seen.insert(key) {
+            return;
+        }
+        for (list, settled) in [("/consensus/conflicts", false), ("/consensus/conflicts_resolved", true)] {
+            let found = value.pointer(list).and_then(Value::as_array);
+            for it in found.into_iter().flatten() {
+                let positions = it.pointer("/positions").and_then(Value::as_object);
+                let positions = positions.into_iter().flatten();
+                self.disputes.push(Dispute {
+                    spec: spec.clone(),
+                    stage: stage.clone(),
+                    // Other tools write a conflict as its text alone.
+                    issue: it.as_str().map_or_else(|| word(it, "/issue"), str::to_owned),
+                    found_by: word(it, "/found_by"),
+                    positions: positions
+                        .map(|(agent, said)| (agent.clone(), said.as_str().unwrap_or_default().to_owned()))
+                        .collect(),
+                    settled: settled.then(|| Settled {
+                        resolution: word(it, "/resolution"),
+                        reason: word(it, "/arbiter_decision"),
+                        sided_with: it.pointer("/sided_with").and_then(Value::as_str).map(str::to_owned),
+                    }),
+                });
+            }
+        }
+    }
+}
+
+fn observation(value: &Value) -> Option<Observation> {
+    let at = OffsetDateTime::parse(&word(value, "/timestamp"), &Rfc3339).ok()?;
+    let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
+    let agents = value.pointer("/consensus/agents").and_then(Value::as_array);
+    let points = value.pointer("/consensus/disagreement_points").and_then(Value::as_array);
+    let checks = (
+        number("/quality_metrics/automated_checks_passed"),
+        number("/quality_metrics/automated_checks_failed"),
+    );
+    let passed = match checks {
+        (Some(passed), Some(failed)) if passed + failed > 0.0 => Some(passed / (passed + failed)),
+        _ => None,
+    };
+    Some(Observation {
+        spec: spec(value),
+        stage: word(value, "/stage"),
+        profile: value.pointer("/runProfile").and_then(Value::as_str).map(str::to_owned),
+        run: word(value, "/runId"),
+        at,
+        status: word(value, "/consensus/status"),
+        agreement_ratio: number("/consensus/agreement_ratio"),
+        disagreed: value.pointer("/consensus/disagreement_detected") == Some(&Value::Bool(true))
+            || points.is_some_and(|it| !it.is_empty()),
+        tokens: number("/consensus/total_tokens"),
+        cost_usd: number("/consensus/total_cost_usd"),
+        latency_ms: number("/consensus/wall_ms").or_else(|| number("/consensus/total_latency_ms")),
+        quality: number("/quality_metrics/human_review_score")
+            .or_else(|| number("/quality_metrics/completeness_score"))
+            .or(passed),
+        agents: agents.into_iter().flatten().map(usage).collect(),
+    })
+}
+
+fn usage(value: &Value) -> Usage {
+    let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
+    Usage {
+        agent: word(value, "/agent"),
+        model: value.pointer("/model_id").and_then(Value::as_str).map(str::to_owned),
+        ok: word(value, "/status") == "ok",
+        tokens: number("/total_tokens"),
+        cost_usd: number("/cost_usd"),
+        latency_ms: number("/latency_ms"),
+    }
+}
+
+fn word(value: &Value, pointer: &str) -> String {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    found.unwrap_or_default().to_owned()
+}
+
+/// Files of both spellings are about.
+fn spec(value: &Value) -> String {
+    match word(value, "/specId") {
+        name if name.is_empty() => word(value, "/spec_id"),
+        name => name,
+    }
+}

@@ -1,0 +1,136 @@
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::stats::{chance, holm, least_chance, median, outliers, p95};
+use super::*;
+
+fn line(run: u32, stage: &str, profile: &str, cost: f64, model: &str) -> String {
+    let agent = json!({
+        "agent": "ann", "role": "agent", "rule": "arbiter", "model_id": model, "model_release": "m", "reasoning_mode": null,
+        "output_path": null, "latency_ms": 5, "prompt_tokens": 10, "completion_tokens": 5, "reasoning_tokens": 0, "total_tokens": 15,
+        "cache_hit": false, "cost_usd": cost, "status": "ok", "error": null, "attempts": 1, "arbiter_override": false, "override_reason": null,
+    });
+    json!({
+        "schemaVersion": "2.0", "command": format!("spec-{stage}"), "specId": "S-1", "stage": stage, "sessionId": format!("r{run}"),
+        "runId": format!("r{run}"), "timestamp": format!("2026-11-{:02}T08:00:00Z", run % 28 + 1), "promptVersion": null,
+        "promptSha256": null, "runProfile": profile, "artifacts": [], "notes": [],
+        "consensus": {
+            "status": "ok", "synthesis_status": "ok", "agreements": ["a"], "conflicts": [], "agents": [agent], "agreement_ratio": 0.75,
+            "disagreement_detected": true, "disagreement_points": ["which queue"], "escalation_triggered": false, "escalation_reason": null,
+            "total_tokens": 15, "total_latency_ms": 5, "wall_ms": 7, "total_cost_usd": cost,
+        },
+        "quality_metrics": { "completeness_score": null, "human_review_score": null, "automated_checks_passed": 3, "automated_checks_failed": 1 },
+        "guardrail": { "prefilter_model": null, "prefilter_status": null, "policy_model": null, "policy_status": null, "latency_ms": null, "cost_usd": null },
+        "output_tokens": 5, "latency_ms": 7, "agent_participation": 1.0, "evidenceFootprintBytes": 10, "retryAttempt": 0,
+        "consensusStatus": "ok", "consensusSummary": { "agreements": 1, "conflicts": 0 },
+    })
+    .to_string()
+}
+
+fn evidence(lines: &[String]) -> Evidence {
+    let mut evidence = Evidence::default();
+    let read = evidence.add("spec-plan_x_telemetry.jsonl", lines.join("\n").as_bytes());
+    assert_eq!(read, Reading::Taken);
+    evidence
+}
+
+#[test]
+fn numbers_of_mocks_are_never_among_those_of_models() {
+    let all = evidence(&[line(1, "plan", "a", 0.5, "local/x"), line(2, "plan", "a", 9.0, "mock/x")]);
+    let of = |source| report(all.observations(), Metric::Cost, GroupBy::Stage, source, (None, None));
+    let (models, mocks) = (of(Source::Model), of(Source::Mock));
+    assert_eq!((models.rows[0].count, models.rows[0].total), (1, Some(0.5)));
+    assert_eq!((mocks.rows[0].count, mocks.mock), (1, true));
+}
+
+#[test]
+fn groups_times_and_metrics_are_those_that_were_asked_for() {
+    let lines: Vec<String> = (1..=4).map(|run| line(run, "plan", "a", f64::from(run), "local/x")).collect();
+    let all = evidence(&lines);
+    let of = |metric, by, times| report(all.observations(), metric, by, Source::Model, times);
+    let days = of(Metric::Tokens, GroupBy::Day, (None, None));
+    assert_eq!(days.rows.len(), 4);
+    assert_eq!(days.rows[0].group, "2026-11-02");
+    let since = Some(OffsetDateTime::parse("2026-11-04T00:00:00Z", &Rfc3339).unwrap());
+    assert_eq!(of(Metric::Cost, GroupBy::Model, (since, None)).rows[0].count, 2);
+    let quality = of(Metric::Quality, GroupBy::Profile, (None, None));
+    assert_eq!((quality.rows[0].mean, quality.rows[0].total), (Some(0.75), None));
+    assert_eq!(of(Metric::Disagreements, GroupBy::Spec, (None, None)).rows[0].median, Some(0.25));
+}
+
+#[test]
+fn few_runs_are_said_to_be_few_and_many_tell_a_difference() {
+    let side = |profile: &str, first: u32, runs: u32, cost: f64| -> Vec<String> {
+        (0..runs).map(|at| line(first + at, "plan", profile, cost + f64::from(at) / 100.0, "local/x")).collect()
+    };
+    let row = |runs: u32| {
+        let lines = [side("a", 0, runs, 1.0), side("b", 40, runs, 2.0)].concat();
+        let rows = compare(evidence(&lines).observations(), "a", "b", Source::Model).rows;
+        rows.into_iter().find(|it| it.metric == Metric::Cost).unwrap()
+    };
+    assert!(row(3).says.contains("too few runs"), "{}", row(3).says);
+    assert!(row(3).says.contains("4 of each"), "{}", row(3).says);
+    assert!(row(8).says.starts_with("higher"), "{:?}", row(8));
+    let change = row(8).change.unwrap();
+    assert!((0.9..1.1).contains(&change), "{change}");
+}
+
+#[test]
+fn a_conflict_is_counted_once_though_the_latest_synthesis_lies_there_twice() {
+    let mut all = evidence(&[line(1, "plan", "a", 0.5, "local/x")]);
+    let synthesis = json!({
+        "specId": "S-1", "spec_id": "S-1", "run_id": "r1", "stage": "plan", "timestamp": "2026-11-02T08:00:00Z", "prompt_version": null,
+        "agents": [], "missing_agents": [],
+        "consensus": { "agreements": [], "conflicts": [], "conflicts_resolved": [{
+            "id": "c1", "issue": "Which queue to use", "positions": { "ann": "A table.", "bob": "a table", "cid": "A broker" },
+            "found_by": "arbiter", "resolution": "A broker.", "arbiter_decision": "It was there already.",
+        }] },
+        "status": "ok", "notes": [], "output": null,
+    })
+    .to_string();
+    for name in ["spec-plan_20261102T080000Z_synthesis.json", "spec-plan_synthesis.json"] {
+        assert_eq!(all.add(name, synthesis.as_bytes()), Reading::Taken);
+    }
+    let found = disagreements(&all, Source::Model, 1);
+    assert_eq!(found.disagreement_rate, Some(1.0));
+    assert_eq!(found.arbiter_decisions, [("sided_with_cid".to_owned(), 1)].into());
+    assert_eq!(found.by_model_pair, [("bob|cid".to_owned(), 1), ("cid|local/x".to_owned(), 1)].into());
+    assert_eq!(found.disagreement_types, [("technical".to_owned(), 1)].into());
+    assert_eq!(found.severities, [("logical".to_owned(), 1)].into());
+    assert!(disagreements(&all, Source::Model, 2).by_model_pair.is_empty());
+}
+
+#[test]
+fn a_file_that_is_not_what_it_says_is_named_with_its_fault() {
+    let mut all = Evidence::default();
+    let read = all.add("spec-plan_x_telemetry.jsonl", b"{\"schemaVersion\": \"2.0\"}");
+    assert!(matches!(read, Reading::Faulty(_)), "{read:?}");
+    assert_eq!(all.add("notes.txt", b"hello"), Reading::Other);
+}
+
+#[test]
+fn figures_are_those_of_the_textbooks() {
+    assert_eq!(median(&[3.0, 1.0, 2.0, 4.0]), Some(2.5));
+    assert_eq!(p95(&(1..=100).map(f64::from).collect::<Vec<_>>()), Some(95.0));
+    assert_eq!(outliers(&[1.0, 1.1, 0.9, 1.0, 9.0]), [4]);
+    assert!(outliers(&[1.0, 1.0, 9.0]).is_empty());
+    // Three against three, wholly apart: 2 of 20 ways.
+    assert_eq!(least_chance(3, 3), Some(0.1));
+    assert_eq!(least_chance(4, 4).map(|it| (it * 70.0).round()), Some(2.0));
+    assert_eq!(chance(&[1.0, 2.0], &[]), None);
+    assert_eq!(chance(&[1.0, 1.0], &[1.0, 1.0]), Some(1.0));
+    let mut chances = [Some(0.01), None, Some(0.04), Some(0.03)];
+    holm(&mut chances);
+    let rounded = chances.map(|it| it.map(|it| (it * 100.0_f64).round()));
+    assert_eq!(rounded, [Some(3.0), None, Some(6.0), Some(6.0)]);
+}
+
+#[test]
+fn the_exact_and_the_approximate_test_say_nearly_the_same() {
+    // Fifty values are counted exactly, fifty-two by the curve.
+    let spread = |n: u32, shift: f64| -> Vec<f64> { (0..n).map(|it| f64::from(it * 7 % 31) + shift).collect() };
+    let exact = chance(&spread(25, 0.0), &spread(25, 6.0)).unwrap();
+    let curve = chance(&spread(26, 0.0), &spread(26, 6.0)).unwrap();
+    assert!((exact - curve).abs() < 0.03, "{exact} {curve}");
+}
