@@ -54,10 +54,16 @@ pub struct Contrast {
 pub fn compare(observations: &[Observation], a: &str, b: &str, source: Source) -> Comparison {
     let of = |profile: &str| -> Vec<&Observation> {
         let there = observations.iter().filter(|it| it.source() == source);
-        there.filter(|it| it.profile.as_deref() == Some(profile)).collect()
+        there
+            .filter(|it| it.profile.as_deref() == Some(profile))
+            .collect()
     };
     let (first, second) = (of(a), of(b));
-    let stages: BTreeSet<&str> = first.iter().chain(&second).map(|it| it.stage.as_str()).collect();
+    let stages: BTreeSet<&str> = first
+        .iter()
+        .chain(&second)
+        .map(|it| it.stage.as_str())
+        .collect();
     let mut samples = Vec::new();
     for stage in stages {
         for &metric in Metric::ALL {
@@ -82,12 +88,20 @@ pub fn compare(observations: &[Observation], a: &str, b: &str, source: Source) -
         b: b.to_owned(),
         mock: source == Source::Mock,
         rows: rows
-            .map(|((stage, metric, left, right), chance)| contrast(stage, metric, &left, &right, chance))
+            .map(|((stage, metric, left, right), chance)| {
+                contrast(stage, metric, &left, &right, chance)
+            })
             .collect(),
     }
 }
 
-fn contrast(stage: String, metric: Metric, left: &[f64], right: &[f64], chance: Option<f64>) -> Contrast {
+fn contrast(
+    stage: String,
+    metric: Metric,
+    left: &[f64],
+    right: &[f64],
+    chance: Option<f64>,
+) -> Contrast {
     let (a_median, b_median) = (stats::median(left), stats::median(right));
     let change = match (a_median, b_median) {
         (Some(a), Some(b)) if a != 0.0 => Some((b - a) / a),
@@ -113,8 +127,12 @@ fn says(a: usize, b: usize, medians: (Option<f64>, Option<f64>), chance: Option<
     };
     let possible = |a: usize, b: usize| stats::least_chance(a, b).is_some_and(|it| it < TOLD_BELOW);
     if !possible(a, b) {
-        let enough = (1..=ENOUGH_MAX).find(|n| possible(*n, *n)).unwrap_or(ENOUGH_MAX);
-        return format!("too few runs to tell any difference from chance: {enough} of each are the least");
+        let enough = (1..=ENOUGH_MAX)
+            .find(|n| possible(*n, *n))
+            .unwrap_or(ENOUGH_MAX);
+        return format!(
+            "too few runs to tell any difference from chance: {enough} of each are the least"
+        );
     }
     let higher = match medians {
         (Some(a), Some(b)) if b > a => "higher",

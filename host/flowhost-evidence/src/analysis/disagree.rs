@@ -10,7 +10,14 @@ use super::read::{Dispute, Evidence, Source};
 
 /// Words of an issue about what is in and what is out.
 const SCOPE_WORDS: [&str; 8] = [
-    "scope", "non-goal", "non_goal", "include", "exclude", "left out", "out of", "milestone",
+    "scope",
+    "non-goal",
+    "non_goal",
+    "include",
+    "exclude",
+    "left out",
+    "out of",
+    "milestone",
 ];
 
 /// Over all consensus stages that were read.
@@ -46,7 +53,11 @@ pub struct Stage {
 /// Counts, of what `source` answered; models, decisions and kinds that occur less than `min_count` times are left out.
 #[must_use]
 pub fn disagreements(evidence: &Evidence, source: Source, min_count: usize) -> Disagreements {
-    let seen: Vec<_> = evidence.observations.iter().filter(|it| it.source() == source).collect();
+    let seen: Vec<_> = evidence
+        .observations
+        .iter()
+        .filter(|it| it.source() == source)
+        .collect();
     let with = seen.iter().filter(|it| it.disagreed).count();
     let mut by_stage: BTreeMap<String, Stage> = BTreeMap::new();
     let mut models: BTreeMap<(&str, &str), BTreeMap<&str, &str>> = BTreeMap::new();
@@ -120,7 +131,10 @@ fn decision(dispute: &Dispute) -> String {
         .filter(|(_, position)| plain(position) == plain(&settled.resolution))
         .map(|(agent, _)| agent)
         .collect();
-    let named = dispute.positions.keys().filter(|agent| settled.reason.contains(agent.as_str()));
+    let named = dispute
+        .positions
+        .keys()
+        .filter(|agent| settled.reason.contains(agent.as_str()));
     let named: Vec<&String> = named.collect();
     match (holds.as_slice(), named.as_slice()) {
         ([agent], _) | ([], [agent]) => format!("sided_with_{agent}"),
@@ -155,11 +169,16 @@ fn severity(dispute: &Dispute) -> &'static str {
 
 /// Letters and digits in lower case, single spaces between words.
 fn plain(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|it| !it.is_empty());
+    let words = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|it| !it.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "numbers of runs, far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers of runs, far below 2^53"
+)]
 fn share(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }

@@ -139,7 +139,10 @@ impl Evidence {
                 let text = String::from_utf8_lossy(bytes);
                 for line in text.lines().filter(|it| !it.trim().is_empty()) {
                     // It was held against its schema: what it lacks here is a time that is no time.
-                    let Some(seen) = serde_json::from_str(line).ok().as_ref().and_then(observation)
+                    let Some(seen) = serde_json::from_str(line)
+                        .ok()
+                        .as_ref()
+                        .and_then(observation)
                     else {
                         return Reading::Faulty("`timestamp` is not a date and time".to_owned());
                     };
@@ -167,7 +170,10 @@ impl Evidence {
         if !self.seen.insert(key) {
             return;
         }
-        for (list, settled) in [("/consensus/conflicts", false), ("/consensus/conflicts_resolved", true)] {
+        for (list, settled) in [
+            ("/consensus/conflicts", false),
+            ("/consensus/conflicts_resolved", true),
+        ] {
             let found = value.pointer(list).and_then(Value::as_array);
             for it in found.into_iter().flatten() {
                 let positions = it.pointer("/positions").and_then(Value::as_object);
@@ -176,15 +182,22 @@ impl Evidence {
                     spec: spec.clone(),
                     stage: stage.clone(),
                     // Other tools write a conflict as its text alone.
-                    issue: it.as_str().map_or_else(|| word(it, "/issue"), str::to_owned),
+                    issue: it
+                        .as_str()
+                        .map_or_else(|| word(it, "/issue"), str::to_owned),
                     found_by: word(it, "/found_by"),
                     positions: positions
-                        .map(|(agent, said)| (agent.clone(), said.as_str().unwrap_or_default().to_owned()))
+                        .map(|(agent, said)| {
+                            (agent.clone(), said.as_str().unwrap_or_default().to_owned())
+                        })
                         .collect(),
                     settled: settled.then(|| Settled {
                         resolution: word(it, "/resolution"),
                         reason: word(it, "/arbiter_decision"),
-                        sided_with: it.pointer("/sided_with").and_then(Value::as_str).map(str::to_owned),
+                        sided_with: it
+                            .pointer("/sided_with")
+                            .and_then(Value::as_str)
+                            .map(str::to_owned),
                     }),
                 });
             }
@@ -196,7 +209,9 @@ fn observation(value: &Value) -> Option<Observation> {
     let at = OffsetDateTime::parse(&word(value, "/timestamp"), &Rfc3339).ok()?;
     let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
     let agents = value.pointer("/consensus/agents").and_then(Value::as_array);
-    let points = value.pointer("/consensus/disagreement_points").and_then(Value::as_array);
+    let points = value
+        .pointer("/consensus/disagreement_points")
+        .and_then(Value::as_array);
     let checks = (
         number("/quality_metrics/automated_checks_passed"),
         number("/quality_metrics/automated_checks_failed"),
@@ -208,7 +223,10 @@ fn observation(value: &Value) -> Option<Observation> {
     Some(Observation {
         spec: spec(value),
         stage: word(value, "/stage"),
-        profile: value.pointer("/runProfile").and_then(Value::as_str).map(str::to_owned),
+        profile: value
+            .pointer("/runProfile")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         run: word(value, "/runId"),
         at,
         status: word(value, "/consensus/status"),
@@ -229,7 +247,10 @@ fn usage(value: &Value) -> Usage {
     let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
     Usage {
         agent: word(value, "/agent"),
-        model: value.pointer("/model_id").and_then(Value::as_str).map(str::to_owned),
+        model: value
+            .pointer("/model_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         ok: word(value, "/status") == "ok",
         tokens: number("/total_tokens"),
         cost_usd: number("/cost_usd"),

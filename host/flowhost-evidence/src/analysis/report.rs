@@ -196,5 +196,10 @@ fn numbers(seen: &Observation, metric: Metric, group_by: GroupBy) -> Vec<(String
 
 fn day(at: OffsetDateTime) -> String {
     let date = at.to_offset(time::UtcOffset::UTC).date();
-    format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
+    format!(
+        "{:04}-{:02}-{:02}",
+        date.year(),
+        u8::from(date.month()),
+        date.day()
+    )
 }

@@ -38,7 +38,10 @@ pub(super) fn outliers(values: &[f64]) -> Vec<usize> {
     let reach = FENCE * (high - low);
     let apart = |value: f64| value < low - reach || value > high + reach;
     let places = values.iter().enumerate();
-    places.filter(|(_, value)| apart(**value)).map(|(at, _)| at).collect()
+    places
+        .filter(|(_, value)| apart(**value))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// How often chance alone would part two sets as far as these are, in either direction: the Mann-Whitney U test
@@ -86,8 +89,14 @@ pub(super) fn holm(chances: &mut [Option<f64>]) {
 /// Twice the rank of each value, so that those that share one (the mean of theirs) stay whole.
 fn doubled_ranks(values: &[f64]) -> Vec<usize> {
     let rank = |value: f64| {
-        let less = values.iter().filter(|it| it.total_cmp(&value).is_lt()).count();
-        let same = values.iter().filter(|it| it.total_cmp(&value).is_eq()).count();
+        let less = values
+            .iter()
+            .filter(|it| it.total_cmp(&value).is_lt())
+            .count();
+        let same = values
+            .iter()
+            .filter(|it| it.total_cmp(&value).is_eq())
+            .count();
         2 * less + same + 1
     };
     values.iter().copied().map(rank).collect()
@@ -118,9 +127,15 @@ fn exact(ranks: &[usize], size: usize, observed: usize) -> f64 {
     // The middle is size · total / n; both sides are multiplied by n.
     let distance = |sum: usize| (sum * ranks.len()).abs_diff(size * total);
     let far = distance(observed);
-    let (all, as_far) = sums.iter().enumerate().fold((0.0, 0.0), |(all, as_far), (sum, ways)| {
-        (all + ways, as_far + if distance(sum) >= far { *ways } else { 0.0 })
-    });
+    let (all, as_far) = sums
+        .iter()
+        .enumerate()
+        .fold((0.0, 0.0), |(all, as_far), (sum, ways)| {
+            (
+                all + ways,
+                as_far + if distance(sum) >= far { *ways } else { 0.0 },
+            )
+        });
     as_far / all
 }
 
@@ -141,7 +156,13 @@ fn approximate(ranks: &[usize], size: usize, observed: usize) -> f64 {
 /// erfc for x ≥ 0: Abramowitz and Stegun, formula 7.1.26, off by at most 1.5e-7.
 fn complementary_error(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
-    let terms = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
+    let terms = [
+        1.061_405_429,
+        -1.453_152_027,
+        1.421_413_741,
+        -0.284_496_736,
+        0.254_829_592,
+    ];
     let series = terms.iter().fold(0.0, |sum, term| (sum + term) * t);
     series * (-x * x).exp()
 }
@@ -162,7 +183,10 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-#[expect(clippy::cast_precision_loss, reason = "numbers of runs and of ranks, far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers of runs and of ranks, far below 2^53"
+)]
 fn count(n: usize) -> f64 {
     n as f64
 }

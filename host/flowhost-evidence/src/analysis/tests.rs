@@ -37,8 +37,19 @@ fn evidence(lines: &[String]) -> Evidence {
 
 #[test]
 fn numbers_of_mocks_are_never_among_those_of_models() {
-    let all = evidence(&[line(1, "plan", "a", 0.5, "local/x"), line(2, "plan", "a", 9.0, "mock/x")]);
-    let of = |source| report(all.observations(), Metric::Cost, GroupBy::Stage, source, (None, None));
+    let all = evidence(&[
+        line(1, "plan", "a", 0.5, "local/x"),
+        line(2, "plan", "a", 9.0, "mock/x"),
+    ]);
+    let of = |source| {
+        report(
+            all.observations(),
+            Metric::Cost,
+            GroupBy::Stage,
+            source,
+            (None, None),
+        )
+    };
     let (models, mocks) = (of(Source::Model), of(Source::Mock));
     assert_eq!((models.rows[0].count, models.rows[0].total), (1, Some(0.5)));
     assert_eq!((mocks.rows[0].count, mocks.mock), (1, true));
@@ -46,28 +57,51 @@ fn numbers_of_mocks_are_never_among_those_of_models() {
 
 #[test]
 fn groups_times_and_metrics_are_those_that_were_asked_for() {
-    let lines: Vec<String> = (1..=4).map(|run| line(run, "plan", "a", f64::from(run), "local/x")).collect();
+    let lines: Vec<String> = (1..=4)
+        .map(|run| line(run, "plan", "a", f64::from(run), "local/x"))
+        .collect();
     let all = evidence(&lines);
     let of = |metric, by, times| report(all.observations(), metric, by, Source::Model, times);
     let days = of(Metric::Tokens, GroupBy::Day, (None, None));
     assert_eq!(days.rows.len(), 4);
     assert_eq!(days.rows[0].group, "2026-11-02");
     let since = Some(OffsetDateTime::parse("2026-11-04T00:00:00Z", &Rfc3339).unwrap());
-    assert_eq!(of(Metric::Cost, GroupBy::Model, (since, None)).rows[0].count, 2);
+    assert_eq!(
+        of(Metric::Cost, GroupBy::Model, (since, None)).rows[0].count,
+        2
+    );
     let quality = of(Metric::Quality, GroupBy::Profile, (None, None));
-    assert_eq!((quality.rows[0].mean, quality.rows[0].total), (Some(0.75), None));
-    assert_eq!(of(Metric::Disagreements, GroupBy::Spec, (None, None)).rows[0].median, Some(0.25));
+    assert_eq!(
+        (quality.rows[0].mean, quality.rows[0].total),
+        (Some(0.75), None)
+    );
+    assert_eq!(
+        of(Metric::Disagreements, GroupBy::Spec, (None, None)).rows[0].median,
+        Some(0.25)
+    );
 }
 
 #[test]
 fn few_runs_are_said_to_be_few_and_many_tell_a_difference() {
     let side = |profile: &str, first: u32, runs: u32, cost: f64| -> Vec<String> {
-        (0..runs).map(|at| line(first + at, "plan", profile, cost + f64::from(at) / 100.0, "local/x")).collect()
+        (0..runs)
+            .map(|at| {
+                line(
+                    first + at,
+                    "plan",
+                    profile,
+                    cost + f64::from(at) / 100.0,
+                    "local/x",
+                )
+            })
+            .collect()
     };
     let row = |runs: u32| {
         let lines = [side("a", 0, runs, 1.0), side("b", 40, runs, 2.0)].concat();
         let rows = compare(evidence(&lines).observations(), "a", "b", Source::Model).rows;
-        rows.into_iter().find(|it| it.metric == Metric::Cost).unwrap()
+        rows.into_iter()
+            .find(|it| it.metric == Metric::Cost)
+            .unwrap()
     };
     assert!(row(3).says.contains("too few runs"), "{}", row(3).says);
     assert!(row(3).says.contains("4 of each"), "{}", row(3).says);
@@ -89,22 +123,41 @@ fn a_conflict_is_counted_once_though_the_latest_synthesis_lies_there_twice() {
         "status": "ok", "notes": [], "output": null,
     })
     .to_string();
-    for name in ["spec-plan_20261102T080000Z_synthesis.json", "spec-plan_synthesis.json"] {
+    for name in [
+        "spec-plan_20261102T080000Z_synthesis.json",
+        "spec-plan_synthesis.json",
+    ] {
         assert_eq!(all.add(name, synthesis.as_bytes()), Reading::Taken);
     }
     let found = disagreements(&all, Source::Model, 1);
     assert_eq!(found.disagreement_rate, Some(1.0));
-    assert_eq!(found.arbiter_decisions, [("sided_with_cid".to_owned(), 1)].into());
-    assert_eq!(found.by_model_pair, [("bob|cid".to_owned(), 1), ("cid|local/x".to_owned(), 1)].into());
-    assert_eq!(found.disagreement_types, [("technical".to_owned(), 1)].into());
+    assert_eq!(
+        found.arbiter_decisions,
+        [("sided_with_cid".to_owned(), 1)].into()
+    );
+    assert_eq!(
+        found.by_model_pair,
+        [("bob|cid".to_owned(), 1), ("cid|local/x".to_owned(), 1)].into()
+    );
+    assert_eq!(
+        found.disagreement_types,
+        [("technical".to_owned(), 1)].into()
+    );
     assert_eq!(found.severities, [("logical".to_owned(), 1)].into());
-    assert!(disagreements(&all, Source::Model, 2).by_model_pair.is_empty());
+    assert!(
+        disagreements(&all, Source::Model, 2)
+            .by_model_pair
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_file_that_is_not_what_it_says_is_named_with_its_fault() {
     let mut all = Evidence::default();
-    let read = all.add("spec-plan_x_telemetry.jsonl", b"{\"schemaVersion\": \"2.0\"}");
+    let read = all.add(
+        "spec-plan_x_telemetry.jsonl",
+        b"{\"schemaVersion\": \"2.0\"}",
+    );
     assert!(matches!(read, Reading::Faulty(_)), "{read:?}");
     assert_eq!(all.add("notes.txt", b"hello"), Reading::Other);
 }
@@ -112,7 +165,10 @@ fn a_file_that_is_not_what_it_says_is_named_with_its_fault() {
 #[test]
 fn figures_are_those_of_the_textbooks() {
     assert_eq!(median(&[3.0, 1.0, 2.0, 4.0]), Some(2.5));
-    assert_eq!(p95(&(1..=100).map(f64::from).collect::<Vec<_>>()), Some(95.0));
+    assert_eq!(
+        p95(&(1..=100).map(f64::from).collect::<Vec<_>>()),
+        Some(95.0)
+    );
     assert_eq!(outliers(&[1.0, 1.1, 0.9, 1.0, 9.0]), [4]);
     assert!(outliers(&[1.0, 1.0, 9.0]).is_empty());
     // Three against three, wholly apart: 2 of 20 ways.
@@ -129,7 +185,9 @@ fn figures_are_those_of_the_textbooks() {
 #[test]
 fn the_exact_and_the_approximate_test_say_nearly_the_same() {
     // Fifty values are counted exactly, fifty-two by the curve.
-    let spread = |n: u32, shift: f64| -> Vec<f64> { (0..n).map(|it| f64::from(it * 7 % 31) + shift).collect() };
+    let spread = |n: u32, shift: f64| -> Vec<f64> {
+        (0..n).map(|it| f64::from(it * 7 % 31) + shift).collect()
+    };
     let exact = chance(&spread(25, 0.0), &spread(25, 6.0)).unwrap();
     let curve = chance(&spread(26, 0.0), &spread(26, 6.0)).unwrap();
     assert!((exact - curve).abs() < 0.03, "{exact} {curve}");

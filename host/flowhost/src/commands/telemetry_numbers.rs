@@ -134,10 +134,12 @@ fn time(text: Option<&str>) -> Result<Option<OffsetDateTime>, Failure> {
         10 => format!("{text}T00:00:00Z"),
         _ => text.to_owned(),
     };
-    OffsetDateTime::parse(&whole, &Rfc3339).map(Some).map_err(|_| {
-        Failure::new(Exit::Internal, format!("`{text}` is not a day or a time"))
-            .hint("2026-11-26, or 2026-11-26T08:00:00Z")
-    })
+    OffsetDateTime::parse(&whole, &Rfc3339)
+        .map(Some)
+        .map_err(|_| {
+            Failure::new(Exit::Internal, format!("`{text}` is not a day or a time"))
+                .hint("2026-11-26, or 2026-11-26T08:00:00Z")
+        })
 }
 
 fn table(heads: &[&str]) -> Table {
@@ -196,7 +198,11 @@ fn beside(both: &Comparison) -> String {
             row.says.clone(),
         ]);
     }
-    let of = if both.mock { ", of scripts and not of models" } else { "" };
+    let of = if both.mock {
+        ", of scripts and not of models"
+    } else {
+        ""
+    };
     format!("medians{of}\n\n{}\n", shown.trim_fmt())
 }
 
@@ -240,7 +246,11 @@ fn csv(report: &Report) -> String {
 /// spreadsheet would take for a formula begins with an apostrophe: names come from files of strangers.
 fn quoted(cell: &str) -> String {
     let formula = cell.starts_with(['=', '+', '-', '@', '\t']);
-    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+    let cell = if formula {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    };
     match cell.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
         false => cell,
