@@ -126,7 +126,7 @@ impl Plugin {
         let instances = usize::try_from(effective.limits.instances).unwrap_or(usize::MAX);
         let instances = Semaphore::new(instances.min(Semaphore::MAX_PERMITS));
         let weight = weight(component).min(engine.0.pool.slots);
-        let role = RolePre::new(component.inspection().role, pre)?;
+        let role = RolePre::new(component.inspection(), pre)?;
         let digest = component.digest();
         let transfer_bytes = transfer_bytes(&effective);
         Ok(Self(Arc::new(Prepared {

@@ -63,6 +63,8 @@ pub struct Inspection {
     pub size: u64,
     /// Its role.
     pub role: PluginKind,
+    /// Whether it takes none of our roles, and its plain functions are what it offers as a tool.
+    pub foreign: bool,
     /// Its imports, in order.
     pub imports: Vec<Import>,
     /// Its exports, in order.
@@ -139,7 +141,8 @@ pub enum InspectError {
     /// Exports no role.
     #[error(
         "the component takes no role: it exports {}\n\n\
-         hint: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0",
+         hint: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0, or plain \
+         functions, which become tools",
         listed(.exports)
     )]
     NoRole {
@@ -190,10 +193,13 @@ pub fn inspect(bytes: &[u8], limits: &ShapeLimits) -> Result<Inspection, Inspect
     limits.check("bytes", bytes.len() as u64, limits.bytes)?;
     sniff(bytes)?;
     let outline = outline(bytes, limits)?;
+    let role = role(&outline.exports);
+    let foreign = outline.functions_out && matches!(role, Err(InspectError::NoRole { .. }));
     Ok(Inspection {
         digest: digest(bytes).into(),
         size: bytes.len() as u64,
-        role: role(&outline.exports)?,
+        role: if foreign { PluginKind::Tool } else { role? },
+        foreign,
         imports: outline.imports,
         exports: outline.exports,
         manifest: outline.manifest,
@@ -236,6 +242,8 @@ struct Outline {
     exports: Vec<String>,
     manifest: Option<Vec<u8>>,
     functions: u64,
+    /// Whether a function is exported, by itself or in an interface that is not ours.
+    functions_out: bool,
 }
 
 fn outline(bytes: &[u8], limits: &ShapeLimits) -> Result<Outline, InspectError> {
@@ -255,6 +263,7 @@ fn outline(bytes: &[u8], limits: &ShapeLimits) -> Result<Outline, InspectError> 
             && shape.done()
         {
             return Ok(Outline {
+                functions_out: names.has_functions(types.as_ref()),
                 imports: names.imports(types.as_ref())?,
                 exports: names.exports,
                 manifest: names.manifest,
@@ -300,11 +309,31 @@ impl Names {
         Ok(())
     }
 
+    /// An interface of ours that is no role is a mistake, and not somebody else's tool.
+    fn has_functions(&self, types: TypesRef<'_>) -> bool {
+        let ours = |name: &String| name.starts_with("flowhost:");
+        !self.exports.iter().any(ours) && self.exports.iter().any(|it| is_function(it, types))
+    }
+
     fn imports(&self, types: TypesRef<'_>) -> Result<Vec<Import>, InspectError> {
         self.imports
             .iter()
             .map(|name| import(name, types))
             .collect()
+    }
+}
+
+/// Whether an export is a function, or an interface with one.
+fn is_function(name: &str, types: TypesRef<'_>) -> bool {
+    let item = types.component_item_for_export(name).map(|item| &item.ty);
+    match item {
+        Some(ComponentEntityType::Func(_)) => true,
+        Some(ComponentEntityType::Instance(id)) => {
+            #[expect(clippy::indexing_slicing, reason = "the id comes from this very list")]
+            let mut exports = types[*id].exports.values();
+            exports.any(|item| matches!(item.ty, ComponentEntityType::Func(_)))
+        }
+        _ => false,
     }
 }
 

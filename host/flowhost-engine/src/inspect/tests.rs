@@ -88,6 +88,27 @@ fn a_component_takes_exactly_one_role() {
 }
 
 #[test]
+fn plain_functions_make_a_tool_and_an_interface_of_ours_beside_them_does_not() {
+    let lifted = r#"(core module $m (func (export "f"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i "f")))"#;
+    let plain = format!(r#"(component {lifted} (export "f" (func $f)))"#);
+    let found = inspect(&wat(&plain), &ShapeLimits::default()).unwrap();
+    assert!(found.foreign);
+    assert_eq!(found.role, PluginKind::Tool);
+    let within = format!(
+        r#"(component {lifted} (instance $e (export "f" (func $f))) (export "a:b/c@1.0.0" (instance $e)))"#
+    );
+    let found = inspect(&wat(&within), &ShapeLimits::default()).unwrap();
+    assert!(found.foreign);
+    let ours = format!(
+        r#"(component {lifted} (export "f" (func $f)) (instance $e) (export "flowhost:roles/x@0.1.0" (instance $e)))"#
+    );
+    assert!(refusal(&wat(&ours)).contains("takes no role"));
+    let tool = inspect(&wat(&exporting(&[TOOL])), &ShapeLimits::default()).unwrap();
+    assert!(!tool.foreign);
+}
+
+#[test]
 fn extra_exports_are_accepted() {
     let found = inspect(
         &wat(&exporting(&[TOOL, "init:x/y"])),

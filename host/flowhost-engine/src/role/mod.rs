@@ -18,9 +18,12 @@ macro_rules! bindings {
 }
 
 pub(crate) mod agent;
+pub(crate) mod foreign;
 pub(crate) mod guardrail;
 pub(crate) mod mcp_adapter;
 pub(crate) mod tool;
+
+use std::sync::Arc;
 
 use flowhost_words::PluginKind;
 use wasmtime::Store;
@@ -28,6 +31,7 @@ use wasmtime::component::InstancePre;
 
 use crate::bindings::types;
 use crate::capability::HostState;
+use crate::inspect::Inspection;
 use crate::json::canonical_json;
 
 /// One call of one export.
@@ -68,14 +72,20 @@ macro_rules! roles {
         /// A component's exports, looked up once.
         pub(crate) enum RolePre {
             $($kind($folder::bindings::$pre<HostState>),)+
+            /// Plain functions of a stranger's, called as tools.
+            Foreign(Arc<foreign::ForeignPre>),
         }
 
         impl RolePre {
             pub(crate) fn new(
-                kind: PluginKind,
+                inspection: &Inspection,
                 pre: InstancePre<HostState>,
             ) -> wasmtime::Result<Self> {
-                Ok(match kind {
+                if inspection.foreign {
+                    let functions = foreign::ForeignPre::new(inspection, pre)?;
+                    return Ok(Self::Foreign(Arc::new(functions)));
+                }
+                Ok(match inspection.role {
                     $(PluginKind::$kind => Self::$kind($folder::bindings::$pre::new(pre)?),)+
                 })
             }
@@ -83,6 +93,7 @@ macro_rules! roles {
             fn kind(&self) -> PluginKind {
                 match self {
                     $(Self::$kind(_) => PluginKind::$kind,)+
+                    Self::Foreign(_) => PluginKind::Tool,
                 }
             }
         }

@@ -1,8 +1,11 @@
 //! The role `tool`: described functions, called one at a time.
 
+use std::sync::Arc;
+
 use wasmtime::Store;
 
-use super::{Invocation, canonical_descriptors, descriptor_size};
+use super::foreign::ForeignPre;
+use super::{Invocation, Role, RolePre, canonical_descriptors, descriptor_size};
 use crate::bindings::types::{self, Content};
 use crate::capability::HostState;
 use crate::content;
@@ -13,24 +16,46 @@ use crate::scope::CallScope;
 
 bindings!("flowhost:roles/tool-role");
 
+/// Who answers for a tool.
+pub(crate) enum Tool {
+    /// An instance that takes the role.
+    Ours(bindings::ToolRole),
+    /// Functions of a stranger's, which are instantiated when one is called.
+    Foreign(Arc<ForeignPre>),
+}
+
+impl Role for Tool {
+    async fn fresh(pre: &RolePre, store: &mut Store<HostState>) -> wasmtime::Result<Self> {
+        match pre {
+            RolePre::Foreign(functions) => Ok(Self::Foreign(functions.clone())),
+            pre => bindings::ToolRole::fresh(pre, store).await.map(Self::Ours),
+        }
+    }
+}
+
 struct Call<'a> {
     name: &'a str,
     input: String,
 }
 
 impl Invocation for Call<'_> {
-    type Role = bindings::ToolRole;
+    type Role = Tool;
     type Output = Content;
 
     async fn invoke(
         self,
-        role: &bindings::ToolRole,
+        role: &Tool,
         store: &mut Store<HostState>,
         context: &types::Context,
     ) -> wasmtime::Result<Result<Content, types::Error>> {
-        role.flowhost_roles_tool()
-            .call_call(store, context, self.name, &self.input)
-            .await
+        match role {
+            Tool::Foreign(functions) => functions.call(store, self.name, &self.input).await,
+            Tool::Ours(role) => {
+                role.flowhost_roles_tool()
+                    .call_call(store, context, self.name, &self.input)
+                    .await
+            }
+        }
     }
 
     fn size(output: &Content) -> u64 {
@@ -45,19 +70,23 @@ impl Invocation for Call<'_> {
 struct Describe;
 
 impl Invocation for Describe {
-    type Role = bindings::ToolRole;
+    type Role = Tool;
     type Output = Vec<types::Descriptor>;
 
     async fn invoke(
         self,
-        role: &bindings::ToolRole,
+        role: &Tool,
         store: &mut Store<HostState>,
         _context: &types::Context,
     ) -> wasmtime::Result<Result<Self::Output, types::Error>> {
-        role.flowhost_roles_tool()
-            .call_describe(store)
-            .await
-            .map(Ok)
+        match role {
+            Tool::Foreign(functions) => Ok(Ok(functions.descriptors())),
+            Tool::Ours(role) => role
+                .flowhost_roles_tool()
+                .call_describe(store)
+                .await
+                .map(Ok),
+        }
     }
 
     fn size(output: &Self::Output) -> u64 {

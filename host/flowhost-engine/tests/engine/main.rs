@@ -10,4 +10,6 @@ mod capability;
 #[cfg(test)]
 mod dos;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod support;

@@ -86,6 +86,9 @@ fn text_of(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) -> 
         } = manifest;
         let _infallible = writeln!(text, "  {name} {release}: {description}");
     }
+    if inspection.foreign {
+        text.push_str("  it takes none of flowhost's roles: its plain functions become tools\n");
+    }
     text.push_str("imports\n");
     for import in &inspection.imports {
         let (right, needed) = right_of(&import.name.full);
