@@ -60,6 +60,14 @@ fn the_shipped_agent_conforms() {
     );
 }
 
+#[test]
+fn the_shipped_adapter_conforms_where_its_server_is_not_there() {
+    passes(
+        "mcp-client",
+        &["--config", r#"{"url":"https://mcp.example.com/mcp"}"#],
+    );
+}
+
 /// A guest of ours, what is tried beside the rest, and the check at which it must fail.
 const MUST_FAIL: [(&str, &[&str], &str); 10] = [
     ("fault_panic", &[], "contract.answers"),

@@ -19,6 +19,8 @@ use crate::plugin::trial;
 const CUTS: u64 = 4;
 /// Milliseconds of a deadline that nothing but the fastest calls keep.
 const SHORT_MS: u64 = 1;
+/// Milliseconds that a call has in a world in which tools never answer: enough to come to such a tool.
+const IMPATIENT_MS: u64 = 500;
 /// Memory that is one page less than the plugin used.
 const PAGE: u64 = 64 * 1024;
 
@@ -169,18 +171,7 @@ impl Bench<'_> {
         samples: &[Sample],
     ) -> Result<(), Failure> {
         let hurried = with(rights, |limits| limits.deadline_ms = SHORT_MS);
-        let mut faults = Vec::new();
-        for sample in samples {
-            let ended = self.once(trial, &hurried, World::Kind, &sample.ask)?;
-            let late = matches!(
-                ended.result,
-                Err(Fault::Limit {
-                    name: "deadline",
-                    ..
-                })
-            );
-            faults.extend(untyped(&sample.shown, &ended).filter(|_| !late));
-        }
+        let faults = self.too_late(trial, &hurried, World::Kind, samples)?;
         self.found(
             "faults.deadline",
             "a call that is too late is `limit`",
@@ -282,7 +273,39 @@ impl Bench<'_> {
             "a tool that answers what nobody asked for is borne",
             lying,
         );
+        if asks("tools") {
+            let impatient = with(rights, |limits| limits.deadline_ms = IMPATIENT_MS);
+            let faults = self.too_late(trial, &impatient, World::Slow, samples)?;
+            self.found(
+                "faults.slow-world",
+                "a call that waits for a tool in vain is `limit`",
+                faults,
+            );
+        }
         Ok(())
+    }
+
+    /// Every sample again under a deadline: what ends neither by it nor as it should.
+    fn too_late(
+        &self,
+        trial: &Trial,
+        hurried: &Arc<Effective>,
+        world: World,
+        samples: &[Sample],
+    ) -> Result<Vec<String>, Failure> {
+        let mut faults = Vec::new();
+        for sample in samples {
+            let ended = self.once(trial, hurried, world, &sample.ask)?;
+            let late = matches!(
+                ended.result,
+                Err(Fault::Limit {
+                    name: "deadline",
+                    ..
+                })
+            );
+            faults.extend(untyped(&sample.shown, &ended).filter(|_| !late));
+        }
+        Ok(faults)
     }
 
     fn cancelled(

@@ -227,7 +227,7 @@ impl Bench<'_> {
                 });
                 asks.collect()
             }
-            PluginKind::McpAdapter => Vec::new(),
+            PluginKind::McpAdapter => vec![(Ask::Open, "connect".to_owned(), true)],
         }
     }
 

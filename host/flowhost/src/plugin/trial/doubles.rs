@@ -16,6 +16,9 @@ const TOKENS: u64 = 100_000;
 /// Millionths of a dollar, likewise.
 const MICRO_USD: u64 = 1_000_000;
 
+/// Longer than any deadline of a trial.
+const NEVER: Duration = Duration::from_secs(3_600);
+
 /// How the world treats the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plugin) enum World {
@@ -25,6 +28,8 @@ pub(in crate::plugin) enum World {
     Failing,
     /// Tools answer with what nobody asked for.
     Lying,
+    /// Tools answer when nobody waits any more.
+    Slow,
 }
 
 /// Everything at once.
@@ -45,6 +50,10 @@ impl tools::ToolRouter for Doubles {
     async fn call(&self, _: &CallScope, name: &str, _: &str) -> Result<ToolContent, Fault> {
         let value = match self.0 {
             World::Kind => "null".to_owned(),
+            World::Slow => {
+                tokio::time::sleep(NEVER).await;
+                "null".to_owned()
+            }
             World::Lying => format!(r#"{{"{name}":[1e308,"\\u0000",{{"a":[[[]]]}}]}}"#),
             World::Failing => {
                 return Err(Fault::Guest {

@@ -47,6 +47,8 @@ pub(super) enum Ask {
     Start,
     /// Hand an agent a step's work.
     Task { input: String },
+    /// Have an MCP adapter connect to its server, which is not there in a trial.
+    Open,
     /// Ask a guardrail about a value, under a configuration (`with:`).
     Check { value: String, config: String },
 }
@@ -217,6 +219,14 @@ async fn asked(plugin: &Plugin, scope: CallScope, ask: &Ask) -> Ended {
                 plugin.agent_on_plan(scope, &task).await,
                 |it| json!({ "content": read(&it.content), "notes": it.notes }),
             )
+        }
+        Ask::Open => {
+            let config = scope.config.clone();
+            let opened = plugin.mcp_open(scope, &config).await;
+            ended(opened, |(_, listed)| {
+                let tools = listed.tools.iter().map(|tool| tool.name.clone());
+                json!(tools.collect::<Vec<String>>())
+            })
         }
         Ask::Check { value, config } => {
             let checked = plugin
