@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::ambient::Ambient;
 use crate::config::Config;
+use crate::firsts;
 use crate::output::counted;
 use crate::sources::{SHIPPED, Sources};
 use crate::state::{FindRuns as _, State};
@@ -85,9 +86,19 @@ pub fn examine(ambient: &Ambient, config: &Config, state: &State) -> Vec<Check> 
     let sources = Sources::new(ambient, config, None);
     checks.push(plugins(ambient, &sources));
     checks.push(profiles());
+    checks.push(first_green_run(ambient));
     checks.extend(secrets(ambient, config));
     checks.extend(AUTHOR_TOOLS.iter().map(|tool| author_tool(ambient, tool)));
     checks
+}
+
+/// How long this person took to a run that ended well. No installation is better or worse for it.
+fn first_green_run(ambient: &Ambient) -> Check {
+    let found = match firsts::seconds(ambient) {
+        Some(seconds) => format!("{seconds:.1} s after the first command"),
+        None => "not yet".to_owned(),
+    };
+    Check::new("first green run", Level::Ok, found)
 }
 
 /// The worst level of all checks.

@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use flowhost::doctor::{Check, Level, examine, worst};
+use flowhost::firsts;
 use flowhost_flow::Exit;
 use serde_json::json;
 
@@ -13,7 +14,8 @@ pub(crate) fn perform(context: &Context) -> Exit {
     if context.output.json {
         context
             .output
-            .document(&json!({ "status": worst, "checks": checks }));
+            .document(&json!({ "status": worst, "checks": checks,
+            "dx_ttfd_seconds": firsts::seconds(&context.ambient) }));
     } else {
         context.output.result(&table(&checks));
     }

@@ -216,6 +216,20 @@ fn doctor_is_one_json_document_of_checks() {
 }
 
 #[test]
+fn doctor_tells_how_long_the_first_green_run_took_once_there_was_one() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    home.flowhost(&["validate", "missing.yaml"]).expect(1);
+    let before = home.flowhost(&["doctor", "--json"]).json();
+    assert!(before["dx_ttfd_seconds"].is_null(), "{before:#}");
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
+    let after = home.flowhost(&["doctor", "--json"]).json();
+    assert!(
+        after["dx_ttfd_seconds"].as_f64().unwrap() > 0.0,
+        "{after:#}"
+    );
+}
+
+#[test]
 fn completion_scripts_are_printed_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = Home::new().flowhost(&["completion", shell]).expect(0);
