@@ -1,5 +1,5 @@
 //! From what an author's toolchain made to a component that a stranger can judge: wrapped, with its
-//! manifest inside and held against what it imports.
+//! manifest inside and held against what it imports; packed, vouched for, and named where it is published.
 //!
 //! Pure: bytes and texts in, bytes and texts out. It must never start a compiler, read a file or run a
 //! component; whoever calls it does, so that the product and the house tasks make the same components.
@@ -7,6 +7,7 @@
 mod component;
 mod manifest;
 mod pack;
+pub mod remote;
 mod sbom;
 mod statement;
 

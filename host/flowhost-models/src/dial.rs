@@ -53,10 +53,7 @@ fn roots(
         };
         let pem = files.authority(path);
         let pem = pem.map_err(|why| wrong(format!("cannot be read: {why}")))?;
-        for certificate in certificates(&pem).map_err(wrong)? {
-            let added = roots.add(certificate);
-            added.map_err(|why| wrong(format!("holds a certificate that is refused: {why}")))?;
-        }
+        roots = authorities(&pem).map_err(wrong)?;
     }
     if provider.system_roots {
         let wrong = |message: String| {
@@ -69,6 +66,16 @@ fn roots(
         if added == 0 {
             return Err(wrong("this system holds no certificates".to_owned()));
         }
+    }
+    Ok(roots)
+}
+
+/// The authorities of a PEM file; one at least.
+pub(crate) fn authorities(pem: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        let added = roots.add(certificate);
+        added.map_err(|why| format!("holds a certificate that is refused: {why}"))?;
     }
     Ok(roots)
 }

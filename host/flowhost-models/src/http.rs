@@ -87,6 +87,16 @@ impl HttpTransport {
         Self::with_roots(mozilla(), connect_timeout, idle_max)
     }
 
+    /// Connections to servers that the authorities of a PEM file vouch for, and no others.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn vouched(pem: &str, connect_timeout: Duration, idle_max: usize) -> Result<Self, String> {
+        let roots = crate::dial::authorities(pem)?;
+        let made = Self::with_roots(roots, connect_timeout, idle_max);
+        made.map_err(|error| format!("cannot be used for TLS: {error}"))
+    }
+
     /// Roots of the caller's choice: a private authority, or a test's.
     ///
     /// # Errors

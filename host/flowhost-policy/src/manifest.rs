@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost_words::PluginKind;
+use semver::VersionReq;
 
 use crate::{
     problem::{Position, Problem},
@@ -61,6 +62,8 @@ pub struct Manifest {
     pub kind: Option<PluginKind>,
     /// The author's version; a label, never an identity.
     pub release: String,
+    /// The hosts that its author means it for, as a range of versions; every one where it says nothing.
+    pub hosts: Option<VersionReq>,
     /// One sentence for people.
     pub description: String,
     /// What it asks for.
@@ -93,11 +96,12 @@ pub struct Prompts {
 /// Longest list of names in `[prompt]`: a template with more is a program.
 const NAMES_MAX: usize = 64;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "version",
     "name",
     "kind",
     "release",
+    "hosts",
     "description",
     "needs",
     "optional",
@@ -164,6 +168,7 @@ impl Manifest {
             name: String::new(),
             kind: None,
             release: String::new(),
+            hosts: None,
             description: String::new(),
             needs: Asks::nothing(),
             optional: BTreeSet::new(),
@@ -207,6 +212,7 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
     let kind = reader.word(&fields, "kind", &KIND_WORDS);
     reader.required(&fields, "release", "\"0.1.0\"");
     let release = plain(reader, &fields, "release");
+    let hosts = hosts(reader, &fields);
     let description = plain(reader, &fields, "description");
     let needs = match fields.get("needs") {
         Some(node) => {
@@ -241,6 +247,7 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         name,
         kind,
         release,
+        hosts,
         description,
         needs,
         optional: optional.collect(),
@@ -250,6 +257,19 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         tools,
         ..Manifest::empty()
     })
+}
+
+fn hosts(reader: &mut Reader, fields: &crate::read::Fields<'_>) -> Option<VersionReq> {
+    let text = reader.text(fields, "hosts")?;
+    match VersionReq::parse(&text) {
+        Ok(range) => Some(range),
+        Err(error) => {
+            let at = fields.get("hosts").map_or(fields.at, |node| node.at);
+            let message = format!("`hosts` is not a range of versions: {error}");
+            reader.problem(at, message, Some("hosts = \">=0.1, <0.2\"".to_owned()));
+            None
+        }
+    }
 }
 
 fn prompts(reader: &mut Reader, fields: &crate::read::Fields<'_>) -> Option<Prompts> {

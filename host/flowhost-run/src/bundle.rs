@@ -215,11 +215,25 @@ pub fn component_path(state: &State, digest: &str) -> PathBuf {
     state.components_dir().join(format!("{digest}.wasm"))
 }
 
-/// Where the component of each plugin is kept, with its bytes.
-pub(crate) fn components(project: &Project, state: &State) -> Vec<(PathBuf, Arc<[u8]>)> {
+/// The component of a plugin, as it is kept.
+pub(crate) struct KeptComponent {
+    /// Where; its name is its digest.
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Arc<[u8]>,
+    /// Who vouched for it, so that a run that goes on or is done again can be asked for it too.
+    pub(crate) signature: Option<(PathBuf, Arc<str>)>,
+}
+
+/// The component of each plugin, as it is kept.
+pub(crate) fn components(project: &Project, state: &State) -> Vec<KeptComponent> {
     let kept = project.members.values().map(|member| {
         let path = component_path(state, &member.inspection.digest);
-        (path, member.bytes.clone())
+        let beside = path.with_extension("wasm.sig");
+        KeptComponent {
+            path,
+            bytes: member.bytes.clone(),
+            signature: member.signature.clone().map(|text| (beside, text)),
+        }
     });
     kept.collect()
 }

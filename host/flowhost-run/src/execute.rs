@@ -97,6 +97,9 @@ pub(crate) async fn execute(
         // 53 bits, so that the seed can be read back from JSON by any reader.
         None => u64::from_be_bytes(host.entropy()?) >> 11,
     };
+    for member in project.members.values() {
+        config.operator.admits(member)?;
+    }
     let hash = wiring::plan_hash(&project)?;
     let gateway = config.operator.gateway(&project)?;
     let revealed = Arc::new(Revealed::default());
@@ -423,7 +426,7 @@ fn labels(project: &Project) -> Result<BTreeMap<String, String>, Failure> {
 /// What is kept of a project.
 struct Kept {
     bundle: Arc<Vec<u8>>,
-    components: Vec<(PathBuf, Arc<[u8]>)>,
+    components: Vec<bundle::KeptComponent>,
     /// Whether payloads are sealed.
     seals: bool,
 }
@@ -482,16 +485,21 @@ fn keep(host: &Inner, run_dir: &Path, kept: &Kept, wrapped: Option<&str>) -> Res
     if let Some(wrapped) = wrapped {
         written(&run_dir.join(SEALED_KEY), wrapped.as_bytes())?;
     }
-    for (path, bytes) in &kept.components {
-        if world.is_file(path) {
-            continue; // its name is its digest, and it was written whole or not at all
-        }
+    for component in &kept.components {
+        let path = &component.path;
         let folder = path.parent().unwrap_or(path);
         world.folder(folder).map_err(|error| {
             let message = format!("cannot create `{}`", folder.display());
             Failure::new(Exit::Internal, message).because(error.to_string())
         })?;
-        written(path, bytes)?;
+        // Each time: another may vouch for it today.
+        if let Some((beside, signature)) = &component.signature {
+            written(beside, signature.as_bytes())?;
+        }
+        if !world.is_file(path) {
+            // Its name is its digest, and it is written whole or not at all.
+            written(path, &component.bytes)?;
+        }
     }
     Ok(())
 }

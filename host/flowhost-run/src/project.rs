@@ -49,6 +49,8 @@ pub struct Member {
     pub path: PathBuf,
     /// The component.
     pub bytes: Arc<[u8]>,
+    /// The text of the signature that came with it, if one did; whether it counts is the operator's to say.
+    pub signature: Option<Arc<str>>,
     /// What it is.
     pub inspection: Inspection,
     /// What it asks for.

@@ -75,6 +75,12 @@ impl State {
         self.root.join("cache")
     }
 
+    /// Components by digest, as they were fetched.
+    #[must_use]
+    pub fn fetched_dir(&self) -> PathBuf {
+        self.root.join("fetched")
+    }
+
     /// Components by digest, as they were when a run used them.
     #[must_use]
     pub fn components_dir(&self) -> PathBuf {

@@ -62,6 +62,7 @@ impl Swaps {
                 "the new component has another kind than the plan says",
             ));
         }
+        self.host.config.operator.admits(member)?;
         let rights = before.plugin.effective();
         if widens(rights, key, member) {
             return Err(refused(

@@ -17,7 +17,7 @@ use flowhost_models::Gateway;
 
 use crate::estimate::Past;
 use crate::failure::Failure;
-use crate::project::Project;
+use crate::project::{Member, Project};
 use crate::state::State;
 
 /// Wall time, randomness and the disk.
@@ -72,6 +72,13 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// Everything that is wrong with the configuration of models.
     fn gateway(&self, project: &Project) -> Result<Gateway, Failure>;
+
+    /// Whether the operator lets this plugin run: asked of each when a run starts and of the new one when a
+    /// plugin is swapped, whoever loaded it and whenever.
+    ///
+    /// # Errors
+    /// Why not.
+    fn admits(&self, member: &Member) -> Result<(), Failure>;
 
     /// A variable of this process that a profile takes with `from`.
     fn variable(&self, name: &str) -> Option<String>;

@@ -9,6 +9,7 @@ use flowhost_policy::Manifest;
 
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::remote::Pin;
 use crate::sources::Sources;
 
 /// What can be seen of it.
@@ -24,12 +25,15 @@ pub struct Seen {
     pub manifest: Option<Manifest>,
 }
 
-/// Looks at `source`: a path relative to `dir`, or `builtin:NAME`.
+/// Looks at `source`: a path relative to `dir`, `builtin:NAME`, or a place that the operator lists, with what
+/// is there now.
 ///
 /// # Errors
 /// When there is none, it is no component, or its manifest is wrong.
 pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Failure> {
-    let (path, bytes) = sources.component(source, dir).map_err(|found| of(&found))?;
+    let (path, bytes) = sources
+        .component(source, dir, Pin::Newest)
+        .map_err(|found| of(&found))?;
     let shown = sources.shown(&path);
     let inspection = inspect(&bytes, &ShapeLimits::default()).map_err(|error| {
         Failure::new(Exit::Internal, format!("`{shown}` is refused")).caused_by(&error)

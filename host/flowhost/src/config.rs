@@ -13,8 +13,11 @@ use serde::Deserialize;
 use crate::ambient::{Ambient, FileError};
 use crate::finding::Finding;
 
+pub use sources::SourceLine;
+
 mod folder;
 mod read;
+mod sources;
 
 /// The file's name.
 pub const CONFIG_FILE: &str = "flowhost.toml";
@@ -78,6 +81,8 @@ struct Document {
     models: flowhost_models::Config,
     #[serde(default)]
     telemetry: TelemetryTable,
+    #[serde(default)]
+    sources: Vec<sources::SourceTable>,
 }
 
 /// The configuration with paths made absolute; the default is that of a missing file.
@@ -105,6 +110,10 @@ pub struct Config {
     pub models: flowhost_models::Config,
     /// `[telemetry] on_failure`.
     pub on_telemetry_failure: OnTelemetryFailure,
+    /// `[[sources]]`: where components may be fetched from.
+    pub sources: Vec<SourceLine>,
+    /// Where fetched components are kept; none where nothing of the state folder is known yet.
+    pub fetched: Option<PathBuf>,
     /// The folder of the file that describes a `mock` provider, the working folder's before the
     /// operator's: their scripts are there.
     pub scripts: Option<PathBuf>,
@@ -124,6 +133,8 @@ impl Default for Config {
             secrets: BTreeMap::new(),
             models: flowhost_models::Config::default(),
             on_telemetry_failure: OnTelemetryFailure::default(),
+            sources: Vec::new(),
+            fetched: None,
             scripts: None,
         }
     }
@@ -229,6 +240,8 @@ impl Config {
             scripts: has_mock(&document.models).then(|| folder.to_owned()),
             models: document.models,
             on_telemetry_failure: document.telemetry.on_failure.unwrap_or_default(),
+            sources: sources::lines(document.sources, folder),
+            fetched: None,
         }
     }
 
@@ -284,6 +297,7 @@ fn checked(text: &str, name: &str) -> Result<Document, Vec<Finding>> {
             );
         }
     }
+    problems.extend(sources::problems(&document.sources, text, name));
     problems.sort_by_key(|problem| (problem.line, problem.column));
     match problems.is_empty() {
         true => Ok(document),

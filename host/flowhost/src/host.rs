@@ -16,12 +16,13 @@ use flowhost_ledger::HostKey;
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    FactObserver, Host, HostConfig, Operator, Project, StageWanted, Views, Workers, World,
+    FactObserver, Host, HostConfig, Member, Operator, Project, StageWanted, Views, Workers, World,
 };
 
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::plugin::trust::Trust;
 use crate::report::problems::unreadable;
 use crate::state::State;
 use crate::{models, services};
@@ -194,6 +195,24 @@ impl Operator for Configured {
         let gateway = models::gateway(&self.ambient, &self.config, project)?;
         gateways.insert(folder, gateway.clone());
         Ok(gateway)
+    }
+
+    fn admits(&self, member: &Member) -> Result<(), Failure> {
+        if member.decl.source.starts_with("builtin:") {
+            return Ok(());
+        }
+        let trust = Trust::find(&self.ambient, &self.config)?;
+        let own = (!member.manifest.is_stand_in()).then_some(&member.manifest);
+        let (digest, signature) = (&member.inspection.digest, member.signature.as_deref());
+        let shown = member.path.strip_prefix(self.ambient.cwd());
+        let shown = shown.unwrap_or(&member.path).display().to_string();
+        trust
+            .admits(&shown, digest, own, signature)
+            .map_err(|found| {
+                let plugin = &member.decl.name;
+                let message = format!("plugin `{plugin}`: {}", found.message);
+                Failure::new(Exit::Internal, message).hint(found.hint)
+            })
     }
 
     fn variable(&self, name: &str) -> Option<String> {

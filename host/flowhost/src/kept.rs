@@ -15,9 +15,10 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::host::seal_key;
+use crate::plugin::trust::signature_file;
 use crate::project::{self, Loaded};
 use crate::report::problems::Texts;
-use crate::sources::KeptRun;
+use crate::sources::{DOCUMENT_BYTES_MAX, KeptRun};
 
 /// Bytes of a bundle: a plan, its parts and its profiles, each of which has its own bound.
 const BUNDLE_BYTES_MAX: u64 = 1 << 30;
@@ -71,6 +72,11 @@ impl Kept {
             let kept = component_path(&self.state, &plugin.component);
             if !self.ambient.is_file(&kept) {
                 self.ambient.write(&kept, &bytes)?;
+            }
+            let signature = signature_file(path);
+            if self.ambient.is_file(&signature) {
+                let text = self.ambient.read(&signature, DOCUMENT_BYTES_MAX)?;
+                self.ambient.write(&signature_file(&kept), &text)?;
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 mod inputs;
 mod load;
 mod members;
+mod pins;
 mod secrets;
 
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ pub struct Request {
     pub policies: Option<PathBuf>,
     /// The plan's text, where no file holds it; `plan` then says where it would stand.
     pub text: Option<Arc<str>>,
+    /// Whether remote plugins that the plan does not pin are those that are there now, and not the locked
+    /// ones: to look at them, and to lock them.
+    pub newest: bool,
     /// What a client gives beside that: a folder stays below the plan's, and a file is its text.
     pub given: Given,
 }
@@ -66,6 +70,7 @@ pub struct Loaded {
 #[must_use]
 pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut Texts) -> Loaded {
     let sources = Sources::new(ambient, config, request.policies.as_deref());
+    let sources = sources.looking_anew(request.newest);
     let mut loaded = load_from(ambient, &sources, request, texts);
     if let Some(project) = &mut loaded.project {
         let notes = secrets::look(ambient, config, &project.members, &mut loaded.findings);

@@ -1,20 +1,24 @@
 //! Where components and profiles are found.
 //!
-//! A component's source is `builtin:NAME` or a path relative to its plan; nothing is fetched. A
-//! profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
+//! A component's source is `builtin:NAME`, a path relative to its plan, or a place that
+//! [`crate::remote`] fetches from. A profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
 //! a shipped name cannot be taken by another file, so that `deny-all` means the same everywhere.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flowhost_author::remote::Place;
 use flowhost_policy::{Manifest, Profile};
 use flowhost_run::State;
 use flowhost_run::bundle::{Bundle, Kept, component_path};
 
 use crate::ambient::Ambient;
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::plugin::lock::{LOCK_FILE, Lock};
 use crate::plugin::trust::{self, Trust};
+use crate::remote::{Pin, Remote};
 use crate::report::problems::Texts;
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.
@@ -97,6 +101,7 @@ pub struct Sources<'a> {
     config: &'a Config,
     only: Option<&'a Path>,
     kept: Option<&'a KeptRun>,
+    newest: bool,
 }
 
 /// What a run was made of: it stands in for the files that it was read from, which may have changed or gone.
@@ -135,6 +140,18 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// The same, and remote components that a plan does not pin are those that are there now, if `newest`: to
+    /// look at them, and to lock them.
+    #[must_use]
+    pub fn looking_anew(self, newest: bool) -> Self {
+        Self { newest, ..self }
+    }
+
+    /// Whether remote components that a plan does not pin are those that are there now.
+    pub(crate) fn looks_anew(&self) -> bool {
+        self.newest
+    }
+
     /// The run whose files these are, if they are one's.
     pub(crate) fn kept(&self) -> Option<&'a KeptRun> {
         self.kept
@@ -171,14 +188,23 @@ impl<'a> Sources<'a> {
             config,
             only,
             kept: None,
+            newest: false,
         }
     }
 
-    /// A component's path and bytes.
+    /// A component's path and bytes; `pin` says which one is meant where it is remote.
     ///
     /// # Errors
     /// What is wrong and what to do, without a place.
-    pub fn component(&self, source: &str, dir: &Path) -> Result<(PathBuf, Arc<[u8]>), Finding> {
+    pub fn component(
+        &self,
+        source: &str,
+        dir: &Path,
+        pin: Pin<'_>,
+    ) -> Result<(PathBuf, Arc<[u8]>), Finding> {
+        if Place::is_meant(source) {
+            return Remote::new(self.ambient, self.config).component(source, pin);
+        }
         let path = self.component_path(source, dir)?;
         match self.ambient.read(&path, COMPONENT_BYTES_MAX) {
             Ok(bytes) => Ok((path, bytes.into())),
@@ -193,12 +219,6 @@ impl<'a> Sources<'a> {
     fn component_path(&self, source: &str, dir: &Path) -> Result<PathBuf, Finding> {
         if let Some(name) = source.strip_prefix("builtin:") {
             return self.builtin(name);
-        }
-        if source.contains("://") {
-            let message = format!("`{source}` is remote, and this build fetches nothing");
-            let cure =
-                "download the component, put it beside the plan and write `source: ./NAME.wasm`";
-            return Err(Finding::new("", message).cure(cure));
         }
         Ok(dir.join(source))
     }
@@ -249,6 +269,19 @@ impl<'a> Sources<'a> {
             .flat_map(|exe| exe.ancestors().skip(1).take(3));
         folders.extend(above.map(|folder| folder.join("plugins")));
         folders
+    }
+
+    /// The lock beside a plan; none where there is no such file.
+    ///
+    /// # Errors
+    /// When it is there and is not one, without a place.
+    pub fn lock(&self, dir: &Path) -> Result<Option<Lock>, Finding> {
+        let path = dir.join(LOCK_FILE);
+        let Some((_, text)) = self.document(&path)? else {
+            return Ok(None);
+        };
+        let lock = Lock::parse(&text, &path);
+        lock.map(Some).map_err(|failure| finding_of(&failure))
     }
 
     /// A profile by name or path, with its text remembered.
@@ -409,7 +442,16 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Holds a component, with its signature beside it, against what the operator asks of signatures.
+    /// The text of the signature beside a component, if there is one.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read, without a place.
+    pub fn signature(&self, component: &Path) -> Result<Option<Arc<str>>, Finding> {
+        let found = self.document(&trust::signature_file(component))?;
+        Ok(found.map(|(_, text)| text.into()))
+    }
+
+    /// Holds a component and the signature that came with it against what the operator asks of signatures.
     ///
     /// # Errors
     /// Why it must not be loaded, without a place.
@@ -418,17 +460,10 @@ impl<'a> Sources<'a> {
         component: &Path,
         digest: &str,
         manifest: Option<&Manifest>,
+        signature: Option<&str>,
     ) -> Result<(), Finding> {
-        let trust = Trust::find(self.ambient, self.config).map_err(|failure| {
-            let causes = failure.causes.join("; ");
-            let finding = Finding::new("", format!("{}: {causes}", failure.message));
-            finding.cure(failure.hints.join("; "))
-        })?;
-        if trust.file.is_none() {
-            return Ok(());
-        }
-        let signature = self.document(&trust::signature_file(component))?;
-        let signature = signature.as_ref().map(|(_, text)| text.as_str());
+        let trust = Trust::find(self.ambient, self.config);
+        let trust = trust.map_err(|failure| finding_of(&failure))?;
         trust.admits(&self.shown(component), digest, manifest, signature)
     }
 
@@ -518,6 +553,12 @@ pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
     Ok(profile)
 }
 
+fn finding_of(failure: &Failure) -> Finding {
+    let causes = failure.causes.join("; ");
+    let finding = Finding::new("", format!("{}: {causes}", failure.message));
+    finding.cure(failure.hints.join("; "))
+}
+
 fn is_path(profile: &str) -> bool {
     profile.contains('/')
         || Path::new(profile)
@@ -526,227 +567,4 @@ fn is_path(profile: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn with<T>(files: &[(&str, &str)], test: impl Fn(&Sources<'_>, &Path) -> T) -> T {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        let env = BTreeMap::from([("FLOWHOST_PLUGINS".to_owned(), "more".to_owned())]);
-        let ambient = Ambient::with(env, root.to_owned(), Some(root.join("t/debug/flowhost")));
-        for (name, text) in files {
-            ambient
-                .create_dir(root.join(name).parent().unwrap())
-                .unwrap();
-            ambient.write(Path::new(name), text.as_bytes()).unwrap();
-        }
-        let config = Config::default();
-        test(&Sources::new(&ambient, &config, None), root)
-    }
-
-    #[test]
-    fn refuses_remote_sources_and_names_that_climb() {
-        with(&[], |sources, dir| {
-            assert!(sources.component("https://x.example/a.wasm", dir).is_err());
-            assert!(sources.component("builtin:../x", dir).is_err());
-            let missing = sources.component("./a.wasm", dir).unwrap_err();
-            assert!(
-                missing.message.contains("there is no component"),
-                "{missing}"
-            );
-        });
-    }
-
-    #[test]
-    fn a_file_beside_the_plan_cannot_take_a_shipped_name() {
-        let wide = "version = 1\nname = \"deny-all\"\nlog = true\n";
-        with(&[("policies/deny-all.toml", wide)], |sources, dir| {
-            let profile = sources
-                .profile("deny-all", dir, &mut Texts::default())
-                .unwrap();
-            assert!(!profile.0.grants.log);
-            assert_eq!(profile.1, Whose::Builds);
-        });
-    }
-
-    #[test]
-    fn a_profile_cannot_call_itself_otherwise_than_its_file_or_as_a_shipped_one() {
-        let profile = |file: &str, name: &str| {
-            let text = format!("version = 1\nname = \"{name}\"\nlog = true\n");
-            with(&[(file, &text)], |sources, dir| {
-                let wanted = match file.strip_prefix("policies/") {
-                    Some(name) => name.trim_end_matches(".toml").to_owned(),
-                    None => format!("./{file}"),
-                };
-                sources.profile(&wanted, dir, &mut Texts::default())
-            })
-        };
-        for (file, name, said) in [
-            ("policies/p.toml", "deny-all", "shipped"),
-            ("deny-all.toml", "deny-all", "shipped"),
-            ("policies/p.toml", "q", "not `q`"),
-            ("sub/p.toml", "q", "not `q`"),
-        ] {
-            let refused = profile(file, name).unwrap_err();
-            assert!(
-                refused[0].message.contains(said),
-                "{file} {name}: {refused:?}"
-            );
-            assert_eq!(refused[0].line, 2);
-        }
-        assert!(profile("policies/p.toml", "p").is_ok());
-        assert!(profile("sub/p.toml", "p").is_ok());
-    }
-
-    #[test]
-    fn a_link_beside_a_plan_leads_to_nothing_that_is_read_or_quoted() {
-        use std::os::unix::fs::symlink;
-        let files = [
-            ("elsewhere", "token = s3cret\n"),
-            ("plan/policies/own.toml", ""),
-            ("plan/a.wasm", ""),
-        ];
-        with(&files, |sources, dir| {
-            let plan = dir.join("plan");
-            symlink("../../elsewhere", plan.join("policies/leak.toml")).unwrap();
-            symlink("../elsewhere", plan.join("a.toml")).unwrap();
-            let found = sources
-                .profile("leak", &plan, &mut Texts::default())
-                .unwrap_err();
-            assert!(
-                found[0].message.contains("leaves the plan's folder"),
-                "{found:?}"
-            );
-            let found = sources.manifest(&plan.join("a.wasm"), None).unwrap_err();
-            assert!(found.message.contains("leaves its folder"), "{found:?}");
-            symlink("../elsewhere", plan.join("plugin.toml")).unwrap();
-            let found = sources.manifest(&plan.join("b.wasm"), None).unwrap_err();
-            assert!(found.message.contains("leaves its folder"), "{found:?}");
-        });
-    }
-
-    #[test]
-    fn a_profile_that_everybody_may_write_is_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let text = "version = 1\nname = \"mine\"\n";
-        with(&[("policies/mine.toml", text)], |sources, dir| {
-            let open = std::fs::Permissions::from_mode(0o666);
-            std::fs::set_permissions(dir.join("policies/mine.toml"), open).unwrap();
-            let found = sources
-                .profile("mine", dir, &mut Texts::default())
-                .unwrap_err();
-            assert!(found[0].message.contains("chmod o-w"), "{found:?}");
-        });
-    }
-
-    #[test]
-    fn a_path_leads_neither_out_of_the_plans_folder_nor_around_the_operators() {
-        let text = "version = 1\nname = \"mine\"\nlog = true\n";
-        with(&[("mine.toml", text), ("a/b", "")], |sources, dir| {
-            let texts = &mut Texts::default();
-            assert!(sources.profile("./mine.toml", dir, texts).is_ok());
-            assert!(
-                sources
-                    .profile("../mine.toml", &dir.join("a"), texts)
-                    .is_err()
-            );
-            assert!(sources.profile("/etc/passwd", dir, texts).is_err());
-            let strict = Sources {
-                only: Some(dir),
-                ..sources.clone()
-            };
-            assert!(strict.profile("./mine.toml", dir, texts).is_err());
-        });
-    }
-
-    #[test]
-    fn an_operators_folder_hides_what_stands_beside_the_plan() {
-        let text = "version = 1\nname = \"mine\"\nlog = true\n";
-        with(&[("policies/mine.toml", text)], |sources, dir| {
-            let only = dir.join("elsewhere");
-            let strict = Sources {
-                only: Some(&only),
-                ..sources.clone()
-            };
-            assert!(strict.profile("mine", dir, &mut Texts::default()).is_err());
-            let mine = sources.profile("mine", dir, &mut Texts::default());
-            assert_eq!(mine.unwrap().1, Whose::Plans);
-        });
-    }
-
-    #[test]
-    fn finds_shipped_plugins_in_the_variable_and_in_the_builds_own_output() {
-        with(
-            &[("more/a.wasm", ""), ("t/plugins/b.wasm", "")],
-            |sources, dir| {
-                assert!(sources.component("builtin:a", dir).is_ok());
-                assert!(sources.component("builtin:b", dir).is_ok());
-            },
-        );
-    }
-
-    fn manifest(
-        sources: &Sources<'_>,
-        component: &Path,
-        embedded: Option<&str>,
-    ) -> Result<Option<String>, Finding> {
-        let found = sources.manifest(component, embedded.map(str::as_bytes))?;
-        Ok(found.map(|(_, text)| text))
-    }
-
-    #[test]
-    fn refuses_a_manifest_beside_that_differs_from_the_one_inside() {
-        for beside in ["a.toml", "plugin.toml"] {
-            with(&[("a.wasm", ""), (beside, "name = 1\n")], |sources, dir| {
-                let component = dir.join("a.wasm");
-                let other = manifest(sources, &component, Some("name = 2\n")).unwrap_err();
-                assert!(other.message.contains("carries inside"), "{other}");
-                let same = manifest(sources, &component, Some("name = 1\r\n\r\n"));
-                assert!(same.is_ok(), "{same:?}");
-            });
-        }
-    }
-
-    #[test]
-    fn refuses_a_plugin_toml_that_could_be_anybodys() {
-        let files = [
-            ("a.wasm", ""),
-            ("b.wasm", ""),
-            ("plugin.toml", "x"),
-            ("b.toml", "y"),
-        ];
-        with(&files, |sources, dir| {
-            let whose = manifest(sources, &dir.join("a.wasm"), None).unwrap_err();
-            assert!(whose.hint.contains("a.toml"), "{whose:?}");
-            let own = manifest(sources, &dir.join("b.wasm"), None);
-            assert_eq!(own.unwrap().as_deref(), Some("y"));
-            let inside = manifest(sources, &dir.join("a.wasm"), Some("z"));
-            assert_eq!(inside.unwrap().as_deref(), Some("z"));
-        });
-    }
-
-    #[test]
-    fn finds_a_manifest_inside_by_the_components_name_and_as_plugin_toml() {
-        with(&[("a.wasm", "")], |sources, dir| {
-            let component = dir.join("a.wasm");
-            assert_eq!(manifest(sources, &component, None).unwrap(), None);
-            let inside = manifest(sources, &component, Some("x")).unwrap();
-            assert_eq!(inside.as_deref(), Some("x"));
-        });
-        for beside in ["a.toml", "plugin.toml"] {
-            with(&[("a.wasm", ""), (beside, "x")], |sources, dir| {
-                let found = manifest(sources, &dir.join("a.wasm"), None).unwrap();
-                assert_eq!(found.as_deref(), Some("x"));
-            });
-        }
-    }
-
-    #[test]
-    fn every_shipped_profile_is_valid_and_has_the_name_it_is_found_by() {
-        for (name, text) in SHIPPED {
-            assert_eq!(Profile::parse(text, name).unwrap().name, *name);
-        }
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@ mod guests;
 mod mcp_peers;
 mod process;
 mod py_trees;
+mod registry;
 mod say;
 mod sdk;
 mod simulate;

@@ -5,7 +5,9 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{book, browser, guests, process, py_trees, say, tidy, wit_docs, wit_lock};
+use crate::{
+    book, browser, guests, process, py_trees, registry, say, tidy, wit_docs, wit_lock,
+};
 
 /// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
 /// anyway.
@@ -14,7 +16,7 @@ const ENGINE_TARGETS: &str = "--features=flowhost-fuzz/engine";
 /// What to run.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct Options {
-    /// Leave out the guests in C, JavaScript and Python, and do not install a browser.
+    /// Leave out the guests in C, JavaScript and Python, and fetch neither a browser nor a registry.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Words that the runner takes as filters.
@@ -55,6 +57,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     if !options.quick {
         browser::ensure(&folders.root);
         book::run(folders)?;
+        registry::ensure(folders);
         guests::foreign::typescript::test(folders)?;
         guests::foreign::python_sdk::test(folders)?;
         say::step("behaviour trees against py_trees");

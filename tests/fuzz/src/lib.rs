@@ -74,6 +74,9 @@ pub const TARGETS: &[Target] = &[
     targets::models::OPENAI,
     targets::models::RESPONSES,
     targets::models::ANTHROPIC,
+    targets::remote::PLACE,
+    targets::remote::ARTIFACT,
+    targets::remote::CHALLENGE,
     #[cfg(feature = "engine")]
     targets::engine::INSPECT,
     #[cfg(feature = "engine")]

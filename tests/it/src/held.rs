@@ -10,7 +10,7 @@ use flowhost::config::Config;
 use flowhost::project::{self, Project, Request};
 use flowhost::report::problems::Texts;
 use flowhost_engine::PoolConfig;
-use flowhost_ledger::{Durability, verify_dir};
+use flowhost_ledger::{Durability, HostKey, verify_dir};
 use flowhost_run::{Finished, Host, HostConfig, Run, RunOptions, RunState, State};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +23,11 @@ use crate::support::{Home, executable, repository};
 fn ambient(home: &Home) -> Ambient {
     let plugins = repository().join("target/plugins");
     let plugins = plugins.display().to_string();
-    let variables = BTreeMap::from([("FLOWHOST_PLUGINS".to_owned(), plugins)]);
+    let mut variables = BTreeMap::from([("FLOWHOST_PLUGINS".to_owned(), plugins)]);
+    let own = home.path().join("op/flowhost.toml");
+    if own.is_file() {
+        variables.insert("FLOWHOST_CONFIG".to_owned(), own.display().to_string());
+    }
     Ambient::with(variables, home.path().to_owned(), Some(executable()))
 }
 
@@ -241,6 +245,32 @@ async fn a_call_ends_on_the_build_that_it_began_with_and_the_next_takes_the_new_
     let (old, new) = (&reload["component_before"], &reload["component"]);
     assert_eq!(builds, [json!([old, "1"]), json!([new, "2"])]);
     assert_ne!(reload["component"], reload["component_before"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_asks_whom_the_operator_believes_by_then() {
+    let mut gate = Gate::new().await;
+    let home = waiting(&gate, "  only: { uses: waits, with: { url: \"URL\" } }");
+    home.file("op/flowhost.toml", "");
+    let run = host(&home).start(project(&home), options()).unwrap();
+    gate.reached_by(1).await;
+    rebuild(&home);
+    let after = project(&home);
+    let key = HostKey::from_seed("author.example", [9; 32])
+        .unwrap()
+        .vkey();
+    home.file(
+        "op/trust.toml",
+        format!("keys = [\"{key}\"]\n[plugins]\nsigned = true\n"),
+    );
+    let refused = run
+        .swap("waits", &after.members["waits"])
+        .await
+        .unwrap_err();
+    assert!(refused.message.contains("has no signature"), "{refused:?}");
+    gate.open();
+    sound(&run.outcome().await.unwrap());
+    assert!(home.records().iter().all(|it| it["kind"] != "reload"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,5 +21,6 @@ mod held;
 mod hosted;
 mod hostile;
 mod mcp;
+mod registry;
 mod support;
 mod walk;

@@ -278,7 +278,9 @@ pub struct PluginDecl {
     pub profile: String,
     /// Handed to the plugin, rendered when the run starts; `null` when left out.
     pub config: Template,
-    /// SHA-256 the component must have, lower-case hex; required for remote sources.
+    /// The releases that may be in its place, as a range of versions; any where nothing is said.
+    pub release: Option<String>,
+    /// SHA-256 the component must have, lower-case hex. A remote source needs it, or a lock file that has it.
     pub sha256: Option<String>,
     /// What the plan takes away from the profile, for the policy crate to read.
     pub narrow: Option<Raw>,

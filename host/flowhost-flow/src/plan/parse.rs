@@ -249,6 +249,7 @@ fn plugin(name: &str, node: &Node, problems: &mut Problems) -> PluginDecl {
         source: text(node, "source"),
         profile: text(node, "profile"),
         config: template(node.get("config"), problems),
+        release: optional(node, "release"),
         sha256: optional(node, "sha256"),
         narrow: node.get("narrow").map(Node::raw),
         at: node.at,
@@ -276,9 +277,5 @@ fn check_source(plugin: &PluginDecl, node: &Node, problems: &mut Problems) {
             message,
             "`builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`",
         );
-    }
-    if remote && plugin.sha256.is_none() {
-        let message = format!("plugin `{}`: a remote source needs `sha256`", plugin.name);
-        problems.add(node.at, message, "add `sha256:` with the component's hash");
     }
 }

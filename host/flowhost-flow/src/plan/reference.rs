@@ -78,6 +78,7 @@ impl Told {
             Shape::Template => "any value, with `${{ }}`".to_owned(),
             Shape::Fixed => "any value, without `${{ }}`".to_owned(),
             Shape::Sha256 => "64 hexadecimal digits".to_owned(),
+            Shape::Range => "range of versions".to_owned(),
             Shape::Require => "`all`, `any`, a number or `\"90%\"`".to_owned(),
             Shape::Then => "`halt`, `continue` or `goto:STEP`".to_owned(),
             Shape::Schema => "JSON Schema, or a path to one".to_owned(),

@@ -100,6 +100,7 @@ fn schema_of(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Val
         Shape::Expr => json!({ "type": ["string", "boolean"] }),
         Shape::Template | Shape::Fixed => json!({}),
         Shape::Sha256 => json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
+        Shape::Range => json!({ "type": "string", "minLength": 1 }),
         Shape::Require => json!({ "anyOf": [
             { "enum": ["all", "any"] },
             { "type": "integer", "minimum": 1 },

@@ -4,6 +4,7 @@
 //! default, because whatever does not fit has been reported here.
 
 use flowhost_words::nearest;
+use semver::VersionReq;
 
 use crate::plan::keys::{BODY_KEYS, NODE_TYPES, Section, Shape, is_name};
 use crate::plan::tree::{Data, Key, Node};
@@ -152,6 +153,7 @@ fn walk_scalar(node: &Node, shape: &Shape, what: &str, problems: &mut Problems) 
         }
         (Shape::Duration, Data::Text(text)) => parse_duration_ms(text).is_ok(),
         (Shape::Sha256, Data::Text(text)) => is_sha256(text),
+        (Shape::Range, Data::Text(text)) => VersionReq::parse(text).is_ok(),
         (Shape::Require, _) => require(node).is_some(),
         (Shape::Then, Data::Text(text)) => {
             matches!(text.as_str(), "halt" | "continue")
@@ -179,6 +181,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Duration => "a duration such as `100ms`, `30s`, `10m` or `2h`".to_owned(),
         Shape::Expr => "a CEL expression in quotes".to_owned(),
         Shape::Sha256 => "a SHA-256 in 64 lower-case hex digits".to_owned(),
+        Shape::Range => "a range of versions in quotes: \"^1.2\", \">=1.2, <3\"".to_owned(),
         Shape::Require => "`all`, `any`, a number or a share such as `\"90%\"`".to_owned(),
         Shape::Then => "`halt`, `continue` or `goto:<step>`".to_owned(),
         Shape::Schema => "the path of a JSON Schema, or the schema itself".to_owned(),

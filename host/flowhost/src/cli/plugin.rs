@@ -71,6 +71,30 @@ pub(crate) enum PluginCommand {
     },
     /// Show what a plugin is and asks for, and with --yes put it into a plan
     Add(AddArgs),
+    /// Put a component into a registry, with its signature
+    Publish {
+        /// A component with its manifest inside, with NAME.wasm.sig beside it, or a pack
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where to: `oci://HOST/NAME:TAG`, which the operator's `[[sources]]` must list
+        #[arg(value_name = "DESTINATION")]
+        destination: String,
+        /// Move a tag that names another artifact
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Fetch a component with its signature from where the operator's `[[sources]]` allow
+    Pull {
+        /// `https://HOST/PATH.wasm` or `.fhp`, or `oci://HOST/NAME:TAG`
+        #[arg(value_name = "SOURCE")]
+        source: String,
+        /// Refuse another component than this one
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Write NAME.wasm and NAME.wasm.sig into this folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
     /// List the plugins of a plan, with what changed since they were locked
     List(PlanArgs),
     /// Write flowhost.lock beside the plan: its plugins, as they are now
@@ -98,9 +122,9 @@ pub(crate) enum PluginCommand {
 /// `plugin add`.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// A component with its manifest inside, or a pack
-    #[arg(value_name = "FILE")]
-    pub(crate) source: PathBuf,
+    /// A component with its manifest inside, or a pack: a file, or where it is (`https://…`, `oci://…`)
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
     /// The plan
     #[arg(long, value_name = "PLAN", default_value = "plan.yaml")]
     pub(crate) plan: PathBuf,

@@ -19,6 +19,7 @@ mod plan_graph;
 mod plugin;
 mod plugin_add;
 mod plugin_lock;
+mod plugin_remote;
 mod plugin_ship;
 mod policy_explain;
 mod policy_show;
@@ -63,10 +64,12 @@ pub(crate) struct Context {
 
 impl Context {
     fn new(ambient: Ambient, output: Output, global: &Global) -> Result<Self, Failure> {
-        let config = Config::find(&ambient)
+        let mut config = Config::find(&ambient)
             .map_err(|findings| Failure::findings("the configuration", findings))?;
         let root = config.state_root(&ambient, global.state.as_deref());
         let state = State::new(root, &config.tenant);
+        config.fetched = Some(state.fetched_dir());
+        flowhost::firsts::command(&ambient);
         Ok(Self {
             ambient,
             config,

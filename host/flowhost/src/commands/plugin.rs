@@ -13,7 +13,7 @@ use flowhost_policy::RIGHTS;
 use serde_json::{Value, json};
 
 use crate::cli::{LangArg, PluginCommand, ReportArg, TestArgs};
-use crate::commands::{Context, inspect, plugin_add, plugin_lock, plugin_ship};
+use crate::commands::{Context, inspect, plugin_add, plugin_lock, plugin_remote, plugin_ship};
 
 pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<Exit, Failure> {
     match command {
@@ -44,6 +44,16 @@ pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<E
             plugin_ship::pack(&project, out.as_deref(), context)
         }
         PluginCommand::Add(args) => plugin_add::perform(&args, context),
+        PluginCommand::Publish {
+            file,
+            destination,
+            replace,
+        } => plugin_remote::publish(&file, &destination, replace, context),
+        PluginCommand::Pull {
+            source,
+            sha256,
+            dir,
+        } => plugin_remote::pull(&source, sha256.as_deref(), &dir, context),
         PluginCommand::List(plan) => plugin_lock::list(&plan, context),
         PluginCommand::Lock(plan) => plugin_lock::lock(&plan, context),
         PluginCommand::Update { plan, yes } => plugin_lock::update(&plan, yes, context),

@@ -10,40 +10,29 @@ use flowhost::plugin::add::{line, profile, to_plan};
 use flowhost::plugin::lock::LOCK_FILE;
 use flowhost::plugin::trust::signature_file;
 use flowhost::sources::DOCUMENT_BYTES_MAX;
+use flowhost_author::remote::Place;
 use flowhost_flow::Exit;
 use flowhost_policy::RIGHTS;
 use flowhost_words::PluginKind;
 use serde_json::json;
 
 use crate::cli::AddArgs;
-use crate::commands::Context;
-use crate::commands::plugin_ship::{Component, FILE_BYTES_MAX, unpacked};
+use crate::commands::plugin_ship::{Component, with_signature};
+use crate::commands::{Context, plugin_remote};
 
 /// A file to be written: where, and what.
 type Wanted = (PathBuf, Vec<u8>);
 
 pub(crate) fn perform(args: &AddArgs, context: &Context) -> Result<Exit, Failure> {
-    let shown = args.source.display().to_string();
-    let bytes = context.ambient.read(&args.source, FILE_BYTES_MAX)?;
-    let (bytes, signature) = match bytes.starts_with(b"\0asm") {
-        true => {
-            let signature = signature_file(&args.source);
-            let signature = context.ambient.read_text(&signature, DOCUMENT_BYTES_MAX);
-            (bytes, signature.ok())
-        }
-        false => {
-            let pack = unpacked(&bytes, &shown)?;
-            (pack.component, pack.signature)
-        }
-    };
-    let read = Component::read(bytes, &shown)?;
+    let (bytes, from) = found(&args.source, context)?;
+    let read = Component::read(bytes, &args.source)?;
     let name = args
         .name
         .as_deref()
         .unwrap_or(&read.manifest.name)
         .to_owned();
     flowhost::fresh::check_name(&name)?;
-    let wanted = wanted(args, &name, &read, signature, context)?;
+    let wanted = wanted(args, &name, &read, from, context)?;
     if args.yes {
         for (path, bytes) in &wanted {
             context
@@ -56,13 +45,30 @@ pub(crate) fn perform(args: &AddArgs, context: &Context) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
+/// Where the component is, and what is to be done about it.
+enum From {
+    /// Here: it is copied to the plan, with its signature.
+    Here(Option<String>),
+    /// Elsewhere: the plan names the place and the component's digest, and the host has kept it.
+    Elsewhere(String),
+}
+
+fn found(source: &str, context: &Context) -> Result<(Vec<u8>, From), Failure> {
+    if !Place::is_meant(source) {
+        let (bytes, signature) = with_signature(Path::new(source), context)?;
+        return Ok((bytes, From::Here(signature)));
+    }
+    let fetched = plugin_remote::newest(source, context)?;
+    Ok((fetched.component, From::Elsewhere(fetched.exact)))
+}
+
 /// What is to be written: component, signature, profile, and the plan last, so that a plan never names what
 /// is not there.
 fn wanted(
     args: &AddArgs,
     name: &str,
     read: &Component,
-    signature: Option<String>,
+    from: From,
     context: &Context,
 ) -> Result<Vec<Wanted>, Failure> {
     let folder = args.plan.parent().unwrap_or(Path::new(""));
@@ -70,14 +76,29 @@ fn wanted(
     let profile = profile(name, &read.manifest);
     let profile_name = if profile.is_some() { name } else { "deny-all" };
     let kind = read.manifest.kind.unwrap_or(PluginKind::Tool);
-    let line = line(name, kind, &format!("./plugins/{name}.wasm"), profile_name);
+    let line = match &from {
+        From::Here(_) => line(
+            name,
+            kind,
+            &format!("./plugins/{name}.wasm"),
+            profile_name,
+            None,
+        ),
+        From::Elsewhere(exact) => {
+            let digest = Some(&*read.inspection.digest);
+            line(name, kind, exact, profile_name, digest)
+        }
+    };
     let file = args.plan.display().to_string();
     let text = context.ambient.read_text(&args.plan, DOCUMENT_BYTES_MAX)?;
     let plan = to_plan(&text, &file, name, &line).map_err(|error| {
         Failure::new(Exit::Internal, format!("`{file}` is left as it is")).caused_by(&error)
     })?;
-    let mut wanted = vec![(component.clone(), read.bytes.clone())];
-    wanted.extend(signature.map(|text| (signature_file(&component), text.into_bytes())));
+    let mut wanted = Vec::new();
+    if let From::Here(signature) = from {
+        wanted.push((component.clone(), read.bytes.clone()));
+        wanted.extend(signature.map(|text| (signature_file(&component), text.into_bytes())));
+    }
     let policy = folder.join(format!("policies/{name}.toml"));
     wanted.extend(profile.map(|text| (policy, text.into_bytes())));
     if let Some((path, _)) = wanted

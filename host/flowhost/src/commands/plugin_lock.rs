@@ -10,10 +10,12 @@ use flowhost_flow::Exit;
 use serde_json::json;
 
 use crate::cli::PlanArgs;
-use crate::commands::{Context, run::load};
+use crate::commands::Context;
+use crate::commands::run::{load, load_newest};
 
 pub(crate) fn list(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failure> {
-    let (project, now) = look(args, context)?;
+    let project = load(args, context)?;
+    let now = Lock::of(&context.ambient, &context.config, &project)?;
     let locked = Lock::read(&context.ambient, &project)?;
     let changes = locked
         .as_ref()
@@ -138,8 +140,9 @@ pub(crate) fn update(args: &PlanArgs, yes: bool, context: &mut Context) -> Resul
     Ok(Exit::Ok)
 }
 
+/// The plan with what its plugins are now: what is looked at before it is locked.
 fn look(args: &PlanArgs, context: &mut Context) -> Result<(Project, Lock), Failure> {
-    let project = load(args, context)?;
+    let project = load_newest(args, context)?;
     let now = Lock::of(&context.ambient, &context.config, &project)?;
     Ok((project, now))
 }

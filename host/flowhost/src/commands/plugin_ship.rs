@@ -90,22 +90,7 @@ pub(crate) fn sign(
 
 pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<Exit, Failure> {
     let shown = file.display().to_string();
-    let bytes = context.ambient.read(file, FILE_BYTES_MAX)?;
-    let (bytes, signature) = match bytes.starts_with(b"\0asm") {
-        true => {
-            let path = signature_file(file);
-            let signature = match context.ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
-                Ok(text) => Some(text),
-                Err(error) if error.is_missing() => None,
-                Err(error) => return Err(error.into()),
-            };
-            (bytes, signature)
-        }
-        false => {
-            let pack = unpacked(&bytes, &shown)?;
-            (pack.component, pack.signature)
-        }
-    };
+    let (bytes, signature) = with_signature(file, context)?;
     let read = Component::read(bytes, &shown)?;
     let unsigned = || Failure::new(Exit::Internal, format!("nobody vouches for `{shown}`"));
     let signature = signature.ok_or_else(|| {
@@ -144,6 +129,24 @@ pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<
         }
     }
     Ok(Exit::Ok)
+}
+
+/// A component, of a file of its own or of a pack, with the signature that came with it.
+pub(crate) fn with_signature(
+    file: &Path,
+    context: &Context,
+) -> Result<(Vec<u8>, Option<String>), Failure> {
+    let bytes = context.ambient.read(file, FILE_BYTES_MAX)?;
+    if !bytes.starts_with(b"\0asm") {
+        let pack = unpacked(&bytes, &file.display().to_string())?;
+        return Ok((pack.component, pack.signature));
+    }
+    let path = signature_file(file);
+    match context.ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
+        Ok(text) => Ok((bytes, Some(text))),
+        Err(error) if error.is_missing() => Ok((bytes, None)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn parsed(keys: &[String]) -> Result<Vec<VKey>, Failure> {

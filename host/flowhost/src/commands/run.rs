@@ -55,7 +55,20 @@ fn options(args: &RunArgs, context: &Context) -> RunOptions {
 
 /// Loads the plan that `args` name, remembering every text that was read.
 pub(crate) fn load(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
-    let (project, findings) = read(args, context);
+    load_as(args, request(args), context)
+}
+
+/// The same with what remote plugins are now, where the plan does not pin them.
+pub(crate) fn load_newest(args: &PlanArgs, context: &mut Context) -> Result<Project, Failure> {
+    let request = Request {
+        newest: true,
+        ..request(args)
+    };
+    load_as(args, request, context)
+}
+
+fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<Project, Failure> {
+    let (project, findings) = read(&request, context);
     match project {
         Some(project) if findings.is_empty() => {
             let drift = match args.locked {
@@ -90,14 +103,14 @@ pub(crate) fn checked(args: &PlanArgs, context: &mut Context) -> Result<Project,
     Err(failure)
 }
 
-fn read(args: &PlanArgs, context: &mut Context) -> (Option<Project>, Vec<Finding>) {
+fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Finding>) {
     let Context {
         ambient,
         config,
         texts,
         ..
     } = context;
-    let Loaded { project, findings } = project::load(ambient, config, &request(args), texts);
+    let Loaded { project, findings } = project::load(ambient, config, request, texts);
     (project, findings)
 }
 

@@ -35,6 +35,9 @@ pub(crate) fn perform(
     // What telemetry left behind (a name that is looked up) must not hold the process up.
     runtime.shutdown_background();
     let finished = finished?;
+    if finished.outcome.end.exit == Exit::Ok {
+        flowhost::firsts::green(&context.ambient);
+    }
     report(&finished, &project.plan, context);
     Ok(finished.outcome.end.exit)
 }

@@ -71,6 +71,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         secrets,
         models,
         telemetry,
+        sources,
     } = document;
     let top = [
         ("policies", policies.is_some()),
@@ -78,6 +79,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         ("tenant", tenant.is_some()),
         ("host", host.is_some()),
         ("secrets", !secrets.is_empty()),
+        ("sources", !sources.is_empty()),
     ];
     let top = top.into_iter().filter(|(_, written)| *written);
     let mut taken: Vec<(Vec<String>, String)> = top
@@ -186,6 +188,7 @@ mod tests {
             ("# host\nhost = \"h\"\n", 2),
             ("durability = \"relaxed\"\n", 1),
             ("[secrets]\nA = { env = \"A\" }\n", 1),
+            ("[[sources]]\nfrom = \"oci://x.example\"\n", 1),
             ("[models]\ntimeout = \"1h\"\n", 2),
             ("[models]\nretry = { max_attempts = 9 }\n", 2),
             ("[models.failover]\n\"mock/a\" = [\"house/b\"]\n", 1),

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::host::host;
 use crate::output::Output;
+use crate::plugin::trust::{Trust, signature_file};
 use crate::project::{self, Loaded, Request};
 use crate::report::problems::{Texts, render};
 use crate::state::State;
@@ -264,9 +265,12 @@ impl Session<'_> {
         self.sources.clear();
         for member in members {
             files.insert(member.path.clone());
+            // Signed or trusted a moment later, it is let in.
+            files.insert(signature_file(&member.path));
             self.sources
                 .extend(project_of(self.ambient, &member.path, &self.root));
         }
+        files.extend(Trust::place(self.config));
         let mut folders = self.sources.clone();
         if !loaded.findings.is_empty() {
             // Whatever is missing may come anywhere beside the plan.
@@ -484,6 +488,9 @@ impl Session<'_> {
     }
 
     fn finished(&mut self, finished: &Finished) {
+        if finished.outcome.end.exit == Exit::Ok {
+            crate::firsts::green(self.ambient);
+        }
         self.report = Some(finished.evidence.report_html.clone());
         self.face.tell(&Told::finished(finished));
     }

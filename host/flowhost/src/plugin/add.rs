@@ -25,10 +25,26 @@ pub enum AddError {
     Broken(String),
 }
 
-/// The line that names a plugin in a plan.
+/// The line that names a plugin in a plan; one that comes from elsewhere with the digest of its component.
 #[must_use]
-pub fn line(name: &str, kind: PluginKind, source: &str, profile: &str) -> String {
-    format!("{name}: {{ kind: {kind}, source: {source}, profile: {profile} }}")
+pub fn line(
+    name: &str,
+    kind: PluginKind,
+    source: &str,
+    profile: &str,
+    digest: Option<&str>,
+) -> String {
+    let pinned = digest.map(|it| {
+        let digits = it.trim_start_matches("sha256:");
+        format!(", sha256: \"{digits}\"")
+    });
+    // In quotes: a place has `:`, and may have what YAML reads as its own.
+    let source = match digest {
+        Some(_) => format!("\"{source}\""),
+        None => source.to_owned(),
+    };
+    let pinned = pinned.unwrap_or_default();
+    format!("{name}: {{ kind: {kind}, source: {source}, profile: {profile}{pinned} }}")
 }
 
 /// The plan with one more plugin, as the first of its list; everything else stays as it is written.
@@ -111,7 +127,13 @@ mod tests {
         a: { kind: tool, source: ./a.wasm, profile: deny-all }\nsteps:\n  s: { uses: a/run }\n";
 
     fn with(plan: &str) -> Result<String, AddError> {
-        let line = line("b", PluginKind::Guardrail, "./plugins/b.wasm", "deny-all");
+        let line = line(
+            "b",
+            PluginKind::Guardrail,
+            "./plugins/b.wasm",
+            "deny-all",
+            None,
+        );
         to_plan(plan, "plan.yaml", "b", &line)
     }
 

@@ -13,7 +13,7 @@ use flowhost_run::{Member, Project};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::trust::{Trust, opened, signature_file};
+use super::trust::{Trust, opened};
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -81,7 +81,7 @@ impl Lock {
     pub fn of(ambient: &Ambient, config: &Config, project: &Project) -> Result<Self, Failure> {
         let trust = Trust::find(ambient, config)?;
         let members = project.members.iter();
-        let entries = members.map(|(key, member)| (key.clone(), entry(ambient, &trust, member)));
+        let entries = members.map(|(key, member)| (key.clone(), entry(&trust, member)));
         Ok(Self(entries.collect()))
     }
 
@@ -209,13 +209,12 @@ pub fn drift(
     Ok(changes.into_iter().map(finding).collect())
 }
 
-fn entry(ambient: &Ambient, trust: &Trust, member: &Member) -> Entry {
+fn entry(trust: &Trust, member: &Member) -> Entry {
     let manifest = &member.manifest;
     let digest = member.inspection.digest.to_string();
-    let signature = ambient.read_text(&signature_file(&member.path), DOCUMENT_BYTES_MAX);
-    let signer = signature.ok().and_then(|signature| {
+    let signer = member.signature.as_deref().and_then(|signature| {
         opened(
-            &signature,
+            signature,
             &digest,
             Some(manifest),
             &trust.keys,

@@ -65,8 +65,7 @@ impl Trust {
     /// # Errors
     /// When the file is there and is wrong, or everybody may write it.
     pub fn find(ambient: &Ambient, config: &Config) -> Result<Self, Failure> {
-        let folder = config.own_path.as_deref().and_then(Path::parent);
-        let Some(file) = folder.map(|folder| folder.join(TRUST_FILE)) else {
+        let Some(file) = Self::place(config) else {
             return Ok(Self::default());
         };
         match ambient.read_rights(&file, TRUST_BYTES_MAX) {
@@ -74,6 +73,13 @@ impl Trust {
             Err(error) if error.is_missing() => Ok(Self::default()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Where the file is looked for; none without a place of the operator's own.
+    #[must_use]
+    pub fn place(config: &Config) -> Option<PathBuf> {
+        let folder = config.own_path.as_deref().and_then(Path::parent)?;
+        Some(folder.join(TRUST_FILE))
     }
 
     /// Reads the text of the file.

@@ -11,6 +11,7 @@ use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{
     Ask, Effective, Lent, Manifest, Narrowing, Position, Profile, TraceEntry, effective, host_input,
 };
+use semver::{Version, VersionReq};
 use serde_json::Value;
 
 use flowhost_run::functions::{ToolNames, check_functions};
@@ -18,6 +19,7 @@ use flowhost_run::{Finding, Member};
 use flowhost_words::PluginKind;
 
 use super::inputs::Bound;
+use super::pins::Pins;
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
 
@@ -42,6 +44,7 @@ pub(super) fn resolve(
 ) -> BTreeMap<String, Member> {
     let mut homes = Vec::new();
     homes_of(plan, dir, "", &mut homes);
+    let pins = Pins::of(sources, dir, homes.iter().map(|home| home.decl));
     let mut members = BTreeMap::new();
     let dirs = plan.inputs.iter();
     let dirs = dirs.filter(|(_, input)| input.ty == InputType::Dir);
@@ -50,6 +53,7 @@ pub(super) fn resolve(
         let mut one = Resolver {
             sources,
             home: &home,
+            pins: &pins,
             dirs: &dirs,
             texts,
             found: Vec::new(),
@@ -74,6 +78,7 @@ pub(super) fn look(
     texts: &mut Texts,
     findings: &mut Vec<Finding>,
 ) {
+    let pins = Pins::of(sources, dir, plan.plugins.values());
     let faulty: Vec<u32> = findings
         .iter()
         .filter(|finding| finding.file == plan.file)
@@ -98,6 +103,7 @@ pub(super) fn look(
         let mut one = Resolver {
             sources,
             home: &home,
+            pins: &pins,
             dirs: &BTreeSet::new(),
             texts,
             found: Vec::new(),
@@ -144,6 +150,7 @@ fn homes_of<'a>(plan: &'a Plan, dir: &Path, prefix: &str, homes: &mut Vec<Home<'
 struct Resolver<'a> {
     sources: &'a Sources<'a>,
     home: &'a Home<'a>,
+    pins: &'a Pins,
     /// The `dir` inputs of the outermost plan.
     dirs: &'a BTreeSet<&'a str>,
     texts: &'a mut Texts,
@@ -160,7 +167,8 @@ impl Resolver<'_> {
         let narrowing = self.narrowing(profile.as_ref().map(|(profile, _)| profile));
         let (path, bytes, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
-        self.vouched_for(&path, &inspection, &manifest)?;
+        self.fits(&manifest)?;
+        let signature = self.vouched_for(&path, &inspection, &manifest)?;
         let (profile, narrowing) = (profile?, narrowing?);
         let (mut profile, taken) = self.owned(profile);
         let (mut effective, mut trace) = effective(&manifest, &profile, &narrowing, None);
@@ -178,6 +186,7 @@ impl Resolver<'_> {
             config: config?,
             path,
             bytes,
+            signature,
             inspection,
             manifest,
             profile,
@@ -312,7 +321,9 @@ impl Resolver<'_> {
     fn component(&mut self) -> Option<(PathBuf, std::sync::Arc<[u8]>, Inspection)> {
         let decl = self.home.decl;
         let found = match self.sources.kept() {
-            None => self.sources.component(&decl.source, &self.home.dir),
+            None => self.pins.with(&self.home.key, decl, |pin| {
+                self.sources.component(&decl.source, &self.home.dir, pin)
+            }),
             Some(kept) => self.sources.kept_component(kept, &self.home.key),
         };
         let (path, bytes) = match found {
@@ -392,19 +403,69 @@ impl Resolver<'_> {
         }
     }
 
-    /// Holds the component against what the operator asks of signatures.
+    /// Holds the release against what the plan wants, and this host against what the plugin's author meant it for.
+    /// Its interfaces are held against those of this host where the component is looked at.
+    fn fits(&mut self, manifest: &Manifest) -> Option<()> {
+        let here = env!("CARGO_PKG_VERSION");
+        let name = format!("`{}` {}", manifest.name, manifest.release);
+        let mut misfits = Vec::new();
+        let hosts = manifest.hosts.as_ref();
+        if let Some(hosts) = hosts.filter(|it| !Version::parse(here).is_ok_and(|v| it.matches(&v)))
+        {
+            let finding = self.here(format!("{name} is for hosts `{hosts}`, and this is {here}"));
+            misfits.push(
+                finding.cure("take a release that is for this host, or a host that it is for"),
+            );
+        }
+        let wanted = self.home.decl.release.as_deref();
+        if let Some(wanted) = wanted.and_then(|text| VersionReq::parse(text).ok()) {
+            let cure = format!("take another component, or change `release: \"{wanted}\"`");
+            match Version::parse(&manifest.release) {
+                Ok(release) if wanted.matches(&release) => {}
+                Ok(_) => {
+                    let message =
+                        format!("{name} is not a release that the plan takes: `{wanted}`");
+                    misfits.push(self.here(message).cure(cure));
+                }
+                Err(_) if manifest.is_stand_in() => {
+                    let message = format!(
+                        "the plan wants a release `{wanted}`, and no manifest says which it is"
+                    );
+                    misfits.push(self.here(message).cure(cure));
+                }
+                Err(error) => {
+                    let message = format!(
+                        "the plan wants a release `{wanted}`, and {name} is no version: {error}"
+                    );
+                    misfits.push(self.here(message).cure(cure));
+                }
+            }
+        }
+        let fits = misfits.is_empty().then_some(());
+        self.found.extend(misfits);
+        fits
+    }
+
+    /// Holds the component against what the operator asks of signatures, and gives the one that came with it.
     fn vouched_for(
         &mut self,
         path: &Path,
         inspection: &Inspection,
         manifest: &Manifest,
-    ) -> Option<()> {
+    ) -> Option<Option<Arc<str>>> {
         if self.home.decl.source.starts_with("builtin:") {
-            return Some(());
+            return Some(None);
         }
         let own = (!manifest.is_stand_in()).then_some(manifest);
-        match self.sources.admits(path, &inspection.digest, own) {
-            Ok(()) => Some(()),
+        let signature = self.sources.signature(path);
+        let admitted = signature.and_then(|signature| {
+            let said = signature.as_deref();
+            self.sources
+                .admits(path, &inspection.digest, own, said)
+                .map(|()| signature)
+        });
+        match admitted {
+            Ok(signature) => Some(signature),
             Err(finding) => {
                 let placed = self.here(&finding).cure(finding.hint);
                 self.found.push(placed);

@@ -330,6 +330,7 @@ fn request(
         inputs,
         policies: wanted.policies.clone(),
         text,
+        newest: false,
         given: Given::Later,
     }
 }

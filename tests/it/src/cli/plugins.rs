@@ -151,3 +151,38 @@ fn reminders_are_accepted_with_an_id_and_again_in_the_next_run_unless_the_scope_
     let ran = run(&home).expect(8);
     assert!(ran.all().contains("409 conflict"), "{}", ran.all());
 }
+
+#[test]
+fn a_release_or_host_outside_of_what_was_asked_for_is_refused_before_anything_runs() {
+    let home = Home::new();
+    home.guest("ok_echo");
+    home.file(
+        "ok_echo.toml",
+        "version = 1\nname = \"echo\"\nkind = \"tool\"\nrelease = \"1.2.0\"\nhosts = \">=9\"\n",
+    );
+    let plan = |wanted: &str| {
+        format!(
+            "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  echo: {{ kind: tool, source: ./ok_echo.wasm, \
+             profile: deny-all, release: \"{wanted}\" }}\nsteps:\n  a: {{ uses: echo/run }}\n"
+        )
+    };
+    home.file("plan.yaml", plan("^2"));
+    let refused = home.flowhost(&["run", "plan.yaml"]).expect(1).stderr;
+    assert!(refused.contains("plan.yaml:5:"), "{refused}");
+    assert!(refused.contains("is for hosts `>=9`"), "{refused}");
+    assert!(
+        refused.contains("not a release that the plan takes: `^2`"),
+        "{refused}"
+    );
+    home.file("plan.yaml", plan("two"));
+    let refused = home.flowhost(&["validate", "plan.yaml"]).expect(1).stderr;
+    assert!(refused.contains("range of versions"), "{refused}");
+    let fits = Home::new();
+    fits.warm();
+    fits.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  markdown: { kind: tool, source: builtin:markdown, \
+         profile: deny-all, release: \"^0.1\" }\nsteps:\n  a: { uses: markdown/headings, with: { text: \"# A\" } }\n",
+    );
+    fits.flowhost(&["validate", "plan.yaml"]).expect(0);
+}

@@ -91,6 +91,23 @@ fn a_revoked_key_is_refused_also_where_no_signature_is_asked_for() {
 }
 
 #[test]
+fn a_run_is_done_again_with_the_signature_that_it_kept_until_its_key_is_revoked() {
+    let home = home();
+    run(&home, &["plugin", "sign", "guard.wasm"]).expect(0);
+    let key = key(&home);
+    trusting(&home, &key, "[plugins]\nsigned = true\n");
+    run(&home, &["run", "plan.yaml"]).expect(0);
+    for file in ["guard.wasm", "guard.wasm.sig"] {
+        std::fs::remove_file(home.path().join(file)).unwrap();
+    }
+    run(&home, &["runs", "replay", "latest"]).expect(0);
+    trusting(&home, &key, &format!("revoked = [\"{key}\"]\n"));
+    let refused = run(&home, &["runs", "replay", "latest"]);
+    assert_ne!(refused.code, 0, "{}", refused.all());
+    assert!(refused.stderr.contains("revoked key"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_trust_file_in_the_working_folder_has_no_say() {
     let home = home();
     let key = key(&home);

@@ -45,6 +45,8 @@ pub(super) enum Shape {
     Fixed,
     /// 64 hex digits.
     Sha256,
+    /// A range of semantic versions.
+    Range,
     /// `all`, `any`, a number or `"90%"`.
     Require,
     /// `halt`, `continue` or `goto:<step>`.
@@ -267,9 +269,14 @@ static PLUGIN: Section = Section {
             "Handed to the component; `inputs` are in reach.",
         ),
         may(
+            "release",
+            Shape::Range,
+            "Releases that may be in its place: `^1.2`, `>=1.2, <3`.",
+        ),
+        may(
             "sha256",
             Shape::Sha256,
-            "Pins the component; required for remote sources.",
+            "Pins the component; a remote source needs it, or a flowhost.lock that has it.",
         ),
         may(
             "narrow",
