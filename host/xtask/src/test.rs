@@ -5,9 +5,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{
-    book, browser, guests, process, py_trees, registry, say, tidy, wit_docs, wit_lock,
-};
+use crate::{book, browser, guests, process, py_trees, registry, say, tidy, wit_docs, wit_lock};
 
 /// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
 /// anyway.
