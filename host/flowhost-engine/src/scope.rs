@@ -9,7 +9,7 @@ use std::time::Duration;
 use flowhost_ledger::records::{
     Asked, CallPart, Decides, Decision, DecisionPart, OfCall, PlacePart,
 };
-use flowhost_ledger::{Fact, Kind, Recorder};
+use flowhost_ledger::{Fact, Recorder};
 use flowhost_policy::{Denied, Effective};
 use sha2::{Digest, Sha256};
 
@@ -275,18 +275,6 @@ impl CallScope {
             });
         }
         Ok(())
-    }
-
-    /// A fact of this call: actor, call, step, attempt, component and profile are filled in.
-    #[must_use]
-    pub fn fact(&self, kind: Kind) -> Fact {
-        Fact::new(kind, self.actor())
-            .with("call", self.call.as_ref())
-            .with("step", self.step.as_ref())
-            .with("attempt", u64::from(self.attempt))
-            .with("component", self.digest.as_ref())
-            .with("revision", self.revision)
-            .with("profile", self.effective.hash.as_str())
     }
 
     /// The effect key of the next call that this call makes of the tool `name` with `input`. It follows

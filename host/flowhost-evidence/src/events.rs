@@ -105,6 +105,9 @@ pub fn read_exact_in(
     }
 }
 
+/// The function of an agent that does a step's work.
+const ON_PLAN: &str = "on-plan";
+
 struct Reader<'d> {
     payloads: Payloads<'d>,
     key: Option<DataKey>,
@@ -183,10 +186,20 @@ impl Reader<'_> {
         call: CallId,
     ) -> Result<CallEnd, EventsError> {
         let own = self.results.remove(&call.0);
-        let result = match (said.result.as_deref(), own) {
+        let (mut calls, mut fuel) = (0, 0);
+        if let Some(own) = &own {
+            // An end that says nothing of its own has nothing to add to its call's result.
+            (calls, fuel) = (1, own.number("fuel").unwrap_or(0));
+        }
+        let stands = said.result.as_deref().or_else(|| {
+            // An agent hands on what it said, a tool a part of its content.
+            let own = own.as_ref()?.text("tool")?;
+            Some(if own == ON_PLAN { "own" } else { "content" })
+        });
+        let result = match (stands, own) {
             (Some("own"), Some(own)) => CallResult::Output(self.payload(&own)?),
             (Some("content"), Some(own)) => CallResult::Output(handed_on(self.payload(&own)?)),
-            (Some("own" | "content"), None) => {
+            (None | Some("own" | "content"), None) => {
                 let what = format!("is that of call {}, whose result is not recorded", call.0);
                 let seq = record.seq;
                 return Err(EventsError::Payload { seq, what });
@@ -194,8 +207,8 @@ impl Reader<'_> {
             _ => self.payload(record)?,
         };
         let used = Amounts {
-            calls: said.calls.unwrap_or(0),
-            fuel: said.fuel.unwrap_or(0),
+            calls: said.calls.unwrap_or(calls),
+            fuel: said.fuel.unwrap_or(fuel),
             tokens: said.tokens.unwrap_or(0),
             micro_usd: said.micro_usd.unwrap_or(0),
         };

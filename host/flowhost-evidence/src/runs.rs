@@ -240,7 +240,9 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
             continue;
         };
         match said {
-            Record::AttemptStart(_) => step.attempts = step.attempts.saturating_add(1),
+            // The first one begins with its step; older hosts recorded it, too.
+            Record::StepStart(_) => step.attempts = step.attempts.max(1),
+            Record::AttemptStart(start) => step.attempts = step.attempts.max(start.attempt),
             Record::StepEnd(end) => {
                 step.status.clone_from(&end.status);
                 step.duration_ms = end.duration_ms;

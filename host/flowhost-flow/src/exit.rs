@@ -128,7 +128,7 @@ impl StepStatus {
 }
 
 macro_rules! classes {
-    ($($(#[$doc:meta])* $name:ident $word:literal, $exit:ident, retry: $retry:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident $word:literal, $exit:ident, $owner:ident, retry: $retry:literal;)*) => {
         /// What kind of failure ended a call or a step; decides retry and exit code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -150,6 +150,12 @@ macro_rules! classes {
                 match self { $(FailureClass::$name => Exit::$exit,)* }
             }
 
+            /// Who has to change something about such a failure, unless it says otherwise where it arises.
+            #[must_use]
+            pub const fn owner(self) -> Owner {
+                match self { $(FailureClass::$name => Owner::$owner,)* }
+            }
+
             /// Whether a plan may list the class in `retry_on`: what policy, a budget or a person
             /// refused is never tried again.
             #[must_use]
@@ -162,41 +168,41 @@ macro_rules! classes {
 
 classes! {
     /// The plugin says that another attempt may succeed.
-    Transient "transient", Plugin, retry: true;
+    Transient "transient", Plugin, Guest, retry: true;
     /// The step's time is up.
-    Timeout "timeout", Limit, retry: true;
+    Timeout "timeout", Limit, Limit, retry: true;
     /// A limit of the profile was reached (memory, fuel, output, …).
-    Limit "limit", Limit, retry: true;
+    Limit "limit", Limit, Limit, retry: true;
     /// The plugin refused its input.
-    Invalid "invalid", Plugin, retry: true;
+    Invalid "invalid", Plugin, Guest, retry: true;
     /// The plugin failed or trapped.
-    Failed "failed", Plugin, retry: true;
+    Failed "failed", Plugin, Guest, retry: true;
     /// The world is not as the plugin's call needs it.
-    Conflict "conflict", Plugin, retry: false;
+    Conflict "conflict", Plugin, Guest, retry: false;
     /// Agents contradict each other, and nobody decided.
-    Contradiction "contradiction", Conflict, retry: false;
+    Contradiction "contradiction", Conflict, Guest, retry: false;
     /// Too few agents answered or agree, or nothing came of their answers.
-    Consensus "consensus", Degraded, retry: false;
+    Consensus "consensus", Degraded, Guest, retry: false;
     /// The output does not match its schema.
-    Output "output", Plugin, retry: true;
+    Output "output", Plugin, Guest, retry: true;
     /// A check with `on_fail: halt` is false.
-    Check "check", Guardrail, retry: true;
+    Check "check", Guardrail, Guest, retry: true;
     /// A guardrail with `on_fail: halt` denied.
-    Guardrail "guardrail", Guardrail, retry: false;
+    Guardrail "guardrail", Guardrail, Guest, retry: false;
     /// A person said no.
-    Rejected "rejected", Guardrail, retry: false;
+    Rejected "rejected", Guardrail, Plan, retry: false;
     /// Policy refused.
-    Denied "denied", Denied, retry: false;
+    Denied "denied", Denied, Policy, retry: false;
     /// A budget is used up.
-    Budget "budget", Budget, retry: false;
+    Budget "budget", Budget, Limit, retry: false;
     /// A barrier did not get what it requires.
-    Barrier "barrier", Degraded, retry: false;
+    Barrier "barrier", Degraded, Plan, retry: false;
     /// An expression could not be evaluated on this run's data.
-    Expression "expression", Internal, retry: false;
+    Expression "expression", Internal, Plan, retry: false;
     /// The host itself failed.
-    Internal "internal", Internal, retry: false;
+    Internal "internal", Internal, Host, retry: false;
     /// The run was interrupted.
-    Cancelled "cancelled", Interrupted, retry: false;
+    Cancelled "cancelled", Interrupted, Plan, retry: false;
 }
 
 impl FailureClass {
@@ -208,11 +214,59 @@ impl FailureClass {
     }
 }
 
+/// Who has to change something after a failure: the same word in log, ledger, report and exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// The plugin.
+    Guest,
+    /// A rule.
+    Policy,
+    /// A limit.
+    Limit,
+    /// The host, or what it is connected to.
+    Host,
+    /// The plan.
+    Plan,
+}
+
+impl Owner {
+    /// Every owner.
+    pub const ALL: &[Owner] = &[
+        Self::Guest,
+        Self::Policy,
+        Self::Limit,
+        Self::Host,
+        Self::Plan,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Policy => "policy",
+            Self::Limit => "limit",
+            Self::Host => "host",
+            Self::Plan => "plan",
+        }
+    }
+
+    /// The owner of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|owner| owner.word() == word)
+    }
+}
+
 /// A failure of a call, a step or a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Failure {
     /// What kind of failure.
     pub class: FailureClass,
+    /// Who has to change something, as whoever failed it says.
+    pub owner: Owner,
     /// What happened and why, for the report. Must not hold a secret.
     pub message: String,
     /// What could be done about it; may be empty.
@@ -221,12 +275,42 @@ pub struct Failure {
     pub step: String,
 }
 
+/// A failure as records have it: older hosts named no owner, which was that of the class.
+#[derive(Deserialize)]
+struct Written {
+    class: FailureClass,
+    owner: Option<Owner>,
+    message: String,
+    hint: String,
+    step: String,
+}
+
+impl From<Written> for Failure {
+    fn from(written: Written) -> Self {
+        let Written {
+            class,
+            owner,
+            message,
+            hint,
+            step,
+        } = written;
+        Self {
+            class,
+            owner: owner.unwrap_or(class.owner()),
+            message,
+            hint,
+            step,
+        }
+    }
+}
+
 impl Failure {
     /// A failure of `class`; the planner adds the step.
     #[must_use]
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         Self {
             class,
+            owner: class.owner(),
             message: message.into(),
             hint: String::new(),
             step: String::new(),
@@ -238,5 +322,30 @@ impl Failure {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
+    }
+
+    /// The same, with somebody else to change something than its class says.
+    #[must_use]
+    pub const fn owned_by(mut self, owner: Owner) -> Self {
+        self.owner = owner;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_that_names_no_owner_has_that_of_its_class() {
+        let old = json!({ "class": "denied", "message": "no", "hint": "", "step": "a" });
+        let failure: Failure = serde_json::from_value(old).unwrap();
+        assert_eq!(failure.owner, Owner::Policy);
+        let told = failure.owned_by(Owner::Host);
+        let again = serde_json::to_value(&told).unwrap();
+        assert_eq!(again["owner"], "host");
+        assert_eq!(serde_json::from_value::<Failure>(again).unwrap(), told);
     }
 }

@@ -26,7 +26,7 @@ mod schema_work;
 pub mod units;
 
 pub use budget::Amounts;
-pub use exit::{Exit, Failure, FailureClass, RunStatus, StepStatus};
+pub use exit::{Exit, Failure, FailureClass, Owner, RunStatus, StepStatus};
 pub use json_text::{parse_json_schema, parse_json_text};
 pub use plan::{Plan, PluginDecl, plan_reference, plan_schema};
 pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, planner_for};

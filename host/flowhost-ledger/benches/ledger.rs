@@ -7,9 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use flowhost_ledger::records::{
+    CallPart, Decision, DecisionPart, HostCall, RecordKind as _, RunStart,
+};
 use flowhost_ledger::{
-    Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _, RunIndex, run_dir,
-    verify_dir,
+    Durability, Fact, HostKey, Ledger, LedgerOptions, Recorder as _, RunIndex, run_dir, verify_dir,
 };
 
 fn options(dir: &Path, durability: Durability) -> LedgerOptions {
@@ -20,11 +22,20 @@ fn options(dir: &Path, durability: Durability) -> LedgerOptions {
 }
 
 fn fact() -> Fact {
-    Fact::new(Kind::HostCall, "default/notes")
-        .with("interface", "flowhost:state/state@0.1.0")
-        .with("decision", "allow")
-        .with("rule", "state.read#0")
-        .with("step", "01JD3M0000000000000000000")
+    let call = HostCall {
+        call_of: CallPart {
+            step: "01JD3M0000000000000000000".to_owned(),
+            ..CallPart::default()
+        },
+        decided: DecisionPart {
+            interface: Some("flowhost:state/state@0.1.0".to_owned()),
+            decision: Some(Decision::Allow),
+            rule: Some("state.read#0".to_owned()),
+            ..DecisionPart::default()
+        },
+        ..HostCall::default()
+    };
+    call.by("default/notes")
 }
 
 fn append(c: &mut Criterion) {
@@ -103,7 +114,7 @@ fn run(c: &mut Criterion) {
             let mut options = LedgerOptions::new(&at, "t", &name, key.clone());
             options.durability = Durability::Relaxed;
             index.sweep().expect("swept");
-            let ledger = index.begin(&options, &[]).expect("begun");
+            let ledger = index.begin(&options, RunStart::default()).expect("begun");
             ledger.append(fact()).expect("a record");
             let sealed = ledger.close_blocking().expect("closed");
             index.ended(&name, "ok", &sealed).expect("entered");

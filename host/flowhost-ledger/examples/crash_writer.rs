@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use flowhost_ledger::{Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _};
+use flowhost_ledger::records::{HostCall, RecordKind as _};
+use flowhost_ledger::{HostKey, Ledger, LedgerOptions, Recorder as _};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -29,7 +30,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut last = 0;
         for step in 0..=(random >> 33) % 5 {
             let number = ledger.size();
-            let mut fact = Fact::new(Kind::HostCall, "t/agent").with("n", number);
+            let call = HostCall {
+                used: Some(number),
+                ..HostCall::default()
+            };
+            let mut fact = call.by("t/agent");
             if step % 2 == 1 {
                 fact = fact.payload(format!("payload {number}").into_bytes());
             }

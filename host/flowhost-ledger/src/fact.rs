@@ -70,12 +70,10 @@ impl From<BTreeMap<String, String>> for Value {
 /// # Examples
 ///
 /// ```
-/// use flowhost_ledger::{Fact, Kind};
-/// let fact = Fact::new(Kind::HostCall, "default/notes")
-///     .with("interface", "flowhost:state/state@0.1.0")
-///     .with("decision", "allow")
-///     .payload(br#"{"key":"a"}"#.to_vec());
-/// assert_eq!(fact.kind.as_str(), "host.call");
+/// use flowhost_ledger::records::{FsOp, RecordKind};
+/// let op = FsOp { op: Some("read".to_owned()), ..FsOp::default() };
+/// let fact = op.by("default/notes").payload(br#"{"wanted":"read /docs"}"#.to_vec());
+/// assert_eq!(fact.kind.as_str(), "fs.op");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
@@ -105,9 +103,11 @@ impl Fact {
         }
     }
 
-    /// Adds a field.
+    /// Adds a field of any name. Records of the program are made of their structs
+    /// ([`RecordKind::by`](crate::records::RecordKind::by)), so that no name is written twice.
+    #[cfg(test)]
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.to_owned(), value.into());
         self
     }

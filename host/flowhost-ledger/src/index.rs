@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::disk::{self, RealDisk, Source as _};
-use crate::fact::{Fact, Value};
+use crate::fact::Fact;
 use crate::group::Group;
 use crate::head::IndexHead;
 use crate::keys::HostKey;
@@ -26,7 +26,7 @@ use crate::options::LedgerOptions;
 use crate::reader::{ReadError, Records, read_run};
 use crate::record::{LINE_BYTES_MAX, Owner, StoredRecord};
 use crate::recorder::{LedgerError, Recorder as _};
-use crate::records::Kind;
+use crate::records::{RecordKind, RunEnd, RunResume, RunStart};
 use crate::scan::{self, ScanError};
 use crate::writer::{self, Ledger, Lock, OpenError, Sealed};
 
@@ -157,7 +157,7 @@ impl RunIndex {
         self.tenant_dir.join(layout::RUNS).join(run)
     }
 
-    /// Begins a run: enters it with `fields` (plan hash and the like), and makes and opens its ledger
+    /// Begins a run: enters it with what `start` says (plan hash and the like), and makes and opens its ledger
     /// as `run` says; [`LedgerOptions::dir`] must be [`run_dir`](crate::run_dir) of it. Durable on
     /// return. Whatever moment a kill takes, [`RunIndex::sweep`] ends what is left.
     ///
@@ -168,27 +168,24 @@ impl RunIndex {
     ///
     /// ```
     /// use std::sync::Arc;
+    /// use flowhost_ledger::records::RunStart;
     /// use flowhost_ledger::{Fact, HostKey, Kind, LedgerOptions, Recorder, RunIndex, run_dir};
     ///
     /// let state = tempfile::tempdir()?;
     /// let key = Arc::new(HostKey::generate("host.example")?);
     /// let index = RunIndex::new(state.path(), "default", key.clone());
     /// let dir = run_dir(state.path(), "default", "run-1");
-    /// let ledger = index.begin(&LedgerOptions::new(&dir, "default", "run-1", key), &[])?;
+    /// let ledger = index.begin(&LedgerOptions::new(&dir, "default", "run-1", key), RunStart::default())?;
     /// ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
     /// index.ended("run-1", "ok", &ledger.close_blocking()?)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn begin(
-        &self,
-        run: &LedgerOptions,
-        fields: &[(&str, Value)],
-    ) -> Result<Ledger, IndexError> {
+    pub fn begin(&self, run: &LedgerOptions, start: RunStart) -> Result<Ledger, IndexError> {
         let lock = {
             let _one = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
             self.stage(run)?
         };
-        self.started(&run.run, fields)?;
+        self.started(&run.run, start)?;
         let disk = run.disk.as_ref();
         let runs = self.tenant_dir.join(layout::RUNS);
         disk.create_dir(&runs).map_err(OpenError::Io)?;
@@ -255,8 +252,9 @@ impl RunIndex {
     ///
     /// # Errors
     /// [`IndexError`].
-    pub fn started(&self, run: &str, fields: &[(&str, Value)]) -> Result<Sealed, IndexError> {
-        self.enter(Kind::RunStart, run, fields)
+    pub fn started(&self, run: &str, start: RunStart) -> Result<Sealed, IndexError> {
+        let run_id = Some(run.to_owned());
+        self.enter(run, RunStart { run_id, ..start })
     }
 
     /// Enters that `run`, which had ended or was killed, goes on: until its next end it is open, and what
@@ -265,7 +263,11 @@ impl RunIndex {
     /// # Errors
     /// [`IndexError`].
     pub fn resumed(&self, run: &str) -> Result<Sealed, IndexError> {
-        self.enter(Kind::RunResume, run, &[])
+        let resume = RunResume {
+            run_id: Some(run.to_owned()),
+            ..RunResume::default()
+        };
+        self.enter(run, resume)
     }
 
     /// Enters that `run` ended, with what its last checkpoint says. Durable on return.
@@ -273,12 +275,14 @@ impl RunIndex {
     /// # Errors
     /// [`IndexError`].
     pub fn ended(&self, run: &str, status: &str, sealed: &Sealed) -> Result<Sealed, IndexError> {
-        let fields = [
-            ("root", Value::from(sealed.root.as_str())),
-            ("size", Value::from(sealed.size)),
-            ("status", Value::from(status)),
-        ];
-        self.enter(Kind::RunEnd, run, &fields)
+        let end = RunEnd {
+            status: status.to_owned(),
+            run_id: Some(run.to_owned()),
+            root: Some(sealed.root.clone()),
+            size: Some(sealed.size),
+            ..RunEnd::default()
+        };
+        self.enter(run, end)
     }
 
     /// Hands the index over to a new key: see [`Ledger::rotate_key`].
@@ -292,15 +296,11 @@ impl RunIndex {
         Ok(ledger.close_blocking()?)
     }
 
-    fn enter(&self, kind: Kind, run: &str, fields: &[(&str, Value)]) -> Result<Sealed, IndexError> {
+    fn enter(&self, run: &str, record: impl RecordKind) -> Result<Sealed, IndexError> {
         if !layout::segment_is_valid(run) {
             return Err(OpenError::Id(run.to_owned()).into());
         }
-        let actor = format!("{}/host", self.options.tenant);
-        let mut fact = Fact::new(kind, actor).with("run_id", run);
-        for (name, value) in fields {
-            fact = fact.with(name, value.clone());
-        }
+        let fact = record.by(format!("{}/host", self.options.tenant));
         self.group.enter(fact, |together| self.write(together))
     }
 
@@ -356,14 +356,15 @@ mod tests {
         const RUNS: usize = 32;
         let state = tempfile::tempdir().unwrap();
         let index = index(state.path());
-        index.started("first", &[]).unwrap();
+        index.started("first", RunStart::default()).unwrap();
         let before = notes(state.path());
         let entered: Vec<Sealed> = thread::scope(|threads| {
             let turn = index.group.turn();
             let started: Vec<_> = (0..RUNS)
                 .map(|run| {
                     let index = &index;
-                    threads.spawn(move || index.started(&format!("run-{run}"), &[]).unwrap())
+                    let start = RunStart::default();
+                    threads.spawn(move || index.started(&format!("run-{run}"), start).unwrap())
                 })
                 .collect();
             while index.group.waits() < RUNS {
@@ -384,10 +385,12 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let index = index(state.path());
         assert_eq!(RunIndex::newest(state.path(), "default").unwrap().len(), 0);
-        let labels = Value::from("l".repeat(30_000));
         for run in 0..12 {
-            let fields = [("plan", labels.clone())];
-            index.started(&format!("run-{run}"), &fields).unwrap();
+            let long = RunStart {
+                plan: Some("l".repeat(30_000)),
+                ..RunStart::default()
+            };
+            index.started(&format!("run-{run}"), long).unwrap();
         }
         let newest = RunIndex::newest(state.path(), "default").unwrap();
         let runs: Vec<_> = newest.iter().map(|it| it.text("run_id").unwrap()).collect();
@@ -399,11 +402,14 @@ mod tests {
     fn an_entry_that_is_refused_takes_no_other_with_it() {
         let state = tempfile::tempdir().unwrap();
         let index = index(state.path());
-        let long = Value::from("x".repeat(1 << 20));
+        let long = RunStart {
+            plan: Some("x".repeat(1 << 20)),
+            ..RunStart::default()
+        };
         let (bad, good) = thread::scope(|threads| {
             let turn = index.group.turn();
-            let bad = threads.spawn(|| index.started("bad", &[("plan", long)]));
-            let good = threads.spawn(|| index.started("good", &[]));
+            let bad = threads.spawn(|| index.started("bad", long));
+            let good = threads.spawn(|| index.started("good", RunStart::default()));
             while index.group.waits() < 2 {
                 thread::sleep(Duration::from_millis(1));
             }

@@ -47,13 +47,14 @@ pub struct Swept {
 ///
 /// ```
 /// use std::sync::Arc;
+/// use flowhost_ledger::records::RunStart;
 /// use flowhost_ledger::{Fact, HostKey, Kind, LedgerOptions, Recorder, RunIndex};
 ///
 /// let state = tempfile::tempdir()?;
 /// let key = Arc::new(HostKey::generate("host.example")?);
 /// let dir = flowhost_ledger::run_dir(state.path(), "default", "run-1");
 /// let index = RunIndex::new(state.path(), "default", key.clone());
-/// let ledger = index.begin(&LedgerOptions::new(&dir, "default", "run-1", key.clone()), &[])?;
+/// let ledger = index.begin(&LedgerOptions::new(&dir, "default", "run-1", key.clone()), RunStart::default())?;
 /// ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
 /// // Somebody is still writing to it.
 /// let swept = flowhost_ledger::seal_unfinished(state.path(), "default", key.clone())?;

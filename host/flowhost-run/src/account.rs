@@ -176,6 +176,7 @@ mod tests {
     use flowhost_ledger::MemoryRecorder;
 
     use super::*;
+    use crate::free::Free as _;
 
     fn scope(recorder: Arc<dyn Recorder>) -> RunScope {
         RunScope {

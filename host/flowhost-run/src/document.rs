@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use flowhost_flow::FailureClass;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::units::micro_usd_to_usd;
 use serde::Serialize;
@@ -104,27 +103,6 @@ struct ErrorDocument<'a> {
     step: &'a str,
 }
 
-/// Whose fault a class of failure is: the word in the log, the ledger and the report.
-#[must_use]
-pub fn owner(class: FailureClass) -> &'static str {
-    use FailureClass as C;
-    match class {
-        C::Transient
-        | C::Invalid
-        | C::Failed
-        | C::Conflict
-        | C::Contradiction
-        | C::Consensus
-        | C::Output
-        | C::Check
-        | C::Guardrail => "guest",
-        C::Denied => "policy",
-        C::Timeout | C::Limit | C::Budget => "limit",
-        C::Barrier | C::Expression | C::Cancelled | C::Rejected => "plan",
-        C::Internal => "host",
-    }
-}
-
 impl<'a> From<&'a Finished> for RunDocument<'a> {
     fn from(run: &'a Finished) -> Self {
         let outcome = &run.outcome;
@@ -158,7 +136,7 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             },
             error: failure.map(|failure| ErrorDocument {
                 class: failure.class.word(),
-                owner: owner(failure.class),
+                owner: failure.owner.word(),
                 message: &failure.message,
                 hint: &failure.hint,
                 step: &failure.step,
@@ -222,18 +200,5 @@ fn step_of(step: &StepOutcome, estimate: Option<&StepEstimate>) -> StepDocument 
             .failure
             .as_ref()
             .map(|failure| failure.message.clone()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_class_of_failure_has_an_owner_that_the_ledger_knows_too() {
-        for class in FailureClass::ALL {
-            assert!(["guest", "policy", "limit", "plan", "host"].contains(&owner(*class)));
-        }
-        assert_eq!(owner(FailureClass::Denied), "policy");
     }
 }

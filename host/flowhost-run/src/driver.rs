@@ -32,7 +32,7 @@ use crate::handle::Run;
 use crate::installed::Installed;
 use crate::journal::Journal;
 use crate::mailbox::{self, Mailboxes};
-use crate::order::{Answer, Cancel, Detail, Order, Stands};
+use crate::order::{Answer, Answered, Cancel, Detail, Order, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::resume::Resumed;
@@ -237,8 +237,8 @@ struct Driver {
     deadline: Instant,
     /// Calls that the bus had no room for.
     waiting: VecDeque<Box<Call>>,
-    /// Calls that are out, with the revision that each has pinned: it is kept alive by this.
-    open: BTreeMap<u64, Option<Arc<Installed>>>,
+    /// Calls that have not ended; those that are out with their order.
+    open: BTreeMap<u64, Option<Out>>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
     steps: BTreeMap<String, StepOutcome>,
@@ -259,6 +259,13 @@ struct Driver {
     /// Set once the run has to let go of its process: why, and until when calls may come to their end.
     pausing: Option<(Exit, Instant)>,
     paused: Option<Paused>,
+}
+
+/// A call whose order has left.
+struct Out {
+    /// The revision that it has pinned: it is kept alive by this.
+    pinned: Arc<Installed>,
+    sent: Instant,
 }
 
 impl Driver {
@@ -306,9 +313,9 @@ impl Driver {
                 }
                 delivery = answers.next() => match delivery {
                     Ok(delivery) => {
-                        let (subject, envelope) = (delivery.subject.clone(), delivery.envelope.clone());
+                        let envelope = delivery.envelope.clone();
                         let _gone = delivery.ack().await;
-                        self.answered(subject.as_str(), &envelope).await;
+                        self.answered(&envelope).await;
                     }
                     Err(error) => self.broken(&error.to_string()).await,
                 },
@@ -341,7 +348,7 @@ impl Driver {
         }
     }
 
-    async fn answered(&mut self, subject: &str, envelope: &Envelope) {
+    async fn answered(&mut self, envelope: &Envelope) {
         let answer = match Answer::deserialize(&envelope.payload) {
             Ok(answer) => answer,
             Err(error) => {
@@ -349,12 +356,9 @@ impl Driver {
                 return self.broken(&message).await;
             }
         };
-        if self.open.remove(&answer.call).is_none() {
+        let Some(out) = self.open.remove(&answer.call) else {
             return; // answered before: the bus delivers at least once
-        }
-        if let Err(error) = self.journal.message(subject, envelope) {
-            return self.ledger_broken(&error).await;
-        }
+        };
         self.used
             .entry(answer.path.clone())
             .or_default()
@@ -373,8 +377,13 @@ impl Driver {
             result,
             used,
         };
-        self.feed_recorded(event, stands, answer.detail.told_ms)
-            .await;
+        let answered = Answered {
+            stands,
+            told_ms: answer.detail.told_ms,
+            plugin: out.as_ref().map(|out| out.pinned.key.to_string()),
+            took_us: out.map(|out| micros(out.sent.elapsed())),
+        };
+        self.feed_recorded(event, answered).await;
         self.drain().await;
     }
 
@@ -388,14 +397,14 @@ impl Driver {
 
     /// Feeds the planner an event whose result, if it has one, no record holds yet.
     async fn feed(&mut self, event: Event) {
-        self.feed_recorded(event, Stands::Nowhere, 0).await;
+        self.feed_recorded(event, Answered::default()).await;
     }
 
     /// The event is a record before the planner sees it: feeding the records to a new planner gives the
     /// same actions.
-    async fn feed_recorded(&mut self, event: Event, stands: Stands, told_ms: u64) {
+    async fn feed_recorded(&mut self, event: Event, answered: Answered) {
         let now = self.clock.now();
-        if let Err(error) = self.journal.event(&event, now, stands, told_ms) {
+        if let Err(error) = self.journal.event(&event, now, &answered) {
             // Told once; a planner that is told of the broken ledger itself goes on to the end.
             if !std::mem::replace(&mut self.broken, true) {
                 let failure = unrecorded(&error);
@@ -538,7 +547,6 @@ impl Driver {
             match self.send(&call).await {
                 Ok(()) => {}
                 Err(SendError::Full) => return self.waiting.push_front(call),
-                Err(SendError::Ledger(error)) => return self.ledger_broken(&error).await,
                 Err(SendError::Cannot(failure)) => {
                     self.open.remove(&call.id.0);
                     let (result, used) = (CallResult::Failed(failure), Amounts::default());
@@ -582,20 +590,24 @@ impl Driver {
                 format!("the input cannot travel: {error}"),
             )
         })?;
-        let envelope = Arc::new(envelope);
         // Before the order leaves: whoever takes it may spend at once.
         let number = call.id.0.to_string();
         self.purse.begin(&number, call.ceilings);
-        let sent = self.bus.try_publish(&subject, envelope.clone()).await;
+        let at = Instant::now();
+        let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
         if sent.is_err() {
             let before = self.purse.end(&number);
             self.purse.carry(&number, before);
         }
         match sent {
             Ok(_) => {
-                self.open.insert(call.id.0, Some(installed));
-                let recorded = self.journal.message(subject.as_str(), &envelope);
-                recorded.map(drop).map_err(SendError::Ledger)
+                // Nothing is recorded of the order itself: whoever performs it records what it begins.
+                let out = Out {
+                    pinned: installed,
+                    sent: at,
+                };
+                self.open.insert(call.id.0, Some(out));
+                Ok(())
             }
             Err(BusError::Full { .. }) => Err(SendError::Full),
             Err(error) => Err(cannot(FailureClass::Internal, error.to_string())),
@@ -696,8 +708,12 @@ fn unrecorded(error: &LedgerError) -> flowhost_flow::Failure {
     host_failed(&error.to_string())
 }
 
+/// Whole microseconds.
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 enum SendError {
     Full,
-    Ledger(LedgerError),
     Cannot(flowhost_flow::Failure),
 }

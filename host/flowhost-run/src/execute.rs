@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use flowhost_engine::{LoadedComponent, RunScope};
 use flowhost_flow::{Exit, Planner, RunSetup};
+use flowhost_ledger::records::RunStart;
 use flowhost_ledger::{
-    DataKey, Durability, Fact, Kind, Ledger, LedgerOptions, RunIndex, SEALED_KEY, Sealed, Value,
-    seal_unfinished,
+    DataKey, Durability, Fact, Ledger, LedgerOptions, RunIndex, SEALED_KEY, Sealed, seal_unfinished,
 };
 use tracing::Instrument as _;
 
@@ -124,11 +124,12 @@ pub(crate) async fn execute(
     })?;
     let bundle = Arc::new(bundle);
     let labels = labels(&project)?;
-    let entry = [
-        ("plan", Value::from(project.plan.name.as_str())),
-        ("plan_hash", Value::from(hash.as_str())),
-        ("labels", Value::Map(labels.clone())),
-    ];
+    let entry = RunStart {
+        plan: Some(project.plan.name.clone()),
+        plan_hash: Some(hash.clone()),
+        labels: Some(labels.clone()),
+        ..RunStart::default()
+    };
     let seals = seals(&project);
     let kept = Kept {
         bundle: bundle.clone(),
@@ -436,7 +437,7 @@ struct Kept {
 async fn enter(
     host: &Arc<Inner>,
     run: &str,
-    entry: [(&'static str, Value); 3],
+    entry: RunStart,
     kept: Kept,
     options: &RunOptions,
 ) -> Result<Ledger, Failure> {
@@ -452,7 +453,7 @@ async fn enter(
             true => Some(data_key(&host, &run, &mut opened)?),
             false => None,
         };
-        let begun = host.index.begin(&opened, &entry);
+        let begun = host.index.begin(&opened, entry);
         let ledger =
             begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
         keep(&host, &state.run_dir(&run), &kept, wrapped.as_deref())?;
@@ -582,11 +583,6 @@ pub(crate) fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Fa
     Failure::new(Exit::Internal, message)
         .caused_by(error)
         .hint("nothing was acknowledged that is not on the disk; check free space and the disk")
-}
-
-/// A fact by the host itself.
-pub(crate) fn host_fact(kind: Kind, tenant: &str) -> Fact {
-    Fact::new(kind, format!("{tenant}/host"))
 }
 
 /// Appends and forgets the number.

@@ -7,29 +7,32 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowhost_bus::Ulid;
-use flowhost_caps::messaging::MESSAGE;
-use flowhost_flow::RunSetup;
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
-use flowhost_flow::consensus::Verdict;
-use flowhost_flow::planner::{EventRecord, Note, StepSummary};
-use flowhost_flow::{Event, Plan, RunStatus, Time};
-use flowhost_ledger::records::{Asked, Message, PlacePart, RecordKind, SCHEMA};
+use flowhost_flow::planner::EventRecord;
+use flowhost_flow::{Event, Plan, RunSetup, RunStatus, Time};
+use flowhost_ledger::records::{
+    Asked, Budget, ComponentLoad, PlannerEvent, PolicyLoad, RecordKind, RunEnd, RunPause, RunStart,
+    SCHEMA, SecretUse, SpentPart, ToolList, ViewWrite,
+};
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::{FileGrant, LIMITS, host_input};
 use serde::Serialize;
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::driver::Outcome;
 use crate::estimate::{Amount, Estimate, variance};
-use crate::execute::{RunOptions, append, host_fact, status_of, status_word};
+use crate::execute::{RunOptions, append, status_of, status_word};
 use crate::failure::Failure;
 use crate::installed::Installed;
-use crate::order::Stands;
+use crate::order::{Answered, Stands};
 use crate::project::Member;
 use crate::revealed::Revealed;
+use crate::worker::recorded;
 use crate::world::FactObserver;
+
+mod notes;
+
+pub(crate) use notes::emitted_id;
 
 /// Denials that a report holds; the ledger holds all of them.
 const DENIALS_MAX: usize = 1_000;
@@ -119,16 +122,18 @@ impl Journal {
         document
     }
 
-    pub(crate) fn fact(&self, kind: Kind) -> Fact {
-        host_fact(kind, &self.tenant)
+    pub(crate) fn by_host(&self, record: impl RecordKind) -> Fact {
+        record.by(format!("{}/host", self.tenant))
     }
 
     /// A secret that a guest was told turned up in records of this kind: said once, before the first.
     fn leaked(&self, kind: Kind) -> Fact {
-        self.fact(Kind::SecretUse)
-            .with("use", "redact")
-            .with("secrets", self.revealed.names())
-            .with("place", kind.as_str())
+        self.by_host(SecretUse {
+            r#use: Some("redact".to_owned()),
+            secrets: Some(self.revealed.names()),
+            place: Some(kind.as_str().to_owned()),
+            ..SecretUse::default()
+        })
     }
 
     pub(crate) fn run_start(
@@ -143,82 +148,65 @@ impl Journal {
             Durability::Relaxed => "relaxed",
         };
         let payload = serde_json::to_vec(setup).unwrap_or_default();
-        let fact = self
-            .fact(Kind::RunStart)
-            .with("schema", SCHEMA)
-            .with("plan", setup.plan_hash.as_str())
-            .with("plan_name", plan.name.as_str())
-            .with("seed", setup.seed)
-            .with("durability", durability)
-            .with("flowhost", env!("CARGO_PKG_VERSION"))
-            .with("budget", budget(&plan.budget.limits))
-            .with("labels", labels)
-            .payload(payload);
-        append(self, fact)
+        let start = RunStart {
+            schema: Some(SCHEMA),
+            plan: Some(setup.plan_hash.clone()),
+            plan_name: Some(plan.name.clone()),
+            seed: Some(setup.seed),
+            durability: Some(durability.to_owned()),
+            flowhost: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            budget: Some(budget(&plan.budget.limits)),
+            labels: Some(labels),
+            ..RunStart::default()
+        };
+        append(self, self.by_host(start).payload(payload))
     }
 
     pub(crate) fn member(&self, key: &str, member: &Member) -> Result<(), Failure> {
-        let imports: Vec<String> = member
+        let imports = member
             .inspection
             .imports
             .iter()
-            .map(|import| import.name.full.clone())
-            .collect();
-        let load = self
-            .fact(Kind::ComponentLoad)
-            .with("plugin", key)
-            .with("component", &*member.inspection.digest)
-            .with("size", member.inspection.size)
-            .with("role", member.inspection.role.as_str())
-            .with("imports", imports);
-        append(self, load)?;
+            .map(|import| import.name.full.clone());
+        let load = ComponentLoad {
+            plugin: key.to_owned(),
+            component: member.inspection.digest.to_string(),
+            size: Some(member.inspection.size),
+            role: member.inspection.role.as_str().to_owned(),
+            imports: Some(imports.collect()),
+            ..ComponentLoad::default()
+        };
+        append(self, self.by_host(load))?;
         let files = member.effective.grants.files.iter();
-        let files: Vec<String> = files
-            .map(|it| format!("{} = {}", it.guest, as_written(it, member)))
-            .collect();
+        let files = files.map(|it| format!("{} = {}", it.guest, as_written(it, member)));
         let limits = LIMITS.iter().map(|limit| {
             let value = limit.get(&member.effective.limits);
             (limit.key.to_owned(), value.to_string())
         });
-        let policy = self
-            .fact(Kind::PolicyLoad)
-            .with("plugin", key)
-            .with("component", &*member.inspection.digest)
-            .with("name", member.profile.name.as_str())
-            .with("file", member.profile.file.as_str())
-            .with("profile", member.effective.hash.as_str())
-            .with("files", files)
-            .with("limits", limits.collect::<BTreeMap<_, _>>());
-        append(self, policy)
+        let policy = PolicyLoad {
+            plugin: key.to_owned(),
+            component: member.inspection.digest.to_string(),
+            name: member.profile.name.clone(),
+            file: Some(member.profile.file.clone()),
+            profile: member.effective.hash.clone(),
+            files: Some(files.collect()),
+            limits: Some(limits.collect()),
+        };
+        append(self, self.by_host(policy))
     }
 
     /// What a plugin offers, each tool pinned by the hash of all that a model reads of it.
     pub(crate) fn tools(&self, installed: &Installed) -> Result<(), Failure> {
-        let pins = installed.tool_pins();
-        if pins.is_empty() {
+        let tools = installed.tool_pins();
+        if tools.is_empty() {
             return Ok(());
         }
-        let fact = self
-            .fact(Kind::ToolList)
-            .with("plugin", &*installed.key)
-            .with("component", &*installed.plugin.digest())
-            .with("tools", Value::Map(pins));
-        append(self, fact)
-    }
-
-    /// An order or an answer that the driver has sent or taken.
-    pub(crate) fn message(
-        &self,
-        subject: &str,
-        envelope: &flowhost_bus::Envelope,
-    ) -> Result<u64, LedgerError> {
-        let fact = Fact::new(Kind::Message, envelope.actor.as_str())
-            .with("id", envelope.id.to_string())
-            .with("subject", subject)
-            .with("type", envelope.kind.as_str())
-            .with("hash", envelope.hash_text())
-            .with("step", envelope.step.as_str());
-        self.append(fact)
+        let list = ToolList {
+            plugin: installed.key.to_string(),
+            component: installed.plugin.digest().to_string(),
+            tools,
+        };
+        append(self, self.by_host(list))
     }
 
     /// What the planner is about to be fed, and when by its clock. The result of a call stands in the
@@ -228,218 +216,43 @@ impl Journal {
         &self,
         event: &Event,
         now: Time,
-        stands: Stands,
-        told_ms: u64,
+        answered: &Answered,
     ) -> Result<(), LedgerError> {
-        let fact = self
-            .fact(Kind::PlannerEvent)
-            .with("event", EventRecord::of(event, now).event.word())
-            .with("time_ms", now.0);
+        let record = PlannerEvent {
+            event: EventRecord::of(event, now).event.word().to_owned(),
+            time_ms: now.0,
+            ..PlannerEvent::default()
+        };
         let fact = match event {
-            Event::Started => fact,
+            Event::Started => self.by_host(record),
             Event::CallFinished { call, result, used } => {
-                let fact = fact
-                    .with("call", call.0)
-                    .with("result", stands.word())
-                    .with("calls", used.calls)
-                    .with("fuel", used.fuel)
-                    .with("tokens", used.tokens)
-                    .with("micro_usd", used.micro_usd);
-                match stands {
+                let fact = self.by_host(answered.record(*call, used, record));
+                match answered.stands {
                     Stands::Content | Stands::Own => fact,
-                    Stands::Nowhere => fact
-                        .with("told_ms", told_ms)
-                        .payload(serde_json::to_vec(result).unwrap_or_default()),
+                    Stands::Nowhere => fact.payload(serde_json::to_vec(result).unwrap_or_default()),
                 }
             }
-            Event::TimerFired { timer } => fact.with("timer", timer.0),
-            Event::GateAnswered { gate, answer } => fact
-                .with("gate", gate.0)
-                .payload(serde_json::to_vec(answer).unwrap_or_default()),
-            Event::Cancelled { reason } => fact.payload(reason.clone().into_bytes()),
+            Event::TimerFired { timer } => self.by_host(PlannerEvent {
+                timer: Some(timer.0),
+                ..record
+            }),
+            Event::GateAnswered { gate, answer } => {
+                let said = PlannerEvent {
+                    gate: Some(gate.0),
+                    ..record
+                };
+                let answer = serde_json::to_vec(answer).unwrap_or_default();
+                self.by_host(said).payload(answer)
+            }
+            Event::Cancelled { reason } => {
+                self.by_host(record).payload(reason.clone().into_bytes())
+            }
             Event::HostFailed { failure } => {
-                fact.payload(serde_json::to_vec(failure).unwrap_or_default())
+                let failure = serde_json::to_vec(failure).unwrap_or_default();
+                self.by_host(record).payload(failure)
             }
         };
         self.append(fact).map(drop)
-    }
-
-    /// Writes what a note says. Only notes that are facts become records.
-    pub(crate) fn note(&self, note: &Note) -> Result<(), LedgerError> {
-        for fact in self.facts(note) {
-            self.append(fact)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn facts(&self, note: &Note) -> Vec<Fact> {
-        match note {
-            Note::StepStarted {
-                step_id,
-                path,
-                stage,
-                attempt,
-            } => {
-                let named = |kind| self.step(kind, step_id, path);
-                let stage = stage.as_deref().unwrap_or("");
-                let start = (*attempt == 1).then(|| named(Kind::StepStart).with("stage", stage));
-                let attempt = named(Kind::AttemptStart).with("attempt", u64::from(*attempt));
-                start.into_iter().chain([attempt]).collect()
-            }
-            Note::Retrying {
-                step_id,
-                path,
-                attempt,
-                failure,
-                ..
-            } => {
-                vec![self.attempt_end(step_id, path, *attempt, "failed", Some(failure))]
-            }
-            Note::StepEnded(summary) => self.step_end(summary),
-            Note::Guardrail {
-                step_id,
-                path,
-                plugin,
-                part,
-                verdict,
-                findings,
-                warned,
-            } => {
-                let fact = self
-                    .step(Kind::GuardVerdict, step_id, path)
-                    .with("guard", plugin.as_str())
-                    .with("part", part.word())
-                    .with("verdict", *verdict)
-                    .with("findings", findings.len() as u64)
-                    .with("warned", if *warned { "true" } else { "false" });
-                vec![fact.payload(serde_json::to_vec(findings).unwrap_or_default())]
-            }
-            Note::Check {
-                step_id,
-                path,
-                id,
-                holds,
-            } => {
-                let verdict = if *holds { "pass" } else { "deny" };
-                let fact = self.step(Kind::GuardVerdict, step_id, path);
-                vec![fact.with("check", id.as_str()).with("verdict", verdict)]
-            }
-            Note::Warning {
-                path,
-                about,
-                message,
-            } => {
-                let kind = if *about == "budget" {
-                    Kind::Budget
-                } else {
-                    Kind::GuardVerdict
-                };
-                let fact = self
-                    .fact(kind)
-                    .with("path", path.as_str())
-                    .with("warning", *about);
-                vec![fact.payload(message.clone().into_bytes())]
-            }
-            Note::Consensus {
-                step_id,
-                path,
-                attempt,
-                verdict,
-            } => vec![self.consensus(step_id, path, *attempt, verdict)],
-            Note::Emitted {
-                step_id,
-                path,
-                subject,
-                payload,
-            } => {
-                let said = json!({ "payload": payload, "subject": subject, "topic": subject });
-                let message = Message {
-                    place: PlacePart {
-                        step: Some(step_id.clone()),
-                        path: Some(path.clone()),
-                        ..PlacePart::default()
-                    },
-                    id: emitted_id(step_id).to_string(),
-                    r#type: MESSAGE.to_owned(),
-                    ..Message::default()
-                };
-                vec![self.by_host(message).payload(said.to_string().into_bytes())]
-            }
-            Note::Expanded { .. }
-            | Note::HandlerStarted { .. }
-            | Note::CompensationStarted { .. } => Vec::new(),
-        }
-    }
-
-    fn step(&self, kind: Kind, step_id: &str, path: &str) -> Fact {
-        self.fact(kind).with("step", step_id).with("path", path)
-    }
-
-    fn consensus(&self, step_id: &str, path: &str, attempt: u32, verdict: &Verdict) -> Fact {
-        let fact = self
-            .step(Kind::Consensus, step_id, path)
-            .with("attempt", u64::from(attempt))
-            .with("round", u64::from(verdict.round))
-            .with("status", verdict.status.word())
-            .with("decision", verdict.decision.as_str())
-            .with("agreements", verdict.agreements.len() as u64)
-            .with("conflicts", verdict.conflicts.len() as u64)
-            .with("resolved", verdict.conflicts_resolved.len() as u64)
-            .with("present", u64::from(verdict.participation.present))
-            .with("expected", u64::from(verdict.participation.expected))
-            .with("verdict", verdict.sha256());
-        let fact = match verdict.agreement_ratio {
-            Some(ratio) => fact.with("ratio", format!("{ratio:.3}")),
-            None => fact,
-        };
-        let fact = match &verdict.accepted_by {
-            Some(by) => fact.with("accepted_by", by.as_str()),
-            None => fact,
-        };
-        fact.payload(serde_json::to_vec(verdict).unwrap_or_default())
-    }
-
-    fn attempt_end(
-        &self,
-        step_id: &str,
-        path: &str,
-        attempt: u32,
-        status: &str,
-        failure: Option<&flowhost_flow::Failure>,
-    ) -> Fact {
-        let fact = self
-            .step(Kind::AttemptEnd, step_id, path)
-            .with("attempt", u64::from(attempt))
-            .with("status", status);
-        match failure {
-            Some(failure) => fact
-                .with("class", failure.class.word())
-                .payload(failure.message.clone().into_bytes()),
-            None => fact,
-        }
-    }
-
-    fn step_end(&self, summary: &StepSummary) -> Vec<Fact> {
-        let StepSummary {
-            step_id,
-            path,
-            status,
-            attempts,
-            failure,
-            ..
-        } = summary;
-        let last = (*attempts > 0)
-            .then(|| self.attempt_end(step_id, path, *attempts, status.word(), failure.as_ref()));
-        let end = self
-            .step(Kind::StepEnd, step_id, path)
-            .with("status", status.word())
-            .with("attempts", u64::from(*attempts))
-            .with("duration_ms", summary.duration_ms)
-            .with("calls", summary.used.calls)
-            .with("fuel", summary.used.fuel)
-            .with("tokens", summary.used.tokens)
-            .with("micro_usd", summary.used.micro_usd);
-        last.into_iter().chain([end]).collect()
     }
 
     /// What the run's model calls are expected to cost; nothing where none may be made.
@@ -448,14 +261,15 @@ impl Journal {
             return Ok(());
         }
         let total = estimate.total().likely;
-        let fact = self
-            .fact(Kind::Budget)
-            .with("event", "estimate")
-            .with("estimate", estimate.id())
-            .with("tokens", total.tokens)
-            .with("micro_usd", total.micro_usd)
-            .payload(serde_json::to_vec(&estimate.document()).unwrap_or_default());
-        append(self, fact)
+        let budget = Budget {
+            event: Some("estimate".to_owned()),
+            estimate: Some(estimate.id()),
+            tokens: Some(total.tokens),
+            micro_usd: Some(total.micro_usd),
+            ..Budget::default()
+        };
+        let document = serde_json::to_vec(&estimate.document()).unwrap_or_default();
+        append(self, self.by_host(budget).payload(document))
     }
 
     /// How far what was spent is from that.
@@ -469,61 +283,72 @@ impl Journal {
             micro_usd: used.micro_usd,
         };
         let ratio = variance(expected, spent).map_or_else(String::new, |it| format!("{it:.4}"));
-        let fact = self
-            .fact(Kind::Budget)
-            .with("event", "variance")
-            .with("estimate", estimate.id())
-            .with("estimated_tokens", expected.tokens)
-            .with("estimated_micro_usd", expected.micro_usd)
-            .with("tokens", spent.tokens)
-            .with("micro_usd", spent.micro_usd)
-            .with("ratio", ratio);
-        append(self, fact)
+        let budget = Budget {
+            event: Some("variance".to_owned()),
+            estimate: Some(estimate.id()),
+            estimated_tokens: Some(expected.tokens),
+            estimated_micro_usd: Some(expected.micro_usd),
+            tokens: Some(spent.tokens),
+            micro_usd: Some(spent.micro_usd),
+            ratio: Some(ratio),
+            ..Budget::default()
+        };
+        append(self, self.by_host(budget))
     }
 
     /// A view was written: a name in the run's folder, and its bytes.
     pub(crate) fn view(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        append(self, view_fact(&self.tenant, path, bytes))
+        append(self, self.by_host(view_of(path, bytes)))
     }
 
     /// A view was written below the plan's evidence folder.
     pub(crate) fn view_below(&self, root: &str, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        append(
-            self,
-            view_fact(&self.tenant, path, bytes).with("root", root),
-        )
+        let view = ViewWrite {
+            root: Some(root.to_owned()),
+            ..view_of(path, bytes)
+        };
+        append(self, self.by_host(view))
     }
 
     /// The end of a run that found, before its first step, that it cannot be.
     pub(crate) fn run_refused(&self, failure: &Failure) -> Result<&'static str, Failure> {
-        let fact = self.fact(Kind::RunEnd).with("status", REFUSED);
-        append(self, refused(fact, failure))?;
+        let end = RunEnd {
+            status: REFUSED.to_owned(),
+            exit_code: Some(u64::from(failure.exit.code())),
+            ..RunEnd::default()
+        };
+        append(self, self.by_host(end).payload(refused(failure)))?;
         Ok(REFUSED)
     }
 
     /// The same of a run that went on: it can be resumed once that is put right.
     pub(crate) fn run_refused_again(&self, failure: &Failure) -> Result<&'static str, Failure> {
         let status = status_of(RunStatus::Interrupted);
-        let fact = self.fact(Kind::RunPause).with("status", status);
-        append(self, refused(fact, failure))?;
+        let pause = RunPause {
+            status: status.to_owned(),
+            exit_code: Some(u64::from(failure.exit.code())),
+            ..RunPause::default()
+        };
+        append(self, self.by_host(pause).payload(refused(failure)))?;
         Ok(status)
     }
 
-    pub(crate) fn by_host(&self, record: impl RecordKind) -> Fact {
-        record.by(format!("{}/host", self.tenant))
-    }
-
     pub(crate) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {
-        let fact = self
-            .fact(Kind::RunEnd)
-            .with("status", status_word(outcome))
-            .with("exit_code", u64::from(outcome.end.exit.code()))
-            .with("calls", outcome.end.used.calls)
-            .with("fuel", outcome.end.used.fuel)
-            .with("tokens", outcome.end.used.tokens)
-            .with("micro_usd", outcome.end.used.micro_usd)
-            .payload(serde_json::to_vec(&outcome.end).unwrap_or_default());
-        append(self, fact)
+        let used = &outcome.end.used;
+        let end = RunEnd {
+            status: status_word(outcome).to_owned(),
+            exit_code: Some(u64::from(outcome.end.exit.code())),
+            owner: outcome.end.failure.as_ref().map(|it| recorded(it.owner)),
+            spent: SpentPart {
+                calls: Some(used.calls),
+                fuel: Some(used.fuel),
+                tokens: Some(used.tokens),
+                micro_usd: Some(used.micro_usd),
+            },
+            ..RunEnd::default()
+        };
+        let payload = serde_json::to_vec(&outcome.end).unwrap_or_default();
+        append(self, self.by_host(end).payload(payload))
     }
 }
 
@@ -578,16 +403,6 @@ const FOREIGN: &[&str] = &[
 /// What a text ends with that was cut to a bound.
 const CUT: char = '…';
 
-/// The id of the message that a step emits: a step emits one, whoever performs it.
-pub(crate) fn emitted_id(step_id: &str) -> Ulid {
-    let digest: [u8; 32] = Sha256::digest(format!("emit {step_id}")).into();
-    let bits = digest
-        .iter()
-        .take(16)
-        .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
-    Ulid::from(bits)
-}
-
 /// Takes keys and personal data out of a text. Of one that was cut, the last word goes too: it may be
 /// the beginning of what would have been found whole.
 pub(crate) fn clean(text: &mut String) {
@@ -614,12 +429,11 @@ fn clean_payload(payload: Vec<u8>) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// A fact with why a run could not begin.
-fn refused(fact: Fact, failure: &Failure) -> Fact {
+/// Why a run could not begin, as its last record holds it.
+fn refused(failure: &Failure) -> Vec<u8> {
     let findings = failure.findings.iter().map(ToString::to_string);
     let reasons: Vec<String> = failure.causes.iter().cloned().chain(findings).collect();
-    fact.with("exit_code", u64::from(failure.exit.code()))
-        .payload(format!("{}\n{}", failure.message, reasons.join("\n")).into_bytes())
+    format!("{}\n{}", failure.message, reasons.join("\n")).into_bytes()
 }
 
 /// The redacted fact with what its payload was, if that is another.
@@ -649,10 +463,16 @@ fn redacted(mut fact: Fact) -> Fact {
 /// What says that the view of this name has these bytes.
 #[must_use]
 pub fn view_fact(tenant: &str, path: &str, bytes: &[u8]) -> Fact {
-    host_fact(Kind::ViewWrite, tenant)
-        .with("path", path)
-        .with("sha256", hex::encode(Sha256::digest(bytes)))
-        .with("size", bytes.len() as u64)
+    view_of(path, bytes).by(format!("{tenant}/host"))
+}
+
+fn view_of(path: &str, bytes: &[u8]) -> ViewWrite {
+    ViewWrite {
+        path: path.to_owned(),
+        root: None,
+        sha256: hex::encode(Sha256::digest(bytes)),
+        size: Some(bytes.len() as u64),
+    }
 }
 
 /// What the run may use of each currency, by the words that `step.end` and `run.end` use.

@@ -9,6 +9,8 @@ pub mod document;
 pub mod estimate;
 pub mod failure;
 pub mod finding;
+#[cfg(test)]
+mod free;
 pub mod functions;
 
 mod account;

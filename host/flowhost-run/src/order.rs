@@ -3,9 +3,9 @@
 
 use flowhost_flow::budget::Ceiling;
 use flowhost_flow::plan::Effects;
-use flowhost_flow::planner::Part;
+use flowhost_flow::planner::{CallId, Part};
 use flowhost_flow::{Amounts, Call, CallResult, Time};
-use flowhost_ledger::Fact;
+use flowhost_ledger::records::{PlannerEvent, UsedPart};
 use flowhost_words::PluginKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -151,17 +151,20 @@ impl From<flowhost_engine::Used> for Detail {
     }
 }
 
-/// The record of a result, with all that its call used.
-pub(crate) fn measured(result: Fact, used: &flowhost_engine::Used) -> Fact {
-    result
-        .with("fuel", used.fuel)
-        .with("memory_bytes", used.memory_bytes)
-        .with("host_calls", used.host_calls)
-        .with("output_bytes", used.output_bytes)
-        .with("log_bytes", used.log_bytes)
-        .with("evidence_bytes", used.evidence_bytes)
-        .with("duration_ms", used.duration_ms)
-        .with("told_ms", used.told_ms)
+/// All that a call used, as the record of its result has it: most calls ask nothing of the host and log
+/// nothing, and say so by saying nothing.
+pub(crate) fn measured(used: &flowhost_engine::Used) -> UsedPart {
+    let some = |amount: u64| (amount > 0).then_some(amount);
+    UsedPart {
+        fuel: Some(used.fuel),
+        memory_bytes: Some(used.memory_bytes),
+        host_calls: some(used.host_calls),
+        output_bytes: Some(used.output_bytes),
+        log_bytes: some(used.log_bytes),
+        evidence_bytes: Some(used.evidence_bytes),
+        duration_ms: Some(used.duration_ms),
+        told_ms: Some(used.told_ms),
+    }
 }
 
 /// The payload of a `step.end` envelope.
@@ -176,8 +179,49 @@ pub(crate) struct Answer {
     pub(crate) detail: Detail,
 }
 
+/// Where a result stands that no record of its call has.
+const HERE: &str = "here";
+
+/// What the record of a call's end says beside the end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answered {
+    pub(crate) stands: Stands,
+    /// Milliseconds that its guest was told it had.
+    pub(crate) told_ms: u64,
+    /// Who was asked; none where nobody was.
+    pub(crate) plugin: Option<String>,
+    /// From the order to the answer; none where this process has sent no order.
+    pub(crate) took_us: Option<u64>,
+}
+
+impl Answered {
+    /// The record of the end. What the call's own result says, too, is left to it.
+    pub(crate) fn record(
+        &self,
+        call: CallId,
+        used: &Amounts,
+        record: PlannerEvent,
+    ) -> PlannerEvent {
+        let own = self.stands != Stands::Nowhere;
+        let alone = own && used.calls == 1;
+        let some = |amount: u64| (amount > 0).then_some(amount);
+        PlannerEvent {
+            call: Some(call.0),
+            result: (!own).then(|| HERE.to_owned()),
+            plugin: self.plugin.clone().filter(|_| !own),
+            took_us: self.took_us,
+            calls: (!alone).then_some(used.calls),
+            fuel: (!alone).then_some(used.fuel),
+            tokens: some(used.tokens),
+            micro_usd: some(used.micro_usd),
+            told_ms: (!own).then_some(self.told_ms),
+            ..record
+        }
+    }
+}
+
 /// Where the ledger has the result of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stands {
     /// In the call's own result record: the whole content of a tool, of which the step hands on a part.
@@ -185,19 +229,11 @@ pub(crate) enum Stands {
     /// In the call's own result record, as it is.
     Own,
     /// Nowhere yet: a verdict, or a failure. Whoever records the event has it in that record.
+    #[default]
     Nowhere,
 }
 
 impl Stands {
-    /// The word in the record of the event.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Content => "content",
-            Self::Own => "own",
-            Self::Nowhere => "here",
-        }
-    }
-
     fn of(order: &Order, result: &CallResult) -> Self {
         match (result, order.kind) {
             (CallResult::Output(_), PluginKind::Tool | PluginKind::McpAdapter) => Self::Content,

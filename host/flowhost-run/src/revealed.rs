@@ -352,6 +352,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::free::Free as _;
 
     const VALUE: &str = "s3cr3t-canary-value";
 

@@ -16,7 +16,10 @@ use flowhost_engine::{
     CallScope, Descriptor, Fault, JsonLimits, Meter, Phase, ToolContent, parse_json,
 };
 use flowhost_flow::planner::Verdict;
-use flowhost_ledger::{Fact, Kind};
+use flowhost_ledger::Fact;
+use flowhost_ledger::records::{
+    Decision, DecisionPart, GuardVerdict, RecordKind as _, ToolCall, ToolResult,
+};
 use flowhost_policy::{Denied, Direction, decide_tool, decide_topic};
 use tokio::time::Instant;
 
@@ -27,7 +30,7 @@ use crate::installed::{Installed, invalid};
 use crate::order::measured;
 use crate::registry::Registry;
 use crate::tally::{Origins, Tally};
-use crate::worker::verdict_of;
+use crate::worker::{unplaced, verdict_of};
 
 /// Routes once the plugins are installed; before that there is nobody to call.
 pub(crate) struct Router {
@@ -190,10 +193,11 @@ impl ToolRouter for Router {
         // The text of what was checked, and not the text that came.
         let input = value.to_string();
         let scope = delegated(caller, &callee, caller.effect_key(name, &input));
-        let call = scope
-            .fact(Kind::ToolCall)
-            .with("tool", tool)
-            .with("caller", &*caller.plugin);
+        let call = scope.said(ToolCall {
+            tool: tool.to_owned(),
+            caller: Some(caller.plugin.to_string()),
+            ..ToolCall::default()
+        });
         scope
             .record_durable(call.payload(input.as_bytes().to_vec()))
             .await?;
@@ -201,21 +205,29 @@ impl ToolRouter for Router {
         let report = callee.call_tool(scope.clone(), tool, &input).await;
         drop(account);
         callee.breaker.hear(&report.result);
-        let result = scope
-            .fact(Kind::ToolResult)
-            .with("tool", tool)
-            .with("caller", &*caller.plugin);
-        let result = measured(result, &report.used);
+        let result = ToolResult {
+            tool: tool.to_owned(),
+            caller: Some(caller.plugin.to_string()),
+            used: measured(&report.used),
+            ..ToolResult::default()
+        };
         let answered = report
             .result
             .and_then(|content| callee.check_content(tool, content));
         let result = match &answered {
-            Ok(content) => result
-                .with("status", "ok")
+            Ok(content) => scope
+                .said(ToolResult {
+                    status: "ok".to_owned(),
+                    ..result
+                })
                 .payload(content_text(content)?.into_bytes()),
-            Err(fault) => result
-                .with("status", "failed")
-                .with("owner", fault.owner().as_str())
+            Err(fault) => scope
+                .said(ToolResult {
+                    status: "failed".to_owned(),
+                    owner: Some(fault.owner()),
+                    class: Some(unplaced(fault).class.word().to_owned()),
+                    ..result
+                })
                 .payload(fault.to_string().into_bytes()),
         };
         scope.record_durable(result).await?;
@@ -250,24 +262,28 @@ fn verdict_fact(
         Phase::After => "after",
     };
     let warned = word == "deny" && denied.is_none();
-    let fact = scope
-        .fact(Kind::GuardVerdict)
-        .with("guard", &*scope.plugin)
-        .with("tool", tool)
-        .with("part", part)
-        .with("verdict", word)
-        .with("findings", findings.len() as u64)
-        .with("warned", if warned { "true" } else { "false" })
-        .with("told_ms", scope.meter.told_ms.load(Relaxed))
-        .payload(serde_json::to_vec(findings).unwrap_or_default());
-    match denied {
-        Some(denied) => fact
-            .with("decision", "deny")
-            .with("right", denied.right)
-            .with("wanted", denied.wanted.as_str())
-            .with("rule", denied.rule.as_str()),
-        None => fact,
-    }
+    let decided = denied.map(|denied| DecisionPart {
+        decision: Some(Decision::Deny),
+        right: Some(denied.right.to_owned()),
+        // The tool, by the name that the plan gave it: nothing that a guest wrote.
+        wanted: Some(denied.wanted.clone()),
+        rule: Some(denied.rule.clone()),
+        ..DecisionPart::default()
+    });
+    let record = GuardVerdict {
+        place: scope.place(),
+        decided: decided.unwrap_or_default(),
+        guard: Some(scope.plugin.to_string()),
+        tool: Some(tool.to_owned()),
+        part: Some(part.to_owned()),
+        verdict: Some(word.to_owned()),
+        findings: Some(findings.len() as u64),
+        warned: Some(warned),
+        told_ms: Some(scope.meter.told_ms.load(Relaxed)),
+        ..GuardVerdict::default()
+    };
+    let fact = record.by(scope.actor());
+    fact.payload(serde_json::to_vec(findings).unwrap_or_default())
 }
 
 /// The callee's scope: its own rights, the caller's step and deadline, an id below the caller's.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flowhost_engine::{McpSession, McpTools, neutralise};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{McpHandshake, McpToolRegister};
 use flowhost_policy::{Denied, ToolDescriptor};
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -79,14 +79,14 @@ pub(crate) fn record(journal: &Journal, installed: &Installed) -> Result<(), Fai
     let said = |text: &str| neutralise(text, NAME_CHARS);
     let about =
         json!({ "capabilities": session.capabilities, "instructions": session.instructions });
-    let fact = journal
-        .fact(Kind::McpHandshake)
-        .with("plugin", &*installed.key)
-        .with("server", said(&session.name))
-        .with("version", said(&session.version))
-        .with("protocol", said(&session.protocol))
-        .payload(about.to_string().into_bytes());
-    append(journal, fact)?;
+    let handshake = McpHandshake {
+        plugin: installed.key.to_string(),
+        server: said(&session.name),
+        version: said(&session.version),
+        protocol: said(&session.protocol),
+    };
+    let fact = journal.by_host(handshake);
+    append(journal, fact.payload(about.to_string().into_bytes()))?;
     for tool in installed.tool_texts() {
         let text = json!({
             "name": tool.name,
@@ -95,13 +95,13 @@ pub(crate) fn record(journal: &Journal, installed: &Installed) -> Result<(), Fai
             "input": tool.input,
             "output": tool.output,
         });
-        let fact = journal
-            .fact(Kind::McpToolRegister)
-            .with("plugin", &*installed.key)
-            .with("tool", tool.name.as_str())
-            .with("hash", tool.hash())
-            .payload(text.to_string().into_bytes());
-        append(journal, fact)?;
+        let register = McpToolRegister {
+            plugin: installed.key.to_string(),
+            tool: tool.name.clone(),
+            hash: tool.hash(),
+        };
+        let fact = journal.by_host(register);
+        append(journal, fact.payload(text.to_string().into_bytes()))?;
     }
     Ok(())
 }

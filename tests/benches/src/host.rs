@@ -9,7 +9,8 @@ use flowhost_engine::{
     CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Meter, Origin, Plugin,
     PoolConfig, Providers, RunScope, ShapeLimits,
 };
-use flowhost_ledger::{Durability, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder};
+use flowhost_ledger::records::{ToolCall, ToolResult, UsedPart};
+use flowhost_ledger::{Durability, Fact, HostKey, Ledger, LedgerOptions, Recorder};
 use flowhost_policy::Effective;
 
 /// A prepared plugin and a relaxed ledger to write to.
@@ -141,11 +142,22 @@ impl Host {
     /// When the guest or the ledger fails.
     pub(crate) async fn call(&self, input: &str) -> Result<u64> {
         let scope = self.scope();
-        let intent = scope.fact(Kind::ToolCall).with("tool", "call");
+        let intent = scope.said(ToolCall {
+            tool: "call".to_owned(),
+            ..ToolCall::default()
+        });
         scope.run.recorder.append(with_payload(intent, input))?;
         let report = self.plugin.call_tool(scope.clone(), "call", input).await;
         let content = report.result.map_err(|fault| anyhow!("{fault}"))?;
-        let result = scope.fact(Kind::ToolResult).with("fuel", report.used.fuel);
+        let result = scope.said(ToolResult {
+            tool: "call".to_owned(),
+            status: "ok".to_owned(),
+            used: UsedPart {
+                fuel: Some(report.used.fuel),
+                ..UsedPart::default()
+            },
+            ..ToolResult::default()
+        });
         let recorder = &scope.run.recorder;
         Ok(recorder.append(with_payload(result, &content.value))?)
     }

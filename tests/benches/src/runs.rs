@@ -15,6 +15,7 @@ use flowhost::config::Config;
 use flowhost::project::{self, Request};
 use flowhost::report::problems::Texts;
 use flowhost_engine::PoolConfig;
+use flowhost_ledger::records::RunStart;
 use flowhost_ledger::{
     Durability, Fact, HostKey, Kind, LedgerOptions, Recorder as _, RunIndex, run_dir,
 };
@@ -274,7 +275,11 @@ fn fill(house: &House) -> Result<()> {
                     let dir = run_dir(&house.state, "default", &run);
                     let mut options = LedgerOptions::new(&dir, "default", &run, house.key.clone());
                     options.durability = Durability::Relaxed;
-                    let ledger = index.begin(&options, &[("plan", "once".into())])?;
+                    let start = RunStart {
+                        plan: Some("once".to_owned()),
+                        ..RunStart::default()
+                    };
+                    let ledger = index.begin(&options, start)?;
                     ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
                     index.ended(&run, "ok", &ledger.close_blocking()?)?;
                 }

@@ -9,7 +9,8 @@ use anyhow::{Result, anyhow, ensure};
 use flowhost_bus::{
     Bus, Draft, Envelope, LocalBus, LocalConfig, Pattern, Subject, SubscribeOptions, Ulid,
 };
-use flowhost_ledger::{Durability, Fact, Kind, Ledger, Recorder, verify_dir};
+use flowhost_ledger::records::{CallPart, Decision, DecisionPart, HostCall, RecordKind as _};
+use flowhost_ledger::{Durability, Fact, Ledger, Recorder, verify_dir};
 use flowhost_policy::HttpRule;
 use flowhost_policy::egress::{Target, decide_http};
 use sha2::{Digest, Sha256};
@@ -24,12 +25,20 @@ const DURABLE_RECORDS: u32 = 5_000;
 const IN_FLIGHT: u32 = 64;
 
 fn fact() -> Fact {
-    Fact::new(Kind::HostCall, "default/guest")
-        .with("step", "0123456789abcdef")
-        .with("interface", "flowhost:state/state@0.1.0")
-        .with("decision", "allow")
-        .with("rule", "state.namespaces[0]")
-        .with("wanted", "notes")
+    let call = HostCall {
+        call_of: CallPart {
+            step: "0123456789abcdef".to_owned(),
+            ..CallPart::default()
+        },
+        decided: DecisionPart {
+            interface: Some("flowhost:state/state@0.1.0".to_owned()),
+            decision: Some(Decision::Allow),
+            rule: Some("state.namespaces[0]".to_owned()),
+            ..DecisionPart::default()
+        },
+        ..HostCall::default()
+    };
+    call.by("default/guest")
 }
 
 /// Ledger and bus.

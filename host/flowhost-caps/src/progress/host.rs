@@ -1,7 +1,7 @@
 //! `flowhost:progress`.
 
 use flowhost_engine::HostState;
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::{Decision, DecisionPart, HostCall};
 use wasmtime::component::Linker;
 
 use crate::progress::ProgressState;
@@ -32,18 +32,20 @@ impl wit::Host for &mut HostState {
             state.gate.progress(done, total, &message);
         }
         if due.record {
-            let fact = scope
-                .fact(Kind::HostCall)
-                .with("interface", INTERFACE)
-                .with("decision", "allow")
-                .with("rule", "log")
-                .with("done", done.to_string())
-                .with("reports", state.pace.reports())
-                .payload(state.gate.clean(&message).into_bytes());
-            let fact = match total {
-                Some(total) => fact.with("total", total.to_string()),
-                None => fact,
+            let record = HostCall {
+                decided: DecisionPart {
+                    interface: Some(INTERFACE.to_owned()),
+                    decision: Some(Decision::Allow),
+                    rule: Some("log".to_owned()),
+                    ..DecisionPart::default()
+                },
+                done: Some(done.to_string()),
+                total: total.map(|total| total.to_string()),
+                reports: Some(state.pace.reports()),
+                ..HostCall::default()
             };
+            let message = state.gate.clean(&message).into_bytes();
+            let fact = scope.said(record).payload(message);
             scope.run.recorder.append(fact).map_err(kill_ledger)?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use flowhost_flow::consensus::Verdict;
 use flowhost_ledger::StoredRecord;
-use flowhost_ledger::records::{CallPart, Record, ToolCall, ToolResult};
+use flowhost_ledger::records::{Record, ToolCall, ToolResult};
 use serde_json::Value;
 
 use super::calls::{Call, Usage};
@@ -88,6 +88,11 @@ impl Gather {
             let budget = start.budget.as_ref().and_then(|it| it.get("micro_usd"));
             self.stage.budget_micro_usd = budget.and_then(|it| it.parse().ok());
         }
+        if let Record::ToolResult(result) = &said
+            && result.caller.is_none()
+        {
+            return self.returned(record, result);
+        }
         if said.step() != self.stage.step_id {
             return;
         }
@@ -105,18 +110,15 @@ impl Gather {
                 self.stage.events.push(event("reset", ""));
             }
             Record::ToolCall(call) if call.caller.is_none() => self.called(record, call),
-            Record::ToolResult(result) if result.caller.is_none() => {
-                self.returned(record, result);
-            }
             Record::ModelIntent(intent) if !said.is_denial() => {
                 let seen = (record.seq, record.commit.clone());
-                if let Some(call) = self.of(&intent.call_of) {
+                if let Some(call) = self.of(intent.call_of.call.as_deref()) {
                     call.usage.asked(intent);
                     call.prompt.get_or_insert(seen);
                 }
             }
             Record::ModelResult(result) => {
-                if let Some(call) = self.of(&result.call_of) {
+                if let Some(call) = self.of(result.call_of.call.as_deref()) {
                     call.usage.answered(result);
                 }
             }
@@ -153,9 +155,9 @@ impl Gather {
         }
     }
 
-    fn of(&mut self, part: &CallPart) -> Option<&mut Call> {
+    fn of(&mut self, call: Option<&str>) -> Option<&mut Call> {
         // `12.1` is a call that `12` made: what its models used is used for `12`.
-        let id = part.call.as_deref()?.split('.').next()?;
+        let id = call?.split('.').next()?;
         let place = *self.places.get(id)?;
         self.stage.calls.get_mut(place)
     }
@@ -189,7 +191,7 @@ impl Gather {
 
     fn returned(&mut self, record: &StoredRecord, result: &ToolResult) {
         let seen = (record.seq, record.commit.clone());
-        if let Some(call) = self.of(&result.call_of) {
+        if let Some(call) = self.of(result.call_of.call.as_deref()) {
             call.ok = result.status == "ok";
             call.duration_ms = result.used.duration_ms;
             call.answered = Some(seen);

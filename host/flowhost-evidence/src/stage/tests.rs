@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use flowhost_ledger::records::{
-    CallPart, Record, RecordKind, SpentPart, StepEnd, StepPart, StepStart, ToolCall,
+    BegunPart, Record, RecordKind, StepEnd, StepPart, StepStart, ToolCall,
 };
 use flowhost_ledger::{Fact, StoredRecord};
 use serde_json::Value;
@@ -52,10 +52,10 @@ fn start() -> Fact {
 
 fn facts(twice: bool) -> Vec<Fact> {
     let call = ToolCall {
-        call_of: CallPart {
+        call_of: BegunPart {
             step: "s1".to_owned(),
             call: Some("3".to_owned()),
-            ..CallPart::default()
+            ..BegunPart::default()
         },
         tool: "on-plan".to_owned(),
         ..ToolCall::default()
@@ -65,7 +65,7 @@ fn facts(twice: bool) -> Vec<Fact> {
         status: "ok".to_owned(),
         attempts: Some(1),
         duration_ms: Some(9),
-        spent: SpentPart::default(),
+        ..StepEnd::default()
     };
     let again = twice.then(start);
     let rest = [call.by("default/writer"), end.by("default/host")];

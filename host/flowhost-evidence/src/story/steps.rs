@@ -137,8 +137,12 @@ impl StepsOf {
             Record::StepStart(start) => {
                 building.step.start_us = Some(at_us);
                 building.step.stage = text(start.stage.as_ref());
+                building.attempt(1, at_us);
             }
-            Record::StepEnd(end) => building.end(end, at_us),
+            Record::StepEnd(end) => {
+                building.last_attempt(record, end, at_us);
+                building.end(end, at_us);
+            }
             Record::AttemptStart(start) => building.attempt(start.attempt, at_us),
             Record::AttemptEnd(end) => building.attempt_end(record, end, at_us),
             _ => {}
@@ -197,8 +201,12 @@ impl StepsOf {
 }
 
 impl Building {
+    /// An attempt begins; older hosts said so of the first one twice.
     fn attempt(&mut self, number: u64, at_us: u64) {
-        self.step.attempts_total = self.step.attempts_total.saturating_add(1);
+        if number <= self.step.attempts_total {
+            return;
+        }
+        self.step.attempts_total = number;
         if self.step.attempts.len() < ATTEMPTS_MAX {
             self.step.attempts.push(Attempt {
                 number,
@@ -213,6 +221,21 @@ impl Building {
     fn attempt_end(&mut self, record: &StoredRecord, end: &AttemptEnd, at_us: u64) {
         let mut all = self.step.attempts.iter_mut().zip(&mut self.messages);
         if let Some((attempt, message)) = all.find(|(attempt, _)| attempt.number == end.attempt) {
+            attempt.end_us = Some(at_us);
+            attempt.status = short(&end.status);
+            attempt.class = text(end.class.as_ref());
+            attempt.owner = end.owner.map_or("", Owner::as_str);
+            *message = Held::of(record);
+        }
+    }
+
+    /// A step's last attempt ends with it, unless it had ended before: the step was stopped while it waited
+    /// for another one, or an older host wrote a record of its own.
+    fn last_attempt(&mut self, record: &StoredRecord, end: &StepEnd, at_us: u64) {
+        let mut all = self.step.attempts.iter_mut().zip(&mut self.messages);
+        let last =
+            |attempt: &Attempt| Some(attempt.number) == end.attempts && attempt.end_us.is_none();
+        if let Some((attempt, message)) = all.find(|(attempt, _)| last(attempt)) {
             attempt.end_us = Some(at_us);
             attempt.status = short(&end.status);
             attempt.class = text(end.class.as_ref());

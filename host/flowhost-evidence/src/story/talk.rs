@@ -1,6 +1,6 @@
 //! Who talked to whom: the plan to plugins, plugins to tools, agents to agents, agents to models.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{Record, ToolCall};
@@ -79,6 +79,8 @@ pub enum EdgeKind {
 #[derive(Default)]
 pub(super) struct TalkOf {
     edges: BTreeMap<(String, String, EdgeKind), u64>,
+    /// Who is at work on the plan's calls, by their numbers.
+    asked: HashMap<u64, String>,
 }
 
 impl TalkOf {
@@ -88,9 +90,15 @@ impl TalkOf {
         }
         let me = || plugin_of(record);
         match said {
-            // A step's answer stands for the order and the answer.
+            // A step's answer stands for the order and the answer. Older hosts recorded the envelope.
             Record::Message(message) if message.r#type == "step.end" => {
                 self.count(HOST.to_owned(), me(), EdgeKind::Step);
+            }
+            Record::PlannerEvent(event) if event.took_us.is_some() => {
+                let own = event.call.and_then(|call| self.asked.remove(&call));
+                if let Some(plugin) = event.plugin.as_deref().map(short).or(own) {
+                    self.count(HOST.to_owned(), plugin, EdgeKind::Step);
+                }
             }
             Record::ToolCall(call) => self.call(record, call),
             Record::ModelIntent(intent) => {
@@ -102,6 +110,10 @@ impl TalkOf {
 
     /// A call that delivers a message is the message's edge: its own record names no receiver.
     fn call(&mut self, record: &StoredRecord, call: &ToolCall) {
+        let number = call.call_of.call.as_deref().and_then(|it| it.parse().ok());
+        if let Some(number) = number.filter(|_| self.asked.len() < KEPT_MAX) {
+            self.asked.insert(number, plugin_of(record));
+        }
         let sender = call.sender.as_deref().filter(|_| call.id.is_some());
         match (sender, call.caller.as_deref()) {
             (Some(sender), _) => {

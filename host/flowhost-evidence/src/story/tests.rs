@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use flowhost_ledger::records::{
     Asked, AttemptEnd, AttemptStart, Budget, CallPart, ComponentLoad, Decision, DecisionPart,
-    Erasure, FsOp, GuardVerdict, Message as Envelope, ModelIntent, ModelResult, PlacePart,
+    Erasure, FsOp, GuardVerdict, ModelIntent, ModelResult, OfCall, PlacePart, PlannerEvent,
     PolicyLoad, RecordKind, RunEnd, RunStart, SpentPart, StepEnd, StepPart, StepStart,
     ToolCall as Call, ToolResult, TryPart, UsedPart, ViewWrite,
 };
@@ -122,6 +122,14 @@ pub(crate) fn of(step: &str) -> CallPart {
     }
 }
 
+/// The call of this number for this step.
+pub(crate) fn numbered(step: &str, call: &str) -> CallPart {
+    CallPart {
+        call: some(call),
+        ..of(step)
+    }
+}
+
 fn at(step: &str, path: &str) -> StepPart {
     StepPart {
         step: step.to_owned(),
@@ -189,26 +197,11 @@ fn plugin(tape: &mut Tape, name: &str, role: &str, profile: &str) {
 fn step_start(tape: &mut Tape, id: &str, path: &str) {
     tape.add(host(StepStart {
         at: at(id, path),
-        stage: some(""),
+        stage: None,
     }));
-    tape.add(host(AttemptStart {
-        at: at(id, path),
-        attempt: 1,
-    }));
-}
-
-fn attempt_end(id: &str, path: &str, attempt: u64, status: &str, class: Option<&str>) -> Fact {
-    host(AttemptEnd {
-        at: at(id, path),
-        attempt,
-        status: status.to_owned(),
-        class: class.map(ToOwned::to_owned),
-        ..AttemptEnd::default()
-    })
 }
 
 fn step_end(tape: &mut Tape, id: &str, path: &str, status: &str, used: [u64; 5]) {
-    tape.add(attempt_end(id, path, 1, status, None));
     let [duration_ms, calls, fuel, tokens, micro_usd] = used;
     tape.add(host(StepEnd {
         at: at(id, path),
@@ -216,6 +209,7 @@ fn step_end(tape: &mut Tape, id: &str, path: &str, status: &str, used: [u64; 5])
         attempts: Some(1),
         duration_ms: Some(duration_ms),
         spent: spent([calls, fuel, tokens, micro_usd]),
+        ..StepEnd::default()
     }));
 }
 
@@ -307,13 +301,16 @@ pub(crate) fn audit() -> Tape {
     tape
 }
 
-fn message(tape: &mut Tape, from: &str, kind: &str) {
-    let envelope = Envelope {
-        id: "m".to_owned(),
-        r#type: kind.to_owned(),
-        ..Envelope::default()
-    };
-    tape.add(by(from, envelope));
+/// The planner hears how a call ended; `plugin` answered it where no result of the call says so.
+fn heard(tape: &mut Tape, call: u64, plugin: Option<&str>) {
+    tape.add(host(PlannerEvent {
+        event: "call_finished".to_owned(),
+        time_ms: tape.now_us / 1_000,
+        call: Some(call),
+        plugin: plugin.map(str::to_owned),
+        took_us: Some(900),
+        ..PlannerEvent::default()
+    }));
 }
 
 fn files(decision: Decision, rule: &str) -> FsOp {
@@ -331,12 +328,11 @@ fn files(decision: Decision, rule: &str) -> FsOp {
 
 fn list_step(tape: &mut Tape) {
     step_start(tape, "s-list", "list");
-    message(tape, "host", "step.start");
     let call = Call {
-        call_of: of("s-list"),
         tool: "list".to_owned(),
         ..Call::default()
     };
+    let call = call.of(numbered("s-list", "1"));
     tape.add(by("reader", call).payload(b"{\"path\":\"/docs\"}".to_vec()));
     for _ in 0..2 {
         let asked = Asked::for_what("read /docs").to_payload();
@@ -344,7 +340,6 @@ fn list_step(tape: &mut Tape) {
     }
     tape.wait_ms(12);
     let result = ToolResult {
-        call_of: of("s-list"),
         tool: "list".to_owned(),
         status: "ok".to_owned(),
         used: UsedPart {
@@ -356,8 +351,9 @@ fn list_step(tape: &mut Tape) {
         },
         ..ToolResult::default()
     };
+    let result = result.of(numbered("s-list", "1"));
     tape.add(by("reader", result).payload(b"[\"guide.md\"]".to_vec()));
-    message(tape, "reader", "step.end");
+    heard(tape, 1, None);
     step_end(tape, "s-list", "list", "ok", [13, 1, 21_774, 0, 0]);
 }
 
@@ -388,15 +384,14 @@ fn ask_models(tape: &mut Tape) {
 
 fn call_reader(tape: &mut Tape) {
     let call = Call {
-        call_of: of("s-audit"),
         tool: "read".to_owned(),
         caller: some("auditor"),
         ..Call::default()
     };
+    let call = call.of(numbered("s-audit", "2.1"));
     tape.add(by("reader", call).payload(b"{\"path\":\"/docs/guide.md\"}".to_vec()));
     tape.wait_ms(5);
     let result = ToolResult {
-        call_of: of("s-audit"),
         tool: "read".to_owned(),
         caller: some("auditor"),
         status: "ok".to_owned(),
@@ -407,6 +402,7 @@ fn call_reader(tape: &mut Tape) {
         },
         ..ToolResult::default()
     };
+    let result = result.of(numbered("s-audit", "2.1"));
     let text = b"# Guide\n\nSee [missing](gone.md).".to_vec();
     tape.add(by("reader", result).payload(text));
 }
@@ -414,7 +410,6 @@ fn call_reader(tape: &mut Tape) {
 fn audit_step(tape: &mut Tape) {
     let path = "audit[guide.md]";
     step_start(tape, "s-audit", path);
-    message(tape, "host", "step.start");
     ask_models(tape);
     call_reader(tape);
     let answer = serde_json::json!({
@@ -432,7 +427,8 @@ fn audit_step(tape: &mut Tape) {
     };
     model(tape, [2, 1], "openai/gpt-5.1", answered, json(&answer));
     refuse_model(tape);
-    message(tape, "auditor", "step.end");
+    heard(tape, 2, Some("auditor"));
+    heard(tape, 3, Some("redact"));
     let verdict = GuardVerdict {
         place: PlacePart {
             step: some("s-audit"),
@@ -448,7 +444,6 @@ fn audit_step(tape: &mut Tape) {
     };
     let found = b"[{\"code\":\"email\",\"pointer\":\"/text\"}]".to_vec();
     tape.add(host(verdict).payload(found));
-    message(tape, "redact", "step.end");
     step_end(
         tape,
         "s-audit",
@@ -490,7 +485,13 @@ fn publish_step(tape: &mut Tape) {
     let (id, path) = ("s-publish", "publish");
     step_start(tape, id, path);
     tape.wait_ms(20);
-    let failed = attempt_end(id, path, 1, "failed", Some("transient"));
+    let failed = host(AttemptEnd {
+        at: at(id, path),
+        attempt: 1,
+        status: "failed".to_owned(),
+        class: some("transient"),
+        ..AttemptEnd::default()
+    });
     tape.add(failed.payload(b"the reader was not ready".to_vec()));
     tape.wait_ms(200);
     tape.add(host(AttemptStart {
@@ -505,15 +506,16 @@ fn publish_step(tape: &mut Tape) {
     refused.decided.cure = some("[[files]]\nguest = \"/docs\"\naccess = \"write\"");
     tape.add(by("reader", refused));
     tape.wait_ms(9);
-    let failed = attempt_end(id, path, 2, "failed", Some("denied"));
-    tape.add(failed.payload(b"the tool was refused `write /docs/report.md`".to_vec()));
-    tape.add(host(StepEnd {
+    let ended = host(StepEnd {
         at: at(id, path),
         status: "failed".to_owned(),
+        class: some("denied"),
         attempts: Some(2),
         duration_ms: Some(229),
         spent: spent([1, 100_000, 0, 0]),
-    }));
+        ..StepEnd::default()
+    });
+    tape.add(ended.payload(b"the tool was refused `write /docs/report.md`".to_vec()));
     tape.add(host(StepEnd {
         at: at("s-notify", "notify"),
         status: "skipped".to_owned(),
@@ -526,26 +528,23 @@ fn publish_step(tape: &mut Tape) {
 /// A message that reaches an agent.
 fn deliver(tape: &mut Tape) {
     let call = Call {
-        call_of: of(""),
         tool: "on-message".to_owned(),
         id: some("m1"),
         sender: some("default/auditor"),
         caller: some("auditor"),
         ..Call::default()
     };
+    let call = call.of(numbered("", "0.1"));
     tape.add(by("redact", call));
 }
 
-/// A call of `a/t`.
+/// A call of `a/t`, the only one of its step.
 fn call(step: &str) -> Fact {
-    by(
-        "a",
-        Call {
-            call_of: of(step),
-            tool: "t".to_owned(),
-            ..Call::default()
-        },
-    )
+    let call = Call {
+        tool: "t".to_owned(),
+        ..Call::default()
+    };
+    by("a", call.of(numbered(step, step)))
 }
 
 #[test]
@@ -604,15 +603,12 @@ fn thousands_of_steps_and_calls_are_bounded_and_the_failed_ones_are_kept() {
         step_start(&mut tape, &id, &path);
         tape.add(call(&id).payload(vec![b'x'; 2_000]));
         let status = if at == 2_900 { "failed" } else { "ok" };
-        tape.add(by(
-            "a",
-            ToolResult {
-                call_of: of(&id),
-                tool: "t".to_owned(),
-                status: status.to_owned(),
-                ..ToolResult::default()
-            },
-        ));
+        let result = ToolResult {
+            tool: "t".to_owned(),
+            status: status.to_owned(),
+            ..ToolResult::default()
+        };
+        tape.add(by("a", result.of(numbered(&id, &id))));
         step_end(&mut tape, &id, &path, status, [1, 1, 1, 0, 0]);
     }
     let story = tape.story();

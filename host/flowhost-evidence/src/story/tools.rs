@@ -55,15 +55,24 @@ pub(super) struct ToolsOf {
     by_tool: BTreeMap<String, (u64, u64)>,
 }
 
-/// What a result has in common with its call: the call's number, where the host knows it, else all
-/// that they both name. Of calls that share even this, the first that began is the first that ended.
+/// What a result has in common with its call. Of calls that share even this (one that was made again after a
+/// kill has its number twice), the first that began is the first that ended.
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
-    call: Option<String>,
-    actor: String,
-    step: String,
-    tool: String,
-    caller: String,
+enum Key {
+    /// The call's number.
+    Call(String),
+    /// All that both name, where an older host numbered no calls: who, for which step, which tool, and for whom.
+    Names([String; 4]),
+}
+
+impl Key {
+    fn of(call: Option<&String>, record: &StoredRecord, step: &str, names: [&str; 2]) -> Self {
+        let [tool, caller] = names.map(short);
+        match call {
+            Some(call) => Self::Call(short(call)),
+            None => Self::Names([record.actor.clone(), short(step), tool, caller]),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -76,15 +85,11 @@ struct Building {
 
 impl ToolsOf {
     pub(super) fn call(&mut self, record: &StoredRecord, call: &records::ToolCall, at_us: u64) {
-        let key = Key {
-            call: call.call_of.call.clone(),
-            actor: record.actor.clone(),
-            step: short(&call.call_of.step),
-            tool: short(&call.tool),
-            caller: text(call.caller.as_ref()),
-        };
+        let of = &call.call_of;
+        let (tool, caller) = (short(&call.tool), text(call.caller.as_ref()));
+        let key = Key::of(of.call.as_ref(), record, &of.step, [&tool, &caller]);
         self.total = self.total.saturating_add(1);
-        let name = format!("{}/{}", plugin_of(record), key.tool);
+        let name = format!("{}/{tool}", plugin_of(record));
         let room = self.by_tool.len() < KEPT_MAX;
         if room || self.by_tool.contains_key(&name) {
             self.by_tool.entry(name).or_default().0 += 1;
@@ -95,9 +100,9 @@ impl ToolsOf {
         let call = ToolCall {
             seq: record.seq,
             plugin: plugin_of(record),
-            tool: key.tool.clone(),
-            caller: key.caller.clone(),
-            step: key.step.clone(),
+            tool,
+            caller,
+            step: short(&of.step),
             status: "unfinished".to_owned(),
             start_us: at_us,
             ..ToolCall::default()
@@ -119,15 +124,12 @@ impl ToolsOf {
         result: &records::ToolResult,
         at_us: u64,
     ) {
-        let key = Key {
-            call: result.call_of.call.clone(),
-            actor: record.actor.clone(),
-            step: short(&result.call_of.step),
-            tool: short(&result.tool),
-            caller: text(result.caller.as_ref()),
-        };
+        let of = &result.call_of;
+        let (tool, caller) = (short(&result.tool), text(result.caller.as_ref()));
+        let step = of.step.as_deref().unwrap_or("");
+        let key = Key::of(of.call.as_ref(), record, step, [&tool, &caller]);
         if result.status == "failed" {
-            let name = format!("{}/{}", plugin_of(record), key.tool);
+            let name = format!("{}/{tool}", plugin_of(record));
             if let Some((_, failures)) = self.by_tool.get_mut(&name) {
                 *failures += 1;
             }
@@ -141,7 +143,7 @@ impl ToolsOf {
         building.call.status = short(&result.status);
         building.call.owner = result.owner.map_or("", Owner::as_str);
         building.output = Held::of(record);
-        building.used = limited(&result.used);
+        building.used = limited(&result.used.whole());
     }
 
     /// The heaviest use of each limit, by step. Uses are compared by their share of what is allowed.

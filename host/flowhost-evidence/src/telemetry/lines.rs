@@ -1,6 +1,6 @@
 //! A log line for each fact that a view looks at, with the reserved fields: who, where, what, how.
 //!
-//! Messages of the bus are told at `debug`, everything else at `info`. A line names things and never
+//! Messages of the bus and what the planner is fed are told at `debug`, everything else at `info`. A line names things and never
 //! quotes them; what plugins say is in lines of their own.
 
 use flowhost_ledger::Kind;
@@ -64,7 +64,7 @@ pub fn write(view: &View, seen: &Seen) {
             )
         };
     }
-    if seen.kind() == Kind::Message {
+    if matches!(seen.kind(), Kind::Message | Kind::PlannerEvent) {
         line!(debug);
     } else {
         line!(info);

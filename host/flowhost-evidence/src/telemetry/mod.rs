@@ -12,4 +12,3 @@ pub mod span;
 pub mod view;
 
 mod attempt;
-mod orders;

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use flowhost_ledger::records::{CallPart, PlacePart, Record};
+use flowhost_ledger::records::{BegunPart, CallPart, EndedPart, PlacePart, Record};
 use flowhost_ledger::{Fact, Kind};
 
 /// A fact that was accepted, without its payload.
@@ -65,8 +65,13 @@ impl Seen {
     #[must_use]
     pub fn attempt(&self) -> u64 {
         let of_call = || self.record.part::<CallPart>()?.attempt;
+        let of_begun = || self.record.part::<BegunPart>()?.attempt;
+        let of_ended = || self.record.part::<EndedPart>()?.attempt;
+        let of_call = || of_call().or_else(of_begun).or_else(of_ended);
         let of_place = || self.record.part::<PlacePart>()?.attempt;
         match &self.record {
+            Record::StepStart(_) => 1,
+            Record::StepEnd(end) => end.attempts.unwrap_or(0),
             Record::AttemptStart(start) => start.attempt,
             Record::AttemptEnd(end) => end.attempt,
             _ => of_call().or_else(of_place).unwrap_or(0),
@@ -76,9 +81,7 @@ impl Seen {
     /// The actor without its tenant.
     #[must_use]
     pub fn plugin(&self) -> &str {
-        self.actor
-            .split_once('/')
-            .map_or(self.actor.as_str(), |(_, plugin)| plugin)
+        super::view::plugin_of(&self.actor)
     }
 }
 
@@ -101,6 +104,7 @@ fn is_looked_at(kind: Kind) -> bool {
             | K::GuardVerdict
             | K::Budget
             | K::Message
+            | K::PlannerEvent
     )
 }
 

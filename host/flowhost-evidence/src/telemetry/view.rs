@@ -10,14 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use flowhost_flow::hash::step_id;
 use flowhost_ledger::records::{
-    self, AttemptEnd, DecisionPart, GuardVerdict, Record, RunEnd, RunStart, SpentPart, StepEnd,
+    self, DecisionPart, GuardVerdict, PlannerEvent, Record, RunEnd, RunStart, SpentPart, StepEnd,
     StepPart, StepStart,
 };
 use flowhost_ledger::trace;
 
 use super::attempt::{self, Attempt};
 use super::instruments::{Measurement, Metric};
-use super::orders::Orders;
 use super::seen::Seen;
 use super::span::{self, Link, Named, Span, SpanEvent, Status};
 
@@ -74,10 +73,20 @@ pub struct View {
     /// When the first step below a path began, for steps that have no start of their own.
     below: HashMap<String, SystemTime>,
     attempts: BTreeMap<(String, u64), Attempt>,
-    orders: HashMap<String, Orders>,
+    /// What calls are that have begun, by their ids: their results do not repeat it.
+    calls: HashMap<String, Begun>,
+    /// Who answered last, and when it had been asked: a guardrail's verdict follows its answer.
+    asked: Option<(String, SystemTime)>,
     /// The spans in which messages left, by the messages' ids.
     published: HashMap<String, String>,
     given: Vec<Given>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    plugin: String,
+    step: String,
+    attempt: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -98,7 +107,8 @@ impl View {
             steps: HashMap::new(),
             below: HashMap::new(),
             attempts: BTreeMap::new(),
-            orders: HashMap::new(),
+            calls: HashMap::new(),
+            asked: None,
             published: HashMap::new(),
             given: Vec::new(),
         }
@@ -137,7 +147,43 @@ impl View {
         }
     }
 
-    /// Takes a fact and gives what it completes.
+    /// The fact with what stands in the records before it: a result says of its call only which it is.
+    pub fn complete(&mut self, mut seen: Seen) -> Seen {
+        match &mut seen.record {
+            Record::ToolCall(call) => {
+                if let Some(id) = call.call_of.call.clone() {
+                    let begun = Begun {
+                        plugin: plugin_of(&seen.actor).to_owned(),
+                        step: call.call_of.step.clone(),
+                        attempt: call.call_of.attempt,
+                    };
+                    self.calls.insert(id, begun);
+                }
+            }
+            Record::ToolResult(result) => {
+                let id = result.call_of.call.as_deref().unwrap_or("");
+                if let Some(begun) = self.calls.get(id) {
+                    let of = &mut result.call_of;
+                    of.step.get_or_insert_with(|| begun.step.clone());
+                    of.attempt = of.attempt.or(begun.attempt);
+                }
+                // The plan's own calls are over once the planner has heard of them.
+                if id.contains('.') {
+                    self.calls.remove(id);
+                }
+            }
+            Record::PlannerEvent(event) => {
+                let id = event.call.map(|call| call.to_string());
+                if let Some(begun) = id.and_then(|id| self.calls.get(&id)) {
+                    event.plugin.get_or_insert_with(|| begun.plugin.clone());
+                }
+            }
+            _ => {}
+        }
+        seen
+    }
+
+    /// Takes a fact that is [complete](Self::complete) and gives what it completes.
     pub fn take(&mut self, seen: &Seen) -> Vec<Given> {
         if seen.is_denial() {
             self.denied(seen);
@@ -157,7 +203,10 @@ impl View {
             Record::StepStart(start) => self.step_start(seen, start),
             Record::StepEnd(end) => self.step_end(seen, end),
             Record::AttemptStart(start) => self.attempt_start(seen, &start.at.step, start.attempt),
-            Record::AttemptEnd(end) => self.attempt_end(seen, end),
+            Record::AttemptEnd(end) => {
+                self.attempt_end(seen, &end.status, end.class.as_deref(), end.owner);
+            }
+            Record::PlannerEvent(event) => self.answered(seen, event),
             Record::Message(message) => self.message(seen, message),
             Record::GuardVerdict(said) => self.verdict(seen, said),
             Record::Budget(said) => self.budget(seen, said),
@@ -185,6 +234,7 @@ impl View {
     }
 
     fn run_end(&mut self, seen: &Seen, end: &RunEnd) {
+        self.calls.clear();
         for (_, attempt) in std::mem::take(&mut self.attempts) {
             self.close(attempt, seen.at);
         }
@@ -222,6 +272,7 @@ impl View {
         let mut span = self.step(&start.at, seen.at);
         span.set("flowhost.stage", &start.stage);
         self.steps.insert(start.at.step.clone(), span);
+        self.attempt_start(seen, &start.at.step, 1);
     }
 
     fn step(&self, at: &StepPart, start: SystemTime) -> Span {
@@ -239,9 +290,9 @@ impl View {
     }
 
     fn step_end(&mut self, seen: &Seen, end: &StepEnd) {
+        self.attempt_end(seen, &end.status, end.class.as_deref(), end.owner);
         let open = self.steps.remove(&end.at.step);
         let mut span = open.unwrap_or_else(|| self.step(&end.at, self.began(seen, end)));
-        self.orders.remove(&end.at.step);
         self.below.remove(&end.at.path);
         let status = end.status.as_str();
         let SpentPart {
@@ -278,20 +329,24 @@ impl View {
         self.attempts.entry(key(seen)).or_default().span = Some(span);
     }
 
-    fn attempt_end(&mut self, seen: &Seen, end: &AttemptEnd) {
-        // The queue may have dropped its beginning.
+    /// An attempt ends, by itself or with its step; one that has ended before is over.
+    fn attempt_end(
+        &mut self,
+        seen: &Seen,
+        status: &str,
+        class: Option<&str>,
+        owner: Option<records::Owner>,
+    ) {
+        // The queue may have dropped its beginning, too.
         let Some(mut attempt) = self.attempts.remove(&key(seen)) else {
             return;
         };
         if let Some(span) = &mut attempt.span {
-            let class = end.class.as_deref().unwrap_or("");
-            span.set("flowhost.outcome", end.status.as_str());
+            let class = class.unwrap_or("");
+            span.set("flowhost.outcome", status);
             span.set("error.type", class);
-            span.set(
-                "flowhost.owner",
-                end.owner.map_or("", records::Owner::as_str),
-            );
-            span.status = status_of(&end.status, class);
+            span.set("flowhost.owner", owner.map_or("", records::Owner::as_str));
+            span.status = status_of(status, class);
         }
         self.close(attempt, seen.at);
     }
@@ -313,6 +368,16 @@ impl View {
     fn call(&mut self, seen: &Seen) {
         let agent = self.role(seen.plugin()) == "agent";
         let key = key(seen);
+        if let Record::ToolCall(call) = &seen.record
+            && call
+                .call_of
+                .call
+                .as_ref()
+                .is_some_and(|id| !id.contains('.'))
+        {
+            // The plan's own call: an order for it has reached whoever performs it.
+            self.envelope("host", "step.start");
+        }
         let begins = matches!(seen.record, Record::ToolCall(_) | Record::ModelIntent(_));
         if !begins && !self.attempts.contains_key(&key) {
             return;
@@ -361,35 +426,36 @@ impl View {
     }
 
     fn message(&mut self, seen: &Seen, message: &records::Message) {
-        let kind = message.r#type.as_str();
-        let counted = Measurement::new(Metric::AgentMessages, [seen.plugin(), kind], 1.0);
-        self.measure(counted);
-        let step = seen.step();
-        match kind {
-            "step.start" => self
-                .orders
-                .entry(step.to_owned())
-                .or_default()
-                .sent(seen.at),
-            "step.end" => self.answered(seen, step),
-            _ => self.publish(seen, &message.id),
-        }
+        self.envelope(seen.plugin(), &message.r#type);
+        self.publish(seen, &message.id);
     }
 
-    fn answered(&mut self, seen: &Seen, step: &str) {
-        let orders = self.orders.entry(step.to_owned()).or_default();
-        // The queue may have dropped the order.
-        let Some(ordered) = orders.answered() else {
+    fn envelope(&mut self, sender: &str, kind: &str) {
+        self.measure(Measurement::new(Metric::AgentMessages, [sender, kind], 1.0));
+    }
+
+    /// The planner is told that a call has ended: an order went out for it, and an answer came back.
+    fn answered(&mut self, seen: &Seen, event: &PlannerEvent) {
+        // Another process sent the order, nobody did, or the queue has dropped who was asked.
+        let (Some(took_us), Some(plugin)) = (event.took_us, event.plugin.as_deref()) else {
             return;
         };
-        let role = match self.role(seen.plugin()) {
+        let took = Duration::from_micros(took_us);
+        let id = event.call.map(|call| call.to_string()).unwrap_or_default();
+        if self.calls.remove(&id).is_none() {
+            // Nothing said of the order before: a guardrail's call has no record of its own.
+            self.envelope("host", "step.start");
+        }
+        self.envelope(plugin, "step.end");
+        let role = match self.role(plugin) {
             "" => "host",
             role => role,
         };
-        let latency = seconds(ordered, seen.at);
-        let labels = [seen.plugin(), role];
-        let measured = Measurement::new(Metric::WorkerLatency, labels, latency);
-        self.measure(measured);
+        let labels = [plugin, role];
+        let latency = Measurement::new(Metric::WorkerLatency, labels, took.as_secs_f64());
+        self.measure(latency);
+        let asked = seen.at.checked_sub(took).unwrap_or(seen.at);
+        self.asked = Some((plugin.to_owned(), asked));
     }
 
     /// A guardrail's verdict is a span, from the order to check until the verdict; a check's is an
@@ -414,8 +480,9 @@ impl View {
         let guard = said.guard.as_deref().unwrap_or("");
         let step = seen.step();
         // One that guards a call between plugins is recorded by itself, without a beginning.
-        let asked = self.orders.get(step).filter(|_| said.tool.is_none());
-        let start = asked.and_then(Orders::last_answered).unwrap_or(seen.at);
+        let asked = self.asked.as_ref().filter(|_| said.tool.is_none());
+        let asked = asked.filter(|(plugin, _)| plugin == guard);
+        let start = asked.map_or(seen.at, |(_, at)| (*at).min(seen.at));
         let id = span::record_span(&self.identity.run, seen.seq);
         let parent = self.open_attempt(step).unwrap_or_else(|| self.owner(seen));
         let mut span = Span::begin(id, parent, format!("guardrail {guard}"), start);
@@ -570,6 +637,11 @@ fn status_of(status: &str, class: &str) -> Status {
         (status, "") => Status::Error(status.to_owned()),
         (_, class) => Status::Error(class.to_owned()),
     }
+}
+
+/// An actor without its tenant.
+pub(super) fn plugin_of(actor: &str) -> &str {
+    actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
 }
 
 pub(super) fn seconds(from: SystemTime, to: SystemTime) -> f64 {

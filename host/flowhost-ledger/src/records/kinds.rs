@@ -27,6 +27,38 @@ parts! {
         /// Hash of the effective profile, `sha256:…`.
         profile: String,
     }
+    /// Which call of which plugin began. What the profile of its revision is stands in `policy.load`, or
+    /// where the plugin was swapped.
+    BegunPart {
+        /// Id of the step that the call works for.
+        step: String,
+        /// The attempt at the step, from 1.
+        attempt: Option<u64>,
+        /// The call's id within the run: `12`, and `12.1` for the first call that it made; what the host
+        /// does by itself begins with `0`.
+        call: Option<String>,
+        /// SHA-256 of the component, `sha256:…`.
+        component: String,
+        /// The plugin's revision: 1 for what the run began with, one more for each swap.
+        revision: Option<u64>,
+        /// Hash of the effective profile, `sha256:…`; only older hosts repeated it here.
+        profile: Option<String>,
+    }
+    /// Which call ended: the rest stands in its `tool.call`.
+    EndedPart {
+        /// The call's id within the run, as its `tool.call` has it.
+        call: Option<String>,
+        /// The plugin's revision: 1 for what the run began with, one more for each swap.
+        revision: Option<u64>,
+        /// Id of the step that the call works for; only older hosts repeated it here.
+        step: Option<String>,
+        /// The attempt at the step; only older hosts repeated it here.
+        attempt: Option<u64>,
+        /// SHA-256 of the component; only older hosts repeated it here.
+        component: Option<String>,
+        /// Hash of the effective profile; only older hosts repeated it here.
+        profile: Option<String>,
+    }
     /// Which step.
     StepPart {
         /// Id of the step.
@@ -73,11 +105,11 @@ parts! {
         fuel: Option<u64>,
         /// Peak bytes of memories and tables.
         memory_bytes: Option<u64>,
-        /// Guest-to-host calls.
+        /// Guest-to-host calls; none where it is missing beside `memory_bytes`.
         host_calls: Option<u64>,
         /// Bytes handed back.
         output_bytes: Option<u64>,
-        /// Bytes of log lines taken.
+        /// Bytes of log lines taken; none where it is missing beside `memory_bytes`.
         log_bytes: Option<u64>,
         /// Bytes of records and payloads that it made the host write.
         evidence_bytes: Option<u64>,
@@ -92,9 +124,9 @@ parts! {
         calls: Option<u64>,
         /// Fuel units of all calls.
         fuel: Option<u64>,
-        /// Model tokens.
+        /// Model tokens; none where it is missing.
         tokens: Option<u64>,
-        /// Millionths of a US dollar.
+        /// Millionths of a US dollar; none where it is missing.
         micro_usd: Option<u64>,
     }
     /// One try of a model call.
@@ -173,6 +205,8 @@ kinds! {
         again: Option<Vec<String>>,
         /// Calls whose result was recorded before the planner heard of it.
         known: Option<Vec<String>>,
+        /// The version of what the records say from here on.
+        schema: Option<u64>,
         /// Plugins that were replaced on purpose: the digest of the component by the plugin's name.
         replaced: Option<BTreeMap<String, String>>,
     }
@@ -188,17 +222,21 @@ kinds! {
         /// Who says so.
         by: Option<String>,
     }
-    StepStart "step.start" "A step was asked for." {
+    StepStart "step.start" "A step was asked for; its first attempt begins with it." {
         /// Which.
         at: StepPart,
         /// Its stage.
         stage: Option<String>,
     }
-    StepEnd "step.end" "A step ended: status, attempts, what it used." {
+    StepEnd "step.end" "A step ended, and its last attempt with it: status, attempts, what it used." {
         /// Which.
         at: StepPart,
         /// How it ended.
         status: String,
+        /// The class of its failure; the message is the payload.
+        class: Option<String>,
+        /// Who has to change something, when it failed.
+        owner: Option<Owner>,
         /// Attempts begun.
         attempts: Option<u64>,
         /// Milliseconds, as the planner counts them.
@@ -206,13 +244,13 @@ kinds! {
         /// What it used.
         spent: SpentPart,
     }
-    AttemptStart "attempt.start" "One attempt at a step began." {
+    AttemptStart "attempt.start" "Another attempt at a step began." {
         /// Of which step.
         at: StepPart,
-        /// From 1.
+        /// From 2; older hosts recorded the first one, too.
         attempt: u64,
     }
-    AttemptEnd "attempt.end" "One attempt ended: outcome, class and owner of a failure." {
+    AttemptEnd "attempt.end" "An attempt failed, and another one follows: class and owner of the failure." {
         /// Of which step.
         at: StepPart,
         /// From 1.
@@ -231,16 +269,23 @@ kinds! {
         time_ms: u64,
         /// The planner's call that ended.
         call: Option<u64>,
-        /// Where its result stands: `own` in the payload of the call's own result record; `content` there
-        /// as the whole content of a tool, of which the step hands on a part; `here` in this payload.
+        /// Where its result stands: `here` in this payload; missing, in that of the call's own result record,
+        /// where a tool's is its whole content, of which the step hands on a part. Older hosts wrote `own` and
+        /// `content` for that.
         result: Option<String>,
-        /// What the call used, with all that was done for it.
+        /// Who answered the call, where it has no record of its own: a guardrail, or a plugin that could not
+        /// begin.
+        plugin: Option<String>,
+        /// Microseconds from the call's order to its answer; missing where no order was sent in this process.
+        took_us: Option<u64>,
+        /// Calls that were made for it, its own among them; where it is missing, only its own was, and its
+        /// fuel is that of its result record.
         calls: Option<u64>,
-        /// Fuel units of the same.
+        /// Fuel units of all of them.
         fuel: Option<u64>,
-        /// Tokens of the same.
+        /// Tokens of the same; none where it is missing.
         tokens: Option<u64>,
-        /// Millionths of a US dollar of the same.
+        /// Millionths of a US dollar of the same; none where it is missing.
         micro_usd: Option<u64>,
         /// The timer that fired.
         timer: Option<u64>,
@@ -268,7 +313,7 @@ kinds! {
         plugin: String,
         /// SHA-256 of the component, `sha256:…`.
         component: String,
-        /// The plugin's revision, from 0.
+        /// The plugin's revision: 1 for what the run began with.
         revision: Option<u64>,
         /// The file that it was read from.
         file: Option<String>,
@@ -328,6 +373,12 @@ kinds! {
         dropped_bytes: Option<u64>,
         /// Log lines that were taken; they are the payload.
         lines: Option<u64>,
+        /// How much a plugin says is done, as it counts.
+        done: Option<String>,
+        /// Of how much.
+        total: Option<String>,
+        /// How often it has said so.
+        reports: Option<u64>,
         /// What a clock said, in nanoseconds.
         answer_ns: Option<String>,
         /// Bytes that were asked for.
@@ -403,14 +454,14 @@ kinds! {
     }
     ToolCall "tool.call" "A plugin's export is about to be called; what it is given is the payload." {
         /// Whose.
-        call_of: CallPart,
+        call_of: BegunPart,
         /// The tool, or the function of the role.
         tool: String,
         /// The plugin that calls; none for the plan.
         caller: Option<String>,
         /// Which of several calls that do a step's work together, as `seat-3`.
         part: Option<String>,
-        /// The call's key for effects.
+        /// The call's key for effects, where its step says `effects: keyed`.
         key: Option<String>,
         /// The interface, where it is not the plan's own call.
         interface: Option<String>,
@@ -433,7 +484,7 @@ kinds! {
     }
     ToolResult "tool.result" "What a plugin's export handed back, or why it failed: the payload." {
         /// Whose.
-        call_of: CallPart,
+        call_of: EndedPart,
         /// The tool, or the function of the role.
         tool: String,
         /// The plugin that called; none for the plan.
@@ -671,5 +722,30 @@ kinds! {
     }
 }
 
-of_calls! { HostAnswer HostCall NetDecision FsOp SecretUse ToolCall ToolResult ModelIntent ModelResult }
+of_calls! { HostAnswer HostCall NetDecision FsOp SecretUse ModelIntent ModelResult }
 decides! { HostCall NetDecision FsOp SecretUse ModelIntent }
+
+impl OfCall for ToolCall {
+    fn of(self, call: CallPart) -> Self {
+        let call_of = BegunPart {
+            step: call.step,
+            attempt: call.attempt,
+            call: call.call,
+            component: call.component,
+            revision: call.revision,
+            profile: None,
+        };
+        Self { call_of, ..self }
+    }
+}
+
+impl OfCall for ToolResult {
+    fn of(self, call: CallPart) -> Self {
+        let call_of = EndedPart {
+            call: call.call,
+            revision: call.revision,
+            ..EndedPart::default()
+        };
+        Self { call_of, ..self }
+    }
+}

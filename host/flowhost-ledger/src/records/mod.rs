@@ -29,8 +29,10 @@ pub use kinds::*;
 pub use words::{Decision, Owner};
 
 /// The version of what records say, in `run.start`. 1, which says nothing, was the first wave's: what
-/// guests named stood in the lines. Since 3, all that a guest is told from outside is recorded.
-pub const SCHEMA: u64 = 3;
+/// guests named stood in the lines. Since 3, all that a guest is told from outside is recorded. Since 4, a
+/// fact stands in one record only: orders and answers in those of their calls, what a call is in its
+/// `tool.call`, the first and the last attempt in those of their step.
+pub const SCHEMA: u64 = 4;
 
 /// The fields of one kind.
 pub trait RecordKind: Sized {
@@ -129,10 +131,13 @@ impl Record {
             .is_some_and(|it| it.decision == Some(Decision::Deny))
     }
 
-    /// The step that it belongs to; empty for none.
+    /// The step that it belongs to; empty for none, and for a result that says only which call it is of.
     #[must_use]
     pub fn step(&self) -> &str {
         let of_call = || Some(self.part::<CallPart>()?.step.as_str());
+        let of_begun = || Some(self.part::<BegunPart>()?.step.as_str());
+        let of_ended = || self.part::<EndedPart>()?.step.as_deref();
+        let of_call = || of_call().or_else(of_begun).or_else(of_ended);
         let of_step = || Some(self.part::<StepPart>()?.step.as_str());
         let of_place = || self.part::<PlacePart>()?.step.as_deref();
         of_call().or_else(of_step).or_else(of_place).unwrap_or("")
@@ -144,6 +149,19 @@ impl Record {
         let of_step = || Some(self.part::<StepPart>()?.path.as_str());
         let of_place = || self.part::<PlacePart>()?.path.as_deref();
         of_step().or_else(of_place).unwrap_or("")
+    }
+}
+
+impl UsedPart {
+    /// The same with the zeros that are not written: what was measured says how much memory there was.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        let zero = self.memory_bytes.map(|_| 0);
+        Self {
+            host_calls: self.host_calls.or(zero),
+            log_bytes: self.log_bytes.or(zero),
+            ..self.clone()
+        }
     }
 }
 

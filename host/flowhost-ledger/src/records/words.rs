@@ -45,7 +45,7 @@ words! {
         Limit "limit",
         /// The host failed, or what it is connected to.
         Host "host",
-        /// The plan asks for what cannot be: a failing expression, an output without its schema.
+        /// The plan asks for what cannot be, such as an expression that fails on this run's data.
         Plan "plan",
     }
     /// What policy, or a bound, said.

@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flowhost_ledger::records::RunStart;
 use flowhost_ledger::{
     Code, Durability, Fact, HostKey, IndexError, Kind, Ledger, LedgerOptions, Recorder as _,
     Report, RunIndex, Source as _, VerifyOptions, read_run_in, run_dir, verify_in,
 };
 
 use crate::sim::{Rng, SimDisk};
-use crate::{Ticks, fact, key};
+use crate::{Ticks, ended, fact, key, start};
 
 const STATE: &str = "/state";
 const TENANT: &str = "t";
@@ -39,7 +40,7 @@ fn whole_run(disk: &SimDisk, run: &str, durability: Durability) -> Result<(), St
     let index = index(disk, key(1));
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let ledger = index
-        .begin(&options(disk, run, durability), &[("plan", "p".into())])
+        .begin(&options(disk, run, durability), start("p"))
         .map_err(|error: IndexError| text(&error))?;
     let record = |ledger: &Ledger, fact| ledger.append(fact).map_err(|error| text(&error));
     record(&ledger, Fact::new(Kind::RunStart, "t/host"))?;
@@ -47,7 +48,7 @@ fn whole_run(disk: &SimDisk, run: &str, durability: Durability) -> Result<(), St
         record(&ledger, fact(number))?;
     }
     ledger.checkpoint_blocking().map_err(|error| text(&error))?;
-    let end = Fact::new(Kind::RunEnd, "t/host").with("status", "ok");
+    let end = ended("ok");
     record(&ledger, end)?;
     let sealed = ledger.close_blocking().map_err(|error| text(&error))?;
     drop(ledger);
@@ -192,7 +193,7 @@ fn a_folder_that_was_deleted_stays_missing() {
     whole_run(&disk, "first", Durability::Durable).unwrap();
     let index = index(&disk, key(1));
     let options = options(&disk, "second", Durability::Durable);
-    drop(index.begin(&options, &[]).unwrap());
+    drop(index.begin(&options, RunStart::default()).unwrap());
     disk.delete(&dir("second"));
     assert_eq!(index.sweep().unwrap(), flowhost_ledger::Swept::default());
     let codes: Vec<Code> = verify(&disk).all_problems().map(|it| it.code).collect();
@@ -232,7 +233,10 @@ fn a_head_that_somebody_altered_is_not_believed() {
         let index = index(disk, key(1));
         drop(
             index
-                .begin(&options(disk, "c", Durability::Durable), &[])
+                .begin(
+                    &options(disk, "c", Durability::Durable),
+                    RunStart::default(),
+                )
                 .unwrap(),
         );
         let text = String::from_utf8(disk.get(&dir.join("head"))).unwrap();
@@ -245,7 +249,10 @@ fn a_head_that_somebody_altered_is_not_believed() {
         let index = index(disk, key(1));
         drop(
             index
-                .begin(&options(disk, "c", Durability::Durable), &[])
+                .begin(
+                    &options(disk, "c", Durability::Durable),
+                    RunStart::default(),
+                )
                 .unwrap(),
         );
         disk.put_at(&dir.join("head"), &old);
@@ -254,7 +261,10 @@ fn a_head_that_somebody_altered_is_not_believed() {
         let index = index(disk, key(1));
         drop(
             index
-                .begin(&options(disk, "c", Durability::Durable), &[])
+                .begin(
+                    &options(disk, "c", Durability::Durable),
+                    RunStart::default(),
+                )
                 .unwrap(),
         );
         disk.put_at(&dir.join("head"), b"{}");

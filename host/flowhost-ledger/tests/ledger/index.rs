@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
+use flowhost_ledger::records::RunStart;
 use flowhost_ledger::{Code, Ledger, LedgerOptions, Recorder as _, RunIndex, run_dir, verify_dir};
 
-use crate::{copy, fact, key};
+use crate::{copy, fact, key, start};
 
 fn run(state: &Path, name: &str, count: u64) {
     let index = RunIndex::new(state, "t", key(1));
-    index
-        .started(name, &[("plan", "sha256:00".into())])
-        .unwrap();
+    index.started(name, start("sha256:00")).unwrap();
     let options = LedgerOptions::new(&run_dir(state, "t", name), "t", name, key(1));
     let ledger = Ledger::open(&options).unwrap();
     for number in 0..count {
@@ -109,13 +108,13 @@ fn many_processes_may_enter_their_runs() {
 fn a_run_that_never_ended_is_a_note_and_a_name_that_is_no_folder_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let index = RunIndex::new(dir.path(), "t", key(1));
-    index.started("a", &[]).unwrap();
+    index.started("a", RunStart::default()).unwrap();
     let options = LedgerOptions::new(&run_dir(dir.path(), "t", "a"), "t", "a", key(1));
     drop(Ledger::open(&options).unwrap());
     let report = verify_dir(dir.path(), &[key(1).vkey()]);
     assert!(report.ok, "{report}");
     assert_eq!(report.notes.len(), 1);
-    assert!(index.started("../a", &[]).is_err());
+    assert!(index.started("../a", RunStart::default()).is_err());
 }
 
 #[test]
@@ -124,10 +123,13 @@ fn the_index_survives_a_new_key() {
     run(dir.path(), "a", 2);
     let old = RunIndex::new(dir.path(), "t", key(1));
     old.rotate_key(key(2)).unwrap();
-    assert!(old.started("b", &[]).is_err(), "the old key is retired");
+    assert!(
+        old.started("b", RunStart::default()).is_err(),
+        "the old key is retired"
+    );
     let new = RunIndex::new(dir.path(), "t", key(2));
     let sealed = {
-        new.started("b", &[]).unwrap();
+        new.started("b", RunStart::default()).unwrap();
         let options = LedgerOptions::new(&run_dir(dir.path(), "t", "b"), "t", "b", key(2));
         Ledger::open(&options).unwrap().close_blocking().unwrap()
     };

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flowhost_ledger::records::RunStart;
 use flowhost_ledger::{
     Code, Fact, Kind, Ledger, LedgerReport, Recorder as _, RunIndex, read_run, run_dir,
     seal_unfinished, verify_dir,
 };
 
 use crate::crash::killed_after;
-use crate::{copy, fact, key, options, write};
+use crate::{copy, ended, fact, key, options, write};
 
 const SEGMENT: &str = "seg-00000000.jsonl";
 const PAYLOADS: &str = "payloads-00000000.jsonl";
@@ -168,7 +169,7 @@ fn a_killed_ledger_is_told_as_what_it_is() {
 /// A run that was entered, written to and killed.
 fn start_and_kill(state: &Path, seed: u64) -> PathBuf {
     let index = RunIndex::new(state, "t", key(1));
-    index.started("r", &[]).unwrap();
+    index.started("r", RunStart::default()).unwrap();
     let dir = run_dir(state, "t", "r");
     killed_after(&dir, seed, Duration::from_millis(8));
     dir
@@ -216,7 +217,7 @@ fn sealing_leaves_alone_what_runs_what_is_missing_and_what_is_corrupt() {
     assert_eq!(none, flowhost_ledger::Swept::default(), "nothing ever ran");
     assert!(!state.join("t").exists());
     for run in ["at-work", "gone", "corrupt", "foreign", "killed"] {
-        index.started(run, &[]).unwrap();
+        index.started(run, RunStart::default()).unwrap();
     }
     let of = |run: &str, seed: u8| {
         let dir = run_dir(state, "t", run);
@@ -250,9 +251,11 @@ fn sealing_leaves_alone_what_runs_what_is_missing_and_what_is_corrupt() {
 fn a_run_whose_end_was_written_but_not_entered_keeps_its_status() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path();
-    RunIndex::new(state, "t", key(1)).started("r", &[]).unwrap();
+    RunIndex::new(state, "t", key(1))
+        .started("r", RunStart::default())
+        .unwrap();
     let ledger = Ledger::open(&options(&run_dir(state, "t", "r"))).unwrap();
-    let end = Fact::new(Kind::RunEnd, "t/host").with("status", "degraded");
+    let end = ended("degraded");
     ledger.append(end).unwrap();
     ledger.close_blocking().unwrap();
     // The folder is free only when the writer's thread is gone.
@@ -269,7 +272,9 @@ fn sealing_looks_at_the_newest_runs_only() {
     let index = RunIndex::new(state, "t", key(1));
     let max = flowhost_ledger::UNFINISHED_RUNS_MAX;
     for number in 0..=max {
-        index.started(&format!("r{number}"), &[]).unwrap();
+        index
+            .started(&format!("r{number}"), RunStart::default())
+            .unwrap();
     }
     for number in [0, 1, max] {
         let run = format!("r{number}");

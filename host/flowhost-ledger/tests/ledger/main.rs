@@ -27,6 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flowhost_ledger::records::{HostCall, RecordKind as _, RunEnd, RunStart};
 use flowhost_ledger::{Clock, Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _};
 
 /// A clock that moves one microsecond at each look.
@@ -50,11 +51,39 @@ pub(crate) fn options(dir: &Path) -> LedgerOptions {
 }
 
 pub(crate) fn fact(number: u64) -> Fact {
-    let fact = Fact::new(Kind::HostCall, "t/agent").with("n", number);
+    let call = HostCall {
+        used: Some(number),
+        ..HostCall::default()
+    };
+    let fact = call.by("t/agent");
     if number % 3 == 2 {
         fact.payload(format!("secret {number}").into_bytes())
     } else {
         fact
+    }
+}
+
+/// A record with a text in its line.
+pub(crate) fn saying(text: &str) -> Fact {
+    let mut fact = Fact::new(Kind::Message, "t/a");
+    fact.fields.insert("text".to_owned(), text.into());
+    fact
+}
+
+/// The end of a run.
+pub(crate) fn ended(status: &str) -> Fact {
+    let end = RunEnd {
+        status: status.to_owned(),
+        ..RunEnd::default()
+    };
+    end.by("t/host")
+}
+
+/// The start of a run of this plan, as the index is told it.
+pub(crate) fn start(plan: &str) -> RunStart {
+    RunStart {
+        plan: Some(plan.to_owned()),
+        ..RunStart::default()
     }
 }
 

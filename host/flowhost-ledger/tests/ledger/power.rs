@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowhost_ledger::{
-    Durability, Fact, Kind, Ledger, LedgerOptions, Payloads, Recorder as _, VerifyOptions,
-    read_run_in, verify_in,
+    Durability, Ledger, LedgerOptions, Payloads, Recorder as _, VerifyOptions, read_run_in,
+    verify_in,
 };
 
 use crate::sim::{Rng, SimDisk};
-use crate::{key, options};
+use crate::{key, options, saying};
 
 const DIR: &str = "/state/t/runs/r";
 
@@ -38,7 +38,7 @@ fn work(options: &LedgerOptions, rng: &mut Rng, round: u64) -> Vec<Acked> {
         let mut waiting = Vec::new();
         for number in 0..=rng.below(6) {
             let text = format!("{round}-{step}-{number}-{}", "x".repeat(rng.index(900)));
-            let mut fact = Fact::new(Kind::Message, "t/a").with("text", text.as_str());
+            let mut fact = saying(&text);
             if rng.below(3) == 0 {
                 fact = fact.payload(text.clone().into_bytes());
             }

@@ -11,7 +11,7 @@ use flowhost_ledger::{
 use proptest::prelude::*;
 
 use crate::sim::SimDisk;
-use crate::{fact, key, options};
+use crate::{fact, key, options, saying};
 
 fn on_sim(disk: &SimDisk) -> LedgerOptions {
     let mut options = options(Path::new("/s/r"));
@@ -134,7 +134,7 @@ fn led_028_a_slow_disk_makes_producers_wait_and_drops_nothing() {
             scope.spawn(move || {
                 for number in 0..200_u64 {
                     let text = format!("{producer}-{number}");
-                    let fact = Fact::new(Kind::Message, "t/a").with("text", text.as_str());
+                    let fact = saying(&text);
                     ledger.append(fact).unwrap();
                 }
             });

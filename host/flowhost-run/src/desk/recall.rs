@@ -40,6 +40,8 @@ pub(crate) enum Found {
 pub(crate) struct Recalled {
     /// Who owns the failure; empty when the call went well.
     pub(crate) owner: String,
+    /// Its class.
+    pub(crate) class: String,
     /// What it answered, or how it failed.
     pub(crate) text: String,
     pub(crate) used: Detail,
@@ -147,6 +149,7 @@ fn said(fact: &Fact) -> Said {
             let payload = fact.payload.as_deref().unwrap_or_default();
             let ended = Recalled {
                 owner: text("owner").unwrap_or_default().to_owned(),
+                class: text("class").unwrap_or_default().to_owned(),
                 text: String::from_utf8_lossy(payload).into_owned(),
                 used: Detail {
                     fuel: number("fuel").unwrap_or_default(),
@@ -201,6 +204,7 @@ mod tests {
     use flowhost_ledger::MemoryRecorder;
 
     use super::*;
+    use crate::free::Free as _;
     use crate::purse::Ceiling;
 
     fn recording() -> Recording {

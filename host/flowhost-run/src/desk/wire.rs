@@ -175,6 +175,7 @@ pub(super) fn read<T: DeserializeOwned>(payload: &serde_json::Value) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::free::Free as _;
 
     #[test]
     fn a_fact_comes_through_with_every_form_of_field_and_any_bytes() {

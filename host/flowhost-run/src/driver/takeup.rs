@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::desk::Recording;
 use crate::driver::{Driver, Paused};
 use crate::journal::emitted_id;
-use crate::order::{Detail, Stands};
+use crate::order::{Answered, Detail, Stands};
 use crate::purse::{Before, Purse};
 use crate::resume::past::{Known, Reached, Settled, Unread};
 use crate::resume::{Fate, Resumed};
@@ -213,15 +213,20 @@ impl Driver {
         self.used.entry(call.path.clone()).or_default().add(&detail);
         self.spent.add(&used);
         let (result, stands) = self.kept(&call.step_id, known.result, known.stands);
+        let answered = Answered {
+            stands,
+            told_ms: detail.told_ms,
+            plugin: Some(call.plugin.clone()),
+            took_us: None,
+        };
         let call = call.id;
         let event = Event::CallFinished { call, result, used };
-        let told_ms = detail.told_ms;
-        Box::pin(self.feed_recorded(event, stands, told_ms)).await;
+        Box::pin(self.feed_recorded(event, answered)).await;
     }
 
     /// Calls that are out.
     pub(super) fn at_work(&self) -> usize {
-        self.open.values().filter(|pinned| pinned.is_some()).count()
+        self.open.values().flatten().count()
     }
 
     /// The process has to go; the run has not ended.
@@ -271,7 +276,7 @@ impl Driver {
         let out: Vec<u64> = self
             .open
             .iter()
-            .filter(|(_, pinned)| pinned.is_some())
+            .filter(|(_, out)| out.is_some())
             .map(|(call, _)| *call)
             .collect();
         for call in &out {

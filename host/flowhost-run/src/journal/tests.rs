@@ -4,6 +4,7 @@ use flowhost_ledger::MemoryRecorder;
 use flowhost_ledger::records::{FsOp, RecordKind as _, ToolCall};
 
 use super::*;
+use crate::free::Free as _;
 
 #[test]
 fn takes_keys_and_personal_data_out_of_payloads_and_of_what_was_asked() {

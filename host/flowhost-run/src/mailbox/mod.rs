@@ -18,7 +18,8 @@ use flowhost_bus::{
 };
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, RunScope};
-use flowhost_ledger::{Kind, trace};
+use flowhost_ledger::records::{DecisionPart, HostCall, ToolCall, ToolResult, UsedPart};
+use flowhost_ledger::trace;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
@@ -347,15 +348,19 @@ impl Reader {
         self.all.fetch_add(1, Relaxed);
         let used = self.delivered.fetch_add(1, Relaxed) + 1;
         if used == DELIVERIES_MAX + 1 {
-            let fact = scope
-                .fact(Kind::HostCall)
-                .with("interface", INTERFACE)
-                .with("id", envelope.id.to_string())
-                .with("pattern", self.pattern.as_str())
-                .with("limit", "deliveries")
-                .with("used", used)
-                .with("allowed", DELIVERIES_MAX);
-            scope.run.recorder.append(fact)?;
+            let one_too_many = HostCall {
+                decided: DecisionPart {
+                    interface: Some(INTERFACE.to_owned()),
+                    ..DecisionPart::default()
+                },
+                id: Some(envelope.id.to_string()),
+                pattern: Some(self.pattern.clone()),
+                limit: Some("deliveries".to_owned()),
+                used: Some(used),
+                allowed: Some(DELIVERIES_MAX),
+                ..HostCall::default()
+            };
+            scope.run.recorder.append(scope.said(one_too_many))?;
         }
         Ok(used <= DELIVERIES_MAX)
     }
@@ -387,34 +392,44 @@ impl Reader {
         asked: bool,
     ) -> Result<Vec<Outgoing>, Fault> {
         let caller = sender(envelope).unwrap_or_default();
-        let intent = scope
-            .fact(Kind::ToolCall)
-            .with("interface", INTERFACE)
-            .with("tool", ON_MESSAGE)
-            .with("caller", caller)
-            .with("id", message.id.as_str())
-            .with("sender", message.sender.as_str())
-            .with("hash", envelope.hash_text())
-            .with("pattern", self.pattern.as_str())
-            .with("asked", if asked { "true" } else { "false" })
-            .payload(message.payload.clone().into_bytes());
+        let intent = scope.said(ToolCall {
+            interface: Some(INTERFACE.to_owned()),
+            tool: ON_MESSAGE.to_owned(),
+            caller: Some(caller.to_owned()),
+            id: Some(message.id.clone()),
+            sender: Some(message.sender.clone()),
+            hash: Some(envelope.hash_text()),
+            pattern: Some(self.pattern.clone()),
+            asked: Some(asked),
+            ..ToolCall::default()
+        });
+        let intent = intent.payload(message.payload.clone().into_bytes());
         scope.record_durable(intent).await?;
         let outgoing = self.call(reader, scope, message).await;
-        let result = scope
-            .fact(Kind::ToolResult)
-            .with("tool", ON_MESSAGE)
-            .with("caller", caller)
-            .with("id", message.id.as_str())
-            .with("fuel", scope.meter.fuel.load(Relaxed))
-            .with("host_calls", scope.meter.host_calls.load(Relaxed))
-            .with("told_ms", scope.meter.told_ms.load(Relaxed));
+        let result = ToolResult {
+            tool: ON_MESSAGE.to_owned(),
+            caller: Some(caller.to_owned()),
+            id: Some(message.id.clone()),
+            used: UsedPart {
+                fuel: Some(scope.meter.fuel.load(Relaxed)),
+                host_calls: Some(scope.meter.host_calls.load(Relaxed)),
+                told_ms: Some(scope.meter.told_ms.load(Relaxed)),
+                ..UsedPart::default()
+            },
+            ..ToolResult::default()
+        };
         let result = match &outgoing {
-            Ok(outgoing) => result
-                .with("status", "ok")
-                .with("outgoing", outgoing.len() as u64),
-            Err(fault) => result
-                .with("status", "failed")
-                .with("owner", fault.owner().as_str())
+            Ok(outgoing) => scope.said(ToolResult {
+                status: "ok".to_owned(),
+                outgoing: Some(outgoing.len() as u64),
+                ..result
+            }),
+            Err(fault) => scope
+                .said(ToolResult {
+                    status: "failed".to_owned(),
+                    owner: Some(fault.owner()),
+                    ..result
+                })
                 .payload(fault.to_string().into_bytes()),
         };
         scope.record_durable(result).await?;

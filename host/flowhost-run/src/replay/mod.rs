@@ -127,8 +127,9 @@ impl Host {
     }
 }
 
-/// The first version of records that hold all that guests are told.
-const REPLAYABLE: u64 = 3;
+/// The version of records that this host says again, byte for byte: an older one said the same in other
+/// records.
+const REPLAYABLE: u64 = flowhost_ledger::records::SCHEMA;
 
 fn replayable(recorded: &Recorded) -> Result<(), Failure> {
     let kinds: BTreeSet<_> = recorded
@@ -145,9 +146,7 @@ fn replayable(recorded: &Recorded) -> Result<(), Failure> {
         .and_then(|record| record.number("schema"))
         .unwrap_or(1);
     if schema < REPLAYABLE {
-        return cannot(
-            "an older host made it, which did not record all that guests were told from outside",
-        );
+        return cannot("an older host made it, whose records are not those that this one writes");
     }
     let unreadable = |entry: &&Entry| {
         entry.record.text("sealed").is_some() && entry.payload.is_some() && entry.exact.is_none()

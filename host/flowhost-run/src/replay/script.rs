@@ -171,9 +171,11 @@ impl Script {
             taken.extend(SWAPPED);
         }
         for name in taken {
-            if let (Some(own), Some(value)) = (fact.fields.get_mut(name), record.fields.get(name)) {
-                *own = value.clone();
-            }
+            // A field that is missing says something, too: a count of none is not written.
+            match record.fields.get(name) {
+                Some(value) => fact.fields.insert(name.to_owned(), value.clone()),
+                None => fact.fields.remove(name),
+            };
         }
         fact
     }

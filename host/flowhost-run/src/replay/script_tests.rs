@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::free::Free as _;
 
 /// A record as the ledger would have written it.
 fn entry(seq: u64, actor: &str, kind: &str, fields: &[(&str, &str)]) -> Entry {

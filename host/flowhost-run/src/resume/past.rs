@@ -11,7 +11,7 @@ use flowhost_caps::budget::Left;
 use flowhost_caps::messaging::MESSAGE;
 use flowhost_engine::{content_of, handed_on};
 use flowhost_flow::planner::GateAnswer;
-use flowhost_flow::{CallResult, Failure as FlowFailure, FailureClass};
+use flowhost_flow::{CallResult, Failure as FlowFailure, FailureClass, Owner};
 use flowhost_ledger::records::{
     Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall, ToolResult,
     UsedPart,
@@ -369,7 +369,10 @@ impl Reader<'_> {
                 .iter()
                 .find(|class| Some(class.word()) == said.class.as_deref());
             let class = class.copied().unwrap_or(FailureClass::Failed);
-            let result = CallResult::Failed(FlowFailure::new(class, text));
+            let mut failure = FlowFailure::new(class, text);
+            let owner = said.owner.and_then(|owner| Owner::parse(owner.as_str()));
+            failure.owner = owner.unwrap_or(failure.owner);
+            let result = CallResult::Failed(failure);
             let stands = Stands::Nowhere;
             return Ok(Known {
                 result,

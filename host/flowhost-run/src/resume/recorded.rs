@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use flowhost_flow::planner::OpenGate;
-use flowhost_ledger::records::{Gate, RunPause, RunResume, StepPart};
+use flowhost_ledger::records::{Gate, RunPause, RunResume, SCHEMA, StepPart};
 use flowhost_ledger::{LedgerError, Recorder as _};
 
 use crate::driver::{Outcome, Paused};
@@ -46,13 +46,14 @@ impl Journal {
             again: some(again),
             known: some(known),
             replaced: (!replaced.is_empty()).then_some(replaced),
+            schema: Some(SCHEMA),
         };
         append(self, self.by_host(resume))?;
         let facts = resumed
             .rebuilt
             .notes
             .iter()
-            .flat_map(|note| self.facts(note));
+            .filter_map(|note| self.fact_of(note));
         for fact in unwritten(facts.collect(), &resumed.past.notes) {
             append(self, fact)?;
         }

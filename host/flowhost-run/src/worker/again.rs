@@ -6,7 +6,7 @@
 
 use flowhost_engine::content_of;
 use flowhost_flow::plan::Effects;
-use flowhost_flow::{CallResult, Failure, FailureClass};
+use flowhost_flow::{CallResult, Failure, FailureClass, Owner};
 use flowhost_words::PluginKind;
 
 use super::answers::{failed, output_of};
@@ -50,16 +50,15 @@ fn doubtful() -> Failure {
 
 /// What the worker that is gone would have answered.
 fn result_of(kind: PluginKind, recalled: Recalled) -> Result<CallResult, Failure> {
-    let class = match recalled.owner.as_str() {
-        "" => return output(kind, &recalled.text),
-        "policy" => FailureClass::Denied,
-        "limit" => FailureClass::Limit,
-        "host" => FailureClass::Internal,
-        // The record names the owner and not the class: a guest's failure that could be tried again is
-        // taken for one that cannot, and nothing happens twice.
-        _ => FailureClass::Failed,
+    let Some(owner) = Owner::parse(&recalled.owner) else {
+        return output(kind, &recalled.text);
     };
-    Err(Failure::new(class, recalled.text))
+    let class = FailureClass::ALL
+        .iter()
+        .find(|class| class.word() == recalled.class);
+    debug_assert!(class.is_some(), "a result that failed names its class");
+    let class = class.copied().unwrap_or(FailureClass::Failed);
+    Err(Failure::new(class, recalled.text).owned_by(owner))
 }
 
 fn output(kind: PluginKind, text: &str) -> Result<CallResult, Failure> {
@@ -85,28 +84,33 @@ mod tests {
 
     use super::*;
 
-    fn recalled(owner: &str, text: &str) -> Recalled {
+    fn recalled(owner: &str, class: &str, text: &str) -> Recalled {
         Recalled {
             owner: owner.to_owned(),
+            class: class.to_owned(),
             text: text.to_owned(),
             used: Detail::default(),
         }
     }
 
     #[test]
-    fn a_recorded_failure_keeps_its_owner() {
-        let class = |owner| {
-            let result = result_of(PluginKind::Tool, recalled(owner, "no"));
-            result.unwrap_err().class
+    fn a_recorded_failure_keeps_its_class_and_its_owner() {
+        let failure = |owner, class| {
+            let result = result_of(PluginKind::Tool, recalled(owner, class, "no"));
+            let failure = result.unwrap_err();
+            (failure.class, failure.owner)
         };
-        assert_eq!(class("policy"), FailureClass::Denied);
-        assert_eq!(class("limit"), FailureClass::Limit);
-        assert_eq!(class("guest"), FailureClass::Failed);
+        let denied = (FailureClass::Denied, Owner::Policy);
+        assert_eq!(failure("policy", "denied"), denied);
+        let late = (FailureClass::Timeout, Owner::Limit);
+        assert_eq!(failure("limit", "timeout"), late);
+        let again = (FailureClass::Transient, Owner::Guest);
+        assert_eq!(failure("guest", "transient"), again);
     }
 
     #[test]
     fn a_recorded_result_is_what_the_step_hands_on() {
-        let output = |kind, text: &str| match result_of(kind, recalled("", text)) {
+        let output = |kind, text: &str| match result_of(kind, recalled("", "", text)) {
             Ok(CallResult::Output(output)) => output,
             other => panic!("{other:?}"),
         };
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_recorded_result_that_cannot_be_read_is_the_hosts_failure() {
-        let failure = result_of(PluginKind::Tool, recalled("", "{")).unwrap_err();
+        let failure = result_of(PluginKind::Tool, recalled("", "", "{")).unwrap_err();
         assert_eq!(failure.class, FailureClass::Internal);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use flowhost_bus::{Delivery, Draft, Ulid};
 use flowhost_engine::{AgentOutcome, CallScope, Fault};
-use flowhost_ledger::Kind;
+use flowhost_ledger::records::ToolCall;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -53,8 +53,7 @@ impl Worker {
                 made: Arc::default(),
                 ..scope.clone()
             };
-            let intent = scope.fact(Kind::ToolCall).with("tool", ON_START);
-            scope.record_durable(intent).await?;
+            scope.record_durable(scope.said(calls(ON_START))).await?;
             let started = plugin
                 .plugin
                 .agent_on_start(scope.clone(), &plugin.config)
@@ -119,10 +118,8 @@ impl Worker {
         outcome: &AgentOutcome,
     ) {
         let told = json!({ "status": outcome.status, "reason": outcome.reason });
-        let intent = scope
-            .fact(Kind::ToolCall)
-            .with("tool", ON_FINISH)
-            .payload(told.to_string().into_bytes());
+        let intent = scope.said(calls(ON_FINISH));
+        let intent = intent.payload(told.to_string().into_bytes());
         let finished = async {
             scope.record_durable(intent).await?;
             let finished = agent.plugin.agent_on_finish(scope.clone(), outcome).await;
@@ -132,5 +129,13 @@ impl Worker {
         if let Err(fault) = finished.await {
             tracing::warn!(plugin = %agent.key, %fault, "on-finish failed");
         }
+    }
+}
+
+/// That a function of the role is about to be called.
+fn calls(function: &str) -> ToolCall {
+    ToolCall {
+        tool: function.to_owned(),
+        ..ToolCall::default()
     }
 }

@@ -3,7 +3,7 @@
 
 use flowhost_engine::{CallReport, Fault, GuardAction, GuardVerdict, Severity};
 use flowhost_flow::planner::Verdict;
-use flowhost_flow::{CallResult, Failure, FailureClass};
+use flowhost_flow::{CallResult, Failure, FailureClass, Owner};
 use serde_json::{Value, json};
 
 use crate::failure::would_allow;
@@ -114,12 +114,41 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
         _ => FailureClass::Internal,
     };
     let failure = Failure::new(class, fault.to_string());
+    let failure = match fault {
+        // Whoever stopped the call was not its guest.
+        Fault::Cancelled => failure,
+        _ => failure.owned_by(blamed(fault.owner())),
+    };
     match fault {
         Fault::Denied(denied) => match &denied.cure {
             Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(cure))),
             None => failure,
         },
         _ => failure,
+    }
+}
+
+/// The owner of a fault, as the planner has it.
+const fn blamed(owner: flowhost_ledger::records::Owner) -> Owner {
+    use flowhost_ledger::records::Owner as Recorded;
+    match owner {
+        Recorded::Guest => Owner::Guest,
+        Recorded::Policy => Owner::Policy,
+        Recorded::Limit => Owner::Limit,
+        Recorded::Host => Owner::Host,
+        Recorded::Plan => Owner::Plan,
+    }
+}
+
+/// The owner of a failure, as records have it.
+pub(crate) const fn recorded(owner: Owner) -> flowhost_ledger::records::Owner {
+    use flowhost_ledger::records::Owner as Recorded;
+    match owner {
+        Owner::Guest => Recorded::Guest,
+        Owner::Policy => Recorded::Policy,
+        Owner::Limit => Recorded::Limit,
+        Owner::Host => Recorded::Host,
+        Owner::Plan => Recorded::Plan,
     }
 }
 
@@ -155,6 +184,22 @@ mod tests {
         assert_eq!(limit("deadline"), FailureClass::Timeout);
         assert_eq!(limit("memory"), FailureClass::Limit);
         assert_eq!(limit("tokens"), FailureClass::Budget);
+    }
+
+    #[test]
+    fn a_failure_has_the_owner_of_its_fault_and_an_owner_one_word_everywhere() {
+        let host = unplaced(&Fault::Host("no disk".to_owned()));
+        assert_eq!(host.owner, Owner::Host);
+        let spent = Fault::Limit {
+            name: "usd",
+            used: 2,
+            allowed: 1,
+        };
+        assert_eq!(unplaced(&spent).owner, Owner::Limit);
+        for owner in Owner::ALL {
+            assert_eq!(recorded(*owner).as_str(), owner.word());
+            assert_eq!(blamed(recorded(*owner)), *owner);
+        }
     }
 
     #[test]

@@ -16,9 +16,11 @@ use std::time::Duration;
 use flowhost_bus::{Bus, Delivery, Draft, Envelope, Subject, Ulid};
 use flowhost_caps::model::Origin;
 use flowhost_engine::{AgentTask, CallReport, CallScope, Fault, Phase, RunScope, neutralise};
+use flowhost_flow::plan::Effects;
 use flowhost_flow::planner::Part;
 use flowhost_flow::{CallResult, Failure, FailureClass};
-use flowhost_ledger::{Kind, trace};
+use flowhost_ledger::records::{ToolCall, ToolResult};
+use flowhost_ledger::trace;
 use flowhost_words::PluginKind;
 use futures::FutureExt as _;
 use futures::future::{Aborted, abortable};
@@ -40,7 +42,7 @@ use crate::tasks;
 use crate::wiring::Machinery;
 
 use again::{Again, again};
-pub(crate) use answers::{failed, unplaced, verdict_of};
+pub(crate) use answers::{failed, recorded, unplaced, verdict_of};
 use answers::{failure_of, finish, output_of};
 pub(crate) use inbox::{Calls, Inbox, listen};
 
@@ -350,24 +352,17 @@ impl Worker {
         input: &str,
         order: &Order,
     ) -> Result<(), Fault> {
-        let fact = scope
-            .fact(Kind::ToolCall)
-            .with("tool", name)
-            .with("key", order.idempotency_key.as_str())
-            .payload(input.as_bytes().to_vec());
-        let fact = match order.part {
-            Part::Seat(_) => fact.with("part", order.part.word()),
-            _ => fact,
+        let prompt = order.prompt.as_ref();
+        let intent = ToolCall {
+            tool: name.to_owned(),
+            // It follows from run, step and part; only where something outside hears it is it worth a line.
+            key: (order.effects == Effects::Keyed).then(|| order.idempotency_key.clone()),
+            part: matches!(order.part, Part::Seat(_)).then(|| order.part.word()),
+            prompt_version: prompt.map(|_| order.prompt_version.clone().unwrap_or_default()),
+            prompt_sha256: prompt.map(|prompt| hex::encode(Sha256::digest(prompt))),
+            ..ToolCall::default()
         };
-        let fact = match &order.prompt {
-            Some(prompt) => fact
-                .with(
-                    "prompt_version",
-                    order.prompt_version.as_deref().unwrap_or_default(),
-                )
-                .with("prompt_sha256", hex::encode(Sha256::digest(prompt))),
-            None => fact,
-        };
+        let fact = scope.said(intent).payload(input.as_bytes().to_vec());
         scope.record_durable(fact).await.map(drop)
     }
 
@@ -379,26 +374,32 @@ impl Worker {
         report: CallReport<T>,
         told: impl Fn(&T) -> Option<(&String, &[String])>,
     ) -> CallReport<T> {
-        let fact = scope.fact(Kind::ToolResult).with("tool", name);
-        let fact = measured(fact, &report.used);
+        let result = ToolResult {
+            tool: name.to_owned(),
+            used: measured(&report.used),
+            ..ToolResult::default()
+        };
         let fact = match &report.result {
             Ok(answer) => {
-                let fact = fact.with("status", "ok");
-                match told(answer) {
-                    Some((value, notes)) => {
-                        let fact = match remarks(notes) {
-                            notes if notes.is_empty() => fact,
-                            notes => fact.with("notes", notes),
-                        };
-                        fact.payload(value.as_bytes().to_vec())
-                    }
+                let told = told(answer);
+                let notes = told.map_or_else(Vec::new, |(_, notes)| remarks(notes));
+                let fact = scope.said(ToolResult {
+                    status: "ok".to_owned(),
+                    notes: (!notes.is_empty()).then_some(notes),
+                    ..result
+                });
+                match told {
+                    Some((value, _)) => fact.payload(value.as_bytes().to_vec()),
                     None => fact,
                 }
             }
-            Err(fault) => fact
-                .with("status", "failed")
-                .with("owner", fault.owner().as_str())
-                .with("class", unplaced(fault).class.word())
+            Err(fault) => scope
+                .said(ToolResult {
+                    status: "failed".to_owned(),
+                    owner: Some(fault.owner()),
+                    class: Some(unplaced(fault).class.word().to_owned()),
+                    ..result
+                })
                 .payload(fault.to_string().into_bytes()),
         };
         match scope.record_durable(fact).await {

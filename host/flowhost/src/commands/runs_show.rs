@@ -262,7 +262,7 @@ fn said(record: &RecordEntry, shelf: &Shelf) -> String {
         "tool.result" => "output",
         "model.intent" => "prompt",
         "model.result" => "answer",
-        "attempt.end" | "run.end" => "why",
+        "attempt.end" | "step.end" | "run.end" => "why",
         _ => "payload",
     };
     let text = match taken {

@@ -67,7 +67,7 @@ impl Pump {
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Run(identity) => self.begin(identity),
-            Entry::Fact(seen) => self.fact(&seen),
+            Entry::Fact(seen) => self.fact(seen),
         }
     }
 
@@ -75,14 +75,15 @@ impl Pump {
         self.view = Some(View::new(identity, self.caller.take()));
     }
 
-    fn fact(&mut self, seen: &Seen) {
+    fn fact(&mut self, seen: Seen) {
         // The queue may have dropped the run's beginning, and with it whose run this is.
         let Some(view) = &mut self.view else {
             return;
         };
-        let given = view.take(seen);
+        let seen = view.complete(seen);
+        let given = view.take(&seen);
         if self.lines {
-            lines::write(view, seen);
+            lines::write(view, &seen);
         }
         for given in given {
             match given {

@@ -204,7 +204,7 @@ async fn an_effect_that_may_happen_once_is_not_repeated_when_its_worker_was_kill
 #[tokio::test(flavor = "multi_thread")]
 async fn an_effect_that_may_be_repeated_is_when_its_worker_was_killed_in_the_middle() {
     let mut gate = Gate::new().await;
-    let home = waiting(&gate, &STEP.replace("EFFECTS", "idempotent"));
+    let home = waiting(&gate, &STEP.replace("EFFECTS", "keyed"));
     let run = driver(&home, let_pass())
         .start(project(&home), options())
         .unwrap();
@@ -219,6 +219,7 @@ async fn an_effect_that_may_be_repeated_is_when_its_worker_was_killed_in_the_mid
     let keys = keys.filter(|it| it["kind"] == "tool.call" && it["tool"] == "on-plan");
     let keys: Vec<_> = keys.map(|it| it["key"].clone()).collect();
     assert_eq!(keys.len(), 2, "each attempt has its intent");
+    assert!(keys[0].is_string(), "{keys:?}");
     assert_eq!(keys[0], keys[1], "the same work has the same key");
 }
 

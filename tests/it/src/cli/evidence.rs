@@ -303,6 +303,34 @@ fn a_run_that_vanished_shows_in_the_index() {
 }
 
 #[test]
+fn a_plain_step_costs_five_records_and_two_kib() {
+    let step = |id: &str| format!("  {id}: {{ uses: ok_add/run, with: {{ a: 1, b: 2 }} }}");
+    let records = |steps: &[&str]| {
+        let steps: Vec<String> = steps.iter().map(|id| step(id)).collect();
+        let home = home(&["ok_add"], &steps.join("\n"));
+        home.flowhost(&["run", "plan.yaml"]).expect(0);
+        let bytes = std::fs::metadata(segment(&home)).unwrap().len();
+        let kinds = home.records().into_iter();
+        let kinds = kinds.map(|it| it["kind"].as_str().unwrap().to_owned());
+        (kinds.collect::<Vec<_>>(), bytes)
+    };
+    let (one, few) = records(&["only"]);
+    let (five, many) = records(&["only", "other", "third", "fourth", "fifth"]);
+    assert_eq!(five.len() - one.len(), 4 * 5, "{five:?}");
+    assert!(many - few <= 4 * 2_048, "{} bytes a step", (many - few) / 4);
+    let own = one.iter().skip_while(|kind| *kind != "step.start");
+    let own: Vec<&str> = own.map(String::as_str).take(5).collect();
+    let wanted = [
+        "step.start",
+        "tool.call",
+        "tool.result",
+        "planner.event",
+        "step.end",
+    ];
+    assert_eq!(own, wanted);
+}
+
+#[test]
 fn runs_are_listed_and_shown() {
     let home = finished();
     let listed = home.flowhost(&["runs", "list"]).expect(0);

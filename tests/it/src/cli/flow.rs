@@ -83,7 +83,7 @@ fn a_handler_sees_the_failure_and_the_run_halts_or_goes_on() {
     let calls = |home: &Home| {
         home.records()
             .iter()
-            .filter(|record| record["kind"] == "attempt.start")
+            .filter(|record| record["kind"] == "step.start")
             .count()
     };
     assert_eq!(calls(&halted), 2, "the step and its handler");

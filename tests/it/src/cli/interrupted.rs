@@ -38,7 +38,7 @@ fn started(home: &Home) -> Child {
         };
         runs.any(|run| {
             let segment = run.unwrap().path().join("seg-00000000.jsonl");
-            std::fs::read_to_string(segment).is_ok_and(|text| text.contains("attempt.start"))
+            std::fs::read_to_string(segment).is_ok_and(|text| text.contains("step.start"))
         })
     };
     let since = Instant::now();

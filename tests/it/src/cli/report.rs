@@ -81,9 +81,7 @@ fn the_records_hold_what_was_allowed_beside_what_was_used() {
         "fuel",
         "memory_bytes",
         "duration_ms",
-        "host_calls",
         "output_bytes",
-        "log_bytes",
         "evidence_bytes",
     ] {
         assert!(result[used].is_string(), "{used}");

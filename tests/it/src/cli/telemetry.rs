@@ -383,12 +383,14 @@ fn metrics_reach_the_collector_with_what_the_ledger_counts() {
     ]);
     assert_eq!(sums(&metrics, "worker_execution_latency_seconds"), workers);
     let messages: u64 = sums(&metrics, "agent_messages_total").values().sum();
-    let recorded = home
-        .records()
-        .iter()
-        .filter(|it| it["kind"] == "message")
-        .count();
-    assert_eq!(messages, recorded as u64);
+    let records = home.records();
+    let of = |it: &&Value| it["kind"] == "message";
+    let answered = |it: &&Value| it["event"] == "call_finished" && !it["took_us"].is_null();
+    let recorded = records.iter().filter(of).count();
+    // An answer is the record of its end, and was ordered before.
+    let calls = records.iter().filter(answered).count();
+    assert_eq!(messages, (recorded + 2 * calls) as u64);
+    assert_eq!(calls, 4, "two attempts, a tool and a guardrail");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Stories of records that are unusual: long, damaged, erased, alike.
 
+use flowhost_ledger::records::{EndedPart, Message as Envelope};
+
 use super::*;
 
 #[test]
@@ -56,27 +58,104 @@ fn what_was_asked_is_gone_from_the_page_once_its_payload_is_erased() {
 #[test]
 fn two_calls_of_one_tool_in_one_step_are_told_apart_by_their_numbers() {
     let mut tape = Tape::new();
-    let part = |call: u64| CallPart {
-        call: Some(call.to_string()),
-        ..of("s")
-    };
-    for number in [1, 2] {
+    for number in ["1", "2"] {
         let call = Call {
-            call_of: part(number),
             tool: "t".to_owned(),
             ..Call::default()
         };
-        tape.add(by("a", call));
+        tape.add(by("a", call.of(numbered("s", number))));
     }
     // The second one ends first.
     let result = ToolResult {
-        call_of: part(2),
+        tool: "t".to_owned(),
+        status: "ok".to_owned(),
+        ..ToolResult::default()
+    };
+    tape.add(by("a", result.of(numbered("s", "2"))));
+    let calls = tape.story().tools.listed.items;
+    let status: Vec<&str> = calls.iter().map(|call| call.status.as_str()).collect();
+    assert_eq!(status, ["unfinished", "ok"]);
+}
+
+/// A step of one call as older hosts recorded it: attempts, orders and answers in records of their own, and
+/// calls without numbers, whose results named all that the calls had named.
+fn older(tape: &mut Tape) {
+    let message = |from: &str, kind: &str| {
+        let envelope = Envelope {
+            id: "m".to_owned(),
+            r#type: kind.to_owned(),
+            ..Envelope::default()
+        };
+        by(from, envelope)
+    };
+    step_start(tape, "s", "list");
+    tape.add(host(AttemptStart {
+        at: at("s", "list"),
+        attempt: 1,
+    }));
+    tape.add(message("host", "step.start"));
+    let call = Call {
+        tool: "t".to_owned(),
+        ..Call::default()
+    };
+    tape.add(by("a", call.of(of("s"))));
+    tape.wait_ms(5);
+    let result = ToolResult {
+        call_of: EndedPart {
+            step: some("s"),
+            attempt: Some(1),
+            component: Some(of("s").component),
+            profile: Some(of("s").profile),
+            ..EndedPart::default()
+        },
         tool: "t".to_owned(),
         status: "ok".to_owned(),
         ..ToolResult::default()
     };
     tape.add(by("a", result));
-    let calls = tape.story().tools.listed.items;
-    let status: Vec<&str> = calls.iter().map(|call| call.status.as_str()).collect();
-    assert_eq!(status, ["unfinished", "ok"]);
+    tape.add(message("a", "step.end"));
+    tape.add(host(AttemptEnd {
+        at: at("s", "list"),
+        attempt: 1,
+        status: "ok".to_owned(),
+        ..AttemptEnd::default()
+    }));
+    step_end(tape, "s", "list", "ok", [5, 1, 0, 0, 0]);
+}
+
+/// The same step as it is recorded now.
+fn newer(tape: &mut Tape) {
+    step_start(tape, "s", "list");
+    let call = Call {
+        tool: "t".to_owned(),
+        ..Call::default()
+    };
+    tape.add(by("a", call.of(numbered("s", "1"))));
+    tape.wait_ms(5);
+    let result = ToolResult {
+        tool: "t".to_owned(),
+        status: "ok".to_owned(),
+        ..ToolResult::default()
+    };
+    tape.add(by("a", result.of(numbered("s", "1"))));
+    heard(tape, 1, None);
+    step_end(tape, "s", "list", "ok", [5, 1, 0, 0, 0]);
+}
+
+#[test]
+fn a_step_that_an_older_host_recorded_is_told_as_one_of_today() {
+    let story = |tell: fn(&mut Tape)| {
+        let mut tape = Tape::new();
+        tell(&mut tape);
+        let story = tape.story();
+        let step = &story.steps.listed.items[0];
+        let attempt = &step.attempts[0];
+        let call = &story.tools.listed.items[0];
+        let edges = story.talk.edges.items.clone();
+        let attempts = (step.attempts_total, attempt.start_us, attempt.end_us);
+        let ends = (attempt.status.clone(), call.status.clone());
+        (attempts, ends, step.calls, call.step.clone(), edges)
+    };
+    assert_eq!(story(older), story(newer));
+    assert_eq!(story(newer).4.len(), 1);
 }

@@ -12,6 +12,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::telemetry::span::{Attribute, attempt_span, caller, run_span};
 
+/// Facts are made here by the names of their fields, any of which may be missing.
+trait Free {
+    fn with(self, name: &str, value: impl Into<Value>) -> Self;
+}
+
+impl Free for Fact {
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
 const RUN: &str = "01JD0000000000000000000000";
 const PLAN: &str = "sha256:9f";
 
@@ -52,6 +64,7 @@ impl Told {
             return;
         };
         let seen = seen.accepted(self.seconds, at(self.seconds));
+        let seen = self.view.complete(seen);
         for given in self.view.take(&seen) {
             match given {
                 Given::Span(span) => self.spans.push(*span),
@@ -64,21 +77,17 @@ impl Told {
     fn begin(&mut self, path: &str) -> String {
         let step = step_id(PLAN, path);
         self.tell(of_step(Kind::StepStart, &step, path));
-        self.tell(of_step(Kind::AttemptStart, &step, path).with("attempt", 1));
         step
     }
 
     fn end(&mut self, path: &str, status: &str, class: &str) {
         let step = step_id(PLAN, path);
-        let end = of_step(Kind::AttemptEnd, &step, path).with("attempt", 1);
-        let end = end.with("status", status);
-        self.tell(if class.is_empty() {
-            end
-        } else {
-            end.with("class", class)
-        });
         let end = of_step(Kind::StepEnd, &step, path).with("status", status);
-        self.tell(end.with("duration_ms", 9_000));
+        let end = end.with("duration_ms", 9_000).with("attempts", 1);
+        self.tell(match class {
+            "" => end,
+            class => end.with("class", class),
+        });
     }
 
     fn finish(&mut self) {
@@ -372,9 +381,11 @@ fn a_call_without_a_result_is_cut_when_its_attempt_ends() {
 fn a_guardrail_lasts_from_the_order_to_its_verdict_and_a_check_is_an_event() {
     let mut told = Told::new();
     let step = told.begin("a");
-    let sent = told.seconds + 1;
-    told.tell(message("default/host", "step.start", &step));
-    told.tell(message("default/scan", "step.end", &step));
+    let answered = host(Kind::PlannerEvent).with("event", "call_finished");
+    let answered = answered.with("time_ms", 1).with("call", 1);
+    let answered = answered.with("plugin", "scan").with("took_us", 1_000_000);
+    let sent = told.seconds;
+    told.tell(answered);
     let verdict = of_step(Kind::GuardVerdict, &step, "a").with("guard", "scan");
     told.tell(verdict.with("verdict", "deny").with("warned", "false"));
     let check = of_step(Kind::GuardVerdict, &step, "a").with("check", "three");
@@ -424,7 +435,7 @@ fn a_delivery_is_linked_to_the_call_in_which_its_message_left() {
 fn items_hang_below_their_step_which_begins_with_the_first_of_them() {
     let mut told = Told::new();
     told.begin("pack/each[0]");
-    let first = told.seconds - 1;
+    let first = told.seconds;
     told.end("pack/each[0]", "ok", "");
     for path in ["pack/each", "pack"] {
         let end = of_step(Kind::StepEnd, &step_id(PLAN, path), path);
@@ -459,6 +470,47 @@ fn the_ends_of_paths_are_taken_off_one_by_one() {
     assert_eq!(above("a"), Vec::<&str>::new());
     assert_eq!(above("p/each[3]"), ["p/each", "p"]);
     assert_eq!(above("a!report"), ["a"]);
+}
+
+#[test]
+fn a_result_is_of_the_step_that_its_call_named_and_its_answer_of_the_plugin() {
+    let mut told = Told::new();
+    let step = told.begin("a");
+    told.tell(
+        by("files", Kind::ToolCall, &step)
+            .with("tool", "read")
+            .with("call", "7"),
+    );
+    let result = Fact::new(Kind::ToolResult, "default/files").with("tool", "read");
+    told.tell(result.with("call", "7").with("status", "ok"));
+    let heard = host(Kind::PlannerEvent).with("event", "call_finished");
+    told.tell(
+        heard
+            .with("time_ms", 1)
+            .with("call", 7)
+            .with("took_us", 2_500),
+    );
+    told.end("a", "ok", "");
+    let tool = told.span("execute_tool files/read");
+    assert_eq!(tool.status, Status::Ok);
+    assert_eq!(tool.parent, told.span("attempt 1").id);
+    assert_eq!(
+        told.values(Metric::WorkerLatency),
+        [(vec!["files", "tool"], 0.0025)]
+    );
+    assert_eq!(told.values(Metric::AgentMessages).len(), 2);
+}
+
+#[test]
+fn an_attempt_that_failed_before_its_step_ended_ends_once() {
+    let mut told = Told::new();
+    let step = told.begin("a");
+    let failed = of_step(Kind::AttemptEnd, &step, "a").with("attempt", 1);
+    told.tell(failed.with("status", "failed").with("class", "transient"));
+    told.end("a", "cancelled", "cancelled");
+    let attempts = told.spans.iter().filter(|span| span.name == "attempt 1");
+    let statuses: Vec<_> = attempts.map(|span| &span.status).collect();
+    assert_eq!(statuses, [&Status::Error("transient".to_owned())]);
 }
 
 /// Any fact of a small world: what its kind has to say is there, the rest now and then.
