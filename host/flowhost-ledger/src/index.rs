@@ -175,7 +175,8 @@ impl RunIndex {
     /// let key = Arc::new(HostKey::generate("host.example")?);
     /// let index = RunIndex::new(state.path(), "default", key.clone());
     /// let dir = run_dir(state.path(), "default", "run-1");
-    /// let ledger = index.begin(&LedgerOptions::new(&dir, "default", "run-1", key), RunStart::default())?;
+    /// let options = LedgerOptions::new(&dir, "default", "run-1", key);
+    /// let ledger = index.begin(&options, RunStart::default())?;
     /// ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
     /// index.ended("run-1", "ok", &ledger.close_blocking()?)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -54,7 +54,8 @@ pub struct Swept {
 /// let key = Arc::new(HostKey::generate("host.example")?);
 /// let dir = flowhost_ledger::run_dir(state.path(), "default", "run-1");
 /// let index = RunIndex::new(state.path(), "default", key.clone());
-/// let ledger = index.begin(&LedgerOptions::new(&dir, "default", "run-1", key.clone()), RunStart::default())?;
+/// let options = LedgerOptions::new(&dir, "default", "run-1", key.clone());
+/// let ledger = index.begin(&options, RunStart::default())?;
 /// ledger.append(Fact::new(Kind::RunStart, "default/host"))?;
 /// // Somebody is still writing to it.
 /// let swept = flowhost_ledger::seal_unfinished(state.path(), "default", key.clone())?;

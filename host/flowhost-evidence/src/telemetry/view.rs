@@ -161,15 +161,15 @@ impl View {
                 }
             }
             Record::ToolResult(result) => {
-                let id = result.call_of.call.as_deref().unwrap_or("");
-                if let Some(begun) = self.calls.get(id) {
+                let id = result.call_of.call.clone().unwrap_or_default();
+                if let Some(begun) = self.calls.get(&id) {
                     let of = &mut result.call_of;
                     of.step.get_or_insert_with(|| begun.step.clone());
                     of.attempt = of.attempt.or(begun.attempt);
                 }
                 // The plan's own calls are over once the planner has heard of them.
                 if id.contains('.') {
-                    self.calls.remove(id);
+                    self.calls.remove(&id);
                 }
             }
             Record::PlannerEvent(event) => {

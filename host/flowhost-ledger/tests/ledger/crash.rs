@@ -101,7 +101,7 @@ fn led_016_nothing_acknowledged_is_lost_when_the_writer_is_killed() {
         for record in read_run(dir.path()).unwrap() {
             let record = record.unwrap();
             if record.kind() == Some(Kind::HostCall) {
-                assert_eq!(record.number("n"), Some(record.seq), "cycle {cycle}");
+                assert_eq!(record.number("used"), Some(record.seq), "cycle {cycle}");
             }
             if let Some(commit) = &record.commit {
                 without += u64::from(payloads.get(record.seq, commit).unwrap().is_none());

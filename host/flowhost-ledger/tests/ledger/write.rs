@@ -197,7 +197,10 @@ fn the_number_that_append_returns_is_the_records() {
         .map(|record| record.unwrap())
         .collect();
     for (seq, n) in got {
-        assert_eq!(records[usize::try_from(seq).unwrap()].number("n"), Some(n));
+        assert_eq!(
+            records[usize::try_from(seq).unwrap()].number("used"),
+            Some(n)
+        );
     }
 }
 
