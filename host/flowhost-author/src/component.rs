@@ -194,13 +194,13 @@ fn imported(component: &[u8]) -> Result<BTreeSet<&'static str>, WrapError> {
     Ok(keys)
 }
 
-/// Interfaces that need no right of the profile: types and roles, the transport that an adapter's role
-/// brings, and what language runtimes import and the host links empty.
+/// Interfaces that need no right of the profile: types and roles, and what language runtimes import and the
+/// host links empty.
 #[must_use]
 pub fn needs_no_right(import: &str) -> bool {
     let package = import.split('/').next().unwrap_or_default();
     match package.split_once(':') {
-        Some(("flowhost", name)) => matches!(name, "types" | "roles" | "mcp-transport"),
+        Some(("flowhost", name)) => matches!(name, "types" | "roles"),
         Some(("wasi", _)) => true,
         _ => false,
     }

@@ -10,6 +10,8 @@ pub mod env;
 pub mod files;
 pub mod http;
 pub mod log;
+#[path = "mcp-transport/mod.rs"]
+pub mod mcp_transport;
 pub mod messaging;
 pub mod model;
 pub mod progress;
@@ -60,6 +62,8 @@ pub struct Services {
     pub http: http::HttpServices,
     /// Folders, opened when the run started.
     pub files: files::FileServices,
+    /// What starting native processes needs.
+    pub process: mcp_transport::ProcessServices,
 }
 
 /// Every capability there is, in the order in which they are linked. What a run brings for them comes
@@ -82,6 +86,7 @@ pub fn all() -> Vec<Arc<dyn Capability>> {
         Arc::new(model::Seam),
         Arc::new(http::Seam),
         Arc::new(files::Seam),
+        Arc::new(mcp_transport::Seam),
     ]
 }
 
@@ -108,5 +113,6 @@ pub fn providers(services: Services) -> Arc<[Arc<dyn Provider>]> {
         Arc::new(model::Model::new(it.model)),
         Arc::new(http::Http::new(it.http)),
         Arc::new(files::Files::new(it.files)),
+        Arc::new(mcp_transport::McpTransport::new(it.process)),
     ])
 }

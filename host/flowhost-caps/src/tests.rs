@@ -115,6 +115,7 @@ fn brought() -> Arc<[Arc<dyn Provider>]> {
             allow_private_network: false,
         },
         files: crate::files::FileServices::default(),
+        process: crate::mcp_transport::ProcessServices::none(),
     })
 }
 
@@ -167,7 +168,7 @@ fn each_of_our_interfaces_stands_in_wit_and_each_package_but_the_shared_is_serve
             served.insert(package.to_owned());
         }
     }
-    let later = ["mcp-transport"];
+    let later: [&str; 0] = [];
     for entry in wit.entries().unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();

@@ -8,6 +8,7 @@
 //! cannot be.
 
 use std::any::{Any, TypeId, type_name};
+use std::pin::Pin;
 
 use flowhost_policy::{Effective, Limits, Right};
 use wasmtime::component::{Linker, ResourceTable};
@@ -67,6 +68,11 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// A [`Fault`] that ends the call before the guest runs.
     fn open(&self, scope: &CallScope, granted: bool) -> Result<Box<dyn Any + Send>, Fault>;
+
+    /// Ends what it holds for the run, when the last call is over and before the ledger is sealed.
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// The data of a store: scope, handles, and one state per linked capability.

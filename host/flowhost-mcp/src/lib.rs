@@ -11,6 +11,7 @@
 mod frame;
 mod header;
 mod meta;
+mod route;
 mod version;
 
 pub use frame::{
@@ -23,4 +24,5 @@ pub use header::{
 pub use meta::{
     CLIENT_CAPABILITIES, CLIENT_INFO, Modern, PROTOCOL_VERSION, SERVER_INFO, modern, progress_token,
 };
+pub use route::{Route, route};
 pub use version::{LEGACY, MODERN, SUPPORTED, is_modern, is_supported, negotiate};

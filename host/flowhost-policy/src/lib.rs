@@ -47,6 +47,7 @@ pub use rights::{
     messages::{Direction, MessagesGrant, decide_topic},
     missing_rights,
     model::{ModelGrant, decide_model},
+    process::ProcessGrant,
     random::RandomSource,
     secrets::{SecretsGrant, decide_reveal, decide_secret},
     state::{StateGrant, decide_state},

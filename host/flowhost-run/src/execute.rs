@@ -48,6 +48,8 @@ pub struct RunOptions {
     pub durability: Durability,
     /// The second key to private addresses.
     pub allow_private_network: bool,
+    /// The second key to native processes.
+    pub allow_process: bool,
     /// Where checkpoints are sent as well.
     pub witness: Option<PathBuf>,
 }
@@ -268,6 +270,7 @@ pub(crate) async fn conduct(
     let registry = match installed.await {
         Ok(registry) => registry,
         Err(failure) => {
+            end_all(&scope).await;
             // A run that went on is as it was before: whatever is wrong now may be put right.
             let status = match goes_on {
                 true => journal.run_refused_again(&failure)?,
@@ -304,6 +307,7 @@ pub(crate) async fn conduct(
     };
     let driven = driver::drive(drive, run).instrument(context).await;
     disconnect(&plugins, &parting).await;
+    end_all(&parting).await;
     let mut outcome = driven.map_err(|failure| revealed.clean_failure(failure))?;
     outcome.keep_out(&revealed);
     if redaction(&project).payloads {
@@ -343,6 +347,13 @@ pub(crate) async fn conduct(
 
 /// Longest wait for MCP servers that are told that the run is over, all together.
 const PARTING_MAX: Duration = Duration::from_secs(10);
+
+/// Ends what providers hold for the run: the ends of processes are on record before it is sealed.
+pub(crate) async fn end_all(scope: &RunScope) {
+    for provider in scope.providers.iter() {
+        provider.end().await;
+    }
+}
 
 /// Ends the conversations with MCP servers.
 async fn disconnect(plugins: &Registry, scope: &RunScope) {

@@ -36,6 +36,9 @@ pub struct Project {
     pub notes: Vec<String>,
     /// Secrets that a profile names and does not give: what the run leaves is rid of them too.
     pub withheld: BTreeSet<String>,
+    /// The tools of MCP servers as a person has accepted them: the hash of each, by plugin and tool. A server
+    /// that shows others is not used.
+    pub pins: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// One plugin of a plan.

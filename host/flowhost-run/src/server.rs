@@ -141,6 +141,27 @@ pub(crate) fn changed(
     })
 }
 
+/// What differs between the tools that a person has accepted and those that a server shows; empty when nothing
+/// does. Of what was accepted only the hashes are known.
+pub(crate) fn drifted(pins: &BTreeMap<String, String>, installed: &Installed) -> Vec<String> {
+    let now = installed.tool_pins();
+    let mut lines = Vec::new();
+    for (name, pin) in pins {
+        match now.get(name) {
+            None => lines.push(format!("`{name}` is gone")),
+            Some(hash) if hash == pin => {}
+            Some(hash) => lines.push(format!(
+                "`{name}` changed: {} → {}",
+                short(pin),
+                short(hash)
+            )),
+        }
+    }
+    let new = now.keys().filter(|name| !pins.contains_key(*name));
+    lines.extend(new.map(|name| format!("`{name}` is new")));
+    lines
+}
+
 /// What of a tool differs, with both hashes.
 fn difference(before: &ToolDescriptor, after: &ToolDescriptor) -> String {
     let fields = [

@@ -9,9 +9,10 @@ use flowhost_caps::budget::Left;
 use flowhost_caps::env::HostVariables;
 use flowhost_caps::files::FileServices;
 use flowhost_caps::http::HttpServices;
+use flowhost_caps::mcp_transport::{Place, ProcessServices};
 use flowhost_caps::model::ModelServices;
 use flowhost_caps::secrets::SecretStore;
-use flowhost_engine::{LoadedComponent, RunScope};
+use flowhost_engine::{Compiler, LoadedComponent, RunScope};
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
 use flowhost_flow::hash::ResolvedPlugin;
 use flowhost_flow::{Amounts, Exit, Plan};
@@ -228,6 +229,7 @@ impl Ready {
             variables: Arc::new(Variables(host.config.operator.clone())),
             http,
             files: FileServices::default(),
+            process: ProcessServices::none(),
         };
         Ok(Self {
             bus: nowhere,
@@ -329,6 +331,7 @@ impl Ready {
     ) -> Result<Machinery, Failure> {
         let plugins = Registry::default();
         let (mut asked, mut findings) = (ToolNames::new(), Vec::new());
+        let mut drifted = false;
         for (key, component) in components {
             let Some(member) = project.members.get(&key) else {
                 continue;
@@ -354,11 +357,27 @@ impl Ready {
                 journal.tools(&installed)?;
                 server::record(journal, &installed)?;
             }
+            if let Some(pins) = project.pins.get(&key) {
+                let drift = server::drifted(pins, &installed);
+                drifted |= !drift.is_empty();
+                findings.extend(drift.iter().map(|what| {
+                    let message = format!("its server shows other tools than flowhost.lock has: {what}");
+                    let cure = format!(
+                        "look at them with `flowhost mcp inspect {} {key}`, and accept them with `--pin`",
+                        project.file
+                    );
+                    at_member(project, &key, &message).cure(cure)
+                }));
+            }
             plugins.put(installed);
         }
         check_functions(&project.plan, &asked, &mut findings);
         if !findings.is_empty() {
-            return Err(Failure::findings("the plan", findings));
+            let mut failure = Failure::findings("the plan", findings);
+            if drifted {
+                failure.exit = Exit::Denied; // nobody has accepted what would be called
+            }
+            return Err(failure);
         }
         let plugins = Arc::new(plugins);
         let guards = Guards::of(&project.plan, &project.inputs);
@@ -410,6 +429,7 @@ fn services_of(
 ) -> Result<flowhost_caps::Services, Failure> {
     let secrets = host.config.operator.secrets(project)?;
     let redact = redaction(project);
+    let files = folders::files(project, &host.config)?;
     Ok(flowhost_caps::Services {
         bus: bus.clone(),
         mailboxes: router.clone(),
@@ -431,8 +451,37 @@ fn services_of(
             allow_private_network: options.allow_private_network,
             ..host.network()?.clone()
         },
-        files: folders::files(project, &host.config)?,
+        process: processes(project, options, host, &files),
+        files,
     })
+}
+
+/// What native processes need: the executable that confines them, and where the granted folders are.
+fn processes(
+    project: &Project,
+    options: &RunOptions,
+    host: &Inner,
+    files: &FileServices,
+) -> ProcessServices {
+    let places = |key: &String| {
+        let all = files.places(key).map(|(guest, host)| Place {
+            guest: guest.to_owned(),
+            host,
+        });
+        (key.clone(), all.collect::<Vec<_>>())
+    };
+    let starts = |member: &&Member| !member.effective.grants.process.is_empty();
+    let members = project.members.iter().filter(|(_, member)| starts(member));
+    ProcessServices {
+        // Whoever compiles in a child process can confine in one: it is the same executable.
+        program: match &host.config.compiler {
+            Compiler::Child { program } => Some(program.clone()),
+            _ => None,
+        },
+        allowed: options.allow_process,
+        places: members.map(|(key, _)| places(key)).collect(),
+        variables: Arc::new(Variables(host.config.operator.clone())),
+    }
 }
 
 /// The world's clock, for profiles that say `wall = "real"`.
@@ -457,6 +506,12 @@ impl flowhost_caps::random::Entropy for Randomness {
 struct Variables(Arc<dyn Operator>);
 
 impl HostVariables for Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.variable(name)
+    }
+}
+
+impl flowhost_caps::mcp_transport::Variables for Variables {
     fn get(&self, name: &str) -> Option<String> {
         self.0.variable(name)
     }

@@ -9,7 +9,7 @@ mod telemetry;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub(crate) use mcp::{Client, InstallArgs, McpCommand, OfferArgs, ServeArgs};
+pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 pub(crate) use telemetry::{
     CompareArgs, DisagreementsArgs, EvidenceArgs, GroupArg, MetricArg, ReportArgs, TelemetryCommand,
@@ -159,6 +159,9 @@ pub(crate) struct RunningArgs {
     /// Second of the two keys to private addresses; the first is `private_network` in a profile
     #[arg(long)]
     pub(crate) allow_private_network: bool,
+    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
+    #[arg(long)]
+    pub(crate) allow_process: bool,
     /// Append every signed checkpoint to this file, away from the ledger
     #[arg(long, value_name = "FILE")]
     pub(crate) witness: Option<PathBuf>,
@@ -182,6 +185,9 @@ pub(crate) struct DevArgs {
     /// Second of the two keys to private addresses; the first is `private_network` in a profile
     #[arg(long)]
     pub(crate) allow_private_network: bool,
+    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
+    #[arg(long)]
+    pub(crate) allow_process: bool,
 }
 
 /// The form of log lines.

@@ -56,6 +56,12 @@ struct TelemetryTable {
     on_failure: Option<OnTelemetryFailure>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct McpAdapterTable {
+    enabled: Option<bool>,
+}
+
 /// Where a secret's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +89,8 @@ struct Document {
     telemetry: TelemetryTable,
     #[serde(default)]
     sources: Vec<sources::SourceTable>,
+    #[serde(default)]
+    mcp_adapter: McpAdapterTable,
 }
 
 /// The configuration with paths made absolute; the default is that of a missing file.
@@ -114,6 +122,8 @@ pub struct Config {
     pub sources: Vec<SourceLine>,
     /// Where fetched components are kept; none where nothing of the state folder is known yet.
     pub fetched: Option<PathBuf>,
+    /// `[mcp_adapter] enabled`: whether plans may use MCP servers.
+    pub mcp_adapters: bool,
     /// The folder of the file that describes a `mock` provider, the working folder's before the
     /// operator's: their scripts are there.
     pub scripts: Option<PathBuf>,
@@ -135,6 +145,7 @@ impl Default for Config {
             on_telemetry_failure: OnTelemetryFailure::default(),
             sources: Vec::new(),
             fetched: None,
+            mcp_adapters: true,
             scripts: None,
         }
     }
@@ -242,6 +253,10 @@ impl Config {
             on_telemetry_failure: document.telemetry.on_failure.unwrap_or_default(),
             sources: sources::lines(document.sources, folder),
             fetched: None,
+            mcp_adapters: document
+                .mcp_adapter
+                .enabled
+                .unwrap_or(defaults.mcp_adapters),
         }
     }
 

@@ -87,6 +87,7 @@ pub fn examine(ambient: &Ambient, config: &Config, state: &State) -> Vec<Check> 
     checks.push(plugins(ambient, &sources));
     checks.push(profiles());
     checks.push(first_green_run(ambient));
+    checks.push(native_processes(ambient));
     checks.extend(secrets(ambient, config));
     checks.extend(AUTHOR_TOOLS.iter().map(|tool| author_tool(ambient, tool)));
     checks
@@ -199,6 +200,28 @@ fn plugins(ambient: &Ambient, sources: &Sources<'_>) -> Check {
 fn profiles() -> Check {
     let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
     Check::new("profiles", Level::Ok, names.join(", "))
+}
+
+/// Whether a native process can be confined here, by confining one. Plans without [[process]] need none.
+fn native_processes(ambient: &Ambient) -> Check {
+    const NAME: &str = "native processes";
+    let Some(program) = ambient.exe() else {
+        return Check::new(
+            NAME,
+            Level::Warning,
+            "where this executable is, is not known",
+        );
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime.map(|runtime| runtime.block_on(flowhost_jail::probe(program))) {
+        Ok(probed) if probed.there => Check::new(NAME, Level::Ok, probed.found),
+        Ok(probed) => Check::new(NAME, Level::Warning, probed.found).hint(
+            "only plans with [[process]] need it, and they are refused here (docs/processes.md)",
+        ),
+        Err(error) => Check::new(NAME, Level::Warning, error.to_string()),
+    }
 }
 
 /// Where each secret comes from; its value is never looked at.

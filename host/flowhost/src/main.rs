@@ -21,8 +21,11 @@ use flowhost_flow::Exit;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    if is_compile_child() {
-        return flowhost_engine::compile_child_main();
+    match hidden_command().as_deref() {
+        Some(flowhost_engine::COMPILE_COMMAND) => return flowhost_engine::compile_child_main(),
+        Some(flowhost_jail::JAIL_COMMAND) => return flowhost_jail::jail_child_main(),
+        Some(flowhost_jail::INMATE_COMMAND) => return flowhost_jail::inmate_main(),
+        _ => {}
     }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
@@ -43,12 +46,11 @@ fn main() -> ExitCode {
     ExitCode::from(output::ended(exit).code())
 }
 
-/// Whether the host started this process to compile for it. That is no command: nobody types it, so
-/// neither help nor completion knows it.
-fn is_compile_child() -> bool {
-    std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == flowhost_engine::COMPILE_COMMAND)
+/// What the host started this process for, if it did: to compile, or to confine another. These are no
+/// commands: nobody types them, so neither help nor completion knows them. They come before anything else,
+/// because a process that has threads gets no namespace of its own.
+fn hidden_command() -> Option<String> {
+    std::env::args_os().nth(1)?.into_string().ok()
 }
 
 /// Help and version are results. Anything else is a failure, also for a program that wants JSON.

@@ -10,9 +10,11 @@ mod members;
 mod pins;
 mod secrets;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flowhost_words::PluginKind;
 use serde_json::{Map, Value};
 
 pub use flowhost_run::{Member, Project};
@@ -20,6 +22,7 @@ pub use flowhost_run::{Member, Project};
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::finding::Finding;
+use crate::plugin::lock;
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources};
 
@@ -134,7 +137,7 @@ fn load_from(
     );
     let file = sources.shown(&request.plan);
     let (inputs, folders) = (bound.values, bound.folders);
-    let project = Project {
+    let mut project = Project {
         plan: Arc::new(plan),
         file,
         dir,
@@ -145,9 +148,34 @@ fn load_from(
         texts: texts.clone(),
         notes: withheld.notes,
         withheld: withheld.secrets,
+        pins: BTreeMap::new(),
     };
+    // A run that goes on is held to what it saw itself.
+    if sources.kept().is_none() {
+        match lock::pins(ambient, &project) {
+            Ok(pins) => project.pins = pins,
+            Err(failure) => findings.push(Finding::new(&project.file, failure.message)),
+        }
+    }
+    if !sources.takes_adapters() {
+        findings.extend(adapters(&project));
+    }
     Loaded {
         project: Some(project),
         findings,
     }
+}
+
+/// Each plugin that speaks to an MCP server, where the operator wants none.
+fn adapters(project: &Project) -> impl Iterator<Item = Finding> {
+    let members = project.members.values();
+    let all = members.filter(|member| member.decl.kind == PluginKind::McpAdapter);
+    all.map(|member| {
+        let message =
+            "MCP adapters are switched off by `enabled = false` in [mcp_adapter] of flowhost.toml";
+        let at = member.decl.at;
+        Finding::new(&project.file, message)
+            .at(at.line, at.column)
+            .cure("ask whoever wrote that file, or take the plugin out of the plan")
+    })
 }

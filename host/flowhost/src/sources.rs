@@ -179,6 +179,12 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// Whether the operator lets plans use MCP servers.
+    #[must_use]
+    pub fn takes_adapters(&self) -> bool {
+        self.config.mcp_adapters
+    }
+
     /// Looks where the configuration says; with `only`, profiles come from that folder (and the
     /// shipped ones) and never from beside a plan.
     #[must_use]

@@ -17,6 +17,7 @@ mod demo;
 mod dist;
 mod folders;
 mod guests;
+mod mcp_files;
 mod mcp_peers;
 mod process;
 mod py_trees;

@@ -5,7 +5,9 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{book, browser, guests, process, py_trees, registry, say, tidy, wit_docs, wit_lock};
+use crate::{
+    book, browser, guests, mcp_files, process, py_trees, registry, say, tidy, wit_docs, wit_lock,
+};
 
 /// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
 /// anyway.
@@ -56,6 +58,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         browser::ensure(&folders.root);
         book::run(folders)?;
         registry::ensure(folders);
+        mcp_files::ensure(folders)?;
         guests::foreign::typescript::test(folders)?;
         guests::foreign::python_sdk::test(folders)?;
         say::step("behaviour trees against py_trees");

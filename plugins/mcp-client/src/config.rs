@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The endpoint: `http://127.0.0.1:8765/mcp`.
-    pub(crate) url: String,
+    /// The endpoint: `http://127.0.0.1:8765/mcp`. Without one the server is the process that the profile
+    /// names, and is spoken to over its standard streams.
+    #[serde(default)]
+    pub(crate) url: Option<String>,
     /// Which era is spoken.
     #[serde(default)]
     pub(crate) era: Wanted,

@@ -1,35 +1,66 @@
-//! One question and its answer over HTTP: headers of the era, the frame, and what the server made of
-//! it. What does not answer exactly this question is no answer.
+//! One question and its answer: the frame of the era, over HTTP with its headers, and what the server made
+//! of it. What does not answer exactly this question is no answer.
+
+use std::cell::Cell;
 
 use flowhost_mcp::{
     CLIENT_CAPABILITIES, CLIENT_INFO, Code, Id, Message, PROTOCOL_VERSION, Request, RpcError,
     encode_header, name_of, read,
 };
-use flowhost_sdk::Error;
 use flowhost_sdk::host::http::{self, Header, Response};
+use flowhost_sdk::{Context, Error};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::session::{Era, State};
 use crate::sse;
+use crate::stdio::{self, Asked};
 
 /// Characters of what a server says that an error repeats; the host shows it to people and models.
 const SAID_CHARS: usize = 300;
 
+/// Milliseconds that a server has to answer the first question of all, where its era is to be found out: some
+/// of the older one never answer what they do not know.
+const PROBE_MS: f64 = 5_000.0;
+
 /// The server at the other end.
 pub(crate) struct Server {
-    url: String,
+    way: Way,
+    /// This call's id in the run, which begins the ids of its questions.
+    call: String,
+    asked: Cell<u32>,
+    /// Milliseconds that this call may take.
+    time_ms: f64,
 }
 
-/// An answer as HTTP brought it.
+/// How it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Way {
+    /// At an address.
+    Http(String),
+    /// Over the standard streams of its process.
+    Stdio,
+}
+
+/// An answer as it came.
 pub(crate) struct Got {
+    /// Of HTTP; over the standard streams 200 for an answer.
     pub(crate) status: i32,
     pub(crate) headers: Vec<Header>,
     /// What was answered to the question, if a frame did.
     pub(crate) outcome: Option<Result<Value, RpcError>>,
+    /// Why the question was not sent, over the standard streams.
+    pub(crate) unsent: Option<Error>,
 }
 
 impl Got {
+    /// Why there is no answer.
+    pub(crate) fn refused(&self) -> Error {
+        self.unsent.clone().unwrap_or_else(|| refused(self.status))
+    }
+
     /// The only value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self
@@ -44,21 +75,30 @@ impl Got {
 }
 
 impl Server {
-    pub(crate) fn of(config: &Config) -> Result<Self, Error> {
-        if config.url.is_empty() {
-            return Err(Error::invalid(
-                "config: `url` is empty; it is the address of the server's endpoint",
-            ));
-        }
-        Ok(Self {
-            url: config.url.clone(),
-        })
+    pub(crate) fn of(config: &Config, ctx: &Context) -> Result<Self, Error> {
+        let way = match config.url.as_deref() {
+            Some("") => {
+                return Err(Error::invalid(
+                    "config: `url` is empty; it is the address of the server's endpoint",
+                ));
+            }
+            Some(url) => Way::Http(url.to_owned()),
+            None => Way::Stdio,
+        };
+        Ok(Self::at(way, &ctx.call, ctx.deadline_ms))
     }
 
-    pub(crate) fn at(url: &str) -> Self {
+    pub(crate) fn at(way: Way, call: &str, time_ms: f64) -> Self {
         Self {
-            url: url.to_owned(),
+            way,
+            call: call.to_owned(),
+            asked: Cell::new(0),
+            time_ms,
         }
+    }
+
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Asks within a session; an error of the server is an error.
@@ -84,6 +124,7 @@ impl Server {
     ) -> Result<Result<Value, RpcError>, Error> {
         let got = self.send(state, method, params.clone(), headers)?;
         let ended = got.status == 404 && got.outcome.is_none() && state.has_session();
+        let ended = ended || got.unsent.is_some();
         let got = match ended {
             false => got,
             true => {
@@ -93,7 +134,7 @@ impl Server {
         };
         match got.outcome {
             Some(outcome) => Ok(outcome.and_then(complete)),
-            None => Err(refused(got.status)),
+            None => Err(got.refused()),
         }
     }
 
@@ -140,24 +181,58 @@ impl Server {
         params: Map<String, Value>,
         headers: &[(&str, String)],
     ) -> Result<Got, Error> {
-        // One request, one connection, one answer: there is nobody to tell another id from.
-        let id = Id::Number(1);
+        let id = self.id();
         let frame = Request {
             id: id.clone(),
             method: method.to_owned(),
             params,
         };
-        let response = self.http("POST", headers, frame.value().to_string())?;
+        let Way::Http(url) = &self.way else {
+            return self.over_streams(&frame);
+        };
+        let response = self.http("POST", url, headers, frame.value().to_string())?;
         let outcome = answer(&response, &id)?;
         Ok(Got {
             status: response.status,
             headers: response.headers,
             outcome,
+            unsent: None,
         })
+    }
+
+    fn over_streams(&self, frame: &Request) -> Result<Got, Error> {
+        let wait_ms = match frame.method.as_str() {
+            "server/discover" => self.time_ms.min(PROBE_MS),
+            _ => self.time_ms,
+        };
+        let (status, outcome, unsent) = match stdio::ask(frame, wait_ms)? {
+            Asked::Answered(outcome) => (200, Some(outcome), None),
+            Asked::Gone(why) => (404, None, Some(why)),
+        };
+        Ok(Got {
+            status,
+            headers: Vec::new(),
+            outcome,
+            unsent,
+        })
+    }
+
+    /// An id for a question. Over HTTP one connection has one answer and there is nobody to tell it from; the
+    /// standard streams are shared by all calls of the run.
+    fn id(&self) -> Id {
+        if let Way::Http(_) = self.way {
+            return Id::Number(1);
+        }
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        Id::Text(format!("{}-{number}", self.call))
     }
 
     /// Sends what has no answer.
     pub(crate) fn notify(&self, state: &State, method: &str) -> Result<(), Error> {
+        let Way::Http(url) = &self.way else {
+            return stdio::notify(method, &json!({}));
+        };
         let frame = json!({ "jsonrpc": "2.0", "method": method });
         let mut headers = vec![("MCP-Protocol-Version", state.version.clone())];
         headers.extend(
@@ -166,27 +241,28 @@ impl Server {
                 .clone()
                 .map(|session| ("Mcp-Session-Id", session)),
         );
-        let response = self.http("POST", &headers, frame.to_string())?;
+        let response = self.http("POST", url, &headers, frame.to_string())?;
         match response.status {
             200..=299 => Ok(()),
             status => Err(refused(status)),
         }
     }
 
-    /// Ends a session, as far as the server lets itself be told.
+    /// Ends a session, as far as the server lets itself be told. A process is ended by the host.
     pub(crate) fn leave(&self, state: &State) {
-        if let Some(session) = &state.session {
+        if let (Way::Http(url), Some(session)) = (&self.way, &state.session) {
             let headers = [
                 ("MCP-Protocol-Version", state.version.clone()),
                 ("Mcp-Session-Id", session.clone()),
             ];
-            let _whatever_it_says = self.http("DELETE", &headers, String::new());
+            let _whatever_it_says = self.http("DELETE", url, &headers, String::new());
         }
     }
 
     fn http(
         &self,
         method: &str,
+        url: &str,
         headers: &[(&str, String)],
         body: String,
     ) -> Result<Response, Error> {
@@ -200,7 +276,7 @@ impl Server {
         });
         http::send(&http::Request {
             method: method.to_owned(),
-            url: self.url.clone(),
+            url: url.to_owned(),
             headers: all.collect(),
             body: body.into_bytes(),
             timeout_ms: 0.0,

@@ -1,9 +1,10 @@
-//! The adapter `mcp-client`: one MCP server, asked over HTTP, in the era that it speaks.
+//! The adapter `mcp-client`: one MCP server, asked over HTTP or over the standard streams of its process, in
+//! the era that it speaks.
 //!
 //! Every byte of the server is read in here, inside the sandbox, with the same words as the host's own
 //! server reads its clients. What comes out is typed, and the host holds it to its rules before anyone
-//! sees it. It asks for nothing but requests to the server's address; credentials are the host's to
-//! inject.
+//! sees it. It asks for nothing but requests to the server's address, or for the server's process;
+//! credentials are the host's to inject.
 
 mod config;
 mod content;
@@ -11,6 +12,7 @@ mod exchange;
 mod mirror;
 mod session;
 mod sse;
+mod stdio;
 mod tools;
 
 use flowhost_mcp::Code;
@@ -24,13 +26,13 @@ use session::State;
 struct Client;
 
 impl McpAdapter for Client {
-    fn connect(_: &Context, config: &str) -> Result<Session, Error> {
+    fn connect(ctx: &Context, config: &str) -> Result<Session, Error> {
         let config: Config = parse(config)?;
-        session::open(&Server::of(&config)?, &config)
+        session::open(&Server::of(&config, ctx)?, &config)
     }
 
-    fn list_tools(_: &Context, session: &Session, cursor: &str) -> Result<ToolPage, Error> {
-        let (server, mut state) = State::of(session)?;
+    fn list_tools(ctx: &Context, session: &Session, cursor: &str) -> Result<ToolPage, Error> {
+        let (server, mut state) = State::of(session, ctx)?;
         let mut params = Map::new();
         if !cursor.is_empty() {
             params.insert("cursor".to_owned(), Value::from(cursor));
@@ -39,8 +41,13 @@ impl McpAdapter for Client {
         Ok(tools::page(&result))
     }
 
-    fn call_tool(_: &Context, session: &Session, name: &str, input: &str) -> Result<Answer, Error> {
-        let (server, mut state) = State::of(session)?;
+    fn call_tool(
+        ctx: &Context,
+        session: &Session,
+        name: &str,
+        input: &str,
+    ) -> Result<Answer, Error> {
+        let (server, mut state) = State::of(session, ctx)?;
         let arguments: Value = parse(input)?;
         let params = Map::from_iter([
             ("name".to_owned(), Value::from(name)),
@@ -59,9 +66,7 @@ impl McpAdapter for Client {
     }
 
     fn close(session: &Session) {
-        if let Ok((server, state)) = State::of(session) {
-            server.leave(&state);
-        }
+        session::close(session);
     }
 }
 

@@ -2,12 +2,12 @@
 //! and what is answered to it decides.
 
 use flowhost_mcp::{Code, LEGACY, MODERN, SERVER_INFO, is_modern, is_supported};
-use flowhost_sdk::{Error, Session};
+use flowhost_sdk::{Context, Error, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Wanted};
-use crate::exchange::{Got, Server, client, refused, said, told};
+use crate::exchange::{Got, Server, Way, client, refused, said, told};
 
 /// Bytes of a session's id: servers make up texts of some forty.
 const SESSION_MAX: usize = 512;
@@ -25,30 +25,38 @@ pub(crate) enum Era {
 /// What outlives a call: the host keeps it and hands it back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct State {
-    url: String,
+    way: Way,
     pub(crate) era: Era,
     pub(crate) version: String,
     pub(crate) session: Option<String>,
 }
 
 impl State {
-    pub(crate) fn of(session: &Session) -> Result<(Server, Self), Error> {
+    pub(crate) fn of(session: &Session, ctx: &Context) -> Result<(Server, Self), Error> {
+        let state = Self::kept(session)?;
+        let server = Server::at(state.way.clone(), &ctx.call, ctx.deadline_ms);
+        Ok((server, state))
+    }
+
+    fn kept(session: &Session) -> Result<Self, Error> {
         let state: Self = serde_json::from_str(&session.state).map_err(|error| {
             Error::failed(format_args!(
                 "the session's state is not this adapter's: {error}"
             ))
         })?;
-        Ok((Server::at(&state.url), state))
+        Ok(state)
     }
 
     pub(crate) fn has_session(&self) -> bool {
         self.session.is_some()
     }
 
-    /// A new session in place of one that the server has ended.
+    /// A new session in place of one that the server has ended; the modern era has none to begin.
     pub(crate) fn begin_again(&mut self, server: &Server) -> Result<(), Error> {
-        let (state, _) = initialize(server, &self.url)?;
-        *self = state;
+        if let Era::Legacy = self.era {
+            let (state, _) = initialize(server)?;
+            *self = state;
+        }
         Ok(())
     }
 }
@@ -56,10 +64,10 @@ impl State {
 /// Finds out what the server speaks, and agrees on it.
 pub(crate) fn open(server: &Server, config: &Config) -> Result<Session, Error> {
     let (state, about) = match config.era {
-        Wanted::Legacy => initialize(server, &config.url)?,
+        Wanted::Legacy => initialize(server)?,
         Wanted::Modern | Wanted::Auto => match discover(server, config)? {
             Some(found) => found,
-            None => initialize(server, &config.url)?,
+            None => initialize(server)?,
         },
     };
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -83,18 +91,31 @@ pub(crate) fn open(server: &Server, config: &Config) -> Result<Session, Error> {
     })
 }
 
+/// Ends a conversation, as far as there is somebody to tell.
+pub(crate) fn close(session: &Session) {
+    if let Ok(state) = State::kept(session) {
+        Server::at(state.way.clone(), "", 0.0).leave(&state);
+    }
+}
+
 /// Asks as the modern era does. None when the server is of the other one.
 fn discover(server: &Server, config: &Config) -> Result<Option<(State, Value)>, Error> {
     let state = State {
-        url: config.url.clone(),
+        way: server.way().clone(),
         era: Era::Modern,
         version: MODERN.to_owned(),
         session: None,
     };
-    let got = server.send(&state, "server/discover", Map::new(), &[])?;
     let fall_back = |why: Error| match config.era {
         Wanted::Modern => Err(why),
         _ => Ok(None),
+    };
+    let got = match server.send(&state, "server/discover", Map::new(), &[]) {
+        // A server of the older era may be silent, or end, where it should say that it does not know.
+        Err(silent @ Error::Transient(_)) if *server.way() == Way::Stdio => {
+            return fall_back(silent);
+        }
+        got => got?,
     };
     let result = match got.outcome {
         Some(Ok(result)) => result,
@@ -119,6 +140,7 @@ fn discover(server: &Server, config: &Config) -> Result<Option<(State, Value)>, 
         // It is a modern server that has something against the question itself.
         Some(Err(error)) if error.code.is_modern() => return Err(told(&error)),
         Some(Err(error)) => return fall_back(told(&error)),
+        None if got.unsent.is_some() => return Err(got.refused()),
         None => {
             return match got.status {
                 401 | 403 | 429 | 500..=599 => Err(refused(got.status)),
@@ -137,18 +159,22 @@ fn discover(server: &Server, config: &Config) -> Result<Option<(State, Value)>, 
 }
 
 /// Begins a session as the legacy era does.
-fn initialize(server: &Server, url: &str) -> Result<(State, Value), Error> {
+fn initialize(server: &Server) -> Result<(State, Value), Error> {
     let Value::Object(params) =
         json!({ "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": client() })
     else {
         return Err(Error::failed("no handshake could be made"));
     };
-    let got = server.request("initialize", params, &[])?;
+    let mut got = server.request("initialize", params.clone(), &[])?;
+    // A process that the first question of all was too much for is started again.
+    if got.unsent.is_some() {
+        got = server.request("initialize", params, &[])?;
+    }
     let session = session_id(&got)?;
     let result = match got.outcome {
         Some(Ok(result)) => result,
         Some(Err(error)) => return Err(told(&error)),
-        None => return Err(refused(got.status)),
+        None => return Err(got.refused()),
     };
     let version = result
         .get("protocolVersion")
@@ -161,7 +187,7 @@ fn initialize(server: &Server, url: &str) -> Result<(State, Value), Error> {
         )));
     }
     let state = State {
-        url: url.to_owned(),
+        way: server.way().clone(),
         era: Era::Legacy,
         version: version.to_owned(),
         session,

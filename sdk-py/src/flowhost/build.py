@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 KINDS = ("agent", "guardrail", "mcp-adapter", "tool")
 VERSION = "0.1.0"
 
-#: WIT package to the key of its right and the line that asks for it. `mcp-transport` belongs to the kind.
+#: WIT package to the key of its right and the line that asks for it.
 RIGHTS = {
     "budget": ("budget", "budget = true"),
     "clock": ("clock", 'clock = "granted"'),
@@ -30,6 +30,7 @@ RIGHTS = {
     "files": ("files", 'files = "granted"'),
     "http": ("http", 'http = "granted"'),
     "log": ("log", "log = true"),
+    "mcp-transport": ("process", 'process = "granted"'),
     "messaging": ("messages", 'messages = "granted"'),
     "model": ("model", 'model = "granted"'),
     "progress": ("log", "log = true"),
@@ -123,7 +124,7 @@ def load(source: Path, module: str) -> tuple[Any, list[str]]:
         ) from None
     if not hasattr(loaded, "plugin"):
         raise BuildFailure(f"{module}.py has nothing named `plugin`", "write: plugin = define_tool(…), or decorate a function with that name")
-    capabilities = {"messages": "messaging", "mcp_transport": "mcp-transport"} | {name: name for name in RIGHTS if name not in ("messaging",)}
+    capabilities = {"messages": "messaging", "mcp_transport": "mcp-transport"} | {name: name for name in RIGHTS if name not in ("messaging", "mcp-transport")}
     used = sorted(name for module_name, name in capabilities.items() if f"flowhost.{module_name}" in sys.modules)
     return loaded.plugin, used
 

@@ -10,7 +10,7 @@ interface Right {
   readonly line: string;
 }
 
-/** By WIT package. `mcp-transport` is the host's to judge: it belongs to the kind and has no line here. */
+/** By WIT package. */
 const RIGHTS: Readonly<Record<string, Right>> = {
   budget: { key: "budget", line: "budget = true" },
   clock: { key: "clock", line: 'clock = "granted"' },
@@ -18,6 +18,7 @@ const RIGHTS: Readonly<Record<string, Right>> = {
   files: { key: "files", line: 'files = "granted"' },
   http: { key: "http", line: 'http = "granted"' },
   log: { key: "log", line: "log = true" },
+  "mcp-transport": { key: "process", line: 'process = "granted"' },
   messaging: { key: "messages", line: 'messages = "granted"' },
   model: { key: "model", line: 'model = "granted"' },
   progress: { key: "log", line: "log = true" },

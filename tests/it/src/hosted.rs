@@ -267,6 +267,7 @@ fn services(
         variables: Arc::new(Doubles),
         http,
         files,
+        process: flowhost_caps::mcp_transport::ProcessServices::none(),
     }
 }
 

@@ -5,8 +5,11 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    ffi::OsString,
     io,
-    path::Path,
+    os::fd::{AsFd as _, AsRawFd as _},
+    os::unix::ffi::OsStringExt as _,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -51,6 +54,23 @@ pub(super) struct OpenGrant {
     pub(super) folder: Folder,
 }
 
+impl OpenGrant {
+    /// The kernel's own name of the handle: what was opened, and not what stands at its path by now.
+    fn place(&self) -> Result<PathBuf, String> {
+        if self.folder.root.hidden.is_some() {
+            return Err(format!(
+                "`{}` holds the host's own state, which no native process is shown: grant a folder beside it",
+                self.host
+            ));
+        }
+        let handle = format!("/proc/self/fd/{}", self.folder.dir.as_fd().as_raw_fd());
+        let place = rustix::fs::readlink(handle.as_str(), Vec::new());
+        let place =
+            place.map_err(|error| format!("`{}` cannot be found again: {error}", self.host))?;
+        Ok(PathBuf::from(OsString::from_vec(place.into_bytes())))
+    }
+}
+
 /// The opened grants of one plugin.
 #[derive(Debug, Clone, Default)]
 pub struct OpenGrants {
@@ -86,6 +106,15 @@ impl FileServices {
     /// Adds a plugin's grants; a plugin that was never added has none.
     pub fn insert(&mut self, plugin: &str, grants: OpenGrants) {
         self.plugins.insert(plugin.to_owned(), grants);
+    }
+
+    /// Where the folders of a plugin are on this machine, by guest path, for those who show them to a native
+    /// process; for each that must not be shown, why.
+    pub fn places(&self, plugin: &str) -> impl Iterator<Item = (&str, Result<PathBuf, String>)> {
+        let grants = self.plugins.get(plugin).into_iter();
+        grants
+            .flat_map(|opened| &opened.grants)
+            .map(|open| (open.guest.as_str(), open.place()))
     }
 
     pub(super) fn of(&self, plugin: &str) -> Option<&OpenGrants> {

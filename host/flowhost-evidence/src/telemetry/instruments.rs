@@ -172,6 +172,38 @@ metrics! {
         shape: Shape::Counter,
         labels: &[open("plugin"), open("right"), TENANT, WORKFLOW],
     };
+    /// Conversations with MCP servers.
+    McpHandshakes = Definition {
+        name: "mcp_handshakes_total",
+        unit: "{handshake}",
+        help: "MCP servers that an adapter agreed with, by plugin and revision of the protocol.",
+        shape: Shape::Counter,
+        labels: &[open("plugin"), open("protocol"), TENANT, WORKFLOW],
+    };
+    /// Tools of MCP servers.
+    McpTools = Definition {
+        name: "mcp_tools_registered_total",
+        unit: "{tool}",
+        help: "Tools as MCP servers showed them first, by plugin.",
+        shape: Shape::Counter,
+        labels: &[open("plugin"), TENANT, WORKFLOW],
+    };
+    /// How long MCP servers took.
+    McpDuration = Definition {
+        name: "mcp_call_duration_seconds",
+        unit: "s",
+        help: "From the record of a call of an MCP server's tool to the record of its result.",
+        shape: Shape::Histogram(SECONDS),
+        labels: &[open("plugin"), open("tool"), of("outcome", CALL_OUTCOMES), TENANT, WORKFLOW],
+    };
+    /// Calls of MCP servers that went wrong.
+    McpErrors = Definition {
+        name: "mcp_errors_total",
+        unit: "{error}",
+        help: "Calls of MCP servers' tools that failed, by plugin and class of the failure.",
+        shape: Shape::Counter,
+        labels: &[open("plugin"), open("class"), TENANT, WORKFLOW],
+    };
     /// How long models took.
     ModelDuration = Definition {
         name: "model_request_duration_seconds",

@@ -190,6 +190,7 @@ impl View {
         } else {
             self.fact(seen);
         }
+        self.server_calls();
         std::mem::take(&mut self.given)
     }
 
@@ -208,6 +209,13 @@ impl View {
             }
             Record::PlannerEvent(event) => self.answered(seen, event),
             Record::Message(message) => self.message(seen, message),
+            Record::McpHandshake(it) => {
+                let labels = [it.plugin.as_str(), &it.protocol];
+                self.measure(Measurement::new(Metric::McpHandshakes, labels, 1.0));
+            }
+            Record::McpToolRegister(it) => {
+                self.measure(Measurement::new(Metric::McpTools, [&*it.plugin], 1.0));
+            }
             Record::GuardVerdict(said) => self.verdict(seen, said),
             Record::Budget(said) => self.budget(seen, said),
             Record::ToolCall(_)
@@ -365,7 +373,34 @@ impl View {
         }
     }
 
+    /// Measures calls of MCP servers' tools a second time, by their own names: they are tools as others are, and
+    /// somebody else's program too.
+    fn server_calls(&mut self) {
+        let is_server = |plugin: &String| self.role(plugin) == "mcp-adapter";
+        let of_server = |given: &Given| match given {
+            Given::Measurement(it) if it.metric == Metric::ToolDuration => {
+                let plugin = it.labels.first()?;
+                is_server(plugin).then(|| Measurement {
+                    metric: Metric::McpDuration,
+                    ..it.clone()
+                })
+            }
+            _ => None,
+        };
+        let measured: Vec<_> = self.given.iter().filter_map(of_server).collect();
+        self.given
+            .extend(measured.into_iter().map(Given::Measurement));
+    }
+
     fn call(&mut self, seen: &Seen) {
+        if let Record::ToolResult(result) = &seen.record
+            && result.status != "ok"
+            && self.role(seen.plugin()) == "mcp-adapter"
+        {
+            let class = result.class.as_deref().unwrap_or("unknown");
+            let labels = [seen.plugin(), class];
+            self.measure(Measurement::new(Metric::McpErrors, labels, 1.0));
+        }
         let agent = self.role(seen.plugin()) == "agent";
         let key = key(seen);
         if let Record::ToolCall(call) = &seen.record

@@ -452,6 +452,27 @@ kinds! {
         /// Hash of all that a model reads of it.
         hash: String,
     }
+    ProcessStart "process.start" "Whether the native process of a plugin may begin was decided; its command is the payload." {
+        /// Whose.
+        call_of: CallPart,
+        /// What was decided.
+        decided: DecisionPart,
+    }
+    ProcessEnd "process.end" "The native process of a plugin ended; the call is the one that started it." {
+        /// Whose.
+        call_of: CallPart,
+        /// `code` or `signal` by itself, `syscall` for a forbidden system call, `limit` for a breached bound,
+        /// `stopped` by the host.
+        how: String,
+        /// The code, or the signal's number.
+        code: Option<String>,
+        /// The bound's key in [[process]].
+        limit: Option<String>,
+        /// What was found.
+        used: Option<u64>,
+        /// What is allowed.
+        allowed: Option<u64>,
+    }
     ToolCall "tool.call" "A plugin's export is about to be called; what it is given is the payload." {
         /// Whose.
         call_of: BegunPart,
@@ -722,8 +743,8 @@ kinds! {
     }
 }
 
-of_calls! { HostAnswer HostCall NetDecision FsOp SecretUse ModelIntent ModelResult }
-decides! { HostCall NetDecision FsOp SecretUse ModelIntent }
+of_calls! { HostAnswer HostCall NetDecision FsOp SecretUse ProcessStart ProcessEnd ModelIntent ModelResult }
+decides! { HostCall NetDecision FsOp SecretUse ProcessStart ModelIntent }
 
 impl OfCall for ToolCall {
     fn of(self, call: CallPart) -> Self {

@@ -23,6 +23,7 @@ pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod part;
+pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod secrets;
 pub(crate) mod state;
@@ -50,6 +51,7 @@ use http::{HttpAsk, HttpRule};
 use messages::MessagesGrant;
 use model::ModelGrant;
 use part::Part;
+use process::ProcessGrant;
 use random::RandomSource;
 use secrets::SecretsGrant;
 use state::StateGrant;
@@ -164,6 +166,8 @@ rights! {
     random: Random, RandomSource, Ask<RandomSource>;
     /// `[secrets]`: names it may know, and values it may read.
     secrets: Secrets, SecretsGrant, Ask<SecretsGrant>;
+    /// `[[process]]`: the native program behind an MCP adapter; none or one.
+    process: Process, Vec<ProcessGrant>, Ask<Vec<ProcessGrant>>;
 }
 
 /// One right: what it is called, and what every step does with it.

@@ -19,6 +19,7 @@ mod limits;
 mod manifest;
 mod net;
 mod netip;
+mod process;
 mod properties;
 mod rights;
 mod shipped;

@@ -47,6 +47,8 @@ pub use settle::{Settlement, Verdict};
 pub struct ResumeOptions {
     /// The second key to private addresses.
     pub allow_private_network: bool,
+    /// The second key to native processes.
+    pub allow_process: bool,
     /// Where checkpoints are sent as well.
     pub witness: Option<std::path::PathBuf>,
     /// Plugins that are replaced on purpose, by key: what the run recorded of them is not asked of these.
@@ -164,6 +166,7 @@ pub(crate) async fn execute(
     };
     let running = RunOptions {
         allow_private_network: options.allow_private_network,
+        allow_process: options.allow_process,
         ..RunOptions::default()
     };
     let ready = Ready::new(&project, &running, host, &gateway, run, seat)?;

@@ -5,15 +5,37 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{DurabilityArg, LogFormat, pair};
+use super::{DurabilityArg, LogFormat, PlanArgs, pair};
 
 /// `mcp`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum McpCommand {
     /// Offer plans and tools of components to an MCP client, each call a run with evidence
     Serve(ServeArgs),
+    /// Show what the MCP servers of a plan offer, with hints and hashes; no tool is called
+    Inspect(McpInspectArgs),
     /// Print the lines with which an MCP client starts such a server
     Install(InstallArgs),
+}
+
+/// `mcp inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct McpInspectArgs {
+    /// The plan and where its profiles are
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Only this plugin
+    #[arg(value_name = "PLUGIN")]
+    pub(crate) plugin: Option<String>,
+    /// Accept the tools as they are now: runs of the plan go by what flowhost.lock says of them
+    #[arg(long)]
+    pub(crate) pin: bool,
+    /// Second of the two keys to private addresses; the first is `private_network` in a profile
+    #[arg(long)]
+    pub(crate) allow_private_network: bool,
+    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
+    #[arg(long)]
+    pub(crate) allow_process: bool,
 }
 
 /// What is offered.
@@ -54,6 +76,9 @@ pub(crate) struct ServeArgs {
     /// Second of the two keys to private addresses; the first is `private_network` in a profile
     #[arg(long)]
     pub(crate) allow_private_network: bool,
+    /// Second of the two keys to native processes; the first is `[[process]]` in a profile
+    #[arg(long)]
+    pub(crate) allow_process: bool,
     /// When records must be on disk [default: durable, or what flowhost.toml says]
     #[arg(long, value_enum)]
     pub(crate) durability: Option<DurabilityArg>,

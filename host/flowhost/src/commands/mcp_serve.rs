@@ -66,6 +66,7 @@ async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure>
         options: RunOptions {
             durability: durability(args.durability, config.durability),
             allow_private_network: args.allow_private_network,
+            allow_process: args.allow_process,
             ..RunOptions::default()
         },
     };

@@ -11,6 +11,7 @@ mod evidence;
 mod inspect;
 mod keys;
 mod logging;
+mod mcp_inspect;
 mod mcp_install;
 mod mcp_serve;
 mod new;
@@ -156,6 +157,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         }) => policy_show::perform(&profile, name.as_deref(), policies.as_deref(), context),
         Command::Policy(PolicyCommand::Suggest { run }) => policy_suggest::perform(&run, context),
         Command::Mcp(McpCommand::Serve(args)) => mcp_serve::perform(&args, context),
+        Command::Mcp(McpCommand::Inspect(args)) => mcp_inspect::perform(&args, context),
         Command::Mcp(McpCommand::Install(args)) => mcp_install::perform(&args, context),
         Command::Plugin(command) => plugin::perform(command, context),
         Command::Doctor => Ok(doctor::perform(context)),

@@ -59,6 +59,7 @@ pub(crate) fn go_on(
     let replaced: BTreeMap<String, PathBuf> = named.collect();
     let options = ResumeOptions {
         allow_private_network: args.allow_private_network,
+        allow_process: args.allow_process,
         witness: super::run::witness(args, context),
         replaced: replaced.keys().cloned().collect(),
     };

@@ -49,6 +49,7 @@ fn options(args: &RunArgs, context: &Context) -> RunOptions {
         seed: args.seed,
         durability: durability(args.durability, context.config.durability),
         allow_private_network: args.running.allow_private_network,
+        allow_process: args.running.allow_process,
         witness: witness(&args.running, context),
     }
 }

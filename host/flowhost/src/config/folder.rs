@@ -2,7 +2,7 @@
 //!
 //! The attack: a person runs somebody's plan from within its folder, and the file beside it says where
 //! `openai` is; the person's key goes there. So a folder's file names no key, secret, server, plugin,
-//! profile or tenant. It may ask for less (`durability = "durable"`, `residency = "strict"`), and
+//! profile or tenant. It may ask for less (`durability = "durable"`, `residency = "strict"`, `mcp_adapter.enabled = false`), and
 //! describe providers that never leave the host (`mock`), with what they are to cost.
 
 use std::ops::Range;
@@ -50,7 +50,9 @@ pub(super) fn narrowed(own: Config, document: Document, file: &Path) -> Config {
     }
     let durability = document.durability.unwrap_or(own.durability);
     let on_telemetry_failure = document.telemetry.on_failure;
+    let mcp_adapters = document.mcp_adapter.enabled.unwrap_or(own.mcp_adapters);
     Config {
+        mcp_adapters,
         on_telemetry_failure: on_telemetry_failure.unwrap_or(own.on_telemetry_failure),
         folder_file: Some(file.to_owned()),
         durability,
@@ -72,6 +74,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         models,
         telemetry,
         sources,
+        mcp_adapter,
     } = document;
     let top = [
         ("policies", policies.is_some()),
@@ -92,6 +95,10 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
     if telemetry.on_failure == Some(OnTelemetryFailure::Warn) {
         let key = vec!["telemetry".to_owned(), "on_failure".to_owned()];
         taken.push((key, "`on_failure = \"warn\"`".to_owned()));
+    }
+    if mcp_adapter.enabled == Some(true) {
+        let key = vec!["mcp_adapter".to_owned(), "enabled".to_owned()];
+        taken.push((key, "`enabled = true`".to_owned()));
     }
     taken.extend(taken_models(models, own));
     taken

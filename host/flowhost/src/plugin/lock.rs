@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use flowhost_flow::Exit;
 use flowhost_policy::RIGHTS;
 use flowhost_run::{Member, Project};
+use flowhost_words::PluginKind;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +82,10 @@ impl Lock {
     pub fn of(ambient: &Ambient, config: &Config, project: &Project) -> Result<Self, Failure> {
         let trust = Trust::find(ambient, config)?;
         let members = project.members.iter();
-        let entries = members.map(|(key, member)| (key.clone(), entry(&trust, member)));
+        let entries = members.map(|(key, member)| {
+            let entry = entry(&trust, project, key, member);
+            (key.clone(), entry)
+        });
         Ok(Self(entries.collect()))
     }
 
@@ -167,6 +171,28 @@ impl Lock {
     }
 }
 
+/// The tools of MCP servers that the lock of a plan has: what a person accepted. No lock, none.
+///
+/// # Errors
+/// When the plan has such a plugin, and the lock cannot be read.
+pub fn pins(
+    ambient: &Ambient,
+    project: &Project,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
+    let is_adapter = |key: &str| {
+        let member = project.members.get(key);
+        member.is_some_and(|member| member.decl.kind == PluginKind::McpAdapter)
+    };
+    if !project.members.keys().any(|key| is_adapter(key)) {
+        return Ok(BTreeMap::new());
+    }
+    let lock = Lock::read(ambient, project)?.unwrap_or_default();
+    let pinned = |(key, entry): (String, Entry)| {
+        (is_adapter(&key) && !entry.tools.is_empty()).then_some((key, entry.tools))
+    };
+    Ok(lock.0.into_iter().filter_map(pinned).collect())
+}
+
 /// Where the lock file of a plan is.
 #[must_use]
 pub fn file(project: &Project) -> PathBuf {
@@ -209,7 +235,7 @@ pub fn drift(
     Ok(changes.into_iter().map(finding).collect())
 }
 
-fn entry(trust: &Trust, member: &Member) -> Entry {
+fn entry(trust: &Trust, project: &Project, key: &str, member: &Member) -> Entry {
     let manifest = &member.manifest;
     let digest = member.inspection.digest.to_string();
     let signer = member.signature.as_deref().and_then(|signature| {
@@ -232,7 +258,11 @@ fn entry(trust: &Trust, member: &Member) -> Entry {
         signer: signer.map_or_else(String::new, |key| {
             format!("{}+{}", key.name(), key.id_hex())
         }),
-        tools: tools.map(|tool| (tool.name.clone(), tool.hash())).collect(),
+        // A server's tools are in no manifest: they are what was accepted when it was asked.
+        tools: match project.pins.get(key) {
+            Some(pins) => pins.clone(),
+            None => tools.map(|tool| (tool.name.clone(), tool.hash())).collect(),
+        },
         digest,
     }
 }

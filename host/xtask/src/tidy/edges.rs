@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-detect", &[]),
     ("flowhost-models", &["flowhost-detect"]),
     ("flowhost-mcp", &[]),
+    ("flowhost-jail", &[]),
     ("flowhost-author", &["flowhost-policy", "flowhost-words"]),
     (
         "flowhost-engine",
@@ -37,6 +38,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowhost-bus",
             "flowhost-detect",
             "flowhost-models",
+            "flowhost-mcp",
+            "flowhost-jail",
         ],
     ),
     // Views: a run can be shown without anything that could run it, or link to a terminal.
@@ -72,6 +75,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "flowhost",
         &[
             "flowhost-author",
+            "flowhost-jail",
             "flowhost-run",
             "flowhost-serve",
             "flowhost-caps",
@@ -137,6 +141,7 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
             "flowhost-bus",
             "flowhost-caps",
             "flowhost-engine",
+            "flowhost-jail",
             "flowhost-ledger",
             "flowhost-models",
             "flowhost-run",

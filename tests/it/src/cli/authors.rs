@@ -155,7 +155,7 @@ fn a_new_adapter_is_a_component_that_needs_its_transport_alone() {
     let home = Home::new();
     let report = built(&home, "mcp-adapter", "speaks-mcp");
     assert_eq!(report["role"], "mcp_adapter");
-    assert_eq!(report["needs"], serde_json::json!([]));
+    assert_eq!(report["needs"], serde_json::json!(["process"]));
 }
 
 #[test]

@@ -375,7 +375,7 @@ fn cap_004_a_profile_with_a_typing_error() {
        ·  ───────
        ╰────
       help: known keys: version, name, description, limits, log, config, budget, http, files, env,
-            model, tools, messages, state, clock, random, secrets
+            model, tools, messages, state, clock, random, secrets, process
     ----- exit 1
     "#);
 }

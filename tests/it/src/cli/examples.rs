@@ -239,3 +239,107 @@ fn docs_check_reads_the_manual_of_this_repository() {
         "{report:#}"
     );
 }
+
+#[test]
+fn a_foreign_file_server_reads_its_folder_and_reaches_nothing_else() {
+    let home = example("mcp-files");
+    // `cargo xtask test` puts what package-lock.json names there, where npm is on the machine.
+    let modules = repository().join("target/mcp-files/node_modules");
+    if !modules.is_dir() {
+        let told = home
+            .flowhost(&["run", "plan.yaml", "--allow-process"])
+            .expect(1);
+        assert!(told.stderr.contains("node_modules"), "{}", told.all());
+        return;
+    }
+    copy(&modules, &home.path().join("node_modules"));
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--allow-process", "--json"])
+        .expect(0)
+        .json();
+    let outputs = &report["outputs"];
+    assert!(
+        outputs["today"]
+            .as_str()
+            .unwrap()
+            .contains("water the plants"),
+        "{report:#}"
+    );
+    assert_eq!(outputs["reached"], "failed", "{report:#}");
+    assert_eq!(outputs["wrote"], "failed", "{report:#}");
+    assert!(!home.path().join("notes/more.md").exists());
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn an_agent_answers_by_the_tools_of_two_servers_one_of_which_is_a_program() {
+    use std::io::{BufRead as _, BufReader};
+    const TOKEN: &str = "a-token-of-this-test";
+    let home = example("mcp-agent");
+    let mut serve = home.command(&[
+        "--state",
+        "served",
+        "mcp",
+        "serve",
+        "--plugin",
+        "builtin:markdown",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let mut server = serve
+        .env("FLOWHOST_MCP_TOKEN", TOKEN)
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(server.stderr.take().unwrap()).lines();
+    let line = said
+        .map(Result::unwrap)
+        .find(|line| line.contains("http://"))
+        .unwrap();
+    let (_, port) = line.split_once("127.0.0.1:").unwrap();
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    for file in ["plan.yaml", "policies/texts-server.toml"] {
+        let text = home
+            .read(file)
+            .replace("127.0.0.1:8765", &format!("127.0.0.1:{port}"));
+        home.file(file, text);
+    }
+    let arguments = [
+        "run",
+        "plan.yaml",
+        "--policies",
+        "policies",
+        "--allow-process",
+        "--allow-private-network",
+        "--json",
+    ];
+    let mut run = home.command(&arguments);
+    let run = run
+        .env("TEXTS_TOKEN", TOKEN)
+        .env("FLOWHOST_CONFIG", "operator.toml")
+        .output()
+        .unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let shown =
+        String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{shown}");
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(
+        report["outputs"]["sources"],
+        serde_json::json!(["plan.md"]),
+        "{report:#}"
+    );
+    let calls: Vec<String> = home
+        .records()
+        .into_iter()
+        .filter(|record| record["kind"] == "tool.result" && record["caller"] == "assistant")
+        .map(|record| format!("{} {}", record["tool"], record["status"]))
+        .collect();
+    assert_eq!(
+        calls,
+        ["\"list\" \"ok\"", "\"read\" \"ok\"", "\"headings\" \"ok\""]
+    );
+    assert!(!shown.contains(TOKEN));
+}

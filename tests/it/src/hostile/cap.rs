@@ -43,6 +43,12 @@ const DENIED: &[(&str, &str, &str, &str)] = &[
         "[messages]",
     ),
     (
+        "deny_mcp_transport",
+        "flowhost:mcp-transport/mcp-transport@0.1.0",
+        "mcp-transport",
+        "[[process]]",
+    ),
+    (
         "deny_model",
         "flowhost:model/model@0.1.0",
         "model",
@@ -108,13 +114,8 @@ fn cap_001_an_interface_that_is_not_granted_is_not_linked() {
 
 #[test]
 fn cap_001_an_interface_that_no_build_serves_names_no_cure_that_would_not_help() {
-    for (name, interface) in [
-        ("deny_unknown_interface", "acme:backdoor/shell@1.0.0"),
-        (
-            "deny_mcp_transport",
-            "flowhost:mcp-transport/mcp-transport@0.1.0",
-        ),
-    ] {
+    {
+        let (name, interface) = ("deny_unknown_interface", "acme:backdoor/shell@1.0.0");
         let host = Setup::new("log = true\nconfig = true\n").host(name);
         let missing: Vec<&str> = host
             .missing

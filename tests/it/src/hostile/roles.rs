@@ -147,14 +147,18 @@ fn an_honest_guardrail_passes_rewrites_and_denies() {
 }
 
 #[test]
-fn mcp_adapters_have_no_transport_in_this_build() {
+fn an_mcp_adapter_without_the_right_to_its_servers_process_is_refused_with_the_line_that_grants_it()
+{
     for name in ["ok_mcp_adapter", "limit_mcp_transport"] {
         let host = Setup::new("log = true\n").host(name);
         assert_eq!(host.missing.len(), 1, "{name}: {:?}", host.missing);
+        let missing = &host.missing[0];
         assert_eq!(
-            host.missing[0].interface,
+            missing.interface,
             "flowhost:mcp-transport/mcp-transport@0.1.0"
         );
+        let cure = missing.cure.as_deref().unwrap_or_default();
+        assert!(cure.starts_with("[[process]]"), "{name}: {cure}");
         assert!(host.plugin.is_err(), "{name}");
     }
 }

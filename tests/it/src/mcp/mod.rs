@@ -5,6 +5,7 @@
 mod client;
 mod http;
 mod offers;
+mod process;
 mod stdio;
 
 use serde_json::{Value, json};

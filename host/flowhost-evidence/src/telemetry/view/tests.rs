@@ -246,6 +246,39 @@ fn a_caller_is_linked_to_the_run_and_changes_no_id() {
 }
 
 #[test]
+fn calls_of_a_servers_tools_are_measured_by_their_own_names_too() {
+    let mut told = Told::new();
+    let loaded = host(Kind::ComponentLoad).with("plugin", "notes");
+    let loaded = loaded.with("component", "sha256:00").with("size", 1_u64);
+    told.tell(loaded.with("role", "mcp-adapter"));
+    let agreed = host(Kind::McpHandshake).with("plugin", "notes");
+    let agreed = agreed.with("server", "peer").with("version", "1");
+    told.tell(agreed.with("protocol", "2026-07-28"));
+    let shown = host(Kind::McpToolRegister).with("plugin", "notes");
+    told.tell(shown.with("tool", "search").with("hash", "sha256:00"));
+    let step = told.begin("a");
+    told.tell(by("notes", Kind::ToolCall, &step).with("tool", "search"));
+    let failed = by("notes", Kind::ToolResult, &step).with("tool", "search");
+    told.tell(failed.with("status", "failed").with("class", "transient"));
+    told.end("a", "failed", "transient");
+    assert_eq!(
+        told.values(Metric::McpHandshakes),
+        [(vec!["notes", "2026-07-28"], 1.0)]
+    );
+    assert_eq!(told.values(Metric::McpTools), [(vec!["notes"], 1.0)]);
+    assert_eq!(
+        told.values(Metric::McpErrors),
+        [(vec!["notes", "transient"], 1.0)]
+    );
+    assert_eq!(told.values(Metric::McpDuration).len(), 1);
+    assert_eq!(
+        told.values(Metric::ToolDuration).len(),
+        1,
+        "it is a tool as others are"
+    );
+}
+
+#[test]
 fn what_an_agent_calls_hangs_below_the_agent() {
     let mut told = Told::new();
     let step = told.begin("a");

@@ -12,6 +12,7 @@ use flowhost_bus::{LocalBus, LocalConfig};
 use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::testing::{RecordingConnector, ScriptedResolver};
 use flowhost_caps::http::{HttpServices, Tls};
+use flowhost_caps::mcp_transport::ProcessServices;
 use flowhost_caps::{Services, log::MemoryLog, model};
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
@@ -363,5 +364,6 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
             allow_private_network: false,
         },
         files,
+        process: ProcessServices::none(),
     }))
 }

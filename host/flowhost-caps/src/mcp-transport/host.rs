@@ -1,0 +1,279 @@
+//! `flowhost:mcp-transport` over the streams of a process.
+
+use std::time::Duration;
+
+use flowhost_engine::{CallScope, Fault, HostState, bindings::types};
+use flowhost_mcp::route;
+use serde::{Deserialize, Serialize};
+use wasmtime::component::Linker;
+
+use super::TransportState;
+use super::peer::{Arrival, Came, FRAME_MAX, Unsent};
+use super::start::gone;
+use crate::shared::bindings;
+use crate::shared::support::{HasStore, Refusal, heard, kill, settle, told};
+
+bindings!("import flowhost:mcp-transport/mcp-transport@0.1.0;", "../../wit/mcp-transport/0.1.0", async | trappable, types);
+
+pub(super) use bindings::flowhost::mcp_transport::mcp_transport as wit;
+
+pub(super) const INTERFACE: &str = "flowhost:mcp-transport/mcp-transport@0.1.0";
+
+/// Streams of one call.
+const STREAMS_MAX: u64 = 64;
+
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasStore>(linker, |state| state)
+}
+
+impl wit::Host for &mut HostState {
+    async fn peer(&mut self) -> wasmtime::Result<wit::Kind> {
+        self.scope().charge_host_call().map_err(kill)?;
+        Ok(wit::Kind::Stdio)
+    }
+
+    async fn open(
+        &mut self,
+        frame: String,
+        headers: Vec<wit::Header>,
+    ) -> wasmtime::Result<Result<String, types::Error>> {
+        let (scope, state) = charge(self)?;
+        settle(open(state, &scope, &frame, &headers).await)
+    }
+
+    async fn send(
+        &mut self,
+        frame: String,
+        headers: Vec<wit::Header>,
+    ) -> wasmtime::Result<Result<Option<wit::Head>, types::Error>> {
+        let (scope, state) = charge(self)?;
+        settle(send(state, &scope, &frame, &headers).await.map(|()| None))
+    }
+
+    async fn listen(
+        &mut self,
+        headers: Vec<wit::Header>,
+        _after: String,
+    ) -> wasmtime::Result<Result<String, types::Error>> {
+        let (scope, state) = charge(self)?;
+        settle(listen(state, &scope, &headers).await)
+    }
+
+    async fn next(
+        &mut self,
+        streams: Vec<String>,
+        timeout_ms: f64,
+    ) -> wasmtime::Result<Result<Option<wit::Arrival>, types::Error>> {
+        let (scope, state) = charge(self)?;
+        settle(next(state, &scope, &streams, timeout_ms).await)
+    }
+
+    async fn cancel(&mut self, stream: String) -> wasmtime::Result<()> {
+        let (scope, state) = charge(self)?;
+        if scope.is_replayed() {
+            return Ok(());
+        }
+        if let Some(peer) = state.seat.peer().await {
+            peer.forget(&stream);
+        }
+        state.later.retain(|arrival| arrival.stream != stream);
+        Ok(())
+    }
+}
+
+fn charge(store: &mut HostState) -> wasmtime::Result<(CallScope, &mut TransportState)> {
+    store.scope().charge_host_call().map_err(kill)?;
+    let parts = store.parts::<TransportState>();
+    Ok((parts.scope.clone(), parts.state))
+}
+
+/// What a frame and its headers have to be, before anything is started for them.
+fn check(scope: &CallScope, frame: &str, headers: &[wit::Header]) -> Result<(), Refusal> {
+    if frame.len() > FRAME_MAX {
+        let (used, allowed) = (frame.len() as u64, FRAME_MAX as u64);
+        return Err(scope.refuse_limit("mcp.frame", used, allowed).into());
+    }
+    if frame.contains('\n') {
+        let why = "a frame is one line: a line break within would make two of it".to_owned();
+        return Err(types::Error::Invalid(why).into());
+    }
+    no_headers(headers)
+}
+
+fn no_headers(headers: &[wit::Header]) -> Result<(), Refusal> {
+    match headers.first() {
+        None => Ok(()),
+        Some(header) => {
+            let name = flowhost_engine::neutralise(&header.name, 64);
+            let why = format!("`{name}`: the standard streams carry no headers");
+            Err(types::Error::Invalid(why).into())
+        }
+    }
+}
+
+async fn open(
+    state: &mut TransportState,
+    scope: &CallScope,
+    frame: &str,
+    headers: &[wit::Header],
+) -> Result<String, Refusal> {
+    check(scope, frame, headers)?;
+    let asks = route(frame.as_bytes()).filter(|it| it.id.is_some() && !it.answers);
+    let Some(asks) = asks else {
+        let why = "what is opened is a JSON-RPC request with an id of its own".to_owned();
+        return Err(types::Error::Invalid(why).into());
+    };
+    let stream = number(state, scope)?;
+    let (seat, services) = (state.seat.clone(), state.services.clone());
+    let sender = state.sender.clone();
+    let work = told(async {
+        let peer = seat.taken(&services, scope).await?;
+        let sent = peer.ask(frame, asks, &stream, &sender).await;
+        sent.map_err(unsent)
+    });
+    heard(scope, scope.outside(INTERFACE, "open", frame, work).await)?;
+    Ok(stream)
+}
+
+async fn send(
+    state: &mut TransportState,
+    scope: &CallScope,
+    frame: &str,
+    headers: &[wit::Header],
+) -> Result<(), Refusal> {
+    check(scope, frame, headers)?;
+    if route(frame.as_bytes()).is_none_or(|it| it.id.is_some() && !it.answers) {
+        let why =
+            "what is sent is a JSON-RPC notification or an answer; a request is opened".to_owned();
+        return Err(types::Error::Invalid(why).into());
+    }
+    let (seat, services) = (state.seat.clone(), state.services.clone());
+    let work = told(async {
+        let peer = seat.taken(&services, scope).await?;
+        peer.write(frame).await.map_err(unsent)
+    });
+    heard(scope, scope.outside(INTERFACE, "send", frame, work).await)
+}
+
+async fn listen(
+    state: &mut TransportState,
+    scope: &CallScope,
+    headers: &[wit::Header],
+) -> Result<String, Refusal> {
+    no_headers(headers)?;
+    let stream = number(state, scope)?;
+    let (seat, services) = (state.seat.clone(), state.services.clone());
+    let sender = state.sender.clone();
+    let work = told(async {
+        let peer = seat.taken(&services, scope).await?;
+        peer.listen(&stream, &sender);
+        Ok(())
+    });
+    heard(scope, scope.outside(INTERFACE, "listen", "", work).await)?;
+    Ok(stream)
+}
+
+/// The next stream's name: its number within the call, behind the call's own id, because the server's
+/// process is shared by calls.
+fn number(state: &mut TransportState, scope: &CallScope) -> Result<String, Refusal> {
+    if state.opened == STREAMS_MAX {
+        let refused = scope.refuse_limit("mcp.streams", STREAMS_MAX + 1, STREAMS_MAX);
+        return Err(refused.into());
+    }
+    state.opened += 1;
+    Ok(format!("{}-{}", scope.call, state.opened))
+}
+
+/// One arrival, as its record has it.
+#[derive(Serialize, Deserialize)]
+struct Next {
+    stream: String,
+    came: Came,
+}
+
+async fn next(
+    state: &mut TransportState,
+    scope: &CallScope,
+    streams: &[String],
+    timeout_ms: f64,
+) -> Result<Option<wit::Arrival>, Refusal> {
+    let own = format!("{}-", scope.call);
+    let known = |stream: &String| {
+        let number = stream
+            .strip_prefix(&own)
+            .and_then(|it| it.parse::<u64>().ok());
+        number.is_some_and(|number| (1..=state.opened).contains(&number))
+    };
+    if let Some(unknown) = streams.iter().find(|stream| !known(stream)) {
+        let name = flowhost_engine::neutralise(unknown, 64);
+        let why = format!("`{name}` is not a stream of this call");
+        return Err(types::Error::Invalid(why).into());
+    }
+    let wait = match Duration::try_from_secs_f64(timeout_ms / 1_000.0) {
+        Ok(wait) => wait.min(scope.remaining()),
+        // Longer than a duration can be is as long as the call may take.
+        Err(_) if timeout_ms > 0.0 => scope.remaining(),
+        Err(_) => {
+            let why = "`timeout-ms` is a number of 0 or more".to_owned();
+            return Err(types::Error::Invalid(why).into());
+        }
+    };
+    let asked = streams.join(" ");
+    let came = scope.outside(INTERFACE, "next", &asked, async {
+        let arrival = arrival(state, streams, wait).await;
+        Ok::<_, Fault>(arrival.map(|mut it| Next {
+            stream: std::mem::take(&mut it.stream),
+            came: std::mem::replace(&mut it.came, Came::Closed),
+        }))
+    });
+    let Some(next) = came.await? else {
+        return Ok(None);
+    };
+    let event = match next.came {
+        Came::Frame(json) => wit::Event::Frame(wit::Frame {
+            json,
+            event: String::new(),
+        }),
+        Came::Closed => wit::Event::End(wit::End::Closed),
+        Came::Broken(why) => wit::Event::End(wit::End::Broken(why)),
+    };
+    Ok(Some(wit::Arrival {
+        stream: next.stream,
+        event,
+    }))
+}
+
+/// The next thing on any of these streams.
+async fn arrival(
+    state: &mut TransportState,
+    streams: &[String],
+    wait: Duration,
+) -> Option<Arrival> {
+    let wanted = |arrival: &Arrival| streams.contains(&arrival.stream);
+    if let Some(at) = state.later.iter().position(wanted) {
+        return state.later.remove(at);
+    }
+    let until = tokio::time::Instant::now() + wait;
+    loop {
+        let came = tokio::time::timeout_at(until, state.inbox.recv()).await;
+        let arrival = came.ok().flatten()?;
+        if wanted(&arrival) {
+            return Some(arrival);
+        }
+        state.later.push_back(arrival);
+    }
+}
+
+fn unsent(why: Unsent) -> Refusal {
+    match why {
+        Unsent::Gone(why) => gone(&why),
+        Unsent::Twice => {
+            let why = "a request with this id is not answered yet".to_owned();
+            types::Error::Invalid(why).into()
+        }
+        Unsent::NoRequest => {
+            let why = "what is opened is a JSON-RPC request with an id of its own".to_owned();
+            types::Error::Invalid(why).into()
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `mcp-transport`: an adapter speaks with one MCP server, whose process the host owns.
+//!
+//! The host starts the program that the profile names, in its sandbox, and splits what it writes into
+//! frames; of a frame it reads the ids by which it routes it, and nothing else. A process serves one plugin
+//! of one run: two that may not speak with each other do not meet in a server either. What a server does
+//! wrong (floods, stalls, 50 MB in a line, words that are no frame) ends its process and costs nobody
+//! else anything.
+
+mod host;
+mod peer;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
+use tokio::sync::mpsc;
+use wasmtime::component::Linker;
+
+use peer::Arrival;
+use start::Seat;
+
+/// Where variables that a profile takes with `from` come from.
+pub trait Variables: Send + Sync + 'static {
+    /// The value of `name`, if it is set and UTF-8.
+    fn get(&self, name: &str) -> Option<String>;
+}
+
+/// A granted folder as the process is shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where the process sees it: the grant's guest path.
+    pub guest: String,
+    /// Where it is on this machine, or why a process cannot be shown it.
+    pub host: Result<PathBuf, String>,
+}
+
+/// What starting processes needs.
+#[derive(Clone)]
+pub struct ProcessServices {
+    /// This executable, which is the sandbox's warden too; none where nothing is started.
+    pub program: Option<PathBuf>,
+    /// `--allow-process`: the second key beside the profile's [[process]].
+    pub allowed: bool,
+    /// Granted folders by plugin, as they were opened when the run started.
+    pub places: BTreeMap<String, Vec<Place>>,
+    /// Variables of the host.
+    pub variables: Arc<dyn Variables>,
+}
+
+impl ProcessServices {
+    /// Starts nothing, whatever a profile grants.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            program: None,
+            allowed: false,
+            places: BTreeMap::new(),
+            variables: Arc::new(Unset),
+        }
+    }
+}
+
+/// A host without variables.
+struct Unset;
+
+impl Variables for Unset {
+    fn get(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+/// The capability.
+pub struct McpTransport {
+    services: Arc<ProcessServices>,
+    /// One seat per plugin of the run; a process sits there between its start and its end.
+    seats: Mutex<BTreeMap<Arc<str>, Arc<Seat>>>,
+}
+
+impl McpTransport {
+    /// With what a run lends.
+    #[must_use]
+    pub fn new(services: ProcessServices) -> Self {
+        Self {
+            services: Arc::new(services),
+            seats: Mutex::default(),
+        }
+    }
+
+    fn seat(&self, plugin: &Arc<str>) -> Arc<Seat> {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.entry(plugin.clone()).or_default().clone()
+    }
+}
+
+/// What a store holds: the streams of one call. They end with it.
+pub(crate) struct TransportState {
+    services: Arc<ProcessServices>,
+    seat: Arc<Seat>,
+    /// Numbers the streams of the call.
+    opened: u64,
+    /// Every stream of the call arrives here, in the order in which the server wrote.
+    sender: mpsc::UnboundedSender<Arrival>,
+    inbox: mpsc::UnboundedReceiver<Arrival>,
+    /// What came on streams that were not asked about.
+    later: VecDeque<Arrival>,
+}
+
+/// What is linked, for every run alike.
+pub struct Seam;
+
+impl Capability for Seam {
+    fn name(&self) -> &'static str {
+        "mcp-transport"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &[host::INTERFACE]
+    }
+
+    fn link(&self, linker: &mut Linker<HostState>, granted: bool) -> wasmtime::Result<()> {
+        if granted { host::link(linker) } else { Ok(()) }
+    }
+}
+
+impl Provider for McpTransport {
+    fn capability(&self) -> &dyn Capability {
+        &Seam
+    }
+
+    fn open(&self, scope: &CallScope, _granted: bool) -> Result<Box<dyn Any + Send>, Fault> {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        Ok(Box::new(TransportState {
+            services: self.services.clone(),
+            seat: self.seat(&scope.plugin),
+            opened: 0,
+            sender,
+            inbox,
+            later: VecDeque::new(),
+        }))
+    }
+
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let seats = std::mem::take(&mut *self.seats.lock().unwrap_or_else(PoisonError::into_inner));
+        Box::pin(async move {
+            futures::future::join_all(seats.values().map(|seat| seat.vacate())).await;
+        })
+    }
+}

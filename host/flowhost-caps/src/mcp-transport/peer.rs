@@ -1,0 +1,356 @@
+//! A server's process at work: one task reads its lines and hands each frame to the stream that waits for
+//! it, by the ids in it alone.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flowhost_engine::neutralise;
+use flowhost_jail::{End, Running};
+use flowhost_mcp::{Id, Route, route};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{oneshot, watch};
+
+/// Longest frame in either direction: as much as a body of http may hold where a profile says nothing.
+pub(super) const FRAME_MAX: usize = 4 << 20;
+/// Bytes that may wait for one call to read them. A server that writes faster than its client reads is
+/// stopped there, by its own pipe.
+const WAITING_MAX: usize = 8 << 20;
+/// Frames that belong to no stream and are kept for who listens later.
+const UNASKED_MAX: usize = 256;
+/// Longest wait for a server that does not read what it is sent.
+const WRITE: Duration = Duration::from_secs(30);
+/// How long a process that has closed its output may go on.
+const LINGER: Duration = Duration::from_secs(1);
+/// Characters of a line that is no frame, as an error repeats them.
+const SAID_CHARS: usize = 120;
+
+/// What comes on a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Came {
+    Frame(String),
+    Closed,
+    Broken(String),
+}
+
+/// The same, with its stream, and what it counts for while it waits.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) stream: String,
+    pub(super) came: Came,
+    waiting: Option<(Arc<AtomicUsize>, usize)>,
+}
+
+impl Arrival {
+    fn new(stream: &str, came: Came) -> Self {
+        Self {
+            stream: stream.to_owned(),
+            came,
+            waiting: None,
+        }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let Some((all, bytes)) = &self.waiting {
+            all.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Somebody who waits for frames.
+#[derive(Debug, Clone)]
+struct Waiter {
+    stream: String,
+    sender: UnboundedSender<Arrival>,
+}
+
+#[derive(Default)]
+struct Routes {
+    /// Who waits for the answer to a request.
+    asked: HashMap<Id, Waiter>,
+    /// Whose progress a token is.
+    tokens: HashMap<Id, Id>,
+    /// Who listens to what was not asked for.
+    listener: Option<Waiter>,
+    /// What came while nobody listened.
+    unasked: VecDeque<String>,
+    /// Why nothing comes any more.
+    gone: Option<String>,
+}
+
+/// One process.
+pub(super) struct Peer {
+    stdin: tokio::sync::Mutex<Option<ChildStdin>>,
+    routes: Arc<Mutex<Routes>>,
+    waiting: Arc<AtomicUsize>,
+    /// Tells the keeper of the process to end it.
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    end: watch::Receiver<Option<End>>,
+}
+
+impl Peer {
+    /// Takes a process over. `ended` is told how it ended, once.
+    pub(super) fn new(mut running: Running, ended: impl FnOnce(&End) + Send + 'static) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
+        let peer = Self {
+            stdin: tokio::sync::Mutex::new(running.stdin.take()),
+            routes: Arc::default(),
+            waiting: Arc::default(),
+            stop: Mutex::new(Some(stop)),
+            end: running.watch(),
+        };
+        let stdout = running.stdout.take();
+        let (routes, waiting) = (peer.routes.clone(), peer.waiting.clone());
+        tokio::spawn(async move {
+            let heard = async {
+                match stdout {
+                    Some(stdout) => listen(stdout, &routes, &waiting).await,
+                    None => "it has no output".to_owned(),
+                }
+            };
+            let (why, wanted) = tokio::select! {
+                why = heard => (why, false),
+                _ = &mut stopped => (String::new(), true),
+            };
+            // One that has broken the rules of the stream is ended at once, as one that nobody wants any more.
+            if !wanted && why.is_empty() {
+                tokio::select! {
+                    _ = running.ended() => {}
+                    _ = &mut stopped => {}
+                    () = tokio::time::sleep(LINGER) => {}
+                }
+            }
+            let words = running.words();
+            let end = running.stop().await;
+            ended(&end);
+            close(&routes, &told(&why, &end, &words.last()));
+        });
+        peer
+    }
+
+    /// Why nothing comes any more, if so.
+    pub(super) fn gone(&self) -> Option<String> {
+        self.lock().gone.clone()
+    }
+
+    /// Sends a request whose answer comes on `stream`. An error was not sent.
+    pub(super) async fn ask(
+        &self,
+        frame: &str,
+        asks: Route,
+        stream: &str,
+        sender: &UnboundedSender<Arrival>,
+    ) -> Result<(), Unsent> {
+        let id = asks.id.ok_or(Unsent::NoRequest)?;
+        let waiter = Waiter {
+            stream: stream.to_owned(),
+            sender: sender.clone(),
+        };
+        {
+            let mut routes = self.lock();
+            if let Some(why) = &routes.gone {
+                return Err(Unsent::Gone(why.clone()));
+            }
+            if routes.asked.contains_key(&id) {
+                return Err(Unsent::Twice);
+            }
+            if let Some(token) = asks.token {
+                routes.tokens.insert(token, id.clone());
+            }
+            routes.asked.insert(id.clone(), waiter);
+        }
+        let written = self.write(frame).await;
+        if written.is_err() {
+            self.forget(stream);
+        }
+        written
+    }
+
+    /// Sends what has no answer.
+    pub(super) async fn write(&self, frame: &str) -> Result<(), Unsent> {
+        let mut stdin = self.stdin.lock().await;
+        let gone = |why: &str| Unsent::Gone(self.gone().unwrap_or_else(|| why.to_owned()));
+        let Some(pipe) = stdin.as_mut() else {
+            return Err(gone("its input is closed"));
+        };
+        let line = format!("{frame}\n");
+        let writing = async {
+            pipe.write_all(line.as_bytes()).await?;
+            pipe.flush().await
+        };
+        match tokio::time::timeout(WRITE, writing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(gone(&format!("it does not read: {}", error.kind()))),
+            // Half of a line may be written: nothing after it would be a frame.
+            Err(_) => {
+                *stdin = None;
+                Err(gone("it reads nothing"))
+            }
+        }
+    }
+
+    /// From now on what was not asked for arrives on `stream`; first what came before.
+    pub(super) fn listen(&self, stream: &str, sender: &UnboundedSender<Arrival>) {
+        let waiter = Waiter {
+            stream: stream.to_owned(),
+            sender: sender.clone(),
+        };
+        let mut routes = self.lock();
+        while let Some(frame) = routes.unasked.pop_front() {
+            deliver(&waiter, frame, &self.waiting);
+        }
+        match &routes.gone {
+            Some(why) => drop(sender.send(Arrival::new(stream, Came::Broken(why.clone())))),
+            None => routes.listener = Some(waiter),
+        }
+    }
+
+    /// Nothing comes on `stream` any more.
+    pub(super) fn forget(&self, stream: &str) {
+        let mut routes = self.lock();
+        let of = |waiter: &Waiter| waiter.stream == stream;
+        let ids: Vec<Id> = (routes.asked.iter())
+            .filter(|(_, waiter)| of(waiter))
+            .map(|(id, _)| id.clone())
+            .collect();
+        routes.asked.retain(|_, waiter| !of(waiter));
+        routes.tokens.retain(|_, id| !ids.contains(id));
+        if routes.listener.as_ref().is_some_and(of) {
+            routes.listener = None;
+        }
+    }
+
+    /// Ends the process and waits for it.
+    pub(super) async fn stop(&self) {
+        *self.stdin.lock().await = None;
+        let stop = self.stop.lock();
+        let stop = stop.unwrap_or_else(PoisonError::into_inner).take();
+        drop(stop);
+        let mut end = self.end.clone();
+        let _ended = end.wait_for(Option::is_some).await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Routes> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why something was not sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// The process is not there any more.
+    Gone(String),
+    /// A request with this id is not answered yet.
+    Twice,
+    /// What was to be sent asks for nothing.
+    NoRequest,
+}
+
+/// Reads frames until there are no more. Gives what was wrong with the last line; empty for nothing.
+async fn listen(stdout: ChildStdout, routes: &Mutex<Routes>, waiting: &Arc<AtomicUsize>) -> String {
+    let mut lines = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = (&mut lines).take(FRAME_MAX as u64 + 1);
+        match bounded.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return String::new(),
+            Ok(_) => {}
+        }
+        if line.len() > FRAME_MAX {
+            return format!("it wrote a frame of more than {} MiB", FRAME_MAX >> 20);
+        }
+        let text = match std::str::from_utf8(&line) {
+            Ok(text) => text.trim(),
+            Err(_) => return "it wrote what is not UTF-8".to_owned(),
+        };
+        if text.is_empty() {
+            continue;
+        }
+        let Some(route) = route(text.as_bytes()) else {
+            let said = neutralise(text, SAID_CHARS);
+            return format!(
+                "it wrote to its standard output what is not a frame: `{said}` (a server's log belongs on its \
+                 standard error)"
+            );
+        };
+        hand_over(text, route, routes, waiting);
+        // Whoever reads slowly holds the server up and not the memory of the host.
+        while waiting.load(Ordering::Relaxed) > WAITING_MAX {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn hand_over(frame: &str, route: Route, routes: &Mutex<Routes>, waiting: &Arc<AtomicUsize>) {
+    let mut routes = routes.lock().unwrap_or_else(PoisonError::into_inner);
+    let frame = frame.to_owned();
+    if route.answers {
+        // An id that was never given, or was answered before, is nobody's: MCP-022.
+        let Some(waiter) = route.id.and_then(|id| {
+            routes.tokens.retain(|_, of| *of != id);
+            routes.asked.remove(&id)
+        }) else {
+            tracing::debug!(target: "flowhost::mcp", "an answer to nothing was dropped");
+            return;
+        };
+        deliver(&waiter, frame, waiting);
+        let _call_is_over = waiter
+            .sender
+            .send(Arrival::new(&waiter.stream, Came::Closed));
+        return;
+    }
+    let of_token = route.token.and_then(|token| {
+        let id = routes.tokens.get(&token)?;
+        routes.asked.get(id).cloned()
+    });
+    // A call that is over listens no more; what comes is for the next that does.
+    let listens = |waiter: &Waiter| !waiter.sender.is_closed();
+    match of_token.or_else(|| routes.listener.clone().filter(listens)) {
+        Some(waiter) => deliver(&waiter, frame, waiting),
+        None => {
+            if routes.unasked.len() == UNASKED_MAX {
+                routes.unasked.pop_front();
+            }
+            routes.unasked.push_back(frame);
+        }
+    }
+}
+
+fn deliver(waiter: &Waiter, frame: String, waiting: &Arc<AtomicUsize>) {
+    let bytes = frame.len();
+    waiting.fetch_add(bytes, Ordering::Relaxed);
+    let mut arrival = Arrival::new(&waiter.stream, Came::Frame(frame));
+    arrival.waiting = Some((waiting.clone(), bytes));
+    // A call that is over drops it, and what it counts for with it.
+    let _call_is_over = waiter.sender.send(arrival);
+}
+
+fn close(routes: &Mutex<Routes>, why: &str) {
+    let mut routes = routes.lock().unwrap_or_else(PoisonError::into_inner);
+    routes.gone = Some(why.to_owned());
+    let listener = routes.listener.take();
+    let all: Vec<Waiter> = routes.asked.drain().map(|(_, waiter)| waiter).collect();
+    for waiter in all.into_iter().chain(listener) {
+        let broken = Arrival::new(&waiter.stream, Came::Broken(why.to_owned()));
+        let _call_is_over = waiter.sender.send(broken);
+    }
+}
+
+/// Why nothing comes any more, for people.
+fn told(why: &str, end: &End, said: &[String]) -> String {
+    let why = match why {
+        "" => end.to_string(),
+        why => why.to_owned(),
+    };
+    match said.last() {
+        Some(last) => format!("{why}; it said last: {}", neutralise(last, SAID_CHARS)),
+        None => why,
+    }
+}

@@ -1,0 +1,210 @@
+//! The host's end: starts the warden, hands it the wish, and holds the streams of what came of it.
+//!
+//! Dropping a [`Running`] ends the warden, and the kernel ends everything below it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::JAIL_COMMAND;
+use crate::spec::{Refusal, Spec};
+use crate::told::{End, LOG_LINE_MAX, Told};
+
+/// Longest time until the program begins. Laying out the sandbox takes milliseconds; hashing a large
+/// program some more.
+const BEGIN: Duration = Duration::from_secs(20);
+/// Longest line that the warden writes: a line of the program's with its JSON around it, escaped.
+const LINE_MAX: u64 = 16 * 1024;
+/// How long an end is waited for once everything was closed, before the warden is ended too.
+const GRACE: Duration = Duration::from_secs(2);
+/// Last lines of the program's standard error that are kept for the message of its end.
+const LAST_WORDS: usize = 8;
+
+/// A process in the sandbox.
+pub struct Running {
+    /// Where it reads. None once taken.
+    pub stdin: Option<ChildStdin>,
+    /// Where it writes. None once taken.
+    pub stdout: Option<ChildStdout>,
+    warden: Child,
+    end: watch::Receiver<Option<End>>,
+    words: Arc<Mutex<Vec<String>>>,
+    hearing: JoinHandle<()>,
+}
+
+/// Starts the process of `spec` by `program`, an executable that calls [`crate::jail_child_main`].
+///
+/// # Errors
+/// [`Refusal`] when it did not begin; nothing of it is left then.
+pub async fn launch(program: &Path, spec: &Spec) -> Result<Running, Refusal> {
+    if !cfg!(target_os = "linux") {
+        let why = "processes run on Linux only: no other system has a sandbox that is enforced from outside";
+        return Err(Refusal::Unconfined(why.to_owned()));
+    }
+    spec.check()?;
+    let failed = |error: &dyn std::fmt::Display| Refusal::Warden(error.to_string());
+    let mut wish = serde_json::to_vec(spec).map_err(|error| failed(&error))?;
+    wish.push(b'\n');
+    let mut warden = spawn(program).map_err(|error| failed(&error))?;
+    let (Some(mut stdin), Some(stdout), Some(stderr)) = (
+        warden.stdin.take(),
+        warden.stdout.take(),
+        warden.stderr.take(),
+    ) else {
+        return Err(failed(&"it has no streams"));
+    };
+    // A warden that ends early says why on its standard error.
+    let _closed = stdin.write_all(&wish).await;
+    let mut lines = Lines(BufReader::new(stderr));
+    let first = tokio::time::timeout(BEGIN, lines.next()).await;
+    match first {
+        Ok(Some(Told::Ready)) => {}
+        Ok(Some(Told::Unconfined(why))) => return Err(Refusal::Unconfined(why)),
+        Ok(Some(Told::Program(why))) => return Err(Refusal::Program(why)),
+        Ok(Some(Told::Folder(why))) => return Err(Refusal::Folder(why)),
+        Ok(Some(other)) => return Err(failed(&format_args!("it began with {other:?}"))),
+        Ok(None) => return Err(failed(&"it ended before it began")),
+        Err(_) => return Err(failed(&"it did not begin in time")),
+    }
+    let words = Arc::new(Mutex::new(Vec::new()));
+    let (tell, end) = watch::channel(None);
+    let kept = words.clone();
+    let hearing = tokio::spawn(async move {
+        while let Some(told) = lines.next().await {
+            match told {
+                Told::Log(line) => {
+                    tracing::debug!(target: "flowhost::process", %line, "standard error");
+                    keep(&kept, line);
+                }
+                Told::Ended(how) => drop(tell.send_replace(Some(how))),
+                _ => {}
+            }
+        }
+        // A warden that was ended itself tells nothing.
+        tell.send_if_modified(|end| {
+            let silent = end.is_none();
+            if silent {
+                *end = Some(End::Stopped);
+            }
+            silent
+        });
+    });
+    Ok(Running {
+        stdin: Some(stdin),
+        stdout: Some(stdout),
+        warden,
+        end,
+        words,
+        hearing,
+    })
+}
+
+impl Running {
+    /// How it ended; waits until it has.
+    pub async fn ended(&mut self) -> End {
+        match self.end.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().unwrap_or(End::Stopped),
+            Err(_) => End::Stopped,
+        }
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.end.borrow().clone()
+    }
+
+    /// A handle that tells the end to somebody else.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Option<End>> {
+        self.end.clone()
+    }
+
+    /// The last that it wrote to its standard error, for a message, also when it is over.
+    #[must_use]
+    pub fn words(&self) -> LastWords {
+        LastWords(self.words.clone())
+    }
+
+    /// Ends it: its input is closed, it has a moment to go by itself, and is ended with all below it.
+    pub async fn stop(mut self) -> End {
+        self.stdin = None;
+        if let Ok(end) = tokio::time::timeout(GRACE, self.ended()).await {
+            return end;
+        }
+        // The kernel ends what is below with the warden.
+        let _gone = self.warden.kill().await;
+        End::Stopped
+    }
+}
+
+/// What a process wrote last to its standard error: as it came, to be shown with care.
+#[derive(Clone)]
+pub struct LastWords(Arc<Mutex<Vec<String>>>);
+
+impl LastWords {
+    /// The lines, the last one last.
+    #[must_use]
+    pub fn last(&self) -> Vec<String> {
+        let words = self.0.lock();
+        words.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.hearing.abort();
+    }
+}
+
+fn keep(words: &Mutex<Vec<String>>, line: String) {
+    let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+    if words.len() == LAST_WORDS {
+        words.remove(0);
+    }
+    words.push(line);
+}
+
+/// The warden's lines.
+struct Lines(BufReader<ChildStderr>);
+
+impl Lines {
+    /// The next line; none when there are no more, or what came is none of the warden's.
+    async fn next(&mut self) -> Option<Told> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.0).take(LINE_MAX);
+        let read = bounded.read_until(b'\n', &mut line).await.ok()?;
+        debug_assert!(
+            LOG_LINE_MAX * 7 < LINE_MAX as usize,
+            "a line of the program's, each byte escaped, has to fit"
+        );
+        if read == 0 {
+            return None;
+        }
+        serde_json::from_slice(&line).ok()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the warden is one of the few processes that are started, by absolute path"
+)]
+fn spawn(program: &Path) -> std::io::Result<Child> {
+    Command::new(program)
+        .arg(JAIL_COMMAND)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A terminal's interrupt goes to a whole group: whether to go on is the host's decision.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}

@@ -1,0 +1,281 @@
+//! `flowhost mcp inspect PLAN [PLUGIN]`: what MCP servers say of themselves, and with `--pin` what of it is
+//! accepted. What a server says is shown and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use flowhost::failure::Failure;
+use flowhost::host::host;
+use flowhost::output::neutral;
+use flowhost::plugin::lock::{LOCK_FILE, Lock, file};
+use flowhost::project::Project;
+use flowhost_engine::PoolConfig;
+use flowhost_flow::Exit;
+use flowhost_policy::{ToolAnnotations, ToolDescriptor};
+use flowhost_run::{Introduced, Introduction, RunOptions};
+use flowhost_words::PluginKind;
+use serde_json::{Value, json};
+
+use super::running::runtime;
+use crate::cli::McpInspectArgs;
+use crate::commands::{Context, run};
+
+pub(crate) fn perform(args: &McpInspectArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let mut project = run::load(&args.plan, context)?;
+    known(&project, args.plugin.as_deref())?;
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = &*context;
+    let options = RunOptions {
+        allow_private_network: args.allow_private_network,
+        allow_process: args.allow_process,
+        ..RunOptions::default()
+    };
+    let runtime = runtime()?;
+    let asked = runtime.block_on(async {
+        let host = host(ambient, config, state, PoolConfig::default(), None)?;
+        host.introduce(&project, &options, args.plugin.as_deref())
+            .await
+    });
+    runtime.shutdown_background();
+    let servers = asked?;
+    let well = servers.iter().all(|it| it.server.is_ok());
+    // Half of what a plan needs is not accepted: whoever looks would think it was.
+    let pinned = args.pin && well;
+    if pinned {
+        pin(&mut project, &servers, context)?;
+    }
+    match context.output.json {
+        true => context
+            .output
+            .document(&document(&project, &servers, pinned)),
+        false => context
+            .output
+            .result(&neutral(&text(&project, &servers, args.pin, pinned))),
+    }
+    Ok(match well {
+        true => Exit::Ok,
+        false => Exit::Internal,
+    })
+}
+
+/// Refuses a plan without such a plugin, or another plugin.
+fn known(project: &Project, plugin: Option<&str>) -> Result<(), Failure> {
+    let adapters = project
+        .members
+        .iter()
+        .filter(|(_, member)| member.decl.kind == PluginKind::McpAdapter);
+    let names: Vec<&str> = adapters.map(|(key, _)| key.as_str()).collect();
+    match plugin {
+        None if !names.is_empty() => Ok(()),
+        Some(plugin) if names.contains(&plugin) => Ok(()),
+        None => {
+            let message = format!("`{}` has no plugin of kind mcp_adapter", project.file);
+            Err(Failure::new(Exit::Internal, message)
+                .hint("`flowhost inspect COMPONENT` shows what a component is"))
+        }
+        Some(plugin) => {
+            let message = format!("`{}` has no MCP adapter `{plugin}`", project.file);
+            Err(Failure::new(Exit::Internal, message)
+                .hint(format!("its adapters: {}", names.join(", "))))
+        }
+    }
+}
+
+fn pin(project: &mut Project, servers: &[Introduced], context: &Context) -> Result<(), Failure> {
+    for Introduced { plugin, server } in servers {
+        let Ok(server) = server else { continue };
+        let tools = server.tools.iter();
+        let pins: BTreeMap<String, String> =
+            tools.map(|tool| (tool.name.clone(), tool.hash())).collect();
+        project.pins.insert(plugin.clone(), pins);
+    }
+    let (ambient, config) = (&context.ambient, &context.config);
+    let now = Lock::of(ambient, config, project)?;
+    // What else the lock says stays as it was accepted; a plan without one is locked as it is.
+    let mut lock = Lock::read(ambient, project)?.unwrap_or_else(|| now.clone());
+    for Introduced { plugin, .. } in servers {
+        let Some(entry) = now.0.get(plugin) else {
+            debug_assert!(false, "`{plugin}` was asked because the plan has it");
+            continue;
+        };
+        match lock.0.get_mut(plugin) {
+            Some(kept) => kept.tools.clone_from(&entry.tools),
+            None => drop(lock.0.insert(plugin.clone(), entry.clone())),
+        }
+    }
+    Ok(ambient.write(&file(project), lock.text().as_bytes())?)
+}
+
+/// What became of a tool since it was accepted.
+fn standing(project: &Project, plugin: &str, tool: &ToolDescriptor) -> &'static str {
+    match project.pins.get(plugin) {
+        None => "not pinned",
+        Some(pins) => match pins.get(&tool.name) {
+            None => "new",
+            Some(pin) if *pin == tool.hash() => "pinned",
+            Some(_) => "changed",
+        },
+    }
+}
+
+/// Hosts that the tools' texts name: what a server may mean to reach, to be looked at.
+fn hosts(server: &Introduction) -> BTreeSet<String> {
+    let texts = server
+        .tools
+        .iter()
+        .map(|tool| tool.description.as_str())
+        .chain([server.instructions.as_str()]);
+    texts.flat_map(hosts_in).collect()
+}
+
+fn hosts_in(text: &str) -> impl Iterator<Item = String> {
+    let after = |scheme: &'static str| text.split(scheme).skip(1);
+    let all = after("https://").chain(after("http://"));
+    let host = |rest: &str| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-')));
+        rest.get(..end.unwrap_or(rest.len()))
+            .unwrap_or_default()
+            .trim_matches('.')
+            .to_ascii_lowercase()
+    };
+    all.map(host).filter(|host| host.contains('.'))
+}
+
+/// The lines that would let an agent call all of a server's tools.
+fn suggested(plugin: &str, server: &Introduction) -> String {
+    let tools = server.tools.iter();
+    let names: Vec<String> = tools
+        .map(|tool| format!("\"{plugin}/{}\"", tool.name))
+        .collect();
+    format!("[tools]\ncall = [{}]", names.join(", "))
+}
+
+fn hints(annotations: &ToolAnnotations) -> Vec<&'static str> {
+    let all = [
+        (annotations.read_only, "reads only", "changes things"),
+        (annotations.destructive, "may destroy", "destroys nothing"),
+        (
+            annotations.idempotent,
+            "may be repeated",
+            "counts each time",
+        ),
+        (annotations.open_world, "meets the world", "stays inside"),
+    ];
+    let said = all.into_iter().filter_map(|(said, yes, no)| match said? {
+        true => Some(yes),
+        false => Some(no),
+    });
+    said.collect()
+}
+
+fn document(project: &Project, servers: &[Introduced], pinned: bool) -> Value {
+    let one = |Introduced { plugin, server }: &Introduced| match server {
+        Err(why) => json!({ "plugin": plugin, "error": why }),
+        Ok(server) => {
+            let tools: Vec<Value> = server
+                .tools
+                .iter()
+                .map(|tool| {
+                    json!({
+                        "name": tool.name,
+                        "title": tool.title,
+                        "description": tool.description,
+                        "input": tool.input,
+                        "output": tool.output,
+                        "says": hints(&tool.annotations),
+                        "hash": tool.hash(),
+                        "standing": standing(project, plugin, tool),
+                    })
+                })
+                .collect();
+            json!({
+                "plugin": plugin,
+                "server": { "name": server.name, "version": server.version, "protocol": server.protocol,
+                    "instructions": server.instructions },
+                "tools": tools,
+                "hosts": hosts(server),
+                "suggested": suggested(plugin, server),
+            })
+        }
+    };
+    json!({ "servers": servers.iter().map(one).collect::<Vec<_>>(), "pinned": pinned })
+}
+
+fn text(project: &Project, servers: &[Introduced], wanted: bool, pinned: bool) -> String {
+    let mut text = String::new();
+    for Introduced { plugin, server } in servers {
+        let _infallible = match server {
+            Err(why) => writeln!(text, "{plugin}: {why}"),
+            Ok(server) => one(&mut text, project, plugin, server),
+        };
+    }
+    let _infallible = match (wanted, pinned) {
+        (true, true) => writeln!(
+            text,
+            "accepted in {LOCK_FILE}; other tools are refused from now on"
+        ),
+        (true, false) => writeln!(
+            text,
+            "nothing was accepted, because not every server could be asked"
+        ),
+        (false, _) => Ok(()),
+    };
+    text
+}
+
+fn one(
+    text: &mut String,
+    project: &Project,
+    plugin: &str,
+    server: &Introduction,
+) -> std::fmt::Result {
+    let Introduction {
+        name,
+        version,
+        protocol,
+        instructions,
+        tools,
+    } = server;
+    writeln!(text, "{plugin}: `{name}` {version}, MCP {protocol}")?;
+    if !instructions.is_empty() {
+        writeln!(text, "  says to models: {instructions}")?;
+    }
+    for tool in tools {
+        let standing = standing(project, plugin, tool);
+        writeln!(text, "  {} ({standing}, {})", tool.name, tool.hash())?;
+        writeln!(text, "    {}", tool.description.replace('\n', "\n    "))?;
+        let hints = hints(&tool.annotations);
+        if !hints.is_empty() {
+            writeln!(text, "    says of itself: {}", hints.join(", "))?;
+        }
+    }
+    let hosts: Vec<String> = hosts(server).into_iter().collect();
+    if !hosts.is_empty() {
+        writeln!(
+            text,
+            "  names hosts: {}; nothing is granted by that",
+            hosts.join(", ")
+        )?;
+    }
+    let lines = suggested(plugin, server).replace('\n', "\n    ");
+    writeln!(
+        text,
+        "  an agent may call them with these lines in its profile:\n    {lines}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_found_in_prose_and_nothing_else_is() {
+        let text = "Fetches https://API.example.com/v1 and (http://a.example.org). Not https://localhost or ftp://x.y.";
+        let found: Vec<String> = hosts_in(text).collect();
+        assert_eq!(found, ["api.example.com", "a.example.org"]);
+    }
+}
