@@ -212,7 +212,7 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
 
       × [home]/home-of-user/.config/flowhost/flowhost.toml:1:1: unknown field `policy`
       help: expected one of `policies`, `plugins`, `durability`, `tenant`, `host`, `secrets`,
-            `models`, `telemetry`, `mcp_adapter`
+            `models`, `telemetry`, `sources`, `mcp_adapter`
 
       × [home]/home-of-user/.config/flowhost/flowhost.toml:2:14: unknown variant `fast`
       help: expected `durable` or `relaxed`
