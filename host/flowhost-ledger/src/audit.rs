@@ -4,6 +4,8 @@
 //! Needs nothing of the host that wrote the ledgers. Files are read as streams with bounded
 //! lines; whatever the bytes are, the answer is a report, never a panic.
 
+mod listed;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,12 +18,13 @@ use crate::layout::{self, Meta};
 use crate::merkle::{Hash, leaf_hash};
 use crate::payload_feed::PayloadFeed;
 use crate::record::View;
-use crate::records::Kind;
 use crate::report::{Code, Indexed, LedgerReport, Problem, Report, Trust};
 use crate::rows::{Row, Rows};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
 use crate::views::Views;
+
+use listed::{Listed, list_run};
 
 /// Said of a half-written record that a kill explains.
 const TORN_RECORD: &str = " (the host was killed while it wrote it; `flowhost` cuts it when it \
@@ -95,6 +98,15 @@ pub fn verify_in(source: &dyn Source, path: &Path, options: &VerifyOptions) -> R
     walk.finish()
 }
 
+/// Verifies what stays of a run that was removed: its archive in the tenant's folder, by what the index of
+/// runs says of both.
+#[must_use]
+pub fn verify_removed(tenant_dir: &Path, run: &str, options: &VerifyOptions) -> Report {
+    let mut walk = Walk::new(&RealDisk, tenant_dir, options);
+    walk.removed_alone(tenant_dir, run);
+    walk.finish()
+}
+
 pub(crate) fn place(file: &Path, fault: Fault) -> Problem {
     let file = file.display().to_string();
     Problem {
@@ -109,15 +121,6 @@ pub(crate) fn place(file: &Path, fault: Fault) -> Problem {
 
 pub(crate) fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
     move |error| place(file, fault(Code::Io, error.to_string()))
-}
-
-/// What the index of a tenant says about one run.
-#[derive(Default)]
-struct Listed {
-    /// The least that its ledger must hold.
-    end: Option<Floor>,
-    /// It went on after that, and has not ended again.
-    goes_on: bool,
 }
 
 struct Walk<'a> {
@@ -202,8 +205,8 @@ impl<'a> Walk<'a> {
         let name = path.file_name().and_then(|name| name.to_str());
         let known = name.and_then(|name| listed.remove(name));
         // What an index says that is not sound itself is worth nothing.
-        let problem = index.problem.clone().or_else(|| match known {
-            Some(_) => None,
+        let problem = index.problem.clone().or_else(|| match &known {
+            Some(listed) => listed.should_be_gone(path),
             None => {
                 let what = "this run is not in the index of runs";
                 Some(place(path, fault(Code::Index, what)))
@@ -278,6 +281,8 @@ impl<'a> Walk<'a> {
                     .problems
                     .push(place(&dir, fault(Code::Index, what)));
             }
+            let there = known.as_ref().and_then(|it| it.should_be_gone(&dir));
+            self.report.problems.extend(there);
             let goes_on = known.as_ref().is_some_and(|listed| listed.goes_on);
             let end = known.and_then(|listed| listed.end);
             if end.is_none() || goes_on {
@@ -288,7 +293,8 @@ impl<'a> Walk<'a> {
             let ledger = self.ledger(&dir, end.as_slice(), &mut |_| {});
             self.report.ledgers.push(ledger);
         }
-        for run in listed.keys() {
+        self.removed_runs(path, &listed);
+        for (run, _) in listed.iter().filter(|(_, it)| it.removed.is_none()) {
             let what = "the index of runs has this run, and its folder is missing";
             let dir = runs_path.join(run);
             self.report
@@ -412,28 +418,6 @@ impl<'a> Walk<'a> {
             Check::new(&origin, owner, keys, named, trust),
             checkpoint,
         ))
-    }
-}
-
-/// Takes down what an index record says.
-fn list_run(listed: &mut BTreeMap<String, Listed>, view: &View<'_>) {
-    let text = |name: &str| view.field(name).and_then(|value| value.text());
-    // A record of the index that names no run lists none.
-    let Some(run) = text("run_id") else { return };
-    let entry = listed.entry(run.to_owned()).or_default();
-    entry.goes_on = view.kind() == Some(Kind::RunResume);
-    if view.kind() != Some(Kind::RunEnd) {
-        return;
-    }
-    let size = text("size").and_then(crate::checkpoint::parse_decimal);
-    let mut root = [0_u8; 32];
-    let sound = text("root").is_some_and(|text| hex::decode_to_slice(text, &mut root).is_ok());
-    if let (Some(size), true) = (size, sound) {
-        entry.end = Some(Floor {
-            size,
-            root,
-            source: "the index of runs".to_owned(),
-        });
     }
 }
 

@@ -1,7 +1,9 @@
-//! A ledger in one file: an uncompressed tar archive whose root is the ledger's folder.
+//! A ledger in one file: a tar archive whose root is the ledger's folder, compressed with zstd where it is
+//! what stays of a pruned run.
 //!
-//! Reading unpacks nothing: entries are read in place. An archive is hostile input, so links,
-//! devices, absolute paths, `..`, repeated names and endless entry lists are refused.
+//! Reading unpacks nothing: entries are read in place, of a compressed one in a copy that has no name
+//! and is gone with the process. An archive is hostile input, so links,
+//! devices, absolute paths, `..`, repeated names, endless entry lists and endless contents are refused.
 #![expect(
     clippy::disallowed_methods,
     reason = "opens the bundle that a verifier was given"
@@ -10,7 +12,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use crate::disk::{Entry, ReadSeek, RealDisk, Source};
 use crate::seal::SEALED_KEY;
@@ -19,10 +23,17 @@ use crate::{layout, payloads};
 /// Most entries of a bundle; a ledger of 3 TB has as many segments.
 const ENTRIES_MAX: usize = 100_000;
 
+/// Most bytes of what a compressed bundle holds: four times what plugins may make a run record, so that no
+/// small file fills the disk of whoever verifies it.
+const UNPACKED_BYTES_MAX: u64 = 16 << 30;
+
+/// What a zstd frame begins with (RFC 8878, 3.1.1).
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// A bundle that is open for reading.
 #[derive(Debug)]
 pub struct Bundle {
-    path: PathBuf,
+    file: Arc<File>,
     /// Where each file's bytes are: offset and length.
     files: BTreeMap<PathBuf, (u64, u64)>,
 }
@@ -37,7 +48,35 @@ impl Bundle {
     /// # Errors
     /// `InvalidData` for what is no bundle.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut archive = tar::Archive::new(RealDisk.open_read(path)?);
+        // Refuses links, pipes and devices; the bytes are read by place, which its reader cannot do.
+        let reader = RealDisk.open_read(path)?;
+        let file = File::open(path)?;
+        let mut start = [0_u8; ZSTD.len()];
+        let len = file.read_at(&mut start, 0)?;
+        match len == start.len() && start == ZSTD {
+            true => Self::unpack(reader),
+            false => Self::of(file),
+        }
+    }
+
+    /// Reads a compressed archive.
+    ///
+    /// # Errors
+    /// `InvalidData` for what is no bundle, or not compressed.
+    pub(crate) fn unpack(packed: Box<dyn ReadSeek>) -> io::Result<Self> {
+        let mut unpacked = tempfile::tempfile()?;
+        let packed = zstd::stream::read::Decoder::new(packed)?;
+        let len = io::copy(&mut packed.take(UNPACKED_BYTES_MAX + 1), &mut unpacked)
+            .map_err(|error| refuse(format!("it is not whole, or was altered: {error}")))?;
+        if len > UNPACKED_BYTES_MAX {
+            return Err(refuse("it unpacks to more than 16 GiB"));
+        }
+        unpacked.rewind()?;
+        Self::of(unpacked)
+    }
+
+    fn of(file: File) -> io::Result<Self> {
+        let mut archive = tar::Archive::new(&file);
         let mut files = BTreeMap::new();
         for (count, entry) in archive.entries_with_seek()?.enumerate() {
             let entry = entry
@@ -62,7 +101,7 @@ impl Bundle {
             return Err(refuse("it is neither a folder nor a bundle"));
         }
         Ok(Self {
-            path: path.to_owned(),
+            file: Arc::new(file),
             files,
         })
     }
@@ -172,10 +211,8 @@ impl Source for Bundle {
             .files
             .get(path)
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(start))?;
         Ok(Box::new(Section {
-            file,
+            file: self.file.clone(),
             start,
             len,
             at: 0,
@@ -193,7 +230,8 @@ impl Source for Bundle {
 
 /// One entry's bytes.
 struct Section {
-    file: File,
+    /// Shared by all sections, so it is read by place and never moved in.
+    file: Arc<File>,
     start: u64,
     len: u64,
     at: u64,
@@ -202,7 +240,15 @@ struct Section {
 impl Read for Section {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.len.saturating_sub(self.at);
-        let read = (&mut self.file).take(left).read(buffer)?;
+        let most = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let place = self
+            .start
+            .checked_add(self.at)
+            .ok_or_else(|| refuse("a read too far"))?;
+        let wanted = buffer.get_mut(..most).unwrap_or_default();
+        let read = self.file.read_at(wanted, place)?;
         self.at += read as u64;
         Ok(read)
     }
@@ -216,11 +262,6 @@ impl Seek for Section {
             SeekFrom::End(by) => self.len.checked_add_signed(by),
         };
         self.at = at.ok_or_else(|| refuse("a seek before the start"))?;
-        let place = self
-            .start
-            .checked_add(self.at)
-            .ok_or_else(|| refuse("a seek too far"))?;
-        self.file.seek(SeekFrom::Start(place))?;
         Ok(self.at)
     }
 }

@@ -1,5 +1,5 @@
 //! The ledger of a tenant's runs (`runs.index`): one record when a run starts, one when it ends or is
-//! interrupted, and one when it goes on after that.
+//! interrupted, one when it goes on after that, and one when it is removed on purpose.
 //!
 //! It makes a missing run visible, and a run that was cut back after it ended, because the record
 //! of the end holds size and root. Several processes may run plans of one tenant, so the index is
@@ -8,7 +8,8 @@
 //! A run begins in this order, so that a kill at any moment leaves something that the next command
 //! can end: its folder is made in `runs.new`, the index is told, the folder is moved to `runs`. A
 //! folder in `runs.new` that the index does not know never held a record; one that it knows is moved. So
-//! a run that the index knows always has its folder, and a missing one was removed by somebody.
+//! a run that the index knows always has its folder, until the index says that it was removed; a folder that is
+//! missing without that was taken by somebody else.
 
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
@@ -146,6 +147,10 @@ impl RunIndex {
 
     pub(crate) const fn options(&self) -> &LedgerOptions {
         &self.options
+    }
+
+    pub(crate) fn tenant_dir(&self) -> &Path {
+        &self.tenant_dir
     }
 
     /// Where runs wait until the index knows them.
@@ -297,7 +302,11 @@ impl RunIndex {
         Ok(ledger.close_blocking()?)
     }
 
-    fn enter(&self, run: &str, record: impl RecordKind) -> Result<Sealed, IndexError> {
+    pub(crate) fn enter(
+        &self,
+        run: &str,
+        record: impl RecordKind,
+    ) -> Result<Sealed, IndexError> {
         if !layout::segment_is_valid(run) {
             return Err(OpenError::Id(run.to_owned()).into());
         }

@@ -19,6 +19,10 @@ pub(crate) const RUNS: &str = "runs";
 pub(crate) const INDEX: &str = "runs.index";
 /// Where a run's folder is made before the index knows the run.
 pub(crate) const STAGING: &str = "runs.new";
+/// Where a run's folder goes before the index says that it was removed.
+pub(crate) const GONE: &str = "runs.gone";
+/// Where archives of removed runs are kept.
+pub(crate) const ARCHIVES: &str = "archive";
 /// Where the index ends: derived, see [`crate::head`].
 pub(crate) const HEAD: &str = "head";
 /// Most bytes of `ledger.json`; ours has about 400.
@@ -37,6 +41,14 @@ pub(crate) fn payloads(index: u32) -> String {
 pub(crate) fn numbered<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
     name.strip_prefix(prefix)?.strip_suffix(".jsonl")
 }
+
+/// The file's name of a run's archive.
+pub(crate) fn archive(run: &str) -> String {
+    format!("{run}{ARCHIVE_SUFFIX}")
+}
+
+/// What the name of an archive ends with.
+pub(crate) const ARCHIVE_SUFFIX: &str = ".tar.zst";
 
 /// `<host id>/evidence/<tenant>/<run>`.
 pub(crate) fn origin(host: &str, owner: &Owner) -> String {

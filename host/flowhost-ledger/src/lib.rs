@@ -6,6 +6,7 @@
 //! or policies. This crate must never re-serialise a stored line to compute a hash, and never repair
 //! one.
 
+mod archive;
 mod audit;
 mod bundle;
 pub mod canonical;
@@ -30,10 +31,12 @@ mod reader;
 mod record;
 mod recorder;
 pub mod records;
+mod removal;
 mod report;
 mod rows;
 mod scan;
 mod seal;
+mod tail;
 pub mod trace;
 mod trust;
 mod unfinished;
@@ -41,7 +44,8 @@ mod verify;
 mod views;
 mod writer;
 
-pub use audit::{VerifyOptions, verify_dir, verify_in, verify_path};
+pub use archive::{Archived, archive_path, archives_dir};
+pub use audit::{VerifyOptions, verify_dir, verify_in, verify_path, verify_removed};
 pub use bundle::Bundle;
 pub use checkpoint::{Checkpoint, NOTE_BYTES_MAX, Note, NoteError, SIGNATURES_MAX, VKey};
 pub use disk::{Disk, DiskFile, Entry, ReadSeek, RealDisk, Source};
@@ -63,9 +67,11 @@ pub use record::{
 };
 pub use recorder::{LedgerError, MemoryRecorder, Recorder};
 pub use records::Kind;
+pub use removal::{Removal, RemoveError};
 pub use report::{Code, Indexed, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};
 pub use scan::{WitnessError, read_witness};
 pub use seal::{DataKey, SEALED_KEY, erase_sealed_key};
+pub use tail::Tail;
 pub use trust::{TrustError, parse_trust};
 pub use unfinished::{Swept, UNFINISHED_RUNS_MAX, seal_unfinished};
 pub use writer::{Ledger, OpenError, Sealed, run_dir};

@@ -131,6 +131,10 @@ impl Records<'_> {
         &self.meta.origin
     }
 
+    pub(crate) const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// The keys that the ledger names for itself, the oldest first. To believe one of them, it has to
     /// be known from elsewhere.
     #[must_use]

@@ -157,6 +157,8 @@ pub struct LedgerReport {
     pub index: Option<Indexed>,
     /// Whether there is a `run.end` record.
     pub ended: bool,
+    /// Whether it stopped before its end, in order, and can be resumed.
+    pub paused: bool,
     /// Records of kinds that this version does not know.
     pub unknown_kinds: u64,
     /// The first thing that is wrong.
@@ -181,6 +183,7 @@ impl LedgerReport {
             views: ViewCounts::default(),
             index: None,
             ended: false,
+            paused: false,
             unknown_kinds: 0,
             problem: None,
         }
@@ -282,10 +285,11 @@ impl fmt::Display for LedgerReport {
             )?;
         }
         if !self.ended && !self.is_index() && self.was_read_to_the_end() {
-            writeln!(
-                f,
-                "  note         there is no run.end record: the run was killed, or is still at work"
-            )?;
+            let why = match self.paused {
+                true => "the run stopped before its end, in order, and can be resumed",
+                false => "there is no run.end record: the run was killed, or is still at work",
+            };
+            writeln!(f, "  note         {why}")?;
         }
         if self.unknown_kinds > 0 {
             writeln!(

@@ -87,6 +87,8 @@ fn is_ordinary(kind: &str) -> bool {
             Kind::RunStart
                 | Kind::RunEnd
                 | Kind::RunResume
+                | Kind::RunRemove
+                | Kind::RunPause
                 | Kind::Erasure
                 | Kind::Recovery
                 | Kind::KeyRotate

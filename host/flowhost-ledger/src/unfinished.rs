@@ -83,6 +83,7 @@ impl RunIndex {
     pub fn sweep(&self) -> Result<Swept, IndexError> {
         let mut swept = Swept::default();
         let disk = self.options().disk.as_ref();
+        self.end_removals(&mut swept.problems)?;
         let staged = self.staged()?;
         if staged.is_empty() && !disk::is_dir(disk, &self.options().dir).map_err(OpenError::Io)? {
             return Ok(swept);

@@ -119,6 +119,7 @@ pub(crate) struct Check {
     committed: Bits,
     payloads_checked: u64,
     ended: bool,
+    paused: bool,
     unknown_kinds: u64,
 }
 
@@ -149,6 +150,7 @@ impl Check {
             committed: Bits::default(),
             payloads_checked: 0,
             ended: false,
+            paused: false,
             unknown_kinds: 0,
         }
     }
@@ -214,6 +216,8 @@ impl Check {
                 self.arriving.push(key);
             }
             Some(Kind::RunEnd) => self.ended = true,
+            Some(Kind::RunPause) => self.paused = true,
+            Some(Kind::RunResume) => self.paused = false,
             Some(_) => {}
             None => self.unknown_kinds += 1,
         }
@@ -374,6 +378,7 @@ impl Check {
             .filter(|seq| !self.erased.contains(*seq) && self.is_lost(**seq))
             .count() as u64;
         report.ended = self.ended;
+        report.paused = self.paused;
         report.unknown_kinds = self.unknown_kinds;
     }
 }

@@ -164,7 +164,7 @@ kinds! {
         durability: Option<String>,
         /// The host's version.
         flowhost: Option<String>,
-        /// What the run may use, by `calls`, `fuel`, `tokens` and `micro_usd`.
+        /// What the run may use, by `calls`, `fuel`, `tokens`, `micro_usd` and `evidence`.
         budget: Option<BTreeMap<String, String>>,
         /// The plan's labels.
         labels: Option<BTreeMap<String, String>>,
@@ -178,12 +178,22 @@ kinds! {
         owner: Option<Owner>,
         /// What it used.
         spent: SpentPart,
+        /// Bytes of records and payloads that its plugins left.
+        evidence: Option<u64>,
         /// The run, in the index of runs.
         run_id: Option<String>,
         /// Root of the run's tree, in the index of runs.
         root: Option<String>,
         /// Records of the run, in the index of runs.
         size: Option<u64>,
+    }
+    RunRemove "run.remove" "A run's folder was removed on purpose, as the index of runs says: its line there stays." {
+        /// The run.
+        run_id: String,
+        /// SHA-256 of the archive that it was put into before, in hexadecimal.
+        archive: Option<String>,
+        /// Bytes of that archive.
+        archive_bytes: Option<u64>,
     }
     RunPause "run.pause" "A run stopped before its end, and can be resumed." {
         /// How it stands: `interrupted` by a signal to its process, or `waiting` for a person.

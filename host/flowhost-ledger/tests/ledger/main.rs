@@ -19,6 +19,7 @@ mod index;
 mod killed;
 mod power;
 mod recovery;
+mod removed;
 mod sample;
 mod sim;
 mod write;

@@ -1,0 +1,115 @@
+//! What stays of a run that was pruned: its whole folder in one compressed file, from which it can still be
+//! verified.
+//!
+//! The same folder gives the same bytes: entries are sorted and carry no time, and one thread compresses at
+//! one level. What is sealed goes with it, and so does its wrapped key: an archive is the run, kept by the
+//! host that made it, and not an export for others.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::bundle::Bundle;
+use crate::disk::Source;
+use crate::layout;
+
+/// Records are repetitive text: higher levels take several times as long for a few per cent.
+const LEVEL: i32 = 9;
+
+/// What an archive is, as the index of runs has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archived {
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Where the archives of a tenant's removed runs are, below the state folder.
+#[must_use]
+pub fn archives_dir(state: &Path, tenant: &str) -> PathBuf {
+    state.join(tenant).join(layout::ARCHIVES)
+}
+
+/// Where the archive of a removed run is, below the state folder.
+#[must_use]
+pub fn archive_path(state: &Path, tenant: &str, run: &str) -> PathBuf {
+    archives_dir(state, tenant).join(layout::archive(run))
+}
+
+/// Writes the folder of a run as an archive.
+///
+/// # Errors
+/// Whatever the disk or `out` says.
+pub(crate) fn write(source: &dyn Source, dir: &Path, out: &mut dyn Write) -> io::Result<Archived> {
+    let mut counted = Counted {
+        out,
+        hash: Sha256::new(),
+        bytes: 0,
+    };
+    let mut packed = zstd::stream::write::Encoder::new(&mut counted, LEVEL)?;
+    Bundle::write(source, dir, true, &[], &mut packed)?;
+    packed.finish()?;
+    counted.out.flush()?;
+    Ok(Archived {
+        sha256: hex::encode(counted.hash.finalize()),
+        bytes: counted.bytes,
+    })
+}
+
+/// What the file in `reader` would be called in the index of runs.
+pub(crate) fn measure(reader: &mut dyn io::Read) -> io::Result<Archived> {
+    let mut counted = Counted {
+        out: &mut io::sink(),
+        hash: Sha256::new(),
+        bytes: 0,
+    };
+    io::copy(reader, &mut counted)?;
+    Ok(Archived {
+        sha256: hex::encode(counted.hash.finalize()),
+        bytes: counted.bytes,
+    })
+}
+
+/// Hashes and counts what goes through.
+struct Counted<'a> {
+    out: &'a mut dyn Write,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.out.write(bytes)?;
+        self.hash.update(bytes.get(..len).unwrap_or_default());
+        self.bytes += len as u64;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+
+    #[test]
+    fn the_same_folder_gives_the_same_bytes_whenever_and_in_whatever_order_it_was_written() {
+        let made = |names: [&str; 3]| {
+            let dir = tempfile::tempdir().unwrap();
+            for name in names {
+                std::fs::write(dir.path().join(name), name.repeat(100)).unwrap();
+            }
+            let mut bytes = Vec::new();
+            let archived = write(&RealDisk, dir.path(), &mut bytes).unwrap();
+            assert_eq!(archived, measure(&mut bytes.as_slice()).unwrap());
+            bytes
+        };
+        assert_eq!(made(["a", "b", "c"]), made(["c", "a", "b"]));
+        assert_ne!(made(["a", "b", "c"]), made(["a", "b", "d"]));
+    }
+}

@@ -1,0 +1,186 @@
+//! Follows a ledger that another process writes: the records that there are, and later those that have come.
+//!
+//! The chain is checked as the reader does it. A half-written last line is left for the next time.
+
+use std::io::SeekFrom;
+use std::path::{Path, PathBuf};
+
+use crate::chain::Chain;
+use crate::disk::{RealDisk, Source as _};
+use crate::layout;
+use crate::lines::Lines;
+use crate::reader::{ReadError, read_run};
+use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord};
+
+/// Where a reader of a growing ledger stands.
+#[derive(Debug)]
+pub struct Tail {
+    dir: PathBuf,
+    owner: Owner,
+    chain: Chain,
+    segment: u32,
+    /// Of the segment, in bytes: what was read of it.
+    offset: u64,
+    /// Of the segment, in lines.
+    lines: u64,
+}
+
+impl Tail {
+    /// At the first record of the ledger in `dir`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it is no ledger.
+    pub fn open(dir: &Path) -> Result<Self, ReadError> {
+        Ok(Self {
+            owner: read_run(dir)?.owner().clone(),
+            dir: dir.to_owned(),
+            chain: Chain::default(),
+            segment: 0,
+            offset: 0,
+            lines: 0,
+        })
+    }
+
+    /// The records that have come since the last time, at most `max` of them: fewer mean that there are
+    /// no more for now.
+    ///
+    /// # Errors
+    /// [`ReadError`] when a file cannot be read, or a line is not the record that belongs there.
+    pub fn more(&mut self, max: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        let mut records = Vec::new();
+        loop {
+            self.read_segment(max, &mut records)?;
+            // A writer goes on to the next segment only when this one is whole.
+            let next = self.segment.saturating_add(1);
+            let there = RealDisk.len(&self.dir.join(layout::segment(next))).is_ok();
+            if records.len() >= max || !there || !self.is_at_end()? {
+                return Ok(records);
+            }
+            (self.segment, self.offset, self.lines) = (next, 0, 0);
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(layout::segment(self.segment))
+    }
+
+    fn is_at_end(&self) -> Result<bool, ReadError> {
+        let path = self.path();
+        let len = RealDisk.len(&path);
+        len.map(|len| len == self.offset)
+            .map_err(|source| ReadError::Io { file: path, source })
+    }
+
+    fn read_segment(
+        &mut self,
+        max: usize,
+        records: &mut Vec<StoredRecord>,
+    ) -> Result<(), ReadError> {
+        let path = self.path();
+        let failed = |source| ReadError::Io {
+            file: path.clone(),
+            source,
+        };
+        let mut file = match RealDisk.open_read(&path) {
+            // The first segment is made a moment after the folder.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(failed)?,
+        };
+        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        let mut lines = Lines::new(file, LINE_BYTES_MAX);
+        while records.len() < max {
+            let Some(line) = lines.next().map_err(failed)? else {
+                return Ok(());
+            };
+            if line.is_torn(LINE_BYTES_MAX) {
+                return Ok(());
+            }
+            let number = self.lines.saturating_add(1);
+            let refuse = |fault| ReadError::Record {
+                file: path.clone(),
+                line: number,
+                seq: self.chain.size(),
+                fault,
+            };
+            if let Some(what) = line.length_fault(LINE_BYTES_MAX) {
+                return Err(refuse(LineFault::Length(what)));
+            }
+            let mut chain = self.chain.clone();
+            let view = chain.check(line.bytes, &self.owner).map_err(refuse)?;
+            records.push(StoredRecord::of(&view, line.bytes, *chain.prev()));
+            let read = line.bytes.len() as u64 + 1;
+            self.chain = chain;
+            self.offset = self.offset.saturating_add(read);
+            self.lines = number;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Fact, HostKey, Kind, Ledger, LedgerOptions, Recorder as _};
+
+    #[test]
+    fn hears_each_record_once_over_segments_and_while_the_writer_is_at_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Arc::new(HostKey::generate("host.example").unwrap());
+        let mut options = LedgerOptions::new(dir.path(), "default", "run-1", key);
+        options.segment_bytes_max = 2_000;
+        let ledger = Ledger::open(&options).unwrap();
+        let mut tail = Tail::open(dir.path()).unwrap();
+        let mut heard = Vec::new();
+        for round in 0..30 {
+            let fact = Fact::new(Kind::StepStart, "default/host").with("step", "s");
+            ledger
+                .append(fact.with("path", format!("{round}")))
+                .unwrap();
+            ledger.checkpoint_blocking().unwrap();
+            heard.extend(tail.more(7).unwrap());
+        }
+        ledger.close_blocking().unwrap();
+        loop {
+            let more = tail.more(7).unwrap();
+            if more.is_empty() {
+                break;
+            }
+            heard.extend(more);
+        }
+        assert!(dir.path().join(layout::segment(1)).exists());
+        let numbers: Vec<u64> = heard.iter().map(|record| record.seq).collect();
+        let all = read_run(dir.path()).unwrap().count() as u64;
+        assert_eq!(numbers, (0..all).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_half_written_line_is_left_for_later_and_an_altered_one_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Arc::new(HostKey::generate("host.example").unwrap());
+        let options = LedgerOptions::new(dir.path(), "default", "run-1", key);
+        let ledger = Ledger::open(&options).unwrap();
+        ledger
+            .append(Fact::new(Kind::RunStart, "default/host"))
+            .unwrap();
+        ledger.close_blocking().unwrap();
+        let path = dir.path().join(layout::segment(0));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (half, rest) = text.split_at(text.len() / 2);
+        std::fs::write(&path, half).unwrap();
+        let mut tail = Tail::open(dir.path()).unwrap();
+        assert_eq!(tail.more(9).unwrap().len(), 0);
+        std::fs::write(&path, format!("{half}{rest}")).unwrap();
+        assert_eq!(tail.more(9).unwrap().len(), 1);
+        std::fs::write(
+            &path,
+            format!("{text}{}", text.replace("run.start", "run.fresh")),
+        )
+        .unwrap();
+        assert!(matches!(
+            tail.more(9),
+            Err(ReadError::Record { seq: 1, .. })
+        ));
+    }
+}

@@ -1,0 +1,248 @@
+//! Runs that were removed on purpose: a kill at every moment of it, what `verify` says of them, and what
+//! is refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowhost_ledger::{
+    Code, Disk as _, Fact, Kind, LedgerOptions, RealDisk, Recorder as _, RemoveError, Report,
+    RunIndex, Source as _, VerifyOptions, archive_path, run_dir, verify_dir, verify_in,
+    verify_path, verify_removed,
+};
+
+use crate::sim::{Rng, SimDisk};
+use crate::{Ticks, ended, fact, key, start};
+
+const TENANT: &str = "t";
+
+fn index(state: &Path, disk: Option<&SimDisk>) -> RunIndex {
+    let mut index = RunIndex::new(state, TENANT, key(1));
+    if let Some(disk) = disk {
+        let options = index.options_mut();
+        options.disk = Arc::new(disk.clone());
+        options.clock = Arc::new(Ticks::default());
+    }
+    index
+}
+
+/// Runs `run` to its end.
+fn ran(state: &Path, disk: Option<&SimDisk>, run: &str) {
+    let index = index(state, disk);
+    let mut options = LedgerOptions::new(&run_dir(state, TENANT, run), TENANT, run, key(1));
+    if let Some(disk) = disk {
+        options.disk = Arc::new(disk.clone());
+        options.clock = Arc::new(Ticks::default());
+    }
+    let ledger = index.begin(&options, start("p")).unwrap();
+    ledger.append(Fact::new(Kind::RunStart, "t/host")).unwrap();
+    for number in 1..6 {
+        ledger.append(fact(number)).unwrap();
+    }
+    ledger.append(ended("ok")).unwrap();
+    let sealed = ledger.close_blocking().unwrap();
+    drop(ledger);
+    index.ended(run, "ok", &sealed).unwrap();
+}
+
+fn options() -> VerifyOptions {
+    VerifyOptions {
+        trusted: vec![key(1).vkey()],
+        ..VerifyOptions::default()
+    }
+}
+
+/// What a kill left, and what a loss of power may have left.
+fn restarted(disk: &SimDisk, moment: u64) -> Vec<SimDisk> {
+    let killed = disk.copy();
+    killed.reboot();
+    let lost = (0..3).map(|seed| {
+        let lost = disk.copy();
+        lost.crash(&mut Rng::new(moment * 1_000 + seed));
+        lost
+    });
+    std::iter::once(killed).chain(lost).collect()
+}
+
+#[test]
+fn whatever_moment_a_kill_takes_the_run_is_there_or_it_is_removed() {
+    let state = Path::new("/state");
+    for archives in [false, true] {
+        let before = SimDisk::default();
+        ran(state, Some(&before), "first");
+        ran(state, Some(&before), "second");
+        let (mut stayed, mut went) = (0, 0);
+        for moment in 1.. {
+            let disk = before.copy();
+            disk.lose_power_after(moment);
+            let removed = index(state, Some(&disk))
+                .removal()
+                .and_then(|mut removal| removal.remove("first", archives));
+            for disk in restarted(&disk, moment) {
+                let what = format!("archives: {archives}, kill after {moment}");
+                let swept = index(state, Some(&disk)).sweep().unwrap();
+                assert_eq!(swept.problems, [""; 0], "{what}");
+                let report = verify_in(&disk, state, &options());
+                assert!(report.ok, "{what}: {report}");
+                let gone = disk.list(Path::new("/state/t/runs.gone"));
+                assert!(gone.unwrap_or_default().is_empty(), "{what}");
+                match disk.list(&run_dir(state, TENANT, "first")) {
+                    Ok(_) => stayed += 1,
+                    Err(_) => went += 1,
+                }
+                assert!(disk.list(&run_dir(state, TENANT, "second")).is_ok());
+            }
+            if removed.is_ok() {
+                break;
+            }
+        }
+        assert!(stayed > 0 && went > 0, "{stayed} stayed, {went} went");
+    }
+}
+
+/// A state folder with two runs, of which the first is removed.
+fn removed(archives: bool) -> (tempfile::TempDir, PathBuf) {
+    let state = tempfile::tempdir().unwrap();
+    ran(state.path(), None, "first");
+    ran(state.path(), None, "second");
+    let index = index(state.path(), None);
+    let archived = index.removal().unwrap().remove("first", archives).unwrap();
+    assert_eq!(archived.is_some(), archives);
+    let archive = archive_path(state.path(), TENANT, "first");
+    assert_eq!(archive.exists(), archives);
+    assert!(!run_dir(state.path(), TENANT, "first").exists());
+    (state, archive)
+}
+
+fn whole(state: &Path) -> Report {
+    verify_dir(state, &[key(1).vkey()])
+}
+
+#[track_caller]
+fn fails(report: &Report, code: Code, says: &str) {
+    assert!(!report.ok, "{report}");
+    let found = report
+        .all_problems()
+        .any(|it| it.code == code && it.what.contains(says));
+    assert!(found, "{says}: {report}");
+}
+
+#[test]
+fn a_folder_that_is_missing_without_the_word_of_the_index_is_told() {
+    let (state, _) = removed(false);
+    assert!(whole(state.path()).ok, "{}", whole(state.path()));
+    std::fs::remove_dir_all(run_dir(state.path(), TENANT, "second")).unwrap();
+    fails(&whole(state.path()), Code::Index, "its folder is missing");
+}
+
+#[test]
+fn a_removed_run_that_is_there_again_is_told() {
+    let (state, _) = removed(false);
+    let (first, second) = (
+        run_dir(state.path(), TENANT, "first"),
+        run_dir(state.path(), TENANT, "second"),
+    );
+    std::fs::create_dir(&first).unwrap();
+    for entry in std::fs::read_dir(second).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), first.join(entry.file_name())).unwrap();
+    }
+    fails(
+        &whole(state.path()),
+        Code::Index,
+        "says that this run was removed",
+    );
+    fails(
+        &verify_path(&first, &options()),
+        Code::Index,
+        "says that this run was removed",
+    );
+}
+
+#[test]
+fn an_archive_is_verified_by_what_the_index_says_here_and_elsewhere() {
+    let (state, archive) = removed(true);
+    let report = whole(state.path());
+    assert!(report.ok, "{report}");
+    assert_eq!(report.ledgers.len(), 3, "index, second, archive: {report}");
+    let alone = verify_removed(&state.path().join(TENANT), "first", &options());
+    assert!(alone.ok, "{alone}");
+    let text = alone.to_string();
+    assert!(
+        text.contains("ended with 7 records, as the index"),
+        "{text}"
+    );
+    // Anywhere else, too.
+    let elsewhere = state.path().join("elsewhere.tar.zst");
+    std::fs::rename(&archive, &elsewhere).unwrap();
+    let moved = verify_path(&elsewhere, &options());
+    assert!(moved.ok, "{moved}");
+    let without = whole(state.path());
+    assert!(
+        without.ok && without.to_string().contains("is not here"),
+        "{without}"
+    );
+    fails(
+        &verify_removed(&state.path().join(TENANT), "first", &options()),
+        Code::Index,
+        "its archive is not here",
+    );
+}
+
+#[test]
+fn an_archive_that_was_altered_cut_or_exchanged_is_told() {
+    let (state, archive) = removed(true);
+    let bytes = std::fs::read(&archive).unwrap();
+    let mut altered = bytes.clone();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    for wrong in [&altered[..], &bytes[..middle], b"", b"no archive at all"] {
+        std::fs::write(&archive, wrong).unwrap();
+        fails(&whole(state.path()), Code::Index, "its SHA-256 differs");
+        assert!(!verify_path(&archive, &options()).ok);
+    }
+    std::fs::write(&archive, &bytes).unwrap();
+    assert!(whole(state.path()).ok);
+}
+
+#[test]
+fn a_run_that_is_at_work_or_unknown_or_gone_is_not_removed() {
+    let state = tempfile::tempdir().unwrap();
+    ran(state.path(), None, "held");
+    let held = RealDisk
+        .lock(&run_dir(state.path(), TENANT, "held"))
+        .unwrap();
+    let open = index(state.path(), None);
+    let dir = run_dir(state.path(), TENANT, "open");
+    let at_work = open
+        .begin(&LedgerOptions::new(&dir, TENANT, "open", key(1)), start("p"))
+        .unwrap();
+    ran(state.path(), None, "lost");
+    std::fs::remove_dir_all(run_dir(state.path(), TENANT, "lost")).unwrap();
+    let mut removal = open.removal().unwrap();
+    let mut refused = |run| removal.remove(run, true).unwrap_err();
+    assert!(matches!(refused("open"), RemoveError::NotEnded(_)));
+    assert!(matches!(refused("held"), RemoveError::InUse(_)));
+    assert!(matches!(refused("lost"), RemoveError::Missing(_)));
+    assert!(matches!(refused("never"), RemoveError::Unknown(_)));
+    drop(held);
+    removal.remove("held", true).unwrap();
+    assert!(matches!(
+        removal.remove("held", true),
+        Err(RemoveError::Removed(_))
+    ));
+    drop(at_work);
+}
+
+#[test]
+fn an_archive_that_is_removed_leaves_a_line_of_the_index_and_nothing_else() {
+    let (state, archive) = removed(true);
+    let index = index(state.path(), None);
+    let none = index.removal().unwrap().remove("first", false).unwrap();
+    assert!(none.is_none() && !archive.exists());
+    assert!(whole(state.path()).ok);
+    fails(
+        &verify_removed(&state.path().join(TENANT), "first", &options()),
+        Code::Index,
+        "nothing of it is left to verify",
+    );
+}
