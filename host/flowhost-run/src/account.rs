@@ -33,16 +33,22 @@ const FRAME_BYTES: u64 = 512;
 const CALL: &str = "evidence";
 pub(crate) const RUN: &str = "run.evidence";
 
-/// The run with an account over everything that its plugins record, of which `used` is there already.
-pub(crate) fn of_run(journal: Arc<dyn Recorder>, used: u64, allowed: u64) -> Arc<dyn Recorder> {
-    let meter = Meter::default();
+/// The run with an account over everything that its plugins record, of which `used` is there already; and
+/// what counts it.
+pub(crate) fn of_run(
+    journal: Arc<dyn Recorder>,
+    used: u64,
+    allowed: u64,
+) -> (Arc<dyn Recorder>, Arc<Meter>) {
+    let meter = Arc::new(Meter::default());
     meter.evidence_bytes.store(used, Relaxed);
-    Arc::new(Account {
+    let account = Account {
         above: journal,
         name: RUN,
-        used: Arc::new(meter),
+        used: meter.clone(),
         allowed,
-    })
+    };
+    (Arc::new(account), meter)
 }
 
 /// `run` for one call: what it records is counted by `meter`, and `allowed` at most.
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn what_a_called_plugin_records_counts_for_its_caller_and_for_the_run() {
         let bytes = written(&look("x"));
-        let run = of_run(Arc::new(MemoryRecorder::default()), 0, 3 * bytes);
+        let (run, _) = of_run(Arc::new(MemoryRecorder::default()), 0, 3 * bytes);
         let caller = of_call(&scope(run), &Arc::default(), 2 * bytes);
         let callee = of_call(&caller, &Arc::default(), 9 * bytes);
         callee.recorder.append(look("x")).unwrap();
@@ -236,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_run_that_is_full_lets_no_call_begin_and_records_how_those_at_work_ended() {
-        let run = of_run(Arc::new(MemoryRecorder::default()), 0, written(&look("x")));
+        let (run, _) = of_run(Arc::new(MemoryRecorder::default()), 0, written(&look("x")));
         let call = || of_call(&scope(run.clone()), &Arc::default(), 1 << 20);
         let begins = || Fact::new(Kind::ToolCall, "default/a").payload(vec![b' '; 4_096]);
         let ends = || Fact::new(Kind::ToolResult, "default/a").payload(vec![b' '; 4_096]);

@@ -155,6 +155,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         world: drive.world,
         pausing: None,
         paused: None,
+        winding: None,
     };
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
     let driving = async move {
@@ -259,6 +260,8 @@ struct Driver {
     /// Set once the run has to let go of its process: why, and until when calls may come to their end.
     pausing: Option<(Exit, Instant)>,
     paused: Option<Paused>,
+    /// Set once the run has to come to its end: why, and until when calls may come to theirs.
+    winding: Option<(Arc<str>, Instant)>,
 }
 
 /// A call whose order has left.
@@ -275,7 +278,7 @@ impl Driver {
             None => self.feed(Event::Started).await,
         }
         let stop = self.run.clone();
-        let (mut stopping, mut halted) = (false, false);
+        let (mut stopping, mut halted, mut winding) = (false, false, false);
         while self.end.is_none() {
             if let Some((exit, grace)) = self.pausing
                 && (self.at_work() == 0 || Instant::now() >= grace)
@@ -283,6 +286,7 @@ impl Driver {
                 self.interrupted(exit);
                 return self.abandon(answers).await;
             }
+            self.wound_down();
             if self.rests() {
                 match self.overdue() {
                     Some(gate) => self.time_out(gate).await,
@@ -296,6 +300,10 @@ impl Driver {
                 |(time, _)| self.clock.at(time),
             );
             let wake = self.closing().map_or(wake, |closes| closes.min(wake));
+            let wake = self
+                .winding
+                .as_ref()
+                .map_or(wake, |(_, until)| wake.min(*until));
             let grace = self.pausing.map(|(_, grace)| grace);
             tokio::select! {
                 biased;
@@ -310,6 +318,10 @@ impl Driver {
                 }
                 exit = stop.asked_to_pause(), if grace.is_none() && !stopping => {
                     self.pausing = Some((exit, Instant::now() + GRACE));
+                }
+                (reason, grace) = stop.asked_to_wind_down(), if !winding && !stopping => {
+                    winding = true;
+                    self.winding = Some((reason, Instant::now() + grace));
                 }
                 delivery = answers.next() => match delivery {
                     Ok(delivery) => {
@@ -540,7 +552,7 @@ impl Driver {
 
     /// Sends what waits, as far as the bus has room.
     async fn drain(&mut self) {
-        if self.pausing.is_some() {
+        if self.pausing.is_some() || self.winding.is_some() {
             return;
         }
         while let Some(call) = self.waiting.pop_front() {

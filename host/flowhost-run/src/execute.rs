@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowhost_engine::{LoadedComponent, RunScope};
@@ -235,7 +235,7 @@ pub(crate) async fn conduct(
     let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
     let (counted, written) = past.map_or((0, 0), |past| (past.own_calls, past.bytes));
     let own_calls = Arc::new(AtomicU64::new(counted));
-    let account = account::of_run(
+    let (account, recorded) = account::of_run(
         Arc::new(journal.clone()),
         written,
         account::allowed(&project.plan),
@@ -317,7 +317,8 @@ pub(crate) async fn conduct(
         Some(paused) => journal.run_pause(&outcome, paused)?,
         None => {
             journal.varied(&estimate, &outcome)?;
-            journal.run_end(&outcome)?;
+            let recorded = recorded.evidence_bytes.load(Ordering::Relaxed);
+            journal.run_end(&outcome, recorded)?;
         }
     }
     let run_dir = state.run_dir(run.id());

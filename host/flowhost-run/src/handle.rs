@@ -4,6 +4,7 @@
 //! events are kept in a bounded ring, and a reader that falls behind is told how many it missed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flowhost_caps::log::ProgressLine;
 use flowhost_flow::Exit;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     /// Why the process that holds the run cannot let it go on.
     halt: watch::Sender<Option<Arc<str>>>,
     pause: watch::Sender<Option<Exit>>,
+    /// Why the run is to come to its end, and how long calls at work may take.
+    wind_down: watch::Sender<Option<(Arc<str>, Duration)>>,
     state: watch::Sender<RunState>,
     outcome: watch::Sender<Option<Result<Finished, Failure>>>,
     events: broadcast::Sender<RunEvent>,
@@ -70,6 +73,7 @@ impl Run {
             stop: watch::Sender::new(None),
             halt: watch::Sender::new(None),
             pause: watch::Sender::new(None),
+            wind_down: watch::Sender::new(None),
             state: watch::Sender::new(RunState::Preparing),
             outcome: watch::Sender::new(None),
             events,
@@ -128,6 +132,27 @@ impl Run {
             asked.get_or_insert(exit);
             first
         });
+    }
+
+    /// Asks the run to come to its end: no new call begins, and those at work may take `grace` before the run
+    /// is cancelled. Asking again changes nothing.
+    pub fn wind_down(&self, reason: &str, grace: Duration) {
+        self.0.wind_down.send_if_modified(|asked| {
+            let first = asked.is_none();
+            asked.get_or_insert_with(|| (reason.into(), grace));
+            first
+        });
+    }
+
+    /// Waits until somebody wants the run to come to its end.
+    pub(crate) async fn asked_to_wind_down(&self) -> (Arc<str>, Duration) {
+        let mut wind_down = self.0.wind_down.subscribe();
+        let asked = wind_down.wait_for(Option::is_some).await;
+        // The sender lives in `self`: the wait ends only with a reason.
+        asked
+            .ok()
+            .and_then(|asked| asked.clone())
+            .unwrap_or_default()
     }
 
     /// Waits until somebody halts the run.

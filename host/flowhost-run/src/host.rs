@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flowhost_caps::http::HttpServices;
@@ -15,6 +16,7 @@ use flowhost_flow::Exit;
 use flowhost_ledger::RunIndex;
 use futures::FutureExt as _;
 
+use crate::asks;
 use crate::execute::{self, Finished, RunOptions};
 use crate::failure::Failure;
 use crate::handle::Run;
@@ -39,6 +41,8 @@ pub(crate) struct Inner {
     /// What killed runs left has been signed.
     pub(crate) swept: OnceLock<()>,
     runs: Mutex<BTreeMap<String, Run>>,
+    /// Somebody looks for what other processes ask of the runs.
+    heeded: AtomicBool,
 }
 
 impl Host {
@@ -67,6 +71,7 @@ impl Host {
             network: OnceLock::new(),
             swept: OnceLock::new(),
             runs: Mutex::default(),
+            heeded: AtomicBool::default(),
         })))
     }
 
@@ -121,7 +126,14 @@ impl Host {
         work: impl Future<Output = Result<Finished, Failure>> + Send + 'static,
     ) -> Run {
         let inner = self.0.clone();
-        self.runs_mut().insert(run.id().to_owned(), run.clone());
+        {
+            let mut runs = self.runs_mut();
+            runs.insert(run.id().to_owned(), run.clone());
+            // Under the lock of the runs, under which whoever looks sees that none is left, and ends.
+            if !inner.heeded.swap(true, Ordering::Relaxed) {
+                tasks::spawn(asks::heed(inner.clone()));
+            }
+        }
         let handle = run.clone();
         tasks::spawn(async move {
             let outcome = AssertUnwindSafe(work).catch_unwind().await;
@@ -147,6 +159,7 @@ impl Host {
     #[must_use]
     pub fn resume(&self, run: &str, kept: Arc<dyn Kept>, options: ResumeOptions) -> Run {
         let (inner, run) = (self.0.clone(), Run::new(run));
+        asks::forget(&inner, run.id());
         self.go(run.clone(), async move {
             resume::execute(&inner, kept, &options, &run).await
         })
@@ -174,6 +187,22 @@ impl Host {
 }
 
 impl Inner {
+    /// The run of this id, while it goes on.
+    pub(crate) fn going_on(&self, id: &str) -> Option<Run> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(id).cloned()
+    }
+
+    /// Whether nobody needs to look for what is asked any more: from then on, the next run looks again.
+    pub(crate) fn rests(&self) -> bool {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let rests = runs.is_empty();
+        if rests {
+            self.heeded.store(false, Ordering::Relaxed);
+        }
+        rests
+    }
+
     /// Random bytes of the world.
     pub(crate) fn entropy<const N: usize>(&self) -> Result<[u8; N], Failure> {
         let mut bytes = [0; N];

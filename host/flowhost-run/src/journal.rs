@@ -19,6 +19,7 @@ use flowhost_policy::{FileGrant, LIMITS, host_input};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::account;
 use crate::driver::Outcome;
 use crate::estimate::{Amount, Estimate, variance};
 use crate::execute::{RunOptions, append, status_of, status_word};
@@ -155,7 +156,7 @@ impl Journal {
             seed: Some(setup.seed),
             durability: Some(durability.to_owned()),
             flowhost: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            budget: Some(budget(&plan.budget.limits)),
+            budget: Some(budget(plan)),
             labels: Some(labels),
             ..RunStart::default()
         };
@@ -333,7 +334,8 @@ impl Journal {
         Ok(status)
     }
 
-    pub(crate) fn run_end(&self, outcome: &Outcome) -> Result<(), Failure> {
+    /// `evidence` is how many bytes plugins have left in records and payloads.
+    pub(crate) fn run_end(&self, outcome: &Outcome, evidence: u64) -> Result<(), Failure> {
         let used = &outcome.end.used;
         let end = RunEnd {
             status: status_word(outcome).to_owned(),
@@ -345,6 +347,7 @@ impl Journal {
                 tokens: Some(used.tokens),
                 micro_usd: Some(used.micro_usd),
             },
+            evidence: Some(evidence),
             ..RunEnd::default()
         };
         let payload = serde_json::to_vec(&outcome.end).unwrap_or_default();
@@ -475,15 +478,18 @@ fn view_of(path: &str, bytes: &[u8]) -> ViewWrite {
     }
 }
 
-/// What the run may use of each currency, by the words that `step.end` and `run.end` use.
-fn budget(stated: &[Option<u64>; 4]) -> BTreeMap<String, String> {
+/// What the run may use of each currency, and may leave in its evidence, by the words that `step.end` and
+/// `run.end` use.
+fn budget(plan: &Plan) -> BTreeMap<String, String> {
     let words = ["calls", "fuel", "tokens", "micro_usd"];
-    let amounts = Currency::ALL.iter().zip(stated);
+    let amounts = Currency::ALL.iter().zip(plan.budget.limits);
     let amounts = amounts.map(|(currency, stated)| stated.unwrap_or(DEFAULT_LIMIT.get(*currency)));
+    let evidence = ("evidence", account::allowed(plan));
     words
-        .iter()
+        .into_iter()
         .zip(amounts)
-        .map(|(word, amount)| ((*word).to_owned(), amount.to_string()))
+        .chain([evidence])
+        .map(|(word, amount)| (word.to_owned(), amount.to_string()))
         .collect()
 }
 

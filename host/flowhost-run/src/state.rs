@@ -51,6 +51,12 @@ impl State {
         self.runs_dir().join(run)
     }
 
+    /// What processes of this host ask of each other's runs, a file for each run.
+    #[must_use]
+    pub fn asks_dir(&self) -> PathBuf {
+        self.tenant_dir().join("runs.asks")
+    }
+
     /// The host's signing key.
     #[must_use]
     pub fn signing_key(&self) -> PathBuf {

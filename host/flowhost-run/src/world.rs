@@ -48,6 +48,22 @@ pub trait World: Send + Sync + 'static {
         None
     }
 
+    /// The names of a folder's files; none where there is no such folder.
+    ///
+    /// # Errors
+    /// What the disk says, and that this world has no other processes that could put files anywhere.
+    fn list(&self, _dir: &Path) -> io::Result<Vec<String>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes a file that a process of this host wrote.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn remove(&self, _path: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Whether a file stands at the path.
     fn is_file(&self, path: &Path) -> bool;
 

@@ -21,7 +21,9 @@ use crate::resume::gate::when;
 impl Driver {
     /// Whether nothing goes on until somebody outside speaks.
     pub(super) fn rests(&self) -> bool {
-        self.open.is_empty() && self.pausing.is_none() && self.planner.rests()
+        // Whoever wants the run to end does not wait for the person that it waits for.
+        let ends = self.pausing.is_some() || self.winding.is_some() || self.run.is_asked_to_stop();
+        self.open.is_empty() && !ends && self.planner.rests()
     }
 
     /// Opens a gate, from now on.

@@ -2,7 +2,7 @@
 //! what is open is let go of.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use flowhost_bus::Subscription;
@@ -227,6 +227,16 @@ impl Driver {
     /// Calls that are out.
     pub(super) fn at_work(&self) -> usize {
         self.open.values().flatten().count()
+    }
+
+    /// Cancels the run once what was at work has come to its end, or its grace is over: from then on calls
+    /// begin again, for what the plan does after a cancellation.
+    pub(super) fn wound_down(&mut self) {
+        let over = |(_, until): &mut (Arc<str>, Instant)| Instant::now() >= *until;
+        let none_at_work = self.at_work() == 0;
+        if let Some((reason, _)) = self.winding.take_if(|it| none_at_work || over(it)) {
+            self.run.cancel(&reason);
+        }
     }
 
     /// The process has to go; the run has not ended.

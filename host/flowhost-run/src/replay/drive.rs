@@ -63,7 +63,7 @@ pub(super) async fn replay(
     let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
     let ready = Ready::for_replay(&project, host, purse.clone(), &revealed)?;
     let started_ms = Ulid::from_string(&setup.run_id).map_or(0, |id| id.timestamp_ms());
-    let account = account::of_run(
+    let (account, _) = account::of_run(
         Arc::new(journal.clone()),
         0,
         account::allowed(&project.plan),

@@ -53,6 +53,8 @@ pub struct ResumeOptions {
     pub witness: Option<std::path::PathBuf>,
     /// Plugins that are replaced on purpose, by key: what the run recorded of them is not asked of these.
     pub replaced: Vec<String>,
+    /// Goes on only to be cancelled, for this reason: what the plan does after a cancellation is done.
+    pub cancel: Option<String>,
 }
 
 /// Finds again what a run was made of and what its planner was fed: reading the one needs the binary's
@@ -193,6 +195,9 @@ pub(crate) async fn execute(
         Some((key.clone(), member.inspection.digest.to_string()))
     });
     journal.run_resume(&resumed, replaced.collect())?;
+    if let Some(reason) = &options.cancel {
+        run.cancel(reason);
+    }
     let started_ms = Ulid::from_string(run.id()).map_or(0, |id| id.timestamp_ms());
     let setup = resumed.fed.setup.clone();
     let work = Conduct {

@@ -367,7 +367,7 @@ impl Simulated {
         let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
         let (counted, written) = past.map_or((0, 0), |past| (past.own_calls, past.bytes));
         let own_calls = Arc::new(AtomicU64::new(counted));
-        let account = account::of_run(
+        let (account, recorded) = account::of_run(
             Arc::new(journal.clone()),
             written,
             account::allowed(&self.plan),
@@ -437,7 +437,10 @@ impl Simulated {
         let outcome = driver::drive(drive, &run).await.map_err(told)?;
         match &outcome.paused {
             Some(paused) => journal.run_pause(&outcome, paused).map_err(told)?,
-            None => journal.run_end(&outcome).map_err(told)?,
+            None => {
+                let recorded = recorded.evidence_bytes.load(Relaxed);
+                journal.run_end(&outcome, recorded).map_err(told)?;
+            }
         }
         let closed = ledger.close().await;
         closed.map_err(|error| format!("close: {error}"))?;
