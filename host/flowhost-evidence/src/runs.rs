@@ -1,6 +1,6 @@
 //! Which runs there were, and what happened in one: read from the run index and from a run's ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use flowhost_ledger::records::{Asked, Record};
@@ -8,6 +8,9 @@ use flowhost_ledger::{Payloads, RealDisk, RunIndex, StoredRecord, Value, read_ru
 use serde::Serialize;
 
 use crate::Unreadable;
+
+/// The status of a run that is at work.
+pub const UNFINISHED: &str = "unfinished";
 
 /// One run as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +29,22 @@ pub struct RunEntry {
     pub plan_hash: String,
     /// Records in its ledger when it ended.
     pub records: Option<u64>,
+    /// The plan's labels, as they were for this run.
+    pub labels: BTreeMap<String, String>,
+    /// Set once it was removed on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
+}
+
+/// What the index says of a run that was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// When, RFC 3339.
+    pub at: String,
+    /// SHA-256 of the archive that it was put into; none where it was not.
+    pub archive: Option<String>,
+    /// Bytes of that archive.
+    pub archive_bytes: Option<u64>,
 }
 
 /// A record as `runs show` prints it.
@@ -59,11 +78,11 @@ pub fn list(root: &Path, tenant: &str) -> Result<Vec<RunEntry>, Unreadable> {
     let Some(records) = RunIndex::read(root, tenant)? else {
         return Ok(Vec::new());
     };
-    let mut runs = Vec::new();
+    let mut listing = Listing::default();
     for record in records {
-        enter(&mut runs, &record?);
+        listing.enter(&record?);
     }
-    Ok(runs)
+    Ok(listing.runs)
 }
 
 /// The newest runs of `tenant`, oldest first: some hundred, at the same cost whatever their number.
@@ -72,42 +91,69 @@ pub fn list(root: &Path, tenant: &str) -> Result<Vec<RunEntry>, Unreadable> {
 /// # Errors
 /// What the disk says.
 pub fn newest(root: &Path, tenant: &str) -> std::io::Result<Vec<RunEntry>> {
-    let mut runs = Vec::new();
+    let mut listing = Listing::default();
     for record in RunIndex::newest(root, tenant)? {
-        enter(&mut runs, &record);
+        listing.enter(&record);
     }
-    Ok(runs)
+    Ok(listing.runs)
 }
 
-fn enter(runs: &mut Vec<RunEntry>, record: &StoredRecord) {
-    match record.read() {
-        Ok(Some(Record::RunStart(start))) => runs.push(RunEntry {
-            run_id: start.run_id.unwrap_or_default(),
-            started: record.ts.clone(),
-            ended: None,
-            status: "unfinished".to_owned(),
-            plan: start.plan.unwrap_or_default(),
-            plan_hash: start.plan_hash.unwrap_or_default(),
-            records: None,
-        }),
-        Ok(Some(Record::RunEnd(end))) => {
-            let run_id = end.run_id.unwrap_or_default();
-            if let Some(run) = runs.iter_mut().rev().find(|run| run.run_id == run_id) {
-                run.ended = Some(record.ts.clone());
-                run.status = end.status;
-                run.records = end.size;
+/// Runs in the order in which they began, and where each is: thousands of them may be open at once.
+#[derive(Default)]
+struct Listing {
+    runs: Vec<RunEntry>,
+    places: HashMap<String, usize>,
+}
+
+impl Listing {
+    fn of(&mut self, run_id: Option<&str>) -> Option<&mut RunEntry> {
+        let place = self.places.get(run_id?)?;
+        self.runs.get_mut(*place)
+    }
+
+    fn enter(&mut self, record: &StoredRecord) {
+        match record.read() {
+            Ok(Some(Record::RunStart(start))) => {
+                let run_id = start.run_id.unwrap_or_default();
+                self.places.insert(run_id.clone(), self.runs.len());
+                self.runs.push(RunEntry {
+                    run_id,
+                    started: record.ts.clone(),
+                    ended: None,
+                    status: UNFINISHED.to_owned(),
+                    plan: start.plan.unwrap_or_default(),
+                    plan_hash: start.plan_hash.unwrap_or_default(),
+                    records: None,
+                    labels: start.labels.unwrap_or_default(),
+                    removed: None,
+                });
             }
-        }
-        Ok(Some(Record::RunResume(resume))) => {
-            let run_id = resume.run_id.unwrap_or_default();
-            if let Some(run) = runs.iter_mut().rev().find(|run| run.run_id == run_id) {
-                run.ended = None;
-                run.status = "unfinished".to_owned();
-                run.records = None;
+            Ok(Some(Record::RunEnd(end))) => {
+                if let Some(run) = self.of(end.run_id.as_deref()) {
+                    run.ended = Some(record.ts.clone());
+                    run.status = end.status;
+                    run.records = end.size;
+                }
             }
+            Ok(Some(Record::RunResume(resume))) => {
+                if let Some(run) = self.of(resume.run_id.as_deref()) {
+                    run.ended = None;
+                    run.status = UNFINISHED.to_owned();
+                    run.records = None;
+                }
+            }
+            Ok(Some(Record::RunRemove(remove))) => {
+                if let Some(run) = self.of(Some(&remove.run_id)) {
+                    run.removed = Some(Removed {
+                        at: record.ts.clone(),
+                        archive: remove.archive,
+                        archive_bytes: remove.archive_bytes,
+                    });
+                }
+            }
+            // Whoever checks the index tells of a record that it should not have; a list shows what it can.
+            _ => {}
         }
-        // Whoever checks the index tells of a record that is none; a list shows what it can.
-        _ => {}
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+pub use crate::html::words::bytes;
+
 /// Foreign text as one may show it: control characters (but line feed and tab), bidirectional marks
 /// and invisible characters are written as escapes, so that no guest moves the cursor or turns the
 /// line around.

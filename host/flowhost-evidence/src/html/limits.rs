@@ -48,6 +48,7 @@ fn budget(line: &Line) -> Markup {
         "calls" => ("Calls", words::count),
         "fuel" => ("Fuel", words::short),
         "tokens" => ("Tokens", words::count),
+        "evidence" => ("Evidence", words::bytes),
         _ => ("Cost", words::usd),
     };
     html! {

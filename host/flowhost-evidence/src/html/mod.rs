@@ -21,7 +21,7 @@ mod tests;
 mod timeline;
 mod tools;
 mod verdicts;
-mod words;
+pub(crate) mod words;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -60,7 +60,8 @@ pub(super) fn millis(ms: u64) -> String {
 }
 
 /// `512 B`, `1.5 KiB`, `64 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
     for (unit, size) in [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= size {
             return format!("{} {unit}", fraction(bytes, size, 1));

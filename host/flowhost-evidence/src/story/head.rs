@@ -38,7 +38,7 @@ pub struct Head {
     pub status: Option<String>,
     /// The exit code that it ended with.
     pub exit_code: String,
-    /// What the run may use, by `calls`, `fuel`, `tokens` and `micro_usd`.
+    /// What the run may use, by `calls`, `fuel`, `tokens`, `micro_usd` and `evidence`.
     pub allowed: BTreeMap<String, u64>,
     /// What it used, by the same words; none without a `run.end`.
     pub used: Option<BTreeMap<String, u64>>,
@@ -114,6 +114,9 @@ pub struct Swap {
 /// Words of what is counted, as `run.start`, `step.end` and `run.end` use them.
 pub(super) const CURRENCIES: [&str; 4] = ["calls", "fuel", "tokens", "micro_usd"];
 
+/// What plugins left in the evidence, in bytes: counted like a currency, and no part of the budget.
+pub(super) const EVIDENCE: &str = "evidence";
+
 #[derive(Default)]
 pub(super) struct HeadOf {
     head: Head,
@@ -182,6 +185,7 @@ impl HeadOf {
         let used: BTreeMap<String, u64> = CURRENCIES
             .iter()
             .zip(amounts)
+            .chain([(&EVIDENCE, end.evidence)])
             .filter_map(|(word, amount)| Some(((*word).to_owned(), amount?)))
             .collect();
         self.head.used = (!used.is_empty()).then_some(used);

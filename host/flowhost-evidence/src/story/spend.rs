@@ -3,14 +3,14 @@
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::Budget;
 
-use super::head::CURRENCIES;
+use super::head::{CURRENCIES, EVIDENCE};
 use super::stored::{Held, Shelf, short, text};
 use super::{GROUPS_MAX, Head, Models, Shown, Stored};
 
 /// The run's budget.
 #[derive(Debug, Clone, Default)]
 pub struct Spend {
-    /// One line for each of `calls`, `fuel`, `tokens` and `micro_usd`.
+    /// One line for each of `calls`, `fuel`, `tokens` and `micro_usd`, and one for `evidence`.
     pub lines: Vec<Line>,
     /// Reservations made.
     pub reserved: u64,
@@ -23,7 +23,7 @@ pub struct Spend {
 /// One currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// `calls`, `fuel`, `tokens` or `micro_usd`.
+    /// `calls`, `fuel`, `tokens`, `micro_usd` or `evidence`.
     pub currency: &'static str,
     /// What was used; none when the run has no end and nothing else says.
     pub used: Option<u64>,
@@ -95,6 +95,17 @@ impl SpendOf {
             },
             allowed: head.allowed.get(*currency).copied(),
         });
+        // A ledger of an older host does not say it.
+        let evidence = head.allowed.get(EVIDENCE).map(|allowed| Line {
+            currency: EVIDENCE,
+            used: head
+                .used
+                .as_ref()
+                .and_then(|used| used.get(EVIDENCE).copied()),
+            held: 0,
+            allowed: Some(*allowed),
+        });
+        let lines = lines.chain(evidence);
         let events = self.events.items.into_iter().map(|(mut event, held)| {
             event.message = shelf.take(&held);
             event
