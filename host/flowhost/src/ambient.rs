@@ -448,6 +448,15 @@ impl Ambient {
             .map_err(|source| FileError::new("open", &path, source))
     }
 
+    /// Removes a file of the host's own.
+    ///
+    /// # Errors
+    /// When it cannot be removed, and when it is not there.
+    pub fn remove(&self, path: &Path) -> Result<(), FileError> {
+        let path = self.resolve(path);
+        std::fs::remove_file(&path).map_err(|source| FileError::new("remove", &path, source))
+    }
+
     /// Writes a file so that a reader sees the old or the new content, never half of it.
     ///
     /// # Errors

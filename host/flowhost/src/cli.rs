@@ -5,6 +5,7 @@
 mod mcp;
 mod plugin;
 mod telemetry;
+mod retain;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 pub(crate) use telemetry::{
     CompareArgs, DisagreementsArgs, EvidenceArgs, GroupArg, MetricArg, ReportArgs, TelemetryCommand,
 };
+pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -257,7 +259,15 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     /// List runs, latest first
-    List,
+    List(ListArgs),
+    /// Follow a run of another process until it ends; the exit code is the run's
+    Watch(WatchArgs),
+    /// End a run of another process, or one that waits: nothing new begins, and calls at work get a grace
+    Cancel(CancelArgs),
+    /// Remove runs for good; the index of runs says so, and keeps their lines
+    Rm(RmArgs),
+    /// Remove old runs, and keep an archive of each that can still be verified
+    Prune(PruneArgs),
     /// Show how a run ended and why, its steps and its records
     Show(ShowArgs),
     /// Go on with a run that was killed or interrupted, or that waits, from its ledger alone

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use flowhost_ledger::HostKey;
+use flowhost_evidence::text::bytes;
+use flowhost_ledger::{HostKey, RealDisk, Source as _, archives_dir};
 use serde::Serialize;
 
 use crate::ambient::Ambient;
@@ -37,6 +38,9 @@ pub struct Check {
     pub found: String,
     /// What to do; empty when there is nothing to do.
     pub hint: String,
+    /// The same as a number, where it is a size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 impl Check {
@@ -46,6 +50,7 @@ impl Check {
             level,
             found: found.into(),
             hint: String::new(),
+            bytes: None,
         }
     }
 
@@ -81,6 +86,7 @@ pub fn examine(ambient: &Ambient, config: &Config, state: &State) -> Vec<Check> 
         configuration(config),
         folder_configuration(config),
         state_root(ambient, state),
+        state_size(state),
         signing_key(ambient, state),
     ];
     let sources = Sources::new(ambient, config, None);
@@ -166,6 +172,56 @@ fn state_root(ambient: &Ambient, state: &State) -> Check {
         Err(failure) => Check::new("state", Level::Error, failure.message)
             .hint("make it readable and writable for the user that runs flowhost"),
     }
+}
+
+/// What the state folder takes on the disk, and what of it grows with each run.
+fn state_size(state: &State) -> Check {
+    let tenant = state.tenant_dir();
+    let parts = [
+        ("runs", state.runs_dir()),
+        ("index of runs", tenant.join("runs.index")),
+        ("archives", archives_dir(state.root(), state.tenant())),
+        ("state of plugins", tenant.join("state")),
+        ("components", state.components_dir()),
+        ("compiled code", state.cache_dir()),
+    ];
+    let sizes = parts.map(|(name, dir)| (name, size_of(&dir, 0)));
+    let all: u64 = sizes.iter().map(|(_, size)| size).sum();
+    let some = sizes.iter().filter(|(_, size)| *size > 0);
+    let told: Vec<String> = some
+        .map(|(name, size)| format!("{name} {}", bytes(*size)))
+        .collect();
+    let found = match told.is_empty() {
+        true => "nothing yet".to_owned(),
+        false => format!("{}: {}", bytes(all), told.join(", ")),
+    };
+    let mut check = Check::new("state size", Level::Ok, found);
+    check.bytes = Some(all);
+    let of_runs = sizes.first().map_or(0, |(_, size)| *size);
+    match of_runs > RUNS_BYTES_MANY {
+        true => check.hint("`flowhost runs prune --keep N` archives old runs and removes them"),
+        false => check,
+    }
+}
+
+/// From here on `doctor` names the command that makes runs fewer.
+const RUNS_BYTES_MANY: u64 = 1 << 30;
+
+/// Our folders are a few levels deep; a deeper one is not ours, and is not looked into.
+const DEPTH_MAX: u32 = 16;
+
+/// Bytes of all files below a folder; what cannot be looked at counts as nothing.
+fn size_of(dir: &Path, depth: u32) -> u64 {
+    let entries = RealDisk.list(dir).unwrap_or_default();
+    let sizes = entries.into_iter().map(|entry| {
+        let path = dir.join(&entry.name);
+        match entry.is_dir {
+            true if depth < DEPTH_MAX => size_of(&path, depth + 1),
+            true => 0,
+            false => RealDisk.len(&path).unwrap_or(0),
+        }
+    });
+    sizes.sum()
 }
 
 fn signing_key(ambient: &Ambient, state: &State) -> Check {

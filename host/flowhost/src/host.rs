@@ -164,6 +164,17 @@ impl World for Here {
         self.0.lock_holder(dir)
     }
 
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        match self.0.list(dir) {
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            other => other.map_err(|error| error.source),
+        }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path).map_err(|error| error.source)
+    }
+
     fn is_file(&self, path: &Path) -> bool {
         self.0.is_file(path)
     }
@@ -265,7 +276,7 @@ impl Past for Index {
         let same = all
             .into_iter()
             .rev()
-            .filter(|run| run.plan == plan && run.ended.is_some());
+            .filter(|run| run.plan == plan && run.ended.is_some() && run.removed.is_none());
         same.take(most).map(|run| run.run_id).collect()
     }
 }

@@ -1,6 +1,8 @@
 //! How a person names a run, and which runs there are.
 
+use flowhost_evidence::runs::{self, RunEntry};
 use flowhost_flow::Exit;
+use flowhost_ledger::archive_path;
 pub use flowhost_run::State;
 
 use crate::ambient::Ambient;
@@ -17,8 +19,11 @@ pub trait FindRuns {
     /// The run that a person means: an id, an unambiguous beginning of one, or `latest`.
     ///
     /// # Errors
-    /// When there is none, or more than one.
+    /// When there is none, when it was removed, or when more than one is meant.
     fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure>;
+
+    /// The run that was removed on purpose and whose id begins so, by the index of runs.
+    fn removed_run(&self, wanted: &str) -> Option<RunEntry>;
 }
 
 impl FindRuns for State {
@@ -32,11 +37,44 @@ impl FindRuns for State {
 
     fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure> {
         let runs = self.runs(ambient)?;
-        pick(&runs, wanted).map_err(|message| {
-            Failure::new(Exit::Internal, message)
+        pick(&runs, wanted).map_err(|message| match self.removed_run(wanted) {
+            Some(run) => removed(self, &run),
+            None => Failure::new(Exit::Internal, message)
                 .because(format!("runs are kept in `{}`", self.runs_dir().display()))
-                .hint("`flowhost runs list` shows them; `--state DIR` looks elsewhere")
+                .hint("`flowhost runs list` shows them; `--state DIR` looks elsewhere"),
         })
+    }
+
+    fn removed_run(&self, wanted: &str) -> Option<RunEntry> {
+        let upper = wanted.to_ascii_uppercase();
+        let listed = runs::list(self.root(), self.tenant()).unwrap_or_default();
+        let mut found = listed.into_iter().filter(|run| {
+            run.removed.is_some() && !upper.is_empty() && run.run_id.starts_with(&upper)
+        });
+        let first = found.next();
+        first.filter(|_| found.next().is_none())
+    }
+}
+
+/// That a run is not there any more, and what is.
+fn removed(state: &State, run: &RunEntry) -> Failure {
+    let id = &run.run_id;
+    let removed = run.removed.as_ref();
+    let at = removed.map_or("", |it| it.at.split('.').next().unwrap_or(&it.at));
+    let failure =
+        Failure::new(Exit::Internal, format!("the run {id} was removed")).because(format!(
+            "on {} UTC, by `runs prune` or `runs rm`",
+            at.replace('T', " ")
+        ));
+    match removed.is_some_and(|it| it.archive.is_some()) {
+        true => {
+            let archive = archive_path(state.root(), state.tenant(), id);
+            failure.hint(format!(
+                "`flowhost verify {id}` checks its archive; `tar --zstd -xf {} -C DIR` unpacks it",
+                archive.display()
+            ))
+        }
+        false => failure.hint("nothing of it was kept but its lines in the index of runs"),
     }
 }
 

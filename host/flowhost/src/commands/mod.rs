@@ -2,6 +2,7 @@
 //!
 //! Must hold no logic that a control API would need as well; that is the library's.
 
+mod cancel;
 mod completion;
 mod dev;
 mod doctor;
@@ -26,12 +27,14 @@ mod policy_explain;
 mod policy_show;
 mod policy_suggest;
 mod policy_test;
+mod prune;
 mod replay;
 mod resume;
 mod rights;
 mod run;
 mod running;
 mod runs;
+mod runs_list;
 mod runs_show;
 mod settle;
 mod speak;
@@ -39,6 +42,7 @@ mod telemetry;
 mod telemetry_numbers;
 mod validate;
 mod verify;
+mod watch;
 
 use flowhost::ambient::Ambient;
 use flowhost::config::Config;

@@ -30,9 +30,9 @@ pub(crate) fn found(wanted: &str, context: &Context) -> Result<String, Failure> 
     state.resolve_run(ambient, wanted).map_err(|failure| {
         let listed = runs::list(state.root(), state.tenant()).unwrap_or_default();
         let upper = wanted.to_ascii_uppercase();
-        let gone = listed
-            .iter()
-            .find(|run| !upper.is_empty() && run.run_id.starts_with(&upper));
+        let gone = listed.iter().find(|run| {
+            run.removed.is_none() && !upper.is_empty() && run.run_id.starts_with(&upper)
+        });
         match gone {
             Some(run) => Failure::new(Exit::Internal, format!("the run {} is gone", run.run_id))
                 .because(format!(
@@ -62,6 +62,7 @@ pub(crate) fn go_on(
         allow_process: args.allow_process,
         witness: super::run::witness(args, context),
         replaced: replaced.keys().cloned().collect(),
+        cancel: None,
     };
     let Context {
         ambient,
@@ -91,7 +92,10 @@ pub(crate) fn newest(
     }
     let hash = flowhost_run::plan_hash(project)?;
     let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
-    let mut same = all.iter().rev().filter(|run| run.plan_hash == hash);
+    let mut same = all
+        .iter()
+        .rev()
+        .filter(|run| run.plan_hash == hash && run.removed.is_none());
     if !wanted {
         if !context.output.json
             && let Some(run) = same.find(|run| killed.contains(&run.run_id))

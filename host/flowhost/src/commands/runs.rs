@@ -1,4 +1,4 @@
-//! `flowhost runs list`, `flowhost runs show RUN` and `flowhost runs report RUN`; `replay` has a file of its
+//! `flowhost runs …`: which command is meant, and `flowhost runs report RUN`; the others have files of their
 //! own.
 
 use std::path::Path;
@@ -7,18 +7,20 @@ use flowhost::failure::Failure;
 use flowhost::output::one_line;
 use flowhost::report::problems::unreadable;
 use flowhost::state::FindRuns as _;
-use flowhost_evidence::runs::{self, RunEntry};
 use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 
 use crate::cli::RunsCommand;
-use crate::commands::runs_show::{self, plain_table, seconds};
-use crate::commands::{Context, replay};
+use crate::commands::{Context, cancel, prune, replay, runs_list, runs_show, watch};
 
 pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Exit, Failure> {
     super::settle(context);
     match command {
-        RunsCommand::List => list(context),
+        RunsCommand::List(args) => runs_list::perform(args, context),
+        RunsCommand::Watch(args) => watch::perform(args, context),
+        RunsCommand::Cancel(args) => cancel::perform(args, context),
+        RunsCommand::Rm(args) => prune::remove(args, context),
+        RunsCommand::Prune(args) => prune::perform(args, context),
         RunsCommand::Show(args) => runs_show::perform(args, context),
         RunsCommand::Resume(args) => super::resume::perform(args, context),
         RunsCommand::Approve(args) => super::speak::approve(args, context),
@@ -28,35 +30,6 @@ pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Ex
         RunsCommand::Report { run, out } => report(run, out.as_deref(), context),
         RunsCommand::Replay(args) => replay::perform(args, context),
     }
-}
-
-fn list(context: &Context) -> Result<Exit, Failure> {
-    let mut entries =
-        runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
-    entries.reverse();
-    if context.output.json {
-        context.output.document(&entries);
-    } else if entries.is_empty() {
-        context.output.message("no run yet\n");
-    } else {
-        context.output.result(&list_table(&entries));
-    }
-    Ok(Exit::Ok)
-}
-
-fn list_table(entries: &[RunEntry]) -> String {
-    let mut table = plain_table(&["run", "started", "status", "records", "plan"]);
-    for entry in entries {
-        let records = entry.records.map_or("-".to_owned(), |n| n.to_string());
-        table.add_row([
-            entry.run_id.clone(),
-            seconds(&entry.started),
-            one_line(&entry.status),
-            records,
-            one_line(&entry.plan),
-        ]);
-    }
-    format!("{}\n", table.trim_fmt())
 }
 
 fn report(run: &str, out: Option<&Path>, context: &Context) -> Result<Exit, Failure> {

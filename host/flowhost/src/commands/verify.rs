@@ -13,7 +13,7 @@ use flowhost::state::FindRuns as _;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
     Code, LedgerReport, Note, PROOF_BYTES_MAX, Problem, RealDisk, Report, Trust, VKey,
-    VerifyOptions, parse_trust, read_witness, verify_path, verify_proof_of,
+    VerifyOptions, parse_trust, read_witness, verify_path, verify_proof_of, verify_removed,
 };
 
 use crate::cli::VerifyArgs;
@@ -43,7 +43,7 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     };
     let mut report = match options.trusted.is_empty() {
         true => verify_by_own_keys(&target, options, context)?,
-        false => verify_path(&target.path, &options),
+        false => target.verify(&options),
     };
     if let Some(run) = &target.run {
         require_run(&mut report, context.state.tenant(), run);
@@ -65,6 +65,17 @@ struct Target {
     run: Option<String>,
     /// Below this host's state: signed by a key of this host, or not what it says.
     own: bool,
+    /// A run that was removed: what is left of it is verified.
+    removed: Option<String>,
+}
+
+impl Target {
+    fn verify(&self, options: &VerifyOptions) -> Report {
+        match &self.removed {
+            Some(run) => verify_removed(&self.path, run, options),
+            None => verify_path(&self.path, options),
+        }
+    }
 }
 
 /// Nobody named a key: this host's own are believed. A folder or bundle from elsewhere may be by another
@@ -76,12 +87,12 @@ fn verify_by_own_keys(
 ) -> Result<Report, Failure> {
     let none = options.clone();
     options.trusted = own_keys(&context.ambient, &context.state)?;
-    let report = verify_path(&target.path, &options);
+    let report = target.verify(&options);
     let foreign = report
         .all_problems()
         .any(|problem| problem.code == Code::UnknownKey);
     Ok(match foreign && !target.own {
-        true => verify_path(&target.path, &none),
+        true => target.verify(&none),
         false => report,
     })
 }
@@ -91,11 +102,23 @@ fn target(args: &VerifyArgs, context: &Context) -> Result<Target, Failure> {
     let (ambient, state) = (&context.ambient, &context.state);
     let path = Path::new(&args.target);
     if !ambient.is_dir(path) && !ambient.is_file(path) {
-        let run = state.resolve_run(ambient, &args.target)?;
+        let run = match state.resolve_run(ambient, &args.target) {
+            Ok(run) => run,
+            Err(failure) => {
+                let removed = state.removed_run(&args.target).ok_or(failure)?;
+                return Ok(Target {
+                    path: state.tenant_dir(),
+                    run: None,
+                    own: true,
+                    removed: Some(removed.run_id),
+                });
+            }
+        };
         return Ok(Target {
             path: state.run_dir(&run),
             run: Some(run),
             own: true,
+            removed: None,
         });
     }
     let path: PathBuf = ambient.resolve(path).components().collect();
@@ -105,6 +128,7 @@ fn target(args: &VerifyArgs, context: &Context) -> Result<Target, Failure> {
         run: run.map(str::to_owned),
         own: path.starts_with(state.root()),
         path,
+        removed: None,
     })
 }
 

@@ -24,7 +24,7 @@ pub(super) fn sleeping() -> Home {
 }
 
 /// Starts the run and waits until its step has begun.
-fn started(home: &Home) -> Child {
+pub(super) fn started(home: &Home) -> Child {
     let mut command = home.command(&["run", "plan.yaml"]);
     let child = command
         .stdout(Stdio::piped())

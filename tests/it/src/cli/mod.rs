@@ -33,6 +33,7 @@ mod remote;
 mod replayed;
 mod report;
 mod resumed;
+mod retained;
 mod script;
 mod scripted;
 mod spec_kit;

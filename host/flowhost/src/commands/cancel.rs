@@ -1,0 +1,175 @@
+//! `flowhost runs cancel RUN`: asks the process that has the run to end it, and waits until it has; a run
+//! that waits for a person has no process, and is ended here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flowhost::failure::Failure;
+use flowhost::host::host;
+use flowhost::kept::Kept;
+use flowhost_engine::PoolConfig;
+use flowhost_evidence::runs::{self, RunEntry, UNFINISHED};
+use flowhost_flow::Exit;
+use flowhost_run::asks::{self, Ask};
+use flowhost_run::{ResumeOptions, status_word};
+use serde_json::json;
+
+use crate::cli::CancelArgs;
+use crate::commands::runs_list::listed;
+use crate::commands::{Context, resume, running};
+
+/// How often is looked whether the run has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often is looked whether its process was killed meanwhile.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+/// What a run may take to end after its grace: agents are told (a minute), stopped calls are awaited, steps
+/// are compensated, pages are written.
+const END_MAX: Duration = Duration::from_secs(120);
+
+pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
+    let run = resume::found(&args.run, context)?;
+    let entries = listed(context)?;
+    let entry = entries.iter().find(|it| it.run_id == run);
+    let status = entry.map_or("", |it| it.status.as_str());
+    let reason = reason(args);
+    let ended = match status {
+        UNFINISHED => ask(&run, &reason, args.grace, context)?,
+        "waiting" => end_here(&run, reason, context)?,
+        status => {
+            let failure =
+                Failure::new(Exit::Internal, format!("the run {run} cannot be cancelled"));
+            return Err(match status {
+                "" => failure
+                    .because("the index of runs does not know it")
+                    .hint("`flowhost verify` of the state folder says more"),
+                "killed" | "interrupted" => failure
+                    .because(format!("nobody is at work on it: it was {status}"))
+                    .hint(format!(
+                        "`flowhost runs resume {run}` goes on with it, `flowhost runs rm {run}` removes it"
+                    )),
+                status => failure.because(format!("it has ended: {status}")),
+            });
+        }
+    };
+    if context.output.json {
+        context
+            .output
+            .document(&json!({ "run_id": run, "status": ended }));
+    } else {
+        let text = match ended.as_str() {
+            "cancelled" => format!("the run {run} was cancelled\n"),
+            other => format!("the run {run} had come to its end before it heard: {other}\n"),
+        };
+        context.output.message(&text);
+    }
+    Ok(Exit::Ok)
+}
+
+fn reason(args: &CancelArgs) -> String {
+    let by = match args.by.as_str() {
+        "" => "cancelled by `flowhost runs cancel`".to_owned(),
+        by => format!("cancelled by {by}"),
+    };
+    match args.note.as_str() {
+        "" => by,
+        note => format!("{by}: {note}"),
+    }
+}
+
+/// Asks whoever has the run, and waits. Gives the status that it ended with.
+fn ask(run: &str, reason: &str, grace_ms: u64, context: &Context) -> Result<String, Failure> {
+    let (ambient, state) = (&context.ambient, &context.state);
+    let path = asks::path(state, run);
+    let asked = Ask::Cancel {
+        reason: reason.to_owned(),
+        grace_ms,
+    };
+    let asked = serde_json::to_vec(&asked).map_err(|error| {
+        Failure::new(Exit::Internal, "the run cannot be asked").because(error.to_string())
+    })?;
+    ambient.create_dir(path.parent().unwrap_or(Path::new(".")))?;
+    ambient.write(&path, &asked)?;
+    let since = Instant::now();
+    let longest = Duration::from_millis(grace_ms).saturating_add(END_MAX);
+    let mut swept = since;
+    let ended = loop {
+        thread::sleep(LOOK_EVERY);
+        if swept.elapsed() > SWEEP_EVERY {
+            super::settle(context);
+            swept = Instant::now();
+        }
+        match self::ended(run, context)? {
+            Some(status) => break Some(status),
+            None if since.elapsed() > longest => break None,
+            None => {}
+        }
+    };
+    // Whoever has the run takes it as a rule.
+    let _taken = ambient.remove(&path);
+    ended.ok_or_else(|| {
+        let failure = Failure::new(Exit::Internal, format!("the run {run} has not ended"))
+            .because("it was asked to, and its time for that is over");
+        match ambient.lock_holder(&state.run_dir(run)) {
+            Some(process) => failure.hint(format!(
+                "process {process} has it: `kill {process}` ends the process, and the run can be resumed"
+            )),
+            None => failure.hint("end the process that has it; the run can be resumed after that"),
+        }
+    })
+}
+
+/// The status of a run that has ended.
+pub(super) fn ended(run: &str, context: &Context) -> Result<Option<String>, Failure> {
+    let state = &context.state;
+    let is_it = |it: &&RunEntry| it.run_id == run;
+    let newest = runs::newest(state.root(), state.tenant()).unwrap_or_default();
+    let status = match newest.iter().find(is_it) {
+        Some(entry) => entry.status.clone(),
+        // It began long before the newest runs.
+        None => {
+            let all = listed(context)?;
+            all.iter()
+                .find(is_it)
+                .map(|it| it.status.clone())
+                .unwrap_or_default()
+        }
+    };
+    Ok((status != UNFINISHED).then_some(status))
+}
+
+/// Goes on with a run that waits, to cancel it.
+fn end_here(run: &str, reason: String, context: &Context) -> Result<String, Failure> {
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = context;
+    let kept = Arc::new(Kept::new(ambient, config, state, BTreeMap::new()));
+    let options = ResumeOptions {
+        cancel: Some(reason),
+        ..ResumeOptions::default()
+    };
+    let runtime = running::runtime()?;
+    let finished = runtime.block_on(async {
+        let host = host(ambient, config, state, PoolConfig::default(), None)?;
+        host.resume(run, kept, options).outcome().await
+    });
+    runtime.shutdown_background();
+    let outcome = finished?.outcome;
+    if outcome.end.exit == Exit::Waiting {
+        let failure = outcome.end.failure.as_ref();
+        let why = failure.map(|it| it.message.clone()).unwrap_or_default();
+        return Err(
+            Failure::new(Exit::Waiting, format!("the run {run} waits on"))
+                .because(why)
+                .hint(format!(
+                    "`flowhost runs settle {run} STEP --as failed` ends the wait"
+                )),
+        );
+    }
+    Ok(status_word(&outcome).to_owned())
+}

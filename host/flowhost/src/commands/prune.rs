@@ -1,0 +1,291 @@
+//! `flowhost runs rm RUN…` and `flowhost runs prune`: runs go, and the index of runs says so.
+
+use std::path::PathBuf;
+
+use flowhost::failure::Failure;
+use flowhost::host::signing_key;
+use flowhost::output::{counted, neutral, one_line};
+use flowhost::state::FindRuns as _;
+use flowhost_evidence::runs::{RunEntry, UNFINISHED};
+use flowhost_evidence::text::bytes;
+use flowhost_flow::Exit;
+use flowhost_ledger::{Archived, RemoveError, RunIndex, archive_path, timestamp};
+use serde_json::{Value, json};
+
+use crate::cli::{PruneArgs, RmArgs};
+use crate::commands::runs_list::listed;
+use crate::commands::runs_show::plain_table;
+use crate::commands::{Context, runs_show::seconds};
+
+/// The status of a run that waits for a person.
+const WAITING: &str = "waiting";
+
+/// `runs rm`: all of them, or, when one cannot go, none.
+pub(super) fn remove(args: &RmArgs, context: &Context) -> Result<Exit, Failure> {
+    let entries = listed(context)?;
+    let mut meant = Vec::new();
+    for wanted in &args.runs {
+        let run = meant_by(wanted, &entries, context)?;
+        may_go(run, args.force)?;
+        if !meant.iter().any(|it: &RunEntry| it.run_id == run.run_id) {
+            meant.push(run.clone());
+        }
+    }
+    take(&meant, false, context)
+}
+
+/// The run of this name: one that is there, or one that was archived.
+fn meant_by<'e>(
+    wanted: &str,
+    entries: &'e [RunEntry],
+    context: &Context,
+) -> Result<&'e RunEntry, Failure> {
+    let resolved = context.state.resolve_run(&context.ambient, wanted);
+    let run = resolved.or_else(|failure| {
+        let archived = context.state.removed_run(wanted).filter(|run| {
+            let removed = run.removed.as_ref();
+            removed.is_some_and(|it| it.archive.is_some())
+        });
+        archived.map(|run| run.run_id).ok_or(failure)
+    })?;
+    entries.iter().find(|it| it.run_id == run).ok_or_else(|| {
+        Failure::new(Exit::Internal, format!("the run {run} cannot be removed"))
+            .because("the index of runs does not know it: somebody else put its folder there")
+            .hint("`flowhost verify` of the state folder says more")
+    })
+}
+
+fn may_go(run: &RunEntry, force: bool) -> Result<(), Failure> {
+    let id = &run.run_id;
+    let refused = |why: &str, hint: String| {
+        let what = format!("the run {id} cannot be removed");
+        Err(Failure::new(Exit::Internal, what).because(why).hint(hint))
+    };
+    match run.status.as_str() {
+        UNFINISHED => refused(
+            "another process is at work on it",
+            format!("`flowhost runs cancel {id}` ends it, `flowhost runs watch {id}` follows it"),
+        ),
+        WAITING if !force && run.removed.is_none() => refused(
+            "it waits for a person, and could still go on",
+            format!("`flowhost runs show {id}` says for what; `--force` removes it all the same"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// `runs prune`.
+pub(super) fn perform(args: &PruneArgs, context: &Context) -> Result<Exit, Failure> {
+    let entries = listed(context)?;
+    let (go, wait) = candidates(entries, args, context.ambient.now_ms());
+    if !context.output.json && wait > 0 {
+        let text = match wait {
+            1 => "note: 1 run waits for a person and stays\n".to_owned(),
+            _ => format!("note: {wait} runs wait for a person and stay\n"),
+        };
+        context.output.message(&text);
+    }
+    if args.dry_run {
+        return Ok(shown(&go, context));
+    }
+    take(&go, !args.no_archive, context)
+}
+
+/// The runs that go, oldest first, and how many would but for waiting for a person.
+fn candidates(entries: Vec<RunEntry>, args: &PruneArgs, now_ms: u64) -> (Vec<RunEntry>, usize) {
+    let before = args
+        .older_than
+        .map(|ms| timestamp(now_ms.saturating_sub(ms).saturating_mul(1_000)));
+    let mut meant: Vec<RunEntry> = entries
+        .into_iter()
+        .filter(|run| run.removed.is_none() && args.filter.means(run))
+        .collect();
+    let newest = args.keep.unwrap_or(0);
+    meant.truncate(meant.len().saturating_sub(newest));
+    // A run that has not ended is as young as can be.
+    meant.retain(|run| {
+        let ended = run.ended.as_ref();
+        ended.is_some_and(|ended| before.as_ref().is_none_or(|before| ended < before))
+    });
+    let (wait, go): (Vec<_>, Vec<_>) = meant.into_iter().partition(|run| run.status == WAITING);
+    (go, wait.len())
+}
+
+/// What would go.
+fn shown(go: &[RunEntry], context: &Context) -> Exit {
+    if context.output.json {
+        let document = json!({ "dry_run": true, "runs": go });
+        context.output.document(&document);
+    } else if go.is_empty() {
+        context.output.message("no run would be removed\n");
+    } else {
+        let mut table = plain_table(&["run", "ended", "status", "plan"]);
+        for run in go {
+            table.add_row([
+                run.run_id.clone(),
+                seconds(run.ended.as_deref().unwrap_or_default()),
+                one_line(&run.status),
+                one_line(&run.plan),
+            ]);
+        }
+        context.output.result(&format!("{}\n", table.trim_fmt()));
+        let text = format!("{} would be removed\n", counted(go.len(), "run"));
+        context.output.message(&text);
+    }
+    Exit::Ok
+}
+
+/// What became of one run.
+struct Taken {
+    run: String,
+    archive: Option<(PathBuf, Archived)>,
+}
+
+impl Taken {
+    fn document(&self) -> Value {
+        let Some((path, archive)) = &self.archive else {
+            return json!({ "run_id": self.run });
+        };
+        json!({
+            "run_id": self.run, "archive": path.display().to_string(),
+            "archive_sha256": archive.sha256, "archive_bytes": archive.bytes,
+        })
+    }
+
+    fn line(&self) -> String {
+        match &self.archive {
+            Some((path, archive)) => format!(
+                "removed {}, archived in {} ({}, SHA-256 {})\n",
+                self.run,
+                path.display(),
+                bytes(archive.bytes),
+                archive.sha256
+            ),
+            None => format!("removed {}\n", self.run),
+        }
+    }
+}
+
+/// Removes the runs one after another; ends at the first that cannot go, and says which ones went.
+fn take(runs: &[RunEntry], archives: bool, context: &Context) -> Result<Exit, Failure> {
+    let (ambient, state) = (&context.ambient, &context.state);
+    let key = signing_key(ambient, &context.config, state)?;
+    let index = RunIndex::new(state.root(), state.tenant(), key);
+    let mut taken = Vec::new();
+    let mut failed = None;
+    if !runs.is_empty() {
+        let mut removal = index.removal().map_err(|error| refused(&error))?;
+        for run in runs {
+            match removal.remove(&run.run_id, archives) {
+                Ok(archived) => {
+                    let path = archive_path(state.root(), state.tenant(), &run.run_id);
+                    taken.push(Taken {
+                        run: run.run_id.clone(),
+                        archive: archived.map(|archived| (path, archived)),
+                    });
+                }
+                Err(error) => {
+                    failed = Some(refused(&error).because(match taken.len() {
+                        0 => "nothing was removed".to_owned(),
+                        n => format!("{} before it", counted(n, "run") + " went"),
+                    }));
+                    break;
+                }
+            }
+        }
+    }
+    if !context.output.json {
+        for it in &taken {
+            context.output.result(&neutral(&it.line()));
+        }
+        if runs.is_empty() {
+            context.output.message("no run was removed\n");
+        }
+    }
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    if context.output.json {
+        let removed: Vec<Value> = taken.iter().map(Taken::document).collect();
+        context
+            .output
+            .document(&json!({ "dry_run": false, "removed": removed }));
+    }
+    Ok(Exit::Ok)
+}
+
+fn refused(error: &RemoveError) -> Failure {
+    let failure = Failure::new(Exit::Internal, "a run cannot be removed").caused_by(error);
+    match error {
+        RemoveError::NotEnded(run) | RemoveError::InUse(run) => failure.hint(format!(
+            "`flowhost runs cancel {run}` ends it, `flowhost runs watch {run}` follows it"
+        )),
+        RemoveError::Removed(_) => {
+            failure.hint("`flowhost runs list --removed` shows what was removed")
+        }
+        _ => failure.hint("`flowhost verify` of the state folder says what is wrong with it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::cli::FilterArgs;
+
+    fn run(id: &str, ended: Option<u64>, status: &str, plan: &str) -> RunEntry {
+        RunEntry {
+            run_id: id.to_owned(),
+            started: timestamp(0),
+            ended: ended.map(|hours| timestamp(hours * 3_600_000_000)),
+            status: status.to_owned(),
+            plan: plan.to_owned(),
+            plan_hash: String::new(),
+            records: None,
+            labels: BTreeMap::new(),
+            removed: None,
+        }
+    }
+
+    fn args(keep: Option<usize>, older_than_hours: Option<u64>, plan: Option<&str>) -> PruneArgs {
+        PruneArgs {
+            keep,
+            older_than: older_than_hours.map(|hours| hours * 3_600_000),
+            filter: FilterArgs {
+                status: Vec::new(),
+                plan: plan.map(str::to_owned),
+                labels: Vec::new(),
+            },
+            no_archive: false,
+            dry_run: false,
+        }
+    }
+
+    fn pruned(args: &PruneArgs) -> (Vec<String>, usize) {
+        let runs = vec![
+            run("a", Some(1), "ok", "x"),
+            run("b", Some(2), WAITING, "x"),
+            run("c", Some(3), "failed", "y"),
+            run("d", None, UNFINISHED, "x"),
+            run("e", Some(5), "ok", "x"),
+        ];
+        let (go, wait) = candidates(runs, args, 6 * 3_600_000);
+        (go.into_iter().map(|run| run.run_id).collect(), wait)
+    }
+
+    #[test]
+    fn a_run_at_work_and_one_that_waits_stay_whatever_is_asked() {
+        let (go, wait) = pruned(&args(Some(0), None, None));
+        assert_eq!((go.join(""), wait), ("ace".to_owned(), 1));
+    }
+
+    #[test]
+    fn a_run_goes_only_if_all_bounds_let_it() {
+        assert_eq!(pruned(&args(Some(2), None, None)).0.join(""), "ac");
+        assert_eq!(pruned(&args(None, Some(3), None)).0.join(""), "a");
+        assert_eq!(pruned(&args(Some(4), Some(1), None)).0.join(""), "a");
+        assert_eq!(pruned(&args(Some(1), None, Some("x"))).0.join(""), "a");
+        assert_eq!(pruned(&args(Some(9), None, None)).0.join(""), "");
+    }
+}
