@@ -4,18 +4,18 @@
 
 mod mcp;
 mod plugin;
-mod telemetry;
 mod retain;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
+pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
 pub(crate) use telemetry::{
     CompareArgs, DisagreementsArgs, EvidenceArgs, GroupArg, MetricArg, ReportArgs, TelemetryCommand,
 };
-pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
