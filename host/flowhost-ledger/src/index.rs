@@ -302,11 +302,7 @@ impl RunIndex {
         Ok(ledger.close_blocking()?)
     }
 
-    pub(crate) fn enter(
-        &self,
-        run: &str,
-        record: impl RecordKind,
-    ) -> Result<Sealed, IndexError> {
+    pub(crate) fn enter(&self, run: &str, record: impl RecordKind) -> Result<Sealed, IndexError> {
         if !layout::segment_is_valid(run) {
             return Err(OpenError::Id(run.to_owned()).into());
         }

@@ -214,7 +214,10 @@ fn a_run_that_is_at_work_or_unknown_or_gone_is_not_removed() {
     let open = index(state.path(), None);
     let dir = run_dir(state.path(), TENANT, "open");
     let at_work = open
-        .begin(&LedgerOptions::new(&dir, TENANT, "open", key(1)), start("p"))
+        .begin(
+            &LedgerOptions::new(&dir, TENANT, "open", key(1)),
+            start("p"),
+        )
         .unwrap();
     ran(state.path(), None, "lost");
     std::fs::remove_dir_all(run_dir(state.path(), TENANT, "lost")).unwrap();
