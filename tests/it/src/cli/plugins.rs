@@ -186,3 +186,47 @@ fn a_release_or_host_outside_of_what_was_asked_for_is_refused_before_anything_ru
     );
     fits.flowhost(&["validate", "plan.yaml"]).expect(0);
 }
+
+#[test]
+fn an_agent_with_a_schema_for_its_answer_pays_for_that_schema_and_not_for_those_of_all_drafts() {
+    let home = Home::new();
+    home.warm();
+    home.file(
+        "flowhost.toml",
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\n",
+    );
+    home.file(
+        "scripts/asker.json",
+        json!([
+            { "tool_calls": [{ "name": "markdown/headings", "arguments": { "text": "# One\n" } }] },
+            { "json": { "count": "one" } },
+            { "json": { "count": 1, "of": "headings" } },
+        ])
+        .to_string(),
+    );
+    home.file(
+        "policies/asker.toml",
+        "version = 1\nname = \"asker\"\nlog = true\nconfig = true\nbudget = true\n[model]\nallow = [\"mock/*\"]\n\
+         tokens = 100_000\nusd = 1.0\n[tools]\ncall = [\"markdown/headings\"]\n",
+    );
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: counts\nplugins:\n  \
+         markdown: { kind: tool, source: builtin:markdown, profile: deny-all }\n  asker: { kind: agent, source: \
+         builtin:llm-agent, profile: asker, config: { role: counter, model: mock/asker, prompt: Count., tools: \
+         [markdown/headings] } }\nsteps:\n  ask:\n    uses: asker\n    output: { schema: { type: object, required: \
+         [count], additionalProperties: false, properties: { count: { type: integer, minimum: 0 }, of: { enum: \
+         [headings, lines] } } } }\noutputs: { counted: \"${{ steps.ask.output }}\" }\n",
+    );
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    // The answer that does not fit is told to the model, so the schema is at work.
+    assert_eq!(
+        report["outputs"]["counted"],
+        json!({ "count": 1, "of": "headings" })
+    );
+    let fuel = report["steps"]["ask"]["used"]["fuel"].as_u64();
+    assert!(fuel.is_some_and(|fuel| fuel <= 2_000_000), "{fuel:?}");
+}
