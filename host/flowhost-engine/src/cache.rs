@@ -4,13 +4,17 @@
 //! host's key over the code and everything it depends on. A wrong MAC, an unreadable file or a
 //! directory that others can write to never stops a run: the component is compiled again (SUP-011).
 //! Nothing here ever loads a file that this host did not write.
+//!
+//! The MAC is BLAKE3's keyed hash, in two levels: one over each segment with its place, one over all of
+//! these. A script engine has thirty megabytes of code, and so two processors share the work.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use hmac::{Hmac, KeyInit, Mac};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, renameat, unlinkat};
 use sha2::{Digest, Sha256};
@@ -22,14 +26,28 @@ static TURN: AtomicU64 = AtomicU64::new(0);
 
 const MAC_BYTES: usize = 32;
 
+/// What one MAC of the lower level is over. A file of one segment needs no second thread.
+const SEGMENT_BYTES: usize = 1 << 20;
+
 /// Read at once: small enough to stay in the processor's cache between the MAC and the copy.
 const PIECE_BYTES: usize = 128 << 10;
+
+/// Threads that read one entry at most: more do not make memory faster.
+static READERS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)));
 
 /// Largest entry that is read back; compiled CPython is about 60 MiB.
 const ENTRY_BYTES_MAX: u64 = 1 << 30;
 
-/// First bytes of what is hashed and authenticated; changes when the format of an entry does.
-const DOMAIN: &[u8] = b"flowhost compiled component 1\n";
+/// First bytes of what is hashed; changes when the format of an entry does.
+const DOMAIN: &[u8] = b"flowhost compiled component 2\n";
+
+/// What the key of the MACs is derived for, so that the host's key serves nothing else by it.
+const CONTEXT: &str = "flowhost 2026-11-26 MAC of compiled components";
+
+/// What a MAC is over comes first in it: a segment cannot be passed off as the list of segments.
+const OF_A_SEGMENT: u8 = 1;
+const OF_ALL: u8 = 2;
 
 /// Where compiled code is kept, and the key that vouches for it.
 #[derive(Clone)]
@@ -107,7 +125,7 @@ impl Cache {
         Ok(Self {
             dir,
             name: config.dir.clone(),
-            key: config.key,
+            key: blake3::derive_key(CONTEXT, &config.key),
             environment: environment(engine),
         })
     }
@@ -166,36 +184,45 @@ impl Cache {
             return Err(io::Error::other("not a cache entry"));
         }
         let mut tag = [0; MAC_BYTES];
-        if let Err(error) = file.read_exact(&mut tag) {
-            let short = error.kind() == io::ErrorKind::UnexpectedEof;
-            return if short { Ok(None) } else { Err(error) };
-        }
-        let mut mac = self.mac(entry)?;
-        let mut code = Sink::new(usize::try_from(meta.len()).unwrap_or_default());
-        let mut piece = vec![0; PIECE_BYTES];
-        let mut file = file.take(ENTRY_BYTES_MAX);
-        loop {
-            let read = file.read(&mut piece)?;
-            let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else {
-                break;
-            };
-            mac.update(piece);
-            code.push(piece)?;
-        }
-        match mac.verify_slice(&tag) {
-            Ok(()) => code.seal().map(Some),
-            Err(_) => Ok(None),
+        let Some(len) = meta.len().checked_sub(MAC_BYTES as u64) else {
+            return Ok(None);
+        };
+        file.read_exact(&mut tag)?;
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        let reading = Reading {
+            cache: self,
+            entry,
+            file: &file,
+            code: Sink::new(len)?,
+            len,
+            next: AtomicUsize::new(0),
+            macs: Mutex::new(vec![None; len.div_ceil(SEGMENT_BYTES)]),
+        };
+        let (mac, code) = match reading.all() {
+            // It was cut while it was read.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            all => all?,
+        };
+        // In constant time, by the type.
+        match mac == blake3::Hash::from_bytes(tag) {
+            true => code.seal().map(Some),
+            false => Ok(None),
         }
     }
 
     fn write(&self, entry: &Entry, code: &[u8]) -> io::Result<()> {
-        let mut mac = self.mac(entry)?;
-        mac.update(code);
+        let segments = code.chunks(SEGMENT_BYTES).enumerate();
+        let macs = segments.map(|(index, segment)| {
+            let mut mac = self.segment(entry, index);
+            mac.update(segment);
+            mac.finalize()
+        });
+        let mac = self.mac(entry, code.len(), macs);
         let name = entry.name();
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
         let partial = format!("{name}.{}-{turn}.tmp", std::process::id());
         let result = self
-            .write_new(&partial, &mac.finalize().into_bytes(), code)
+            .write_new(&partial, mac.as_bytes(), code)
             .and_then(|()| Ok(renameat(&self.dir, &partial, &self.dir, &name)?));
         if result.is_err() {
             // The partial file is worthless either way, and the first error is the one to tell.
@@ -212,12 +239,94 @@ impl Cache {
         file.write_all(code)
     }
 
-    /// A MAC that is bound to the entry and waits for the code.
-    fn mac(&self, entry: &Entry) -> io::Result<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).map_err(io::Error::other)?;
-        mac.update(DOMAIN);
+    /// The MAC of a segment, which waits for its bytes.
+    fn segment(&self, entry: &Entry, index: usize) -> blake3::Hasher {
+        let mut mac = blake3::Hasher::new_keyed(&self.key);
+        mac.update(&[OF_A_SEGMENT]);
         mac.update(&entry.0);
-        Ok(mac)
+        mac.update(&(index as u64).to_le_bytes());
+        mac
+    }
+
+    /// The MAC of an entry with so many bytes in these segments.
+    fn mac(
+        &self,
+        entry: &Entry,
+        len: usize,
+        segments: impl Iterator<Item = blake3::Hash>,
+    ) -> blake3::Hash {
+        let mut mac = blake3::Hasher::new_keyed(&self.key);
+        mac.update(&[OF_ALL]);
+        mac.update(&entry.0);
+        mac.update(&(len as u64).to_le_bytes());
+        for segment in segments {
+            mac.update(segment.as_bytes());
+        }
+        mac.finalize()
+    }
+}
+
+/// An entry that is being read, by as many threads as it is worth.
+struct Reading<'a> {
+    cache: &'a Cache,
+    entry: &'a Entry,
+    file: &'a File,
+    code: Sink,
+    len: usize,
+    /// The next segment that nobody reads yet.
+    next: AtomicUsize,
+    /// None where a segment was not read.
+    macs: Mutex<Vec<Option<blake3::Hash>>>,
+}
+
+impl Reading<'_> {
+    /// The MAC of all that was read, and where it was put.
+    fn all(self) -> io::Result<(blake3::Hash, Sink)> {
+        let others = self.len.div_ceil(SEGMENT_BYTES).min(*READERS).saturating_sub(1);
+        let done = std::thread::scope(|scope| {
+            let others: Vec<_> = (0..others)
+                // Where the system gives no thread, those that there are do it.
+                .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, || self.segments()).ok())
+                .collect();
+            let own = self.segments();
+            let others = others.into_iter().map(|it| {
+                it.join()
+                    .unwrap_or_else(|_| Err(io::Error::other("a thread that read the cache panicked")))
+            });
+            others.fold(own, Result::and)
+        });
+        done?;
+        let macs = self.macs.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let macs: Option<Vec<blake3::Hash>> = macs.into_iter().collect();
+        let macs = macs.ok_or_else(|| io::Error::other("a segment was not read"))?;
+        Ok((self.cache.mac(self.entry, self.len, macs.into_iter()), self.code))
+    }
+
+    /// Takes segments until all are taken.
+    fn segments(&self) -> io::Result<()> {
+        let mut piece = vec![0; PIECE_BYTES.min(self.len)];
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let begin = index.saturating_mul(SEGMENT_BYTES);
+            if begin >= self.len {
+                return Ok(());
+            }
+            let end = begin.saturating_add(SEGMENT_BYTES).min(self.len);
+            let mut mac = self.cache.segment(self.entry, index);
+            let mut at = begin;
+            while at < end {
+                let bytes = (end - at).min(PIECE_BYTES);
+                let piece = piece.get_mut(..bytes).unwrap_or_default();
+                self.file.read_exact_at(piece, (MAC_BYTES + at) as u64)?;
+                mac.update(piece);
+                self.code.put(at, piece)?;
+                at += bytes;
+            }
+            let mut macs = self.macs.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(of_this) = macs.get_mut(index) {
+                *of_this = Some(mac.finalize());
+            }
+        }
     }
 }
 
@@ -274,5 +383,90 @@ impl std::hash::Hasher for Strong {
 
     fn finish(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn cache(dir: &Path, key: u8) -> Cache {
+        let engine = wasmtime::Engine::new(&crate::knobs::compiling()).unwrap();
+        let config = CacheConfig {
+            dir: dir.to_owned(),
+            key: [key; 32],
+        };
+        Cache::open(&config, &engine).unwrap()
+    }
+
+    /// Code of a few segments, no two of which are alike.
+    fn code() -> Vec<u8> {
+        let words = (0..(SEGMENT_BYTES as u32 * 7 / 2) / 4).map(u32::to_le_bytes);
+        words.flatten().collect()
+    }
+
+    fn read(cache: &Cache, digest: &str) -> Option<Vec<u8>> {
+        let code = cache.get(&cache.entry(digest))?;
+        Some(code.into_bytes().unwrap())
+    }
+
+    #[test]
+    fn gives_back_code_of_every_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 1);
+        let code = code();
+        for len in [0, 1, PIECE_BYTES + 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, code.len()] {
+            let digest = len.to_string();
+            cache.put(&cache.entry(&digest), &code[..len]);
+            assert_eq!(read(&cache, &digest).as_deref(), Some(&code[..len]), "{len}");
+        }
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test tampers with its own folder"
+    )]
+    fn sup_011_an_entry_that_was_touched_or_moved_is_not_code() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(&dir.path().join("own"), 1);
+        cache.put(&cache.entry("a"), &code());
+        let path = cache.path(&cache.entry("a"));
+        let whole = fs::read(&path).unwrap();
+        let segment = |index: usize| {
+            let begin = MAC_BYTES + index * SEGMENT_BYTES;
+            begin..begin + SEGMENT_BYTES
+        };
+        let mut swapped = whole.clone();
+        swapped[segment(0)].copy_from_slice(&whole[segment(1)]);
+        swapped[segment(1)].copy_from_slice(&whole[segment(0)]);
+        let mut twice = whole.clone();
+        twice[segment(1)].copy_from_slice(&whole[segment(0)]);
+        let mut flipped = whole.clone();
+        flipped[MAC_BYTES + SEGMENT_BYTES] ^= 1;
+        let mut longer = whole.clone();
+        longer.push(0);
+        for (what, touched) in [
+            ("segments that changed places", swapped),
+            ("a segment in the place of another", twice),
+            ("a bit", flipped),
+            ("a byte more", longer),
+            ("a byte less", whole[..whole.len() - 1].to_vec()),
+            ("a segment less", whole[..segment(2).end].to_vec()),
+            ("the MAC alone", whole[..MAC_BYTES].to_vec()),
+            ("less than a MAC", whole[..MAC_BYTES - 1].to_vec()),
+            ("nothing", Vec::new()),
+        ] {
+            fs::write(&path, touched).unwrap();
+            assert!(read(&cache, "a").is_none(), "{what}");
+        }
+        fs::write(&path, &whole).unwrap();
+        assert!(read(&cache, "a").is_some());
+        // Under the name of another component, and for a host with another key.
+        fs::write(cache.path(&cache.entry("b")), &whole).unwrap();
+        assert!(read(&cache, "b").is_none());
+        assert!(read(&super::tests::cache(&dir.path().join("own"), 2), "a").is_none());
     }
 }

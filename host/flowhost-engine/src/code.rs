@@ -4,23 +4,26 @@
 //! the MAC is made and never read from there again. On Linux they go into a sealed file in memory
 //! (memfd_create(2), fcntl(2) `F_SEAL_WRITE`), which the engine maps instead of copying.
 
-use std::io::{self, Write};
+use std::io;
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_os = "linux")]
 use std::fs::File;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 #[cfg(target_os = "linux")]
+use std::os::unix::fs::FileExt as _;
+#[cfg(target_os = "linux")]
 use std::path::PathBuf;
 
 #[cfg(target_os = "linux")]
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-/// Takes code piece by piece.
+/// Takes code piece by piece, in any order and from several threads.
 pub(crate) enum Sink {
     #[cfg(target_os = "linux")]
     Memory(File),
-    Bytes(Vec<u8>),
+    Bytes(Mutex<Vec<u8>>),
 }
 
 /// Code that stays as it is.
@@ -31,23 +34,32 @@ pub(crate) enum Code {
 }
 
 impl Sink {
-    /// Memory for `bytes` of code, at the best.
-    pub(crate) fn new(bytes: usize) -> Self {
+    /// Memory for `bytes` of code.
+    pub(crate) fn new(bytes: usize) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         {
             let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
             if let Ok(file) = memfd_create("flowhost-code", flags) {
-                return Self::Memory(File::from(file));
+                let file = File::from(file);
+                file.set_len(bytes as u64)?;
+                return Ok(Self::Memory(file));
             }
         }
-        Self::Bytes(Vec::with_capacity(bytes))
+        Ok(Self::Bytes(Mutex::new(vec![0; bytes])))
     }
 
-    pub(crate) fn push(&mut self, piece: &[u8]) -> io::Result<()> {
+    /// Puts a piece at its place, which is within what the memory was made for.
+    pub(crate) fn put(&self, at: usize, piece: &[u8]) -> io::Result<()> {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Memory(file) => file.write_all(piece),
-            Self::Bytes(bytes) => bytes.write_all(piece),
+            Self::Memory(file) => file.write_all_at(piece, at as u64),
+            Self::Bytes(bytes) => {
+                let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
+                let place = bytes.get_mut(at..at.saturating_add(piece.len()));
+                let place = place.ok_or_else(|| io::Error::other("code beyond its end"))?;
+                place.copy_from_slice(piece);
+                Ok(())
+            }
         }
     }
 
@@ -60,7 +72,9 @@ impl Sink {
                 fcntl_add_seals(&file, all)?;
                 Ok(Code::Sealed(file))
             }
-            Self::Bytes(bytes) => Ok(Code::Bytes(bytes)),
+            Self::Bytes(bytes) => Ok(Code::Bytes(
+                bytes.into_inner().unwrap_or_else(PoisonError::into_inner),
+            )),
         }
     }
 }
@@ -93,12 +107,14 @@ impl Code {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn sealed() -> Code {
-        let mut sink = Sink::new(6);
-        sink.push(b"one").unwrap();
-        sink.push(b"two").unwrap();
+        let sink = Sink::new(6).unwrap();
+        sink.put(3, b"two").unwrap();
+        sink.put(0, b"one").unwrap();
         sink.seal().unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! The one wasmtime engine of a process, and the way a component takes through it: inspected,
 //! compiled or found in the cache, loaded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::cache::{Cache, CacheConfig, CacheError};
 use crate::capability::Capability;
 use crate::code::Code;
 use crate::compile::{CompileError, CompileService, Compiler};
-use crate::inspect::{self, InspectError, Inspection, ShapeLimits};
+use crate::inspect::{self, InspectError, Inspected, Inspection, ShapeLimits};
 use crate::knobs::{self, PoolConfig};
 use crate::prepare::{MissingRight, Served};
 use crate::ticker::Ticker;
@@ -98,7 +98,7 @@ pub enum Origin {
 pub struct LoadedComponent(pub(crate) Arc<Loaded>);
 
 pub(crate) struct Loaded {
-    pub(crate) inspection: Inspection,
+    pub(crate) inspected: Inspected,
     pub(crate) component: Component,
     origin: Origin,
     load_ms: u64,
@@ -108,13 +108,13 @@ impl LoadedComponent {
     /// What inspection found.
     #[must_use]
     pub fn inspection(&self) -> &Inspection {
-        &self.0.inspection
+        &self.0.inspected
     }
 
     /// `sha256:…` of its bytes.
     #[must_use]
     pub fn digest(&self) -> Arc<str> {
-        self.0.inspection.digest.clone()
+        self.0.inspected.digest.clone()
     }
 
     /// Where its code came from when it was first loaded.
@@ -133,7 +133,7 @@ impl LoadedComponent {
 impl std::fmt::Debug for LoadedComponent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoadedComponent")
-            .field("digest", &self.0.inspection.digest)
+            .field("digest", &self.0.inspected.digest)
             .finish()
     }
 }
@@ -156,6 +156,7 @@ pub(crate) struct Inner {
     /// Components in memory by digest; the lock of a slot makes concurrent loads of one component
     /// compile it once.
     loaded: Mutex<HashMap<Arc<str>, Slot>>,
+    warm: Warm,
     ticker: Ticker,
 }
 
@@ -187,6 +188,7 @@ impl Engine {
             compile: CompileService::new(config.compiler),
             cache,
             loaded: Mutex::default(),
+            warm: Warm::default(),
             ticker,
             wasmtime,
         })))
@@ -207,23 +209,43 @@ impl Engine {
     /// # Errors
     /// [`LoadError::Inspect`], [`LoadError::Compile`] or [`LoadError::Load`].
     pub async fn load(&self, bytes: Arc<[u8]>) -> Result<LoadedComponent, LoadError> {
+        let shape = self.0.shape;
+        let inspected = blocking(move || Inspected::new(bytes, &shape)).await??;
+        self.load_inspected(&inspected).await
+    }
+
+    /// As [`Engine::load`], for a component that was looked at before: its bytes are neither hashed nor
+    /// inspected again.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub async fn load_inspected(
+        &self,
+        inspected: &Inspected,
+    ) -> Result<LoadedComponent, LoadError> {
         let started = Instant::now();
-        let (engine, input) = (self.clone(), bytes.clone());
-        let inspection = blocking(move || engine.inspect(&input)).await??;
-        let slot = self.slot(&inspection.digest);
+        let mut inspected = inspected.clone();
+        if !inspected.was_within(&self.0.shape) {
+            let (bytes, shape) = (inspected.bytes().clone(), self.0.shape);
+            inspected = blocking(move || Inspected::new(bytes, &shape)).await??;
+        }
+        self.0.served.reject_newer(&inspected)?;
+        let slot = self.slot(&inspected.digest);
         let mut slot = slot.lock().await;
         if let Some(loaded) = slot.upgrade() {
+            self.0.warm.keep(&loaded);
             return Ok(LoadedComponent(loaded));
         }
-        let (component, origin) = self.component(&inspection.digest, bytes).await?;
+        let (component, origin) = self.component(&inspected).await?;
         let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let loaded = Arc::new(Loaded {
-            inspection,
+            inspected,
             component,
             origin,
             load_ms,
         });
         *slot = Arc::downgrade(&loaded);
+        self.0.warm.keep(&loaded);
         Ok(LoadedComponent(loaded))
     }
 
@@ -245,11 +267,8 @@ impl Engine {
         loaded.entry(digest.clone()).or_default().clone()
     }
 
-    async fn component(
-        &self,
-        digest: &Arc<str>,
-        bytes: Arc<[u8]>,
-    ) -> Result<(Component, Origin), LoadError> {
+    async fn component(&self, inspected: &Inspected) -> Result<(Component, Origin), LoadError> {
+        let (digest, bytes) = (&inspected.digest, inspected.bytes().clone());
         let (engine, key) = (self.clone(), digest.clone());
         let known = blocking(move || {
             engine
@@ -338,6 +357,36 @@ impl Engine {
         // this build, or earlier with the MAC checked by `Cache::get`. Nothing else reaches here.
         let component = unsafe { Component::deserialize(&self.0.wasmtime, code) };
         component.map_err(|error| LoadError::Load(format!("{error:#}")))
+    }
+}
+
+/// Machine code that stays mapped although nothing uses it: about what eight script engines have.
+const WARM_BYTES_MAX: usize = 256 << 20;
+
+/// The components that were used last, oldest first. A server's calls come one after the other, and each would
+/// else load what the one before has just let go.
+#[derive(Default)]
+struct Warm(Mutex<VecDeque<Arc<Loaded>>>);
+
+impl Warm {
+    fn keep(&self, loaded: &Arc<Loaded>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|it| !Arc::ptr_eq(it, loaded));
+        kept.push_back(loaded.clone());
+        let mut bytes: usize = kept.iter().map(|it| it.code_bytes()).sum();
+        while bytes > WARM_BYTES_MAX
+            && let Some(oldest) = kept.pop_front()
+        {
+            bytes = bytes.saturating_sub(oldest.code_bytes());
+        }
+    }
+}
+
+impl Loaded {
+    /// Bytes of its image in memory, code and data.
+    fn code_bytes(&self) -> usize {
+        let image = self.component.image_range();
+        (image.end as usize).saturating_sub(image.start as usize)
     }
 }
 

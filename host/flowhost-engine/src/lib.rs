@@ -35,7 +35,8 @@ pub use content::{content_error_of, content_error_value, content_of, content_val
 pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
 pub use fault::{Fault, Owner};
 pub use inspect::{
-    Import, InspectError, Inspection, InterfaceName, MANIFEST_SECTION, ShapeLimits, Version,
+    Import, InspectError, Inspected, Inspection, InterfaceName, MANIFEST_SECTION, ShapeLimits,
+    Version,
     digest, inspect,
 };
 pub use instance::{CallReport, Plugin, Used};

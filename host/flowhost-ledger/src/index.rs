@@ -23,7 +23,7 @@ use crate::head::IndexHead;
 use crate::keys::HostKey;
 use crate::layout;
 use crate::lines::Lines;
-use crate::options::LedgerOptions;
+use crate::options::{Durability, LedgerOptions};
 use crate::reader::{ReadError, Records, read_run};
 use crate::record::{LINE_BYTES_MAX, Owner, StoredRecord};
 use crate::recorder::{LedgerError, Recorder as _};
@@ -317,7 +317,15 @@ impl RunIndex {
             let error = Arc::new(error);
             together.iter().map(|_| Err(error.clone())).collect()
         };
-        let ledger = match Ledger::open(&self.options) {
+        let mut options = self.options.clone();
+        // That a run ended is the last word on it, and its note is worth a sync of its own. That one began is
+        // on the disk as well; its note can wait for the next one, or for whoever opens the index then.
+        let ends = together.iter().any(|fact| fact.kind == Kind::RunEnd);
+        options.durability = match ends {
+            true => options.durability,
+            false => Durability::Relaxed,
+        };
+        let ledger = match Ledger::open(&options) {
             Ok(ledger) => ledger,
             Err(error) => return all(error.into()),
         };

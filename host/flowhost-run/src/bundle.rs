@@ -231,7 +231,7 @@ pub(crate) fn components(project: &Project, state: &State) -> Vec<KeptComponent>
         let beside = path.with_extension("wasm.sig");
         KeptComponent {
             path,
-            bytes: member.bytes.clone(),
+            bytes: member.inspection.bytes().clone(),
             signature: member.signature.clone().map(|text| (beside, text)),
         }
     });

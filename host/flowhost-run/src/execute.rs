@@ -335,11 +335,12 @@ pub(crate) async fn conduct(
             sealed: None,
         },
     };
-    write_report(host, &finished, &journal)?;
+    let durability = ledger.durability();
+    write_report(host, &finished, &journal, durability)?;
     // Views are read from the files, and name the checkpoint that covers what they were read from.
     let covered = ledger.checkpoint().await;
     covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
-    write_views(host, &finished, &journal).await?;
+    write_views(host, &finished, &journal, durability).await?;
     let status = status_word(&finished.outcome);
     let sealed = seal(host, &ledger, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);
@@ -387,12 +388,17 @@ pub(crate) async fn unless_stopped<T>(
 }
 
 /// Writes what `run --json` prints beside the ledger, and its hash into it.
-fn write_report(host: &Inner, finished: &Finished, journal: &Journal) -> Result<(), Failure> {
+fn write_report(
+    host: &Inner,
+    finished: &Finished,
+    journal: &Journal,
+    durability: Durability,
+) -> Result<(), Failure> {
     let document = serde_json::to_vec_pretty(&RunDocument::from(finished));
     let bytes = document.map_err(|error| {
         Failure::new(Exit::Internal, "the report cannot be written").caused_by(&error)
     })?;
-    write_view(host, finished, journal, REPORT, &bytes)
+    write_view(host, finished, journal, (REPORT, &bytes), durability)
 }
 
 /// Writes what people read. Made on a thread that may take its time: a page of ten thousand steps must
@@ -401,11 +407,12 @@ async fn write_views(
     host: &Arc<Inner>,
     finished: &Finished,
     journal: &Journal,
+    durability: Durability,
 ) -> Result<(), Failure> {
     let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
     let made = blocking(move || made_by.config.views.of(&run_dir)).await?;
     for (name, bytes) in made {
-        write_view(host, finished, journal, &name, &bytes)?;
+        write_view(host, finished, journal, (&name, &bytes), durability)?;
     }
     Ok(())
 }
@@ -414,11 +421,12 @@ fn write_view(
     host: &Inner,
     finished: &Finished,
     journal: &Journal,
-    name: &str,
-    bytes: &[u8],
+    (name, bytes): (&str, &[u8]),
+    durability: Durability,
 ) -> Result<(), Failure> {
     let path = finished.evidence.run_dir.join(name);
-    host.config.world.write(&path, bytes).map_err(|error| {
+    let written = host.config.world.write(&path, bytes, durability);
+    written.map_err(|error| {
         let message = format!("cannot write `{}`", path.display());
         Failure::new(Exit::Internal, message).because(error.to_string())
     })?;
@@ -468,7 +476,8 @@ async fn enter(
         let begun = host.index.begin(&opened, entry);
         let ledger =
             begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
-        keep(&host, &state.run_dir(&run), &kept, wrapped.as_deref())?;
+        let run_dir = state.run_dir(&run);
+        keep(&host, &run_dir, &kept, wrapped.as_deref(), durability)?;
         Ok(ledger)
     })
     .await
@@ -486,17 +495,23 @@ fn data_key(host: &Inner, run: &str, opened: &mut LedgerOptions) -> Result<Strin
     Ok(wrapped)
 }
 
-fn keep(host: &Inner, run_dir: &Path, kept: &Kept, wrapped: Option<&str>) -> Result<(), Failure> {
+fn keep(
+    host: &Inner,
+    run_dir: &Path,
+    kept: &Kept,
+    wrapped: Option<&str>,
+    durability: Durability,
+) -> Result<(), Failure> {
     let world = &host.config.world;
-    let written = |path: &Path, bytes: &[u8]| {
-        world.write(path, bytes).map_err(|error| {
+    let written = |path: &Path, bytes: &[u8], durability| {
+        world.write(path, bytes, durability).map_err(|error| {
             let message = format!("cannot write `{}`", path.display());
             Failure::new(Exit::Internal, message).because(error.to_string())
         })
     };
-    written(&run_dir.join(bundle::BUNDLE), &kept.bundle)?;
+    written(&run_dir.join(bundle::BUNDLE), &kept.bundle, durability)?;
     if let Some(wrapped) = wrapped {
-        written(&run_dir.join(SEALED_KEY), wrapped.as_bytes())?;
+        written(&run_dir.join(SEALED_KEY), wrapped.as_bytes(), durability)?;
     }
     for component in &kept.components {
         let path = &component.path;
@@ -507,11 +522,12 @@ fn keep(host: &Inner, run_dir: &Path, kept: &Kept, wrapped: Option<&str>) -> Res
         })?;
         // Each time: another may vouch for it today.
         if let Some((beside, signature)) = &component.signature {
-            written(beside, signature.as_bytes())?;
+            written(beside, signature.as_bytes(), Durability::Durable)?;
         }
         if !world.is_file(path) {
-            // Its name is its digest, and it is written whole or not at all.
-            written(path, &component.bytes)?;
+            // Its name is its digest, and it is written whole or not at all; every run that comes later
+            // relies on it.
+            written(path, &component.bytes, Durability::Durable)?;
         }
     }
     Ok(())

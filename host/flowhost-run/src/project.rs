@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flowhost_engine::Inspection;
+use flowhost_engine::Inspected;
 use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
 use serde_json::{Map, Value};
@@ -50,12 +50,10 @@ pub struct Member {
     pub config: Arc<str>,
     /// The component's file.
     pub path: PathBuf,
-    /// The component.
-    pub bytes: Arc<[u8]>,
     /// The text of the signature that came with it, if one did; whether it counts is the operator's to say.
     pub signature: Option<Arc<str>>,
-    /// What it is.
-    pub inspection: Inspection,
+    /// What the component is, with its bytes.
+    pub inspection: Inspected,
     /// What it asks for.
     pub manifest: Manifest,
     /// What may be had.

@@ -14,7 +14,7 @@ use cap_std::fs::{Dir, OpenOptions};
 use flowhost_flow::plan::Evidence;
 use flowhost_flow::planner::StepSummary;
 use flowhost_flow::{Exit, StepStatus};
-use flowhost_ledger::Ledger;
+use flowhost_ledger::{Durability, Ledger};
 
 use crate::execute::{blocking, ledger_failure};
 use crate::failure::Failure;
@@ -247,7 +247,7 @@ fn write(
         let target = root.join(path);
         let folder = target.parent().unwrap_or(root);
         let made = world.folder(folder).map(drop);
-        let done = made.and_then(|()| world.write(&target, bytes));
+        let done = made.and_then(|()| world.write(&target, bytes, Durability::Durable));
         done.map_err(|error| unwritten(&target.display().to_string(), &error))?;
     }
     Ok(files)

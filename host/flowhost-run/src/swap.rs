@@ -71,7 +71,7 @@ impl Swaps {
             )
             .hint("end the run and start it with the new component: rights grow only there"));
         }
-        let component = self.host.engine.load(member.bytes.clone()).await;
+        let component = self.host.engine.load_inspected(&member.inspection).await;
         let component = component.map_err(|error| refused(key, error.to_string()))?;
         let prepared = self
             .host

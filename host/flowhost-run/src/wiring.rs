@@ -296,8 +296,9 @@ impl Ready {
     ) -> Result<BTreeMap<String, LoadedComponent>, Failure> {
         let mut tasks = JoinSet::new();
         for (key, member) in &project.members {
-            let (engine, key, bytes) = (host.engine.clone(), key.clone(), member.bytes.clone());
-            tasks.spawn(async move { (key, engine.load(bytes).await) });
+            let (engine, key) = (host.engine.clone(), key.clone());
+            let component = member.inspection.clone();
+            tasks.spawn(async move { (key, engine.load_inspected(&component).await) });
         }
         let mut loaded = BTreeMap::new();
         let mut findings = Vec::new();

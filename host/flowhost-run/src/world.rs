@@ -12,7 +12,7 @@ use std::sync::Arc;
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
-use flowhost_ledger::{Fact, HostKey};
+use flowhost_ledger::{Durability, Fact, HostKey};
 use flowhost_models::Gateway;
 
 use crate::estimate::Past;
@@ -31,11 +31,12 @@ pub trait World: Send + Sync + 'static {
     /// What the system says.
     fn fill(&self, bytes: &mut [u8]) -> io::Result<()>;
 
-    /// Writes a file so that a reader sees the old or the new content, never half of it.
+    /// Writes a file so that a reader sees the old or the new content, never half of it. A durable one is on
+    /// the disk on return; a relaxed one when the system writes it, and a loss of power may take it.
     ///
     /// # Errors
     /// What the disk says.
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()>;
 
     /// Reads a file that the host wrote.
     ///

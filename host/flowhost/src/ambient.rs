@@ -9,6 +9,8 @@
     reason = "ambient authority is taken in this file and nowhere else in the crate"
 )]
 
+mod pins;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
@@ -16,12 +18,16 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flowhost_engine::Inspected;
 use flowhost_flow::Exit;
 use flowhost_run::{Failure, Finding};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
+
+pub(crate) use pins::Unusable;
 
 /// The world as it was when the process started.
 #[derive(Debug, Clone)]
@@ -29,6 +35,8 @@ pub struct Ambient {
     env: BTreeMap<String, String>,
     cwd: PathBuf,
     exe: Option<PathBuf>,
+    /// Components that were read before. Clones share them, whatever their working directory.
+    pins: Arc<pins::Pins>,
 }
 
 /// What tells that a file is another one than before, without reading it.
@@ -124,13 +132,19 @@ impl Ambient {
                 .collect(),
             cwd,
             exe: std::env::current_exe().ok(),
+            pins: Arc::default(),
         })
     }
 
     /// An environment made by a test.
     #[must_use]
     pub fn with(env: BTreeMap<String, String>, cwd: PathBuf, exe: Option<PathBuf>) -> Self {
-        Self { env, cwd, exe }
+        Self {
+            env,
+            cwd,
+            exe,
+            pins: Arc::default(),
+        }
     }
 
     /// The same person in another working directory.
@@ -272,6 +286,16 @@ impl Ambient {
     pub fn read(&self, path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
         let path = self.resolve(path);
         read_bounded(&path, max).map_err(|source| FileError::new("read", &path, source))
+    }
+
+    /// Reads and inspects a component of at most `max` bytes, or hands out what an earlier reading gave while
+    /// its file is as it was.
+    ///
+    /// # Errors
+    /// As [`Ambient::read`], and when inspection refuses what stands there.
+    pub(crate) fn component(&self, path: &Path, max: u64) -> Result<Inspected, Unusable> {
+        self.pins
+            .component(&self.resolve(path), max, SystemTime::now())
     }
 
     /// Reads a UTF-8 file of at most `max` bytes.
@@ -463,7 +487,18 @@ impl Ambient {
     /// When it cannot be written.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.resolve(path);
-        write_atomic(&path, |file| file.write_all(bytes))
+        write_atomic(&path, Synced::Yes, |file| file.write_all(bytes))
+            .map(drop)
+            .map_err(|source| FileError::new("write", &path, source))
+    }
+
+    /// As [`Ambient::write`], without waiting for the disk: a loss of power may take the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_unsynced(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let path = self.resolve(path);
+        write_atomic(&path, Synced::No, |file| file.write_all(bytes))
             .map(drop)
             .map_err(|source| FileError::new("write", &path, source))
     }
@@ -479,7 +514,7 @@ impl Ambient {
         fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
     ) -> Result<u64, FileError> {
         let path = self.resolve(path);
-        write_atomic(&path, fill).map_err(|source| FileError::new("write", &path, source))
+        write_atomic(&path, Synced::Yes, fill).map_err(|source| FileError::new("write", &path, source))
     }
 
     /// Creates a file that only its owner may read. An existing one is an error.
@@ -585,17 +620,31 @@ impl Ambient {
 }
 
 fn read_bounded(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
-    let meta = std::fs::metadata(path)?;
-    if !meta.is_file() {
-        return Err(std::io::Error::new(
-            ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ));
+    let (mut file, about) = open_regular(path)?;
+    read_open(&mut file, &about, max)
+}
+
+/// Opens a file that may be read to its end; a pipe would have to be waited for already to be opened.
+fn open_regular(path: &Path) -> std::io::Result<(std::fs::File, std::fs::Metadata)> {
+    let refused = || std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(refused());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(max)).unwrap_or(0));
-    std::fs::File::open(path)?
-        .take(max.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    let file = std::fs::File::open(path)?;
+    let about = file.metadata()?;
+    match about.is_file() {
+        true => Ok((file, about)),
+        false => Err(refused()),
+    }
+}
+
+fn read_open(
+    file: &mut std::fs::File,
+    about: &std::fs::Metadata,
+    max: u64,
+) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len().min(max)).unwrap_or(0));
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         let message = format!("it is larger than {max} bytes");
         return Err(std::io::Error::new(ErrorKind::FileTooLarge, message));
@@ -606,11 +655,13 @@ fn read_bounded(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
 /// Whole or not at all: a reader never sees half of it, and neither does a crash.
 fn write_atomic(
     path: &Path,
+    synced: Synced,
     fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
 ) -> std::io::Result<u64> {
     use std::os::unix::fs::PermissionsExt as _;
     let open = std::fs::Permissions::from_mode(0o666); // less what the umask takes
-    let file = written_beside(path, fill, tempfile::Builder::new().permissions(open))?;
+    let mut builder = tempfile::Builder::new();
+    let file = written_beside(path, synced, fill, builder.permissions(open))?;
     let file = file.persist(path).map_err(|error| error.error)?;
     Ok(file.metadata()?.len())
 }
@@ -619,14 +670,22 @@ fn write_atomic(
 /// the same secret, one wins and the other reads the winner's.
 fn create_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let fill = |file: &mut dyn std::io::Write| file.write_all(bytes);
-    let file = written_beside(path, fill, &mut tempfile::Builder::new())?;
+    let file = written_beside(path, Synced::Yes, fill, &mut tempfile::Builder::new())?;
     let kept = file.persist_noclobber(path);
     kept.map(drop).map_err(|error| error.error)
 }
 
-/// A file of the same folder, with this content on the disk, under a name of its own.
+/// Whether what is written is waited for until the disk has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Synced {
+    Yes,
+    No,
+}
+
+/// A file of the same folder, with this content, under a name of its own.
 fn written_beside(
     path: &Path,
+    synced: Synced,
     fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
     builder: &mut tempfile::Builder<'_, '_>,
 ) -> std::io::Result<tempfile::NamedTempFile> {
@@ -640,7 +699,9 @@ fn written_beside(
     fill(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);
-    file.as_file().sync_all()?;
+    if synced == Synced::Yes {
+        file.as_file().sync_all()?;
+    }
     Ok(file)
 }
 

@@ -12,7 +12,7 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
 use flowhost_flow::Exit;
-use flowhost_ledger::HostKey;
+use flowhost_ledger::{Durability, HostKey};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
@@ -152,8 +152,12 @@ impl World for Here {
         self.0.fill(bytes)
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.0.write(path, bytes).map_err(|error| error.source)
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        let written = match durability {
+            Durability::Durable => self.0.write(path, bytes),
+            Durability::Relaxed => self.0.write_unsynced(path, bytes),
+        };
+        written.map_err(|error| error.source)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_author::remote::Place;
+use flowhost_engine::{Inspected, ShapeLimits};
 use flowhost_policy::{Manifest, Profile};
 use flowhost_run::State;
 use flowhost_run::bundle::{Bundle, Kept, component_path};
 
-use crate::ambient::Ambient;
+use crate::ambient::{Ambient, Unusable};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::finding::Finding;
@@ -157,25 +158,41 @@ impl<'a> Sources<'a> {
         self.kept
     }
 
-    /// A component that a run kept: its path and bytes.
+    /// A component that a run kept, with its path.
     ///
     /// # Errors
-    /// When it has gone.
+    /// When it has gone, or is none any more.
     pub(crate) fn kept_component(
         &self,
         kept: &KeptRun,
         plugin: &str,
-    ) -> Result<(PathBuf, Arc<[u8]>), Finding> {
+    ) -> Result<(PathBuf, Inspected), Finding> {
         let digest = &kept.plugin(plugin)?.component;
         let path = component_path(&kept.state, digest);
-        match self.ambient.read(&path, COMPONENT_BYTES_MAX) {
-            Ok(bytes) => Ok((path, bytes.into())),
-            Err(error) if error.is_missing() => {
-                let message = format!("the component {digest} is not kept any more");
-                let cure = format!("put it back as `{}`", path.display());
-                Err(Finding::new("", message).cure(cure))
+        let missing = || {
+            let message = format!("the component {digest} is not kept any more");
+            let cure = format!("put it back as `{}`", path.display());
+            Finding::new("", message).cure(cure)
+        };
+        let component = self.ambient.component(&path, COMPONENT_BYTES_MAX);
+        let component = component.map_err(|error| self.unusable(&path, error, missing))?;
+        Ok((path, component))
+    }
+
+    /// Why a component cannot be had; `missing` says it where there is no file.
+    fn unusable(
+        &self,
+        path: &Path,
+        error: Unusable,
+        missing: impl FnOnce() -> Finding,
+    ) -> Finding {
+        match error {
+            Unusable::Unread(error) if error.is_missing() => missing(),
+            Unusable::Unread(error) => Finding::from(&error),
+            Unusable::Refused(error) => {
+                let message = format!("`{}`: {error}", self.shown(path));
+                Finding::new("", message).split_hint()
             }
-            Err(error) => Err(Finding::from(&error)),
         }
     }
 
@@ -214,12 +231,39 @@ impl<'a> Sources<'a> {
         let path = self.component_path(source, dir)?;
         match self.ambient.read(&path, COMPONENT_BYTES_MAX) {
             Ok(bytes) => Ok((path, bytes.into())),
-            Err(error) if error.is_missing() => {
-                let message = format!("there is no component `{}`", self.shown(&path));
-                Err(Finding::new("", message).cure("check the path: it is relative to the plan"))
-            }
+            Err(error) if error.is_missing() => Err(self.no_component(&path)),
             Err(error) => Err(Finding::from(&error)),
         }
+    }
+
+    /// As [`Sources::component`], looked at. A file that this process has looked at before is not read again
+    /// while it stays as it is.
+    ///
+    /// # Errors
+    /// As [`Sources::component`], and why inspection refuses it.
+    pub(crate) fn inspected(
+        &self,
+        source: &str,
+        dir: &Path,
+        pin: Pin<'_>,
+    ) -> Result<(PathBuf, Inspected), Finding> {
+        let (path, component) = if Place::is_meant(source) {
+            let (path, bytes) = self.component(source, dir, pin)?;
+            let component = Inspected::new(bytes, &ShapeLimits::default());
+            (path, component.map_err(Unusable::Refused))
+        } else {
+            let path = self.component_path(source, dir)?;
+            let component = self.ambient.component(&path, COMPONENT_BYTES_MAX);
+            (path, component)
+        };
+        let missing = || self.no_component(&path);
+        let component = component.map_err(|error| self.unusable(&path, error, missing))?;
+        Ok((path, component))
+    }
+
+    fn no_component(&self, path: &Path) -> Finding {
+        let message = format!("there is no component `{}`", self.shown(path));
+        Finding::new("", message).cure("check the path: it is relative to the plan")
     }
 
     fn component_path(&self, source: &str, dir: &Path) -> Result<PathBuf, Finding> {

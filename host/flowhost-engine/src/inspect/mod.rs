@@ -5,6 +5,7 @@
 //! structure alone. Function bodies are not read; the compile child validates them. Nothing here may
 //! recurse over the input: `shape` bounds nesting before `wasmparser` gets to see it.
 
+mod inspected;
 mod names;
 mod shape;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
 use wasmparser::{BinaryReader, Parser, Payload, ValidPayload, Validator};
 
+pub use inspected::Inspected;
 pub use names::{InterfaceName, Version};
 pub use shape::ShapeLimits;
 

@@ -320,6 +320,12 @@ impl Ledger {
         &self.handle.shared.open_runs
     }
 
+    /// What [`Recorder::durable`] promises of this ledger.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.handle.shared.durability
+    }
+
     /// How many records were accepted so far.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -8,7 +8,7 @@ use flowhost::kept::data_key;
 use flowhost::project::{self, Given, Loaded, Project, Request};
 use flowhost::sources::KeptRun;
 use flowhost::state::FindRuns as _;
-use flowhost_engine::{PoolConfig, ShapeLimits, inspect};
+use flowhost_engine::{Inspected, PoolConfig, ShapeLimits};
 use flowhost_evidence::events;
 use flowhost_flow::Exit;
 use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, read_run};
@@ -175,11 +175,10 @@ fn replace(
     })?;
     let path = context.ambient.resolve(path);
     let bytes = context.ambient.read(&path, 256 << 20)?;
-    member.inspection = inspect(&bytes, &ShapeLimits::default()).map_err(|error| {
+    member.inspection = Inspected::new(bytes.into(), &ShapeLimits::default()).map_err(|error| {
         let what = format!("`{}` cannot stand in for `{name}`", path.display());
         Failure::new(Exit::Internal, what).caused_by(&error)
     })?;
-    member.bytes = bytes.into();
     member.path = path;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowhost_engine::{Inspection, ShapeLimits, inspect};
+use flowhost_engine::{Inspected, Inspection};
 use flowhost_flow::expr::Names;
 use flowhost_flow::plan::InputType;
 use flowhost_flow::{Plan, PluginDecl};
@@ -165,7 +165,7 @@ impl Resolver<'_> {
         let component = self.component();
         let config = self.config(bound);
         let narrowing = self.narrowing(profile.as_ref().map(|(profile, _)| profile));
-        let (path, bytes, inspection) = component?;
+        let (path, inspection) = component?;
         let manifest = self.manifest(&path, &inspection)?;
         self.fits(&manifest)?;
         let signature = self.vouched_for(&path, &inspection, &manifest)?;
@@ -185,7 +185,6 @@ impl Resolver<'_> {
             decl,
             config: config?,
             path,
-            bytes,
             signature,
             inspection,
             manifest,
@@ -318,27 +317,19 @@ impl Resolver<'_> {
         read_profile(text, file)
     }
 
-    fn component(&mut self) -> Option<(PathBuf, std::sync::Arc<[u8]>, Inspection)> {
+    fn component(&mut self) -> Option<(PathBuf, Inspected)> {
         let decl = self.home.decl;
         let found = match self.sources.kept() {
             None => self.pins.with(&self.home.key, decl, |pin| {
-                self.sources.component(&decl.source, &self.home.dir, pin)
+                self.sources.inspected(&decl.source, &self.home.dir, pin)
             }),
             Some(kept) => self.sources.kept_component(kept, &self.home.key),
         };
-        let (path, bytes) = match found {
+        let (path, inspection) = match found {
             Ok(found) => found,
             Err(finding) => {
                 let placed = self.here(&finding).cure(finding.hint);
                 self.found.push(placed);
-                return None;
-            }
-        };
-        let inspection = match inspect(&bytes, &ShapeLimits::default()) {
-            Ok(inspection) => inspection,
-            Err(error) => {
-                let finding = self.here(format!("`{}`: {error}", self.sources.shown(&path)));
-                self.found.push(finding.split_hint());
                 return None;
             }
         };
@@ -365,7 +356,7 @@ impl Resolver<'_> {
             self.found
                 .push(self.here(message).cure(format!("kind: {role}")));
         }
-        Some((path, bytes, inspection))
+        Some((path, inspection))
     }
 
     /// Without a manifest, the imports are what is asked for, and messages by an agent, whose role hears
