@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::measure::duration;
 use crate::plans::median;
@@ -37,7 +37,7 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
         let what = format!("{AGENTS} agents of {TURNS} turns at a {LATENCY_MS} ms model{what}");
         Row::new("model", what, together.text(), together.median_ns)
     };
-    Ok(vec![
+    let mut rows = vec![
         row(", all at once, process start to exit").against(
             "the model's own time",
             duration(ideal),
@@ -61,6 +61,54 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
             duration(alone),
             alone / together.median_ns,
         ),
+    ];
+    rows.extend(answering(folder)?);
+    Ok(rows)
+}
+
+/// Agents of three turns that the model does not keep waiting, one after the other, each with a schema for its
+/// answer: two calls of a tool, and the answer.
+fn answering(folder: &Path) -> Result<Vec<Row>> {
+    let project = Project::new(&folder.join("answering"))?;
+    project.file(
+        "flowhost.toml",
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\n",
+    )?;
+    project.file("scripts/agent.json", THREE_TURNS)?;
+    project.file("policies/bench-agent.toml", PROFILE)?;
+    let output = "    output: { schema: { type: object, required: [headings], additionalProperties: false, \
+                  properties: { headings: { type: integer, minimum: 0 } } } }\n";
+    let many: Vec<String> = (0..AGENTS).map(|item| item.to_string()).collect();
+    project.file("many.yaml", plan("many", &many, 1) + output)?;
+    project.file("one.yaml", plan("one", &["0".to_owned()], 1) + output)?;
+    let run = |plan: &str| project.run(plan, "relaxed", &[]);
+    run("one.yaml")?;
+    let one = median(ROUNDS, || run("one.yaml"))?;
+    let many = median(ROUNDS, || run("many.yaml"))?;
+    let each = (many.median_ns - one.median_ns) / (AGENTS - 1) as f64;
+    let arguments = ["run", "one.yaml", "--durability", "relaxed", "--json"];
+    let (report, _) = project.flowhost(&arguments, 0)?;
+    let report: serde_json::Value = serde_json::from_slice(&report)?;
+    let fuel = report
+        .pointer("/steps/read/used/fuel")
+        .and_then(serde_json::Value::as_f64)
+        .context("the report of the run says the fuel of its step")?;
+    let what = "an agent of 3 turns with a schema for its answer, two tool calls among them";
+    Ok(vec![
+        Row::new(
+            "model",
+            format!("{what}, beyond the model"),
+            duration(each),
+            each,
+        )
+        .goal("≤ 3 ms", each <= 3e6),
+        Row::new(
+            "model",
+            format!("{what}: fuel"),
+            format!("{:.2} M", fuel / 1e6),
+            fuel,
+        )
+        .goal("≤ 2 M", fuel <= 2e6),
     ])
 }
 
@@ -69,8 +117,9 @@ fn project(folder: &Path) -> Result<Project> {
     project.file("flowhost.toml", configuration())?;
     project.file("scripts/agent.json", SCRIPT)?;
     project.file("policies/bench-agent.toml", PROFILE)?;
-    project.file("together.yaml", plan("together", AGENTS))?;
-    project.file("alone.yaml", plan("alone", 1))?;
+    let items: Vec<String> = (0..AGENTS).map(|item| item.to_string()).collect();
+    project.file("together.yaml", plan("together", &items, AGENTS))?;
+    project.file("alone.yaml", plan("alone", &items, 1))?;
     Ok(project)
 }
 
@@ -85,6 +134,13 @@ fn configuration() -> String {
 const SCRIPT: &str = r##"[
   {"tool_calls": [{"name": "markdown/headings", "arguments": {"text": "# One\n\n## Two\n"}}]},
   {"json": {"headings": 2}}
+]"##;
+
+/// As [`SCRIPT`], with one call more.
+const THREE_TURNS: &str = r##"[
+  {"tool_calls": [{"name": "markdown/headings", "arguments": {"text": "# One\n\n## Two\n"}}]},
+  {"tool_calls": [{"name": "markdown/headings", "arguments": {"text": "# Three\n"}}]},
+  {"json": {"headings": 3}}
 ]"##;
 
 /// What one agent may use at most. A call reserves all of it from the run's budget before it starts and
@@ -115,8 +171,7 @@ usd = 1.00
 call = ["markdown/headings"]
 "#;
 
-fn plan(name: &str, parallel: usize) -> String {
-    let items: Vec<String> = (0..AGENTS).map(|item| item.to_string()).collect();
+fn plan(name: &str, items: &[String], parallel: usize) -> String {
     format!(
         r#"flowhost: v1
 kind: workflow

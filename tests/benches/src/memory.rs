@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 
-use crate::host::{Host, engine, guest};
+use crate::host::{Host, engine, guest, inspected};
 use crate::report::Row;
 
 const INSTANCES: u32 = 1_000;
@@ -129,7 +129,8 @@ pub(crate) fn rows(runtime: &Runtime) -> Result<Vec<Row>> {
     let recorder = Arc::new(MemoryRecorder::default());
     let bytes = runtime.block_on(async {
         let brought = Arc::new([Arc::new(GateCapability(gate.clone())) as Arc<dyn Provider>]);
-        let host = Host::new(&engine, &guest("ok_budget"), effective, recorder, brought).await?;
+        let component = inspected(&guest("ok_budget"))?;
+        let host = Host::new(&engine, &component, effective, recorder, brought).await?;
         let host = Arc::new(host);
         let before = private_bytes()?;
         let calls: Vec<_> = (0..INSTANCES)

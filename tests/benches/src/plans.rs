@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::bare::Bare;
 use crate::calls::sibling;
 use crate::host::{bytes, guest};
-use crate::measure::{Figure, duration};
+use crate::measure::{Effort, Figure, Side, duration, in_turns};
 use crate::project::Project;
 use crate::report::Row;
 
@@ -32,6 +33,15 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
     let chained_time = median(ROUNDS, || run("chained.yaml", "relaxed"))?;
     let fanned_time = median(ROUNDS, || run("fanned.yaml", "relaxed"))?;
     let durable = median(ROUNDS, || run("fanned.yaml", "durable"))?;
+    // What bare wasmtime needs for the guest of a step: no host can be faster than that.
+    let bare = Bare::new(&guest("ok_echo"))?;
+    let mut guests: Vec<Side<'_>> = vec![Box::new(|batch| {
+        (0..batch).try_for_each(|_| bare.call(&r#"{"n":1}"#.to_owned()).map(drop))
+    })];
+    let own_ns = match in_turns(Effort::SHORT, &mut guests)?.as_slice() {
+        [own] => own.median_ns,
+        _ => 0.0,
+    };
     let per_step = |figure: &Figure| (figure.median_ns - single.median_ns) / (STEPS - 1) as f64;
     let step = |what: &str, ns: f64| Row::new("plan", what, format!("{} a step", duration(ns)), ns);
     let chained_ns = per_step(&chained_time);
@@ -48,9 +58,13 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
             child.text(),
             single.median_ns / child.median_ns,
         )
-        .goal("≤ 30 ms", single.median_ns <= 30e6),
-        step("1,000 steps one after the other, relaxed", chained_ns)
-            .goal("≤ 60 µs a step", chained_ns <= 60_000.0),
+        .goal("≤ 15 ms", single.median_ns <= 15e6),
+        step("1,000 steps one after the other, relaxed", chained_ns),
+        step(
+            "the same, beyond what bare wasmtime needs for the guest",
+            chained_ns - own_ns,
+        )
+        .goal("≤ 60 µs a step", chained_ns - own_ns <= 60_000.0),
         step(
             "1,000 steps in parallel, 64 in flight, relaxed",
             per_step(&fanned_time),

@@ -89,7 +89,7 @@ fn policy_rows() -> Result<Vec<Row>> {
                 parse.text(),
                 decision.median_ns / parse.median_ns,
             )
-            .goal("≤ 2 µs", decision.median_ns <= 2_000.0),
+            .goal("≤ 1 µs", decision.median_ns <= 1_000.0),
     ])
 }
 

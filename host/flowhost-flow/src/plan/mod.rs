@@ -24,6 +24,7 @@ mod defaults;
 mod inputs;
 mod keys;
 mod machine;
+mod order;
 mod parse;
 mod reference;
 mod schema;

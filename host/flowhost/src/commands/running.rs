@@ -11,7 +11,7 @@ use flowhost::project::Project;
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
 use flowhost::report::run::text;
-use flowhost::telemetry::{Telemetry, unreached};
+use flowhost::telemetry::{self, Telemetry, unreached};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass, Plan, RunStatus};
@@ -30,7 +30,11 @@ pub(crate) fn perform(
     start: impl FnOnce(&Host) -> Result<Run, Failure>,
 ) -> Result<Exit, Failure> {
     logging::start(context, args.log_format);
-    let runtime = runtime()?;
+    let watched = telemetry::is_wanted(args.metrics_listen, &context.ambient);
+    let runtime = match project.plan.goes_one_by_one() && !watched {
+        true => runtime_of(Some(ONE))?,
+        false => runtime()?,
+    };
     let finished = runtime.block_on(observed(project, args, context, start));
     // What telemetry left behind (a name that is looked up) must not hold the process up.
     runtime.shutdown_background();
@@ -42,13 +46,22 @@ pub(crate) fn perform(
     Ok(finished.outcome.end.exit)
 }
 
+/// Threads for a plan whose steps go one by one. Two would hand each step over to one another, and waking a
+/// processor that sleeps takes as long as the step.
+const ONE: usize = 1;
+
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(Exit::Internal, "the runtime cannot be started").because(error.to_string())
-        })
+    runtime_of(None)
+}
+
+fn runtime_of(threads: Option<usize>) -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build().map_err(|error| {
+        Failure::new(Exit::Internal, "the runtime cannot be started").because(error.to_string())
+    })
 }
 
 /// Runs the project with telemetry beside it.
@@ -105,7 +118,6 @@ async fn execute(
     let fuel = stated.filter(|(currency, _)| **currency == Currency::Fuel);
     let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
     let live = context.output.live && !context.output.json;
-    let progress = Progress::new(live, project.plan.steps().len(), budget);
     let host = host(ambient, config, state, pool(project), facts)?;
     let run = start(&host)?;
     tokio::spawn(interrupts(run.clone(), ambient.clone()));
@@ -116,8 +128,15 @@ async fn execute(
             run.halt(&format!("telemetry does not reach the collector: {why}"));
         });
     }
-    progress.follow(run.events()).await;
-    progress.clear();
+    let events = run.events();
+    if live {
+        let progress = Progress::new(project.plan.steps().len(), budget);
+        progress.follow(events).await;
+        progress.clear();
+    } else {
+        // Nobody reads them: they are not made, and this thread is not woken for each.
+        drop(events);
+    }
     run.outcome().await
 }
 

@@ -34,21 +34,14 @@ struct Seen {
 }
 
 impl Progress {
-    /// On standard error if `live`, else nowhere. `steps` are known from the plan; `fuel_max` is the
-    /// plan's budget, 0 for none.
+    /// On standard error. `steps` are known from the plan; `fuel_max` is the plan's budget, 0 for none.
     #[must_use]
-    pub fn new(live: bool, steps: usize, fuel_max: u64) -> Self {
-        let target = if live {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+    pub fn new(steps: usize, fuel_max: u64) -> Self {
+        let target = ProgressDrawTarget::stderr();
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
         let style = ProgressStyle::with_template("{spinner} [{elapsed}] {pos}/{len} steps {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        if live {
-            bar.enable_steady_tick(Duration::from_millis(100));
-        }
+        bar.enable_steady_tick(Duration::from_millis(100));
         let state = Seen {
             known: steps as u64,
             fuel_max,

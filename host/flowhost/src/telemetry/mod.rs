@@ -54,6 +54,13 @@ pub struct Telemetry {
     scrape: Option<(SocketAddr, JoinHandle<()>)>,
 }
 
+/// Whether anybody wants to be told of a run, so that its facts are worked on beside it.
+#[must_use]
+pub fn is_wanted(listen: Option<SocketAddr>, ambient: &Ambient) -> bool {
+    let exported = OtlpConfig::of(ambient);
+    listen.is_some() || !matches!(exported, Ok(None)) || lines::are_wanted()
+}
+
 impl Telemetry {
     /// Starts what is asked for: an endpoint for scrapers at `listen`, an export to the collector that
     /// the environment names, log lines if anybody reads them. None when that is nothing.
