@@ -282,24 +282,39 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// The MAC of all that was read, and where it was put.
     fn all(self) -> io::Result<(blake3::Hash, Sink)> {
-        let others = self.len.div_ceil(SEGMENT_BYTES).min(*READERS).saturating_sub(1);
+        let others = self
+            .len
+            .div_ceil(SEGMENT_BYTES)
+            .min(*READERS)
+            .saturating_sub(1);
         let done = std::thread::scope(|scope| {
             let others: Vec<_> = (0..others)
                 // Where the system gives no thread, those that there are do it.
-                .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, || self.segments()).ok())
+                .filter_map(|_| {
+                    std::thread::Builder::new()
+                        .spawn_scoped(scope, || self.segments())
+                        .ok()
+                })
                 .collect();
             let own = self.segments();
             let others = others.into_iter().map(|it| {
-                it.join()
-                    .unwrap_or_else(|_| Err(io::Error::other("a thread that read the cache panicked")))
+                it.join().unwrap_or_else(|_| {
+                    Err(io::Error::other("a thread that read the cache panicked"))
+                })
             });
             others.fold(own, Result::and)
         });
         done?;
-        let macs = self.macs.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let macs = self
+            .macs
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let macs: Option<Vec<blake3::Hash>> = macs.into_iter().collect();
         let macs = macs.ok_or_else(|| io::Error::other("a segment was not read"))?;
-        Ok((self.cache.mac(self.entry, self.len, macs.into_iter()), self.code))
+        Ok((
+            self.cache.mac(self.entry, self.len, macs.into_iter()),
+            self.code,
+        ))
     }
 
     /// Takes segments until all are taken.
@@ -417,10 +432,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 1);
         let code = code();
-        for len in [0, 1, PIECE_BYTES + 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, code.len()] {
+        for len in [
+            0,
+            1,
+            PIECE_BYTES + 1,
+            SEGMENT_BYTES,
+            SEGMENT_BYTES + 1,
+            code.len(),
+        ] {
             let digest = len.to_string();
             cache.put(&cache.entry(&digest), &code[..len]);
-            assert_eq!(read(&cache, &digest).as_deref(), Some(&code[..len]), "{len}");
+            assert_eq!(
+                read(&cache, &digest).as_deref(),
+                Some(&code[..len]),
+                "{len}"
+            );
         }
     }
 

@@ -36,8 +36,7 @@ pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, 
 pub use fault::{Fault, Owner};
 pub use inspect::{
     Import, InspectError, Inspected, Inspection, InterfaceName, MANIFEST_SECTION, ShapeLimits,
-    Version,
-    digest, inspect,
+    Version, digest, inspect,
 };
 pub use instance::{CallReport, Plugin, Used};
 pub use json::{JsonError, JsonLimits, canonical_json, check_json, parse_json};

@@ -514,7 +514,8 @@ impl Ambient {
         fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
     ) -> Result<u64, FileError> {
         let path = self.resolve(path);
-        write_atomic(&path, Synced::Yes, fill).map_err(|source| FileError::new("write", &path, source))
+        write_atomic(&path, Synced::Yes, fill)
+            .map_err(|source| FileError::new("write", &path, source))
     }
 
     /// Creates a file that only its owner may read. An existing one is an error.

@@ -180,12 +180,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Why a component cannot be had; `missing` says it where there is no file.
-    fn unusable(
-        &self,
-        path: &Path,
-        error: Unusable,
-        missing: impl FnOnce() -> Finding,
-    ) -> Finding {
+    fn unusable(&self, path: &Path, error: Unusable, missing: impl FnOnce() -> Finding) -> Finding {
         match error {
             Unusable::Unread(error) if error.is_missing() => missing(),
             Unusable::Unread(error) => Finding::from(&error),

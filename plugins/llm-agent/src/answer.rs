@@ -159,10 +159,7 @@ mod tests {
 
     #[test]
     fn refuses_a_schema_that_is_not_json_or_needs_another_document() {
-        for schema in [
-            "{",
-            r#"{"$ref":"https://example.org/s.json"}"#,
-        ] {
+        for schema in ["{", r#"{"$ref":"https://example.org/s.json"}"#] {
             assert!(
                 matches!(Wanted::of(schema), Err(Error::Invalid(_))),
                 "{schema}"

@@ -196,7 +196,11 @@ mod tests {
             json!({ "a": "one", "b": "soon" }),
             json!([]),
         ] {
-            assert_eq!(checked.violations(&value), full.violations(&value), "{value}");
+            assert_eq!(
+                checked.violations(&value),
+                full.violations(&value),
+                "{value}"
+            );
         }
         for other in ["other.json", "https://example.org/schema.json"] {
             let schema = json!({ "$ref": other });

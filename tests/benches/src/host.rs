@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use flowhost_engine::{
-    CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Inspected, Meter, Origin, Plugin,
-    PoolConfig, Providers, RunScope, ShapeLimits,
+    CacheConfig, CallScope, Capability, Compiler, Engine, EngineConfig, Inspected, Meter, Origin,
+    Plugin, PoolConfig, Providers, RunScope, ShapeLimits,
 };
 use flowhost_ledger::records::{ToolCall, ToolResult, UsedPart};
 use flowhost_ledger::{Durability, Fact, HostKey, Ledger, LedgerOptions, Recorder};

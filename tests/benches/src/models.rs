@@ -48,7 +48,13 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
     let host = {
         let providers =
             Arc::new([capability(gateway.clone()) as Arc<dyn flowhost_engine::Provider>]);
-        runtime.block_on(Host::new(&engine, &inspected(&path)?, effective(), recorder, providers))?
+        runtime.block_on(Host::new(
+            &engine,
+            &inspected(&path)?,
+            effective(),
+            recorder,
+            providers,
+        ))?
     };
     let (host, prompt, input) = (Arc::new(host), Arc::new(prompt()?), input());
     // As tasks, as the host runs its calls: on a thread of its own each piece would be a hand-over
