@@ -47,6 +47,8 @@ mod gates;
 mod outcome;
 mod staged;
 mod takeup;
+#[cfg(test)]
+mod tests;
 
 pub use outcome::{Outcome, Paused, StepOutcome};
 use staged::stage_of;

@@ -54,6 +54,8 @@ mod state;
 mod swap;
 mod tally;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod wiring;
 mod worker;
 mod world;
