@@ -47,6 +47,9 @@ use crate::server;
 use crate::tally::{Origins, Tally};
 use crate::world::{Operator, World};
 
+#[cfg(test)]
+mod tests;
+
 /// The plan's hash, components and rights included.
 ///
 /// # Errors
@@ -66,7 +69,6 @@ pub fn plan_hash(project: &Project) -> Result<String, Failure> {
     })
 }
 
-/// What one call of each plugin can use at most, for the planner's reservations.
 /// SHA-256 of each plugin's component, by key: what tells a consensus that two agents are the same.
 pub(crate) fn components(project: &Project) -> BTreeMap<String, String> {
     let members = project.members.iter();
@@ -75,6 +77,7 @@ pub(crate) fn components(project: &Project) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What one call of each plugin can use at most, for the planner's reservations.
 pub(crate) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
     let estimate = |member: &Member| Amounts {
         calls: 1,

@@ -22,7 +22,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         run: Run::new(RUN),
         deadline: Instant::now() + HOUR,
         waiting: VecDeque::new(),
-        open: HashMap::new(),
+        open: BTreeMap::new(),
         timers: BTreeSet::new(),
         due: HashMap::new(),
         steps: BTreeMap::new(),

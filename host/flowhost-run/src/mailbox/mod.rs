@@ -7,6 +7,8 @@
 
 mod outgoing;
 mod quiet;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::CommandFactory;
-use flowhost_policy::{LIMITS, RIGHTS};
+use flowhost_policy::{LIMITS, RIGHTS, Right};
 
 use super::{Faults, read};
 use crate::folders::names;
@@ -23,13 +23,29 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
             ));
         }
     }
-    for right in RIGHTS {
-        if !profile.contains(right.key) {
+    for right in &RIGHTS {
+        let named = |row: &&str| names_right(row, right);
+        let row = profile
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .find(named);
+        let Some(row) = row else {
+            let key = right.key;
             faults.push(format!(
-                "docs/profile.md: does not name the right `{}`",
-                right.key
+                "docs/profile.md: its table has no row for the right `{key}`"
             ));
-        }
+            continue;
+        };
+        let missing = right
+            .keys
+            .iter()
+            .filter(|key| !row.contains(&format!("`{key}`")));
+        faults.extend(missing.map(|key| {
+            format!(
+                "docs/profile.md: the row of `{}` does not name its key `{key}`",
+                right.key
+            )
+        }));
     }
     faults.extend(capabilities(root)?);
     faults.extend(commands(root)?);
@@ -39,6 +55,13 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
 
 fn page(root: &Path, name: &str) -> Result<String> {
     read(&root.join(name))
+}
+
+/// Whether a row of the table of keys is the right's: `log`, `[env]`, `[[http]]`.
+fn names_right(row: &str, right: &Right) -> bool {
+    let first = row.split('|').nth(1).unwrap_or_default();
+    let words = first.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.into_iter().any(|word| word == right.key)
 }
 
 /// One page for each WIT package that is a capability.
