@@ -192,8 +192,9 @@ async fn a_call_of_a_plugin_that_is_not_there_is_answered_for() {
     let id = call.id;
     let (mut driver, ear, _) = scripted(vec![vec![Action::Call(call)], vec![finish()]]);
     run(&mut driver).await;
-    let Event::CallFinished { call, result, used } = &ear.events()[1] else {
-        panic!("{:?}", ear.events());
+    let events = ear.events();
+    let Event::CallFinished { call, result, used } = &events[1] else {
+        panic!("{events:?}");
     };
     assert_eq!((*call, *used), (id, Amounts::default()));
     let CallResult::Failed(failure) = result else {
@@ -212,8 +213,9 @@ async fn a_call_that_still_waits_for_room_is_cancelled_on_the_spot() {
     driver.waiting.push_back(call);
     driver.cancel(id, "enough".to_owned()).await;
     assert!(driver.waiting.is_empty() && driver.open.is_empty());
-    let Event::CallFinished { result, .. } = &ear.events()[0] else {
-        panic!("{:?}", ear.events());
+    let events = ear.events();
+    let Event::CallFinished { result, .. } = &events[0] else {
+        panic!("{events:?}");
     };
     assert!(
         matches!(

@@ -12,7 +12,7 @@ use super::*;
 const PLAN: &str = "flowhost: v1\nkind: workflow\nname: two\nplugins:\n  \
                     a: { kind: tool, source: 'builtin:a', profile: p }\n  \
                     b: { kind: agent, source: 'builtin:b', profile: p }\n\
-                    BUDGETsteps: { one: { uses: a } }\n";
+                    BUDGETsteps: { one: { uses: a }, two: { uses: b } }\n";
 
 fn project(budget: &str) -> Project {
     let text = PLAN.replace("BUDGET", budget);

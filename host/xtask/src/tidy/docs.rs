@@ -60,8 +60,8 @@ fn page(root: &Path, name: &str) -> Result<String> {
 /// Whether a row of the table of keys is the right's: `log`, `[env]`, `[[http]]`.
 fn names_right(row: &str, right: &Right) -> bool {
     let first = row.split('|').nth(1).unwrap_or_default();
-    let words = first.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    words.into_iter().any(|word| word == right.key)
+    let mut words = first.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.any(|word| word == right.key)
 }
 
 /// One page for each WIT package that is a capability.
