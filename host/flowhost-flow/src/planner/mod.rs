@@ -28,6 +28,7 @@ use crate::problem::Problem;
 
 mod arena;
 mod core;
+pub mod fork;
 mod fsm;
 #[cfg(test)]
 mod harness;
