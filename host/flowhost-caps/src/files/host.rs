@@ -8,7 +8,7 @@ use wasmtime::component::{HasData, Linker};
 
 use super::{
     FilesState, Operation, blocking,
-    error::FileError,
+    error::{FileError, recordable},
     forbidden::DirId,
     hash, live,
     path::Below,
@@ -176,8 +176,7 @@ impl Request {
     async fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
         let most = self.scope.effective.limits.output_bytes;
         let read = self.see("read", path, move |folder, below| {
-            let bytes = file(folder.open(below, READING)?)?.read_all(most)?;
-            Ok(Bytes::from(bytes))
+            whole(folder, below, most)
         });
         self.bytes(read.await?)
     }
@@ -211,21 +210,9 @@ impl Request {
     }
 
     async fn stat(&self, path: &str) -> Result<wit::Entry, FileError> {
-        let name = path
-            .trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let name = last(path);
         let seen = self.see("stat", path, move |folder, below| {
-            let metadata = folder.stat(below, true)?;
-            let kind = Kind::from(metadata.file_type());
-            match entry(name, kind, metadata.len(), folder.target(below)) {
-                entry if entry.kind == Is::Other => {
-                    Err(FileError::Refused("not a regular file or directory"))
-                }
-                entry => Ok(entry),
-            }
+            stated(folder, below, name)
         });
         Ok(seen.await?.into())
     }
@@ -322,6 +309,52 @@ impl From<Seen> for wit::Entry {
             size: seen.size.to_string(),
             target: seen.target,
         }
+    }
+}
+
+/// Whether looking again shows what it showed; false where the record does not say all that was asked.
+pub(super) fn shows(
+    folder: &Folder,
+    guest: &str,
+    op: &str,
+    path: &str,
+    most: u64,
+    answer: &serde_json::Value,
+) -> bool {
+    let Ok(below) = Below::new(&rest(guest, path), 0) else {
+        return false;
+    };
+    let now = match op {
+        "read" => recorded(whole(folder, &below, most)),
+        "list" => recorded(listing(folder, &below)),
+        "stat" => recorded(stated(folder, &below, last(path))),
+        _ => None,
+    };
+    now.is_some_and(|now| now == *answer)
+}
+
+fn recorded<T: Serialize>(done: Result<T, FileError>) -> Option<serde_json::Value> {
+    serde_json::to_value(recordable(done).ok()?).ok()
+}
+
+fn last(path: &str) -> String {
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    last.unwrap_or_default().to_owned()
+}
+
+fn whole(folder: &Folder, below: &Below, most: u64) -> Result<Bytes, FileError> {
+    let bytes = file(folder.open(below, READING)?)?.read_all(most)?;
+    Ok(Bytes::from(bytes))
+}
+
+fn stated(folder: &Folder, below: &Below, name: String) -> Result<Seen, FileError> {
+    let metadata = folder.stat(below, true)?;
+    let kind = Kind::from(metadata.file_type());
+    match entry(name, kind, metadata.len(), folder.target(below)) {
+        entry if entry.kind == Is::Other => {
+            Err(FileError::Refused("not a regular file or directory"))
+        }
+        entry => Ok(entry),
     }
 }
 

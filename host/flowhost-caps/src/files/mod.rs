@@ -298,6 +298,29 @@ const fn verb(access: Access) -> &'static str {
     }
 }
 
+/// Whether a granted folder still shows what a record says that a guest of `plugin` saw: the answer to `op`
+/// at this path of the guest's. Blocks on the disk; false where that cannot be told.
+#[must_use]
+pub fn still_shows(
+    services: &FileServices,
+    plugin: &str,
+    effective: &Effective,
+    op: &str,
+    path: &str,
+    answer: &serde_json::Value,
+) -> bool {
+    let grants = &effective.grants.files;
+    let Ok(allowed) = decide_file(grants, path, Access::Read) else {
+        return false;
+    };
+    let Some(grant) = grants.get(allowed.index) else {
+        return false;
+    };
+    let folder = services.of(plugin).and_then(|opened| opened.find(grant));
+    let most = effective.limits.output_bytes;
+    folder.is_some_and(|folder| host::shows(&folder, &grant.guest, op, path, most, answer))
+}
+
 /// Runs what blocks away from the executor.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
