@@ -168,6 +168,14 @@ kinds! {
         budget: Option<BTreeMap<String, String>>,
         /// The plan's labels.
         labels: Option<BTreeMap<String, String>>,
+        /// The run that it was forked from, whose record this one begins with, by reference.
+        parent: Option<String>,
+        /// How many records of that run stand before the fork.
+        parent_records: Option<u64>,
+        /// Hash of the last of them, which holds those of all others, hexadecimal.
+        parent_hash: Option<String>,
+        /// The step before which it was forked.
+        fork_at: Option<String>,
     }
     RunEnd "run.end" "A run ended: status and totals." {
         /// How it ended.
@@ -219,6 +227,30 @@ kinds! {
         schema: Option<u64>,
         /// Plugins that were replaced on purpose: the digest of the component by the plugin's name.
         replaced: Option<BTreeMap<String, String>>,
+    }
+    CallReuse "call.reuse" "A call was not made: how it ended is what another run recorded." {
+        /// Of which step.
+        at: StepPart,
+        /// The call.
+        call: u64,
+        /// Which part of the step it is.
+        part: String,
+        /// The plugin that would have been called.
+        plugin: String,
+        /// The run that made it.
+        run_id: String,
+        /// Its number there.
+        call_there: u64,
+        /// The record of its end there.
+        record: u64,
+        /// Hash of that record, which holds those of all before it, hexadecimal.
+        hash: String,
+        /// What it used there.
+        spent: SpentPart,
+        /// Milliseconds that it took there.
+        duration_ms: Option<u64>,
+        /// Whether that counts for this run: it is its past, up to where it was forked.
+        counts: Option<bool>,
     }
     RunSettle "run.settle" "A person said what became of a call that nobody knows the end of; what it handed back, or why it failed, is the payload." {
         /// The call.
