@@ -61,9 +61,10 @@ impl Check {
 }
 
 /// The plugins that ship with this version.
-pub const PLUGINS: [&str; 9] = [
+pub const PLUGINS: [&str; 10] = [
     "files",
     "http-fetch",
+    "http-send",
     "keyword-scan",
     "llm-agent",
     "markdown",

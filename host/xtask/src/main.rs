@@ -19,6 +19,7 @@ mod folders;
 mod guests;
 mod mcp_files;
 mod mcp_peers;
+mod order_saga;
 mod process;
 mod py_trees;
 mod registry;
@@ -60,6 +61,8 @@ enum Task {
     Test(test::Options),
     /// Builds everything, runs `examples/docs-check` on `docs/` and verifies its evidence.
     Demo(demo::Options),
+    /// Runs `examples/order-saga` with three services on this machine, and says what they heard.
+    OrderSaga,
     /// Runs the benchmarks and writes `docs/benchmarks.md`.
     Bench(bench::Options),
     /// Builds a release and packs it into `dist/`.
@@ -94,6 +97,7 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(folders),
         Task::Test(options) => test::run(folders, &options),
         Task::Demo(options) => demo::run(folders, &options),
+        Task::OrderSaga => order_saga::run(folders),
         Task::Bench(options) => bench::run(folders, &options),
         Task::Dist => dist::run(folders),
         Task::Crash(options) => crash::run(folders, &options),

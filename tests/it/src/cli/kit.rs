@@ -30,6 +30,7 @@ fn passes(plugin: &str, more: &[&str]) {
 #[test]
 fn shipped_tools_conform() {
     passes("http-fetch", &[]);
+    passes("http-send", &[]);
     passes("files", &["--call", r#"read={"path":"/docs/example.md"}"#]);
     passes("reminder-sync-stub", &[]);
 }
