@@ -29,6 +29,10 @@ pub(crate) fn allowed(plan: &Plan) -> u64 {
 /// commitment and the salt, with their names.
 const FRAME_BYTES: u64 = 512;
 
+/// Fields that say how long something took. They are not counted, and have room in the frame: what a call is
+/// counted to have written must not depend on how fast the machine was, or a replay would count otherwise.
+const MEASURED: &[&str] = &["duration_ms", "first_token_ms"];
+
 /// Whose account is full, by the name of the limit.
 const CALL: &str = "evidence";
 pub(crate) const RUN: &str = "run.evidence";
@@ -139,7 +143,9 @@ impl Recorder for Account {
 
 /// What the record of `fact` and its payload take on the disk, a little more rather than less.
 fn written(fact: &Fact) -> u64 {
-    let fields = fact.fields.iter().map(|(name, value)| {
+    let counted = |name: &&String| !MEASURED.contains(&name.as_str());
+    let fields = fact.fields.iter().filter(|(name, _)| counted(name));
+    let fields = fields.map(|(name, value)| {
         let value = match value {
             Value::Text(text) => escaped(text),
             Value::List(items) => items.iter().map(|item| escaped(item)).sum(),
@@ -250,6 +256,13 @@ mod tests {
         call().recorder.append(ends()).unwrap();
         assert_eq!(limit(call().recorder.append(begins())).0, "run.evidence");
         assert_eq!(limit(call().recorder.append(look("x"))).0, "run.evidence");
+    }
+
+    #[test]
+    fn how_long_something_took_changes_nothing_of_what_it_is_counted_to_have_written() {
+        let took =
+            |ms: u64| written(&Fact::new(Kind::ToolResult, "default/a").with("duration_ms", ms));
+        assert_eq!(took(9), took(u64::MAX));
     }
 
     #[test]

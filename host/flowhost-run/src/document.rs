@@ -14,6 +14,7 @@ use crate::driver::StepOutcome;
 use crate::estimate::{Amount, Basis, StepEstimate, variance};
 use crate::execute::{Finished, status_word};
 use crate::journal::Denial;
+use crate::reuse::ReusedCall;
 
 /// The document of `run --json`.
 #[derive(Debug, Serialize)]
@@ -29,6 +30,8 @@ pub struct RunDocument<'a> {
     cost: Cost,
     denials: &'a [Denial],
     warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused: Option<ReusedDocument<'a>>,
     evidence: EvidenceDocument<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorDocument<'a>>,
@@ -85,6 +88,67 @@ pub struct Cost {
     pub variance_ratio: Option<f64>,
 }
 
+/// Calls that were not made, because an earlier run had made them.
+#[derive(Debug, Serialize)]
+struct ReusedDocument<'a> {
+    calls: usize,
+    /// What they used there, and this run did not.
+    saved_usd: f64,
+    saved_tokens: u64,
+    saved_ms: u64,
+    from: Vec<ReusedFrom<'a>>,
+}
+
+/// Where one of them comes from.
+#[derive(Debug, Serialize)]
+struct ReusedFrom<'a> {
+    step: &'a str,
+    run: &'a str,
+    record: u64,
+}
+
+impl<'a> ReusedDocument<'a> {
+    fn of(reused: &'a [ReusedCall]) -> Option<Self> {
+        let saved = Saved::of(reused)?;
+        let from = reused.iter().map(|it| ReusedFrom {
+            step: &it.path,
+            run: &it.run,
+            record: it.record,
+        });
+        Some(Self {
+            calls: reused.len(),
+            saved_usd: micro_usd_to_usd(saved.micro_usd),
+            saved_tokens: saved.tokens,
+            saved_ms: saved.duration_ms,
+            from: from.collect(),
+        })
+    }
+}
+
+/// What a run did not use, because an earlier one had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Millionths of a US dollar.
+    pub micro_usd: u64,
+    /// Prompt and completion.
+    pub tokens: u64,
+    /// Milliseconds that the calls took there, one after the other.
+    pub duration_ms: u64,
+}
+
+impl Saved {
+    /// Of these calls; none where there are none.
+    #[must_use]
+    pub fn of(reused: &[ReusedCall]) -> Option<Self> {
+        let sum = |saved: Self, it: &ReusedCall| Self {
+            micro_usd: saved.micro_usd.saturating_add(it.saved.micro_usd),
+            tokens: saved.tokens.saturating_add(it.saved.tokens),
+            duration_ms: saved.duration_ms.saturating_add(it.duration_ms),
+        };
+        (!reused.is_empty()).then(|| reused.iter().fold(Self::default(), sum))
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct EvidenceDocument<'a> {
     run_dir: String,
@@ -127,6 +191,7 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             cost: Cost::of(run),
             denials: &outcome.denials,
             warnings: &outcome.warnings,
+            reused: ReusedDocument::of(&outcome.reused),
             evidence: EvidenceDocument {
                 run_dir: run.evidence.run_dir.display().to_string(),
                 checkpoint: run.evidence.sealed.as_ref().map(|it| it.root.as_str()),

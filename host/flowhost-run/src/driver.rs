@@ -36,6 +36,7 @@ use crate::order::{Answer, Answered, Cancel, Detail, Order, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::resume::Resumed;
+use crate::reuse::{Made, Reuse, ReusedCall};
 use crate::stages::Stages;
 use crate::tasks;
 use crate::wiring::Machinery;
@@ -45,6 +46,7 @@ use crate::world::{Workers, World};
 mod ending;
 mod gates;
 mod outcome;
+mod reused;
 mod staged;
 mod takeup;
 #[cfg(test)]
@@ -75,6 +77,8 @@ pub(crate) struct Drive {
     pub(crate) stages: Option<Stages>,
     /// What another process left of the run, if it goes on.
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
+    /// What it takes from an earlier run.
+    pub(crate) reuse: Option<Arc<Reuse>>,
 }
 
 pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
@@ -158,6 +162,8 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         pausing: None,
         paused: None,
         winding: None,
+        reuse: drive.reuse,
+        reused: Vec::new(),
     };
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
     let driving = async move {
@@ -198,6 +204,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         warnings,
         duration_ms,
         paused: driver.paused,
+        reused: driver.reused,
     })
 }
 
@@ -264,6 +271,8 @@ struct Driver {
     paused: Option<Paused>,
     /// Set once the run has to come to its end: why, and until when calls may come to theirs.
     winding: Option<(Arc<str>, Instant)>,
+    reuse: Option<Arc<Reuse>>,
+    reused: Vec<ReusedCall>,
 }
 
 /// A call whose order has left.
@@ -561,6 +570,7 @@ impl Driver {
             match self.send(&call).await {
                 Ok(()) => {}
                 Err(SendError::Full) => return self.waiting.push_front(call),
+                Err(SendError::Made(made)) => Box::pin(self.take_over(&call, *made)).await,
                 Err(SendError::Cannot(failure)) => {
                     self.open.remove(&call.id.0);
                     let (result, used) = (CallResult::Failed(failure), Amounts::default());
@@ -595,6 +605,11 @@ impl Driver {
             let message = format!("there is no plugin `{}`", call.plugin);
             cannot(FailureClass::Internal, message)
         })?;
+        if let Some(reuse) = &self.reuse
+            && let Some(made) = reuse.find(call, &self.registry).await
+        {
+            return Err(SendError::Made(Box::new(made)));
+        }
         let order = Order::new(call, &installed, self.clock.now());
         let payload = serde_json::to_value(order)
             .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
@@ -728,6 +743,8 @@ fn micros(duration: Duration) -> u64 {
 }
 
 enum SendError {
+    /// An earlier run has made it.
+    Made(Box<Made>),
     Full,
     Cannot(flowhost_flow::Failure),
 }

@@ -22,6 +22,7 @@ use crate::driver::{self, Outcome};
 use crate::estimate::{self, Estimate};
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::fork::{self, Branch, Of};
 use crate::handle::Run;
 use crate::host::Inner;
 use crate::journal::Journal;
@@ -31,6 +32,7 @@ use crate::purse::Purse;
 use crate::redaction::{redaction, seals};
 use crate::registry::Registry;
 use crate::resume::Resumed;
+use crate::reuse::{Earlier, Reuse};
 use crate::revealed::Revealed;
 use crate::stages::{self, Locked};
 use crate::swap::Swaps;
@@ -52,6 +54,8 @@ pub struct RunOptions {
     pub allow_process: bool,
     /// Where checkpoints are sent as well.
     pub witness: Option<PathBuf>,
+    /// What the run takes from an earlier one; without a seed of its own, that one's seed, too.
+    pub reuse: Option<Arc<Earlier>>,
 }
 
 /// Where a finished run left its evidence.
@@ -89,12 +93,22 @@ pub(crate) async fn execute(
     host: &Arc<Inner>,
     project: Project,
     options: &RunOptions,
+    fork: Option<Of>,
     started_ms: u64,
     run: &Run,
 ) -> Result<Finished, Failure> {
     let config = &host.config;
     let state = &config.state;
-    let seed = match options.seed {
+    let reused = options.reuse.as_deref();
+    let forked = match fork {
+        Some(of) => {
+            let host = host.clone();
+            Some(blocking(move || Ok((fork::read(&host, &of)?, of))).await?)
+        }
+        None => None,
+    };
+    let parents = forked.as_ref().map(|(parent, _)| parent.fed.setup.seed);
+    let seed = match options.seed.or(parents).or(reused.map(Earlier::seed)) {
         Some(seed) => seed,
         // 53 bits, so that the seed can be read back from JSON by any reader.
         None => u64::from_be_bytes(host.entropy()?) >> 11,
@@ -121,6 +135,22 @@ pub(crate) async fn execute(
         return Err(failure);
     }
 
+    let setup = RunSetup {
+        run_id: run.id().to_owned(),
+        plan_hash: hash.clone(),
+        seed,
+        inputs: project.inputs.clone(),
+        estimates: wiring::estimates(&project),
+        components: wiring::components(&project),
+    };
+    let branch = match forked {
+        Some((parent, of)) => {
+            let (plan, setup) = (project.plan.clone(), setup.clone());
+            let started = flowhost_flow::Time(started_ms);
+            Some(blocking(move || fork::branch(&of, parent, plan, setup, started)).await?)
+        }
+        None => None,
+    };
     let bundle = bundle::document(&project).map_err(|error| {
         Failure::new(Exit::Internal, "the plan cannot be kept").caused_by(&error)
     })?;
@@ -139,18 +169,18 @@ pub(crate) async fn execute(
         seals,
     };
     let ledger = enter(host, run.id(), entry, kept, options).await?;
-    let setup = RunSetup {
-        run_id: run.id().to_owned(),
-        plan_hash: hash.clone(),
-        seed,
-        inputs: project.inputs.clone(),
-        estimates: wiring::estimates(&project),
-        components: wiring::components(&project),
-    };
     let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
-    journal.run_start(&project.plan, &setup, labels, options)?;
+    let point = branch.as_ref().map(|branch| &branch.point);
+    journal.run_start(&project.plan, &setup, labels, options, point)?;
     journal.view(bundle::BUNDLE, &bundle)?;
     journal.estimated(&estimate)?;
+    if let Some(branch) = &branch {
+        branch.write(&journal)?;
+    }
+    let reuse = match reused {
+        Some(earlier) => Some(Arc::new(Reuse::new(host, earlier, &project, seed)?)),
+        None => None,
+    };
     let work = Conduct {
         project,
         setup,
@@ -165,7 +195,8 @@ pub(crate) async fn execute(
         started_ms,
         allow_private_network: options.allow_private_network,
         locked,
-        resumed: None,
+        resumed: branch.map(Branch::resumed),
+        reuse,
     };
     conduct(host, work, run).await
 }
@@ -189,6 +220,8 @@ pub(crate) struct Conduct {
     pub(crate) locked: Option<Locked>,
     /// What another process left of it, if it goes on: its planner, and what was open.
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
+    /// What it takes from an earlier run.
+    pub(crate) reuse: Option<Arc<Reuse>>,
 }
 
 /// The journal of a run over its ledger.
@@ -229,6 +262,7 @@ pub(crate) async fn conduct(
         allow_private_network,
         locked,
         resumed,
+        reuse,
     } = work;
     let (state, tenant) = (&host.config.state, host.config.state.tenant());
     let (seed, goes_on) = (setup.seed, resumed.is_some());
@@ -304,6 +338,7 @@ pub(crate) async fn conduct(
         world: host.config.world.clone(),
         stages: locked.map(|locked| locked.of(host, &ledger, run.id())),
         resumed,
+        reuse,
     };
     let driven = driver::drive(drive, run).instrument(context).await;
     disconnect(&plugins, &parting).await;
@@ -514,23 +549,31 @@ fn keep(
         written(&run_dir.join(SEALED_KEY), wrapped.as_bytes(), durability)?;
     }
     for component in &kept.components {
-        let path = &component.path;
-        let folder = path.parent().unwrap_or(path);
-        world.folder(folder).map_err(|error| {
-            let message = format!("cannot create `{}`", folder.display());
-            Failure::new(Exit::Internal, message).because(error.to_string())
-        })?;
+        keep_component(host, &component.path, &component.bytes)?;
         // Each time: another may vouch for it today.
         if let Some((beside, signature)) = &component.signature {
             written(beside, signature.as_bytes(), Durability::Durable)?;
         }
-        if !world.is_file(path) {
-            // Its name is its digest, and it is written whole or not at all; every run that comes later
-            // relies on it.
-            written(path, &component.bytes, Durability::Durable)?;
-        }
     }
     Ok(())
+}
+
+/// Keeps a component below its digest; every run that comes later relies on it.
+pub(crate) fn keep_component(host: &Inner, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let world = &host.config.world;
+    if world.is_file(path) {
+        return Ok(()); // its name is its digest, and it was written whole or not at all
+    }
+    let cannot = |what: String, error: std::io::Error| {
+        Failure::new(Exit::Internal, what).because(error.to_string())
+    };
+    let folder = path.parent().unwrap_or(path);
+    world
+        .folder(folder)
+        .map_err(|error| cannot(format!("cannot create `{}`", folder.display()), error))?;
+    world
+        .write(path, bytes, Durability::Durable)
+        .map_err(|error| cannot(format!("cannot write `{}`", path.display()), error))
 }
 
 /// Does what waits for the disk on a thread that may wait.

@@ -19,9 +19,11 @@ use futures::FutureExt as _;
 use crate::asks;
 use crate::execute::{self, Finished, RunOptions};
 use crate::failure::Failure;
+use crate::fork::Of;
 use crate::handle::Run;
 use crate::project::Project;
 use crate::resume::{self, Kept, ResumeOptions, Settlement, Spoken};
+use crate::reuse::{self, Earlier};
 use crate::tasks;
 use crate::world::HostConfig;
 
@@ -92,8 +94,45 @@ impl Host {
         let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
         let run = Run::new(&id);
         Ok(self.go(run.clone(), async move {
-            execute::execute(&inner, project, &options, started_ms, &run).await
+            execute::execute(&inner, project, &options, None, started_ms, &run).await
         }))
+    }
+
+    /// Starts a run of `project` that begins with the past of the run `of`, up to the first start of the step
+    /// `at`, and is live from there.
+    ///
+    /// # Errors
+    /// As [`Host::start`]. The run itself ends at once, and nothing is recorded, when the step never ran or
+    /// what was recorded does not lead to it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn fork(
+        &self,
+        project: Project,
+        of: &str,
+        at: &str,
+        kept: Arc<dyn Kept>,
+        options: RunOptions,
+    ) -> Result<Run, Failure> {
+        let inner = self.0.clone();
+        let started_ms = inner.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
+        let (run, at) = (Run::new(&id), at.to_owned());
+        let of = of.to_owned();
+        let fork = Some(Of { kept, run: of, at });
+        Ok(self.go(run.clone(), async move {
+            execute::execute(&inner, project, &options, fork, started_ms, &run).await
+        }))
+    }
+
+    /// What an earlier run can give to one that is started with it ([`RunOptions::reuse`]). Blocks on the
+    /// disk.
+    ///
+    /// # Errors
+    /// When its records cannot be read, or what it was made of is gone.
+    pub fn earlier(&self, run: &str, kept: &dyn Kept) -> Result<Earlier, Failure> {
+        reuse::earlier(&self.0, kept, run)
     }
 
     /// Records what a person says of a call that nobody knows the end of. Gives the number of the call, and

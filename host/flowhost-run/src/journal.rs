@@ -24,6 +24,7 @@ use crate::driver::Outcome;
 use crate::estimate::{Amount, Estimate, variance};
 use crate::execute::{RunOptions, append, status_of, status_word};
 use crate::failure::Failure;
+use crate::fork::Point;
 use crate::installed::Installed;
 use crate::order::{Answered, Stands};
 use crate::project::Member;
@@ -143,6 +144,7 @@ impl Journal {
         setup: &RunSetup,
         labels: BTreeMap<String, String>,
         options: &RunOptions,
+        fork: Option<&Point>,
     ) -> Result<(), Failure> {
         let durability = match options.durability {
             Durability::Durable => "durable",
@@ -158,6 +160,10 @@ impl Journal {
             flowhost: Some(env!("CARGO_PKG_VERSION").to_owned()),
             budget: Some(budget(plan)),
             labels: Some(labels),
+            parent: fork.map(|point| point.run.clone()),
+            parent_records: fork.map(|point| point.records),
+            parent_hash: fork.map(|point| point.hash.clone()),
+            fork_at: fork.map(|point| point.at.clone()),
             ..RunStart::default()
         };
         append(self, self.by_host(start).payload(payload))

@@ -82,6 +82,13 @@ impl Registry {
         Some(before)
     }
 
+    /// Makes a build current that may have been so before: in a replay each call takes the one that it took.
+    pub(crate) fn turn_to(&self, current: Arc<Installed>) {
+        let mut plugins = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let earlier = Vec::new();
+        plugins.insert(current.key.to_string(), Entry { current, earlier });
+    }
+
     fn read<T>(&self, read: impl FnOnce(&BTreeMap<String, Entry>) -> T) -> T {
         read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }

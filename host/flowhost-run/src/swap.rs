@@ -13,7 +13,8 @@ use flowhost_policy::{Effective, Narrowing, effective};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::execute::ledger_failure;
+use crate::bundle::component_path;
+use crate::execute::{blocking, keep_component, ledger_failure};
 use crate::failure::Failure;
 use crate::host::Inner;
 use crate::installed::Installed;
@@ -82,10 +83,19 @@ impl Swaps {
         let mut installed = Installed::new(key, revision, Arc::new(prepared), member);
         let introduced = installed.introduce(member, &self.scope).await;
         introduced.map_err(|message| refused(key, message))?;
+        self.keep(key, member).await?;
         self.record(&before, &installed, member).await?;
         let _still_held_by_calls_at_work = self.plugins.put(installed);
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Swapped { revision, took_ms })
+    }
+
+    /// Keeps the component, so that the run can be replayed by the builds that it had.
+    async fn keep(&self, key: &str, member: &Member) -> Result<(), Failure> {
+        let (host, bytes) = (self.host.clone(), member.inspection.bytes().clone());
+        let path = component_path(&self.host.config.state, &member.inspection.digest);
+        let kept = blocking(move || keep_component(&host, &path, &bytes)).await;
+        kept.map_err(|failure| refused(key, failure.message))
     }
 
     async fn record(

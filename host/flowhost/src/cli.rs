@@ -138,6 +138,12 @@ pub(crate) struct RunArgs {
     /// Go on with the newest run of this plan that was killed or interrupted, or that waits
     #[arg(long, conflicts_with_all = ["seed", "dry_run", "estimate", "durability", "inputs"])]
     pub(crate) resume: bool,
+    /// Take the results of steps that are as they were from an earlier run: a run's id, or `latest` of this plan
+    ///
+    /// A result is taken where component, rights, configuration, input, prompt and seed are the same, the step or
+    /// its tool says `effects: none` or `idempotent`, and files that were read are as they were.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "dry_run", "estimate"])]
+    pub(crate) reuse: Option<String>,
     /// Print rendered inputs and effective profiles, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -148,7 +154,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum)]
     pub(crate) durability: Option<DurabilityArg>,
     /// Watch the plan and its plugins as `flowhost dev` does, in plain lines, until interrupted
-    #[arg(long, conflicts_with_all = ["dry_run", "estimate", "metrics_listen", "resume"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "estimate", "metrics_listen", "resume", "reuse"])]
     pub(crate) watch: bool,
     /// How it runs
     #[command(flatten)]
@@ -272,6 +278,11 @@ pub(crate) enum RunsCommand {
     Show(ShowArgs),
     /// Go on with a run that was killed or interrupted, or that waits, from its ledger alone
     Resume(ResumeArgs),
+    /// Start a run that begins with another one's past, up to a step, and is live from there
+    ///
+    /// Results up to the step are the other run's, by reference: its record is named by hash, and `verify` checks
+    /// that.
+    Fork(ForkArgs),
     /// Say yes to a gate that waits for approval
     Approve(SpeakArgs),
     /// Say no to a gate that waits for approval
@@ -344,6 +355,29 @@ pub(crate) struct ResumeArgs {
     /// Go on with another component for a plugin, on purpose; may be repeated
     #[arg(long = "plugin", value_name = "NAME=PATH", value_parser = pair)]
     pub(crate) plugins: Vec<(String, String)>,
+    /// How it goes on
+    #[command(flatten)]
+    pub(crate) running: RunningArgs,
+}
+
+/// `runs fork`.
+#[derive(Debug, Args)]
+pub(crate) struct ForkArgs {
+    /// A run's id, an unambiguous beginning of it, or `latest`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The path of the step that is the first to be done anew
+    #[arg(long, value_name = "STEP")]
+    pub(crate) at: String,
+    /// Go on with this plan in the place of the run's own
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Go on with another component for a plugin; may be repeated
+    #[arg(long = "plugin", value_name = "NAME=PATH", value_parser = pair)]
+    pub(crate) plugins: Vec<(String, String)>,
+    /// Go on with another value of an input; may be repeated
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) inputs: Vec<(String, String)>,
     /// How it goes on
     #[command(flatten)]
     pub(crate) running: RunningArgs,
@@ -475,12 +509,15 @@ pub(crate) struct GraphArgs {
     /// A plan's file, or a run's id, an unambiguous beginning of it, or `latest`
     #[arg(value_name = "PLAN|RUN")]
     pub(crate) of: String,
+    /// With `--diff`, what it is compared with
+    #[arg(value_name = "OTHER", requires = "diff")]
+    pub(crate) other: Option<String>,
     /// The form
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
     pub(crate) format: GraphFormat,
-    /// Print what is different in this plan or run instead
-    #[arg(long, value_name = "PLAN|RUN", conflicts_with = "format")]
-    pub(crate) diff: Option<String>,
+    /// Print what is different in OTHER instead
+    #[arg(long, requires = "other", conflicts_with = "format")]
+    pub(crate) diff: bool,
 }
 
 /// The form of a graph.

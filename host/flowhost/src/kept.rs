@@ -9,6 +9,7 @@ use flowhost_flow::Exit;
 use flowhost_ledger::{DataKey, SEALED_KEY};
 use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
 use flowhost_run::{Fed, Project, State};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::ambient::Ambient;
@@ -16,7 +17,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::host::seal_key;
 use crate::plugin::trust::signature_file;
-use crate::project::{self, Loaded};
+use crate::project::{self, Given, Loaded};
 use crate::report::problems::Texts;
 use crate::sources::{DOCUMENT_BYTES_MAX, KeptRun};
 
@@ -60,6 +61,41 @@ impl Kept {
         Bundle::read(&bytes).map_err(|why| lost(format!("`{}`: {why}", path.display())))
     }
 
+    /// The project as it was, for a run that begins with this one's past; `typed` counts instead of the inputs
+    /// that were recorded.
+    ///
+    /// # Errors
+    /// When what was kept cannot be read.
+    pub fn forked(
+        &self,
+        run_dir: &Path,
+        inputs: Map<String, Value>,
+        typed: &[(String, String)],
+    ) -> Result<Loaded, Failure> {
+        let (ambient, kept) = self.run(run_dir)?;
+        let (given, mut texts) = (Given::Forked(inputs), Texts::default());
+        let config = &self.config;
+        Ok(project::load_again(
+            &ambient, config, &kept, given, typed, &mut texts,
+        ))
+    }
+
+    /// What was kept, and where its names are relative to.
+    fn run(&self, run_dir: &Path) -> Result<(Ambient, KeptRun), Failure> {
+        let mut bundle = self.bundle(run_dir)?;
+        self.stand_in(&mut bundle)?;
+        let ambient = match bundle.cwd.as_os_str().is_empty() {
+            true => self.ambient.clone(),
+            false => self.ambient.at(bundle.cwd.clone()),
+        };
+        let kept = KeptRun {
+            bundle,
+            state: self.state.clone(),
+            stand_ins: BTreeMap::new(),
+        };
+        Ok((ambient, kept))
+    }
+
     /// Keeps the components that stand in for others from now on, as the run's own were kept: the run may be
     /// resumed again. The rights of a plugin stay those that it had.
     fn stand_in(&self, bundle: &mut Bundle) -> Result<(), Failure> {
@@ -85,14 +121,7 @@ impl Kept {
 
 impl flowhost_run::Kept for Kept {
     fn project(&self, run_dir: &Path, fed: &Fed) -> Result<Project, Failure> {
-        let mut bundle = self.bundle(run_dir)?;
-        self.stand_in(&mut bundle)?;
-        let ambient = match bundle.cwd.as_os_str().is_empty() {
-            true => self.ambient.clone(),
-            false => self.ambient.at(bundle.cwd.clone()),
-        };
-        let state = self.state.clone();
-        let kept = KeptRun { bundle, state };
+        let (ambient, kept) = self.run(run_dir)?;
         let (inputs, mut texts) = (&fed.setup.inputs, Texts::default());
         let Loaded { project, findings } =
             project::load_kept(&ambient, &self.config, &kept, inputs, &mut texts);

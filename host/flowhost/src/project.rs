@@ -56,6 +56,8 @@ pub enum Given {
     Values(Map<String, Value>),
     /// All of them, as a run recorded them; nothing is read or looked for.
     Recorded(Map<String, Value>),
+    /// As a run recorded them, for a run that begins with its past: what the operator gives counts instead.
+    Forked(Map<String, Value>),
 }
 
 /// What there is of a project, and everything that is wrong with it.
@@ -91,10 +93,30 @@ pub fn load_kept(
     inputs: &Map<String, Value>,
     texts: &mut Texts,
 ) -> Loaded {
+    load_again(
+        ambient,
+        config,
+        kept,
+        Given::Recorded(inputs.clone()),
+        &[],
+        texts,
+    )
+}
+
+/// As [`load_kept`], with inputs that the operator gives besides.
+pub fn load_again(
+    ambient: &Ambient,
+    config: &Config,
+    kept: &KeptRun,
+    given: Given,
+    typed: &[(String, String)],
+    texts: &mut Texts,
+) -> Loaded {
     let sources = Sources::of_run(ambient, config, kept);
     let request = Request {
         plan: PathBuf::from(&kept.bundle.plan),
-        given: Given::Recorded(inputs.clone()),
+        inputs: typed.to_vec(),
+        given,
         ..Request::default()
     };
     load_from(ambient, &sources, &request, texts)
@@ -124,7 +146,9 @@ fn load_from(
     let mut bound = inputs::bind(ambient, &plan, &dir, request, &mut findings);
     // Recorded inputs name folders as they were typed; where that was, the run has kept.
     let kept = sources.kept().map(|kept| kept.bundle.folders.clone());
-    bound.folders.extend(kept.unwrap_or_default());
+    let typed = |name: &String| request.inputs.iter().any(|(typed, _)| typed == name);
+    let kept = kept.unwrap_or_default().into_iter();
+    bound.folders.extend(kept.filter(|(name, _)| !typed(name)));
     let mut withheld = members::Withheld::default();
     let members = members::resolve(
         sources,

@@ -4,6 +4,7 @@
 //! [`crate::remote`] fetches from. A profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
 //! a shipped name cannot be taken by another file, so that `deny-all` means the same everywhere.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -112,6 +113,8 @@ pub struct KeptRun {
     pub bundle: Bundle,
     /// Where components lie by digest.
     pub state: State,
+    /// Components that stand in for those that the run had, by plugin, with their files.
+    pub stand_ins: BTreeMap<String, (PathBuf, Inspected)>,
 }
 
 impl KeptRun {
@@ -167,6 +170,9 @@ impl<'a> Sources<'a> {
         kept: &KeptRun,
         plugin: &str,
     ) -> Result<(PathBuf, Inspected), Finding> {
+        if let Some((path, component)) = kept.stand_ins.get(plugin) {
+            return Ok((path.clone(), component.clone()));
+        }
         let digest = &kept.plugin(plugin)?.component;
         let path = component_path(&kept.state, digest);
         let missing = || {

@@ -245,6 +245,10 @@ async fn a_call_ends_on_the_build_that_it_began_with_and_the_next_takes_the_new_
     let (old, new) = (&reload["component_before"], &reload["component"]);
     assert_eq!(builds, [json!([old, "1"]), json!([new, "2"])]);
     assert_ne!(reload["component"], reload["component_before"]);
+    // Each call again by the build that it had, wherever the files are now.
+    std::fs::remove_file(home.path().join("ok_agent_waits.wasm")).unwrap();
+    let replayed = tokio::task::spawn_blocking(move || crate::cli::again::replays(&home)).await;
+    assert_eq!(replayed.unwrap()["calls"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,6 +128,9 @@ pub(super) fn ending(story: &Story) -> Markup {
                 @else if !head.hint.is_empty() { p { strong { "What helps: " } (head.hint) } }
             }
         }
+        @for sentence in head.taken.sentences() {
+            p.remark { "This run " (sentence) "." }
+        }
         @for remark in &head.remarks {
             p.remark { "The ledger itself: " (remark) "." }
         }

@@ -1,10 +1,11 @@
 //! Which run it was: what it was started with, what took part, and how it ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{
-    ComponentLoad, FieldError, PolicyLoad, Record, Reload, RunEnd, RunStart, ViewWrite,
+    CallReuse, ComponentLoad, FieldError, PolicyLoad, Record, Reload, RunEnd, RunStart, ViewWrite,
 };
 use serde_json::Value as Json;
 
@@ -56,6 +57,64 @@ pub struct Head {
     pub views: Vec<View>,
     /// What happened to the ledger itself: a torn tail, a new key.
     pub remarks: Vec<String>,
+    /// What it took from other runs.
+    pub taken: Taken,
+}
+
+/// What a run took from others instead of doing it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The run whose past it begins with, and the step before which that ends.
+    pub forked: Option<(String, String)>,
+    /// Calls that an earlier run had made.
+    pub calls: u64,
+    /// The runs that had.
+    pub runs: BTreeSet<String>,
+    /// Tokens that they used there.
+    pub tokens: u64,
+    /// Millionths of a US dollar that they cost there.
+    pub micro_usd: u64,
+    /// Milliseconds that they took there, one after the other.
+    pub duration_ms: u64,
+}
+
+impl Taken {
+    fn reused(&mut self, said: &CallReuse) {
+        if said.counts == Some(true) {
+            return; // a part of the past that it was forked with
+        }
+        self.calls = self.calls.saturating_add(1);
+        if self.runs.len() < GROUPS_MAX {
+            self.runs.insert(short(&said.run_id));
+        }
+        let add = |sum: &mut u64, more: Option<u64>| *sum = sum.saturating_add(more.unwrap_or(0));
+        add(&mut self.tokens, said.spent.tokens);
+        add(&mut self.micro_usd, said.spent.micro_usd);
+        add(&mut self.duration_ms, said.duration_ms);
+    }
+
+    /// The same for people, a sentence each.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let forked = self.forked.as_ref();
+        let forked =
+            forked.map(|(run, step)| format!("begins with the past of run {run}, up to `{step}`"));
+        let reused = (self.calls > 0).then(|| {
+            let runs: Vec<&str> = self.runs.iter().map(String::as_str).collect();
+            let calls = match self.calls {
+                1 => "1 call".to_owned(),
+                calls => format!("{calls} calls"),
+            };
+            format!(
+                "reused {calls} of run {}: saved ${:.6}, {} tokens and {} ms",
+                runs.join(", "),
+                micro_usd_to_usd(self.micro_usd),
+                self.tokens,
+                self.duration_ms
+            )
+        });
+        forked.into_iter().chain(reused).collect()
+    }
 }
 
 /// A file that was written from the ledger.
@@ -149,6 +208,7 @@ impl HeadOf {
             Record::PolicyLoad(load) => self.policy(load),
             Record::Reload(reload) => self.swap(record, reload),
             Record::ViewWrite(view) => self.view(record, view),
+            Record::CallReuse(reuse) => self.head.taken.reused(reuse),
             Record::Recovery(_) => self.remark(record, "a torn tail was cut after a crash"),
             Record::KeyRotate(_) => self.remark(record, "the signing key was replaced"),
             _ => {}
@@ -172,6 +232,9 @@ impl HeadOf {
         head.durability = text(start.durability.as_ref());
         head.version = text(start.flowhost.as_ref());
         head.allowed = numbers(start.budget.as_ref());
+        let step = text(start.fork_at.as_ref());
+        let parent = start.parent.as_ref();
+        head.taken.forked = parent.map(|run| (short(run), step));
     }
 
     fn end(&mut self, record: &StoredRecord, end: &RunEnd) {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::journal::{self, Denial};
 use crate::order::Detail;
+use crate::reuse::ReusedCall;
 use crate::revealed::Revealed;
 
 /// Why a run stopped before its end.
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub duration_ms: u64,
     /// Set when that is not its end: it can be resumed.
     pub paused: Option<Paused>,
+    /// Calls that were not made, because an earlier run had made them.
+    pub reused: Vec<ReusedCall>,
 }
 
 impl Outcome {

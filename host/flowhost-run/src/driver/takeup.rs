@@ -91,6 +91,7 @@ impl Driver {
                 used.fuel = used.fuel.saturating_add(end.used.fuel);
             }
         }
+        self.reused = std::mem::take(&mut resumed.past.reused);
         let mut emitted = Vec::new();
         for note in std::mem::take(&mut resumed.rebuilt.notes) {
             if let Note::Emitted { step_id, .. } = &note

@@ -11,8 +11,8 @@ use flowhost_flow::planner::{
 };
 use flowhost_flow::{Action, Call, Exit, Planner, Time};
 use flowhost_ledger::Kind;
-use flowhost_words::PluginKind;
 
+use super::builds::Builds;
 use super::messages::{self, Own};
 use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};
 use crate::account;
@@ -20,7 +20,6 @@ use crate::driver::too_large;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::host::Inner;
-use crate::installed::Installed;
 use crate::journal::Journal;
 use crate::order::Order;
 use crate::project::Project;
@@ -42,6 +41,7 @@ pub(super) async fn replay(
         setup,
         events,
         ends,
+        later,
     } = recorded;
     let records = entries.len() as u64;
     let last = entries.last().map(|entry| hex::encode(entry.record.leaf));
@@ -73,9 +73,10 @@ pub(super) async fn replay(
         memory: Some(script.clone()),
         ..ready.scope(tenant, run, seed, started_ms, account, Arc::default())
     };
-    let registry = match options.steps_only {
-        true => Arc::new(Registry::default()),
-        false => install(host, &project, &scope).await?,
+    let registry = Arc::new(Registry::default());
+    let builds = match options.steps_only {
+        true => Builds::default(),
+        false => Builds::install(host, &project, &later, &scope, &script, &registry).await?,
     };
     let machinery = ready.replayed(&project, registry.clone());
     let planner = planner_for(project.plan.clone(), setup).map_err(|problems| {
@@ -87,6 +88,7 @@ pub(super) async fn replay(
         journal,
         planner,
         worker: Worker::new(scope, &machinery, Arc::new(Nowhere)),
+        builds,
         purse,
         asked: BTreeMap::new(),
         ends,
@@ -119,44 +121,12 @@ pub(super) async fn replay(
     })
 }
 
-/// Links the plugins as the run had them, and asks those without a manifest what they offer.
-async fn install(
-    host: &Inner,
-    project: &Project,
-    scope: &RunScope,
-) -> Result<Arc<Registry>, Failure> {
-    let components = Ready::load(host, project).await?;
-    let plugins = Registry::default();
-    let mut findings = Vec::new();
-    for (key, component) in components {
-        let Some(member) = project.members.get(&key) else {
-            continue;
-        };
-        let plugin = wiring::prepare(host, project, &key, member, &component)?;
-        let mut installed = Installed::new(&key, 1, plugin, member);
-        // When a server is asked for its tools again is a matter of time, which a replay has none of.
-        let told = match member.decl.kind {
-            PluginKind::McpAdapter => {
-                Err("the conversation of an MCP adapter cannot be replayed yet".to_owned())
-            }
-            _ => installed.introduce(member, scope).await,
-        };
-        if let Err(message) = told {
-            findings.push(wiring::at_member(project, &key, &message));
-        }
-        plugins.put(installed);
-    }
-    match findings.is_empty() {
-        true => Ok(Arc::new(plugins)),
-        false => Err(Failure::findings("the plan", findings)),
-    }
-}
-
 struct Replay {
     script: Arc<Script>,
     journal: Journal,
     planner: Box<dyn Planner>,
     worker: Arc<Worker>,
+    builds: Builds,
     purse: Arc<Purse>,
     /// What the planner has asked for.
     asked: BTreeMap<CallId, Box<Call>>,
@@ -196,11 +166,16 @@ impl Replay {
                         return false;
                     }
                 }
+                Action::OpenGate(gate) => {
+                    // Until when it is open on the wall's clock is the record's.
+                    if self.journal.gate_opened(&gate, 0).is_err() {
+                        return false;
+                    }
+                }
                 Action::Finish(end) => self.finished = Some(end),
                 Action::Cancel { .. }
                 | Action::SetTimer { .. }
                 | Action::ClearTimer { .. }
-                | Action::OpenGate(_)
                 | Action::CloseGate { .. } => {}
             }
         }
@@ -239,6 +214,7 @@ impl Replay {
             self.taken.insert(id, why.to_owned());
             return Some(told);
         }
+        self.builds.turn_to(&self.worker.registry, &id);
         let Some(installed) = self.worker.registry.current(&call.plugin) else {
             let what = format!("there is no plugin `{}`", call.plugin);
             self.script
@@ -271,7 +247,16 @@ impl Replay {
         let failed = matches!(told, CallResult::Failed(_));
         let id = call.id.0.to_string();
         let guards = call.part.is_guard();
+        if self.script.made_elsewhere(&id) {
+            return Some("another run made it");
+        }
+        if self.script.settled_by_word(&id) && !self.script.has_result(&id) {
+            return Some("a person said what became of it");
+        }
         match (failed, self.script.knows(call.id)) {
+            (true, false) if self.script.interrupted(&id) => {
+                Some("its process ended before it did, and nobody wanted it any more")
+            }
             (true, false) if !guards => Some("it was refused before its guest ran"),
             (true, _) if self.script.has_intent(&id) && !self.script.has_result(&id) => {
                 Some("it was stopped before its guest had answered")
@@ -302,6 +287,7 @@ impl Replay {
 
     async fn own_call(&self, own: Own) {
         let call = own.call().to_owned();
+        self.builds.turn_to(&self.worker.registry, &call);
         if let Err(why) = messages::again(&self.worker, own).await {
             let what = format!("call {call} cannot be made again: {why}");
             self.script.note(Difference::new(None, &what, None, None));

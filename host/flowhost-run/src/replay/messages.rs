@@ -25,6 +25,9 @@ pub(super) enum Own {
         pattern: String,
         /// Whether somebody waits for an answer.
         asked: bool,
+        /// Hash of the envelope that was read: a message that is delivered again, after its process was gone, has
+        /// not the envelope that it was sent in.
+        hash: String,
         message: Option<Box<Entry>>,
     },
     /// An agent is told of the end.
@@ -66,6 +69,7 @@ fn own_call(entry: &Entry, entries: &[Entry]) -> Option<Own> {
             plugin,
             pattern: text("pattern"),
             asked: record.text("asked") == Some("true"),
+            hash: text("hash"),
             message: message(&text("id"), entries).cloned().map(Box::new),
         },
         "on-finish" => Own::Finish {
@@ -91,10 +95,11 @@ pub(super) async fn again(worker: &Arc<Worker>, own: Own) -> Result<(), String> 
             plugin,
             pattern,
             asked,
+            hash,
             message,
         } => {
             let message = message.ok_or("the record of the message is not there")?;
-            let envelope = Arc::new(sealed(worker, &message)?);
+            let envelope = Arc::new(sealed(worker, &message, &hash)?);
             let reader = Reader::alone(worker, &plugin, &pattern);
             let read = reader.again(&call, envelope, asked);
             read.await.map_err(|fault| fault.to_string())
@@ -125,30 +130,53 @@ struct Outcome {
     reason: String,
 }
 
-/// What the record of a message says of it.
+/// What the record of a message says of it; a step's message has no call behind it.
 #[derive(Deserialize)]
 struct Said {
     payload: serde_json::Value,
-    root: String,
+    #[serde(default)]
+    root: Option<String>,
     topic: String,
+    #[serde(default)]
     waiting: Vec<String>,
 }
 
-fn sealed(worker: &Worker, message: &Entry) -> Result<Envelope, String> {
-    let (record, run) = (&message.record, &worker.scope);
+/// The envelope of this hash that the record of a message gives: as it was sent, or as it was delivered again.
+fn sealed(worker: &Worker, message: &Entry, hash: &str) -> Result<Envelope, String> {
     let payload = message.exact.as_deref().or(message.payload.as_deref());
     let payload = payload.ok_or("the payload of its message was erased")?;
     let said: Said = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+    for again in [false, true] {
+        let envelope = envelope(worker, message, &said, again)?;
+        if envelope.hash_text() == hash {
+            return Ok(envelope);
+        }
+    }
+    Err("its message is not what was sent: the record holds it redacted".to_owned())
+}
+
+fn envelope(
+    worker: &Worker,
+    message: &Entry,
+    said: &Said,
+    again: bool,
+) -> Result<Envelope, String> {
+    let (record, run) = (&message.record, &worker.scope);
     let payload = MessagePayload {
-        topic: said.topic,
+        topic: said.topic.clone(),
         payload: canonical_text(&said.payload).map_err(|error| error.to_string())?,
-        waiting: said.waiting,
-        root: said.root,
+        // Whoever waited for an answer is gone with its process.
+        waiting: match again {
+            true => Vec::new(),
+            false => said.waiting.clone(),
+        },
+        root: said.root.clone().unwrap_or_else(|| "0".to_owned()),
     };
     let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
     let step = text("step");
     let traceparent = match step.as_str() {
-        "" => String::new(),
+        // What is delivered again has always had a step's span.
+        "" if !again => String::new(),
         step => trace::traceparent(&worker.trace, trace::step_span(step)),
     };
     let draft = Draft {
@@ -158,14 +186,13 @@ fn sealed(worker: &Worker, message: &Entry) -> Result<Envelope, String> {
         step,
         actor: record.actor.clone(),
         correlation: text("correlation"),
-        causation: text("cause"),
+        causation: match again {
+            true => String::new(),
+            false => text("cause"),
+        },
         traceparent,
         kind: text("type"),
         payload: serde_json::to_value(&payload).map_err(|error| error.to_string())?,
     };
-    let envelope = draft.seal().map_err(|error| error.to_string())?;
-    match record.text("hash") == Some(envelope.hash_text().as_str()) {
-        true => Ok(envelope),
-        false => Err("its message is not what was sent: the record holds it redacted".to_owned()),
-    }
+    draft.seal().map_err(|error| error.to_string())
 }

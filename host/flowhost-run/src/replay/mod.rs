@@ -8,12 +8,14 @@
 //!
 //! Must never reach the network, a model, a disk of the project or a clock, and never write.
 
+mod builds;
 mod drive;
+mod lives;
 mod messages;
 mod nowhere;
 mod script;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use flowhost_flow::planner::{CallEnd, CallId, EventRecord};
 use flowhost_flow::{Exit, RunSetup};
@@ -23,7 +25,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::project::Project;
+use crate::project::{Member, Project};
 use crate::redaction::{redaction, seals};
 
 pub(crate) use nowhere::{Nowhere, gateway};
@@ -41,6 +43,8 @@ pub struct Recorded {
     pub events: Vec<EventRecord>,
     /// How the calls ended that the events name.
     pub ends: BTreeMap<CallId, CallEnd>,
+    /// Builds of plugins that took the place of those that the run began with, by the plugins' keys.
+    pub later: Vec<(String, Member)>,
 }
 
 /// How to replay.
@@ -109,7 +113,7 @@ impl Host {
     /// Replays a run. `project` is what it was made of ([`crate::bundle`]).
     ///
     /// # Errors
-    /// When the run cannot be replayed at all: it swapped a plugin while it went on, or a component of it
+    /// When the run cannot be replayed at all: it swapped a plugin for one with fewer rights, or a component of it
     /// cannot be loaded. A replay that differs is no error.
     pub async fn replay(
         &self,
@@ -132,11 +136,6 @@ impl Host {
 const REPLAYABLE: u64 = flowhost_ledger::records::SCHEMA;
 
 fn replayable(recorded: &Recorded) -> Result<(), Failure> {
-    let kinds: BTreeSet<_> = recorded
-        .entries
-        .iter()
-        .filter_map(|entry| entry.record.kind())
-        .collect();
     let cannot = |why: &str| {
         let what = "this run cannot be replayed";
         Err(Failure::new(Exit::Internal, what).because(why))
@@ -157,14 +156,16 @@ fn replayable(recorded: &Recorded) -> Result<(), Failure> {
             "the exact payload of record {seq} is sealed with a key that was erased, or is another host's"
         ));
     }
-    if kinds.contains(&Kind::Reload) {
-        return cannot("a plugin was swapped while it went on, and only its last build is kept");
+    let narrowed = recorded.entries.iter().find(|entry| {
+        let record = &entry.record;
+        let reload = record.kind() == Some(Kind::Reload);
+        reload && record.text("profile") != record.text("profile_before")
+    });
+    match narrowed {
+        Some(entry) => cannot(&format!(
+            "record {} swaps a plugin for a build with fewer rights, and those are not kept",
+            entry.record.seq
+        )),
+        None => Ok(()),
     }
-    if kinds.contains(&Kind::RunResume) || kinds.contains(&Kind::Gate) {
-        return cannot(
-            "it waited for somebody, or went on in another process, and a replay is of one process from start to \
-             end",
-        );
-    }
-    Ok(())
 }

@@ -7,16 +7,18 @@
 //! byte; its number is then that record's, so that everything that is made of numbers comes out the same.
 //! Times are the record's. Must never write anything.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flowhost_caps::messaging::MESSAGE;
 use flowhost_engine::{Cut, Fault, Memory, Used};
 use flowhost_flow::planner::CallId;
 use flowhost_ledger::{Fact, Kind, LedgerError, Recorder, StoredRecord, Value};
 use serde_json::json;
 
 use super::Difference;
+use super::lives::{self, Build, Lives};
 
 /// A record with its payload.
 #[derive(Debug, Clone)]
@@ -38,6 +40,9 @@ enum Lane {
     Call(String),
     /// What one call did beside its guest: requests that it sends while it goes on.
     Beside(String),
+    /// That one gate was opened. A kill may come between the planner's word and the record, and then the
+    /// next process opens it, after what the planner said besides.
+    Gate(String),
 }
 
 /// See the module.
@@ -47,6 +52,7 @@ pub(crate) struct Script {
     swapped: Vec<String>,
     told_ms: HashMap<String, u64>,
     cuts: HashMap<String, Cut>,
+    lives: Lives,
     state: Mutex<State>,
 }
 
@@ -61,7 +67,11 @@ impl Script {
     pub(crate) fn new(entries: Vec<Entry>, swapped: Vec<String>) -> Self {
         let mut state = State::default();
         let (mut told_ms, mut cuts) = (HashMap::new(), HashMap::new());
+        let lives = Lives::of(&entries);
         for (index, entry) in entries.iter().enumerate() {
+            if lives.let_go.contains(&index) {
+                continue;
+            }
             if let Some(lane) = lane_of(&entry.record) {
                 state.lanes.entry(lane).or_default().push_back(index);
             }
@@ -79,8 +89,29 @@ impl Script {
             swapped,
             told_ms,
             cuts,
+            lives,
             state: Mutex::new(state),
         }
+    }
+
+    /// Whether a process began this call and ended before the call did.
+    pub(crate) fn interrupted(&self, call: &str) -> bool {
+        self.lives.interrupted.contains(call)
+    }
+
+    /// Whether another run made this call.
+    pub(crate) fn made_elsewhere(&self, call: &str) -> bool {
+        self.lives.made_elsewhere.contains(call)
+    }
+
+    /// Whether a person said what became of this call.
+    pub(crate) fn settled_by_word(&self, call: &str) -> bool {
+        self.lives.settled.contains(call)
+    }
+
+    /// Which build of each plugin performed a call, and those that it made in turn.
+    pub(super) fn builds(&self) -> BTreeMap<String, BTreeMap<&str, Build>> {
+        lives::builds(&self.entries, &self.lives)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -139,9 +170,15 @@ impl Script {
 
     /// What is left of a call's records, or of those that follow from the planner, once it has ended.
     pub(crate) fn ended(&self, call: Option<&str>) {
-        let lane = call.map_or(Lane::Host, |call| Lane::Call(call.to_owned()));
         let mut state = self.state();
-        let front = state.lanes.get(&lane).and_then(VecDeque::front).copied();
+        let front = match call {
+            Some(call) => state.lanes.get(&Lane::Call(call.to_owned())),
+            None => state.lanes.iter().find_map(|(lane, rest)| {
+                let of_planner = matches!(lane, Lane::Host | Lane::Gate(_));
+                (of_planner && !rest.is_empty()).then_some(rest)
+            }),
+        };
+        let front = front.and_then(VecDeque::front).copied();
         // The lane is used up: the call ended where its record does.
         let Some(entry) = front.and_then(|index| self.entries.get(index)) else {
             return;
@@ -159,13 +196,17 @@ impl Script {
         self.state().note(difference);
     }
 
-    /// The fact as the record would have it: what depends on how fast the machine is, is the record's.
+    /// The fact as the record would have it: what depends on the clock and on how fast the machine is, is the
+    /// record's.
     fn settled(&self, mut fact: Fact, record: &StoredRecord) -> Fact {
         let plugin = fact.actor.split_once('/').map_or("", |(_, plugin)| plugin);
         let swapped = self.swapped.iter().any(|it| it == plugin);
         let mut taken: Vec<&str> = Vec::new();
         if fact.kind == Kind::ToolResult {
             taken.push("duration_ms");
+        }
+        if fact.kind == Kind::Gate {
+            taken.push("until_ms");
         }
         if swapped {
             taken.extend(SWAPPED);
@@ -208,7 +249,12 @@ impl Recorder for Script {
             return Ok(0);
         }
         let lane = lane_of_fact(&fact);
+        let of_planner = matches!(lane, Lane::Host | Lane::Gate(_));
         let queue = state.lanes.entry(lane).or_default();
+        if of_planner && queue.is_empty() && !self.lives.complete {
+            // A kill took what the planner said last; nothing refers to the number of such a record.
+            return Ok(0);
+        }
         let Some(entry) = queue.front().and_then(|index| self.entries.get(*index)) else {
             let what = "the replay says more than the record";
             let got = Some(shown_fact(&fact));
@@ -292,7 +338,7 @@ fn lane(call: &str, interface: &str) -> Lane {
     }
 }
 
-fn is_host(actor: &str) -> bool {
+pub(super) fn is_host(actor: &str) -> bool {
     actor.ends_with("/host")
 }
 
@@ -310,6 +356,11 @@ fn lane_of(record: &StoredRecord) -> Option<Lane> {
             | Kind::Consensus
             | Kind::PlannerEvent => true,
             Kind::Budget => record.text("warning").is_some(),
+            // What a step emits; the others are envelopes of orders.
+            Kind::Message => record.text("type") == Some(MESSAGE),
+            Kind::Gate if record.text("event") == Some("opened") => {
+                return record.text("gate").map(|gate| Lane::Gate(gate.to_owned()));
+            }
             _ => false,
         };
         return follows.then_some(Lane::Host);
@@ -320,6 +371,9 @@ fn lane_of(record: &StoredRecord) -> Option<Lane> {
 
 fn lane_of_fact(fact: &Fact) -> Lane {
     let text = |name: &str| fact.fields.get(name).and_then(Value::as_text);
+    if let (Kind::Gate, Some(gate)) = (fact.kind, text("gate")) {
+        return Lane::Gate(gate.to_owned());
+    }
     match text("call") {
         Some(call) if !is_host(&fact.actor) => lane(call, text("interface").unwrap_or_default()),
         _ => Lane::Host,

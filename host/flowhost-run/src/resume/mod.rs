@@ -11,7 +11,7 @@ use std::sync::Arc;
 use flowhost_bus::Ulid;
 use flowhost_flow::planner::ReplayError;
 use flowhost_flow::{Call, Exit};
-use flowhost_ledger::{DataKey, Ledger, LedgerOptions, OpenError};
+use flowhost_ledger::{DataKey, Kind, Ledger, LedgerOptions, OpenError};
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::{BUNDLE, Bundle};
@@ -215,6 +215,8 @@ pub(crate) async fn execute(
         allow_private_network: options.allow_private_network,
         locked,
         resumed: Some((planner, resumed)),
+        // What is still to be done is done: the run that it took from may be gone.
+        reuse: None,
     };
     conduct(host, work, run).await
 }
@@ -238,6 +240,7 @@ fn find(
         return Err(cannot(format!("it has ended: {status}"))
             .hint("`flowhost runs show` says how; start its plan again with `flowhost run`"));
     }
+    begun_whole(&past)?;
     let made_of = made_of(host, &dir, &past)?;
     let fed = kept.fed(&dir)?;
     let project = kept.project(&dir, &fed)?;
@@ -251,6 +254,26 @@ fn find(
         fed,
         project,
     })
+}
+
+/// That a forked run has all of the past that it begins with.
+fn begun_whole(past: &Past) -> Result<(), Failure> {
+    let Some(step) = &past.fork_at else {
+        return Ok(());
+    };
+    let begun = past.notes.iter().any(|record| {
+        let path = record.text("path").unwrap_or_default();
+        let rest = path.strip_prefix(step.as_str());
+        matches!(record.kind(), Some(Kind::StepStart | Kind::AttemptStart))
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+    });
+    match begun {
+        true => Ok(()),
+        false => Err(cannot(format!(
+            "it was forked at `{step}`, and killed before its past was recorded as far as that"
+        ))
+        .hint("fork it again; nothing of it was live yet")),
+    }
 }
 
 fn open(host: &Inner, options: &LedgerOptions) -> Result<Ledger, Failure> {

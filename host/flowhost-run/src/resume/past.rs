@@ -11,10 +11,10 @@ use flowhost_caps::budget::Left;
 use flowhost_caps::messaging::MESSAGE;
 use flowhost_engine::{content_of, handed_on};
 use flowhost_flow::planner::GateAnswer;
-use flowhost_flow::{CallResult, Failure as FlowFailure, FailureClass, Owner};
+use flowhost_flow::{Amounts, CallResult, Failure as FlowFailure, FailureClass, Owner};
 use flowhost_ledger::records::{
-    Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall, ToolResult,
-    UsedPart,
+    CallReuse, Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall,
+    ToolResult, UsedPart,
 };
 use flowhost_ledger::{
     DataKey, Durability, Kind, Payloads, RealDisk, Source, StoredRecord, read_run, read_run_in,
@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::journal::Denial;
 use crate::order::{Detail, Stands};
 use crate::resume::{unreadable, unreadable_because};
+use crate::reuse::ReusedCall;
 use crate::tally::Routed;
 
 /// A message that an agent may still have to read.
@@ -106,6 +107,10 @@ pub(crate) struct Past {
     pub(crate) finished: BTreeSet<String>,
     /// Plugins that were swapped while it ran, or replaced when it was resumed.
     pub(crate) swapped: BTreeSet<String>,
+    /// The step before which the run was forked from another.
+    pub(crate) fork_at: Option<String>,
+    /// Calls that an earlier run had made.
+    pub(crate) reused: Vec<ReusedCall>,
     /// Gates that were reached, by number.
     pub(crate) gates: BTreeMap<u64, Reached>,
     pub(crate) unread: Vec<Unread>,
@@ -148,6 +153,19 @@ pub(crate) fn read_in(
     dir: &Path,
     key: Option<&DataKey>,
 ) -> Result<Past, Failure> {
+    read_to(disk, dir, key, u64::MAX)
+}
+
+/// The same of its first `most` records.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_to(
+    disk: &dyn Source,
+    dir: &Path,
+    key: Option<&DataKey>,
+    most: u64,
+) -> Result<Past, Failure> {
     let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
     let mut reader = Reader {
         payloads,
@@ -159,7 +177,11 @@ pub(crate) fn read_in(
         answering: HashMap::new(),
     };
     for record in read_run_in(disk, dir).map_err(|error| unreadable(&error))? {
-        reader.take(&record.map_err(|error| unreadable(&error))?)?;
+        let record = record.map_err(|error| unreadable(&error))?;
+        if record.seq >= most {
+            break;
+        }
+        reader.take(&record)?;
     }
     Ok(reader.done())
 }
@@ -189,7 +211,9 @@ impl Reader<'_> {
         match said {
             Some(Record::RunStart(start)) => {
                 self.past.plan_hash = start.plan.unwrap_or_default();
+                self.past.fork_at = start.fork_at;
             }
+            Some(Record::CallReuse(said)) => self.reused(said),
             Some(Record::RunEnd(end)) => self.past.ended = Some(end.status),
             Some(Record::ViewWrite(view)) if view.path == crate::bundle::BUNDLE => {
                 self.past.bundle_sha256 = Some(view.sha256);
@@ -429,6 +453,29 @@ impl Reader<'_> {
             // The call has ended, or there was none: the planner never hears of it.
             None => add(&mut self.past.rest, spent),
         }
+    }
+
+    fn reused(&mut self, said: CallReuse) {
+        let saved = Amounts {
+            calls: said.spent.calls.unwrap_or(0),
+            fuel: said.spent.fuel.unwrap_or(0),
+            tokens: said.spent.tokens.unwrap_or(0),
+            micro_usd: said.spent.micro_usd.unwrap_or(0),
+        };
+        if said.counts == Some(true) {
+            let spent = Left {
+                tokens: saved.tokens,
+                micro_usd: saved.micro_usd,
+            };
+            return add(self.past.spent.entry(said.plugin).or_default(), spent);
+        }
+        self.past.reused.push(ReusedCall {
+            path: said.at.path,
+            run: said.run_id,
+            record: said.record,
+            saved,
+            duration_ms: said.duration_ms.unwrap_or(0),
+        });
     }
 
     fn event(&mut self, said: &PlannerEvent) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
+use flowhost_flow::Call;
 use flowhost_flow::planner::OpenGate;
-use flowhost_ledger::records::{Gate, RunPause, RunResume, SCHEMA, StepPart};
+use flowhost_ledger::records::{CallReuse, Gate, RunPause, RunResume, SCHEMA, SpentPart, StepPart};
 use flowhost_ledger::{LedgerError, Recorder as _};
 
 use crate::driver::{Outcome, Paused};
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::journal::{Denial, Journal};
 use crate::resume::rebuild::unwritten;
 use crate::resume::{Resumed, Told};
+use crate::reuse::Source;
 
 impl Journal {
     /// The run stops before its end.
@@ -72,6 +74,38 @@ impl Journal {
             wants: gate.wants.word().to_owned(),
             until_ms: Some(until_ms),
             by: None,
+        };
+        self.append(self.by_host(record)).map(drop)
+    }
+
+    /// A call is not made: another run made it. `counts` where that run's past is this run's.
+    pub(crate) fn reused(
+        &self,
+        call: &Call,
+        source: &Source,
+        counts: bool,
+    ) -> Result<(), LedgerError> {
+        let used = &source.used;
+        let record = CallReuse {
+            at: StepPart {
+                step: call.step_id.clone(),
+                path: call.path.clone(),
+            },
+            call: call.id.0,
+            part: call.part.word(),
+            plugin: call.plugin.clone(),
+            run_id: source.run.clone(),
+            call_there: source.call,
+            record: source.record,
+            hash: source.hash.clone(),
+            spent: SpentPart {
+                calls: Some(used.calls),
+                fuel: Some(used.fuel),
+                tokens: Some(used.tokens),
+                micro_usd: Some(used.micro_usd),
+            },
+            duration_ms: Some(source.duration_ms),
+            counts: counts.then_some(true),
         };
         self.append(self.by_host(record)).map(drop)
     }

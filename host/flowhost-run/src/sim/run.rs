@@ -354,7 +354,7 @@ impl Simulated {
                 let setup = self.setup();
                 let options = RunOptions::default();
                 journal
-                    .run_start(&self.plan, &setup, BTreeMap::new(), &options)
+                    .run_start(&self.plan, &setup, BTreeMap::new(), &options, None)
                     .map_err(told)?;
                 setup
             }
@@ -419,6 +419,7 @@ impl Simulated {
             world: Arc::new(Lent(self.world.clone())),
             stages: None,
             resumed,
+            reuse: None,
         };
         let signalled = run.clone();
         crate::tasks::spawn(async move {

@@ -9,6 +9,7 @@ mod doctor;
 mod dry_run;
 mod estimate;
 mod evidence;
+mod fork;
 mod inspect;
 mod keys;
 mod logging;

@@ -20,7 +20,7 @@ use crate::commands::Context;
 
 pub(crate) fn perform(args: &GraphArgs, context: &mut Context) -> Result<Exit, Failure> {
     let graph = graph(&args.of, context)?;
-    if let Some(other) = &args.diff {
+    if let Some(other) = &args.other {
         let other = self::graph(other, context)?;
         return Ok(differ(&graph, &other, context));
     }

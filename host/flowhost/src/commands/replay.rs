@@ -1,6 +1,7 @@
 //! `flowhost runs replay RUN`.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use flowhost::failure::Failure;
 use flowhost::host::host;
@@ -11,9 +12,10 @@ use flowhost::state::FindRuns as _;
 use flowhost_engine::{Inspected, PoolConfig, ShapeLimits};
 use flowhost_evidence::events;
 use flowhost_flow::Exit;
+use flowhost_ledger::records::Record;
 use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, read_run};
-use flowhost_run::bundle::{BUNDLE, Bundle};
-use flowhost_run::{Difference, Entry, Recorded, ReplayOptions, Replayed};
+use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
+use flowhost_run::{Difference, Entry, Member, Recorded, ReplayOptions, Replayed};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
@@ -23,19 +25,24 @@ use crate::commands::running::runtime;
 
 /// Bytes of a bundle: a plan, its parts and its profiles, each of which has its own bound.
 const BUNDLE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a component, as when one is read first.
+const COMPONENT_BYTES_MAX: u64 = 256 << 20;
 
 pub(crate) fn perform(args: &ReplayArgs, context: &mut Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, &args.run)?;
     let dir = context.state.run_dir(&run);
     let key = data_key(&context.ambient, &context.state, &dir)?;
-    let recorded = recorded(&run, &dir, key.as_ref())?;
+    let mut recorded = recorded(&run, &dir, key.as_ref())?;
     let inputs = recorded.setup.inputs.clone();
+    let stand_ins = stand_ins(&args.plugins, context)?;
     let mut project = match &args.against {
-        None => kept(&run, &dir, &inputs, context)?,
+        None => kept(&run, &dir, &inputs, stand_ins.clone(), context)?,
         Some(plan) => against(plan, &inputs, context)?,
     };
-    for (name, path) in &args.plugins {
-        replace(&mut project, name, Path::new(path), context)?;
+    recorded.later = later(&run, &recorded.entries, &project, &stand_ins, context)?;
+    for (name, (path, component)) in stand_ins {
+        let member = replaced(&project, &name, &path, component)?;
+        project.members.insert(name, member);
     }
     let options = ReplayOptions {
         steps_only: args.steps,
@@ -79,7 +86,59 @@ fn recorded(run: &str, dir: &Path, key: Option<&DataKey>) -> Result<Recorded, Fa
         setup: events.setup,
         events: events.events,
         ends: events.ends,
+        later: Vec::new(),
     })
+}
+
+type StandIns = BTreeMap<String, (PathBuf, Inspected)>;
+
+/// The components that a person wants in the place of a plugin's: each for every build that the run had of it,
+/// also where those are gone.
+fn stand_ins(named: &[(String, String)], context: &Context) -> Result<StandIns, Failure> {
+    let mut stand_ins = BTreeMap::new();
+    for (name, path) in named {
+        let path = context.ambient.resolve(Path::new(path));
+        let component = component(name, &path, context)?;
+        stand_ins.insert(name.clone(), (path, component));
+    }
+    Ok(stand_ins)
+}
+
+/// The builds of plugins that took the place of others while the run went on, or when it went on again.
+fn later(
+    run: &str,
+    entries: &[Entry],
+    project: &Project,
+    stand_ins: &StandIns,
+    context: &Context,
+) -> Result<Vec<(String, Member)>, Failure> {
+    let mut builds = BTreeSet::new();
+    for entry in entries {
+        match entry.record.read() {
+            Ok(Some(Record::Reload(reload))) => {
+                builds.insert((reload.plugin, reload.component));
+            }
+            Ok(Some(Record::RunResume(resume))) => {
+                builds.extend(resume.replaced.unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+    let mut later = Vec::new();
+    builds.retain(|(key, _)| !stand_ins.contains_key(key));
+    for (key, digest) in builds {
+        let path = component_path(&context.state, &digest);
+        let component = component(&key, &path, context).map_err(|failure| {
+            let what = format!("run {run} cannot be replayed");
+            let why = format!("the build {digest} of its plugin `{key}` is not kept");
+            let refused = Failure::new(Exit::Internal, what).because(why);
+            let causes = failure.causes.into_iter();
+            causes.fold(refused, |all, cause| all.because(cause))
+        })?;
+        let member = replaced(project, &key, &path, component)?;
+        later.push((key, member));
+    }
+    Ok(later)
 }
 
 fn payload(
@@ -97,6 +156,7 @@ fn kept(
     run: &str,
     dir: &Path,
     inputs: &Map<String, Value>,
+    stand_ins: StandIns,
     context: &mut Context,
 ) -> Result<Project, Failure> {
     let path = dir.join(BUNDLE);
@@ -108,6 +168,7 @@ fn kept(
     let kept = KeptRun {
         bundle,
         state: context.state.clone(),
+        stand_ins,
     };
     let Context {
         ambient,
@@ -161,26 +222,32 @@ fn sound(loaded: Loaded, what: &str) -> Result<Project, Failure> {
     }
 }
 
-/// Puts another component in the place of a plugin's own; its rights stay.
-fn replace(
-    project: &mut Project,
+/// The component in a file, for the plugin of this name.
+pub(super) fn component(name: &str, path: &Path, context: &Context) -> Result<Inspected, Failure> {
+    let bytes = context.ambient.read(path, COMPONENT_BYTES_MAX)?;
+    Inspected::new(bytes.into(), &ShapeLimits::default()).map_err(|error| {
+        let what = format!("`{}` cannot stand in for `{name}`", path.display());
+        Failure::new(Exit::Internal, what).caused_by(&error)
+    })
+}
+
+/// The plugin with another component in the place of its own; its rights stay.
+pub(super) fn replaced(
+    project: &Project,
     name: &str,
     path: &Path,
-    context: &Context,
-) -> Result<(), Failure> {
-    let names: Vec<String> = project.members.keys().map(|it| format!("`{it}`")).collect();
-    let member = project.members.get_mut(name).ok_or_else(|| {
+    inspection: Inspected,
+) -> Result<Member, Failure> {
+    let member = project.members.get(name).ok_or_else(|| {
+        let names: Vec<String> = project.members.keys().map(|it| format!("`{it}`")).collect();
         let what = format!("the run has no plugin `{name}`");
         Failure::new(Exit::Internal, what).hint(format!("its plugins: {}", names.join(", ")))
     })?;
-    let path = context.ambient.resolve(path);
-    let bytes = context.ambient.read(&path, 256 << 20)?;
-    member.inspection = Inspected::new(bytes.into(), &ShapeLimits::default()).map_err(|error| {
-        let what = format!("`{}` cannot stand in for `{name}`", path.display());
-        Failure::new(Exit::Internal, what).caused_by(&error)
-    })?;
-    member.path = path;
-    Ok(())
+    Ok(Member {
+        inspection,
+        path: path.to_owned(),
+        ..member.clone()
+    })
 }
 
 fn report(run: &str, args: &ReplayArgs, replayed: &Replayed, context: &Context) {

@@ -1,13 +1,18 @@
 //! `flowhost run PLAN`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flowhost::config::Durability as Configured;
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
+use flowhost::kept::Kept;
 use flowhost::output::one_line;
 use flowhost::plugin::lock;
 use flowhost::project::{self, Loaded, Project, Request};
+use flowhost::report::problems::unreadable;
+use flowhost_evidence::runs;
 use flowhost_flow::Exit;
 use flowhost_ledger::Durability;
 use flowhost_run::{Preflight, RunOptions};
@@ -31,11 +36,42 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     if let Some(run) = super::resume::newest(&project, args.resume, context)? {
         return super::resume::go_on(&run, &[], running, context);
     }
-    let options = options(args, context);
+    let mut options = options(args, context);
     let begun = project.clone();
+    let earlier = match args.reuse.as_deref() {
+        Some(wanted) => earlier(wanted, &project, context)?,
+        None => None,
+    };
+    let Context {
+        ambient,
+        config,
+        state,
+        ..
+    } = &*context;
+    let kept = Kept::new(ambient, config, state, BTreeMap::new());
     super::running::perform(&project, running, context, |host| {
+        if let Some(run) = &earlier {
+            options.reuse = Some(Arc::new(host.earlier(run, &kept)?));
+        }
         host.start(begun, options)
     })
+}
+
+/// The run that a person wants to take results from; `latest` is the newest of this plan's name that does
+/// not go on, and without one everything is done.
+fn earlier(wanted: &str, project: &Project, context: &Context) -> Result<Option<String>, Failure> {
+    if wanted != "latest" {
+        return super::resume::found(wanted, context).map(Some);
+    }
+    super::settle(context);
+    let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
+    let mut same = all.into_iter().rev();
+    let newest = same.find(|run| run.plan == project.plan.name && run.status != "unfinished");
+    if newest.is_none() && !context.output.json {
+        let text = "note: no earlier run of this plan is in the state folder; everything is done\n";
+        context.output.message(text);
+    }
+    Ok(newest.map(|run| run.run_id))
 }
 
 /// Where checkpoints are sent as well.
@@ -51,6 +87,7 @@ fn options(args: &RunArgs, context: &Context) -> RunOptions {
         allow_private_network: args.running.allow_private_network,
         allow_process: args.running.allow_process,
         witness: witness(&args.running, context),
+        reuse: None,
     }
 }
 

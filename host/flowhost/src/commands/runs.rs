@@ -22,6 +22,7 @@ pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Ex
         RunsCommand::Rm(args) => prune::remove(args, context),
         RunsCommand::Prune(args) => prune::perform(args, context),
         RunsCommand::Show(args) => runs_show::perform(args, context),
+        RunsCommand::Fork(args) => super::fork::perform(args, context),
         RunsCommand::Resume(args) => super::resume::perform(args, context),
         RunsCommand::Approve(args) => super::speak::approve(args, context),
         RunsCommand::Reject(args) => super::speak::reject(args, context),

@@ -321,6 +321,9 @@ fn head_text(run: &str, head: &Head) -> String {
     if !hint.is_empty() {
         let _infallible = writeln!(text, "  hint: {}", neutral(hint).replace('\n', "\n  "));
     }
+    for sentence in head.taken.sentences() {
+        let _infallible = writeln!(text, "  {}", one_line(&sentence));
+    }
     text.push('\n');
     text
 }
@@ -338,7 +341,7 @@ fn head_document(head: &Head) -> Value {
         "plan": head.plan, "plan_hash": head.plan_hash, "started": head.started,
         "status": head.status, "exit_code": head.exit_code.parse::<u8>().ok(),
         "duration_ms": head.took_us / 1_000, "failed_step": head.failed_step,
-        "failure": words(&head.failure), "hint": head.hint,
+        "failure": words(&head.failure), "hint": head.hint, "taken": head.taken.sentences(),
     })
 }
 

@@ -10,6 +10,7 @@ use flowhost::failure::Failure;
 use flowhost::keys::own_keys;
 use flowhost::output::neutral;
 use flowhost::state::FindRuns as _;
+use flowhost_evidence::links;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
     Code, LedgerReport, Note, PROOF_BYTES_MAX, Problem, RealDisk, Report, Trust, VKey,
@@ -51,12 +52,47 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     if !args.any_key {
         require_trust(&mut report);
     }
+    linked(&mut report, &target);
     if context.output.json {
         context.output.document(&report);
     } else {
         context.output.result(&neutral(&format!("{report}\n")));
     }
     Ok(if report.ok { Exit::Ok } else { Exit::Internal })
+}
+
+/// Follows what a run says of other runs.
+fn linked(report: &mut Report, target: &Target) {
+    if target.run.is_none() || !report.ok {
+        return; // a record that does not hold says nothing
+    }
+    let Ok(links) = links::follow(&target.path) else {
+        return; // what was read a moment ago is damaged now; the next `verify` says where
+    };
+    match links.same {
+        0 => {}
+        1 => report
+            .notes
+            .push("1 record of another run is as this run says".to_owned()),
+        same => report
+            .notes
+            .push(format!("{same} records of other runs are as this run says")),
+    }
+    for run in links.gone {
+        let note = format!("run {run} is gone: what this run says of it was not looked at");
+        report.notes.push(note);
+    }
+    for (seq, what) in links.wrong {
+        report.ok = false;
+        report.problems.push(Problem {
+            code: Code::Record,
+            file: target.path.display().to_string(),
+            line: None,
+            offset: None,
+            seq: Some(seq),
+            what,
+        });
+    }
 }
 
 /// What is verified: a path, or a run of this host, which must then be that very run.

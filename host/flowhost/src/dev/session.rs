@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_run::{
-    Events, Finished, Heard, Host, Member, Project, Run, RunEvent, RunOptions, Swapped,
+    Earlier, Events, Finished, Heard, Host, Member, Project, Run, RunEvent, RunOptions, Swapped,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::host::host;
+use crate::kept::Kept;
 use crate::output::Output;
 use crate::plugin::trust::{Trust, signature_file};
 use crate::project::{self, Loaded, Request};
@@ -31,6 +33,8 @@ const REFRESH: Duration = Duration::from_millis(200);
 /// Builds that `b` can go back through.
 const BACK_MAX: usize = 32;
 
+/// Why a run begins though nothing has changed: a person asks for it.
+const AGAIN: &str = "again";
 /// Why a run begins after `b`.
 const BACK: &str = "back";
 
@@ -95,6 +99,8 @@ pub async fn session(
         wider: None,
         next: None,
         report: None,
+        state,
+        last: None,
     };
     session.reload("start").await?;
     session.go(faces.keys, faces.logs, faces.stop).await
@@ -129,6 +135,9 @@ struct Session<'a> {
     next: Option<&'static str>,
     /// The page of the last run.
     report: Option<PathBuf>,
+    state: &'a State,
+    /// The last run that was begun: the next one takes from it what has not changed.
+    last: Option<String>,
 }
 
 /// A swap that was tried.
@@ -302,7 +311,7 @@ impl Session<'_> {
         let change = Change::between(current, &project)?;
         if self.living.is_none() && change == Change::Nothing {
             return match why {
-                "again" => self.start(project, why),
+                AGAIN => self.start(project, why),
                 _ => Ok(()),
             };
         }
@@ -428,7 +437,12 @@ impl Session<'_> {
         let mut steps = project.plan.steps();
         steps.sort_by_key(|step| (step.at.line, step.at.column));
         let steps: Vec<String> = steps.iter().map(|step| step.id.clone()).collect();
-        let run = self.host.start(project, self.options.run.clone())?;
+        let options = RunOptions {
+            reuse: self.earlier(why),
+            ..self.options.run.clone()
+        };
+        let run = self.host.start(project, options)?;
+        self.last = Some(run.id().to_owned());
         self.face.tell(&Told::RunStarted {
             run: run.id().to_owned(),
             steps,
@@ -437,6 +451,22 @@ impl Session<'_> {
         let events = run.events();
         self.living = Some(Living { run, events });
         Ok(())
+    }
+
+    /// What the last run can give. A person who asks for the same again wants it done.
+    fn earlier(&mut self, why: &str) -> Option<Arc<Earlier>> {
+        let last = self.last.clone().filter(|_| why != AGAIN)?;
+        let kept = Kept::new(self.ambient, self.config, self.state, BTreeMap::new());
+        let read = tokio::task::block_in_place(|| self.host.earlier(&last, &kept));
+        match read {
+            Ok(earlier) => Some(Arc::new(earlier)),
+            Err(failure) => {
+                let why = failure.causes.join(": ");
+                let message = format!("{}, and everything is done: {why}", failure.message);
+                self.face.tell(&Told::Said { message });
+                None
+            }
+        }
     }
 
     fn tell_watching(&mut self, project: &Project) {
@@ -499,7 +529,7 @@ impl Session<'_> {
         self.face.pressed(key);
         match key {
             Key::Again => match self.project.clone() {
-                Some(project) => self.start(project, "again"),
+                Some(project) => self.start(project, AGAIN),
                 None => Ok(()),
             },
             Key::Yes => match self.wider.take() {

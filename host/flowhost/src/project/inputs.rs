@@ -37,6 +37,9 @@ pub(super) fn bind(
     if let Given::Recorded(values) = &request.given {
         return recorded(plan, values);
     }
+    if let Given::Forked(values) = &request.given {
+        return changed(ambient, plan, dir, values, request, findings);
+    }
     let before = findings.len();
     let mut given = parse(plan, &request.inputs, findings);
     let typed: BTreeSet<String> = given.keys().cloned().collect();
@@ -126,6 +129,48 @@ fn recorded(plan: &Plan, values: &Map<String, Value>) -> Bound {
         folders: folders.collect(),
         values: values.clone(),
         sound: true,
+    }
+}
+
+/// Inputs as a run recorded them, but for those that the operator gives.
+fn changed(
+    ambient: &Ambient,
+    plan: &Plan,
+    dir: &Path,
+    values: &Map<String, Value>,
+    request: &Request,
+    findings: &mut Vec<Finding>,
+) -> Bound {
+    let before = findings.len();
+    let Bound { mut folders, .. } = recorded(plan, values);
+    let typed = parse(plan, &request.inputs, findings);
+    // An input that the plan does not have any more is not this run's.
+    let known = values
+        .iter()
+        .filter(|(name, _)| plan.inputs.contains_key(*name));
+    let mut given: BTreeMap<String, Value> = known
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    given.extend(typed.clone());
+    let named = plan.file_inputs(&typed);
+    for input in named.into_iter().filter(|it| typed.contains_key(&it.name)) {
+        match locate(ambient, dir, &input, false) {
+            Ok(Found::Folder(path)) => drop(folders.insert(input.name, path)),
+            Ok(Found::Text(text)) => drop(given.insert(input.name, Value::from(text))),
+            Err(message) => findings.push(Finding::new("", message)),
+        }
+    }
+    let values = match plan.bind_inputs(&given) {
+        Ok(values) => values,
+        Err(problems) => {
+            findings.extend(problems.into_iter().map(Finding::from));
+            Map::new()
+        }
+    };
+    Bound {
+        sound: findings.len() == before,
+        values,
+        folders,
     }
 }
 

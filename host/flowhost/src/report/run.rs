@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use flowhost_flow::plan::Work;
 use flowhost_flow::problem::At;
+use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_flow::{Plan, StepStatus};
-use flowhost_run::document::Cost;
-use flowhost_run::{Denial, Finished, StepOutcome, status_word};
+use flowhost_run::document::{Cost, Saved};
+use flowhost_run::{Denial, Finished, ReusedCall, StepOutcome, status_word};
 use owo_colors::Style;
 use serde_json::Value;
 
@@ -69,6 +70,16 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     if let Some(line) = cost_line(run) {
         let _infallible = writeln!(text, "{line}");
     }
+    if let Some(saved) = Saved::of(&outcome.reused) {
+        let _infallible = writeln!(
+            text,
+            "reused: {}, which saved ${:.6}, {} tokens and {} ms",
+            reused(&outcome.reused),
+            micro_usd_to_usd(saved.micro_usd),
+            saved.tokens,
+            saved.duration_ms,
+        );
+    }
     let _infallible = writeln!(
         text,
         "{}: {} in {} ms, run {}\nreport: {}\nevidence: {} ({} records); check it with: flowhost verify {}",
@@ -106,6 +117,18 @@ fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
         });
     }
     places
+}
+
+/// How many calls, and of which runs.
+fn reused(calls: &[ReusedCall]) -> String {
+    let mut runs: Vec<&str> = calls.iter().map(|it| it.run.as_str()).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    format!(
+        "{} of run {}",
+        counted(calls.len(), "call"),
+        runs.join(", ")
+    )
 }
 
 /// What models cost, and what was expected; none where none may be asked.

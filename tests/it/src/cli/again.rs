@@ -15,7 +15,7 @@ use super::{plan, tool};
 use crate::support::{Home, guest};
 
 /// Everything of the project goes, and so does what its models are configured with.
-fn forget(home: &Home) {
+pub(super) fn forget(home: &Home) {
     for entry in std::fs::read_dir(home.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.ends_with(".flowhost") {
@@ -29,7 +29,7 @@ fn forget(home: &Home) {
 }
 
 #[track_caller]
-fn replays(home: &Home) -> Value {
+pub(crate) fn replays(home: &Home) -> Value {
     let replayed = home
         .flowhost(&["runs", "replay", "latest", "--json"])
         .expect(0)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::counting::Counting;
 use crate::support::{Home, repository};
 
 /// Copies a folder, without what a run in it has left there.
@@ -74,6 +75,56 @@ fn support_triage_walks_by_what_it_reads() {
         "{answered:#}"
     );
     home.flowhost(&["verify", "latest"]).expect(0);
+}
+
+#[test]
+fn support_triage_waits_for_a_person_where_that_is_asked_for() {
+    for (word, step) in [("approve", "answer"), ("reject", "hand_over")] {
+        let home = example("support-triage");
+        let waits = ["run", "plan.yaml", "--json", "--input", "review=true"];
+        let waits = home.flowhost(&waits).expect(9).json();
+        assert_eq!(waits["status"], "waiting", "{waits:#}");
+        let said = ["runs", word, "latest", "review", "--by", "ann"];
+        home.flowhost(&said).expect(0);
+        let resume = ["runs", "resume", "latest", "--json"];
+        let report = home.flowhost(&resume).expect(0).json();
+        assert_eq!(report["steps"][step]["status"], "ok", "{report:#}");
+        assert_eq!(
+            report["outputs"]["answered"],
+            word == "approve",
+            "{report:#}"
+        );
+        super::again::replays(&home);
+        home.flowhost(&["verify", "latest"]).expect(0);
+    }
+}
+
+#[test]
+fn order_saga_takes_back_what_was_done_when_the_last_service_refuses() {
+    let services = [47_811, 47_812, 47_813].map(|port| (port, Counting::new()));
+    let home = example("order-saga");
+    for file in ["plan.yaml", "policies/services.toml"] {
+        let mut text = home.read(file);
+        for (port, service) in &services {
+            let port = format!("127.0.0.1:{port}");
+            text = text.replace(&port, &service.address.to_string());
+        }
+        home.file(file, text);
+    }
+    let [(_, stock), (_, payment), (_, shipping)] = &services;
+    shipping.fail("/shipments/A-1001", true);
+    let run = ["run", "plan.yaml", "--allow-private-network", "--json"];
+    let report = home.flowhost(&run).expect(8).json();
+    assert_eq!(report["error"]["step"], "ship", "{report:#}");
+    // Once done and once taken back, each by a call with a key of its own.
+    assert_eq!(stock.counts()["/reservations/A-1001"], (2, 2));
+    assert_eq!(payment.counts()["/charges/A-1001"], (2, 2));
+    assert_eq!(shipping.paths().len(), 1);
+    shipping.fail("/shipments/A-1001", false);
+    let well = home.flowhost(&run).expect(0).json();
+    assert_eq!(well["outputs"]["shipped"], true, "{well:#}");
+    assert_eq!(stock.paths().len(), 3);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
 }
 
 #[test]

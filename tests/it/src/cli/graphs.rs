@@ -17,6 +17,7 @@ fn every_example_is_a_graph_in_every_form() {
         "docs-check",
         "support-triage",
         "urgent-message",
+        "order-saga",
         "docs-audit",
     ] {
         let plan = example(name);
@@ -84,10 +85,15 @@ fn a_difference_is_told_and_what_is_no_plan_and_no_run_too() {
         (same.stdout.as_str(), same.stderr.as_str()),
         ("", "the graphs are the same\n")
     );
-    let ran = home
-        .flowhost(&["plan", "graph", "plan.yaml", "--diff", "other.yaml"])
-        .expect(0);
-    assert_eq!(ran.stdout, "- only: ok_add/run\n+ another: ok_add/run\n");
+    for arguments in [
+        ["plan.yaml", "--diff", "other.yaml"],
+        ["--diff", "plan.yaml", "other.yaml"],
+    ] {
+        let ran = home
+            .flowhost(&[&["plan", "graph"], &arguments[..]].concat())
+            .expect(0);
+        assert_eq!(ran.stdout, "- only: ok_add/run\n+ another: ok_add/run\n");
+    }
     let ran = home.flowhost(&["plan", "graph", "nothing"]).expect(1);
     assert!(
         ran.stderr.contains("is not a file either"),

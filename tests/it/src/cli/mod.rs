@@ -1,6 +1,6 @@
 //! The built executable as a user meets it: what is typed, what is printed, how it ends.
 
-mod again;
+pub(crate) mod again;
 mod analysis;
 mod audit;
 pub(crate) mod authors;
@@ -18,10 +18,12 @@ mod evidence;
 pub(crate) mod examples;
 mod flow;
 mod foreign;
+mod forked;
 mod graphs;
 mod interrupted;
 mod kit;
 mod limits;
+mod lives;
 mod locked;
 mod messages;
 mod network;

@@ -12,7 +12,7 @@ use crate::counting::Counting;
 use crate::support::{Home, Ran};
 
 /// A folder whose plan does these steps; each `POST:PATH` in them is a request to the server.
-fn home(server: &Counting, steps: &str) -> Home {
+pub(super) fn home(server: &Counting, steps: &str) -> Home {
     let home = Home::new();
     home.warm();
     home.guest("ok_http");
@@ -29,7 +29,7 @@ fn home(server: &Counting, steps: &str) -> Home {
     home
 }
 
-fn plan(server: &Counting, steps: &str) -> String {
+pub(super) fn plan(server: &Counting, steps: &str) -> String {
     let mut text = super::plan(
         &(super::tool("ok_http", "loopback") + &super::tool("ok_echo", "deny-all")),
         steps,
@@ -46,9 +46,9 @@ fn plan(server: &Counting, steps: &str) -> String {
     text
 }
 
-const RUN: &[&str] = &["run", "plan.yaml", "--allow-private-network", "--json"];
+pub(super) const RUN: &[&str] = &["run", "plan.yaml", "--allow-private-network", "--json"];
 
-fn begun(home: &Home) -> Child {
+pub(super) fn begun(home: &Home) -> Child {
     let mut command = home.command(RUN);
     command
         .stdout(Stdio::piped())
@@ -57,12 +57,12 @@ fn begun(home: &Home) -> Child {
         .unwrap()
 }
 
-fn kill(mut child: Child) {
+pub(super) fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
-fn resume(home: &Home) -> Ran {
+pub(super) fn resume(home: &Home) -> Ran {
     home.flowhost(&[
         "runs",
         "resume",
@@ -72,7 +72,7 @@ fn resume(home: &Home) -> Ran {
     ])
 }
 
-const THREE: &str = "  a: { POST:/a }\n  b: { needs: [a], POST:/b }\n  c: { needs: [b], POST:/c }\noutputs: { \
+pub(super) const THREE: &str = "  a: { POST:/a }\n  b: { needs: [a], POST:/b }\n  c: { needs: [b], POST:/c }\noutputs: { \
                      last: \"${{ steps.c.output.ok.body }}\" }";
 
 #[test]
@@ -331,7 +331,7 @@ fn a_ledger_that_is_damaged_or_gone_or_of_the_first_wave_is_refused_with_what_is
 
 /// A folder whose run lost everything behind its record `keep`, as a loss of power leaves it that comes
 /// before the first checkpoint.
-fn cut(home: &Home, whole: &[String], keep: usize) {
+pub(super) fn cut(home: &Home, whole: &[String], keep: usize) {
     let dir = run_dir(home);
     let text: String = whole[..keep]
         .iter()
@@ -381,6 +381,10 @@ fn an_example_that_is_stopped_at_any_record_ends_as_if_it_had_not_been() {
                 resumed["outputs"], report["outputs"],
                 "{name} stopped at record {keep}"
             );
+            if keep % 5 == 0 {
+                // Whatever the first process left half done, the record of both is the script of one replay.
+                super::again::replays(&home);
+            }
             let steps = |report: &Value| {
                 let steps = report["steps"].as_object().unwrap().iter();
                 let told = steps.map(|(path, step)| {
@@ -402,7 +406,7 @@ fn an_example_that_is_stopped_at_any_record_ends_as_if_it_had_not_been() {
     }
 }
 
-const REVIEW: &str = "  a: { POST:/a }\n  review: { needs: [a], wait_for: approval, timeout: 4h }\n  b: { needs: \
+pub(super) const REVIEW: &str = "  a: { POST:/a }\n  review: { needs: [a], wait_for: approval, timeout: 4h }\n  b: { needs: \
                       [review], POST:/b }\noutputs: { by: \"${{ steps.review.output.by }}\" }";
 
 #[test]
@@ -477,4 +481,82 @@ fn what_was_done_is_taken_back_once_even_when_the_process_ends_in_the_middle() {
         ["/a", "/b", "/c", "/undo-b", "/undo-b", "/undo-a"]
     );
     assert_eq!(server.counts()["/undo-b"].1, 1);
+}
+
+#[test]
+fn a_word_that_nobody_waits_for_is_refused_and_says_what_is_waited_for() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    home.flowhost(RUN).expect(9);
+    let signal = |gate: &str| {
+        home.flowhost(&["runs", "signal", "latest", gate, "--payload", "{}"])
+            .expect(1)
+            .all()
+    };
+    assert!(signal("review").contains("waits for a person's word"));
+    assert!(signal("nowhere").contains("the run waits at `review`, and not there"));
+    let said = ["runs", "approve", "latest", "review", "--by", "ann"];
+    home.flowhost(&said).expect(0);
+    resume(&home).expect(0);
+    let over = home.flowhost(&said).expect(1);
+    assert!(
+        over.all().contains("the run has ended: ok"),
+        "{}",
+        over.all()
+    );
+}
+
+#[test]
+fn the_ledger_of_another_run_is_not_resumed_under_this_ones_name() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    home.flowhost(RUN).expect(9);
+    let first = run_dir(&home);
+    home.file("plan.yaml", plan(&server, THREE));
+    home.flowhost(RUN).expect(0);
+    let second = run_dir(&home);
+    std::fs::rename(&first, home.path().join("aside")).unwrap();
+    std::fs::rename(&second, &first).unwrap();
+    let name = first.file_name().unwrap().to_str().unwrap();
+    let refused = home.flowhost(&["runs", "resume", name]).expect(1);
+    assert!(
+        refused.all().contains("is the ledger of"),
+        "{}",
+        refused.all()
+    );
+}
+
+#[test]
+fn a_disk_that_fills_while_a_run_goes_on_loses_nothing_and_the_run_goes_on_later() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    home.flowhost(RUN).expect(9);
+    home.flowhost(&["runs", "approve", "latest", "review", "--by", "ann"])
+        .expect(0);
+    let exe = crate::support::executable();
+    // No file grows beyond what the ledger has by now, which is how a full disk says no (in KiB).
+    let ledger = run_dir(&home).join("seg-00000000.jsonl");
+    let most = ledger.metadata().unwrap().len() >> 10;
+    let script = format!(
+        "ulimit -f {most}; exec '{}' runs resume latest --allow-private-network --json",
+        exe.display()
+    );
+    let mut full = std::process::Command::new("bash");
+    full.args(["-c", &script]).current_dir(home.path());
+    full.env_clear().env("PATH", "/usr/bin:/bin");
+    full.stdin(Stdio::null());
+    let full = full.output().unwrap();
+    assert_eq!(full.status.code(), Some(1), "{full:?}");
+    let told = String::from_utf8_lossy(&full.stdout).into_owned();
+    assert!(told.contains("check free space and the disk"), "{told}");
+    let again = resume(&home).expect(0).json();
+    assert_eq!(again["outputs"]["by"], "ann");
+    let paths = server.paths();
+    assert_eq!(paths.first().map(String::as_str), Some("/a"));
+    assert_eq!(
+        server.counts()["/b"].1,
+        1,
+        "whatever was sent twice had one key: {paths:?}"
+    );
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
 }

@@ -48,6 +48,15 @@ fn read(text: &str) -> Value {
 }
 
 #[test]
+fn the_scenario_is_replayed_without_its_files_and_without_a_model() {
+    let home = example("spec-kit-900");
+    run(&home).expect(0);
+    super::again::forget(&home);
+    let replayed = super::again::replays(&home);
+    assert!(replayed["calls"].as_u64().unwrap() > 9, "{replayed:#}");
+}
+
+#[test]
 fn the_scenario_agrees_and_leaves_valid_evidence_of_every_stage() {
     let home = example("spec-kit-900");
     let report = run(&home).expect(0).json();

@@ -1,0 +1,307 @@
+//! Runs that begin with another one's past, and runs that take results from an earlier one.
+
+use serde_json::{Value, json};
+
+use super::again::replays;
+use super::evidence::run_dir;
+use super::resumed::{REVIEW, RUN, THREE, home, plan, resume};
+use crate::counting::Counting;
+use crate::support::{Home, Ran};
+
+fn fork(home: &Home, more: &[&str]) -> Ran {
+    let all = [
+        "runs",
+        "fork",
+        "latest",
+        "--allow-private-network",
+        "--json",
+    ];
+    home.flowhost(&[&all[..], more].concat())
+}
+
+#[test]
+fn a_step_that_never_ran_is_no_place_to_fork_at_and_nothing_is_recorded() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    home.flowhost(RUN).expect(0);
+    let refused = fork(&home, &["--at", "d"]).expect(1);
+    assert!(refused.all().contains("`d` never ran"), "{}", refused.all());
+    assert!(refused.all().contains("`a`, `b`, `c`"), "{}", refused.all());
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(server.paths(), ["/a", "/b", "/c"]);
+}
+
+#[test]
+fn a_fork_does_nothing_again_before_its_step_and_everything_from_there() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    let parent = home.flowhost(RUN).expect(0).json();
+    let forked = fork(&home, &["--at", "c"]).expect(0).json();
+    assert_eq!(server.paths(), ["/a", "/b", "/c", "/c"]);
+    assert_eq!(forked["outputs"], parent["outputs"]);
+    assert_eq!(forked["seed"], parent["seed"]);
+    assert_ne!(forked["run_id"], parent["run_id"]);
+    let hits = server.hits();
+    assert_ne!(hits[2].key, hits[3].key, "another run, another effect");
+    let start = &home.records()[0];
+    assert_eq!(
+        (&start["parent"], &start["fork_at"]),
+        (&parent["run_id"], &json!("c"))
+    );
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    assert!(shown.contains("begins with the past of run"), "{shown}");
+    let verified = home.flowhost(&["verify", "latest"]).expect(0);
+    assert!(
+        verified
+            .all()
+            .contains("records of other runs are as this run says"),
+        "{}",
+        verified.all()
+    );
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+    let replayed = replays(&home);
+    assert_eq!(
+        (
+            &replayed["calls"],
+            replayed["taken"].as_object().unwrap().len()
+        ),
+        (&json!(1), 2)
+    );
+}
+
+#[test]
+fn a_fork_goes_on_with_another_plan_another_input_and_says_what_it_cannot_reach() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    home.flowhost(RUN).expect(0);
+    let other = THREE.replace(
+        "c: { needs: [b], POST:/c }",
+        "c: { needs: [b], POST:/other }",
+    );
+    home.file("other.yaml", plan(&server, &other));
+    let forked = fork(&home, &["--at", "c", "--plan", "other.yaml"])
+        .expect(0)
+        .json();
+    assert_eq!(forked["outputs"]["last"], "other");
+    assert_eq!(server.paths(), ["/a", "/b", "/c", "/other"]);
+    let more = THREE.replace(
+        "c: { needs: [b], POST:/c }",
+        "x: { POST:/x }\n  c: { needs: [b, x], POST:/c }",
+    );
+    home.file("more.yaml", plan(&server, &more));
+    let refused = fork(&home, &["--at", "c", "--plan", "more.yaml"]).expect(1);
+    assert!(
+        refused.all().contains("wants `x` first"),
+        "{}",
+        refused.all()
+    );
+    assert_eq!(server.paths().len(), 4);
+}
+
+#[test]
+fn a_fork_whose_parent_was_altered_is_not_verified_and_one_whose_parent_is_gone_says_so() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    home.flowhost(RUN).expect(0);
+    let parent = run_dir(&home);
+    fork(&home, &["--at", "b"]).expect(0);
+    let aside = home.path().join("aside");
+    std::fs::rename(&parent, &aside).unwrap();
+    let gone = home.flowhost(&["verify", "latest"]).expect(0);
+    assert!(gone.all().contains("is gone"), "{}", gone.all());
+    // What it needs of its past, it has.
+    replays(&home);
+    // Another run under the parent's name.
+    let forked = run_dir(&home);
+    std::fs::create_dir(&parent).unwrap();
+    for entry in std::fs::read_dir(&forked).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, parent.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let altered = home
+        .flowhost(&["verify", forked.file_name().unwrap().to_str().unwrap()])
+        .expect(1);
+    assert!(
+        altered.all().contains("which this run refers to")
+            || altered.all().contains("that this run refers to"),
+        "{}",
+        altered.all()
+    );
+}
+
+#[test]
+fn a_fork_behind_a_gate_keeps_the_word_and_one_at_the_gate_waits_anew() {
+    let server = Counting::new();
+    let home = home(&server, REVIEW);
+    home.flowhost(RUN).expect(9);
+    let say = |home: &Home| {
+        home.flowhost(&["runs", "approve", "latest", "review", "--by", "ann"])
+            .expect(0)
+    };
+    say(&home);
+    resume(&home).expect(0);
+    let behind = fork(&home, &["--at", "b"]).expect(0).json();
+    assert_eq!(behind["outputs"]["by"], "ann");
+    assert_eq!(server.paths(), ["/a", "/b", "/b"]);
+    replays(&home);
+    let at = fork(&home, &["--at", "review"]).expect(9).json();
+    assert_eq!(at["status"], "waiting", "{at:#}");
+    say(&home);
+    assert_eq!(resume(&home).expect(0).json()["outputs"]["by"], "ann");
+    assert_eq!(server.paths(), ["/a", "/b", "/b", "/b"]);
+    replays(&home);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+}
+
+/// A folder with a plan whose steps compute, read a file, and ask a model by two agents.
+fn incremental() -> Home {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_echo");
+    home.guest("ok_files");
+    home.file("docs/a.md", "one\n");
+    let reads = "[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"\n";
+    home.file(
+        "policies/reads.toml",
+        format!("version = 1\nname = \"reads\"\n{reads}"),
+    );
+    home.file(
+        "flowhost.toml",
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\n",
+    );
+    home.file(
+        "scripts/default.json",
+        json!([{ "json": { "n": 4 } }]).to_string(),
+    );
+    home.file("plan.yaml", INCREMENTAL);
+    home
+}
+
+const INCREMENTAL: &str = r#"flowhost: v1
+kind: workflow
+name: incremental
+inputs: { word: { type: string, default: hello } }
+plugins:
+  ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: deny-all }
+  ok_files: { kind: tool, source: ./ok_files.wasm, profile: reads }
+  agent: { kind: agent, source: "builtin:llm-agent", profile: agent-model, config: { role: counter, model: mock/a } }
+defaults: { }
+steps:
+  say: { uses: ok_echo/run, with: { word: "${{ inputs.word }}" }, effects: idempotent }
+  look: { uses: ok_files/run, with: { cases: [ { op: read, path: /docs/a.md } ] }, effects: idempotent }
+  ask: { uses: agent, needs: [look], with: { seen: "${{ steps.look.output }}" }, effects: idempotent }
+  last: { uses: ok_echo/run, needs: [ask], with: { asked: "${{ steps.ask.output }}" }, effects: once }
+outputs: { asked: "${{ steps.ask.output }}" }
+"#;
+
+fn reuses(home: &Home, more: &[&str]) -> (Value, Vec<String>) {
+    let all = ["run", "plan.yaml", "--json", "--reuse", "latest"];
+    let report = home.flowhost(&[&all[..], more].concat()).expect(0).json();
+    let from = report["reused"]["from"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let steps = from
+        .iter()
+        .map(|it| it["step"].as_str().unwrap().to_owned());
+    let mut steps: Vec<String> = steps.collect();
+    steps.sort();
+    (report, steps)
+}
+
+#[test]
+fn a_second_run_does_only_what_changed_and_says_what_it_saved() {
+    let home = incremental();
+    // Without an earlier run everything is done.
+    let (first, none) = reuses(&home, &[]);
+    assert_eq!((none.len(), first.get("reused")), (0, None), "{first:#}");
+    let (second, steps) = reuses(&home, &[]);
+    // What must not be lost is done again.
+    assert_eq!(steps, ["ask", "look", "say"], "{second:#}");
+    assert_eq!(second["outputs"], first["outputs"]);
+    assert!(
+        second["reused"]["saved_tokens"].as_u64().unwrap() > 0,
+        "{second:#}"
+    );
+    assert_eq!(second["cost"]["tokens"], 0, "{second:#}");
+    home.flowhost(&["verify", "latest"]).expect(0);
+    replays(&home);
+    // From a run that took them itself: they are those of the one that did the work.
+    let (third, steps) = reuses(&home, &[]);
+    assert_eq!(steps, ["ask", "look", "say"]);
+    assert_eq!(
+        third["reused"]["from"][0]["run"], first["run_id"],
+        "{third:#}"
+    );
+    // Another input, and what was read is another: what follows from either is done.
+    let (_, steps) = reuses(&home, &["--input", "word=other"]);
+    assert_eq!(steps, ["ask", "look"]);
+    home.file("docs/a.md", "two\n");
+    let (_, steps) = reuses(&home, &["--input", "word=other"]);
+    assert_eq!(steps, ["say"]);
+    // Another seed is another question.
+    let (_, steps) = reuses(&home, &["--input", "word=other", "--seed", "1"]);
+    assert!(steps.is_empty(), "{steps:?}");
+    let shown = home
+        .flowhost(&[
+            "run",
+            "plan.yaml",
+            "--reuse",
+            "latest",
+            "--input",
+            "word=other",
+        ])
+        .expect(0);
+    assert!(
+        shown.stdout.contains("reused: 3 calls of run"),
+        "{}",
+        shown.all()
+    );
+}
+
+#[test]
+fn another_component_or_another_right_is_done_again_and_nothing_else() {
+    let home = incremental();
+    reuses(&home, &[]);
+    // The same component with one more section that says nothing: another build.
+    let file = home.path().join("ok_echo.wasm");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.extend([0, 5, 4, b'n', b'e', b'x', b't']);
+    std::fs::write(&file, bytes).unwrap();
+    let (_, steps) = reuses(&home, &[]);
+    assert_eq!(steps, ["ask", "look"]);
+    let profile = home.read("policies/reads.toml") + "[limits]\nfuel = 400_000_000\n";
+    home.file("policies/reads.toml", profile);
+    let (_, steps) = reuses(&home, &[]);
+    assert_eq!(
+        steps,
+        ["ask", "say"],
+        "the answer was the same, and so is what follows from it"
+    );
+}
+
+#[test]
+fn what_changed_something_outside_or_asked_the_network_is_done_again() {
+    let server = Counting::new();
+    let steps = THREE.replace("POST:/a }", "POST:/a, effects: idempotent }");
+    let home = home(&server, &steps);
+    home.flowhost(RUN).expect(0);
+    let again = [
+        "run",
+        "plan.yaml",
+        "--allow-private-network",
+        "--json",
+        "--reuse",
+        "latest",
+    ];
+    let report = home.flowhost(&again).expect(0).json();
+    assert_eq!(report.get("reused"), None, "{report:#}");
+    assert_eq!(server.paths().len(), 6);
+    let gone = home
+        .flowhost(&["run", "plan.yaml", "--reuse", "01AAAA"])
+        .expect(1);
+    assert!(gone.all().contains("there is no run"), "{}", gone.all());
+}
