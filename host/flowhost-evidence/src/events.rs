@@ -51,6 +51,9 @@ pub enum EventsError {
         /// What is wrong with it.
         what: String,
     },
+    /// The run has no first record: its process was gone before it began anything.
+    #[error("it was killed before its first step, and nothing of it is on record")]
+    NotBegun,
     /// The run was recorded by a host that did not write down what its planner was fed.
     #[error("the run has no records of what its planner was fed; a host of the first wave made it")]
     NoEvents,
@@ -95,6 +98,7 @@ pub fn read_exact_in(
         reader.take(&record.map_err(Unreadable::from)?)?;
     }
     match reader.setup {
+        None => Err(EventsError::NotBegun),
         // A run that was killed before its first event has none, and began nothing.
         Some(setup) if reader.records_events => Ok(Events {
             setup,

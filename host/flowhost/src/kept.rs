@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flowhost_evidence::events;
+use flowhost_evidence::events::{self, EventsError};
 use flowhost_flow::Exit;
 use flowhost_ledger::{DataKey, SEALED_KEY};
 use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
@@ -138,7 +138,14 @@ impl flowhost_run::Kept for Kept {
     fn fed(&self, run_dir: &Path) -> Result<Fed, Failure> {
         let key = flowhost_run::Kept::key(self, run_dir)?;
         let read = events::read_exact(run_dir, key.as_ref()).map_err(|error| {
-            Failure::new(Exit::Internal, "the run cannot be resumed").caused_by(&error)
+            let failure = Failure::new(Exit::Internal, "the run cannot be resumed");
+            let failure = failure.caused_by(&error);
+            match error {
+                EventsError::NotBegun => {
+                    failure.hint("start its plan again with `flowhost run`: nothing was done")
+                }
+                _ => failure,
+            }
         })?;
         Ok(Fed {
             setup: read.setup,

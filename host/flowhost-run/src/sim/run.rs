@@ -289,7 +289,7 @@ impl Simulated {
         let (disk, dir) = (&self.world.disk, self.dir());
         let read = match events::read_exact_in(disk, &dir, None) {
             Ok(read) => read,
-            Err(EventsError::NoEvents) => return Ok(None),
+            Err(EventsError::NotBegun) => return Ok(None),
             Err(error) => return Err(format!("events: {error}: {error:?}")),
         };
         let fed = Fed {
