@@ -77,10 +77,6 @@ impl Host {
         })))
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.0
-    }
-
     /// Starts a run, which goes on by itself whatever becomes of the handle.
     ///
     /// # Errors

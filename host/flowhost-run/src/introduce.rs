@@ -68,7 +68,7 @@ impl Host {
         let gateway = inner.config.operator.gateway(project)?;
         let seat = Seat {
             bus: (inner.config.bus)(),
-            funds: Arc::new(Purse::new(wiring::ceiling(project))),
+            funds: Arc::new(Purse::new(wiring::ceiling(&project.plan))),
             revealed: Arc::new(Revealed::default()),
             driver: None,
         };
