@@ -105,11 +105,11 @@ fn a_call_is_reserved_with_its_fuel_and_without_tokens() {
 
 #[test]
 fn a_budget_that_the_plan_leaves_open_is_bounded_all_the_same() {
-    let open = ceiling(&project(""));
+    let open = ceiling(&project("").plan);
     assert!(open.halts, "a plan that says nothing halts");
     assert_eq!(open.limit.tokens, DEFAULT_LIMIT.get(Currency::Tokens));
     assert_eq!(open.limit.micro_usd, DEFAULT_LIMIT.get(Currency::MicroUsd));
-    let stated = ceiling(&project("budget: { tokens: 5, on_exceeded: warn }\n"));
+    let stated = ceiling(&project("budget: { tokens: 5, on_exceeded: warn }\n").plan);
     assert!(!stated.halts);
     assert_eq!(stated.limit.tokens, 5);
     assert_eq!(
