@@ -21,7 +21,7 @@ use std::{any::Any, hash::RandomState, sync::Arc};
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use flowhost_ledger::records::{Asked, FsOp};
-use flowhost_policy::{Access, Denied, decide_file};
+use flowhost_policy::{Access, Denied, Effective, decide_file};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
