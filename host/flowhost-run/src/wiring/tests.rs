@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flowhost_engine::Inspection;
+use flowhost_engine::{Inspected, ShapeLimits};
 use flowhost_flow::Plan;
 use flowhost_policy::{Effective, Manifest, Profile};
 use zeroize::Zeroizing;
@@ -14,6 +14,16 @@ const PLAN: &str = "flowhost: v1\nkind: workflow\nname: two\nplugins:\n  \
                     b: { kind: agent, source: 'builtin:b', profile: p }\n\
                     BUDGETsteps: { one: { uses: a }, two: { uses: b } }\n";
 
+/// A component of its own for each name.
+fn component(name: &str) -> Inspected {
+    let text = format!(
+        "(component (core module $m (func (export \"f\"))) (core instance $i (instantiate $m)) \
+         (func (export \"{name}\") (canon lift (core func $i \"f\"))))"
+    );
+    let bytes = wat::parse_str(text).unwrap();
+    Inspected::new(bytes.into(), &ShapeLimits::default()).unwrap()
+}
+
 fn project(budget: &str) -> Project {
     let text = PLAN.replace("BUDGET", budget);
     let plan = Plan::parse(&text, "plan.yaml").unwrap();
@@ -23,16 +33,8 @@ fn project(budget: &str) -> Project {
             decl: decl.clone(),
             config: "{}".into(),
             path: PathBuf::new(),
-            bytes: Arc::from([]),
-            inspection: Inspection {
-                digest: format!("sha256:component-{key}").into(),
-                size: 0,
-                role: decl.kind,
-                imports: Vec::new(),
-                exports: Vec::new(),
-                manifest: None,
-                functions: 0,
-            },
+            signature: None,
+            inspection: component(key),
             manifest: Manifest::from_imports(key, []),
             profile,
             shipped: false,
@@ -68,10 +70,7 @@ fn another_component_or_other_rights_are_another_plan() {
     };
     let same = hash(|_| {});
     assert_eq!(hash(|_| {}), same, "the same plan has one hash");
-    assert_ne!(
-        hash(|it| it.inspection.digest = "sha256:other".into()),
-        same
-    );
+    assert_ne!(hash(|it| it.inspection = component("other")), same);
     assert_ne!(hash(|it| it.effective.hash = "sha256:other".into()), same);
     assert_eq!(
         hash(|it| it.path = "elsewhere".into()),
@@ -83,8 +82,7 @@ fn another_component_or_other_rights_are_another_plan() {
 #[test]
 fn each_plugin_is_known_by_its_component() {
     let found = components(&project(""));
-    let wanted = [("a", "sha256:component-a"), ("b", "sha256:component-b")];
-    let wanted = wanted.map(|(key, digest)| (key.to_owned(), digest.to_owned()));
+    let wanted = ["a", "b"].map(|key| (key.to_owned(), component(key).digest.to_string()));
     assert_eq!(found, BTreeMap::from(wanted));
 }
 

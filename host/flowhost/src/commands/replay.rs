@@ -245,6 +245,8 @@ pub(super) fn replaced(
     })?;
     Ok(Member {
         inspection,
+        // The one of the component that it stands in for says nothing of it.
+        signature: None,
         path: path.to_owned(),
         ..member.clone()
     })
