@@ -66,7 +66,10 @@ fn earlier(wanted: &str, project: &Project, context: &Context) -> Result<Option<
     super::settle(context);
     let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
     let mut same = all.into_iter().rev();
-    let newest = same.find(|run| run.plan == project.plan.name && run.status != "unfinished");
+    let newest = same.find(|run| {
+        let is_there = run.removed.is_none() && run.status != "unfinished";
+        run.plan == project.plan.name && is_there
+    });
     if newest.is_none() && !context.output.json {
         let text = "note: no earlier run of this plan is in the state folder; everything is done\n";
         context.output.message(text);
