@@ -27,7 +27,7 @@ use crate::options::{Durability, LedgerOptions};
 use crate::reader::{ReadError, Records, read_run};
 use crate::record::{LINE_BYTES_MAX, Owner, StoredRecord};
 use crate::recorder::{LedgerError, Recorder as _};
-use crate::records::{RecordKind, RunEnd, RunResume, RunStart};
+use crate::records::{Kind, RecordKind, RunEnd, RunResume, RunStart};
 use crate::scan::{self, ScanError};
 use crate::writer::{self, Ledger, Lock, OpenError, Sealed};
 

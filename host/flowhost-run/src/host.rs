@@ -212,6 +212,10 @@ impl Host {
         self.runs_mut().get(id).cloned()
     }
 
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
     fn runs_mut(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Run>> {
         self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
