@@ -318,9 +318,11 @@ impl RunIndex {
             together.iter().map(|_| Err(error.clone())).collect()
         };
         let mut options = self.options.clone();
-        // That a run ended is the last word on it, and its note is worth a sync of its own. That one began is
-        // on the disk as well; its note can wait for the next one, or for whoever opens the index then.
-        let ends = together.iter().any(|fact| fact.kind == Kind::RunEnd);
+        // That a run ended, or was removed, is the last word on it, and its note is worth a sync of its own: what it
+        // stood for is deleted after that. That one began is on the disk as well; its note can wait for the next
+        // one, or for whoever opens the index then.
+        let ends = |fact: &&Fact| matches!(fact.kind, Kind::RunEnd | Kind::RunRemove);
+        let ends = together.iter().any(ends);
         options.durability = match ends {
             true => options.durability,
             false => Durability::Relaxed,
