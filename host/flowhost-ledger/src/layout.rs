@@ -7,6 +7,9 @@ use crate::checkpoint::VKey;
 use crate::fact::Value;
 use crate::record::{FORMAT, Owner};
 
+/// What a run was started from, beside its ledger: plan, prompts, schemas, profiles and manifests. Whoever
+/// drives runs writes it, and whoever shows them reads it.
+pub const PLAN_BUNDLE: &str = "bundle.json";
 /// What the ledger is: origin, keys, format.
 pub(crate) const META: &str = "ledger.json";
 /// The latest note.

@@ -52,6 +52,7 @@ pub use disk::{Disk, DiskFile, Entry, ReadSeek, RealDisk, Source};
 pub use fact::{Fact, Value};
 pub use index::{IndexError, RunIndex};
 pub use keys::{HostKey, KeyError};
+pub use layout::PLAN_BUNDLE;
 pub use options::{
     CheckpointPolicy, Clock, Durability, Entropy, LINGER, LedgerOptions, SystemClock,
     SystemEntropy, Writing,

@@ -17,7 +17,7 @@ use crate::project::Project;
 use crate::state::State;
 
 /// The document's name in a run's folder.
-pub const BUNDLE: &str = "bundle.json";
+pub use flowhost_ledger::PLAN_BUNDLE as BUNDLE;
 
 /// The document's own format.
 const FORMAT: &str = "flowhost-bundle/1";

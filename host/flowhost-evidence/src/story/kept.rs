@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Head, Steps};
 
 /// The document's name in a run's folder.
-pub const BUNDLE: &str = "bundle.json";
+pub use flowhost_ledger::PLAN_BUNDLE as BUNDLE;
 
 /// Bytes of it that are read: a plan with all its prompts and schemas has less.
 pub const BUNDLE_BYTES_MAX: u64 = 64 << 20;

@@ -1,5 +1,6 @@
 //! House rules that no compiler knows, each with its reason in the message. All faults at once.
 
+mod architecture;
 mod docs;
 mod edges;
 mod guests;
@@ -25,6 +26,7 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
     faults.extend(edges::check(folders)?);
     faults.extend(guests::check(folders)?);
     faults.extend(docs::check(&folders.root)?);
+    faults.extend(architecture::check(&folders.root)?);
     if faults.is_empty() {
         say::line("the house is tidy");
         return Ok(());
