@@ -1,5 +1,5 @@
 //! One declaration per kind of record: the struct that writes it and reads it, its row in the book and
-//! its JSON Schema all come from `kinds.rs`.
+//! its JSON Schema all come from `kinds.rs`; what several kinds share stands in `parts.rs`.
 //!
 //! The wire stays what it was (`fhe/1`: strings, lists and objects of strings), so ledgers of older
 //! hosts are read by the same structs: what came later is optional. A record's payload is not its
@@ -11,6 +11,7 @@ pub mod book;
 mod declare;
 mod field;
 mod kinds;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -26,6 +27,7 @@ use crate::record::{PAYLOAD_BYTES_MAX, StoredRecord};
 
 pub use field::{Field, FieldDoc, FieldError, Fields, Shape, Single};
 pub use kinds::*;
+pub use parts::*;
 pub use words::{Decision, Owner};
 
 /// The version of what records say, in `run.start`. 1, which says nothing, was the first wave's: what
