@@ -103,7 +103,7 @@ async fn one(
     member: &Member,
     scope: &flowhost_engine::RunScope,
 ) -> Result<Result<Introduction, String>, Failure> {
-    let component = match inner.engine.load(member.bytes.clone()).await {
+    let component = match inner.engine.load_inspected(&member.inspection).await {
         Ok(component) => component,
         Err(error) => return Ok(Err(error.to_string())),
     };
