@@ -58,6 +58,7 @@ fn project(budget: &str) -> Project {
         texts: crate::bundle::Texts::default(),
         notes: Vec::new(),
         withheld: std::collections::BTreeSet::new(),
+        pins: BTreeMap::new(),
     }
 }
 
