@@ -125,16 +125,15 @@ impl<'a> View<'a> {
             Record::RunStart(_) => self.line(record, "the run began"),
             Record::RunResume(_) => self.line(record, "the run goes on"),
             Record::StepStart(start) => self.step_began(&start.at),
-            Record::AttemptEnd(end) if end.class.is_some() => {
+            Record::AttemptEnd(end) => {
                 let (path, number) = (&end.at.path, end.attempt);
-                let class = end.class.as_deref().unwrap_or_default();
-                let why = self.payload(record);
-                let text = format!("{path}: attempt {number} failed ({class}): {why}");
-                self.line(record, &text);
+                let why = self.why(record, end.class.as_deref());
+                self.line(record, &format!("{path}: attempt {number} failed{why}"));
             }
             Record::StepEnd(end) => {
                 let took = end.duration_ms.unwrap_or(0);
-                let what = format!("{}, {took} ms", end.status);
+                let why = self.why(record, end.class.as_deref());
+                let what = format!("{}, {took} ms{why}", end.status);
                 self.step_ended(record, &end.at.path, &end.status, &what);
             }
             Record::Gate(gate) => {
@@ -162,7 +161,10 @@ impl<'a> View<'a> {
         if let Some(step) = item_of(path) {
             let items = self.steps.entry(step.to_owned()).or_default();
             items.ended += 1;
-            items.failed += u64::from(status == "failed");
+            if status == "failed" {
+                items.failed += 1;
+                self.line(record, &format!("{path}: {what}"));
+            }
             return;
         }
         self.working.retain(|at_work| at_work != path);
@@ -187,6 +189,18 @@ impl<'a> View<'a> {
             parts.push(format!("{} denied", self.denials));
         }
         one_line(&parts.join(" · "))
+    }
+
+    /// The class of a failure and its message; empty for none.
+    fn why(&self, record: &StoredRecord, class: Option<&str>) -> String {
+        let Some(class) = class else {
+            return String::new();
+        };
+        let message = self.payload(record);
+        match message.as_str() {
+            "" => format!(" ({class})"),
+            message => format!(" ({class}): {message}"),
+        }
     }
 
     /// The message of a failure, which is the record's payload; read when there is one, since a failure
