@@ -4,7 +4,10 @@ use maud::{Markup, html};
 
 use super::parts::{more, numbers_in, step, stored, table, used, words_in};
 use super::words;
-use crate::story::{Line, Peak, Step, Story};
+use crate::story::{Line, Peak, Shown, Step, Story};
+
+/// Steps whose heaviest calls are shown.
+const STEPS_SHOWN: usize = 20;
 
 /// How an amount is written.
 type Show = fn(u64) -> String;
@@ -22,8 +25,7 @@ const LIMITS: [(&str, &str, Show); 7] = [
 
 /// The section.
 pub(super) fn body(story: &Story) -> Markup {
-    let steps = story.steps.listed.items.iter();
-    let measured: Vec<&Step> = steps.filter(|step| !step.peaks.is_empty()).collect();
+    let measured = heaviest(story);
     let mut head = vec![words_in("Step")];
     head.extend(LIMITS.iter().map(|(_, title, _)| numbers_in(title)));
     html! {
@@ -31,15 +33,36 @@ pub(super) fn body(story: &Story) -> Markup {
             @for line in &story.spend.lines { li { (budget(line)) } }
         }
         (events(story))
-        @if measured.is_empty() {
+        @if measured.items.is_empty() {
             p.none { "No call was measured." }
         } @else {
             (table(
                 "The heaviest call of each step, used of allowed",
                 &head,
-                &html! { @for step in measured { (row(step)) } },
+                &html! { @for step in &measured.items { (row(step)) } },
             ))
+            (more(&measured, "step, none nearer to a limit,", "steps, none nearer to a limit,"))
         }
+    }
+}
+
+/// The steps whose calls came nearest to a limit, in the order of the ledger: a page on which every one of
+/// a thousand steps has seven bars is larger than its ledger, and nobody looks for the fullest of them.
+fn heaviest(story: &Story) -> Shown<&Step> {
+    let steps = story.steps.listed.items.iter();
+    let measured: Vec<&Step> = steps.filter(|step| !step.peaks.is_empty()).collect();
+    let share = |step: &Step| {
+        let known = step.peaks.values().filter(|peak| peak.allowed.is_some());
+        known.map(Peak::share).max().unwrap_or(0)
+    };
+    let mut shares: Vec<u64> = measured.iter().map(|step| share(step)).collect();
+    shares.sort_unstable_by_key(|share| std::cmp::Reverse(*share));
+    let least = shares.get(STEPS_SHOWN - 1).copied().unwrap_or(0);
+    let total = measured.len() as u64;
+    let near = measured.into_iter().filter(|step| share(step) >= least);
+    Shown {
+        items: near.take(STEPS_SHOWN).collect(),
+        total,
     }
 }
 

@@ -58,19 +58,20 @@ pub(super) fn more<T>(shown: &Shown<T>, one: &str, many: &str) -> Markup {
     }
 }
 
-/// A part of a whole as a bar; `millionths` beyond the whole fill it.
+/// A part of a whole as a bar; `millionths` beyond the whole fill it. There are seven for each step, so that it
+/// is as short as it can be: what is behind it is the style's.
 pub(super) fn meter(millionths: u64) -> Markup {
-    let width = millionths.min(1_000_000).div_ceil(1_000);
+    let thousandths = millionths.min(1_000_000).div_ceil(1_000);
     let tone = match millionths {
         0..700_000 => "low",
         700_000..1_000_000 => "high",
         _ => "full",
     };
     html! {
-        svg.meter viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" focusable="false" {
-            rect.track x="0" y="0" width="1000" height="10" {}
-            @if width > 0 {
-                rect.(tone) x="0" y="0" width=(width.max(8)) height="10" {}
+        svg.meter aria-hidden="true" {
+            @if thousandths > 0 {
+                @let shown = thousandths.max(8);
+                rect.(tone) width=(format!("{}.{}%", shown / 10, shown % 10)) height="4" {}
             }
         }
     }

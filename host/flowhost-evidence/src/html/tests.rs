@@ -5,7 +5,7 @@ use flowhost_ledger::{Fact, Kind, Value};
 use proptest::prelude::*;
 
 use super::{STYLE, page};
-use crate::story::tests::{Tape, audit, by, host, of};
+use crate::story::tests::{Tape, audit, by, host, many_steps, of};
 
 /// The page in lines that a reviewer can read, without its style.
 fn reviewable(page: &str) -> String {
@@ -132,6 +132,15 @@ fn allows_its_own_style_and_nothing_else() {
     ] {
         assert!(!page.contains(never), "{never}");
     }
+}
+
+#[test]
+fn a_step_adds_less_to_the_page_than_to_the_ledger() {
+    let of = |steps: u64| page(&many_steps(steps).story()).len();
+    // Five records of a plain step, at some four hundred bytes each, and two payloads.
+    let added = (of(180) - of(60)) / 120;
+    assert!(added < 2_000, "{added} bytes a step");
+    assert!(of(2_000) < of(200) + 200, "and nothing beyond two hundred");
 }
 
 #[test]

@@ -595,27 +595,44 @@ fn a_payload_is_cut_and_says_how_much_is_missing() {
     assert_eq!((text.chars().count(), *left_out), (PAYLOAD_CHARS_MAX, 7));
 }
 
-#[test]
-fn thousands_of_steps_and_calls_are_bounded_and_the_failed_ones_are_kept() {
+/// Plain steps, of which the last but a hundredth fails.
+pub(crate) fn many_steps(count: u64) -> Tape {
     let mut tape = Tape::new();
-    for at in 0..3_000_u64 {
-        let (id, path) = (format!("s{at}"), format!("each[{at}]"));
+    for at in 0..count {
+        let (id, path) = (format!("s{at}"), format!("step-{at}"));
         step_start(&mut tape, &id, &path);
-        tape.add(call(&id).payload(vec![b'x'; 2_000]));
-        let status = if at == 2_900 { "failed" } else { "ok" };
+        tape.add(call(&id).payload(vec![b'x'; 60]));
+        let status = if at == count - count / 100 {
+            "failed"
+        } else {
+            "ok"
+        };
         let result = ToolResult {
             tool: "t".to_owned(),
             status: status.to_owned(),
+            used: UsedPart {
+                fuel: Some(10_000 + at),
+                memory_bytes: Some(1_500_000),
+                duration_ms: Some(3),
+                ..UsedPart::default()
+            },
             ..ToolResult::default()
         };
-        tape.add(by("a", result.of(numbered(&id, &id))));
+        let result = by("a", result.of(numbered(&id, &id)));
+        tape.add(result.payload(vec![b'y'; 60]));
         step_end(&mut tape, &id, &path, status, [1, 1, 1, 0, 0]);
     }
+    tape
+}
+
+#[test]
+fn thousands_of_steps_and_calls_are_bounded_and_the_failed_ones_are_kept() {
+    let tape = many_steps(3_000);
     let story = tape.story();
     let steps = &story.steps.listed;
     assert_eq!((steps.items.len(), steps.total), (STEPS_MAX, 3_000));
     assert_eq!(steps.left_out(), 3_000 - STEPS_MAX as u64);
-    assert!(steps.items.iter().any(|step| step.path == "each[2900]"));
+    assert!(steps.items.iter().any(|step| step.path == "step-2970"));
     let calls = &story.tools.listed;
     assert_eq!((calls.items.len(), calls.total), (CALLS_MAX + 1, 3_000));
     assert!(calls.items.iter().any(|call| call.status == "failed"));

@@ -105,6 +105,8 @@ fn is_looked_at(kind: Kind) -> bool {
             | K::Budget
             | K::Message
             | K::PlannerEvent
+            | K::McpHandshake
+            | K::McpToolRegister
     )
 }
 
