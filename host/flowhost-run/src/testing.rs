@@ -85,7 +85,7 @@ impl World for NoWorld {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn write(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+    fn write(&self, _: &Path, _: &[u8], _: flowhost_ledger::Durability) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -147,7 +147,7 @@ impl crate::World for Lent {
         Err(io::Error::other("a run asks for no randomness of its own"))
     }
 
-    fn write(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+    fn write(&self, _: &Path, _: &[u8], _: flowhost_ledger::Durability) -> io::Result<()> {
         Err(io::Error::other("a driver writes no file"))
     }
 
