@@ -305,3 +305,24 @@ fn what_changed_something_outside_or_asked_the_network_is_done_again() {
         .expect(1);
     assert!(gone.all().contains("there is no run"), "{}", gone.all());
 }
+
+#[test]
+fn an_audit_after_one_changed_document_asks_the_model_about_that_one_alone() {
+    let home = super::examples::example("docs-audit");
+    let first = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0).json();
+    let audits = |report: &Value| {
+        let steps = report["steps"].as_object().unwrap().keys();
+        steps.filter(|path| path.starts_with("audit[")).count()
+    };
+    assert!(audits(&first) > 1, "{first:#}");
+    let changed = home.read("sample/faq.md") + "\n";
+    home.file("sample/faq.md", changed);
+    let (second, steps) = reuses(&home, &[]);
+    let taken = steps.iter().filter(|path| path.starts_with("audit[")).count();
+    assert_eq!(taken, audits(&second) - 1, "{steps:?}");
+    assert_eq!(second["outputs"], first["outputs"]);
+    let tokens = |report: &Value| report["cost"]["tokens"].as_u64().unwrap();
+    let saved = second["reused"]["saved_tokens"].as_u64().unwrap();
+    assert!(saved > 0 && tokens(&second) < tokens(&first), "{second:#}");
+    replays(&home);
+}
