@@ -39,6 +39,9 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         world: Arc::new(NoWorld),
         pausing: None,
         paused: None,
+        reuse: None,
+        reused: Vec::new(),
+        winding: None,
         scope,
     }
 }
