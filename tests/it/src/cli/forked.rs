@@ -309,7 +309,10 @@ fn what_changed_something_outside_or_asked_the_network_is_done_again() {
 #[test]
 fn an_audit_after_one_changed_document_asks_the_model_about_that_one_alone() {
     let home = super::examples::example("docs-audit");
-    let first = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0).json();
+    let first = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
     let audits = |report: &Value| {
         let steps = report["steps"].as_object().unwrap().keys();
         steps.filter(|path| path.starts_with("audit[")).count()
@@ -318,7 +321,10 @@ fn an_audit_after_one_changed_document_asks_the_model_about_that_one_alone() {
     let changed = home.read("sample/faq.md") + "\n";
     home.file("sample/faq.md", changed);
     let (second, steps) = reuses(&home, &[]);
-    let taken = steps.iter().filter(|path| path.starts_with("audit[")).count();
+    let taken = steps
+        .iter()
+        .filter(|path| path.starts_with("audit["))
+        .count();
     assert_eq!(taken, audits(&second) - 1, "{steps:?}");
     assert_eq!(second["outputs"], first["outputs"]);
     let tokens = |report: &Value| report["cost"]["tokens"].as_u64().unwrap();
