@@ -158,7 +158,7 @@ impl Journal {
             seed: Some(setup.seed),
             durability: Some(durability.to_owned()),
             flowhost: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            budget: Some(budget(plan)),
+            budget: Some(budget(&plan.budget.limits, account::allowed(plan))),
             labels: Some(labels),
             parent: fork.map(|point| point.run.clone()),
             parent_records: fork.map(|point| point.records),
@@ -486,15 +486,14 @@ fn view_of(path: &str, bytes: &[u8]) -> ViewWrite {
 
 /// What the run may use of each currency, and may leave in its evidence, by the words that `step.end` and
 /// `run.end` use.
-fn budget(plan: &Plan) -> BTreeMap<String, String> {
+fn budget(stated: &[Option<u64>; 4], evidence: u64) -> BTreeMap<String, String> {
     let words = ["calls", "fuel", "tokens", "micro_usd"];
-    let amounts = Currency::ALL.iter().zip(plan.budget.limits);
+    let amounts = Currency::ALL.iter().zip(stated);
     let amounts = amounts.map(|(currency, stated)| stated.unwrap_or(DEFAULT_LIMIT.get(*currency)));
-    let evidence = ("evidence", account::allowed(plan));
     words
         .into_iter()
         .zip(amounts)
-        .chain([evidence])
+        .chain([("evidence", evidence)])
         .map(|(word, amount)| (word.to_owned(), amount.to_string()))
         .collect()
 }

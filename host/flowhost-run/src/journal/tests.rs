@@ -27,9 +27,10 @@ fn takes_keys_and_personal_data_out_of_payloads_and_of_what_was_asked() {
 
 #[test]
 fn a_budget_that_the_plan_leaves_open_is_the_default_one() {
-    let budget = budget(&[Some(5), None, None, Some(7)]);
+    let budget = budget(&[Some(5), None, None, Some(7)], 9);
     let wanted = [
         ("calls", "5"),
+        ("evidence", "9"),
         ("fuel", "1000000000000000"),
         ("micro_usd", "7"),
         ("tokens", "2000000"),
