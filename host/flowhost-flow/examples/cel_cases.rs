@@ -114,8 +114,10 @@ fn plain(typed: &Value) -> Value {
     match typed["t"].as_str() {
         Some("int" | "uint") => {
             let text = value.as_str().unwrap_or_default();
-            let number = text.parse::<i64>().map(Number::from);
-            let number = number.or_else(|_| text.parse::<u64>().map(Number::from));
+            let number = text
+                .parse::<i64>()
+                .map(Number::from)
+                .or_else(|_| text.parse::<u64>().map(Number::from));
             number.map_or(Value::Null, Value::Number)
         }
         Some("double") => {
@@ -124,8 +126,11 @@ fn plain(typed: &Value) -> Value {
         }
         Some("list") => value.as_array().into_iter().flatten().map(plain).collect(),
         Some("map") => {
-            let entries = value.as_array().into_iter().flatten();
-            let entries = entries.map(|entry| (key(&entry[0]), plain(&entry[1])));
+            let entries = value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|entry| (key(&entry[0]), plain(&entry[1])));
             Value::Object(entries.collect::<Map<_, _>>())
         }
         _ => value.clone(),

@@ -108,9 +108,9 @@ pub fn prove_in(source: &dyn Source, dir: &Path, seq: u64) -> Result<String, Pro
             break;
         }
     }
-    let path = merkle::inclusion_proof(&leaves, seq);
-    let path = path.filter(|_| leaves.len() as u64 == size);
-    let path = path.ok_or_else(|| unusable(format!("it covers {size} records")))?;
+    let path = merkle::inclusion_proof(&leaves, seq)
+        .filter(|_| leaves.len() as u64 == size)
+        .ok_or_else(|| unusable(format!("it covers {size} records")))?;
     let leaf = usize::try_from(seq)
         .ok()
         .and_then(|seq| leaves.get(seq))

@@ -453,8 +453,9 @@ impl Inner {
                 let work = provider
                     .backend
                     .run(&ask, call.who, left_out, &mut progress);
-                let result = timeout_at(call.deadline, work).await;
-                let result = result.unwrap_or_else(|_| Err(Fault::deadline()));
+                let result = timeout_at(call.deadline, work)
+                    .await
+                    .unwrap_or_else(|_| Err(Fault::deadline()));
                 place.settle(result.as_ref().err().map(|fault| &*fault.error));
                 result
             }

@@ -69,8 +69,10 @@ impl Pace {
         match self.kind {
             Kind::Tool => self.tell(line.done, line.total, &line.message),
             Kind::Plan => {
-                let part = line.total.filter(|total| *total > 0.0);
-                let part = part.map_or(0.0, |total| (line.done / total).clamp(0.0, 0.99));
+                let part = line
+                    .total
+                    .filter(|total| *total > 0.0)
+                    .map_or(0.0, |total| (line.done / total).clamp(0.0, 0.99));
                 let message = format!("{}: {}", line.plugin, line.message);
                 self.tell(self.done + part, None, &message)
             }

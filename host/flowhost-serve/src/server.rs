@@ -90,8 +90,10 @@ impl Server {
         &self,
         params: &Map<String, Value>,
     ) -> Result<(Value, &'static str), RpcError> {
-        let asked = params.get("protocolVersion").and_then(Value::as_str);
-        let asked = asked.ok_or_else(|| invalid("`params.protocolVersion` is not a text"))?;
+        let asked = params
+            .get("protocolVersion")
+            .and_then(Value::as_str)
+            .ok_or_else(|| invalid("`params.protocolVersion` is not a text"))?;
         let version = negotiate(asked);
         let result = json!({
             "protocolVersion": version,
@@ -235,8 +237,10 @@ impl Server {
                 "`params.argument` needs the texts `name` and `value`",
             ));
         };
-        let reference = params.get("ref").and_then(Value::as_object);
-        let reference = reference.ok_or_else(|| invalid("`params.ref` is not an object"))?;
+        let reference = params
+            .get("ref")
+            .and_then(Value::as_object)
+            .ok_or_else(|| invalid("`params.ref` is not an object"))?;
         let uri = reference.get("uri").and_then(Value::as_str);
         let ours = Document::ALL
             .into_iter()

@@ -190,8 +190,10 @@ impl Shared {
     fn listeners(&self, subject: &Subject) -> Vec<Arc<Queue>> {
         self.with_routes(|routes| {
             let exact = routes.exact.get(subject.as_str()).into_iter().flatten();
-            let wild = routes.wild.iter();
-            let wild = wild.filter(|queue| queue.pattern.matches(subject));
+            let wild = routes
+                .wild
+                .iter()
+                .filter(|queue| queue.pattern.matches(subject));
             let mut queues: Vec<_> = exact.chain(wild).map(Arc::clone).collect();
             queues.sort_unstable_by_key(|queue| queue.id);
             queues

@@ -119,8 +119,9 @@ impl WasiHttpHooks for Hooks {
                 return Err(Error::HttpRequestDenied);
             }
             let sent = recorded(&sender, &scope, request, options.unwrap_or_default()).await;
-            let response = sent.map_err(SendError::into_wasi)?;
-            let response = response.map(|body| body.map_err(SendError::into_wasi).boxed_unsync());
+            let response = sent
+                .map_err(SendError::into_wasi)?
+                .map(|body| body.map_err(SendError::into_wasi).boxed_unsync());
             let worker: Worker = Box::new(std::future::ready(Ok(())));
             Ok((response, worker))
         })

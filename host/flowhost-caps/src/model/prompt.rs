@@ -59,14 +59,15 @@ pub(super) fn checked(prompt: wit::Prompt, model: ModelName, seed: u64) -> Resul
 pub(super) fn hash(prompt: &wit::Prompt) -> String {
     let turns = prompt.turns.iter().flat_map(|turn| {
         let speaker = format!("{:?} {}", turn.speaker, turn.tool_calls.len());
-        let calls = turn.tool_calls.iter();
-        let calls = calls.flat_map(|it| [it.id.clone(), it.name.clone(), it.arguments.clone()]);
+        let calls = turn
+            .tool_calls
+            .iter()
+            .flat_map(|it| [it.id.clone(), it.name.clone(), it.arguments.clone()]);
         [speaker, turn.content.clone(), turn.answers.clone()]
             .into_iter()
             .chain(calls)
     });
-    let tools = prompt.tools.iter();
-    let tools = tools.flat_map(|it| {
+    let tools = prompt.tools.iter().flat_map(|it| {
         [
             it.name.clone(),
             it.description.clone(),
@@ -79,8 +80,11 @@ pub(super) fn hash(prompt: &wit::Prompt) -> String {
         prompt.seed.clone(),
         prompt.answer_schema.clone(),
     ];
-    let parts = numbers.into_iter().chain(turns).chain(tools);
-    let parts = parts.chain(prompt.stop.iter().cloned());
+    let parts = numbers
+        .into_iter()
+        .chain(turns)
+        .chain(tools)
+        .chain(prompt.stop.iter().cloned());
     format!("{} {}", prompt.model, hash_of(parts))
 }
 

@@ -260,8 +260,11 @@ fn artifacts(agents: &[Agent<'_>], names: &Names<'_>, views: &[View]) -> Value {
 /// The step's output as its verdict has it: an agent's answer, or a part of the arbiter's.
 fn outcome(stage: &Stage, verdict: &Verdict, agents: &[Agent<'_>]) -> Value {
     let seat = verdict.output_seat;
-    let calls = stage.calls.iter().rev();
-    let mut calls = calls.filter(|call| seat.is_some() && call.seat == seat);
+    let mut calls = stage
+        .calls
+        .iter()
+        .rev()
+        .filter(|call| seat.is_some() && call.seat == seat);
     let Some(answer) = calls.find_map(|call| stage.json(call.answered.as_ref()?)) else {
         return Value::Null;
     };

@@ -99,8 +99,10 @@ impl Found {
             }
         }
         let none = Map::new();
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let properties = properties.unwrap_or(&none);
+        let properties = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .unwrap_or(&none);
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false))
             && schema.get("patternProperties").is_none();
         for (key, node) in members {

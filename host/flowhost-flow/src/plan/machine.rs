@@ -94,8 +94,12 @@ impl State {
 }
 
 pub(super) fn read(root: &Node, defaults: &Defaults, problems: &mut Problems) -> Fsm {
-    let names = root.get("final_states").map(Node::elements);
-    let names = names.unwrap_or_default().iter().filter_map(Node::text);
+    let names = root
+        .get("final_states")
+        .map(Node::elements)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Node::text);
     let mut final_states: Vec<String> = names.map(str::to_owned).collect();
     final_states.sort_unstable();
     final_states.dedup();

@@ -125,8 +125,8 @@ pub(super) fn open(
     let disk = options.disk.as_ref();
     let origin = layout::origin(options.key.host(), owner);
     let meta_path = options.dir.join(layout::META);
-    let meta = disk::read_small(disk, &meta_path, layout::META_BYTES_MAX)?;
-    let meta = meta.map(|bytes| Meta::parse(&bytes));
+    let meta = disk::read_small(disk, &meta_path, layout::META_BYTES_MAX)?
+        .map(|bytes| Meta::parse(&bytes));
     match meta {
         None => create(options, owner, &origin, lock),
         // A loss of power may leave the name without the bytes; then there is no record either.

@@ -185,8 +185,11 @@ impl Script {
             .iter()
             .filter(|entry| entry.when.is_none())
             .collect();
-        let found = self.entries.iter().find(described);
-        let found = found.or_else(|| in_turn.get(turn).or(in_turn.last()).copied());
+        let found = self
+            .entries
+            .iter()
+            .find(described)
+            .or_else(|| in_turn.get(turn).or(in_turn.last()).copied());
         match found {
             Some(entry) => entry.checked().map_err(|why| wrong(&self.path, &why)),
             None => Err(wrong(&self.path, "no entry answers this call")),

@@ -70,8 +70,10 @@ fn body(
     let wants = Wants::of(prompt, shape, sent);
     let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
     set("model", json!(model.name));
-    let told = wants.told.as_deref();
-    let told = told.map(|it| json!({"role": "system", "content": it}));
+    let told = wants
+        .told
+        .as_deref()
+        .map(|it| json!({"role": "system", "content": it}));
     let items = prompt.turns.iter().flat_map(|turn| items(turn, names));
     set("input", told.into_iter().chain(items).collect());
     set("store", json!(false));

@@ -103,8 +103,8 @@ impl Driver {
         longest: Duration,
     ) -> Result<Arc<Envelope>, String> {
         let run = &self.scope;
-        let subject = Subject::of(&run.tenant, &run.run, &["run", what]);
-        let subject = subject.map_err(|error| error.to_string())?;
+        let subject = Subject::of(&run.tenant, &run.run, &["run", what])
+            .map_err(|error| error.to_string())?;
         let draft = Draft {
             id: envelope_id(run, 0, what),
             tenant: run.tenant.to_string(),

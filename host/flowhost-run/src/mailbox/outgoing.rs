@@ -51,8 +51,8 @@ impl Reader {
                     continue;
                 }
             };
-            let subject = Subject::topic(&scope.run.tenant, &scope.run.run, &out.topic);
-            let subject = subject.map_err(|error| host(&error))?;
+            let subject = Subject::topic(&scope.run.tenant, &scope.run.run, &out.topic)
+                .map_err(|error| host(&error))?;
             let fact = message_fact(scope, &subject, &envelope, &payload);
             scope.run.recorder.append(fact)?;
             if !answers {

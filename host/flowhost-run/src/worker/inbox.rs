@@ -41,8 +41,8 @@ pub(crate) async fn listen(
     run: &RunScope,
     subjects: &str,
 ) -> Result<Box<dyn Subscription>, BusError> {
-    let pattern = Pattern::of(&run.tenant, &run.run, subjects);
-    let pattern = pattern.map_err(|error| BusError::Carrier(error.to_string()))?;
+    let pattern = Pattern::of(&run.tenant, &run.run, subjects)
+        .map_err(|error| BusError::Carrier(error.to_string()))?;
     let options = SubscribeOptions {
         group: "host".to_owned(),
         messages_max: ORDERS_MAX,

@@ -116,8 +116,7 @@ impl Front {
                 "there is /mcp and nothing else",
             ));
         }
-        let shown = only(headers, header::AUTHORIZATION).ok();
-        let shown = shown.and_then(|value| {
+        let shown = only(headers, header::AUTHORIZATION).ok().and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });

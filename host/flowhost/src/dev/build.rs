@@ -145,8 +145,9 @@ impl Drop for Group {
 
 async fn build(ambient: &Ambient, folder: &Path) -> Result<(), String> {
     let arguments = ["plugin", "build"].map(OsStr::new);
-    let child = ambient.child(&arguments, folder);
-    let child = child.map_err(|error| format!("the build cannot be started: {error}"))?;
+    let child = ambient
+        .child(&arguments, folder)
+        .map_err(|error| format!("the build cannot be started: {error}"))?;
     let mut group = Group(child);
     match timeout(BUILD_MAX, finish(&mut group.0)).await {
         Ok(Ok((status, _))) if status.success() => Ok(()),

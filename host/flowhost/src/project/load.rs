@@ -214,11 +214,13 @@ impl Loader<'_> {
             self.texts.add(&file, text);
             return Ok(text.to_owned());
         }
-        let text = self.ambient.read_text(path, PROMPT_BYTES_MAX);
-        let text = text.map_err(|error| {
-            let message = format!("cannot read the prompt `{}`: {}", error.path, error.source);
-            vec![Finding::new("", message).cure("a prompt is a UTF-8 file beside the plan")]
-        })?;
+        let text = self
+            .ambient
+            .read_text(path, PROMPT_BYTES_MAX)
+            .map_err(|error| {
+                let message = format!("cannot read the prompt `{}`: {}", error.path, error.source);
+                vec![Finding::new("", message).cure("a prompt is a UTF-8 file beside the plan")]
+            })?;
         self.texts.add(&self.sources.shown(path), text.as_str());
         Ok(text)
     }

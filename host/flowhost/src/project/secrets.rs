@@ -17,8 +17,10 @@ pub(super) fn look(
     members: &BTreeMap<String, Member>,
     findings: &mut Vec<Finding>,
 ) -> Vec<String> {
-    let own = config.own_path.as_ref();
-    let own = own.map_or(CONFIG_FILE.to_owned(), |path| path.display().to_string());
+    let own = config
+        .own_path
+        .as_ref()
+        .map_or(CONFIG_FILE.to_owned(), |path| path.display().to_string());
     let mut notes = Vec::new();
     for (key, member) in members {
         let secrets = &member.effective.grants.secrets;

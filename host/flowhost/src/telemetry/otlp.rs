@@ -88,8 +88,10 @@ impl Otlp {
             trouble: trouble.clone(),
             runtime: Handle::current(),
         };
-        let attributes = config.resource.iter();
-        let attributes = attributes.map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+        let attributes = config
+            .resource
+            .iter()
+            .map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
         let resource = Resource::builder_empty()
             .with_attributes(attributes)
             .build();
@@ -308,8 +310,9 @@ enum Instrument {
 
 impl Meters {
     fn new(meter: &Meter) -> Self {
-        let all = Metric::ALL.iter();
-        let all = all.map(|metric| (*metric, instrument(meter, metric.definition())));
+        let all = Metric::ALL
+            .iter()
+            .map(|metric| (*metric, instrument(meter, metric.definition())));
         Self(Arc::new(all.collect()))
     }
 

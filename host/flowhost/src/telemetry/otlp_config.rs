@@ -152,8 +152,10 @@ fn resource_of(ambient: &Ambient) -> Result<Vec<(String, String)>, OtlpConfigErr
             "is not a list of name=value with percent-encoded values",
         )
     })?;
-    let named = listed.iter().find(|(name, _)| name == "service.name");
-    let named = named.map(|(_, value)| value.as_str());
+    let named = listed
+        .iter()
+        .find(|(name, _)| name == "service.name")
+        .map(|(_, value)| value.as_str());
     let service = ambient.var(SERVICE_NAME).or(named).unwrap_or("flowhost");
     let rest = listed.iter().filter(|(name, _)| name != "service.name");
     let version = (

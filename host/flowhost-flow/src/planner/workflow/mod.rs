@@ -112,8 +112,10 @@ impl StepState {
 
 impl Flow {
     pub(super) fn new(graph: Arc<Graph>, above: Account) -> Self {
-        let states = graph.steps.iter();
-        let states = states.map(|(_, node)| StepState::new(node.needs.len(), above));
+        let states = graph
+            .steps
+            .iter()
+            .map(|(_, node)| StepState::new(node.needs.len(), above));
         Self {
             open: graph.steps.len(),
             steps: states.collect(),

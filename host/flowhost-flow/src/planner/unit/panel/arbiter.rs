@@ -288,8 +288,10 @@ impl Panel {
                 continue;
             };
             // Who says the same as the agent that was followed was not decided against.
-            let followed = decision.sided_with.as_ref();
-            let followed = followed.and_then(|agent| conflict.positions.get(agent));
+            let followed = decision
+                .sided_with
+                .as_ref()
+                .and_then(|agent| conflict.positions.get(agent));
             for (agent, position) in &conflict.positions {
                 if followed != Some(position) {
                     let reason = decision.reason.clone();
