@@ -277,6 +277,73 @@ async fn a_swap_asks_whom_the_operator_believes_by_then() {
     assert!(home.records().iter().all(|it| it["kind"] != "reload"));
 }
 
+/// Swaps under steady calls. `HELD_SWAPS=1000` tries more.
+const SWAPS: usize = 100;
+/// Calls of a run while it is swapped: a debug build makes some hundred in a second.
+const CALLS: usize = 200;
+
+/// Two builds of a tool take turns while a chain of calls goes on: no call fails, each is one build's from its
+/// first record to its last, and a revision is one build.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_swaps_under_steady_calls_fail_no_call_and_mix_no_builds() {
+    let wanted = std::env::var("HELD_SWAPS").map_or(SWAPS, |text| text.parse().unwrap());
+    let mut steps = "  s0: { uses: ok_echo/run, with: {} }\n".to_owned();
+    for step in 1..CALLS {
+        let before = step - 1;
+        steps += &format!("  s{step}: {{ uses: ok_echo/run, with: {{}}, needs: [s{before}] }}\n");
+    }
+    let home = crate::cli::home(&["ok_echo"], &steps);
+    let host = host(&home);
+    let first = project(&home);
+    let file = home.path().join("ok_echo.wasm");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.extend([0, 5, 4, b'n', b'e', b'x', b't']);
+    std::fs::write(&file, bytes).unwrap();
+    let second = project(&home);
+    let mut swapped = 0;
+    while swapped < wanted {
+        let run = host.start(first.clone(), options()).unwrap();
+        let before = swapped;
+        for (tried, project) in [&second, &first].into_iter().cycle().enumerate() {
+            assert!(tried < 10_000, "the run takes no swap");
+            let member = &project.members["ok_echo"];
+            if run.state() != RunState::Running && swapped > before {
+                break;
+            }
+            match run.swap("ok_echo", member).await {
+                Ok(_) => swapped += 1,
+                // Before its first call a run has no plugins yet, and after its last no more.
+                Err(_) if swapped > before => break,
+                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+        let finished = run.outcome().await.unwrap();
+        sound(&finished);
+        one_build_a_call(&home.records_of(&finished.evidence.run_dir));
+    }
+    eprintln!("{swapped} swaps");
+}
+
+/// What the records say of revisions: one component each, and one revision for all of a call.
+#[track_caller]
+fn one_build_a_call(records: &[serde_json::Value]) {
+    let mut builds = BTreeMap::new();
+    let mut calls = BTreeMap::new();
+    for record in records {
+        let text = |field: &str| record[field].as_str().map(ToOwned::to_owned);
+        let (Some(revision), Some(component)) = (text("revision"), text("component")) else {
+            continue;
+        };
+        let known = builds.entry(revision.clone()).or_insert(component.clone());
+        assert_eq!(*known, component, "revision {revision}: {record:#}");
+        if let Some(call) = text("call") {
+            let known = calls.entry(call).or_insert(revision.clone());
+            assert_eq!(*known, revision, "{record:#}");
+        }
+    }
+    assert!(builds.len() > 1, "no call took a new build");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_would_widen_rights_is_refused_and_the_run_goes_on() {
     let mut gate = Gate::new().await;

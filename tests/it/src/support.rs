@@ -228,9 +228,14 @@ impl Home {
             .unwrap()
             .unwrap()
             .path();
-        let payloads = Payloads::open(&RealDisk, &run).unwrap();
+        self.records_of(&run)
+    }
+
+    /// All records of a run's folder, as [`Home::records`].
+    pub(crate) fn records_of(&self, run: &Path) -> Vec<Value> {
+        let payloads = Payloads::open(&RealDisk, run).unwrap();
         let said = |record: Value| with_payload(record, &payloads);
-        let mut segments: Vec<PathBuf> = std::fs::read_dir(&run)
+        let mut segments: Vec<PathBuf> = std::fs::read_dir(run)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| {
