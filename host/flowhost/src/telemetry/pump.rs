@@ -67,7 +67,7 @@ impl Pump {
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Run(identity) => self.begin(identity),
-            Entry::Fact(seen) => self.fact(seen),
+            Entry::Fact(seen) => self.fact(*seen),
         }
     }
 
