@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Longest token in bytes, encoded.
+/// Longest token in bytes, encoded: a topic of the policy is no longer as a whole.
 pub const TOKEN_BYTES_MAX: usize = 256;
 
 /// Longest subject in bytes.

@@ -29,7 +29,7 @@ const CHILD_ENVIRONMENT: [(&str, &str); 2] =
 /// Wall clock for one compilation. The largest honest guest, CPython, takes 10 s of it unoptimised.
 pub(crate) const WALL: Duration = Duration::from_secs(120);
 
-/// Largest code that is taken from a child.
+/// Largest code that is taken from a child: it is as large as the largest entry that the cache reads back.
 const CODE_BYTES_MAX: u64 = 1 << 30;
 
 /// Who compiles.
@@ -201,7 +201,8 @@ async fn converse(child: &mut Child, bytes: &[u8]) -> Result<Vec<u8>, CompileErr
     }
 }
 
-/// Exit code of a child that says why it refused, on its standard output.
+/// Exit code of a child that says why it refused, on its standard output: `EX_DATAERR`, which neither a
+/// panic nor a signal gives.
 pub(crate) const REFUSED: i32 = 65;
 
 fn refused(message: &str) -> CompileError {

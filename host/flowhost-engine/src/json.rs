@@ -157,7 +157,7 @@ fn number_byte(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')
 }
 
-/// Characters of a key that an error shows.
+/// Characters of a key that an error shows: a guest chooses the key, and an error is a line of a log.
 const KEY_CHARS: usize = 64;
 
 /// A value none of whose objects holds a key twice: `serde_json` alone keeps the last and says nothing.

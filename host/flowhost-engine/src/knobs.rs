@@ -31,7 +31,8 @@ const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 const KEEP_RESIDENT_BYTES: usize = 8 << 20;
 const KEEP_RESIDENT_BYTES_WITHOUT_SCAN: usize = 128 << 10;
 
-/// Core instances, memories and tables of one component. CPython links about twenty modules.
+/// Core instances, memories and tables of one component. CPython links about twenty modules; five times as
+/// many is room for a larger one, and the pool reserves a slot for each.
 pub(crate) const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
 pub(crate) const MEMORIES_PER_COMPONENT: u32 = 16;
 pub(crate) const TABLES_PER_COMPONENT: u32 = 32;

@@ -1,7 +1,7 @@
 //! Text that comes from a guest, made safe for whoever reads it: terminal escapes, bidirectional
 //! marks and invisible characters are written out, and it is cut to a bound.
 
-/// Longest guest text kept in a fault, in characters.
+/// Longest guest text kept in a fault, in characters: a few lines for a person, and no way to fill a log.
 pub(crate) const MESSAGE_CHARS: usize = 1_024;
 
 /// `text` with everything that a person cannot see written as `\u{…}`, cut to `max` characters.

@@ -16,14 +16,16 @@ use wasmtime::EngineWeak;
 /// One tick: how late at most a guest notices that its deadline has passed.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Silence of the ticker after which the watchdog ticks in its place.
+/// Silence of the ticker after which the watchdog ticks in its place: many ticks, so that a thread that is
+/// only late is not taken for one that is gone.
 const STALL: Duration = Duration::from_millis(250);
 
 /// Silence that a busy machine does not explain. Shorter ones are ordinary while components are compiled on all
 /// cores, and harm nothing: a guest notices its deadline that much later at most.
 const LONG_MS: u64 = 5_000;
 
-/// How often the watchdog looks.
+/// How often the watchdog looks: often enough that a silence is noticed soon after it has become one, and
+/// too seldom to cost anything.
 const WATCH: Duration = Duration::from_millis(50);
 
 /// Handle on the two threads; they end by themselves when the engine is dropped.

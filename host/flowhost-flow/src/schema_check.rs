@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::effort::{Limits, Meter, Spent};
 use crate::schema_work::{self, Patterns, SCHEMA_COST_MAX};
 
-/// Bytes of a schema as JSON.
+/// Bytes of a schema as JSON: as much as a manifest may hold in all.
 const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Violations that a message names; more say nothing new.
 const VIOLATIONS_SHOWN: usize = 3;

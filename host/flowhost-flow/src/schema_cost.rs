@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// Parts of a schema on all ways through its references.
+/// Parts of a schema on all ways through its references: those that people write have some hundred.
 const PARTS_MAX: u64 = 20_000;
-/// Depth on one such way.
+/// Depth on one such way: the validator recurses over it.
 const DEPTH_MAX: usize = 128;
 
 /// Why a schema may cost more than its size says, if it may.

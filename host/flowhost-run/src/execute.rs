@@ -382,7 +382,8 @@ pub(crate) async fn conduct(
     Ok(finished)
 }
 
-/// Longest wait for MCP servers that are told that the run is over, all together.
+/// Longest wait for MCP servers that are told that the run is over, all together: the run has its result,
+/// and a server that does not answer must not keep it from being reported.
 const PARTING_MAX: Duration = Duration::from_secs(10);
 
 /// Ends what providers hold for the run: the ends of processes are on record before it is sealed.

@@ -19,7 +19,7 @@ use crate::purse::Purse;
 use crate::revealed::Revealed;
 use crate::wiring::{self, Ready, Seat};
 
-/// Characters of what a server calls itself.
+/// Characters of what a server calls itself: more than a name needs, and little for a line of a terminal.
 const NAME_CHARS: usize = 128;
 /// Characters of what it says to models.
 const INSTRUCTIONS_CHARS: usize = 4_096;

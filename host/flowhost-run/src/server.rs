@@ -20,13 +20,15 @@ use crate::failure::Failure;
 use crate::installed::Installed;
 use crate::journal::Journal;
 
-/// How long a list holds of which the server does not say.
+/// How long a list holds of which the server does not say: a burst of calls asks once, and a change is
+/// noticed within a step or two.
 const UNSAID: Duration = Duration::from_secs(10);
 /// The longest that a server may say: a run must notice a change while it lasts.
 const SAID_MAX: Duration = Duration::from_secs(300);
 /// Characters of what a server calls itself, as a line of the ledger holds it.
 const NAME_CHARS: usize = 128;
-/// Characters of what differs that a refusal repeats.
+/// Characters of what differs that a refusal repeats: the server chooses the text, and the refusal stands in
+/// a record.
 const DIFFERENCE_CHARS: usize = 1_000;
 
 /// A conversation with a server.

@@ -22,7 +22,7 @@ pub(super) use bindings::flowhost::files::files as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:files/files@0.1.0";
 
-/// Most entries of one listing.
+/// Most entries of one listing: it is held whole, for the guest and for the record.
 const LIST_MAX: usize = 10_000;
 
 struct HasFiles;

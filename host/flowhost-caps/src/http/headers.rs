@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::error::SendError;
 
-/// Most header fields in a request or response. More is refused before it is kept.
+/// Most header fields in a request or response: as many as common servers take. More is refused before it is
+/// kept.
 pub(super) const FIELDS_MAX: usize = 100;
 
 /// Most bytes of names and values in a request or response.

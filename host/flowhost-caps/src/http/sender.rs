@@ -41,7 +41,7 @@ use super::{
 /// The header that carries the key of a keyed effect, as the IETF's draft and most services name it.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Longest time to a connection, TLS included.
+/// Longest time to a connection, TLS included: a few tries of TCP, and no longer, for a host that answers none.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Longest time from the sent request to the response's first byte.

@@ -17,7 +17,7 @@ pub(super) const STREAMS: &str = "wasi:io/streams@0.2.12";
 /// Most bytes that one read, skip or splice moves; fewer than asked for is what WASI allows.
 const MOVE_BYTES: u64 = 64 << 10;
 
-/// Longest text of an error, in characters.
+/// Longest text of an error, in characters: a guest reads it, and a person perhaps in a log.
 const ERROR_CHARS: usize = 256;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

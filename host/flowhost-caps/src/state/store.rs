@@ -5,7 +5,7 @@ use async_trait::async_trait;
 /// Longest key in bytes.
 pub const KEY_BYTES_MAX: usize = 120;
 
-/// Keys that one listing gives at most.
+/// Keys that one listing gives at most: it is one record, and a guest that has more asks by prefix.
 pub const KEYS_LISTED_MAX: usize = 1_000;
 
 /// Whose namespace.

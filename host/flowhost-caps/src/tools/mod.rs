@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use flowhost_engine::{CallScope, Capability, Descriptor, Fault, HostState, Provider, ToolContent};
 use wasmtime::component::Linker;
 
-/// Plugins that may wait for each other at once.
+/// Plugins that may wait for each other at once: each holds an instance while it waits, and a chain that is
+/// longer is a loop that nobody saw.
 pub const CHAIN_MAX: usize = 8;
 
 /// Finds tools and calls them; the host's own.

@@ -392,6 +392,7 @@ fn malformed(error: &wasmparser::Error, bytes: &[u8]) -> InspectError {
 /// Whether the last outermost section says that it is longer than the file: whatever else is wrong
 /// with it, its end is missing.
 fn is_cut(bytes: &[u8]) -> bool {
+    // Magic, version and layer; what follows are sections.
     const HEADER: usize = 8;
     let mut reader = BinaryReader::new(bytes.get(HEADER..).unwrap_or_default(), HEADER);
     while !reader.eof() {

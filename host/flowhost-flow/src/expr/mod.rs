@@ -44,7 +44,7 @@ pub use template::Template;
 pub const EXPR_BYTES_MAX: usize = 2_048;
 /// Brackets within brackets: what the parser's recursion bears many times over.
 pub const EXPR_DEPTH_MAX: usize = 24;
-/// Nodes of the syntax tree after macros are expanded.
+/// Nodes of the syntax tree after macros are expanded: macros within macros multiply.
 pub const EXPR_NODES_MAX: usize = 1_000;
 /// Cost of one evaluation, or of all expressions of one template: about one per node visited, item
 /// read, 32 bytes copied and 8 bytes searched. Reaching it is an error of the step. A million is some

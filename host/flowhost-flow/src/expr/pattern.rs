@@ -19,7 +19,7 @@ use crate::expr::value::Text;
 
 /// Bytes of a pattern: half of the longest expression.
 const PATTERN_BYTES_MAX: usize = 1_024;
-/// Brackets within brackets of a pattern.
+/// Brackets within brackets of a pattern: as many as an expression may have.
 const DEPTH_MAX: u32 = 24;
 /// States that a pattern may need, repetitions written out: `[a-z]{1,200}` needs some hundred.
 const STATES_MAX: u64 = 4_000;
@@ -31,9 +31,10 @@ const CACHES_MAX: usize = 4;
 const BYTES_STEPPED: usize = 3;
 /// Reading one byte of a pattern, which may be a third of a class of the whole of Unicode.
 const UNITS_PER_PATTERN_BYTE: u64 = 100;
-/// Making the program of a pattern, for each state.
+/// Making the program of a pattern, for each state: an allocation and its transitions.
 const UNITS_PER_STATE: u64 = 8;
-/// What reading and making a written-out pattern may cost, once, when the plan is read.
+/// What reading and making a written-out pattern may cost, once, when the plan is read: a fifth of an
+/// evaluation, because a plan may hold many.
 const WRITTEN_UNITS_MAX: u64 = 200_000;
 
 /// A pattern ready to search with.

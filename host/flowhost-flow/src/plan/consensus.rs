@@ -13,9 +13,10 @@ use crate::plan::parse::members;
 use crate::plan::tree::{Data, Node};
 use crate::plan::walk::number;
 
-/// Least share of agreement when a plan does not say, in thousandths.
+/// Least share of agreement when a plan does not say, in thousandths: one of ten things may be said
+/// otherwise before agents are taken to disagree.
 const AGREEMENT_MILLI: u32 = 900;
-/// Least share of shared entries of a comparison by overlap.
+/// Least share of shared entries of a comparison by overlap: more of it is shared than is not.
 const OVERLAP_MILLI: u32 = 500;
 /// Least share of shared words of a comparison by text: rewording passes, another claim does not.
 const TEXT_MILLI: u32 = 800;

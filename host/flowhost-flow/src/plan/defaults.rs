@@ -11,7 +11,8 @@ use crate::units::parse_duration_ms;
 
 /// Time for one attempt of a step, in milliseconds: long enough for a model, short enough to notice.
 const STEP_TIMEOUT_MS: u64 = 600_000;
-/// Time for a whole run, in milliseconds.
+/// Time for a whole run, in milliseconds: an hour, six times the longest attempt of a step; a run that is
+/// forgotten must end by itself.
 pub(super) const RUN_TIMEOUT_MS: u64 = 3_600_000;
 
 /// What steps share.

@@ -61,9 +61,10 @@ pub mod limits {
     pub const STEPS_MAX: usize = 10_000;
     /// Nesting of plans in plans: deeper is a loop that nobody saw.
     pub const SUB_PLAN_DEPTH_MAX: usize = 8;
-    /// Items of one `foreach`.
+    /// Items of one `foreach`: each has a state of its own in the planner and records in the ledger. A
+    /// longer list fails the step.
     pub const ITEMS_MAX: usize = 10_000;
-    /// Attempts of one step.
+    /// Attempts of one step: whoever needs more waits for somebody, and a gate says so.
     pub const ATTEMPTS_MAX: u32 = 100;
     /// Transitions of one run of a state machine, and what `max_transitions` may say.
     pub const TRANSITIONS_MAX: u32 = 10_000;
@@ -75,7 +76,7 @@ pub mod limits {
     pub const TICKS_MAX: u32 = 20_000;
     /// Agents of one consensus: each pair of answers is compared, and each answer is held until the end.
     pub const AGENTS_MAX: usize = 16;
-    /// Items of one `foreach` at work at once.
+    /// Items of one `foreach` at work at once: as many instances as a plugin may have at most.
     pub const PARALLEL_MAX: u32 = 1_024;
 }
 

@@ -17,7 +17,8 @@ use crate::problem::Problems;
 use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
 
-/// Items at work at once when a `foreach` does not say.
+/// Items at work at once when a `foreach` does not say: half of the instances that a plugin has by default,
+/// so that another step finds room.
 const FOREACH_PARALLEL: u32 = 4;
 
 /// A step of a workflow, or a handler.

@@ -20,7 +20,8 @@ use crate::resume::{Fate, Resumed};
 use crate::tally::Tally;
 use crate::worker::Worker;
 
-/// What calls that were stopped get to be accounted for, once nobody waits for their answer.
+/// What calls that were stopped get to be accounted for, once nobody waits for their answer: what they
+/// leave is a record or two.
 const ACCOUNTED: Duration = Duration::from_secs(1);
 
 /// What another process had open.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{Amount, Range};
 use crate::project::Member;
 
-/// Tokens of an answer when the configuration does not say.
+/// Tokens of an answer when the configuration does not say: what `llm-agent` asks for then.
 const ANSWER_TOKENS: u32 = 1_024;
 /// Turns and tokens of a request that `llm-agent` takes when its configuration does not say.
 const TURNS: u64 = 8;

@@ -15,7 +15,8 @@ use flowhost_policy::{Direction, decide_topic};
 use super::{Answering, INTERFACE, Reader, done, host};
 use crate::worker::envelope_id;
 
-/// Longest topic that a record holds, in characters.
+/// Longest topic that a record holds, in characters: the longest that the policy allows, so that only what
+/// is refused is cut.
 const TOPIC_CHARS: usize = 256;
 /// Longest correlation in bytes, as for a message that a guest publishes itself.
 const CORRELATION_BYTES: usize = 128;

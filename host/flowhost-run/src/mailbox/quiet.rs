@@ -16,7 +16,8 @@ use crate::order::Settled;
 const DELIVERIES_MAX: u64 = 1_000;
 /// Longest wait after the last step: more than an agent that thinks about a message needs.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// How often the number of deliveries is looked at.
+/// How often the number of deliveries is looked at: nobody notices a hundredth of
+/// a second at the end of a run.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Asks a reader how many messages it has taken; it answers when none waits.

@@ -10,7 +10,7 @@ use crate::expr::functions::{shown, text_of};
 use crate::expr::json::key_text;
 use crate::expr::value::{Text, Val};
 
-/// Digits after the point that can be asked for.
+/// Digits after the point that can be asked for: far beyond the 17 that a double has, and still one line.
 const PRECISION_MAX: usize = 100;
 /// Bytes of a number with [`PRECISION_MAX`] digits after up to 309 others.
 const NUMBER_BYTES: usize = 450;

@@ -12,7 +12,7 @@ use crate::expr::number;
 use crate::expr::pattern::Patterns;
 use crate::expr::value::{Text, Val};
 
-/// Lists within lists that `flatten` opens.
+/// Lists within lists that `flatten` opens: as deep as a value of a plan can be.
 const LEVELS_MAX: i128 = 24;
 
 pub(super) fn call<'a>(
