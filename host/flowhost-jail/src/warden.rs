@@ -316,6 +316,10 @@ fn unconfined<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> Told + '_ {
 /// One line to the host, whole: threads tell, too.
 fn tell(told: &Told) {
     let Ok(mut line) = serde_json::to_vec(told) else {
+        debug_assert!(
+            false,
+            "what is told has only names and numbers, which are always JSON"
+        );
         return;
     };
     line.push(b'\n');

@@ -52,6 +52,7 @@ pub(crate) async fn heed(host: Arc<Inner>) {
 }
 
 fn take(host: &Inner, id: &str) {
+    // Another process of this state has it, or it has ended meanwhile.
     let Some(run) = host.going_on(id) else { return };
     let path = path(&host.config.state, id);
     let Ok(bytes) = host.config.world.read(&path) else {

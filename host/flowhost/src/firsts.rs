@@ -37,6 +37,7 @@ pub fn seconds(ambient: &Ambient) -> Option<f64> {
 }
 
 fn remember(ambient: &Ambient, name: &str) {
+    // Without a home there is no place to remember it.
     let Some(folder) = folder(ambient) else {
         return;
     };

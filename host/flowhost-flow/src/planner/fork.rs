@@ -245,6 +245,7 @@ impl<'s> Branch<'s> {
     /// A timer fired there: what is due here by then fires, too. How long an attempt waits is drawn from the
     /// plan's hash, so one that waits here is not held to the moment.
     fn time(&mut self, at: Time) {
+        // Here nothing is waited for any more.
         let Some((due, timer)) = self.timers.first().copied() else {
             return;
         };

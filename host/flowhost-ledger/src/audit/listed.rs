@@ -116,6 +116,7 @@ impl Walk<'_> {
     /// The archive of a run, if it is here: it may have been taken to another place, which is no fault.
     fn removed(&mut self, tenant: &Path, run: &str, listed: &Listed) {
         let archive = listed.removed.as_ref().and_then(|it| it.archive.as_ref());
+        // It was removed without an archive, and that is all that can be said.
         let Some(sha256) = archive else { return };
         let path = tenant.join(layout::ARCHIVES).join(layout::archive(run));
         let Ok(mut file) = self.source.open_read(&path) else {

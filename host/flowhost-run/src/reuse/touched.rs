@@ -276,6 +276,7 @@ impl Reader<'_> {
                 self.taken.insert(said.call, source);
             }
             Some(Record::PlannerEvent(said)) => {
+                // Only the end of a call says what it used.
                 let Some(call) = said.call else {
                     return;
                 };

@@ -136,6 +136,11 @@ const FIREWALLS: &[(&str, &[&str], &str)] = &[
         "libraries have typed errors",
     ),
     (
+        "strsim",
+        &["flowhost-words", "flowhost-sdk-macros"],
+        "which word was meant is asked in one place (a macro of the SDK cannot know the host)",
+    ),
+    (
         "tokio",
         &[
             "flowhost-bus",
