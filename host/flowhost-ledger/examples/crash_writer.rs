@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use flowhost_ledger::records::{HostCall, RecordKind as _};
+use flowhost_ledger::records::{Budget, RecordKind as _};
 use flowhost_ledger::{HostKey, Ledger, LedgerOptions, Recorder as _};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,11 +30,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut last = 0;
         for step in 0..=(random >> 33) % 5 {
             let number = ledger.size();
-            let call = HostCall {
+            let record = Budget {
                 used: Some(number),
-                ..HostCall::default()
+                ..Budget::default()
             };
-            let mut fact = call.by("t/agent");
+            let mut fact = record.by("t/agent");
             if step % 2 == 1 {
                 fact = fact.payload(format!("payload {number}").into_bytes());
             }

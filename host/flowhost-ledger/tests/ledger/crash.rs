@@ -100,7 +100,7 @@ fn led_016_nothing_acknowledged_is_lost_when_the_writer_is_killed() {
         let (mut count, mut without) = (0, 0);
         for record in read_run(dir.path()).unwrap() {
             let record = record.unwrap();
-            if record.kind() == Some(Kind::HostCall) {
+            if record.kind() == Some(Kind::Budget) {
                 assert_eq!(record.number("used"), Some(record.seq), "cycle {cycle}");
             }
             if let Some(commit) = &record.commit {
