@@ -20,7 +20,7 @@ use flowhost_policy::{ClockMode, Effective, Grants};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
-use crate::host::{Host, bytes, engine, guest, ledger};
+use crate::host::{Host, bytes, engine, guest, inspected, ledger};
 use crate::measure::{Effort, Side, duration, in_turns};
 use crate::plans::{echoing, median};
 use crate::project::Project;
@@ -88,7 +88,7 @@ fn recorded(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
         Arc::new(relaxed.clone()),
         Arc::new(durable.clone()),
     ];
-    let path = guest("limit_clock");
+    let component = inspected(&guest("limit_clock"))?;
     let input = format!(r#"{{"times":{CALLS}}}"#);
     let mut sides: Vec<Side<'_>> = Vec::new();
     for recorder in recorders {
@@ -96,7 +96,7 @@ fn recorded(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
         let providers = providers(&clock)?;
         let host = Host::new(
             &engine,
-            &path,
+            &component,
             effective.clone(),
             recorder.clone(),
             providers,
