@@ -178,10 +178,12 @@ impl Journal {
         let load = ComponentLoad {
             plugin: key.to_owned(),
             component: member.inspection.digest.to_string(),
+            revision: Some(1),
+            // As the plan names it: where the plan lies on this machine is the operator's business.
+            file: Some(member.decl.source.clone()),
             size: Some(member.inspection.size),
             role: member.inspection.role.as_str().to_owned(),
             imports: Some(imports.collect()),
-            ..ComponentLoad::default()
         };
         append(self, self.by_host(load))?;
         let files = member.effective.grants.files.iter();

@@ -60,7 +60,10 @@ pub(super) fn plugins(story: &Story) -> Markup {
 fn row(plugin: &Plugin) -> Markup {
     html! {
         tr {
-            th scope="row" { code { (plugin.name) } }
+            th scope="row" {
+                code { (plugin.name) }
+                @if !plugin.source.is_empty() { " " span.of { (plugin.source) } }
+            }
             td { (plugin.role) }
             td { (hash(&plugin.digest)) }
             td.n { (words::bytes(plugin.size)) }

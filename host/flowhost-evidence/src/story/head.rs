@@ -135,6 +135,8 @@ pub struct Plugin {
     pub name: String,
     /// Its role.
     pub role: String,
+    /// Where its component was taken from, as the plan names it; empty where an older host did not say.
+    pub source: String,
     /// `sha256:…` of the component.
     pub digest: String,
     /// Its size in bytes.
@@ -258,6 +260,7 @@ impl HeadOf {
         let plugin = Plugin {
             name: short(&load.plugin),
             role: short(&load.role),
+            source: text(load.file.as_ref()),
             digest: short(&load.component),
             size: load.size.unwrap_or(0),
             imports: list(load.imports.as_ref()),

@@ -224,7 +224,7 @@ kinds! {
         component: String,
         /// The plugin's revision: 1 for what the run began with.
         revision: Option<u64>,
-        /// The file that it was read from.
+        /// Where it was taken from, as the plan names it.
         file: Option<String>,
         /// Its size in bytes.
         size: Option<u64>,
