@@ -519,10 +519,13 @@ fn log_lines_are_objects_with_the_reserved_fields() {
         .iter()
         .find(|it| it["kind"] == "tool.result")
         .unwrap();
+    // A result names its call, which names its step.
+    let called = |it: &&Value| it["kind"] == "tool.call" && it["call"] == recorded["call"];
+    let step = &records.iter().find(called).unwrap()["step"];
     for (field, value) in [
         ("run_id", &recorded["run"]),
         ("tenant_id", &recorded["tenant"]),
-        ("step_id", &recorded["step"]),
+        ("step_id", step),
         ("outcome", &json!("ok")),
         ("tool_id", &json!("ok_context/run")),
         ("level", &json!("INFO")),
@@ -530,7 +533,7 @@ fn log_lines_are_objects_with_the_reserved_fields() {
     ] {
         assert_eq!(&result[field], value, "{field}");
     }
-    assert_eq!(result["span_id"], recorded["step"].as_str().unwrap()[..16]);
+    assert_eq!(result["span_id"], step.as_str().unwrap()[..16]);
     let start = records.iter().find(|it| it["kind"] == "run.start").unwrap();
     assert!(
         lines
