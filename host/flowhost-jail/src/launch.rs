@@ -120,12 +120,6 @@ impl Running {
         self.end.borrow().clone()
     }
 
-    /// A handle that tells the end to somebody else.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Option<End>> {
-        self.end.clone()
-    }
-
     /// The last that it wrote to its standard error, for a message, also when it is over.
     #[must_use]
     pub fn words(&self) -> LastWords {

@@ -92,19 +92,21 @@ pub(super) struct Peer {
     waiting: Arc<AtomicUsize>,
     /// Tells the keeper of the process to end it.
     stop: Mutex<Option<oneshot::Sender<()>>>,
-    end: watch::Receiver<Option<End>>,
+    /// Whether it has ended, and its end is on record.
+    over: watch::Receiver<bool>,
 }
 
 impl Peer {
     /// Takes a process over. `ended` is told how it ended, once.
     pub(super) fn new(mut running: Running, ended: impl FnOnce(&End) + Send + 'static) -> Self {
         let (stop, mut stopped) = oneshot::channel();
+        let (tell, over) = watch::channel(false);
         let peer = Self {
             stdin: tokio::sync::Mutex::new(running.stdin.take()),
             routes: Arc::default(),
             waiting: Arc::default(),
             stop: Mutex::new(Some(stop)),
-            end: running.watch(),
+            over,
         };
         let stdout = running.stdout.take();
         let (routes, waiting) = (peer.routes.clone(), peer.waiting.clone());
@@ -131,6 +133,7 @@ impl Peer {
             let end = running.stop().await;
             ended(&end);
             close(&routes, &told(&why, &end, &words.last()));
+            tell.send_replace(true);
         });
         peer
     }
@@ -227,14 +230,14 @@ impl Peer {
         }
     }
 
-    /// Ends the process and waits for it.
+    /// Ends the process, and waits until its end is on record.
     pub(super) async fn stop(&self) {
         *self.stdin.lock().await = None;
         let stop = self.stop.lock();
         let stop = stop.unwrap_or_else(PoisonError::into_inner).take();
         drop(stop);
-        let mut end = self.end.clone();
-        let _ended = end.wait_for(Option::is_some).await;
+        let mut over = self.over.clone();
+        let _over = over.wait_for(|over| *over).await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Routes> {
