@@ -16,6 +16,7 @@ mod crash;
 mod demo;
 mod dist;
 mod folders;
+mod golden;
 mod guests;
 mod mcp_files;
 mod mcp_peers;
@@ -61,6 +62,8 @@ enum Task {
     Test(test::Options),
     /// Builds everything, runs `examples/docs-check` on `docs/` and verifies its evidence.
     Demo(demo::Options),
+    /// Does the golden runs of the examples again, or makes them anew with `--accept`.
+    Golden(golden::Options),
     /// Runs `examples/order-saga` with three services on this machine, and says what they heard.
     OrderSaga,
     /// Runs the benchmarks and writes `docs/benchmarks.md`.
@@ -97,6 +100,7 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(folders),
         Task::Test(options) => test::run(folders, &options),
         Task::Demo(options) => demo::run(folders, &options),
+        Task::Golden(options) => golden::run(folders, &options),
         Task::OrderSaga => order_saga::run(folders),
         Task::Bench(options) => bench::run(folders, &options),
         Task::Dist => dist::run(folders),

@@ -19,6 +19,7 @@ pub(crate) mod examples;
 mod flow;
 mod foreign;
 mod forked;
+mod golden;
 mod graphs;
 mod interrupted;
 mod kit;

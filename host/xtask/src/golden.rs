@@ -1,0 +1,45 @@
+//! The golden runs of the examples: done again from their records, or made anew.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::folders::Folders;
+use crate::{guests, process, say};
+
+/// What to do with them.
+#[derive(Args, Debug, Default, Clone)]
+pub(crate) struct Options {
+    /// Make them anew: what the examples do now is right.
+    #[arg(long)]
+    accept: bool,
+}
+
+/// What the tests look at: it stands in `tests/it/src/cli/golden.rs`, too.
+const ACCEPT: &str = "FLOWHOST_GOLDEN_ACCEPT";
+
+/// Builds the plugins and runs the tests of golden runs.
+pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
+    guests::run(
+        folders,
+        &guests::Options {
+            plugins_only: true,
+            ..guests::Options::default()
+        },
+    )?;
+    say::step("golden runs");
+    let build = ["build", "--package", "flowhost"];
+    process::run(&mut process::cargo(&folders.root, &build))?;
+    let arguments = [
+        "test",
+        "--package",
+        "flowhost-it",
+        "cli::golden",
+        "--",
+        "--nocapture",
+    ];
+    let mut test = process::cargo(&folders.root, &arguments);
+    if options.accept {
+        test.env(ACCEPT, "1");
+    }
+    process::run(&mut test)
+}

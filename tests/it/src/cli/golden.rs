@@ -1,0 +1,162 @@
+//! Golden runs: what each example did once, kept in the repository and done again by every build.
+//!
+//! `tests/golden/EXAMPLE` holds a run as its folder had it, without the pages for people. A replay has to say every
+//! record again, byte for byte. Where a component is another build than the one that the run had, what may differ is its
+//! digest and what it used; what it does may not, and which components those are is printed. `cargo xtask golden --accept` makes the
+//! runs anew.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::examples::copy;
+use crate::support::{Home, repository};
+
+/// Set by `cargo xtask golden --accept`.
+const ACCEPT: &str = "FLOWHOST_GOLDEN_ACCEPT";
+
+/// Where golden runs are made: a run keeps where it was, and that must not be somebody's home.
+const MADE_IN: &str = "/tmp/flowhost-golden";
+
+/// Pages for people, which a replay neither reads nor makes.
+const VIEWS: &[&str] = &["report.html", "report.json"];
+
+fn kept(name: &str) -> PathBuf {
+    repository().join("tests/golden").join(name)
+}
+
+/// The golden run of an example, in a state folder of its own, done again.
+#[track_caller]
+fn golden(name: &str) {
+    let kept = kept(name);
+    if std::env::var_os(ACCEPT).is_some() {
+        accept(name, &kept);
+    }
+    let home = Home::new();
+    home.warm();
+    let bundle = std::fs::read_to_string(kept.join("bundle.json")).unwrap();
+    let bundle: Value = serde_json::from_str(&bundle).unwrap();
+    let run = std::fs::read_to_string(kept.join("run")).unwrap();
+    let run = run.trim();
+    copy(&kept, &home.path().join(".flowhost/default/runs").join(run));
+    seal(&home.path().join(".flowhost"));
+    let components = home.path().join(".flowhost/components");
+    std::fs::create_dir_all(&components).unwrap();
+    let mut arguments = ["runs", "replay", run, "--json"]
+        .map(str::to_owned)
+        .to_vec();
+    for (plugin, of) in bundle["plugins"].as_object().unwrap() {
+        let file = built(&bundle, plugin);
+        let bytes = std::fs::read(&file).unwrap();
+        let digest = Sha256::digest(&bytes);
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let had = of["component"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("sha256:");
+        if digest == had {
+            std::fs::write(components.join(format!("{digest}.wasm")), bytes).unwrap();
+            continue;
+        }
+        eprintln!("{name}: `{plugin}` is another build: {digest}, and was {had}");
+        arguments.extend([
+            "--plugin".to_owned(),
+            format!("{plugin}={}", file.display()),
+        ]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let replayed = home.flowhost(&arguments);
+    assert_eq!(replayed.code, 0, "{name}: {}", replayed.all());
+    let replayed = replayed.json();
+    assert_eq!(replayed["same"], true, "{name}: {replayed:#}");
+    assert!(
+        replayed["calls"].as_u64().unwrap() > 0,
+        "{name}: {replayed:#}"
+    );
+}
+
+/// Gives the state folder the published key that golden runs are sealed with.
+fn seal(state: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let key = state.join("host/seal.key");
+    std::fs::create_dir_all(key.parent().unwrap()).unwrap();
+    std::fs::copy(repository().join("tests/golden/seal.key"), &key).unwrap();
+    // As the host demands of any key.
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// The component that is built of a plugin's source now.
+fn built(bundle: &Value, plugin: &str) -> PathBuf {
+    let files = bundle["files"].as_array().unwrap();
+    let plan = files
+        .iter()
+        .find(|file| file["name"] == bundle["plan"])
+        .unwrap();
+    let text = plan["text"].as_str().unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.trim_start().starts_with(&format!("{plugin}:")));
+    let line = line.unwrap_or_else(|| panic!("the plan does not name `{plugin}` in a line"));
+    let source = line.split("builtin:").nth(1).unwrap();
+    let end = source
+        .find([',', ' ', '"', '\'', '}'])
+        .unwrap_or(source.len());
+    repository()
+        .join("target/plugins")
+        .join(format!("{}.wasm", &source[..end]))
+}
+
+/// Runs the example and keeps what it left.
+fn accept(name: &str, kept: &Path) {
+    let there = Path::new(MADE_IN).join(name);
+    let _was_not_there = std::fs::remove_dir_all(&there);
+    copy(&repository().join("examples").join(name), &there);
+    let state = there.join(".flowhost");
+    seal(&state);
+    let ran = Home::new()
+        .command(&[
+            "run",
+            "plan.yaml",
+            "--json",
+            "--seed",
+            "7",
+            "--allow-private-network",
+        ])
+        .current_dir(&there)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let runs: Vec<_> = std::fs::read_dir(state.join("default/runs"))
+        .unwrap()
+        .collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let run = runs.into_iter().next().unwrap().unwrap();
+    let _was_not_there = std::fs::remove_dir_all(kept);
+    std::fs::create_dir_all(kept).unwrap();
+    for file in std::fs::read_dir(run.path()).unwrap() {
+        let (path, file) = {
+            let file = file.unwrap();
+            (file.path(), file.file_name())
+        };
+        if path.is_file() && !VIEWS.iter().any(|view| file == *view) {
+            std::fs::copy(path, kept.join(file)).unwrap();
+        }
+    }
+    let id = run.file_name().into_string().unwrap();
+    std::fs::write(kept.join("run"), format!("{id}\n")).unwrap();
+}
+
+#[test]
+fn examples_that_compute_do_what_they_did() {
+    golden("first-plan");
+    golden("docs-check");
+    golden("support-triage");
+    golden("urgent-message");
+}
+
+#[test]
+fn examples_that_ask_models_do_what_they_did_and_ask_nobody() {
+    golden("docs-audit");
+    golden("spec-kit-900");
+}
