@@ -74,7 +74,8 @@ while (my $line = <STDIN>) {
             push @out, 'variable' if exists $ENV{HOME} && $ENV{HOME} ne '/tmp' || exists $ENV{FLOWHOST_STATE};
             push @out, 'processes' if grep { /^\d+$/ && $_ != $$ } map { m{([^/]+)$} } glob('/proc/[0-9]*');
             use Socket;
-            push @out, 'network' if socket(my $n, PF_INET, SOCK_STREAM, 0) && connect($n, pack_sockaddr_in($text =~ /(\d+)/ ? $1 : 80, inet_aton('127.0.0.1')));
+            my $n;
+            push @out, 'network' if socket($n, PF_INET, SOCK_STREAM, 0) && connect($n, pack_sockaddr_in($text =~ /(\d+)/ ? $1 : 80, inet_aton('127.0.0.1')));
             push @out, 'netlink' if socket(my $k, 16, 3, 0);
             open(my $r, '<', '/docs/read-me') and push @out, 'granted';
             answer($id, said(join(' ', @out)));
