@@ -94,11 +94,9 @@ fn built(bundle: &Value, plugin: &str) -> PathBuf {
         .find(|file| file["name"] == bundle["plan"])
         .unwrap();
     let text = plan["text"].as_str().unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.trim_start().starts_with(&format!("{plugin}:")));
-    let line = line.unwrap_or_else(|| panic!("the plan does not name `{plugin}` in a line"));
-    let source = line.split("builtin:").nth(1).unwrap();
+    let at = text.find(&format!("\n  {plugin}:"));
+    let at = at.unwrap_or_else(|| panic!("the plan does not name `{plugin}`"));
+    let source = text[at..].split("builtin:").nth(1).unwrap();
     let end = source
         .find([',', ' ', '"', '\'', '}'])
         .unwrap_or(source.len());
