@@ -83,7 +83,7 @@ const MODEL_OUTCOMES: &[&str] = &[
     "cut",
 ];
 const MESSAGES: &[&str] = &["step.start", "step.end", "message", "message.reply"];
-const ROLES: &[&str] = &["agent", "tool", "guardrail", "mcp-adapter", "host"];
+const ROLES: &[&str] = &["agent", "tool", "guardrail", "mcp_adapter", "host"];
 const TOKENS: &[&str] = &["input", "cached_input", "output", "reasoning"];
 
 macro_rules! metrics {

@@ -126,6 +126,11 @@ impl View {
         self.roles.get(plugin).map_or("", String::as_str)
     }
 
+    /// Whether a plugin is an MCP adapter, in the word that records have for its role.
+    fn is_server(&self, plugin: &str) -> bool {
+        self.role(plugin) == "mcp_adapter"
+    }
+
     /// The span that a fact belongs to, for log lines.
     #[must_use]
     pub fn span_of(&self, seen: &Seen) -> String {
@@ -376,7 +381,7 @@ impl View {
     /// Measures calls of MCP servers' tools a second time, by their own names: they are tools as others are, and
     /// somebody else's program too.
     fn server_calls(&mut self) {
-        let is_server = |plugin: &String| self.role(plugin) == "mcp-adapter";
+        let is_server = |plugin: &String| self.is_server(plugin);
         let of_server = |given: &Given| match given {
             Given::Measurement(it) if it.metric == Metric::ToolDuration => {
                 let plugin = it.labels.first()?;
@@ -395,7 +400,7 @@ impl View {
     fn call(&mut self, seen: &Seen) {
         if let Record::ToolResult(result) = &seen.record
             && result.status != "ok"
-            && self.role(seen.plugin()) == "mcp-adapter"
+            && self.is_server(seen.plugin())
         {
             let class = result.class.as_deref().unwrap_or("unknown");
             let labels = [seen.plugin(), class];

@@ -250,7 +250,7 @@ fn calls_of_a_servers_tools_are_measured_by_their_own_names_too() {
     let mut told = Told::new();
     let loaded = host(Kind::ComponentLoad).with("plugin", "notes");
     let loaded = loaded.with("component", "sha256:00").with("size", 1_u64);
-    told.tell(loaded.with("role", "mcp-adapter"));
+    told.tell(loaded.with("role", "mcp_adapter"));
     let agreed = host(Kind::McpHandshake).with("plugin", "notes");
     let agreed = agreed.with("server", "peer").with("version", "1");
     told.tell(agreed.with("protocol", "2026-07-28"));
