@@ -138,8 +138,13 @@ fn allows_its_own_style_and_nothing_else() {
 fn a_step_adds_less_to_the_page_than_to_the_ledger() {
     let of = |steps: u64| page(&many_steps(steps).story()).len();
     // Five records of a plain step, at some four hundred bytes each, and two payloads.
+    let added = (of(60) - of(0)) / 60;
+    assert!(added < 1_800, "{added} bytes for each of the first steps");
     let added = (of(180) - of(60)) / 120;
-    assert!(added < 2_000, "{added} bytes a step");
+    assert!(
+        added < 600,
+        "{added} bytes for each step without a bar of its own"
+    );
     assert!(of(2_000) < of(200) + 200, "and nothing beyond two hundred");
 }
 
