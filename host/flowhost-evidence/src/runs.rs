@@ -214,13 +214,15 @@ impl RecordEntry {
     /// The fields that say most about a record, in one line.
     #[must_use]
     pub fn summary(&self) -> String {
-        const SHOWN: [&str; 13] = [
+        const SHOWN: [&str; 15] = [
             "decision",
             "right",
             "rule",
             "interface",
             "step_path",
             "plugin",
+            "how",
+            "bound",
             "tool",
             "guardrail",
             "action",

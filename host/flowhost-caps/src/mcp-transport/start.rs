@@ -215,7 +215,7 @@ fn ended(scope: &CallScope, end: &End) -> flowhost_ledger::Fact {
     let record = ProcessEnd {
         how: how.to_owned(),
         code: code.map(|code| code.to_string()),
-        limit: breach.map(|breach| breach.name.clone()),
+        bound: breach.map(|breach| breach.name.clone()),
         used: breach.map(|breach| breach.used),
         allowed: breach.map(|breach| breach.allowed),
         ..ProcessEnd::default()

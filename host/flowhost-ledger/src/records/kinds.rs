@@ -376,7 +376,7 @@ kinds! {
         /// The code, or the signal's number.
         code: Option<String>,
         /// The bound's key in [[process]].
-        limit: Option<String>,
+        bound: Option<String>,
         /// What was found.
         used: Option<u64>,
         /// What is allowed.
