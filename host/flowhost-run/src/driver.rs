@@ -35,7 +35,7 @@ use crate::order::{Answer, Answered, Detail, Stands};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::resume::Resumed;
-use crate::reuse::{Reuse, ReusedCall};
+use crate::reuse::{Made, Reuse, ReusedCall};
 use crate::stages::Stages;
 use crate::tasks;
 use crate::wiring::Machinery;
@@ -163,6 +163,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         paused: None,
         winding: None,
         reuse: drive.reuse,
+        made: VecDeque::new(),
         reused: Vec::new(),
     };
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
@@ -272,6 +273,9 @@ struct Driver {
     /// Set once the run has to come to its end: why, and until when calls may come to theirs.
     winding: Option<(Arc<str>, Instant)>,
     reuse: Option<Arc<Reuse>>,
+    /// Calls that an earlier run has made, until the turn is over in which they were asked for: what the planner
+    /// said in it is recorded before it hears of their ends.
+    made: VecDeque<(Box<Call>, Made)>,
     reused: Vec<ReusedCall>,
 }
 
@@ -291,6 +295,10 @@ impl Driver {
         let stop = self.run.clone();
         let (mut stopping, mut halted, mut winding) = (false, false, false);
         while self.end.is_none() {
+            if let Some((call, made)) = self.made.pop_front() {
+                self.take_over(&call, made).await;
+                continue;
+            }
             if let Some((exit, grace)) = self.pausing
                 && (self.at_work() == 0 || Instant::now() >= grace)
             {

@@ -28,7 +28,7 @@ impl Driver {
             match self.send(&call).await {
                 Ok(()) => {}
                 Err(SendError::Full) => return self.waiting.push_front(call),
-                Err(SendError::Made(made)) => Box::pin(self.take_over(&call, *made)).await,
+                Err(SendError::Made(made)) => self.made.push_back((call, *made)),
                 Err(SendError::Cannot(failure)) => {
                     self.open.remove(&call.id.0);
                     let (result, used) = (CallResult::Failed(failure), Amounts::default());

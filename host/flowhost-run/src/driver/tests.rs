@@ -40,6 +40,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         pausing: None,
         paused: None,
         reuse: None,
+        made: VecDeque::new(),
         reused: Vec::new(),
         winding: None,
         scope,
