@@ -129,12 +129,17 @@ impl Running {
     /// Ends it: its input is closed, it has a moment to go by itself, and is ended with all below it.
     pub async fn stop(mut self) -> End {
         self.stdin = None;
-        if let Ok(end) = tokio::time::timeout(GRACE, self.ended()).await {
-            return end;
+        match tokio::time::timeout(GRACE, self.ended()).await {
+            Ok(end) => end,
+            Err(_) => self.kill().await,
         }
+    }
+
+    /// Ends it at once.
+    pub async fn kill(mut self) -> End {
         // The kernel ends what is below with the warden.
         let _gone = self.warden.kill().await;
-        End::Stopped
+        self.end().unwrap_or(End::Stopped)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) use bindings::flowhost::mcp_transport::mcp_transport as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:mcp-transport/mcp-transport@0.1.0";
 
-/// Streams of one call.
+/// Streams of one call that are open at once.
 const STREAMS_MAX: u64 = 64;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -70,6 +70,7 @@ impl wit::Host for &mut HostState {
 
     async fn cancel(&mut self, stream: String) -> wasmtime::Result<()> {
         let (scope, state) = charge(self)?;
+        state.open.remove(&stream);
         if scope.is_replayed() {
             return Ok(());
         }
@@ -176,12 +177,14 @@ async fn listen(
 /// The next stream's name: its number within the call, behind the call's own id, because the server's
 /// process is shared by calls.
 fn number(state: &mut TransportState, scope: &CallScope) -> Result<String, Refusal> {
-    if state.opened == STREAMS_MAX {
+    if state.open.len() as u64 == STREAMS_MAX {
         let refused = scope.refuse_limit("mcp.streams", STREAMS_MAX + 1, STREAMS_MAX);
         return Err(refused.into());
     }
     state.opened += 1;
-    Ok(format!("{}-{}", scope.call, state.opened))
+    let stream = format!("{}-{}", scope.call, state.opened);
+    state.open.insert(stream.clone());
+    Ok(stream)
 }
 
 /// One arrival, as its record has it.
@@ -229,6 +232,9 @@ async fn next(
     let Some(next) = came.await? else {
         return Ok(None);
     };
+    if !matches!(next.came, Came::Frame(_)) {
+        state.open.remove(&next.stream);
+    }
     let event = match next.came {
         Came::Frame(json) => wit::Event::Frame(wit::Frame {
             json,

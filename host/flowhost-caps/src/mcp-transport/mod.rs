@@ -13,7 +13,7 @@ mod start;
 mod tests;
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,6 +104,8 @@ pub(crate) struct TransportState {
     seat: Arc<Seat>,
     /// Numbers the streams of the call.
     opened: u64,
+    /// Those that have not ended.
+    open: BTreeSet<String>,
     /// Every stream of the call arrives here, in the order in which the server wrote.
     sender: mpsc::UnboundedSender<Arrival>,
     inbox: mpsc::UnboundedReceiver<Arrival>,
@@ -139,6 +141,7 @@ impl Provider for McpTransport {
             services: self.services.clone(),
             seat: self.seat(&scope.plugin),
             opened: 0,
+            open: BTreeSet::new(),
             sender,
             inbox,
             later: VecDeque::new(),

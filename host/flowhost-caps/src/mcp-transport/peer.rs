@@ -121,18 +121,27 @@ impl Peer {
                 why = heard => (why, false),
                 _ = &mut stopped => (String::new(), true),
             };
-            // One that has broken the rules of the stream is ended at once, as one that nobody wants any more.
-            if !wanted && why.is_empty() {
+            let words = running.words();
+            // Who waits for one that has broken the rules of the stream hears so at once, and it gets no time to
+            // go by itself.
+            let broken = !why.is_empty();
+            if broken {
+                close(&routes, &told(&why, &End::Stopped, &words.last()));
+            } else if !wanted {
                 tokio::select! {
                     _ = running.ended() => {}
                     _ = &mut stopped => {}
                     () = tokio::time::sleep(LINGER) => {}
                 }
             }
-            let words = running.words();
-            let end = running.stop().await;
+            let end = match broken {
+                true => running.kill().await,
+                false => running.stop().await,
+            };
             ended(&end);
-            close(&routes, &told(&why, &end, &words.last()));
+            if !broken {
+                close(&routes, &told(&why, &end, &words.last()));
+            }
             tell.send_replace(true);
         });
         peer

@@ -135,7 +135,7 @@ fn a_server_that_misbehaves_ends_with_an_error_that_says_what_it_did() {
         ("exits", 1, "ended by itself with code 3"),
         ("log-on-stdout", 1, "what is not a frame"),
         ("no-end", 1, "does not end"),
-        ("too-many", 1, "tools"),
+        ("too-many", 1, "cannot be used"),
         ("huge", 3, "more than 4 MiB"),
         ("utf-16", 3, "not a frame"),
         ("nan", 3, "not a frame"),
