@@ -325,7 +325,11 @@ impl Reader<'_> {
             self.past.own_calls = self.past.own_calls.max(own);
         }
         if let Ok(number) = call.parse::<u64>() {
-            self.past.calls.entry(number).or_default().begun = true;
+            let made = self.past.calls.entry(number).or_default();
+            made.begun = true;
+            // A word of a person is about what had been before it. "Try again" is good for one try: whether
+            // this one had its effect, nobody has said.
+            made.settled = None;
             return;
         }
         if let Some(id) = &said.id {

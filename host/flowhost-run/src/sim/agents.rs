@@ -27,8 +27,8 @@ pub(super) fn answer(world: &World, agent: &str, message: &Message) -> Vec<Outgo
     if hops == 0 {
         return Vec::new();
     }
-    // No two hand on to the same: 7 and the number of agents have no divisor in common.
-    let next = (number * 7 + 3) % agents;
+    // No two hand on to the same agent, and none to itself: nobody hears itself.
+    let next = (number + 3) % agents;
     vec![Outgoing {
         topic: format!("to.a{next}"),
         correlation: String::new(),

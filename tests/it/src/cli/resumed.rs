@@ -149,6 +149,27 @@ fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
 }
 
 #[test]
+fn a_word_to_try_again_is_good_for_one_try() {
+    let server = Counting::new();
+    let once = THREE.replace("POST:/b }", "POST:/b, effects: once }");
+    let home = home(&server, &once);
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    kill(child);
+    let settle = ["runs", "settle", "latest", "b", "--as", "retry"];
+    home.flowhost(&settle).expect(0);
+    let again = ["runs", "resume", "latest", "--allow-private-network"];
+    let child = home.command(&again).spawn().unwrap();
+    server.wait("/b", 2);
+    kill(child);
+    // Whether the second try had its effect, nobody has said.
+    server.silence("/b", false);
+    resume(&home).expect(9);
+    assert_eq!(server.paths(), ["/a", "/b", "/b"]);
+}
+
+#[test]
 fn a_step_that_is_settled_as_failed_fails_by_the_persons_word() {
     let server = Counting::new();
     let home = home(
