@@ -207,11 +207,16 @@ pub fn needs_no_right(import: &str) -> bool {
 }
 
 /// What the component imports, and what its role uses without an import: an agent hears and hands back
-/// messages. A right that only runtimes import (`env`) may be asked for or not.
+/// messages, an adapter's process sees files and variables. A right that only runtimes import (`env`) may be asked for or not.
 fn used(manifest: &Manifest, mut imported: BTreeSet<&'static str>) -> BTreeSet<&'static str> {
     let asked = |key| Right::of(key).is_some_and(|right| right.is_asked_by(manifest));
     if manifest.kind == Some(PluginKind::Agent) && asked("messages") {
         imported.insert("messages");
+    }
+    // What a process that an adapter starts sees of the machine is granted as files and env of the adapter,
+    // which reads neither itself.
+    if imported.contains("process") {
+        imported.extend(["files", "env"].into_iter().filter(|key| asked(key)));
     }
     imported
 }
