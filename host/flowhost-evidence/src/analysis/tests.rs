@@ -1,3 +1,5 @@
+//! What the analysis of many runs says of them, and what it leaves open.
+
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

@@ -86,7 +86,7 @@ pub(super) fn problems(tables: &[SourceTable], text: &str, file: &str) -> Vec<Fi
                 let message = match is_registry {
                     true => format!("`realm = \"{realm}\"` is not an `https://` address"),
                     false => {
-                        "`realm` is where a registry's tokens come from, and `from` is no registry"
+                        "`realm` is where a registry's tokens come from, and `from` does not name a registry"
                             .to_owned()
                     }
                 };

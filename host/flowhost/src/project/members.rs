@@ -426,7 +426,7 @@ impl Resolver<'_> {
                 }
                 Err(error) => {
                     let message = format!(
-                        "the plan wants a release `{wanted}`, and {name} is no version: {error}"
+                        "the plan wants a release `{wanted}`, and {name} cannot be read as a version: {error}"
                     );
                     misfits.push(self.here(message).cure(cure));
                 }

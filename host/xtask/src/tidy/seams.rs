@@ -42,6 +42,8 @@ fn is_of_tests(name: &str) -> bool {
         "/benches/",
         "tests.rs",
         "/testing.rs",
+        // Simulated runs: tests that are too large for one file.
+        "/sim/",
         "/fuzz/",
         "/examples/",
     ];

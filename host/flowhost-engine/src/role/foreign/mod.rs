@@ -61,7 +61,7 @@ impl ForeignPre {
             return Err(wasmtime::Error::msg(message));
         }
         for left_out in &left_out {
-            tracing::debug!(component = %inspection.digest, %left_out, "a function is no tool");
+            tracing::debug!(component = %inspection.digest, %left_out, "a function is not offered as a tool");
         }
         Ok(Self { pre, functions })
     }

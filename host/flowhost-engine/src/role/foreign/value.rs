@@ -237,5 +237,5 @@ fn number(number: f64) -> Result<Value, String> {
     let number = Number::from_f64(number);
     number
         .map(Value::Number)
-        .ok_or_else(|| "it answered a number that is none, or is infinite".to_owned())
+        .ok_or_else(|| "it answered a number that JSON cannot hold: NaN or infinite".to_owned())
 }
