@@ -136,8 +136,8 @@ fn a_component_of_an_unknown_world() {
        ·       ─
      6 │ 
        ╰────
-      help: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0, or plain
-            functions, which become tools
+      help: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0, or
+            plain functions, which become tools
     ----- exit 1
     "#);
 }
