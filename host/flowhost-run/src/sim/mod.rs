@@ -32,10 +32,11 @@ mod world;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+
+use flowhost_flow::planner::RunEnd;
+use tokio::time::Instant;
 
 use disk::Rng;
-use flowhost_flow::planner::RunEnd;
 use random::Mood;
 use run::{Ended, Fault, Simulated};
 
