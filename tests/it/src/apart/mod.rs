@@ -113,6 +113,7 @@ const OF_ONE_RUN: &[&str] = &[
     "subject",
     "time_ms",
     "told_ms",
+    "took_us",
     "ts",
 ];
 
