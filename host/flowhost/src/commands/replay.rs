@@ -165,10 +165,18 @@ fn kept(
         let what = format!("run {run} cannot be replayed");
         Failure::new(Exit::Internal, what).because(format!("`{}`: {why}", path.display()))
     })?;
+    // A component that is still there says what the plugin's rights were, whatever stands in for it later.
+    let is_gone = |key: &String| {
+        let plugin = bundle.plugins.get(key);
+        let path = plugin.map(|it| component_path(&context.state, &it.component));
+        path.is_some_and(|path| !context.ambient.is_file(&path))
+    };
+    let gone = stand_ins.into_iter().filter(|(key, _)| is_gone(key));
+    let gone: StandIns = gone.collect();
     let kept = KeptRun {
         bundle,
         state: context.state.clone(),
-        stand_ins,
+        stand_ins: gone,
     };
     let Context {
         ambient,
