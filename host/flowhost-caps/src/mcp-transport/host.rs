@@ -132,8 +132,8 @@ async fn open(
         let sent = peer.ask(frame, asks, &stream, &sender).await;
         sent.map_err(unsent)
     });
-    heard(scope, scope.outside(INTERFACE, "open", frame, work).await)?;
-    Ok(stream)
+    let opened = heard(scope, scope.outside(INTERFACE, "open", frame, work).await);
+    counted(state, stream, opened)
 }
 
 async fn send(
@@ -170,8 +170,8 @@ async fn listen(
         peer.listen(&stream, &sender);
         Ok(())
     });
-    heard(scope, scope.outside(INTERFACE, "listen", "", work).await)?;
-    Ok(stream)
+    let opened = heard(scope, scope.outside(INTERFACE, "listen", "", work).await);
+    counted(state, stream, opened)
 }
 
 /// The next stream's name: its number within the call, behind the call's own id, because the server's
@@ -185,6 +185,18 @@ fn number(state: &mut TransportState, scope: &CallScope) -> Result<String, Refus
     let stream = format!("{}-{}", scope.call, state.opened);
     state.open.insert(stream.clone());
     Ok(stream)
+}
+
+/// A stream that was not opened counts for nothing.
+fn counted(
+    state: &mut TransportState,
+    stream: String,
+    opened: Result<(), Refusal>,
+) -> Result<String, Refusal> {
+    if opened.is_err() {
+        state.open.remove(&stream);
+    }
+    opened.map(|()| stream)
 }
 
 /// One arrival, as its record has it.
