@@ -313,19 +313,14 @@ fn an_audit_after_one_changed_document_asks_the_model_about_that_one_alone() {
         .flowhost(&["run", "plan.yaml", "--json"])
         .expect(0)
         .json();
-    let audits = |report: &Value| {
-        let steps = report["steps"].as_object().unwrap().keys();
-        steps.filter(|path| path.starts_with("audit[")).count()
-    };
-    assert!(audits(&first) > 1, "{first:#}");
     let changed = home.read("sample/faq.md") + "\n";
     home.file("sample/faq.md", changed);
-    let (second, steps) = reuses(&home, &[]);
-    let taken = steps
-        .iter()
-        .filter(|path| path.starts_with("audit["))
-        .count();
-    assert_eq!(taken, audits(&second) - 1, "{steps:?}");
+    let (second, taken) = reuses(&home, &[]);
+    // Of a document that has not changed both are taken: what the agent said, and the guardrail's word on it.
+    let audits = second["steps"].as_object().unwrap().keys();
+    let audits = audits.filter(|path| path.starts_with("audit["));
+    let asked = audits.filter(|path| taken.iter().filter(|it| it == path).count() < 2);
+    assert_eq!(asked.count(), 1, "{taken:?}");
     assert_eq!(second["outputs"], first["outputs"]);
     let tokens = |report: &Value| report["cost"]["tokens"].as_u64().unwrap();
     let saved = second["reused"]["saved_tokens"].as_u64().unwrap();
