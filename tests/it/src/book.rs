@@ -207,12 +207,21 @@ fn walk(name: &str, prepare: impl Fn(&Path)) {
                 reader.copies(folder);
                 prepare(&reader.stands);
             }
-            for command in commands(&block) {
+            let mut commands = commands(&block).into_iter().peekable();
+            while let Some(command) = commands.next() {
                 let printed = reader.runs(&command.line);
+                // A page that shows a failure shows its exit code.
+                let shown = commands.peek().is_some_and(|next| next.line == "echo $?");
+                assert!(
+                    reader.code == 0 || shown,
+                    "{place}: `{}` ended with {} and printed\n{printed}",
+                    command.line,
+                    reader.code
+                );
                 let lines: Vec<&str> = printed.trim_end().lines().collect();
                 let expected = &command.prints;
                 assert!(
-                    (expected.is_empty() && reader.code == 0) || fits(expected, &lines),
+                    expected.is_empty() || fits(expected, &lines),
                     "{place}: `{}` ended with {} and printed\n{printed}\nand the page says\n{}",
                     command.line,
                     reader.code,
