@@ -1,3 +1,5 @@
+//! What may be said of many runs: the figures of textbooks, and what must never be put together.
+
 //! What the analysis of many runs says of them, and what it leaves open.
 
 use serde_json::json;
