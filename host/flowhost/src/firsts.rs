@@ -63,7 +63,11 @@ fn moment(ambient: &Ambient, name: &str) -> Option<u64> {
 /// The person's own place for such things, as the XDG base directory specification has it.
 fn folder(ambient: &Ambient) -> Option<PathBuf> {
     let named = ambient.var("XDG_STATE_HOME").map(PathBuf::from);
-    let home = || Some(Path::new(ambient.var("HOME")?).join(".local/state"));
+    // A home that is not there is nobody's: it is not made for two numbers.
+    let home = || {
+        let home = Path::new(ambient.var("HOME")?);
+        ambient.is_dir(home).then(|| home.join(".local/state"))
+    };
     let base = named.filter(|path| path.is_absolute()).or_else(home)?;
     Some(base.join("flowhost"))
 }
@@ -89,8 +93,11 @@ mod tests {
         command(&ambient);
         green(&ambient);
         assert_eq!(seconds(&ambient), Some(first));
-        let nowhere = Ambient::with(BTreeMap::new(), dir.path().to_owned(), None);
+        let gone = dir.path().join("gone").display().to_string();
+        let variables = BTreeMap::from([("HOME".to_owned(), gone)]);
+        let nowhere = Ambient::with(variables, dir.path().to_owned(), None);
         green(&nowhere);
         assert_eq!(seconds(&nowhere), None);
+        assert!(!dir.path().join("gone").exists(), "a home was made");
     }
 }

@@ -218,6 +218,7 @@ fn doctor_is_one_json_document_of_checks() {
 #[test]
 fn doctor_tells_how_long_the_first_green_run_took_once_there_was_one() {
     let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    home.file("home-of-user/.profile", "");
     home.flowhost(&["validate", "missing.yaml"]).expect(1);
     let before = home.flowhost(&["doctor", "--json"]).json();
     assert!(before["dx_ttfd_seconds"].is_null(), "{before:#}");
