@@ -43,9 +43,26 @@ impl Filter {
             .filter(|said| !said.path().is_empty() && self.means(said.path()))
             .map(|said| said.step().to_owned())
             .collect();
+        // And a result names its call, which names its step.
+        let calls: BTreeSet<String> = records
+            .iter()
+            .filter_map(|record| match &record.said {
+                Some(Record::ToolCall(it)) if ids.contains(&it.call_of.step) => {
+                    it.call_of.call.clone()
+                }
+                _ => None,
+            })
+            .collect();
+        let of_step = |said: &Record| match said {
+            Record::ToolResult(it) => {
+                let call = it.call_of.call.as_ref();
+                call.is_some_and(|call| calls.contains(call)) || ids.contains(said.step())
+            }
+            said => ids.contains(said.step()),
+        };
         let meant = |record: &RecordEntry| {
             let said = record.said.as_ref();
-            let step = self.step.is_none() || said.is_some_and(|it| ids.contains(it.step()));
+            let step = self.step.is_none() || said.is_some_and(of_step);
             let kind = self.kinds.is_empty() || self.kinds.contains(&record.kind);
             step && kind && (!self.denials || said.is_some_and(Record::is_denial))
         };
