@@ -274,7 +274,7 @@ fn a_valid_plan_says_so() {
     $ flowhost validate plan.yaml
     ----- stdout
     plan.yaml: `under-test` is valid (1 step, 1 plugin)
-    plan 2c1c03bae888c5169f9aa078c202e2d96d8aa5ec1a938004f3760d69723897c1
+    plan 1666558d23e64d14c6d21e664dd7cc4f877e6d0000516cb6133d067c29b3b36e
     note: plugin `ok_echo`: no manifest was found: not in `ok_echo.wasm`, nor `ok_echo.toml` or `plugin.toml` beside it; it asks for what it imports, and its tools are what it says they are
     ----- exit 0
     "#);

@@ -98,7 +98,7 @@ fn built(bundle: &Value, plugin: &str) -> PathBuf {
     let at = at.unwrap_or_else(|| panic!("the plan does not name `{plugin}`"));
     let source = text[at..].split("builtin:").nth(1).unwrap();
     let end = source
-        .find([',', ' ', '"', '\'', '}'])
+        .find([',', ' ', '"', '\'', '}', '\n'])
         .unwrap_or(source.len());
     repository()
         .join("target/plugins")
