@@ -58,6 +58,23 @@ fn request(topic: &str, payload: &Value, timeout_ms: u32) -> Value {
 }
 
 #[test]
+fn the_log_line_of_a_message_names_it() {
+    let agents = [("a", "ok_agent_sender", ""), ("b", "ok_agent_relay", "")];
+    let home = talk(&agents, &json!([publish("agents.b.in", &json!(1))]));
+    let ran = home.flowhost(&["run", "plan.yaml", "-vv", "--log-format", "json"]);
+    let sent = records(&home, &json!({ "kind": "message", "actor": "default/a" }));
+    let lines = ran
+        .stderr
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let named: Vec<Value> = lines
+        .filter(|line| line["event_type"] == "message")
+        .map(|line| line["message_id"].clone())
+        .collect();
+    assert!(named.contains(&sent[0]["id"]), "{named:?} {sent:?}");
+}
+
+#[test]
 fn denies_a_topic_outside_the_profile_and_names_the_line_that_would_allow_it() {
     let mut case = publish("others.b.in", &json!(1));
     case["propagate"] = json!(true);
