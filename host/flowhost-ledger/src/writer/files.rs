@@ -308,9 +308,10 @@ impl Files {
     /// it signs could not be told from records that were cut off.
     ///
     /// The note goes to `checkpoints.log` and to `checkpoint`, and either will do. So only the last one of
-    /// a durable run brings both to the disk; before it, and in relaxed mode, `checkpoint` may be lost, and the
-    /// log's end, too, where another note will follow. The index of runs is opened again by the next run,
-    /// which puts both in order.
+    /// a run brings both to the disk; before it, `checkpoint` may be lost, and in relaxed mode the
+    /// log's end, too. The index of runs is opened again by the next run, which puts both in order. (To leave the
+    /// last note of a relaxed run to the system was tried: a loss of power then left a run that had ended and
+    /// could not be verified.)
     pub(super) fn seal(&mut self, occasion: Occasion) -> io::Result<Sealed> {
         let checkpoint = Checkpoint {
             origin: self.origin.clone(),
@@ -321,11 +322,9 @@ impl Files {
         let note = HostKey::sign(&checkpoint, &keys).map_err(io::Error::other)?;
         self.notes.buffer.extend_from_slice(note.as_bytes());
         self.notes.len += note.len() as u64;
-        let relaxed = self.durability == Durability::Relaxed;
-        let another_follows = occasion != Occasion::Last || self.open.is_some();
-        match relaxed && another_follows {
-            true => self.notes.flush()?,
-            false => self.notes.sync()?,
+        match (occasion, self.durability) {
+            (Occasion::Due | Occasion::Asked, Durability::Relaxed) => self.notes.flush()?,
+            _ => self.notes.sync()?,
         }
         if let Some(witness) = &mut self.witness {
             append_all(witness.as_mut(), note.as_bytes())?;
@@ -333,7 +332,7 @@ impl Files {
         }
         let path = self.dir.join(layout::CHECKPOINT);
         match (occasion, &self.open) {
-            (Occasion::Last, None) if !relaxed => {
+            (Occasion::Last, None) => {
                 disk::replace(self.disk.as_ref(), &path, note.as_bytes(), false)?;
             }
             _ => disk::replace_unsynced(self.disk.as_ref(), &path, note.as_bytes(), false)?,

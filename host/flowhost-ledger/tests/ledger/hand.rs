@@ -89,8 +89,8 @@ fn the_recipe_refuses_a_change_in_each_file_and_another_key() {
     accepts(&good, &vkey);
     assert!(!run(&good, &key(2).vkey().to_string()).status.success());
     for (number, (name, from, to)) in [
-        ("seg-00000000.jsonl", "\"n\":\"0\"", "\"n\":\"9\""),
-        ("seg-00000000.jsonl", "\"n\":\"2\"", "\"n\":\"9\""),
+        ("seg-00000000.jsonl", "\"used\":\"0\"", "\"used\":\"9\""),
+        ("seg-00000000.jsonl", "\"used\":\"2\"", "\"used\":\"9\""),
         ("seg-00000000.jsonl", "{\"actor\"", "{ \"actor\""),
         ("checkpoint", "\n3\n", "\n4\n"),
         ("checkpoint", "/t/r\n3", "/t/s\n3"),

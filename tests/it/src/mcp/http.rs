@@ -125,8 +125,11 @@ fn mirrored<'a>(method: &'a str, name: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
+/// The one message of an answer: a call that takes longer is answered as a stream of one event.
 fn json_of(body: &str) -> Value {
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    let event = body.lines().find_map(|line| line.strip_prefix("data: "));
+    let message = event.unwrap_or(body);
+    serde_json::from_str(message).unwrap_or_else(|error| panic!("{error}: {body}"))
 }
 
 #[test]
