@@ -45,10 +45,6 @@ pub(crate) fn main() -> ExitCode {
 
 /// The pipe to the warden, whose number stands in the arguments. Opened anew before anything else, while
 /// there is a way to it; it closes when the program begins, which is how the warden knows.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the pipe that the warden handed on, and nothing else"
-)]
 fn report() -> std::io::Result<File> {
     let number = std::env::args().nth(2).unwrap_or_default();
     File::options()

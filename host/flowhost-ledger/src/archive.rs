@@ -93,6 +93,7 @@ impl Write for Counted<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes what others find")]
 mod tests {
     use super::*;
     use crate::disk::RealDisk;

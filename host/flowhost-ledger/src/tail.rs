@@ -118,6 +118,7 @@ impl Tail {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes what others find")]
 mod tests {
     use std::sync::Arc;
 

@@ -68,6 +68,11 @@ fn place(bytes: &[u8]) -> Outcome {
         if let Ok(listed) = Listed::parse(&text(line))
             && listed.covers(place)
         {
+            let alike = matches!(
+                (&listed, place),
+                (Listed::Web(_), Place::Web(_)) | (Listed::Registry { .. }, Place::Registry(_))
+            );
+            assert!(alike, "{listed:?} covers {place}");
             match (&listed, place) {
                 (Listed::Web(base), Place::Web(url)) => {
                     assert!(url.as_str().starts_with(base.as_str()), "{base} {url}");
@@ -76,7 +81,7 @@ fn place(bytes: &[u8]) -> Outcome {
                     assert_eq!(registry, &reference.registry);
                     assert!(reference.repository.starts_with(below.as_str()));
                 }
-                _ => panic!("{listed:?} covers {place}"),
+                _ => {}
             }
         }
     }

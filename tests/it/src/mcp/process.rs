@@ -13,7 +13,7 @@ fn plan(mode: &str, more: &str, steps: &str) -> Home {
     home.warm();
     let script = std::fs::read_to_string(repository().join("tests/mcp/server.pl")).unwrap();
     home.file("server/server.pl", script);
-    home.file("docs/read-me", "what is granted".to_owned());
+    home.file("docs/read-me", "what is granted");
     home.file(
         "policies/peer.toml",
         format!(
@@ -295,18 +295,12 @@ fn tools_that_were_accepted_are_held_to_until_somebody_accepts_others() {
 #[test]
 fn an_operator_who_wants_no_servers_has_none() {
     let home = plan("legacy", "", STEP);
-    home.file(
-        "flowhost.toml",
-        "[mcp_adapter]\nenabled = false\n".to_owned(),
-    );
+    home.file("flowhost.toml", "[mcp_adapter]\nenabled = false\n");
     let refused = home
         .flowhost(&["run", "plan.yaml", "--allow-process"])
         .expect(1);
     assert!(refused.stderr.contains("switched off"), "{}", refused.all());
-    home.file(
-        "flowhost.toml",
-        "[mcp_adapter]\nenabled = true\n".to_owned(),
-    );
+    home.file("flowhost.toml", "[mcp_adapter]\nenabled = true\n");
     let refused = home
         .flowhost(&["run", "plan.yaml", "--allow-process"])
         .expect(1);

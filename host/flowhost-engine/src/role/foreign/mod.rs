@@ -88,7 +88,7 @@ impl ForeignPre {
             Err(what) => return invalid(what),
         };
         let instance = self.pre.instantiate_async(&mut *store).await?;
-        let called = instance.get_func(&mut *store, &function.index);
+        let called = instance.get_func(&mut *store, function.index);
         let called = called.ok_or_else(|| {
             wasmtime::Error::new(Fault::Host(format!("the function `{name}` is gone")))
         })?;
