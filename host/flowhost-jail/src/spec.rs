@@ -101,7 +101,7 @@ pub fn is_taken(guest: &str) -> bool {
             .strip_prefix(*taken)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    guest == "/" || TAKEN.iter().any(|taken| at_or_below(taken))
+    guest == "/" || TAKEN.iter().any(at_or_below)
 }
 
 impl Spec {
