@@ -70,6 +70,21 @@ pub(crate) fn foreign(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Whether this machine confines native processes, as `flowhost doctor` says; a test of one is left out with a word
+/// where it does not, because the host starts none there.
+pub(crate) fn confines() -> bool {
+    let told = Home::new().flowhost(&["doctor", "--json"]).json();
+    let checks = told["checks"].as_array().unwrap();
+    let found = checks
+        .iter()
+        .find(|check| check["name"] == "native processes");
+    let confined = found.unwrap()["level"] == "ok";
+    if !confined {
+        eprintln!("skipped: this machine cannot confine a process (flowhost doctor says why)");
+    }
+    confined
+}
+
 /// What a command did.
 pub(crate) struct Ran {
     pub(crate) code: i32,

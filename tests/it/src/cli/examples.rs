@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::counting::Counting;
-use crate::support::{Home, repository};
+use crate::support::{Home, confines, repository};
 
 /// Copies a folder, without what a run in it has left there.
 pub(crate) fn copy(from: &Path, to: &Path) {
@@ -293,6 +293,9 @@ fn docs_check_reads_the_manual_of_this_repository() {
 
 #[test]
 fn a_foreign_file_server_reads_its_folder_and_reaches_nothing_else() {
+    if !confines() {
+        return;
+    }
     let home = example("mcp-files");
     // `cargo xtask test` puts what package-lock.json names there, where npm is on the machine.
     let modules = repository().join("target/mcp-files/node_modules");
@@ -324,6 +327,9 @@ fn a_foreign_file_server_reads_its_folder_and_reaches_nothing_else() {
 
 #[test]
 fn an_agent_answers_by_the_tools_of_two_servers_one_of_which_is_a_program() {
+    if !confines() {
+        return;
+    }
     use std::io::{BufRead as _, BufReader};
     const TOKEN: &str = "a-token-of-this-test";
     let home = example("mcp-agent");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, Ran, repository};
+use crate::support::{Home, Ran, confines, repository};
 
 /// A folder with a plan whose adapter starts the server in `mode`; `more` is added to the profile.
 fn plan(mode: &str, more: &str, steps: &str) -> Home {
@@ -61,6 +61,9 @@ fn a_process_needs_the_second_key_and_the_refusal_names_it() {
 
 #[test]
 fn a_server_that_is_started_is_found_out_and_its_tool_called_in_either_era() {
+    if !confines() {
+        return;
+    }
     for (mode, protocol) in [("legacy", "2025-06-18"), ("modern", "2026-07-28")] {
         let home = plan(mode, "", STEP);
         let ran = run(&home).expect(0);
@@ -81,6 +84,9 @@ fn a_server_that_is_started_is_found_out_and_its_tool_called_in_either_era() {
 
 #[test]
 fn one_process_serves_a_whole_run_and_calls_that_overlap() {
+    if !confines() {
+        return;
+    }
     let steps = "  a: { uses: peer/shout, with: { text: one } }\n  b: { uses: peer/shout, with: { text: two } }\n  \
                  c: { uses: peer/shout, with: { text: three }, needs: [a, b] }";
     let home = plan("legacy", "", steps);
@@ -90,12 +96,18 @@ fn one_process_serves_a_whole_run_and_calls_that_overlap() {
 
 #[test]
 fn a_list_of_tools_is_read_page_by_page() {
+    if !confines() {
+        return;
+    }
     let steps = "  a: { uses: peer/whisper, with: { text: hello } }";
     run(&plan("pages", "", steps)).expect(0);
 }
 
 #[test]
 fn a_server_that_tries_to_leave_its_sandbox_finds_nothing_but_what_is_granted() {
+    if !confines() {
+        return;
+    }
     // What listens here is on the machine's loopback, which is not the sandbox's.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -109,6 +121,9 @@ fn a_server_that_tries_to_leave_its_sandbox_finds_nothing_but_what_is_granted() 
 
 #[test]
 fn a_server_that_goes_over_a_bound_is_ended_and_the_record_says_which() {
+    if !confines() {
+        return;
+    }
     let home = plan("hoards", "memory = \"96MiB\"", STEP);
     let ran = run(&home);
     assert_ne!(ran.code, 0, "{}", ran.all());
@@ -120,6 +135,9 @@ fn a_server_that_goes_over_a_bound_is_ended_and_the_record_says_which() {
 
 #[test]
 fn a_server_that_makes_a_forbidden_system_call_is_ended_and_the_record_says_so() {
+    if !confines() {
+        return;
+    }
     let home = plan("traces", "", STEP);
     let ran = run(&home);
     assert_ne!(ran.code, 0, "{}", ran.all());
@@ -130,6 +148,9 @@ fn a_server_that_makes_a_forbidden_system_call_is_ended_and_the_record_says_so()
 
 #[test]
 fn a_server_that_misbehaves_ends_with_an_error_that_says_what_it_did() {
+    if !confines() {
+        return;
+    }
     // MCP-022, MCP-026, MCP-027
     for (mode, code, says) in [
         ("exits", 1, "ended by itself with code 3"),
@@ -155,6 +176,9 @@ fn a_server_that_misbehaves_ends_with_an_error_that_says_what_it_did() {
 
 #[test]
 fn what_a_server_says_unasked_disturbs_no_answer() {
+    if !confines() {
+        return;
+    }
     // MCP-022, MCP-026: answers to nobody, a flood, a question in return.
     for (mode, said) in [
         ("invents", "HELLO"),
@@ -174,6 +198,9 @@ fn what_a_server_says_unasked_disturbs_no_answer() {
 
 #[test]
 fn a_server_that_never_answers_costs_its_call_and_nothing_else() {
+    if !confines() {
+        return;
+    }
     let home = plan("never", "", STEP);
     let profile = home.path().join("policies/peer.toml");
     let text = std::fs::read_to_string(&profile).unwrap();
@@ -192,6 +219,9 @@ fn a_server_that_never_answers_costs_its_call_and_nothing_else() {
 
 #[test]
 fn a_server_that_died_is_started_again_for_the_next_try() {
+    if !confines() {
+        return;
+    }
     let home = plan(
         "dies-once",
         "[[files]]\nguest = \"/work\"\nhost = \"work\"\naccess = \"write\"\nquota = \"1MiB\"\nentries = 10",
@@ -209,6 +239,9 @@ fn a_server_that_died_is_started_again_for_the_next_try() {
 
 #[test]
 fn tools_that_are_exchanged_are_refused_over_a_process_too() {
+    if !confines() {
+        return;
+    }
     // MCP-002
     let ran = run(&plan("exchanges", "", STEP)).expect(6);
     assert!(ran.all().contains("`shout` changed"), "{}", ran.all());
@@ -216,6 +249,9 @@ fn tools_that_are_exchanged_are_refused_over_a_process_too() {
 
 #[test]
 fn a_program_that_is_missing_is_told_with_where_it_was_looked_for() {
+    if !confines() {
+        return;
+    }
     let home = plan("legacy", "", STEP);
     let profile = home.path().join("policies/peer.toml");
     let text = std::fs::read_to_string(&profile).unwrap();
@@ -230,6 +266,9 @@ fn a_program_that_is_missing_is_told_with_where_it_was_looked_for() {
 
 #[test]
 fn another_program_than_the_profile_names_does_not_begin() {
+    if !confines() {
+        return;
+    }
     let home = plan("legacy", &format!("sha256 = \"{}\"", "0".repeat(64)), STEP);
     let ran = run(&home).expect(1);
     assert!(ran.all().contains("another program"), "{}", ran.all());
@@ -237,6 +276,9 @@ fn another_program_than_the_profile_names_does_not_begin() {
 
 #[test]
 fn what_a_server_offers_is_shown_and_called_by_nobody() {
+    if !confines() {
+        return;
+    }
     let home = plan("legacy", "", STEP);
     let shown = home
         .flowhost(&["mcp", "inspect", "plan.yaml", "--allow-process", "--json"])
@@ -261,6 +303,9 @@ fn what_a_server_offers_is_shown_and_called_by_nobody() {
 
 #[test]
 fn tools_that_were_accepted_are_held_to_until_somebody_accepts_others() {
+    if !confines() {
+        return;
+    }
     // MCP-002, over runs: the server is another one by the next.
     let home = plan("legacy", "", STEP);
     let pin = ["mcp", "inspect", "plan.yaml", "--allow-process", "--pin"];
