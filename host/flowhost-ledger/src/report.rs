@@ -287,7 +287,7 @@ impl fmt::Display for LedgerReport {
         if !self.ended && !self.is_index() && self.was_read_to_the_end() {
             let why = match self.paused {
                 true => "the run stopped before its end, in order, and can be resumed",
-                false => "there is no run.end record: the run was killed, or is still at work",
+                false => "the record run.end is missing: the run was killed, or is still at work",
             };
             writeln!(f, "  note         {why}")?;
         }

@@ -80,8 +80,15 @@ fn configurations(project: &Project) -> Vec<Finding> {
                 return Some(at_member(project, key, &message).cure("mend the plugin's manifest"));
             }
         };
-        let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
-        let what = compiled.violations(&config)?;
+        let template = &member.decl.config;
+        let what = if project.plan.awaits_inputs(template, &project.inputs) {
+            // What inputs decide is judged when they are there; what is written out is judged now.
+            let misfits = template.misfits(schema);
+            (!misfits.is_empty()).then(|| misfits.join("; "))?
+        } else {
+            let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
+            compiled.violations(&config)?
+        };
         let finding = at_member(project, key, &format!("config: {what}"));
         Some(finding.cure(takes(schema)))
     };

@@ -19,6 +19,11 @@ struct Entry {
     earlier: Vec<Weak<Installed>>,
 }
 
+/// What is said of a plugin that the registry does not have.
+pub(crate) fn not_of_this_run(key: &str) -> String {
+    format!("the plugin `{key}` is not one of this run's")
+}
+
 impl Registry {
     /// The revision that a call takes now.
     pub(crate) fn current(&self, key: &str) -> Option<Arc<Installed>> {

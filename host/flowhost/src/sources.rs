@@ -263,7 +263,7 @@ impl<'a> Sources<'a> {
     }
 
     fn no_component(&self, path: &Path) -> Finding {
-        let message = format!("there is no component `{}`", self.shown(path));
+        let message = format!("the component `{}` was not found", self.shown(path));
         Finding::new("", message).cure("check the path: it is relative to the plan")
     }
 
@@ -295,7 +295,7 @@ impl<'a> Sources<'a> {
                     .map(|folder| format!("`{}`", folder.display()))
                     .collect();
                 let message = format!(
-                    "there is no plugin `builtin:{name}` in {}",
+                    "the plugin `builtin:{name}` was not found in {}",
                     searched.join(", ")
                 );
                 Finding::new("", message)
@@ -384,7 +384,10 @@ impl<'a> Sources<'a> {
             .map(|folder| format!("`{}`", folder.path().display()))
             .collect();
         let shipped: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-        let message = format!("there is no profile `{wanted}` in {}", searched.join(", "));
+        let message = format!(
+            "the profile `{wanted}` was not found in {}",
+            searched.join(", ")
+        );
         Err(Finding::new("", message).cure(format!("shipped profiles: {}", shipped.join(", "))))
     }
 

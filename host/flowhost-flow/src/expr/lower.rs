@@ -258,7 +258,7 @@ impl Lowering {
             let known = Function::ALL.iter().map(|function| function.name());
             let known = known.filter(|known| !known.starts_with('@'));
             let cure = suggest("function", &name, known.chain(MACROS.iter().copied()));
-            return Err(format!("there is no function `{name}`; {cure}"));
+            return Err(format!("`{name}` is not a known function; {cure}"));
         };
         let mut args = Vec::with_capacity(call.args.len() + 1);
         for arg in target.into_iter().chain(&call.args) {

@@ -22,13 +22,13 @@ fn refuses_what_it_cannot_evaluate() {
         ("", "empty"),
         ("1 +", "Syntax error"),
         ("b'x'", "JSON has no bytes"),
-        ("foo(1)", "there is no function `foo`"),
+        ("foo(1)", "`foo` is not a known function"),
         ("inputs.list.sizee()", "did you mean `size`?"),
         ("size(1, 2)", "does not take 2 values"),
         ("a.b.Message{x: 1}", "messages are not part"),
-        ("getenv('HOME')", "there is no function `getenv`"),
+        ("getenv('HOME')", "`getenv` is not a known function"),
         ("'a'.matches('(')", "the pattern cannot be used"),
-        ("type(1)", "there is no function `type`"),
+        ("type(1)", "`type` is not a known function"),
     ] {
         let error = Expr::compile(source).unwrap_err();
         assert!(error.contains(message), "{source}: {error}");

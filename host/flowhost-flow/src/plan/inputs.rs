@@ -27,6 +27,22 @@ pub struct FileInput {
 }
 
 impl InputType {
+    /// Every type, in the order of the table of keys.
+    const ALL: [Self; 7] = [
+        Self::String,
+        Self::Number,
+        Self::Bool,
+        Self::List,
+        Self::Object,
+        Self::File,
+        Self::Dir,
+    ];
+
+    /// The type of this word.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ty| ty.word() == word)
+    }
+
     /// The word in the plan.
     #[must_use]
     pub const fn word(self) -> &'static str {

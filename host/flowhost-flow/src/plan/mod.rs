@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::budget::BudgetSpec;
-use crate::expr::{Expr, Names, Template};
+use crate::expr::{Expr, Names, Reference, Template};
 use crate::problem::{At, Problem, Problems};
 use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
@@ -633,6 +633,15 @@ impl Plan {
         let names = [("inputs", &inputs)];
         // An expression that fails on these inputs is told of when its step runs.
         only_inputs.then(|| template.render(&Names::new(&names)).ok())?
+    }
+
+    /// Whether a template asks for inputs while not every input has a value, as where one was refused or comes
+    /// later: what it will be is not known then.
+    #[must_use]
+    pub fn awaits_inputs(&self, template: &Template, inputs: &Map<String, Value>) -> bool {
+        let all = self.inputs.keys().all(|name| inputs.contains_key(name));
+        let asks = |(_, reference): &(String, &Reference)| reference.root == "inputs";
+        !all && template.references().iter().any(asks)
     }
 
     /// Renders the labels.

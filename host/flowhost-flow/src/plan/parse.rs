@@ -213,19 +213,14 @@ pub(super) fn budget(node: Option<&Node>) -> Option<BudgetSpec> {
 }
 
 fn input(name: &str, node: &Node, problems: &mut Problems) -> InputDecl {
-    let ty = match node.get("type").and_then(Node::text) {
-        Some("number") => InputType::Number,
-        Some("bool") => InputType::Bool,
-        Some("list") => InputType::List,
-        Some("object") => InputType::Object,
-        Some("file") => InputType::File,
-        Some("dir") => InputType::Dir,
-        _ => InputType::String,
-    };
+    let ty = node
+        .get("type")
+        .and_then(Node::text)
+        .and_then(InputType::named);
     let allowed = node.get("enum").map(Node::elements).unwrap_or_default();
     let input = InputDecl {
         name: name.to_owned(),
-        ty,
+        ty: ty.unwrap_or(InputType::String),
         default: node.get("default").map(Node::json),
         allowed: allowed.iter().map(Node::json).collect(),
         path: optional(node, "path"),
@@ -233,7 +228,11 @@ fn input(name: &str, node: &Node, problems: &mut Problems) -> InputDecl {
         description: text(node, "description"),
         at: node.at,
     };
-    inputs::check_decl(&input, node, problems);
+    // What else an input may have follows from its type. A type that is missing or not known is a problem
+    // that the walk has told, and what is guessed from it would only mislead.
+    if ty.is_some() {
+        inputs::check_decl(&input, node, problems);
+    }
     input
 }
 

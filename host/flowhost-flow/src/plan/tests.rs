@@ -251,6 +251,19 @@ fn bad_plans_get_all_their_problems_with_place_and_cure() {
 }
 
 #[test]
+fn of_a_word_that_is_not_known_nothing_is_told_that_a_guess_would_give() {
+    let text = "flowhost: v1\nkind: workflow\nname: t\ninputs:\n  docs: {type: folder, path: docs, default: [1]}\n  \
+        other: {path: docs}\nplugins:\n  a: {kind: agnet, source: ./a.wasm, profile: p}\n\
+        defaults: {guardrails: {before: [{uses: a}]}}\nsteps:\n  s: {uses: a, prompt: p.md}\n";
+    let problems = Plan::parse(text, "p.yaml").unwrap_err();
+    let told: Vec<&str> = problems.iter().map(|it| it.message.as_str()).collect();
+    assert!(told[0].starts_with("type: expected one of"), "{told:?}");
+    assert_eq!(told[1], "other: the key `type` is missing", "{told:?}");
+    assert!(told[2].starts_with("kind: expected one of"), "{told:?}");
+    assert_eq!(told.len(), 3, "{told:?}");
+}
+
+#[test]
 fn every_bad_plan_is_refused_but_the_control() {
     for (name, body) in BAD {
         assert_eq!(

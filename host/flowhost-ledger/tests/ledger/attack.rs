@@ -380,7 +380,7 @@ fn the_report_shows_what_was_checked() {
           root         ROOT
           key          trusted: host.example/evidence/t/r+f53acd28+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
           payloads     1 match their records, 0 erased, 0 lost in a crash
-          note         there is no run.end record: the run was killed, or is still at work
+          note         the record run.end is missing: the run was killed, or is still at work
         verified: 1 ledger, 4 records
         "#);
     });

@@ -155,7 +155,7 @@ fn a_killed_ledger_is_told_as_what_it_is() {
           key          trusted: host.example/evidence/t/r+f53acd28+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c
           payloads     2 match their records, 0 erased, 0 lost in a crash
           note         1 payload for records that never came: the host was killed
-          note         there is no run.end record: the run was killed, or is still at work
+          note         the record run.end is missing: the run was killed, or is still at work
           first fault  DIR: not signed: 3 records after the last checkpoint; the host was killed before it could sign, or is still at work; `flowhost` signs when it opens the ledger again
         "#);
     });

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{Driver, Out};
 use crate::order::{Cancel, Order};
+use crate::registry::not_of_this_run;
 use crate::reuse::Made;
 use crate::stages::Stages;
 use crate::worker::envelope_id;
@@ -60,8 +61,7 @@ impl Driver {
             return Err(cannot(FailureClass::Internal, message));
         }
         let installed = self.registry.current(&call.plugin).ok_or_else(|| {
-            let message = format!("there is no plugin `{}`", call.plugin);
-            cannot(FailureClass::Internal, message)
+            cannot(FailureClass::Internal, not_of_this_run(&call.plugin))
         })?;
         if let Some(reuse) = &self.reuse
             && let Some(made) = reuse.find(call, &self.registry).await

@@ -204,7 +204,7 @@ async fn a_call_of_a_plugin_that_is_not_there_is_answered_for() {
     let CallResult::Failed(failure) = result else {
         panic!("{result:?}");
     };
-    assert_eq!(failure.message, "there is no plugin `say`");
+    assert_eq!(failure.message, "the plugin `say` is not one of this run's");
     assert!(driver.open.is_empty(), "nobody will answer it any more");
 }
 

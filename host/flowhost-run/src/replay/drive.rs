@@ -25,7 +25,7 @@ use crate::order::Order;
 use crate::project::Project;
 use crate::purse::Purse;
 use crate::redaction::{redaction, seals};
-use crate::registry::Registry;
+use crate::registry::{Registry, not_of_this_run};
 use crate::revealed::Revealed;
 use crate::wiring::{self, Ready};
 use crate::worker::Worker;
@@ -216,7 +216,7 @@ impl Replay {
         }
         self.builds.turn_to(&self.worker.registry, &id);
         let Some(installed) = self.worker.registry.current(&call.plugin) else {
-            let what = format!("there is no plugin `{}`", call.plugin);
+            let what = not_of_this_run(&call.plugin);
             self.script
                 .note(Difference::new(Some(seq), &what, None, None));
             return None;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::Entry;
 use crate::mailbox::Reader;
+use crate::registry::not_of_this_run;
 use crate::worker::Worker;
 
 /// One of them.
@@ -112,7 +113,7 @@ pub(super) async fn again(worker: &Arc<Worker>, own: Own) -> Result<(), String> 
             let outcome = outcome.ok_or("its payload was erased")?;
             let outcome: Outcome =
                 serde_json::from_slice(&outcome).map_err(|error| error.to_string())?;
-            let missing = || format!("there is no plugin `{plugin}`");
+            let missing = || not_of_this_run(&plugin);
             let agent = worker.registry.current(&plugin).ok_or_else(missing)?;
             let scope = agent.own_scope_as(&worker.scope, call.into());
             let Outcome { status, reason } = outcome;

@@ -196,8 +196,8 @@ impl Worker {
     async fn perform(&self, order: &Order) -> (CallResult, Detail) {
         let Some(installed) = self.registry.pinned(&order.plugin, order.revision) else {
             let message = format!(
-                "there is no plugin `{}` of revision {}",
-                order.plugin, order.revision
+                "revision {} of the plugin `{}` is not one that this run has had",
+                order.revision, order.plugin
             );
             return (
                 failed(Failure::new(FailureClass::Internal, message)),

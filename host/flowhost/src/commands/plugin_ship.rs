@@ -176,7 +176,7 @@ pub(crate) fn pack(
     let bytes = match context.ambient.read(&component, FILE_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.is_missing() => {
-            let message = format!("there is no component `{}`", component.display());
+            let message = format!("`{}` is not built yet", component.display());
             let hint = "run `flowhost plugin build` first";
             return Err(Failure::new(Exit::Internal, message).hint(hint));
         }

@@ -30,7 +30,7 @@ fn refuses_remote_sources_and_names_that_climb() {
         assert!(find(sources, "builtin:../x", dir).is_err());
         let missing = find(sources, "./a.wasm", dir).unwrap_err();
         assert!(
-            missing.message.contains("there is no component"),
+            missing.message.contains("was not found"),
             "{missing}"
         );
     });

@@ -201,7 +201,7 @@ fn a_component_that_is_not_there() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × plugin `gone`: there is no component `gone.wasm`
+      × plugin `gone`: the component `gone.wasm` was not found
        ╭─[plan.yaml:5:9]
      4 │ plugins:
      5 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
@@ -391,7 +391,7 @@ fn a_profile_that_nobody_wrote() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × plugin `ok_echo`: there is no profile `deny-al` in `[home]/policies`
+      × plugin `ok_echo`: the profile `deny-al` was not found in `[home]/policies`
        ╭─[plan.yaml:5:12]
      4 │ plugins:
      5 │   ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: deny-al }

@@ -140,7 +140,7 @@ fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
         ╰────
       help: did you mean `with`?
 
-      × plugin `gone`: there is no component `gone.wasm`
+      × plugin `gone`: the component `gone.wasm` was not found
        ╭─[plan.yaml:7:9]
      6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
      7 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
@@ -149,7 +149,7 @@ fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
        ╰────
       help: check the path: it is relative to the plan
 
-      × plugin `ok_echo`: there is no profile `nowhere` in `[home]/policies`
+      × plugin `ok_echo`: the profile `nowhere` was not found in `[home]/policies`
        ╭─[plan.yaml:5:12]
      4 │ plugins:
      5 │   ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: nowhere }

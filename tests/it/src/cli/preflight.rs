@@ -80,6 +80,36 @@ fn a_first_agent_hears_of_all_its_mistakes_at_once() {
 }
 
 #[test]
+fn of_an_input_that_is_refused_nothing_is_told_that_follows_from_it() {
+    let home = Home::new();
+    let agent = |more: &str| {
+        format!(
+            "  agent: {{ kind: agent, source: \"builtin:llm-agent\", profile: agent-any-model, config: {{ role: \
+             \"${{{{ inputs.role }}}}\", model: mock/a{more} }} }}\n"
+        )
+    };
+    let steps = "  ask: { uses: agent, with: { n: \"${{ inputs.n }}\" } }\ninputs:\n  role: { type: string }\n  \
+                 n: { type: number }";
+    home.file("plan.yaml", plan(&agent(""), steps));
+    let validated = |more: &[&str]| {
+        let arguments = [&["validate", "plan.yaml"], more].concat();
+        home.flowhost(&arguments).expect(1).stderr
+    };
+    let refused = ["--input", "role=writer", "--input", "n=many"];
+    let said = validated(&refused);
+    assert!(said.contains("has 1 problem\n"), "{said}");
+    assert!(said.contains("`n` is a number"), "{said}");
+    let said = validated(&[]);
+    assert!(said.contains("has 2 problems\n"), "{said}");
+    assert!(!said.contains("required property"), "{said}");
+    // What is written out is judged whatever the inputs are.
+    home.file("plan.yaml", plan(&agent(", max_turns: 100"), steps));
+    let said = validated(&refused);
+    assert!(said.contains("has 2 problems\n"), "{said}");
+    assert!(said.contains("/max_turns"), "{said}");
+}
+
+#[test]
 fn an_agent_whose_profile_grants_no_tool_works_without_them() {
     let home = Home::new();
     home.warm();

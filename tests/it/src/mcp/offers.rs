@@ -59,7 +59,7 @@ fn refuses_what_cannot_be_served_with_its_cure() {
         (
             &["mcp", "serve", "--plugin", "none.wasm"],
             1,
-            "there is no component",
+            "was not found",
         ),
         (
             &["mcp", "serve", "--plugin", "ok_echo.wasm"],
@@ -81,7 +81,7 @@ fn refuses_what_cannot_be_served_with_its_cure() {
                 "missing",
             ],
             1,
-            "there is no profile `missing`",
+            "the profile `missing` was not found",
         ),
         (
             &[

@@ -81,7 +81,12 @@ impl ForeignPre {
     ) -> wasmtime::Result<Result<Content, types::Error>> {
         let invalid = |what: String| Ok(Err(types::Error::Invalid(what)));
         let Some(function) = self.functions.iter().find(|it| it.descriptor.name == name) else {
-            return invalid(format!("there is no function `{name}`"));
+            let known = self.functions.iter().map(|it| it.descriptor.name.as_str());
+            let known: Vec<&str> = known.collect();
+            return invalid(format!(
+                "the component exports no function `{name}`; it exports `{}`",
+                known.join("`, `")
+            ));
         };
         let arguments = match arguments(function, input) {
             Ok(arguments) => arguments,

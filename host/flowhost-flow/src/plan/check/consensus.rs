@@ -68,15 +68,14 @@ impl<'p> Check<'p> {
     }
 
     fn agent(&mut self, name: &str, at: At) {
-        match self.plan.plugins.get(name) {
-            None => self.unknown_plugin(name, at),
-            Some(decl) if decl.kind != PluginKind::Agent => {
-                let message =
-                    format!("`{name}` is not an agent; only agents take part in a consensus");
-                self.problems
-                    .add(at, message, "declare it with `kind: agent`");
-            }
-            Some(_) => {}
+        if !self.plan.plugins.contains_key(name) {
+            return self.unknown_plugin(name, at);
+        }
+        let kind = self.kinds.get(name);
+        if kind.is_some_and(|kind| *kind != PluginKind::Agent) {
+            let message = format!("`{name}` is not an agent; only agents take part in a consensus");
+            self.problems
+                .add(at, message, "declare it with `kind: agent`");
         }
     }
 

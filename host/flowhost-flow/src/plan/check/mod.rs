@@ -3,7 +3,7 @@
 //! Everything that can be known before the run is an error here, with its place. Must not look at
 //! anything outside of the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flowhost_words::PluginKind;
@@ -31,6 +31,7 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
         plan,
         problems,
         before: Before::of(plan),
+        kinds: kinds(plan, root),
     };
     match &plan.body {
         Body::Workflow { steps } => check.workflow(steps, root),
@@ -66,6 +67,18 @@ struct Check<'p> {
     plan: &'p Plan,
     problems: &'p mut Problems,
     before: Before<'p>,
+    /// What each plugin is said to be, but for those whose word is not known: that has been told, and what
+    /// would follow from a guess misleads.
+    kinds: BTreeMap<&'p str, PluginKind>,
+}
+
+fn kinds<'p>(plan: &'p Plan, root: &Node) -> BTreeMap<&'p str, PluginKind> {
+    let plugins = root.get("plugins");
+    let said = |name: &'p String| {
+        let word = plugins?.get(name)?.get("kind")?.text()?;
+        Some((name.as_str(), PluginKind::named(word)?))
+    };
+    plan.plugins.keys().filter_map(said).collect()
 }
 
 /// Names that are taken: the host acts as `host` in every record, and `self` in a topic is whoever has the
@@ -292,10 +305,14 @@ impl<'p> Check<'p> {
         if plugin.is_empty() || !is_name(plugin) {
             return;
         }
-        let Some(decl) = self.plan.plugins.get(plugin) else {
+        if !self.plan.plugins.contains_key(plugin) {
             return self.unknown_plugin(plugin, place);
+        }
+        // A kind that is not known is told where the plugin is declared.
+        let Some(kind) = self.kinds.get(plugin.as_str()).copied() else {
+            return;
         };
-        if decl.kind == PluginKind::Guardrail {
+        if kind == PluginKind::Guardrail {
             let message = format!(
                 "`{plugin}` is a guardrail; it looks at steps and cannot do the work of one"
             );
@@ -304,12 +321,12 @@ impl<'p> Check<'p> {
         }
         if let Some(prompt) = node
             .get("prompt")
-            .filter(|_| decl.kind != PluginKind::Agent)
+            .filter(|_| kind != PluginKind::Agent)
         {
             let message = format!("`{plugin}` is not an agent; only agents read a prompt");
             self.problems.add(prompt.at, message, "remove `prompt`");
         }
-        if function.is_some() && decl.kind == PluginKind::Agent {
+        if function.is_some() && kind == PluginKind::Agent {
             let message = format!("`{plugin}` is an agent; only tools have functions");
             self.problems
                 .add(place, message, format!("`uses: {plugin}`"));
@@ -408,14 +425,15 @@ impl<'p> Check<'p> {
             let Some(name) = uses.text().filter(|name| is_name(name)) else {
                 continue;
             };
-            match self.plan.plugins.get(name) {
-                None => self.unknown_plugin(name, uses.at),
-                Some(decl) if decl.kind != PluginKind::Guardrail => {
-                    let message = format!("`{name}` is not a guardrail");
-                    let cure = format!("kinds are `{}`", PluginKind::WORDS.join("`, `"));
-                    self.problems.add(uses.at, message, cure);
-                }
-                Some(_) => {}
+            if !self.plan.plugins.contains_key(name) {
+                self.unknown_plugin(name, uses.at);
+                continue;
+            }
+            let kind = self.kinds.get(name);
+            if kind.is_some_and(|kind| *kind != PluginKind::Guardrail) {
+                let message = format!("`{name}` is not a guardrail");
+                let cure = format!("kinds are `{}`", PluginKind::WORDS.join("`, `"));
+                self.problems.add(uses.at, message, cure);
             }
         }
     }

@@ -94,8 +94,8 @@ impl Unit {
             .map(|decl| decl.kind)
         else {
             // The checks of a plan refuse a plugin that it does not declare.
-            debug_assert!(false, "there is no plugin `{key}`");
-            let message = format!("there is no plugin `{key}`");
+            debug_assert!(false, "the plan was checked, and has no plugin `{key}`");
+            let message = format!("the plan has no plugin `{key}`");
             return self.fail(desk, Failure::new(FailureClass::Internal, message));
         };
         let ready = Ready {
