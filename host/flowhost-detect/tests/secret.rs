@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use data_encoding::{BASE32, BASE32_NOPAD, BASE32HEX};
 use flowhost_detect::Secrets;
 use proptest::prelude::*;
 
@@ -35,6 +36,37 @@ const FORMS: &[(&str, Form)] = &[
             .chunks(5)
             .map(|it| String::from_utf8_lossy(it) + "\r\n")
             .collect()
+    }),
+    ("base64 of what Windows writes", |s| {
+        let wide: Vec<u8> = s.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        STANDARD.encode(wide)
+    }),
+    ("base32", |s| BASE32.encode(s.as_bytes())),
+    ("base32 in small letters", |s| {
+        BASE32_NOPAD.encode(s.as_bytes()).to_ascii_lowercase()
+    }),
+    ("base32 behind one", |s| {
+        BASE32.encode(format!("u{s}").as_bytes())
+    }),
+    ("base32 behind two", |s| {
+        BASE32.encode(format!("u:{s}!").as_bytes())
+    }),
+    ("base32 behind three", |s| {
+        BASE32_NOPAD.encode(format!("us:{s}").as_bytes())
+    }),
+    ("base32 behind four", |s| {
+        BASE32_NOPAD.encode(format!("use:{s}@host").as_bytes())
+    }),
+    ("base32 with digits first", |s| {
+        BASE32HEX.encode(format!("u:{s}").as_bytes())
+    }),
+    ("base32 in groups", |s| {
+        let coded = BASE32_NOPAD.encode(s.as_bytes());
+        let groups = coded.as_bytes().chunks(4);
+        groups.map(|it| String::from_utf8_lossy(it) + "-").collect()
+    }),
+    ("base32 reversed", |s| {
+        BASE32.encode(s.as_bytes()).chars().rev().collect()
     }),
     ("hexadecimal", |s| hex(s, "", "")),
     ("hexadecimal capitals", |s| hex(s, "", "").to_uppercase()),
@@ -138,6 +170,7 @@ fn innocent_text_has_no_secret() {
         "nothing to see: s3cr3t, a canary, value of hunters",
         "hunter 2 and HUNTER2",
         "aHVudGVy and 68756e746572",
+        "NB2W45DF and MFRGGZDF",
         "",
     ] {
         assert!(secrets.is_clean(text.as_bytes()), "{text}");
@@ -150,6 +183,7 @@ fn a_short_secret_is_found_as_it_is_and_encoded() {
     let secrets = Secrets::new(["hunter2"]);
     assert_eq!(secrets.find(b"is hunter2.").first(), Some(&(3..10)));
     assert_eq!(secrets.find(b"is aHVudGVyMg==").first(), Some(&(3..12)));
+    assert_eq!(secrets.find(b"is NB2W45DFOIZA====").first(), Some(&(3..14)));
 }
 
 #[test]

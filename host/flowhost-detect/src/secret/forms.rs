@@ -1,10 +1,11 @@
-//! What a value looks like in the encodings that carry text: hexadecimal, base64 at every alignment,
-//! percent, JSON.
+//! What a value looks like in the encodings that carry text: hexadecimal, base32 and base64 at every
+//! alignment, percent, JSON.
 
 use base64::{
     Engine, alphabet,
     engine::{GeneralPurpose, general_purpose::NO_PAD},
 };
+use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
 use zeroize::Zeroizing;
 
 type Form = Zeroizing<Vec<u8>>;
@@ -16,6 +17,14 @@ pub(super) fn encodings(value: &str) -> Vec<Form> {
     for alphabet in [&alphabet::STANDARD, &alphabet::URL_SAFE] {
         encoded.extend((0..3).map(|shift| base64_inside(raw, shift, alphabet)));
     }
+    for alphabet in [&BASE32_NOPAD, &BASE32HEX_NOPAD] {
+        encoded.extend((0..5).map(|shift| base32_inside(raw, shift, alphabet)));
+    }
+    // As programs of Windows hand texts on: two bytes for each unit, and base64 of that.
+    let wide: Zeroizing<Vec<u8>> =
+        Zeroizing::new(value.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    encoded.extend((0..3).map(|shift| base64_inside(&wide, shift, &alphabet::STANDARD)));
+    encoded.extend([hex(&wide, false), hex(&wide, true)]);
     for upper in [false, true] {
         encoded.push(percent(raw, upper, |byte| byte.is_ascii_alphanumeric()));
         encoded.push(percent(raw, upper, |b| {
@@ -64,9 +73,23 @@ fn base64_inside(raw: &[u8], shift: usize, alphabet: &alphabet::Alphabet) -> For
     let mut padded = Zeroizing::new(vec![0; shift]);
     padded.extend_from_slice(raw);
     let whole = GeneralPurpose::new(alphabet, NO_PAD).encode(padded.as_slice());
-    let whole = Zeroizing::new(whole);
-    let first = (shift * 8).div_ceil(6);
-    let last = padded.len() * 8 / 6;
+    inside(&Zeroizing::new(whole), shift, padded.len(), 6)
+}
+
+/// The base32 characters (RFC 4648, both alphabets) that depend on `raw` alone when it starts `shift` bytes
+/// after a group.
+fn base32_inside(raw: &[u8], shift: usize, alphabet: &Encoding) -> Form {
+    let mut padded = Zeroizing::new(vec![0; shift]);
+    padded.extend_from_slice(raw);
+    let whole = Zeroizing::new(alphabet.encode(&padded));
+    inside(&whole, shift, padded.len(), 5)
+}
+
+/// The characters of `bits` bits each that hold nothing of the first `shift` bytes, and nothing of what would
+/// follow the last of `bytes`.
+fn inside(whole: &str, shift: usize, bytes: usize, bits: usize) -> Form {
+    let first = (shift * 8).div_ceil(bits);
+    let last = bytes * 8 / bits;
     let inside = whole.as_bytes().get(first..last);
     Zeroizing::new(inside.unwrap_or_default().to_vec())
 }

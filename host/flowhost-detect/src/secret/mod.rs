@@ -1,4 +1,4 @@
-//! Known secrets in whatever form they turn up: as they are, in base64 at every alignment, hexadecimal,
+//! Known secrets in whatever form they turn up: as they are, in base64 and base32 at every alignment, hexadecimal,
 //! percent and JSON escapes, entities, in another case, reversed, and split by whatever is not a letter.
 //!
 //! The attack: a server that a secret was rightly sent to echoes it, or a guest that may read it hands it
