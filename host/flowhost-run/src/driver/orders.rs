@@ -60,9 +60,10 @@ impl Driver {
             let message = "the host cannot go on".to_owned();
             return Err(cannot(FailureClass::Internal, message));
         }
-        let installed = self.registry.current(&call.plugin).ok_or_else(|| {
-            cannot(FailureClass::Internal, not_of_this_run(&call.plugin))
-        })?;
+        let installed = self
+            .registry
+            .current(&call.plugin)
+            .ok_or_else(|| cannot(FailureClass::Internal, not_of_this_run(&call.plugin)))?;
         if let Some(reuse) = &self.reuse
             && let Some(made) = reuse.find(call, &self.registry).await
         {

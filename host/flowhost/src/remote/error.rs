@@ -27,7 +27,9 @@ pub enum RemoteError {
         file: String,
     },
     /// There is no folder to keep it in.
-    #[error("a fetched component is kept in the state folder, and this command has none: give `--state`")]
+    #[error(
+        "a fetched component is kept in the state folder, and this command has none: give `--state`"
+    )]
     NoFolder,
     /// A thread's runtime could not be made.
     #[error("the system gives no runtime for a fetch: {0}")]

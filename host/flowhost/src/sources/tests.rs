@@ -29,10 +29,7 @@ fn refuses_remote_sources_and_names_that_climb() {
         assert!(find(sources, "https://x.example/a.wasm", dir).is_err());
         assert!(find(sources, "builtin:../x", dir).is_err());
         let missing = find(sources, "./a.wasm", dir).unwrap_err();
-        assert!(
-            missing.message.contains("was not found"),
-            "{missing}"
-        );
+        assert!(missing.message.contains("was not found"), "{missing}");
     });
 }
 

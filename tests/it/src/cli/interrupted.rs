@@ -205,7 +205,11 @@ fn led_016_a_killed_run_is_told_honestly_and_the_next_one_works() {
     let ran = home.flowhost(&["verify", "latest"]).expect(0);
     let ended = format!("note: run {run} was killed; it is signed now, and entered as ended");
     assert!(ran.all().contains(&ended), "{}", ran.all());
-    assert!(ran.stdout.contains("the record run.end is missing"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("the record run.end is missing"),
+        "{}",
+        ran.stdout
+    );
     home.flowhost(&["verify", ".flowhost"]).expect(0);
     let ran = home.flowhost(&["runs", "list"]).expect(0);
     assert!(ran.stdout.contains("killed"), "{}", ran.stdout);

@@ -319,10 +319,7 @@ impl<'p> Check<'p> {
             self.problems
                 .add(place, message, "use it under `guardrails:`");
         }
-        if let Some(prompt) = node
-            .get("prompt")
-            .filter(|_| kind != PluginKind::Agent)
-        {
+        if let Some(prompt) = node.get("prompt").filter(|_| kind != PluginKind::Agent) {
             let message = format!("`{plugin}` is not an agent; only agents read a prompt");
             self.problems.add(prompt.at, message, "remove `prompt`");
         }
