@@ -5,6 +5,8 @@
 //! lines; whatever the bytes are, the answer is a report, never a panic.
 
 mod listed;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +21,7 @@ use crate::merkle::{Hash, leaf_hash};
 use crate::payload_feed::PayloadFeed;
 use crate::record::View;
 use crate::report::{Code, Indexed, LedgerReport, Problem, Report, Trust};
-use crate::rows::{Row, Rows};
+use crate::rows::{Effort, Row, Rows};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
 use crate::views::Views;
@@ -93,7 +95,18 @@ pub fn verify_path(path: &Path, options: &VerifyOptions) -> Report {
 /// Verifies what lies at `path` of any source of files.
 #[must_use]
 pub fn verify_in(source: &dyn Source, path: &Path, options: &VerifyOptions) -> Report {
+    verify_with(source, path, options, Effort::of_this_machine())
+}
+
+/// [`verify_in`] by as many threads as `effort` says.
+fn verify_with(
+    source: &dyn Source,
+    path: &Path,
+    options: &VerifyOptions,
+    effort: Effort,
+) -> Report {
     let mut walk = Walk::new(source, path, options);
+    walk.effort = effort;
     walk.find(path);
     walk.finish()
 }
@@ -126,6 +139,7 @@ pub(crate) fn io_fault(file: &Path) -> impl Fn(io::Error) -> Problem {
 struct Walk<'a> {
     source: &'a dyn Source,
     options: &'a VerifyOptions,
+    effort: Effort,
     report: Report,
 }
 
@@ -141,6 +155,7 @@ impl<'a> Walk<'a> {
         Self {
             source,
             options,
+            effort: Effort::of_this_machine(),
             report,
         }
     }
@@ -359,6 +374,7 @@ impl<'a> Walk<'a> {
         let mut feed = Feed {
             source: self.source,
             dir,
+            effort: self.effort,
             live: self.options.live,
             check,
             checkpoint,
@@ -425,6 +441,7 @@ impl<'a> Walk<'a> {
 struct Feed<'a> {
     source: &'a dyn Source,
     dir: &'a Path,
+    effort: Effort,
     live: bool,
     check: Check,
     checkpoint: Option<Note>,
@@ -545,7 +562,7 @@ impl Feed<'_> {
     fn rows(&self, path: &Path) -> Result<Rows, Problem> {
         let file = self.source.open_read(path).map_err(io_fault(path))?;
         let len = self.source.len(path).map_err(io_fault(path))?;
-        Rows::new(file, len, self.check.owner()).map_err(io_fault(path))
+        Rows::new(file, len, self.check.owner(), self.effort).map_err(io_fault(path))
     }
 
     fn record<'a>(&mut self, row: &Row<'a>) -> Result<Accepted<'a>, Fault> {

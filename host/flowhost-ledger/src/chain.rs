@@ -58,7 +58,7 @@ impl Chain {
         let follows = plain.seq == self.size() && plain.prev == self.prev;
         if follows {
             self.prev = plain.leaf;
-            self.tree.push(plain.leaf);
+            self.tree.close(&plain.whole);
         }
         follows
     }

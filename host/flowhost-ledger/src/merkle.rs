@@ -37,6 +37,56 @@ pub fn empty_root() -> Hash {
     Sha256::digest([]).into()
 }
 
+/// A perfect subtree: the root over `2^height` leaves that stand beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subtree {
+    pub(crate) height: u32,
+    pub(crate) root: Hash,
+}
+
+/// Joins leaves that stand beside each other somewhere in a tree, without the leaves before them: what
+/// of a tree's nodes can be made from one piece of a log alone.
+#[derive(Debug, Default)]
+pub(crate) struct Joins {
+    /// The index of the leaf that comes next.
+    next: u64,
+    /// The subtrees so far that no other was joined to, in the order of their leaves.
+    open: Vec<Subtree>,
+}
+
+impl Joins {
+    /// Takes the leaf `index`, and gives the largest whole subtree that ends with it and lies among the leaves
+    /// since the last gap.
+    pub(crate) fn take(&mut self, index: u64, leaf: Hash) -> Subtree {
+        if index != self.next {
+            self.forget();
+        }
+        self.next = index.wrapping_add(1);
+        let mut whole = Subtree {
+            height: 0,
+            root: leaf,
+        };
+        // As many times as the index ends in ones, a leaf is the last of a right half; the left half is the
+        // subtree just before, if it began in this piece. It is aligned, so that its height tells.
+        while whole.height < index.trailing_ones() {
+            let Some(left) = self.open.pop_if(|left| left.height == whole.height) else {
+                break;
+            };
+            whole = Subtree {
+                height: whole.height + 1,
+                root: node_hash(&left.root, &whole.root),
+            };
+        }
+        self.open.push(whole);
+        whole
+    }
+
+    /// What comes next does not stand beside what came before.
+    pub(crate) fn forget(&mut self) {
+        self.open.clear();
+    }
+}
+
 /// A tree that grows at its end and remembers its peaks only.
 ///
 /// # Examples
@@ -75,8 +125,23 @@ impl Tree {
 
     /// Adds a leaf.
     pub fn push(&mut self, leaf: Hash) {
-        let mut node = leaf;
-        for _ in 0..self.size.trailing_ones() {
+        self.close(&Subtree {
+            height: 0,
+            root: leaf,
+        });
+    }
+
+    /// Adds the last leaf of `whole`, whose other leaves were added one by one before it, by
+    /// [`Joins`] over the same leaves: the nodes within it need not be made again.
+    pub(crate) fn close(&mut self, whole: &Subtree) {
+        debug_assert!(
+            whole.height <= self.size.trailing_ones(),
+            "the subtree would begin in the middle of another: its index was not this tree's size"
+        );
+        let open = self.peaks.len().saturating_sub(whole.height as usize);
+        self.peaks.truncate(open);
+        let mut node = whole.root;
+        for _ in whole.height..self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 node = node_hash(&left, &node);
             }

@@ -69,6 +69,36 @@ fn the_growing_tree_is_the_tree_by_definition() {
 }
 
 #[test]
+fn a_tree_of_leaves_that_were_joined_in_pieces_is_the_tree() {
+    let leaves = leaves(64);
+    // Pieces begin anywhere, and their joins know nothing of what lies before.
+    for piece in 1..=leaves.len() {
+        for first in 0..piece {
+            let (mut joins, mut tree, mut plain) =
+                (Joins::default(), Tree::default(), Tree::default());
+            for (index, leaf) in (0_u64..).zip(&leaves) {
+                if index as usize % piece == first {
+                    joins = Joins::default();
+                }
+                tree.close(&joins.take(index, *leaf));
+                plain.push(*leaf);
+                assert_eq!(tree, plain, "leaf {index}, pieces of {piece} from {first}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gap_in_the_numbers_joins_nothing() {
+    let leaf = leaf_hash(b"");
+    let mut joins = Joins::default();
+    joins.take(2, leaf);
+    assert_eq!(joins.take(5, leaf).height, 0, "4 is missing");
+    assert_eq!(joins.take(6, leaf).height, 0);
+    assert_eq!(joins.take(7, leaf).height, 1, "4 and 5 are not whole");
+}
+
+#[test]
 fn led_026_an_inclusion_proof_fits_one_leaf_one_index_and_one_root() {
     for count in 1..=64_u8 {
         let leaves = leaves(count);

@@ -4,7 +4,9 @@
 //! hashed. That much is decided here, from the line alone and without allocating for it. Whether a line
 //! follows from the one before stays with [`crate::chain`], and a line that is anything but plain is
 //! given to the one parser that knows every rule and every fault ([`crate::record::View`]): so this file can
-//! only ever make a verification faster, never another. A property test compares the two.
+//! only ever make a verification faster, never another. Property tests compare the two, line by line and
+//! report by report. The nodes of the tree within a chunk are made here, too, so that whoever joins the chunks
+//! has next to nothing to hash.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
@@ -15,15 +17,38 @@ use std::thread::JoinHandle;
 use crate::canonical;
 use crate::checkpoint::parse_decimal;
 use crate::disk::ReadSeek;
-use crate::merkle::{Hash, leaf_hash};
+use crate::merkle::{Hash, Joins, Subtree, leaf_hash};
 use crate::record::{FORMAT, LINE_BYTES_MAX, Owner, commit_is_valid, ts_is_valid};
 use crate::records::Kind;
 
 /// Bytes of a chunk: some 600 records, so that handing it to a thread (microseconds) is nothing beside
 /// the work on it, and a dozen of them in flight are a few MiB.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Most threads: one that reads and joins the chain is busy with what four others look at.
-const THREADS_MAX: usize = 4;
+/// Most threads: one that reads and joins the chain is busy with what eight others look at, since hashing is
+/// most of the work on a line and none of it is left to the one.
+const THREADS_MAX: usize = 8;
+
+/// Who looks at lines, and at how many of them at once. Changes how long a verification takes, and nothing of
+/// what it finds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// Threads that look at chunks; with one, whoever reads does it.
+    pub(crate) threads: usize,
+    pub(crate) chunk_bytes: usize,
+    /// Whether to look at all. Without it every line goes to the parser: what tests compare with.
+    pub(crate) looks: bool,
+}
+
+impl Effort {
+    pub(crate) fn of_this_machine() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            threads: threads.min(THREADS_MAX),
+            chunk_bytes: CHUNK_BYTES,
+            looks: true,
+        }
+    }
+}
 
 /// A line that is plain, as far as it can be judged alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +56,15 @@ pub(crate) struct Plain {
     pub(crate) seq: u64,
     pub(crate) prev: Hash,
     pub(crate) leaf: Hash,
+    /// What it closes of the tree, as far as that lies within its chunk.
+    pub(crate) whole: Subtree,
     /// Where its commitment is in the line.
     commit: Option<(usize, usize)>,
 }
 
 impl Plain {
-    /// Looks at a line (without LF); `None` if the parser must.
-    pub(crate) fn of(line: &[u8], owner: &Owner) -> Option<Self> {
+    /// Looks at a line (without LF) behind those that `joins` has taken; `None` if the parser must.
+    pub(crate) fn of(line: &[u8], owner: &Owner, joins: &mut Joins) -> Option<Self> {
         let (mut seq, mut prev, mut commit, mut known) = (None, None, None, 0_u32);
         let sound = canonical::scan_plain(line, &mut |name, text, at| {
             let fits = match name {
@@ -48,12 +75,8 @@ impl Plain {
                 }
                 "kind" => is_ordinary(text?),
                 "prev" => {
-                    let mut hash = Hash::default();
-                    // Digits above 9 must be small letters, which the decoder does not ask for.
-                    let small = !text?.bytes().any(|byte| byte.is_ascii_uppercase());
-                    let decoded = hex::decode_to_slice(text?, &mut hash).is_ok();
-                    prev = Some(hash);
-                    small && decoded
+                    prev = small_hex(text?);
+                    prev.is_some()
                 }
                 "run" => text? == owner.run,
                 "seq" => {
@@ -70,12 +93,40 @@ impl Plain {
         });
         // The eight fields that each record has, each of them once, because names are in order.
         (sound == Some(true) && known == 8).then_some(())?;
+        let (seq, prev) = (seq?, prev?);
+        let leaf = leaf_hash(line);
         Some(Self {
-            seq: seq?,
-            prev: prev?,
-            leaf: leaf_hash(line),
+            seq,
+            prev,
+            leaf,
+            whole: joins.take(seq, leaf),
             commit,
         })
+    }
+}
+
+/// What is no digit: a bit that no digit's value has.
+const NO_DIGIT: u8 = 0x80;
+
+/// A hash in small hexadecimal digits; another spelling of it is not the ledger's. Whether all are digits is
+/// asked once at the end, because every line has sixty-four of them.
+fn small_hex(text: &str) -> Option<Hash> {
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let (pairs, _) = digits.as_chunks::<2>();
+    let (mut hash, mut seen) = (Hash::default(), 0);
+    for (byte, pair) in hash.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(digit);
+        seen |= high | low;
+        *byte = (high << 4) | low;
+    }
+    (seen & NO_DIGIT == 0).then_some(hash)
+}
+
+const fn digit(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        _ => NO_DIGIT,
     }
 }
 
@@ -142,15 +193,23 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn look(&mut self, owner: &Owner) {
+    fn look(&mut self, owner: &Owner, effort: Effort) {
         self.ends.clear();
-        let mut start = 0;
-        for piece in self.bytes.split_inclusive(|byte| *byte == b'\n') {
-            let line = piece.strip_suffix(b"\n");
-            let line = line.filter(|line| line.len() <= LINE_BYTES_MAX);
-            start += piece.len();
-            self.ends
-                .push((start, line.and_then(|line| Plain::of(line, owner))));
+        let (mut start, mut joins) = (0, Joins::default());
+        for lf in memchr::memchr_iter(b'\n', &self.bytes) {
+            let line = self.bytes.get(start..lf);
+            let line = line.filter(|line| line.len() <= LINE_BYTES_MAX && effort.looks);
+            let plain = line.and_then(|line| Plain::of(line, owner, &mut joins));
+            if plain.is_none() {
+                // Nobody knows yet which record it is, so nothing is joined across it.
+                joins.forget();
+            }
+            start = lf + 1;
+            self.ends.push((start, plain));
+        }
+        // What the file's end or the bound of a line cuts off.
+        if start < self.bytes.len() {
+            self.ends.push((self.bytes.len(), None));
         }
     }
 }
@@ -167,14 +226,15 @@ struct Pool {
 }
 
 impl Pool {
-    fn start(count: usize, owner: &Arc<Owner>) -> io::Result<Self> {
+    fn start(effort: Effort, owner: &Arc<Owner>) -> io::Result<Self> {
+        let count = effort.threads;
         let (jobs, queue) = sync_channel::<Job>(count * 4);
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = Vec::new();
         for _ in 0..count {
             let (queue, owner) = (queue.clone(), owner.clone());
             let thread = std::thread::Builder::new().name("verify".to_owned());
-            threads.push(thread.spawn(move || work(&queue, &owner))?);
+            threads.push(thread.spawn(move || work(&queue, &owner, effort))?);
         }
         Ok(Self {
             jobs: Some(jobs),
@@ -183,12 +243,12 @@ impl Pool {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, owner: &Owner) {
+fn work(queue: &Mutex<Receiver<Job>>, owner: &Owner, effort: Effort) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         // The pool is dropped: that is how its threads are told to end.
         let Ok(mut job) = next else { return };
-        job.chunk.look(owner);
+        job.chunk.look(owner, effort);
         // Whoever asked may have found a fault and gone.
         let _ = job.done.send(job.chunk);
     }
@@ -209,6 +269,7 @@ pub(crate) struct Rows {
     file: Box<dyn ReadSeek>,
     ended: bool,
     owner: Arc<Owner>,
+    effort: Effort,
     /// None for what one chunk holds: most runs are small, and a thread costs more than they do.
     pool: Option<Pool>,
     /// The beginning of a line whose end is not read yet.
@@ -225,17 +286,22 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// `file_bytes` decides how many threads are worth it.
-    pub(crate) fn new(file: Box<dyn ReadSeek>, file_bytes: u64, owner: &Owner) -> io::Result<Self> {
+    pub(crate) fn new(
+        file: Box<dyn ReadSeek>,
+        file_bytes: u64,
+        owner: &Owner,
+        effort: Effort,
+    ) -> io::Result<Self> {
         let owner = Arc::new(owner.clone());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let pool = match file_bytes > 4 * CHUNK_BYTES as u64 && threads > 1 {
-            true => Some(Pool::start(threads.min(THREADS_MAX), &owner)?),
+        let pool = match file_bytes > 4 * effort.chunk_bytes as u64 && effort.threads > 1 {
+            true => Some(Pool::start(effort, &owner)?),
             false => None,
         };
         Ok(Self {
             file,
             ended: false,
             owner,
+            effort,
             pool,
             rest: Vec::new(),
             ahead: VecDeque::new(),
@@ -277,7 +343,7 @@ impl Rows {
         let Some(pool) = &self.pool else {
             let mut chunk = std::mem::take(&mut self.current);
             let found = self.read(&mut chunk)?;
-            chunk.look(&self.owner);
+            chunk.look(&self.owner, self.effort);
             self.take(chunk);
             return Ok(found);
         };
@@ -324,13 +390,13 @@ impl Rows {
         chunk.bytes.append(&mut self.rest);
         loop {
             let read = (&mut self.file)
-                .take(CHUNK_BYTES as u64)
+                .take(self.effort.chunk_bytes as u64)
                 .read_to_end(&mut chunk.bytes)?;
-            if read < CHUNK_BYTES {
+            if read < self.effort.chunk_bytes {
                 self.ended = true;
                 return Ok(!chunk.bytes.is_empty());
             }
-            if let Some(at) = chunk.bytes.iter().rposition(|byte| *byte == b'\n') {
+            if let Some(at) = memchr::memrchr(b'\n', &chunk.bytes) {
                 self.rest = chunk.bytes.split_off(at + 1);
                 return Ok(true);
             }

@@ -47,7 +47,7 @@ fn parsed(line: &[u8]) -> Option<(u64, Hash, Option<String>)> {
 }
 
 fn plain(line: &[u8]) -> Option<(u64, Hash, Option<String>)> {
-    let plain = Plain::of(line, &owner())?;
+    let plain = Plain::of(line, &owner(), &mut Joins::default())?;
     assert_eq!(plain.leaf, leaf_hash(line));
     let commit = plain.commit.map(|(start, end)| {
         let bytes = line.get(start..end).unwrap();
@@ -101,7 +101,9 @@ fn lines_come_as_they_were_stored_whatever_the_chunks() {
         let bytes = stored[..stored.len() - cut].to_vec();
         let len = bytes.len() as u64;
         for size in [len, 1] {
-            let mut rows = Rows::new(Box::new(Cursor::new(bytes.clone())), size, &owner()).unwrap();
+            let file = Box::new(Cursor::new(bytes.clone()));
+            let effort = Effort::of_this_machine();
+            let mut rows = Rows::new(file, size, &owner(), effort).unwrap();
             let (mut at, mut offset) = (0, 0);
             while let Some(row) = rows.next().unwrap() {
                 assert_eq!(row.bytes, lines[at]);
@@ -118,9 +120,23 @@ fn lines_come_as_they_were_stored_whatever_the_chunks() {
 }
 
 #[test]
+fn a_hash_is_sixty_four_small_digits() {
+    let hash = [0x0f; 32];
+    let text = hex::encode(hash);
+    assert_eq!(small_hex(&text), Some(hash));
+    assert_eq!(small_hex(&text.to_uppercase()), None);
+    assert_eq!(small_hex(&text[1..]), None);
+    for byte in (0..128_u8).filter(|byte| !b"0123456789abcdef".contains(byte)) {
+        let other = text.replacen('f', &char::from(byte).to_string(), 1);
+        assert_eq!(small_hex(&other), None, "{other:?}");
+    }
+}
+
+#[test]
 fn a_line_longer_than_any_ends_the_lines() {
     let bytes = vec![b'x'; 3 * CHUNK_BYTES];
-    let mut rows = Rows::new(Box::new(Cursor::new(bytes)), 1, &owner()).unwrap();
+    let effort = Effort::of_this_machine();
+    let mut rows = Rows::new(Box::new(Cursor::new(bytes)), 1, &owner(), effort).unwrap();
     let row = rows.next().unwrap().unwrap();
     assert_eq!(row.length_fault(), Some("too long"));
     assert!(rows.next().unwrap().is_none());

@@ -1,0 +1,177 @@
+//! How many threads verify, and how much each is given, changes nothing of a report.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read as _};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+use crate::disk::{Entry, ReadSeek};
+use crate::fact::Fact;
+use crate::keys::HostKey;
+use crate::options::{Durability, LedgerOptions, Writing};
+use crate::recorder::Recorder as _;
+use crate::records::Kind;
+use crate::writer::Ledger;
+
+/// The files of one ledger in memory, where they can be altered.
+#[derive(Debug, Clone)]
+struct Memory(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Source for Memory {
+    fn list(&self, _dir: &Path) -> io::Result<Vec<Entry>> {
+        let name = |path: &PathBuf| path.file_name()?.to_str().map(str::to_owned);
+        let names = self.0.keys().filter_map(name);
+        let is_dir = false;
+        Ok(names.map(|name| Entry { name, is_dir }).collect())
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>> {
+        let bytes = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(Cursor::new(bytes.clone())))
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        let bytes = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(bytes.len() as u64)
+    }
+}
+
+fn key() -> Arc<HostKey> {
+    Arc::new(HostKey::from_seed("host.example", [1; 32]).unwrap())
+}
+
+/// Kinds that only have to be hashed, and kinds that a verifier reads.
+const KINDS: [Kind; 8] = [
+    Kind::HostCall,
+    Kind::HostCall,
+    Kind::HostCall,
+    Kind::Budget,
+    Kind::RunPause,
+    Kind::RunResume,
+    Kind::Erasure,
+    Kind::RunEnd,
+];
+
+/// A ledger of such records, each with a payload of its length where it is not 0.
+fn ledger(records: &[(usize, usize)], segment_bytes_max: u64) -> Memory {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = LedgerOptions::new(dir.path(), "t", "r", key());
+    options.durability = Durability::Relaxed;
+    options.writing = Writing::Caller;
+    options.segment_bytes_max = segment_bytes_max;
+    let ledger = Ledger::open(&options).unwrap();
+    for (kind, payload) in records {
+        let mut fact = Fact::new(KINDS[kind % KINDS.len()], "t/agent").with("text", "é\n");
+        if *payload > 0 {
+            fact = fact.payload(vec![b'x'; *payload]);
+        }
+        ledger.append(fact).unwrap();
+    }
+    ledger.close_blocking().unwrap();
+    let mut files = BTreeMap::new();
+    for entry in RealDisk.list(dir.path()).unwrap() {
+        let mut bytes = Vec::new();
+        let mut file = RealDisk.open_read(&dir.path().join(&entry.name)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        files.insert(Path::new("/r").join(entry.name), bytes);
+    }
+    Memory(files)
+}
+
+/// What somebody does to a file.
+#[derive(Debug, Clone)]
+enum Harm {
+    Byte(Index, u8),
+    Zeros(Index),
+    Cut(Index),
+    Gone,
+    LineGone(Index),
+    LineTwice(Index),
+    LinesSwapped(Index),
+}
+
+fn any_harm() -> impl Strategy<Value = Harm> {
+    prop_oneof![
+        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Harm::Byte(at, byte)),
+        any::<Index>().prop_map(Harm::Zeros),
+        any::<Index>().prop_map(Harm::Cut),
+        Just(Harm::Gone),
+        any::<Index>().prop_map(Harm::LineGone),
+        any::<Index>().prop_map(Harm::LineTwice),
+        any::<Index>().prop_map(Harm::LinesSwapped),
+    ]
+}
+
+fn harm(memory: &mut Memory, file: &Index, harm: &Harm) {
+    let path = file
+        .get(&memory.0.keys().cloned().collect::<Vec<_>>())
+        .clone();
+    let bytes = memory.0.get_mut(&path).unwrap();
+    if bytes.is_empty() {
+        return;
+    }
+    let len = bytes.len();
+    let mut lines: Vec<Vec<u8>> = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
+    let count = lines.len();
+    match harm {
+        Harm::Byte(at, byte) => bytes[at.index(len)] = *byte,
+        Harm::Zeros(at) => {
+            let at = at.index(len);
+            bytes[at..len.min(at + 100)].fill(0);
+        }
+        Harm::Cut(at) => bytes.truncate(at.index(len)),
+        Harm::Gone => drop(memory.0.remove(&path)),
+        Harm::LineGone(at) => {
+            lines.remove(at.index(count));
+            *bytes = lines.concat();
+        }
+        Harm::LineTwice(at) => {
+            let at = at.index(count);
+            lines.insert(at, lines[at].clone());
+            *bytes = lines.concat();
+        }
+        Harm::LinesSwapped(at) => {
+            let at = at.index(count);
+            lines.swap(at, (at + 1) % count);
+            *bytes = lines.concat();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn one_two_and_seven_threads_and_the_parser_alone_find_the_same(
+        records in proptest::collection::vec((0..KINDS.len(), prop_oneof![Just(0_usize), 1..40_usize]), 0..120),
+        segment_bytes_max in prop_oneof![2_000..20_000_u64, Just(1 << 20)],
+        harms in proptest::collection::vec((any::<Index>(), any_harm()), 0..3),
+        chunk_bytes in 200..3_000_usize,
+        live in any::<bool>(),
+    ) {
+        let mut memory = ledger(&records, segment_bytes_max);
+        for (file, kind) in &harms {
+            if !memory.0.is_empty() {
+                harm(&mut memory, file, kind);
+            }
+        }
+        let options = VerifyOptions {
+            trusted: vec![key().vkey()],
+            live,
+            ..VerifyOptions::default()
+        };
+        let report = |threads, chunk_bytes, looks| {
+            let effort = Effort { threads, chunk_bytes, looks };
+            verify_with(&memory, Path::new("/r"), &options, effort)
+        };
+        let expected = report(1, 1 << 20, false);
+        for threads in [1, 2, 7] {
+            prop_assert_eq!(&report(threads, chunk_bytes, true), &expected, "{} threads", threads);
+        }
+    }
+}
