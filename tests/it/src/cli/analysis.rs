@@ -15,7 +15,7 @@ fn two_runs_of_a_pipeline_are_put_together_and_held_beside_each_other() {
     assert!(
         refused
             .stderr
-            .contains("`mock` provider answered all 6 stages"),
+            .contains("`mock` provider answered all 12 stages"),
         "{}",
         refused.stderr
     );
@@ -41,7 +41,8 @@ fn two_runs_of_a_pipeline_are_put_together_and_held_beside_each_other() {
             )
         })
         .collect();
-    assert_eq!(stages, [("plan", 2), ("tasks", 2), ("validate", 2)]);
+    let all = ["audit", "implement", "plan", "tasks", "unlock", "validate"];
+    assert_eq!(stages, all.map(|stage| (stage, 2)));
     assert!(rows[0]["mean"].as_f64().unwrap() > 1_000.0, "{report:#}");
     let csv = home
         .flowhost(&[
@@ -65,7 +66,7 @@ fn two_runs_of_a_pipeline_are_put_together_and_held_beside_each_other() {
         lines
             .next()
             .unwrap()
-            .starts_with("cheap-tier,tokens,tokens,3,"),
+            .starts_with("cheap-tier,tokens,tokens,6,"),
         "{csv}"
     );
     let later = [
@@ -110,7 +111,7 @@ fn two_runs_of_a_pipeline_are_put_together_and_held_beside_each_other() {
         .stdout;
     assert!(
         yaml.starts_with(
-            "total_consensus_runs: 6\nruns_with_disagreements: 0\ndisagreement_rate: 0"
+            "total_consensus_runs: 12\nruns_with_disagreements: 0\ndisagreement_rate: 0"
         ),
         "{yaml}"
     );

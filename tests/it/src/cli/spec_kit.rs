@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use flowhost_flow::OutputSchema;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::examples::example;
-use crate::support::{Home, Ran};
+use crate::support::{Home, Ran, repository};
+
+const STAGES: [&str; 6] = ["plan", "tasks", "implement", "validate", "audit", "unlock"];
 
 fn run(home: &Home) -> Ran {
     home.flowhost(&["run", "plan.yaml", "--json", "--seed", "7"])
@@ -43,6 +47,11 @@ fn one<'a>(files: &'a BTreeMap<String, String>, begin: &str, end: &str) -> &'a s
     found[0].1
 }
 
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
@@ -62,9 +71,26 @@ fn the_scenario_agrees_and_leaves_valid_evidence_of_every_stage() {
     let report = run(&home).expect(0).json();
     assert_eq!(report["outputs"]["consensus_ok"], true, "{report:#}");
     assert_eq!(report["outputs"]["conflicts"], json!([]));
-    assert_eq!(report["warnings"], json!([]));
+    assert_eq!(report["outputs"]["decision"], "unlock");
+    // The scripted answers are shorter than what is wanted of a stage, and each stage says so.
+    let warnings = report["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), STAGES.len(), "{warnings:#?}");
+    for warning in warnings {
+        let told = warning.to_string();
+        assert!(told.contains("4000 to 6000 are wanted"), "{told}");
+    }
+    let fixture = home.read("fixtures/tasks.md");
+    let rows = report["outputs"]["task_table"].as_array().unwrap();
+    assert_eq!(rows.len(), 9);
+    for line in rows {
+        let line = line.as_str().unwrap();
+        assert!(fixture.contains(line), "{line}");
+    }
+    let graph = report["outputs"]["task_graph"].as_array().unwrap();
+    let graph: Vec<_> = graph.iter().map(|line| line.as_str().unwrap()).collect();
+    assert!(fixture.contains(&graph.join("\n")), "{graph:#?}");
     let files = evidence(&home);
-    for stage in ["plan", "tasks", "validate"] {
+    for stage in STAGES {
         let begin = format!("consensus/SPEC-KIT-900/spec-{stage}_20");
         let line = read(one(&files, &begin, "_telemetry.jsonl"));
         assert_eq!(line["schemaVersion"], "2.0");
@@ -88,6 +114,10 @@ fn the_scenario_agrees_and_leaves_valid_evidence_of_every_stage() {
             let prompt = one(&files, &begin, &format!("_prompt_{agent}.txt"));
             assert!(prompt.contains("[user]"), "{prompt}");
         }
+        let version = line["promptVersion"].as_str().unwrap();
+        assert!(version.starts_with(&format!("20261126-{stage}-")), "{version}");
+        let prompt = std::fs::read(home.path().join(format!("prompts/spec-{stage}.md"))).unwrap();
+        assert_eq!(line["promptSha256"], sha256(&prompt));
         let verdict = read(one(&files, &begin, "_verdict.json"));
         assert_eq!(
             (&verdict["consensus_ok"], &verdict["conflicts"]),
@@ -112,15 +142,14 @@ fn the_scenario_agrees_and_leaves_valid_evidence_of_every_stage() {
         );
     }
     let costs = read(&files["costs/SPEC-KIT-900_cost_summary.json"]);
-    assert_eq!(
-        (&costs["per_stage"]["plan"], &costs["per_stage"]["audit"]),
-        (&json!(0.0), &Value::Null)
-    );
-    assert_eq!(costs["total_calls"], 12);
+    for stage in STAGES {
+        assert_eq!(costs["per_stage"][stage], 0.0);
+    }
+    assert_eq!(costs["total_calls"], 24);
     let judged = home.flowhost(&["telemetry", "validate", "evidence", "--json"]);
     let judged = judged.expect(0).json();
     assert_eq!(judged["invalid"], 0, "{judged:#}");
-    assert!(judged["valid"].as_u64().unwrap() > 30);
+    assert!(judged["valid"].as_u64().unwrap() > 60);
     home.flowhost(&["verify", "latest"]).expect(0);
     let named = home
         .records()
@@ -228,4 +257,118 @@ fn two_runs_do_not_write_the_evidence_of_one_spec_and_too_much_of_it_starts_noth
     home.file("evidence/consensus/SPEC-KIT-900", "not a folder");
     let ran = run(&home).expect(1);
     assert!(ran.all().contains("cannot be written"), "{}", ran.all());
+}
+
+#[test]
+fn a_word_that_leads_the_reader_stops_the_run_before_anybody_is_asked() {
+    let home = example("spec-kit-900");
+    let prompt = home.read("prompts/spec-audit.md");
+    home.file(
+        "prompts/spec-audit.md",
+        format!("{prompt}\nObviously it may be unlocked.\n"),
+    );
+    let report = run(&home).expect(4).json();
+    let told = report["error"].to_string();
+    assert!(told.contains("obviously"), "{told}");
+    assert!(!home.path().join("evidence/consensus").exists());
+    // In an answer it is a warning, and the record says who said it.
+    home.file("prompts/spec-audit.md", prompt);
+    for agent in ["gemini", "claude", "gpt_pro"] {
+        let script = home.read(&format!("scripts/unlock/{agent}.json"));
+        let script = script.replace("under 98 percent", "of course under 98 percent");
+        home.file(&format!("scripts/unlock/{agent}.json"), script);
+    }
+    let script = home.read("scripts/unlock/gpt_pro.json");
+    home.file(
+        "scripts/unlock/gpt_pro.json",
+        script.replace("less than 98 percent", "of course less than 98 percent"),
+    );
+    let report = run(&home).expect(0).json();
+    let told = report["warnings"].to_string();
+    assert!(told.contains("banned word `of course`"), "{told}");
+}
+
+/// What a stage demands, each as the change of a good answer that breaks it.
+const DEMANDS: &[(&str, &str, &str)] = &[
+    ("plan", "/milestones/2", "DELETE"),
+    ("plan", "/milestones/0/date", "\"2027-13-29\""),
+    ("plan", "/milestones/0/owner", "DELETE"),
+    ("plan", "/risks/2/kind", "\"technical\""),
+    ("plan", "/risks/0/impact", "\"huge\""),
+    ("plan", "/risks/0/probability", "DELETE"),
+    ("plan", "/risks/0/owner", "\"\""),
+    ("plan", "/success_metrics/latency", "\"quick\""),
+    ("plan", "/success_metrics/telemetry_coverage", "DELETE"),
+    ("plan", "/assumptions", "[]"),
+    ("plan", "/non_goals", "DELETE"),
+    ("tasks", "/tasks/6/cross_team", "false"),
+    ("tasks", "/tasks/0/owner_role", "DELETE"),
+    ("tasks", "/tasks/0/deliverable", "DELETE"),
+    ("tasks", "/tasks/0/definition_of_done", "DELETE"),
+    ("tasks", "/tasks/0/depends_on", "[\"first\"]"),
+    ("tasks", "/tasks/0/parallel", "\"no\""),
+    ("tasks", "/tasks/0/security_review", "DELETE"),
+    ("tasks", "/tasks", "[]"),
+    ("implement", "/changes/0/tests", "[]"),
+    ("implement", "/changes/0/reviewed_by", "DELETE"),
+    ("implement", "/data_changes/0/back", "DELETE"),
+    ("validate", "/unit", "[]"),
+    ("validate", "/integration", "DELETE"),
+    ("validate", "/load", "[\"a lot\"]"),
+    ("validate", "/kpis/0/alert_threshold", "\"too slow\""),
+    ("validate", "/rollback_trigger", "\"when it is bad\""),
+    ("validate", "/running_cost_usd_month", "\"cheap\""),
+    ("audit", "/controls/0/proof", "DELETE"),
+    ("audit", "/controls/0/verdict", "\"fine\""),
+    ("audit", "/findings/0/due", "\"soon\""),
+    ("audit", "/recommendation", "\"maybe\""),
+    ("unlock", "/rollout/0/share_percent", "110"),
+    ("unlock", "/rollback/minutes", "DELETE"),
+    ("unlock", "/sign_off/2", "DELETE"),
+    ("unlock", "/conditions/0/met", "\"yes\""),
+];
+
+#[test]
+fn what_a_stage_demands_its_schema_enforces() {
+    let folder = repository().join("examples/spec-kit-900");
+    let read_file = |name: String| read(&std::fs::read_to_string(folder.join(name)).unwrap());
+    for stage in STAGES {
+        let schema = read_file(format!("schemas/{stage}.schema.json"));
+        let schema = OutputSchema::compile(schema).unwrap();
+        for agent in ["gemini", "claude", "gpt_pro"] {
+            for entry in read_file(format!("scripts/{stage}/{agent}.json")).as_array().unwrap() {
+                let answer = &entry["json"];
+                let answer = answer.get("output").unwrap_or(answer);
+                assert_eq!(schema.violations(answer), None, "{stage}, {agent}");
+            }
+        }
+        // The answer with just the risks and the touchpoints that are asked for.
+        let mut good = read_file(format!("scripts/{stage}/claude.json"))[0]["json"].clone();
+        if stage == "plan" {
+            let risks = good["risks"].as_array().unwrap();
+            let kinds = ["process", "operational", "technical"];
+            let of = |kind: &&str| risks.iter().find(|it| it["kind"] == **kind).unwrap().clone();
+            good["risks"] = kinds.iter().map(of).collect();
+        }
+        assert_eq!(schema.violations(&good), None, "{stage}");
+        for (of, pointer, change) in DEMANDS.iter().filter(|(of, _, _)| *of == stage) {
+            let mut bad = good.clone();
+            break_at(&mut bad, pointer, change);
+            assert!(schema.violations(&bad).is_some(), "{of} {pointer} {change}");
+        }
+    }
+}
+
+/// Replaces what stands at the pointer, or takes it out.
+fn break_at(value: &mut Value, pointer: &str, change: &str) {
+    if change != "DELETE" {
+        *value.pointer_mut(pointer).unwrap() = read(change);
+        return;
+    }
+    let (parent, last) = pointer.rsplit_once('/').unwrap();
+    match value.pointer_mut(parent).unwrap() {
+        Value::Array(items) => drop(items.remove(last.parse().unwrap())),
+        Value::Object(members) => drop(members.remove(last).unwrap()),
+        other => panic!("{pointer}: {other}"),
+    }
 }
