@@ -115,7 +115,10 @@ fn the_scenario_agrees_and_leaves_valid_evidence_of_every_stage() {
             assert!(prompt.contains("[user]"), "{prompt}");
         }
         let version = line["promptVersion"].as_str().unwrap();
-        assert!(version.starts_with(&format!("20261126-{stage}-")), "{version}");
+        assert!(
+            version.starts_with(&format!("20261126-{stage}-")),
+            "{version}"
+        );
         let prompt = std::fs::read(home.path().join(format!("prompts/spec-{stage}.md"))).unwrap();
         assert_eq!(line["promptSha256"], sha256(&prompt));
         let verdict = read(one(&files, &begin, "_verdict.json"));
@@ -336,7 +339,10 @@ fn what_a_stage_demands_its_schema_enforces() {
         let schema = read_file(format!("schemas/{stage}.schema.json"));
         let schema = OutputSchema::compile(schema).unwrap();
         for agent in ["gemini", "claude", "gpt_pro"] {
-            for entry in read_file(format!("scripts/{stage}/{agent}.json")).as_array().unwrap() {
+            for entry in read_file(format!("scripts/{stage}/{agent}.json"))
+                .as_array()
+                .unwrap()
+            {
                 let answer = &entry["json"];
                 let answer = answer.get("output").unwrap_or(answer);
                 assert_eq!(schema.violations(answer), None, "{stage}, {agent}");
@@ -347,7 +353,13 @@ fn what_a_stage_demands_its_schema_enforces() {
         if stage == "plan" {
             let risks = good["risks"].as_array().unwrap();
             let kinds = ["process", "operational", "technical"];
-            let of = |kind: &&str| risks.iter().find(|it| it["kind"] == **kind).unwrap().clone();
+            let of = |kind: &&str| {
+                risks
+                    .iter()
+                    .find(|it| it["kind"] == **kind)
+                    .unwrap()
+                    .clone()
+            };
             good["risks"] = kinds.iter().map(of).collect();
         }
         assert_eq!(schema.violations(&good), None, "{stage}");
