@@ -31,6 +31,9 @@ pub struct RunEntry {
     pub records: Option<u64>,
     /// The plan's labels, as they were for this run.
     pub labels: BTreeMap<String, String>,
+    /// Whose evidence its stages left, if the plan says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
     /// Set once it was removed on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
@@ -125,6 +128,7 @@ impl Listing {
                     plan_hash: start.plan_hash.unwrap_or_default(),
                     records: None,
                     labels: start.labels.unwrap_or_default(),
+                    spec: start.spec,
                     removed: None,
                 });
             }

@@ -57,6 +57,11 @@ pub struct RunOptions {
     pub witness: Option<PathBuf>,
     /// What the run takes from an earlier one; without a seed of its own, that one's seed, too.
     pub reuse: Option<Arc<Earlier>>,
+    /// The only step of the plan that is wanted, with what it needs ([`RunSetup::only`]).
+    pub only: Option<String>,
+    /// What the person wants to be read beside the run. It stands in the chained record, from which
+    /// nothing can be erased.
+    pub note: Option<String>,
 }
 
 /// Where a finished run left its evidence.
@@ -142,6 +147,7 @@ pub(crate) async fn execute(
         inputs: project.inputs.clone(),
         estimates: wiring::estimates(&project),
         components: wiring::components(&project),
+        only: options.only.clone(),
     };
     let branch = match forked {
         Some((parent, of)) => {
@@ -160,6 +166,7 @@ pub(crate) async fn execute(
         plan: Some(project.plan.name.clone()),
         plan_hash: Some(hash.clone()),
         labels: Some(labels.clone()),
+        spec: project.plan.evidence.as_ref().map(|it| it.spec_id.clone()),
         ..RunStart::default()
     };
     let seals = seals(&project);

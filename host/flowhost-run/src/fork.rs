@@ -201,7 +201,10 @@ fn refused(of: &Of, error: &ForkError) -> Failure {
     };
     match error {
         ForkError::NeverRan { ran, .. } if !ran.is_empty() => {
-            failure.hint(format!("steps that ran: {}", list(ran)))
+            let ran = list(ran);
+            failure.hint(format!(
+                "steps that ran: {ran}; begin at one of them, or run the plan whole"
+            ))
         }
         ForkError::NotReached { wants, .. } if !wants.is_empty() => {
             let wants = list(wants);

@@ -151,6 +151,12 @@ impl Journal {
             Durability::Relaxed => "relaxed",
         };
         let payload = serde_json::to_vec(setup).unwrap_or_default();
+        let note = options.note.clone().map(|mut note| {
+            if self.redacts {
+                clean(&mut note);
+            }
+            note
+        });
         let start = RunStart {
             schema: Some(SCHEMA),
             plan: Some(setup.plan_hash.clone()),
@@ -164,6 +170,9 @@ impl Journal {
             parent_records: fork.map(|point| point.records),
             parent_hash: fork.map(|point| point.hash.clone()),
             fork_at: fork.map(|point| point.at.clone()),
+            only: setup.only.clone(),
+            note,
+            spec: plan.evidence.as_ref().map(|it| it.spec_id.clone()),
             ..RunStart::default()
         };
         append(self, self.by_host(start).payload(payload))

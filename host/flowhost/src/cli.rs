@@ -5,6 +5,7 @@
 mod mcp;
 mod plugin;
 mod retain;
+mod stages;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
+pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{
     CompareArgs, DisagreementsArgs, EvidenceArgs, GroupArg, MetricArg, ReportArgs, TelemetryCommand,
 };
@@ -156,6 +158,9 @@ pub(crate) struct RunArgs {
     /// Watch the plan and its plugins as `flowhost dev` does, in plain lines, until interrupted
     #[arg(long, conflicts_with_all = ["dry_run", "estimate", "metrics_listen", "resume", "reuse"])]
     pub(crate) watch: bool,
+    /// Which stages run
+    #[command(flatten)]
+    pub(crate) stages: StageArgs,
     /// How it runs
     #[command(flatten)]
     pub(crate) running: RunningArgs,

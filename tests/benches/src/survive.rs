@@ -237,6 +237,7 @@ fn planned() -> Result<Row> {
             inputs: Map::new(),
             estimates: BTreeMap::new(),
             components: BTreeMap::new(),
+            only: None,
         };
         let planner = planner_for(plan.clone(), setup).map_err(|it| anyhow!("{it:?}"))?;
         let start = Instant::now();

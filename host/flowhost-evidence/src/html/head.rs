@@ -128,7 +128,7 @@ pub(super) fn ending(story: &Story) -> Markup {
                 @else if !head.hint.is_empty() { p { strong { "What helps: " } (head.hint) } }
             }
         }
-        @for sentence in head.taken.sentences() {
+        @for sentence in head.sentences() {
             p.remark { "This run " (sentence) "." }
         }
         @for remark in &head.remarks {

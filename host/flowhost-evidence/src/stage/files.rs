@@ -312,9 +312,15 @@ fn synthesis(
             "conflicts_resolved": verdict.conflicts_resolved,
         },
         "status": verdict.status.word(),
-        "notes": verdict.notes,
+        "notes": notes(stage, verdict),
         "output": outcome(stage, verdict, agents),
     })
+}
+
+/// What the host noted, and after it what a person did.
+fn notes<'s>(stage: &'s Stage, verdict: &'s Verdict) -> Vec<&'s str> {
+    let noted = verdict.notes.iter().map(String::as_str);
+    noted.chain(stage.note.as_deref()).collect()
 }
 
 fn ruling(
@@ -415,7 +421,7 @@ fn telemetry(
         "promptSha256": stage.prompt().1,
         "runProfile": stage.labels.get("run_profile"),
         "artifacts": paths(views),
-        "notes": verdict.notes,
+        "notes": notes(stage, verdict),
         "consensus": {
             "status": status,
             "synthesis_status": status,

@@ -22,6 +22,8 @@ pub(super) struct Stage {
     pub(super) duration_ms: u64,
     pub(super) attempts: u64,
     pub(super) labels: BTreeMap<String, String>,
+    /// What the person who started the run wants to be read beside it.
+    pub(super) note: Option<String>,
     pub(super) budget_micro_usd: Option<u64>,
     pub(super) calls: Vec<Call>,
     /// The verdict of the last round, and when it was recorded.
@@ -85,6 +87,7 @@ impl Gather {
         };
         if let Record::RunStart(start) = &said {
             self.stage.labels = start.labels.clone().unwrap_or_default();
+            self.stage.note.clone_from(&start.note);
             let budget = start.budget.as_ref().and_then(|it| it.get("micro_usd"));
             self.stage.budget_micro_usd = budget.and_then(|it| it.parse().ok());
         }

@@ -59,6 +59,22 @@ pub struct Head {
     pub remarks: Vec<String>,
     /// What it took from other runs.
     pub taken: Taken,
+    /// The only step that was wanted of it; empty where all were.
+    pub only: String,
+    /// What the person who started it wanted to be read beside it; empty without.
+    pub note: String,
+}
+
+impl Head {
+    /// What is worth knowing before the steps are read, a sentence each.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let only = (!self.only.is_empty())
+            .then(|| format!("was to do `{}` only, with what it needs", self.only));
+        let note = (!self.note.is_empty()).then(|| format!("note: {}", self.note));
+        let taken = self.taken.sentences().into_iter();
+        taken.chain(only).chain(note).collect()
+    }
 }
 
 /// What a run took from others instead of doing it.
@@ -237,6 +253,8 @@ impl HeadOf {
         let step = text(start.fork_at.as_ref());
         let parent = start.parent.as_ref();
         head.taken.forked = parent.map(|run| (short(run), step));
+        head.only = text(start.only.as_ref());
+        head.note = text(start.note.as_ref());
     }
 
     fn end(&mut self, record: &StoredRecord, end: &RunEnd) {

@@ -50,7 +50,7 @@ pub enum ForkError {
     /// The records are not those of the plan.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// The recorded run never began the step.
+    /// The recorded run never began the step, and what it did does not lead to it.
     #[error("the step `{step}` never ran there")]
     NeverRan {
         /// The step.
@@ -68,7 +68,8 @@ pub enum ForkError {
     },
 }
 
-/// The past of a run of `plan` that begins at `started`, up to the first start of the step `at`.
+/// The past of a run of `plan` that begins at `started`, up to the first start of the step `at`. The recorded
+/// run may have ended before that, if all that the step needs was done there.
 ///
 /// # Errors
 /// [`ForkError`].
@@ -116,6 +117,12 @@ pub fn fork(
             break;
         }
     }
+    if !there.began {
+        return Err(ForkError::NeverRan {
+            step: at.to_owned(),
+            ran: there.ran,
+        });
+    }
     let open = branch.open.keys().map(|tag| tag.path.clone());
     Err(ForkError::NotReached {
         step: at.to_owned(),
@@ -157,6 +164,10 @@ impl From<&Call> for Tag {
 struct Recording {
     calls: HashMap<CallId, Tag>,
     gates: HashMap<GateId, String>,
+    /// Whether it began the step.
+    began: bool,
+    /// The steps that it began, in their order.
+    ran: Vec<String>,
 }
 
 impl Recording {
@@ -186,13 +197,12 @@ impl Recording {
                 }
             }
         }
-        match began {
-            true => Ok(Self { calls, gates }),
-            false => Err(ForkError::NeverRan {
-                step: at.to_owned(),
-                ran,
-            }),
-        }
+        Ok(Self {
+            calls,
+            gates,
+            began,
+            ran,
+        })
     }
 }
 
@@ -391,6 +401,34 @@ mod tests {
             (step.as_str(), ran.join(" ")),
             ("e", "a b ok c d".to_owned())
         );
+    }
+
+    #[test]
+    fn a_step_that_never_began_is_reached_where_all_that_it_needs_was_done() {
+        let plan = Arc::new(harness::plan(BODY));
+        let (events, mut ends) = recorded(&plan);
+        // As a run of `c` alone would have ended: before `d` was asked for.
+        let last = ends.pop_last().unwrap().0;
+        let before = |record: &&EventRecord| {
+            !matches!(record.event, Recorded::CallFinished { call } if call == last)
+        };
+        let events: Vec<EventRecord> = events.iter().filter(before).cloned().collect();
+        let parent = Parent {
+            plan: plan.clone(),
+            setup: RunSetup {
+                only: Some("c".to_owned()),
+                ..setup(&plan, 7, "h")
+            },
+            started: Time(1_000),
+            events: &events,
+            ends: &ends,
+        };
+        let begin = |at: &str| {
+            let setup = setup(&plan, 7, "another");
+            fork(&parent, plan.clone(), setup, Time(9_000), at)
+        };
+        assert_eq!(begin("d").unwrap().calls.len(), ends.len());
+        assert!(matches!(begin("e"), Err(ForkError::NeverRan { .. })));
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub(in crate::planner) fn setup(
         inputs: plan.bind_inputs(&given).unwrap(),
         estimates,
         components: BTreeMap::new(),
+        only: None,
     }
 }
 
@@ -77,6 +78,20 @@ impl Run {
         inputs: Value,
     ) -> Self {
         let setup = setup(&plan, estimates, inputs);
+        Self::begun(plan, setup)
+    }
+
+    /// A run that wants one step only.
+    pub(in crate::planner) fn only(step: &str, body: &str) -> Self {
+        let plan = plan(body);
+        let setup = RunSetup {
+            only: Some(step.to_owned()),
+            ..setup(&plan, BTreeMap::new(), json!({}))
+        };
+        Self::begun(plan, setup)
+    }
+
+    fn begun(plan: Plan, setup: RunSetup) -> Self {
         let mut run = Self {
             planner: planner_for(Arc::new(plan), setup).unwrap(),
             now: 1_000,

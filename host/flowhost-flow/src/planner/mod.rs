@@ -79,6 +79,10 @@ pub struct RunSetup {
     /// that two agents are the same. A plugin that is not listed is like no other.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub components: BTreeMap<String, String>,
+    /// The only step of a workflow that is wanted: it runs with what it needs, and every other step of the
+    /// outermost plan is skipped. `None` runs all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
     /// What one call of a plugin can use at most, by plugin key ([`Plan::all_plugins`]): reserved
     /// before the call and returned after it. Hand in the limits of the effective profile. A plugin
     /// that is not listed, and a currency that is 0, reserves nothing but the call itself: then the
@@ -529,6 +533,7 @@ pub trait Planner: Send {
 ///     inputs: Default::default(),
 ///     estimates: Default::default(),
 ///     components: Default::default(),
+///     only: None,
 /// };
 /// let plan = Plan::parse(text, "plan.yaml").unwrap();
 /// let mut planner = planner_for(Arc::new(plan), setup).unwrap();

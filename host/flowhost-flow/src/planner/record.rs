@@ -43,6 +43,7 @@
 //!     inputs: Default::default(),
 //!     estimates: Default::default(),
 //!     components: Default::default(),
+//!     only: None,
 //! };
 //! let records: Vec<EventRecord> = [
 //!     json!({ "event": "started", "at": 0 }),

@@ -97,7 +97,12 @@ impl Scope {
 
     pub(super) fn render_outputs(&self, core: &Core) -> Result<Map<String, Value>, Failure> {
         let mut outputs = Map::new();
-        for (name, template) in &self.plan.outputs {
+        let wanted = self.plan.outputs.iter().filter(|(_, template)| {
+            let all = self.parent.is_some() || core.setup.only.is_none();
+            // A run of one step has no outputs of the steps that it left out.
+            all || !self.reads_skipped(template)
+        });
+        for (name, template) in wanted {
             let value = self.render(core, template, &[]).map_err(|error| {
                 let message = format!("output `{name}`: {error}");
                 Failure::new(FailureClass::Expression, message)
@@ -105,6 +110,18 @@ impl Scope {
             outputs.insert(name.clone(), value);
         }
         Ok(outputs)
+    }
+
+    /// Whether the template reads a step that was skipped.
+    fn reads_skipped(&self, template: &Template) -> bool {
+        let steps = results_name(&self.plan.body);
+        let read = template.references().into_iter();
+        let mut read = read.filter(|(_, reference)| reference.root == steps);
+        read.any(|(_, reference)| {
+            let step = reference.path.first().and_then(|id| self.results.get(id));
+            let status = step.and_then(|step| step.get("status")?.as_str());
+            status == Some(StepStatus::Skipped.word())
+        })
     }
 
     /// Sets what expressions see of a step, state or node.

@@ -43,6 +43,12 @@ kinds! {
         parent_hash: Option<String>,
         /// The step before which it was forked.
         fork_at: Option<String>,
+        /// The only step that was wanted; the others were left out.
+        only: Option<String>,
+        /// What the person who started it wants to be read beside it.
+        note: Option<String>,
+        /// Whose evidence its stages leave: the plan's `evidence.spec_id`.
+        spec: Option<String>,
     }
     RunEnd "run.end" "A run ended: status and totals." {
         /// How it ended.

@@ -100,6 +100,7 @@ fn call() -> Box<Call> {
         inputs: Default::default(),
         estimates: Default::default(),
         components: Default::default(),
+        only: None,
     };
     let plan = Plan::parse(text, "plan.yaml").unwrap();
     let mut planner = planner_for(Arc::new(plan), setup).unwrap();

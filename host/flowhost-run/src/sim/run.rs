@@ -312,6 +312,7 @@ impl Simulated {
             seed: self.world.seed,
             inputs: Map::new(),
             components: BTreeMap::new(),
+            only: None,
             estimates: plugins.into_iter().map(|(key, _)| (key, tokens)).collect(),
         }
     }

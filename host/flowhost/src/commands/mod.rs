@@ -39,6 +39,7 @@ mod runs_list;
 mod runs_show;
 mod settle;
 mod speak;
+mod stages;
 mod telemetry;
 mod telemetry_numbers;
 mod validate;

@@ -244,6 +244,7 @@ mod tests {
             plan_hash: String::new(),
             records: None,
             labels: BTreeMap::new(),
+            spec: None,
             removed: None,
         }
     }

@@ -48,12 +48,17 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
         state,
         ..
     } = &*context;
-    let kept = Kept::new(ambient, config, state, BTreeMap::new());
+    let kept = Arc::new(Kept::new(ambient, config, state, BTreeMap::new()));
+    let stretch = super::stages::stretch(&args.stages, &project, &kept, context)?;
+    options.only = stretch.only;
     super::running::perform(&project, running, context, |host| {
         if let Some(run) = &earlier {
-            options.reuse = Some(Arc::new(host.earlier(run, &kept)?));
+            options.reuse = Some(Arc::new(host.earlier(run, &*kept)?));
         }
-        host.start(begun, options)
+        match stretch.past {
+            Some((run, at)) => host.fork(begun, &run, &at, kept, options),
+            None => host.start(begun, options),
+        }
     })
 }
 
@@ -90,7 +95,8 @@ fn options(args: &RunArgs, context: &Context) -> RunOptions {
         allow_private_network: args.running.allow_private_network,
         allow_process: args.running.allow_process,
         witness: witness(&args.running, context),
-        reuse: None,
+        note: args.stages.note.clone(),
+        ..RunOptions::default()
     }
 }
 

@@ -321,7 +321,7 @@ fn head_text(run: &str, head: &Head) -> String {
     if !hint.is_empty() {
         let _infallible = writeln!(text, "  hint: {}", neutral(hint).replace('\n', "\n  "));
     }
-    for sentence in head.taken.sentences() {
+    for sentence in head.sentences() {
         let _infallible = writeln!(text, "  {}", one_line(&sentence));
     }
     text.push('\n');
@@ -342,6 +342,7 @@ fn head_document(head: &Head) -> Value {
         "status": head.status, "exit_code": head.exit_code.parse::<u8>().ok(),
         "duration_ms": head.took_us / 1_000, "failed_step": head.failed_step,
         "failure": words(&head.failure), "hint": head.hint, "taken": head.taken.sentences(),
+        "only": head.only, "note": head.note,
     })
 }
 

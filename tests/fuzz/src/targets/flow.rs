@@ -164,6 +164,7 @@ fn walk(plan: &Plan, hash: &str) -> Vec<String> {
         inputs,
         estimates: BTreeMap::new(),
         components: BTreeMap::new(),
+        only: None,
     };
     let Ok(mut planner) = planner_for(Arc::new(plan.clone()), setup) else {
         return Vec::new();

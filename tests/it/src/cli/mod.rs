@@ -41,6 +41,7 @@ mod script;
 mod scripted;
 mod spec_kit;
 mod stranger;
+mod stretch;
 mod suggest;
 mod surface;
 mod telemetry;

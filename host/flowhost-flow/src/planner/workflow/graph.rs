@@ -78,6 +78,18 @@ impl Graph {
         place
     }
 
+    /// A step and all that it needs, directly or not.
+    pub(super) fn with_needs(&self, at: StepIx) -> Arena<StepIx, bool> {
+        let mut found: Arena<StepIx, bool> = self.steps.names().map(|_| false).collect();
+        let mut open = vec![at];
+        while let Some(current) = open.pop() {
+            if !std::mem::replace(&mut found[current], true) {
+                open.extend(&self.steps[current].needs);
+            }
+        }
+        found
+    }
+
     /// All that come after a step, directly or not.
     pub(super) fn after(&self, at: StepIx) -> Arena<StepIx, bool> {
         let mut found: Arena<StepIx, bool> = self.steps.names().map(|_| false).collect();

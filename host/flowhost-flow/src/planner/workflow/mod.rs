@@ -139,7 +139,25 @@ impl Flow {
                 self.todo.push_back(Todo::Begin(at));
             }
         }
+        self.leave_out(ctx);
         self.work_off(ctx);
+    }
+
+    /// Skips what a run of one step does without. Nothing has begun yet, so nothing is stopped.
+    fn leave_out(&mut self, ctx: &mut Ctx<'_>) {
+        let only = match ctx.scope.parent {
+            None => ctx.core.setup.only.as_deref(),
+            // A sub-plan belongs to a step, which runs whole.
+            Some(_) => None,
+        };
+        if let Some(only) = only.and_then(|id| self.graph.place(id)) {
+            let wanted = self.graph.with_needs(only);
+            for at in self.steps.names() {
+                if !wanted[at] {
+                    self.end_step(ctx, at, StepStatus::Skipped, Value::Null);
+                }
+            }
+        }
     }
 
     /// A unit of the workflow is over.

@@ -34,6 +34,32 @@ fn a_false_condition_skips_the_step_and_not_those_after_it() {
     assert_eq!(run.exit(), Exit::Ok);
 }
 
+const FOUR: &str = "steps:\n  a: {uses: t}\n  b: {uses: t, needs: [a]}\n  c: {uses: t}\n  \
+    all: {needs: [b, c], barrier: {require: all, timeout: 1m, on_timeout: halt}}\n  \
+    d: {uses: t, needs: [all]}\n\
+    outputs: {b: '${{ steps.b.output }}', d: '${{ steps.d.output }}', id: '${{ run.id }}'}\n";
+
+#[test]
+fn a_run_of_one_step_does_what_it_needs_and_nothing_else() {
+    let mut run = Run::only("b", FOUR);
+    assert_eq!(run.paths(), ["a"]);
+    assert_eq!(run.exit(), Exit::Ok);
+    for skipped in ["c", "all", "d"] {
+        assert_eq!(run.status(skipped), StepStatus::Skipped, "{skipped}");
+    }
+    let end = run.end.as_ref().unwrap();
+    let outputs: Vec<&String> = end.outputs.keys().collect();
+    assert_eq!(outputs, ["b", "id"], "what was left out has no output");
+    assert!(run.timers.is_empty(), "no barrier waits for what never comes");
+}
+
+#[test]
+fn a_run_of_the_last_step_does_all_that_leads_to_it() {
+    let mut run = Run::only("d", FOUR);
+    assert_eq!(run.exit(), Exit::Ok);
+    assert_eq!(run.end.as_ref().unwrap().used.calls, 4);
+}
+
 #[test]
 fn a_condition_that_cannot_be_evaluated_ends_the_run() {
     let mut run =
@@ -408,6 +434,7 @@ fn an_agents_work_carries_prompt_version_and_schema_and_its_guardrails_do_not() 
         inputs: Map::new(),
         estimates: BTreeMap::new(),
         components: BTreeMap::new(),
+        only: None,
     };
     assert!(planner_for(Arc::new(bare), setup).is_err());
     plan.attach_prompt("p.md", "What is it?");

@@ -1,0 +1,107 @@
+//! A part of a plan: a stage alone, the stages from one on, and what an earlier run gave to them.
+
+use serde_json::{Value, json};
+
+use super::again::replays;
+use super::examples::example;
+use crate::support::{Home, Ran};
+
+fn run(home: &Home, more: &[&str]) -> Ran {
+    home.flowhost(&[&["run", "plan.yaml", "--json"], more].concat())
+}
+
+fn runs(home: &Home) -> usize {
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    list.as_array().unwrap().len()
+}
+
+/// The first record of the run that this is the report of.
+fn start(home: &Home, report: &Value) -> Value {
+    let run = report["run_id"].as_str().unwrap();
+    let path = format!(".flowhost/default/runs/{run}/seg-00000000.jsonl");
+    serde_json::from_str(home.read(&path).lines().next().unwrap()).unwrap()
+}
+
+/// Files of this stage's telemetry.
+fn telemetry(home: &Home, stage: &str) -> Vec<String> {
+    let folder = home.path().join("evidence/consensus/SPEC-KIT-900");
+    let names = std::fs::read_dir(folder).unwrap();
+    let names = names.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let begin = format!("spec-{stage}_20");
+    names
+        .filter(|it| it.starts_with(&begin) && it.ends_with("_telemetry.jsonl"))
+        .collect()
+}
+
+#[test]
+fn a_stage_without_a_run_that_leads_to_it_is_refused_and_nothing_is_recorded() {
+    let home = example("spec-kit-900");
+    let refused = run(&home, &["--from", "tasks"]).expect(1);
+    let said = refused.all();
+    assert!(said.contains("has no run of `spec-kit-900` for SPEC-KIT-900"), "{said}");
+    assert!(said.contains("run the plan whole once"), "{said}");
+    let refused = run(&home, &["--only", "audit"]).expect(1);
+    assert!(
+        refused.all().contains("its stages: `plan`, `tasks`, `validate`"),
+        "{}",
+        refused.all()
+    );
+    assert_eq!(runs(&home), 0);
+    run(&home, &["--only", "plan"]).expect(0);
+    let refused = run(&home, &["--from", "validate"]).expect(1);
+    let said = refused.all();
+    assert!(said.contains("`validate` never ran there"), "{said}");
+    assert!(said.contains("begin at one of them, or run the plan whole"), "{said}");
+    assert_eq!(runs(&home), 1);
+}
+
+#[test]
+fn stages_run_one_by_one_each_on_what_the_one_before_gave() {
+    let home = example("spec-kit-900");
+    let plan = run(&home, &["--only", "plan", "--note", "first try"]).expect(0).json();
+    assert_eq!(plan["steps"]["tasks"]["status"], "skipped", "{plan:#}");
+    let outputs: Vec<&String> = plan["outputs"].as_object().unwrap().keys().collect();
+    assert_eq!(outputs, ["cost_usd", "plan"], "others would read what was left out");
+    let record = start(&home, &plan);
+    assert_eq!(
+        (&record["only"], &record["note"], &record["spec"]),
+        (&json!("plan"), &json!("first try"), &json!("SPEC-KIT-900"))
+    );
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    assert!(shown.contains("note: first try"), "{shown}");
+    assert!(shown.contains("was to do `plan` only"), "{shown}");
+    replays(&home);
+    let [line]: [String; 1] = telemetry(&home, "plan").try_into().unwrap();
+    let line = home.read(&format!("evidence/consensus/SPEC-KIT-900/{line}"));
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert!(line["notes"].to_string().contains("first try"), "{line:#}");
+
+    let tasks = run(&home, &["--only", "tasks"]).expect(0).json();
+    assert_eq!(start(&home, &tasks)["parent"], plan["run_id"]);
+    assert_eq!(tasks["steps"]["validate"]["status"], "skipped");
+    assert_eq!(telemetry(&home, "plan").len(), 1, "the past leaves no files again");
+    assert_eq!(telemetry(&home, "tasks").len(), 1);
+
+    let rest = run(&home, &["--from", "validate"]).expect(0).json();
+    assert_eq!(start(&home, &rest)["parent"], tasks["run_id"]);
+    assert_eq!(rest["outputs"]["consensus_ok"], true, "{rest:#}");
+    assert_eq!(rest["outputs"]["plan"], plan["outputs"]["plan"]);
+    assert_eq!(telemetry(&home, "validate").len(), 1);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+    home.flowhost(&["telemetry", "validate", "evidence"]).expect(0);
+    replays(&home);
+}
+
+#[test]
+fn another_specs_run_gives_nothing_and_another_input_is_told() {
+    let home = example("spec-kit-900");
+    run(&home, &["--only", "plan"]).expect(0);
+    let mine = home.read("plan.yaml");
+    home.file("plan.yaml", mine.replace("spec_id: SPEC-KIT-900, warn", "spec_id: OTHER, warn"));
+    let refused = run(&home, &["--from", "tasks"]).expect(1);
+    assert!(refused.all().contains("for OTHER"), "{}", refused.all());
+    home.file("plan.yaml", mine);
+    let told = home.flowhost(&["run", "plan.yaml", "--from", "tasks", "--input", "routing=premium-tier"]);
+    let told = told.expect(0);
+    assert!(told.stderr.contains("the input `routing` is another"), "{}", told.all());
+}
