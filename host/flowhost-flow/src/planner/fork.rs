@@ -409,9 +409,7 @@ mod tests {
         let (events, mut ends) = recorded(&plan);
         // As a run of `c` alone would have ended: before `d` was asked for.
         let last = ends.pop_last().unwrap().0;
-        let before = |record: &&EventRecord| {
-            !matches!(record.event, Recorded::CallFinished { call } if call == last)
-        };
+        let before = |record: &&EventRecord| !matches!(record.event, Recorded::CallFinished { call } if call == last);
         let events: Vec<EventRecord> = events.iter().filter(before).cloned().collect();
         let parent = Parent {
             plan: plan.clone(),

@@ -73,10 +73,7 @@ fn step<'p>(plan: &'p Plan, wanted: &str) -> Result<&'p Step, Failure> {
         .copied()
         .collect();
     if let [first, second, ..] = staged.as_slice() {
-        let why = format!(
-            "`{}` and `{}` both have that stage",
-            first.id, second.id
-        );
+        let why = format!("`{}` and `{}` both have that stage", first.id, second.id);
         return Err(refused(why).hint("name the step instead of the stage"));
     }
     let named = steps.iter().find(|step| step.id == wanted).copied();
@@ -129,9 +126,8 @@ fn note_other_inputs(
     let now = project.inputs.iter();
     for (name, _) in now.filter(|(name, value)| before.get(*name) != Some(*value)) {
         if !context.output.json {
-            let text = format!(
-                "the input `{name}` is another than in run {run}, whose results are taken"
-            );
+            let text =
+                format!("the input `{name}` is another than in run {run}, whose results are taken");
             context
                 .output
                 .message(&format!("note: {}\n", one_line(&text)));

@@ -38,11 +38,16 @@ fn a_stage_without_a_run_that_leads_to_it_is_refused_and_nothing_is_recorded() {
     let home = example("spec-kit-900");
     let refused = run(&home, &["--from", "tasks"]).expect(1);
     let said = refused.all();
-    assert!(said.contains("has no run of `spec-kit-900` for SPEC-KIT-900"), "{said}");
+    assert!(
+        said.contains("has no run of `spec-kit-900` for SPEC-KIT-900"),
+        "{said}"
+    );
     assert!(said.contains("run the plan whole once"), "{said}");
     let refused = run(&home, &["--only", "audit"]).expect(1);
     assert!(
-        refused.all().contains("its stages: `plan`, `tasks`, `validate`"),
+        refused
+            .all()
+            .contains("its stages: `plan`, `tasks`, `validate`"),
         "{}",
         refused.all()
     );
@@ -51,17 +56,26 @@ fn a_stage_without_a_run_that_leads_to_it_is_refused_and_nothing_is_recorded() {
     let refused = run(&home, &["--from", "validate"]).expect(1);
     let said = refused.all();
     assert!(said.contains("`validate` never ran there"), "{said}");
-    assert!(said.contains("begin at one of them, or run the plan whole"), "{said}");
+    assert!(
+        said.contains("begin at one of them, or run the plan whole"),
+        "{said}"
+    );
     assert_eq!(runs(&home), 1);
 }
 
 #[test]
 fn stages_run_one_by_one_each_on_what_the_one_before_gave() {
     let home = example("spec-kit-900");
-    let plan = run(&home, &["--only", "plan", "--note", "first try"]).expect(0).json();
+    let plan = run(&home, &["--only", "plan", "--note", "first try"])
+        .expect(0)
+        .json();
     assert_eq!(plan["steps"]["tasks"]["status"], "skipped", "{plan:#}");
     let outputs: Vec<&String> = plan["outputs"].as_object().unwrap().keys().collect();
-    assert_eq!(outputs, ["cost_usd", "plan"], "others would read what was left out");
+    assert_eq!(
+        outputs,
+        ["cost_usd", "plan"],
+        "others would read what was left out"
+    );
     let record = start(&home, &plan);
     assert_eq!(
         (&record["only"], &record["note"], &record["spec"]),
@@ -79,7 +93,11 @@ fn stages_run_one_by_one_each_on_what_the_one_before_gave() {
     let tasks = run(&home, &["--only", "tasks"]).expect(0).json();
     assert_eq!(start(&home, &tasks)["parent"], plan["run_id"]);
     assert_eq!(tasks["steps"]["validate"]["status"], "skipped");
-    assert_eq!(telemetry(&home, "plan").len(), 1, "the past leaves no files again");
+    assert_eq!(
+        telemetry(&home, "plan").len(),
+        1,
+        "the past leaves no files again"
+    );
     assert_eq!(telemetry(&home, "tasks").len(), 1);
 
     let rest = run(&home, &["--from", "validate"]).expect(0).json();
@@ -88,7 +106,8 @@ fn stages_run_one_by_one_each_on_what_the_one_before_gave() {
     assert_eq!(rest["outputs"]["plan"], plan["outputs"]["plan"]);
     assert_eq!(telemetry(&home, "validate").len(), 1);
     home.flowhost(&["verify", ".flowhost"]).expect(0);
-    home.flowhost(&["telemetry", "validate", "evidence"]).expect(0);
+    home.flowhost(&["telemetry", "validate", "evidence"])
+        .expect(0);
     replays(&home);
 }
 
@@ -97,11 +116,25 @@ fn another_specs_run_gives_nothing_and_another_input_is_told() {
     let home = example("spec-kit-900");
     run(&home, &["--only", "plan"]).expect(0);
     let mine = home.read("plan.yaml");
-    home.file("plan.yaml", mine.replace("spec_id: SPEC-KIT-900, warn", "spec_id: OTHER, warn"));
+    home.file(
+        "plan.yaml",
+        mine.replace("spec_id: SPEC-KIT-900, warn", "spec_id: OTHER, warn"),
+    );
     let refused = run(&home, &["--from", "tasks"]).expect(1);
     assert!(refused.all().contains("for OTHER"), "{}", refused.all());
     home.file("plan.yaml", mine);
-    let told = home.flowhost(&["run", "plan.yaml", "--from", "tasks", "--input", "routing=premium-tier"]);
+    let told = home.flowhost(&[
+        "run",
+        "plan.yaml",
+        "--from",
+        "tasks",
+        "--input",
+        "routing=premium-tier",
+    ]);
     let told = told.expect(0);
-    assert!(told.stderr.contains("the input `routing` is another"), "{}", told.all());
+    assert!(
+        told.stderr.contains("the input `routing` is another"),
+        "{}",
+        told.all()
+    );
 }

@@ -50,7 +50,10 @@ fn a_run_of_one_step_does_what_it_needs_and_nothing_else() {
     let end = run.end.as_ref().unwrap();
     let outputs: Vec<&String> = end.outputs.keys().collect();
     assert_eq!(outputs, ["b", "id"], "what was left out has no output");
-    assert!(run.timers.is_empty(), "no barrier waits for what never comes");
+    assert!(
+        run.timers.is_empty(),
+        "no barrier waits for what never comes"
+    );
 }
 
 #[test]
