@@ -3,6 +3,8 @@
 //! What an earlier stage gave is the recorded run's, taken as a fork takes it (ADR 0027): by reference, in
 //! full, and checked by `verify`. Must never take anything of another spec's run, whatever its plan is called.
 
+use std::collections::BTreeSet;
+
 use flowhost::failure::Failure;
 use flowhost::kept::Kept;
 use flowhost::output::one_line;
@@ -39,9 +41,9 @@ pub(super) fn stretch(
         });
     };
     let step = step(&project.plan, wanted)?;
-    let past = match step.needs.is_empty() {
-        true => None,
-        false => {
+    let past = match comes_after_a_stage(&project.plan, step) {
+        false => None,
+        true => {
             let run = earlier(project, &step.id, context)?;
             note_other_inputs(&run, project, kept, context)?;
             Some((run, step.id.clone()))
@@ -89,6 +91,26 @@ fn step<'p>(plan: &'p Plan, wanted: &str) -> Result<&'p Step, Failure> {
             false => failure.hint(format!("its stages: {}", stages.join(", "))),
         }
     })
+}
+
+/// Whether the step needs a stage, directly or not. What is no stage is done again: it prepares something, as a
+/// scan of the prompts does, and may come out otherwise now. In a plan without stages every step counts as one.
+fn comes_after_a_stage(plan: &Plan, step: &Step) -> bool {
+    let steps = plan.steps();
+    let staged = steps.iter().any(|it| it.stage.is_some());
+    let mut open: Vec<&String> = step.needs.iter().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(need) = open.pop() {
+        // A plan that was read has no step that needs another one that is not there.
+        let found = steps.iter().find(|it| it.id == *need);
+        if let Some(needed) = found.filter(|_| seen.insert(need)) {
+            if needed.stage.is_some() || !staged {
+                return true;
+            }
+            open.extend(&needed.needs);
+        }
+    }
+    false
 }
 
 /// The newest run of the plan that is not at work.

@@ -43,11 +43,11 @@ fn a_stage_without_a_run_that_leads_to_it_is_refused_and_nothing_is_recorded() {
         "{said}"
     );
     assert!(said.contains("run the plan whole once"), "{said}");
-    let refused = run(&home, &["--only", "audit"]).expect(1);
+    let refused = run(&home, &["--only", "deploy"]).expect(1);
     assert!(
         refused
             .all()
-            .contains("its stages: `plan`, `tasks`, `validate`"),
+            .contains("its stages: `audit`, `implement`, `plan`"),
         "{}",
         refused.all()
     );
@@ -100,11 +100,13 @@ fn stages_run_one_by_one_each_on_what_the_one_before_gave() {
     );
     assert_eq!(telemetry(&home, "tasks").len(), 1);
 
-    let rest = run(&home, &["--from", "validate"]).expect(0).json();
+    let rest = run(&home, &["--from", "implement"]).expect(0).json();
     assert_eq!(start(&home, &rest)["parent"], tasks["run_id"]);
     assert_eq!(rest["outputs"]["consensus_ok"], true, "{rest:#}");
     assert_eq!(rest["outputs"]["plan"], plan["outputs"]["plan"]);
-    assert_eq!(telemetry(&home, "validate").len(), 1);
+    for stage in ["implement", "validate", "audit", "unlock"] {
+        assert_eq!(telemetry(&home, stage).len(), 1, "{stage}");
+    }
     home.flowhost(&["verify", ".flowhost"]).expect(0);
     home.flowhost(&["telemetry", "validate", "evidence"])
         .expect(0);
