@@ -437,10 +437,12 @@ fn write_report(
     journal: &Journal,
     durability: Durability,
 ) -> Result<(), Failure> {
-    let document = serde_json::to_vec_pretty(&RunDocument::from(finished));
-    let bytes = document.map_err(|error| {
+    // One line: half of the document that is laid out for people is spaces, and there is one for every run.
+    let document = serde_json::to_vec(&RunDocument::from(finished));
+    let mut bytes = document.map_err(|error| {
         Failure::new(Exit::Internal, "the report cannot be written").caused_by(&error)
     })?;
+    bytes.push(b'\n');
     write_view(host, finished, journal, (REPORT, &bytes), durability)
 }
 

@@ -43,15 +43,16 @@ pub(super) fn body(story: &Story) -> Markup {
         let mut edges = talk.edges.items.iter();
         edges.any(|edge| edge.kind == **kind)
     });
+    let used: Vec<EdgeKind> = used.copied().collect();
     html! {
         p.legend {
-            @for kind in used { span { i.key.(class(*kind)) {} (word(*kind)) } }
+            @for kind in &used { span { i.key.(class(*kind)) {} (word(*kind)) } }
         }
         div.scroll.graph role="region" tabindex="0" aria-label="Graph of who talked to whom" {
             svg.wide[drawing.width > WIDE] role="img" aria-label="Who talked to whom; the table below says the same"
                 width=(drawing.width) height=(drawing.height)
                 viewBox=(format!("0 0 {} {}", drawing.width, drawing.height)) {
-                defs { @for kind in KINDS { (arrow(kind)) } }
+                defs { @for kind in &used { (arrow(*kind)) } }
                 @for (place, edge) in &edges { (curve(place, edge)) }
                 @for (place, node) in nodes { (placed(place, node)) }
                 @for (place, edge) in &edges {

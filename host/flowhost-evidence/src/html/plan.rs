@@ -68,13 +68,14 @@ fn drawing(graph: &Graph, alone: bool) -> Markup {
     let edges: Vec<(&Curve, &Edge)> = (drawing.edges.iter())
         .filter_map(|place| Some((place, graph.edges.get(place.at)?)))
         .collect();
+    let used = WAYS.into_iter().filter(|way| edges.iter().any(|(_, edge)| edge.way == *way));
     html! {
         svg xmlns="http://www.w3.org/2000/svg" class=[(drawing.width > WIDE).then_some("wide")] role="img"
             aria-label=(format!("Graph of the plan {}", graph.plan))
             width=(drawing.width) height=(drawing.height)
             viewBox=(format!("0 0 {} {}", drawing.width, drawing.height)) {
             @if alone { style { (PreEscaped(STYLE)) } }
-            defs { @for kind in WAYS { (marker("plan", class(kind))) } }
+            defs { @for way in used { (marker("plan", class(way))) } }
             @for (place, edge) in &edges { (curve(place, edge)) }
             @for (place, node) in nodes { (placed(place, node)) }
             @for (place, edge) in &edges {

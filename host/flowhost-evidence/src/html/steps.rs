@@ -139,11 +139,18 @@ fn row(step: &Step, name: Option<&String>) -> Markup {
             td.n { (words::count(step.attempts_total)) }
             td.n { (words::millis(step.duration_ms)) }
             td.n { (words::count(step.calls)) }
-            td.n title=(words::count(step.fuel)) { (words::short(step.fuel)) }
+            (fuel(step.fuel))
             td.n { (words::count(step.tokens)) }
             td.n { (words::usd(step.micro_usd)) }
         }
     }
+}
+
+/// An amount of fuel; the whole of it on pointing, where it is written short.
+fn fuel(amount: u64) -> Markup {
+    let (short, whole) = (words::short(amount), words::count(amount));
+    let title = (short != whole).then_some(whole);
+    html! { td.n title=[title] { (short) } }
 }
 
 fn attempts(step: &Step) -> Markup {

@@ -4,12 +4,13 @@ use flowhost_ledger::records::{ModelIntent, ModelResult, Reload, RunStart, Shape
 use flowhost_ledger::{Fact, Kind, Value};
 use proptest::prelude::*;
 
-use super::{STYLE, page};
+use super::page;
+use super::style::SHEET;
 use crate::story::tests::{Tape, audit, by, host, many_steps, of};
 
 /// The page in lines that a reviewer can read, without its style.
 fn reviewable(page: &str) -> String {
-    let page = page.replace(STYLE, "[style]");
+    let page = page.replace(SHEET.as_str(), "[style]");
     let start = page.find("sha256-").unwrap();
     let hash = page.get(start..start + 7 + 44).unwrap().to_owned();
     page.replace(&hash, "sha256-[hash]").replace("><", ">\n<")
@@ -162,7 +163,7 @@ const ATTRIBUTES: &str = " lang charset http-equiv content name class href id ar
 
 /// Walks the page as a browser's tokenizer does, and says what is not ours.
 fn foreign_markup(page: &str) -> Option<String> {
-    let page = page.replace(STYLE, "");
+    let page = page.replace(SHEET.as_str(), "");
     let mut rest = page.as_str();
     while let Some(at) = rest.find('<') {
         let tag = &rest[at + 1..];
