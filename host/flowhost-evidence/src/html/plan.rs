@@ -68,7 +68,9 @@ fn drawing(graph: &Graph, alone: bool) -> Markup {
     let edges: Vec<(&Curve, &Edge)> = (drawing.edges.iter())
         .filter_map(|place| Some((place, graph.edges.get(place.at)?)))
         .collect();
-    let used = WAYS.into_iter().filter(|way| edges.iter().any(|(_, edge)| edge.way == *way));
+    let used = WAYS
+        .into_iter()
+        .filter(|way| edges.iter().any(|(_, edge)| edge.way == *way));
     html! {
         svg xmlns="http://www.w3.org/2000/svg" class=[(drawing.width > WIDE).then_some("wide")] role="img"
             aria-label=(format!("Graph of the plan {}", graph.plan))

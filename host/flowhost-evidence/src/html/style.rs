@@ -52,11 +52,18 @@ mod tests {
 
     #[test]
     fn the_source_is_written_as_the_squeezing_needs_it() {
-        for line in SOURCE.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in SOURCE
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
             // Lines are joined without a space between them.
             assert!(line.ends_with(['{', '}', ';', ',', '/']), "{line}");
             let comment = line.contains("/*");
-            assert!(!comment || (line.starts_with("/*") && line.ends_with("*/")), "{line}");
+            assert!(
+                !comment || (line.starts_with("/*") && line.ends_with("*/")),
+                "{line}"
+            );
             // Within quotation marks a space counts.
             for quoted in line.split('"').skip(1).step_by(2) {
                 assert!(!quoted.contains([',', ';', ':', '{', '}']), "{quoted}");
