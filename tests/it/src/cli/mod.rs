@@ -31,6 +31,7 @@ mod network;
 mod plugins;
 mod preflight;
 mod progress;
+mod providers;
 mod python;
 mod remote;
 mod replayed;
