@@ -58,7 +58,11 @@ fn run(home: &Home, more: &[(&str, &str)]) -> Ran {
 #[track_caller]
 fn answered(home: &Home, ran: Ran) -> Value {
     let report = ran.expect(0).json();
-    assert_eq!(report["outputs"]["said"], json!({ "count": 1 }), "{report:#}");
+    assert_eq!(
+        report["outputs"]["said"],
+        json!({ "count": 1 }),
+        "{report:#}"
+    );
     for record in home.records() {
         let text = record.to_string();
         assert!(!text.contains(KEY) && !text.contains(DOOR), "{record:#}");
@@ -98,7 +102,10 @@ fn chat() -> String {
 }
 
 fn at(server: &Server, scheme: &str) -> String {
-    format!("kind = \"openai\"\nurl = \"{scheme}://{}/v1\"", server.address())
+    format!(
+        "kind = \"openai\"\nurl = \"{scheme}://{}/v1\"",
+        server.address()
+    )
 }
 
 #[test]
@@ -138,7 +145,11 @@ fn a_server_of_the_house_is_believed_by_its_own_authority_or_by_the_systems() {
     let line = "post /v1/chat/completions http/1.1";
     for request in &asked {
         assert!(request.head.to_lowercase().starts_with(line), "{request:?}");
-        assert!(request.head.contains(&format!("authorization: Bearer {KEY}")));
+        assert!(
+            request
+                .head
+                .contains(&format!("authorization: Bearer {KEY}"))
+        );
         assert_eq!(request.body["model"], "test-1");
     }
 }
@@ -201,9 +212,7 @@ fn a_proxy_that_refuses_is_named_and_the_server_sees_nothing() {
 #[test]
 fn gemini_is_spoken_to_at_its_openai_compatible_endpoint_and_hears_its_signatures_again() {
     let signature = json!({ "google": { "thought_signature": "c2lnbmF0dXJl" } });
-    let usage = |prompt: u64, completion: u64| {
-        json!({ "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion })
-    };
+    let usage = |prompt: u64, completion: u64| json!({ "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion });
     let counted = |mut chunk: Value, usage: Value| {
         chunk["usage"] = usage;
         chunk
@@ -237,7 +246,11 @@ fn gemini_is_spoken_to_at_its_openai_compatible_endpoint_and_hears_its_signature
                 .starts_with("POST /v1beta/openai/chat/completions HTTP/1.1"),
             "{request:?}"
         );
-        assert!(request.head.contains(&format!("authorization: Bearer {KEY}")));
+        assert!(
+            request
+                .head
+                .contains(&format!("authorization: Bearer {KEY}"))
+        );
     }
     let turns = asked[1].body["messages"].as_array().unwrap();
     let called = turns.iter().find(|it| it["tool_calls"].is_array()).unwrap();
@@ -288,7 +301,10 @@ fn responses_are_spoken_beside_chat_completions() {
     let asked = server.asked();
     assert_eq!(asked.len(), 2);
     for request in &asked {
-        assert!(request.head.starts_with("POST /v1/responses HTTP/1.1"), "{request:?}");
+        assert!(
+            request.head.starts_with("POST /v1/responses HTTP/1.1"),
+            "{request:?}"
+        );
         assert_eq!(request.body["store"], false);
         assert_eq!(request.body["text"]["format"]["type"], "json_schema");
         assert!(request.body["messages"].is_null());
@@ -298,7 +314,10 @@ fn responses_are_spoken_beside_chat_completions() {
     assert_eq!(of("function_call")["call_id"], "call_1");
     let output = of("function_call_output");
     assert_eq!(output["call_id"], "call_1");
-    assert!(output["output"].as_str().unwrap().contains("One"), "{output}");
+    assert!(
+        output["output"].as_str().unwrap().contains("One"),
+        "{output}"
+    );
 }
 
 /// Events of an Anthropic message: what it cost so far, then blocks, each whole in its pieces.
@@ -308,16 +327,17 @@ fn messages(usage: &Value, blocks: &[(Value, Value)], reason: &str, output: u64)
         "model": "test-1-2026-11", "content": [], "stop_reason": null, "usage": usage } }),
     ];
     for (index, (block, pieces)) in blocks.iter().enumerate() {
-        events.push(
-            json!({ "type": "content_block_start", "index": index, "content_block": block }),
-        );
+        events
+            .push(json!({ "type": "content_block_start", "index": index, "content_block": block }));
         for delta in pieces.as_array().unwrap() {
             events.push(json!({ "type": "content_block_delta", "index": index, "delta": delta }));
         }
         events.push(json!({ "type": "content_block_stop", "index": index }));
     }
-    events.push(json!({ "type": "message_delta", "delta": { "stop_reason": reason, "stop_sequence": null },
-        "usage": { "output_tokens": output } }));
+    events.push(
+        json!({ "type": "message_delta", "delta": { "stop_reason": reason, "stop_sequence": null },
+        "usage": { "output_tokens": output } }),
+    );
     events.push(json!({ "type": "message_stop" }));
     let event = |it: &Value| format!("event: {}\ndata: {it}\n\n", it["type"].as_str().unwrap());
     streamed(&events.iter().map(event).collect::<Vec<_>>())
@@ -325,7 +345,8 @@ fn messages(usage: &Value, blocks: &[(Value, Value)], reason: &str, output: u64)
 
 #[test]
 fn anthropics_thoughts_go_back_with_their_calls_and_its_cache_is_marked_and_paid() {
-    let tool = |id: &str, name: &str| json!({ "type": "tool_use", "id": id, "name": name, "input": {} });
+    let tool =
+        |id: &str, name: &str| json!({ "type": "tool_use", "id": id, "name": name, "input": {} });
     let input = |json: &str| json!({ "type": "input_json_delta", "partial_json": json });
     let thinking = json!({ "type": "thinking", "thinking": "", "signature": "" });
     let first = messages(
@@ -382,7 +403,8 @@ fn anthropics_thoughts_go_back_with_their_calls_and_its_cache_is_marked_and_paid
     }
     let turns = asked[1].body["messages"].as_array().unwrap();
     let called = turns.iter().find(|it| it["role"] == "assistant").unwrap();
-    let block = json!({ "type": "thinking", "thinking": "Best to look.", "signature": "c2lnbmF0dXJl" });
+    let block =
+        json!({ "type": "thinking", "thinking": "Best to look.", "signature": "c2lnbmF0dXJl" });
     assert_eq!(called["content"][0], block, "{called:#}");
     assert_eq!(called["content"][1]["type"], "tool_use", "{called:#}");
 }

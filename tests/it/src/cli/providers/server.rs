@@ -230,7 +230,8 @@ fn tunnel(
     }
     assert!(target.starts_with("127.0.0.1:"), "{target}");
     let mut server = TcpStream::connect(target).unwrap();
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (mut from_client, mut to_server) =
+        (client.try_clone().unwrap(), server.try_clone().unwrap());
     std::thread::spawn(move || {
         let mut piece = [0; 4_096];
         while let Ok(read @ 1..) = from_client.read(&mut piece) {
