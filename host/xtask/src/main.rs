@@ -12,6 +12,7 @@
 mod bench;
 mod book;
 mod browser;
+mod cel_cases;
 mod crash;
 mod demo;
 mod dist;
@@ -78,6 +79,8 @@ enum Task {
     McpPeers(mcp_peers::Options),
     /// Compares the reference of behaviour trees with what `py_trees` answers.
     PyTrees(py_trees::Options),
+    /// Counts how many of CEL's conformance cases hold.
+    CelCases(cel_cases::Options),
 }
 
 fn main() -> ExitCode {
@@ -108,5 +111,6 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::Simulate(options) => simulate::run(folders, &options),
         Task::McpPeers(options) => mcp_peers::run(folders, &options),
         Task::PyTrees(options) => py_trees::run(folders, &options),
+        Task::CelCases(options) => cel_cases::run(folders, &options),
     }
 }

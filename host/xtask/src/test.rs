@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::folders::Folders;
 use crate::{
-    book, browser, guests, mcp_files, process, py_trees, registry, say, tidy, wit_docs, wit_lock,
+    book, browser, cel_cases, guests, mcp_files, process, py_trees, registry, say, tidy, wit_docs,
+    wit_lock,
 };
 
 /// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
@@ -69,6 +70,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     say::step("building the host and all tests");
     let build = ["test", "--workspace", "--no-run", ENGINE_TARGETS, "--quiet"];
     process::run(&mut process::cargo(&folders.root, &build))?;
+    cel_cases::run_beside(folders)?;
     sdk_tests(folders)?;
     run_tests(folders, &options.runner)
 }
