@@ -32,7 +32,11 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     }
     let build = ["build", "--workspace", "--example", "cel_cases", "--quiet"];
     process::run(&mut process::cargo(&folders.root, &build))?;
-    measure(folders, &std::path::absolute(&options.cases)?, options.quiet)
+    measure(
+        folders,
+        &std::path::absolute(&options.cases)?,
+        options.quiet,
+    )
 }
 
 /// As [`run`], where the example is built and the cases are where they usually lie.
