@@ -50,6 +50,9 @@ pub enum Fault {
     Host(String),
 }
 
+/// What is said of a call that began when its time was over already: it used none of a limit that it had none of.
+pub const NO_TIME_LEFT: &str = "no time was left for the call: what its step or its run may take was used up before it";
+
 /// A limit that was reached, in the units in which a plan or profile states it. Of tokens and money a call
 /// holds beforehand what it may need at most, so that "used" would be wrong: most of it may come back.
 fn reached(name: &str, used: u64, allowed: u64) -> String {
@@ -57,6 +60,7 @@ fn reached(name: &str, used: u64, allowed: u64) -> String {
     let (what, used, allowed) = match name {
         "tokens" => ("tokens", used.to_string(), allowed.to_string()),
         "usd" => ("money", usd(used), usd(allowed)),
+        "deadline" if allowed == 0 => return NO_TIME_LEFT.to_owned(),
         _ => return format!("the limit `{name}` was reached: used {used}, allowed {allowed}"),
     };
     format!(
@@ -110,5 +114,30 @@ impl From<&Denied> for types::Error {
             wanted: denied.wanted.clone(),
             rule: denied.rule.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn late(used: u64, allowed: u64) -> String {
+        let name = "deadline";
+        Fault::Limit {
+            name,
+            used,
+            allowed,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_call_that_began_too_late_is_not_told_of_a_limit_that_it_never_had() {
+        assert_eq!(late(0, 0), NO_TIME_LEFT);
+        assert_eq!(late(1, 0), NO_TIME_LEFT);
+        assert_eq!(
+            late(201, 200),
+            "the limit `deadline` was reached: used 201, allowed 200"
+        );
     }
 }

@@ -33,7 +33,7 @@ pub use child::compile_child_main;
 pub use compile::{COMPILE_COMMAND, CompileError, Compiler};
 pub use content::{content_error_of, content_error_value, content_of, content_value, handed_on};
 pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
-pub use fault::{Fault, Owner};
+pub use fault::{Fault, NO_TIME_LEFT, Owner};
 pub use inspect::{
     Import, InspectError, Inspected, Inspection, InterfaceName, MANIFEST_SECTION, ShapeLimits,
     Version, digest, inspect,

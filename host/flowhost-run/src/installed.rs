@@ -109,6 +109,12 @@ impl Installed {
             return "raise `fuel` in `budget:` of the plan or step: no more of it was left"
                 .to_owned();
         }
+        // Some of the profile's time passes between order and call, so only what is far below it was the step's.
+        if name == "deadline" && allowed < self.plugin.effective().limits.deadline_ms / 2 {
+            return "raise `timeout` of the step (or in `defaults:`, or what a consensus gives each agent): no more \
+                    time was left"
+                .to_owned();
+        }
         // A file is read at once and as large as an output may be.
         let name = if name == "files.read" { "output" } else { name };
         match lowered(format!("limits.{name}")) {

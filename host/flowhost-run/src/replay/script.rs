@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flowhost_caps::messaging::MESSAGE;
-use flowhost_engine::{Cut, Fault, Memory, Used};
+use flowhost_engine::{Cut, Fault, Memory, NO_TIME_LEFT, Used};
 use flowhost_flow::planner::CallId;
 use flowhost_ledger::{Fact, Kind, LedgerError, Recorder, StoredRecord, Value};
 use serde_json::json;
@@ -433,6 +433,9 @@ fn cut_of(entry: &Entry) -> Option<Cut> {
 
 /// The numbers of a limit of time, as [`Fault`] writes them.
 fn deadline(text: &str) -> Option<(u64, u64)> {
+    if text == NO_TIME_LEFT {
+        return Some((0, 0));
+    }
     let rest = text.strip_prefix("the limit `deadline` was reached: used ")?;
     let (used, allowed) = rest.split_once(", allowed ")?;
     Some((used.parse().ok()?, allowed.parse().ok()?))

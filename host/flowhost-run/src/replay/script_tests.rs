@@ -136,6 +136,8 @@ fn a_time_limit_is_taken_from_the_record_and_a_guests_own_end_is_not() {
     };
     let late = "the limit `deadline` was reached: used 201, allowed 200";
     assert_eq!(ended("limit", late).as_deref(), Some(late));
+    let begun_late = flowhost_engine::NO_TIME_LEFT;
+    assert_eq!(ended("limit", begun_late).as_deref(), Some(begun_late));
     assert_eq!(
         ended("host", "host failure: no disk").as_deref(),
         Some("host failure: no disk")
