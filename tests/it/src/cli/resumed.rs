@@ -194,6 +194,9 @@ fn a_step_that_is_settled_as_failed_fails_by_the_persons_word() {
     let report = resume(&home).expect(8).json();
     assert_eq!(report["error"]["message"], "no money came");
     assert_eq!(server.paths(), ["/a", "/b"]);
+    let records = home.records();
+    let settled = records.iter().filter(|it| it["kind"] == "run.settle");
+    assert_eq!(settled.count(), 1, "{records:#?}");
 }
 
 #[test]
