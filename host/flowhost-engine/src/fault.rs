@@ -51,7 +51,8 @@ pub enum Fault {
 }
 
 /// What is said of a call that began when its time was over already: it used none of a limit that it had none of.
-pub const NO_TIME_LEFT: &str = "no time was left for the call: what its step or its run may take was used up before it";
+pub const NO_TIME_LEFT: &str =
+    "no time was left for the call: what its step or its run may take was used up before it";
 
 /// A limit that was reached, in the units in which a plan or profile states it. Of tokens and money a call
 /// holds beforehand what it may need at most, so that "used" would be wrong: most of it may come back.

@@ -60,11 +60,17 @@ const ENDS: &[(Exit, Test)] = &[
     ),
     (
         Exit::Conflict,
-        ("cli/consensus.rs", "a_conflict_ends_with_2_and_an_absence_with_3"),
+        (
+            "cli/consensus.rs",
+            "a_conflict_ends_with_2_and_an_absence_with_3",
+        ),
     ),
     (
         Exit::Degraded,
-        ("cli/consensus.rs", "a_conflict_ends_with_2_and_an_absence_with_3"),
+        (
+            "cli/consensus.rs",
+            "a_conflict_ends_with_2_and_an_absence_with_3",
+        ),
     ),
     (
         Exit::Guardrail,
@@ -72,19 +78,31 @@ const ENDS: &[(Exit, Test)] = &[
     ),
     (
         Exit::Budget,
-        ("cli/endings.rs", "a_budget_of_calls_that_is_used_up_ends_with_5"),
+        (
+            "cli/endings.rs",
+            "a_budget_of_calls_that_is_used_up_ends_with_5",
+        ),
     ),
     (
         Exit::Denied,
-        ("cli/endings.rs", "a_denied_run_ends_with_6_a_record_and_lines_to_judge"),
+        (
+            "cli/endings.rs",
+            "a_denied_run_ends_with_6_a_record_and_lines_to_judge",
+        ),
     ),
     (
         Exit::Limit,
-        ("cli/endings.rs", "dos_001_a_loop_ends_with_7_and_names_the_limit"),
+        (
+            "cli/endings.rs",
+            "dos_001_a_loop_ends_with_7_and_names_the_limit",
+        ),
     ),
     (
         Exit::Plugin,
-        ("cli/endings.rs", "a_plugin_that_panics_ends_with_8_and_its_step_is_named"),
+        (
+            "cli/endings.rs",
+            "a_plugin_that_panics_ends_with_8_and_its_step_is_named",
+        ),
     ),
     (
         Exit::Waiting,
@@ -95,7 +113,10 @@ const ENDS: &[(Exit, Test)] = &[
     ),
     (
         Exit::Usage,
-        ("cli/retained.rs", "runs_are_listed_by_status_plan_label_and_time"),
+        (
+            "cli/retained.rs",
+            "runs_are_listed_by_status_plan_label_and_time",
+        ),
     ),
     (
         Exit::HungUp,
@@ -125,7 +146,9 @@ const ENDS: &[(Exit, Test)] = &[
 fn source((file, name): Test) -> String {
     let path = repository().join("tests/it/src").join(file);
     let text = std::fs::read_to_string(path).unwrap();
-    let begin = text.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("{file}: {name} is gone"));
+    let begin = text
+        .find(&format!("fn {name}("))
+        .unwrap_or_else(|| panic!("{file}: {name} is gone"));
     let rest = &text[begin..];
     rest[..rest.find("\n}\n").unwrap()].to_owned()
 }
@@ -167,7 +190,9 @@ fn kinds_of_a_life() -> BTreeSet<Kind> {
     let kept = home.records();
     let kept = kept.iter().find(|record| record["commit"].is_string());
     let seq = kept.unwrap()["seq"].as_str().unwrap().to_owned();
-    let erase = ["evidence", "erase", &seq, "--run", &run, "--reason", "asked"];
+    let erase = [
+        "evidence", "erase", &seq, "--run", &run, "--reason", "asked",
+    ];
     home.flowhost(&erase).expect(0);
     home.flowhost(&["keys", "rotate"]).expect(0);
     home.flowhost(&["run", "plan.yaml", "--reuse", &run, "--json"])
@@ -192,8 +217,14 @@ fn every_kind_of_record_is_left_by_a_run_of_the_tests() {
     kinds_below(&repository().join("tests/golden"), &mut left);
     for (kind, test) in ELSEWHERE {
         let word = format!("\"{}\"", kind.as_str());
-        assert!(source(*test).contains(&word), "{test:?} does not look for {word}");
-        assert!(left.insert(*kind), "{word} is left here; take it out of the list");
+        assert!(
+            source(*test).contains(&word),
+            "{test:?} does not look for {word}"
+        );
+        assert!(
+            left.insert(*kind),
+            "{word} is left here; take it out of the list"
+        );
     }
     let missing: Vec<_> = (Kind::ALL.iter())
         .filter(|(kind, ..)| !left.contains(kind))
@@ -210,6 +241,9 @@ fn every_exit_code_is_one_that_a_test_ends_with() {
         let text = source(*test);
         let mut words = text.split(|char: char| !char.is_alphanumeric());
         let code = exit.code().to_string();
-        assert!(words.any(|word| word == code), "{test:?} does not end with {code}");
+        assert!(
+            words.any(|word| word == code),
+            "{test:?} does not end with {code}"
+        );
     }
 }

@@ -88,7 +88,10 @@ fn a_message_that_a_step_emits_is_read_again_by_the_agent_that_read_it() {
     home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
     let records = home.records();
     assert!(records.iter().any(|it| it["kind"] == "message"));
-    let read = records.iter().filter(|it| it["tool"] == "on-message").count();
+    let read = records
+        .iter()
+        .filter(|it| it["tool"] == "on-message")
+        .count();
     assert!(read > 0, "the agent has read it");
     forget(&home);
     let replayed = replays(&home);
