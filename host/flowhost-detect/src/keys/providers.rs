@@ -140,6 +140,8 @@ const TOKENS: &[Token] = &[
         40,
     ),
     key("cloudflare-origin-key", &["v1.0-"], hyphenated, 100).when(has_digit),
+    key("render-key", &["rnd_"], alphanumeric, 28).when(is_mixed),
+    key("scalingo-token", &["tk-us-"], url_safe, 48),
     key("scaleway-key", &["SCW"], capital, 17)
         .exactly()
         .when(has_digit),
@@ -183,6 +185,23 @@ const TOKENS: &[Token] = &[
     key("snyk-token", &["snyk_uat."], dotted, 30),
     key("pulumi-token", &["pul-"], small_hex, 40),
     key("clojars-token", &["CLOJARS_"], alphanumeric, 60),
+    key("prefect-key", &["pnu_", "pnb_"], alphanumeric, 36).when(is_mixed),
+    key("octopus-key", &["API-"], capital, 26)
+        .exactly()
+        .when(has_digit),
+    key(
+        "trigger-key",
+        &["tr_dev_", "tr_stg_", "tr_prod_", "tr_pat_"],
+        alphanumeric,
+        20,
+    )
+    .when(is_mixed),
+    key(
+        "inngest-key",
+        &["signkey-prod-", "signkey-test-", "signkey-branch-"],
+        small_hex,
+        32,
+    ),
     // Models
     key("anthropic-key", &["sk-ant-"], url_safe, 24),
     key("openrouter-key", &["sk-or-"], url_safe, 32),
@@ -205,6 +224,17 @@ const TOKENS: &[Token] = &[
     key("e2b-key", &["e2b_"], small_hex, 40),
     key("fireworks-key", &["fw_"], alphanumeric, 22).when(is_mixed),
     key("together-key", &["tgp_v1_"], url_safe, 40),
+    key("wandb-key", &["wandb_v1_"], is_word, 40),
+    key("runpod-key", &["rpa_"], alphanumeric, 40).when(has_digit),
+    key("anyscale-key", &["esecret_"], alphanumeric, 24),
+    key("apify-token", &["apify_api_"], alphanumeric, 36),
+    key(
+        "settlemint-token",
+        &["sm_aat_", "sm_pat_", "sm_sat_"],
+        alphanumeric,
+        16,
+    )
+    .when(is_mixed),
     // Vaults
     key("vault-token", &["hvs.", "hvb.", "hvr."], url_safe, 24).when(is_mixed),
     key(
@@ -228,6 +258,15 @@ const TOKENS: &[Token] = &[
         50,
     ),
     key("onepassword-token", &["ops_eyJ"], base64, 100),
+    // How checkpoints of transparency logs are signed, those of this host's ledger among them.
+    key(
+        "note-signing-key",
+        &["PRIVATE+KEY+"],
+        |byte| base64(byte) || matches!(byte, b'.' | b'-' | b'_'),
+        50,
+    ),
+    key("unkey-key", &["unkey_"], alphanumeric, 20).when(is_mixed),
+    key("defined-key", &["dnkey-"], url_safe, 60),
     key("infisical-token", &["st."], dotted, 60).when(is_mixed),
     key("tailscale-key", &["tskey-"], hyphenated, 24).when(has_digit),
     // Work and operations
@@ -266,6 +305,12 @@ const TOKENS: &[Token] = &[
         60,
     ),
     key("posthog-key", &["phx_"], alphanumeric, 40),
+    key("adafruit-key", &["aio_"], alphanumeric, 28)
+        .exactly()
+        .when(is_mixed),
+    key("adobe-secret", &["p8e-"], url_safe, 32).when(is_mixed),
+    key("lob-key", &["live_", "test_"], small_hex, 35).exactly(),
+    key("intra-secret", &["s-s4t2ud-", "s-s4t2af-"], small_hex, 64),
     key("launchdarkly-key", &["sdk-"], hyphenated, 36)
         .exactly()
         .when(is_uuid),
@@ -496,23 +541,26 @@ fn has_key_and_token(text: &Text, head: Range<usize>) -> bool {
     head.clone().any(|at| text.word(at, "key=").is_some())
 }
 
-/// Which rows of [`TOKENS`] have a prefix that starts with a byte, a bit each: a word of a text is
-/// compared with those few.
-static BY_FIRST: [u128; 256] = by_first();
+/// A bit for each row of [`TOKENS`].
+type Rows = [u128; 2];
+
+/// Which rows of [`TOKENS`] have a prefix that starts with a byte: a word of a text is compared with those
+/// few.
+static BY_FIRST: [Rows; 256] = by_first();
 
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated by the compiler, where iterators are not to be had"
 )]
-const fn by_first() -> [u128; 256] {
-    assert!(TOKENS.len() <= 128, "a row is a bit of a u128");
-    let mut rows = [0; 256];
+const fn by_first() -> [Rows; 256] {
+    assert!(TOKENS.len() <= 256, "a row is a bit of two u128");
+    let mut rows = [[0; 2]; 256];
     let mut row = 0;
     while row < TOKENS.len() {
         let prefixes = TOKENS[row].prefixes;
         let mut at = 0;
         while at < prefixes.len() {
-            rows[prefixes[at].as_bytes()[0] as usize] |= 1 << row;
+            rows[prefixes[at].as_bytes()[0] as usize][row / 128] |= 1 << (row % 128);
             at += 1;
         }
         row += 1;
@@ -522,16 +570,19 @@ const fn by_first() -> [u128; 256] {
 
 /// The keys that start there by their prefix.
 pub(super) fn keys_at(text: &Text, at: usize, first: u8) -> impl Iterator<Item = Hit> {
-    let mut rows = BY_FIRST.get(usize::from(first)).copied().unwrap_or(0);
-    std::iter::from_fn(move || {
-        while rows != 0 {
-            let row = usize::try_from(rows.trailing_zeros()).unwrap_or_default();
-            rows &= rows - 1;
-            let token = TOKENS.get(row)?;
-            if let Some(end) = token.end(text, at) {
-                return Some((token.label, at..end));
+    let rows = BY_FIRST.get(usize::from(first)).copied();
+    let tokens = TOKENS.chunks(128).zip(rows.unwrap_or_default());
+    tokens.flat_map(move |(tokens, mut rows)| {
+        std::iter::from_fn(move || {
+            while rows != 0 {
+                let row = usize::try_from(rows.trailing_zeros()).unwrap_or_default();
+                rows &= rows - 1;
+                let token = tokens.get(row)?;
+                if let Some(end) = token.end(text, at) {
+                    return Some((token.label, at..end));
+                }
             }
-        }
-        None
+            None
+        })
     })
 }

@@ -103,6 +103,48 @@ const SHAPES: &[Shape] = &[
         first: alphanumeric,
         pieces: &[Of(alphanumeric, 4, 4), Word("Q~"), Of(azure_secret, 31, 34)],
     },
+    // Azure DevOps and Azure's AI services mark their keys within.
+    Shape {
+        label: "azure-devops-token",
+        first: alphanumeric,
+        pieces: &[
+            Of(alphanumeric, 76, 76),
+            Word("AZDO"),
+            Of(alphanumeric, 4, 4),
+        ],
+    },
+    Shape {
+        label: "azure-ai-key",
+        first: alphanumeric,
+        pieces: &[
+            Of(alphanumeric, 52, 52),
+            Word("JQQJ99"),
+            Of(alphanumeric, 26, 26),
+        ],
+    },
+    Shape {
+        label: "harness-token",
+        first: |byte| matches!(byte, b'p' | b's'),
+        pieces: &[
+            Of(|byte| matches!(byte, b'p' | b's'), 1, 1),
+            Word("at."),
+            Of(url_safe, 22, 22),
+            Word("."),
+            Of(alphanumeric, 24, 24),
+            Word("."),
+            Of(alphanumeric, 20, 20),
+        ],
+    },
+    Shape {
+        label: "maxmind-key",
+        first: alphanumeric,
+        pieces: &[
+            Of(alphanumeric, 6, 6),
+            Word("_"),
+            Of(alphanumeric, 29, 29),
+            Word("_mmk"),
+        ],
+    },
     Shape {
         label: "newrelic-key",
         first: hex,
