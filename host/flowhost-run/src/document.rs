@@ -10,7 +10,7 @@ use flowhost_flow::units::micro_usd_to_usd;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::driver::StepOutcome;
+use crate::driver::{Outcome, StepOutcome};
 use crate::estimate::{Amount, Basis, StepEstimate, variance};
 use crate::execute::{Finished, status_word};
 use crate::journal::Denial;
@@ -30,6 +30,7 @@ pub struct RunDocument<'a> {
     cost: Cost,
     denials: &'a [Denial],
     warnings: &'a [String],
+    checks: Vec<CheckDocument<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reused: Option<ReusedDocument<'a>>,
     evidence: EvidenceDocument<'a>,
@@ -50,6 +51,26 @@ struct StepDocument {
     consensus: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// What a check of a step said in its last attempt.
+#[derive(Debug, Serialize)]
+struct CheckDocument<'a> {
+    step: &'a str,
+    id: &'a str,
+    holds: bool,
+}
+
+impl<'a> CheckDocument<'a> {
+    fn of(outcome: &'a Outcome) -> Vec<Self> {
+        let said = outcome.checks.iter();
+        said.map(|((step, id), holds)| Self {
+            step,
+            id,
+            holds: *holds,
+        })
+        .collect()
+    }
 }
 
 /// What a step was expected to cost, beside what it did.
@@ -191,6 +212,7 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
             cost: Cost::of(run),
             denials: &outcome.denials,
             warnings: &outcome.warnings,
+            checks: CheckDocument::of(outcome),
             reused: ReusedDocument::of(&outcome.reused),
             evidence: EvidenceDocument {
                 run_dir: run.evidence.run_dir.display().to_string(),

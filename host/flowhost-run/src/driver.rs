@@ -154,6 +154,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         verdicts: HashMap::new(),
         stages: drive.stages,
         warnings: Vec::new(),
+        checks: BTreeMap::new(),
         end: None,
         broken: false,
         spent: Amounts::default(),
@@ -197,12 +198,13 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         driver.warnings.push(message);
     }
     let duration_ms = clock.now().0.saturating_sub(driver.scope.started_ms);
-    let (steps, warnings) = (driver.steps, driver.warnings);
+    let (steps, warnings, checks) = (driver.steps, driver.warnings, driver.checks);
     Ok(Outcome {
         end,
         steps,
         denials: drive.journal.denials(),
         warnings,
+        checks,
         duration_ms,
         paused: driver.paused,
         reused: driver.reused,
@@ -260,6 +262,8 @@ struct Driver {
     verdicts: HashMap<String, Arc<Verdict>>,
     stages: Option<Stages>,
     warnings: Vec<String>,
+    /// What checks said last, by path and id.
+    checks: BTreeMap<(String, String), bool>,
     end: Option<RunEnd>,
     broken: bool,
     /// What calls that have ended used.
@@ -561,6 +565,11 @@ impl Driver {
                     summary,
                 };
                 self.steps.insert(outcome.summary.path.clone(), outcome);
+            }
+            Note::Check {
+                path, id, holds, ..
+            } => {
+                self.checks.insert((path, id), holds);
             }
             Note::Consensus { path, verdict, .. } => {
                 self.verdicts.insert(path, verdict);

@@ -26,7 +26,7 @@ use crate::finding::Finding;
 use crate::fork::{self, Branch, Of};
 use crate::handle::Run;
 use crate::host::Inner;
-use crate::journal::Journal;
+use crate::journal::{Begun, Journal};
 use crate::lines;
 use crate::project::Project;
 use crate::purse::Purse;
@@ -62,6 +62,54 @@ pub struct RunOptions {
     /// What the person wants to be read beside the run. It stands in the chained record, from which
     /// nothing can be erased.
     pub note: Option<String>,
+    /// How the files stand that the plan was read from.
+    pub work_tree: WorkTree,
+}
+
+/// How the files stand that a plan was read from, beside what was committed of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WorkTree {
+    /// Nobody has looked: a plan that requires a clean one does not run.
+    #[default]
+    Unknown,
+    /// The plan comes from no work tree: it is what another run was made of.
+    Apart,
+    /// As they were committed.
+    Clean {
+        /// The commit.
+        commit: String,
+    },
+    /// Some are not, and the person allows it.
+    Dirty {
+        /// The last commit, where there is one.
+        commit: Option<String>,
+        /// The files that are not as in it, by their names below the plan's folder.
+        files: Vec<String>,
+    },
+}
+
+impl WorkTree {
+    fn suffices(&self, project: &Project) -> Result<(), Failure> {
+        let evidence = project.plan.evidence.as_ref();
+        match self {
+            Self::Unknown if evidence.is_some_and(|it| it.require_clean) => {
+                let what = "the plan requires a clean work tree (`evidence.require_clean`)";
+                Err(Failure::new(Exit::Internal, what)
+                    .because("this command does not look at the work tree")
+                    .hint("run the plan with `flowhost run`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The commit, and the files that are not as in it, for the record.
+    pub(crate) fn told(&self) -> (Option<String>, Option<Vec<String>>) {
+        match self {
+            Self::Unknown | Self::Apart => (None, None),
+            Self::Clean { commit } => (Some(commit.clone()), None),
+            Self::Dirty { commit, files } => (commit.clone(), Some(files.clone())),
+        }
+    }
 }
 
 /// Where a finished run left its evidence.
@@ -103,6 +151,7 @@ pub(crate) async fn execute(
     started_ms: u64,
     run: &Run,
 ) -> Result<Finished, Failure> {
+    options.work_tree.suffices(&project)?;
     let config = &host.config;
     let state = &config.state;
     let reused = options.reuse.as_deref();
@@ -178,7 +227,13 @@ pub(crate) async fn execute(
     let ledger = enter(host, run.id(), entry, kept, options).await?;
     let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
     let point = branch.as_ref().map(|branch| &branch.point);
-    journal.run_start(&project.plan, &setup, labels, options, point)?;
+    let begun = Begun {
+        labels,
+        documents: &project.documents,
+        options,
+        fork: point,
+    };
+    journal.run_start(&project.plan, &setup, begun)?;
     journal.view(bundle::BUNDLE, &bundle)?;
     journal.estimated(&estimate)?;
     if let Some(branch) = &branch {

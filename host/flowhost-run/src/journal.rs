@@ -27,7 +27,7 @@ use crate::failure::Failure;
 use crate::fork::Point;
 use crate::installed::Installed;
 use crate::order::{Answered, Stands};
-use crate::project::Member;
+use crate::project::{Documented, Member};
 use crate::revealed::Revealed;
 use crate::worker::recorded;
 use crate::world::FactObserver;
@@ -59,6 +59,17 @@ pub struct Denial {
     pub rule: String,
     /// The profile line that would allow it; empty when none would.
     pub cure: String,
+}
+
+/// What a run begins with, beside its plan and its setup.
+pub(crate) struct Begun<'a> {
+    /// The plan's labels on its inputs.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What its evidence is about.
+    pub(crate) documents: &'a BTreeMap<String, Documented>,
+    pub(crate) options: &'a RunOptions,
+    /// Where it was forked.
+    pub(crate) fork: Option<&'a Point>,
 }
 
 /// The run's ledger with a list of its denials.
@@ -142,10 +153,14 @@ impl Journal {
         &self,
         plan: &Plan,
         setup: &RunSetup,
-        labels: BTreeMap<String, String>,
-        options: &RunOptions,
-        fork: Option<&Point>,
+        begun: Begun<'_>,
     ) -> Result<(), Failure> {
+        let Begun {
+            labels,
+            documents,
+            options,
+            fork,
+        } = begun;
         let durability = match options.durability {
             Durability::Durable => "durable",
             Durability::Relaxed => "relaxed",
@@ -157,6 +172,14 @@ impl Journal {
             }
             note
         });
+        let (commit, dirty) = options.work_tree.told();
+        let about = |of: fn(&Documented) -> Option<String>| {
+            let said = documents.iter();
+            let said: BTreeMap<String, String> = said
+                .filter_map(|(role, document)| Some((role.clone(), of(document)?)))
+                .collect();
+            (!said.is_empty()).then_some(said)
+        };
         let start = RunStart {
             schema: Some(SCHEMA),
             plan: Some(setup.plan_hash.clone()),
@@ -173,6 +196,11 @@ impl Journal {
             only: setup.only.clone(),
             note,
             spec: plan.evidence.as_ref().map(|it| it.spec_id.clone()),
+            documents: about(|it| Some(it.path.clone())),
+            documents_sha256: about(|it| Some(it.sha256.clone())),
+            documents_version: about(|it| it.version.clone()),
+            commit,
+            dirty,
             ..RunStart::default()
         };
         append(self, self.by_host(start).payload(payload))

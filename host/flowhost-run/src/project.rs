@@ -39,6 +39,19 @@ pub struct Project {
     /// The tools of MCP servers as a person has accepted them: the hash of each, by plugin and tool. A server
     /// that shows others is not used.
     pub pins: BTreeMap<String, BTreeMap<String, String>>,
+    /// What the evidence of its stages is about, by what each document is for.
+    pub documents: BTreeMap<String, Documented>,
+}
+
+/// A document that evidence is about, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documented {
+    /// As the plan names it.
+    pub path: String,
+    /// Its version, as the plan says.
+    pub version: Option<String>,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
 }
 
 /// One plugin of a plan.

@@ -26,5 +26,6 @@ pub mod sources;
 pub mod starter;
 pub mod state;
 pub mod telemetry;
+pub mod worktree;
 
 pub use flowhost_run::{failure, finding};

@@ -133,6 +133,7 @@ fn load_from(
         dir,
         sound,
         mut findings,
+        documents,
     } = load::plan(ambient, sources, request, texts);
     let Some(plan) = plan else {
         let project = None;
@@ -173,6 +174,7 @@ fn load_from(
         notes: withheld.notes,
         withheld: withheld.secrets,
         pins: BTreeMap::new(),
+        documents,
     };
     // A run that goes on is held to what it saw itself.
     if sources.kept().is_none() {

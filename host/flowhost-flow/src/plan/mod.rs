@@ -21,6 +21,7 @@ mod behavior;
 mod check;
 mod consensus;
 mod defaults;
+mod evidence;
 mod inputs;
 mod keys;
 mod machine;
@@ -37,6 +38,7 @@ mod walk;
 pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
 pub use consensus::{Consensus, Mode, React, Rule};
+pub use evidence::{Document, Evidence, ROLES as DOCUMENT_ROLES};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};
 pub use reference::plan_reference;
@@ -153,19 +155,6 @@ pub struct Redact {
     pub model: bool,
     /// In payloads of the ledger, in log lines and in reports.
     pub payloads: bool,
-}
-
-/// Files that stages leave for people and programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Evidence {
-    /// Whose evidence it is: names folders and files.
-    pub spec_id: String,
-    /// A folder below the plan's.
-    pub root: String,
-    /// Over so many megabytes of the spec there is a warning.
-    pub warn_mb: u64,
-    /// Over so many no stage starts.
-    pub max_mb: u64,
 }
 
 /// About how many tokens an output is to have.

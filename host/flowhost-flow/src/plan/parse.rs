@@ -14,8 +14,8 @@ use crate::plan::keys::{KINDS, PLAN, Shape};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
-    Body, Evidence, Guardrails, InputDecl, InputType, Plan, PluginDecl, behavior, check, inputs,
-    machine, steps,
+    Body, Guardrails, InputDecl, InputType, Plan, PluginDecl, behavior, check, evidence,
+    inputs, machine, steps,
 };
 use crate::problem::Problems;
 use crate::units::parse_micro_usd;
@@ -91,39 +91,8 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         prompts: BTreeMap::new(),
         redact: defaults.redact,
         unsealed: defaults.unsealed,
-        evidence: root.get("evidence").map(|node| evidence(node, problems)),
+        evidence: root.get("evidence").map(|node| evidence::read(node, problems)),
     }
-}
-
-/// Megabytes of a spec's evidence over which there is a warning, and over which no stage starts, when a
-/// plan does not say: a stage of three agents leaves some 100 kB.
-const EVIDENCE_MB: (u64, u64) = (15, 25);
-
-fn evidence(node: &Node, problems: &mut Problems) -> Evidence {
-    let number = |key: &str, default| {
-        let stated = node.get(key).and_then(|node| node.json().as_u64());
-        stated.unwrap_or(default)
-    };
-    let evidence = Evidence {
-        spec_id: text(node, "spec_id"),
-        root: optional(node, "root").unwrap_or_else(|| "evidence".to_owned()),
-        warn_mb: number("warn_mb", EVIDENCE_MB.0),
-        max_mb: number("max_mb", EVIDENCE_MB.1),
-    };
-    let at = |key: &str| node.get(key).map_or(node.at, |node| node.at);
-    let plain = |part: &str| !matches!(part, "" | "." | "..");
-    if !evidence.root.split('/').all(plain) || evidence.root.contains('\\') {
-        let message = format!("root: `{}` is not a folder below the plan's", evidence.root);
-        problems.add(at("root"), message, "for example `root: evidence`");
-    }
-    if evidence.warn_mb > evidence.max_mb {
-        let message = format!(
-            "`warn_mb` is {} and `max_mb` is {}: nobody would be warned",
-            evidence.warn_mb, evidence.max_mb
-        );
-        problems.add(at("warn_mb"), message, "warn before it is too much");
-    }
-    evidence
 }
 
 /// The members of the map under `key`, with their names.
@@ -143,7 +112,8 @@ pub(super) fn text(node: &Node, key: &str) -> String {
         .to_owned()
 }
 
-fn optional(node: &Node, key: &str) -> Option<String> {
+/// The text under `key`, if there is one.
+pub(super) fn optional(node: &Node, key: &str) -> Option<String> {
     node.get(key).and_then(Node::text).map(str::to_owned)
 }
 

@@ -49,6 +49,16 @@ kinds! {
         note: Option<String>,
         /// Whose evidence its stages leave: the plan's `evidence.spec_id`.
         spec: Option<String>,
+        /// What that evidence is about: the paths of `spec`, `prd` and `governance`, as the plan names them.
+        documents: Option<BTreeMap<String, String>>,
+        /// SHA-256 of each, in hexadecimal.
+        documents_sha256: Option<BTreeMap<String, String>>,
+        /// The version of each, as the plan says.
+        documents_version: Option<BTreeMap<String, String>>,
+        /// The last commit of the work tree that the plan lies in, where the plan requires a clean one.
+        commit: Option<String>,
+        /// Files of the plan that are not as in that commit, which a person allowed.
+        dirty: Option<Vec<String>>,
     }
     RunEnd "run.end" "A run ended: status and totals." {
         /// How it ended.

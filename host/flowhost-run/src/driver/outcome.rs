@@ -40,6 +40,8 @@ pub struct Outcome {
     pub denials: Vec<Denial>,
     /// What the person should know that did not end the run.
     pub warnings: Vec<String>,
+    /// Whether each check held in the last attempt of its step, by the step's path and the check's id.
+    pub checks: BTreeMap<(String, String), bool>,
     /// Milliseconds from start to end, without the time that it was at rest.
     pub duration_ms: u64,
     /// Set when that is not its end: it can be resumed.

@@ -32,6 +32,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         verdicts: HashMap::new(),
         stages: None,
         warnings: Vec::new(),
+        checks: BTreeMap::new(),
         end: None,
         broken: false,
         spent: Amounts::default(),

@@ -29,7 +29,7 @@ use crate::driver::{self, Drive};
 use crate::execute::RunOptions;
 use crate::handle::Run;
 use crate::installed::{Installed, declared};
-use crate::journal::Journal;
+use crate::journal::{Begun, Journal};
 use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::resume::past;
@@ -354,9 +354,13 @@ impl Simulated {
             None => {
                 let setup = self.setup();
                 let options = RunOptions::default();
-                journal
-                    .run_start(&self.plan, &setup, BTreeMap::new(), &options, None)
-                    .map_err(told)?;
+                let begun = Begun {
+                    labels: BTreeMap::new(),
+                    documents: &BTreeMap::new(),
+                    options: &options,
+                    fork: None,
+                };
+                journal.run_start(&self.plan, &setup, begun).map_err(told)?;
                 setup
             }
             Some((_, resumed)) => {

@@ -59,6 +59,7 @@ fn project(budget: &str) -> Project {
         notes: Vec::new(),
         withheld: std::collections::BTreeSet::new(),
         pins: BTreeMap::new(),
+        documents: BTreeMap::new(),
     }
 }
 

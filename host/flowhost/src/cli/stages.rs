@@ -30,6 +30,9 @@ pub(crate) struct StageArgs {
         conflicts_with_all = ["resume", "dry_run", "estimate"]
     )]
     pub(crate) note: Option<String>,
+    /// Run a plan that requires a clean work tree in one that has changes; which, is recorded
+    #[arg(long, conflicts_with_all = ["resume", "dry_run", "estimate", "watch"])]
+    pub(crate) allow_dirty: bool,
 }
 
 /// One line of a bounded length: it is shown in tables and on terminals.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use flowhost::failure::Failure;
 use flowhost::kept::Kept;
 use flowhost::project::{self, Given, Loaded, Request};
+use flowhost::worktree;
 use flowhost_flow::plan::InputType;
 use flowhost_flow::{Exit, Plan};
-use flowhost_run::{Kept as _, RunOptions};
+use flowhost_run::{Kept as _, RunOptions, WorkTree};
 use serde_json::{Map, Value};
 
 use crate::cli::ForkArgs;
@@ -47,11 +48,16 @@ pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Fa
         let member = replaced(&project, name, &path, component)?;
         project.members.insert(name.clone(), member);
     }
+    let work_tree = match args.plan {
+        None => WorkTree::Apart,
+        Some(_) => worktree::look(&context.ambient, &project, false)?,
+    };
     let options = RunOptions {
         durability: run::durability(None, context.config.durability),
         allow_private_network: args.running.allow_private_network,
         allow_process: args.running.allow_process,
         witness: run::witness(&args.running, context),
+        work_tree,
         ..RunOptions::default()
     };
     let (begun, kept) = (project.clone(), Arc::new(kept));

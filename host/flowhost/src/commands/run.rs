@@ -12,6 +12,7 @@ use flowhost::output::one_line;
 use flowhost::plugin::lock;
 use flowhost::project::{self, Loaded, Project, Request};
 use flowhost::report::problems::unreadable;
+use flowhost::worktree;
 use flowhost_evidence::runs;
 use flowhost_flow::Exit;
 use flowhost_ledger::Durability;
@@ -51,6 +52,7 @@ pub(crate) fn perform(args: &RunArgs, context: &mut Context) -> Result<Exit, Fai
     let kept = Arc::new(Kept::new(ambient, config, state, BTreeMap::new()));
     let stretch = super::stages::stretch(&args.stages, &project, &kept, context)?;
     options.only = stretch.only;
+    options.work_tree = worktree::look(&context.ambient, &project, args.stages.allow_dirty)?;
     super::running::perform(&project, running, context, |host| {
         if let Some(run) = &earlier {
             options.reuse = Some(Arc::new(host.earlier(run, &*kept)?));

@@ -1,9 +1,12 @@
 //! Reads a plan file and the plans and schemas that it names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::plan::limits::{PLAN_BYTES_MAX, SUB_PLAN_DEPTH_MAX};
 use flowhost_flow::{Plan, parse_json_schema};
+use flowhost_run::Documented;
+use sha2::{Digest as _, Sha256};
 
 use crate::ambient::Ambient;
 use crate::finding::Finding;
@@ -38,6 +41,8 @@ pub(super) struct Read {
     /// Whether nothing is wrong with the plan's own text.
     pub(super) sound: bool,
     pub(super) findings: Vec<Finding>,
+    /// What the evidence is about.
+    pub(super) documents: BTreeMap<String, Documented>,
 }
 
 /// The plan with its folder.
@@ -71,12 +76,19 @@ pub(super) fn plan(
         Err(findings) => (None, false, findings),
         Ok(text) => loader.outermost(&text, &path),
     };
-    Read {
+    let mut read = Read {
         plan,
         dir,
         sound,
         findings,
+        documents: BTreeMap::new(),
+    };
+    if let Some(plan) = &read.plan {
+        let (documents, findings) = loader.documents(plan, &read.dir);
+        read.documents = documents;
+        read.findings.extend(findings);
     }
+    read
 }
 
 impl Loader<'_> {
@@ -208,20 +220,54 @@ impl Loader<'_> {
     }
 
     fn prompt(&mut self, path: &Path) -> Result<String, Vec<Finding>> {
-        if let Some(kept) = self.sources.kept() {
-            let file = self.sources.shown(path);
-            let text = kept.text(&file).map_err(|finding| vec![finding])?;
-            self.texts.add(&file, text);
-            return Ok(text.to_owned());
+        self.plain_text(path, PROMPT_BYTES_MAX, "prompt")
+    }
+
+    /// What the evidence of the outermost plan is about, by what each is for.
+    fn documents(
+        &mut self,
+        plan: &Plan,
+        dir: &Path,
+    ) -> (BTreeMap<String, Documented>, Vec<Finding>) {
+        let (mut found, mut findings) = (BTreeMap::new(), Vec::new());
+        let named = plan.evidence.iter().flat_map(|it| &it.documents);
+        for (role, document) in named {
+            let read = self
+                .inside(&dir.join(&document.path), "document")
+                .and_then(|path| self.plain_text(&path, DOCUMENT_BYTES_MAX, "document"));
+            match read {
+                Ok(text) => {
+                    let documented = Documented {
+                        path: document.path.clone(),
+                        version: document.version.clone(),
+                        sha256: hex::encode(Sha256::digest(text.as_bytes())),
+                    };
+                    found.insert(role.clone(), documented);
+                }
+                Err(problems) => {
+                    let problems = problems.into_iter();
+                    findings.extend(problems.map(|it| placed(it, &plan.file, document.at)));
+                }
+            }
         }
-        let text = self
-            .ambient
-            .read_text(path, PROMPT_BYTES_MAX)
-            .map_err(|error| {
-                let message = format!("cannot read the prompt `{}`: {}", error.path, error.source);
-                vec![Finding::new("", message).cure("a prompt is a UTF-8 file beside the plan")]
-            })?;
-        self.texts.add(&self.sources.shown(path), text.as_str());
+        (found, findings)
+    }
+
+    /// A text that says nothing to this host: what it says is for models and people.
+    fn plain_text(&mut self, path: &Path, most: u64, what: &str) -> Result<String, Vec<Finding>> {
+        let file = self.sources.shown(path);
+        let text = match self.sources.kept() {
+            Some(kept) => kept
+                .text(&file)
+                .map(str::to_owned)
+                .map_err(|finding| vec![finding])?,
+            None => self.ambient.read_text(path, most).map_err(|error| {
+                let message = format!("cannot read the {what} `{}`: {}", error.path, error.source);
+                let cure = format!("a {what} is a UTF-8 file beside the plan");
+                vec![Finding::new("", message).cure(cure)]
+            })?,
+        };
+        self.texts.add(&file, text.as_str());
         Ok(text)
     }
 

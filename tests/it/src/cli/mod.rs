@@ -29,6 +29,7 @@ mod lives;
 mod locked;
 mod messages;
 mod network;
+pub(crate) mod pipeline;
 mod plugins;
 mod preflight;
 mod progress;

@@ -120,7 +120,7 @@ fn another_specs_run_gives_nothing_and_another_input_is_told() {
     let mine = home.read("plan.yaml");
     home.file(
         "plan.yaml",
-        mine.replace("spec_id: SPEC-KIT-900, warn", "spec_id: OTHER, warn"),
+        mine.replace("  spec_id: SPEC-KIT-900\n", "  spec_id: OTHER\n"),
     );
     let refused = run(&home, &["--from", "tasks"]).expect(1);
     assert!(refused.all().contains("for OTHER"), "{}", refused.all());

@@ -46,6 +46,20 @@ pub(super) static CHECK: Section = Section {
     later: &[],
 };
 
+static DOCUMENT: Section = Section {
+    name: "document",
+    keys: &[
+        must("path", Shape::Text, "A text file below the plan's folder."),
+        may(
+            "version",
+            Shape::Text,
+            "Its version, as its owners count.",
+        ),
+    ],
+    more: &[],
+    later: &[],
+};
+
 pub(super) static EVIDENCE: Section = Section {
     name: "evidence",
     keys: &[
@@ -74,6 +88,26 @@ pub(super) static EVIDENCE: Section = Section {
                 max: 1_000_000,
             },
             "Start no stage over so many; default 25.",
+        ),
+        may(
+            "spec",
+            Shape::Section(&DOCUMENT),
+            "The specification that it is about; its hash is recorded.",
+        ),
+        may(
+            "prd",
+            Shape::Section(&DOCUMENT),
+            "The product requirements; their hash is recorded.",
+        ),
+        may(
+            "governance",
+            Shape::Section(&DOCUMENT),
+            "The rules of whoever answers for it; their hash is recorded.",
+        ),
+        may(
+            "require_clean",
+            Shape::Bool,
+            "Plan, prompts, schemas and documents must be as they were committed; default false.",
         ),
     ],
     more: &[],

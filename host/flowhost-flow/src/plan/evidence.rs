@@ -1,0 +1,89 @@
+//! `evidence:` of a plan: whose evidence its stages leave, where, how much of it there may be, and the
+//! documents that it is about.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::plan::parse::{optional, text};
+use crate::plan::tree::Node;
+use crate::problem::{At, Problems};
+
+/// Files that stages leave for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// Whose evidence it is: names folders and files.
+    pub spec_id: String,
+    /// A folder below the plan's.
+    pub root: String,
+    /// Over so many megabytes of the spec there is a warning.
+    pub warn_mb: u64,
+    /// Over so many no stage starts.
+    pub max_mb: u64,
+    /// What the evidence is about, by what each is for ([`ROLES`]): path and hash are in the run's record.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<String, Document>,
+    /// Whether the plan and what it names must be as they were committed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_clean: bool,
+}
+
+/// A document that the evidence is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Document {
+    /// The file, relative to the plan.
+    pub path: String,
+    /// Its version, as its owners count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Where it is named.
+    #[serde(skip)]
+    pub at: At,
+}
+
+/// What a document can be for; each is a key of `evidence:`.
+pub const ROLES: [&str; 3] = ["spec", "prd", "governance"];
+
+/// Megabytes of a spec's evidence over which there is a warning, and over which no stage starts, when a
+/// plan does not say: a stage of three agents leaves some 100 kB.
+const EVIDENCE_MB: (u64, u64) = (15, 25);
+
+pub(super) fn read(node: &Node, problems: &mut Problems) -> Evidence {
+    let number = |key: &str, default| {
+        let stated = node.get(key).and_then(|node| node.json().as_u64());
+        stated.unwrap_or(default)
+    };
+    let documents = ROLES.iter().filter_map(|role| {
+        let named = node.get(role)?;
+        let document = Document {
+            path: text(named, "path"),
+            version: optional(named, "version"),
+            at: named.at,
+        };
+        Some(((*role).to_owned(), document))
+    });
+    let evidence = Evidence {
+        spec_id: text(node, "spec_id"),
+        root: optional(node, "root").unwrap_or_else(|| "evidence".to_owned()),
+        warn_mb: number("warn_mb", EVIDENCE_MB.0),
+        max_mb: number("max_mb", EVIDENCE_MB.1),
+        documents: documents.collect(),
+        require_clean: node
+            .get("require_clean")
+            .is_some_and(|node| node.json().as_bool() == Some(true)),
+    };
+    let at = |key: &str| node.get(key).map_or(node.at, |node| node.at);
+    let plain = |part: &str| !matches!(part, "" | "." | "..");
+    if !evidence.root.split('/').all(plain) || evidence.root.contains('\\') {
+        let message = format!("root: `{}` is not a folder below the plan's", evidence.root);
+        problems.add(at("root"), message, "for example `root: evidence`");
+    }
+    if evidence.warn_mb > evidence.max_mb {
+        let message = format!(
+            "`warn_mb` is {} and `max_mb` is {}: nobody would be warned",
+            evidence.warn_mb, evidence.max_mb
+        );
+        problems.add(at("warn_mb"), message, "warn before it is too much");
+    }
+    evidence
+}

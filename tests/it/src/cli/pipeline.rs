@@ -1,0 +1,142 @@
+//! What a plan says of its evidence through the built executable: the documents that it is about, the work tree that
+//! it comes from, and the checks in the report. A stage of one tool does: no model is asked.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, Ran};
+
+const PLAN: &str = r#"flowhost: v1
+kind: workflow
+name: one-stage
+plugins:
+  tool: { kind: tool, source: ./ok_echo.wasm, profile: deny-all }
+evidence: { spec_id: SPEC-1, EVIDENCE }
+steps:
+  plan:
+    stage: plan
+    uses: tool/run
+    with: { n: 4 }
+    output: { schema: schema.json }
+    checks:
+      - { id: holds, that: "true" }
+      - { id: does-not, that: "false", on_fail: warn }
+"#;
+
+/// A folder with a plan of one stage, and a schema beside it.
+pub(crate) fn home(evidence: &str) -> Home {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_echo");
+    home.file("schema.json", "{}");
+    home.file("plan.yaml", PLAN.replace("EVIDENCE", evidence));
+    home
+}
+
+pub(crate) fn run(home: &Home, more: &[&str]) -> Ran {
+    home.flowhost(&[&["run", "plan.yaml", "--json"], more].concat())
+}
+
+#[test]
+fn a_document_that_is_not_there_or_is_outside_is_refused_where_it_is_named() {
+    let home = home("spec: { path: spec.md }, prd: { path: ../prd.md, versio: 2 }");
+    let said = run(&home, &[]).expect(1).json();
+    let problems = said["problems"].to_string();
+    assert!(problems.contains("unknown key `versio`"), "{said:#}");
+    home.file("plan.yaml", PLAN.replace("EVIDENCE", "spec: { path: spec.md }, prd: { path: ../../etc/passwd }"));
+    let said = run(&home, &[]).expect(1).json();
+    let problems = said["problems"].as_array().unwrap();
+    let messages: Vec<&str> = problems.iter().map(|it| it["message"].as_str().unwrap()).collect();
+    assert!(messages.iter().any(|it| it.contains("cannot read the document")), "{messages:?}");
+    assert!(messages.iter().any(|it| it.contains("cannot use the document")), "{messages:?}");
+    assert!(problems.iter().all(|it| it["line"] == 6), "{said:#}");
+}
+
+#[test]
+fn the_first_record_names_the_documents_and_the_report_every_check() {
+    let home = home("spec: { path: docs/spec.md, version: v7 }, governance: { path: rules.md }");
+    home.file("docs/spec.md", "abc");
+    home.file("rules.md", "be kind\n");
+    let report = run(&home, &[]).expect(0).json();
+    let start = home.records().remove(0);
+    assert_eq!(
+        start["documents"],
+        json!({ "spec": "docs/spec.md", "governance": "rules.md" })
+    );
+    assert_eq!(start["documents_version"], json!({ "spec": "v7" }));
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(start["documents_sha256"]["spec"], abc, "{start:#}");
+    assert_eq!(
+        report["checks"],
+        json!([
+            { "step": "plan", "id": "does-not", "holds": false },
+            { "step": "plan", "id": "holds", "holds": true },
+        ])
+    );
+    // They travel with the run.
+    std::fs::remove_file(home.path().join("rules.md")).unwrap();
+    home.flowhost(&["runs", "fork", "latest", "--at", "plan"]).expect(0);
+}
+
+fn git(home: &Home, arguments: &[&str]) {
+    let mut command = Command::new("/usr/bin/git");
+    command.args(["-c", "user.name=ann", "-c", "user.email=ann@example.com"]);
+    command.args(arguments).current_dir(home.path()).env_clear();
+    let done = command.env("HOME", home.path()).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn start_of(home: &Home, report: &Value) -> Value {
+    let run = report["run_id"].as_str().unwrap();
+    let folder = home.path().join(".flowhost/default/runs").join(run);
+    home.records_of(&folder).remove(0)
+}
+
+#[test]
+fn a_plan_that_requires_a_clean_work_tree_names_what_is_not_as_committed() {
+    let home = home("require_clean: true");
+    let outside = run(&home, &[]).expect(1);
+    assert!(outside.all().contains("not a git repository"), "{}", outside.all());
+    let report = run(&home, &["--allow-dirty"]).expect(0).json();
+    let start = start_of(&home, &report);
+    assert_eq!(start["dirty"], json!(["plan.yaml", "schema.json"]), "{start:#}");
+    git(&home, &["init", "--quiet"]);
+    git(&home, &["add", "plan.yaml"]);
+    git(&home, &["commit", "--quiet", "-m", "one"]);
+    // What a stranger's folder would like to be run, when somebody looks at it.
+    let planted = "[core]\n fsmonitor = \"touch ran; false\"\n[filter \"x\"]\n clean = \"touch ran; cat\"\n";
+    let config = home.read(".git/config");
+    home.file(".git/config", format!("{config}{planted}"));
+    home.file(".gitattributes", "* filter=x\n");
+    let untracked = run(&home, &[]).expect(1);
+    assert!(
+        untracked.all().contains("not as in the last commit: `schema.json`"),
+        "{}",
+        untracked.all()
+    );
+    home.file(".git/config", config.as_str());
+    std::fs::remove_file(home.path().join(".gitattributes")).unwrap();
+    assert!(!home.path().join("ran").exists(), "nothing of the folder's was run");
+    git(&home, &["add", "schema.json"]);
+    git(&home, &["commit", "--quiet", "-m", "two"]);
+    let clean = run(&home, &[]).expect(0).json();
+    let start = start_of(&home, &clean);
+    assert_eq!(start["commit"].as_str().unwrap().len(), 40, "{start:#}");
+    assert_eq!(start["dirty"], Value::Null);
+    home.file("schema.json", "{ }");
+    let changed = run(&home, &[]).expect(1);
+    assert!(changed.all().contains("`schema.json`"), "{}", changed.all());
+    assert!(changed.all().contains("--allow-dirty"), "{}", changed.all());
+    let report = run(&home, &["--allow-dirty"]).expect(0).json();
+    assert_eq!(start_of(&home, &report)["dirty"], json!(["schema.json"]));
+    // What another run was made of lies in no work tree.
+    home.flowhost(&["runs", "fork", "latest", "--at", "plan"]).expect(0);
+}
+
+#[test]
+fn there_is_nothing_to_allow_where_nothing_is_required() {
+    let home = home("root: evidence");
+    let refused = run(&home, &["--allow-dirty"]).expect(1);
+    assert!(refused.all().contains("require_clean: true"), "{}", refused.all());
+}
