@@ -37,10 +37,11 @@ pub fn look(ambient: &Ambient, project: &Project, allowed: bool) -> Result<WorkT
     if !evidence.is_some_and(|it| it.require_clean) {
         return match allowed {
             false => Ok(WorkTree::Unknown),
-            true => Err(
-                Failure::new(Exit::Internal, "there is nothing that `--allow-dirty` could allow")
-                    .because("the plan does not say `evidence: { require_clean: true }`"),
-            ),
+            true => Err(Failure::new(
+                Exit::Internal,
+                "there is nothing that `--allow-dirty` could allow",
+            )
+            .because("the plan does not say `evidence: { require_clean: true }`")),
         };
     }
     let files = files(ambient, project);
@@ -66,10 +67,7 @@ fn refused(changed: &BTreeSet<String>, why: Option<String>) -> Failure {
         Some(why) => failure.because(format!("nothing says what was committed: {why}")),
         None => {
             let names: Vec<String> = changed.iter().map(|it| format!("`{it}`")).collect();
-            failure.because(format!(
-                "not as in the last commit: {}",
-                names.join(", ")
-            ))
+            failure.because(format!("not as in the last commit: {}", names.join(", ")))
         }
     };
     failure.hint("commit them, or run it with `--allow-dirty`, which is recorded")
@@ -120,7 +118,10 @@ fn answer(ran: Ran) -> Result<String, String> {
         true => String::from_utf8(ran.stdout).map_err(|error| error.to_string()),
         false => {
             let said = String::from_utf8_lossy(&ran.stderr);
-            let first = said.lines().next().unwrap_or("git failed and did not say why");
+            let first = said
+                .lines()
+                .next()
+                .unwrap_or("git failed and did not say why");
             Err(first.trim_start_matches("fatal: ").to_owned())
         }
     }

@@ -14,8 +14,8 @@ use crate::plan::keys::{KINDS, PLAN, Shape};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
-    Body, Guardrails, InputDecl, InputType, Plan, PluginDecl, behavior, check, evidence,
-    inputs, machine, steps,
+    Body, Guardrails, InputDecl, InputType, Plan, PluginDecl, behavior, check, evidence, inputs,
+    machine, steps,
 };
 use crate::problem::Problems;
 use crate::units::parse_micro_usd;
@@ -91,7 +91,9 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
         prompts: BTreeMap::new(),
         redact: defaults.redact,
         unsealed: defaults.unsealed,
-        evidence: root.get("evidence").map(|node| evidence::read(node, problems)),
+        evidence: root
+            .get("evidence")
+            .map(|node| evidence::read(node, problems)),
     }
 }
 

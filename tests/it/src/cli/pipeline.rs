@@ -44,12 +44,31 @@ fn a_document_that_is_not_there_or_is_outside_is_refused_where_it_is_named() {
     let said = run(&home, &[]).expect(1).json();
     let problems = said["problems"].to_string();
     assert!(problems.contains("unknown key `versio`"), "{said:#}");
-    home.file("plan.yaml", PLAN.replace("EVIDENCE", "spec: { path: spec.md }, prd: { path: ../../etc/passwd }"));
+    home.file(
+        "plan.yaml",
+        PLAN.replace(
+            "EVIDENCE",
+            "spec: { path: spec.md }, prd: { path: ../../etc/passwd }",
+        ),
+    );
     let said = run(&home, &[]).expect(1).json();
     let problems = said["problems"].as_array().unwrap();
-    let messages: Vec<&str> = problems.iter().map(|it| it["message"].as_str().unwrap()).collect();
-    assert!(messages.iter().any(|it| it.contains("cannot read the document")), "{messages:?}");
-    assert!(messages.iter().any(|it| it.contains("cannot use the document")), "{messages:?}");
+    let messages: Vec<&str> = problems
+        .iter()
+        .map(|it| it["message"].as_str().unwrap())
+        .collect();
+    assert!(
+        messages
+            .iter()
+            .any(|it| it.contains("cannot read the document")),
+        "{messages:?}"
+    );
+    assert!(
+        messages
+            .iter()
+            .any(|it| it.contains("cannot use the document")),
+        "{messages:?}"
+    );
     assert!(problems.iter().all(|it| it["line"] == 6), "{said:#}");
 }
 
@@ -76,7 +95,8 @@ fn the_first_record_names_the_documents_and_the_report_every_check() {
     );
     // They travel with the run.
     std::fs::remove_file(home.path().join("rules.md")).unwrap();
-    home.flowhost(&["runs", "fork", "latest", "--at", "plan"]).expect(0);
+    home.flowhost(&["runs", "fork", "latest", "--at", "plan"])
+        .expect(0);
 }
 
 fn git(home: &Home, arguments: &[&str]) {
@@ -84,7 +104,11 @@ fn git(home: &Home, arguments: &[&str]) {
     command.args(["-c", "user.name=ann", "-c", "user.email=ann@example.com"]);
     command.args(arguments).current_dir(home.path()).env_clear();
     let done = command.env("HOME", home.path()).output().unwrap();
-    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 fn start_of(home: &Home, report: &Value) -> Value {
@@ -97,27 +121,41 @@ fn start_of(home: &Home, report: &Value) -> Value {
 fn a_plan_that_requires_a_clean_work_tree_names_what_is_not_as_committed() {
     let home = home("require_clean: true");
     let outside = run(&home, &[]).expect(1);
-    assert!(outside.all().contains("not a git repository"), "{}", outside.all());
+    assert!(
+        outside.all().contains("not a git repository"),
+        "{}",
+        outside.all()
+    );
     let report = run(&home, &["--allow-dirty"]).expect(0).json();
     let start = start_of(&home, &report);
-    assert_eq!(start["dirty"], json!(["plan.yaml", "schema.json"]), "{start:#}");
+    assert_eq!(
+        start["dirty"],
+        json!(["plan.yaml", "schema.json"]),
+        "{start:#}"
+    );
     git(&home, &["init", "--quiet"]);
     git(&home, &["add", "plan.yaml"]);
     git(&home, &["commit", "--quiet", "-m", "one"]);
     // What a stranger's folder would like to be run, when somebody looks at it.
-    let planted = "[core]\n fsmonitor = \"touch ran; false\"\n[filter \"x\"]\n clean = \"touch ran; cat\"\n";
+    let planted =
+        "[core]\n fsmonitor = \"touch ran; false\"\n[filter \"x\"]\n clean = \"touch ran; cat\"\n";
     let config = home.read(".git/config");
     home.file(".git/config", format!("{config}{planted}"));
     home.file(".gitattributes", "* filter=x\n");
     let untracked = run(&home, &[]).expect(1);
     assert!(
-        untracked.all().contains("not as in the last commit: `schema.json`"),
+        untracked
+            .all()
+            .contains("not as in the last commit: `schema.json`"),
         "{}",
         untracked.all()
     );
     home.file(".git/config", config.as_str());
     std::fs::remove_file(home.path().join(".gitattributes")).unwrap();
-    assert!(!home.path().join("ran").exists(), "nothing of the folder's was run");
+    assert!(
+        !home.path().join("ran").exists(),
+        "nothing of the folder's was run"
+    );
     git(&home, &["add", "schema.json"]);
     git(&home, &["commit", "--quiet", "-m", "two"]);
     let clean = run(&home, &[]).expect(0).json();
@@ -131,12 +169,17 @@ fn a_plan_that_requires_a_clean_work_tree_names_what_is_not_as_committed() {
     let report = run(&home, &["--allow-dirty"]).expect(0).json();
     assert_eq!(start_of(&home, &report)["dirty"], json!(["schema.json"]));
     // What another run was made of lies in no work tree.
-    home.flowhost(&["runs", "fork", "latest", "--at", "plan"]).expect(0);
+    home.flowhost(&["runs", "fork", "latest", "--at", "plan"])
+        .expect(0);
 }
 
 #[test]
 fn there_is_nothing_to_allow_where_nothing_is_required() {
     let home = home("root: evidence");
     let refused = run(&home, &["--allow-dirty"]).expect(1);
-    assert!(refused.all().contains("require_clean: true"), "{}", refused.all());
+    assert!(
+        refused.all().contains("require_clean: true"),
+        "{}",
+        refused.all()
+    );
 }

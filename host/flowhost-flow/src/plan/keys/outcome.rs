@@ -50,11 +50,7 @@ static DOCUMENT: Section = Section {
     name: "document",
     keys: &[
         must("path", Shape::Text, "A text file below the plan's folder."),
-        may(
-            "version",
-            Shape::Text,
-            "Its version, as its owners count.",
-        ),
+        may("version", Shape::Text, "Its version, as its owners count."),
     ],
     more: &[],
     later: &[],
