@@ -20,10 +20,20 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that an `Accept` header asks for. A scraper that reads both names both.
+    /// The format that an `Accept` header asks for (RFC 9110, section 12.5.1). A scraper that reads both names
+    /// both, and how much it would like each.
     #[must_use]
     pub fn accepted(accept: &str) -> Self {
-        match accept.contains("application/openmetrics-text") {
+        let (mut open, mut classic) = (0.0, 0.0);
+        for range in accept.split(',') {
+            let (name, weight) = weighed(range);
+            match name.to_ascii_lowercase().as_str() {
+                "application/openmetrics-text" => open = weight.max(open),
+                "text/plain" => classic = weight.max(classic),
+                _ => {}
+            }
+        }
+        match open > 0.0 && open >= classic {
             true => Self::OpenMetrics,
             false => Self::Classic,
         }
@@ -37,6 +47,18 @@ impl Format {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
+}
+
+/// A range of an `Accept` header and its weight, from 0 to 1.
+fn weighed(range: &str) -> (&str, f32) {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        let is_weight = key.trim().eq_ignore_ascii_case("q");
+        is_weight.then(|| value.trim().parse().unwrap_or(0.0))
+    });
+    (name, weight.unwrap_or(1.0))
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -212,5 +234,15 @@ mod tests {
         );
         let both = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
         assert_eq!(Format::accepted(both), Format::OpenMetrics);
+        for (accept, format) in [
+            ("Application/OpenMetrics-Text", Format::OpenMetrics),
+            ("text/plain;q=0.3, application/openmetrics-text;version=1.0.0;q=0.6", Format::OpenMetrics),
+            ("application/openmetrics-text;q=0.3, text/plain;q=0.9", Format::Classic),
+            ("application/openmetrics-text; q=0, */*", Format::Classic),
+            ("application/openmetrics-textile", Format::Classic),
+            ("application/openmetrics-text;q=much", Format::Classic),
+        ] {
+            assert_eq!(Format::accepted(accept), format, "{accept}");
+        }
     }
 }

@@ -62,11 +62,16 @@ pub(super) async fn serve(listener: TcpListener, metrics: Arc<Prometheus>) {
 }
 
 fn answer(request: &Request<Incoming>, metrics: &Prometheus) -> Response<Full<Bytes>> {
-    let host = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    if !host.is_some_and(is_this_machine) {
+    // Of two hosts a proxy on the way may have read the other one (RFC 9112, section 3.2: a request with two is
+    // refused), and a target with a host of its own is what is asked for, whatever the header says.
+    let hosts = request.headers().get_all(HOST).iter();
+    let hosts: Vec<&str> = hosts.map(|it| it.to_str().unwrap_or_default()).collect();
+    if hosts.len() > 1 {
+        return plain(StatusCode::BAD_REQUEST, "name one host\n");
+    }
+    let target = request.uri().authority().map(|it| it.as_str());
+    let mut named = hosts.iter().copied().chain(target);
+    if hosts.is_empty() || !named.all(is_this_machine) {
         return plain(
             StatusCode::MISDIRECTED_REQUEST,
             "ask for 127.0.0.1 or localhost\n",
@@ -78,14 +83,15 @@ fn answer(request: &Request<Incoming>, metrics: &Prometheus) -> Response<Full<By
             "there is /metrics and nothing else\n",
         );
     }
-    if request.method() != Method::GET {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "metrics can be read only\n");
-        let get = hyper::header::HeaderValue::from_static("GET");
+        let get = hyper::header::HeaderValue::from_static("GET, HEAD");
         refused.headers_mut().insert(ALLOW, get);
         return refused;
     }
-    let accept = request.headers().get(ACCEPT);
-    let format = Format::accepted(accept.and_then(|it| it.to_str().ok()).unwrap_or(""));
+    let accept = request.headers().get_all(ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|it| it.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
     match metrics.text(format) {
         Ok(text) => typed(StatusCode::OK, format.content_type(), text),
         Err(_) => plain(

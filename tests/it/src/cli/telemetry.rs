@@ -479,11 +479,17 @@ fn metrics_can_be_read_while_the_run_lasts_and_nothing_else_can() {
     let answer = get(address, "GET /metrics", open);
     assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0"));
     assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
+    let head = get(address, "HEAD /metrics", "localhost");
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
     for (what, host, status) in [
         ("GET /", "localhost", "404"),
         ("GET /metrics/x", "localhost", "404"),
         ("POST /metrics", "localhost", "405"),
         ("GET /metrics", "attacker.example", "421"),
+        ("GET /metrics", "localhost\r\nHost: attacker.example", "400"),
+        ("GET /metrics", "localhost\r\nHost: localhost", "400"),
+        ("GET http://attacker.example/metrics", "localhost", "421"),
+        ("GET http://localhost/metrics", "attacker.example", "421"),
     ] {
         let answer = get(address, what, host);
         let refused = answer.starts_with(&format!("HTTP/1.1 {status}"));
