@@ -236,8 +236,14 @@ mod tests {
         assert_eq!(Format::accepted(both), Format::OpenMetrics);
         for (accept, format) in [
             ("Application/OpenMetrics-Text", Format::OpenMetrics),
-            ("text/plain;q=0.3, application/openmetrics-text;version=1.0.0;q=0.6", Format::OpenMetrics),
-            ("application/openmetrics-text;q=0.3, text/plain;q=0.9", Format::Classic),
+            (
+                "text/plain;q=0.3, application/openmetrics-text;version=1.0.0;q=0.6",
+                Format::OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text;q=0.3, text/plain;q=0.9",
+                Format::Classic,
+            ),
             ("application/openmetrics-text; q=0, */*", Format::Classic),
             ("application/openmetrics-textile", Format::Classic),
             ("application/openmetrics-text;q=much", Format::Classic),

@@ -480,7 +480,10 @@ fn metrics_can_be_read_while_the_run_lasts_and_nothing_else_can() {
     assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0"));
     assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
     let head = get(address, "HEAD /metrics", "localhost");
-    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
     for (what, host, status) in [
         ("GET /", "localhost", "404"),
         ("GET /metrics/x", "localhost", "404"),
