@@ -111,7 +111,24 @@ fn a_profile_that_everybody_may_write_is_refused() {
         let found = sources
             .profile("mine", dir, &mut Texts::default())
             .unwrap_err();
-        assert!(found[0].message.contains("chmod o-w"), "{found:?}");
+        assert!(found[0].message.contains("chmod o-w on it"), "{found:?}");
+    });
+}
+
+#[test]
+fn a_profile_that_everybody_may_replace_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let text = "version = 1\nname = \"mine\"\n";
+    with(&[("policies/mine.toml", text)], |sources, dir| {
+        let read = |mode: u32| {
+            let open = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(dir.join("policies"), open).unwrap();
+            sources.profile("mine", dir, &mut Texts::default())
+        };
+        let found = read(0o777).unwrap_err();
+        assert!(found[0].message.contains("chmod o-w on its folder"), "{found:?}");
+        read(0o1777).unwrap();
+        read(0o755).unwrap();
     });
 }
 
