@@ -1,0 +1,51 @@
+//! Files that are believed, or that must stay secret: whether somebody else could have written them, or could
+//! read them, is looked at before they are read. A right that everybody may write is everybody's.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::{Ambient, FileError};
+
+impl Ambient {
+    /// Reads what gives rights: a UTF-8 file that not everybody may write, or put another one in its place.
+    ///
+    /// # Errors
+    /// As [`Ambient::read_text`], and when everybody may.
+    pub fn read_rights(&self, path: &Path, max: u64) -> Result<String, FileError> {
+        let path = self.resolve(path);
+        let mode = |path: &Path| std::fs::metadata(path).map(|about| about.permissions().mode());
+        let own = mode(&path).map_err(|source| FileError::new("read", &path, source))?;
+        let folder = path.parent().map_or(Ok(0), mode);
+        let folder = folder.map_err(|source| FileError::new("read", &path, source))?;
+        let what = if own & 0o002 != 0 {
+            Some("everybody may write it; run chmod o-w on it")
+        } else if folder & 0o1002 == 0o002 {
+            // With the sticky bit, as in `/tmp`, only its owner may rename or remove a file.
+            Some("everybody may put another file in its place; run chmod o-w on its folder")
+        } else {
+            None
+        };
+        if let Some(what) = what {
+            let source = std::io::Error::new(ErrorKind::PermissionDenied, what);
+            return Err(FileError::new("use", &path, source));
+        }
+        self.read_text(&path, max)
+    }
+
+    /// Reads a key: a file that only its owner may read and write.
+    ///
+    /// # Errors
+    /// As [`Ambient::read`], and when others may read or write it.
+    pub fn read_secret(&self, path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
+        let path = self.resolve(path);
+        let about =
+            std::fs::metadata(&path).map_err(|source| FileError::new("read", &path, source))?;
+        if about.permissions().mode() & 0o077 != 0 {
+            let what = "others may read or write it; run chmod 600 on it";
+            let source = std::io::Error::new(ErrorKind::PermissionDenied, what);
+            return Err(FileError::new("use", &path, source));
+        }
+        self.read(&path, max)
+    }
+}
