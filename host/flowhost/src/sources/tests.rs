@@ -126,7 +126,10 @@ fn a_profile_that_everybody_may_replace_is_refused() {
             sources.profile("mine", dir, &mut Texts::default())
         };
         let found = read(0o777).unwrap_err();
-        assert!(found[0].message.contains("chmod o-w on its folder"), "{found:?}");
+        assert!(
+            found[0].message.contains("chmod o-w on its folder"),
+            "{found:?}"
+        );
         read(0o1777).unwrap();
         read(0o755).unwrap();
     });
