@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
-use flowhost_flow::planner::EventRecord;
+use flowhost_flow::planner::{EventRecord, StepSummary};
 use flowhost_flow::{Event, Plan, RunSetup, RunStatus, Time};
 use flowhost_ledger::records::{
-    Asked, Budget, ComponentLoad, PlannerEvent, PolicyLoad, RecordKind, RunEnd, RunPause, RunStart,
-    SCHEMA, SecretUse, SpentPart, ToolList, ViewWrite,
+    Asked, Budget, ComponentLoad, MemoryWrite, PlannerEvent, PolicyLoad, RecordKind, RunEnd, RunPause,
+    RunStart, SCHEMA, SecretUse, SpentPart, StepPart, ToolList, ViewWrite,
 };
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::{FileGrant, LIMITS, host_input};
@@ -26,6 +26,7 @@ use crate::execute::{RunOptions, append, status_of, status_word};
 use crate::failure::Failure;
 use crate::fork::Point;
 use crate::installed::Installed;
+use crate::memory::Entry;
 use crate::order::{Answered, Stands};
 use crate::project::{Documented, Member};
 use crate::revealed::Revealed;
@@ -133,6 +134,11 @@ impl Journal {
             flowhost_detect::redact_json(&mut document);
         }
         document
+    }
+
+    /// Takes secrets that guests were told out of a text.
+    pub(crate) fn keep_out(&self, text: &mut String) {
+        self.revealed.clean_text(text);
     }
 
     pub(crate) fn by_host(&self, record: impl RecordKind) -> Fact {
@@ -356,6 +362,25 @@ impl Journal {
         append(self, self.by_host(view))
     }
 
+    /// An answer of a stage was kept beyond the run.
+    pub(crate) fn remembered(
+        &self,
+        step: &StepSummary,
+        entry: &Entry,
+        bytes: &[u8],
+    ) -> Result<(), Failure> {
+        let write = MemoryWrite {
+            at: StepPart {
+                step: step.step_id.clone(),
+                path: step.path.clone(),
+            },
+            entry: entry.id.clone(),
+            agent: entry.agent.clone(),
+            sha256: hex::encode(Sha256::digest(bytes)),
+        };
+        append(self, self.by_host(write))
+    }
+
     /// The end of a run that found, before its first step, that it cannot be.
     pub(crate) fn run_refused(&self, failure: &Failure) -> Result<&'static str, Failure> {
         let end = RunEnd {
@@ -449,7 +474,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// What a text ends with that was cut to a bound.
-const CUT: char = '…';
+pub(crate) const CUT: char = '…';
 
 /// Takes keys and personal data out of a text. Of one that was cut, the last word goes too: it may be
 /// the beginning of what would have been found whole.

@@ -13,6 +13,7 @@ pub mod finding;
 #[cfg(test)]
 mod free;
 pub mod functions;
+pub mod memory;
 
 mod account;
 mod breaker;
@@ -84,5 +85,6 @@ pub use state::State;
 pub use swap::{Swapped, widens};
 pub use wiring::plan_hash;
 pub use world::{
-    FactObserver, HostConfig, Operator, StageWanted, Views, Workers, World, local_bus,
+    FactObserver, HostConfig, Operator, Said, StageMade, StageWanted, Views, Workers, World,
+    local_bus,
 };

@@ -5,13 +5,14 @@
 //! is a view's ([`crate::Views::stage`]). Must never write outside of the evidence root, and never into the
 //! folders of another spec.
 
+use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, OpenOptions};
-use flowhost_flow::plan::Evidence;
+use flowhost_flow::plan::{Evidence, Remember};
 use flowhost_flow::planner::StepSummary;
 use flowhost_flow::{Exit, StepStatus};
 use flowhost_ledger::{Durability, Ledger};
@@ -21,7 +22,8 @@ use crate::failure::Failure;
 use crate::host::Inner;
 use crate::journal::Journal;
 use crate::project::Project;
-use crate::world::StageWanted;
+use crate::memory;
+use crate::world::{StageMade, StageWanted};
 
 /// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
 const COSTS_BYTES_MAX: u64 = 4 << 20;
@@ -40,6 +42,8 @@ pub(crate) struct Stages {
     run_dir: PathBuf,
     footprint: u64,
     warned: bool,
+    /// What is kept of stages beyond the run, by the paths of their steps.
+    remembered: BTreeMap<String, Remember>,
     /// Released by the system when this is dropped, also when the process dies.
     _lock: std::fs::File,
 }
@@ -49,6 +53,7 @@ pub(crate) struct Locked {
     spec: Evidence,
     root: PathBuf,
     footprint: u64,
+    remembered: BTreeMap<String, Remember>,
     lock: std::fs::File,
 }
 
@@ -81,10 +86,14 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
     if let Some(why) = too_much(&spec, footprint) {
         return Err(Failure::new(Exit::Limit, why).hint(TOO_MUCH_HINT));
     }
+    // The path of a step of the outermost plan is its id.
+    let steps = project.plan.steps().into_iter();
+    let remembered = steps.filter_map(|step| Some((step.id.clone(), step.remember.clone()?)));
     Ok(Some(Locked {
         spec,
         root,
         footprint,
+        remembered: remembered.collect(),
         lock,
     }))
 }
@@ -165,6 +174,7 @@ impl Locked {
             root: self.root,
             footprint: self.footprint,
             warned: false,
+            remembered: self.remembered,
             _lock: self.lock,
         }
     }
@@ -199,9 +209,25 @@ impl Stages {
             costs: None,
         };
         let (host, root, run_dir) = (self.host.clone(), self.root.clone(), self.run_dir.clone());
-        let written = blocking(move || write(&host, &root, &run_dir, wanted)).await?;
+        let made = blocking(move || write(&host, &root, &run_dir, wanted)).await?;
+        let written = made.files;
         for (path, bytes) in &written {
             journal.view_below(&self.spec.root, path, bytes)?;
+        }
+        let mut messages = Vec::new();
+        if let Some(wanted) = self.remembered.get(&step.path).cloned() {
+            let (host, journal, step) = (self.host.clone(), journal.clone(), step.clone());
+            let (run, spec) = (self.run_id.clone(), self.spec.spec_id.clone());
+            let kept = blocking(move || {
+                let stage = memory::Stage {
+                    run: &run,
+                    spec: &spec,
+                    step: &step,
+                    wanted: &wanted,
+                };
+                memory::keep(&host, &journal, &stage, made.said)
+            });
+            messages.extend(kept.await?);
         }
         let spec_id = self.spec.spec_id.clone();
         let (host, root) = (self.host.clone(), self.root.clone());
@@ -211,7 +237,6 @@ impl Stages {
             counted.map_err(|error| unwritten(&root.display().to_string(), &error))
         })
         .await?;
-        let mut messages = Vec::new();
         if step.status != StepStatus::Ok {
             let paths = written.iter().map(|(path, _)| path);
             let told = paths.filter(|path| SHOWN.iter().any(|end| path.ends_with(end)));
@@ -237,20 +262,20 @@ fn write(
     root: &std::path::Path,
     run_dir: &std::path::Path,
     mut wanted: StageWanted,
-) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+) -> Result<StageMade, Failure> {
     let world = &host.config.world;
     let dir = world.folder(root);
     let dir = dir.map_err(|error| unwritten(&root.display().to_string(), &error))?;
     wanted.costs = costs(&dir, &wanted.spec_id);
-    let files = host.config.views.stage(run_dir, wanted)?;
-    for (path, bytes) in &files {
+    let made = host.config.views.stage(run_dir, wanted)?;
+    for (path, bytes) in &made.files {
         let target = root.join(path);
         let folder = target.parent().unwrap_or(root);
         let made = world.folder(folder).map(drop);
         let done = made.and_then(|()| world.write(&target, bytes, Durability::Durable));
         done.map_err(|error| unwritten(&target.display().to_string(), &error))?;
     }
-    Ok(files)
+    Ok(made)
 }
 
 fn unwritten(path: &str, error: &io::Error) -> Failure {

@@ -57,6 +57,12 @@ impl State {
         self.tenant_dir().join("runs.asks")
     }
 
+    /// What agents said of stages, a file for each answer.
+    #[must_use]
+    pub fn memory_dir(&self) -> PathBuf {
+        self.tenant_dir().join("memory")
+    }
+
     /// The host's signing key.
     #[must_use]
     pub fn signing_key(&self) -> PathBuf {

@@ -118,8 +118,29 @@ pub trait Views: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the ledger cannot be read, or a file would not be what its schema says.
-    fn stage(&self, run_dir: &Path, wanted: StageWanted)
-    -> Result<Vec<(String, Vec<u8>)>, Failure>;
+    fn stage(&self, run_dir: &Path, wanted: StageWanted) -> Result<StageMade, Failure>;
+}
+
+/// What a stage leaves.
+#[derive(Debug, Clone, Default)]
+pub struct StageMade {
+    /// Files by their paths below the evidence root.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What each agent said, where its answer counts.
+    pub said: Vec<Said>,
+}
+
+/// What an agent said of a stage.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Who.
+    pub agent: String,
+    /// What the stage came to: a consensus' status, or the step's.
+    pub status: String,
+    /// The share of points that agreed; none where nobody compared.
+    pub agreement_ratio: Option<f64>,
+    /// The answer, as JSON.
+    pub text: String,
 }
 
 /// Which stage's files are wanted.

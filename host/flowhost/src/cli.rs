@@ -3,6 +3,7 @@
 //! Must never decide or act; `commands` turns these into library calls.
 
 mod mcp;
+mod memory;
 mod plugin;
 mod retain;
 mod stages;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
+pub(crate) use memory::{MemoryArgs, MemoryCommand};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
 pub(crate) use stages::StageArgs;
@@ -91,6 +93,9 @@ pub(crate) enum Command {
     /// Evidence files of stages
     #[command(subcommand)]
     Telemetry(TelemetryCommand),
+    /// What agents said of stages, kept beyond their runs
+    #[command(subcommand)]
+    Memory(MemoryCommand),
     /// Check this installation
     Doctor,
     /// Print a completion script

@@ -16,7 +16,7 @@ use flowhost_ledger::{Durability, HostKey};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    FactObserver, Host, HostConfig, Member, Operator, Project, StageWanted, Views, Workers, World,
+    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageWanted, Views, Workers, World,
 };
 
 use crate::ambient::Ambient;
@@ -252,7 +252,7 @@ impl Views for Pages {
         &self,
         run_dir: &Path,
         wanted: StageWanted,
-    ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    ) -> Result<StageMade, Failure> {
         let costs = wanted.costs.and_then(|it| serde_json::from_slice(&it).ok());
         let wanted = stage::Wanted {
             spec_id: wanted.spec_id,
@@ -261,12 +261,21 @@ impl Views for Pages {
             footprint_bytes: wanted.footprint_bytes,
             costs,
         };
-        let views = stage::views(run_dir, &wanted).map_err(|error| {
+        let (views, answers) = stage::views(run_dir, &wanted).map_err(|error| {
             let message = "the evidence of a stage cannot be made";
             Failure::new(Exit::Internal, message).caused_by(&error)
         })?;
-        let files = views.into_iter();
-        Ok(files.map(|view| (view.path, view.bytes)).collect())
+        let files = views.into_iter().map(|view| (view.path, view.bytes));
+        let said = answers.into_iter().map(|answer| Said {
+            agent: answer.agent,
+            status: answer.status,
+            agreement_ratio: answer.agreement_ratio,
+            text: answer.text,
+        });
+        Ok(StageMade {
+            files: files.collect(),
+            said: said.collect(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::calls::{Call, Usage, usd};
 use super::gather::Stage;
-use super::{View, Wanted, costs, lifecycle};
+use super::{Answer, View, Wanted, costs, lifecycle};
 
 /// What the host says of itself where a file names who put it together.
 const AGGREGATOR: &str = concat!("flowhost/", env!("CARGO_PKG_VERSION"));
@@ -107,6 +107,24 @@ pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
         views.push(lines(names.consensus("telemetry.jsonl"), &[line]));
     }
     views
+}
+
+/// What the agents said, where their answers count. The arbiter puts together what they said, and is none of
+/// them.
+pub(super) fn answers(stage: &Stage) -> Vec<Answer> {
+    let verdict = stage.verdict.as_ref().map(|(_, verdict)| verdict);
+    let status = verdict.map_or(stage.status.as_str(), |it| it.status.word());
+    let agents = agents(stage);
+    let agents = agents.iter().filter(|agent| agent.role == "agent");
+    let said = agents.filter_map(|agent| {
+        Some(Answer {
+            agent: agent.name.clone(),
+            status: status.to_owned(),
+            agreement_ratio: verdict.and_then(|it| it.agreement_ratio),
+            text: output(stage, agent)?.to_string(),
+        })
+    });
+    said.collect()
 }
 
 /// Who took part, in the plan's order, the arbiter last.

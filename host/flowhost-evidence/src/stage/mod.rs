@@ -67,11 +67,25 @@ pub enum StageError {
     },
 }
 
-/// Makes the files of a stage from the ledger in `run_dir`, each held against its schema.
+/// What an agent said of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Who.
+    pub agent: String,
+    /// What the stage came to: a consensus' status, or the step's.
+    pub status: String,
+    /// The share of points that agreed; none where nobody compared.
+    pub agreement_ratio: Option<f64>,
+    /// The answer, as JSON.
+    pub text: String,
+}
+
+/// Makes the files of a stage from the ledger in `run_dir`, each held against its schema, and gives the answers that
+/// count beside them.
 ///
 /// # Errors
 /// [`StageError`].
-pub fn views(run_dir: &Path, wanted: &Wanted) -> Result<Vec<View>, StageError> {
+pub fn views(run_dir: &Path, wanted: &Wanted) -> Result<(Vec<View>, Vec<Answer>), StageError> {
     let records = read_run(run_dir).map_err(Unreadable::from)?;
     let mut gather = gather::Gather::new(&wanted.step_id);
     for record in records {
@@ -86,5 +100,5 @@ pub fn views(run_dir: &Path, wanted: &Wanted) -> Result<Vec<View>, StageError> {
             return Err(StageError::Schema { path, what });
         }
     }
-    Ok(views)
+    Ok((views, files::answers(&stage)))
 }

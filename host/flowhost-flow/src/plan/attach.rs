@@ -95,6 +95,16 @@ impl Plan {
             );
             problems.add(At::default(), message, "a plan that runs itself never ends");
         }
+        for step in child.steps() {
+            if step.remember.is_some() {
+                let message = format!(
+                    "`{reference}` has `remember` in its step `{}`, and only stages of the outermost plan are \
+                     remembered",
+                    step.id
+                );
+                problems.add(At::default(), message, "put it on a step of that plan");
+            }
+        }
         for step in self.steps() {
             if matches!(&step.work, Work::Plan { reference: used } if used == reference) {
                 check_inputs(step, &child, &mut problems);

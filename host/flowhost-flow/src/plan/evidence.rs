@@ -2,9 +2,11 @@
 //! documents that it is about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::plan::Step;
 use crate::plan::parse::{optional, text};
 use crate::plan::tree::Node;
 use crate::problem::{At, Problems};
@@ -40,6 +42,27 @@ pub struct Document {
     #[serde(skip)]
     pub at: At,
 }
+
+/// What is kept of a stage beyond its run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remember {
+    /// How much it is worth, from 1 to 10.
+    pub importance: u64,
+    /// For whom it is kept.
+    pub domain: String,
+    /// What it is found by, beside spec, stage and agent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}
+
+/// What an entry is worth where the plan does not say: a verdict is worth keeping.
+const IMPORTANCE: u64 = 8;
+/// For whom it is kept where the plan does not say.
+const DOMAIN: &str = "spec-tracker";
+/// Tags of a stage: more are a text, and not what something is found by.
+const TAGS_MAX: usize = 20;
+/// Characters of a tag.
+const TAG_CHARS_MAX: usize = 64;
 
 /// What a document can be for; each is a key of `evidence:`.
 pub const ROLES: [&str; 3] = ["spec", "prd", "governance"];
@@ -86,4 +109,49 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Evidence {
         problems.add(at("warn_mb"), message, "warn before it is too much");
     }
     evidence
+}
+
+/// `remember:` of the step.
+pub(super) fn remember(step: &str, node: &Node, problems: &mut Problems) -> Remember {
+    let tags = node.get("tags").map(Node::elements).unwrap_or_default();
+    if tags.len() > TAGS_MAX {
+        let message = format!("step `{step}`: {} tags; {TAGS_MAX} are the most", tags.len());
+        problems.add(node.at, message, "keep those that it is looked for by");
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '.' | '/');
+    let mut kept = Vec::new();
+    for tag in tags {
+        // The walk has told of what is no text.
+        let Some(text) = tag.text() else { continue };
+        if text.len() > TAG_CHARS_MAX || !text.chars().all(plain) {
+            let message = format!("step `{step}`: `{text}` is not a tag");
+            let hint = format!(
+                "letters, digits, `-`, `_`, `:`, `.` or `/`, at most {TAG_CHARS_MAX}, for example `team:sync`"
+            );
+            problems.add(tag.at, message, &hint);
+        }
+        kept.push(text.to_owned());
+    }
+    let stated = node.get("importance").and_then(|it| it.json().as_u64());
+    Remember {
+        importance: stated.unwrap_or(IMPORTANCE),
+        domain: optional(node, "domain").unwrap_or_else(|| DOMAIN.to_owned()),
+        tags: kept,
+    }
+}
+
+/// What is remembered is the answer of a stage whose evidence the plan leaves.
+pub(super) fn check_remembered(root: &Node, steps: &[Arc<Step>], problems: &mut Problems) {
+    for step in steps.iter().filter(|step| step.remember.is_some()) {
+        let id = &step.id;
+        if step.stage.is_none() || root.get("evidence").is_none() {
+            let message =
+                format!("step `{id}`: `remember` is about a stage whose evidence the plan leaves");
+            problems.add(step.at, message, "add `stage:` to it and `evidence:` to the plan");
+        }
+        if step.foreach.is_some() {
+            let message = format!("step `{id}`: `remember` has no meaning for a `foreach`");
+            problems.add(step.at, message, "give it to the step that puts the items together");
+        }
+    }
 }

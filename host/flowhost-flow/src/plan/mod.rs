@@ -38,7 +38,7 @@ mod walk;
 pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
 pub use consensus::{Consensus, Mode, React, Rule};
-pub use evidence::{Document, Evidence, ROLES as DOCUMENT_ROLES};
+pub use evidence::{Document, Evidence, ROLES as DOCUMENT_ROLES, Remember};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};
 pub use reference::plan_reference;
@@ -319,6 +319,9 @@ pub struct Step {
     pub continue_on_error: bool,
     /// Names the stage, for evidence.
     pub stage: Option<String>,
+    /// What is kept of the stage beyond the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remember: Option<Remember>,
     /// What an agent is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<Prompt>,

@@ -46,6 +46,7 @@ fn body(root: &Node, kind: &str, defaults: &Defaults, problems: &mut Problems) -
             let steps = steps.map(|(id, node)| steps::step(id, node, defaults, problems));
             let mut steps: Vec<_> = steps.map(Arc::new).collect();
             steps.sort_by(|a, b| a.id.cmp(&b.id));
+            evidence::check_remembered(root, &steps, problems);
             Body::Workflow { steps }
         }
     }

@@ -78,6 +78,9 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
             Some(Data::Bool(true))
         ),
         stage: node.get("stage").and_then(Node::text).map(str::to_owned),
+        remember: node
+            .get("remember")
+            .map(|node| evidence::remember(id, node, problems)),
         prompt: prompt(id, node, problems),
         budget: budget(node.get("budget")),
         effects: match node.get("effects").and_then(Node::text) {

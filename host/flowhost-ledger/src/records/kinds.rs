@@ -666,6 +666,16 @@ kinds! {
         /// Its size in bytes.
         size: Option<u64>,
     }
+    MemoryWrite "memory.write" "What an agent said of a stage was kept beyond the run." {
+        /// Of which step.
+        at: StepPart,
+        /// The entry in the store of the state folder.
+        entry: String,
+        /// Who said it.
+        agent: String,
+        /// SHA-256 of its bytes, hexadecimal.
+        sha256: String,
+    }
 }
 
 of_calls! { HostAnswer HostCall NetDecision FsOp SecretUse ProcessStart ProcessEnd ModelIntent ModelResult }

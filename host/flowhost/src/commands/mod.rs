@@ -16,6 +16,7 @@ mod logging;
 mod mcp_inspect;
 mod mcp_install;
 mod mcp_serve;
+mod memory;
 mod new;
 mod plan;
 mod plan_graph;
@@ -145,6 +146,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Keys(command) => keys::perform(&command, context),
         Command::Evidence(command) => evidence::perform(&command, context),
         Command::New(args) => new::perform(&args, context),
+        Command::Memory(command) => memory::perform(&command, context),
         Command::Telemetry(command) => telemetry::perform(&command, context),
         Command::Run(args) => run::perform(&args, context),
         Command::Dev(args) => dev::perform(&args, context),

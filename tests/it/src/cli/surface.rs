@@ -30,6 +30,7 @@ fn help_names_every_command() {
       evidence    Prove, export or erase what a ledger holds
       mcp         Serve MCP clients
       telemetry   Evidence files of stages
+      memory      What agents said of stages, kept beyond their runs
       doctor      Check this installation
       completion  Print a completion script
       help        Print this message or the help of the given subcommand(s)

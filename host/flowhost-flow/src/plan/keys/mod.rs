@@ -16,7 +16,7 @@ mod outcome;
 use consensus::CONSENSUS;
 use machine::FSM_PLAN;
 pub(super) use nodes::NODE_TYPES;
-use outcome::{CHECK, EVIDENCE, OUTPUT};
+use outcome::{CHECK, EVIDENCE, OUTPUT, REMEMBER};
 
 /// What a value must look like.
 #[derive(Debug)]
@@ -619,6 +619,11 @@ static STEP: Section = Section {
         ),
         WAIT_FOR,
         may(
+            "remember",
+            Shape::Section(&REMEMBER),
+            "Keep what each agent said of the stage beyond the run.",
+        ),
+        may(
             "on_timeout",
             Shape::Choice(&["halt", "continue"]),
             "What a gate does when its time is up; default halt.",
@@ -631,7 +636,7 @@ static STEP: Section = Section {
         ),
     ],
     more: &WORK_KEYS,
-    later: &["remember", "model"],
+    later: &["model"],
 };
 
 static HANDLER: Section = Section {

@@ -46,6 +46,29 @@ pub(super) static CHECK: Section = Section {
     later: &[],
 };
 
+pub(super) static REMEMBER: Section = Section {
+    name: "remember",
+    keys: &[
+        may(
+            "importance",
+            Shape::Count { min: 1, max: 10 },
+            "What it is worth, from 1 to 10; default 8.",
+        ),
+        may(
+            "domain",
+            Shape::Name,
+            "For whom it is kept; default spec-tracker.",
+        ),
+        may(
+            "tags",
+            Shape::ListOf(&Shape::Text),
+            "What it is found by, beside spec, stage and agent.",
+        ),
+    ],
+    more: &[],
+    later: &[],
+};
+
 static DOCUMENT: Section = Section {
     name: "document",
     keys: &[
