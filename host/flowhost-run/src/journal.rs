@@ -11,8 +11,8 @@ use flowhost_flow::budget::{Currency, DEFAULT_LIMIT};
 use flowhost_flow::planner::{EventRecord, StepSummary};
 use flowhost_flow::{Event, Plan, RunSetup, RunStatus, Time};
 use flowhost_ledger::records::{
-    Asked, Budget, ComponentLoad, MemoryWrite, PlannerEvent, PolicyLoad, RecordKind, RunEnd, RunPause,
-    RunStart, SCHEMA, SecretUse, SpentPart, StepPart, ToolList, ViewWrite,
+    Asked, Budget, ComponentLoad, MemoryWrite, PlannerEvent, PolicyLoad, RecordKind, RunEnd,
+    RunPause, RunStart, SCHEMA, SecretUse, SpentPart, StepPart, ToolList, ViewWrite,
 };
 use flowhost_ledger::{Durability, Fact, Kind, LedgerError, Recorder, Value};
 use flowhost_policy::{FileGrant, LIMITS, host_input};

@@ -21,8 +21,8 @@ use crate::execute::{blocking, ledger_failure};
 use crate::failure::Failure;
 use crate::host::Inner;
 use crate::journal::Journal;
-use crate::project::Project;
 use crate::memory;
+use crate::project::Project;
 use crate::world::{StageMade, StageWanted};
 
 /// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.

@@ -16,7 +16,8 @@ use flowhost_ledger::{Durability, HostKey};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
-    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageWanted, Views, Workers, World,
+    FactObserver, Host, HostConfig, Member, Operator, Project, Said, StageMade, StageWanted, Views,
+    Workers, World,
 };
 
 use crate::ambient::Ambient;
@@ -248,11 +249,7 @@ impl Views for Pages {
         Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
     }
 
-    fn stage(
-        &self,
-        run_dir: &Path,
-        wanted: StageWanted,
-    ) -> Result<StageMade, Failure> {
+    fn stage(&self, run_dir: &Path, wanted: StageWanted) -> Result<StageMade, Failure> {
         let costs = wanted.costs.and_then(|it| serde_json::from_slice(&it).ok());
         let wanted = stage::Wanted {
             spec_id: wanted.spec_id,

@@ -115,7 +115,10 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Evidence {
 pub(super) fn remember(step: &str, node: &Node, problems: &mut Problems) -> Remember {
     let tags = node.get("tags").map(Node::elements).unwrap_or_default();
     if tags.len() > TAGS_MAX {
-        let message = format!("step `{step}`: {} tags; {TAGS_MAX} are the most", tags.len());
+        let message = format!(
+            "step `{step}`: {} tags; {TAGS_MAX} are the most",
+            tags.len()
+        );
         problems.add(node.at, message, "keep those that it is looked for by");
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '.' | '/');
@@ -147,11 +150,19 @@ pub(super) fn check_remembered(root: &Node, steps: &[Arc<Step>], problems: &mut 
         if step.stage.is_none() || root.get("evidence").is_none() {
             let message =
                 format!("step `{id}`: `remember` is about a stage whose evidence the plan leaves");
-            problems.add(step.at, message, "add `stage:` to it and `evidence:` to the plan");
+            problems.add(
+                step.at,
+                message,
+                "add `stage:` to it and `evidence:` to the plan",
+            );
         }
         if step.foreach.is_some() {
             let message = format!("step `{id}`: `remember` has no meaning for a `foreach`");
-            problems.add(step.at, message, "give it to the step that puts the items together");
+            problems.add(
+                step.at,
+                message,
+                "give it to the step that puts the items together",
+            );
         }
     }
 }

@@ -30,7 +30,9 @@ fn list(args: &MemoryArgs, context: &Context) -> Result<Exit, Failure> {
     } else if found.is_empty() {
         context.output.message(match any {
             true => "nothing that is remembered has these tags\n",
-            false => "nothing is remembered yet: a stage with `remember:` keeps what its agents said\n",
+            false => {
+                "nothing is remembered yet: a stage with `remember:` keeps what its agents said\n"
+            }
         });
     } else {
         context.output.result(&table(&found));

@@ -194,7 +194,10 @@ fn what_agents_said_of_a_stage_is_found_by_its_tags_when_the_run_is_gone() {
     let report = run(&home, &["--only", "plan"]).expect(0).json();
     let list = |tags: &[&str]| {
         let tags = tags.iter().flat_map(|tag| ["--tag", tag]);
-        let all: Vec<&str> = ["memory", "list", "--json"].into_iter().chain(tags).collect();
+        let all: Vec<&str> = ["memory", "list", "--json"]
+            .into_iter()
+            .chain(tags)
+            .collect();
         home.flowhost(&all).expect(0).json()
     };
     let found = list(&["spec:SPEC-KIT-900", "stage:plan"]);
@@ -207,9 +210,15 @@ fn what_agents_said_of_a_stage_is_found_by_its_tags_when_the_run_is_gone() {
     agents.sort_unstable();
     assert_eq!(agents, ["claude", "gemini", "gpt_pro"], "{found:#}");
     let [claude]: [Value; 1] = serde_json::from_value(list(&["agent:claude"])).unwrap();
-    assert_eq!((&claude["importance"], &claude["domain"]), (&json!(8), &json!("spec-tracker")));
+    assert_eq!(
+        (&claude["importance"], &claude["domain"]),
+        (&json!(8), &json!("spec-tracker"))
+    );
     let text = claude["text"].as_str().unwrap();
-    assert!(text.contains("milestones") && !text.contains("jane.doe"), "{text}");
+    assert!(
+        text.contains("milestones") && !text.contains("jane.doe"),
+        "{text}"
+    );
     assert_eq!(list(&["stage:plan", "agent:nobody"]), json!([]));
     let records = home.records();
     let kept: Vec<&Value> = records
@@ -219,12 +228,18 @@ fn what_agents_said_of_a_stage_is_found_by_its_tags_when_the_run_is_gone() {
     assert_eq!(kept.len(), 3);
     let entry = claude["id"].as_str().unwrap();
     let file = home.read(&format!(".flowhost/default/memory/{entry}.json"));
-    let said = kept.iter().find(|record| record["agent"] == "claude").unwrap();
+    let said = kept
+        .iter()
+        .find(|record| record["agent"] == "claude")
+        .unwrap();
     assert_eq!(said["sha256"], sha256(&file), "{said:#}");
     let run = report["run_id"].as_str().unwrap();
     home.flowhost(&["runs", "rm", run]).expect(0);
     assert_eq!(list(&[]).as_array().unwrap().len(), 3);
-    let shown = home.flowhost(&["memory", "list", "--tag", "stage:plan"]).expect(0).stdout;
+    let shown = home
+        .flowhost(&["memory", "list", "--tag", "stage:plan"])
+        .expect(0)
+        .stdout;
     assert!(shown.contains("gpt_pro"), "{shown}");
 }
 
@@ -243,10 +258,21 @@ fn what_is_remembered_is_a_stage_of_the_outermost_plan_with_tags_that_are_tags()
     let refused = run(&home, &[]).expect(1);
     let said = refused.all();
     assert!(said.contains("`a b` is not a tag"), "{said}");
-    assert!(said.contains("a stage whose evidence the plan leaves"), "{said}");
-    home.file("sub.yaml", plan.replace("stage: plan\n", "stage: plan\n    remember: {}\n"));
-    let outer = "flowhost: v1\nkind: workflow\nname: outer\nsteps:\n  all: { uses: \"plan:sub.yaml\" }\n";
+    assert!(
+        said.contains("a stage whose evidence the plan leaves"),
+        "{said}"
+    );
+    home.file(
+        "sub.yaml",
+        plan.replace("stage: plan\n", "stage: plan\n    remember: {}\n"),
+    );
+    let outer =
+        "flowhost: v1\nkind: workflow\nname: outer\nsteps:\n  all: { uses: \"plan:sub.yaml\" }\n";
     home.file("plan.yaml", outer);
     let refused = run(&home, &[]).expect(1);
-    assert!(refused.all().contains("only stages of the outermost plan"), "{}", refused.all());
+    assert!(
+        refused.all().contains("only stages of the outermost plan"),
+        "{}",
+        refused.all()
+    );
 }
