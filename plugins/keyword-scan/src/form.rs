@@ -23,20 +23,28 @@ pub(crate) fn folded(text: &str, ignore_case: bool) -> String {
     one_case.nfkc().collect()
 }
 
-/// Characters that can stand in a word and leave it looking the same.
+/// Characters that can stand in a word and leave it looking the same: Unicode's
+/// `Default_Ignorable_Code_Point` (UAX #44), fillers of Korean and tags among them.
 const fn shows_nothing(letter: char) -> bool {
     matches!(
         letter,
         '\u{ad}'
             | '\u{34f}'
             | '\u{61c}'
-            | '\u{180e}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{206f}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 

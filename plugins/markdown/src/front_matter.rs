@@ -40,8 +40,10 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
             block.len()
         )));
     }
-    // YAML 1.2: `y`, `on` and `no` are words, as their writers mean them.
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    // YAML 1.2: `y`, `on` and `no` are words, as their writers mean them; and `!include x` is not the word `x`.
+    let options = serde_saphyr::options! {
+        strict_booleans: true, with_snippet: false, reject_unsupported_tags: true,
+    };
     let Distinct(value) = serde_saphyr::from_str_with_options(block, options)
         .map_err(|error| Error::invalid(told(&error)))?;
     Ok(FrontMatter {
@@ -62,6 +64,10 @@ impl<'de> Deserialize<'de> for Distinct {
 
 struct DistinctVisitor;
 
+/// 2^53: from here on a double does not tell one whole number from the next.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+const TOO_BIG: &str = "this number is too large to keep its digits; quote it";
+
 impl<'de> Visitor<'de> for DistinctVisitor {
     type Value = Value;
 
@@ -77,15 +83,36 @@ impl<'de> Visitor<'de> for DistinctVisitor {
         Ok(Value::from(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        match value.unsigned_abs() < WHOLE_MAX as u64 {
+            true => Ok(Value::from(value)),
+            false => Err(E::custom(TOO_BIG)),
+        }
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        match value < WHOLE_MAX as u64 {
+            true => Ok(Value::from(value)),
+            false => Err(E::custom(TOO_BIG)),
+        }
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<Value, E> {
+        Err(E::custom(TOO_BIG))
+    }
+
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<Value, E> {
+        Err(E::custom(TOO_BIG))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        if !value.is_finite() {
+            return Err(E::custom("this number has no place in JSON; quote it"));
+        }
+        // A whole number that no integer type holds comes as a double, its digits already lost.
+        if value.abs() >= WHOLE_MAX {
+            return Err(E::custom(TOO_BIG));
+        }
         Ok(Value::from(value))
     }
 
@@ -132,6 +159,8 @@ fn told(error: &Yaml) -> String {
         Yaml::MultipleDocuments { .. } => {
             "the front matter holds more than one YAML document".to_owned()
         }
+        // It is YAML, and means what JSON cannot hold.
+        Yaml::Message { msg, .. } => format!("the front matter cannot be read: {place}{msg}"),
         other => {
             let rendered = other.to_string();
             let words = rendered.lines().next().unwrap_or("it cannot be read");
@@ -226,10 +255,11 @@ impl Style {
 
 /// The text between the first line and the line that closes it, and the lines up to there.
 fn block<'t>(text: &'t str, style: &Style) -> Option<(&'t str, usize)> {
-    let body = text.strip_prefix(style.opens)?;
-    let body = body
-        .strip_prefix('\n')
-        .or_else(|| body.strip_prefix("\r\n"))?;
+    // Blanks behind the marks are not seen by whoever writes them, nor minded by those who print such pages.
+    let (blanks, body) = text.strip_prefix(style.opens)?.split_once('\n')?;
+    if !blanks.trim().is_empty() {
+        return None;
+    }
     let mut length = 0;
     for (number, line) in body.split_inclusive('\n').enumerate() {
         if style.closes.contains(&line.trim_end()) {
@@ -284,6 +314,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_would_be_changed_and_tags_that_nobody_reads_are_refused() {
+        for value in [
+            "9007199254740993",
+            "-9007199254740993",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999999999999999999999999",
+            "1e300",
+            ".inf",
+            ".nan",
+            "!include secrets.yaml",
+        ] {
+            let read_it = read(&format!("---\ntitle: A\nn: {value}\n---\n"));
+            let Err(Error::Invalid(why)) = read_it else {
+                panic!("{value} was read");
+            };
+            assert!(why.contains("line 3"), "{value}: {why}");
+        }
+        let kept = read("---\nn: [9007199254740991, '9007199254740993', 1.5, 2026-11-26]\n---\n");
+        assert_eq!(
+            kept.expect("a block").value,
+            serde_json::json!({ "n": [9_007_199_254_740_991_i64, "9007199254740993", 1.5, "2026-11-26"] })
+        );
+    }
+
+    #[test]
     fn a_paragraph_between_two_rulers_is_text() {
         for text in [
             "---\nwords\n---\n",
@@ -302,6 +358,7 @@ mod tests {
             ("+++\ntitle = \"A\"\n+++\n", ("", 4, true)),
             ("---\na: 1\n...", ("", 4, false)),
             ("---\n---\nx", ("x", 3, false)),
+            ("--- \t\ntitle: A\n---  \nx", ("x", 4, true)),
         ] {
             let body = body(text);
             assert_eq!((body.text, body.line, body.titled), wanted, "{text:?}");

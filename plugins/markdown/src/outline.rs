@@ -216,6 +216,9 @@ impl Reader<'_> {
             if self.images == 0 {
                 open.named.push_str(text);
             }
+        } else if let Some(("", id)) = text.starts_with("{:").then(|| attributes(text)).flatten() {
+            // A list of attributes on a line of its own belongs to the block before it (kramdown).
+            self.anchor(id);
         }
     }
 
@@ -316,14 +319,19 @@ impl Reader<'_> {
 
 /// `Title {#id}` to its words and `id`.
 fn own_id(text: &str) -> (&str, Option<&str>) {
-    let found = text
-        .trim_end()
-        .strip_suffix('}')
-        .and_then(|text| text.rsplit_once("{#"));
-    match found {
-        Some((words, id)) if !id.is_empty() && !id.contains(['{', '}', ' ']) => (words, Some(id)),
-        _ => (text, None),
-    }
+    attributes(text).map_or((text, None), |(words, id)| (words, Some(id)))
+}
+
+/// What stands before a list of attributes at a text's end, and the id in it: `{#id}`, `{#id .class}`,
+/// `{: #id}`.
+fn attributes(text: &str) -> Option<(&str, &str)> {
+    let (words, list) = text.trim_end().strip_suffix('}')?.rsplit_once('{')?;
+    let list = list.strip_prefix(':').unwrap_or(list);
+    // `{x #1}` is words: a list is made of ids, classes and values.
+    let is_one = |part: &str| part.starts_with(['#', '.']) || part.contains('=');
+    let id = list.split_whitespace().find_map(|part| part.strip_prefix('#'));
+    let is_list = !list.contains('}') && list.split_whitespace().all(is_one);
+    id.filter(|id| is_list && !id.is_empty()).map(|id| (words, id))
 }
 
 fn kind(target: &str) -> LinkKind {
@@ -491,6 +499,21 @@ mod tests {
         );
         assert_eq!(outline.anchors.len(), 3);
         assert!(outline.anchors.contains("install") && outline.anchors.contains("set-up-install"));
+    }
+
+    #[test]
+    fn lists_of_attributes_give_anchors_as_kramdown_and_pandoc_read_them() {
+        for (text, id) in [
+            ("## Set up {#install .wide}\n", "install"),
+            ("## Set up {: #install}\n", "install"),
+            ("## Set up\n{: #install .wide}\n", "install"),
+            ("A paragraph.\n{:#here}\n", "here"),
+        ] {
+            assert!(read(text).anchors.contains(id), "{text}");
+        }
+        for text in ["## Braces {a #b}\n", "## Braces {#}\n", "Braces {: #b} within\n"] {
+            assert!(!read(text).anchors.contains("b"), "{text}");
+        }
     }
 
     #[test]
