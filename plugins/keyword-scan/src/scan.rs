@@ -157,7 +157,14 @@ mod tests {
             plain.words("\u{ff33}\u{ff25}\u{ff23}\u{ff32}\u{ff25}\u{ff34}, o\u{fb03}ce, se\u{200b}cr\u{ad}et"),
             ["secret", "office", "secret"]
         );
-        for filler in ['\u{3164}', '\u{ffa0}', '\u{115f}', '\u{180e}', '\u{e0041}', '\u{e0100}'] {
+        for filler in [
+            '\u{3164}',
+            '\u{ffa0}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{e0041}',
+            '\u{e0100}',
+        ] {
             let split = format!("se{filler}cret");
             assert_eq!(plain.words(&split), ["secret"], "{filler:?}");
         }

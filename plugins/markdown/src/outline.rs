@@ -329,9 +329,12 @@ fn attributes(text: &str) -> Option<(&str, &str)> {
     let list = list.strip_prefix(':').unwrap_or(list);
     // `{x #1}` is words: a list is made of ids, classes and values.
     let is_one = |part: &str| part.starts_with(['#', '.']) || part.contains('=');
-    let id = list.split_whitespace().find_map(|part| part.strip_prefix('#'));
+    let id = list
+        .split_whitespace()
+        .find_map(|part| part.strip_prefix('#'));
     let is_list = !list.contains('}') && list.split_whitespace().all(is_one);
-    id.filter(|id| is_list && !id.is_empty()).map(|id| (words, id))
+    id.filter(|id| is_list && !id.is_empty())
+        .map(|id| (words, id))
 }
 
 fn kind(target: &str) -> LinkKind {
@@ -511,7 +514,11 @@ mod tests {
         ] {
             assert!(read(text).anchors.contains(id), "{text}");
         }
-        for text in ["## Braces {a #b}\n", "## Braces {#}\n", "Braces {: #b} within\n"] {
+        for text in [
+            "## Braces {a #b}\n",
+            "## Braces {#}\n",
+            "Braces {: #b} within\n",
+        ] {
             assert!(!read(text).anchors.contains("b"), "{text}");
         }
     }
