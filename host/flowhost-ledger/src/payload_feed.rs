@@ -1,23 +1,44 @@
 //! The payload file of a segment, read beside its records: each record meets its payload or hears that
 //! there is none.
 //!
-//! Must never hold more than one payload: files are as large as runs are long.
+//! Must never hold more than one payload: files are as large as runs are long. Of those that others may name it
+//! holds the places.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use crate::audit::{io_fault, place};
-use crate::disk::Source;
-use crate::lines::Lines;
-use crate::payloads::{PAYLOAD_LINE_BYTES_MAX, Payload};
+use crate::disk::{ReadSeek, Source};
+use crate::lines::{Line, Lines};
+use crate::payloads::{
+    Content, PAYLOAD_LINE_BYTES_MAX, Payload, SHARED_BYTES_MAX, SHARED_BYTES_MIN, line_at,
+};
 use crate::report::{Code, Problem};
 use crate::verify::{Accepted, Check, Fault, fault};
 
 /// Reads the payload file of one segment in step with its records.
-pub(crate) struct PayloadFeed {
+pub(crate) struct PayloadFeed<'s> {
+    source: &'s dyn Source,
     path: std::path::PathBuf,
     lines: Option<Lines>,
     next: Option<PayloadLine>,
+    whole: Wholes,
+}
+
+/// The payloads of the file so far that a later line may name.
+struct Wholes {
+    /// By record. A file has few: each is a KiB of it at least.
+    places: BTreeMap<u64, Whole>,
+    /// Bytes that may still be read a second time.
+    left: u64,
+}
+
+/// Where the line of a payload is, and how many bytes it stands for.
+struct Whole {
+    offset: u64,
+    len: u64,
+    bytes: u64,
 }
 
 /// A line that no record has taken yet.
@@ -29,8 +50,8 @@ struct PayloadLine {
     payload: Result<Payload, String>,
 }
 
-impl PayloadFeed {
-    pub(crate) fn open(source: &dyn Source, dir: &Path, number: &str) -> Result<Self, Problem> {
+impl<'s> PayloadFeed<'s> {
+    pub(crate) fn open(source: &'s dyn Source, dir: &Path, number: &str) -> Result<Self, Problem> {
         let path = dir.join(format!("payloads-{number}.jsonl"));
         let lines = match source.open_read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -40,9 +61,14 @@ impl PayloadFeed {
             )),
         };
         let mut feed = Self {
+            source,
             path,
             lines,
             next: None,
+            whole: Wholes {
+                places: BTreeMap::new(),
+                left: SHARED_BYTES_MAX,
+            },
         };
         feed.advance()?;
         Ok(feed)
@@ -57,6 +83,14 @@ impl PayloadFeed {
             let payload = match line.length_fault(PAYLOAD_LINE_BYTES_MAX) {
                 Some(what) => Err(format!("the line is {what}")),
                 None => Payload::parse(line.bytes),
+            };
+            let payload = match payload {
+                Ok(payload) => {
+                    let file = || self.source.open_read(&self.path);
+                    let filled = self.whole.fill(payload, &line, &file);
+                    filled.map_err(io_fault(&self.path))?
+                }
+                Err(what) => Err(what),
             };
             self.next = Some(PayloadLine {
                 number: line.number,
@@ -114,5 +148,43 @@ impl PayloadFeed {
             self.advance()?;
         }
         Ok(unrecorded)
+    }
+}
+
+impl Wholes {
+    /// The payload with the bytes of the one that it names; the inner error says why it has none.
+    fn fill(
+        &mut self,
+        mut payload: Payload,
+        line: &Line<'_>,
+        file: &dyn Fn() -> io::Result<Box<dyn ReadSeek>>,
+    ) -> io::Result<Result<Payload, String>> {
+        let of = match &payload.content {
+            Content::Of(of) => *of,
+            Content::Whole(bytes) => {
+                if bytes.len() >= SHARED_BYTES_MIN {
+                    let place = Whole {
+                        offset: line.offset,
+                        len: line.bytes.len() as u64,
+                        bytes: bytes.len() as u64,
+                    };
+                    self.places.insert(payload.seq, place);
+                }
+                return Ok(Ok(payload));
+            }
+        };
+        let Some(place) = self.places.get(&of) else {
+            let what = format!("record {of}, which it names, has no such payload before it here");
+            return Ok(Err(what));
+        };
+        let Some(left) = self.left.checked_sub(place.bytes) else {
+            return Ok(Err("this file names more bytes twice than may be".to_owned()));
+        };
+        self.left = left;
+        let whole = line_at(file()?.as_mut(), place.offset, place.len)?;
+        Ok(Payload::parse(&whole).map(|whole| {
+            payload.content = whole.content;
+            payload
+        }))
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Each file `payloads-N.jsonl` belongs to the segment of the same number and holds one canonical
 //! line for each payload, in the order of `seq`: `{"payload":…,"salt":…,"seq":…}`, and
-//! `"encoding":"base64"` in front when the bytes are no UTF-8. Nothing hashes these lines, so a
+//! `"encoding":"base64"` in front when the bytes are no UTF-8. Bytes that the file has already stand there
+//! once: `{"of":…,"salt":…,"seq":…}` names the record whose line holds them. The commitment of each record
+//! is its own all the same, by its own salt. Nothing hashes these lines, so a
 //! line can go and every proof stays valid. Erasing must reach the disk: the file is written anew
 //! without the line, and the old bytes are overwritten before they are let go.
+
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -15,11 +19,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::canonical::{self, Parsed};
 use crate::checkpoint::parse_decimal;
-use crate::disk::{Disk, Source, append_all};
+use crate::disk::{Disk, ReadSeek, Source, append_all};
 use crate::layout;
 use crate::lines::Lines;
 use crate::record::{PAYLOAD_BYTES_MAX, Salt, StoredRecord, commitment};
 use crate::seal::DataKey;
+
+pub(crate) use shared::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, Shared};
 
 /// Most bytes of a payload's line: every byte escaped to six, and the rest of the line.
 /// (The same bytes sealed, in base64, take less than two more for each.)
@@ -52,14 +58,33 @@ pub(crate) fn push_line(
     out.push(b'\n');
 }
 
+/// Appends the line of a payload whose bytes are those of record `of`, with LF.
+pub(crate) fn push_same(out: &mut Vec<u8>, seq: u64, salt: &Salt, of: u64) {
+    let salt = hex::encode(salt);
+    out.extend_from_slice(format!(r#"{{"of":"{of}","salt":"{salt}","seq":"{seq}"}}"#).as_bytes());
+    out.push(b'\n');
+}
+
 const OLD: &str = "old";
+
+/// Bytes of two files that are compared at once: 64 KiB each.
+const COMPARED_BYTES: u64 = 64 * 1024;
+
+/// What a payload line holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The bytes.
+    Whole(Vec<u8>),
+    /// The name of the record before it whose line in the same file holds them.
+    Of(u64),
+}
 
 /// A parsed payload line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Payload {
     pub(crate) seq: u64,
     pub(crate) salt: Salt,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) content: Content,
     /// What it was before it was redacted, encrypted.
     pub(crate) sealed: Option<String>,
 }
@@ -68,6 +93,11 @@ impl Payload {
     /// Reads a line (without LF).
     pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
         let entries = canonical::parse_line(line).map_err(|error| error.to_string())?;
+        if let [(key_0, of), (key_1, salt), (key_2, seq)] = entries.as_slice()
+            && (key_0.as_ref(), key_1.as_ref(), key_2.as_ref()) == ("of", "salt", "seq")
+        {
+            return Self::same(of, salt, seq);
+        }
         let (encoding, rest) = match entries.split_first() {
             Some(((key, value), rest)) if key == "encoding" => (Some(value), rest),
             _ => (None, entries.as_slice()),
@@ -92,35 +122,68 @@ impl Payload {
         if (key_0.as_ref(), key_1.as_ref(), key_2.as_ref()) != ("payload", "salt", "seq") {
             return Err("a payload line has payload, salt and seq".to_owned());
         }
-        let text = |value: &Parsed<'_>| value.text().map(str::to_owned);
-        let payload = text(payload).ok_or("the payload is not a string")?;
+        let payload = payload.text().ok_or("the payload is not a string")?;
         let bytes = match encoding {
-            None => payload.into_bytes(),
+            None => payload.as_bytes().to_vec(),
             Some(Parsed::Text(name)) if name == "base64" => BASE64
                 .decode(payload)
                 .map_err(|_| "the payload is not base64")?,
             Some(_) => return Err("the encoding is unknown".to_owned()),
         };
-        let salt = text(salt).filter(|salt| crate::record::is_hash(salt));
-        let mut bits = [0_u8; 32];
-        hex::decode_to_slice(salt.ok_or("the salt has not 64 digits")?, &mut bits)
-            .map_err(|_| "the salt has not 64 digits")?;
-        let seq = text(seq)
-            .and_then(|seq| parse_decimal(&seq))
-            .ok_or("the seq is not a number")?;
         Ok(Self {
-            seq,
-            salt: bits,
-            bytes,
+            seq: number(seq).ok_or("the seq is not a number")?,
+            salt: salt_of(salt)?,
+            content: Content::Whole(bytes),
             sealed,
         })
     }
 
-    /// Whether this is what `commit` was made of.
+    fn same(of: &Parsed<'_>, salt: &Parsed<'_>, seq: &Parsed<'_>) -> Result<Self, String> {
+        let seq = number(seq).ok_or("the seq is not a number")?;
+        let of = number(of).filter(|of| *of < seq);
+        Ok(Self {
+            seq,
+            salt: salt_of(salt)?,
+            content: Content::Of(of.ok_or("it names no record before it")?),
+            sealed: None,
+        })
+    }
+
+    /// The bytes, if this line holds them.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes),
+            Content::Of(_) => None,
+        }
+    }
+
+    /// Whether this is what `commit` was made of. Of a line that only names another, that cannot be said
+    /// before the other's bytes stand in it.
     pub(crate) fn matches(&self, commit: &str) -> bool {
         // Both sides are public by now: a comparison that leaks its time leaks nothing.
-        commitment(&self.salt, &self.bytes) == commit
+        let made = self.whole().map(|bytes| commitment(&self.salt, bytes));
+        made.is_some_and(|made| made == commit)
     }
+}
+
+fn number(value: &Parsed<'_>) -> Option<u64> {
+    value.text().and_then(parse_decimal)
+}
+
+fn salt_of(value: &Parsed<'_>) -> Result<Salt, String> {
+    let digits = value.text().filter(|text| crate::record::is_hash(text));
+    let mut salt = Salt::default();
+    hex::decode_to_slice(digits.ok_or("the salt has not 64 digits")?, &mut salt)
+        .map_err(|_| "the salt has not 64 digits")?;
+    Ok(salt)
+}
+
+/// The line at a place of a file.
+pub(crate) fn line_at(file: &mut dyn ReadSeek, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut line = Vec::new();
+    file.take(len).read_to_end(&mut line)?;
+    Ok(line)
 }
 
 /// Why a payload cannot be had.
@@ -157,6 +220,8 @@ struct Place {
     path: PathBuf,
     offset: u64,
     len: u64,
+    /// The record whose line has the bytes, where this one only names it.
+    of: Option<u64>,
 }
 
 impl<'d> Payloads<'d> {
@@ -176,15 +241,16 @@ impl<'d> Payloads<'d> {
                         line: line.number,
                         what,
                     })?;
-                let len = line.bytes.len() as u64;
-                places.insert(
-                    payload.seq,
-                    Place {
-                        path: path.clone(),
-                        offset: line.offset,
-                        len,
+                let place = Place {
+                    path: path.clone(),
+                    offset: line.offset,
+                    len: line.bytes.len() as u64,
+                    of: match payload.content {
+                        Content::Whole(_) => None,
+                        Content::Of(of) => Some(of),
                     },
-                );
+                };
+                places.insert(payload.seq, place);
             }
         }
         Ok(Self { disk, places })
@@ -196,7 +262,26 @@ impl<'d> Payloads<'d> {
     /// # Errors
     /// [`PayloadError::Mismatch`] when the bytes are others.
     pub fn get(&self, seq: u64, commit: &str) -> Result<Option<Vec<u8>>, PayloadError> {
-        Ok(self.line(seq, commit)?.map(|payload| payload.bytes))
+        let line = self.line(seq, commit)?;
+        Ok(line.and_then(|payload| match payload.content {
+            Content::Whole(bytes) => Some(bytes),
+            Content::Of(_) => None,
+        }))
+    }
+
+    /// The other records whose payloads are stored as one with that of `seq`: whoever wants its bytes gone
+    /// has to erase theirs, too.
+    #[must_use]
+    pub fn same_as(&self, seq: u64) -> BTreeSet<u64> {
+        let whole = |seq: u64, place: &Place| place.of.unwrap_or(seq);
+        let Some(place) = self.places.get(&seq) else {
+            return BTreeSet::new();
+        };
+        let of = whole(seq, place);
+        let all = self.places.iter();
+        all.filter(|(other, place)| **other != seq && whole(**other, place) == of)
+            .map(|(other, _)| *other)
+            .collect()
     }
 
     /// What the payload of `record` was before it was redacted; `None` where nothing was sealed, where the
@@ -229,15 +314,24 @@ impl<'d> Payloads<'d> {
         let Some(place) = self.places.get(&seq) else {
             return Ok(None);
         };
-        let mut file = self.disk.open_read(&place.path)?;
-        file.seek(SeekFrom::Start(place.offset))?;
-        let mut line = Vec::new();
-        file.take(place.len).read_to_end(&mut line)?;
-        let payload = Payload::parse(&line).map_err(|_| PayloadError::Mismatch(seq))?;
-        if payload.seq != seq || !payload.matches(commit) {
-            return Err(PayloadError::Mismatch(seq));
+        let mut payload = self.read(seq, place)?;
+        if let Content::Of(of) = payload.content {
+            let whole = self.places.get(&of).filter(|it| it.path == place.path);
+            let whole = whole.ok_or(PayloadError::Mismatch(seq))?;
+            payload.content = self.read(of, whole)?.content;
         }
-        Ok(Some(payload))
+        // A line that names one which only names another matches nothing.
+        match payload.matches(commit) {
+            true => Ok(Some(payload)),
+            false => Err(PayloadError::Mismatch(seq)),
+        }
+    }
+
+    fn read(&self, seq: u64, place: &Place) -> Result<Payload, PayloadError> {
+        let mut file = self.disk.open_read(&place.path)?;
+        let line = line_at(file.as_mut(), place.offset, place.len)?;
+        let payload = Payload::parse(&line).ok().filter(|it| it.seq == seq);
+        payload.ok_or(PayloadError::Mismatch(seq))
     }
 }
 
@@ -260,7 +354,12 @@ pub(crate) fn shown(disk: &dyn Source, path: &Path) -> io::Result<Vec<u8>> {
     let mut lines = Lines::new(disk.open_read(path)?, PAYLOAD_LINE_BYTES_MAX);
     while let Some(line) = lines.next()? {
         match Payload::parse(line.bytes) {
-            Ok(it) if it.sealed.is_some() => push_line(&mut out, it.seq, &it.salt, &it.bytes, None),
+            Ok(Payload {
+                seq,
+                salt,
+                content: Content::Whole(bytes),
+                sealed: Some(_),
+            }) => push_line(&mut out, seq, &salt, &bytes, None),
             // As it is: what cannot be read is for whoever verifies it.
             _ => {
                 out.extend_from_slice(line.bytes);
@@ -295,10 +394,17 @@ fn erase_in(disk: &dyn Disk, dir: &Path, name: &str, seqs: &BTreeSet<u64>) -> io
     }
     let mut out = disk.open_append(&fresh, true)?;
     let mut lines = Lines::new(disk.open_read(&path)?, PAYLOAD_LINE_BYTES_MAX);
+    let mut orphans = Orphans::new(disk.open_read(&path)?, &found);
     while let Some(line) = lines.next()? {
-        if !found.iter().any(|(offset, _)| *offset == line.offset) {
-            append_all(out.as_mut(), line.bytes)?;
-            append_all(out.as_mut(), if line.complete { b"\n" } else { b"" })?;
+        if found.iter().any(|it| it.offset == line.offset) {
+            continue;
+        }
+        match orphans.anew(line.bytes)? {
+            Some(anew) => append_all(out.as_mut(), &anew)?,
+            None => {
+                append_all(out.as_mut(), line.bytes)?;
+                append_all(out.as_mut(), if line.complete { b"\n" } else { b"" })?;
+            }
         }
     }
     out.sync()?;
@@ -309,8 +415,8 @@ fn erase_in(disk: &dyn Disk, dir: &Path, name: &str, seqs: &BTreeSet<u64>) -> io
     disk.link(&path, &old)?;
     disk.rename(&fresh, &path)?;
     disk.sync_dir(dir)?;
-    for (offset, len) in &found {
-        disk.wipe(&old, *offset, *len)?;
+    for line in &found {
+        disk.wipe(&old, line.offset, line.len)?;
     }
     disk.remove(&old)?;
     disk.sync_dir(dir)?;
@@ -318,14 +424,13 @@ fn erase_in(disk: &dyn Disk, dir: &Path, name: &str, seqs: &BTreeSet<u64>) -> io
 }
 
 /// Removes what an erasure that was cut short left behind. As long as the new file has not taken
-/// its place, the old bytes under their second name are the ledger's only ones and must stay; an
-/// erasure always makes the file shorter, so equal lengths say that it had not.
+/// its place, the old bytes under their second name are the ledger's only ones and must stay; the two names
+/// then show the same bytes, and an erasure leaves others.
 pub(crate) fn clean_up(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     for entry in disk.list(dir)? {
         let path = dir.join(&entry.name);
-        let len = disk.len(&path)?;
-        if entry.name.ends_with(".old") && disk.len(&path.with_extension("jsonl"))? != len {
-            disk.wipe(&path, 0, len)?;
+        if entry.name.ends_with(".old") && !are_equal(disk, &path, &path.with_extension("jsonl"))? {
+            disk.wipe(&path, 0, disk.len(&path)?)?;
         }
         if entry.name.ends_with(".old") || entry.name.ends_with(".tmp") {
             disk.remove(&path)?;
@@ -335,21 +440,92 @@ pub(crate) fn clean_up(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the payloads of `seqs` are in one file: offset and length with LF.
-fn find(disk: &dyn Source, path: &Path, seqs: &BTreeSet<u64>) -> io::Result<Vec<(u64, u64)>> {
+/// Whether two files hold the same bytes.
+fn are_equal(disk: &dyn Source, left: &Path, right: &Path) -> io::Result<bool> {
+    if disk.len(left)? != disk.len(right)? {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (disk.open_read(left)?, disk.open_read(right)?);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    loop {
+        ours.clear();
+        theirs.clear();
+        (&mut left).take(COMPARED_BYTES).read_to_end(&mut ours)?;
+        (&mut right).take(COMPARED_BYTES).read_to_end(&mut theirs)?;
+        if ours != theirs || ours.is_empty() {
+            return Ok(ours == theirs);
+        }
+    }
+}
+
+/// A line that is to go.
+struct Found {
+    seq: u64,
+    offset: u64,
+    /// Its LF included.
+    len: u64,
+}
+
+/// Where the payloads of `seqs` are in one file.
+fn find(disk: &dyn Source, path: &Path, seqs: &BTreeSet<u64>) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     let mut lines = Lines::new(disk.open_read(path)?, PAYLOAD_LINE_BYTES_MAX);
     while let Some(line) = lines.next()? {
         let payload = Payload::parse(line.bytes)
             .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
         if seqs.contains(&payload.seq) {
-            found.push((
-                line.offset,
-                line.bytes.len() as u64 + u64::from(line.complete),
-            ));
+            found.push(Found {
+                seq: payload.seq,
+                offset: line.offset,
+                len: line.bytes.len() as u64 + u64::from(line.complete),
+            });
         }
     }
     Ok(found)
+}
+
+/// Lines that name one which goes, and stay: the first of them takes the bytes, the others name that one.
+struct Orphans<'f> {
+    file: Box<dyn ReadSeek>,
+    gone: &'f [Found],
+    /// For each line that goes, the record that has its bytes now.
+    heirs: BTreeMap<u64, u64>,
+}
+
+impl<'f> Orphans<'f> {
+    fn new(file: Box<dyn ReadSeek>, gone: &'f [Found]) -> Self {
+        Self {
+            file,
+            gone,
+            heirs: BTreeMap::new(),
+        }
+    }
+
+    /// How a line is written anew, with LF; none for one that needs no other.
+    fn anew(&mut self, line: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let payload = Payload::parse(line).map_err(invalid)?;
+        let Content::Of(of) = payload.content else {
+            return Ok(None);
+        };
+        let Some(gone) = self.gone.iter().find(|it| it.seq == of) else {
+            return Ok(None);
+        };
+        let mut out = Vec::new();
+        if let Some(heir) = self.heirs.get(&of) {
+            push_same(&mut out, payload.seq, &payload.salt, *heir);
+            return Ok(Some(out));
+        }
+        let whole = line_at(self.file.as_mut(), gone.offset, gone.len)?;
+        let whole = whole.strip_suffix(b"\n").unwrap_or(&whole);
+        let whole = Payload::parse(whole).map_err(invalid)?;
+        let bytes = whole
+            .whole()
+            .ok_or_else(|| invalid(format!("record {of} has no bytes to name")))?;
+        push_line(&mut out, payload.seq, &payload.salt, bytes, None);
+        self.heirs.insert(of, payload.seq);
+        Ok(Some(out))
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,11 @@ fn refuses_lines_that_are_no_payload() {
         format!(r#"{{"payload":["a"],"salt":"{salt}","seq":"1"}}"#),
         format!(r#"{{"encoding":"hex","payload":"61","salt":"{salt}","seq":"1"}}"#),
         format!(r#"{{"encoding":"base64","payload":"YQ","salt":"{salt}","seq":"1"}}"#),
+        format!(r#"{{"of":"1","salt":"{salt}","seq":"1"}}"#),
+        format!(r#"{{"of":"01","salt":"{salt}","seq":"2"}}"#),
+        format!(r#"{{"of":["0"],"salt":"{salt}","seq":"1"}}"#),
+        format!(r#"{{"encoding":"base64","of":"0","salt":"{salt}","seq":"1"}}"#),
+        format!(r#"{{"of":"0","salt":"{salt}","sealed":"A","seq":"1"}}"#),
     ] {
         assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
     }
@@ -29,7 +34,7 @@ fn bytes_that_are_no_utf8_survive() {
         let mut line = Vec::new();
         push_line(&mut line, 7, &[5; 32], payload, None);
         let parsed = Payload::parse(line.strip_suffix(b"\n").unwrap()).unwrap();
-        assert_eq!((parsed.seq, parsed.bytes.as_slice()), (7, payload));
+        assert_eq!((parsed.seq, parsed.whole()), (7, Some(payload)));
         assert!(parsed.matches(&commitment(&[5; 32], payload)));
         assert!(!parsed.matches(&commitment(&[6; 32], payload)));
     }
@@ -42,7 +47,7 @@ fn what_is_sealed_stands_between_salt_and_number_and_nowhere_else() {
     let line = line.strip_suffix(b"\n").unwrap();
     let parsed = Payload::parse(line).unwrap();
     assert_eq!(parsed.sealed.as_deref(), Some("AAAA"));
-    assert_eq!(parsed.bytes, b"shown");
+    assert_eq!(parsed.whole(), Some(&b"shown"[..]));
     let salt = "05".repeat(32);
     for bad in [
         format!(r#"{{"payload":"a","salt":"{salt}","sealed":["A"],"seq":"1"}}"#),

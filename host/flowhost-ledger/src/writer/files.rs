@@ -16,7 +16,7 @@ use crate::head::{self, IndexHead};
 use crate::keys::HostKey;
 use crate::layout;
 use crate::options::{Durability, Entropy, LedgerOptions};
-use crate::payloads;
+use crate::payloads::{self, Shared};
 use crate::record::{Head, Owner, Salt, commitment, push_line};
 use crate::seal::DataKey;
 use crate::writer::Sealed;
@@ -92,6 +92,8 @@ pub(super) struct Files {
     index: u32,
     segment: Output,
     payload: Option<Output>,
+    /// What the payload file has already.
+    shared: Shared,
     notes: Output,
     /// Files were made whose names are not yet on the disk.
     names_unsynced: bool,
@@ -143,6 +145,7 @@ impl Files {
             index,
             segment,
             payload: None,
+            shared: Shared::new(),
             notes,
             names_unsynced: standing.names_unsynced,
             open: standing.open,
@@ -153,6 +156,7 @@ impl Files {
         };
         if files.disk.len(&files.payload_path()).is_ok() {
             files.open_payload()?;
+            files.shared = Shared::nothing();
         }
         Ok(files)
     }
@@ -250,7 +254,15 @@ impl Files {
             return Ok(());
         };
         let before = output.buffer.len();
-        payloads::push_line(&mut output.buffer, seq, salt, payload, sealed);
+        // What is sealed belongs to one record, and its line with it.
+        let same = match sealed {
+            None => self.shared.with(seq, payload),
+            Some(_) => None,
+        };
+        match same {
+            Some(of) => payloads::push_same(&mut output.buffer, seq, salt, of),
+            None => payloads::push_line(&mut output.buffer, seq, salt, payload, sealed),
+        }
         output.len += (output.buffer.len() - before) as u64;
         if output.buffer.len() >= BUFFER_BYTES_MAX {
             output.flush()?;
@@ -278,6 +290,7 @@ impl Files {
         self.disk.sync_dir(&self.dir)?;
         self.segment.buffer = line;
         self.payload = None;
+        self.shared = Shared::new();
         Ok(())
     }
 
@@ -375,6 +388,8 @@ impl Files {
     /// Erases payloads; everything must be synced, the erasure's record included.
     pub(super) fn erase(&mut self, seqs: &BTreeSet<u64>) -> io::Result<u64> {
         self.payload = None;
+        // None of those that go may be named from now on.
+        self.shared = Shared::nothing();
         let gone = payloads::erase(self.disk.as_ref(), &self.dir, seqs)?;
         if self.disk.len(&self.payload_path()).is_ok() {
             self.open_payload()?;

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::{copy, key, options, write};
+use flowhost_ledger::{Ledger, Recorder as _};
+
+use crate::{copy, fact, key, options, write};
 
 /// All command blocks of the page, in order.
 fn recipe() -> String {
@@ -74,6 +76,16 @@ fn the_recipe_accepts_the_sample_and_our_own_ledgers() {
     options.segment_bytes_max = 1500;
     write(&options, 7);
     let key = key(1);
+    accepts(dir.path(), &key.vkey().to_string());
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&crate::options(dir.path())).unwrap();
+    for letter in ["é\n", "\u{0}", "é\n"] {
+        let again = letter.repeat(1_000).into_bytes();
+        ledger.append(fact(0).payload(again)).unwrap();
+    }
+    ledger.close_blocking().unwrap();
+    let lines = std::fs::read_to_string(dir.path().join("payloads-00000000.jsonl")).unwrap();
+    assert!(lines.contains("{\"of\":\"0\""), "stored once");
     accepts(dir.path(), &key.vkey().to_string());
 }
 

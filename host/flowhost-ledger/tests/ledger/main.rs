@@ -21,6 +21,7 @@ mod power;
 mod recovery;
 mod removed;
 mod sample;
+mod shared;
 mod sim;
 mod write;
 

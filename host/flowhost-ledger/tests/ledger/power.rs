@@ -22,6 +22,7 @@ fn sim_options(disk: &SimDisk) -> LedgerOptions {
 struct Acked {
     seq: u64,
     text: String,
+    payload: String,
     erased: bool,
 }
 
@@ -39,8 +40,13 @@ fn work(options: &LedgerOptions, rng: &mut Rng, round: u64) -> Vec<Acked> {
         for number in 0..=rng.below(6) {
             let text = format!("{round}-{step}-{number}-{}", "x".repeat(rng.index(900)));
             let mut fact = saying(&text);
+            // Every third is one that was met before, and large enough to be stored once.
+            let payload = match text.len() % 3 {
+                0 => "again".repeat(300),
+                _ => text.clone(),
+            };
             if rng.below(3) == 0 {
-                fact = fact.payload(text.clone().into_bytes());
+                fact = fact.payload(payload.clone().into_bytes());
             }
             let Ok(seq) = ledger.append(fact) else {
                 return acked;
@@ -48,6 +54,7 @@ fn work(options: &LedgerOptions, rng: &mut Rng, round: u64) -> Vec<Acked> {
             waiting.push(Acked {
                 seq,
                 text,
+                payload,
                 erased: false,
             });
         }
@@ -90,7 +97,10 @@ fn check(disk: &SimDisk, acked: &[Acked], seed: u64) {
         .map(|record| record.unwrap())
         .collect();
     let payloads = Payloads::open(disk, Path::new(DIR)).unwrap();
-    for Acked { seq, text, erased } in acked {
+    for acked in acked {
+        let Acked {
+            seq, text, erased, ..
+        } = acked;
         let record = &records[usize::try_from(*seq).unwrap()];
         assert_eq!(
             record.text("text"),
@@ -101,7 +111,7 @@ fn check(disk: &SimDisk, acked: &[Acked], seed: u64) {
             let payload = payloads.get(*seq, commit).unwrap();
             assert_eq!(
                 payload.as_deref(),
-                Some(text.as_bytes()),
+                Some(acked.payload.as_bytes()),
                 "seed {seed}: payload {seq}"
             );
         }

@@ -116,14 +116,15 @@ fn unreadable(error: &dyn std::error::Error) -> Failure {
         .hint("`flowhost verify` says where the first fault is")
 }
 
-/// Whether the payload that `record` committed to is still there.
-fn is_there(dir: &Path, record: &StoredRecord) -> Result<bool, Failure> {
+/// The record and all others whose payloads are stored as one with its own; empty where it is gone.
+fn that_share(dir: &Path, record: &StoredRecord) -> Result<BTreeSet<u64>, Failure> {
     let commit = record.commit.as_deref().unwrap_or_default();
     let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
     let found = payloads.get(record.seq, commit);
-    found
-        .map(|payload| payload.is_some())
-        .map_err(|error| unreadable(&error))
+    let found = found.map_err(|error| unreadable(&error))?;
+    let mut all = payloads.same_as(record.seq);
+    all.insert(record.seq);
+    Ok(found.map_or_else(BTreeSet::new, |_| all))
 }
 
 fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, Failure> {
@@ -135,13 +136,15 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     };
     let key = HostKey::load(&state.signing_key()).map_err(|error| failed(&error))?;
     let dir = state.run_dir(&run);
-    if !is_there(&dir, &with_payload(&dir, seq)?)? {
+    // Whoever asks for bytes to go means the bytes, wherever else the run has met them.
+    let all = that_share(&dir, &with_payload(&dir, seq)?)?;
+    if all.is_empty() {
         return Ok(gone_before(context, &run, seq));
     }
     let mark = page::Mark::set(state, &run, &context.ambient)?;
     let options = LedgerOptions::new(&dir, state.tenant(), &run, Arc::new(key));
     let ledger = Ledger::open(&options).map_err(|error| failed(&error))?;
-    let erased = ledger.erase_blocking(BTreeSet::from([seq]), reason);
+    let erased = ledger.erase_blocking(all.clone(), reason);
     let anew = match erased {
         Ok(1..) => page::rewrite(&ledger, state, &run, &context.ambient),
         _ => Ok(false),
@@ -152,14 +155,20 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
     mark.clear();
     if context.output.json {
         let document = serde_json::json!({
-            "run_id": run, "seq": seq, "erased": erased, "records": sealed.size, "root": sealed.root,
+            "run_id": run, "seq": seq, "seqs": all, "erased": erased, "records": sealed.size, "root": sealed.root,
             "report_rewritten": anew,
         });
         context.output.document(&document);
     } else {
+        let others: Vec<String> = all.iter().filter(|it| **it != seq).map(u64::to_string).collect();
+        let others = match others.as_slice() {
+            [] => String::new(),
+            [one] => format!(", and of record {one}, which had the same bytes"),
+            more => format!(", and of records {}, which had the same bytes", more.join(", ")),
+        };
         context
             .output
-            .message(&format!("erased the payload of record {seq}\n"));
+            .message(&format!("erased the payload of record {seq}{others}\n"));
         if anew {
             context
                 .output

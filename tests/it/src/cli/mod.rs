@@ -42,6 +42,7 @@ mod resumed;
 mod retained;
 mod script;
 mod scripted;
+mod shared;
 mod spec_kit;
 mod stranger;
 mod stretch;
