@@ -178,7 +178,9 @@ impl Wholes {
             return Ok(Err(what));
         };
         let Some(left) = self.left.checked_sub(place.bytes) else {
-            return Ok(Err("this file names more bytes twice than may be".to_owned()));
+            return Ok(Err(
+                "this file names more bytes twice than may be".to_owned()
+            ));
         };
         self.left = left;
         let whole = line_at(file()?.as_mut(), place.offset, place.len)?;

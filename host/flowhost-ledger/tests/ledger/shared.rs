@@ -56,7 +56,11 @@ fn what_is_met_again_is_stored_once_and_read_by_each() {
     let text = std::fs::read_to_string(dir.path().join(PAYLOADS)).unwrap();
     assert!(text.len() < 11_000, "{}", text.len());
     assert_eq!(text.matches(r#"{"of":"0","#).count(), 2);
-    assert_eq!(text.matches("small").count(), 2, "what is small is not worth it");
+    assert_eq!(
+        text.matches("small").count(),
+        2,
+        "what is small is not worth it"
+    );
     for (seq, payload) in [(0, &a), (1, &b), (2, &a), (5, &a)] {
         assert_eq!(read(dir.path(), seq).as_ref(), Some(payload));
     }
@@ -99,7 +103,9 @@ fn led_025_who_is_erased_is_gone_and_who_has_the_same_keeps_it_until_it_is_the_l
     let path = dir.path().join(PAYLOADS);
     for (nth, seq) in [0_u64, 2, 1].into_iter().enumerate() {
         let salt = std::fs::read_to_string(&path).unwrap();
-        let salt = salt.lines().find(|line| line.contains(&format!("\"seq\":\"{seq}\"")));
+        let salt = salt
+            .lines()
+            .find(|line| line.contains(&format!("\"seq\":\"{seq}\"")));
         let salt = salt.unwrap().split("\"salt\":\"").nth(1).unwrap()[..64].to_owned();
         let ledger = Ledger::open(&options(dir.path())).unwrap();
         assert_eq!(ledger.erase_blocking([seq].into(), "asked").unwrap(), 1);
@@ -148,13 +154,20 @@ fn a_line_that_names_what_it_must_not_is_refused_and_is_no_endless_work() {
         ("nobody", two_to("x")),
         (
             "one that names another",
-            [lines[0], lines[1], lines[2], &lines[3].replace("\"of\":\"0\"", "\"of\":\"2\"")]
-                .map(|line| format!("{line}\n"))
-                .concat(),
+            [
+                lines[0],
+                lines[1],
+                lines[2],
+                &lines[3].replace("\"of\":\"0\"", "\"of\":\"2\""),
+            ]
+            .map(|line| format!("{line}\n"))
+            .concat(),
         ),
         (
             "one that is gone",
-            [lines[1], lines[2], lines[3]].map(|line| format!("{line}\n")).concat(),
+            [lines[1], lines[2], lines[3]]
+                .map(|line| format!("{line}\n"))
+                .concat(),
         ),
     ] {
         assert_ne!(altered, honest, "{what}");

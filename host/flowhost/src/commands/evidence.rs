@@ -160,11 +160,18 @@ fn erase(context: &Context, run: &str, seq: u64, reason: &str) -> Result<Exit, F
         });
         context.output.document(&document);
     } else {
-        let others: Vec<String> = all.iter().filter(|it| **it != seq).map(u64::to_string).collect();
+        let others: Vec<String> = all
+            .iter()
+            .filter(|it| **it != seq)
+            .map(u64::to_string)
+            .collect();
         let others = match others.as_slice() {
             [] => String::new(),
             [one] => format!(", and of record {one}, which had the same bytes"),
-            more => format!(", and of records {}, which had the same bytes", more.join(", ")),
+            more => format!(
+                ", and of records {}, which had the same bytes",
+                more.join(", ")
+            ),
         };
         context
             .output

@@ -11,7 +11,8 @@ fn letter() -> String {
 #[test]
 fn what_two_steps_are_given_stands_in_the_run_once_and_is_erased_from_both() {
     let letter = letter();
-    let step = |needs: &str| format!("{{ uses: ok_echo/run, {needs}with: {{ text: \"{letter}\" }} }}");
+    let step =
+        |needs: &str| format!("{{ uses: ok_echo/run, {needs}with: {{ text: \"{letter}\" }} }}");
     let steps = format!("  a: {}\n  b: {}", step(""), step("needs: [a], "));
     let home = home(&["ok_echo"], &steps);
     home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
@@ -34,9 +35,13 @@ fn what_two_steps_are_given_stands_in_the_run_once_and_is_erased_from_both() {
     };
     let shown = home.flowhost(&["runs", "show", "latest", "--payload", second]);
     assert!(shown.expect(0).stdout.contains("Jane Roe"));
-    let erase = ["evidence", "erase", first, "--run", "latest", "--reason", "asked"];
+    let erase = [
+        "evidence", "erase", first, "--run", "latest", "--reason", "asked",
+    ];
     let ran = home.flowhost(&erase).expect(0);
-    let told = format!("erased the payload of record {first}, and of record {second}, which had the same bytes");
+    let told = format!(
+        "erased the payload of record {first}, and of record {second}, which had the same bytes"
+    );
     assert!(ran.all().contains(&told), "{}", ran.all());
     assert_eq!(stored().matches(&letter).count(), 1);
     home.flowhost(&["verify", "latest"]).expect(0);
