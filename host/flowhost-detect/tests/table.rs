@@ -15,6 +15,25 @@ fn the_tables_are_large_enough_to_mean_something() {
 }
 
 #[test]
+fn the_page_on_plugins_tells_the_figures_as_they_are() {
+    let score = corpus::score();
+    let page = include_str!("../../../docs/plugins.md");
+    for told in [
+        format!(
+            "{} with something to find and {} that only look like it",
+            score.positives, score.negatives
+        ),
+        format!(
+            "recall is {:.4} and precision {:.4}",
+            score.recall(),
+            score.precision()
+        ),
+    ] {
+        assert!(page.contains(&told), "docs/plugins.md does not say: {told}");
+    }
+}
+
+#[test]
 fn what_must_stay_stays() {
     let score = corpus::score();
     assert!(
