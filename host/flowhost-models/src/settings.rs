@@ -26,7 +26,7 @@ const THINKING_MIN: u32 = 1_024;
 /// Gemini's OpenAI-compatible endpoint, by Google's reference.
 const GEMINI_URL: &str = "https://generativelanguage.googleapis.com/v1beta/openai";
 /// The provider that is always there.
-const MOCK: &str = "mock";
+pub(crate) const MOCK: &str = "mock";
 
 /// What holds for all calls.
 #[derive(Debug)]

@@ -18,7 +18,8 @@ pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
 pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{
-    CompareArgs, DisagreementsArgs, EvidenceArgs, GroupArg, MetricArg, ReportArgs, TelemetryCommand,
+    AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DisagreementsArgs, DriftArgs, EvidenceArgs,
+    FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::ambient::{Ambient, FileError};
 use crate::finding::Finding;
 
+pub(crate) use read::document;
 pub use sources::SourceLine;
 
 mod folder;

@@ -3,6 +3,7 @@
 //! The binary and whatever controls runs later call the same functions. Nothing in here knows the
 //! command line; ambient authority comes in through [`ambient::Ambient`] alone.
 
+pub mod alert_rules;
 pub mod ambient;
 pub mod component;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod plugin;
 pub mod project;
 pub mod remote;
 pub mod report;
+pub mod sender;
 pub mod services;
 pub mod shelf;
 pub mod sources;

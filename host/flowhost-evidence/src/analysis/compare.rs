@@ -1,10 +1,11 @@
-//! Two routing profiles beside each other, stage by stage, and whether their difference is more than chance.
+//! Two sides beside each other, stage by stage, and whether their difference is more than chance: two routing profiles, or
+//! one model alone and several with an arbiter.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::read::{Observation, Source};
+use super::read::{Method, Observation, Source};
 use super::report::Metric;
 use super::stats;
 
@@ -13,7 +14,36 @@ const TOLD_BELOW: f64 = 0.05;
 /// The largest number of runs on either side for which "how many are needed" is looked for.
 const ENOUGH_MAX: usize = 50;
 
-/// Two profiles.
+/// One of the two that are held beside each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Side {
+    /// Stages under this routing profile: the plan's label `run_profile`.
+    Profile(String),
+    /// Stages that one model, or several, were asked about.
+    Method(Method),
+}
+
+impl Side {
+    /// As it is typed and printed.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Profile(name) => name,
+            Self::Method(method) => method.word(),
+        }
+    }
+
+    /// Whether the stage is on this side.
+    #[must_use]
+    pub fn has(&self, seen: &Observation) -> bool {
+        match self {
+            Self::Profile(name) => seen.profile.as_deref() == Some(name),
+            Self::Method(method) => seen.method() == Some(*method),
+        }
+    }
+}
+
+/// Two sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// The first.
@@ -49,14 +79,12 @@ pub struct Contrast {
     pub says: String,
 }
 
-/// Compares profile `b` with profile `a`, of what `source` answered.
+/// Compares side `b` with side `a`, of what `source` answered.
 #[must_use]
-pub fn compare(observations: &[Observation], a: &str, b: &str, source: Source) -> Comparison {
-    let of = |profile: &str| -> Vec<&Observation> {
+pub fn compare(observations: &[Observation], a: &Side, b: &Side, source: Source) -> Comparison {
+    let of = |side: &Side| -> Vec<&Observation> {
         let there = observations.iter().filter(|it| it.source() == source);
-        there
-            .filter(|it| it.profile.as_deref() == Some(profile))
-            .collect()
+        there.filter(|it| side.has(it)).collect()
     };
     let (first, second) = (of(a), of(b));
     let stages: BTreeSet<&str> = first
@@ -84,8 +112,8 @@ pub fn compare(observations: &[Observation], a: &str, b: &str, source: Source) -
     stats::holm(&mut chances);
     let rows = samples.into_iter().zip(chances);
     Comparison {
-        a: a.to_owned(),
-        b: b.to_owned(),
+        a: a.word().to_owned(),
+        b: b.word().to_owned(),
         mock: source == Source::Mock,
         rows: rows
             .map(|((stage, metric, left, right), chance)| {

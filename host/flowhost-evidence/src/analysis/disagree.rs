@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::read::{Dispute, Evidence, Source};
+use super::read::{Dispute, Evidence, Method, Source};
+use super::stats::share;
 
 /// Words of an issue about what is in and what is out.
 const SCOPE_WORDS: [&str; 8] = [
@@ -56,7 +57,8 @@ pub fn disagreements(evidence: &Evidence, source: Source, min_count: usize) -> D
     let seen: Vec<_> = evidence
         .observations
         .iter()
-        .filter(|it| it.source() == source)
+        // Whoever is asked alone agrees with himself.
+        .filter(|it| it.source() == source && it.method() != Some(Method::Single))
         .collect();
     let with = seen.iter().filter(|it| it.disagreed).count();
     let mut by_stage: BTreeMap<String, Stage> = BTreeMap::new();
@@ -75,7 +77,9 @@ pub fn disagreements(evidence: &Evidence, source: Source, min_count: usize) -> D
     let mut types = BTreeMap::new();
     let mut severities = BTreeMap::new();
     for dispute in &evidence.disputes {
-        // A synthesis does not say who answered; its stage's telemetry does.
+        if evidence.source_of(&dispute.spec, &dispute.stage, &dispute.run) != Some(source) {
+            continue;
+        }
         let Some(models) = models.get(&(dispute.spec.as_str(), dispute.stage.as_str())) else {
             continue;
         };
@@ -173,12 +177,4 @@ fn plain(text: &str) -> String {
         .split(|c: char| !c.is_alphanumeric())
         .filter(|it| !it.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "numbers of runs, far below 2^53"
-)]
-fn share(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }

@@ -8,8 +8,11 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::stage::{Form, Judged, judge};
 
-/// The beginning of the names of models that answer from a script.
+/// The beginning of the names of models that answer from a script. A `mock` provider of another name says it in the
+/// release of its model.
 const MOCK: &str = "mock/";
+/// What an arbiter's name ends with, in files that say no role.
+const ARBITER: &str = "-arbiter";
 
 /// One stage of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +41,10 @@ pub struct Observation {
     pub latency_ms: Option<f64>,
     /// 0 to 1: a person's score, else completeness, else the share of automated checks that passed.
     pub quality: Option<f64>,
+    /// Automated checks that did not hold, those of repeated attempts too.
+    pub checks_failed: Option<f64>,
+    /// Whether it went on to an arbiter, another round or a person.
+    pub escalated: bool,
     /// Each agent's part.
     pub agents: Vec<Usage>,
 }
@@ -46,10 +53,39 @@ impl Observation {
     /// Whether a script answered, and no model.
     #[must_use]
     pub fn source(&self) -> Source {
-        let mocked = |it: &Usage| it.model.as_deref().is_some_and(|it| it.starts_with(MOCK));
-        match self.agents.iter().any(mocked) {
+        match self.agents.iter().any(|it| it.mocked) {
             true => Source::Mock,
             false => Source::Model,
+        }
+    }
+
+    /// Whether several were asked and compared, or one alone; of nobody it is not known.
+    #[must_use]
+    pub fn method(&self) -> Option<Method> {
+        match self.agents.iter().filter(|it| !it.arbiter).count() {
+            0 => None,
+            1 => Some(Method::Single),
+            _ => Some(Method::Consensus),
+        }
+    }
+}
+
+/// How many were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// One model, and its word holds.
+    Single,
+    /// Several, whose answers were compared.
+    Consensus,
+}
+
+impl Method {
+    /// As it is typed and printed.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Consensus => "consensus",
         }
     }
 }
@@ -68,8 +104,14 @@ pub enum Source {
 pub struct Usage {
     /// Its name in the plan; the arbiter's ends in `-arbiter`.
     pub agent: String,
+    /// Whether it judged the others' answers.
+    pub arbiter: bool,
     /// `provider/name`.
     pub model: Option<String>,
+    /// Whether a script answered in the model's place.
+    pub mocked: bool,
+    /// How hard it was asked to think.
+    pub reasoning: Option<String>,
     /// Whether its answer counted.
     pub ok: bool,
     /// Prompt and completion.
@@ -85,6 +127,8 @@ pub struct Usage {
 pub(super) struct Dispute {
     pub(super) spec: String,
     pub(super) stage: String,
+    /// Empty in files of tools that do not say it.
+    pub(super) run: String,
     pub(super) issue: String,
     /// `host`, `arbiter` or `vote`.
     pub(super) found_by: String,
@@ -105,6 +149,17 @@ pub(super) struct Settled {
     pub(super) sided_with: Option<String>,
 }
 
+/// What a stage made, by section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) spec: String,
+    pub(super) stage: String,
+    /// Empty in files of tools that do not say it.
+    pub(super) run: String,
+    /// Characters of each top-level member, as JSON.
+    pub(super) sections: BTreeMap<String, usize>,
+}
+
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
@@ -121,6 +176,9 @@ pub enum Reading {
 pub struct Evidence {
     pub(super) observations: Vec<Observation>,
     pub(super) disputes: Vec<Dispute>,
+    pub(super) outputs: Vec<Output>,
+    /// Who answered each stage of each run.
+    sources: BTreeMap<(String, String, String), Source>,
     /// The latest synthesis lies there twice, under two names.
     seen: BTreeSet<(String, String, String)>,
 }
@@ -146,6 +204,8 @@ impl Evidence {
                     else {
                         return Reading::Faulty("`timestamp` is not a date and time".to_owned());
                     };
+                    let key = (seen.spec.clone(), seen.stage.clone(), seen.run.clone());
+                    self.sources.insert(key, seen.source());
                     self.observations.push(seen);
                 }
                 Reading::Taken
@@ -164,11 +224,35 @@ impl Evidence {
         }
     }
 
+    /// Who answered what a synthesis is about: a synthesis does not say it, its stage's telemetry does. One of a tool that
+    /// names no run is told by all runs of the stage, where they agree.
+    pub(super) fn source_of(&self, spec: &str, stage: &str, run: &str) -> Option<Source> {
+        if !run.is_empty() {
+            let key = (spec.to_owned(), stage.to_owned(), run.to_owned());
+            return self.sources.get(&key).copied();
+        }
+        let same = self.sources.iter();
+        let mut same = same.filter(|((of, at, _), _)| of == spec && at == stage);
+        let (_, first) = same.next()?;
+        same.all(|(_, other)| other == first).then_some(*first)
+    }
+
     fn synthesis(&mut self, value: &Value) {
-        let (spec, stage) = (spec(value), word(value, "/stage"));
+        let (spec, stage, run) = (spec(value), word(value, "/stage"), run(value));
         let key = (spec.clone(), stage.clone(), word(value, "/timestamp"));
         if !self.seen.insert(key) {
             return;
+        }
+        if let Some(output) = value.pointer("/output").and_then(Value::as_object) {
+            let sections = output
+                .iter()
+                .map(|(name, said)| (name.clone(), said.to_string().chars().count()));
+            self.outputs.push(Output {
+                spec: spec.clone(),
+                stage: stage.clone(),
+                run: run.clone(),
+                sections: sections.collect(),
+            });
         }
         for (list, settled) in [
             ("/consensus/conflicts", false),
@@ -181,6 +265,7 @@ impl Evidence {
                 self.disputes.push(Dispute {
                     spec: spec.clone(),
                     stage: stage.clone(),
+                    run: run.clone(),
                     // Other tools write a conflict as its text alone.
                     issue: it
                         .as_str()
@@ -227,7 +312,10 @@ fn observation(value: &Value) -> Option<Observation> {
             .pointer("/runProfile")
             .and_then(Value::as_str)
             .map(str::to_owned),
-        run: word(value, "/runId"),
+        run: match run(value) {
+            run if run.is_empty() => word(value, "/sessionId"),
+            run => run,
+        },
         at,
         status: word(value, "/consensus/status"),
         agreement_ratio: number("/consensus/agreement_ratio"),
@@ -239,18 +327,26 @@ fn observation(value: &Value) -> Option<Observation> {
         quality: number("/quality_metrics/human_review_score")
             .or_else(|| number("/quality_metrics/completeness_score"))
             .or(passed),
+        checks_failed: checks.1,
+        escalated: value.pointer("/consensus/escalation_triggered") == Some(&Value::Bool(true)),
         agents: agents.into_iter().flatten().map(usage).collect(),
     })
 }
 
 fn usage(value: &Value) -> Usage {
     let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
+    let mocked = |pointer: &str| text(pointer).is_some_and(|it| it.starts_with(MOCK));
+    let agent = word(value, "/agent");
     Usage {
-        agent: word(value, "/agent"),
-        model: value
-            .pointer("/model_id")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        arbiter: match text("/role") {
+            Some(role) => role == "arbiter",
+            None => agent.ends_with(ARBITER),
+        },
+        agent,
+        model: text("/model_id").map(str::to_owned),
+        mocked: mocked("/model_id") || mocked("/model_release"),
+        reasoning: text("/reasoning_mode").map(str::to_owned),
         ok: word(value, "/status") == "ok",
         tokens: number("/total_tokens"),
         cost_usd: number("/cost_usd"),
@@ -261,6 +357,14 @@ fn usage(value: &Value) -> Usage {
 fn word(value: &Value, pointer: &str) -> String {
     let found = value.pointer(pointer).and_then(Value::as_str);
     found.unwrap_or_default().to_owned()
+}
+
+/// As [`spec`].
+fn run(value: &Value) -> String {
+    match word(value, "/runId") {
+        run if run.is_empty() => word(value, "/run_id"),
+        run => run,
+    }
 }
 
 /// Files of both spellings are about.

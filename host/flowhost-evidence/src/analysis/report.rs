@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::moments::day;
 use super::read::{Observation, Source};
 use super::stats;
 
@@ -24,6 +25,18 @@ macro_rules! words {
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
+
+            /// The one of this word.
+            #[must_use]
+            pub fn of_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.word() == word)
+            }
+
+            /// What it is, in a line.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim(),)* }
+            }
         }
     };
 }
@@ -37,7 +50,7 @@ words! {
         Tokens "tokens",
         /// Milliseconds of a stage.
         Latency "latency",
-        /// 0 to 1.
+        /// 0 to 1: a person's score, else completeness, else the share of checks that passed.
         Quality "quality",
         /// 1 − agreement ratio: 0 is agreement in all points.
         Disagreements "disagreements",
@@ -192,14 +205,4 @@ fn numbers(seen: &Observation, metric: Metric, group_by: GroupBy) -> Vec<(String
         }
     };
     vec![(group, metric.of(seen))]
-}
-
-fn day(at: OffsetDateTime) -> String {
-    let date = at.to_offset(time::UtcOffset::UTC).date();
-    format!(
-        "{:04}-{:02}-{:02}",
-        date.year(),
-        u8::from(date.month()),
-        date.day()
-    )
 }

@@ -7,6 +7,11 @@ const FENCE: f64 = 1.5;
 /// Quartiles of fewer say nothing.
 const OUTLIERS_FROM: usize = 4;
 
+/// A part of a whole; nothing of nothing.
+pub(super) fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| count(part) / count(whole))
+}
+
 /// The mean; none of nothing.
 pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / count(values.len()))
@@ -19,10 +24,25 @@ pub(super) fn median(values: &[f64]) -> Option<f64> {
 
 /// The smallest value that 95 of 100 are not above (nearest rank).
 pub(super) fn p95(values: &[f64]) -> Option<f64> {
-    let sorted = sorted(values);
+    p95_of_sorted(&sorted(values))
+}
+
+/// As [`p95`], of values that are in order already.
+pub(super) fn p95_of_sorted(sorted: &[f64]) -> Option<f64> {
     // ⌈95 n / 100⌉, at least the first.
     let rank = (sorted.len() * 95).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
+}
+
+/// How far values lie apart, as a share of their mean: the standard deviation (of a sample, n − 1) by the mean. Nothing
+/// of fewer than two, or where the mean is 0.
+pub(super) fn spread(values: &[f64]) -> Option<f64> {
+    let mean = mean(values)?;
+    if values.len() < 2 || mean == 0.0 {
+        return None;
+    }
+    let squares: f64 = values.iter().map(|it| (it - mean).powi(2)).sum();
+    Some((squares / count(values.len() - 1)).sqrt() / mean.abs())
 }
 
 /// Which values stand apart from the others, by their place in `values`.
@@ -187,7 +207,7 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     clippy::cast_precision_loss,
     reason = "numbers of runs and of ranks, far below 2^53"
 )]
-fn count(n: usize) -> f64 {
+pub(super) fn count(n: usize) -> f64 {
     n as f64
 }
 

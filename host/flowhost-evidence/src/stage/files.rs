@@ -100,7 +100,9 @@ pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
         format!("costs/{}_cost_summary.json", names.spec),
         &spent,
     ));
-    if let Some((_, verdict)) = &stage.verdict {
+    let verdict = stage.verdict.as_ref().map(|(_, verdict)| verdict);
+    // A tool's step is a stage too, and has nothing to say of models.
+    if verdict.is_some() || agents.iter().any(|it| it.usage.model_id.is_some()) {
         let written: usize = views.iter().map(|view| view.bytes.len()).sum();
         let footprint = wanted.footprint_bytes.saturating_add(written as u64);
         let line = telemetry(stage, verdict, &agents, &names, &views, footprint);
@@ -204,7 +206,7 @@ fn consensus_files(
         if let Some(output) = output(stage, agent) {
             views.push(document(names.output(&agent.name), &output));
         }
-        let metrics = Value::Object(metrics(agent, verdict, names));
+        let metrics = Value::Object(metrics(agent, Some(verdict), names));
         let path = names.consensus(&format!("{file}_metrics.json"));
         views.push(document(path, &metrics));
         if let Some(prompt) = agent.last.and_then(|call| prompt(stage, call)) {
@@ -240,19 +242,24 @@ fn prompt(stage: &Stage, call: &Call) -> Option<String> {
     Some(shown.join("\n"))
 }
 
-fn metrics(agent: &Agent<'_>, verdict: &Verdict, names: &Names<'_>) -> Map<String, Value> {
+fn metrics(
+    agent: &Agent<'_>,
+    verdict: Option<&Verdict>,
+    names: &Names<'_>,
+) -> Map<String, Value> {
     let mut fields = agent.usage.fields();
     let effort = agent.said.map(|it| it.effort.as_str());
     let more = json!({
         "agent": agent.name,
         "role": agent.role,
         "reasoning_mode": effort.filter(|it| !it.is_empty()),
-        "output_path": agent.is_ok().then(|| names.output(&agent.name)),
+        // The output of one model alone is the step's, and no file of its own.
+        "output_path": verdict.filter(|_| agent.is_ok()).map(|_| names.output(&agent.name)),
         "latency_ms": agent.usage.latency_ms().or(agent.duration_ms),
         "attempts": agent.said.map(|it| it.attempts),
         "status": if agent.is_ok() { "ok" } else { "error" },
         "error": agent.error(),
-        "rule": verdict.rule,
+        "rule": verdict.map_or("single", |it| it.rule.as_str()),
     });
     if let Value::Object(more) = more {
         fields.extend(more);
@@ -330,14 +337,14 @@ fn synthesis(
             "conflicts_resolved": verdict.conflicts_resolved,
         },
         "status": verdict.status.word(),
-        "notes": notes(stage, verdict),
+        "notes": notes(stage, Some(verdict)),
         "output": outcome(stage, verdict, agents),
     })
 }
 
 /// What the host noted, and after it what a person did.
-fn notes<'s>(stage: &'s Stage, verdict: &'s Verdict) -> Vec<&'s str> {
-    let noted = verdict.notes.iter().map(String::as_str);
+fn notes<'s>(stage: &'s Stage, verdict: Option<&'s Verdict>) -> Vec<&'s str> {
+    let noted = verdict.into_iter().flat_map(|it| &it.notes).map(String::as_str);
     noted.chain(stage.note.as_deref()).collect()
 }
 
@@ -382,14 +389,21 @@ fn ruling(
     })
 }
 
-/// One line of schema 2.0, which readers of 1 can read too.
-fn telemetry(
+/// How a stage went, in the words of telemetry. One model alone has nobody to contradict it.
+fn status(stage: &Stage, verdict: Option<&Verdict>) -> &'static str {
+    match verdict {
+        Some(verdict) => verdict.status.word(),
+        None if stage.status == "ok" => "ok",
+        None => "missing",
+    }
+}
+
+/// `consensus` of telemetry; of a stage that asked one model alone it holds what that one used.
+fn consensus(
     stage: &Stage,
-    verdict: &Verdict,
+    verdict: Option<&Verdict>,
     agents: &[Agent<'_>],
     names: &Names<'_>,
-    views: &[View],
-    footprint: u64,
 ) -> Value {
     let mut total = Usage::default();
     for agent in agents {
@@ -406,27 +420,53 @@ fn telemetry(
             Value::Object(fields)
         })
         .collect();
-    let points: Vec<&str> = verdict
-        .conflicts
+    let conflicts = verdict.map(|it| it.conflicts.as_slice()).unwrap_or_default();
+    let resolved = verdict.map(|it| it.conflicts_resolved.as_slice());
+    let points: Vec<&str> = conflicts
         .iter()
         .map(|it| it.issue.as_str())
-        .chain(
-            verdict
-                .conflicts_resolved
-                .iter()
-                .map(|it| it.issue.as_str()),
-        )
+        .chain(resolved.unwrap_or_default().iter().map(|it| it.issue.as_str()))
         .collect();
-    let (present, expected) = (
-        verdict.participation.present,
-        verdict.participation.expected,
-    );
+    let status = status(stage, verdict);
+    json!({
+        "status": status,
+        "synthesis_status": status,
+        "agreements": verdict.map(|it| it.agreements.as_slice()).unwrap_or_default(),
+        "conflicts": conflicts,
+        "agents": listed,
+        "agreement_ratio": verdict.and_then(|it| it.agreement_ratio),
+        "disagreement_detected": !points.is_empty(),
+        "disagreement_points": points,
+        "escalation_triggered": verdict.is_some_and(|it| it.escalation_triggered),
+        "escalation_reason": verdict.and_then(|it| it.escalation_reason.as_ref()),
+        "total_tokens": total.total_tokens(),
+        "total_latency_ms": total.latency_ms(),
+        "wall_ms": stage.duration_ms,
+        "total_cost_usd": usd(total.micro_usd()),
+    })
+}
+
+/// One line of schema 2.0, which readers of 1 can read too.
+fn telemetry(
+    stage: &Stage,
+    verdict: Option<&Verdict>,
+    agents: &[Agent<'_>],
+    names: &Names<'_>,
+    views: &[View],
+    footprint: u64,
+) -> Value {
+    let present = agents.iter().filter(|it| it.is_ok()).count();
+    let (present, expected) = match verdict {
+        Some(verdict) => (verdict.participation.present, verdict.participation.expected),
+        None => (u32::from(present > 0), 1),
+    };
     let share = f64::from(present) / f64::from(expected.max(1));
     let output_tokens = agents
         .iter()
         .rev()
         .find_map(|it| it.usage.completion_tokens());
-    let status = verdict.status.word();
+    let status = status(stage, verdict);
+    let rounds = verdict.map_or(1, |it| u64::from(it.round));
     json!({
         "schemaVersion": "2.0",
         "command": lifecycle::command(names.stage),
@@ -440,22 +480,7 @@ fn telemetry(
         "runProfile": stage.labels.get("run_profile"),
         "artifacts": paths(views),
         "notes": notes(stage, verdict),
-        "consensus": {
-            "status": status,
-            "synthesis_status": status,
-            "agreements": verdict.agreements,
-            "conflicts": verdict.conflicts,
-            "agents": listed,
-            "agreement_ratio": verdict.agreement_ratio,
-            "disagreement_detected": !points.is_empty(),
-            "disagreement_points": points,
-            "escalation_triggered": verdict.escalation_triggered,
-            "escalation_reason": verdict.escalation_reason,
-            "total_tokens": total.total_tokens(),
-            "total_latency_ms": total.latency_ms(),
-            "wall_ms": stage.duration_ms,
-            "total_cost_usd": usd(total.micro_usd()),
-        },
+        "consensus": consensus(stage, verdict, agents, names),
         "quality_metrics": {
             "completeness_score": null,
             "human_review_score": null,
@@ -474,11 +499,11 @@ fn telemetry(
         "latency_ms": stage.duration_ms,
         "agent_participation": costs::round(share, 1e4),
         "evidenceFootprintBytes": footprint,
-        "retryAttempt": stage.attempts.saturating_sub(1) + u64::from(verdict.round) - 1,
+        "retryAttempt": stage.attempts.saturating_sub(1) + rounds.saturating_sub(1),
         "consensusStatus": status,
         "consensusSummary": {
-            "agreements": verdict.agreements.len(),
-            "conflicts": verdict.conflicts.len(),
+            "agreements": verdict.map_or(0, |it| it.agreements.len()),
+            "conflicts": verdict.map_or(0, |it| it.conflicts.len()),
         },
     })
 }

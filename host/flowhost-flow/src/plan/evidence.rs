@@ -28,6 +28,18 @@ pub struct Evidence {
     /// Whether the plan and what it names must be as they were committed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub require_clean: bool,
+    /// When more checks of the run do not hold than this, it is halted. Not in the hash where it is the default: plans
+    /// that do not say it keep theirs.
+    #[serde(skip_serializing_if = "is_usual_failed_checks")]
+    pub max_failed_checks: u64,
+}
+
+/// Failed checks that a run of a pipeline may have when its plan does not say: a stage or two that warn are ordinary,
+/// more is a pipeline that makes what nobody can use.
+const FAILED_CHECKS_MAX: u64 = 3;
+
+const fn is_usual_failed_checks(max: &u64) -> bool {
+    *max == FAILED_CHECKS_MAX
 }
 
 /// A document that the evidence is about.
@@ -94,6 +106,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Evidence {
         require_clean: node
             .get("require_clean")
             .is_some_and(|node| node.json().as_bool() == Some(true)),
+        max_failed_checks: number("max_failed_checks", FAILED_CHECKS_MAX),
     };
     let at = |key: &str| node.get(key).map_or(node.at, |node| node.at);
     let plain = |part: &str| !matches!(part, "" | "." | "..");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::budget::{AccountId, Budget, BudgetSpec, Settled};
-use crate::exit::Failure;
+use crate::exit::{Failure, FailureClass};
 use crate::hash::step_id;
 use crate::plan::Plan;
 use crate::planner::arena::slot;
@@ -19,6 +19,9 @@ slot! {
     /// Names a scope: one run of one plan. The root is 0.
     ScopeId
 }
+
+/// The run of the plan itself.
+pub(super) const ROOT: ScopeId = ScopeId(0);
 
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,10 @@ pub(super) struct Core {
     pub(super) jobs: VecDeque<Job>,
     /// Budget came back since those who wait for it were last asked.
     pub(super) freed: bool,
+    /// Checks of the whole run that did not hold, warnings and repeated attempts included.
+    failed_checks: u64,
+    /// How many there may be; a plan that leaves no evidence of stages is no pipeline, and has no bound.
+    failed_checks_max: Option<u64>,
     out: Vec<Action>,
     timers: BTreeMap<TimerId, Purpose>,
     last_timer: u64,
@@ -85,6 +92,8 @@ impl Core {
             budget: Budget::new(&plan.budget),
             jobs: VecDeque::new(),
             freed: false,
+            failed_checks: 0,
+            failed_checks_max: plan.evidence.as_ref().map(|it| it.max_failed_checks),
             out: Vec::new(),
             timers: BTreeMap::new(),
             last_timer: 0,
@@ -111,6 +120,25 @@ impl Core {
             about,
             message: message.into(),
         });
+    }
+
+    /// A check did not hold. With one too many the run is halted, whatever its steps would do about it.
+    pub(super) fn check_failed(&mut self) {
+        self.failed_checks += 1;
+        let Some(max) = self.failed_checks_max else {
+            return;
+        };
+        // Told once: at the first that is too many.
+        if self.failed_checks == max.saturating_add(1) {
+            let message = format!(
+                "{} checks of the run did not hold, and its plan allows {max}",
+                self.failed_checks
+            );
+            let failure = Failure::new(FailureClass::Check, message).with_hint(
+                "mend what the checks say, or raise `evidence.max_failed_checks` (docs/runbooks/alerts.md)",
+            );
+            self.jobs.push_back(Job::Halt(ROOT, failure));
+        }
     }
 
     pub(super) const fn next_call(&mut self) -> CallId {

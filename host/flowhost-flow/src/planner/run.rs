@@ -15,7 +15,7 @@ use crate::budget::AccountId;
 use crate::exit::{Exit, Failure, FailureClass};
 use crate::plan::{self, Plan};
 use crate::planner::arena::Arena;
-use crate::planner::core::{Core, Job, Opening, Purpose, ScopeId};
+use crate::planner::core::{Core, Job, Opening, Purpose, ROOT, ScopeId};
 use crate::planner::fsm::Machine;
 use crate::planner::scope::{Ctx, Scope, pending_results};
 use crate::planner::tree::Tree;
@@ -92,8 +92,6 @@ pub(super) struct Run {
     cancelled: bool,
     finished: bool,
 }
-
-const ROOT: ScopeId = ScopeId(0);
 
 impl Run {
     /// A planner before its first event.

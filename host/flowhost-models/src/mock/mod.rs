@@ -15,10 +15,11 @@ use crate::{
     answer::{Finish, Usage},
     backend::{Ask, Raw},
     fault::Fault,
+    name::ModelName,
     ports::{ScriptFiles, Who},
     progress::Progress,
     prompt::Prompt,
-    settings::ProviderSettings,
+    settings::{MOCK, ProviderSettings},
     tokens,
 };
 
@@ -59,7 +60,7 @@ impl Mock {
                 progress.whole();
                 Ok(Raw::Embeddings {
                     vectors: texts.iter().map(|text| seeded::vector(text)).collect(),
-                    answered_by: model.name.clone(),
+                    answered_by: answered_by(model),
                 })
             }
         }
@@ -86,6 +87,15 @@ impl Mock {
             None => Said::stop(seeded::answer(prompt, who)),
         };
         Ok(said.bounded(prompt, progress))
+    }
+}
+
+/// Who the mock says it was. A provider of this kind can have any name; evidence must be able to tell its answers from
+/// those of models all the same.
+fn answered_by(model: &ModelName) -> String {
+    match model.provider.as_str() {
+        MOCK => model.name.clone(),
+        _ => format!("{MOCK}/{}", model.name),
     }
 }
 
@@ -136,7 +146,7 @@ impl Said {
             content: self.content,
             tool_calls: self.tool_calls,
             finish: self.finish,
-            answered_by: prompt.model.name.clone(),
+            answered_by: answered_by(&prompt.model),
             taken_out: false,
             kept: Vec::new(),
         }

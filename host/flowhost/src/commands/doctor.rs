@@ -1,12 +1,12 @@
 //! `flowhost doctor`: what this installation is made of, and whether it will do.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use flowhost::doctor::{Check, Level, examine, worst};
 use flowhost::firsts;
 use flowhost_flow::Exit;
 use serde_json::json;
 
 use crate::commands::Context;
+use crate::commands::tables::plain_rows;
 
 pub(crate) fn perform(context: &Context) -> Exit {
     let checks = examine(&context.ambient, &context.config, &context.state);
@@ -27,10 +27,7 @@ pub(crate) fn perform(context: &Context) -> Exit {
 }
 
 fn table(checks: &[Check]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = plain_rows();
     for check in checks {
         let word = match check.level {
             Level::Ok => "ok",

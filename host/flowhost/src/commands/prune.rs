@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{PruneArgs, RmArgs};
 use crate::commands::runs_list::listed;
-use crate::commands::runs_show::plain_table;
+use crate::commands::tables::plain_table;
 use crate::commands::{Context, runs_show::seconds};
 
 /// The status of a run that waits for a person.

@@ -12,7 +12,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::cli::{FilterArgs, ListArgs};
 use crate::commands::Context;
-use crate::commands::runs_show::{plain_table, seconds};
+use crate::commands::runs_show::seconds;
+use crate::commands::tables::plain_table;
 
 pub(super) fn perform(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
     let now_ms = context.ambient.now_ms();

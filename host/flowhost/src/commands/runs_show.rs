@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use flowhost::failure::Failure;
 use flowhost::output::{neutral, one_line};
 use flowhost::report::problems::unreadable;
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::cli::ShowArgs;
 use crate::commands::Context;
+use crate::commands::tables::plain_table;
 
 /// Characters of one payload that a step's view prints: two screens. `--payload` prints all of it.
 const SHOWN_MAX: usize = 4_000;
@@ -384,16 +384,6 @@ fn show_table(records: &[RecordEntry]) -> String {
         ]);
     }
     format!("{}\n", table.trim_fmt())
-}
-
-/// Columns by spaces alone, so that a pipe gets what a terminal shows.
-pub(super) fn plain_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header);
-    table
 }
 
 /// `2026-11-21T04:00:00.000000Z` without its fraction.

@@ -10,7 +10,7 @@ use flowhost_flow::Exit;
 use serde_json::{Value, json};
 
 use crate::cli::TelemetryCommand;
-use crate::commands::{Context, telemetry_numbers};
+use crate::commands::{Context, telemetry_alerts, telemetry_numbers, telemetry_trends};
 
 /// Largest file that is read: agents' outputs are bounded by their profiles far below this.
 pub(super) const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -24,6 +24,9 @@ pub(crate) fn perform(command: &TelemetryCommand, context: &Context) -> Result<E
         TelemetryCommand::Report(args) => telemetry_numbers::of_groups(args, context),
         TelemetryCommand::Compare(args) => telemetry_numbers::of_profiles(args, context),
         TelemetryCommand::Disagreements(args) => telemetry_numbers::of_disputes(args, context),
+        TelemetryCommand::Drift(args) => telemetry_trends::of_sections(args, context),
+        TelemetryCommand::Adoption(args) => telemetry_trends::of_weeks(args, context),
+        TelemetryCommand::Alerts(args) => telemetry_alerts::perform(args, context),
     }
 }
 

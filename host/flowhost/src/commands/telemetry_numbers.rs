@@ -1,92 +1,146 @@
-//! `flowhost telemetry report`, `compare` and `disagreements`: what the evidence files of many runs say together.
+//! `flowhost telemetry report`, `compare` and `disagreements`: what the evidence files of many runs say together; and the
+//! reading of those files, which the other commands over them share.
 
 use std::path::Path;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use flowhost::failure::Failure;
 use flowhost::output::neutral;
 use flowhost_evidence::analysis::{
-    Comparison, Evidence, GroupBy, Metric, Reading, Report, Source, compare, disagreements, report,
+    Comparison, Disagreements, Evidence, Method, Metric, Reading, Report, Side, Source, compare,
+    disagreements, report,
 };
 use flowhost_flow::Exit;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::telemetry::{FILE_BYTES_MAX, collect};
-use crate::cli::{CompareArgs, DisagreementsArgs, EvidenceArgs, GroupArg, MetricArg, ReportArgs};
+use crate::cli::{
+    CompareArgs, CompareBy, DisagreementsArgs, EvidenceArgs, FormArgs, ReportArgs, TimesArgs,
+};
 use crate::commands::Context;
+use crate::commands::tables::{cell, csv, plain_table};
+
+/// How an answer is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Csv,
+    Json,
+}
+
+impl Form {
+    /// What was asked for.
+    pub(super) fn of(args: &FormArgs, context: &Context) -> Result<Self, Failure> {
+        match (args.csv, context.output.json) {
+            (true, true) => Err(Failure::new(
+                Exit::Internal,
+                "`--csv` and `--json` are two forms of one answer: name one",
+            )),
+            (true, false) => Ok(Self::Csv),
+            (false, true) => Ok(Self::Json),
+            (false, false) => Ok(Self::Text),
+        }
+    }
+
+    /// Prints the answer in this form. Names in it come from files of strangers: text and cells of CSV are made neutral.
+    pub(super) fn print<T: Serialize>(
+        self,
+        context: &Context,
+        answer: &T,
+        text: impl FnOnce(&T) -> String,
+        csv: impl FnOnce(&T) -> String,
+    ) {
+        match self {
+            Self::Json => context.output.document(answer),
+            Self::Csv => context.output.result(&csv(answer)),
+            Self::Text => context.output.result(&neutral(&text(answer))),
+        }
+    }
+}
 
 pub(crate) fn of_groups(args: &ReportArgs, context: &Context) -> Result<Exit, Failure> {
-    if args.csv && context.output.json {
-        return Err(Failure::new(
-            Exit::Internal,
-            "`--csv` and `--json` are two forms of one answer: name one",
-        ));
-    }
-    let times = (time(args.since.as_deref())?, time(args.until.as_deref())?);
+    let form = Form::of(&args.form, context)?;
+    let times = times(&args.times)?;
     let (evidence, source) = read(&args.evidence, context)?;
     let table = report(
         evidence.observations(),
-        metric(args.metric),
-        group(args.group_by),
+        args.metric,
+        args.group_by,
         source,
         times,
     );
-    if context.output.json {
-        context.output.document(&table);
-    } else if args.csv {
-        context.output.result(&csv(&table));
-    } else {
-        context.output.result(&neutral(&text(&table)));
-    }
+    form.print(context, &table, text, report_csv);
     Ok(Exit::Ok)
 }
 
 pub(crate) fn of_profiles(args: &CompareArgs, context: &Context) -> Result<Exit, Failure> {
+    let form = Form::of(&args.form, context)?;
+    let (a, b) = (side(&args.a, args.by)?, side(&args.b, args.by)?);
     let (evidence, source) = read(&args.evidence, context)?;
-    let there = |profile: &str| {
+    for side in [&a, &b] {
         let mut all = evidence.observations().iter();
-        all.any(|it| it.source() == source && it.profile.as_deref() == Some(profile))
-    };
-    for profile in [&args.a, &args.b] {
-        if !there(profile) {
-            let mut known: Vec<&str> = evidence
-                .observations()
-                .iter()
-                .filter_map(|it| it.profile.as_deref())
-                .collect();
+        if !all.any(|it| it.source() == source && side.has(it)) {
+            return Err(nowhere(side, &evidence));
+        }
+    }
+    let both = compare(evidence.observations(), &a, &b, source);
+    form.print(context, &both, beside, compare_csv);
+    Ok(Exit::Ok)
+}
+
+fn side(word: &str, by: CompareBy) -> Result<Side, Failure> {
+    match (by, word) {
+        (CompareBy::Profile, name) => Ok(Side::Profile(name.to_owned())),
+        (CompareBy::Method, "single") => Ok(Side::Method(Method::Single)),
+        (CompareBy::Method, "consensus") => Ok(Side::Method(Method::Consensus)),
+        (CompareBy::Method, other) => Err(Failure::new(
+            Exit::Internal,
+            format!("`{other}` is not a way to ask models"),
+        )
+        .hint("with `--by method` compare `single` with `consensus`")),
+    }
+}
+
+/// That no stage is on a side, and what there is.
+fn nowhere(side: &Side, evidence: &Evidence) -> Failure {
+    let all = evidence.observations().iter();
+    match side {
+        Side::Profile(profile) => {
+            let mut known: Vec<&str> = all.filter_map(|it| it.profile.as_deref()).collect();
             known.sort_unstable();
             known.dedup();
             let message = format!("no stage has the routing profile `{profile}`");
             let hint = format!("those that were read: {}", known.join(", "));
-            return Err(Failure::new(Exit::Internal, message).hint(hint));
+            Failure::new(Exit::Internal, message).hint(hint)
+        }
+        Side::Method(Method::Single) => {
+            Failure::new(Exit::Internal, "no stage was asked of one model alone").hint(
+                "write a step with a `stage`, an agent in `uses:` and no `consensus:`, and run it",
+            )
+        }
+        Side::Method(Method::Consensus) => {
+            Failure::new(Exit::Internal, "no stage was asked of several models")
+                .hint("write a step with a `stage` and `consensus:`, and run it")
         }
     }
-    let both = compare(evidence.observations(), &args.a, &args.b, source);
-    if context.output.json {
-        context.output.document(&both);
-    } else {
-        context.output.result(&neutral(&beside(&both)));
-    }
-    Ok(Exit::Ok)
 }
 
 pub(crate) fn of_disputes(args: &DisagreementsArgs, context: &Context) -> Result<Exit, Failure> {
+    let form = Form::of(&args.form, context)?;
     let (evidence, source) = read(&args.evidence, context)?;
     let found = disagreements(&evidence, source, args.min_count);
-    if context.output.json {
-        context.output.document(&json!(found));
-        return Ok(Exit::Ok);
-    }
     let yaml = serde_saphyr::to_string(&found)
         .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    context.output.result(&neutral(&yaml));
+    form.print(context, &found, |_| yaml, disputes_csv);
     Ok(Exit::Ok)
 }
 
 /// All evidence below a path, of which there must be some that was answered by whom the command asks about.
-fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, Source), Failure> {
+pub(super) fn read(
+    args: &EvidenceArgs,
+    context: &Context,
+) -> Result<(Evidence, Source), Failure> {
     let source = match args.mock {
         true => Source::Mock,
         false => Source::Model,
@@ -103,6 +157,14 @@ fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, Source), Fa
             context.output.message(&neutral(&text));
         }
     }
+    let ahead = evidence.observations().iter();
+    let ahead = ahead.filter(|it| it.at > now(context)).count();
+    if ahead > 0 {
+        let text = format!(
+            "note: {ahead} stages ended in the future by this machine's clock: the clocks of those who wrote them differ\n"
+        );
+        context.output.message(&text);
+    }
     let mut all = evidence.observations().iter();
     if all.any(|it| it.source() == source) {
         return Ok((evidence, source));
@@ -110,7 +172,7 @@ fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, Source), Fa
     let failure = match (evidence.observations().len(), source) {
         (0, _) => Failure::new(
             Exit::Internal,
-            format!("nothing below `{}` is telemetry of a consensus stage", path.display()),
+            format!("nothing below `{}` is telemetry of a stage", path.display()),
         )
         .hint("name the evidence folder of a plan with `--evidence`"),
         (n, Source::Model) => Failure::new(
@@ -125,6 +187,20 @@ fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, Source), Fa
         .hint("leave out `--mock`"),
     };
     Err(failure)
+}
+
+/// The time of this machine's clock.
+pub(super) fn now(context: &Context) -> OffsetDateTime {
+    let nanoseconds = i128::from(context.ambient.now_ms()) * 1_000_000;
+    // A clock that shows a year beyond the calendar is taken for the beginning of time.
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Two moments, where they were named.
+pub(super) type Times = (Option<OffsetDateTime>, Option<OffsetDateTime>);
+
+pub(super) fn times(args: &TimesArgs) -> Result<Times, Failure> {
+    Ok((time(args.since.as_deref())?, time(args.until.as_deref())?))
 }
 
 /// A day, or a moment.
@@ -142,17 +218,8 @@ fn time(text: Option<&str>) -> Result<Option<OffsetDateTime>, Failure> {
         })
 }
 
-fn table(heads: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(heads);
-    table
-}
-
 fn text(report: &Report) -> String {
-    let mut shown = table(&[
+    let mut shown = plain_table(&[
         report.group_by.word(),
         "n",
         "mean",
@@ -184,7 +251,7 @@ fn text(report: &Report) -> String {
 }
 
 fn beside(both: &Comparison) -> String {
-    let mut shown = table(&["stage", "metric", &both.a, "n", &both.b, "n", "change", ""]);
+    let mut shown = plain_table(&["stage", "metric", &both.a, "n", &both.b, "n", "change", ""]);
     for row in &both.rows {
         let change = row.change.map(|it| format!("{:+.0} %", it * 100.0));
         shown.add_row([
@@ -218,61 +285,77 @@ fn number(metric: Metric, value: Option<f64>) -> String {
     }
 }
 
-fn csv(report: &Report) -> String {
-    let mut lines = vec![format!(
-        "{},metric,unit,count,mean,median,p95,total,outliers",
-        report.group_by.word()
-    )];
-    for row in &report.rows {
-        let number = |value: Option<f64>| value.map(|it| it.to_string()).unwrap_or_default();
-        let cells = [
-            quoted(&row.group),
+fn report_csv(report: &Report) -> String {
+    let header = [
+        report.group_by.word(),
+        "metric",
+        "unit",
+        "count",
+        "mean",
+        "median",
+        "p95",
+        "total",
+        "outliers",
+    ];
+    let rows = report.rows.iter().map(|row| {
+        [
+            row.group.clone(),
             report.metric.word().to_owned(),
             report.unit.to_owned(),
             row.count.to_string(),
-            number(row.mean),
-            number(row.median),
-            number(row.p95),
-            number(row.total),
-            quoted(&row.outliers.join(" ")),
-        ];
-        lines.push(cells.join(","));
-    }
-    // RFC 4180 ends every line so.
-    lines.iter().map(|line| format!("{line}\r\n")).collect()
+            cell(row.mean),
+            cell(row.median),
+            cell(row.p95),
+            cell(row.total),
+            row.outliers.join(" "),
+        ]
+    });
+    csv(header, rows)
 }
 
-/// RFC 4180: a cell with a comma, a quote or an end of line stands in quotes, its own quotes twice. A cell that a
-/// spreadsheet would take for a formula begins with an apostrophe: names come from files of strangers.
-fn quoted(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t']);
-    let cell = if formula {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
+fn compare_csv(both: &Comparison) -> String {
+    let header = [
+        "stage", "metric", "unit", "a", "a_count", "a_median", "b", "b_count", "b_median", "change",
+        "chance", "says",
+    ];
+    let rows = both.rows.iter().map(|row| {
+        [
+            row.stage.clone(),
+            row.metric.word().to_owned(),
+            row.metric.unit().to_owned(),
+            both.a.clone(),
+            row.a_count.to_string(),
+            cell(row.a_median),
+            both.b.clone(),
+            row.b_count.to_string(),
+            cell(row.b_median),
+            cell(row.change),
+            cell(row.chance),
+            row.says.clone(),
+        ]
+    });
+    csv(header, rows)
+}
+
+/// Every count with the table that it stands in.
+fn disputes_csv(found: &Disagreements) -> String {
+    let row = |table: &str, name: &str, count: usize| {
+        [table.to_owned(), name.to_owned(), count.to_string()]
     };
-    match cell.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell,
+    let mut rows = vec![
+        row("consensus_runs", "total", found.total_consensus_runs),
+        row("consensus_runs", "with_disagreements", found.runs_with_disagreements),
+    ];
+    for (name, stage) in &found.by_stage {
+        rows.push(row("by_stage", name, stage.with_disagreements));
     }
-}
-
-const fn metric(arg: MetricArg) -> Metric {
-    match arg {
-        MetricArg::Cost => Metric::Cost,
-        MetricArg::Tokens => Metric::Tokens,
-        MetricArg::Latency => Metric::Latency,
-        MetricArg::Quality => Metric::Quality,
-        MetricArg::Disagreements => Metric::Disagreements,
+    for (table, counts) in [
+        ("by_model_pair", &found.by_model_pair),
+        ("arbiter_decisions", &found.arbiter_decisions),
+        ("disagreement_types", &found.disagreement_types),
+        ("severities", &found.severities),
+    ] {
+        rows.extend(counts.iter().map(|(name, count)| row(table, name, *count)));
     }
-}
-
-const fn group(arg: GroupArg) -> GroupBy {
-    match arg {
-        GroupArg::Stage => GroupBy::Stage,
-        GroupArg::Model => GroupBy::Model,
-        GroupArg::Spec => GroupBy::Spec,
-        GroupArg::Profile => GroupBy::Profile,
-        GroupArg::Day => GroupBy::Day,
-    }
+    csv(["table", "name", "count"], rows)
 }

@@ -13,7 +13,7 @@ use crate::finding::Finding;
 const PROBLEMS_MAX: usize = 64;
 
 /// What can be read of `text`, and all that cannot.
-pub(super) fn document<T: DeserializeOwned + Default>(file: &str, text: &str) -> (T, Vec<Finding>) {
+pub(crate) fn document<T: DeserializeOwned + Default>(file: &str, text: &str) -> (T, Vec<Finding>) {
     let (mut root, errors) = DeTable::parse_recoverable(text);
     let mut findings: Vec<Finding> = errors.iter().map(|it| finding(file, text, it)).collect();
     if !findings.is_empty() {

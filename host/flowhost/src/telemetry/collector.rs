@@ -1,29 +1,17 @@
-//! The way to the collector: one request, one connection, one bound on its time.
-//!
-//! The exporters' own clients bring a second TLS library; this one is hyper with the TLS that plugins'
-//! requests use. Redirects are not followed: headers hold credentials.
+//! The way to the collector: its headers, one bound on the time of a request, and what is told when it fails.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flowhost_caps::http::{Stream, Tls};
-use http::header::HOST;
-use http::{HeaderName, HeaderValue, Request, Response, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{HeaderName, HeaderValue, Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use crate::ambient::Ambient;
 use crate::config::OnTelemetryFailure;
-
-/// Bytes of a collector's answer; the protocol's are some hundred.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
+use crate::sender::Sender;
 
 /// What went wrong with the export, told once however often it happens.
 #[derive(Debug)]
@@ -66,8 +54,7 @@ impl Trouble {
 /// Sends what exporters have encoded.
 #[derive(Clone)]
 pub(super) struct Collector {
-    pub(super) ambient: Ambient,
-    pub(super) tls: Tls,
+    pub(super) sender: Sender,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) timeout: Duration,
     pub(super) trouble: Arc<Trouble>,
@@ -83,10 +70,16 @@ impl std::fmt::Debug for Collector {
 
 #[async_trait]
 impl HttpClient for Collector {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    async fn send_bytes(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, HttpError> {
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
         let collector = self.clone();
         let sending = self.runtime.spawn(async move {
-            let exchange = collector.exchange(request);
+            let exchange = collector.sender.exchange(&request);
             match tokio::time::timeout(collector.timeout, exchange).await {
                 Ok(answer) => answer,
                 Err(_) => Err("it takes too long to answer".into()),
@@ -101,48 +94,5 @@ impl HttpClient for Collector {
             Err(error) => self.trouble.tell(&error.to_string()),
         }
         answer
-    }
-}
-
-impl Collector {
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (request, stream) = (self.prepare(&request)?, self.open(request.uri()).await?);
-        let (mut sending, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with this call, whatever the other side does.
-        let mut driver = JoinSet::new();
-        driver.spawn(connection);
-        let (parts, body) = sending.send_request(request).await?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
-        Ok(Response::from_parts(parts, body.to_bytes()))
-    }
-
-    async fn open(&self, uri: &Uri) -> Result<Box<dyn Stream>, HttpError> {
-        let secure = uri.scheme_str() == Some("https");
-        let host = uri.host().ok_or("its URL names no host")?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let stream: Box<dyn Stream> = Box::new(self.ambient.dial(host, port).await?);
-        if secure {
-            return Ok(self.tls.connect(host, stream).await?);
-        }
-        Ok(stream)
-    }
-
-    /// The request as it goes over a connection of its own: path only, host as a header.
-    fn prepare(&self, request: &Request<Bytes>) -> Result<Request<Full<Bytes>>, HttpError> {
-        let uri = request.uri();
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut prepared = Request::builder()
-            .method(request.method().clone())
-            .uri(path)
-            .body(Full::new(request.body().clone()))?;
-        let headers = prepared.headers_mut();
-        headers.extend(request.headers().clone());
-        for (name, value) in &self.headers {
-            headers.insert(name.clone(), value.clone());
-        }
-        let authority = uri.authority().ok_or("its URL names no host")?;
-        headers.insert(HOST, HeaderValue::from_str(authority.as_str())?);
-        Ok(prepared)
     }
 }

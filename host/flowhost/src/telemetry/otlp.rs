@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost_caps::http::Tls;
 use flowhost_evidence::telemetry::instruments::{Definition, Measurement, Metric, Shape};
 use flowhost_evidence::telemetry::span::{Attribute, Link, Named, Span, SpanEvent, Status};
 use http::Request;
@@ -35,6 +34,7 @@ use super::collector::{Collector, Trouble};
 use super::otlp_config::OtlpConfig;
 use crate::ambient::Ambient;
 use crate::config::OnTelemetryFailure;
+use crate::sender::Sender;
 
 /// Who measures, in every export.
 const SCOPE: &str = "flowhost";
@@ -77,12 +77,10 @@ impl Otlp {
         ambient: &Ambient,
         then: OnTelemetryFailure,
     ) -> Result<Self, ExporterBuildError> {
-        let tls = Tls::web();
-        let tls = tls.map_err(|error| ExporterBuildError::InternalFailure(error.to_string()))?;
+        let sender = Sender::new(ambient).map_err(ExporterBuildError::InternalFailure)?;
         let trouble = Arc::new(Trouble::new(then));
         let collector = Collector {
-            ambient: ambient.clone(),
-            tls,
+            sender,
             headers: config.headers.clone(),
             timeout: config.timeout,
             trouble: trouble.clone(),

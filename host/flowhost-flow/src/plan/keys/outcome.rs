@@ -128,6 +128,14 @@ pub(super) static EVIDENCE: Section = Section {
             Shape::Bool,
             "Plan, prompts, schemas and documents must be as they were committed; default false.",
         ),
+        may(
+            "max_failed_checks",
+            Shape::Count {
+                min: 0,
+                max: 1_000_000,
+            },
+            "Halt the run when more of its checks do not hold, warnings and repeated attempts included; default 3.",
+        ),
     ],
     more: &[],
     later: &[],

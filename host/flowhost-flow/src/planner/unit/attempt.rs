@@ -310,6 +310,9 @@ impl Unit {
                 id: id.clone(),
                 holds: message.is_none(),
             });
+            if message.is_some() {
+                desk.core.check_failed();
+            }
             match (message, check.on_fail) {
                 (Some(message), OnFail::Warn) => desk.core.warn(&self.path, "check", message),
                 (Some(message), OnFail::Halt) if first.is_none() => {

@@ -153,6 +153,37 @@ fn a_false_check_halts_or_warns() {
     );
 }
 
+#[test]
+fn more_failed_checks_than_a_pipeline_may_have_halt_it_though_each_only_warns() {
+    let steps = "steps:\n  a: {uses: t, checks: [\
+        {id: one, that: 'output.n > 1', on_fail: warn}, {id: two, that: 'output.n > 2', on_fail: warn}]}\n  \
+        b: {uses: t, needs: [a], checks: [{id: three, that: 'output.n > 3', on_fail: warn}, \
+        {id: four, that: 'output.n > 4', on_fail: warn}]}\n  c: {uses: t, needs: [b]}\n";
+    let ended = |evidence: &str, n: u64| {
+        let mut run = Run::of(&format!("{evidence}{steps}"));
+        for step in ["a", "b"] {
+            run.ok(step, json!({ "n": n }));
+        }
+        if run.end.is_none() {
+            run.ok("c", json!({}));
+        }
+        let end = run.end.clone().unwrap();
+        (end.exit, end.failure.map(|it| it.message), run.status("c"))
+    };
+    let halted = Some("4 checks of the run did not hold, and its plan allows 3".to_owned());
+    let evidence = "evidence: {spec_id: S}\n";
+    assert_eq!(
+        ended(evidence, 0),
+        (Exit::Guardrail, halted, StepStatus::Cancelled)
+    );
+    assert_eq!(ended(evidence, 2), (Exit::Ok, None, StepStatus::Ok));
+    assert_eq!(ended("", 0), (Exit::Ok, None, StepStatus::Ok));
+    let more = "evidence: {spec_id: S, max_failed_checks: 4}\n";
+    assert_eq!(ended(more, 0), (Exit::Ok, None, StepStatus::Ok));
+    let none = "evidence: {spec_id: S, max_failed_checks: 0}\n";
+    assert_eq!(ended(none, 4).0, Exit::Guardrail);
+}
+
 fn estimates(fuel: u64) -> BTreeMap<String, Amounts> {
     BTreeMap::from([(
         "t".to_owned(),
