@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use flowhost::alert_rules;
 use flowhost::failure::Failure;
+use flowhost::output::counted;
 use flowhost::sender::Sender;
 use flowhost_evidence::analysis::alerts::{Alert, Day, Rules, alerts, days};
 use flowhost_evidence::analysis::{Source, moment};
@@ -124,7 +125,8 @@ impl History {
         let broken = read.iter().filter(|it| it.is_none()).count();
         if broken > 0 {
             let text = format!(
-                "note: {broken} lines of `{}` are no alerts; they stay as they are\n",
+                "note: {} of `{}` cannot be read as an alert, and stays there\n",
+                counted(broken, "line"),
                 path.display()
             );
             context.output.message(&text);
@@ -193,15 +195,11 @@ fn text(answer: &Answer) -> String {
     if let Some(days) = &answer.days {
         text.push_str(&daily(days));
     }
-    let new = if answer.playback { "" } else { "new " };
-    let s = if answer.alerts.len() == 1 { "" } else { "s" };
-    text.push_str(&format!(
-        "{} {new}alert{s}{}",
-        answer.alerts.len(),
-        of_whom(answer.mock)
-    ));
+    let what = if answer.playback { "alert" } else { "new alert" };
+    text.push_str(&counted(answer.alerts.len(), what));
+    text.push_str(of_whom(answer.mock));
     if answer.told_before > 0 {
-        text.push_str(&format!("; {} were told before", answer.told_before));
+        text.push_str(&format!("; told before: {}", answer.told_before));
     }
     let rules = answer.rules_from.as_deref().unwrap_or("the built-in ones");
     text.push_str(&format!("; rules: {rules}\n"));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use flowhost::failure::Failure;
-use flowhost::output::neutral;
+use flowhost::output::{counted, neutral};
 use flowhost_evidence::analysis::{
     Comparison, Disagreements, Evidence, Method, Metric, Reading, Report, Side, Source, compare,
     disagreements, report,
@@ -161,7 +161,8 @@ pub(super) fn read(
     let ahead = ahead.filter(|it| it.at > now(context)).count();
     if ahead > 0 {
         let text = format!(
-            "note: {ahead} stages ended in the future by this machine's clock: the clocks of those who wrote them differ\n"
+            "note: {} ended in the future by this machine's clock: the clocks of those who wrote them differ\n",
+            counted(ahead, "stage")
         );
         context.output.message(&text);
     }
