@@ -55,7 +55,9 @@ fn parsed(text: &str, path: &Path) -> Result<Rules, Failure> {
 pub fn rules(text: &str, name: &str) -> Result<Rules, Vec<Finding>> {
     if let Some(at) = flowhost_policy::toml_too_deep_at(text) {
         let finding = Finding::at_offset(name, text, Some(at..at), "it is nested too deeply");
-        return Err(vec![finding.cure("no key of this file needs more than a table")]);
+        return Err(vec![
+            finding.cure("no key of this file needs more than a table"),
+        ]);
     }
     let (rules, mut findings) = document::<Rules>(name, text);
     let unusable = rules.unusable();
@@ -98,7 +100,10 @@ mod tests {
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert!(lines[0].starts_with("a.toml:3:1: `factor`"), "{lines:#?}");
-        assert!(lines[1].starts_with("a.toml:4:2: unknown field `escalation`"), "{lines:#?}");
+        assert!(
+            lines[1].starts_with("a.toml:4:2: unknown field `escalation`"),
+            "{lines:#?}"
+        );
         assert!(lines[2].starts_with("a.toml:7:8:"), "{lines:#?}");
         let later = rules("version = 2\n", "a.toml").unwrap_err();
         assert_eq!((later.len(), later[0].line), (1, 1));
@@ -107,15 +112,24 @@ mod tests {
     #[test]
     fn the_folders_file_is_read_where_the_operator_has_none() {
         let dir = tempfile::tempdir().unwrap();
-        let ambient = Ambient::with(std::collections::BTreeMap::new(), dir.path().to_owned(), None);
+        let ambient = Ambient::with(
+            std::collections::BTreeMap::new(),
+            dir.path().to_owned(),
+            None,
+        );
         let mut config = Config::default();
-        assert_eq!(find(&ambient, &config, None).unwrap(), (Rules::default(), None));
+        assert_eq!(
+            find(&ambient, &config, None).unwrap(),
+            (Rules::default(), None)
+        );
         let factor = |config: &Config| find(&ambient, config, None).unwrap().0.stage_cost.factor;
         for (folder, factor) in [("policies", "2.0"), ("own", "3.0")] {
             let folder = dir.path().join(folder);
             ambient.create_dir(&folder).unwrap();
             let text = format!("[stage_cost]\nfactor = {factor}\n");
-            ambient.write(&folder.join(RULES_FILE), text.as_bytes()).unwrap();
+            ambient
+                .write(&folder.join(RULES_FILE), text.as_bytes())
+                .unwrap();
         }
         assert_eq!(factor(&config), 2.0);
         config.policies = Some(dir.path().join("own"));

@@ -19,8 +19,8 @@ mod stats;
 pub use adoption::{Adoption, TARGET, WEEKS, Week, adoption};
 pub use compare::{Comparison, Contrast, Side, compare};
 pub use disagree::{Disagreements, disagreements};
-pub use moments::moment;
 pub use drift::{Drift, Section, StageDrift, drift};
+pub use moments::moment;
 pub use read::{Evidence, Method, Observation, Reading, Source, Usage};
 pub use report::{GroupBy, Metric, Report, Row, report};
 

@@ -27,5 +27,7 @@ pub(super) fn monday(at: OffsetDateTime) -> OffsetDateTime {
     let midnight = at.replace_time(time::Time::MIDNIGHT);
     let back = i64::from(midnight.weekday().number_days_from_monday());
     // Before the first Monday of the calendar there is no evidence.
-    midnight.checked_sub(Duration::days(back)).unwrap_or(midnight)
+    midnight
+        .checked_sub(Duration::days(back))
+        .unwrap_or(midnight)
 }

@@ -223,7 +223,10 @@ fn a_section_that_swings_drifts_and_two_runs_say_nothing() {
     let mut all = evidence(&lines);
     for (run, risks) in [(1, 98), (2, 300)] {
         let text = synthesis(run, &[("goals", 98), ("risks", risks)]);
-        assert_eq!(all.add("spec-plan_x_synthesis.json", text.as_bytes()), Reading::Taken);
+        assert_eq!(
+            all.add("spec-plan_x_synthesis.json", text.as_bytes()),
+            Reading::Taken
+        );
     }
     assert_eq!(drift(&all, Source::Model).stages[0].says, "too few runs");
     let third = synthesis(3, &[("goals", 98)]);
@@ -234,7 +237,10 @@ fn a_section_that_swings_drifts_and_two_runs_say_nothing() {
         panic!("{found:?}")
     };
     // 98 characters in their quotes.
-    assert_eq!((goals.mean, goals.variation, goals.drifts), (100.0, 0.0, false));
+    assert_eq!(
+        (goals.mean, goals.variation, goals.drifts),
+        (100.0, 0.0, false)
+    );
     assert_eq!((risks.present, risks.drifts), (2, true));
     assert!(drift(&all, Source::Mock).stages.is_empty());
 }
@@ -246,19 +252,38 @@ fn a_synthesis_is_counted_with_whom_its_own_run_was_answered_by() {
         line(2, "plan", "a", 0.5, "mock/x"),
     ]);
     let mut disputed: serde_json::Value = serde_json::from_str(&synthesis(2, &[])).unwrap();
-    disputed["consensus"]["conflicts"] = json!([{ "issue": "Which queue", "positions": {}, "found_by": "arbiter" }]);
-    all.add("spec-plan_x_synthesis.json", disputed.to_string().as_bytes());
-    assert!(disagreements(&all, Source::Model, 1).disagreement_types.is_empty());
-    assert_eq!(disagreements(&all, Source::Mock, 1).disagreement_types.len(), 1);
+    disputed["consensus"]["conflicts"] =
+        json!([{ "issue": "Which queue", "positions": {}, "found_by": "arbiter" }]);
+    all.add(
+        "spec-plan_x_synthesis.json",
+        disputed.to_string().as_bytes(),
+    );
+    assert!(
+        disagreements(&all, Source::Model, 1)
+            .disagreement_types
+            .is_empty()
+    );
+    assert_eq!(
+        disagreements(&all, Source::Mock, 1)
+            .disagreement_types
+            .len(),
+        1
+    );
 }
 
 #[test]
 fn a_mock_of_another_name_is_known_by_its_release() {
     let mut text: serde_json::Value =
         serde_json::from_str(&line(1, "plan", "a", 0.5, "actor/x")).unwrap();
-    assert_eq!(evidence(&[text.to_string()]).observations()[0].source(), Source::Model);
+    assert_eq!(
+        evidence(&[text.to_string()]).observations()[0].source(),
+        Source::Model
+    );
     text["consensus"]["agents"][0]["model_release"] = json!("mock/x");
-    assert_eq!(evidence(&[text.to_string()]).observations()[0].source(), Source::Mock);
+    assert_eq!(
+        evidence(&[text.to_string()]).observations()[0].source(),
+        Source::Mock
+    );
 }
 
 #[test]
@@ -279,10 +304,17 @@ fn one_model_alone_is_held_beside_several() {
     let [a, b] = [Method::Single, Method::Consensus].map(Side::Method);
     let both = compare(all.observations(), &a, &b, Source::Model);
     assert_eq!((both.a.as_str(), both.b.as_str()), ("single", "consensus"));
-    let cost = both.rows.iter().find(|it| it.metric == Metric::Cost).unwrap();
+    let cost = both
+        .rows
+        .iter()
+        .find(|it| it.metric == Metric::Cost)
+        .unwrap();
     assert_eq!((cost.a_count, cost.b_count), (8, 8));
     assert!(cost.says.starts_with("higher"), "{}", cost.says);
-    assert_eq!(disagreements(&all, Source::Model, 1).total_consensus_runs, 8);
+    assert_eq!(
+        disagreements(&all, Source::Model, 1).total_consensus_runs,
+        8
+    );
 }
 
 #[test]
@@ -293,7 +325,10 @@ fn weeks_without_a_run_are_weeks_too_and_a_run_is_its_worst_stage() {
         line(9, "plan", "a", 0.5, "local/x"),
         line(27, "plan", "a", 0.5, "local/x"),
     ];
-    lines[1] = lines[1].replace("\"status\":\"ok\",\"synthesis_status\"", "\"status\":\"conflict\",\"synthesis_status\"");
+    lines[1] = lines[1].replace(
+        "\"status\":\"ok\",\"synthesis_status\"",
+        "\"status\":\"conflict\",\"synthesis_status\"",
+    );
     let all = evidence(&lines);
     let now = OffsetDateTime::parse("2026-11-12T12:00:00Z", &Rfc3339).unwrap();
     let found = adoption(all.observations(), Source::Model, now, 3, 1);

@@ -242,11 +242,7 @@ fn prompt(stage: &Stage, call: &Call) -> Option<String> {
     Some(shown.join("\n"))
 }
 
-fn metrics(
-    agent: &Agent<'_>,
-    verdict: Option<&Verdict>,
-    names: &Names<'_>,
-) -> Map<String, Value> {
+fn metrics(agent: &Agent<'_>, verdict: Option<&Verdict>, names: &Names<'_>) -> Map<String, Value> {
     let mut fields = agent.usage.fields();
     let effort = agent.said.map(|it| it.effort.as_str());
     let more = json!({
@@ -344,7 +340,10 @@ fn synthesis(
 
 /// What the host noted, and after it what a person did.
 fn notes<'s>(stage: &'s Stage, verdict: Option<&'s Verdict>) -> Vec<&'s str> {
-    let noted = verdict.into_iter().flat_map(|it| &it.notes).map(String::as_str);
+    let noted = verdict
+        .into_iter()
+        .flat_map(|it| &it.notes)
+        .map(String::as_str);
     noted.chain(stage.note.as_deref()).collect()
 }
 
@@ -420,12 +419,19 @@ fn consensus(
             Value::Object(fields)
         })
         .collect();
-    let conflicts = verdict.map(|it| it.conflicts.as_slice()).unwrap_or_default();
+    let conflicts = verdict
+        .map(|it| it.conflicts.as_slice())
+        .unwrap_or_default();
     let resolved = verdict.map(|it| it.conflicts_resolved.as_slice());
     let points: Vec<&str> = conflicts
         .iter()
         .map(|it| it.issue.as_str())
-        .chain(resolved.unwrap_or_default().iter().map(|it| it.issue.as_str()))
+        .chain(
+            resolved
+                .unwrap_or_default()
+                .iter()
+                .map(|it| it.issue.as_str()),
+        )
         .collect();
     let status = status(stage, verdict);
     json!({
@@ -457,7 +463,10 @@ fn telemetry(
 ) -> Value {
     let present = agents.iter().filter(|it| it.is_ok()).count();
     let (present, expected) = match verdict {
-        Some(verdict) => (verdict.participation.present, verdict.participation.expected),
+        Some(verdict) => (
+            verdict.participation.present,
+            verdict.participation.expected,
+        ),
         None => (u32::from(present > 0), 1),
     };
     let share = f64::from(present) / f64::from(expected.max(1));

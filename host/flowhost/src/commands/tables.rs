@@ -27,7 +27,9 @@ pub(super) fn csv<const N: usize>(
 ) -> String {
     let rows = rows.into_iter().map(|row| row.map(|cell| quoted(&cell)));
     let lines = std::iter::once(header.map(str::to_owned)).chain(rows);
-    lines.map(|line| format!("{}\r\n", line.join(","))).collect()
+    lines
+        .map(|line| format!("{}\r\n", line.join(",")))
+        .collect()
 }
 
 /// A number as CSV has it; nothing where it is not known.
@@ -55,7 +57,10 @@ mod tests {
 
     #[test]
     fn what_a_spreadsheet_would_compute_or_cut_is_quoted_and_numbers_stay() {
-        let rows = [["=1+1".to_owned(), "-0.5".to_owned()], ["a,\"b".to_owned(), String::new()]];
+        let rows = [
+            ["=1+1".to_owned(), "-0.5".to_owned()],
+            ["a,\"b".to_owned(), String::new()],
+        ];
         assert_eq!(
             csv(["name", "n"], rows),
             "name,n\r\n'=1+1,-0.5\r\n\"a,\"\"b\",\r\n"

@@ -162,9 +162,12 @@ fn send(answer: &Answer, to: &Uri, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let unsent = |why: String| {
-        Failure::new(Exit::Internal, format!("the alerts could not be sent to {}", shown(to)))
-            .because(why)
-            .hint("they are not remembered as told: the next call raises and sends them again")
+        Failure::new(
+            Exit::Internal,
+            format!("the alerts could not be sent to {}", shown(to)),
+        )
+        .because(why)
+        .hint("they are not remembered as told: the next call raises and sends them again")
     };
     let document = serde_json::to_vec(answer).map_err(|error| unsent(error.to_string()))?;
     let sender = Sender::new(&context.ambient).map_err(unsent)?;
@@ -195,7 +198,11 @@ fn text(answer: &Answer) -> String {
     if let Some(days) = &answer.days {
         text.push_str(&daily(days));
     }
-    let what = if answer.playback { "alert" } else { "new alert" };
+    let what = if answer.playback {
+        "alert"
+    } else {
+        "new alert"
+    };
     text.push_str(&counted(answer.alerts.len(), what));
     text.push_str(of_whom(answer.mock));
     if answer.told_before > 0 {
@@ -225,7 +232,9 @@ fn daily(days: &[Day]) -> String {
             day.ok.to_string(),
             day.disagreed.to_string(),
             day.escalated.to_string(),
-            day.cost_usd.map(|it| format!("{it:.6}")).unwrap_or_default(),
+            day.cost_usd
+                .map(|it| format!("{it:.6}"))
+                .unwrap_or_default(),
             by_rule(&day.alerts),
         ]);
     }

@@ -137,10 +137,7 @@ pub(crate) fn of_disputes(args: &DisagreementsArgs, context: &Context) -> Result
 }
 
 /// All evidence below a path, of which there must be some that was answered by whom the command asks about.
-pub(super) fn read(
-    args: &EvidenceArgs,
-    context: &Context,
-) -> Result<(Evidence, Source), Failure> {
+pub(super) fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, Source), Failure> {
     let source = match args.mock {
         true => Source::Mock,
         false => Source::Model,
@@ -316,8 +313,8 @@ fn report_csv(report: &Report) -> String {
 
 fn compare_csv(both: &Comparison) -> String {
     let header = [
-        "stage", "metric", "unit", "a", "a_count", "a_median", "b", "b_count", "b_median", "change",
-        "chance", "says",
+        "stage", "metric", "unit", "a", "a_count", "a_median", "b", "b_count", "b_median",
+        "change", "chance", "says",
     ];
     let rows = both.rows.iter().map(|row| {
         [
@@ -345,7 +342,11 @@ fn disputes_csv(found: &Disagreements) -> String {
     };
     let mut rows = vec![
         row("consensus_runs", "total", found.total_consensus_runs),
-        row("consensus_runs", "with_disagreements", found.runs_with_disagreements),
+        row(
+            "consensus_runs",
+            "with_disagreements",
+            found.runs_with_disagreements,
+        ),
     ];
     for (name, stage) in &found.by_stage {
         rows.push(row("by_stage", name, stage.with_disagreements));

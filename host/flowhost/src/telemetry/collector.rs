@@ -70,10 +70,7 @@ impl std::fmt::Debug for Collector {
 
 #[async_trait]
 impl HttpClient for Collector {
-    async fn send_bytes(
-        &self,
-        mut request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, HttpError> {
+    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         for (name, value) in &self.headers {
             request.headers_mut().insert(name.clone(), value.clone());
         }

@@ -211,10 +211,18 @@ fn an_alert_is_told_once_with_what_to_do_and_a_playback_remembers_nothing() {
     assert_eq!(played["history"], Value::Null);
     assert!(!home.path().join(".flowhost/default/alerts.jsonl").exists());
     let before = [
-        "telemetry", "alerts", "--playback", "--until", "2026-11-13", "--daily",
+        "telemetry",
+        "alerts",
+        "--playback",
+        "--until",
+        "2026-11-13",
+        "--daily",
     ];
     let before = home.flowhost(&before).expect(0).stdout;
-    assert!(before.ends_with("0 alerts; rules: the built-in ones\n"), "{before}");
+    assert!(
+        before.ends_with("0 alerts; rules: the built-in ones\n"),
+        "{before}"
+    );
 
     // What fails too many checks stops a script.
     let told = home.flowhost(&["telemetry", "alerts"]).expect(4).stdout;
@@ -228,18 +236,33 @@ fn an_alert_is_told_once_with_what_to_do_and_a_playback_remembers_nothing() {
     2 new alerts; rules: the built-in ones
     ");
     let again = home.flowhost(&["telemetry", "alerts"]).expect(0).stdout;
-    assert_eq!(again, "0 new alerts; told before: 2; rules: the built-in ones\n");
+    assert_eq!(
+        again,
+        "0 new alerts; told before: 2; rules: the built-in ones\n"
+    );
     let history = home.read(".flowhost/default/alerts.jsonl");
     assert_eq!(history.lines().count(), 2, "{history}");
-    assert!(history.contains("\"guidance\":\"start no other run"), "{history}");
+    assert!(
+        history.contains("\"guidance\":\"start no other run"),
+        "{history}"
+    );
 
-    home.file("policies/alerts.toml", "[stage_cost]\nfactor = 20.0\n[failed_checks]\nover = 9\n");
+    home.file(
+        "policies/alerts.toml",
+        "[stage_cost]\nfactor = 20.0\n[failed_checks]\nover = 9\n",
+    );
     let quiet = home
         .flowhost(&["telemetry", "alerts", "--playback", "--csv"])
         .expect(0)
         .stdout;
-    assert_eq!(quiet, "at,rule,spec,stage,run,value,over,halts,says,guidance\r\n");
-    home.file("policies/alerts.toml", "[stage_cost]\nfactor = 0.1\nfactors = 1\n");
+    assert_eq!(
+        quiet,
+        "at,rule,spec,stage,run,value,over,halts,says,guidance\r\n"
+    );
+    home.file(
+        "policies/alerts.toml",
+        "[stage_cost]\nfactor = 0.1\nfactors = 1\n",
+    );
     let wrong = home.flowhost(&["telemetry", "alerts"]).expect(1).stderr;
     assert!(wrong.contains("alerts.toml:2:1"), "{wrong}");
     assert!(wrong.contains("did you mean `factor`?"), "{wrong}");
@@ -251,8 +274,16 @@ fn new_alerts_are_posted_and_raised_again_when_nobody_takes_them() {
     let alerts = |endpoint: &str| home.flowhost(&["telemetry", "alerts", "--webhook", endpoint]);
     let refusing = Collector::start(Manner::Refuses(500));
     let failed = alerts(&format!("{}/a-secret-path", refusing.endpoint())).expect(1);
-    assert!(failed.stderr.contains("it answers 500"), "{}", failed.stderr);
-    assert!(!failed.stderr.contains("a-secret-path"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("it answers 500"),
+        "{}",
+        failed.stderr
+    );
+    assert!(
+        !failed.stderr.contains("a-secret-path"),
+        "{}",
+        failed.stderr
+    );
 
     let taking = Collector::start(Manner::Takes);
     let to = format!("{}/hook?key=1", taking.endpoint());
@@ -271,7 +302,8 @@ fn new_alerts_are_posted_and_raised_again_when_nobody_takes_them() {
 fn a_pipeline_whose_checks_fail_more_than_its_plan_allows_is_halted_with_4() {
     let home = Home::new();
     home.warm();
-    let check = |id: &str| format!("{{ id: {id}, that: 'size(output.headings) > 9', on_fail: warn }}");
+    let check =
+        |id: &str| format!("{{ id: {id}, that: 'size(output.headings) > 9', on_fail: warn }}");
     let plan = |more: &str| {
         format!(
             "flowhost: v1\nkind: workflow\nname: checked\nevidence: {{ spec_id: S-1{more} }}\n\
@@ -286,10 +318,16 @@ fn a_pipeline_whose_checks_fail_more_than_its_plan_allows_is_halted_with_4() {
         )
     };
     home.file("plan.yaml", plan(""));
-    let ran = home.flowhost(&["run", "plan.yaml", "--json"]).expect(4).json();
+    let ran = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(4)
+        .json();
     assert_eq!(ran["status"], "halted", "{ran:#}");
     let message = ran["error"]["message"].as_str().unwrap();
-    assert_eq!(message, "4 checks of the run did not hold, and its plan allows 3");
+    assert_eq!(
+        message,
+        "4 checks of the run did not hold, and its plan allows 3"
+    );
     assert_eq!(ran["steps"]["c"]["status"], "cancelled");
     home.flowhost(&["verify", "latest"]).expect(0);
     home.flowhost(&["runs", "replay", "latest"]).expect(0);
@@ -308,17 +346,35 @@ fn one_model_alone_leaves_telemetry_and_is_held_beside_several() {
          steps:\n  ask: { stage: plan, uses: a, with: { question: how many } }\n",
     );
     home.flowhost(&["run", "plan.yaml"]).expect(0);
-    home.flowhost(&["telemetry", "validate", "evidence"]).expect(0);
+    home.flowhost(&["telemetry", "validate", "evidence"])
+        .expect(0);
     let report = home
-        .flowhost(&["telemetry", "report", "--mock", "--metric", "tokens", "--json"])
+        .flowhost(&[
+            "telemetry",
+            "report",
+            "--mock",
+            "--metric",
+            "tokens",
+            "--json",
+        ])
         .expect(0)
         .json();
     assert_eq!(report["rows"][0]["count"], 1, "{report:#}");
     let none = [
-        "telemetry", "compare", "single", "consensus", "--by", "method", "--mock",
+        "telemetry",
+        "compare",
+        "single",
+        "consensus",
+        "--by",
+        "method",
+        "--mock",
     ];
     let none = home.flowhost(&none).expect(1);
-    assert!(none.stderr.contains("no stage was asked of several models"), "{}", none.stderr);
+    assert!(
+        none.stderr.contains("no stage was asked of several models"),
+        "{}",
+        none.stderr
+    );
 
     let lines: Vec<Value> = (0..8)
         .map(|run| {
@@ -332,7 +388,15 @@ fn one_model_alone_leaves_telemetry_and_is_held_beside_several() {
         })
         .collect();
     let home = evidence(&lines);
-    let both = ["telemetry", "compare", "single", "consensus", "--by", "method", "--json"];
+    let both = [
+        "telemetry",
+        "compare",
+        "single",
+        "consensus",
+        "--by",
+        "method",
+        "--json",
+    ];
     let both = home.flowhost(&both).expect(0).json();
     let rows = both["rows"].as_array().unwrap();
     let cost = rows.iter().find(|it| it["metric"] == "cost").unwrap();
@@ -342,7 +406,11 @@ fn one_model_alone_leaves_telemetry_and_is_held_beside_several() {
     let odd = home
         .flowhost(&["telemetry", "compare", "single", "both", "--by", "method"])
         .expect(1);
-    assert!(odd.stderr.contains("compare `single` with `consensus`"), "{}", odd.stderr);
+    assert!(
+        odd.stderr.contains("compare `single` with `consensus`"),
+        "{}",
+        odd.stderr
+    );
 }
 
 #[test]
@@ -350,7 +418,11 @@ fn drift_and_adoption_say_what_varies_and_how_much_there_is() {
     let lines: Vec<Value> = (0..3).map(|run| stage(run, "plan", |_| {})).collect();
     let home = evidence(&lines);
     let none = home.flowhost(&["telemetry", "drift"]).expect(1);
-    assert!(none.stderr.contains("no synthesis below `evidence`"), "{}", none.stderr);
+    assert!(
+        none.stderr.contains("no synthesis below `evidence`"),
+        "{}",
+        none.stderr
+    );
     for (run, risks) in [(0, "x"), (1, "xx"), (2, "xxxxxxxxxxxxxxxxxxxxxx")] {
         let synthesis = json!({
             "specId": "S-1", "runId": format!("run-{run:02}"), "stage": "plan",
@@ -358,7 +430,10 @@ fn drift_and_adoption_say_what_varies_and_how_much_there_is() {
             "consensus": { "agreements": [], "conflicts": [], "conflicts_resolved": [] }, "status": "ok",
             "output": { "goals": "the same each time", "risks": risks },
         });
-        home.file(&format!("evidence/consensus/S-1/spec-plan_{run}_synthesis.json"), synthesis.to_string());
+        home.file(
+            &format!("evidence/consensus/S-1/spec-plan_{run}_synthesis.json"),
+            synthesis.to_string(),
+        );
     }
     let drift = home.flowhost(&["telemetry", "drift"]).expect(0).stdout;
     insta::assert_snapshot!(drift, @r"
@@ -370,7 +445,15 @@ fn drift_and_adoption_say_what_varies_and_how_much_there_is() {
      risks    3 of 3  10           114.6 %  drifts
     ");
     let weeks = home
-        .flowhost(&["telemetry", "adoption", "--weeks", "520", "--target", "3", "--json"])
+        .flowhost(&[
+            "telemetry",
+            "adoption",
+            "--weeks",
+            "520",
+            "--target",
+            "3",
+            "--json",
+        ])
         .expect(0)
         .json();
     let weeks = weeks["weeks"].as_array().unwrap();
@@ -379,7 +462,10 @@ fn drift_and_adoption_say_what_varies_and_how_much_there_is() {
     let at = |monday: &str| *runs.iter().find(|it| it["monday"] == monday).unwrap();
     // 2026-11-01 is a Sunday.
     assert_eq!(at("2026-10-26")["met"], false);
-    assert_eq!((&at("2026-11-02")["runs"], &at("2026-11-02")["met"]), (&json!(2), &json!(false)));
+    assert_eq!(
+        (&at("2026-11-02")["runs"], &at("2026-11-02")["met"]),
+        (&json!(2), &json!(false))
+    );
     assert_eq!(at("2026-11-02")["outcomes"], json!({ "ok": 2 }));
     let csv = home
         .flowhost(&["telemetry", "adoption", "--weeks", "1", "--csv"])
@@ -392,7 +478,9 @@ fn drift_and_adoption_say_what_varies_and_how_much_there_is() {
 fn half_a_line_files_of_schema_1_and_strangers_are_passed_over_and_a_clock_ahead_is_told() {
     let home = evidence(&[
         stage(1, "plan", |_| {}),
-        stage(2, "plan", |it| it["timestamp"] = json!("2999-01-01T00:00:00Z")),
+        stage(2, "plan", |it| {
+            it["timestamp"] = json!("2999-01-01T00:00:00Z")
+        }),
     ]);
     let half = &stage(3, "plan", |_| {}).to_string()[..200];
     home.file("evidence/consensus/S-1/spec-tasks_x_telemetry.jsonl", half);
@@ -401,11 +489,24 @@ fn half_a_line_files_of_schema_1_and_strangers_are_passed_over_and_a_clock_ahead
     home.file("evidence/strange.bin", [0xff, 0xfe, 0x00]);
     for command in ["report", "disagreements", "adoption", "alerts"] {
         let ran = home.flowhost(&["telemetry", command]).expect(0);
-        assert!(ran.stderr.contains("spec-tasks_x_telemetry.jsonl` was left out"), "{}", ran.all());
-        assert!(ran.stderr.contains("1 stage ended in the future"), "{}", ran.all());
+        assert!(
+            ran.stderr
+                .contains("spec-tasks_x_telemetry.jsonl` was left out"),
+            "{}",
+            ran.all()
+        );
+        assert!(
+            ran.stderr.contains("1 stage ended in the future"),
+            "{}",
+            ran.all()
+        );
     }
     let mocked = home.flowhost(&["telemetry", "alerts", "--mock"]).expect(1);
-    assert!(mocked.stderr.contains("leave out `--mock`"), "{}", mocked.stderr);
+    assert!(
+        mocked.stderr.contains("leave out `--mock`"),
+        "{}",
+        mocked.stderr
+    );
     let missing = home
         .flowhost(&["telemetry", "adoption", "--evidence", "nowhere"])
         .expect(1);

@@ -15,9 +15,7 @@ use super::moments::{day, moment};
 use super::read::{Method, Observation, Source};
 use super::stats;
 
-pub use rules::{
-    DisagreementRate, Escalations, FailedChecks, Rules, StageCost, Unusable, Version,
-};
+pub use rules::{DisagreementRate, Escalations, FailedChecks, Rules, StageCost, Unusable, Version};
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -237,14 +235,20 @@ impl<'r, 'o> Watch<'r, 'o> {
         let lately = self.escalations.entry(&stage.spec).or_default();
         lately.push_back(stage.at);
         let since = stage.at.checked_sub(Duration::days(i64::from(days)));
-        while lately.front().is_some_and(|at| since.is_some_and(|since| *at < since)) {
+        while lately
+            .front()
+            .is_some_and(|at| since.is_some_and(|since| *at < since))
+        {
             lately.pop_front();
         }
         let count = lately.len();
         if count <= over {
             self.specs_told.remove(stage.spec.as_str());
         } else if self.specs_told.insert(&stage.spec) {
-            let says = format!("{count} stages of {} were escalated within {days} days", stage.spec);
+            let says = format!(
+                "{count} stages of {} were escalated within {days} days",
+                stage.spec
+            );
             let (value, over) = (stats::count(count), stats::count(over));
             self.raise(Rule::Escalations, stage, (value, over), says);
         }

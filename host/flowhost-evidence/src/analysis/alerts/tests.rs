@@ -106,13 +106,25 @@ fn labelled(seed: u64) -> (Vec<Observation>, BTreeSet<(String, Rule)>) {
             it.at += Duration::minutes(10 * at as i64);
             let usual = [0.4, 0.2, 0.1][at] * (0.15 * chance.noise()).exp();
             // A long answer now and then is nothing to look at.
-            let long = if chance.happens(0.03) { 1.0 + 0.35 * chance.share() } else { 1.0 };
-            let fault = if costly == Some(at) { 3.0 + 2.0 * chance.share() } else { 1.0 };
+            let long = if chance.happens(0.03) {
+                1.0 + 0.35 * chance.share()
+            } else {
+                1.0
+            };
+            let fault = if costly == Some(at) {
+                3.0 + 2.0 * chance.share()
+            } else {
+                1.0
+            };
             it.cost_usd = Some(usual * long * fault);
             it.disagreed = chance.happens(if quarrels { 0.95 } else { 0.15 });
             it.escalated = is_stuck || chance.happens(0.02);
             let flaky = if chance.happens(0.08) { 1 } else { 0 };
-            let broken = if failing == Some(at) { 4 + chance.below(4) } else { 0 };
+            let broken = if failing == Some(at) {
+                4 + chance.below(4)
+            } else {
+                0
+            };
             it.checks_failed = Some((flaky + broken) as f64);
             let faults = [
                 (costly == Some(at), Rule::StageCost),
@@ -177,7 +189,9 @@ fn rules_that_are_too_sharp_or_too_blunt_fail_the_same_set() {
     let mut sharp = Rules::default();
     sharp.stage_cost.factor = 1.0;
     let raised = alerts(&stages, &sharp, Source::Model);
-    let wrong = raised.iter().filter(|it| !labels.contains(&(it.run.clone(), it.rule)));
+    let wrong = raised
+        .iter()
+        .filter(|it| !labels.contains(&(it.run.clone(), it.rule)));
     assert!(wrong.count() > RUNS / 20, "{}", raised.len());
     let mut blunt = Rules::default();
     blunt.stage_cost.factor = 10.0;
@@ -198,7 +212,10 @@ fn a_threshold_is_reached_without_an_alert_and_passed_with_one() {
     assert!(failing([2.0, 1.0]).is_empty());
     let raised = failing([2.0, 2.0]);
     assert_eq!(raised.len(), 1, "{raised:?}");
-    assert_eq!((raised[0].rule, raised[0].halts), (Rule::FailedChecks, true));
+    assert_eq!(
+        (raised[0].rule, raised[0].halts),
+        (Rule::FailedChecks, true)
+    );
     assert_eq!((raised[0].value, raised[0].over), (4.0, 3.0));
     assert_eq!(raised[0].stage, "tasks");
 
@@ -210,7 +227,10 @@ fn a_threshold_is_reached_without_an_alert_and_passed_with_one() {
     assert_eq!((costing(0.15), costing(0.151)), (0, 1));
     let mut few: Vec<_> = (0..5).map(|run| stage(run, "plan", "S")).collect();
     few[4].cost_usd = Some(9.0);
-    assert!(alerts(&few, &rules, Source::Model).is_empty(), "four earlier runs say nothing");
+    assert!(
+        alerts(&few, &rules, Source::Model).is_empty(),
+        "four earlier runs say nothing"
+    );
 
     let escalated = |days: i64| {
         let mut all: Vec<_> = (0..4).map(|run| stage(run, "plan", "S")).collect();
