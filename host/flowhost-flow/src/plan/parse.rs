@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::budget::{BudgetSpec, OnExceeded};
 use crate::expr::{Expr, Template};
 use crate::plan::defaults::{Defaults, RUN_TIMEOUT_MS, duration, thousandths};
-use crate::plan::keys::{KINDS, PLAN, Shape};
+use crate::plan::keys::{BODY_KEYS, KINDS, PLAN, Shape};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
@@ -25,9 +25,12 @@ use crate::units::parse_micro_usd;
 pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<Plan> {
     let root = read(text, problems)?;
     let kind = root.get("kind").and_then(Node::text);
-    let known = KINDS.iter().find(|(word, _)| Some(*word) == kind);
-    // A plan without a kind that is known is read as a workflow, so that the rest of it is judged too.
-    let (kind, section) = known.copied().unwrap_or(("workflow", &PLAN));
+    let named = |kind: &str| KINDS.iter().find(|(word, _)| *word == kind).copied();
+    // A plan without a kind that is known is read as what its body is, or else as a workflow, so that the rest
+    // of it is judged too.
+    let body = BODY_KEYS.iter().find(|(key, _)| root.get(key).is_some());
+    let known = kind.and_then(named).or_else(|| named(body?.1));
+    let (kind, section) = known.unwrap_or(("workflow", &PLAN));
     walk(&root, &Shape::Section(section), "the plan", problems);
     if !matches!(root.data, Data::Map(_)) {
         return None;
