@@ -265,14 +265,20 @@ fn of_a_word_that_is_not_known_nothing_is_told_that_a_guess_would_give() {
 
 #[test]
 fn a_plan_of_an_unknown_kind_is_judged_as_what_its_body_is() {
-    let text = "flowhost: v1\nkind: fms\nname: t\ninitial_state: a\nfinal_states: [a]\nstates: {a: {}}\n";
+    let text =
+        "flowhost: v1\nkind: fms\nname: t\ninitial_state: a\nfinal_states: [a]\nstates: {a: {}}\n";
     let problems = Plan::parse(text, "p.yaml").unwrap_err();
     let told: Vec<&str> = problems.iter().map(|it| it.message.as_str()).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("kind: expected one of"), "{told:?}");
-    let tree = text.replace("fms", "tree").replace("states: {a: {}}", "root: {type: action}");
+    let tree = text
+        .replace("fms", "tree")
+        .replace("states: {a: {}}", "root: {type: action}");
     let problems = Plan::parse(&tree, "p.yaml").unwrap_err();
-    assert!(problems.iter().all(|it| !it.message.contains("`steps`")), "{problems:?}");
+    assert!(
+        problems.iter().all(|it| !it.message.contains("`steps`")),
+        "{problems:?}"
+    );
 }
 
 #[test]
