@@ -1,5 +1,7 @@
 //! What a request can end with, and what each of the two interfaces tells the guest about it.
 
+use std::io;
+
 use flowhost_engine::{Fault, bindings::types};
 use flowhost_policy::Denied;
 use wasmtime_wasi_http::Error as WasiError;
@@ -45,6 +47,17 @@ pub(crate) enum SendError {
     /// A host fault; the call must end.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// Whether a connection ended, and not what was said on it is at fault.
+pub(super) fn is_broken(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// For `flowhost:http`: a typed error, or a fault that kills the call.

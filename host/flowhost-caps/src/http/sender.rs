@@ -32,7 +32,7 @@ use super::{
     HttpServices,
     body::{AnyBody, Capped, Caps, collect, no_later},
     connect::Stream,
-    error::SendError,
+    error::{SendError, is_broken},
     headers,
     inject::{Injected, inject},
     traffic::{Runs, Slot, Traffic},
@@ -464,26 +464,16 @@ fn protocol(error: hyper::Error) -> SendError {
             allowed,
         };
     }
-    if is_broken(&error) {
+    if ended_early(&error) {
         return SendError::Broken(told(&error));
     }
     SendError::Protocol(error.to_string())
 }
 
-/// Whether the connection ended, and not what was said on it is at fault. hyper does not say so of a
-/// body that ends early but through its source.
-fn is_broken(error: &hyper::Error) -> bool {
+/// Whether the connection ended. hyper does not say so of a body that ends early but through its source.
+fn ended_early(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|it| it.downcast_ref::<io::Error>());
-    let ended = source.is_some_and(|it| {
-        matches!(
-            it.kind(),
-            io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof
-        )
-    });
-    ended || error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+    source.is_some_and(|it| is_broken(it.kind())) || error.is_incomplete_message() || error.is_closed() || error.is_canceled()
 }
 
 /// hyper's words with those of their source.

@@ -3,12 +3,15 @@
 //! HTTP/2 is not offered: connections would be coalesced across names (NETX-016), and its
 //! flow-control attacks (NETX-026) would be ours. There is no switch that skips verification.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{io, net::IpAddr, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio_rustls::TlsConnector;
 
-use super::{connect::Stream, error::SendError};
+use super::{
+    connect::Stream,
+    error::{SendError, is_broken},
+};
 
 /// How servers prove who they are.
 #[derive(Clone)]
@@ -54,9 +57,9 @@ impl Tls {
         &self,
         host: &str,
         stream: Box<dyn Stream>,
-    ) -> std::io::Result<Box<dyn Stream>> {
+    ) -> io::Result<Box<dyn Stream>> {
         let opened = self.handshake(host, host.parse().ok(), stream).await;
-        opened.map_err(|error| std::io::Error::other(error.to_string()))
+        opened.map_err(|error| io::Error::other(error.to_string()))
     }
 
     /// Shakes hands as `host`, which is also the SNI; an address is verified as an address.
@@ -74,7 +77,7 @@ impl Tls {
         let stream = TlsConnector::from(Arc::clone(&self.config))
             .connect(name, stream)
             .await
-            .map_err(|error| SendError::Tls(error.to_string()))?;
+            .map_err(|error| refused(&error))?;
         let protocol = stream.get_ref().1.alpn_protocol();
         if protocol.is_some_and(|name| name != b"http/1.1") {
             return Err(SendError::Tls(
@@ -82,5 +85,13 @@ impl Tls {
             ));
         }
         Ok(Box::new(stream))
+    }
+}
+
+/// A handshake that the network broke says nothing of the server's certificate: the next one may succeed.
+fn refused(error: &io::Error) -> SendError {
+    match is_broken(error.kind()) {
+        true => SendError::Broken(format!("TLS: {error}")),
+        false => SendError::Tls(error.to_string()),
     }
 }

@@ -216,6 +216,26 @@ async fn netx_015_a_tls_1_0_server_fails_closed() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_the_network_breaks_is_transient() {
+    // Nothing, and the first bytes of a ServerHello that never ends.
+    const SAID: [&[u8]; 2] = [&[], &[22, 3, 3, 0, 90, 2, 0]];
+    for said in SAID {
+        let breaks = RecordingConnector::serving(move |_, mut stream| {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4_096]).await;
+                let _ = stream.write_all(said).await;
+            });
+        });
+        let bench = Bench::with(vec![rule(API)], public(), breaks, |_| {});
+        let result = bench.get(API).await;
+        assert!(
+            matches!(&result, Err(types::Error::Transient(why)) if why.contains("TLS")),
+            "{result:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn netx_015_a_plain_server_on_the_tls_port_fails_closed() {
     let bench = Bench::with(
         vec![rule(API)],
