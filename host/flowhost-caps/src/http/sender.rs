@@ -473,7 +473,10 @@ fn protocol(error: hyper::Error) -> SendError {
 /// Whether the connection ended. hyper does not say so of a body that ends early but through its source.
 fn ended_early(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|it| it.downcast_ref::<io::Error>());
-    source.is_some_and(|it| is_broken(it.kind())) || error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+    source.is_some_and(|it| is_broken(it.kind()))
+        || error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
 }
 
 /// hyper's words with those of their source.
