@@ -5,12 +5,13 @@
 //! one level. What is sealed goes with it, and so does its wrapped key: an archive is the run, kept by the
 //! host that made it, and not an export for others.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, append};
 use crate::disk::Source;
 use crate::layout;
 
@@ -43,13 +44,59 @@ pub fn archive_path(state: &Path, tenant: &str, run: &str) -> PathBuf {
 /// # Errors
 /// Whatever the disk or `out` says.
 pub(crate) fn write(source: &dyn Source, dir: &Path, out: &mut dyn Write) -> io::Result<Archived> {
+    compressed(out, |packed| {
+        Bundle::write(source, dir, true, &[], packed)
+    })
+}
+
+/// Writes files as an archive, sorted by their names in it; `read` gives the bytes of each. The same files give the
+/// same archive.
+///
+/// # Errors
+/// Whatever `read` or `out` says.
+pub fn pack(
+    names: &BTreeSet<String>,
+    read: impl Fn(&str) -> io::Result<Vec<u8>>,
+    out: &mut dyn Write,
+) -> io::Result<Archived> {
+    compressed(out, |packed| {
+        let mut archive = tar::Builder::new(packed);
+        for name in names {
+            let bytes = read(name)?;
+            let (path, mut rest) = (Path::new(name), bytes.as_slice());
+            append(&mut archive, path, bytes.len() as u64, &mut rest)?;
+        }
+        archive.into_inner().map(drop)
+    })
+}
+
+/// SHA-256 of each file of an archive that [`pack`] wrote, in hexadecimal, by its name.
+///
+/// # Errors
+/// When it is no such archive.
+pub fn packed(archive: &[u8]) -> io::Result<BTreeMap<String, String>> {
+    let mut tar = tar::Archive::new(zstd::stream::read::Decoder::new(archive)?);
+    let mut files = BTreeMap::new();
+    for entry in tar.entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.display().to_string();
+        files.insert(name, measure(&mut entry)?.sha256);
+    }
+    Ok(files)
+}
+
+/// Compresses what `write` writes, and says what came of it.
+fn compressed(
+    out: &mut dyn Write,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<Archived> {
     let mut counted = Counted {
         out,
         hash: Sha256::new(),
         bytes: 0,
     };
     let mut packed = zstd::stream::write::Encoder::new(&mut counted, LEVEL)?;
-    Bundle::write(source, dir, true, &[], &mut packed)?;
+    write(&mut packed)?;
     packed.finish()?;
     counted.out.flush()?;
     Ok(Archived {
@@ -97,6 +144,23 @@ impl Write for Counted<'_> {
 mod tests {
     use super::*;
     use crate::disk::RealDisk;
+
+    #[test]
+    fn packed_files_come_in_the_order_of_their_names_and_are_what_they_were() {
+        let names: BTreeSet<String> = ["b/two", "a/one"].map(str::to_owned).into();
+        let mut bytes = Vec::new();
+        let read = |name: &str| Ok(name.repeat(3).into_bytes());
+        let archived = pack(&names, read, &mut bytes).unwrap();
+        assert_eq!(archived, measure(&mut bytes.as_slice()).unwrap());
+        let files = packed(&bytes).unwrap();
+        let of = |text: &str| hex::encode(Sha256::digest(text));
+        let wanted = [("a/one", of("a/onea/onea/one")), ("b/two", of("b/twob/twob/two"))];
+        assert_eq!(files, wanted.map(|(name, hash)| (name.to_owned(), hash)).into());
+        let mut again = Vec::new();
+        pack(&names, read, &mut again).unwrap();
+        assert_eq!(again, bytes);
+        assert!(packed(&bytes[..bytes.len() / 2]).is_err());
+    }
 
     #[test]
     fn the_same_folder_gives_the_same_bytes_whenever_and_in_whatever_order_it_was_written() {

@@ -157,7 +157,7 @@ impl Bundle {
     }
 }
 
-fn append(
+pub(crate) fn append(
     archive: &mut tar::Builder<&mut dyn Write>,
     name: &Path,
     len: u64,

@@ -236,6 +236,9 @@ pub(crate) async fn execute(
     journal.run_start(&project.plan, &setup, begun)?;
     journal.view(bundle::BUNDLE, &bundle)?;
     journal.estimated(&estimate)?;
+    if let Some(locked) = &locked {
+        locked.told(&journal)?;
+    }
     if let Some(branch) = &branch {
         branch.write(&journal)?;
     }

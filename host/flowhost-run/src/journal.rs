@@ -30,6 +30,7 @@ use crate::memory::Entry;
 use crate::order::{Answered, Stands};
 use crate::project::{Documented, Member};
 use crate::revealed::Revealed;
+use crate::specs::Put;
 use crate::worker::recorded;
 use crate::world::FactObserver;
 
@@ -358,6 +359,17 @@ impl Journal {
         let view = ViewWrite {
             root: Some(root.to_owned()),
             ..view_of(path, bytes)
+        };
+        append(self, self.by_host(view))
+    }
+
+    /// What an older run of the spec left is in an archive below the plan's evidence folder.
+    pub(crate) fn archived(&self, root: &str, put: &Put) -> Result<(), Failure> {
+        let view = ViewWrite {
+            path: put.path.clone(),
+            root: Some(root.to_owned()),
+            sha256: put.sha256.clone(),
+            size: Some(put.bytes),
         };
         append(self, self.by_host(view))
     }

@@ -14,6 +14,7 @@ pub mod finding;
 mod free;
 pub mod functions;
 pub mod memory;
+pub mod specs;
 
 mod account;
 mod breaker;

@@ -6,12 +6,11 @@
 //! folders of another spec.
 
 use std::collections::BTreeMap;
-use std::fs::TryLockError;
-use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::Dir;
 use flowhost_flow::plan::{Evidence, Remember};
 use flowhost_flow::planner::StepSummary;
 use flowhost_flow::{Exit, StepStatus};
@@ -22,6 +21,7 @@ use crate::failure::Failure;
 use crate::host::Inner;
 use crate::journal::Journal;
 use crate::memory;
+use crate::specs::{self, Put, Spec};
 use crate::project::Project;
 use crate::world::{StageMade, StageWanted};
 
@@ -54,6 +54,8 @@ pub(crate) struct Locked {
     root: PathBuf,
     footprint: u64,
     remembered: BTreeMap<String, Remember>,
+    /// What older runs left, and where it is now.
+    archived: Vec<Put>,
     lock: std::fs::File,
 }
 
@@ -71,7 +73,7 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
         Failure::new(Exit::Internal, message).because(error.to_string())
     };
     let dir = host.config.world.folder(&root).map_err(unwritable)?;
-    let lock = take_lock(&dir, &spec.spec_id, run).map_err(unwritable)?;
+    let lock = specs::take_lock(&dir, &spec.spec_id, run).map_err(unwritable)?;
     let lock = lock.map_err(|holder| {
         let message = format!("the evidence of {} is being written", spec.spec_id);
         let why = match holder.as_str() {
@@ -82,6 +84,7 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
             .because(why)
             .hint("wait until that run has ended; a lock ends with its process")
     })?;
+    let archived = keep_runs(host, &root, &spec, run)?;
     let footprint = footprint(&dir, &spec.spec_id).map_err(unwritable)?;
     if let Some(why) = too_much(&spec, footprint) {
         return Err(Failure::new(Exit::Limit, why).hint(TOO_MUCH_HINT));
@@ -94,12 +97,36 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
         root,
         footprint,
         remembered: remembered.collect(),
+        archived,
         lock,
     }))
 }
 
-const TOO_MUCH_HINT: &str =
-    "move older files of the spec away, or raise `evidence.max_mb` in the plan";
+const TOO_MUCH_HINT: &str = "`flowhost evidence prune SPEC` archives the files of older runs, and `evidence.keep_runs` in the \
+     plan does so before each run; or raise `evidence.max_mb`";
+
+/// Puts what older runs left into archives, where the plan says how many stay as they are. Under the spec's lock.
+fn keep_runs(
+    host: &Inner,
+    root: &Path,
+    spec: &Evidence,
+    run: &str,
+) -> Result<Vec<Put>, Failure> {
+    let Some(keep) = spec.keep_runs else {
+        return Ok(Vec::new());
+    };
+    let world = &*host.config.world;
+    let unread = |error: io::Error| {
+        let message = format!("the evidence of {} cannot be read", spec.spec_id);
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    let folder = Spec::open(world, root, &spec.spec_id).map_err(unread)?;
+    let survey = folder.survey().map_err(unread)?;
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    // A run that goes on may be older than others, and still needs its files.
+    let old = survey.beyond(keep).iter().filter(|old| old.run_id != run);
+    old.map(|old| folder.prune(world, old)).collect()
+}
 
 fn too_much(spec: &Evidence, footprint: u64) -> Option<String> {
     let most = spec.max_mb.saturating_mul(MEGABYTE);
@@ -109,30 +136,6 @@ fn too_much(spec: &Evidence, footprint: u64) -> Option<String> {
             spec.spec_id, spec.max_mb
         )
     })
-}
-
-/// The lock, or who holds it.
-fn take_lock(dir: &Dir, spec_id: &str, run: &str) -> io::Result<Result<std::fs::File, String>> {
-    dir.create_dir_all(".locks")?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true);
-    let file = dir.open_with(format!(".locks/{spec_id}.lock"), &options)?;
-    let mut file = file.into_std();
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.write_all(run.as_bytes())?;
-            Ok(Ok(file))
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // A run's id has 26 characters; whatever else stands there is not shown.
-            file.take(26).read_to_string(&mut holder)?;
-            let plain = holder.chars().all(|c| c.is_ascii_alphanumeric());
-            Ok(Err(if plain { holder } else { String::new() }))
-        }
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }
 
 /// Bytes of the spec's files.
@@ -163,6 +166,17 @@ fn costs(dir: &Dir, spec_id: &str) -> Option<Vec<u8>> {
 }
 
 impl Locked {
+    /// Records where the files of older runs are now.
+    ///
+    /// # Errors
+    /// When the ledger takes no more.
+    pub(crate) fn told(&self, journal: &Journal) -> Result<(), Failure> {
+        for put in &self.archived {
+            journal.archived(&self.spec.root, put)?;
+        }
+        Ok(())
+    }
+
     /// For the run whose ledger this is.
     pub(crate) fn of(self, host: &Arc<Inner>, ledger: &Ledger, run: &str) -> Stages {
         Stages {
@@ -259,8 +273,8 @@ impl Stages {
 /// Makes the files and writes them, each whole or not at all.
 fn write(
     host: &Inner,
-    root: &std::path::Path,
-    run_dir: &std::path::Path,
+    root: &Path,
+    run_dir: &Path,
     mut wanted: StageWanted,
 ) -> Result<StageMade, Failure> {
     let world = &host.config.world;

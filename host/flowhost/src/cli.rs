@@ -2,6 +2,7 @@
 //!
 //! Must never decide or act; `commands` turns these into library calls.
 
+mod evidence;
 mod mcp;
 mod memory;
 mod plugin;
@@ -12,6 +13,7 @@ mod telemetry;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use evidence::{EvidenceCommand, SpecArgs};
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
@@ -85,7 +87,7 @@ pub(crate) enum Command {
     /// The host's signing key
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Prove, export or erase what a ledger holds
+    /// Prove, export or erase what a ledger holds; list and archive what stages leave
     #[command(subcommand)]
     Evidence(EvidenceCommand),
     /// Serve MCP clients
@@ -553,47 +555,6 @@ pub(crate) enum KeysCommand {
     Show,
     /// Make a new key; ledgers that exist keep theirs
     Rotate,
-}
-
-/// `evidence`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum EvidenceCommand {
-    /// Write an inclusion proof of one record
-    Prove {
-        /// The record's sequence number
-        #[arg(value_name = "SEQ")]
-        seq: u64,
-        /// A run's id, an unambiguous beginning of it, or `latest`
-        #[arg(long, value_name = "RUN", default_value = "latest")]
-        run: String,
-    },
-    /// Write a run's evidence into one file that `verify` reads on another machine
-    Export {
-        /// A run's id, an unambiguous beginning of it, or `latest`
-        #[arg(value_name = "RUN")]
-        run: String,
-        /// The file; one that is there is replaced
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-        /// With what is sealed beside redacted payloads, and its key, which this host alone can use
-        #[arg(long)]
-        sealed: bool,
-    },
-    /// Erase the payload of a record; its commitment and every proof stay valid
-    Erase {
-        /// The record's sequence number
-        #[arg(value_name = "SEQ", required_unless_present = "sealed")]
-        seq: Option<u64>,
-        /// Erase the key of all that the run has sealed beside redacted payloads, instead of one payload
-        #[arg(long, conflicts_with = "seq")]
-        sealed: bool,
-        /// A run's id, an unambiguous beginning of it, or `latest`
-        #[arg(long, value_name = "RUN")]
-        run: String,
-        /// Why, for the record
-        #[arg(long)]
-        reason: String,
-    },
 }
 
 fn json(text: &str) -> Result<serde_json::Value, String> {

@@ -141,6 +141,12 @@ fn own_key(ambient: &Ambient, state: &State, path: &Path) -> Result<[u8; 32], Fa
     key.ok_or_else(|| Failure::new(Exit::Internal, message).hint("remove it"))
 }
 
+/// This machine, for what reads and writes beside a host.
+#[must_use]
+pub fn world(ambient: &Ambient) -> impl World + use<> {
+    Here(ambient.clone())
+}
+
 /// This machine.
 struct Here(Ambient);
 

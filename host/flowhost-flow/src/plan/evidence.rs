@@ -22,6 +22,9 @@ pub struct Evidence {
     pub warn_mb: u64,
     /// Over so many no stage starts.
     pub max_mb: u64,
+    /// Before a run begins, the files of all earlier runs but so many are put into archives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_runs: Option<u64>,
     /// What the evidence is about, by what each is for ([`ROLES`]): path and hash are in the run's record.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub documents: BTreeMap<String, Document>,
@@ -102,6 +105,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Evidence {
         root: optional(node, "root").unwrap_or_else(|| "evidence".to_owned()),
         warn_mb: number("warn_mb", EVIDENCE_MB.0),
         max_mb: number("max_mb", EVIDENCE_MB.1),
+        keep_runs: node.get("keep_runs").and_then(|it| it.json().as_u64()),
         documents: documents.collect(),
         require_clean: node
             .get("require_clean")

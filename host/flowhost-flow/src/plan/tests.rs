@@ -114,7 +114,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "evidence that cannot be written",
-        "evidence: {spec_id: a/b, root: ../out, warn_mb: 30, keep_runs: 3}\nsteps:\n  a: {uses: t, output: {tokens: \
+        "evidence: {spec_id: a/b, root: ../out, warn_mb: 30, keep_files: 3}\nsteps:\n  a: {uses: t, output: {tokens: \
          {min: 5, max: 4}}}\n",
     ),
     (

@@ -195,6 +195,9 @@ pub(crate) async fn execute(
         Some((key.clone(), member.inspection.digest.to_string()))
     });
     journal.run_resume(&resumed, replaced.collect())?;
+    if let Some(locked) = &locked {
+        locked.told(&journal)?;
+    }
     if let Some(reason) = &options.cancel {
         run.cancel(reason);
     }

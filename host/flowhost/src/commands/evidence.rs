@@ -18,10 +18,15 @@ use flowhost_ledger::{
 
 use crate::cli::EvidenceCommand;
 use crate::commands::Context;
+use crate::commands::specs::{self, Then};
 
 pub(crate) fn perform(command: &EvidenceCommand, context: &Context) -> Result<Exit, Failure> {
     super::settle(context);
     match command {
+        EvidenceCommand::Ls { spec, evidence } => specs::list(spec, evidence, context),
+        EvidenceCommand::Stats { evidence } => specs::stats(evidence, context),
+        EvidenceCommand::Archive(args) => specs::put_away(args, Then::Leave, context),
+        EvidenceCommand::Prune(args) => specs::put_away(args, Then::Remove, context),
         EvidenceCommand::Prove { seq, run } => prove_record(context, run, *seq),
         EvidenceCommand::Export { run, out, sealed } => export(context, run, out, *sealed),
         EvidenceCommand::Erase {

@@ -40,6 +40,7 @@ mod runs_list;
 mod runs_show;
 mod settle;
 mod speak;
+mod specs;
 mod stages;
 mod tables;
 mod telemetry;

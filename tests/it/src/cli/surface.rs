@@ -27,7 +27,7 @@ fn help_names_every_command() {
       plan        The plan format
       plugin      Write a plugin: a new project, its component, what it is
       keys        The host's signing key
-      evidence    Prove, export or erase what a ledger holds
+      evidence    Prove, export or erase what a ledger holds; list and archive what stages leave
       mcp         Serve MCP clients
       telemetry   Evidence files of stages
       memory      What agents said of stages, kept beyond their runs

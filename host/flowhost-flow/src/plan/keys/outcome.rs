@@ -109,6 +109,11 @@ pub(super) static EVIDENCE: Section = Section {
             "Start no stage over so many; default 25.",
         ),
         may(
+            "keep_runs",
+            Shape::Count { min: 1, max: 10_000 },
+            "Archive the files of all earlier runs but so many, before a run begins.",
+        ),
+        may(
             "spec",
             Shape::Section(&DOCUMENT),
             "The specification that it is about; its hash is recorded.",
