@@ -44,9 +44,7 @@ pub fn archive_path(state: &Path, tenant: &str, run: &str) -> PathBuf {
 /// # Errors
 /// Whatever the disk or `out` says.
 pub(crate) fn write(source: &dyn Source, dir: &Path, out: &mut dyn Write) -> io::Result<Archived> {
-    compressed(out, |packed| {
-        Bundle::write(source, dir, true, &[], packed)
-    })
+    compressed(out, |packed| Bundle::write(source, dir, true, &[], packed))
 }
 
 /// Writes files as an archive, sorted by their names in it; `read` gives the bytes of each. The same files give the
@@ -154,8 +152,14 @@ mod tests {
         assert_eq!(archived, measure(&mut bytes.as_slice()).unwrap());
         let files = packed(&bytes).unwrap();
         let of = |text: &str| hex::encode(Sha256::digest(text));
-        let wanted = [("a/one", of("a/onea/onea/one")), ("b/two", of("b/twob/twob/two"))];
-        assert_eq!(files, wanted.map(|(name, hash)| (name.to_owned(), hash)).into());
+        let wanted = [
+            ("a/one", of("a/onea/onea/one")),
+            ("b/two", of("b/twob/twob/two")),
+        ];
+        assert_eq!(
+            files,
+            wanted.map(|(name, hash)| (name.to_owned(), hash)).into()
+        );
         let mut again = Vec::new();
         pack(&names, read, &mut again).unwrap();
         assert_eq!(again, bytes);

@@ -172,7 +172,9 @@ impl Spec {
         let mut others = BTreeMap::new();
         for (path, bytes) in files {
             let name = Name::of(&path);
-            let of = name.as_ref().and_then(|name| told.get(&name.stage_and_time()?));
+            let of = name
+                .as_ref()
+                .and_then(|name| told.get(&name.stage_and_time()?));
             let of = of.map(|it| it.run.clone());
             match of.or_else(|| name?.run) {
                 Some(run) => {
@@ -304,9 +306,12 @@ impl Spec {
         names: &BTreeSet<String>,
     ) -> Result<Archived, Failure> {
         let another = |why: String| {
-            Failure::new(Exit::Internal, format!("`{name}` is there, and is another archive"))
-                .because(why)
-                .hint("move it away, and archive again")
+            Failure::new(
+                Exit::Internal,
+                format!("`{name}` is there, and is another archive"),
+            )
+            .because(why)
+            .hint("move it away, and archive again")
         };
         let held = packed(there).map_err(|error| another(error.to_string()))?;
         for path in names {
@@ -343,7 +348,11 @@ impl Spec {
 }
 
 /// The lock, or who holds it.
-pub(crate) fn take_lock(dir: &Dir, spec_id: &str, run: &str) -> io::Result<Result<std::fs::File, String>> {
+pub(crate) fn take_lock(
+    dir: &Dir,
+    spec_id: &str,
+    run: &str,
+) -> io::Result<Result<std::fs::File, String>> {
     dir.create_dir_all(".locks")?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true);
@@ -407,7 +416,9 @@ impl Name {
     fn of(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next()?.strip_prefix("spec-")?;
         let parts: Vec<&str> = name.split(['_', '.']).collect();
-        let place = parts.iter().position(|part| is_time(part) || is_run(part))?;
+        let place = parts
+            .iter()
+            .position(|part| is_time(part) || is_run(part))?;
         let mark = *parts.get(place)?;
         let mut before: Vec<&str> = parts.get(..place)?.to_vec();
         let is_lifecycle = before.len() > 1 && before.last() == Some(&"lifecycle");
@@ -439,7 +450,10 @@ fn is_time(text: &str) -> bool {
 
 /// A run's id.
 fn is_run(text: &str) -> bool {
-    text.len() == 26 && text.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+    text.len() == 26
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -467,7 +481,11 @@ mod tests {
             said(&format!("spec-plan_{RUN}.json")),
             Some(("plan".to_owned(), None, Some(RUN.to_owned()), false))
         );
-        for other in ["spec-plan_synthesis.json", "notes.md", "spec-plan_2026.json"] {
+        for other in [
+            "spec-plan_synthesis.json",
+            "notes.md",
+            "spec-plan_2026.json",
+        ] {
             assert_eq!(said(other), None, "{other}");
         }
     }

@@ -21,8 +21,8 @@ use crate::failure::Failure;
 use crate::host::Inner;
 use crate::journal::Journal;
 use crate::memory;
-use crate::specs::{self, Put, Spec};
 use crate::project::Project;
+use crate::specs::{self, Put, Spec};
 use crate::world::{StageMade, StageWanted};
 
 /// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
@@ -106,12 +106,7 @@ const TOO_MUCH_HINT: &str = "`flowhost evidence prune SPEC` archives the files o
      plan does so before each run; or raise `evidence.max_mb`";
 
 /// Puts what older runs left into archives, where the plan says how many stay as they are. Under the spec's lock.
-fn keep_runs(
-    host: &Inner,
-    root: &Path,
-    spec: &Evidence,
-    run: &str,
-) -> Result<Vec<Put>, Failure> {
+fn keep_runs(host: &Inner, root: &Path, spec: &Evidence, run: &str) -> Result<Vec<Put>, Failure> {
     let Some(keep) = spec.keep_runs else {
         return Ok(Vec::new());
     };

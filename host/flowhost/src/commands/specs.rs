@@ -57,7 +57,10 @@ pub(super) fn stats(evidence: &Path, context: &Context) -> Result<Exit, Failure>
         all.push((id, survey.map_err(unread)?));
     }
     if context.output.json {
-        let specs: Vec<Value> = all.iter().map(|(id, survey)| stats_of(id, survey)).collect();
+        let specs: Vec<Value> = all
+            .iter()
+            .map(|(id, survey)| stats_of(id, survey))
+            .collect();
         context.output.document(&json!({ "specs": specs }));
         return Ok(Exit::Ok);
     }
@@ -76,9 +79,7 @@ pub(super) fn stats(evidence: &Path, context: &Context) -> Result<Exit, Failure>
             bytes(survey.archives.values().sum()),
         ]);
     }
-    context
-        .output
-        .result(&format!("{}\n", table.trim_fmt()));
+    context.output.result(&format!("{}\n", table.trim_fmt()));
     Ok(Exit::Ok)
 }
 
@@ -103,7 +104,9 @@ pub(super) fn put_away(args: &SpecArgs, then: Then, context: &Context) -> Result
     }
     let _lock = spec.lock()?;
     // A run may have ended between the look and the lock.
-    let survey = spec.survey().map_err(|error| unread(&args.evidence, &error))?;
+    let survey = spec
+        .survey()
+        .map_err(|error| unread(&args.evidence, &error))?;
     let world = world(&context.ambient);
     let mut done = Vec::new();
     let mut failed = None;
@@ -128,7 +131,9 @@ pub(super) fn put_away(args: &SpecArgs, then: Then, context: &Context) -> Result
             context.output.result(&neutral(&line(put, then)));
         }
         if done.is_empty() && failed.is_none() {
-            context.output.message("no run is older than those that stay\n");
+            context
+                .output
+                .message("no run is older than those that stay\n");
         }
     }
     if let Some(failure) = failed {
@@ -166,7 +171,9 @@ fn shown(old: &[SpecRun], then: Then, context: &Context) -> Exit {
             .output
             .document(&json!({ "dry_run": true, "runs": runs }));
     } else if old.is_empty() {
-        context.output.message("no run is older than those that stay\n");
+        context
+            .output
+            .message("no run is older than those that stay\n");
     } else {
         context.output.result(&runs_table(old));
         let what = match then {
@@ -209,11 +216,7 @@ fn runs_table(runs: &[SpecRun]) -> String {
 }
 
 /// The spec with what is there of it; something is.
-fn surveyed(
-    spec: &str,
-    evidence: &Path,
-    context: &Context,
-) -> Result<(Spec, Survey), Failure> {
+fn surveyed(spec: &str, evidence: &Path, context: &Context) -> Result<(Spec, Survey), Failure> {
     let root = root(evidence, context)?;
     let unread = |error: std::io::Error| unread(&root, &error);
     let world = world(&context.ambient);

@@ -310,7 +310,10 @@ fn evidence(home: &Home, below: &str) -> std::collections::BTreeMap<String, Vec<
 fn older_runs_of_a_spec_go_into_archives_after_a_look_and_no_other_spec_is_touched() {
     let home = home("root: evidence");
     let runs = three_runs(&home);
-    let listed = home.flowhost(&["evidence", "ls", "SPEC-1", "--json"]).expect(0).json();
+    let listed = home
+        .flowhost(&["evidence", "ls", "SPEC-1", "--json"])
+        .expect(0)
+        .json();
     let ids: Vec<&str> = listed["runs"]
         .as_array()
         .unwrap()
@@ -319,28 +322,54 @@ fn older_runs_of_a_spec_go_into_archives_after_a_look_and_no_other_spec_is_touch
         .collect();
     assert_eq!(ids, runs, "{listed:#}");
     assert_eq!(listed["runs"][0]["stages"], json!({ "plan": "completed" }));
-    let stats = home.flowhost(&["evidence", "stats", "--json"]).expect(0).json();
+    let stats = home
+        .flowhost(&["evidence", "stats", "--json"])
+        .expect(0)
+        .json();
     assert_eq!(stats["specs"][1]["runs"], 1, "{stats:#}");
     let unknown = home.flowhost(&["evidence", "ls", "../SPEC-1"]).expect(1);
-    assert!(unknown.all().contains("`SPEC-1`, `SPEC-2`"), "{}", unknown.all());
+    assert!(
+        unknown.all().contains("`SPEC-1`, `SPEC-2`"),
+        "{}",
+        unknown.all()
+    );
 
     let before = evidence(&home, "commands/SPEC-1");
     let others = evidence(&home, "commands/SPEC-2");
-    let look = home.flowhost(&["evidence", "prune", "SPEC-1", "--keep", "1"]).expect(0);
-    assert!(look.all().contains("of 2 runs would be archived and removed"), "{}", look.all());
+    let look = home
+        .flowhost(&["evidence", "prune", "SPEC-1", "--keep", "1"])
+        .expect(0);
+    assert!(
+        look.all()
+            .contains("of 2 runs would be archived and removed"),
+        "{}",
+        look.all()
+    );
     assert_eq!(evidence(&home, "commands/SPEC-1"), before);
-    let archived = ["evidence", "archive", "SPEC-1", "--keep", "1", "--yes", "--json"];
+    let archived = [
+        "evidence", "archive", "SPEC-1", "--keep", "1", "--yes", "--json",
+    ];
     let archived = home.flowhost(&archived).expect(0).json();
     assert_eq!(evidence(&home, "commands/SPEC-1"), before, "they stay");
     let first = evidence(&home, "archive");
     assert_eq!(first.len(), 4, "two archives, each with its hash");
     for put in archived["archived"].as_array().unwrap() {
-        let name = put["path"].as_str().unwrap().strip_prefix("archive/").unwrap();
+        let name = put["path"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("archive/")
+            .unwrap();
         let beside = String::from_utf8(first[&format!("{name}.sha256")].clone()).unwrap();
-        assert_eq!(beside, format!("{}  {name}\n", put["sha256"].as_str().unwrap()));
+        assert_eq!(
+            beside,
+            format!("{}  {name}\n", put["sha256"].as_str().unwrap())
+        );
         let files = flowhost_ledger::packed(&first[name]).unwrap();
         assert_eq!(files.len() as u64, put["files"].as_u64().unwrap());
-        assert!(files.keys().all(|it| it.starts_with("commands/SPEC-1/")), "{files:?}");
+        assert!(
+            files.keys().all(|it| it.starts_with("commands/SPEC-1/")),
+            "{files:?}"
+        );
     }
     // As a kill would leave it: some files are gone, and the archive has them all.
     let v1 = before.keys().find(|name| name.contains(&runs[0])).unwrap();
@@ -348,7 +377,10 @@ fn older_runs_of_a_spec_go_into_archives_after_a_look_and_no_other_spec_is_touch
     let prune = ["evidence", "prune", "SPEC-1", "--keep", "1", "--yes"];
     home.flowhost(&prune).expect(0);
     assert_eq!(evidence(&home, "archive"), first, "the same bytes");
-    let left = home.flowhost(&["evidence", "ls", "SPEC-1", "--json"]).expect(0).json();
+    let left = home
+        .flowhost(&["evidence", "ls", "SPEC-1", "--json"])
+        .expect(0)
+        .json();
     assert_eq!(left["runs"].as_array().unwrap().len(), 1, "{left:#}");
     assert_eq!(left["archives"].as_array().unwrap().len(), 2);
     assert_eq!(evidence(&home, "commands/SPEC-2"), others);
@@ -367,7 +399,10 @@ fn a_plan_that_keeps_so_many_runs_has_older_ones_archived_before_it_begins_and_o
     assert!(refused.expect(1).all().contains("holds its lock"));
     drop(lock);
     let report = run(&home, &[]).expect(0).json();
-    let listed = home.flowhost(&["evidence", "ls", "SPEC-1", "--json"]).expect(0).json();
+    let listed = home
+        .flowhost(&["evidence", "ls", "SPEC-1", "--json"])
+        .expect(0)
+        .json();
     let ids: Vec<&str> = listed["runs"]
         .as_array()
         .unwrap()
@@ -379,7 +414,9 @@ fn a_plan_that_keeps_so_many_runs_has_older_ones_archived_before_it_begins_and_o
     let folder = home.path().join(".flowhost/default/runs").join(newest);
     let records = home.records_of(&folder);
     let told = records.iter().find(|record| {
-        record["path"].as_str().is_some_and(|path| path.starts_with("archive/SPEC-1_"))
+        record["path"]
+            .as_str()
+            .is_some_and(|path| path.starts_with("archive/SPEC-1_"))
     });
     let archive = listed["archives"][0]["path"].as_str().unwrap();
     assert_eq!(told.unwrap()["path"], archive);

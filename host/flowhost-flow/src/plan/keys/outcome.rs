@@ -110,7 +110,10 @@ pub(super) static EVIDENCE: Section = Section {
         ),
         may(
             "keep_runs",
-            Shape::Count { min: 1, max: 10_000 },
+            Shape::Count {
+                min: 1,
+                max: 10_000,
+            },
             "Archive the files of all earlier runs but so many, before a run begins.",
         ),
         may(
