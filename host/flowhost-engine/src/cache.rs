@@ -5,6 +5,10 @@
 //! directory that others can write to never stops a run: the component is compiled again (SUP-011).
 //! Nothing here ever loads a file that this host did not write.
 //!
+//! What nobody uses goes: code of other versions after a day, our own after a month ([`Cache::sweep`]). Other
+//! processes may use the folder meanwhile: a file that goes stays whole for whoever has it open, and whoever
+//! comes later compiles.
+//!
 //! The MAC is BLAKE3's keyed hash, in two levels: one over each segment with its place, one over all of
 //! these. A script engine has thirty megabytes of code, and so two processors share the work.
 
@@ -12,11 +16,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fstat, futimens, mkdirat,
+    openat, renameat, statat, unlinkat,
+};
 use sha2::{Digest, Sha256};
 
 use crate::code::{Code, Sink};
@@ -49,6 +56,19 @@ const CONTEXT: &str = "flowhost 2026-11-26 MAC of compiled components";
 const OF_A_SEGMENT: u8 = 1;
 const OF_ALL: u8 = 2;
 
+/// What an entry's file ends with.
+const CODE: &str = "cwasm";
+
+/// Seconds without use after which an entry of another version goes: a day, so that two versions that are used
+/// side by side do not take each other's.
+const OTHERS_UNUSED_MAX: i64 = 24 * 60 * 60;
+
+/// The same of our own version: a month. What an author builds a hundred times a day would stay for good.
+const OWN_UNUSED_MAX: i64 = 30 * 24 * 60 * 60;
+
+/// Most names that one sweep looks at, for its time; the next one goes on with those that are left.
+const SWEPT_MAX: usize = 10_000;
+
 /// Where compiled code is kept, and the key that vouches for it.
 #[derive(Clone)]
 pub struct CacheConfig {
@@ -56,12 +76,15 @@ pub struct CacheConfig {
     pub dir: PathBuf,
     /// The host's key for this purpose. Whoever has it can make the host run native code.
     pub key: [u8; 32],
+    /// Which build of the program this is: another one inspects components itself. Code does not depend on it.
+    pub program: String,
 }
 
 impl std::fmt::Debug for CacheConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CacheConfig")
             .field("dir", &self.dir)
+            .field("program", &self.program)
             .finish_non_exhaustive()
     }
 }
@@ -96,17 +119,32 @@ pub(crate) struct Cache {
     dir: OwnedFd,
     name: PathBuf,
     key: [u8; 32],
-    /// Everything but the component that the code depends on.
+    /// Everything but the component that an entry depends on.
     environment: [u8; 32],
+    /// What the names of its files end with.
+    suffix: &'static str,
+    swept: AtomicBool,
 }
 
 /// One component's place in the cache.
-pub(crate) struct Entry([u8; 32]);
+pub(crate) struct Entry {
+    id: [u8; 32],
+    name: String,
+}
 
 impl Cache {
     pub(crate) fn open(
         config: &CacheConfig,
         engine: &wasmtime::Engine,
+    ) -> Result<Self, CacheError> {
+        Self::of(config, environment(engine), CODE)
+    }
+
+    /// A cache of what depends on a component and on `environment`.
+    pub(crate) fn of(
+        config: &CacheConfig,
+        environment: [u8; 32],
+        suffix: &'static str,
     ) -> Result<Self, CacheError> {
         let dir = open_dir(&config.dir).map_err(|source| CacheError::Open {
             dir: config.dir.clone(),
@@ -126,7 +164,9 @@ impl Cache {
             dir,
             name: config.dir.clone(),
             key: blake3::derive_key(CONTEXT, &config.key),
-            environment: environment(engine),
+            environment,
+            suffix,
+            swept: AtomicBool::new(false),
         })
     }
 
@@ -136,7 +176,23 @@ impl Cache {
         hash.update(DOMAIN);
         hash.update(self.environment);
         hash.update(digest.as_bytes());
-        Entry(hash.finalize().into())
+        let id: [u8; 32] = hash.finalize().into();
+        Entry {
+            name: format!("{}{}.{}", self.prefix(), hex::encode(id), self.suffix),
+            id,
+        }
+    }
+
+    /// What the names of its entries begin with: a sweep has to tell them from those of other versions, and
+    /// believes nothing else of a name.
+    fn prefix(&self) -> String {
+        let (version, _) = self.environment.split_at(8);
+        format!("{}-", hex::encode(version))
+    }
+
+    /// Whether something stands in `entry`; whether it is ours, only reading tells.
+    pub(crate) fn has(&self, entry: &Entry) -> bool {
+        statat(&self.dir, &entry.name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// The place of the reason why there is no code of it. Whatever stands there is never loaded.
@@ -146,7 +202,7 @@ impl Cache {
 
     /// The file of an entry, for a message.
     pub(crate) fn path(&self, entry: &Entry) -> PathBuf {
-        self.name.join(entry.name())
+        self.name.join(&entry.name)
     }
 
     /// The code in `entry`, if it is there and this host wrote it.
@@ -155,14 +211,14 @@ impl Cache {
             Ok(Some(code)) => Some(code),
             Ok(None) => {
                 tracing::warn!(
-                    entry = entry.name(),
-                    "a compile cache entry is not ours; compiling again"
+                    entry = entry.name,
+                    "a cache entry is not ours; it is made anew"
                 );
                 None
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(%error, "a compile cache entry cannot be read; compiling again");
+                tracing::warn!(%error, "a cache entry cannot be read; it is made anew");
                 None
             }
         }
@@ -170,15 +226,42 @@ impl Cache {
 
     /// Keeps `code`. Failing is not worth more than a warning: the next run compiles again.
     pub(crate) fn put(&self, entry: &Entry, code: &[u8]) {
-        if let Err(error) = self.write(entry, code) {
-            tracing::warn!(%error, "compiled code was not cached");
+        match self.write(entry, code) {
+            Err(error) => tracing::warn!(%error, "a cache entry was not written"),
+            Ok(now) if !self.swept.swap(true, Ordering::Relaxed) => self.sweep(now),
+            Ok(_) => {}
+        }
+    }
+
+    /// Removes what nobody has used for long, and what a killed writer left. `now` is the time of the file that
+    /// was just written, so that one clock measures: that of the file system.
+    fn sweep(&self, now: i64) {
+        let entries = match Dir::read_from(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) => return tracing::warn!(%error, "the cache cannot be swept"),
+        };
+        let own = self.prefix();
+        for entry in entries.filter_map(Result::ok).take(SWEPT_MAX) {
+            let name = entry.file_name();
+            let text = name.to_string_lossy();
+            let is_ours = text.starts_with(&own) && !text.ends_with(".tmp");
+            let is_entry = [".cwasm", ".inspected", ".tmp"].iter().any(|it| text.ends_with(it));
+            let Ok(about) = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                // Another process was faster.
+                continue;
+            };
+            let unused_max = if is_ours { OWN_UNUSED_MAX } else { OTHERS_UNUSED_MAX };
+            if is_entry && now.saturating_sub(about.st_mtime) > unused_max {
+                // Whether it goes now or with a later sweep is the same.
+                let _ = unlinkat(&self.dir, name, AtFlags::empty());
+            }
         }
     }
 
     /// Reads an entry once: what is authenticated is what is kept, whatever becomes of the file.
     fn read(&self, entry: &Entry) -> io::Result<Option<Code>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let mut file = File::from(openat(&self.dir, entry.name(), flags, Mode::empty())?);
+        let mut file = File::from(openat(&self.dir, &entry.name, flags, Mode::empty())?);
         let meta = file.metadata()?;
         if !meta.is_file() || meta.len() > ENTRY_BYTES_MAX {
             return Err(io::Error::other("not a cache entry"));
@@ -205,12 +288,16 @@ impl Cache {
         };
         // In constant time, by the type.
         match mac == blake3::Hash::from_bytes(tag) {
-            true => code.seal().map(Some),
+            true => {
+                was_used(&file);
+                code.seal().map(Some)
+            }
             false => Ok(None),
         }
     }
 
-    fn write(&self, entry: &Entry, code: &[u8]) -> io::Result<()> {
+    /// Gives when it was written, in seconds of the file system.
+    fn write(&self, entry: &Entry, code: &[u8]) -> io::Result<i64> {
         let segments = code.chunks(SEGMENT_BYTES).enumerate();
         let macs = segments.map(|(index, segment)| {
             let mut mac = self.segment(entry, index);
@@ -218,12 +305,12 @@ impl Cache {
             mac.finalize()
         });
         let mac = self.mac(entry, code.len(), macs);
-        let name = entry.name();
+        let name = &entry.name;
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
         let partial = format!("{name}.{}-{turn}.tmp", std::process::id());
         let result = self
             .write_new(&partial, mac.as_bytes(), code)
-            .and_then(|()| Ok(renameat(&self.dir, &partial, &self.dir, &name)?));
+            .and_then(|now| Ok(renameat(&self.dir, &partial, &self.dir, name).map(|()| now)?));
         if result.is_err() {
             // The partial file is worthless either way, and the first error is the one to tell.
             let _ = unlinkat(&self.dir, &partial, AtFlags::empty());
@@ -231,19 +318,20 @@ impl Cache {
         result
     }
 
-    fn write_new(&self, name: &str, tag: &[u8], code: &[u8]) -> io::Result<()> {
+    fn write_new(&self, name: &str, tag: &[u8], code: &[u8]) -> io::Result<i64> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)?);
         file.write_all(tag)?;
-        file.write_all(code)
+        file.write_all(code)?;
+        Ok(fstat(&file)?.st_mtime)
     }
 
     /// The MAC of a segment, which waits for its bytes.
     fn segment(&self, entry: &Entry, index: usize) -> blake3::Hasher {
         let mut mac = blake3::Hasher::new_keyed(&self.key);
         mac.update(&[OF_A_SEGMENT]);
-        mac.update(&entry.0);
+        mac.update(&entry.id);
         mac.update(&(index as u64).to_le_bytes());
         mac
     }
@@ -257,7 +345,7 @@ impl Cache {
     ) -> blake3::Hash {
         let mut mac = blake3::Hasher::new_keyed(&self.key);
         mac.update(&[OF_ALL]);
-        mac.update(&entry.0);
+        mac.update(&entry.id);
         mac.update(&(len as u64).to_le_bytes());
         for segment in segments {
             mac.update(segment.as_bytes());
@@ -345,9 +433,16 @@ impl Reading<'_> {
     }
 }
 
-impl Entry {
-    fn name(&self) -> String {
-        format!("{}.cwasm", hex::encode(self.0))
+/// Notes that an entry is in use, for whoever sweeps. Where it cannot be noted, it is swept too early and made
+/// anew.
+fn was_used(file: &File) {
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let now = Timestamps {
+        last_access: time(UTIME_OMIT),
+        last_modification: time(UTIME_NOW),
+    };
+    if let Err(error) = futimens(file, &now) {
+        tracing::debug!(%error, "the use of a cache entry was not noted");
     }
 }
 
@@ -412,6 +507,7 @@ mod tests {
         let config = CacheConfig {
             dir: dir.to_owned(),
             key: [key; 32],
+            program: "test".to_owned(),
         };
         Cache::open(&config, &engine).unwrap()
     }
@@ -494,5 +590,68 @@ mod tests {
         fs::write(cache.path(&cache.entry("b")), &whole).unwrap();
         assert!(read(&cache, "b").is_none());
         assert!(read(&super::tests::cache(&dir.path().join("own"), 2), "a").is_none());
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test looks at its own folder"
+    )]
+    fn what_nobody_has_used_for_long_goes_and_nothing_else() {
+        const DAY: u64 = 24 * 60 * 60;
+        let dir = tempfile::tempdir().unwrap();
+        let own = cache(dir.path(), 1);
+        let name = |digest: &str| own.entry(digest).name;
+        for (file, days) in [
+            (name("month"), 31),
+            (name("week"), 7),
+            ("0123456789abcdef-other.cwasm".to_owned(), 2),
+            ("0123456789abcdef-new.cwasm".to_owned(), 0),
+            (format!("{}.1-0.tmp", name("killed")), 2),
+            (format!("{}.2-0.tmp", name("at work")), 0),
+            ("abc.inspected".to_owned(), 2),
+            ("notes.txt".to_owned(), 1_000),
+        ] {
+            let path = dir.path().join(file);
+            fs::write(&path, "").unwrap();
+            let file = fs::File::options().write(true).open(path).unwrap();
+            let now = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(days * DAY))
+                .unwrap();
+        }
+        own.put(&own.entry("a"), b"code");
+        let left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut expected = vec![
+            name("a"),
+            name("week"),
+            "0123456789abcdef-new.cwasm".to_owned(),
+            format!("{}.2-0.tmp", name("at work")),
+            "notes.txt".to_owned(),
+        ];
+        let mut left = left;
+        left.sort();
+        expected.sort();
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test looks at its own folder"
+    )]
+    fn an_entry_that_is_read_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = cache(dir.path(), 1);
+        let entry = own.entry("a");
+        own.put(&entry, b"code");
+        let file = fs::File::options().write(true).open(own.path(&entry)).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - std::time::Duration::from_secs(1_000_000))
+            .unwrap();
+        assert!(own.get(&entry).is_some());
+        assert!(file.metadata().unwrap().modified().unwrap() >= written);
     }
 }

@@ -12,7 +12,7 @@ use crate::cache::{Cache, CacheConfig, CacheError};
 use crate::capability::Capability;
 use crate::code::Code;
 use crate::compile::{CompileError, CompileService, Compiler};
-use crate::inspect::{self, InspectError, Inspected, Inspection, ShapeLimits};
+use crate::inspect::{self, InspectError, Inspected, Inspection, Inspections, ShapeLimits};
 use crate::knobs::{self, PoolConfig};
 use crate::prepare::{MissingRight, Served};
 use crate::ticker::Ticker;
@@ -153,6 +153,8 @@ pub(crate) struct Inner {
     shape: ShapeLimits,
     compile: CompileService,
     cache: Result<Option<Cache>, CacheError>,
+    /// None without a cache.
+    inspections: Option<Inspections>,
     /// Components in memory by digest; the lock of a slot makes concurrent loads of one component
     /// compile it once.
     loaded: Mutex<HashMap<Arc<str>, Slot>>,
@@ -180,6 +182,9 @@ impl Engine {
         if let Err(error) = &cache {
             tracing::warn!(%error, "compiling without a cache");
         }
+        // What keeps the folder from being used was told of the cache.
+        let inspections = config.cache.as_ref();
+        let inspections = inspections.and_then(|it| Inspections::open(it).ok());
         Ok(Self(Arc::new(Inner {
             served: Served::new(config.capabilities)?,
             slots: Semaphore::new(config.pool.slots as usize),
@@ -187,6 +192,7 @@ impl Engine {
             shape: config.shape,
             compile: CompileService::new(config.compiler),
             cache,
+            inspections,
             loaded: Mutex::default(),
             warm: Warm::default(),
             ticker,
@@ -237,6 +243,10 @@ impl Engine {
             return Ok(LoadedComponent(loaded));
         }
         let (component, origin) = self.component(&inspected).await?;
+        if !inspected.was_recalled() {
+            let (engine, found) = (self.clone(), inspected.clone());
+            blocking(move || engine.keep_found(&found)).await?;
+        }
         let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let loaded = Arc::new(Loaded {
             inspected,
@@ -303,6 +313,13 @@ impl Engine {
     fn remember(&self, digest: &str, error: &CompileError) {
         if let (Some(cache), Some(told)) = (self.cache(), error.to_be_kept()) {
             cache.put(&cache.refusal(digest), told.as_bytes());
+        }
+    }
+
+    /// Keeps what inspection found, of what can be loaded only: nothing else is met again.
+    fn keep_found(&self, inspected: &Inspected) {
+        if let Some(inspections) = &self.0.inspections {
+            inspections.keep(inspected);
         }
     }
 

@@ -35,8 +35,8 @@ pub use content::{content_error_of, content_error_value, content_of, content_val
 pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
 pub use fault::{Fault, NO_TIME_LEFT, Owner};
 pub use inspect::{
-    Import, InspectError, Inspected, Inspection, InterfaceName, MANIFEST_SECTION, ShapeLimits,
-    Version, digest, inspect,
+    Import, InspectError, Inspected, Inspection, Inspections, InterfaceName, MANIFEST_SECTION,
+    ShapeLimits, Version, digest, inspect,
 };
 pub use instance::{CallReport, Plugin, Used};
 pub use json::{JsonError, JsonLimits, canonical_json, check_json, parse_json};

@@ -10,6 +10,7 @@
 )]
 
 mod guarded;
+mod found;
 mod pins;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub struct Ambient {
     exe: Option<PathBuf>,
     /// Components that were read before. Clones share them, whatever their working directory.
     pins: Arc<pins::Pins>,
+    /// What earlier processes found in components. Clones share it.
+    found: Arc<found::Found>,
 }
 
 /// What tells that a file is another one than before, without reading it.
@@ -136,6 +139,7 @@ impl Ambient {
             cwd,
             exe: std::env::current_exe().ok(),
             pins: Arc::default(),
+            found: Arc::default(),
         })
     }
 
@@ -147,6 +151,7 @@ impl Ambient {
             cwd,
             exe,
             pins: Arc::default(),
+            found: Arc::default(),
         }
     }
 
@@ -297,8 +302,9 @@ impl Ambient {
     /// # Errors
     /// As [`Ambient::read`], and when inspection refuses what stands there.
     pub(crate) fn component(&self, path: &Path, max: u64) -> Result<Inspected, Unusable> {
+        let inspect = |bytes| self.inspect(bytes);
         self.pins
-            .component(&self.resolve(path), max, SystemTime::now())
+            .component(&self.resolve(path), max, SystemTime::now(), &inspect)
     }
 
     /// Reads a UTF-8 file of at most `max` bytes.

@@ -106,9 +106,11 @@ fn compiler(ambient: &Ambient) -> Result<Compiler, Failure> {
 
 /// The cache of compiled code with the key of its MACs, made on first use.
 fn cache(ambient: &Ambient, state: &State) -> Result<CacheConfig, Failure> {
-    let dir = state.cache_dir();
-    let key = own_key(ambient, state, &state.cache_key())?;
-    Ok(CacheConfig { dir, key })
+    Ok(CacheConfig {
+        dir: state.cache_dir(),
+        key: own_key(ambient, state, &state.cache_key())?,
+        program: ambient.program(),
+    })
 }
 
 /// The key that wraps those of what runs seal, made on first use.

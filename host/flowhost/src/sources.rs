@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_author::remote::Place;
-use flowhost_engine::{Inspected, ShapeLimits};
+use flowhost_engine::Inspected;
 use flowhost_policy::{Manifest, Profile};
 use flowhost_run::State;
 use flowhost_run::bundle::{Bundle, Kept, component_path};
@@ -250,7 +250,7 @@ impl<'a> Sources<'a> {
     ) -> Result<(PathBuf, Inspected), Finding> {
         let (path, component) = if Place::is_meant(source) {
             let (path, bytes) = self.component(source, dir, pin)?;
-            let component = Inspected::new(bytes, &ShapeLimits::default());
+            let component = self.ambient.inspect(bytes);
             (path, component.map_err(Unusable::Refused))
         } else {
             let path = self.component_path(source, dir)?;

@@ -28,6 +28,7 @@ pub(crate) fn cache(folder: &Path) -> CacheConfig {
     CacheConfig {
         dir: folder.join("cache"),
         key: [7; 32],
+        program: "test".to_owned(),
     }
 }
 

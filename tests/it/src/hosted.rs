@@ -308,6 +308,7 @@ fn engine() -> Engine {
         cache: Some(CacheConfig {
             dir: repository().join("target/it-cache"),
             key: CACHE_KEY,
+            program: "test".to_owned(),
         }),
         shape: ShapeLimits::default(),
         pool: PoolConfig {

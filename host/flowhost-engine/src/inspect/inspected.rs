@@ -10,12 +10,13 @@ use super::{InspectError, Inspection, ShapeLimits, inspect};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Inspected(Arc<Inner>);
 
-#[derive(PartialEq, Eq)]
 struct Inner {
     bytes: Arc<[u8]>,
     inspection: Inspection,
     /// What it was held against: an engine with other limits looks again.
     limits: ShapeLimits,
+    /// An earlier process looked at it.
+    recalled: bool,
 }
 
 impl Inspected {
@@ -29,7 +30,29 @@ impl Inspected {
             bytes,
             inspection,
             limits: *limits,
+            recalled: false,
         })))
+    }
+
+    /// `bytes` with what an earlier process found in them under `limits`.
+    pub(super) fn recalled(bytes: Arc<[u8]>, inspection: Inspection, limits: &ShapeLimits) -> Self {
+        Self(Arc::new(Inner {
+            bytes,
+            inspection,
+            limits: *limits,
+            recalled: true,
+        }))
+    }
+
+    /// Whether an earlier process looked at it, and this one has not.
+    #[must_use]
+    pub fn was_recalled(&self) -> bool {
+        self.0.recalled
+    }
+
+    /// What it was held against.
+    pub(super) fn limits(&self) -> &ShapeLimits {
+        &self.0.limits
     }
 
     /// The component.
@@ -43,6 +66,15 @@ impl Inspected {
         self.0.limits == *limits
     }
 }
+
+/// Who looked at it makes no other component of it; the digest in the inspection stands for the bytes.
+impl PartialEq for Inner {
+    fn eq(&self, other: &Self) -> bool {
+        self.inspection == other.inspection && self.limits == other.limits
+    }
+}
+
+impl Eq for Inner {}
 
 impl Deref for Inspected {
     type Target = Inspection;

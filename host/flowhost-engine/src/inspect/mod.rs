@@ -6,6 +6,7 @@
 //! recurse over the input: `shape` bounds nesting before `wasmparser` gets to see it.
 
 mod inspected;
+mod kept;
 mod names;
 mod shape;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use wasmparser::types::TypesRef;
 use wasmparser::{BinaryReader, Parser, Payload, ValidPayload, Validator};
 
 pub use inspected::Inspected;
+pub use kept::Inspections;
 pub use names::{InterfaceName, Version};
 pub use shape::ShapeLimits;
 

@@ -15,6 +15,7 @@ fn cached(dir: &Path, key: u8) -> Engine {
     let cache = Some(CacheConfig {
         dir: dir.to_owned(),
         key: [key; 32],
+        program: "test".to_owned(),
     });
     Engine::new(EngineConfig {
         cache,
@@ -36,8 +37,10 @@ fn entry(dir: &Path) -> std::path::PathBuf {
         clippy::disallowed_methods,
         reason = "the test looks at its own folder"
     )]
-    let mut entries = fs::read_dir(dir).unwrap();
-    entries.next().unwrap().unwrap().path()
+    let entries = fs::read_dir(dir).unwrap();
+    let mut paths = entries.map(|entry| entry.unwrap().path());
+    let is_code = |path: &std::path::PathBuf| path.extension().is_some_and(|it| it == "cwasm");
+    paths.find(is_code).unwrap()
 }
 
 #[tokio::test]
@@ -209,6 +212,7 @@ async fn a_component_whose_compilation_was_stopped_is_not_compiled_again_until_t
         let cache = Some(CacheConfig {
             dir: dir.path().to_owned(),
             key: [1; 32],
+            program: "test".to_owned(),
         });
         let engine = Engine::new(EngineConfig {
             cache,

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flowhost_engine::{InspectError, Inspected, ShapeLimits};
+use flowhost_engine::{InspectError, Inspected};
 
 /// A file that was changed less than this long ago may be changed once more at the same time as its file system
 /// tells it: FAT counts in steps of two seconds, and nothing else in longer ones.
@@ -64,6 +64,9 @@ impl Identity {
     }
 }
 
+/// Looks at a component.
+type Inspect<'a> = &'a dyn Fn(Arc<[u8]>) -> Result<Inspected, InspectError>;
+
 type Known = BTreeMap<PathBuf, (Identity, Inspected)>;
 
 /// The components of a process, by the path that they were asked for by.
@@ -87,12 +90,13 @@ impl Pins {
         }
     }
 
-    /// The component at `path`, of at most `max` bytes.
+    /// The component at `path`, of at most `max` bytes, which `inspect` looks at.
     pub(super) fn component(
         &self,
         path: &Path,
         max: u64,
         now: SystemTime,
+        inspect: Inspect<'_>,
     ) -> Result<Inspected, Unusable> {
         let unread = |source| Unusable::Unread(super::FileError::new("read", path, source));
         let about = std::fs::metadata(path).map_err(unread)?;
@@ -100,8 +104,7 @@ impl Pins {
             return Ok(known);
         }
         let (bytes, identity) = read(path, max).map_err(unread)?;
-        let component = Inspected::new(bytes.into(), &ShapeLimits::default());
-        let component = component.map_err(Unusable::Refused)?;
+        let component = inspect(bytes.into()).map_err(Unusable::Refused)?;
         if let Some(identity) = identity.filter(|it| it.is_settled(now)) {
             self.keep(path, identity, &component);
         }
@@ -153,8 +156,12 @@ mod tests {
         SystemTime::now() + 10 * SETTLED
     }
 
+    fn inspect(bytes: Arc<[u8]>) -> Result<Inspected, InspectError> {
+        Inspected::new(bytes, &flowhost_engine::ShapeLimits::default())
+    }
+
     fn digest(pins: &Pins, path: &Path, now: SystemTime) -> String {
-        let component = pins.component(path, 1 << 20, now);
+        let component = pins.component(path, 1 << 20, now, &inspect);
         component.expect("a component").digest.to_string()
     }
 
@@ -165,8 +172,8 @@ mod tests {
         std::fs::write(&path, component("a")).unwrap();
         let pins = Pins::default();
         let (one, two) = (
-            pins.component(&path, 1 << 20, later()).unwrap(),
-            pins.component(&path, 1 << 20, later()).unwrap(),
+            pins.component(&path, 1 << 20, later(), &inspect).unwrap(),
+            pins.component(&path, 1 << 20, later(), &inspect).unwrap(),
         );
         assert!(std::sync::Arc::ptr_eq(one.bytes(), two.bytes()));
     }
@@ -211,7 +218,7 @@ mod tests {
         std::os::unix::fs::symlink(&other, &path).unwrap();
         assert_ne!(digest(&pins, &path, later()), before);
         std::fs::remove_file(&other).unwrap();
-        assert!(pins.component(&path, 1 << 20, later()).is_err());
+        assert!(pins.component(&path, 1 << 20, later(), &inspect).is_err());
     }
 
     #[test]
@@ -222,7 +229,7 @@ mod tests {
         for name in ["a", "b", "c", "d", "e"] {
             let path = dir.path().join(format!("{name}.wasm"));
             std::fs::write(&path, component(name)).unwrap();
-            pins.component(&path, 1 << 20, later()).unwrap();
+            pins.component(&path, 1 << 20, later(), &inspect).unwrap();
         }
         let known = pins.known.lock().unwrap();
         assert_eq!(known.len(), 3);

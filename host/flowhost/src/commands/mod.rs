@@ -81,6 +81,7 @@ impl Context {
         let root = config.state_root(&ambient, global.state.as_deref());
         let state = State::new(root, &config.tenant);
         config.fetched = Some(state.fetched_dir());
+        ambient.keeps_inspections(state.cache_dir(), state.cache_key());
         flowhost::firsts::command(&ambient);
         Ok(Self {
             ambient,

@@ -22,6 +22,7 @@ mod forked;
 mod golden;
 mod graphs;
 mod interrupted;
+mod kept;
 mod kinds;
 mod kit;
 mod limits;
