@@ -21,8 +21,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fstat, futimens, mkdirat,
-    openat, renameat, statat, unlinkat,
+    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fstat, futimens,
+    mkdirat, openat, renameat, statat, unlinkat,
 };
 use sha2::{Digest, Sha256};
 
@@ -245,12 +245,18 @@ impl Cache {
             let name = entry.file_name();
             let text = name.to_string_lossy();
             let is_ours = text.starts_with(&own) && !text.ends_with(".tmp");
-            let is_entry = [".cwasm", ".inspected", ".tmp"].iter().any(|it| text.ends_with(it));
+            let is_entry = [".cwasm", ".inspected", ".tmp"]
+                .iter()
+                .any(|it| text.ends_with(it));
             let Ok(about) = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 // Another process was faster.
                 continue;
             };
-            let unused_max = if is_ours { OWN_UNUSED_MAX } else { OTHERS_UNUSED_MAX };
+            let unused_max = if is_ours {
+                OWN_UNUSED_MAX
+            } else {
+                OTHERS_UNUSED_MAX
+            };
             if is_entry && now.saturating_sub(about.st_mtime) > unused_max {
                 // Whether it goes now or with a later sweep is the same.
                 let _ = unlinkat(&self.dir, name, AtFlags::empty());
@@ -647,7 +653,10 @@ mod tests {
         let own = cache(dir.path(), 1);
         let entry = own.entry("a");
         own.put(&entry, b"code");
-        let file = fs::File::options().write(true).open(own.path(&entry)).unwrap();
+        let file = fs::File::options()
+            .write(true)
+            .open(own.path(&entry))
+            .unwrap();
         let written = file.metadata().unwrap().modified().unwrap();
         file.set_modified(written - std::time::Duration::from_secs(1_000_000))
             .unwrap();

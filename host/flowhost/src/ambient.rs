@@ -9,8 +9,8 @@
     reason = "ambient authority is taken in this file and nowhere else in the crate"
 )]
 
-mod guarded;
 mod found;
+mod guarded;
 mod pins;
 #[cfg(test)]
 mod tests;

@@ -117,9 +117,15 @@ impl Inspections {
 
     fn recall(&self, bytes: &[u8], limits: &ShapeLimits) -> Option<Inspection> {
         let digest = digest(bytes);
-        let kept = self.0.get(&self.entry(&digest, limits))?.into_bytes().ok()?;
+        let kept = self
+            .0
+            .get(&self.entry(&digest, limits))?
+            .into_bytes()
+            .ok()?;
         let kept: Kept = serde_json::from_slice(&kept)
-            .inspect_err(|error| tracing::warn!(%error, "an inspection that was kept cannot be read"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "an inspection that was kept cannot be read"),
+            )
             .ok()?;
         kept.inspection(&digest, bytes.len() as u64)
     }
@@ -190,7 +196,9 @@ mod tests {
         let limits = ShapeLimits::default();
         kept.keep(&kept.inspect(component("a"), &limits).unwrap());
         let recalls = |kept: &Inspections, name: &str, limits: &ShapeLimits| {
-            kept.inspect(component(name), limits).unwrap().was_recalled()
+            kept.inspect(component(name), limits)
+                .unwrap()
+                .was_recalled()
         };
         assert!(recalls(&kept, "a", &limits));
         assert!(!recalls(&kept, "b", &limits));
