@@ -15,6 +15,7 @@ pub mod stage;
 pub mod story;
 pub mod telemetry;
 pub mod text;
+pub mod trials;
 
 use flowhost_ledger::{PayloadError, ReadError};
 

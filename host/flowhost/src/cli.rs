@@ -9,6 +9,7 @@ mod plugin;
 mod retain;
 mod stages;
 mod telemetry;
+mod trials;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use telemetry::{
     AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DisagreementsArgs, DriftArgs, EvidenceArgs,
     FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
 };
+pub(crate) use trials::{EvalArgs, GuardrailCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -99,6 +101,9 @@ pub(crate) enum Command {
     /// What agents said of stages, kept beyond their runs
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// Hold guardrails against outputs that a person has judged
+    #[command(subcommand)]
+    Guardrail(GuardrailCommand),
     /// Check this installation
     Doctor,
     /// Print a completion script

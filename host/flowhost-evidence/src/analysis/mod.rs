@@ -23,6 +23,7 @@ pub use drift::{Drift, Section, StageDrift, drift};
 pub use moments::moment;
 pub use read::{Evidence, Method, Observation, Reading, Source, Usage};
 pub use report::{GroupBy, Metric, Report, Row, report};
+pub(crate) use stats::{mean, p95, share};
 
 #[cfg(test)]
 mod tests;

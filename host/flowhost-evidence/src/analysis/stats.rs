@@ -8,12 +8,12 @@ const FENCE: f64 = 1.5;
 const OUTLIERS_FROM: usize = 4;
 
 /// A part of a whole; nothing of nothing.
-pub(super) fn share(part: usize, whole: usize) -> Option<f64> {
+pub(crate) fn share(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| count(part) / count(whole))
 }
 
 /// The mean; none of nothing.
-pub(super) fn mean(values: &[f64]) -> Option<f64> {
+pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / count(values.len()))
 }
 
@@ -23,7 +23,7 @@ pub(super) fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// The smallest value that 95 of 100 are not above (nearest rank).
-pub(super) fn p95(values: &[f64]) -> Option<f64> {
+pub(crate) fn p95(values: &[f64]) -> Option<f64> {
     p95_of_sorted(&sorted(values))
 }
 

@@ -110,7 +110,7 @@ impl InputDecl {
         format!("--input {}={value}", self.name)
     }
 
-    fn problem_with(&self, value: &Value) -> Option<String> {
+    pub(super) fn problem_with(&self, value: &Value) -> Option<String> {
         let name = &self.name;
         if !self.ty.fits(value) {
             return Some(format!(
@@ -171,10 +171,15 @@ impl Plan {
         let inputs = self.inputs.values().filter(|input| input.ty.is_path());
         inputs
             .filter_map(|input| {
-                let given = given.get(&input.name).and_then(Value::as_str);
+                let named = |values: &BTreeMap<String, Value>| {
+                    let path = values.get(&input.name).and_then(Value::as_str);
+                    path.map(str::to_owned)
+                };
+                let varied = || self.varied(given).and_then(named);
+                let path = named(given).or_else(varied).or_else(|| input.path.clone());
                 Some(FileInput {
                     name: input.name.clone(),
-                    path: given.or(input.path.as_deref())?.to_owned(),
+                    path: path?,
                     is_dir: input.ty == InputType::Dir,
                     sha256: input.sha256.clone(),
                 })
@@ -198,8 +203,13 @@ impl Plan {
             problems.add(At::default(), format!("there is no input `{name}`"), cure);
         }
         let mut bound = Map::new();
+        let varied = self.varied(given);
         for input in self.inputs.values() {
-            match given.get(&input.name).cloned().or_else(|| fallback(input)) {
+            // Of a path that a variant names, the caller has read the text and given it.
+            let of_variant = varied.filter(|_| !input.ty.is_path());
+            let of_variant = || of_variant?.get(&input.name).cloned();
+            let value = given.get(&input.name).cloned().or_else(of_variant);
+            match value.or_else(|| fallback(input)) {
                 None => {
                     let message = format!("input `{}` is required and not given", input.name);
                     problems.add(input.at, message, format!("--input {}=…", input.name));

@@ -33,6 +33,7 @@ mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
+mod variants;
 mod walk;
 
 pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
@@ -44,6 +45,7 @@ pub use machine::{Fsm, State, Transition};
 pub use reference::plan_reference;
 pub use schema::plan_schema;
 pub use tree::Raw;
+pub use variants::{EXPERIMENT, NO_VARIANT, VARIANT, Variants};
 
 /// Size, nesting and count limits of a plan file. Over one of them the file is refused, with the
 /// place where it happened.
@@ -111,6 +113,9 @@ pub struct Plan {
     pub labels: BTreeMap<String, Template>,
     /// Declared inputs.
     pub inputs: BTreeMap<String, InputDecl>,
+    /// Named sets of values for inputs; the input `variant` chooses one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variants: Variants,
     /// Declared plugins, without those of sub-plans ([`Plan::all_plugins`] has them all).
     pub plugins: BTreeMap<String, PluginDecl>,
     /// Budget of the run.

@@ -15,7 +15,7 @@ use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
     Body, Guardrails, InputDecl, InputType, Plan, PluginDecl, behavior, check, evidence, inputs,
-    machine, steps,
+    machine, steps, variants,
 };
 use crate::problem::Problems;
 use crate::units::parse_micro_usd;
@@ -70,14 +70,19 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
     }
     let plugins = members(root, "plugins")
         .map(|(name, node)| (name.to_owned(), plugin(name, node, problems)));
+    let plugins: BTreeMap<String, PluginDecl> = plugins.collect();
+    let name = text(root, "name");
+    let mut labels = templates(root, "labels", problems);
+    let variants = variants::read(root, &name, &mut inputs, &mut labels, problems);
     Plan {
         file: file.to_owned(),
         body,
-        name: text(root, "name"),
+        name,
         description: text(root, "description"),
-        plugins: plugins.collect(),
-        labels: templates(root, "labels", problems),
+        plugins,
+        labels,
         inputs,
+        variants,
         budget: budget(root.get("budget")).unwrap_or_else(BudgetSpec::unstated),
         evidence_bytes: root
             .get("budget")

@@ -10,6 +10,7 @@ mod dry_run;
 mod estimate;
 mod evidence;
 mod fork;
+mod guardrail;
 mod inspect;
 mod keys;
 mod logging;
@@ -47,6 +48,7 @@ mod telemetry;
 mod telemetry_alerts;
 mod telemetry_numbers;
 mod telemetry_trends;
+mod trials;
 mod validate;
 mod verify;
 mod watch;
@@ -153,6 +155,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::New(args) => new::perform(&args, context),
         Command::Memory(command) => memory::perform(&command, context),
         Command::Telemetry(command) => telemetry::perform(&command, context),
+        Command::Guardrail(command) => guardrail::perform(&command, context),
         Command::Run(args) => run::perform(&args, context),
         Command::Dev(args) => dev::perform(&args, context),
         Command::Validate(args) => validate::perform(&args, context),

@@ -144,7 +144,7 @@ async fn execute(
 /// process a guard page and a stack, used or not. A plugin has at most its limit of instances; two
 /// memories each is what most need (a script's engine has its own), and one that needs more takes more
 /// places and waits for them. Eight are for those that are called by others.
-fn pool(project: &Project) -> PoolConfig {
+pub(super) fn pool(project: &Project) -> PoolConfig {
     let most = PoolConfig::default();
     let alive = project.members.values().map(|member| {
         let instances = member.effective.limits.instances;
@@ -159,7 +159,7 @@ fn pool(project: &Project) -> PoolConfig {
 
 /// What the first signal asks of the run: an interrupt to end, the others to let go of this process, so that
 /// another can go on with it. The second signal ends the process at once.
-async fn interrupts(run: Run, ambient: Ambient) {
+pub(super) async fn interrupts(run: Run, ambient: Ambient) {
     // Without handlers a signal ends the process, as it does by default.
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::Plan;
-use flowhost_flow::plan::{FileInput, InputDecl, InputType};
+use flowhost_flow::plan::{FileInput, InputDecl, InputType, VARIANT};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -144,18 +144,23 @@ fn changed(
     let before = findings.len();
     let Bound { mut folders, .. } = recorded(plan, values);
     let typed = parse(plan, &request.inputs, findings);
+    // Under another variant, what the first one gave is not this run's.
+    let varied = |name: &String| typed.contains_key(VARIANT) && plan.varies(name);
     // An input that the plan does not have any more is not this run's.
     let known = values
         .iter()
-        .filter(|(name, _)| plan.inputs.contains_key(*name));
+        .filter(|(name, _)| plan.inputs.contains_key(*name) && !varied(name));
     let mut given: BTreeMap<String, Value> = known
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     given.extend(typed.clone());
-    let named = plan.file_inputs(&typed);
-    for input in named.into_iter().filter(|it| typed.contains_key(&it.name)) {
-        match locate(ambient, dir, &input, false) {
-            Ok(Found::Folder(path)) => drop(folders.insert(input.name, path)),
+    let named = plan.file_inputs(&typed).into_iter();
+    for input in named.filter(|it| typed.contains_key(&it.name) || varied(&it.name)) {
+        match locate(ambient, dir, &input, !typed.contains_key(&input.name)) {
+            Ok(Found::Folder(path)) => {
+                given.insert(input.name.clone(), Value::from(input.path));
+                folders.insert(input.name, path);
+            }
             Ok(Found::Text(text)) => drop(given.insert(input.name, Value::from(text))),
             Err(message) => findings.push(Finding::new("", message)),
         }

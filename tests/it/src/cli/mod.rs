@@ -50,6 +50,7 @@ mod stretch;
 mod suggest;
 mod surface;
 mod telemetry;
+mod trials;
 mod trust;
 mod typescript;
 

@@ -145,7 +145,7 @@ pub(super) const BODY_KEYS: [(&str, &str); 7] = [
 
 const KIND_WORDS: [&str; 3] = ["workflow", "fsm", "behavior_tree"];
 
-static PLAN_KEYS: [Key; 11] = [
+static PLAN_KEYS: [Key; 12] = [
     must("flowhost", Shape::Choice(&["v1"]), "Version of the format."),
     must(
         "kind",
@@ -163,6 +163,11 @@ static PLAN_KEYS: [Key; 11] = [
         "inputs",
         Shape::MapOf(&Shape::Section(&INPUT)),
         "Typed inputs.",
+    ),
+    may(
+        "variants",
+        Shape::MapOf(&Shape::MapOf(&Shape::Fixed)),
+        "Values for inputs, by the names of variants; the input `variant` chooses one.",
     ),
     may(
         "plugins",
