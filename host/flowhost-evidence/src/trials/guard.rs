@@ -121,15 +121,19 @@ mod tests {
 
     fn judged() -> impl Strategy<Value = Judged> {
         let label = || prop_oneof![Just(Label::Allow), Just(Label::Deny)];
-        (label(), proptest::option::of(label()), 0_u64..10_000, 0_u64..1_000).prop_map(
-            |(label, verdict, duration_ms, micro_usd)| Judged {
+        (
+            label(),
+            proptest::option::of(label()),
+            0_u64..10_000,
+            0_u64..1_000,
+        )
+            .prop_map(|(label, verdict, duration_ms, micro_usd)| Judged {
                 label,
                 verdict,
                 duration_ms,
                 micro_usd,
                 tokens: micro_usd,
-            },
-        )
+            })
     }
 
     proptest! {
@@ -162,6 +166,9 @@ mod tests {
             tokens: 0,
         };
         let score = score(&[broken]);
-        assert_eq!((score.errors, score.recall, score.precision), (1, None, None));
+        assert_eq!(
+            (score.errors, score.recall, score.precision),
+            (1, None, None)
+        );
     }
 }

@@ -85,7 +85,11 @@ fn choice(variants: &Variants, at: At) -> InputDecl {
         name: VARIANT.to_owned(),
         ty: InputType::String,
         default: Some(Value::from(NO_VARIANT)),
-        allowed: [NO_VARIANT].into_iter().chain(names).map(Value::from).collect(),
+        allowed: [NO_VARIANT]
+            .into_iter()
+            .chain(names)
+            .map(Value::from)
+            .collect(),
         path: None,
         sha256: None,
         description: "Which of the plan's variants this run is.".to_owned(),
@@ -93,12 +97,7 @@ fn choice(variants: &Variants, at: At) -> InputDecl {
     }
 }
 
-fn check(
-    name: &str,
-    values: &Node,
-    inputs: &BTreeMap<String, InputDecl>,
-    problems: &mut Problems,
-) {
+fn check(name: &str, values: &Node, inputs: &BTreeMap<String, InputDecl>, problems: &mut Problems) {
     if name == NO_VARIANT {
         let message = "variants: `none` is the plan without a variant";
         problems.add(values.at, message, "choose another name");
@@ -119,7 +118,10 @@ fn check(
 
 impl Plan {
     /// The values that the chosen variant gives to inputs that nobody else gives.
-    pub(super) fn varied(&self, given: &BTreeMap<String, Value>) -> Option<&BTreeMap<String, Value>> {
+    pub(super) fn varied(
+        &self,
+        given: &BTreeMap<String, Value>,
+    ) -> Option<&BTreeMap<String, Value>> {
         self.variants.get(given.get(VARIANT)?.as_str()?)
     }
 
@@ -146,7 +148,9 @@ mod tests {
 
     fn given(values: &[(&str, Value)]) -> BTreeMap<String, Value> {
         let values = values.iter().cloned();
-        values.map(|(name, value)| (name.to_owned(), value)).collect()
+        values
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     #[test]
@@ -172,7 +176,10 @@ mod tests {
         let values = given(&[("text", json!("")), ("variant", json!("two"))]);
         let labels = plan.render_labels(&plan.bind_inputs(&values).unwrap());
         let labels = labels.unwrap();
-        assert_eq!((labels["variant"].as_str(), labels["experiment"].as_str()), ("two", "p"));
+        assert_eq!(
+            (labels["variant"].as_str(), labels["experiment"].as_str()),
+            ("two", "p")
+        );
     }
 
     #[test]
@@ -180,7 +187,10 @@ mod tests {
         let plan = Plan::parse(PLAN, "p.yaml").unwrap();
         let values = given(&[("text", json!("")), ("variant", json!("four"))]);
         let problems = plan.bind_inputs(&values).unwrap_err();
-        assert!(problems[0].message.contains("\"three\", \"two\""), "{problems:?}");
+        assert!(
+            problems[0].message.contains("\"three\", \"two\""),
+            "{problems:?}"
+        );
     }
 
     #[test]

@@ -28,10 +28,7 @@ const LABELS_BYTES_MAX: u64 = 1 << 20;
 /// Most outputs: each is a run for every variant.
 const ITEMS_MAX: usize = 1_000;
 
-pub(crate) fn perform(
-    command: &GuardrailCommand,
-    context: &mut Context,
-) -> Result<Exit, Failure> {
+pub(crate) fn perform(command: &GuardrailCommand, context: &mut Context) -> Result<Exit, Failure> {
     match command {
         GuardrailCommand::Eval(args) => eval(args, context),
     }
@@ -211,7 +208,8 @@ fn items(args: &EvalArgs, input: &InputDecl, context: &Context) -> Result<Vec<It
     }
     if items.is_empty() || items.len() > ITEMS_MAX {
         let (folder, count) = (args.folder.display(), items.len());
-        let message = format!("`{folder}` has {count} labelled outputs; 1 to {ITEMS_MAX} are judged");
+        let message =
+            format!("`{folder}` has {count} labelled outputs; 1 to {ITEMS_MAX} are judged");
         findings.push(Finding::new(&labels_file, message));
     }
     match findings.is_empty() {
