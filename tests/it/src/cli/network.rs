@@ -84,6 +84,25 @@ fn netx_013_proxy_variables_are_ignored() {
     assert_eq!(seen.load(Ordering::SeqCst), 0, "the proxy was asked");
 }
 
+#[test]
+fn a_page_is_read_in_the_charset_that_its_header_names() {
+    let address = server(|mut stream| {
+        let _asked = stream.read(&mut [0; 4_096]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=ISO-8859-1\r\ncontent-length: 4\r\n\
+                    connection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(b"Gr\xfcn").unwrap();
+    });
+    let home = asking(address);
+    home.warm();
+    let plugin = "  page: { kind: tool, source: \"builtin:http-fetch\", profile: loopback }\n";
+    let step = format!("  only: {{ uses: page/fetch, with: {{ url: \"http://{address}/x\" }} }}");
+    let outputs = "outputs: { only: \"${{ steps.only.output.body }}\" }\n";
+    home.file("plan.yaml", super::plan(plugin, &step) + outputs);
+    let ran = run(&home, &[]).expect(0);
+    assert_eq!(ran.json()["outputs"]["only"], "Grün", "{}", ran.all());
+}
+
 /// An HTTP/2 frame: length, type, flags, stream.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
