@@ -31,6 +31,8 @@ struct Panel {
     agreements: Vec<String>,
     #[serde(default)]
     conflicts: Vec<Value>,
+    #[serde(default)]
+    issues: Vec<Value>,
 }
 
 /// Takes `consensus` out of the input and says it in words; nothing where the agent answers alone.
@@ -71,6 +73,11 @@ impl Panel {
                  the `reason`; leave out what you cannot decide. `sufficient` says whether the answers that there \
                  are will do. `output` is what the task asks for, as you decided."
             }
+            "settle" => {
+                "You are the arbiter. Most agents answer each of the `issues` below alike. Say for each of them whether \
+                 the answer of most is to be applied (`accept`), with the `reason`. What you do not accept is put to \
+                 a person."
+            }
             "judge" => {
                 "You are the judge. Give each answer below a `score` from 0 to 1 by how well it does the task, and \
                  the `reason` in a sentence."
@@ -95,6 +102,9 @@ impl Panel {
         });
         if let (Some(found), Some(question)) = (found.as_object_mut(), &self.question) {
             found.insert("question".to_owned(), json!(question));
+        }
+        if let (Some(found), false) = (found.as_object_mut(), self.issues.is_empty()) {
+            found.insert("issues".to_owned(), json!(self.issues));
         }
         text.push_str(&data(&found.to_string()));
         self.failure(&mut text);
@@ -167,12 +177,14 @@ mod tests {
             let mut input = json!({ "consensus": {
                 "role": "arbiter", "task": task, "effort": "medium", "outputs": { "a": 1, "b": 2 },
                 "missing": ["c"], "conflicts": [{ "id": "c1" }], "question": "1 open",
+                "issues": [{ "id": "i1" }],
             } });
             words(&mut input).expect("a panel")
         };
         assert!(ask("synthesize").starts_with("You are the arbiter. Do not do the task anew"));
         assert!(ask("decide").contains("`resolution`"));
         assert!(ask("judge").starts_with("You are the judge"));
+        assert!(ask("settle").contains(r#""issues":[{"id":"i1"}]"#));
         assert!(ask("decide").contains(r#""outputs":{"a":1,"b":2}"#));
         assert!(ask("decide").contains(r#""question":"1 open""#));
     }

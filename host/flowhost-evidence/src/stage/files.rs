@@ -1,6 +1,7 @@
 //! The files of a stage, by name and content.
 
-use flowhost_flow::consensus::{Participant, Verdict};
+use flowhost_flow::consensus::{Participant, Verdict, issues};
+use flowhost_flow::plan::Rule;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -278,8 +279,11 @@ fn artifacts(agents: &[Agent<'_>], names: &Names<'_>, views: &[View]) -> Value {
     Value::from(agents.iter().filter_map(of).collect::<Vec<_>>())
 }
 
-/// The step's output as its verdict has it: an agent's answer, or a part of the arbiter's.
+/// The step's output as its verdict has it: an agent's answer, a part of the arbiter's, or what the host made of issues.
 fn outcome(stage: &Stage, verdict: &Verdict, agents: &[Agent<'_>]) -> Value {
+    if verdict.rule == Rule::Issues.word() {
+        return issues::output(&verdict.issues);
+    }
     let seat = verdict.output_seat;
     let mut calls = stage
         .calls

@@ -12,11 +12,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub mod compare;
+pub mod issues;
 #[cfg(test)]
 mod tests;
 pub mod vote;
 
 pub use compare::{By, Point, compare};
+pub use issues::Issue;
 
 /// Below this share of agreement another try would only repeat the difference: a recovery round is passed
 /// over and the run escalates. In thousandths.
@@ -164,6 +166,9 @@ pub struct Verdict {
     pub escalation_reason: Option<String>,
     /// What else is worth knowing: `large_input_context`, an arbiter that contradicts itself.
     pub notes: Vec<String>,
+    /// What the agents raised, where the rule is `issues`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issues: Vec<Issue>,
 }
 
 impl Verdict {

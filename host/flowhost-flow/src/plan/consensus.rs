@@ -92,6 +92,8 @@ pub enum Rule {
     Unanimous,
     /// The answer that the arbiter judges best.
     BestOf,
+    /// A list of what they object to, with what settles each.
+    Issues,
 }
 
 impl Rule {
@@ -104,6 +106,7 @@ impl Rule {
             Self::Weighted => "weighted",
             Self::Unanimous => "unanimous",
             Self::BestOf => "best_of",
+            Self::Issues => "issues",
         }
     }
 
@@ -148,6 +151,7 @@ impl Consensus {
             Some("weighted") => Rule::Weighted,
             Some("unanimous") => Rule::Unanimous,
             Some("best_of") => Rule::BestOf,
+            Some("issues") => Rule::Issues,
             _ => Rule::Arbiter,
         };
         let weights_of = match own.get("weights") {
@@ -171,9 +175,10 @@ impl Consensus {
             min_participation: participation
                 .and_then(|count| u32::try_from(count).ok())
                 .unwrap_or(more_than_half),
-            min_agreement_milli: agreement.unwrap_or(match rule.is_vote() {
-                true => 0,
-                false => AGREEMENT_MILLI,
+            min_agreement_milli: agreement.unwrap_or(match rule {
+                Rule::Arbiter | Rule::BestOf => AGREEMENT_MILLI,
+                // Where issues differ, somebody settles them; that is what the rule is for.
+                Rule::Majority | Rule::Weighted | Rule::Unanimous | Rule::Issues => 0,
             }),
             compare: get("compare")
                 .map(Node::elements)

@@ -80,7 +80,7 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
         stage: node.get("stage").and_then(Node::text).map(str::to_owned),
         remember: node
             .get("remember")
-            .map(|node| evidence::remember(id, node, problems)),
+            .map(|node| crate::plan::evidence::remember(id, node, problems)),
         prompt: prompt(id, node, problems),
         budget: budget(node.get("budget")),
         effects: match node.get("effects").and_then(Node::text) {

@@ -19,6 +19,7 @@ pub(crate) mod examples;
 mod flow;
 mod foreign;
 mod forked;
+mod gates;
 mod golden;
 mod graphs;
 mod interrupted;

@@ -23,7 +23,14 @@ static KEYS: [Key; 15] = [
     ),
     may(
         "rule",
-        Shape::Choice(&["arbiter", "majority", "weighted", "unanimous", "best_of"]),
+        Shape::Choice(&[
+            "arbiter",
+            "majority",
+            "weighted",
+            "unanimous",
+            "best_of",
+            "issues",
+        ]),
         "What makes one output of them; default arbiter.",
     ),
     may(
@@ -55,7 +62,7 @@ static KEYS: [Key; 15] = [
     may(
         "min_agreement",
         Shape::Number { min: 0.0, max: 1.0 },
-        "Least share of points that agree; default 0.9, for votes none.",
+        "Least share of points that agree; default 0.9, for votes and issues none.",
     ),
     may(
         "compare",

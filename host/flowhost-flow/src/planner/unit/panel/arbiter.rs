@@ -28,6 +28,8 @@ pub(super) enum Task {
     Decide,
     /// Say which answer is best.
     Judge,
+    /// Settle issues that most of the members answer alike.
+    Settle,
 }
 
 impl Task {
@@ -36,6 +38,7 @@ impl Task {
             Self::Synthesize => "synthesize",
             Self::Decide => "decide",
             Self::Judge => "judge",
+            Self::Settle => "settle",
         }
     }
 }
@@ -79,9 +82,9 @@ impl Bench {
     }
 
     /// Whether its failure leaves the step without an output: one that was to decide leaves what there
-    /// was.
+    /// was, and what it was to settle waits for a person.
     pub(super) fn leaves_nothing(&self) -> bool {
-        self.error.is_some() && self.task != Task::Decide
+        self.error.is_some() && !matches!(self.task, Task::Decide | Task::Settle)
     }
 }
 
@@ -137,6 +140,7 @@ impl Panel {
         if after_ms == 0 && self.bench.told.is_none() {
             self.bench.task = match self.spec.rule {
                 Rule::BestOf => Task::Judge,
+                Rule::Issues => Task::Settle,
                 _ => Task::Synthesize,
             };
         }
@@ -182,6 +186,7 @@ impl Panel {
             Task::Synthesize => self.synthesis(answer),
             Task::Decide => self.decisions(answer),
             Task::Judge => self.scores(answer),
+            Task::Settle => self.settlements(answer),
         });
         match read {
             Ok(()) => {
@@ -359,11 +364,11 @@ impl Panel {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
     serde_json::from_value(answer)
         .map_err(|error| wrong(format!("the arbiter's answer is not of its form: {error}")))
 }
 
-fn wrong(message: String) -> Failure {
+pub(super) fn wrong(message: String) -> Failure {
     Failure::new(FailureClass::Output, message)
 }

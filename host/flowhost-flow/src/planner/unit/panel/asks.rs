@@ -63,6 +63,9 @@ impl Panel {
         if let Some(told) = self.bench.told.as_ref().or(self.recovering.as_ref()) {
             set(&mut consensus, "failure", json!(told));
         }
+        if self.bench.task == Task::Settle {
+            set(&mut consensus, "issues", json!(self.to_settle()));
+        }
         if let (Task::Decide, Some((_, why))) = (self.bench.task, &self.bench.question) {
             set(&mut consensus, "question", json!(why));
         }
@@ -135,6 +138,7 @@ impl Panel {
                 ]);
                 record(&[("scores", list(score))])
             }
+            Task::Settle => self.settle_schema(text),
         }
     }
 
@@ -150,7 +154,7 @@ impl Panel {
 }
 
 /// An object with exactly these members.
-fn record(members: &[(&str, Value)]) -> Value {
+pub(super) fn record(members: &[(&str, Value)]) -> Value {
     let required: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
     let properties: Map<String, Value> = members
         .iter()

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::consensus::issues::{self as of_issues, Issue, schema as issues_schema};
 use crate::consensus::{Conflict, Resolved, Status, Verdict};
 use crate::exit::{Failure, FailureClass};
 use crate::hash::derive_seed;
@@ -21,6 +22,7 @@ use crate::schema_check::OutputSchema;
 
 mod arbiter;
 mod asks;
+mod issues;
 mod members;
 #[cfg(test)]
 mod tests;
@@ -78,6 +80,8 @@ pub(super) struct Panel {
     agreements: Vec<String>,
     conflicts: Vec<Conflict>,
     resolved: Vec<Resolved>,
+    /// What the members raised in this round, by [`Rule::Issues`].
+    issues: Vec<Issue>,
     output: Option<Output>,
     /// Why the latest recovery was begun.
     recovering: Option<String>,
@@ -115,6 +119,7 @@ impl Panel {
             agreements: Vec::new(),
             conflicts: Vec::new(),
             resolved: Vec::new(),
+            issues: Vec::new(),
             output: None,
             recovering: None,
             disagreed: false,
@@ -157,6 +162,8 @@ impl Panel {
         Some(Ask {
             after_ms,
             timeout_ms: self.spec.agent_timeout_ms,
+            // What the step's own schema is about is the list that comes of it.
+            schema: (self.spec.rule == Rule::Issues).then(|| Arc::new(issues_schema())),
             ..Ask::plain(Part::Seat(seat), &member.agent, None, Arc::new(input))
         })
     }
@@ -222,6 +229,12 @@ impl Panel {
         {
             return wrong(format!("the answer is of the stage `{said}`, not `{own}`"));
         }
+        if self.spec.rule == Rule::Issues {
+            return match of_issues::fault(&output) {
+                Some(why) => wrong(format!("the output is not what is asked for: {why}")),
+                None => Ok(output),
+            };
+        }
         let violations = self.schema.as_ref().and_then(|it| it.violations(&output));
         match violations {
             Some(violations) => wrong(format!(
@@ -238,6 +251,7 @@ impl Panel {
         let enough = present >= self.spec.min_participation;
         match self.spec.rule {
             Rule::Arbiter | Rule::BestOf if enough => self.ask_bench(0),
+            Rule::Issues if enough => self.sort_issues(),
             _ => self.conclude(),
         }
     }
@@ -246,6 +260,9 @@ impl Panel {
     fn conclude(&mut self) -> Move {
         if self.spec.rule.is_vote() && self.resolved.is_empty() {
             self.count_votes();
+        }
+        if self.spec.rule == Rule::Issues && self.present() >= self.spec.min_participation {
+            self.close_issues();
         }
         // What was numbered before keeps its number: an arbiter has been told of it.
         let decided = self.resolved.len();
@@ -343,6 +360,7 @@ impl Panel {
         self.agreements.clear();
         self.conflicts.clear();
         self.resolved.clear();
+        self.issues.clear();
         Move::Ask(self.ask_waiting())
     }
 

@@ -14,7 +14,7 @@ impl Panel {
         count(self.answers().len())
     }
 
-    fn expected(&self) -> u32 {
+    pub(super) fn expected(&self) -> u32 {
         count(self.members.iter().filter(|it| it.is_expected()).count())
     }
 
@@ -126,6 +126,9 @@ impl Panel {
     }
 
     fn ratio_milli(&self) -> Option<u32> {
+        if self.spec.rule == Rule::Issues {
+            return self.issues_ratio_milli();
+        }
         match self.spec.rule.is_vote() {
             true => self.vote().ratio_milli,
             false => {
@@ -180,6 +183,7 @@ impl Panel {
             escalation_triggered: self.escalation.is_some(),
             escalation_reason: self.escalation.clone(),
             notes: self.notes.iter().cloned().collect(),
+            issues: self.issues.clone(),
         }
     }
 
