@@ -141,7 +141,10 @@ fn read(answer: &Value) -> Result<Vec<Raised>, String> {
     let Listed { issues } =
         Listed::deserialize(answer).map_err(|error| format!("it is no list of issues: {error}"))?;
     if issues.len() > ISSUES_MAX {
-        return Err(format!("{} issues; {ISSUES_MAX} are the most", issues.len()));
+        return Err(format!(
+            "{} issues; {ISSUES_MAX} are the most",
+            issues.len()
+        ));
     }
     let mut seen = BTreeSet::new();
     for issue in &issues {
@@ -224,13 +227,20 @@ fn rule(stances: &[&Stance], agreeing: u32, expected: u32, one_side: bool) -> (R
     let share = format!("{agreeing} of {expected} give the same answer");
     let any = |is: fn(&Stance) -> bool| stances.iter().any(|stance| is(stance));
     if any(|it| it.resolvability == Resolvability::Human) {
-        return (Ruling::Person, "an agent says that a person has to".to_owned());
+        return (
+            Ruling::Person,
+            "an agent says that a person has to".to_owned(),
+        );
     }
     if agreeing >= expected && one_side {
         let unsure = any(|it| it.confidence == Confidence::Low);
-        let heavy = any(|it| it.magnitude == Magnitude::Critical && it.confidence != Confidence::High);
+        let heavy =
+            any(|it| it.magnitude == Magnitude::Critical && it.confidence != Confidence::High);
         return match (unsure, heavy) {
-            (true, _) => (Ruling::Arbiter, format!("{share}, and one of them is not sure")),
+            (true, _) => (
+                Ruling::Arbiter,
+                format!("{share}, and one of them is not sure"),
+            ),
             (_, true) => (
                 Ruling::Arbiter,
                 format!("{share}, it is critical, and not all of them are sure"),
@@ -290,11 +300,24 @@ mod tests {
     fn three_of_three_apply_two_of_three_go_to_the_arbiter_and_the_rest_to_a_person() {
         let says = |answer: &str| raised(answer, "high", "important", "auto");
         let (queue, drop) = (says("Queue it"), says("drop it"));
-        assert_eq!(ruled(&[queue.clone(), says("queue  it"), queue.clone()]).0, Ruling::All);
+        assert_eq!(
+            ruled(&[queue.clone(), says("queue  it"), queue.clone()]).0,
+            Ruling::All
+        );
         let two = ruled(&[queue.clone(), drop.clone(), queue.clone()]);
-        assert_eq!(two, (Ruling::Arbiter, "2 of 3 give the same answer".to_owned()));
-        assert_eq!(ruled(&[queue.clone(), drop.clone(), says("ask")]).0, Ruling::Person);
-        assert_eq!(ruled(&[queue.clone(), queue.clone()]).0, Ruling::Arbiter, "one is absent");
+        assert_eq!(
+            two,
+            (Ruling::Arbiter, "2 of 3 give the same answer".to_owned())
+        );
+        assert_eq!(
+            ruled(&[queue.clone(), drop.clone(), says("ask")]).0,
+            Ruling::Person
+        );
+        assert_eq!(
+            ruled(&[queue.clone(), queue.clone()]).0,
+            Ruling::Arbiter,
+            "one is absent"
+        );
         assert_eq!(ruled(&[queue]).0, Ruling::Person);
     }
 
@@ -302,9 +325,15 @@ mod tests {
     fn what_is_for_a_person_or_uncertain_does_not_apply_itself() {
         let human = raised("x", "high", "minor", "human");
         let auto = raised("x", "high", "minor", "auto");
-        assert_eq!(ruled(&[auto.clone(), human, auto.clone()]).0, Ruling::Person);
+        assert_eq!(
+            ruled(&[auto.clone(), human, auto.clone()]).0,
+            Ruling::Person
+        );
         let unsure = raised("x", "low", "minor", "auto");
-        assert_eq!(ruled(&[auto.clone(), unsure, auto.clone()]).0, Ruling::Arbiter);
+        assert_eq!(
+            ruled(&[auto.clone(), unsure, auto.clone()]).0,
+            Ruling::Arbiter
+        );
         let heavy = raised("x", "medium", "critical", "auto");
         assert_eq!(ruled(&[auto.clone(), heavy, auto]).0, Ruling::Arbiter);
     }
@@ -314,7 +343,10 @@ mod tests {
         let twice = json!({ "issues": [
             raised("x", "high", "minor", "auto")["issues"][0], raised("y", "high", "minor", "auto")["issues"][0],
         ] });
-        assert_eq!(fault(&twice).unwrap(), "the issue `offline` is listed twice");
+        assert_eq!(
+            fault(&twice).unwrap(),
+            "the issue `offline` is listed twice"
+        );
         assert!(fault(&raised(" ", "high", "minor", "auto")).is_some());
         assert!(fault(&raised("x", "certain", "minor", "auto")).is_some());
         assert_eq!(fault(&json!({ "issues": [] })), None);

@@ -17,8 +17,12 @@ fn resume(home: &Home) -> Ran {
 
 /// Who settles each issue of the stage.
 fn rulings(report: &Value, step: &str) -> Value {
-    let issues = report["steps"][step]["consensus"]["issues"].as_array().unwrap();
-    let all = issues.iter().map(|it| (it["id"].as_str().unwrap().to_owned(), it["ruling"].clone()));
+    let issues = report["steps"][step]["consensus"]["issues"]
+        .as_array()
+        .unwrap();
+    let all = issues
+        .iter()
+        .map(|it| (it["id"].as_str().unwrap().to_owned(), it["ruling"].clone()));
     all.collect::<serde_json::Map<String, Value>>().into()
 }
 
@@ -31,23 +35,42 @@ fn a_gate_lets_pass_what_all_say_asks_the_arbiter_about_most_and_a_person_about_
         json!({ "order-of-changes": "all", "closed-accounts": "arbiter", "shared-devices": "person" }),
         "{waits:#}"
     );
-    assert_eq!(rulings(&waits, "checklist"), json!({ "measure-of-delivery": "all" }));
-    assert!(waits["steps"].get("plan").is_none(), "nothing is planned before: {waits:#}");
+    assert_eq!(
+        rulings(&waits, "checklist"),
+        json!({ "measure-of-delivery": "all" })
+    );
+    assert!(
+        waits["steps"].get("plan").is_none(),
+        "nothing is planned before: {waits:#}"
+    );
     let synthesis = home.read("evidence/consensus/GATES-1/spec-clarify_synthesis.json");
     let synthesis: Value = serde_json::from_str(&synthesis).unwrap();
     assert_eq!(synthesis["status"], "ok", "{synthesis:#}");
     assert_eq!(synthesis["output"]["open"][0]["id"], "shared-devices");
     assert_eq!(synthesis["output"]["applied"].as_array().unwrap().len(), 2);
-    let approve = ["runs", "approve", "latest", "questions", "--by", "ann", "--note", "two sets"];
+    let approve = [
+        "runs",
+        "approve",
+        "latest",
+        "questions",
+        "--by",
+        "ann",
+        "--note",
+        "two sets",
+    ];
     home.flowhost(&approve).expect(0);
     let done = resume(&home).expect(0).json();
-    assert_eq!(done["steps"]["findings"]["status"], "skipped", "nothing was found: {done:#}");
+    assert_eq!(
+        done["steps"]["findings"]["status"], "skipped",
+        "nothing was found: {done:#}"
+    );
     assert_eq!(
         done["outputs"]["applied"],
         json!(["closed-accounts", "order-of-changes", "measure-of-delivery"])
     );
     assert_eq!(done["outputs"]["asked"], json!(["shared-devices"]));
-    home.flowhost(&["telemetry", "validate", "evidence"]).expect(0);
+    home.flowhost(&["telemetry", "validate", "evidence"])
+        .expect(0);
     home.flowhost(&["verify", "latest"]).expect(0);
     replays(&home);
 }
@@ -60,8 +83,13 @@ fn a_gate_that_is_rejected_ends_the_run_with_4_and_an_arbiter_that_fails_settles
     let fails = json!([{ "when": script[0]["when"], "error": error }, script[1]]);
     home.file("scripts/clarify/gpt_pro.json", fails.to_string());
     let waits = run(&home).expect(9).json();
-    assert_eq!(rulings(&waits, "clarify")["closed-accounts"], "person", "{waits:#}");
-    home.flowhost(&["runs", "reject", "latest", "questions", "--by", "ann"]).expect(0);
+    assert_eq!(
+        rulings(&waits, "clarify")["closed-accounts"],
+        "person",
+        "{waits:#}"
+    );
+    home.flowhost(&["runs", "reject", "latest", "questions", "--by", "ann"])
+        .expect(0);
     let ended = resume(&home).expect(4).json();
     assert_eq!(ended["error"]["class"], "rejected", "{ended:#}");
 }
@@ -74,8 +102,15 @@ fn of_two_agents_that_answer_nothing_applies_itself() {
     let waits = run(&home).expect(9).json();
     let issue = &waits["steps"]["checklist"]["consensus"]["issues"][0];
     // Two of three: the arbiter's, who was written no answer for this.
-    assert_eq!((&issue["agreeing"], &issue["expected"]), (&json!(2), &json!(3)), "{waits:#}");
+    assert_eq!(
+        (&issue["agreeing"], &issue["expected"]),
+        (&json!(2), &json!(3)),
+        "{waits:#}"
+    );
     assert_eq!(issue["ruling"], "person");
     let warnings = waits["warnings"].to_string();
-    assert!(warnings.contains("a degraded consensus was accepted"), "{warnings}");
+    assert!(
+        warnings.contains("a degraded consensus was accepted"),
+        "{warnings}"
+    );
 }

@@ -137,7 +137,8 @@ impl<'p> Check<'p> {
         if spec.rule != Rule::Arbiter && !spec.compare.is_empty() {
             let word = spec.rule.word();
             let message = format!("`compare` means nothing to the rule `{word}`");
-            let cure = "a vote and a list of issues compare by themselves, and a judge by its own measure";
+            let cure =
+                "a vote and a list of issues compare by themselves, and a judge by its own measure";
             self.problems.add(place("compare"), message, cure);
         }
         let list = own.and_then(|own| own.get("compare"));

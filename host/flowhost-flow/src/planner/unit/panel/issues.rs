@@ -67,13 +67,19 @@ impl Panel {
         for decision in decisions {
             let id = decision.issue.clone();
             if !self.to_settle().iter().any(|it| it.id == id) {
-                return Err(wrong(format!("the issue `{id}` is not the arbiter's to settle")));
+                return Err(wrong(format!(
+                    "the issue `{id}` is not the arbiter's to settle"
+                )));
             }
             if settled.insert(id.clone(), decision).is_some() {
                 return Err(wrong(format!("it settles `{id}` twice")));
             }
         }
-        if let Some(left) = self.to_settle().iter().find(|it| !settled.contains_key(&it.id)) {
+        if let Some(left) = self
+            .to_settle()
+            .iter()
+            .find(|it| !settled.contains_key(&it.id))
+        {
             return Err(wrong(format!("it does not settle `{}`", left.id)));
         }
         for issue in &mut self.issues {
