@@ -176,7 +176,8 @@ struct EvidenceDocument<'a> {
     checkpoint: Option<&'a str>,
     records: Option<u64>,
     report: String,
-    report_html: String,
+    /// `null` where no page was left: `flowhost runs report` makes one.
+    report_html: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -219,7 +220,11 @@ impl<'a> From<&'a Finished> for RunDocument<'a> {
                 checkpoint: run.evidence.sealed.as_ref().map(|it| it.root.as_str()),
                 records: run.evidence.sealed.as_ref().map(|it| it.size),
                 report: run.evidence.report.display().to_string(),
-                report_html: run.evidence.report_html.display().to_string(),
+                report_html: run
+                    .evidence
+                    .report_html
+                    .as_ref()
+                    .map(|page| page.display().to_string()),
             },
             error: failure.map(|failure| ErrorDocument {
                 class: failure.class.word(),

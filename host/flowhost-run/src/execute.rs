@@ -119,8 +119,8 @@ pub struct Evidence {
     pub run_dir: PathBuf,
     /// The report's file.
     pub report: PathBuf,
-    /// The report as a page for people.
-    pub report_html: PathBuf,
+    /// The report as a page for people, where the run has left one.
+    pub report_html: Option<PathBuf>,
     /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
     pub sealed: Option<Sealed>,
 }
@@ -430,7 +430,7 @@ pub(crate) async fn conduct(
         estimate,
         evidence: Evidence {
             report: run_dir.join(REPORT),
-            report_html: run_dir.join(host.config.views.page()),
+            report_html: host.config.views.page().map(|page| run_dir.join(page)),
             run_dir,
             sealed: None,
         },

@@ -103,8 +103,9 @@ pub trait Operator: Send + Sync + 'static {
 
 /// Writes what people read about a run; knows how a page looks, which this crate does not.
 pub trait Views: Send + Sync + 'static {
-    /// The name of the page for people among what [`Views::of`] gives.
-    fn page(&self) -> &'static str;
+    /// The name of the page for people among what [`Views::of`] gives; none where a page is made when somebody
+    /// asks for it.
+    fn page(&self) -> Option<&'static str>;
 
     /// Files for the run's folder, by name, made from what is on the disk there. Called once all of it
     /// is; may take its time (it has a thread of its own).

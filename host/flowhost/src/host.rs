@@ -42,6 +42,22 @@ pub fn host(
     Host::new(parts(ambient, config, state, pool, facts)?)
 }
 
+/// As [`host`], for a process whose runs nobody looks at one by one: they leave no pages.
+///
+/// # Errors
+/// As [`host`].
+pub fn serving_host(
+    ambient: &Ambient,
+    config: &Config,
+    state: &State,
+    pool: PoolConfig,
+) -> Result<Host, Failure> {
+    Host::new(HostConfig {
+        views: Arc::new(Pages { at_end: false }),
+        ..parts(ambient, config, state, pool, None)?
+    })
+}
+
 /// What such a host is made of, for processes that share the work of a run.
 ///
 /// # Errors
@@ -68,7 +84,7 @@ pub fn parts(
             config: config.clone(),
             gateways: Mutex::default(),
         }),
-        views: Arc::new(Pages),
+        views: Arc::new(Pages { at_end: true }),
         past: Arc::new(Index(state.clone())),
         facts,
         workers: Workers::Here,
@@ -244,15 +260,21 @@ impl Operator for Configured {
     }
 }
 
-/// The report page.
-struct Pages;
+/// The report page. Its frame is larger than the ledger of a short run, so a server, which makes a run of each
+/// call, leaves none: it is made of the ledger when a client reads it.
+struct Pages {
+    at_end: bool,
+}
 
 impl Views for Pages {
-    fn page(&self) -> &'static str {
-        html::FILE
+    fn page(&self) -> Option<&'static str> {
+        self.at_end.then_some(html::FILE)
     }
 
     fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        if !self.at_end {
+            return Ok(Vec::new());
+        }
         let page = html::page(&story::read(run_dir).map_err(unreadable)?);
         Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
-use flowhost::host::host;
+use flowhost::host::serving_host;
 use flowhost::shelf::{self, Opening, Wanted};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
@@ -57,7 +57,7 @@ async fn serve(args: &ServeArgs, context: &mut Context) -> Result<Exit, Failure>
         texts,
         ..
     } = context;
-    let host = host(ambient, config, state, PoolConfig::default(), None)?;
+    let host = serving_host(ambient, config, state, PoolConfig::default())?;
     let opening = Opening {
         ambient,
         config,

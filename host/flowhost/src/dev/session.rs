@@ -521,7 +521,7 @@ impl Session<'_> {
         if finished.outcome.end.exit == Exit::Ok {
             crate::firsts::green(self.ambient);
         }
-        self.report = Some(finished.evidence.report_html.clone());
+        self.report.clone_from(&finished.evidence.report_html);
         self.face.tell(&Told::finished(finished));
     }
 

@@ -171,7 +171,11 @@ impl Told {
             exit_code: finished.outcome.end.exit.code(),
             duration_ms: finished.outcome.duration_ms,
             failure: failure.map(|it| it.message.clone()).unwrap_or_default(),
-            report: finished.evidence.report_html.display().to_string(),
+            report: finished
+                .evidence
+                .report_html
+                .as_ref()
+                .map_or_else(String::new, |page| page.display().to_string()),
         }
     }
 

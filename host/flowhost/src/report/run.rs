@@ -82,12 +82,18 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     }
     let _infallible = writeln!(
         text,
-        "{}: {} in {} ms, run {}\nreport: {}\nevidence: {} ({} records); check it with: flowhost verify {}",
+        "{}: {} in {} ms, run {}",
         one_line(&run_name(run)),
         status_word(outcome),
         outcome.duration_ms,
         run.run,
-        run.evidence.report_html.display(),
+    );
+    if let Some(page) = &run.evidence.report_html {
+        let _infallible = writeln!(text, "report: {}", page.display());
+    }
+    let _infallible = writeln!(
+        text,
+        "evidence: {} ({} records); check it with: flowhost verify {}",
         run.evidence.run_dir.display(),
         run.evidence.sealed.as_ref().map_or(0, |it| it.size),
         run.run,

@@ -11,6 +11,7 @@ mod tools;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 use flowhost_ledger::{Bundle, Kind, Payloads, RealDisk, read_run};
 use flowhost_run::{Host, Run, RunOptions};
@@ -277,9 +278,20 @@ impl Shelf for Shelves {
     fn document(&self, run: &str, document: Document) -> Result<Vec<u8>, Failure> {
         let dir = self.run_dir(run);
         match document {
-            Document::Report | Document::Page => {
+            Document::Report => {
                 let path = dir.join(document.file());
                 Ok(self.ambient.read(&path, DOCUMENT_MAX)?)
+            }
+            // No run of a server leaves one (`host::serving_host`).
+            Document::Page => {
+                let page = html::page(&story::read(&dir).map_err(unreadable)?);
+                if page.len() as u64 > DOCUMENT_MAX {
+                    let message = format!("the page of run {run} has {} bytes", page.len());
+                    return Err(Failure::new(Exit::Internal, message)
+                        .because(format!("a client is given {DOCUMENT_MAX} at most"))
+                        .hint("`flowhost runs report` writes it to a file"));
+                }
+                Ok(page.into_bytes())
             }
             Document::Evidence => {
                 let mut out = Bounded(Vec::new());

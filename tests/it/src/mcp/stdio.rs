@@ -248,6 +248,14 @@ fn a_call_leaves_evidence_that_can_be_read_and_verified() {
     let report: Value =
         serde_json::from_str(read["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
     assert_eq!(report["run_id"], id.as_str());
+    // The page is made when somebody reads it; the run of a call leaves none.
+    assert_eq!(report["evidence"]["report_html"], Value::Null);
+    let left = home.path().join(".flowhost/default/runs").join(&id);
+    assert!(left.join("report.json").is_file() && !left.join("report.html").exists());
+    let page = format!("flowhost://runs/{id}/report.html");
+    let page = peer.ask(&request(7, "resources/read", json!({ "uri": page })));
+    let page = page["result"]["contents"][0]["text"].as_str().unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains(&id), "{page}");
     // MCP-018: what was not made here is not there, whatever stands in the state folder.
     for uri in [
         "flowhost://runs/01AAAAAAAAAAAAAAAAAAAAAAAA/report.json",
