@@ -255,7 +255,10 @@ fn a_call_leaves_evidence_that_can_be_read_and_verified() {
     let page = format!("flowhost://runs/{id}/report.html");
     let page = peer.ask(&request(7, "resources/read", json!({ "uri": page })));
     let page = page["result"]["contents"][0]["text"].as_str().unwrap();
-    assert!(page.starts_with("<!DOCTYPE html>") && page.contains(&id), "{page}");
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.contains(&id),
+        "{page}"
+    );
     // MCP-018: what was not made here is not there, whatever stands in the state folder.
     for uri in [
         "flowhost://runs/01AAAAAAAAAAAAAAAAAAAAAAAA/report.json",
