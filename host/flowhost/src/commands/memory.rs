@@ -7,7 +7,8 @@ use flowhost_run::memory::{ENTRY_BYTES_MAX, Entry};
 
 use crate::cli::{MemoryArgs, MemoryCommand};
 use crate::commands::Context;
-use crate::commands::runs_show::{plain_table, seconds};
+use crate::commands::runs_show::seconds;
+use crate::commands::tables::plain_table;
 
 /// Characters of an answer in the table; `--json` has all that was kept.
 const SHOWN_CHARS_MAX: usize = 60;

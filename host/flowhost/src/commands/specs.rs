@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cli::SpecArgs;
 use crate::commands::Context;
-use crate::commands::runs_show::plain_table;
+use crate::commands::tables::plain_table;
 
 /// What becomes of files that are in an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
