@@ -29,6 +29,7 @@ const WORDS: &[&str] = &[
     "seg-4294967296.jsonl\n",
     "payloads-00000000.jsonl\n",
     "\"payload\":\"\"",
+    "{\"of\":\"1\",\"salt\":\"",
     "\"salt\":\"",
     "\"seq\":\"2\"",
     "\n\n",
