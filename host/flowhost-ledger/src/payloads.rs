@@ -11,7 +11,7 @@
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
