@@ -205,7 +205,7 @@ fn issue(by: &[(String, Raised)], expected: u32, has_arbiter: bool) -> Option<Is
     let (ruling, reason) = rule(&stances, agreeing, expected, answer.is_some());
     let (ruling, reason) = match (ruling, has_arbiter) {
         (Ruling::Arbiter, false) => (Ruling::Person, format!("{reason}; there is no arbiter")),
-        decided => decided,
+        _ => (ruling, reason),
     };
     Some(Issue {
         id: first.id.clone(),
