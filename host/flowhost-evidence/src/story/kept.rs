@@ -31,6 +31,10 @@ pub fn plan_of(bundle: &Json) -> Option<(&str, &str)> {
 /// The graph of the run in `dir`. None where the plan was not kept, is not the file that the run wrote
 /// (then the head gets a remark), or is too large to draw.
 pub(super) fn graph(dir: &Path, head: &mut Head, steps: &Steps) -> Option<Graph> {
+    // Before the plan is parsed: of the largest plans that takes longer than all the rest of a page.
+    if steps.of_the_plan() > NODES_MAX {
+        return None;
+    }
     let view = head.views.iter().find(|view| view.path == BUNDLE)?;
     let mut bytes = Vec::new();
     let file = RealDisk.open_read(&dir.join(BUNDLE)).ok()?;

@@ -95,6 +95,12 @@ impl Steps {
         path.to_owned()
     }
 
+    /// How many stand in the plan itself: neither an item of a `foreach` nor a step of a plan below it.
+    pub(super) fn of_the_plan(&self) -> usize {
+        let paths = self.paths.values();
+        paths.filter(|path| !path.contains(['/', '['])).count()
+    }
+
     /// Puts the listed calls on the bars of their steps.
     pub(super) fn mark(&mut self, tools: &Tools, models: &Models) {
         let tools = tools.listed.items.iter();

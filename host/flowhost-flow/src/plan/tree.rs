@@ -82,6 +82,15 @@ impl Node {
             .map(|(_, node)| node)
     }
 
+    /// The members by name, for a reader that asks for each of many: a map keeps its members in the file's
+    /// order, and [`Node::get`] goes through them.
+    pub(super) fn by_name(&self) -> BTreeMap<&str, &Node> {
+        let members = self.members().iter();
+        members
+            .map(|(name, node)| (name.text.as_str(), node))
+            .collect()
+    }
+
     pub(super) fn members(&self) -> &[(Key, Node)] {
         match &self.data {
             Data::Map(members) => members,

@@ -20,8 +20,9 @@ impl<'p> Check<'p> {
             self.known_state(machine, &machine.initial_state, "initial_state", node.at);
         }
         self.final_states(machine, root);
+        let nodes = root.get("states").map(Node::by_name).unwrap_or_default();
         for state in &machine.states {
-            if let Some(node) = root.get("states").and_then(|states| states.get(&state.id)) {
+            if let Some(node) = nodes.get(state.id.as_str()) {
                 self.state(machine, state, node);
             }
         }

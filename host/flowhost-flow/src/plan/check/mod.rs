@@ -92,8 +92,9 @@ impl<'p> Check<'p> {
         {
             self.problems.add(node.at, "a plan needs a step", "");
         }
+        let nodes = root.get("steps").map(Node::by_name).unwrap_or_default();
         for step in steps {
-            if let Some(node) = root.get("steps").and_then(|steps| steps.get(&step.id)) {
+            if let Some(node) = nodes.get(step.id.as_str()) {
                 self.step(step, node);
                 if let Work::Consensus(spec) = &step.work {
                     let defaults = root.get("defaults").and_then(|it| it.get("consensus"));
