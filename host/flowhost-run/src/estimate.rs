@@ -374,7 +374,10 @@ fn collect(
                 };
                 // Whoever may not be needed, or not be asked twice, is not certain to cost anything; the
                 // arbiter is asked only when enough have answered.
-                let all = certain && !consensus.early_stop && !consensus.distinct;
+                let all = certain
+                    && !consensus.early_stop
+                    && !consensus.distinct
+                    && consensus.select.is_none();
                 let agents = consensus.agents.iter().filter_map(asks);
                 let agents = agents.map(|it| Weight::of(plan, step, it, inputs, all));
                 let arbiter = consensus.arbiter.iter().filter_map(asks);

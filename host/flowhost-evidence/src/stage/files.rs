@@ -154,6 +154,8 @@ fn agents(stage: &Stage) -> Vec<Agent<'_>> {
     let mut agents: Vec<Agent<'_>> = members
         .map(|(place, said)| agent(said.agent.clone(), "agent", Some(said), &at(place)))
         .collect();
+    // Whoever was not asked at all used nothing and failed at nothing.
+    agents.retain(|agent| agent.calls > 0 || agent.said.is_none_or(|it| it.status != "not_needed"));
     if let Some(said) = &verdict.arbiter {
         let name = format!("{}-arbiter", said.agent);
         agents.push(agent(

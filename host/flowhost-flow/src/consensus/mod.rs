@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub mod compare;
+pub mod select;
 pub mod issues;
 #[cfg(test)]
 mod tests;
@@ -195,6 +196,8 @@ pub struct Facts {
     pub expected: u32,
     /// Fewer than this are no consensus.
     pub required: u32,
+    /// Whether one agent was chosen to answer alone: there is nobody to agree with.
+    pub alone: bool,
     /// Whether an absent agent degrades: with a vote it only counts against what wins.
     pub wants_all: bool,
     /// Whether there is an output.
@@ -219,7 +222,7 @@ pub const fn judge(facts: &Facts) -> Status {
     let agreed = match facts.ratio_milli {
         Some(ratio) => ratio >= facts.min_milli,
         // Nothing was compared and nothing listed: nobody can say that they agree.
-        None => false,
+        None => facts.alone,
     };
     let all = !facts.wants_all || facts.present == facts.expected;
     match agreed && all {

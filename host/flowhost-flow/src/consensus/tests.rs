@@ -147,6 +147,7 @@ fn nothing_compared_and_nothing_listed_is_not_ok() {
         present: 3,
         expected: 3,
         required: 2,
+        alone: false,
         wants_all: true,
         has_output: true,
         open: 0,
@@ -154,6 +155,11 @@ fn nothing_compared_and_nothing_listed_is_not_ok() {
         min_milli: 0,
     };
     assert_eq!(judge(&facts), Status::Degraded);
+    let alone = Facts {
+        alone: true,
+        ..facts
+    };
+    assert_eq!(judge(&alone), Status::Ok, "there is nobody to agree with");
     let some = Facts {
         ratio_milli: Some(1_000),
         ..facts
@@ -173,7 +179,8 @@ proptest! {
         min_milli in 0_u32..=1_000,
         wants_all: bool,
     ) {
-        let facts = Facts { present, expected, required, wants_all, has_output, open, ratio_milli, min_milli };
+        let alone = false;
+        let facts = Facts { present, expected, required, alone, wants_all, has_output, open, ratio_milli, min_milli };
         let status = judge(&facts);
         prop_assert_eq!(status == Status::Conflict, open > 0);
         if status == Status::Ok {

@@ -52,6 +52,9 @@ pub struct Consensus {
     pub distinct: bool,
     /// Whether nobody is asked any more once the outcome is decided.
     pub early_stop: bool,
+    /// JSON Pointer into the step's `with`, to the signals by which fewer agents may be asked; without it all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select: Option<String>,
     /// Milliseconds that one answer may take; without it the step's time is the only bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_timeout_ms: Option<u64>,
@@ -191,6 +194,7 @@ impl Consensus {
             on_no_consensus: reacts(get("on_no_consensus")),
             distinct: is("distinct"),
             early_stop: is("early_stop"),
+            select: word("select").map(str::to_owned),
             agent_timeout_ms: duration(Some(own), "agent_timeout")
                 .or_else(|| duration(defaults, "agent_timeout")),
             agents,

@@ -384,3 +384,27 @@ fn break_at(value: &mut Value, pointer: &str, change: &str) {
         other => panic!("{pointer}: {other}"),
     }
 }
+
+#[test]
+fn work_that_is_simple_is_done_by_one_agent_alone_and_its_evidence_says_so() {
+    let home = example("spec-kit-900");
+    let run = ["run", "plan.yaml", "--json", "--input", "variant=adaptive"];
+    let report = home.flowhost(&run).expect(0).json();
+    assert_eq!(report["outputs"]["consensus_ok"], true, "{report:#}");
+    let verdict = &report["steps"]["audit"]["consensus"];
+    assert_eq!(verdict["participation"]["expected"], 1, "{verdict:#}");
+    assert_eq!(
+        verdict["notes"],
+        json!(["selection: simple, 9 tasks: 1 of 3 agents"])
+    );
+    let files = evidence(&home);
+    let costs = read(&files["costs/SPEC-KIT-900_cost_summary.json"]);
+    assert_eq!(costs["total_calls"], 12);
+    let begin = "consensus/SPEC-KIT-900/spec-audit_20";
+    let line = read(one(&files, begin, "_telemetry.jsonl"));
+    assert_eq!(line["consensus"]["agents"].as_array().unwrap().len(), 1);
+    assert!(!files.keys().any(|it| it.starts_with(begin) && it.contains("claude")));
+    home.flowhost(&["telemetry", "validate", "evidence"]).expect(0);
+    super::again::forget(&home);
+    super::again::replays(&home);
+}

@@ -32,6 +32,7 @@ impl<'p> Check<'p> {
         self.rule(spec, &place);
         self.points(spec, &place, own, defaults);
         self.reactions(spec, &place);
+        self.selection(spec, &place);
         self.beside(step, node);
     }
 
@@ -184,6 +185,20 @@ impl<'p> Check<'p> {
                 let message = format!("{key}: nothing comes after `accept` or `halt`");
                 self.problems.add(place(key), message, "remove the rest");
             }
+        }
+    }
+
+    fn selection(&mut self, spec: &Consensus, place: &impl Fn(&str) -> At) {
+        let Some(pointer) = &spec.select else { return };
+        if !pointer.starts_with('/') {
+            let message = format!("select: `{pointer}` is not a JSON Pointer");
+            let cure = "`select: /size`, and in the step's `with` a `size: { tasks: 12 }`";
+            self.problems.add(place("select"), message, cure);
+        }
+        if spec.rule == Rule::Issues {
+            let message = "`select` does not go with the rule `issues`";
+            let cure = "how many raise an issue is what that rule goes by: ask all of them";
+            self.problems.add(place("select"), message, cure);
         }
     }
 

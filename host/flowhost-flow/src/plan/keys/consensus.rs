@@ -10,7 +10,7 @@ pub(super) static CONSENSUS: Section = Section {
     later: &[],
 };
 
-static KEYS: [Key; 15] = [
+static KEYS: [Key; 16] = [
     may(
         "agents",
         Shape::ListOf(&Shape::Name),
@@ -93,6 +93,11 @@ static KEYS: [Key; 15] = [
         "early_stop",
         Shape::Bool,
         "Stop asking when the outcome is decided; default false.",
+    ),
+    may(
+        "select",
+        Shape::Text,
+        "JSON Pointer into `with`, to what says how many agents the work is worth; default all.",
     ),
     may(
         "agent_timeout",

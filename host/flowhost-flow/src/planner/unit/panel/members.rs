@@ -17,6 +17,8 @@ pub(super) enum State {
     Failed,
     /// The same as another; never asked.
     Duplicate,
+    /// The work is not worth so many; never asked.
+    Spare,
 }
 
 /// An agent.
@@ -40,13 +42,10 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(agent: &str, duplicate: bool) -> Self {
+    pub(super) fn new(agent: &str, state: State) -> Self {
         Self {
             agent: agent.to_owned(),
-            state: match duplicate {
-                true => State::Duplicate,
-                false => State::Waiting,
-            },
+            state,
             asked: 0,
             tries: 0,
             seat: None,
@@ -86,12 +85,12 @@ impl Member {
 
     /// Whether it counts among those that were to answer.
     pub(super) fn is_expected(&self) -> bool {
-        self.state != State::Duplicate
+        !matches!(self.state, State::Duplicate | State::Spare)
     }
 
     /// Fresh: nothing of the round before is kept but the reason.
     pub(super) fn begin_round(&mut self, why: Option<String>) {
-        if self.state == State::Duplicate {
+        if !self.is_expected() {
             return;
         }
         self.state = State::Waiting;

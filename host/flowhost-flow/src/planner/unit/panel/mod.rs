@@ -22,6 +22,7 @@ use crate::schema_check::OutputSchema;
 
 mod arbiter;
 mod asks;
+mod choice;
 mod issues;
 mod members;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod tests;
 mod verdicts;
 
 use arbiter::Bench;
+use choice::Choice;
 use members::{Member, State};
 
 /// What a panel is convened with.
@@ -61,6 +63,8 @@ struct Output {
 pub(super) struct Panel {
     spec: Arc<Consensus>,
     members: Vec<Member>,
+    /// How many the work is worth, where the plan lets that be chosen.
+    chosen: Option<usize>,
     bench: Bench,
     input: Arc<Value>,
     stage: Option<String>,
@@ -96,13 +100,20 @@ pub(super) struct Panel {
 impl Panel {
     pub(super) fn new(convened: Convened) -> Self {
         let Convened { spec, .. } = &convened;
+        let choice = Choice::of(&convened);
+        let mut places = 0..choice.agents.unwrap_or(usize::MAX);
         let members = spec.agents.iter().map(|agent| {
-            let duplicate = convened.duplicates.contains(agent);
-            Member::new(agent, duplicate)
+            let state = match convened.duplicates.contains(agent) {
+                true => State::Duplicate,
+                false if places.next().is_none() => State::Spare,
+                false => State::Waiting,
+            };
+            Member::new(agent, state)
         });
         let queue = |list: &[React]| list.iter().copied().collect();
         Self {
             members: members.collect(),
+            chosen: choice.agents,
             bench: Bench::default(),
             on_degraded: queue(&spec.on_degraded),
             on_conflict: queue(&spec.on_conflict),
@@ -124,8 +135,8 @@ impl Panel {
             recovering: None,
             disagreed: false,
             escalation: None,
-            notes: BTreeSet::new(),
-            remarks: Vec::new(),
+            notes: choice.note.into_iter().collect(),
+            remarks: choice.warning.map(Remark::Warning).into_iter().collect(),
             spec: convened.spec,
         }
     }
@@ -248,12 +259,28 @@ impl Panel {
     fn all_heard(&mut self) -> Move {
         self.compare();
         let present = self.present();
-        let enough = present >= self.spec.min_participation;
+        let enough = present >= self.required();
         match self.spec.rule {
+            // Nothing is to be put together or judged: the one answer is the output.
+            Rule::Arbiter | Rule::BestOf if enough && self.is_alone() => {
+                self.take_only_answer();
+                self.conclude()
+            }
             Rule::Arbiter | Rule::BestOf if enough => self.ask_bench(0),
             Rule::Issues if enough => self.sort_issues(),
             _ => self.conclude(),
         }
+    }
+
+    fn take_only_answer(&mut self) {
+        let answered = self.members.iter().find_map(|member| {
+            Some(Output {
+                value: member.output.clone()?,
+                seat: member.seat,
+            })
+        });
+        debug_assert!(answered.is_some(), "enough have answered");
+        self.output = answered;
     }
 
     /// A verdict, and what the plan does about it.

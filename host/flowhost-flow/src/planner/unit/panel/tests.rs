@@ -524,3 +524,53 @@ proptest! {
         prop_assert_eq!(run(", early_stop: true"), run(""));
     }
 }
+
+/// A run of a panel whose agents say 1, with these signals in the step's input.
+fn selected(signals: &str, members: [Member; 3]) -> (Exit, Vec<Verdict>, Value) {
+    let consensus = format!("{ALL}, compare: [{{ at: /n, by: equal }}], select: /size");
+    let text = body(&consensus, "").replace("with: { spec: x }", &format!("with: {{ {signals} }}"));
+    let mut bench = Bench {
+        run: Run::new(plan(&text)),
+        members: ["a", "b", "c"].into_iter().zip(members).collect(),
+        judge: Judge::Agrees,
+        order: 1,
+    };
+    bench.finish()
+}
+
+#[test]
+fn the_smallest_set_that_the_work_is_worth_is_asked() {
+    let says = [Member::Says(1); 3];
+    for (signals, asked) in [
+        ("size: { tasks: 3 }", 1),
+        ("size: { tasks: 12 }", 2),
+        ("size: { tasks: 40 }", 3),
+        ("size: { tasks: 3, risk: high }", 3),
+        ("size: { mood: good }", 3),
+        ("spec: x", 3),
+    ] {
+        let (exit, verdicts, output) = selected(signals, says);
+        assert_eq!(exit, Exit::Ok, "{signals}: {verdicts:#?}");
+        // The arbiter of these tests says 9, whoever said what.
+        let says = if asked == 1 { 1 } else { 9 };
+        assert_eq!(output["n"]["n"], says, "{signals}");
+        let verdict = &verdicts[0];
+        assert_eq!(verdict.status, Status::Ok, "{signals}");
+        assert_eq!(verdict.participation.expected, asked, "{signals}");
+        let not_needed = verdict.agents.iter().filter(|it| it.status == "not_needed");
+        assert_eq!(not_needed.count(), 3 - asked as usize, "{signals}");
+        // Of one answer nothing is to be put together.
+        assert_eq!(verdict.arbiter.is_none(), asked == 1, "{signals}");
+        let noted = verdict.notes.iter().any(|it| it.starts_with("selection: "));
+        assert_eq!(noted, signals.contains("tasks"), "{:?}", verdict.notes);
+    }
+}
+
+#[test]
+fn one_that_was_chosen_alone_and_fails_is_no_consensus() {
+    let members = [Member::Fails, Member::Says(1), Member::Says(1)];
+    let (exit, verdicts, _) = selected("size: { tasks: 3 }", members);
+    assert_eq!(exit, Exit::Degraded);
+    assert_eq!(verdicts[0].status, Status::Missing);
+    assert_eq!(verdicts[0].missing_agents, ["a"]);
+}

@@ -18,6 +18,19 @@ impl Panel {
         count(self.members.iter().filter(|it| it.is_expected()).count())
     }
 
+    /// Fewer than this are no consensus: never more than were chosen to answer.
+    pub(super) fn required(&self) -> u32 {
+        match self.chosen {
+            Some(chosen) => self.spec.min_participation.min(count(chosen)),
+            None => self.spec.min_participation,
+        }
+    }
+
+    /// Whether one agent was chosen to answer alone.
+    pub(super) fn is_alone(&self) -> bool {
+        self.chosen == Some(1)
+    }
+
     /// Those that were to answer and did not.
     pub(super) fn missing(&self) -> Vec<&str> {
         let absent = self.members.iter().filter(|it| it.is_absent());
@@ -116,13 +129,13 @@ impl Panel {
         }
         let most = present + out;
         if self.spec.rule.is_vote() && self.spec.vote.is_empty() {
-            let enough = present >= self.spec.min_participation;
+            let enough = present >= self.required();
             // A share that a plan asks for can still fall with who comes late.
             let stays = self.spec.min_agreement_milli == 0;
             return enough && stays && !self.vote().winners.is_empty();
         }
         let asked = self.members.iter().any(|it| it.state == State::Asked);
-        !asked && most < self.spec.min_participation && most < 2
+        !asked && most < self.required() && most < 2
     }
 
     fn ratio_milli(&self) -> Option<u32> {
@@ -147,7 +160,8 @@ impl Panel {
         let facts = Facts {
             present: self.present(),
             expected: self.expected(),
-            required: self.spec.min_participation,
+            required: self.required(),
+            alone: self.is_alone(),
             wants_all: !self.spec.rule.is_vote(),
             has_output: self.output.is_some() && !self.bench.leaves_nothing(),
             open: self.conflicts.len(),
@@ -256,7 +270,7 @@ impl Panel {
                     State::Failed if member.late => "late",
                     State::Failed => "failed",
                     State::Duplicate => "duplicate",
-                    State::Waiting | State::Asked => "not_needed",
+                    State::Waiting | State::Asked | State::Spare => "not_needed",
                 }
                 .to_owned(),
                 seat: member.output.as_ref().and(member.seat),
