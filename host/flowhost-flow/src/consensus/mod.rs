@@ -12,8 +12,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub mod compare;
-pub mod select;
 pub mod issues;
+pub mod select;
 #[cfg(test)]
 mod tests;
 pub mod vote;

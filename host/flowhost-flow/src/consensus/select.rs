@@ -177,7 +177,10 @@ mod tests {
     #[test]
     fn two_lesser_signs_raise_the_class_by_one_and_one_does_not() {
         let read = |value| Signals::read(&value).unwrap().complexity();
-        assert_eq!(read(json!({ "tasks": 9, "scope": "high" })), Complexity::Simple);
+        assert_eq!(
+            read(json!({ "tasks": 9, "scope": "high" })),
+            Complexity::Simple
+        );
         let two = json!({ "tasks": 9, "scope": "high", "risk": "medium" });
         assert_eq!(read(two), Complexity::Medium);
         let two = json!({ "tasks": 12, "domains": 4, "dependencies": 21 });

@@ -403,8 +403,13 @@ fn work_that_is_simple_is_done_by_one_agent_alone_and_its_evidence_says_so() {
     let begin = "consensus/SPEC-KIT-900/spec-audit_20";
     let line = read(one(&files, begin, "_telemetry.jsonl"));
     assert_eq!(line["consensus"]["agents"].as_array().unwrap().len(), 1);
-    assert!(!files.keys().any(|it| it.starts_with(begin) && it.contains("claude")));
-    home.flowhost(&["telemetry", "validate", "evidence"]).expect(0);
+    assert!(
+        !files
+            .keys()
+            .any(|it| it.starts_with(begin) && it.contains("claude"))
+    );
+    home.flowhost(&["telemetry", "validate", "evidence"])
+        .expect(0);
     super::again::forget(&home);
     super::again::replays(&home);
 }
