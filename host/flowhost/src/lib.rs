@@ -15,6 +15,7 @@ pub mod host;
 pub mod kept;
 pub mod keys;
 pub mod locks;
+pub mod loopback;
 pub mod models;
 pub mod output;
 pub mod plugin;

@@ -5,6 +5,7 @@
 //! nothing a plugin wrote is ever markup, moves the reading direction or hides. A page may not load,
 //! run or send anything either: its content security policy allows its own style, by hash.
 
+pub mod dashboard;
 mod decisions;
 mod evidence;
 mod graph;

@@ -1,5 +1,6 @@
 //! `flowhost telemetry`: what evidence files of stages say.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -28,10 +29,12 @@ pub(crate) enum TelemetryCommand {
     Adoption(AdoptionArgs),
     /// What a person should look at, and what to do about it; exit 4 when nothing should run on before
     Alerts(AlertsArgs),
+    /// Cost, latency, agreement and sets of models as one HTML page that needs nothing else
+    Dashboard(DashboardArgs),
 }
 
 /// Which files, and who answered.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct EvidenceArgs {
     /// The evidence folder, or one file of it
     #[arg(long, value_name = "PATH", default_value = "evidence")]
@@ -161,6 +164,26 @@ pub(crate) struct AlertsArgs {
     pub(crate) times: TimesArgs,
     #[command(flatten)]
     pub(crate) form: FormArgs,
+}
+
+/// `telemetry dashboard`.
+#[derive(Debug, Args)]
+pub(crate) struct DashboardArgs {
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
+    /// Write the page to this file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Serve the page on a loopback address, made anew for each reader, until interrupted [default: a port that is free]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_parser = flowhost::telemetry::loopback,
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:0",
+        conflicts_with = "out"
+    )]
+    pub(crate) watch: Option<SocketAddr>,
 }
 
 fn metrics() -> impl TypedValueParser<Value = Metric> {

@@ -46,6 +46,7 @@ mod stages;
 mod tables;
 mod telemetry;
 mod telemetry_alerts;
+mod telemetry_dashboard;
 mod telemetry_numbers;
 mod telemetry_trends;
 mod trials;

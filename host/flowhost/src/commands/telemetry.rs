@@ -10,7 +10,9 @@ use flowhost_flow::Exit;
 use serde_json::{Value, json};
 
 use crate::cli::TelemetryCommand;
-use crate::commands::{Context, telemetry_alerts, telemetry_numbers, telemetry_trends};
+use crate::commands::{
+    Context, telemetry_alerts, telemetry_dashboard, telemetry_numbers, telemetry_trends,
+};
 
 /// Largest file that is read: agents' outputs are bounded by their profiles far below this.
 pub(super) const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -27,6 +29,7 @@ pub(crate) fn perform(command: &TelemetryCommand, context: &Context) -> Result<E
         TelemetryCommand::Drift(args) => telemetry_trends::of_sections(args, context),
         TelemetryCommand::Adoption(args) => telemetry_trends::of_weeks(args, context),
         TelemetryCommand::Alerts(args) => telemetry_alerts::perform(args, context),
+        TelemetryCommand::Dashboard(args) => telemetry_dashboard::perform(args, context),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::output::{counted, neutral};
 use flowhost_evidence::analysis::{
@@ -137,31 +138,42 @@ pub(crate) fn of_disputes(args: &DisagreementsArgs, context: &Context) -> Result
 }
 
 /// All evidence below a path, of which there must be some that was answered by whom the command asks about.
-pub(super) fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, Source), Failure> {
+pub(super) fn read(
+    args: &EvidenceArgs,
+    context: &Context,
+) -> Result<(Evidence, Source), Failure> {
+    let tell = |text: &str| context.output.message(&neutral(text));
+    gather(&context.ambient, args, &tell)
+}
+
+/// As [`read`], for whoever has no context; `tell` hears of what was left out.
+pub(super) fn gather(
+    ambient: &Ambient,
+    args: &EvidenceArgs,
+    tell: &dyn Fn(&str),
+) -> Result<(Evidence, Source), Failure> {
     let source = match args.mock {
         true => Source::Mock,
         false => Source::Model,
     };
     let path: &Path = &args.evidence;
     let mut files = Vec::new();
-    collect(&context.ambient, path, 0, &mut files)?;
+    collect(ambient, path, 0, &mut files)?;
     let mut evidence = Evidence::default();
     for file in files {
-        let bytes = context.ambient.read(&file, FILE_BYTES_MAX)?;
+        let bytes = ambient.read(&file, FILE_BYTES_MAX)?;
         let name = file.display().to_string();
         if let Reading::Faulty(why) = evidence.add(&name, &bytes) {
-            let text = format!("note: `{name}` was left out: {why}\n");
-            context.output.message(&neutral(&text));
+            tell(&format!("note: `{name}` was left out: {why}\n"));
         }
     }
-    let ahead = evidence.observations().iter();
-    let ahead = ahead.filter(|it| it.at > now(context)).count();
+    let (all, now) = (evidence.observations().iter(), now(ambient));
+    let ahead = all.filter(|it| it.at > now).count();
     if ahead > 0 {
-        let text = format!(
+        tell(&format!(
             "note: {} ended in the future by this machine's clock: the clocks of those who wrote them differ\n",
             counted(ahead, "stage")
-        );
-        context.output.message(&text);
+        ));
     }
     let mut all = evidence.observations().iter();
     if all.any(|it| it.source() == source) {
@@ -188,8 +200,8 @@ pub(super) fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, 
 }
 
 /// The time of this machine's clock.
-pub(super) fn now(context: &Context) -> OffsetDateTime {
-    let nanoseconds = i128::from(context.ambient.now_ms()) * 1_000_000;
+pub(super) fn now(ambient: &Ambient) -> OffsetDateTime {
+    let nanoseconds = i128::from(ambient.now_ms()) * 1_000_000;
     // A clock that shows a year beyond the calendar is taken for the beginning of time.
     OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

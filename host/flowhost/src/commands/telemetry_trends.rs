@@ -31,7 +31,7 @@ pub(crate) fn of_weeks(args: &AdoptionArgs, context: &Context) -> Result<Exit, F
     let found = adoption(
         evidence.observations(),
         source,
-        now(context),
+        now(&context.ambient),
         args.weeks,
         args.target,
     );

@@ -224,7 +224,7 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
         return Ok(address);
     }
     Err(
-        "metrics are served on loopback only, because nothing asks who reads them: \
+        "this is served on loopback only, because nothing asks who reads it: \
          use 127.0.0.1 or [::1]"
             .to_owned(),
     )

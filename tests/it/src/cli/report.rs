@@ -254,7 +254,7 @@ fn in_chromium_nothing_complains_nothing_is_fetched_and_injected_text_stays_text
 }
 
 /// What those who do not see the page go by.
-fn structure(browser: &mut Browser) {
+pub(super) fn structure(browser: &mut Browser) {
     let count = |browser: &mut Browser, selector: &str| {
         let expression = format!("document.querySelectorAll({:?}).length", selector);
         browser.value(&expression).as_u64().unwrap()

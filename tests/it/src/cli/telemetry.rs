@@ -77,7 +77,7 @@ fn metrics_are_not_served_to_other_machines() {
     insta::assert_snapshot!(shown, @r"
     $ flowhost run plan.yaml --metrics-listen 0.0.0.0:9464
     ----- stderr
-    error: invalid value '0.0.0.0:9464' for '--metrics-listen <ADDRESS>': metrics are served on loopback only, because nothing asks who reads them: use 127.0.0.1 or [::1]
+    error: invalid value '0.0.0.0:9464' for '--metrics-listen <ADDRESS>': this is served on loopback only, because nothing asks who reads it: use 127.0.0.1 or [::1]
 
     For more information, try '--help'.
     ----- exit 64
