@@ -69,6 +69,7 @@ pub const TARGETS: &[Target] = &[
     targets::bus::ENVELOPE,
     targets::bus::SUBJECT,
     targets::detect::DETECT,
+    targets::evidence::EVIDENCE,
     targets::mcp::FRAME,
     targets::mcp::HEADER,
     targets::models::OPENAI,

@@ -11,6 +11,8 @@ use crate::stage::{Form, Judged, judge};
 /// The beginning of the names of models that answer from a script. A `mock` provider of another name says it in the
 /// release of its model.
 const MOCK: &str = "mock/";
+/// Largest number of anything: a run that cost, used or took as much is a mistake, and sums stay numbers.
+const NUMBER_MAX: f64 = 1e15;
 /// What an arbiter's name ends with, in files that say no role.
 const ARBITER: &str = "-arbiter";
 
@@ -292,7 +294,7 @@ impl Evidence {
 
 fn observation(value: &Value) -> Option<Observation> {
     let at = OffsetDateTime::parse(&word(value, "/timestamp"), &Rfc3339).ok()?;
-    let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
+    let number = |pointer: &str| number(value, pointer);
     let agents = value.pointer("/consensus/agents").and_then(Value::as_array);
     let points = value
         .pointer("/consensus/disagreement_points")
@@ -334,7 +336,7 @@ fn observation(value: &Value) -> Option<Observation> {
 }
 
 fn usage(value: &Value) -> Usage {
-    let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
+    let number = |pointer: &str| number(value, pointer);
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let mocked = |pointer: &str| text(pointer).is_some_and(|it| it.starts_with(MOCK));
     let agent = word(value, "/agent");
@@ -352,6 +354,12 @@ fn usage(value: &Value) -> Usage {
         cost_usd: number("/cost_usd"),
         latency_ms: number("/latency_ms"),
     }
+}
+
+/// A number of which there can be some; another is not known. Files are also strangers'.
+fn number(value: &Value, pointer: &str) -> Option<f64> {
+    let number = value.pointer(pointer).and_then(Value::as_f64);
+    number.filter(|it| (0.0..=NUMBER_MAX).contains(it))
 }
 
 fn word(value: &Value, pointer: &str) -> String {

@@ -4,6 +4,7 @@ pub(crate) mod bus;
 pub(crate) mod detect;
 #[cfg(feature = "engine")]
 pub(crate) mod engine;
+pub(crate) mod evidence;
 pub(crate) mod flow;
 pub(crate) mod ledger;
 pub(crate) mod mcp;

@@ -184,9 +184,9 @@ fn text(color: &'static RGBColor) -> TextStyle<'static> {
     TextStyle::from(("sans-serif", TEXT).into_font()).color(color)
 }
 
-/// Above the highest point; an axis of nothing has a length too.
+/// Above the highest point. An axis of nothing has a length too; less than a millionth is written as nothing.
 fn headroom(most: f64) -> f64 {
-    if most > 0.0 { most * 1.1 } else { 1.0 }
+    if most >= 1e-6 { most * 1.1 } else { 1.0 }
 }
 
 /// As few digits as tell the ticks of an axis apart.
