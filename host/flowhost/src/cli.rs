@@ -21,8 +21,8 @@ pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
 pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
 pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{
-    AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DashboardArgs, DisagreementsArgs, DriftArgs, EvidenceArgs,
-    FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
+    AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DashboardArgs, DisagreementsArgs, DriftArgs,
+    EvidenceArgs, FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
 };
 pub(crate) use trials::{EvalArgs, GuardrailCommand};
 

@@ -22,9 +22,7 @@ pub use compare::{Comparison, Contrast, Side, compare};
 pub use disagree::{Disagreements, disagreements};
 pub use drift::{Drift, Section, StageDrift, drift};
 pub use moments::moment;
-pub use overview::{
-    CostDay, ModelSet, ModelUse, Overview, Recommendation, StageHealth, overview,
-};
+pub use overview::{CostDay, ModelSet, ModelUse, Overview, Recommendation, StageHealth, overview};
 pub use read::{Evidence, Method, Observation, Reading, Source, Usage};
 pub use report::{GroupBy, Metric, Report, Row, report};
 pub(crate) use stats::{mean, p95, share};

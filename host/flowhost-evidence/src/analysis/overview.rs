@@ -187,7 +187,10 @@ fn days(seen: &[&Observation]) -> Vec<CostDay> {
     let places = days.into_iter().enumerate();
     places
         .map(|(at, (day, cost_usd))| {
-            let lately = costs.iter().take(at + 1).skip((at + 1).saturating_sub(TREND_DAYS));
+            let lately = costs
+                .iter()
+                .take(at + 1)
+                .skip((at + 1).saturating_sub(TREND_DAYS));
             let lately: Vec<f64> = lately.copied().collect();
             CostDay {
                 day,
@@ -203,7 +206,10 @@ fn by_stage(seen: &[&Observation]) -> Vec<StageHealth> {
     for it in seen {
         stages.entry(&it.stage).or_default().push(it);
     }
-    stages.into_iter().map(|(name, all)| health(name, &all)).collect()
+    stages
+        .into_iter()
+        .map(|(name, all)| health(name, &all))
+        .collect()
 }
 
 fn health(name: &str, all: &[&Observation]) -> StageHealth {
@@ -214,7 +220,9 @@ fn health(name: &str, all: &[&Observation]) -> StageHealth {
     for it in all {
         *statuses.entry(it.status.clone()).or_default() += 1;
     }
-    let both = all.iter().filter_map(|it| Some((it.cost_usd?, it.quality?)));
+    let both = all
+        .iter()
+        .filter_map(|it| Some((it.cost_usd?, it.quality?)));
     let (cost, points) = both.fold((0.0, 0.0), |(cost, points), (more, quality)| {
         (cost + more, points + 100.0 * quality)
     });
@@ -270,7 +278,11 @@ type Asked<'o> = BTreeMap<Vec<&'o str>, Vec<(&'o Observation, f64, f64)>>;
 fn sets(seen: &[&Observation]) -> (Vec<ModelSet>, Recommendation) {
     let mut asked: Asked<'_> = BTreeMap::new();
     for it in seen {
-        let models: BTreeSet<&str> = it.agents.iter().filter_map(|it| it.model.as_deref()).collect();
+        let models: BTreeSet<&str> = it
+            .agents
+            .iter()
+            .filter_map(|it| it.model.as_deref())
+            .collect();
         let models: Vec<&str> = models.into_iter().collect();
         if let (false, Some(cost), Some(quality)) = (models.is_empty(), it.cost_usd, it.quality) {
             asked.entry(models).or_default().push((*it, cost, quality));
@@ -299,16 +311,19 @@ fn sets(seen: &[&Observation]) -> (Vec<ModelSet>, Recommendation) {
         (_, true) => nothing("no stage was asked of every set of models"),
         _ => recommend(&numbers),
     };
-    let sets = asked.iter().zip(&numbers).map(|((models, stages), numbers)| {
-        let method = stages.first().and_then(|(it, ..)| it.method());
-        ModelSet {
-            models: models.iter().map(|it| (*it).to_owned()).collect(),
-            method: method.map_or("", Method::word),
-            stages: stages.len(),
-            cost_median_usd: stats::median(&numbers.costs),
-            quality_median: stats::median(&numbers.qualities),
-        }
-    });
+    let sets = asked
+        .iter()
+        .zip(&numbers)
+        .map(|((models, stages), numbers)| {
+            let method = stages.first().and_then(|(it, ..)| it.method());
+            ModelSet {
+                models: models.iter().map(|it| (*it).to_owned()).collect(),
+                method: method.map_or("", Method::word),
+                stages: stages.len(),
+                cost_median_usd: stats::median(&numbers.costs),
+                quality_median: stats::median(&numbers.qualities),
+            }
+        });
     (sets.collect(), recommendation)
 }
 
@@ -350,9 +365,10 @@ fn recommend(sets: &[Numbers]) -> Recommendation {
         })
         .collect();
     stats::holm(&mut chances);
-    let as_good = chances.iter().enumerate().filter(|(at, chance)| {
-        Some(*at) == best || chance.is_some_and(|it| it >= TOLD_BELOW)
-    });
+    let as_good = chances
+        .iter()
+        .enumerate()
+        .filter(|(at, chance)| Some(*at) == best || chance.is_some_and(|it| it >= TOLD_BELOW));
     let as_good: Vec<usize> = as_good.map(|(at, _)| at).collect();
     let cheapest = as_good
         .iter()

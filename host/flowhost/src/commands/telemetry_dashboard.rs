@@ -36,7 +36,9 @@ pub(crate) fn perform(args: &DashboardArgs, context: &Context) -> Result<Exit, F
             context.ambient.write(out, page.as_bytes())?;
             if is_json {
                 let out = out.display().to_string();
-                context.output.document(&json!({ "out": out, "overview": numbers }));
+                context
+                    .output
+                    .document(&json!({ "out": out, "overview": numbers }));
             } else {
                 let text = format!("the dashboard is in {}\n", out.display());
                 context.output.message(&text);
@@ -60,11 +62,7 @@ fn numbers(
 }
 
 /// Serves the page until someone interrupts it, read anew for whoever asks.
-fn watch(
-    address: SocketAddr,
-    evidence: &EvidenceArgs,
-    context: &Context,
-) -> Result<Exit, Failure> {
+fn watch(address: SocketAddr, evidence: &EvidenceArgs, context: &Context) -> Result<Exit, Failure> {
     let cannot = |error: std::io::Error| {
         let message = format!("the dashboard cannot be served on {address}");
         Failure::new(Exit::Internal, message)

@@ -138,10 +138,7 @@ pub(crate) fn of_disputes(args: &DisagreementsArgs, context: &Context) -> Result
 }
 
 /// All evidence below a path, of which there must be some that was answered by whom the command asks about.
-pub(super) fn read(
-    args: &EvidenceArgs,
-    context: &Context,
-) -> Result<(Evidence, Source), Failure> {
+pub(super) fn read(args: &EvidenceArgs, context: &Context) -> Result<(Evidence, Source), Failure> {
     let tell = |text: &str| context.output.message(&neutral(text));
     gather(&context.ambient, args, &tell)
 }

@@ -527,7 +527,8 @@ fn dashboard() -> Home {
             stage(run, if run % 3 == 0 { "tasks" } else { "plan" }, |it| {
                 it["consensus"]["total_cost_usd"] = json!(0.02 + f64::from(run) / 1_000.0);
                 if run % 2 == 0 {
-                    it["consensus"]["agents"][1]["model_id"] = json!("local/<script>window.pwned = 1</script>");
+                    it["consensus"]["agents"][1]["model_id"] =
+                        json!("local/<script>window.pwned = 1</script>");
                     it["consensus"]["agreement_ratio"] = json!(0.8);
                     it["consensus"]["agents"][1]["reasoning_mode"] = Value::Null;
                 }
@@ -540,16 +541,29 @@ fn dashboard() -> Home {
 #[test]
 fn the_dashboard_is_one_page_or_its_numbers_and_a_mocks_says_so() {
     let home = dashboard();
-    let numbers = home.flowhost(&["telemetry", "dashboard", "--json"]).expect(0).json();
+    let numbers = home
+        .flowhost(&["telemetry", "dashboard", "--json"])
+        .expect(0)
+        .json();
     assert_eq!(numbers["overview"]["runs"], 20);
     assert_eq!(numbers["overview"]["sets"].as_array().unwrap().len(), 2);
-    home.flowhost(&["telemetry", "dashboard", "--out", "dash.html"]).expect(0);
+    home.flowhost(&["telemetry", "dashboard", "--out", "dash.html"])
+        .expect(0);
     let page = home.read("dash.html");
-    assert_eq!(page, home.flowhost(&["telemetry", "dashboard"]).expect(0).stdout);
+    assert_eq!(
+        page,
+        home.flowhost(&["telemetry", "dashboard"]).expect(0).stdout
+    );
     assert!(!page.contains("http-equiv=\"refresh\""));
-    let mocked = home.flowhost(&["telemetry", "dashboard", "--mock"]).expect(1);
+    let mocked = home
+        .flowhost(&["telemetry", "dashboard", "--mock"])
+        .expect(1);
     assert!(mocked.stdout.is_empty());
-    assert!(mocked.stderr.contains("leave out `--mock`"), "{}", mocked.stderr);
+    assert!(
+        mocked.stderr.contains("leave out `--mock`"),
+        "{}",
+        mocked.stderr
+    );
 }
 
 #[test]
@@ -558,18 +572,29 @@ fn in_chromium_the_dashboard_is_readable_and_hands_out_its_charts() {
         return;
     };
     let home = dashboard();
-    home.flowhost(&["telemetry", "dashboard", "--out", "dash.html"]).expect(0);
+    home.flowhost(&["telemetry", "dashboard", "--out", "dash.html"])
+        .expect(0);
     let page = home.path().join("dash.html");
     let mut browser = Browser::start(&program);
     browser.open(&page);
     let own = format!("file://{}", page.display());
-    assert_eq!(browser.requests, [own], "the page asked for more than itself");
+    assert_eq!(
+        browser.requests,
+        [own],
+        "the page asked for more than itself"
+    );
     assert_eq!(browser.value("typeof window.pwned"), "undefined");
-    assert_eq!(browser.value("document.querySelectorAll('figure.chart svg').length"), 5);
+    assert_eq!(
+        browser.value("document.querySelectorAll('figure.chart svg').length"),
+        5
+    );
     for (width, dark) in [(1_280, false), (1_280, true), (400, false), (400, true)] {
         browser.look(width, dark);
         let faint = browser.faint_texts();
-        assert!(faint.is_empty(), "too faint, {width} wide, dark {dark}: {faint:?}");
+        assert!(
+            faint.is_empty(),
+            "too faint, {width} wide, dark {dark}: {faint:?}"
+        );
         let wide = "document.documentElement.scrollWidth - window.innerWidth";
         let wide = browser.value(wide).as_i64().unwrap();
         assert!(wide <= 0, "{wide} pixels too wide at {width}");
@@ -601,7 +626,9 @@ fn in_chromium_the_dashboard_is_readable_and_hands_out_its_charts() {
 /// What a server answers to a request for `/` of this host.
 fn asked(address: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -617,7 +644,10 @@ fn a_watched_dashboard_is_made_anew_for_this_machine_and_nobody_else() {
     let mut url = String::new();
     let mut told = BufReader::new(child.stdout.take().unwrap());
     told.read_line(&mut url).unwrap();
-    let address = url.trim().trim_start_matches("http://").trim_end_matches('/');
+    let address = url
+        .trim()
+        .trim_start_matches("http://")
+        .trim_end_matches('/');
     let first = asked(address, address);
     assert!(first.starts_with("HTTP/1.1 200"), "{first}");
     assert!(first.contains("What 20 runs say together"));
@@ -632,5 +662,6 @@ fn a_watched_dashboard_is_made_anew_for_this_machine_and_nobody_else() {
     assert!(gone.starts_with("HTTP/1.1 500"), "{gone}");
     child.kill().unwrap();
     child.wait().unwrap();
-    home.flowhost(&["telemetry", "dashboard", "--watch", "0.0.0.0:0"]).expect(64);
+    home.flowhost(&["telemetry", "dashboard", "--watch", "0.0.0.0:0"])
+        .expect(64);
 }

@@ -51,7 +51,11 @@ pub(super) fn figure(id: &str, title: &str, drawn: Result<String, Undrawn>) -> M
         return html! {};
     };
     let label = html! { (title) }.into_string();
-    let named = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{label}\" "), 1);
+    let named = svg.replacen(
+        "<svg ",
+        &format!("<svg role=\"img\" aria-label=\"{label}\" "),
+        1,
+    );
     html! {
         figure.chart id=(id) {
             div.scroll role="region" tabindex="0" aria-label=(title) { (PreEscaped(named)) }
@@ -72,9 +76,8 @@ pub(super) fn bars(rows: &[Named]) -> Result<String, Undrawn> {
     drawn(u32::try_from(height).unwrap_or(HEIGHT), |root| {
         let most = rows.iter().map(|it| it.value).fold(0.0, f64::max);
         let room = f64::from(i32::try_from(WIDTH).unwrap_or(0) - NAMES - NUMBERS);
-        let style = |color: &'static RGBColor, at: HPos| {
-            text(color).pos(Pos::new(at, VPos::Center))
-        };
+        let style =
+            |color: &'static RGBColor, at: HPos| text(color).pos(Pos::new(at, VPos::Center));
         for (at, row) in (0_i32..).zip(rows) {
             let middle = BAR * at + BAR / 2;
             let share = if most > 0.0 { row.value / most } else { 0.0 };
@@ -84,7 +87,11 @@ pub(super) fn bars(rows: &[Named]) -> Result<String, Undrawn> {
             let name = (NAMES - 10, middle);
             root.draw(&Text::new(cut(&row.name), name, style(&INK, HPos::Right)))?;
             let number = (end + 8, middle);
-            root.draw(&Text::new(row.shown.clone(), number, style(&SOFT, HPos::Left)))?;
+            root.draw(&Text::new(
+                row.shown.clone(),
+                number,
+                style(&SOFT, HPos::Left),
+            ))?;
         }
         Ok(())
     })
@@ -93,7 +100,9 @@ pub(super) fn bars(rows: &[Named]) -> Result<String, Undrawn> {
 /// A number by day as points, with its trend as a line.
 pub(super) fn days(days: &[(&str, f64, f64)], unit: &str) -> Result<String, Undrawn> {
     drawn(HEIGHT, |root| {
-        let last = i32::try_from(days.len()).unwrap_or(i32::MAX).saturating_sub(1);
+        let last = i32::try_from(days.len())
+            .unwrap_or(i32::MAX)
+            .saturating_sub(1);
         let most = days.iter().map(|(_, value, trend)| value.max(*trend));
         let most = headroom(most.fold(0.0, f64::max));
         let mut chart = ChartBuilder::on(root)
@@ -103,7 +112,8 @@ pub(super) fn days(days: &[(&str, f64, f64)], unit: &str) -> Result<String, Undr
             .build_cartesian_2d(0..last.max(1), 0.0..most)?;
         let name = |at: &i32| {
             let place = usize::try_from(*at).unwrap_or(usize::MAX);
-            days.get(place).map_or_else(String::new, |(day, ..)| (*day).to_owned())
+            days.get(place)
+                .map_or_else(String::new, |(day, ..)| (*day).to_owned())
         };
         chart
             .configure_mesh()
@@ -124,9 +134,9 @@ pub(super) fn days(days: &[(&str, f64, f64)], unit: &str) -> Result<String, Undr
             .map(|(at, (_, _, trend))| (at, *trend))
             .collect();
         chart.draw_series(LineSeries::new(trend, SECOND.stroke_width(2)))?;
-        chart.draw_series(points.map(|(at, (_, value, _))| {
-            Circle::new((at, *value), 4, FIRST.filled())
-        }))?;
+        chart.draw_series(
+            points.map(|(at, (_, value, _))| Circle::new((at, *value), 4, FIRST.filled())),
+        )?;
         Ok(())
     })
 }
@@ -166,9 +176,7 @@ pub(super) fn scatter(points: &[(f64, f64)], x: &str, y: &str) -> Result<String,
 /// A picture of this height, with a background of its own.
 fn drawn(
     height: u32,
-    draw: impl FnOnce(
-        &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    ) -> Result<(), Undrawn>,
+    draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<(), Undrawn>,
 ) -> Result<String, Undrawn> {
     let mut svg = String::new();
     {

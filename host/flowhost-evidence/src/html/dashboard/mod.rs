@@ -165,7 +165,11 @@ fn cost(overview: &Overview) -> Markup {
 
 fn models(overview: &Overview) -> Markup {
     let uses = &overview.by_model;
-    let latencies = named(uses, |it| it.latency_median_ms, |value| seconds(Some(value)));
+    let latencies = named(
+        uses,
+        |it| it.latency_median_ms,
+        |value| seconds(Some(value)),
+    );
     let tokens = named(uses, |it| it.tokens_median, |value| whole(Some(value)));
     let rows = html! {
         @for it in uses {
@@ -214,7 +218,10 @@ fn named(
 ) -> Vec<Named> {
     let all = uses.iter().filter_map(|it| {
         let value = number(it)?;
-        let mode = it.reasoning_mode.as_deref().map(|mode| format!(" ({mode})"));
+        let mode = it
+            .reasoning_mode
+            .as_deref()
+            .map(|mode| format!(" ({mode})"));
         Some(Named {
             name: format!("{}{}", it.model, mode.unwrap_or_default()),
             value,

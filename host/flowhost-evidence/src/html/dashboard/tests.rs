@@ -55,7 +55,9 @@ fn what_evidence_says_is_text_and_the_page_asks_for_nothing() {
     assert!(page.contains("&lt;script&gt;pwned()&lt;/script&gt;"));
     assert_eq!(page.matches("<script").count(), 1, "its own");
     for never in ["<img", "<iframe", "http-equiv=\"refresh\"", "src="] {
-        let quoted = page.replace("&lt;img src=", "").replace("src=x onerror", "");
+        let quoted = page
+            .replace("&lt;img src=", "")
+            .replace("src=x onerror", "");
         assert!(!quoted.contains(never), "{never}");
     }
     assert!(page.contains("script-src 'sha256-"));
@@ -71,7 +73,10 @@ fn each_chart_has_a_name_for_those_who_do_not_see_it_and_buttons_that_hand_it_ou
         "agreement-by-stage",
         "cost-and-quality",
     ] {
-        assert!(page.contains(&format!("<figure class=\"chart\" id=\"{id}\">")), "{id}");
+        assert!(
+            page.contains(&format!("<figure class=\"chart\" id=\"{id}\">")),
+            "{id}"
+        );
     }
     assert_eq!(page.matches("<svg role=\"img\" aria-label=\"").count(), 5);
     assert_eq!(page.matches("<svg").count(), 5);
@@ -112,7 +117,12 @@ fn a_better_set_is_recommended_though_it_costs_more_and_cheap_stages_make_no_set
         .collect();
     let found = of(&lines);
     assert_eq!(found.recommendation.set, Some(1), "{found:#?}");
-    assert!(found.recommendation.says.contains("higher than every other's"));
+    assert!(
+        found
+            .recommendation
+            .says
+            .contains("higher than every other's")
+    );
     // The stage that only one of them was asked about does not count.
     assert_eq!((found.sets[0].stages, found.sets[1].stages), (8, 8));
     assert_eq!(found.sets[1].cost_median_usd, Some(0.4));
