@@ -72,7 +72,7 @@ impl Sender {
     pub async fn post_json(&self, to: &Uri, document: Vec<u8>) -> Result<(), SendError> {
         let request = Request::builder()
             .method(Method::POST)
-            .uri(to)
+            .uri(to.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Bytes::from(document))?;
         let answer = tokio::time::timeout(POST_MAX, self.exchange(&request)).await;

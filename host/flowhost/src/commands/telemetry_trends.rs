@@ -81,7 +81,7 @@ fn drift_text(found: &Drift) -> String {
 
 fn drift_csv(found: &Drift) -> String {
     let rows = found.stages.iter().flat_map(|stage| {
-        stage.sections.iter().map(|it| {
+        stage.sections.iter().map(move |it| {
             [
                 stage.spec.clone(),
                 stage.profile.clone().unwrap_or_default(),
