@@ -2,6 +2,7 @@
 //!
 //! Must never decide or act; `commands` turns these into library calls.
 
+mod doctor;
 mod evidence;
 mod mcp;
 mod memory;
@@ -14,6 +15,7 @@ mod trials;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use evidence::{EvidenceCommand, SpecArgs};
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
@@ -104,8 +106,8 @@ pub(crate) enum Command {
     /// Hold guardrails against outputs that a person has judged
     #[command(subcommand)]
     Guardrail(GuardrailCommand),
-    /// Check this installation
-    Doctor,
+    /// Check this installation, or whether a plan could run
+    Doctor(DoctorArgs),
     /// Print a completion script
     Completion {
         /// For which shell

@@ -125,7 +125,7 @@ fn cache(ambient: &Ambient, state: &State) -> Result<CacheConfig, Failure> {
     Ok(CacheConfig {
         dir: state.cache_dir(),
         key: own_key(ambient, state, &state.cache_key())?,
-        program: ambient.program(),
+        program: ambient.build(),
     })
 }
 

@@ -20,6 +20,7 @@ pub mod models;
 pub mod output;
 pub mod plugin;
 pub mod project;
+pub mod readiness;
 pub mod remote;
 pub mod report;
 pub mod sender;

@@ -50,6 +50,8 @@ forms! {
     CostSummary "cost summary" "cost-summary" COST_SUMMARY;
     /// The life of a stage.
     Lifecycle "lifecycle" "lifecycle" LIFECYCLE;
+    /// Whether a plan could run.
+    Readiness "readiness" "readiness" READINESS;
 }
 
 /// What was found about a file.
@@ -77,6 +79,7 @@ pub fn form_of(name: &str, value: &Value) -> Option<Form> {
         Some("1" | "1.0") if has("per_stage") || has("total_cost_usd") => {
             return Some(Form::CostSummary);
         }
+        Some("1" | "1.0") if has("probes") => return Some(Form::Readiness),
         Some("1" | "1.0") if has("command") => return Some(Form::Stage1),
         _ => {}
     }
@@ -88,12 +91,13 @@ pub fn form_of(name: &str, value: &Value) -> Option<Form> {
 }
 
 /// What the names of files end with.
-const ENDS: [(&str, Form); 5] = [
+const ENDS: [(&str, Form); 6] = [
     ("_telemetry.jsonl", Form::Telemetry2),
     ("_metrics.json", Form::Metrics),
     ("_synthesis.json", Form::Synthesis),
     ("_verdict.json", Form::Verdict),
     ("_cost_summary.json", Form::CostSummary),
+    ("tasks_guardrail.json", Form::Readiness),
 ];
 
 /// Holds a file against the form that it has.

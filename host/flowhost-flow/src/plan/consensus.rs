@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::consensus::{By, Point};
+use crate::consensus::{By, Point, Status};
+use crate::exit::Exit;
 use crate::plan::defaults::{duration, thousandths};
 use crate::plan::parse::members;
 use crate::plan::tree::{Data, Node};
@@ -134,7 +135,68 @@ pub enum React {
     Halt,
 }
 
+impl React {
+    /// The word in the plan.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Retry => "retry",
+            Self::Arbiter => "arbiter",
+            Self::Halt => "halt",
+        }
+    }
+}
+
+/// What follows where so many agents answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Follows {
+    /// Agents that answer.
+    pub present: u32,
+    /// Agents that are asked.
+    pub of: u32,
+    /// The best status that the step can come to.
+    pub status: &'static str,
+    /// What the plan tries then, left to right.
+    pub then: Vec<&'static str>,
+    /// The exit code where that does not change how many there are: 0 where the step goes on.
+    pub exit: u8,
+}
+
 impl Consensus {
+    /// What follows from each number of agents that answer, all of them first.
+    #[must_use]
+    pub fn matrix(&self) -> Vec<Follows> {
+        let of = u32::try_from(self.agents.len()).unwrap_or(u32::MAX);
+        let row = |present: u32| {
+            let (status, list): (Status, &[React]) = match present {
+                all if all == of => (Status::Ok, &[]),
+                few if few < self.min_participation => (Status::Missing, &self.on_no_consensus),
+                // In a vote an absent agent counts against whoever wins, and is no reason to be degraded.
+                _ if self.rule.is_vote() => (Status::Ok, &[]),
+                _ => (Status::Degraded, &self.on_degraded),
+            };
+            let ends = list.iter().find(|it| matches!(it, React::Accept | React::Halt));
+            // An arbiter may let pass what is degraded; whether it does is not known before.
+            let goes_on = status == Status::Ok || ends == Some(&React::Accept);
+            let mut then: Vec<&'static str> = list.iter().map(|it| it.word()).collect();
+            if status != Status::Ok && ends.is_none() {
+                then.push(React::Halt.word());
+            }
+            Follows {
+                present,
+                of,
+                status: status.word(),
+                then,
+                exit: match goes_on {
+                    true => Exit::Ok.code(),
+                    false => Exit::Degraded.code(),
+                },
+            }
+        };
+        (0..=of).rev().map(row).collect()
+    }
+
     /// What the step says, and `defaults` where it does not.
     pub(super) fn read(own: &Node, defaults: Option<&Node>) -> Self {
         let get = |key: &str| {

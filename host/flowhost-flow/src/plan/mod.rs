@@ -38,7 +38,7 @@ mod walk;
 
 pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};
-pub use consensus::{Consensus, Mode, React, Rule};
+pub use consensus::{Consensus, Follows, Mode, React, Rule};
 pub use evidence::{Document, Evidence, ROLES as DOCUMENT_ROLES, Remember};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};

@@ -28,7 +28,7 @@ impl Ambient {
 
     /// Which build of the program this is, for what must not outlive it.
     #[must_use]
-    pub fn program(&self) -> String {
+    pub fn build(&self) -> String {
         let stamp = self.exe().and_then(|exe| self.stamp(exe));
         stamp.map_or_else(String::new, |stamp| format!("{stamp:?}"))
     }
@@ -55,7 +55,7 @@ impl Ambient {
         let config = CacheConfig {
             dir: dir.clone(),
             key: key.try_into().ok()?,
-            program: self.program(),
+            program: self.build(),
         };
         // `doctor` says of the cache what keeps it from being used.
         Inspections::open(&config).ok()

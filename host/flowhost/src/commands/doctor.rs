@@ -1,14 +1,19 @@
 //! `flowhost doctor`: what this installation is made of, and whether it will do.
 
 use flowhost::doctor::{Check, Level, examine, worst};
+use flowhost::failure::Failure;
 use flowhost::firsts;
 use flowhost_flow::Exit;
 use serde_json::json;
 
-use crate::commands::Context;
+use crate::cli::DoctorArgs;
+use crate::commands::{Context, readiness};
 use crate::commands::tables::plain_rows;
 
-pub(crate) fn perform(context: &Context) -> Exit {
+pub(crate) fn perform(args: &DoctorArgs, context: &mut Context) -> Result<Exit, Failure> {
+    if let Some(plan) = &args.plan {
+        return readiness::perform(args, plan, context);
+    }
     let checks = examine(&context.ambient, &context.config, &context.state);
     let worst = worst(&checks);
     if context.output.json {
@@ -19,27 +24,30 @@ pub(crate) fn perform(context: &Context) -> Exit {
     } else {
         context.output.result(&table(&checks));
     }
-    if worst == Level::Error {
-        Exit::Internal
-    } else {
-        Exit::Ok
+    Ok(match worst {
+        Level::Error => Exit::Internal,
+        Level::Ok | Level::Warning => Exit::Ok,
+    })
+}
+
+/// How something came out, as a person reads it.
+pub(super) const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "ok",
+        Level::Warning => "warning",
+        Level::Error => "error",
     }
 }
 
 fn table(checks: &[Check]) -> String {
     let mut table = plain_rows();
     for check in checks {
-        let word = match check.level {
-            Level::Ok => "ok",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        };
         let hint = match check.hint.as_str() {
             "" => String::new(),
             hint => format!("({hint})"),
         };
         table.add_row([
-            word.to_owned(),
+            word(check.level).to_owned(),
             check.name.clone(),
             format!("{} {hint}", check.found),
         ]);

@@ -31,6 +31,7 @@ mod policy_show;
 mod policy_suggest;
 mod policy_test;
 mod prune;
+mod readiness;
 mod replay;
 mod resume;
 mod rights;
@@ -177,7 +178,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Mcp(McpCommand::Inspect(args)) => mcp_inspect::perform(&args, context),
         Command::Mcp(McpCommand::Install(args)) => mcp_install::perform(&args, context),
         Command::Plugin(command) => plugin::perform(command, context),
-        Command::Doctor => Ok(doctor::perform(context)),
+        Command::Doctor(args) => doctor::perform(&args, context),
         Command::Plan(PlanCommand::Graph(args)) => plan_graph::perform(&args, context),
         Command::Plan(PlanCommand::Schema) => Ok(plan::schema(context)),
         Command::Plan(PlanCommand::Keys) => Ok(plan::keys(context)),
