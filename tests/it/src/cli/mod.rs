@@ -37,6 +37,7 @@ mod preflight;
 mod progress;
 mod providers;
 mod python;
+mod readiness;
 mod remote;
 mod replayed;
 mod report;

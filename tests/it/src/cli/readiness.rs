@@ -1,0 +1,115 @@
+//! `flowhost doctor --plan` through the built executable: who is there, what follows where somebody is not, and what was
+//! not asked.
+
+use serde_json::{Value, json};
+
+use super::examples::example;
+use crate::support::{Home, Ran};
+
+fn doctor(home: &Home, more: &[&str]) -> Ran {
+    home.flowhost(&[&["doctor", "--plan", "plan.yaml", "--json"], more].concat())
+}
+
+fn out_of_order(home: &Home, script: &str) {
+    let failing = json!([{ "error": { "class": "refused", "message": "out of order" } }]);
+    home.file(script, failing.to_string());
+}
+
+fn step<'d>(document: &'d Value, id: &str) -> &'d Value {
+    let steps = document["steps"].as_array().unwrap();
+    steps.iter().find(|it| it["step"] == id).unwrap()
+}
+
+#[test]
+fn a_plan_whose_step_could_not_come_to_its_end_is_not_ready_and_says_what_would_follow() {
+    let home = example("spec-kit-900");
+    out_of_order(&home, "scripts/plan/gemini.json");
+    let found = doctor(&home, &[]).expect(2).json();
+    let plan = step(&found, "plan");
+    assert_eq!(
+        (&plan["ready"], &plan["offline"], &plan["level"]),
+        (&json!(2), &json!(["gemini"]), &json!("error")),
+        "{found:#}"
+    );
+    assert_eq!(step(&found, "tasks")["level"], "ok");
+    let rows: Vec<(u64, &str, Value, u64)> = plan["matrix"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let number = |name: &str| row[name].as_u64().unwrap();
+            (number("present"), row["status"].as_str().unwrap(), row["then"].clone(), number("exit"))
+        })
+        .collect();
+    let halts = json!(["retry", "halt"]);
+    assert_eq!(
+        rows,
+        [
+            (3, "ok", json!([]), 0),
+            (2, "degraded", halts.clone(), 3),
+            (1, "missing", halts.clone(), 3),
+            (0, "missing", halts, 3),
+        ]
+    );
+    // What it says follows, follows.
+    let ran = home.flowhost(&["run", "plan.yaml", "--json", "--only", "plan"]).expect(3);
+    assert_eq!(ran.json()["status"], "degraded");
+    home.file("plan.yaml", home.read("plan.yaml").replace("spec: { path: spec.md", "spec: { path: gone.md"));
+    doctor(&home, &[]).expect(2);
+}
+
+#[test]
+fn an_agent_that_the_plan_can_do_without_is_a_warning_and_the_result_is_kept_with_the_evidence() {
+    let home = example("quality-gates");
+    let ready = doctor(&home, &[]).expect(0).json();
+    assert_eq!(ready["status"], "ok", "{ready:#}");
+    assert!(
+        ready["probes"].as_array().unwrap().iter().all(|it| it["skipped"] == false),
+        "scripts are always asked: {ready:#}"
+    );
+    out_of_order(&home, "scripts/clarify/claude.json");
+    let found = doctor(&home, &[]).expect(1).json();
+    let clarify = step(&found, "clarify");
+    assert_eq!((&clarify["ready"], &clarify["of"], &clarify["level"]), (&json!(2), &json!(3), &json!("warning")));
+    assert_eq!(step(&found, "plan")["level"], "ok", "another script of the same agent");
+    let kept = home.read("evidence/commands/GATES-1/tasks_guardrail.json");
+    assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), found);
+    let judged = home.flowhost(&["telemetry", "validate", "evidence", "--json"]).expect(0).json();
+    assert_eq!((&judged["valid"], &judged["invalid"]), (&json!(1), &json!(0)), "{judged:#}");
+    let shown = home.flowhost(&["doctor", "--plan", "plan.yaml"]).expect(1).stdout;
+    assert!(shown.contains("> 2/3 degraded, accept: goes on"), "{shown}");
+    out_of_order(&home, "scripts/plan/claude.json");
+    let found = doctor(&home, &[]).expect(2).json();
+    assert_eq!(step(&found, "plan")["level"], "error", "nobody else is asked: {found:#}");
+}
+
+#[test]
+fn a_model_that_costs_something_is_asked_on_request_only() {
+    let home = example("quality-gates");
+    home.file(
+        "op/flowhost.toml",
+        "[models]\nretry = { max_attempts = 1 }\n[models.providers.house]\nkind = \"openai\"\nurl = \
+         \"http://127.0.0.1:9/v1\"\n[models.prices.\"house/*\"]\ninput = 1.0\noutput = 1.0\n",
+    );
+    let plan = home.read("plan.yaml").replace("mock/gemini", "house/test-1");
+    home.file("plan.yaml", plan);
+    let ask = |more: &[&str]| {
+        let arguments = [&["doctor", "--plan", "plan.yaml", "--json"], more].concat();
+        let mut command = home.command(&arguments);
+        let command = command.env("FLOWHOST_CONFIG", "op/flowhost.toml");
+        home.ran(&command.output().unwrap(), &arguments)
+    };
+    let model = |found: &Value| -> Value {
+        let probes = found["probes"].as_array().unwrap();
+        probes.iter().find(|it| it["kind"] == "model").unwrap().clone()
+    };
+    let silent = ask(&[]).expect(0).json();
+    let probe = model(&silent);
+    assert_eq!((&probe["skipped"], &probe["level"]), (&json!(true), &json!("ok")), "{silent:#}");
+    assert!(probe["found"].as_str().unwrap().contains("--ask"), "{probe}");
+    let asked = ask(&["--ask"]).expect(1).json();
+    let probe = model(&asked);
+    assert_eq!((&probe["skipped"], &probe["level"]), (&json!(false), &json!("warning")), "{asked:#}");
+    assert!(probe["found"].as_str().unwrap().starts_with("offline: "), "{probe}");
+    assert_eq!(step(&asked, "clarify")["offline"], json!(["gemini"]));
+}
