@@ -176,7 +176,9 @@ impl Consensus {
                 _ if self.rule.is_vote() => (Status::Ok, &[]),
                 _ => (Status::Degraded, &self.on_degraded),
             };
-            let ends = list.iter().find(|it| matches!(it, React::Accept | React::Halt));
+            let ends = list
+                .iter()
+                .find(|it| matches!(it, React::Accept | React::Halt));
             // An arbiter may let pass what is degraded; whether it does is not known before.
             let goes_on = status == Status::Ok || ends == Some(&React::Accept);
             let mut then: Vec<&'static str> = list.iter().map(|it| it.word()).collect();

@@ -7,8 +7,8 @@ use flowhost_flow::Exit;
 use serde_json::json;
 
 use crate::cli::DoctorArgs;
-use crate::commands::{Context, readiness};
 use crate::commands::tables::plain_rows;
+use crate::commands::{Context, readiness};
 
 pub(crate) fn perform(args: &DoctorArgs, context: &mut Context) -> Result<Exit, Failure> {
     if let Some(plan) = &args.plan {

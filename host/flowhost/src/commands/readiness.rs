@@ -90,9 +90,14 @@ async fn servers(
     let host = host(ambient, config, state, PoolConfig::default(), None)?;
     let asked = host.introduce(project, &options, None).await?;
     let probes = asked.into_iter().map(|it| {
-        let said = it
-            .server
-            .map(|server| format!("{} {}, {} tools", server.name, server.version, server.tools.len()));
+        let said = it.server.map(|server| {
+            format!(
+                "{} {}, {} tools",
+                server.name,
+                server.version,
+                server.tools.len()
+            )
+        });
         readiness::server(&it.plugin, said)
     });
     Ok(probes.collect())
@@ -105,7 +110,11 @@ fn keep(project: &Project, document: &Value, context: &Context) -> Result<Option
     };
     let root = project.dir.join(&evidence.root);
     let unwritten = |why: String| {
-        let what = format!("`{}` cannot be written below `{}`", readiness::FILE, root.display());
+        let what = format!(
+            "`{}` cannot be written below `{}`",
+            readiness::FILE,
+            root.display()
+        );
         Failure::new(Exit::Internal, what).because(why)
     };
     let world = world(&context.ambient);

@@ -38,7 +38,12 @@ fn a_plan_whose_step_could_not_come_to_its_end_is_not_ready_and_says_what_would_
         .iter()
         .map(|row| {
             let number = |name: &str| row[name].as_u64().unwrap();
-            (number("present"), row["status"].as_str().unwrap(), row["then"].clone(), number("exit"))
+            (
+                number("present"),
+                row["status"].as_str().unwrap(),
+                row["then"].clone(),
+                number("exit"),
+            )
         })
         .collect();
     let halts = json!(["retry", "halt"]);
@@ -52,9 +57,15 @@ fn a_plan_whose_step_could_not_come_to_its_end_is_not_ready_and_says_what_would_
         ]
     );
     // What it says follows, follows.
-    let ran = home.flowhost(&["run", "plan.yaml", "--json", "--only", "plan"]).expect(3);
+    let ran = home
+        .flowhost(&["run", "plan.yaml", "--json", "--only", "plan"])
+        .expect(3);
     assert_eq!(ran.json()["status"], "degraded");
-    home.file("plan.yaml", home.read("plan.yaml").replace("spec: { path: spec.md", "spec: { path: gone.md"));
+    home.file(
+        "plan.yaml",
+        home.read("plan.yaml")
+            .replace("spec: { path: spec.md", "spec: { path: gone.md"),
+    );
     doctor(&home, &[]).expect(2);
 }
 
@@ -64,23 +75,48 @@ fn an_agent_that_the_plan_can_do_without_is_a_warning_and_the_result_is_kept_wit
     let ready = doctor(&home, &[]).expect(0).json();
     assert_eq!(ready["status"], "ok", "{ready:#}");
     assert!(
-        ready["probes"].as_array().unwrap().iter().all(|it| it["skipped"] == false),
+        ready["probes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| it["skipped"] == false),
         "scripts are always asked: {ready:#}"
     );
     out_of_order(&home, "scripts/clarify/claude.json");
     let found = doctor(&home, &[]).expect(1).json();
     let clarify = step(&found, "clarify");
-    assert_eq!((&clarify["ready"], &clarify["of"], &clarify["level"]), (&json!(2), &json!(3), &json!("warning")));
-    assert_eq!(step(&found, "plan")["level"], "ok", "another script of the same agent");
+    assert_eq!(
+        (&clarify["ready"], &clarify["of"], &clarify["level"]),
+        (&json!(2), &json!(3), &json!("warning"))
+    );
+    assert_eq!(
+        step(&found, "plan")["level"],
+        "ok",
+        "another script of the same agent"
+    );
     let kept = home.read("evidence/commands/GATES-1/tasks_guardrail.json");
     assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), found);
-    let judged = home.flowhost(&["telemetry", "validate", "evidence", "--json"]).expect(0).json();
-    assert_eq!((&judged["valid"], &judged["invalid"]), (&json!(1), &json!(0)), "{judged:#}");
-    let shown = home.flowhost(&["doctor", "--plan", "plan.yaml"]).expect(1).stdout;
+    let judged = home
+        .flowhost(&["telemetry", "validate", "evidence", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&judged["valid"], &judged["invalid"]),
+        (&json!(1), &json!(0)),
+        "{judged:#}"
+    );
+    let shown = home
+        .flowhost(&["doctor", "--plan", "plan.yaml"])
+        .expect(1)
+        .stdout;
     assert!(shown.contains("> 2/3 degraded, accept: goes on"), "{shown}");
     out_of_order(&home, "scripts/plan/claude.json");
     let found = doctor(&home, &[]).expect(2).json();
-    assert_eq!(step(&found, "plan")["level"], "error", "nobody else is asked: {found:#}");
+    assert_eq!(
+        step(&found, "plan")["level"],
+        "error",
+        "nobody else is asked: {found:#}"
+    );
 }
 
 #[test]
@@ -91,7 +127,9 @@ fn a_model_that_costs_something_is_asked_on_request_only() {
         "[models]\nretry = { max_attempts = 1 }\n[models.providers.house]\nkind = \"openai\"\nurl = \
          \"http://127.0.0.1:9/v1\"\n[models.prices.\"house/*\"]\ninput = 1.0\noutput = 1.0\n",
     );
-    let plan = home.read("plan.yaml").replace("mock/gemini", "house/test-1");
+    let plan = home
+        .read("plan.yaml")
+        .replace("mock/gemini", "house/test-1");
     home.file("plan.yaml", plan);
     let ask = |more: &[&str]| {
         let arguments = [&["doctor", "--plan", "plan.yaml", "--json"], more].concat();
@@ -101,15 +139,33 @@ fn a_model_that_costs_something_is_asked_on_request_only() {
     };
     let model = |found: &Value| -> Value {
         let probes = found["probes"].as_array().unwrap();
-        probes.iter().find(|it| it["kind"] == "model").unwrap().clone()
+        probes
+            .iter()
+            .find(|it| it["kind"] == "model")
+            .unwrap()
+            .clone()
     };
     let silent = ask(&[]).expect(0).json();
     let probe = model(&silent);
-    assert_eq!((&probe["skipped"], &probe["level"]), (&json!(true), &json!("ok")), "{silent:#}");
-    assert!(probe["found"].as_str().unwrap().contains("--ask"), "{probe}");
+    assert_eq!(
+        (&probe["skipped"], &probe["level"]),
+        (&json!(true), &json!("ok")),
+        "{silent:#}"
+    );
+    assert!(
+        probe["found"].as_str().unwrap().contains("--ask"),
+        "{probe}"
+    );
     let asked = ask(&["--ask"]).expect(1).json();
     let probe = model(&asked);
-    assert_eq!((&probe["skipped"], &probe["level"]), (&json!(false), &json!("warning")), "{asked:#}");
-    assert!(probe["found"].as_str().unwrap().starts_with("offline: "), "{probe}");
+    assert_eq!(
+        (&probe["skipped"], &probe["level"]),
+        (&json!(false), &json!("warning")),
+        "{asked:#}"
+    );
+    assert!(
+        probe["found"].as_str().unwrap().starts_with("offline: "),
+        "{probe}"
+    );
     assert_eq!(step(&asked, "clarify")["offline"], json!(["gemini"]));
 }
