@@ -59,6 +59,18 @@ async fn text_follows_from_the_seed_and_the_prompt() {
 }
 
 #[tokio::test]
+async fn a_mock_of_another_name_says_that_it_is_one() {
+    let gateway = Host::default().gateway("providers.actor = { kind = \"mock\" }");
+    for (model, answered_by) in [("actor/m", "mock/m"), ("mock/m", "m")] {
+        let answer = gateway
+            .complete(&prompt(model), &who(), &|_| true, soon(), &Log::default())
+            .await
+            .unwrap();
+        assert_eq!(answer.answered_by, answered_by, "{model}");
+    }
+}
+
+#[tokio::test]
 async fn a_schema_is_answered_with_json_of_it() {
     let mut ask = prompt("mock/m");
     ask.answer_schema = Some(json!({"type": "object", "required": ["n"],

@@ -10,6 +10,7 @@ mod begin;
 mod consensus;
 mod content;
 mod crash;
+mod dashboard;
 mod dev;
 mod early;
 mod endings;
