@@ -218,7 +218,10 @@ impl Stages {
             costs: None,
         };
         let (host, root, run_dir) = (self.host.clone(), self.root.clone(), self.run_dir.clone());
-        let made = blocking(move || write(&host, &root, &run_dir, wanted)).await?;
+        // As durable as the records that they are read from: what a loss of power takes of a relaxed run it may
+        // take of its views too.
+        let durability = self.ledger.durability();
+        let made = blocking(move || write(&host, &root, &run_dir, wanted, durability)).await?;
         let written = made.files;
         for (path, bytes) in &written {
             journal.view_below(&self.spec.root, path, bytes)?;
@@ -271,6 +274,7 @@ fn write(
     root: &Path,
     run_dir: &Path,
     mut wanted: StageWanted,
+    durability: Durability,
 ) -> Result<StageMade, Failure> {
     let world = &host.config.world;
     let dir = world.folder(root);
@@ -281,7 +285,7 @@ fn write(
         let target = root.join(path);
         let folder = target.parent().unwrap_or(root);
         let made = world.folder(folder).map(drop);
-        let done = made.and_then(|()| world.write(&target, bytes, Durability::Durable));
+        let done = made.and_then(|()| world.write(&target, bytes, durability));
         done.map_err(|error| unwritten(&target.display().to_string(), &error))?;
     }
     Ok(made)

@@ -544,23 +544,40 @@ fn has_key_and_token(text: &Text, head: Range<usize>) -> bool {
 /// A bit for each row of [`TOKENS`].
 type Rows = [u128; 2];
 
-/// Which rows of [`TOKENS`] have a prefix that starts with a byte: a word of a text is compared with those
-/// few.
-static BY_FIRST: [Rows; 256] = by_first();
+/// How many bytes of a prefix the table below knows: the shortest prefixes have two.
+const KNOWN: usize = 3;
+
+/// Which rows of [`TOKENS`] have a prefix with a byte in its first, second and third place; a prefix that is
+/// shorter has any byte there. What all three leave of the rows is hardly ever more than one, so that a word of
+/// a text costs three look-ups and not a comparison with each of the prefixes that begin like it.
+static BY_BYTE: [[Rows; 256]; KNOWN] = by_byte();
 
 #[expect(
     clippy::indexing_slicing,
     reason = "evaluated by the compiler, where iterators are not to be had"
 )]
-const fn by_first() -> [Rows; 256] {
+const fn by_byte() -> [[Rows; 256]; KNOWN] {
     assert!(TOKENS.len() <= 256, "a row is a bit of two u128");
-    let mut rows = [[0; 2]; 256];
+    let mut rows = [[[0; 2]; 256]; KNOWN];
     let mut row = 0;
     while row < TOKENS.len() {
         let prefixes = TOKENS[row].prefixes;
         let mut at = 0;
         while at < prefixes.len() {
-            rows[prefixes[at].as_bytes()[0] as usize][row / 128] |= 1 << (row % 128);
+            let prefix = prefixes[at].as_bytes();
+            let mut place = 0;
+            while place < KNOWN {
+                let (mut byte, last) = if place < prefix.len() {
+                    (prefix[place] as usize, prefix[place] as usize)
+                } else {
+                    (0, 255)
+                };
+                while byte <= last {
+                    rows[place][byte][row / 128] |= 1 << (row % 128);
+                    byte += 1;
+                }
+                place += 1;
+            }
             at += 1;
         }
         row += 1;
@@ -568,10 +585,26 @@ const fn by_first() -> [Rows; 256] {
     rows
 }
 
+/// The rows that have a prefix with these first bytes. Behind the end of a text stands a byte that no prefix
+/// has: rows of shorter prefixes are left.
+fn rows_at(text: &Text, at: usize, first: u8) -> Rows {
+    let bytes = [
+        first,
+        text.at(at + 1).unwrap_or_default(),
+        text.at(at + 2).unwrap_or_default(),
+    ];
+    let mut rows = [u128::MAX; 2];
+    for (table, byte) in BY_BYTE.iter().zip(bytes) {
+        for (rows, has) in rows.iter_mut().zip(table.get(usize::from(byte)).into_iter().flatten()) {
+            *rows &= has;
+        }
+    }
+    rows
+}
+
 /// The keys that start there by their prefix.
 pub(super) fn keys_at(text: &Text, at: usize, first: u8) -> impl Iterator<Item = Hit> {
-    let rows = BY_FIRST.get(usize::from(first)).copied();
-    let tokens = TOKENS.chunks(128).zip(rows.unwrap_or_default());
+    let tokens = TOKENS.chunks(128).zip(rows_at(text, at, first));
     tokens.flat_map(move |(tokens, mut rows)| {
         std::iter::from_fn(move || {
             while rows != 0 {
