@@ -595,7 +595,10 @@ fn rows_at(text: &Text, at: usize, first: u8) -> Rows {
     ];
     let mut rows = [u128::MAX; 2];
     for (table, byte) in BY_BYTE.iter().zip(bytes) {
-        for (rows, has) in rows.iter_mut().zip(table.get(usize::from(byte)).into_iter().flatten()) {
+        for (rows, has) in rows
+            .iter_mut()
+            .zip(table.get(usize::from(byte)).into_iter().flatten())
+        {
             *rows &= has;
         }
     }
