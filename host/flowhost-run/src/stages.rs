@@ -193,7 +193,7 @@ impl Stages {
     /// Why no stage may start any more.
     pub(crate) fn refuses(&self) -> Option<flowhost_flow::Failure> {
         let why = too_much(&self.spec, self.footprint)?;
-        let failure = flowhost_flow::Failure::new(flowhost_flow::FailureClass::Internal, why);
+        let failure = flowhost_flow::Failure::new(flowhost_flow::FailureClass::Limit, why);
         Some(failure.with_hint(TOO_MUCH_HINT))
     }
 

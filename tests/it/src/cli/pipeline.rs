@@ -422,3 +422,19 @@ fn a_plan_that_keeps_so_many_runs_has_older_ones_archived_before_it_begins_and_o
     assert_eq!(told.unwrap()["path"], archive);
     home.flowhost(&["verify", "latest"]).expect(0);
 }
+
+#[test]
+fn a_stage_over_the_limit_of_a_spec_does_not_start_in_the_middle_of_a_run_either() {
+    let home = home("warn_mb: 1, max_mb: 1");
+    let more = "  tasks: { stage: tasks, needs: [plan], uses: tool/run, with: { n: 1 } }\n";
+    home.file("plan.yaml", home.read("plan.yaml") + more);
+    // What the first stage leaves is more than what is left.
+    home.file("evidence/consensus/SPEC-1/old.txt", vec![b'x'; 999_900]);
+    let report = run(&home, &[]).expect(7).json();
+    assert_eq!(report["steps"]["plan"]["status"], "ok", "{report:#}");
+    let why = report["error"]["message"].as_str().unwrap();
+    assert!(why.contains("more than its 1 MB"), "{why}");
+    assert!(report["error"]["hint"].as_str().unwrap().contains("evidence prune"), "{report:#}");
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("over 1 MB no stage starts"), "{warnings}");
+}
