@@ -434,7 +434,13 @@ fn a_stage_over_the_limit_of_a_spec_does_not_start_in_the_middle_of_a_run_either
     assert_eq!(report["steps"]["plan"]["status"], "ok", "{report:#}");
     let why = report["error"]["message"].as_str().unwrap();
     assert!(why.contains("more than its 1 MB"), "{why}");
-    assert!(report["error"]["hint"].as_str().unwrap().contains("evidence prune"), "{report:#}");
+    assert!(
+        report["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("evidence prune"),
+        "{report:#}"
+    );
     let warnings = report["warnings"].to_string();
     assert!(warnings.contains("over 1 MB no stage starts"), "{warnings}");
 }
