@@ -1,9 +1,9 @@
-//! Fakes of the host for `cargo test` on the build machine: what a plugin's functions call is answered
-//! from here, and what they did can be read afterwards.
+//! For `cargo test` on the build machine: [`Fakes`] of the host, and a [`Sandbox`] of the real one.
 //!
-//! As with the real host, the default is no: what a test does not set up is denied with the right that
-//! is missing. The fakes are no sandbox and check no profile; `flowhost plugin test` does both with the
-//! built component.
+//! What a plugin's functions call is answered from the fakes, and what they did can be read afterwards. As
+//! with the real host, the default is no: what a test does not set up is denied with the right that is
+//! missing. The fakes confine nothing and check no profile. A [`Sandbox`] does both, with the built component and the
+//! `flowhost` executable; `flowhost plugin test` tries what an author does not think of.
 //!
 //! ```
 //! use flowhost_sdk::testing::{Fakes, context};
@@ -20,6 +20,7 @@
 //! ```
 
 mod files;
+mod sandbox;
 mod world;
 
 use std::cell::RefCell;
@@ -30,6 +31,7 @@ use crate::host::log::{Field, Level};
 use crate::host::model::{Completion, Embeddings, Finish, Prompt};
 use crate::host::{budget, state};
 use crate::{Answer, Context, Denial, Descriptor, Error, Message, Usage, answer};
+pub use sandbox::{Denied, Ended, Failed, Ran, Sandbox, Used};
 use world::World;
 
 thread_local! {

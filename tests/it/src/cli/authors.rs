@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Home, Ran, repository};
+use crate::support::{Home, Ran, executable, repository};
 
 /// Where projects of these tests are compiled: one folder for all, so that the SDK is compiled once.
 fn target() -> std::path::PathBuf {
@@ -163,23 +163,44 @@ fn the_tests_of_every_new_project_pass_on_the_build_machine() {
     let home = Home::new();
     for kind in ["tool", "agent", "guardrail", "mcp-adapter"] {
         run(&home, &["plugin", "new", kind, "--kind", kind]).expect(0);
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let command = author(&home, &[]);
-        let mut tests = Command::new(cargo);
-        tests
-            .args(["test", "--quiet", "--lib"])
-            .current_dir(home.path().join(kind))
-            .env_clear()
-            .envs(
-                command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-        let output = tests.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{kind}: {said}");
-        assert!(!said.contains("warning"), "{kind}: {said}");
+        cargo_tests(&home, kind, &["--lib"]);
     }
+}
+
+#[test]
+fn a_test_of_the_built_component_in_the_real_host_passes_as_the_book_has_it() {
+    let home = Home::new();
+    run(&home, &["plugin", "new", "in-a-sandbox"]).expect(0);
+    let test = repository().join("docs/book/testing/sandbox.rs");
+    home.file(
+        "in-a-sandbox/tests/sandbox.rs",
+        std::fs::read(test).unwrap(),
+    );
+    cargo_tests(&home, "in-a-sandbox", &["--test", "sandbox"]);
+}
+
+/// Runs tests of a project with Cargo; they pass, and the compiler has nothing to say.
+#[track_caller]
+fn cargo_tests(home: &Home, project: &str, which: &[&str]) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let command = author(home, &[]);
+    let mut tests = Command::new(cargo);
+    tests
+        .args(["test", "--quiet"])
+        .args(which)
+        .current_dir(home.path().join(project))
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("FLOWHOST", executable());
+    let output = tests.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{project}: {said}{printed}");
+    assert!(!said.contains("warning"), "{project}: {said}");
 }
 
 #[test]
