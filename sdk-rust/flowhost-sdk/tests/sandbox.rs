@@ -22,7 +22,11 @@ fn sandbox(guest: &str) -> Sandbox {
     let component = target().join(format!("guests/{guest}.wasm"));
     for needed in [&executable, &component] {
         let cure = "cargo build -p flowhost, cargo xtask build-guests";
-        assert!(needed.is_file(), "{} is not built: {cure}", needed.display());
+        assert!(
+            needed.is_file(),
+            "{} is not built: {cure}",
+            needed.display()
+        );
     }
     Sandbox::of(component).unwrap().executable(executable)
 }

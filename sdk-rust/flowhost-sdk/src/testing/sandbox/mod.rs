@@ -70,12 +70,15 @@ impl Sandbox {
     pub fn of(component: impl AsRef<Path>) -> Result<Self, Failed> {
         let sandbox = Self::empty()?;
         let component = component.as_ref();
-        sandbox.folder.bring(component, COMPONENT).map_err(|error| {
-            Failed::Untried(format!(
-                "`{}` cannot be read: {error}; `flowhost plugin build` makes it",
-                component.display()
-            ))
-        })?;
+        sandbox
+            .folder
+            .bring(component, COMPONENT)
+            .map_err(|error| {
+                Failed::Untried(format!(
+                    "`{}` cannot be read: {error}; `flowhost plugin build` makes it",
+                    component.display()
+                ))
+            })?;
         // A component that carries no manifest may have one beside it.
         let beside = component.with_extension("toml");
         if beside.is_file() {
