@@ -26,7 +26,10 @@ pub(crate) use telemetry::{
     AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DashboardArgs, DisagreementsArgs, DriftArgs,
     EvidenceArgs, FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
 };
-pub(crate) use trials::{EvalArgs, GuardrailCommand};
+pub(crate) use trials::{
+    EvalArgs, ExperimentCommand, ExperimentReportArgs, ExperimentRunArgs, GuardrailCommand, ReviewArgs,
+    SheetArgs,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -106,6 +109,9 @@ pub(crate) enum Command {
     /// Hold guardrails against outputs that a person has judged
     #[command(subcommand)]
     Guardrail(GuardrailCommand),
+    /// Run the variants of a plan, have outputs read blind, and hold them beside each other
+    #[command(subcommand)]
+    Experiment(ExperimentCommand),
     /// Check this installation, or whether a plan could run
     Doctor(DoctorArgs),
     /// Print a completion script

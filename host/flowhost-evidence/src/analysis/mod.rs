@@ -25,7 +25,7 @@ pub use moments::moment;
 pub use overview::{CostDay, ModelSet, ModelUse, Overview, Recommendation, StageHealth, overview};
 pub use read::{Evidence, Method, Observation, Reading, Source, Usage};
 pub use report::{GroupBy, Metric, Report, Row, report};
-pub(crate) use stats::{mean, p95, share};
+pub(crate) use stats::{chance, mean, median, p95, share};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ pub(crate) fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// The median: between the two in the middle where there are two.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     between(&sorted(values), 0.5)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn outliers(values: &[f64]) -> Vec<usize> {
 /// How often chance alone would part two sets as far as these are, in either direction: the Mann-Whitney U test
 /// (Mann and Whitney 1947), exact under ties for up to fifty values, by the normal approximation with the correction for ties above.
 /// Nothing where a set is empty.
-pub(super) fn chance(a: &[f64], b: &[f64]) -> Option<f64> {
+pub(crate) fn chance(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
         return None;
     }

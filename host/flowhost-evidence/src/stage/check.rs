@@ -52,6 +52,8 @@ forms! {
     Lifecycle "lifecycle" "lifecycle" LIFECYCLE;
     /// Whether a plan could run.
     Readiness "readiness" "readiness" READINESS;
+    /// What a reader said of an output.
+    Review "review" "review" REVIEW;
 }
 
 /// What was found about a file.
@@ -91,11 +93,12 @@ pub fn form_of(name: &str, value: &Value) -> Option<Form> {
 }
 
 /// What the names of files end with.
-const ENDS: [(&str, Form); 6] = [
+const ENDS: [(&str, Form); 7] = [
     ("_telemetry.jsonl", Form::Telemetry2),
     ("_metrics.json", Form::Metrics),
     ("_synthesis.json", Form::Synthesis),
     ("_verdict.json", Form::Verdict),
+    ("_review.json", Form::Review),
     ("_cost_summary.json", Form::CostSummary),
     ("tasks_guardrail.json", Form::Readiness),
 ];

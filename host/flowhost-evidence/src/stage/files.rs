@@ -482,7 +482,7 @@ fn telemetry(
         .find_map(|it| it.usage.completion_tokens());
     let status = status(stage, verdict);
     let rounds = verdict.map_or(1, |it| u64::from(it.round));
-    json!({
+    let mut line = json!({
         "schemaVersion": "2.0",
         "command": lifecycle::command(names.stage),
         "specId": names.spec,
@@ -501,6 +501,11 @@ fn telemetry(
             "human_review_score": null,
             "automated_checks_passed": stage.checks_passed,
             "automated_checks_failed": stage.checks_failed,
+            "completeness": null,
+            "correctness": null,
+            "clarity": null,
+            "actionability": null,
+            "overall": null,
         },
         "guardrail": {
             "prefilter_model": null,
@@ -520,7 +525,11 @@ fn telemetry(
             "agreements": verdict.map_or(0, |it| it.agreements.len()),
             "conflicts": verdict.map_or(0, |it| it.conflicts.len()),
         },
-    })
+    });
+    if let Value::Object(line) = &mut line {
+        line.extend(trial::fields(stage, verdict, agents));
+    }
+    line
 }
 
 /// Stage telemetry, schema 1.

@@ -21,6 +21,7 @@ mod gather;
 mod lifecycle;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use check::{Form, Judged, form_of, judge};
 

@@ -58,3 +58,93 @@ impl EvalPlanArgs {
         }
     }
 }
+
+/// `experiment`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExperimentCommand {
+    /// Run the variants of a plan in turns
+    Run(ExperimentRunArgs),
+    /// Hand outputs out to a reader, under labels that say nothing; what they mean goes into a key
+    Sheet(SheetArgs),
+    /// Take a reader's scores back: a run of their own records them, and they are written beside the evidence
+    Review(ReviewArgs),
+    /// Show variants beside each other, with what readers said and what was saved
+    Report(ExperimentReportArgs),
+}
+
+/// `experiment run`.
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentRunArgs {
+    /// The plan and where its profiles are
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// How often each variant is run; four is the least that can tell a difference from chance
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) times: u32,
+    /// Only this variant; may be repeated [default: all]
+    #[arg(long = "variant", value_name = "NAME")]
+    pub(crate) variants: Vec<String>,
+    /// Seed of all randomness of each run [default: random, recorded]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+/// `experiment sheet`.
+#[derive(Debug, Args)]
+pub(crate) struct SheetArgs {
+    /// The evidence folder
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub(crate) evidence: PathBuf,
+    /// The folder to make, for the reader
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The file to make with what the labels mean, not for the reader
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Only this experiment: the plan's label, by default its name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Option<String>,
+    /// Only this stage
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stage: Option<String>,
+    /// What the order is shuffled by [default: random, kept in the key]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) seed: Option<String>,
+    /// What scripts of a `mock` provider answered; never together with what models did
+    #[arg(long)]
+    pub(crate) mock: bool,
+}
+
+/// `experiment review`.
+#[derive(Debug, Args)]
+pub(crate) struct ReviewArgs {
+    /// The sheet's `scores.yaml`, filled in
+    #[arg(value_name = "SCORES")]
+    pub(crate) scores: PathBuf,
+    /// The key that was made with the sheet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Who read, for the record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: String,
+    /// The evidence folder
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub(crate) evidence: PathBuf,
+}
+
+/// `experiment report`.
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentReportArgs {
+    /// The evidence folder
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub(crate) evidence: PathBuf,
+    /// The experiment: the plan's label, by default its name [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Option<String>,
+    /// The variant that the others are held against
+    #[arg(long, value_name = "NAME")]
+    pub(crate) baseline: Option<String>,
+    /// What scripts of a `mock` provider answered; never together with what models did
+    #[arg(long)]
+    pub(crate) mock: bool,
+}

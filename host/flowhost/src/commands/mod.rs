@@ -9,6 +9,7 @@ mod doctor;
 mod dry_run;
 mod estimate;
 mod evidence;
+mod experiment;
 mod fork;
 mod guardrail;
 mod inspect;
@@ -158,6 +159,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {
         Command::Memory(command) => memory::perform(&command, context),
         Command::Telemetry(command) => telemetry::perform(&command, context),
         Command::Guardrail(command) => guardrail::perform(&command, context),
+        Command::Experiment(command) => experiment::perform(&command, context),
         Command::Run(args) => run::perform(&args, context),
         Command::Dev(args) => dev::perform(&args, context),
         Command::Validate(args) => validate::perform(&args, context),

@@ -32,6 +32,7 @@ fn help_names_every_command() {
       telemetry   Evidence files of stages
       memory      What agents said of stages, kept beyond their runs
       guardrail   Hold guardrails against outputs that a person has judged
+      experiment  Run the variants of a plan, have outputs read blind, and hold them beside each other
       doctor      Check this installation, or whether a plan could run
       completion  Print a completion script
       help        Print this message or the help of the given subcommand(s)

@@ -1,0 +1,57 @@
+//! What telemetry says of a stage as a part of an experiment: which variant it was, which models took part, whether the arbiter decided
+//! against somebody. What a reader says of it comes later and stands in a file of its own ([`crate::trials`]).
+
+use flowhost_flow::consensus::Verdict;
+use flowhost_flow::plan::{EXPERIMENT, NO_VARIANT, VARIANT};
+use serde_json::{Map, Value, json};
+
+use super::files::Agent;
+use super::gather::Stage;
+
+pub(super) fn fields(
+    stage: &Stage,
+    verdict: Option<&Verdict>,
+    agents: &[Agent<'_>],
+) -> Map<String, Value> {
+    let label = |name: &str| stage.labels.get(name);
+    let mut models: Vec<&str> = Vec::new();
+    for model in agents.iter().filter_map(|it| it.usage.model_id.as_deref()) {
+        if !models.contains(&model) {
+            models.push(model);
+        }
+    }
+    let fields = json!({
+        "experiment": label(EXPERIMENT),
+        "variant": label(VARIANT).filter(|it| *it != NO_VARIANT),
+        "models_used": models,
+        "agents_of": verdict.map(|it| it.agents.len()),
+        "arbiter_override": verdict.map(|it| it.agents.iter().any(|it| it.arbiter_override)),
+        "override_type": verdict.and_then(override_type),
+        "reviewer_assessment": null,
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// What the arbiter did where it decided: `sided_with_AGENT`, `synthesized_new`, or `mixed`; none where it decided nothing.
+fn override_type(verdict: &Verdict) -> Option<String> {
+    // A vote is decided by counting.
+    let decided = verdict
+        .conflicts_resolved
+        .iter()
+        .filter(|it| it.found_by != "vote");
+    let mut types: Vec<String> = decided
+        .map(|it| match &it.sided_with {
+            Some(agent) => format!("sided_with_{agent}"),
+            None => "synthesized_new".to_owned(),
+        })
+        .collect();
+    types.sort();
+    types.dedup();
+    match types.len() {
+        0 | 1 => types.pop(),
+        _ => Some("mixed".to_owned()),
+    }
+}

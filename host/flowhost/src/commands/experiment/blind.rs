@@ -1,0 +1,269 @@
+//! Sheets for a reader, and what comes back of them.
+//!
+//! A score is no file that somebody put beside the evidence: it is the input of a run of its own (`review.yaml`), so that it is signed,
+//! ordered and verified as any other, and the file that shows it names that run. Nothing that a stage left is changed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use flowhost::failure::Failure;
+use flowhost::finding::Finding;
+use flowhost::host::world;
+use flowhost::output::{counted, neutral};
+use flowhost::project::{self, Given, Project, Request};
+use flowhost_evidence::trials::{Key, Outputs, Review, Scores, reviews};
+use flowhost_flow::Exit;
+use flowhost_ledger::timestamp;
+use flowhost_run::specs::Spec;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::super::telemetry::FILE_BYTES_MAX;
+use super::super::trials::Trials;
+use super::each_file;
+use crate::cli::{ReviewArgs, SheetArgs};
+use crate::commands::Context;
+
+/// The plan of a run that records scores.
+const REVIEW: &str = include_str!("review.yaml");
+/// Bytes of a filled-in sheet and of a key: thousands of outputs.
+const SHEET_BYTES_MAX: u64 = 4 << 20;
+
+pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
+    let ambient = &context.ambient;
+    let (out, key) = (ambient.resolve(&args.out), ambient.resolve(&args.key));
+    if key.starts_with(&out) {
+        let message = "the key would lie in the folder that the reader gets";
+        return Err(Failure::new(Exit::Internal, message).hint("name another place for `--key`"));
+    }
+    let taken = ambient.is_dir(&out) && !ambient.list(&out)?.is_empty();
+    for (path, taken) in [(&out, taken), (&key, ambient.is_file(&key))] {
+        if taken {
+            let message = format!("`{}` is there already", path.display());
+            return Err(Failure::new(Exit::Internal, message)
+                .hint("a sheet may be filled in: name another place, or move it away"));
+        }
+    }
+    let mut outputs = Outputs::default();
+    each_file(&args.evidence, context, |path, bytes| outputs.add(path, bytes))?;
+    let seed = match &args.seed {
+        Some(seed) => seed.clone(),
+        None => hex::encode(ambient.entropy::<16>().map_err(|error| {
+            Failure::new(Exit::Internal, "the system gives no randomness").because(error.to_string())
+        })?),
+    };
+    let sheet = outputs.sheet(
+        args.experiment.as_deref(),
+        args.stage.as_deref(),
+        args.mock,
+        &seed,
+    );
+    if sheet.files.is_empty() {
+        let folder = args.evidence.display();
+        let message = format!("nothing below `{folder}` is what is asked for");
+        let hint = match args.mock {
+            true => "leave out `--mock` where models answered",
+            false => "`--mock` hands out what scripts answered; `telemetry report --group-by stage` lists stages",
+        };
+        return Err(Failure::new(Exit::Internal, message).hint(hint));
+    }
+    ambient.create_dir(&out)?;
+    for (name, bytes) in &sheet.files {
+        ambient.write(&out.join(name), bytes)?;
+    }
+    let mut bytes = serde_json::to_vec_pretty(&sheet.key).map_err(|error| {
+        Failure::new(Exit::Internal, "the key cannot be written").because(error.to_string())
+    })?;
+    bytes.push(b'\n');
+    ambient.create_secret(&key, &bytes)?;
+    let count = sheet.key.outputs.len();
+    if context.output.json {
+        context.output.document(&json!({
+            "sheet": args.out.display().to_string(), "key": args.key.display().to_string(),
+            "outputs": sheet.key.outputs.keys().collect::<Vec<_>>(),
+        }));
+    } else {
+        let text = format!(
+            "{} in {}; fill in scores.yaml there, then: flowhost experiment review {} --key {} --by NAME\n",
+            counted(count, "output"),
+            args.out.display(),
+            args.out.join("scores.yaml").display(),
+            args.key.display(),
+        );
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+pub(super) fn take_back(args: &ReviewArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let evidence = context.ambient.resolve(&args.evidence);
+    let now = timestamp(context.ambient.now_ms().saturating_mul(1_000));
+    let found = read(args, &now, &evidence, context)?;
+    // Nobody may archive or write a spec's files while its scores are put beside them.
+    let world = world(&context.ambient);
+    let specs: BTreeSet<&str> = found.iter().map(|it| it.keyed.spec_id.as_str()).collect();
+    let mut locks = Vec::new();
+    for id in specs {
+        let spec = Spec::open(&world, &evidence, id).map_err(|error| {
+            let message = format!("the evidence of {id} cannot be opened");
+            Failure::new(Exit::Internal, message).because(error.to_string())
+        })?;
+        locks.push(spec.lock()?);
+    }
+    let readings: Vec<Value> = found.iter().map(Review::document).collect();
+    let review = json!({ "reviewer": args.by, "recorded_at": now, "readings": readings });
+    let run = record(review, context)?;
+    written(&found, &evidence, &run, context)?;
+    drop(locks);
+    let paths: Vec<String> = found
+        .iter()
+        .map(|it| args.evidence.join(&it.path).display().to_string())
+        .collect();
+    if context.output.json {
+        let document = json!({ "run_id": run, "reviewer": args.by, "files": paths });
+        context.output.document(&document);
+    } else {
+        let text = format!(
+            "{} of {}, on record as run {run}\n{}\n",
+            counted(found.len(), "reading"),
+            args.by,
+            paths.join("\n")
+        );
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The reviews; all that is wrong with the sheet, or has changed since it was handed out, at once.
+fn read(
+    args: &ReviewArgs,
+    now: &str,
+    evidence: &Path,
+    context: &Context,
+) -> Result<Vec<Review>, Failure> {
+    let ambient = &context.ambient;
+    let scores_file = args.scores.display().to_string();
+    let text = ambient.read_text(&args.scores, SHEET_BYTES_MAX)?;
+    let scores: Scores = serde_saphyr::from_str(&text).map_err(|error| {
+        Failure::new(Exit::Internal, format!("`{scores_file}` is not a sheet's scores"))
+            .because(error.to_string())
+            .hint("keep its lines as they were handed out, and fill in whole numbers from 1 to 5")
+    })?;
+    let key = ambient.read(&args.key, SHEET_BYTES_MAX)?;
+    let key: Key = serde_json::from_slice(&key).map_err(|error| {
+        let message = format!("`{}` is not the key of a sheet", args.key.display());
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    })?;
+    let found = match reviews(&key, &scores, &args.by, now) {
+        Ok(found) => found,
+        Err(faults) => {
+            let findings = faults.into_iter().map(|(label, what)| match label.as_str() {
+                "" => Finding::new("", what),
+                label => {
+                    let message = format!("`{label}`: {what}");
+                    Finding::at_text(&scores_file, &text, &format!("{label}:"), message)
+                }
+            });
+            let findings = findings.collect();
+            return Err(Failure::findings(&format!("`{scores_file}`"), findings));
+        }
+    };
+    if found.is_empty() {
+        let message = format!("`{scores_file}` has no scores yet");
+        return Err(Failure::new(Exit::Internal, message).hint("whole numbers from 1 to 5"));
+    }
+    let folder = args.scores.parent().unwrap_or(Path::new(""));
+    let mut findings = Vec::new();
+    for review in &found {
+        let keyed = &review.keyed;
+        let output = folder.join(format!("{}.json", review.label));
+        let synthesis = evidence.join(&keyed.synthesis_path);
+        for (path, sha256, what) in [
+            (output, &keyed.output_sha256, "what was read"),
+            (synthesis, &keyed.synthesis_sha256, "what the stage left"),
+        ] {
+            let shown = path.display().to_string();
+            match ambient.read(&path, FILE_BYTES_MAX) {
+                Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == *sha256 => {}
+                Ok(_) => {
+                    let message = format!("{what} has changed since the sheet was handed out");
+                    findings.push(Finding::new(&shown, message));
+                }
+                Err(error) => findings.push(Finding::from(&error)),
+            }
+        }
+        let target = evidence.join(&review.path);
+        if ambient.is_file(&target) {
+            let message = format!("`{}` has read this output already", args.by);
+            let finding = Finding::new(target.display().to_string(), message);
+            findings.push(finding.cure("a second opinion of the same reader needs another name"));
+        }
+    }
+    match findings.is_empty() {
+        true => Ok(found),
+        false => Err(Failure::findings(&format!("`{scores_file}`"), findings)),
+    }
+}
+
+/// Records the scores in a run of their own, and gives its id.
+fn record(review: Value, context: &mut Context) -> Result<String, Failure> {
+    let request = Request {
+        plan: PathBuf::from("review.yaml"),
+        text: Some(REVIEW.into()),
+        given: Given::Values(Map::from_iter([("review".to_owned(), review)])),
+        ..Request::default()
+    };
+    let project = loaded(&request, context)?;
+    let trials = Trials::new(&project, None, context)?;
+    let finished = trials.run(project, context);
+    trials.end();
+    let finished = finished?;
+    let end = finished.outcome.end;
+    match end.exit {
+        Exit::Ok => Ok(finished.run),
+        exit => {
+            let why = end.failure.map(|it| it.message).unwrap_or_default();
+            Err(Failure::new(exit, "the scores were not recorded").because(why))
+        }
+    }
+}
+
+fn loaded(request: &Request, context: &mut Context) -> Result<Project, Failure> {
+    let Context {
+        ambient,
+        config,
+        texts,
+        ..
+    } = context;
+    let loaded = project::load(ambient, config, request, texts);
+    match loaded.project {
+        Some(project) if loaded.findings.is_empty() => Ok(project),
+        _ => Err(Failure::findings("the plan that records scores", loaded.findings)),
+    }
+}
+
+/// Writes the files, all or none: they are on record already, and can be written again.
+fn written(
+    found: &[Review],
+    evidence: &Path,
+    run: &str,
+    context: &Context,
+) -> Result<(), Failure> {
+    let mut done: Vec<PathBuf> = Vec::new();
+    for review in found {
+        let path = evidence.join(&review.path);
+        if let Err(error) = context.ambient.write(&path, &review.file(run)) {
+            let mut failure = Failure::from(error);
+            for path in &done {
+                if let Err(error) = context.ambient.remove(path) {
+                    failure = failure.because(error.to_string());
+                }
+            }
+            return Err(failure.hint(format!(
+                "the scores are on record in run {run}; make room and give them again"
+            )));
+        }
+        done.push(path);
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! `flowhost experiment`: variants of a plan run in turns, outputs handed out blind, scores taken back, and all of it in a table.
+
+mod blind;
+mod report;
+
+use std::path::Path;
+
+use flowhost::failure::Failure;
+use flowhost::output::neutral;
+use flowhost_flow::Exit;
+use flowhost_flow::units::micro_usd_to_usd;
+use serde::Serialize;
+use serde_json::json;
+
+use super::tables::plain_table;
+use super::telemetry::{FILE_BYTES_MAX, collect};
+use super::trials::{self, Trials};
+use crate::cli::{ExperimentCommand, ExperimentRunArgs};
+use crate::commands::{Context, run};
+
+pub(crate) fn perform(
+    command: &ExperimentCommand,
+    context: &mut Context,
+) -> Result<Exit, Failure> {
+    match command {
+        ExperimentCommand::Run(args) => in_turns(args, context),
+        ExperimentCommand::Sheet(args) => blind::hand_out(args, context),
+        ExperimentCommand::Review(args) => blind::take_back(args, context),
+        ExperimentCommand::Report(args) => report::perform(args, context),
+    }
+}
+
+/// One run of a variant.
+#[derive(Debug, Serialize)]
+struct Turn {
+    variant: String,
+    run_id: String,
+    exit_code: u8,
+    duration_ms: u64,
+    tokens: u64,
+    cost_usd: f64,
+    /// Why it did not end well.
+    why: Option<String>,
+}
+
+/// Each variant once, then each again: what changes over time (a busy provider, a warm cache) meets all of them.
+fn in_turns(args: &ExperimentRunArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let project = trials::survey(&args.plan, context)?;
+    if project.plan.variants.is_empty() {
+        let message = format!("`{}` has no variants", args.plan.plan.display());
+        return Err(Failure::new(Exit::Internal, message)
+            .hint("`variants: { one: {}, other: { input: value } }` names sets of values for its inputs"));
+    }
+    let variants = trials::variants(&project.plan, &args.variants)?;
+    let trials = Trials::new(&project, args.seed, context)?;
+    let mut turns = Vec::new();
+    let mut exit = Exit::Ok;
+    for _ in 0..args.times {
+        for variant in &variants {
+            let one = trials::with_inputs(&args.plan, variant, &[]);
+            let finished = trials.run(run::checked(&one, context)?, context)?;
+            let end = &finished.outcome.end;
+            if exit == Exit::Ok {
+                exit = end.exit;
+            }
+            if context.output.live && !context.output.json {
+                let line = format!("{variant}: run {}\n", finished.run);
+                context.output.message(&neutral(&line));
+            }
+            turns.push(Turn {
+                variant: variant.clone(),
+                run_id: finished.run.clone(),
+                exit_code: end.exit.code(),
+                duration_ms: finished.outcome.duration_ms,
+                tokens: end.used.tokens,
+                cost_usd: micro_usd_to_usd(end.used.micro_usd),
+                why: end.failure.as_ref().map(|it| it.message.clone()),
+            });
+        }
+    }
+    trials.end();
+    if context.output.json {
+        context
+            .output
+            .document(&json!({ "plan": project.file, "runs": turns }));
+        return Ok(exit);
+    }
+    let mut table = plain_table(&["variant", "run", "exit", "ms", "tokens", "USD", ""]);
+    for turn in &turns {
+        table.add_row([
+            turn.variant.clone(),
+            turn.run_id.clone(),
+            turn.exit_code.to_string(),
+            turn.duration_ms.to_string(),
+            turn.tokens.to_string(),
+            format!("{:.6}", turn.cost_usd),
+            turn.why.clone().unwrap_or_default(),
+        ]);
+    }
+    let text = format!("{}\n", table.trim_fmt());
+    context.output.result(&neutral(&text));
+    Ok(exit)
+}
+
+/// Every file of an evidence folder, by its path below it.
+fn each_file(
+    evidence: &Path,
+    context: &Context,
+    mut take: impl FnMut(&str, &[u8]),
+) -> Result<(), Failure> {
+    let ambient = &context.ambient;
+    if !ambient.is_dir(evidence) {
+        let message = format!("there is no folder `{}`", evidence.display());
+        return Err(Failure::new(Exit::Internal, message)
+            .hint("name the evidence folder of a plan with `--evidence`"));
+    }
+    let mut files = Vec::new();
+    collect(ambient, evidence, 0, &mut files)?;
+    for file in files {
+        let bytes = ambient.read(&file, FILE_BYTES_MAX)?;
+        let below = file.strip_prefix(evidence).unwrap_or(&file);
+        take(&below.display().to_string(), &bytes);
+    }
+    Ok(())
+}
