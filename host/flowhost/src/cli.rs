@@ -27,8 +27,8 @@ pub(crate) use telemetry::{
     EvidenceArgs, FormArgs, ReportArgs, TelemetryCommand, TimesArgs,
 };
 pub(crate) use trials::{
-    EvalArgs, ExperimentCommand, ExperimentReportArgs, ExperimentRunArgs, GuardrailCommand, ReviewArgs,
-    SheetArgs,
+    EvalArgs, ExperimentCommand, ExperimentReportArgs, ExperimentRunArgs, GuardrailCommand,
+    ReviewArgs, SheetArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

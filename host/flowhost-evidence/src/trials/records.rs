@@ -164,9 +164,10 @@ impl Records {
     #[must_use]
     pub fn report(&self, experiment: &str, mock: bool, baseline: Option<&str>) -> Report {
         let scripted = |it: &Record| it.models_used.iter().any(|it| it.starts_with(MOCK));
-        let meant = self.records.iter().filter(|(_, it)| {
-            it.experiment.as_deref() == Some(experiment) && scripted(it) == mock
-        });
+        let meant = self
+            .records
+            .iter()
+            .filter(|(_, it)| it.experiment.as_deref() == Some(experiment) && scripted(it) == mock);
         let records: Vec<Record> = meant
             .map(|(place, record)| self.reviewed(place, record.clone()))
             .collect();
@@ -190,7 +191,11 @@ impl Records {
     }
 
     fn reviewed(&self, place: &Place, mut record: Record) -> Record {
-        let reviews = self.reviews.get(place).map(Vec::as_slice).unwrap_or_default();
+        let reviews = self
+            .reviews
+            .get(place)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         record.reviews = reviews.len();
         for criterion in CRITERIA {
             let given = reviews.iter();
@@ -267,7 +272,9 @@ fn row(
         let values: Vec<f64> = records.iter().filter_map(|it| of(*it)).collect();
         mean(&values)
     };
-    let overridden = records.iter().filter(|it| it.arbiter_override == Some(true));
+    let overridden = records
+        .iter()
+        .filter(|it| it.arbiter_override == Some(true));
     VariantRow {
         variant: variant.to_owned(),
         runs: runs.len(),

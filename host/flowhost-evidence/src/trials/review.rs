@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::sheet::{Key, Keyed};
 use super::CRITERIA;
+use super::sheet::{Key, Keyed};
 
 /// The best score; the worst is 1.
 const BEST: u8 = 5;
@@ -124,7 +124,14 @@ pub fn reviews(
                 }
             }
         }
-        found.push(review(label, keyed, &named, &given.assessment, reader, recorded_at));
+        found.push(review(
+            label,
+            keyed,
+            &named,
+            &given.assessment,
+            reader,
+            recorded_at,
+        ));
     }
     match faults.is_empty() {
         true => Ok(found),

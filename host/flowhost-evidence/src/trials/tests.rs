@@ -74,13 +74,21 @@ fn seeds_shuffle_and_what_is_not_meant_is_not_handed_out() {
     let orders: std::collections::BTreeSet<Vec<String>> = (0..40)
         .map(|seed| {
             let sheet = all.sheet(None, None, false, &seed.to_string());
-            sheet.key.outputs.values().map(|it| it.run_id.clone()).collect()
+            sheet
+                .key
+                .outputs
+                .values()
+                .map(|it| it.run_id.clone())
+                .collect()
         })
         .collect();
     assert!(orders.len() > 8, "{orders:?}");
     assert!(all.sheet(Some("other"), None, false, "s").files.is_empty());
     assert!(all.sheet(None, Some("tasks"), false, "s").files.is_empty());
-    assert!(all.sheet(None, None, true, "s").files.is_empty(), "no script answered");
+    assert!(
+        all.sheet(None, None, true, "s").files.is_empty(),
+        "no script answered"
+    );
 }
 
 fn full(score: u8) -> Given {
@@ -114,7 +122,11 @@ fn scores_become_reviews_and_stand_beside_the_other_numbers() {
     for review in &found {
         let file = review.file("REVIEW");
         assert_eq!(judge(&review.path, &file), Held::Valid(Form::Review));
-        assert!(review.path.ends_with("_jane_review.json"), "{}", review.path);
+        assert!(
+            review.path.ends_with("_jane_review.json"),
+            "{}",
+            review.path
+        );
         records.add(&review.path, &file);
         evidence.add(&review.path, &file);
     }
@@ -128,7 +140,10 @@ fn scores_become_reviews_and_stand_beside_the_other_numbers() {
     let record = report.records.iter().find(|it| it.run_id == first.run_id);
     let record = record.unwrap();
     assert_eq!(record.quality_metrics["overall"], Some(1.0));
-    assert_eq!(record.reviewer_assessment.as_deref(), Some("says when it is done"));
+    assert_eq!(
+        record.reviewer_assessment.as_deref(),
+        Some("says when it is done")
+    );
     let mut seen = evidence.observations().iter();
     let seen = seen.find(|it| it.run == first.run_id).unwrap();
     assert_eq!(seen.quality, Some(1.0), "a person's score is the quality");
@@ -144,7 +159,10 @@ fn all_that_is_wrong_with_scores_is_told_at_once() {
         outputs: [("plan-1".to_owned(), bad), ("plan-99".to_owned(), full(3))].into(),
     };
     let faults = reviews(&sheet.key, &scores, "../jane", "t").unwrap_err();
-    let told: Vec<String> = faults.iter().map(|(at, what)| format!("{at}: {what}")).collect();
+    let told: Vec<String> = faults
+        .iter()
+        .map(|(at, what)| format!("{at}: {what}"))
+        .collect();
     for part in [
         "`../jane` is no name",
         "plan-1: `clarity` has no score",
@@ -169,15 +187,24 @@ fn variants_are_held_beside_each_other_by_runs_and_savings_are_estimated() {
     let [adaptive, full] = report.variants.as_slice() else {
         panic!("{report:#?}")
     };
-    assert_eq!((adaptive.runs, adaptive.tokens, full.tokens), (4, Some(100.0), Some(300.0)));
+    assert_eq!(
+        (adaptive.runs, adaptive.tokens, full.tokens),
+        (4, Some(100.0), Some(300.0))
+    );
     // Four stages, each without two agents at 0.5 and 100 tokens.
-    assert_eq!((adaptive.saved_usd, adaptive.saved_tokens), (Some(4.0), Some(800.0)));
+    assert_eq!(
+        (adaptive.saved_usd, adaptive.saved_tokens),
+        (Some(4.0), Some(800.0))
+    );
     assert_eq!(full.saved_usd, Some(0.0));
     let against = adaptive.against.as_ref().unwrap();
     let change = &against.changes["tokens"];
     assert!((change.share.unwrap() + 2.0 / 3.0).abs() < 1e-9);
     assert!(change.chance.unwrap() < 0.05);
-    assert_eq!(against.changes["overall"].chance, None, "nobody has read anything");
+    assert_eq!(
+        against.changes["overall"].chance, None,
+        "nobody has read anything"
+    );
     assert_eq!((adaptive.overridden, full.against.is_none()), (4, true));
     assert_eq!(report.records[0].method, "single");
 }

@@ -152,21 +152,57 @@ fn a_variant_that_the_plan_does_not_have_is_refused_and_the_label_tells_which_it
 #[test]
 fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
     let home = example("spec-kit-900");
-    let ran = home.flowhost(&["experiment", "run", "plan.yaml", "--json"]).expect(0).json();
+    let ran = home
+        .flowhost(&["experiment", "run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
     let turns = ran["runs"].as_array().unwrap();
-    let names: Vec<_> = turns.iter().map(|it| it["variant"].as_str().unwrap()).collect();
+    let names: Vec<_> = turns
+        .iter()
+        .map(|it| it["variant"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["adaptive", "always-full"], "{ran:#}");
     let sheet = [
-        "experiment", "sheet", "--out", "reader", "--key", "key.json", "--seed", "s", "--stage", "unlock",
+        "experiment",
+        "sheet",
+        "--out",
+        "reader",
+        "--key",
+        "key.json",
+        "--seed",
+        "s",
+        "--stage",
+        "unlock",
     ];
     let refused = home.flowhost(&sheet).expect(1);
-    assert!(refused.stderr.contains("`--mock` hands out"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("`--mock` hands out"),
+        "{}",
+        refused.stderr
+    );
     let with_mock: Vec<&str> = sheet.into_iter().chain(["--mock"]).collect();
     home.flowhost(&with_mock).expect(0);
     let again = home.flowhost(&with_mock).expect(1);
-    assert!(again.stderr.contains("is there already"), "{}", again.stderr);
-    let inside = home.flowhost(&["experiment", "sheet", "--out", "x", "--key", "x/key.json", "--mock"]);
-    assert!(inside.expect(1).stderr.contains("the folder that the reader gets"));
+    assert!(
+        again.stderr.contains("is there already"),
+        "{}",
+        again.stderr
+    );
+    let inside = home.flowhost(&[
+        "experiment",
+        "sheet",
+        "--out",
+        "x",
+        "--key",
+        "x/key.json",
+        "--mock",
+    ]);
+    assert!(
+        inside
+            .expect(1)
+            .stderr
+            .contains("the folder that the reader gets")
+    );
     for name in ["unlock-1.json", "unlock-2.json", "scores.yaml"] {
         let text = home.read(&format!("reader/{name}"));
         for secret in ["adaptive", "gemini", turns[0]["run_id"].as_str().unwrap()] {
@@ -174,10 +210,21 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
         }
     }
     let review = [
-        "experiment", "review", "reader/scores.yaml", "--key", "key.json", "--by", "jane", "--json",
+        "experiment",
+        "review",
+        "reader/scores.yaml",
+        "--key",
+        "key.json",
+        "--by",
+        "jane",
+        "--json",
     ];
     let empty = home.flowhost(&review).expect(1);
-    assert!(empty.stdout.contains("has no scores yet"), "{}", empty.all());
+    assert!(
+        empty.stdout.contains("has no scores yet"),
+        "{}",
+        empty.all()
+    );
     let scores = home.read("reader/scores.yaml");
     let filled = scores
         .replace("completeness: ,", "completeness: 4,")
@@ -186,14 +233,25 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
         .replace("actionability: ,", "actionability: 3,")
         .replace("overall: ,", "overall: 4,")
         .replace("assessment: \"\"", "assessment: \"the steps have numbers\"");
-    home.file("reader/scores.yaml", filled.replace("overall: 4,", "overall: 7,"));
+    home.file(
+        "reader/scores.yaml",
+        filled.replace("overall: 4,", "overall: 7,"),
+    );
     let wrong = home.flowhost(&review).expect(1);
-    assert!(wrong.stdout.contains("scores go from 1 to 5"), "{}", wrong.all());
+    assert!(
+        wrong.stdout.contains("scores go from 1 to 5"),
+        "{}",
+        wrong.all()
+    );
     home.file("reader/scores.yaml", &filled);
     let output = home.read("reader/unlock-1.json");
     home.file("reader/unlock-1.json", output.replace("unlock", "hold"));
     let changed = home.flowhost(&review).expect(1);
-    assert!(changed.stdout.contains("has changed since the sheet"), "{}", changed.all());
+    assert!(
+        changed.stdout.contains("has changed since the sheet"),
+        "{}",
+        changed.all()
+    );
     home.file("reader/unlock-1.json", output);
     let taken = home.flowhost(&review).expect(0).json();
     assert_eq!(taken["files"].as_array().unwrap().len(), 2, "{taken:#}");
@@ -201,30 +259,70 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
     home.flowhost(&["verify", run]).expect(0);
     let judged = home.flowhost(&["telemetry", "validate", "evidence", "--json"]);
     assert_eq!(judged.expect(0).json()["invalid"], 0);
-    let file: Value = serde_json::from_str(&home.read(taken["files"][0].as_str().unwrap())).unwrap();
-    assert_eq!((&file["recorded_by"]["run_id"], &file["scores"]["overall"]), (&json!(run), &json!(4)));
+    let file: Value =
+        serde_json::from_str(&home.read(taken["files"][0].as_str().unwrap())).unwrap();
+    assert_eq!(
+        (&file["recorded_by"]["run_id"], &file["scores"]["overall"]),
+        (&json!(run), &json!(4))
+    );
     let twice = home.flowhost(&review).expect(1);
-    assert!(twice.stdout.contains("has read this output already"), "{}", twice.all());
+    assert!(
+        twice.stdout.contains("has read this output already"),
+        "{}",
+        twice.all()
+    );
 
     let report = home
-        .flowhost(&["experiment", "report", "--mock", "--baseline", "always-full", "--json"])
+        .flowhost(&[
+            "experiment",
+            "report",
+            "--mock",
+            "--baseline",
+            "always-full",
+            "--json",
+        ])
         .expect(0)
         .json();
     let rows = report["variants"].as_array().unwrap();
-    assert_eq!((&rows[0]["variant"], &rows[0]["overall"]), (&json!("adaptive"), &json!(0.75)));
-    assert!(rows[0]["saved_tokens"].as_f64().unwrap() > 0.0, "{report:#}");
+    assert_eq!(
+        (&rows[0]["variant"], &rows[0]["overall"]),
+        (&json!("adaptive"), &json!(0.75))
+    );
+    assert!(
+        rows[0]["saved_tokens"].as_f64().unwrap() > 0.0,
+        "{report:#}"
+    );
     assert_eq!(rows[1]["saved_tokens"], 0.0);
     let tokens = &rows[0]["against"]["changes"]["tokens"];
     assert!(tokens["share"].as_f64().unwrap() < 0.0, "{report:#}");
-    assert_eq!(tokens["chance"], Value::Null, "one run of each tells nothing");
+    assert_eq!(
+        tokens["chance"],
+        Value::Null,
+        "one run of each tells nothing"
+    );
     let record = report["records"].as_array().unwrap();
-    let record = record.iter().find(|it| it["stage"] == "unlock" && it["variant"] == "adaptive");
+    let record = record
+        .iter()
+        .find(|it| it["stage"] == "unlock" && it["variant"] == "adaptive");
     let record = record.unwrap();
-    assert_eq!((&record["method"], &record["agents_of"]), (&json!("single"), &json!(3)));
+    assert_eq!(
+        (&record["method"], &record["agents_of"]),
+        (&json!("single"), &json!(3))
+    );
     assert_eq!(record["reviewer_assessment"], "the steps have numbers");
-    let quality = ["telemetry", "report", "--mock", "--metric", "quality", "--json"];
+    let quality = [
+        "telemetry",
+        "report",
+        "--mock",
+        "--metric",
+        "quality",
+        "--json",
+    ];
     let quality = home.flowhost(&quality).expect(0).json();
     let rows = quality["rows"].as_array().unwrap();
     let unlock = rows.iter().find(|it| it["group"] == "unlock").unwrap();
-    assert_eq!(unlock["mean"], 0.75, "a person's score is the quality: {quality:#}");
+    assert_eq!(
+        unlock["mean"], 0.75,
+        "a person's score is the quality: {quality:#}"
+    );
 }

@@ -45,11 +45,14 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
         }
     }
     let mut outputs = Outputs::default();
-    each_file(&args.evidence, context, |path, bytes| outputs.add(path, bytes))?;
+    each_file(&args.evidence, context, |path, bytes| {
+        outputs.add(path, bytes)
+    })?;
     let seed = match &args.seed {
         Some(seed) => seed.clone(),
         None => hex::encode(ambient.entropy::<16>().map_err(|error| {
-            Failure::new(Exit::Internal, "the system gives no randomness").because(error.to_string())
+            Failure::new(Exit::Internal, "the system gives no randomness")
+                .because(error.to_string())
         })?),
     };
     let sheet = outputs.sheet(
@@ -63,7 +66,9 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
         let message = format!("nothing below `{folder}` is what is asked for");
         let hint = match args.mock {
             true => "leave out `--mock` where models answered",
-            false => "`--mock` hands out what scripts answered; `telemetry report --group-by stage` lists stages",
+            false => {
+                "`--mock` hands out what scripts answered; `telemetry report --group-by stage` lists stages"
+            }
         };
         return Err(Failure::new(Exit::Internal, message).hint(hint));
     }
@@ -145,9 +150,12 @@ fn read(
     let scores_file = args.scores.display().to_string();
     let text = ambient.read_text(&args.scores, SHEET_BYTES_MAX)?;
     let scores: Scores = serde_saphyr::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Internal, format!("`{scores_file}` is not a sheet's scores"))
-            .because(error.to_string())
-            .hint("keep its lines as they were handed out, and fill in whole numbers from 1 to 5")
+        Failure::new(
+            Exit::Internal,
+            format!("`{scores_file}` is not a sheet's scores"),
+        )
+        .because(error.to_string())
+        .hint("keep its lines as they were handed out, and fill in whole numbers from 1 to 5")
     })?;
     let key = ambient.read(&args.key, SHEET_BYTES_MAX)?;
     let key: Key = serde_json::from_slice(&key).map_err(|error| {
@@ -157,13 +165,15 @@ fn read(
     let found = match reviews(&key, &scores, &args.by, now) {
         Ok(found) => found,
         Err(faults) => {
-            let findings = faults.into_iter().map(|(label, what)| match label.as_str() {
-                "" => Finding::new("", what),
-                label => {
-                    let message = format!("`{label}`: {what}");
-                    Finding::at_text(&scores_file, &text, &format!("{label}:"), message)
-                }
-            });
+            let findings = faults
+                .into_iter()
+                .map(|(label, what)| match label.as_str() {
+                    "" => Finding::new("", what),
+                    label => {
+                        let message = format!("`{label}`: {what}");
+                        Finding::at_text(&scores_file, &text, &format!("{label}:"), message)
+                    }
+                });
             let findings = findings.collect();
             return Err(Failure::findings(&format!("`{scores_file}`"), findings));
         }
@@ -238,17 +248,15 @@ fn loaded(request: &Request, context: &mut Context) -> Result<Project, Failure> 
     let loaded = project::load(ambient, config, request, texts);
     match loaded.project {
         Some(project) if loaded.findings.is_empty() => Ok(project),
-        _ => Err(Failure::findings("the plan that records scores", loaded.findings)),
+        _ => Err(Failure::findings(
+            "the plan that records scores",
+            loaded.findings,
+        )),
     }
 }
 
 /// Writes the files, all or none: they are on record already, and can be written again.
-fn written(
-    found: &[Review],
-    evidence: &Path,
-    run: &str,
-    context: &Context,
-) -> Result<(), Failure> {
+fn written(found: &[Review], evidence: &Path, run: &str, context: &Context) -> Result<(), Failure> {
     let mut done: Vec<PathBuf> = Vec::new();
     for review in found {
         let path = evidence.join(&review.path);

@@ -18,10 +18,7 @@ use super::trials::{self, Trials};
 use crate::cli::{ExperimentCommand, ExperimentRunArgs};
 use crate::commands::{Context, run};
 
-pub(crate) fn perform(
-    command: &ExperimentCommand,
-    context: &mut Context,
-) -> Result<Exit, Failure> {
+pub(crate) fn perform(command: &ExperimentCommand, context: &mut Context) -> Result<Exit, Failure> {
     match command {
         ExperimentCommand::Run(args) => in_turns(args, context),
         ExperimentCommand::Sheet(args) => blind::hand_out(args, context),
@@ -48,8 +45,9 @@ fn in_turns(args: &ExperimentRunArgs, context: &mut Context) -> Result<Exit, Fai
     let project = trials::survey(&args.plan, context)?;
     if project.plan.variants.is_empty() {
         let message = format!("`{}` has no variants", args.plan.plan.display());
-        return Err(Failure::new(Exit::Internal, message)
-            .hint("`variants: { one: {}, other: { input: value } }` names sets of values for its inputs"));
+        return Err(Failure::new(Exit::Internal, message).hint(
+            "`variants: { one: {}, other: { input: value } }` names sets of values for its inputs",
+        ));
     }
     let variants = trials::variants(&project.plan, &args.variants)?;
     let trials = Trials::new(&project, args.seed, context)?;

@@ -12,10 +12,16 @@ use crate::commands::Context;
 
 pub(super) fn perform(args: &ExperimentReportArgs, context: &Context) -> Result<Exit, Failure> {
     let mut records = Records::default();
-    each_file(&args.evidence, context, |path, bytes| records.add(path, bytes))?;
+    each_file(&args.evidence, context, |path, bytes| {
+        records.add(path, bytes)
+    })?;
     let experiment = chosen(args, &records)?;
     let report = records.report(&experiment, args.mock, args.baseline.as_deref());
-    let names: Vec<&str> = report.variants.iter().map(|it| it.variant.as_str()).collect();
+    let names: Vec<&str> = report
+        .variants
+        .iter()
+        .map(|it| it.variant.as_str())
+        .collect();
     if names.is_empty() {
         let (who, hint) = match args.mock {
             true => ("script", "leave out `--mock`"),
@@ -119,7 +125,10 @@ fn says(change: &Change) -> String {
     };
     match change.chance {
         None => format!("{share}; too few runs to tell from chance, four of each are the least"),
-        Some(chance) => format!("{share}; chance alone would part them so far in {:.1} % of cases", chance * 100.0),
+        Some(chance) => format!(
+            "{share}; chance alone would part them so far in {:.1} % of cases",
+            chance * 100.0
+        ),
     }
 }
 
