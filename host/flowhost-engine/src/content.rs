@@ -137,12 +137,24 @@ pub fn content_error_of(class: &str, document: Value) -> Result<String, String> 
 /// # Errors
 /// As [`content_value`].
 pub fn handed_on(content: &Content) -> Result<Value, String> {
-    let mut whole = content_value(content)?;
-    let value = whole.get_mut("value").map(Value::take).unwrap_or_default();
-    if value.is_null() && !content.parts.is_empty() {
-        Ok(whole)
+    content_value(content).map(handed_on_of)
+}
+
+/// As [`handed_on`], of the document that describes a content, as a record keeps it.
+#[must_use]
+pub fn handed_on_of(mut document: Value) -> Value {
+    let value = document
+        .get_mut("value")
+        .map(Value::take)
+        .unwrap_or_default();
+    let has_parts = document
+        .get("parts")
+        .and_then(Value::as_array)
+        .is_some_and(|parts| !parts.is_empty());
+    if value.is_null() && has_parts {
+        document
     } else {
-        Ok(value)
+        value
     }
 }
 

@@ -31,7 +31,9 @@ pub use cache::{CacheConfig, CacheError};
 pub use capability::{Capability, HostState, Parts, Provider};
 pub use child::compile_child_main;
 pub use compile::{COMPILE_COMMAND, CompileError, Compiler};
-pub use content::{content_error_of, content_error_value, content_of, content_value, handed_on};
+pub use content::{
+    content_error_of, content_error_value, content_of, content_value, handed_on, handed_on_of,
+};
 pub use engine::{Engine, EngineConfig, EngineError, LoadError, LoadedComponent, Origin};
 pub use fault::{Fault, NO_TIME_LEFT, Owner};
 pub use inspect::{

@@ -6,7 +6,6 @@
 //! the chain on the way.
 
 pub mod analysis;
-pub mod events;
 pub mod filter;
 pub mod html;
 pub mod links;

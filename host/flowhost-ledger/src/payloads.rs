@@ -11,8 +11,9 @@
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _, SeekFrom};
+use std::io::{self, BufReader, Read as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -166,6 +167,47 @@ impl Payload {
     }
 }
 
+/// Whose payload a line (without LF) holds, and the record that it names for the bytes, if it has none itself.
+///
+/// # Errors
+/// As [`Payload::parse`].
+pub(crate) fn glance(line: &[u8]) -> Result<(u64, Option<u64>), String> {
+    if let Some(seen) = plain_glance(line) {
+        return Ok(seen);
+    }
+    let payload = Payload::parse(line)?;
+    let of = match payload.content {
+        Content::Whole(_) => None,
+        Content::Of(of) => Some(of),
+    };
+    Ok((payload.seq, of))
+}
+
+/// [`glance`] without a copy of the bytes, which whoever looks for places has no use for. `None` where the parser
+/// has to say: every line that this accepts is one that it accepts.
+fn plain_glance(line: &[u8]) -> Option<(u64, Option<u64>)> {
+    let (mut seq, mut of, mut salt, mut bytes) = (None, None, false, false);
+    let sound = canonical::scan_plain(line, &mut |name, text, at| {
+        match name {
+            // Any string will do, with escapes or without; a list or a map will not.
+            "payload" => bytes = line.get(at.checked_sub(1)?) == Some(&b'"'),
+            "of" => of = Some(parse_decimal(text?)?),
+            "salt" => salt = crate::record::is_hash(text?),
+            "sealed" if bytes => {
+                text?;
+            }
+            "seq" => seq = Some(parse_decimal(text?)?),
+            _ => return None,
+        }
+        Some(true)
+    });
+    let seq = seq.filter(|_| sound == Some(true) && salt && bytes != of.is_some())?;
+    match of {
+        Some(of) if of >= seq => None,
+        of => Some((seq, of)),
+    }
+}
+
 fn number(value: &Parsed<'_>) -> Option<u64> {
     value.text().and_then(parse_decimal)
 }
@@ -213,16 +255,44 @@ pub enum PayloadError {
 /// Opening reads the files once for where each payload lies; the bytes stay on the disk.
 pub struct Payloads<'d> {
     disk: &'d dyn Source,
+    files: Vec<PathBuf>,
     places: BTreeMap<u64, Place>,
+    /// The file that was read last.
+    open: Mutex<Option<OpenFile>>,
 }
 
 struct Place {
-    path: PathBuf,
+    /// Which of the files.
+    file: usize,
     offset: u64,
     len: u64,
     /// The record whose line has the bytes, where this one only names it.
     of: Option<u64>,
 }
+
+/// A file that stays open between two payloads: most readers take them in order, and then the next one has
+/// been read already.
+struct OpenFile {
+    file: usize,
+    reader: BufReader<Box<dyn ReadSeek>>,
+    at: u64,
+}
+
+impl OpenFile {
+    fn line(&mut self, place: &Place) -> io::Result<Vec<u8>> {
+        let by = i128::from(place.offset) - i128::from(self.at);
+        let by = i64::try_from(by).map_err(io::Error::other)?;
+        // Unlike `seek`, this keeps what was read ahead.
+        self.reader.seek_relative(by)?;
+        let mut line = Vec::with_capacity(usize::try_from(place.len).unwrap_or_default());
+        (&mut self.reader).take(place.len).read_to_end(&mut line)?;
+        self.at = place.offset + line.len() as u64;
+        Ok(line)
+    }
+}
+
+/// Bytes that are read ahead of a payload: some hundred small ones.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 impl<'d> Payloads<'d> {
     /// Reads where the payloads of the ledger in `dir` are.
@@ -230,30 +300,32 @@ impl<'d> Payloads<'d> {
     /// # Errors
     /// [`PayloadError`].
     pub fn open(disk: &'d dyn Source, dir: &Path) -> Result<Self, PayloadError> {
-        let mut places = BTreeMap::new();
+        let (mut places, mut paths) = (BTreeMap::new(), Vec::new());
         for name in files(disk, dir)? {
             let path = dir.join(&name);
             let mut lines = Lines::new(disk.open_read(&path)?, PAYLOAD_LINE_BYTES_MAX);
             while let Some(line) = lines.next()? {
-                let payload =
-                    Payload::parse(line.bytes).map_err(|what| PayloadError::Malformed {
-                        file: name.clone(),
-                        line: line.number,
-                        what,
-                    })?;
+                let (seq, of) = glance(line.bytes).map_err(|what| PayloadError::Malformed {
+                    file: name.clone(),
+                    line: line.number,
+                    what,
+                })?;
                 let place = Place {
-                    path: path.clone(),
+                    file: paths.len(),
                     offset: line.offset,
                     len: line.bytes.len() as u64,
-                    of: match payload.content {
-                        Content::Whole(_) => None,
-                        Content::Of(of) => Some(of),
-                    },
+                    of,
                 };
-                places.insert(payload.seq, place);
+                places.insert(seq, place);
             }
+            paths.push(path);
         }
-        Ok(Self { disk, places })
+        Ok(Self {
+            disk,
+            files: paths,
+            places,
+            open: Mutex::default(),
+        })
     }
 
     /// The payload of record `seq`, checked against its `commit`; `None` if it is not there
@@ -316,7 +388,7 @@ impl<'d> Payloads<'d> {
         };
         let mut payload = self.read(seq, place)?;
         if let Content::Of(of) = payload.content {
-            let whole = self.places.get(&of).filter(|it| it.path == place.path);
+            let whole = self.places.get(&of).filter(|it| it.file == place.file);
             let whole = whole.ok_or(PayloadError::Mismatch(seq))?;
             payload.content = self.read(of, whole)?.content;
         }
@@ -328,10 +400,30 @@ impl<'d> Payloads<'d> {
     }
 
     fn read(&self, seq: u64, place: &Place) -> Result<Payload, PayloadError> {
-        let mut file = self.disk.open_read(&place.path)?;
-        let line = line_at(file.as_mut(), place.offset, place.len)?;
+        let line = self.bytes(place)?;
         let payload = Payload::parse(&line).ok().filter(|it| it.seq == seq);
         payload.ok_or(PayloadError::Mismatch(seq))
+    }
+
+    fn bytes(&self, place: &Place) -> io::Result<Vec<u8>> {
+        let mut last = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out while it is read: after an error nobody knows where it stands.
+        let mut open = match last.take().filter(|open| open.file == place.file) {
+            Some(open) => open,
+            None => {
+                let path = self.files.get(place.file);
+                let path = path.ok_or(io::ErrorKind::NotFound)?;
+                let file = self.disk.open_read(path)?;
+                OpenFile {
+                    file: place.file,
+                    reader: BufReader::with_capacity(READ_AHEAD_BYTES, file),
+                    at: 0,
+                }
+            }
+        };
+        let line = open.line(place)?;
+        *last = Some(open);
+        Ok(line)
     }
 }
 

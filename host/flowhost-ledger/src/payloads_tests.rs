@@ -25,7 +25,34 @@ fn refuses_lines_that_are_no_payload() {
         format!(r#"{{"of":"0","salt":"{salt}","sealed":"A","seq":"1"}}"#),
     ] {
         assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
+        assert!(glance(bad.as_bytes()).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_glance_sees_what_the_parser_sees_whatever_byte_is_another() {
+    let (mut whole, mut sealed, mut same) = (Vec::new(), Vec::new(), Vec::new());
+    push_line(&mut whole, 12, &[5; 32], b"a \"quoted\" line\n", None);
+    push_line(&mut sealed, 12, &[5; 32], b"shown", Some("AAAA"));
+    push_same(&mut same, 12, &[5; 32], 11);
+    let mut plain = 0;
+    for line in [whole, sealed, same] {
+        let line = line.strip_suffix(b"\n").unwrap();
+        assert!(plain_glance(line).is_some());
+        for at in 0..line.len() {
+            for byte in *b"\"\\{}[]:,019aAosz\x00\n\xff" {
+                let mut changed = line.to_vec();
+                changed[at] = byte;
+                let parsed = Payload::parse(&changed).map(|it| match it.content {
+                    Content::Whole(_) => (it.seq, None),
+                    Content::Of(of) => (it.seq, Some(of)),
+                });
+                plain += usize::from(plain_glance(&changed).is_some());
+                assert_eq!(glance(&changed), parsed, "{changed:?}");
+            }
+        }
+    }
+    assert!(plain > 0, "some changed lines are payload lines as well");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::disk::Source;
 use crate::layout;
 use crate::lines::{Line, Lines};
 use crate::merkle::Hash;
-use crate::payloads::{self, PAYLOAD_LINE_BYTES_MAX, Payload};
+use crate::payloads::{self, PAYLOAD_LINE_BYTES_MAX};
 use crate::record::{LINE_BYTES_MAX, LineFault, Owner, View};
 use crate::records::Kind;
 
@@ -319,9 +319,9 @@ pub(crate) fn payloads(
         let path = dir.join(name);
         let mut lines = Lines::new(disk.open_read(&path)?, PAYLOAD_LINE_BYTES_MAX);
         while let Some(line) = lines.next()? {
-            let found = Payload::parse(line.bytes).ok().filter(|_| line.complete);
+            let found = payloads::glance(line.bytes).ok().filter(|_| line.complete);
             let (offset, number) = (line.offset, line.number);
-            match found.map(|payload| payload.seq).filter(|seq| *seq < size) {
+            match found.map(|(seq, _)| seq).filter(|seq| *seq < size) {
                 Some(seq) if state.torn.is_none() => {
                     state.lost.remove(&seq);
                 }

@@ -14,15 +14,14 @@ use flowhost_bus::Ulid;
 use flowhost_flow::planner::fork::{ForkError, Parent as Recorded, Prefix, fork};
 use flowhost_flow::planner::{CallId, Note, Replayer};
 use flowhost_flow::{Action, Call, Event, Exit, Plan, Planner, RunSetup, Time};
-use flowhost_ledger::RealDisk;
 
 use crate::failure::Failure;
 use crate::host::Inner;
 use crate::journal::{Journal, emitted_id};
 use crate::order::Answered;
 use crate::resume::past::{Past, read_to};
-use crate::resume::rebuild::{Fed, Rebuilt, rebuild};
-use crate::resume::{Kept, Resumed};
+use crate::resume::rebuild::{Rebuilt, rebuild};
+use crate::resume::{Fed, Kept, Resumed};
 use crate::reuse::{Sources, hash_of_event, sources};
 
 /// Which run, and where.
@@ -67,9 +66,9 @@ pub(crate) fn read(host: &Inner, of: &Of) -> Result<Parent, Failure> {
         message: cannot_be_forked(&of.run),
         ..failure
     };
-    let fed = of.kept.fed(&dir).map_err(cannot)?;
-    let plan = of.kept.project(&dir, &fed).map_err(cannot)?.plan;
     let key = of.kept.key(&dir).map_err(cannot)?;
+    let fed = Fed::read(&dir, key.as_ref()).map_err(|error| cannot(error.into()))?;
+    let plan = of.kept.project(&dir, &fed.setup.inputs).map_err(cannot)?.plan;
     let sources = sources(&of.run, &dir, key.as_ref()).map_err(cannot)?;
     Ok(Parent {
         dir,
@@ -103,7 +102,7 @@ pub(crate) fn branch(
         .ok_or_else(|| cannot("its records end before the step begins"))?;
     let records = seq + 1;
     let key = of.kept.key(&parent.dir)?;
-    let past = read_to(&RealDisk, &parent.dir, key.as_ref(), records)?;
+    let past = read_to(&parent.dir, key.as_ref(), records)?;
     if let Some(message) = past.unread.first() {
         let why = format!(
             "a message of `{}` to `{}` was not read yet when `{}` began, and it is not sent twice",

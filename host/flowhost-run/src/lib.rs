@@ -80,7 +80,7 @@ pub use preflight::{Preflight, missing_rights, preflight};
 pub use project::{Documented, Member, Project};
 pub use redaction::redaction;
 pub use replay::{Difference, Entry, Recorded, ReplayOptions, Replayed};
-pub use resume::{Fed, Kept, ResumeOptions, Settlement, Spoken, Verdict, Word};
+pub use resume::{Fed, FedError, Kept, ResumeOptions, Settlement, Spoken, Verdict, Word};
 pub use reuse::{Earlier, ReusedCall};
 pub use state::State;
 pub use swap::{Swapped, widens};

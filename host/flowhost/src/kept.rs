@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flowhost_evidence::events::{self, EventsError};
-use flowhost_flow::Exit;
+use flowhost_flow::{Exit, RunSetup};
 use flowhost_ledger::{DataKey, SEALED_KEY};
 use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
 use flowhost_run::{Fed, Project, State};
@@ -80,6 +79,15 @@ impl Kept {
         ))
     }
 
+    /// What the run's planner was made with, as its first record has it.
+    ///
+    /// # Errors
+    /// When the record does not say it.
+    pub fn setup(&self, run_dir: &Path) -> Result<RunSetup, Failure> {
+        let key = data_key(&self.ambient, &self.state, run_dir)?;
+        Ok(Fed::setup(run_dir, key.as_ref())?)
+    }
+
     /// What was kept, and where its names are relative to.
     fn run(&self, run_dir: &Path) -> Result<(Ambient, KeptRun), Failure> {
         let mut bundle = self.bundle(run_dir)?;
@@ -120,9 +128,9 @@ impl Kept {
 }
 
 impl flowhost_run::Kept for Kept {
-    fn project(&self, run_dir: &Path, fed: &Fed) -> Result<Project, Failure> {
+    fn project(&self, run_dir: &Path, inputs: &Map<String, Value>) -> Result<Project, Failure> {
         let (ambient, kept) = self.run(run_dir)?;
-        let (inputs, mut texts) = (&fed.setup.inputs, Texts::default());
+        let mut texts = Texts::default();
         let Loaded { project, findings } =
             project::load_kept(&ambient, &self.config, &kept, inputs, &mut texts);
         match project {
@@ -133,25 +141,6 @@ impl flowhost_run::Kept for Kept {
                 Err(failure.hint("`--plugin NAME=PATH` goes on with another component, on purpose"))
             }
         }
-    }
-
-    fn fed(&self, run_dir: &Path) -> Result<Fed, Failure> {
-        let key = flowhost_run::Kept::key(self, run_dir)?;
-        let read = events::read_exact(run_dir, key.as_ref()).map_err(|error| {
-            let failure = Failure::new(Exit::Internal, "the run cannot be resumed");
-            let failure = failure.caused_by(&error);
-            match error {
-                EventsError::NotBegun => {
-                    failure.hint("start its plan again with `flowhost run`: nothing was done")
-                }
-                _ => failure,
-            }
-        })?;
-        Ok(Fed {
-            setup: read.setup,
-            events: read.events,
-            ends: read.ends,
-        })
     }
 
     fn key(&self, run_dir: &Path) -> Result<Option<DataKey>, Failure> {

@@ -12,6 +12,7 @@ use flowhost_bus::Ulid;
 use flowhost_flow::planner::ReplayError;
 use flowhost_flow::{Call, Exit};
 use flowhost_ledger::{DataKey, Kind, Ledger, LedgerOptions, OpenError};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::{BUNDLE, Bundle};
@@ -29,6 +30,7 @@ use crate::redaction::redaction;
 use crate::revealed::Revealed;
 use crate::wiring::{self, Ready, Seat};
 
+pub(crate) mod fed;
 pub(crate) mod gate;
 pub(crate) mod past;
 pub(crate) mod rebuild;
@@ -37,7 +39,7 @@ mod settle;
 
 pub use gate::{Spoken, Word};
 use past::{Made, Past, Settled};
-pub use rebuild::Fed;
+pub use fed::{Fed, FedError};
 use rebuild::{Rebuilt, rebuild};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};
@@ -57,20 +59,13 @@ pub struct ResumeOptions {
     pub cancel: Option<String>,
 }
 
-/// Finds again what a run was made of and what its planner was fed: reading the one needs the binary's
-/// plan loader, the other the views' reader.
+/// Finds again what a run was made of: that needs the binary's plan loader.
 pub trait Kept: Send + Sync + 'static {
-    /// The project as it was, from what was kept beside the ledger in `run_dir`.
+    /// The project as it was with these inputs, from what was kept beside the ledger in `run_dir`.
     ///
     /// # Errors
     /// What is missing or was changed.
-    fn project(&self, run_dir: &Path, fed: &Fed) -> Result<Project, Failure>;
-
-    /// What the planner was made with and fed.
-    ///
-    /// # Errors
-    /// When the records do not say it.
-    fn fed(&self, run_dir: &Path) -> Result<Fed, Failure>;
+    fn project(&self, run_dir: &Path, inputs: &Map<String, Value>) -> Result<Project, Failure>;
 
     /// The key of what the run has sealed; none where it sealed nothing, or the key is gone.
     ///
@@ -238,15 +233,15 @@ fn find(
     opened.durability = past::durability(&dir);
     opened.seal = kept.key(&dir)?;
     let ledger = open(host, &opened)?;
-    let past = past::read(&dir, opened.seal.as_ref())?;
+    let (past, fed) = past::read(&dir, opened.seal.as_ref())?;
     if let Some(status) = &past.ended {
         return Err(cannot(format!("it has ended: {status}"))
             .hint("`flowhost runs show` says how; start its plan again with `flowhost run`"));
     }
     begun_whole(&past)?;
     let made_of = made_of(host, &dir, &past)?;
-    let fed = kept.fed(&dir)?;
-    let project = kept.project(&dir, &fed)?;
+    let fed = fed?;
+    let project = kept.project(&dir, &fed.setup.inputs)?;
     is_same(&project, &past, options, &made_of)?;
     if opened.seal.is_none() {
         is_exact(&project, &fed)?;

@@ -1,15 +1,17 @@
 //! What the ledger of an unfinished run says beyond what its planner was fed: how far each call came,
 //! what models cost, which messages nobody has read, which agents were started.
 //!
-//! One pass over the records, in their order. Nothing is decided here, and nothing is performed: a call
-//! whose intent is missing never started, because an intent is on the disk before its effect.
+//! One pass over the records, in their order, which [`crate::resume::fed`] shares. Nothing is decided here, and
+//! nothing is performed: a call whose intent is missing never started, because an intent is on the disk before
+//! its effect.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use flowhost_caps::budget::Left;
 use flowhost_caps::messaging::MESSAGE;
-use flowhost_engine::{content_of, handed_on};
+use flowhost_engine::handed_on_of;
 use flowhost_flow::planner::GateAnswer;
 use flowhost_flow::{Amounts, CallResult, Failure as FlowFailure, FailureClass, Owner};
 use flowhost_ledger::records::{
@@ -24,6 +26,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::journal::Denial;
 use crate::order::{Detail, Stands};
+use crate::resume::fed::{self, Fed, FedError};
 use crate::resume::{unreadable, unreadable_because};
 use crate::reuse::ReusedCall;
 use crate::tally::Routed;
@@ -120,7 +123,7 @@ pub(crate) struct Past {
     pub(crate) read: HashMap<(String, String), u32>,
     pub(crate) denials: Vec<Denial>,
     /// What the driver wrote of the planner's notes: kind and fields, in order.
-    pub(crate) notes: Vec<StoredRecord>,
+    pub(crate) notes: Vec<Arc<StoredRecord>>,
     /// Bytes of records and payloads, for the run's account.
     pub(crate) bytes: u64,
 }
@@ -136,11 +139,16 @@ pub(crate) fn durability(dir: &Path) -> Durability {
     }
 }
 
-/// Reads the ledger in `dir`, which nobody writes to meanwhile.
+/// Reads the ledger in `dir`, which nobody writes to meanwhile: its past, and what its planner was fed. What is
+/// wrong with the one is told apart from what is wrong with the other, because what a run is (it has ended, it
+/// was made of something else) is said before that it cannot be fed.
 ///
 /// # Errors
 /// When it cannot be read, or a payload that is needed is gone.
-pub(crate) fn read(dir: &Path, key: Option<&DataKey>) -> Result<Past, Failure> {
+pub(crate) fn read(
+    dir: &Path,
+    key: Option<&DataKey>,
+) -> Result<(Past, Result<Fed, FedError>), Failure> {
     read_in(&RealDisk, dir, key)
 }
 
@@ -152,45 +160,54 @@ pub(crate) fn read_in(
     disk: &dyn Source,
     dir: &Path,
     key: Option<&DataKey>,
-) -> Result<Past, Failure> {
-    read_to(disk, dir, key, u64::MAX)
+) -> Result<(Past, Result<Fed, FedError>), Failure> {
+    let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
+    let (mut past, mut fed) = (
+        Reader::new(&payloads, key),
+        fed::Reader::new(&payloads, key),
+    );
+    for record in read_run_in(disk, dir).map_err(|error| unreadable(&error))? {
+        let record = Arc::new(record.map_err(|error| unreadable(&error))?);
+        let said = record.read().map_err(|error| unreadable(&error))?;
+        fed.take(&record, said.as_ref());
+        past.take(&record, said)?;
+    }
+    Ok((past.done()?, fed.done()))
 }
 
-/// The same of its first `most` records.
+/// The past alone, of the first `most` records of the ledger in `dir`.
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn read_to(
-    disk: &dyn Source,
-    dir: &Path,
-    key: Option<&DataKey>,
-    most: u64,
-) -> Result<Past, Failure> {
-    let payloads = Payloads::open(disk, dir).map_err(|error| unreadable(&error))?;
-    let mut reader = Reader {
-        payloads,
-        key: key.cloned(),
-        past: Past::default(),
-        roots: HashMap::new(),
-        intents: HashMap::new(),
-        open_messages: BTreeMap::new(),
-        answering: HashMap::new(),
-    };
-    for record in read_run_in(disk, dir).map_err(|error| unreadable(&error))? {
-        let record = record.map_err(|error| unreadable(&error))?;
+pub(crate) fn read_to(dir: &Path, key: Option<&DataKey>, most: u64) -> Result<Past, Failure> {
+    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| unreadable(&error))?;
+    let mut past = Reader::new(&payloads, key);
+    for record in read_run(dir).map_err(|error| unreadable(&error))? {
+        let record = Arc::new(record.map_err(|error| unreadable(&error))?);
         if record.seq >= most {
             break;
         }
-        reader.take(&record)?;
+        let said = record.read().map_err(|error| unreadable(&error))?;
+        past.take(&record, said)?;
     }
-    Ok(reader.done())
+    past.done()
 }
 
-struct Reader<'d> {
-    payloads: Payloads<'d>,
+/// A result of a planner's call that the planner may not have heard of. Its payload is read when all records
+/// are, because of almost all of them the planner has.
+struct Told {
+    record: Arc<StoredRecord>,
+    said: ToolResult,
+    detail: Detail,
+}
+
+struct Reader<'p> {
+    payloads: &'p Payloads<'p>,
     /// Opens what payloads were before they were redacted.
-    key: Option<DataKey>,
+    key: Option<&'p DataKey>,
     past: Past,
+    /// Results of the planner's calls that have not ended for it.
+    told: BTreeMap<u64, Told>,
     /// Whose budget pays for a call that the host made to deliver a message: the sender's root call.
     roots: HashMap<String, u64>,
     /// Model calls that have begun: plugin, root and what was held for them, by record.
@@ -202,11 +219,23 @@ struct Reader<'d> {
     answering: HashMap<String, ((String, String), u64)>,
 }
 
-impl Reader<'_> {
-    fn take(&mut self, record: &StoredRecord) -> Result<(), Failure> {
+impl<'p> Reader<'p> {
+    fn new(payloads: &'p Payloads<'p>, key: Option<&'p DataKey>) -> Self {
+        Self {
+            payloads,
+            key,
+            past: Past::default(),
+            told: BTreeMap::new(),
+            roots: HashMap::new(),
+            intents: HashMap::new(),
+            open_messages: BTreeMap::new(),
+            answering: HashMap::new(),
+        }
+    }
+
+    fn take(&mut self, record: &Arc<StoredRecord>, said: Option<Record>) -> Result<(), Failure> {
         self.past.bytes += record.line.len() as u64;
         self.answered_one(record);
-        let said = record.read().map_err(|error| unreadable(&error))?;
         self.denied(record);
         match said {
             Some(Record::RunStart(start)) => {
@@ -227,7 +256,7 @@ impl Reader<'_> {
                 self.past.swapped.insert(reload.plugin);
             }
             Some(Record::ToolCall(call)) => self.begun(record, &call),
-            Some(Record::ToolResult(result)) => self.ended(record, &result)?,
+            Some(Record::ToolResult(result)) => self.ended(record, result),
             Some(Record::ModelIntent(intent)) => self.asked(record, &intent),
             Some(Record::ModelResult(result)) => self.answered(record, &result),
             Some(Record::PlannerEvent(event)) => self.event(&event),
@@ -343,7 +372,7 @@ impl Reader<'_> {
         }
     }
 
-    fn ended(&mut self, record: &StoredRecord, said: &ToolResult) -> Result<(), Failure> {
+    fn ended(&mut self, record: &Arc<StoredRecord>, said: ToolResult) {
         let call = said.call_of.call.clone().unwrap_or_default();
         let plugin = plugin(&record.actor);
         let well = said.status == "ok";
@@ -373,25 +402,31 @@ impl Reader<'_> {
                 let made = self.past.calls.entry(root).or_default();
                 made.routed.detail.add(&detail);
             }
-            return Ok(());
+            return;
         };
+        self.past.calls.entry(number).or_default();
+        let record = record.clone();
+        self.told.insert(
+            number,
+            Told {
+                record,
+                said,
+                detail,
+            },
+        );
+    }
+
+    fn known(&self, told: Told) -> Result<Known, Failure> {
+        let Told {
+            record,
+            said,
+            detail,
+        } = told;
         let stands = match said.tool.as_str() {
             "on-plan" => Stands::Own,
             _ => Stands::Content,
         };
-        let known = self.known(record, said, stands, detail)?;
-        self.past.calls.entry(number).or_default().result = Some(known);
-        Ok(())
-    }
-
-    fn known(
-        &self,
-        record: &StoredRecord,
-        said: &ToolResult,
-        stands: Stands,
-        detail: Detail,
-    ) -> Result<Known, Failure> {
-        let text = self.text(record)?;
+        let text = self.text(&record)?;
         if said.status != "ok" {
             let class = FailureClass::ALL
                 .iter()
@@ -410,9 +445,7 @@ impl Reader<'_> {
         }
         let value: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
         let value = match stands {
-            Stands::Content => content_of(value)
-                .and_then(|content| handed_on(&content))
-                .map_err(|why| unreadable_because(&why))?,
+            Stands::Content => handed_on_of(value),
             Stands::Own | Stands::Nowhere => value,
         };
         let result = CallResult::Output(value);
@@ -487,6 +520,7 @@ impl Reader<'_> {
             && let Some(call) = said.call
         {
             self.past.calls.remove(&call);
+            self.told.remove(&call);
         }
     }
 
@@ -565,7 +599,7 @@ impl Reader<'_> {
             unreadable_because(&why)
         };
         let commit = record.commit.as_deref().ok_or_else(gone)?;
-        let exact = match &self.key {
+        let exact = match self.key {
             Some(key) => self.payloads.exact(record, key),
             None => Ok(None),
         };
@@ -581,7 +615,11 @@ impl Reader<'_> {
 
     /// A model that was asked and whose answer was never recorded is booked with all that was held for
     /// it, as for a call that is stopped: the provider may have charged it.
-    fn done(mut self) -> Past {
+    fn done(mut self) -> Result<Past, Failure> {
+        for (number, told) in std::mem::take(&mut self.told) {
+            let known = self.known(told)?;
+            self.past.calls.entry(number).or_default().result = Some(known);
+        }
         for (_, (plugin, root, held)) in std::mem::take(&mut self.intents) {
             self.book(&plugin, root, held);
         }
@@ -597,7 +635,7 @@ impl Reader<'_> {
             })
             .collect();
         past.unread.sort_by_key(|unread| unread.seq);
-        self.past
+        Ok(self.past)
     }
 }
 

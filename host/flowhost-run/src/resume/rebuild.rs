@@ -8,22 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flowhost_flow::planner::{
-    CallEnd, CallId, EventRecord, GateId, Note, OpenGate, Recorded, ReplayError, Replayer, RunEnd,
+    CallId, GateId, Note, OpenGate, Recorded, ReplayError, Replayer, RunEnd,
     TimerId,
 };
-use flowhost_flow::{Action, Call, CallResult, Plan, Planner, RunSetup, Time};
+use flowhost_flow::{Action, Call, CallResult, Plan, Planner, Time};
 use flowhost_ledger::{Fact, StoredRecord, Value};
 
-/// What the planner of a run was made with and fed, as its records have it.
-#[derive(Debug, Clone)]
-pub struct Fed {
-    /// What it was made with, beside the plan.
-    pub setup: RunSetup,
-    /// What it was fed, in that order.
-    pub events: Vec<EventRecord>,
-    /// How each call ended that an event names.
-    pub ends: BTreeMap<CallId, CallEnd>,
-}
+use crate::resume::fed::Fed;
 
 /// What was open around a planner.
 pub(crate) struct Rebuilt {
@@ -128,7 +119,7 @@ const TELLING: &[&str] = &[
 
 /// Those of the facts that no record holds. They were written in their order, so that only the last of
 /// them can be missing.
-pub(crate) fn unwritten(facts: Vec<Fact>, written: &[StoredRecord]) -> Vec<Fact> {
+pub(crate) fn unwritten(facts: Vec<Fact>, written: &[Arc<StoredRecord>]) -> Vec<Fact> {
     let mut written = written.iter();
     let mut facts = facts.into_iter();
     let mut missing = Vec::new();

@@ -112,9 +112,9 @@ pub(super) fn speak<T>(
 /// The run as it stands.
 fn read(kept: &dyn Kept, dir: &Path) -> Result<Resumed, Failure> {
     let key = kept.key(dir)?;
-    let past = past::read(dir, key.as_ref())?;
-    let fed = kept.fed(dir)?;
-    let plan = Arc::clone(&kept.project(dir, &fed)?.plan);
+    let (past, fed) = past::read(dir, key.as_ref())?;
+    let fed = fed?;
+    let plan = Arc::clone(&kept.project(dir, &fed.setup.inputs)?.plan);
     let (_planner, rebuilt) = rebuild(plan, &fed).map_err(|error| foreign(&error))?;
     Ok(Resumed { past, rebuilt, fed })
 }

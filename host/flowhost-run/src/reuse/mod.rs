@@ -23,7 +23,7 @@ use crate::folders;
 use crate::host::Inner;
 use crate::project::Project;
 use crate::registry::Registry;
-use crate::resume::Kept;
+use crate::resume::{Fed, Kept};
 use keys::{Key, Keys};
 use touched::Touched;
 
@@ -185,8 +185,9 @@ pub(crate) fn earlier(host: &Inner, kept: &dyn Kept, run: &str) -> Result<Earlie
         ..failure
     };
     let dir = host.config.state.run_dir(run);
-    let fed = kept.fed(&dir).map_err(cannot)?;
-    let project = kept.project(&dir, &fed).map_err(cannot)?;
+    let key = kept.key(&dir).map_err(cannot)?;
+    let fed = Fed::read(&dir, key.as_ref()).map_err(|error| cannot(error.into()))?;
+    let project = kept.project(&dir, &fed.setup.inputs).map_err(cannot)?;
     let foreign = |why: String| cannot(Failure::new(Exit::Internal, "").because(why));
     let (met, sources) = met(host, kept, run).map_err(cannot)?;
     let keys = Keys::of(&project);

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{Effects, RunScope};
-use flowhost_evidence::events::{self, EventsError};
 use flowhost_flow::planner::RunEnd;
 use flowhost_flow::{Amounts, Exit, Plan, Planner, RunSetup};
 use flowhost_ledger::{CheckpointPolicy, HostKey, Ledger, LedgerOptions, OpenError, Writing};
@@ -34,7 +33,7 @@ use crate::purse::Purse;
 use crate::registry::Registry;
 use crate::resume::past;
 use crate::resume::rebuild::rebuild;
-use crate::resume::{Fed, Resumed};
+use crate::resume::{FedError, Resumed};
 use crate::revealed::Revealed;
 use crate::wiring::{self, Machinery};
 use crate::world::Workers;
@@ -287,17 +286,13 @@ impl Simulated {
     /// The run as its records have it; none when it never began.
     pub(super) fn read(&self) -> Result<Option<TakenUp>, String> {
         let (disk, dir) = (&self.world.disk, self.dir());
-        let read = match events::read_exact_in(disk, &dir, None) {
-            Ok(read) => read,
-            Err(EventsError::NotBegun) => return Ok(None),
-            Err(error) => return Err(format!("events: {error}: {error:?}")),
+        let read = past::read_in(disk, &dir, None);
+        let (past, fed) = read.map_err(|error| format!("past: {error:?}"))?;
+        let fed = match fed {
+            Ok(fed) => fed,
+            Err(FedError::NotBegun) => return Ok(None),
+            Err(error) => return Err(format!("fed: {error}: {error:?}")),
         };
-        let fed = Fed {
-            setup: read.setup,
-            events: read.events,
-            ends: read.ends,
-        };
-        let past = past::read_in(disk, &dir, None).map_err(|error| format!("past: {error:?}"))?;
         let (planner, rebuilt) =
             rebuild(self.plan.clone(), &fed).map_err(|error| format!("rebuild: {error}"))?;
         Ok(Some((planner, Resumed { past, rebuilt, fed })))

@@ -30,9 +30,8 @@ pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Fa
         BTreeMap::new(),
     );
     let dir = context.state.run_dir(&parent);
-    let fed = kept.fed(&dir).map_err(cannot)?;
-    let before = kept.project(&dir, &fed).map_err(cannot)?;
-    let inputs = fed.setup.inputs.clone();
+    let inputs = kept.setup(&dir).map_err(cannot)?.inputs;
+    let before = kept.project(&dir, &inputs).map_err(cannot)?;
     let typed = typed(&args.inputs, &before.plan, context);
     let loaded = match &args.plan {
         None => kept.forked(&dir, inputs, &typed).map_err(cannot)?,

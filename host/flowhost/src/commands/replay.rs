@@ -10,12 +10,11 @@ use flowhost::project::{self, Given, Loaded, Project, Request};
 use flowhost::sources::KeptRun;
 use flowhost::state::FindRuns as _;
 use flowhost_engine::{Inspected, PoolConfig, ShapeLimits};
-use flowhost_evidence::events;
 use flowhost_flow::Exit;
 use flowhost_ledger::records::Record;
 use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, read_run};
 use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
-use flowhost_run::{Difference, Entry, Member, Recorded, ReplayOptions, Replayed};
+use flowhost_run::{Difference, Entry, Fed, Member, Recorded, ReplayOptions, Replayed};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
@@ -66,7 +65,7 @@ fn cannot(run: &str, why: &dyn std::error::Error) -> Failure {
 
 /// The run as its folder has it; each payload has been compared with its commitment.
 fn recorded(run: &str, dir: &Path, key: Option<&DataKey>) -> Result<Recorded, Failure> {
-    let events = events::read_exact(dir, key).map_err(|error| cannot(run, &error))?;
+    let fed = Fed::read(dir, key).map_err(|error| cannot(run, &error))?;
     let payloads = Payloads::open(&RealDisk, dir).map_err(|error| cannot(run, &error))?;
     let mut entries = Vec::new();
     for record in read_run(dir).map_err(|error| cannot(run, &error))? {
@@ -83,9 +82,9 @@ fn recorded(run: &str, dir: &Path, key: Option<&DataKey>) -> Result<Recorded, Fa
     }
     Ok(Recorded {
         entries,
-        setup: events.setup,
-        events: events.events,
-        ends: events.ends,
+        setup: fed.setup,
+        events: fed.events,
+        ends: fed.ends,
         later: Vec::new(),
     })
 }

@@ -71,9 +71,9 @@ pub(crate) fn go_on(
         ..
     } = context;
     let kept = Arc::new(Kept::new(ambient, config, state, replaced));
-    // Read once for the size of the host; what goes on is read again under the run's lock.
+    // For the size of the host; what goes on is read under the run's lock.
     let run_dir = state.run_dir(run);
-    let project = kept.project(&run_dir, &kept.fed(&run_dir)?)?;
+    let project = kept.project(&run_dir, &kept.setup(&run_dir)?.inputs)?;
     running::perform(&project, args, context, |host| {
         Ok(host.resume(run, kept, options))
     })

@@ -13,7 +13,6 @@ use flowhost::report::problems::unreadable;
 use flowhost_evidence::runs;
 use flowhost_flow::plan::{Body, Step};
 use flowhost_flow::{Exit, Plan};
-use flowhost_run::Kept as _;
 
 use crate::cli::StageArgs;
 use crate::commands::Context;
@@ -144,7 +143,7 @@ fn note_other_inputs(
     kept: &Kept,
     context: &Context,
 ) -> Result<(), Failure> {
-    let before = kept.fed(&context.state.run_dir(run))?.setup.inputs;
+    let before = kept.setup(&context.state.run_dir(run))?.inputs;
     let now = project.inputs.iter();
     for (name, _) in now.filter(|(name, value)| before.get(*name) != Some(*value)) {
         if !context.output.json {

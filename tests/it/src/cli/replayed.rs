@@ -1,8 +1,8 @@
 //! The records of a run, fed to a new planner, give the actions that the run performed.
 
-use flowhost_evidence::events;
 use flowhost_flow::Action;
 use flowhost_flow::planner::{Note, RunEnd, replay};
+use flowhost_run::Fed;
 use serde_json::{Value, json};
 
 use super::evidence::run_dir;
@@ -23,9 +23,9 @@ fn recorded(home: &Home) -> (Vec<Value>, Vec<String>) {
 
 #[track_caller]
 fn replays(home: &Home) -> RunEnd {
-    let events = events::read(&run_dir(home)).unwrap();
+    let fed = Fed::read(&run_dir(home), None).unwrap();
     let plan = project(home).plan;
-    let answers = replay(plan, events.setup, &events.events, &events.ends).unwrap();
+    let answers = replay(plan, fed.setup, &fed.events, &fed.ends).unwrap();
     let actions = answers.into_iter().flat_map(|answer| answer.actions);
     let (mut ends, mut calls, mut finished) = (Vec::new(), Vec::new(), None);
     for action in actions {
