@@ -68,7 +68,11 @@ pub(crate) fn read(host: &Inner, of: &Of) -> Result<Parent, Failure> {
     };
     let key = of.kept.key(&dir).map_err(cannot)?;
     let fed = Fed::read(&dir, key.as_ref()).map_err(|error| cannot(error.into()))?;
-    let plan = of.kept.project(&dir, &fed.setup.inputs).map_err(cannot)?.plan;
+    let plan = of
+        .kept
+        .project(&dir, &fed.setup.inputs)
+        .map_err(cannot)?
+        .plan;
     let sources = sources(&of.run, &dir, key.as_ref()).map_err(cannot)?;
     Ok(Parent {
         dir,

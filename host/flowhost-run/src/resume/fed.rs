@@ -104,7 +104,11 @@ impl Fed {
             let record = record?;
             if let Some(Record::RunStart(start)) = said(&record)? {
                 let payloads = Payloads::open(disk, dir)?;
-                return Texts { payloads: &payloads, key }.setup(&record, &start);
+                return Texts {
+                    payloads: &payloads,
+                    key,
+                }
+                .setup(&record, &start);
             }
         }
         Err(FedError::NotBegun)

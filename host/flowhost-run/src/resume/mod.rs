@@ -37,9 +37,9 @@ pub(crate) mod rebuild;
 mod recorded;
 mod settle;
 
+pub use fed::{Fed, FedError};
 pub use gate::{Spoken, Word};
 use past::{Made, Past, Settled};
-pub use fed::{Fed, FedError};
 use rebuild::{Rebuilt, rebuild};
 pub(crate) use settle::settle;
 pub use settle::{Settlement, Verdict};

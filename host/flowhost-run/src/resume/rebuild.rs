@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flowhost_flow::planner::{
-    CallId, GateId, Note, OpenGate, Recorded, ReplayError, Replayer, RunEnd,
-    TimerId,
+    CallId, GateId, Note, OpenGate, Recorded, ReplayError, Replayer, RunEnd, TimerId,
 };
 use flowhost_flow::{Action, Call, CallResult, Plan, Planner, Time};
 use flowhost_ledger::{Fact, StoredRecord, Value};
