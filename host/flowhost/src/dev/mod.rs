@@ -33,6 +33,11 @@ pub trait Face: Send {
     fn pressed(&mut self, key: Key) {
         let _nothing_to_show = key;
     }
+
+    /// The step that the person has chosen; only a screen lets them.
+    fn chosen(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What a person can ask for.
@@ -40,6 +45,12 @@ pub trait Face: Send {
 pub enum Key {
     /// Run the plan again.
     Again,
+    /// Run the chosen step alone.
+    Only,
+    /// Choose the step before.
+    Up,
+    /// Choose the step after.
+    Down,
     /// The plugin that changed last goes back to the build that it had before.
     Back,
     /// Open the report of the last run.

@@ -62,9 +62,15 @@ impl Face for Screen {
     }
 
     fn pressed(&mut self, key: Key) {
-        if matches!(key, Key::Yes | Key::No) {
-            self.view.answered();
+        match key {
+            Key::Yes | Key::No => self.view.answered(),
+            Key::Up | Key::Down => self.view.choose(key == Key::Down),
+            _ => {}
         }
+    }
+
+    fn chosen(&self) -> Option<String> {
+        self.view.chosen().map(str::to_owned)
     }
 }
 
@@ -100,6 +106,9 @@ fn key(pressed: KeyEvent) -> Option<Key> {
         KeyCode::Char('c') if control => Some(Key::Quit),
         _ if control => None,
         KeyCode::Char('r') => Some(Key::Again),
+        KeyCode::Char('s') => Some(Key::Only),
+        KeyCode::Up | KeyCode::Char('k') => Some(Key::Up),
+        KeyCode::Down | KeyCode::Char('j') => Some(Key::Down),
         KeyCode::Char('b') => Some(Key::Back),
         KeyCode::Char('o') => Some(Key::Open),
         KeyCode::Char('y') => Some(Key::Yes),
@@ -143,7 +152,9 @@ fn draw(frame: &mut Frame<'_>, view: &View, color: bool) {
     frame.render_widget(Paragraph::new(text).block(block), lines);
     let keys = match view.asks {
         true => " y take the wider rights   n keep the rights that it has   q quit",
-        false => " r run again   b previous build   o open the report   q quit",
+        false => {
+            " r run again   s the step at › alone (↑ ↓)   b previous build   o open the report   q quit"
+        }
     };
     let style = Style::new().add_modifier(Modifier::REVERSED);
     frame.render_widget(Paragraph::new(keys).style(style), foot);
@@ -206,17 +217,24 @@ fn steps_table(view: &View, paint: Paint, rows: u16) -> Table<'_> {
     let most = view.steps.len().saturating_sub(room);
     let first = at_work.saturating_sub(room / 2).min(most);
     let shown = view.steps.iter().skip(first).take(room);
+    let chosen = view.chosen();
     let rows = shown.map(|step| {
+        let mark = match chosen == Some(step.path.as_str()) {
+            true => "›",
+            false => "",
+        };
         Row::new([
+            Span::raw(mark),
             Span::raw(step.path.as_str()),
             Span::styled(step.status, paint.status(step.status)),
             Span::raw(detail(step)),
         ])
     });
     let widths = [
+        Constraint::Length(1),
         Constraint::Fill(1),
         Constraint::Length(9),
-        Constraint::Length(22),
+        Constraint::Length(20),
     ];
     let title = match first {
         0 => " steps ".to_owned(),
@@ -326,6 +344,36 @@ mod tests {
             took_ms: 31,
         });
         insta::assert_snapshot!(shown(&view));
+    }
+
+    /// The line of the step that `s` would run.
+    fn chosen(view: &View) -> String {
+        let shown = shown(view);
+        let line = shown.lines().find(|line| line.starts_with("\"│›"));
+        let line = line.unwrap_or_else(|| panic!("no step is chosen: {shown}"));
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_chosen_step_is_the_first_that_failed_until_the_person_moves() {
+        let mut view = view();
+        assert_eq!(chosen(&view), "last");
+        view.tell(&Told::StepEnded {
+            path: "each".to_owned(),
+            status: "failed",
+            duration_ms: 1,
+            failure: "it is too hot".to_owned(),
+            micro_usd: 0,
+        });
+        assert_eq!(chosen(&view), "each");
+        for wanted in ["hello", "hello"] {
+            view.choose(false);
+            assert_eq!(chosen(&view), wanted);
+        }
+        for wanted in ["each", "last", "last"] {
+            view.choose(true);
+            assert_eq!(chosen(&view), wanted);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
+use flowhost_flow::plan::Body;
 use flowhost_run::{
     Earlier, Events, Finished, Heard, Host, Member, Project, Run, RunEvent, RunOptions, Swapped,
 };
@@ -37,6 +38,8 @@ const BACK_MAX: usize = 32;
 const AGAIN: &str = "again";
 /// Why a run begins after `b`.
 const BACK: &str = "back";
+/// Why a run begins after `s`.
+const ONLY: &str = "only";
 
 /// What to run and how.
 pub struct Options {
@@ -101,6 +104,7 @@ pub async fn session(
         report: None,
         state,
         last: None,
+        newest: None,
     };
     session.reload("start").await?;
     session.go(faces.keys, faces.logs, faces.stop).await
@@ -136,8 +140,11 @@ struct Session<'a> {
     /// The page of the last run.
     report: Option<PathBuf>,
     state: &'a State,
-    /// The last run that was begun: the next one takes from it what has not changed.
+    /// The last run of the whole plan that was begun: the next one takes from it what has not changed.
     last: Option<String>,
+    /// The last run that was begun, which may have been of one step: the next step alone takes from it what it
+    /// needs.
+    newest: Option<String>,
 }
 
 /// A swap that was tried.
@@ -433,16 +440,22 @@ impl Session<'_> {
             return Ok(());
         }
         self.tell_watching(&project);
-        // The plan keeps them by name; a person wrote them in another order.
-        let mut steps = project.plan.steps();
-        steps.sort_by_key(|step| (step.at.line, step.at.column));
-        let steps: Vec<String> = steps.iter().map(|step| step.id.clone()).collect();
         let options = RunOptions {
             reuse: self.earlier(why),
             ..self.options.run.clone()
         };
-        let run = self.host.start(project, options)?;
+        let run = self.host.start(project.clone(), options)?;
         self.last = Some(run.id().to_owned());
+        self.begun(run, &project, why);
+        Ok(())
+    }
+
+    fn begun(&mut self, run: Run, project: &Project, why: &'static str) {
+        self.newest = Some(run.id().to_owned());
+        // The plan keeps them by name; a person wrote them in another order.
+        let mut steps = project.plan.steps();
+        steps.sort_by_key(|step| (step.at.line, step.at.column));
+        let steps: Vec<String> = steps.iter().map(|step| step.id.clone()).collect();
         self.face.tell(&Told::RunStarted {
             run: run.id().to_owned(),
             steps,
@@ -450,7 +463,52 @@ impl Session<'_> {
         });
         let events = run.events();
         self.living = Some(Living { run, events });
+    }
+
+    /// Runs the chosen step alone, as `flowhost run --only` does: what it needs is what the newest run gave.
+    fn only(&mut self) -> Result<(), Failure> {
+        let (project, step) = match self.alone() {
+            Ok(found) => found,
+            Err(message) => {
+                self.face.tell(&Told::Said { message });
+                return Ok(());
+            }
+        };
+        let options = RunOptions {
+            only: Some(step.clone()),
+            ..self.options.run.clone()
+        };
+        let needs = project.plan.step(&step).map(|step| &step.needs);
+        let needs = needs.is_some_and(|needs| !needs.is_empty());
+        let begun = project.clone();
+        let run = match self.newest.clone().filter(|_| needs) {
+            Some(before) => {
+                let kept = Kept::new(self.ambient, self.config, self.state, BTreeMap::new());
+                self.host
+                    .fork(begun, &before, &step, Arc::new(kept), options)?
+            }
+            None => self.host.start(begun, options)?,
+        };
+        self.begun(run, &project, ONLY);
         Ok(())
+    }
+
+    /// The project and the step of it that can be run alone now, or why there is none.
+    fn alone(&self) -> Result<(Project, String), String> {
+        let project = self.project.clone();
+        let (Some(project), Some(step)) = (project, self.face.chosen()) else {
+            return Err("the plan is not sound yet: there is no step to run".to_owned());
+        };
+        if self.living.is_some() {
+            return Err("a run goes on: a step is run alone when it has ended".to_owned());
+        }
+        if !matches!(project.plan.body, Body::Workflow { .. }) {
+            return Err("only a workflow has steps that can be run apart from each other".to_owned());
+        }
+        match project.plan.step(&step) {
+            Some(_) => Ok((project, step)),
+            None => Err(format!("the plan has no step `{step}` any more")),
+        }
     }
 
     /// What the last run can give. A person who asks for the same again wants it done.
@@ -509,7 +567,12 @@ impl Session<'_> {
         };
         match living.run.outcome().await {
             Ok(finished) => self.finished(&finished),
-            Err(failure) => self.refuse(&failure, &Texts::default()),
+            Err(failure) => {
+                // It left no record, so that nothing can be taken from it.
+                self.newest.clone_from(&self.last);
+                self.face.tell(&Told::not_begun(living.run.id(), &failure));
+                self.refuse(&failure, &Texts::default());
+            }
         }
         match (self.next.take(), self.project.clone()) {
             (Some(why), Some(project)) => self.start(project, why),
@@ -543,7 +606,12 @@ impl Session<'_> {
                 }
                 Ok(())
             }
+            Key::Only => self.only(),
             Key::Back => self.back(),
+            Key::Up | Key::Down => {
+                self.face.refresh();
+                Ok(())
+            }
             Key::Open => {
                 self.open();
                 Ok(())

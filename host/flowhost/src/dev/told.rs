@@ -10,6 +10,7 @@ use flowhost_flow::planner::{Note, StepSummary};
 use flowhost_run::{Finished, Swapped, status_word};
 use serde::Serialize;
 
+use crate::failure::Failure;
 use crate::output::one_line;
 
 /// One thing that happened. In JSON its name is `event`.
@@ -31,7 +32,7 @@ pub enum Told {
         run: String,
         /// Paths of the plan's own steps, in the plan's order.
         steps: Vec<String>,
-        /// Why: `start`, `change`, `again`, or `rights`.
+        /// Why: `start`, `change`, `again`, `rights`, `back`, or `only` (one step).
         why: &'static str,
     },
     /// An attempt of a step begins.
@@ -179,6 +180,19 @@ impl Told {
         }
     }
 
+    /// The end of a run that could not begin: it has no record and no report.
+    #[must_use]
+    pub fn not_begun(run: &str, failure: &Failure) -> Self {
+        Self::RunEnded {
+            run: run.to_owned(),
+            status: "refused".to_owned(),
+            exit_code: failure.exit.code(),
+            duration_ms: 0,
+            failure: failure.message.clone(),
+            report: String::new(),
+        }
+    }
+
     /// A swap that was made.
     #[must_use]
     pub fn swapped(plugin: &str, component: &str, swapped: &Swapped) -> Self {
@@ -235,7 +249,9 @@ impl Told {
                 if !failure.is_empty() {
                     let _infallible = write!(text, ": {failure}");
                 }
-                let _infallible = write!(text, "; report {report}");
+                if !report.is_empty() {
+                    let _infallible = write!(text, "; report {report}");
+                }
                 one_line(&text)
             }
             Self::Building { folder } => one_line(&format!("building {folder}")),

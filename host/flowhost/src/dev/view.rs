@@ -48,6 +48,8 @@ pub(super) struct View {
     pub(super) runs: u64,
     pub(super) micro_usd: u64,
     pub(super) steps: Vec<Step>,
+    /// The step that the person has moved to.
+    chosen: Option<String>,
     pub(super) plugins: Vec<Plugin>,
     pub(super) build: Option<Build>,
     /// A change waits for a yes.
@@ -153,6 +155,39 @@ impl View {
         self.asks = false;
     }
 
+    /// The step that `s` runs: where the person has moved to, else the first that did not end well, else the
+    /// last.
+    pub(super) fn chosen(&self) -> Option<&str> {
+        let mut own = self.own();
+        let chosen = own.find(|path| self.chosen.as_deref() == Some(*path));
+        let bad = |step: &&Step| !matches!(step.status, "" | "running" | "ok" | "skipped");
+        let failed = self.steps.iter().filter(bad).map(|step| step.path.as_str());
+        let mut failed = failed.filter(|path| is_own(path));
+        chosen
+            .or_else(|| failed.next())
+            .or_else(|| self.own().last())
+    }
+
+    /// Moves to the step before or after.
+    pub(super) fn choose(&mut self, down: bool) {
+        let own: Vec<&str> = self.own().collect();
+        let now = self.chosen();
+        let at = own.iter().position(|path| Some(*path) == now).unwrap_or(0);
+        let next = match down {
+            true => at.saturating_add(1),
+            false => at.saturating_sub(1),
+        };
+        if let Some(path) = own.get(next) {
+            self.chosen = Some((*path).to_owned());
+        }
+    }
+
+    /// The plan's own steps, which can be run alone; those of a sub-plan are run by their step.
+    fn own(&self) -> impl Iterator<Item = &str> {
+        let paths = self.steps.iter().map(|step| step.path.as_str());
+        paths.filter(|path| is_own(path))
+    }
+
     /// The line of a path: its own, or that of the step that it is an item of. Steps of sub-plans and of
     /// trees come as they happen.
     fn step(&mut self, path: &str) -> Option<&mut Step> {
@@ -162,6 +197,10 @@ impl View {
         }
         self.steps.iter_mut().find(|step| step.path == own)
     }
+}
+
+fn is_own(path: &str) -> bool {
+    !path.contains('/')
 }
 
 impl Step {

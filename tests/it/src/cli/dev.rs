@@ -252,12 +252,69 @@ impl Terminal {
     fn key(&mut self, key: u8) {
         self.keys.write_all(&[key]).unwrap();
     }
+
+    /// Types `q`: the terminal is given back as it was, and the process ends well.
+    #[track_caller]
+    fn quit(mut self) {
+        self.key(b'q');
+        self.until("\u{1b}[?1049l");
+        let Self { child, shown, keys } = self;
+        // Standard input stays open until the end: its end would be a hang-up to `script`.
+        let status = ended(child);
+        drop(keys);
+        let shown = String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
+        assert!(status.success(), "{status} {shown:?}");
+    }
+}
+
+/// Whether there are terminals for tests here.
+fn has_terminals() -> bool {
+    let there = Command::new("script").arg("--version").output().is_ok();
+    if !there {
+        eprintln!("SKIPPED: `script` (util-linux) makes the terminal for this test; install it");
+    }
+    there
+}
+
+#[test]
+fn a_step_is_run_alone_on_what_the_run_before_gave() {
+    if !has_terminals() {
+        return;
+    }
+    let home = quick();
+    home.file(
+        "plan.yaml",
+        super::plan(
+            &super::tool("ok_add", "deny-all"),
+            "  first: { uses: ok_add/run, with: { a: 1, b: 2 } }\n  second: { needs: [first], uses: ok_add/run, \
+             with: { a: 3, b: 4 } }",
+        ),
+    );
+    let mut terminal = Terminal::open(&home);
+    terminal.until(".flowhost/default/runs/");
+    // The last step is the chosen one as long as none failed; up to the first, and down again.
+    for key in [b'k', b'j', b's'] {
+        terminal.key(key);
+    }
+    terminal.until("(only)");
+    let since = Instant::now();
+    let ended = loop {
+        let ran = home.flowhost(&["runs", "show", "latest", "--json"]);
+        let shown = (ran.code == 0).then(|| ran.json()).unwrap_or_default();
+        if shown["run"]["only"] == "second" && shown["run"]["status"] == "ok" {
+            break shown;
+        }
+        assert!(since.elapsed() < Duration::from_secs(120), "{}", ran.all());
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    home.flowhost(&["verify", ended["run_id"].as_str().unwrap()])
+        .expect(0);
+    terminal.quit();
 }
 
 #[test]
 fn the_screen_shows_steps_and_plugins_and_gives_the_terminal_back() {
-    if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: `script` (util-linux) makes the terminal for this test; install it");
+    if !has_terminals() {
         return;
     }
     let home = quick();
@@ -275,12 +332,5 @@ fn the_screen_shows_steps_and_plugins_and_gives_the_terminal_back() {
     }
     terminal.key(b'r');
     terminal.until("(again)");
-    terminal.key(b'q');
-    terminal.until("\u{1b}[?1049l");
-    let Terminal { child, shown, keys } = terminal;
-    // Standard input stays open until the end: its end would be a hang-up to `script`.
-    let status = ended(child);
-    drop(keys);
-    let shown = String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
-    assert!(status.success(), "{status} {shown:?}");
+    terminal.quit();
 }
