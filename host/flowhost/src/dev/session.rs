@@ -503,7 +503,9 @@ impl Session<'_> {
             return Err("a run goes on: a step is run alone when it has ended".to_owned());
         }
         if !matches!(project.plan.body, Body::Workflow { .. }) {
-            return Err("only a workflow has steps that can be run apart from each other".to_owned());
+            return Err(
+                "only a workflow has steps that can be run apart from each other".to_owned(),
+            );
         }
         match project.plan.step(&step) {
             Some(_) => Ok((project, step)),
