@@ -11,9 +11,9 @@ use super::read::{Evidence, Output, Source};
 use super::stats;
 
 /// Runs of a stage that are the least to tell drift from chance.
-pub const RUNS_MIN: usize = 3;
+const RUNS_MIN: usize = 3;
 /// Above this share of its mean length a section drifts.
-pub const WANTED_BELOW: f64 = 0.1;
+const WANTED_BELOW: f64 = 0.1;
 
 /// All stages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
