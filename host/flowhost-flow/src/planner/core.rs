@@ -125,6 +125,7 @@ impl Core {
     /// A check did not hold. With one too many the run is halted, whatever its steps would do about it.
     pub(super) fn check_failed(&mut self) {
         self.failed_checks += 1;
+        // The plan leaves no evidence of stages: it is no pipeline, and each check decides for itself.
         let Some(max) = self.failed_checks_max else {
             return;
         };

@@ -162,6 +162,7 @@ impl<'r, 'o> Watch<'r, 'o> {
     }
 
     fn cost(&mut self, stage: &'o Observation) {
+        // What it cost is not known, and nothing can be said of it.
         let Some(cost) = stage.cost_usd else { return };
         let key = (stage.stage.as_str(), stage.profile.as_deref());
         let before = self.costs.entry(key).or_default();
@@ -206,6 +207,7 @@ impl<'r, 'o> Watch<'r, 'o> {
             self.disagreed.iter().filter(|it| **it).count(),
         );
         let rate = stats::share(with, looked_at).filter(|_| looked_at >= stages_min);
+        // Of so few stages the share says nothing yet.
         let Some(rate) = rate else { return };
         let too_many = rate > over;
         if too_many && !std::mem::replace(&mut self.too_many_disagree, too_many) {
