@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use flowhost_ledger::records::{Asked, Record};
-use flowhost_ledger::{Payloads, RealDisk, RunIndex, StoredRecord, Value, read_run};
+use flowhost_ledger::{
+    Payloads, RealDisk, RunIndex, Source, StoredRecord, Value, read_run_in,
+};
 use serde::Serialize;
 
 use crate::Unreadable;
@@ -155,6 +157,11 @@ impl Listing {
                     });
                 }
             }
+            Ok(Some(Record::RunRestore(restored))) => {
+                if let Some(run) = self.of(Some(&restored.run_id)) {
+                    run.removed = None;
+                }
+            }
             // Whoever checks the index tells of a record that it should not have; a list shows what it can.
             _ => {}
         }
@@ -166,8 +173,16 @@ impl Listing {
 /// # Errors
 /// [`Unreadable`] when the ledger cannot be read or its chain is broken.
 pub fn show(dir: &Path) -> Result<Vec<RecordEntry>, Unreadable> {
-    let payloads = Payloads::open(&RealDisk, dir)?;
-    read_run(dir)?
+    show_in(&RealDisk, dir)
+}
+
+/// As [`show`], from any source of files: an archive, too.
+///
+/// # Errors
+/// As [`show`].
+pub fn show_in(source: &dyn Source, dir: &Path) -> Result<Vec<RecordEntry>, Unreadable> {
+    let payloads = Payloads::open(source, dir)?;
+    read_run_in(source, dir)?
         .map(|record| {
             let record = record?;
             let commit = record.commit.clone();

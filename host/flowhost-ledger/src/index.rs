@@ -1,5 +1,5 @@
 //! The ledger of a tenant's runs (`runs.index`): one record when a run starts, one when it ends or is
-//! interrupted, one when it goes on after that, and one when it is removed on purpose.
+//! interrupted, one when it goes on after that, one when it is removed on purpose, and one when it is brought back.
 //!
 //! It makes a missing run visible, and a run that was cut back after it ended, because the record
 //! of the end holds size and root. Several processes may run plans of one tenant, so the index is
@@ -318,10 +318,11 @@ impl RunIndex {
             together.iter().map(|_| Err(error.clone())).collect()
         };
         let mut options = self.options.clone();
-        // That a run ended, or was removed, is the last word on it, and its note is worth a sync of its own: what it
-        // stood for is deleted after that. That one began is on the disk as well; its note can wait for the next
+        // That a run ended, was removed or brought back is the last word on it, and its note is worth a sync of its
+        // own: what it stood for is deleted after that. That one began is on the disk as well; its note can wait for the next
         // one, or for whoever opens the index then.
-        let ends = |fact: &&Fact| matches!(fact.kind, Kind::RunEnd | Kind::RunRemove);
+        let last = [Kind::RunEnd, Kind::RunRemove, Kind::RunRestore];
+        let ends = |fact: &&Fact| last.contains(&fact.kind);
         let ends = together.iter().any(ends);
         options.durability = match ends {
             true => options.durability,

@@ -68,7 +68,7 @@ pub use record::{
 };
 pub use recorder::{LedgerError, MemoryRecorder, Recorder};
 pub use records::Kind;
-pub use removal::{Removal, RemoveError};
+pub use removal::{Removal, RemoveError, open_archive};
 pub use report::{Code, Indexed, LedgerReport, PayloadCounts, Problem, Report, Trust, ViewCounts};
 pub use scan::{WitnessError, read_witness};
 pub use seal::{DataKey, SEALED_KEY, erase_sealed_key};

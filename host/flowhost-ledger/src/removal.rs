@@ -2,16 +2,19 @@
 //!
 //! A run goes in this order, so that a kill at any moment leaves something that the next command can end:
 //! its archive is written and put in its place, its folder is moved to `runs.gone`, the index is told, the
-//! folder is deleted. A folder in `runs.gone` that the index does not call removed is moved back: nothing was
-//! lost. One that it does is deleted. So a folder that is missing from `runs` without the index's word was taken by
+//! folder is deleted. A folder in `runs.gone` that the index does not call removed is moved back, and its archive
+//! deleted: nothing was lost. One that it does is deleted. So a folder that is missing from `runs` without the index's word was taken by
 //! somebody else, and `verify` says that.
+
+mod restore;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::archive::{self, Archived};
-use crate::disk::{self, Disk, DiskFile};
+use crate::bundle::Bundle;
+use crate::disk::{self, Disk, DiskFile, RealDisk};
 use crate::index::{IndexError, RunIndex};
 use crate::layout;
 use crate::reader::{ReadError, read_run_in};
@@ -41,6 +44,20 @@ pub enum RemoveError {
     /// Its folder is missing, and nobody removed it by this command.
     #[error("the folder of the run {0} is missing, and it was not removed by flowhost")]
     Missing(String),
+    /// It is to be brought back, and was not removed.
+    #[error("the run {0} is there")]
+    IsThere(String),
+    /// It is to be brought back, and was put into no archive.
+    #[error("the run {0} was removed without an archive")]
+    NoArchive(String),
+    /// It is to be brought back, and its archive is not what it has to be.
+    #[error("the archive of the run {run} {what}")]
+    Archive {
+        /// The run.
+        run: String,
+        /// What is wrong with the archive.
+        what: String,
+    },
     /// The index of runs.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -72,11 +89,11 @@ enum Stands {
     Open,
     /// It has ended.
     Ended,
-    /// It was removed; whether into an archive.
-    Removed { archived: bool },
+    /// It was removed, maybe into an archive with this SHA-256.
+    Removed { archive: Option<String> },
 }
 
-/// Removes runs of one index, which was read once for all of them.
+/// Removes runs of one index, which was read once for all of them, and brings them back.
 #[derive(Debug)]
 pub struct Removal<'a> {
     index: &'a RunIndex,
@@ -152,9 +169,24 @@ impl RunIndex {
         self.put_in_order()?;
         match self.stands()?.get(run) {
             Some(Stands::Removed { .. }) => delete(disk, &moved, 0),
-            _ => disk.rename(&moved, &self.run_dir(run)),
+            _ => {
+                // Either the removal had come no further than its archive, or it was brought back out of it.
+                self.forget_archive(run)?;
+                disk.rename(&moved, &self.run_dir(run))
+            }
         }
         .map_err(failed("its folder cannot be put in order"))
+    }
+
+    /// Deletes the archive of a run, if it is there.
+    fn forget_archive(&self, run: &str) -> Result<(), RemoveError> {
+        let disk = self.options().disk.as_ref();
+        match disk.remove(&self.archives().join(layout::archive(run))) {
+            Ok(()) => disk.sync_dir(&self.archives()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+        .map_err(failed("its archive cannot be deleted"))
     }
 
     /// A file there is an archive that was being written; the run's lock says whether it still is.
@@ -173,16 +205,34 @@ impl RunIndex {
     }
 }
 
+/// The archive of a removed run, to be read in place: below the state folder `state`, and only if it is the one whose
+/// SHA-256 the index of runs has.
+///
+/// # Errors
+/// [`RemoveError::Archive`] when it is not here or another; what the disk says.
+pub fn open_archive(
+    state: &Path,
+    tenant: &str,
+    run: &str,
+    sha256: &str,
+) -> Result<Bundle, RemoveError> {
+    let path = archive::archive_path(state, tenant, run);
+    restore::checked(&RealDisk, run, &path, sha256)
+}
+
 /// What a record of the index says of its run.
 fn standing(record: &StoredRecord) -> Option<(String, Stands)> {
     Some(match record.read().ok()?? {
         Record::RunStart(it) => (it.run_id?, Stands::Open),
         Record::RunResume(it) => (it.run_id?, Stands::Open),
         Record::RunEnd(it) => (it.run_id?, Stands::Ended),
-        Record::RunRemove(it) => {
-            let archived = it.archive.is_some();
-            (it.run_id, Stands::Removed { archived })
-        }
+        Record::RunRemove(it) => (
+            it.run_id,
+            Stands::Removed {
+                archive: it.archive,
+            },
+        ),
+        Record::RunRestore(it) => (it.run_id, Stands::Ended),
         _ => return None,
     })
 }
@@ -218,16 +268,15 @@ impl Removal<'_> {
         let stands = self.stands.get(run);
         let archived = match stands.ok_or_else(|| RemoveError::Unknown(run.to_owned()))? {
             Stands::Open => return Err(RemoveError::NotEnded(run.to_owned())),
-            Stands::Removed { archived: true } if !archives => {
+            Stands::Removed { archive: Some(_) } if !archives => {
                 self.drop_archive(run)?;
                 None
             }
             Stands::Removed { .. } => return Err(RemoveError::Removed(run.to_owned())),
             Stands::Ended => self.take_away(run, archives)?,
         };
-        let archived_now = archived.is_some();
         let stand = Stands::Removed {
-            archived: archived_now,
+            archive: archived.as_ref().map(|it| it.sha256.clone()),
         };
         self.stands.insert(run.to_owned(), stand);
         Ok(archived)
@@ -236,13 +285,7 @@ impl Removal<'_> {
     /// The file goes first: one that is missing is told as a note, one that the index does not name would lie
     /// there for ever.
     fn drop_archive(&self, run: &str) -> Result<(), RemoveError> {
-        let disk = self.index.options().disk.as_ref();
-        match disk.remove(&self.index.archives().join(layout::archive(run))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("its archive cannot be deleted")(error));
-            }
-            _ => {}
-        }
+        self.index.forget_archive(run)?;
         self.enter(run, None)
     }
 

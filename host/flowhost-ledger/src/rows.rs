@@ -139,6 +139,7 @@ fn is_ordinary(kind: &str) -> bool {
                 | Kind::RunEnd
                 | Kind::RunResume
                 | Kind::RunRemove
+                | Kind::RunRestore
                 | Kind::RunPause
                 | Kind::Erasure
                 | Kind::Recovery

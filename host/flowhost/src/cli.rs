@@ -20,7 +20,7 @@ pub(crate) use evidence::{EvidenceCommand, SpecArgs};
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
-pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RmArgs, WatchArgs};
+pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RestoreArgs, RmArgs, WatchArgs};
 pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{
     AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DashboardArgs, DisagreementsArgs, DriftArgs,
@@ -300,6 +300,8 @@ pub(crate) enum RunsCommand {
     Rm(RmArgs),
     /// Remove old runs, and keep an archive of each that can still be verified
     Prune(PruneArgs),
+    /// Bring runs back out of their archives, to fork, replay or take from them again
+    Restore(RestoreArgs),
     /// Show how a run ended and why, its steps and its records
     Show(ShowArgs),
     /// Go on with a run that was killed or interrupted, or that waits, from its ledger alone

@@ -1,8 +1,10 @@
 //! How a person names a run, and which runs there are.
 
+use std::path::PathBuf;
+
 use flowhost_evidence::runs::{self, RunEntry};
 use flowhost_flow::Exit;
-use flowhost_ledger::archive_path;
+use flowhost_ledger::{RealDisk, Source, open_archive};
 pub use flowhost_run::State;
 
 use crate::ambient::Ambient;
@@ -24,6 +26,27 @@ pub trait FindRuns {
 
     /// The run that was removed on purpose and whose id begins so, by the index of runs.
     fn removed_run(&self, wanted: &str) -> Option<RunEntry>;
+
+    /// The files of the run that a person means, to be read: those in its folder, or in its archive where it was
+    /// removed.
+    ///
+    /// # Errors
+    /// As [`FindRuns::resolve_run`], for a run that was removed without an archive; when the archive is not here, or
+    /// not the one that the index of runs names.
+    fn files_of_run(&self, ambient: &Ambient, wanted: &str) -> Result<RunFiles, Failure>;
+}
+
+/// Where a run can be read.
+#[derive(Debug)]
+pub struct RunFiles {
+    /// Its id.
+    pub run: String,
+    /// What its files are in.
+    pub source: Box<dyn Source>,
+    /// Where they are in that.
+    pub dir: PathBuf,
+    /// Whether that is an archive.
+    pub archived: bool,
 }
 
 impl FindRuns for State {
@@ -38,7 +61,7 @@ impl FindRuns for State {
     fn resolve_run(&self, ambient: &Ambient, wanted: &str) -> Result<String, Failure> {
         let runs = self.runs(ambient)?;
         pick(&runs, wanted).map_err(|message| match self.removed_run(wanted) {
-            Some(run) => removed(self, &run),
+            Some(run) => removed(&run),
             None => Failure::new(Exit::Internal, message)
                 .because(format!("runs are kept in `{}`", self.runs_dir().display()))
                 .hint("`flowhost runs list` shows them; `--state DIR` looks elsewhere"),
@@ -54,10 +77,42 @@ impl FindRuns for State {
         let first = found.next();
         first.filter(|_| found.next().is_none())
     }
+
+    fn files_of_run(&self, ambient: &Ambient, wanted: &str) -> Result<RunFiles, Failure> {
+        let refused = match self.resolve_run(ambient, wanted) {
+            Ok(run) => {
+                return Ok(RunFiles {
+                    dir: self.run_dir(&run),
+                    run,
+                    source: Box::new(RealDisk),
+                    archived: false,
+                });
+            }
+            Err(refused) => refused,
+        };
+        let removed = self.removed_run(wanted);
+        let archived = removed.and_then(|run| Some((run.run_id, run.removed?.archive?)));
+        let Some((run, sha256)) = archived else {
+            return Err(refused);
+        };
+        let archive = open_archive(self.root(), self.tenant(), &run, &sha256);
+        let archive = archive.map_err(|error| {
+            let what = format!("the run {run} was removed, and cannot be read from its archive");
+            Failure::new(Exit::Internal, what)
+                .caused_by(&error)
+                .hint("bring the file back to where it was; `flowhost verify FILE` checks it where it is")
+        })?;
+        Ok(RunFiles {
+            run,
+            source: Box::new(archive),
+            dir: PathBuf::new(),
+            archived: true,
+        })
+    }
 }
 
 /// That a run is not there any more, and what is.
-fn removed(state: &State, run: &RunEntry) -> Failure {
+fn removed(run: &RunEntry) -> Failure {
     let id = &run.run_id;
     let removed = run.removed.as_ref();
     let at = removed.map_or("", |it| it.at.split('.').next().unwrap_or(&it.at));
@@ -67,13 +122,10 @@ fn removed(state: &State, run: &RunEntry) -> Failure {
             at.replace('T', " ")
         ));
     match removed.is_some_and(|it| it.archive.is_some()) {
-        true => {
-            let archive = archive_path(state.root(), state.tenant(), id);
-            failure.hint(format!(
-                "`flowhost verify {id}` checks its archive; `tar --zstd -xf {} -C DIR` unpacks it",
-                archive.display()
-            ))
-        }
+        true => failure.hint(format!(
+            "`flowhost runs restore {id}` brings it back out of its archive; `runs show`, `runs report` and `verify` \
+             read it there"
+        )),
         false => failure.hint("nothing of it was kept but its lines in the index of runs"),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flowhost_flow::Plan;
 use flowhost_flow::graph::Graph;
-use flowhost_ledger::{RealDisk, Source as _};
+use flowhost_ledger::Source;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
@@ -30,14 +30,19 @@ pub fn plan_of(bundle: &Json) -> Option<(&str, &str)> {
 
 /// The graph of the run in `dir`. None where the plan was not kept, is not the file that the run wrote
 /// (then the head gets a remark), or is too large to draw.
-pub(super) fn graph(dir: &Path, head: &mut Head, steps: &Steps) -> Option<Graph> {
+pub(super) fn graph(
+    source: &dyn Source,
+    dir: &Path,
+    head: &mut Head,
+    steps: &Steps,
+) -> Option<Graph> {
     // Before the plan is parsed: of the largest plans that takes longer than all the rest of a page.
     if steps.of_the_plan() > NODES_MAX {
         return None;
     }
     let view = head.views.iter().find(|view| view.path == BUNDLE)?;
     let mut bytes = Vec::new();
-    let file = RealDisk.open_read(&dir.join(BUNDLE)).ok()?;
+    let file = source.open_read(&dir.join(BUNDLE)).ok()?;
     file.take(BUNDLE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     if hex::encode(Sha256::digest(&bytes)) != view.sha256 {
         let seq = view.seq;

@@ -21,7 +21,7 @@ mod verdicts;
 use std::path::Path;
 
 use flowhost_flow::graph::Graph;
-use flowhost_ledger::{Payloads, RealDisk, Records, read_run};
+use flowhost_ledger::{Payloads, RealDisk, Records, Source, read_run_in};
 
 use crate::Unreadable;
 
@@ -111,7 +111,15 @@ pub struct Sealed {
 /// # Errors
 /// [`Unreadable`] when the ledger cannot be read or its chain is broken.
 pub fn read(dir: &Path) -> Result<Story, Unreadable> {
-    let mut records = read_run(dir)?;
+    read_in(&RealDisk, dir)
+}
+
+/// As [`read`], from any source of files: an archive, too.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in(source: &dyn Source, dir: &Path) -> Result<Story, Unreadable> {
+    let mut records = read_run_in(source, dir)?;
     let seal = Seal {
         origin: records.origin().to_owned(),
         keys: records.keys().iter().map(ToString::to_string).collect(),
@@ -122,9 +130,9 @@ pub fn read(dir: &Path) -> Result<Story, Unreadable> {
     for record in &mut records {
         gather.record(&record?);
     }
-    let payloads = Payloads::open(&RealDisk, dir)?;
+    let payloads = Payloads::open(source, dir)?;
     let mut story = gather.finish(&payloads, seal);
-    story.graph = kept::graph(dir, &mut story.head, &story.steps);
+    story.graph = kept::graph(source, dir, &mut story.head, &story.steps);
     Ok(story)
 }
 

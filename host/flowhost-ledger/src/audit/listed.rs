@@ -51,6 +51,9 @@ pub(super) fn list_run(listed: &mut BTreeMap<String, Listed>, view: &View<'_>) {
         let archive = text("archive").map(str::to_owned);
         entry.removed = Some(Removed { archive });
     }
+    if view.kind() == Some(Kind::RunRestore) {
+        entry.removed = None;
+    }
     if view.kind() != Some(Kind::RunEnd) {
         return;
     }

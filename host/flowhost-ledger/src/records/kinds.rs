@@ -86,6 +86,12 @@ kinds! {
         /// Bytes of that archive.
         archive_bytes: Option<u64>,
     }
+    RunRestore "run.restore" "A run that was removed is there again, out of its archive, as the index of runs says." {
+        /// The run.
+        run_id: String,
+        /// SHA-256 of the archive that it came out of, in hexadecimal.
+        archive: Option<String>,
+    }
     RunPause "run.pause" "A run stopped before its end, and can be resumed." {
         /// How it stands: `interrupted` by a signal to its process, or `waiting` for a person.
         status: String,

@@ -1,6 +1,7 @@
 //! Runs that were removed on purpose: a kill at every moment of it, what `verify` says of them, and what
 //! is refused.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,6 +98,86 @@ fn whatever_moment_a_kill_takes_the_run_is_there_or_it_is_removed() {
         }
         assert!(stayed > 0 && went > 0, "{stayed} stayed, {went} went");
     }
+}
+
+#[test]
+fn whatever_moment_a_kill_takes_a_run_that_is_brought_back_is_there_or_still_archived() {
+    let state = Path::new("/state");
+    let before = SimDisk::default();
+    ran(state, Some(&before), "first");
+    let whole = files(&before, &run_dir(state, TENANT, "first"));
+    let taken = index(state, Some(&before));
+    taken.removal().unwrap().remove("first", true).unwrap();
+    let archive = archive_path(state, TENANT, "first");
+    let (mut stayed, mut came) = (0, 0);
+    for moment in 1.. {
+        let disk = before.copy();
+        disk.lose_power_after(moment);
+        let restored = index(state, Some(&disk))
+            .removal()
+            .and_then(|mut removal| removal.restore("first"));
+        for disk in restarted(&disk, moment) {
+            let swept = index(state, Some(&disk)).sweep().unwrap();
+            assert_eq!(swept.problems, [""; 0], "kill after {moment}");
+            let report = verify_in(&disk, state, &options());
+            assert!(report.ok, "kill after {moment}: {report}");
+            let gone = disk.list(Path::new("/state/t/runs.gone"));
+            assert!(gone.unwrap_or_default().is_empty(), "kill after {moment}");
+            let is_archived = disk.len(&archive).is_ok();
+            match files(&disk, &run_dir(state, TENANT, "first")) {
+                none if none.is_empty() => {
+                    assert!(is_archived, "kill after {moment}: the run is lost");
+                    stayed += 1;
+                }
+                all => {
+                    assert_eq!(all, whole, "kill after {moment}");
+                    assert!(!is_archived, "what is erased here would live on there");
+                    came += 1;
+                }
+            }
+        }
+        if restored.is_ok() {
+            break;
+        }
+    }
+    assert!(stayed > 0 && came > 0, "{stayed} stayed, {came} came back");
+}
+
+/// The files of a folder with what is in them; none where the folder is not there.
+fn files(disk: &SimDisk, dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = disk.list(dir).unwrap_or_default();
+    let read = |name: String| {
+        let mut bytes = Vec::new();
+        let mut file = disk.open_read(&dir.join(&name)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        (name, bytes)
+    };
+    entries.into_iter().map(|it| read(it.name)).collect()
+}
+
+#[test]
+fn a_run_comes_back_out_of_its_own_archive_and_of_no_other() {
+    let (state, archive) = removed(true);
+    let index = index(state.path(), None);
+    let bytes = std::fs::read(&archive).unwrap();
+    let refused = |run: &str| index.removal().unwrap().restore(run).unwrap_err();
+    assert!(matches!(refused("second"), RemoveError::IsThere(_)));
+    assert!(matches!(refused("never"), RemoveError::Unknown(_)));
+    std::fs::write(&archive, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(matches!(refused("first"), RemoveError::Archive { .. }));
+    std::fs::remove_file(&archive).unwrap();
+    assert!(matches!(refused("first"), RemoveError::Archive { .. }));
+    std::fs::write(&archive, &bytes).unwrap();
+    index.removal().unwrap().restore("first").unwrap();
+    assert!(whole(state.path()).ok, "{}", whole(state.path()));
+    let first = verify_path(&run_dir(state.path(), TENANT, "first"), &options());
+    assert!(first.ok, "{first}");
+    // And goes again as any other, into the same bytes.
+    index.removal().unwrap().remove("first", true).unwrap();
+    assert_eq!(std::fs::read(&archive).unwrap(), bytes);
+    index.removal().unwrap().remove("first", false).unwrap();
+    assert!(matches!(refused("first"), RemoveError::NoArchive(_)));
+    assert!(whole(state.path()).ok, "{}", whole(state.path()));
 }
 
 /// A state folder with two runs, of which the first is removed.

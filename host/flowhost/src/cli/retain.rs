@@ -42,6 +42,14 @@ pub(crate) struct RmArgs {
     pub(crate) force: bool,
 }
 
+/// `runs restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// Ids of runs that were archived, or unambiguous beginnings of them
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<String>,
+}
+
 /// `runs prune`.
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {

@@ -34,6 +34,7 @@ mod policy_test;
 mod prune;
 mod readiness;
 mod replay;
+mod restore;
 mod resume;
 mod rights;
 mod run;

@@ -11,7 +11,7 @@ use flowhost_evidence::{html, story};
 use flowhost_flow::Exit;
 
 use crate::cli::RunsCommand;
-use crate::commands::{Context, cancel, prune, replay, runs_list, runs_show, watch};
+use crate::commands::{Context, cancel, prune, replay, restore, runs_list, runs_show, watch};
 
 pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Exit, Failure> {
     super::settle(context);
@@ -21,6 +21,7 @@ pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Ex
         RunsCommand::Cancel(args) => cancel::perform(args, context),
         RunsCommand::Rm(args) => prune::remove(args, context),
         RunsCommand::Prune(args) => prune::perform(args, context),
+        RunsCommand::Restore(args) => restore::perform(args, context),
         RunsCommand::Show(args) => runs_show::perform(args, context),
         RunsCommand::Fork(args) => super::fork::perform(args, context),
         RunsCommand::Resume(args) => super::resume::perform(args, context),
@@ -34,8 +35,9 @@ pub(crate) fn perform(command: &RunsCommand, context: &mut Context) -> Result<Ex
 }
 
 fn report(run: &str, out: Option<&Path>, context: &Context) -> Result<Exit, Failure> {
-    let run = context.state.resolve_run(&context.ambient, run)?;
-    let story = story::read(&context.state.run_dir(&run)).map_err(unreadable)?;
+    let files = context.state.files_of_run(&context.ambient, run)?;
+    let story = story::read_in(&*files.source, &files.dir).map_err(unreadable)?;
+    let run = files.run;
     let page = html::page(&story);
     let Some(out) = out else {
         match context.output.json {

@@ -13,7 +13,7 @@ use flowhost_evidence::story::{self, Head, PayloadSource as _, Stored};
 use flowhost_flow::Exit;
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_ledger::records::Record;
-use flowhost_ledger::{Kind, Payloads, RealDisk};
+use flowhost_ledger::{Kind, Payloads};
 use serde_json::{Value, json};
 
 use crate::cli::ShowArgs;
@@ -24,16 +24,20 @@ use crate::commands::tables::plain_table;
 const SHOWN_MAX: usize = 4_000;
 
 pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
-    let run = context.state.resolve_run(&context.ambient, &args.run)?;
-    let dir = context.state.run_dir(&run);
-    let records = runs::show(&dir).map_err(unreadable)?;
-    let payloads = Payloads::open(&RealDisk, &dir).map_err(|error| unreadable(error.into()))?;
+    let files = context.state.files_of_run(&context.ambient, &args.run)?;
+    let (run, source, dir) = (&files.run, &*files.source, &files.dir);
+    if files.archived && !context.output.json {
+        let text = format!("note: the run {run} was removed; this is read from its archive\n");
+        context.output.message(&text);
+    }
+    let records = runs::show_in(source, dir).map_err(unreadable)?;
+    let payloads = Payloads::open(source, dir).map_err(|error| unreadable(error.into()))?;
     let shelf = Shelf {
         payloads,
         erased: erased(&records),
     };
     if let Some(seq) = args.payload {
-        return payload(&run, seq, &records, &shelf, context);
+        return payload(run, seq, &records, &shelf, context);
     }
     let filter = filter(args)?;
     let all = filter.is_all();
@@ -43,10 +47,10 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         return Err(no_step(&filter, &records));
     }
     if args.logs {
-        let document = logs(&run, filter.of(records), &shelf, context);
+        let document = logs(run, filter.of(records), &shelf, context);
         return Ok(document);
     }
-    let head = story::read(&dir).map_err(unreadable)?.head;
+    let head = story::read_in(source, dir).map_err(unreadable)?.head;
     let records = filter.of(records);
     let with_payloads = filter.step.is_some();
     if context.output.json {
@@ -64,7 +68,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     }
     let mut text = String::new();
     if all {
-        text.push_str(&head_text(&run, &head));
+        text.push_str(&head_text(run, &head));
     }
     if !steps.is_empty() && filter.kinds.is_empty() && !filter.denials {
         let _infallible = writeln!(text, "{}", steps_table(&steps));
@@ -83,7 +87,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
 }
 
 /// Prints what plugins wrote to their log, call by call.
-fn logs(run: &str, records: Vec<RecordEntry>, shelf: &Shelf, context: &Context) -> Exit {
+fn logs(run: &str, records: Vec<RecordEntry>, shelf: &Shelf<'_>, context: &Context) -> Exit {
     let mut text = String::new();
     let mut calls = Vec::new();
     for record in &records {
@@ -147,8 +151,8 @@ fn no_step(filter: &Filter, records: &[RecordEntry]) -> Failure {
 }
 
 /// Payloads of one run, with those that were erased.
-struct Shelf {
-    payloads: Payloads<'static>,
+struct Shelf<'f> {
+    payloads: Payloads<'f>,
     erased: Vec<(u64, u64)>,
 }
 
@@ -161,7 +165,7 @@ fn erased(records: &[RecordEntry]) -> Vec<(u64, u64)> {
     erasures.flatten().collect()
 }
 
-impl Shelf {
+impl Shelf<'_> {
     /// The payload of a record, or a sentence that says why it cannot be had; none for a record that has
     /// none.
     fn take(&self, record: &RecordEntry) -> Option<Result<Vec<u8>, String>> {
@@ -187,7 +191,7 @@ fn payload(
     run: &str,
     seq: u64,
     records: &[RecordEntry],
-    shelf: &Shelf,
+    shelf: &Shelf<'_>,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let record = records
@@ -240,7 +244,7 @@ fn pretty(text: &str) -> String {
     }
 }
 
-fn with_payload(record: &RecordEntry, shelf: &Shelf) -> Value {
+fn with_payload(record: &RecordEntry, shelf: &Shelf<'_>) -> Value {
     let mut value = json!(record);
     let taken = shelf.take(record).map(|taken| match taken {
         Ok(bytes) => parsed(&String::from_utf8_lossy(&bytes)),
@@ -253,7 +257,7 @@ fn with_payload(record: &RecordEntry, shelf: &Shelf) -> Value {
 }
 
 /// A record's payload below a line that says what it is.
-fn said(record: &RecordEntry, shelf: &Shelf) -> String {
+fn said(record: &RecordEntry, shelf: &Shelf<'_>) -> String {
     let Some(taken) = shelf.take(record) else {
         return String::new();
     };

@@ -93,6 +93,30 @@ fn pruned_runs_are_verified_from_their_archives() {
     let first = id(&runs[3]);
     let alone = home.flowhost(&["verify", first]).expect(0);
     says(&alone, "as the index of runs says");
+    // It is shown from there, and comes back for what wants its folder.
+    let steps = home.flowhost(&["runs", "show", first, "--json"]).expect(0);
+    assert_eq!(steps.json()["steps"][0]["path"], "only");
+    let page = home.flowhost(&["runs", "report", first]).expect(0);
+    says(&page, first);
+    for command in [
+        &["runs", "replay", first][..],
+        &["runs", "resume", first],
+        &["runs", "fork", first, "--at", "only"],
+    ] {
+        let refused = home.flowhost(command).expect(1);
+        says(&refused, &format!("runs restore {first}"));
+    }
+    let back = home.flowhost(&["runs", "restore", first, "--json"]).expect(0);
+    assert_eq!(back.json()["restored"][0]["run_id"], first);
+    assert_eq!(list(&home, &[]).len(), 3);
+    home.flowhost(&["runs", "replay", first]).expect(0);
+    home.flowhost(&["verify", ".flowhost"]).expect(0);
+    says(
+        &home.flowhost(&["runs", "restore", first]).expect(1),
+        "is there",
+    );
+    let again = prune(&["--keep", "2", "--json"]).expect(0).json();
+    assert_eq!(again["removed"][0], removed[0], "the same archive");
     // The file alone is enough, wherever it is.
     let archive = PathBuf::from(removed[0]["archive"].as_str().unwrap());
     let elsewhere = home.path().join("kept.tar.zst");
