@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use flowhost_ledger::records::{Asked, Record};
-use flowhost_ledger::{
-    Payloads, RealDisk, RunIndex, Source, StoredRecord, Value, read_run_in,
-};
+use flowhost_ledger::{Payloads, RealDisk, RunIndex, Source, StoredRecord, Value, read_run_in};
 use serde::Serialize;
 
 use crate::Unreadable;

@@ -20,7 +20,9 @@ pub(crate) use evidence::{EvidenceCommand, SpecArgs};
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};
-pub(crate) use retain::{CancelArgs, FilterArgs, ListArgs, PruneArgs, RestoreArgs, RmArgs, WatchArgs};
+pub(crate) use retain::{
+    CancelArgs, FilterArgs, ListArgs, PruneArgs, RestoreArgs, RmArgs, WatchArgs,
+};
 pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{
     AdoptionArgs, AlertsArgs, CompareArgs, CompareBy, DashboardArgs, DisagreementsArgs, DriftArgs,

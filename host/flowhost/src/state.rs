@@ -98,9 +98,9 @@ impl FindRuns for State {
         let archive = open_archive(self.root(), self.tenant(), &run, &sha256);
         let archive = archive.map_err(|error| {
             let what = format!("the run {run} was removed, and cannot be read from its archive");
-            Failure::new(Exit::Internal, what)
-                .caused_by(&error)
-                .hint("bring the file back to where it was; `flowhost verify FILE` checks it where it is")
+            Failure::new(Exit::Internal, what).caused_by(&error).hint(
+                "bring the file back to where it was; `flowhost verify FILE` checks it where it is",
+            )
         })?;
         Ok(RunFiles {
             run,

@@ -65,7 +65,6 @@ impl Removal<'_> {
             .and_then(|()| disk.sync_dir(dir.parent().unwrap_or(&dir)))
             .map_err(failed("its folder cannot be moved to its place"))
     }
-
 }
 
 /// The archive at `path`, if it is the one that the index names.

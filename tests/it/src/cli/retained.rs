@@ -106,7 +106,9 @@ fn pruned_runs_are_verified_from_their_archives() {
         let refused = home.flowhost(command).expect(1);
         says(&refused, &format!("runs restore {first}"));
     }
-    let back = home.flowhost(&["runs", "restore", first, "--json"]).expect(0);
+    let back = home
+        .flowhost(&["runs", "restore", first, "--json"])
+        .expect(0);
     assert_eq!(back.json()["restored"][0]["run_id"], first);
     assert_eq!(list(&home, &[]).len(), 3);
     home.flowhost(&["runs", "replay", first]).expect(0);
