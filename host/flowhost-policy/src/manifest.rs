@@ -72,6 +72,9 @@ pub struct Manifest {
     /// Rights that it imports and can do without, by key: where the profile has none of one, its interface
     /// is linked all the same and answers no.
     pub optional: BTreeSet<&'static str>,
+    /// Whether what it does is its caller's: of the tools that its profile names, a call that another plugin
+    /// made reaches those that this one may call, too.
+    pub acts_for_caller: bool,
     /// Limits that it can live with, by key; higher than the profile's is no error and no use.
     pub limits: BTreeMap<&'static str, u64>,
     /// JSON Schema of its `config:` (of a guardrail: of the `with:` where it is used), if it says.
@@ -97,7 +100,7 @@ pub struct Prompts {
 /// Longest list of names in `[prompt]`: a template with more is a program.
 const NAMES_MAX: usize = 64;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "version",
     "name",
     "kind",
@@ -106,6 +109,7 @@ const KEYS: [&str; 12] = [
     "description",
     "needs",
     "optional",
+    "acts_for_caller",
     "limits",
     "config",
     "prompt",
@@ -173,6 +177,7 @@ impl Manifest {
             description: String::new(),
             needs: Asks::nothing(),
             optional: BTreeSet::new(),
+            acts_for_caller: false,
             limits: Named::new(),
             config: None,
             prompts: None,
@@ -229,6 +234,12 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         false => Err(format!("it is not one of {}", lists.join(", "))),
     });
     let optional = Right::lists().filter(|key| optional.iter().any(|it| it == key));
+    let acts_for_caller = reader.bool(&fields, "acts_for_caller").unwrap_or(false);
+    if acts_for_caller && kind.is_some_and(|kind| kind != PluginKind::Tool) {
+        let message = "`acts_for_caller` is for plugins of kind \"tool\": no other is called by a plugin";
+        let at = fields.get("acts_for_caller").map_or(fields.at, |node| node.at);
+        reader.problem(at, message.to_owned(), None);
+    }
     let config = tool::checked_schema(reader, &fields, "config");
     let prompts = prompts(reader, &fields);
     let prompt_at = fields.get("prompt").map_or(fields.at, |node| node.at);
@@ -258,6 +269,7 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         description,
         needs,
         optional: optional.collect(),
+        acts_for_caller,
         limits,
         config,
         prompts,

@@ -31,6 +31,8 @@ pub(crate) struct Installed {
     pub(crate) plugin: Arc<dyn Guest>,
     pub(crate) config: Arc<str>,
     kind: PluginKind,
+    /// Whether what it calls is called for its caller.
+    acts_for_caller: bool,
     pub(crate) breaker: Breaker,
     tools: Vec<Tool>,
     /// An MCP adapter's, once it has connected.
@@ -65,6 +67,7 @@ impl Installed {
             plugin,
             config: member.config.clone(),
             kind: member.decl.kind,
+            acts_for_caller: member.manifest.acts_for_caller,
             breaker: Breaker::default(),
             tools: tools.iter().cloned().map(Tool::from).collect(),
             server: None,
@@ -86,6 +89,7 @@ impl Installed {
             plugin,
             config: "{}".into(),
             kind,
+            acts_for_caller: false,
             breaker: Breaker::default(),
             tools: tools.into_iter().map(Tool::from).collect(),
             server: None,
@@ -346,6 +350,18 @@ impl Installed {
             callers: Arc::from([]),
             meter,
         }
+    }
+
+    /// The rights of a call that another plugin makes: its own, and where it acts for its callers no tool that this
+    /// one may not call (CAP-014). What a caller was lowered to itself is what counts.
+    pub(crate) fn rights_for(&self, caller: &CallScope) -> Arc<Effective> {
+        let own = self.plugin.effective();
+        if !self.acts_for_caller {
+            return own.clone();
+        }
+        let mut shared = (**own).clone();
+        shared.grants.tools = own.grants.tools.shared_with(&caller.effective.grants.tools);
+        Arc::new(shared)
     }
 
     /// The run as one call of this plugin sees it: what it records is counted, and bounded.

@@ -1,7 +1,7 @@
 //! Calls between plugins: who has which tool, who reads which topic, what is left to spend.
 //!
-//! A tool runs under its own rights, never under its caller's; what may be called is decided by the
-//! caller's grant before anything arrives here. Names stay within one plan: a sub-plan's plugin
+//! A tool runs under its own rights, never under its caller's, and one that acts for its callers under less
+//! of them; what may be called is decided by the caller's grant before anything arrives here. Names stay within one plan: a sub-plan's plugin
 //! reaches the sub-plan's plugins and no others.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -308,7 +308,7 @@ fn delegated(caller: &CallScope, callee: &Installed, key: Arc<str>) -> CallScope
         plugin: callee.key.clone(),
         digest: callee.plugin.digest(),
         revision: callee.revision,
-        effective: callee.plugin.effective().clone(),
+        effective: callee.rights_for(caller),
         config: callee.config.clone(),
         traceparent: caller.traceparent.clone(),
         deadline: caller.deadline.min(Instant::now() + own),

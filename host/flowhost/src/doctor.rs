@@ -61,7 +61,9 @@ impl Check {
 }
 
 /// The plugins that ship with this version.
-pub const PLUGINS: [&str; 10] = [
+pub const PLUGINS: [&str; 12] = [
+    "books-sample",
+    "code",
     "files",
     "http-fetch",
     "http-send",

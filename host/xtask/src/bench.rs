@@ -26,6 +26,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         &guests::Options {
             all: options.all,
             plugins_only: false,
+            no_scripts: false,
         },
     )?;
     say::step("building for release");

@@ -44,6 +44,7 @@ fn whole(folders: &Folders, kills: u64, seed: u64) -> Result<()> {
         &guests::Options {
             all: false,
             plugins_only: false,
+            no_scripts: true,
         },
     )?;
     let build = ["build", "--quiet", "--package", "flowhost"];

@@ -30,6 +30,7 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
     )?;
     // A release is whole or none: without Node or Python this fails, and says which is missing.
     sdk::scripts(folders)?;
+    guests::foreign::script_plugins(folders)?;
     say::step("building the release");
     process::run(&mut process::cargo(
         &folders.root,

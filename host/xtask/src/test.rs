@@ -53,6 +53,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         &guests::Options {
             all: !options.quick,
             plugins_only: false,
+            no_scripts: options.quick,
         },
     )?;
     if !options.quick {

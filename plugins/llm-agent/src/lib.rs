@@ -5,6 +5,7 @@
 //! the model, the tools and the budget that its profile grants: what it wants done, it asks for.
 
 mod answer;
+mod code;
 mod config;
 mod host;
 mod message;

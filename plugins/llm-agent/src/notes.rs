@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::code::{LeftOut, Program};
 use crate::text::line;
 use crate::trim::Trimmed;
 
@@ -20,6 +21,11 @@ pub(crate) struct Notes {
     pub(crate) refused: usize,
     pub(crate) repairs: usize,
     pub(crate) trimmed: Trimmed,
+    /// What the model is spared in each request of code mode.
+    pub(crate) left_out: LeftOut,
+    pub(crate) programs: usize,
+    /// All of them together.
+    pub(crate) program: Program,
     /// Why the model was asked for its answer before it was done with tools.
     pub(crate) closed: Option<&'static str>,
     /// The answer is what fitted into `max_tokens`.
@@ -27,6 +33,31 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    /// One more program has run.
+    pub(crate) fn ran(&mut self, program: Program) {
+        self.programs += 1;
+        self.program.calls = self.program.calls.saturating_add(program.calls);
+        self.program.kept = self.program.kept.saturating_add(program.kept);
+    }
+
+    /// What programs did, and the tokens that they saved: estimates, as no provider counted what was not sent.
+    fn code(&self) -> Option<String> {
+        let LeftOut { tools, tokens } = self.left_out;
+        if tools == 0 && self.programs == 0 {
+            return None;
+        }
+        let requests = u64::try_from(self.calls).unwrap_or(u64::MAX);
+        let spared = tokens.saturating_mul(requests);
+        let Program { calls, kept } = self.program;
+        Some(format!(
+            "{} made {calls} tool calls; about {} tokens saved: {spared} of {tools} tools' descriptions in {}, {kept} of answers that \
+             stayed in programs",
+            counted(self.programs, "program"),
+            spared.saturating_add(kept),
+            counted(self.calls, "request"),
+        ))
+    }
+
     /// One short line for each thing worth knowing.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -48,6 +79,7 @@ impl Notes {
                 .collect();
             lines.push(format!("tools: {}", tools.join(", ")));
         }
+        lines.extend(self.code());
         if self.refused > 0 {
             lines.push(format!(
                 "{} came back as an error",

@@ -20,6 +20,8 @@ const NAME_CHARS_MAX: usize = 200;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) tools: bool,
+    /// Whether tools are called by programs.
+    pub(crate) code: bool,
     pub(crate) schema: bool,
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn message(
     );
     let rules = Rules {
         tools: false,
+        code: false,
         schema: false,
     };
     let user = format!(
@@ -133,6 +136,12 @@ fn system(config: &Config, ctx: &Context, rules: Rules) -> String {
         text.push_str(
             "- Use a tool only where the task needs it. A tool's answer that begins with `error:` says why the \
              call did not work; do not repeat the same call.\n",
+        );
+    }
+    if rules.code {
+        text.push_str(
+            "- Find the tools that the task needs with `code/search`, then do the work in one program with `code/run`: call \
+             tools, join and reduce what they answer, and return only what your answer needs.\n",
         );
     }
     if rules.schema {

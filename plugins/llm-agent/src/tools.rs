@@ -10,6 +10,7 @@ use flowhost_sdk::{Answer, Body, Descriptor, Error, ResourceData};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::code::{self, Program};
 use crate::host::Host;
 use crate::text::{cut, line};
 
@@ -77,6 +78,8 @@ pub(crate) struct Called {
     /// `plugin/tool`, if it was called.
     pub(crate) tool: Option<String>,
     pub(crate) worked: bool,
+    /// What it did, if it was a program.
+    pub(crate) program: Option<Program>,
 }
 
 /// The tool by which the model asks another agent. A plugin `agents` with a tool `ask` would be another one,
@@ -136,11 +139,7 @@ impl Toolbox {
                 tools.len()
             )));
         }
-        let specs = tools.into_iter().map(|tool| ToolSpec {
-            name: tool.name,
-            description: tool.description,
-            input_schema: object(tool.input_schema),
-        });
+        let specs = tools.into_iter().map(spec);
         let asks = (!peers.is_empty()).then(|| ask_spec(peers));
         Ok(Self {
             specs: specs.chain(asks).collect(),
@@ -191,7 +190,9 @@ impl Toolbox {
         }
         let outcome = host.call(tool, &arguments);
         let worked = outcome.is_ok();
+        let ran = outcome.as_ref().ok().filter(|_| tool == code::RUN);
         Ok(Called {
+            program: ran.and_then(code::program),
             text: outcome.map_or_else(|error| refused(&why(&error)).text, |outcome| read(&outcome)),
             tool: Some(tool.clone()),
             worked,
@@ -224,6 +225,7 @@ impl Toolbox {
             },
             tool: Some(format!("{ASK} {to}")),
             worked,
+            program: None,
         }
     }
 }
@@ -234,6 +236,16 @@ pub(crate) fn refused(why: &str) -> Called {
         text: format!("error: {}", line(why, ERROR_CHARS_MAX)),
         tool: None,
         worked: false,
+        program: None,
+    }
+}
+
+/// A tool as a model is told of it.
+pub(crate) fn spec(tool: Descriptor) -> ToolSpec {
+    ToolSpec {
+        name: tool.name,
+        description: tool.description,
+        input_schema: object(tool.input_schema),
     }
 }
 

@@ -5,11 +5,12 @@
 //! its kind.
 
 use flowhost_sdk::host::model::{Completion, Finish, Prompt, Speaker, ToolCall};
-use flowhost_sdk::{Context, Error, Output, Task};
+use flowhost_sdk::{Context, Descriptor, Error, Output, Task};
 use serde_json::Value;
 
 use crate::answer::{Wanted, repair, told};
-use crate::config::Config;
+use crate::code::{self, LeftOut};
+use crate::config::{Config, ToolMode};
 use crate::host::Host;
 use crate::notes::Notes;
 use crate::prompt::{self, Rules, answered, said, says};
@@ -37,17 +38,13 @@ pub(crate) fn work(
     task: &Task,
 ) -> Result<Output, Error> {
     let wanted = Wanted::of(&task.schema)?;
-    let listed = if config.tools.as_ref().is_some_and(Vec::is_empty) {
-        Vec::new()
-    } else {
-        host.tools()
-    };
-    let offered = tools::offered(listed, config.tools.as_deref())?;
+    let (offered, left_out) = offered(host, config)?;
     let toolbox = Toolbox::new(offered, &config.peers)?;
     // With one turn there is no turn left to use a tool's answer in.
     let open = !toolbox.specs().is_empty() && config.max_turns > 1;
     let rules = Rules {
         tools: open,
+        code: open && config.tool_mode == ToolMode::Code,
         schema: wanted.is_schema(),
     };
     let prompt = Prompt {
@@ -62,6 +59,7 @@ pub(crate) fn work(
     };
     let notes = Notes {
         prompt_version: prompt::version(config, task).to_owned(),
+        left_out,
         ..Notes::default()
     };
     let mut talk = Talk {
@@ -80,6 +78,20 @@ pub(crate) fn work(
         content: content.to_string(),
         notes: talk.notes.lines(),
     })
+}
+
+/// The tools that the model is offered, and in code mode what it is spared.
+fn offered(host: &impl Host, config: &Config) -> Result<(Vec<Descriptor>, LeftOut), Error> {
+    if config.tool_mode == ToolMode::Code {
+        return code::offered(host.tools());
+    }
+    let listed = if config.tools.as_ref().is_some_and(Vec::is_empty) {
+        Vec::new()
+    } else {
+        host.tools()
+    };
+    let offered = tools::offered(listed, config.tools.as_deref())?;
+    Ok((offered, LeftOut::default()))
 }
 
 /// A request without turns, as the configuration wants it.
@@ -216,6 +228,9 @@ impl<H: Host> Talk<'_, H> {
                 "at most {CALLS_PER_TURN_MAX} calls are made in one turn"
             ))
         };
+        if let Some(program) = called.program {
+            self.notes.ran(program);
+        }
         if let Some(tool) = called.tool {
             *self.notes.tools.entry(tool).or_default() += 1;
         }

@@ -1,11 +1,13 @@
 //! Calls of tools and agents, with what went in and came out.
 
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::items::well;
 use super::parts::{more, numbers_in, status, step, stored, table, words_in};
 use super::words;
-use crate::story::{Story, ToolCall};
+use crate::story::{Story, Stored, ToolCall};
+use crate::text::neutral;
 
 /// The section.
 pub(super) fn body(story: &Story) -> Markup {
@@ -42,10 +44,38 @@ fn one(call: &ToolCall) -> Markup {
                     ", record " (call.seq)
                 }
             }
+            @for remark in &call.remarks { p.remark { (remark) } }
             div.pair {
-                div { h4 { "given" } (stored(&call.input)) }
+                div { h4 { "given" } (given(&call.input)) }
                 div { h4 { "handed back" } (stored(&call.output)) }
             }
         }
     }
+}
+
+/// What a call was given. Texts of several lines, as a program is one, are shown as they read and not as JSON writes
+/// them.
+fn given(input: &Stored) -> Markup {
+    let Stored::Text { text, left_out: 0 } = input else {
+        return stored(input);
+    };
+    let fields = match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) if fields.values().any(has_lines) => fields,
+        _ => return stored(input),
+    };
+    html! {
+        @for (name, value) in &fields {
+            p.of { code { (neutral(name)) } }
+            pre {
+                @match value {
+                    Value::String(text) => (neutral(text)),
+                    other => (other.to_string()),
+                }
+            }
+        }
+    }
+}
+
+fn has_lines(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains('\n'))
 }

@@ -7,9 +7,12 @@ use flowhost_ledger::records::{self, Owner, UsedPart};
 
 use super::stored::{Held, Shelf, plugin_of, short, text};
 use super::{CALLS_MAX, GROUPS_MAX, Peak, Plugin, Shown, Steps, Stored};
+use crate::text::one_line;
 
 /// Calls of which anything but the number is kept while reading.
 const KEPT_MAX: usize = 20_000;
+/// Remarks of one call that are shown: an agent has about ten to make, and may make any number.
+const REMARKS_MAX: usize = 16;
 
 /// The calls of a run.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +48,8 @@ pub struct ToolCall {
     pub input: Stored,
     /// What it handed back, or why it failed.
     pub output: Stored,
+    /// What an agent remarked of how it came to its answer, as texts of its own.
+    pub remarks: Vec<String>,
 }
 
 #[derive(Default)]
@@ -143,6 +148,8 @@ impl ToolsOf {
         building.call.status = short(&result.status);
         building.call.owner = result.owner.map_or("", Owner::as_str);
         building.output = Held::of(record);
+        let remarks = result.notes.iter().flatten();
+        building.call.remarks = remarks.take(REMARKS_MAX).map(|it| one_line(&short(it))).collect();
         building.used = limited(&result.used.whole());
     }
 

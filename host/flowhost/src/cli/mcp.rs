@@ -50,6 +50,9 @@ pub(crate) struct OfferArgs {
     /// The profile of those components
     #[arg(long, value_name = "PROFILE", default_value = "deny-all")]
     pub(crate) profile: String,
+    /// Offer `search` and `execute` in place of those tools: programs that call them, under this profile
+    #[arg(long, value_name = "PROFILE", requires = "plugins")]
+    pub(crate) code_mode: Option<String>,
     /// An input that clients can then neither see nor give; may be repeated
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) inputs: Vec<(String, String)>,

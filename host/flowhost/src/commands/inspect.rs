@@ -59,7 +59,7 @@ fn document(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) ->
         let prompts = it.prompts.as_ref();
         let prompt = prompts.map(|it| json!({ "variables": it.variables, "config": it.config }));
         json!({ "name": it.name, "release": it.release, "description": it.description,
-            "optional": it.optional, "config": it.config, "prompt": prompt, "tools": tools })
+            "optional": it.optional, "acts_for_caller": it.acts_for_caller, "config": it.config, "prompt": prompt, "tools": tools })
     });
     json!({
         "path": path, "digest": &*inspection.digest, "size": inspection.size,
@@ -88,6 +88,9 @@ fn text_of(path: &str, inspection: &Inspection, manifest: Option<&Manifest>) -> 
     }
     if inspection.foreign {
         text.push_str("  it takes none of flowhost's roles: its plain functions become tools\n");
+    }
+    if manifest.is_some_and(|it| it.acts_for_caller) {
+        text.push_str("  it acts for its caller: of the tools that its profile names it calls those that its caller may call\n");
     }
     text.push_str("imports\n");
     for import in &inspection.imports {

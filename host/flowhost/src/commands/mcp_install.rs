@@ -58,6 +58,9 @@ fn arguments(args: &InstallArgs, ambient: &Ambient, state: &Path) -> Vec<String>
     if !offer.plugins.is_empty() {
         add("--profile", offer.profile.clone());
     }
+    if let Some(profile) = &offer.code_mode {
+        add("--code-mode", profile.clone());
+    }
     for (name, value) in &offer.inputs {
         add("--input", format!("{name}={value}"));
     }

@@ -44,6 +44,7 @@ pub(crate) fn wanted(offer: &OfferArgs) -> Wanted {
         plans: offer.plans.clone(),
         plugins: offer.plugins.clone(),
         profile: offer.profile.clone(),
+        code_mode: offer.code_mode.clone(),
         inputs: offer.inputs.clone(),
         policies: offer.policies.clone(),
     }

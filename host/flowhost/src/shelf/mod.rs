@@ -6,6 +6,7 @@
 //! operator starts the server again, so that nobody exchanges a tool under a client that has approved it.
 
 mod plans;
+mod programs;
 mod tools;
 
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ pub struct Wanted {
     pub plugins: Vec<(Option<String>, String)>,
     /// The profile of those components.
     pub profile: String,
+    /// The profile of programs that call their tools, when clients are to be offered those in place of each tool.
+    pub code_mode: Option<String>,
     /// Inputs that are the operator's: no client sees or gives them.
     pub inputs: Vec<(String, String)>,
     /// `--policies`.
@@ -105,7 +108,10 @@ pub fn open(opening: Opening<'_>, wanted: &Wanted, texts: &mut Texts) -> Result<
         used: wanted.inputs.iter().map(|_| false).collect(),
     };
     filling.plans();
-    filling.tools()?;
+    match &wanted.code_mode {
+        Some(profile) => filling.programs(profile)?,
+        None => filling.tools()?,
+    }
     filling.names();
     filling.inputs();
     if !filling.findings.is_empty() {

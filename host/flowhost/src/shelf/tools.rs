@@ -29,7 +29,7 @@ impl Filling<'_> {
         Ok(())
     }
 
-    fn manifest(&self, source: &str) -> Result<Manifest, Failure> {
+    pub(super) fn manifest(&self, source: &str) -> Result<Manifest, Failure> {
         let sources = Sources::new(self.ambient, self.config, self.wanted.policies.as_deref());
         let seen = component::look(&sources, source, self.ambient.cwd())?;
         let Seen {
@@ -61,7 +61,13 @@ impl Filling<'_> {
             None => tool.name.clone(),
         };
         let source = from_here(source, self.ambient.cwd());
-        let text = plan(&source, &self.wanted.profile, &tool.name);
+        let profile = &self.wanted.profile;
+        let plugins = json!({ "plugin": { "kind": "tool", "source": source, "profile": profile } });
+        self.offer(name, tool, plan(&plugins, &format!("plugin/{}", tool.name)))
+    }
+
+    /// Offers a tool under a name; a call of it is a run of the plan. False when something is wrong with that.
+    pub(super) fn offer(&mut self, name: String, tool: &ToolDescriptor, text: Arc<str>) -> bool {
         // Where the profile's folders are relative to, and what messages call it.
         let place: PathBuf = self
             .ambient
@@ -97,7 +103,7 @@ impl Filling<'_> {
 }
 
 /// A component's place as a plan of this folder may name it: plans know no absolute paths.
-fn from_here(source: &str, here: &Path) -> String {
+pub(super) fn from_here(source: &str, here: &Path) -> String {
     let path = Path::new(source);
     let named = ["builtin:", "./", "../"];
     if named.iter().any(|start| source.starts_with(start)) {
@@ -129,15 +135,15 @@ fn object(schema: &Value) -> Value {
     schema
 }
 
-/// JSON is YAML, and quotes what has to be quoted.
-fn plan(source: &str, profile: &str, tool: &str) -> Arc<str> {
+/// A plan of one step, whose input is that of the call. JSON is YAML, and quotes what has to be quoted.
+pub(super) fn plan(plugins: &Value, uses: &str) -> Arc<str> {
     let plan = json!({
         "flowhost": "v1",
         "kind": "workflow",
-        "name": tool,
+        "name": uses.rsplit('/').next().unwrap_or(uses),
         "inputs": { INPUT: { "type": "object" } },
-        "plugins": { "plugin": { "kind": "tool", "source": source, "profile": profile } },
-        "steps": { "call": { "uses": format!("plugin/{tool}"), "with": "${{ inputs.input }}" } },
+        "plugins": plugins,
+        "steps": { "call": { "uses": uses, "with": "${{ inputs.input }}" } },
         "outputs": { "output": "${{ steps.call.output }}" },
     });
     plan.to_string().into()
@@ -166,7 +172,9 @@ mod tests {
 
     #[test]
     fn names_with_quotes_and_breaks_stay_names() {
-        let text = plan("./a \"b\"\n: c.wasm", "deny-all", "say");
+        let source = "./a \"b\"\n: c.wasm";
+        let plugins = json!({ "plugin": { "kind": "tool", "source": source, "profile": "deny-all" } });
+        let text = plan(&plugins, "plugin/say");
         let plan = Plan::parse(&text, "p").unwrap();
         assert_eq!(plan.plugins["plugin"].source, "./a \"b\"\n: c.wasm");
     }

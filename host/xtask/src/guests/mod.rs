@@ -1,6 +1,8 @@
 //! Builds every component of the repository: the plugins we ship, the test guests in Rust and, with
 //! `--all`, those in other languages.
 //!
+//! A plugin that has a `package.json` is written in TypeScript and built by the SDK, as any author does.
+//!
 //! Guests are core modules for `wasm32-unknown-unknown`, wrapped here into components, so a finished
 //! component imports what it calls and nothing that a language runtime drags in.
 
@@ -32,6 +34,9 @@ pub(crate) struct Options {
     /// Only the plugins we ship.
     #[arg(long, conflicts_with = "all")]
     pub(crate) plugins_only: bool,
+    /// Leave out the plugins that `npm` is needed for, which may ask a registry.
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) no_scripts: bool,
 }
 
 /// One component to make.
@@ -46,7 +51,7 @@ struct Job {
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     target::ensure(folders, TRIPLE)?;
     sdk::run(folders)?;
-    let plugins = plugins(folders)?;
+    let plugins = compiled_plugins(folders)?;
     compile(folders, &plugins, options.plugins_only)?;
     let mut jobs = plugin_jobs(folders, &plugins);
     if !options.plugins_only {
@@ -62,6 +67,9 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         "{} components, {made} of them new",
         jobs.len()
     ));
+    if !options.plugins_only && !options.no_scripts {
+        foreign::script_plugins(folders)?;
+    }
     if options.all {
         foreign::run(folders)?;
         if foreign::can_pack() {
@@ -76,6 +84,25 @@ pub(crate) fn plugins(folders: &Folders) -> Result<Vec<String>> {
     names(&folders.root.join("plugins"), |path| {
         path.join("plugin.toml").is_file().then(|| file_name(path))
     })
+}
+
+/// Those of them that Cargo builds.
+fn compiled_plugins(folders: &Folders) -> Result<Vec<String>> {
+    let mut plugins = plugins(folders)?;
+    plugins.retain(|plugin| !is_script(folders, plugin));
+    Ok(plugins)
+}
+
+/// Those of them that the TypeScript SDK builds.
+fn script_plugins(folders: &Folders) -> Result<Vec<String>> {
+    let mut plugins = plugins(folders)?;
+    plugins.retain(|plugin| is_script(folders, plugin));
+    Ok(plugins)
+}
+
+fn is_script(folders: &Folders, plugin: &str) -> bool {
+    let folder = folders.root.join("plugins").join(plugin);
+    folder.join("package.json").is_file()
 }
 
 /// Names of the test guests in Rust: one file each.

@@ -2,6 +2,7 @@
 //! was asked is looked at afterwards.
 
 mod bounds;
+mod code;
 mod errors;
 mod golden;
 mod messages;
@@ -27,6 +28,8 @@ pub(super) struct Script {
     /// What each call of a tool gives.
     tool: Box<Tool>,
     left: RefCell<VecDeque<Left>>,
+    /// Tools beside those that each script has.
+    more: Vec<&'static str>,
     pub(super) asked: RefCell<Vec<Prompt>>,
     pub(super) called: RefCell<Vec<(String, String)>>,
     pub(super) warned: RefCell<Vec<String>>,
@@ -46,6 +49,7 @@ impl Script {
             answers: RefCell::new(answers.into_iter().collect()),
             tool: Box::new(|name, _| Ok(json!({ "from": name }).to_string())),
             left: RefCell::new(VecDeque::from([plenty])),
+            more: Vec::new(),
             asked: RefCell::default(),
             called: RefCell::default(),
             warned: RefCell::default(),
@@ -57,6 +61,12 @@ impl Script {
         tool: impl Fn(&str, &str) -> Result<String, Error> + 'static,
     ) -> Self {
         self.tool = Box::new(tool);
+        self
+    }
+
+    /// More tools that the host lists.
+    pub(super) fn lists(mut self, more: &[&'static str]) -> Self {
+        self.more = more.to_vec();
         self
     }
 
@@ -123,7 +133,8 @@ impl Host for Script {
     }
 
     fn tools(&self) -> Vec<Descriptor> {
-        ["files/read", "markdown/links"].map(descriptor).into()
+        let own = ["files/read", "markdown/links"];
+        own.iter().chain(&self.more).map(|name| descriptor(name)).collect()
     }
 
     fn call(&self, name: &str, arguments: &str) -> Result<Answer, Error> {

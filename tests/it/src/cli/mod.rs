@@ -7,6 +7,7 @@ pub(crate) mod authors;
 mod bad_input;
 mod bad_plans;
 mod begin;
+mod code;
 mod consensus;
 mod content;
 mod crash;

@@ -2,6 +2,8 @@
 
 pub(super) mod pattern;
 
+use std::collections::BTreeSet;
+
 use super::{
     list::{Texts, one_of},
     part::Part,
@@ -23,6 +25,28 @@ use crate::{
 pub struct ToolsGrant {
     /// Patterns `plugin` (all its tools), `plugin/tool`, `plugin/*`.
     pub call: Vec<String>,
+}
+
+impl ToolsGrant {
+    /// What both grant: where one plugin acts for another, it reaches no tool that the other does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flowhost_policy::ToolsGrant;
+    ///
+    /// let grant = |call: &[&str]| ToolsGrant { call: call.iter().map(ToString::to_string).collect() };
+    /// let shared = grant(&["files/*", "shop/*"]).shared_with(&grant(&["code/run", "files/read"]));
+    /// assert_eq!(shared, grant(&["files/read"]));
+    /// ```
+    #[must_use]
+    pub fn shared_with(&self, other: &Self) -> Self {
+        let pairs = self.call.iter().flat_map(|mine| other.call.iter().map(move |their| (mine, their)));
+        let shared: BTreeSet<String> = pairs.filter_map(|(mine, their)| pattern::overlap(mine, their)).collect();
+        Self {
+            call: shared.into_iter().collect(),
+        }
+    }
 }
 
 /// The right `tools`.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{read, stamp, write};
+use super::{read, stamp, with_manifest, write};
 use crate::folders::{Folders, names};
 use crate::say;
 
@@ -152,6 +152,45 @@ pub(super) fn run(folders: &Folders) -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// Builds the shipped plugins that are written in TypeScript, if their toolchain can be had here.
+pub(crate) fn script_plugins(folders: &Folders) -> Result<()> {
+    for plugin in super::script_plugins(folders)? {
+        if tools::is_here(tools::NODE) {
+            script_plugin(folders, &plugin)
+                .with_context(|| format!("cannot make `{plugin}`"))?;
+        } else {
+            let why = format!("`{}` is not on this machine", tools::NODE);
+            let cure = "install Node 20 or later and run this again";
+            say::skipped(format_args!("the plugin `{plugin}`"), why, cure);
+        }
+    }
+    Ok(())
+}
+
+fn script_plugin(folders: &Folders, plugin: &str) -> Result<()> {
+    let out = folders.plugins_out().join(format!("{plugin}.wasm"));
+    let mut bytes = world::bytes(folders)?;
+    for part in typescript::SDK {
+        bytes.extend(contents(&folders.root.join(part))?);
+    }
+    bytes.extend(contents(&folders.root.join("plugins").join(plugin))?);
+    let stamp = stamp::of(&[plugin.as_bytes(), &bytes]);
+    if stamp::is_fresh(folders, &out, &stamp) {
+        return Ok(());
+    }
+    let Built {
+        component,
+        manifest,
+    } = typescript::plugin(folders, plugin)?;
+    let manifest = manifest.context("the SDK wrote no manifest")?;
+    let component = with_manifest(component, &manifest)?;
+    write(&out, &component)?;
+    write(&out.with_extension("toml"), &manifest)?;
+    stamp::write(folders, &out, &stamp)?;
+    say::line(format_args!("{plugin} ({} bytes)", component.len()));
     Ok(())
 }
 
