@@ -41,6 +41,38 @@ pub(crate) struct Installed {
     lowered: BTreeMap<String, (Layer, String)>,
 }
 
+/// Why a plugin could not say what it offers.
+#[derive(Debug)]
+pub(crate) struct Unready {
+    message: String,
+    /// Policy said no: a run that ends for it exits as for any other denial.
+    pub(crate) denied: bool,
+}
+
+impl std::fmt::Display for Unready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<String> for Unready {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            denied: false,
+        }
+    }
+}
+
+impl Unready {
+    fn of(what: String, fault: &Fault) -> Self {
+        Self {
+            message: what,
+            denied: matches!(fault, Fault::Denied(_)),
+        }
+    }
+}
+
 struct Tool {
     descriptor: ToolDescriptor,
     /// Compiled at first use: most runs call few tools.
@@ -137,7 +169,7 @@ impl Installed {
         &mut self,
         member: &Member,
         run: &RunScope,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Unready> {
         match member.decl.kind {
             PluginKind::Tool if member.manifest.tools.is_empty() => self.ask(run).await?,
             PluginKind::McpAdapter => self.connect(run).await?,
@@ -148,9 +180,10 @@ impl Installed {
 
     /// Takes the list of tools from the component itself, which has no manifest and is held to the same
     /// rules as one.
-    async fn ask(&mut self, run: &RunScope) -> Result<(), String> {
+    async fn ask(&mut self, run: &RunScope) -> Result<(), Unready> {
         let report = self.plugin.describe_tools(self.own_scope(run)).await;
-        let described = report.result.map_err(|fault| unasked(&fault))?;
+        let described = report.result;
+        let described = described.map_err(|fault| Unready::of(unasked(&fault), &fault))?;
         let tools = checked(&described)?;
         self.tools = tools.into_iter().map(Tool::from).collect();
         Ok(())
@@ -158,11 +191,12 @@ impl Installed {
 
     /// Connects an MCP adapter to its server, and takes the list of tools from there, under the rules of a
     /// manifest.
-    async fn connect(&mut self, run: &RunScope) -> Result<(), String> {
+    async fn connect(&mut self, run: &RunScope) -> Result<(), Unready> {
         let opened = self.plugin.mcp_open(self.own_scope(run), &self.config);
         let opened = opened.await.result;
-        let (session, listed) =
-            opened.map_err(|fault| format!("its MCP server cannot be used: {fault}"))?;
+        let (session, listed) = opened.map_err(|fault| {
+            Unready::of(format!("its MCP server cannot be used: {fault}"), &fault)
+        })?;
         let tools = checked(&listed.tools)?;
         self.server = Some(Conversation::new(session, &listed));
         self.tools = tools.into_iter().map(Tool::from).collect();

@@ -110,7 +110,7 @@ async fn one(
     let plugin = wiring::prepare(inner, project, key, member, &component)?;
     let mut installed = Installed::new(key, 1, plugin, member);
     if let Err(why) = installed.introduce(member, scope).await {
-        return Ok(Err(why));
+        return Ok(Err(why.to_string()));
     }
     installed.disconnect(scope).await;
     let Some(server) = installed.server() else {

@@ -82,7 +82,7 @@ impl Swaps {
         let revision = before.revision + 1;
         let mut installed = Installed::new(key, revision, Arc::new(prepared), member);
         let introduced = installed.introduce(member, &self.scope).await;
-        introduced.map_err(|message| refused(key, message))?;
+        introduced.map_err(|why| refused(key, why.to_string()))?;
         self.keep(key, member).await?;
         self.record(&before, &installed, member).await?;
         let _still_held_by_calls_at_work = self.plugins.put(installed);

@@ -335,7 +335,8 @@ impl Ready {
     ) -> Result<Machinery, Failure> {
         let plugins = Registry::default();
         let (mut asked, mut findings) = (ToolNames::new(), Vec::new());
-        let mut drifted = false;
+        // Whether policy, or nobody's acceptance, stands between the run and what would be called.
+        let mut denied = false;
         for (key, component) in components {
             let Some(member) = project.members.get(&key) else {
                 continue;
@@ -348,14 +349,17 @@ impl Ready {
             let told = match journal {
                 // It would speak to the server without a record.
                 None if member.decl.kind == PluginKind::McpAdapter => {
-                    Err("an MCP adapter works in the process that drives its run".to_owned())
+                    Err("an MCP adapter works in the process that drives its run".to_owned().into())
                 }
                 _ => installed.introduce(member, run).await,
             };
             match told {
                 Ok(true) => drop(asked.insert(key.clone(), installed.tool_names())),
                 Ok(false) => {}
-                Err(message) => findings.push(at_member(project, &key, &message)),
+                Err(why) => {
+                    denied |= why.denied;
+                    findings.push(at_member(project, &key, &why.to_string()));
+                }
             }
             if let Some(journal) = journal {
                 journal.tools(&installed)?;
@@ -363,7 +367,7 @@ impl Ready {
             }
             if let Some(pins) = project.pins.get(&key) {
                 let drift = server::drifted(pins, &installed);
-                drifted |= !drift.is_empty();
+                denied |= !drift.is_empty();
                 findings.extend(drift.iter().map(|what| {
                     let message = format!("its server shows other tools than flowhost.lock has: {what}");
                     let cure = format!(
@@ -378,8 +382,8 @@ impl Ready {
         check_functions(&project.plan, &asked, &mut findings);
         if !findings.is_empty() {
             let mut failure = Failure::findings("the plan", findings);
-            if drifted {
-                failure.exit = Exit::Denied; // nobody has accepted what would be called
+            if denied {
+                failure.exit = Exit::Denied;
             }
             return Err(failure);
         }

@@ -6,6 +6,8 @@
 pub enum Shape {
     /// A sum that only grows.
     Counter,
+    /// How many there are: what is measured is one more, or one fewer.
+    Gauge,
     /// Counts per bucket; the upper bounds.
     Histogram(&'static [f64]),
 }
@@ -180,6 +182,14 @@ metrics! {
         shape: Shape::Counter,
         labels: &[open("plugin"), open("protocol"), TENANT, WORKFLOW],
     };
+    /// Conversations with MCP servers that have not ended.
+    McpSessions = Definition {
+        name: "mcp_active_sessions",
+        unit: "{session}",
+        help: "Conversations with MCP servers in runs that are at work, by plugin.",
+        shape: Shape::Gauge,
+        labels: &[open("plugin"), TENANT, WORKFLOW],
+    };
     /// Tools of MCP servers.
     McpTools = Definition {
         name: "mcp_tools_registered_total",
@@ -261,6 +271,7 @@ mod tests {
             } = metric.definition();
             let ending = match (shape, unit) {
                 (Shape::Counter, _) => "_total",
+                (Shape::Gauge, _) => "_sessions",
                 (Shape::Histogram(_), "s") => "_seconds",
                 (Shape::Histogram(_), _) => "_ratio",
             };

@@ -75,6 +75,8 @@ pub struct View {
     attempts: BTreeMap<(String, u64), Attempt>,
     /// What calls are that have begun, by their ids: their results do not repeat it.
     calls: HashMap<String, Begun>,
+    /// Adapters whose conversation with a server has begun.
+    sessions: Vec<String>,
     /// Who answered last, and when it had been asked: a guardrail's verdict follows its answer.
     asked: Option<(String, SystemTime)>,
     /// The spans in which messages left, by the messages' ids.
@@ -108,6 +110,7 @@ impl View {
             below: HashMap::new(),
             attempts: BTreeMap::new(),
             calls: HashMap::new(),
+            sessions: Vec::new(),
             asked: None,
             published: HashMap::new(),
             given: Vec::new(),
@@ -217,6 +220,8 @@ impl View {
             Record::McpHandshake(it) => {
                 let labels = [it.plugin.as_str(), &it.protocol];
                 self.measure(Measurement::new(Metric::McpHandshakes, labels, 1.0));
+                self.session(&it.plugin, 1.0);
+                self.sessions.push(it.plugin.clone());
             }
             Record::McpToolRegister(it) => {
                 self.measure(Measurement::new(Metric::McpTools, [&*it.plugin], 1.0));
@@ -246,8 +251,17 @@ impl View {
         self.run = Some(Run { span, plan_name });
     }
 
+    /// A conversation with a server that began, or ended.
+    fn session(&mut self, plugin: &str, more: f64) {
+        self.measure(Measurement::new(Metric::McpSessions, [plugin], more));
+    }
+
     fn run_end(&mut self, seen: &Seen, end: &RunEnd) {
         self.calls.clear();
+        // A conversation lasts for its run.
+        for plugin in std::mem::take(&mut self.sessions) {
+            self.session(&plugin, -1.0);
+        }
         for (_, attempt) in std::mem::take(&mut self.attempts) {
             self.close(attempt, seen.at);
         }

@@ -129,13 +129,13 @@ impl Installing<'_> {
         // When a server is asked for its tools again is a matter of time, which a replay has none of.
         let told = match member.decl.kind {
             PluginKind::McpAdapter => {
-                Err("the conversation of an MCP adapter cannot be replayed yet".to_owned())
+                Err("the conversation of an MCP adapter cannot be replayed yet".to_owned().into())
             }
             _ => installed.introduce(member, self.scope).await,
         };
-        if let Err(message) = told {
+        if let Err(why) = told {
             self.findings
-                .push(wiring::at_member(self.project, key, &message));
+                .push(wiring::at_member(self.project, key, &why.to_string()));
         }
         Ok(installed)
     }

@@ -51,6 +51,7 @@ fn each_metric_is_in_the_book_the_text_and_the_dashboard_and_those_name_no_other
             .unwrap_or_else(|| panic!("the book does not name {name}"));
         let (kind, family) = match shape {
             Shape::Counter => ("counter", name.trim_end_matches("_total")),
+            Shape::Gauge => ("gauge", name),
             Shape::Histogram(_) => ("histogram", name),
         };
         assert_eq!(row[0], kind, "{name}");

@@ -13,7 +13,7 @@ use flowhost_evidence::telemetry::instruments::{Definition, Measurement, Metric,
 use flowhost_evidence::telemetry::span::{Attribute, Link, Named, Span, SpanEvent, Status};
 use http::Request;
 use http::header::CONTENT_TYPE;
-use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _, UpDownCounter};
 use opentelemetry::trace as api;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
@@ -303,6 +303,7 @@ pub(super) struct Meters(Arc<BTreeMap<Metric, Instrument>>);
 
 enum Instrument {
     Counter(Counter<u64>),
+    Gauge(UpDownCounter<i64>),
     Histogram(Histogram<f64>),
 }
 
@@ -323,6 +324,7 @@ impl Meters {
             .collect();
         match self.0.get(&measurement.metric) {
             Some(Instrument::Counter(counter)) => counter.add(measurement.value as u64, &labels),
+            Some(Instrument::Gauge(gauge)) => gauge.add(measurement.value as i64, &labels),
             Some(Instrument::Histogram(histogram)) => histogram.record(measurement.value, &labels),
             None => {}
         }
@@ -344,6 +346,13 @@ fn instrument(meter: &Meter, definition: Definition) -> Instrument {
                 .with_unit(unit)
                 .with_description(help);
             Instrument::Counter(counter.build())
+        }
+        Shape::Gauge => {
+            let gauge = meter
+                .i64_up_down_counter(name)
+                .with_unit(unit)
+                .with_description(help);
+            Instrument::Gauge(gauge.build())
         }
         Shape::Histogram(bounds) => {
             let histogram = meter

@@ -7,6 +7,7 @@ use flowhost_evidence::telemetry::instruments::{Definition, Measurement, Metric,
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -71,6 +72,7 @@ pub struct Prometheus {
 
 enum Series {
     Counter(Family<Labels, Counter>),
+    Gauge(Family<Labels, Gauge>),
     Histogram(Family<Labels, Histogram, Buckets>),
 }
 
@@ -105,6 +107,11 @@ fn register(registry: &mut Registry, definition: &Definition) -> Series {
             registry.register(name, help, family.clone());
             Series::Counter(family)
         }
+        Shape::Gauge => {
+            let family = Family::<Labels, Gauge>::default();
+            registry.register(definition.name, help, family.clone());
+            Series::Gauge(family)
+        }
         Shape::Histogram(bounds) => {
             let family = Family::new_with_constructor(Buckets(bounds));
             registry.register(definition.name, help, family.clone());
@@ -123,6 +130,11 @@ impl Prometheus {
                 family
                     .get_or_create(&labels)
                     .inc_by(measurement.value as u64);
+            }
+            Some(Series::Gauge(family)) => {
+                family
+                    .get_or_create(&labels)
+                    .inc_by(measurement.value as i64);
             }
             Some(Series::Histogram(family)) => {
                 family.get_or_create(&labels).observe(measurement.value);

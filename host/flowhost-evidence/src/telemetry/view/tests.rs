@@ -254,6 +254,7 @@ fn calls_of_a_servers_tools_are_measured_by_their_own_names_too() {
     let agreed = host(Kind::McpHandshake).with("plugin", "notes");
     let agreed = agreed.with("server", "peer").with("version", "1");
     told.tell(agreed.with("protocol", "2026-07-28"));
+    assert_eq!(told.values(Metric::McpSessions), [(vec!["notes"], 1.0)]);
     let shown = host(Kind::McpToolRegister).with("plugin", "notes");
     told.tell(shown.with("tool", "search").with("hash", "sha256:00"));
     let step = told.begin("a");
@@ -276,6 +277,9 @@ fn calls_of_a_servers_tools_are_measured_by_their_own_names_too() {
         1,
         "it is a tool as others are"
     );
+    told.finish();
+    let open: f64 = told.values(Metric::McpSessions).iter().map(|(_, more)| more).sum();
+    assert_eq!(open.abs(), 0.0, "a conversation ends with its run");
 }
 
 #[test]
