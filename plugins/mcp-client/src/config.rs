@@ -13,6 +13,29 @@ pub(crate) struct Config {
     /// Which era is spoken.
     #[serde(default)]
     pub(crate) era: Wanted,
+    /// What of the server is offered beside its tools, as tools.
+    #[serde(default)]
+    pub(crate) offer: Vec<Extra>,
+}
+
+/// What a server may have beside tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Extra {
+    /// Things to read.
+    Resources,
+    /// Texts for models, to be filled in.
+    Prompts,
+}
+
+impl Extra {
+    /// The word of the protocol's capabilities.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Resources => "resources",
+            Self::Prompts => "prompts",
+        }
+    }
 }
 
 /// Which era is wanted.

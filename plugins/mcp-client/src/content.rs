@@ -41,7 +41,7 @@ pub(crate) fn answer(result: &Value) -> Result<Answer, Error> {
     })
 }
 
-fn part(block: &Value) -> Result<Part, Error> {
+pub(crate) fn part(block: &Value) -> Result<Part, Error> {
     let body = match text(block, "type").as_str() {
         "text" => Body::Text(needed(block, "text")?),
         "image" => Body::Image(media(block)?),
@@ -73,7 +73,7 @@ fn part(block: &Value) -> Result<Part, Error> {
     Ok(Part { body, hints })
 }
 
-fn resource(value: &Value) -> Result<ResourceContents, Error> {
+pub(crate) fn resource(value: &Value) -> Result<ResourceContents, Error> {
     let data = match (
         value.get("text").and_then(Value::as_str),
         value.get("blob").and_then(Value::as_str),

@@ -9,6 +9,7 @@
 mod config;
 mod content;
 mod exchange;
+mod extra;
 mod mirror;
 mod session;
 mod sse;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 use config::Config;
 use exchange::Server;
+use extra::Own;
 use session::State;
 
 struct Client;
@@ -38,7 +40,12 @@ impl McpAdapter for Client {
             params.insert("cursor".to_owned(), Value::from(cursor));
         }
         let result = server.ask(&mut state, "tools/list", params, &[])?;
-        Ok(tools::page(&result))
+        let mut page = tools::page(&result);
+        if cursor.is_empty() {
+            // First, so that a tool of the server's with such a name is refused as one of two.
+            page.tools = extra::descriptors(&state.offer).chain(page.tools).collect();
+        }
+        Ok(page)
     }
 
     fn call_tool(
@@ -48,6 +55,9 @@ impl McpAdapter for Client {
         input: &str,
     ) -> Result<Answer, Error> {
         let (server, mut state) = State::of(session, ctx)?;
+        if let Some(own) = Own::named(name, &state.offer) {
+            return own.call(&server, &mut state, input);
+        }
         let arguments: Value = parse(input)?;
         let params = Map::from_iter([
             ("name".to_owned(), Value::from(name)),

@@ -6,7 +6,8 @@ use flowhost_sdk::{Context, Error, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::config::{Config, Wanted};
+use crate::config::{Config, Extra, Wanted};
+use crate::extra;
 use crate::exchange::{Got, Server, Way, client, refused, said, told};
 
 /// Bytes of a session's id: servers make up texts of some forty.
@@ -29,6 +30,9 @@ pub(crate) struct State {
     pub(crate) era: Era,
     pub(crate) version: String,
     pub(crate) session: Option<String>,
+    /// What is offered beside the server's tools.
+    #[serde(default)]
+    pub(crate) offer: Vec<Extra>,
 }
 
 impl State {
@@ -55,7 +59,10 @@ impl State {
     pub(crate) fn begin_again(&mut self, server: &Server) -> Result<(), Error> {
         if let Era::Legacy = self.era {
             let (state, _) = initialize(server)?;
-            *self = state;
+            *self = Self {
+                offer: std::mem::take(&mut self.offer),
+                ..state
+            };
         }
         Ok(())
     }
@@ -63,7 +70,7 @@ impl State {
 
 /// Finds out what the server speaks, and agrees on it.
 pub(crate) fn open(server: &Server, config: &Config) -> Result<Session, Error> {
-    let (state, about) = match config.era {
+    let (mut state, about) = match config.era {
         Wanted::Legacy => initialize(server)?,
         Wanted::Modern | Wanted::Auto => match discover(server, config)? {
             Some(found) => found,
@@ -80,6 +87,8 @@ pub(crate) fn open(server: &Server, config: &Config) -> Result<Session, Error> {
         instructions.clear(); // half of a text could say the opposite of the whole
     }
     let capabilities = about.get("capabilities").filter(|it| it.is_object());
+    extra::check(&config.offer, capabilities.unwrap_or(&Value::Null))?;
+    state.offer.clone_from(&config.offer);
     Ok(Session {
         name: said(&text(info.and_then(|info| info.get("name")))),
         version: said(&text(info.and_then(|info| info.get("version")))),
@@ -105,6 +114,7 @@ fn discover(server: &Server, config: &Config) -> Result<Option<(State, Value)>, 
         era: Era::Modern,
         version: MODERN.to_owned(),
         session: None,
+        offer: Vec::new(),
     };
     let fall_back = |why: Error| match config.era {
         Wanted::Modern => Err(why),
@@ -191,6 +201,7 @@ fn initialize(server: &Server) -> Result<(State, Value), Error> {
         era: Era::Legacy,
         version: version.to_owned(),
         session,
+        offer: Vec::new(),
     };
     server.notify(&state, "notifications/initialized")?;
     Ok((state, result))

@@ -537,3 +537,73 @@ fn a_session_that_the_server_ended_is_begun_again() {
         .count();
     assert_eq!(handshakes, 2);
 }
+
+/// A modern server with two things to read and a prompt.
+fn library(asked: &Asked, before: usize) -> Reply {
+    let params = &asked.body["params"];
+    let whole = |mut answer: Value| {
+        answer["resultType"] = json!("complete");
+        result(answer)
+    };
+    match asked.body["method"].as_str() {
+        Some("server/discover") => whole(
+            json!({ "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {}, "resources": {}, "prompts": {} } }),
+        ),
+        Some("resources/list") => match params["cursor"].as_str() {
+            None => whole(json!({ "resources": [{ "uri": "notes:///a", "name": "a" }], "nextCursor": "2" })),
+            Some(_) => whole(json!({ "resources": [{ "uri": "notes:///b", "name": "b" }] })),
+        },
+        Some("resources/read") => {
+            assert!(asked.headers.contains("mcp-name: notes:///a"), "{}", asked.headers);
+            whole(json!({ "contents": [{ "uri": params["uri"], "mimeType": "text/plain", "text": "words" }] }))
+        }
+        Some("prompts/get") => {
+            let text = format!("Sum up {}.", params["arguments"]["what"].as_str().unwrap());
+            whole(json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": text } }] }))
+        }
+        _ => modern(asked, before),
+    }
+}
+
+fn offering(address: SocketAddr, steps: &str) -> Home {
+    let home = plan(address, steps);
+    let text = home.read("plan.yaml").replace("/mcp\" } }", "/mcp\", offer: [resources, prompts] } }");
+    home.file("plan.yaml", text);
+    home
+}
+
+#[test]
+fn resources_and_prompts_that_a_server_does_not_have_are_told_before_the_first_step() {
+    let server = Server::start(modern);
+    let ran = run(&offering(server.address, STEP)).expect(1);
+    assert!(complaint(&ran).contains("the server has no resources"), "{}", ran.all());
+    // Without being asked for they are no tools.
+    let server = Server::start(library);
+    let ran = run(&plan(server.address, "  a: { uses: peer/resources.list, with: {} }")).expect(1);
+    assert!(complaint(&ran).contains("resources.list"), "{}", ran.all());
+}
+
+#[test]
+fn resources_and_prompts_are_reached_as_tools() {
+    let server = Server::start(library);
+    let steps = "  first: { uses: peer/resources.list, with: {} }\n  \
+        a: { needs: [first], uses: peer/resources.list, with: { cursor: \"${{ steps.first.output.next }}\" } }\n  \
+        read: { uses: peer/resources.read, with: { uri: \"notes:///a\" } }\n  \
+        ask: { uses: peer/prompts.get, with: { name: sum-up, arguments: { what: it } } }\n  \
+        still: { uses: peer/shout, with: { text: hello } }";
+    let home = offering(server.address, steps);
+    let ran = run(&home).expect(0);
+    assert_eq!(
+        ran.json()["outputs"]["said"],
+        json!({ "next": "", "resources": [{ "uri": "notes:///b", "name": "b" }] })
+    );
+    let records = home.records();
+    let answered = |tool: &str| {
+        let found = records.iter().find(|it| it["kind"] == "tool.result" && it["tool"] == tool);
+        found.unwrap_or_else(|| panic!("nothing was answered by {tool}"))["said"]["parts"].clone()
+    };
+    assert_eq!(answered("resources.read")[0]["text"], "words");
+    assert_eq!(answered("prompts.get")[0]["text"], "Sum up it.");
+    let registered = records.iter().filter(|it| it["kind"] == "mcp.tool.register").count();
+    assert_eq!(registered, 5, "each is pinned as a tool");
+}
