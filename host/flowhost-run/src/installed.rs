@@ -2,6 +2,7 @@
 //! of it; which one a call takes is the registry's.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
 use flowhost_engine::{
@@ -20,8 +21,12 @@ use crate::account;
 use crate::breaker::Breaker;
 use crate::guest::Guest;
 use crate::order::Order;
+use crate::pace::Pace;
 use crate::project::Member;
 use crate::server::{Conversation, changed};
+
+/// The limit of [`Pace`], as errors name it.
+const PACE: &str = "mcp.rate";
 
 /// One plugin, ready to be called.
 pub(crate) struct Installed {
@@ -37,6 +42,8 @@ pub(crate) struct Installed {
     tools: Vec<Tool>,
     /// An MCP adapter's, once it has connected.
     server: Option<Conversation>,
+    /// How often that server is called; none where nothing was said, as while it is only asked what it has.
+    pace: Option<Pace>,
     /// What lowered a limit or an amount below the profile's, by the right's path.
     lowered: BTreeMap<String, (Layer, String)>,
 }
@@ -103,6 +110,7 @@ impl Installed {
             breaker: Breaker::default(),
             tools: tools.iter().cloned().map(Tool::from).collect(),
             server: None,
+            pace: None,
             lowered: lowered_by(&member.trace),
         }
     }
@@ -125,6 +133,7 @@ impl Installed {
             breaker: Breaker::default(),
             tools: tools.into_iter().map(Tool::from).collect(),
             server: None,
+            pace: None,
             lowered: BTreeMap::new(),
         }
     }
@@ -162,6 +171,13 @@ impl Installed {
             }
             None => place_of(name),
         }
+    }
+
+    /// The same, with its server called no more often than this.
+    pub(crate) fn paced(self, per_minute: NonZeroU32) -> Self {
+        let pace = Pace::new(per_minute, tokio::time::Instant::now());
+        let pace = (self.kind == PluginKind::McpAdapter).then_some(pace);
+        Self { pace, ..self }
     }
 
     /// Learns which tools it offers where no manifest says so. Gives whether anybody had to be asked.
@@ -228,11 +244,30 @@ impl Installed {
         let Some(server) = &self.server else {
             return self.plugin.call_tool(scope, name, input).await;
         };
-        if let Err(fault) = self.as_seen_first(server, &scope).await {
+        let may = async {
+            self.wait_its_turn(&scope).await?;
+            self.as_seen_first(server, &scope).await
+        };
+        if let Err(fault) = may.await {
             return CallReport::refused(fault);
         }
         let session = &server.session;
         self.plugin.mcp_call_tool(scope, session, name, input).await
+    }
+
+    /// Waits until the server may be called again.
+    async fn wait_its_turn(&self, scope: &CallScope) -> Result<(), Fault> {
+        let Some(pace) = &self.pace else {
+            return Ok(());
+        };
+        let turn = pace.turn(tokio::time::Instant::now(), scope.remaining());
+        let wait = turn.ok_or_else(|| Fault::Limit {
+            name: PACE,
+            used: pace.per_minute().saturating_add(1),
+            allowed: pace.per_minute(),
+        })?;
+        tokio::time::sleep(wait).await;
+        Ok(())
     }
 
     /// Whether the server still has the tools that this run has seen first (MCP-002).
@@ -447,6 +482,8 @@ fn place_of(name: &str) -> String {
         name if LIMITS.iter().any(|limit| limit.key == name) => {
             format!("raise `{name}` in [limits] {trust}")
         }
+        PACE => "call the server less, or raise `calls_per_minute` in [mcp_adapter] of the operator's flowhost.toml"
+            .to_owned(),
         "traps" => {
             "the component traps on every call; look at what it is handed, or at the component"
                 .to_owned()

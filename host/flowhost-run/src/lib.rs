@@ -38,6 +38,7 @@ mod lines;
 mod logs;
 mod mailbox;
 mod order;
+mod pace;
 mod preflight;
 mod project;
 mod prompts;

@@ -80,7 +80,8 @@ impl Swaps {
             .prepare(&component, Arc::new(member.effective.clone()));
         let prepared = prepared.map_err(|error| refused(key, error.to_string()))?;
         let revision = before.revision + 1;
-        let mut installed = Installed::new(key, revision, Arc::new(prepared), member);
+        let mut installed = Installed::new(key, revision, Arc::new(prepared), member)
+            .paced(self.host.config.server_calls_per_minute);
         let introduced = installed.introduce(member, &self.scope).await;
         introduced.map_err(|why| refused(key, why.to_string()))?;
         self.keep(key, member).await?;

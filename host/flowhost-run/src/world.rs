@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -209,6 +210,8 @@ pub struct HostConfig {
     pub past: Arc<dyn Past>,
     /// Telemetry.
     pub facts: Option<Arc<dyn FactObserver>>,
+    /// How often one MCP server of one run is called in a minute; whoever is faster waits.
+    pub server_calls_per_minute: NonZeroU32,
     /// Who performs the calls of runs.
     pub workers: Workers,
     /// Makes the bus of a run. Each has its own in one process: a full queue of one run is nothing to

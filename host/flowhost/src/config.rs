@@ -5,6 +5,7 @@
 //! Must never hold a right: profiles do.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use flowhost_models::ProviderKind;
@@ -61,7 +62,15 @@ struct TelemetryTable {
 #[serde(deny_unknown_fields)]
 struct McpAdapterTable {
     enabled: Option<bool>,
+    calls_per_minute: Option<NonZeroU32>,
 }
+
+/// Calls of one MCP server of one run in a minute, where the operator says nothing: more than a server of this machine
+/// does for one agent, and an end to a loop that runs away.
+const SERVER_CALLS_PER_MINUTE: NonZeroU32 = match NonZeroU32::new(60_000) {
+    Some(calls) => calls,
+    None => NonZeroU32::MIN,
+};
 
 /// Where a secret's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -125,6 +134,8 @@ pub struct Config {
     pub fetched: Option<PathBuf>,
     /// `[mcp_adapter] enabled`: whether plans may use MCP servers.
     pub mcp_adapters: bool,
+    /// `[mcp_adapter] calls_per_minute`: how often one server of one run is called.
+    pub server_calls_per_minute: NonZeroU32,
     /// The folder of the file that describes a `mock` provider, the working folder's before the
     /// operator's: their scripts are there.
     pub scripts: Option<PathBuf>,
@@ -147,6 +158,7 @@ impl Default for Config {
             sources: Vec::new(),
             fetched: None,
             mcp_adapters: true,
+            server_calls_per_minute: SERVER_CALLS_PER_MINUTE,
             scripts: None,
         }
     }
@@ -258,6 +270,10 @@ impl Config {
                 .mcp_adapter
                 .enabled
                 .unwrap_or(defaults.mcp_adapters),
+            server_calls_per_minute: document
+                .mcp_adapter
+                .calls_per_minute
+                .unwrap_or(defaults.server_calls_per_minute),
         }
     }
 

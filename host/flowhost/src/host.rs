@@ -87,6 +87,7 @@ pub fn parts(
         views: Arc::new(Pages { at_end: true }),
         past: Arc::new(Index(state.clone())),
         facts,
+        server_calls_per_minute: config.server_calls_per_minute,
         workers: Workers::Here,
         bus: Box::new(flowhost_run::local_bus),
     })

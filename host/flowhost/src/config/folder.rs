@@ -51,8 +51,11 @@ pub(super) fn narrowed(own: Config, document: Document, file: &Path) -> Config {
     let durability = document.durability.unwrap_or(own.durability);
     let on_telemetry_failure = document.telemetry.on_failure;
     let mcp_adapters = document.mcp_adapter.enabled.unwrap_or(own.mcp_adapters);
+    let calls = document.mcp_adapter.calls_per_minute;
+    let own_calls = own.server_calls_per_minute;
     Config {
         mcp_adapters,
+        server_calls_per_minute: calls.map_or(own_calls, |calls| calls.min(own_calls)),
         on_telemetry_failure: on_telemetry_failure.unwrap_or(own.on_telemetry_failure),
         folder_file: Some(file.to_owned()),
         durability,

@@ -607,3 +607,21 @@ fn resources_and_prompts_are_reached_as_tools() {
     let registered = records.iter().filter(|it| it["kind"] == "mcp.tool.register").count();
     assert_eq!(registered, 5, "each is pinned as a tool");
 }
+
+#[test]
+fn a_server_is_called_no_more_often_than_the_operator_says() {
+    // MCP-029
+    let server = Server::start(modern);
+    let steps = format!("{STEP}\n  b: {{ needs: [a], uses: peer/shout, with: {{ text: again }} }}");
+    let home = plan(server.address, &steps);
+    home.file("operator.toml", "[mcp_adapter]\ncalls_per_minute = 1\n");
+    let arguments = ["run", "plan.yaml", "--allow-private-network", "--json"];
+    let mut command = home.command(&arguments);
+    let output = command.env("FLOWHOST_CONFIG", "operator.toml").output().unwrap();
+    let ran = home.ran(&output, &arguments).expect(7);
+    let told = complaint(&ran);
+    assert!(told.contains("mcp.rate"), "{}", ran.all());
+    assert!(ran.all().contains("calls_per_minute"), "{}", ran.all());
+    let called = server.asked().into_iter().filter(|asked| asked.is("tools/call"));
+    assert_eq!(called.count(), 1);
+}
