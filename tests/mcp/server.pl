@@ -51,6 +51,14 @@ while (my $line = <STDIN>) {
         my ($text) = $line =~ /"text":"([^"]*)"/;
         if ($mode eq 'twice') { answer($id, said('once')); answer($id, said('twice')); }
         elsif ($mode eq 'invents') { answer('"nobody-asked"', said('x')); answer($id, said(uc $text)); }
+        elsif ($mode eq 'tells') {
+            my ($token) = $line =~ /"progressToken":("[^"]*"|-?\d+)/;
+            my $note = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d,"total":2,"message":"%s"}}' . "\n";
+            printf($note, $token, 1, 'half of it');
+            printf($note, '"another"', 7, 'not ours');
+            printf($note, $token, 2, 'all of it');
+            answer($id, said(uc $text));
+        }
         elsif ($mode eq 'never') { next; }
         elsif ($mode eq 'dies') { exit 7; }
         elsif ($mode eq 'dies-once' && !-e '/work/died') { open(my $f, '>', '/work/died'); exit 7; }

@@ -228,12 +228,12 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
         None => None,
     };
     let limits = limits::named(reader, &fields);
-    let lists: Vec<&str> = Right::lists().collect();
-    let optional = reader.texts(&fields, "optional", |key| match lists.contains(&key) {
+    let spared: Vec<&str> = Right::spared().collect();
+    let optional = reader.texts(&fields, "optional", |key| match spared.contains(&key) {
         true => Ok(key.to_owned()),
-        false => Err(format!("it is not one of {}", lists.join(", "))),
+        false => Err(format!("it is not one of {}", spared.join(", "))),
     });
-    let optional = Right::lists().filter(|key| optional.iter().any(|it| it == key));
+    let optional = Right::spared().filter(|key| optional.iter().any(|it| it == key));
     let acts_for_caller = reader.bool(&fields, "acts_for_caller").unwrap_or(false);
     if acts_for_caller && kind.is_some_and(|kind| kind != PluginKind::Tool) {
         let message = "`acts_for_caller` is for plugins of kind \"tool\": no other is called by a plugin";

@@ -182,12 +182,13 @@ impl Server {
         headers: &[(&str, String)],
     ) -> Result<Got, Error> {
         let id = self.id();
-        let frame = Request {
+        let mut frame = Request {
             id: id.clone(),
             method: method.to_owned(),
             params,
         };
         let Way::Http(url) = &self.way else {
+            wants_progress(&mut frame);
             return self.over_streams(&frame);
         };
         let response = self.http("POST", url, headers, frame.value().to_string())?;
@@ -281,6 +282,18 @@ impl Server {
             body: body.into_bytes(),
             timeout_ms: 0.0,
         })
+    }
+}
+
+/// A call says under which token its progress may be told: its own id, by which the host routes it.
+fn wants_progress(request: &mut Request) {
+    if request.method != "tools/call" {
+        return;
+    }
+    let token = request.id.value();
+    let meta = request.params.entry("_meta").or_insert_with(|| json!({}));
+    if let Value::Object(meta) = meta {
+        meta.insert("progressToken".to_owned(), token);
     }
 }
 

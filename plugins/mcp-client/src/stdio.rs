@@ -1,11 +1,13 @@
 //! One question and its answer over the standard streams of a process that the host owns.
 //!
 //! The stream is shared by all calls of the run, so that ids are this call's own. While the answer is waited
-//! for, what the server asks is answered: it is alive (`ping`), and nothing else is granted to it.
+//! for, what the server asks is answered: it is alive (`ping`), and nothing else is granted to it. How far it is,
+//! it may say under the question's own id.
 
-use flowhost_mcp::{Code, Id, Message, Request, RpcError, read};
+use flowhost_mcp::{Code, Id, Message, Notification, Request, RpcError, read};
 use flowhost_sdk::Error;
 use flowhost_sdk::host::mcp_transport::{self as transport, End, Event};
+use flowhost_sdk::host::progress;
 use serde_json::{Value, json};
 
 use crate::exchange::said;
@@ -89,12 +91,37 @@ fn heard(frame: &str, id: &Id) -> Result<Option<Result<Value, RpcError>>, Error>
         Message::Reply(_) => Err(Error::failed(
             "the server answered a question that was not asked",
         )),
-        Message::Notification(_) => Ok(None),
+        Message::Notification(note) => {
+            if let Some(Progress { done, total, said }) = progress(&note, id) {
+                progress::report(done, total, said);
+            }
+            Ok(None)
+        }
         Message::Request(request) => {
             transport::send(&answer_to(&request).to_string(), &[])?;
             Ok(None)
         }
     }
+}
+
+/// How far a server says it is.
+#[derive(Debug, PartialEq)]
+struct Progress<'a> {
+    done: f64,
+    total: Option<f64>,
+    said: &'a str,
+}
+
+/// What a notification says of the work on this question; what is not of the form says nothing.
+fn progress<'a>(note: &'a Notification, id: &Id) -> Option<Progress<'a>> {
+    let told = |key| note.params.get(key);
+    let ours = note.method == "notifications/progress" && told("progressToken") == Some(&id.value());
+    let done = told("progress")?.as_f64().filter(|_| ours)?;
+    Some(Progress {
+        done,
+        total: told("total").and_then(Value::as_f64),
+        said: told("message").and_then(Value::as_str).unwrap_or_default(),
+    })
 }
 
 /// What a server hears that asks: it gets a sign of life, and nothing else (MCP-026).
@@ -132,6 +159,23 @@ mod tests {
         assert_eq!(refused["error"]["code"], -32_601);
         assert_eq!(refused["id"], "s-1");
         assert!(answer_to(&request("ping"))["result"].is_object());
+    }
+
+    #[test]
+    fn progress_of_another_question_or_without_a_number_says_nothing() {
+        let id = Id::Text("1-1".to_owned());
+        let of = |params: Value| {
+            let frame = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params });
+            match read(frame.to_string().as_bytes()) {
+                Ok(Message::Notification(note)) => progress(&note, &id).map(|it| (it.done, it.total, it.said.to_owned())),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(of(json!({ "progressToken": "2-1", "progress": 1 })), None);
+        assert_eq!(of(json!({ "progressToken": "1-1", "progress": "1" })), None);
+        assert_eq!(of(json!({ "progress": 1 })), None);
+        let said = json!({ "progressToken": "1-1", "progress": 1, "total": 2, "message": "half" });
+        assert_eq!(of(said), Some((1.0, Some(2.0), "half".to_owned())));
     }
 
     #[test]

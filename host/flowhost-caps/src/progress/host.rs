@@ -27,6 +27,10 @@ impl wit::Host for &mut HostState {
         self.scope().charge_host_call().map_err(kill)?;
         let parts = self.parts::<ProgressState>();
         let (state, scope) = (parts.state, parts.scope);
+        // A plugin that can do without the right is linked without it, and is silent.
+        if !scope.effective.grants.log {
+            return Ok(());
+        }
         let due = state.pace.report(done, total, tokio::time::Instant::now());
         if due.show {
             state.gate.progress(done, total, &message);

@@ -306,6 +306,13 @@ impl Right {
             .map(|right| right.key)
     }
 
+    /// The keys of the rights that a plugin may say it can do without: those that can hold nothing, and `log`,
+    /// without which it is silent.
+    pub(crate) fn spared() -> impl Iterator<Item = &'static str> {
+        let silent = |right: &&Self| right.may_be_empty || right.key == "log";
+        RIGHTS.iter().filter(silent).map(|right| right.key)
+    }
+
     /// Whether its interfaces are linked: something of it is granted, or it was written down and holds
     /// nothing, which answers no.
     #[must_use]

@@ -354,3 +354,25 @@ fn an_operator_who_wants_no_servers_has_none() {
         refused.all()
     );
 }
+
+#[test]
+fn what_a_server_says_of_its_progress_is_told_on_where_the_profile_lets_it_speak() {
+    if !confines() {
+        return;
+    }
+    let told = |home: &Home| -> Vec<Value> {
+        let calls = of_kind(home, "host.call").into_iter();
+        let told = calls.filter(|it| it["interface"] == "flowhost:progress/progress@0.1.0");
+        told.map(|it| json!([it["done"], it["total"]])).collect()
+    };
+    let silent = plan("tells", "", STEP);
+    assert_eq!(run(&silent).expect(0).json()["outputs"]["said"], json!({ "text": "HELLO" }));
+    assert_eq!(told(&silent), Vec::<Value>::new());
+    let home = plan("tells", "", STEP);
+    let profile = home.read("policies/peer.toml").replace("[limits]", "log = true\n[limits]");
+    home.file("policies/peer.toml", profile);
+    run(&home).expect(0);
+    let told = told(&home);
+    assert_eq!(told.first(), Some(&json!(["1", "2"])), "{told:?}");
+    assert!(!told.contains(&json!(["7", "2"])), "{told:?}");
+}
