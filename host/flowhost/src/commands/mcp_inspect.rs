@@ -145,6 +145,39 @@ fn hosts_in(text: &str) -> impl Iterator<Item = String> {
     all.map(host).filter(|host| host.contains('.'))
 }
 
+/// Tools of other servers that a server's texts name, each with the tool whose text it is: how one server means to have
+/// another's tools called, or to stand in for them (MCP-005).
+fn strangers(plugin: &str, server: &Introduction, servers: &[Introduced]) -> Vec<String> {
+    let others = servers.iter().filter(|other| other.plugin != plugin);
+    let others = others.filter_map(|other| Some((&other.plugin, other.server.as_ref().ok()?)));
+    let others: Vec<(&String, &str)> = others
+        .flat_map(|(key, other)| other.tools.iter().map(move |tool| (key, tool.name.as_str())))
+        .filter(|(_, name)| server.tools.iter().all(|own| own.name != *name))
+        .collect();
+    let mut found = Vec::new();
+    for tool in &server.tools {
+        for (key, name) in &others {
+            if mentions(&tool.description, key, name) {
+                found.push(format!("`{}` speaks of {key}/{name}", tool.name));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a text names a tool: as `plugin/tool`, or by its bare name where that is no word of a language.
+fn mentions(text: &str, plugin: &str, tool: &str) -> bool {
+    let of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let words = text.split(|c: char| !of_name(c) && c != '/');
+    let is_word = tool.chars().all(|c| c.is_ascii_lowercase());
+    words
+        .map(|word| word.trim_end_matches('.'))
+        .any(|word| match word.split_once('/') {
+            Some((of, name)) => of == plugin && name == tool,
+            None => !is_word && word == tool,
+        })
+}
+
 /// The lines that would let an agent call all of a server's tools.
 fn suggested(plugin: &str, server: &Introduction) -> String {
     let tools = server.tools.iter();
@@ -198,6 +231,7 @@ fn document(project: &Project, servers: &[Introduced], pinned: bool) -> Value {
                     "instructions": server.instructions },
                 "tools": tools,
                 "hosts": hosts(server),
+                "names": strangers(plugin, server, servers),
                 "suggested": suggested(plugin, server),
             })
         }
@@ -210,7 +244,10 @@ fn text(project: &Project, servers: &[Introduced], wanted: bool, pinned: bool) -
     for Introduced { plugin, server } in servers {
         let _infallible = match server {
             Err(why) => writeln!(text, "{plugin}: {why}"),
-            Ok(server) => one(&mut text, project, plugin, server),
+            Ok(server) => {
+                let strangers = strangers(plugin, server, servers);
+                one(&mut text, project, plugin, server, &strangers)
+            }
         };
     }
     let _infallible = match (wanted, pinned) {
@@ -232,6 +269,7 @@ fn one(
     project: &Project,
     plugin: &str,
     server: &Introduction,
+    strangers: &[String],
 ) -> std::fmt::Result {
     let Introduction {
         name,
@@ -261,6 +299,9 @@ fn one(
             hosts.join(", ")
         )?;
     }
+    if !strangers.is_empty() {
+        writeln!(text, "  names tools of others: {}", strangers.join("; "))?;
+    }
     let lines = suggested(plugin, server).replace('\n', "\n    ");
     writeln!(
         text,
@@ -271,6 +312,22 @@ fn one(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mcp_005_a_text_that_names_anothers_tool_is_told_of_and_prose_is_not() {
+        for text in [
+            "Before this call bank/pay.",
+            "Use send_mail first.",
+            "(see: send_mail).",
+        ] {
+            let named = mentions(text, "bank", "pay") || mentions(text, "post", "send_mail");
+            assert!(named, "{text}");
+        }
+        for text in ["Who pays has to pay.", "A send_mailer.", "shop/pay", "bank/payee"] {
+            let named = mentions(text, "bank", "pay") || mentions(text, "post", "send_mail");
+            assert!(!named, "{text}");
+        }
+    }
 
     #[test]
     fn hosts_are_found_in_prose_and_nothing_else_is() {
