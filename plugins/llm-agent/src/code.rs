@@ -13,8 +13,6 @@ use crate::trim;
 pub(crate) const RUN: &str = "code/run";
 /// Shows how tools are called.
 const SEARCH: &str = "code/search";
-/// Bytes that make a token, about: the same as of a request.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// Tools whose descriptions the model is not shown.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +65,7 @@ pub(crate) fn program(answer: &Answer) -> Option<Program> {
     let handed_on = u64::try_from(ran.result.to_string().len()).unwrap_or(u64::MAX);
     Some(Program {
         calls: ran.calls,
-        kept: ran.bytes.saturating_sub(handed_on) / BYTES_PER_TOKEN,
+        kept: ran.bytes.saturating_sub(handed_on) / trim::BYTES_PER_TOKEN as u64,
     })
 }
 

@@ -4,7 +4,7 @@
 use flowhost_sdk::host::model::{Speaker, ToolSpec, Turn};
 
 /// Bytes that make a token, about, in English text and JSON.
-const BYTES_PER_TOKEN: usize = 4;
+pub(crate) const BYTES_PER_TOKEN: usize = 4;
 /// Tokens that a turn takes beside its text.
 const TURN_TOKENS: u64 = 4;
 /// Results up to this size stay: the note would be as long.

@@ -150,7 +150,7 @@ impl Own {
 
 /// The tools that the plan wants beside the server's.
 pub(crate) fn descriptors(wanted: &[Extra]) -> impl Iterator<Item = Descriptor> {
-    let all = ALL.into_iter().filter(|own| wanted.contains(&own.of()));
+    let all = ALL.into_iter().filter(move |own| wanted.contains(&own.of()));
     all.map(Own::descriptor)
 }
 

@@ -114,13 +114,15 @@ struct Progress<'a> {
 
 /// What a notification says of the work on this question; what is not of the form says nothing.
 fn progress<'a>(note: &'a Notification, id: &Id) -> Option<Progress<'a>> {
-    let told = |key| note.params.get(key);
-    let ours = note.method == "notifications/progress" && told("progressToken") == Some(&id.value());
-    let done = told("progress")?.as_f64().filter(|_| ours)?;
+    let params = &note.params;
+    let is_ours = params.get("progressToken") == Some(&id.value());
+    if note.method != "notifications/progress" || !is_ours {
+        return None;
+    }
     Some(Progress {
-        done,
-        total: told("total").and_then(Value::as_f64),
-        said: told("message").and_then(Value::as_str).unwrap_or_default(),
+        done: params.get("progress")?.as_f64()?,
+        total: params.get("total").and_then(Value::as_f64),
+        said: params.get("message").and_then(Value::as_str).unwrap_or_default(),
     })
 }
 
