@@ -99,8 +99,8 @@ class Lowering {
     }
     const before = this.splice(tree, 0, last.start, PLAIN, last);
     const value = this.splice(last, last.start, last.end, PLAIN).replace(/;\s*$/, "");
-    // On a line of its own: nothing says that the text does not end in a comment.
-    return `${before}return(${value}\n);${this.text.slice(last.end)}`;
+    // An expression begins on the line of its statement, so nothing ends between it and `return`.
+    return `${before}return ${value}\n;${this.text.slice(last.end)}`;
   }
 
   /** A part of the text, its nodes lowered. */

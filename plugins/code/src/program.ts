@@ -12,6 +12,9 @@ import { reach } from "./reach.js";
 /** Characters of the console that go into an error: enough to see where a program was. */
 const SHOWN_MAX = 500;
 
+/** Places that an error remembers. */
+const STACK_MAX = 64;
+
 /** What a program gave. */
 export interface Outcome {
   readonly result: unknown;
@@ -65,6 +68,8 @@ const evaluated = (text: string): Program =>
 
 /** What this instance must not have, whatever the SDK's stand-ins would say of it to an author. */
 function close(): void {
+  // Between a program's line and a call that the host refused lie a dozen places of this plugin and its SDK.
+  Reflect.set(Error, "stackTraceLimit", STACK_MAX);
   const none = (what: string) => (): never => {
     throw new Error(`a program has no ${what}: hand it over as \`input\`, or call a tool`);
   };
