@@ -236,8 +236,11 @@ fn read(reader: &mut Reader, node: &crate::read::node::Node) -> Option<Manifest>
     let optional = Right::spared().filter(|key| optional.iter().any(|it| it == key));
     let acts_for_caller = reader.bool(&fields, "acts_for_caller").unwrap_or(false);
     if acts_for_caller && kind.is_some_and(|kind| kind != PluginKind::Tool) {
-        let message = "`acts_for_caller` is for plugins of kind \"tool\": no other is called by a plugin";
-        let at = fields.get("acts_for_caller").map_or(fields.at, |node| node.at);
+        let message =
+            "`acts_for_caller` is for plugins of kind \"tool\": no other is called by a plugin";
+        let at = fields
+            .get("acts_for_caller")
+            .map_or(fields.at, |node| node.at);
         reader.problem(at, message.to_owned(), None);
     }
     let config = tool::checked_schema(reader, &fields, "config");

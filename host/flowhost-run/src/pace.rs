@@ -65,7 +65,11 @@ mod tests {
         assert_eq!(pace.turn(now, Duration::from_millis(999)), None);
         let second = Duration::from_secs(1);
         assert_eq!(pace.turn(now, second), Some(second));
-        assert_eq!(pace.turn(now, second), None, "a refused turn takes none, a granted one does");
+        assert_eq!(
+            pace.turn(now, second),
+            None,
+            "a refused turn takes none, a granted one does"
+        );
     }
 
     #[test]

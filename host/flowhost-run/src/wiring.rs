@@ -345,12 +345,14 @@ impl Ready {
                 journal.member(&key, member)?;
             }
             let plugin = prepare(host, project, &key, member, &component)?;
-            let mut installed = Installed::new(&key, 1, plugin, member)
-                .paced(host.config.server_calls_per_minute);
+            let mut installed =
+                Installed::new(&key, 1, plugin, member).paced(host.config.server_calls_per_minute);
             let told = match journal {
                 // It would speak to the server without a record.
                 None if member.decl.kind == PluginKind::McpAdapter => {
-                    Err("an MCP adapter works in the process that drives its run".to_owned().into())
+                    Err("an MCP adapter works in the process that drives its run"
+                        .to_owned()
+                        .into())
                 }
                 _ => installed.introduce(member, run).await,
             };

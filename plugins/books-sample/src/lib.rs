@@ -72,8 +72,9 @@ fn look(tool: &str, input: &str) -> Result<Value, Error> {
             let Id { id } = parse(input)?;
             let mut rows = table(name)?.into_iter();
             let row = rows.find(|row| row.get("id").is_some_and(|held| *held == id));
-            row.map(Value::Object)
-                .ok_or_else(|| Error::failed(format_args!("`{name}` has no row with the id `{id}`")))
+            row.map(Value::Object).ok_or_else(|| {
+                Error::failed(format_args!("`{name}` has no row with the id `{id}`"))
+            })
         }
         "find" => {
             let rows = found(name, input)?;
@@ -105,7 +106,9 @@ mod tests {
 
     #[test]
     fn a_row_that_is_not_there_and_a_tool_that_is_not_are_told() {
-        assert!(matches!(look("rates_get", r#"{"id":"XXX"}"#), Err(Error::Failed(text)) if text.contains("`XXX`")));
+        assert!(
+            matches!(look("rates_get", r#"{"id":"XXX"}"#), Err(Error::Failed(text)) if text.contains("`XXX`"))
+        );
         assert!(look("rates_drop", "{}").is_err() && look("secrets_list", "{}").is_err());
     }
 
@@ -123,6 +126,9 @@ mod tests {
     #[test]
     fn a_list_comes_by_the_page() {
         let page = look("customers_list", r#"{"offset":20,"limit":3}"#).expect("rows");
-        assert_eq!((page["rows"].as_array().map(Vec::len), &page["total"]), (Some(3), &json!(24)));
+        assert_eq!(
+            (page["rows"].as_array().map(Vec::len), &page["total"]),
+            (Some(3), &json!(24))
+        );
     }
 }

@@ -236,9 +236,8 @@ mod tests {
 
     #[test]
     fn refuses_a_choice_of_tools_that_a_program_would_not_keep_to() {
-        let text = refused(
-            r#"{"role":"a","model":"mock/a","tool_mode":"code","tools":["files/read"]}"#,
-        );
+        let text =
+            refused(r#"{"role":"a","model":"mock/a","tool_mode":"code","tools":["files/read"]}"#);
         assert!(text.contains("the profile's [tools]"), "{text}");
         assert!(refused(r#"{"role":"a","model":"mock/a","tool_mode":"java"}"#).contains("direct"));
     }

@@ -77,7 +77,9 @@ impl Own {
                 "Lists what the server has to read, a page at a time; with `templates` the addresses that take values."
             }
             Self::ReadResource => "Reads what stands at an address of the server's.",
-            Self::ListPrompts => "Lists the server's prompts and the values that they take, a page at a time.",
+            Self::ListPrompts => {
+                "Lists the server's prompts and the values that they take, a page at a time."
+            }
             Self::GetPrompt => "Gives a prompt of the server's with its values filled in.",
         }
     }
@@ -118,7 +120,12 @@ impl Own {
     }
 
     /// Asks the server.
-    pub(crate) fn call(self, server: &Server, state: &mut State, input: &str) -> Result<Answer, Error> {
+    pub(crate) fn call(
+        self,
+        server: &Server,
+        state: &mut State,
+        input: &str,
+    ) -> Result<Answer, Error> {
         let mut ask = |method, params: Value| {
             let params = params.as_object().cloned().unwrap_or_default();
             server.ask(state, method, params, &[])
@@ -132,7 +139,10 @@ impl Own {
                 };
                 Ok(listed(&ask(method, from(&page))?, key))
             }
-            Self::ListPrompts => Ok(listed(&ask("prompts/list", from(&parse(input)?))?, "prompts")),
+            Self::ListPrompts => Ok(listed(
+                &ask("prompts/list", from(&parse(input)?))?,
+                "prompts",
+            )),
             Self::ReadResource => {
                 let Read { uri } = parse(input)?;
                 read(&ask("resources/read", json!({ "uri": uri }))?)
@@ -150,7 +160,9 @@ impl Own {
 
 /// The tools that the plan wants beside the server's.
 pub(crate) fn descriptors(wanted: &[Extra]) -> impl Iterator<Item = Descriptor> {
-    let all = ALL.into_iter().filter(move |own| wanted.contains(&own.of()));
+    let all = ALL
+        .into_iter()
+        .filter(move |own| wanted.contains(&own.of()));
     all.map(Own::descriptor)
 }
 
@@ -248,12 +260,18 @@ mod tests {
     fn what_the_server_does_not_have_is_told_at_once() {
         let capabilities = json!({ "tools": {}, "prompts": {} });
         assert!(check(&[Extra::Prompts], &capabilities).is_ok());
-        assert!(matches!(check(&[Extra::Resources], &capabilities), Err(Error::Failed(text)) if text.contains("`offer`")));
+        assert!(
+            matches!(check(&[Extra::Resources], &capabilities), Err(Error::Failed(text)) if text.contains("`offer`"))
+        );
     }
 
     #[test]
     fn a_resource_and_a_turn_that_cannot_be_read_spoil_the_answer() {
-        for result in [json!({}), json!({ "contents": [{ "uri": "a:b" }] }), json!({ "contents": [{ "text": "x" }] })] {
+        for result in [
+            json!({}),
+            json!({ "contents": [{ "uri": "a:b" }] }),
+            json!({ "contents": [{ "text": "x" }] }),
+        ] {
             assert!(read(&result).is_err(), "{result}");
         }
         let turn = |role: &str, content: Value| json!({ "messages": [{ "role": role, "content": content }] });
@@ -267,8 +285,14 @@ mod tests {
 
     #[test]
     fn a_page_says_where_it_goes_on() {
-        let page = listed(&json!({ "prompts": [{ "name": "a" }], "nextCursor": "2" }), "prompts");
+        let page = listed(
+            &json!({ "prompts": [{ "name": "a" }], "nextCursor": "2" }),
+            "prompts",
+        );
         assert_eq!(page.value, r#"{"next":"2","prompts":[{"name":"a"}]}"#);
-        assert_eq!(listed(&json!({}), "resources").value, r#"{"next":"","resources":[]}"#);
+        assert_eq!(
+            listed(&json!({}), "resources").value,
+            r#"{"next":"","resources":[]}"#
+        );
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Extra, Wanted};
-use crate::extra;
 use crate::exchange::{Got, Server, Way, client, refused, said, told};
+use crate::extra;
 
 /// Bytes of a session's id: servers make up texts of some forty.
 const SESSION_MAX: usize = 512;

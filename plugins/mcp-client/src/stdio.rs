@@ -122,7 +122,10 @@ fn progress<'a>(note: &'a Notification, id: &Id) -> Option<Progress<'a>> {
     Some(Progress {
         done: params.get("progress")?.as_f64()?,
         total: params.get("total").and_then(Value::as_f64),
-        said: params.get("message").and_then(Value::as_str).unwrap_or_default(),
+        said: params
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
     })
 }
 
@@ -167,9 +170,12 @@ mod tests {
     fn progress_of_another_question_or_without_a_number_says_nothing() {
         let id = Id::Text("1-1".to_owned());
         let of = |params: Value| {
-            let frame = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params });
+            let frame =
+                json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params });
             match read(frame.to_string().as_bytes()) {
-                Ok(Message::Notification(note)) => progress(&note, &id).map(|it| (it.done, it.total, it.said.to_owned())),
+                Ok(Message::Notification(note)) => {
+                    progress(&note, &id).map(|it| (it.done, it.total, it.said.to_owned()))
+                }
                 other => panic!("{other:?}"),
             }
         };

@@ -73,13 +73,17 @@ pub(crate) fn foreign(name: &str) -> Option<PathBuf> {
 /// Whether a shipped plugin is there that is written in TypeScript, or a word about it where its toolchain is not
 /// installed and nobody demands it.
 pub(crate) fn script_plugin(name: &str) -> bool {
-    let is_there = repository().join(format!("target/plugins/{name}.wasm")).is_file();
+    let is_there = repository()
+        .join(format!("target/plugins/{name}.wasm"))
+        .is_file();
     assert!(
         is_there || std::env::var_os("FLOWHOST_COMPAT_REQUIRED").is_none(),
         "the plugin {name} is not built: cargo xtask build-guests"
     );
     if !is_there {
-        eprintln!("skipped: the plugin {name} is not built (cargo xtask build-guests, which needs npm)");
+        eprintln!(
+            "skipped: the plugin {name} is not built (cargo xtask build-guests, which needs npm)"
+        );
     }
     is_there
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::items::well;
 use super::parts::{more, numbers_in, status, step, stored, table, words_in};
 use super::words;
-use crate::story::{Story, Stored, ToolCall};
+use crate::story::{Stored, Story, ToolCall};
 use crate::text::neutral;
 
 /// The section.

@@ -149,7 +149,10 @@ impl ToolsOf {
         building.call.owner = result.owner.map_or("", Owner::as_str);
         building.output = Held::of(record);
         let remarks = result.notes.iter().flatten();
-        building.call.remarks = remarks.take(REMARKS_MAX).map(|it| one_line(&short(it))).collect();
+        building.call.remarks = remarks
+            .take(REMARKS_MAX)
+            .map(|it| one_line(&short(it)))
+            .collect();
         building.used = limited(&result.used.whole());
     }
 

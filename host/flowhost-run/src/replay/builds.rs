@@ -129,7 +129,9 @@ impl Installing<'_> {
         // When a server is asked for its tools again is a matter of time, which a replay has none of.
         let told = match member.decl.kind {
             PluginKind::McpAdapter => {
-                Err("the conversation of an MCP adapter cannot be replayed yet".to_owned().into())
+                Err("the conversation of an MCP adapter cannot be replayed yet"
+                    .to_owned()
+                    .into())
             }
             _ => installed.introduce(member, self.scope).await,
         };

@@ -151,7 +151,12 @@ fn strangers(plugin: &str, server: &Introduction, servers: &[Introduced]) -> Vec
     let others = servers.iter().filter(|other| other.plugin != plugin);
     let others = others.filter_map(|other| Some((&other.plugin, other.server.as_ref().ok()?)));
     let others: Vec<(&String, &str)> = others
-        .flat_map(|(key, other)| other.tools.iter().map(move |tool| (key, tool.name.as_str())))
+        .flat_map(|(key, other)| {
+            other
+                .tools
+                .iter()
+                .map(move |tool| (key, tool.name.as_str()))
+        })
         .filter(|(_, name)| server.tools.iter().all(|own| own.name != *name))
         .collect();
     let mut found = Vec::new();
@@ -323,7 +328,12 @@ mod tests {
             let named = mentions(text, "bank", "pay") || mentions(text, "post", "send_mail");
             assert!(named, "{text}");
         }
-        for text in ["Who pays has to pay.", "A send_mailer.", "shop/pay", "bank/payee"] {
+        for text in [
+            "Who pays has to pay.",
+            "A send_mailer.",
+            "shop/pay",
+            "bank/payee",
+        ] {
             let named = mentions(text, "bank", "pay") || mentions(text, "post", "send_mail");
             assert!(!named, "{text}");
         }

@@ -38,8 +38,9 @@ impl Filling<'_> {
         for (name, tool) in TOOLS {
             let Some(descriptor) = code.tool(tool) else {
                 let message = format!("`{SOURCE}` has no tool `{tool}`");
-                return Err(Failure::new(Exit::Internal, message)
-                    .hint("it is of another version than this program: build or install both together"));
+                return Err(Failure::new(Exit::Internal, message).hint(
+                    "it is of another version than this program: build or install both together",
+                ));
             };
             let text = plan(&plugins, &format!("{CODE}/{tool}"));
             // What is wrong with one of their plans is wrong with the other, and is told once.

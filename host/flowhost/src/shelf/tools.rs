@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn names_with_quotes_and_breaks_stay_names() {
         let source = "./a \"b\"\n: c.wasm";
-        let plugins = json!({ "plugin": { "kind": "tool", "source": source, "profile": "deny-all" } });
+        let plugins =
+            json!({ "plugin": { "kind": "tool", "source": source, "profile": "deny-all" } });
         let text = plan(&plugins, "plugin/say");
         let plan = Plan::parse(&text, "p").unwrap();
         assert_eq!(plan.plugins["plugin"].source, "./a \"b\"\n: c.wasm");

@@ -10,7 +10,10 @@ fn without_the_tool_that_runs_programs_it_says_what_to_add() {
     let script = Script::new([says("done")]);
     match script.work(json!({ "tool_mode": "code" }), "") {
         Err(Error::Invalid(text)) => {
-            assert!(text.contains("`code/run`") && text.contains("builtin:code"), "{text}");
+            assert!(
+                text.contains("`code/run`") && text.contains("builtin:code"),
+                "{text}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -29,7 +32,10 @@ fn the_model_sees_two_tools_and_the_notes_say_what_that_saved() {
     for prompt in script.asked.borrow().iter() {
         let names: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
         assert_eq!(names, ["code/run", "code/search"]);
-        assert!(prompt.turns[0].content.contains("one program"), "the rules say how");
+        assert!(
+            prompt.turns[0].content.contains("one program"),
+            "the rules say how"
+        );
     }
     let note = output.notes.iter().find(|note| note.contains("program"));
     let note = note.expect("a note about programs");

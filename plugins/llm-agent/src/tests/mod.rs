@@ -134,7 +134,10 @@ impl Host for Script {
 
     fn tools(&self) -> Vec<Descriptor> {
         let own = ["files/read", "markdown/links"];
-        own.iter().chain(&self.more).map(|name| descriptor(name)).collect()
+        own.iter()
+            .chain(&self.more)
+            .map(|name| descriptor(name))
+            .collect()
     }
 
     fn call(&self, name: &str, arguments: &str) -> Result<Answer, Error> {

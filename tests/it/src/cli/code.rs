@@ -19,7 +19,9 @@ fn running(may: &[&str], programs: &[Value]) -> Home {
     let may = json!(may);
     home.file(
         "policies/caller.toml",
-        format!("version = 1\nname = \"caller\"\n[limits]\ndeadline = \"5m\"\n[tools]\ncall = {may}\n"),
+        format!(
+            "version = 1\nname = \"caller\"\n[limits]\ndeadline = \"5m\"\n[tools]\ncall = {may}\n"
+        ),
     );
     home.file(
         "policies/code.toml",
@@ -80,7 +82,10 @@ fn cap_014_a_program_calls_no_tool_that_its_caller_may_not() {
         .iter()
         .find(|record| record["decision"] == "deny")
         .unwrap();
-    assert!(denied["actor"].as_str().unwrap().ends_with("/code"), "{denied:#}");
+    assert!(
+        denied["actor"].as_str().unwrap().ends_with("/code"),
+        "{denied:#}"
+    );
     assert_eq!(replays(&home)["same"], true);
 }
 
@@ -89,10 +94,17 @@ fn a_caller_that_may_call_nothing_else_still_has_a_program_compute() {
     if !script_plugin("code") {
         return;
     }
-    let home = running(&["code/run"], &[source("6 * 7"), source("tools.search('rates')")]);
+    let home = running(
+        &["code/run"],
+        &[source("6 * 7"), source("tools.search('rates')")],
+    );
     let outcomes = outcomes(&home);
     assert_eq!(outcomes[0]["ok"]["value"]["result"], 42, "{outcomes:#?}");
-    assert_eq!(outcomes[1]["ok"]["value"]["result"], json!([]), "{outcomes:#?}");
+    assert_eq!(
+        outcomes[1]["ok"]["value"]["result"],
+        json!([]),
+        "{outcomes:#?}"
+    );
 }
 
 #[test]
@@ -107,26 +119,57 @@ fn what_is_wrong_with_a_program_is_told_with_its_line() {
         ("await import('fs');", "invalid", "`import`"),
         ("for await (const x of []) {}", "invalid", "`for await`"),
         ("async function* f() {}", "invalid", "async generators"),
-        ("class A { async m() { return super.m(); } }", "invalid", "`super`"),
+        (
+            "class A { async m() { return super.m(); } }",
+            "invalid",
+            "`super`",
+        ),
         ("const f = async () => arguments;", "invalid", "`arguments`"),
         ("\nreturn input.a.b;", "failed", "line 2: TypeError"),
-        ("const f = async () => {\n  await null;\n  throw new Error('here');\n};\nawait f();", "failed", "line 3: here"),
-        ("console.log('before');\nnull.x", "failed", "console: before"),
+        (
+            "const f = async () => {\n  await null;\n  throw new Error('here');\n};\nawait f();",
+            "failed",
+            "line 3: here",
+        ),
+        (
+            "console.log('before');\nnull.x",
+            "failed",
+            "console: before",
+        ),
         ("await new Promise(() => {});", "failed", "nobody resolves"),
         ("return Date.now();", "failed", "a program has no clock"),
-        ("return new Date().getTime();", "failed", "a program has no clock"),
-        ("return Math.random();", "failed", "a program has no random numbers"),
-        ("return await fetch('http://127.0.0.1/');", "failed", "ReferenceError"),
+        (
+            "return new Date().getTime();",
+            "failed",
+            "a program has no clock",
+        ),
+        (
+            "return Math.random();",
+            "failed",
+            "a program has no random numbers",
+        ),
+        (
+            "return await fetch('http://127.0.0.1/');",
+            "failed",
+            "ReferenceError",
+        ),
         ("return { a: 1 / 0 };", "failed", "JSON cannot say"),
         ("await tools.books.rate_get({});", "failed", "line 1"),
-        ("tools.describe('books/rate_get')", "failed", "books/rates_get"),
+        (
+            "tools.describe('books/rate_get')",
+            "failed",
+            "books/rates_get",
+        ),
         ("while (true) {}", "limit", "fuel"),
     ];
     let programs: Vec<Value> = cases.iter().map(|(text, ..)| source(text)).collect();
     let outcomes = outcomes(&running(&["code/*", "books/*"], &programs));
     for ((text, case, says), outcome) in cases.iter().zip(&outcomes) {
         assert_eq!(outcome["error"]["case"], *case, "{text}: {outcome:#}");
-        assert!(outcome["error"].to_string().contains(says), "{text}: {outcome:#}");
+        assert!(
+            outcome["error"].to_string().contains(says),
+            "{text}: {outcome:#}"
+        );
     }
 }
 
@@ -136,7 +179,11 @@ fn a_program_longer_than_64_kib_is_refused_before_it_runs() {
         return;
     }
     let long = |count: usize, of: &str| source(&format!("/*{}*/ 1", of.repeat(count)));
-    let programs = [long(70_000, "x"), long(30_000, "\u{20ac}"), long(60_000, "x")];
+    let programs = [
+        long(70_000, "x"),
+        long(30_000, "\u{20ac}"),
+        long(60_000, "x"),
+    ];
     let outcomes = outcomes(&running(&["code/*"], &programs));
     for outcome in &outcomes[..2] {
         assert_eq!(outcome["error"]["case"], "invalid", "{outcome:#}");
@@ -153,7 +200,10 @@ fn a_program_awaits_joins_and_returns() {
         ("1 + 1", json!(2)),
         ("async () => 7", json!(7)),
         ("(given) => given.n", json!(4)),
-        ("[1, 2].map((x) => x * 2); // the last expression\n", json!([2, 4])),
+        (
+            "[1, 2].map((x) => x * 2); // the last expression\n",
+            json!([2, 4]),
+        ),
         ("let x = 3;", Value::Null),
         (
             "const twice = async (n) => 2 * (await n);\n\
@@ -174,7 +224,10 @@ fn a_program_awaits_joins_and_returns() {
              const id = <T extends Row>(row: T): string => row.id;\nreturn [n satisfies number, id({ id: 'a' })];",
             json!([4, "a"]),
         ),
-        ("return [[3, 1, 2].toSorted(), [1, 2, 3].findLast((x) => x < 3), 'ab'.at(-1)];", json!([[1, 2, 3], 2, "b"])),
+        (
+            "return [[3, 1, 2].toSorted(), [1, 2, 3].findLast((x) => x < 3), 'ab'.at(-1)];",
+            json!([[1, 2, 3], 2, "b"]),
+        ),
         (
             "const [a, b] = await tools.all([tools.books.rates_get({ id: 'EUR' }), () => tools.call('books/rates_get', { id: 'USD' })]);\n\
              return [a.eur, b.eur];",
@@ -182,8 +235,10 @@ fn a_program_awaits_joins_and_returns() {
         ),
         (
             "tools.describe('books/rates_get')",
-            json!("/** Gives one rate by its id; exchange rates: what one unit of a currency is worth in euro; the id is the currency. */\n\
-                tools.books.rates_get(args: { id: string }): Promise<{ id: string; eur: number }>;"),
+            json!(
+                "/** Gives one rate by its id; exchange rates: what one unit of a currency is worth in euro; the id is the currency. */\n\
+                tools.books.rates_get(args: { id: string }): Promise<{ id: string; eur: number }>;"
+            ),
         ),
     ];
     let programs: Vec<Value> = cases
@@ -193,9 +248,17 @@ fn a_program_awaits_joins_and_returns() {
     let home = running(&["code/*", "books/*"], &programs);
     let outcomes = outcomes(&home);
     for ((text, wanted), outcome) in cases.iter().zip(&outcomes) {
-        assert_eq!(outcome["ok"]["value"]["result"], *wanted, "{text}: {outcome:#}");
+        assert_eq!(
+            outcome["ok"]["value"]["result"], *wanted,
+            "{text}: {outcome:#}"
+        );
     }
-    let said = running(&["code/*"], &[source("console.log('a', { b: 1 }); for (let i = 0; i < 999; i++) console.log(i); 1")]);
+    let said = running(
+        &["code/*"],
+        &[source(
+            "console.log('a', { b: 1 }); for (let i = 0; i < 999; i++) console.log(i); 1",
+        )],
+    );
     let [said] = self::outcomes(&said).try_into().unwrap();
     let lines = said["ok"]["value"]["console"].as_array().unwrap();
     assert_eq!((lines.len(), &lines[0]), (101, &json!("a {\"b\":1}")));
@@ -207,22 +270,34 @@ fn tools_are_found_by_words_and_named_without_any() {
         return;
     }
     let home = running(&["code/*", "books/*"], &[]);
-    let search = |query: &str, limit: u64| {
-        json!({ "op": "call", "name": "code/search", "input": { "query": query, "limit": limit } })
-    };
+    let search = |query: &str, limit: u64| json!({ "op": "call", "name": "code/search", "input": { "query": query, "limit": limit } });
     let cases = json!([
         search("find overdue invoice", 1),
         search("", 8),
         search("zebra", 8)
     ]);
-    let text = home.read("plan.yaml").replace("cases: []", &format!("cases: {cases}"));
+    let text = home
+        .read("plan.yaml")
+        .replace("cases: []", &format!("cases: {cases}"));
     home.file("plan.yaml", text);
     let outcomes = outcomes(&home);
     let text = |at: usize| outcomes[at]["ok"]["texts"][0].as_str().unwrap().to_owned();
-    assert!(text(0).contains("tools.books.invoices_find(args: {"), "{}", text(0));
+    assert!(
+        text(0).contains("tools.books.invoices_find(args: {"),
+        "{}",
+        text(0)
+    );
     assert!(text(0).contains("more fit; of 60 tools"), "{}", text(0));
-    assert!(text(1).starts_with("60 tools: books/contracts_columns, "), "{}", text(1));
-    assert!(text(2).starts_with("No tool fits \"zebra\". 60 tools: "), "{}", text(2));
+    assert!(
+        text(1).starts_with("60 tools: books/contracts_columns, "),
+        "{}",
+        text(1)
+    );
+    assert!(
+        text(2).starts_with("No tool fits \"zebra\". 60 tools: "),
+        "{}",
+        text(2)
+    );
 }
 
 #[test]
@@ -241,8 +316,14 @@ fn a_call_of_a_program_is_a_call_like_any_other() {
     let of = |caller: &str| calls.iter().find(|call| call["caller"] == caller).unwrap();
     let (program, nested) = (of("ok_tools"), of("code"));
     let below = format!("{}.", program["call"].as_str().unwrap());
-    assert!(nested["call"].as_str().unwrap().starts_with(&below), "{nested:#}");
-    assert_eq!(program["said"]["source"], "const rows = await tools.books.rates_list({}); return rows.total;");
+    assert!(
+        nested["call"].as_str().unwrap().starts_with(&below),
+        "{nested:#}"
+    );
+    assert_eq!(
+        program["said"]["source"],
+        "const rows = await tools.books.rates_list({}); return rows.total;"
+    );
     home.flowhost(&["verify", "latest"]).expect(0);
     replays(&home);
 }
@@ -253,7 +334,10 @@ fn the_example_answers_the_same_by_a_program_for_a_fifth_of_the_tokens() {
         return;
     }
     let home = example("code-agent");
-    let report = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0).json();
+    let report = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
     assert_eq!(report["outputs"]["same"], true, "{report:#}");
     let records = home.records();
     let tokens = |agent: &str| -> u64 {
@@ -262,7 +346,12 @@ fn the_example_answers_the_same_by_a_program_for_a_fifth_of_the_tokens() {
         };
         let used = |record: &Value| {
             ["prompt_tokens", "completion_tokens"]
-                .map(|key| record[key].as_u64().or_else(|| record[key].as_str()?.parse().ok()).unwrap())
+                .map(|key| {
+                    record[key]
+                        .as_u64()
+                        .or_else(|| record[key].as_str()?.parse().ok())
+                        .unwrap()
+                })
                 .iter()
                 .sum::<u64>()
         };
@@ -275,10 +364,20 @@ fn the_example_answers_the_same_by_a_program_for_a_fifth_of_the_tokens() {
         .iter()
         .find(|record| record["kind"] == "tool.result" && record["tool"] == "run")
         .unwrap();
-    assert_eq!(ran["said"]["value"]["result"], report["outputs"]["customers"], "{ran:#}");
+    assert_eq!(
+        ran["said"]["value"]["result"], report["outputs"]["customers"],
+        "{ran:#}"
+    );
     assert_eq!(ran["said"]["value"]["calls"], 5);
-    let page = home.flowhost(&["runs", "report", "latest"]).expect(0).stdout;
-    for shown in ["1 program made 5 tool calls", "tokens saved", "const [invoices, tickets, customers, people, rates] = await tools.all(["] {
+    let page = home
+        .flowhost(&["runs", "report", "latest"])
+        .expect(0)
+        .stdout;
+    for shown in [
+        "1 program made 5 tool calls",
+        "tokens saved",
+        "const [invoices, tickets, customers, people, rates] = await tools.all([",
+    ] {
         assert!(page.contains(shown), "the report does not show `{shown}`");
     }
     replays(&home);

@@ -550,16 +550,26 @@ fn library(asked: &Asked, before: usize) -> Reply {
             json!({ "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {}, "resources": {}, "prompts": {} } }),
         ),
         Some("resources/list") => match params["cursor"].as_str() {
-            None => whole(json!({ "resources": [{ "uri": "notes:///a", "name": "a" }], "nextCursor": "2" })),
+            None => whole(
+                json!({ "resources": [{ "uri": "notes:///a", "name": "a" }], "nextCursor": "2" }),
+            ),
             Some(_) => whole(json!({ "resources": [{ "uri": "notes:///b", "name": "b" }] })),
         },
         Some("resources/read") => {
-            assert!(asked.headers.contains("mcp-name: notes:///a"), "{}", asked.headers);
-            whole(json!({ "contents": [{ "uri": params["uri"], "mimeType": "text/plain", "text": "words" }] }))
+            assert!(
+                asked.headers.contains("mcp-name: notes:///a"),
+                "{}",
+                asked.headers
+            );
+            whole(
+                json!({ "contents": [{ "uri": params["uri"], "mimeType": "text/plain", "text": "words" }] }),
+            )
         }
         Some("prompts/get") => {
             let text = format!("Sum up {}.", params["arguments"]["what"].as_str().unwrap());
-            whole(json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": text } }] }))
+            whole(
+                json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": text } }] }),
+            )
         }
         _ => modern(asked, before),
     }
@@ -567,7 +577,9 @@ fn library(asked: &Asked, before: usize) -> Reply {
 
 fn offering(address: SocketAddr, steps: &str) -> Home {
     let home = plan(address, steps);
-    let text = home.read("plan.yaml").replace("/mcp\" } }", "/mcp\", offer: [resources, prompts] } }");
+    let text = home
+        .read("plan.yaml")
+        .replace("/mcp\" } }", "/mcp\", offer: [resources, prompts] } }");
     home.file("plan.yaml", text);
     home
 }
@@ -576,10 +588,18 @@ fn offering(address: SocketAddr, steps: &str) -> Home {
 fn resources_and_prompts_that_a_server_does_not_have_are_told_before_the_first_step() {
     let server = Server::start(modern);
     let ran = run(&offering(server.address, STEP)).expect(1);
-    assert!(complaint(&ran).contains("the server has no resources"), "{}", ran.all());
+    assert!(
+        complaint(&ran).contains("the server has no resources"),
+        "{}",
+        ran.all()
+    );
     // Without being asked for they are no tools.
     let server = Server::start(library);
-    let ran = run(&plan(server.address, "  a: { uses: peer/resources.list, with: {} }")).expect(1);
+    let ran = run(&plan(
+        server.address,
+        "  a: { uses: peer/resources.list, with: {} }",
+    ))
+    .expect(1);
     assert!(complaint(&ran).contains("resources.list"), "{}", ran.all());
 }
 
@@ -599,12 +619,17 @@ fn resources_and_prompts_are_reached_as_tools() {
     );
     let records = home.records();
     let answered = |tool: &str| {
-        let found = records.iter().find(|it| it["kind"] == "tool.result" && it["tool"] == tool);
+        let found = records
+            .iter()
+            .find(|it| it["kind"] == "tool.result" && it["tool"] == tool);
         found.unwrap_or_else(|| panic!("nothing was answered by {tool}"))["said"]["parts"].clone()
     };
     assert_eq!(answered("resources.read")[0]["text"], "words");
     assert_eq!(answered("prompts.get")[0]["text"], "Sum up it.");
-    let registered = records.iter().filter(|it| it["kind"] == "mcp.tool.register").count();
+    let registered = records
+        .iter()
+        .filter(|it| it["kind"] == "mcp.tool.register")
+        .count();
     assert_eq!(registered, 5, "each is pinned as a tool");
 }
 
@@ -617,11 +642,17 @@ fn a_server_is_called_no_more_often_than_the_operator_says() {
     home.file("operator.toml", "[mcp_adapter]\ncalls_per_minute = 1\n");
     let arguments = ["run", "plan.yaml", "--allow-private-network", "--json"];
     let mut command = home.command(&arguments);
-    let output = command.env("FLOWHOST_CONFIG", "operator.toml").output().unwrap();
+    let output = command
+        .env("FLOWHOST_CONFIG", "operator.toml")
+        .output()
+        .unwrap();
     let ran = home.ran(&output, &arguments).expect(7);
     let told = complaint(&ran);
     assert!(told.contains("mcp.rate"), "{}", ran.all());
     assert!(ran.all().contains("calls_per_minute"), "{}", ran.all());
-    let called = server.asked().into_iter().filter(|asked| asked.is("tools/call"));
+    let called = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.is("tools/call"));
     assert_eq!(called.count(), 1);
 }

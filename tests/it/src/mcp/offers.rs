@@ -319,20 +319,43 @@ fn in_code_mode_two_tools_stand_for_sixty_and_a_program_calls_what_its_profile_n
     peer.ask(&initialize(1));
     let listed = peer.ask(&request(2, "tools/list", json!({})));
     let tools = listed["result"]["tools"].as_array().unwrap();
-    let mut names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
+    let mut names: Vec<&str> = tools
+        .iter()
+        .filter_map(|tool| tool["name"].as_str())
+        .collect();
     names.sort_unstable();
     assert_eq!(names, ["execute", "search"]);
 
-    let refused = peer.ask(&call(3, "execute", json!({ "source": "await tools.books.customers_count({})" })));
+    let refused = peer.ask(&call(
+        3,
+        "execute",
+        json!({ "source": "await tools.books.customers_count({})" }),
+    ));
     assert_eq!(refused["result"]["isError"], true, "{refused}");
-    assert!(refused["result"].to_string().contains("books/customers_count"), "{refused}");
+    assert!(
+        refused["result"]
+            .to_string()
+            .contains("books/customers_count"),
+        "{refused}"
+    );
     let found = peer.ask(&call(4, "search", json!({ "query": "rates" })));
     let text = found["result"]["content"][0]["text"].as_str().unwrap();
-    assert!(text.contains("tools.books.rates_get(args: { id: string })"), "{text}");
+    assert!(
+        text.contains("tools.books.rates_get(args: { id: string })"),
+        "{text}"
+    );
     let source = "(await tools.books.rates_get({ id: input.of })).eur * 8";
-    let answer = peer.ask(&call(5, "execute", json!({ "source": source, "input": { "of": "GBP" } })));
+    let answer = peer.ask(&call(
+        5,
+        "execute",
+        json!({ "source": source, "input": { "of": "GBP" } }),
+    ));
     let content = &answer["result"]["structuredContent"];
-    assert_eq!((&content["result"], &content["calls"]), (&json!(10), &json!(1)), "{answer}");
+    assert_eq!(
+        (&content["result"], &content["calls"]),
+        (&json!(10), &json!(1)),
+        "{answer}"
+    );
     assert_eq!(peer.end().0, 0);
 }
 
@@ -344,10 +367,26 @@ fn code_mode_needs_components_with_names_of_their_own() {
     if !crate::support::script_plugin("code") {
         return;
     }
-    home.file("policies/programs.toml", "version = 1\nname = \"programs\"\n");
+    home.file(
+        "policies/programs.toml",
+        "version = 1\nname = \"programs\"\n",
+    );
     let twice = [
-        "mcp", "serve", "--plugin", "a=tools.wasm", "--plugin", "a=tools.wasm", "--profile", "tool-pure", "--code-mode", "programs",
+        "mcp",
+        "serve",
+        "--plugin",
+        "a=tools.wasm",
+        "--plugin",
+        "a=tools.wasm",
+        "--profile",
+        "tool-pure",
+        "--code-mode",
+        "programs",
     ];
     let refused = home.flowhost(&twice).expect(1);
-    assert!(refused.stderr.contains("two plugins would be called `a`"), "{}", refused.all());
+    assert!(
+        refused.stderr.contains("two plugins would be called `a`"),
+        "{}",
+        refused.all()
+    );
 }

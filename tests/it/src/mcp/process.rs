@@ -366,10 +366,15 @@ fn what_a_server_says_of_its_progress_is_told_on_where_the_profile_lets_it_speak
         told.map(|it| json!([it["done"], it["total"]])).collect()
     };
     let silent = plan("tells", "", STEP);
-    assert_eq!(run(&silent).expect(0).json()["outputs"]["said"], json!({ "text": "HELLO" }));
+    assert_eq!(
+        run(&silent).expect(0).json()["outputs"]["said"],
+        json!({ "text": "HELLO" })
+    );
     assert_eq!(told(&silent), Vec::<Value>::new());
     let home = plan("tells", "", STEP);
-    let profile = home.read("policies/peer.toml").replace("[limits]", "log = true\n[limits]");
+    let profile = home
+        .read("policies/peer.toml")
+        .replace("[limits]", "log = true\n[limits]");
     home.file("policies/peer.toml", profile);
     run(&home).expect(0);
     let told = told(&home);

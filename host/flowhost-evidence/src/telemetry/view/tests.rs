@@ -278,7 +278,11 @@ fn calls_of_a_servers_tools_are_measured_by_their_own_names_too() {
         "it is a tool as others are"
     );
     told.finish();
-    let open: f64 = told.values(Metric::McpSessions).iter().map(|(_, more)| more).sum();
+    let open: f64 = told
+        .values(Metric::McpSessions)
+        .iter()
+        .map(|(_, more)| more)
+        .sum();
     assert_eq!(open.abs(), 0.0, "a conversation ends with its run");
 }
 

@@ -41,8 +41,13 @@ impl ToolsGrant {
     /// ```
     #[must_use]
     pub fn shared_with(&self, other: &Self) -> Self {
-        let pairs = self.call.iter().flat_map(|mine| other.call.iter().map(move |their| (mine, their)));
-        let shared: BTreeSet<String> = pairs.filter_map(|(mine, their)| pattern::overlap(mine, their)).collect();
+        let pairs = self
+            .call
+            .iter()
+            .flat_map(|mine| other.call.iter().map(move |their| (mine, their)));
+        let shared: BTreeSet<String> = pairs
+            .filter_map(|(mine, their)| pattern::overlap(mine, their))
+            .collect();
         Self {
             call: shared.into_iter().collect(),
         }

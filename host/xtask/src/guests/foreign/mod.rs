@@ -159,8 +159,7 @@ pub(super) fn run(folders: &Folders) -> Result<()> {
 pub(crate) fn script_plugins(folders: &Folders) -> Result<()> {
     for plugin in super::script_plugins(folders)? {
         if tools::is_here(tools::NODE) {
-            script_plugin(folders, &plugin)
-                .with_context(|| format!("cannot make `{plugin}`"))?;
+            script_plugin(folders, &plugin).with_context(|| format!("cannot make `{plugin}`"))?;
         } else {
             let why = format!("`{}` is not on this machine", tools::NODE);
             let cure = "install Node 20 or later and run this again";

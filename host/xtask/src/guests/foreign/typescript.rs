@@ -105,8 +105,9 @@ fn install(folder: &Path, what: &str) -> Result<()> {
         "--ignore-scripts",
         "--loglevel=error",
     ];
-    process::run(&mut process::program("npm", folder, &arguments))
-        .with_context(|| format!("the packages of {what} could not be installed; is there a network?"))
+    process::run(&mut process::program("npm", folder, &arguments)).with_context(|| {
+        format!("the packages of {what} could not be installed; is there a network?")
+    })
 }
 
 /// The SDK's folder, with its packages installed and its `dist` made of the sources as they are.
