@@ -168,6 +168,9 @@ fn says(a: usize, b: usize, medians: (Option<f64>, Option<f64>), chance: Option<
         _ => "spread otherwise",
     };
     match chance < TOLD_BELOW {
+        true if chance < 0.001 => {
+            format!("{higher}; chance alone would do it less than once in a thousand times")
+        }
         true => format!("{higher}; chance alone would do it {chance:.3} of the time"),
         false => format!("no difference shown; chance alone would do it {chance:.2} of the time"),
     }

@@ -95,17 +95,17 @@ pub struct ModelUse {
     pub model: String,
     /// `minimal`, `medium`, `high`; null where nobody asked for one.
     pub reasoning_mode: Option<String>,
-    /// Seats that it had in stages.
-    pub seats: usize,
-    /// Median of a seat, in milliseconds.
+    /// Answers that it was asked for: one for each agent of a stage, retries included.
+    pub answers: usize,
+    /// Median of an answer, in milliseconds.
     pub latency_median_ms: Option<f64>,
     /// 95th percentile.
     pub latency_p95_ms: Option<f64>,
-    /// Median of a seat.
+    /// Median of an answer.
     pub tokens_median: Option<f64>,
-    /// USD, median of a seat.
+    /// USD, median of an answer.
     pub cost_median_usd: Option<f64>,
-    /// Share of seats whose answer counted.
+    /// Share of answers that counted.
     pub ok_share: Option<f64>,
 }
 
@@ -252,21 +252,21 @@ fn by_model(seen: &[&Observation]) -> Vec<ModelUse> {
             models.entry(key).or_default().push(usage);
         }
     }
-    let uses = models.into_iter().map(|((model, reasoning), seats)| {
+    let uses = models.into_iter().map(|((model, reasoning), asked)| {
         let of = |number: fn(&Usage) -> Option<f64>| -> Vec<f64> {
-            seats.iter().filter_map(|it| number(it)).collect()
+            asked.iter().filter_map(|it| number(it)).collect()
         };
         let latencies = of(|it| it.latency_ms);
-        let ok = seats.iter().filter(|it| it.ok).count();
+        let ok = asked.iter().filter(|it| it.ok).count();
         ModelUse {
             model: model.to_owned(),
             reasoning_mode: reasoning.map(str::to_owned),
-            seats: seats.len(),
+            answers: asked.len(),
             latency_median_ms: stats::median(&latencies),
             latency_p95_ms: stats::p95(&latencies),
             tokens_median: stats::median(&of(|it| it.tokens)),
             cost_median_usd: stats::median(&of(|it| it.cost_usd)),
-            ok_share: stats::share(ok, seats.len()),
+            ok_share: stats::share(ok, asked.len()),
         }
     });
     uses.collect()

@@ -19,8 +19,8 @@ const BAR: i32 = 30;
 /// Pixels for the names of bars, and for their numbers.
 const NAMES: i32 = 250;
 const NUMBERS: i32 = 90;
-/// Characters of a name that fit there.
-const NAME_CHARS_MAX: usize = 34;
+/// Characters of a name that fit there: of its beginning and its end.
+const NAME_CHARS: (usize, usize) = (22, 11);
 /// Size of text, as plotters counts it: it is written a quarter smaller.
 const TEXT: i32 = 16;
 
@@ -208,15 +208,16 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A name as far as it fits.
+/// A name as far as it fits, without its middle: families of models begin alike, and a reasoning mode stands at the end.
 fn cut(name: &str) -> String {
-    match name.chars().nth(NAME_CHARS_MAX) {
-        None => name.to_owned(),
-        Some(_) => {
-            let kept: String = name.chars().take(NAME_CHARS_MAX - 1).collect();
-            format!("{kept}…")
-        }
+    let (first, last) = NAME_CHARS;
+    let length = name.chars().count();
+    if length <= first + 1 + last {
+        return name.to_owned();
     }
+    let begins: String = name.chars().take(first).collect();
+    let ends: String = name.chars().skip(length - last).collect();
+    format!("{begins}…{ends}")
 }
 
 #[expect(

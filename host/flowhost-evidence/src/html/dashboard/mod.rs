@@ -15,6 +15,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::parts::{numbers_in, table, words_in};
+use super::words;
 use crate::analysis::{ModelSet, ModelUse, Overview, StageHealth};
 use crate::text::neutral;
 use charts::{Named, bars, figure};
@@ -113,8 +114,8 @@ fn banner(overview: &Overview) -> Markup {
                 p.kicker { "Evidence" }
                 h1 { "What " (overview.runs) " runs say together" }
                 dl.facts {
-                    div { dt { "From" } dd { time datetime=(overview.from) { (overview.from) } } }
-                    div { dt { "To" } dd { time datetime=(overview.to) { (overview.to) } } }
+                    div { dt { "From" } dd { (when(&overview.from)) } }
+                    div { dt { "To" } dd { (when(&overview.to)) } }
                 }
                 ul.figures aria-label="Key figures" {
                     @for (figure, what) in &figures {
@@ -176,7 +177,7 @@ fn models(overview: &Overview) -> Markup {
             tr {
                 th scope="row" { code { (it.model) } }
                 td { (it.reasoning_mode.as_deref().unwrap_or("-")) }
-                td.n { (it.seats) }
+                td.n { (it.answers) }
                 td.n { (percent(it.ok_share)) }
                 td.n { (seconds(it.latency_median_ms)) }
                 td.n { (seconds(it.latency_p95_ms)) }
@@ -188,7 +189,7 @@ fn models(overview: &Overview) -> Markup {
     let head = [
         words_in("model"),
         words_in("reasoning"),
-        numbers_in("seats"),
+        numbers_in("answers"),
         numbers_in("ok"),
         numbers_in("median"),
         numbers_in("p95"),
@@ -200,12 +201,12 @@ fn models(overview: &Overview) -> Markup {
             p.none { "No stage says which models answered." }
         } @else {
             @if !latencies.is_empty() {
-                (figure("latency-by-model", "Seconds of a seat by model and reasoning mode, median", bars(&latencies)))
+                (figure("latency-by-model", "Seconds of an answer by model and reasoning mode, median", bars(&latencies)))
             }
             @if !tokens.is_empty() {
-                (figure("tokens-by-model", "Tokens of a seat by model and reasoning mode, median", bars(&tokens)))
+                (figure("tokens-by-model", "Tokens of an answer by model and reasoning mode, median", bars(&tokens)))
             }
-            (table("What each model used for a seat in a stage", &head, &rows))
+            (table("What each model used for an answer: one for each agent of a stage, retries included", &head, &rows))
         }
     }
 }
@@ -331,8 +332,16 @@ fn usd(value: Option<f64>) -> String {
     }
 }
 
+/// With its thousands apart.
 fn whole(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |it| format!("{it:.0}"))
+    // Numbers of evidence are at least 0 and at most 10^15: the cast loses their fraction alone.
+    value.map_or_else(|| "-".to_owned(), |it| words::count(it.round() as u64))
+}
+
+/// `2026-11-26 08:00:00 UTC`.
+fn when(moment: &str) -> Markup {
+    let shown = moment.replace('T', " ").replace('Z', " UTC");
+    html! { time datetime=(moment) { (shown) } }
 }
 
 fn seconds(milliseconds: Option<f64>) -> String {
