@@ -8,7 +8,7 @@ import tomllib
 import unittest
 from pathlib import Path
 
-from flowhost.build import BuildFailure, agree, manifest_of, with_tools, world
+from flowhost.build import BuildFailure, agree, manifest_of, packages, with_tools, world
 
 TOML = 'version = 1\nname = "under-test"\nkind = "tool"\nrelease = "0.1.0"\ndescription = "d"\n'
 TOOL = 'from flowhost import define_tool\n{top}\nplugin = define_tool(name="t", description="d", run=lambda given: {run})\n'
@@ -65,6 +65,17 @@ class BuildTest(unittest.TestCase):
         text = with_tools(manifest_of(TOML), [table])
         self.assertEqual(tomllib.loads(text)["tools"], [table])
         self.assertTrue(text.startswith(TOML.rstrip()))
+
+    def test_what_stands_inside_is_listed_and_what_is_only_installed_is_not(self) -> None:
+        with tempfile.TemporaryDirectory() as place:
+            vendored = Path(place) / "tidy_lib-2.1.dist-info"
+            vendored.mkdir()
+            (vendored / "METADATA").write_text("Metadata-Version: 2.1\nName: tidy_lib\nVersion: 2.1\n")
+            listed = packages(Path(place))
+        names = [it["name"] for it in listed]
+        self.assertEqual(names, ["componentize-py", "flowhost", "mashumaro", "tidy_lib", "typing_extensions"])
+        self.assertTrue(all(it["version"] for it in listed))
+        self.assertIn({"name": "tidy_lib", "version": "2.1"}, listed)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,9 @@ MENTIONS = {
     "log": re.compile(r"\bprint\(|\bsys\.std(out|err)\b|\blogging\b"),
 }
 
+#: Packages that are copied into every component beside this one.
+TAKEN_ALONG = ("mashumaro", "typing_extensions")
+
 #: What the component needs of this package; the rest is for the author's machine.
 NOT_INSIDE = ("_bindings", "_wit", "build.py", "testing.py", "__pycache__")
 
@@ -194,19 +197,38 @@ def build(folder: Path, module: str = "plugin", out: Path | None = None, manifes
     with tempfile.TemporaryDirectory(prefix="flowhost-build-") as place:
         component = _componentize(Path(place), folder, source, module, manifest, imports, routed, tables)
         target.mkdir(parents=True, exist_ok=True)
-        paths = {ending: target / f"{manifest.name}{ending}" for ending in (".toml", ".wasm")}
+        paths = {ending: target / f"{manifest.name}{ending}" for ending in (".toml", ".wasm", ".packages.json")}
         if manifest_beside:
             _write(paths[".toml"], with_tools(manifest, tables).encode())
+        _write(paths[".packages.json"], (json.dumps(packages(source), indent=2) + "\n").encode())
         _write(paths[".wasm"], component)
     return {
         "name": manifest.name,
         "kind": manifest.kind,
         "component": str(paths[".wasm"]),
         "manifest": str(paths[".toml"]) if manifest_beside else None,
+        "packages": str(paths[".packages.json"]),
         "bytes": len(component),
         "imports": imports,
         "tools": [table["name"] for table in tables],
     }
+
+
+def packages(source: Path) -> list[dict[str, str]]:
+    """What stands in a component beside the author's own files: this package and those that it takes along,
+    componentize-py, which brings the interpreter, and what was installed into `src` itself. Nothing else of the
+    environment is inside."""
+    beside = [(name, importlib.metadata.version(name)) for name in (*TAKEN_ALONG, "componentize-py")]
+    brought = [(it.name, it.version) for it in importlib.metadata.distributions(path=[str(source)])]
+    return [{"name": name, "version": version} for name, version in sorted({("flowhost", _own_version()), *beside, *brought})]
+
+
+def _own_version() -> str:
+    """This package's version; where it is used from its sources it has none but the contract's."""
+    try:
+        return importlib.metadata.version("flowhost")
+    except importlib.metadata.PackageNotFoundError:
+        return VERSION
 
 
 def _componentize(
@@ -223,7 +245,7 @@ def _componentize(
     shutil.copytree(HERE / "_wit", wit / "deps")
     (wit / "world.wit").write_text(world(manifest.kind, imports))
     shutil.copytree(HERE, inside / "flowhost", ignore=shutil.ignore_patterns(*NOT_INSIDE))
-    for name in ("mashumaro", "typing_extensions"):
+    for name in TAKEN_ALONG:
         _take_along(name, inside)
     # Where each module of the author's stands, for errors that name a line.
     files = {_module_name(file, source): str(file.relative_to(folder)) for file in sorted(source.rglob("*.py"))}

@@ -174,6 +174,20 @@ fn a_new_plugin_in_python_is_tested_and_built_as_its_project_says() {
         .json();
     assert_eq!(seen["role"], "guardrail");
     assert_eq!(seen["manifest"]["name"], "guardrail");
+    run(&home, &sdks, &["plugin", "pack", "guardrail"]).expect(0);
+    let unpack = [
+        "plugin",
+        "unpack",
+        "guardrail/dist/guardrail.fhp",
+        "--dir",
+        "got",
+    ];
+    run(&home, &sdks, &unpack).expect(0);
+    let ingredients = home.read("got/guardrail.sbom.json");
+    for name in ["componentize-py", "flowhost", "mashumaro"] {
+        let purl = format!("pkg:pypi/{name}@");
+        assert!(ingredients.contains(&purl), "{ingredients}");
+    }
     home.file("guardrail/src/plugin.py", "plugin = (\n");
     let broken = run(&home, &sdks, &["plugin", "build", "guardrail"]).expect(1);
     assert!(

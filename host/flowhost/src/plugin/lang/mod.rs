@@ -8,11 +8,14 @@ pub mod typescript;
 use std::path::{Path, PathBuf};
 
 use flowhost_author::Ingredient;
+use flowhost_flow::Exit;
 use flowhost_words::PluginKind;
+use serde::Deserialize;
 
 use crate::ambient::Ambient;
 use crate::failure::Failure;
 use crate::plugin::project::Project;
+use crate::sources::DOCUMENT_BYTES_MAX;
 
 /// A language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +146,7 @@ impl Lang {
 
 impl Lang {
     /// What a project is made of, for the list that goes with its component; `None` where the language's
-    /// tools do not say.
+    /// own build lists it, and nothing was built yet.
     ///
     /// # Errors
     /// When a tool is missing or fails.
@@ -155,10 +158,43 @@ impl Lang {
         match self {
             Self::Rust => rust::ingredients(ambient, project).map(Some),
             Self::TypeScript => typescript::ingredients(ambient, project),
-            // A snapshot of memory does not say which packages are in it.
-            Self::Python => Ok(None),
+            Self::Python => python::ingredients(ambient, project),
         }
     }
+}
+
+/// A package as a language's own build lists it.
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+}
+
+/// What the last build of a project has listed beside its component, in `made`; `None` before the first.
+fn listed(
+    ambient: &Ambient,
+    project: &Project,
+    made: &str,
+    purl: fn(&str, &str) -> String,
+) -> Result<Option<Vec<Ingredient>>, Failure> {
+    let name = format!("{}.packages.json", project.manifest.name);
+    let path = project.folder.join(made).join(name);
+    if !ambient.is_file(&path) {
+        return Ok(None);
+    }
+    let bytes = ambient.read(&path, DOCUMENT_BYTES_MAX)?;
+    let packages: Vec<Package> = serde_json::from_slice(&bytes).map_err(|error| {
+        let message = format!("`{}` is not a list of packages", path.display());
+        Failure::new(Exit::Internal, message)
+            .caused_by(&error)
+            .hint("run `flowhost plugin build` again")
+    })?;
+    let ingredient = |it: Package| Ingredient {
+        purl: purl(&it.name, &it.version),
+        name: it.name,
+        version: it.version,
+    };
+    Ok(Some(packages.into_iter().map(ingredient).collect()))
 }
 
 /// A program that a language needs, found in `PATH`.
@@ -168,7 +204,7 @@ impl Lang {
 pub fn program(ambient: &Ambient, name: &str, cure: &str) -> Result<PathBuf, Failure> {
     ambient.program(name).ok_or_else(|| {
         let message = format!("`{name}` is not installed, or not in PATH");
-        Failure::new(flowhost_flow::Exit::Internal, message).hint(cure)
+        Failure::new(Exit::Internal, message).hint(cure)
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use flowhost_author::Ingredient;
 use flowhost_flow::Exit;
 use flowhost_words::PluginKind;
 use serde_json::Value;
@@ -85,6 +86,20 @@ pub(super) fn make(ambient: &Ambient, project: &Project) -> Result<Made, Failure
     Ok(Made { component })
 }
 
+/// The packages of the last build: those that stand in the component. `None` before the first.
+pub(super) fn ingredients(
+    ambient: &Ambient,
+    project: &Project,
+) -> Result<Option<Vec<Ingredient>>, Failure> {
+    super::listed(ambient, project, MADE, purl)
+}
+
+/// One package has one spelling in a package URL, whatever its author's is.
+fn purl(name: &str, version: &str) -> String {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    format!("pkg:pypi/{name}@{version}")
+}
+
 /// The project's own environment, else the one that is active, else the machine's Python.
 fn interpreter(ambient: &Ambient, folder: &Path) -> Result<PathBuf, Failure> {
     let active = ambient.var("VIRTUAL_ENV").map(PathBuf::from);
@@ -121,6 +136,12 @@ mod tests {
         assert!(failure.hints[0].contains("pip install"), "{failure:?}");
         let path = component(br#"{"component":"/p/dist/x.wasm"}"#).unwrap();
         assert_eq!(path, Path::new("/p/dist/x.wasm"));
+    }
+
+    #[test]
+    fn a_package_has_an_address_that_others_can_look_up() {
+        let purl = purl("typing_extensions", "4.15.0");
+        assert_eq!(purl, "pkg:pypi/typing-extensions@4.15.0");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use super::{File, Made, program};
 use crate::ambient::{Ambient, Shown};
 use crate::failure::Failure;
 use crate::plugin::project::Project;
-use crate::sources::DOCUMENT_BYTES_MAX;
 
 const GET_NODE: &str = "install Node 20 or later, which brings npm: https://nodejs.org, or your distribution's `nodejs` and `npm` packages";
 
@@ -86,31 +85,12 @@ pub(super) fn ingredients(
     ambient: &Ambient,
     project: &Project,
 ) -> Result<Option<Vec<Ingredient>>, Failure> {
-    let name = format!("{}.packages.json", project.manifest.name);
-    let path = project.folder.join(MADE).join(name);
-    if !ambient.is_file(&path) {
-        return Ok(None);
-    }
-    let bytes = ambient.read(&path, DOCUMENT_BYTES_MAX)?;
-    let packages: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| {
-        let message = format!("`{}` is not a list of packages", path.display());
-        Failure::new(Exit::Internal, message)
-            .caused_by(&error)
-            .hint("run `flowhost plugin build` again")
-    })?;
-    Ok(Some(packages.iter().filter_map(ingredient).collect()))
+    super::listed(ambient, project, MADE, purl)
 }
 
-fn ingredient(package: &Value) -> Option<Ingredient> {
-    let text = |key: &str| Some(package.get(key)?.as_str()?.to_owned());
-    let (name, version) = (text("name")?, text("version")?);
-    // A scope's `@` is written out in a package URL.
-    let purl = format!("pkg:npm/{}@{version}", name.replace('@', "%40"));
-    Some(Ingredient {
-        name,
-        version,
-        purl,
-    })
+/// A scope's `@` is written out in a package URL.
+fn purl(name: &str, version: &str) -> String {
+    format!("pkg:npm/{}@{version}", name.replace('@', "%40"))
 }
 
 /// A path from the report of a build.
@@ -138,10 +118,8 @@ mod tests {
 
     #[test]
     fn a_package_has_an_address_that_others_can_look_up() {
-        let package = serde_json::json!({ "name": "@flowhost/sdk", "version": "0.1.0" });
-        let found = ingredient(&package).unwrap();
-        assert_eq!(found.purl, "pkg:npm/%40flowhost/sdk@0.1.0");
-        assert!(ingredient(&serde_json::json!({ "name": "x" })).is_none());
+        let purl = purl("@flowhost/sdk", "0.1.0");
+        assert_eq!(purl, "pkg:npm/%40flowhost/sdk@0.1.0");
     }
 
     #[test]
