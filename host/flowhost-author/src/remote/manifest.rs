@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use super::papers::Paper;
 use super::place::is_digest;
 
 /// What a manifest is sent and asked for as.
@@ -42,6 +43,14 @@ pub enum ManifestError {
     /// Its layer is something else.
     #[error("its layer is `{0}`, and a component is `{WASM_TYPE}`")]
     Type(String),
+    /// It names a paper by a digest that we cannot check.
+    #[error("its `{name}` is `{digest}`, and only sha256 is checked")]
+    Paper {
+        /// The annotation.
+        name: &'static str,
+        /// What stands in it.
+        digest: String,
+    },
     /// Its layer's digest is none that we can check.
     #[error("its layer's digest is `{0}`, and only sha256 is checked")]
     Digest(String),
@@ -82,6 +91,8 @@ pub struct Artifact {
     pub layer: Layer,
     /// The author's signature, if it is there.
     pub signature: Option<String>,
+    /// What goes with it, by its digest.
+    pub papers: Vec<(Paper, String)>,
 }
 
 impl Artifact {
@@ -112,9 +123,19 @@ impl Artifact {
         if !is_digest(&layer.digest) {
             return Err(ManifestError::Digest(layer.digest.clone()));
         }
+        let mut papers = Vec::new();
+        for paper in Paper::ALL {
+            let name = paper.annotation();
+            match document.annotations.remove(name) {
+                Some(digest) if is_digest(&digest) => papers.push((paper, digest)),
+                Some(digest) => return Err(ManifestError::Paper { name, digest }),
+                None => {}
+            }
+        }
         Ok(Self {
             layer: layer.clone(),
             signature: document.annotations.remove(SIGNATURE),
+            papers,
         })
     }
 }
@@ -138,6 +159,8 @@ pub struct Published<'a> {
     pub exports: &'a [String],
     /// The author's signature.
     pub signature: Option<&'a str>,
+    /// What goes with it, by its digest.
+    pub papers: &'a [(Paper, String)],
 }
 
 impl Published<'_> {
@@ -164,7 +187,10 @@ impl Published<'_> {
             (DESCRIPTION, self.description),
             (SIGNATURE, self.signature.unwrap_or_default()),
         ];
-        let said = texts.into_iter().filter(|(_, text)| !text.is_empty());
+        let papers = self.papers.iter();
+        let papers = papers.map(|(paper, digest)| (paper.annotation(), digest.as_str()));
+        let said = texts.into_iter().chain(papers);
+        let said = said.filter(|(_, text)| !text.is_empty());
         let document = Document {
             schema_version: 2,
             media_type: Some(MANIFEST_TYPE.to_owned()),
@@ -204,6 +230,7 @@ mod tests {
             imports: &[],
             exports: &[],
             signature,
+            papers: &[],
         }
     }
 
@@ -246,6 +273,24 @@ mod tests {
         assert_eq!(artifact.signature.as_deref(), Some("{\"a\":1}"));
         let unsigned = Artifact::read(&published(None).manifest(DIGEST)).unwrap();
         assert_eq!(unsigned.signature, None);
+    }
+
+    #[test]
+    fn papers_are_named_by_a_digest_that_can_be_checked() {
+        let papers = [(Paper::Readme, DIGEST.to_owned())];
+        let with = Published {
+            papers: &papers,
+            ..published(None)
+        };
+        let manifest = with.manifest(DIGEST);
+        assert_eq!(Artifact::read(&manifest).unwrap().papers, papers);
+        let weak = String::from_utf8(manifest).unwrap();
+        let weak = weak.replace(
+            &format!("\"dev.flowhost.readme\":\"{DIGEST}\""),
+            "\"dev.flowhost.readme\":\"md5:1\"",
+        );
+        let refused = Artifact::read(weak.as_bytes());
+        assert!(matches!(refused, Err(ManifestError::Paper { .. })));
     }
 
     #[test]

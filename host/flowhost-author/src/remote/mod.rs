@@ -7,6 +7,7 @@
 
 mod challenge;
 mod manifest;
+mod papers;
 mod place;
 
 pub use challenge::{Challenge, token};
@@ -14,4 +15,5 @@ pub use manifest::{
     Artifact, Layer, MANIFEST_BYTES_MAX, MANIFEST_TYPE, ManifestError as ArtifactError, Published,
     WASM_TYPE,
 };
+pub use papers::{EMPTY, EMPTY_DIGEST, INDEX_TYPE, Paper, list_tag, listed};
 pub use place::{Listed, Place, PlaceError, Reference};

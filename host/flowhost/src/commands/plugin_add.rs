@@ -17,7 +17,7 @@ use flowhost_words::PluginKind;
 use serde_json::json;
 
 use crate::cli::AddArgs;
-use crate::commands::plugin_ship::{Component, with_signature};
+use crate::commands::plugin_ship::{Component, brought};
 use crate::commands::{Context, plugin_remote};
 
 /// A file to be written: where, and what.
@@ -55,8 +55,8 @@ enum From {
 
 fn found(source: &str, context: &Context) -> Result<(Vec<u8>, From), Failure> {
     if !Place::is_meant(source) {
-        let (bytes, signature) = with_signature(Path::new(source), context)?;
-        return Ok((bytes, From::Here(signature)));
+        let pack = brought(Path::new(source), context)?;
+        return Ok((pack.component, From::Here(pack.signature)));
     }
     let fetched = plugin_remote::newest(source, context)?;
     Ok((fetched.component, From::Elsewhere(fetched.exact)))

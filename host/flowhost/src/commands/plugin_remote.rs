@@ -6,13 +6,14 @@ use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::output::neutral;
 use flowhost::plugin::trust::signature_file;
-use flowhost::remote::{Fetched, Remote};
+use flowhost::remote::{Fetched, Papers, Remote};
+use flowhost_author::Pack;
 use flowhost_author::remote::Published;
 use flowhost_flow::Exit;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::plugin_ship::{Component, with_signature};
+use crate::commands::plugin_ship::{Component, brought};
 
 pub(crate) fn publish(
     file: &Path,
@@ -20,8 +21,18 @@ pub(crate) fn publish(
     replace: bool,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let (bytes, signature) = with_signature(file, context)?;
-    let read = Component::read(bytes, &file.display().to_string())?;
+    let Pack {
+        component,
+        signature,
+        readme,
+        sbom,
+        ..
+    } = brought(file, context)?;
+    let read = Component::read(component, &file.display().to_string())?;
+    let papers = Papers {
+        readme: readme.map(String::into_bytes),
+        sbom: sbom.map(String::into_bytes),
+    };
     let imports = read.inspection.imports.iter();
     let imports: Vec<String> = imports.map(|import| import.name.full.clone()).collect();
     let manifest = &read.manifest;
@@ -34,9 +45,10 @@ pub(crate) fn publish(
         imports: &imports,
         exports: &read.inspection.exports,
         signature: signature.as_deref(),
+        papers: &papers.named(),
     };
     let remote = Remote::new(&context.ambient, &context.config);
-    let pushed = remote.publish(destination, &read.bytes, &published, replace);
+    let pushed = remote.publish(destination, &read.bytes, &papers, &published, replace);
     let pushed = pushed.map_err(|found| failed(&found))?;
     if context.output.json {
         context.output.document(&json!({ "place": pushed.exact, "manifest": pushed.manifest,
@@ -66,7 +78,9 @@ pub(crate) fn pull(
     dir: &Path,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let fetched = newest(source, context)?;
+    let remote = Remote::new(&context.ambient, &context.config);
+    let fetched = remote.newest_with_papers(source);
+    let fetched = fetched.map_err(|found| failed(&found))?;
     let digest = &fetched.digest;
     let wanted = sha256.map(|it| it.trim_start_matches("sha256:").to_ascii_lowercase());
     if let Some(wanted) = wanted.filter(|wanted| digest.trim_start_matches("sha256:") != wanted) {
@@ -76,8 +90,13 @@ pub(crate) fn pull(
     }
     let read = Component::read(fetched.component, source)?;
     // The name is the manifest's, whose rules leave no way out of a folder.
-    let path = dir.join(format!("{}.wasm", read.manifest.name));
+    let name = &read.manifest.name;
+    let path = dir.join(format!("{name}.wasm"));
     let mut files = Vec::new();
+    let Papers { readme, sbom } = fetched.papers;
+    // Under the plugin's name, because most folders have a README of their own.
+    files.extend(readme.map(|bytes| (dir.join(format!("{name}.README.md")), bytes)));
+    files.extend(sbom.map(|bytes| (dir.join(format!("{name}.sbom.json")), bytes)));
     files.extend(
         fetched
             .signature

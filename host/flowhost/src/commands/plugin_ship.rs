@@ -90,8 +90,12 @@ pub(crate) fn sign(
 
 pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<Exit, Failure> {
     let shown = file.display().to_string();
-    let (bytes, signature) = with_signature(file, context)?;
-    let read = Component::read(bytes, &shown)?;
+    let Pack {
+        component,
+        signature,
+        ..
+    } = brought(file, context)?;
+    let read = Component::read(component, &shown)?;
     let unsigned = || Failure::new(Exit::Internal, format!("nobody vouches for `{shown}`"));
     let signature = signature.ok_or_else(|| {
         unsigned()
@@ -131,22 +135,23 @@ pub(crate) fn verify(file: &Path, keys: &[String], context: &Context) -> Result<
     Ok(Exit::Ok)
 }
 
-/// A component, of a file of its own or of a pack, with the signature that came with it.
-pub(crate) fn with_signature(
-    file: &Path,
-    context: &Context,
-) -> Result<(Vec<u8>, Option<String>), Failure> {
+/// A component with what came with it: of a pack all that is in it, of a file of its own the signature beside it.
+pub(crate) fn brought(file: &Path, context: &Context) -> Result<Pack, Failure> {
     let bytes = context.ambient.read(file, FILE_BYTES_MAX)?;
     if !bytes.starts_with(b"\0asm") {
-        let pack = unpacked(&bytes, &file.display().to_string())?;
-        return Ok((pack.component, pack.signature));
+        return unpacked(&bytes, &file.display().to_string());
     }
     let path = signature_file(file);
-    match context.ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
-        Ok(text) => Ok((bytes, Some(text))),
-        Err(error) if error.is_missing() => Ok((bytes, None)),
-        Err(error) => Err(error.into()),
-    }
+    let signature = match context.ambient.read_text(&path, DOCUMENT_BYTES_MAX) {
+        Ok(text) => Some(text),
+        Err(error) if error.is_missing() => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Pack {
+        component: bytes,
+        signature,
+        ..Pack::default()
+    })
 }
 
 fn parsed(keys: &[String]) -> Result<Vec<VKey>, Failure> {

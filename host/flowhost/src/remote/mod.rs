@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_author::Pack;
-use flowhost_author::remote::{Place, Published};
+use flowhost_author::remote::{Paper, Place, Published};
 use flowhost_models::{HttpTransport, Transport};
 use http::Method;
 use sha2::{Digest as _, Sha256};
@@ -61,6 +61,53 @@ pub struct Fetched {
     /// The place, with the manifest's digest where it is in a registry: there it is found again when the tag
     /// has moved.
     pub exact: String,
+    /// What goes with it, where it was asked for or came anyway.
+    pub papers: Papers,
+}
+
+/// What goes with a component, for people. The signature does not cover it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Papers {
+    /// What it is, in Markdown.
+    pub readme: Option<Vec<u8>>,
+    /// What it is made of: CycloneDX.
+    pub sbom: Option<Vec<u8>>,
+}
+
+impl Papers {
+    /// Those that are there.
+    fn each(&self) -> impl Iterator<Item = (Paper, &[u8])> {
+        let papers = [
+            (Paper::Readme, &self.readme),
+            (Paper::Ingredients, &self.sbom),
+        ];
+        let there = papers.into_iter();
+        there.filter_map(|(paper, bytes)| Some((paper, bytes.as_deref()?)))
+    }
+
+    /// Their digests, as a manifest names them.
+    #[must_use]
+    pub fn named(&self) -> Vec<(Paper, String)> {
+        let named = self.each().map(|(paper, bytes)| (paper, digest(bytes)));
+        named.collect()
+    }
+
+    fn put(&mut self, paper: Paper, bytes: Vec<u8>) {
+        let place = match paper {
+            Paper::Readme => &mut self.readme,
+            Paper::Ingredients => &mut self.sbom,
+        };
+        *place = Some(bytes);
+    }
+}
+
+/// What is fetched of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum With {
+    /// The component, which is all that a run needs.
+    Component,
+    /// What goes with it as well, for a person.
+    Papers,
 }
 
 /// Which component is wanted of a place.
@@ -104,7 +151,7 @@ impl<'a> Remote<'a> {
         {
             return Ok((kept::path(self.folder()?, digest), bytes.into()));
         }
-        let fetched = self.fetch(&place, wanted)?;
+        let fetched = self.fetch(&place, wanted, With::Component)?;
         let path = kept::keep(self.ambient, self.folder()?, &fetched)?;
         Ok((path, fetched.component.into()))
     }
@@ -114,8 +161,20 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// Why it cannot be had, without a place.
     pub fn newest(&self, source: &str) -> Result<Fetched, Finding> {
+        self.there(source, With::Component)
+    }
+
+    /// The same with its README and its list of ingredients.
+    ///
+    /// # Errors
+    /// Why it cannot be had, without a place.
+    pub fn newest_with_papers(&self, source: &str) -> Result<Fetched, Finding> {
+        self.there(source, With::Papers)
+    }
+
+    fn there(&self, source: &str, with: With) -> Result<Fetched, Finding> {
         let place = Place::parse(source).map_err(RemoteError::from)?;
-        let fetched = self.fetch(&place, None)?;
+        let fetched = self.fetch(&place, None, with)?;
         kept::keep(self.ambient, self.folder()?, &fetched)?;
         Ok(fetched)
     }
@@ -128,6 +187,7 @@ impl<'a> Remote<'a> {
         &self,
         destination: &str,
         component: &[u8],
+        papers: &Papers,
         published: &Published<'_>,
         replace: bool,
     ) -> Result<Pushed, Finding> {
@@ -147,15 +207,21 @@ impl<'a> Remote<'a> {
             reference,
             tag,
             component,
+            papers,
             published,
             replace,
         };
         Ok(block(registry::push(&session, &what))?)
     }
 
-    fn fetch(&self, place: &Place, wanted: Option<&str>) -> Result<Fetched, RemoteError> {
+    fn fetch(
+        &self,
+        place: &Place,
+        wanted: Option<&str>,
+        with: With,
+    ) -> Result<Fetched, RemoteError> {
         let session = self.session(place)?;
-        block(fetch(&session, place, wanted))
+        block(fetch(&session, place, wanted, with))
     }
 
     fn session(&self, place: &Place) -> Result<Session<'_>, RemoteError> {
@@ -223,9 +289,10 @@ async fn fetch(
     session: &Session<'_>,
     place: &Place,
     wanted: Option<&str>,
+    with: With,
 ) -> Result<Fetched, RemoteError> {
     let fetched = match place {
-        Place::Registry(reference) => registry::pull(session, reference, wanted).await?,
+        Place::Registry(reference) => registry::pull(session, reference, wanted, with).await?,
         Place::Web(url) => file(session, url).await?,
     };
     match wanted {
@@ -242,6 +309,7 @@ async fn fetch(
 async fn file(session: &Session<'_>, url: &Url) -> Result<Fetched, RemoteError> {
     let wanted = Wanted::get(url.clone(), "the component", COMPONENT_BYTES_MAX);
     let bytes = session.send(wanted).await?.success()?.body;
+    let mut papers = Papers::default();
     let (component, signature) = match bytes.starts_with(b"\0asm") {
         true => {
             let mut beside = url.clone();
@@ -260,6 +328,8 @@ async fn file(session: &Session<'_>, url: &Url) -> Result<Fetched, RemoteError> 
                 place: url.to_string(),
                 why: error.to_string(),
             })?;
+            papers.readme = pack.readme.map(String::into_bytes);
+            papers.sbom = pack.sbom.map(String::into_bytes);
             (pack.component, pack.signature)
         }
     };
@@ -268,6 +338,7 @@ async fn file(session: &Session<'_>, url: &Url) -> Result<Fetched, RemoteError> 
         component,
         signature,
         exact: url.to_string(),
+        papers,
     })
 }
 

@@ -1,21 +1,27 @@
 //! Pull and push, in the few requests of the OCI distribution specification that a single layer needs.
 
-use flowhost_author::remote::{Artifact, MANIFEST_BYTES_MAX, MANIFEST_TYPE, Published, Reference};
+use flowhost_author::remote::{
+    Artifact, EMPTY, EMPTY_DIGEST, INDEX_TYPE, Layer, MANIFEST_BYTES_MAX, MANIFEST_TYPE, Paper,
+    Published, Reference, list_tag, listed,
+};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, StatusCode};
 use url::Url;
 
 use super::web::{Answer, Session, Wanted as Request};
-use super::{COMPONENT_BYTES_MAX, Fetched, RemoteError, digest};
+use super::{COMPONENT_BYTES_MAX, Fetched, Papers, RemoteError, With, digest};
 
 /// Bytes of an answer that only says yes or no.
 const WORD_BYTES_MAX: usize = 64 << 10;
+/// What a registry says when it keeps the list of artifacts about a manifest by itself (OCI 1.1).
+const KEEPS_THE_LIST: &str = "oci-subject";
 
 /// What is to be published, and where.
 pub(super) struct Wanted<'a> {
     pub(super) reference: &'a Reference,
     pub(super) tag: &'a str,
     pub(super) component: &'a [u8],
+    pub(super) papers: &'a Papers,
     pub(super) published: &'a Published<'a>,
     pub(super) replace: bool,
 }
@@ -35,6 +41,7 @@ pub(super) async fn pull(
     session: &Session<'_>,
     reference: &Reference,
     wanted: Option<&str>,
+    with: With,
 ) -> Result<Fetched, RemoteError> {
     let place = reference.to_string();
     let url = address(reference, &format!("manifests/{}", reference.wanted()))?;
@@ -62,9 +69,9 @@ pub(super) async fn pull(
             found: layer.digest,
         });
     }
-    let url = address(reference, &format!("blobs/{}", layer.digest))?;
     let size = usize::try_from(layer.size).unwrap_or(usize::MAX);
     if size > COMPONENT_BYTES_MAX {
+        let url = address(reference, &format!("blobs/{}", layer.digest))?;
         return Err(RemoteError::Large {
             what: "the component".to_owned(),
             url: url.to_string(),
@@ -72,22 +79,50 @@ pub(super) async fn pull(
         });
     }
     // No more than was announced: what follows it could not be the component.
-    let request = Request::new(Method::GET, url, "the component", size);
-    let answer = session.send(request).await?.success()?;
-    let found = digest(&answer.body);
-    if found != layer.digest {
-        return Err(announced(&answer, "the component", &layer.digest, found));
+    let component = blob(session, reference, &layer.digest, "the component", size).await?;
+    let mut papers = Papers::default();
+    let named = artifact.papers.into_iter();
+    for (paper, digest) in named.filter(|_| with == With::Papers) {
+        let (what, most) = (name(paper), paper.bytes_max());
+        papers.put(paper, blob(session, reference, &digest, what, most).await?);
     }
     let exact = Reference {
         digest: Some(manifest),
         ..reference.clone()
     };
     Ok(Fetched {
-        component: answer.body,
-        digest: found,
+        component,
+        digest: layer.digest,
         signature: artifact.signature,
         exact: exact.to_string(),
+        papers,
     })
+}
+
+/// What a paper is called before a person.
+const fn name(paper: Paper) -> &'static str {
+    match paper {
+        Paper::Readme => "the README",
+        Paper::Ingredients => "the list of ingredients",
+    }
+}
+
+/// The bytes with this digest.
+async fn blob(
+    session: &Session<'_>,
+    reference: &Reference,
+    wanted: &str,
+    what: &str,
+    most: usize,
+) -> Result<Vec<u8>, RemoteError> {
+    let url = address(reference, &format!("blobs/{wanted}"))?;
+    let request = Request::new(Method::GET, url, what, most);
+    let answer = session.send(request).await?.success()?;
+    let found = digest(&answer.body);
+    match found == wanted {
+        true => Ok(answer.body),
+        false => Err(announced(&answer, what, wanted, found)),
+    }
 }
 
 pub(super) async fn push(
@@ -128,11 +163,75 @@ pub(super) async fn push(
     )
     .await?;
     upload(session, reference, &config_digest, &config).await?;
-    let request = Request::new(Method::PUT, url, "the manifest", WORD_BYTES_MAX)
-        .with(CONTENT_TYPE, MANIFEST_TYPE)
-        .sending(manifest.clone());
-    session.send(request).await?.success()?;
+    let subject = as_layer(&manifest);
+    for (paper, bytes) in wanted.papers.each() {
+        hand_in(session, reference, paper, bytes, &subject).await?;
+    }
+    // Last: what has its tag is there whole, and a publication that broke off is done again.
+    put(session, url, MANIFEST_TYPE, &manifest).await?;
     Ok(pushed(false))
+}
+
+/// A manifest as another one names it.
+fn as_layer(manifest: &[u8]) -> Layer {
+    Layer {
+        media_type: MANIFEST_TYPE.to_owned(),
+        digest: digest(manifest),
+        size: manifest.len() as u64,
+    }
+}
+
+async fn put(
+    session: &Session<'_>,
+    url: Url,
+    media_type: &'static str,
+    manifest: &[u8],
+) -> Result<Answer, RemoteError> {
+    let request = Request::new(Method::PUT, url, "the manifest", WORD_BYTES_MAX)
+        .with(CONTENT_TYPE, media_type)
+        .sending(manifest.to_vec());
+    session.send(request).await?.success()
+}
+
+/// Puts a paper beside the component whose manifest is `subject`.
+async fn hand_in(
+    session: &Session<'_>,
+    reference: &Reference,
+    paper: Paper,
+    bytes: &[u8],
+    subject: &Layer,
+) -> Result<(), RemoteError> {
+    let own = Layer {
+        media_type: paper.media_type().to_owned(),
+        digest: digest(bytes),
+        size: bytes.len() as u64,
+    };
+    upload(session, reference, &own.digest, bytes).await?;
+    upload(session, reference, EMPTY_DIGEST, EMPTY).await?;
+    let manifest = paper.manifest(&own, subject);
+    let entry = as_layer(&manifest);
+    let url = address(reference, &format!("manifests/{}", entry.digest))?;
+    let answer = put(session, url, MANIFEST_TYPE, &manifest).await?;
+    if answer.headers.contains_key(KEEPS_THE_LIST) {
+        return Ok(());
+    }
+    // Older registries keep no such list: under this tag others look for it, and without a tag the paper
+    // would be swept away.
+    let url = address(reference, &format!("manifests/{}", list_tag(&subject.digest)))?;
+    let request = Request::new(Method::GET, url.clone(), "the list", MANIFEST_BYTES_MAX);
+    let there = session.send(request.with(ACCEPT, INDEX_TYPE)).await?;
+    let there = match there.status {
+        StatusCode::NOT_FOUND => None,
+        _ => Some(there.success()?.body),
+    };
+    let list = listed(there.as_deref(), paper, &entry).map_err(|why| RemoteError::Artifact {
+        place: url.to_string(),
+        why,
+    })?;
+    if let Some(list) = list {
+        put(session, url, INDEX_TYPE, &list).await?;
+    }
+    Ok(())
 }
 
 /// Sends bytes unless the registry has them.

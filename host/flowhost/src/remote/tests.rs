@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use flowhost_author::remote::Paper;
 use flowhost_models::{Body, TransportError};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -144,7 +145,7 @@ fn fetched_as(
     let list = lines(LIST);
     let place = Place::parse(place).unwrap();
     let session = Session::to(&place, &list, &there).expect("it is listed");
-    let result = block(fetch(&session, &place, wanted)).map_err(|error| error.to_string());
+    let result = block(fetch(&session, &place, wanted, With::Papers)).map_err(|error| error.to_string());
     let server = there.server.0.lock().unwrap();
     Did {
         result,
@@ -163,6 +164,7 @@ fn manifest(size: u64) -> Vec<u8> {
         imports: &[],
         exports: &[],
         signature: Some("signed"),
+        papers: &[],
     };
     published.manifest("sha256:0")
 }
@@ -203,6 +205,41 @@ fn another_component_than_the_wanted_one_is_not_even_fetched_from_a_registry() {
     let server = server.says("GET https://w.example/team/a.wasm.sig", 404, "");
     let did = fetched(server, "https://w.example/team/a.wasm", Some(&other));
     assert!(did.result.unwrap_err().contains("is another component"));
+}
+
+#[test]
+fn papers_are_fetched_by_the_digests_of_the_manifest_and_others_are_refused() {
+    let readme = b"# Words\n".to_vec();
+    let papers = [(Paper::Readme, digest(&readme))];
+    let published = Published {
+        digest: &digest(WASM),
+        size: WASM.len() as u64,
+        name: "words",
+        release: "1.0.0",
+        description: "",
+        imports: &[],
+        exports: &[],
+        signature: None,
+        papers: &papers,
+    };
+    let at = format!("GET {REGISTRY}/blobs/{}", digest(&readme));
+    let has = |body: &[u8]| {
+        Server::default()
+            .says(
+                &format!("GET {REGISTRY}/manifests/1"),
+                200,
+                published.manifest("sha256:0"),
+            )
+            .says(&format!("GET {REGISTRY}/blobs/{}", digest(WASM)), 200, WASM)
+            .says(&at, 200, body)
+    };
+    let place = "oci://r.example/team/words:1";
+    let did = fetched(has(b"# Another\n"), place, None);
+    assert!(did.result.unwrap_err().contains("not what its digest says"));
+    let did = fetched(has(&vec![b'x'; 2 << 20]), place, None);
+    assert!(did.result.unwrap_err().contains("is larger than"));
+    let did = fetched(has(&readme), place, None);
+    assert_eq!(did.result.unwrap().papers.readme, Some(readme));
 }
 
 #[test]
@@ -394,6 +431,7 @@ fn what_was_fetched_is_used_again_without_asking_and_a_changed_file_is_not() {
         digest: digest(WASM),
         signature: Some("signed".to_owned()),
         exact: String::new(),
+        papers: Papers::default(),
     };
     let folder = config.fetched.as_deref().unwrap();
     let path = kept::keep(&ambient, folder, &found).unwrap();

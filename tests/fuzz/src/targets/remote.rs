@@ -95,6 +95,10 @@ fn artifact(bytes: &[u8]) -> Outcome {
         assert_eq!(artifact.layer.media_type, WASM_TYPE);
         let digits = artifact.layer.digest.strip_prefix("sha256:");
         assert!(digits.is_some_and(|it| it.len() == 64), "{artifact:?}");
+        for (_, digest) in &artifact.papers {
+            let digits = digest.strip_prefix("sha256:");
+            assert!(digits.is_some_and(|it| it.len() == 64), "{artifact:?}");
+        }
     }
     Outcome::of(&read)
 }

@@ -1,10 +1,12 @@
 //! Plugins from elsewhere through the program, with a registry that we did not write: published, added,
 //! locked, run without a network; and what is refused before anything is asked.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 
 use crate::registry::{LOGIN, Registry};
-use crate::support::{Home, Ran, built};
+use crate::support::{Home, Ran, built, repository};
 
 /// A home whose operator lists one registry, with two shipped plugins as files to publish.
 fn home(host: &str, more: &str) -> Home {
@@ -143,6 +145,81 @@ fn what_was_published_is_added_and_runs_without_its_registry_afterwards() {
     std::fs::remove_dir_all(home.path().join(".flowhost/fetched")).unwrap();
     let offline = run(&home, &["run", "plan.yaml"]).expect(1).stderr;
     assert!(offline.contains("no connection"), "{offline}");
+}
+
+/// A project as the build for Python leaves it, with the component of a shipped plugin in place of its own.
+fn built_project(home: &Home) {
+    for (name, text) in [
+        ("pyproject.toml", "[project]\nname = \"markdown\"\n"),
+        ("README.md", "# Markdown\n"),
+        (
+            "dist/.made/markdown.packages.json",
+            r#"[{ "name": "typing_extensions", "version": "4.15.0" }]"#,
+        ),
+    ] {
+        home.file(&format!("it/{name}"), text);
+    }
+    let manifest = std::fs::read(repository().join("plugins/markdown/plugin.toml"));
+    home.file("it/plugin.toml", manifest.unwrap());
+    let component = std::fs::read(home.path().join("markdown.wasm"));
+    home.file("it/dist/markdown.wasm", component.unwrap());
+}
+
+/// What the registry answers to somebody who wants a list of artifacts.
+fn asked(host: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(host).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/vnd.oci.image.index.v1+json\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn readme_and_ingredients_are_published_and_pulled_with_their_component() {
+    let Some(registry) = Registry::open() else {
+        return;
+    };
+    let home = home(&registry.host(), "");
+    built_project(&home);
+    run(&home, &["plugin", "pack", "it"]).expect(0);
+    let place = format!("oci://{}/team/markdown:1.0.0", registry.host());
+    let publish = [
+        "plugin",
+        "publish",
+        "it/dist/markdown.fhp",
+        &place,
+        "--json",
+    ];
+    let published = run(&home, &publish).expect(0).json();
+    assert_eq!(published["already"], false);
+    let again = run(&home, &publish).expect(0).json();
+    assert_eq!(again["already"], true);
+    assert_eq!(again["manifest"], published["manifest"]);
+    run(&home, &["plugin", "pull", &place, "--dir", "got"]).expect(0);
+    assert_eq!(home.read("got/markdown.README.md"), "# Markdown\n");
+    let ingredients = home.read("got/markdown.sbom.json");
+    assert!(
+        ingredients.contains("pkg:pypi/typing-extensions@4.15.0"),
+        "{ingredients}"
+    );
+    // Where others look for what is about an artifact, in a registry that keeps no list by itself.
+    let tag = published["manifest"].as_str().unwrap().replace(':', "-");
+    let listed = asked(
+        &registry.host(),
+        &format!("/v2/team/markdown/manifests/{tag}"),
+    );
+    for kind in ["text/markdown", "application/vnd.cyclonedx+json"] {
+        let entry = format!("\"artifactType\":\"{kind}\"");
+        assert_eq!(listed.matches(&entry).count(), 1, "{listed}");
+    }
+    // Without a pack the component goes alone.
+    let alone = format!("oci://{}/team/alone:1.0.0", registry.host());
+    run(&home, &["plugin", "publish", "markdown.wasm", &alone]).expect(0);
+    run(&home, &["plugin", "pull", &alone, "--dir", "alone"]).expect(0);
+    assert!(!home.path().join("alone/markdown.README.md").exists());
 }
 
 #[test]
