@@ -117,7 +117,8 @@ pub fn listed(
             others: serde_json::Map::new(),
         },
     };
-    let is_it = |it: &Value| it.get("digest").and_then(Value::as_str) == Some(manifest.digest.as_str());
+    let is_it =
+        |it: &Value| it.get("digest").and_then(Value::as_str) == Some(manifest.digest.as_str());
     if index.manifests.iter().any(is_it) {
         return Ok(None);
     }

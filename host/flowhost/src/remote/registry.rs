@@ -217,7 +217,10 @@ async fn hand_in(
     }
     // Older registries keep no such list: under this tag others look for it, and without a tag the paper
     // would be swept away.
-    let url = address(reference, &format!("manifests/{}", list_tag(&subject.digest)))?;
+    let url = address(
+        reference,
+        &format!("manifests/{}", list_tag(&subject.digest)),
+    )?;
     let request = Request::new(Method::GET, url.clone(), "the list", MANIFEST_BYTES_MAX);
     let there = session.send(request.with(ACCEPT, INDEX_TYPE)).await?;
     let there = match there.status {

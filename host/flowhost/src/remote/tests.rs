@@ -145,7 +145,8 @@ fn fetched_as(
     let list = lines(LIST);
     let place = Place::parse(place).unwrap();
     let session = Session::to(&place, &list, &there).expect("it is listed");
-    let result = block(fetch(&session, &place, wanted, With::Papers)).map_err(|error| error.to_string());
+    let result =
+        block(fetch(&session, &place, wanted, With::Papers)).map_err(|error| error.to_string());
     let server = there.server.0.lock().unwrap();
     Did {
         result,
