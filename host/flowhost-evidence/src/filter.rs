@@ -34,14 +34,21 @@ impl Filter {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '#', '/']))
     }
 
+    /// Whether a record has the path of a step that is meant.
+    fn names(&self, said: &Record) -> bool {
+        !said.path().is_empty() && self.means(said.path())
+    }
+
     /// The records that are meant, in their order.
     #[must_use]
     pub fn of(&self, records: Vec<RecordEntry>) -> Vec<RecordEntry> {
         // Most records name a step by its id; those that begin and end one have its path as well.
         let said = records.iter().filter_map(|record| record.said.as_ref());
         let ids: BTreeSet<String> = said
-            .filter(|said| !said.path().is_empty() && self.means(said.path()))
+            .filter(|said| self.names(said))
             .map(|said| said.step().to_owned())
+            // What never began has a path and no id, and records of no step have none either.
+            .filter(|id| !id.is_empty())
             .collect();
         // And a result names its call, which names its step.
         let calls: BTreeSet<String> = records
@@ -58,7 +65,7 @@ impl Filter {
                 let call = it.call_of.call.as_ref();
                 call.is_some_and(|call| calls.contains(call)) || ids.contains(said.step())
             }
-            said => ids.contains(said.step()),
+            said => ids.contains(said.step()) || self.names(said),
         };
         let meant = |record: &RecordEntry| {
             let said = record.said.as_ref();

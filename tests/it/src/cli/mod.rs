@@ -48,6 +48,7 @@ mod retained;
 mod script;
 mod scripted;
 mod shared;
+mod shown;
 mod spec_kit;
 mod stranger;
 mod stretch;
