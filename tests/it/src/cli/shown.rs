@@ -172,9 +172,15 @@ fn a_step_is_shown_alone_also_when_items_of_it_never_began() {
         let whole = all.iter().find(|it| it["seq"] == seq.as_str()).unwrap();
         let path = whole["path"].as_str().unwrap_or("all");
         assert!(path.starts_with("all"), "{whole:#}");
-        let of_a_step = ["step", "call", "path"].iter().any(|field| whole[field].is_string());
+        let of_a_step = ["step", "call", "path"]
+            .iter()
+            .any(|field| whole[field].is_string());
         assert!(of_a_step, "{whole:#}");
     }
     let results = all.iter().filter(|it| it["kind"] == "tool.result").count();
-    assert_eq!(of("tool.result"), results - 1, "not that of the step before");
+    assert_eq!(
+        of("tool.result"),
+        results - 1,
+        "not that of the step before"
+    );
 }
