@@ -9,6 +9,7 @@ pub mod analysis;
 pub mod filter;
 pub mod html;
 pub mod links;
+pub mod packet;
 pub mod runs;
 pub mod stage;
 pub mod story;

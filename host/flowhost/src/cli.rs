@@ -16,7 +16,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use doctor::DoctorArgs;
-pub(crate) use evidence::{EvidenceCommand, SpecArgs};
+pub(crate) use evidence::{
+    BaselineArgs, EvidenceCommand, PacketArgs, SaysArg, SecurityArgs, SpecArgs,
+};
 pub(crate) use mcp::{Client, InstallArgs, McpCommand, McpInspectArgs, OfferArgs, ServeArgs};
 pub(crate) use memory::{MemoryArgs, MemoryCommand};
 pub(crate) use plugin::{AddArgs, LangArg, PluginCommand, ReportArg, TestArgs};

@@ -54,6 +54,8 @@ forms! {
     Readiness "readiness" "readiness" READINESS;
     /// What a reader said of an output.
     Review "review" "review" REVIEW;
+    /// What a reviewer said of a task's security.
+    Security "security review" "security" SECURITY;
 }
 
 /// What was found about a file.
@@ -93,12 +95,13 @@ pub fn form_of(name: &str, value: &Value) -> Option<Form> {
 }
 
 /// What the names of files end with.
-const ENDS: [(&str, Form); 7] = [
+const ENDS: [(&str, Form); 8] = [
     ("_telemetry.jsonl", Form::Telemetry2),
     ("_metrics.json", Form::Metrics),
     ("_synthesis.json", Form::Synthesis),
     ("_verdict.json", Form::Verdict),
     ("_review.json", Form::Review),
+    ("_security.json", Form::Security),
     ("_cost_summary.json", Form::CostSummary),
     ("tasks_guardrail.json", Form::Readiness),
 ];

@@ -96,7 +96,7 @@ pub fn reviews(
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if reader.is_empty() || reader.len() > NAME_MAX || !reader.chars().all(plain) {
         let message = format!(
-            "`{reader}` is no name for a file: 1 to {NAME_MAX} letters, digits, `-` and `_`"
+            "`{reader}` does not do as a part of a file name: 1 to {NAME_MAX} letters, digits, `-` and `_`"
         );
         faults.push((String::new(), message));
     }

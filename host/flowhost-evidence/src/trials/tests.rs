@@ -164,7 +164,7 @@ fn all_that_is_wrong_with_scores_is_told_at_once() {
         .map(|(at, what)| format!("{at}: {what}"))
         .collect();
     for part in [
-        "`../jane` is no name",
+        "`../jane` does not do",
         "plan-1: `clarity` has no score",
         "plan-1: `overall` is 9",
         "plan-99: the key has no such output",

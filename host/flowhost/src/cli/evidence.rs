@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `evidence`.
 #[derive(Debug, Subcommand)]
@@ -62,6 +62,14 @@ pub(crate) enum EvidenceCommand {
     Archive(SpecArgs),
     /// Put the files of older runs into archives, and remove them; says what it would do, until `--yes`
     Prune(SpecArgs),
+    /// Write a context kit: where a spec stands, what is done and what is not, and how to try again
+    Kit(PacketArgs),
+    /// Write an audit packet: verdicts, reconciled costs, every conflict, security reviews, a list to sign
+    Audit(PacketArgs),
+    /// Keep the newest run of a spec as a baseline, under a name, beside the archives
+    Baseline(BaselineArgs),
+    /// Show which tasks need a security review and what was said of them, or say something of one
+    Security(SecurityArgs),
 }
 
 /// Older runs of a spec.
@@ -79,4 +87,71 @@ pub(crate) struct SpecArgs {
     /// Do it
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// A packet of a spec.
+#[derive(Debug, Args)]
+pub(crate) struct PacketArgs {
+    /// The plan's `evidence.spec_id`
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: String,
+    /// The ZIP file to write; one that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The evidence folder
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub(crate) evidence: PathBuf,
+}
+
+/// `evidence baseline`.
+#[derive(Debug, Args)]
+pub(crate) struct BaselineArgs {
+    /// The plan's `evidence.spec_id`
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: String,
+    /// What to call it: letters, digits, `-` and `_`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// This run, as `evidence ls` lists it [default: the newest]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The evidence folder
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub(crate) evidence: PathBuf,
+}
+
+/// `evidence security`.
+#[derive(Debug, Args)]
+pub(crate) struct SecurityArgs {
+    /// The plan's `evidence.spec_id`
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: String,
+    /// The task to say something of
+    #[arg(long, value_name = "TASK", requires_all = ["says", "by"])]
+    pub(crate) task: Option<String>,
+    /// What is said of it
+    #[arg(long, value_enum, requires = "task")]
+    pub(crate) says: Option<SaysArg>,
+    /// Who says so, for the record
+    #[arg(long, value_name = "NAME", requires = "task")]
+    pub(crate) by: Option<String>,
+    /// What was found, or why the risk is taken
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "task")]
+    pub(crate) note: String,
+    /// The evidence folder
+    #[arg(long, value_name = "DIR", default_value = "evidence")]
+    pub(crate) evidence: PathBuf,
+}
+
+/// What a reviewer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SaysArg {
+    /// It is to be looked at again
+    Open,
+    /// Nothing was found that matters
+    Passed,
+    /// Something was found, and the risk is taken
+    Accepted,
+    /// It must not go on like this
+    Failed,
 }

@@ -17,16 +17,20 @@ use flowhost_ledger::{
 };
 
 use crate::cli::EvidenceCommand;
-use crate::commands::Context;
 use crate::commands::specs::{self, Then};
+use crate::commands::{Context, packets};
 
-pub(crate) fn perform(command: &EvidenceCommand, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn perform(command: &EvidenceCommand, context: &mut Context) -> Result<Exit, Failure> {
     super::settle(context);
     match command {
         EvidenceCommand::Ls { spec, evidence } => specs::list(spec, evidence, context),
         EvidenceCommand::Stats { evidence } => specs::stats(evidence, context),
         EvidenceCommand::Archive(args) => specs::put_away(args, Then::Leave, context),
         EvidenceCommand::Prune(args) => specs::put_away(args, Then::Remove, context),
+        EvidenceCommand::Kit(args) => packets::kit(args, context),
+        EvidenceCommand::Audit(args) => packets::audit(args, context),
+        EvidenceCommand::Baseline(args) => packets::baseline(args, context),
+        EvidenceCommand::Security(args) => packets::security(args, context),
         EvidenceCommand::Prove { seq, run } => prove_record(context, run, *seq),
         EvidenceCommand::Export { run, out, sealed } => export(context, run, out, *sealed),
         EvidenceCommand::Erase {

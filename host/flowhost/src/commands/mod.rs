@@ -20,6 +20,8 @@ mod mcp_install;
 mod mcp_serve;
 mod memory;
 mod new;
+mod on_record;
+mod packets;
 mod plan;
 mod plan_graph;
 mod plugin;

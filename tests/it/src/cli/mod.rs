@@ -34,6 +34,7 @@ mod locked;
 mod messages;
 mod network;
 pub(crate) mod pipeline;
+mod packets;
 mod plugins;
 mod preflight;
 mod progress;

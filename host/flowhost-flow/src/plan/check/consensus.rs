@@ -189,6 +189,7 @@ impl<'p> Check<'p> {
     }
 
     fn selection(&mut self, spec: &Consensus, place: &impl Fn(&str) -> At) {
+        // Without it all agents are asked, which needs no word.
         let Some(pointer) = &spec.select else { return };
         if !pointer.starts_with('/') {
             let message = format!("select: `{pointer}` is not a JSON Pointer");

@@ -4,22 +4,19 @@
 //! ordered and verified as any other, and the file that shows it names that run. Nothing that a stage left is changed.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
-use flowhost::host::world;
 use flowhost::output::{counted, neutral};
-use flowhost::project::{self, Given, Project, Request};
 use flowhost_evidence::trials::{Key, Outputs, Review, Scores, reviews};
 use flowhost_flow::Exit;
 use flowhost_ledger::timestamp;
-use flowhost_run::specs::Spec;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::super::on_record;
 use super::super::telemetry::FILE_BYTES_MAX;
-use super::super::trials::Trials;
 use super::each_file;
 use crate::cli::{ReviewArgs, SheetArgs};
 use crate::commands::Context;
@@ -105,20 +102,13 @@ pub(super) fn take_back(args: &ReviewArgs, context: &mut Context) -> Result<Exit
     let now = timestamp(context.ambient.now_ms().saturating_mul(1_000));
     let found = read(args, &now, &evidence, context)?;
     // Nobody may archive or write a spec's files while its scores are put beside them.
-    let world = world(&context.ambient);
     let specs: BTreeSet<&str> = found.iter().map(|it| it.keyed.spec_id.as_str()).collect();
-    let mut locks = Vec::new();
-    for id in specs {
-        let spec = Spec::open(&world, &evidence, id).map_err(|error| {
-            let message = format!("the evidence of {id} cannot be opened");
-            Failure::new(Exit::Internal, message).because(error.to_string())
-        })?;
-        locks.push(spec.lock()?);
-    }
+    let locks = on_record::locks(&evidence, &specs, context)?;
     let readings: Vec<Value> = found.iter().map(Review::document).collect();
     let review = json!({ "reviewer": args.by, "recorded_at": now, "readings": readings });
-    let run = record(review, context)?;
-    written(&found, &evidence, &run, context)?;
+    let run = on_record::record(("review.yaml", REVIEW), "review", review, context)?;
+    let files = found.iter().map(|it| (evidence.join(&it.path), it.file(&run)));
+    on_record::written(&files.collect::<Vec<_>>(), &run, context)?;
     drop(locks);
     let paths: Vec<String> = found
         .iter()
@@ -213,65 +203,4 @@ fn read(
         true => Ok(found),
         false => Err(Failure::findings(&format!("`{scores_file}`"), findings)),
     }
-}
-
-/// Records the scores in a run of their own, and gives its id.
-fn record(review: Value, context: &mut Context) -> Result<String, Failure> {
-    let request = Request {
-        plan: PathBuf::from("review.yaml"),
-        text: Some(REVIEW.into()),
-        given: Given::Values(Map::from_iter([("review".to_owned(), review)])),
-        ..Request::default()
-    };
-    let project = loaded(&request, context)?;
-    let trials = Trials::new(&project, None, context)?;
-    let finished = trials.run(project, context);
-    trials.end();
-    let finished = finished?;
-    let end = finished.outcome.end;
-    match end.exit {
-        Exit::Ok => Ok(finished.run),
-        exit => {
-            let why = end.failure.map(|it| it.message).unwrap_or_default();
-            Err(Failure::new(exit, "the scores were not recorded").because(why))
-        }
-    }
-}
-
-fn loaded(request: &Request, context: &mut Context) -> Result<Project, Failure> {
-    let Context {
-        ambient,
-        config,
-        texts,
-        ..
-    } = context;
-    let loaded = project::load(ambient, config, request, texts);
-    match loaded.project {
-        Some(project) if loaded.findings.is_empty() => Ok(project),
-        _ => Err(Failure::findings(
-            "the plan that records scores",
-            loaded.findings,
-        )),
-    }
-}
-
-/// Writes the files, all or none: they are on record already, and can be written again.
-fn written(found: &[Review], evidence: &Path, run: &str, context: &Context) -> Result<(), Failure> {
-    let mut done: Vec<PathBuf> = Vec::new();
-    for review in found {
-        let path = evidence.join(&review.path);
-        if let Err(error) = context.ambient.write(&path, &review.file(run)) {
-            let mut failure = Failure::from(error);
-            for path in &done {
-                if let Err(error) = context.ambient.remove(path) {
-                    failure = failure.because(error.to_string());
-                }
-            }
-            return Err(failure.hint(format!(
-                "the scores are on record in run {run}; make room and give them again"
-            )));
-        }
-        done.push(path);
-    }
-    Ok(())
 }

@@ -1,0 +1,153 @@
+//! The context kit: where a spec stands, what is still to be done, and how a stage is tried again.
+
+use serde_json::Value;
+
+use super::{Files, Spec, StageState, known, table, with_manifest};
+use crate::packet::security::Says;
+
+/// Characters of a text of an output that the synopsis shows: a paragraph. The whole is in `outputs/`.
+const SHOWN_CHARS: usize = 400;
+
+impl Spec<'_> {
+    /// The files of the kit.
+    #[must_use]
+    pub fn kit(&self) -> Files {
+        let mut files = Files::new();
+        files.insert("synopsis.md".to_owned(), self.synopsis().into_bytes());
+        files.insert("checklist.md".to_owned(), self.checklist().into_bytes());
+        files.insert("retry.md".to_owned(), self.retry().into_bytes());
+        for stage in &self.stages {
+            if let Some(output) = &stage.output {
+                let mut bytes = serde_json::to_vec_pretty(output).unwrap_or_default();
+                bytes.push(b'\n');
+                files.insert(format!("outputs/{}.json", stage.stage), bytes);
+            }
+        }
+        with_manifest(files, self, "context-kit")
+    }
+
+    fn synopsis(&self) -> String {
+        let rows: Vec<Vec<String>> = self.stages.iter().map(row).collect();
+        let heads = ["stage", "status", "run", "ended", "agreement", "checks", "USD"];
+        let mut text = format!("# {}: where it stands\n\n", self.id);
+        text.push_str(&table(&heads, &rows, "No stage has left telemetry yet."));
+        for stage in &self.stages {
+            text.push_str(&format!("\n## {}\n\n", stage.stage));
+            if !stage.reason.is_empty() {
+                text.push_str(&format!("{}: {}\n\n", stage.status, stage.reason));
+            }
+            match &stage.output {
+                Some(output) => text.push_str(&outline(output)),
+                None => text.push_str("No output that counts is in the evidence.\n"),
+            }
+        }
+        text
+    }
+
+    fn checklist(&self) -> String {
+        let mut text = format!("# {}: what is done and what is not\n\n", self.id);
+        let mut item = |done: bool, what: &str| {
+            let mark = if done { 'x' } else { ' ' };
+            text.push_str(&format!("- [{mark}] {what}\n"));
+        };
+        item(!self.stages.is_empty(), "at least one stage has run");
+        for stage in &self.stages {
+            let name = &stage.stage;
+            item(stage.status == "ok", &format!("{name}: the consensus is ok"));
+            let open = stage.disputes.iter().filter(|it| it.settled.is_none());
+            item(open.count() == 0, &format!("{name}: no conflict is open"));
+            item(stage.missing.is_empty(), &format!("{name}: nobody's answer is missing"));
+            let held = matches!(stage.checks, (Some(_), Some(0)));
+            item(held, &format!("{name}: every check held"));
+            let read = !stage.readings.is_empty();
+            item(read, &format!("{name}: somebody has read the output blind"));
+        }
+        for task in &self.security {
+            let done = matches!(task.says, Says::Passed | Says::Accepted);
+            item(done, &format!("security review of {}: {}", task.task, task.title));
+        }
+        text
+    }
+
+    fn retry(&self) -> String {
+        let mut text = format!("# {}: what to try again, and how\n\n", self.id);
+        let failed: Vec<&StageState> = self.stages.iter().filter(|it| it.status != "ok").collect();
+        if failed.is_empty() {
+            text.push_str("Every stage that ran is ok: nothing has to be tried again.\n");
+        }
+        for stage in failed {
+            let name = &stage.stage;
+            text.push_str(&format!("## {name}: {}\n\n", stage.status));
+            if !stage.reason.is_empty() {
+                text.push_str(&format!("Why: {}\n\n", stage.reason));
+            }
+            let what = match stage.status.as_str() {
+                "conflict" => "Agents contradict each other, and another try would only repeat it. Settle the points below in the \
+                     specification or the prompt, or let an arbiter decide (`on_conflict: [arbiter, halt]`).",
+                "degraded" => "Less took part or agrees than the plan wants. Find out why before it is accepted: a model that is away \
+                     comes back, a prompt that is unclear does not get clearer.",
+                _ => "Too few answered, or nobody made an output of it. Look at what the agents said, and whether their models \
+                     answer (`flowhost doctor --plan PLAN`).",
+            };
+            text.push_str(&format!("{what}\n\n"));
+            for dispute in stage.disputes.iter().filter(|it| it.settled.is_none()) {
+                text.push_str(&format!("- {}\n", super::cell(&dispute.issue)));
+                for (agent, said) in &dispute.positions {
+                    text.push_str(&format!("  - {agent}: {}\n", super::cell(said)));
+                }
+            }
+            for agent in &stage.missing {
+                text.push_str(&format!("- the answer of {agent} is missing\n"));
+            }
+            text.push_str(&format!(
+                "\n```console\n$ flowhost runs show {}\n$ flowhost run PLAN --from {name} --note \"what has changed since\"\n```\n\n",
+                stage.run_id
+            ));
+        }
+        text
+    }
+}
+
+fn row(stage: &StageState) -> Vec<String> {
+    let checks = match stage.checks {
+        (Some(passed), Some(failed)) => format!("{passed} of {}", passed + failed),
+        _ => "unknown".to_owned(),
+    };
+    vec![
+        stage.stage.clone(),
+        stage.status.clone(),
+        stage.run_id.clone(),
+        stage.ended.clone(),
+        known(stage.agreement, 3),
+        checks,
+        known(stage.cost_usd, 6),
+    ]
+}
+
+/// What an output holds, a line for each member.
+fn outline(output: &Value) -> String {
+    let Some(members) = output.as_object() else {
+        return format!("{}\n", shortened(&output.to_string()));
+    };
+    let mut text = String::new();
+    for (name, value) in members {
+        let said = match value {
+            Value::Array(items) => format!("{} entries", items.len()),
+            Value::Object(inner) => {
+                let names: Vec<&str> = inner.keys().map(String::as_str).collect();
+                names.join(", ")
+            }
+            Value::String(said) => shortened(said),
+            other => other.to_string(),
+        };
+        text.push_str(&format!("- `{name}`: {}\n", super::cell(&said)));
+    }
+    text
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
+    }
+}

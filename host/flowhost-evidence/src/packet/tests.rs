@@ -1,0 +1,182 @@
+//! Packets from evidence files that are made by hand.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::stage::{Form, Judged, judge};
+
+fn put(files: &mut Files, path: &str, value: &Value) {
+    files.insert(path.to_owned(), format!("{value}\n").into_bytes());
+}
+
+/// The latest run of two stages, and an older one of the first.
+fn evidence(conflicts: &Value) -> Files {
+    let mut files = Files::new();
+    for (stage, at, status) in [
+        ("plan", "20261126T07", "missing"),
+        ("plan", "20261126T09", "conflict"),
+        ("tasks", "20261126T10", "ok"),
+    ] {
+        let stem = format!("consensus/S/spec-{stage}_{at}Z");
+        let line = json!({
+            "schemaVersion": "2.0", "command": "spec", "specId": "S", "stage": stage, "sessionId": "R",
+            "runId": format!("RUN-{at}"), "timestamp": format!("2026-11-26T{}:00:00Z", &at[9..]),
+            "consensusStatus": status, "models_used": ["house/large"],
+            "quality_metrics": { "automated_checks_passed": 2, "automated_checks_failed": 0 },
+            "consensus": { "status": status, "agreements": [], "conflicts": [], "agents": [],
+                           "agreement_ratio": 0.5, "total_cost_usd": 0.25 },
+        });
+        put(&mut files, &format!("{stem}_telemetry.jsonl"), &line);
+        let open = if stage == "plan" { conflicts.clone() } else { json!([]) };
+        let output = json!({ "stage": stage, "tasks": [
+            { "id": "T1", "title": "Write | it down", "owner_role": "engineer", "security_review": true },
+            { "id": "T2", "title": "Switch it on", "owner_role": "manager", "security_review": false },
+        ] });
+        let synthesis = json!({
+            "spec_id": "S", "stage": stage, "timestamp": "t", "agents": [], "missing_agents": [],
+            "status": status, "output": output,
+            "consensus": { "agreements": [], "conflicts": open, "conflicts_resolved": [] },
+        });
+        put(&mut files, &format!("{stem}_synthesis.json"), &synthesis);
+    }
+    let lines = json!([
+        { "stage": "plan", "cost_usd": 0.25 }, { "stage": "tasks", "cost_usd": 0.25 },
+    ]);
+    let costs = json!({
+        "schemaVersion": 1, "spec_id": "S", "total_cost_usd": 0.5,
+        "per_stage": { "plan": 0.25, "tasks": 0.25 }, "breakdown": lines, "budget_usd": 3.0,
+    });
+    put(&mut files, "costs/S_cost_summary.json", &costs);
+    files
+}
+
+fn page(files: &Files, name: &str) -> String {
+    String::from_utf8(files[name].clone()).unwrap()
+}
+
+#[test]
+fn the_latest_run_of_each_stage_counts_and_stages_stand_in_the_order_of_work() {
+    let files = evidence(&json!([]));
+    let spec = Spec::read("S", &files);
+    let told: Vec<_> = spec
+        .stages
+        .iter()
+        .map(|it| (it.stage.as_str(), it.status.as_str(), it.run_id.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [("plan", "conflict", "RUN-20261126T09"), ("tasks", "ok", "RUN-20261126T10")]
+    );
+}
+
+#[test]
+fn the_table_of_conflicts_is_there_when_there_is_none() {
+    let files = evidence(&json!([]));
+    let audit = Spec::read("S", &files).audit();
+    assert_eq!((audit.open_conflicts, audit.not_ok), (0, 1));
+    assert_eq!(
+        page(&audit.files, "conflicts.md"),
+        "# S: conflicts\n\n| stage | issue | positions | state | resolution | why |\n\
+         | --- | --- | --- | --- | --- | --- |\n\nNo stage has a conflict, open or settled.\n"
+    );
+}
+
+#[test]
+fn an_open_conflict_is_in_the_table_in_the_retry_and_unticked() {
+    let conflict = json!([{ "issue": "the | date", "positions": { "a": "May", "b": "June" } }]);
+    let files = evidence(&conflict);
+    let spec = Spec::read("S", &files);
+    let audit = spec.audit();
+    assert_eq!(audit.open_conflicts, 1);
+    let row = "| plan | the \\| date | a: May; b: June | open |  |  |";
+    assert!(page(&audit.files, "conflicts.md").contains(row));
+    let kit = spec.kit();
+    let retry = page(&kit, "retry.md");
+    assert!(retry.contains("--from plan") && retry.contains("  - b: June"), "{retry}");
+    assert!(!retry.contains("--from tasks"), "what is ok is not tried again: {retry}");
+    let checklist = page(&kit, "checklist.md");
+    assert!(checklist.contains("- [ ] plan: no conflict is open"), "{checklist}");
+    assert!(checklist.contains("- [x] tasks: no conflict is open"), "{checklist}");
+    assert!(checklist.contains("- [ ] security review of T1"), "{checklist}");
+    assert!(!checklist.contains("T2"), "{checklist}");
+}
+
+#[test]
+fn costs_that_differ_are_said_and_unknown_ones_are_not_called_the_same() {
+    let mut files = evidence(&json!([]));
+    let of = |files: &Files| Spec::read("S", files).audit().reconciled;
+    assert_eq!(of(&files), Reconciled::Yes);
+    let path = "costs/S_cost_summary.json";
+    let costs: Value = serde_json::from_slice(&files[path]).unwrap();
+    let mut other = costs.clone();
+    other["total_cost_usd"] = json!(0.75);
+    put(&mut files, path, &other);
+    assert_eq!(of(&files), Reconciled::No);
+    let mut other = costs;
+    other["breakdown"][0]["cost_usd"] = Value::Null;
+    put(&mut files, path, &other);
+    assert_eq!(of(&files), Reconciled::Unknown);
+}
+
+#[test]
+fn the_latest_that_was_said_of_a_task_counts() {
+    let mut files = evidence(&json!([]));
+    let item = Spec::read("S", &files).security[0].clone();
+    assert_eq!((item.task.as_str(), item.says), ("T1", Says::Open));
+    for (says, at) in [
+        (Says::Passed, "2026-11-26T12:00:00.000000Z"),
+        (Says::Failed, "2026-11-26T11:00:00.000000Z"),
+    ] {
+        let found = finding("S", &item, says, "jane", "looked at it", at);
+        let file = found.file("RUN");
+        assert_eq!(judge(&found.path, &file), Judged::Valid(Form::Security));
+        files.insert(found.path.clone(), file);
+    }
+    let spec = Spec::read("S", &files);
+    assert_eq!((spec.security[0].says, spec.security[0].by.as_str()), (Says::Passed, "jane"));
+    let audit = spec.audit();
+    let review = page(&audit.files, "security-review.md");
+    assert!(review.contains("| T1 | Write \\| it down | engineer | passed | jane |"), "{review}");
+    assert!(page(&audit.files, "sign-off.md").contains("security reviews that are open: 0"));
+}
+
+#[test]
+fn the_manifest_has_the_hash_of_every_file_and_of_what_it_was_made_of() {
+    let files = evidence(&json!([]));
+    let kit = Spec::read("S", &files).kit();
+    let manifest: Value = serde_json::from_slice(&kit["manifest.json"]).unwrap();
+    let listed = manifest["files"].as_array().unwrap();
+    assert_eq!(listed.len(), kit.len() - 1);
+    for file in listed {
+        let name = file["name"].as_str().unwrap();
+        assert_eq!(file["sha256"], sha256(&kit[name]));
+    }
+    let from = manifest["made_from"].as_array().unwrap();
+    assert!(from.iter().any(|it| it["path"] == "costs/S_cost_summary.json"), "{from:#?}");
+    assert!(!from.iter().any(|it| it["path"].as_str().unwrap().contains("T07")), "an older run");
+    assert_eq!(Spec::read("S", &files).kit(), kit, "the same evidence gives the same packet");
+}
+
+proptest! {
+    #[test]
+    fn no_text_ends_its_cell_or_its_line(text in "[ -~\n\r\t|]{0,60}") {
+        let shown = table(&["a"], &[vec![text]], "");
+        prop_assert_eq!(shown.lines().count(), 3);
+        let last = shown.lines().last().unwrap();
+        prop_assert_eq!(last.matches('|').count() - last.matches("\\|").count(), 2);
+    }
+
+    #[test]
+    fn evidence_of_strangers_makes_no_packet_fail(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut files = evidence(&json!([]));
+        for path in [
+            "consensus/S/spec-x_20261126T11Z_telemetry.jsonl", "costs/S_cost_summary.json",
+            "consensus/S/spec-plan_20261126T09Z_verdict.json", "commands/S/T1_x_y_security.json",
+        ] {
+            files.insert(path.to_owned(), bytes.clone());
+        }
+        let spec = Spec::read("S", &files);
+        prop_assert!(!spec.kit().is_empty() && !spec.audit().files.is_empty());
+    }
+}

@@ -1,0 +1,321 @@
+//! `flowhost evidence kit|audit|baseline|security`: packets of a spec for those who go on with it and those who sign for it.
+
+use std::collections::BTreeSet;
+use std::io::{Cursor, Write as _};
+use std::path::Path;
+
+use flowhost::failure::Failure;
+use flowhost::host::world;
+use flowhost::output::{counted, neutral};
+use flowhost_evidence::packet::{Files, Item, Reconciled, Says, Spec as Told, finding};
+use flowhost_evidence::text::bytes;
+use flowhost_flow::Exit;
+use flowhost_ledger::{pack, timestamp};
+use flowhost_run::specs::{Spec, SpecRun};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use super::on_record;
+use super::tables::plain_table;
+use super::telemetry::{FILE_BYTES_MAX, collect};
+use crate::cli::{BaselineArgs, PacketArgs, SaysArg, SecurityArgs};
+use crate::commands::Context;
+
+/// The plan of a run that records a security review.
+const SECURITY: &str = include_str!("security.yaml");
+/// Bytes of a baseline that is compared: far more than `evidence.max_mb` lets a spec have.
+const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
+
+pub(super) fn kit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure> {
+    let files = files(&args.spec, &args.evidence, context)?;
+    let spec = told(&args.spec, &files, &args.evidence)?;
+    let sha256 = write(&args.out, &spec.kit(), context)?;
+    if context.output.json {
+        let document = json!({
+            "spec": args.spec, "file": args.out.display().to_string(), "sha256": sha256,
+            "stages": spec.stages.len(),
+        });
+        context.output.document(&document);
+    } else {
+        let text = format!("{}: SHA-256 {sha256}\n", args.out.display());
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure> {
+    let files = files(&args.spec, &args.evidence, context)?;
+    let spec = told(&args.spec, &files, &args.evidence)?;
+    let audit = spec.audit();
+    let sha256 = write(&args.out, &audit.files, context)?;
+    let open = spec.security.iter().filter(|it| it.says == Says::Open);
+    let open = open.count();
+    if context.output.json {
+        let document = json!({
+            "spec": args.spec, "file": args.out.display().to_string(), "sha256": sha256,
+            "stages_not_ok": audit.not_ok, "open_conflicts": audit.open_conflicts,
+            "costs_reconciled": audit.reconciled.word(), "security_reviews_open": open,
+        });
+        context.output.document(&document);
+        return Ok(Exit::Ok);
+    }
+    let text = format!("{}: SHA-256 {sha256}\n", args.out.display());
+    context.output.result(&neutral(&text));
+    for (is_so, note) in [
+        (audit.not_ok > 0, counted(audit.not_ok, "stage") + " not ok"),
+        (audit.open_conflicts > 0, counted(audit.open_conflicts, "open conflict")),
+        (open > 0, counted(open, "open security review")),
+        (
+            audit.reconciled != Reconciled::Yes,
+            format!("costs reconciled: {}", audit.reconciled.word()),
+        ),
+    ] {
+        if is_so {
+            context.output.message(&format!("note: {note}\n"));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The newest run's files in an archive that no `prune` makes or takes away.
+pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if args.name.is_empty() || args.name.len() > 64 || !args.name.chars().all(plain) {
+        let message = format!("`{}` does not do as the name of a baseline", args.name);
+        return Err(Failure::new(Exit::Internal, message)
+            .hint("1 to 64 letters, digits, `-` and `_`: `--name before-new-prompts`"));
+    }
+    known(&args.spec, &args.evidence, context)?;
+    let root = context.ambient.resolve(&args.evidence);
+    let unread = |error: std::io::Error| {
+        let message = format!("the evidence in `{}` cannot be read", args.evidence.display());
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    let spec = Spec::open(&world(&context.ambient), &root, &args.spec).map_err(unread)?;
+    let _lock = spec.lock()?;
+    let survey = spec.survey().map_err(unread)?;
+    let run = chosen(&survey.runs, args)?;
+    let name = format!("archive/{}_baseline-{}.tar.zst", args.spec, args.name);
+    let path = root.join(&name);
+    let mut names: BTreeSet<String> = run.files.keys().cloned().collect();
+    // What the spec cost until then belongs to a baseline as well.
+    let costs = format!("costs/{}_cost_summary.json", args.spec);
+    if context.ambient.is_file(&root.join(&costs)) {
+        names.insert(costs);
+    }
+    let read = |name: &str| {
+        let found = context.ambient.read(&root.join(name), FILE_BYTES_MAX);
+        found.map_err(|error| error.source)
+    };
+    let mut packed = Vec::new();
+    let made = pack(&names, read, &mut packed).map_err(unread)?;
+    if context.ambient.is_file(&path) {
+        let there = context.ambient.read(&path, ARCHIVE_BYTES_MAX)?;
+        if there != packed {
+            let message = format!("`{name}` is there, and is another baseline");
+            return Err(Failure::new(Exit::Internal, message).hint("choose another `--name`"));
+        }
+    }
+    context.ambient.create_dir(&root.join("archive"))?;
+    context.ambient.write(&path, &packed)?;
+    let file = name.trim_start_matches("archive/");
+    let line = format!("{}  {file}\n", made.sha256);
+    let beside = root.join(format!("{name}.sha256"));
+    context.ambient.write(&beside, line.as_bytes())?;
+    if context.output.json {
+        context.output.document(&json!({
+            "spec": args.spec, "run_id": run.run_id, "path": name, "sha256": made.sha256,
+            "bytes": made.bytes, "files": names.len(),
+        }));
+    } else {
+        let text = format!(
+            "{} of run {} in {} ({}, SHA-256 {})\n",
+            counted(names.len(), "file"),
+            run.run_id,
+            args.evidence.join(&name).display(),
+            bytes(made.bytes),
+            made.sha256
+        );
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+fn chosen<'r>(runs: &'r [SpecRun], args: &BaselineArgs) -> Result<&'r SpecRun, Failure> {
+    let run = match &args.run {
+        Some(wanted) => runs.iter().find(|it| it.run_id == *wanted),
+        None => runs.last(),
+    };
+    run.ok_or_else(|| {
+        let message = match &args.run {
+            Some(wanted) => format!("the run `{wanted}` left no files of {}", args.spec),
+            None => format!("no run left files of {}", args.spec),
+        };
+        let hint = format!("`flowhost evidence ls {}` lists them", args.spec);
+        Failure::new(Exit::Internal, message).hint(hint)
+    })
+}
+
+pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exit, Failure> {
+    let before = files(&args.spec, &args.evidence, context)?;
+    let items = told(&args.spec, &before, &args.evidence)?.security;
+    let (Some(task), Some(says), Some(by)) = (&args.task, args.says, &args.by) else {
+        list(&items, context);
+        return Ok(Exit::Ok);
+    };
+    let item = items.iter().find(|it| it.task == *task).ok_or_else(|| {
+        let names: Vec<&str> = items.iter().map(|it| it.task.as_str()).collect();
+        let message = format!("`{task}` is not flagged for a security review");
+        Failure::new(Exit::Internal, message).hint(match names.as_slice() {
+            [] => "the newest output of the stage `tasks` flags none".to_owned(),
+            names => format!("flagged are {}", names.join(", ")),
+        })
+    })?;
+    let plain = |text: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        (1..=32).contains(&text.len()) && text.chars().all(fits)
+    };
+    if !plain(by) || !plain(task) {
+        let message = format!("`{by}` and `{task}` are parts of a file's name");
+        return Err(Failure::new(Exit::Internal, message)
+            .hint("1 to 32 letters, digits, `-` and `_` each"));
+    }
+    let now = timestamp(context.ambient.now_ms().saturating_mul(1_000));
+    let found = finding(&args.spec, item, word(says), by, &args.note, &now);
+    let evidence = context.ambient.resolve(&args.evidence);
+    let specs = BTreeSet::from([args.spec.as_str()]);
+    let locks = on_record::locks(&evidence, &specs, context)?;
+    let plan = ("security.yaml", SECURITY);
+    let run = on_record::record(plan, "review", found.document.clone(), context)?;
+    let file = (evidence.join(&found.path), found.file(&run));
+    on_record::written(&[file], &run, context)?;
+    drop(locks);
+    let path = args.evidence.join(&found.path).display().to_string();
+    if context.output.json {
+        let document = json!({
+            "run_id": run, "task": task, "status": word(says), "by": by, "file": path,
+        });
+        context.output.document(&document);
+    } else {
+        let text = format!("{task}: {}, on record as run {run}\n{path}\n", word(says).word());
+        context.output.result(&neutral(&text));
+    }
+    Ok(Exit::Ok)
+}
+
+const fn word(says: SaysArg) -> Says {
+    match says {
+        SaysArg::Open => Says::Open,
+        SaysArg::Passed => Says::Passed,
+        SaysArg::Accepted => Says::Accepted,
+        SaysArg::Failed => Says::Failed,
+    }
+}
+
+fn list(items: &[Item], context: &Context) {
+    if context.output.json {
+        let items: Vec<Value> = items.iter().map(|it| json!(it)).collect();
+        return context.output.document(&json!({ "tasks": items }));
+    }
+    if items.is_empty() {
+        return context
+            .output
+            .message("the newest output of the stage `tasks` flags no task for a security review\n");
+    }
+    let mut table = plain_table(&["task", "status", "by", "when", "title", "note"]);
+    for item in items {
+        table.add_row([
+            item.task.clone(),
+            item.says.word().to_owned(),
+            item.by.clone(),
+            item.recorded_at.clone(),
+            item.title.clone(),
+            item.note.clone(),
+        ]);
+    }
+    let text = format!("{}\n", table.trim_fmt());
+    context.output.result(&neutral(&text));
+}
+
+/// The spec's files by their paths below the evidence root.
+fn files(spec: &str, evidence: &Path, context: &Context) -> Result<Files, Failure> {
+    known(spec, evidence, context)?;
+    let ambient = &context.ambient;
+    let mut paths = Vec::new();
+    for folder in ["commands", "consensus"] {
+        let folder = evidence.join(folder).join(spec);
+        if ambient.is_dir(&folder) {
+            collect(ambient, &folder, 0, &mut paths)?;
+        }
+    }
+    let costs = evidence.join(format!("costs/{spec}_cost_summary.json"));
+    paths.extend(ambient.is_file(&costs).then_some(costs));
+    let mut files = Files::new();
+    for path in paths {
+        let below = path.strip_prefix(evidence).unwrap_or(&path);
+        let below = below.display().to_string();
+        files.insert(below, ambient.read(&path, FILE_BYTES_MAX)?);
+    }
+    Ok(files)
+}
+
+/// That the evidence folder has files of the spec: a name with a `/` would lead elsewhere, and no spec has one.
+fn known(spec: &str, evidence: &Path, context: &Context) -> Result<(), Failure> {
+    let root = context.ambient.resolve(evidence);
+    let hint = "name the evidence folder of a plan with `--evidence`";
+    if !context.ambient.is_dir(&root) {
+        let message = format!("there is no folder `{}`", evidence.display());
+        return Err(Failure::new(Exit::Internal, message).hint(hint));
+    }
+    let ids = Spec::ids(&world(&context.ambient), &root).map_err(|error| {
+        let message = format!("the evidence in `{}` cannot be read", evidence.display());
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    })?;
+    if ids.contains(spec) {
+        return Ok(());
+    }
+    let message = format!("`{}` has no evidence of `{spec}`", evidence.display());
+    let names: Vec<String> = ids.iter().map(|it| format!("`{it}`")).collect();
+    Err(Failure::new(Exit::Internal, message).hint(match names.is_empty() {
+        true => hint.to_owned(),
+        false => format!("it has that of {}", names.join(", ")),
+    }))
+}
+
+/// The spec, of which a stage must have run: a packet of nothing would look as if all were well.
+fn told<'f>(spec: &str, files: &'f Files, evidence: &Path) -> Result<Told<'f>, Failure> {
+    let told = Told::read(spec, files);
+    match told.stages.is_empty() {
+        false => Ok(told),
+        true => {
+            let message = format!("no stage of {spec} has left telemetry that is valid");
+            let hint = format!("flowhost telemetry validate {}", evidence.display());
+            Err(Failure::new(Exit::Internal, message).hint(hint))
+        }
+    }
+}
+
+/// Writes the ZIP file, and gives its hash.
+fn write(out: &Path, files: &Files, context: &Context) -> Result<String, Failure> {
+    let zipped = zipped(files).map_err(|error| {
+        Failure::new(Exit::Internal, "the packet cannot be made").because(error.to_string())
+    })?;
+    context.ambient.write(out, &zipped)?;
+    Ok(hex::encode(Sha256::digest(&zipped)))
+}
+
+/// The files in the order of their names, stored, with no time of making: the same files give the same bytes.
+fn zipped(files: &Files) -> zip::result::ZipResult<Vec<u8>> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o644);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        writer.start_file(name.as_str(), options)?;
+        writer.write_all(bytes)?;
+    }
+    writer.finish().map(Cursor::into_inner)
+}
