@@ -106,7 +106,13 @@ impl Spec<'_> {
 
     fn verdicts_page(&self) -> String {
         let row = |it: &StageState| {
-            let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+            let or_none = |text: String| {
+                if text.is_empty() {
+                    "none".to_owned()
+                } else {
+                    text
+                }
+            };
             vec![
                 it.stage.clone(),
                 it.status.clone(),
@@ -116,7 +122,9 @@ impl Spec<'_> {
                 it.run_id.clone(),
                 it.prompt.0.clone().unwrap_or_else(|| "unknown".to_owned()),
                 it.prompt.1.clone().unwrap_or_else(|| "unknown".to_owned()),
-                it.verdict_sha256.clone().unwrap_or_else(|| "one agent".to_owned()),
+                it.verdict_sha256
+                    .clone()
+                    .unwrap_or_else(|| "one agent".to_owned()),
             ]
         };
         let rows: Vec<Vec<String>> = self.stages.iter().map(row).collect();
@@ -176,7 +184,13 @@ impl Spec<'_> {
             known(total, 6),
             same.word().to_owned(),
         ]);
-        let heads = ["stage", "telemetry", "lines of the summary", "summary", "the same"];
+        let heads = [
+            "stage",
+            "telemetry",
+            "lines of the summary",
+            "summary",
+            "the same",
+        ];
         let mut text = format!("# {}: costs in US dollars\n\n", self.id);
         text.push_str(&table(&heads, &rows, "No stage has left costs."));
         let budget = costs.and_then(|it| it.get("budget_usd")?.as_f64());
@@ -233,14 +247,26 @@ impl Spec<'_> {
                 ]
             })
             .collect();
-        let heads = ["task", "title", "owner", "status", "by", "when", "note", "run"];
+        let heads = [
+            "task", "title", "owner", "status", "by", "when", "note", "run",
+        ];
         let mut text = format!("# {}: security reviews\n\n", self.id);
-        text.push_str(&table(&heads, &rows, "No task is flagged for a security review."));
+        text.push_str(&table(
+            &heads,
+            &rows,
+            "No task is flagged for a security review.",
+        ));
         for item in &self.security {
-            text.push_str(&format!("\n## {}: {}\n\n", cell(&item.task), cell(&item.title)));
+            text.push_str(&format!(
+                "\n## {}: {}\n\n",
+                cell(&item.task),
+                cell(&item.title)
+            ));
             text.push_str("Reviewer: · Date: · Change reviewed:\n\n");
             for question in QUESTIONS {
-                text.push_str(&format!("- {question}\n  - Answer:\n  - Finding and severity:\n"));
+                text.push_str(&format!(
+                    "- {question}\n  - Answer:\n  - Finding and severity:\n"
+                ));
             }
             text.push_str(&format!(
                 "\nDecision (passed, accepted, failed), put on record with `flowhost evidence security {} --task {} --says \
@@ -265,7 +291,10 @@ impl Spec<'_> {
             ("stages that are not ok", list(&not_ok)),
             ("open conflicts", self.open_conflicts().to_string()),
             ("costs reconciled", reconciled.word().to_owned()),
-            ("security reviews that are open", open_reviews.count().to_string()),
+            (
+                "security reviews that are open",
+                open_reviews.count().to_string(),
+            ),
             ("security reviews that failed", failed.count().to_string()),
         ] {
             text.push_str(&format!("- {what}: {value}\n"));
@@ -273,9 +302,23 @@ impl Spec<'_> {
         text.push_str("\nWhoever signs, signs the SHA-256 of `manifest.json`, which has that of every other file.\n\n");
         let rows: Vec<Vec<String>> = ROLES
             .iter()
-            .map(|role| vec![(*role).to_owned(), String::new(), String::new(), String::new(), String::new()])
+            .map(|role| {
+                vec![
+                    (*role).to_owned(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ]
+            })
             .collect();
-        let heads = ["role", "name", "date", "decision", "SHA-256 of manifest.json"];
+        let heads = [
+            "role",
+            "name",
+            "date",
+            "decision",
+            "SHA-256 of manifest.json",
+        ];
         text.push_str(&table(&heads, &rows, ""));
         text
     }

@@ -28,7 +28,15 @@ impl Spec<'_> {
 
     fn synopsis(&self) -> String {
         let rows: Vec<Vec<String>> = self.stages.iter().map(row).collect();
-        let heads = ["stage", "status", "run", "ended", "agreement", "checks", "USD"];
+        let heads = [
+            "stage",
+            "status",
+            "run",
+            "ended",
+            "agreement",
+            "checks",
+            "USD",
+        ];
         let mut text = format!("# {}: where it stands\n\n", self.id);
         text.push_str(&table(&heads, &rows, "No stage has left telemetry yet."));
         for stage in &self.stages {
@@ -53,10 +61,16 @@ impl Spec<'_> {
         item(!self.stages.is_empty(), "at least one stage has run");
         for stage in &self.stages {
             let name = &stage.stage;
-            item(stage.status == "ok", &format!("{name}: the consensus is ok"));
+            item(
+                stage.status == "ok",
+                &format!("{name}: the consensus is ok"),
+            );
             let open = stage.disputes.iter().filter(|it| it.settled.is_none());
             item(open.count() == 0, &format!("{name}: no conflict is open"));
-            item(stage.missing.is_empty(), &format!("{name}: nobody's answer is missing"));
+            item(
+                stage.missing.is_empty(),
+                &format!("{name}: nobody's answer is missing"),
+            );
             let held = matches!(stage.checks, (Some(_), Some(0)));
             item(held, &format!("{name}: every check held"));
             let read = !stage.readings.is_empty();
@@ -64,7 +78,10 @@ impl Spec<'_> {
         }
         for task in &self.security {
             let done = matches!(task.says, Says::Passed | Says::Accepted);
-            item(done, &format!("security review of {}: {}", task.task, task.title));
+            item(
+                done,
+                &format!("security review of {}: {}", task.task, task.title),
+            );
         }
         text
     }
@@ -82,12 +99,18 @@ impl Spec<'_> {
                 text.push_str(&format!("Why: {}\n\n", stage.reason));
             }
             let what = match stage.status.as_str() {
-                "conflict" => "Agents contradict each other, and another try would only repeat it. Settle the points below in the \
-                     specification or the prompt, or let an arbiter decide (`on_conflict: [arbiter, halt]`).",
-                "degraded" => "Less took part or agrees than the plan wants. Find out why before it is accepted: a model that is away \
-                     comes back, a prompt that is unclear does not get clearer.",
-                _ => "Too few answered, or nobody made an output of it. Look at what the agents said, and whether their models \
-                     answer (`flowhost doctor --plan PLAN`).",
+                "conflict" => {
+                    "Agents contradict each other, and another try would only repeat it. Settle the points below in the \
+                     specification or the prompt, or let an arbiter decide (`on_conflict: [arbiter, halt]`)."
+                }
+                "degraded" => {
+                    "Less took part or agrees than the plan wants. Find out why before it is accepted: a model that is away \
+                     comes back, a prompt that is unclear does not get clearer."
+                }
+                _ => {
+                    "Too few answered, or nobody made an output of it. Look at what the agents said, and whether their models \
+                     answer (`flowhost doctor --plan PLAN`)."
+                }
             };
             text.push_str(&format!("{what}\n\n"));
             for dispute in stage.disputes.iter().filter(|it| it.settled.is_none()) {

@@ -87,10 +87,15 @@ impl<'f> Spec<'f> {
                 continue;
             }
             let text = String::from_utf8_lossy(bytes);
-            for line in text.lines().filter_map(|it| serde_json::from_str::<Value>(it).ok()) {
+            for line in text
+                .lines()
+                .filter_map(|it| serde_json::from_str::<Value>(it).ok())
+            {
                 let (stage, ended) = (word(&line, "stage"), word(&line, "timestamp"));
                 // Times of this format are in order as texts.
-                let newer = latest.get(&stage).is_none_or(|(before, ..)| *before < ended);
+                let newer = latest
+                    .get(&stage)
+                    .is_none_or(|(before, ..)| *before < ended);
                 if newer && !stage.is_empty() {
                     latest.insert(stage, (ended, path.as_str(), line));
                 }
@@ -100,7 +105,12 @@ impl<'f> Spec<'f> {
             .into_iter()
             .map(|(stage, (ended, path, line))| state(stage, ended, path, &line, files))
             .collect();
-        let place = |stage: &str| ORDER.iter().position(|it| *it == stage).unwrap_or(ORDER.len());
+        let place = |stage: &str| {
+            ORDER
+                .iter()
+                .position(|it| *it == stage)
+                .unwrap_or(ORDER.len())
+        };
         stages.sort_by(|a, b| (place(&a.stage), &a.stage).cmp(&(place(&b.stage), &b.stage)));
         let costs = files.get(&costs_path(id));
         let tasks = stages.iter().find(|it| it.stage == "tasks");
@@ -174,8 +184,15 @@ fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) 
             (true, _) | (false, "") => reason,
             (false, decision) => format!("{reason} ({decision})"),
         },
-        missing: list(verdict.as_ref().and_then(|(_, it)| it.get("missing_agents"))),
-        disputes: synthesis.as_ref().map(|(_, it)| disputes(it)).unwrap_or_default(),
+        missing: list(
+            verdict
+                .as_ref()
+                .and_then(|(_, it)| it.get("missing_agents")),
+        ),
+        disputes: synthesis
+            .as_ref()
+            .map(|(_, it)| disputes(it))
+            .unwrap_or_default(),
         agreement: number("/consensus/agreement_ratio"),
         checks: (
             count("/quality_metrics/automated_checks_passed"),
@@ -197,14 +214,18 @@ fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) 
 fn disputes(synthesis: &Value) -> Vec<Dispute> {
     let mut found = Vec::new();
     for (list, settled) in [("conflicts", false), ("conflicts_resolved", true)] {
-        let all = synthesis.get("consensus").and_then(|it| it.get(list)?.as_array());
+        let all = synthesis
+            .get("consensus")
+            .and_then(|it| it.get(list)?.as_array());
         for it in all.into_iter().flatten() {
             let positions = it.get("positions").and_then(Value::as_object);
             let positions = positions.into_iter().flatten();
             found.push(Dispute {
                 issue: it.as_str().map_or_else(|| word(it, "issue"), str::to_owned),
                 positions: positions
-                    .map(|(agent, said)| (agent.clone(), said.as_str().unwrap_or_default().to_owned()))
+                    .map(|(agent, said)| {
+                        (agent.clone(), said.as_str().unwrap_or_default().to_owned())
+                    })
                     .collect(),
                 settled: settled.then(|| (word(it, "resolution"), word(it, "arbiter_decision"))),
             });
@@ -215,7 +236,9 @@ fn disputes(synthesis: &Value) -> Vec<Dispute> {
 
 fn list(value: Option<&Value>) -> Vec<String> {
     let items = value.and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(|it| Some(it.as_str()?.to_owned())).collect()
+    items
+        .filter_map(|it| Some(it.as_str()?.to_owned()))
+        .collect()
 }
 
 pub(super) fn word(value: &Value, name: &str) -> String {

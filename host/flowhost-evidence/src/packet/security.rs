@@ -41,7 +41,8 @@ impl Says {
     #[must_use]
     pub fn word(self) -> &'static str {
         let mut all = Self::WORDS.into_iter();
-        all.find(|(_, says)| *says == self).map_or("open", |(word, _)| word)
+        all.find(|(_, says)| *says == self)
+            .map_or("open", |(word, _)| word)
     }
 }
 
@@ -102,7 +103,10 @@ pub fn finding(
     note: &str,
     recorded_at: &str,
 ) -> Finding {
-    let stamp: String = recorded_at.chars().filter(char::is_ascii_alphanumeric).collect();
+    let stamp: String = recorded_at
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
     Finding {
         path: format!("commands/{spec}/{}_{stamp}_{by}_security.json", item.task),
         document: json!({
@@ -114,7 +118,10 @@ pub fn finding(
 
 /// The tasks that need a review, in their order, and what was said of each.
 pub(super) fn items(spec: &str, tasks: Option<&Value>, files: &Files) -> Vec<Item> {
-    let listed = tasks.and_then(|it| it.get("tasks")?.as_array()).into_iter().flatten();
+    let listed = tasks
+        .and_then(|it| it.get("tasks")?.as_array())
+        .into_iter()
+        .flatten();
     let flagged = listed.filter(|it| it.get("security_review") == Some(&Value::Bool(true)));
     let mut items: Vec<Item> = flagged
         .map(|task| Item {
@@ -138,7 +145,9 @@ pub(super) fn items(spec: &str, tasks: Option<&Value>, files: &Files) -> Vec<Ite
             continue;
         };
         let (task, at) = (word(&said, "task"), word(&said, "recorded_at"));
-        let item = items.iter_mut().find(|it| it.task == task && it.recorded_at < at);
+        let item = items
+            .iter_mut()
+            .find(|it| it.task == task && it.recorded_at < at);
         if let (Some(item), Some(says)) = (item, Says::named(&word(&said, "status"))) {
             item.says = says;
             item.by = word(&said, "by");

@@ -28,7 +28,11 @@ fn evidence(conflicts: &Value) -> Files {
                            "agreement_ratio": 0.5, "total_cost_usd": 0.25 },
         });
         put(&mut files, &format!("{stem}_telemetry.jsonl"), &line);
-        let open = if stage == "plan" { conflicts.clone() } else { json!([]) };
+        let open = if stage == "plan" {
+            conflicts.clone()
+        } else {
+            json!([])
+        };
         let output = json!({ "stage": stage, "tasks": [
             { "id": "T1", "title": "Write | it down", "owner_role": "engineer", "security_review": true },
             { "id": "T2", "title": "Switch it on", "owner_role": "manager", "security_review": false },
@@ -66,7 +70,10 @@ fn the_latest_run_of_each_stage_counts_and_stages_stand_in_the_order_of_work() {
         .collect();
     assert_eq!(
         told,
-        [("plan", "conflict", "RUN-20261126T09"), ("tasks", "ok", "RUN-20261126T10")]
+        [
+            ("plan", "conflict", "RUN-20261126T09"),
+            ("tasks", "ok", "RUN-20261126T10")
+        ]
     );
 }
 
@@ -93,12 +100,27 @@ fn an_open_conflict_is_in_the_table_in_the_retry_and_unticked() {
     assert!(page(&audit.files, "conflicts.md").contains(row));
     let kit = spec.kit();
     let retry = page(&kit, "retry.md");
-    assert!(retry.contains("--from plan") && retry.contains("  - b: June"), "{retry}");
-    assert!(!retry.contains("--from tasks"), "what is ok is not tried again: {retry}");
+    assert!(
+        retry.contains("--from plan") && retry.contains("  - b: June"),
+        "{retry}"
+    );
+    assert!(
+        !retry.contains("--from tasks"),
+        "what is ok is not tried again: {retry}"
+    );
     let checklist = page(&kit, "checklist.md");
-    assert!(checklist.contains("- [ ] plan: no conflict is open"), "{checklist}");
-    assert!(checklist.contains("- [x] tasks: no conflict is open"), "{checklist}");
-    assert!(checklist.contains("- [ ] security review of T1"), "{checklist}");
+    assert!(
+        checklist.contains("- [ ] plan: no conflict is open"),
+        "{checklist}"
+    );
+    assert!(
+        checklist.contains("- [x] tasks: no conflict is open"),
+        "{checklist}"
+    );
+    assert!(
+        checklist.contains("- [ ] security review of T1"),
+        "{checklist}"
+    );
     assert!(!checklist.contains("T2"), "{checklist}");
 }
 
@@ -134,10 +156,16 @@ fn the_latest_that_was_said_of_a_task_counts() {
         files.insert(found.path.clone(), file);
     }
     let spec = Spec::read("S", &files);
-    assert_eq!((spec.security[0].says, spec.security[0].by.as_str()), (Says::Passed, "jane"));
+    assert_eq!(
+        (spec.security[0].says, spec.security[0].by.as_str()),
+        (Says::Passed, "jane")
+    );
     let audit = spec.audit();
     let review = page(&audit.files, "security-review.md");
-    assert!(review.contains("| T1 | Write \\| it down | engineer | passed | jane |"), "{review}");
+    assert!(
+        review.contains("| T1 | Write \\| it down | engineer | passed | jane |"),
+        "{review}"
+    );
     assert!(page(&audit.files, "sign-off.md").contains("security reviews that are open: 0"));
 }
 
@@ -153,9 +181,22 @@ fn the_manifest_has_the_hash_of_every_file_and_of_what_it_was_made_of() {
         assert_eq!(file["sha256"], sha256(&kit[name]));
     }
     let from = manifest["made_from"].as_array().unwrap();
-    assert!(from.iter().any(|it| it["path"] == "costs/S_cost_summary.json"), "{from:#?}");
-    assert!(!from.iter().any(|it| it["path"].as_str().unwrap().contains("T07")), "an older run");
-    assert_eq!(Spec::read("S", &files).kit(), kit, "the same evidence gives the same packet");
+    assert!(
+        from.iter()
+            .any(|it| it["path"] == "costs/S_cost_summary.json"),
+        "{from:#?}"
+    );
+    assert!(
+        !from
+            .iter()
+            .any(|it| it["path"].as_str().unwrap().contains("T07")),
+        "an older run"
+    );
+    assert_eq!(
+        Spec::read("S", &files).kit(),
+        kit,
+        "the same evidence gives the same packet"
+    );
 }
 
 proptest! {

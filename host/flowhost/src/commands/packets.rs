@@ -65,7 +65,10 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
     context.output.result(&neutral(&text));
     for (is_so, note) in [
         (audit.not_ok > 0, counted(audit.not_ok, "stage") + " not ok"),
-        (audit.open_conflicts > 0, counted(audit.open_conflicts, "open conflict")),
+        (
+            audit.open_conflicts > 0,
+            counted(audit.open_conflicts, "open conflict"),
+        ),
         (open > 0, counted(open, "open security review")),
         (
             audit.reconciled != Reconciled::Yes,
@@ -90,7 +93,10 @@ pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, F
     known(&args.spec, &args.evidence, context)?;
     let root = context.ambient.resolve(&args.evidence);
     let unread = |error: std::io::Error| {
-        let message = format!("the evidence in `{}` cannot be read", args.evidence.display());
+        let message = format!(
+            "the evidence in `{}` cannot be read",
+            args.evidence.display()
+        );
         Failure::new(Exit::Internal, message).because(error.to_string())
     };
     let spec = Spec::open(&world(&context.ambient), &root, &args.spec).map_err(unread)?;
@@ -179,8 +185,9 @@ pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exi
     };
     if !plain(by) || !plain(task) {
         let message = format!("`{by}` and `{task}` are parts of a file's name");
-        return Err(Failure::new(Exit::Internal, message)
-            .hint("1 to 32 letters, digits, `-` and `_` each"));
+        return Err(
+            Failure::new(Exit::Internal, message).hint("1 to 32 letters, digits, `-` and `_` each")
+        );
     }
     let now = timestamp(context.ambient.now_ms().saturating_mul(1_000));
     let found = finding(&args.spec, item, word(says), by, &args.note, &now);
@@ -199,7 +206,10 @@ pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exi
         });
         context.output.document(&document);
     } else {
-        let text = format!("{task}: {}, on record as run {run}\n{path}\n", word(says).word());
+        let text = format!(
+            "{task}: {}, on record as run {run}\n{path}\n",
+            word(says).word()
+        );
         context.output.result(&neutral(&text));
     }
     Ok(Exit::Ok)
@@ -220,9 +230,9 @@ fn list(items: &[Item], context: &Context) {
         return context.output.document(&json!({ "tasks": items }));
     }
     if items.is_empty() {
-        return context
-            .output
-            .message("the newest output of the stage `tasks` flags no task for a security review\n");
+        return context.output.message(
+            "the newest output of the stage `tasks` flags no task for a security review\n",
+        );
     }
     let mut table = plain_table(&["task", "status", "by", "when", "title", "note"]);
     for item in items {
@@ -278,10 +288,12 @@ fn known(spec: &str, evidence: &Path, context: &Context) -> Result<(), Failure> 
     }
     let message = format!("`{}` has no evidence of `{spec}`", evidence.display());
     let names: Vec<String> = ids.iter().map(|it| format!("`{it}`")).collect();
-    Err(Failure::new(Exit::Internal, message).hint(match names.is_empty() {
-        true => hint.to_owned(),
-        false => format!("it has that of {}", names.join(", ")),
-    }))
+    Err(
+        Failure::new(Exit::Internal, message).hint(match names.is_empty() {
+            true => hint.to_owned(),
+            false => format!("it has that of {}", names.join(", ")),
+        }),
+    )
 }
 
 /// The spec, of which a stage must have run: a packet of nothing would look as if all were well.

@@ -8,7 +8,8 @@ use super::examples::example;
 use crate::support::Home;
 
 fn run(home: &Home, seed: &str, code: i32) {
-    home.flowhost(&["run", "plan.yaml", "--seed", seed]).expect(code);
+    home.flowhost(&["run", "plan.yaml", "--seed", seed])
+        .expect(code);
 }
 
 /// The files of a packet, by their names.
@@ -29,72 +30,169 @@ fn unzipped(home: &Home, name: &str) -> std::collections::BTreeMap<String, Strin
 fn packets_of_a_spec_are_the_same_for_the_same_evidence_and_say_what_is_open() {
     let home = example("spec-kit-900");
     let none = home.flowhost(&["evidence", "kit", "SPEC-KIT-900", "--out", "kit.zip"]);
-    assert!(none.expect(1).stderr.contains("there is no folder `evidence`"));
+    assert!(
+        none.expect(1)
+            .stderr
+            .contains("there is no folder `evidence`")
+    );
     run(&home, "7", 0);
-    let kit = ["evidence", "kit", "SPEC-KIT-900", "--out", "kit.zip", "--json"];
+    let kit = [
+        "evidence",
+        "kit",
+        "SPEC-KIT-900",
+        "--out",
+        "kit.zip",
+        "--json",
+    ];
     let first = home.flowhost(&kit).expect(0).json();
     let second = home.flowhost(&kit).expect(0).json();
     assert_eq!(first["sha256"], second["sha256"]);
     let files = unzipped(&home, "kit.zip");
-    assert!(files["synopsis.md"].contains("| unlock | ok |"), "{}", files["synopsis.md"]);
-    assert!(files["retry.md"].contains("nothing has to be tried again"), "{}", files["retry.md"]);
+    assert!(
+        files["synopsis.md"].contains("| unlock | ok |"),
+        "{}",
+        files["synopsis.md"]
+    );
+    assert!(
+        files["retry.md"].contains("nothing has to be tried again"),
+        "{}",
+        files["retry.md"]
+    );
     let output: Value = serde_json::from_str(&files["outputs/tasks.json"]).unwrap();
     assert_eq!(output["tasks"].as_array().unwrap().len(), 9);
-    for what in ["- [x] unlock: no conflict is open", "- [ ] security review of T1"] {
-        assert!(files["checklist.md"].contains(what), "{}", files["checklist.md"]);
+    for what in [
+        "- [x] unlock: no conflict is open",
+        "- [ ] security review of T1",
+    ] {
+        assert!(
+            files["checklist.md"].contains(what),
+            "{}",
+            files["checklist.md"]
+        );
     }
-    let other = home.flowhost(&["evidence", "kit", "SPEC-1", "--out", "x.zip"]).expect(1);
-    assert!(other.stderr.contains("it has that of `SPEC-KIT-900`"), "{}", other.stderr);
+    let other = home
+        .flowhost(&["evidence", "kit", "SPEC-1", "--out", "x.zip"])
+        .expect(1);
+    assert!(
+        other.stderr.contains("it has that of `SPEC-KIT-900`"),
+        "{}",
+        other.stderr
+    );
 
     let said = |task: &str, says: &str| {
         let by = ["--by", "jane", "--note", "read the change", "--json"];
-        let head = ["evidence", "security", "SPEC-KIT-900", "--task", task, "--says", says];
+        let head = [
+            "evidence",
+            "security",
+            "SPEC-KIT-900",
+            "--task",
+            task,
+            "--says",
+            says,
+        ];
         home.flowhost(&[&head[..], &by].concat())
     };
-    assert!(said("T3", "passed").expect(1).stdout.contains("flagged are T1, T7"));
+    assert!(
+        said("T3", "passed")
+            .expect(1)
+            .stdout
+            .contains("flagged are T1, T7")
+    );
     let passed = said("T1", "passed").expect(0).json();
-    home.flowhost(&["verify", passed["run_id"].as_str().unwrap()]).expect(0);
+    home.flowhost(&["verify", passed["run_id"].as_str().unwrap()])
+        .expect(0);
     said("T7", "failed").expect(0);
     let listed = home.flowhost(&["evidence", "security", "SPEC-KIT-900", "--json"]);
     let listed = listed.expect(0).json();
-    let status: Vec<_> = listed["tasks"].as_array().unwrap().iter().map(|it| &it["says"]).collect();
+    let status: Vec<_> = listed["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["says"])
+        .collect();
     assert_eq!(status, [&json!("passed"), &json!("failed")]);
-    home.flowhost(&["telemetry", "validate", "evidence"]).expect(0);
+    home.flowhost(&["telemetry", "validate", "evidence"])
+        .expect(0);
 
-    let audit = ["evidence", "audit", "SPEC-KIT-900", "--out", "audit.zip", "--json"];
+    let audit = [
+        "evidence",
+        "audit",
+        "SPEC-KIT-900",
+        "--out",
+        "audit.zip",
+        "--json",
+    ];
     let audit = home.flowhost(&audit).expect(0).json();
     assert_eq!(audit["costs_reconciled"], "yes", "{audit:#}");
-    assert_eq!((&audit["open_conflicts"], &audit["stages_not_ok"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&audit["open_conflicts"], &audit["stages_not_ok"]),
+        (&json!(0), &json!(0))
+    );
     let files = unzipped(&home, "audit.zip");
-    assert!(files["conflicts.md"].contains("No stage has a conflict"), "{}", files["conflicts.md"]);
+    assert!(
+        files["conflicts.md"].contains("No stage has a conflict"),
+        "{}",
+        files["conflicts.md"]
+    );
     let sign = &files["sign-off.md"];
     assert!(sign.contains("security reviews that failed: 1"), "{sign}");
-    assert!(files.keys().any(|it| it.starts_with("evidence/consensus/")), "{:?}", files.keys());
+    assert!(
+        files.keys().any(|it| it.starts_with("evidence/consensus/")),
+        "{:?}",
+        files.keys()
+    );
 }
 
 #[test]
 fn a_stage_that_stopped_is_in_the_retry_with_what_was_said_and_a_baseline_stays() {
     let home = example("spec-kit-900");
     run(&home, "7", 0);
-    let baseline = ["evidence", "baseline", "SPEC-KIT-900", "--name", "before", "--json"];
+    let baseline = [
+        "evidence",
+        "baseline",
+        "SPEC-KIT-900",
+        "--name",
+        "before",
+        "--json",
+    ];
     let kept = home.flowhost(&baseline).expect(0).json();
     assert!(kept["files"].as_u64().unwrap() > 60, "{kept:#}");
-    assert_eq!(home.flowhost(&baseline).expect(0).json()["sha256"], kept["sha256"]);
+    assert_eq!(
+        home.flowhost(&baseline).expect(0).json()["sha256"],
+        kept["sha256"]
+    );
     let script: Value = serde_json::from_str(&home.read("scripts/unlock/claude.json")).unwrap();
     let mut script = script;
     script[0]["json"]["decision"] = json!("hold");
     home.file("scripts/unlock/claude.json", script.to_string());
     run(&home, "7", 2);
-    home.flowhost(&["evidence", "kit", "SPEC-KIT-900", "--out", "kit.zip"]).expect(0);
+    home.flowhost(&["evidence", "kit", "SPEC-KIT-900", "--out", "kit.zip"])
+        .expect(0);
     let files = unzipped(&home, "kit.zip");
     let retry = &files["retry.md"];
-    for part in ["## unlock: conflict", "/decision", "  - claude: ", "hold", "--from unlock"] {
+    for part in [
+        "## unlock: conflict",
+        "/decision",
+        "  - claude: ",
+        "hold",
+        "--from unlock",
+    ] {
         assert!(retry.contains(part), "{part}: {retry}");
     }
     assert!(!retry.contains("## plan"), "{retry}");
     // Another run's files under the same name are refused, and the first baseline is as it was.
     let refused = home.flowhost(&baseline).expect(1);
-    assert!(refused.stdout.contains("is another baseline"), "{}", refused.all());
-    let file = home.path().join("evidence").join(kept["path"].as_str().unwrap());
-    assert_eq!(std::fs::metadata(file).unwrap().len(), kept["bytes"].as_u64().unwrap());
+    assert!(
+        refused.stdout.contains("is another baseline"),
+        "{}",
+        refused.all()
+    );
+    let file = home
+        .path()
+        .join("evidence")
+        .join(kept["path"].as_str().unwrap());
+    assert_eq!(
+        std::fs::metadata(file).unwrap().len(),
+        kept["bytes"].as_u64().unwrap()
+    );
 }

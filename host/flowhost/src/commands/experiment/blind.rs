@@ -107,7 +107,9 @@ pub(super) fn take_back(args: &ReviewArgs, context: &mut Context) -> Result<Exit
     let readings: Vec<Value> = found.iter().map(Review::document).collect();
     let review = json!({ "reviewer": args.by, "recorded_at": now, "readings": readings });
     let run = on_record::record(("review.yaml", REVIEW), "review", review, context)?;
-    let files = found.iter().map(|it| (evidence.join(&it.path), it.file(&run)));
+    let files = found
+        .iter()
+        .map(|it| (evidence.join(&it.path), it.file(&run)));
     on_record::written(&files.collect::<Vec<_>>(), &run, context)?;
     drop(locks);
     let paths: Vec<String> = found
