@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::calls::{Call, Usage, usd};
 use super::gather::Stage;
-use super::{Answer, View, Wanted, costs, lifecycle};
+use super::{Answer, View, Wanted, costs, lifecycle, trial};
 
 /// What the host says of itself where a file names who put it together.
 const AGGREGATOR: &str = concat!("flowhost/", env!("CARGO_PKG_VERSION"));
