@@ -97,7 +97,7 @@ const BAD: &[(&str, &str)] = &[
     (
         "keys of later builds",
         "evidence: {}\nsteps:\n  a: {uses: a, prompt: p.md, wait_for: approval, \
-         compensate: {uses: t}, remember: {}, emit: {}}\n",
+         compensate: {uses: t}, model: abcde, emit: {}}\n",
     ),
     (
         "a consensus that names what there is not",
