@@ -138,8 +138,8 @@ pub fn schema() -> Value {
 }
 
 fn read(answer: &Value) -> Result<Vec<Raised>, String> {
-    let Listed { issues } =
-        Listed::deserialize(answer).map_err(|error| format!("it cannot be read as a list of issues: {error}"))?;
+    let Listed { issues } = Listed::deserialize(answer)
+        .map_err(|error| format!("it cannot be read as a list of issues: {error}"))?;
     if issues.len() > ISSUES_MAX {
         return Err(format!(
             "{} issues; {ISSUES_MAX} are the most",
