@@ -114,6 +114,17 @@ fn what_a_manifest_asks_for_and_a_profile_has_not_is_missing_with_its_cure() {
 }
 
 #[test]
+fn an_empty_list_is_a_word_of_the_profile_and_not_missing() {
+    let manifest = Right::of_path("tools.call").map(asking).unwrap();
+    let text = "version = 1\nname = \"p\"\n[tools]\ncall = []\n";
+    let (_, trace) = met(&manifest, &Profile::parse(text, "p.toml").unwrap());
+    let told: Vec<String> = trace.iter().map(ToString::to_string).collect();
+    let tools = "tools.call = [] (p.toml:4): kept";
+    assert!(told.iter().any(|it| it == tools), "{told:#?}");
+    assert!(!told.iter().any(|it| it.contains("not in the profile")), "{told:#?}");
+}
+
+#[test]
 fn what_both_have_is_kept() {
     for right in &RIGHTS {
         let (rights, trace) = met(&asking(right), &profile(right));
