@@ -121,7 +121,10 @@ fn an_empty_list_is_a_word_of_the_profile_and_not_missing() {
     let told: Vec<String> = trace.iter().map(ToString::to_string).collect();
     let tools = "tools.call = [] (p.toml:4): kept";
     assert!(told.iter().any(|it| it == tools), "{told:#?}");
-    assert!(!told.iter().any(|it| it.contains("not in the profile")), "{told:#?}");
+    assert!(
+        !told.iter().any(|it| it.contains("not in the profile")),
+        "{told:#?}"
+    );
 }
 
 #[test]
