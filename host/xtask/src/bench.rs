@@ -11,7 +11,8 @@ use crate::{guests, process, say};
 /// What to measure.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct Options {
-    /// Only one group: call, load, memory, runs, substrate, plan, survive or model. Prints the JSON and writes no file.
+    /// Only one group: call, load, memory, runs, substrate, plan, survive, model or
+    /// consensus. Prints the JSON and writes no file.
     #[arg(long)]
     pub(crate) only: Option<String>,
     /// Also measure the script guests, which takes their toolchains.

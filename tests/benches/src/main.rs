@@ -17,6 +17,7 @@ mod plans;
 mod project;
 mod report;
 mod runs;
+mod stages;
 mod substrate;
 mod survive;
 mod telemetry;
@@ -94,6 +95,9 @@ fn main() -> Result<()> {
         rows.extend(models::rows(&runtime, scratch.path())?);
         rows.extend(agents::rows(scratch.path())?);
         rows.extend(telemetry::rows(&runtime, scratch.path())?);
+    }
+    if wanted("consensus") {
+        rows.extend(stages::rows(scratch.path())?);
     }
     let run = report::Run {
         machine: machine(),
