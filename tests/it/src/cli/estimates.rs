@@ -125,7 +125,9 @@ fn the_median_of_generated_plans_is_estimated_within_a_fifth_from_the_second_run
     let mut ratios = Vec::new();
     for plan in 0..5 {
         let home = asking("{ tokens: 100000 }", EACH);
-        let places: Vec<String> = (0..12).map(|place| format!("place-{plan}-{place}")).collect();
+        let places: Vec<String> = (0..12)
+            .map(|place| format!("place-{plan}-{place}"))
+            .collect();
         let mut entry = |place: &String| {
             let usage = json!({ "prompt_tokens": drawn.between(200, 400), "cached_tokens": 0,
                 "completion_tokens": drawn.between(20, 90), "reasoning_tokens": 0 });
