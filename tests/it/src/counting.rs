@@ -34,7 +34,13 @@ pub(crate) struct Counting {
 
 impl Counting {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Whichever port is free.
+        Self::at(0)
+    }
+
+    /// As [`Counting::new`], at a port that a record has to name.
+    pub(crate) fn at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),

@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::examples::copy;
+use crate::counting::Counting;
 use crate::support::{Home, repository};
 
 /// Set by `cargo xtask golden --accept`.
@@ -18,6 +19,10 @@ const ACCEPT: &str = "FLOWHOST_GOLDEN_ACCEPT";
 
 /// Where golden runs are made: a run keeps where it was, and that must not be somebody's home.
 const MADE_IN: &str = "/tmp/flowhost-golden";
+
+/// The services of `examples/order-saga`, at the ports that its profile names: they are asked when its run is made,
+/// and a replay asks nobody, so that it needs neither them nor the ports.
+const SERVICES: &[u16] = &[47_811, 47_812, 47_813];
 
 /// Pages for people, which a replay neither reads nor makes.
 const VIEWS: &[&str] = &["report.html", "report.json"];
@@ -29,9 +34,15 @@ fn kept(name: &str) -> PathBuf {
 /// The golden run of an example, in a state folder of its own, done again.
 #[track_caller]
 fn golden(name: &str) {
+    ended(name, 0);
+}
+
+/// The same of an example whose run ends with `code`.
+#[track_caller]
+fn ended(name: &str, code: i32) {
     let kept = kept(name);
     if std::env::var_os(ACCEPT).is_some() {
-        accept(name, &kept);
+        accept(name, &kept, code);
     }
     let home = Home::new();
     home.warm();
@@ -106,7 +117,7 @@ fn built(bundle: &Value, plugin: &str) -> PathBuf {
 }
 
 /// Runs the example and keeps what it left.
-fn accept(name: &str, kept: &Path) {
+fn accept(name: &str, kept: &Path, code: i32) {
     let there = Path::new(MADE_IN).join(name);
     let _was_not_there = std::fs::remove_dir_all(&there);
     copy(&repository().join("examples").join(name), &there);
@@ -124,7 +135,7 @@ fn accept(name: &str, kept: &Path) {
         .current_dir(&there)
         .output()
         .unwrap();
-    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(ran.status.code(), Some(code), "{ran:?}");
     let runs: Vec<_> = std::fs::read_dir(state.join("default/runs"))
         .unwrap()
         .collect();
@@ -157,4 +168,16 @@ fn examples_that_compute_do_what_they_did() {
 fn examples_that_ask_models_do_what_they_did_and_ask_nobody() {
     golden("docs-audit");
     golden("spec-kit-900");
+}
+
+#[test]
+fn an_order_is_taken_back_as_it_was_and_no_service_is_asked() {
+    let services = match std::env::var_os(ACCEPT) {
+        Some(_) => SERVICES.iter().map(|port| Counting::at(*port)).collect(),
+        None => Vec::new(),
+    };
+    if let Some(shipping) = services.last() {
+        shipping.fail("/shipments/A-1001", true);
+    }
+    ended("order-saga", 8);
 }
