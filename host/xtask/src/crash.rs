@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{guests, process, say};
+use crate::{built, guests, process, say};
 
 /// How often; without either number, both tests with 10,000.
 #[derive(Args, Debug, Clone)]
@@ -47,21 +47,12 @@ fn whole(folders: &Folders, kills: u64, seed: u64) -> Result<()> {
             no_scripts: true,
         },
     )?;
-    let build = ["build", "--quiet", "--package", "flowhost"];
-    process::run(&mut process::cargo(&folders.root, &build))?;
+    // With the tests of `flowhost` itself, for which Cargo builds the executable.
+    let mut command = built::tests(folders, &["--test", "*"], "it", false)?;
     say::step(format_args!("{kills} kills of the executable"));
-    let test = [
-        "test",
-        "--package",
-        "flowhost-it",
-        "--test",
-        "it",
-        "cli::crash::",
-        "--",
-        "--nocapture",
-    ];
     process::run(
-        process::cargo(&folders.root, &test)
+        command
+            .args(["cli::crash::", "--nocapture"])
             .env("FLOWHOST_CRASH_KILLS", kills.to_string())
             .env("FLOWHOST_CRASH_SEED", seed.to_string()),
     )

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{guests, process, say};
+use crate::{built, guests, process, say};
 
 /// What to do with them.
 #[derive(Args, Debug, Default, Clone)]
@@ -27,17 +27,9 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         },
     )?;
     say::step("golden runs");
-    let build = ["build", "--package", "flowhost"];
-    process::run(&mut process::cargo(&folders.root, &build))?;
-    let arguments = [
-        "test",
-        "--package",
-        "flowhost-it",
-        "cli::golden",
-        "--",
-        "--nocapture",
-    ];
-    let mut test = process::cargo(&folders.root, &arguments);
+    // With the tests of `flowhost` itself, for which Cargo builds the executable.
+    let mut test = built::tests(folders, &["--test", "*"], "it", false)?;
+    test.args(["cli::golden", "--nocapture"]);
     if options.accept {
         test.env(ACCEPT, "1");
     }

@@ -12,6 +12,7 @@
 mod bench;
 mod book;
 mod browser;
+mod built;
 mod cel_cases;
 mod crash;
 mod demo;

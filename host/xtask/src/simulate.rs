@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{process, say};
+use crate::{built, process, say};
 
 /// Which seeds.
 #[derive(Args, Debug, Clone)]
@@ -25,12 +25,8 @@ pub(crate) struct Options {
 
 /// Simulates.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
-    let mut test = vec!["test", "--package", "flowhost-run", "--lib"];
-    if options.release {
-        test.push("--release");
-    }
-    test.extend(["sim::whatever_goes_wrong", "--", "--nocapture"]);
-    let mut command = process::cargo(&folders.root, &test);
+    let mut command = built::tests(folders, &["--lib"], "flowhost_run", options.release)?;
+    command.args(["sim::whatever_goes_wrong", "--nocapture"]);
     match options.seed {
         Some(seed) => {
             say::step(format_args!("seed {seed}"));

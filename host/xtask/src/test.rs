@@ -12,7 +12,7 @@ use crate::{
 
 /// The fuzz targets that need the engine are off for whoever wants the others fast; here it is built
 /// anyway.
-const ENGINE_TARGETS: &str = "--features=flowhost-fuzz/engine";
+pub(crate) const ENGINE_TARGETS: &str = "--features=flowhost-fuzz/engine";
 
 /// What to run.
 #[derive(Args, Debug, Default, Clone)]

@@ -63,6 +63,7 @@ impl Takeup {
             }
         }
         recording.knows(past.started.iter().cloned());
+        recording.ended_before(rebuilt.paths.keys().map(|call| call.0));
     }
 
     /// How often each agent has read each message.
@@ -76,6 +77,7 @@ impl Takeup {
         let mut heard = worker.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.read.clone_from(&past.read);
         heard.finished.clone_from(&past.finished);
+        heard.goes_on = true;
     }
 }
 
@@ -212,6 +214,7 @@ impl Driver {
             micro_usd: spent.micro_usd,
         };
         self.open.remove(&call.id.0);
+        self.recording.heard(call.id.0);
         self.used.entry(call.path.clone()).or_default().add(&detail);
         self.spent.add(&used);
         let (result, stands) = self.kept(&call.step_id, known.result, known.stands);

@@ -30,12 +30,40 @@ impl SimBus {
     }
 
     /// What is known of a call is what its order says.
-    fn note(&self, envelope: &Envelope) {
+    fn note(&self, subject: &Subject, envelope: &Arc<Envelope>) {
         if envelope.kind == "step.start"
             && let Ok(order) = Order::deserialize(&envelope.payload)
         {
             let once = order.effects == Effects::Once && !order.part.is_guard();
-            self.world.seen().once.insert(order.call, once);
+            let mut seen = self.world.seen();
+            seen.once.insert(order.call, once);
+            let sent = (subject.clone(), envelope.clone());
+            seen.orders.insert(order.call, sent);
+        }
+    }
+
+    /// A carrier that outlives the process hands out orders whose acknowledgement it never had, though the calls
+    /// had ended.
+    pub(super) fn outlives(&self, ended: BTreeSet<u64>) {
+        let orders: Vec<(Subject, Arc<Envelope>)> = {
+            let mut seen = self.world.seen();
+            let all = seen.orders.iter();
+            let orders = all.filter(|(call, _)| ended.contains(*call));
+            let orders = orders.map(|(_, sent)| sent.clone()).collect();
+            seen.over = ended;
+            orders
+        };
+        for (subject, envelope) in orders {
+            if self.world.below(4) > 0 {
+                continue;
+            }
+            let (inner, world) = (self.inner.clone(), self.world.clone());
+            crate::tasks::spawn(async move {
+                // By then the process listens.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                world.pause().await;
+                let _taken = inner.publish(&subject, envelope).await;
+            });
         }
     }
 }
@@ -62,7 +90,7 @@ impl Bus for SimBus {
         subject: &Subject,
         envelope: Arc<Envelope>,
     ) -> Result<Receipt, BusError> {
-        self.note(&envelope);
+        self.note(subject, &envelope);
         if !may_stray(&envelope.kind) || self.world.below(3) > 0 {
             return self.inner.try_publish(subject, envelope).await;
         }

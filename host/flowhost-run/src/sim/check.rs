@@ -94,6 +94,11 @@ pub(super) fn ended(simulated: &Simulated, end: &RunEnd) -> u64 {
 /// record says was done, and what came again came under the same key.
 fn effects(world: &World, records: &[StoredRecord]) {
     let seen = world.seen();
+    assert!(
+        seen.late.is_empty(),
+        "calls {:?} had ended, and were made again",
+        seen.late
+    );
     let calls = |kind: Kind, status: Option<&str>| -> BTreeSet<u64> {
         let of_kind = records.iter().filter(|it| it.kind() == Some(kind));
         let of_kind = of_kind.filter(|it| status.is_none_or(|is| it.text("status") == Some(is)));

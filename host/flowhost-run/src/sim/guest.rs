@@ -91,7 +91,13 @@ impl StandIn {
             call,
             key: scope.key.to_string(),
         };
-        world.seen().effects.push(effect);
+        {
+            let mut seen = world.seen();
+            if seen.over.contains(&call) {
+                seen.late.push(call);
+            }
+            seen.effects.push(effect);
+        }
         world.pause().await;
         let class = match (world.mood, fate) {
             (Mood::Calm, 0..25) if scope.attempt == 1 => "transient",

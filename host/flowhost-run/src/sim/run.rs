@@ -278,6 +278,7 @@ impl Simulated {
             assert_eq!(seen.acknowledged, 0, "what was acknowledged is gone");
             assert!(seen.effects.is_empty(), "an effect without a record");
             seen.handed.clear();
+            seen.orders.clear();
         }
         self.starts.fetch_add(1, Relaxed);
         Ledger::open(&self.options()).map_err(|error| format!("open: {error}"))
@@ -400,8 +401,14 @@ impl Simulated {
             revealed: Arc::new(Revealed::default()),
         };
         let funds: Arc<dyn Funds> = purse.clone();
+        let bus = SimBus::new(self.world.clone());
+        let ended = resumed.as_ref().map(|(_, resumed)| {
+            let ended = resumed.rebuilt.paths.keys();
+            ended.map(|call| call.0).collect()
+        });
+        bus.outlives(ended.unwrap_or_default());
         let registry = Machinery {
-            bus: Arc::new(SimBus::new(self.world.clone())),
+            bus: Arc::new(bus),
             tally: Arc::default(),
             origins: Arc::default(),
             plugins: Arc::new(self.installed(&funds)),

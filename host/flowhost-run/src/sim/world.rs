@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use flowhost_bus::{Envelope, Subject};
 use flowhost_ledger::{Clock, Entropy, Fact, Ledger, LedgerError, Recorder};
 use tokio::time::Instant;
 
@@ -32,6 +33,12 @@ pub(super) struct Seen {
     pub(super) effects: Vec<Effect>,
     /// Calls that say `effects: once`.
     pub(super) once: BTreeMap<u64, bool>,
+    /// Where the order of each call was sent, and what it was.
+    pub(super) orders: BTreeMap<u64, (Subject, Arc<Envelope>)>,
+    /// Calls that had ended before the process at work began.
+    pub(super) over: BTreeSet<u64>,
+    /// Those of them that had an effect in it.
+    pub(super) late: Vec<u64>,
     /// Messages that were read: by whom, and how many were to follow it.
     pub(super) reads: BTreeSet<(String, u64)>,
     /// Tokens that the provider charges for.

@@ -80,9 +80,81 @@ fn output(kind: PluginKind, text: &str) -> Result<CallResult, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use flowhost_bus::Subject;
+    use flowhost_flow::Amounts;
+    use flowhost_flow::planner::Part;
+    use flowhost_ledger::{MemoryRecorder, Recorder};
+    use serde_json::{Value, json};
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::desk::Recording;
+    use crate::mailbox::Mailboxes;
+    use crate::tasks;
+    use crate::testing::{RUN, envelope, machinery, purse, scope};
+    use crate::worker::{Inbox, Worker, listen};
+
+    fn order(call: u64) -> Order {
+        Order {
+            call,
+            step_id: "greet".to_owned(),
+            path: "greet".to_owned(),
+            attempt: 1,
+            part: Part::Work,
+            plugin: "say".to_owned(),
+            revision: 1,
+            component: String::new(),
+            rights: String::new(),
+            kind: PluginKind::Tool,
+            function: Some("say".to_owned()),
+            input: json!({}),
+            config: Value::Null,
+            prompt: None,
+            prompt_version: None,
+            schema: None,
+            stage: None,
+            remaining_ms: 1_000,
+            allowance: Amounts::default(),
+            ceilings: Default::default(),
+            effects: Effects::Keyed,
+            idempotency_key: "key".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_comes_after_the_host_was_started_again_is_acknowledged_and_not_performed()
+    {
+        let soon = Duration::from_secs(1);
+        for ended in [false, true] {
+            let ledger: Arc<dyn Recorder> = Arc::new(MemoryRecorder::default());
+            let (scope, machinery) = (scope(ledger.clone()), machinery());
+            let recording = Arc::new(Recording::new(ledger, Arc::default(), purse()));
+            if ended {
+                recording.ended_before([7]);
+            }
+            let bus = machinery.bus.clone();
+            let mut answers = listen(&*bus, &scope, "step.*.end").await.unwrap();
+            let inbox = Inbox::open(&*bus, &scope).await.unwrap();
+            // It would be handed what the worker does not acknowledge.
+            let mut next = Inbox::open(&*bus, &scope).await.unwrap();
+            let worker = Worker::new(scope, &machinery, recording);
+            worker.heard.lock().unwrap().goes_on = true;
+            let mailboxes = Mailboxes::open(&worker).await.unwrap();
+            let serving = tasks::spawn(worker.serve(inbox, mailboxes));
+            let subject = Subject::of("default", RUN, &["step", "greet", "start"]).unwrap();
+            let order = serde_json::to_value(order(7)).unwrap();
+            let order = Arc::new(envelope("host", "step.start", order));
+            bus.publish(&subject, order).await.unwrap();
+            // Performing it fails here, because nothing is installed: that is an answer all the same.
+            let answered = timeout(soon, answers.next()).await.is_ok();
+            assert_eq!(answered, !ended);
+            serving.abort();
+            assert!(timeout(soon, next.orders.next()).await.is_err());
+        }
+    }
 
     fn recalled(owner: &str, class: &str, text: &str) -> Recalled {
         Recalled {

@@ -10,7 +10,7 @@ mod inbox;
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowhost_bus::{Bus, Delivery, Draft, Envelope, Subject, Ulid};
@@ -62,9 +62,11 @@ pub(crate) struct Worker {
     pub(crate) heard: Mutex<Heard>,
 }
 
-/// What agents had heard when another process of this run ended.
+/// What had been heard when another process of this run ended.
 #[derive(Default)]
 pub(crate) struct Heard {
+    /// There was one, so that an order that comes for the first time here may be one that it had.
+    pub(crate) goes_on: bool,
     /// Messages that each agent has read, and how often: one for each of its patterns.
     pub(crate) read: HashMap<(String, String), u32>,
     /// Agents that know that the run is over.
@@ -136,6 +138,13 @@ impl Worker {
         }
     }
 
+    fn goes_on(&self) -> bool {
+        self.heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .goes_on
+    }
+
     fn cancel(&self, envelope: &Envelope) {
         match Cancel::deserialize(&envelope.payload) {
             Ok(Cancel { call, reason }) => {
@@ -159,9 +168,9 @@ impl Worker {
         let call = order.call.to_string();
         self.origins.begin(&call, origin(&order));
         let context = lines::step_context(&order.step_id, &order.path, &order.plugin, order.kind);
-        // A first delivery has no past, and most orders are delivered once.
+        // A first delivery has no past where the run has none, and most orders are delivered once.
         let found = match delivery.attempt {
-            0 | 1 => Found::Nothing,
+            0 | 1 if !self.goes_on() => Found::Nothing,
             _ => self.recall.found(order.call),
         };
         let (result, detail) = match again(&order, found) {

@@ -1,8 +1,11 @@
 //! A run that goes on from its ledger alone, after a kill, a signal or a wait; and what is refused.
 
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flowhost_ledger::records::{RecordKind as _, RunStart};
+use flowhost_ledger::{HostKey, LedgerOptions, Recorder as _, RunIndex};
 use serde_json::{Value, json};
 
 use super::evidence::run_dir;
@@ -351,6 +354,37 @@ fn a_ledger_that_is_damaged_or_gone_or_of_the_first_wave_is_refused_with_what_is
     assert!(refused.all().contains("bundle.json"), "{}", refused.all());
     let none = home.flowhost(&["runs", "resume", "01AAAA"]).expect(1);
     assert!(none.all().contains("there is no run"), "{}", none.all());
+}
+
+#[test]
+fn a_run_that_a_host_of_the_first_wave_recorded_is_refused_and_says_so() {
+    let home = Home::new();
+    let (state, run) = (home.path().join(".flowhost"), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    let key = state.join("host/signing.key");
+    std::fs::create_dir_all(key.parent().unwrap()).unwrap();
+    let key = Arc::new(HostKey::load_or_create(&key, None).unwrap());
+    let index = RunIndex::new(&state, "default", key.clone());
+    let dir = flowhost_ledger::run_dir(&state, "default", run);
+    // Its first record does not say which version its records have.
+    let start = RunStart {
+        plan: Some("old".to_owned()),
+        ..RunStart::default()
+    };
+    let options = LedgerOptions::new(&dir, "default", run, key);
+    let ledger = index.begin(&options, start.clone()).unwrap();
+    let first = start.by("default/host").payload(b"{}".to_vec());
+    ledger.append(first).unwrap();
+    let sealed = ledger.close_blocking().unwrap();
+    drop(ledger);
+    index.ended(run, "killed", &sealed).unwrap();
+    for command in ["resume", "replay"] {
+        let refused = home.flowhost(&["runs", command, run]).expect(1);
+        assert!(
+            refused.all().contains("a host of the first wave made it"),
+            "{}",
+            refused.all()
+        );
+    }
 }
 
 /// A folder whose run lost everything behind its record `keep`, as a loss of power leaves it that comes

@@ -1,0 +1,63 @@
+//! A test program by itself, built as the test command builds it.
+//!
+//! Which features a crate is built with depends on the packages that Cargo is asked for: a test of one package
+//! alone has the runtime compiled anew, for minutes. So the whole workspace is asked for, and only the one kind of
+//! test program is built.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::folders::Folders;
+use crate::process;
+use crate::test::ENGINE_TARGETS;
+
+/// What Cargo says of a thing that it has built; of its other messages nothing is read.
+#[derive(Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    target: Target,
+    profile: Profile,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// Builds the tests of this target (`--lib`, or `--test` and a name) and gives a command that runs those of `name`, in
+/// their package's folder as Cargo does.
+pub(crate) fn tests(folders: &Folders, target: &[&str], name: &str, release: bool) -> Result<Command> {
+    let mut arguments = vec!["test", "--workspace", "--no-run", ENGINE_TARGETS];
+    arguments.extend(target);
+    arguments.push("--message-format=json-render-diagnostics");
+    if release {
+        arguments.push("--release");
+    }
+    let shown = format!("cargo {}", arguments.join(" "));
+    let built = process::cargo(&folders.root, &arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if !built.status.success() {
+        bail!("`{shown}` failed ({})", built.status);
+    }
+    let said = String::from_utf8(built.stdout)?;
+    let (program, manifest) = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+        .filter(|it| it.profile.test && it.target.name == name)
+        .find_map(|it| Some((it.executable?, it.manifest_path)))
+        .with_context(|| format!("`{shown}` has built no tests of `{name}`"))?;
+    let package = manifest.parent().unwrap_or(&folders.root);
+    Ok(process::program(program, package, &[]))
+}
