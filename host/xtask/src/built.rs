@@ -35,7 +35,12 @@ struct Profile {
 
 /// Builds the tests of this target (`--lib`, or `--test` and a name) and gives a command that runs those of `name`, in
 /// their package's folder as Cargo does.
-pub(crate) fn tests(folders: &Folders, target: &[&str], name: &str, release: bool) -> Result<Command> {
+pub(crate) fn tests(
+    folders: &Folders,
+    target: &[&str],
+    name: &str,
+    release: bool,
+) -> Result<Command> {
     let mut arguments = vec!["test", "--workspace", "--no-run", ENGINE_TARGETS];
     arguments.extend(target);
     arguments.push("--message-format=json-render-diagnostics");

@@ -126,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_order_that_comes_after_the_host_was_started_again_is_acknowledged_and_not_performed()
-    {
+     {
         let soon = Duration::from_secs(1);
         for ended in [false, true] {
             let ledger: Arc<dyn Recorder> = Arc::new(MemoryRecorder::default());
