@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// # Errors
 /// When it cannot be loaded, traps, or says what no manifest may say.
 pub fn tools(component: &[u8], inspection: &Inspection) -> Result<Vec<ToolDescriptor>, Failure> {
-    let folder = trial::folder()?;
+    let folder = trial::folder(World::Kind)?;
     let rights = trial::rights_of(inspection);
     let lines: Vec<&str> = rights.iter().map(|right| right.lines).collect();
     let terms = Terms {

@@ -29,7 +29,10 @@ fn passes(plugin: &str, more: &[&str]) {
 
 #[test]
 fn shipped_tools_conform() {
-    passes("http-fetch", &[]);
+    passes(
+        "http-fetch",
+        &["--call", r#"fetch={"url":"http://server.example/"}"#],
+    );
     passes("http-send", &[]);
     passes("files", &["--call", r#"read={"path":"/docs/example.md"}"#]);
     passes("reminder-sync-stub", &[]);
@@ -70,7 +73,7 @@ fn the_shipped_adapter_conforms_where_its_server_is_not_there() {
 }
 
 /// A guest of ours, what is tried beside the rest, and the check at which it must fail.
-const MUST_FAIL: [(&str, &[&str], &str); 10] = [
+const MUST_FAIL: [(&str, &[&str], &str); 14] = [
     ("fault_panic", &[], "contract.answers"),
     ("fault_out_of_bounds", &[], "contract.answers"),
     ("fault_output_schema", &[], "contract.answers"),
@@ -97,6 +100,10 @@ const MUST_FAIL: [(&str, &[&str], &str); 10] = [
         &["--call", r#"input={"garbage":true}"#],
         "contract.answers",
     ),
+    ("fault_trusts_server", &[], "faults.failing-world"),
+    ("fault_trusts_server", &[], "faults.lying-world"),
+    ("fault_not_utf8", &[], "faults.not-utf8"),
+    ("fault_reload", &[], "faults.reloaded"),
 ];
 
 #[test]
@@ -112,6 +119,35 @@ fn components_that_must_fail_do_each_for_its_reason() {
         );
         assert!(failed(&report).contains(&reason), "{guest}: {report:#}");
     }
+}
+
+#[test]
+fn what_is_wrong_in_one_world_alone_fails_there_and_nowhere_else() {
+    for (guest, reasons) in [
+        (
+            "fault_trusts_server",
+            &["faults.failing-world", "faults.lying-world", "faults.not-utf8"][..],
+        ),
+        ("fault_not_utf8", &["faults.not-utf8"]),
+        ("fault_reload", &["faults.reloaded"]),
+    ] {
+        let home = Home::new();
+        home.guest(guest);
+        let (_, report) = report(&home, &format!("{guest}.wasm"), &[]);
+        assert_eq!(failed(&report), reasons, "{guest}: {report:#}");
+    }
+}
+
+#[test]
+fn a_server_of_the_trial_answers_what_the_author_calls() {
+    let home = Home::new();
+    let call = r#"fetch={"url":"http://server.example/","method":"GET"}"#;
+    let (code, report) = report(&home, "builtin:http-fetch", &["--call", call]);
+    assert_eq!(code, 0, "{report:#}");
+    let checks = report["checks"].as_array().unwrap();
+    let warned = checks.iter().filter(|it| it["verdict"] == "warn");
+    assert_eq!(warned.count(), 0, "{report:#}");
+    assert_eq!(report["peak"]["host_calls"], 1, "{report:#}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Bench<'_> {
             "contract.descriptors",
             "what it says of its tools can be shown to anyone",
         );
-        let folder = trial::folder()?;
+        let folder = trial::folder(World::Kind)?;
         let told = describe::told(trial, &self.terms(rights, World::Kind, folder.path()));
         let tools = match told {
             Ok(tools) => tools,

@@ -21,6 +21,9 @@ const CUTS: u64 = 4;
 const SHORT_MS: u64 = 1;
 /// Milliseconds that a call has in a world in which tools never answer: enough to come to such a tool.
 const IMPATIENT_MS: u64 = 500;
+/// Records at which a call is held while another revision is called: the first write of a state and what
+/// follows from it are within.
+const HOLDS: u64 = 3;
 /// Memory that is one page less than the plugin used.
 const PAGE: u64 = 64 * 1024;
 
@@ -40,15 +43,17 @@ impl Bench<'_> {
         self.out_of_memory(trial, rights, samples)?;
         self.hostile(trial, rights, samples)?;
         self.world(trial, rights, samples)?;
-        self.cancelled(trial, rights, samples)
+        self.no_text(trial, rights, samples)?;
+        self.cancelled(trial, rights, samples)?;
+        self.reloaded(trial, rights, samples)
     }
 
     /// Lines of a profile with all rights that the plugin imports, one of them replaced.
     fn lines_with(&self, right: &Right, instead: Option<&'static str>) -> Vec<&'static str> {
         let rights = trial::rights_of(self.inspection).into_iter();
-        let lines = rights.filter_map(|it| match it.key == right.key {
-            true => instead,
-            false => Some(it.lines),
+        let lines = rights.flat_map(|it| match it.key == right.key {
+            true => Vec::from_iter(instead),
+            false => trial::lines_of(it).collect(),
         });
         lines.collect()
     }
@@ -147,7 +152,7 @@ impl Bench<'_> {
         sample: &Sample,
         expected: impl Fn(&Fault) -> bool,
     ) -> Result<Option<String>, Failure> {
-        let folder = trial::folder()?;
+        let folder = trial::folder(World::Kind)?;
         let cut = trial.ask(&self.terms(short, World::Kind, folder.path()), &sample.ask)?;
         match &cut.result {
             Err(fault) if expected(fault) => {}
@@ -253,11 +258,7 @@ impl Bench<'_> {
         rights: &Arc<Effective>,
         samples: &[Sample],
     ) -> Result<(), Failure> {
-        let asks = |key: &str| {
-            trial::rights_of(self.inspection)
-                .iter()
-                .any(|it| it.key == key)
-        };
+        let asks = |key: &str| self.asks_for(key);
         if !["http", "tools", "model", "budget"].into_iter().any(asks) {
             return Ok(());
         }
@@ -270,18 +271,43 @@ impl Bench<'_> {
         let lying = self.untyped(trial, rights, World::Lying, samples)?;
         self.found(
             "faults.lying-world",
-            "a tool that answers what nobody asked for is borne",
+            "tools and servers that answer what nobody asked for are borne",
             lying,
         );
-        if asks("tools") {
+        if asks("tools") || asks("http") {
             let impatient = with(rights, |limits| limits.deadline_ms = IMPATIENT_MS);
             let faults = self.too_late(trial, &impatient, World::Slow, samples)?;
             self.found(
                 "faults.slow-world",
-                "a call that waits for a tool in vain is `limit`",
+                "a call that waits for a tool or a server in vain is `limit`",
                 faults,
             );
         }
+        Ok(())
+    }
+
+    fn asks_for(&self, key: &str) -> bool {
+        let rights = trial::rights_of(self.inspection);
+        rights.iter().any(|it| it.key == key)
+    }
+
+    /// What comes in by the contract's texts is UTF-8; the bytes of files and of servers' answers are whatever
+    /// they are.
+    fn no_text(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        if !["files", "http"].into_iter().any(|it| self.asks_for(it)) {
+            return Ok(());
+        }
+        let faults = self.untyped(trial, rights, World::Garbled, samples)?;
+        self.found(
+            "faults.not-utf8",
+            "files and answers that are no text become errors or are borne, not traps",
+            faults,
+        );
         Ok(())
     }
 
@@ -316,7 +342,7 @@ impl Bench<'_> {
     ) -> Result<(), Failure> {
         let mut faults = Vec::new();
         for sample in samples.iter().filter(|it| it.repeatable) {
-            let folder = trial::folder()?;
+            let folder = trial::folder(World::Kind)?;
             let terms = self.terms(rights, World::Kind, folder.path());
             trial.ask_and_leave(&terms, &sample.ask, Duration::ZERO)?;
             let again = trial.ask(&terms, &sample.ask)?;
@@ -330,6 +356,37 @@ impl Bench<'_> {
         }
         let what = "a call that was cancelled and is made again answers as if it had not been";
         self.found("faults.cancelled", what, faults);
+        Ok(())
+    }
+
+    /// A new revision comes while a call is at work on the old one.
+    fn reloaded(
+        &mut self,
+        trial: &Trial,
+        rights: &Arc<Effective>,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        let mut faults = Vec::new();
+        for sample in samples.iter().filter(|it| it.repeatable) {
+            for at in 1..=HOLDS {
+                let folder = trial::folder(World::Kind)?;
+                let terms = self.terms(rights, World::Kind, folder.path());
+                let Some((old, new)) = trial.ask_across_a_reload(&terms, &sample.ask, at)? else {
+                    break;
+                };
+                if said(&old.result) != said(&sample.ended.result) {
+                    let answer = said(&old.result);
+                    faults.push(format!(
+                        "{}: while it was at work, a new revision was called; then it answers otherwise: {answer}",
+                        sample.shown
+                    ));
+                }
+                let shown = format!("{} on the new revision", sample.shown);
+                faults.extend(untyped(&shown, &new));
+            }
+        }
+        let what = "a call that is at work when a new revision comes answers as if none had come";
+        self.found("faults.reloaded", what, faults);
         Ok(())
     }
 }

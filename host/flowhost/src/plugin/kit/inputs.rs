@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::plugin::trial;
+
 /// Depth to which a schema is followed; one that refers to itself ends there.
 const DEPTH_MAX: usize = 12;
 /// Letters of a long text: more than a guest's stack or a fixed buffer should have to bear.
@@ -195,7 +197,7 @@ fn text(schema: &Value, size: Size) -> Value {
     let known = match schema.get("format").and_then(Value::as_str) {
         Some("date-time") => Some("2026-11-26T12:00:00Z"),
         Some("date") => Some("2026-11-26"),
-        Some("uri" | "url") => Some("https://example.org/"),
+        Some("uri" | "url") => Some(trial::SERVER),
         Some("uuid") => Some("00000000-0000-4000-8000-000000000000"),
         Some("email") => Some("someone@example.org"),
         _ => None,

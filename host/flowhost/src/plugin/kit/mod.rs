@@ -136,7 +136,7 @@ impl Bench<'_> {
     /// A first piece of every right that it imports, within the limits that its manifest names.
     fn rights(&self) -> Result<Effective, Failure> {
         let rights = trial::rights_of(self.inspection);
-        let lines: Vec<&str> = rights.iter().map(|right| right.lines).collect();
+        let lines: Vec<&str> = rights.into_iter().flat_map(trial::lines_of).collect();
         self.granted(&lines)
     }
 
@@ -186,7 +186,7 @@ impl Bench<'_> {
         world: World,
         ask: &Ask,
     ) -> Result<Ended, Failure> {
-        let folder = trial::folder()?;
+        let folder = trial::folder(world)?;
         trial.ask(&self.terms(rights, world, folder.path()), ask)
     }
 

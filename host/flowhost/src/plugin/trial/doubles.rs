@@ -22,14 +22,16 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// How the world treats the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plugin) enum World {
-    /// Tools answer `null`, models what the mock says.
+    /// Tools answer `null`, models what the mock says, the server with a small document.
     Kind,
-    /// Tools fail, models are not to be had for the tokens that are left.
+    /// Tools fail, models are not to be had for the tokens that are left, the server is not ready.
     Failing,
-    /// Tools answer with what nobody asked for.
+    /// Tools answer with what nobody asked for, the server with something else than it says.
     Lying,
-    /// Tools answer when nobody waits any more.
+    /// Tools and the server answer when nobody waits any more.
     Slow,
+    /// Files and the server's answers are no text.
+    Garbled,
 }
 
 /// Everything at once.
@@ -49,7 +51,7 @@ impl tools::ToolRouter for Doubles {
 
     async fn call(&self, _: &CallScope, name: &str, _: &str) -> Result<ToolContent, Fault> {
         let value = match self.0 {
-            World::Kind => "null".to_owned(),
+            World::Kind | World::Garbled => "null".to_owned(),
             World::Slow => {
                 tokio::time::sleep(NEVER).await;
                 "null".to_owned()

@@ -2,6 +2,8 @@
 //! (names, connections, time, secrets, models). What a component does here reaches nothing.
 
 mod doubles;
+mod reload;
+mod server;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +12,6 @@ use std::time::Duration;
 
 use flowhost_bus::{LocalBus, LocalConfig};
 use flowhost_caps::files::{FileServices, Forbidden, open_grants};
-use flowhost_caps::http::testing::{RecordingConnector, ScriptedResolver};
 use flowhost_caps::http::{HttpServices, Tls};
 use flowhost_caps::mcp_transport::ProcessServices;
 use flowhost_caps::{Services, log::MemoryLog, model};
@@ -28,12 +29,16 @@ use tokio::runtime::Runtime;
 use crate::failure::Failure;
 use doubles::Doubles;
 pub(super) use doubles::World;
+pub(super) use server::URL as SERVER;
 
 /// The plugin's name in every trial.
 pub(super) const NAME: &str = "on-trial";
 /// Log lines that are kept of one trial: more than a trial looks at.
 const LINES_MAX: usize = 1_000;
-/// Instances at once: a trial calls one plugin, one call after the other, and cancels some.
+/// Bytes that are no text in UTF-8, nor in UTF-16: a cut-off character, a lone continuation, a mark of order
+/// that nothing follows.
+const NO_TEXT: &[u8] = b"A \xc3\x28 text \xff\xfe\x80 \xe2\x82";
+/// Instances at once: a trial calls one plugin, one call after the other or two at once, and cancels some.
 const POOL: PoolConfig = PoolConfig {
     slots: 8,
     warm_slots: 1,
@@ -261,19 +266,20 @@ fn unable(what: &str, error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Internal, what).caused_by(error)
 }
 
-/// A folder for one trial: what the plugin stores, and a granted folder with one file in it.
+/// A folder for one trial: what the plugin stores, and a granted folder with one file in it, as the world is.
 #[expect(
     clippy::disallowed_methods,
     reason = "a temporary folder of the trial's own, which no name of a guest's reaches"
 )]
-pub(super) fn folder() -> Result<tempfile::TempDir, Failure> {
+pub(super) fn folder(world: World) -> Result<tempfile::TempDir, Failure> {
+    let text: &[u8] = match world {
+        World::Garbled => NO_TEXT,
+        _ => b"# Example\n\nA text.\n",
+    };
     let made = tempfile::tempdir().and_then(|folder| {
         std::fs::create_dir_all(folder.path().join("state"))?;
         std::fs::create_dir_all(folder.path().join("docs"))?;
-        std::fs::write(
-            folder.path().join("docs/example.md"),
-            "# Example\n\nA text.\n",
-        )?;
+        std::fs::write(folder.path().join("docs/example.md"), text)?;
         Ok(folder)
     });
     made.map_err(|error| unable("there is no folder for the trial", &error))
@@ -291,6 +297,13 @@ pub(super) fn rights_of(inspection: &Inspection) -> Vec<&'static Right> {
     rights.sort_by_key(|right| flowhost_policy::RIGHTS.iter().position(|it| it == *right));
     rights.dedup();
     rights
+}
+
+/// Lines of a profile that grant a first piece of a right, and the server of every trial where it is about
+/// servers.
+pub(super) fn lines_of(right: &Right) -> impl Iterator<Item = &'static str> {
+    let server = (right.key == "http").then_some(server::LINES);
+    std::iter::once(right.lines).chain(server)
 }
 
 /// What a plugin may do under a profile of these lines, when it asks for all that it imports and can live
@@ -356,8 +369,8 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
         entropy: doubles.clone(),
         variables: doubles.clone(),
         http: HttpServices {
-            resolver: Arc::new(ScriptedResolver::default()),
-            connector: Arc::new(RecordingConnector::default()),
+            resolver: Arc::new(server::resolver()),
+            connector: Arc::new(server::connector(terms.world)),
             tls,
             secrets: doubles,
             own_addresses: Vec::new(),
