@@ -126,7 +126,11 @@ fn what_is_wrong_in_one_world_alone_fails_there_and_nowhere_else() {
     for (guest, reasons) in [
         (
             "fault_trusts_server",
-            &["faults.failing-world", "faults.lying-world", "faults.not-utf8"][..],
+            &[
+                "faults.failing-world",
+                "faults.lying-world",
+                "faults.not-utf8",
+            ][..],
         ),
         ("fault_not_utf8", &["faults.not-utf8"]),
         ("fault_reload", &["faults.reloaded"]),

@@ -59,9 +59,8 @@ impl Trial {
         ask: &Ask,
         at: u64,
     ) -> Result<Option<(Ended, Ended)>, Failure> {
-        let refused = |error| {
-            Failure::new(Exit::Plugin, "the component cannot be linked").caused_by(&error)
-        };
+        let refused =
+            |error| Failure::new(Exit::Plugin, "the component cannot be linked").caused_by(&error);
         let old = self.prepared(&terms.rights).map_err(refused)?;
         let new = self.prepared(&terms.rights).map_err(refused)?;
         let (reached, has_reached) = oneshot::channel();
