@@ -13,7 +13,7 @@ use flowhost::state::FindRuns as _;
 use flowhost_evidence::links;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
-    Code, LedgerReport, Note, PROOF_BYTES_MAX, Problem, RealDisk, Report, Trust, VKey,
+    Code, LedgerReport, Note, NoteError, PROOF_BYTES_MAX, Problem, ProofError, RealDisk, Report, Trust, VKey,
     VerifyOptions, parse_trust, read_witness, verify_path, verify_proof_of, verify_removed,
 };
 
@@ -22,8 +22,11 @@ use crate::commands::Context;
 
 /// How to say which key is believed.
 const GIVE_A_KEY: &str = "give the key with `--key KEY`, where KEY is what `flowhost keys show` prints on the host \
-                          that ran the plan, or with `--trust FILE`; `--any-key` checks only that the evidence \
-                          agrees with itself";
+                          that ran the plan, or with `--trust FILE`";
+/// A ledger names the key that signed it; a proof does not.
+const OR_ANY_KEY: &str = "; `--any-key` checks only that the evidence agrees with itself";
+const NO_KEY_WITHIN: &str =
+    "; a proof names no key of its own, so that `--any-key` has nothing to check it with";
 /// A file of keys: thousands of them.
 const TRUST_BYTES_MAX: u64 = 1 << 20;
 
@@ -188,9 +191,13 @@ fn verify_record(text: &str, mut keys: Vec<VKey>, context: &Context) -> Result<E
         keys = own_keys(&context.ambient, &context.state)?;
     }
     let found = verify_proof_of(text, &keys).map_err(|error| {
-        Failure::new(Exit::Internal, "the proof proves nothing")
-            .caused_by(&error)
-            .hint(GIVE_A_KEY)
+        let failure = Failure::new(Exit::Internal, "the proof proves nothing").caused_by(&error);
+        match error {
+            ProofError::Note(NoteError::UnknownKey) => {
+                failure.hint(format!("{GIVE_A_KEY}{NO_KEY_WITHIN}"))
+            }
+            _ => failure,
+        }
     })?;
     let (seq, signed) = (found.proven.seq, &found.proven.checkpoint);
     let record = String::from_utf8_lossy(&found.line);
@@ -222,7 +229,7 @@ fn require_trust(report: &mut Report) {
         line: None,
         offset: None,
         seq: None,
-        what: format!("nobody vouches for the key that signed it; {GIVE_A_KEY}"),
+        what: format!("nobody vouches for the key that signed it; {GIVE_A_KEY}{OR_ANY_KEY}"),
     };
     report.ok = false;
     report.problems.push(problem);

@@ -227,14 +227,17 @@ fn led_026_a_proof_is_refused_on_a_host_that_has_not_the_key_and_when_it_was_alt
     std::fs::write(&proof, &ran.stdout).unwrap();
     let ran = elsewhere.flowhost(&["verify", "proof.json"]).expect(1);
     assert!(ran.all().contains("--key KEY"), "{}", ran.all());
+    let told = "`--any-key` has nothing to check it with";
+    assert!(ran.all().contains(told), "{}", ran.all());
     elsewhere
         .flowhost(&["verify", "proof.json", "--key", &key(&home)])
         .expect(0);
     let text = std::fs::read_to_string(&proof).unwrap();
     std::fs::write(&proof, text.replacen("index 1", "index 2", 1)).unwrap();
-    elsewhere
+    let ran = elsewhere
         .flowhost(&["verify", "proof.json", "--key", &key(&home)])
         .expect(1);
+    assert!(!ran.all().contains("hint"), "the key is right: {}", ran.all());
 }
 
 #[test]
