@@ -13,8 +13,9 @@ use flowhost::state::FindRuns as _;
 use flowhost_evidence::links;
 use flowhost_flow::Exit;
 use flowhost_ledger::{
-    Code, LedgerReport, Note, NoteError, PROOF_BYTES_MAX, Problem, ProofError, RealDisk, Report, Trust, VKey,
-    VerifyOptions, parse_trust, read_witness, verify_path, verify_proof_of, verify_removed,
+    Code, LedgerReport, Note, NoteError, PROOF_BYTES_MAX, Problem, ProofError, RealDisk, Report,
+    Trust, VKey, VerifyOptions, parse_trust, read_witness, verify_path, verify_proof_of,
+    verify_removed,
 };
 
 use crate::cli::VerifyArgs;

@@ -237,7 +237,11 @@ fn led_026_a_proof_is_refused_on_a_host_that_has_not_the_key_and_when_it_was_alt
     let ran = elsewhere
         .flowhost(&["verify", "proof.json", "--key", &key(&home)])
         .expect(1);
-    assert!(!ran.all().contains("hint"), "the key is right: {}", ran.all());
+    assert!(
+        !ran.all().contains("hint"),
+        "the key is right: {}",
+        ran.all()
+    );
 }
 
 #[test]
