@@ -1,6 +1,8 @@
 //! A project folder of the benchmark's own and the built executable: a run is started as a user starts
 //! it, and measured from start to exit. State and compile cache are in the folder.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +13,9 @@ use crate::calls::sibling;
 
 /// The variable that turns the export of telemetry on.
 pub(crate) const COLLECTOR: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// Between two looks at a run's metrics: rare enough that they cost it nothing that is seen.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A folder with plans.
 pub(crate) struct Project {
@@ -64,6 +69,43 @@ impl Project {
         Ok(self.measured(command, &arguments, 0)?.1)
     }
 
+    /// The last page of metrics that a run of a plan gave before it ended.
+    ///
+    /// # Errors
+    /// When the executable is missing, the run does not succeed, or it ended before a look.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program under test, built beside this one, and its port on loopback"
+    )]
+    pub(crate) fn scraped(&self, plan: &str) -> Result<String> {
+        // Free a moment ago: whoever takes it in between makes the run fail, and that is told.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = address.to_string();
+        let mut command = Command::new(&self.executable);
+        command
+            .args(["run", plan, "--durability", "relaxed", "--json"])
+            .args(["--metrics-listen", &listen])
+            .env_remove(COLLECTOR)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut run = command.spawn()?;
+        let mut page = None;
+        let ended = loop {
+            if let Some(ended) = run.try_wait()? {
+                break ended;
+            }
+            // Before it listens and once it has stopped, a look fails: the last one that did not counts.
+            if let Ok(seen) = look(address) {
+                page = Some(seen);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        };
+        ensure!(ended.success(), "the run of {plan} ended with {ended}");
+        page.context("the run ended before anybody looked at its metrics")
+    }
+
     /// Runs any command that has to end with `code`: what it prints, and how long it takes.
     ///
     /// # Errors
@@ -101,4 +143,18 @@ impl Project {
         );
         Ok((output.stdout, time))
     }
+}
+
+/// One page of metrics.
+fn look(address: SocketAddr) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, LOOK_EVERY)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    ensure!(page.starts_with("HTTP/1.1 200"), "not a page: {page}");
+    Ok(page)
 }

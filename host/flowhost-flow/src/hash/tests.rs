@@ -117,6 +117,21 @@ fn components_profiles_schemas_and_sub_plans_are_in_the_hash() {
     assert_eq!(unique.len(), seen.len());
 }
 
+/// Of one millisecond, which is the worst case: nothing but the random bits tells them apart.
+#[test]
+fn fifty_thousand_ids_of_one_moment_differ() {
+    use rand_core::{Rng as _, SeedableRng as _};
+
+    let mut random = rand_chacha::ChaCha8Rng::from_seed([7; 32]);
+    let ids = (0..50_000).map(|_| {
+        let mut bits = [0; 10];
+        random.fill_bytes(&mut bits);
+        run_id(1_700_000_000_000, bits)
+    });
+    let unique: std::collections::BTreeSet<String> = ids.collect();
+    assert_eq!(unique.len(), 50_000);
+}
+
 #[test]
 fn ids_have_their_form_and_differ() {
     let id = run_id(1_700_000_000_000, [7; 10]);
