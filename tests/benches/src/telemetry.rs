@@ -85,7 +85,12 @@ fn routed(project: &Project) -> Result<Vec<Row>> {
     let row = |(name, share): (&str, f64)| {
         let seconds = buckets.quantile(share)?;
         let what = format!("from an order to its answer, as `/metrics` has it at the end: {name}");
-        Ok(Row::new("model", what, duration(seconds * 1e9), seconds * 1e9))
+        Ok(Row::new(
+            "model",
+            what,
+            duration(seconds * 1e9),
+            seconds * 1e9,
+        ))
     };
     [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
         .into_iter()
@@ -101,8 +106,14 @@ impl Buckets {
     fn of(page: &str, name: &str) -> Self {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         for line in page.lines().filter(|line| line.starts_with(name)) {
-            let bound = line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
-            let count = line.rsplit(' ').next().and_then(|it| it.parse::<f64>().ok());
+            let bound = line
+                .split("le=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            let count = line
+                .rsplit(' ')
+                .next()
+                .and_then(|it| it.parse::<f64>().ok());
             let (Some(bound), Some(count)) = (bound, count) else {
                 continue;
             };
