@@ -4,12 +4,15 @@
 //! What stands behind a fence's language decides: `file=NAME` writes the file; a `console` block is run, after a copy of
 //! `from=FOLDER` (of this repository) where it says so; one with `by=FILE` takes too long here and is what that
 //! test does; a snippet with `from=FILE` must stand in that file. `…` in an expected line is any text, and alone any lines.
+//!
+//! The other pages tell what there is, and lead nobody: of them every command is held against the program, those about runs are
+//! given on a run, and their Rust is compiled. Python and TypeScript are run and checked by their SDKs' own tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::cli::authors::author;
+use crate::cli::authors::{author, cargo};
 use crate::cli::examples::{copy, example};
 use crate::support::{Home, executable, repository};
 
@@ -36,18 +39,8 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut open: Option<(String, Block)> = None;
     for (at, line) in text.lines().enumerate() {
         match &mut open {
-            Some((fence, block)) if line.trim() == fence.as_str() => {
-                let block = std::mem::replace(
-                    block,
-                    Block {
-                        line: 0,
-                        language: String::new(),
-                        attributes: BTreeMap::new(),
-                        lines: Vec::new(),
-                    },
-                );
-                found.push(block);
-                open = None;
+            Some((fence, _)) if line.trim() == fence.as_str() => {
+                found.extend(open.take().map(|(_, block)| block));
             }
             Some((_, block)) => block.lines.push(line.to_owned()),
             None if line.starts_with("```") => {
@@ -300,31 +293,161 @@ fn the_recipes_are_built_and_run_as_their_page_says() {
     });
 }
 
-/// Every page of the documentation is a page of the book, once.
-#[test]
-fn no_page_is_missing_from_the_book() {
+/// Every page below `docs`, with its name there.
+fn all_pages() -> Vec<(String, String)> {
     let docs = repository().join("docs");
-    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
     let mut folders = vec![docs.clone()];
-    let mut missing = Vec::new();
+    let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(&docs).unwrap().display().to_string();
             if path.is_dir() {
-                // What the plan of that page is run on.
-                if name != "book/recipes" {
-                    folders.push(path);
-                }
-            } else if name.ends_with(".md")
-                && name != "SUMMARY.md"
-                && name != "README.md"
-                && summary.matches(&format!("({name})")).count() != 1
-            {
-                missing.push(name);
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                found.push((name, std::fs::read_to_string(path).unwrap()));
             }
         }
     }
+    found.sort();
+    found
+}
+
+/// The lines of a page that call the program, with the line that each block begins at.
+fn calls(page: &str) -> Vec<(usize, String)> {
+    let mut calls = Vec::new();
+    for block in blocks(page) {
+        if ["console", "sh"].contains(&block.language.as_str()) {
+            let lines = block.lines.iter();
+            let lines = lines.map(|line| line.strip_prefix("$ ").unwrap_or(line));
+            let lines = lines.filter(|line| line.starts_with("flowhost "));
+            calls.extend(lines.map(|line| (block.line, line.to_owned())));
+        }
+    }
+    calls
+}
+
+/// With `--help` behind it a command is read to its end and not done: an option that is not there any more, or a
+/// value that it does not take, is still refused.
+#[test]
+fn every_command_that_a_page_shows_is_one_that_the_program_takes() {
+    let mut reader = Reader::new();
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for (name, text) in all_pages() {
+        for (line, call) in calls(&text) {
+            count += 1;
+            let only_read = format!(
+                "flowhost() {{ '{}' \"$@\" --help > help || touch refused; }}; rm -f refused; {call}; test ! -e refused",
+                executable().display()
+            );
+            let printed = reader.runs(&only_read);
+            if reader.code != 0 {
+                faults.push(format!("docs/{name}:{line}: `{call}`\n{printed}"));
+            }
+        }
+    }
+    assert!(count > 60, "the commands of the pages are not found any more: {count}");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A page's first block of commands, given on a run of a plan with the steps and plugins that the pages name.
+fn given_on_a_run(name: &str) {
+    let text = std::fs::read_to_string(repository().join("docs").join(name)).unwrap();
+    let mut reader = Reader::new();
+    let component = std::fs::read(repository().join("target/plugins/markdown.wasm")).unwrap();
+    reader.home.file("target/scan.wasm", component);
+    reader.home.file(
+        "plan.yaml",
+        r##"flowhost: v1
+kind: workflow
+name: scan-and-report
+inputs: { word: { type: string, default: one } }
+plugins:
+  scan: { kind: tool, source: ./target/scan.wasm, profile: deny-all }
+steps:
+  scan: { uses: scan/headings, with: { text: "# A" }, effects: idempotent }
+  report: { needs: [scan], uses: scan/headings, with: { text: "# ${{ inputs.word }}" } }
+"##,
+    );
+    let ran = reader.runs("flowhost run plan.yaml --json 2>/dev/null");
+    assert_eq!(reader.code, 0, "{ran}");
+    let ran: serde_json::Value = serde_json::from_str(&ran).unwrap();
+    let run = ran["run_id"].as_str().unwrap();
+    let blocks = blocks(&text);
+    let first = blocks.iter().find(|block| block.language == "console");
+    for command in commands(first.unwrap()) {
+        // The pages write a run's id, or a word in its place.
+        let words = command.line.split(' ').map(|word| match word {
+            "RUN" | "01KAS3" => run,
+            other => other,
+        });
+        let line = words.collect::<Vec<_>>().join(" ");
+        let printed = reader.runs(&line);
+        assert_eq!(reader.code, 0, "docs/{name}: `{line}` printed\n{printed}");
+    }
+}
+
+#[test]
+fn the_commands_that_replay_a_run_do_so() {
+    given_on_a_run("replay.md");
+}
+
+#[test]
+fn the_commands_that_make_a_runs_page_do_so() {
+    given_on_a_run("report.md");
+}
+
+#[test]
+fn the_commands_that_fork_a_run_and_take_results_of_one_do_so() {
+    given_on_a_run("reuse.md");
+}
+
+/// The first block of Rust on a page.
+fn rust_of(name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join("docs").join(name)).unwrap();
+    let mut found = blocks(&text).into_iter();
+    found.find(|block| block.language == "rust").unwrap().lines
+}
+
+/// The pages show what matters of a file; what is left out of it is written here.
+#[test]
+fn the_rust_of_the_pages_compiles() {
+    let home = Home::new();
+    author(&home, &["plugin", "new", "pages"]).output().unwrap();
+    let tool = rust_of("writing-a-plugin.md").join("\n");
+    let prelude = "//! What a page shows.\n\nuse flowhost_sdk as flowhost;\n\nuse flowhost::Error;\n\n\
+        #[derive(serde::Deserialize, schemars::JsonSchema)]\nstruct Text {\n    text: String,\n}\n\n\
+        #[derive(serde::Serialize, schemars::JsonSchema)]\nstruct Counted {\n    words: usize,\n}\n\n";
+    home.file("pages/src/lib.rs", format!("{prelude}{tool}\n"));
+    cargo(&home, "pages", &["check", "--quiet"]);
+    let talk = rust_of("capabilities/messaging.md");
+    let (asks, answers) = talk.split_at(talk.iter().position(|line| line.is_empty()).unwrap());
+    let agent = format!(
+        "//! What a page shows.\n\nuse flowhost_sdk as flowhost;\n\nuse flowhost::{{Context, Error, Message, Outgoing, messages}};\n\n\
+         fn review(draft: &str) -> Result<String, Error> {{\n    Ok(draft.to_owned())\n}}\n\nstruct Both;\n\n\
+         #[flowhost::agent]\nimpl Both {{\n    fn on_plan(draft: String) -> Result<String, Error> {{\n{}\n    \
+         Ok(answer.payload)\n}}\n{}\n}}\n",
+        asks.join("\n"),
+        answers.join("\n")
+    );
+    home.file("pages/src/lib.rs", agent);
+    cargo(&home, "pages", &["check", "--quiet"]);
+}
+
+/// Every page of the documentation is a page of the book, once.
+#[test]
+fn no_page_is_missing_from_the_book() {
+    let summary = std::fs::read_to_string(repository().join("docs/SUMMARY.md")).unwrap();
+    let names = all_pages().into_iter().map(|(name, _)| name);
+    let missing: Vec<String> = names
+        .filter(|name| {
+            // What the plan of that page is run on.
+            let is_page = !name.starts_with("book/recipes/");
+            is_page && !["SUMMARY.md", "README.md"].contains(&name.as_str())
+        })
+        .filter(|name| summary.matches(&format!("({name})")).count() != 1)
+        .collect();
     assert!(
         missing.is_empty(),
         "add to docs/SUMMARY.md, once each: {missing:?}"

@@ -163,7 +163,7 @@ fn the_tests_of_every_new_project_pass_on_the_build_machine() {
     let home = Home::new();
     for kind in ["tool", "agent", "guardrail", "mcp-adapter"] {
         run(&home, &["plugin", "new", kind, "--kind", kind]).expect(0);
-        cargo_tests(&home, kind, &["--lib"]);
+        cargo(&home, kind, &["test", "--quiet", "--lib"]);
     }
 }
 
@@ -176,18 +176,19 @@ fn a_test_of_the_built_component_in_the_real_host_passes_as_the_book_has_it() {
         "in-a-sandbox/tests/sandbox.rs",
         std::fs::read(test).unwrap(),
     );
-    cargo_tests(&home, "in-a-sandbox", &["--test", "sandbox"]);
+    let arguments = ["test", "--quiet", "--test", "sandbox"];
+    cargo(&home, "in-a-sandbox", &arguments);
 }
 
-/// Runs tests of a project with Cargo; they pass, and the compiler has nothing to say.
+/// Runs Cargo on a project, its tests with this build's executable; all is well, and the compiler has nothing to
+/// say.
 #[track_caller]
-fn cargo_tests(home: &Home, project: &str, which: &[&str]) {
+pub(crate) fn cargo(home: &Home, project: &str, arguments: &[&str]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let command = author(home, &[]);
     let mut tests = Command::new(cargo);
     tests
-        .args(["test", "--quiet"])
-        .args(which)
+        .args(arguments)
         .current_dir(home.path().join(project))
         .env_clear()
         .envs(
