@@ -347,7 +347,10 @@ fn every_command_that_a_page_shows_is_one_that_the_program_takes() {
             }
         }
     }
-    assert!(count > 60, "the commands of the pages are not found any more: {count}");
+    assert!(
+        count > 60,
+        "the commands of the pages are not found any more: {count}"
+    );
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
