@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Error as Yaml;
+use serde_saphyr::options::NonFiniteFloatPolicy;
 
 /// Largest block that is read, in bytes.
 const BYTES_MAX: usize = 64 << 10;
@@ -43,6 +44,8 @@ pub(crate) fn read(text: &str) -> Result<FrontMatter, Error> {
     // YAML 1.2: `y`, `on` and `no` are words, as their writers mean them; and `!include x` is not the word `x`.
     let options = serde_saphyr::options! {
         strict_booleans: true, with_snippet: false, reject_unsupported_tags: true,
+        // Refused by the visitor, in words that say what to do.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
     let Distinct(value) = serde_saphyr::from_str_with_options(block, options)
         .map_err(|error| Error::invalid(told(&error)))?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
-use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 
 use crate::plan::limits;
 use crate::problem::{At, Problems};
@@ -177,7 +177,17 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
         return None;
     }
     match serde_saphyr::from_str_with_options::<Spanned<Bare>>(text, options()) {
-        Ok(node) => Some(finish(node)),
+        Ok(node) => {
+            let mut reading = Reading {
+                source: text,
+                lost: Vec::new(),
+            };
+            let node = reading.finish(node);
+            for at in &reading.lost {
+                problems.add(*at, TOO_BIG, "");
+            }
+            reading.lost.is_empty().then_some(node)
+        }
         Err(error) => {
             let at = error.location().map(place).unwrap_or_default();
             let (message, cure) = explain(error.without_snippet());
@@ -209,6 +219,8 @@ fn options() -> serde_saphyr::Options {
         reject_unsupported_tags: true,
         strict_booleans: true,
         with_snippet: false,
+        // Refused by the visitor, in words that say what to do.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     }
 }
 
@@ -275,27 +287,63 @@ enum BareData {
     Map(Vec<(Spanned<String>, Spanned<Bare>)>),
 }
 
-fn finish(node: Spanned<Bare>) -> Node {
-    let at = place(node.referenced);
-    let data = match node.value.0 {
-        BareData::Scalar(data) => data,
-        BareData::List(nodes) => Data::List(nodes.into_iter().map(finish).collect()),
-        BareData::Map(members) => Data::Map(
-            members
-                .into_iter()
-                .map(|(key, node)| {
-                    (
-                        Key {
-                            at: place(key.referenced),
-                            text: key.value,
-                        },
-                        finish(node),
-                    )
-                })
-                .collect(),
-        ),
+/// A file on its way from the reader's nodes to ours.
+struct Reading<'t> {
+    source: &'t str,
+    /// Places of numbers that came as text because no integer type holds them.
+    lost: Vec<At>,
+}
+
+impl Reading<'_> {
+    fn finish(&mut self, node: Spanned<Bare>) -> Node {
+        let at = place(node.referenced);
+        let data = match node.value.0 {
+            BareData::Scalar(data) => {
+                if let Data::Text(text) = &data
+                    && is_whole_number(text)
+                    && self.is_plain(text, node.referenced)
+                {
+                    self.lost.push(at);
+                }
+                data
+            }
+            BareData::List(nodes) => {
+                Data::List(nodes.into_iter().map(|node| self.finish(node)).collect())
+            }
+            BareData::Map(members) => {
+                let members = members.into_iter().map(|(key, node)| {
+                    let key = Key {
+                        at: place(key.referenced),
+                        text: key.value,
+                    };
+                    (key, self.finish(node))
+                });
+                Data::Map(members.collect())
+            }
+        };
+        Node { at, data }
+    }
+
+    /// Whether a text stands in the file as it is: neither in quotes, nor behind a tag that makes it text.
+    fn is_plain(&self, text: &str, place: serde_saphyr::Location) -> bool {
+        let start = place.span().byte_offset();
+        let rest = start
+            .and_then(|start| usize::try_from(start).ok())
+            .and_then(|start| self.source.get(start..))
+            .unwrap_or_default();
+        // The name that an anchor gives it is no part of it.
+        let named = rest.strip_prefix('&').and_then(|it| it.split_once([' ', '\t', '\n']));
+        named.map_or(rest, |(_, value)| value.trim_start()).starts_with(text)
+    }
+}
+
+/// A whole number as YAML 1.2 writes it in base 16 or 8. One that fits an integer type is read as a number.
+fn is_whole_number(text: &str) -> bool {
+    let digits = |prefix: &str, base: u32| {
+        text.strip_prefix(prefix)
+            .is_some_and(|it| !it.is_empty() && it.chars().all(|digit| digit.is_digit(base)))
     };
-    Node { at, data }
+    digits("0x", 16) || digits("0o", 8)
 }
 
 impl<'de> Deserialize<'de> for Bare {
@@ -348,7 +396,7 @@ impl<'de> Visitor<'de> for BareVisitor {
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Bare, E> {
         if !value.is_finite() {
-            return Err(E::custom("this number has no place in JSON"));
+            return Err(E::custom("this number has no place in JSON; quote it to keep it as text"));
         }
         // A whole number beyond 128 bits comes as a double, its digits already lost; and a double as
         // large as that is a whole number to those who read it as JSON.
@@ -464,11 +512,23 @@ mod tests {
             "9007199254740993.0",
             "1e17",
             "-1e300",
+            "0xFFFFFFFFFFFFFFFF",
+            "0xFFFFFFFFFFFFFFFFFF",
+            "&a 0x1FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF",
+            "0o7777777777777777777777777",
         ] {
             let error = tree(&format!("a: {number}\n")).unwrap_err();
             assert!(error.contains("2^53"), "{number}: {error}");
             assert!(tree(&format!("a: '{number}'\n")).is_ok(), "{number}");
+            assert!(tree(&format!("a: !!str {number}\n")).is_ok() || number.contains('&'));
         }
+        for number in [".inf", "-.INF", ".nan", "1e999"] {
+            let error = tree(&format!("a: {number}\n")).unwrap_err();
+            assert!(error.contains("no place in JSON"), "{number}: {error}");
+        }
+        let kept = tree("a: [0xFF, 0o17, \"0xFFFFFFFFFFFFFFFFFF\", 0xFG, 0x]\n");
+        let wanted = serde_json::json!({"a": [255, 15, "0xFFFFFFFFFFFFFFFFFF", "0xFG", "0x"]});
+        assert_eq!(kept.unwrap().json(), wanted);
         assert!(tree("a: [9007199254740991, 1.5e3, -0.25, 1e15]\n").is_ok());
     }
 
