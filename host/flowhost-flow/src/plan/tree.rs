@@ -332,8 +332,12 @@ impl Reading<'_> {
             .and_then(|start| self.source.get(start..))
             .unwrap_or_default();
         // The name that an anchor gives it is no part of it.
-        let named = rest.strip_prefix('&').and_then(|it| it.split_once([' ', '\t', '\n']));
-        named.map_or(rest, |(_, value)| value.trim_start()).starts_with(text)
+        let named = rest
+            .strip_prefix('&')
+            .and_then(|it| it.split_once([' ', '\t', '\n']));
+        named
+            .map_or(rest, |(_, value)| value.trim_start())
+            .starts_with(text)
     }
 }
 
@@ -396,7 +400,9 @@ impl<'de> Visitor<'de> for BareVisitor {
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Bare, E> {
         if !value.is_finite() {
-            return Err(E::custom("this number has no place in JSON; quote it to keep it as text"));
+            return Err(E::custom(
+                "this number has no place in JSON; quote it to keep it as text",
+            ));
         }
         // A whole number beyond 128 bits comes as a double, its digits already lost; and a double as
         // large as that is a whole number to those who read it as JSON.
