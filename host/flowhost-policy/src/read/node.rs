@@ -6,6 +6,7 @@
 use toml::de::{DeTable, DeValue};
 
 use crate::problem::{Lines, Position};
+use crate::text::shown;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,10 +57,16 @@ pub(crate) fn from_toml(text: &str) -> (Node, Vec<(Position, String)>) {
     let errors = errors
         .iter()
         .map(|error| {
-            let at = error
-                .span()
-                .map_or(Position::START, |span| lines.position(span.start));
-            (at, format!("not TOML: {}", error.message()))
+            let span = error.span();
+            let at = span.as_ref().map(|span| lines.position(span.start));
+            let there = span.and_then(|span| text.get(span)).unwrap_or_default();
+            let message = match error.message() {
+                "duplicate key" if !there.is_empty() => {
+                    format!("the key `{}` is given twice", shown(there, 64))
+                }
+                other => format!("not TOML: {other}"),
+            };
+            (at.unwrap_or(Position::START), message)
         })
         .collect();
     let value = Value::Table(entries(table.get_ref(), &lines));
