@@ -29,10 +29,10 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// Compiles the component at `path`; it must import nothing.
+    /// Compiles the component at `path`. What it imports is there, and traps when it is called.
     ///
     /// # Errors
-    /// When it does not compile or wants imports.
+    /// When it does not compile.
     #[expect(
         clippy::disallowed_methods,
         reason = "the benchmark reads its own guest"
@@ -43,7 +43,11 @@ impl Bare {
         let engine = Engine::new(&config).map_err(|error| anyhow!("{error:?}"))?;
         let bytes = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
         let component = Component::new(&engine, bytes).map_err(|error| anyhow!("{error:?}"))?;
-        let pre = Linker::new(&engine)
+        let mut linker = Linker::new(&engine);
+        linker
+            .define_unknown_imports_as_traps(&component)
+            .map_err(|error| anyhow!("{error:?}"))?;
+        let pre = linker
             .instantiate_pre(&component)
             .and_then(bindings::BarePre::new)
             .map_err(|error| anyhow!("{error:?}"))?;

@@ -13,6 +13,7 @@ use flowhost_policy::{Effective, Limits};
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
+use crate::bare::Bare;
 use crate::host::{Host, cache, engine, guest, inspected};
 use crate::measure::{Figure, duration};
 use crate::report::Row;
@@ -85,7 +86,14 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
             });
             let call = calls(runtime, &engine, &component)?;
             let what = format!("{language}: a call in an instance of its own");
-            rows.push(Row::new("load", what, call.text(), call.median_ns));
+            let row = Row::new("load", what, call.text(), call.median_ns);
+            rows.push(match bare_calls(&guest(name)) {
+                Some(bare) => {
+                    let ratio = call.median_ns / bare.median_ns;
+                    row.against("bare wasmtime", bare.text(), ratio)
+                }
+                None => row,
+            });
         }
     }
     Ok(rows)
@@ -167,6 +175,20 @@ fn calls(runtime: &Runtime, engine: &Engine, component: &Inspected) -> Result<Fi
         samples.push(start.elapsed().as_nanos() as f64);
     }
     Ok(Figure::from_samples(samples))
+}
+
+/// The same calls in plain wasmtime; none where the guest uses what its language's runtime drags in, which plain
+/// wasmtime does not have.
+fn bare_calls(path: &Path) -> Option<Figure> {
+    let bare = Bare::new(path).ok()?;
+    let input = "{}".to_owned();
+    let mut samples = Vec::new();
+    for _ in 0..CALLS {
+        let start = Instant::now();
+        bare.call(&input).ok()?;
+        samples.push(start.elapsed().as_nanos() as f64);
+    }
+    Some(Figure::from_samples(samples))
 }
 
 /// A host with the guest in it, and room for a script engine.

@@ -4,6 +4,7 @@
 //! figure that misses its goal is a `no` in the table.
 
 mod agents;
+mod authors;
 mod bare;
 mod calls;
 mod host;
@@ -95,6 +96,9 @@ fn main() -> Result<()> {
         rows.extend(models::rows(&runtime, scratch.path())?);
         rows.extend(agents::rows(scratch.path())?);
         rows.extend(telemetry::rows(&runtime, scratch.path())?);
+    }
+    if wanted("authors") {
+        rows.extend(authors::rows(&runtime, &scratch.path().join("authors"))?);
     }
     if wanted("consensus") {
         rows.extend(stages::rows(scratch.path())?);

@@ -102,9 +102,11 @@ impl Gate {
     }
 }
 
-struct House {
+/// A host with a project.
+pub(crate) struct House {
     host: Host,
-    project: Project,
+    /// What its runs are made of.
+    pub(crate) project: Project,
     state: PathBuf,
     key: Arc<HostKey>,
 }
@@ -113,23 +115,12 @@ struct House {
     clippy::disallowed_methods,
     reason = "the benchmark reads the guest that it runs"
 )]
-fn house(folder: &Path, of: &str, plan: &str, profile: &str) -> Result<House> {
+pub(crate) fn house(folder: &Path, of: &str, plan: &str, profile: &str) -> Result<House> {
     let files = Folder::new(folder)?;
     files.file(&format!("{of}.wasm"), std::fs::read(guest(of))?)?;
     files.file("plan.yaml", plan)?;
     files.file("policies/waits.toml", profile)?;
-    let ambient = Ambient::with(
-        BTreeMap::new(),
-        folder.to_owned(),
-        Some(sibling("flowhost")?),
-    );
-    let config = Config::find(&ambient).map_err(|found| anyhow!("{found:?}"))?;
-    let request = Request {
-        plan: "plan.yaml".into(),
-        ..Request::default()
-    };
-    let loaded = project::load(&ambient, &config, &request, &mut Texts::default());
-    let project = loaded.project.context("the benchmark's plan is sound")?;
+    let (ambient, config, project) = loaded(folder)?;
     let path = folder.join(".flowhost");
     let state = State::new(path.clone(), "default");
     let pool = PoolConfig {
@@ -148,8 +139,25 @@ fn house(folder: &Path, of: &str, plan: &str, profile: &str) -> Result<House> {
     })
 }
 
+/// The plan of a folder with all that it names, as it is there now.
+pub(crate) fn loaded(folder: &Path) -> Result<(Ambient, Config, Project)> {
+    let ambient = Ambient::with(
+        BTreeMap::new(),
+        folder.to_owned(),
+        Some(sibling("flowhost")?),
+    );
+    let config = Config::find(&ambient).map_err(|found| anyhow!("{found:?}"))?;
+    let request = Request {
+        plan: "plan.yaml".into(),
+        ..Request::default()
+    };
+    let loaded = project::load(&ambient, &config, &request, &mut Texts::default());
+    let project = loaded.project.context("the benchmark's plan is sound")?;
+    Ok((ambient, config, project))
+}
+
 impl House {
-    fn start(&self) -> Result<Run> {
+    pub(crate) fn start(&self) -> Result<Run> {
         let options = RunOptions {
             durability: Durability::Relaxed,
             allow_private_network: true,
