@@ -156,7 +156,10 @@ impl Language {
         let mut samples = Vec::new();
         for save in 0..SAVES {
             let changed = text.replace("the text is empty", &format!("the text is empty ({save})"));
-            ensure!(changed != text, "`{source}` is another one than is edited here");
+            ensure!(
+                changed != text,
+                "`{source}` is another one than is edited here"
+            );
             let start = Instant::now();
             work.file(&source, changed.as_bytes())?;
             dev.until("run-started")?;
@@ -184,7 +187,10 @@ impl Language {
         let root = repository().canonicalize()?;
         match self.word {
             "ts" => {
-                let (from, to) = (root.join("sdk-ts/node_modules"), project.join("node_modules"));
+                let (from, to) = (
+                    root.join("sdk-ts/node_modules"),
+                    project.join("node_modules"),
+                );
                 std::fs::create_dir_all(to.join("@flowhost"))?;
                 for entry in std::fs::read_dir(&from)? {
                     let name = entry?.file_name();
