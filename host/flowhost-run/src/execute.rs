@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowhost_engine::{LoadedComponent, RunScope};
@@ -15,9 +14,9 @@ use flowhost_ledger::{
 };
 use tracing::Instrument as _;
 
-use crate::account;
+use crate::books::Books;
 use crate::bundle;
-use crate::desk::{Desk, Greeting, Recording};
+use crate::desk::{Desk, Greeting};
 use crate::document::RunDocument;
 use crate::driver::{self, Outcome};
 use crate::estimate::{self, Estimate};
@@ -332,15 +331,8 @@ pub(crate) async fn conduct(
     let (state, tenant) = (&host.config.state, host.config.state.tenant());
     let (seed, goes_on) = (setup.seed, resumed.is_some());
     let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
-    let (counted, written) = past.map_or((0, 0), |past| (past.own_calls, past.bytes));
-    let own_calls = Arc::new(AtomicU64::new(counted));
-    let (account, recorded) = account::of_run(
-        Arc::new(journal.clone()),
-        written,
-        account::allowed(&project.plan),
-    );
-    let recording = Recording::new(account, own_calls.clone(), purse.clone());
-    let recording = Arc::new(recording);
+    let books = Books::open(&journal, &project.plan, &purse, past);
+    let recording = books.recording.clone();
     let seeded = wiring::seed_of(seed);
     let scope = ready.scope(
         tenant,
@@ -348,7 +340,7 @@ pub(crate) async fn conduct(
         seeded,
         started_ms,
         recording.clone(),
-        own_calls,
+        books.own_calls.clone(),
     );
     let desk = Arc::new(Desk {
         scope: scope.clone(),
@@ -357,7 +349,7 @@ pub(crate) async fn conduct(
             seed: hex::encode(seeded),
             started_ms,
             allow_private_network,
-            own_calls: counted,
+            own_calls: books.counted,
             estimate: estimate.id(),
         },
         recording: recording.clone(),
@@ -413,14 +405,7 @@ pub(crate) async fn conduct(
     if redaction(&project).payloads {
         outcome.redact();
     }
-    match &outcome.paused {
-        Some(paused) => journal.run_pause(&outcome, paused)?,
-        None => {
-            journal.varied(&estimate, &outcome)?;
-            let recorded = recorded.evidence_bytes.load(Ordering::Relaxed);
-            journal.run_end(&outcome, recorded)?;
-        }
-    }
+    books.close(&outcome, || journal.varied(&estimate, &outcome))?;
     let run_dir = state.run_dir(run.id());
     let mut finished = Finished {
         run: run.id().to_owned(),

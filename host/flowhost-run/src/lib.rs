@@ -17,6 +17,7 @@ pub mod memory;
 pub mod specs;
 
 mod account;
+mod books;
 mod breaker;
 mod clock;
 mod content;

@@ -7,7 +7,7 @@
 //! byte; its number is then that record's, so that everything that is made of numbers comes out the same.
 //! Times are the record's. Must never write anything.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -52,6 +52,9 @@ pub(crate) struct Script {
     swapped: Vec<String>,
     told_ms: HashMap<String, u64>,
     cuts: HashMap<String, Cut>,
+    /// Calls whose request to be performed is on record, and those whose result is.
+    intents: HashSet<String>,
+    results: HashSet<String>,
     lives: Lives,
     state: Mutex<State>,
 }
@@ -68,7 +71,17 @@ impl Script {
         let mut state = State::default();
         let (mut told_ms, mut cuts) = (HashMap::new(), HashMap::new());
         let lives = Lives::of(&entries);
+        let (mut intents, mut results) = (HashSet::new(), HashSet::new());
         for (index, entry) in entries.iter().enumerate() {
+            match (entry.record.kind(), entry.record.text("call")) {
+                (Some(Kind::ToolCall), Some(call)) => {
+                    intents.insert(call.to_owned());
+                }
+                (Some(Kind::ToolResult), Some(call)) => {
+                    results.insert(call.to_owned());
+                }
+                _ => {}
+            }
             if lives.let_go.contains(&index) {
                 continue;
             }
@@ -89,6 +102,8 @@ impl Script {
             swapped,
             told_ms,
             cuts,
+            intents,
+            results,
             lives,
             state: Mutex::new(state),
         }
@@ -140,16 +155,12 @@ impl Script {
 
     /// Whether the record of this call holds its result: one that was stopped in the middle has none.
     pub(crate) fn has_result(&self, call: &str) -> bool {
-        let of_call = |entry: &&Entry| entry.record.text("call") == Some(call);
-        let mut own = self.entries.iter().filter(of_call);
-        own.any(|it| it.record.kind() == Some(Kind::ToolResult))
+        self.results.contains(call)
     }
 
     /// Whether the record has a request to perform this call: a guardrail has none.
     pub(crate) fn has_intent(&self, call: &str) -> bool {
-        let of_call = |entry: &&Entry| entry.record.text("call") == Some(call);
-        let mut own = self.entries.iter().filter(of_call);
-        own.any(|it| it.record.kind() == Some(Kind::ToolCall))
+        self.intents.contains(call)
     }
 
     /// The event is what the planner is fed: its record is taken as it is.

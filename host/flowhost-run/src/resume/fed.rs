@@ -84,12 +84,26 @@ impl Fed {
     /// # Errors
     /// [`FedError`]; a payload that was erased or redacted to something else cannot be fed.
     pub fn read(dir: &Path, key: Option<&DataKey>) -> Result<Self, FedError> {
+        Self::read_beside(dir, key, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Fed::read`], for somebody who wants the records themselves as well: `each` is handed each of them, with
+    /// the payloads of all.
+    ///
+    /// # Errors
+    /// As [`Fed::read`]; what `each` says.
+    pub fn read_beside(
+        dir: &Path,
+        key: Option<&DataKey>,
+        each: &mut dyn FnMut(&StoredRecord, &Payloads<'_>) -> Result<(), PayloadError>,
+    ) -> Result<Self, FedError> {
         let payloads = Payloads::open(&RealDisk, dir)?;
         let mut reader = Reader::new(&payloads, key);
         for record in read_run_in(&RealDisk, dir)? {
             let record = Arc::new(record?);
             let said = said(&record)?;
             reader.take(&record, said.as_ref());
+            each(&record, &payloads)?;
         }
         reader.done()
     }

@@ -22,8 +22,8 @@ use super::disk::Rng;
 use super::guest::StandIn;
 use super::random::{self, Mood};
 use super::world::{BEGINNING_MS, Lent, Slow, World};
-use crate::account;
-use crate::desk::{Desk, Funds, Greeting, Recording};
+use crate::books::Books;
+use crate::desk::{Desk, Funds, Greeting};
 use crate::driver::{self, Drive};
 use crate::execute::RunOptions;
 use crate::handle::Run;
@@ -366,14 +366,8 @@ impl Simulated {
         };
         let purse = Arc::new(Purse::new(wiring::ceiling(&self.plan)));
         let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
-        let (counted, written) = past.map_or((0, 0), |past| (past.own_calls, past.bytes));
-        let own_calls = Arc::new(AtomicU64::new(counted));
-        let (account, recorded) = account::of_run(
-            Arc::new(journal.clone()),
-            written,
-            account::allowed(&self.plan),
-        );
-        let recording = Arc::new(Recording::new(account, own_calls.clone(), purse.clone()));
+        let books = Books::open(&journal, &self.plan, &purse, past);
+        let recording = books.recording.clone();
         let seed = wiring::seed_of(self.world.seed);
         let scope = RunScope {
             tenant: TENANT.into(),
@@ -382,7 +376,7 @@ impl Simulated {
             started_ms: BEGINNING_MS,
             recorder: recording.clone(),
             providers: Arc::from([]),
-            own_calls,
+            own_calls: books.own_calls.clone(),
             memory: None,
         };
         let desk = Desk {
@@ -392,7 +386,7 @@ impl Simulated {
                 seed: hex::encode(seed),
                 started_ms: BEGINNING_MS,
                 allow_private_network: false,
-                own_calls: counted,
+                own_calls: books.counted,
                 estimate: String::new(),
             },
             recording: recording.clone(),
@@ -443,13 +437,7 @@ impl Simulated {
             }
         });
         let outcome = driver::drive(drive, &run).await.map_err(told)?;
-        match &outcome.paused {
-            Some(paused) => journal.run_pause(&outcome, paused).map_err(told)?,
-            None => {
-                let recorded = recorded.evidence_bytes.load(Relaxed);
-                journal.run_end(&outcome, recorded).map_err(told)?;
-            }
-        }
+        books.close(&outcome, || Ok(())).map_err(told)?;
         let closed = ledger.close().await;
         closed.map_err(|error| format!("close: {error}"))?;
         Ok(match outcome.paused {

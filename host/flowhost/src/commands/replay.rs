@@ -12,7 +12,7 @@ use flowhost::state::FindRuns as _;
 use flowhost_engine::{Inspected, PoolConfig, ShapeLimits};
 use flowhost_flow::Exit;
 use flowhost_ledger::records::Record;
-use flowhost_ledger::{DataKey, Payloads, RealDisk, StoredRecord, read_run};
+use flowhost_ledger::{DataKey, Payloads, StoredRecord};
 use flowhost_run::bundle::{BUNDLE, Bundle, component_path};
 use flowhost_run::{Difference, Entry, Fed, Member, Recorded, ReplayOptions, Replayed};
 use serde_json::{Map, Value, json};
@@ -65,21 +65,17 @@ fn cannot(run: &str, why: &dyn std::error::Error) -> Failure {
 
 /// The run as its folder has it; each payload has been compared with its commitment.
 fn recorded(run: &str, dir: &Path, key: Option<&DataKey>) -> Result<Recorded, Failure> {
-    let fed = Fed::read(dir, key).map_err(|error| cannot(run, &error))?;
-    let payloads = Payloads::open(&RealDisk, dir).map_err(|error| cannot(run, &error))?;
     let mut entries = Vec::new();
-    for record in read_run(dir).map_err(|error| cannot(run, &error))? {
-        let record = record.map_err(|error| cannot(run, &error))?;
-        let payload = payload(&payloads, &record);
-        let payload = payload.map_err(|error| cannot(run, &error))?;
-        let exact = key.map(|key| payloads.exact(&record, key)).transpose();
-        let exact = exact.map_err(|error| cannot(run, &error))?.flatten();
+    let fed = Fed::read_beside(dir, key, &mut |record, payloads| {
+        let exact = key.map(|key| payloads.exact(record, key)).transpose()?;
         entries.push(Entry {
-            record,
-            payload,
-            exact,
+            record: record.clone(),
+            payload: payload(payloads, record)?,
+            exact: exact.flatten(),
         });
-    }
+        Ok(())
+    });
+    let fed = fed.map_err(|error| cannot(run, &error))?;
     Ok(Recorded {
         entries,
         setup: fed.setup,
