@@ -201,7 +201,11 @@ pub(crate) async fn execute(
         Some((parent, of)) => {
             let (plan, setup) = (project.plan.clone(), setup.clone());
             let started = flowhost_flow::Time(started_ms);
-            Some(blocking(move || fork::branch(&of, parent, plan, setup, started)).await?)
+            let (tenant, agents) = (state.tenant().to_owned(), fork::agents(&project));
+            let work = move || {
+                fork::branch(&of, parent, plan, setup, started, (&tenant, &agents))
+            };
+            Some(blocking(work).await?)
         }
         None => None,
     };
@@ -239,7 +243,7 @@ pub(crate) async fn execute(
         locked.told(&journal)?;
     }
     if let Some(branch) = &branch {
-        branch.write(&journal)?;
+        branch.write(&journal, state.tenant())?;
     }
     let reuse = match reused {
         Some(earlier) => Some(Arc::new(Reuse::new(host, earlier, &project, seed)?)),

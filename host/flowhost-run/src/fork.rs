@@ -6,20 +6,27 @@
 //! be resumed, replayed and forked like any other, also when the recorded one is gone. Everything is worked out
 //! before the first record is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowhost_bus::Ulid;
+use flowhost_caps::messaging::MESSAGE;
 use flowhost_flow::planner::fork::{ForkError, Parent as Recorded, Prefix, fork};
-use flowhost_flow::planner::{CallId, Note, Replayer};
+use flowhost_flow::planner::{CallId, Replayer};
 use flowhost_flow::{Action, Call, Event, Exit, Plan, Planner, RunSetup, Time};
+use flowhost_ledger::Fact;
+use flowhost_ledger::records::{Message, PlacePart, RecordKind as _};
+use flowhost_words::PluginKind;
+use serde_json::json;
 
 use crate::failure::Failure;
 use crate::host::Inner;
-use crate::journal::{Journal, emitted_id};
+use crate::journal::Journal;
+use crate::mailbox;
 use crate::order::Answered;
-use crate::resume::past::{Past, read_to};
+use crate::project::Project;
+use crate::resume::past::{Past, Unread, read_to};
 use crate::resume::rebuild::{Rebuilt, rebuild};
 use crate::resume::{Fed, Kept, Resumed};
 use crate::reuse::{Sources, hash_of_event, sources};
@@ -48,9 +55,27 @@ pub(crate) struct Parent {
     sources: Sources,
 }
 
+/// An agent of the new run: its key, and what it subscribes to.
+pub(crate) type Agents = Vec<(String, Vec<String>)>;
+
+/// The agents of a project, and what each subscribes to.
+pub(crate) fn agents(project: &Project) -> Agents {
+    let plugins = project.plan.all_plugins().into_iter();
+    let agents = plugins.filter(|(_, plugin)| plugin.kind == PluginKind::Agent);
+    let subscribed = |(key, _)| {
+        let member = project.members.get(&key)?;
+        Some((key, member.effective.grants.messages.subscribe.clone()))
+    };
+    agents.filter_map(subscribed).collect()
+}
+
 /// The past of the new run.
 pub(crate) struct Branch {
     pub(crate) point: Point,
+    /// Messages of the past that nobody had read: they are read here.
+    unread: Vec<Unread>,
+    /// Messages of the past; what a step emits behind them is sent here.
+    sent: BTreeSet<String>,
     plan: Arc<Plan>,
     fed: Fed,
     planner: Box<dyn Planner>,
@@ -89,6 +114,7 @@ pub(crate) fn branch(
     plan: Arc<Plan>,
     setup: RunSetup,
     started: Time,
+    (tenant, agents): (&str, &Agents),
 ) -> Result<Branch, Failure> {
     let began = Ulid::from_string(&parent.fed.setup.run_id).map_or(0, |id| id.timestamp_ms());
     let recorded = Recorded {
@@ -107,13 +133,16 @@ pub(crate) fn branch(
     let records = seq + 1;
     let key = of.kept.key(&parent.dir)?;
     let past = read_to(&parent.dir, key.as_ref(), records)?;
-    if let Some(message) = past.unread.first() {
+    let here = prefix.calls.iter();
+    let here: BTreeMap<u64, u64> = here.map(|(here, there)| (there.0, here.0)).collect();
+    let unread = unread(&past, (tenant, &setup.run_id), agents, &here).map_err(|message| {
         let why = format!(
-            "a message of `{}` to `{}` was not read yet when `{}` began, and it is not sent twice",
+            "some agents had read a message of `{}` to `{}` when `{}` began, and others had not: it can neither be \
+             sent again nor left out",
             message.sender, message.topic, of.at
         );
-        return Err(cannot(&why).hint("fork it at an earlier or a later step"));
-    }
+        cannot(&why).hint("fork it at an earlier or a later step")
+    })?;
     let fed = Fed {
         setup,
         events: prefix.events.clone(),
@@ -128,6 +157,8 @@ pub(crate) fn branch(
             hash,
             at: of.at.clone(),
         },
+        unread,
+        sent: past.sent,
         plan,
         fed,
         planner,
@@ -137,10 +168,71 @@ pub(crate) fn branch(
     })
 }
 
+/// The messages of the past that nobody has read and some agent of the new run hears, as sent by its calls: `here`
+/// has the new run's number of each. Fails with one that was read by some of those who hear it.
+fn unread(
+    past: &Past,
+    run: (&str, &str),
+    agents: &Agents,
+    here: &BTreeMap<u64, u64>,
+) -> Result<Vec<Unread>, Box<Unread>> {
+    let mut unread = Vec::new();
+    // What an agent said when it was started it says again when it is started here.
+    for message in past.unread.iter().filter(|it| !it.at_start) {
+        let (mut wanted, mut read) = (0, 0);
+        for (key, patterns) in agents {
+            let times = past.read.get(&(key.clone(), message.id.clone()));
+            let hears = mailbox::hears(run, key, patterns, message);
+            wanted += hears;
+            read += hears.min(times.copied().unwrap_or(0));
+        }
+        match (wanted, read) {
+            (wanted, read) if wanted == read => {}
+            (_, 0) => {
+                let root = here.get(&message.root).copied().unwrap_or(0);
+                let message = message.clone();
+                unread.push(Unread { root, ..message });
+            }
+            _ => return Err(Box::new(message.clone())),
+        }
+    }
+    Ok(unread)
+}
+
+/// The record of such a message in the new run, where nobody there says it by themselves.
+fn carried(tenant: &str, message: &Unread) -> Option<Fact> {
+    if message.sender == "host" {
+        return None; // a step emits it: that is a note of the planner
+    }
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let payload: serde_json::Value = serde_json::from_str(&message.payload).unwrap_or_default();
+    let root = message.root.to_string();
+    let said = json!({
+        "payload": payload, "root": root, "topic": message.topic, "waiting": [],
+    });
+    let record = Message {
+        place: PlacePart {
+            step: some(&message.step),
+            call: Some(root),
+            ..PlacePart::default()
+        },
+        id: message.id.clone(),
+        r#type: MESSAGE.to_owned(),
+        correlation: some(&message.correlation),
+        ..Message::default()
+    };
+    let fact = record.by(format!("{tenant}/{}", message.sender));
+    Some(fact.payload(said.to_string().into_bytes()))
+}
+
 impl Branch {
     /// Records the past, as it would have been recorded had it happened here.
-    pub(crate) fn write(&self, journal: &Journal) -> Result<(), Failure> {
+    pub(crate) fn write(&self, journal: &Journal, tenant: &str) -> Result<(), Failure> {
         let broken = |error| crate::execute::ledger_failure("the ledger takes no more", &error);
+        // Before the step at which the run is forked, which says that the past is whole.
+        for fact in self.unread.iter().filter_map(|it| carried(tenant, it)) {
+            crate::execute::append(journal, fact)?;
+        }
         let mut asked: BTreeMap<CallId, Box<Call>> = BTreeMap::new();
         let replayer = Replayer::new(self.plan.clone(), self.fed.setup.clone());
         let mut replayer = replayer.map_err(|error| self.changed(&error.to_string()))?;
@@ -179,13 +271,11 @@ impl Branch {
 
     /// The run as it stands at the step, for a driver that goes on with it.
     pub(crate) fn resumed(self) -> (Box<dyn Planner>, Resumed) {
-        let mut past = Past::default();
-        for note in &self.rebuilt.notes {
-            // What a step has emitted was heard, and is not said twice.
-            if let Note::Emitted { step_id, .. } = note {
-                past.sent.insert(emitted_id(step_id).to_string());
-            }
-        }
+        let past = Past {
+            unread: self.unread,
+            sent: self.sent,
+            ..Past::default()
+        };
         let (rebuilt, fed) = (self.rebuilt, self.fed);
         (self.planner, Resumed { past, rebuilt, fed })
     }

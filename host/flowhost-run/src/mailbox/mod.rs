@@ -130,7 +130,9 @@ pub(crate) async fn redeliver(
         let mut agents = plugins.all().into_iter().filter(|it| it.is_agent());
         agents.any(|agent| {
             let times = read.get(&(agent.key.to_string(), message.id.clone()));
-            hears(run, &agent, message) > times.copied().unwrap_or(0)
+            let patterns = &agent.plugin.effective().grants.messages.subscribe;
+            let hears = hears((&run.tenant, &run.run), &agent.key, patterns, message);
+            hears > times.copied().unwrap_or(0)
         })
     };
     for message in unread.iter().filter(waits) {
@@ -145,20 +147,23 @@ pub(crate) async fn redeliver(
 }
 
 /// How often an agent is handed a message: once for each of its patterns that take the topic.
-fn hears(run: &RunScope, agent: &Installed, message: &Unread) -> u32 {
-    let key = &*agent.key;
+pub(crate) fn hears(
+    (tenant, run): (&str, &str),
+    key: &str,
+    patterns: &[String],
+    message: &Unread,
+) -> u32 {
     if message.sender == key || prefix(&message.sender) != prefix(key) {
         return 0; // an agent hears neither itself nor another plan's plugins
     }
-    let Ok(subject) = Subject::topic(&run.tenant, &run.run, &message.topic) else {
+    let Ok(subject) = Subject::topic(tenant, run, &message.topic) else {
         return 0; // it was recorded by a host that took other topics; nobody can subscribe to it
     };
-    let patterns = agent.plugin.effective().grants.messages.subscribe.iter();
     let takes = |pattern: &&String| {
-        let pattern = Pattern::topics(&run.tenant, &run.run, pattern);
+        let pattern = Pattern::topics(tenant, run, pattern);
         pattern.is_ok_and(|pattern| pattern.matches(&subject))
     };
-    u32::try_from(patterns.filter(takes).count()).unwrap_or(u32::MAX)
+    u32::try_from(patterns.iter().filter(takes).count()).unwrap_or(u32::MAX)
 }
 
 /// The message as its sender sent it, under the id that it had.

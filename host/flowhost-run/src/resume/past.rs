@@ -5,7 +5,7 @@
 //! nothing is performed: a call whose intent is missing never started, because an intent is on the disk before
 //! its effect.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use flowhost_ledger::{
 };
 use serde_json::Value;
 
+use crate::desk::ON_START;
 use crate::failure::Failure;
 use crate::journal::Denial;
 use crate::order::{Detail, Stands};
@@ -46,6 +47,8 @@ pub(crate) struct Unread {
     pub(crate) payload: String,
     /// The planner's call that it was sent for; 0 for none.
     pub(crate) root: u64,
+    /// Its sender sent it when it was started.
+    pub(crate) at_start: bool,
 }
 
 /// How far a call of the planner came.
@@ -208,8 +211,12 @@ struct Reader<'p> {
     past: Past,
     /// Results of the planner's calls that have not ended for it.
     told: BTreeMap<u64, Told>,
+    /// Those that have: what an agent does for a message that such a call sent comes later.
+    over: HashSet<u64>,
     /// Whose budget pays for a call that the host made to deliver a message: the sender's root call.
     roots: HashMap<String, u64>,
+    /// Calls in which agents were started.
+    starts: HashSet<String>,
     /// Model calls that have begun: plugin, root and what was held for them, by record.
     intents: HashMap<u64, (String, u64, Left)>,
     open_messages: BTreeMap<String, Unread>,
@@ -226,7 +233,9 @@ impl<'p> Reader<'p> {
             key,
             past: Past::default(),
             told: BTreeMap::new(),
+            over: HashSet::new(),
             roots: HashMap::new(),
+            starts: HashSet::new(),
             intents: HashMap::new(),
             open_messages: BTreeMap::new(),
             answering: HashMap::new(),
@@ -361,6 +370,9 @@ impl<'p> Reader<'p> {
             made.settled = None;
             return;
         }
+        if said.tool == ON_START {
+            self.starts.insert(call.clone());
+        }
         if let Some(id) = &said.id {
             let root = self.open_messages.get(id).map_or(0, |unread| unread.root);
             self.roots.insert(call.clone(), root);
@@ -377,7 +389,7 @@ impl<'p> Reader<'p> {
         let plugin = plugin(&record.actor);
         let well = said.status == "ok";
         match said.tool.as_str() {
-            "on-start" if well => {
+            ON_START if well => {
                 let revision = said.call_of.revision.unwrap_or(1);
                 self.past.started.insert((plugin.to_owned(), revision));
             }
@@ -521,6 +533,7 @@ impl<'p> Reader<'p> {
         {
             self.past.calls.remove(&call);
             self.told.remove(&call);
+            self.over.insert(call);
         }
     }
 
@@ -588,6 +601,7 @@ impl<'p> Reader<'p> {
                 .to_owned(),
             payload: told.get("payload").unwrap_or(&Value::Null).to_string(),
             root: self.root(&call),
+            at_start: self.starts.contains(&call),
         };
         self.open_messages.insert(said.id, unread);
         Ok(())
@@ -624,6 +638,14 @@ impl<'p> Reader<'p> {
             self.book(&plugin, root, held);
         }
         let past = &mut self.past;
+        let rest = &mut past.rest;
+        past.calls.retain(|call, made| {
+            let open = !self.over.contains(call);
+            if !open {
+                add(rest, made.spent); // the planner never hears of it
+            }
+            open
+        });
         // A call that is made again sends its messages again.
         past.unread = self
             .open_messages

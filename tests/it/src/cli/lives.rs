@@ -1,9 +1,10 @@
 //! Replays of runs that had several processes: killed, settled, at a gate, and of messages that steps emit.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::again::{forget, replays};
-use super::resumed::{REVIEW, RUN, THREE, begun, home, kill, resume};
+use super::evidence::run_dir;
+use super::resumed::{REVIEW, RUN, THREE, begun, cut, home, kill, resume};
 use super::{plan, tool};
 use crate::counting::Counting;
 use crate::support::Home;
@@ -96,4 +97,91 @@ fn a_message_that_a_step_emits_is_read_again_by_the_agent_that_read_it() {
     forget(&home);
     let replayed = replays(&home);
     assert!(replayed["calls"].as_u64().unwrap() >= 2, "{replayed:#}");
+}
+
+/// Agents that hand letters on: `a` sends what its step says, `b` and `c` pass on what they read.
+fn talkers(steps: &str) -> Home {
+    let home = Home::new();
+    home.warm();
+    home.guest("ok_echo");
+    let mut members = tool("ok_echo", "deny-all");
+    for (name, guest) in [
+        ("a", "ok_agent_sender"),
+        ("b", "ok_agent_relay"),
+        ("c", "ok_agent_relay"),
+    ] {
+        home.guest(guest);
+        let talker = "[messages]\npublish = [\"agents.*.in\"]\nsubscribe = [\"agents.self.in\"]\n";
+        let profile = format!("version = 1\nname = \"{name}\"\n{talker}");
+        home.file(&format!("policies/{name}.toml"), profile);
+        members +=
+            &format!("  {name}: {{ kind: agent, source: ./{guest}.wasm, profile: {name} }}\n");
+    }
+    home.file("plan.yaml", plan(&members, steps));
+    home
+}
+
+/// A step whose agent sends `b` a letter that goes on to `c`.
+const LETTER: &str = "  only: { uses: a, with: { cases: [ { op: publish, topic: agents.b.in, payload: { route: \
+                      [agents.c.in], text: hello } } ] } }";
+
+/// How often an agent has read a message to its end.
+fn reads(records: &[Value], agent: &str) -> usize {
+    let actor = format!("default/{agent}");
+    let read = records.iter().filter(|it| {
+        it["tool"] == "on-message" && it["kind"] == "tool.result" && it["actor"] == actor
+    });
+    read.count()
+}
+
+#[test]
+fn what_agents_hand_on_after_their_step_has_ended_is_read_wherever_the_run_was_stopped() {
+    let home = talkers(LETTER);
+    home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+    let dir = run_dir(&home);
+    let text = std::fs::read_to_string(dir.join("seg-00000000.jsonl")).unwrap();
+    let payloads = std::fs::read(dir.join("payloads-00000000.jsonl")).unwrap();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let at = |kind: &str, actor: &str, tool: &Value| {
+        let of = |line: &String| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            record["kind"] == kind && record["actor"] == actor && record["tool"] == *tool
+        };
+        lines.iter().position(of).unwrap()
+    };
+    let handed_on = at("message", "default/b", &Value::Null);
+    let read = at("tool.call", "default/c", &json!("on-message"));
+    for keep in handed_on + 1..=read {
+        cut(&home, &lines, keep);
+        std::fs::write(dir.join("payloads-00000000.jsonl"), &payloads).unwrap();
+        home.flowhost(&["runs", "resume", "latest", "--json"]).expect(0);
+        assert_eq!(reads(&home.records(), "c"), 1, "stopped at record {keep}");
+        replays(&home);
+    }
+}
+
+#[test]
+fn a_fork_reads_the_messages_that_nobody_had_read_before_its_step() {
+    let emits = "  only: { emit: { subject: agents.b.in, payload: { route: [agents.c.in], text: hi } } }";
+    for first in [LETTER, emits] {
+        let last = "  last: { needs: [only], uses: ok_echo/run, with: { a: 1 } }";
+        let home = talkers(&format!("{first}\n{last}"));
+        let parent = home.flowhost(&["run", "plan.yaml", "--json"]).expect(0);
+        let forked = home.flowhost(&["runs", "fork", "latest", "--at", "last", "--json"]);
+        let (parent, forked) = (parent.json(), forked.expect(0).json());
+        let records = |run: &Value| {
+            let runs = home.path().join(".flowhost/default/runs");
+            home.records_of(&runs.join(run["run_id"].as_str().unwrap()))
+        };
+        let (before, after) = (records(&parent), records(&forked));
+        let past = after[0]["parent_records"].as_str().unwrap();
+        let before = &before[..past.parse::<usize>().unwrap()];
+        let read = |agent: &str| reads(before, agent) + reads(&after, agent);
+        assert_eq!(read("c"), 1, "after {past} records: {after:#?}");
+        // It reads again what it had read, and not yet handed on, when the step began.
+        assert!(read("b") > 0, "after {past} records: {after:#?}");
+        let replayed = home.flowhost(&["runs", "replay", "latest", "--json"]);
+        assert_eq!(replayed.expect(0).json()["same"], true);
+        home.flowhost(&["verify", ".flowhost"]).expect(0);
+    }
 }
