@@ -202,9 +202,7 @@ pub(crate) async fn execute(
             let (plan, setup) = (project.plan.clone(), setup.clone());
             let started = flowhost_flow::Time(started_ms);
             let (tenant, agents) = (state.tenant().to_owned(), fork::agents(&project));
-            let work = move || {
-                fork::branch(&of, parent, plan, setup, started, (&tenant, &agents))
-            };
+            let work = move || fork::branch(&of, parent, plan, setup, started, (&tenant, &agents));
             Some(blocking(work).await?)
         }
         None => None,

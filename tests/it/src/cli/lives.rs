@@ -154,7 +154,8 @@ fn what_agents_hand_on_after_their_step_has_ended_is_read_wherever_the_run_was_s
     for keep in handed_on + 1..=read {
         cut(&home, &lines, keep);
         std::fs::write(dir.join("payloads-00000000.jsonl"), &payloads).unwrap();
-        home.flowhost(&["runs", "resume", "latest", "--json"]).expect(0);
+        home.flowhost(&["runs", "resume", "latest", "--json"])
+            .expect(0);
         assert_eq!(reads(&home.records(), "c"), 1, "stopped at record {keep}");
         replays(&home);
     }
@@ -162,7 +163,8 @@ fn what_agents_hand_on_after_their_step_has_ended_is_read_wherever_the_run_was_s
 
 #[test]
 fn a_fork_reads_the_messages_that_nobody_had_read_before_its_step() {
-    let emits = "  only: { emit: { subject: agents.b.in, payload: { route: [agents.c.in], text: hi } } }";
+    let emits =
+        "  only: { emit: { subject: agents.b.in, payload: { route: [agents.c.in], text: hi } } }";
     for first in [LETTER, emits] {
         let last = "  last: { needs: [only], uses: ok_echo/run, with: { a: 1 } }";
         let home = talkers(&format!("{first}\n{last}"));
