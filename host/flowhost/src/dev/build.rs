@@ -191,3 +191,78 @@ async fn tail(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Builds whose program is the shell, which takes the file `plugin` of the folder for its script.
+    fn builds(folder: &Path) -> (Ambient, Builds) {
+        let shell = Some(PathBuf::from("/bin/sh"));
+        let ambient = Ambient::with(BTreeMap::new(), folder.to_owned(), shell);
+        let builds = Builds::new(&ambient);
+        (ambient, builds)
+    }
+
+    /// Whether a process is at work; one that was ended and not yet waited for is not.
+    fn is_at_work(ambient: &Ambient, process: &str) -> bool {
+        let status = Path::new("/proc").join(process).join("stat");
+        let status = ambient.read_text(&status, 4_096).unwrap_or_default();
+        let state = status.rsplit(") ").next().unwrap_or_default();
+        !(state.is_empty() || state.starts_with('Z') || state.starts_with('X'))
+    }
+
+    async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+        let since = Instant::now();
+        while !holds() {
+            assert!(since.elapsed() < Duration::from_secs(60), "never: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_build_that_never_ends_is_ended_by_the_next_change_with_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ambient, mut builds) = builds(folder.path());
+        let script = folder.path().join("plugin");
+        let endless = "sleep 1000 &\necho $$ $! >> at-work\nwait\n";
+        ambient.write(&script, endless.as_bytes()).unwrap();
+        let list = folder.path().join("at-work");
+        let listed = || ambient.read_text(&list, 4_096).unwrap_or_default();
+        // One that has begun, then saves as fast as they come.
+        for save in 0..50 {
+            assert_eq!(
+                builds.want(folder.path().to_owned()).as_deref(),
+                Some(folder.path())
+            );
+            if save == 0 {
+                until("the build begins", || listed().ends_with('\n')).await;
+            }
+        }
+        ambient.write(&script, b"exit 0\n").unwrap();
+        builds.want(folder.path().to_owned());
+        let ended = builds.ended().await;
+        assert_eq!(ended.result, Ok(()));
+        let processes = listed();
+        assert!(!processes.is_empty());
+        for process in processes.split_whitespace() {
+            until("what a build started is ended", || {
+                !is_at_work(&ambient, process)
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_build_that_fails_without_a_word_is_told_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ambient, mut builds) = builds(folder.path());
+        let script = folder.path().join("plugin");
+        ambient.write(&script, b"exit 3\n").unwrap();
+        builds.want(folder.path().to_owned());
+        let why = builds.ended().await.result.unwrap_err();
+        assert!(why.contains("exit status: 3"), "{why}");
+    }
+}

@@ -3,6 +3,7 @@
 pub(crate) mod again;
 mod analysis;
 mod audit;
+mod author_mistakes;
 pub(crate) mod authors;
 mod bad_input;
 mod bad_plans;
