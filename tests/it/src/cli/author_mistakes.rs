@@ -62,13 +62,21 @@ fn a_description_that_is_too_long_or_holds_what_nobody_sees_is_refused_with_all_
 #[test]
 fn a_language_that_is_not_installed_is_told_with_what_installs_it() {
     for (mark, missing, cure) in [
-        ("package.json", "`node` is not installed", "`nodejs` and `npm`"),
+        (
+            "package.json",
+            "`node` is not installed",
+            "`nodejs` and `npm`",
+        ),
         (
             "pyproject.toml",
             "`python3` is not installed",
             "`python3` and `python3-venv`",
         ),
-        ("Cargo.toml", "`cargo` is not installed", "https://rustup.rs"),
+        (
+            "Cargo.toml",
+            "`cargo` is not installed",
+            "https://rustup.rs",
+        ),
     ] {
         let said = build(&project(mark, ""), &[]).stderr;
         assert!(said.contains(missing) && said.contains(cure), "{said}");
