@@ -7,60 +7,31 @@ use crate::merkle::{Hash, NO_PREVIOUS, Tree, leaf_hash};
 use crate::record::{LineFault, Owner, View};
 use crate::rows::Plain;
 
-/// Where a chain stands.
+/// Where a chain stands, for whoever only reads it: the tree over its records is for those that sign it, and for
+/// those that hold it against what was signed.
 #[derive(Debug, Clone)]
-pub(crate) struct Chain {
-    tree: Tree,
+pub(crate) struct Links {
+    size: u64,
     prev: Hash,
 }
 
-impl Default for Chain {
+impl Default for Links {
     fn default() -> Self {
         Self {
-            tree: Tree::default(),
+            size: 0,
             prev: NO_PREVIOUS,
         }
     }
 }
 
-impl Chain {
-    /// Takes up a chain where it was left; `None` if there are not as many peaks as the size has.
-    pub(crate) fn from_parts(size: u64, peaks: Vec<Hash>, prev: Hash) -> Option<Self> {
-        let tree = Tree::from_peaks(size, peaks)?;
-        Some(Self { tree, prev })
-    }
-
-    pub(crate) fn peaks(&self) -> &[Hash] {
-        self.tree.peaks()
-    }
-
+impl Links {
     /// How many records there are; also the next sequence number.
     pub(crate) const fn size(&self) -> u64 {
-        self.tree.size()
+        self.size
     }
 
     pub(crate) const fn prev(&self) -> &Hash {
         &self.prev
-    }
-
-    pub(crate) fn root(&self) -> Hash {
-        self.tree.root()
-    }
-
-    /// Takes a line that this program just made for this place.
-    pub(crate) fn extend(&mut self, line: &[u8]) {
-        self.prev = leaf_hash(line);
-        self.tree.push(self.prev);
-    }
-
-    /// Takes a line that was looked at before; false if it does not follow.
-    pub(crate) fn take(&mut self, plain: &Plain) -> bool {
-        let follows = plain.seq == self.size() && plain.prev == self.prev;
-        if follows {
-            self.prev = plain.leaf;
-            self.tree.close(&plain.whole);
-        }
-        follows
     }
 
     /// Takes a stored line, if it is the record that belongs here.
@@ -70,9 +41,9 @@ impl Chain {
         owner: &Owner,
     ) -> Result<View<'a>, LineFault> {
         let view = View::parse(line)?;
-        if view.seq != self.size() {
+        if view.seq != self.size {
             return Err(LineFault::Seq {
-                expected: self.size(),
+                expected: self.size,
                 found: view.seq,
             });
         }
@@ -86,7 +57,77 @@ impl Chain {
         if hex::encode_to_slice(self.prev, &mut prev).is_err() || view.prev.as_bytes() != prev {
             return Err(LineFault::Prev);
         }
-        self.extend(line);
+        self.follow(leaf_hash(line));
+        Ok(view)
+    }
+
+    const fn follow(&mut self, leaf: Hash) {
+        self.prev = leaf;
+        self.size += 1;
+    }
+}
+
+/// Where a chain stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chain {
+    tree: Tree,
+    links: Links,
+}
+
+impl Chain {
+    /// Takes up a chain where it was left; `None` if there are not as many peaks as the size has.
+    pub(crate) fn from_parts(size: u64, peaks: Vec<Hash>, prev: Hash) -> Option<Self> {
+        let tree = Tree::from_peaks(size, peaks)?;
+        let links = Links { size, prev };
+        Some(Self { tree, links })
+    }
+
+    pub(crate) fn peaks(&self) -> &[Hash] {
+        self.tree.peaks()
+    }
+
+    /// How many records there are; also the next sequence number.
+    pub(crate) const fn size(&self) -> u64 {
+        debug_assert!(
+            self.tree.size() == self.links.size(),
+            "each record is taken into both"
+        );
+        self.links.size()
+    }
+
+    pub(crate) const fn prev(&self) -> &Hash {
+        self.links.prev()
+    }
+
+    pub(crate) fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    /// Takes a line that this program just made for this place.
+    pub(crate) fn extend(&mut self, line: &[u8]) {
+        let leaf = leaf_hash(line);
+        self.links.follow(leaf);
+        self.tree.push(leaf);
+    }
+
+    /// Takes a line that was looked at before; false if it does not follow.
+    pub(crate) fn take(&mut self, plain: &Plain) -> bool {
+        let follows = plain.seq == self.size() && plain.prev == *self.prev();
+        if follows {
+            self.links.follow(plain.leaf);
+            self.tree.close(&plain.whole);
+        }
+        follows
+    }
+
+    /// Takes a stored line, if it is the record that belongs here.
+    pub(crate) fn check<'a>(
+        &mut self,
+        line: &'a [u8],
+        owner: &Owner,
+    ) -> Result<View<'a>, LineFault> {
+        let view = self.links.check(line, owner)?;
+        self.tree.push(*self.links.prev());
         Ok(view)
     }
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::chain::Chain;
+use crate::chain::Links;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, VKey};
 use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
@@ -54,7 +54,7 @@ pub struct Records<'s> {
     dir: PathBuf,
     meta: Meta,
     owner: Owner,
-    chain: Chain,
+    chain: Links,
     segments: std::vec::IntoIter<String>,
     current: Option<(PathBuf, Lines)>,
     ended: bool,
@@ -117,7 +117,7 @@ pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>
         dir: dir.to_owned(),
         meta,
         owner,
-        chain: Chain::default(),
+        chain: Links::default(),
         segments: segments.into_iter(),
         current: None,
         ended: false,

@@ -242,8 +242,7 @@ impl<'a> View<'a> {
         let mut own: [Option<Cow<'a, str>>; 9] = Default::default();
         let mut fields = Vec::with_capacity(entries.len());
         for (name, value) in entries {
-            let reserved = RESERVED.iter().position(|known| *known == name);
-            let slot = reserved.and_then(|at| own.get_mut(at).map(|slot| (at, slot)));
+            let slot = reserved(&name).and_then(|at| own.get_mut(at).map(|slot| (at, slot)));
             match (slot, value) {
                 (Some((_, slot)), canonical::Parsed::Text(text)) => *slot = Some(text),
                 (Some((at, _)), _) => {
@@ -283,6 +282,23 @@ impl<'a> View<'a> {
     pub(crate) fn kind(&self) -> Option<Kind> {
         Kind::parse(self.kind)
     }
+}
+
+/// Where a name stands in [`RESERVED`]. Every line has fifteen names or so, and nine comparisons for each of them
+/// were a tenth of what it takes to read one.
+fn reserved(name: &str) -> Option<usize> {
+    Some(match name {
+        "actor" => 0,
+        "commit" => 1,
+        "kind" => 2,
+        "prev" => 3,
+        "run" => 4,
+        "seq" => 5,
+        "tenant" => 6,
+        "ts" => 7,
+        "v" => 8,
+        _ => return None,
+    })
 }
 
 /// A field whose valid values hold nothing that would be escaped, so it borrows from the line.

@@ -5,6 +5,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::merkle::NO_PREVIOUS;
 
+#[test]
+fn a_reserved_name_is_found_where_it_stands() {
+    for (at, name) in RESERVED.iter().enumerate() {
+        assert_eq!(reserved(name), Some(at), "{name}");
+    }
+    assert_eq!(reserved("actors"), None);
+}
+
 fn owner() -> Owner {
     Owner {
         tenant: "t".into(),

@@ -5,7 +5,7 @@
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 
-use crate::chain::Chain;
+use crate::chain::Links;
 use crate::disk::{RealDisk, Source as _};
 use crate::layout;
 use crate::lines::Lines;
@@ -17,7 +17,7 @@ use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord};
 pub struct Tail {
     dir: PathBuf,
     owner: Owner,
-    chain: Chain,
+    chain: Links,
     segment: u32,
     /// Of the segment, in bytes: what was read of it.
     offset: u64,
@@ -34,7 +34,7 @@ impl Tail {
         Ok(Self {
             owner: read_run(dir)?.owner().clone(),
             dir: dir.to_owned(),
-            chain: Chain::default(),
+            chain: Links::default(),
             segment: 0,
             offset: 0,
             lines: 0,

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::Record;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::{Date, Month, OffsetDateTime, Time};
 
 use super::decisions::DecisionsOf;
 use super::head::HeadOf;
@@ -105,9 +104,36 @@ impl Gather {
     }
 }
 
-/// Microseconds since 1970; 0 for what is no time.
+/// Microseconds since 1970; 0 for what is no time. The reader has seen that it has the one form that records have,
+/// so that the digits stand where they stand: every record of a run has a time.
 fn micros(ts: &str) -> u64 {
-    let parsed = OffsetDateTime::parse(ts, &Rfc3339).ok();
-    let nanos = parsed.and_then(|time| u64::try_from(time.unix_timestamp_nanos()).ok());
-    nanos.map_or(0, |nanos| nanos / 1_000)
+    let number = |from: usize, to: usize| ts.get(from..to)?.parse::<u32>().ok();
+    let parsed = || {
+        let date = Date::from_calendar_date(
+            i32::try_from(number(0, 4)?).ok()?,
+            Month::try_from(u8::try_from(number(5, 7)?).ok()?).ok()?,
+            u8::try_from(number(8, 10)?).ok()?,
+        );
+        let [hour, minute, second] = [number(11, 13)?, number(14, 16)?, number(17, 19)?];
+        let [hour, minute, second] = [hour, minute, second].map(|it| u8::try_from(it).ok());
+        let time = Time::from_hms_micro(hour?, minute?, second?, number(20, 26)?);
+        let at = OffsetDateTime::new_utc(date.ok()?, time.ok()?);
+        u64::try_from(at.unix_timestamp_nanos() / 1_000).ok()
+    };
+    parsed().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_a_record_is_read_to_the_microsecond() {
+        for us in [0, 1, 1_795_651_200_123_456, 253_402_300_799_999_999] {
+            assert_eq!(micros(&flowhost_ledger::timestamp(us)), us);
+        }
+        for none in ["", "yesterday", "2026-13-01T00:00:00.000000Z"] {
+            assert_eq!(micros(none), 0);
+        }
+    }
 }
