@@ -105,6 +105,13 @@ impl Plain {
     }
 }
 
+impl Plain {
+    /// Whether the record has a payload, or had one.
+    pub(crate) const fn has_commit(&self) -> bool {
+        self.commit.is_some()
+    }
+}
+
 /// What is no digit: a bit that no digit's value has.
 const NO_DIGIT: u8 = 0x80;
 

@@ -18,10 +18,11 @@ use crate::checkpoint::{NOTE_BYTES_MAX, Note, NoteError, parse_decimal};
 use crate::disk::Source;
 use crate::layout;
 use crate::lines::{Line, Lines};
-use crate::merkle::Hash;
+use crate::merkle::{Hash, Joins};
 use crate::payloads::{self, PAYLOAD_LINE_BYTES_MAX};
 use crate::record::{LINE_BYTES_MAX, LineFault, Owner, View};
 use crate::records::Kind;
+use crate::rows::Plain;
 
 /// What a disk writes at once, in bytes; a lost one reads as zeros.
 const SECTOR: u64 = 512;
@@ -59,6 +60,8 @@ pub(crate) struct Torn {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) chain: Chain,
+    /// What could be joined of the tree so far.
+    joins: Joins,
     pub(crate) root_at_signed: Option<Hash>,
     /// The last segment's number.
     pub(crate) index: u32,
@@ -150,6 +153,18 @@ impl State {
     fn take(&mut self, line: &Line<'_>, owner: &Owner, signed: u64) -> Result<(), LineFault> {
         if let Some(what) = line.length_fault(LINE_BYTES_MAX) {
             return Err(LineFault::Length(what));
+        }
+        // Almost every line is one of which only this much matters; whatever is wrong with another, the parser has
+        // the words.
+        match Plain::of(line.bytes, owner, &mut self.joins) {
+            Some(plain) if self.chain.take(&plain) => {
+                if plain.has_commit() && plain.seq >= signed {
+                    self.commits.insert(plain.seq);
+                }
+                self.note_root(signed);
+                return Ok(());
+            }
+            _ => self.joins.forget(),
         }
         let view = self.chain.check(line.bytes, owner)?;
         if view.commit.is_some() && view.seq >= signed {
