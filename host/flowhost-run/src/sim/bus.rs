@@ -125,9 +125,10 @@ impl Bus for SimBus {
         pattern: Pattern,
         options: SubscribeOptions,
     ) -> Result<Box<dyn Subscription>, BusError> {
-        let inner = self.inner.subscribe(pattern, options).await?;
+        let inner = self.inner.subscribe(pattern.clone(), options).await?;
         Ok(Box::new(Reader {
             inner,
+            pattern,
             world: self.world.clone(),
             strayed: Arc::default(),
         }))
@@ -140,6 +141,7 @@ type Strayed = Arc<Mutex<BTreeSet<Ulid>>>;
 
 struct Reader {
     inner: Box<dyn Subscription>,
+    pattern: Pattern,
     world: Arc<World>,
     strayed: Strayed,
 }
@@ -156,7 +158,14 @@ impl Reader {
 impl Subscription for Reader {
     async fn next(&mut self) -> Result<Delivery, BusError> {
         loop {
-            let delivery = self.inner.next().await?;
+            let delivery = tokio::select! {
+                biased;
+                // Whoever had it is gone in the middle of it: it is handed out again.
+                (subject, envelope) = self.world.abandoned(&self.pattern) => {
+                    return Ok(Delivery::new(subject, envelope, 2, Box::new(Nobody)));
+                }
+                delivery = self.inner.next() => delivery?,
+            };
             if self.strays(&delivery, 12) {
                 continue; // whoever took it is gone before it did anything
             }
@@ -168,6 +177,28 @@ impl Subscription for Reader {
             let settle = Box::new(Unacknowledged(delivery));
             return Ok(Delivery::new(subject, envelope, attempt, settle));
         }
+    }
+}
+
+/// A delivery that nobody waits for.
+struct Nobody;
+
+#[async_trait]
+impl Settle for Nobody {
+    fn wants_answer(&self) -> bool {
+        false
+    }
+
+    async fn ack(self: Box<Self>) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    async fn progress(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    async fn answer(self: Box<Self>, _: Arc<Envelope>) -> Result<(), BusError> {
+        Err(BusError::NotAsked)
     }
 }
 

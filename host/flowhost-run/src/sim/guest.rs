@@ -225,7 +225,16 @@ impl Guest for StandIn {
     }
 
     async fn call_tool(&self, scope: CallScope, _: &str, _: &str) -> CallReport<ToolContent> {
-        self.within(&scope, self.tool(&scope)).await
+        let dies = self.world.mood == Mood::Wild && self.world.below(40) == 0;
+        if dies && self.world.below(2) == 0 {
+            self.world.dies(scope.call.parse().unwrap()).await;
+        }
+        let report = self.within(&scope, self.tool(&scope)).await;
+        if dies {
+            // It did all of it, and nobody hears of that.
+            self.world.dies(scope.call.parse().unwrap()).await;
+        }
+        report
     }
 
     async fn agent_on_start(&self, scope: CallScope, _: &str) -> CallReport<()> {

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use flowhost_bus::{Envelope, Subject};
+use flowhost_bus::{Envelope, Pattern, Subject};
 use flowhost_ledger::{Clock, Entropy, Fact, Ledger, LedgerError, Recorder};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::disk::{Rng, SimDisk};
@@ -61,6 +62,9 @@ pub(super) struct World {
     began: Mutex<Option<Instant>>,
     /// How far the wall's clock is ahead.
     ahead_ms: AtomicU64,
+    /// Calls in the middle of which a worker died, while the driver lives.
+    dead: Mutex<BTreeSet<u64>>,
+    died: Notify,
 }
 
 impl World {
@@ -74,6 +78,8 @@ impl World {
             passed_ms: AtomicU64::new(0),
             began: Mutex::default(),
             ahead_ms: AtomicU64::new(0),
+            dead: Mutex::default(),
+            died: Notify::new(),
         })
     }
 
@@ -96,6 +102,7 @@ impl World {
     /// A process begins, on a runtime of its own.
     pub(super) fn begins(&self) {
         *self.began.lock().unwrap() = Some(Instant::now());
+        self.dead.lock().unwrap().clear();
         // The wall's clock is set anew, forwards or back.
         if self.below(4) == 0 {
             self.ahead_ms.store(self.below(3_600_000), Relaxed);
@@ -119,10 +126,41 @@ impl World {
             (Mood::Wild, 0) => self.below(10_000),
             (Mood::Wild, it) => it % 12,
         };
+        if self.mood == Mood::Wild && self.below(500) == 0 {
+            // Set anew while a process is at work, too.
+            self.ahead_ms.store(self.below(3_600_000), Relaxed);
+        }
         if ms > 0 {
             tokio::time::sleep(Duration::from_millis(ms)).await;
         }
         self.alive().await;
+    }
+
+    /// The worker of this call is gone, and says nothing any more.
+    pub(super) async fn dies(&self, call: u64) {
+        self.dead.lock().unwrap().insert(call);
+        self.died.notify_waiters();
+        std::future::pending().await
+    }
+
+    /// The order of a call whose worker is gone, for whoever takes orders like it.
+    pub(super) async fn abandoned(&self, pattern: &Pattern) -> (Subject, Arc<Envelope>) {
+        loop {
+            let died = self.died.notified();
+            let order = {
+                let (mut dead, seen) = (self.dead.lock().unwrap(), self.seen());
+                let of = |call: &u64| seen.orders.get(call).filter(|it| pattern.matches(&it.0));
+                let found = dead.iter().find_map(|call| Some((*call, of(call)?.clone())));
+                found.map(|(call, order)| {
+                    dead.remove(&call);
+                    order
+                })
+            };
+            match order {
+                Some(order) => return order,
+                None => died.await,
+            }
+        }
     }
 
     /// Nothing happens any more once the power is gone.
