@@ -150,7 +150,9 @@ impl World {
             let order = {
                 let (mut dead, seen) = (self.dead.lock().unwrap(), self.seen());
                 let of = |call: &u64| seen.orders.get(call).filter(|it| pattern.matches(&it.0));
-                let found = dead.iter().find_map(|call| Some((*call, of(call)?.clone())));
+                let found = dead
+                    .iter()
+                    .find_map(|call| Some((*call, of(call)?.clone())));
                 found.map(|(call, order)| {
                     dead.remove(&call);
                     order
