@@ -338,7 +338,7 @@ fn every_command_that_a_page_shows_is_one_that_the_program_takes() {
         for (line, call) in calls(&text) {
             count += 1;
             let only_read = format!(
-                "flowhost() {{ '{}' \"$@\" --help > help || touch refused; }}; rm -f refused; {call}; test ! -e refused",
+                "flowhost() {{ '{}' \"$@\" --help > help || touch refused; }}; rm -f refused\n{call}\ntest ! -e refused",
                 executable().display()
             );
             let printed = reader.runs(&only_read);

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use flowhost_engine::LoadError;
 use flowhost_flow::Exit;
 use flowhost_ledger::{Fact, LedgerError, MemoryRecorder, Recorder};
 use tokio::sync::oneshot;
@@ -76,7 +77,7 @@ impl Trial {
         (next.revision, next.call, next.root) = (2, "2".into(), "2".into());
         let held = ask.clone();
         self.runtime.block_on(async move {
-            let lost = |error| unable("a call was lost", &error);
+            let lost = |error: tokio::task::JoinError| unable("a call was lost", &error);
             let mut old = tokio::spawn(async move { asked(&old, scope, &held).await });
             let new = tokio::select! {
                 Ok(()) = has_reached => asked(&new, next, ask).await,
