@@ -131,6 +131,16 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// Leaves out what a run of one step does not do.
+    pub(crate) fn of_only(&mut self, plan: &Plan, only: Option<&str>) {
+        if let Some(only) = only {
+            let wanted = plan.with_needs(only);
+            // A sub-plan's steps are those of the step that runs it.
+            self.steps
+                .retain(|path, _| path.split('/').next().is_some_and(|id| wanted.contains(id)));
+        }
+    }
+
     /// The sum of what is known. It has an upper end only where every step has one.
     #[must_use]
     pub fn total(&self) -> Range {

@@ -183,7 +183,8 @@ pub(crate) async fn execute(
     Ready::preflight(&project)?;
     let locked = stages::lock(host, &project, run.id())?;
     let components = unless_stopped(run, Ready::load(host, &project)).await?;
-    let estimate = estimate::estimate(&project, &gateway, state, &*config.past);
+    let mut estimate = estimate::estimate(&project, &gateway, state, &*config.past);
+    estimate.of_only(&project.plan, options.only.as_deref());
     if let Some(failure) = estimate.exceeds(&project.plan) {
         return Err(failure);
     }

@@ -179,7 +179,7 @@ impl Journal {
             }
             note
         });
-        let (commit, dirty) = options.work_tree.told();
+        let (git_commit, dirty) = options.work_tree.told();
         let about = |of: fn(&Documented) -> Option<String>| {
             let said = documents.iter();
             let said: BTreeMap<String, String> = said
@@ -206,7 +206,7 @@ impl Journal {
             documents: about(|it| Some(it.path.clone())),
             documents_sha256: about(|it| Some(it.sha256.clone())),
             documents_version: about(|it| it.version.clone()),
-            commit,
+            git_commit,
             dirty,
             ..RunStart::default()
         };

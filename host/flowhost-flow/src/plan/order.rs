@@ -112,3 +112,20 @@ mod tests {
         assert!(!Plan::parse(text, "t.yaml").unwrap().goes_one_by_one());
     }
 }
+
+impl Plan {
+    /// A step of a workflow and all that it needs, directly or not. Of a step that there is not, nothing.
+    #[must_use]
+    pub fn with_needs(&self, id: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![id.to_owned()];
+        while let Some(id) = open.pop() {
+            if let Some(step) = self.step(&id)
+                && found.insert(id)
+            {
+                open.extend(step.needs.iter().cloned());
+            }
+        }
+        found
+    }
+}

@@ -56,7 +56,7 @@ kinds! {
         /// The version of each, as the plan says.
         documents_version: Option<BTreeMap<String, String>>,
         /// The last commit of the work tree that the plan lies in, where the plan requires a clean one.
-        commit: Option<String>,
+        git_commit: Option<String>,
         /// Files of the plan that are not as in that commit, which a person allowed.
         dirty: Option<Vec<String>>,
     }

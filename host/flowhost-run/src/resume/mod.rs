@@ -170,7 +170,8 @@ pub(crate) async fn execute(
     Ready::preflight(&project)?;
     let locked = crate::stages::lock(host, &project, run.id())?;
     let components = crate::execute::unless_stopped(run, Ready::load(host, &project)).await?;
-    let estimate = estimate::estimate(&project, &gateway, state, &*host.config.past);
+    let mut estimate = estimate::estimate(&project, &gateway, state, &*host.config.past);
+    estimate.of_only(&project.plan, fed.setup.only.as_deref());
     let (planner, rebuilt) =
         rebuild(project.plan.clone(), &fed).map_err(|error| foreign(&error))?;
     let journal = journal_of(host, &ledger, &project, run.id(), &revealed);

@@ -3,8 +3,6 @@
 //! What an earlier stage gave is the recorded run's, taken as a fork takes it (ADR 0027): by reference, in
 //! full, and checked by `verify`. Must never take anything of another spec's run, whatever its plan is called.
 
-use std::collections::BTreeSet;
-
 use flowhost::failure::Failure;
 use flowhost::kept::Kept;
 use flowhost::output::one_line;
@@ -97,19 +95,11 @@ fn step<'p>(plan: &'p Plan, wanted: &str) -> Result<&'p Step, Failure> {
 fn comes_after_a_stage(plan: &Plan, step: &Step) -> bool {
     let steps = plan.steps();
     let staged = steps.iter().any(|it| it.stage.is_some());
-    let mut open: Vec<&String> = step.needs.iter().collect();
-    let mut seen = BTreeSet::new();
-    while let Some(need) = open.pop() {
-        // A plan that was read has no step that needs another one that is not there.
-        let found = steps.iter().find(|it| it.id == *need);
-        if let Some(needed) = found.filter(|_| seen.insert(need)) {
-            if needed.stage.is_some() || !staged {
-                return true;
-            }
-            open.extend(&needed.needs);
-        }
-    }
-    false
+    let needed = plan.with_needs(&step.id);
+    steps.iter().any(|it| {
+        let before = it.id != step.id && needed.contains(&it.id);
+        before && (it.stage.is_some() || !staged)
+    })
 }
 
 /// The newest run of the plan that is not at work.

@@ -160,7 +160,7 @@ fn a_plan_that_requires_a_clean_work_tree_names_what_is_not_as_committed() {
     git(&home, &["commit", "--quiet", "-m", "two"]);
     let clean = run(&home, &[]).expect(0).json();
     let start = start_of(&home, &clean);
-    assert_eq!(start["commit"].as_str().unwrap().len(), 40, "{start:#}");
+    assert_eq!(start["git_commit"].as_str().unwrap().len(), 40, "{start:#}");
     assert_eq!(start["dirty"], Value::Null);
     home.file("schema.json", "{ }");
     let changed = run(&home, &[]).expect(1);

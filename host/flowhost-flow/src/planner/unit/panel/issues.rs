@@ -14,7 +14,7 @@ use super::{Output, Panel};
 use crate::consensus::Resolved;
 use crate::consensus::issues::{self, Issue, Ruling};
 use crate::exit::Failure;
-use crate::planner::unit::work::Move;
+use crate::planner::unit::work::{Move, Remark};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,8 +115,10 @@ impl Panel {
                 Ruling::All => self.agreements.push(format!("{}: {answer}", issue.id)),
                 Ruling::Arbiter => self.resolved.push(resolved(issue, answer)),
                 Ruling::Person => {
-                    let note = format!("waits for a person: {} ({})", issue.id, issue.reason);
-                    self.notes.insert(note);
+                    let (id, question) = (&issue.id, &issue.question);
+                    let told = format!("waits for a person: `{id}`: {question} ({})", issue.reason);
+                    self.remarks.push(Remark::Warning(told.clone()));
+                    self.notes.insert(told);
                 }
             }
         }
