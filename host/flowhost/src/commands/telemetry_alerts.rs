@@ -176,10 +176,12 @@ fn send(answer: &Answer, to: &Uri, context: &Context) -> Result<(), Failure> {
         .map_err(|error| unsent(error.to_string()))
 }
 
-/// The address without what follows its host: paths of webhooks are secrets.
+/// The address without what stands before its host and after its port: names and paths of webhooks are secrets.
 fn shown(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
-    format!("{scheme}://{}", uri.host().unwrap_or_default())
+    let port = uri.port_u16().map(|port| format!(":{port}"));
+    let host = uri.host().unwrap_or_default();
+    format!("{scheme}://{host}{}", port.unwrap_or_default())
 }
 
 fn text(answer: &Answer) -> String {
