@@ -237,7 +237,7 @@ fn a_program_awaits_joins_and_returns() {
             "tools.describe('books/rates_get')",
             json!(
                 "/** Gives one rate by its id; exchange rates: what one unit of a currency is worth in euro; the id is the currency. */\n\
-                tools.books.rates_get(args: { id: string }): Promise<{ id: string; eur: number }>;"
+                tools.books.rates_get(args: { id: string }): Promise<{ eur: number; id: string }>;"
             ),
         ),
     ];
