@@ -485,6 +485,10 @@ mod tests {
             "spec-plan_synthesis.json",
             "notes.md",
             "spec-plan_2026.json",
+            "spec-",
+            "spec-_",
+            "",
+            "spec-plän_ü.json",
         ] {
             assert_eq!(said(other), None, "{other}");
         }
