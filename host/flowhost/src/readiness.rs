@@ -6,7 +6,7 @@
 //! ([`flowhost_flow::plan::Consensus::matrix`]).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -341,11 +341,19 @@ fn commands(ambient: &Ambient, key: &str, member: &Member) -> Vec<Probe> {
     let probes = grants.filter_map(|grant| {
         let program = grant.command.first()?;
         let name = format!("{program} of {key}");
-        let path = match program.contains('/') {
-            true => Some(ambient.resolve(Path::new(program))).filter(|it| ambient.is_file(it)),
-            false => ambient.program(program),
+        let mut granted = member.effective.grants.files.iter();
+        if granted.any(|it| Path::new(program).starts_with(&it.guest)) {
+            let why = "it is in a folder that the profile grants, as the process sees it";
+            return Some(Probe::skipped("command", &name, why));
+        }
+        let places = match program.contains('/') {
+            true => vec![PathBuf::from(program)],
+            // Where the process is looked for, whatever the person's own PATH has.
+            false => std::env::split_paths(flowhost_jail::PATH)
+                .map(|folder| folder.join(program))
+                .collect(),
         };
-        let Some(path) = path else {
+        let Some(path) = places.into_iter().find(|it| ambient.is_file(it)) else {
             let found = "it is not on this machine";
             return Some(Probe::new("command", &name, Level::Error, found));
         };

@@ -169,3 +169,37 @@ fn a_model_that_costs_something_is_asked_on_request_only() {
     );
     assert_eq!(step(&asked, "clarify")["offline"], json!(["gemini"]));
 }
+
+#[test]
+fn a_program_that_is_not_on_this_machine_is_an_error_and_a_server_that_may_not_be_asked_says_why() {
+    let home = Home::new();
+    home.warm();
+    home.file("server/server.pl", "");
+    let profile = |program: &str| {
+        format!(
+            "version = 1\nname = \"peer\"\n[[process]]\ncommand = [\"{program}\", \"/server/server.pl\"]\n[[files]]\nguest = \
+             \"/server\"\nhost = \"server\"\naccess = \"read\"\n"
+        )
+    };
+    home.file("policies/peer.toml", profile("perl"));
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: under-test\nplugins:\n  peer: { kind: mcp_adapter, source: \
+         \"builtin:mcp-client\", profile: peer }\nsteps:\n  a: { uses: peer/shout, with: { text: hello } }\n",
+    );
+    let found = doctor(&home, &[]).expect(1).json();
+    let probe = |found: &Value, kind: &str| -> Value {
+        let probes = found["probes"].as_array().unwrap();
+        probes.iter().find(|it| it["kind"] == kind).unwrap().clone()
+    };
+    assert_eq!(probe(&found, "command")["level"], "ok", "{found:#}");
+    let server = probe(&found, "server");
+    assert_eq!(server["level"], "warning");
+    assert!(server["found"].as_str().unwrap().contains("process.option"), "the second key: {server}");
+    home.file("policies/peer.toml", profile("no-such-program"));
+    let found = doctor(&home, &[]).expect(2).json();
+    assert_eq!(probe(&found, "command")["level"], "error", "{found:#}");
+    home.file("policies/peer.toml", profile("/server/bin/serve"));
+    let found = doctor(&home, &[]).expect(1).json();
+    assert_eq!(probe(&found, "command")["skipped"], true, "{found:#}");
+}
