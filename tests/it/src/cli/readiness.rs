@@ -195,7 +195,10 @@ fn a_program_that_is_not_on_this_machine_is_an_error_and_a_server_that_may_not_b
     assert_eq!(probe(&found, "command")["level"], "ok", "{found:#}");
     let server = probe(&found, "server");
     assert_eq!(server["level"], "warning");
-    assert!(server["found"].as_str().unwrap().contains("process.option"), "the second key: {server}");
+    assert!(
+        server["found"].as_str().unwrap().contains("process.option"),
+        "the second key: {server}"
+    );
     home.file("policies/peer.toml", profile("no-such-program"));
     let found = doctor(&home, &[]).expect(2).json();
     assert_eq!(probe(&found, "command")["level"], "error", "{found:#}");
