@@ -171,7 +171,7 @@ pub(crate) fn read_in(
     );
     for record in read_run_in(disk, dir).map_err(|error| unreadable(&error))? {
         let record = Arc::new(record.map_err(|error| unreadable(&error))?);
-        let said = record.read().map_err(|error| unreadable(&error))?;
+        let said = said(&record)?;
         fed.take(&record, said.as_ref());
         past.take(&record, said)?;
     }
@@ -190,10 +190,31 @@ pub(crate) fn read_to(dir: &Path, key: Option<&DataKey>, most: u64) -> Result<Pa
         if record.seq >= most {
             break;
         }
-        let said = record.read().map_err(|error| unreadable(&error))?;
-        past.take(&record, said)?;
+        past.take(&record, said(&record)?)?;
     }
     past.done()
+}
+
+/// What a record says, where more of it is wanted than that it was written.
+fn said(record: &StoredRecord) -> Result<Option<Record>, Failure> {
+    match record.kind().is_some_and(is_note) {
+        true => Ok(None),
+        false => record.read().map_err(|error| unreadable(&error)),
+    }
+}
+
+/// Whether a record of the host of this kind is a note of the planner, if it is no message.
+const fn is_note(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::StepStart
+            | Kind::StepEnd
+            | Kind::AttemptStart
+            | Kind::AttemptEnd
+            | Kind::GuardVerdict
+            | Kind::Consensus
+            | Kind::Budget
+    )
 }
 
 /// A result of a planner's call that the planner may not have heard of. Its payload is read when all records
@@ -281,15 +302,9 @@ impl<'p> Reader<'p> {
                 // The mailbox was full: the message went nowhere.
                 self.open_messages.remove(&call.id.unwrap_or_default());
             }
-            Some(
-                Record::StepStart(_)
-                | Record::StepEnd(_)
-                | Record::AttemptStart(_)
-                | Record::AttemptEnd(_)
-                | Record::GuardVerdict(_)
-                | Record::Consensus(_)
-                | Record::Budget(_),
-            ) if record.actor.ends_with("/host") => self.past.notes.push(record.clone()),
+            None if record.kind().is_some_and(is_note) && record.actor.ends_with("/host") => {
+                self.past.notes.push(record.clone());
+            }
             _ => {}
         }
         Ok(())
