@@ -19,7 +19,7 @@ mod entropy;
 mod multiple;
 mod work;
 
-use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
+use boon::{CompileError, Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
 
 use crate::multiple::Multipliers;
@@ -86,7 +86,7 @@ impl Schema {
     }
 
     fn compiled(schema: &Value, name: &str) -> Result<Self, SchemaError> {
-        let wrong = |error: &dyn std::fmt::Display| SchemaError(format!("{error:#}"));
+        let wrong = |error: CompileError| SchemaError(told(&error));
         let mut compiler = Compiler::new();
         compiler.enable_format_assertions();
         compiler.use_loader(Box::new(NothingElse));
@@ -95,11 +95,11 @@ impl Schema {
         multipliers.register(&mut compiler);
         compiler
             .add_resource(name, exact)
-            .map_err(|error| wrong(&error))?;
+            .map_err(wrong)?;
         let mut schemas = Schemas::new();
         let index = compiler
             .compile(name, &mut schemas)
-            .map_err(|error| wrong(&error))?;
+            .map_err(wrong)?;
         Ok(Self {
             schemas,
             index,
@@ -126,6 +126,47 @@ impl Schema {
         }
         found
     }
+}
+
+/// Faults of a schema that are told at once: one round of mending shows the rest.
+const FAULTS_TOLD: usize = 3;
+
+/// What is wrong with a schema, in one line, with the place in it and without the name that it has here.
+fn told(error: &CompileError) -> String {
+    match error {
+        CompileError::ValidationError { src, .. } => {
+            let mut found = Vec::new();
+            collect(src, &mut found);
+            let told = found.iter().take(FAULTS_TOLD).map(|it| {
+                let place = match it.pointer.as_str() {
+                    "" => "/",
+                    pointer => pointer,
+                };
+                format!("at `{place}`: {}", one_line(&it.message))
+            });
+            told.collect::<Vec<_>>().join("; ")
+        }
+        CompileError::InvalidRegex { url, regex, src } => {
+            let place = url.split_once('#').map_or("/", |(_, place)| place);
+            let why = one_line(&src.to_string());
+            format!("at `{place}`: the pattern `{regex}` cannot be used: {why}")
+        }
+        CompileError::LoadUrlError { src, .. } => one_line(&src.to_string()),
+        other => {
+            let told = format!("{other:#}").replace(CHECKED, "").replace(SCHEMA, "");
+            one_line(&told)
+        }
+    }
+}
+
+/// A message on one line. The reader of patterns draws the place over several, and says in the last what it is.
+fn one_line(message: &str) -> String {
+    let (what, drawn) = message
+        .split_once("regex parse error:")
+        .unwrap_or((message, ""));
+    let why = drawn.rsplit("error: ").next().unwrap_or_default();
+    let words = what.split_whitespace().chain(why.split_whitespace());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The errors that have no cause of their own, which are the places to look at.
@@ -179,6 +220,26 @@ mod tests {
         ] {
             assert!(Schema::compile(&schema).is_err(), "{schema}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_schema_is_told_in_one_line_with_its_place() {
+        let told = |schema: Value| Schema::compile(&schema).err().expect("a fault").to_string();
+        let pattern = told(json!({ "properties": { "a": { "pattern": "^(?=x)" } } }));
+        assert!(pattern.starts_with("the schema: at `/properties/a/pattern`: "), "{pattern}");
+        assert!(pattern.ends_with("look-ahead and look-behind, is not supported"), "{pattern}");
+        let kind = told(json!({ "items": { "type": "nonsense" } }));
+        assert!(kind.contains("at `/items/type`"), "{kind}");
+        let other = told(json!({ "$ref": "https://example.org/x.json" }));
+        let alone = "the schema: `https://example.org/x.json` is another document, and a schema stands alone";
+        assert_eq!(other, alone);
+        let gone = told(json!({ "$ref": "#/$defs/gone" }));
+        for text in [&pattern, &kind, &other, &gone] {
+            assert!(!text.contains(['\n', '\u{a0}']) && !text.contains("flowhost:///"), "{text}");
+        }
+        let checked = Schema::compile_checked(&json!({ "pattern": "[" }));
+        let checked = checked.err().expect("a fault").to_string();
+        assert!(checked.contains("the pattern `[` cannot be used: unclosed"), "{checked}");
     }
 
     #[test]
