@@ -93,13 +93,9 @@ impl Schema {
         let mut exact = schema.clone();
         let multipliers = Multipliers::take(&mut exact);
         multipliers.register(&mut compiler);
-        compiler
-            .add_resource(name, exact)
-            .map_err(wrong)?;
+        compiler.add_resource(name, exact).map_err(wrong)?;
         let mut schemas = Schemas::new();
-        let index = compiler
-            .compile(name, &mut schemas)
-            .map_err(wrong)?;
+        let index = compiler.compile(name, &mut schemas).map_err(wrong)?;
         Ok(Self {
             schemas,
             index,
@@ -153,7 +149,9 @@ fn told(error: &CompileError) -> String {
         }
         CompileError::LoadUrlError { src, .. } => one_line(&src.to_string()),
         other => {
-            let told = format!("{other:#}").replace(CHECKED, "").replace(SCHEMA, "");
+            let told = format!("{other:#}")
+                .replace(CHECKED, "")
+                .replace(SCHEMA, "");
             one_line(&told)
         }
     }
@@ -226,8 +224,14 @@ mod tests {
     fn what_is_wrong_with_a_schema_is_told_in_one_line_with_its_place() {
         let told = |schema: Value| Schema::compile(&schema).err().expect("a fault").to_string();
         let pattern = told(json!({ "properties": { "a": { "pattern": "^(?=x)" } } }));
-        assert!(pattern.starts_with("the schema: at `/properties/a/pattern`: "), "{pattern}");
-        assert!(pattern.ends_with("look-ahead and look-behind, is not supported"), "{pattern}");
+        assert!(
+            pattern.starts_with("the schema: at `/properties/a/pattern`: "),
+            "{pattern}"
+        );
+        assert!(
+            pattern.ends_with("look-ahead and look-behind, is not supported"),
+            "{pattern}"
+        );
         let kind = told(json!({ "items": { "type": "nonsense" } }));
         assert!(kind.contains("at `/items/type`"), "{kind}");
         let other = told(json!({ "$ref": "https://example.org/x.json" }));
@@ -235,11 +239,17 @@ mod tests {
         assert_eq!(other, alone);
         let gone = told(json!({ "$ref": "#/$defs/gone" }));
         for text in [&pattern, &kind, &other, &gone] {
-            assert!(!text.contains(['\n', '\u{a0}']) && !text.contains("flowhost:///"), "{text}");
+            assert!(
+                !text.contains(['\n', '\u{a0}']) && !text.contains("flowhost:///"),
+                "{text}"
+            );
         }
         let checked = Schema::compile_checked(&json!({ "pattern": "[" }));
         let checked = checked.err().expect("a fault").to_string();
-        assert!(checked.contains("the pattern `[` cannot be used: unclosed"), "{checked}");
+        assert!(
+            checked.contains("the pattern `[` cannot be used: unclosed"),
+            "{checked}"
+        );
     }
 
     #[test]
