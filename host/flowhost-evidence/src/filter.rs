@@ -47,7 +47,7 @@ impl Filter {
         let ids: BTreeSet<String> = said
             .filter(|said| self.names(said))
             .map(|said| said.step().to_owned())
-            // What never began has a path and no id, and records of no step have none either.
+            // A `foreach` as a whole has a path and no id, and records of no step have none either.
             .filter(|id| !id.is_empty())
             .collect();
         // And a result names its call, which names its step.
