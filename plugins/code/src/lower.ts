@@ -193,7 +193,7 @@ class Lowering {
     const head = this.splice(node, first, sign, within, body);
     const list = this.text[first] === "(" ? head : `(${head})`;
     const rest = this.splice(node, sign + "=>".length, node.end, within);
-    const block = body.type === "BlockStatement" ? rest : `{return(${rest}\n)}`;
+    const block = body.type === "BlockStatement" ? rest : `{return(${rest})}`;
     return `((...$given)=>$drive((function*${list}${block}).apply(this,$given)))`;
   }
 

@@ -154,10 +154,13 @@ pub(crate) fn test(folders: &Folders) -> Result<()> {
     let compiler = sdk.join("node_modules/typescript/bin/tsc");
     let compiler = compiler.to_string_lossy();
     for name in super::super::script_plugins(folders)? {
-        say::step(format_args!("types of the plugin {name}"));
+        say::step(format_args!("types and tests of the plugin {name}"));
         let project = packages(folders, &name)?;
         let arguments = [&*compiler, "--noEmit", "--project", "."];
         process::run(&mut process::program("node", &project, &arguments))?;
+        if project.join("test").is_dir() {
+            process::run(&mut process::program("node", &project, &["--test", "test/"]))?;
+        }
     }
     Ok(())
 }
