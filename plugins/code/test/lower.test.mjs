@@ -1,5 +1,5 @@
 // Programs with `async` and `await`, once as this Node runs them and once lowered: both have to come to the same. Run by
-// `cargo xtask test`; by hand with `node --test test/`, where the SDK beside has its packages.
+// `cargo xtask test`; by hand with `node --test`, where the SDK beside has its packages.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -159,7 +159,7 @@ pub(crate) fn test(folders: &Folders) -> Result<()> {
         let arguments = [&*compiler, "--noEmit", "--project", "."];
         process::run(&mut process::program("node", &project, &arguments))?;
         if project.join("test").is_dir() {
-            process::run(&mut process::program("node", &project, &["--test", "test/"]))?;
+            process::run(&mut process::program("node", &project, &["--test"]))?;
         }
     }
     Ok(())
