@@ -667,10 +667,24 @@ fn a_program_calls_the_tools_of_a_server_as_any_others() {
     let steps = format!("  a: {{ uses: code/run, with: {{ source: \"{source}\" }} }}");
     let home = plan(server.address, &steps);
     let code = "plugins:\n  code: { kind: tool, source: \"builtin:code\", profile: code }\n";
-    home.file("plan.yaml", home.read("plan.yaml").replace("plugins:\n", code));
-    home.file("policies/code.toml", "version = 1\nname = \"code\"\n[tools]\ncall = [\"peer/shout\"]\n");
+    home.file(
+        "plan.yaml",
+        home.read("plan.yaml").replace("plugins:\n", code),
+    );
+    home.file(
+        "policies/code.toml",
+        "version = 1\nname = \"code\"\n[tools]\ncall = [\"peer/shout\"]\n",
+    );
     let ran = run(&home).expect(0);
-    assert_eq!(ran.json()["outputs"]["said"]["result"], "AB", "{}", ran.all());
-    let called = server.asked().into_iter().filter(|asked| asked.is("tools/call"));
+    assert_eq!(
+        ran.json()["outputs"]["said"]["result"],
+        "AB",
+        "{}",
+        ran.all()
+    );
+    let called = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.is("tools/call"));
     assert_eq!(called.count(), 2);
 }
