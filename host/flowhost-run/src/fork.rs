@@ -62,11 +62,12 @@ pub(crate) type Agents = Vec<(String, Vec<String>)>;
 pub(crate) fn agents(project: &Project) -> Agents {
     let plugins = project.plan.all_plugins().into_iter();
     let agents = plugins.filter(|(_, plugin)| plugin.kind == PluginKind::Agent);
-    let subscribed = |(key, _)| {
-        let member = project.members.get(&key)?;
-        Some((key, member.effective.grants.messages.subscribe.clone()))
-    };
-    agents.filter_map(subscribed).collect()
+    agents
+        .filter_map(|(key, _)| {
+            let member = project.members.get(&key)?;
+            Some((key, member.effective.grants.messages.subscribe.clone()))
+        })
+        .collect()
 }
 
 /// The past of the new run.

@@ -172,7 +172,7 @@ fn examples_that_ask_models_do_what_they_did_and_ask_nobody() {
 
 #[test]
 fn an_order_is_taken_back_as_it_was_and_no_service_is_asked() {
-    let services = match std::env::var_os(ACCEPT) {
+    let services: Vec<Counting> = match std::env::var_os(ACCEPT) {
         Some(_) => SERVICES.iter().map(|port| Counting::at(*port)).collect(),
         None => Vec::new(),
     };
