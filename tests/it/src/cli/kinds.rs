@@ -194,7 +194,9 @@ fn kinds_of_a_life() -> BTreeSet<Kind> {
     home.flowhost(&["runs", "resume", &run, "--json"]).expect(0);
     let kept = home.records();
     // Not one that the run is made of: nothing could be taken from it then.
-    let kept = kept.iter().find(|record| record["kind"] == "gate" && record["commit"].is_string());
+    let kept = kept
+        .iter()
+        .find(|record| record["kind"] == "gate" && record["commit"].is_string());
     let seq = kept.unwrap()["seq"].as_str().unwrap().to_owned();
     let erase = [
         "evidence", "erase", &seq, "--run", &run, "--reason", "asked",
