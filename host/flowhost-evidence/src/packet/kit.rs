@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Files, Spec, StageState, known, table, with_manifest};
 use crate::packet::security::Says;
+use crate::stage::file_name;
 
 /// Characters of a text of an output that the synopsis shows: a paragraph. The whole is in `outputs/`.
 const SHOWN_CHARS: usize = 400;
@@ -20,7 +21,8 @@ impl Spec<'_> {
             if let Some(output) = &stage.output {
                 let mut bytes = serde_json::to_vec_pretty(output).unwrap_or_default();
                 bytes.push(b'\n');
-                files.insert(format!("outputs/{}.json", stage.stage), bytes);
+                // A name that somebody else wrote must not lead out of where a packet is unpacked.
+                files.insert(format!("outputs/{}.json", file_name(&stage.stage)), bytes);
             }
         }
         with_manifest(files, self, "context-kit")

@@ -595,7 +595,7 @@ fn compact(ts: &str) -> String {
 }
 
 /// An agent's name as a part of a file's: a sub-plan's has signs that do not belong there.
-fn file_name(agent: &str) -> String {
+pub(crate) fn file_name(agent: &str) -> String {
     let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     agent
         .chars()

@@ -24,6 +24,7 @@ mod tests;
 mod trial;
 
 pub use check::{Form, Judged, form_of, judge};
+pub(crate) use files::file_name;
 
 /// Where and for whom the files are made.
 #[derive(Debug, Clone, Default)]

@@ -106,6 +106,11 @@ pub fn reviews(
             faults.push((label.clone(), "the key has no such output".to_owned()));
             continue;
         };
+        if !is_below(&keyed.synthesis_path) || label.contains(['/', '\\']) {
+            let message = "the key leads out of the evidence folder".to_owned();
+            faults.push((label.clone(), message));
+            continue;
+        }
         let all = given.all();
         if all.iter().all(Option::is_none) && given.assessment.trim().is_empty() {
             continue;
@@ -137,6 +142,12 @@ pub fn reviews(
         true => Ok(found),
         false => Err(faults),
     }
+}
+
+/// Whether a path is that of a synthesis below the evidence root: a key may have been written by somebody else.
+fn is_below(path: &str) -> bool {
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\');
+    path.ends_with("_synthesis.json") && path.split('/').all(plain)
 }
 
 fn review(

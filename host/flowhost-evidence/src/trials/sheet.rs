@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{MOCK, Place, place, texts};
-use crate::stage::{Form, Judged, judge};
+use crate::stage::{Form, Judged, file_name, judge};
 
 /// The key's form.
 const KEY_VERSION: u32 = 1;
@@ -158,13 +158,15 @@ impl Outputs {
         all.sort_by_cached_key(|((spec, stage, run), ..)| {
             sha256(format!("{seed}\0{spec}\0{stage}\0{run}").as_bytes())
         });
-        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut counted: BTreeMap<String, usize> = BTreeMap::new();
         let mut files = BTreeMap::new();
         let mut outputs = BTreeMap::new();
         for ((spec, stage, run), told, made) in all {
-            let number = counted.entry(stage).or_default();
+            // The stage's name is whatever a file says; the label is a part of a path.
+            let named = file_name(stage);
+            let number = counted.entry(named.clone()).or_default();
             *number += 1;
-            let label = format!("{stage}-{number}");
+            let label = format!("{named}-{number}");
             let mut shown = serde_json::to_vec_pretty(&made.output).unwrap_or_default();
             shown.push(b'\n');
             let keyed = Keyed {

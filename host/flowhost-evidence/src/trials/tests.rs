@@ -174,6 +174,29 @@ fn all_that_is_wrong_with_scores_is_told_at_once() {
 }
 
 #[test]
+fn a_key_or_a_stage_of_a_stranger_leads_nowhere_else() {
+    let mut sheet = outputs(&RUNS).sheet(Some("e"), None, false, "s");
+    let scores = Scores {
+        outputs: [("plan-1".to_owned(), full(3))].into(),
+    };
+    for path in ["../x_synthesis.json", "/etc/x_synthesis.json", "consensus/S/x.json", "a/./b_synthesis.json"] {
+        let keyed = sheet.key.outputs.get_mut("plan-1").unwrap();
+        keyed.synthesis_path = path.to_owned();
+        let faults = reviews(&sheet.key, &scores, "jane", "t").unwrap_err();
+        assert!(faults[0].1.contains("leads out"), "{path}: {faults:?}");
+    }
+    let mut strange = Outputs::default();
+    for (path, bytes) in [telemetry("r", "x", 2), synthesis("r", &json!({}))] {
+        let text = String::from_utf8(bytes).unwrap();
+        let text = text.replace("\"stage\":\"plan\"", "\"stage\":\"../../plan\"");
+        strange.add(&path, text.as_bytes());
+    }
+    let sheet = strange.sheet(None, None, false, "s");
+    let names: Vec<&String> = sheet.files.keys().collect();
+    assert_eq!(names, [".._.._plan-1.json", "scores.yaml"]);
+}
+
+#[test]
 fn variants_are_held_beside_each_other_by_runs_and_savings_are_estimated() {
     let mut records = Records::default();
     for at in 0..4 {

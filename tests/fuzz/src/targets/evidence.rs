@@ -5,6 +5,8 @@ use flowhost_evidence::analysis::{
     Evidence, GroupBy, Metric, Reading, Source, adoption, disagreements, drift, overview, report,
 };
 use flowhost_evidence::html::dashboard::page;
+use flowhost_evidence::packet::{Files, Spec};
+use flowhost_evidence::trials::{Outputs, Records};
 
 use crate::{Outcome, Target};
 
@@ -73,6 +75,44 @@ fn evidence(bytes: &[u8]) -> Outcome {
         }
     }
     assert_eq!(counted, all.len());
+    read_blind(bytes);
+    packed(bytes);
     let taken = [line, synthesis].contains(&Reading::Taken);
     Outcome::of(&if taken { Ok(()) } else { Err(()) })
+}
+
+/// What a reader gets has names that stay in its folder.
+fn read_blind(bytes: &[u8]) {
+    let (mut outputs, mut records) = (Outputs::default(), Records::default());
+    for name in ["spec-plan_x_telemetry.jsonl", "spec-plan_x_synthesis.json", "spec-plan_x_r_review.json"] {
+        outputs.add(name, bytes);
+        records.add(name, bytes);
+    }
+    for mock in [false, true] {
+        let sheet = outputs.sheet(None, None, mock, "seed");
+        assert!(sheet.files.keys().all(|it| !it.contains(['/', '\\'])), "{:?}", sheet.files.keys());
+        for experiment in records.experiments() {
+            let report = records.report(experiment, mock, None);
+            let runs: usize = report.variants.iter().map(|it| it.stages).sum();
+            assert_eq!(runs, report.records.len(), "each record is of one variant");
+        }
+    }
+}
+
+/// Packets are made whatever there is, and unpack below one folder.
+fn packed(bytes: &[u8]) {
+    let files: Files = [
+        "consensus/S/spec-plan_x_telemetry.jsonl",
+        "consensus/S/spec-plan_x_synthesis.json",
+        "consensus/S/spec-plan_x_verdict.json",
+        "commands/S/T1_x_y_security.json",
+        "costs/S_cost_summary.json",
+    ]
+    .into_iter()
+    .map(|path| (path.to_owned(), bytes.to_vec()))
+    .collect();
+    let spec = Spec::read("S", &files);
+    for name in spec.kit().keys().chain(spec.audit().files.keys()) {
+        assert!(!name.split('/').any(|part| matches!(part, "" | "." | "..")), "{name}");
+    }
 }
