@@ -323,13 +323,13 @@ fn record(value: &Value) -> Record {
     let asked = members.len();
     let of = value.get("agents_of").and_then(Value::as_u64);
     let of = of.and_then(|it| usize::try_from(it).ok()).unwrap_or(asked);
-    let spared = f64::from(u32::try_from(of.saturating_sub(asked)).unwrap_or(u32::MAX));
+    let spared = u32::try_from(of.saturating_sub(asked)).unwrap_or(u32::MAX);
     let saved = |name: &str| {
-        if spared == 0.0 {
+        if spared == 0 {
             return Some(0.0);
         }
         let used: Option<Vec<f64>> = members.iter().map(|it| it.get(name)?.as_f64()).collect();
-        Some(mean(&used?)? * spared)
+        Some(mean(&used?)? * f64::from(spared))
     };
     let (spec_id, stage, run_id) = place(value);
     Record {
