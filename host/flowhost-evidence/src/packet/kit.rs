@@ -157,7 +157,7 @@ fn outline(output: &Value) -> String {
     let mut text = String::new();
     for (name, value) in members {
         let said = match value {
-            Value::Array(items) => format!("{} entries", items.len()),
+            Value::Array(items) => format!("a list of {}", items.len()),
             Value::Object(inner) => {
                 let names: Vec<&str> = inner.keys().map(String::as_str).collect();
                 names.join(", ")

@@ -107,7 +107,7 @@ pub struct Against {
 /// A difference.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// Of the medians, as a share of the baseline's; null where that is 0 or not known.
+    /// Of the medians, as a share of the baseline's; null where that is not known, or 0 and the other is not.
     pub share: Option<f64>,
     /// How often chance alone would part them so far (Mann-Whitney U, two-sided); null with fewer than four runs of either.
     pub chance: Option<f64>,
@@ -298,9 +298,13 @@ fn beside(name: &str, base: &[RunTotal], own: &[RunTotal]) -> Against {
         let (base, own) = (values(base), values(own));
         let enough = base.len().min(own.len()) >= RUNS_MIN;
         let medians = median(&base).zip(median(&own));
-        let share = medians.filter(|(base, _)| *base > 0.0);
+        // Of nothing there is no share, but nothing is as much as nothing.
+        let share = medians.and_then(|(base, own)| match base > 0.0 {
+            true => Some(own / base - 1.0),
+            false => (own <= base).then_some(0.0),
+        });
         let change = Change {
-            share: share.map(|(base, own)| own / base - 1.0),
+            share,
             chance: chance(&base, &own).filter(|_| enough),
         };
         (metric, change)
