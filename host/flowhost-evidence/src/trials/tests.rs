@@ -179,7 +179,12 @@ fn a_key_or_a_stage_of_a_stranger_leads_nowhere_else() {
     let scores = Scores {
         outputs: [("plan-1".to_owned(), full(3))].into(),
     };
-    for path in ["../x_synthesis.json", "/etc/x_synthesis.json", "consensus/S/x.json", "a/./b_synthesis.json"] {
+    for path in [
+        "../x_synthesis.json",
+        "/etc/x_synthesis.json",
+        "consensus/S/x.json",
+        "a/./b_synthesis.json",
+    ] {
         let keyed = sheet.key.outputs.get_mut("plan-1").unwrap();
         keyed.synthesis_path = path.to_owned();
         let faults = reviews(&sheet.key, &scores, "jane", "t").unwrap_err();

@@ -84,13 +84,21 @@ fn evidence(bytes: &[u8]) -> Outcome {
 /// What a reader gets has names that stay in its folder.
 fn read_blind(bytes: &[u8]) {
     let (mut outputs, mut records) = (Outputs::default(), Records::default());
-    for name in ["spec-plan_x_telemetry.jsonl", "spec-plan_x_synthesis.json", "spec-plan_x_r_review.json"] {
+    for name in [
+        "spec-plan_x_telemetry.jsonl",
+        "spec-plan_x_synthesis.json",
+        "spec-plan_x_r_review.json",
+    ] {
         outputs.add(name, bytes);
         records.add(name, bytes);
     }
     for mock in [false, true] {
         let sheet = outputs.sheet(None, None, mock, "seed");
-        assert!(sheet.files.keys().all(|it| !it.contains(['/', '\\'])), "{:?}", sheet.files.keys());
+        assert!(
+            sheet.files.keys().all(|it| !it.contains(['/', '\\'])),
+            "{:?}",
+            sheet.files.keys()
+        );
         for experiment in records.experiments() {
             let report = records.report(experiment, mock, None);
             let runs: usize = report.variants.iter().map(|it| it.stages).sum();
@@ -113,6 +121,9 @@ fn packed(bytes: &[u8]) {
     .collect();
     let spec = Spec::read("S", &files);
     for name in spec.kit().keys().chain(spec.audit().files.keys()) {
-        assert!(!name.split('/').any(|part| matches!(part, "" | "." | "..")), "{name}");
+        assert!(
+            !name.split('/').any(|part| matches!(part, "" | "." | "..")),
+            "{name}"
+        );
     }
 }
