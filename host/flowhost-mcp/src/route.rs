@@ -15,7 +15,12 @@ pub struct Route {
     pub answers: bool,
     /// The token of progress that it gives or is about.
     pub token: Option<Id>,
+    /// Whether it says that the server's tools are others now: who holds them to what they were has to look.
+    pub changes_tools: bool,
 }
+
+/// What says so.
+const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
 /// Where a frame belongs; none for what is no frame.
 ///
@@ -44,12 +49,15 @@ pub fn route(frame: &[u8]) -> Option<Route> {
     if answers == head.method.is_some() {
         return None;
     }
+    let method = head.method.and_then(Word::id);
+    let changes_tools = head.id.is_none() && method == Some(Id::Text(TOOLS_CHANGED.to_owned()));
     let params = head.params.unwrap_or_default();
     let given = params.meta.and_then(|meta| meta.token);
     Some(Route {
         id: head.id.and_then(Word::id),
         answers,
         token: given.or(params.token).and_then(Word::id),
+        changes_tools,
     })
 }
 
@@ -60,7 +68,7 @@ struct Head {
     #[serde(default)]
     id: Option<Word>,
     #[serde(default)]
-    method: Option<IgnoredAny>,
+    method: Option<Word>,
     #[serde(default)]
     params: Option<Params>,
     // `null` is a result, too.
@@ -145,6 +153,19 @@ mod tests {
         assert_eq!(of(request).unwrap().token, token);
         let told = of(told).unwrap();
         assert_eq!((told.id, told.answers, told.token), (None, false, token));
+    }
+
+    #[test]
+    fn that_tools_have_changed_is_said_by_nothing_but_its_own_notification() {
+        let said = of("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}");
+        assert!(said.unwrap().changes_tools);
+        for other in [
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"notifications/tools/list_changed\"}",
+            "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/list_changed\"}",
+            "{\"jsonrpc\":\"2.0\",\"method\":7}",
+        ] {
+            assert!(!of(other).unwrap().changes_tools, "{other}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
+use flowhost_caps::mcp_transport::Changes;
 use flowhost_engine::{
     Annotations, CallReport, CallScope, Descriptor, Effects, Fault, McpTools, Meter, RunScope,
     ToolContent,
@@ -44,6 +45,8 @@ pub(crate) struct Installed {
     server: Option<Conversation>,
     /// How often that server is called; none where nothing was said, as while it is only asked what it has.
     pace: Option<Pace>,
+    /// Where it is heard that the server has other tools now.
+    changes: Option<Arc<Changes>>,
     /// What lowered a limit or an amount below the profile's, by the right's path.
     lowered: BTreeMap<String, (Layer, String)>,
 }
@@ -111,6 +114,7 @@ impl Installed {
             tools: tools.iter().cloned().map(Tool::from).collect(),
             server: None,
             pace: None,
+            changes: None,
             lowered: lowered_by(&member.trace),
         }
     }
@@ -134,6 +138,7 @@ impl Installed {
             tools: tools.into_iter().map(Tool::from).collect(),
             server: None,
             pace: None,
+            changes: None,
             lowered: BTreeMap::new(),
         }
     }
@@ -178,6 +183,12 @@ impl Installed {
         let pace = Pace::new(per_minute, tokio::time::Instant::now());
         let pace = (self.kind == PluginKind::McpAdapter).then_some(pace);
         Self { pace, ..self }
+    }
+
+    /// The same, hearing here when its server has other tools.
+    pub(crate) fn hearing(self, changes: Arc<Changes>) -> Self {
+        let changes = (self.kind == PluginKind::McpAdapter).then_some(changes);
+        Self { changes, ..self }
     }
 
     /// Learns which tools it offers where no manifest says so. Gives whether anybody had to be asked.
@@ -287,7 +298,8 @@ impl Installed {
                 Some(denied) => Err(Fault::Denied(denied)),
             }
         };
-        server.again(list, same).await
+        let changed = self.changes.as_ref().is_some_and(|it| it.take(&self.key));
+        server.again(changed, list, same).await
     }
 
     /// Its tools with all that a model reads of them.

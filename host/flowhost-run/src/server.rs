@@ -46,17 +46,20 @@ impl Conversation {
         }
     }
 
-    /// Asks for the list when it holds no longer. Gives what it is now, or nothing when it still holds;
-    /// the caller has to say whether it is the same.
+    /// Asks for the list when it holds no longer, or the server has said that it is another. Gives what it is now, or
+    /// nothing when it still holds; the caller has to say whether it is the same.
     pub(crate) async fn again<E>(
         &self,
+        changed: bool,
         list: impl Future<Output = Result<McpTools, E>>,
         same: impl FnOnce(McpTools) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut fresh_until = self.fresh_until.lock().await;
-        if Instant::now() < *fresh_until {
+        if !changed && Instant::now() < *fresh_until {
             return Ok(());
         }
+        // Whatever comes of it, what was held to be fresh is so no longer.
+        *fresh_until = Instant::now();
         let listed = list.await?;
         let ttl_ms = listed.ttl_ms;
         same(listed)?;

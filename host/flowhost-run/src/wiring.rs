@@ -346,7 +346,8 @@ impl Ready {
             }
             let plugin = prepare(host, project, &key, member, &component)?;
             let mut installed =
-                Installed::new(&key, 1, plugin, member).paced(host.config.server_calls_per_minute);
+                Installed::new(&key, 1, plugin, member).paced(host.config.server_calls_per_minute)
+                .hearing(self.services.process.changes.clone());
             let told = match journal {
                 // It would speak to the server without a record.
                 None if member.decl.kind == PluginKind::McpAdapter => {
@@ -492,6 +493,7 @@ fn processes(
         allowed: options.allow_process,
         places: members.map(|(key, _)| places(key)).collect(),
         variables: Arc::new(Variables(host.config.operator.clone())),
+        changes: Arc::default(),
     }
 }
 

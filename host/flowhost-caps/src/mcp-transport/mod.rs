@@ -40,6 +40,25 @@ pub struct Place {
     pub host: Result<PathBuf, String>,
 }
 
+/// Plugins whose servers have said that they have other tools now, until somebody looks.
+#[derive(Debug, Default)]
+pub struct Changes(Mutex<BTreeSet<Arc<str>>>);
+
+impl Changes {
+    /// The server of `plugin` says so.
+    fn note(&self, plugin: &Arc<str>) {
+        let mut plugins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plugins.insert(plugin.clone());
+    }
+
+    /// Whether the server of `plugin` has said so since this was asked last.
+    #[must_use]
+    pub fn take(&self, plugin: &str) -> bool {
+        let mut plugins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plugins.remove(plugin)
+    }
+}
+
 /// What starting processes needs.
 #[derive(Clone)]
 pub struct ProcessServices {
@@ -51,6 +70,8 @@ pub struct ProcessServices {
     pub places: BTreeMap<String, Vec<Place>>,
     /// Variables of the host.
     pub variables: Arc<dyn Variables>,
+    /// Who hears that a server has other tools now.
+    pub changes: Arc<Changes>,
 }
 
 impl ProcessServices {
@@ -62,6 +83,7 @@ impl ProcessServices {
             allowed: false,
             places: BTreeMap::new(),
             variables: Arc::new(Unset),
+            changes: Arc::default(),
         }
     }
 }

@@ -97,8 +97,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Takes a process over. `ended` is told how it ended, once.
-    pub(super) fn new(mut running: Running, ended: impl FnOnce(&End) + Send + 'static) -> Self {
+    /// Takes a process over. `changed` hears each time that it says it has other tools, `ended` how it ended, once.
+    pub(super) fn new(
+        mut running: Running,
+        changed: impl Fn() + Send + Sync + 'static,
+        ended: impl FnOnce(&End) + Send + 'static,
+    ) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let (tell, over) = watch::channel(false);
         let peer = Self {
@@ -113,7 +117,7 @@ impl Peer {
         tokio::spawn(async move {
             let heard = async {
                 match stdout {
-                    Some(stdout) => listen(stdout, &routes, &waiting).await,
+                    Some(stdout) => listen(stdout, &routes, &waiting, &changed).await,
                     None => "it has no output".to_owned(),
                 }
             };
@@ -266,7 +270,12 @@ pub(super) enum Unsent {
 }
 
 /// Reads frames until there are no more. Gives what was wrong with the last line; empty for nothing.
-async fn listen(stdout: ChildStdout, routes: &Mutex<Routes>, waiting: &Arc<AtomicUsize>) -> String {
+async fn listen(
+    stdout: ChildStdout,
+    routes: &Mutex<Routes>,
+    waiting: &Arc<AtomicUsize>,
+    changed: &(impl Fn() + Sync),
+) -> String {
     let mut lines = BufReader::new(stdout);
     loop {
         let mut line = Vec::new();
@@ -292,6 +301,9 @@ async fn listen(stdout: ChildStdout, routes: &Mutex<Routes>, waiting: &Arc<Atomi
                  standard error)"
             );
         };
+        if route.changes_tools {
+            changed();
+        }
         hand_over(text, route, routes, waiting);
         // Whoever reads slowly holds the server up and not the memory of the host.
         while waiting.load(Ordering::Relaxed) > WAITING_MAX {

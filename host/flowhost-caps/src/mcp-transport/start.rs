@@ -108,7 +108,9 @@ async fn start(services: &ProcessServices, scope: &CallScope) -> Result<Peer, Re
         Err(refused) => return Err(refusal(scope, &grant, refused)?),
     };
     let (recorder, of) = (scope.run.recorder.clone(), scope.clone());
-    Ok(Peer::new(running, move |end| {
+    let (changes, plugin) = (services.changes.clone(), scope.plugin.clone());
+    let changed = move || changes.note(&plugin);
+    Ok(Peer::new(running, changed, move |end| {
         // The run may be sealed by then, which is said elsewhere.
         let _sealed = recorder.append(ended(&of, end));
     }))

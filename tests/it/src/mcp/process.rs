@@ -381,3 +381,15 @@ fn what_a_server_says_of_its_progress_is_told_on_where_the_profile_lets_it_speak
     assert_eq!(told.first(), Some(&json!(["1", "2"])), "{told:?}");
     assert!(!told.contains(&json!(["7", "2"])), "{told:?}");
 }
+
+#[test]
+fn a_server_that_says_that_its_tools_have_changed_is_looked_at_before_the_next_call() {
+    if !confines() {
+        return;
+    }
+    // MCP-002: it says nothing of how long its list holds, which is then ten seconds.
+    let steps = format!("{STEP}\n  b: {{ needs: [a], uses: peer/shout, with: {{ text: again }} }}");
+    run(&plan("legacy", "", &steps)).expect(0);
+    let refused = run(&plan("announces", "", &steps)).expect(6);
+    assert!(refused.all().contains("`shout` changed: sha256:"), "{}", refused.all());
+}
