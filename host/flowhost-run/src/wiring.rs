@@ -345,8 +345,8 @@ impl Ready {
                 journal.member(&key, member)?;
             }
             let plugin = prepare(host, project, &key, member, &component)?;
-            let mut installed =
-                Installed::new(&key, 1, plugin, member).paced(host.config.server_calls_per_minute)
+            let mut installed = Installed::new(&key, 1, plugin, member)
+                .paced(host.config.server_calls_per_minute)
                 .hearing(self.services.process.changes.clone());
             let told = match journal {
                 // It would speak to the server without a record.

@@ -391,5 +391,9 @@ fn a_server_that_says_that_its_tools_have_changed_is_looked_at_before_the_next_c
     let steps = format!("{STEP}\n  b: {{ needs: [a], uses: peer/shout, with: {{ text: again }} }}");
     run(&plan("legacy", "", &steps)).expect(0);
     let refused = run(&plan("announces", "", &steps)).expect(6);
-    assert!(refused.all().contains("`shout` changed: sha256:"), "{}", refused.all());
+    assert!(
+        refused.all().contains("`shout` changed: sha256:"),
+        "{}",
+        refused.all()
+    );
 }
