@@ -222,9 +222,12 @@ struct RunTotal {
     overall: Option<f64>,
 }
 
+/// How a number of a run is read.
+type Reading = fn(&RunTotal) -> Option<f64>;
+
 impl RunTotal {
     /// What is compared, with how it is read.
-    const METRICS: [(&'static str, fn(&Self) -> Option<f64>); 4] = [
+    const METRICS: [(&'static str, Reading); 4] = [
         ("tokens", |it| it.tokens),
         ("cost_usd", |it| it.cost_usd),
         ("latency_ms", |it| it.latency_ms),
@@ -255,7 +258,7 @@ fn overall(record: &Record) -> Option<f64> {
 
 /// The sum; not known where a part is not.
 fn sum(records: &[&Record], of: impl Fn(&Record) -> Option<f64>) -> Option<f64> {
-    records.iter().map(|it| of(*it)).sum()
+    records.iter().map(|it| of(it)).sum()
 }
 
 fn row(
@@ -264,12 +267,12 @@ fn row(
     runs: &[RunTotal],
     against: Option<Against>,
 ) -> VariantRow {
-    let middle = |of: fn(&RunTotal) -> Option<f64>| {
+    let middle = |of: Reading| {
         let values: Vec<f64> = runs.iter().filter_map(of).collect();
         median(&values)
     };
     let means = |of: &dyn Fn(&Record) -> Option<f64>| {
-        let values: Vec<f64> = records.iter().filter_map(|it| of(*it)).collect();
+        let values: Vec<f64> = records.iter().filter_map(|it| of(it)).collect();
         mean(&values)
     };
     let overridden = records

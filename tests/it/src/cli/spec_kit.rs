@@ -170,11 +170,15 @@ fn a_planted_conflict_ends_with_2_and_leaves_its_synthesis() {
     let home = example("spec-kit-900");
     let script = home.read("scripts/plan/claude.json");
     let mut script = read(&script);
-    let risk = |name: &str| {
-        json!({ "risk": name, "kind": "process", "impact": "low",
+    let risk = |name: &str, kind: &str| {
+        json!({ "risk": name, "kind": kind, "impact": "low",
         "probability": "low", "owner": "nobody", "mitigation": "none" })
     };
-    script[0]["json"]["risks"] = json!([risk("weather"), risk("strikes"), risk("moon phases")]);
+    script[0]["json"]["risks"] = json!([
+        risk("weather", "technical"),
+        risk("strikes", "process"),
+        risk("moon phases", "operational"),
+    ]);
     home.file("scripts/plan/claude.json", script.to_string());
     let report = run(&home).expect(2).json();
     assert_eq!(report["status"], "conflict", "{report:#}");
@@ -296,7 +300,7 @@ const DEMANDS: &[(&str, &str, &str)] = &[
     ("plan", "/milestones/2", "DELETE"),
     ("plan", "/milestones/0/date", "\"2027-13-29\""),
     ("plan", "/milestones/0/owner", "DELETE"),
-    ("plan", "/risks/2/kind", "\"technical\""),
+    ("plan", "/risks/0/kind", "\"technical\""),
     ("plan", "/risks/0/impact", "\"huge\""),
     ("plan", "/risks/0/probability", "DELETE"),
     ("plan", "/risks/0/owner", "\"\""),

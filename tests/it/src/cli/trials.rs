@@ -118,35 +118,29 @@ fn all_that_is_wrong_with_labels_is_told_before_anything_runs() {
 #[test]
 fn a_variant_that_the_plan_does_not_have_is_refused_and_the_label_tells_which_it_was() {
     let home = example("guardrail-variants");
-    let output = "output={\"text\":\"Switch it on in the settings.\",\"sources\":[\"help/sync\"]}";
+    // Too short for the schema, and fine with the model that wrote it.
+    let output = "output={\"text\":\"Yes.\",\"sources\":[\"help/sync\"]}";
     let run = ["run", "plan.yaml", "--json", "--input", output, "--input"];
     let with = |variant: &'static str| run.into_iter().chain([variant]).collect::<Vec<_>>();
     let refused = home.flowhost(&with("variant=schema-onyl")).expect(1);
     assert!(refused.stdout.contains("schema-only"), "{}", refused.all());
-    let ran = home.flowhost(&with("variant=schema-only")).expect(0).json();
+    let ran = home.flowhost(&with("variant=same-model")).expect(0).json();
     assert_eq!(ran["steps"]["by-policy"]["status"], "skipped", "{ran:#}");
     let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
     let labels = &list[0]["labels"];
     assert_eq!(
         (&labels["variant"], &labels["experiment"]),
-        (&json!("schema-only"), &json!("guardrail-variants"))
+        (&json!("same-model"), &json!("guardrail-variants"))
     );
     // A fork under another variant does not keep what the first one gave.
     let run = ran["run_id"].as_str().unwrap();
-    let forked = home
-        .flowhost(&[
-            "runs",
-            "fork",
-            run,
-            "--at",
-            "by-policy",
-            "--input",
-            "variant=same-model",
-            "--json",
-        ])
-        .expect(0)
-        .json();
-    assert_eq!(forked["steps"]["by-author"]["status"], "ok", "{forked:#}");
+    let fork = |variant: &str| {
+        let variant = format!("variant={variant}");
+        home.flowhost(&["runs", "fork", run, "--at", "hand-out", "--input", &variant, "--json"])
+    };
+    fork("same-model").expect(0);
+    let forked = fork("schema-only").expect(4);
+    assert!(forked.stdout.contains("the guardrail `form` denies"), "{}", forked.all());
 }
 
 #[test]
