@@ -136,11 +136,17 @@ fn a_variant_that_the_plan_does_not_have_is_refused_and_the_label_tells_which_it
     let run = ran["run_id"].as_str().unwrap();
     let fork = |variant: &str| {
         let variant = format!("variant={variant}");
-        home.flowhost(&["runs", "fork", run, "--at", "hand-out", "--input", &variant, "--json"])
+        home.flowhost(&[
+            "runs", "fork", run, "--at", "hand-out", "--input", &variant, "--json",
+        ])
     };
     fork("same-model").expect(0);
     let forked = fork("schema-only").expect(4);
-    assert!(forked.stdout.contains("the guardrail `form` denies"), "{}", forked.all());
+    assert!(
+        forked.stdout.contains("the guardrail `form` denies"),
+        "{}",
+        forked.all()
+    );
 }
 
 #[test]
