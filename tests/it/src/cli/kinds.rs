@@ -193,18 +193,16 @@ fn kinds_of_a_life() -> BTreeSet<Kind> {
         .expect(0);
     home.flowhost(&["runs", "resume", &run, "--json"]).expect(0);
     let kept = home.records();
-    // Not one that the run is made of: nothing could be taken from it then.
-    let kept = kept
-        .iter()
-        .find(|record| record["kind"] == "gate" && record["commit"].is_string());
+    let kept = kept.iter().find(|record| record["commit"].is_string());
     let seq = kept.unwrap()["seq"].as_str().unwrap().to_owned();
+    // Before anything of it is erased: nothing can be taken from a run that is not whole.
+    home.flowhost(&["run", "plan.yaml", "--reuse", &run, "--json"])
+        .expect(9);
     let erase = [
         "evidence", "erase", &seq, "--run", &run, "--reason", "asked",
     ];
     home.flowhost(&erase).expect(0);
     home.flowhost(&["keys", "rotate"]).expect(0);
-    home.flowhost(&["run", "plan.yaml", "--reuse", &run, "--json"])
-        .expect(9);
     let state = home.path().join(".flowhost");
     let mut kinds = BTreeSet::new();
     kinds_below(&state, &mut kinds);
