@@ -259,6 +259,8 @@ fn metrics(agent: &Agent<'_>, verdict: Option<&Verdict>, names: &Names<'_>) -> M
         "status": if agent.is_ok() { "ok" } else { "error" },
         "error": agent.error(),
         "rule": verdict.map_or("single", |it| it.rule.as_str()),
+        "prompt_version": agent.last.and_then(|it| it.prompt_version.as_ref()),
+        "prompt_sha256": agent.last.and_then(|it| it.prompt_sha256.as_ref()),
     });
     if let Value::Object(more) = more {
         fields.extend(more);
@@ -331,6 +333,7 @@ fn synthesis(
         "stage": names.stage,
         "timestamp": at,
         "prompt_version": stage.prompt().0,
+        "prompt_sha256": stage.prompt().1,
         "agents": listed,
         "missing_agents": verdict.missing_agents,
         "consensus": {

@@ -99,6 +99,7 @@ fn eval(args: &EvalArgs, context: &mut Context) -> Result<Exit, Failure> {
     if context.output.json {
         context.output.document(&json!({
             "plan": project.file,
+            "experiment": project.plan.name,
             "folder": args.folder.display().to_string(),
             "variants": rows,
         }));

@@ -109,6 +109,7 @@ fn the_scenario_agrees_and_leaves_valid_evidence_of_every_stage() {
                 "{metrics:#}"
             );
             assert!(metrics["completion_tokens"].as_u64().unwrap() > 0);
+            assert_eq!(metrics["prompt_sha256"], line["promptSha256"]);
             let answer = read(one(&files, &begin, &format!("Z_{agent}.json")));
             assert_eq!(answer["stage"], stage);
             let prompt = one(&files, &begin, &format!("_prompt_{agent}.txt"));
