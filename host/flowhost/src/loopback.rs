@@ -24,13 +24,16 @@ const CONNECTIONS_MAX: usize = 16;
 /// Milliseconds until a connection has sent its header, or is closed.
 const HEADER_MS: u64 = 5_000;
 
+/// Makes the answer to a request.
+pub type Answer = dyn Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync;
+
 /// What is served, and where.
 #[derive(Clone)]
 pub struct Page {
     /// Its path, and the only one.
     pub path: &'static str,
-    /// Makes the answer to a request whose host, path and method are right. Quick, or it holds up a thread.
-    pub answer: Arc<dyn Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync>,
+    /// Is asked when host, path and method are right. Quick, or it holds up a thread.
+    pub answer: Arc<Answer>,
 }
 
 /// Serves until it is dropped.
