@@ -7,17 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::fact::Value;
 
-/// The writer refuses such a record, and with it the run.
-#[test]
-fn no_kind_has_a_field_that_is_the_ledgers_own() {
-    for (kind, word, _) in Kind::ALL {
-        for field in kind.fields() {
-            let own = crate::record::RESERVED.contains(&field.name);
-            assert!(!own, "{word}: {}", field.name);
-        }
-    }
-}
-
 fn fields(pairs: &[(&str, &str)]) -> Fields {
     let pairs = pairs.iter();
     pairs
