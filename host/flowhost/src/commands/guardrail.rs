@@ -160,7 +160,7 @@ fn items(args: &EvalArgs, input: &InputDecl, context: &Context) -> Result<Vec<It
         serde_saphyr::from_str(&text).map_err(|error| {
             let message = format!("`{labels_file}` is not a list of labels");
             Failure::new(Exit::Internal, message)
-                .because(error.to_string())
+                .because(error.without_snippet().to_string())
                 .hint("a line for each file of the folder: `answer-1.json: allow`, or `deny`")
         })?;
     let own = ambient.resolve(&args.labels);

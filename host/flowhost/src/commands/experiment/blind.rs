@@ -146,7 +146,7 @@ fn read(
             Exit::Internal,
             format!("`{scores_file}` is not a sheet's scores"),
         )
-        .because(error.to_string())
+        .because(error.without_snippet().to_string())
         .hint("keep its lines as they were handed out, and fill in whole numbers from 1 to 5")
     })?;
     let key = ambient.read(&args.key, SHEET_BYTES_MAX)?;
