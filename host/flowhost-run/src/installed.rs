@@ -311,6 +311,11 @@ impl Installed {
         self.kind == kind
     }
 
+    /// Whether what it calls is called for its caller.
+    pub(crate) fn acts_for_caller(&self) -> bool {
+        self.acts_for_caller
+    }
+
     /// Whether it can be handed messages.
     pub(crate) fn is_agent(&self) -> bool {
         self.kind == PluginKind::Agent

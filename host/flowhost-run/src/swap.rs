@@ -65,7 +65,9 @@ impl Swaps {
         }
         self.host.config.operator.admits(member)?;
         let rights = before.plugin.effective();
-        if widens(rights, key, member) {
+        // Who had only its callers' tools would have its own.
+        let freed = before.acts_for_caller() && !member.manifest.acts_for_caller;
+        if freed || widens(rights, key, member) {
             return Err(refused(
                 key,
                 "the new component would have more rights than the old one",

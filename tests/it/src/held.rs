@@ -368,3 +368,22 @@ async fn a_swap_that_would_widen_rights_is_refused_and_the_run_goes_on() {
     sound(&run.outcome().await.unwrap());
     assert!(home.records().iter().all(|it| it["kind"] != "reload"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_acted_for_its_callers_is_not_swapped_for_one_that_does_not() {
+    let mut gate = Gate::new().await;
+    let home = waiting(&gate, "  only: { uses: waits, with: { url: \"URL\" } }");
+    let after = project(&home);
+    let mut before = after.clone();
+    let member = before.members.get_mut("waits").unwrap();
+    member.manifest.acts_for_caller = true;
+    let run = host(&home).start(before, options()).unwrap();
+    gate.reached_by(1).await;
+    let refused = run.swap("waits", &after.members["waits"]).await;
+    assert_eq!(
+        refused.unwrap_err().causes,
+        ["the new component would have more rights than the old one"]
+    );
+    gate.open();
+    sound(&run.outcome().await.unwrap());
+}

@@ -62,7 +62,8 @@ fn differs(before: &Member, after: &Member) -> bool {
 /// What `after` may do that `before` may not, a line each; empty when it may do no more.
 #[must_use]
 pub(super) fn wider(key: &str, before: &Member, after: &Member) -> Vec<String> {
-    if !widens(&before.effective, key, after) {
+    let freed = before.manifest.acts_for_caller && !after.manifest.acts_for_caller;
+    if !freed && !widens(&before.effective, key, after) {
         return Vec::new();
     }
     let lines = |member: &Member| -> BTreeSet<String> {
@@ -73,6 +74,9 @@ pub(super) fn wider(key: &str, before: &Member, after: &Member) -> Vec<String> {
         .into_iter()
         .filter(|line| !known.contains(line))
         .collect();
+    if freed {
+        new.push("tools that its profile names and its caller may not call".to_owned());
+    }
     if new.is_empty() {
         // A limit or a folder that an input names has no line of its own.
         new.push(format!("rights {}", after.effective.hash));
