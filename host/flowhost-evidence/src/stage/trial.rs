@@ -14,8 +14,14 @@ pub(super) fn fields(
     agents: &[Agent<'_>],
 ) -> Map<String, Value> {
     let label = |name: &str| stage.labels.get(name);
-    let mut models: Vec<&str> = Vec::new();
-    for model in agents.iter().filter_map(|it| it.usage.model_id.as_deref()) {
+    let mut models: Vec<String> = Vec::new();
+    // A `mock` provider of another name says what it is in the release of its model: its numbers must not pass for a model's.
+    let named = |it: &'_ Agent<'_>| -> Option<String> {
+        let release = it.usage.model_release.clone();
+        let mocked = release.filter(|it| it.starts_with("mock/"));
+        mocked.or_else(|| it.usage.model_id.clone())
+    };
+    for model in agents.iter().filter_map(named) {
         if !models.contains(&model) {
             models.push(model);
         }
