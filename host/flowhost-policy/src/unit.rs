@@ -43,18 +43,36 @@ impl Unit {
 
 /// Reads `64MiB` or `30s`. Digits may be grouped with `_`; there is no fraction and no sign.
 pub(crate) fn parse(unit: Unit, text: &str) -> Option<u64> {
-    let (digits, factor) = unit
-        .suffixes()
-        .iter()
-        .find_map(|(suffix, factor)| text.strip_suffix(suffix).map(|digits| (digits, *factor)))?;
-    whole(digits.trim_end())?.checked_mul(factor)
+    let (digits, factor) = parts(unit, text)?;
+    whole(digits)?.checked_mul(factor)
+}
+
+/// The digits of `64MiB` or `30s`, and what one of them counts.
+fn parts(unit: Unit, text: &str) -> Option<(&str, u64)> {
+    let mut suffixes = unit.suffixes().iter();
+    suffixes.find_map(|(suffix, factor)| {
+        let digits = text.strip_suffix(suffix)?;
+        Some((digits.trim_end(), *factor))
+    })
 }
 
 /// Reads a whole number.
 pub(crate) fn whole(digits: &str) -> Option<u64> {
-    let plain = digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.chars().all(|c| c.is_ascii_digit() || c == '_');
-    digits.replace('_', "").parse().ok().filter(|_| plain)
+    let digits = is_whole(digits).then(|| digits.replace('_', ""));
+    digits?.parse().ok()
+}
+
+fn is_whole(digits: &str) -> bool {
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '_')
+}
+
+/// Whether a text is written as it should be: what then cannot be read is too large for any limit.
+pub(crate) fn is_well_written(unit: Unit, text: &str) -> bool {
+    match unit {
+        Unit::Count => is_whole(text),
+        unit => parts(unit, text).is_some_and(|(digits, _)| is_whole(digits)),
+    }
 }
 
 /// Reads `0.50` as 500 000 millionths; more than six decimals are refused.

@@ -271,25 +271,25 @@ impl Reader {
     ) -> Option<u64> {
         let node = fields.get(key)?;
         let path = fields.path_of(key);
+        let show = |value| unit::show(unit, value);
+        let outside =
+            |value: &str| format!("`{path}` is {value}, outside {} to {}", show(floor), show(ceiling));
         let Some(value) = quantity_of(node, unit) else {
-            let message = format!(
-                "`{path}` is not {}, such as {}",
-                unit_name(unit),
-                unit.example()
-            );
+            let message = match too_large(node, unit) {
+                Some(text) => outside(&text::shown(text, 32)),
+                None => format!(
+                    "`{path}` is not {}, such as {}",
+                    unit_name(unit),
+                    unit.example()
+                ),
+            };
             self.problem(node.at, message, None);
             return None;
         };
         if (floor..=ceiling).contains(&value) {
             return Some(value);
         }
-        let show = |value| unit::show(unit, value);
-        let message = format!(
-            "`{path}` is {}, outside {} to {}",
-            show(value),
-            show(floor),
-            show(ceiling)
-        );
+        let message = outside(&show(value));
         let switched_off = value < floor;
         let cure = switched_off.then(|| "no limit can be zero or switched off".to_owned());
         self.problem(node.at, message, cure);
@@ -360,6 +360,15 @@ fn quantity_of(node: &Node, unit: Unit) -> Option<u64> {
         (Value::Whole(text) | Value::Decimal(text), Unit::MicroUsd) => unit::micro_usd(text),
         _ => None,
     }
+}
+
+/// What is written as such a quantity is, and larger than any number that is held.
+fn too_large(node: &Node, unit: Unit) -> Option<&str> {
+    let text = match (&node.value, unit) {
+        (Value::Text(text), Unit::Bytes | Unit::Millis) | (Value::Whole(text), Unit::Count) => text,
+        _ => return None,
+    };
+    unit::is_well_written(unit, text).then_some(text.as_str())
 }
 
 const fn unit_name(unit: Unit) -> &'static str {
