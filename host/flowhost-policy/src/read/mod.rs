@@ -272,8 +272,13 @@ impl Reader {
         let node = fields.get(key)?;
         let path = fields.path_of(key);
         let show = |value| unit::show(unit, value);
-        let outside =
-            |value: &str| format!("`{path}` is {value}, outside {} to {}", show(floor), show(ceiling));
+        let outside = |value: &str| {
+            format!(
+                "`{path}` is {value}, outside {} to {}",
+                show(floor),
+                show(ceiling)
+            )
+        };
         let Some(value) = quantity_of(node, unit) else {
             let message = match too_large(node, unit) {
                 Some(text) => outside(&text::shown(text, 32)),
