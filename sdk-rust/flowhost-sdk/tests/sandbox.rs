@@ -1,6 +1,13 @@
 //! The sandbox for tests, with components of ours in the executable of this build: what an author's test
 //! asserts of a plugin is what the host really does.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "all of this file is a test, its helpers too"
+)]
+
 use std::path::{Path, PathBuf};
 
 use flowhost_sdk::testing::{Failed, Sandbox};
@@ -58,7 +65,7 @@ fn a_path_outside_the_grant_is_denied_and_one_inside_is_read() {
     let sandbox = sandbox("ok_files")
         .file("docs/a.md", "# A\n")
         .unwrap()
-        .grant("[[files]]\nguest = \"/docs\"\nhost = \"docs\"");
+        .grant("[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"");
     let read = |path: &str| sandbox.call("run", &json!({ "op": "read", "path": path }));
     let (class, owner) = ended(read("/etc/passwd").unwrap_err());
     assert_eq!((class.as_str(), owner.as_str()), ("denied", "policy"));

@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), flowhost_sdk::testing::Failed> {
 //! let sandbox = Sandbox::build(env!("CARGO_MANIFEST_DIR"))?
 //!     .file("docs/a.md", "# A\n")?
-//!     .grant("[[files]]\nguest = \"/docs\"\nhost = \"docs\"");
+//!     .grant("[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"");
 //! let ran = sandbox.call("read", &json!({ "path": "/docs/a.md" }))?;
 //! assert_eq!(ran.output["text"], "# A\n");
 //! assert!(ran.denials.is_empty());
