@@ -258,8 +258,8 @@ impl Bench<'_> {
         rights: &Arc<Effective>,
         samples: &[Sample],
     ) -> Result<(), Failure> {
-        let asks = |key: &str| self.asks_for(key);
-        if !["http", "tools", "model", "budget"].into_iter().any(asks) {
+        let outside = ["http", "tools", "model", "budget"];
+        if !outside.into_iter().any(|key| self.asks_for(key)) {
             return Ok(());
         }
         let failing = self.untyped(trial, rights, World::Failing, samples)?;
@@ -274,7 +274,7 @@ impl Bench<'_> {
             "tools and servers that answer what nobody asked for are borne",
             lying,
         );
-        if asks("tools") || asks("http") {
+        if self.asks_for("tools") || self.asks_for("http") {
             let impatient = with(rights, |limits| limits.deadline_ms = IMPATIENT_MS);
             let faults = self.too_late(trial, &impatient, World::Slow, samples)?;
             self.found(

@@ -61,7 +61,7 @@ impl Trial {
         at: u64,
     ) -> Result<Option<(Ended, Ended)>, Failure> {
         let refused =
-            |error| Failure::new(Exit::Plugin, "the component cannot be linked").caused_by(&error);
+            |error: LoadError| Failure::new(Exit::Plugin, "the component cannot be linked").caused_by(&error);
         let old = self.prepared(&terms.rights).map_err(refused)?;
         let new = self.prepared(&terms.rights).map_err(refused)?;
         let (reached, has_reached) = oneshot::channel();

@@ -38,7 +38,7 @@ async fn serve(world: World, mut stream: DuplexStream) {
         discard(&mut stream).await;
         return;
     }
-    let mut head = Vec::new();
+    let mut head: Vec<u8> = Vec::new();
     let mut part = [0; 4_096];
     while !head.windows(4).any(|it| it == b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
         match stream.read(&mut part).await {
