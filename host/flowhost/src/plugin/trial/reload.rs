@@ -60,8 +60,9 @@ impl Trial {
         ask: &Ask,
         at: u64,
     ) -> Result<Option<(Ended, Ended)>, Failure> {
-        let refused =
-            |error: LoadError| Failure::new(Exit::Plugin, "the component cannot be linked").caused_by(&error);
+        let refused = |error: LoadError| {
+            Failure::new(Exit::Plugin, "the component cannot be linked").caused_by(&error)
+        };
         let old = self.prepared(&terms.rights).map_err(refused)?;
         let new = self.prepared(&terms.rights).map_err(refused)?;
         let (reached, has_reached) = oneshot::channel();
