@@ -60,19 +60,31 @@ export class Catalogue {
 
 /** A word of the name says more than one of the title, and that more than one of the description. */
 function score({ name, title, description }: Descriptor, words: readonly string[]): number {
-  const fields = [wordsOf(name), wordsOf(title), wordsOf(description)] as const;
-  const [inName, inTitle, inDescription] = fields.map((field) => words.filter((word) => field.has(word)).length);
-  return 4 * (inName ?? 0) + 2 * (inTitle ?? 0) + (inDescription ?? 0);
+  return 4 * hits(name, words) + 2 * hits(title, words) + hits(description, words);
 }
 
-/** The words of a text, each once: `invoicesList`, `invoices_list` and `invoices/list` have the same, and one of something
- * is as good as many. */
+/** How many of the words begin some word of the text: `invoice` stands in `invoices`, `overdueInvoices` and `an invoice`.
+ * Looked for by the engine's own search; taking sixty descriptions apart here costs ten times as much. */
+function hits(text: string, words: readonly string[]): number {
+  const small = text.toLowerCase();
+  return words.filter((word) => {
+    for (let at = small.indexOf(word); at >= 0; at = small.indexOf(word, at + 1)) {
+      if (at === 0 || !isInside(text.charCodeAt(at - 1)) || isCapital(text.charCodeAt(at))) {
+        return true;
+      }
+    }
+    return false;
+  }).length;
+}
+
+const isCapital = (code: number): boolean => code >= 0x41 && code <= 0x5a;
+
+/** Whether what follows a character does not begin a word: letters outside of ASCII are letters. */
+const isInside = (code: number): boolean => (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || isCapital(code) || code >= 0x80;
+
+/** The words of a query, each once, as they begin. */
 function wordsOf(text: string): Set<string> {
-  const words = text
-    .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
-    .toLowerCase()
-    // Not by the properties of Unicode, whose tables this engine walks for every character.
-    .split(/[^a-z0-9\u0080-\uffff]+/);
+  const words = text.toLowerCase().split(/[^a-z0-9\u0080-\uffff]+/);
   return new Set(words.filter((word) => word.length > 1).map(stem));
 }
 

@@ -88,7 +88,17 @@ interface Within {
 const PLAIN: Within = { arrow: false, method: false };
 
 class Lowering {
-  constructor(readonly text: string) {}
+  /** Where something stands that has to be looked at, in order: most of a program holds none of it, and is not walked. */
+  private readonly marks: readonly number[];
+
+  constructor(readonly text: string) {
+    this.marks = [...text.matchAll(/async|await|import/g)].map(({ index }) => index);
+  }
+
+  /** Whether a part of the text stays as it is. */
+  private stays(from: number, to: number, within: Within): boolean {
+    return !within.arrow && !within.method && !this.marks.some((at) => at >= from && at < to);
+  }
 
   /** The value of the last statement is the program's, where it is an expression. */
   program(tree: Syntax): string {
@@ -117,6 +127,9 @@ class Lowering {
   }
 
   lowered(node: Syntax, within: Within): string {
+    if (this.stays(node.start, node.end, within)) {
+      return this.whole(node);
+    }
     switch (node.type) {
       case "AwaitExpression":
         // In parentheses of its own: a line may end after `await`, and not after `yield`.
