@@ -76,7 +76,7 @@ fn kept<E: Error>(
     let max = INTEGER_MAX as f64;
     if numbers == Numbers::Kept && whole && size > max {
         return Err(E::custom(
-            "whole numbers beyond 2^53 lose digits on the way to plugins; write it in quotes to keep it",
+            "whole numbers beyond 2^53 lose digits on the way to plugins; as a text it keeps them",
         ));
     }
     number

@@ -57,6 +57,20 @@ impl InputType {
         }
     }
 
+    /// The word with its article: `an object`.
+    #[must_use]
+    pub const fn one(self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Bool => "a bool",
+            Self::List => "a list",
+            Self::Object => "an object",
+            Self::File => "a file",
+            Self::Dir => "a dir",
+        }
+    }
+
     fn fits(self, value: &Value) -> bool {
         match self {
             Self::String | Self::File | Self::Dir => value.is_string(),
@@ -82,15 +96,18 @@ impl InputDecl {
         if matches!(self.ty, InputType::String) || self.ty.is_path() {
             return Ok(Value::from(text));
         }
-        let (name, word) = (&self.name, self.ty.word());
+        let (name, one) = (&self.name, self.ty.one());
         let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
-        let refused = |why: &str| format!("input `{name}` is a {word}, and `{shown}` is not{why}");
+        let refused = |why: &str| format!("input `{name}` is {one}, and `{shown}` is not{why}");
         match parse_json_text(text) {
             Ok(value) if self.ty.fits(&value) => Ok(value),
             Ok(_) => Err(refused("")),
             // Of what is JSON to a reader that is less strict, the reason is worth a word.
             Err(error) if serde_json::from_str::<Value>(text).is_ok() => {
-                Err(refused(&format!(": {error}")))
+                let why = error.to_string();
+                // What was typed is one line, and stands in the message.
+                let why = why.split(" at line ").next().unwrap_or_default();
+                Err(refused(&format!(": {why}")))
             }
             Err(_) => Err(refused("")),
         }
@@ -114,8 +131,8 @@ impl InputDecl {
         let name = &self.name;
         if !self.ty.fits(value) {
             return Some(format!(
-                "input `{name}` is a {}, another type was given",
-                self.ty.word()
+                "input `{name}` is {}, another type was given",
+                self.ty.one()
             ));
         }
         if !self.allowed.is_empty() && !self.allowed.contains(value) {
@@ -132,25 +149,25 @@ impl InputDecl {
 /// What within one declaration does not go together.
 pub(super) fn check_decl(input: &InputDecl, node: &Node, problems: &mut Problems) {
     let place = |key: &str| node.get(key).map_or(node.at, |node| node.at);
-    let (name, word) = (&input.name, input.ty.word());
+    let (name, one) = (&input.name, input.ty.one());
     if input.ty.is_path() {
         for key in ["default", "enum"] {
             if node.get(key).is_some() {
-                let message = format!("input `{name}`: `{key}` has no meaning for a {word}");
+                let message = format!("input `{name}`: `{key}` has no meaning for {one}");
                 problems.add(place(key), message, "use `path`");
             }
         }
     } else if input.path.is_some() {
-        let message = format!("input `{name}`: `path` has no meaning for a {word}");
+        let message = format!("input `{name}`: `path` has no meaning for {one}");
         problems.add(place("path"), message, "use `default`");
     }
     if input.sha256.is_some() && input.ty != InputType::File {
-        let message = format!("input `{name}`: `sha256` has no meaning for a {word}");
+        let message = format!("input `{name}`: `sha256` has no meaning for {one}");
         problems.add(place("sha256"), message, "only a file's content has a hash");
     }
     for value in &input.allowed {
         if !input.ty.fits(value) {
-            let message = format!("input `{name}`: `enum` lists a value that is not a {word}");
+            let message = format!("input `{name}`: `enum` lists a value that is not {one}");
             problems.add(place("enum"), message, "");
         }
     }

@@ -430,6 +430,10 @@ fn inputs_are_typed_and_all_their_problems_are_reported() {
     assert_eq!(bound, expected);
     assert_eq!(plan.inputs["limit"].parse_text("7"), Ok(json!(7)));
     assert!(plan.inputs["limit"].parse_text("seven").is_err());
+    let refused = plan.inputs["limit"].parse_text("18446744073709551616");
+    let why = "input `limit` is a number, and `18446744073709551616` is not: whole numbers beyond 2^53 lose \
+               digits on the way to plugins; as a text it keeps them";
+    assert_eq!(refused.unwrap_err(), why);
     assert_eq!(plan.inputs["mode"].parse_text("7"), Ok(json!("7")));
 }
 

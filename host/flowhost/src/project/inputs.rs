@@ -56,8 +56,8 @@ pub(super) fn bind(
             if let Some(decl) = plan.inputs.get(name).filter(|it| is_path(it)) {
                 // Left to the plan's own path, it would be another folder than the client thinks.
                 if !value.is_string() {
-                    let word = decl.ty.word();
-                    let message = format!("input `{name}` is a {word}, another type was given");
+                    let one = decl.ty.one();
+                    let message = format!("input `{name}` is {one}, another type was given");
                     findings.push(Finding::new("", message));
                     continue;
                 }
