@@ -17,7 +17,6 @@ type Test = (&'static str, &'static str);
 /// Kinds that need a server, a kill or an agent: who looks for each.
 const ELSEWHERE: &[(Kind, Test)] = &[
     (Kind::RunSettle, SETTLED),
-    (Kind::NetDecision, SWAPPED),
     (Kind::Reload, SWAPPED),
     (Kind::Message, EMITTED),
     (Kind::SecretUse, TOLD),
