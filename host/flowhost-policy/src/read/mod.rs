@@ -370,6 +370,7 @@ fn quantity_of(node: &Node, unit: Unit) -> Option<u64> {
 /// What is written as such a quantity is, and larger than any number that is held.
 fn too_large(node: &Node, unit: Unit) -> Option<&str> {
     let text = match (&node.value, unit) {
+        (Value::Other(what), Unit::Count) if *what == node::TOO_LARGE => return Some(what),
         (Value::Text(text), Unit::Bytes | Unit::Millis) | (Value::Whole(text), Unit::Count) => text,
         _ => return None,
     };

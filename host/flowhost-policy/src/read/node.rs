@@ -50,6 +50,9 @@ impl Value {
     }
 }
 
+/// What a whole number is that no integer type holds.
+pub(crate) const TOO_LARGE: &str = "a number that is too large";
+
 /// Reads TOML; what could not be read comes back as messages with their places.
 pub(crate) fn from_toml(text: &str) -> (Node, Vec<(Position, String)>) {
     let lines = Lines::new(text);
@@ -102,7 +105,7 @@ fn from_value(value: &DeValue<'_>, lines: &Lines<'_>) -> Value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Whole(number.to_string()),
-            Err(_) => Value::Other("a number that is too large"),
+            Err(_) => Value::Other(TOO_LARGE),
         },
         DeValue::Float(number) => Value::Decimal(number.as_str().replace('_', "")),
         DeValue::Boolean(value) => Value::Bool(*value),

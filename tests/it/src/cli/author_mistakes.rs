@@ -37,7 +37,7 @@ fn a_right_that_is_asked_for_twice_is_refused_at_its_second_line() {
     let home = project("Cargo.toml", "\n[needs]\nlog = true\nlog = true\n");
     let said = build(&home, &[]).stderr;
     assert!(said.contains("it/plugin.toml:8:1"), "{said}");
-    assert!(said.contains("duplicate key"), "{said}");
+    assert!(said.contains("the key `log` is given twice"), "{said}");
 }
 
 #[test]
