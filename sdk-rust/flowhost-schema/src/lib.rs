@@ -248,10 +248,7 @@ mod tests {
         }
         let checked = Schema::compile_checked(&json!({ "pattern": "[" }));
         let checked = checked.err().expect("a fault").to_string();
-        assert!(
-            checked.contains("cannot be used: unclosed"),
-            "{checked}"
-        );
+        assert!(checked.contains("cannot be used: unclosed"), "{checked}");
     }
 
     #[test]
