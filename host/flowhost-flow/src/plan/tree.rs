@@ -329,7 +329,13 @@ impl Reading<'_> {
         let start = place.span().byte_offset();
         let start = start.and_then(|start| usize::try_from(start).ok());
         let parts = start.and_then(|start| self.source.split_at_checked(start));
-        parts.is_some_and(|(before, rest)| rest.starts_with(text) && !is_tagged(before))
+        parts.is_some_and(|(before, rest)| {
+            // The name that an anchor gives a value is no part of it.
+            let named = rest.strip_prefix('&');
+            let named = named.and_then(|it| it.split_once(char::is_whitespace));
+            let value = named.map_or(rest, |(_, value)| value.trim_start());
+            value.starts_with(text) && !is_tagged(before)
+        })
     }
 }
 
