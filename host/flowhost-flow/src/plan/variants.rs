@@ -158,8 +158,8 @@ mod tests {
         let plan = Plan::parse(PLAN, "p.yaml").unwrap();
         let read = ("text", json!("read"));
         let bound = |values: &[(&str, Value)]| plan.bind_inputs(&given(values)).unwrap();
-        assert_eq!(bound(&[read.clone()])["variant"], "none");
-        assert_eq!(bound(&[read.clone()])["n"], 1);
+        assert_eq!(bound(std::slice::from_ref(&read))["variant"], "none");
+        assert_eq!(bound(std::slice::from_ref(&read))["n"], 1);
         let three = bound(&[read.clone(), ("variant", json!("three"))]);
         assert_eq!((&three["n"], &three["who"]), (&json!(3), &json!("c")));
         let own = bound(&[read, ("variant", json!("three")), ("n", json!(2))]);
