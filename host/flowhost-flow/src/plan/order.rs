@@ -1,5 +1,6 @@
-//! Whether the order of a plan leaves anything to be done beside something else. It decides nothing about a
-//! run: a host that knows it need not wake a second processor for every step.
+//! What the order of a plan says before anything runs: whether it leaves anything to be done beside something else,
+//! and what a step needs. It decides nothing about a run: a host that knows the one need not wake a second processor
+//! for every step, and who runs a part of a plan knows what belongs to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +70,23 @@ fn is_a_line(steps: &[&Step]) -> bool {
     true
 }
 
+impl Plan {
+    /// A step of a workflow and all that it needs, directly or not. Of a step that there is not, nothing.
+    #[must_use]
+    pub fn with_needs(&self, id: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![id.to_owned()];
+        while let Some(id) = open.pop() {
+            if let Some(step) = self.step(&id)
+                && found.insert(id)
+            {
+                open.extend(step.needs.iter().cloned());
+            }
+        }
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,22 +128,5 @@ mod tests {
         let text = "flowhost: v1\nkind: workflow\nname: t\nplugins:\n  \
                     a: {kind: agent, source: ./a.wasm, profile: p}\nsteps:\n  a: {uses: a}\n";
         assert!(!Plan::parse(text, "t.yaml").unwrap().goes_one_by_one());
-    }
-}
-
-impl Plan {
-    /// A step of a workflow and all that it needs, directly or not. Of a step that there is not, nothing.
-    #[must_use]
-    pub fn with_needs(&self, id: &str) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        let mut open = vec![id.to_owned()];
-        while let Some(id) = open.pop() {
-            if let Some(step) = self.step(&id)
-                && found.insert(id)
-            {
-                open.extend(step.needs.iter().cloned());
-            }
-        }
-        found
     }
 }
