@@ -305,7 +305,7 @@ impl Bench<'_> {
         let faults = self.untyped(trial, rights, World::Garbled, samples)?;
         self.found(
             "faults.not-utf8",
-            "files and answers that are no text become errors or are borne, not traps",
+            "files and answers that are not text become errors or are borne, not traps",
             faults,
         );
         Ok(())
