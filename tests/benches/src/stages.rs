@@ -28,7 +28,7 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Row>> {
     for agent in ["a", "b", "c"] {
         project.file(&format!("scripts/{agent}.json"), answers(agent))?;
     }
-    let mut each = |name: &str, evidence: &str| -> Result<f64> {
+    let each = |name: &str, evidence: &str| -> Result<f64> {
         let (one, many) = (format!("{name}-1.yaml"), format!("{name}-{STAGES}.yaml"));
         project.file(&one, plan(name, 1, evidence))?;
         project.file(&many, plan(name, STAGES, evidence))?;
