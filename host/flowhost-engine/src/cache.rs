@@ -626,7 +626,7 @@ mod tests {
                 .unwrap();
         }
         own.put(&own.entry("a"), b"code");
-        let left: Vec<_> = fs::read_dir(dir.path())
+        let mut left: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
@@ -637,17 +637,12 @@ mod tests {
             format!("{}.2-0.tmp", name("at work")),
             "notes.txt".to_owned(),
         ];
-        let mut left = left;
         left.sort();
         expected.sort();
         assert_eq!(left, expected);
     }
 
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test looks at its own folder"
-    )]
     fn an_entry_that_is_read_is_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let own = cache(dir.path(), 1);
