@@ -14,7 +14,7 @@ use flowhost_run::{Kept as _, RunOptions, WorkTree};
 use serde_json::{Map, Value};
 
 use crate::cli::ForkArgs;
-use crate::commands::replay::{component, replaced};
+use crate::commands::replay::{component, replaced, sound};
 use crate::commands::{Context, resume, run, running};
 
 pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Failure> {
@@ -37,10 +37,7 @@ pub(crate) fn perform(args: &ForkArgs, context: &mut Context) -> Result<Exit, Fa
         None => kept.forked(&dir, inputs, &typed).map_err(cannot)?,
         Some(plan) => other(plan, inputs, typed, context),
     };
-    let mut project = match loaded.project {
-        Some(project) if loaded.findings.is_empty() => project,
-        _ => return Err(Failure::findings("the plan", loaded.findings)),
-    };
+    let mut project = sound(loaded, "the plan")?;
     for (name, path) in &args.plugins {
         let path = context.ambient.resolve(Path::new(path));
         let component = component(name, &path, context)?;

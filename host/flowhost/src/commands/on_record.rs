@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::trials::Trials;
 use crate::commands::Context;
+use crate::commands::replay::sound;
 
 /// Keeps runs and archivers away from these specs until what this gives is dropped.
 pub(super) fn locks(
@@ -55,10 +56,7 @@ pub(super) fn record(
         ..
     } = context;
     let loaded = project::load(ambient, config, &request, texts);
-    let project = match loaded.project {
-        Some(project) if loaded.findings.is_empty() => project,
-        _ => return Err(Failure::findings(&format!("`{name}`"), loaded.findings)),
-    };
+    let project = sound(loaded, &format!("`{name}`"))?;
     let trials = Trials::new(&project, None, context)?;
     let finished = trials.run(project, context);
     trials.end();

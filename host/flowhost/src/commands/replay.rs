@@ -218,7 +218,11 @@ fn against(
     sound(loaded, &format!("`{}`", plan.display()))
 }
 
-fn sound(loaded: Loaded, what: &str) -> Result<Project, Failure> {
+/// The project of a plan in which nothing is wrong; `what` names the plan in the refusal.
+///
+/// # Errors
+/// With all that is wrong with it.
+pub(super) fn sound(loaded: Loaded, what: &str) -> Result<Project, Failure> {
     match loaded.project {
         Some(project) if loaded.findings.is_empty() => Ok(project),
         _ => Err(Failure::findings(what, loaded.findings)),

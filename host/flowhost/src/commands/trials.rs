@@ -16,6 +16,7 @@ use flowhost_words::nearest;
 use tokio::runtime::Runtime;
 
 use crate::cli::{LogFormat, PlanArgs};
+use crate::commands::replay::sound;
 use crate::commands::{Context, logging, run, running};
 
 /// A host for runs of one plan.
@@ -112,13 +113,7 @@ pub(super) fn survey(args: &PlanArgs, context: &mut Context) -> Result<Project, 
         ..
     } = context;
     let loaded = project::load(ambient, config, &request, texts);
-    match loaded.project {
-        Some(project) if loaded.findings.is_empty() => Ok(project),
-        _ => Err(Failure::findings(
-            &format!("`{}`", args.plan.display()),
-            loaded.findings,
-        )),
-    }
+    sound(loaded, &format!("`{}`", args.plan.display()))
 }
 
 /// The plan's arguments for one run.
