@@ -21,7 +21,7 @@ pub fn tools(component: &[u8], inspection: &Inspection) -> Result<Vec<ToolDescri
     let terms = Terms {
         rights: trial::granted(inspection, &lines, &BTreeMap::new())?.into(),
         world: World::Kind,
-        folder: folder.path(),
+        folder: &folder,
         config: "{}",
     };
     told(&Trial::new(component)?, &terms)

@@ -71,7 +71,7 @@ impl Bench<'_> {
             "what it says of its tools can be shown to anyone",
         );
         let folder = trial::folder(World::Kind)?;
-        let told = describe::told(trial, &self.terms(rights, World::Kind, folder.path()));
+        let told = describe::told(trial, &self.terms(rights, World::Kind, &folder));
         let tools = match told {
             Ok(tools) => tools,
             Err(failure) => {

@@ -153,12 +153,12 @@ impl Bench<'_> {
         expected: impl Fn(&Fault) -> bool,
     ) -> Result<Option<String>, Failure> {
         let folder = trial::folder(World::Kind)?;
-        let cut = trial.ask(&self.terms(short, World::Kind, folder.path()), &sample.ask)?;
+        let cut = trial.ask(&self.terms(short, World::Kind, &folder), &sample.ask)?;
         match &cut.result {
             Err(fault) if expected(fault) => {}
             other => return Ok(Some(format!("{}: {}", sample.shown, said(other)))),
         }
-        let again = trial.ask(&self.terms(full, World::Kind, folder.path()), &sample.ask)?;
+        let again = trial.ask(&self.terms(full, World::Kind, &folder), &sample.ask)?;
         let same = said(&again.result) == said(&sample.ended.result);
         Ok((!same).then(|| {
             let answer = said(&again.result);
@@ -343,7 +343,7 @@ impl Bench<'_> {
         let mut faults = Vec::new();
         for sample in samples.iter().filter(|it| it.repeatable) {
             let folder = trial::folder(World::Kind)?;
-            let terms = self.terms(rights, World::Kind, folder.path());
+            let terms = self.terms(rights, World::Kind, &folder);
             trial.ask_and_leave(&terms, &sample.ask, Duration::ZERO)?;
             let again = trial.ask(&terms, &sample.ask)?;
             if said(&again.result) != said(&sample.ended.result) {
@@ -370,7 +370,7 @@ impl Bench<'_> {
         for sample in samples.iter().filter(|it| it.repeatable) {
             for at in 1..=HOLDS {
                 let folder = trial::folder(World::Kind)?;
-                let terms = self.terms(rights, World::Kind, folder.path());
+                let terms = self.terms(rights, World::Kind, &folder);
                 let Some((old, new)) = trial.ask_across_a_reload(&terms, &sample.ask, at)? else {
                     break;
                 };

@@ -187,14 +187,14 @@ impl Bench<'_> {
         ask: &Ask,
     ) -> Result<Ended, Failure> {
         let folder = trial::folder(world)?;
-        trial.ask(&self.terms(rights, world, folder.path()), ask)
+        trial.ask(&self.terms(rights, world, &folder), ask)
     }
 
     fn terms<'t>(
         &'t self,
         rights: &Arc<Effective>,
         world: World,
-        folder: &'t std::path::Path,
+        folder: &'t trial::Place,
     ) -> Terms<'t> {
         Terms {
             rights: rights.clone(),

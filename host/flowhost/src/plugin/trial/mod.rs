@@ -6,7 +6,6 @@ mod reload;
 mod server;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use flowhost_bus::{LocalBus, LocalConfig};
 use flowhost_caps::files::{FileServices, Forbidden, open_grants};
 use flowhost_caps::http::{HttpServices, Tls};
 use flowhost_caps::mcp_transport::ProcessServices;
+use flowhost_caps::state::FolderStore;
 use flowhost_caps::{Services, log::MemoryLog, model};
 use flowhost_engine::{
     AgentTask, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
@@ -64,8 +64,8 @@ pub(super) enum Ask {
 pub(super) struct Terms<'a> {
     pub(super) rights: Arc<Effective>,
     pub(super) world: World,
-    /// Holds what the plugin stores, below `state`, and what it is granted as files.
-    pub(super) folder: &'a Path,
+    /// Holds what the plugin stores, and what it is granted as files.
+    pub(super) folder: &'a Place,
     /// The plan's `config:`.
     pub(super) config: &'a str,
 }
@@ -75,6 +75,13 @@ pub(super) struct Terms<'a> {
 pub(super) struct Ended {
     pub(super) result: Result<Value, Fault>,
     pub(super) used: Used,
+}
+
+/// Where a trial's calls are made: a folder, and the one store that works in it. Calls in the same place share it, as
+/// they do in a host; two stores on one folder would each have another's half-done writes before them.
+pub(super) struct Place {
+    folder: tempfile::TempDir,
+    state: Arc<FolderStore>,
 }
 
 /// A component that has been loaded.
@@ -271,7 +278,7 @@ fn unable(what: &str, error: &dyn std::error::Error) -> Failure {
     clippy::disallowed_methods,
     reason = "a temporary folder of the trial's own, which no name of a guest's reaches"
 )]
-pub(super) fn folder(world: World) -> Result<tempfile::TempDir, Failure> {
+pub(super) fn folder(world: World) -> Result<Place, Failure> {
     let text: &[u8] = match world {
         World::Garbled => NO_TEXT,
         _ => b"# Example\n\nA text.\n",
@@ -280,7 +287,12 @@ pub(super) fn folder(world: World) -> Result<tempfile::TempDir, Failure> {
         std::fs::create_dir_all(folder.path().join("state"))?;
         std::fs::create_dir_all(folder.path().join("docs"))?;
         std::fs::write(folder.path().join("docs/example.md"), text)?;
-        Ok(folder)
+        let state = folder.path().join("state");
+        let state = cap_std::fs::Dir::open_ambient_dir(state, cap_std::ambient_authority())?;
+        Ok(Place {
+            state: Arc::new(FolderStore::new(state)),
+            folder,
+        })
     });
     made.map_err(|error| unable("there is no folder for the trial", &error))
 }
@@ -326,13 +338,9 @@ pub(super) fn granted(
 
 fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
     let doubles = Arc::new(Doubles(terms.world));
-    let open = |path: &Path| {
-        cap_std::fs::Dir::open_ambient_dir(path, cap_std::ambient_authority())
-            .map_err(|error| unable("the trial's folder cannot be opened", &error))
-    };
     let mut files = FileServices::default();
     let opened = open_grants(
-        terms.folder,
+        terms.folder.folder.path(),
         &terms.rights.grants.files,
         &Forbidden::default(),
     );
@@ -356,9 +364,7 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
         logs: Arc::new(MemoryLog::new(LINES_MAX)),
         tools: doubles.clone(),
         secrets: doubles.clone(),
-        state: Arc::new(flowhost_caps::state::FolderStore::new(open(
-            &terms.folder.join("state"),
-        )?)),
+        state: terms.folder.state.clone(),
         budget: doubles.clone(),
         model: model::ModelServices {
             gateway,
