@@ -205,12 +205,18 @@ impl LedgerReport {
 
 impl fmt::Display for LedgerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.problem.is_none() {
-            "ok"
-        } else {
-            "FAILED"
+        let verdict = match (&self.problem, self.trust) {
+            (Some(_), _) => "FAILED",
+            // It agrees with itself, and that is all: `ok` would be read as verified.
+            (None, Some(Trust::SelfAsserted)) => "UNTRUSTED",
+            (None, _) => "ok",
         };
-        writeln!(f, "{verdict}  {}", self.path)?;
+        // The ledger of a bundle lies at its root, which has no name.
+        let path = match self.path.as_str() {
+            "" => "the ledger of the bundle",
+            path => path,
+        };
+        writeln!(f, "{verdict}  {path}")?;
         if let Some(origin) = &self.origin {
             writeln!(f, "  origin       {origin}")?;
         }
@@ -240,7 +246,7 @@ impl fmt::Display for LedgerReport {
                 )?;
                 writeln!(
                     f,
-                    "               give --key with what `flowhost keys show` prints on the host that ran it, or --trust FILE"
+                    "               give --key with what `flowhost keys show --state DIR` prints for the state folder of the run, or --trust FILE"
                 )?;
             }
             (None, _) => {}

@@ -4,7 +4,7 @@
 //! [`crate::remote`] fetches from. A profile's name is looked up among the shipped ones and in the operator's and the plan's folders;
 //! a shipped name cannot be taken by another file, so that `deny-all` means the same everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -298,8 +298,16 @@ impl<'a> Sources<'a> {
                     "the plugin `builtin:{name}` was not found in {}",
                     searched.join(", ")
                 );
-                Finding::new("", message)
-                    .cure("build them with `cargo xtask build-guests`, or set FLOWHOST_PLUGINS")
+                let here = self.names_in(folders.iter().map(PathBuf::as_path), ".wasm");
+                let near = flowhost_words::nearest(name, here.iter().map(String::as_str));
+                let cure = match near {
+                    Some(near) => format!("did you mean `builtin:{near}`?"),
+                    None if here.is_empty() => {
+                        "build them with `cargo xtask build-guests`, or set FLOWHOST_PLUGINS".to_owned()
+                    }
+                    None => format!("plugins that are there: {}", here.join(", ")),
+                };
+                Finding::new("", message).cure(cure)
             })
     }
 
@@ -319,7 +327,22 @@ impl<'a> Sources<'a> {
             .into_iter()
             .flat_map(|exe| exe.ancestors().skip(1).take(3));
         folders.extend(above.map(|folder| folder.join("plugins")));
+        // One that is named, too, is looked through, and told, once.
+        let mut seen = BTreeSet::new();
+        folders.retain(|folder| seen.insert(folder.clone()));
         folders
+    }
+
+    /// The names of the files with this ending in these folders, in the order of the alphabet.
+    fn names_in<'f>(&self, folders: impl Iterator<Item = &'f Path>, ending: &str) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for folder in folders {
+            // A folder that is not there, or cannot be read, offers nothing.
+            let files = self.ambient.list(folder).unwrap_or_default();
+            let stems = files.iter().filter_map(|file| file.strip_suffix(ending));
+            names.extend(stems.map(str::to_owned));
+        }
+        names.into_iter().collect()
     }
 
     /// The lock beside a plan; none where there is no such file.
@@ -388,7 +411,15 @@ impl<'a> Sources<'a> {
             "the profile `{wanted}` was not found in {}",
             searched.join(", ")
         );
-        Err(Finding::new("", message).cure(format!("shipped profiles: {}", shipped.join(", "))))
+        let own = self.names_in(folders.iter().map(Folder::path), ".toml");
+        let known = shipped.iter().copied().chain(own.iter().map(String::as_str));
+        let near = flowhost_words::nearest(wanted, known)
+            .map_or(String::new(), |near| format!("did you mean `{near}`?\n"));
+        let cure = format!(
+            "{near}shipped profiles: {}\na profile of your own is a file `{name}` in a folder named above",
+            shipped.join(", ")
+        );
+        Err(Finding::new("", message).cure(cure))
     }
 
     /// A plan may bring a profile of its own, but the host reads (and quotes) nothing outside the

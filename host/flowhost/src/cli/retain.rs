@@ -2,11 +2,27 @@
 
 use clap::Args;
 
+/// What the index says of how a run ended. `killed` and `unfinished` are of runs that wrote no end.
+pub(crate) const STATUSES: [&str; 12] = [
+    "ok",
+    "failed",
+    "conflict",
+    "degraded",
+    "halted",
+    "denied",
+    "limit",
+    "waiting",
+    "interrupted",
+    "cancelled",
+    "killed",
+    "unfinished",
+];
+
 /// Which runs are meant.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Only runs that ended so: `ok`, `failed`, `killed`, `waiting`, …, or `unfinished`; may be repeated
-    #[arg(long, value_name = "STATUS")]
+    /// Only runs that ended so, or `unfinished`; may be repeated
+    #[arg(long, value_name = "STATUS", value_parser = STATUSES)]
     pub(crate) status: Vec<String>,
     /// Only runs of the plan of this name
     #[arg(long, value_name = "NAME")]

@@ -166,6 +166,14 @@ fn remarks(refusals: usize, changes: &[Change]) -> String {
     remarks
 }
 
+/// The command without which the shell has no folder to write `file` in.
+fn folder_of(file: &str) -> String {
+    match file.rsplit_once('/') {
+        Some((folder, _)) => format!("  mkdir -p {folder}\n"),
+        None => String::new(),
+    }
+}
+
 fn about(change: &Change) -> String {
     let (profile, plugins) = (&change.profile, change.plugins());
     let mut lines = Vec::new();
@@ -173,8 +181,11 @@ fn about(change: &Change) -> String {
         _ if change.shown().is_empty() => {}
         Some(found) if found.shipped => lines.push(format!(
             "`{profile}` is shipped and stays as it is; make your own first, and write `profile: {}` for {plugins} \
-             in the plan:\n  flowhost policy show {profile} --name {} > {}",
-            found.name, found.name, found.file
+             in the plan:\n{}  flowhost policy show {profile} --name {} > {}",
+            found.name,
+            folder_of(&found.file),
+            found.name,
+            found.file
         )),
         Some(_) => {}
         None => lines.push(format!(

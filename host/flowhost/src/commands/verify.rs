@@ -22,8 +22,9 @@ use crate::cli::VerifyArgs;
 use crate::commands::Context;
 
 /// How to say which key is believed.
-const GIVE_A_KEY: &str = "give the key with `--key KEY`, where KEY is what `flowhost keys show` prints on the host \
-                          that ran the plan, or with `--trust FILE`";
+const GIVE_A_KEY: &str = "give the key with `--key KEY` or `--trust FILE`. KEY is what `flowhost keys show --state DIR` \
+                          prints, where DIR is the state folder (`.flowhost`) that the run was made in: each \
+                          state folder has a key of its own";
 /// A ledger names the key that signed it; a proof does not.
 const OR_ANY_KEY: &str = "; `--any-key` checks only that the evidence agrees with itself";
 const NO_KEY_WITHIN: &str =
@@ -226,7 +227,11 @@ fn require_trust(report: &mut Report) {
     };
     let problem = Problem {
         code: Code::UnknownKey,
-        file: ledger.path.clone(),
+        // A bundle's own ledger lies at its root, which has no name: the bundle's is told.
+        file: match ledger.path.as_str() {
+            "" => report.path.clone(),
+            path => path.to_owned(),
+        },
         line: None,
         offset: None,
         seq: None,
@@ -262,7 +267,10 @@ fn trusted(args: &VerifyArgs, ambient: &Ambient) -> Result<Vec<VKey>, Failure> {
         let key = VKey::parse(text).map_err(|error| {
             Failure::new(Exit::Usage, format!("`--key {text}` is not a key"))
                 .caused_by(&error)
-                .hint("pass what `flowhost keys show` prints on the host that ran the plan")
+                .hint(
+                    "pass what `flowhost keys show --state DIR` prints, where DIR is the state folder (`.flowhost`) \
+                     that the run was made in",
+                )
         })?;
         keys.push(key);
     }

@@ -88,6 +88,15 @@ pub(super) fn bind(
             Ok(Found::Text(text)) => {
                 given.insert(input.name, Value::from(text));
             }
+            // What was typed is at fault, and not the line of the plan that asks for it.
+            Err(message) if !from_plan => {
+                let what = match input.is_dir {
+                    true => "folder",
+                    false => "file",
+                };
+                let cure = format!("name a {what} that exists, relative to where you are");
+                findings.push(Finding::new("", message).cure(cure));
+            }
             Err(message) => {
                 let place = plan
                     .inputs

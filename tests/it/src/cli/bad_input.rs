@@ -398,8 +398,10 @@ fn a_profile_that_nobody_wrote() {
        ·            ─
      6 │ 
        ╰────
-      help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
+      help: did you mean `deny-all`?
+            shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
             networked-tool, agent-model, agent-any-model, mcp-local
+            a profile of your own is a file `deny-al.toml` in a folder named above
     ----- exit 1
     "#);
 }

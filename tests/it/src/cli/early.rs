@@ -2,7 +2,7 @@
 //! what is wrong in another.
 
 use super::{home, plan, seen, tool};
-use crate::support::Home;
+use crate::support::{Home, repository};
 
 fn validated(home: &Home) -> String {
     seen(home, &["validate", "plan.yaml"])
@@ -158,6 +158,7 @@ fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
        ╰────
       help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
             networked-tool, agent-model, agent-any-model, mcp-local
+            a profile of your own is a file `nowhere.toml` in a folder named above
     ----- exit 1
     "#);
     home.file(
@@ -188,14 +189,31 @@ fn a_folder_that_is_not_there_is_one_problem() {
     error: `plan.yaml` has 1 problem
 
       × input `folder`: `nowhere`: No such file or directory (os error 2)
-       ╭─[plan.yaml:9:19]
-     8 │   only: { uses: files/run, with: {} }
-     9 │ inputs: { folder: { type: dir } }
-       ·                   ─
-       ╰────
-      help: --input folder=PATH
+      help: name a folder that exists, relative to where you are
     ----- exit 1
     "#);
+}
+
+#[test]
+fn a_shipped_plugin_under_another_name_is_told_with_the_near_one() {
+    let home = Home::new();
+    home.file(
+        "plan.yaml",
+        plan(
+            "  files: { kind: tool, source: 'builtin:filez', profile: tool-readonly }\n",
+            "  only: { uses: files/read, with: { path: /docs/a.md } }",
+        ),
+    );
+    let ran = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    let told = ran.stderr;
+    assert!(told.contains("did you mean `builtin:files`?"), "{told}");
+    // The folder of FLOWHOST_PLUGINS is also the one above the executable, and told once.
+    let whole: String = told
+        .chars()
+        .filter(|letter| !letter.is_whitespace() && *letter != '│')
+        .collect();
+    let folder = format!("`{}`", repository().join("target/plugins").display());
+    assert_eq!(whole.matches(&folder).count(), 1, "{told}");
 }
 
 #[test]

@@ -578,11 +578,32 @@ fn a_folder_of_this_host_is_trusted_as_its_run_is() {
         "{}",
         ran.stdout
     );
-    assert!(ran.stdout.contains("flowhost keys show"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("flowhost keys show --state DIR"), "{}", ran.stdout);
     let ran = elsewhere.flowhost(&["verify", copy, "--any-key"]).expect(0);
     assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
     elsewhere
         .flowhost(&["verify", copy, "--key", &key(&home)])
+        .expect(0);
+}
+
+#[test]
+fn what_a_bundle_lacks_elsewhere_is_told_with_its_name_and_a_cure_that_works() {
+    let (home, elsewhere) = (finished(), finished());
+    let bundle = elsewhere.path().join("run.fhb").display().to_string();
+    home.flowhost(&["evidence", "export", "latest", "--out", &bundle])
+        .expect(0);
+    let ran = elsewhere.flowhost(&["verify", &bundle]).expect(1);
+    let first = ran.stdout.lines().next().unwrap();
+    assert_eq!(first, "UNTRUSTED  the ledger of the bundle");
+    let told = format!("FAILED  {bundle}: nobody vouches for the key");
+    assert!(ran.stdout.contains(&told), "{}", ran.stdout);
+    // The command that the message names, with the state folder of the run.
+    let state = home.path().join(".flowhost").display().to_string();
+    let shown = elsewhere
+        .flowhost(&["keys", "show", "--state", &state])
+        .expect(0);
+    elsewhere
+        .flowhost(&["verify", &bundle, "--key", shown.stdout.trim()])
         .expect(0);
 }
 
