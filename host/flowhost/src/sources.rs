@@ -303,7 +303,8 @@ impl<'a> Sources<'a> {
                 let cure = match near {
                     Some(near) => format!("did you mean `builtin:{near}`?"),
                     None if here.is_empty() => {
-                        "build them with `cargo xtask build-guests`, or set FLOWHOST_PLUGINS".to_owned()
+                        "build them with `cargo xtask build-guests`, or set FLOWHOST_PLUGINS"
+                            .to_owned()
                     }
                     None => format!("plugins that are there: {}", here.join(", ")),
                 };
@@ -412,7 +413,10 @@ impl<'a> Sources<'a> {
             searched.join(", ")
         );
         let own = self.names_in(folders.iter().map(Folder::path), ".toml");
-        let known = shipped.iter().copied().chain(own.iter().map(String::as_str));
+        let known = shipped
+            .iter()
+            .copied()
+            .chain(own.iter().map(String::as_str));
         let near = flowhost_words::nearest(wanted, known)
             .map_or(String::new(), |near| format!("did you mean `{near}`?\n"));
         let cure = format!(

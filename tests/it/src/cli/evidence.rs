@@ -578,7 +578,11 @@ fn a_folder_of_this_host_is_trusted_as_its_run_is() {
         "{}",
         ran.stdout
     );
-    assert!(ran.stdout.contains("flowhost keys show --state DIR"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("flowhost keys show --state DIR"),
+        "{}",
+        ran.stdout
+    );
     let ran = elsewhere.flowhost(&["verify", copy, "--any-key"]).expect(0);
     assert!(ran.stdout.contains("UNTRUSTED"), "{}", ran.stdout);
     elsewhere

@@ -186,7 +186,10 @@ fn runs_are_listed_by_status_plan_label_and_time() {
     says(&wrong.expect(64), "`2026-11-20`");
     // A status that no run can have is a slip, and not a filter that finds none.
     let wrong = home.flowhost(&["runs", "list", "--status", "foo"]);
-    says(&wrong.expect(64), "interrupted, cancelled, killed, unfinished");
+    says(
+        &wrong.expect(64),
+        "interrupted, cancelled, killed, unfinished",
+    );
     let none = home
         .flowhost(&["runs", "list", "--plan", "never"])
         .expect(0);
