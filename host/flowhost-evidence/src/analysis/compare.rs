@@ -13,6 +13,8 @@ use super::stats;
 const TOLD_BELOW: f64 = 0.05;
 /// The largest number of runs on either side for which "how many are needed" is looked for.
 const ENOUGH_MAX: usize = 50;
+/// How a row begins that tells nothing: a page says it once for all of them.
+const TOO_FEW: &str = "too few runs";
 
 /// One of the two that are held beside each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +125,14 @@ pub fn compare(observations: &[Observation], a: &Side, b: &Side, source: Source)
     }
 }
 
+impl Contrast {
+    /// Whether there are too few runs on either side to tell anything.
+    #[must_use]
+    pub fn is_too_few(&self) -> bool {
+        self.says.starts_with(TOO_FEW)
+    }
+}
+
 fn contrast(
     stage: String,
     metric: Metric,
@@ -159,7 +169,7 @@ fn says(a: usize, b: usize, medians: (Option<f64>, Option<f64>), chance: Option<
             .find(|n| possible(*n, *n))
             .unwrap_or(ENOUGH_MAX);
         return format!(
-            "too few runs to tell any difference from chance: {enough} of each are the least"
+            "{TOO_FEW} to tell any difference from chance: {enough} of each are the least"
         );
     }
     let higher = match medians {

@@ -81,6 +81,8 @@ pub(super) struct TalkOf {
     edges: BTreeMap<(String, String, EdgeKind), u64>,
     /// Who is at work on the plan's calls, by their numbers.
     asked: HashMap<u64, String>,
+    /// Who waits for the answer to a message, by the message's id.
+    waits: HashMap<String, String>,
 }
 
 impl TalkOf {
@@ -93,6 +95,13 @@ impl TalkOf {
             // A step's answer stands for the order and the answer. Older hosts recorded the envelope.
             Record::Message(message) if message.r#type == "step.end" => {
                 self.count(HOST.to_owned(), me(), EdgeKind::Step);
+            }
+            // An answer goes to who asked, past every mailbox: no delivery of it is recorded.
+            Record::Message(message) if message.r#type == "message.reply" => {
+                let asker = message.cause.as_ref().and_then(|id| self.waits.remove(id));
+                if let Some(asker) = asker {
+                    self.count(me(), asker, EdgeKind::Message);
+                }
             }
             Record::PlannerEvent(event) if event.took_us.is_some() => {
                 let own = event.call.and_then(|call| self.asked.remove(&call));
@@ -118,6 +127,11 @@ impl TalkOf {
         match (sender, call.caller.as_deref()) {
             (Some(sender), _) => {
                 let sender = plugin_name(&record.tenant, sender);
+                if let Some(id) = call.id.as_ref().filter(|_| call.asked == Some(true))
+                    && self.waits.len() < KEPT_MAX
+                {
+                    self.waits.insert(id.clone(), sender.clone());
+                }
                 self.count(sender, plugin_of(record), EdgeKind::Message);
             }
             (None, Some(caller)) if !caller.is_empty() => {

@@ -7,8 +7,8 @@ use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::output::{counted, neutral};
 use flowhost_evidence::analysis::{
-    Comparison, Disagreements, Evidence, Method, Metric, Reading, Report, Side, Source, compare,
-    disagreements, report,
+    Comparison, Contrast, Disagreements, Evidence, Method, Metric, Reading, Report, Side, Source,
+    compare, disagreements, report,
 };
 use flowhost_flow::Exit;
 use serde::Serialize;
@@ -269,7 +269,11 @@ fn beside(both: &Comparison) -> String {
             number(row.metric, row.b_median),
             row.b_count.to_string(),
             change.unwrap_or_default(),
-            row.says.clone(),
+            // What holds of most rows alike is said once, below the table.
+            match row.is_too_few() {
+                true => String::new(),
+                false => row.says.clone(),
+            },
         ]);
     }
     let of = if both.mock {
@@ -277,7 +281,13 @@ fn beside(both: &Comparison) -> String {
     } else {
         ""
     };
-    format!("medians{of}\n\n{}\n", shown.trim_fmt())
+    let too_few: Vec<&Contrast> = both.rows.iter().filter(|row| row.is_too_few()).collect();
+    let below = match too_few.first() {
+        Some(row) if too_few.len() == both.rows.len() => format!("\n{}\n", row.says),
+        Some(row) => format!("\nrows without a word: {}\n", row.says),
+        None => String::new(),
+    };
+    format!("medians{of}\n\n{}\n{below}", shown.trim_fmt())
 }
 
 /// As people read it: money in six places, times and tokens whole, shares in three.
