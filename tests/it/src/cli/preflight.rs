@@ -148,7 +148,10 @@ fn two_shipped_agents_talk_to_each_other() {
         record["kind"] == "model.intent" && record.to_string().contains("Yes, by half.")
     });
     assert!(heard, "the writer's model was told what the critic said");
-    let page = home.flowhost(&["runs", "report", "latest"]).expect(0).stdout;
+    let page = home
+        .flowhost(&["runs", "report", "latest"])
+        .expect(0)
+        .stdout;
     for (from, to) in [("writer", "critic"), ("critic", "writer")] {
         let row = format!(
             "<th scope=\"row\"><code>{from}</code></th><td><code>{to}</code></td><td>message</td>"
