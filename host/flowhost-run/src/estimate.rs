@@ -11,7 +11,7 @@ mod weight;
 use std::collections::BTreeMap;
 
 use flowhost_flow::budget::{Currency, OnExceeded};
-use flowhost_flow::plan::Work;
+use flowhost_flow::plan::{Then, Work};
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_flow::{Exit, Plan};
 use flowhost_models::Gateway;
@@ -110,11 +110,23 @@ pub enum Basis {
     Unknown,
 }
 
+/// What a step needs to make its first model call: a call holds what its prompt and `max_tokens` can come to, so that
+/// a budget may be too small although the answer would be short.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct First {
+    /// No call of the step begins with less.
+    pub least: Amount,
+    /// With room for what only the agent knows: its own words, and the tools that it offers.
+    pub enough: Amount,
+}
+
 /// One step that may ask a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepEstimate {
-    /// The model, where the plugin's configuration names one.
-    pub model: Option<String>,
+    /// The models that are asked in it, each once, where the plugins' configurations name them.
+    pub models: Vec<String>,
+    /// What its first call needs; none where it may not make one, or the run can do without it.
+    pub first: Option<First>,
     /// What it will cost; none where nobody can know.
     pub expected: Option<Range>,
     /// What that rests on.
@@ -166,41 +178,83 @@ impl Estimate {
         format!("sha256:{}", hex::encode(Sha256::digest(document)))
     }
 
-    /// Why the plan's budget cannot suffice, if even the smallest estimate exceeds it.
+    /// The steps of which nobody knows what they cost.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let unknown = self.steps.iter().filter(|(_, it)| it.expected.is_none());
+        unknown.map(|(path, _)| path.as_str())
+    }
+
+    /// The least budget that can suffice: whichever step comes last, the others have been paid for, and its first
+    /// call is held in full.
+    fn least(&self) -> Amount {
+        let low = self.total().low;
+        let firsts = || self.steps.values().filter_map(|it| Some((it, it.first?.least)));
+        let least = |of: fn(Amount) -> u64| {
+            let own = |it: &StepEstimate| of(it.expected.unwrap_or_default().low);
+            let largest = firsts().map(|(_, first)| of(first)).max().unwrap_or(0);
+            let more = firsts().map(|(it, first)| of(first).saturating_sub(own(it)));
+            // Where a step may not ask a model, it may be the last.
+            let all_ask = firsts().count() == self.steps.len();
+            let last = more.min().filter(|_| all_ask).unwrap_or(0);
+            largest.max(of(low).saturating_add(last))
+        };
+        Amount {
+            tokens: least(|it| it.tokens),
+            micro_usd: least(|it| it.micro_usd),
+        }
+    }
+
+    /// A budget that lets each step make its first call, and no less than the likely amount.
+    fn enough(&self) -> Amount {
+        let mut firsts = Amount::default();
+        for first in self.steps.values().filter_map(|it| it.first) {
+            firsts.add(first.enough);
+        }
+        firsts.most(self.total().likely)
+    }
+
+    /// Why the plan's budget cannot suffice, if it is below what the run cannot do without.
     #[must_use]
     pub fn exceeds(&self, plan: &Plan) -> Option<Failure> {
         let budget = &plan.budget;
         if budget.on_exceeded != OnExceeded::Halt {
             return None;
         }
-        let low = self.total().low;
+        let (least, enough) = (self.least(), self.enough());
         let wanted = [
-            (Currency::Tokens, low.tokens),
-            (Currency::MicroUsd, low.micro_usd),
+            (Currency::Tokens, least.tokens, enough.tokens),
+            (Currency::MicroUsd, least.micro_usd, enough.micro_usd),
         ];
         let [_, _, tokens, micro_usd] = budget.limits;
-        let over = wanted.into_iter().zip([tokens, micro_usd]);
-        let over = over.filter_map(|((currency, low), limit)| {
-            let limit = limit.unwrap_or_else(|| flowhost_flow::budget::DEFAULT_LIMIT.get(currency));
-            (low > limit).then(|| {
-                let amount = |amount: u64| match currency {
-                    Currency::MicroUsd => format!("${:.6}", micro_usd_to_usd(amount)),
-                    _ => format!("{amount} tokens"),
-                };
-                format!(
-                    "it costs {} at least, and {} are allowed",
-                    amount(low),
-                    amount(limit)
-                )
-            })
-        });
-        let mut over = over.peekable();
-        over.peek()?;
         let mut failure = Failure::new(Exit::Budget, "the budget of the plan cannot suffice");
-        failure.causes.extend(over);
-        Some(failure.hint(
-            "raise `budget:` in the plan; `flowhost run PLAN --estimate` shows what each step costs",
-        ))
+        for ((currency, least, enough), limit) in wanted.into_iter().zip([tokens, micro_usd]) {
+            let limit = limit.unwrap_or_else(|| flowhost_flow::budget::DEFAULT_LIMIT.get(currency));
+            if least <= limit {
+                continue;
+            }
+            let amount = |amount: u64| match currency {
+                Currency::MicroUsd => format!("${:.6}", micro_usd_to_usd(amount)),
+                _ => format!("{amount} tokens"),
+            };
+            let key = match currency {
+                Currency::MicroUsd => format!("usd: {:.6}", micro_usd_to_usd(enough)),
+                _ => format!("tokens: {enough}"),
+            };
+            failure = failure
+                .because(format!(
+                    "it needs {} at least, and {} are allowed: a model call holds what its prompt and `max_tokens` \
+                     can come to, until it has ended",
+                    amount(least),
+                    amount(limit)
+                ))
+                .hint(format!(
+                    "write `{key}` or more in `budget:` of the plan: that pays for the first call of each step; a \
+                     smaller `max_tokens` in the agent's `config:` holds less"
+                ));
+        }
+        (!failure.causes.is_empty()).then(|| {
+            failure.hint("`flowhost run PLAN --estimate` shows what each step probably costs")
+        })
     }
 
     /// The document of `run --estimate --json` and of `validate --json`.
@@ -208,7 +262,7 @@ impl Estimate {
     pub fn document(&self) -> EstimateDocument {
         let total = self.total();
         let step = |it: &StepEstimate| StepDocument {
-            model: it.model.clone(),
+            model: it.model(),
             tokens: it.expected.map(|it| it.likely.tokens),
             usd: it.expected.map(|it| micro_usd_to_usd(it.likely.micro_usd)),
             low: it.expected.map(|it| it.low.into()),
@@ -216,9 +270,10 @@ impl Estimate {
             basis: it.basis,
             runs: it.runs,
         };
+        let is_known = self.unknown().next().is_none();
         EstimateDocument {
-            tokens: total.likely.tokens,
-            usd: micro_usd_to_usd(total.likely.micro_usd),
+            tokens: is_known.then_some(total.likely.tokens),
+            usd: is_known.then(|| micro_usd_to_usd(total.likely.micro_usd)),
             low: total.low.into(),
             high: total.high.map(AmountDocument::from),
             steps: self
@@ -230,12 +285,20 @@ impl Estimate {
     }
 }
 
+impl StepEstimate {
+    /// The models, as a person reads them: `a/x, b/y`.
+    #[must_use]
+    pub fn model(&self) -> Option<String> {
+        (!self.models.is_empty()).then(|| self.models.join(", "))
+    }
+}
+
 /// See [`Estimate::document`]: the likely amounts, and what they lie between. A `high` of null says that
-/// only the run will know.
+/// only the run will know; `tokens` and `usd` of null, that nobody knows what one of the steps costs.
 #[derive(Debug, Clone, Serialize)]
 pub struct EstimateDocument {
-    tokens: u64,
-    usd: f64,
+    tokens: Option<u64>,
+    usd: Option<f64>,
     low: AmountDocument,
     high: Option<AmountDocument>,
     steps: BTreeMap<String, StepDocument>,
@@ -289,16 +352,24 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
     }
     let history = History::read(state, past, &project.plan.name);
     let step = |(path, weights): (String, Vec<Option<Weight>>)| {
-        let model = weights.iter().flatten().next();
-        let model = model.map(|it| it.model.to_string());
+        let mut models: Vec<String> = Vec::new();
+        for model in weights.iter().flatten().map(|it| it.model.to_string()) {
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        let first = first(&weights, gateway);
         let weighed = weigh(weights, gateway);
-        let (expected, basis, runs) = match history.range(&path, model.as_deref()) {
+        // Earlier runs are told apart by the model that a step asked first.
+        let asked_first = models.first().map(String::as_str);
+        let (expected, basis, runs) = match history.range(&path, asked_first) {
             Some((range, runs)) => (Some(range), Basis::History, runs),
             None if weighed.is_some() => (weighed, Basis::Prompt, 0),
             None => (None, Basis::Unknown, 0),
         };
         let estimate = StepEstimate {
-            model,
+            models,
+            first,
             expected,
             basis,
             runs,
@@ -308,6 +379,20 @@ pub fn estimate(project: &Project, gateway: &Gateway, state: &State, past: &dyn 
     Estimate {
         steps: wanted.into_iter().map(step).collect(),
     }
+}
+
+/// What a step needs to begin: one of those who are asked, because a panel may do without the others; and all of them
+/// where it is to be enough. None where one of them is not known, or may cost less than the others.
+fn first(weights: &[Option<Weight>], gateway: &Gateway) -> Option<First> {
+    if weights.iter().any(Option::is_none) {
+        return None;
+    }
+    let firsts = weights.iter().flatten().filter_map(|it| it.first(gateway));
+    firsts.reduce(|mut sum, next| {
+        sum.least = sum.least.least(next.least);
+        sum.enough.add(next.enough);
+        sum
+    })
 }
 
 /// What all that are asked in a step cost together; none where one of them is not known. Of several nobody
@@ -402,7 +487,11 @@ fn collect(
                     let child_place = Place {
                         path: format!("{path}/"),
                         prefix: format!("{prefix}{reference}::"),
-                        certain: certain && step.when.is_none() && step.foreach.is_none(),
+                        certain: certain
+                            && step.when.is_none()
+                            && step.foreach.is_none()
+                            && !step.continue_on_error
+                            && step.on_failure.then == Then::Halt,
                     };
                     collect(child, child_place, project, wanted);
                 }
@@ -430,7 +519,8 @@ mod tests {
 
     fn of(low: Amount, high: Option<Amount>) -> Estimate {
         let step = StepEstimate {
-            model: None,
+            models: Vec::new(),
+            first: None,
             expected: Some(Range {
                 low,
                 likely: low,
@@ -457,13 +547,50 @@ mod tests {
         let estimate = of(amount(101, 0), None);
         let failure = estimate.exceeds(&plan("{ tokens: 100 }")).unwrap();
         assert_eq!(failure.exit, Exit::Budget);
-        assert_eq!(
-            failure.causes,
-            ["it costs 101 tokens at least, and 100 tokens are allowed"]
+        assert!(
+            failure.causes[0].starts_with("it needs 101 tokens at least, and 100 tokens are allowed"),
+            "{failure:?}"
         );
+        assert_eq!(failure.causes.len(), 1);
         assert!(estimate.exceeds(&plan("{ tokens: 101 }")).is_none());
         let warns = plan("{ tokens: 1, on_exceeded: warn }");
         assert!(estimate.exceeds(&warns).is_none());
+    }
+
+    #[test]
+    fn a_budget_below_what_a_first_call_holds_is_refused_and_the_named_one_is_enough() {
+        let mut estimate = of(amount(10, 0), None);
+        let first = First {
+            least: amount(500, 0),
+            enough: amount(700, 0),
+        };
+        estimate.steps.get_mut("a").unwrap().first = Some(first);
+        let mut second = estimate.steps["a"].clone();
+        second.first = Some(First {
+            least: amount(400, 0),
+            ..first
+        });
+        estimate.steps.insert("b".to_owned(), second);
+        // `b` may come last: 10 for `a`, and 400 held; but `a` holds 500 whenever it comes.
+        assert_eq!(estimate.least(), amount(500, 0));
+        let failure = estimate.exceeds(&plan("{ tokens: 499 }")).unwrap();
+        assert!(
+            failure.hints[0].contains("`tokens: 1400`"),
+            "{failure:?}"
+        );
+        assert!(estimate.exceeds(&plan("{ tokens: 500 }")).is_none());
+        // Without what `b` holds it may be last, at the least that it costs.
+        estimate.steps.get_mut("b").unwrap().first = None;
+        assert_eq!(estimate.least(), amount(500, 0));
+    }
+
+    #[test]
+    fn a_step_that_nobody_knows_leaves_the_sum_unknown() {
+        let mut estimate = of(amount(1, 1), None);
+        estimate.steps.get_mut("a").unwrap().expected = None;
+        let document = serde_json::to_value(estimate.document()).unwrap();
+        assert!(document["tokens"].is_null() && document["usd"].is_null());
+        assert_eq!(estimate.unknown().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

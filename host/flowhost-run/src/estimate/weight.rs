@@ -7,11 +7,11 @@
 //! two turns for an agent with tools.
 
 use flowhost_flow::Plan;
-use flowhost_flow::plan::{Body, Step};
+use flowhost_flow::plan::{Body, Step, Then};
 use flowhost_models::{Gateway, ModelName, Prompt, Speaker, Turn};
 use serde_json::{Map, Value};
 
-use super::{Amount, Range};
+use super::{Amount, First, Range};
 use crate::project::Member;
 
 /// Tokens of an answer when the configuration does not say: what `llm-agent` asks for then.
@@ -19,6 +19,11 @@ const ANSWER_TOKENS: u32 = 1_024;
 /// Turns and tokens of a request that `llm-agent` takes when its configuration does not say.
 const TURNS: u64 = 8;
 const CONTEXT_TOKENS: u64 = 32_000;
+/// Tokens that an agent adds of its own to what the plan says: who it is, and its rules. `llm-agent` adds about
+/// 150, and more where the answer has a schema.
+const OWN_TOKENS: u64 = 512;
+/// Tokens of what it may call, described to the model: some dozen tools.
+const TOOLS_TOKENS: u64 = 2_048;
 /// Turns of an agent with tools: one that asks for a tool, and one that answers.
 const LIKELY_TURNS: u64 = 2;
 
@@ -31,11 +36,14 @@ pub(super) struct Weight {
     context_tokens: u64,
     /// Model calls of one attempt.
     turns: u64,
+    has_tools: bool,
     attempts: u64,
     /// None where only the run will know.
     items: Option<u64>,
     /// Whether the step runs whenever the plan does.
     certain: bool,
+    /// Whether the run fails where the step does: one that goes on needs no budget for it.
+    must_succeed: bool,
 }
 
 impl Weight {
@@ -69,6 +77,7 @@ impl Weight {
                 true => number("max_turns").unwrap_or(TURNS),
                 false => 1,
             },
+            has_tools,
             attempts: u64::from(step.retry.max_attempts),
             items: match &step.foreach {
                 None => Some(1),
@@ -77,6 +86,7 @@ impl Weight {
                     .and_then(|items| Some(items.as_array()?.len() as u64)),
             },
             certain: certain && step.when.is_none() && matches!(plan.body, Body::Workflow { .. }),
+            must_succeed: !step.continue_on_error && step.on_failure.then == Then::Halt,
         })
     }
 
@@ -97,6 +107,31 @@ impl Weight {
             high: self
                 .items
                 .map(|items| largest.times(calls.saturating_mul(items))),
+        })
+    }
+
+    /// What is held for the first model call of a step that is certain to make one: its prompt and the longest
+    /// answer, whatever comes of it.
+    pub(super) fn first(&self, gateway: &Gateway) -> Option<First> {
+        let must = self.certain && self.must_succeed;
+        let items = self.items.filter(|items| must && *items > 0)?;
+        let least = self.one_call(gateway, self.max_tokens)?;
+        let more = match self.has_tools {
+            true => OWN_TOKENS + TOOLS_TOKENS,
+            false => OWN_TOKENS,
+        };
+        // A token of these words is taken to cost what the call's tokens do on average; a word of the prompt is
+        // not dearer than one of the answer.
+        let micro_usd = u128::from(least.micro_usd) * u128::from(more);
+        let micro_usd = micro_usd.div_ceil(u128::from(least.tokens.max(1)));
+        let mut each = least;
+        each.add(Amount {
+            tokens: more,
+            micro_usd: u64::try_from(micro_usd).unwrap_or(u64::MAX),
+        });
+        Some(First {
+            least,
+            enough: each.times(items),
         })
     }
 

@@ -11,6 +11,7 @@ use crate::commands::{Context, rights};
 
 pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Failure> {
     let hash = flowhost_run::plan_hash(project)?;
+    super::estimate::within_budget(project, context)?;
     if context.output.json {
         let plugins: serde_json::Map<_, _> = project
             .members

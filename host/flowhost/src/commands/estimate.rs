@@ -18,6 +18,15 @@ pub(crate) fn of(project: &Project, context: &Context) -> Result<Estimate, Failu
     Ok(estimate(project, &gateway, &context.state, &past))
 }
 
+/// The same, and a failure where the plan's budget cannot suffice: `run` refuses it with the same words.
+pub(crate) fn within_budget(project: &Project, context: &Context) -> Result<Estimate, Failure> {
+    let estimate = of(project, context)?;
+    match estimate.exceeds(&project.plan) {
+        Some(failure) => Err(failure),
+        None => Ok(estimate),
+    }
+}
+
 pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Failure> {
     let estimate = of(project, context)?;
     if context.output.json {
@@ -28,26 +37,39 @@ pub(crate) fn perform(project: &Project, context: &Context) -> Result<Exit, Fail
     for (path, step) in &estimate.steps {
         text.push_str(&line(path, step));
     }
-    let total = estimate.total();
-    text.push_str(&format!("in all: {}; nothing was run\n", shown(&total)));
+    text.push_str(&format!("in all: {}; nothing was run\n", in_all(&estimate)));
     if let Some(failure) = estimate.exceeds(&project.plan) {
-        let why = failure.causes.join("; ");
+        let (why, cure) = (failure.causes.join("; "), failure.hints.first());
         text.push_str(&format!(
             "{}: {why}; `flowhost run` refuses it\n",
             failure.message
         ));
+        text.extend(cure.map(|cure| format!("{cure}\n")));
     }
     context.output.result(&flowhost::output::neutral(&text));
     Ok(Exit::Ok)
 }
 
+/// The sum; where nobody knows what a step costs, no number stands for it.
+fn in_all(estimate: &Estimate) -> String {
+    let unknown: Vec<&str> = estimate.unknown().collect();
+    let total = estimate.total();
+    match (unknown.len(), estimate.steps.len()) {
+        (0, _) => shown(&total),
+        (none, all) if none == all => "unknown".to_owned(),
+        _ => format!(
+            "unknown, because what {} costs is; the others: {}",
+            unknown.join(", "),
+            amount(total.likely)
+        ),
+    }
+}
+
 fn line(path: &str, step: &StepEstimate) -> String {
-    let model = step
-        .model
-        .as_deref()
-        .unwrap_or("a model that the step chooses");
+    let model = step.model();
+    let model = model.as_deref().unwrap_or("a model that the step chooses");
     let Some(expected) = step.expected else {
-        return format!("{path}: {model}, nothing to go by\n");
+        return format!("{path}: {model}, unknown (nothing to go by)\n");
     };
     let basis = match step.basis {
         Basis::History => {
@@ -61,12 +83,13 @@ fn line(path: &str, step: &StepEstimate) -> String {
     format!("{path}: {model}, {} ({basis})\n", shown(&expected))
 }
 
+fn amount(it: Amount) -> String {
+    let usd = micro_usd_to_usd(it.micro_usd);
+    format!("${usd:.6}, {} tokens", it.tokens)
+}
+
 /// The likely amount, then what it lies between.
 fn shown(range: &Range) -> String {
-    let amount = |it: Amount| {
-        let usd = micro_usd_to_usd(it.micro_usd);
-        format!("${usd:.6}, {} tokens", it.tokens)
-    };
     let high = range
         .high
         .map_or_else(|| "what only the run will know".to_owned(), amount);

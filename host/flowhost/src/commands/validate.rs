@@ -12,10 +12,10 @@ use crate::commands::{Context, run::checked};
 pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failure> {
     // Whatever is wrong, the plan is not valid: no exit code tells missing rights from the rest here.
     let project = checked(args, context).map_err(|failure| Failure {
-        exit: Exit::Internal,
         hints: Vec::new(),
-        ..failure
+        ..invalid(failure)
     })?;
+    let estimate = super::estimate::within_budget(&project, context).map_err(invalid)?;
     let hash = flowhost_run::plan_hash(&project)?;
     let sources = Sources::new(&context.ambient, &context.config, None);
     let bare = project
@@ -24,15 +24,7 @@ pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Fa
         .filter(|(_, member)| member.manifest.is_stand_in());
     let bare =
         bare.map(|(key, member)| format!("plugin `{key}`: {}", sources.no_manifest(&member.path)));
-    let mut notes: Vec<String> = project.notes.iter().cloned().chain(bare).collect();
-    let estimate = super::estimate::of(&project, context)?;
-    if let Some(failure) = estimate.exceeds(&project.plan) {
-        notes.push(format!(
-            "{}, and `flowhost run` refuses it: {}",
-            failure.message,
-            failure.causes.join("; ")
-        ));
-    }
+    let notes: Vec<String> = project.notes.iter().cloned().chain(bare).collect();
     if context.output.json {
         context.output.document(&json!({
             "ok": true, "plan": project.plan.name, "plan_hash": hash, "problems": [],
@@ -50,4 +42,11 @@ pub(crate) fn perform(args: &PlanArgs, context: &mut Context) -> Result<Exit, Fa
         context.output.result(&flowhost::output::neutral(&text));
     }
     Ok(Exit::Ok)
+}
+
+fn invalid(failure: Failure) -> Failure {
+    Failure {
+        exit: Exit::Internal,
+        ..failure
+    }
 }

@@ -52,20 +52,34 @@ fn a_budget_that_cannot_suffice_is_refused_before_the_first_step() {
         ran.all()
     );
     assert!(!home.path().join(".flowhost/default/runs").exists());
-    let valid = home.flowhost(&["validate", "plan.yaml"]).expect(0);
-    assert!(
-        valid
-            .stdout
-            .contains("note: the budget of the plan cannot suffice"),
-        "{}",
-        valid.all()
-    );
+    for (code, arguments) in [
+        (1, &["validate", "plan.yaml"][..]),
+        (5, &["run", "plan.yaml", "--dry-run"][..]),
+    ] {
+        let refused = home.flowhost(arguments).expect(code);
+        assert_eq!(refused.stderr, ran.stderr);
+    }
     let estimate = home.flowhost(&["run", "plan.yaml", "--estimate"]).expect(0);
     assert!(
         estimate.stdout.contains("`flowhost run` refuses it"),
         "{}",
         estimate.all()
     );
+}
+
+/// A person copies the number of the message into the plan, and that is the last that they hear of it.
+#[test]
+fn the_budget_that_the_refusal_names_is_enough_for_the_run() {
+    for foreach in ["", EACH] {
+        let home = asking("{ tokens: 10 }", foreach);
+        let refused = home.flowhost(&["run", "plan.yaml"]).expect(5);
+        let (_, named) = refused.stderr.split_once("write `tokens: ").unwrap();
+        let (tokens, _) = named.split_once('`').unwrap();
+        let plan = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
+        home.file("plan.yaml", plan.replace("tokens: 10 }", &format!("tokens: {tokens} }}")));
+        home.flowhost(&["validate", "plan.yaml"]).expect(0);
+        home.flowhost(&["run", "plan.yaml"]).expect(0);
+    }
 }
 
 #[test]
