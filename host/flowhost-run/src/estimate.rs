@@ -188,7 +188,11 @@ impl Estimate {
     /// call is held in full.
     fn least(&self) -> Amount {
         let low = self.total().low;
-        let firsts = || self.steps.values().filter_map(|it| Some((it, it.first?.least)));
+        let firsts = || {
+            self.steps
+                .values()
+                .filter_map(|it| Some((it, it.first?.least)))
+        };
         let least = |of: fn(Amount) -> u64| {
             let own = |it: &StepEstimate| of(it.expected.unwrap_or_default().low);
             let largest = firsts().map(|(_, first)| of(first)).max().unwrap_or(0);
@@ -548,7 +552,8 @@ mod tests {
         let failure = estimate.exceeds(&plan("{ tokens: 100 }")).unwrap();
         assert_eq!(failure.exit, Exit::Budget);
         assert!(
-            failure.causes[0].starts_with("it needs 101 tokens at least, and 100 tokens are allowed"),
+            failure.causes[0]
+                .starts_with("it needs 101 tokens at least, and 100 tokens are allowed"),
             "{failure:?}"
         );
         assert_eq!(failure.causes.len(), 1);
@@ -574,10 +579,7 @@ mod tests {
         // `b` may come last: 10 for `a`, and 400 held; but `a` holds 500 whenever it comes.
         assert_eq!(estimate.least(), amount(500, 0));
         let failure = estimate.exceeds(&plan("{ tokens: 499 }")).unwrap();
-        assert!(
-            failure.hints[0].contains("`tokens: 1400`"),
-            "{failure:?}"
-        );
+        assert!(failure.hints[0].contains("`tokens: 1400`"), "{failure:?}");
         assert!(estimate.exceeds(&plan("{ tokens: 500 }")).is_none());
         // Without what `b` holds it may be last, at the least that it costs.
         estimate.steps.get_mut("b").unwrap().first = None;

@@ -76,7 +76,10 @@ fn the_budget_that_the_refusal_names_is_enough_for_the_run() {
         let (_, named) = refused.stderr.split_once("write `tokens: ").unwrap();
         let (tokens, _) = named.split_once('`').unwrap();
         let plan = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
-        home.file("plan.yaml", plan.replace("tokens: 10 }", &format!("tokens: {tokens} }}")));
+        home.file(
+            "plan.yaml",
+            plan.replace("tokens: 10 }", &format!("tokens: {tokens} }}")),
+        );
         home.flowhost(&["validate", "plan.yaml"]).expect(0);
         home.flowhost(&["run", "plan.yaml"]).expect(0);
     }
