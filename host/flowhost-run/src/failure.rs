@@ -83,3 +83,12 @@ pub fn would_allow(cure: &str) -> &'static str {
         "this profile line would allow it:"
     }
 }
+
+/// What to do about a denial that no profile can lift, because what was asked for is wrong in itself.
+#[must_use]
+pub fn ask_otherwise(rule: &str) -> Option<&'static str> {
+    (rule == "files.path").then_some(
+        "a path begins with `/` and the name of a folder that the profile grants, as in `/notes/a.md`; it holds no \
+         `..` and no backslash",
+    )
+}

@@ -175,7 +175,7 @@ impl From<FileError> for FsError {
 const LEAVES: &str = "the path leaves its folder through a link";
 
 /// cap-std's own refusal carries no error number.
-fn is_escape(error: &io::Error) -> bool {
+pub(super) fn is_escape(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 

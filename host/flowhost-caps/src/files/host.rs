@@ -8,7 +8,7 @@ use wasmtime::component::{HasData, Linker};
 
 use super::{
     FilesState, Operation, blocking,
-    error::{FileError, recordable},
+    error::{FileError, is_escape, recordable},
     forbidden::DirId,
     hash, live,
     path::Below,
@@ -21,6 +21,9 @@ bindings!("import flowhost:files/files@0.1.0;", "../../wit/files/0.1.0", async |
 pub(super) use bindings::flowhost::files::files as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:files/files@0.1.0";
+
+/// Letters of a path that an error repeats: it stays one line.
+const PATH_SHOWN_MAX: usize = 256;
 
 /// Most entries of one listing: it is held whole, for the guest and for the record.
 const LIST_MAX: usize = 10_000;
@@ -37,14 +40,29 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
-fn answer<T>(scope: &CallScope, result: Result<T, FileError>) -> Answer<T> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(error) => {
-            let told = error.into_guest(scope).map(Err);
-            told.map_err(wasmtime::Error::new)
+/// What the guest is told. What the system says of a file names it: a person who reads `not found` does not
+/// see what the plugin asked for.
+fn answer<T>(scope: &CallScope, path: &str, result: Result<T, FileError>) -> Answer<T> {
+    let error = match result {
+        Ok(value) => return Ok(Ok(value)),
+        Err(error) => error,
+    };
+    let why = match &error {
+        FileError::Io(error) if is_escape(error) => None,
+        FileError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Some("no such file or folder".to_owned())
         }
-    }
+        FileError::Io(error) => Some(error.kind().to_string()),
+        _ => None,
+    };
+    let told = error.into_guest(scope).map_err(wasmtime::Error::new)?;
+    Ok(Err(match (told, why) {
+        (types::Error::Invalid(_), Some(why)) => {
+            let path: String = path.escape_debug().take(PATH_SHOWN_MAX).collect();
+            types::Error::Invalid(format!("`{path}`: {why}"))
+        }
+        (told, _) => told,
+    }))
 }
 
 impl wit::Host for &mut HostState {
@@ -60,46 +78,46 @@ impl wit::Host for &mut HostState {
 
     async fn read(&mut self, path: String) -> Answer<Vec<u8>> {
         let done = Request::new(self)?.read(&path).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 
     async fn read_range(&mut self, path: String, offset: String, length: i32) -> Answer<Vec<u8>> {
         let done = Request::new(self)?.read_range(&path, &offset, length).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 
     async fn list(&mut self, path: String) -> Answer<Vec<wit::Entry>> {
         let done = Request::new(self)?.list(&path).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 
     async fn stat(&mut self, path: String) -> Answer<wit::Entry> {
         let done = Request::new(self)?.stat(&path).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 
     async fn write(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
         let asked = hash(&contents);
         let put = move |file: &OpenFile| file.replace(&contents);
         let done = Request::new(self)?.put("write", &path, &asked, put).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 
     async fn append(&mut self, path: String, contents: Vec<u8>) -> Answer<()> {
         let asked = hash(&contents);
         let put = move |file: &OpenFile| file.append(&contents);
         let done = Request::new(self)?.put("append", &path, &asked, put).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 
     async fn make_directory(&mut self, path: String) -> Answer<()> {
         let done = Request::new(self)?.make_directory(&path).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 
     async fn remove(&mut self, path: String) -> Answer<()> {
         let done = Request::new(self)?.remove(&path).await;
-        answer(self.scope(), done)
+        answer(self.scope(), &path, done)
     }
 }
 

@@ -6,7 +6,7 @@ use flowhost_flow::planner::Verdict;
 use flowhost_flow::{CallResult, Failure, FailureClass, Owner};
 use serde_json::{Value, json};
 
-use crate::failure::would_allow;
+use crate::failure::{ask_otherwise, would_allow};
 use crate::installed::Installed;
 use crate::order::Detail;
 
@@ -122,7 +122,10 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
     match fault {
         Fault::Denied(denied) => match &denied.cure {
             Some(cure) => failure.with_hint(format!("{}\n{cure}", would_allow(cure))),
-            None => failure,
+            None => match ask_otherwise(&denied.rule) {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            },
         },
         _ => failure,
     }

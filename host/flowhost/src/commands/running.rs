@@ -10,7 +10,7 @@ use flowhost::host::host;
 use flowhost::project::Project;
 use flowhost::report::problems::{self, Texts};
 use flowhost::report::progress::Progress;
-use flowhost::report::run::text;
+use flowhost::report::run::{own_first, text};
 use flowhost::telemetry::{self, Telemetry, unreached};
 use flowhost_engine::PoolConfig;
 use flowhost_flow::budget::Currency;
@@ -240,11 +240,16 @@ fn report(finished: &Finished, plan: &Plan, context: &Context) {
     let Some(failure) = &finished.outcome.end.failure else {
         return;
     };
-    let shown = Failure::new(
+    let mut shown = Failure::new(
         finished.outcome.end.exit,
         headline(failure, finished.outcome.end.status),
     )
     .because(failure.message.clone())
     .hint(failure.hint.clone());
+    if failure.class == FailureClass::Denied {
+        let denials = finished.outcome.denials.iter();
+        let own = denials.filter_map(|denial| own_first(denial, plan));
+        shown = own.fold(shown, Failure::hint);
+    }
     problems::print(output, &shown, &Texts::default());
 }

@@ -12,14 +12,32 @@ use flowhost_run::{Denial, Finished, ReusedCall, StepOutcome, status_word};
 use owo_colors::Style;
 use serde_json::Value;
 
-use crate::failure::would_allow;
+use crate::failure::{ask_otherwise, would_allow};
 use crate::output::{Output, counted, neutral, one_line};
+use crate::sources::is_shipped;
 
 /// Steps that a person is shown; the items of a `foreach` are summed up in the line of their step.
 const STEPS_SHOWN_MAX: usize = 40;
 
 /// Items of one `foreach` that are shown because they did not end well.
 const ITEMS_SHOWN_MAX: usize = 5;
+
+/// What comes before the cure of a denial where the profile is a shipped one, which nobody edits.
+#[must_use]
+pub fn own_first(denial: &Denial, plan: &Plan) -> Option<String> {
+    // An option of the command line is no line of a profile.
+    if denial.cure.is_empty() || denial.cure.starts_with("--") {
+        return None;
+    }
+    let (_tenant, plugin) = denial.actor.split_once('/')?;
+    let profile = &plan.plugins.get(plugin)?.profile;
+    is_shipped(profile).then(|| {
+        format!(
+            "`{profile}` is shipped and stays as it is: `flowhost policy suggest latest` says how to make it your own \
+             and prints the lines as a patch"
+        )
+    })
+}
 
 /// The report for a person, for standard output.
 #[must_use]
@@ -50,9 +68,15 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
         } = denial;
         let line = one_line(&format!("denied: {actor} wanted {wanted} (rule {rule})"));
         let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
+        if let Some(hint) = ask_otherwise(rule) {
+            let _infallible = writeln!(text, "  {hint}");
+        }
         if !cure.is_empty() {
             let lines = neutral(cure).replace('\n', "\n    ");
             let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(cure));
+            if let Some(own) = own_first(denial, plan) {
+                let _infallible = writeln!(text, "  {own}");
+            }
         }
     }
     for warning in &outcome.warnings {

@@ -217,6 +217,31 @@ fn a_shipped_plugin_under_another_name_is_told_with_the_near_one() {
 }
 
 #[test]
+fn a_path_that_no_file_has_is_named_and_one_that_is_none_is_told_how_paths_begin() {
+    let home = Home::new();
+    home.warm();
+    home.file("notes/a.md", "# A\n");
+    home.file(
+        "policies/reads.toml",
+        "version = 1\nname = \"reads\"\n[[files]]\nguest = \"/notes\"\nhost = \"notes\"\naccess = \"read\"\n",
+    );
+    let plugin = "  files: { kind: tool, source: 'builtin:files', profile: reads }\n";
+    let read = |path: &str| {
+        let step = format!("  only: {{ uses: files/read, with: {{ path: {path} }} }}");
+        home.file("plan.yaml", plan(plugin, &step));
+        home.flowhost(&["run", "plan.yaml"])
+    };
+    let missing = read("/notes/b.md");
+    let told = "`/notes/b.md`: no such file or folder";
+    assert!(missing.stderr.contains(told), "{}", missing.all());
+    let relative = read("notes/a.md").expect(6);
+    let told = "a path begins with `/` and the name of a folder";
+    assert!(relative.stderr.contains(told), "{}", relative.all());
+    assert!(relative.stdout.contains(told), "{}", relative.all());
+    read("/notes/a.md").expect(0);
+}
+
+#[test]
 fn a_configuration_tells_all_that_is_wrong_with_it() {
     let home = Home::new();
     home.file(

@@ -65,6 +65,10 @@ fn a_private_address_is_two_keys_and_then_it_is_reached() {
     let input = format!("{{ url: \"http://{address}/\", propagate: true }}");
     let profile = "\n[[http]]\nurl = \"https://api.example.com/\"\nmethods = [\"HEAD\"]\n";
     home.run_tool("ok_http", profile, &input).expect(6);
+    // Both keys at once, or there are two more refusals.
+    let denied = home.flowhost(&["run", "plan.yaml"]).expect(6);
+    let keys = "private_network = true   # and the option --allow-private-network";
+    assert!(denied.stderr.contains(keys), "{}", denied.all());
     let ran = home.flowhost(&SUGGEST).expect(0);
     assert!(!ran.stderr.contains("no profile allows"), "{}", ran.all());
     assert!(
@@ -102,7 +106,10 @@ fn a_shipped_profile_becomes_ones_own_first() {
         "  only: { uses: ok_http/run, with: { url: \"https://evil.test/\", propagate: true } }";
     let plan = super::plan(&super::tool("ok_http", "networked-tool"), step);
     home.file("plan.yaml", &plan);
-    home.flowhost(&["run", "plan.yaml"]).expect(6);
+    let denied = home.flowhost(&["run", "plan.yaml"]).expect(6);
+    let told = "`networked-tool` is shipped and stays as it is";
+    assert!(denied.stdout.contains(told), "{}", denied.all());
+    assert!(denied.stderr.contains(told), "{}", denied.all());
     insta::assert_snapshot!(seen(&home, &SUGGEST), @r#"
     $ flowhost policy suggest latest
     ----- stdout

@@ -2,7 +2,7 @@
 
 use toml_edit::{Item, Table, TableLike};
 
-use super::egress::{AddressClass, Target, blocked, is_local_name, rule};
+use super::egress::{Target, means_private, rule};
 use crate::suggest::{Amendment, Outcome, Refusal, list, push, text, text_of};
 
 /// The second key to a private address: one word of the profile is not enough to open this network.
@@ -89,21 +89,6 @@ fn open_private(amendment: &mut Amendment, wanted: &str, cure: &str) -> Outcome 
         }
     };
     found.map_or(Outcome::Never, |()| Outcome::Needs(PRIVATE_OPTION))
-}
-
-/// Whether the target's own text says that it is on this machine or network.
-fn means_private(target: &Target) -> bool {
-    let class = target.ip().and_then(blocked).map(|line| line.class);
-    let private = matches!(
-        class,
-        Some(
-            AddressClass::Private
-                | AddressClass::SharedAddress
-                | AddressClass::LinkLocal
-                | AddressClass::Loopback
-        )
-    );
-    private || (target.ip().is_none() && is_local_name(target.host()))
 }
 
 fn is_private(table: &dyn TableLike) -> bool {

@@ -10,7 +10,6 @@
 mod address;
 mod authority;
 mod names;
-pub(crate) use names::is_local as is_local_name;
 mod path;
 pub(crate) mod rule;
 mod target;
@@ -81,6 +80,24 @@ fn no_rule(target: &Target, wrong_method: Option<(usize, &HttpRule)>) -> Denied 
     }
 }
 
+/// What opens this machine or network where neither key is turned.
+const BOTH_KEYS: &str = "private_network = true   # and the option --allow-private-network";
+
+/// Whether the target's own text says that it is on this machine or network.
+pub(super) fn means_private(target: &Target) -> bool {
+    let class = target.ip().and_then(blocked).map(|line| line.class);
+    let private = matches!(
+        class,
+        Some(
+            AddressClass::Private
+                | AddressClass::SharedAddress
+                | AddressClass::LinkLocal
+                | AddressClass::Loopback
+        )
+    );
+    private || (target.ip().is_none() && names::is_local(target.host()))
+}
+
 /// The `methods` line of an existing rule with one more method.
 fn method_line(grant: &HttpRule, target: &Target) -> String {
     let known = grant.methods.iter().map(String::as_str);
@@ -91,10 +108,15 @@ fn method_line(grant: &HttpRule, target: &Target) -> String {
 /// A whole `[[http]]` table for exactly this path.
 fn rule_lines(target: &Target) -> String {
     let url = quoted(&format!("{}{}", target.short_origin(), target.path()));
-    format!(
+    let table = format!(
         "[[http]]\nurl = {url}\nmethods = [{}]",
         quoted(target.method())
-    )
+    );
+    // Whoever adds only the table would be refused twice more, for each of the two keys.
+    match means_private(target) {
+        true => format!("{table}\n{BOTH_KEYS}"),
+        false => table,
+    }
 }
 
 /// Checks what the host's resolver answered, or the address that the URL was, and picks the one to
@@ -206,9 +228,7 @@ impl<'a> Keys<'a> {
         Some(match (rule.private_network, self.allow_private) {
             (false, true) => "private_network = true".to_owned(),
             // Two keys: whoever turns only the first would be sent back for the second.
-            (false, false) => {
-                "private_network = true   # and the option --allow-private-network".to_owned()
-            }
+            (false, false) => BOTH_KEYS.to_owned(),
             (true, _) => "--allow-private-network".to_owned(),
         })
     }
