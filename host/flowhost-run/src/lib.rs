@@ -4,6 +4,7 @@
 //! [`Project`] and can be held, watched, stopped and waited for. Nothing in here knows a command line, a
 //! page or ambient authority, so that a server, a worker and a test hold runs as the binary does.
 
+pub mod agents;
 pub mod asks;
 pub mod bundle;
 pub mod document;

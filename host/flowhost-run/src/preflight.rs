@@ -6,8 +6,10 @@ use std::path::Path;
 use flowhost_flow::plan::{Guard, Step, Work};
 use flowhost_flow::{OutputSchema, Plan};
 use flowhost_words::PluginKind;
+use flowhost_models::Gateway;
 use serde_json::{Value, json};
 
+use crate::agents;
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::folders::missing_folders;
@@ -38,12 +40,14 @@ impl Preflight {
     }
 }
 
-/// Asks. Nothing runs, nothing is compiled and no folder is made.
+/// Asks. Nothing runs, nothing is compiled, no model is asked and no folder is made. A `gateway` is needed where
+/// plugins are configured to ask models ([`agents::asks_models`]).
 ///
 /// # Errors
 /// When the folders that nobody may grant cannot be looked at.
 pub fn preflight(
     project: &Project,
+    gateway: Option<&Gateway>,
     home: Option<&Path>,
     state: &State,
 ) -> Result<Preflight, Failure> {
@@ -54,10 +58,12 @@ pub fn preflight(
     });
     others.extend(guards(project));
     others.extend(missing_folders(project, home, state)?);
-    Ok(Preflight {
+    let mut found = Preflight {
         rights: missing_rights(project),
         others,
-    })
+    };
+    agents::look(project, gateway, &mut found);
+    Ok(found)
 }
 
 /// Every right that is missing, and every import that this build does not serve.

@@ -77,11 +77,23 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
     let sources = Sources::new(ambient, config, request.policies.as_deref());
     let sources = sources.looking_anew(request.newest);
     let mut loaded = load_from(ambient, &sources, request, texts);
+    loaded.findings.extend(no_folder(ambient, request));
     if let Some(project) = &mut loaded.project {
         let notes = secrets::look(ambient, config, &project.members, &mut loaded.findings);
         project.notes.extend(notes);
     }
     loaded
+}
+
+/// A folder of profiles that is not there grants nothing, and where all profiles are shipped nobody would hear of it.
+fn no_folder(ambient: &Ambient, request: &Request) -> Option<Finding> {
+    let folder = request.policies.as_deref()?;
+    if ambient.is_dir(folder) {
+        return None;
+    }
+    let message = format!("`--policies {}`: there is no folder at this path", folder.display());
+    let cure = "name a folder of profiles; without the option they are looked for in `policies/` beside the plan";
+    Some(Finding::new("", message).cure(cure))
 }
 
 /// Loads what a run was made of, as it was.

@@ -8,6 +8,7 @@ use flowhost::config::Durability as Configured;
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::kept::Kept;
+use flowhost::models;
 use flowhost::output::one_line;
 use flowhost::plugin::lock;
 use flowhost::project::{self, Loaded, Project, Request};
@@ -16,7 +17,7 @@ use flowhost::worktree;
 use flowhost_evidence::runs;
 use flowhost_flow::Exit;
 use flowhost_ledger::Durability;
-use flowhost_run::{Preflight, RunOptions};
+use flowhost_run::{Preflight, RunOptions, agents};
 
 use crate::cli::{DurabilityArg, PlanArgs, RunArgs, RunningArgs};
 use crate::commands::Context;
@@ -129,8 +130,15 @@ fn load_as(args: &PlanArgs, request: Request, context: &mut Context) -> Result<P
                 false => Err(failure_of(args, drift, Preflight::default())),
             }
         }
-        // What else a run would meet, before it meets it one by one.
-        Some(project) => Err(failure_of(args, findings, asked(&project, context)?)),
+        // What else a run would meet, before it meets it one by one. Where that cannot be asked, as with a
+        // configuration that is not sound, its findings come beside those of the plan.
+        Some(project) => {
+            let more = asked(&project, context).unwrap_or_else(|failure| Preflight {
+                others: failure.findings,
+                ..Preflight::default()
+            });
+            Err(failure_of(args, findings, more))
+        }
         None => Err(failure_of(args, findings, Preflight::default())),
     }
 }
@@ -165,7 +173,10 @@ fn read(request: &Request, context: &mut Context) -> (Option<Project>, Vec<Findi
 
 fn asked(project: &Project, context: &Context) -> Result<Preflight, Failure> {
     let home = context.ambient.var("HOME").map(Path::new);
-    flowhost_run::preflight(project, home, &context.state)
+    let gateway = agents::asks_models(project)
+        .then(|| models::gateway(&context.ambient, &context.config, project))
+        .transpose()?;
+    flowhost_run::preflight(project, gateway.as_ref(), home, &context.state)
 }
 
 /// What is worth knowing and stops nothing.

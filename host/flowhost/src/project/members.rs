@@ -87,6 +87,7 @@ pub(super) fn look(
     let mut starts: Vec<u32> = plan.plugins.values().map(|decl| decl.at.line).collect();
     starts.extend(plan.steps().iter().map(|step| step.at.line));
     starts.extend(plan.inputs.values().map(|input| input.at.line));
+    let mut tools = ToolNames::new();
     for (name, decl) in &plan.plugins {
         let begin = decl.at.line;
         let end = starts.iter().filter(|line| **line > begin).min();
@@ -110,9 +111,15 @@ pub(super) fn look(
             withheld: Withheld::default(),
         };
         one.profile();
-        one.component();
+        let manifest = one
+            .component()
+            .and_then(|(path, inspection)| one.manifest(&path, &inspection));
         findings.append(&mut one.found);
+        if let Some(manifest) = manifest.filter(|it| has_tools(decl, it)) {
+            tools.insert(name.clone(), names_of(&manifest));
+        }
     }
+    check_functions(plan, &tools, findings);
 }
 
 /// A declared plugin and the folder that its paths are relative to.
@@ -528,14 +535,18 @@ fn kept_manifest(kept: &KeptRun, key: &str) -> Result<Option<(String, String)>, 
 }
 
 fn declared_tools(members: &BTreeMap<String, Member>) -> ToolNames {
-    let known = members.iter().filter(|(_, member)| {
-        member.decl.kind == PluginKind::Tool && !member.manifest.tools.is_empty()
-    });
-    let names = |member: &Member| {
-        let tools = member.manifest.tools.iter();
-        tools.map(|tool| tool.name.clone()).collect()
-    };
+    let all = members.iter();
+    let known = all.filter(|(_, member)| has_tools(&member.decl, &member.manifest));
     known
-        .map(|(key, member)| (key.clone(), names(member)))
+        .map(|(key, member)| (key.clone(), names_of(&member.manifest)))
         .collect()
+}
+
+fn has_tools(decl: &PluginDecl, manifest: &Manifest) -> bool {
+    decl.kind == PluginKind::Tool && !manifest.tools.is_empty()
+}
+
+fn names_of(manifest: &Manifest) -> Vec<String> {
+    let tools = manifest.tools.iter();
+    tools.map(|tool| tool.name.clone()).collect()
 }

@@ -301,3 +301,112 @@ fn a_profile_that_came_with_the_plan_grants_no_folder_elsewhere() {
     ----- exit 1
     "#);
 }
+
+/// Where a person's own configuration stands.
+const OWN: &str = "home-of-user/.config/flowhost/flowhost.toml";
+
+fn agent(name: &str, profile: &str, config: &str) -> String {
+    format!(
+        "  {name}: {{ kind: agent, source: \"builtin:llm-agent\", profile: {profile}, config: {{ role: r, {config} }} \
+         }}\n"
+    )
+}
+
+#[test]
+fn a_model_that_could_not_be_asked_is_refused_by_all_three() {
+    let steps = "  ask: { uses: a, with: { text: x } }\ninputs:\n  model: { type: string, default: mok/any }";
+    let input = "model: \"${{ inputs.model }}\"";
+    for (profile, config, parts) in [
+        (
+            "agent-any-model",
+            "model: mok/any",
+            &["there is no provider `mok`", "[models.providers.mok]"][..],
+        ),
+        ("agent-any-model", input, &["there is no provider `mok`"]),
+        (
+            "agent-any-model",
+            "model: mine/a",
+            &["the price of mine/a is not known", "[models.prices.\"mine/a\"]"],
+        ),
+        (
+            "agent-model",
+            "model: mine/a",
+            &[
+                "configured to ask the model `mine/a`, which profile `agent-model` does not grant",
+                "`agent-model` is shipped and stays as it is",
+                "\"mine/a\"]",
+            ],
+        ),
+    ] {
+        let home = Home::new();
+        home.file(
+            OWN,
+            "[models.providers.mine]\nkind = \"openai\"\nurl = \"http://127.0.0.1:9/v1\"\n",
+        );
+        home.file("plan.yaml", plan(&agent("a", profile, config), steps));
+        let said = refused_alike(&home);
+        for part in parts {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_model_that_only_the_profile_withholds_is_a_missing_right() {
+    let home = Home::new();
+    home.file(
+        OWN,
+        "[models.providers.mine]\nkind = \"openai\"\nurl = \"http://127.0.0.1:9/v1\"\nunpriced = true\n",
+    );
+    let steps = "  ask: { uses: a, with: { text: x } }";
+    home.file("plan.yaml", plan(&agent("a", "agent-model", "model: mine/a"), steps));
+    refused_alike(&home);
+    home.flowhost(&["run", "plan.yaml"]).expect(6);
+}
+
+#[test]
+fn a_peer_that_is_no_agent_of_the_plan_is_refused_by_all_three() {
+    let steps = "  ask: { uses: writer, with: { text: x } }";
+    for (peer, part) in [
+        ("critik", "did you mean `critic`?"),
+        ("nobody", "other agents of the plan: critic"),
+        ("writer", "`peers` names `writer`"),
+    ] {
+        let home = Home::new();
+        let config = format!("model: mock/any, peers: [{peer}]");
+        let plugins = agent("writer", "agent-any-model", &config)
+            + &agent("critic", "agent-any-model", "model: mock/any");
+        home.file("plan.yaml", plan(&plugins, steps));
+        let said = refused_alike(&home);
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn a_folder_of_profiles_that_is_not_there_is_refused_by_all_three() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    for arguments in [
+        &["validate", "plan.yaml", "--policies", "nix"][..],
+        &["run", "plan.yaml", "--dry-run", "--policies", "nix"],
+        &["run", "plan.yaml", "--policies", "nix"],
+    ] {
+        let said = home.flowhost(arguments).expect(1).stderr;
+        assert!(
+            said.contains("`--policies nix`: there is no folder at this path"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_fault_in_the_plans_structure_does_not_hide_a_misspelt_tool() {
+    let home = Home::new();
+    let plugins =
+        "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = "  a: { uses: markdown/headigns, with: { text: x }, wiht: {} }";
+    home.file("plan.yaml", plan(plugins, steps));
+    let said = refused_alike(&home);
+    for part in ["unknown key `wiht`", "did you mean `markdown/headings`?"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
