@@ -25,7 +25,9 @@ pub fn asks_models(project: &Project) -> bool {
 pub(crate) fn look(project: &Project, gateway: Option<&Gateway>, found: &mut Preflight) {
     for (key, member) in &project.members {
         if let Some(wanted) = model(member) {
-            found.rights.extend(not_granted(project, key, member, &wanted));
+            found
+                .rights
+                .extend(not_granted(project, key, member, &wanted));
             if let Some(gateway) = gateway {
                 not_reached(project, key, &wanted, gateway, found);
             }
@@ -59,7 +61,10 @@ fn not_granted(
     let lines = denied.cure.unwrap_or_default();
     let cure = match (member.shipped, profile.position("model.allow")) {
         (true, _) => own_profile(&member.decl, &lines),
-        (false, Some(at)) => format!("this would grant it, in {}:{}:\n{lines}", profile.file, at.line),
+        (false, Some(at)) => format!(
+            "this would grant it, in {}:{}:\n{lines}",
+            profile.file, at.line
+        ),
         (false, None) => format!("this would grant it, in {}:\n{lines}", profile.file),
     };
     Some(at_member(project, key, &message).cure(cure))
@@ -92,7 +97,10 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
     let peers = config.get("peers").and_then(Value::as_array);
     let peers = peers.into_iter().flatten().filter_map(Value::as_str);
     // A sub-plan's agents speak to those of the same plan.
-    let prefix = key.rfind("::").and_then(|at| key.get(..at + 2)).unwrap_or("");
+    let prefix = key
+        .rfind("::")
+        .and_then(|at| key.get(..at + 2))
+        .unwrap_or("");
     let agents = || {
         let all = project.members.iter();
         let agents = all.filter(|(_, it)| it.decl.kind == PluginKind::Agent);
@@ -101,7 +109,8 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
     };
     let unknown = peers.filter(|peer| !agents().any(|agent| agent == *peer));
     let told = unknown.map(|peer| {
-        let message = format!("config: `peers` names `{peer}`, which is no other agent of the plan");
+        let message =
+            format!("config: `peers` names `{peer}`, which is no other agent of the plan");
         let others: Vec<&str> = agents().collect();
         let cure = match nearest(peer, agents()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use flowhost_flow::plan::{Guard, Step, Work};
 use flowhost_flow::{OutputSchema, Plan};
-use flowhost_words::PluginKind;
 use flowhost_models::Gateway;
+use flowhost_words::PluginKind;
 use serde_json::{Value, json};
 
 use crate::agents;

@@ -326,7 +326,10 @@ fn a_model_that_could_not_be_asked_is_refused_by_all_three() {
         (
             "agent-any-model",
             "model: mine/a",
-            &["the price of mine/a is not known", "[models.prices.\"mine/a\"]"],
+            &[
+                "the price of mine/a is not known",
+                "[models.prices.\"mine/a\"]",
+            ],
         ),
         (
             "agent-model",
@@ -359,7 +362,10 @@ fn a_model_that_only_the_profile_withholds_is_a_missing_right() {
         "[models.providers.mine]\nkind = \"openai\"\nurl = \"http://127.0.0.1:9/v1\"\nunpriced = true\n",
     );
     let steps = "  ask: { uses: a, with: { text: x } }";
-    home.file("plan.yaml", plan(&agent("a", "agent-model", "model: mine/a"), steps));
+    home.file(
+        "plan.yaml",
+        plan(&agent("a", "agent-model", "model: mine/a"), steps),
+    );
     refused_alike(&home);
     home.flowhost(&["run", "plan.yaml"]).expect(6);
 }
@@ -401,8 +407,7 @@ fn a_folder_of_profiles_that_is_not_there_is_refused_by_all_three() {
 #[test]
 fn a_fault_in_the_plans_structure_does_not_hide_a_misspelt_tool() {
     let home = Home::new();
-    let plugins =
-        "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let plugins = "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
     let steps = "  a: { uses: markdown/headigns, with: { text: x }, wiht: {} }";
     home.file("plan.yaml", plan(plugins, steps));
     let said = refused_alike(&home);
