@@ -48,6 +48,7 @@ mod settle;
 mod speak;
 mod specs;
 mod stages;
+mod standing;
 mod tables;
 mod telemetry;
 mod telemetry_alerts;

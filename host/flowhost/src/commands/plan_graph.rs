@@ -70,6 +70,23 @@ fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
             ))
         })?;
     let dir = context.state.run_dir(&run);
+    let (file, text) = kept_plan(&run, context)?;
+    let graph = plan(&text, &file)?;
+    let records = runs::show(&dir).map_err(unreadable)?;
+    let steps = runs::steps(&records);
+    let ends = steps.iter().map(|step| {
+        (
+            step.path.as_str(),
+            step.status.as_str(),
+            step.duration_ms.unwrap_or(0),
+        )
+    });
+    Ok(graph.with_ends(ends))
+}
+
+/// The plan that a run kept beside its ledger: its file's name and its text.
+pub(super) fn kept_plan(run: &str, context: &Context) -> Result<(String, String), Failure> {
+    let dir = context.state.run_dir(run);
     let text = context
         .ambient
         .read_text(&dir.join(BUNDLE), BUNDLE_BYTES_MAX);
@@ -86,17 +103,7 @@ fn graph(of: &str, context: &mut Context) -> Result<Graph, Failure> {
         )
         .hint("`flowhost verify` says whether it is the file that the run wrote")
     })?;
-    let graph = plan(text, file)?;
-    let records = runs::show(&dir).map_err(unreadable)?;
-    let steps = runs::steps(&records);
-    let ends = steps.iter().map(|step| {
-        (
-            step.path.as_str(),
-            step.status.as_str(),
-            step.duration_ms.unwrap_or(0),
-        )
-    });
-    Ok(graph.with_ends(ends))
+    Ok((file.to_owned(), text.to_owned()))
 }
 
 fn plan(text: &str, file: &str) -> Result<Graph, Failure> {

@@ -10,7 +10,7 @@ use flowhost::state::FindRuns as _;
 use flowhost_evidence::filter::Filter;
 use flowhost_evidence::runs::{self, RecordEntry, StepEntry, steps};
 use flowhost_evidence::story::{self, Head, PayloadSource as _, Stored};
-use flowhost_flow::Exit;
+use flowhost_flow::{Exit, Plan};
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_ledger::records::Record;
 use flowhost_ledger::{Kind, Payloads};
@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 
 use crate::cli::ShowArgs;
 use crate::commands::Context;
+use crate::commands::plan_graph::kept_plan;
+use crate::commands::standing::Standing;
 use crate::commands::tables::plain_table;
 
 /// Characters of one payload that a step's view prints: two screens. `--payload` prints all of it.
@@ -51,6 +53,14 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         return Ok(document);
     }
     let head = story::read_in(source, dir).map_err(unreadable)?.head;
+    let standing = Standing::of(&records).filter(|_| head.status.is_none());
+    let gate = filter.step.as_deref().filter(|step| {
+        let open = standing.as_ref().is_some_and(|it| it.is_open(step));
+        open && !context.output.json
+    });
+    let grounds = gate.map_or_else(String::new, |gate| {
+        grounds(run, gate, &records, &shelf, context)
+    });
     let records = filter.of(records);
     let with_payloads = filter.step.is_some();
     if context.output.json {
@@ -62,13 +72,14 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
             })
             .collect();
         context.output.document(&json!({
-            "run_id": run, "run": head_document(&head), "steps": steps, "records": shown,
+            "run_id": run, "run": head_document(run, &head, standing.as_ref()), "steps": steps, "records": shown,
         }));
         return Ok(Exit::Ok);
     }
     let mut text = String::new();
     if all {
-        text.push_str(&head_text(run, &head));
+        let stands = standing.as_ref().map(|it| (it, why(it, &shelf)));
+        text.push_str(&head_text(run, &head, stands));
     }
     if !steps.is_empty() && filter.kinds.is_empty() && !filter.denials {
         let _infallible = writeln!(text, "{}", steps_table(&steps));
@@ -81,6 +92,11 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         for record in &records {
             text.push_str(&said(record, &shelf));
         }
+    }
+    if let (Some(gate), Some(standing)) = (gate, &standing) {
+        text.push_str(&grounds);
+        let (gate, next) = (one_line(gate), next(run, standing));
+        let _infallible = writeln!(text, "\n`{gate}` waits for a word:\n{next}");
     }
     context.output.result(&text);
     Ok(Exit::Ok)
@@ -292,8 +308,80 @@ fn said(record: &RecordEntry, shelf: &Shelf<'_>) -> String {
     block
 }
 
-/// How the run ended, and why.
-fn head_text(run: &str, head: &Head) -> String {
+/// Why the run stopped before its end, as its pause says it.
+fn why(standing: &Standing, shelf: &Shelf<'_>) -> String {
+    let taken = shelf.take(&standing.said);
+    taken.map_or_else(String::new, |taken| match taken {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(why) => why,
+    })
+}
+
+/// The commands that bring the run on, a line each.
+fn next(run: &str, standing: &Standing) -> String {
+    let commands = standing.commands(run);
+    let lines = commands.iter().map(|it| format!("  {}", one_line(it)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What there is to decide on at a gate: what each step that it needs gave. A gate in a sub-plan has what
+/// the records say alone, because the plan kept for the run is the outer one.
+fn grounds(
+    run: &str,
+    gate: &str,
+    records: &[RecordEntry],
+    shelf: &Shelf<'_>,
+    context: &Context,
+) -> String {
+    let plan = kept_plan(run, context).ok();
+    let plan = plan.and_then(|(file, text)| Plan::parse(&text, &file).ok());
+    let needs = plan.and_then(|plan| Some(plan.step(gate)?.needs.clone()));
+    let mut text = String::new();
+    for step in needs.unwrap_or_default() {
+        let filter = Filter {
+            step: Some(step.clone()),
+            ..Filter::default()
+        };
+        let meant = filter.of(records.to_vec());
+        let mut gave = meant.iter().rev().filter(|record| record.commit.is_some());
+        // What several agents came to is the consensus; what one said is the result of its call.
+        let gave = gave
+            .clone()
+            .find(|record| record.kind == "consensus")
+            .or_else(|| gave.find(|record| record.kind == "tool.result"));
+        if let Some(record) = gave {
+            let left = left_to_a_person(record, shelf).unwrap_or_else(|| said(record, shelf));
+            let _infallible = write!(text, "\nwhat `{step}` gave:{left}");
+        }
+    }
+    text
+}
+
+/// Of what several agents came to, the questions that they left to a person, with each one's answer; none
+/// where they left none, or came to something else.
+fn left_to_a_person(record: &RecordEntry, shelf: &Shelf<'_>) -> Option<String> {
+    let bytes = shelf.take(record)?.ok()?;
+    let verdict: Value = serde_json::from_slice(&bytes).ok()?;
+    let issues = verdict.get("issues")?.as_array()?.iter();
+    let mut text = String::new();
+    let word = |of: &Value, key: &str| {
+        let value = of.get(key).and_then(Value::as_str);
+        one_line(value.unwrap_or_default())
+    };
+    for issue in issues.filter(|issue| word(issue, "ruling") == "person") {
+        let (id, question) = (word(issue, "id"), word(issue, "question"));
+        let _infallible = writeln!(text, "\n  {id}: {question}");
+        let positions = issue.get("positions").and_then(Value::as_object);
+        for (agent, position) in positions.into_iter().flatten() {
+            let (agent, answer) = (one_line(agent), word(position, "answer"));
+            let _infallible = writeln!(text, "    {agent}: {answer}");
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// How the run ended, and why; of one that stopped before, what it waits for and what to type.
+fn head_text(run: &str, head: &Head, stands: Option<(&Standing, String)>) -> String {
     let Head {
         plan,
         started,
@@ -307,7 +395,9 @@ fn head_text(run: &str, head: &Head) -> String {
     } = head;
     let ended = match status {
         Some(status) => format!("{status} (exit {exit_code}) after {} ms", took_us / 1_000),
-        None => "unfinished".to_owned(),
+        None => stands
+            .as_ref()
+            .map_or_else(|| "unfinished".to_owned(), |(it, _)| it.words()),
     };
     let mut text = format!(
         "run {run} of `{}`, {}: {}\n",
@@ -325,6 +415,13 @@ fn head_text(run: &str, head: &Head) -> String {
     if !hint.is_empty() {
         let _infallible = writeln!(text, "  hint: {}", neutral(hint).replace('\n', "\n  "));
     }
+    if let Some((standing, why)) = &stands {
+        if !why.is_empty() {
+            let _infallible = writeln!(text, "  {}", neutral(why).replace('\n', "\n  "));
+        }
+        let next = next(run, standing).replace('\n', "\n  ");
+        let _infallible = writeln!(text, "  hint: to go on\n  {next}");
+    }
     for sentence in head.sentences() {
         let _infallible = writeln!(text, "  {}", one_line(&sentence));
     }
@@ -340,10 +437,14 @@ fn words(stored: &Stored) -> Option<String> {
     }
 }
 
-fn head_document(head: &Head) -> Value {
+fn head_document(run: &str, head: &Head, standing: Option<&Standing>) -> Value {
+    let paused = standing.map(|it| &it.pause);
+    let status = head.status.as_ref().or(paused.map(|it| &it.status));
+    let exit_code = head.exit_code.parse::<u64>().ok();
     json!({
         "plan": head.plan, "plan_hash": head.plan_hash, "started": head.started,
-        "status": head.status, "exit_code": head.exit_code.parse::<u8>().ok(),
+        "status": status, "exit_code": exit_code.or(paused.and_then(|it| it.exit_code)),
+        "next": standing.map(|it| it.commands(run)).unwrap_or_default(),
         "duration_ms": head.took_us / 1_000, "failed_step": head.failed_step,
         "failure": words(&head.failure), "hint": head.hint, "taken": head.taken.sentences(),
         "only": head.only, "note": head.note,

@@ -183,6 +183,10 @@ fn a_planted_conflict_ends_with_2_and_leaves_its_synthesis() {
     home.file("scripts/plan/claude.json", script.to_string());
     let report = run(&home).expect(2).json();
     assert_eq!(report["status"], "conflict", "{report:#}");
+    let why = report["error"]["message"].to_string();
+    for position in ["claude says", "moon phases; strikes; weather", "gemini says", "clock drift"] {
+        assert!(why.contains(position), "{position}: {why}");
+    }
     let told = report["warnings"].to_string();
     for file in ["Z_synthesis.json", "Z_telemetry.jsonl"] {
         assert!(told.contains(file), "{file}: {told}");

@@ -33,6 +33,9 @@ use arbiter::Bench;
 use choice::Choice;
 use members::{Member, State};
 
+/// Characters of a position that a failure tells: a line on a screen for each agent.
+const TOLD_CHARS_MAX: usize = 80;
+
 /// What a panel is convened with.
 pub(super) struct Convened {
     pub(super) spec: Arc<Consensus>,
@@ -347,8 +350,23 @@ impl Panel {
             },
             Some(React::Retry) => self.recover(status, &why),
             Some(React::Arbiter) => self.ask_to_decide(status, &why),
-            Some(React::Halt) => Move::End(Err(failure_of(status, &why))),
+            Some(React::Halt) => Move::End(Err(failure_of(status, &self.with_positions(why)))),
         }
+    }
+
+    /// The reason with who said what about the first open conflict: with it a person can go on without the
+    /// records. The verdict has all of them, whole.
+    fn with_positions(&self, why: String) -> String {
+        let Some(conflict) = self.conflicts.first() else {
+            return why;
+        };
+        let positions = conflict.positions.iter();
+        let said = positions.map(|(agent, position)| {
+            let beginning: String = position.chars().take(TOLD_CHARS_MAX).collect();
+            let rest = if beginning.len() < position.len() { "…" } else { "" };
+            format!("{agent} says \"{beginning}{rest}\"")
+        });
+        format!("{why} ({})", said.collect::<Vec<_>>().join(", "))
     }
 
     /// The next of `on_conflict`. Where too little is shared, another try would only repeat the
@@ -459,7 +477,7 @@ fn failure_of(status: Status, why: &str) -> Failure {
         Status::Ok | Status::Missing => (FailureClass::Consensus, "there is no consensus"),
     };
     Failure::new(class, format!("{what}: {why}")).with_hint(
-        "`flowhost runs show` lists what each agent said; `on_conflict`, `on_degraded` and \
+        "`flowhost runs show RUN --step STEP` lists what each agent said; `on_conflict`, `on_degraded` and \
          `on_no_consensus` say what the plan does about it",
     )
 }

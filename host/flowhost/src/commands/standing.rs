@@ -1,0 +1,94 @@
+//! How a run that stopped before its end stands: for what it waits, and the commands that bring it on. Read from
+//! its records alone, so that it holds for a run of another process and of another day.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowhost_evidence::runs::RecordEntry;
+use flowhost_ledger::records::{Record, RunPause};
+
+/// The status of a run that waits for somebody's word; the other one that a pause has is `interrupted`.
+const WAITING: &str = "waiting";
+
+/// A run that can go on.
+pub(super) struct Standing {
+    pub(super) pause: RunPause,
+    /// The record that says why, in its payload.
+    pub(super) said: RecordEntry,
+    /// What each open gate wants, by the gate's path.
+    gates: BTreeMap<String, String>,
+    /// Steps of which nobody has said yet whether their effect happened.
+    doubtful: Vec<String>,
+}
+
+impl Standing {
+    /// How a run with these records stands; none where it ended, is at work or was killed.
+    pub(super) fn of(records: &[RecordEntry]) -> Option<Self> {
+        let mut paused = None;
+        let mut open: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
+        let (mut gates, mut settled) = (BTreeSet::new(), BTreeSet::new());
+        for record in records {
+            match &record.said {
+                Some(Record::RunPause(pause)) => {
+                    paused = Some((pause, record));
+                    settled.clear();
+                }
+                Some(Record::RunResume(_) | Record::RunEnd(_)) => paused = None,
+                Some(Record::Gate(gate)) if gate.event == "opened" => {
+                    open.insert(gate.gate, (gate.at.path.as_str(), gate.wants.as_str()));
+                    gates.insert(gate.at.path.as_str());
+                }
+                Some(Record::Gate(gate)) => {
+                    open.remove(&gate.gate);
+                }
+                Some(Record::RunSettle(word)) => {
+                    settled.insert(word.path.as_str());
+                }
+                _ => {}
+            }
+        }
+        let (pause, said) = paused?;
+        let steps = pause.steps.as_deref().unwrap_or_default();
+        // A gate whose time ran out before the pause has no record that says so, and is not among its steps.
+        let open = open.into_values();
+        let open = open.filter(|(path, _)| steps.iter().any(|step| step == path));
+        let doubtful = steps.iter().filter(|step| {
+            let step = step.as_str();
+            pause.status == WAITING && !gates.contains(step) && !settled.contains(step)
+        });
+        Some(Self {
+            pause: pause.clone(),
+            said: said.clone(),
+            gates: open
+                .map(|(path, wants)| (path.to_owned(), wants.to_owned()))
+                .collect(),
+            doubtful: doubtful.cloned().collect(),
+        })
+    }
+
+    /// `waiting (exit 9)`.
+    pub(super) fn words(&self) -> String {
+        match self.pause.exit_code {
+            Some(code) => format!("{} (exit {code})", self.pause.status),
+            None => self.pause.status.clone(),
+        }
+    }
+
+    /// What to type, in this order.
+    pub(super) fn commands(&self, run: &str) -> Vec<String> {
+        let speak = |(path, wants): (&String, &String)| match wants.as_str() {
+            "signal" => format!("flowhost runs signal {run} {path} --payload JSON"),
+            _ => format!("flowhost runs approve {run} {path} --by NAME (or reject)"),
+        };
+        let settle =
+            |step: &String| format!("flowhost runs settle {run} {step} --as done|failed|retry");
+        let gates = self.gates.iter().map(speak);
+        let doubtful = self.doubtful.iter().map(settle);
+        let resume = format!("flowhost runs resume {run}");
+        gates.chain(doubtful).chain([resume]).collect()
+    }
+
+    /// Whether `step` is a gate that waits for a word.
+    pub(super) fn is_open(&self, step: &str) -> bool {
+        self.gates.contains_key(step)
+    }
+}
