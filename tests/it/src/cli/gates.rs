@@ -44,12 +44,20 @@ fn a_gate_lets_pass_what_all_say_asks_the_arbiter_about_most_and_a_person_about_
         "nothing is planned before: {waits:#}"
     );
     let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
-    for words in ["waiting (exit 9)", "waits for approval at `questions`", "flowhost runs resume"] {
+    for words in [
+        "waiting (exit 9)",
+        "waits for approval at `questions`",
+        "flowhost runs resume",
+    ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     let gate = ["runs", "show", "latest", "--step", "questions"];
     let gate = home.flowhost(&gate).expect(0).stdout;
-    for words in ["what `clarify` gave:", "  shared-devices: Is a device", "--by NAME (or reject)"] {
+    for words in [
+        "what `clarify` gave:",
+        "  shared-devices: Is a device",
+        "--by NAME (or reject)",
+    ] {
         assert!(gate.contains(words), "{words}: {gate}");
     }
     let synthesis = home.read("evidence/consensus/GATES-1/spec-clarify_synthesis.json");
@@ -73,7 +81,10 @@ fn a_gate_lets_pass_what_all_say_asks_the_arbiter_about_most_and_a_person_about_
     let (run, next) = (&shown["run"], "flowhost runs resume");
     assert_eq!(run["status"], "waiting");
     assert_eq!(run["next"].as_array().map(Vec::len), Some(1), "{run:#}");
-    assert!(run["next"][0].as_str().unwrap().starts_with(next), "{run:#}");
+    assert!(
+        run["next"][0].as_str().unwrap().starts_with(next),
+        "{run:#}"
+    );
     let done = resume(&home).expect(0).json();
     assert_eq!(
         done["steps"]["findings"]["status"], "skipped",

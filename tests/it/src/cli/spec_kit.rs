@@ -184,7 +184,12 @@ fn a_planted_conflict_ends_with_2_and_leaves_its_synthesis() {
     let report = run(&home).expect(2).json();
     assert_eq!(report["status"], "conflict", "{report:#}");
     let why = report["error"]["message"].to_string();
-    for position in ["claude says", "moon phases; strikes; weather", "gemini says", "clock drift"] {
+    for position in [
+        "claude says",
+        "moon phases; strikes; weather",
+        "gemini says",
+        "clock drift",
+    ] {
         assert!(why.contains(position), "{position}: {why}");
     }
     let told = report["warnings"].to_string();

@@ -363,7 +363,11 @@ impl Panel {
         let positions = conflict.positions.iter();
         let said = positions.map(|(agent, position)| {
             let beginning: String = position.chars().take(TOLD_CHARS_MAX).collect();
-            let rest = if beginning.len() < position.len() { "…" } else { "" };
+            let rest = if beginning.len() < position.len() {
+                "…"
+            } else {
+                ""
+            };
             format!("{agent} says \"{beginning}{rest}\"")
         });
         format!("{why} ({})", said.collect::<Vec<_>>().join(", "))
