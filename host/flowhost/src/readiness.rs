@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flowhost_flow::plan::{Consensus, Follows, Step, Work};
 use flowhost_models::{
-    CallLog, Gateway, ModelName, Prompt, ProviderKind, Speaker, Try, TryOutcome, Turn, Who,
+    CallLog, ErrorClass, Gateway, ModelError, ModelName, Prompt, ProviderKind, Speaker, Try,
+    TryOutcome, Turn, Who,
 };
 use flowhost_words::PluginKind;
 use serde::Serialize;
@@ -24,6 +25,7 @@ use crate::ambient::Ambient;
 use crate::config::{Config, MOCK};
 use crate::doctor::Level;
 use crate::project::{Member, Project};
+use crate::services;
 
 /// The file's name in the folder of a spec's commands.
 pub const FILE: &str = "tasks_guardrail.json";
@@ -114,6 +116,7 @@ pub async fn examine(
     asking: Asking,
 ) -> Readiness {
     let mut asked = Asked {
+        ambient,
         config,
         project,
         gateway,
@@ -171,6 +174,7 @@ pub fn server(key: &str, answer: Result<String, String>) -> Probe {
 
 /// What is asked, and what was found so far.
 struct Asked<'a> {
+    ambient: &'a Ambient,
     config: &'a Config,
     project: &'a Project,
     gateway: &'a Gateway,
@@ -291,7 +295,10 @@ impl Asked<'_> {
             Err(error) => return offline(format!("offline: {error}")),
         };
         if let Err(error) = self.gateway.knows(&name) {
-            return offline(format!("offline: {}", error.message));
+            return offline(refused(&error));
+        }
+        if let Some(why) = self.lacks_key(model) {
+            return offline(why);
         }
         if !scripted && !self.asking.models {
             let why = "it is configured; whether it answers is not known, because a question costs something: \
@@ -316,8 +323,34 @@ impl Asked<'_> {
         match answer {
             Ok(_) if scripted => Probe::new("model", model, Level::Ok, "a script answers"),
             Ok(_) => Probe::new("model", model, Level::Ok, "answers"),
-            Err(error) => offline(format!("offline: {}", error.message)),
+            Err(error) => offline(refused(&error)),
         }
+    }
+
+    /// Why a call would end before anything is sent; asked without `--ask`, because it costs nothing.
+    fn lacks_key(&self, model: &str) -> Option<String> {
+        let provider = model.split('/').next().unwrap_or(model);
+        let name = self.config.models.providers.get(provider)?.key.as_ref()?;
+        match services::secret(self.ambient, self.config.secrets.get(name), name) {
+            Ok(Some(key)) if !key.is_empty() => None,
+            Ok(_) => Some(format!(
+                "the secret {name} of provider `{provider}` has no value; set the variable or file that [secrets] of \
+                 your flowhost.toml names for {name}; without such a line, FLOWHOST_SECRET_{name}"
+            )),
+            Err(failure) => Some(format!("{}: {}", failure.message, failure.causes.join(": "))),
+        }
+    }
+}
+
+/// How a model does not answer, with the cure that `run` gives. A provider that says no is there.
+fn refused(error: &ModelError) -> String {
+    let how = match error.class {
+        ErrorClass::Auth | ErrorClass::Quota | ErrorClass::Invalid | ErrorClass::Residency => "refused",
+        _ => "offline",
+    };
+    match error.hint.as_str() {
+        "" => format!("{how}: {}", error.message),
+        hint => format!("{how}: {}; {hint}", error.message),
     }
 }
 

@@ -35,10 +35,13 @@ pub(super) fn perform(
         locked: false,
     };
     // A plan that is not sound could not run, whoever is there.
-    let project = run::checked(&named, context).map_err(|failure| Failure {
+    let not_ready = |failure| Failure {
         exit: NOT_READY,
         ..failure
-    })?;
+    };
+    let project = run::checked(&named, context).map_err(not_ready)?;
+    // Nor could one whose budget does not hold its first call.
+    super::estimate::within_budget(&project, context).map_err(not_ready)?;
     let gateway = gateway(&context.ambient, &context.config, &project)?;
     let runtime = running::runtime()?;
     let asking = Asking { models: args.ask };

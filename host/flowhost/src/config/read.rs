@@ -19,34 +19,60 @@ pub(crate) fn document<T: DeserializeOwned + Default>(file: &str, text: &str) ->
     if !findings.is_empty() {
         return (T::default(), findings);
     }
+    let mut taken_out: Vec<TakenOut> = Vec::new();
     while findings.len() < PROBLEMS_MAX {
         let error = match T::deserialize(Deserializer::from(root.clone())) {
             Ok(document) => return (document, findings),
             Err(error) => error,
         };
-        findings.push(finding(file, text, &error));
         let at = error.span().map(|span| span.start);
-        if !at.is_some_and(|at| take_out(root.get_mut(), at)) {
-            break;
+        if !taken_out.iter().any(|key| key.is_missed(&error, at)) {
+            findings.push(finding(file, text, &error));
         }
+        let start = root.span().start;
+        let Some(key) = at.and_then(|at| take_out(root.get_mut(), start, at)) else {
+            break;
+        };
+        taken_out.push(key);
     }
     (T::default(), findings)
 }
 
-/// Takes out the innermost key that stands, or whose value stands, at the byte `at`.
-fn take_out(table: &mut DeTable<'_>, at: usize) -> bool {
+/// A key that was wrong, and is told.
+struct TakenOut {
+    name: String,
+    /// Where the table begins that it stood in.
+    table: usize,
+}
+
+impl TakenOut {
+    /// Whether the reader misses this very key now, which is no other problem.
+    fn is_missed(&self, error: &Error, at: Option<usize>) -> bool {
+        at == Some(self.table) && error.message() == format!("missing field `{}`", self.name)
+    }
+}
+
+/// Takes out the innermost key that stands, or whose value stands, at the byte `at`; `start` is where the
+/// table begins.
+fn take_out(table: &mut DeTable<'_>, start: usize, at: usize) -> Option<TakenOut> {
     let mut own = None;
     for (key, value) in table.iter_mut() {
+        let below = value.span().start;
         if let DeValue::Table(inner) = value.get_mut()
-            && take_out(inner, at)
+            && let Some(taken) = take_out(inner, below, at)
         {
-            return true;
+            return Some(taken);
         }
         if holds(key, at) || holds(value, at) {
             own = Some(key.clone());
         }
     }
-    own.is_some_and(|key| table.remove(&key).is_some())
+    let key = own?;
+    table.remove(&key)?;
+    Some(TakenOut {
+        name: key.get_ref().to_string(),
+        table: start,
+    })
 }
 
 fn holds<T>(spanned: &Spanned<T>, at: usize) -> bool {

@@ -284,6 +284,20 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
 }
 
 #[test]
+fn a_key_with_a_wrong_value_is_not_told_as_missing_too() {
+    let home = Home::new();
+    home.file(
+        "home-of-user/.config/flowhost/flowhost.toml",
+        "[models.providers.local]\nkind = \"opnai\"\nurl = \"http://127.0.0.1:1/v1\"\n\n\
+         [models.providers.other]\nurl = \"http://127.0.0.1:1/v1\"\n",
+    );
+    let told = home.flowhost(&["runs", "list"]).stderr;
+    assert!(told.contains("has 2 problems"), "{told}");
+    assert!(told.contains("did you mean `openai`?"), "{told}");
+    assert_eq!(told.matches("missing field `kind`").count(), 1, "{told}");
+}
+
+#[test]
 fn the_cure_of_a_limit_is_where_its_smallest_value_stands() {
     let home = Home::new();
     home.guest("limit_loop");

@@ -168,6 +168,63 @@ fn a_model_that_costs_something_is_asked_on_request_only() {
         "{probe}"
     );
     assert_eq!(step(&asked, "clarify")["offline"], json!(["gemini"]));
+    // What a call would lack before anything is sent is known without a question.
+    let config = home.read("op/flowhost.toml");
+    let keyed = config.replace("kind = \"openai\"", "kind = \"openai\"\nkey = \"HOUSE\"");
+    home.file("op/flowhost.toml", keyed);
+    let found = ask(&[]).expect(1).json();
+    let probe = model(&found);
+    let told = probe["found"].as_str().unwrap();
+    assert!(told.contains("FLOWHOST_SECRET_HOUSE"), "{probe}");
+    assert_eq!(probe["level"], "warning");
+}
+
+#[test]
+fn a_provider_that_does_not_take_the_key_is_not_called_offline_and_has_the_cure_of_run() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let home = example("quality-gates");
+    home.file(
+        "op/flowhost.toml",
+        format!(
+            "[models]\nretry = {{ max_attempts = 1 }}\n[models.providers.house]\nkind = \"openai\"\nurl = \
+             \"http://{address}/v1\"\nkey = \"HOUSE\"\n[models.prices.\"house/*\"]\ninput = 1.0\noutput = 1.0\n"
+        ),
+    );
+    let plan = home
+        .read("plan.yaml")
+        .replace("mock/gemini", "house/test-1");
+    home.file("plan.yaml", plan);
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+        stream.write_all(answer).unwrap();
+        // Closed with the question unread, the connection would take the answer with it.
+        let _question = stream.read_to_end(&mut Vec::new());
+    });
+    let arguments = ["doctor", "--plan", "plan.yaml", "--json", "--ask"];
+    let mut command = home.command(&arguments);
+    command
+        .env("FLOWHOST_CONFIG", "op/flowhost.toml")
+        .env("FLOWHOST_SECRET_HOUSE", "sk-wrong");
+    let ran = home.ran(&command.output().unwrap(), &arguments).expect(1);
+    let found = ran.json();
+    let probes = found["probes"].as_array().unwrap();
+    let probe = probes.iter().find(|it| it["kind"] == "model").unwrap();
+    let told = probe["found"].as_str().unwrap();
+    assert!(told.starts_with("refused: "), "{probe}");
+    assert!(told.contains("check the secret that `key` names"), "{probe}");
+}
+
+#[test]
+fn a_plan_whose_budget_does_not_hold_its_first_call_is_not_ready() {
+    let home = example("quality-gates");
+    let plan = home.read("plan.yaml");
+    let kept: Vec<&str> = plan.lines().filter(|line| !line.starts_with("budget:")).collect();
+    home.file("plan.yaml", kept.join("\n") + "\nbudget: { tokens: 10 }\n");
+    let ran = doctor(&home, &[]).expect(2);
+    assert!(ran.all().contains("token"), "{}", ran.all());
 }
 
 #[test]
