@@ -110,7 +110,10 @@ fn sdk_folder(ambient: &Ambient, name: &str) -> Result<PathBuf, Failure> {
             let message = format!("this installation has no SDK for {name}");
             Failure::new(Exit::Internal, message)
                 .because(format!("it is not in {}", searched.join(", ")))
-                .hint("unpack the whole release archive, or name its `sdk` folder in FLOWHOST_SDK")
+                .hint(
+                    "unpack the whole release archive, or name its `sdk` folder in FLOWHOST_SDK; in a checkout \
+                     `cargo xtask build-guests --all` packs it into `target/sdk`",
+                )
         })
 }
 
