@@ -337,7 +337,11 @@ impl Asked<'_> {
                 "the secret {name} of provider `{provider}` has no value; set the variable or file that [secrets] of \
                  your flowhost.toml names for {name}; without such a line, FLOWHOST_SECRET_{name}"
             )),
-            Err(failure) => Some(format!("{}: {}", failure.message, failure.causes.join(": "))),
+            Err(failure) => Some(format!(
+                "{}: {}",
+                failure.message,
+                failure.causes.join(": ")
+            )),
         }
     }
 }
@@ -345,7 +349,9 @@ impl Asked<'_> {
 /// How a model does not answer, with the cure that `run` gives. A provider that says no is there.
 fn refused(error: &ModelError) -> String {
     let how = match error.class {
-        ErrorClass::Auth | ErrorClass::Quota | ErrorClass::Invalid | ErrorClass::Residency => "refused",
+        ErrorClass::Auth | ErrorClass::Quota | ErrorClass::Invalid | ErrorClass::Residency => {
+            "refused"
+        }
         _ => "offline",
     };
     match error.hint.as_str() {

@@ -198,7 +198,8 @@ fn a_provider_that_does_not_take_the_key_is_not_called_offline_and_has_the_cure_
     home.file("plan.yaml", plan);
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+        let answer =
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
         stream.write_all(answer).unwrap();
         // Closed with the question unread, the connection would take the answer with it.
         let _question = stream.read_to_end(&mut Vec::new());
@@ -214,14 +215,20 @@ fn a_provider_that_does_not_take_the_key_is_not_called_offline_and_has_the_cure_
     let probe = probes.iter().find(|it| it["kind"] == "model").unwrap();
     let told = probe["found"].as_str().unwrap();
     assert!(told.starts_with("refused: "), "{probe}");
-    assert!(told.contains("check the secret that `key` names"), "{probe}");
+    assert!(
+        told.contains("check the secret that `key` names"),
+        "{probe}"
+    );
 }
 
 #[test]
 fn a_plan_whose_budget_does_not_hold_its_first_call_is_not_ready() {
     let home = example("quality-gates");
     let plan = home.read("plan.yaml");
-    let kept: Vec<&str> = plan.lines().filter(|line| !line.starts_with("budget:")).collect();
+    let kept: Vec<&str> = plan
+        .lines()
+        .filter(|line| !line.starts_with("budget:"))
+        .collect();
     home.file("plan.yaml", kept.join("\n") + "\nbudget: { tokens: 10 }\n");
     let ran = doctor(&home, &[]).expect(2);
     assert!(ran.all().contains("token"), "{}", ran.all());
