@@ -35,6 +35,7 @@ pub(crate) mod tests;
 mod tree;
 mod variants;
 mod walk;
+mod yaml_words;
 
 pub use attach::{FileRef, PromptRef, SchemaRef, SubPlanRef};
 pub use behavior::{Decorator, NodeKind, Tree, TreeNode};

@@ -120,11 +120,11 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
         let message = format!(
             "step `{id}` does nothing: it has neither `uses` nor `consensus` nor `barrier`"
         );
-        problems.add(
-            node.at,
-            message,
-            "`uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `wait_for: approval` or `emit: …`",
-        );
+        let cure = match MEMBERS.contains(&id) {
+            true => format!("`{id}` is a key of a step: indent it under the step before it"),
+            false => WORKS_CURE.to_owned(),
+        };
+        problems.add(node.at, message, cure);
     }
     beside(id, "step", node, problems);
     if has("barrier") {
@@ -159,6 +159,21 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
 
 /// The keys that say what a step does: one of them.
 const WORKS: [&str; 5] = ["uses", "consensus", "barrier", "wait_for", "emit"];
+/// What to write where a step has none of them.
+const WORKS_CURE: &str = "`uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `wait_for: approval` or `emit: …`";
+/// Keys of a step that are rarely meant as a step's name: one in its place was indented too little.
+const MEMBERS: [&str; 10] = [
+    "with",
+    "needs",
+    "when",
+    "output",
+    "guardrails",
+    "checks",
+    "timeout",
+    "retry",
+    "on_failure",
+    "continue_on_error",
+];
 
 /// What means something beside `wait_for` or `emit`; ways out are a state's own.
 const WAITS_BESIDE: [&str; 13] = [

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 
-use crate::plan::limits;
+use crate::plan::{limits, yaml_words};
 use crate::problem::{At, Problems};
 use crate::units::INTEGER_MAX;
 
@@ -191,7 +191,10 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
         Err(error) => {
             let at = error.location().map(place).unwrap_or_default();
             let (message, cure) = explain(error.without_snippet());
-            problems.add(at, message, cure);
+            match yaml_words::told(&message, text, at) {
+                Some(told) => problems.add(told.at, told.message, told.cure),
+                None => problems.add(at, message, cure),
+            }
             None
         }
     }

@@ -116,12 +116,13 @@ fn yaml_that_is_none() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × mapping values are not allowed in this context
+      × this line is indented below `flowhost: v1`, which has its value already
        ╭─[plan.yaml:2:7]
      1 │ flowhost: v1
      2 │   kind: [workflow
        ·       ─
        ╰────
+      help: begin it in the column of line 1
     ----- exit 1
     "#);
 }
