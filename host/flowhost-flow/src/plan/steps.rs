@@ -160,7 +160,8 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
 /// The keys that say what a step does: one of them.
 const WORKS: [&str; 5] = ["uses", "consensus", "barrier", "wait_for", "emit"];
 /// What to write where a step has none of them.
-const WORKS_CURE: &str = "`uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `wait_for: approval` or `emit: …`";
+const WORKS_CURE: &str =
+    "`uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `wait_for: approval` or `emit: …`";
 /// Keys of a step that are rarely meant as a step's name: one in its place was indented too little.
 const MEMBERS: [&str; 10] = [
     "with",

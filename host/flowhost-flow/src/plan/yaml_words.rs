@@ -72,9 +72,11 @@ fn colon(text: &str, at: At) -> Told {
     let whole = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let (number, column) = (whole(at.line), whole(at.column));
     let line = text.lines().nth(number.saturating_sub(1));
-    let before: String = line.unwrap_or_default()
+    let before: String = line
+        .unwrap_or_default()
         .chars()
-        .take(column.saturating_sub(1)).collect();
+        .take(column.saturating_sub(1))
+        .collect();
     if let Some((key, value)) = before.split_once(": ") {
         let (key, value) = (key.trim_start(), value.trim());
         return Told {
@@ -124,7 +126,10 @@ mod tests {
     fn a_fault_of_the_form_is_told_in_plain_words_at_the_line_of_the_fault() {
         let cases = [
             ("name: x: y\n", "second colon, after `x`"),
-            ("a:\n  uses m\n  with: {}\n", "p.yaml:2:1: `uses m` has no colon"),
+            (
+                "a:\n  uses m\n  with: {}\n",
+                "p.yaml:2:1: `uses m` has no colon",
+            ),
             ("a: b\n  c: d\n", "indented below `a: b`"),
             ("a:\n    b: c\n   d: e\n", "neither of what stands above it"),
             ("a: { b: c\nd: e\n", "a `{` that was opened before"),
@@ -144,6 +149,9 @@ mod tests {
         let text = "flowhost: v1\nkind: workflow\nname: x\nplugins:\n  m: {kind: tool, source: ./m.wasm, profile: p}\n\
                     steps:\n  a:\n    uses: m/run\n  with: {text: x}\n";
         let told = told(text);
-        assert!(told.contains("indent it under the step before it"), "{told}");
+        assert!(
+            told.contains("indent it under the step before it"),
+            "{told}"
+        );
     }
 }
