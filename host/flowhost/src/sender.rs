@@ -106,7 +106,34 @@ fn prepare(request: &Request<Bytes>) -> Result<Request<Full<Bytes>>, SendError> 
         .body(Full::new(request.body().clone()))?;
     let headers = prepared.headers_mut();
     headers.extend(request.headers().clone());
-    let authority = uri.authority().ok_or("its URL names no host")?;
-    headers.insert(HOST, HeaderValue::from_str(authority.as_str())?);
+    // Not the whole authority: a name and a password may stand before the host, and belong into no `Host` header
+    // (RFC 9110, section 7.2), where proxies and logs show it.
+    let host = uri.host().ok_or("its URL names no host")?;
+    let host = match uri.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    headers.insert(HOST, HeaderValue::from_str(&host)?);
     Ok(prepared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_header_has_host_and_port_and_no_password() {
+        for (url, wanted) in [
+            ("https://jane:s3cret@hooks.example/a?b", "hooks.example"),
+            ("http://jane:s3cret@127.0.0.1:8080/a", "127.0.0.1:8080"),
+            ("http://[::1]:9/", "[::1]:9"),
+            ("https://hooks.example", "hooks.example"),
+        ] {
+            let request = Request::builder().uri(url).body(Bytes::new()).unwrap();
+            let prepared = prepare(&request).unwrap();
+            assert_eq!(prepared.headers().get(HOST).unwrap(), wanted, "{url}");
+            let sent = format!("{prepared:?}");
+            assert!(!sent.contains("s3cret"), "{sent}");
+        }
+    }
 }
