@@ -23,6 +23,9 @@ use tokio::sync::Semaphore;
 const CONNECTIONS_MAX: usize = 16;
 /// Milliseconds until a connection has sent its header, or is closed.
 const HEADER_MS: u64 = 5_000;
+/// Longest life of a connection: a reader on this machine takes the largest page in a second or two, and one that never
+/// reads would keep its place from the others for good.
+const CONNECTION_MAX: Duration = Duration::from_secs(30);
 
 /// Makes the answer to a request.
 pub type Answer = dyn Fn(&Request<Incoming>) -> Response<Full<Bytes>> + Send + Sync;
@@ -38,6 +41,10 @@ pub struct Page {
 
 /// Serves until it is dropped.
 pub async fn serve(listener: TcpListener, page: Page) {
+    serve_each_for(listener, page, CONNECTION_MAX).await;
+}
+
+async fn serve_each_for(listener: TcpListener, page: Page, longest: Duration) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -57,13 +64,16 @@ pub async fn serve(listener: TcpListener, page: Page) {
             std::future::ready(Ok::<_, Infallible>(answer))
         });
         connections.spawn(async move {
+            // One answer a connection: requests that are sent ahead make no work.
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_millis(HEADER_MS))
-                .serve_connection(TokioIo::new(stream), answer)
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "a reader went away");
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), answer);
+            match tokio::time::timeout(longest, served).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a reader went away"),
+                Err(_) => tracing::debug!("a reader took too long, and its connection was closed"),
             }
             drop(permit);
         });
@@ -137,7 +147,56 @@ fn is_this_machine(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
     use super::*;
+
+    const ASKED: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    /// A server of a page with so many bytes, and where it is.
+    async fn served(bytes: usize, longest: Duration) -> (tokio::task::JoinSet<()>, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let body = Bytes::from(vec![b'x'; bytes]);
+        let page = Page {
+            path: "/",
+            answer: Arc::new(move |_: &Request<Incoming>| Response::new(Full::new(body.clone()))),
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(serve_each_for(listener, page, longest));
+        (tasks, address)
+    }
+
+    #[tokio::test]
+    async fn readers_that_never_read_give_their_places_back() {
+        // More than what the system takes for a socket that nobody reads.
+        let (_server, address) = served(64 << 20, Duration::from_millis(300)).await;
+        let mut idle = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&ASKED.repeat(50)).await.unwrap();
+            idle.push(stream);
+        }
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        reader.write_all(ASKED).await.unwrap();
+        let mut start = [0; 12];
+        let read = reader.read_exact(&mut start);
+        let read = tokio::time::timeout(Duration::from_secs(60), read).await;
+        read.expect("the reader is served").unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_one_answer() {
+        let (_server, address) = served(3, CONNECTION_MAX).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(ASKED).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+        assert!(text.ends_with("\r\n\r\nxxx"), "{text}");
+    }
 
     #[test]
     fn refuses_a_name_that_only_resolves_to_this_machine() {
