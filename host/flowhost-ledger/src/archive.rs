@@ -6,12 +6,12 @@
 //! host that made it, and not an export for others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::bundle::{Bundle, append};
+use crate::bundle::{Bundle, UNPACKED_BYTES_MAX, append, check_entries};
 use crate::disk::Source;
 use crate::layout;
 
@@ -73,7 +73,12 @@ pub fn pack(
 /// # Errors
 /// When it is no such archive.
 pub fn packed(archive: &[u8]) -> io::Result<BTreeMap<String, String>> {
-    let mut tar = tar::Archive::new(zstd::stream::read::Decoder::new(archive)?);
+    let unpacked = || -> io::Result<_> {
+        let unpacked = zstd::stream::read::Decoder::new(archive)?;
+        Ok(tar::Archive::new(unpacked.take(UNPACKED_BYTES_MAX)))
+    };
+    check_entries(unpacked()?.entries()?)?;
+    let mut tar = unpacked()?;
     let mut files = BTreeMap::new();
     for entry in tar.entries()? {
         let mut entry = entry?;

@@ -25,7 +25,10 @@ const ENTRIES_MAX: usize = 100_000;
 
 /// Most bytes of what a compressed bundle holds: four times what plugins may make a run record, so that no
 /// small file fills the disk of whoever verifies it.
-const UNPACKED_BYTES_MAX: u64 = 16 << 30;
+pub(crate) const UNPACKED_BYTES_MAX: u64 = 16 << 30;
+
+/// Most bytes of a name that is too long for its entry's header: the longest path that Linux takes.
+const NAME_BYTES_MAX: u64 = 4 << 10;
 
 /// What a zstd frame begins with (RFC 8878, 3.1.1).
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -75,7 +78,9 @@ impl Bundle {
         Self::of(unpacked)
     }
 
-    fn of(file: File) -> io::Result<Self> {
+    fn of(mut file: File) -> io::Result<Self> {
+        check_entries(tar::Archive::new(&file).entries_with_seek()?)?;
+        file.rewind()?;
         let mut archive = tar::Archive::new(&file);
         let mut files = BTreeMap::new();
         for (count, entry) in archive.entries_with_seek()?.enumerate() {
@@ -155,6 +160,33 @@ impl Bundle {
         }
         archive.finish()
     }
+}
+
+/// That no entry makes its reader hold more than a name: tar reads what an entry says of the next one (`L`, `K`, `x`,
+/// `g`) into memory, whatever its size. Of those, only names are let through. `x` and sparse files also change where the
+/// next entry begins, and then this would look at other entries than who reads the archive after it.
+pub(crate) fn check_entries<R: Read>(entries: tar::Entries<'_, R>) -> io::Result<()> {
+    for (count, entry) in entries.raw(true).enumerate() {
+        let entry =
+            entry.map_err(|error| refuse(format!("it is not a bundle of evidence: {error}")))?;
+        if count >= ENTRIES_MAX {
+            return Err(refuse("the bundle has too many entries"));
+        }
+        let kind = entry.header().entry_type();
+        let is_name = kind.is_gnu_longname() || kind.is_gnu_longlink();
+        if is_name && entry.size() > NAME_BYTES_MAX {
+            return Err(refuse("a name in it has more than 4 KiB"));
+        }
+        if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() {
+            return Err(refuse(
+                "it has extended headers (pax), which no bundle needs; pack its files with `tar --format=gnu`",
+            ));
+        }
+        if kind.is_gnu_sparse() {
+            return Err(refuse("a file in it is sparse, and not a regular file"));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn append(
@@ -263,5 +295,60 @@ impl Seek for Section {
         };
         self.at = at.ok_or_else(|| refuse("a seek before the start"))?;
         Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A compressed archive of an entry of this kind, and a file behind it.
+    fn packed(kind: tar::EntryType, len: u64) -> Vec<u8> {
+        let packed = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        let mut archive = tar::Builder::new(packed);
+        for (kind, len) in [(kind, len), (tar::EntryType::Regular, 5)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_path("x").unwrap();
+            header.set_entry_type(kind);
+            header.set_size(len);
+            header.set_cksum();
+            archive.append(&header, io::repeat(b'a').take(len)).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn no_entry_makes_a_reader_hold_more_than_a_name() {
+        use tar::EntryType as Kind;
+
+        // As large as these are let through by a reader that believes them, and slow to make larger.
+        let large = 32 << 20;
+        for (kind, len, wanted) in [
+            (Kind::GNULongName, large, "more than 4 KiB"),
+            (Kind::GNULongLink, large, "more than 4 KiB"),
+            (Kind::XHeader, large, "extended headers"),
+            (Kind::XHeader, 10, "extended headers"),
+            (Kind::XGlobalHeader, large, "extended headers"),
+            (Kind::GNUSparse, 10, "sparse"),
+        ] {
+            let bytes = packed(kind, len);
+            let opened = Bundle::unpack(Box::new(io::Cursor::new(bytes.clone())));
+            let said = opened.unwrap_err().to_string();
+            assert!(said.contains(wanted), "{kind:?}: {said}");
+            let other = crate::archive::packed(&bytes).unwrap_err();
+            assert_eq!(other.to_string(), said);
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_read_whole() {
+        let name = "n".repeat(300);
+        let mut bytes = Vec::new();
+        let names = std::collections::BTreeSet::from([name.clone()]);
+        let made = crate::archive::pack(&names, |_| Ok(b"bytes".to_vec()), &mut bytes);
+        made.unwrap();
+        let bundle = Bundle::unpack(Box::new(io::Cursor::new(bytes.clone()))).unwrap();
+        assert_eq!(bundle.len(Path::new(&name)).unwrap(), 5);
+        assert!(crate::archive::packed(&bytes).unwrap().contains_key(&name));
     }
 }
