@@ -124,7 +124,10 @@ impl Spec<'_> {
                 it.prompt.1.clone().unwrap_or_else(|| "unknown".to_owned()),
                 it.verdict_sha256
                     .clone()
-                    .unwrap_or_else(|| "one agent".to_owned()),
+                    .unwrap_or_else(|| match it.status.as_str() {
+                        "invalid" => "unknown".to_owned(),
+                        _ => "one agent".to_owned(),
+                    }),
             ]
         };
         let rows: Vec<Vec<String>> = self.stages.iter().map(row).collect();
@@ -284,11 +287,13 @@ impl Spec<'_> {
             .filter(|it| it.status != "ok")
             .map(|it| it.stage.as_str())
             .collect();
+        let invalid: Vec<&str> = self.invalid.keys().map(String::as_str).collect();
         let open_reviews = self.security.iter().filter(|it| it.says.word() == "open");
         let failed = self.security.iter().filter(|it| it.says.word() == "failed");
         let mut text = format!("# {}: sign-off\n\nBefore anybody signs:\n\n", self.id);
         for (what, value) in [
             ("stages that are not ok", list(&not_ok)),
+            ("files that are not valid", list(&invalid)),
             ("open conflicts", self.open_conflicts().to_string()),
             ("costs reconciled", reconciled.word().to_owned()),
             (

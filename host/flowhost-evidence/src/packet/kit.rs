@@ -61,6 +61,7 @@ impl Spec<'_> {
             text.push_str(&format!("- [{mark}] {what}\n"));
         };
         item(!self.stages.is_empty(), "at least one stage has run");
+        item(self.invalid.is_empty(), "every file of the evidence is valid");
         for stage in &self.stages {
             let name = &stage.stage;
             item(
@@ -109,6 +110,10 @@ impl Spec<'_> {
                     "Less took part or agrees than the plan wants. Find out why before it is accepted: a model that is away \
                      comes back, a prompt that is unclear does not get clearer."
                 }
+                "invalid" => {
+                    "A file of it was changed, or another tool wrote it, so that nobody can say how the stage went. Give it back as \
+                     its run wrote it, or run the stage again; `flowhost telemetry validate` names every such file."
+                }
                 _ => {
                     "Too few answered, or nobody made an output of it. Look at what the agents said, and whether their models \
                      answer (`flowhost doctor --plan PLAN`)."
@@ -124,9 +129,13 @@ impl Spec<'_> {
             for agent in &stage.missing {
                 text.push_str(&format!("- the answer of {agent} is missing\n"));
             }
+            text.push_str("\n```console\n");
+            // Telemetry that cannot be read does not say which run it was.
+            if !stage.run_id.is_empty() {
+                text.push_str(&format!("$ flowhost runs show {}\n", stage.run_id));
+            }
             text.push_str(&format!(
-                "\n```console\n$ flowhost runs show {}\n$ flowhost run PLAN --from {name} --note \"what has changed since\"\n```\n\n",
-                stage.run_id
+                "$ flowhost run PLAN --from {name} --note \"what has changed since\"\n```\n\n"
             ));
         }
         text

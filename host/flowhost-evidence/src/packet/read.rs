@@ -22,6 +22,8 @@ pub struct Spec<'f> {
     pub costs: Option<Value>,
     /// What needs a security review, and what was said of it.
     pub security: Vec<Item>,
+    /// Files that are not what their form says, by their paths, with what is wrong.
+    pub invalid: BTreeMap<String, String>,
     pub(super) files: &'f Files,
 }
 
@@ -34,7 +36,7 @@ pub struct StageState {
     pub run_id: String,
     /// When it ended.
     pub ended: String,
-    /// `ok`, `degraded`, `conflict` or `missing`.
+    /// `ok`, `degraded`, `conflict` or `missing`; `invalid` where a file of it is not what its form says.
     pub status: String,
     /// Why it is not ok, and what the plan did about it.
     pub reason: String,
@@ -76,22 +78,32 @@ pub struct Dispute {
 }
 
 impl<'f> Spec<'f> {
-    /// Reads the files of an evidence root that belong to the spec. A file that is not what its form says is passed over:
-    /// `telemetry validate` names it.
+    /// Reads the files of an evidence root that belong to the spec. A file that is not what its form says makes its stage
+    /// `invalid`: passed over, it would show the run before it, and nobody would learn that the newest one went wrong.
     #[must_use]
     pub fn read(id: &str, files: &'f Files) -> Self {
         let mut latest: BTreeMap<String, (String, &str, Value)> = BTreeMap::new();
-        let folder = format!("consensus/{id}/");
-        for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with(&folder)) {
-            if judge(path, bytes) != Judged::Valid(Form::Telemetry2) {
+        let mut invalid = BTreeMap::new();
+        let (consensus, commands) = (format!("consensus/{id}/"), format!("commands/{id}/"));
+        let costs_path = costs_path(id);
+        for (path, bytes) in files {
+            let of_spec = path.starts_with(&consensus) || path.starts_with(&commands);
+            if !of_spec && *path != costs_path {
                 continue;
             }
-            let text = String::from_utf8_lossy(bytes);
-            for line in text
-                .lines()
-                .filter_map(|it| serde_json::from_str::<Value>(it).ok())
-            {
+            match judge(path, bytes) {
+                Judged::Valid(Form::Telemetry2) if path.starts_with(&consensus) => {}
+                Judged::Invalid(form, faults) => {
+                    let what = format!("it is no valid {}: {}", form.word(), faults.join("; "));
+                    invalid.insert(path.clone(), what);
+                    continue;
+                }
+                Judged::Valid(_) | Judged::Foreign => continue,
+            }
+            let mut told = false;
+            for line in objects(bytes) {
                 let (stage, ended) = (word(&line, "stage"), word(&line, "timestamp"));
+                told |= !stage.is_empty();
                 // Times of this format are in order as texts.
                 let newer = latest
                     .get(&stage)
@@ -100,10 +112,30 @@ impl<'f> Spec<'f> {
                     latest.insert(stage, (ended, path.as_str(), line));
                 }
             }
+            if !told {
+                // An emptied file breaks no schema, and hides its stage as well as a broken one.
+                let what = "it is no valid telemetry 2.0: no line of it names a stage";
+                invalid.insert(path.clone(), what.to_owned());
+            }
+        }
+        for path in invalid.keys() {
+            let Some((stage, at)) = path.strip_prefix(&consensus).and_then(of_name) else {
+                continue;
+            };
+            let known = latest.get(stage).and_then(|(_, path, _)| of_name(path));
+            if known.is_none_or(|(_, before)| before <= at) {
+                let lines = files.get(path).map(|bytes| objects(bytes));
+                let line = lines.and_then(|it| it.into_iter().next());
+                let line = line.unwrap_or_default();
+                let ended = word(&line, "timestamp");
+                latest.insert(stage.to_owned(), (ended, path.as_str(), line));
+            }
         }
         let mut stages: Vec<StageState> = latest
             .into_iter()
-            .map(|(stage, (ended, path, line))| state(stage, ended, path, &line, files))
+            .map(|(stage, (ended, path, line))| {
+                held(state(stage, ended, path, &line, files), path, &invalid)
+            })
             .collect();
         let place = |stage: &str| {
             ORDER
@@ -112,7 +144,7 @@ impl<'f> Spec<'f> {
                 .unwrap_or(ORDER.len())
         };
         stages.sort_by(|a, b| (place(&a.stage), &a.stage).cmp(&(place(&b.stage), &b.stage)));
-        let costs = files.get(&costs_path(id));
+        let costs = files.get(&costs_path);
         let tasks = stages.iter().find(|it| it.stage == "tasks");
         let security = items(id, tasks.and_then(|it| it.output.as_ref()), files);
         Self {
@@ -120,6 +152,7 @@ impl<'f> Spec<'f> {
             costs: costs.and_then(|bytes| serde_json::from_slice(bytes).ok()),
             stages,
             security,
+            invalid,
             files,
         }
     }
@@ -131,6 +164,7 @@ impl<'f> Spec<'f> {
             .iter()
             .flat_map(|it| it.paths.iter().map(String::as_str))
             .chain(self.security.iter().filter_map(|it| it.path.as_deref()))
+            .chain(self.invalid.keys().map(String::as_str))
             .collect();
         let costs = self.files.get_key_value(&costs_path(&self.id));
         paths.extend(costs.map(|(path, _)| path.as_str()));
@@ -142,6 +176,37 @@ impl<'f> Spec<'f> {
 
 fn costs_path(id: &str) -> String {
     format!("costs/{id}_cost_summary.json")
+}
+
+/// Stage and time of a telemetry's name, `spec-plan_20261126T073910Z_telemetry.jsonl`: all that a file says that cannot be read.
+fn of_name(path: &str) -> Option<(&str, &str)> {
+    let name = path.rsplit('/').next()?;
+    let stem = name.strip_suffix("_telemetry.jsonl")?;
+    let stem = stem.strip_prefix("spec-").unwrap_or(stem);
+    Some(stem.rsplit_once('_').unwrap_or((stem, "")))
+}
+
+/// The lines of a file that are JSON.
+fn objects(bytes: &[u8]) -> Vec<Value> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines();
+    lines
+        .filter_map(|it| serde_json::from_str(it).ok())
+        .collect()
+}
+
+/// The stage, `invalid` where a file of its run is: an output or a verdict that cannot be read hides what was disagreed about.
+fn held(mut stage: StageState, path: &str, invalid: &BTreeMap<String, String>) -> StageState {
+    let stem = path.trim_end_matches("telemetry.jsonl");
+    let faults = invalid.iter().filter(|(path, _)| path.starts_with(stem));
+    let faults: Vec<String> = faults
+        .map(|(path, what)| format!("`{path}`: {what}"))
+        .collect();
+    if !faults.is_empty() {
+        "invalid".clone_into(&mut stage.status);
+        stage.reason = faults.join("; ");
+    }
+    stage
 }
 
 fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) -> StageState {

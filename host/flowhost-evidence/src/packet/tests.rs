@@ -199,6 +199,43 @@ fn the_manifest_has_the_hash_of_every_file_and_of_what_it_was_made_of() {
     );
 }
 
+#[test]
+fn a_file_that_is_not_valid_makes_its_stage_not_ok_and_is_named() {
+    let telemetry = "consensus/S/spec-plan_20261126T09Z_telemetry.jsonl";
+    let synthesis = "consensus/S/spec-plan_20261126T09Z_synthesis.json";
+    for (path, bytes) in [
+        (telemetry, &b"{\"schemaVersion\":\"2.0\",\"consensusStatus\":\"ok\"}\n"[..]),
+        (telemetry, b""),
+        (telemetry, b"\xff"),
+        (synthesis, b"{"),
+    ] {
+        // An older run of it was ok: it must not be shown instead.
+        let mut files = evidence(&json!([]));
+        let older = "consensus/S/spec-plan_20261126T07Z_telemetry.jsonl";
+        let text = page(&files, older).replace("\"missing\"", "\"ok\"");
+        files.insert(older.to_owned(), text.into_bytes());
+        files.insert(path.to_owned(), bytes.to_vec());
+        let spec = Spec::read("S", &files);
+        let plan = &spec.stages[0];
+        assert_eq!((plan.stage.as_str(), plan.status.as_str()), ("plan", "invalid"));
+        assert!(plan.reason.contains(path), "{}", plan.reason);
+        assert!(spec.invalid.contains_key(path), "{:?}", spec.invalid);
+        let audit = spec.audit();
+        assert_eq!(audit.not_ok, 1);
+        let sign = page(&audit.files, "sign-off.md");
+        assert!(sign.contains("stages that are not ok: plan"), "{sign}");
+        assert!(sign.contains(&format!("files that are not valid: {path}")), "{sign}");
+        assert!(page(&spec.kit(), "retry.md").contains("## plan: invalid"));
+    }
+    // What came before the latest run of a stage is named, and does not undo it.
+    let mut files = evidence(&json!([]));
+    let older = "consensus/S/spec-tasks_20261126T06Z_telemetry.jsonl";
+    files.insert(older.to_owned(), b"{".to_vec());
+    let spec = Spec::read("S", &files);
+    assert_eq!(spec.stages[1].status, "ok");
+    assert!(spec.invalid.contains_key(older));
+}
+
 proptest! {
     #[test]
     fn no_text_ends_its_cell_or_its_line(text in "[ -~\n\r\t|]{0,60}") {

@@ -35,12 +35,13 @@ pub(super) fn kit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure>
     if context.output.json {
         let document = json!({
             "spec": args.spec, "file": args.out.display().to_string(), "sha256": sha256,
-            "stages": spec.stages.len(),
+            "stages": spec.stages.len(), "invalid_files": spec.invalid.len(),
         });
         context.output.document(&document);
     } else {
         let text = format!("{}: SHA-256 {sha256}\n", args.out.display());
         context.output.result(&neutral(&text));
+        note_invalid(&spec, context);
     }
     Ok(Exit::Ok)
 }
@@ -57,6 +58,7 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
             "spec": args.spec, "file": args.out.display().to_string(), "sha256": sha256,
             "stages_not_ok": audit.not_ok, "open_conflicts": audit.open_conflicts,
             "costs_reconciled": audit.reconciled.word(), "security_reviews_open": open,
+            "invalid_files": spec.invalid.len(),
         });
         context.output.document(&document);
         return Ok(Exit::Ok);
@@ -79,7 +81,16 @@ pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failur
             context.output.message(&format!("note: {note}\n"));
         }
     }
+    note_invalid(&spec, context);
     Ok(Exit::Ok)
+}
+
+/// Names the files that are not what their form says: what they would have told is not in the packet.
+fn note_invalid(spec: &Told<'_>, context: &Context) {
+    for (path, what) in &spec.invalid {
+        let note = format!("note: `{path}`: {what}\n");
+        context.output.message(&neutral(&note));
+    }
 }
 
 /// The newest run's files in an archive that no `prune` makes or takes away.
