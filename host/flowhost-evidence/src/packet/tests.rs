@@ -204,7 +204,10 @@ fn a_file_that_is_not_valid_makes_its_stage_not_ok_and_is_named() {
     let telemetry = "consensus/S/spec-plan_20261126T09Z_telemetry.jsonl";
     let synthesis = "consensus/S/spec-plan_20261126T09Z_synthesis.json";
     for (path, bytes) in [
-        (telemetry, &b"{\"schemaVersion\":\"2.0\",\"consensusStatus\":\"ok\"}\n"[..]),
+        (
+            telemetry,
+            &b"{\"schemaVersion\":\"2.0\",\"consensusStatus\":\"ok\"}\n"[..],
+        ),
         (telemetry, b""),
         (telemetry, b"\xff"),
         (synthesis, b"{"),
@@ -217,14 +220,20 @@ fn a_file_that_is_not_valid_makes_its_stage_not_ok_and_is_named() {
         files.insert(path.to_owned(), bytes.to_vec());
         let spec = Spec::read("S", &files);
         let plan = &spec.stages[0];
-        assert_eq!((plan.stage.as_str(), plan.status.as_str()), ("plan", "invalid"));
+        assert_eq!(
+            (plan.stage.as_str(), plan.status.as_str()),
+            ("plan", "invalid")
+        );
         assert!(plan.reason.contains(path), "{}", plan.reason);
         assert!(spec.invalid.contains_key(path), "{:?}", spec.invalid);
         let audit = spec.audit();
         assert_eq!(audit.not_ok, 1);
         let sign = page(&audit.files, "sign-off.md");
         assert!(sign.contains("stages that are not ok: plan"), "{sign}");
-        assert!(sign.contains(&format!("files that are not valid: {path}")), "{sign}");
+        assert!(
+            sign.contains(&format!("files that are not valid: {path}")),
+            "{sign}"
+        );
         assert!(page(&spec.kit(), "retry.md").contains("## plan: invalid"));
     }
     // What came before the latest run of a stage is named, and does not undo it.
