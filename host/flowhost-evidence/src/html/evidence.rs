@@ -110,7 +110,8 @@ pub(super) fn body(story: &Story) -> Markup {
             dt { "Run" } dd { code { (head.run) } }
             dt { "Plan hash" } dd { code { (head.plan_hash) } }
             dt { "First record" } dd { (when(&head.started)) }
-            dt { "Records read" } dd { (words::count(seal.records)) }
+            dt { "Records read" }
+            dd { (words::count(seal.records)) "; a page that the run leaves is named by one more, which comes after it" }
             @match &seal.checkpoint {
                 Some(checkpoint) => {
                     dt { "Checkpoint" }

@@ -95,6 +95,13 @@ fn events(story: &Story) -> Markup {
                 (words::count(spend.settled)) " settled after them."
             }
         }
+        @if let Some(expected) = &spend.expected {
+            p.summary {
+                "Model calls were expected to take " (tokens_and_usd(expected.likely)) " (record " (expected.seq) ")"
+                @if let Some(spent) = expected.spent { "; they took " (tokens_and_usd(spent)) }
+                "."
+            }
+        }
         @for event in &spend.events.items {
             details {
                 summary {
@@ -113,6 +120,11 @@ fn events(story: &Story) -> Markup {
 }
 
 /// An amount of a record in the units of what it is about.
+fn tokens_and_usd((tokens, micro_usd): (u64, u64)) -> String {
+    let tokens = words::plural(tokens, "token", "tokens");
+    format!("{tokens} and {}", words::usd(micro_usd))
+}
+
 fn amount(about: &str, text: &str) -> String {
     match (about, text.parse::<u64>()) {
         ("usd" | "micro_usd", Ok(micro)) => words::usd(micro),

@@ -16,8 +16,21 @@ pub struct Spend {
     pub reserved: u64,
     /// Reservations settled.
     pub settled: u64,
+    /// What its model calls were expected to take; none where it was not to make any.
+    pub expected: Option<Expected>,
     /// Warnings and refusals.
     pub events: Shown<Event>,
+}
+
+/// An estimate that a run was started with, and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// The record that says it, with its steps as payload.
+    pub seq: u64,
+    /// Tokens and millionths of a US dollar that were likely.
+    pub likely: (u64, u64),
+    /// The same as it was spent; none before the run's end.
+    pub spent: Option<(u64, u64)>,
 }
 
 /// One currency.
@@ -54,15 +67,32 @@ pub struct Event {
 pub(super) struct SpendOf {
     reserved: u64,
     settled: u64,
+    expected: Option<Expected>,
     events: Shown<(Event, Held)>,
 }
 
 impl SpendOf {
     pub(super) fn record(&mut self, record: &StoredRecord, budget: &Budget) {
         let amount = |amount: Option<u64>| amount.map_or_else(String::new, |it| it.to_string());
+        let taken = (
+            budget.tokens.unwrap_or(0),
+            budget.micro_usd.unwrap_or(0),
+        );
         match budget.event.as_deref() {
             Some("reserve") => self.reserved = self.reserved.saturating_add(1),
             Some("settle") => self.settled = self.settled.saturating_add(1),
+            Some("estimate") => {
+                self.expected = Some(Expected {
+                    seq: record.seq,
+                    likely: taken,
+                    spent: None,
+                });
+            }
+            Some("variance") => {
+                if let Some(expected) = &mut self.expected {
+                    expected.spent = Some(taken);
+                }
+            }
             other => {
                 let event = Event {
                     seq: record.seq,
@@ -114,6 +144,7 @@ impl SpendOf {
             lines: lines.collect(),
             reserved: self.reserved,
             settled: self.settled,
+            expected: self.expected,
             events: Shown {
                 items: events.collect(),
                 total: self.events.total,

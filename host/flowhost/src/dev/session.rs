@@ -100,6 +100,7 @@ pub async fn session(
         before: Vec::new(),
         held_back: BTreeMap::new(),
         wider: None,
+        refused: None,
         next: None,
         report: None,
         state,
@@ -135,6 +136,8 @@ struct Session<'a> {
     held_back: BTreeMap<String, String>,
     /// A sound project that waits for a yes.
     wider: Option<Project>,
+    /// What was refused last, until something sound comes: it is told once.
+    refused: Option<String>,
     /// Why another run begins when the living one has ended.
     next: Option<&'static str>,
     /// The page of the last run.
@@ -268,6 +271,7 @@ impl Session<'_> {
                 return Ok(());
             }
         };
+        self.refused = None;
         self.take(project, why)
     }
 
@@ -659,7 +663,12 @@ impl Session<'_> {
 
     fn refuse(&mut self, failure: &Failure, texts: &Texts) {
         let message = render(&Output::default(), failure, texts);
-        self.face.tell(&Told::Refused { message });
+        // Whatever is saved beside a plan that is not sound has it read again, and a log of this session in its
+        // folder would go on for ever.
+        if self.refused.as_ref() != Some(&message) {
+            self.refused = Some(message.clone());
+            self.face.tell(&Told::Refused { message });
+        }
     }
 
     /// A folder as the person would name it.

@@ -13,6 +13,11 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::output::one_line;
 
+/// The status of a run that could not begin.
+const REFUSED: &str = "refused";
+/// Characters of an output in a line: the page of the run has it whole.
+const OUTPUT_CHARS_MAX: usize = 200;
+
 /// One thing that happened. In JSON its name is `event`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -69,6 +74,8 @@ pub enum Told {
         failure: String,
         /// The report page.
         report: String,
+        /// What the plan gives.
+        outputs: serde_json::Map<String, serde_json::Value>,
     },
     /// A plugin is being built from its sources.
     Building {
@@ -177,6 +184,7 @@ impl Told {
                 .report_html
                 .as_ref()
                 .map_or_else(String::new, |page| page.display().to_string()),
+            outputs: finished.outcome.end.outputs.clone(),
         }
     }
 
@@ -185,11 +193,12 @@ impl Told {
     pub fn not_begun(run: &str, failure: &Failure) -> Self {
         Self::RunEnded {
             run: run.to_owned(),
-            status: "refused".to_owned(),
+            status: REFUSED.to_owned(),
             exit_code: failure.exit.code(),
             duration_ms: 0,
             failure: failure.message.clone(),
             report: String::new(),
+            outputs: serde_json::Map::new(),
         }
     }
 
@@ -243,16 +252,22 @@ impl Told {
                 duration_ms,
                 failure,
                 report,
+                outputs,
                 ..
             } => {
                 let mut text = format!("run {run} {status} in {duration_ms} ms");
-                if !failure.is_empty() {
+                // Why a run could not begin is told whole, as a refusal.
+                if !failure.is_empty() && status != REFUSED {
                     let _infallible = write!(text, ": {failure}");
                 }
                 if !report.is_empty() {
                     let _infallible = write!(text, "; report {report}");
                 }
-                one_line(&text)
+                let mut text = one_line(&text);
+                for (name, value) in outputs {
+                    let _infallible = write!(text, "\n  {}", output(name, value));
+                }
+                text
             }
             Self::Building { folder } => one_line(&format!("building {folder}")),
             Self::Built { folder, took_ms } => one_line(&format!("built {folder} in {took_ms} ms")),
@@ -286,6 +301,19 @@ impl Told {
             Self::Said { message } => one_line(message),
             Self::Log { line } => one_line(line),
         }
+    }
+}
+
+/// An output of the plan in a line, cut where it is longer than a person reads along.
+fn output(name: &str, value: &serde_json::Value) -> String {
+    let shown = match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let line = one_line(&format!("{name}: {shown}"));
+    match line.char_indices().nth(OUTPUT_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
     }
 }
 

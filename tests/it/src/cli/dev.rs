@@ -77,7 +77,7 @@ fn quick() -> Home {
         "plan.yaml",
         super::plan(
             &super::tool("ok_add", "deny-all"),
-            "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }",
+            "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }\noutputs: { sum: \"${{ steps.only.output }}\" }",
         ),
     );
     home
@@ -113,6 +113,7 @@ fn a_changed_plan_is_run_again_and_a_broken_one_keeps_the_last_good() {
     home.file("plan.yaml", good.replace("a: 1", "a: 2"));
     let (second, _) = dev.until("run-ended");
     assert_eq!(second["exit_code"], 0, "{second}");
+    assert_ne!(first["outputs"], second["outputs"], "a change is seen");
     assert_ne!(first["run"], second["run"]);
     assert_eq!(dev.end(), Some(130));
     home.flowhost(&["verify", "latest"]).expect(0);

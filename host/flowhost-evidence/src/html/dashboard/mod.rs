@@ -345,7 +345,14 @@ fn when(moment: &str) -> Markup {
 }
 
 fn seconds(milliseconds: Option<f64>) -> String {
-    milliseconds.map_or_else(|| "-".to_owned(), |it| format!("{:.2} s", it / 1_000.0))
+    milliseconds.map_or_else(
+        || "-".to_owned(),
+        |it| match it {
+            // Scripted answers take a few: all of them would be "0.00 s", beside bars that differ.
+            it if it < 1_000.0 => format!("{it:.0} ms"),
+            it => format!("{:.2} s", it / 1_000.0),
+        },
+    )
 }
 
 fn percent(share: Option<f64>) -> String {
