@@ -74,10 +74,7 @@ pub(super) struct SpendOf {
 impl SpendOf {
     pub(super) fn record(&mut self, record: &StoredRecord, budget: &Budget) {
         let amount = |amount: Option<u64>| amount.map_or_else(String::new, |it| it.to_string());
-        let taken = (
-            budget.tokens.unwrap_or(0),
-            budget.micro_usd.unwrap_or(0),
-        );
+        let taken = (budget.tokens.unwrap_or(0), budget.micro_usd.unwrap_or(0));
         match budget.event.as_deref() {
             Some("reserve") => self.reserved = self.reserved.saturating_add(1),
             Some("settle") => self.settled = self.settled.saturating_add(1),
