@@ -106,7 +106,7 @@ pub fn reviews(
             faults.push((label.clone(), "the key has no such output".to_owned()));
             continue;
         };
-        if !is_below(&keyed.synthesis_path) || label.contains(['/', '\\']) {
+        if !is_below(keyed) || label.contains(['/', '\\']) {
             let message = "the key leads out of the evidence folder".to_owned();
             faults.push((label.clone(), message));
             continue;
@@ -144,10 +144,15 @@ pub fn reviews(
     }
 }
 
-/// Whether a path is that of a synthesis below the evidence root: a key may have been written by somebody else.
-fn is_below(path: &str) -> bool {
+/// Whether the path is that of a synthesis of its spec below the evidence root: a key may have been written by somebody else, and
+/// the spec's id names a folder and a lock there.
+fn is_below(keyed: &Keyed) -> bool {
+    let path = keyed.synthesis_path.as_str();
     let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\');
-    path.ends_with("_synthesis.json") && path.split('/').all(plain)
+    let folder = path.rsplit('/').nth(1);
+    path.ends_with("_synthesis.json")
+        && path.split('/').all(plain)
+        && folder == Some(keyed.spec_id.as_str())
 }
 
 fn review(

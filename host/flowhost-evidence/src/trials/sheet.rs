@@ -52,6 +52,28 @@ pub struct Keyed {
     pub synthesis_sha256: String,
 }
 
+impl Keyed {
+    /// The fields in which this and another differ: a key lies with a person, and may say anything of an output.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> Vec<&'static str> {
+        let fields = [
+            ("spec_id", self.spec_id == other.spec_id),
+            ("stage", self.stage == other.stage),
+            ("run_id", self.run_id == other.run_id),
+            ("experiment", self.experiment == other.experiment),
+            ("variant", self.variant == other.variant),
+            ("models_used", self.models_used == other.models_used),
+            ("arbiter_override", self.arbiter_override == other.arbiter_override),
+            ("override_type", self.override_type == other.override_type),
+            ("output_sha256", self.output_sha256 == other.output_sha256),
+            ("synthesis_path", self.synthesis_path == other.synthesis_path),
+            ("synthesis_sha256", self.synthesis_sha256 == other.synthesis_sha256),
+        ];
+        let differing = fields.into_iter().filter(|(_, same)| !same);
+        differing.map(|(name, _)| name).collect()
+    }
+}
+
 /// What is handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
@@ -133,6 +155,14 @@ impl Outputs {
         }
     }
 
+    /// What a key says of an output, by the evidence; none where no stage of that run has left it.
+    #[must_use]
+    pub fn keyed(&self, spec: &str, stage: &str, run: &str) -> Option<Keyed> {
+        let place = (spec.to_owned(), stage.to_owned(), run.to_owned());
+        let (told, made) = (self.told.get(&place)?, self.made.get(&place)?);
+        Some(keyed(&place, told, made, &shown(&made.output)))
+    }
+
     /// A sheet of what is meant: of one experiment, one stage, of scripts or of models.
     #[must_use]
     pub fn sheet(
@@ -161,27 +191,14 @@ impl Outputs {
         let mut counted: BTreeMap<String, usize> = BTreeMap::new();
         let mut files = BTreeMap::new();
         let mut outputs = BTreeMap::new();
-        for ((spec, stage, run), told, made) in all {
+        for (place, told, made) in all {
             // The stage's name is whatever a file says; the label is a part of a path.
-            let named = file_name(stage);
+            let named = file_name(&place.1);
             let number = counted.entry(named.clone()).or_default();
             *number += 1;
             let label = format!("{named}-{number}");
-            let mut shown = serde_json::to_vec_pretty(&made.output).unwrap_or_default();
-            shown.push(b'\n');
-            let keyed = Keyed {
-                spec_id: spec.clone(),
-                stage: stage.clone(),
-                run_id: run.clone(),
-                experiment: told.experiment.clone(),
-                variant: told.variant.clone(),
-                models_used: told.models.clone(),
-                arbiter_override: told.arbiter_override,
-                override_type: told.override_type.clone(),
-                output_sha256: sha256(&shown),
-                synthesis_path: made.path.clone(),
-                synthesis_sha256: made.sha256.clone(),
-            };
+            let shown = shown(&made.output);
+            let keyed = keyed(place, told, made, &shown);
             files.insert(format!("{label}.json"), shown);
             outputs.insert(label, keyed);
         }
@@ -197,6 +214,29 @@ impl Outputs {
                 outputs,
             },
         }
+    }
+}
+
+/// An output as the reader gets it.
+fn shown(output: &Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(output).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn keyed((spec, stage, run): &Place, told: &Told, made: &Made, shown: &[u8]) -> Keyed {
+    Keyed {
+        spec_id: spec.clone(),
+        stage: stage.clone(),
+        run_id: run.clone(),
+        experiment: told.experiment.clone(),
+        variant: told.variant.clone(),
+        models_used: told.models.clone(),
+        arbiter_override: told.arbiter_override,
+        override_type: told.override_type.clone(),
+        output_sha256: sha256(shown),
+        synthesis_path: made.path.clone(),
+        synthesis_sha256: made.sha256.clone(),
     }
 }
 

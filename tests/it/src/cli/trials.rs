@@ -203,6 +203,15 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
             .stderr
             .contains("the folder that the reader gets")
     );
+    // A link to the folder is another name of it.
+    std::fs::create_dir(home.path().join("real")).unwrap();
+    std::os::unix::fs::symlink("real", home.path().join("alias")).unwrap();
+    let linked = [
+        "experiment", "sheet", "--out", "real", "--key", "alias/key.json", "--mock",
+    ];
+    let linked = home.flowhost(&linked).expect(1);
+    let why = "the folder that the reader gets";
+    assert!(linked.stderr.contains(why), "{}", linked.stderr);
     for name in ["unlock-1.json", "unlock-2.json", "scores.yaml"] {
         let text = home.read(&format!("reader/{name}"));
         for secret in ["adaptive", "gemini", turns[0]["run_id"].as_str().unwrap()] {
@@ -253,6 +262,27 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
         changed.all()
     );
     home.file("reader/unlock-1.json", output);
+    // A key lies with a person: what it says of an output counts as far as the evidence says the same.
+    let honest = home.read("key.json");
+    let mut forged: Value = serde_json::from_str(&honest).unwrap();
+    let keyed = &mut forged["outputs"]["unlock-1"];
+    keyed["variant"] = json!("another");
+    keyed["models_used"] = json!(["house/large"]);
+    home.file("key.json", forged.to_string());
+    let refused = home.flowhost(&review).expect(1);
+    let same = "do not say the same in `variant`, `models_used`";
+    assert!(refused.stdout.contains(same), "{}", refused.all());
+    forged["outputs"]["unlock-1"]["run_id"] = json!("01KB000000000000000000000N");
+    home.file("key.json", forged.to_string());
+    let refused = home.flowhost(&review).expect(1);
+    let none = "from the run `01KB000000000000000000000N`";
+    assert!(refused.stdout.contains(none), "{}", refused.all());
+    forged["outputs"]["unlock-1"]["spec_id"] = json!("../consensus/S/pwn");
+    home.file("key.json", forged.to_string());
+    let refused = home.flowhost(&review).expect(1);
+    let out = "the key leads out of the evidence folder";
+    assert!(refused.stdout.contains(out), "{}", refused.all());
+    home.file("key.json", honest);
     let taken = home.flowhost(&review).expect(0).json();
     assert_eq!(taken["files"].as_array().unwrap().len(), 2, "{taken:#}");
     let run = taken["run_id"].as_str().unwrap();

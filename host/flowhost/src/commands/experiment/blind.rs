@@ -4,12 +4,12 @@
 //! ordered and verified as any other, and the file that shows it names that run. Nothing that a stage left is changed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use flowhost::failure::Failure;
 use flowhost::finding::Finding;
 use flowhost::output::{counted, neutral};
-use flowhost_evidence::trials::{Key, Outputs, Review, Scores, reviews};
+use flowhost_evidence::trials::{Key, Keyed, Outputs, Review, Scores, reviews};
 use flowhost_flow::Exit;
 use flowhost_ledger::timestamp;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ const SHEET_BYTES_MAX: u64 = 4 << 20;
 pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Failure> {
     let ambient = &context.ambient;
     let (out, key) = (ambient.resolve(&args.out), ambient.resolve(&args.key));
-    if key.starts_with(&out) {
+    if settled(&key, context).starts_with(settled(&out, context)) {
         let message = "the key would lie in the folder that the reader gets";
         return Err(Failure::new(Exit::Internal, message).hint("name another place for `--key`"));
     }
@@ -95,6 +95,27 @@ pub(super) fn hand_out(args: &SheetArgs, context: &Context) -> Result<Exit, Fail
         context.output.result(&neutral(&text));
     }
     Ok(Exit::Ok)
+}
+
+/// Where a path leads once links are followed; of what is not there yet, its names below what is. A key behind a link would
+/// otherwise lie in the reader's folder under another name.
+fn settled(path: &Path, context: &Context) -> PathBuf {
+    for known in path.ancestors() {
+        let Ok(mut real) = context.ambient.canonical(known) else {
+            continue;
+        };
+        for part in path.strip_prefix(known).unwrap_or(path).components() {
+            match part {
+                Component::ParentDir => {
+                    real.pop();
+                }
+                Component::Normal(name) => real.push(name),
+                Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+            }
+        }
+        return real;
+    }
+    path.to_owned()
 }
 
 pub(super) fn take_back(args: &ReviewArgs, context: &mut Context) -> Result<Exit, Failure> {
@@ -175,11 +196,16 @@ fn read(
         return Err(Failure::new(Exit::Internal, message).hint("whole numbers from 1 to 5"));
     }
     let folder = args.scores.parent().unwrap_or(Path::new(""));
+    let mut known = Outputs::default();
+    each_file(&args.evidence, context, |path, bytes| {
+        known.add(path, bytes);
+    })?;
     let mut findings = Vec::new();
     for review in &found {
         let keyed = &review.keyed;
         let output = folder.join(format!("{}.json", review.label));
         let synthesis = evidence.join(&keyed.synthesis_path);
+        let before = findings.len();
         for (path, sha256, what) in [
             (output, &keyed.output_sha256, "what was read"),
             (synthesis, &keyed.synthesis_sha256, "what the stage left"),
@@ -194,6 +220,14 @@ fn read(
                 Err(error) => findings.push(Finding::from(&error)),
             }
         }
+        // Files that have changed are told above, and would be told here a second time.
+        if findings.len() == before
+            && let Some(what) = forged(keyed, &known)
+        {
+            let finding = Finding::new(args.key.display().to_string(), what);
+            let cure = "take the key as `experiment sheet` wrote it, or hand out a new sheet";
+            findings.push(finding.cure(cure));
+        }
         let target = evidence.join(&review.path);
         if ambient.is_file(&target) {
             let message = format!("`{}` has read this output already", args.by);
@@ -205,4 +239,20 @@ fn read(
         true => Ok(found),
         false => Err(Failure::findings(&format!("`{scores_file}`"), findings)),
     }
+}
+
+/// What a key says that the evidence does not; none where both say the same.
+fn forged(keyed: &Keyed, known: &Outputs) -> Option<String> {
+    let (spec, stage, run) = (&keyed.spec_id, &keyed.stage, &keyed.run_id);
+    let Some(found) = known.keyed(spec, stage, run) else {
+        return Some(format!(
+            "the evidence has no output of the stage `{stage}` of {spec} from the run `{run}`"
+        ));
+    };
+    let differs = keyed.differs(&found);
+    let fields: Vec<String> = differs.iter().map(|it| format!("`{it}`")).collect();
+    (!fields.is_empty()).then(|| {
+        let fields = fields.join(", ");
+        format!("the key and the evidence of the run `{run}` do not say the same in {fields}")
+    })
 }
