@@ -63,11 +63,20 @@ impl Keyed {
             ("experiment", self.experiment == other.experiment),
             ("variant", self.variant == other.variant),
             ("models_used", self.models_used == other.models_used),
-            ("arbiter_override", self.arbiter_override == other.arbiter_override),
+            (
+                "arbiter_override",
+                self.arbiter_override == other.arbiter_override,
+            ),
             ("override_type", self.override_type == other.override_type),
             ("output_sha256", self.output_sha256 == other.output_sha256),
-            ("synthesis_path", self.synthesis_path == other.synthesis_path),
-            ("synthesis_sha256", self.synthesis_sha256 == other.synthesis_sha256),
+            (
+                "synthesis_path",
+                self.synthesis_path == other.synthesis_path,
+            ),
+            (
+                "synthesis_sha256",
+                self.synthesis_sha256 == other.synthesis_sha256,
+            ),
         ];
         let differing = fields.into_iter().filter(|(_, same)| !same);
         differing.map(|(name, _)| name).collect()

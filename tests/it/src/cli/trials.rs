@@ -207,7 +207,13 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
     std::fs::create_dir(home.path().join("real")).unwrap();
     std::os::unix::fs::symlink("real", home.path().join("alias")).unwrap();
     let linked = [
-        "experiment", "sheet", "--out", "real", "--key", "alias/key.json", "--mock",
+        "experiment",
+        "sheet",
+        "--out",
+        "real",
+        "--key",
+        "alias/key.json",
+        "--mock",
     ];
     let linked = home.flowhost(&linked).expect(1);
     let why = "the folder that the reader gets";
