@@ -116,6 +116,7 @@ pub fn reviews(
             continue;
         }
         let mut named = Vec::new();
+        let mut missing = Vec::new();
         for (criterion, score) in CRITERIA.into_iter().zip(all) {
             match score {
                 Some(score @ 1..=BEST) => named.push((criterion, score)),
@@ -123,11 +124,12 @@ pub fn reviews(
                     let message = format!("`{criterion}` is {score}; scores go from 1 to {BEST}");
                     faults.push((label.clone(), message));
                 }
-                None => {
-                    let message = format!("`{criterion}` has no score, and others have");
-                    faults.push((label.clone(), message));
-                }
+                None => missing.push(format!("`{criterion}`")),
             }
+        }
+        if !missing.is_empty() {
+            let message = format!("without a score: {}; others have one", missing.join(", "));
+            faults.push((label.clone(), message));
         }
         found.push(review(
             label,

@@ -168,7 +168,7 @@ fn all_that_is_wrong_with_scores_is_told_at_once() {
         .collect();
     for part in [
         "`../jane` does not do",
-        "plan-1: `clarity` has no score",
+        "plan-1: without a score: `clarity`",
         "plan-1: `overall` is 9",
         "plan-99: the key has no such output",
     ] {

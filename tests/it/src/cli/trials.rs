@@ -302,6 +302,8 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
         (&json!(run), &json!(4))
     );
     let twice = home.flowhost(&review).expect(1);
+    let told = twice.stdout.matches("has read this output already").count();
+    assert_eq!(told, 1, "told once for both outputs: {}", twice.all());
     assert!(
         twice.stdout.contains("has read this output already"),
         "{}",

@@ -178,15 +178,16 @@ fn read(
     let found = match reviews(&key, &scores, &args.by, now) {
         Ok(found) => found,
         Err(faults) => {
-            let findings = faults
-                .into_iter()
-                .map(|(label, what)| match label.as_str() {
-                    "" => Finding::new("", what),
-                    label => {
-                        let message = format!("`{label}`: {what}");
-                        Finding::at_text(&scores_file, &text, &format!("{label}:"), message)
-                    }
-                });
+            let findings =
+                grouped(faults)
+                    .into_iter()
+                    .map(|(label, what, more)| match label.as_str() {
+                        "" => Finding::new("", what),
+                        label => {
+                            let message = format!("`{label}`{more}: {what}");
+                            Finding::at_text(&scores_file, &text, &format!("{label}:"), message)
+                        }
+                    });
             let findings = findings.collect();
             return Err(Failure::findings(&format!("`{scores_file}`"), findings));
         }
@@ -200,12 +201,12 @@ fn read(
     each_file(&args.evidence, context, |path, bytes| {
         known.add(path, bytes);
     })?;
-    let mut findings = Vec::new();
+    let (mut findings, mut changed, mut twice) = (Vec::new(), Vec::new(), Vec::new());
     for review in &found {
         let keyed = &review.keyed;
         let output = folder.join(format!("{}.json", review.label));
         let synthesis = evidence.join(&keyed.synthesis_path);
-        let before = findings.len();
+        let before = findings.len() + changed.len();
         for (path, sha256, what) in [
             (output, &keyed.output_sha256, "what was read"),
             (synthesis, &keyed.synthesis_sha256, "what the stage left"),
@@ -215,13 +216,13 @@ fn read(
                 Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == *sha256 => {}
                 Ok(_) => {
                     let message = format!("{what} has changed since the sheet was handed out");
-                    findings.push(Finding::new(&shown, message));
+                    changed.push((shown, message));
                 }
                 Err(error) => findings.push(Finding::from(&error)),
             }
         }
         // Files that have changed are told above, and would be told here a second time.
-        if findings.len() == before
+        if findings.len() + changed.len() == before
             && let Some(what) = forged(keyed, &known)
         {
             let finding = Finding::new(args.key.display().to_string(), what);
@@ -231,10 +232,16 @@ fn read(
         let target = evidence.join(&review.path);
         if ambient.is_file(&target) {
             let message = format!("`{}` has read this output already", args.by);
-            let finding = Finding::new(target.display().to_string(), message);
-            findings.push(finding.cure("a second opinion of the same reader needs another name"));
+            twice.push((target.display().to_string(), message));
         }
     }
+    let changed = grouped(changed).into_iter();
+    findings.extend(changed.map(|(file, what, more)| Finding::new(file, format!("{what}{more}"))));
+    let twice = grouped(twice).into_iter().map(|(file, what, more)| {
+        Finding::new(file, format!("{what}{more}"))
+            .cure("a second opinion of the same reader needs another name")
+    });
+    findings.extend(twice);
     match findings.is_empty() {
         true => Ok(found),
         false => Err(Failure::findings(&format!("`{scores_file}`"), findings)),
@@ -255,4 +262,22 @@ fn forged(keyed: &Keyed, known: &Outputs) -> Option<String> {
         let fields = fields.join(", ");
         format!("the key and the evidence of the run `{run}` do not say the same in {fields}")
     })
+}
+
+/// Faults that say the same of several places, told once: of the first place, with how many more there are. A
+/// sheet of a day's work would else be answered with a page for each of its outputs.
+fn grouped(faults: Vec<(String, String)>) -> Vec<(String, String, String)> {
+    let mut groups: Vec<(String, String, usize)> = Vec::new();
+    for (place, what) in faults {
+        match groups.iter_mut().find(|(_, told, _)| *told == what) {
+            Some((_, _, more)) => *more += 1,
+            None => groups.push((place, what, 0)),
+        }
+    }
+    let groups = groups.into_iter();
+    let told = groups.map(|(place, what, more)| match more {
+        0 => (place, what, String::new()),
+        more => (place, what, format!(" (and of {more} more)")),
+    });
+    told.collect()
 }
