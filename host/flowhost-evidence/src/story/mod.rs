@@ -29,7 +29,7 @@ pub use decisions::{Decisions, Example, Group};
 pub use head::{Head, Plugin, Swap, Taken, View};
 pub use kept::{BUNDLE, BUNDLE_BYTES_MAX, plan_of};
 pub use models::{Message, ModelCall, Models, Request, Sums, Try};
-pub use spend::{Event, Line, Spend};
+pub use spend::{Event, Expected, Line, Spend};
 pub use steps::{Attempt, Peak, Step, Steps};
 pub use stored::{PayloadSource, Shown, Stored};
 pub use talk::{Edge, EdgeKind, Node, NodeKind, Talk};

@@ -158,6 +158,9 @@ fn two_shipped_agents_talk_to_each_other() {
         );
         assert!(page.contains(&row), "{from} spoke to {to}");
     }
+    let expected = page.split("Model calls were expected to take ").nth(1);
+    let expected = expected.and_then(|it| it.split("</p>").next());
+    assert!(expected.is_some_and(|it| it.contains("; they took ")), "{expected:?}");
 }
 
 #[test]
