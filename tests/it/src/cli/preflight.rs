@@ -160,7 +160,10 @@ fn two_shipped_agents_talk_to_each_other() {
     }
     let expected = page.split("Model calls were expected to take ").nth(1);
     let expected = expected.and_then(|it| it.split("</p>").next());
-    assert!(expected.is_some_and(|it| it.contains("; they took ")), "{expected:?}");
+    assert!(
+        expected.is_some_and(|it| it.contains("; they took ")),
+        "{expected:?}"
+    );
 }
 
 #[test]
