@@ -56,6 +56,13 @@ pub fn run_id(unix_ms: u64, random: [u8; 10]) -> String {
     ulid::Ulid::from_parts(unix_ms, random).to_string()
 }
 
+/// When a run with this id began, in milliseconds since the Unix epoch; none where it is no id of a run as [`run_id`] writes them.
+#[must_use]
+pub fn run_began_ms(id: &str) -> Option<u64> {
+    let parsed = ulid::Ulid::from_string(id).ok()?;
+    (parsed.to_string() == id).then(|| parsed.timestamp_ms())
+}
+
 /// A step's id: 32 hex digits from plan hash and path. The same in every run of the same plan.
 #[must_use]
 pub fn step_id(plan_hash: &str, path: &str) -> String {

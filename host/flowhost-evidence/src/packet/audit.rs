@@ -242,7 +242,7 @@ impl Spec<'_> {
                     it.task.clone(),
                     it.title.clone(),
                     it.owner.clone(),
-                    it.says.word().to_owned(),
+                    it.shown(),
                     it.by.clone(),
                     it.recorded_at.clone(),
                     it.note.clone(),
@@ -290,10 +290,11 @@ impl Spec<'_> {
         let invalid: Vec<&str> = self.invalid.keys().map(String::as_str).collect();
         let open_reviews = self.security.iter().filter(|it| it.says.word() == "open");
         let failed = self.security.iter().filter(|it| it.says.word() == "failed");
+        let unverified = self.security.iter().filter(|it| it.is_unverified());
         let mut text = format!("# {}: sign-off\n\nBefore anybody signs:\n\n", self.id);
         for (what, value) in [
             ("stages that are not ok", list(&not_ok)),
-            ("files that are not valid", list(&invalid)),
+            ("files that do not count", list(&invalid)),
             ("open conflicts", self.open_conflicts().to_string()),
             ("costs reconciled", reconciled.word().to_owned()),
             (
@@ -301,6 +302,10 @@ impl Spec<'_> {
                 open_reviews.count().to_string(),
             ),
             ("security reviews that failed", failed.count().to_string()),
+            (
+                "security reviews that are unverified",
+                unverified.count().to_string(),
+            ),
         ] {
             text.push_str(&format!("- {what}: {value}\n"));
         }

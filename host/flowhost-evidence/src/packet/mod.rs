@@ -2,7 +2,8 @@
 //! audit packet).
 //!
 //! Made of evidence files alone, of the latest run of each stage, and of nothing that changes by itself: no time of making, no name of
-//! a machine. So the same evidence gives the same packet, and its hash can be signed. Must never say that something holds which no
+//! a machine. So the same evidence gives the same packet, and its hash can be signed; whether a run here has on record what a reviewer is
+//! said to have said is asked of a [`Witness`], and stands in the packet. Must never say that something holds which no
 //! file says: what is not known is written as `unknown`.
 
 mod audit;
@@ -20,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use audit::{Audit, Reconciled};
 pub use read::{Dispute, Spec, StageState};
-pub use security::{Finding, Item, Says, finding};
+pub use security::{Finding, Item, Proof, Says, Witness, finding};
 
 /// Files by their names: those of a packet, or those of an evidence root by their paths below it.
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Files;
-use super::security::{Item, items};
+use super::security::{Item, Witness, items};
 use crate::stage::{Form, Judged, judge};
 
 /// The order in which stages are told; others follow by their names.
@@ -22,7 +22,7 @@ pub struct Spec<'f> {
     pub costs: Option<Value>,
     /// What needs a security review, and what was said of it.
     pub security: Vec<Item>,
-    /// Files that are not what their form says, by their paths, with what is wrong.
+    /// Files that do not count, by their paths, with why: they are not what their form says, or no run said it.
     pub invalid: BTreeMap<String, String>,
     pub(super) files: &'f Files,
 }
@@ -81,7 +81,7 @@ impl<'f> Spec<'f> {
     /// Reads the files of an evidence root that belong to the spec. A file that is not what its form says makes its stage
     /// `invalid`: passed over, it would show the run before it, and nobody would learn that the newest one went wrong.
     #[must_use]
-    pub fn read(id: &str, files: &'f Files) -> Self {
+    pub fn read(id: &str, files: &'f Files, witness: &Witness<'_>) -> Self {
         let mut latest: BTreeMap<String, (String, &str, Value)> = BTreeMap::new();
         let mut invalid = BTreeMap::new();
         let (consensus, commands) = (format!("consensus/{id}/"), format!("commands/{id}/"));
@@ -146,7 +146,8 @@ impl<'f> Spec<'f> {
         stages.sort_by(|a, b| (place(&a.stage), &a.stage).cmp(&(place(&b.stage), &b.stage)));
         let costs = files.get(&costs_path);
         let tasks = stages.iter().find(|it| it.stage == "tasks");
-        let security = items(id, tasks.and_then(|it| it.output.as_ref()), files);
+        let tasks = tasks.and_then(|it| it.output.as_ref());
+        let security = items(id, tasks, files, witness, &mut invalid);
         Self {
             id: id.to_owned(),
             costs: costs.and_then(|bytes| serde_json::from_slice(bytes).ok()),

@@ -1,11 +1,35 @@
 //! Security reviews: which tasks need one, by the tasks' own flag, and what was said of each.
 
+use std::collections::BTreeMap;
+
+use flowhost_flow::hash::run_began_ms;
+use flowhost_ledger::timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Files;
 use super::read::word;
 use crate::stage::{Form, Judged, judge};
+
+/// Microseconds by which a word may be older or younger than its run: it is said just before the run begins, and a clock may be set
+/// in between.
+const APART_US_MAX: u64 = 600_000_000;
+
+/// What is known of a word from the run that is said to have it on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The run is here and has it on record.
+    Recorded,
+    /// The run is not here, or cannot be read: it may be on the machine of somebody else.
+    Unverified,
+    /// It does not count, and why.
+    Refused(String),
+}
+
+/// Asks the run of this id about a document, which is given as it was recorded. The id is that of a run, and so no path.
+pub type Witness<'w> = dyn Fn(&str, &Value) -> Proof + 'w;
 
 /// What a reviewer says of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -65,9 +89,28 @@ pub struct Item {
     pub recorded_at: String,
     /// The run that has it on record.
     pub run_id: String,
+    /// Whether that run is here and has it on record.
+    pub verified: bool,
     /// The file.
     #[serde(skip)]
     pub path: Option<String>,
+}
+
+impl Item {
+    /// What was said, and that nobody can check it where that is so.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.is_unverified() {
+            true => format!("{} (unverified)", self.says.word()),
+            false => self.says.word().to_owned(),
+        }
+    }
+
+    /// Whether something was said of which no run here knows.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        !self.by.is_empty() && !self.verified
+    }
 }
 
 /// Something that is said of a task, before it is on record.
@@ -103,12 +146,8 @@ pub fn finding(
     note: &str,
     recorded_at: &str,
 ) -> Finding {
-    let stamp: String = recorded_at
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
     Finding {
-        path: format!("commands/{spec}/{}_{stamp}_{by}_security.json", item.task),
+        path: path_of(spec, &item.task, recorded_at, by),
         document: json!({
             "schemaVersion": 1, "spec_id": spec, "task": item.task, "title": item.title,
             "status": says, "by": by, "note": note, "recorded_at": recorded_at,
@@ -116,8 +155,20 @@ pub fn finding(
     }
 }
 
-/// The tasks that need a review, in their order, and what was said of each.
-pub(super) fn items(spec: &str, tasks: Option<&Value>, files: &Files) -> Vec<Item> {
+fn path_of(spec: &str, task: &str, recorded_at: &str, by: &str) -> String {
+    let stamp = recorded_at.chars().filter(char::is_ascii_alphanumeric);
+    let stamp: String = stamp.collect();
+    format!("commands/{spec}/{task}_{stamp}_{by}_security.json")
+}
+
+/// The tasks that need a review, in their order, and what was said of each. What does not count is put into `refused`, with why.
+pub(super) fn items(
+    spec: &str,
+    tasks: Option<&Value>,
+    files: &Files,
+    witness: &Witness<'_>,
+    refused: &mut BTreeMap<String, String>,
+) -> Vec<Item> {
     let listed = tasks
         .and_then(|it| it.get("tasks")?.as_array())
         .into_iter()
@@ -133,9 +184,11 @@ pub(super) fn items(spec: &str, tasks: Option<&Value>, files: &Files) -> Vec<Ite
             note: String::new(),
             recorded_at: String::new(),
             run_id: String::new(),
+            verified: false,
             path: None,
         })
         .collect();
+    let mut unverified = Vec::new();
     let folder = format!("commands/{spec}/");
     for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with(&folder)) {
         if judge(path, bytes) != Judged::Valid(Form::Security) {
@@ -144,21 +197,82 @@ pub(super) fn items(spec: &str, tasks: Option<&Value>, files: &Files) -> Vec<Ite
         let Ok(said) = serde_json::from_slice::<Value>(bytes) else {
             continue;
         };
-        let (task, at) = (word(&said, "task"), word(&said, "recorded_at"));
-        let item = items
-            .iter_mut()
-            .find(|it| it.task == task && it.recorded_at < at);
-        if let (Some(item), Some(says)) = (item, Says::named(&word(&said, "status"))) {
-            item.says = says;
-            item.by = word(&said, "by");
-            item.note = word(&said, "note");
-            item.recorded_at = at;
-            let run = said.pointer("/recorded_by/run_id").and_then(Value::as_str);
-            item.run_id = run.unwrap_or_default().to_owned();
-            item.path = Some(path.clone());
+        match proof(spec, path, &said, witness) {
+            Proof::Recorded => take(&mut items, path, &said, true),
+            Proof::Unverified => unverified.push((path, said)),
+            Proof::Refused(why) => {
+                refused.insert(path.clone(), why);
+            }
+        }
+    }
+    // After the others: what nobody here can check must not take the place of what is on record.
+    for (path, said) in unverified {
+        let task = word(&said, "task");
+        if items.iter().any(|it| it.verified && it.task == task) {
+            let why = "the run that is to have it on record is not in this state folder, so that it does not take the place \
+                       of what another run here has on record";
+            refused.insert(path.clone(), why.to_owned());
+        } else {
+            take(&mut items, path, &said, false);
         }
     }
     items
+}
+
+/// Lets a word count for its task, if it is the latest.
+fn take(items: &mut [Item], path: &str, said: &Value, verified: bool) {
+    let (task, at) = (word(said, "task"), word(said, "recorded_at"));
+    let item = items
+        .iter_mut()
+        .find(|it| it.task == task && it.recorded_at < at);
+    if let (Some(item), Some(says)) = (item, Says::named(&word(said, "status"))) {
+        item.says = says;
+        item.by = word(said, "by");
+        item.note = word(said, "note");
+        item.recorded_at = at;
+        item.run_id = run_of(said).to_owned();
+        item.verified = verified;
+        item.path = Some(path.to_owned());
+    }
+}
+
+fn run_of(said: &Value) -> &str {
+    let run = said.pointer("/recorded_by/run_id").and_then(Value::as_str);
+    run.unwrap_or_default()
+}
+
+/// What is to be held of a file: it may come with a clone, and say anything in anybody's name.
+fn proof(spec: &str, path: &str, said: &Value, witness: &Witness<'_>) -> Proof {
+    let at = word(said, "recorded_at");
+    if word(said, "spec_id") != spec
+        || path_of(spec, &word(said, "task"), &at, &word(said, "by")) != path
+    {
+        let why = "its name is not that of what it says: spec, task, time and reviewer stand in both";
+        return Proof::Refused(why.to_owned());
+    }
+    let run = run_of(said);
+    let Some(began_ms) = run_began_ms(run) else {
+        return Proof::Refused(format!("`{run}` is not the id of a run"));
+    };
+    let fits = micros(&at).is_some_and(|at| at.abs_diff(began_ms.saturating_mul(1_000)) <= APART_US_MAX);
+    if !fits {
+        let began = timestamp(began_ms.saturating_mul(1_000));
+        return Proof::Refused(format!(
+            "`{at}` is not the time of the run {run} that is to have it on record, which began at {began}"
+        ));
+    }
+    let mut recorded = said.clone();
+    if let Value::Object(fields) = &mut recorded {
+        fields.remove("recorded_by");
+    }
+    witness(run, &recorded)
+}
+
+/// Microseconds of a time in the one form in which times are in order as texts.
+fn micros(at: &str) -> Option<u64> {
+    let parsed = OffsetDateTime::parse(at, &Rfc3339).ok()?;
+    let us = u64::try_from(parsed.unix_timestamp_nanos() / 1_000).ok()?;
+    (timestamp(us) == at).then_some(us)
 }
 
 /// What a reviewer goes through, for each task.

@@ -55,6 +55,15 @@ fn evidence(conflicts: &Value) -> Files {
     files
 }
 
+fn read(files: &Files) -> Spec<'_> {
+    Spec::read("S", files, &|_, _| Proof::Recorded)
+}
+
+/// A run that began at noon of 2026-11-26, and `hours` later.
+fn run(hours: u64) -> String {
+    flowhost_flow::hash::run_id(1_795_694_400_000 + hours * 3_600_000, [7; 10])
+}
+
 fn page(files: &Files, name: &str) -> String {
     String::from_utf8(files[name].clone()).unwrap()
 }
@@ -62,7 +71,7 @@ fn page(files: &Files, name: &str) -> String {
 #[test]
 fn the_latest_run_of_each_stage_counts_and_stages_stand_in_the_order_of_work() {
     let files = evidence(&json!([]));
-    let spec = Spec::read("S", &files);
+    let spec = read(&files);
     let told: Vec<_> = spec
         .stages
         .iter()
@@ -80,7 +89,7 @@ fn the_latest_run_of_each_stage_counts_and_stages_stand_in_the_order_of_work() {
 #[test]
 fn the_table_of_conflicts_is_there_when_there_is_none() {
     let files = evidence(&json!([]));
-    let audit = Spec::read("S", &files).audit();
+    let audit = read(&files).audit();
     assert_eq!((audit.open_conflicts, audit.not_ok), (0, 1));
     assert_eq!(
         page(&audit.files, "conflicts.md"),
@@ -93,7 +102,7 @@ fn the_table_of_conflicts_is_there_when_there_is_none() {
 fn an_open_conflict_is_in_the_table_in_the_retry_and_unticked() {
     let conflict = json!([{ "issue": "the | date", "positions": { "a": "May", "b": "June" } }]);
     let files = evidence(&conflict);
-    let spec = Spec::read("S", &files);
+    let spec = read(&files);
     let audit = spec.audit();
     assert_eq!(audit.open_conflicts, 1);
     let row = "| plan | the \\| date | a: May; b: June | open |  |  |";
@@ -127,7 +136,7 @@ fn an_open_conflict_is_in_the_table_in_the_retry_and_unticked() {
 #[test]
 fn costs_that_differ_are_said_and_unknown_ones_are_not_called_the_same() {
     let mut files = evidence(&json!([]));
-    let of = |files: &Files| Spec::read("S", files).audit().reconciled;
+    let of = |files: &Files| read(files).audit().reconciled;
     assert_eq!(of(&files), Reconciled::Yes);
     let path = "costs/S_cost_summary.json";
     let costs: Value = serde_json::from_slice(&files[path]).unwrap();
@@ -144,18 +153,18 @@ fn costs_that_differ_are_said_and_unknown_ones_are_not_called_the_same() {
 #[test]
 fn the_latest_that_was_said_of_a_task_counts() {
     let mut files = evidence(&json!([]));
-    let item = Spec::read("S", &files).security[0].clone();
+    let item = read(&files).security[0].clone();
     assert_eq!((item.task.as_str(), item.says), ("T1", Says::Open));
-    for (says, at) in [
-        (Says::Passed, "2026-11-26T12:00:00.000000Z"),
-        (Says::Failed, "2026-11-26T11:00:00.000000Z"),
+    for (says, hours, at) in [
+        (Says::Passed, 1, "2026-11-26T13:00:00.000000Z"),
+        (Says::Failed, 0, "2026-11-26T12:00:00.000000Z"),
     ] {
         let found = finding("S", &item, says, "jane", "looked at it", at);
-        let file = found.file("RUN");
+        let file = found.file(&run(hours));
         assert_eq!(judge(&found.path, &file), Judged::Valid(Form::Security));
         files.insert(found.path.clone(), file);
     }
-    let spec = Spec::read("S", &files);
+    let spec = read(&files);
     assert_eq!(
         (spec.security[0].says, spec.security[0].by.as_str()),
         (Says::Passed, "jane")
@@ -170,9 +179,59 @@ fn the_latest_that_was_said_of_a_task_counts() {
 }
 
 #[test]
+fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
+    let files = evidence(&json!([]));
+    let item = read(&files).security[0].clone();
+    let noon = "2026-11-26T12:00:00.000000Z";
+    let said = |says, by, at| finding("S", &item, says, by, "", at);
+    let mut real = files.clone();
+    let failed = said(Says::Failed, "jane", noon);
+    real.insert(failed.path.clone(), failed.file(&run(0)));
+
+    // A time to come, a run that is none, a run of another time, another name than the one inside.
+    let late = said(Says::Passed, "jane", "2099-01-01T00:00:00.000000Z");
+    let named = format!("commands/S/{}_x_mallory_security.json", item.task);
+    let later = said(Says::Passed, "jane", "2026-11-26T13:00:00.000000Z");
+    for (path, file, why) in [
+        (&late.path, late.file(&run(1)), "is not the time of the run"),
+        (&later.path, later.file("R1"), "is not the id of a run"),
+        (&later.path, later.file(&run(0)), "is not the time of the run"),
+        (&named, later.file(&run(1)), "its name is not that"),
+    ] {
+        let mut forged = real.clone();
+        forged.insert(path.clone(), file);
+        let spec = read(&forged);
+        assert_eq!(spec.security[0].says, Says::Failed, "{why}");
+        assert!(spec.invalid[path].contains(why), "{:?}", spec.invalid);
+    }
+
+    // What the run has not on record does not count, and what nobody here can check stands back and is said to be so.
+    let mut both = real.clone();
+    both.insert(later.path.clone(), later.file(&run(1)));
+    let of = |proof: Proof| {
+        let first = run(0);
+        let witness = move |run: &str, _: &Value| match run == first {
+            true => Proof::Recorded,
+            false => proof.clone(),
+        };
+        let spec = Spec::read("S", &both, &witness);
+        (spec.security[0].says, spec.invalid.contains_key(&later.path))
+    };
+    assert_eq!(of(Proof::Recorded), (Says::Passed, false));
+    assert_eq!(of(Proof::Unverified), (Says::Failed, true));
+    assert_eq!(of(Proof::Refused("no".to_owned())), (Says::Failed, true));
+    let spec = Spec::read("S", &both, &|_, _| Proof::Unverified);
+    assert_eq!(spec.security[0].shown(), "passed (unverified)");
+    let checklist = page(&spec.kit(), "checklist.md");
+    assert!(checklist.contains("- [ ] security review of T1"), "{checklist}");
+    let sign = page(&spec.audit().files, "sign-off.md");
+    assert!(sign.contains("security reviews that are unverified: 1"), "{sign}");
+}
+
+#[test]
 fn the_manifest_has_the_hash_of_every_file_and_of_what_it_was_made_of() {
     let files = evidence(&json!([]));
-    let kit = Spec::read("S", &files).kit();
+    let kit = read(&files).kit();
     let manifest: Value = serde_json::from_slice(&kit["manifest.json"]).unwrap();
     let listed = manifest["files"].as_array().unwrap();
     assert_eq!(listed.len(), kit.len() - 1);
@@ -193,7 +252,7 @@ fn the_manifest_has_the_hash_of_every_file_and_of_what_it_was_made_of() {
         "an older run"
     );
     assert_eq!(
-        Spec::read("S", &files).kit(),
+        read(&files).kit(),
         kit,
         "the same evidence gives the same packet"
     );
@@ -218,7 +277,7 @@ fn a_file_that_is_not_valid_makes_its_stage_not_ok_and_is_named() {
         let text = page(&files, older).replace("\"missing\"", "\"ok\"");
         files.insert(older.to_owned(), text.into_bytes());
         files.insert(path.to_owned(), bytes.to_vec());
-        let spec = Spec::read("S", &files);
+        let spec = read(&files);
         let plan = &spec.stages[0];
         assert_eq!(
             (plan.stage.as_str(), plan.status.as_str()),
@@ -231,7 +290,7 @@ fn a_file_that_is_not_valid_makes_its_stage_not_ok_and_is_named() {
         let sign = page(&audit.files, "sign-off.md");
         assert!(sign.contains("stages that are not ok: plan"), "{sign}");
         assert!(
-            sign.contains(&format!("files that are not valid: {path}")),
+            sign.contains(&format!("files that do not count: {path}")),
             "{sign}"
         );
         assert!(page(&spec.kit(), "retry.md").contains("## plan: invalid"));
@@ -240,7 +299,7 @@ fn a_file_that_is_not_valid_makes_its_stage_not_ok_and_is_named() {
     let mut files = evidence(&json!([]));
     let older = "consensus/S/spec-tasks_20261126T06Z_telemetry.jsonl";
     files.insert(older.to_owned(), b"{".to_vec());
-    let spec = Spec::read("S", &files);
+    let spec = read(&files);
     assert_eq!(spec.stages[1].status, "ok");
     assert!(spec.invalid.contains_key(older));
 }
@@ -263,7 +322,7 @@ proptest! {
         ] {
             files.insert(path.to_owned(), bytes.clone());
         }
-        let spec = Spec::read("S", &files);
+        let spec = read(&files);
         prop_assert!(!spec.kit().is_empty() && !spec.audit().files.is_empty());
     }
 }

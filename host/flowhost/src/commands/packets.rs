@@ -1,13 +1,14 @@
 //! `flowhost evidence kit|audit|baseline|security`: packets of a spec for those who go on with it and those who sign for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use flowhost::failure::Failure;
 use flowhost::host::world;
+use flowhost::kept::Kept;
 use flowhost::output::{counted, neutral};
-use flowhost_evidence::packet::{Files, Item, Reconciled, Says, Spec as Told, finding};
+use flowhost_evidence::packet::{Files, Item, Proof, Reconciled, Says, Spec as Told, finding};
 use flowhost_evidence::text::bytes;
 use flowhost_flow::Exit;
 use flowhost_ledger::{pack, timestamp};
@@ -25,12 +26,16 @@ use crate::commands::Context;
 
 /// The plan of a run that records a security review.
 const SECURITY: &str = include_str!("security.yaml");
+/// The input of that plan.
+const REVIEW: &str = "review";
+/// Milliseconds by which the clock of another machine may be ahead of this one's.
+const AHEAD_MS_MAX: u64 = 600_000;
 /// Bytes of a baseline that is compared: far more than `evidence.max_mb` lets a spec have.
 const ARCHIVE_BYTES_MAX: u64 = 1 << 30;
 
 pub(super) fn kit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure> {
     let files = files(&args.spec, &args.evidence, context)?;
-    let spec = told(&args.spec, &files, &args.evidence)?;
+    let spec = told(&args.spec, &files, &args.evidence, context)?;
     let sha256 = write(&args.out, &spec.kit(), context)?;
     if context.output.json {
         let document = json!({
@@ -48,7 +53,7 @@ pub(super) fn kit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure>
 
 pub(super) fn audit(args: &PacketArgs, context: &Context) -> Result<Exit, Failure> {
     let files = files(&args.spec, &args.evidence, context)?;
-    let spec = told(&args.spec, &files, &args.evidence)?;
+    let spec = told(&args.spec, &files, &args.evidence, context)?;
     let audit = spec.audit();
     let sha256 = write(&args.out, &audit.files, context)?;
     let open = spec.security.iter().filter(|it| it.says == Says::Open);
@@ -177,11 +182,12 @@ fn chosen<'r>(runs: &'r [SpecRun], args: &BaselineArgs) -> Result<&'r SpecRun, F
 
 pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exit, Failure> {
     let before = files(&args.spec, &args.evidence, context)?;
-    let items = told(&args.spec, &before, &args.evidence)?.security;
+    let spec = told(&args.spec, &before, &args.evidence, context)?;
     let (Some(task), Some(says), Some(by)) = (&args.task, args.says, &args.by) else {
-        list(&items, context);
+        list(&spec, context);
         return Ok(Exit::Ok);
     };
+    let items = spec.security;
     let item = items.iter().find(|it| it.task == *task).ok_or_else(|| {
         let names: Vec<&str> = items.iter().map(|it| it.task.as_str()).collect();
         let message = format!("`{task}` is not flagged for a security review");
@@ -206,7 +212,7 @@ pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exi
     let specs = BTreeSet::from([args.spec.as_str()]);
     let locks = on_record::locks(&evidence, &specs, context)?;
     let plan = ("security.yaml", SECURITY);
-    let run = on_record::record(plan, "review", found.document.clone(), context)?;
+    let run = on_record::record(plan, REVIEW, found.document.clone(), context)?;
     let file = (evidence.join(&found.path), found.file(&run));
     on_record::written(&[file], &run, context)?;
     drop(locks);
@@ -235,11 +241,13 @@ const fn word(says: SaysArg) -> Says {
     }
 }
 
-fn list(items: &[Item], context: &Context) {
+fn list(spec: &Told<'_>, context: &Context) {
+    let items: &[Item] = &spec.security;
     if context.output.json {
-        let items: Vec<Value> = items.iter().map(|it| json!(it)).collect();
-        return context.output.document(&json!({ "tasks": items }));
+        let document = json!({ "tasks": items, "invalid_files": spec.invalid.len() });
+        return context.output.document(&document);
     }
+    note_invalid(spec, context);
     if items.is_empty() {
         return context.output.message(
             "the newest output of the stage `tasks` flags no task for a security review\n",
@@ -249,7 +257,7 @@ fn list(items: &[Item], context: &Context) {
     for item in items {
         table.add_row([
             item.task.clone(),
-            item.says.word().to_owned(),
+            item.shown(),
             item.by.clone(),
             item.recorded_at.clone(),
             item.title.clone(),
@@ -308,8 +316,13 @@ fn known(spec: &str, evidence: &Path, context: &Context) -> Result<(), Failure> 
 }
 
 /// The spec, of which a stage must have run: a packet of nothing would look as if all were well.
-fn told<'f>(spec: &str, files: &'f Files, evidence: &Path) -> Result<Told<'f>, Failure> {
-    let told = Told::read(spec, files);
+fn told<'f>(
+    spec: &str,
+    files: &'f Files,
+    evidence: &Path,
+    context: &Context,
+) -> Result<Told<'f>, Failure> {
+    let told = Told::read(spec, files, &|run, said| on_record_of(run, said, context));
     match told.stages.is_empty() {
         false => Ok(told),
         true => {
@@ -317,6 +330,32 @@ fn told<'f>(spec: &str, files: &'f Files, evidence: &Path) -> Result<Told<'f>, F
             let hint = format!("flowhost telemetry validate {}", evidence.display());
             Err(Failure::new(Exit::Internal, message).hint(hint))
         }
+    }
+}
+
+/// Whether the run has on record what a reviewer is said to have said.
+fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
+    let at = said.get("recorded_at").and_then(Value::as_str);
+    let by_now = context.ambient.now_ms().saturating_add(AHEAD_MS_MAX);
+    let to_come = timestamp(by_now.saturating_mul(1_000));
+    if at.is_none_or(|at| at > to_come.as_str()) {
+        return Proof::Refused("its time is still to come".to_owned());
+    }
+    let dir = context.state.run_dir(run);
+    if !context.ambient.is_dir(&dir) {
+        return Proof::Unverified;
+    }
+    let kept = Kept::new(
+        &context.ambient,
+        &context.config,
+        &context.state,
+        BTreeMap::new(),
+    );
+    match kept.setup(&dir) {
+        Ok(setup) if setup.inputs.get(REVIEW) == Some(said) => Proof::Recorded,
+        Ok(_) => Proof::Refused(format!("the run {run} has something else on record")),
+        // Erased or damaged: it says neither yes nor no.
+        Err(_) => Proof::Unverified,
     }
 }
 

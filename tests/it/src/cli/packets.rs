@@ -111,6 +111,28 @@ fn packets_of_a_spec_are_the_same_for_the_same_evidence_and_say_what_is_open() {
         .map(|it| &it["says"])
         .collect();
     assert_eq!(status, [&json!("passed"), &json!("failed")]);
+    assert_eq!(listed["tasks"][1]["verified"], true, "{listed:#}");
+
+    // Words in Jane's name that no run has on record: of a time to come, and as her real one with another end.
+    let real: Value = serde_json::from_str(&home.read(passed["file"].as_str().unwrap())).unwrap();
+    let mut forged = real.clone();
+    forged["task"] = json!("T7");
+    forged["recorded_at"] = json!("2099-01-01T00:00:00.000000Z");
+    let late = "evidence/commands/SPEC-KIT-900/T7_20990101T000000000000Z_jane_security.json";
+    home.file(late, forged.to_string());
+    forged["recorded_at"] = real["recorded_at"].clone();
+    let same = passed["file"].as_str().unwrap().replace("/T1_", "/T7_");
+    home.file(&same, forged.to_string());
+    let told = home.flowhost(&["evidence", "security", "SPEC-KIT-900"]).expect(0);
+    for part in ["is not the time of the run", "has something else on record", "failed"] {
+        assert!(told.all().contains(part), "{part}: {}", told.all());
+    }
+    let again = home.flowhost(&["evidence", "security", "SPEC-KIT-900", "--json"]);
+    let again = again.expect(0).json();
+    assert_eq!((&again["tasks"], &again["invalid_files"]), (&listed["tasks"], &json!(2)));
+    for path in [late, &same] {
+        std::fs::remove_file(home.path().join(path)).unwrap();
+    }
     home.flowhost(&["telemetry", "validate", "evidence"])
         .expect(0);
 
