@@ -61,10 +61,7 @@ impl Spec<'_> {
             text.push_str(&format!("- [{mark}] {what}\n"));
         };
         item(!self.stages.is_empty(), "at least one stage has run");
-        item(
-            self.invalid.is_empty(),
-            "every file of the evidence counts",
-        );
+        item(self.invalid.is_empty(), "every file of the evidence counts");
         for stage in &self.stages {
             let name = &stage.stage;
             item(

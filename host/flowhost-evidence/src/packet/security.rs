@@ -247,14 +247,16 @@ fn proof(spec: &str, path: &str, said: &Value, witness: &Witness<'_>) -> Proof {
     if word(said, "spec_id") != spec
         || path_of(spec, &word(said, "task"), &at, &word(said, "by")) != path
     {
-        let why = "its name is not that of what it says: spec, task, time and reviewer stand in both";
+        let why =
+            "its name is not that of what it says: spec, task, time and reviewer stand in both";
         return Proof::Refused(why.to_owned());
     }
     let run = run_of(said);
     let Some(began_ms) = run_began_ms(run) else {
         return Proof::Refused(format!("`{run}` is not the id of a run"));
     };
-    let fits = micros(&at).is_some_and(|at| at.abs_diff(began_ms.saturating_mul(1_000)) <= APART_US_MAX);
+    let fits =
+        micros(&at).is_some_and(|at| at.abs_diff(began_ms.saturating_mul(1_000)) <= APART_US_MAX);
     if !fits {
         let began = timestamp(began_ms.saturating_mul(1_000));
         return Proof::Refused(format!(

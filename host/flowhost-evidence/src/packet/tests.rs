@@ -195,7 +195,11 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
     for (path, file, why) in [
         (&late.path, late.file(&run(1)), "is not the time of the run"),
         (&later.path, later.file("R1"), "is not the id of a run"),
-        (&later.path, later.file(&run(0)), "is not the time of the run"),
+        (
+            &later.path,
+            later.file(&run(0)),
+            "is not the time of the run",
+        ),
         (&named, later.file(&run(1)), "its name is not that"),
     ] {
         let mut forged = real.clone();
@@ -215,7 +219,10 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
             false => proof.clone(),
         };
         let spec = Spec::read("S", &both, &witness);
-        (spec.security[0].says, spec.invalid.contains_key(&later.path))
+        (
+            spec.security[0].says,
+            spec.invalid.contains_key(&later.path),
+        )
     };
     assert_eq!(of(Proof::Recorded), (Says::Passed, false));
     assert_eq!(of(Proof::Unverified), (Says::Failed, true));
@@ -223,9 +230,15 @@ fn a_word_on_security_counts_as_far_as_its_run_stands_behind_it() {
     let spec = Spec::read("S", &both, &|_, _| Proof::Unverified);
     assert_eq!(spec.security[0].shown(), "passed (unverified)");
     let checklist = page(&spec.kit(), "checklist.md");
-    assert!(checklist.contains("- [ ] security review of T1"), "{checklist}");
+    assert!(
+        checklist.contains("- [ ] security review of T1"),
+        "{checklist}"
+    );
     let sign = page(&spec.audit().files, "sign-off.md");
-    assert!(sign.contains("security reviews that are unverified: 1"), "{sign}");
+    assert!(
+        sign.contains("security reviews that are unverified: 1"),
+        "{sign}"
+    );
 }
 
 #[test]

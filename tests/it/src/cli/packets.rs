@@ -123,13 +123,22 @@ fn packets_of_a_spec_are_the_same_for_the_same_evidence_and_say_what_is_open() {
     forged["recorded_at"] = real["recorded_at"].clone();
     let same = passed["file"].as_str().unwrap().replace("/T1_", "/T7_");
     home.file(&same, forged.to_string());
-    let told = home.flowhost(&["evidence", "security", "SPEC-KIT-900"]).expect(0);
-    for part in ["is not the time of the run", "has something else on record", "failed"] {
+    let told = home
+        .flowhost(&["evidence", "security", "SPEC-KIT-900"])
+        .expect(0);
+    for part in [
+        "is not the time of the run",
+        "has something else on record",
+        "failed",
+    ] {
         assert!(told.all().contains(part), "{part}: {}", told.all());
     }
     let again = home.flowhost(&["evidence", "security", "SPEC-KIT-900", "--json"]);
     let again = again.expect(0).json();
-    assert_eq!((&again["tasks"], &again["invalid_files"]), (&listed["tasks"], &json!(2)));
+    assert_eq!(
+        (&again["tasks"], &again["invalid_files"]),
+        (&listed["tasks"], &json!(2))
+    );
     for path in [late, &same] {
         std::fs::remove_file(home.path().join(path)).unwrap();
     }
