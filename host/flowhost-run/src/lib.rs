@@ -15,6 +15,7 @@ pub mod finding;
 mod free;
 pub mod functions;
 pub mod memory;
+pub mod nofollow;
 pub mod specs;
 
 mod account;

@@ -8,16 +8,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::TryLockError;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::Dir;
 use flowhost_flow::Exit;
+use flowhost_flow::plan::Evidence;
 use flowhost_ledger::{Archived, Durability, pack, packed};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
+use crate::nofollow;
 use crate::world::World;
 
 /// The folders that hold a spec's files.
@@ -34,7 +36,6 @@ pub const KEEP: usize = 3;
 /// The evidence of one spec below an evidence root.
 #[derive(Debug)]
 pub struct Spec {
-    root: PathBuf,
     dir: Dir,
     id: String,
 }
@@ -112,11 +113,66 @@ impl Spec {
             let what = format!("`{id}` is no id of a spec: it would name another folder");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        Ok(Self {
-            root: root.to_owned(),
-            dir: world.folder(root)?,
+        Ok(Self::within(world.folder(root)?, id))
+    }
+
+    /// The evidence of the spec `id` of a plan, made where it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or opened, and when a link leads to it.
+    pub fn of_plan(world: &dyn World, plan_dir: &Path, of: &Evidence) -> io::Result<Self> {
+        let dir = root(world, plan_dir, &of.root)?;
+        Ok(Self::within(dir, &of.spec_id))
+    }
+
+    /// The evidence of the spec `id` in a root that is open.
+    pub(crate) fn within(dir: Dir, id: &str) -> Self {
+        Self {
+            dir,
             id: id.to_owned(),
-        })
+        }
+    }
+
+    /// Reads a file of at most `max` bytes by its path below the evidence root.
+    ///
+    /// # Errors
+    /// As [`nofollow::read`].
+    pub fn read(&self, path: &str, max: u64) -> io::Result<Vec<u8>> {
+        nofollow::read(&self.dir, path, max)
+    }
+
+    /// Writes a file by its path below the evidence root. Under the spec's lock.
+    ///
+    /// # Errors
+    /// As [`nofollow::write`].
+    pub fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        nofollow::write(&self.dir, path, bytes, Durability::Durable)
+    }
+
+    /// The paths of all files that are this spec's, with what it cost.
+    ///
+    /// # Errors
+    /// As [`nofollow::files`].
+    pub fn paths(&self) -> io::Result<Vec<String>> {
+        let mut paths = Vec::new();
+        for folder in FOLDERS {
+            paths.extend(nofollow::files(&self.dir, &format!("{folder}/{}", self.id))?);
+        }
+        paths.extend(self.costs()?);
+        Ok(paths)
+    }
+
+    /// The path of what the spec cost until now, where that is known.
+    ///
+    /// # Errors
+    /// As [`nofollow::file`].
+    pub fn costs(&self) -> io::Result<Option<String>> {
+        let path = format!("costs/{}_cost_summary.json", self.id);
+        match nofollow::file(&self.dir, &path) {
+            Ok(_) => Ok(Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// All specs that have files below the root.
@@ -238,7 +294,7 @@ impl Spec {
         for path in files.keys() {
             let lifecycle = Name::of(path).filter(|name| name.is_lifecycle);
             if let Some(key) = lifecycle.and_then(|name| name.stage_and_time())
-                && let Some(it) = Told::read(&self.read(path, TOLD_BYTES_MAX)?)
+                && let Some(it) = Told::read(&self.start(path)?)
             {
                 told.insert(key, it);
             }
@@ -246,10 +302,11 @@ impl Spec {
         Ok(told)
     }
 
-    fn read(&self, path: &str, most: u64) -> io::Result<Vec<u8>> {
+    /// The first bytes of a file, which say whose it is.
+    fn start(&self, path: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let file = self.dir.open(path)?;
-        file.take(most).read_to_end(&mut bytes)?;
+        let file = nofollow::file(&self.dir, path)?;
+        file.take(TOLD_BYTES_MAX).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -258,7 +315,7 @@ impl Spec {
     ///
     /// # Errors
     /// When it cannot be written, or another one of the same name is there.
-    pub fn archive(&self, world: &dyn World, run: &SpecRun) -> Result<Put, Failure> {
+    pub fn archive(&self, run: &SpecRun) -> Result<Put, Failure> {
         let began = match run.began.as_str() {
             "" => &run.run_id,
             began => began,
@@ -280,18 +337,14 @@ impl Spec {
         let made = match there {
             Some(there) => self.same(&name, &there, &names)?,
             None => {
-                let path = self.root.join(&name);
-                let folder = path.parent().unwrap_or(&self.root);
-                world.folder(folder).map_err(|error| failed(&error))?;
-                let written = world.write(&path, &bytes, Durability::Durable);
+                let written = self.write(&name, &bytes);
                 written.map_err(|error| failed(&error))?;
                 made
             }
         };
         let file = name.rsplit('/').next().unwrap_or(&name);
-        let beside = self.root.join(format!("{name}.sha256"));
         let line = format!("{}  {file}\n", made.sha256);
-        let written = world.write(&beside, line.as_bytes(), Durability::Durable);
+        let written = self.write(&format!("{name}.sha256"), line.as_bytes());
         written.map_err(|error| failed(&error))?;
         Ok(Put {
             run_id: run.run_id.clone(),
@@ -335,12 +388,12 @@ impl Spec {
     ///
     /// # Errors
     /// As [`Spec::archive`], and when a file cannot be removed.
-    pub fn prune(&self, world: &dyn World, run: &SpecRun) -> Result<Put, Failure> {
-        let put = self.archive(world, run)?;
+    pub fn prune(&self, run: &SpecRun) -> Result<Put, Failure> {
+        let put = self.archive(run)?;
         let is_lifecycle = |path: &&String| Name::of(path).is_some_and(|name| name.is_lifecycle);
         let (last, first): (Vec<&String>, Vec<&String>) = run.files.keys().partition(is_lifecycle);
         for path in first.into_iter().chain(last) {
-            self.dir.remove_file(path).map_err(|error| {
+            nofollow::remove(&self.dir, path).map_err(|error| {
                 let what = format!("`{path}` cannot be removed");
                 Failure::new(Exit::Internal, what)
                     .because(error.to_string())
@@ -351,16 +404,19 @@ impl Spec {
     }
 }
 
+/// The evidence root, below the folder of the plan and nowhere else: a plan that came with a link in its place would
+/// have the host write wherever that leads.
+pub(crate) fn root(world: &dyn World, plan_dir: &Path, root: &str) -> io::Result<Dir> {
+    nofollow::create(&world.folder(plan_dir)?, root)
+}
+
 /// The lock, or who holds it.
 pub(crate) fn take_lock(
     dir: &Dir,
     spec_id: &str,
     run: &str,
 ) -> io::Result<Result<std::fs::File, String>> {
-    dir.create_dir_all(".locks")?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true);
-    let file = dir.open_with(format!(".locks/{spec_id}.lock"), &options)?;
+    let file = nofollow::lockable(dir, &format!(".locks/{spec_id}.lock"))?;
     let mut file = file.into_std();
     match file.try_lock() {
         Ok(()) => {
@@ -380,7 +436,7 @@ pub(crate) fn take_lock(
 }
 
 fn opened(dir: &Dir, path: &str) -> io::Result<Option<Dir>> {
-    match dir.open_dir(path) {
+    match nofollow::open(dir, path) {
         Ok(dir) => Ok(Some(dir)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::host::Inner;
 use crate::journal::Journal;
 use crate::memory;
+use crate::nofollow;
 use crate::project::Project;
 use crate::specs::{self, Put, Spec};
 use crate::world::{StageMade, StageWanted};
@@ -37,7 +38,7 @@ pub(crate) struct Stages {
     host: Arc<Inner>,
     ledger: Ledger,
     spec: Evidence,
-    root: PathBuf,
+    plan_dir: PathBuf,
     run_id: String,
     run_dir: PathBuf,
     footprint: u64,
@@ -51,7 +52,7 @@ pub(crate) struct Stages {
 /// The spec's lock, taken before anything of a run is there.
 pub(crate) struct Locked {
     spec: Evidence,
-    root: PathBuf,
+    plan_dir: PathBuf,
     footprint: u64,
     remembered: BTreeMap<String, Remember>,
     /// What older runs left, and where it is now.
@@ -67,12 +68,13 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
     let Some(spec) = project.plan.evidence.clone() else {
         return Ok(None);
     };
-    let root = project.dir.join(&spec.root);
+    let plan_dir = project.dir.clone();
+    let root = plan_dir.join(&spec.root);
     let unwritable = |error: io::Error| {
         let message = format!("the evidence folder `{}` cannot be written", root.display());
         Failure::new(Exit::Internal, message).because(error.to_string())
     };
-    let dir = host.config.world.folder(&root).map_err(unwritable)?;
+    let dir = specs::root(&*host.config.world, &plan_dir, &spec.root).map_err(unwritable)?;
     let lock = specs::take_lock(&dir, &spec.spec_id, run).map_err(unwritable)?;
     let lock = lock.map_err(|holder| {
         let message = format!("the evidence of {} is being written", spec.spec_id);
@@ -84,7 +86,7 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
             .because(why)
             .hint("wait until that run has ended; a lock ends with its process")
     })?;
-    let archived = keep_runs(host, &root, &spec, run)?;
+    let archived = keep_runs(&dir, &spec, run)?;
     let footprint = footprint(&dir, &spec.spec_id).map_err(unwritable)?;
     if let Some(why) = too_much(&spec, footprint) {
         return Err(Failure::new(Exit::Limit, why).hint(TOO_MUCH_HINT));
@@ -94,7 +96,7 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
     let remembered = steps.filter_map(|step| Some((step.id.clone(), step.remember.clone()?)));
     Ok(Some(Locked {
         spec,
-        root,
+        plan_dir,
         footprint,
         remembered: remembered.collect(),
         archived,
@@ -106,21 +108,21 @@ const TOO_MUCH_HINT: &str = "`flowhost evidence prune SPEC` archives the files o
      plan does so before each run; or raise `evidence.max_mb`";
 
 /// Puts what older runs left into archives, where the plan says how many stay as they are. Under the spec's lock.
-fn keep_runs(host: &Inner, root: &Path, spec: &Evidence, run: &str) -> Result<Vec<Put>, Failure> {
+fn keep_runs(dir: &Dir, spec: &Evidence, run: &str) -> Result<Vec<Put>, Failure> {
     let Some(keep) = spec.keep_runs else {
         return Ok(Vec::new());
     };
-    let world = &*host.config.world;
     let unread = |error: io::Error| {
         let message = format!("the evidence of {} cannot be read", spec.spec_id);
         Failure::new(Exit::Internal, message).because(error.to_string())
     };
-    let folder = Spec::open(world, root, &spec.spec_id).map_err(unread)?;
+    let dir = dir.try_clone().map_err(unread)?;
+    let folder = Spec::within(dir, &spec.spec_id);
     let survey = folder.survey().map_err(unread)?;
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
     // A run that goes on may be older than others, and still needs its files.
     let old = survey.beyond(keep).iter().filter(|old| old.run_id != run);
-    old.map(|old| folder.prune(world, old)).collect()
+    old.map(|old| folder.prune(old)).collect()
 }
 
 fn too_much(spec: &Evidence, footprint: u64) -> Option<String> {
@@ -137,7 +139,7 @@ fn too_much(spec: &Evidence, footprint: u64) -> Option<String> {
 fn footprint(dir: &Dir, spec_id: &str) -> io::Result<u64> {
     let mut bytes = 0_u64;
     for kind in ["commands", "consensus"] {
-        let folder = match dir.open_dir(format!("{kind}/{spec_id}")) {
+        let folder = match nofollow::open(dir, &format!("{kind}/{spec_id}")) {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
@@ -152,9 +154,7 @@ fn footprint(dir: &Dir, spec_id: &str) -> io::Result<u64> {
 
 /// The spec's cost summary as it stands; none where there is none that can be read.
 fn costs(dir: &Dir, spec_id: &str) -> Option<Vec<u8>> {
-    let file = dir
-        .open(format!("costs/{spec_id}_cost_summary.json"))
-        .ok()?;
+    let file = nofollow::file(dir, &format!("costs/{spec_id}_cost_summary.json")).ok()?;
     let mut bytes = Vec::new();
     let read = file.take(COSTS_BYTES_MAX).read_to_end(&mut bytes);
     read.ok().map(|_| bytes)
@@ -180,7 +180,7 @@ impl Locked {
             run_dir: host.config.state.run_dir(run),
             run_id: run.to_owned(),
             spec: self.spec,
-            root: self.root,
+            plan_dir: self.plan_dir,
             footprint: self.footprint,
             warned: false,
             remembered: self.remembered,
@@ -217,11 +217,17 @@ impl Stages {
             footprint_bytes: self.footprint,
             costs: None,
         };
-        let (host, root, run_dir) = (self.host.clone(), self.root.clone(), self.run_dir.clone());
+        let (host, run_dir) = (self.host.clone(), self.run_dir.clone());
+        let (plan_dir, root) = (self.plan_dir.clone(), self.spec.root.clone());
         // As durable as the records that they are read from: what a loss of power takes of a relaxed run it may
         // take of its views too.
         let durability = self.ledger.durability();
-        let made = blocking(move || write(&host, &root, &run_dir, wanted, durability)).await?;
+        let made = blocking(move || {
+            let dir = specs::root(&*host.config.world, &plan_dir, &root);
+            let dir = dir.map_err(|error| unwritten(&root, &error))?;
+            write(&host, (&dir, root.as_str()), &run_dir, wanted, durability)
+        });
+        let made = made.await?;
         let written = made.files;
         for (path, bytes) in &written {
             journal.view_below(&self.spec.root, path, bytes)?;
@@ -242,18 +248,20 @@ impl Stages {
             messages.extend(kept.await?);
         }
         let spec_id = self.spec.spec_id.clone();
-        let (host, root) = (self.host.clone(), self.root.clone());
+        let (host, plan_dir) = (self.host.clone(), self.plan_dir.clone());
+        let root = self.spec.root.clone();
         self.footprint = blocking(move || {
-            let dir = host.config.world.folder(&root);
+            let dir = specs::root(&*host.config.world, &plan_dir, &root);
             let counted = dir.and_then(|dir| footprint(&dir, &spec_id));
-            counted.map_err(|error| unwritten(&root.display().to_string(), &error))
+            counted.map_err(|error| unwritten(&root, &error))
         })
         .await?;
         if step.status != StepStatus::Ok {
             let paths = written.iter().map(|(path, _)| path);
             let told = paths.filter(|path| SHOWN.iter().any(|end| path.ends_with(end)));
+            let root = self.plan_dir.join(&self.spec.root);
             let told: Vec<String> = told
-                .map(|path| self.root.join(path).display().to_string())
+                .map(|path| root.join(path).display().to_string())
                 .collect();
             messages.push(format!("what the stage came to: {}", told.join(", ")));
         }
@@ -271,22 +279,16 @@ impl Stages {
 /// Makes the files and writes them, each whole or not at all.
 fn write(
     host: &Inner,
-    root: &Path,
+    (dir, root): (&Dir, &str),
     run_dir: &Path,
     mut wanted: StageWanted,
     durability: Durability,
 ) -> Result<StageMade, Failure> {
-    let world = &host.config.world;
-    let dir = world.folder(root);
-    let dir = dir.map_err(|error| unwritten(&root.display().to_string(), &error))?;
-    wanted.costs = costs(&dir, &wanted.spec_id);
+    wanted.costs = costs(dir, &wanted.spec_id);
     let made = host.config.views.stage(run_dir, wanted)?;
     for (path, bytes) in &made.files {
-        let target = root.join(path);
-        let folder = target.parent().unwrap_or(root);
-        let made = world.folder(folder).map(drop);
-        let done = made.and_then(|()| world.write(&target, bytes, durability));
-        done.map_err(|error| unwritten(&target.display().to_string(), &error))?;
+        let done = nofollow::write(dir, path, bytes, durability);
+        done.map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
     }
     Ok(made)
 }

@@ -325,6 +325,12 @@ impl Ambient {
         self.resolve(path).is_file()
     }
 
+    /// Whether a symbolic link stands at the path.
+    #[must_use]
+    pub fn is_link(&self, path: &Path) -> bool {
+        self.resolve(path).is_symlink()
+    }
+
     /// Whether a directory stands at the path.
     #[must_use]
     pub fn is_dir(&self, path: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! `flowhost evidence kit|audit|baseline|security`: packets of a spec for those who go on with it and those who sign for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Write as _};
+use std::io::{Cursor, ErrorKind, Write as _};
 use std::path::Path;
 
 use flowhost::failure::Failure;
@@ -20,7 +20,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::on_record;
 use super::tables::plain_table;
-use super::telemetry::{FILE_BYTES_MAX, collect};
+use super::telemetry::FILE_BYTES_MAX;
 use crate::cli::{BaselineArgs, PacketArgs, SaysArg, SecurityArgs};
 use crate::commands::Context;
 
@@ -120,32 +120,29 @@ pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, F
     let survey = spec.survey().map_err(unread)?;
     let run = chosen(&survey.runs, args)?;
     let name = format!("archive/{}_baseline-{}.tar.zst", args.spec, args.name);
-    let path = root.join(&name);
     let mut names: BTreeSet<String> = run.files.keys().cloned().collect();
     // What the spec cost until then belongs to a baseline as well.
-    let costs = format!("costs/{}_cost_summary.json", args.spec);
-    if context.ambient.is_file(&root.join(&costs)) {
-        names.insert(costs);
-    }
-    let read = |name: &str| {
-        let found = context.ambient.read(&root.join(name), FILE_BYTES_MAX);
-        found.map_err(|error| error.source)
-    };
+    names.extend(spec.costs().map_err(unread)?);
+    let read = |name: &str| spec.read(name, FILE_BYTES_MAX);
     let mut packed = Vec::new();
     let made = pack(&names, read, &mut packed).map_err(unread)?;
-    if context.ambient.is_file(&path) {
-        let there = context.ambient.read(&path, ARCHIVE_BYTES_MAX)?;
-        if there != packed {
+    match spec.read(&name, ARCHIVE_BYTES_MAX) {
+        Ok(there) if there != packed => {
             let message = format!("`{name}` is there, and is another baseline");
             return Err(Failure::new(Exit::Internal, message).hint("choose another `--name`"));
         }
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(unread(error)),
+        _ => {}
     }
-    context.ambient.create_dir(&root.join("archive"))?;
-    context.ambient.write(&path, &packed)?;
+    let unwritten = |error: std::io::Error| {
+        let message = format!("the baseline `{name}` cannot be written");
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    spec.write(&name, &packed).map_err(unwritten)?;
     let file = name.trim_start_matches("archive/");
     let line = format!("{}  {file}\n", made.sha256);
-    let beside = root.join(format!("{name}.sha256"));
-    context.ambient.write(&beside, line.as_bytes())?;
+    let beside = spec.write(&format!("{name}.sha256"), line.as_bytes());
+    beside.map_err(unwritten)?;
     if context.output.json {
         context.output.document(&json!({
             "spec": args.spec, "run_id": run.run_id, "path": name, "sha256": made.sha256,
@@ -271,21 +268,19 @@ fn list(spec: &Told<'_>, context: &Context) {
 /// The spec's files by their paths below the evidence root.
 fn files(spec: &str, evidence: &Path, context: &Context) -> Result<Files, Failure> {
     known(spec, evidence, context)?;
-    let ambient = &context.ambient;
-    let mut paths = Vec::new();
-    for folder in ["commands", "consensus"] {
-        let folder = evidence.join(folder).join(spec);
-        if ambient.is_dir(&folder) {
-            collect(ambient, &folder, 0, &mut paths)?;
-        }
-    }
-    let costs = evidence.join(format!("costs/{spec}_cost_summary.json"));
-    paths.extend(ambient.is_file(&costs).then_some(costs));
+    let root = context.ambient.resolve(evidence);
+    let unread = |error: std::io::Error| {
+        let message = format!(
+            "the evidence of {spec} in `{}` cannot be read",
+            evidence.display()
+        );
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    let spec = Spec::open(&world(&context.ambient), &root, spec).map_err(unread)?;
     let mut files = Files::new();
-    for path in paths {
-        let below = path.strip_prefix(evidence).unwrap_or(&path);
-        let below = below.display().to_string();
-        files.insert(below, ambient.read(&path, FILE_BYTES_MAX)?);
+    for path in spec.paths().map_err(unread)? {
+        let bytes = spec.read(&path, FILE_BYTES_MAX).map_err(unread)?;
+        files.insert(path, bytes);
     }
     Ok(files)
 }

@@ -121,17 +121,16 @@ fn keep(project: &Project, document: &Value, context: &Context) -> Result<Option
         Failure::new(Exit::Internal, what).because(why)
     };
     let world = world(&context.ambient);
-    let spec = Spec::open(&world, &root, &evidence.spec_id);
+    let spec = Spec::of_plan(&world, &project.dir, evidence);
     let spec = spec.map_err(|error| unwritten(error.to_string()))?;
     let _lock = spec.lock()?;
-    let folder = root.join("commands").join(&evidence.spec_id);
-    context.ambient.create_dir(&folder)?;
-    let path = folder.join(readiness::FILE);
+    let path = format!("commands/{}/{}", evidence.spec_id, readiness::FILE);
     let bytes = serde_json::to_vec_pretty(document);
     let mut bytes = bytes.map_err(|error| unwritten(error.to_string()))?;
     bytes.push(b'\n');
-    context.ambient.write(&path, &bytes)?;
-    Ok(Some(path.display().to_string()))
+    let written = spec.write(&path, &bytes);
+    written.map_err(|error| unwritten(error.to_string()))?;
+    Ok(Some(root.join(path).display().to_string()))
 }
 
 fn document(project: &Project, found: &Readiness, now_ms: u64) -> Value {

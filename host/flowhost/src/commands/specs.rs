@@ -107,13 +107,12 @@ pub(super) fn put_away(args: &SpecArgs, then: Then, context: &Context) -> Result
     let survey = spec
         .survey()
         .map_err(|error| unread(&args.evidence, &error))?;
-    let world = world(&context.ambient);
     let mut done = Vec::new();
     let mut failed = None;
     for run in survey.beyond(args.keep) {
         let put = match then {
-            Then::Leave => spec.archive(&world, run),
-            Then::Remove => spec.prune(&world, run),
+            Then::Leave => spec.archive(run),
+            Then::Remove => spec.prune(run),
         };
         match put {
             Ok(put) => done.push(put),

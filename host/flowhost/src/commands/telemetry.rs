@@ -85,7 +85,7 @@ fn validate(path: &Path, context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// The files below a path, in the order of their names; locks and what is hidden are not evidence.
+/// The files below a path, in the order of their names; locks, links and what is hidden are not evidence.
 pub(super) fn collect(
     ambient: &Ambient,
     path: &Path,
@@ -103,11 +103,16 @@ pub(super) fn collect(
     let mut names = ambient.list(path)?;
     names.sort_unstable();
     for name in names.iter().filter(|name| !name.starts_with('.')) {
+        let below = path.join(name);
+        // Evidence comes with git, and git carries links: one would put in what is not evidence of anything here.
+        if ambient.is_link(&below) {
+            continue;
+        }
         if files.len() >= FILES_MAX {
             let message = format!("there are more than {FILES_MAX} files");
             return Err(Failure::new(Exit::Internal, message).hint("name a folder below it"));
         }
-        collect(ambient, &path.join(name), depth + 1, files)?;
+        collect(ambient, &below, depth + 1, files)?;
     }
     Ok(())
 }

@@ -444,3 +444,64 @@ fn a_stage_over_the_limit_of_a_spec_does_not_start_in_the_middle_of_a_run_either
     let warnings = report["warnings"].to_string();
     assert!(warnings.contains("over 1 MB no stage starts"), "{warnings}");
 }
+
+#[test]
+fn no_link_in_an_evidence_folder_leads_a_command_or_a_run_elsewhere() {
+    use std::os::unix::fs::symlink;
+
+    let home = home("root: evidence");
+    run(&home, &[]).expect(0);
+    let at = |path: &str| home.path().join(path);
+    home.file("victim", "as it was");
+    let refused = |arguments: &[&str], name: &str| {
+        let said = home.flowhost(arguments).expect(1).all();
+        let wanted = format!("`{name}` is a symbolic link");
+        assert!(said.contains(&wanted), "{arguments:?}: {said}");
+        assert_eq!(home.read("victim"), "as it was");
+    };
+    let prune = ["evidence", "prune", "SPEC-1", "--keep", "0", "--yes"];
+
+    // A lock that is a link would be emptied.
+    let lock = at("evidence/.locks/SPEC-1.lock");
+    std::fs::remove_file(&lock).unwrap();
+    symlink("../../victim", &lock).unwrap();
+    refused(&prune, "SPEC-1.lock");
+    refused(&["run", "plan.yaml"], "SPEC-1.lock");
+    std::fs::remove_file(&lock).unwrap();
+
+    // What the spec cost would be any file.
+    let costs = at("evidence/costs/SPEC-1_cost_summary.json");
+    let kept = std::fs::read(&costs).unwrap();
+    std::fs::remove_file(&costs).unwrap();
+    symlink("../../victim", &costs).unwrap();
+    let name = "SPEC-1_cost_summary.json";
+    for packet in ["kit", "audit"] {
+        refused(&["evidence", packet, "SPEC-1", "--out", "packet.zip"], name);
+    }
+    let baseline = ["evidence", "baseline", "SPEC-1", "--name", "before"];
+    refused(&baseline, name);
+    std::fs::remove_file(&costs).unwrap();
+    std::fs::write(&costs, kept).unwrap();
+
+    // Another spec's files would be taken for those of this one.
+    let before = evidence(&home, "commands/SPEC-1");
+    std::fs::create_dir_all(at("evidence/commands/EVIL")).unwrap();
+    std::fs::create_dir_all(at("evidence/consensus")).unwrap();
+    symlink("../commands/SPEC-1", at("evidence/consensus/EVIL")).unwrap();
+    let evil = ["evidence", "prune", "EVIL", "--keep", "0", "--yes"];
+    refused(&evil, "EVIL");
+    assert_eq!(evidence(&home, "commands/SPEC-1"), before);
+
+    // A run would write outside.
+    for folder in ["evidence/costs", "evidence"] {
+        std::fs::rename(at(folder), at("outside")).unwrap();
+        let files = || std::fs::read_dir(at("outside")).unwrap().count();
+        let there = files();
+        symlink(at("outside"), at(folder)).unwrap();
+        let name = folder.rsplit('/').next().unwrap();
+        refused(&["run", "plan.yaml"], name);
+        assert_eq!(files(), there);
+        std::fs::remove_file(at(folder)).unwrap();
+        std::fs::rename(at("outside"), at(folder)).unwrap();
+    }
+}
