@@ -65,7 +65,10 @@ pub fn file(dir: &Dir, path: &str) -> io::Result<File> {
         let message = format!("`{name}` is not a regular file");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    folder.open_with(name, OpenOptions::new().read(true).follow(FollowSymlinks::No))
+    folder.open_with(
+        name,
+        OpenOptions::new().read(true).follow(FollowSymlinks::No),
+    )
 }
 
 /// Reads a regular file of at most `max` bytes.

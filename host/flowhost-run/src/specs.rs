@@ -156,7 +156,10 @@ impl Spec {
     pub fn paths(&self) -> io::Result<Vec<String>> {
         let mut paths = Vec::new();
         for folder in FOLDERS {
-            paths.extend(nofollow::files(&self.dir, &format!("{folder}/{}", self.id))?);
+            paths.extend(nofollow::files(
+                &self.dir,
+                &format!("{folder}/{}", self.id),
+            )?);
         }
         paths.extend(self.costs()?);
         Ok(paths)
