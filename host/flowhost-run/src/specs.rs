@@ -305,6 +305,22 @@ impl Spec {
         Ok(told)
     }
 
+    /// Paths of the lifecycles that other runs left.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed, or a file of it cannot be read.
+    pub(crate) fn lifecycles_of_others(&self, run: &str) -> io::Result<BTreeSet<String>> {
+        let mut others = BTreeSet::new();
+        for path in self.files(&format!("commands/{}", self.id))?.into_keys() {
+            if Name::of(&path).is_some_and(|name| name.is_lifecycle)
+                && Told::read(&self.start(&path)?).is_some_and(|it| it.run != run)
+            {
+                others.insert(path);
+            }
+        }
+        Ok(others)
+    }
+
     /// The first bytes of a file, which say whose it is.
     fn start(&self, path: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -501,10 +517,18 @@ impl Name {
     }
 }
 
-/// `20261126T073910Z`.
+/// Whether a file's name has the time of a stage.
+pub(crate) fn has_time(path: &str) -> bool {
+    Name::of(path).is_some_and(|name| name.time.is_some())
+}
+
+/// `20261126T073910Z`, and `20261126T073910Z-2` of the second run in that second.
 fn is_time(text: &str) -> bool {
-    text.len() == 16
-        && text.char_indices().all(|(at, c)| match at {
+    let (time, number) = text.split_once('-').unwrap_or((text, "2"));
+    let numbered = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+    numbered
+        && time.len() == 16
+        && time.char_indices().all(|(at, c)| match at {
             8 => c == 'T',
             15 => c == 'Z',
             _ => c.is_ascii_digit(),
@@ -540,6 +564,11 @@ mod tests {
             said("spec-pre_plan_lifecycle_20261126T073910Z.jsonl"),
             Some(("pre_plan".to_owned(), time, None, true))
         );
+        let second = Some("20261126T073910Z-2".to_owned());
+        assert_eq!(
+            said("spec-plan_lifecycle_20261126T073910Z-2.jsonl"),
+            Some(("plan".to_owned(), second, None, true))
+        );
         assert_eq!(
             said(&format!("spec-plan_{RUN}.json")),
             Some(("plan".to_owned(), None, Some(RUN.to_owned()), false))
@@ -548,6 +577,8 @@ mod tests {
             "spec-plan_synthesis.json",
             "notes.md",
             "spec-plan_2026.json",
+            "spec-plan_20261126T073910Z-.json",
+            "spec-plan_20261126T073910Z-x.json",
             "spec-",
             "spec-_",
             "",

@@ -5,7 +5,7 @@
 //! is a view's ([`crate::Views::stage`]). Must never write outside of the evidence root, and never into the
 //! folders of another spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::world::{StageMade, StageWanted};
 /// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
 const COSTS_BYTES_MAX: u64 = 4 << 20;
 /// What the files end with that a person looks at first when a stage did not go well.
-const SHOWN: [&str; 3] = ["Z_synthesis.json", "Z_verdict.json", "_telemetry.jsonl"];
+const SHOWN: [&str; 3] = ["_synthesis.json", "_verdict.json", "_telemetry.jsonl"];
 /// Bytes of a megabyte, as `warn_mb` and `max_mb` count them.
 const MEGABYTE: u64 = 1_000_000;
 
@@ -216,6 +216,7 @@ impl Stages {
             step_id: step.step_id.clone(),
             footprint_bytes: self.footprint,
             costs: None,
+            taken: BTreeSet::new(),
         };
         let (host, run_dir) = (self.host.clone(), self.run_dir.clone());
         let (plan_dir, root) = (self.plan_dir.clone(), self.spec.root.clone());
@@ -258,7 +259,10 @@ impl Stages {
         .await?;
         if step.status != StepStatus::Ok {
             let paths = written.iter().map(|(path, _)| path);
-            let told = paths.filter(|path| SHOWN.iter().any(|end| path.ends_with(end)));
+            // The latest synthesis, which has no time in its name, is there a second time with one.
+            let told = paths.filter(|path| {
+                specs::has_time(path) && SHOWN.iter().any(|end| path.ends_with(end))
+            });
             let root = self.plan_dir.join(&self.spec.root);
             let told: Vec<String> = told
                 .map(|path| root.join(path).display().to_string())
@@ -285,6 +289,10 @@ fn write(
     durability: Durability,
 ) -> Result<StageMade, Failure> {
     wanted.costs = costs(dir, &wanted.spec_id);
+    // Under the spec's lock: what is there now stays as it is until the files are written.
+    let spec = dir.try_clone().map(|dir| Spec::within(dir, &wanted.spec_id));
+    let taken = spec.and_then(|spec| spec.lifecycles_of_others(&wanted.run_id));
+    wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
     let made = host.config.views.stage(run_dir, wanted)?;
     for (path, bytes) in &made.files {
         let done = nofollow::write(dir, path, bytes, durability);

@@ -4,6 +4,7 @@
 //! the same order); everything else that differs from one process to the next comes in through these
 //! traits. Nothing in this crate opens a file of its own, reads a variable or asks the system's clock.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -158,6 +159,8 @@ pub struct StageWanted {
     pub footprint_bytes: u64,
     /// The spec's cost summary as it stands, if there is one.
     pub costs: Option<Vec<u8>>,
+    /// Paths of lifecycles that other runs left of the spec.
+    pub taken: BTreeSet<String>,
 }
 
 /// Hears of every fact that a ledger accepted, in whatever order threads come; must not block.

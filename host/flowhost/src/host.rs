@@ -288,6 +288,7 @@ impl Views for Pages {
             step_id: wanted.step_id,
             footprint_bytes: wanted.footprint_bytes,
             costs,
+            taken: wanted.taken,
         };
         let (views, answers) = stage::views(run_dir, &wanted).map_err(|error| {
             let message = "the evidence of a stage cannot be made";

@@ -1,5 +1,7 @@
 //! The files of a stage, by name and content.
 
+use std::collections::BTreeSet;
+
 use flowhost_flow::consensus::{Participant, Verdict, issues};
 use flowhost_flow::plan::Rule;
 use serde_json::{Map, Value, json};
@@ -46,7 +48,7 @@ struct Names<'s> {
     stage: &'s str,
     spec: &'s str,
     run: &'s str,
-    /// `20261126T073910Z`.
+    /// `20261126T073910Z`, and `20261126T073910Z-2` where another run has that already.
     at: String,
 }
 
@@ -67,6 +69,21 @@ impl Names<'_> {
     fn commands(&self, rest: &str) -> String {
         format!("commands/{}/spec-{}_{rest}", self.spec, self.stage)
     }
+
+    fn lifecycle(&self) -> String {
+        self.commands(&format!("lifecycle_{}.jsonl", self.at))
+    }
+
+    /// Numbers the time, while another run has left files of it: names have seconds, and two runs may share one.
+    fn apart_from(mut self, taken: &BTreeSet<String>) -> Self {
+        let second = self.at.clone();
+        let mut number = 1_usize;
+        while taken.contains(&self.lifecycle()) {
+            number += 1;
+            self.at = format!("{second}-{number}");
+        }
+        self
+    }
 }
 
 /// All files of the stage.
@@ -76,7 +93,8 @@ pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
         spec: &wanted.spec_id,
         run: &wanted.run_id,
         at: compact(&stage.started),
-    };
+    }
+    .apart_from(&wanted.taken);
     let agents = agents(stage);
     let mut views = Vec::new();
     if let Some((recorded_at, verdict)) = &stage.verdict {
@@ -94,8 +112,7 @@ pub(super) fn files(stage: &Stage, wanted: &Wanted) -> Vec<View> {
         &command,
     ));
     let life = lifecycle::lines(stage, wanted);
-    let life_path = names.commands(&format!("lifecycle_{}.jsonl", names.at));
-    views.push(lines(life_path, &life));
+    views.push(lines(names.lifecycle(), &life));
     let spent = costs::summary(stage, &agents, wanted);
     views.push(document(
         format!("costs/{}_cost_summary.json", names.spec),

@@ -6,6 +6,7 @@
 //! that readers and `jq` queries of theirs work. What is not known is `null`, never 0. Must never say
 //! anything that no record says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use flowhost_ledger::{Payloads, RealDisk, read_run};
@@ -39,6 +40,8 @@ pub struct Wanted {
     pub footprint_bytes: u64,
     /// The spec's cost summary as it stands, if there is one.
     pub costs: Option<Value>,
+    /// Paths of lifecycles that other runs left: a stage that began in the same second as another run's has its number in its names.
+    pub taken: BTreeSet<String>,
 }
 
 /// A file for the evidence root.

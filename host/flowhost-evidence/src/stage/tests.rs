@@ -129,6 +129,25 @@ fn a_second_start_is_told_as_deduped_and_not_as_another_start() {
 }
 
 #[test]
+fn a_second_that_another_run_has_already_is_numbered() {
+    let life = |at: &str| format!("commands/SPEC-1/spec-plan_lifecycle_{at}.jsonl");
+    let second = "20261126T073900Z";
+    let mut wanted = wanted();
+    for at in ["20261126T073900Z-2", "20261126T073900Z-3"] {
+        let before = wanted.taken.last().cloned().unwrap_or_else(|| life(second));
+        wanted.taken.insert(before);
+        let files = by_name(&made(facts(true), &wanted));
+        assert!(files.contains_key(&life(at)), "{:?}", files.keys());
+        assert!(
+            files.keys().all(|path| !wanted.taken.contains(path)),
+            "{:?}",
+            files.keys()
+        );
+        wanted.taken.insert(life(at));
+    }
+}
+
+#[test]
 fn a_stage_without_agents_that_were_asked_together_has_no_consensus_files() {
     let views = made(facts(false), &wanted());
     assert!(views.iter().all(|it| !it.path.starts_with("consensus/")));
