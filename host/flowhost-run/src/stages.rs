@@ -290,7 +290,9 @@ fn write(
 ) -> Result<StageMade, Failure> {
     wanted.costs = costs(dir, &wanted.spec_id);
     // Under the spec's lock: what is there now stays as it is until the files are written.
-    let spec = dir.try_clone().map(|dir| Spec::within(dir, &wanted.spec_id));
+    let spec = dir
+        .try_clone()
+        .map(|dir| Spec::within(dir, &wanted.spec_id));
     let taken = spec.and_then(|spec| spec.lifecycles_of_others(&wanted.run_id));
     wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
     let made = host.config.views.stage(run_dir, wanted)?;
