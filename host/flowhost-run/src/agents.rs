@@ -110,7 +110,7 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
     let unknown = peers.filter(|peer| !agents().any(|agent| agent == *peer));
     let told = unknown.map(|peer| {
         let message =
-            format!("config: `peers` names `{peer}`, which is no other agent of the plan");
+            format!("config: `peers` names `{peer}`: only other agents of the plan can be asked");
         let others: Vec<&str> = agents().collect();
         let cure = match nearest(peer, agents()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -92,7 +92,7 @@ fn no_folder(ambient: &Ambient, request: &Request) -> Option<Finding> {
         return None;
     }
     let message = format!(
-        "`--policies {}`: there is no folder at this path",
+        "`--policies {}`: this folder is missing",
         folder.display()
     );
     let cure = "name a folder of profiles; without the option they are looked for in `policies/` beside the plan";

@@ -404,7 +404,7 @@ fn a_folder_of_profiles_that_is_not_there_is_refused_by_all_three() {
     ] {
         let said = home.flowhost(arguments).expect(1).stderr;
         assert!(
-            said.contains("`--policies nix`: there is no folder at this path"),
+            said.contains("`--policies nix`: this folder is missing"),
             "{said}"
         );
     }
