@@ -91,10 +91,7 @@ fn no_folder(ambient: &Ambient, request: &Request) -> Option<Finding> {
     if ambient.is_dir(folder) {
         return None;
     }
-    let message = format!(
-        "`--policies {}`: this folder is missing",
-        folder.display()
-    );
+    let message = format!("`--policies {}`: this folder is missing", folder.display());
     let cure = "name a folder of profiles; without the option they are looked for in `policies/` beside the plan";
     Some(Finding::new("", message).cure(cure))
 }
