@@ -15,6 +15,15 @@ fn out_of_order(home: &Home, script: &str) {
     home.file(script, failing.to_string());
 }
 
+/// The agent `gemini` asks a provider of the operator's, which only `agent-any-model` grants.
+fn gemini_of_the_house(home: &Home) {
+    let plan = home.read("plan.yaml");
+    let mock = "profile: agent-model, config: { role: researcher, model: mock/gemini,";
+    assert!(plan.contains(mock), "{plan}");
+    let house = "profile: agent-any-model, config: { role: researcher, model: house/test-1,";
+    home.file("plan.yaml", plan.replace(mock, house));
+}
+
 fn step<'d>(document: &'d Value, id: &str) -> &'d Value {
     let steps = document["steps"].as_array().unwrap();
     steps.iter().find(|it| it["step"] == id).unwrap()
@@ -127,10 +136,7 @@ fn a_model_that_costs_something_is_asked_on_request_only() {
         "[models]\nretry = { max_attempts = 1 }\n[models.providers.house]\nkind = \"openai\"\nurl = \
          \"http://127.0.0.1:9/v1\"\n[models.prices.\"house/*\"]\ninput = 1.0\noutput = 1.0\n",
     );
-    let plan = home
-        .read("plan.yaml")
-        .replace("mock/gemini", "house/test-1");
-    home.file("plan.yaml", plan);
+    gemini_of_the_house(&home);
     let ask = |more: &[&str]| {
         let arguments = [&["doctor", "--plan", "plan.yaml", "--json"], more].concat();
         let mut command = home.command(&arguments);
@@ -192,10 +198,7 @@ fn a_provider_that_does_not_take_the_key_is_not_called_offline_and_has_the_cure_
              \"http://{address}/v1\"\nkey = \"HOUSE\"\n[models.prices.\"house/*\"]\ninput = 1.0\noutput = 1.0\n"
         ),
     );
-    let plan = home
-        .read("plan.yaml")
-        .replace("mock/gemini", "house/test-1");
-    home.file("plan.yaml", plan);
+    gemini_of_the_house(&home);
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let answer =
