@@ -47,7 +47,7 @@ pub(super) fn told(message: &str, text: &str, at: At) -> Option<Told> {
         || message.contains("did not find expected '-'")
     {
         (
-            "this line is neither of what stands above it nor beside it".to_owned(),
+            "the indentation of this line fits no line above it".to_owned(),
             "begin it in the column of the keys that it belongs to; entries of a list begin with `- `",
         )
     } else if let Some((_, rest)) = message.split_once("unexpected character: `") {
@@ -131,7 +131,7 @@ mod tests {
                 "p.yaml:2:1: `uses m` has no colon",
             ),
             ("a: b\n  c: d\n", "indented below `a: b`"),
-            ("a:\n    b: c\n   d: e\n", "neither of what stands above it"),
+            ("a:\n    b: c\n   d: e\n", "fits no line above it"),
             ("a: { b: c\nd: e\n", "a `{` that was opened before"),
             ("a:\n\tb: c\n", "a tab indents this line"),
             ("a: \"b\n", "a quote that begins here"),

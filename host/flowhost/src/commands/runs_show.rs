@@ -357,12 +357,13 @@ fn grounds(
     text
 }
 
-/// Of what several agents came to, the questions that they left to a person, with each one's answer; none
-/// where they left none, or came to something else.
+/// Of the questions that several agents answered, those that they left to a person, with each one's answer; none
+/// where they came to something else than answers to questions.
 fn left_to_a_person(record: &RecordEntry, shelf: &Shelf<'_>) -> Option<String> {
     let bytes = shelf.take(record)?.ok()?;
     let verdict: Value = serde_json::from_slice(&bytes).ok()?;
-    let issues = verdict.get("issues")?.as_array()?.iter();
+    let issues = verdict.get("issues")?.as_array()?;
+    let (any, issues) = (!issues.is_empty(), issues.iter());
     let mut text = String::new();
     let word = |of: &Value, key: &str| {
         let value = of.get(key).and_then(Value::as_str);
@@ -376,6 +377,9 @@ fn left_to_a_person(record: &RecordEntry, shelf: &Shelf<'_>) -> Option<String> {
             let (agent, answer) = (one_line(agent), word(position, "answer"));
             let _infallible = writeln!(text, "    {agent}: {answer}");
         }
+    }
+    if text.is_empty() && any {
+        text.push_str(" nothing that is left to a person\n");
     }
     (!text.is_empty()).then_some(text)
 }
