@@ -484,23 +484,12 @@ fn erase_in(disk: &dyn Disk, dir: &Path, name: &str, seqs: &BTreeSet<u64>) -> io
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut out = disk.open_append(&fresh, true)?;
-    let mut lines = Lines::new(disk.open_read(&path)?, PAYLOAD_LINE_BYTES_MAX);
-    let mut orphans = Orphans::new(disk.open_read(&path)?, &found);
-    while let Some(line) = lines.next()? {
-        if found.iter().any(|it| it.offset == line.offset) {
-            continue;
-        }
-        match orphans.anew(line.bytes)? {
-            Some(anew) => append_all(out.as_mut(), &anew)?,
-            None => {
-                append_all(out.as_mut(), line.bytes)?;
-                append_all(out.as_mut(), if line.complete { b"\n" } else { b"" })?;
-            }
-        }
-    }
-    out.sync()?;
-    drop(lines);
+    write_without(disk, &path, &found, &fresh).inspect_err(|_| {
+        // It holds payloads that a later erasure would not find. What cannot be removed here is by whoever opens
+        // the ledger next.
+        let _wiped = disk.len(&fresh).and_then(|len| disk.wipe(&fresh, 0, len));
+        let _removed = disk.remove(&fresh);
+    })?;
     // A second name keeps the old bytes in reach, so that they can be overwritten after the new
     // file has taken the first name in one step. `clean_up` ends what a crash leaves of this.
     let old = path.with_extension(OLD);
@@ -513,6 +502,26 @@ fn erase_in(disk: &dyn Disk, dir: &Path, name: &str, seqs: &BTreeSet<u64>) -> io
     disk.remove(&old)?;
     disk.sync_dir(dir)?;
     Ok(found.len() as u64)
+}
+
+/// Writes a file anew without the lines that are found; durable on return.
+fn write_without(disk: &dyn Disk, path: &Path, found: &[Found], fresh: &Path) -> io::Result<()> {
+    let mut out = disk.open_append(fresh, true)?;
+    let mut lines = Lines::new(disk.open_read(path)?, PAYLOAD_LINE_BYTES_MAX);
+    let mut orphans = Orphans::new(disk.open_read(path)?, found);
+    while let Some(line) = lines.next()? {
+        if found.iter().any(|it| it.offset == line.offset) {
+            continue;
+        }
+        match orphans.anew(line.bytes)? {
+            Some(anew) => append_all(out.as_mut(), &anew)?,
+            None => {
+                append_all(out.as_mut(), line.bytes)?;
+                append_all(out.as_mut(), if line.complete { b"\n" } else { b"" })?;
+            }
+        }
+    }
+    out.sync()
 }
 
 /// Removes what an erasure that was cut short left behind. As long as the new file has not taken

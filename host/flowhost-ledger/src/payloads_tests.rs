@@ -84,3 +84,19 @@ fn what_is_sealed_stands_between_salt_and_number_and_nowhere_else() {
         assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn an_erasure_that_is_refused_leaves_the_file_as_it_was_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines = Vec::new();
+    push_line(&mut lines, 1, &[5; 32], b"said once", None);
+    push_same(&mut lines, 2, &[6; 32], 1);
+    // No host writes this: a line that names one which only names another.
+    push_same(&mut lines, 3, &[7; 32], 2);
+    let path = dir.path().join("payloads-00000000.jsonl");
+    std::fs::write(&path, &lines).unwrap();
+    let refused = erase(&crate::disk::RealDisk, dir.path(), &BTreeSet::from([2]));
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(std::fs::read(&path).unwrap(), lines);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}

@@ -5,7 +5,7 @@
 //! deleted; the folder takes its place in `runs`, which else the sweep does. The archive does not stay beside the
 //! run: what is erased from the one would live on in the other.
 
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::Path;
 
 use super::{Appended, Removal, RemoveError, Stands, delete, failed};
@@ -89,7 +89,8 @@ pub(super) fn checked(
             "is not the one that the index of runs names: its SHA-256 differs",
         ));
     }
-    let file = disk.open_read(path).map_err(unread())?;
+    // The same open file: another one may stand at the path by now.
+    file.rewind().map_err(unread())?;
     Bundle::unpack(file).map_err(unread())
 }
 
