@@ -14,6 +14,7 @@ mod guarded;
 mod pins;
 #[cfg(test)]
 mod tests;
+mod tool;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -32,6 +33,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
 
 pub(crate) use pins::Unusable;
+pub use tool::{Ran, Shown};
 
 /// The world as it was when the process started.
 #[derive(Debug, Clone)]
@@ -66,26 +68,6 @@ pub struct FileError {
     /// Why not.
     #[source]
     pub source: std::io::Error,
-}
-
-/// Which output of a tool goes to the person at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// Its standard error: a compiler's own messages, in its own colours.
-    Errors,
-    /// Nothing: the caller reads it.
-    Nothing,
-}
-
-/// A tool that has ended.
-#[derive(Debug)]
-pub struct Ran {
-    /// Whether it says that all went well.
-    pub ok: bool,
-    /// Its standard output.
-    pub stdout: Vec<u8>,
-    /// Its standard error, where it was not shown.
-    pub stderr: Vec<u8>,
 }
 
 impl FileError {
@@ -203,44 +185,6 @@ impl Ambient {
         folders
             .map(|folder| self.resolve(&folder.join(name)))
             .find(runs)
-    }
-
-    /// Runs a tool of an author's (a compiler, a bundler) to its end, in a folder, with the environment
-    /// that this process was started with and `variables` beside it. What it prints on standard output is
-    /// handed back.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn run(
-        &self,
-        program: &Path,
-        arguments: &[&str],
-        folder: &Path,
-        variables: &[(&str, &str)],
-        shown: Shown,
-    ) -> Result<Ran, FileError> {
-        let mut command = std::process::Command::new(program);
-        command
-            .args(arguments)
-            .current_dir(self.resolve(folder))
-            .env_clear()
-            .envs(&self.env)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(match shown {
-                Shown::Errors => Stdio::inherit(),
-                Shown::Nothing => Stdio::piped(),
-            });
-        let ended = command
-            .spawn()
-            .and_then(std::process::Child::wait_with_output);
-        let ended = ended.map_err(|source| FileError::new("run", program, source))?;
-        Ok(Ran {
-            ok: ended.status.success(),
-            stdout: ended.stdout,
-            stderr: ended.stderr,
-        })
     }
 
     /// Milliseconds since the Unix epoch.

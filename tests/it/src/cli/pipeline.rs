@@ -174,6 +174,26 @@ fn a_plan_that_requires_a_clean_work_tree_names_what_is_not_as_committed() {
 }
 
 #[test]
+fn a_commit_that_another_one_stands_in_for_is_not_the_last_one() {
+    let home = home("require_clean: true");
+    git(&home, &["init", "--quiet"]);
+    git(&home, &["add", "plan.yaml", "schema.json"]);
+    git(&home, &["commit", "--quiet", "-m", "one"]);
+    home.file("schema.json", "{ }");
+    git(&home, &["commit", "--quiet", "-a", "-m", "two"]);
+    git(&home, &["reset", "--quiet", "--soft", "HEAD~1"]);
+    git(&home, &["replace", "HEAD", "ORIG_HEAD"]);
+    let refused = run(&home, &[]).expect(1);
+    assert!(
+        refused
+            .all()
+            .contains("not as in the last commit: `schema.json`"),
+        "{}",
+        refused.all()
+    );
+}
+
+#[test]
 fn there_is_nothing_to_allow_where_nothing_is_required() {
     let home = home("root: evidence");
     let refused = run(&home, &["--allow-dirty"]).expect(1);
@@ -241,6 +261,15 @@ fn what_agents_said_of_a_stage_is_found_by_its_tags_when_the_run_is_gone() {
         .expect(0)
         .stdout;
     assert!(shown.contains("gpt_pro"), "{shown}");
+    // What is no entry hides none.
+    home.file(".flowhost/default/memory/large.json", "x".repeat(300 << 10));
+    std::fs::create_dir(home.path().join(".flowhost/default/memory/folder.json")).unwrap();
+    let told = home.flowhost(&["memory", "list", "--json"]).expect(0);
+    assert_eq!(told.json().as_array().unwrap().len(), 3);
+    for name in ["large.json", "folder.json"] {
+        let left_out = format!("{name}` was left out");
+        assert!(told.stderr.contains(&left_out), "{}", told.stderr);
+    }
 }
 
 fn sha256(text: &str) -> String {
