@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::plan::Plan;
+use crate::expr::Template;
+use crate::plan::{Plan, Step, Work};
+use crate::schema_check::OutputSchema;
 
 /// What a plugin was resolved to; part of the plan's hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +45,59 @@ pub fn plan_hash(
     };
     let canonical = serde_json_canonicalizer::to_vec(&resolved)?;
     Ok(hex::encode(digest(&[b"flowhost-plan/1", &canonical])))
+}
+
+/// Keys of a step that bound its work, or say what follows it beyond the run, and do not change what it gives.
+const BESIDE_THE_WORK: [&str; 6] = [
+    "timeout_ms",
+    "retry",
+    "budget",
+    "remember",
+    "effects",
+    "compensate",
+];
+
+/// SHA-256 over what a step of the plan does, lower-case hex: its own keys without its bounds (times, retries,
+/// budget), the texts and plans that it names, and who does it. Two steps with one hash would give the same, as far
+/// as their plans say.
+///
+/// # Errors
+/// As [`plan_hash`].
+pub fn work_hash(plan: &Plan, step: &Step) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Does<'a> {
+        step: serde_json::Value,
+        prompt: Option<&'a str>,
+        schema: Option<&'a OutputSchema>,
+        plan: Option<&'a Plan>,
+        /// Source and configuration, by name. Which build it was is the run's to say.
+        plugins: BTreeMap<&'a str, (&'a str, &'a Template)>,
+    }
+    let mut said = serde_json::to_value(step)?;
+    if let Some(said) = said.as_object_mut() {
+        said.retain(|key, _| !BESIDE_THE_WORK.contains(&key.as_str()));
+    }
+    let (child, mut names) = match &step.work {
+        Work::Call { plugin, .. } => (None, vec![plugin]),
+        Work::Consensus(it) => (None, it.agents.iter().chain(&it.arbiter).collect()),
+        Work::Plan { reference } => (plan.children.get(reference), Vec::new()),
+        Work::Barrier(_) | Work::Gate(_) | Work::Emit { .. } => (None, Vec::new()),
+    };
+    let guards = step.before.iter().chain(&step.after);
+    names.extend(guards.map(|guard| &guard.plugin));
+    let plugins = names.into_iter().filter_map(|name| {
+        let decl = plan.plugins.get(name)?;
+        Some((decl.name.as_str(), (decl.source.as_str(), &decl.config)))
+    });
+    let does = Does {
+        step: said,
+        prompt: plan.prompt_of(step).map(AsRef::as_ref),
+        schema: plan.schema_of(step),
+        plan: child.map(AsRef::as_ref),
+        plugins: plugins.collect(),
+    };
+    let canonical = serde_json_canonicalizer::to_vec(&does)?;
+    Ok(hex::encode(digest(&[b"flowhost-work/1", &canonical])))
 }
 
 /// A run's id: a ULID from a time in milliseconds since the Unix epoch and 80 random bits.

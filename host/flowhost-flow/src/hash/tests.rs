@@ -216,3 +216,34 @@ proptest! {
         prop_assert_ne!(hash(&write(&plan(&a), 0)), hash(&write(&plan(&b), 0)));
     }
 }
+
+#[test]
+fn the_work_of_a_step_is_what_it_gives_and_who_gives_it() {
+    let text = "flowhost: v1\nkind: workflow\nname: t\nplugins:\n  \
+                t: {kind: agent, source: ./t.wasm, profile: p, config: {a: 1}}\n  \
+                u: {kind: agent, source: ./u.wasm, profile: p, config: {b: 1}}\nsteps:\n  \
+                s: {uses: t, prompt: p.md, timeout: 1m, with: {x: 1}, checks: [{id: c, that: \"true\"}]}\n";
+    let hash = |text: &str, prompt: &str| {
+        let mut plan = Plan::parse(text, "p.yaml").unwrap();
+        plan.attach_prompt("p.md", prompt);
+        work_hash(&plan, plan.step("s").unwrap()).unwrap()
+    };
+    let original = hash(text, "ask");
+    assert_ne!(hash(text, "ask more"), original, "the prompt's text");
+    let with = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        hash(&text.replacen(from, to, 1), "ask")
+    };
+    for (from, to) in [
+        ("x: 1", "x: 2"),
+        ("that: \"true\"", "that: \"false\""),
+        ("uses: t", "uses: u"),
+        ("a: 1", "a: 2"),
+        ("./t.wasm", "./v.wasm"),
+    ] {
+        assert_ne!(with(from, to), original, "{from}");
+    }
+    for (from, to) in [("timeout: 1m", "timeout: 2m"), ("b: 1", "b: 2")] {
+        assert_eq!(with(from, to), original, "{from}");
+    }
+}

@@ -1,7 +1,10 @@
 //! `run --from STAGE` and `run --only STAGE`: which step is meant, and which run has what comes before it.
 //!
 //! What an earlier stage gave is the recorded run's, taken as a fork takes it (ADR 0027): by reference, in
-//! full, and checked by `verify`. Must never take anything of another spec's run, whatever its plan is called.
+//! full, and checked by `verify`. Must never take anything of another spec's run, whatever its plan is called, nor what a step
+//! gave that was another one then.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost::failure::Failure;
 use flowhost::kept::Kept;
@@ -9,8 +12,10 @@ use flowhost::output::one_line;
 use flowhost::project::Project;
 use flowhost::report::problems::unreadable;
 use flowhost_evidence::runs;
+use flowhost_flow::hash::work_hash;
 use flowhost_flow::plan::{Body, Step};
-use flowhost_flow::{Exit, Plan};
+use flowhost_flow::{Exit, Plan, RunSetup};
+use flowhost_run::{Kept as _, plan_hash};
 
 use crate::cli::StageArgs;
 use crate::commands::Context;
@@ -42,7 +47,10 @@ pub(super) fn stretch(
         false => None,
         true => {
             let run = earlier(project, &step.id, context)?;
-            note_other_inputs(&run, project, kept, context)?;
+            let before = kept.setup(&context.state.run_dir(&run))?;
+            let alone = args.only.is_some();
+            same_steps(&run, &before, project, step, alone, kept, context)?;
+            note_other_inputs(&run, &before, project, context);
             Some((run, step.id.clone()))
         }
     };
@@ -126,16 +134,93 @@ fn earlier(project: &Project, step: &str, context: &Context) -> Result<String, F
     })
 }
 
-/// Says which inputs are others than those that the results come from: nothing is done again for that.
-fn note_other_inputs(
+/// Refuses a run in which a step that is to be taken was another one: its result would pass for that of a step
+/// that never ran.
+fn same_steps(
     run: &str,
+    before: &RunSetup,
     project: &Project,
+    at: &Step,
+    alone: bool,
     kept: &Kept,
     context: &Context,
 ) -> Result<(), Failure> {
-    let before = kept.setup(&context.state.run_dir(run))?.inputs;
+    if before.plan_hash == plan_hash(project)? {
+        return Ok(());
+    }
+    let then = kept.project(&context.state.run_dir(run), &before.inputs)?.plan;
+    let now = &project.plan;
+    let ran = before.only.as_ref().map(|only| then.with_needs(only));
+    let ran = |id: &str| ran.as_ref().is_none_or(|ran| ran.contains(id));
+    let needed = now.with_needs(&at.id);
+    let after = dependents(now, &at.id);
+    let mut others = Vec::new();
+    for step in now.steps() {
+        let id = step.id.as_str();
+        // A run that goes on to the end also takes what lay beside the step and was done before it.
+        let beside = !alone && !after.contains(id) && ran(id);
+        let is_taken = id != at.id && (needed.contains(id) || beside);
+        if is_taken && is_another(&then, now, step)? {
+            others.push(id);
+        }
+    }
+    // What comes first: whoever begins there does the rest anew as well.
+    let is_first = |id: &&&str| {
+        let before = now.with_needs(id);
+        let mut more = others.iter().filter(|other| *other != *id);
+        !more.any(|other| before.contains(*other))
+    };
+    let Some(first) = others.iter().find(is_first) else {
+        debug_assert!(others.is_empty(), "the needs of steps have no circle");
+        return Ok(());
+    };
+    Err(Failure::new(
+        Exit::Internal,
+        format!("the plan cannot begin at `{}`", at.id),
+    )
+    .because(format!(
+        "what comes before it is taken from run {run}, and there the step `{first}` was another: its input, \
+         prompt, agents, schema, checks or guardrails differ from this plan's"
+    ))
+    .hint(format!(
+        "do that step anew (`--only {first}`, or `--from {first}`), or run the plan whole"
+    )))
+}
+
+fn is_another(then: &Plan, now: &Plan, step: &Step) -> Result<bool, Failure> {
+    let Some(was) = then.step(&step.id) else {
+        return Ok(true);
+    };
+    let hash = |plan: &Plan, step: &Step| {
+        work_hash(plan, step).map_err(|error| {
+            Failure::new(Exit::Internal, "the step cannot be hashed").because(error.to_string())
+        })
+    };
+    Ok(hash(then, was)? != hash(now, step)?)
+}
+
+/// A step and all that needs it, directly or not.
+fn dependents(plan: &Plan, id: &str) -> BTreeSet<String> {
+    let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for step in plan.steps() {
+        for need in &step.needs {
+            needed_by.entry(need).or_default().push(&step.id);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![id];
+    while let Some(id) = open.pop() {
+        if found.insert(id.to_owned()) {
+            open.extend(needed_by.get(id).into_iter().flatten());
+        }
+    }
+    found
+}
+
+/// Says which inputs are others than those that the results come from: nothing is done again for that.
+fn note_other_inputs(run: &str, before: &RunSetup, project: &Project, context: &Context) {
     let now = project.inputs.iter();
-    for (name, _) in now.filter(|(name, value)| before.get(*name) != Some(*value)) {
+    for (name, _) in now.filter(|(name, value)| before.inputs.get(*name) != Some(*value)) {
         if !context.output.json {
             let text =
                 format!("the input `{name}` is another than in run {run}, whose results are taken");
@@ -144,5 +229,4 @@ fn note_other_inputs(
                 .message(&format!("note: {}\n", one_line(&text)));
         }
     }
-    Ok(())
 }

@@ -140,3 +140,33 @@ fn another_specs_run_gives_nothing_and_another_input_is_told() {
         told.all()
     );
 }
+
+#[test]
+fn what_a_step_gave_that_was_another_one_is_not_taken() {
+    let home = example("spec-kit-900");
+    run(&home, &["--only", "plan"]).expect(0);
+    let mine = home.read("plan.yaml");
+    let stricter = mine.replace("size(output.milestones) == 3", "size(output.milestones) == 99");
+    assert_ne!(stricter, mine);
+    home.file("plan.yaml", stricter);
+    for option in ["--from", "--only"] {
+        let refused = run(&home, &[option, "tasks"]).expect(1);
+        let said = refused.all();
+        assert!(said.contains("there the step `plan` was another"), "{said}");
+        assert!(said.contains("`--only plan`"), "{said}");
+    }
+    home.file("plan.yaml", mine.as_str());
+    let prompt = home.read("prompts/spec-plan.md");
+    home.file("prompts/spec-plan.md", format!("{prompt}\nBe brief.\n"));
+    let refused = run(&home, &["--only", "tasks"]).expect(1);
+    assert!(refused.all().contains("step `plan`"), "{}", refused.all());
+    home.file("prompts/spec-plan.md", prompt);
+    assert_eq!(runs(&home), 1);
+    // What bounds a step, and what comes later, may be another.
+    let longer = mine.replace("timeout: 10m", "timeout: 11m");
+    assert_ne!(longer, mine);
+    home.file("plan.yaml", longer);
+    let prompt = home.read("prompts/spec-tasks.md");
+    home.file("prompts/spec-tasks.md", format!("{prompt}\nBe brief.\n"));
+    run(&home, &["--only", "tasks"]).expect(0);
+}
