@@ -41,7 +41,8 @@ fn list(args: &MemoryArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// All entries. A file that is no entry is somebody else's, or of another version: it is named and left out.
+/// All entries. What is no entry (somebody else's file, one of another version or too large, a folder, a pipe) is
+/// named and left out.
 fn read(context: &Context) -> Result<Vec<Entry>, Failure> {
     let dir = context.state.memory_dir();
     let names = match context.ambient.list(&dir) {
@@ -52,11 +53,15 @@ fn read(context: &Context) -> Result<Vec<Entry>, Failure> {
     let mut entries = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(".json")) {
         let path = dir.join(name);
-        let bytes = context.ambient.read(&path, ENTRY_BYTES_MAX)?;
-        match serde_json::from_slice(&bytes) {
+        let read = context.ambient.read(&path, ENTRY_BYTES_MAX);
+        let read = read.map_err(|error| error.source.to_string());
+        let entry = read.and_then(|bytes| {
+            serde_json::from_slice(&bytes).map_err(|error: serde_json::Error| error.to_string())
+        });
+        match entry {
             Ok(entry) => entries.push(entry),
-            Err(error) => {
-                let text = format!("`{}` was left out: {error}", path.display());
+            Err(why) => {
+                let text = format!("`{}` was left out: {why}", path.display());
                 context
                     .output
                     .message(&format!("note: {}\n", one_line(&text)));
