@@ -148,7 +148,9 @@ fn same_steps(
     if before.plan_hash == plan_hash(project)? {
         return Ok(());
     }
-    let then = kept.project(&context.state.run_dir(run), &before.inputs)?.plan;
+    let then = kept
+        .project(&context.state.run_dir(run), &before.inputs)?
+        .plan;
     let now = &project.plan;
     let ran = before.only.as_ref().map(|only| then.with_needs(only));
     let ran = |id: &str| ran.as_ref().is_none_or(|ran| ran.contains(id));

@@ -146,7 +146,10 @@ fn what_a_step_gave_that_was_another_one_is_not_taken() {
     let home = example("spec-kit-900");
     run(&home, &["--only", "plan"]).expect(0);
     let mine = home.read("plan.yaml");
-    let stricter = mine.replace("size(output.milestones) == 3", "size(output.milestones) == 99");
+    let stricter = mine.replace(
+        "size(output.milestones) == 3",
+        "size(output.milestones) == 99",
+    );
     assert_ne!(stricter, mine);
     home.file("plan.yaml", stricter);
     for option in ["--from", "--only"] {
