@@ -12,7 +12,6 @@ use serde_json::Value;
 use crate::finding::Finding;
 use crate::preflight::Preflight;
 use crate::project::{Member, Project};
-use crate::rights::own_profile;
 use crate::wiring::at_member;
 
 /// Whether a gateway is needed to look at the project: making one reads keys and certificates.
@@ -59,13 +58,19 @@ fn not_granted(
         profile.name
     );
     let lines = denied.cure.unwrap_or_default();
-    let cure = match (member.shipped, profile.position("model.allow")) {
-        (true, _) => own_profile(&member.decl, &lines),
-        (false, Some(at)) => format!(
-            "this would grant it, in {}:{}:\n{lines}",
-            profile.file, at.line
-        ),
-        (false, None) => format!("this would grant it, in {}:\n{lines}", profile.file),
+    // The profile has the table already, and a second one would not be read.
+    let line = lines.lines().last().unwrap_or_default();
+    let (name, file) = (&member.decl.name, &profile.file);
+    let cure = if member.shipped {
+        format!(
+            "`{0}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
+             mkdir -p policies\n\
+             flowhost policy show {0} --name {name} > policies/{name}.toml\n\
+             then write `profile: {name}` in the plan, and in [model] of policies/{name}.toml:\n{line}",
+            profile.name
+        )
+    } else {
+        format!("this would grant it, in [model] of {file}:\n{line}")
     };
     Some(at_member(project, key, &message).cure(cure))
 }
@@ -77,14 +82,13 @@ fn not_reached(
     gateway: &Gateway,
     found: &mut Preflight,
 ) {
-    let Err(error) = gateway.knows(model) else {
-        return;
-    };
-    let finding = at_member(project, key, &error.message).cure(error.hint);
-    match error.class {
-        // Where models may be is the operator's to say, as a right is.
-        ErrorClass::Residency => found.rights.push(finding),
-        _ => found.others.push(finding),
+    if let Err(error) = gateway.knows(model) {
+        let finding = at_member(project, key, &error.message).cure(error.hint);
+        match error.class {
+            // Where models may be is the operator's to say, as a right is.
+            ErrorClass::Residency => found.rights.push(finding),
+            _ => found.others.push(finding),
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
 }
 
 /// A shipped profile is part of the build and means the same everywhere: the cure is one's own.
-pub(crate) fn own_profile(decl: &PluginDecl, lines: &str) -> String {
+fn own_profile(decl: &PluginDecl, lines: &str) -> String {
     let PluginDecl { name, profile, .. } = decl;
     let place = match lines.starts_with('[') {
         true => "to",

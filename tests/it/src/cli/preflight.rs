@@ -341,7 +341,7 @@ fn a_model_that_could_not_be_asked_is_refused_by_all_three() {
             "agent-model",
             "model: mine/a",
             &[
-                "configured to ask the model `mine/a`, which profile `agent-model` does not grant",
+                "configured to ask the model `mine/a`, which profile `agent-model`",
                 "`agent-model` is shipped and stays as it is",
                 "\"mine/a\"]",
             ],
