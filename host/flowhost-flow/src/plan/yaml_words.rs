@@ -28,6 +28,11 @@ pub(super) fn told(message: &str, text: &str, at: At) -> Option<Told> {
             "a quote that begins here does not end".to_owned(),
             "end the text with the quote that it begins with",
         )
+    } else if message.contains("multiline quoted scalar") {
+        (
+            "a quote that begins before this line does not end".to_owned(),
+            "end the text with the quote that it begins with",
+        )
     } else if message.contains("invalid trailing content") {
         (
             "text follows the quote that ends the value".to_owned(),
@@ -134,7 +139,8 @@ mod tests {
             ("a:\n    b: c\n   d: e\n", "fits no line above it"),
             ("a: { b: c\nd: e\n", "a `{` that was opened before"),
             ("a:\n\tb: c\n", "a tab indents this line"),
-            ("a: \"b\n", "a quote that begins here"),
+            ("a: \"b\n", "a quote that begins before this line"),
+            ("a:\n  b: \"c }\n", "a quote that begins"),
             ("a: @b\n", "a value cannot begin with `@`"),
             ("a: \"b\" c\n", "follows the quote"),
         ];
