@@ -110,7 +110,7 @@ impl Spec {
     /// When the folder cannot be opened, or the id is no name: it may come from a file, and is a part of paths below the root.
     pub fn open(world: &dyn World, root: &Path, id: &str) -> io::Result<Self> {
         if matches!(id, "" | "." | "..") || id.contains(['/', '\\']) {
-            let what = format!("`{id}` is no id of a spec: it would name another folder");
+            let what = format!("`{id}` is not the id of a spec: it would name another folder");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         Ok(Self::within(world.folder(root)?, id))

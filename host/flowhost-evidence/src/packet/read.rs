@@ -94,7 +94,7 @@ impl<'f> Spec<'f> {
             match judge(path, bytes) {
                 Judged::Valid(Form::Telemetry2) if path.starts_with(&consensus) => {}
                 Judged::Invalid(form, faults) => {
-                    let what = format!("it is no valid {}: {}", form.word(), faults.join("; "));
+                    let what = format!("it is not valid {}: {}", form.word(), faults.join("; "));
                     invalid.insert(path.clone(), what);
                     continue;
                 }
@@ -114,7 +114,7 @@ impl<'f> Spec<'f> {
             }
             if !told {
                 // An emptied file breaks no schema, and hides its stage as well as a broken one.
-                let what = "it is no valid telemetry 2.0: no line of it names a stage";
+                let what = "it is not valid telemetry 2.0: no line of it names a stage";
                 invalid.insert(path.clone(), what.to_owned());
             }
         }
