@@ -15,11 +15,12 @@ use flowhost_flow::consensus::Verdict;
 use flowhost_flow::effort;
 use flowhost_flow::planner::{CallId, GateId, Note, OpenGate, RunEnd, TimerId};
 use flowhost_flow::{
-    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup, Time,
-    planner_for,
+    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
+    RunStatus, Time, planner_for,
 };
 use flowhost_ledger::{LedgerError, trace};
 use serde::Deserialize as _;
+use serde_json::Map;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -156,7 +157,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         warnings: Vec::new(),
         checks: BTreeMap::new(),
         end: None,
-        broken: false,
+        broken: None,
         spent: Amounts::default(),
         gates: BTreeMap::new(),
         world: drive.world,
@@ -265,7 +266,8 @@ struct Driver {
     /// What checks said last, by path and id.
     checks: BTreeMap<(String, String), bool>,
     end: Option<RunEnd>,
-    broken: bool,
+    /// Why the host cannot go on.
+    broken: Option<flowhost_flow::Failure>,
     /// What calls that have ended used.
     spent: Amounts,
     /// Gates that nobody has spoken to, and until when each is open on the wall's clock.
@@ -441,8 +443,9 @@ impl Driver {
         let now = self.clock.now();
         if let Err(error) = self.journal.event(&event, now, &answered) {
             // Told once; a planner that is told of the broken ledger itself goes on to the end.
-            if !std::mem::replace(&mut self.broken, true) {
+            if self.broken.is_none() {
                 let failure = unrecorded(&error);
+                self.broken = Some(failure.clone());
                 self.waiting.clear();
                 return Box::pin(self.turn(Event::HostFailed { failure }, now)).await;
             }
@@ -523,7 +526,22 @@ impl Driver {
                 self.gates.remove(&gate);
             }
             Action::Note(note) => Box::pin(self.note(note)).await,
-            Action::Finish(end) => self.end = Some(*end),
+            Action::Finish(end) => self.end = Some(self.as_it_ended(*end)),
+        }
+    }
+
+    /// A planner that gives its end in the turn in which the host fails has ended before it could hear of it: the
+    /// evidence of its last stage could not be written, say. Such a run has not ended well.
+    fn as_it_ended(&self, end: RunEnd) -> RunEnd {
+        match &self.broken {
+            Some(failure) if end.failure.is_none() => RunEnd {
+                exit: Exit::Internal,
+                status: RunStatus::Failed,
+                outputs: Map::new(),
+                failure: Some(failure.clone()),
+                ..end
+            },
+            _ => end,
         }
     }
 
@@ -584,10 +602,12 @@ impl Driver {
 
     /// The host cannot go on: the planner is told once, and nothing new is started.
     async fn broken(&mut self, message: &str) {
-        if std::mem::replace(&mut self.broken, true) {
+        // Told once.
+        if self.broken.is_some() {
             return;
         }
         let failure = host_failed(message);
+        self.broken = Some(failure.clone());
         self.waiting.clear();
         Box::pin(self.feed(Event::HostFailed { failure })).await;
     }

@@ -55,7 +55,7 @@ impl Driver {
         {
             return Err(SendError::Cannot(failure));
         }
-        if self.broken {
+        if self.broken.is_some() {
             // A turn's later actions come after the one in which the host failed.
             let message = "the host cannot go on".to_owned();
             return Err(cannot(FailureClass::Internal, message));

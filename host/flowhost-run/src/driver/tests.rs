@@ -34,7 +34,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         warnings: Vec::new(),
         checks: BTreeMap::new(),
         end: None,
-        broken: false,
+        broken: None,
         spent: Amounts::default(),
         gates: BTreeMap::new(),
         world: Arc::new(NoWorld),

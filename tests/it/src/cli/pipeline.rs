@@ -356,7 +356,13 @@ fn older_runs_of_a_spec_go_into_archives_after_a_look_and_no_other_spec_is_touch
         .expect(0)
         .json();
     assert_eq!(stats["specs"][1]["runs"], 1, "{stats:#}");
-    let unknown = home.flowhost(&["evidence", "ls", "../SPEC-1"]).expect(1);
+    let outside = home.flowhost(&["evidence", "ls", "../SPEC-1"]).expect(1);
+    assert!(
+        outside.all().contains("it would name another folder"),
+        "{}",
+        outside.all()
+    );
+    let unknown = home.flowhost(&["evidence", "ls", "SPEC-9"]).expect(1);
     assert!(
         unknown.all().contains("`SPEC-1`, `SPEC-2`"),
         "{}",

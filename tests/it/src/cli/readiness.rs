@@ -201,6 +201,13 @@ fn a_provider_that_does_not_take_the_key_is_not_called_offline_and_has_the_cure_
     gemini_of_the_house(&home);
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        // A client that is answered before it has asked does not believe it.
+        let mut question: Vec<u8> = Vec::new();
+        let mut part = [0; 1_024];
+        while !question.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = stream.read(&mut part).unwrap();
+            question.extend_from_slice(&part[..read]);
+        }
         let answer =
             b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
         stream.write_all(answer).unwrap();
