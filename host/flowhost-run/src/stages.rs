@@ -6,7 +6,7 @@
 //! folders of another spec.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -154,10 +154,8 @@ fn footprint(dir: &Dir, spec_id: &str) -> io::Result<u64> {
 
 /// The spec's cost summary as it stands; none where there is none that can be read.
 fn costs(dir: &Dir, spec_id: &str) -> Option<Vec<u8>> {
-    let file = nofollow::file(dir, &format!("costs/{spec_id}_cost_summary.json")).ok()?;
-    let mut bytes = Vec::new();
-    let read = file.take(COSTS_BYTES_MAX).read_to_end(&mut bytes);
-    read.ok().map(|_| bytes)
+    let path = format!("costs/{spec_id}_cost_summary.json");
+    nofollow::read(dir, &path, COSTS_BYTES_MAX).ok()
 }
 
 impl Locked {
