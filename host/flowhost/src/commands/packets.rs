@@ -287,12 +287,8 @@ fn files(spec: &str, evidence: &Path, context: &Context) -> Result<Files, Failur
 
 /// That the evidence folder has files of the spec: a name with a `/` would lead elsewhere, and no spec has one.
 fn known(spec: &str, evidence: &Path, context: &Context) -> Result<(), Failure> {
-    let root = context.ambient.resolve(evidence);
+    let root = super::specs::root(evidence, context)?;
     let hint = "name the evidence folder of a plan with `--evidence`";
-    if !context.ambient.is_dir(&root) {
-        let message = format!("there is no folder `{}`", evidence.display());
-        return Err(Failure::new(Exit::Internal, message).hint(hint));
-    }
     let ids = Spec::ids(&world(&context.ambient), &root).map_err(|error| {
         let message = format!("the evidence in `{}` cannot be read", evidence.display());
         Failure::new(Exit::Internal, message).because(error.to_string())

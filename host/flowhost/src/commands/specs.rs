@@ -238,7 +238,10 @@ fn surveyed(spec: &str, evidence: &Path, context: &Context) -> Result<(Spec, Sur
 }
 
 /// The evidence folder, which must be there: nothing is made by looking.
-fn root(evidence: &Path, context: &Context) -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// When it is not.
+pub(super) fn root(evidence: &Path, context: &Context) -> Result<PathBuf, Failure> {
     let root = context.ambient.resolve(evidence);
     match context.ambient.is_dir(&root) {
         true => Ok(root),

@@ -16,7 +16,7 @@ use super::tables::plain_table;
 use super::telemetry::{FILE_BYTES_MAX, collect};
 use super::trials::{self, Trials};
 use crate::cli::{ExperimentCommand, ExperimentRunArgs};
-use crate::commands::{Context, run};
+use crate::commands::{Context, run, specs};
 
 pub(crate) fn perform(command: &ExperimentCommand, context: &mut Context) -> Result<Exit, Failure> {
     match command {
@@ -107,11 +107,7 @@ fn each_file(
     mut take: impl FnMut(&str, &[u8]),
 ) -> Result<(), Failure> {
     let ambient = &context.ambient;
-    if !ambient.is_dir(evidence) {
-        let message = format!("there is no folder `{}`", evidence.display());
-        return Err(Failure::new(Exit::Internal, message)
-            .hint("name the evidence folder of a plan with `--evidence`"));
-    }
+    let evidence = &specs::root(evidence, context)?;
     let mut files = Vec::new();
     collect(ambient, evidence, 0, &mut files)?;
     for file in files {
