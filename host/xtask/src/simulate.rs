@@ -26,7 +26,7 @@ pub(crate) struct Options {
 /// Simulates.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     let mut command = built::tests(folders, &["--lib"], "flowhost_run", options.release)?;
-    command.args(["sim::whatever_goes_wrong", "--nocapture"]);
+    command.args(["standin::sim::whatever_goes_wrong", "--nocapture"]);
     match options.seed {
         Some(seed) => {
             say::step(format_args!("seed {seed}"));

@@ -105,7 +105,7 @@ const LISTED: &[Listed] = &[
     Listed {
         what: &["tokio::spawn("],
         places: &[
-            "host/flowhost-run/src/tasks.rs",
+            "host/flowhost-run/src/base/tasks.rs",
             // The process's own: telemetry, its listeners, signals. None of it is a run's.
             "host/flowhost/src/",
             // Connections of whoever asks the server; a run that is asked for is the host's.
@@ -116,7 +116,7 @@ const LISTED: &[Listed] = &[
             "host/flowhost-jail/src/launch.rs",
             "host/flowhost-caps/src/mcp-transport/peer.rs",
         ],
-        why: "a run's tasks are started in flowhost-run/src/tasks.rs, so that a simulation has all of them",
+        why: "a run's tasks are started in flowhost-run/src/base/tasks.rs, so that a simulation has all of them",
     },
     Listed {
         what: &["thread::spawn("],
@@ -229,8 +229,11 @@ mod tests {
     #[test]
     fn refuses_tasks_and_time_outside_of_their_places() {
         let spawns = "let task = tokio::spawn(work);";
-        assert_eq!(listed("host/flowhost-run/src/driver.rs", spawns).len(), 1);
-        assert!(listed("host/flowhost-run/src/tasks.rs", spawns).is_empty());
+        assert_eq!(
+            listed("host/flowhost-run/src/calls/driver.rs", spawns).len(),
+            1
+        );
+        assert!(listed("host/flowhost-run/src/base/tasks.rs", spawns).is_empty());
         assert!(listed("host/flowhost-flow/src/a.rs", "/// tokio::spawn(it)").is_empty());
         let clock = "use std::time::{Duration, Instant};";
         assert_eq!(listed("host/flowhost-models/src/rate.rs", clock).len(), 1);

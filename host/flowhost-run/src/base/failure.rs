@@ -1,0 +1,94 @@
+//! How a command fails: what, why, cure, and the exit code, collected as data and printed once, last.
+
+use flowhost_flow::Exit;
+
+use crate::base::finding::Finding;
+
+/// A command that did not do what was asked.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Decides the exit code.
+    pub exit: Exit,
+    /// What failed.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What to do about it.
+    pub hints: Vec<String>,
+    /// Places in files, when files are at fault.
+    pub findings: Vec<Finding>,
+}
+
+impl Failure {
+    /// A failure without causes.
+    #[must_use]
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// What is wrong with files, all at once. Exit code 1.
+    #[must_use]
+    pub fn findings(what: &str, findings: Vec<Finding>) -> Self {
+        let count = findings.len();
+        let s = if count == 1 { "" } else { "s" };
+        let mut failure = Self::new(Exit::Internal, format!("{what} has {count} problem{s}"));
+        failure.findings = findings;
+        failure
+    }
+
+    /// Adds a cause below those that are there.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        if !hint.is_empty() && !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
+        self
+    }
+
+    /// Adds an error and its sources as causes.
+    #[must_use]
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let (cause, hint) = text.split_once("\n\nhint: ").unwrap_or((&text, ""));
+            self = self.because(cause).hint(hint);
+            next = error.source();
+        }
+        self
+    }
+}
+
+/// How the cure of a denial begins: most are lines of a profile, the second key to a private address
+/// is an option.
+#[must_use]
+pub fn would_allow(cure: &str) -> &'static str {
+    if cure.starts_with("--") {
+        "this option of `flowhost run` would allow it:"
+    } else {
+        "this profile line would allow it:"
+    }
+}
+
+/// What to do about a denial that no profile can lift, because what was asked for is wrong in itself.
+#[must_use]
+pub fn ask_otherwise(rule: &str) -> Option<&'static str> {
+    (rule == "files.path").then_some(
+        "a path begins with `/` and the name of a folder that the profile grants, as in `/notes/a.md`; it holds no \
+         `..` and no backslash",
+    )
+}

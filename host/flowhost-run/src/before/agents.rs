@@ -1,0 +1,135 @@
+//! Agents, looked at before a run: whether the models that their configuration names can be asked, and whether the
+//! agents are there that it names. A misspelt provider would else fail at its step, after everything before it, and a
+//! misspelt peer never: its model is told that nobody of this name can be asked.
+//!
+//! The names are those that agents use in their `config:`, as in an estimate: `model` and `peers`.
+
+use flowhost_models::{ErrorClass, Gateway, ModelName};
+use flowhost_policy::decide_model;
+use flowhost_words::{PluginKind, nearest};
+use serde_json::Value;
+
+use crate::base::finding::Finding;
+use crate::before::preflight::Preflight;
+use crate::given::project::{Member, Project};
+use crate::plugins::wiring::at_member;
+
+/// Whether a gateway is needed to look at the project: making one reads keys and certificates.
+#[must_use]
+pub fn asks_models(project: &Project) -> bool {
+    let mut members = project.members.values();
+    members.any(|member| model(member).is_some())
+}
+
+pub(crate) fn look(project: &Project, gateway: Option<&Gateway>, found: &mut Preflight) {
+    for (key, member) in &project.members {
+        if let Some(wanted) = model(member) {
+            found
+                .rights
+                .extend(not_granted(project, key, member, &wanted));
+            if let Some(gateway) = gateway {
+                not_reached(project, key, &wanted, gateway, found);
+            }
+        }
+        found.others.extend(strangers(project, key, member));
+    }
+}
+
+/// The model that the plugin is configured to ask. A missing right to ask any is told of where it is imported, and
+/// what is not written as a model by the schema of the configuration.
+fn model(member: &Member) -> Option<ModelName> {
+    if member.effective.grants.model.allow.is_empty() {
+        return None;
+    }
+    let config: Value = serde_json::from_str(&member.config).ok()?;
+    config.get("model")?.as_str()?.parse().ok()
+}
+
+fn not_granted(
+    project: &Project,
+    key: &str,
+    member: &Member,
+    model: &ModelName,
+) -> Option<Finding> {
+    let denied = decide_model(&member.effective.grants.model, &model.to_string()).err()?;
+    let profile = &member.profile;
+    let message = format!(
+        "it is configured to ask the model `{model}`, which profile `{}` does not grant",
+        profile.name
+    );
+    let lines = denied.cure.unwrap_or_default();
+    // The profile has the table already, and a second one would not be read.
+    let line = lines.lines().last().unwrap_or_default();
+    let (name, file) = (&member.decl.name, &profile.file);
+    let cure = if member.shipped {
+        format!(
+            "`{0}` is shipped and stays as it is. Make a profile of your own in `policies/` beside the plan:\n\
+             mkdir -p policies\n\
+             flowhost policy show {0} --name {name} > policies/{name}.toml\n\
+             then write `profile: {name}` in the plan, and in [model] of policies/{name}.toml:\n{line}",
+            profile.name
+        )
+    } else {
+        format!("this would grant it, in [model] of {file}:\n{line}")
+    };
+    Some(at_member(project, key, &message).cure(cure))
+}
+
+fn not_reached(
+    project: &Project,
+    key: &str,
+    model: &ModelName,
+    gateway: &Gateway,
+    found: &mut Preflight,
+) {
+    if let Err(error) = gateway.knows(model) {
+        let finding = at_member(project, key, &error.message).cure(error.hint);
+        match error.class {
+            // Where models may be is the operator's to say, as a right is.
+            ErrorClass::Residency => found.rights.push(finding),
+            _ => found.others.push(finding),
+        }
+    }
+}
+
+/// Peers that are no agents of the plan.
+fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
+    if member.decl.kind != PluginKind::Agent || !takes_peers(member) {
+        return Vec::new();
+    }
+    let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
+    let peers = config.get("peers").and_then(Value::as_array);
+    let peers = peers.into_iter().flatten().filter_map(Value::as_str);
+    // A sub-plan's agents speak to those of the same plan.
+    let prefix = key
+        .rfind("::")
+        .and_then(|at| key.get(..at + 2))
+        .unwrap_or("");
+    let agents = || {
+        let all = project.members.iter();
+        let agents = all.filter(|(_, it)| it.decl.kind == PluginKind::Agent);
+        let own = agents.filter_map(move |(other, _)| other.strip_prefix(prefix));
+        own.filter(move |name| !name.contains("::") && format!("{prefix}{name}") != key)
+    };
+    let unknown = peers.filter(|peer| !agents().any(|agent| agent == *peer));
+    let told = unknown.map(|peer| {
+        let message =
+            format!("config: `peers` names `{peer}`: only other agents of the plan can be asked");
+        let others: Vec<&str> = agents().collect();
+        let cure = match nearest(peer, agents()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if others.is_empty() => {
+                "add the agent to `plugins:`, or take it out of `peers`".to_owned()
+            }
+            None => format!("other agents of the plan: {}", others.join(", ")),
+        };
+        at_member(project, key, &message).cure(cure)
+    });
+    told.collect()
+}
+
+/// Whether `peers` is a key of the plugin's configuration: another plugin may mean something else by the word.
+fn takes_peers(member: &Member) -> bool {
+    let schema = member.manifest.config.as_ref();
+    schema.is_some_and(|schema| schema.pointer("/properties/peers").is_some())
+}

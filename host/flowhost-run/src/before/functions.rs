@@ -1,0 +1,143 @@
+//! Whether each step names a tool that its plugin has: asked when a project is loaded, and once more
+//! when components without a manifest have said what they offer.
+
+use std::collections::BTreeMap;
+
+use flowhost_flow::Plan;
+use flowhost_flow::plan::{Step, Work};
+use flowhost_words::nearest;
+use serde_json::Value;
+
+use crate::base::finding::Finding;
+
+/// The tools of each plugin whose list is known, by key.
+pub type ToolNames = BTreeMap<String, Vec<String>>;
+
+/// Every `uses: plugin/function` names a tool that the plugin has; `uses: plugin` needs a plugin with
+/// one tool. Plugins without a known list are left out.
+pub fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Finding>) {
+    check_each(plan, "", findings, &|step, prefix| {
+        function_problem(step, prefix, tools)
+    });
+}
+
+/// What is wrong with a step, whose plugins' keys begin with the text: message and cure.
+pub type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<(String, String)> + 'a;
+
+/// Asks about every step of the plan, and of its sub-plans.
+pub fn check_each(
+    plan: &Plan,
+    prefix: &str,
+    findings: &mut Vec<Finding>,
+    problem: &StepProblem<'_>,
+) {
+    let handlers = plan.handlers.values().map(AsRef::as_ref);
+    for step in plan.steps().into_iter().chain(handlers) {
+        if let Some((message, cure)) = problem(step, prefix) {
+            let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
+            findings.push(finding.cure(cure));
+        }
+    }
+    for wanted in plan.sub_plans() {
+        if let Some(child) = plan.sub_plan(&wanted.reference) {
+            let prefix = format!("{prefix}{}::", wanted.reference);
+            check_each(child, &prefix, findings, problem);
+        }
+    }
+}
+
+fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(String, String)> {
+    let Work::Call { plugin, function } = &step.work else {
+        return None;
+    };
+    let names = tools.get(&format!("{prefix}{plugin}"))?;
+    let listed = format!("tools of `{plugin}`: {}", names.join(", "));
+    let id = &step.id;
+    match (function, names.as_slice()) {
+        (Some(function), _) if names.contains(function) => None,
+        (Some(function), _) => {
+            let message = format!("step `{id}`: `{plugin}` has no tool `{function}`");
+            let cure = match nearest(function, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{plugin}/{near}`? {listed}"),
+                None => listed,
+            };
+            Some((message, cure))
+        }
+        (None, [_]) => None,
+        (None, []) => Some((format!("step `{id}`: `{plugin}` has no tool"), listed)),
+        (None, _) => {
+            let message = format!("step `{id}`: `{plugin}` has several tools");
+            Some((message, format!("write `uses: {plugin}/NAME`; {listed}")))
+        }
+    }
+}
+
+/// The names of what a schema of an object takes, those that it needs marked.
+pub(crate) fn takes(schema: &Value) -> String {
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names =
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| match required.contains(&name.as_str()) {
+                true => format!("`{name}` (required)"),
+                false => format!("`{name}`"),
+            });
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("it takes {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(uses: &str, tools: &[&str]) -> Vec<Finding> {
+        let text = format!(
+            "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  t: {{ kind: tool, source: ./t.wasm, \
+             profile: deny-all }}\nsteps:\n  a: {{ uses: {uses}, with: {{}} }}\n"
+        );
+        let plan = Plan::parse(&text, "p.yaml").unwrap();
+        let names = tools.iter().map(ToString::to_string).collect();
+        let mut findings = Vec::new();
+        check_functions(
+            &plan,
+            &ToolNames::from([("t".to_owned(), names)]),
+            &mut findings,
+        );
+        findings
+    }
+
+    #[test]
+    fn refuses_a_plugin_with_several_tools_when_none_is_named() {
+        let found = problems("t", &["read", "write"]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].line, 7);
+        assert!(found[0].hint.contains("read, write"), "{}", found[0].hint);
+    }
+
+    #[test]
+    fn refuses_an_unknown_tool_and_names_the_one_that_was_meant() {
+        let found = problems("t/raed", &["read", "write"]);
+        assert!(
+            found[0].hint.starts_with("did you mean `t/read`?"),
+            "{}",
+            found[0].hint
+        );
+    }
+
+    #[test]
+    fn takes_the_only_tool_and_a_named_one() {
+        assert!(problems("t", &["read"]).is_empty());
+        assert!(problems("t/write", &["read", "write"]).is_empty());
+    }
+}

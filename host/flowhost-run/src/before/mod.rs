@@ -1,0 +1,10 @@
+//! What is asked of a plan before anything of it runs: missing rights, functions, names and agents, and what it will
+//! cost. Must start nothing and record nothing.
+
+pub mod agents;
+pub mod estimate;
+pub mod functions;
+
+pub(crate) mod preflight;
+pub(crate) mod prompts;
+pub(crate) mod rights;

@@ -1,0 +1,174 @@
+//! The preflight: everything that a run would refuse before its first step, and what its steps would be
+//! refused for whatever happens before them. `validate`, `--dry-run` and `run` ask the same question.
+
+use std::path::Path;
+
+use flowhost_flow::plan::{Guard, Step, Work};
+use flowhost_flow::{OutputSchema, Plan};
+use flowhost_models::Gateway;
+use flowhost_words::PluginKind;
+use serde_json::{Value, json};
+
+use crate::base::failure::Failure;
+use crate::base::finding::Finding;
+use crate::base::state::State;
+use crate::before::agents;
+use crate::before::functions::{check_each, takes};
+use crate::before::prompts;
+use crate::before::rights;
+use crate::given::folders::missing_folders;
+use crate::given::project::{Member, Project};
+use crate::plugins::wiring::at_member;
+
+/// What a preflight found.
+#[derive(Debug, Clone, Default)]
+pub struct Preflight {
+    /// Rights that are missing.
+    pub rights: Vec<Finding>,
+    /// Everything else.
+    pub others: Vec<Finding>,
+}
+
+impl Preflight {
+    /// All of it.
+    #[must_use]
+    pub fn findings(self) -> Vec<Finding> {
+        let mut all = self.others;
+        all.extend(self.rights);
+        all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        all
+    }
+}
+
+/// Asks. Nothing runs, nothing is compiled, no model is asked and no folder is made. A `gateway` is needed where
+/// plugins are configured to ask models ([`agents::asks_models`]).
+///
+/// # Errors
+/// When the folders that nobody may grant cannot be looked at.
+pub fn preflight(
+    project: &Project,
+    gateway: Option<&Gateway>,
+    home: Option<&Path>,
+    state: &State,
+) -> Result<Preflight, Failure> {
+    let mut others = configurations(project);
+    others.extend(prompts::findings(project));
+    check_each(&project.plan, "", &mut others, &|step, prefix| {
+        input_problem(step, prefix, project)
+    });
+    others.extend(guards(project));
+    others.extend(missing_folders(project, home, state)?);
+    let mut found = Preflight {
+        rights: missing_rights(project),
+        others,
+    };
+    agents::look(project, gateway, &mut found);
+    Ok(found)
+}
+
+/// Every right that is missing, and every import that this build does not serve.
+#[must_use]
+pub fn missing_rights(project: &Project) -> Vec<Finding> {
+    rights::missing_rights(project).findings(project)
+}
+
+/// Every `config:` against the schema of its plugin's manifest.
+fn configurations(project: &Project) -> Vec<Finding> {
+    let wrong = |(key, member): (&String, &Member)| {
+        let schema = member.manifest.config.as_ref()?;
+        if member.decl.kind == PluginKind::Guardrail {
+            return None; // its configuration is the `with:` of where it is used
+        }
+        let compiled = match OutputSchema::compile(schema.clone()) {
+            Ok(compiled) => compiled,
+            Err(why) => {
+                let message = format!("the schema of its `config:` cannot be used: {why}");
+                return Some(at_member(project, key, &message).cure("mend the plugin's manifest"));
+            }
+        };
+        let template = &member.decl.config;
+        let what = if project.plan.awaits_inputs(template, &project.inputs) {
+            // What inputs decide is judged when they are there; what is written out is judged now.
+            let misfits = template.misfits(schema);
+            (!misfits.is_empty()).then(|| misfits.join("; "))?
+        } else {
+            let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
+            compiled.violations(&config)?
+        };
+        let finding = at_member(project, key, &format!("config: {what}"));
+        Some(finding.cure(takes(schema)))
+    };
+    project.members.iter().filter_map(wrong).collect()
+}
+
+/// A step's `with` against its tool's schema, as far as it is known before the run.
+fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<(String, String)> {
+    let Work::Call { plugin, function } = &step.work else {
+        return None;
+    };
+    let member = project.members.get(&format!("{prefix}{plugin}"))?;
+    if member.decl.kind != PluginKind::Tool {
+        return None;
+    }
+    let mut tools = member.manifest.tools.iter();
+    let tool = match function {
+        Some(name) => tools.find(|tool| tool.name == *name)?,
+        None => tools.next().filter(|_| member.manifest.tools.len() == 1)?,
+    };
+    let misfits = step.with.misfits(&tool.input);
+    if misfits.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "step `{}`: `{plugin}/{}` does not take this `with`: {}",
+        step.id,
+        tool.name,
+        misfits.join("; ")
+    );
+    Some((message, takes(&tool.input)))
+}
+
+/// Every guardrail's `with` against the schema of its manifest.
+fn guards(project: &Project) -> Vec<Finding> {
+    let mut found = Vec::new();
+    guards_of(project, &project.plan, "", &mut found);
+    found
+}
+
+fn guards_of(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
+    let handlers = plan.handlers.values().map(AsRef::as_ref);
+    let steps = plan.steps().into_iter().chain(handlers);
+    let of_steps = steps.flat_map(|step| step.before.iter().chain(&step.after));
+    let of_plan = plan.guardrails.before.iter().chain(&plan.guardrails.after);
+    for guard in of_plan.chain(of_steps) {
+        let member = project.members.get(&format!("{prefix}{}", guard.plugin));
+        let schema = member.and_then(|member| member.manifest.config.as_ref());
+        let finding = schema.and_then(|schema| guard_problem(plan, guard, schema));
+        // A plan's own guardrails are on each of its steps as well.
+        found.extend(finding.filter(|finding| !found.contains(finding)));
+    }
+    for wanted in plan.sub_plans() {
+        if let Some(child) = plan.sub_plan(&wanted.reference) {
+            let prefix = format!("{prefix}{}::", wanted.reference);
+            guards_of(project, child, &prefix, found);
+        }
+    }
+}
+
+fn guard_problem(plan: &Plan, guard: &Guard, schema: &Value) -> Option<Finding> {
+    let misfits = match guard.with.constant() {
+        // Nothing written is an empty configuration to the guardrail.
+        Some(Value::Null) => flowhost_flow::expr::Template::fixed(json!({})).misfits(schema),
+        _ => guard.with.misfits(schema),
+    };
+    if misfits.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "guardrail `{}` does not take this `with`: {}",
+        guard.plugin,
+        misfits.join("; ")
+    );
+    let finding = Finding::new(&plan.file, message).at(guard.at.line, guard.at.column);
+    Some(finding.cure(takes(schema)))
+}

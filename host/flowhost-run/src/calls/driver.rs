@@ -1,0 +1,640 @@
+//! The thin part between a pure planner and the world: performs actions, feeds events.
+//!
+//! Steps leave as envelopes on the bus and come back as envelopes; the planner decides everything
+//! else. Must keep no state that a run's events would not rebuild.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_bus::{Bus, BusError, Envelope, Subscription};
+use flowhost_engine::RunScope;
+use flowhost_flow::consensus::Verdict;
+use flowhost_flow::effort;
+use flowhost_flow::planner::{CallId, GateId, Note, OpenGate, RunEnd, TimerId};
+use flowhost_flow::{
+    Action, Amounts, Call, CallResult, Event, Exit, FailureClass, Plan, Planner, RunSetup,
+    RunStatus, Time, planner_for,
+};
+use flowhost_ledger::{LedgerError, trace};
+use serde::Deserialize as _;
+use serde_json::Map;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::base::clock::RunClock;
+use crate::base::failure::Failure;
+use crate::base::finding::Finding;
+use crate::base::tasks;
+use crate::calls::desk::{Desk, Recording};
+use crate::calls::mailbox::{self, Mailboxes};
+use crate::calls::order::{Answer, Answered, Detail, Stands};
+use crate::calls::worker::{Inbox, Worker, failed, listen, unplaced};
+use crate::earlier::resume::Resumed;
+use crate::earlier::reuse::{Made, Reuse, ReusedCall};
+use crate::given::world::{Workers, World};
+use crate::host::handle::Run;
+use crate::kept::journal::Journal;
+use crate::kept::stages::Stages;
+use crate::meters::purse::Purse;
+use crate::plugins::installed::Installed;
+use crate::plugins::registry::Registry;
+use crate::plugins::wiring::Machinery;
+
+mod ending;
+mod gates;
+mod orders;
+mod outcome;
+mod reused;
+mod staged;
+mod takeup;
+#[cfg(test)]
+mod tests;
+
+pub use outcome::{Outcome, Paused, StepOutcome};
+use staged::stage_of;
+use takeup::Takeup;
+
+/// What calls at work get to come to their end when the process has to go: half of what container hosts give
+/// by default before they kill.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a run is driven with.
+pub(crate) struct Drive {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) setup: RunSetup,
+    pub(crate) scope: RunScope,
+    pub(crate) journal: Journal,
+    pub(crate) registry: Machinery,
+    pub(crate) purse: Arc<Purse>,
+    pub(crate) recording: Arc<Recording>,
+    pub(crate) workers: Workers,
+    /// Answers workers of other processes.
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) world: Arc<dyn World>,
+    /// Where stages leave their evidence.
+    pub(crate) stages: Option<Stages>,
+    /// What another process left of the run, if it goes on.
+    pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
+    /// What it takes from an earlier run.
+    pub(crate) reuse: Option<Arc<Reuse>>,
+}
+
+pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
+    let started = Time(drive.scope.started_ms);
+    let over = started.after(drive.plan.timeout_ms);
+    let (planner, clock, takeup) = match drive.resumed {
+        None => {
+            let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {
+                let findings = problems.into_iter().map(Finding::from).collect();
+                Failure::findings("the plan", findings)
+            })?;
+            (planner, RunClock::from(started), None)
+        }
+        Some((planner, resumed)) => {
+            let takeup = Takeup::of(resumed);
+            let at = takeup.at.unwrap_or(started);
+            (planner, RunClock::from(at), Some(takeup))
+        }
+    };
+    let (scope, machinery) = (drive.scope, drive.registry);
+    let bus = machinery.bus.clone();
+    let deadline = clock.at(over);
+    let inbox = Inbox::open(&*bus, &scope).await.map_err(bus_failure)?;
+    let answers = listen(&*bus, &scope, "step.*.end").await;
+    let answers = answers.map_err(bus_failure)?;
+    let trace = trace::trace_id(&scope.run);
+    if let Some(takeup) = &takeup {
+        takeup.restore(&drive.purse, &machinery.tally, &drive.recording);
+    }
+    let past = takeup.as_ref();
+    let unread = past.map(|takeup| takeup.unread.clone());
+    let (unread, read) = (unread.unwrap_or_default(), past.map(Takeup::read));
+    let read = read.unwrap_or_default();
+    let held = match drive.workers {
+        Workers::Here => {
+            let worker = Worker::new(scope.clone(), &machinery, drive.recording.clone());
+            if let Some(takeup) = &takeup {
+                takeup.tell(&worker);
+            }
+            let mailboxes = Mailboxes::open(&worker).await?;
+            mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
+            Held::Serving(tasks::spawn(worker.serve(inbox, mailboxes)))
+        }
+        Workers::Elsewhere => {
+            let questions = Desk::open(&*bus, &scope).await.map_err(bus_failure)?;
+            let mailboxes = mailbox::hold_open(&*bus, &scope, &machinery.plugins).await?;
+            mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
+            Held::Queues {
+                _mailboxes: mailboxes,
+                _orders: inbox,
+                serving: tasks::spawn(drive.desk.serve(questions)),
+            }
+        }
+    };
+    let mut driver = Driver {
+        planner,
+        scope,
+        bus,
+        trace,
+        journal: drive.journal.clone(),
+        registry: machinery.plugins,
+        clock,
+        run: run.clone(),
+        deadline,
+        waiting: VecDeque::new(),
+        open: BTreeMap::new(),
+        timers: BTreeSet::new(),
+        due: HashMap::new(),
+        steps: BTreeMap::new(),
+        used: HashMap::new(),
+        purse: drive.purse.clone(),
+        recording: drive.recording,
+        verdicts: HashMap::new(),
+        stages: drive.stages,
+        warnings: Vec::new(),
+        checks: BTreeMap::new(),
+        end: None,
+        broken: None,
+        spent: Amounts::default(),
+        gates: BTreeMap::new(),
+        world: drive.world,
+        pausing: None,
+        paused: None,
+        winding: None,
+        reuse: drive.reuse,
+        made: VecDeque::new(),
+        reused: Vec::new(),
+    };
+    // A task of the runtime, so that it and the workers hand over on one thread where they can.
+    let driving = async move {
+        driver.run(answers, takeup).await;
+        driver
+    };
+    let driven = tasks::spawn(driving).await;
+    let mut driver = driven.map_err(|error| {
+        Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
+    })?;
+    if driver.paused.is_none() {
+        driver.settle(deadline).await;
+    }
+    let mut end = driver.end.take().ok_or_else(|| {
+        Failure::new(Exit::Internal, "the run ended without a result")
+            .hint("this is a bug; report it")
+    })?;
+    if driver.paused.is_none() {
+        driver.finish_agents(&end).await;
+    }
+    held.end();
+    // What was spent while no step was at work: messages that were read later, and ends of agents.
+    let rest = drive.purse.rest();
+    end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
+    end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
+    let refused = drive.purse.rest_refused();
+    if refused > 0 {
+        let message =
+            format!("the budget refused {refused} model calls of agents that read messages");
+        driver.warnings.push(message);
+    }
+    let duration_ms = clock.now().0.saturating_sub(driver.scope.started_ms);
+    let (steps, warnings, checks) = (driver.steps, driver.warnings, driver.checks);
+    Ok(Outcome {
+        end,
+        steps,
+        denials: drive.journal.denials(),
+        warnings,
+        checks,
+        duration_ms,
+        paused: driver.paused,
+        reused: driver.reused,
+    })
+}
+
+/// What goes on beside the driver until the run is over.
+enum Held {
+    /// The worker of this process.
+    Serving(JoinHandle<()>),
+    /// The queues that workers elsewhere read from, open from before the first order until after the last
+    /// one: an order waits in them while no worker is there.
+    Queues {
+        _orders: Inbox,
+        _mailboxes: Vec<Box<dyn Subscription>>,
+        serving: JoinHandle<()>,
+    },
+}
+
+impl Held {
+    fn end(self) {
+        match self {
+            Self::Serving(task) | Self::Queues { serving: task, .. } => task.abort(),
+        }
+    }
+}
+
+/// The subscription failed before anything ran.
+pub(crate) fn bus_failure(error: BusError) -> Failure {
+    Failure::new(Exit::Internal, "the bus does not work").because(error.to_string())
+}
+
+struct Driver {
+    planner: Box<dyn Planner>,
+    scope: RunScope,
+    bus: Arc<dyn Bus>,
+    trace: String,
+    journal: Journal,
+    registry: Arc<Registry>,
+    clock: RunClock,
+    run: Run,
+    /// When the run's own time is up.
+    deadline: Instant,
+    /// Calls that the bus had no room for.
+    waiting: VecDeque<Box<Call>>,
+    /// Calls that have not ended; those that are out with their order.
+    open: BTreeMap<u64, Option<Out>>,
+    timers: BTreeSet<(Time, TimerId)>,
+    due: HashMap<TimerId, Time>,
+    steps: BTreeMap<String, StepOutcome>,
+    used: HashMap<String, Detail>,
+    purse: Arc<Purse>,
+    recording: Arc<Recording>,
+    /// Of consensus steps at work, by path.
+    verdicts: HashMap<String, Arc<Verdict>>,
+    stages: Option<Stages>,
+    warnings: Vec<String>,
+    /// What checks said last, by path and id.
+    checks: BTreeMap<(String, String), bool>,
+    end: Option<RunEnd>,
+    /// Why the host cannot go on.
+    broken: Option<flowhost_flow::Failure>,
+    /// What calls that have ended used.
+    spent: Amounts,
+    /// Gates that nobody has spoken to, and until when each is open on the wall's clock.
+    gates: BTreeMap<GateId, (OpenGate, u64)>,
+    world: Arc<dyn World>,
+    /// Set once the run has to let go of its process: why, and until when calls may come to their end.
+    pausing: Option<(Exit, Instant)>,
+    paused: Option<Paused>,
+    /// Set once the run has to come to its end: why, and until when calls may come to theirs.
+    winding: Option<(Arc<str>, Instant)>,
+    reuse: Option<Arc<Reuse>>,
+    /// Calls that an earlier run has made, until the turn is over in which they were asked for: what the planner
+    /// said in it is recorded before it hears of their ends.
+    made: VecDeque<(Box<Call>, Made)>,
+    reused: Vec<ReusedCall>,
+}
+
+/// A call whose order has left.
+struct Out {
+    /// The revision that it has pinned: it is kept alive by this.
+    pinned: Arc<Installed>,
+    sent: Instant,
+}
+
+impl Driver {
+    async fn run(&mut self, mut answers: Box<dyn Subscription>, takeup: Option<Takeup>) {
+        match takeup {
+            Some(takeup) => self.take_up(takeup).await,
+            None => self.feed(Event::Started).await,
+        }
+        let stop = self.run.clone();
+        let (mut stopping, mut halted, mut winding) = (false, false, false);
+        while self.end.is_none() {
+            if let Some((call, made)) = self.made.pop_front() {
+                self.take_over(&call, made).await;
+                continue;
+            }
+            if let Some((exit, grace)) = self.pausing
+                && (self.at_work() == 0 || Instant::now() >= grace)
+            {
+                self.interrupted(exit);
+                return self.abandon(answers).await;
+            }
+            self.wound_down();
+            if self.rests() {
+                match self.overdue() {
+                    Some(gate) => self.time_out(gate).await,
+                    None => return self.waits_at_gates(),
+                }
+                continue;
+            }
+            let next = self.timers.first().copied();
+            let wake = next.map_or_else(
+                || Instant::now() + Duration::from_secs(3_600),
+                |(time, _)| self.clock.at(time),
+            );
+            let wake = self.closing().map_or(wake, |closes| closes.min(wake));
+            let wake = self
+                .winding
+                .as_ref()
+                .map_or(wake, |(_, until)| wake.min(*until));
+            let grace = self.pausing.map(|(_, grace)| grace);
+            tokio::select! {
+                biased;
+                reason = stop.asked_to_stop(), if !stopping => {
+                    stopping = true;
+                    self.feed(Event::Cancelled { reason: reason.to_string() }).await;
+                }
+                reason = stop.halted(), if !halted => {
+                    halted = true;
+                    let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
+                    self.feed(Event::HostFailed { failure }).await;
+                }
+                exit = stop.asked_to_pause(), if grace.is_none() && !stopping => {
+                    self.pausing = Some((exit, Instant::now() + GRACE));
+                }
+                (reason, grace) = stop.asked_to_wind_down(), if !winding && !stopping => {
+                    winding = true;
+                    self.winding = Some((reason, Instant::now() + grace));
+                }
+                delivery = answers.next() => match delivery {
+                    Ok(delivery) => {
+                        let envelope = delivery.envelope.clone();
+                        let _gone = delivery.ack().await;
+                        self.answered(&envelope).await;
+                    }
+                    Err(error) => self.broken(&error.to_string()).await,
+                },
+                () = tokio::time::sleep_until(grace.unwrap_or(wake)) => match grace {
+                    Some(_) => {}
+                    None => self.fire().await,
+                },
+            }
+        }
+    }
+
+    async fn fire(&mut self) {
+        // The sleep may end a moment early by this clock's reading; what is due is due.
+        let now = self.clock.now().after(1);
+        while let Some((time, timer)) = self.timers.first().copied() {
+            if time > now {
+                break;
+            }
+            if self.end.is_some() {
+                return;
+            }
+            self.timers.pop_first();
+            self.due.remove(&timer);
+            self.feed(Event::TimerFired { timer }).await;
+        }
+        if self.end.is_none()
+            && let Some(gate) = self.overdue()
+        {
+            self.time_out(gate).await;
+        }
+    }
+
+    async fn answered(&mut self, envelope: &Envelope) {
+        let answer = match Answer::deserialize(&envelope.payload) {
+            Ok(answer) => answer,
+            Err(error) => {
+                let message = format!("the answer to a call cannot be read: {error}");
+                return self.broken(&message).await;
+            }
+        };
+        let Some(out) = self.open.remove(&answer.call) else {
+            return; // answered before: the bus delivers at least once
+        };
+        self.used
+            .entry(answer.path.clone())
+            .or_default()
+            .add(&answer.detail);
+        let (result, stands) = self.kept(&envelope.step, answer.result, answer.stands);
+        self.recording.heard(answer.call);
+        let spent = self.purse.end(&answer.call.to_string());
+        let used = Amounts {
+            tokens: spent.tokens,
+            micro_usd: spent.micro_usd,
+            ..answer.used
+        };
+        self.spent.add(&used);
+        let event = Event::CallFinished {
+            call: CallId(answer.call),
+            result,
+            used,
+        };
+        let answered = Answered {
+            stands,
+            told_ms: answer.detail.told_ms,
+            plugin: out.as_ref().map(|out| out.pinned.key.to_string()),
+            took_us: out.map(|out| micros(out.sent.elapsed())),
+        };
+        self.feed_recorded(event, answered).await;
+        self.drain().await;
+    }
+
+    /// The result, or why it is too much to be held for later steps.
+    fn kept(&self, step: &str, result: CallResult, stands: Stands) -> (CallResult, Stands) {
+        match too_large(&self.purse, step, &result) {
+            Some(failure) => (failure, Stands::Nowhere),
+            None => (result, stands),
+        }
+    }
+
+    /// Feeds the planner an event whose result, if it has one, no record holds yet.
+    async fn feed(&mut self, event: Event) {
+        self.feed_recorded(event, Answered::default()).await;
+    }
+
+    /// The event is a record before the planner sees it: feeding the records to a new planner gives the
+    /// same actions.
+    async fn feed_recorded(&mut self, event: Event, answered: Answered) {
+        let now = self.clock.now();
+        if let Err(error) = self.journal.event(&event, now, &answered) {
+            // Told once; a planner that is told of the broken ledger itself goes on to the end.
+            if self.broken.is_none() {
+                let failure = unrecorded(&error);
+                self.broken = Some(failure.clone());
+                self.waiting.clear();
+                return Box::pin(self.turn(Event::HostFailed { failure }, now)).await;
+            }
+        }
+        self.turn(event, now).await;
+    }
+
+    async fn turn(&mut self, event: Event, now: Time) {
+        let Some(actions) = self.planned(event, now) else {
+            return self.given_up(now);
+        };
+        for action in actions {
+            self.perform(action).await;
+        }
+    }
+
+    /// One turn of the planner; nothing where it was cut short. It evaluates expressions and checks
+    /// outputs against schemas: bounded, but longer than anybody should wait who wants the run to stop.
+    fn planned(&mut self, event: Event, now: Time) -> Option<Vec<Action>> {
+        let (run, over) = (self.run.clone(), self.deadline);
+        // The turn that ends a run because somebody asked for it must come to its end.
+        let stopping = matches!(event, Event::Cancelled { .. } | Event::HostFailed { .. });
+        let stopped = Rc::new(Cell::new(false));
+        let heard = stopped.clone();
+        let stop = move || {
+            let stop = !stopping && (run.is_asked_to_stop() || Instant::now() > over);
+            heard.set(heard.get() || stop);
+            stop
+        };
+        let planner = &mut self.planner;
+        let actions = effort::stoppable(stop, || planner.on(event, now));
+        (!stopped.get()).then_some(actions)
+    }
+
+    /// The turn was cut short: what the planner said of it is not what the same events would give again,
+    /// so the run ends here, by the driver's word.
+    fn given_up(&mut self, now: Time) {
+        let (class, message) = match self.run.is_asked_to_stop() {
+            true => (FailureClass::Cancelled, "interrupted"),
+            false => (
+                FailureClass::Timeout,
+                "the run took longer than its `timeout:`",
+            ),
+        };
+        tracing::debug!(at = now.0, "an expression or a schema was cut short");
+        let failure = flowhost_flow::Failure::new(class, message);
+        let exit = failure.class.exit();
+        self.end = Some(RunEnd {
+            exit,
+            status: exit.status(),
+            outputs: serde_json::Map::new(),
+            failure: Some(failure),
+            used: Amounts::default(),
+        });
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::Call(call) => {
+                self.open.insert(call.id.0, None);
+                self.waiting.push_back(call);
+                Box::pin(self.drain()).await;
+            }
+            Action::Cancel { call, reason } => self.cancel(call, reason).await,
+            Action::SetTimer { timer, at } => {
+                if let Some(old) = self.due.insert(timer, at) {
+                    self.timers.remove(&(old, timer));
+                }
+                self.timers.insert((at, timer));
+            }
+            Action::ClearTimer { timer } => {
+                if let Some(at) = self.due.remove(&timer) {
+                    self.timers.remove(&(at, timer));
+                }
+            }
+            Action::OpenGate(gate) => Box::pin(self.open_gate(*gate)).await,
+            Action::CloseGate { gate } => {
+                self.gates.remove(&gate);
+            }
+            Action::Note(note) => Box::pin(self.note(note)).await,
+            Action::Finish(end) => self.end = Some(self.as_it_ended(*end)),
+        }
+    }
+
+    /// A planner that gives its end in the turn in which the host fails has ended before it could hear of it: the
+    /// evidence of its last stage could not be written, say. Such a run has not ended well.
+    fn as_it_ended(&self, end: RunEnd) -> RunEnd {
+        match &self.broken {
+            Some(failure) if end.failure.is_none() => RunEnd {
+                exit: Exit::Internal,
+                status: RunStatus::Failed,
+                outputs: Map::new(),
+                failure: Some(failure.clone()),
+                ..end
+            },
+            _ => end,
+        }
+    }
+
+    async fn note(&mut self, note: Note) {
+        if let Err(error) = self.journal.note(&note) {
+            return self.ledger_broken(&error).await;
+        }
+        self.run.note(&note);
+        if let Note::Emitted { .. } = &note {
+            self.emit(&note).await;
+        }
+        let stage = match &note {
+            Note::StepEnded(summary) => stage_of(summary),
+            _ => None,
+        };
+        self.remember(note);
+        if let Some(step) = stage {
+            self.stage_ended(&step).await;
+        }
+    }
+
+    /// What the report will say of it.
+    fn remember(&mut self, note: Note) {
+        match note {
+            Note::Warning { path, message, .. } => {
+                let place = if path.is_empty() {
+                    String::new()
+                } else {
+                    format!("{path}: ")
+                };
+                self.warnings.push(format!("{place}{message}"));
+            }
+            Note::StepEnded(summary) => {
+                let used = self.used.remove(&summary.path).unwrap_or_default();
+                let consensus = self.verdicts.remove(&summary.path);
+                let outcome = StepOutcome {
+                    used,
+                    consensus: consensus.map(Arc::unwrap_or_clone),
+                    summary,
+                };
+                self.steps.insert(outcome.summary.path.clone(), outcome);
+            }
+            Note::Check {
+                path, id, holds, ..
+            } => {
+                self.checks.insert((path, id), holds);
+            }
+            Note::Consensus { path, verdict, .. } => {
+                self.verdicts.insert(path, verdict);
+            }
+            _ => {}
+        }
+    }
+
+    async fn ledger_broken(&mut self, error: &LedgerError) {
+        self.broken(&error.to_string()).await;
+    }
+
+    /// The host cannot go on: the planner is told once, and nothing new is started.
+    async fn broken(&mut self, message: &str) {
+        // Told once.
+        if self.broken.is_some() {
+            return;
+        }
+        let failure = host_failed(message);
+        self.broken = Some(failure.clone());
+        self.waiting.clear();
+        Box::pin(self.feed(Event::HostFailed { failure })).await;
+    }
+}
+
+/// Why a result is too much to be held for later steps, if it is; else it is held from now on.
+pub(crate) fn too_large(purse: &Purse, step: &str, result: &CallResult) -> Option<CallResult> {
+    let CallResult::Output(output) = result else {
+        return None;
+    };
+    let fault = purse.outputs().keep(step, output).err()?;
+    Some(failed(unplaced(&fault).with_hint(
+        "hand on less: a step can write what is large into a granted folder or into `state`, and \
+         hand on its name (docs/limits.md)",
+    )))
+}
+
+fn host_failed(message: &str) -> flowhost_flow::Failure {
+    flowhost_flow::Failure::new(FailureClass::Internal, message)
+        .with_hint("nothing was acknowledged that is not on the disk")
+}
+
+fn unrecorded(error: &LedgerError) -> flowhost_flow::Failure {
+    host_failed(&error.to_string())
+}
+
+/// Whole microseconds.
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

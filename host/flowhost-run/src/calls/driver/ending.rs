@@ -1,0 +1,124 @@
+//! The end of a run beside its planner: agents read what was published last, and are told how it went.
+//!
+//! Both are asked of the run's worker by envelopes, wherever it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_bus::{Draft, Envelope, Subject};
+use flowhost_flow::planner::RunEnd;
+use flowhost_flow::{FailureClass, RunStatus};
+use serde::Deserialize as _;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::calls::order::{Ending, Settled};
+use crate::calls::worker::envelope_id;
+use crate::host::execute::status_of;
+
+/// Longest wait for agents that are told that the run is over, all together: each has its profile's
+/// deadline, and a run that has ended must not hang on them.
+const FINISH_MAX: Duration = Duration::from_secs(60);
+
+/// Longest wait for a worker that lets its agents read what was published: longer than a worker waits for
+/// them, so that only one that is gone is given up.
+const SETTLE_MAX: Duration = Duration::from_secs(90);
+
+impl Driver {
+    /// Lets the agents of a run that went well read what was published.
+    pub(super) async fn settle(&mut self, deadline: Instant) {
+        let went_well = self
+            .end
+            .as_ref()
+            .is_some_and(|end| matches!(end.status, RunStatus::Ok | RunStatus::Degraded));
+        if !went_well || !self.registry.anybody_reads() {
+            return;
+        }
+        let run = self.run.clone();
+        let settled = tokio::select! {
+            biased;
+            _reason = run.asked_to_stop() => {
+                return self.ended_by(FailureClass::Cancelled, "interrupted");
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                let message = "the run's time was up while agents were reading messages";
+                return self.ended_by(FailureClass::Timeout, message);
+            }
+            settled = self.ask_to_settle() => settled,
+        };
+        match settled {
+            Ok(Settled::Quiet) => {}
+            Ok(Settled::Busy) => {
+                let message =
+                    "agents were still sending messages when the run ended; the rest was dropped";
+                self.warnings.push(message.to_owned());
+            }
+            Err(why) => {
+                let message = "no worker let the agents read their last messages";
+                tracing::warn!(why, "{message}");
+                self.warnings.push(message.to_owned());
+            }
+        }
+    }
+
+    async fn ask_to_settle(&mut self) -> Result<Settled, String> {
+        let answer = self.request("settle", Value::Null, SETTLE_MAX).await?;
+        Settled::deserialize(&answer.payload).map_err(|error| error.to_string())
+    }
+
+    /// What ended the run after its last step.
+    fn ended_by(&mut self, class: FailureClass, message: &str) {
+        let failure = flowhost_flow::Failure::new(class, message);
+        if let Some(end) = &mut self.end {
+            end.exit = failure.class.exit();
+            end.status = end.exit.status();
+            end.outputs.clear();
+            end.failure = Some(failure);
+        }
+    }
+
+    /// Tells the agents that were started how the run ended, and waits until they know.
+    pub(super) async fn finish_agents(&mut self, end: &RunEnd) {
+        if let Err(message) = self.tell_the_end(end).await {
+            tracing::warn!(message, "the agents were not told that the run is over");
+        }
+    }
+
+    async fn tell_the_end(&mut self, end: &RunEnd) -> Result<(), String> {
+        let failure = end.failure.as_ref();
+        let ending = Ending {
+            status: status_of(end.status).to_owned(),
+            reason: failure.map_or_else(String::new, |it| it.message.clone()),
+        };
+        let payload = serde_json::to_value(ending).map_err(|error| error.to_string())?;
+        self.request("finish", payload, FINISH_MAX).await.map(drop)
+    }
+
+    /// Asks the run's worker for something that is about the whole run.
+    async fn request(
+        &mut self,
+        what: &str,
+        payload: Value,
+        longest: Duration,
+    ) -> Result<Arc<Envelope>, String> {
+        let run = &self.scope;
+        let subject = Subject::of(&run.tenant, &run.run, &["run", what])
+            .map_err(|error| error.to_string())?;
+        let draft = Draft {
+            id: envelope_id(run, 0, what),
+            tenant: run.tenant.to_string(),
+            run: run.run.to_string(),
+            step: String::new(),
+            actor: format!("{}/host", run.tenant),
+            correlation: String::new(),
+            causation: String::new(),
+            traceparent: String::new(),
+            kind: format!("run.{what}"),
+            payload,
+        };
+        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let answer = self.bus.request(&subject, Arc::new(envelope), longest);
+        answer.await.map_err(|error| error.to_string())
+    }
+}

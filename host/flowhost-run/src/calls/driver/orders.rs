@@ -1,0 +1,173 @@
+//! How calls leave the driver: what waits for room, what is ordered, and what is told to stop.
+//!
+//! An order that has left is kept until it is answered; one that could not leave is answered for here, so
+//! that the planner hears of every call exactly once.
+
+use std::sync::Arc;
+
+use flowhost_bus::{BusError, Draft, Envelope, Subject};
+use flowhost_flow::planner::CallId;
+use flowhost_flow::{Amounts, Call, CallResult, Event, FailureClass};
+use flowhost_ledger::trace;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Driver, Out};
+use crate::calls::order::{Cancel, Order};
+use crate::calls::worker::envelope_id;
+use crate::earlier::reuse::Made;
+use crate::kept::stages::Stages;
+use crate::plugins::registry::not_of_this_run;
+
+impl Driver {
+    /// Sends what waits, as far as the bus has room.
+    pub(super) async fn drain(&mut self) {
+        if self.pausing.is_some() || self.winding.is_some() {
+            return;
+        }
+        while let Some(call) = self.waiting.pop_front() {
+            match self.send(&call).await {
+                Ok(()) => {}
+                Err(SendError::Full) => return self.waiting.push_front(call),
+                Err(SendError::Made(made)) => self.made.push_back((call, *made)),
+                Err(SendError::Cannot(failure)) => {
+                    self.open.remove(&call.id.0);
+                    let (result, used) = (CallResult::Failed(failure), Amounts::default());
+                    Box::pin(self.feed(Event::CallFinished {
+                        call: call.id,
+                        result,
+                        used,
+                    }))
+                    .await;
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, call: &Call) -> Result<(), SendError> {
+        let run = &self.scope;
+        let cannot =
+            |class, message: String| SendError::Cannot(flowhost_flow::Failure::new(class, message));
+        let subject = Subject::of(&run.tenant, &run.run, &["step", &call.step_id, "start"])
+            .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
+        if call.stage.is_some()
+            && let Some(failure) = self.stages.as_ref().and_then(Stages::refuses)
+        {
+            return Err(SendError::Cannot(failure));
+        }
+        if self.broken.is_some() {
+            // A turn's later actions come after the one in which the host failed.
+            let message = "the host cannot go on".to_owned();
+            return Err(cannot(FailureClass::Internal, message));
+        }
+        let installed = self
+            .registry
+            .current(&call.plugin)
+            .ok_or_else(|| cannot(FailureClass::Internal, not_of_this_run(&call.plugin)))?;
+        if let Some(reuse) = &self.reuse
+            && let Some(made) = reuse.find(call, &self.registry).await
+        {
+            return Err(SendError::Made(Box::new(made)));
+        }
+        let order = Order::new(call, &installed, self.clock.now());
+        let payload = serde_json::to_value(order)
+            .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
+        let envelope = self.envelope(call, "start", payload).map_err(|error| {
+            cannot(
+                FailureClass::Invalid,
+                format!("the input cannot travel: {error}"),
+            )
+        })?;
+        // Before the order leaves: whoever takes it may spend at once.
+        let number = call.id.0.to_string();
+        self.purse.begin(&number, call.ceilings);
+        let at = Instant::now();
+        let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
+        if sent.is_err() {
+            let before = self.purse.end(&number);
+            self.purse.carry(&number, before);
+        }
+        match sent {
+            Ok(_) => {
+                // Nothing is recorded of the order itself: whoever performs it records what it begins.
+                let out = Out {
+                    pinned: installed,
+                    sent: at,
+                };
+                self.open.insert(call.id.0, Some(out));
+                Ok(())
+            }
+            Err(BusError::Full { .. }) => Err(SendError::Full),
+            Err(error) => Err(cannot(FailureClass::Internal, error.to_string())),
+        }
+    }
+
+    fn envelope(&self, call: &Call, direction: &str, payload: Value) -> Result<Envelope, String> {
+        let run = &self.scope;
+        let draft = Draft {
+            id: envelope_id(run, call.id.0, direction),
+            tenant: run.tenant.to_string(),
+            run: run.run.to_string(),
+            step: call.step_id.clone(),
+            actor: format!("{}/host", run.tenant),
+            correlation: call.path.clone(),
+            causation: String::new(),
+            traceparent: trace::traceparent(&self.trace, trace::step_span(&call.step_id)),
+            kind: format!("step.{direction}"),
+            payload,
+        };
+        draft.seal().map_err(|error| error.to_string())
+    }
+
+    /// Tells whoever performs a call to stop it. A call that still waits here is answered for at once.
+    pub(super) async fn cancel(&mut self, call: CallId, reason: String) {
+        if let Some(at) = self.waiting.iter().position(|it| it.id == call) {
+            self.waiting.remove(at);
+            self.open.remove(&call.0);
+            let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, reason);
+            let (result, used) = (CallResult::Failed(failure), Amounts::default());
+            return Box::pin(self.feed(Event::CallFinished { call, result, used })).await;
+        }
+        if let Err(message) = self.publish_cancel(call, reason).await {
+            // The planner's own time limit for a stopped call still holds.
+            tracing::warn!(call = call.0, message, "a call cannot be told to stop");
+        }
+    }
+
+    pub(super) async fn publish_cancel(
+        &mut self,
+        call: CallId,
+        reason: String,
+    ) -> Result<(), String> {
+        let run = &self.scope;
+        let number = call.0.to_string();
+        let subject = Subject::of(&run.tenant, &run.run, &["step", &number, "cancel"]);
+        let subject = subject.map_err(|error| error.to_string())?;
+        let cancel = Cancel {
+            call: call.0,
+            reason,
+        };
+        let draft = Draft {
+            id: envelope_id(run, call.0, "cancel"),
+            tenant: run.tenant.to_string(),
+            run: run.run.to_string(),
+            step: String::new(),
+            actor: format!("{}/host", run.tenant),
+            correlation: number,
+            causation: String::new(),
+            traceparent: String::new(),
+            kind: "step.cancel".to_owned(),
+            payload: serde_json::to_value(cancel).map_err(|error| error.to_string())?,
+        };
+        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
+        sent.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+enum SendError {
+    /// An earlier run has made it.
+    Made(Box<Made>),
+    Full,
+    Cannot(flowhost_flow::Failure),
+}

@@ -1,0 +1,334 @@
+//! What the driver owes a planner and the world, seen through the traits that it is made of.
+
+use flowhost_flow::Failure as FlowFailure;
+use flowhost_ledger::{Fact, Kind, MemoryRecorder, Recorder};
+use serde_json::json;
+
+use super::*;
+use crate::standin::testing::{Ear, NoWorld, RUN, Scripted, envelope, machinery, purse, scope};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
+    let (scope, machinery, purse) = (scope(ledger.clone()), machinery(), purse());
+    let own_calls = scope.own_calls.clone();
+    Driver {
+        planner,
+        bus: machinery.bus,
+        trace: trace::trace_id(&scope.run),
+        journal: Journal::new(ledger.clone(), "default", false),
+        registry: machinery.plugins,
+        clock: RunClock::new(0),
+        run: Run::new(RUN),
+        deadline: Instant::now() + HOUR,
+        waiting: VecDeque::new(),
+        open: BTreeMap::new(),
+        timers: BTreeSet::new(),
+        due: HashMap::new(),
+        steps: BTreeMap::new(),
+        used: HashMap::new(),
+        recording: Arc::new(Recording::new(ledger, own_calls, purse.clone())),
+        purse,
+        verdicts: HashMap::new(),
+        stages: None,
+        warnings: Vec::new(),
+        checks: BTreeMap::new(),
+        end: None,
+        broken: None,
+        spent: Amounts::default(),
+        gates: BTreeMap::new(),
+        world: Arc::new(NoWorld),
+        pausing: None,
+        paused: None,
+        reuse: None,
+        made: VecDeque::new(),
+        reused: Vec::new(),
+        winding: None,
+        scope,
+    }
+}
+
+/// A driver whose planner says these turns, what that planner hears, and the ledger.
+fn scripted(turns: Vec<Vec<Action>>) -> (Driver, Ear, Arc<MemoryRecorder>) {
+    let ledger = Arc::new(MemoryRecorder::default());
+    let (planner, ear) = Scripted::new(turns, &ledger);
+    (driver(Box::new(planner), ledger.clone()), ear, ledger)
+}
+
+async fn run(driver: &mut Driver) {
+    let answers = listen(&*driver.bus, &driver.scope, "step.*.end").await;
+    driver.run(answers.unwrap(), None).await;
+}
+
+fn finish() -> Action {
+    Action::Finish(Box::new(RunEnd {
+        exit: Exit::Ok,
+        status: Exit::Ok.status(),
+        outputs: serde_json::Map::new(),
+        failure: None,
+        used: Amounts::default(),
+    }))
+}
+
+fn timer(number: u64) -> TimerId {
+    TimerId(number)
+}
+
+fn set(number: u64, at: u64) -> Action {
+    Action::SetTimer {
+        timer: timer(number),
+        at: Time(at),
+    }
+}
+
+fn fired(ear: &Ear) -> Vec<TimerId> {
+    let fired = ear.events().into_iter().filter_map(|event| match event {
+        Event::TimerFired { timer } => Some(timer),
+        _ => None,
+    });
+    fired.collect()
+}
+
+/// The first call that a planner of a real plan asks for.
+fn call() -> Box<Call> {
+    let text = "flowhost: v1\nkind: workflow\nname: one\n\
+                plugins: { say: { kind: tool, source: 'builtin:say', profile: tool-pure } }\n\
+                steps: { greet: { uses: say } }\n";
+    let setup = RunSetup {
+        run_id: RUN.to_owned(),
+        plan_hash: "h".to_owned(),
+        seed: 1,
+        inputs: Default::default(),
+        estimates: Default::default(),
+        components: Default::default(),
+        only: None,
+    };
+    let plan = Plan::parse(text, "plan.yaml").unwrap();
+    let mut planner = planner_for(Arc::new(plan), setup).unwrap();
+    let actions = planner.on(Event::Started, Time(0)).into_iter();
+    let mut calls = actions.filter_map(|action| match action {
+        Action::Call(call) => Some(call),
+        _ => None,
+    });
+    calls.next().unwrap()
+}
+
+fn answer(call: u64) -> Envelope {
+    let answer = Answer {
+        call,
+        path: "greet".to_owned(),
+        result: CallResult::Output(json!("hello")),
+        stands: Stands::Nowhere,
+        used: Amounts::default(),
+        detail: Detail::default(),
+    };
+    let payload = serde_json::to_value(answer).unwrap();
+    envelope("say", "step.end", payload)
+}
+
+fn answers_heard(ear: &Ear) -> usize {
+    let events = ear.events().into_iter();
+    events
+        .filter(|event| matches!(event, Event::CallFinished { .. }))
+        .count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_is_a_record_before_the_planner_hears_it() {
+    let (mut driver, ear, ledger) =
+        scripted(vec![vec![set(1, 5)], vec![set(2, 9)], vec![finish()]]);
+    run(&mut driver).await;
+    let heard = ear.all();
+    assert_eq!(heard.len(), 3, "{heard:?}");
+    for (turn, heard) in heard.iter().enumerate() {
+        assert_eq!(heard.records, turn + 1, "{heard:?}");
+    }
+    let kinds: Vec<Kind> = ledger.facts().iter().map(|fact| fact.kind).collect();
+    assert_eq!(kinds, [Kind::PlannerEvent; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_fire_in_the_order_of_their_times_as_they_were_set_last() {
+    let turns = vec![
+        vec![set(1, 30), set(2, 20), set(3, 10), set(1, 15)],
+        vec![],
+        vec![],
+        vec![finish()],
+    ];
+    let (mut driver, ear, _) = scripted(turns);
+    run(&mut driver).await;
+    assert_eq!(fired(&ear), [timer(3), timer(1), timer(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_was_cleared_does_not_fire() {
+    let clear = Action::ClearTimer { timer: timer(1) };
+    let (mut driver, ear, _) = scripted(vec![vec![set(1, 10), set(2, 20), clear], vec![finish()]]);
+    run(&mut driver).await;
+    assert_eq!(fired(&ear), [timer(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_turn_is_done_after_its_end() {
+    let (mut driver, ear, _) = scripted(vec![vec![set(1, 10), set(2, 10)], vec![finish()]]);
+    run(&mut driver).await;
+    assert_eq!(
+        fired(&ear),
+        [timer(1)],
+        "the second was due at the same time"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_a_run_to_stop_is_heard_once_and_with_the_first_reason() {
+    let (mut driver, ear, _) = scripted(vec![vec![], vec![set(1, 10)], vec![finish()]]);
+    driver.run.cancel("interrupted");
+    driver.run.cancel("again");
+    run(&mut driver).await;
+    let reasons = ear.events().into_iter().filter_map(|event| match event {
+        Event::Cancelled { reason } => Some(reason),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), ["interrupted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_a_plugin_that_is_not_there_is_answered_for() {
+    let call = call();
+    let id = call.id;
+    let (mut driver, ear, _) = scripted(vec![vec![Action::Call(call)], vec![finish()]]);
+    run(&mut driver).await;
+    let events = ear.events();
+    let Event::CallFinished { call, result, used } = &events[1] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((*call, *used), (id, Amounts::default()));
+    let CallResult::Failed(failure) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(failure.message, "the plugin `say` is not one of this run's");
+    assert!(driver.open.is_empty(), "nobody will answer it any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_still_waits_for_room_is_cancelled_on_the_spot() {
+    let call = call();
+    let id = call.id;
+    let (mut driver, ear, _) = scripted(vec![vec![]]);
+    driver.open.insert(id.0, None);
+    driver.waiting.push_back(call);
+    driver.cancel(id, "enough".to_owned()).await;
+    assert!(driver.waiting.is_empty() && driver.open.is_empty());
+    let events = ear.events();
+    let Event::CallFinished { result, .. } = &events[0] else {
+        panic!("{events:?}");
+    };
+    assert!(
+        matches!(
+            result,
+            CallResult::Failed(FlowFailure {
+                class: FailureClass::Cancelled,
+                ..
+            })
+        ),
+        "{result:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_bus_delivers_twice_is_heard_once() {
+    let (mut driver, ear, ledger) = scripted(vec![]);
+    driver.open.insert(3, None);
+    for _ in 0..2 {
+        driver.answered(&answer(3)).await;
+    }
+    assert_eq!(answers_heard(&ear), 1);
+    assert_eq!(ledger.facts().len(), 1, "and stands in one record");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_a_call_that_nobody_made_is_not_heard() {
+    let (mut driver, ear, ledger) = scripted(vec![]);
+    driver.answered(&answer(3)).await;
+    assert_eq!((ear.all().len(), ledger.facts().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_read_ends_the_host_and_is_told_once() {
+    let (mut driver, ear, _) = scripted(vec![]);
+    driver.open.insert(3, None);
+    let odd = envelope("say", "step.end", json!({ "call": "three" }));
+    for _ in 0..2 {
+        driver.answered(&odd).await;
+    }
+    let events = ear.events();
+    let [Event::HostFailed { failure }] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    assert!(failure.message.contains("cannot be read"), "{failure:?}");
+    assert_eq!(failure.class, FailureClass::Internal);
+}
+
+/// Takes so many records and no more.
+struct Short {
+    ledger: Arc<MemoryRecorder>,
+    most: usize,
+}
+
+impl Recorder for Short {
+    fn append(&self, fact: Fact) -> Result<u64, LedgerError> {
+        if self.ledger.facts().len() >= self.most {
+            return Err(LedgerError::Poisoned("the disk is full".to_owned()));
+        }
+        self.ledger.append(fact)
+    }
+
+    fn durable(
+        &self,
+        seq: u64,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
+        self.ledger.durable(seq)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_on_record_the_planner_does_not_hear_but_that_the_host_failed() {
+    let ledger = Arc::new(MemoryRecorder::default());
+    let call = call();
+    let turns = vec![vec![set(1, 10)], vec![Action::Call(call)], vec![finish()]];
+    let (planner, ear) = Scripted::new(turns, &ledger);
+    let short = Arc::new(Short {
+        ledger: ledger.clone(),
+        most: 1,
+    });
+    let mut driver = driver(Box::new(planner), short);
+    run(&mut driver).await;
+    let events = ear.events();
+    let [
+        Event::Started,
+        Event::HostFailed { failure },
+        Event::CallFinished { result, .. },
+    ] = events.as_slice()
+    else {
+        panic!("{events:?}");
+    };
+    assert!(failure.message.contains("the disk is full"), "{failure:?}");
+    let CallResult::Failed(refused) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(
+        refused.message, "the host cannot go on",
+        "nothing new begins"
+    );
+    assert_eq!(ledger.facts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_lets_go_of_its_process_sends_no_new_call() {
+    let (mut driver, ear, _) = scripted(vec![vec![Action::Call(call())]]);
+    driver.run.pause(Exit::Terminated);
+    driver.pausing = Some((Exit::Terminated, Instant::now() + HOUR));
+    driver.feed(Event::Started).await;
+    assert_eq!(driver.waiting.len(), 1, "it waits for whoever goes on");
+    assert_eq!(answers_heard(&ear), 0);
+}

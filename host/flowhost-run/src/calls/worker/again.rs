@@ -1,0 +1,199 @@
+//! An order that was handed out before: whoever had it is gone, and what is done now depends on what the
+//! record says of it and on what may be done twice.
+//!
+//! The record is asked first. A call without an intent has not begun, and one with a result has ended, and
+//! neither needs anybody's judgement. Only what lies between is decided by the step's `effects`.
+
+use flowhost_engine::content_of;
+use flowhost_flow::plan::Effects;
+use flowhost_flow::{CallResult, Failure, FailureClass, Owner};
+use flowhost_words::PluginKind;
+
+use super::answers::{failed, output_of};
+use crate::calls::desk::{Found, Recalled};
+use crate::calls::order::{Detail, Order};
+use crate::plugins::content::Whole;
+
+/// What to do with an order.
+pub(super) enum Again {
+    Perform,
+    Answer(Box<CallResult>, Detail),
+    /// It is over.
+    Nothing,
+}
+
+pub(super) fn again(order: &Order, found: Found) -> Again {
+    match (found, order.effects) {
+        (Found::Nothing, _) => Again::Perform,
+        (Found::Heard, _) => Again::Nothing,
+        (Found::Begun, Effects::Once) => answer(failed(doubtful()), Detail::default()),
+        // The same work under the same key.
+        (Found::Begun, _) => Again::Perform,
+        (Found::Ended(recalled), _) => {
+            let used = recalled.used;
+            answer(result_of(order.kind, recalled).unwrap_or_else(failed), used)
+        }
+    }
+}
+
+fn answer(result: CallResult, used: Detail) -> Again {
+    Again::Answer(Box::new(result), used)
+}
+
+fn doubtful() -> Failure {
+    let message = "the worker that had taken this call is gone, and how far it came is not known";
+    Failure::new(FailureClass::Failed, message).with_hint(
+        "look whether its effect happened; a step whose work may be repeated says `effects: keyed` or \
+         `effects: idempotent`",
+    )
+}
+
+/// What the worker that is gone would have answered.
+fn result_of(kind: PluginKind, recalled: Recalled) -> Result<CallResult, Failure> {
+    let Some(owner) = Owner::parse(&recalled.owner) else {
+        return output(kind, &recalled.text);
+    };
+    let class = FailureClass::ALL
+        .iter()
+        .find(|class| class.word() == recalled.class);
+    debug_assert!(class.is_some(), "a result that failed names its class");
+    let class = class.copied().unwrap_or(FailureClass::Failed);
+    Err(Failure::new(class, recalled.text).owned_by(owner))
+}
+
+fn output(kind: PluginKind, text: &str) -> Result<CallResult, Failure> {
+    let unreadable = |why: String| {
+        let message = format!("the recorded result of the call cannot be read: {why}");
+        Failure::new(FailureClass::Internal, message)
+    };
+    match kind {
+        PluginKind::Agent | PluginKind::Guardrail => output_of(text),
+        PluginKind::Tool | PluginKind::McpAdapter => {
+            let document =
+                serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
+            let content = content_of(document).map_err(unreadable)?;
+            let whole = Whole::of(&content).map_err(|fault| unreadable(fault.to_string()))?;
+            Ok(CallResult::Output(whole.output))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use flowhost_bus::Subject;
+    use flowhost_flow::Amounts;
+    use flowhost_flow::planner::Part;
+    use flowhost_ledger::{MemoryRecorder, Recorder};
+    use serde_json::{Value, json};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::base::tasks;
+    use crate::calls::desk::Recording;
+    use crate::calls::mailbox::Mailboxes;
+    use crate::calls::worker::{Inbox, Worker, listen};
+    use crate::standin::testing::{RUN, envelope, machinery, purse, scope};
+
+    fn order(call: u64) -> Order {
+        Order {
+            call,
+            step_id: "greet".to_owned(),
+            path: "greet".to_owned(),
+            attempt: 1,
+            part: Part::Work,
+            plugin: "say".to_owned(),
+            revision: 1,
+            component: String::new(),
+            rights: String::new(),
+            kind: PluginKind::Tool,
+            function: Some("say".to_owned()),
+            input: json!({}),
+            config: Value::Null,
+            prompt: None,
+            prompt_version: None,
+            schema: None,
+            stage: None,
+            remaining_ms: 1_000,
+            allowance: Amounts::default(),
+            ceilings: Default::default(),
+            effects: Effects::Keyed,
+            idempotency_key: "key".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_comes_after_the_host_was_started_again_is_acknowledged_and_not_performed()
+     {
+        let soon = Duration::from_secs(1);
+        for ended in [false, true] {
+            let ledger: Arc<dyn Recorder> = Arc::new(MemoryRecorder::default());
+            let (scope, machinery) = (scope(ledger.clone()), machinery());
+            let recording = Arc::new(Recording::new(ledger, Arc::default(), purse()));
+            if ended {
+                recording.ended_before([7]);
+            }
+            let bus = machinery.bus.clone();
+            let mut answers = listen(&*bus, &scope, "step.*.end").await.unwrap();
+            let inbox = Inbox::open(&*bus, &scope).await.unwrap();
+            // It would be handed what the worker does not acknowledge.
+            let mut next = Inbox::open(&*bus, &scope).await.unwrap();
+            let worker = Worker::new(scope, &machinery, recording);
+            worker.heard.lock().unwrap().goes_on = true;
+            let mailboxes = Mailboxes::open(&worker).await.unwrap();
+            let serving = tasks::spawn(worker.serve(inbox, mailboxes));
+            let subject = Subject::of("default", RUN, &["step", "greet", "start"]).unwrap();
+            let order = serde_json::to_value(order(7)).unwrap();
+            let order = Arc::new(envelope("host", "step.start", order));
+            bus.publish(&subject, order).await.unwrap();
+            // Performing it fails here, because nothing is installed: that is an answer all the same.
+            let answered = timeout(soon, answers.next()).await.is_ok();
+            assert_eq!(answered, !ended);
+            serving.abort();
+            assert!(timeout(soon, next.orders.next()).await.is_err());
+        }
+    }
+
+    fn recalled(owner: &str, class: &str, text: &str) -> Recalled {
+        Recalled {
+            owner: owner.to_owned(),
+            class: class.to_owned(),
+            text: text.to_owned(),
+            used: Detail::default(),
+        }
+    }
+
+    #[test]
+    fn a_recorded_failure_keeps_its_class_and_its_owner() {
+        let failure = |owner, class| {
+            let result = result_of(PluginKind::Tool, recalled(owner, class, "no"));
+            let failure = result.unwrap_err();
+            (failure.class, failure.owner)
+        };
+        let denied = (FailureClass::Denied, Owner::Policy);
+        assert_eq!(failure("policy", "denied"), denied);
+        let late = (FailureClass::Timeout, Owner::Limit);
+        assert_eq!(failure("limit", "timeout"), late);
+        let again = (FailureClass::Transient, Owner::Guest);
+        assert_eq!(failure("guest", "transient"), again);
+    }
+
+    #[test]
+    fn a_recorded_result_is_what_the_step_hands_on() {
+        let output = |kind, text: &str| match result_of(kind, recalled("", "", text)) {
+            Ok(CallResult::Output(output)) => output,
+            other => panic!("{other:?}"),
+        };
+        let content = r#"{"parts":[],"value":{"n":1}}"#;
+        assert_eq!(output(PluginKind::Tool, content), json!({ "n": 1 }));
+        assert_eq!(output(PluginKind::Agent, r#"{"n":1}"#), json!({ "n": 1 }));
+    }
+
+    #[test]
+    fn a_recorded_result_that_cannot_be_read_is_the_hosts_failure() {
+        let failure = result_of(PluginKind::Tool, recalled("", "", "{")).unwrap_err();
+        assert_eq!(failure.class, FailureClass::Internal);
+    }
+}

@@ -1,0 +1,515 @@
+//! Takes a step's order from the bus, performs it on its plugin, and sends the result back.
+//!
+//! The intent is in the ledger, durable, before the guest runs; the result is durable before the
+//! answer leaves. A worker knows nothing of plans: an order stands alone.
+
+mod again;
+mod agents;
+mod answers;
+mod inbox;
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flowhost_bus::{Bus, Delivery, Draft, Envelope, Subject, Ulid};
+use flowhost_caps::model::Origin;
+use flowhost_engine::{AgentTask, CallReport, CallScope, Fault, Phase, RunScope, neutralise};
+use flowhost_flow::plan::Effects;
+use flowhost_flow::planner::Part;
+use flowhost_flow::{CallResult, Failure, FailureClass};
+use flowhost_ledger::records::{ToolCall, ToolResult};
+use flowhost_ledger::trace;
+use flowhost_words::PluginKind;
+use futures::FutureExt as _;
+use futures::future::{Aborted, abortable};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+use tracing::Instrument as _;
+
+use crate::base::lines;
+use crate::base::tasks;
+use crate::calls::desk::{Found, Recall};
+use crate::calls::mailbox::Mailboxes;
+use crate::calls::order::{Answer, Cancel, Detail, Order, Stands, measured};
+use crate::meters::tally::{Origins, Tally, metered};
+use crate::plugins::content::Whole;
+use crate::plugins::installed::{Installed, invalid};
+use crate::plugins::registry::Registry;
+use crate::plugins::wiring::Machinery;
+
+use again::{Again, again};
+pub(crate) use answers::{failed, recorded, unplaced, verdict_of};
+use answers::{failure_of, finish, output_of};
+pub(crate) use inbox::{Calls, Inbox, listen};
+
+/// Performs calls of one run. It knows the bus and its plugins, and nothing of who orders: orders, answers,
+/// cancellations and ends of agents all come and go as envelopes. What it records, spends and has to know
+/// of workers before it, it asks the desk.
+pub(crate) struct Worker {
+    pub(crate) scope: RunScope,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) trace: String,
+    pub(crate) started_agents: StartedAgents,
+    pub(crate) calls: Calls,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) recall: Arc<dyn Recall>,
+    pub(crate) heard: Mutex<Heard>,
+}
+
+/// What had been heard when another process of this run ended.
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// There was one, so that an order that comes for the first time here may be one that it had.
+    pub(crate) goes_on: bool,
+    /// Messages that each agent has read, and how often: one for each of its patterns.
+    pub(crate) read: HashMap<(String, String), u32>,
+    /// Agents that know that the run is over.
+    pub(crate) finished: BTreeSet<String>,
+}
+
+/// The agents whose `on-start` has run or is running, by key and revision.
+pub(crate) type StartedAgents = Mutex<HashMap<(Arc<str>, u64), Arc<OnceCell<()>>>>;
+
+impl Worker {
+    /// A worker of a run, with what its run has installed.
+    pub(crate) fn new(
+        scope: RunScope,
+        machinery: &Machinery,
+        recall: Arc<dyn Recall>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            trace: trace::trace_id(&scope.run),
+            scope,
+            bus: machinery.bus.clone(),
+            registry: machinery.plugins.clone(),
+            started_agents: Mutex::default(),
+            calls: Calls::default(),
+            tally: machinery.tally.clone(),
+            origins: machinery.origins.clone(),
+            recall,
+            heard: Mutex::default(),
+        })
+    }
+
+    /// Takes orders until the run has ended, or the bus is gone.
+    pub(crate) async fn serve(self: Arc<Self>, mut inbox: Inbox, mut mailboxes: Mailboxes) {
+        loop {
+            // Cancellations first: one must not wait behind the orders that it makes needless.
+            let delivery = tokio::select! {
+                biased;
+                cancel = inbox.cancels.next() => cancel.map(Inbound::Cancel),
+                end = inbox.ends.next() => end.map(Inbound::End),
+                settle = inbox.settles.next() => settle.map(Inbound::Settle),
+                order = inbox.orders.next() => order.map(Inbound::Order),
+            };
+            let worker = self.clone();
+            match delivery {
+                Ok(Inbound::Order(delivery)) => {
+                    tasks::spawn(async move { worker.take(delivery).await });
+                }
+                Ok(Inbound::Cancel(delivery)) => {
+                    worker.cancel(&delivery.envelope);
+                    let _gone = delivery.ack().await;
+                }
+                Ok(Inbound::Settle(delivery)) => {
+                    // Beside the loop: agents that read messages now may still be told to stop.
+                    let traffic = mailboxes.traffic();
+                    tasks::spawn(async move {
+                        let settled = traffic.settle().await;
+                        worker.reply(delivery, "run.settled", json!(settled)).await;
+                    });
+                }
+                Ok(Inbound::End(delivery)) => {
+                    // Nobody reads on while its agent is told that the run is over.
+                    mailboxes.close().await;
+                    return worker.finish(delivery).await;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the bus is gone");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .goes_on
+    }
+
+    fn cancel(&self, envelope: &Envelope) {
+        match Cancel::deserialize(&envelope.payload) {
+            Ok(Cancel { call, reason }) => {
+                tracing::debug!(call, reason, "stopping a call");
+                self.calls.cancel(call);
+            }
+            Err(error) => tracing::error!(%error, "a cancellation cannot be read"),
+        }
+    }
+
+    async fn take(self: Arc<Self>, delivery: Delivery) {
+        let order = match Order::deserialize(&delivery.envelope.payload) {
+            Ok(order) => order,
+            Err(error) => {
+                let subject = delivery.subject.as_str();
+                tracing::error!(subject, %error, "an order cannot be read");
+                let _gone = delivery.ack().await;
+                return;
+            }
+        };
+        let call = order.call.to_string();
+        self.origins.begin(&call, origin(&order));
+        let context = lines::step_context(&order.step_id, &order.path, &order.plugin, order.kind);
+        // A first delivery has no past where the run has none, and most orders are delivered once.
+        let found = match delivery.attempt {
+            0 | 1 if !self.goes_on() => Found::Nothing,
+            _ => self.recall.found(order.call),
+        };
+        let (result, detail) = match again(&order, found) {
+            Again::Perform => self.perform(&order).instrument(context).await,
+            Again::Answer(result, detail) => (*result, detail),
+            Again::Nothing => {
+                self.origins.end(&call);
+                let _gone = delivery.ack().await;
+                return;
+            }
+        };
+        let routed = self.tally.take(&call);
+        self.origins.end(&call);
+        let answer = Answer::new(&order, result, detail, &routed);
+        let sent = self.send(&delivery, &order, answer).await;
+        if let Err(message) = sent {
+            tracing::error!(%message, path = order.path, "a result could not be sent");
+        }
+        let _gone = delivery.ack().await;
+    }
+
+    /// Performs an order of a run that is replayed.
+    pub(crate) async fn replay(&self, order: &Order) -> CallResult {
+        let call = order.call.to_string();
+        self.origins.begin(&call, origin(order));
+        let (result, _) = self.perform(order).await;
+        let _counted_in_the_record = self.tally.take(&call);
+        self.origins.end(&call);
+        result
+    }
+
+    async fn perform(&self, order: &Order) -> (CallResult, Detail) {
+        let Some(installed) = self.registry.pinned(&order.plugin, order.revision) else {
+            let message = format!(
+                "revision {} of the plugin `{}` is not one that this run has had",
+                order.revision, order.plugin
+            );
+            return (
+                failed(Failure::new(FailureClass::Internal, message)),
+                Detail::default(),
+            );
+        };
+        if let Err(failure) = fits(order, &installed) {
+            return (failed(failure), Detail::default());
+        }
+        if let Err(fault) = installed.breaker.check() {
+            return (failed(failure_of(&fault, &installed)), Detail::default());
+        }
+        let left = Duration::from_millis(order.remaining_ms);
+        let own = Duration::from_millis(installed.plugin.effective().limits.deadline_ms);
+        let deadline = tokio::time::Instant::now() + left.min(own);
+        let scope = installed.scope(&self.scope, order, self.traceparent(order), deadline);
+        let meter = scope.meter.clone();
+        let call = order.call;
+        // On this task and not on one of its own: handing a call over costs more than many calls do.
+        let called = AssertUnwindSafe(self.call(&installed, scope, order)).catch_unwind();
+        let (called, abort) = abortable(called);
+        self.calls.begin(call, abort);
+        let done = called.await;
+        self.calls.end(call);
+        let failure = match done {
+            Ok(Ok(done)) => return done,
+            Err(Aborted) => Failure::new(FailureClass::Cancelled, "the call was stopped"),
+            Ok(Err(_panic)) => Failure::new(
+                FailureClass::Internal,
+                "the host failed while it made the call",
+            )
+            .with_hint("this is a bug of the host; please report it"),
+        };
+        (failed(failure), metered(&meter))
+    }
+
+    fn traceparent(&self, order: &Order) -> Arc<str> {
+        trace::traceparent(&self.trace, trace::step_span(&order.step_id)).into()
+    }
+
+    async fn call(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        match (order.part, order.kind) {
+            (Part::Before(_) | Part::After(_), _) => self.guard(plugin, scope, order).await,
+            (_, PluginKind::Tool | PluginKind::McpAdapter) => self.tool(plugin, scope, order).await,
+            (_, PluginKind::Agent) => self.agent(plugin, scope, order).await,
+            (_, PluginKind::Guardrail) => {
+                let fault = invalid(format!(
+                    "`{}` is a guardrail and does no work",
+                    order.plugin
+                ));
+                (failed(failure_of(&fault, plugin)), Detail::default())
+            }
+        }
+    }
+
+    async fn guard(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        let phase = match order.part {
+            Part::Before(_) => Phase::Before,
+            _ => Phase::After,
+        };
+        let config = if order.config.is_null() {
+            json!({})
+        } else {
+            order.config.clone()
+        };
+        let (value, config) = (order.input.to_string(), config.to_string());
+        let report = plugin
+            .plugin
+            .check(scope, phase, &order.path, &value, &config)
+            .await;
+        finish(plugin, report, |verdict| {
+            verdict_of(&verdict).map(CallResult::Verdict)
+        })
+    }
+
+    async fn tool(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        let checked = plugin
+            .tool_name(order.function.as_deref())
+            .and_then(|name| plugin.check_input(name, &order.input).map(|()| name));
+        let name = match checked {
+            Ok(name) => name,
+            Err(fault) => return (failed(failure_of(&fault, plugin)), Detail::default()),
+        };
+        let input = order.input.to_string();
+        if let Err(fault) = self.intent(&scope, name, &input, order).await {
+            return (failed(failure_of(&fault, plugin)), Detail::default());
+        }
+        let report = plugin.call_tool(scope.clone(), name, &input).await;
+        let report = report.and_then(|content| {
+            let content = plugin.check_content(name, content)?;
+            Whole::of(&content)
+        });
+        let report = self
+            .settle(&scope, name, report, |whole| Some(Whole::told(whole)))
+            .await;
+        finish(plugin, report, |whole| Ok(CallResult::Output(whole.output)))
+    }
+
+    async fn agent(
+        &self,
+        plugin: &Installed,
+        scope: CallScope,
+        order: &Order,
+    ) -> (CallResult, Detail) {
+        if let Err(fault) = self.start_agent(plugin, &scope).await {
+            return (failed(failure_of(&fault, plugin)), Detail::default());
+        }
+        let input = order.input.to_string();
+        if let Err(fault) = self.intent(&scope, "on-plan", &input, order).await {
+            return (failed(failure_of(&fault, plugin)), Detail::default());
+        }
+        let task = AgentTask {
+            id: order.path.clone(),
+            input,
+            prompt: order.prompt.clone().unwrap_or_default(),
+            prompt_version: order.prompt_version.clone().unwrap_or_default(),
+            schema: order
+                .schema
+                .as_ref()
+                .map(Value::to_string)
+                .unwrap_or_default(),
+        };
+        let report = plugin.plugin.agent_on_plan(scope.clone(), &task).await;
+        let report = self
+            .settle(&scope, "on-plan", report, |output| {
+                Some((&output.content, &output.notes))
+            })
+            .await;
+        finish(plugin, report, |output| output_of(&output.content))
+    }
+
+    /// The intent of an effect, on disk before the effect.
+    async fn intent(
+        &self,
+        scope: &CallScope,
+        name: &str,
+        input: &str,
+        order: &Order,
+    ) -> Result<(), Fault> {
+        let prompt = order.prompt.as_ref();
+        let intent = ToolCall {
+            tool: name.to_owned(),
+            // It follows from run, step and part; only where something outside hears it is it worth a line.
+            key: (order.effects == Effects::Keyed).then(|| order.idempotency_key.clone()),
+            part: matches!(order.part, Part::Seat(_)).then(|| order.part.word()),
+            prompt_version: prompt.map(|_| order.prompt_version.clone().unwrap_or_default()),
+            prompt_sha256: prompt.map(|prompt| hex::encode(Sha256::digest(prompt))),
+            ..ToolCall::default()
+        };
+        let fact = scope.said(intent).payload(input.as_bytes().to_vec());
+        scope.record_durable(fact).await.map(drop)
+    }
+
+    /// The result of an effect, on disk before anyone is told.
+    async fn settle<T>(
+        &self,
+        scope: &CallScope,
+        name: &str,
+        report: CallReport<T>,
+        told: impl Fn(&T) -> Option<(&String, &[String])>,
+    ) -> CallReport<T> {
+        let result = ToolResult {
+            tool: name.to_owned(),
+            used: measured(&report.used),
+            ..ToolResult::default()
+        };
+        let fact = match &report.result {
+            Ok(answer) => {
+                let told = told(answer);
+                let notes = told.map_or_else(Vec::new, |(_, notes)| remarks(notes));
+                let fact = scope.said(ToolResult {
+                    status: "ok".to_owned(),
+                    notes: (!notes.is_empty()).then_some(notes),
+                    ..result
+                });
+                match told {
+                    Some((value, _)) => fact.payload(value.as_bytes().to_vec()),
+                    None => fact,
+                }
+            }
+            Err(fault) => scope
+                .said(ToolResult {
+                    status: "failed".to_owned(),
+                    owner: Some(fault.owner()),
+                    class: Some(unplaced(fault).class.word().to_owned()),
+                    ..result
+                })
+                .payload(fault.to_string().into_bytes()),
+        };
+        match scope.record_durable(fact).await {
+            Ok(_) => report,
+            Err(fault) => CallReport {
+                result: Err(fault),
+                used: report.used,
+            },
+        }
+    }
+
+    async fn send(&self, delivery: &Delivery, order: &Order, answer: Answer) -> Result<(), String> {
+        let run = &self.scope;
+        let subject = Subject::of(&run.tenant, &run.run, &["step", &order.step_id, "end"])
+            .map_err(|error| error.to_string())?;
+        let id = envelope_id(run, order.call, "end");
+        let actor = format!("{}/{}", run.tenant, order.plugin);
+        let draft = |answer: &Answer| {
+            let payload = serde_json::to_value(answer).unwrap_or(Value::Null);
+            Draft::answer(&delivery.envelope, id, &actor, "step.end", payload).seal()
+        };
+        // A guest can answer what an envelope cannot carry (integers beyond 2^53); that is its fault.
+        let envelope = draft(&answer).or_else(|error| {
+            let failure = Failure::new(
+                FailureClass::Failed,
+                format!("the output cannot travel: {error}"),
+            );
+            draft(&Answer {
+                result: failed(failure),
+                stands: Stands::Nowhere,
+                ..answer.clone()
+            })
+        });
+        let envelope = Arc::new(envelope.map_err(|error| error.to_string())?);
+        self.bus
+            .publish(&subject, envelope)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// What came.
+enum Inbound {
+    Order(Delivery),
+    Cancel(Delivery),
+    Settle(Delivery),
+    End(Delivery),
+}
+
+/// Whether a plugin is what an order means: the same component under the same rights.
+fn fits(order: &Order, installed: &Installed) -> Result<(), Failure> {
+    let (component, rights) = (
+        installed.plugin.digest(),
+        &installed.plugin.effective().hash,
+    );
+    let differs = match (*component == *order.component, *rights == order.rights) {
+        (true, true) => return Ok(()),
+        (false, _) => format!("the component {component} for {}", order.component),
+        (true, false) => format!("rights {rights} for {}", order.rights),
+    };
+    let message = format!("this worker has {differs} of the plugin `{}`", order.plugin);
+    Err(Failure::new(FailureClass::Internal, message))
+}
+
+/// An envelope's id: the run's start and 80 bits of run, call and direction, so that whoever sends
+/// the same again sends the same id.
+pub(crate) fn envelope_id(run: &RunScope, call: u64, direction: &str) -> Ulid {
+    let mut hash = Sha256::new();
+    for part in [
+        run.run.as_bytes(),
+        b"/",
+        &call.to_be_bytes(),
+        b"/",
+        direction.as_bytes(),
+    ] {
+        hash.update(part);
+    }
+    let bits = hash
+        .finalize()
+        .iter()
+        .take(10)
+        .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
+    Ulid::from_parts(run.started_ms, bits)
+}
+
+/// Remarks of an agent that a record holds, and characters of each: they are for the report.
+const NOTES_MAX: usize = 16;
+const NOTE_CHARS: usize = 256;
+
+fn remarks(notes: &[String]) -> Vec<String> {
+    let shown = notes.iter().take(NOTES_MAX);
+    shown.map(|note| neutralise(note, NOTE_CHARS)).collect()
+}
+
+/// What the records of model calls say of the step.
+fn origin(order: &Order) -> Origin {
+    Origin {
+        stage: order.stage.clone().unwrap_or_default(),
+        prompt_version: order.prompt_version.clone().unwrap_or_default(),
+        // The run's, which is added where this is asked for.
+        estimate: String::new(),
+    }
+}

@@ -1,0 +1,312 @@
+//! A run that begins with another one's past: the same up to a step, and live from there.
+//!
+//! The past is the recorded run's, by reference: each call up to the step is recorded as made there, with the
+//! record of its end and that record's hash, and the first record names how many records of that run stand
+//! before the fork and the hash of the last of them. What its planner is fed stands in full, so that the run can
+//! be resumed, replayed and forked like any other, also when the recorded one is gone. Everything is worked out
+//! before the first record is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_bus::Ulid;
+use flowhost_caps::messaging::MESSAGE;
+use flowhost_flow::planner::fork::{ForkError, Parent as Recorded, Prefix, fork};
+use flowhost_flow::planner::{CallId, Replayer};
+use flowhost_flow::{Action, Call, Event, Exit, Plan, Planner, RunSetup, Time};
+use flowhost_ledger::Fact;
+use flowhost_ledger::records::{Message, PlacePart, RecordKind as _};
+use flowhost_words::PluginKind;
+use serde_json::json;
+
+use crate::base::failure::Failure;
+use crate::calls::mailbox;
+use crate::calls::order::Answered;
+use crate::earlier::resume::past::{Past, Unread, read_to};
+use crate::earlier::resume::rebuild::{Rebuilt, rebuild};
+use crate::earlier::resume::{Fed, Kept, Resumed};
+use crate::earlier::reuse::{Sources, hash_of_event, sources};
+use crate::given::project::Project;
+use crate::host::Inner;
+use crate::kept::journal::Journal;
+
+/// Which run, and where.
+pub(crate) struct Of {
+    pub(crate) kept: Arc<dyn Kept>,
+    pub(crate) run: String,
+    pub(crate) at: String,
+}
+
+/// Where a run was forked, as its first record says it.
+pub(crate) struct Point {
+    pub(crate) run: String,
+    pub(crate) records: u64,
+    /// Of the last of those records, hexadecimal.
+    pub(crate) hash: String,
+    pub(crate) at: String,
+}
+
+/// The run that is forked.
+pub(crate) struct Parent {
+    dir: PathBuf,
+    plan: Arc<Plan>,
+    pub(crate) fed: Fed,
+    sources: Sources,
+}
+
+/// An agent of the new run: its key, and what it subscribes to.
+pub(crate) type Agents = Vec<(String, Vec<String>)>;
+
+/// The agents of a project, and what each subscribes to.
+pub(crate) fn agents(project: &Project) -> Agents {
+    let plugins = project.plan.all_plugins().into_iter();
+    let agents = plugins.filter(|(_, plugin)| plugin.kind == PluginKind::Agent);
+    agents
+        .filter_map(|(key, _)| {
+            let member = project.members.get(&key)?;
+            Some((key, member.effective.grants.messages.subscribe.clone()))
+        })
+        .collect()
+}
+
+/// The past of the new run.
+pub(crate) struct Branch {
+    pub(crate) point: Point,
+    /// Messages of the past that nobody had read: they are read here.
+    unread: Vec<Unread>,
+    /// Messages of the past; what a step emits behind them is sent here.
+    sent: BTreeSet<String>,
+    plan: Arc<Plan>,
+    fed: Fed,
+    planner: Box<dyn Planner>,
+    rebuilt: Rebuilt,
+    prefix: Prefix,
+    sources: Sources,
+}
+
+/// Reads what is forked. Blocks on the disk.
+pub(crate) fn read(host: &Inner, of: &Of) -> Result<Parent, Failure> {
+    let dir = host.config.state.run_dir(&of.run);
+    let cannot = |failure: Failure| Failure {
+        message: cannot_be_forked(&of.run),
+        ..failure
+    };
+    let key = of.kept.key(&dir).map_err(cannot)?;
+    let fed = Fed::read(&dir, key.as_ref()).map_err(|error| cannot(error.into()))?;
+    let plan = of
+        .kept
+        .project(&dir, &fed.setup.inputs)
+        .map_err(cannot)?
+        .plan;
+    let sources = sources(&of.run, &dir, key.as_ref()).map_err(cannot)?;
+    Ok(Parent {
+        dir,
+        plan,
+        fed,
+        sources,
+    })
+}
+
+/// The past of a run of `plan` that begins now. Blocks on the disk.
+pub(crate) fn branch(
+    of: &Of,
+    parent: Parent,
+    plan: Arc<Plan>,
+    setup: RunSetup,
+    started: Time,
+    (tenant, agents): (&str, &Agents),
+) -> Result<Branch, Failure> {
+    let began = Ulid::from_string(&parent.fed.setup.run_id).map_or(0, |id| id.timestamp_ms());
+    let recorded = Recorded {
+        plan: parent.plan,
+        setup: parent.fed.setup,
+        started: Time(began),
+        events: &parent.fed.events,
+        ends: &parent.fed.ends,
+    };
+    let prefix = fork(&recorded, plan.clone(), setup.clone(), started, &of.at)
+        .map_err(|error| refused(of, &error))?;
+    let cannot = |why: &str| Failure::new(Exit::Internal, cannot_be_forked(&of.run)).because(why);
+    let last = prefix.taken.saturating_sub(1);
+    let (seq, hash) = hash_of_event(&parent.dir, last)?
+        .ok_or_else(|| cannot("its records end before the step begins"))?;
+    let records = seq + 1;
+    let key = of.kept.key(&parent.dir)?;
+    let past = read_to(&parent.dir, key.as_ref(), records)?;
+    let here = prefix.calls.iter();
+    let here: BTreeMap<u64, u64> = here.map(|(here, there)| (there.0, here.0)).collect();
+    let unread = unread(&past, (tenant, &setup.run_id), agents, &here).map_err(|message| {
+        let why = format!(
+            "some agents had read a message of `{}` to `{}` when `{}` began, and others had not: it can neither be \
+             sent again nor left out",
+            message.sender, message.topic, of.at
+        );
+        cannot(&why).hint("fork it at an earlier or a later step")
+    })?;
+    let fed = Fed {
+        setup,
+        events: prefix.events.clone(),
+        ends: prefix.ends.clone(),
+    };
+    let (planner, rebuilt) =
+        rebuild(plan.clone(), &fed).map_err(|error| cannot(&error.to_string()))?;
+    Ok(Branch {
+        point: Point {
+            run: of.run.clone(),
+            records,
+            hash,
+            at: of.at.clone(),
+        },
+        unread,
+        sent: past.sent,
+        plan,
+        fed,
+        planner,
+        rebuilt,
+        prefix,
+        sources: parent.sources,
+    })
+}
+
+/// The messages of the past that nobody has read and some agent of the new run hears, as sent by its calls: `here`
+/// has the new run's number of each. Fails with one that was read by some of those who hear it.
+fn unread(
+    past: &Past,
+    run: (&str, &str),
+    agents: &Agents,
+    here: &BTreeMap<u64, u64>,
+) -> Result<Vec<Unread>, Box<Unread>> {
+    let mut unread = Vec::new();
+    // What an agent said when it was started it says again when it is started here.
+    for message in past.unread.iter().filter(|it| !it.at_start) {
+        let (mut wanted, mut read) = (0, 0);
+        for (key, patterns) in agents {
+            let times = past.read.get(&(key.clone(), message.id.clone()));
+            let hears = mailbox::hears(run, key, patterns, message);
+            wanted += hears;
+            read += hears.min(times.copied().unwrap_or(0));
+        }
+        match (wanted, read) {
+            (wanted, read) if wanted == read => {}
+            (_, 0) => {
+                let root = here.get(&message.root).copied().unwrap_or(0);
+                let message = message.clone();
+                unread.push(Unread { root, ..message });
+            }
+            _ => return Err(Box::new(message.clone())),
+        }
+    }
+    Ok(unread)
+}
+
+/// The record of such a message in the new run, where nobody there says it by themselves.
+fn carried(tenant: &str, message: &Unread) -> Option<Fact> {
+    if message.sender == "host" {
+        return None; // a step emits it: that is a note of the planner
+    }
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let payload: serde_json::Value = serde_json::from_str(&message.payload).unwrap_or_default();
+    let root = message.root.to_string();
+    let said = json!({
+        "payload": payload, "root": root, "topic": message.topic, "waiting": [],
+    });
+    let record = Message {
+        place: PlacePart {
+            step: some(&message.step),
+            call: Some(root),
+            ..PlacePart::default()
+        },
+        id: message.id.clone(),
+        r#type: MESSAGE.to_owned(),
+        correlation: some(&message.correlation),
+        ..Message::default()
+    };
+    let fact = record.by(format!("{tenant}/{}", message.sender));
+    Some(fact.payload(said.to_string().into_bytes()))
+}
+
+impl Branch {
+    /// Records the past, as it would have been recorded had it happened here.
+    pub(crate) fn write(&self, journal: &Journal, tenant: &str) -> Result<(), Failure> {
+        let broken =
+            |error| crate::host::execute::ledger_failure("the ledger takes no more", &error);
+        // Before the step at which the run is forked, which says that the past is whole.
+        for fact in self.unread.iter().filter_map(|it| carried(tenant, it)) {
+            crate::host::execute::append(journal, fact)?;
+        }
+        let mut asked: BTreeMap<CallId, Box<Call>> = BTreeMap::new();
+        let replayer = Replayer::new(self.plan.clone(), self.fed.setup.clone());
+        let mut replayer = replayer.map_err(|error| self.changed(&error.to_string()))?;
+        for record in &self.fed.events {
+            let event = record.event(&self.fed.ends);
+            let event = event.map_err(|error| self.changed(&error.to_string()))?;
+            if let Event::CallFinished { call, .. } = &event {
+                let there = self.prefix.calls.get(call);
+                let source = there.and_then(|there| self.sources.get(&there.0));
+                let (Some(call), Some(source)) = (asked.remove(call), source) else {
+                    return Err(self.changed("a call of it has no record of its end"));
+                };
+                journal.reused(&call, source, true).map_err(broken)?;
+            }
+            let recorded = journal.event(&event, record.at, &Answered::default());
+            recorded.map_err(broken)?;
+            let actions = replayer.feed(record, &self.fed.ends);
+            for action in actions.map_err(|error| self.changed(&error.to_string()))? {
+                match action {
+                    Action::Call(call) => drop(asked.insert(call.id, call)),
+                    Action::Note(note) => journal.note(&note).map_err(broken)?,
+                    // One that is still open is opened, and recorded, when the run goes on from here.
+                    Action::OpenGate(gate) if !self.rebuilt.gates.contains_key(&gate.id) => {
+                        journal.gate_opened(&gate, record.at.0).map_err(broken)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&self, why: &str) -> Failure {
+        Failure::new(Exit::Internal, cannot_be_forked(&self.point.run)).because(why)
+    }
+
+    /// The run as it stands at the step, for a driver that goes on with it.
+    pub(crate) fn resumed(self) -> (Box<dyn Planner>, Resumed) {
+        let past = Past {
+            unread: self.unread,
+            sent: self.sent,
+            ..Past::default()
+        };
+        let (rebuilt, fed) = (self.rebuilt, self.fed);
+        (self.planner, Resumed { past, rebuilt, fed })
+    }
+}
+
+fn cannot_be_forked(run: &str) -> String {
+    format!("run {run} cannot be forked there")
+}
+
+fn refused(of: &Of, error: &ForkError) -> Failure {
+    let failure = Failure::new(Exit::Internal, cannot_be_forked(&of.run));
+    let failure = failure.because(error.to_string());
+    let list = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    };
+    match error {
+        ForkError::NeverRan { ran, .. } if !ran.is_empty() => {
+            let ran = list(ran);
+            failure.hint(format!(
+                "steps that ran: {ran}; begin at one of them, or run the plan whole"
+            ))
+        }
+        ForkError::NotReached { wants, .. } if !wants.is_empty() => {
+            let wants = list(wants);
+            failure.hint(format!(
+                "the new run wants {wants} first, which was not done there: fork it at that step"
+            ))
+        }
+        _ => failure,
+    }
+}

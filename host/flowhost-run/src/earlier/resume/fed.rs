@@ -1,0 +1,321 @@
+//! What a run's planner was fed, as its records have it: fed to a new planner of the same plan, it gives
+//! the same actions.
+//!
+//! The events stand in `planner.event` records, in their order; the result of a call stands in the call's
+//! own `tool.result` record, or in the event's payload where there is none. Nothing is performed here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use flowhost_engine::handed_on_of;
+use flowhost_flow::planner::{CallEnd, CallId, EventRecord, GateId, Recorded, TimerId};
+use flowhost_flow::{Amounts, CallResult, Exit, RunSetup, Time};
+use flowhost_ledger::records::{FieldError, PlannerEvent, Record, RunStart};
+use flowhost_ledger::{
+    DataKey, PayloadError, Payloads, ReadError, RealDisk, Source, StoredRecord, read_run_in,
+};
+use serde::de::DeserializeOwned;
+
+use crate::base::failure::Failure;
+
+/// What the planner of a run was made with and fed, as its records have it.
+#[derive(Debug, Clone)]
+pub struct Fed {
+    /// What it was made with, beside the plan.
+    pub setup: RunSetup,
+    /// What it was fed, in that order.
+    pub events: Vec<EventRecord>,
+    /// How each call ended that an event names.
+    pub ends: BTreeMap<CallId, CallEnd>,
+}
+
+/// Why the events of a run cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FedError {
+    /// The records cannot be read, or their chain is broken.
+    #[error("the ledger cannot be read")]
+    Records(#[from] ReadError),
+    /// The payload files cannot be read.
+    #[error("the ledger cannot be read")]
+    Payloads(#[from] PayloadError),
+    /// A record is not what its kind says.
+    #[error("record {seq} is not what its kind says")]
+    Field {
+        /// Its number.
+        seq: u64,
+        /// What is wrong.
+        #[source]
+        source: FieldError,
+    },
+    /// A payload that is needed is not there, or is not what it has to be.
+    #[error("the payload of record {seq} {what}")]
+    Payload {
+        /// The record's number.
+        seq: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The run has no first record: its process was gone before it began anything.
+    #[error("it was killed before its first step, and nothing of it is on record")]
+    NotBegun,
+    /// The run was recorded by a host that did not write down what its planner was fed.
+    #[error("the run has no records of what its planner was fed; a host of the first wave made it")]
+    NoEvents,
+}
+
+impl From<FedError> for Failure {
+    fn from(error: FedError) -> Self {
+        let failure = Self::new(Exit::Internal, "the run cannot be resumed").caused_by(&error);
+        match error {
+            FedError::NotBegun => {
+                failure.hint("start its plan again with `flowhost run`: nothing was done")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl Fed {
+    /// Reads it from the run in `dir`, with what payloads were before they were redacted, as far as `key`
+    /// opens it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`FedError`]; a payload that was erased or redacted to something else cannot be fed.
+    pub fn read(dir: &Path, key: Option<&DataKey>) -> Result<Self, FedError> {
+        Self::read_beside(dir, key, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Fed::read`], for somebody who wants the records themselves as well: `each` is handed each of them, with
+    /// the payloads of all.
+    ///
+    /// # Errors
+    /// As [`Fed::read`]; what `each` says.
+    pub fn read_beside(
+        dir: &Path,
+        key: Option<&DataKey>,
+        each: &mut dyn FnMut(&StoredRecord, &Payloads<'_>) -> Result<(), PayloadError>,
+    ) -> Result<Self, FedError> {
+        let payloads = Payloads::open(&RealDisk, dir)?;
+        let mut reader = Reader::new(&payloads, key);
+        for record in read_run_in(&RealDisk, dir)? {
+            let record = Arc::new(record?);
+            let said = said(&record)?;
+            reader.take(&record, said.as_ref());
+            each(&record, &payloads)?;
+        }
+        reader.done()
+    }
+
+    /// Only what the planner was made with: that stands in the first record, and nothing else is read.
+    ///
+    /// # Errors
+    /// As [`Fed::read`].
+    pub fn setup(dir: &Path, key: Option<&DataKey>) -> Result<RunSetup, FedError> {
+        let disk: &dyn Source = &RealDisk;
+        for record in read_run_in(disk, dir)? {
+            let record = record?;
+            if let Some(Record::RunStart(start)) = said(&record)? {
+                let payloads = Payloads::open(disk, dir)?;
+                return Texts {
+                    payloads: &payloads,
+                    key,
+                }
+                .setup(&record, &start);
+            }
+        }
+        Err(FedError::NotBegun)
+    }
+}
+
+/// What a record says.
+///
+/// # Errors
+/// [`FedError::Field`].
+pub(super) fn said(record: &StoredRecord) -> Result<Option<Record>, FedError> {
+    let seq = record.seq;
+    record
+        .read()
+        .map_err(|source| FedError::Field { seq, source })
+}
+
+/// The function of an agent that does a step's work.
+const ON_PLAN: &str = "on-plan";
+
+/// Gathers it from records that somebody reads.
+pub(super) struct Reader<'p> {
+    texts: Texts<'p>,
+    setup: Option<RunSetup>,
+    events: Vec<EventRecord>,
+    ends: BTreeMap<CallId, CallEnd>,
+    /// The result records of planner's calls, until an event asks for one.
+    results: HashMap<u64, Arc<StoredRecord>>,
+    /// The first thing that was wrong. Whoever reads goes on: other things of the run are told before it.
+    wrong: Option<FedError>,
+}
+
+impl<'p> Reader<'p> {
+    pub(super) fn new(payloads: &'p Payloads<'p>, key: Option<&'p DataKey>) -> Self {
+        Self {
+            texts: Texts { payloads, key },
+            setup: None,
+            events: Vec::new(),
+            ends: BTreeMap::new(),
+            results: HashMap::new(),
+            wrong: None,
+        }
+    }
+
+    /// Takes the next record.
+    pub(super) fn take(&mut self, record: &Arc<StoredRecord>, said: Option<&Record>) {
+        if self.wrong.is_none() {
+            self.wrong = self.taken(record, said).err();
+        }
+    }
+
+    /// All that was gathered.
+    ///
+    /// # Errors
+    /// The first thing that was wrong.
+    pub(super) fn done(self) -> Result<Fed, FedError> {
+        match (self.wrong, self.setup) {
+            (Some(wrong), _) => Err(wrong),
+            (None, None) => Err(FedError::NotBegun),
+            (None, Some(setup)) => Ok(Fed {
+                setup,
+                events: self.events,
+                ends: self.ends,
+            }),
+        }
+    }
+
+    fn taken(&mut self, record: &Arc<StoredRecord>, said: Option<&Record>) -> Result<(), FedError> {
+        match said {
+            Some(Record::RunStart(start)) => self.setup = Some(self.texts.setup(record, start)?),
+            Some(Record::ToolResult(result)) => {
+                // An id with a dot is a call that another call made; the planner has not asked for it.
+                let call = result.call_of.call.as_deref();
+                if let Some(call) = call.and_then(|call| call.parse().ok()) {
+                    self.results.insert(call, record.clone());
+                }
+            }
+            Some(Record::PlannerEvent(event)) => self.event(record, event)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, record: &StoredRecord, said: &PlannerEvent) -> Result<(), FedError> {
+        let wrong = |what: &str| FedError::Payload {
+            seq: record.seq,
+            what: what.to_owned(),
+        };
+        let event = match said.event.as_str() {
+            "started" => Recorded::Started,
+            "call_finished" => {
+                let call = CallId(said.call.ok_or_else(|| wrong("names no call"))?);
+                let end = self.end(record, said, call)?;
+                self.ends.insert(call, end);
+                Recorded::CallFinished { call }
+            }
+            "timer_fired" => Recorded::TimerFired {
+                timer: TimerId(said.timer.ok_or_else(|| wrong("names no timer"))?),
+            },
+            "gate_answered" => Recorded::GateAnswered {
+                gate: GateId(said.gate.ok_or_else(|| wrong("names no gate"))?),
+                answer: self.texts.payload(record)?,
+            },
+            "cancelled" => Recorded::Cancelled {
+                reason: self.texts.text(record)?,
+            },
+            "host_failed" => Recorded::HostFailed {
+                failure: self.texts.payload::<flowhost_flow::Failure>(record)?,
+            },
+            other => return Err(wrong(&format!("belongs to an unknown event, `{other}`"))),
+        };
+        self.events.push(EventRecord {
+            at: Time(said.time_ms),
+            event,
+        });
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        record: &StoredRecord,
+        said: &PlannerEvent,
+        call: CallId,
+    ) -> Result<CallEnd, FedError> {
+        let own = self.results.remove(&call.0);
+        let own = own.as_deref();
+        let (mut calls, mut fuel) = (0, 0);
+        if let Some(own) = own {
+            // An end that says nothing of its own has nothing to add to its call's result.
+            (calls, fuel) = (1, own.number("fuel").unwrap_or(0));
+        }
+        let stands = said.result.as_deref().or_else(|| {
+            // An agent hands on what it said, a tool a part of its content.
+            let own = own?.text("tool")?;
+            Some(if own == ON_PLAN { "own" } else { "content" })
+        });
+        let texts = &self.texts;
+        let result = match (stands, own) {
+            (Some("own"), Some(own)) => CallResult::Output(texts.payload(own)?),
+            (Some("content"), Some(own)) => CallResult::Output(handed_on_of(texts.payload(own)?)),
+            (None | Some("own" | "content"), None) => {
+                let what = format!("is that of call {}, whose result is not recorded", call.0);
+                let seq = record.seq;
+                return Err(FedError::Payload { seq, what });
+            }
+            _ => texts.payload(record)?,
+        };
+        let used = Amounts {
+            calls: said.calls.unwrap_or(calls),
+            fuel: said.fuel.unwrap_or(fuel),
+            tokens: said.tokens.unwrap_or(0),
+            micro_usd: said.micro_usd.unwrap_or(0),
+        };
+        Ok(CallEnd { result, used })
+    }
+}
+
+/// The payloads of records as they were before anything was taken out of them.
+struct Texts<'p> {
+    payloads: &'p Payloads<'p>,
+    key: Option<&'p DataKey>,
+}
+
+impl Texts<'_> {
+    fn setup(&self, record: &StoredRecord, start: &RunStart) -> Result<RunSetup, FedError> {
+        // A host that writes events down says which version its records have.
+        match start.schema {
+            Some(_) => self.payload(record),
+            None => Err(FedError::NoEvents),
+        }
+    }
+
+    fn payload<T: DeserializeOwned>(&self, record: &StoredRecord) -> Result<T, FedError> {
+        let text = self.text(record)?;
+        serde_json::from_str(&text).map_err(|error| FedError::Payload {
+            seq: record.seq,
+            what: format!("is not what it has to be: {error}"),
+        })
+    }
+
+    fn text(&self, record: &StoredRecord) -> Result<String, FedError> {
+        let wrong = |what: &str| FedError::Payload {
+            seq: record.seq,
+            what: what.to_owned(),
+        };
+        let commit = record.commit.as_deref();
+        let commit = commit.ok_or_else(|| wrong("was never written"))?;
+        let exact = self.key.map(|key| self.payloads.exact(record, key));
+        let found = match exact.transpose()?.flatten() {
+            Some(exact) => Some(exact),
+            None => self.payloads.get(record.seq, commit)?,
+        };
+        let bytes = found.ok_or_else(|| wrong("was erased or lost"))?;
+        String::from_utf8(bytes).map_err(|_| wrong("is not text"))
+    }
+}

@@ -1,0 +1,143 @@
+//! Somebody outside speaks to a gate: a person's yes or no, or another program's payload. What is said is a
+//! signed record, and heard when the run is resumed.
+
+use flowhost_flow::Exit;
+use flowhost_flow::plan::Wants;
+use flowhost_flow::planner::{GateAnswer, OpenGate};
+use flowhost_ledger::records::{Gate, RecordKind as _, StepPart};
+use serde_json::Value;
+
+use crate::base::failure::Failure;
+use crate::earlier::resume::past::Reached;
+use crate::earlier::resume::settle::speak;
+use crate::earlier::resume::{Kept, Resumed};
+use crate::host::Inner;
+
+/// What somebody says.
+#[derive(Debug, Clone)]
+pub enum Word {
+    /// Yes, and what they say besides.
+    Approve(String),
+    /// No, and why.
+    Reject(String),
+    /// A payload.
+    Signal(Value),
+}
+
+/// To which gate, and who says so.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    /// The gate's path.
+    pub gate: String,
+    /// What is said.
+    pub word: Word,
+    /// Who says it; empty when nobody gave a name.
+    pub by: String,
+}
+
+/// Records it. Gives the number of the gate.
+pub(crate) fn answer(
+    host: &Inner,
+    kept: &dyn Kept,
+    run: &str,
+    said: &Spoken,
+) -> Result<u64, Failure> {
+    let now_ms = host.config.world.now_ms();
+    speak(host, kept, run, |resumed, actor| {
+        let gate = find(resumed, &said.gate, now_ms)?;
+        let (event, payload) = match (&said.word, gate.wants) {
+            (Word::Approve(note), Wants::Approval) => ("approved", note.clone()),
+            (Word::Reject(note), Wants::Approval) => ("rejected", note.clone()),
+            (Word::Signal(payload), Wants::Signal) => ("signalled", payload.to_string()),
+            (_, wants) => {
+                let verb = match wants {
+                    Wants::Approval => "runs approve` or `flowhost runs reject",
+                    Wants::Signal => "runs signal",
+                };
+                let why = format!("`{}` waits for {}", said.gate, word_of(wants));
+                return Err(refused(&said.gate, why).hint(format!("`flowhost {verb}`")));
+            }
+        };
+        let record = Gate {
+            at: StepPart {
+                step: gate.step_id.clone(),
+                path: gate.path.clone(),
+            },
+            gate: gate.id.0,
+            event: event.to_owned(),
+            wants: gate.wants.word().to_owned(),
+            until_ms: None,
+            by: (!said.by.is_empty()).then(|| said.by.clone()),
+        };
+        Ok((record.by(actor).payload(payload.into_bytes()), gate.id.0))
+    })
+}
+
+const fn word_of(wants: Wants) -> &'static str {
+    match wants {
+        Wants::Approval => "a person's word",
+        Wants::Signal => "a signal",
+    }
+}
+
+/// The gate of this path, if it can be spoken to.
+fn find<'r>(resumed: &'r Resumed, path: &str, now_ms: u64) -> Result<&'r OpenGate, Failure> {
+    let open = &resumed.rebuilt.gates;
+    let Some(gate) = open.values().find(|gate| gate.path == path) else {
+        let waiting: Vec<String> = open
+            .values()
+            .map(|gate| format!("`{}`", gate.path))
+            .collect();
+        let why = match waiting.is_empty() {
+            true => "the run waits at no gate".to_owned(),
+            false => format!("the run waits at {}, and not there", waiting.join(", ")),
+        };
+        return Err(refused(path, why));
+    };
+    match resumed.past.gates.get(&gate.id.0) {
+        Some(Reached {
+            answer: Some((answer, by)),
+            ..
+        }) => {
+            let by = match by.is_empty() {
+                true => String::new(),
+                false => format!(" by {by}"),
+            };
+            let why = match answer {
+                GateAnswer::Approval { approved: true, .. } => {
+                    format!("it was approved{by} before")
+                }
+                GateAnswer::Approval { .. } => format!("it was rejected{by} before"),
+                GateAnswer::Signal { .. } | GateAnswer::TimedOut => {
+                    format!("it was signalled{by} before")
+                }
+            };
+            Err(refused(path, why).hint("`flowhost runs resume` goes on with what was said"))
+        }
+        Some(Reached { until_ms, .. }) if *until_ms <= now_ms => {
+            let why = format!("its time was up at {}", when(*until_ms));
+            Err(refused(path, why)
+                .hint("`flowhost runs resume` goes on with what the plan says of that"))
+        }
+        Some(_) => Ok(gate),
+        None => Err(
+            refused(path, "its process was killed before the gate was open")
+                .hint("`flowhost runs resume` opens it"),
+        ),
+    }
+}
+
+fn refused(path: &str, why: impl Into<String>) -> Failure {
+    Failure::new(
+        Exit::Internal,
+        format!("nothing was said to the gate `{path}`"),
+    )
+    .because(why)
+}
+
+/// A time as a person reads it, UTC to the second.
+pub(crate) fn when(ms: u64) -> String {
+    let stamp = flowhost_ledger::timestamp(ms.saturating_mul(1_000));
+    let seconds = stamp.split('.').next().unwrap_or(&stamp).replace('T', " ");
+    format!("{seconds} UTC")
+}

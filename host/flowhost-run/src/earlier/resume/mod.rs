@@ -1,0 +1,442 @@
+//! A run that goes on from its ledger alone: after a kill, a loss of power, a signal, or a wait.
+//!
+//! The order matters. The ledger's lock comes first, so that nobody else can write to the run or resume
+//! it; then everything that could be wrong is looked at, and only then something is recorded. From there
+//! on it is a run like any other, on the same ledger.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use flowhost_bus::Ulid;
+use flowhost_flow::planner::ReplayError;
+use flowhost_flow::{Call, Exit};
+use flowhost_ledger::{DataKey, Kind, Ledger, LedgerOptions, OpenError};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::base::failure::Failure;
+use crate::base::finding::Finding;
+use crate::before::estimate;
+use crate::given::bundle::{BUNDLE, Bundle};
+use crate::given::project::Project;
+use crate::given::redaction::redaction;
+use crate::host::Inner;
+use crate::host::execute::{
+    Conduct, Finished, RunOptions, blocking, conduct, journal_of, ledger_failure,
+};
+use crate::host::handle::Run;
+use crate::kept::revealed::Revealed;
+use crate::meters::purse::Purse;
+use crate::plugins::wiring::{self, Ready, Seat};
+
+pub(crate) mod fed;
+pub(crate) mod gate;
+pub(crate) mod past;
+pub(crate) mod rebuild;
+mod recorded;
+mod settle;
+
+pub use fed::{Fed, FedError};
+pub use gate::{Spoken, Word};
+use past::{Made, Past, Settled};
+use rebuild::{Rebuilt, rebuild};
+pub(crate) use settle::settle;
+pub use settle::{Settlement, Verdict};
+
+/// How to go on.
+#[derive(Debug, Clone, Default)]
+pub struct ResumeOptions {
+    /// The second key to private addresses.
+    pub allow_private_network: bool,
+    /// The second key to native processes.
+    pub allow_process: bool,
+    /// Where checkpoints are sent as well.
+    pub witness: Option<std::path::PathBuf>,
+    /// Plugins that are replaced on purpose, by key: what the run recorded of them is not asked of these.
+    pub replaced: Vec<String>,
+    /// Goes on only to be cancelled, for this reason: what the plan does after a cancellation is done.
+    pub cancel: Option<String>,
+}
+
+/// Finds again what a run was made of: that needs the binary's plan loader.
+pub trait Kept: Send + Sync + 'static {
+    /// The project as it was with these inputs, from what was kept beside the ledger in `run_dir`.
+    ///
+    /// # Errors
+    /// What is missing or was changed.
+    fn project(&self, run_dir: &Path, inputs: &Map<String, Value>) -> Result<Project, Failure>;
+
+    /// The key of what the run has sealed; none where it sealed nothing, or the key is gone.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn key(&self, run_dir: &Path) -> Result<Option<DataKey>, Failure>;
+}
+
+/// A run that was read back.
+pub(crate) struct Resumed {
+    pub(crate) past: Past,
+    pub(crate) rebuilt: Rebuilt,
+    pub(crate) fed: Fed,
+}
+
+/// What becomes of a call that was open.
+pub(crate) enum Fate {
+    /// It is made, for the first time or again: its effect may be repeated.
+    Make,
+    /// It was to be stopped, and whoever performed it is gone.
+    Stopped,
+    /// How it ended is recorded.
+    Known,
+    /// A person said how it ended.
+    Settled(Settled),
+    /// It may have had its effect, which must not happen twice.
+    Doubtful,
+}
+
+impl Resumed {
+    pub(crate) fn fate(&self, call: &Call) -> Fate {
+        let made = self.past.calls.get(&call.id.0);
+        let settled = made.and_then(|made| made.settled.clone());
+        match (made, settled) {
+            (
+                Some(Made {
+                    result: Some(_), ..
+                }),
+                _,
+            ) => Fate::Known,
+            (_, Some(Settled::Retry)) => Fate::Make,
+            (_, Some(settled)) => Fate::Settled(settled),
+            _ if self.rebuilt.cancelled.contains(&call.id) => Fate::Stopped,
+            (Some(Made { begun: true, .. }), None)
+                if call.effects == flowhost_flow::plan::Effects::Once =>
+            {
+                Fate::Doubtful
+            }
+            _ => Fate::Make,
+        }
+    }
+
+    /// The calls that a person has to speak for before the run can go on.
+    pub(crate) fn doubtful(&self) -> Vec<&Call> {
+        let open = self.rebuilt.open.values().map(|call| &**call);
+        open.filter(|call| matches!(self.fate(call), Fate::Doubtful))
+            .collect()
+    }
+}
+
+/// What could be resumed, with everything that was looked at before.
+struct Found {
+    ledger: Ledger,
+    past: Past,
+    fed: Fed,
+    project: Project,
+}
+
+pub(crate) async fn execute(
+    host: &Arc<Inner>,
+    kept: Arc<dyn Kept>,
+    options: &ResumeOptions,
+    run: &Run,
+) -> Result<Finished, Failure> {
+    let state = &host.config.state;
+    let found = {
+        let (host, options, run) = (host.clone(), options.clone(), run.id().to_owned());
+        blocking(move || find(&host, &*kept, &options, &run)).await?
+    };
+    let Found {
+        ledger,
+        past,
+        fed,
+        project,
+    } = found;
+    let hash = fed.setup.plan_hash.clone();
+    let gateway = host.config.operator.gateway(&project)?;
+    let revealed = Arc::new(Revealed::default());
+    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
+    let seat = Seat {
+        bus: (host.config.bus)(),
+        funds: purse.clone(),
+        revealed: revealed.clone(),
+        driver: None,
+    };
+    let running = RunOptions {
+        allow_private_network: options.allow_private_network,
+        allow_process: options.allow_process,
+        ..RunOptions::default()
+    };
+    let ready = Ready::new(&project, &running, host, &gateway, run, seat)?;
+    Ready::preflight(&project)?;
+    let locked = crate::kept::stages::lock(host, &project, run.id())?;
+    let components = crate::host::execute::unless_stopped(run, Ready::load(host, &project)).await?;
+    let mut estimate = estimate::estimate(&project, &gateway, state, &*host.config.past);
+    estimate.of_only(&project.plan, fed.setup.only.as_deref());
+    let (planner, rebuilt) =
+        rebuild(project.plan.clone(), &fed).map_err(|error| foreign(&error))?;
+    let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
+    journal.knows(past.denials.clone());
+    let resumed = Resumed { past, rebuilt, fed };
+    {
+        let (host, id) = (host.clone(), run.id().to_owned());
+        let entered = move || {
+            host.index
+                .resumed(&id)
+                .map_err(|error| index_failure(&error))
+        };
+        blocking(entered).await?;
+    }
+    let replaced = options.replaced.iter().filter_map(|key| {
+        let member = project.members.get(key)?;
+        Some((key.clone(), member.inspection.digest.to_string()))
+    });
+    journal.run_resume(&resumed, replaced.collect())?;
+    if let Some(locked) = &locked {
+        locked.told(&journal)?;
+    }
+    if let Some(reason) = &options.cancel {
+        run.cancel(reason);
+    }
+    let started_ms = Ulid::from_string(run.id()).map_or(0, |id| id.timestamp_ms());
+    let setup = resumed.fed.setup.clone();
+    let work = Conduct {
+        project,
+        setup,
+        hash,
+        estimate,
+        ledger,
+        journal,
+        ready,
+        components,
+        purse,
+        revealed,
+        started_ms,
+        allow_private_network: options.allow_private_network,
+        locked,
+        resumed: Some((planner, resumed)),
+        // What is still to be done is done: the run that it took from may be gone.
+        reuse: None,
+    };
+    conduct(host, work, run).await
+}
+
+/// Takes the run's lock and looks at everything that could be wrong.
+fn find(
+    host: &Inner,
+    kept: &dyn Kept,
+    options: &ResumeOptions,
+    run: &str,
+) -> Result<Found, Failure> {
+    let state = &host.config.state;
+    let dir = state.run_dir(run);
+    let mut opened = LedgerOptions::new(&dir, state.tenant(), run, host.config.key.clone());
+    opened.witness.clone_from(&options.witness);
+    opened.durability = past::durability(&dir);
+    opened.seal = kept.key(&dir)?;
+    let ledger = open(host, &opened)?;
+    let (past, fed) = past::read(&dir, opened.seal.as_ref())?;
+    if let Some(status) = &past.ended {
+        return Err(cannot(format!("it has ended: {status}"))
+            .hint("`flowhost runs show` says how; start its plan again with `flowhost run`"));
+    }
+    begun_whole(&past)?;
+    let made_of = made_of(host, &dir, &past)?;
+    let fed = fed?;
+    let project = kept.project(&dir, &fed.setup.inputs)?;
+    is_same(&project, &past, options, &made_of)?;
+    if opened.seal.is_none() {
+        is_exact(&project, &fed)?;
+    }
+    Ok(Found {
+        ledger,
+        past,
+        fed,
+        project,
+    })
+}
+
+/// That a forked run has all of the past that it begins with.
+fn begun_whole(past: &Past) -> Result<(), Failure> {
+    let Some(step) = &past.fork_at else {
+        return Ok(());
+    };
+    let begun = past.notes.iter().any(|record| {
+        let path = record.text("path").unwrap_or_default();
+        let rest = path.strip_prefix(step.as_str());
+        matches!(record.kind(), Some(Kind::StepStart | Kind::AttemptStart))
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+    });
+    match begun {
+        true => Ok(()),
+        false => Err(cannot(format!(
+            "it was forked at `{step}`, and killed before its past was recorded as far as that"
+        ))
+        .hint("fork it again; nothing of it was live yet")),
+    }
+}
+
+fn open(host: &Inner, options: &LedgerOptions) -> Result<Ledger, Failure> {
+    Ledger::reopen(options).map_err(|error| match error {
+        OpenError::Locked(dir) => locked(host, &dir),
+        OpenError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            cannot(format!("its folder `{}` is gone", options.dir.display())).hint(
+                "bring it back from a backup; the index of runs still says that there was one",
+            )
+        }
+        error => cannot("its ledger cannot be used")
+            .caused_by(&error)
+            .hint("`flowhost verify` shows the whole of it; a damaged ledger is never repaired"),
+    })
+}
+
+/// That somebody else writes to the run.
+fn locked(host: &Inner, dir: &Path) -> Failure {
+    let who = match host.config.world.lock_holder(dir) {
+        Some(process) => format!("process {process} is at work on it"),
+        None => "another process is at work on it".to_owned(),
+    };
+    cannot(who)
+        .hint("`flowhost runs watch` follows it; a run that goes on needs nobody to resume it")
+}
+
+/// The document of what the run was made of, if it is the one that its first records name.
+fn made_of(host: &Inner, dir: &Path, past: &Past) -> Result<Bundle, Failure> {
+    let Some(recorded) = &past.bundle_sha256 else {
+        return Err(cannot("its records do not say what it was made of")
+            .because("a host of the first wave made it, or it was killed before its first step")
+            .hint("start its plan again with `flowhost run`"));
+    };
+    let path = dir.join(BUNDLE);
+    let bytes = host
+        .config
+        .world
+        .read(&path)
+        .map_err(|error| cannot(format!("`{}` cannot be read: {error}", path.display())))?;
+    if hex::encode(Sha256::digest(&bytes)) == *recorded {
+        return Bundle::read(&bytes).map_err(|why| cannot(format!("`{}`: {why}", path.display())));
+    }
+    let what = format!(
+        "`{}` is not what the run was made of: it was changed",
+        path.display()
+    );
+    Err(cannot(what).hint("bring the file back from a backup"))
+}
+
+/// That the project is the one that the run began with, but for what is replaced on purpose.
+fn is_same(
+    project: &Project,
+    past: &Past,
+    options: &ResumeOptions,
+    made_of: &Bundle,
+) -> Result<(), Failure> {
+    if let Some(key) = options
+        .replaced
+        .iter()
+        .find(|key| !project.members.contains_key(*key))
+    {
+        return Err(cannot(format!("the plan has no plugin `{key}`")));
+    }
+    let swapped: Vec<&String> = past
+        .swapped
+        .iter()
+        .filter(|key| !options.replaced.contains(key))
+        .collect();
+    if let Some(key) = swapped.first() {
+        return Err(cannot(format!(
+            "its plugin `{key}` was swapped for another while it ran"
+        ))
+        .hint(format!(
+            "say with which one it goes on: `--plugin {key}=PATH`"
+        )));
+    }
+    if !options.replaced.is_empty() || wiring::plan_hash(project)? == past.plan_hash {
+        return Ok(());
+    }
+    let findings: Vec<Finding> = made_of
+        .differences(project)
+        .into_iter()
+        .map(|(key, what)| wiring::at_member(project, &key, &what))
+        .collect();
+    let mut failure = cannot("what was kept of it does not give the plan that it began with");
+    failure.findings = findings;
+    Err(failure.hint(
+        "a profile that comes with flowhost may have changed with its version; resume it with the version that \
+         began it, or start the plan again",
+    ))
+}
+
+/// What stands in the place of what was taken out of a payload before it was stored.
+const TAKEN_OUT: &str = "[redacted:";
+
+/// That the planner is fed what it was fed, and not what was left of it: a plan that redacts its records,
+/// and seals nothing, keeps only that.
+fn is_exact(project: &Project, fed: &Fed) -> Result<(), Failure> {
+    if !redaction(project).payloads {
+        return Ok(());
+    }
+    let inputs = serde_json::to_string(&fed.setup.inputs).unwrap_or_default();
+    let mut found = inputs.contains(TAKEN_OUT).then(|| "an input".to_owned());
+    for (call, end) in &fed.ends {
+        let told = serde_json::to_string(&end.result).unwrap_or_default();
+        if told.contains(TAKEN_OUT) {
+            found.get_or_insert_with(|| format!("the result of call {}", call.0));
+        }
+    }
+    let Some(what) = found else {
+        return Ok(());
+    };
+    Err(cannot(format!(
+        "{what} was redacted before it was recorded, and its exact value is gone"
+    ))
+    .hint("bring the host's sealing key back, or start the plan again"))
+}
+
+fn cannot(why: impl Into<String>) -> Failure {
+    Failure::new(Exit::Internal, "the run cannot be resumed").because(why)
+}
+
+pub(crate) fn unreadable(error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Internal, "the run cannot be resumed").caused_by(error)
+}
+
+pub(crate) fn unreadable_because(why: &str) -> Failure {
+    cannot(why)
+}
+
+fn foreign(error: &ReplayError) -> Failure {
+    cannot("its records are not those of the plan that was kept with it").because(error.to_string())
+}
+
+fn index_failure(error: &dyn std::error::Error) -> Failure {
+    ledger_failure("the index of runs cannot be written", error)
+}
+
+/// What is recorded of a resumption.
+pub(crate) struct Told {
+    pub(crate) again: Vec<String>,
+    pub(crate) known: Vec<String>,
+    pub(crate) replaced: BTreeMap<String, String>,
+}
+
+impl Resumed {
+    pub(crate) fn told(&self, replaced: BTreeMap<String, String>) -> Told {
+        let (mut again, mut known) = (Vec::new(), Vec::new());
+        for call in self.rebuilt.open.values() {
+            let begun = self
+                .past
+                .calls
+                .get(&call.id.0)
+                .is_some_and(|made| made.begun);
+            match self.fate(call) {
+                Fate::Make if begun => again.push(call.id.0.to_string()),
+                Fate::Known => known.push(call.id.0.to_string()),
+                _ => {}
+            }
+        }
+        Told {
+            again,
+            known,
+            replaced,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a run's ledger says of its interruptions: that it stopped before its end, and that it goes on.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use flowhost_flow::Call;
+use flowhost_flow::planner::OpenGate;
+use flowhost_ledger::records::{CallReuse, Gate, RunPause, RunResume, SCHEMA, SpentPart, StepPart};
+use flowhost_ledger::{LedgerError, Recorder as _};
+
+use crate::base::failure::Failure;
+use crate::calls::driver::{Outcome, Paused};
+use crate::earlier::resume::rebuild::unwritten;
+use crate::earlier::resume::{Resumed, Told};
+use crate::earlier::reuse::Source;
+use crate::host::execute::{append, status_word};
+use crate::kept::journal::{Denial, Journal};
+
+impl Journal {
+    /// The run stops before its end.
+    pub(crate) fn run_pause(&self, outcome: &Outcome, paused: &Paused) -> Result<(), Failure> {
+        let failure = outcome.end.failure.as_ref();
+        let reason = failure.map(|it| it.message.clone()).unwrap_or_default();
+        let pause = RunPause {
+            status: status_word(outcome).to_owned(),
+            exit_code: Some(u64::from(outcome.end.exit.code())),
+            steps: (!paused.steps.is_empty()).then(|| paused.steps.clone()),
+        };
+        append(self, self.by_host(pause).payload(reason.into_bytes()))
+    }
+
+    /// The run goes on in this process.
+    pub(crate) fn run_resume(
+        &self,
+        resumed: &Resumed,
+        replaced: BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let Told {
+            again,
+            known,
+            replaced,
+        } = resumed.told(replaced);
+        let some = |calls: Vec<String>| (!calls.is_empty()).then_some(calls);
+        let resume = RunResume {
+            run_id: None,
+            flowhost: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            time_ms: resumed.rebuilt.at.map(|at| at.0),
+            again: some(again),
+            known: some(known),
+            replaced: (!replaced.is_empty()).then_some(replaced),
+            schema: Some(SCHEMA),
+        };
+        append(self, self.by_host(resume))?;
+        let facts = resumed
+            .rebuilt
+            .notes
+            .iter()
+            .filter_map(|note| self.fact_of(note));
+        for fact in unwritten(facts.collect(), &resumed.past.notes) {
+            append(self, fact)?;
+        }
+        Ok(())
+    }
+
+    /// A gate was reached.
+    pub(crate) fn gate_opened(&self, gate: &OpenGate, until_ms: u64) -> Result<(), LedgerError> {
+        let record = Gate {
+            at: StepPart {
+                step: gate.step_id.clone(),
+                path: gate.path.clone(),
+            },
+            gate: gate.id.0,
+            event: "opened".to_owned(),
+            wants: gate.wants.word().to_owned(),
+            until_ms: Some(until_ms),
+            by: None,
+        };
+        self.append(self.by_host(record)).map(drop)
+    }
+
+    /// A call is not made: another run made it. `counts` where that run's past is this run's.
+    pub(crate) fn reused(
+        &self,
+        call: &Call,
+        source: &Source,
+        counts: bool,
+    ) -> Result<(), LedgerError> {
+        let used = &source.used;
+        let record = CallReuse {
+            at: StepPart {
+                step: call.step_id.clone(),
+                path: call.path.clone(),
+            },
+            call: call.id.0,
+            part: call.part.word(),
+            plugin: call.plugin.clone(),
+            run_id: source.run.clone(),
+            call_there: source.call,
+            record: source.record,
+            hash: source.hash.clone(),
+            spent: SpentPart {
+                calls: Some(used.calls),
+                fuel: Some(used.fuel),
+                tokens: Some(used.tokens),
+                micro_usd: Some(used.micro_usd),
+            },
+            duration_ms: Some(source.duration_ms),
+            counts: counts.then_some(true),
+        };
+        self.append(self.by_host(record)).map(drop)
+    }
+
+    /// Counts the refusals of another process as this run's.
+    pub(crate) fn knows(&self, denials: Vec<Denial>) {
+        *self.denials.lock().unwrap_or_else(PoisonError::into_inner) = denials;
+    }
+}

@@ -1,0 +1,120 @@
+//! A person says what became of a call that nobody knows the end of: recorded in the run's ledger and
+//! signed, and believed when the run is resumed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flowhost_flow::Exit;
+use flowhost_ledger::records::{RecordKind as _, RunSettle};
+use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
+use serde_json::Value;
+
+use crate::base::failure::Failure;
+use crate::earlier::resume::rebuild::rebuild;
+use crate::earlier::resume::{Kept, Resumed, foreign, open, past};
+use crate::host::Inner;
+use crate::host::execute::{ledger_failure, status_of};
+
+/// What a person says of a call.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// It had its effect, and this is what it would have handed on.
+    Done(Value),
+    /// It had none, and it is not to be made again.
+    Failed(String),
+    /// It had none, and it is to be made again.
+    Retry,
+}
+
+/// Which call, and who says so.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The step's path.
+    pub step: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Who says so; empty when nobody gave a name.
+    pub by: String,
+}
+
+/// Records it. Gives the number of the call that was settled, and how many still wait for a word.
+pub(crate) fn settle(
+    host: &Inner,
+    kept: &dyn Kept,
+    run: &str,
+    said: &Settlement,
+) -> Result<(u64, usize), Failure> {
+    speak(host, kept, run, |resumed, actor| {
+        let doubtful = resumed.doubtful();
+        let Some(call) = doubtful.iter().find(|call| call.path == said.step) else {
+            let waiting: Vec<String> = doubtful.iter().map(|it| format!("`{}`", it.path)).collect();
+            let why = match waiting.is_empty() {
+                true => "no step of it waits for a word".to_owned(),
+                false => {
+                    format!(
+                        "{} waits for a word, and `{}` does not",
+                        waiting.join(", "),
+                        said.step
+                    )
+                }
+            };
+            return Err(Failure::new(Exit::Internal, "nothing was settled").because(why));
+        };
+        let (word, payload) = match &said.verdict {
+            Verdict::Done(output) => ("done", Some(output.to_string())),
+            Verdict::Failed(why) => ("failed", Some(why.clone())),
+            Verdict::Retry => ("retry", None),
+        };
+        let record = RunSettle {
+            call: call.id.0,
+            step: call.step_id.clone(),
+            path: call.path.clone(),
+            r#as: word.to_owned(),
+            by: (!said.by.is_empty()).then(|| said.by.clone()),
+        };
+        let fact = record.by(actor);
+        let fact = match payload {
+            Some(payload) => fact.payload(payload.into_bytes()),
+            None => fact,
+        };
+        Ok((fact, (call.id.0, doubtful.len() - 1)))
+    })
+}
+
+/// Lets somebody say something of a run that nobody works on: `say` gives the fact, which is recorded and
+/// signed before this returns.
+pub(super) fn speak<T>(
+    host: &Inner,
+    kept: &dyn Kept,
+    run: &str,
+    say: impl FnOnce(&Resumed, String) -> Result<(Fact, T), Failure>,
+) -> Result<T, Failure> {
+    let state = &host.config.state;
+    let dir = state.run_dir(run);
+    let mut options = LedgerOptions::new(&dir, state.tenant(), run, host.config.key.clone());
+    options.durability = past::durability(&dir);
+    let ledger = open(host, &options)?;
+    let resumed = read(kept, &dir)?;
+    if let Some(status) = &resumed.past.ended {
+        return Err(Failure::new(Exit::Internal, "nothing was recorded")
+            .because(format!("the run has ended: {status}")));
+    }
+    let (fact, told) = say(&resumed, format!("{}/host", state.tenant()))?;
+    let broken = |error: &dyn std::error::Error| ledger_failure("the ledger takes no more", error);
+    ledger.append(fact).map_err(|error| broken(&error))?;
+    let sealed = ledger.close_blocking().map_err(|error| broken(&error))?;
+    let status = status_of(flowhost_flow::RunStatus::Waiting);
+    let entered = host.index.ended(run, status, &sealed);
+    entered.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+    Ok(told)
+}
+
+/// The run as it stands.
+fn read(kept: &dyn Kept, dir: &Path) -> Result<Resumed, Failure> {
+    let key = kept.key(dir)?;
+    let (past, fed) = past::read(dir, key.as_ref())?;
+    let fed = fed?;
+    let plan = Arc::clone(&kept.project(dir, &fed.setup.inputs)?.plan);
+    let (_planner, rebuilt) = rebuild(plan, &fed).map_err(|error| foreign(&error))?;
+    Ok(Resumed { past, rebuilt, fed })
+}

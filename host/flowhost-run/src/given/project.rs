@@ -1,0 +1,80 @@
+//! A plan with everything it refers to, resolved: what a run is started with.
+//!
+//! Finding and reading it is the binary's; whoever holds one can run it without the files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_engine::Inspected;
+use flowhost_flow::{Plan, PluginDecl};
+use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
+use serde_json::{Map, Value};
+
+use crate::given::bundle::Texts;
+
+/// A plan that is sound as far as one can see without running it.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The plan with sub-plans and schemas attached.
+    pub plan: Arc<Plan>,
+    /// Its file as the person named it.
+    pub file: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Where names of files were relative to, as [`Project::file`] and [`Project::texts`] have them.
+    pub cwd: PathBuf,
+    /// All inputs, typed.
+    pub inputs: Map<String, Value>,
+    /// Folders that `dir` inputs name.
+    pub folders: BTreeMap<String, PathBuf>,
+    /// Every plugin by its key ([`Plan::all_plugins`]).
+    pub members: BTreeMap<String, Member>,
+    /// What all of it was read from.
+    pub texts: Texts,
+    /// What is worth knowing before it runs, and stops nothing: one line each.
+    pub notes: Vec<String>,
+    /// Secrets that a profile names and does not give: what the run leaves is rid of them too.
+    pub withheld: BTreeSet<String>,
+    /// The tools of MCP servers as a person has accepted them: the hash of each, by plugin and tool. A server
+    /// that shows others is not used.
+    pub pins: BTreeMap<String, BTreeMap<String, String>>,
+    /// What the evidence of its stages is about, by what each document is for.
+    pub documents: BTreeMap<String, Documented>,
+}
+
+/// A document that evidence is about, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documented {
+    /// As the plan names it.
+    pub path: String,
+    /// Its version, as the plan says.
+    pub version: Option<String>,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// One plugin of a plan.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// What the plan says.
+    pub decl: PluginDecl,
+    /// The plan's `config` with inputs filled in, one JSON document.
+    pub config: Arc<str>,
+    /// The component's file.
+    pub path: PathBuf,
+    /// The text of the signature that came with it, if one did; whether it counts is the operator's to say.
+    pub signature: Option<Arc<str>>,
+    /// What the component is, with its bytes.
+    pub inspection: Inspected,
+    /// What it asks for.
+    pub manifest: Manifest,
+    /// What may be had.
+    pub profile: Profile,
+    /// Whether that profile is one that comes with this build: it stays as it is, whatever is missing.
+    pub shipped: bool,
+    /// What it gets. Granted folders that an input names are filled in.
+    pub effective: Effective,
+    /// Where each right came from.
+    pub trace: Vec<TraceEntry>,
+}

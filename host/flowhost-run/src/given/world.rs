@@ -1,0 +1,229 @@
+//! What a host is made of: the binary brings the world, a test or a simulation brings another.
+//!
+//! Time that passes is tokio's (a test pauses it, and a runtime of one thread then takes every step in
+//! the same order); everything else that differs from one process to the next comes in through these
+//! traits. Nothing in this crate opens a file of its own, reads a variable or asks the system's clock.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowhost_bus::{Bus, LocalBus, LocalConfig};
+use flowhost_caps::secrets::SecretStore;
+use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
+use flowhost_ledger::{Durability, Fact, HostKey};
+use flowhost_models::Gateway;
+
+use crate::base::failure::Failure;
+use crate::base::state::State;
+use crate::before::estimate::Past;
+use crate::given::project::{Member, Project};
+
+/// Wall time, randomness and the disk.
+pub trait World: Send + Sync + 'static {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64;
+
+    /// Fills `bytes` with randomness that nobody can guess.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Writes a file so that a reader sees the old or the new content, never half of it. A durable one is on
+    /// the disk on return; a relaxed one when the system writes it, and a loss of power may take it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()>;
+
+    /// Reads a file that the host wrote.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The process that holds the lock of a folder, where the system says it.
+    fn lock_holder(&self, _dir: &Path) -> Option<u32> {
+        None
+    }
+
+    /// The names of a folder's files; none where there is no such folder.
+    ///
+    /// # Errors
+    /// What the disk says, and that this world has no other processes that could put files anywhere.
+    fn list(&self, _dir: &Path) -> io::Result<Vec<String>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes a file that a process of this host wrote.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn remove(&self, _path: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether a file stands at the path.
+    fn is_file(&self, path: &Path) -> bool;
+
+    /// A folder as a handle, made (for its owner only) where it is not there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn folder(&self, path: &Path) -> io::Result<cap_std::fs::Dir>;
+}
+
+/// What the operator of this host has configured, as far as a project may have it.
+pub trait Operator: Send + Sync + 'static {
+    /// The secrets that the project's profiles name, and no others: what nobody may use is not read.
+    ///
+    /// # Errors
+    /// A source that is configured and cannot be read.
+    fn secrets(&self, project: &Project) -> Result<Arc<dyn SecretStore>, Failure>;
+
+    /// Asks the models that the operator has configured. Runs that are handed the same gateway share
+    /// its rate limits and its breakers.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration of models.
+    fn gateway(&self, project: &Project) -> Result<Gateway, Failure>;
+
+    /// Whether the operator lets this plugin run: asked of each when a run starts and of the new one when a
+    /// plugin is swapped, whoever loaded it and whenever.
+    ///
+    /// # Errors
+    /// Why not.
+    fn admits(&self, member: &Member) -> Result<(), Failure>;
+
+    /// A variable of this process that a profile takes with `from`.
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// Writes what people read about a run; knows how a page looks, which this crate does not.
+pub trait Views: Send + Sync + 'static {
+    /// The name of the page for people among what [`Views::of`] gives; none where a page is made when somebody
+    /// asks for it.
+    fn page(&self) -> Option<&'static str>;
+
+    /// Files for the run's folder, by name, made from what is on the disk there. Called once all of it
+    /// is; may take its time (it has a thread of its own).
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure>;
+
+    /// Files of a stage that has ended, by their paths below the evidence root, made from what is on the
+    /// disk in the run's folder, each what its schema says. May take its time, as [`Views::of`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or a file would not be what its schema says.
+    fn stage(&self, run_dir: &Path, wanted: StageWanted) -> Result<StageMade, Failure>;
+}
+
+/// What a stage leaves.
+#[derive(Debug, Clone, Default)]
+pub struct StageMade {
+    /// Files by their paths below the evidence root.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What each agent said, where its answer counts.
+    pub said: Vec<Said>,
+}
+
+/// What an agent said of a stage.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Who.
+    pub agent: String,
+    /// What the stage came to: a consensus' status, or the step's.
+    pub status: String,
+    /// The share of points that agreed; none where nobody compared.
+    pub agreement_ratio: Option<f64>,
+    /// The answer, as JSON.
+    pub text: String,
+}
+
+/// Which stage's files are wanted.
+#[derive(Debug, Clone)]
+pub struct StageWanted {
+    /// Whose evidence it is.
+    pub spec_id: String,
+    /// The run.
+    pub run_id: String,
+    /// The step that has ended.
+    pub step_id: String,
+    /// Bytes that the spec's folders hold already.
+    pub footprint_bytes: u64,
+    /// The spec's cost summary as it stands, if there is one.
+    pub costs: Option<Vec<u8>>,
+    /// Paths of lifecycles that other runs left of the spec.
+    pub taken: BTreeSet<String>,
+}
+
+/// Hears of every fact that a ledger accepted, in whatever order threads come; must not block.
+pub trait FactObserver: Send + Sync {
+    /// A run's ledger is open, and nothing is in it yet.
+    fn begin(&self, tenant: &str, run: &str);
+
+    /// A fact is about to be handed to the ledger. What this gives is called with the record's number
+    /// once the ledger has accepted it, and dropped if it does not.
+    fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>>;
+}
+
+/// Who performs the calls of the runs that a host drives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// This process.
+    #[default]
+    Here,
+    /// Other processes, each by [`crate::Host::work`] over the run's bus. Orders wait on the bus until
+    /// one takes them, as long as the plan's own limits allow.
+    Elsewhere,
+}
+
+/// Everything a [`crate::Host`] is made of.
+pub struct HostConfig {
+    /// Where state is kept, and whose.
+    pub state: State,
+    /// Signs evidence.
+    pub key: Arc<HostKey>,
+    /// Wraps the keys of what runs seal; a key of its own, so that a new signing key changes nothing.
+    pub seal_key: [u8; 32],
+    /// Who compiles components.
+    pub compiler: Compiler,
+    /// Where compiled code is kept; without it every start compiles anew.
+    pub cache: Option<CacheConfig>,
+    /// How many guests can be alive at once, all runs together.
+    pub pool: PoolConfig,
+    /// The home folder of the person: granted to nobody.
+    pub home: Option<PathBuf>,
+    /// Every address of this machine's interfaces: a plugin must not reach the host through its own
+    /// public address (NETIP-028).
+    pub own_addresses: Vec<IpAddr>,
+    /// Time, randomness, disk.
+    pub world: Arc<dyn World>,
+    /// Keys, models, variables.
+    pub operator: Arc<dyn Operator>,
+    /// Report pages.
+    pub views: Arc<dyn Views>,
+    /// Earlier runs, for estimates.
+    pub past: Arc<dyn Past>,
+    /// Telemetry.
+    pub facts: Option<Arc<dyn FactObserver>>,
+    /// How often one MCP server of one run is called in a minute; whoever is faster waits.
+    pub server_calls_per_minute: NonZeroU32,
+    /// Who performs the calls of runs.
+    pub workers: Workers,
+    /// Makes the bus of a run. Each has its own in one process: a full queue of one run is nothing to
+    /// another, and a subject is looked up among a handful and not among those of a thousand runs.
+    pub bus: Box<dyn Fn() -> Arc<dyn Bus> + Send + Sync>,
+}
+
+/// The bus inside this process.
+#[must_use]
+pub fn local_bus() -> Arc<dyn Bus> {
+    Arc::new(LocalBus::new(LocalConfig::default()))
+}

@@ -1,0 +1,127 @@
+//! What the MCP servers of a plan say of themselves, asked without a run: no step begins and no tool is
+//! called. Each server is asked under the rights of its adapter, as a run would ask it.
+
+use std::sync::Arc;
+
+use flowhost_engine::neutralise;
+
+use flowhost_ledger::MemoryRecorder;
+use flowhost_policy::ToolDescriptor;
+use flowhost_words::PluginKind;
+
+use crate::base::failure::Failure;
+use crate::given::project::{Member, Project};
+use crate::host::execute::{RunOptions, end_all};
+use crate::host::handle::Run;
+use crate::host::{Host, Inner};
+use crate::kept::revealed::Revealed;
+use crate::meters::purse::Purse;
+use crate::plugins::installed::Installed;
+use crate::plugins::wiring::{self, Ready, Seat};
+
+/// Characters of what a server calls itself: more than a name needs, and little for a line of a terminal.
+const NAME_CHARS: usize = 128;
+/// Characters of what it says to models.
+const INSTRUCTIONS_CHARS: usize = 4_096;
+
+/// One adapter of a plan.
+#[derive(Debug)]
+pub struct Introduced {
+    /// Its key in the plan.
+    pub plugin: String,
+    /// What its server says, or why it cannot be asked.
+    pub server: Result<Introduction, String>,
+}
+
+/// What a server says of itself: its own words, neutralised, and no word of the operator's.
+#[derive(Debug)]
+pub struct Introduction {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The revision that was agreed on.
+    pub protocol: String,
+    /// What it tells models of itself; empty for nothing.
+    pub instructions: String,
+    /// Its tools, held to the rules of a manifest.
+    pub tools: Vec<ToolDescriptor>,
+}
+
+impl Host {
+    /// Asks the MCP servers of a plan, or that of one plugin.
+    ///
+    /// # Errors
+    /// When nothing can be asked at all; what one server does wrong stands beside its key.
+    pub async fn introduce(
+        &self,
+        project: &Project,
+        options: &RunOptions,
+        only: Option<&str>,
+    ) -> Result<Vec<Introduced>, Failure> {
+        let inner = self.inner();
+        let wanted = |(key, member): &(&String, &Member)| {
+            member.decl.kind == PluginKind::McpAdapter && only.is_none_or(|only| only == *key)
+        };
+        let started_ms = inner.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
+        let gateway = inner.config.operator.gateway(project)?;
+        let seat = Seat {
+            bus: (inner.config.bus)(),
+            funds: Arc::new(Purse::new(wiring::ceiling(&project.plan))),
+            revealed: Arc::new(Revealed::default()),
+            driver: None,
+        };
+        let ready = Ready::new(project, options, inner, &gateway, &Run::new(&id), seat)?;
+        Ready::preflight(project)?;
+        let scope = ready.scope(
+            inner.config.state.tenant(),
+            &id,
+            wiring::seed_of(0),
+            started_ms,
+            // There is no run whose record it could be: what is asked here is shown, and done with.
+            Arc::new(MemoryRecorder::default()),
+            Arc::default(),
+        );
+        let mut all = Vec::new();
+        for (key, member) in project.members.iter().filter(wanted) {
+            let server = one(inner, project, key, member, &scope).await?;
+            all.push(Introduced {
+                plugin: key.clone(),
+                server,
+            });
+        }
+        end_all(&scope).await;
+        Ok(all)
+    }
+}
+
+async fn one(
+    inner: &Inner,
+    project: &Project,
+    key: &str,
+    member: &Member,
+    scope: &flowhost_engine::RunScope,
+) -> Result<Result<Introduction, String>, Failure> {
+    let component = match inner.engine.load_inspected(&member.inspection).await {
+        Ok(component) => component,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let plugin = wiring::prepare(inner, project, key, member, &component)?;
+    let mut installed = Installed::new(key, 1, plugin, member);
+    if let Err(why) = installed.introduce(member, scope).await {
+        return Ok(Err(why.to_string()));
+    }
+    installed.disconnect(scope).await;
+    let Some(server) = installed.server() else {
+        return Ok(Err("it has not connected".to_owned()));
+    };
+    let session = &server.session;
+    Ok(Ok(Introduction {
+        name: neutralise(&session.name, NAME_CHARS),
+        version: neutralise(&session.version, NAME_CHARS),
+        protocol: session.protocol.clone(),
+        instructions: neutralise(&session.instructions, INSTRUCTIONS_CHARS),
+        tools: installed.tool_texts().cloned().collect(),
+    }))
+}

@@ -1,0 +1,294 @@
+//! One per process: the engine with its compile cache, the keys, the stores, the network, and the runs
+//! that are going on.
+//!
+//! Nothing of a run is in here beyond its handle. What a run needs of the process it is lent; what it
+//! brings (folders, budget, bus, secrets) comes with its own scope, so that runs cannot meet.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use flowhost_caps::http::HttpServices;
+use flowhost_caps::state::FolderStore;
+use flowhost_engine::{Engine, EngineConfig, ShapeLimits};
+use flowhost_flow::Exit;
+use flowhost_ledger::RunIndex;
+use futures::FutureExt as _;
+
+use self::execute::{Finished, RunOptions};
+use self::handle::Run;
+use crate::base::failure::Failure;
+use crate::base::tasks;
+use crate::earlier::fork::Of;
+use crate::earlier::resume::{self, Kept, ResumeOptions, Settlement, Spoken};
+use crate::earlier::reuse::{self, Earlier};
+use crate::given::project::Project;
+use crate::given::world::HostConfig;
+
+pub mod asks;
+pub(crate) mod elsewhere;
+pub(crate) mod execute;
+pub(crate) mod handle;
+pub(crate) mod introduce;
+
+/// A process that runs plans. Clones are the same host.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: HostConfig,
+    pub(crate) engine: Engine,
+    /// Host-owned state; opened when the first run needs it.
+    store: OnceLock<Arc<FolderStore>>,
+    /// What sends requests; made when the first run needs it.
+    network: OnceLock<HttpServices>,
+    /// The runs of the tenant. One for all of them, so that they queue for it here.
+    pub(crate) index: RunIndex,
+    /// What killed runs left has been signed.
+    pub(crate) swept: OnceLock<()>,
+    runs: Mutex<BTreeMap<String, Run>>,
+    /// Somebody looks for what other processes ask of the runs.
+    heeded: AtomicBool,
+}
+
+impl Host {
+    /// Builds the engine. No folder is made and nothing is compiled.
+    ///
+    /// # Errors
+    /// When the engine cannot be built.
+    pub fn new(config: HostConfig) -> Result<Self, Failure> {
+        let engine = Engine::new(EngineConfig {
+            compiler: config.compiler.clone(),
+            cache: config.cache.clone(),
+            shape: ShapeLimits::default(),
+            pool: config.pool,
+            capabilities: flowhost_caps::all(),
+        });
+        let engine = engine.map_err(|error| {
+            Failure::new(Exit::Internal, "the engine cannot be built").caused_by(&error)
+        })?;
+        let state = &config.state;
+        let index = RunIndex::new(state.root(), state.tenant(), config.key.clone());
+        Ok(Self(Arc::new(Inner {
+            index,
+            config,
+            engine,
+            store: OnceLock::new(),
+            network: OnceLock::new(),
+            swept: OnceLock::new(),
+            runs: Mutex::default(),
+            heeded: AtomicBool::default(),
+        })))
+    }
+
+    /// Starts a run, which goes on by itself whatever becomes of the handle.
+    ///
+    /// # Errors
+    /// When the system gives no randomness for the run's id.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(&self, project: Project, options: RunOptions) -> Result<Run, Failure> {
+        let inner = self.0.clone();
+        let started_ms = inner.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
+        let run = Run::new(&id);
+        Ok(self.go(run.clone(), async move {
+            execute::execute(&inner, project, &options, None, started_ms, &run).await
+        }))
+    }
+
+    /// Starts a run of `project` that begins with the past of the run `of`, up to the first start of the step
+    /// `at`, and is live from there.
+    ///
+    /// # Errors
+    /// As [`Host::start`]. The run itself ends at once, and nothing is recorded, when the step never ran or
+    /// what was recorded does not lead to it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn fork(
+        &self,
+        project: Project,
+        of: &str,
+        at: &str,
+        kept: Arc<dyn Kept>,
+        options: RunOptions,
+    ) -> Result<Run, Failure> {
+        let inner = self.0.clone();
+        let started_ms = inner.config.world.now_ms();
+        let id = flowhost_flow::hash::run_id(started_ms, inner.entropy()?);
+        let (run, at) = (Run::new(&id), at.to_owned());
+        let of = of.to_owned();
+        let fork = Some(Of { kept, run: of, at });
+        Ok(self.go(run.clone(), async move {
+            execute::execute(&inner, project, &options, fork, started_ms, &run).await
+        }))
+    }
+
+    /// What an earlier run can give to one that is started with it ([`RunOptions::reuse`]). Blocks on the
+    /// disk.
+    ///
+    /// # Errors
+    /// When its records cannot be read, or what it was made of is gone.
+    pub fn earlier(&self, run: &str, kept: &dyn Kept) -> Result<Earlier, Failure> {
+        reuse::earlier(&self.0, kept, run)
+    }
+
+    /// Records what a person says of a call that nobody knows the end of. Gives the number of the call, and
+    /// how many others wait for a word. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the run goes on, has ended, or no such step waits.
+    pub fn settle(
+        &self,
+        run: &str,
+        kept: &dyn Kept,
+        said: &Settlement,
+    ) -> Result<(u64, usize), Failure> {
+        resume::settle(&self.0, kept, run, said)
+    }
+
+    /// Records what somebody outside says to a gate. Gives its number. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the run goes on, has ended, or no such gate waits; when it was spoken to before, or its time is
+    /// up.
+    pub fn speak(&self, run: &str, kept: &dyn Kept, said: &Spoken) -> Result<u64, Failure> {
+        resume::gate::answer(&self.0, kept, run, said)
+    }
+
+    /// Lets a run go on as a task of its own.
+    fn go(
+        &self,
+        run: Run,
+        work: impl Future<Output = Result<Finished, Failure>> + Send + 'static,
+    ) -> Run {
+        let inner = self.0.clone();
+        {
+            let mut runs = self.runs_mut();
+            runs.insert(run.id().to_owned(), run.clone());
+            // Under the lock of the runs, under which whoever looks sees that none is left, and ends.
+            if !inner.heeded.swap(true, Ordering::Relaxed) {
+                tasks::spawn(asks::heed(inner.clone()));
+            }
+        }
+        let handle = run.clone();
+        tasks::spawn(async move {
+            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|_panic| {
+                Err(
+                    Failure::new(Exit::Internal, "the host failed while it ran the plan")
+                        .hint("this is a bug of the host; please report it"),
+                )
+            });
+            let mut runs = inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            runs.remove(run.id());
+            drop(runs);
+            run.ended(outcome);
+        });
+        handle
+    }
+
+    /// Goes on with a run from its ledger: one that was killed or interrupted, or that waited for a person. It
+    /// goes on by itself whatever becomes of the handle.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn resume(&self, run: &str, kept: Arc<dyn Kept>, options: ResumeOptions) -> Run {
+        let (inner, run) = (self.0.clone(), Run::new(run));
+        asks::forget(&inner, run.id());
+        self.go(run.clone(), async move {
+            resume::execute(&inner, kept, &options, &run).await
+        })
+    }
+
+    /// The runs that are going on, oldest first.
+    #[must_use]
+    pub fn runs(&self) -> Vec<Run> {
+        self.runs_mut().values().cloned().collect()
+    }
+
+    /// The run of this id, while it goes on.
+    #[must_use]
+    pub fn run(&self, id: &str) -> Option<Run> {
+        self.runs_mut().get(id).cloned()
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    fn runs_mut(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Run>> {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The run of this id, while it goes on.
+    pub(crate) fn going_on(&self, id: &str) -> Option<Run> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(id).cloned()
+    }
+
+    /// Whether nobody needs to look for what is asked any more: from then on, the next run looks again.
+    pub(crate) fn rests(&self) -> bool {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let rests = runs.is_empty();
+        if rests {
+            self.heeded.store(false, Ordering::Relaxed);
+        }
+        rests
+    }
+
+    /// Random bytes of the world.
+    pub(crate) fn entropy<const N: usize>(&self) -> Result<[u8; N], Failure> {
+        let mut bytes = [0; N];
+        self.config.world.fill(&mut bytes).map_err(|error| {
+            Failure::new(Exit::Internal, "the system gives no randomness")
+                .because(error.to_string())
+        })?;
+        Ok(bytes)
+    }
+
+    /// State that outlives runs, one store for all of them.
+    pub(crate) fn store(&self) -> Result<Arc<FolderStore>, Failure> {
+        if let Some(store) = self.store.get() {
+            return Ok(store.clone());
+        }
+        let path = self.config.state.tenant_dir().join("state");
+        let folder = self.config.world.folder(&path).map_err(|error| {
+            let message = format!("`{}` cannot be opened", path.display());
+            Failure::new(Exit::Internal, message).because(error.to_string())
+        })?;
+        // Of two runs that come here at once, one store wins: two would not see each other's writes.
+        Ok(self
+            .store
+            .get_or_init(|| Arc::new(FolderStore::new(folder)))
+            .clone())
+    }
+
+    /// What sends requests, without secrets and without the second key to private addresses: those are
+    /// a run's.
+    pub(crate) fn network(&self) -> Result<&HttpServices, Failure> {
+        if let Some(network) = self.network.get() {
+            return Ok(network);
+        }
+        let addresses = self.config.own_addresses.clone();
+        let made = HttpServices::system(Arc::new(NoSecrets), addresses, false);
+        let made = made.map_err(|error| {
+            Failure::new(Exit::Internal, "TLS cannot be set up").because(error.to_string())
+        })?;
+        Ok(self.network.get_or_init(|| made))
+    }
+}
+
+struct NoSecrets;
+
+impl flowhost_caps::secrets::SecretStore for NoSecrets {
+    fn get(&self, _: &str) -> Option<zeroize::Zeroizing<String>> {
+        None
+    }
+}

@@ -1,0 +1,104 @@
+//! What the journal keeps, takes out and passes on.
+
+use flowhost_ledger::MemoryRecorder;
+use flowhost_ledger::records::{FsOp, RecordKind as _, ToolCall};
+
+use super::*;
+use crate::standin::free::Free as _;
+
+#[test]
+fn takes_keys_and_personal_data_out_of_payloads_and_of_what_was_asked() {
+    let recorder = Arc::new(MemoryRecorder::default());
+    let journal = Journal::new(recorder.clone(), "default", true);
+    let fact = Fact::new(Kind::FsOp, "default/a")
+        .with("wanted", "read /docs/ann@example.org.md")
+        .with("step", "4111111111111111")
+        .payload(br#"{"to":"ann@example.org"}"#.to_vec());
+    journal.append(fact).unwrap();
+    let kept = recorder.facts().remove(0);
+    let mut cut = "read /x ghp_abcdefghijklmnop…".to_owned();
+    super::clean(&mut cut);
+    assert_eq!(cut, "read /x …");
+    let text = |name: &str| kept.fields[name].as_text().unwrap().to_owned();
+    assert!(!text("wanted").contains("ann@"), "{}", text("wanted"));
+    assert_eq!(text("step"), "4111111111111111", "an id is the host's own");
+    assert_eq!(kept.payload.unwrap(), br#"{"to":"[redacted:email]"}"#);
+}
+
+#[test]
+fn a_budget_that_the_plan_leaves_open_is_the_default_one() {
+    let budget = budget(&[Some(5), None, None, Some(7)], 9);
+    let wanted = [
+        ("calls", "5"),
+        ("evidence", "9"),
+        ("fuel", "1000000000000000"),
+        ("micro_usd", "7"),
+        ("tokens", "2000000"),
+    ];
+    let found = budget.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    assert_eq!(found.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn counts_a_denial_with_the_number_of_its_record() {
+    let journal = Journal::new(Arc::new(MemoryRecorder::default()), "default", false);
+    let fact = || Fact::new(Kind::FsOp, "default/a");
+    journal.append(fact().with("decision", "allow")).unwrap();
+    journal
+        .append(fact().with("decision", "deny").with("rule", "files#none"))
+        .unwrap();
+    let denials = journal.denials();
+    assert_eq!(denials.len(), 1);
+    assert_eq!(
+        (denials[0].seq, denials[0].rule.as_str()),
+        (1, "files#none")
+    );
+}
+
+/// Accepts nothing.
+struct Full;
+
+impl Recorder for Full {
+    fn append(&self, _: Fact) -> Result<u64, LedgerError> {
+        Err(LedgerError::Closed)
+    }
+
+    fn durable(
+        &self,
+        _: u64,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>> {
+        Box::pin(std::future::ready(Err(LedgerError::Closed)))
+    }
+}
+
+#[derive(Default)]
+struct Ear(Arc<Mutex<Vec<String>>>);
+
+impl FactObserver for Ear {
+    fn begin(&self, tenant: &str, run: &str) {
+        self.0.lock().unwrap().push(format!("{tenant} {run}"));
+    }
+
+    fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>> {
+        let (heard, kind) = (self.0.clone(), fact.kind.as_str());
+        (fact.kind == Kind::ToolCall)
+            .then(|| Box::new(move |seq| heard.lock().unwrap().push(format!("{seq} {kind}"))) as _)
+    }
+}
+
+#[test]
+fn an_observer_hears_of_what_was_accepted_and_of_nothing_else() {
+    let ear = Arc::new(Ear::default());
+    let journal = |ledger: Arc<dyn Recorder>| {
+        Journal::new(ledger, "default", false).observed("r", Some(ear.clone()))
+    };
+    let full = journal(Arc::new(Full));
+    assert!(full.append(ToolCall::default().by("default/a")).is_err());
+    let open = journal(Arc::new(MemoryRecorder::default()));
+    open.append(FsOp::default().by("default/a")).unwrap();
+    open.append(ToolCall::default().by("default/a")).unwrap();
+    assert_eq!(
+        *ear.0.lock().unwrap(),
+        ["default r", "default r", "1 tool.call"]
+    );
+}

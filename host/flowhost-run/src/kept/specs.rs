@@ -1,0 +1,590 @@
+//! The evidence folder of a spec over time: which run left which files, and archives of those that are old.
+//!
+//! Files say by their names which stage they are of and when it began; which run that was, the stage's lifecycle
+//! says. What belongs to no run, or to nobody this host knows, is never touched, and neither are the folders of
+//! other specs. An archive holds the files of one run and is whole, with its hash beside it, before the first of them
+//! goes; a kill in between is mended by doing the same again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::TryLockError;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use cap_std::fs::Dir;
+use flowhost_flow::Exit;
+use flowhost_flow::plan::Evidence;
+use flowhost_ledger::{Archived, Durability, pack, packed};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::base::failure::Failure;
+use crate::base::nofollow;
+use crate::given::world::World;
+
+/// The folders that hold a spec's files.
+const FOLDERS: [&str; 2] = ["commands", "consensus"];
+/// Where archives are, below the evidence root.
+const ARCHIVES: &str = "archive";
+/// Bytes of a file that are read to learn whose it is: a lifecycle's first line, a verdict.
+const TOLD_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a file that is archived: a whole spec has 25 MB, where its plan does not say more.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Runs of which the files stay, where nobody says.
+pub const KEEP: usize = 3;
+
+/// The evidence of one spec below an evidence root.
+#[derive(Debug)]
+pub struct Spec {
+    dir: Dir,
+    id: String,
+}
+
+/// What one run left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SpecRun {
+    /// The run.
+    pub run_id: String,
+    /// When its first stage began: `20261126T073910Z`.
+    pub began: String,
+    /// How each of its stages ended.
+    pub stages: BTreeMap<String, String>,
+    /// Files, by their paths below the evidence root, with their bytes.
+    pub files: BTreeMap<String, u64>,
+}
+
+impl SpecRun {
+    /// Bytes of all its files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.values().sum()
+    }
+}
+
+/// What is there of a spec.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Survey {
+    /// Runs, oldest first.
+    pub runs: Vec<SpecRun>,
+    /// Files of no run: the latest synthesis of each stage, and what others put there.
+    pub others: BTreeMap<String, u64>,
+    /// Archives, by their paths below the evidence root, with their bytes.
+    pub archives: BTreeMap<String, u64>,
+}
+
+impl Survey {
+    /// Bytes that count against `evidence.max_mb`.
+    #[must_use]
+    pub fn footprint(&self) -> u64 {
+        let runs: u64 = self.runs.iter().map(SpecRun::bytes).sum();
+        runs.saturating_add(self.others.values().sum())
+    }
+
+    /// The runs beyond the newest `keep`, oldest first.
+    #[must_use]
+    pub fn beyond(&self, keep: usize) -> &[SpecRun] {
+        let old = self.runs.len().saturating_sub(keep);
+        self.runs.get(..old).unwrap_or_default()
+    }
+}
+
+/// An archive of a run's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Put {
+    /// The run.
+    pub run_id: String,
+    /// The archive, below the evidence root.
+    pub path: String,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Files in it.
+    pub files: usize,
+}
+
+impl Spec {
+    /// The evidence of the spec `id` below `root`, which is there.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened, or the id is no name: it may come from a file, and is a part of paths below the root.
+    pub fn open(world: &dyn World, root: &Path, id: &str) -> io::Result<Self> {
+        if matches!(id, "" | "." | "..") || id.contains(['/', '\\']) {
+            let what = format!("`{id}` is not the id of a spec: it would name another folder");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        Ok(Self::within(world.folder(root)?, id))
+    }
+
+    /// The evidence of the spec `id` of a plan, made where it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or opened, and when a link leads to it.
+    pub fn of_plan(world: &dyn World, plan_dir: &Path, of: &Evidence) -> io::Result<Self> {
+        let dir = root(world, plan_dir, &of.root)?;
+        Ok(Self::within(dir, &of.spec_id))
+    }
+
+    /// The evidence of the spec `id` in a root that is open.
+    pub(crate) fn within(dir: Dir, id: &str) -> Self {
+        Self {
+            dir,
+            id: id.to_owned(),
+        }
+    }
+
+    /// Reads a file of at most `max` bytes by its path below the evidence root.
+    ///
+    /// # Errors
+    /// As [`nofollow::read`].
+    pub fn read(&self, path: &str, max: u64) -> io::Result<Vec<u8>> {
+        nofollow::read(&self.dir, path, max)
+    }
+
+    /// Writes a file by its path below the evidence root. Under the spec's lock.
+    ///
+    /// # Errors
+    /// As [`nofollow::write`].
+    pub fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        nofollow::write(&self.dir, path, bytes, Durability::Durable)
+    }
+
+    /// The paths of all files that are this spec's, with what it cost.
+    ///
+    /// # Errors
+    /// As [`nofollow::files`].
+    pub fn paths(&self) -> io::Result<Vec<String>> {
+        let mut paths = Vec::new();
+        for folder in FOLDERS {
+            paths.extend(nofollow::files(
+                &self.dir,
+                &format!("{folder}/{}", self.id),
+            )?);
+        }
+        paths.extend(self.costs()?);
+        Ok(paths)
+    }
+
+    /// The path of what the spec cost until now, where that is known.
+    ///
+    /// # Errors
+    /// As [`nofollow::file`].
+    pub fn costs(&self) -> io::Result<Option<String>> {
+        let path = format!("costs/{}_cost_summary.json", self.id);
+        match nofollow::file(&self.dir, &path) {
+            Ok(_) => Ok(Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All specs that have files below the root.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub fn ids(world: &dyn World, root: &Path) -> io::Result<BTreeSet<String>> {
+        let dir = world.folder(root)?;
+        let mut ids = BTreeSet::new();
+        for folder in FOLDERS {
+            let Some(folder) = opened(&dir, folder)? else {
+                continue;
+            };
+            for entry in folder.entries()? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    ids.extend(entry.file_name().into_string().ok());
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Keeps runs away from the spec until what this gives is dropped.
+    ///
+    /// # Errors
+    /// When a run holds the lock, or the folder cannot be written.
+    pub fn lock(&self) -> Result<std::fs::File, Failure> {
+        let failed = || {
+            let what = format!("the evidence of {} cannot be changed", self.id);
+            Failure::new(Exit::Internal, what)
+        };
+        let taken = take_lock(&self.dir, &self.id, "");
+        let taken = taken.map_err(|error| failed().because(error.to_string()))?;
+        taken.map_err(|holder| {
+            let why = match holder.as_str() {
+                "" => "somebody else holds its lock".to_owned(),
+                holder => format!("the run {holder} holds its lock"),
+            };
+            failed()
+                .because(why)
+                .hint("wait until that run has ended; a lock ends with its process")
+        })
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed, or a file of it cannot be read.
+    pub fn survey(&self) -> io::Result<Survey> {
+        let mut files = BTreeMap::new();
+        for folder in FOLDERS {
+            files.extend(self.files(&format!("{folder}/{}", self.id))?);
+        }
+        let told = self.told(&files)?;
+        let mut runs: BTreeMap<String, SpecRun> = BTreeMap::new();
+        let mut others = BTreeMap::new();
+        for (path, bytes) in files {
+            let name = Name::of(&path);
+            let of = name
+                .as_ref()
+                .and_then(|name| told.get(&name.stage_and_time()?));
+            let of = of.map(|it| it.run.clone());
+            match of.or_else(|| name?.run) {
+                Some(run) => {
+                    let entry = runs.entry(run.clone()).or_default();
+                    entry.run_id = run;
+                    entry.files.insert(path, bytes);
+                }
+                None => {
+                    others.insert(path, bytes);
+                }
+            }
+        }
+        for ((stage, began), it) in told {
+            if let Some(run) = runs.get_mut(&it.run) {
+                if run.began.is_empty() || began < run.began {
+                    run.began.clone_from(&began);
+                }
+                run.stages.insert(stage, it.ended);
+            }
+        }
+        let own = format!("{ARCHIVES}/{}_", self.id);
+        let mut archives = self.files(ARCHIVES)?;
+        // `A_B` and `A` are two specs: what follows the name is a time, or a run where nobody knows
+        // when it began.
+        archives.retain(|path, _| {
+            let rest = path.strip_prefix(&own);
+            let time = rest.and_then(|rest| rest.strip_suffix(".tar.zst"));
+            time.is_some_and(|time| is_time(time) || is_run(time))
+        });
+        Ok(Survey {
+            // Ids of runs are in the order of time.
+            runs: runs.into_values().collect(),
+            others,
+            archives,
+        })
+    }
+
+    fn files(&self, folder: &str) -> io::Result<BTreeMap<String, u64>> {
+        let mut files = BTreeMap::new();
+        let Some(dir) = opened(&self.dir, folder)? else {
+            return Ok(files);
+        };
+        for entry in dir.entries()? {
+            let entry = entry?;
+            let about = entry.metadata()?;
+            // A name that is no text is nobody's here.
+            if let (true, Ok(name)) = (about.is_file(), entry.file_name().into_string()) {
+                files.insert(format!("{folder}/{name}"), about.len());
+            }
+        }
+        Ok(files)
+    }
+
+    /// Which run began a stage at a time, and how that ended: by the lifecycle of the stage.
+    fn told(&self, files: &BTreeMap<String, u64>) -> io::Result<BTreeMap<(String, String), Told>> {
+        let mut told = BTreeMap::new();
+        for path in files.keys() {
+            let lifecycle = Name::of(path).filter(|name| name.is_lifecycle);
+            if let Some(key) = lifecycle.and_then(|name| name.stage_and_time())
+                && let Some(it) = Told::read(&self.start(path)?)
+            {
+                told.insert(key, it);
+            }
+        }
+        Ok(told)
+    }
+
+    /// Paths of the lifecycles that other runs left.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed, or a file of it cannot be read.
+    pub(crate) fn lifecycles_of_others(&self, run: &str) -> io::Result<BTreeSet<String>> {
+        let mut others = BTreeSet::new();
+        for path in self.files(&format!("commands/{}", self.id))?.into_keys() {
+            if Name::of(&path).is_some_and(|name| name.is_lifecycle)
+                && Told::read(&self.start(&path)?).is_some_and(|it| it.run != run)
+            {
+                others.insert(path);
+            }
+        }
+        Ok(others)
+    }
+
+    /// The first bytes of a file, which say whose it is.
+    fn start(&self, path: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = nofollow::file(&self.dir, path)?;
+        file.take(TOLD_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Puts the files of a run into an archive, with its SHA-256 beside it, and leaves them. One that is there and
+    /// holds all of them stays as it is.
+    ///
+    /// # Errors
+    /// When it cannot be written, or another one of the same name is there.
+    pub fn archive(&self, run: &SpecRun) -> Result<Put, Failure> {
+        let began = match run.began.as_str() {
+            "" => &run.run_id,
+            began => began,
+        };
+        let name = format!("{ARCHIVES}/{}_{began}.tar.zst", self.id);
+        let failed = |error: &io::Error| {
+            let what = format!("the evidence of run {} cannot be archived", run.run_id);
+            Failure::new(Exit::Internal, what).because(error.to_string())
+        };
+        let names: BTreeSet<String> = run.files.keys().cloned().collect();
+        let read = |path: &str| self.read(path, FILE_BYTES_MAX);
+        let mut bytes = Vec::new();
+        let made = pack(&names, read, &mut bytes).map_err(|error| failed(&error))?;
+        let there = match self.read(&name, u64::MAX) {
+            Ok(there) => Some(there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        let made = match there {
+            Some(there) => self.same(&name, &there, &names)?,
+            None => {
+                let written = self.write(&name, &bytes);
+                written.map_err(|error| failed(&error))?;
+                made
+            }
+        };
+        let file = name.rsplit('/').next().unwrap_or(&name);
+        let line = format!("{}  {file}\n", made.sha256);
+        let written = self.write(&format!("{name}.sha256"), line.as_bytes());
+        written.map_err(|error| failed(&error))?;
+        Ok(Put {
+            run_id: run.run_id.clone(),
+            path: name,
+            sha256: made.sha256,
+            bytes: made.bytes,
+            files: names.len(),
+        })
+    }
+
+    /// That an archive which is there has the files as they are: those that a kill has left of them.
+    fn same(
+        &self,
+        name: &str,
+        there: &[u8],
+        names: &BTreeSet<String>,
+    ) -> Result<Archived, Failure> {
+        let another = |why: String| {
+            Failure::new(
+                Exit::Internal,
+                format!("`{name}` is there, and is another archive"),
+            )
+            .because(why)
+            .hint("move it away, and archive again")
+        };
+        let held = packed(there).map_err(|error| another(error.to_string()))?;
+        for path in names {
+            let bytes = self.read(path, FILE_BYTES_MAX);
+            let bytes = bytes.map_err(|error| another(error.to_string()))?;
+            if held.get(path) != Some(&hex::encode(Sha256::digest(&bytes))) {
+                return Err(another(format!("`{path}` is not in it as it is here")));
+            }
+        }
+        Ok(Archived {
+            sha256: hex::encode(Sha256::digest(there)),
+            bytes: there.len() as u64,
+        })
+    }
+
+    /// Archives a run's files and removes them. What says whose they are goes last.
+    ///
+    /// # Errors
+    /// As [`Spec::archive`], and when a file cannot be removed.
+    pub fn prune(&self, run: &SpecRun) -> Result<Put, Failure> {
+        let put = self.archive(run)?;
+        let is_lifecycle = |path: &&String| Name::of(path).is_some_and(|name| name.is_lifecycle);
+        let (last, first): (Vec<&String>, Vec<&String>) = run.files.keys().partition(is_lifecycle);
+        for path in first.into_iter().chain(last) {
+            nofollow::remove(&self.dir, path).map_err(|error| {
+                let what = format!("`{path}` cannot be removed");
+                Failure::new(Exit::Internal, what)
+                    .because(error.to_string())
+                    .hint(format!("it is in `{}` as well; prune again", put.path))
+            })?;
+        }
+        Ok(put)
+    }
+}
+
+/// The evidence root, below the folder of the plan and nowhere else: a plan that came with a link in its place would
+/// have the host write wherever that leads.
+pub(crate) fn root(world: &dyn World, plan_dir: &Path, root: &str) -> io::Result<Dir> {
+    nofollow::create(&world.folder(plan_dir)?, root)
+}
+
+/// The lock, or who holds it.
+pub(crate) fn take_lock(
+    dir: &Dir,
+    spec_id: &str,
+    run: &str,
+) -> io::Result<Result<std::fs::File, String>> {
+    let file = nofollow::lockable(dir, &format!(".locks/{spec_id}.lock"))?;
+    let mut file = file.into_std();
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            file.write_all(run.as_bytes())?;
+            Ok(Ok(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // A run's id has 26 characters; whatever else stands there is not shown.
+            file.take(26).read_to_string(&mut holder)?;
+            let plain = holder.chars().all(|c| c.is_ascii_alphanumeric());
+            Ok(Err(if plain { holder } else { String::new() }))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn opened(dir: &Dir, path: &str) -> io::Result<Option<Dir>> {
+    match nofollow::open(dir, path) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a stage's lifecycle says of it.
+struct Told {
+    run: String,
+    ended: String,
+}
+
+impl Told {
+    fn read(lines: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(lines).ok()?;
+        let said = |line: &str, name: &str| -> Option<String> {
+            let line: Value = serde_json::from_str(line).ok()?;
+            Some(line.get(name)?.as_str()?.to_owned())
+        };
+        Some(Self {
+            run: said(text.lines().next()?, "runId").filter(|run| is_run(run))?,
+            ended: said(text.lines().last()?, "event")?,
+        })
+    }
+}
+
+/// What a file's name says of it.
+struct Name {
+    stage: String,
+    time: Option<String>,
+    run: Option<String>,
+    is_lifecycle: bool,
+}
+
+impl Name {
+    /// `spec-<stage>_<time>_…`, `spec-<stage>_lifecycle_<time>.jsonl` or `spec-<stage>_<run>.json`.
+    fn of(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next()?.strip_prefix("spec-")?;
+        let parts: Vec<&str> = name.split(['_', '.']).collect();
+        let place = parts
+            .iter()
+            .position(|part| is_time(part) || is_run(part))?;
+        let mark = *parts.get(place)?;
+        let mut before: Vec<&str> = parts.get(..place)?.to_vec();
+        let is_lifecycle = before.len() > 1 && before.last() == Some(&"lifecycle");
+        if is_lifecycle {
+            before.pop();
+        }
+        Some(Self {
+            stage: before.join("_"),
+            time: is_time(mark).then(|| mark.to_owned()),
+            run: is_run(mark).then(|| mark.to_owned()),
+            is_lifecycle,
+        })
+    }
+
+    fn stage_and_time(&self) -> Option<(String, String)> {
+        Some((self.stage.clone(), self.time.clone()?))
+    }
+}
+
+/// Whether a file's name has the time of a stage.
+pub(crate) fn has_time(path: &str) -> bool {
+    Name::of(path).is_some_and(|name| name.time.is_some())
+}
+
+/// `20261126T073910Z`, and `20261126T073910Z-2` of the second run in that second.
+fn is_time(text: &str) -> bool {
+    let (time, number) = text.split_once('-').unwrap_or((text, "2"));
+    let numbered = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+    numbered
+        && time.len() == 16
+        && time.char_indices().all(|(at, c)| match at {
+            8 => c == 'T',
+            15 => c == 'Z',
+            _ => c.is_ascii_digit(),
+        })
+}
+
+/// A run's id.
+fn is_run(text: &str) -> bool {
+    text.len() == 26
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "01KBGHJKMNPQRSTVWXYZ012345";
+
+    #[test]
+    fn a_name_says_stage_time_and_run_and_others_say_nothing() {
+        let said = |name: &str| {
+            let name = Name::of(&format!("consensus/S/{name}"))?;
+            Some((name.stage, name.time, name.run, name.is_lifecycle))
+        };
+        let time = Some("20261126T073910Z".to_owned());
+        assert_eq!(
+            said("spec-plan_20261126T073910Z_claude_metrics.json"),
+            Some(("plan".to_owned(), time.clone(), None, false))
+        );
+        assert_eq!(
+            said("spec-pre_plan_lifecycle_20261126T073910Z.jsonl"),
+            Some(("pre_plan".to_owned(), time, None, true))
+        );
+        let second = Some("20261126T073910Z-2".to_owned());
+        assert_eq!(
+            said("spec-plan_lifecycle_20261126T073910Z-2.jsonl"),
+            Some(("plan".to_owned(), second, None, true))
+        );
+        assert_eq!(
+            said(&format!("spec-plan_{RUN}.json")),
+            Some(("plan".to_owned(), None, Some(RUN.to_owned()), false))
+        );
+        for other in [
+            "spec-plan_synthesis.json",
+            "notes.md",
+            "spec-plan_2026.json",
+            "spec-plan_20261126T073910Z-.json",
+            "spec-plan_20261126T073910Z-x.json",
+            "spec-",
+            "spec-_",
+            "",
+            "spec-plän_ü.json",
+        ] {
+            assert_eq!(said(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The evidence files of a run's stages: who may write them, when, and how much there may be.
+//!
+//! Owns the lock of a spec, the bounds of its footprint, and the order of writing: the records first and
+//! signed, then the files that are read from them, then the records that name the files. What the files say
+//! is a view's ([`crate::Views::stage`]). Must never write outside of the evidence root, and never into the
+//! folders of another spec.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use flowhost_flow::plan::{Evidence, Remember};
+use flowhost_flow::planner::StepSummary;
+use flowhost_flow::{Exit, StepStatus};
+use flowhost_ledger::{Durability, Ledger};
+
+use crate::base::failure::Failure;
+use crate::base::nofollow;
+use crate::given::project::Project;
+use crate::given::world::{StageMade, StageWanted};
+use crate::host::Inner;
+use crate::host::execute::{blocking, ledger_failure};
+use crate::kept::journal::Journal;
+use crate::kept::memory;
+use crate::kept::specs::{self, Put, Spec};
+
+/// Most bytes of a cost summary that are read: some hundred lines, each a few hundred bytes.
+const COSTS_BYTES_MAX: u64 = 4 << 20;
+/// What the files end with that a person looks at first when a stage did not go well.
+const SHOWN: [&str; 3] = ["_synthesis.json", "_verdict.json", "_telemetry.jsonl"];
+/// Bytes of a megabyte, as `warn_mb` and `max_mb` count them.
+const MEGABYTE: u64 = 1_000_000;
+
+/// Writes the evidence of one run's stages; while it lives, no other run writes that of the same spec.
+pub(crate) struct Stages {
+    host: Arc<Inner>,
+    ledger: Ledger,
+    spec: Evidence,
+    plan_dir: PathBuf,
+    run_id: String,
+    run_dir: PathBuf,
+    footprint: u64,
+    warned: bool,
+    /// What is kept of stages beyond the run, by the paths of their steps.
+    remembered: BTreeMap<String, Remember>,
+    /// Released by the system when this is dropped, also when the process dies.
+    _lock: std::fs::File,
+}
+
+/// The spec's lock, taken before anything of a run is there.
+pub(crate) struct Locked {
+    spec: Evidence,
+    plan_dir: PathBuf,
+    footprint: u64,
+    remembered: BTreeMap<String, Remember>,
+    /// What older runs left, and where it is now.
+    archived: Vec<Put>,
+    lock: std::fs::File,
+}
+
+/// Takes the lock of the plan's spec; none where the plan leaves no such evidence.
+///
+/// # Errors
+/// When another run holds it, when there is too much evidence already, or the folder cannot be written.
+pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<Locked>, Failure> {
+    let Some(spec) = project.plan.evidence.clone() else {
+        return Ok(None);
+    };
+    let plan_dir = project.dir.clone();
+    let root = plan_dir.join(&spec.root);
+    let unwritable = |error: io::Error| {
+        let message = format!("the evidence folder `{}` cannot be written", root.display());
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    let dir = specs::root(&*host.config.world, &plan_dir, &spec.root).map_err(unwritable)?;
+    let lock = specs::take_lock(&dir, &spec.spec_id, run).map_err(unwritable)?;
+    let lock = lock.map_err(|holder| {
+        let message = format!("the evidence of {} is being written", spec.spec_id);
+        let why = match holder.as_str() {
+            "" => "another run holds its lock".to_owned(),
+            holder => format!("the run {holder} holds its lock"),
+        };
+        Failure::new(Exit::Internal, message)
+            .because(why)
+            .hint("wait until that run has ended; a lock ends with its process")
+    })?;
+    let archived = keep_runs(&dir, &spec, run)?;
+    let footprint = footprint(&dir, &spec.spec_id).map_err(unwritable)?;
+    if let Some(why) = too_much(&spec, footprint) {
+        return Err(Failure::new(Exit::Limit, why).hint(TOO_MUCH_HINT));
+    }
+    // The path of a step of the outermost plan is its id.
+    let steps = project.plan.steps().into_iter();
+    let remembered = steps.filter_map(|step| Some((step.id.clone(), step.remember.clone()?)));
+    Ok(Some(Locked {
+        spec,
+        plan_dir,
+        footprint,
+        remembered: remembered.collect(),
+        archived,
+        lock,
+    }))
+}
+
+const TOO_MUCH_HINT: &str = "`flowhost evidence prune SPEC` archives the files of older runs, and `evidence.keep_runs` in the \
+     plan does so before each run; or raise `evidence.max_mb`";
+
+/// Puts what older runs left into archives, where the plan says how many stay as they are. Under the spec's lock.
+fn keep_runs(dir: &Dir, spec: &Evidence, run: &str) -> Result<Vec<Put>, Failure> {
+    let Some(keep) = spec.keep_runs else {
+        return Ok(Vec::new());
+    };
+    let unread = |error: io::Error| {
+        let message = format!("the evidence of {} cannot be read", spec.spec_id);
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    let dir = dir.try_clone().map_err(unread)?;
+    let folder = Spec::within(dir, &spec.spec_id);
+    let survey = folder.survey().map_err(unread)?;
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    // A run that goes on may be older than others, and still needs its files.
+    let old = survey.beyond(keep).iter().filter(|old| old.run_id != run);
+    old.map(|old| folder.prune(old)).collect()
+}
+
+fn too_much(spec: &Evidence, footprint: u64) -> Option<String> {
+    let most = spec.max_mb.saturating_mul(MEGABYTE);
+    (footprint > most).then(|| {
+        format!(
+            "the evidence of {} holds {footprint} bytes, more than its {} MB",
+            spec.spec_id, spec.max_mb
+        )
+    })
+}
+
+/// Bytes of the spec's files.
+fn footprint(dir: &Dir, spec_id: &str) -> io::Result<u64> {
+    let mut bytes = 0_u64;
+    for kind in ["commands", "consensus"] {
+        let folder = match nofollow::open(dir, &format!("{kind}/{spec_id}")) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in folder.entries()? {
+            let data = entry?.metadata()?;
+            bytes = bytes.saturating_add(if data.is_file() { data.len() } else { 0 });
+        }
+    }
+    Ok(bytes)
+}
+
+/// The spec's cost summary as it stands; none where there is none that can be read.
+fn costs(dir: &Dir, spec_id: &str) -> Option<Vec<u8>> {
+    let path = format!("costs/{spec_id}_cost_summary.json");
+    nofollow::read(dir, &path, COSTS_BYTES_MAX).ok()
+}
+
+impl Locked {
+    /// Records where the files of older runs are now.
+    ///
+    /// # Errors
+    /// When the ledger takes no more.
+    pub(crate) fn told(&self, journal: &Journal) -> Result<(), Failure> {
+        for put in &self.archived {
+            journal.archived(&self.spec.root, put)?;
+        }
+        Ok(())
+    }
+
+    /// For the run whose ledger this is.
+    pub(crate) fn of(self, host: &Arc<Inner>, ledger: &Ledger, run: &str) -> Stages {
+        Stages {
+            host: host.clone(),
+            ledger: ledger.clone(),
+            run_dir: host.config.state.run_dir(run),
+            run_id: run.to_owned(),
+            spec: self.spec,
+            plan_dir: self.plan_dir,
+            footprint: self.footprint,
+            warned: false,
+            remembered: self.remembered,
+            _lock: self.lock,
+        }
+    }
+}
+
+impl Stages {
+    /// Why no stage may start any more.
+    pub(crate) fn refuses(&self) -> Option<flowhost_flow::Failure> {
+        let why = too_much(&self.spec, self.footprint)?;
+        let failure = flowhost_flow::Failure::new(flowhost_flow::FailureClass::Limit, why);
+        Some(failure.with_hint(TOO_MUCH_HINT))
+    }
+
+    /// A stage has ended: writes its files, and gives what the person should know: where they are when
+    /// it did not go well, and that there are many of them.
+    ///
+    /// # Errors
+    /// When one cannot be made or written; the run must stop.
+    pub(crate) async fn ended(
+        &mut self,
+        journal: &Journal,
+        step: &StepSummary,
+    ) -> Result<Vec<String>, Failure> {
+        // The files are read from what is on the disk, and a signature covers what they were read from.
+        let covered = self.ledger.checkpoint().await;
+        covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+        let wanted = StageWanted {
+            spec_id: self.spec.spec_id.clone(),
+            run_id: self.run_id.clone(),
+            step_id: step.step_id.clone(),
+            footprint_bytes: self.footprint,
+            costs: None,
+            taken: BTreeSet::new(),
+        };
+        let (host, run_dir) = (self.host.clone(), self.run_dir.clone());
+        let (plan_dir, root) = (self.plan_dir.clone(), self.spec.root.clone());
+        // As durable as the records that they are read from: what a loss of power takes of a relaxed run it may
+        // take of its views too.
+        let durability = self.ledger.durability();
+        let made = blocking(move || {
+            let dir = specs::root(&*host.config.world, &plan_dir, &root);
+            let dir = dir.map_err(|error| unwritten(&root, &error))?;
+            write(&host, (&dir, root.as_str()), &run_dir, wanted, durability)
+        });
+        let made = made.await?;
+        let written = made.files;
+        for (path, bytes) in &written {
+            journal.view_below(&self.spec.root, path, bytes)?;
+        }
+        let mut messages = Vec::new();
+        if let Some(wanted) = self.remembered.get(&step.path).cloned() {
+            let (host, journal, step) = (self.host.clone(), journal.clone(), step.clone());
+            let (run, spec) = (self.run_id.clone(), self.spec.spec_id.clone());
+            let kept = blocking(move || {
+                let stage = memory::Stage {
+                    run: &run,
+                    spec: &spec,
+                    step: &step,
+                    wanted: &wanted,
+                };
+                memory::keep(&host, &journal, &stage, made.said)
+            });
+            messages.extend(kept.await?);
+        }
+        let spec_id = self.spec.spec_id.clone();
+        let (host, plan_dir) = (self.host.clone(), self.plan_dir.clone());
+        let root = self.spec.root.clone();
+        self.footprint = blocking(move || {
+            let dir = specs::root(&*host.config.world, &plan_dir, &root);
+            let counted = dir.and_then(|dir| footprint(&dir, &spec_id));
+            counted.map_err(|error| unwritten(&root, &error))
+        })
+        .await?;
+        if step.status != StepStatus::Ok {
+            let paths = written.iter().map(|(path, _)| path);
+            // The latest synthesis, which has no time in its name, is there a second time with one.
+            let told = paths.filter(|path| {
+                specs::has_time(path) && SHOWN.iter().any(|end| path.ends_with(end))
+            });
+            let root = self.plan_dir.join(&self.spec.root);
+            let told: Vec<String> = told
+                .map(|path| root.join(path).display().to_string())
+                .collect();
+            messages.push(format!("what the stage came to: {}", told.join(", ")));
+        }
+        let warn = self.spec.warn_mb.saturating_mul(MEGABYTE);
+        if self.footprint > warn && !std::mem::replace(&mut self.warned, true) {
+            messages.push(format!(
+                "the evidence of {} holds {} bytes, more than {} MB; over {} MB no stage starts",
+                self.spec.spec_id, self.footprint, self.spec.warn_mb, self.spec.max_mb
+            ));
+        }
+        Ok(messages)
+    }
+}
+
+/// Makes the files and writes them, each whole or not at all.
+fn write(
+    host: &Inner,
+    (dir, root): (&Dir, &str),
+    run_dir: &Path,
+    mut wanted: StageWanted,
+    durability: Durability,
+) -> Result<StageMade, Failure> {
+    wanted.costs = costs(dir, &wanted.spec_id);
+    // Under the spec's lock: what is there now stays as it is until the files are written.
+    let spec = dir
+        .try_clone()
+        .map(|dir| Spec::within(dir, &wanted.spec_id));
+    let taken = spec.and_then(|spec| spec.lifecycles_of_others(&wanted.run_id));
+    wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
+    let made = host.config.views.stage(run_dir, wanted)?;
+    for (path, bytes) in &made.files {
+        let done = nofollow::write(dir, path, bytes, durability);
+        done.map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
+    }
+    Ok(made)
+}
+
+fn unwritten(path: &str, error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Internal,
+        format!("the evidence `{path}` cannot be written"),
+    )
+    .because(error.to_string())
+    .hint("without its evidence a stage has not happened: make room or give the folder back, and run it again")
+}

@@ -1,0 +1,531 @@
+//! From a resolved project to plugins that can be called, in the run's own scope.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use flowhost_bus::Bus;
+use flowhost_caps::budget::Left;
+use flowhost_caps::env::HostVariables;
+use flowhost_caps::files::FileServices;
+use flowhost_caps::http::HttpServices;
+use flowhost_caps::mcp_transport::{Place, ProcessServices};
+use flowhost_caps::model::ModelServices;
+use flowhost_caps::secrets::SecretStore;
+use flowhost_engine::{Compiler, LoadedComponent, RunScope};
+use flowhost_flow::budget::{Currency, DEFAULT_LIMIT, OnExceeded};
+use flowhost_flow::hash::ResolvedPlugin;
+use flowhost_flow::{Amounts, Exit, Plan};
+use flowhost_ledger::Recorder;
+use flowhost_models::Gateway;
+use flowhost_words::PluginKind;
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
+
+use crate::base::failure::Failure;
+use crate::base::finding::Finding;
+use crate::before::functions::{ToolNames, check_functions};
+use crate::before::rights::missing_rights;
+use crate::calls::desk::{Funds, Remote};
+use crate::earlier::replay::{self, Nowhere};
+use crate::given::folders;
+use crate::given::project::{Member, Project};
+use crate::given::redaction::redaction;
+use crate::given::world::{Operator, World};
+use crate::host::Inner;
+use crate::host::execute::RunOptions;
+use crate::host::handle::Run;
+use crate::kept::journal::Journal;
+use crate::kept::revealed::{Remembering, Revealed};
+use crate::meters::purse::Ceiling;
+use crate::meters::tally::{Origins, Tally};
+use crate::plugins::guards::Guards;
+use crate::plugins::guest::Guest;
+use crate::plugins::installed::Installed;
+use crate::plugins::logs::Logs;
+use crate::plugins::registry::Registry;
+use crate::plugins::router::Router;
+use crate::plugins::server;
+
+#[cfg(test)]
+mod tests;
+
+/// The plan's hash, components and rights included.
+///
+/// # Errors
+/// Never for a parsed plan.
+pub fn plan_hash(project: &Project) -> Result<String, Failure> {
+    let hex = |text: &str| text.trim_start_matches("sha256:").to_owned();
+    let resolved = project.members.iter().map(|(key, member)| {
+        let plugin = ResolvedPlugin {
+            component_sha256: hex(&member.inspection.digest),
+            profile_sha256: hex(&member.effective.hash),
+        };
+        (key.clone(), plugin)
+    });
+    let resolved: BTreeMap<_, _> = resolved.collect();
+    flowhost_flow::hash::plan_hash(&project.plan, &resolved).map_err(|error| {
+        Failure::new(Exit::Internal, "the plan cannot be hashed").because(error.to_string())
+    })
+}
+
+/// SHA-256 of each plugin's component, by key: what tells a consensus that two agents are the same.
+pub(crate) fn components(project: &Project) -> BTreeMap<String, String> {
+    let members = project.members.iter();
+    members
+        .map(|(key, member)| (key.clone(), member.inspection.digest.to_string()))
+        .collect()
+}
+
+/// What one call of each plugin can use at most, for the planner's reservations.
+pub(crate) fn estimates(project: &Project) -> BTreeMap<String, Amounts> {
+    let estimate = |member: &Member| Amounts {
+        calls: 1,
+        fuel: member.effective.limits.fuel,
+        // Held call by call, exactly, by the purse: a plugin's ceiling for the run held for each of its
+        // calls would make one wait for the other.
+        tokens: 0,
+        micro_usd: 0,
+    };
+    project
+        .members
+        .iter()
+        .map(|(key, member)| (key.clone(), estimate(member)))
+        .collect()
+}
+
+/// The seed of everything random in a run, from the number that the person gives.
+pub(crate) fn seed_of(seed: u64) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"flowhost-seed/1");
+    hash.update(seed.to_be_bytes());
+    hash.finalize().into()
+}
+
+/// The run's budget, in what models cost.
+pub(crate) fn ceiling(plan: &Plan) -> Ceiling {
+    let budget = &plan.budget;
+    let limit = |currency: Currency, stated: Option<u64>| {
+        stated.unwrap_or_else(|| DEFAULT_LIMIT.get(currency))
+    };
+    let [_, _, tokens, micro_usd] = budget.limits;
+    Ceiling {
+        limit: Left {
+            tokens: limit(Currency::Tokens, tokens),
+            micro_usd: limit(Currency::MicroUsd, micro_usd),
+        },
+        halts: budget.on_exceeded == OnExceeded::Halt,
+    }
+}
+
+/// What a run has of its own, before its plugins can be called.
+pub(crate) struct Ready {
+    bus: Arc<dyn Bus>,
+    router: Arc<Router>,
+    services: flowhost_caps::Services,
+}
+
+/// Where the work of a run is done, seen from its plugins.
+pub(crate) struct Seat {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) funds: Arc<dyn Funds>,
+    /// What guests were told.
+    pub(crate) revealed: Arc<Revealed>,
+    /// The driver of the run, where it is another process: it has to know, too, what guests were told.
+    pub(crate) driver: Option<Remote>,
+}
+
+/// What the driver drives.
+pub(crate) struct Machinery {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) plugins: Arc<Registry>,
+}
+
+/// A secret that a profile names and does not give is none that a guest is told; but the guest that came with
+/// the profile may hold it already, and what a run leaves is rid of it as of any other.
+fn know_withheld(project: &Project, secrets: &dyn SecretStore, revealed: &Revealed) {
+    for name in &project.withheld {
+        if let Some(value) = secrets.get(name) {
+            revealed.add(name, &value);
+        }
+    }
+}
+
+impl Ready {
+    pub(crate) fn new(
+        project: &Project,
+        options: &RunOptions,
+        host: &Arc<Inner>,
+        gateway: &Gateway,
+        run: &Run,
+        seat: Seat,
+    ) -> Result<Self, Failure> {
+        let Seat {
+            bus,
+            funds,
+            revealed,
+            driver,
+        } = seat;
+        let router = Arc::new(Router::new(funds));
+        let logs = Arc::new(Logs {
+            redacts: redaction(project).payloads,
+            run: run.clone(),
+            revealed: revealed.clone(),
+        });
+        let mut services = services_of(project, options, host, &bus, &router, gateway, logs)?;
+        know_withheld(project, &*services.secrets, &revealed);
+        // Only what a guest asks to be told goes through it, and not what `http` injects.
+        services.secrets = Arc::new(Remembering {
+            store: services.secrets,
+            revealed,
+            driver,
+        });
+        Ok(Self {
+            bus,
+            router,
+            services,
+        })
+    }
+
+    /// As [`Ready::new`], for a run that is replayed: nothing in it reaches anything. Secrets and variables
+    /// that guests are told are the exception: they stand in no record, so the operator is asked again, and
+    /// their commitments are compared.
+    pub(crate) fn for_replay(
+        project: &Project,
+        host: &Arc<Inner>,
+        funds: Arc<dyn Funds>,
+        revealed: &Arc<Revealed>,
+    ) -> Result<Self, Failure> {
+        let nowhere = Arc::new(Nowhere);
+        let router = Arc::new(Router::new(funds));
+        let secrets = host.config.operator.secrets(project)?;
+        know_withheld(project, &*secrets, revealed);
+        let gateway = replay::gateway().map_err(|why| {
+            Failure::new(Exit::Internal, "the gateway of a replay cannot be made").because(why)
+        })?;
+        let http = HttpServices {
+            resolver: nowhere.clone(),
+            connector: nowhere.clone(),
+            ..host.network()?.clone()
+        };
+        let services = flowhost_caps::Services {
+            bus: nowhere.clone(),
+            mailboxes: router.clone(),
+            logs: nowhere.clone(),
+            tools: router.clone(),
+            secrets: Arc::new(Remembering {
+                store: secrets,
+                revealed: revealed.clone(),
+                driver: None,
+            }),
+            state: nowhere.clone(),
+            budget: router.clone(),
+            model: ModelServices {
+                gateway,
+                spending: router.clone(),
+                redact: redaction(project).model,
+            },
+            time: Arc::new(WallTime(host.config.world.clone())),
+            entropy: nowhere.clone(),
+            variables: Arc::new(Variables(host.config.operator.clone())),
+            http,
+            files: FileServices::default(),
+            process: ProcessServices::none(),
+        };
+        Ok(Self {
+            bus: nowhere,
+            router,
+            services,
+        })
+    }
+
+    /// What drives a replay, once its plugins are installed.
+    pub(crate) fn replayed(self, project: &Project, plugins: Arc<Registry>) -> Machinery {
+        let guards = Guards::of(&project.plan, &project.inputs);
+        self.router.install(plugins.clone(), guards);
+        Machinery {
+            bus: self.bus,
+            tally: self.router.tally(),
+            origins: self.router.origins(),
+            plugins,
+        }
+    }
+
+    /// What all calls of the run share.
+    pub(crate) fn scope(
+        &self,
+        tenant: &str,
+        run: &str,
+        seed: [u8; 32],
+        started_ms: u64,
+        recorder: Arc<dyn Recorder>,
+        own_calls: Arc<AtomicU64>,
+    ) -> RunScope {
+        RunScope {
+            tenant: tenant.into(),
+            run: run.into(),
+            seed,
+            started_ms,
+            recorder,
+            providers: flowhost_caps::providers(self.services.clone()),
+            own_calls,
+            memory: None,
+        }
+    }
+
+    /// Where secrets of the project are found.
+    pub(crate) fn secrets(&self) -> Arc<dyn SecretStore> {
+        self.services.secrets.clone()
+    }
+
+    /// Every missing right of every plugin.
+    pub(crate) fn preflight(project: &Project) -> Result<(), Failure> {
+        let rights = missing_rights(project);
+        if rights.0.is_empty() {
+            return Ok(());
+        }
+        let mut failure = Failure::findings("the plan", rights.findings(project));
+        failure.exit = Exit::Denied;
+        Err(failure.hint("`flowhost policy explain PLAN` shows where each right comes from"))
+    }
+
+    /// Compiles what is not in the cache, all at once; the engine bounds how many at a time. What is
+    /// at work ends when this is dropped.
+    pub(crate) async fn load(
+        host: &Inner,
+        project: &Project,
+    ) -> Result<BTreeMap<String, LoadedComponent>, Failure> {
+        let mut tasks = JoinSet::new();
+        for (key, member) in &project.members {
+            let (engine, key) = (host.engine.clone(), key.clone());
+            let component = member.inspection.clone();
+            tasks.spawn(async move { (key, engine.load_inspected(&component).await) });
+        }
+        let mut loaded = BTreeMap::new();
+        let mut findings = Vec::new();
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok((key, Ok(component))) => drop(loaded.insert(key, component)),
+                Ok((key, Err(error))) => {
+                    findings.push(at_member(project, &key, &error.to_string()));
+                }
+                Err(error) => findings.push(Finding::new(&project.file, error.to_string())),
+            }
+        }
+        findings.sort_by_key(|finding| (finding.line, finding.column));
+        if findings.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(Failure::findings("the plan", findings))
+        }
+    }
+
+    /// Links each plugin to exactly what it is granted, and asks those without a manifest what they
+    /// offer. Whatever that says about the plan's steps is known before the first of them runs. Without a
+    /// journal nothing is recorded: the process that drives the run has.
+    pub(crate) async fn install(
+        self,
+        host: &Inner,
+        project: &Project,
+        components: BTreeMap<String, LoadedComponent>,
+        run: &RunScope,
+        journal: Option<&Journal>,
+    ) -> Result<Machinery, Failure> {
+        let plugins = Registry::default();
+        let (mut asked, mut findings) = (ToolNames::new(), Vec::new());
+        // Whether policy, or nobody's acceptance, stands between the run and what would be called.
+        let mut denied = false;
+        for (key, component) in components {
+            let Some(member) = project.members.get(&key) else {
+                continue;
+            };
+            if let Some(journal) = journal {
+                journal.member(&key, member)?;
+            }
+            let plugin = prepare(host, project, &key, member, &component)?;
+            let mut installed = Installed::new(&key, 1, plugin, member)
+                .paced(host.config.server_calls_per_minute)
+                .hearing(self.services.process.changes.clone());
+            let told = match journal {
+                // It would speak to the server without a record.
+                None if member.decl.kind == PluginKind::McpAdapter => {
+                    Err("an MCP adapter works in the process that drives its run"
+                        .to_owned()
+                        .into())
+                }
+                _ => installed.introduce(member, run).await,
+            };
+            match told {
+                Ok(true) => drop(asked.insert(key.clone(), installed.tool_names())),
+                Ok(false) => {}
+                Err(why) => {
+                    denied |= why.denied;
+                    findings.push(at_member(project, &key, &why.to_string()));
+                }
+            }
+            if let Some(journal) = journal {
+                journal.tools(&installed)?;
+                server::record(journal, &installed)?;
+            }
+            if let Some(pins) = project.pins.get(&key) {
+                let drift = server::drifted(pins, &installed);
+                denied |= !drift.is_empty();
+                findings.extend(drift.iter().map(|what| {
+                    let message = format!("its server shows other tools than flowhost.lock has: {what}");
+                    let cure = format!(
+                        "look at them with `flowhost mcp inspect {} {key}`, and accept them with `--pin`",
+                        project.file
+                    );
+                    at_member(project, &key, &message).cure(cure)
+                }));
+            }
+            plugins.put(installed);
+        }
+        check_functions(&project.plan, &asked, &mut findings);
+        if !findings.is_empty() {
+            let mut failure = Failure::findings("the plan", findings);
+            if denied {
+                failure.exit = Exit::Denied;
+            }
+            return Err(failure);
+        }
+        let plugins = Arc::new(plugins);
+        let guards = Guards::of(&project.plan, &project.inputs);
+        self.router.install(plugins.clone(), guards);
+        Ok(Machinery {
+            bus: self.bus,
+            tally: self.router.tally(),
+            origins: self.router.origins(),
+            plugins,
+        })
+    }
+}
+
+pub(crate) fn prepare(
+    host: &Inner,
+    project: &Project,
+    key: &str,
+    member: &Member,
+    component: &LoadedComponent,
+) -> Result<Arc<dyn Guest>, Failure> {
+    let effective = Arc::new(member.effective.clone());
+    let prepared = host.engine.prepare(component, effective);
+    let plugin = prepared.map_err(|error| {
+        let message = error.to_string();
+        Failure::findings("the plan", vec![at_member(project, key, &message)])
+    })?;
+    Ok(Arc::new(plugin))
+}
+
+pub(crate) fn at_member(project: &Project, key: &str, message: &str) -> Finding {
+    let at = project
+        .members
+        .get(key)
+        .map(|member| member.decl.at)
+        .unwrap_or_default();
+    Finding::new(&project.file, format!("plugin `{key}`: {message}"))
+        .at(at.line, at.column)
+        .split_hint()
+}
+
+fn services_of(
+    project: &Project,
+    options: &RunOptions,
+    host: &Arc<Inner>,
+    bus: &Arc<dyn Bus>,
+    router: &Arc<Router>,
+    gateway: &Gateway,
+    logs: Arc<Logs>,
+) -> Result<flowhost_caps::Services, Failure> {
+    let secrets = host.config.operator.secrets(project)?;
+    let redact = redaction(project);
+    let files = folders::files(project, &host.config)?;
+    Ok(flowhost_caps::Services {
+        bus: bus.clone(),
+        mailboxes: router.clone(),
+        logs,
+        tools: router.clone(),
+        secrets: secrets.clone(),
+        state: host.store()?,
+        budget: router.clone(),
+        model: ModelServices {
+            gateway: gateway.clone(),
+            spending: router.clone(),
+            redact: redact.model,
+        },
+        time: Arc::new(WallTime(host.config.world.clone())),
+        entropy: Arc::new(Randomness(host.config.world.clone())),
+        variables: Arc::new(Variables(host.config.operator.clone())),
+        http: HttpServices {
+            secrets,
+            allow_private_network: options.allow_private_network,
+            ..host.network()?.clone()
+        },
+        process: processes(project, options, host, &files),
+        files,
+    })
+}
+
+/// What native processes need: the executable that confines them, and where the granted folders are.
+fn processes(
+    project: &Project,
+    options: &RunOptions,
+    host: &Inner,
+    files: &FileServices,
+) -> ProcessServices {
+    let places = |key: &String| {
+        let all = files.places(key).map(|(guest, host)| Place {
+            guest: guest.to_owned(),
+            host,
+        });
+        (key.clone(), all.collect::<Vec<_>>())
+    };
+    let starts = |member: &&Member| !member.effective.grants.process.is_empty();
+    let members = project.members.iter().filter(|(_, member)| starts(member));
+    ProcessServices {
+        // Whoever compiles in a child process can confine in one: it is the same executable.
+        program: match &host.config.compiler {
+            Compiler::Child { program } => Some(program.clone()),
+            _ => None,
+        },
+        allowed: options.allow_process,
+        places: members.map(|(key, _)| places(key)).collect(),
+        variables: Arc::new(Variables(host.config.operator.clone())),
+        changes: Arc::default(),
+    }
+}
+
+/// The world's clock, for profiles that say `wall = "real"`.
+struct WallTime(Arc<dyn World>);
+
+impl flowhost_caps::clock::TimeSource for WallTime {
+    fn now(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.now_ms())
+    }
+}
+
+/// The world's randomness, for profiles that say `source = "os"`.
+struct Randomness(Arc<dyn World>);
+
+impl flowhost_caps::random::Entropy for Randomness {
+    fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.0.fill(bytes)
+    }
+}
+
+/// Variables that a profile takes with `from`.
+struct Variables(Arc<dyn Operator>);
+
+impl HostVariables for Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.variable(name)
+    }
+}
+
+impl flowhost_caps::mcp_transport::Variables for Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.variable(name)
+    }
+}
