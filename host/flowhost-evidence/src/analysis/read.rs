@@ -38,7 +38,7 @@ pub struct Observation {
     pub disagreed: bool,
     /// Tokens of all calls.
     pub tokens: Option<f64>,
-    /// USD of all calls.
+    /// USD of all calls, those of guardrails among them.
     pub cost_usd: Option<f64>,
     /// Milliseconds from the stage's start to its end.
     pub latency_ms: Option<f64>,
@@ -354,7 +354,7 @@ fn observation(value: &Value) -> Option<Observation> {
         disagreed: value.pointer("/consensus/disagreement_detected") == Some(&Value::Bool(true))
             || points.is_some_and(|it| !it.is_empty()),
         tokens: number("/consensus/total_tokens"),
-        cost_usd: number("/consensus/total_cost_usd"),
+        cost_usd: cost_of_stage(value),
         latency_ms: number("/consensus/wall_ms").or_else(|| number("/consensus/total_latency_ms")),
         quality: number("/quality_metrics/human_review_score")
             .or_else(|| number("/quality_metrics/completeness_score"))
@@ -384,6 +384,13 @@ fn usage(value: &Value) -> Usage {
         cost_usd: number("/cost_usd"),
         latency_ms: number("/latency_ms"),
     }
+}
+
+/// What the agents of a stage cost, with what its guardrails asked models for. Files of which no guardrail's cost is known have none
+/// of it in the summary of costs either.
+pub(crate) fn cost_of_stage(line: &Value) -> Option<f64> {
+    let agents = number(line, "/consensus/total_cost_usd")?;
+    Some(agents + number(line, "/guardrail/cost_usd").unwrap_or_default())
 }
 
 /// A number of which there can be some; another is not known. Files are also strangers'.

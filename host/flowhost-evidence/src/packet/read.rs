@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Files;
 use super::security::{Item, Witness, items};
+use crate::analysis::cost_of_stage;
 use crate::stage::{Form, Judged, judge};
 
 /// The order in which stages are told; others follow by their names.
@@ -264,7 +265,7 @@ fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) 
             count("/quality_metrics/automated_checks_passed"),
             count("/quality_metrics/automated_checks_failed"),
         ),
-        cost_usd: number("/consensus/total_cost_usd"),
+        cost_usd: cost_of_stage(line),
         prompt: (text("promptVersion"), text("promptSha256")),
         models: list(line.get("models_used")),
         verdict_sha256: Some(ruled("verdict_sha256")).filter(|it| !it.is_empty()),

@@ -36,14 +36,14 @@ pub(super) struct Usage {
 
 /// A sum of which a part may not be known: then the sum is not.
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
+pub(super) struct Known {
     sum: u64,
     counted: u64,
     unknown: bool,
 }
 
 impl Known {
-    const fn add(&mut self, value: Option<u64>) {
+    pub(super) const fn add(&mut self, value: Option<u64>) {
         match value {
             Some(value) => {
                 self.sum = self.sum.saturating_add(value);
@@ -53,13 +53,13 @@ impl Known {
         }
     }
 
-    const fn join(&mut self, other: &Self) {
+    pub(super) const fn join(&mut self, other: &Self) {
         self.sum = self.sum.saturating_add(other.sum);
         self.counted += other.counted;
         self.unknown |= other.unknown;
     }
 
-    const fn value(&self) -> Option<u64> {
+    pub(super) const fn value(&self) -> Option<u64> {
         match self.unknown || self.counted == 0 {
             true => None,
             false => Some(self.sum),

@@ -40,6 +40,22 @@ pub(super) fn summary(stage: &Stage, agents: &[Agent<'_>], wanted: &Wanted) -> V
             "run_id": wanted.run_id,
         }));
     }
+    for asked in stage.guards.asked() {
+        let usage = &asked.usage;
+        lines.push(json!({
+            "stage": stage.stage,
+            "agent": asked.by,
+            "role": "guardrail",
+            "model": usage.model_id,
+            "input_tokens": usage.prompt_tokens(),
+            "output_tokens": usage.completion_tokens(),
+            "cost_usd": usd(usage.micro_usd()),
+            "calls": 1,
+            "duration_ms": usage.latency_ms(),
+            "run_profile": profile,
+            "run_id": wanted.run_id,
+        }));
+    }
     let mut per_stage: Map<String, Value> = STAGES
         .iter()
         .map(|stage| ((*stage).to_owned(), Value::Null))

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::calls::{Call, Usage, usd};
 use super::gather::Stage;
+use super::guards::Phase;
 use super::{Answer, View, Wanted, costs, lifecycle, trial};
 
 /// What the host says of itself where a file names who put it together.
@@ -528,12 +529,12 @@ fn telemetry(
             "overall": null,
         },
         "guardrail": {
-            "prefilter_model": null,
-            "prefilter_status": stage.before,
-            "policy_model": null,
-            "policy_status": stage.after,
-            "latency_ms": null,
-            "cost_usd": null,
+            "prefilter_model": stage.guards.before.model,
+            "prefilter_status": stage.guards.before.status,
+            "policy_model": stage.guards.after.model,
+            "policy_status": stage.guards.after.status,
+            "latency_ms": stage.guards.latency_ms(),
+            "cost_usd": usd(stage.guards.micro_usd()),
         },
         "output_tokens": output_tokens,
         "latency_ms": stage.duration_ms,
@@ -554,14 +555,14 @@ fn telemetry(
 
 /// Stage telemetry, schema 1.
 fn v1(stage: &Stage, names: &Names<'_>, views: &[View]) -> Value {
-    let policy = |status: &Option<String>| json!({ "model": null, "status": status, "note": null });
+    let policy = |phase: &Phase| json!({ "model": phase.model, "status": phase.status, "note": phase.note() });
     let mut document = json!({
         "schemaVersion": 1,
         "command": lifecycle::command(names.stage),
         "specId": names.spec,
         "sessionId": names.run,
         "timestamp": stage.ended,
-        "policy": { "prefilter": policy(&stage.before), "final": policy(&stage.after) },
+        "policy": { "prefilter": policy(&stage.guards.before), "final": policy(&stage.guards.after) },
         "artifacts": paths(views),
     });
     let status = stage.status.as_str();

@@ -7,7 +7,8 @@ use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{Record, ToolCall, ToolResult};
 use serde_json::Value;
 
-use super::calls::{Call, Usage};
+use super::calls::Call;
+use super::guards::Guards;
 use crate::story::PayloadSource;
 
 /// A stage that has ended.
@@ -30,9 +31,8 @@ pub(super) struct Stage {
     pub(super) verdict: Option<(String, Verdict)>,
     pub(super) checks_passed: u64,
     pub(super) checks_failed: u64,
-    /// What guardrails said before and after the work: the worst of each.
-    pub(super) before: Option<String>,
-    pub(super) after: Option<String>,
+    /// What guardrails said before and after the work, and what they used.
+    pub(super) guards: Guards,
     /// Times at which something of the stage's life happened, in the ledger's order.
     pub(super) events: Vec<(String, &'static str, String)>,
     pub(super) payloads: HashMap<u64, String>,
@@ -91,6 +91,9 @@ impl Gather {
             let budget = start.budget.as_ref().and_then(|it| it.get("micro_usd"));
             self.stage.budget_micro_usd = budget.and_then(|it| it.parse().ok());
         }
+        if let Record::PlannerEvent(event) = &said {
+            return self.stage.guards.event(event);
+        }
         if let Record::ToolResult(result) = &said
             && result.caller.is_none()
         {
@@ -115,14 +118,20 @@ impl Gather {
             Record::ToolCall(call) if call.caller.is_none() => self.called(record, call),
             Record::ModelIntent(intent) if !said.is_denial() => {
                 let seen = (record.seq, record.commit.clone());
-                if let Some(call) = self.of(intent.call_of.call.as_deref()) {
+                let id = intent.call_of.call.as_deref();
+                if let Some(call) = self.of(id) {
                     call.usage.asked(intent);
                     call.prompt.get_or_insert(seen);
+                } else if let Some(id) = id {
+                    self.stage.guards.intent(root(id), own(record), intent);
                 }
             }
             Record::ModelResult(result) => {
-                if let Some(call) = self.of(result.call_of.call.as_deref()) {
+                let id = result.call_of.call.as_deref();
+                if let Some(call) = self.of(id) {
                     call.usage.answered(result);
+                } else if let Some(id) = id {
+                    self.stage.guards.result(root(id), result);
                 }
             }
             Record::Consensus(_) => {
@@ -132,13 +141,10 @@ impl Gather {
             Record::GuardVerdict(verdict) => {
                 // A guardrail that failed gave no verdict; its attempt says so.
                 let Some(word) = &verdict.verdict else { return };
-                match (&verdict.check, verdict.part.as_deref()) {
-                    (Some(_), _) if word == "pass" => self.stage.checks_passed += 1,
-                    (Some(_), _) => self.stage.checks_failed += 1,
-                    (None, Some(part)) if part.starts_with("before") => {
-                        worse(&mut self.stage.before, word);
-                    }
-                    (None, _) => worse(&mut self.stage.after, word),
+                match &verdict.check {
+                    Some(_) if word == "pass" => self.stage.checks_passed += 1,
+                    Some(_) => self.stage.checks_failed += 1,
+                    None => self.stage.guards.spoke(verdict, word),
                 }
             }
             Record::StepEnd(end) => {
@@ -159,9 +165,7 @@ impl Gather {
     }
 
     fn of(&mut self, call: Option<&str>) -> Option<&mut Call> {
-        // `12.1` is a call that `12` made: what its models used is used for `12`.
-        let id = call?.split('.').next()?;
-        let place = *self.places.get(id)?;
+        let place = *self.places.get(root(call?))?;
         self.stage.calls.get_mut(place)
     }
 
@@ -174,12 +178,11 @@ impl Gather {
             let event = (record.ts.clone(), "dispatched", String::new());
             self.stage.events.push(event);
         }
+        let usage = self.stage.guards.release(&id).unwrap_or_default();
         self.places.insert(id, self.stage.calls.len());
-        let own = record.actor.strip_prefix(&record.tenant);
-        let agent = own.and_then(|it| it.strip_prefix('/'));
         let seat = call.part.as_deref().and_then(|it| it.strip_prefix("seat-"));
         self.stage.calls.push(Call {
-            agent: agent.unwrap_or(&record.actor).to_owned(),
+            agent: own(record).to_owned(),
             seat: seat.and_then(|it| it.parse().ok()),
             prompt_version: call.prompt_version.clone(),
             prompt_sha256: call.prompt_sha256.clone(),
@@ -187,7 +190,7 @@ impl Gather {
             answered: None,
             ok: false,
             duration_ms: None,
-            usage: Usage::default(),
+            usage,
             prompt: None,
         });
     }
@@ -229,17 +232,14 @@ impl Gather {
     }
 }
 
-/// Keeps the worst of `pass`, `rewrite` and `deny`.
-fn worse(kept: &mut Option<String>, word: &str) {
-    let rank = |word: &str| match word {
-        "pass" => 0,
-        "rewrite" => 1,
-        _ => 2,
-    };
-    if kept
-        .as_deref()
-        .is_none_or(|before| rank(word) > rank(before))
-    {
-        *kept = Some(word.to_owned());
-    }
+/// `12.1` is a call that `12` made: what its models used is used for `12`.
+fn root(call: &str) -> &str {
+    call.split('.').next().unwrap_or(call)
+}
+
+/// Who a record is by, by the plan's name of it.
+fn own(record: &StoredRecord) -> &str {
+    let own = record.actor.strip_prefix(&record.tenant);
+    let name = own.and_then(|it| it.strip_prefix('/'));
+    name.unwrap_or(&record.actor)
 }

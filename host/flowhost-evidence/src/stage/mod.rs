@@ -19,6 +19,7 @@ mod check;
 mod costs;
 mod files;
 mod gather;
+mod guards;
 mod lifecycle;
 #[cfg(test)]
 mod tests;

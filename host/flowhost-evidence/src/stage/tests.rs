@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use flowhost_ledger::records::{
-    BegunPart, Record, RecordKind, StepEnd, StepPart, StepStart, ToolCall,
+    BegunPart, CallPart, GuardVerdict, ModelIntent, ModelResult, PlacePart, PlannerEvent, Record,
+    RecordKind, StepEnd, StepPart, StepStart, ToolCall, TryPart,
 };
 use flowhost_ledger::{Fact, StoredRecord};
 use serde_json::Value;
@@ -188,4 +189,116 @@ fn records_of_kinds_that_are_not_known_are_passed_over() {
     gather.record(&odd);
     assert!(Record::of(flowhost_ledger::Kind::StepStart, &odd.fields).is_ok());
     assert!(gather.finish(&Nothing).is_none());
+}
+
+/// A guardrail answered the call of this number and gave its verdict.
+fn guarded(call: u64, part: &str, took_us: Option<u64>) -> [Fact; 2] {
+    let event = PlannerEvent {
+        event: "call_finished".to_owned(),
+        call: Some(call),
+        plugin: Some("words".to_owned()),
+        took_us,
+        ..PlannerEvent::default()
+    };
+    let verdict = GuardVerdict {
+        place: PlacePart {
+            step: Some("s1".to_owned()),
+            ..PlacePart::default()
+        },
+        guard: Some("words".to_owned()),
+        part: Some(part.to_owned()),
+        verdict: Some("pass".to_owned()),
+        ..GuardVerdict::default()
+    };
+    [event.by("default/host"), verdict.by("default/host")]
+}
+
+/// A model of a dollar's thousandth that the call of this number asked.
+fn asked(call: &str, by: &str) -> [Fact; 2] {
+    let call_of = CallPart {
+        step: "s1".to_owned(),
+        call: Some(call.to_owned()),
+        ..CallPart::default()
+    };
+    let intent = ModelIntent {
+        call_of: call_of.clone(),
+        of_try: TryPart {
+            model: Some(format!("local/{by}")),
+            ..TryPart::default()
+        },
+        ..ModelIntent::default()
+    };
+    let result = ModelResult {
+        call_of,
+        status: "ok".to_owned(),
+        prompt_tokens: Some(10),
+        completion_tokens: Some(5),
+        micro_usd: Some(1000),
+        duration_ms: Some(7),
+        ..ModelResult::default()
+    };
+    let actor = format!("default/{by}");
+    [intent.by(&actor), result.by(&actor)]
+}
+
+fn telemetry_and_costs(facts: Vec<Fact>) -> (Value, Value, Value) {
+    let views = made(facts, &wanted());
+    for view in &views {
+        assert!(check::fault(view).is_none(), "{}", view.path);
+    }
+    let files = by_name(&views);
+    let read = |path: &str| serde_json::from_str(&files[path]).unwrap();
+    let line = "consensus/SPEC-1/spec-plan_20261126T073900Z_telemetry.jsonl";
+    let command = format!("commands/SPEC-1/spec-plan_{}.json", wanted().run_id);
+    (
+        read(line),
+        read("costs/SPEC-1_cost_summary.json"),
+        read(&command),
+    )
+}
+
+/// A stage of one agent with a model, its guardrails between start and end.
+fn with_guards(before: Vec<Fact>, after: Vec<Fact>) -> Vec<Fact> {
+    let mut all = facts(false);
+    let end = all.pop().unwrap();
+    let call = all.pop().unwrap();
+    all.extend(before);
+    // The agent asks while it starts, which its own call has not told yet.
+    all.extend(asked("3.1", "writer"));
+    all.push(call);
+    all.extend(after);
+    all.push(end);
+    all
+}
+
+#[test]
+fn a_guardrails_time_and_money_are_told_apart_from_the_agents() {
+    let mut before: Vec<Fact> = asked("2", "words").into();
+    before.extend(guarded(2, "before-0", Some(1_400)));
+    let after = guarded(4, "after-0", Some(2_200)).into();
+    let (line, costs, command) = telemetry_and_costs(with_guards(before, after));
+    let guardrail = &line["guardrail"];
+    assert_eq!(guardrail["prefilter_model"], "local/words", "{guardrail:#}");
+    assert_eq!(guardrail["policy_model"], Value::Null, "it asked none");
+    assert_eq!(guardrail["latency_ms"], 4);
+    assert_eq!(guardrail["cost_usd"], 0.001);
+    assert_eq!(line["consensus"]["total_cost_usd"], 0.001, "the agent's own");
+    assert_eq!(costs["total_cost_usd"], 0.002, "{costs:#}");
+    let roles = costs["breakdown"].as_array().unwrap().iter();
+    let roles: Vec<&Value> = roles.map(|it| &it["role"]).collect();
+    assert_eq!(roles, ["agent", "guardrail"]);
+    assert_eq!(command["policy"]["prefilter"]["model"], "local/words");
+    assert_eq!(command["policy"]["final"]["note"], "words");
+}
+
+#[test]
+fn what_is_not_known_of_a_guardrail_is_null_and_what_asked_no_model_cost_nothing() {
+    let (line, ..) = telemetry_and_costs(with_guards(Vec::new(), Vec::new()));
+    assert_eq!(line["guardrail"]["cost_usd"], Value::Null, "nobody spoke");
+    assert_eq!(line["guardrail"]["latency_ms"], Value::Null);
+    let after = guarded(4, "after-0", None).into();
+    let before = guarded(2, "before-0", Some(900)).into();
+    let (line, ..) = telemetry_and_costs(with_guards(before, after));
+    assert_eq!(line["guardrail"]["cost_usd"], 0.0);
+    assert_eq!(line["guardrail"]["latency_ms"], Value::Null, "one is unknown");
 }
