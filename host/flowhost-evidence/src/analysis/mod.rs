@@ -23,8 +23,8 @@ pub use disagree::{Disagreements, disagreements};
 pub use drift::{Drift, Section, StageDrift, drift};
 pub use moments::moment;
 pub use overview::{CostDay, ModelSet, ModelUse, Overview, Recommendation, StageHealth, overview};
-pub use read::{Evidence, Method, Observation, Reading, Source, Usage};
 pub(crate) use read::cost_of_stage;
+pub use read::{Evidence, Method, Observation, Reading, Source, Usage};
 pub use report::{GroupBy, Metric, Report, Row, report};
 pub(crate) use stats::{chance, mean, median, p95, share};
 

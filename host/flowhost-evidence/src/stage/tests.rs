@@ -282,7 +282,10 @@ fn a_guardrails_time_and_money_are_told_apart_from_the_agents() {
     assert_eq!(guardrail["policy_model"], Value::Null, "it asked none");
     assert_eq!(guardrail["latency_ms"], 4);
     assert_eq!(guardrail["cost_usd"], 0.001);
-    assert_eq!(line["consensus"]["total_cost_usd"], 0.001, "the agent's own");
+    assert_eq!(
+        line["consensus"]["total_cost_usd"], 0.001,
+        "the agent's own"
+    );
     assert_eq!(costs["total_cost_usd"], 0.002, "{costs:#}");
     let roles = costs["breakdown"].as_array().unwrap().iter();
     let roles: Vec<&Value> = roles.map(|it| &it["role"]).collect();
@@ -300,5 +303,9 @@ fn what_is_not_known_of_a_guardrail_is_null_and_what_asked_no_model_cost_nothing
     let before = guarded(2, "before-0", Some(900)).into();
     let (line, ..) = telemetry_and_costs(with_guards(before, after));
     assert_eq!(line["guardrail"]["cost_usd"], 0.0);
-    assert_eq!(line["guardrail"]["latency_ms"], Value::Null, "one is unknown");
+    assert_eq!(
+        line["guardrail"]["latency_ms"],
+        Value::Null,
+        "one is unknown"
+    );
 }

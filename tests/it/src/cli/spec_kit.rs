@@ -105,7 +105,10 @@ fn the_scenario_agrees_and_leaves_valid_evidence_of_every_stage() {
         let guardrail = &line["guardrail"];
         assert_eq!(guardrail["prefilter_status"], "pass");
         assert!(guardrail["latency_ms"].is_u64(), "{guardrail:#}");
-        assert_eq!(guardrail["cost_usd"], 0.0, "words are looked for, and no model is asked");
+        assert_eq!(
+            guardrail["cost_usd"], 0.0,
+            "words are looked for, and no model is asked"
+        );
         for agent in ["gemini", "claude", "gpt_pro"] {
             let metrics = read(one(&files, &begin, &format!("Z_{agent}_metrics.json")));
             assert!(
