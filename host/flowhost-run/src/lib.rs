@@ -22,12 +22,13 @@ pub use base::nofollow;
 pub use base::state::State;
 pub use before::preflight::{Preflight, missing_rights, preflight};
 pub use before::{agents, estimate, functions};
-pub use calls::driver::{Outcome, Paused, StepOutcome};
+pub use calls::driver::{Outcome, Paused, StepOutcome, status_word};
 pub use calls::order::Detail;
 pub use earlier::replay::{Difference, Entry, Recorded, ReplayOptions, Replayed};
 pub use earlier::resume::{Fed, FedError, Kept, ResumeOptions, Settlement, Spoken, Verdict, Word};
 pub use earlier::reuse::{Earlier, ReusedCall};
 pub use given::bundle;
+pub use given::options::{RunOptions, WorkTree};
 pub use given::project::{Documented, Member, Project};
 pub use given::redaction::redaction;
 pub use given::world::{
@@ -35,11 +36,11 @@ pub use given::world::{
     local_bus,
 };
 pub use host::elsewhere::Work;
-pub use host::execute::{Evidence, Finished, RunOptions, WorkTree, status_word};
 pub use host::handle::{Events, Heard, Run, RunEvent, RunState};
 pub use host::introduce::{Introduced, Introduction};
 pub use host::{Host, asks};
 pub use kept::document::{self, RunDocument};
+pub use kept::finished::{Evidence, Finished};
 pub use kept::journal::{Denial, view_fact};
 pub use kept::{memory, specs};
 pub use plugins::installed::declared;

@@ -1,14 +1,32 @@
-//! The one place where this crate starts a task.
+//! The one place where this crate starts a task, or leaves the runtime's threads for one that may wait.
 //!
 //! On a runtime of one thread, with tokio's clock paused, tasks then take their turns in the same order
 //! every time: that is what a simulation needs of a host.
 
+use flowhost_flow::Exit;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
+
+use crate::base::failure::Failure;
 
 /// Starts `work` beside the caller, whose log fields it keeps.
 pub(crate) fn spawn<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
     tokio::spawn(work.in_current_span())
+}
+
+/// Does what waits for the disk on a thread that may wait.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| {
+        Err(Failure::new(
+            Exit::Internal,
+            "the host failed while it waited for the disk",
+        )
+        .because(error.to_string())
+        .hint("this is a bug; report it"))
+    })
 }

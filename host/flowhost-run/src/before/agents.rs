@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use crate::base::finding::Finding;
 use crate::before::preflight::Preflight;
-use crate::given::project::{Member, Project};
-use crate::plugins::wiring::at_member;
+use crate::given::project::{Member, Project, at_member};
 
 /// Whether a gateway is needed to look at the project: making one reads keys and certificates.
 #[must_use]

@@ -17,8 +17,7 @@ use crate::before::functions::{check_each, takes};
 use crate::before::prompts;
 use crate::before::rights;
 use crate::given::folders::missing_folders;
-use crate::given::project::{Member, Project};
-use crate::plugins::wiring::at_member;
+use crate::given::project::{Member, Project, at_member};
 
 /// What a preflight found.
 #[derive(Debug, Clone, Default)]

@@ -14,8 +14,7 @@ use minijinja::Environment;
 use serde_json::Value;
 
 use crate::base::finding::Finding;
-use crate::given::project::{Member, Project};
-use crate::plugins::wiring::at_member;
+use crate::given::project::{Member, Project, at_member};
 
 /// What is wrong with the templates of a project.
 pub(crate) fn findings(project: &Project) -> Vec<Finding> {

@@ -53,7 +53,8 @@ mod takeup;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{Outcome, Paused, StepOutcome};
+pub(crate) use outcome::status_of;
+pub use outcome::{Outcome, Paused, StepOutcome, status_word};
 use staged::stage_of;
 use takeup::Takeup;
 

@@ -20,7 +20,7 @@ use flowhost_ledger::records::{Message, PlacePart, RecordKind as _};
 use flowhost_words::PluginKind;
 use serde_json::json;
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::calls::mailbox;
 use crate::calls::order::Answered;
 use crate::earlier::resume::past::{Past, Unread, read_to};
@@ -29,7 +29,7 @@ use crate::earlier::resume::{Fed, Kept, Resumed};
 use crate::earlier::reuse::{Sources, hash_of_event, sources};
 use crate::given::project::Project;
 use crate::host::Inner;
-use crate::kept::journal::Journal;
+use crate::kept::journal::{Journal, append};
 
 /// Which run, and where.
 pub(crate) struct Of {
@@ -229,11 +229,10 @@ fn carried(tenant: &str, message: &Unread) -> Option<Fact> {
 impl Branch {
     /// Records the past, as it would have been recorded had it happened here.
     pub(crate) fn write(&self, journal: &Journal, tenant: &str) -> Result<(), Failure> {
-        let broken =
-            |error| crate::host::execute::ledger_failure("the ledger takes no more", &error);
+        let broken = |error| ledger_failure("the ledger takes no more", &error);
         // Before the step at which the run is forked, which says that the past is whole.
         for fact in self.unread.iter().filter_map(|it| carried(tenant, it)) {
-            crate::host::execute::append(journal, fact)?;
+            append(journal, fact)?;
         }
         let mut asked: BTreeMap<CallId, Box<Call>> = BTreeMap::new();
         let replayer = Replayer::new(self.plan.clone(), self.fed.setup.clone());

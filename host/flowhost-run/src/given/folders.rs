@@ -10,9 +10,8 @@ use flowhost_policy::host_input;
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::state::State;
-use crate::given::project::{Member, Project};
+use crate::given::project::{Member, Project, at_member};
 use crate::given::world::HostConfig;
-use crate::plugins::wiring::at_member;
 
 /// Opens every granted folder, and reports all that cannot be had.
 pub(crate) fn files(project: &Project, config: &HostConfig) -> Result<FileServices, Failure> {

@@ -11,6 +11,7 @@ use flowhost_flow::{Plan, PluginDecl};
 use flowhost_policy::{Effective, Manifest, Profile, TraceEntry};
 use serde_json::{Map, Value};
 
+use crate::base::finding::Finding;
 use crate::given::bundle::Texts;
 
 /// A plan that is sound as far as one can see without running it.
@@ -77,4 +78,16 @@ pub struct Member {
     pub effective: Effective,
     /// Where each right came from.
     pub trace: Vec<TraceEntry>,
+}
+
+/// What is wrong with a plugin, at the line of the plan that names it; at the plan's file where no line does.
+pub(crate) fn at_member(project: &Project, key: &str, message: &str) -> Finding {
+    let at = project
+        .members
+        .get(key)
+        .map(|member| member.decl.at)
+        .unwrap_or_default();
+    Finding::new(&project.file, format!("plugin `{key}`: {message}"))
+        .at(at.line, at.column)
+        .split_hint()
 }

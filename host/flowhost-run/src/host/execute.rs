@@ -1,35 +1,35 @@
-//! One run from its first fact to its seal: ledger, plugins, driver, views, index.
+//! One run from its first fact to its seal: what is made for it, in which order, and what is undone when it ends.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{LoadedComponent, RunScope};
 use flowhost_flow::{Exit, Planner, RunSetup};
+use flowhost_ledger::Ledger;
 use flowhost_ledger::records::RunStart;
-use flowhost_ledger::{
-    DataKey, Durability, Fact, Ledger, LedgerOptions, RunIndex, SEALED_KEY, Sealed, seal_unfinished,
-};
 use tracing::Instrument as _;
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::base::finding::Finding;
 use crate::base::lines;
+use crate::base::tasks::blocking;
 use crate::before::estimate::{self, Estimate};
 use crate::calls::desk::{Desk, Greeting};
-use crate::calls::driver::{self, Outcome};
+use crate::calls::driver::{self, status_word};
 use crate::earlier::fork::{self, Branch, Of};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Earlier, Reuse};
 use crate::given::bundle;
+use crate::given::options::RunOptions;
 use crate::given::project::Project;
 use crate::given::redaction::{redaction, seals};
 use crate::host::Inner;
 use crate::host::handle::Run;
+use crate::host::ledgers::{Kept, enter, seal};
 use crate::kept::books::Books;
-use crate::kept::document::RunDocument;
+use crate::kept::finished::{Evidence, Finished, REPORT, write_report, write_views};
 use crate::kept::journal::{Begun, Journal};
 use crate::kept::revealed::Revealed;
 use crate::kept::stages::{self, Locked};
@@ -37,109 +37,6 @@ use crate::meters::purse::Purse;
 use crate::plugins::registry::Registry;
 use crate::plugins::swap::Swaps;
 use crate::plugins::wiring::{self, Ready, Seat};
-
-/// The report's name in a run's folder.
-const REPORT: &str = "report.json";
-
-/// How to run.
-#[derive(Debug, Clone, Default)]
-pub struct RunOptions {
-    /// The run's seed; a random one is taken and recorded without it.
-    pub seed: Option<u64>,
-    /// When records must be on disk.
-    pub durability: Durability,
-    /// The second key to private addresses.
-    pub allow_private_network: bool,
-    /// The second key to native processes.
-    pub allow_process: bool,
-    /// Where checkpoints are sent as well.
-    pub witness: Option<PathBuf>,
-    /// What the run takes from an earlier one; without a seed of its own, that one's seed, too.
-    pub reuse: Option<Arc<Earlier>>,
-    /// The only step of the plan that is wanted, with what it needs ([`RunSetup::only`]).
-    pub only: Option<String>,
-    /// What the person wants to be read beside the run. It stands in the chained record, from which
-    /// nothing can be erased.
-    pub note: Option<String>,
-    /// How the files stand that the plan was read from.
-    pub work_tree: WorkTree,
-}
-
-/// How the files stand that a plan was read from, beside what was committed of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum WorkTree {
-    /// Nobody has looked: a plan that requires a clean one does not run.
-    #[default]
-    Unknown,
-    /// The plan comes from no work tree: it is what another run was made of.
-    Apart,
-    /// As they were committed.
-    Clean {
-        /// The commit.
-        commit: String,
-    },
-    /// Some are not, and the person allows it.
-    Dirty {
-        /// The last commit, where there is one.
-        commit: Option<String>,
-        /// The files that are not as in it, by their names below the plan's folder.
-        files: Vec<String>,
-    },
-}
-
-impl WorkTree {
-    fn suffices(&self, project: &Project) -> Result<(), Failure> {
-        let evidence = project.plan.evidence.as_ref();
-        match self {
-            Self::Unknown if evidence.is_some_and(|it| it.require_clean) => {
-                let what = "the plan requires a clean work tree (`evidence.require_clean`)";
-                Err(Failure::new(Exit::Internal, what)
-                    .because("this command does not look at the work tree")
-                    .hint("run the plan with `flowhost run`"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The commit, and the files that are not as in it, for the record.
-    pub(crate) fn told(&self) -> (Option<String>, Option<Vec<String>>) {
-        match self {
-            Self::Unknown | Self::Apart => (None, None),
-            Self::Clean { commit } => (Some(commit.clone()), None),
-            Self::Dirty { commit, files } => (commit.clone(), Some(files.clone())),
-        }
-    }
-}
-
-/// Where a finished run left its evidence.
-#[derive(Debug, Clone)]
-pub struct Evidence {
-    /// The ledger's folder.
-    pub run_dir: PathBuf,
-    /// The report's file.
-    pub report: PathBuf,
-    /// The report as a page for people, where the run has left one.
-    pub report_html: Option<PathBuf>,
-    /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
-    pub sealed: Option<Sealed>,
-}
-
-/// A run that has ended, in whatever way.
-#[derive(Debug, Clone)]
-pub struct Finished {
-    /// The run's ULID.
-    pub run: String,
-    /// The plan's hash.
-    pub plan_hash: String,
-    /// The seed that was used.
-    pub seed: u64,
-    /// What happened.
-    pub outcome: Outcome,
-    /// What its model calls were expected to cost.
-    pub estimate: Estimate,
-    /// Where that can be checked.
-    pub evidence: Evidence,
-}
 
 /// Runs a project to its end.
 pub(crate) async fn execute(
@@ -476,54 +373,6 @@ pub(crate) async fn unless_stopped<T>(
     }
 }
 
-/// Writes what `run --json` prints beside the ledger, and its hash into it.
-fn write_report(
-    host: &Inner,
-    finished: &Finished,
-    journal: &Journal,
-    durability: Durability,
-) -> Result<(), Failure> {
-    // One line: half of the document that is laid out for people is spaces, and there is one for every run.
-    let document = serde_json::to_vec(&RunDocument::from(finished));
-    let mut bytes = document.map_err(|error| {
-        Failure::new(Exit::Internal, "the report cannot be written").caused_by(&error)
-    })?;
-    bytes.push(b'\n');
-    write_view(host, finished, journal, (REPORT, &bytes), durability)
-}
-
-/// Writes what people read. Made on a thread that may take its time: a page of ten thousand steps must
-/// not keep other runs waiting.
-async fn write_views(
-    host: &Arc<Inner>,
-    finished: &Finished,
-    journal: &Journal,
-    durability: Durability,
-) -> Result<(), Failure> {
-    let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
-    let made = blocking(move || made_by.config.views.of(&run_dir)).await?;
-    for (name, bytes) in made {
-        write_view(host, finished, journal, (&name, &bytes), durability)?;
-    }
-    Ok(())
-}
-
-fn write_view(
-    host: &Inner,
-    finished: &Finished,
-    journal: &Journal,
-    (name, bytes): (&str, &[u8]),
-    durability: Durability,
-) -> Result<(), Failure> {
-    let path = finished.evidence.run_dir.join(name);
-    let written = host.config.world.write(&path, bytes, durability);
-    written.map_err(|error| {
-        let message = format!("cannot write `{}`", path.display());
-        Failure::new(Exit::Internal, message).because(error.to_string())
-    })?;
-    journal.view(name, bytes)
-}
-
 /// The plan's labels on these inputs.
 fn labels(project: &Project) -> Result<BTreeMap<String, String>, Failure> {
     project
@@ -533,191 +382,6 @@ fn labels(project: &Project) -> Result<BTreeMap<String, String>, Failure> {
             let findings = problems.into_iter().map(Finding::from).collect();
             Failure::findings("the plan", findings)
         })
-}
-
-/// What is kept of a project.
-struct Kept {
-    bundle: Arc<Vec<u8>>,
-    components: Vec<bundle::KeptComponent>,
-    /// Whether payloads are sealed.
-    seals: bool,
-}
-
-/// Enters the run into the index, opens its ledger, and keeps what it is made of. All of it waits for
-/// the disk, so a thread does it that may.
-async fn enter(
-    host: &Arc<Inner>,
-    run: &str,
-    entry: RunStart,
-    kept: Kept,
-    options: &RunOptions,
-) -> Result<Ledger, Failure> {
-    let (host, run) = (host.clone(), run.to_owned());
-    let (durability, witness) = (options.durability, options.witness.clone());
-    blocking(move || {
-        host.swept.get_or_init(|| sweep(&host));
-        let (state, key) = (&host.config.state, host.config.key.clone());
-        let mut opened = LedgerOptions::new(&state.run_dir(&run), state.tenant(), &run, key);
-        opened.durability = durability;
-        opened.witness = witness;
-        let wrapped = match kept.seals {
-            true => Some(data_key(&host, &run, &mut opened)?),
-            false => None,
-        };
-        let begun = host.index.begin(&opened, entry);
-        let ledger =
-            begun.map_err(|error| ledger_failure("the run's ledger cannot be made", &error))?;
-        let run_dir = state.run_dir(&run);
-        keep(&host, &run_dir, &kept, wrapped.as_deref(), durability)?;
-        Ok(ledger)
-    })
-    .await
-}
-
-/// Gives the ledger a key to seal with, and the text that keeps it.
-fn data_key(host: &Inner, run: &str, opened: &mut LedgerOptions) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(Exit::Internal, "the run has no key to seal payloads with")
-            .because(error.to_string())
-    };
-    let key = DataKey::generate().map_err(failed)?;
-    let wrapped = key.wrapped(&host.config.seal_key, run).map_err(failed)?;
-    opened.seal = Some(key);
-    Ok(wrapped)
-}
-
-fn keep(
-    host: &Inner,
-    run_dir: &Path,
-    kept: &Kept,
-    wrapped: Option<&str>,
-    durability: Durability,
-) -> Result<(), Failure> {
-    let world = &host.config.world;
-    let written = |path: &Path, bytes: &[u8], durability| {
-        world.write(path, bytes, durability).map_err(|error| {
-            let message = format!("cannot write `{}`", path.display());
-            Failure::new(Exit::Internal, message).because(error.to_string())
-        })
-    };
-    written(&run_dir.join(bundle::BUNDLE), &kept.bundle, durability)?;
-    if let Some(wrapped) = wrapped {
-        written(&run_dir.join(SEALED_KEY), wrapped.as_bytes(), durability)?;
-    }
-    for component in &kept.components {
-        keep_component(host, &component.path, &component.bytes)?;
-        // Each time: another may vouch for it today.
-        if let Some((beside, signature)) = &component.signature {
-            written(beside, signature.as_bytes(), Durability::Durable)?;
-        }
-    }
-    Ok(())
-}
-
-/// Keeps a component below its digest; every run that comes later relies on it.
-pub(crate) fn keep_component(host: &Inner, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let world = &host.config.world;
-    if world.is_file(path) {
-        return Ok(()); // its name is its digest, and it was written whole or not at all
-    }
-    let cannot = |what: String, error: std::io::Error| {
-        Failure::new(Exit::Internal, what).because(error.to_string())
-    };
-    let folder = path.parent().unwrap_or(path);
-    world
-        .folder(folder)
-        .map_err(|error| cannot(format!("cannot create `{}`", folder.display()), error))?;
-    world
-        .write(path, bytes, Durability::Durable)
-        .map_err(|error| cannot(format!("cannot write `{}`", path.display()), error))
-}
-
-/// Does what waits for the disk on a thread that may wait.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| {
-        Err(Failure::new(
-            Exit::Internal,
-            "the host failed while it waited for the disk",
-        )
-        .because(error.to_string())
-        .hint("this is a bug; report it"))
-    })
-}
-
-/// Signs what runs that were killed left behind, once in a process. A problem with an old run is its own: it is logged,
-/// and the new run goes on.
-fn sweep(host: &Inner) {
-    let state = &host.config.state;
-    if !RunIndex::dir(state.root(), state.tenant()).is_dir() {
-        return; // the first run of this state folder
-    }
-    match seal_unfinished(state.root(), state.tenant(), host.config.key.clone()) {
-        Ok(swept) => {
-            for run in &swept.sealed {
-                tracing::info!(%run, "signed what a killed run left");
-            }
-            for problem in &swept.problems {
-                tracing::warn!(%problem, "a killed run cannot be sealed");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "the index of runs cannot be read"),
-    }
-}
-
-async fn seal(
-    host: &Arc<Inner>,
-    ledger: &Ledger,
-    run: &str,
-    status: &'static str,
-) -> Result<Sealed, Failure> {
-    let sealed = ledger.close().await;
-    let sealed = sealed.map_err(|error| ledger_failure("the ledger cannot be closed", &error))?;
-    let (host, run) = (host.clone(), run.to_owned());
-    blocking(move || {
-        let ended = host.index.ended(&run, status, &sealed);
-        ended.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
-        Ok(sealed)
-    })
-    .await
-}
-
-/// The run's status as a word.
-#[must_use]
-pub fn status_word(outcome: &Outcome) -> &'static str {
-    status_of(outcome.end.status)
-}
-
-pub(crate) fn status_of(status: flowhost_flow::RunStatus) -> &'static str {
-    use flowhost_flow::RunStatus as S;
-    match status {
-        S::Ok => "ok",
-        S::Failed => "failed",
-        S::Conflict => "conflict",
-        S::Degraded => "degraded",
-        S::Halted => "halted",
-        S::Denied => "denied",
-        S::Limit => "limit",
-        S::Waiting => "waiting",
-        S::Interrupted => "interrupted",
-        S::Cancelled => "cancelled",
-    }
-}
-
-pub(crate) fn ledger_failure(message: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Internal, message)
-        .caused_by(error)
-        .hint("nothing was acknowledged that is not on the disk; check free space and the disk")
-}
-
-/// Appends and forgets the number.
-pub(crate) fn append(ledger: &dyn flowhost_ledger::Recorder, fact: Fact) -> Result<(), Failure> {
-    let appended = ledger.append(fact);
-    appended
-        .map(drop)
-        .map_err(|error| ledger_failure("the ledger takes no more", &error))
 }
 
 /// A seed that nobody chose: 53 bits, so that any reader of JSON can read it back, and none that a plan that redacts

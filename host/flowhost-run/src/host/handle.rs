@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::base::failure::Failure;
 use crate::given::project::Member;
-use crate::host::execute::Finished;
+use crate::kept::finished::Finished;
 use crate::plugins::swap::{Swapped, Swaps};
 
 /// Events kept for a reader that is behind: a second of a busy run. Beyond it the oldest are lost to

@@ -10,8 +10,9 @@ use flowhost_policy::ToolDescriptor;
 use flowhost_words::PluginKind;
 
 use crate::base::failure::Failure;
+use crate::given::options::RunOptions;
 use crate::given::project::{Member, Project};
-use crate::host::execute::{RunOptions, end_all};
+use crate::host::execute::end_all;
 use crate::host::handle::Run;
 use crate::host::{Host, Inner};
 use crate::kept::revealed::Revealed;

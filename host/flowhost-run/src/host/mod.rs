@@ -16,21 +16,23 @@ use flowhost_flow::Exit;
 use flowhost_ledger::RunIndex;
 use futures::FutureExt as _;
 
-use self::execute::{Finished, RunOptions};
 use self::handle::Run;
 use crate::base::failure::Failure;
 use crate::base::tasks;
 use crate::earlier::fork::Of;
 use crate::earlier::resume::{self, Kept, ResumeOptions, Settlement, Spoken};
 use crate::earlier::reuse::{self, Earlier};
+use crate::given::options::RunOptions;
 use crate::given::project::Project;
 use crate::given::world::HostConfig;
+use crate::kept::finished::Finished;
 
 pub mod asks;
 pub(crate) mod elsewhere;
 pub(crate) mod execute;
 pub(crate) mod handle;
 pub(crate) mod introduce;
+pub(crate) mod ledgers;
 
 /// A process that runs plans. Clones are the same host.
 #[derive(Clone)]

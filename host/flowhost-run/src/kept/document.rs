@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::before::estimate::{Amount, Basis, StepEstimate, variance};
-use crate::calls::driver::{Outcome, StepOutcome};
+use crate::calls::driver::{Outcome, StepOutcome, status_word};
 use crate::earlier::reuse::ReusedCall;
-use crate::host::execute::{Finished, status_word};
+use crate::kept::finished::Finished;
 use crate::kept::journal::Denial;
 
 /// The document of `run --json`.

@@ -21,13 +21,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::failure::Failure;
 use crate::before::estimate::{Amount, Estimate, variance};
-use crate::calls::driver::Outcome;
+use crate::calls::driver::{Outcome, status_of, status_word};
 use crate::calls::order::{Answered, Stands};
 use crate::calls::worker::recorded;
 use crate::earlier::fork::Point;
+use crate::given::options::RunOptions;
 use crate::given::project::{Documented, Member};
 use crate::given::world::FactObserver;
-use crate::host::execute::{RunOptions, append, status_of, status_word};
 use crate::kept::memory::Entry;
 use crate::kept::revealed::Revealed;
 use crate::kept::specs::Put;
@@ -599,6 +599,14 @@ fn as_written<'a>(grant: &'a FileGrant, member: &'a Member) -> &'a str {
     let mut written = member.profile.grants.files.iter();
     let written = written.find(|it| it.guest == grant.guest && host_input(&it.host).is_some());
     written.map_or(&grant.host, |it| &it.host)
+}
+
+/// Appends and forgets the number.
+pub(crate) fn append(ledger: &dyn flowhost_ledger::Recorder, fact: Fact) -> Result<(), Failure> {
+    let appended = ledger.append(fact);
+    appended
+        .map(drop)
+        .map_err(|error| ledger_failure("the ledger takes no more", &error))
 }
 
 #[cfg(test)]

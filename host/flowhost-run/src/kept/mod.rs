@@ -6,6 +6,7 @@ pub mod memory;
 pub mod specs;
 
 pub(crate) mod books;
+pub(crate) mod finished;
 pub(crate) mod journal;
 pub(crate) mod revealed;
 pub(crate) mod stages;

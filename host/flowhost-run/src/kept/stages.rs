@@ -16,12 +16,12 @@ use flowhost_flow::planner::StepSummary;
 use flowhost_flow::{Exit, StepStatus};
 use flowhost_ledger::{Durability, Ledger};
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::base::nofollow;
+use crate::base::tasks::blocking;
 use crate::given::project::Project;
 use crate::given::world::{StageMade, StageWanted};
 use crate::host::Inner;
-use crate::host::execute::{blocking, ledger_failure};
 use crate::kept::journal::Journal;
 use crate::kept::memory;
 use crate::kept::specs::{self, Put, Spec};

@@ -16,8 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::base::failure::Failure;
-use crate::host::execute::append;
-use crate::kept::journal::Journal;
+use crate::kept::journal::{Journal, append};
 use crate::plugins::installed::Installed;
 
 /// How long a list holds of which the server does not say: a burst of calls asks once, and a change is

@@ -13,12 +13,13 @@ use flowhost_policy::{Effective, Narrowing, effective};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
+use crate::base::tasks::blocking;
 use crate::given::bundle::component_path;
 use crate::given::project::Member;
 use crate::given::world::Workers;
 use crate::host::Inner;
-use crate::host::execute::{blocking, keep_component, ledger_failure};
+use crate::host::ledgers::keep_component;
 use crate::kept::journal::Journal;
 use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;

@@ -29,11 +29,11 @@ use crate::before::rights::missing_rights;
 use crate::calls::desk::{Funds, Remote};
 use crate::earlier::replay::{self, Nowhere};
 use crate::given::folders;
-use crate::given::project::{Member, Project};
+use crate::given::options::RunOptions;
+use crate::given::project::{Member, Project, at_member};
 use crate::given::redaction::redaction;
 use crate::given::world::{Operator, World};
 use crate::host::Inner;
-use crate::host::execute::RunOptions;
 use crate::host::handle::Run;
 use crate::kept::journal::Journal;
 use crate::kept::revealed::{Remembering, Revealed};
@@ -417,17 +417,6 @@ pub(crate) fn prepare(
         Failure::findings("the plan", vec![at_member(project, key, &message)])
     })?;
     Ok(Arc::new(plugin))
-}
-
-pub(crate) fn at_member(project: &Project, key: &str, message: &str) -> Finding {
-    let at = project
-        .members
-        .get(key)
-        .map(|member| member.decl.at)
-        .unwrap_or_default();
-    Finding::new(&project.file, format!("plugin `{key}`: {message}"))
-        .at(at.line, at.column)
-        .split_hint()
 }
 
 fn services_of(

@@ -13,9 +13,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Driver;
+use crate::calls::driver::status_of;
 use crate::calls::order::{Ending, Settled};
 use crate::calls::worker::envelope_id;
-use crate::host::execute::status_of;
 
 /// Longest wait for agents that are told that the run is over, all together: each has its profile's
 /// deadline, and a run that has ended must not hang on them.

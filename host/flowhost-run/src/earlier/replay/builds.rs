@@ -12,7 +12,7 @@ use flowhost_words::PluginKind;
 use super::Script;
 use super::lives::Build;
 use crate::base::failure::Failure;
-use crate::given::project::{Member, Project};
+use crate::given::project::{Member, Project, at_member};
 use crate::host::Inner;
 use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
@@ -77,7 +77,7 @@ impl Builds {
                                     let why = error.to_string();
                                     Failure::findings(
                                         "the plan",
-                                        vec![wiring::at_member(project, plugin, &why)],
+                                        vec![at_member(project, plugin, &why)],
                                     )
                                 })?;
                                 Arc::new(installing.one(plugin, revision, member, &loaded).await?)
@@ -137,7 +137,7 @@ impl Installing<'_> {
         };
         if let Err(why) = told {
             self.findings
-                .push(wiring::at_member(self.project, key, &why.to_string()));
+                .push(at_member(self.project, key, &why.to_string()));
         }
         Ok(installed)
     }

@@ -17,7 +17,7 @@ use super::messages::{self, Own};
 use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
-use crate::calls::driver::too_large;
+use crate::calls::driver::{status_of, too_large};
 use crate::calls::order::Order;
 use crate::calls::worker::Worker;
 use crate::given::project::Project;
@@ -302,7 +302,7 @@ impl Replay {
         let Some(end) = &self.finished else {
             return; // somebody stopped it while the planner was at work: it ended by the host's word
         };
-        let status = crate::host::execute::status_of(end.status);
+        let status = status_of(end.status);
         let code = u64::from(end.exit.code());
         let told = (
             entry.record.text("status"),

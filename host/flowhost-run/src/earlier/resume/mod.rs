@@ -15,17 +15,18 @@ use flowhost_ledger::{DataKey, Kind, Ledger, LedgerOptions, OpenError};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::base::finding::Finding;
+use crate::base::tasks::blocking;
 use crate::before::estimate;
 use crate::given::bundle::{BUNDLE, Bundle};
-use crate::given::project::Project;
+use crate::given::options::RunOptions;
+use crate::given::project::{Project, at_member};
 use crate::given::redaction::redaction;
 use crate::host::Inner;
-use crate::host::execute::{
-    Conduct, Finished, RunOptions, blocking, conduct, journal_of, ledger_failure,
-};
+use crate::host::execute::{Conduct, conduct, journal_of, unless_stopped};
 use crate::host::handle::Run;
+use crate::kept::finished::Finished;
 use crate::kept::revealed::Revealed;
 use crate::meters::purse::Purse;
 use crate::plugins::wiring::{self, Ready, Seat};
@@ -169,7 +170,7 @@ pub(crate) async fn execute(
     let ready = Ready::new(&project, &running, host, &gateway, run, seat)?;
     Ready::preflight(&project)?;
     let locked = crate::kept::stages::lock(host, &project, run.id())?;
-    let components = crate::host::execute::unless_stopped(run, Ready::load(host, &project)).await?;
+    let components = unless_stopped(run, Ready::load(host, &project)).await?;
     let mut estimate = estimate::estimate(&project, &gateway, state, &*host.config.past);
     estimate.of_only(&project.plan, fed.setup.only.as_deref());
     let (planner, rebuilt) =
@@ -355,7 +356,7 @@ fn is_same(
     let findings: Vec<Finding> = made_of
         .differences(project)
         .into_iter()
-        .map(|(key, what)| wiring::at_member(project, &key, &what))
+        .map(|(key, what)| at_member(project, &key, &what))
         .collect();
     let mut failure = cannot("what was kept of it does not give the plan that it began with");
     failure.findings = findings;

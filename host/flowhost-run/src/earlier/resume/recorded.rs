@@ -9,12 +9,11 @@ use flowhost_ledger::records::{CallReuse, Gate, RunPause, RunResume, SCHEMA, Spe
 use flowhost_ledger::{LedgerError, Recorder as _};
 
 use crate::base::failure::Failure;
-use crate::calls::driver::{Outcome, Paused};
+use crate::calls::driver::{Outcome, Paused, status_word};
 use crate::earlier::resume::rebuild::unwritten;
 use crate::earlier::resume::{Resumed, Told};
 use crate::earlier::reuse::Source;
-use crate::host::execute::{append, status_word};
-use crate::kept::journal::{Denial, Journal};
+use crate::kept::journal::{Denial, Journal, append};
 
 impl Journal {
     /// The run stops before its end.

@@ -9,11 +9,11 @@ use flowhost_ledger::records::{RecordKind as _, RunSettle};
 use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
 use serde_json::Value;
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
+use crate::calls::driver::status_of;
 use crate::earlier::resume::rebuild::rebuild;
 use crate::earlier::resume::{Kept, Resumed, foreign, open, past};
 use crate::host::Inner;
-use crate::host::execute::{ledger_failure, status_of};
 
 /// What a person says of a call.
 #[derive(Debug, Clone)]

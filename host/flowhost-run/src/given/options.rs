@@ -1,0 +1,82 @@
+//! How a person wants a plan to be run: what no plan may say by itself, because it is about this run, this machine or
+//! these files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowhost_flow::Exit;
+use flowhost_ledger::Durability;
+
+use crate::base::failure::Failure;
+use crate::earlier::reuse::Earlier;
+use crate::given::project::Project;
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The run's seed; a random one is taken and recorded without it.
+    pub seed: Option<u64>,
+    /// When records must be on disk.
+    pub durability: Durability,
+    /// The second key to private addresses.
+    pub allow_private_network: bool,
+    /// The second key to native processes.
+    pub allow_process: bool,
+    /// Where checkpoints are sent as well.
+    pub witness: Option<PathBuf>,
+    /// What the run takes from an earlier one; without a seed of its own, that one's seed, too.
+    pub reuse: Option<Arc<Earlier>>,
+    /// The only step of the plan that is wanted, with what it needs ([`flowhost_flow::RunSetup::only`]).
+    pub only: Option<String>,
+    /// What the person wants to be read beside the run. It stands in the chained record, from which
+    /// nothing can be erased.
+    pub note: Option<String>,
+    /// How the files stand that the plan was read from.
+    pub work_tree: WorkTree,
+}
+
+/// How the files stand that a plan was read from, beside what was committed of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WorkTree {
+    /// Nobody has looked: a plan that requires a clean one does not run.
+    #[default]
+    Unknown,
+    /// The plan comes from no work tree: it is what another run was made of.
+    Apart,
+    /// As they were committed.
+    Clean {
+        /// The commit.
+        commit: String,
+    },
+    /// Some are not, and the person allows it.
+    Dirty {
+        /// The last commit, where there is one.
+        commit: Option<String>,
+        /// The files that are not as in it, by their names below the plan's folder.
+        files: Vec<String>,
+    },
+}
+
+impl WorkTree {
+    pub(crate) fn suffices(&self, project: &Project) -> Result<(), Failure> {
+        let evidence = project.plan.evidence.as_ref();
+        match self {
+            Self::Unknown if evidence.is_some_and(|it| it.require_clean) => {
+                let what = "the plan requires a clean work tree (`evidence.require_clean`)";
+                Err(Failure::new(Exit::Internal, what)
+                    .because("this command does not look at the work tree")
+                    .hint("run the plan with `flowhost run`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The commit, and the files that are not as in it, for the record.
+    pub(crate) fn told(&self) -> (Option<String>, Option<Vec<String>>) {
+        match self {
+            Self::Unknown | Self::Apart => (None, None),
+            Self::Clean { commit } => (Some(commit.clone()), None),
+            Self::Dirty { commit, files } => (commit.clone(), Some(files.clone())),
+        }
+    }
+}
