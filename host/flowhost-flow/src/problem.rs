@@ -113,7 +113,7 @@ pub(crate) fn suggest<'a>(
     }
     let names: Vec<String> = known.take(24).map(|name| format!("`{name}`")).collect();
     if names.is_empty() {
-        return format!("there is no {what} here");
+        return format!("no {what} is declared here");
     }
     format!("known {what}s: {}", names.join(", "))
 }

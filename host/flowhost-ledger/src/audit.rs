@@ -201,7 +201,7 @@ impl<'a> Walk<'a> {
             }
         }
         if before == (self.report.ledgers.len(), self.report.problems.len()) {
-            let what = "there is no ledger here (no ledger.json, runs or tenants)";
+            let what = "the folder holds no ledger (no ledger.json, runs or tenants)";
             self.report
                 .problems
                 .push(place(path, fault(Code::Layout, what)));

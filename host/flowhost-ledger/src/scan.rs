@@ -387,7 +387,7 @@ pub enum WitnessError {
     #[error("the witness file cannot be read")]
     Io(#[from] io::Error),
     /// It is not there.
-    #[error("there is no such file")]
+    #[error("the file does not exist")]
     Missing,
     /// Something in it is no note.
     #[error("the bytes from {offset} on are not a note")]

@@ -321,7 +321,8 @@ impl Inner {
     fn look_up(&self, model: &ModelName) -> Result<(&Provider, Price), ModelError> {
         let name = &model.provider;
         let Some(provider) = self.providers.get(name) else {
-            let message = format!("there is no provider `{name}` for the model {model}");
+            let message =
+                format!("the configuration has no provider `{name}` for the model {model}");
             let hint = format!(
                 "add [models.providers.{name}] to your flowhost.toml; `flowhost doctor` says which file that is"
             );

@@ -442,7 +442,7 @@ impl Reader {
                 None
             }
             Ok(model) if !known.contains_key(&model.provider) => {
-                let message = format!("there is no provider `{}`", model.provider);
+                let message = format!("the configuration has no provider `{}`", model.provider);
                 let cure = format!("[models.providers.{}]", model.provider);
                 self.problem(key, text, message, &cure);
                 None

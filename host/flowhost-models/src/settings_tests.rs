@@ -52,7 +52,7 @@ fn tells_everything_that_is_wrong_at_once() {
         "`models.providers.few.thinking`: 5 is not",
         "`models.providers.few.proxy_key`: `proxy_key` means nothing without",
         "`models.providers.word.thinking`: much is not",
-        "`models.prices.\"nobody/x\"`: there is no provider `nobody`",
+        "`models.prices.\"nobody/x\"`: the configuration has no provider `nobody`",
         "`models.prices.\"mock/x\".input`: 0.0000001 is outside",
         "`models.prices.\"mock/x\".hours`: 05:00 to 07:00 overlaps",
         "`models.prices.\"mock/y\".hours`: \"25:00\" is not a time",

@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_refusal_tells_all_that_is_wrong_with_its_cure() {
-        let finding = flowhost_run::Finding::new("", "there is no input `fodler`")
+        let finding = flowhost_run::Finding::new("", "the plan has no input `fodler`")
             .cure("did you mean `folder`?");
         let told = told(&Failure::findings("`plan.yaml`", vec![finding]));
         assert!(

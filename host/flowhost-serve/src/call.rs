@@ -32,7 +32,8 @@ pub(crate) async fn call(
     let name = name.ok_or_else(|| invalid("`params.name` is not a text"))?;
     let offers = server.shelf.offers().iter();
     let index = offers.clone().position(|offer| offer.name == name);
-    let index = index.ok_or_else(|| invalid(&format!("there is no tool `{name}`")))?;
+    let index =
+        index.ok_or_else(|| invalid(&format!("this server does not offer the tool `{name}`")))?;
     let arguments = match params.get("arguments") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(arguments)) => arguments.clone(),

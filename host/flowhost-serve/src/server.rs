@@ -77,7 +77,7 @@ impl Server {
             "prompts/get" => self.prompt(params)?,
             "completion/complete" => self.complete(params)?,
             other => {
-                let message = format!("there is no method `{}`", shortened(other));
+                let message = format!("the method `{}` is unknown", shortened(other));
                 return Err(RpcError::new(Code::MethodNotFound, message));
             }
         };
@@ -182,7 +182,9 @@ impl Server {
             }
         };
         let Some((run, document)) = self.runs.find(&uri) else {
-            return Err(missing("there is no such resource here".to_owned()));
+            return Err(missing(
+                "this server does not offer the resource".to_owned(),
+            ));
         };
         let server = self.clone();
         let read = tokio::task::spawn_blocking(move || server.shelf.document(&run, document)).await;
@@ -221,8 +223,12 @@ impl Server {
             .prompts()
             .iter()
             .find(|prompt| prompt.name == name);
-        let found =
-            found.ok_or_else(|| invalid(&format!("there is no prompt `{}`", shortened(name))))?;
+        let found = found.ok_or_else(|| {
+            invalid(&format!(
+                "this server does not offer the prompt `{}`",
+                shortened(name)
+            ))
+        })?;
         let message = json!({ "role": "user", "content": { "type": "text", "text": found.text } });
         Ok(json!({ "description": found.description, "messages": [message] }))
     }
@@ -274,7 +280,7 @@ fn page(
     ttl_ms: u64,
 ) -> Result<Value, RpcError> {
     if params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
-        return Err(invalid("there is no page at this cursor"));
+        return Err(invalid("the cursor is unknown: every list is one page"));
     }
     Ok(json!({ key: items, "ttlMs": ttl_ms, "cacheScope": "private" }))
 }

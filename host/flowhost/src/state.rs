@@ -142,7 +142,7 @@ fn pick(runs: &[String], wanted: &str) -> Result<String, String> {
         return runs
             .last()
             .cloned()
-            .ok_or_else(|| "there is no run yet".to_owned());
+            .ok_or_else(|| "no run is recorded yet".to_owned());
     }
     let upper = wanted.to_ascii_uppercase();
     let mut matches = runs
@@ -151,7 +151,7 @@ fn pick(runs: &[String], wanted: &str) -> Result<String, String> {
     match (matches.next(), matches.count()) {
         (Some(run), 0) => Ok(run.clone()),
         (Some(_), more) => Err(format!("`{wanted}` is the beginning of {} runs", more + 1)),
-        (None, _) => Err(format!("there is no run `{wanted}`")),
+        (None, _) => Err(format!("no run is recorded as `{wanted}`")),
     }
 }
 

@@ -42,11 +42,10 @@ pub fn look(ambient: &Ambient, project: &Project, allowed: bool) -> Result<WorkT
     if !evidence.is_some_and(|it| it.require_clean) {
         return match allowed {
             false => Ok(WorkTree::Unknown),
-            true => Err(Failure::new(
-                Exit::Internal,
-                "there is nothing that `--allow-dirty` could allow",
-            )
-            .because("the plan does not say `evidence: { require_clean: true }`")),
+            true => Err(
+                Failure::new(Exit::Internal, "`--allow-dirty` has nothing to allow")
+                    .because("the plan does not say `evidence: { require_clean: true }`"),
+            ),
         };
     }
     let files = files(project);

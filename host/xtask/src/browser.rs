@@ -46,11 +46,13 @@ fn here() -> Option<String> {
 /// With Debian's package manager, which only root may ask.
 fn install(root: &Path) -> Result<(), String> {
     if !process::answers("apt-get", &["--version"]) {
-        return Err("there is no Chromium here, and no `apt-get` to install it with".to_owned());
+        return Err(
+            "this machine has neither Chromium nor an `apt-get` to install it with".to_owned(),
+        );
     }
     let user = process::output(&mut process::program("id", root, &["-u"]));
     if user.map_err(|error| error.to_string())?.trim() != "0" {
-        return Err("there is no Chromium here, and only root may install it".to_owned());
+        return Err("Chromium is not installed, and only root may install it".to_owned());
     }
     say::line("apt-get install chromium");
     for arguments in [

@@ -28,7 +28,9 @@ pub(crate) fn ensure(folders: &Folders) {
 
 fn unpack(folders: &Folders) -> Result<(), String> {
     if !process::answers("apt-get", &["--version"]) {
-        return Err("there is no registry here, and no `apt-get` to fetch one with".to_owned());
+        return Err(
+            "this machine has neither a registry nor an `apt-get` to fetch one with".to_owned(),
+        );
     }
     let folder = folders.target.join("registry");
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;

@@ -44,7 +44,7 @@ impl Template {
         if let Some(name) = unknown.first() {
             let known = VARIABLES.join("`, `");
             return Err(Error::invalid(format_args!(
-                "prompt: there is no `{name}`; a prompt knows `{known}`"
+                "prompt: `{name}` is unknown; a prompt knows `{known}`"
             )));
         }
         Ok(template)

@@ -162,7 +162,7 @@ impl Toolbox {
             let known = shown(self.specs.iter().map(|spec| spec.name.as_str()));
             let name = line(tool, NAME_CHARS_MAX);
             return Ok(refused(&format!(
-                "there is no tool `{name}`; there are: {known}"
+                "the tool `{name}` is unknown; known tools: {known}"
             )));
         }
         let arguments = match arguments(&call.arguments) {
@@ -212,7 +212,7 @@ impl Toolbox {
             let known = shown(self.peers.iter().map(String::as_str));
             let name = line(&to, NAME_CHARS_MAX);
             return refused(&format!(
-                "there is no agent `{name}` to ask; there are: {known}"
+                "the agent `{name}` is unknown; agents that can be asked: {known}"
             ));
         }
         let payload = json!({ "text": cut(&text, QUESTION_BYTES_MAX) }).to_string();

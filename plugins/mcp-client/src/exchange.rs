@@ -418,7 +418,7 @@ pub(crate) fn refused(status: i32) -> Error {
             "the server wants credentials (HTTP {status}): give them by `inject` in the profile's [[http]]"
         )),
         404 | 405 | 410 => Error::failed(format_args!(
-            "there is no MCP endpoint at this address (HTTP {status})"
+            "the address is not an MCP endpoint (HTTP {status})"
         )),
         429 => Error::transient("the server asks for a pause (HTTP 429)"),
         500..=599 => Error::transient(format_args!("the server failed (HTTP {status})")),

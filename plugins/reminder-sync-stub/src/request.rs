@@ -91,7 +91,7 @@ fn known(fields: &Map<String, Value>, path: &str, names: &[&str]) -> Result<(), 
     Err(match renamed {
         Some((_, new)) => wrong(format_args!("`{full}` is now called `{new}`")),
         None => wrong(format_args!(
-            "there is no field `{full}`; the fields are {}",
+            "`{full}` is not a field; the fields are {}",
             names.join(", ")
         )),
     })
@@ -199,7 +199,7 @@ mod tests {
         missing["reminder_payload"] = json!({ "title": "t", "trigger_at": "2026-03-01T09:00:00Z" });
         assert!(refused(&missing).contains("`reminder_payload.priority` is missing"));
         missing["color"] = json!("red");
-        assert!(refused(&missing).contains("there is no field `color`"));
+        assert!(refused(&missing).contains("`color` is not a field"));
     }
 
     #[test]

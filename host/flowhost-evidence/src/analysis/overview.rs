@@ -307,7 +307,7 @@ fn sets(seen: &[&Observation]) -> (Vec<ModelSet>, Recommendation) {
         .collect();
     let recommendation = match (asked.len(), common.is_empty()) {
         (0, _) => nothing("no stage says both its cost and its quality"),
-        (1, _) => nothing("only one set of models was asked: there is nothing to hold it beside"),
+        (1, _) => nothing("only one set of models was asked, so nothing can be compared with it"),
         (_, true) => nothing("no stage was asked of every set of models"),
         _ => recommend(&numbers),
     };

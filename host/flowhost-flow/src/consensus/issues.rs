@@ -204,7 +204,7 @@ fn issue(by: &[(String, Raised)], expected: u32, has_arbiter: bool) -> Option<Is
     let stances: Vec<&Stance> = by.iter().map(|(_, raised)| &raised.stance).collect();
     let (ruling, reason) = rule(&stances, agreeing, expected, answer.is_some());
     let (ruling, reason) = match (ruling, has_arbiter) {
-        (Ruling::Arbiter, false) => (Ruling::Person, format!("{reason}; there is no arbiter")),
+        (Ruling::Arbiter, false) => (Ruling::Person, format!("{reason}; the step has no arbiter")),
         _ => (ruling, reason),
     };
     Some(Issue {

@@ -86,7 +86,6 @@ impl Fault<'_> {
             Self::Spent(spent) => return (*spent).into(),
             Self::Said(message) => (*message).to_owned(),
             Self::Unknown(name) => format!("the name `{}` is not in reach here", short(name)),
-            Self::Missing("an object", key) => format!("there is no {} in the object", shown(key)),
             Self::Missing(kind, key) => format!("{kind} has no member {}", shown(key)),
             Self::NoElement("a list", Some(len), key) => {
                 format!("a list of {len} has no element {}", plain(key))

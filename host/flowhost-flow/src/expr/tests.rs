@@ -109,7 +109,7 @@ fn names_outside_of_reach_are_errors() {
 #[test]
 fn errors_say_what_does_not_fit() {
     for (source, message) in [
-        ("inputs.missing", "there is no `missing` in the object"),
+        ("inputs.missing", "an object has no member `missing`"),
         ("inputs.name.x", "text has no member `x`"),
         ("inputs.list[7]", "a list of 3 has no element 7"),
         (

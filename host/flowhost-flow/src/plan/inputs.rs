@@ -217,7 +217,11 @@ impl Plan {
         let mut problems = Problems::new(&self.file);
         for name in given.keys().filter(|name| !self.inputs.contains_key(*name)) {
             let cure = suggest("input", name, self.inputs.keys().map(String::as_str));
-            problems.add(At::default(), format!("there is no input `{name}`"), cure);
+            problems.add(
+                At::default(),
+                format!("the plan has no input `{name}`"),
+                cure,
+            );
         }
         let mut bound = Map::new();
         let varied = self.varied(given);

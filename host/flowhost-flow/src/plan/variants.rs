@@ -106,7 +106,7 @@ fn check(name: &str, values: &Node, inputs: &BTreeMap<String, InputDecl>, proble
         let Some(input) = inputs.get(&key.text).filter(|it| it.name != VARIANT) else {
             let known = inputs.keys().map(String::as_str);
             let cure = suggest("input", &key.text, known.filter(|name| *name != VARIANT));
-            let message = format!("variant `{name}`: there is no input `{}`", key.text);
+            let message = format!("variant `{name}`: the plan has no input `{}`", key.text);
             problems.add(key.at, message, cure);
             continue;
         };
@@ -204,10 +204,10 @@ mod tests {
         for part in [
             "declares the input `variant` itself",
             "`none` is the plan without a variant",
-            "variant `none`: there is no input `m`",
+            "variant `none`: the plan has no input `m`",
             "variant `none`: input `text` is a file",
             "variant `three`: input `n` must be one of 1, 2, 3",
-            "variant `three`: there is no input `variant`",
+            "variant `three`: the plan has no input `variant`",
         ] {
             assert!(told.iter().any(|it| it.contains(part)), "{part}: {told:#?}");
         }

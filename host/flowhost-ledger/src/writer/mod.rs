@@ -502,7 +502,7 @@ impl Ledger {
         let queue = self.open_queue()?;
         if let Some(beyond) = seqs.iter().find(|seq| **seq >= queue.next_seq) {
             return Err(LedgerError::Refused(format!(
-                "there is no record {beyond} to erase from"
+                "the ledger has no record {beyond} to erase from"
             )));
         }
         // The intent is on the disk before the bytes go; recovery ends an erasure that was cut.

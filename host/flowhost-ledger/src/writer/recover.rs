@@ -151,7 +151,7 @@ pub(super) fn check_is_there(options: &LedgerOptions) -> Result<(), OpenError> {
     let path = options.dir.join(layout::META);
     match disk::read_small(options.disk.as_ref(), &path, layout::META_BYTES_MAX)? {
         Some(_) if has_records(options)? => Ok(()),
-        Some(_) => Err(corrupt(path, "there is not one record beside it")),
+        Some(_) => Err(corrupt(path, "no record stands beside it")),
         None => Err(corrupt(path, "it is missing")),
     }
 }

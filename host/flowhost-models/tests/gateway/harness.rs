@@ -54,7 +54,7 @@ impl ScriptFiles for Host {
 
     fn authority(&self, path: &str) -> Result<String, String> {
         let text = self.authorities.get(path).cloned();
-        text.ok_or_else(|| "there is no such file".to_owned())
+        text.ok_or_else(|| "the file does not exist".to_owned())
     }
 
     fn system_roots(&self) -> Result<Vec<Vec<u8>>, String> {

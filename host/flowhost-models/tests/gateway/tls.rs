@@ -128,7 +128,7 @@ fn authorities_that_cannot_be_read_are_told_before_any_call() {
     let ca = "ca = \"a.pem\"";
     assert_eq!(
         problems(None, ca),
-        "`models.providers.p.ca`: cannot be read: there is no such file"
+        "`models.providers.p.ca`: cannot be read: the file does not exist"
     );
     assert_eq!(
         problems(Some("text"), ca),

@@ -95,7 +95,7 @@ impl Router {
         value: String,
         guard: &Ready,
     ) -> Result<String, Fault> {
-        let missing = || Fault::Host(format!("there is no guardrail `{}`", guard.plugin));
+        let missing = || Fault::Host(format!("the plan has no guardrail `{}`", guard.plugin));
         let callee = self.find(caller, &guard.plugin).ok_or_else(missing)?;
         let failed = |message: String| Fault::Guest {
             class: "failed",
@@ -182,7 +182,7 @@ impl ToolRouter for Router {
     ) -> Result<ToolContent, Fault> {
         // Asked again here, because a router that trusts its caller is one bug away from a hole.
         decide_tool(&caller.effective.grants.tools, name)?;
-        let unknown = || invalid(format!("there is no tool `{name}`"));
+        let unknown = || invalid(format!("the tool `{name}` is unknown"));
         let (plugin, tool) = name.split_once('/').ok_or_else(unknown)?;
         let callee = self.find(caller, plugin).ok_or_else(unknown)?;
         let guarded = self.guarded(caller, Phase::Before, name, input.to_owned());

@@ -73,7 +73,7 @@ impl Endpoint {
     fn delete(&self, headers: &HeaderMap) -> Response<Body> {
         match value(headers, &SESSION) {
             Some(id) if self.sessions.close(id) => empty(StatusCode::NO_CONTENT),
-            Some(_) => plain(StatusCode::NOT_FOUND, "there is no such session"),
+            Some(_) => plain(StatusCode::NOT_FOUND, "the session is unknown or has ended"),
             None => plain(
                 StatusCode::BAD_REQUEST,
                 "which session? the header Mcp-Session-Id is missing",

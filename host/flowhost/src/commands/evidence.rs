@@ -105,7 +105,7 @@ fn with_payload(dir: &Path, seq: u64) -> Result<StoredRecord, Failure> {
     };
     let record = records.find(is_it).transpose();
     let Some(record) = record.map_err(|error| unreadable(&error))? else {
-        let failure = Failure::new(Exit::Internal, format!("there is no record {seq}"));
+        let failure = Failure::new(Exit::Internal, format!("the run has no record {seq}"));
         return Err(failure.hint("`flowhost runs show RUN` lists the records"));
     };
     if record.commit.is_none() {

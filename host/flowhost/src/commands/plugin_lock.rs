@@ -42,10 +42,7 @@ pub(crate) fn list(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failu
         let _infallible = writeln!(text, "{}: {}", change.plugin, change.what);
     }
     if locked.is_none() {
-        let _infallible = writeln!(
-            text,
-            "not locked: there is no `{LOCK_FILE}` beside the plan"
-        );
+        let _infallible = writeln!(text, "not locked: the plan has no `{LOCK_FILE}` beside it");
     }
     context.output.result(&neutral(&text));
     Ok(Exit::Ok)

@@ -119,6 +119,6 @@ pub(crate) fn newest(
 }
 
 fn nothing() -> Failure {
-    Failure::new(Exit::Internal, "there is nothing to resume")
+    Failure::new(Exit::Internal, "the state folder has nothing to resume")
         .hint("`flowhost runs list` shows what there is; without `--resume` the plan starts anew")
 }

@@ -247,7 +247,7 @@ pub(super) fn root(evidence: &Path, context: &Context) -> Result<PathBuf, Failur
         true => Ok(root),
         false => Err(Failure::new(
             Exit::Internal,
-            format!("there is no folder `{}`", evidence.display()),
+            format!("the folder `{}` does not exist", evidence.display()),
         )
         .hint("name the evidence folder of a plan with `--evidence`")),
     }

@@ -58,7 +58,7 @@ fn numbers(
     let (evidence, source) = gather(ambient, evidence, tell)?;
     let numbers = overview(evidence.observations(), source);
     debug_assert!(numbers.is_some(), "nothing is gathered without a stage");
-    numbers.ok_or_else(|| Failure::new(Exit::Internal, "there is nothing to show"))
+    numbers.ok_or_else(|| Failure::new(Exit::Internal, "the dashboard has nothing to show"))
 }
 
 /// Serves the page until someone interrupts it, read anew for whoever asks.

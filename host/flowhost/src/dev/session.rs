@@ -77,7 +77,7 @@ pub async fn session(
     if !ambient.is_file(&plan) {
         let message = format!("`{}` is not a plan", options.request.plan.display());
         return Err(Failure::new(Exit::Internal, message)
-            .because("there is no such file")
+            .because("the file does not exist")
             .hint("name the plan's file: flowhost dev plan.yaml"));
     }
     // A changed plan may have more plugins than the first: room as for any.
@@ -501,7 +501,7 @@ impl Session<'_> {
     fn alone(&self) -> Result<(Project, String), String> {
         let project = self.project.clone();
         let (Some(project), Some(step)) = (project, self.face.chosen()) else {
-            return Err("the plan is not sound yet: there is no step to run".to_owned());
+            return Err("the plan has problems: a step can be run when they are mended".to_owned());
         };
         if self.living.is_some() {
             return Err("a run goes on: a step is run alone when it has ended".to_owned());
@@ -633,7 +633,7 @@ impl Session<'_> {
 
     fn back(&mut self) -> Result<(), Failure> {
         let (Some((key, member)), Some(project)) = (self.before.pop(), self.project.clone()) else {
-            let message = "no plugin has changed: there is nothing to go back to".to_owned();
+            let message = "no plugin has changed since the start, so none can go back".to_owned();
             self.face.tell(&Told::Said { message });
             return Ok(());
         };
@@ -653,7 +653,7 @@ impl Session<'_> {
     fn open(&mut self) {
         let message = match &self.report {
             Some(page) => format!("report: file://{}", page.display()),
-            None => "no run has ended yet: there is no report".to_owned(),
+            None => "the report is written when a run has ended; none has yet".to_owned(),
         };
         self.face.tell(&Told::Said { message });
         if let Some(page) = &self.report {

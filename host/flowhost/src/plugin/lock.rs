@@ -210,7 +210,7 @@ pub fn drift(
 ) -> Result<Vec<Finding>, Failure> {
     let Some(locked) = Lock::read(ambient, project)? else {
         let message =
-            format!("there is no `{LOCK_FILE}` beside the plan, and `--locked` goes by it");
+            format!("`--locked` goes by `{LOCK_FILE}` beside the plan, which does not exist");
         return Err(Failure::new(Exit::Internal, message)
             .hint(format!("run `flowhost plugin lock {}`", project.file)));
     };

@@ -40,7 +40,7 @@ impl Project {
         let text = match ambient.read_text(&file, DOCUMENT_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if error.is_missing() => {
-                let message = format!("there is no plugin project: `{shown}` is missing");
+                let message = format!("this is not a plugin project: `{shown}` is missing");
                 let hint = "make one with `flowhost plugin new NAME`, or name its folder";
                 return Err(Failure::new(Exit::Internal, message).hint(hint));
             }
@@ -54,7 +54,7 @@ impl Project {
         let lang = Lang::of(ambient, &folder).ok_or_else(|| {
             let marks: Vec<&str> = Lang::ALL.iter().map(|lang| lang.mark()).collect();
             let message = format!(
-                "it is not known what this plugin is written in: there is no {} beside `{shown}`",
+                "what this plugin is written in cannot be told: none of {} stands beside `{shown}`",
                 marks.join(", ")
             );
             Failure::new(Exit::Internal, message)

@@ -310,7 +310,7 @@ fn placed(finding: Finding, file: &str, at: flowhost_flow::problem::At) -> Findi
 
 fn missing(file: &str, error: &crate::ambient::FileError) -> Finding {
     if error.is_missing() {
-        return Finding::new(file, "there is no such plan").cure("check the path");
+        return Finding::new(file, "the plan does not exist").cure("check the path");
     }
     Finding::from(error)
 }

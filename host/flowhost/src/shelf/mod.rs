@@ -231,7 +231,7 @@ impl Shelf for Shelves {
 
     fn start(&self, offer: &Offer, arguments: Map<String, Value>) -> Result<Run, Failure> {
         let Some(maker) = self.maker(offer) else {
-            let message = format!("there is no tool `{}`", offer.name);
+            let message = format!("this server does not offer the tool `{}`", offer.name);
             return Err(Failure::new(Exit::Internal, message));
         };
         let arguments = match maker.whole {

@@ -38,7 +38,7 @@ pub(super) fn check(root: &Path) -> Result<Faults> {
     }
     let gone = rooms.iter().copied().chain(pointed_at(&page));
     let gone = gone.filter(|path| !root.join(path).exists());
-    faults.extend(gone.map(|path| format!("{PAGE}: names `{path}`, and there is no such place")));
+    faults.extend(gone.map(|path| format!("{PAGE}: names `{path}`, which does not exist")));
     Ok(faults)
 }
 

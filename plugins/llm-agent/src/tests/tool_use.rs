@@ -13,7 +13,7 @@ fn a_tool_that_there_is_not_is_told_to_the_model_and_never_called() {
     let output = script.work(json!({}), "").expect("an answer");
     let told = script.results();
     assert!(
-        told[0].starts_with("error: there is no tool `files/raed`")
+        told[0].starts_with("error: the tool `files/raed` is unknown")
             && told[0].contains("`files/read`"),
         "{told:?}"
     );
@@ -53,7 +53,7 @@ fn an_agent_that_is_not_a_peer_is_not_asked_and_one_that_is_answers_like_a_tool(
         .expect("an answer");
     let told = script.results();
     assert!(
-        told[0].starts_with("error: there is no agent `other`"),
+        told[0].starts_with("error: the agent `other` is unknown"),
         "{told:?}"
     );
     assert!(told[1].contains("\"from\":\"critic\""), "{told:?}");
@@ -76,7 +76,7 @@ fn without_peers_nobody_can_be_asked() {
     let ask = json!({ "to": "critic", "text": "x" }).to_string();
     let script = Script::new([asks(&[("agents/ask", ask.as_str())]), says("done")]);
     script.work(json!({}), "").expect("an answer");
-    assert!(script.results()[0].contains("there is no tool `agents/ask`"));
+    assert!(script.results()[0].contains("the tool `agents/ask` is unknown"));
 }
 
 #[test]

@@ -327,7 +327,7 @@ fn a_folder_that_is_no_project_says_how_to_make_one() {
     let home = Home::new();
     let refused = run(&home, &["plugin", "build"]).expect(1);
     insta::assert_snapshot!(refused.stderr, @"
-    error: there is no plugin project: `plugin.toml` is missing
+    error: this is not a plugin project: `plugin.toml` is missing
 
     hint: make one with `flowhost plugin new NAME`, or name its folder
     ");

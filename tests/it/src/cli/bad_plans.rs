@@ -147,7 +147,7 @@ fn a_plan_that_is_not_there() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × plan.yaml: there is no such plan
+      × plan.yaml: the plan does not exist
       help: check the path
     ----- exit 1
     "#);
@@ -260,7 +260,7 @@ fn an_input_that_nobody_gave_or_of_another_type() {
        ╰────
       help: --input n=…
 
-      × plan.yaml: there is no input `m`
+      × plan.yaml: the plan has no input `m`
       help: did you mean `n`?
     ----- exit 1
     "#);

@@ -168,7 +168,7 @@ fn a_plan_that_is_not_there_ends_and_one_that_is_wrong_waits() {
     let home = Home::new();
     let ran = home.flowhost(&["dev", "plan.yaml"]).expect(1);
     assert!(
-        ran.stderr.contains("there is no such file"),
+        ran.stderr.contains("the file does not exist"),
         "{}",
         ran.stderr
     );

@@ -307,7 +307,11 @@ fn what_changed_something_outside_or_asked_the_network_is_done_again() {
     let gone = home
         .flowhost(&["run", "plan.yaml", "--reuse", "01AAAA"])
         .expect(1);
-    assert!(gone.all().contains("there is no run"), "{}", gone.all());
+    assert!(
+        gone.all().contains("no run is recorded as"),
+        "{}",
+        gone.all()
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn packets_of_a_spec_are_the_same_for_the_same_evidence_and_say_what_is_open() {
     assert!(
         none.expect(1)
             .stderr
-            .contains("there is no folder `evidence`")
+            .contains("the folder `evidence` does not exist")
     );
     run(&home, "7", 0);
     let kit = [

@@ -326,9 +326,16 @@ fn a_model_that_could_not_be_asked_is_refused_by_all_three() {
         (
             "agent-any-model",
             "model: mok/any",
-            &["there is no provider `mok`", "[models.providers.mok]"][..],
+            &[
+                "the configuration has no provider `mok`",
+                "[models.providers.mok]",
+            ][..],
         ),
-        ("agent-any-model", input, &["there is no provider `mok`"]),
+        (
+            "agent-any-model",
+            input,
+            &["the configuration has no provider `mok`"],
+        ),
         (
             "agent-any-model",
             "model: mine/a",

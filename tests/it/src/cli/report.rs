@@ -124,7 +124,11 @@ fn a_page_is_made_anew_of_any_run_and_tells_the_same() {
 fn a_run_that_is_not_there_has_no_page() {
     let home = Home::new();
     let ran = home.flowhost(&["runs", "report", "latest"]).expect(1);
-    assert!(ran.stderr.contains("there is no run yet"), "{}", ran.all());
+    assert!(
+        ran.stderr.contains("no run is recorded yet"),
+        "{}",
+        ran.all()
+    );
 }
 
 #[test]

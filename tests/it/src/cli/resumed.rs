@@ -353,7 +353,11 @@ fn a_ledger_that_is_damaged_or_gone_or_of_the_first_wave_is_refused_with_what_is
     let refused = resume(&home).expect(1);
     assert!(refused.all().contains("bundle.json"), "{}", refused.all());
     let none = home.flowhost(&["runs", "resume", "01AAAA"]).expect(1);
-    assert!(none.all().contains("there is no run"), "{}", none.all());
+    assert!(
+        none.all().contains("no run is recorded as"),
+        "{}",
+        none.all()
+    );
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_removed_run_is_gone_and_on_record_and_one_that_somebody_took_is_told() {
     let runs = list(&home, &[]);
     let first = id(&runs[2]);
     let none = home.flowhost(&["runs", "rm", "01ARZ3NDEKTSV4RRFFQ69G5FAV", first]);
-    says(&none.expect(1), "there is no run");
+    says(&none.expect(1), "no run is recorded as");
     assert!(folder(&home, first).exists(), "all of them go, or none");
     let removed = home.flowhost(&["runs", "rm", first, "--json"]).expect(0);
     assert_eq!(removed.json()["removed"][0]["run_id"], first);

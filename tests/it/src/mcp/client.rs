@@ -501,7 +501,7 @@ fn a_server_that_is_not_there_or_speaks_something_else_is_told_before_the_first_
     let web = Server::start(|_, _| reply(404, "content-type: text/html\r\n", "<html>".to_owned()));
     let ran = run(&plan(web.address, STEP)).expect(1);
     assert!(
-        complaint(&ran).contains("there is no MCP endpoint at this address"),
+        complaint(&ran).contains("the address is not an MCP endpoint"),
         "{}",
         ran.all()
     );

@@ -171,7 +171,10 @@ fn a_client_cannot_reach_beyond_what_the_operator_offers() {
         (json!({ "text": "mine" }), "not yours to give"),
         (json!({ "folder": "/etc" }), "leaves the plan's folder"),
         (json!({ "folder": "../.." }), "leaves the plan's folder"),
-        (json!({ "profile": "open" }), "there is no input `profile`"),
+        (
+            json!({ "profile": "open" }),
+            "the plan has no input `profile`",
+        ),
         (json!({ "folder": 7 }), "another type"),
     ] {
         let refused = peer.ask(&call(3, "shout", arguments));

@@ -112,7 +112,7 @@ impl<'p> Check<'p> {
     fn known_state(&mut self, machine: &Fsm, id: &str, key: &str, at: At) {
         if machine.state(id).is_none() && !id.is_empty() {
             let known = machine.states.iter().map(|state| state.id.as_str());
-            let message = format!("{key}: there is no state `{id}`");
+            let message = format!("{key}: the plan has no state `{id}`");
             self.problems.add(at, message, suggest("state", id, known));
         }
     }

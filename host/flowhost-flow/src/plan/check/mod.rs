@@ -333,11 +333,8 @@ impl<'p> Check<'p> {
 
     fn unknown_plugin(&mut self, name: &str, place: At) {
         let cure = suggest("plugin", name, self.plan.plugins.keys().map(String::as_str));
-        self.problems.add(
-            place,
-            format!("there is no plugin `{name}` in `plugins:`"),
-            cure,
-        );
+        self.problems
+            .add(place, format!("`plugins:` does not name `{name}`"), cure);
     }
 
     fn on_failure(&mut self, step: &Step, node: &Node) {
@@ -354,7 +351,7 @@ impl<'p> Check<'p> {
                 handler,
                 self.plan.handlers.keys().map(String::as_str),
             );
-            let message = format!("there is no handler `{handler}` in `handlers:`");
+            let message = format!("`handlers:` does not name `{handler}`");
             self.problems.add(place("run"), message, cure);
         }
         // Only a `goto` names something that may not be there.
@@ -563,7 +560,7 @@ impl<'p> Check<'p> {
         {
             let cure = suggest("input", name, self.plan.inputs.keys().map(String::as_str));
             self.problems
-                .add(at, format!("there is no input `{name}`"), cure);
+                .add(at, format!("the plan has no input `{name}`"), cure);
         }
     }
 
@@ -583,7 +580,7 @@ impl<'p> Check<'p> {
             };
             return self
                 .problems
-                .add(at, format!("there is no {part} `{id}`"), cure);
+                .add(at, format!("the plan has no {part} `{id}`"), cure);
         }
         if let Reach::Step { step, .. } = reach
             && self.before.comes(id, &step.id) == Some(false)

@@ -105,9 +105,7 @@ fn has_target(ambient: &Ambient, folder: &Path) -> Result<(), Failure> {
     let failure =
         Failure::new(Exit::Internal, message).hint(format!("run `rustup target add {TARGET}`"));
     Err(match asked.ok {
-        true => failure.because(format!(
-            "there is no standard library for it in `{libraries}`"
-        )),
+        true => failure.because(format!("its standard library is missing in `{libraries}`")),
         false => failure.because(String::from_utf8_lossy(&asked.stderr).trim().to_owned()),
     })
 }

@@ -294,7 +294,7 @@ pub(super) fn folder(world: World) -> Result<Place, Failure> {
             folder,
         })
     });
-    made.map_err(|error| unable("there is no folder for the trial", &error))
+    made.map_err(|error| unable("the folder for the trial cannot be made", &error))
 }
 
 /// The rights behind a component's imports, in the order of the list, in which keys of a profile come

@@ -271,7 +271,7 @@ impl Panel {
         for decision in &read.decisions {
             let id = decision.conflict.as_str();
             if !self.conflicts.iter().any(|it| it.id == id) {
-                return Err(wrong(format!("there is no open conflict `{id}`")));
+                return Err(wrong(format!("`{id}` is not an open conflict")));
             }
             let sided = decision.sided_with.as_ref();
             if let Some(stranger) = sided.filter(|it| !self.spec.agents.contains(it)) {

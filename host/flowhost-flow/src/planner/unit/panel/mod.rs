@@ -478,7 +478,7 @@ fn failure_of(status: Status, why: &str) -> Failure {
             "the agents contradict each other",
         ),
         Status::Degraded => (FailureClass::Consensus, "the consensus is degraded"),
-        Status::Ok | Status::Missing => (FailureClass::Consensus, "there is no consensus"),
+        Status::Ok | Status::Missing => (FailureClass::Consensus, "the agents reach no consensus"),
     };
     Failure::new(class, format!("{what}: {why}")).with_hint(
         "`flowhost runs show RUN --step STEP` lists what each agent said; `on_conflict`, `on_degraded` and \
