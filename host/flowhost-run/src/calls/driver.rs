@@ -28,10 +28,11 @@ use crate::base::clock::RunClock;
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::tasks;
+use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Recording};
 use crate::calls::mailbox::{self, Mailboxes};
 use crate::calls::order::{Answer, Answered, Detail, Stands};
-use crate::calls::worker::{Inbox, Worker, failed, listen, unplaced};
+use crate::calls::worker::{Inbox, Worker, failed, unplaced};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Made, Reuse, ReusedCall};
 use crate::given::world::{Workers, World};
@@ -101,10 +102,11 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         }
     };
     let (scope, machinery) = (drive.scope, drive.registry);
+    let channel = drive.desk.channel.clone();
     let bus = machinery.bus.clone();
     let deadline = clock.at(over);
-    let inbox = Inbox::open(&*bus, &scope).await.map_err(bus_failure)?;
-    let answers = listen(&*bus, &scope, "step.*.end").await;
+    let inbox = Inbox::open(&*bus, &channel).await.map_err(bus_failure)?;
+    let answers = channel.listen(&*bus, "step.*.end").await;
     let answers = answers.map_err(bus_failure)?;
     let trace = trace::trace_id(&scope.run);
     if let Some(takeup) = &takeup {
@@ -116,7 +118,8 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     let read = read.unwrap_or_default();
     let held = match drive.workers {
         Workers::Here => {
-            let worker = Worker::new(scope.clone(), &machinery, drive.recording.clone());
+            let recall = drive.recording.clone();
+            let worker = Worker::new(scope.clone(), channel.clone(), &machinery, recall);
             if let Some(takeup) = &takeup {
                 takeup.tell(&worker);
             }
@@ -125,7 +128,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
             Held::Serving(tasks::spawn(worker.serve(inbox, mailboxes)))
         }
         Workers::Elsewhere => {
-            let questions = Desk::open(&*bus, &scope).await.map_err(bus_failure)?;
+            let questions = drive.desk.open(&*bus).await.map_err(bus_failure)?;
             let mailboxes = mailbox::hold_open(&*bus, &scope, &machinery.plugins).await?;
             mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
             Held::Queues {
@@ -138,6 +141,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     let mut driver = Driver {
         planner,
         scope,
+        channel,
         bus,
         trace,
         journal: drive.journal.clone(),
@@ -242,6 +246,7 @@ pub(crate) fn bus_failure(error: BusError) -> Failure {
 struct Driver {
     planner: Box<dyn Planner>,
     scope: RunScope,
+    channel: Channel,
     bus: Arc<dyn Bus>,
     trace: String,
     journal: Journal,

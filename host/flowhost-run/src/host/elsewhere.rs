@@ -10,6 +10,7 @@ use flowhost_flow::Exit;
 use flowhost_ledger::MemoryRecorder;
 
 use crate::base::failure::Failure;
+use crate::calls::channel::Channel;
 use crate::calls::desk::Remote;
 use crate::calls::driver::bus_failure;
 use crate::calls::mailbox::Mailboxes;
@@ -36,7 +37,8 @@ impl Host {
     /// the driver over the bus; folders, state, keys and models are this host's.
     ///
     /// A worker that dies is replaced by starting another: the bus hands out its orders again, and what
-    /// the record says of them decides whether they are performed.
+    /// the record says of them decides whether they are performed. A worker serves the process that answers it
+    /// first; one that takes the run up later needs workers of its own.
     ///
     /// # Errors
     /// When the driver does not answer, when its plan, components or rights are others than this project's,
@@ -57,6 +59,8 @@ async fn serve(host: &Arc<Inner>, project: &Project, work: Work) -> Result<(), F
     };
     let driver = Remote::new(host, bus.clone(), &tenant, &run).map_err(unheard)?;
     let greeting = driver.greet().await.map_err(unheard)?;
+    let channel = Channel::named((&tenant, &run), greeting.started_ms, greeting.before);
+    driver.speaks_on(&channel).map_err(unheard)?;
     let hash = wiring::plan_hash(project)?;
     if hash != greeting.plan_hash {
         let message = format!("this worker cannot take orders of run {run}");
@@ -101,8 +105,8 @@ async fn serve(host: &Arc<Inner>, project: &Project, work: Work) -> Result<(), F
     let installing = ready.install(host, project, components, &unrecorded, None);
     let machinery = installing.await?;
     machinery.origins.set_estimate(&greeting.estimate);
-    let inbox = Inbox::open(&*bus, &scope).await.map_err(bus_failure)?;
-    let worker = Worker::new(scope, &machinery, Arc::new(driver));
+    let inbox = Inbox::open(&*bus, &channel).await.map_err(bus_failure)?;
+    let worker = Worker::new(scope, channel, &machinery, Arc::new(driver));
     let mailboxes = Mailboxes::open(&worker).await?;
     worker.serve(inbox, mailboxes).await;
     Ok(())

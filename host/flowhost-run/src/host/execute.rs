@@ -16,6 +16,7 @@ use crate::base::finding::Finding;
 use crate::base::lines;
 use crate::base::tasks::blocking;
 use crate::before::estimate::{self, Estimate};
+use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Greeting};
 use crate::calls::driver::{self, status_word};
 use crate::earlier::fork::{self, Branch, Of};
@@ -244,11 +245,13 @@ pub(crate) async fn conduct(
     );
     let desk = Arc::new(Desk {
         scope: scope.clone(),
+        channel: Channel::of(&scope, books.before),
         greeting: Greeting {
             plan_hash: hash.clone(),
             seed: hex::encode(seeded),
             started_ms,
             allow_private_network,
+            before: books.before,
             own_calls: books.counted,
             estimate: estimate.id(),
         },

@@ -22,6 +22,8 @@ pub(crate) struct Books {
     pub(crate) own_calls: Arc<AtomicU64>,
     /// What that was when the books were opened.
     pub(crate) counted: u64,
+    /// How many processes had driven the run before.
+    pub(crate) before: u64,
     recorded: Arc<Meter>,
     journal: Journal,
 }
@@ -35,6 +37,8 @@ impl Books {
         past: Option<&Past>,
     ) -> Self {
         let (counted, written) = past.map_or((0, 0), |past| (past.own_calls, past.bytes));
+        // Whoever takes it up comes after the one that began it, too.
+        let before = past.map_or(0, |past| past.taken_up.saturating_add(1));
         let own_calls = Arc::new(AtomicU64::new(counted));
         let (account, recorded) =
             account::of_run(Arc::new(journal.clone()), written, account::allowed(plan));
@@ -43,6 +47,7 @@ impl Books {
             recording: Arc::new(recording),
             own_calls,
             counted,
+            before,
             recorded,
             journal: journal.clone(),
         }

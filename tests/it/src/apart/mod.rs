@@ -4,6 +4,7 @@
 //! Workers are killed with a signal that nothing can catch, at the moments that matter: while an effect is
 //! under way, and between an effect and its answer.
 
+mod outlived;
 mod socket;
 
 use std::path::PathBuf;

@@ -88,12 +88,6 @@ impl Recording {
         calls.heard.insert(call);
     }
 
-    /// Calls whose end is known from an earlier process of this run: a carrier that outlives the process may still
-    /// hand out their orders.
-    pub(crate) fn ended_before(&self, calls: impl IntoIterator<Item = u64>) {
-        self.calls().heard.extend(calls);
-    }
-
     /// Agents that were started by another process of this run.
     pub(crate) fn knows(&self, agents: impl IntoIterator<Item = (String, u64)>) {
         self.calls().agents.extend(agents);
@@ -247,14 +241,6 @@ mod tests {
         assert_eq!((ended.text.as_str(), ended.used.fuel), ("{}", 12));
         record.heard(7);
         assert_eq!(record.found(7), Found::Heard);
-    }
-
-    #[test]
-    fn a_call_that_ended_in_an_earlier_process_has_been_heard_of() {
-        let record = recording();
-        record.ended_before([7]);
-        assert_eq!(record.found(7), Found::Heard);
-        assert_eq!(record.found(8), Found::Nothing);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! runtime of several threads, which hands the others' work over meanwhile.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flowhost_bus::{Bus, Draft, Subject, Ulid};
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::recall::Found;
 use super::wire::{self, Question, Reply};
 use super::{Funds, Greeting, Payer, Recall};
+use crate::calls::channel::Channel;
 use crate::host::Inner;
 
 /// Longest wait for an answer. The driver answers in microseconds and waits for a disk at most; one that
@@ -38,7 +39,10 @@ struct Shared {
     bus: Arc<dyn Bus>,
     tenant: String,
     run: String,
-    subject: Subject,
+    /// Where it asks which run this is.
+    greets: Subject,
+    /// Where it asks everything else: on the channel of the process that greeted it.
+    asks: OnceLock<Subject>,
     /// Names this worker's questions; nobody else's have the same beginning.
     nonce: u64,
     asked: AtomicU64,
@@ -54,12 +58,13 @@ impl Remote {
         run: &str,
     ) -> Result<Self, String> {
         let nonce = host.entropy().map_err(|failure| failure.message)?;
-        let subject = Subject::of(tenant, run, &["desk", "ask"]);
+        let greets = Subject::of(tenant, run, &["desk", "greet"]);
         Ok(Self(Arc::new(Shared {
             bus,
             tenant: tenant.to_owned(),
             run: run.to_owned(),
-            subject: subject.map_err(|error| error.to_string())?,
+            greets: greets.map_err(|error| error.to_string())?,
+            asks: OnceLock::new(),
             nonce: u64::from_be_bytes(nonce),
             asked: AtomicU64::new(0),
             broken: AtomicBool::new(false),
@@ -78,6 +83,15 @@ impl Remote {
                 Err(_nobody_listens_yet) => tokio::time::sleep(GREET_AGAIN).await,
             }
         }
+    }
+
+    /// From now on it asks the process that drives the run on this channel.
+    pub(crate) fn speaks_on(&self, channel: &Channel) -> Result<(), String> {
+        let asks = channel.subject(&["desk", "ask"]);
+        let asks = asks.map_err(|error| error.to_string())?;
+        let first = self.0.asks.set(asks);
+        debug_assert!(first.is_ok(), "a worker is greeted once");
+        Ok(())
     }
 
     /// A guest was told a secret: whoever writes the record has to know before the guest can use it.
@@ -117,9 +131,11 @@ impl Shared {
             payload: wire::write(question)?,
         };
         let envelope = draft.seal().map_err(|error| error.to_string())?;
-        let answer = self
-            .bus
-            .request(&self.subject, Arc::new(envelope), ANSWER_MAX);
+        let subject = match question {
+            Question::Greet => &self.greets,
+            _ => self.asks.get().ok_or("the driver has not said who it is")?,
+        };
+        let answer = self.bus.request(subject, Arc::new(envelope), ANSWER_MAX);
         let answer = answer.await.map_err(|error| error.to_string())?;
         wire::read(&answer.payload)
     }

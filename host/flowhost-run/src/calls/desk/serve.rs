@@ -15,7 +15,7 @@ use super::recall::Recording;
 use super::wire::{self, Amount, Question, Reply};
 use super::{Funds as _, Recall as _};
 use crate::base::tasks;
-use crate::calls::worker::listen;
+use crate::calls::channel::{self, Channel};
 use crate::kept::revealed::Revealed;
 use crate::meters::purse::Purse;
 
@@ -28,15 +28,37 @@ pub(crate) struct Greeting {
     pub(crate) seed: String,
     pub(crate) started_ms: u64,
     pub(crate) allow_private_network: bool,
+    /// How many processes had driven the run before this one: on its channel it speaks to its workers.
+    pub(crate) before: u64,
     /// Calls that the host has made by itself so far.
     pub(crate) own_calls: u64,
     /// Id of the estimate that the run was started with.
     pub(crate) estimate: String,
 }
 
+/// Where a worker asks which run this is: before it has heard that, it knows no channel.
+const GREETINGS: &str = "desk.greet";
+
+/// What workers ask.
+pub(crate) struct Questions {
+    greetings: Box<dyn Subscription>,
+    asked: Box<dyn Subscription>,
+}
+
+impl Questions {
+    async fn next(&mut self) -> Result<Delivery, BusError> {
+        tokio::select! {
+            biased;
+            greeting = self.greetings.next() => greeting,
+            asked = self.asked.next() => asked,
+        }
+    }
+}
+
 /// Answers from one run.
 pub(crate) struct Desk {
     pub(crate) scope: RunScope,
+    pub(crate) channel: Channel,
     pub(crate) greeting: Greeting,
     pub(crate) recording: Arc<Recording>,
     pub(crate) purse: Arc<Purse>,
@@ -46,16 +68,18 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Subscribes to the questions of the run's workers.
-    pub(crate) async fn open(
-        bus: &dyn Bus,
-        run: &RunScope,
-    ) -> Result<Box<dyn Subscription>, BusError> {
-        listen(bus, run, "desk.*").await
+    /// Subscribes to the questions of the run's workers. A worker of another process of the run asks on that one's
+    /// channel and gets no answer: what it does not have on record it does not do.
+    pub(crate) async fn open(&self, bus: &dyn Bus) -> Result<Questions, BusError> {
+        let (tenant, run) = (&self.scope.tenant, &self.scope.run);
+        Ok(Questions {
+            greetings: channel::listen(bus, tenant, run, GREETINGS).await?,
+            asked: self.channel.listen(bus, "desk.ask").await?,
+        })
     }
 
     /// Answers until the bus is gone.
-    pub(crate) async fn serve(self: Arc<Self>, mut questions: Box<dyn Subscription>) {
+    pub(crate) async fn serve(self: Arc<Self>, mut questions: Questions) {
         while let Ok(delivery) = questions.next().await {
             let question = wire::read(&delivery.envelope.payload);
             let desk = self.clone();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_bus::{Draft, Envelope, Subject};
+use flowhost_bus::{Draft, Envelope};
 use flowhost_flow::planner::RunEnd;
 use flowhost_flow::{FailureClass, RunStatus};
 use serde::Deserialize as _;
@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use super::Driver;
 use crate::calls::driver::status_of;
 use crate::calls::order::{Ending, Settled};
-use crate::calls::worker::envelope_id;
 
 /// Longest wait for agents that are told that the run is over, all together: each has its profile's
 /// deadline, and a run that has ended must not hang on them.
@@ -103,10 +102,10 @@ impl Driver {
         longest: Duration,
     ) -> Result<Arc<Envelope>, String> {
         let run = &self.scope;
-        let subject = Subject::of(&run.tenant, &run.run, &["run", what])
-            .map_err(|error| error.to_string())?;
+        let subject = self.channel.subject(&["run", what]);
+        let subject = subject.map_err(|error| error.to_string())?;
         let draft = Draft {
-            id: envelope_id(run, 0, what),
+            id: self.channel.id(0, what),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
             step: String::new(),

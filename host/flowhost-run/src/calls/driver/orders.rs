@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{BusError, Draft, Envelope, Subject};
+use flowhost_bus::{BusError, Draft, Envelope};
 use flowhost_flow::planner::CallId;
 use flowhost_flow::{Amounts, Call, CallResult, Event, FailureClass};
 use flowhost_ledger::trace;
@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::{Driver, Out};
 use crate::calls::order::{Cancel, Order};
-use crate::calls::worker::envelope_id;
 use crate::earlier::reuse::Made;
 use crate::kept::stages::Stages;
 use crate::plugins::registry::not_of_this_run;
@@ -45,11 +44,10 @@ impl Driver {
     }
 
     async fn send(&mut self, call: &Call) -> Result<(), SendError> {
-        let run = &self.scope;
         let cannot =
             |class, message: String| SendError::Cannot(flowhost_flow::Failure::new(class, message));
-        let subject = Subject::of(&run.tenant, &run.run, &["step", &call.step_id, "start"])
-            .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
+        let subject = self.channel.subject(&["step", &call.step_id, "start"]);
+        let subject = subject.map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
         if call.stage.is_some()
             && let Some(failure) = self.stages.as_ref().and_then(Stages::refuses)
         {
@@ -105,7 +103,7 @@ impl Driver {
     fn envelope(&self, call: &Call, direction: &str, payload: Value) -> Result<Envelope, String> {
         let run = &self.scope;
         let draft = Draft {
-            id: envelope_id(run, call.id.0, direction),
+            id: self.channel.id(call.id.0, direction),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
             step: call.step_id.clone(),
@@ -141,14 +139,14 @@ impl Driver {
     ) -> Result<(), String> {
         let run = &self.scope;
         let number = call.0.to_string();
-        let subject = Subject::of(&run.tenant, &run.run, &["step", &number, "cancel"]);
+        let subject = self.channel.subject(&["step", &number, "cancel"]);
         let subject = subject.map_err(|error| error.to_string())?;
         let cancel = Cancel {
             call: call.0,
             reason,
         };
         let draft = Draft {
-            id: envelope_id(run, call.0, "cancel"),
+            id: self.channel.id(call.0, "cancel"),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
             step: String::new(),

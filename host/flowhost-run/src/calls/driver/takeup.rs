@@ -63,7 +63,6 @@ impl Takeup {
             }
         }
         recording.knows(past.started.iter().cloned());
-        recording.ended_before(rebuilt.paths.keys().map(|call| call.0));
     }
 
     /// How often each agent has read each message.
@@ -77,7 +76,6 @@ impl Takeup {
         let mut heard = worker.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.read.clone_from(&past.read);
         heard.finished.clone_from(&past.finished);
-        heard.goes_on = true;
     }
 }
 

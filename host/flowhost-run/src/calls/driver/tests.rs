@@ -44,6 +44,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         made: VecDeque::new(),
         reused: Vec::new(),
         winding: None,
+        channel: Channel::of(&scope, 0),
         scope,
     }
 }
@@ -56,7 +57,7 @@ fn scripted(turns: Vec<Vec<Action>>) -> (Driver, Ear, Arc<MemoryRecorder>) {
 }
 
 async fn run(driver: &mut Driver) {
-    let answers = listen(&*driver.bus, &driver.scope, "step.*.end").await;
+    let answers = driver.channel.listen(&*driver.bus, "step.*.end").await;
     driver.run(answers.unwrap(), None).await;
 }
 

@@ -13,7 +13,7 @@ use flowhost_ledger::records::{Asked, DecisionPart, HostCall};
 use flowhost_policy::{Direction, decide_topic};
 
 use super::{Answering, INTERFACE, Reader, done, host};
-use crate::calls::worker::envelope_id;
+use crate::calls::channel::message_id;
 
 /// Longest topic that a record holds, in characters: the longest that the policy allows, so that only what
 /// is refused is cut.
@@ -39,7 +39,7 @@ impl Reader {
             let Some(seq) = allowed(scope, out)? else {
                 continue;
             };
-            let id = envelope_id(&scope.run, seq, "message");
+            let id = message_id(&scope.run, seq);
             let answers = asked && out.correlation == message.id;
             let sealed = match answers {
                 true => answer(question, scope, id, out),

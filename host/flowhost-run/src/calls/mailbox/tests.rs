@@ -4,6 +4,7 @@ use flowhost_ledger::MemoryRecorder;
 use serde_json::json;
 
 use super::*;
+use crate::calls::channel::Channel;
 use crate::calls::desk::Recording;
 use crate::standin::testing::{RUN, envelope, machinery, purse, scope};
 
@@ -12,7 +13,8 @@ fn reader(key: &str) -> (Reader, Arc<MemoryRecorder>) {
     let ledger = Arc::new(MemoryRecorder::default());
     let scope = scope(ledger.clone());
     let recording = Recording::new(ledger.clone(), scope.own_calls.clone(), purse());
-    let worker = Worker::new(scope, &machinery(), Arc::new(recording));
+    let channel = Channel::of(&scope, 0);
+    let worker = Worker::new(scope, channel, &machinery(), Arc::new(recording));
     (Reader::alone(&worker, key, "news.>"), ledger)
 }
 

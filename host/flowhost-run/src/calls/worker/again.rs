@@ -83,7 +83,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use flowhost_bus::Subject;
+    use flowhost_bus::{Bus, Draft};
     use flowhost_flow::Amounts;
     use flowhost_flow::planner::Part;
     use flowhost_ledger::{MemoryRecorder, Recorder};
@@ -92,10 +92,11 @@ mod tests {
 
     use super::*;
     use crate::base::tasks;
+    use crate::calls::channel::Channel;
     use crate::calls::desk::Recording;
     use crate::calls::mailbox::Mailboxes;
-    use crate::calls::worker::{Inbox, Worker, listen};
-    use crate::standin::testing::{RUN, envelope, machinery, purse, scope};
+    use crate::calls::worker::{Inbox, Worker};
+    use crate::standin::testing::{envelope, machinery, purse, scope};
 
     fn order(call: u64) -> Order {
         Order {
@@ -124,36 +125,46 @@ mod tests {
         }
     }
 
+    /// Says something of call 7 on a channel, as its driver does.
+    async fn say(bus: &dyn Bus, channel: &Channel, what: &str, step: &str, payload: Value) {
+        let draft = Draft {
+            id: channel.id(7, what),
+            ..envelope("host", &format!("step.{what}"), payload).into_draft()
+        };
+        let subject = channel.subject(&["step", step, what]).unwrap();
+        let sent = bus.publish(&subject, Arc::new(draft.seal().unwrap()));
+        assert!(!sent.await.unwrap().duplicate);
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn an_order_that_comes_after_the_host_was_started_again_is_acknowledged_and_not_performed()
-     {
+    async fn an_order_of_a_process_that_is_gone_is_not_performed_by_the_one_that_took_the_run_up() {
         let soon = Duration::from_secs(1);
-        for ended in [false, true] {
-            let ledger: Arc<dyn Recorder> = Arc::new(MemoryRecorder::default());
-            let (scope, machinery) = (scope(ledger.clone()), machinery());
-            let recording = Arc::new(Recording::new(ledger, Arc::default(), purse()));
-            if ended {
-                recording.ended_before([7]);
-            }
-            let bus = machinery.bus.clone();
-            let mut answers = listen(&*bus, &scope, "step.*.end").await.unwrap();
-            let inbox = Inbox::open(&*bus, &scope).await.unwrap();
-            // It would be handed what the worker does not acknowledge.
-            let mut next = Inbox::open(&*bus, &scope).await.unwrap();
-            let worker = Worker::new(scope, &machinery, recording);
-            worker.heard.lock().unwrap().goes_on = true;
-            let mailboxes = Mailboxes::open(&worker).await.unwrap();
-            let serving = tasks::spawn(worker.serve(inbox, mailboxes));
-            let subject = Subject::of("default", RUN, &["step", "greet", "start"]).unwrap();
-            let order = serde_json::to_value(order(7)).unwrap();
-            let order = Arc::new(envelope("host", "step.start", order));
-            bus.publish(&subject, order).await.unwrap();
-            // Performing it fails here, because nothing is installed: that is an answer all the same.
-            let answered = timeout(soon, answers.next()).await.is_ok();
-            assert_eq!(answered, !ended);
-            serving.abort();
-            assert!(timeout(soon, next.orders.next()).await.is_err());
-        }
+        let ledger: Arc<dyn Recorder> = Arc::new(MemoryRecorder::default());
+        let (scope, machinery) = (scope(ledger.clone()), machinery());
+        let (gone, next) = (Channel::of(&scope, 0), Channel::of(&scope, 1));
+        let recording = Arc::new(Recording::new(ledger, Arc::default(), purse()));
+        let bus = machinery.bus.clone();
+        // The carrier keeps what nobody has taken.
+        let _kept = Inbox::open(&*bus, &gone).await.unwrap();
+        let mut answers = next.listen(&*bus, "step.*.end").await.unwrap();
+        let inbox = Inbox::open(&*bus, &next).await.unwrap();
+        let worker = Worker::new(scope, next.clone(), &machinery, recording);
+        let mailboxes = Mailboxes::open(&worker).await.unwrap();
+        let serving = tasks::spawn(worker.serve(inbox, mailboxes));
+        let ordered = serde_json::to_value(order(7)).unwrap();
+        let stop = json!({ "call": 7, "reason": "its process has to go" });
+        say(&*bus, &gone, "cancel", "7", stop).await;
+        say(&*bus, &gone, "start", "greet", ordered.clone()).await;
+        assert!(timeout(soon, answers.next()).await.is_err());
+        say(&*bus, &next, "start", "greet", ordered).await;
+        // Performing it fails here, because nothing is installed: that is an answer all the same.
+        let answer = timeout(soon, answers.next()).await.unwrap().unwrap();
+        let answer = answer.envelope.payload.to_string();
+        assert!(
+            answer.contains("is not one that this run has had"),
+            "{answer}"
+        );
+        serving.abort();
     }
 
     fn recalled(owner: &str, class: &str, text: &str) -> Recalled {

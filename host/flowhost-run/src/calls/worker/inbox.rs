@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use flowhost_bus::{Bus, BusError, Pattern, SubscribeOptions, Subscription};
-use flowhost_engine::RunScope;
+use flowhost_bus::{Bus, BusError, Subscription};
 use futures::future::AbortHandle;
+
+use crate::calls::channel::Channel;
 
 /// What a worker listens to.
 pub(crate) struct Inbox {
@@ -16,39 +17,15 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Subscribes to the orders of a run.
-    pub(crate) async fn open(bus: &dyn Bus, run: &RunScope) -> Result<Self, BusError> {
+    /// Subscribes to what the driver of a channel says.
+    pub(crate) async fn open(bus: &dyn Bus, channel: &Channel) -> Result<Self, BusError> {
         Ok(Self {
-            orders: listen(bus, run, "step.*.start").await?,
-            cancels: listen(bus, run, "step.*.cancel").await?,
-            settles: listen(bus, run, "run.settle").await?,
-            ends: listen(bus, run, "run.finish").await?,
+            orders: channel.listen(bus, "step.*.start").await?,
+            cancels: channel.listen(bus, "step.*.cancel").await?,
+            settles: channel.listen(bus, "run.settle").await?,
+            ends: channel.listen(bus, "run.finish").await?,
         })
     }
-}
-
-/// Orders, answers and cancellations that may wait or be at work at once; more wait in the driver. Above
-/// the most that a plan can have at work ([`flowhost_flow::plan::limits::PARALLEL_MAX`]).
-const ORDERS_MAX: usize = 2_048;
-
-/// Deliveries of an order before it is set aside: one that takes its worker down with it must not take
-/// all of them.
-const DELIVERIES_MAX: u32 = 3;
-
-/// Listens to what the two sides of a run say to each other.
-pub(crate) async fn listen(
-    bus: &dyn Bus,
-    run: &RunScope,
-    subjects: &str,
-) -> Result<Box<dyn Subscription>, BusError> {
-    let pattern = Pattern::of(&run.tenant, &run.run, subjects)
-        .map_err(|error| BusError::Carrier(error.to_string()))?;
-    let options = SubscribeOptions {
-        group: "host".to_owned(),
-        messages_max: ORDERS_MAX,
-        deliveries_max: DELIVERIES_MAX,
-    };
-    bus.subscribe(pattern, options).await
 }
 
 /// The calls at work, so that they can be stopped.

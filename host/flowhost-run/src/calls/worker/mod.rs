@@ -10,10 +10,10 @@ mod inbox;
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flowhost_bus::{Bus, Delivery, Draft, Envelope, Subject, Ulid};
+use flowhost_bus::{Bus, Delivery, Draft, Envelope};
 use flowhost_caps::model::Origin;
 use flowhost_engine::{AgentTask, CallReport, CallScope, Fault, Phase, RunScope, neutralise};
 use flowhost_flow::plan::Effects;
@@ -32,6 +32,7 @@ use tracing::Instrument as _;
 
 use crate::base::lines;
 use crate::base::tasks;
+use crate::calls::channel::Channel;
 use crate::calls::desk::{Found, Recall};
 use crate::calls::mailbox::Mailboxes;
 use crate::calls::order::{Answer, Cancel, Detail, Order, Stands, measured};
@@ -44,13 +45,14 @@ use crate::plugins::wiring::Machinery;
 use again::{Again, again};
 pub(crate) use answers::{failed, recorded, unplaced, verdict_of};
 use answers::{failure_of, finish, output_of};
-pub(crate) use inbox::{Calls, Inbox, listen};
+pub(crate) use inbox::{Calls, Inbox};
 
 /// Performs calls of one run. It knows the bus and its plugins, and nothing of who orders: orders, answers,
 /// cancellations and ends of agents all come and go as envelopes. What it records, spends and has to know
 /// of workers before it, it asks the desk.
 pub(crate) struct Worker {
     pub(crate) scope: RunScope,
+    pub(crate) channel: Channel,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) trace: String,
@@ -65,8 +67,6 @@ pub(crate) struct Worker {
 /// What had been heard when another process of this run ended.
 #[derive(Default)]
 pub(crate) struct Heard {
-    /// There was one, so that an order that comes for the first time here may be one that it had.
-    pub(crate) goes_on: bool,
     /// Messages that each agent has read, and how often: one for each of its patterns.
     pub(crate) read: HashMap<(String, String), u32>,
     /// Agents that know that the run is over.
@@ -80,12 +80,14 @@ impl Worker {
     /// A worker of a run, with what its run has installed.
     pub(crate) fn new(
         scope: RunScope,
+        channel: Channel,
         machinery: &Machinery,
         recall: Arc<dyn Recall>,
     ) -> Arc<Self> {
         Arc::new(Self {
             trace: trace::trace_id(&scope.run),
             scope,
+            channel,
             bus: machinery.bus.clone(),
             registry: machinery.plugins.clone(),
             started_agents: Mutex::default(),
@@ -138,13 +140,6 @@ impl Worker {
         }
     }
 
-    fn goes_on(&self) -> bool {
-        self.heard
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .goes_on
-    }
-
     fn cancel(&self, envelope: &Envelope) {
         match Cancel::deserialize(&envelope.payload) {
             Ok(Cancel { call, reason }) => {
@@ -168,9 +163,10 @@ impl Worker {
         let call = order.call.to_string();
         self.origins.begin(&call, origin(&order));
         let context = lines::step_context(&order.step_id, &order.path, &order.plugin, order.kind);
-        // A first delivery has no past where the run has none, and most orders are delivered once.
+        // A first delivery has no past: what other processes ordered does not come here, and what they came to the
+        // driver has read. Most orders are delivered once.
         let found = match delivery.attempt {
-            0 | 1 if !self.goes_on() => Found::Nothing,
+            0 | 1 => Found::Nothing,
             _ => self.recall.found(order.call),
         };
         let (result, detail) = match again(&order, found) {
@@ -421,11 +417,10 @@ impl Worker {
     }
 
     async fn send(&self, delivery: &Delivery, order: &Order, answer: Answer) -> Result<(), String> {
-        let run = &self.scope;
-        let subject = Subject::of(&run.tenant, &run.run, &["step", &order.step_id, "end"])
-            .map_err(|error| error.to_string())?;
-        let id = envelope_id(run, order.call, "end");
-        let actor = format!("{}/{}", run.tenant, order.plugin);
+        let subject = self.channel.subject(&["step", &order.step_id, "end"]);
+        let subject = subject.map_err(|error| error.to_string())?;
+        let id = self.channel.id(order.call, "end");
+        let actor = format!("{}/{}", self.scope.tenant, order.plugin);
         let draft = |answer: &Answer| {
             let payload = serde_json::to_value(answer).unwrap_or(Value::Null);
             Draft::answer(&delivery.envelope, id, &actor, "step.end", payload).seal()
@@ -472,27 +467,6 @@ fn fits(order: &Order, installed: &Installed) -> Result<(), Failure> {
     };
     let message = format!("this worker has {differs} of the plugin `{}`", order.plugin);
     Err(Failure::new(FailureClass::Internal, message))
-}
-
-/// An envelope's id: the run's start and 80 bits of run, call and direction, so that whoever sends
-/// the same again sends the same id.
-pub(crate) fn envelope_id(run: &RunScope, call: u64, direction: &str) -> Ulid {
-    let mut hash = Sha256::new();
-    for part in [
-        run.run.as_bytes(),
-        b"/",
-        &call.to_be_bytes(),
-        b"/",
-        direction.as_bytes(),
-    ] {
-        hash.update(part);
-    }
-    let bits = hash
-        .finalize()
-        .iter()
-        .take(10)
-        .fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
-    Ulid::from_parts(run.started_ms, bits)
 }
 
 /// Remarks of an agent that a record holds, and characters of each: they are for the report.

@@ -17,6 +17,7 @@ use super::messages::{self, Own};
 use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
+use crate::calls::channel::Channel;
 use crate::calls::driver::{status_of, too_large};
 use crate::calls::order::Order;
 use crate::calls::worker::Worker;
@@ -83,11 +84,13 @@ pub(super) async fn replay(
         let findings = problems.into_iter().map(Finding::from).collect();
         Failure::findings("the plan", findings)
     })?;
+    // Nobody speaks on it: a replay asks its worker itself.
+    let channel = Channel::of(&scope, 0);
     let mut replay = Replay {
         script: script.clone(),
         journal,
         planner,
-        worker: Worker::new(scope, &machinery, Arc::new(Nowhere)),
+        worker: Worker::new(scope, channel, &machinery, Arc::new(Nowhere)),
         builds,
         purse,
         asked: BTreeMap::new(),

@@ -191,7 +191,7 @@ pub(crate) async fn execute(
         let member = project.members.get(key)?;
         Some((key.clone(), member.inspection.digest.to_string()))
     });
-    journal.run_resume(&resumed, replaced.collect())?;
+    journal.run_resume(&resumed, replaced.collect()).await?;
     if let Some(locked) = &locked {
         locked.told(&journal)?;
     }

@@ -96,6 +96,8 @@ pub(crate) struct Reached {
 pub(crate) struct Past {
     /// The plan's hash, as the first record has it.
     pub(crate) plan_hash: String,
+    /// How often it was taken up before.
+    pub(crate) taken_up: u64,
     /// The status of its `run.end` record: then it is over.
     pub(crate) ended: Option<String>,
     /// SHA-256 of the document of what it is made of.
@@ -278,6 +280,7 @@ impl<'p> Reader<'p> {
                 self.past.bundle_sha256 = Some(view.sha256);
             }
             Some(Record::RunResume(resume)) => {
+                self.past.taken_up += 1;
                 self.past
                     .swapped
                     .extend(resume.replaced.unwrap_or_default().into_keys());

@@ -8,7 +8,7 @@ use flowhost_flow::planner::OpenGate;
 use flowhost_ledger::records::{CallReuse, Gate, RunPause, RunResume, SCHEMA, SpentPart, StepPart};
 use flowhost_ledger::{LedgerError, Recorder as _};
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::calls::driver::{Outcome, Paused, status_word};
 use crate::earlier::resume::rebuild::unwritten;
 use crate::earlier::resume::{Resumed, Told};
@@ -28,8 +28,9 @@ impl Journal {
         append(self, self.by_host(pause).payload(reason.into_bytes()))
     }
 
-    /// The run goes on in this process.
-    pub(crate) fn run_resume(
+    /// The run goes on in this process. On the disk before anything of it is begun: the next process counts from it how
+    /// many there were, and must not take this one's words for its own.
+    pub(crate) async fn run_resume(
         &self,
         resumed: &Resumed,
         replaced: BTreeMap<String, String>,
@@ -49,7 +50,10 @@ impl Journal {
             replaced: (!replaced.is_empty()).then_some(replaced),
             schema: Some(SCHEMA),
         };
-        append(self, self.by_host(resume))?;
+        let cannot = |error: LedgerError| {
+            ledger_failure("it cannot be recorded that the run goes on", &error)
+        };
+        let resumed_at = self.append(self.by_host(resume)).map_err(cannot)?;
         let facts = resumed
             .rebuilt
             .notes
@@ -58,7 +62,7 @@ impl Journal {
         for fact in unwritten(facts.collect(), &resumed.past.notes) {
             append(self, fact)?;
         }
-        Ok(())
+        self.durable(resumed_at).await.map_err(cannot)
     }
 
     /// A gate was reached.

@@ -29,31 +29,43 @@ impl SimBus {
         }
     }
 
-    /// What is known of a call is what its order says.
+    /// Whether this was said before, by whichever process: a carrier that outlives its senders drops it, and refuses
+    /// another thing under the same id.
+    fn is_known(&self, envelope: &Envelope) -> Result<bool, BusError> {
+        let id = envelope.id;
+        match self.world.seen().said.get(&id) {
+            None => Ok(false),
+            Some((_, said)) if said.hash() == envelope.hash() => Ok(true),
+            Some(_) => Err(BusError::Conflict { id }),
+        }
+    }
+
+    /// Remembers what was taken. What is known of a call is what its order says.
     fn note(&self, subject: &Subject, envelope: &Arc<Envelope>) {
+        if !may_be_kept(&envelope.kind) {
+            return;
+        }
+        let sent = (subject.clone(), envelope.clone());
+        let mut seen = self.world.seen();
+        seen.said.insert(envelope.id, sent.clone());
         if envelope.kind == "step.start"
             && let Ok(order) = Order::deserialize(&envelope.payload)
         {
             let once = order.effects == Effects::Once && !order.part.is_guard();
-            let mut seen = self.world.seen();
             seen.once.insert(order.call, once);
-            let sent = (subject.clone(), envelope.clone());
             seen.orders.insert(order.call, sent);
         }
     }
 
-    /// A carrier that outlives the process hands out orders whose acknowledgement it never had, though the calls
-    /// had ended.
+    /// A carrier that outlives the process hands out what it never had an acknowledgement for: orders and answers of
+    /// calls that have ended since and of calls that are made again, and words to stop them.
     pub(super) fn outlives(&self, ended: BTreeSet<u64>) {
-        let orders: Vec<(Subject, Arc<Envelope>)> = {
+        let said = {
             let mut seen = self.world.seen();
-            let all = seen.orders.iter();
-            let orders = all.filter(|(call, _)| ended.contains(*call));
-            let orders = orders.map(|(_, sent)| sent.clone()).collect();
             seen.over = ended;
-            orders
+            seen.said.clone()
         };
-        for (subject, envelope) in orders {
+        for (subject, envelope) in said.into_values() {
             if self.world.below(4) > 0 {
                 continue;
             }
@@ -66,6 +78,11 @@ impl SimBus {
             });
         }
     }
+}
+
+/// What one process says to the other of a call, and another process must not hear.
+fn may_be_kept(kind: &str) -> bool {
+    matches!(kind, "step.start" | "step.end" | "step.cancel")
 }
 
 /// Only orders and answers: what waits for an answer must not be overtaken by its own time limit, and a
@@ -90,10 +107,18 @@ impl Bus for SimBus {
         subject: &Subject,
         envelope: Arc<Envelope>,
     ) -> Result<Receipt, BusError> {
-        self.note(subject, &envelope);
-        if !may_stray(&envelope.kind) || self.world.below(3) > 0 {
-            return self.inner.try_publish(subject, envelope).await;
+        if self.is_known(&envelope)? {
+            return Ok(Receipt {
+                queues: 1,
+                duplicate: true,
+            });
         }
+        if !may_stray(&envelope.kind) || self.world.below(3) > 0 {
+            let taken = self.inner.try_publish(subject, envelope.clone()).await?;
+            self.note(subject, &envelope);
+            return Ok(taken);
+        }
+        self.note(subject, &envelope);
         // Taken by the carrier, and on its way: others overtake it, and it may come twice.
         let (inner, world) = (self.inner.clone(), self.world.clone());
         let subject = subject.clone();

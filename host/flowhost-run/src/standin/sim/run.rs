@@ -22,6 +22,7 @@ use super::disk::Rng;
 use super::guest::StandIn;
 use super::random::{self, Mood};
 use super::world::{BEGINNING_MS, Lent, Slow, World};
+use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Funds, Greeting};
 use crate::calls::driver::{self, Drive};
 use crate::earlier::resume::past;
@@ -279,6 +280,7 @@ impl Simulated {
             assert!(seen.effects.is_empty(), "an effect without a record");
             seen.handed.clear();
             seen.orders.clear();
+            seen.said.clear();
         }
         self.starts.fetch_add(1, Relaxed);
         Ledger::open(&self.options()).map_err(|error| format!("open: {error}"))
@@ -360,7 +362,8 @@ impl Simulated {
                 setup
             }
             Some((_, resumed)) => {
-                journal.run_resume(resumed, BTreeMap::new()).map_err(told)?;
+                let recorded = journal.run_resume(resumed, BTreeMap::new()).await;
+                recorded.map_err(told)?;
                 resumed.fed.setup.clone()
             }
         };
@@ -381,11 +384,13 @@ impl Simulated {
         };
         let desk = Desk {
             scope: scope.clone(),
+            channel: Channel::of(&scope, books.before),
             greeting: Greeting {
                 plan_hash: setup.plan_hash.clone(),
                 seed: hex::encode(seed),
                 started_ms: BEGINNING_MS,
                 allow_private_network: false,
+                before: books.before,
                 own_calls: books.counted,
                 estimate: String::new(),
             },

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use flowhost_bus::{Envelope, Pattern, Subject};
+use flowhost_bus::{Envelope, Pattern, Subject, Ulid};
 use flowhost_ledger::{Clock, Entropy, Fact, Ledger, LedgerError, Recorder};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -36,6 +36,8 @@ pub(super) struct Seen {
     pub(super) once: BTreeMap<u64, bool>,
     /// Where the order of each call was sent, and what it was.
     pub(super) orders: BTreeMap<u64, (Subject, Arc<Envelope>)>,
+    /// What drivers and workers said, by id: a carrier may keep any of it.
+    pub(super) said: BTreeMap<Ulid, (Subject, Arc<Envelope>)>,
     /// Calls that had ended before the process at work began.
     pub(super) over: BTreeSet<u64>,
     /// Those of them that had an effect in it.
