@@ -3,6 +3,7 @@
 //!
 //! Owns exit codes of usage and nothing else.
 
+mod allocator;
 mod cli;
 mod commands;
 
@@ -16,9 +17,8 @@ use flowhost::output::{self, Output};
 use flowhost::report::problems::FailureDocument;
 use flowhost_flow::Exit;
 
-/// A run is many small allocations on many threads; the system's allocator costs a fifth of a step.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
     match hidden_command().as_deref() {
