@@ -63,11 +63,31 @@ impl Subject {
     /// # Ok::<(), flowhost_bus::SubjectError>(())
     /// ```
     pub fn of(tenant: &str, run: &str, names: &[&str]) -> Result<Self, SubjectError> {
-        let mut text = String::new();
+        // In one piece: what this is made of has some 80 bytes, and most names stand for themselves.
+        let mut text = String::with_capacity(96);
         for name in [tenant, run].iter().chain(names) {
-            push(&mut text, &encode(name)?);
+            if !text.is_empty() {
+                text.push('.');
+            }
+            encode(&mut text, name)?;
         }
         bounded(text).map(Self)
+    }
+
+    /// Whether it lies below this run. Asked of every envelope that is sent, so nothing is made for the answer.
+    #[must_use]
+    pub fn is_within(&self, tenant: &str, run: &str) -> bool {
+        let mut rest = self.0.as_ref();
+        for name in [tenant, run] {
+            let Some((token, behind)) = rest.split_once('.') else {
+                return false;
+            };
+            if !is_token_of(token, name) {
+                return false;
+            }
+            rest = behind;
+        }
+        true
     }
 
     /// The subject of a guest's dotted topic within a run: `<tenant>.<run>.topic.<topic>`.
@@ -138,7 +158,10 @@ impl Pattern {
     /// # Errors
     /// As [`Pattern::of`].
     pub fn all_runs(tenant: &str, rest: &str) -> Result<Self, SubjectError> {
-        Self::below(&format!("{}.*", encode(tenant)?), rest)
+        let mut all = String::new();
+        encode(&mut all, tenant)?;
+        all.push_str(".*");
+        Self::below(&all, rest)
     }
 
     /// Topics of one run that match a guest's dotted pattern.
@@ -216,26 +239,43 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// One name as one token: bytes outside `[A-Za-z0-9_-]` become `%XX`, so that the mapping is
+/// Appends one name as one token: bytes outside `[A-Za-z0-9_-]` become `%XX`, so that the mapping is
 /// one-to-one.
-fn encode(name: &str) -> Result<String, SubjectError> {
+fn encode(text: &mut String, name: &str) -> Result<(), SubjectError> {
     if name.is_empty() {
         return Err(SubjectError::Empty(String::new()));
     }
     if name.chars().any(char::is_control) {
         return Err(SubjectError::Control(name.escape_debug().to_string()));
     }
-    let mut token = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if is_plain(char::from(byte)) {
-            token.push(char::from(byte));
-        } else {
-            token.push('%');
-            token.push_str(&hex::encode_upper([byte]));
+    let start = text.len();
+    if stands_for_itself(name) {
+        text.push_str(name);
+    } else {
+        for byte in name.bytes() {
+            if is_plain(char::from(byte)) {
+                text.push(char::from(byte));
+            } else {
+                text.push('%');
+                text.push_str(&hex::encode_upper([byte]));
+            }
         }
     }
-    fits(token.len(), TOKEN_BYTES_MAX)?;
-    Ok(token)
+    fits(text.len() - start, TOKEN_BYTES_MAX)
+}
+
+/// Whether a name and its token are the same.
+fn stands_for_itself(name: &str) -> bool {
+    name.chars().all(is_plain)
+}
+
+/// Whether `token` is what [`encode`] makes of `name`.
+fn is_token_of(token: &str, name: &str) -> bool {
+    if stands_for_itself(name) {
+        return token == name && !name.is_empty();
+    }
+    let mut made = String::new();
+    encode(&mut made, name).is_ok() && token == made
 }
 
 /// A token that people wrote: refused instead of encoded.

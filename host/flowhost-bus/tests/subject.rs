@@ -120,6 +120,15 @@ proptest! {
     }
 
     #[test]
+    fn a_subject_lies_within_its_own_run_and_in_no_other(one in "\\PC{1,12}", two in "\\PC{1,12}") {
+        let subject = Subject::of("default", &one, &["x"]).unwrap();
+        prop_assert!(subject.is_within("default", &one));
+        prop_assert_eq!(subject.is_within("default", &two), one == two);
+        prop_assert!(!subject.is_within(&one, "default") || one == "default");
+        prop_assert!(!Subject::of("default", &one, &[]).unwrap().is_within("default", &one));
+    }
+
+    #[test]
     fn two_names_never_share_a_subject(one in "\\PC{1,12}", two in "\\PC{1,12}") {
         prop_assume!(one != two);
         let subject = |name: &str| Subject::of("default", name, &["x"]).unwrap();

@@ -162,12 +162,7 @@ enum WhenFull {
 
 /// An envelope travels on subjects of its own tenant and run only.
 fn belongs(subject: &Subject, envelope: &Envelope) -> Result<(), BusError> {
-    let own = Subject::of(&envelope.tenant, &envelope.run, &[]);
-    let inside = own.is_ok_and(|own| {
-        let rest = subject.as_str().strip_prefix(own.as_str());
-        rest.is_some_and(|rest| rest.starts_with('.'))
-    });
-    if inside {
+    if subject.is_within(&envelope.tenant, &envelope.run) {
         return Ok(());
     }
     Err(BusError::Misplaced {
