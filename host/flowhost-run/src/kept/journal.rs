@@ -575,14 +575,19 @@ fn budget(stated: &[Option<u64>; 4], evidence: u64) -> BTreeMap<String, String> 
 }
 
 fn denial(fact: &Fact) -> Option<Denial> {
-    let asked = fact.payload.as_deref().and_then(Asked::of_payload);
-    let asked = asked.unwrap_or_default();
     let text = |name: &str| match fact.fields.get(name) {
         Some(Value::Text(text)) => text.clone(),
         _ => String::new(),
     };
+    // Before the payload is read: every fact comes by here, and few of them deny anything.
+    let decision = fact.fields.get("decision").and_then(Value::as_text);
+    if decision != Some("deny") {
+        return None;
+    }
+    let asked = fact.payload.as_deref().and_then(Asked::of_payload);
+    let asked = asked.unwrap_or_default();
     let some = |text: String| (!text.is_empty()).then_some(text);
-    (text("decision") == "deny").then(|| Denial {
+    Some(Denial {
         seq: 0,
         actor: fact.actor.clone(),
         step: text("step"),
