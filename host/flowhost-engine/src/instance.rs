@@ -9,6 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use data_encoding::HEXLOWER;
 use flowhost_policy::{Effective, Limits};
 use futures::FutureExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -388,7 +389,7 @@ fn context(scope: &CallScope, deadline: Instant) -> types::Context {
         traceparent: scope.traceparent.to_string(),
         #[expect(clippy::cast_precision_loss, reason = "exact up to 285,000 years")]
         deadline_ms: told_ms as f64,
-        seed: hex::encode(scope.step_seed()),
+        seed: HEXLOWER.encode(&scope.step_seed()),
         key: scope.key.to_string(),
     }
 }

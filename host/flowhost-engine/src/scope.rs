@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use flowhost_ledger::records::{
     Asked, CallPart, Decides, Decision, DecisionPart, OfCall, PlacePart,
 };
@@ -69,7 +70,7 @@ fn absorb(hash: &mut Sha256, part: &str) {
 fn key_of(hash: Sha256) -> Arc<str> {
     let digest: [u8; 32] = hash.finalize().into();
     let (key, _) = digest.split_at(16);
-    hex::encode(key).into()
+    HEXLOWER.encode(key).into()
 }
 
 /// What a run brings for the capabilities of its engine, in the order of

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -121,7 +122,7 @@ pub fn run_began_ms(id: &str) -> Option<u64> {
 /// A step's id: 32 hex digits from plan hash and path. The same in every run of the same plan.
 #[must_use]
 pub fn step_id(plan_hash: &str, path: &str) -> String {
-    let mut id = hex::encode(digest(&[
+    let mut id = HEXLOWER.encode(&digest(&[
         b"flowhost-step/1",
         plan_hash.as_bytes(),
         path.as_bytes(),
@@ -140,7 +141,7 @@ pub fn idempotency_key(run_id: &str, step_id: &str, part: &str) -> String {
         step_id.as_bytes(),
         part.as_bytes(),
     ];
-    let mut key = hex::encode(digest(&parts));
+    let mut key = HEXLOWER.encode(&digest(&parts));
     key.truncate(32);
     key
 }

@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use data_encoding::HEXLOWER;
 
 use crate::canonical::{self, Parsed};
 use crate::checkpoint::parse_decimal;
@@ -50,7 +51,9 @@ pub(crate) fn push_line(
             canonical::push_text(out, &BASE64.encode(payload));
         }
     }
-    out.extend_from_slice(format!(r#","salt":"{}""#, hex::encode(salt)).as_bytes());
+    out.extend_from_slice(br#","salt":""#);
+    out.extend_from_slice(HEXLOWER.encode(salt).as_bytes());
+    out.push(b'"');
     if let Some(sealed) = sealed {
         // Base64: nothing in it is escaped.
         out.extend_from_slice(format!(r#","sealed":"{sealed}""#).as_bytes());
@@ -61,7 +64,7 @@ pub(crate) fn push_line(
 
 /// Appends the line of a payload whose bytes are those of record `of`, with LF.
 pub(crate) fn push_same(out: &mut Vec<u8>, seq: u64, salt: &Salt, of: u64) {
-    let salt = hex::encode(salt);
+    let salt = HEXLOWER.encode(salt);
     out.extend_from_slice(format!(r#"{{"of":"{of}","salt":"{salt}","seq":"{seq}"}}"#).as_bytes());
     out.push(b'\n');
 }

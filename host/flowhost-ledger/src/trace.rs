@@ -7,6 +7,7 @@
 //!
 //! Source of the format: W3C Trace Context, `traceparent`.
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 /// The span of what belongs to no step.
@@ -55,7 +56,7 @@ pub fn traceparent(trace: &str, span: &str) -> String {
 }
 
 fn head(digest: &[u8], bytes: usize) -> String {
-    hex::encode(digest.iter().copied().take(bytes).collect::<Vec<u8>>())
+    HEXLOWER.encode(digest.get(..bytes).unwrap_or(digest))
 }
 
 #[cfg(test)]

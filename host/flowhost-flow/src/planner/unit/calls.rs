@@ -7,6 +7,7 @@
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use flowhost_words::PluginKind;
 use serde_json::Value;
 
@@ -186,7 +187,7 @@ impl Unit {
                 Some(ms) => self.deadline.min(desk.core.now.after(ms)),
                 None => self.deadline,
             },
-            seed: hex::encode(seed),
+            seed: HEXLOWER.encode(&seed),
             allowance,
             ceilings: desk.core.budget.ceilings(self.account.id),
             // A guardrail looks and does nothing: to ask it twice is to ask it once.
