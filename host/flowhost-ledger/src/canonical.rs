@@ -122,13 +122,14 @@ fn plain_len(bytes: &[u8]) -> usize {
 
 /// How many bytes `text` takes between its quotes.
 pub(crate) fn escaped_len(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| match byte {
-            _ if !needs_escape(byte) => 1,
-            _ if short_escape(byte).is_some() => 2,
-            _ => 6,
-        })
-        .sum()
+    let mut len = text.len();
+    let mut rest = text.as_bytes();
+    // What stands for itself is stepped over eight bytes at a time; only escapes are longer than their byte.
+    while let Some((byte, tail)) = rest.get(plain_len(rest)..).and_then(<[u8]>::split_first) {
+        len += if short_escape(*byte).is_some() { 1 } else { 5 };
+        rest = tail;
+    }
+    len
 }
 
 /// How many bytes `value` takes, quotes and brackets included.
@@ -152,10 +153,12 @@ pub(crate) fn value_len(value: &Value) -> usize {
 
 /// Appends `text` as a canonical JSON string.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
-        let (plain, tail) = rest.split_at(at);
+    loop {
+        let split = rest.split_at_checked(plain_len(rest));
+        let (plain, tail) = split.unwrap_or((rest, <&[u8]>::default()));
         out.extend_from_slice(plain);
         let Some((byte, tail)) = tail.split_first() else {
             break;
@@ -163,7 +166,6 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
         push_escape(out, *byte);
         rest = tail;
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

@@ -23,7 +23,7 @@ use crate::head::IndexHead;
 use crate::keys::HostKey;
 use crate::layout;
 use crate::lines::Lines;
-use crate::options::{Durability, LedgerOptions};
+use crate::options::{Durability, LedgerOptions, Writing};
 use crate::reader::{ReadError, Records, read_run};
 use crate::record::{LINE_BYTES_MAX, Owner, StoredRecord};
 use crate::recorder::{LedgerError, Recorder as _};
@@ -80,6 +80,8 @@ impl RunIndex {
         let mut options = LedgerOptions::new(&dir, tenant, layout::INDEX, key);
         options.lock_wait = LOCK_WAIT;
         options.index = true;
+        // It is opened for one record and waited for: a thread of its own would do nothing beside that.
+        options.writing = Writing::Caller;
         let tenant_dir = state.join(tenant);
         Self {
             group: Arc::default(),

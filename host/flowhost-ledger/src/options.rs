@@ -58,7 +58,7 @@ pub enum Writing {
     #[default]
     Thread,
     /// Whoever waits for the disk, on its own thread. For simulations: no second thread then decides
-    /// what comes first.
+    /// what comes first. And for a ledger that is opened for one record and closed again.
     Caller,
 }
 

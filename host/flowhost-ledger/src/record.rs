@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use time::OffsetDateTime;
@@ -45,7 +46,10 @@ pub(crate) fn commitment(salt: &Salt, payload: &[u8]) -> String {
         return String::new();
     };
     let hash = mac.chain_update(payload).finalize().into_bytes();
-    format!("{COMMIT_PREFIX}{}", hex::encode(hash))
+    let mut text = String::with_capacity(COMMIT_LEN);
+    text.push_str(COMMIT_PREFIX);
+    HEXLOWER.encode_append(&hash, &mut text);
+    text
 }
 
 /// Whose records a ledger holds; the same in each of them.
@@ -123,7 +127,7 @@ fn name_is_valid(name: &str) -> bool {
 
 /// Appends the record's line, without LF.
 pub(crate) fn push_line(out: &mut Vec<u8>, head: &Head<'_>, fact: &Fact) {
-    let (prev, ts) = (hex::encode(head.prev), timestamp(head.ts_us));
+    let (prev, ts) = (HEXLOWER.encode(head.prev), timestamp(head.ts_us));
     push_texts(out, head, &prev, &ts, fact);
 }
 
@@ -181,15 +185,25 @@ pub fn timestamp(us: u64) -> String {
     let second = i64::try_from(us / 1_000_000).unwrap_or(i64::MAX);
     let at = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (date, time, fraction) = (at.date(), at.time(), us % 1_000_000);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{fraction:06}Z",
-        date.year(),
-        u8::from(date.month()),
-        date.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    )
+    // By hand: each record has one, and a formatter's seven padded numbers were a tenth of its line.
+    let parts = [
+        (u64::try_from(date.year()).unwrap_or_default(), 4, '-'),
+        (u64::from(u8::from(date.month())), 2, '-'),
+        (u64::from(date.day()), 2, 'T'),
+        (u64::from(time.hour()), 2, ':'),
+        (u64::from(time.minute()), 2, ':'),
+        (u64::from(time.second()), 2, '.'),
+        (fraction, 6, 'Z'),
+    ];
+    let mut text = String::with_capacity(TS_SHAPE.len());
+    for (number, digits, after) in parts {
+        for place in (0..digits).rev() {
+            let digit = number / 10_u64.pow(place) % 10;
+            text.push(char::from(b'0' + u8::try_from(digit).unwrap_or_default()));
+        }
+        text.push(after);
+    }
+    text
 }
 
 /// Why a stored line is not the record that belongs there.

@@ -322,7 +322,8 @@ impl Files {
     ///
     /// The note goes to `checkpoints.log` and to `checkpoint`, and either will do. So only the last one of
     /// a run brings both to the disk; before it, `checkpoint` may be lost, and in relaxed mode the
-    /// log's end, too. The index of runs is opened again by the next run, which puts both in order. (To leave the
+    /// log's end, too. The index of runs is opened again by the next run, which puts both in order: what it is told
+    /// in relaxed mode is on the disk with its record, and its notes may be lost. (To leave the
     /// last note of a relaxed run to the system was tried: a loss of power then left a run that had ended and
     /// could not be verified.)
     pub(super) fn seal(&mut self, occasion: Occasion) -> io::Result<Sealed> {
@@ -335,8 +336,9 @@ impl Files {
         let note = HostKey::sign(&checkpoint, &keys).map_err(io::Error::other)?;
         self.notes.buffer.extend_from_slice(note.as_bytes());
         self.notes.len += note.len() as u64;
-        match (occasion, self.durability) {
-            (Occasion::Due | Occasion::Asked, Durability::Relaxed) => self.notes.flush()?,
+        match (occasion, self.durability, &self.open) {
+            (Occasion::Due | Occasion::Asked, Durability::Relaxed, _)
+            | (Occasion::Last, Durability::Relaxed, Some(_)) => self.notes.flush()?,
             _ => self.notes.sync()?,
         }
         if let Some(witness) = &mut self.witness {
