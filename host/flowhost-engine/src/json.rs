@@ -13,6 +13,8 @@ use serde_json::{Map, Number, Value};
 
 use crate::text::neutralise;
 
+mod plain;
+
 /// Bounds of one JSON document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JsonLimits {
@@ -112,7 +114,11 @@ pub fn parse_json(text: &str, limits: &JsonLimits) -> Result<Value, JsonError> {
 /// assert_eq!(flowhost_engine::canonical_json(r#"{ "b": 1e2, "a": "\u0041" }"#).unwrap(), r#"{"a":"A","b":100.0}"#);
 /// ```
 pub fn canonical_json(text: &str) -> Result<String, JsonError> {
-    parse_json(text, &JsonLimits::default()).map(|value| value.to_string())
+    let limits = JsonLimits::default();
+    if plain::is_canonical(text, &limits) {
+        return Ok(text.to_owned());
+    }
+    parse_json(text, &limits).map(|value| value.to_string())
 }
 
 fn within(what: &'static str, used: usize, allowed: usize) -> Result<(), JsonError> {

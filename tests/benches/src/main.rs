@@ -29,6 +29,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+/// That of the executable (docs/adr/0008): what is measured in this process is what a user has, and both sides
+/// of a comparison have it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Default)]
 struct Options {
     node: Option<PathBuf>,
