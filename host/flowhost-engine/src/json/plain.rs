@@ -220,10 +220,34 @@ mod tests {
         let wide = JsonLimits::default();
         for bound in 0..12 {
             for (text, limits) in [
-                ("[[1]]", JsonLimits { depth: bound, ..wide }),
-                (r#"{"a":[1,2]}"#, JsonLimits { values: bound, ..wide }),
-                ("[-12345]", JsonLimits { number: bound, ..wide }),
-                (r#""1234""#, JsonLimits { bytes: bound, ..wide }),
+                (
+                    "[[1]]",
+                    JsonLimits {
+                        depth: bound,
+                        ..wide
+                    },
+                ),
+                (
+                    r#"{"a":[1,2]}"#,
+                    JsonLimits {
+                        values: bound,
+                        ..wide
+                    },
+                ),
+                (
+                    "[-12345]",
+                    JsonLimits {
+                        number: bound,
+                        ..wide
+                    },
+                ),
+                (
+                    r#""1234""#,
+                    JsonLimits {
+                        bytes: bound,
+                        ..wide
+                    },
+                ),
             ] {
                 let is_within = parse_json(text, &limits).is_ok();
                 assert_eq!(is_canonical(text, &limits), is_within, "{text} {limits:?}");
