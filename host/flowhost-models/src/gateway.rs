@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use flowhost_words::nearest;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -323,8 +324,11 @@ impl Inner {
         let Some(provider) = self.providers.get(name) else {
             let message =
                 format!("the configuration has no provider `{name}` for the model {model}");
+            let near = nearest(name, self.providers.keys().map(String::as_str));
+            let near = near.map(|near| format!("did you mean `{near}/{}`? else ", model.name));
             let hint = format!(
-                "add [models.providers.{name}] to your flowhost.toml; `flowhost doctor` says which file that is"
+                "{}add [models.providers.{name}] to your flowhost.toml; `flowhost doctor` says which file that is",
+                near.unwrap_or_default()
             );
             return Err(ModelError::new(ErrorClass::Invalid, message, hint));
         };

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use flowhost_detect::{Detector, Kind};
 use url::{Host, Url};
 
 use crate::{
@@ -104,6 +105,25 @@ impl Prices {
             .get(model)
             .or_else(|| self.providers.get(&model.provider))
     }
+}
+
+/// Whether a text can be the name of a secret, as profiles write one, and is not some provider's key itself.
+fn is_secret_name(text: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    (1..=64).contains(&text.len())
+        && text.chars().all(plain)
+        && !text.starts_with(|letter: char| letter.is_ascii_digit())
+        && Detector::new(&[Kind::Key]).find(text).is_empty()
+}
+
+/// The paths that the codecs add to a provider's address.
+const ENDPOINTS: [&str; 4] = ["/chat/completions", "/responses", "/embeddings", "/messages"];
+
+/// An address that ends in such a path: what stands before it, and the path.
+fn endpoint(url: &Url) -> Option<(&str, &'static str)> {
+    let text = url.as_str().trim_end_matches('/');
+    let mut ends = ENDPOINTS.into_iter();
+    ends.find_map(|end| Some((text.strip_suffix(end)?, end)))
 }
 
 impl Settings {
@@ -236,6 +256,14 @@ impl Reader {
             if !(1..=LIMIT_MAX).contains(&value) {
                 let message = format!("{value} is outside 1 to {LIMIT_MAX}");
                 self.problem(&format!("{key}.{limit}"), &value.to_string(), message, "16");
+            }
+        }
+        for (name, secret) in [("key", &config.key), ("proxy_key", &config.proxy_key)] {
+            if secret.as_deref().is_some_and(|secret| !is_secret_name(secret)) {
+                // What stands there may be the key itself: it is not repeated.
+                let message = "is the name of a secret, of letters, digits and `_`, and not the key itself";
+                let cure = format!("{name} = \"NAME_OF_A_SECRET\", and its value in the variable FLOWHOST_SECRET_NAME_OF_A_SECRET");
+                self.problem(&format!("{key}.{name}"), "", message.to_owned(), &cure);
             }
         }
         let url = self.url(&key, config);
@@ -399,13 +427,18 @@ impl Reader {
         };
         let text = config.url.as_deref().unwrap_or(usual);
         let cure = "url = \"https://api.example.com/v1\"";
+        if text.is_empty() {
+            let message = "the server's address is missing".to_owned();
+            self.problem(&key, text, message, cure);
+            return None;
+        }
         let url = match Url::parse(text) {
             Ok(url) => url,
             Err(error) => {
                 self.problem(
                     &key,
                     text,
-                    format!("\"{text}\" is not an address: {error}"),
+                    format!("\"{text}\" is not an address ({error}): it begins with `https://` or `http://`"),
                     cure,
                 );
                 return None;
@@ -431,6 +464,11 @@ impl Reader {
         if url.query().is_some() || url.fragment().is_some() {
             let message = "holds a query or a fragment".to_owned();
             self.problem(&key, text, message, cure);
+        }
+        if let Some((base, end)) = endpoint(&url) {
+            // Providers print this address in their examples, and the server would answer 404 to the doubled path.
+            let message = format!("goes up to the version, and `{end}` is added by the host");
+            self.problem(&key, text, message, &format!("url = \"{base}\""));
         }
         Some(url)
     }

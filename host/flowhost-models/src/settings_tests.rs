@@ -41,7 +41,7 @@ fn tells_everything_that_is_wrong_at_once() {
         "`models.providers.plain.url`: plain http",
         "`models.providers.ftp.url`: the scheme `ftp`",
         "`models.providers.user.url`: holds a user",
-        "`models.providers.none.url`: \"\" is not an address",
+        "`models.providers.none.url`: the server's address is missing",
         "`models.providers.zero.parallel`: 0 is outside",
         "`models.providers.zero.url`: `url` means nothing",
         "`models.providers.zero.scripts`: \"../x\" leaves",
@@ -148,4 +148,36 @@ fn gemini_has_an_address_of_its_own() {
 fn the_default_knows_mock_alone() {
     let settings = Settings::read(&Config::default()).unwrap();
     assert_eq!(settings.providers.keys().collect::<Vec<_>>(), ["mock"]);
+}
+
+#[test]
+fn the_key_itself_is_refused_where_its_name_belongs_and_is_not_repeated() {
+    for key in ["sk-abcdefghijklmnop", "gsk_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3", "9A", ""] {
+        let found = problems(&format!(
+            "providers.a = {{ kind = \"openai\", url = \"https://x/v1\", key = \"{key}\" }}"
+        ));
+        assert_eq!(found.len(), 1, "{key}");
+        assert!(found[0].contains("and not the key itself"), "{found:?}");
+        assert!(key.is_empty() || !found[0].contains(key), "{found:?}");
+    }
+    let named = "providers.a = { kind = \"openai\", url = \"https://x/v1\", key = \"HOUSE_key_2\" }";
+    assert_eq!(problems(named), Vec::<String>::new());
+}
+
+#[test]
+fn the_path_of_a_request_is_no_part_of_the_address() {
+    let at = |url: &str| {
+        problems(&format!(
+            "providers.a = {{ kind = \"openai\", url = \"{url}\" }}"
+        ))
+    };
+    for end in ["/chat/completions", "/responses/", "/embeddings"] {
+        let found = at(&format!("https://x.example/v1{end}"));
+        assert_eq!(found.len(), 1, "{end}");
+        assert!(
+            found[0].contains("is added by the host"),
+            "{found:?}"
+        );
+    }
+    assert_eq!(at("https://x.example/messages/v1"), Vec::<String>::new());
 }

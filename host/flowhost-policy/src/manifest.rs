@@ -200,10 +200,16 @@ impl Manifest {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
+    /// Where a key stands; nowhere when it is not written.
+    #[must_use]
+    pub fn position(&self, path: &str) -> Option<Position> {
+        self.places.get(path).copied()
+    }
+
     /// `plugin.toml:12` for a key such as `needs.http[0]`, the file alone when it is not written.
     #[must_use]
     pub fn source(&self, path: &str) -> String {
-        match self.places.get(path) {
+        match self.position(path) {
             Some(at) => format!("{}:{}", self.file, at.line),
             None => self.file.clone(),
         }

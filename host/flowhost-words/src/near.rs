@@ -5,7 +5,8 @@
 const WORD_BYTES_MAX: usize = 64;
 
 /// The known word nearest to `wrong`, if it is near enough to be a slip of the finger: one letter
-/// in three may be wrong, and one always. Of two that are as near, the first in the alphabet.
+/// in three may be wrong, and one always, but never all of them: every name of one letter would be
+/// near every other. Of two that are as near, the first in the alphabet.
 ///
 /// # Examples
 ///
@@ -20,7 +21,8 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     if wrong.len() > WORD_BYTES_MAX {
         return None;
     }
-    let slips = (wrong.chars().count() / 3).max(1);
+    let letters = wrong.chars().count();
+    let slips = (letters / 3).max(1).min(letters.saturating_sub(1));
     let (distance, word) = known
         .into_iter()
         .filter(|word| word.len() <= WORD_BYTES_MAX)
@@ -42,6 +44,13 @@ mod tests {
         let longer = "a".repeat(WORD_BYTES_MAX + 1);
         assert_eq!(nearest(&longer, [long.as_str()]), None);
         assert_eq!(nearest(&long, [longer.as_str()]), None);
+    }
+
+    #[test]
+    fn a_name_of_one_letter_is_not_near_another() {
+        assert_eq!(nearest("d", ["a", "b"]), None);
+        assert_eq!(nearest("d", ["dd"]), None);
+        assert_eq!(nearest("ab", ["ac"]), Some("ac"));
     }
 
     #[test]

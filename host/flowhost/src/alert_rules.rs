@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert!(lines[0].starts_with("a.toml:3:1: `factor`"), "{lines:#?}");
         assert!(
-            lines[1].starts_with("a.toml:4:2: unknown field `escalation`"),
+            lines[1].starts_with("a.toml:4:2: unknown key `escalation`"),
             "{lines:#?}"
         );
         assert!(lines[2].starts_with("a.toml:7:8:"), "{lines:#?}");

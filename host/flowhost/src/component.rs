@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_engine::{Inspection, ShapeLimits, inspect};
-use flowhost_flow::Exit;
-use flowhost_policy::Manifest;
+use flowhost_flow::{Exit, OutputSchema};
+use flowhost_policy::{Manifest, Position};
+use flowhost_words::PluginKind;
 
 use crate::failure::Failure;
 use crate::finding::Finding;
@@ -47,12 +48,50 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
         let findings = problems.into_iter().map(Into::into).collect();
         Failure::findings(&format!("the manifest of `{shown}`"), findings)
     })?;
+    let faults: Vec<Finding> = manifest
+        .iter()
+        .flat_map(|it| not_so(it, inspection.role).into_iter().chain(no_schemas(it)))
+        .collect();
+    if !faults.is_empty() {
+        return Err(Failure::findings(
+            &format!("the manifest of `{shown}`"),
+            faults,
+        ));
+    }
     Ok(Seen {
         path,
         bytes,
         inspection,
         manifest,
     })
+}
+
+/// A manifest that says of the component what it is not: what it asks for was then written for another one.
+pub(crate) fn not_so(manifest: &Manifest, role: PluginKind) -> Option<Finding> {
+    let said = manifest.kind.filter(|said| *said != role)?;
+    let at = manifest.position("kind").unwrap_or(Position::START);
+    let (said, role) = (said.wit_name(), role.wit_name());
+    let message = format!("`kind` is \"{said}\", and the component is a plugin of kind \"{role}\"");
+    let finding = Finding::new(&manifest.file, message).at(at.line, at.column);
+    Some(finding.cure(format!("write `kind = \"{role}\"`, or take the component that this manifest is of")))
+}
+
+/// Schemas of its tools that nothing could be held against.
+fn no_schemas(manifest: &Manifest) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (index, tool) in manifest.tools.iter().enumerate() {
+        let own = [("input", Some(&tool.input)), ("output", tool.output.as_ref())];
+        for (key, schema) in own {
+            let Some(Err(why)) = schema.map(|it| OutputSchema::compile(it.clone())) else {
+                continue;
+            };
+            let at = manifest.position(&format!("tools[{index}].{key}"));
+            let at = at.unwrap_or(Position::START);
+            let message = format!("`{key}` of the tool `{}`: {why}", tool.name);
+            found.push(Finding::new(&manifest.file, message).at(at.line, at.column));
+        }
+    }
+    found
 }
 
 fn of(finding: &Finding) -> Failure {

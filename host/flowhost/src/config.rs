@@ -74,7 +74,10 @@ const SERVER_CALLS_PER_MINUTE: NonZeroU32 = match NonZeroU32::new(60_000) {
 
 /// Where a secret's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "where its value is, and not the value: `{ env = \"NAME\" }` or `{ file = \"path\" }`"
+)]
 pub struct SecretSource {
     /// A variable of the host's environment.
     pub env: Option<String>,
@@ -375,7 +378,7 @@ mod tests {
     fn refuses_an_unknown_key_with_its_place() {
         let found = problems("durability = \"durable\"\npolicy = \"x\"\n");
         assert!(
-            found[0].starts_with("/w/flowhost.toml:2:1: unknown field `policy`"),
+            found[0].starts_with("/w/flowhost.toml:2:1: unknown key `policy`"),
             "{found:?}"
         );
     }

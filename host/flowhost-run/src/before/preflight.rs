@@ -74,6 +74,9 @@ pub fn missing_rights(project: &Project) -> Vec<Finding> {
 /// Every `config:` against the schema of its plugin's manifest.
 fn configurations(project: &Project) -> Vec<Finding> {
     let wrong = |(key, member): (&String, &Member)| {
+        if let Some(finding) = unread(project, key, member) {
+            return Some(finding);
+        }
         let schema = member.manifest.config.as_ref()?;
         if member.decl.kind == PluginKind::Guardrail {
             return None; // its configuration is the `with:` of where it is used
@@ -100,6 +103,31 @@ fn configurations(project: &Project) -> Vec<Finding> {
     project.members.iter().filter_map(wrong).collect()
 }
 
+/// A `config:` that its plugin never reads: a guardrail, say, that was told to deny there would go on rewriting.
+/// Agents and adapters are handed theirs; every other plugin asks for it by an import.
+fn unread(project: &Project, key: &str, member: &Member) -> Option<Finding> {
+    let handed = matches!(
+        member.decl.kind,
+        PluginKind::Agent | PluginKind::McpAdapter
+    );
+    let written = member.decl.config.source();
+    let empty = written.is_null() || written.as_object().is_some_and(|it| it.is_empty());
+    let mut imports = member.inspection.imports.iter();
+    let asks = imports.any(|import| import.name.package == "flowhost:config");
+    if handed || empty || asks {
+        return None;
+    }
+    let message = "config: this plugin reads none, and what stands here would change nothing";
+    let cure = match member.decl.kind {
+        PluginKind::Guardrail => format!(
+            "a guardrail takes it where it is used:\n`guardrails: {{ before: [{{ uses: {}, with: {written} }}] }}`",
+            member.decl.name
+        ),
+        _ => "give it to the plugin by `with:` of a step, or leave it out".to_owned(),
+    };
+    Some(at_member(project, key, message).cure(cure))
+}
+
 /// A step's `with` against its tool's schema, as far as it is known before the run.
 fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<(String, String)> {
     let Work::Call { plugin, function } = &step.work else {
@@ -114,6 +142,16 @@ fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<(String
         Some(name) => tools.find(|tool| tool.name == *name)?,
         None => tools.next().filter(|_| member.manifest.tools.len() == 1)?,
     };
+    for (what, schema) in [("input", Some(&tool.input)), ("output", tool.output.as_ref())] {
+        if let Some(Err(why)) = schema.map(|it| OutputSchema::compile(it.clone())) {
+            let message = format!(
+                "step `{}`: the {what} of `{plugin}/{}` cannot be held against its manifest: {why}",
+                step.id, tool.name
+            );
+            let cure = "mend `[[tools]]` of the plugin's manifest; `flowhost inspect` shows all such places";
+            return Some((message, cure.to_owned()));
+        }
+    }
     let misfits = step.with.misfits(&tool.input);
     if misfits.is_empty() {
         return None;

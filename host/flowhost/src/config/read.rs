@@ -26,8 +26,10 @@ pub(crate) fn document<T: DeserializeOwned + Default>(file: &str, text: &str) ->
             Err(error) => error,
         };
         let at = error.span().map(|span| span.start);
-        if !taken_out.iter().any(|key| key.is_missed(&error, at)) {
-            findings.push(finding(file, text, &error));
+        // A table within a wrong one is read again after it was taken out, and says the same.
+        let told = finding(file, text, &error);
+        if !taken_out.iter().any(|key| key.is_missed(&error, at)) && !findings.contains(&told) {
+            findings.push(told);
         }
         let start = root.span().start;
         let Some(key) = at.and_then(|at| take_out(root.get_mut(), start, at)) else {
@@ -82,14 +84,77 @@ fn holds<T>(spanned: &Spanned<T>, at: usize) -> bool {
 
 /// What may stand there instead is the cure.
 fn finding(file: &str, text: &str, error: &Error) -> Finding {
-    let message = error.message();
-    let (message, expected) = message.split_once(", expected ").unwrap_or((message, ""));
-    let finding = Finding::at_offset(file, text, error.span(), message);
-    match (expected, nearest(message, expected)) {
+    let Plain { message, expected } = plain(error.message());
+    let finding = Finding::at_offset(file, text, error.span(), &message);
+    match (expected.as_str(), nearest(&message, &expected)) {
         ("", _) => finding,
         (_, Some(near)) => finding.cure(format!("did you mean `{near}`? expected {expected}")),
         (_, None) => finding.cure(format!("expected {expected}")),
     }
+}
+
+/// What a reader said, in the words of a person who writes the file.
+struct Plain {
+    message: String,
+    expected: String,
+}
+
+/// The reader speaks of fields, variants and types of its own language, and quotes the value that it found: which
+/// may be a key that somebody wrote in the place of its name, so that no value is handed on.
+fn plain(message: &str) -> Plain {
+    if let Some(rest) = message.strip_prefix("invalid type: ") {
+        // A text that was found may hold the words itself: what is expected stands after the last of them.
+        let (found, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, ""));
+        return Plain {
+            message: format!("this is {}", kind(found)),
+            expected: kind(expected).to_owned(),
+        };
+    }
+    let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    let named = |prefix: &str| what.strip_prefix(prefix);
+    let message = if let Some(name) = named("unknown field ") {
+        format!("unknown key {name}")
+    } else if let Some(name) = named("unknown variant ") {
+        format!("{name} is not a choice")
+    } else if let Some(name) = named("missing field ") {
+        format!("the key {name} is missing")
+    } else {
+        what.to_owned()
+    };
+    Plain {
+        message,
+        expected: expected.to_owned(),
+    }
+}
+
+/// The kinds of values by the names that a person knows.
+fn kind(words: &str) -> &str {
+    let known = [
+        ("string", "a text in quotes"),
+        ("a string", "a text in quotes"),
+        ("integer", "a whole number"),
+        ("floating point", "a number with a point"),
+        ("boolean", "`true` or `false`"),
+        ("a boolean", "`true` or `false`"),
+        ("sequence", "a list"),
+        ("a sequence", "a list"),
+        ("map", "a table"),
+        ("a map", "a table"),
+        ("struct", "a table"),
+        ("u", "a whole number"),
+        ("i", "a whole number"),
+        ("f", "a number"),
+    ];
+    let is_kind = |name: &str| {
+        let rest = words.strip_prefix(name);
+        // `u32` and `f64` are one word; after all others something else begins.
+        rest.is_some_and(|rest| match name.len() {
+            1 => !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()),
+            _ => !rest.starts_with(|letter: char| letter.is_ascii_alphanumeric()),
+        })
+    };
+    let mut found = known.iter().filter(|(name, _)| is_kind(name));
+    found.next().map_or(words, |(_, plain)| plain)
 }
 
 /// The name in back quotes of `expected` that is near the one in `message`.
@@ -97,4 +162,38 @@ fn nearest<'a>(message: &str, expected: &'a str) -> Option<&'a str> {
     let wrong = message.split('`').nth(1)?;
     let names = expected.split('`').skip(1).step_by(2);
     flowhost_words::nearest(wrong, names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_may_be_a_key_is_not_repeated() {
+        let told = plain("invalid type: string \"sk-, expected one\", expected struct Source");
+        assert_eq!(told.message, "this is a text in quotes");
+        assert_eq!(told.expected, "a table");
+    }
+
+    #[test]
+    fn kinds_have_the_names_that_a_person_knows() {
+        for (words, wanted) in [
+            ("integer `3`", "a whole number"),
+            ("u32", "a whole number"),
+            ("floating point `1.5`", "a number with a point"),
+            ("a string", "a text in quotes"),
+            ("a table that says it", "a table that says it"),
+            ("a mapping", "a mapping"),
+        ] {
+            assert_eq!(kind(words), wanted, "{words}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_reader_are_replaced() {
+        let said = |message| plain(message).message;
+        assert_eq!(said("unknown field `a`, expected `b`"), "unknown key `a`");
+        assert_eq!(said("missing field `a`"), "the key `a` is missing");
+        assert_eq!(said("something else"), "something else");
+    }
 }

@@ -20,6 +20,7 @@ use flowhost_words::PluginKind;
 
 use super::inputs::Bound;
 use super::pins::Pins;
+use crate::component::not_so;
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources, Whose, is_shipped, read_profile};
 
@@ -393,7 +394,13 @@ impl Resolver<'_> {
         };
         self.texts.add(&file, text.as_str());
         match Manifest::parse(&text, &file) {
-            Ok(manifest) => Some(manifest),
+            Ok(manifest) => {
+                // A run that is looked at again had this manifest, and ran.
+                let fresh = self.sources.kept().is_none();
+                let fault = fresh.then(|| not_so(&manifest, inspection.role)).flatten();
+                self.found.extend(fault);
+                Some(manifest)
+            }
             Err(problems) => {
                 self.found.extend(problems.into_iter().map(Finding::from));
                 None

@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowhost-flow", &["flowhost-words"]),
     ("flowhost-bus", &[]),
     ("flowhost-detect", &[]),
-    ("flowhost-models", &["flowhost-detect"]),
+    ("flowhost-models", &["flowhost-detect", "flowhost-words"]),
     ("flowhost-mcp", &[]),
     ("flowhost-jail", &[]),
     ("flowhost-author", &["flowhost-policy", "flowhost-words"]),

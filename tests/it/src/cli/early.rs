@@ -175,13 +175,19 @@ fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
 fn a_folder_that_is_not_there_is_one_problem() {
     let home = Home::new();
     home.guest("ok_files");
+    home.guest("ok_config");
     home.file(
         "policies/reads.toml",
         "version = 1\nname = \"reads\"\n[[files]]\nguest = \"/docs\"\nhost = \"${inputs.folder}\"\naccess = \"read\"\n",
     );
-    let plugin = "  files: { kind: tool, source: ./ok_files.wasm, profile: reads, config: { of: \"${{ inputs.folder }}\" } }\n";
+    home.file(
+        "policies/told.toml",
+        "version = 1\nname = \"told\"\nconfig = true\n",
+    );
+    let plugins = "  files: { kind: tool, source: ./ok_files.wasm, profile: reads }\n  \
+                   told: { kind: tool, source: ./ok_config.wasm, profile: told, config: { of: \"${{ inputs.folder }}\" } }\n";
     let steps = "  only: { uses: files/run, with: {} }";
-    let text = plan(plugin, steps) + "inputs: { folder: { type: dir } }\n";
+    let text = plan(plugins, steps) + "inputs: { folder: { type: dir } }\n";
     home.file("plan.yaml", text);
     insta::assert_snapshot!(seen(&home, &["run", "plan.yaml", "--input", "folder=nowhere"]), @r#"
     $ flowhost run plan.yaml --input folder=nowhere
@@ -253,24 +259,24 @@ fn a_configuration_tells_all_that_is_wrong_with_it() {
     ----- stderr
     error: the configuration has 7 problems
 
-      × [home]/home-of-user/.config/flowhost/flowhost.toml:1:1: unknown field `policy`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:1:1: unknown key `policy`
       help: expected one of `policies`, `plugins`, `durability`, `tenant`, `host`, `secrets`,
             `models`, `telemetry`, `sources`, `mcp_adapter`
 
-      × [home]/home-of-user/.config/flowhost/flowhost.toml:2:14: unknown variant `fast`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:2:14: `fast` is not a choice
       help: expected `durable` or `relaxed`
 
       × [home]/home-of-user/.config/flowhost/flowhost.toml:3:11: `tenant = "../x"` is not a
       │ name: it stands in paths and subjects
       help: use up to 64 of a-z, 0-9, `-`, `_`, and for `host` also `.`
 
-      × [home]/home-of-user/.config/flowhost/flowhost.toml:6:13: unknown variant `strikt`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:6:13: `strikt` is not a choice
       help: did you mean `strict`? expected `any` or `strict`
 
-      × [home]/home-of-user/.config/flowhost/flowhost.toml:7:11: invalid type: integer `3`
-      help: expected a string
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:7:11: this is a whole number
+      help: expected a text in quotes
 
-      × [home]/home-of-user/.config/flowhost/flowhost.toml:11:1: unknown field `urls`
+      × [home]/home-of-user/.config/flowhost/flowhost.toml:11:1: unknown key `urls`
       help: did you mean `url`? expected one of `kind`, `url`, `key`, `on_prem`, `unpriced`,
             `requests_per_minute`, `parallel`, `breaker`, `connect_timeout`, `idle_timeout`,
             `output_limit`, `api`, `answer_format`, `leave_out`, `fallback`, `thinking`, `cache`,
@@ -294,7 +300,7 @@ fn a_key_with_a_wrong_value_is_not_told_as_missing_too() {
     let told = home.flowhost(&["runs", "list"]).stderr;
     assert!(told.contains("has 2 problems"), "{told}");
     assert!(told.contains("did you mean `openai`?"), "{told}");
-    assert_eq!(told.matches("missing field `kind`").count(), 1, "{told}");
+    assert_eq!(told.matches("the key `kind` is missing").count(), 1, "{told}");
 }
 
 #[test]

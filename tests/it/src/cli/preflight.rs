@@ -328,6 +328,7 @@ fn a_model_that_could_not_be_asked_is_refused_by_all_three() {
             "model: mok/any",
             &[
                 "the configuration has no provider `mok`",
+                "did you mean `mock/any`?",
                 "[models.providers.mok]",
             ][..],
         ),
@@ -426,5 +427,87 @@ fn a_fault_in_the_plans_structure_does_not_hide_a_misspelt_tool() {
     let said = refused_alike(&home);
     for part in ["unknown key `wiht`", "did you mean `markdown/headings`?"] {
         assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn a_configuration_that_nobody_reads_is_refused_by_all_three() {
+    let home = Home::new();
+    let plugins = "  markdown: { kind: tool, source: \"builtin:markdown\", profile: deny-all, config: { deep: true } }\n  \
+                   redact: { kind: guardrail, source: \"builtin:redact\", profile: deny-all, config: { mode: deny } }\n";
+    let steps = "  only: { uses: markdown/headings, with: { text: x }, guardrails: { before: [{ uses: redact }] } }";
+    home.file("plan.yaml", plan(plugins, steps));
+    let said = refused_alike(&home);
+    for part in [
+        "has 2 problems",
+        "plugin `markdown`: config: this plugin reads none",
+        "plugin `redact`: config: this plugin reads none",
+        "a guardrail takes it where it is used",
+        "with: {\"mode\":\"deny\"}",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // What is told to write denies.
+    let plugins = plugins.replace(", config: { deep: true }", "");
+    let plugins = plugins.replace(", config: { mode: deny }", "");
+    let steps = "  only: { uses: markdown/headings, with: { text: \"joe@posteo.de\" }, \
+                 guardrails: { before: [{ uses: redact, with: {\"mode\":\"deny\"} }] } }";
+    home.file("plan.yaml", plan(&plugins, steps));
+    home.flowhost(&["run", "plan.yaml"]).expect(4);
+}
+
+#[test]
+fn a_manifest_that_is_not_of_its_component_is_refused_by_all_three() {
+    let steps = "  only: { uses: ok_add/run, with: { a: 1, b: 2 } }";
+    let home = home(&["ok_add"], steps);
+    let manifest = |kind: &str, rest: &str| {
+        home.file(
+            "ok_add.toml",
+            format!(
+                "version = 1\nname = \"ok-add\"\nkind = \"{kind}\"\nrelease = \"0.1.0\"\ndescription = \"Adds.\"\n{rest}"
+            ),
+        );
+    };
+    manifest("agent", "");
+    let said = refused_alike(&home);
+    for part in [
+        "ok_add.toml:3:",
+        "`kind` is \"agent\", and the component is a plugin of kind \"tool\"",
+        "write `kind = \"tool\"`",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let seen = home.flowhost(&["inspect", "ok_add.wasm"]).expect(1);
+    assert!(seen.stderr.contains("`kind` is \"agent\""), "{}", seen.all());
+
+    manifest(
+        "tool",
+        "[[tools]]\nname = \"run\"\ndescription = \"Adds.\"\neffects = \"none\"\ninput = { type = \"objct\" }\n",
+    );
+    let said = refused_alike(&home);
+    assert!(said.contains("the input of `ok_add/run`"), "{said}");
+    let seen = home.flowhost(&["inspect", "ok_add.wasm"]).expect(1);
+    assert!(seen.stderr.contains("ok_add.toml:10:"), "{}", seen.all());
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_source_is_not_repeated() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    let key = "sk-abcdefghijklmnopqrst";
+    home.file(
+        OWN,
+        format!(
+            "[secrets]\nHOUSE = \"{key}\"\n[models.provider.a]\nkind = \"openai\"\n"
+        ),
+    );
+    let said = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(!said.all().contains(key), "{}", said.all());
+    for part in [
+        "has 2 problems",
+        "flowhost.toml:2:9: this is a text in quotes",
+        "where its value is, and not the value: `{ env = \"NAME\" }`",
+        "unknown key `provider`",
+    ] {
+        assert!(said.stderr.contains(part), "{part}: {}", said.all());
     }
 }
