@@ -117,7 +117,12 @@ fn is_secret_name(text: &str) -> bool {
 }
 
 /// The paths that the codecs add to a provider's address.
-const ENDPOINTS: [&str; 4] = ["/chat/completions", "/responses", "/embeddings", "/messages"];
+const ENDPOINTS: [&str; 4] = [
+    "/chat/completions",
+    "/responses",
+    "/embeddings",
+    "/messages",
+];
 
 /// An address that ends in such a path: what stands before it, and the path.
 fn endpoint(url: &Url) -> Option<(&str, &'static str)> {
@@ -259,10 +264,16 @@ impl Reader {
             }
         }
         for (name, secret) in [("key", &config.key), ("proxy_key", &config.proxy_key)] {
-            if secret.as_deref().is_some_and(|secret| !is_secret_name(secret)) {
+            if secret
+                .as_deref()
+                .is_some_and(|secret| !is_secret_name(secret))
+            {
                 // What stands there may be the key itself: it is not repeated.
-                let message = "is the name of a secret, of letters, digits and `_`, and not the key itself";
-                let cure = format!("{name} = \"NAME_OF_A_SECRET\", and its value in the variable FLOWHOST_SECRET_NAME_OF_A_SECRET");
+                let message =
+                    "is the name of a secret, of letters, digits and `_`, and not the key itself";
+                let cure = format!(
+                    "{name} = \"NAME_OF_A_SECRET\", and its value in the variable FLOWHOST_SECRET_NAME_OF_A_SECRET"
+                );
                 self.problem(&format!("{key}.{name}"), "", message.to_owned(), &cure);
             }
         }

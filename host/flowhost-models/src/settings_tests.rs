@@ -152,7 +152,12 @@ fn the_default_knows_mock_alone() {
 
 #[test]
 fn the_key_itself_is_refused_where_its_name_belongs_and_is_not_repeated() {
-    for key in ["sk-abcdefghijklmnop", "gsk_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3", "9A", ""] {
+    for key in [
+        "sk-abcdefghijklmnop",
+        "gsk_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3",
+        "9A",
+        "",
+    ] {
         let found = problems(&format!(
             "providers.a = {{ kind = \"openai\", url = \"https://x/v1\", key = \"{key}\" }}"
         ));
@@ -160,7 +165,8 @@ fn the_key_itself_is_refused_where_its_name_belongs_and_is_not_repeated() {
         assert!(found[0].contains("and not the key itself"), "{found:?}");
         assert!(key.is_empty() || !found[0].contains(key), "{found:?}");
     }
-    let named = "providers.a = { kind = \"openai\", url = \"https://x/v1\", key = \"HOUSE_key_2\" }";
+    let named =
+        "providers.a = { kind = \"openai\", url = \"https://x/v1\", key = \"HOUSE_key_2\" }";
     assert_eq!(problems(named), Vec::<String>::new());
 }
 
@@ -174,10 +180,7 @@ fn the_path_of_a_request_is_no_part_of_the_address() {
     for end in ["/chat/completions", "/responses/", "/embeddings"] {
         let found = at(&format!("https://x.example/v1{end}"));
         assert_eq!(found.len(), 1, "{end}");
-        assert!(
-            found[0].contains("is added by the host"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("is added by the host"), "{found:?}");
     }
     assert_eq!(at("https://x.example/messages/v1"), Vec::<String>::new());
 }

@@ -50,7 +50,11 @@ pub fn look(sources: &Sources<'_>, source: &str, dir: &Path) -> Result<Seen, Fai
     })?;
     let faults: Vec<Finding> = manifest
         .iter()
-        .flat_map(|it| not_so(it, inspection.role).into_iter().chain(no_schemas(it)))
+        .flat_map(|it| {
+            not_so(it, inspection.role)
+                .into_iter()
+                .chain(no_schemas(it))
+        })
         .collect();
     if !faults.is_empty() {
         return Err(Failure::findings(
@@ -73,14 +77,19 @@ pub(crate) fn not_so(manifest: &Manifest, role: PluginKind) -> Option<Finding> {
     let (said, role) = (said.wit_name(), role.wit_name());
     let message = format!("`kind` is \"{said}\", and the component is a plugin of kind \"{role}\"");
     let finding = Finding::new(&manifest.file, message).at(at.line, at.column);
-    Some(finding.cure(format!("write `kind = \"{role}\"`, or take the component that this manifest is of")))
+    Some(finding.cure(format!(
+        "write `kind = \"{role}\"`, or take the component that this manifest is of"
+    )))
 }
 
 /// Schemas of its tools that nothing could be held against.
 fn no_schemas(manifest: &Manifest) -> Vec<Finding> {
     let mut found = Vec::new();
     for (index, tool) in manifest.tools.iter().enumerate() {
-        let own = [("input", Some(&tool.input)), ("output", tool.output.as_ref())];
+        let own = [
+            ("input", Some(&tool.input)),
+            ("output", tool.output.as_ref()),
+        ];
         for (key, schema) in own {
             let Some(Err(why)) = schema.map(|it| OutputSchema::compile(it.clone())) else {
                 continue;

@@ -106,10 +106,7 @@ fn configurations(project: &Project) -> Vec<Finding> {
 /// A `config:` that its plugin never reads: a guardrail, say, that was told to deny there would go on rewriting.
 /// Agents and adapters are handed theirs; every other plugin asks for it by an import.
 fn unread(project: &Project, key: &str, member: &Member) -> Option<Finding> {
-    let handed = matches!(
-        member.decl.kind,
-        PluginKind::Agent | PluginKind::McpAdapter
-    );
+    let handed = matches!(member.decl.kind, PluginKind::Agent | PluginKind::McpAdapter);
     let written = member.decl.config.source();
     let empty = written.is_null() || written.as_object().is_some_and(|it| it.is_empty());
     let mut imports = member.inspection.imports.iter();
@@ -142,7 +139,10 @@ fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<(String
         Some(name) => tools.find(|tool| tool.name == *name)?,
         None => tools.next().filter(|_| member.manifest.tools.len() == 1)?,
     };
-    for (what, schema) in [("input", Some(&tool.input)), ("output", tool.output.as_ref())] {
+    for (what, schema) in [
+        ("input", Some(&tool.input)),
+        ("output", tool.output.as_ref()),
+    ] {
         if let Some(Err(why)) = schema.map(|it| OutputSchema::compile(it.clone())) {
             let message = format!(
                 "step `{}`: the {what} of `{plugin}/{}` cannot be held against its manifest: {why}",

@@ -300,7 +300,11 @@ fn a_key_with_a_wrong_value_is_not_told_as_missing_too() {
     let told = home.flowhost(&["runs", "list"]).stderr;
     assert!(told.contains("has 2 problems"), "{told}");
     assert!(told.contains("did you mean `openai`?"), "{told}");
-    assert_eq!(told.matches("the key `kind` is missing").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("the key `kind` is missing").count(),
+        1,
+        "{told}"
+    );
 }
 
 #[test]

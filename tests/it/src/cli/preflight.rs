@@ -478,7 +478,11 @@ fn a_manifest_that_is_not_of_its_component_is_refused_by_all_three() {
         assert!(said.contains(part), "{part}: {said}");
     }
     let seen = home.flowhost(&["inspect", "ok_add.wasm"]).expect(1);
-    assert!(seen.stderr.contains("`kind` is \"agent\""), "{}", seen.all());
+    assert!(
+        seen.stderr.contains("`kind` is \"agent\""),
+        "{}",
+        seen.all()
+    );
 
     manifest(
         "tool",
@@ -496,9 +500,7 @@ fn a_secret_in_the_place_of_its_source_is_not_repeated() {
     let key = "sk-abcdefghijklmnopqrst";
     home.file(
         OWN,
-        format!(
-            "[secrets]\nHOUSE = \"{key}\"\n[models.provider.a]\nkind = \"openai\"\n"
-        ),
+        format!("[secrets]\nHOUSE = \"{key}\"\n[models.provider.a]\nkind = \"openai\"\n"),
     );
     let said = home.flowhost(&["validate", "plan.yaml"]).expect(1);
     assert!(!said.all().contains(key), "{}", said.all());
