@@ -14,6 +14,10 @@ pub(super) enum Mood {
     Wild,
 }
 
+/// Calls of a plan whose tree has no memory. Such a tree begins its actions again at each tick, and a plan within it is
+/// ticked as often each time: with the bound on ticks alone it would do some hundred million things.
+const CALLS_WITHOUT_MEMORY: u64 = 300;
+
 /// Chance with a seed.
 pub(super) struct Dice(ChaCha8Rng);
 
@@ -66,11 +70,17 @@ impl Maker {
             1 => self.tree(),
             _ => self.workflow(),
         };
-        let budget = match self.wild() && self.dice.chance(40) {
-            true => format!("budget: {{tokens: {}}}\n", 40 + self.dice.below(400)),
-            false => String::new(),
-        };
-        format!("{budget}{body}")
+        let mut budget = Vec::new();
+        if self.wild() && self.dice.chance(40) {
+            budget.push(format!("tokens: {}", 40 + self.dice.below(400)));
+        }
+        if body.contains("memory: false") {
+            budget.push(format!("calls: {CALLS_WITHOUT_MEMORY}"));
+        }
+        match budget.is_empty() {
+            true => body,
+            false => format!("budget: {{{}}}\n{body}", budget.join(", ")),
+        }
     }
 
     fn workflow(&mut self) -> String {
@@ -259,7 +269,7 @@ impl Maker {
         let count = 1 + self.dice.below(3);
         let children: Vec<String> = (0..count).map(|_| self.node(depth + 1, actions)).collect();
         let ty = self.dice.pick(&["sequence", "selector", "parallel"]);
-        // Without memory a tree may begin its actions again and again: the bound on ticks ends it.
+        // Without memory a tree may begin its actions again and again, until its budget ends it.
         let memory = !(self.wild() && self.dice.chance(15) && ty != "parallel");
         let counts = match ty == "parallel" && self.wild() {
             true => format!("success_count: {}, ", 1 + self.dice.below(count)),
