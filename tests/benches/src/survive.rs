@@ -220,7 +220,8 @@ fn reused(folder: &Path) -> Result<Row> {
     ] {
         project.file(file, bytes(&example.join(file))?)?;
     }
-    let models = "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\nlatency = \"50ms\"\n";
+    let models =
+        "[models.providers.mock]\nkind = \"mock\"\nscripts = \"scripts\"\nlatency = \"50ms\"\n";
     project.file("flowhost.toml", models)?;
     let whole = ["run", "plan.yaml", "--json"];
     let part = ["run", "plan.yaml", "--json", "--reuse", "latest"];
@@ -238,7 +239,9 @@ fn reused(folder: &Path) -> Result<Row> {
         change()?;
         let (report, time) = project.flowhost(&part, 0)?;
         let report: Value = serde_json::from_slice(&report)?;
-        let saved = report.pointer("/reused/saved_tokens").and_then(Value::as_u64);
+        let saved = report
+            .pointer("/reused/saved_tokens")
+            .and_then(Value::as_u64);
         anyhow::ensure!(saved > Some(0), "the second run took nothing of the first");
         again.push(time.as_nanos() as f64);
     }

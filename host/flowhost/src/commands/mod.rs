@@ -126,16 +126,16 @@ fn fail(output: &Output, failure: &Failure, texts: &Texts) -> Exit {
 
 /// Ends as signed facts what a kill left in the state folder, before a command reads it. The command
 /// goes on whatever happens: what is wrong is its own to tell, and a folder that cannot be written is
-/// still worth reading. Gives the runs that were found killed.
-fn settle(context: &Context) -> Vec<String> {
+/// still worth reading.
+fn settle(context: &Context) {
     let (ambient, state) = (&context.ambient, &context.state);
     let has_key =
         ambient.var("FLOWHOST_SIGNING_KEY").is_some() || ambient.is_file(&state.signing_key());
     if !has_key || !ambient.is_dir(&state.tenant_dir()) {
-        return Vec::new();
+        return;
     }
     let Ok(key) = flowhost::host::signing_key(ambient, &context.config, state) else {
-        return Vec::new();
+        return;
     };
     for run in flowhost::report::page::finish(state, ambient, &key) {
         if !context.output.json {
@@ -144,13 +144,12 @@ fn settle(context: &Context) -> Vec<String> {
         }
     }
     let Ok(swept) = seal_unfinished(state.root(), state.tenant(), key) else {
-        return Vec::new();
+        return;
     };
     for run in swept.sealed.iter().filter(|_| !context.output.json) {
         let text = format!("note: run {run} was killed; it is signed now, and entered as ended\n");
         context.output.message(&text);
     }
-    swept.sealed
 }
 
 fn dispatch(command: Command, context: &mut Context) -> Result<Exit, Failure> {

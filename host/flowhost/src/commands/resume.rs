@@ -9,7 +9,7 @@ use flowhost::kept::Kept;
 use flowhost::project::Project;
 use flowhost::report::problems::unreadable;
 use flowhost::state::FindRuns as _;
-use flowhost_evidence::runs;
+use flowhost_evidence::runs::{self, RunEntry};
 use flowhost_flow::Exit;
 use flowhost_run::{Kept as _, ResumeOptions};
 
@@ -18,6 +18,9 @@ use crate::commands::{Context, running};
 
 /// How a run stands that can go on.
 const OPEN: &[&str] = &["killed", "interrupted", "waiting"];
+
+/// How one stands that was cut off in the middle of its work.
+const CUT_OFF: &[&str] = &["killed", "interrupted"];
 
 pub(crate) fn perform(args: &ResumeArgs, context: &Context) -> Result<Exit, Failure> {
     let run = found(&args.run, context)?;
@@ -79,16 +82,16 @@ pub(crate) fn go_on(
     })
 }
 
-/// The newest run of this plan that can go on, if the person wants that; without it, one that was killed
-/// is only told of.
+/// The newest run of this plan, if the person wants to go on with it; without that, one that was killed or
+/// interrupted is only told of.
 pub(crate) fn newest(
     project: &Project,
     wanted: bool,
     context: &Context,
 ) -> Result<Option<String>, Failure> {
-    let killed = super::settle(context);
-    if !wanted && killed.is_empty() {
-        return Ok(None); // a new run does not read the whole index for an offer
+    super::settle(context);
+    if !wanted {
+        return offer(project, context).map(|()| None);
     }
     let hash = flowhost_run::plan_hash(project)?;
     let all = runs::list(context.state.root(), context.state.tenant()).map_err(unreadable)?;
@@ -96,26 +99,49 @@ pub(crate) fn newest(
         .iter()
         .rev()
         .filter(|run| run.plan_hash == hash && run.removed.is_none());
-    if !wanted {
-        if !context.output.json
-            && let Some(run) = same.find(|run| killed.contains(&run.run_id))
-        {
-            let text = format!(
-                "note: run {} of this plan was killed; `flowhost runs resume {}` goes on with it\n",
-                run.run_id, run.run_id
-            );
-            context.output.message(&text);
-        }
-        return Ok(None);
-    }
+    let is_open = |run: &&RunEntry| OPEN.contains(&run.status.as_str());
     match same.next() {
-        Some(run) if OPEN.contains(&run.status.as_str()) => Ok(Some(run.run_id.clone())),
-        Some(run) => Err(nothing().because(format!(
-            "the newest run of this plan, {}, has ended: {}",
-            run.run_id, run.status
-        ))),
+        Some(run) if is_open(&run) => Ok(Some(run.run_id.clone())),
+        Some(run) => {
+            let failure = nothing().because(format!(
+                "the newest run of this plan, {}, has ended: {}",
+                run.run_id, run.status
+            ));
+            Err(match same.find(is_open) {
+                Some(older) => failure.hint(format!(
+                    "an older one is on record as `{}`: `flowhost runs resume {}` goes on with it",
+                    older.status, older.run_id
+                )),
+                None => failure,
+            })
+        }
         None => Err(nothing().because("no run of this plan as it is now is in the state folder")),
     }
+}
+
+/// Says that the newest run of this plan could go on, whoever found it killed. Read from the end of the index, at the
+/// same cost however many runs there are.
+fn offer(project: &Project, context: &Context) -> Result<(), Failure> {
+    if context.output.json {
+        return Ok(());
+    }
+    // What cannot be read is told where it matters: the run that begins now is entered there.
+    let newest = runs::newest(context.state.root(), context.state.tenant()).unwrap_or_default();
+    let named = newest
+        .iter()
+        .rev()
+        .find(|run| run.plan == project.plan.name);
+    let Some(run) = named.filter(|run| CUT_OFF.contains(&run.status.as_str())) else {
+        return Ok(());
+    };
+    if run.removed.is_none() && run.plan_hash == flowhost_run::plan_hash(project)? {
+        let text = format!(
+            "note: the last run of this plan, {}, was {}; `flowhost runs resume {}` goes on with it\n",
+            run.run_id, run.status, run.run_id
+        );
+        context.output.message(&text);
+    }
+    Ok(())
 }
 
 fn nothing() -> Failure {

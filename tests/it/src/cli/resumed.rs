@@ -107,6 +107,30 @@ fn a_keyed_step_is_made_again_with_its_key_and_what_was_done_is_not_done_again()
 }
 
 #[test]
+fn a_plan_whose_last_run_was_killed_says_so_whoever_found_that_first() {
+    let server = Counting::new();
+    let home = home(&server, THREE);
+    server.silence("/b", true);
+    let child = begun(&home);
+    server.wait("/b", 1);
+    kill(child);
+    server.silence("/b", false);
+    let list = home.flowhost(&["runs", "list", "--json"]).expect(0).json();
+    let killed = list[0]["run_id"].as_str().unwrap();
+    let goes_on = format!("`flowhost runs resume {killed}` goes on with it");
+    let run = ["run", "plan.yaml", "--allow-private-network"];
+    let ran = home.flowhost(&run).expect(0);
+    let offer = format!("the last run of this plan, {killed}, was killed; {goes_on}");
+    assert!(ran.stderr.contains(&offer), "{}", ran.all());
+    // Now another has ended, and what is offered is not taken for the newest.
+    let ran = home.flowhost(&run).expect(0);
+    assert!(!ran.stderr.contains(killed), "{}", ran.all());
+    let ran = home.flowhost(&[&run[..], &["--resume"]].concat()).expect(1);
+    let older = format!("an older one is on record as `killed`: {goes_on}");
+    assert!(ran.stderr.contains(&older), "{}", ran.all());
+}
+
+#[test]
 fn what_must_not_happen_twice_waits_for_a_word_and_goes_on_by_it() {
     for (word, answers, times) in [("done", "told", 1), ("retry", "b", 2)] {
         let server = Counting::new();
