@@ -24,32 +24,59 @@ pub(crate) enum Form {
     Ruled,
 }
 
-/// Checks that `value` has one canonical form, and says how to get it.
-pub(crate) fn check(value: &Value) -> Result<Form, EnvelopeError> {
-    let mut form = Form::Plain;
-    let mut open = vec![(value, 0_usize)];
-    while let Some((value, depth)) = open.pop() {
-        if depth > DEPTH_MAX {
-            return Err(EnvelopeError::Depth { allowed: DEPTH_MAX });
+/// What a look at a value has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub(crate) form: Form,
+    /// About the length of its text: escapes and signs of numbers are not looked for.
+    pub(crate) bytes: usize,
+}
+
+/// Checks that `value`, which stands `depth` levels deep in its payload, has one canonical form, and says how
+/// to get it.
+pub(crate) fn check(value: &Value, depth: usize) -> Result<Checked, EnvelopeError> {
+    let mut found = Checked {
+        form: Form::Plain,
+        bytes: 0,
+    };
+    look(value, depth, &mut found)?;
+    Ok(found)
+}
+
+/// Calls itself for what is inside, which [`DEPTH_MAX`] bounds: most payloads are small and flat, and a list of
+/// what is still to be seen would be all the memory that a look needs.
+fn look(value: &Value, depth: usize, found: &mut Checked) -> Result<(), EnvelopeError> {
+    if depth > DEPTH_MAX {
+        return Err(EnvelopeError::Depth { allowed: DEPTH_MAX });
+    }
+    match value {
+        Value::Null | Value::Bool(_) => found.bytes += 5,
+        Value::String(text) => found.bytes += text.len() + 2,
+        Value::Number(number) => {
+            check_number(number)?;
+            found.bytes += 8;
+            if number.is_f64() {
+                found.form = Form::Ruled;
+            }
         }
-        match value {
-            Value::Number(number) => {
-                check_number(number)?;
-                if number.is_f64() {
-                    form = Form::Ruled;
-                }
+        Value::Array(items) => {
+            found.bytes += items.len() + 2;
+            for item in items {
+                look(item, depth + 1, found)?;
             }
-            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
-            Value::Object(fields) => {
-                if !fields.keys().all(|key| key.is_ascii()) {
-                    form = Form::Ruled;
+        }
+        Value::Object(fields) => {
+            found.bytes += 2;
+            for (key, item) in fields {
+                if !key.is_ascii() {
+                    found.form = Form::Ruled;
                 }
-                open.extend(fields.values().map(|item| (item, depth + 1)));
+                found.bytes += key.len() + 4;
+                look(item, depth + 1, found)?;
             }
-            Value::Null | Value::Bool(_) | Value::String(_) => {}
         }
     }
-    Ok(form)
+    Ok(())
 }
 
 /// The text of `value` whose hash is the hash of the value: what a message carries, because a tree of
@@ -66,7 +93,7 @@ pub(crate) fn check(value: &Value) -> Result<Form, EnvelopeError> {
 /// # Ok::<(), flowhost_bus::EnvelopeError>(())
 /// ```
 pub fn canonical_text(value: &Value) -> Result<String, EnvelopeError> {
-    let text = match check(value)? {
+    let text = match check(value, 0)?.form {
         Form::Plain => serde_json::to_string(value),
         Form::Ruled => serde_json_canonicalizer::to_string(value),
     };

@@ -2,7 +2,8 @@
 //! everywhere.
 //!
 //! [`Bus`] is what callers know; [`LocalBus`] is the one inside a process. A broker can take its
-//! place because nothing here relies on sharing memory: envelopes stand alone, deliveries are
+//! place because nothing here relies on sharing memory: envelopes stand alone (a [`Body`] that stays what
+//! it is within the process is JSON for whoever reads the envelope elsewhere), deliveries are
 //! acknowledged, and what is not acknowledged comes again. This crate must never look into a
 //! payload, mint a time or an id, or keep anything without a bound.
 
@@ -13,7 +14,7 @@ mod local;
 mod subject;
 
 pub use bus::{Bus, BusError, Delivery, Receipt, Settle, SubscribeOptions, Subscription};
-pub use envelope::{Draft, Envelope, EnvelopeError};
+pub use envelope::{Body, Draft, Envelope, EnvelopeError, Head};
 pub use json::{DEPTH_MAX, INTEGER_MAX, canonical_text};
 pub use local::{DeadLetter, LocalBus, LocalConfig};
 pub use subject::{Pattern, SUBJECT_BYTES_MAX, Subject, SubjectError, TOKEN_BYTES_MAX};

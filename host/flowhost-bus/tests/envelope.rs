@@ -1,9 +1,11 @@
 //! Envelopes from the outside: hashing, sealing, reading.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use flowhost_bus::{Draft, Envelope, EnvelopeError, INTEGER_MAX, Ulid};
+use flowhost_bus::{Body, DEPTH_MAX, Draft, Envelope, EnvelopeError, Head, INTEGER_MAX, Ulid};
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -85,6 +87,41 @@ fn permuted(value: &Value, out: &mut String) {
     }
 }
 
+/// Something that travels as it is within a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Parcel {
+    number: u32,
+    content: Value,
+}
+
+impl Body for Parcel {
+    fn json(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+
+    fn values(&self) -> Vec<(&Value, usize)> {
+        vec![(&self.content, 1)]
+    }
+
+    fn bytes(&self) -> usize {
+        32
+    }
+}
+
+fn parcel(content: Value) -> Arc<Parcel> {
+    Arc::new(Parcel { number: 7, content })
+}
+
+fn head() -> Head {
+    let request = draft(json!(null)).seal().unwrap();
+    Head::answer(
+        &request,
+        Ulid::from_parts(1_700_000_000_000, 2),
+        "default/host",
+        "parcel",
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -101,11 +138,26 @@ proptest! {
     #[test]
     fn the_hash_is_over_the_form_that_rfc_8785_gives(payload in prop_oneof![payload(), plain()]) {
         let sealed = draft(payload).seal().unwrap();
-        let draft = sealed.clone().into_draft();
+        let draft = sealed.clone().into_draft().unwrap();
         let canonical = serde_json_canonicalizer::to_vec(&draft).unwrap();
         let hash: [u8; 32] = Sha256::digest(&canonical).into();
         prop_assert_eq!(sealed.hash(), &hash);
         prop_assert_eq!(sealed.canonical_bytes(), canonical.len());
+    }
+
+    #[test]
+    fn what_is_carried_as_it_is_leaves_the_process_as_its_json_would(content in payload()) {
+        let body = parcel(content);
+        let carried = head().carry(body.clone()).unwrap();
+        let sealed = head().with(body.json().unwrap()).seal().unwrap();
+        prop_assert_eq!(carried.to_vec().unwrap(), sealed.to_vec().unwrap());
+        prop_assert_eq!(&carried, &sealed);
+        let here = carried.body::<Parcel>().unwrap();
+        prop_assert!(Arc::ptr_eq(&here, &body), "nothing was made anew");
+        let there = Envelope::from_slice(&carried.to_vec().unwrap()).unwrap();
+        let read = there.body::<Parcel>().unwrap();
+        let canonical: Parcel = carried.read().unwrap();
+        prop_assert_eq!(read.number, canonical.number);
     }
 
     #[test]
@@ -186,6 +238,31 @@ fn refuses_integers_that_share_their_canonical_form_with_a_neighbour() {
             .seal()
             .is_ok()
     );
+}
+
+#[test]
+fn what_is_carried_as_it_is_holds_what_an_envelope_may_carry() {
+    let beyond = head().carry(parcel(json!([INTEGER_MAX + 1])));
+    assert!(matches!(beyond, Err(EnvelopeError::Number(_))));
+    let nest = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    // The parcel itself is a level.
+    assert!(head().carry(parcel(nest(DEPTH_MAX - 1))).is_ok());
+    let deep = head().carry(parcel(nest(DEPTH_MAX)));
+    assert!(matches!(deep, Err(EnvelopeError::Depth { .. })));
+    let large = head().carry(parcel(json!("x".repeat(5_000)))).unwrap();
+    assert!(
+        large.canonical_bytes() > 5_000,
+        "its content counts against a queue"
+    );
+}
+
+#[test]
+fn another_body_is_read_from_its_json() {
+    let carried = head().carry(parcel(json!({ "a": 1 }))).unwrap();
+    let other: Value = carried.read().unwrap();
+    assert_eq!(other, json!({ "number": 7, "content": { "a": 1 } }));
+    let wrong = carried.read::<Vec<u8>>();
+    assert!(matches!(wrong, Err(EnvelopeError::Payload(_))), "{wrong:?}");
 }
 
 #[test]

@@ -242,7 +242,7 @@ async fn serve(bus: LocalBus, pattern: Pattern) -> Result<()> {
     loop {
         let delivery = subscription.next().await?;
         let id = Ulid::from(u128::from(delivery.envelope.id) | (1 << 127));
-        let payload = delivery.envelope.payload.clone();
+        let payload = delivery.envelope.payload()?.clone();
         let answer = Draft::answer(&delivery.envelope, id, "default/host", "answer", payload);
         delivery.answer(Arc::new(answer.seal()?)).await?;
     }

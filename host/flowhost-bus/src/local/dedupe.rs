@@ -16,7 +16,8 @@ use crate::subject::Subject;
 #[derive(Debug)]
 pub(super) struct Dedupe {
     window: usize,
-    seen: HashMap<Ulid, (Subject, [u8; 32])>,
+    /// Where each went, and what tells its content from another's.
+    seen: HashMap<Ulid, (Subject, Option<[u8; 32]>)>,
     order: VecDeque<Ulid>,
 }
 
@@ -37,7 +38,7 @@ impl Dedupe {
     ) -> Result<bool, BusError> {
         match self.seen.get(&envelope.id) {
             None => Ok(false),
-            Some((on, hash)) if on == subject && hash == envelope.hash() => Ok(true),
+            Some((on, mark)) if on == subject && *mark == envelope.mark() => Ok(true),
             Some(_) => Err(BusError::Conflict { id: envelope.id }),
         }
     }
@@ -50,7 +51,7 @@ impl Dedupe {
             self.seen.remove(&oldest);
         }
         self.seen
-            .insert(envelope.id, (subject.clone(), *envelope.hash()));
+            .insert(envelope.id, (subject.clone(), envelope.mark()));
         self.order.push_back(envelope.id);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{BusError, Draft, Envelope, Subject, Ulid};
+use flowhost_bus::{BusError, Draft, Envelope, EnvelopeError, Subject, Ulid};
 use flowhost_engine::{CallScope, Fault, Message};
 use flowhost_ledger::Fact;
 use flowhost_ledger::records::{self, DecisionPart, HostCall, RecordKind as _};
@@ -36,8 +36,8 @@ impl MessagePayload {
     ///
     /// # Errors
     /// When the envelope holds something else.
-    pub fn of(envelope: &Envelope) -> Result<Self, serde_json::Error> {
-        Self::deserialize(&envelope.payload)
+    pub fn of(envelope: &Envelope) -> Result<Self, EnvelopeError> {
+        envelope.read()
     }
 
     /// The message as its receiver's guest reads it.

@@ -19,7 +19,6 @@ use flowhost_flow::{
     RunStatus, Time, planner_for,
 };
 use flowhost_ledger::{LedgerError, trace};
-use serde::Deserialize as _;
 use serde_json::Map;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -358,7 +357,7 @@ impl Driver {
                     Ok(delivery) => {
                         let envelope = delivery.envelope.clone();
                         let _gone = delivery.ack().await;
-                        self.answered(&envelope).await;
+                        self.answered(envelope).await;
                     }
                     Err(error) => self.broken(&error.to_string()).await,
                 },
@@ -391,8 +390,8 @@ impl Driver {
         }
     }
 
-    async fn answered(&mut self, envelope: &Envelope) {
-        let answer = match Answer::deserialize(&envelope.payload) {
+    async fn answered(&mut self, envelope: Arc<Envelope>) {
+        let answer = match envelope.body::<Answer>() {
             Ok(answer) => answer,
             Err(error) => {
                 let message = format!("the answer to a call cannot be read: {error}");
@@ -402,11 +401,15 @@ impl Driver {
         let Some(out) = self.open.remove(&answer.call) else {
             return; // answered before: the bus delivers at least once
         };
+        let step = envelope.step.clone();
+        // Nobody else holds it by now, so that the result is taken out of it and not copied.
+        drop(envelope);
+        let answer = Arc::unwrap_or_clone(answer);
         self.used
             .entry(answer.path.clone())
             .or_default()
             .add(&answer.detail);
-        let (result, stands) = self.kept(&envelope.step, answer.result, answer.stands);
+        let (result, stands) = self.kept(&step, answer.result, answer.stands);
         self.recording.heard(answer.call);
         let spent = self.purse.end(&answer.call.to_string());
         let used = Amounts {

@@ -1,9 +1,10 @@
 //! What travels on the bus for one call: the order and its result, both complete, so that a worker
 //! elsewhere could take it.
 
+use flowhost_bus::Body;
 use flowhost_flow::budget::Ceiling;
 use flowhost_flow::plan::Effects;
-use flowhost_flow::planner::{CallId, Part};
+use flowhost_flow::planner::{CallId, Part, Verdict};
 use flowhost_flow::{Amounts, Call, CallResult, Time};
 use flowhost_ledger::records::{PlannerEvent, UsedPart};
 use flowhost_words::PluginKind;
@@ -76,6 +77,26 @@ impl Order {
         }
     }
 }
+
+impl Body for Order {
+    fn json(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+
+    fn values(&self) -> Vec<(&Value, usize)> {
+        let schema = self.schema.as_ref();
+        let values = [&self.input, &self.config].into_iter().chain(schema);
+        values.map(|value| (value, 1)).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        let prompt = self.prompt.as_ref().map_or(0, String::len);
+        ORDER_BYTES.saturating_add(prompt)
+    }
+}
+
+/// What an order has beside its values and its prompt: names, numbers and digests, none of them long.
+const ORDER_BYTES: usize = 1_024;
 
 /// The payload of a `step.cancel` envelope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -242,6 +263,46 @@ impl Stands {
         }
     }
 }
+
+impl Body for Answer {
+    fn json(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+
+    fn values(&self) -> Vec<(&Value, usize)> {
+        match &self.result {
+            // `result`, and in it `output`.
+            CallResult::Output(output) => vec![(output, 2)],
+            CallResult::Verdict(Verdict::Rewrite { subject, findings }) => {
+                of_guard(Some(subject), findings)
+            }
+            CallResult::Verdict(Verdict::Pass { findings } | Verdict::Deny { findings, .. }) => {
+                of_guard(None, findings)
+            }
+            CallResult::Failed(_) => Vec::new(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let told = match &self.result {
+            CallResult::Failed(failure) => failure.message.len().saturating_add(failure.hint.len()),
+            CallResult::Verdict(Verdict::Deny { reason, .. }) => reason.len(),
+            CallResult::Output(_) | CallResult::Verdict(_) => 0,
+        };
+        ANSWER_BYTES.saturating_add(told)
+    }
+}
+
+/// What a verdict holds. `result`, `verdict`, the verdict's own word, and in it `subject` or `findings`.
+fn of_guard<'a>(subject: Option<&'a Value>, findings: &'a [Value]) -> Vec<(&'a Value, usize)> {
+    const DEPTH: usize = 4;
+    let subject = subject.into_iter().map(|subject| (subject, DEPTH));
+    let findings = findings.iter().map(|finding| (finding, DEPTH + 1));
+    subject.chain(findings).collect()
+}
+
+/// What an answer has beside its result: a path and numbers.
+const ANSWER_BYTES: usize = 512;
 
 impl Answer {
     /// The result of a call, with what the calls that it made in turn have used. What models have cost in

@@ -137,7 +137,7 @@ impl Shared {
         };
         let answer = self.bus.request(subject, Arc::new(envelope), ANSWER_MAX);
         let answer = answer.await.map_err(|error| error.to_string())?;
-        wire::read(&answer.payload)
+        wire::of(&answer)
     }
 }
 

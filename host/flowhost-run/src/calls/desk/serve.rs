@@ -81,7 +81,7 @@ impl Desk {
     /// Answers until the bus is gone.
     pub(crate) async fn serve(self: Arc<Self>, mut questions: Questions) {
         while let Ok(delivery) = questions.next().await {
-            let question = wire::read(&delivery.envelope.payload);
+            let question = wire::of(&delivery.envelope);
             let desk = self.clone();
             match question {
                 // Only this one waits, for the disk; the others are answered in the order in which they

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flowhost_bus::Envelope;
 use flowhost_ledger::{Fact, Kind, LedgerError, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -167,7 +168,12 @@ pub(super) fn write(message: &impl Serialize) -> Result<serde_json::Value, Strin
     Ok(serde_json::Value::String(text))
 }
 
-pub(super) fn read<T: DeserializeOwned>(payload: &serde_json::Value) -> Result<T, String> {
+/// What an envelope brings.
+pub(super) fn of<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, String> {
+    read(envelope.payload().map_err(|error| error.to_string())?)
+}
+
+fn read<T: DeserializeOwned>(payload: &serde_json::Value) -> Result<T, String> {
     let text = payload.as_str().ok_or("the payload is not a text")?;
     serde_json::from_str(text).map_err(|error| error.to_string())
 }

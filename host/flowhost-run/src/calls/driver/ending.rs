@@ -8,7 +8,6 @@ use std::time::Duration;
 use flowhost_bus::{Draft, Envelope};
 use flowhost_flow::planner::RunEnd;
 use flowhost_flow::{FailureClass, RunStatus};
-use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -63,7 +62,7 @@ impl Driver {
 
     async fn ask_to_settle(&mut self) -> Result<Settled, String> {
         let answer = self.request("settle", Value::Null, SETTLE_MAX).await?;
-        Settled::deserialize(&answer.payload).map_err(|error| error.to_string())
+        answer.read().map_err(|error| error.to_string())
     }
 
     /// What ended the run after its last step.

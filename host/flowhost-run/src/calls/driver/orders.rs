@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{BusError, Draft, Envelope};
+use flowhost_bus::{BusError, Draft, Envelope, EnvelopeError, Head};
 use flowhost_flow::planner::CallId;
 use flowhost_flow::{Amounts, Call, CallResult, Event, FailureClass};
 use flowhost_ledger::trace;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Driver, Out};
@@ -68,9 +67,7 @@ impl Driver {
             return Err(SendError::Made(Box::new(made)));
         }
         let order = Order::new(call, &installed, self.clock.now());
-        let payload = serde_json::to_value(order)
-            .map_err(|error| cannot(FailureClass::Internal, error.to_string()))?;
-        let envelope = self.envelope(call, "start", payload).map_err(|error| {
+        let envelope = self.envelope(call, order).map_err(|error| {
             cannot(
                 FailureClass::Invalid,
                 format!("the input cannot travel: {error}"),
@@ -100,10 +97,10 @@ impl Driver {
         }
     }
 
-    fn envelope(&self, call: &Call, direction: &str, payload: Value) -> Result<Envelope, String> {
+    fn envelope(&self, call: &Call, order: Order) -> Result<Envelope, EnvelopeError> {
         let run = &self.scope;
-        let draft = Draft {
-            id: self.channel.id(call.id.0, direction),
+        let head = Head {
+            id: self.channel.id(call.id.0, "start"),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
             step: call.step_id.clone(),
@@ -111,10 +108,9 @@ impl Driver {
             correlation: call.path.clone(),
             causation: String::new(),
             traceparent: trace::traceparent(&self.trace, trace::step_span(&call.step_id)),
-            kind: format!("step.{direction}"),
-            payload,
+            kind: "step.start".to_owned(),
         };
-        draft.seal().map_err(|error| error.to_string())
+        head.carry(Arc::new(order))
     }
 
     /// Tells whoever performs a call to stop it. A call that still waits here is answered for at once.

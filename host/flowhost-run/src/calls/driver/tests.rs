@@ -241,7 +241,7 @@ async fn an_answer_that_the_bus_delivers_twice_is_heard_once() {
     let (mut driver, ear, ledger) = scripted(vec![]);
     driver.open.insert(3, None);
     for _ in 0..2 {
-        driver.answered(&answer(3)).await;
+        driver.answered(Arc::new(answer(3))).await;
     }
     assert_eq!(answers_heard(&ear), 1);
     assert_eq!(ledger.facts().len(), 1, "and stands in one record");
@@ -250,7 +250,7 @@ async fn an_answer_that_the_bus_delivers_twice_is_heard_once() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_a_call_that_nobody_made_is_not_heard() {
     let (mut driver, ear, ledger) = scripted(vec![]);
-    driver.answered(&answer(3)).await;
+    driver.answered(Arc::new(answer(3))).await;
     assert_eq!((ear.all().len(), ledger.facts().len()), (0, 0));
 }
 
@@ -260,7 +260,7 @@ async fn an_answer_that_cannot_be_read_ends_the_host_and_is_told_once() {
     driver.open.insert(3, None);
     let odd = envelope("say", "step.end", json!({ "call": "three" }));
     for _ in 0..2 {
-        driver.answered(&odd).await;
+        driver.answered(Arc::new(odd.clone())).await;
     }
     let events = ear.events();
     let [Event::HostFailed { failure }] = events.as_slice() else {

@@ -53,7 +53,8 @@ async fn an_agent_that_is_waited_for_is_not_asked_by_who_waits() {
 #[tokio::test]
 async fn what_is_no_message_of_a_plugin_is_not_read() {
     let (ann, _) = reader("ann");
-    let order = envelope("bob", "step.start", message("bob", &[]).payload.clone());
+    let said = message("bob", &[]).payload().unwrap().clone();
+    let order = envelope("bob", "step.start", said);
     assert!(ann.wanted(&order).is_none(), "another kind");
     let odd = envelope("bob", MESSAGE, json!({ "topic": 7 }));
     assert!(ann.wanted(&odd).is_none(), "another form");

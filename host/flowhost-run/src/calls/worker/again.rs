@@ -129,7 +129,9 @@ mod tests {
     async fn say(bus: &dyn Bus, channel: &Channel, what: &str, step: &str, payload: Value) {
         let draft = Draft {
             id: channel.id(7, what),
-            ..envelope("host", &format!("step.{what}"), payload).into_draft()
+            ..envelope("host", &format!("step.{what}"), payload)
+                .into_draft()
+                .unwrap()
         };
         let subject = channel.subject(&["step", step, what]).unwrap();
         let sent = bus.publish(&subject, Arc::new(draft.seal().unwrap()));
@@ -159,7 +161,7 @@ mod tests {
         say(&*bus, &next, "start", "greet", ordered).await;
         // Performing it fails here, because nothing is installed: that is an answer all the same.
         let answer = timeout(soon, answers.next()).await.unwrap().unwrap();
-        let answer = answer.envelope.payload.to_string();
+        let answer = answer.envelope.payload().unwrap().to_string();
         assert!(
             answer.contains("is not one that this run has had"),
             "{answer}"

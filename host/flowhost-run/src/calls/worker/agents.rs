@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use flowhost_bus::{Delivery, Draft, Ulid};
 use flowhost_engine::{AgentOutcome, CallScope, Fault};
 use flowhost_ledger::records::ToolCall;
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::Worker;
@@ -66,8 +65,7 @@ impl Worker {
 
     /// `on-finish` of every agent that was started, in its current revision; its errors change nothing.
     pub(super) async fn finish(&self, delivery: Delivery) {
-        let outcome = Ending::deserialize(&delivery.envelope.payload);
-        match outcome {
+        match delivery.envelope.read() {
             Ok(Ending { status, reason }) => {
                 let outcome = AgentOutcome { status, reason };
                 for agent in self.started() {

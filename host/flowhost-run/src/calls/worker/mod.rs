@@ -13,7 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flowhost_bus::{Bus, Delivery, Draft, Envelope};
+use flowhost_bus::{Bus, Delivery, Envelope, Head};
 use flowhost_caps::model::Origin;
 use flowhost_engine::{AgentTask, CallReport, CallScope, Fault, Phase, RunScope, neutralise};
 use flowhost_flow::plan::Effects;
@@ -24,7 +24,6 @@ use flowhost_ledger::trace;
 use flowhost_words::PluginKind;
 use futures::FutureExt as _;
 use futures::future::{Aborted, abortable};
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -141,7 +140,7 @@ impl Worker {
     }
 
     fn cancel(&self, envelope: &Envelope) {
-        match Cancel::deserialize(&envelope.payload) {
+        match envelope.read::<Cancel>() {
             Ok(Cancel { call, reason }) => {
                 tracing::debug!(call, reason, "stopping a call");
                 self.calls.cancel(call);
@@ -151,7 +150,7 @@ impl Worker {
     }
 
     async fn take(self: Arc<Self>, delivery: Delivery) {
-        let order = match Order::deserialize(&delivery.envelope.payload) {
+        let order = match delivery.envelope.body::<Order>() {
             Ok(order) => order,
             Err(error) => {
                 let subject = delivery.subject.as_str();
@@ -421,22 +420,24 @@ impl Worker {
         let subject = subject.map_err(|error| error.to_string())?;
         let id = self.channel.id(order.call, "end");
         let actor = format!("{}/{}", self.scope.tenant, order.plugin);
-        let draft = |answer: &Answer| {
-            let payload = serde_json::to_value(answer).unwrap_or(Value::Null);
-            Draft::answer(&delivery.envelope, id, &actor, "step.end", payload).seal()
+        let sealed = |answer: &Arc<Answer>| {
+            Head::answer(&delivery.envelope, id, &actor, "step.end").carry(answer.clone())
         };
+        let answer = Arc::new(answer);
         // A guest can answer what an envelope cannot carry (integers beyond 2^53); that is its fault.
-        let envelope = draft(&answer).or_else(|error| {
+        let envelope = sealed(&answer).or_else(|error| {
             let failure = Failure::new(
                 FailureClass::Failed,
                 format!("the output cannot travel: {error}"),
             );
-            draft(&Answer {
+            sealed(&Arc::new(Answer {
                 result: failed(failure),
                 stands: Stands::Nowhere,
-                ..answer.clone()
-            })
+                ..Answer::clone(&answer)
+            }))
         });
+        // The driver takes the result out of it, which it can where nobody else holds it.
+        drop(answer);
         let envelope = Arc::new(envelope.map_err(|error| error.to_string())?);
         self.bus
             .publish(&subject, envelope)

@@ -11,7 +11,6 @@ use flowhost_bus::{
     SubscribeOptions, Subscription, Ulid,
 };
 use flowhost_flow::plan::Effects;
-use serde::Deserialize as _;
 
 use super::world::World;
 use crate::calls::order::Order;
@@ -49,7 +48,7 @@ impl SimBus {
         let mut seen = self.world.seen();
         seen.said.insert(envelope.id, sent.clone());
         if envelope.kind == "step.start"
-            && let Ok(order) = Order::deserialize(&envelope.payload)
+            && let Ok(order) = envelope.body::<Order>()
         {
             let once = order.effects == Effects::Once && !order.part.is_guard();
             seen.once.insert(order.call, once);
