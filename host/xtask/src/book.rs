@@ -1,6 +1,8 @@
 //! The book: `docs/` as mdBook makes pages of it. Its links, and what its pages tell a reader to type, are held
 //! by tests; this holds that mdBook takes its list of pages and can draw each of them.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 
 use crate::folders::Folders;
@@ -9,22 +11,11 @@ use crate::{process, say};
 /// The version that draws it. Without its features: they are a server, a watcher and a search index.
 const MDBOOK: &str = "0.5.4";
 
-/// Installs mdBook below `target/tools` where this version is not there, and builds.
+/// Installs mdBook below `target/tools` where this version is not there, and draws.
 pub(crate) fn run(folders: &Folders) -> Result<()> {
-    let tools = folders.tools();
-    let program = tools
-        .join("bin")
-        .join(format!("mdbook{}", std::env::consts::EXE_SUFFIX));
-    let there = program.is_file()
-        && process::output(&mut process::program(
-            &program,
-            &folders.root,
-            &["--version"],
-        ))?
-        .contains(MDBOOK);
-    if !there {
+    if !is_installed(folders)? {
         say::step(format_args!("mdBook {MDBOOK}"));
-        let root = tools.display().to_string();
+        let root = folders.tools().display().to_string();
         // Unoptimised: it draws eighty pages, and is built more often than it draws.
         let install = [
             "install",
@@ -40,9 +31,42 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
         ];
         process::run(&mut process::cargo(&folders.root, &install))?;
     }
+    draw(folders)
+}
+
+/// Draws the book where mdBook is there. To compile it takes two cores two minutes, for what the tests of the list of
+/// pages and of their links leave to be found; so the test command does not.
+pub(crate) fn draw_if_installed(folders: &Folders) -> Result<()> {
+    if is_installed(folders)? {
+        return draw(folders);
+    }
+    say::skipped(
+        "the book",
+        format_args!("mdBook {MDBOOK} is not in `target/tools`"),
+        "`cargo xtask book` installs it and draws the book",
+    );
+    Ok(())
+}
+
+fn program(folders: &Folders) -> PathBuf {
+    let name = format!("mdbook{}", std::env::consts::EXE_SUFFIX);
+    folders.tools().join("bin").join(name)
+}
+
+/// Whether this version of it is there.
+fn is_installed(folders: &Folders) -> Result<bool> {
+    let program = program(folders);
+    if !program.is_file() {
+        return Ok(false);
+    }
+    let mut version = process::program(&program, &folders.root, &["--version"]);
+    Ok(process::output(&mut version)?.contains(MDBOOK))
+}
+
+fn draw(folders: &Folders) -> Result<()> {
     say::step("the book");
     process::run(&mut process::program(
-        &program,
+        program(folders),
         &folders.root,
         &["build", "docs/book"],
     ))?;

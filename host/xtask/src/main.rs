@@ -20,6 +20,7 @@ mod dist;
 mod folders;
 mod golden;
 mod guests;
+mod lanes;
 mod mcp_files;
 mod mcp_peers;
 mod order_saga;

@@ -1,10 +1,11 @@
-//! Everything that must pass before a change is handed in, cheapest first; the test runner last, so
-//! that its own summary is the last thing on the screen.
+//! Everything that must pass before a change is handed in: what takes seconds first, then what is built, in two lanes
+//! beside each other; the test runner last, so that its own summary is the last thing on the screen.
 
 use anyhow::Result;
 use clap::Args;
 
 use crate::folders::Folders;
+use crate::lanes::{self, Halt};
 use crate::{
     book, browser, cel_cases, guests, mcp_files, process, py_trees, registry, say, tidy, wit_docs,
     wit_lock,
@@ -36,6 +37,16 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     tidy::run(folders)?;
     wit_lock::run(folders, &wit_lock::Options { check: true })?;
     wit_docs::run(folders, &wit_docs::Options { check: true })?;
+    lanes::both(
+        |halt| host_lane(folders, halt),
+        |halt| component_lane(folders, options, halt),
+    )?;
+    cel_cases::run_beside(folders)?;
+    run_tests(folders, &options.runner)
+}
+
+/// Lints and builds the host and all tests. None of it needs a component.
+fn host_lane(folders: &Folders, halt: &Halt) -> Result<()> {
     say::step("clippy");
     let clippy = [
         "clippy",
@@ -48,32 +59,40 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         "warnings",
     ];
     process::run(&mut process::cargo(&folders.root, &clippy))?;
-    guests::run(
-        folders,
-        &guests::Options {
-            all: !options.quick,
-            plugins_only: false,
-            no_scripts: options.quick,
-        },
-    )?;
-    if !options.quick {
-        browser::ensure(&folders.root);
-        book::run(folders)?;
-        registry::ensure(folders);
-        mcp_files::ensure(folders)?;
-        guests::foreign::typescript::test(folders)?;
-        guests::foreign::python_sdk::test(folders)?;
-        say::step("behaviour trees against py_trees");
-        py_trees::run(folders, &py_trees::Options::default())?;
-    }
     // All at once and with the same features, so that the runtime is compiled once. The host's own
     // executable is among it, because its package has an integration test.
-    say::step("building the host and all tests");
-    let build = ["test", "--workspace", "--no-run", ENGINE_TARGETS, "--quiet"];
-    process::run(&mut process::cargo(&folders.root, &build))?;
-    cel_cases::run_beside(folders)?;
-    sdk_tests(folders)?;
-    run_tests(folders, &options.runner)
+    halt.unless(|| {
+        say::step("building the host and all tests");
+        let build = ["test", "--workspace", "--no-run", ENGINE_TARGETS, "--quiet"];
+        process::run(&mut process::cargo(&folders.root, &build))
+    })
+}
+
+/// Builds components, each by its own language's tools, in target folders of their own; and tests the SDKs that they are
+/// written with. None of it needs the host.
+fn component_lane(folders: &Folders, options: &Options, halt: &Halt) -> Result<()> {
+    let built = guests::Options {
+        all: !options.quick,
+        plugins_only: false,
+        no_scripts: options.quick,
+    };
+    guests::run(folders, &built)?;
+    halt.unless(|| sdk_tests(folders))?;
+    if options.quick {
+        return Ok(());
+    }
+    halt.unless(|| {
+        browser::ensure(&folders.root);
+        registry::ensure(folders);
+        mcp_files::ensure(folders)
+    })?;
+    halt.unless(|| guests::foreign::typescript::test(folders))?;
+    halt.unless(|| guests::foreign::python_sdk::test(folders))?;
+    halt.unless(|| {
+        say::step("behaviour trees against py_trees");
+        py_trees::run(folders, &py_trees::Options::default())
+    })?;
+    halt.unless(|| book::draw_if_installed(folders))
 }
 
 /// The attributes of the SDK, with their compile-fail tests: in a target folder of their own, because the

@@ -79,6 +79,17 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Builds these shipped plugins and nothing else: what a demo waits for.
+pub(crate) fn only_plugins(folders: &Folders, plugins: &[&str]) -> Result<()> {
+    target::ensure(folders, TRIPLE)?;
+    let plugins: Vec<String> = plugins.iter().map(|&plugin| plugin.to_owned()).collect();
+    compile(folders, &plugins, true)?;
+    for job in &plugin_jobs(folders, &plugins) {
+        wrap_one(folders, job).with_context(|| format!("cannot make `{}`", job.name))?;
+    }
+    Ok(())
+}
+
 /// Folder names of the shipped plugins.
 pub(crate) fn plugins(folders: &Folders) -> Result<Vec<String>> {
     names(&folders.root.join("plugins"), |path| {

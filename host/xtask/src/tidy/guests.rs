@@ -11,6 +11,8 @@ use crate::guests::{foreign, plugins, rust_guests};
 
 const SUITES: &[&str] = &["ok_", "limit_", "deny_", "fault_", "compat_"];
 
+const MANIFEST: &str = "tests/guests/Cargo.toml";
+
 /// Where tests, cases and benches stand.
 const USERS: &[&str] = &[
     "tests/it",
@@ -25,6 +27,7 @@ const USERS: &[&str] = &[
 /// Checks names and uses.
 pub(super) fn check(folders: &Folders) -> Result<Faults> {
     let mut guests = rust_guests(folders)?;
+    let unlisted = unlisted(&guests, &read(&folders.root.join(MANIFEST))?);
     guests.extend(foreign::all_names().map(str::to_owned));
     let mut users = String::new();
     for folder in USERS {
@@ -37,6 +40,7 @@ pub(super) fn check(folders: &Folders) -> Result<Faults> {
     }
     let used = words(&users);
     let mut faults = faults(&guests, &used);
+    faults.extend(unlisted);
     for plugin in plugins(folders)? {
         if !folders
             .root
@@ -51,6 +55,16 @@ pub(super) fn check(folders: &Folders) -> Result<Faults> {
         }
     }
     Ok(faults)
+}
+
+/// Guests that Cargo would make a test program of, without a test in it.
+fn unlisted(guests: &[String], manifest: &str) -> Faults {
+    guests
+        .iter()
+        .map(|guest| format!("{{ name = \"{guest}\", test = false }},"))
+        .filter(|line| !manifest.contains(line.as_str()))
+        .map(|line| format!("{MANIFEST}: `bin` does not list `{line}`"))
+        .collect()
 }
 
 /// Every word that could be a guest's name.
@@ -85,6 +99,14 @@ mod tests {
         let guests = ["ok_echo".to_owned(), "ok_echo_more".to_owned()];
         let used = words(r#"load("ok_echo_more")"#);
         assert_eq!(faults(&guests, &used).len(), 1);
+    }
+
+    #[test]
+    fn refuses_a_guest_that_would_be_linked_as_a_test_program() {
+        let guests = ["ok_echo".to_owned()];
+        let listed = "bin = [\n    { name = \"ok_echo\", test = false },\n]\n";
+        assert!(unlisted(&guests, listed).is_empty());
+        assert_eq!(unlisted(&guests, "bin = []").len(), 1);
     }
 
     #[test]
