@@ -214,9 +214,10 @@ fn used(manifest: &Manifest, mut imported: BTreeSet<&'static str>) -> BTreeSet<&
         imported.insert("messages");
     }
     // What a process that an adapter starts sees of the machine is granted as files and env of the adapter,
-    // which reads neither itself.
+    // which reads neither itself; and its server may be at an address, which the host's transport asks under http.
     if imported.contains("process") {
-        imported.extend(["files", "env"].into_iter().filter(|key| asked(key)));
+        let lent = ["files", "env", "http"];
+        imported.extend(lent.into_iter().filter(|key| asked(key)));
     }
     imported
 }

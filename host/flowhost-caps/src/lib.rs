@@ -94,6 +94,8 @@ pub fn all() -> Vec<Arc<dyn Capability>> {
 #[must_use]
 pub fn providers(services: Services) -> Arc<[Arc<dyn Provider>]> {
     let it = services;
+    let http = http::Http::new(it.http);
+    let outward = http.outward();
     Arc::new([
         Arc::new(runtime::Runtime::new(
             Arc::clone(&it.logs),
@@ -111,8 +113,8 @@ pub fn providers(services: Services) -> Arc<[Arc<dyn Provider>]> {
         Arc::new(tools::Tools::new(it.tools)),
         Arc::new(messaging::Messaging::new(it.bus, it.mailboxes)),
         Arc::new(model::Model::new(it.model)),
-        Arc::new(http::Http::new(it.http)),
+        Arc::new(http),
         Arc::new(files::Files::new(it.files)),
-        Arc::new(mcp_transport::McpTransport::new(it.process)),
+        Arc::new(mcp_transport::McpTransport::new(it.process, outward)),
     ])
 }

@@ -8,12 +8,14 @@
 //! Two eras: *legacy* revisions (to 2025-11-25) open with `initialize`; *modern* ones (from 2026-07-28)
 //! say revision and capabilities in every request.
 
+mod events;
 mod frame;
 mod header;
 mod meta;
 mod route;
 mod version;
 
+pub use events::{Event, EventFault, Events};
 pub use frame::{
     Code, FRAME_DEPTH_MAX, Id, Message, Notification, Refusal, Reply, Request, RpcError, read,
 };

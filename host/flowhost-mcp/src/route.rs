@@ -17,10 +17,14 @@ pub struct Route {
     pub token: Option<Id>,
     /// Whether it says that the server's tools are others now: who holds them to what they were has to look.
     pub changes_tools: bool,
+    /// Whether it asks for a new session, and so belongs to none.
+    pub begins: bool,
 }
 
-/// What says so.
+/// What says that tools have changed.
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+/// What asks for a session.
+const INITIALIZE: &str = "initialize";
 
 /// Where a frame belongs; none for what is no frame.
 ///
@@ -50,7 +54,9 @@ pub fn route(frame: &[u8]) -> Option<Route> {
         return None;
     }
     let method = head.method.and_then(Word::id);
-    let changes_tools = head.id.is_none() && method == Some(Id::Text(TOOLS_CHANGED.to_owned()));
+    let says = |word: &str| matches!(&method, Some(Id::Text(method)) if method == word);
+    let changes_tools = head.id.is_none() && says(TOOLS_CHANGED);
+    let begins = head.id.is_some() && says(INITIALIZE);
     let params = head.params.unwrap_or_default();
     let given = params.meta.and_then(|meta| meta.token);
     Some(Route {
@@ -58,6 +64,7 @@ pub fn route(frame: &[u8]) -> Option<Route> {
         answers,
         token: given.or(params.token).and_then(Word::id),
         changes_tools,
+        begins,
     })
 }
 

@@ -1,27 +1,26 @@
 //! One question and its answer: the frame of the era, over HTTP with its headers, and what the server made
-//! of it. What does not answer exactly this question is no answer.
+//! of it.
 
 use std::cell::Cell;
 
-use flowhost_mcp::{
-    CLIENT_CAPABILITIES, CLIENT_INFO, Code, Id, Message, PROTOCOL_VERSION, Request, RpcError,
-    encode_header, name_of, read,
-};
-use flowhost_sdk::host::http::{self, Header, Response};
+use flowhost_mcp::{Code, Id, Request, RpcError};
+use flowhost_sdk::host::mcp_transport::{self as transport, Header};
 use flowhost_sdk::{Context, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::session::{Era, State};
-use crate::sse;
-use crate::stdio::{self, Asked};
+use crate::talk::{self, Asked, Listening, Trip};
+
+/// What the modern era asks to hear what a server says by itself.
+const LISTEN: &str = "subscriptions/listen";
 
 /// Characters of what a server says that an error repeats; the host shows it to people and models.
 const SAID_CHARS: usize = 300;
 
-/// Milliseconds that a server has to answer the first question of all, where its era is to be found out: some
-/// of the older one never answer what they do not know.
+/// Milliseconds that a process has to answer the first question of all, where its era is to be found out: some
+/// of the older one never answer what they do not know. HTTP answers with a status.
 const PROBE_MS: f64 = 5_000.0;
 
 /// The server at the other end.
@@ -48,7 +47,6 @@ pub(crate) enum Way {
 pub(crate) struct Got {
     /// Of HTTP; over the standard streams 200 for an answer.
     pub(crate) status: i32,
-    pub(crate) headers: Vec<Header>,
     /// What was answered to the question, if a frame did.
     pub(crate) outcome: Option<Result<Value, RpcError>>,
     /// Why the question was not sent, over the standard streams.
@@ -59,18 +57,6 @@ impl Got {
     /// Why there is no answer.
     pub(crate) fn refused(&self) -> Error {
         self.unsent.clone().unwrap_or_else(|| refused(self.status))
-    }
-
-    /// The only value of a header.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self
-            .headers
-            .iter()
-            .filter(|it| it.name.eq_ignore_ascii_case(name));
-        match (found.next(), found.next()) {
-            (Some(header), None) => Some(header.value.as_str()),
-            _ => None,
-        }
     }
 }
 
@@ -85,16 +71,19 @@ impl Server {
             Some(url) => Way::Http(url.to_owned()),
             None => Way::Stdio,
         };
-        Ok(Self::at(way, &ctx.call, ctx.deadline_ms))
+        Self::at(way, &ctx.call, ctx.deadline_ms)
     }
 
-    pub(crate) fn at(way: Way, call: &str, time_ms: f64) -> Self {
-        Self {
+    pub(crate) fn at(way: Way, call: &str, time_ms: f64) -> Result<Self, Error> {
+        if let Way::Http(url) = &way {
+            transport::at(url)?;
+        }
+        Ok(Self {
             way,
             call: call.to_owned(),
             asked: Cell::new(0),
             time_ms,
-        }
+        })
     }
 
     pub(crate) fn way(&self) -> &Way {
@@ -123,7 +112,7 @@ impl Server {
         headers: &[(String, String)],
     ) -> Result<Result<Value, RpcError>, Error> {
         let got = self.send(state, method, params.clone(), headers)?;
-        let ended = got.status == 404 && got.outcome.is_none() && state.has_session();
+        let ended = got.status == 404 && got.outcome.is_none() && state.era == Era::Legacy;
         let ended = ended || got.unsent.is_some();
         let got = match ended {
             false => got,
@@ -146,32 +135,19 @@ impl Server {
         mut params: Map<String, Value>,
         headers: &[(String, String)],
     ) -> Result<Got, Error> {
-        let mut all = vec![("MCP-Protocol-Version", state.version.clone())];
-        match state.era {
-            Era::Modern => {
-                all.push(("Mcp-Method", method.to_owned()));
-                if let Some(name) = name_of(method, &params) {
-                    all.push(("Mcp-Name", encode_header(name)));
-                }
-                let meta = json!({
-                    PROTOCOL_VERSION: state.version,
-                    CLIENT_INFO: client(),
-                    CLIENT_CAPABILITIES: {},
-                });
-                params.insert("_meta".to_owned(), meta);
-            }
-            Era::Legacy => {
-                if let Some(session) = &state.session {
-                    all.push(("Mcp-Session-Id", session.clone()));
-                }
-            }
+        let mut all = state.headers(method, &params);
+        all.extend(headers.iter().map(|(name, value)| header(name, value)));
+        state.sign(&mut params);
+        if self.is_http() && state.listens {
+            let frame = self.subscription(state);
+            let headers = state.headers(LISTEN, &Map::new());
+            let listening = Listening {
+                frame: &frame,
+                headers: &headers,
+            };
+            return self.request(method, params, &all, state.era, Some(listening));
         }
-        all.extend(
-            headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.clone())),
-        );
-        self.request(method, params, &all)
+        self.request(method, params, &all, state.era, None)
     }
 
     /// Sends a request with these headers.
@@ -179,51 +155,91 @@ impl Server {
         &self,
         method: &str,
         params: Map<String, Value>,
-        headers: &[(&str, String)],
+        headers: &[Header],
+        era: Era,
+        listening: Option<Listening<'_>>,
     ) -> Result<Got, Error> {
-        let id = self.id();
         let mut frame = Request {
-            id: id.clone(),
+            id: self.id(),
             method: method.to_owned(),
             params,
         };
-        let Way::Http(url) = &self.way else {
-            wants_progress(&mut frame);
-            return self.over_streams(&frame);
+        wants_progress(&mut frame);
+        let is_modern_http = self.is_http() && era == Era::Modern;
+        let by_itself = Listening {
+            frame: "",
+            headers: &[],
         };
-        let response = self.http("POST", url, headers, frame.value().to_string())?;
-        let outcome = answer(&response, &id)?;
-        Ok(Got {
-            status: response.status,
-            headers: response.headers,
-            outcome,
-            unsent: None,
-        })
-    }
-
-    fn over_streams(&self, frame: &Request) -> Result<Got, Error> {
-        let wait_ms = match frame.method.as_str() {
-            "server/discover" => self.time_ms.min(PROBE_MS),
-            _ => self.time_ms,
+        let trip = Trip {
+            headers: if self.is_http() { headers } else { &[] },
+            // A process says everything on the one stream that it has.
+            listening: match self.is_http() {
+                true => listening,
+                false => Some(by_itself),
+            },
+            may_answer: !is_modern_http,
+            // What begins a session cannot be called off.
+            tells_of_end: !is_modern_http && method != "initialize",
+            wait_ms: match method {
+                "server/discover" if !self.is_http() => self.time_ms.min(PROBE_MS),
+                _ => self.time_ms,
+            },
         };
-        let (status, outcome, unsent) = match stdio::ask(frame, wait_ms)? {
-            Asked::Answered(outcome) => (200, Some(outcome), None),
+        let (status, outcome, unsent) = match talk::ask(&frame, &trip)? {
+            Asked::Answered(head, outcome) => {
+                let status = head.map_or(200, |head| head.status);
+                (status, Some(outcome), None)
+            }
+            Asked::Refused(head) => (head.status, None, None),
             Asked::Gone(why) => (404, None, Some(why)),
         };
         Ok(Got {
             status,
-            headers: Vec::new(),
             outcome,
             unsent,
         })
     }
 
-    /// An id for a question. Over HTTP one connection has one answer and there is nobody to tell it from; the
-    /// standard streams are shared by all calls of the run.
-    fn id(&self) -> Id {
-        if let Way::Http(_) = self.way {
-            return Id::Number(1);
+    fn is_http(&self) -> bool {
+        matches!(self.way, Way::Http(_))
+    }
+
+    /// What asks to hear of changes, in the era that has a request for it.
+    fn subscription(&self, state: &State) -> String {
+        if state.era == Era::Legacy {
+            return String::new();
         }
+        let Value::Object(mut params) = json!({ "notifications": { "toolsListChanged": true } })
+        else {
+            return String::new();
+        };
+        state.sign(&mut params);
+        let request = Request {
+            // It outlives the call, and there is one of it.
+            id: Id::Text("listen".to_owned()),
+            method: LISTEN.to_owned(),
+            params,
+        };
+        request.value().to_string()
+    }
+
+    /// Begins to hear what the server says by itself, so that it is heard between calls as well.
+    pub(crate) fn listen(&self, state: &State) -> Result<(), Error> {
+        if !self.is_http() || !state.listens {
+            return Ok(());
+        }
+        let frame = self.subscription(state);
+        let headers = state.headers(LISTEN, &Map::new());
+        let listening = Listening {
+            frame: &frame,
+            headers: &headers,
+        };
+        transport::cancel(&listening.open()?);
+        Ok(())
+    }
+
+    /// An id for a question: a session and the standard streams are shared by all calls of the run.
+    fn id(&self) -> Id {
         let number = self.asked.get() + 1;
         self.asked.set(number);
         Id::Text(format!("{}-{number}", self.call))
@@ -231,57 +247,14 @@ impl Server {
 
     /// Sends what has no answer.
     pub(crate) fn notify(&self, state: &State, method: &str) -> Result<(), Error> {
-        let Way::Http(url) = &self.way else {
-            return stdio::notify(method, &json!({}));
+        let headers = match self.is_http() {
+            true => state.headers(method, &Map::new()),
+            false => Vec::new(),
         };
-        let frame = json!({ "jsonrpc": "2.0", "method": method });
-        let mut headers = vec![("MCP-Protocol-Version", state.version.clone())];
-        headers.extend(
-            state
-                .session
-                .clone()
-                .map(|session| ("Mcp-Session-Id", session)),
-        );
-        let response = self.http("POST", url, &headers, frame.to_string())?;
-        match response.status {
-            200..=299 => Ok(()),
-            status => Err(refused(status)),
+        match talk::notify(method, &json!({}), &headers)? {
+            Some(head) if !(200..300).contains(&head.status) => Err(refused(head.status)),
+            _ => Ok(()),
         }
-    }
-
-    /// Ends a session, as far as the server lets itself be told. A process is ended by the host.
-    pub(crate) fn leave(&self, state: &State) {
-        if let (Way::Http(url), Some(session)) = (&self.way, &state.session) {
-            let headers = [
-                ("MCP-Protocol-Version", state.version.clone()),
-                ("Mcp-Session-Id", session.clone()),
-            ];
-            let _whatever_it_says = self.http("DELETE", url, &headers, String::new());
-        }
-    }
-
-    fn http(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &[(&str, String)],
-        body: String,
-    ) -> Result<Response, Error> {
-        let usual = [
-            ("Content-Type", "application/json".to_owned()),
-            ("Accept", "application/json, text/event-stream".to_owned()),
-        ];
-        let all = usual.iter().chain(headers).map(|(name, value)| Header {
-            name: (*name).to_owned(),
-            value: value.clone(),
-        });
-        http::send(&http::Request {
-            method: method.to_owned(),
-            url: url.to_owned(),
-            headers: all.collect(),
-            body: body.into_bytes(),
-            timeout_ms: 0.0,
-        })
     }
 }
 
@@ -297,83 +270,16 @@ fn wants_progress(request: &mut Request) {
     }
 }
 
+pub(crate) fn header(name: &str, value: &str) -> Header {
+    Header {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
 /// What this client calls itself.
 pub(crate) fn client() -> Value {
     json!({ "name": "flowhost", "version": env!("CARGO_PKG_VERSION") })
-}
-
-/// The answer to a question among what a response holds.
-fn answer(response: &Response, id: &Id) -> Result<Option<Result<Value, RpcError>>, Error> {
-    let kind = response
-        .headers
-        .iter()
-        .find(|it| it.name.eq_ignore_ascii_case("content-type"));
-    let kind = kind.map_or("", |header| {
-        header.value.split(';').next().unwrap_or_default()
-    });
-    let kind = kind.trim().to_ascii_lowercase();
-    let frames = match kind.as_str() {
-        "application/json" => vec![response.body.clone()],
-        "text/event-stream" => {
-            let text = std::str::from_utf8(&response.body)
-                .map_err(|_| Error::failed("the server's events are not UTF-8"))?;
-            sse::data(text)
-                .into_iter()
-                .map(String::into_bytes)
-                .collect()
-        }
-        // What a proxy or an older server says of an error is for people.
-        _ if response.status >= 300 => return Ok(None),
-        _ => {
-            return Err(Error::failed(format_args!(
-                "the server answered with `{}`, which is neither JSON nor a stream of events",
-                said(&kind)
-            )));
-        }
-    };
-    let mut found = None;
-    for frame in frames {
-        let message = match read(&frame) {
-            Ok(message) => message,
-            // A body of an error need not be a frame; an answer must be one.
-            Err(_) if response.status >= 300 => return Ok(None),
-            Err(refusal) => {
-                return Err(Error::failed(format_args!(
-                    "the server's answer: {}",
-                    refusal.error.message
-                )));
-            }
-        };
-        let reply = match message {
-            Message::Reply(reply) => reply,
-            Message::Notification(_) => continue,
-            Message::Request(request) => {
-                return Err(Error::failed(format_args!(
-                    "the server asks for `{}` in return, which this host grants to no server",
-                    said(&request.method)
-                )));
-            }
-        };
-        // An error that could not read the question has no id of it.
-        let ours = match &reply.id {
-            Some(answered) => answered == id,
-            None => reply.outcome.is_err(),
-        };
-        if !ours {
-            return Err(Error::failed(
-                "the server answered a question that was not asked",
-            ));
-        }
-        if found.replace(reply.outcome).is_some() {
-            return Err(Error::failed("the server answered twice"));
-        }
-    }
-    match found {
-        None if response.status < 300 => Err(Error::transient(
-            "the server ended its answer before it gave one",
-        )),
-        found => Ok(found),
-    }
 }
 
 /// A result that is whole: one that asks for more is refused.
@@ -443,85 +349,6 @@ pub(crate) fn said(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn response(status: i32, kind: &str, body: &str) -> Response {
-        Response {
-            status,
-            headers: vec![Header {
-                name: "Content-Type".to_owned(),
-                value: kind.to_owned(),
-            }],
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    fn outcome(
-        status: i32,
-        kind: &str,
-        body: &str,
-    ) -> Result<Option<Result<Value, RpcError>>, String> {
-        answer(&response(status, kind, body), &Id::Number(1)).map_err(|error| match error {
-            Error::Failed(message) | Error::Transient(message) | Error::Invalid(message) => message,
-            other => format!("{other:?}"),
-        })
-    }
-
-    const JSON: &str = "application/json; charset=utf-8";
-    const EVENTS: &str = "text/event-stream";
-
-    #[test]
-    fn takes_no_answer_for_this_one_that_is_another() {
-        // MCP-022: out of order, twice, never, not JSON, NaN, batches, another id.
-        for (kind, body, says) in [
-            (
-                JSON,
-                r#"{"jsonrpc":"2.0","id":2,"result":{}}"#,
-                "was not asked",
-            ),
-            (JSON, r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#, "batches"),
-            (JSON, "log line", "not JSON"),
-            (
-                JSON,
-                r#"{"jsonrpc":"2.0","id":1,"result":{"n":NaN}}"#,
-                "not JSON",
-            ),
-            (
-                JSON,
-                r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}"#,
-                "grants to no server",
-            ),
-            (
-                EVENTS,
-                "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
-                "twice",
-            ),
-            (EVENTS, ": nothing\n\n", "before it gave one"),
-            (
-                EVENTS,
-                "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}",
-                "before it gave one",
-            ),
-            ("text/html", "<html>", "neither JSON nor"),
-        ] {
-            let error = outcome(200, kind, body).unwrap_err();
-            assert!(error.contains(says), "{body}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_is_utf_16_is_none() {
-        let utf16: Vec<u8> = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut response = response(200, JSON, "");
-        response.body = utf16;
-        assert!(answer(&response, &Id::Number(1)).is_err());
-    }
-
-    #[test]
-    fn finds_the_answer_among_what_is_told_meanwhile() {
-        let body = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{}}\n\n\
-            data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":1}}\n\n";
-        assert_eq!(outcome(200, EVENTS, body), Ok(Some(Ok(json!({ "a": 1 })))));
-    }
-
     #[test]
     fn what_asks_for_more_is_refused() {
         // MCP-026
@@ -535,15 +362,5 @@ mod tests {
         assert!(complete(json!({ "resultType": "task" })).is_err());
         assert!(complete(json!([1])).is_err());
         assert!(complete(json!({})).is_ok());
-    }
-
-    #[test]
-    fn a_body_of_an_error_need_not_be_a_frame() {
-        assert_eq!(outcome(404, "text/plain", "Not Found"), Ok(None));
-        assert_eq!(outcome(400, JSON, r#"{"error":"bad"}"#), Ok(None));
-        let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"m"}}"#;
-        assert!(
-            matches!(outcome(400, JSON, body), Ok(Some(Err(error))) if error.code == Code::UnsupportedVersion)
-        );
     }
 }

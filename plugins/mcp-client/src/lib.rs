@@ -3,8 +3,8 @@
 //!
 //! Every byte of the server is read in here, inside the sandbox, with the same words as the host's own
 //! server reads its clients. What comes out is typed, and the host holds it to its rules before anyone
-//! sees it. It asks for nothing but requests to the server's address, or for the server's process;
-//! credentials are the host's to inject.
+//! sees it. It asks for nothing but requests to the server's address, or for the server's process, and speaks to
+//! either through the host's transport; sessions and credentials are the host's.
 
 mod config;
 mod content;
@@ -12,8 +12,7 @@ mod exchange;
 mod extra;
 mod mirror;
 mod session;
-mod sse;
-mod stdio;
+mod talk;
 mod tools;
 
 use flowhost_mcp::Code;
@@ -75,9 +74,8 @@ impl McpAdapter for Client {
         content::answer(&asked.map_err(|error| exchange::told(&error))?)
     }
 
-    fn close(session: &Session) {
-        session::close(session);
-    }
+    /// A process and a session at an address are the host's: it ends them with the run.
+    fn close(_: &Session) {}
 }
 
 flowhost_sdk::export_mcp_adapter!(Client);

@@ -1,17 +1,19 @@
 //! What is agreed on with a server, and how it is found out which era it speaks: a modern question first,
 //! and what is answered to it decides.
 
-use flowhost_mcp::{Code, LEGACY, MODERN, SERVER_INFO, is_modern, is_supported};
+use flowhost_mcp::{
+    CLIENT_CAPABILITIES, CLIENT_INFO, Code, LEGACY, MODERN, PROTOCOL_VERSION, SERVER_INFO,
+    encode_header, is_modern, is_supported, name_of,
+};
+use flowhost_sdk::host::mcp_transport::Header;
 use flowhost_sdk::{Context, Error, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Extra, Wanted};
-use crate::exchange::{Got, Server, Way, client, refused, said, told};
+use crate::exchange::{Server, Way, client, header, refused, said, told};
 use crate::extra;
 
-/// Bytes of a session's id: servers make up texts of some forty.
-const SESSION_MAX: usize = 512;
 /// Bytes of what a server says of itself to models.
 const INSTRUCTIONS_MAX: usize = 4_096;
 
@@ -29,7 +31,9 @@ pub(crate) struct State {
     way: Way,
     pub(crate) era: Era,
     pub(crate) version: String,
-    pub(crate) session: Option<String>,
+    /// Whether the server says by itself that its tools have changed.
+    #[serde(default)]
+    pub(crate) listens: bool,
     /// What is offered beside the server's tools.
     #[serde(default)]
     pub(crate) offer: Vec<Extra>,
@@ -37,22 +41,35 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn of(session: &Session, ctx: &Context) -> Result<(Server, Self), Error> {
-        let state = Self::kept(session)?;
-        let server = Server::at(state.way.clone(), &ctx.call, ctx.deadline_ms);
-        Ok((server, state))
-    }
-
-    fn kept(session: &Session) -> Result<Self, Error> {
         let state: Self = serde_json::from_str(&session.state).map_err(|error| {
             Error::failed(format_args!(
                 "the session's state is not this adapter's: {error}"
             ))
         })?;
-        Ok(state)
+        let server = Server::at(state.way.clone(), &ctx.call, ctx.deadline_ms)?;
+        Ok((server, state))
     }
 
-    pub(crate) fn has_session(&self) -> bool {
-        self.session.is_some()
+    /// The headers that a request repeats of itself, over HTTP.
+    pub(crate) fn headers(&self, method: &str, params: &Map<String, Value>) -> Vec<Header> {
+        let mut all = vec![header("MCP-Protocol-Version", &self.version)];
+        if self.era == Era::Modern {
+            all.push(header("Mcp-Method", method));
+            all.extend(name_of(method, params).map(|name| header("Mcp-Name", &encode_header(name))));
+        }
+        all
+    }
+
+    /// Says in a request what the modern era says in each of them.
+    pub(crate) fn sign(&self, params: &mut Map<String, Value>) {
+        if self.era == Era::Modern {
+            let meta = json!({
+                PROTOCOL_VERSION: self.version,
+                CLIENT_INFO: client(),
+                CLIENT_CAPABILITIES: {},
+            });
+            params.insert("_meta".to_owned(), meta);
+        }
     }
 
     /// A new session in place of one that the server has ended; the modern era has none to begin.
@@ -61,6 +78,7 @@ impl State {
             let (state, _) = initialize(server)?;
             *self = Self {
                 offer: std::mem::take(&mut self.offer),
+                listens: self.listens,
                 ..state
             };
         }
@@ -89,6 +107,8 @@ pub(crate) fn open(server: &Server, config: &Config) -> Result<Session, Error> {
     let capabilities = about.get("capabilities").filter(|it| it.is_object());
     extra::check(&config.offer, capabilities.unwrap_or(&Value::Null))?;
     state.offer.clone_from(&config.offer);
+    state.listens = capabilities.is_some_and(says_of_changes);
+    server.listen(&state)?;
     Ok(Session {
         name: said(&text(info.and_then(|info| info.get("name")))),
         version: said(&text(info.and_then(|info| info.get("version")))),
@@ -100,11 +120,11 @@ pub(crate) fn open(server: &Server, config: &Config) -> Result<Session, Error> {
     })
 }
 
-/// Ends a conversation, as far as there is somebody to tell.
-pub(crate) fn close(session: &Session) {
-    if let Ok(state) = State::kept(session) {
-        Server::at(state.way.clone(), "", 0.0).leave(&state);
-    }
+/// Whether a server says by itself that it has other tools.
+fn says_of_changes(capabilities: &Value) -> bool {
+    let tools = capabilities.get("tools");
+    let said = tools.and_then(|tools| tools.get("listChanged"));
+    said.and_then(Value::as_bool) == Some(true)
 }
 
 /// Asks as the modern era does. None when the server is of the other one.
@@ -113,7 +133,7 @@ fn discover(server: &Server, config: &Config) -> Result<Option<(State, Value)>, 
         way: server.way().clone(),
         era: Era::Modern,
         version: MODERN.to_owned(),
-        session: None,
+        listens: false,
         offer: Vec::new(),
     };
     let fall_back = |why: Error| match config.era {
@@ -175,12 +195,12 @@ fn initialize(server: &Server) -> Result<(State, Value), Error> {
     else {
         return Err(Error::failed("no handshake could be made"));
     };
-    let mut got = server.request("initialize", params.clone(), &[])?;
+    let ask = |params| server.request("initialize", params, &[], Era::Legacy, None);
+    let mut got = ask(params.clone())?;
     // A process that the first question of all was too much for is started again.
     if got.unsent.is_some() {
-        got = server.request("initialize", params, &[])?;
+        got = ask(params)?;
     }
-    let session = session_id(&got)?;
     let result = match got.outcome {
         Some(Ok(result)) => result,
         Some(Err(error)) => return Err(told(&error)),
@@ -200,25 +220,9 @@ fn initialize(server: &Server) -> Result<(State, Value), Error> {
         way: server.way().clone(),
         era: Era::Legacy,
         version: version.to_owned(),
-        session,
+        listens: false,
         offer: Vec::new(),
     };
     server.notify(&state, "notifications/initialized")?;
     Ok((state, result))
-}
-
-/// The id that a server gave the session, if it did: it goes back in a header, so it holds nothing that
-/// could end one.
-fn session_id(got: &Got) -> Result<Option<String>, Error> {
-    let Some(id) = got.header("mcp-session-id") else {
-        return Ok(None);
-    };
-    let visible =
-        !id.is_empty() && id.len() <= SESSION_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
-    match visible {
-        true => Ok(Some(id.to_owned())),
-        false => Err(Error::failed(
-            "the server's session id is not a visible text of at most 512 bytes",
-        )),
-    }
 }

@@ -10,9 +10,17 @@ _transport = _raw.load("mcp_transport")
 
 Headers = Sequence[tuple[str, str]]
 
+# Frames of which not all pieces have come, by stream.
+_begun: dict[str, str] = {}
+
 
 def _list(headers: Headers) -> list[Any]:
     return [_transport.Header(name, value) for name, value in headers]
+
+
+def at(url: str) -> None:
+    """Says for this call that the server is at this address. Without it the server is a process."""
+    _raw.ask("mcp_transport.at", _transport.at, url)
 
 
 def peer() -> str:
@@ -30,14 +38,25 @@ def send(frame: Any, headers: Headers = ()) -> Any:
     return _raw.ask("mcp_transport.send", _transport.send, write(frame, "the frame"), _list(headers))
 
 
-def listen(headers: Headers = (), after: str = "") -> str:
-    """Opens the stream of what the server says by itself."""
-    return _raw.ask("mcp_transport.listen", _transport.listen, _list(headers), after)
+def listen(frame: Any = None, headers: Headers = ()) -> str:
+    """Hears what the server says by itself; `frame` asks for it in the era that has a request for that."""
+    asked = "" if frame is None else write(frame, "the frame")
+    return _raw.ask("mcp_transport.listen", _transport.listen, asked, _list(headers))
 
 
 def next(streams: Sequence[str], timeout_ms: float) -> Any:
-    """The next thing on any of these streams, or None when nothing came in time."""
-    return _raw.ask("mcp_transport.next", _transport.next, list(streams), float(timeout_ms))
+    """The next thing on any of these streams, or None when nothing came in time. A frame is whole: one that came in
+    pieces is joined."""
+    while True:
+        arrival = _raw.ask("mcp_transport.next", _transport.next, list(streams), float(timeout_ms))
+        frame = None if arrival is None else arrival.event.value
+        if not hasattr(frame, "more"):
+            return arrival
+        text = _begun.pop(arrival.stream, "") + frame.json
+        if not frame.more:
+            frame.json = text
+            return arrival
+        _begun[arrival.stream] = text
 
 
 def cancel(stream: str) -> None:

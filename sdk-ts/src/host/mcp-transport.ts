@@ -4,7 +4,8 @@
 import raw from "#raw/mcp-transport";
 
 import { parse, write } from "../json.js";
-import type { RawHead } from "../raw/contract.js";
+import { fromRaw } from "../errors.js";
+import type { RawEnd, RawHead } from "../raw/contract.js";
 import type { Json } from "../types.js";
 import { ask, bytes } from "./call.js";
 
@@ -21,8 +22,8 @@ export interface Head {
 /** What comes on a stream: over HTTP one head, then frames, then one end. */
 export type TransportEvent =
   | { readonly type: "head"; readonly head: Head }
-  | { readonly type: "frame"; readonly frame: Json; readonly event: string }
-  | { readonly type: "end"; readonly why: "closed" | "cancelled" | "broken"; readonly reason: string };
+  | { readonly type: "frame"; readonly frame: Json }
+  | { readonly type: "end"; readonly why: "closed" | "cancelled" | "broken" | "failed"; readonly reason: string };
 
 const list = (headers: Headers): { name: string; value: string }[] => headers.map(([name, value]) => ({ name, value }));
 
@@ -32,6 +33,8 @@ const head = (from: RawHead): Head => ({
   body: bytes(from.body),
 });
 
+/** Says for this call that the server is at this address. Without it the server is a process. */
+export const at = (url: string): void => ask("mcpTransport.at", () => raw.at(url));
 /** What is at the other end. */
 export const peer = (): "stdio" | "http" => ask("mcpTransport.peer", () => raw.peer());
 /** Sends a request and returns the stream that its answer comes on. */
@@ -42,23 +45,46 @@ export function send(frame: Json, headers: Headers = []): Head | undefined {
   const said = ask("mcpTransport.send", () => raw.send(write(frame, "the frame"), list(headers)));
   return said == null ? undefined : head(said);
 }
-/** Opens the stream of what the server says by itself, from after the event `after`. */
-export const listen = (headers: Headers = [], after = ""): string =>
-  ask("mcpTransport.listen", () => raw.listen(list(headers), after));
+/** Hears what the server says by itself; `frame` asks for it in the era that has a request for that. */
+export const listen = (frame?: Json, headers: Headers = []): string =>
+  ask("mcpTransport.listen", () => raw.listen(frame === undefined ? "" : write(frame, "the frame"), list(headers)));
 /** The next thing on any of these streams, or undefined when nothing came in time. */
 export function next(streams: readonly string[], timeoutMs: number): { stream: string; event: TransportEvent } | undefined {
-  const arrival = ask("mcpTransport.next", () => raw.next([...streams], timeoutMs));
-  if (arrival == null) {
-    return undefined;
+  for (;;) {
+    const arrival = ask("mcpTransport.next", () => raw.next([...streams], timeoutMs));
+    if (arrival == null) {
+      return undefined;
+    }
+    const { stream, event } = arrival;
+    switch (event.tag) {
+      case "head":
+        return { stream, event: { type: "head", head: head(event.val) } };
+      case "frame": {
+        const text = (begun.get(stream) ?? "") + event.val.json;
+        if (event.val.more) {
+          begun.set(stream, text);
+          continue;
+        }
+        begun.delete(stream);
+        return { stream, event: { type: "frame", frame: parse(text, "a frame of the server") } };
+      }
+      case "end":
+        begun.delete(stream);
+        return { stream, event: { type: "end", ...ended(event.val) } };
+    }
   }
-  const { stream, event } = arrival;
-  switch (event.tag) {
-    case "head":
-      return { stream, event: { type: "head", head: head(event.val) } };
-    case "frame":
-      return { stream, event: { type: "frame", frame: parse(event.val.json, "a frame of the server"), event: event.val.event } };
-    case "end":
-      return { stream, event: { type: "end", why: event.val.tag, reason: event.val.tag === "broken" ? event.val.val : "" } };
+}
+/** Frames of which not all pieces have come, by stream: a large one comes in pieces. */
+const begun = new Map<string, string>();
+
+function ended(end: RawEnd): { why: "closed" | "cancelled" | "broken" | "failed"; reason: string } {
+  switch (end.tag) {
+    case "broken":
+      return { why: end.tag, reason: end.val };
+    case "failed":
+      return { why: end.tag, reason: fromRaw(end.val).message };
+    default:
+      return { why: end.tag, reason: "" };
   }
 }
 /** Stops a stream. */

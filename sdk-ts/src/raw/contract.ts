@@ -1,6 +1,8 @@
 // The host functions as the component boundary carries them, one interface per WIT package below `wit/`.
 // Nothing here is for authors: `src/host` makes it pleasant, `src/testing` fakes it.
 
+import type { RawError } from "../errors.js";
+
 /** `none` is `null` or `undefined`, as each engine likes it. */
 export type Option<T> = T | null | undefined;
 
@@ -122,13 +124,19 @@ export interface RawHead {
 }
 export type RawEvent =
   | { tag: "head"; val: RawHead }
-  | { tag: "frame"; val: { json: string; event: string } }
-  | { tag: "end"; val: { tag: "closed" } | { tag: "cancelled" } | { tag: "broken"; val: string } };
+  | { tag: "frame"; val: { json: string; more: boolean } }
+  | { tag: "end"; val: RawEnd };
+export type RawEnd =
+  | { tag: "closed" }
+  | { tag: "cancelled" }
+  | { tag: "broken"; val: string }
+  | { tag: "failed"; val: RawError };
 export interface McpTransport {
+  at(url: string): void;
   peer(): "stdio" | "http";
   open(frame: string, headers: Header[]): string;
   send(frame: string, headers: Header[]): Option<RawHead>;
-  listen(headers: Header[], after: string): string;
+  listen(frame: string, headers: Header[]): string;
   next(streams: string[], timeoutMs: number): Option<{ stream: string; event: RawEvent }>;
   cancel(stream: string): void;
 }

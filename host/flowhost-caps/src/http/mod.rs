@@ -10,6 +10,7 @@ mod error;
 mod headers;
 mod host;
 mod inject;
+mod outward;
 mod recorded;
 mod resolve;
 mod sender;
@@ -29,6 +30,7 @@ pub use connect::{Connector, Stream, TcpConnector};
 pub use resolve::{ResolveError, Resolver, SystemResolver};
 pub use tls::Tls;
 
+use crate::shared::outward::Outward;
 use crate::shared::secret::SecretStore;
 use sender::Sender;
 
@@ -83,6 +85,11 @@ impl Http {
         Self {
             sender: Arc::new(Sender::new(services)),
         }
+    }
+
+    /// The same sender, for a capability that sends requests and is not this one.
+    pub(crate) fn outward(&self) -> Arc<dyn Outward> {
+        self.sender.clone()
     }
 }
 

@@ -63,6 +63,8 @@ pub(super) struct Outgoing {
     pub(super) connect: Duration,
     /// Longest time to the first byte; never above [`FIRST_BYTE`].
     pub(super) first_byte: Duration,
+    /// Whether it takes no place among the requests in flight, because its answer stays open.
+    pub(super) lasting: bool,
 }
 
 impl Outgoing {
@@ -82,6 +84,7 @@ impl Outgoing {
             deadline,
             connect: CONNECT,
             first_byte: FIRST_BYTE,
+            lasting: false,
         }
     }
 }
@@ -117,16 +120,42 @@ impl Sender {
         interface: &'static str,
         request: Outgoing,
     ) -> Result<Response<AnyBody>, SendError> {
-        let deadline = request.deadline.min(scope.deadline);
-        let exchange = Exchange {
+        let exchange = self.begin(scope, interface, &request);
+        let whole = async {
+            let (injected, response) = exchange.run(request).await?;
+            exchange.deliver(injected, response).await
+        };
+        timeout_at(exchange.deadline, whole)
+            .await
+            .unwrap_or(Err(SendError::Timeout("deadline")))
+    }
+
+    /// The same, but that the body may hold echoes of what was put into the request: whoever reads it as
+    /// it comes has to take them out.
+    pub(super) async fn open(
+        &self,
+        scope: &CallScope,
+        interface: &'static str,
+        request: Outgoing,
+    ) -> Result<(Option<Injected>, Response<AnyBody>), SendError> {
+        let exchange = self.begin(scope, interface, &request);
+        timeout_at(exchange.deadline, exchange.run(request))
+            .await
+            .unwrap_or(Err(SendError::Timeout("deadline")))
+    }
+
+    fn begin<'a>(
+        &'a self,
+        scope: &'a CallScope,
+        interface: &'static str,
+        request: &Outgoing,
+    ) -> Exchange<'a> {
+        Exchange {
             sender: self,
             scope,
             interface,
-            deadline,
-        };
-        timeout_at(deadline, exchange.run(request))
-            .await
-            .unwrap_or(Err(SendError::Timeout("deadline")))
+            deadline: request.deadline.min(scope.deadline),
+        }
     }
 }
 
@@ -139,14 +168,21 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(&self, mut request: Outgoing) -> Result<Response<AnyBody>, SendError> {
+    /// The answer, its head without echoes of what was put into the request, its body as it comes.
+    async fn run(
+        &self,
+        mut request: Outgoing,
+    ) -> Result<(Option<Injected>, Response<AnyBody>), SendError> {
         let allowed = self.decide(&request.target, &request.headers).await?;
         let rule = allowed.grant;
         headers::check_request(&request.headers)?;
         self.put_key(&mut request)?;
         check_length(rule, &request)?;
         let traffic = self.sender.runs.traffic(&self.scope.run.run);
-        let slot = traffic.slot(&self.scope.plugin).await?;
+        let slot = match request.lasting {
+            true => None,
+            false => Some(traffic.slot(&self.scope.plugin).await?),
+        };
         let path = request.target.path_and_query().len() as u64;
         traffic.count(path + headers::bytes(&request.headers))?;
         let connect_by = no_later(self.deadline, request.connect.min(CONNECT));
@@ -161,8 +197,11 @@ impl Exchange<'_> {
             rule,
             &mut request.headers,
         )?;
-        let response = self.exchange(rule, request, stream, slot, &traffic).await?;
-        self.deliver(injected, response).await
+        let mut response = self.exchange(rule, request, stream, slot, &traffic).await?;
+        if let Some(injected) = &injected {
+            self.clean_head(injected, response.headers_mut())?;
+        }
+        Ok((injected, response))
     }
 
     /// The key by which the receiver of a keyed effect drops what it has seen. A call may make several
@@ -277,7 +316,7 @@ impl Exchange<'_> {
         rule: &HttpRule,
         request: Outgoing,
         stream: Box<dyn Stream>,
-        slot: Slot,
+        slot: Option<Slot>,
         traffic: &Arc<Traffic>,
     ) -> Result<Response<AnyBody>, SendError> {
         let bodiless = request.target.method() == "HEAD";
@@ -322,6 +361,20 @@ impl Exchange<'_> {
         }
     }
 
+    /// Takes echoes of a secret that went out from the head, and refuses a body that could hide some.
+    fn clean_head(&self, injected: &Injected, headers: &mut HeaderMap) -> Result<(), SendError> {
+        if headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|coding| coding != "identity")
+        {
+            return Err(SendError::Protocol(
+                "the server compressed an answer that must be searched for a secret".to_owned(),
+            ));
+        }
+        let hits = injected.clean_headers(headers)?;
+        injected.record(self.scope, self.interface, "headers", hits)
+    }
+
     /// Hands the response over; when a secret went out, whole and without echoes of it.
     async fn deliver(
         &self,
@@ -332,17 +385,6 @@ impl Exchange<'_> {
             return Ok(response);
         };
         let (mut parts, body) = response.into_parts();
-        if parts
-            .headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|coding| coding != "identity")
-        {
-            return Err(SendError::Protocol(
-                "the server compressed an answer that must be searched for a secret".to_owned(),
-            ));
-        }
-        let hits = injected.clean_headers(&mut parts.headers)?;
-        injected.record(self.scope, self.interface, "headers", hits)?;
         let (clean, hits) = injected.clean_body(&collect(body).await?);
         injected.record(self.scope, self.interface, "body", hits)?;
         if hits > 0 {

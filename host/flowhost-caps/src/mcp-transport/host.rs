@@ -1,4 +1,4 @@
-//! `flowhost:mcp-transport` over the streams of a process.
+//! `flowhost:mcp-transport`: over the streams of a process, or over HTTP for a call that says where its server is.
 
 use std::time::Duration;
 
@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
 use super::TransportState;
-use super::peer::{Arrival, Came, FRAME_MAX, Unsent};
+use super::mailbox::{Arrival, Came, Head, Waiter};
+use super::peer::{FRAME_MAX, Unsent};
+use super::remote::{Header, Question, check_headers};
 use super::start::gone;
 use crate::shared::bindings;
-use crate::shared::support::{HasStore, Refusal, heard, kill, settle, told};
+use crate::shared::support::{HasStore, Refusal, bytes, heard, kill, settle, told};
 
 bindings!("import flowhost:mcp-transport/mcp-transport@0.1.0;", "../../wit/mcp-transport/0.1.0", async | trappable, types);
 
@@ -21,15 +23,26 @@ pub(super) const INTERFACE: &str = "flowhost:mcp-transport/mcp-transport@0.1.0";
 
 /// Streams of one call that are open at once.
 const STREAMS_MAX: u64 = 64;
+/// Bytes of a frame that are handed over at once. A larger frame comes in pieces, each of which is counted and on
+/// record, so that neither a record nor a copy is as large as a server likes.
+const PIECE_MAX: usize = 256 << 10;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     wit::add_to_linker::<_, HasStore>(linker, |state| state)
 }
 
 impl wit::Host for &mut HostState {
+    async fn at(&mut self, url: String) -> wasmtime::Result<Result<(), types::Error>> {
+        let (scope, state) = charge(self)?;
+        settle(at(state, &scope, &url))
+    }
+
     async fn peer(&mut self) -> wasmtime::Result<wit::Kind> {
-        self.scope().charge_host_call().map_err(kill)?;
-        Ok(wit::Kind::Stdio)
+        let (_, state) = charge(self)?;
+        Ok(match state.remote {
+            Some(_) => wit::Kind::Http,
+            None => wit::Kind::Stdio,
+        })
     }
 
     async fn open(
@@ -38,7 +51,7 @@ impl wit::Host for &mut HostState {
         headers: Vec<wit::Header>,
     ) -> wasmtime::Result<Result<String, types::Error>> {
         let (scope, state) = charge(self)?;
-        settle(open(state, &scope, &frame, &headers).await)
+        settle(open(state, &scope, &frame, pairs(headers)).await)
     }
 
     async fn send(
@@ -47,16 +60,16 @@ impl wit::Host for &mut HostState {
         headers: Vec<wit::Header>,
     ) -> wasmtime::Result<Result<Option<wit::Head>, types::Error>> {
         let (scope, state) = charge(self)?;
-        settle(send(state, &scope, &frame, &headers).await.map(|()| None))
+        settle(send(state, &scope, &frame, pairs(headers)).await)
     }
 
     async fn listen(
         &mut self,
+        frame: String,
         headers: Vec<wit::Header>,
-        _after: String,
     ) -> wasmtime::Result<Result<String, types::Error>> {
         let (scope, state) = charge(self)?;
-        settle(listen(state, &scope, &headers).await)
+        settle(listen(state, &scope, &frame, pairs(headers)).await)
     }
 
     async fn next(
@@ -74,7 +87,12 @@ impl wit::Host for &mut HostState {
         if scope.is_replayed() {
             return Ok(());
         }
-        if let Some(peer) = state.seat.peer().await {
+        if let Some(reader) = state.readers.remove(&stream) {
+            reader.abort();
+        }
+        if let Some(remote) = &state.remote {
+            remote.forget(&stream);
+        } else if let Some(peer) = state.seat.peer().await {
             peer.forget(&stream);
         }
         state.later.retain(|arrival| arrival.stream != stream);
@@ -88,24 +106,47 @@ fn charge(store: &mut HostState) -> wasmtime::Result<(CallScope, &mut TransportS
     Ok((parts.scope.clone(), parts.state))
 }
 
+fn pairs(headers: Vec<wit::Header>) -> Vec<Header> {
+    let headers = headers.into_iter();
+    headers.map(|it| (it.name, it.value)).collect()
+}
+
+/// Longest address, as of a request of `http`.
+const URL_MAX: usize = 8 << 10;
+
+fn at(state: &mut TransportState, scope: &CallScope, url: &str) -> Result<(), Refusal> {
+    if url.is_empty() || url.len() > URL_MAX {
+        let why = format!("the server's address is a text of 1 to {URL_MAX} bytes");
+        return Err(types::Error::Invalid(why).into());
+    }
+    let (changes, plugin) = (state.services.changes.clone(), scope.plugin.clone());
+    let changed = move || changes.note(&plugin);
+    state.remote = Some(state.remotes.at(url, scope, changed)?);
+    Ok(())
+}
+
 /// What a frame and its headers have to be, before anything is started for them.
-fn check(scope: &CallScope, frame: &str, headers: &[wit::Header]) -> Result<(), Refusal> {
+fn check(
+    state: &TransportState,
+    scope: &CallScope,
+    frame: &str,
+    headers: &[Header],
+) -> Result<(), Refusal> {
     if frame.len() > FRAME_MAX {
         let (used, allowed) = (frame.len() as u64, FRAME_MAX as u64);
         return Err(scope.refuse_limit("mcp.frame", used, allowed).into());
+    }
+    if state.remote.is_some() {
+        return check_headers(headers);
     }
     if frame.contains('\n') {
         let why = "a frame is one line: a line break within would make two of it".to_owned();
         return Err(types::Error::Invalid(why).into());
     }
-    no_headers(headers)
-}
-
-fn no_headers(headers: &[wit::Header]) -> Result<(), Refusal> {
     match headers.first() {
         None => Ok(()),
-        Some(header) => {
-            let name = flowhost_engine::neutralise(&header.name, 64);
+        Some((name, _)) => {
+            let name = flowhost_engine::neutralise(name, 64);
             let why = format!("`{name}`: the standard streams carry no headers");
             Err(types::Error::Invalid(why).into())
         }
@@ -116,15 +157,31 @@ async fn open(
     state: &mut TransportState,
     scope: &CallScope,
     frame: &str,
-    headers: &[wit::Header],
+    headers: Vec<Header>,
 ) -> Result<String, Refusal> {
-    check(scope, frame, headers)?;
+    check(state, scope, frame, &headers)?;
     let asks = route(frame.as_bytes()).filter(|it| it.id.is_some() && !it.answers);
     let Some(asks) = asks else {
         let why = "what is opened is a JSON-RPC request with an id of its own".to_owned();
         return Err(types::Error::Invalid(why).into());
     };
     let stream = number(state, scope)?;
+    if let Some(remote) = state.remote.clone() {
+        // Nothing is waited for: what comes of it comes on the stream.
+        scope.at_once(INTERFACE, "open", frame, || ())?;
+        if !scope.is_replayed() {
+            let waiter = waiter(state, &stream);
+            let frame = frame.to_owned();
+            let question = Question {
+                frame,
+                headers,
+                route: asks,
+            };
+            let reader = state.reading.spawn(remote.ask(scope, question, waiter));
+            state.readers.insert(stream.clone(), reader);
+        }
+        return Ok(stream);
+    }
     let (seat, services) = (state.seat.clone(), state.services.clone());
     let sender = state.sender.clone();
     let work = told(async {
@@ -140,38 +197,77 @@ async fn send(
     state: &mut TransportState,
     scope: &CallScope,
     frame: &str,
-    headers: &[wit::Header],
-) -> Result<(), Refusal> {
-    check(scope, frame, headers)?;
+    headers: Vec<Header>,
+) -> Result<Option<wit::Head>, Refusal> {
+    check(state, scope, frame, &headers)?;
     if route(frame.as_bytes()).is_none_or(|it| it.id.is_some() && !it.answers) {
         let why =
             "what is sent is a JSON-RPC notification or an answer; a request is opened".to_owned();
         return Err(types::Error::Invalid(why).into());
     }
-    let (seat, services) = (state.seat.clone(), state.services.clone());
+    let (seat, services, remote) = (
+        state.seat.clone(),
+        state.services.clone(),
+        state.remote.clone(),
+    );
     let work = told(async {
+        if let Some(remote) = remote {
+            return remote.send(scope, frame, &headers).await.map(Some);
+        }
         let peer = seat.taken(&services, scope).await?;
-        peer.write(frame).await.map_err(unsent)
+        peer.write(frame).await.map_err(unsent)?;
+        Ok(None)
     });
-    heard(scope, scope.outside(INTERFACE, "send", frame, work).await)
+    let said: Option<Head> = heard(scope, scope.outside(INTERFACE, "send", frame, work).await)?;
+    said.map(head).transpose()
 }
 
 async fn listen(
     state: &mut TransportState,
     scope: &CallScope,
-    headers: &[wit::Header],
+    frame: &str,
+    headers: Vec<Header>,
 ) -> Result<String, Refusal> {
-    no_headers(headers)?;
+    check(state, scope, frame, &headers)?;
+    if state.remote.is_none() && !frame.is_empty() {
+        let why = "over the standard streams nothing has to be sent to hear what a server says".to_owned();
+        return Err(types::Error::Invalid(why).into());
+    }
     let stream = number(state, scope)?;
-    let (seat, services) = (state.seat.clone(), state.services.clone());
-    let sender = state.sender.clone();
+    let (seat, services, remote) = (
+        state.seat.clone(),
+        state.services.clone(),
+        state.remote.clone(),
+    );
+    let waiter = waiter(state, &stream);
     let work = told(async {
-        let peer = seat.taken(&services, scope).await?;
-        peer.listen(&stream, &sender);
+        match remote {
+            Some(remote) => remote.listen(scope, frame, &headers, waiter),
+            None => seat.taken(&services, scope).await?.listen(waiter),
+        }
         Ok(())
     });
-    let opened = heard(scope, scope.outside(INTERFACE, "listen", "", work).await);
+    let opened = heard(scope, scope.outside(INTERFACE, "listen", frame, work).await);
     counted(state, stream, opened)
+}
+
+/// Whoever waits for what comes on `stream`.
+fn waiter(state: &TransportState, stream: &str) -> Waiter {
+    Waiter {
+        stream: stream.to_owned(),
+        sender: state.sender.clone(),
+    }
+}
+
+fn head(head: Head) -> Result<wit::Head, Refusal> {
+    let headers = head.headers.into_iter();
+    Ok(wit::Head {
+        status: i32::from(head.status),
+        headers: headers
+            .map(|(name, value)| wit::Header { name, value })
+            .collect(),
+        body: bytes(head.body)?,
+    })
 }
 
 /// The next stream's name: its number within the call, behind the call's own id, because the server's
@@ -235,25 +331,32 @@ async fn next(
     };
     let asked = streams.join(" ");
     let came = scope.outside(INTERFACE, "next", &asked, async {
-        let arrival = arrival(state, streams, wait).await;
-        Ok::<_, Fault>(arrival.map(|mut it| Next {
-            stream: std::mem::take(&mut it.stream),
-            came: std::mem::replace(&mut it.came, Came::Closed),
-        }))
+        let Some(mut arrival) = arrival(state, streams, wait).await else {
+            return Ok(None);
+        };
+        let stream = arrival.stream.clone();
+        if let Some(piece) = arrival.first_piece(PIECE_MAX) {
+            state.later.push_front(arrival);
+            let came = Came::Piece(piece);
+            return Ok(Some(Next { stream, came }));
+        }
+        let came = std::mem::replace(&mut arrival.came, Ok(Came::Closed))?;
+        Ok::<_, Fault>(Some(Next { stream, came }))
     });
     let Some(next) = came.await? else {
         return Ok(None);
     };
-    if !matches!(next.came, Came::Frame(_)) {
+    if !next.came.goes_on() {
         state.open.remove(&next.stream);
     }
+    let frame = |json, more| wit::Event::Frame(wit::Frame { json, more });
     let event = match next.came {
-        Came::Frame(json) => wit::Event::Frame(wit::Frame {
-            json,
-            event: String::new(),
-        }),
+        Came::Head(came) => wit::Event::Head(head(came)?),
+        Came::Piece(json) => frame(json, true),
+        Came::Frame(json) => frame(json, false),
         Came::Closed => wit::Event::End(wit::End::Closed),
         Came::Broken(why) => wit::Event::End(wit::End::Broken(why)),
+        Came::Failed(told) => wit::Event::End(wit::End::Failed(scope.again(told))),
     };
     Ok(Some(wit::Arrival {
         stream: next.stream,

@@ -1,28 +1,35 @@
 //! `mcp-transport`: an adapter speaks with one MCP server, whose process the host owns.
 //!
-//! The host starts the program that the profile names, in its sandbox, and splits what it writes into
-//! frames; of a frame it reads the ids by which it routes it, and nothing else. A process serves one plugin
-//! of one run: two that may not speak with each other do not meet in a server either. What a server does
-//! wrong (floods, stalls, 50 MB in a line, words that are no frame) ends its process and costs nobody
-//! else anything.
+//! The host starts the program that the profile names, in its sandbox, or asks the server at an address, through
+//! the one sender of `http`, and splits what it says into frames; of a frame it reads the ids by which it routes it,
+//! and nothing else. A process, and a session at an address, serve one plugin of one run: two that may not speak
+//! with each other do not meet in a server either. What a server does wrong (floods, stalls, 50 MB in a line, words
+//! that are no frame) ends its process or its stream and costs nobody else anything.
 
+mod answer;
+mod health;
 mod host;
+mod mailbox;
 mod peer;
+mod remote;
 mod start;
 #[cfg(test)]
 mod tests;
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 use wasmtime::component::Linker;
 
-use peer::Arrival;
+use crate::shared::outward::Outward;
+use mailbox::Arrival;
+use remote::{Remote, Remotes};
 use start::Seat;
 
 /// Where variables that a profile takes with `from` come from.
@@ -102,15 +109,17 @@ pub struct McpTransport {
     services: Arc<ProcessServices>,
     /// One seat per plugin of the run; a process sits there between its start and its end.
     seats: Mutex<BTreeMap<Arc<str>, Arc<Seat>>>,
+    remotes: Arc<Remotes>,
 }
 
 impl McpTransport {
-    /// With what a run lends.
+    /// With what a run lends, and the one sender of requests.
     #[must_use]
-    pub fn new(services: ProcessServices) -> Self {
+    pub(crate) fn new(services: ProcessServices, outward: Arc<dyn Outward>) -> Self {
         Self {
             services: Arc::new(services),
             seats: Mutex::default(),
+            remotes: Arc::new(Remotes::new(outward)),
         }
     }
 
@@ -124,6 +133,13 @@ impl McpTransport {
 pub(crate) struct TransportState {
     services: Arc<ProcessServices>,
     seat: Arc<Seat>,
+    remotes: Arc<Remotes>,
+    /// The server at an address, once the call has said where it is.
+    remote: Option<Arc<Remote>>,
+    /// What reads answers over HTTP; it ends with the call.
+    reading: JoinSet<()>,
+    /// The same by stream.
+    readers: HashMap<String, AbortHandle>,
     /// Numbers the streams of the call.
     opened: u64,
     /// Those that have not ended.
@@ -162,6 +178,10 @@ impl Provider for McpTransport {
         Ok(Box::new(TransportState {
             services: self.services.clone(),
             seat: self.seat(&scope.plugin),
+            remotes: self.remotes.clone(),
+            remote: None,
+            reading: JoinSet::new(),
+            readers: HashMap::new(),
             opened: 0,
             open: BTreeSet::new(),
             sender,
@@ -173,7 +193,8 @@ impl Provider for McpTransport {
     fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let seats = std::mem::take(&mut *self.seats.lock().unwrap_or_else(PoisonError::into_inner));
         Box::pin(async move {
-            futures::future::join_all(seats.values().map(|seat| seat.vacate())).await;
+            let vacated = futures::future::join_all(seats.values().map(|seat| seat.vacate()));
+            futures::future::join(vacated, self.remotes.end()).await;
         })
     }
 }

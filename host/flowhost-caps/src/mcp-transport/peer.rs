@@ -1,27 +1,22 @@
 //! A server's process at work: one task reads its lines and hands each frame to the stream that waits for
 //! it, by the ids in it alone.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowhost_engine::neutralise;
 use flowhost_jail::{End, Running};
 use flowhost_mcp::{Id, Route, route};
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
 
+use super::mailbox::{Arrival, Came, Unasked, Waiter, Waiting};
+
 /// Longest frame in either direction: as much as a body of http may hold where a profile says nothing.
 pub(super) const FRAME_MAX: usize = 4 << 20;
-/// Bytes that may wait for one call to read them. A server that writes faster than its client reads is
-/// stopped there, by its own pipe.
-const WAITING_MAX: usize = 8 << 20;
-/// Frames that belong to no stream and are kept for who listens later.
-const UNASKED_MAX: usize = 256;
 /// Longest wait for a server that does not read what it is sent.
 const WRITE: Duration = Duration::from_secs(30);
 /// How long a process that has closed its output may go on.
@@ -29,58 +24,14 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Characters of a line that is no frame, as an error repeats them.
 const SAID_CHARS: usize = 120;
 
-/// What comes on a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Came {
-    Frame(String),
-    Closed,
-    Broken(String),
-}
-
-/// The same, with its stream, and what it counts for while it waits.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) stream: String,
-    pub(super) came: Came,
-    waiting: Option<(Arc<AtomicUsize>, usize)>,
-}
-
-impl Arrival {
-    fn new(stream: &str, came: Came) -> Self {
-        Self {
-            stream: stream.to_owned(),
-            came,
-            waiting: None,
-        }
-    }
-}
-
-impl Drop for Arrival {
-    fn drop(&mut self) {
-        if let Some((all, bytes)) = &self.waiting {
-            all.fetch_sub(*bytes, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Somebody who waits for frames.
-#[derive(Debug, Clone)]
-struct Waiter {
-    stream: String,
-    sender: UnboundedSender<Arrival>,
-}
-
 #[derive(Default)]
 struct Routes {
     /// Who waits for the answer to a request.
     asked: HashMap<Id, Waiter>,
     /// Whose progress a token is.
     tokens: HashMap<Id, Id>,
-    /// Who listens to what was not asked for.
-    listener: Option<Waiter>,
-    /// What came while nobody listened.
-    unasked: VecDeque<String>,
+    /// What was not asked for.
+    unasked: Unasked,
     /// Why nothing comes any more.
     gone: Option<String>,
 }
@@ -89,7 +40,7 @@ struct Routes {
 pub(super) struct Peer {
     stdin: tokio::sync::Mutex<Option<ChildStdin>>,
     routes: Arc<Mutex<Routes>>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Waiting,
     /// Tells the keeper of the process to end it.
     stop: Mutex<Option<oneshot::Sender<()>>>,
     /// Whether it has ended, and its end is on record.
@@ -108,7 +59,7 @@ impl Peer {
         let peer = Self {
             stdin: tokio::sync::Mutex::new(running.stdin.take()),
             routes: Arc::default(),
-            waiting: Arc::default(),
+            waiting: Waiting::default(),
             stop: Mutex::new(Some(stop)),
             over,
         };
@@ -212,19 +163,12 @@ impl Peer {
         }
     }
 
-    /// From now on what was not asked for arrives on `stream`; first what came before.
-    pub(super) fn listen(&self, stream: &str, sender: &UnboundedSender<Arrival>) {
-        let waiter = Waiter {
-            stream: stream.to_owned(),
-            sender: sender.clone(),
-        };
+    /// From now on what was not asked for arrives there; first what came before.
+    pub(super) fn listen(&self, waiter: Waiter) {
         let mut routes = self.lock();
-        while let Some(frame) = routes.unasked.pop_front() {
-            deliver(&waiter, frame, &self.waiting);
-        }
-        match &routes.gone {
-            Some(why) => drop(sender.send(Arrival::new(stream, Came::Broken(why.clone())))),
-            None => routes.listener = Some(waiter),
+        routes.unasked.listen(waiter.clone(), &self.waiting);
+        if let Some(why) = &routes.gone {
+            waiter.tell(Ok(Came::Broken(why.clone())));
         }
     }
 
@@ -238,9 +182,7 @@ impl Peer {
             .collect();
         routes.asked.retain(|_, waiter| !of(waiter));
         routes.tokens.retain(|_, id| !ids.contains(id));
-        if routes.listener.as_ref().is_some_and(of) {
-            routes.listener = None;
-        }
+        routes.unasked.forget(stream);
     }
 
     /// Ends the process, and waits until its end is on record.
@@ -273,7 +215,7 @@ pub(super) enum Unsent {
 async fn listen(
     stdout: ChildStdout,
     routes: &Mutex<Routes>,
-    waiting: &Arc<AtomicUsize>,
+    waiting: &Waiting,
     changed: &(impl Fn() + Sync),
 ) -> String {
     let mut lines = BufReader::new(stdout);
@@ -305,14 +247,11 @@ async fn listen(
             changed();
         }
         hand_over(text, route, routes, waiting);
-        // Whoever reads slowly holds the server up and not the memory of the host.
-        while waiting.load(Ordering::Relaxed) > WAITING_MAX {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        waiting.room().await;
     }
 }
 
-fn hand_over(frame: &str, route: Route, routes: &Mutex<Routes>, waiting: &Arc<AtomicUsize>) {
+fn hand_over(frame: &str, route: Route, routes: &Mutex<Routes>, waiting: &Waiting) {
     let mut routes = routes.lock().unwrap_or_else(PoisonError::into_inner);
     let frame = frame.to_owned();
     if route.answers {
@@ -324,46 +263,27 @@ fn hand_over(frame: &str, route: Route, routes: &Mutex<Routes>, waiting: &Arc<At
             tracing::debug!(target: "flowhost::mcp", "an answer to nothing was dropped");
             return;
         };
-        deliver(&waiter, frame, waiting);
-        let _call_is_over = waiter
-            .sender
-            .send(Arrival::new(&waiter.stream, Came::Closed));
+        waiter.deliver(frame, waiting);
+        waiter.tell(Ok(Came::Closed));
         return;
     }
     let of_token = route.token.and_then(|token| {
         let id = routes.tokens.get(&token)?;
         routes.asked.get(id).cloned()
     });
-    // A call that is over listens no more; what comes is for the next that does.
-    let listens = |waiter: &Waiter| !waiter.sender.is_closed();
-    match of_token.or_else(|| routes.listener.clone().filter(listens)) {
-        Some(waiter) => deliver(&waiter, frame, waiting),
-        None => {
-            if routes.unasked.len() == UNASKED_MAX {
-                routes.unasked.pop_front();
-            }
-            routes.unasked.push_back(frame);
-        }
+    match of_token {
+        Some(waiter) => waiter.deliver(frame, waiting),
+        None => routes.unasked.hear(frame, waiting),
     }
-}
-
-fn deliver(waiter: &Waiter, frame: String, waiting: &Arc<AtomicUsize>) {
-    let bytes = frame.len();
-    waiting.fetch_add(bytes, Ordering::Relaxed);
-    let mut arrival = Arrival::new(&waiter.stream, Came::Frame(frame));
-    arrival.waiting = Some((waiting.clone(), bytes));
-    // A call that is over drops it, and what it counts for with it.
-    let _call_is_over = waiter.sender.send(arrival);
 }
 
 fn close(routes: &Mutex<Routes>, why: &str) {
     let mut routes = routes.lock().unwrap_or_else(PoisonError::into_inner);
     routes.gone = Some(why.to_owned());
-    let listener = routes.listener.take();
+    let listener = routes.unasked.take_listener();
     let all: Vec<Waiter> = routes.asked.drain().map(|(_, waiter)| waiter).collect();
     for waiter in all.into_iter().chain(listener) {
-        let broken = Arrival::new(&waiter.stream, Came::Broken(why.to_owned()));
-        let _call_is_over = waiter.sender.send(broken);
+        waiter.tell(Ok(Came::Broken(why.to_owned())));
     }
 }
 

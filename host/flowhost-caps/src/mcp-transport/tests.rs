@@ -1,12 +1,16 @@
 //! Refusals first: whatever is refused is on record and nothing was started for it. Processes themselves are
 //! started by the built executable (`tests/it/src/mcp/process.rs`).
 
-use flowhost_engine::{HostState, bindings::types};
+use std::sync::Arc;
+
+use flowhost_engine::{CallScope, HostState, bindings::types};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Grants, Profile};
 
 use super::host::wit::{Header, Host as _};
 use super::{McpTransport, ProcessServices};
+use crate::shared::outward::{Answer, Ask, Outward};
+use crate::shared::support::Refusal;
 use crate::testing::{Call, denied, invalid, limited};
 
 const PING: &str = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}";
@@ -22,7 +26,22 @@ fn store(call: &Call, allowed: bool) -> HostState {
         allowed,
         ..ProcessServices::none()
     };
-    call.store(&McpTransport::new(services))
+    call.store(&McpTransport::new(services, Arc::new(Nowhere)))
+}
+
+/// Sends nothing.
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl Outward for Nowhere {
+    fn may(&self, _: &CallScope, _: &'static str, _: &str) -> bool {
+        false
+    }
+
+    async fn send(&self, _: &CallScope, _: &'static str, _: Ask<'_>) -> Result<Answer, Refusal> {
+        let why = "nothing is sent here".to_owned();
+        Err(types::Error::Transient(why).into())
+    }
 }
 
 async fn open(mut store: &mut HostState, frame: &str) -> Result<String, types::Error> {

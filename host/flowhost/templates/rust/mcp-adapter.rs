@@ -48,6 +48,7 @@ fn ask(method: &str, params: &Value) -> Result<Value, Error> {
 
 fn answer_on(stream: &str) -> Result<Value, Error> {
     let streams = [stream.to_owned()];
+    let mut json = String::new();
     loop {
         let arrival = next(&streams, WAIT_MS)?;
         let arrival = arrival.ok_or_else(|| Error::transient("the server does not answer"))?;
@@ -57,7 +58,12 @@ fn answer_on(stream: &str) -> Result<Value, Error> {
             }
             Event::Head(_) => {}
             Event::Frame(frame) => {
-                if let Some(answer) = answer(&frame.json) {
+                json.push_str(&frame.json);
+                // A large frame comes in pieces.
+                if frame.more {
+                    continue;
+                }
+                if let Some(answer) = answer(&std::mem::take(&mut json)) {
                     return answer;
                 }
             }

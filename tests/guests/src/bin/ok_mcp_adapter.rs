@@ -20,6 +20,7 @@ fn ask(method: &str, params: &Value) -> Result<Value, Error> {
 }
 
 fn answer_on(streams: &[String]) -> Result<Value, Error> {
+    let mut json = String::new();
     loop {
         let Some(arrival) = next(streams, 1_000.0)? else {
             return Err(Error::transient("the server does not answer"));
@@ -27,7 +28,11 @@ fn answer_on(streams: &[String]) -> Result<Value, Error> {
         match arrival.event {
             Event::Head(_) => {}
             Event::Frame(frame) => {
-                let reply: Value = parse(&frame.json)?;
+                json.push_str(&frame.json);
+                if frame.more {
+                    continue;
+                }
+                let reply: Value = parse(&json)?;
                 let without = || Error::failed("the server answered without a result");
                 return reply.get("result").cloned().ok_or_else(without);
             }

@@ -79,6 +79,11 @@ impl Server {
                 let before = log.lock().unwrap().len();
                 log.lock().unwrap().push(request.clone());
                 let Reply(status, headers, body) = answer(&request, before);
+                // Answers are written for the question 1, and sent for the one that was asked.
+                let id = format!("\"id\":{}", request.body["id"]);
+                let body = body
+                    .replace("\"id\":1,", &format!("{id},"))
+                    .replace("\"id\":1}", &format!("{id}}}"));
                 let head = format!(
                     "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
                     body.len()
@@ -392,7 +397,6 @@ fn a_server_that_misbehaves_costs_its_call_and_nothing_else() {
     let raw = |kind: &'static str, body: &str| reply(200, kind, body.to_owned());
     type Answer = Box<dyn Fn() -> Reply + Send>;
     const JSON: &str = "content-type: application/json\r\n";
-    let twice = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
     let cases: Vec<(Answer, &str)> = vec![
         (Box::new(move || raw(JSON, "starting up…")), "not JSON"),
         (
@@ -404,13 +408,14 @@ fn a_server_that_misbehaves_costs_its_call_and_nothing_else() {
             "was not asked",
         ),
         (
+            Box::new(move || raw("content-type: text/event-stream\r\n", "data: log\n\n")),
+            "not a frame: `log`",
+        ),
+        (
             Box::new(move || {
-                raw(
-                    "content-type: text/event-stream\r\n",
-                    &format!("data: {twice}\n\ndata: {twice}\n\n"),
-                )
+                raw("content-type: application/json\r\n", "\u{feff}{\"jsonrpc\":\"2.0\"}")
             }),
-            "answered twice",
+            "not JSON",
         ),
         (
             Box::new(move || raw("content-type: text/event-stream\r\n", ": nothing\n\n")),

@@ -7,6 +7,7 @@ mod http;
 mod offers;
 mod process;
 mod stdio;
+mod streams;
 
 use serde_json::{Value, json};
 

@@ -1,0 +1,115 @@
+//! The one sender for capabilities that send requests and are not this one: an MCP server's stream has to be
+//! read while it comes, which neither of the guest's interfaces to HTTP is for.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use flowhost_engine::CallScope;
+use flowhost_ledger::records::NetDecision;
+use flowhost_policy::egress::{Target, decide_http};
+use futures::stream;
+use http_body_util::{BodyExt, Full};
+
+use super::{
+    body::AnyBody,
+    error::SendError,
+    headers,
+    inject::Injected,
+    sender::{Outgoing, Sender},
+};
+use crate::shared::outward::{Answer, Ask, Echoes, Outward, Pieces};
+use crate::shared::support::Refusal;
+
+#[async_trait]
+impl Outward for Sender {
+    fn may(&self, scope: &CallScope, method: &'static str, url: &str) -> bool {
+        let target = Target::parse(url, method);
+        target.is_ok_and(|target| decide_http(&scope.effective.grants.http, &target).is_ok())
+    }
+
+    async fn send(
+        &self,
+        scope: &CallScope,
+        interface: &'static str,
+        ask: Ask<'_>,
+    ) -> Result<Answer, Refusal> {
+        let target = match Target::parse(ask.url, ask.method) {
+            Ok(target) => target,
+            Err(denied) => {
+                scope.record_deny::<NetDecision>(interface, &denied)?;
+                return Err(refusal(SendError::Denied(denied)));
+            }
+        };
+        let headers = headers::from_pairs(ask.headers).map_err(refusal)?;
+        let body: AnyBody = Full::new(Bytes::from(ask.body))
+            .map_err(SendError::from)
+            .boxed_unsync();
+        let mut outgoing = Outgoing::new(target, headers, body, ask.deadline);
+        outgoing.lasting = ask.lasting;
+        let (injected, response) = self
+            .open(scope, interface, outgoing)
+            .await
+            .map_err(refusal)?;
+        let (parts, body) = response.into_parts();
+        let headers = parts.headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        });
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            headers: headers.collect(),
+            body: pieces(body),
+            echoes: injected.map(|injected| -> Box<dyn Echoes> {
+                Box::new(Sent {
+                    injected,
+                    scope: scope.clone(),
+                    interface,
+                })
+            }),
+        })
+    }
+}
+
+fn refusal(error: SendError) -> Refusal {
+    match error.into_guest() {
+        Ok(error) => Refusal::Guest(error),
+        Err(fault) => Refusal::Fault(fault),
+    }
+}
+
+/// The data of a body; trailers say nothing that anybody here reads.
+fn pieces(body: AnyBody) -> Pieces {
+    Box::pin(stream::unfold(Some(body), |body: Option<AnyBody>| async move {
+        let mut body = body?;
+        loop {
+            return match body.frame().await? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => Some((Ok(data), Some(body))),
+                    Err(_trailers) => continue,
+                },
+                Err(error) => Some((Err(refusal(error)), None)),
+            };
+        }
+    }))
+}
+
+/// What was put into one request.
+struct Sent {
+    injected: Injected,
+    scope: CallScope,
+    interface: &'static str,
+}
+
+impl Echoes for Sent {
+    fn hits(&self, text: &[u8]) -> usize {
+        self.injected.clean_body(text).1
+    }
+
+    fn clean(&self, text: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let (clean, hits) = self.injected.clean_body(text);
+        let recorded = self
+            .injected
+            .record(&self.scope, self.interface, "body", hits);
+        recorded.map_err(refusal)?;
+        Ok(clean)
+    }
+}
