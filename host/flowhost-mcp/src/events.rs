@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn reads_lines_with_all_three_ends_and_joins_the_data_of_one_event() {
-        let text = b"\xef\xbb\xbf: hello\r\nevent: message\r\ndata: a\r\ndata:b\r\n\r\nid: 7\rdata: c\r\r";
+        let text =
+            b"\xef\xbb\xbf: hello\r\nevent: message\r\ndata: a\r\ndata:b\r\n\r\nid: 7\rdata: c\r\r";
         assert_eq!(data(text), ["a\nb", "c"]);
     }
 

@@ -55,7 +55,9 @@ impl State {
         let mut all = vec![header("MCP-Protocol-Version", &self.version)];
         if self.era == Era::Modern {
             all.push(header("Mcp-Method", method));
-            all.extend(name_of(method, params).map(|name| header("Mcp-Name", &encode_header(name))));
+            all.extend(
+                name_of(method, params).map(|name| header("Mcp-Name", &encode_header(name))),
+            );
         }
         all
     }

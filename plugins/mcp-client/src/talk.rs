@@ -67,8 +67,7 @@ pub(crate) fn ask(request: &Request, trip: &Trip<'_>) -> Result<Asked, Error> {
     }
     let came = wait(&streams, request, trip);
     if let (Ok(None), true) = (&came, trip.tells_of_end) {
-        let params =
-            json!({ "requestId": request.id.value(), "reason": "nobody waits any more" });
+        let params = json!({ "requestId": request.id.value(), "reason": "nobody waits any more" });
         // It is told as far as it listens; what this call ends with is another matter.
         let _whatever_it_says = notify("notifications/cancelled", &params, trip.headers);
     }
@@ -112,9 +111,7 @@ fn wait(streams: &[String], request: &Request, trip: &Trip<'_>) -> Result<Option
 }
 
 fn gone(why: &str) -> Error {
-    Error::transient(format_args!(
-        "the server is gone before it answered: {why}"
-    ))
+    Error::transient(format_args!("the server is gone before it answered: {why}"))
 }
 
 /// What the end of the answer's stream says when no answer came on it.
@@ -325,12 +322,21 @@ mod tests {
     fn takes_no_answer_for_this_one_that_is_another() {
         // MCP-022: out of order, not JSON, NaN, batches, another id.
         for (frame, says) in [
-            (r#"{"jsonrpc":"2.0","id":"1-2","result":{}}"#, "was not asked"),
+            (
+                r#"{"jsonrpc":"2.0","id":"1-2","result":{}}"#,
+                "was not asked",
+            ),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "was not asked"),
             (r#"[{"jsonrpc":"2.0","id":"1-1","result":{}}]"#, "batches"),
             ("log line", "not JSON"),
-            (r#"{"jsonrpc":"2.0","id":"1-1","result":{"n":NaN}}"#, "not JSON"),
-            (r#"{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage"}"#, "grants to no server"),
+            (
+                r#"{"jsonrpc":"2.0","id":"1-1","result":{"n":NaN}}"#,
+                "not JSON",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage"}"#,
+                "grants to no server",
+            ),
         ] {
             let error = asked(frame, true).unwrap_err();
             assert!(error.contains(says), "{frame}: {error}");
@@ -340,7 +346,9 @@ mod tests {
         let answer = asked(r#"{"jsonrpc":"2.0","id":"1-1","result":{"a":1}}"#, true);
         assert_eq!(answer, Ok(Some(Ok(json!({ "a": 1 })))));
         let unread = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"m"}}"#;
-        assert!(matches!(asked(unread, true), Ok(Some(Err(error))) if error.code == Code::UnsupportedVersion));
+        assert!(
+            matches!(asked(unread, true), Ok(Some(Err(error))) if error.code == Code::UnsupportedVersion)
+        );
     }
 
     #[test]
@@ -353,11 +361,17 @@ mod tests {
     fn pieces_of_two_streams_are_not_mixed() {
         let mut pieces = Pieces::default();
         assert_eq!(pieces.join(true, "{\"a\"".to_owned(), true), None);
-        assert_eq!(pieces.join(false, "{}".to_owned(), false), Some("{}".to_owned()));
+        assert_eq!(
+            pieces.join(false, "{}".to_owned(), false),
+            Some("{}".to_owned())
+        );
         assert_eq!(pieces.join(true, ":".to_owned(), true), None);
         let whole = pieces.join(true, "1}".to_owned(), false);
         assert_eq!(whole.as_deref(), Some("{\"a\":1}"));
-        assert_eq!(pieces.join(true, "{}".to_owned(), false), Some("{}".to_owned()));
+        assert_eq!(
+            pieces.join(true, "{}".to_owned(), false),
+            Some("{}".to_owned())
+        );
     }
 
     #[test]
@@ -371,8 +385,15 @@ mod tests {
             body: Vec::new(),
         };
         let end = |head| ended(End::Closed, Some(head));
-        assert!(matches!(end(head(404, "text/plain")), Ok(Asked::Refused(head)) if head.status == 404));
-        assert!(matches!(end(head(200, "text/event-stream")), Err(Error::Transient(_))));
-        assert!(matches!(end(head(200, "text/html")), Err(Error::Failed(why)) if why.contains("neither JSON nor")));
+        assert!(
+            matches!(end(head(404, "text/plain")), Ok(Asked::Refused(head)) if head.status == 404)
+        );
+        assert!(matches!(
+            end(head(200, "text/event-stream")),
+            Err(Error::Transient(_))
+        ));
+        assert!(
+            matches!(end(head(200, "text/html")), Err(Error::Failed(why)) if why.contains("neither JSON nor"))
+        );
     }
 }

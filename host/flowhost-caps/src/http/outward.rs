@@ -78,18 +78,21 @@ fn refusal(error: SendError) -> Refusal {
 
 /// The data of a body; trailers say nothing that anybody here reads.
 fn pieces(body: AnyBody) -> Pieces {
-    Box::pin(stream::unfold(Some(body), |body: Option<AnyBody>| async move {
-        let mut body = body?;
-        loop {
-            return match body.frame().await? {
-                Ok(frame) => match frame.into_data() {
-                    Ok(data) => Some((Ok(data), Some(body))),
-                    Err(_trailers) => continue,
-                },
-                Err(error) => Some((Err(refusal(error)), None)),
-            };
-        }
-    }))
+    Box::pin(stream::unfold(
+        Some(body),
+        |body: Option<AnyBody>| async move {
+            let mut body = body?;
+            loop {
+                return match body.frame().await? {
+                    Ok(frame) => match frame.into_data() {
+                        Ok(data) => Some((Ok(data), Some(body))),
+                        Err(_trailers) => continue,
+                    },
+                    Err(error) => Some((Err(refusal(error)), None)),
+                };
+            }
+        },
+    ))
 }
 
 /// What was put into one request.

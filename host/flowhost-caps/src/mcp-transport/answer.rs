@@ -95,7 +95,10 @@ pub(super) async fn frame(answer: &mut Answer) -> Result<Option<String>, Refusal
 }
 
 fn too_long() -> Refusal {
-    let why = format!("the server sent a frame of more than {} MiB", FRAME_MAX >> 20);
+    let why = format!(
+        "the server sent a frame of more than {} MiB",
+        FRAME_MAX >> 20
+    );
     types::Error::Failed(why).into()
 }
 
@@ -218,7 +221,9 @@ mod tests {
         }
 
         fn clean(&self, text: &[u8]) -> Result<Vec<u8>, Refusal> {
-            Ok(String::from_utf8_lossy(text).replace("s3cret", "[redacted]").into_bytes())
+            Ok(String::from_utf8_lossy(text)
+                .replace("s3cret", "[redacted]")
+                .into_bytes())
         }
     }
 
@@ -232,7 +237,10 @@ mod tests {
 
     #[test]
     fn a_kind_is_said_by_one_header_alone() {
-        assert_eq!(kind(&headers("application/JSON; charset=utf-8")), Kind::Json);
+        assert_eq!(
+            kind(&headers("application/JSON; charset=utf-8")),
+            Kind::Json
+        );
         assert_eq!(kind(&headers("text/event-stream")), Kind::Events);
         let twice = [headers("application/json"), headers("text/event-stream")].concat();
         assert_eq!(kind(&twice), Kind::Other);
@@ -247,7 +255,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_gives_frames_and_the_place_to_go_on_from() {
-        let text = ["id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,", "\"result\":{}}\n\nid: 2\nretry: 5\ndata:\n\n"];
+        let text = [
+            "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,",
+            "\"result\":{}}\n\nid: 2\nretry: 5\ndata:\n\n",
+        ];
         let mut stream = Stream::of(answer("text/event-stream", &text, None));
         let mut place = Place::default();
         let (frame, route) = stream.next(&mut place).await.ok().flatten().unwrap();
@@ -272,7 +283,12 @@ mod tests {
         let echoes = || -> Option<Box<dyn Echoes>> { Some(Box::new(Known)) };
         let whole = note("s3cret");
         let mut stream = Stream::of(answer("text/event-stream", &[whole.as_str()], echoes()));
-        let (frame, _) = stream.next(&mut Place::default()).await.ok().flatten().unwrap();
+        let (frame, _) = stream
+            .next(&mut Place::default())
+            .await
+            .ok()
+            .flatten()
+            .unwrap();
         assert!(frame.contains("[redacted]") && !frame.contains("s3cret"));
         // What stands between two frames is no part of a secret, so that only their very ends can join.
         let mut stream = Stream::of(answer("text/event-stream", &[], echoes()));

@@ -73,10 +73,7 @@ mod tests {
         for waits in [250, 500, 1_000, 2_000] {
             let now = Instant::now();
             health.failed(now, now);
-            assert_eq!(
-                health.turn(now),
-                Turn::After(Duration::from_millis(waits))
-            );
+            assert_eq!(health.turn(now), Turn::After(Duration::from_millis(waits)));
         }
         let now = Instant::now();
         health.failed(now, now);
@@ -98,10 +95,7 @@ mod tests {
         for _ in 0..10 {
             health.failed(began, later);
         }
-        assert_eq!(
-            health.turn(later),
-            Turn::After(Duration::from_millis(250))
-        );
+        assert_eq!(health.turn(later), Turn::After(Duration::from_millis(250)));
     }
 
     #[test]

@@ -230,7 +230,8 @@ async fn listen(
 ) -> Result<String, Refusal> {
     check(state, scope, frame, &headers)?;
     if state.remote.is_none() && !frame.is_empty() {
-        let why = "over the standard streams nothing has to be sent to hear what a server says".to_owned();
+        let why = "over the standard streams nothing has to be sent to hear what a server says"
+            .to_owned();
         return Err(types::Error::Invalid(why).into());
     }
     let stream = number(state, scope)?;

@@ -191,7 +191,11 @@ mod tests {
         }
         assert_eq!(pieces, ["a", "ö", "b"]);
         assert!(matches!(&arrival.came, Ok(Came::Frame(rest)) if rest == "ö"));
-        assert_eq!(waiting.0.load(Ordering::Relaxed), 6, "until all of it is read");
+        assert_eq!(
+            waiting.0.load(Ordering::Relaxed),
+            6,
+            "until all of it is read"
+        );
         drop(arrival);
         assert_eq!(waiting.0.load(Ordering::Relaxed), 0);
     }

@@ -432,8 +432,15 @@ impl Line {
                 waiter.tell(Ok(Came::Head(answer::head(&answer, Vec::new()))));
                 // What began a session goes on in it.
                 let session = self.session();
-                self.follow(scope, answer, &headers, session.as_deref(), route.id, waiter)
-                    .await
+                self.follow(
+                    scope,
+                    answer,
+                    &headers,
+                    session.as_deref(),
+                    route.id,
+                    waiter,
+                )
+                .await
             }
             Kind::Events | Kind::Other => {
                 let words = answer::words(&mut answer).await?;
@@ -459,7 +466,10 @@ impl Line {
         let mut tries = 0;
         loop {
             let before = place.after.clone();
-            let broke = match self.told(&mut stream, &mut place, id.as_ref(), waiter).await {
+            let broke = match self
+                .told(&mut stream, &mut place, id.as_ref(), waiter)
+                .await
+            {
                 Ok(true) => return Ok(Came::Closed),
                 Ok(false) => None,
                 Err(error @ Refusal::Guest(types::Error::Transient(_))) => Some(error),
@@ -622,8 +632,12 @@ fn wait(place: &Place, tries: u32) -> Duration {
 fn away(wait: Duration, failures: u32) -> Refusal {
     let ms = wait.as_millis();
     let why = match failures {
-        0 => format!("the server did not answer and is asked again in {ms} ms, later than this call may wait"),
-        _ => format!("the server did not answer {failures} times in a row and is asked again in {ms} ms"),
+        0 => format!(
+            "the server did not answer and is asked again in {ms} ms, later than this call may wait"
+        ),
+        _ => format!(
+            "the server did not answer {failures} times in a row and is asked again in {ms} ms"
+        ),
     };
     types::Error::Transient(why).into()
 }

@@ -413,7 +413,10 @@ fn a_server_that_misbehaves_costs_its_call_and_nothing_else() {
         ),
         (
             Box::new(move || {
-                raw("content-type: application/json\r\n", "\u{feff}{\"jsonrpc\":\"2.0\"}")
+                raw(
+                    "content-type: application/json\r\n",
+                    "\u{feff}{\"jsonrpc\":\"2.0\"}",
+                )
             }),
             "not JSON",
         ),

@@ -81,7 +81,11 @@ fn read(stream: &TcpStream) -> Option<Asked> {
         if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().ok()?;
         }
-        headers.push_str(&format!("{}: {}\n", name.to_ascii_lowercase(), value.trim()));
+        headers.push_str(&format!(
+            "{}: {}\n",
+            name.to_ascii_lowercase(),
+            value.trim()
+        ));
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
@@ -105,7 +109,9 @@ fn reply(stream: &mut TcpStream, status: u16, headers: &str, body: &str) {
     let length = body.len();
     write(
         stream,
-        &format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"),
+        &format!(
+            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        ),
     );
 }
 
@@ -124,7 +130,11 @@ fn events(stream: &mut TcpStream) {
 }
 
 fn event(stream: &mut TcpStream, id: &str, frame: &Value) -> bool {
-    let id = if id.is_empty() { String::new() } else { format!("id: {id}\n") };
+    let id = if id.is_empty() {
+        String::new()
+    } else {
+        format!("id: {id}\n")
+    };
     write(stream, &format!("{id}data: {frame}\n\n"))
 }
 
@@ -209,7 +219,10 @@ fn said(home: &Home) -> String {
     let records = home.records();
     let found = records.iter().find(|it| it["kind"] == "tool.result");
     let found = found.unwrap_or_else(|| panic!("no tool was answered: {records:#?}"));
-    found["said"]["parts"][0]["text"].as_str().unwrap().to_owned()
+    found["said"]["parts"][0]["text"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn told(home: &Home) -> Vec<Value> {
@@ -250,27 +263,41 @@ fn the_session_of_a_server_is_one_for_the_run_and_never_the_adapters() {
             match asked.what() {
                 "tools/call" => {
                     let frame = shouted(asked);
-                    reply(stream, 200, "content-type: application/json\r\n", &frame.to_string());
+                    reply(
+                        stream,
+                        200,
+                        "content-type: application/json\r\n",
+                        &frame.to_string(),
+                    );
                 }
                 _ => reply(stream, 405, "", ""),
             }
         }
     });
-    let steps = format!("{STEP}\n  b: {{ uses: peer/shout, with: {{ text: b }} }}\n  c: {{ needs: [a, b], uses: peer/shout, with: {{ text: c }} }}");
+    let steps = format!(
+        "{STEP}\n  b: {{ uses: peer/shout, with: {{ text: b }} }}\n  c: {{ needs: [a, b], uses: peer/shout, with: {{ text: c }} }}"
+    );
     let home = plan(site.address, "", &steps);
     run(&home).expect(0);
     assert_eq!(site.count(|it| it.what() == "initialize"), 1);
     assert_eq!(site.count(|it| it.what() == "tools/call"), 3);
     assert_eq!(site.count(|it| it.method == "DELETE"), 1);
     // Requests of a session have ids of their own, whichever call they are of.
-    let mut ids: Vec<String> = site.asked().iter().map(|it| it.body["id"].to_string()).collect();
+    let mut ids: Vec<String> = site
+        .asked()
+        .iter()
+        .map(|it| it.body["id"].to_string())
+        .collect();
     ids.retain(|id| id != "null");
     let count = ids.len();
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), count);
     // What is on record are words of the adapter's, which never saw it.
-    let seen = home.records().iter().any(|it| it.to_string().contains("s-1"));
+    let seen = home
+        .records()
+        .iter()
+        .any(|it| it.to_string().contains("s-1"));
     assert!(!seen, "the session's id is in a record");
 }
 
@@ -293,7 +320,11 @@ fn announces(
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
-            event(stream, "", &note("notifications/tools/list_changed", json!({})));
+            event(
+                stream,
+                "",
+                &note("notifications/tools/list_changed", json!({})),
+            );
             // It stays open, as such streams do, until nobody hears it.
             while write(stream, ":\n\n") {
                 std::thread::sleep(Duration::from_millis(50));
@@ -311,14 +342,19 @@ fn announces(
 }
 
 #[test]
-fn a_server_at_an_address_that_says_that_its_tools_have_changed_is_looked_at_before_the_next_call() {
+fn a_server_at_an_address_that_says_that_its_tools_have_changed_is_looked_at_before_the_next_call()
+{
     // MCP-002: its list holds for a minute, so that without its word nobody would look. The call that is at work then
     // hears nothing of it: it is said on the stream that the host keeps.
     let steps = format!("{STEP}\n  b: {{ needs: [a], uses: peer/shout, with: {{ text: again }} }}");
     for others in [modern, legacy] {
         let site = Site::start(announces(others));
         let ran = run(&plan(site.address, "", &steps)).expect(6);
-        assert!(ran.all().contains("`shout` changed: sha256:"), "{}", ran.all());
+        assert!(
+            ran.all().contains("`shout` changed: sha256:"),
+            "{}",
+            ran.all()
+        );
         assert_eq!(site.count(|it| it.what() == "tools/call"), 1);
     }
 }
@@ -342,7 +378,10 @@ fn a_stream_that_breaks_off_is_gone_on_with_after_its_last_event() {
                     let frame = json!({ "jsonrpc": "2.0", "id": call, "result": answer });
                     // The id of the question, which this server has kept.
                     let kept = KEPT.lock().unwrap().clone();
-                    write(stream, &format!("data: {}\n\n", frame.to_string().replace("\"CALL\"", &kept)));
+                    write(
+                        stream,
+                        &format!("data: {}\n\n", frame.to_string().replace("\"CALL\"", &kept)),
+                    );
                 }
                 Some(other) => panic!("{other}"),
             }
@@ -360,7 +399,11 @@ fn a_stream_that_breaks_off_is_gone_on_with_after_its_last_event() {
     assert_eq!(said(&home), "AT LAST");
     let resumed = site.count(|it| it.header("last-event-id").is_some());
     assert_eq!(resumed, 2);
-    assert_eq!(site.count(|it| it.what() == "tools/call"), 1, "it is asked once");
+    assert_eq!(
+        site.count(|it| it.what() == "tools/call"),
+        1,
+        "it is asked once"
+    );
 }
 
 #[test]
@@ -377,13 +420,21 @@ fn a_large_answer_comes_in_pieces_each_of_which_is_counted() {
             }
         }
     });
-    let more = "memory = \"256MiB\"\noutput = \"8MiB\"\nfuel = 20_000_000_000\nevidence = \"256MiB\"";
+    let more =
+        "memory = \"256MiB\"\noutput = \"8MiB\"\nfuel = 20_000_000_000\nevidence = \"256MiB\"";
     let home = plan(site.address, more, STEP);
     run(&home).expect(0);
     assert_eq!(said(&home), "größe".repeat(200_000));
     let pieces: Vec<String> = (home.records().iter())
-        .filter(|it| it["kind"] == "host.answer" && it["interface"] == "flowhost:mcp-transport/mcp-transport@0.1.0")
-        .filter_map(|it| it["said"]["answer"]["came"]["piece"].as_str().map(str::to_owned))
+        .filter(|it| {
+            it["kind"] == "host.answer"
+                && it["interface"] == "flowhost:mcp-transport/mcp-transport@0.1.0"
+        })
+        .filter_map(|it| {
+            it["said"]["answer"]["came"]["piece"]
+                .as_str()
+                .map(str::to_owned)
+        })
         .collect();
     assert!(pieces.len() >= 4, "{} pieces", pieces.len());
     assert!(pieces.iter().all(|piece| piece.len() <= 256 << 10));
@@ -391,7 +442,10 @@ fn a_large_answer_comes_in_pieces_each_of_which_is_counted() {
 
 #[test]
 fn a_call_that_nobody_waits_for_is_called_off_as_its_era_says() {
-    for (others, told) in [(modern as fn(&Asked, &mut TcpStream) -> bool, 0), (legacy, 1)] {
+    for (others, told) in [
+        (modern as fn(&Asked, &mut TcpStream) -> bool, 0),
+        (legacy, 1),
+    ] {
         let closed = Arc::new(AtomicUsize::new(0));
         let seen = closed.clone();
         let site = Site::start(move |asked, stream| {
@@ -412,10 +466,18 @@ fn a_call_that_nobody_waits_for_is_called_off_as_its_era_says() {
         let profile = home.read("policies/peer.toml").replace("\"20s\"", "\"3s\"");
         home.file("policies/peer.toml", profile);
         let ran = run(&home);
-        assert!(ran.all().contains("did not answer in time"), "{}", ran.all());
+        assert!(
+            ran.all().contains("did not answer in time"),
+            "{}",
+            ran.all()
+        );
         let called_off = site.asked();
-        let called_off = called_off.iter().filter(|it| it.what() == "notifications/cancelled");
-        let ids: Vec<&Value> = called_off.map(|it| &it.body["params"]["requestId"]).collect();
+        let called_off = called_off
+            .iter()
+            .filter(|it| it.what() == "notifications/cancelled");
+        let ids: Vec<&Value> = called_off
+            .map(|it| &it.body["params"]["requestId"])
+            .collect();
         assert_eq!(ids.len(), told, "{ids:?}");
         for _ in 0..100 {
             if closed.load(Ordering::SeqCst) == 1 {
