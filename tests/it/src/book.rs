@@ -265,6 +265,11 @@ fn a_gate_is_answered_as_its_page_says() {
 }
 
 #[test]
+fn a_run_is_done_again_as_its_page_says() {
+    walk("again.md", |_| {});
+}
+
+#[test]
 fn three_models_are_compared_as_their_page_says() {
     walk("compare.md", |_| {});
 }

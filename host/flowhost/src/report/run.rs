@@ -125,14 +125,18 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     text
 }
 
-/// A step's place: steps as the plan has them, items as people count (`check[2]` before `check[10]`),
-/// handlers last.
+/// A step's place: steps as the plan has them, items as people count (`check[2]` before `check[10]`), then what was
+/// taken back, the last step's first, and handlers last.
 fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
     let mut plan = Some(plan);
     let mut places = Vec::new();
     for part in path.split('/') {
         // `scan[3]` is an item, `search#2` the second visit of a state or action.
-        let (id, item) = part.split_once(['[', '#']).unwrap_or((part, ""));
+        let (done, back) = match part.strip_suffix("!compensate") {
+            Some(done) => (done, true),
+            None => (part, false),
+        };
+        let (id, item) = done.split_once(['[', '#']).unwrap_or((done, ""));
         let step = plan.and_then(|plan| plan.step(id));
         let last = At {
             line: u32::MAX,
@@ -140,7 +144,14 @@ fn in_order(plan: &Plan, path: &str) -> Vec<(At, u64, String)> {
         };
         let item = item.trim_end_matches(']');
         let number = item.parse().unwrap_or(0);
-        places.push((step.map_or(last, |step| step.at), number, part.to_owned()));
+        let place = step.map_or(last, |step| match back {
+            false => step.at,
+            true => At {
+                column: u32::MAX.saturating_sub(step.at.line),
+                ..last
+            },
+        });
+        places.push((place, number, part.to_owned()));
         plan = plan.zip(step).and_then(|(plan, step)| match &step.work {
             Work::Plan { reference } => plan.sub_plan(reference).map(AsRef::as_ref),
             _ => None,
@@ -308,9 +319,29 @@ mod tests {
                     profile: deny-all }\nsteps:\n  first: { uses: t, with: {} }\n  check: { uses: t, with: {} }\n  \
                     a: { uses: t, with: {} }\n";
         let plan = Plan::parse(plan, "p.yaml").unwrap();
-        let mut paths = ["report", "a", "check[10]", "check[2]", "check", "first"];
+        let mut paths = [
+            "report",
+            "check!compensate",
+            "first!compensate",
+            "a!compensate",
+            "a",
+            "check[10]",
+            "check[2]",
+            "check",
+            "first",
+        ];
         paths.sort_by_cached_key(|path| in_order(&plan, path));
-        let wanted = ["first", "check", "check[2]", "check[10]", "a", "report"];
+        let wanted = [
+            "first",
+            "check",
+            "check[2]",
+            "check[10]",
+            "a",
+            "a!compensate",
+            "check!compensate",
+            "first!compensate",
+            "report",
+        ];
         assert_eq!(paths, wanted);
     }
 }
