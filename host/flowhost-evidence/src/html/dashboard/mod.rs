@@ -3,21 +3,18 @@
 //!
 //! Owns layout and wording; shows an [`Overview`] and decides nothing. As in the run's report all text of evidence goes
 //! through maud's splices, charts through the escaping of the library that draws them, and the finished page through
-//! [`neutral`]. Its content security policy allows its own style and script, by hash, and pictures that it makes itself.
+//! [`neutral`](crate::text::neutral). Its content security policy allows its own style and script, by hash, and pictures that it makes itself.
 
 mod charts;
 #[cfg(test)]
 mod tests;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest as _, Sha256};
+use maud::{Markup, html};
 
 use super::parts::{numbers_in, table, words_in};
+use super::shell::{Section, Shell};
 use super::words;
 use crate::analysis::{ModelSet, ModelUse, Overview, StageHealth};
-use crate::text::neutral;
 use charts::{Named, bars, figure};
 
 const STYLE: &str = concat!(include_str!("../style.css"), include_str!("style.css"));
@@ -28,74 +25,38 @@ const SETS_SHOWN_MAX: usize = 30;
 /// The page; `refresh_s` has whoever shows it ask for it again so often.
 #[must_use]
 pub fn page(overview: &Overview, refresh_s: Option<u32>) -> String {
-    let [style, script] = [STYLE, SCRIPT].map(|it| BASE64.encode(Sha256::digest(it)));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; base-uri 'none'; \
-         form-action 'none'"
-    );
-    let sections = sections(overview);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                @if let Some(seconds) = refresh_s {
-                    meta http-equiv="refresh" content=(seconds);
+    let shell = Shell {
+        title: &format!("Evidence of {} runs", overview.runs),
+        style: STYLE,
+        script: Some(SCRIPT),
+        refresh_s,
+        skip: "Skip to the dashboard",
+        banner: banner(overview),
+        lead: html! {
+            @if overview.mock {
+                section.ending.warn aria-label="Who answered" {
+                    p.lead {
+                        "Scripts of a " code { "mock" } " provider answered, and no models: these numbers say nothing \
+                         about models."
+                    }
                 }
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="referrer" content="no-referrer";
-                title { "Evidence of " (overview.runs) " runs" }
-                style { (PreEscaped(STYLE)) }
             }
-            body {
-                a.skip href="#main" { "Skip to the dashboard" }
-                (banner(overview))
-                div.page {
-                    nav aria-label="Contents" {
-                        ul {
-                            @for (id, title, _) in &sections {
-                                li { a href=(format!("#{id}")) { (title) } }
-                            }
-                        }
-                    }
-                    main id="main" {
-                        @if overview.mock {
-                            section.ending.warn aria-label="Who answered" {
-                                p.lead {
-                                    "Scripts of a " code { "mock" } " provider answered, and no models: these numbers say nothing \
-                                     about models."
-                                }
-                            }
-                        }
-                        @for (id, title, body) in &sections {
-                            section aria-labelledby=(id) {
-                                h2 id=(id) { (title) }
-                                (body)
-                            }
-                        }
-                    }
-                }
-                footer {
-                    p {
-                        "Made by flowhost " (env!("CARGO_PKG_VERSION"))
-                        " from evidence files, and from nothing else. Times are UTC. Exported charts have the colours of a light page."
-                    }
-                }
-                script { (PreEscaped(SCRIPT)) }
-            }
-        }
+        },
+        sections: &sections(overview),
+        foot: html! {
+            "Made by flowhost " (env!("CARGO_PKG_VERSION"))
+            " from evidence files, and from nothing else. Times are UTC. Exported charts have the colours of a light page."
+        },
     };
-    neutral(&page.into_string())
+    shell.page()
 }
 
-fn sections(overview: &Overview) -> Vec<(&'static str, &'static str, Markup)> {
-    vec![
-        ("cost", "Cost", cost(overview)),
-        ("models", "Latency and tokens by model", models(overview)),
-        ("health", "Consensus health", health(overview)),
-        ("sets", "Sets of models", sets(overview)),
+fn sections(overview: &Overview) -> [Section; 4] {
+    [
+        Section::new("cost", "Cost", cost(overview)),
+        Section::new("models", "Latency and tokens by model", models(overview)),
+        Section::new("health", "Consensus health", health(overview)),
+        Section::new("sets", "Sets of models", sets(overview)),
     ]
 }
 
