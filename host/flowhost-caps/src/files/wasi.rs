@@ -4,13 +4,8 @@
 //! records nothing. Its generated bindings are, and their resource types only as labels: what the
 //! table holds under them is ours. Time stamps are absent, and setting them is not supported.
 
-use std::{
-    collections::VecDeque,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use std::{collections::VecDeque, hash::RandomState, sync::Arc};
 
-use cap_std::fs::{Metadata, MetadataExt};
 use flowhost_engine::{Bytes, CallScope, Fault, HostState};
 use flowhost_policy::{Access, Denied};
 use rustix::io::Errno;
@@ -39,9 +34,13 @@ use super::{
     streams::{CHUNK, Place, Reader, Stream, Writer},
 };
 
+mod asked;
 mod node;
+mod same;
 
+use asked::{follows, wish};
 use node::{BATCH, Described, Gave, Listed, Listing, Node, What};
+use same::{hashed, identity};
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
 pub(super) const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
@@ -678,22 +677,6 @@ impl types::HostDirectoryEntryStream for View<'_> {
     }
 }
 
-fn follows(flags: PathFlags) -> bool {
-    flags.contains(PathFlags::SYMLINK_FOLLOW)
-}
-
-fn wish(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Wish {
-    Wish {
-        read: flags.contains(DescriptorFlags::READ),
-        write: flags.contains(DescriptorFlags::WRITE),
-        create: open.contains(OpenFlags::CREATE),
-        exclusive: open.contains(OpenFlags::EXCLUSIVE),
-        truncate: open.contains(OpenFlags::TRUNCATE),
-        directory: open.contains(OpenFlags::DIRECTORY),
-        follow: follows(path),
-    }
-}
-
 /// Does something with two places: what is meant with both is on record before, what came of it behind.
 async fn both(
     from: At,
@@ -709,16 +692,4 @@ async fn both(
     to.operation()
         .change(to.node.grant, &to.path, &from.path, work)
         .await
-}
-
-/// Differs when the file or its length differs; a change that keeps both is not seen, because the
-/// times that would show it are not the guest's to know. Keyed, because device and inode are no secret
-/// that a search would not find.
-fn hashed(key: &RandomState, metadata: &Metadata) -> (u64, u64) {
-    let half = |salt: u8| key.hash_one((salt, identity(metadata), metadata.len()));
-    (half(0), half(1))
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }

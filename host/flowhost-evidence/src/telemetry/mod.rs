@@ -10,5 +10,6 @@ pub mod lines;
 pub mod seen;
 pub mod span;
 pub mod view;
+mod words;
 
 mod attempt;

@@ -81,7 +81,7 @@ impl Seen {
     /// The actor without its tenant.
     #[must_use]
     pub fn plugin(&self) -> &str {
-        super::view::plugin_of(&self.actor)
+        super::words::plugin_of(&self.actor)
     }
 }
 

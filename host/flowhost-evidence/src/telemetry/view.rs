@@ -19,6 +19,7 @@ use super::attempt::{self, Attempt};
 use super::instruments::{Measurement, Metric};
 use super::seen::Seen;
 use super::span::{self, Link, Named, Span, SpanEvent, Status};
+use super::words::{ancestors, plugin_of, right_of, status_of};
 
 /// Messages of one run whose spans are remembered for those that read them: more than a run's views
 /// keep up with, at some 60 bytes each. Those beyond are read without a link.
@@ -657,45 +658,6 @@ fn key(seen: &Seen) -> (String, u64) {
 
 fn attempts_of(step: &str) -> RangeInclusive<(String, u64)> {
     (step.to_owned(), 0)..=(step.to_owned(), u64::MAX)
-}
-
-/// The right that was missing, or what its rule begins with (`messages.cycle` names none).
-fn right_of(decided: &DecisionPart) -> String {
-    let rule = decided.rule.as_deref().unwrap_or("");
-    let end = rule.find(['.', '[', '#']).unwrap_or(rule.len());
-    match decided.right.as_deref() {
-        None | Some("") => rule.get(..end).unwrap_or_default().to_owned(),
-        Some(right) => right.to_owned(),
-    }
-}
-
-/// Paths of the steps that a step is part of, innermost first: an item's `foreach`, a sub-plan's
-/// step, a handler's failed one.
-pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(above(path), |path| above(path))
-}
-
-fn above(path: &str) -> Option<&str> {
-    let end = match path.strip_suffix(']') {
-        Some(_) => path.rfind('[')?,
-        None => path.rfind(['/', '!'])?,
-    };
-    path.get(..end).filter(|above| !above.is_empty())
-}
-
-/// A status word, and the class of a failure where there is one.
-fn status_of(status: &str, class: &str) -> Status {
-    match (status, class) {
-        ("ok", _) => Status::Ok,
-        ("skipped" | "", _) => Status::Unset,
-        (status, "") => Status::Error(status.to_owned()),
-        (_, class) => Status::Error(class.to_owned()),
-    }
-}
-
-/// An actor without its tenant.
-pub(super) fn plugin_of(actor: &str) -> &str {
-    actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
 }
 
 pub(super) fn seconds(from: SystemTime, to: SystemTime) -> f64 {

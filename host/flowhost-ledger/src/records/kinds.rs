@@ -686,28 +686,3 @@ kinds! {
 
 of_calls! { HostAnswer HostCall NetDecision FsOp SecretUse ProcessStart ProcessEnd ModelIntent ModelResult }
 decides! { HostCall NetDecision FsOp SecretUse ProcessStart ModelIntent }
-
-impl OfCall for ToolCall {
-    fn of(self, call: CallPart) -> Self {
-        let call_of = BegunPart {
-            step: call.step,
-            attempt: call.attempt,
-            call: call.call,
-            component: call.component,
-            revision: call.revision,
-            profile: None,
-        };
-        Self { call_of, ..self }
-    }
-}
-
-impl OfCall for ToolResult {
-    fn of(self, call: CallPart) -> Self {
-        let call_of = EndedPart {
-            call: call.call,
-            revision: call.revision,
-            ..EndedPart::default()
-        };
-        Self { call_of, ..self }
-    }
-}

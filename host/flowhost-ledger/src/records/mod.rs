@@ -76,6 +76,31 @@ pub trait OfCall: RecordKind {
     fn of(self, call: CallPart) -> Self;
 }
 
+impl OfCall for ToolCall {
+    fn of(self, call: CallPart) -> Self {
+        let call_of = BegunPart {
+            step: call.step,
+            attempt: call.attempt,
+            call: call.call,
+            component: call.component,
+            revision: call.revision,
+            profile: None,
+        };
+        Self { call_of, ..self }
+    }
+}
+
+impl OfCall for ToolResult {
+    fn of(self, call: CallPart) -> Self {
+        let call_of = EndedPart {
+            call: call.call,
+            revision: call.revision,
+            ..EndedPart::default()
+        };
+        Self { call_of, ..self }
+    }
+}
+
 /// A record of a plugin's call about a right.
 pub trait Decides: OfCall + Default {
     /// The same, with what was decided.

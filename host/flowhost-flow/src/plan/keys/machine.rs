@@ -1,6 +1,7 @@
 //! The keys of a state machine.
 
-use crate::plan::keys::{EMIT, PLAN_KEYS, Section, Shape, WAIT_FOR, WORK_KEYS, may, must};
+use crate::plan::keys::step::{EMIT, WAIT_FOR, WORK_KEYS};
+use crate::plan::keys::{PLAN_KEYS, Section, Shape, may, must};
 use crate::plan::limits;
 
 pub(super) static FSM_PLAN: Section = Section {

@@ -1,6 +1,7 @@
 //! The keys of a behaviour tree's nodes, by type.
 
-use crate::plan::keys::{EMIT, Key, Section, Shape, WAIT_FOR, WORK_KEYS, may, must};
+use crate::plan::keys::step::{EMIT, WAIT_FOR, WORK_KEYS};
+use crate::plan::keys::{Key, Section, Shape, may, must};
 use crate::plan::limits;
 
 /// The types of nodes, each with its section.
