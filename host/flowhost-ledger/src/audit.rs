@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, VKey};
+use crate::chunks::Effort;
 use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
 use crate::merkle::{Hash, leaf_hash};
 use crate::payload_feed::PayloadFeed;
 use crate::record::View;
 use crate::report::{Code, Indexed, LedgerReport, Problem, Report, Trust};
-use crate::rows::{Effort, Row, Rows};
+use crate::rows::{Row, Rows};
 use crate::scan::{self, NoteLog, ScanError};
 use crate::verify::{Accepted, Check, Fault, Floor, fault};
 use crate::views::Views;
@@ -562,7 +563,7 @@ impl Feed<'_> {
     fn rows(&self, path: &Path) -> Result<Rows, Problem> {
         let file = self.source.open_read(path).map_err(io_fault(path))?;
         let len = self.source.len(path).map_err(io_fault(path))?;
-        Rows::new(file, len, self.check.owner(), self.effort).map_err(io_fault(path))
+        Ok(Rows::new(file, len, self.check.owner(), self.effort))
     }
 
     fn record<'a>(&mut self, row: &Row<'a>) -> Result<Accepted<'a>, Fault> {

@@ -5,7 +5,39 @@
 
 use crate::merkle::{Hash, NO_PREVIOUS, Tree, leaf_hash};
 use crate::record::{LineFault, Owner, View};
-use crate::rows::Plain;
+use crate::rows::{Plain, small_hex};
+
+/// What a line says of its place in a chain: all that can be known of that from the line alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    seq: u64,
+    /// Which field names somebody else than the ledger's owner.
+    stranger: Option<&'static str>,
+    prev: Hash,
+    leaf: Hash,
+}
+
+impl Claim {
+    pub(crate) fn of(view: &View<'_>, owner: &Owner, leaf: Hash) -> Self {
+        let prev = small_hex(view.prev);
+        debug_assert!(prev.is_some(), "a view's `prev` is a hash in small digits");
+        let stranger = match () {
+            () if view.tenant != owner.tenant => Some("tenant"),
+            () if view.run != owner.run => Some("run"),
+            () => None,
+        };
+        Self {
+            seq: view.seq,
+            stranger,
+            prev: prev.unwrap_or_default(),
+            leaf,
+        }
+    }
+
+    pub(crate) const fn leaf(&self) -> Hash {
+        self.leaf
+    }
+}
 
 /// Where a chain stands, for whoever only reads it: the tree over its records is for those that sign it, and for
 /// those that hold it against what was signed.
@@ -41,24 +73,26 @@ impl Links {
         owner: &Owner,
     ) -> Result<View<'a>, LineFault> {
         let view = View::parse(line)?;
-        if view.seq != self.size {
+        self.take(&Claim::of(&view, owner, leaf_hash(line)))?;
+        Ok(view)
+    }
+
+    /// Takes a line that was read before, by what it says of its place.
+    pub(crate) fn take(&mut self, claim: &Claim) -> Result<(), LineFault> {
+        if claim.seq != self.size {
             return Err(LineFault::Seq {
                 expected: self.size,
-                found: view.seq,
+                found: claim.seq,
             });
         }
-        if view.tenant != owner.tenant {
-            return Err(LineFault::Owner("tenant"));
+        if let Some(whose) = claim.stranger {
+            return Err(LineFault::Owner(whose));
         }
-        if view.run != owner.run {
-            return Err(LineFault::Owner("run"));
-        }
-        let mut prev = [0_u8; 64];
-        if hex::encode_to_slice(self.prev, &mut prev).is_err() || view.prev.as_bytes() != prev {
+        if claim.prev != self.prev {
             return Err(LineFault::Prev);
         }
-        self.follow(leaf_hash(line));
-        Ok(view)
+        self.follow(claim.leaf);
+        Ok(())
     }
 
     const fn follow(&mut self, leaf: Hash) {

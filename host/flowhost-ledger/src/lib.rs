@@ -12,6 +12,7 @@ mod bundle;
 pub mod canonical;
 mod chain;
 mod checkpoint;
+mod chunks;
 mod disk;
 pub mod dsse;
 mod fact;

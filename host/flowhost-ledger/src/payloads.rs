@@ -216,11 +216,8 @@ fn number(value: &Parsed<'_>) -> Option<u64> {
 }
 
 fn salt_of(value: &Parsed<'_>) -> Result<Salt, String> {
-    let digits = value.text().filter(|text| crate::record::is_hash(text));
-    let mut salt = Salt::default();
-    hex::decode_to_slice(digits.ok_or("the salt has not 64 digits")?, &mut salt)
-        .map_err(|_| "the salt has not 64 digits")?;
-    Ok(salt)
+    let salt = value.text().and_then(crate::rows::small_hex);
+    salt.ok_or_else(|| "the salt has not 64 digits".to_owned())
 }
 
 /// The line at a place of a file.

@@ -1,17 +1,20 @@
 //! Reads a run's records one by one, for views, reports and replay.
 //!
 //! The chain is checked on the way (form, sequence, `prev`), so that a view is never made of
-//! records that are not the ledger's; signatures are the verifier's business.
+//! records that are not the ledger's; signatures are the verifier's business. What can be said of a line
+//! without the one before it is found by several threads, where there are enough lines.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::chain::Links;
+use crate::chain::{Claim, Links};
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, VKey};
+use crate::chunks::{Chunk, Chunks, Effort};
 use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
-use crate::lines::Lines;
-use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord};
+use crate::merkle::leaf_hash;
+use crate::record::{LINE_BYTES_MAX, LineFault, Owner, StoredRecord, View};
 use crate::scan::{self, ScanError};
 
 /// Why a ledger cannot be read on.
@@ -56,8 +59,68 @@ pub struct Records<'s> {
     owner: Owner,
     chain: Links,
     segments: std::vec::IntoIter<String>,
-    current: Option<(PathBuf, Lines)>,
+    current: Option<Segment>,
     ended: bool,
+}
+
+/// The segment that is being read.
+struct Segment {
+    path: PathBuf,
+    chunks: Chunks<Batch>,
+    batch: Batch,
+    /// How many of its lines were handed out.
+    number: u64,
+}
+
+/// Lines that were read together, and what is left of them to hand out.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    read: std::vec::IntoIter<Read>,
+}
+
+/// A line, as far as it can be judged alone.
+enum Read {
+    Record(Box<StoredRecord>, Claim),
+    Fault(LineFault),
+    /// The file's end cuts it off, or the bound of a line; why it is no line.
+    Torn(&'static str),
+}
+
+impl Chunk for Batch {
+    fn lines(&mut self) -> &mut Vec<u8> {
+        self.read = Vec::new().into_iter();
+        &mut self.bytes
+    }
+}
+
+impl Batch {
+    fn read(&mut self, owner: &Owner) {
+        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
+        let read: Vec<Read> = lines.map(|line| Read::of(line, owner)).collect();
+        self.read = read.into_iter();
+    }
+}
+
+impl Read {
+    fn of(stored: &[u8], owner: &Owner) -> Self {
+        let line = stored.strip_suffix(b"\n");
+        let (line, complete) = (line.unwrap_or(stored), line.is_some());
+        match (complete, line.len() > LINE_BYTES_MAX) {
+            (true, true) => return Self::Fault(LineFault::Length("too long")),
+            (false, true) => return Self::Torn("too long"),
+            (false, false) => return Self::Torn("cut off: it has no line end"),
+            (true, false) => {}
+        }
+        match View::parse(line) {
+            Ok(view) => {
+                let claim = Claim::of(&view, owner, leaf_hash(line));
+                let record = StoredRecord::of(&view, line, claim.leaf());
+                Self::Record(Box::new(record), claim)
+            }
+            Err(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 /// Reads the records of the ledger in the folder `dir`.
@@ -153,45 +216,71 @@ impl Records<'_> {
 
     fn step(&mut self) -> Result<Option<StoredRecord>, ReadError> {
         loop {
-            let Some((path, lines)) = &mut self.current else {
+            let Some(segment) = &mut self.current else {
                 let Some(name) = self.segments.next() else {
                     return Ok(None);
                 };
-                let path = self.dir.join(name);
-                let file = self
-                    .source
-                    .open_read(&path)
-                    .map_err(|error| ReadError::Io {
-                        file: path.clone(),
-                        source: error,
-                    })?;
-                self.current = Some((path, Lines::new(file, LINE_BYTES_MAX)));
+                self.current = Some(self.segment(&name)?);
                 continue;
             };
-            let read = lines.next();
-            let line = read.map_err(|error| ReadError::Io {
-                file: path.clone(),
-                source: error,
-            })?;
-            let Some(line) = line else {
+            let Some(read) = segment.next()? else {
                 self.current = None;
                 continue;
             };
-            let seq = self.chain.size();
-            let refuse = |fault| ReadError::Record {
-                file: path.clone(),
-                line: line.number,
-                seq,
-                fault,
+            let claimed = match read {
+                // A writer is at work, or was killed.
+                Read::Torn(_) if self.segments.len() == 0 => return Ok(None),
+                Read::Torn(what) => Err(LineFault::Length(what)),
+                Read::Fault(fault) => Err(fault),
+                Read::Record(record, claim) => self.chain.take(&claim).map(|()| record),
             };
-            match line.length_fault(LINE_BYTES_MAX) {
-                Some(_) if !line.complete && self.segments.len() == 0 => return Ok(None),
-                Some(what) => return Err(refuse(LineFault::Length(what))),
-                None => {}
+            return claimed
+                .map(|record| Some(*record))
+                .map_err(|fault| ReadError::Record {
+                    file: segment.path.clone(),
+                    line: segment.number,
+                    seq: self.chain.size(),
+                    fault,
+                });
+        }
+    }
+
+    fn segment(&self, name: &str) -> Result<Segment, ReadError> {
+        let path = self.dir.join(name);
+        let unread = |source| ReadError::Io {
+            file: path.clone(),
+            source,
+        };
+        let file = self.source.open_read(&path).map_err(unread)?;
+        let file_bytes = self.source.len(&path).map_err(unread)?;
+        let owner = self.owner.clone();
+        let read = move |batch: &mut Batch| batch.read(&owner);
+        let effort = Effort::of_this_machine();
+        Ok(Segment {
+            chunks: Chunks::new(file, file_bytes, effort, Arc::new(read)),
+            path,
+            batch: Batch::default(),
+            number: 0,
+        })
+    }
+}
+
+impl Segment {
+    fn next(&mut self) -> Result<Option<Read>, ReadError> {
+        loop {
+            if let Some(read) = self.batch.read.next() {
+                self.number += 1;
+                return Ok(Some(read));
             }
-            let view = self.chain.check(line.bytes, &self.owner).map_err(refuse)?;
-            let record = StoredRecord::of(&view, line.bytes, *self.chain.prev());
-            return Ok(Some(record));
+            let next = self.chunks.next(std::mem::take(&mut self.batch));
+            let next = next.map_err(|source| ReadError::Io {
+                file: self.path.clone(),
+                source,
+            })?;
+            let Some(batch) = next else {
+                return Ok(None);
+            };
+            self.batch = batch;
         }
     }
 }

@@ -15,14 +15,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::chain::Chain;
 use crate::checkpoint::{NOTE_BYTES_MAX, Note, NoteError, parse_decimal};
+use crate::chunks::Effort;
 use crate::disk::Source;
 use crate::layout;
 use crate::lines::{Line, Lines};
-use crate::merkle::{Hash, Joins};
+use crate::merkle::Hash;
 use crate::payloads::{self, PAYLOAD_LINE_BYTES_MAX};
 use crate::record::{LINE_BYTES_MAX, LineFault, Owner, View};
 use crate::records::Kind;
-use crate::rows::Plain;
+use crate::rows::{Row, Rows};
 
 /// What a disk writes at once, in bytes; a lost one reads as zeros.
 const SECTOR: u64 = 512;
@@ -60,8 +61,6 @@ pub(crate) struct Torn {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) chain: Chain,
-    /// What could be joined of the tree so far.
-    joins: Joins,
     pub(crate) root_at_signed: Option<Hash>,
     /// The last segment's number.
     pub(crate) index: u32,
@@ -112,20 +111,22 @@ pub(crate) fn segments(
     for (at, name) in names.iter().enumerate() {
         state.index = u32::try_from(at).unwrap_or(u32::MAX);
         let path = dir.join(name);
-        let mut lines = Lines::new(disk.open_read(&path)?, LINE_BYTES_MAX);
+        let file_bytes = disk.len(&path)?;
+        let effort = Effort::of_this_machine();
+        let mut rows = Rows::new(disk.open_read(&path)?, file_bytes, owner, effort);
         state.note_root(signed);
-        while let Some(line) = lines.next()? {
-            let Err(fault) = state.take(&line, owner, signed) else {
+        while let Some(row) = rows.next()? {
+            let Err(fault) = state.take(&row, owner, signed) else {
                 continue;
             };
-            let (offset, number) = (line.offset, line.number);
+            let (offset, number) = (row.offset, row.number);
             if at < last {
                 return Err(state.corrupt(path, offset, number, &fault.to_string()));
             }
             state.torn = Some(state.tear(disk, &path, offset, number, &fault)?);
             break;
         }
-        if at < last && lines.position() == 0 {
+        if at < last && rows.position() == 0 {
             return Err(state.corrupt(path, 0, 0, "it is empty and not the last segment"));
         }
     }
@@ -150,23 +151,22 @@ impl State {
         }
     }
 
-    fn take(&mut self, line: &Line<'_>, owner: &Owner, signed: u64) -> Result<(), LineFault> {
-        if let Some(what) = line.length_fault(LINE_BYTES_MAX) {
+    fn take(&mut self, row: &Row<'_>, owner: &Owner, signed: u64) -> Result<(), LineFault> {
+        if let Some(what) = row.length_fault() {
             return Err(LineFault::Length(what));
         }
         // Almost every line is one of which only this much matters; whatever is wrong with another, the parser has
         // the words.
-        match Plain::of(line.bytes, owner, &mut self.joins) {
-            Some(plain) if self.chain.take(&plain) => {
-                if plain.has_commit() && plain.seq >= signed {
-                    self.commits.insert(plain.seq);
-                }
-                self.note_root(signed);
-                return Ok(());
+        if let Some(plain) = row.plain
+            && self.chain.take(plain)
+        {
+            if plain.has_commit() && plain.seq >= signed {
+                self.commits.insert(plain.seq);
             }
-            _ => self.joins.forget(),
+            self.note_root(signed);
+            return Ok(());
         }
-        let view = self.chain.check(line.bytes, owner)?;
+        let view = self.chain.check(row.bytes, owner)?;
         if view.commit.is_some() && view.seq >= signed {
             self.commits.insert(view.seq);
         }

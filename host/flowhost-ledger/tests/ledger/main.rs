@@ -18,6 +18,7 @@ mod hand;
 mod index;
 mod killed;
 mod power;
+mod read;
 mod recovery;
 mod removed;
 mod sample;
