@@ -177,7 +177,9 @@ impl<C: Chunk> Chunks<C> {
             let jobs = self.pool.as_ref().and_then(|pool| pool.jobs.as_ref());
             let sent = jobs.map(|jobs| jobs.send(Job { chunk, done }));
             if !matches!(sent, Some(Ok(()))) {
-                return Err(io::Error::other("the threads that read the ledger are gone"));
+                return Err(io::Error::other(
+                    "the threads that read the ledger are gone",
+                ));
             }
             self.ahead.push_back(result);
         }
