@@ -30,5 +30,5 @@ pub use exit::{Exit, Failure, FailureClass, Owner, RunStatus, StepStatus};
 pub use json_text::{parse_json_schema, parse_json_text};
 pub use plan::{Plan, PluginDecl, plan_reference, plan_schema};
 pub use planner::{Action, Call, CallResult, Event, Planner, RunSetup, Time, planner_for};
-pub use problem::Problem;
-pub use schema_check::OutputSchema;
+pub use problem::{Places, Problem};
+pub use schema_check::{Misfit, OutputSchema};

@@ -3,6 +3,7 @@
 //! One type for every finding, from a YAML error to a cycle, so that a file is judged whole and the
 //! user sees all of it at once. It never holds a value that could be a secret: messages name keys.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use flowhost_words::nearest;
@@ -15,6 +16,29 @@ pub struct At {
     pub line: u32,
     /// 1-based column, in characters.
     pub column: u32,
+}
+
+/// Where the parts of something stand in its file, by JSON pointer (RFC 6901): what is wrong with a part is told
+/// there, and not where the whole begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places(BTreeMap<String, At>);
+
+impl Places {
+    pub(crate) fn insert(&mut self, pointer: String, at: At) {
+        self.0.insert(pointer, at);
+    }
+
+    /// Where the part stands, or the nearest one around it that has a place; none where nothing has.
+    #[must_use]
+    pub fn around(&self, pointer: &str) -> Option<At> {
+        let mut pointer = pointer;
+        loop {
+            if let Some(at) = self.0.get(pointer) {
+                return Some(*at);
+            }
+            pointer = pointer.rsplit_once('/')?.0;
+        }
+    }
 }
 
 /// One finding about a plan.

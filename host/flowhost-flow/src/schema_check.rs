@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -104,13 +105,29 @@ impl OutputSchema {
         }
     }
 
+    /// What is wrong with a value that a person wrote, each with its place, as far as that can be told.
+    pub(crate) fn misfits(&self, value: &Value) -> Vec<Misfit> {
+        let mut meter = Meter::of_thread(SCHEMA_COST_MAX);
+        let paid = schema_work::pay(&self.source, &self.patterns, value, &mut meter).is_ok();
+        if paid && SCHEMA_COST_MAX - meter.left() <= COLLECTED_MAX {
+            let errors = self.validator.iter_errors(value);
+            return errors.take(VIOLATIONS_SHOWN).map(|it| told(&it)).collect();
+        }
+        let whole = |what| Misfit {
+            pointer: String::new(),
+            member: None,
+            what,
+        };
+        self.violations(value).map(whole).into_iter().collect()
+    }
+
     /// The first violations, of all.
     fn collected(&self, value: &Value) -> String {
         let mut errors = self.validator.iter_errors(value);
         let shown: Vec<_> = errors
             .by_ref()
             .take(VIOLATIONS_SHOWN)
-            .map(|error| told(&error))
+            .map(|error| told(&error).to_string())
             .collect();
         let more = if errors.next().is_some() {
             " and more"
@@ -134,10 +151,62 @@ impl OutputSchema {
     }
 }
 
-fn told(error: &jsonschema::ValidationError<'_>) -> String {
-    let place = error.instance_path().to_string();
-    let place = if place.is_empty() { "/" } else { &place };
-    format!("at `{place}`: {}", error.masked())
+/// One thing that does not fit a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// JSON pointer (RFC 6901) to what is wrong; of a member that is missing or not taken, to the object.
+    pub pointer: String,
+    /// The member that is not taken, the first of several.
+    pub member: Option<String>,
+    /// What is wrong with it, in words that show none of the value.
+    pub what: String,
+}
+
+impl Misfit {
+    /// JSON pointer to what a person has to look at.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.member {
+            Some(member) => {
+                let escaped = member.replace('~', "~0").replace('/', "~1");
+                format!("{}/{escaped}", self.pointer)
+            }
+            None => self.pointer.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match self.pointer.as_str() {
+            "" => "/",
+            place => place,
+        };
+        write!(f, "at `{place}`: {}", self.what)
+    }
+}
+
+/// The validator's words, but for those that only a reader of its language understands.
+fn told(error: &jsonschema::ValidationError<'_>) -> Misfit {
+    let mut member = None;
+    let what = match error.kind() {
+        ValidationErrorKind::Required { property } => match property.as_str() {
+            Some(name) => format!("`{name}` is required"),
+            None => error.masked().to_string(),
+        },
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let are = if unexpected.len() == 1 { "is" } else { "are" };
+            member = unexpected.first().cloned();
+            format!("`{}` {are} not taken", unexpected.join("`, `"))
+        }
+        _ => error.masked().to_string(),
+    };
+    Misfit {
+        pointer: error.instance_path().to_string(),
+        member,
+        what,
+    }
 }
 
 fn has_choices(schema: &Value) -> bool {

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::template::{Node, Template, child};
-use crate::schema_check::OutputSchema;
+use crate::schema_check::{Misfit, OutputSchema};
 
 /// Faults that are told at once: one round of mending shows the rest.
 const FAULTS_MAX: usize = 5;
@@ -26,18 +26,18 @@ impl Template {
     /// let schema = json!({ "type": "object", "required": ["path", "text"],
     ///     "properties": { "max": { "type": "integer" } } });
     /// let misfits = template.misfits(&schema);
-    /// assert_eq!(misfits[0], "at `/`: `text` is required");
-    /// assert!(misfits[1].starts_with("at `/max`: "));
+    /// assert_eq!(misfits[0].to_string(), "at `/`: `text` is required");
+    /// assert_eq!(misfits[1].pointer, "/max");
     /// ```
     #[must_use]
-    pub fn misfits(&self, schema: &Value) -> Vec<String> {
+    pub fn misfits(&self, schema: &Value) -> Vec<Misfit> {
         let mut found = Found(Vec::new());
         found.look(self.node(), schema, "");
         found.0
     }
 }
 
-struct Found(Vec<String>);
+struct Found(Vec<Misfit>);
 
 impl Found {
     fn look(&mut self, node: &Node, schema: &Value, pointer: &str) {
@@ -69,9 +69,12 @@ impl Found {
         let Ok(schema) = OutputSchema::compile(schema.clone()) else {
             return;
         };
-        if let Some(what) = schema.violations(value) {
-            self.0.push(below(pointer, &what));
-        }
+        let room = FAULTS_MAX.saturating_sub(self.0.len());
+        let misfits = schema.misfits(value).into_iter().take(room);
+        self.0.extend(misfits.map(|misfit| Misfit {
+            pointer: format!("{pointer}{}", misfit.pointer),
+            ..misfit
+        }));
     }
 
     fn kind(&mut self, schema: &Value, pointer: &str, kind: &str, what: &str) {
@@ -109,7 +112,11 @@ impl Found {
             match properties.get(key) {
                 Some(property) => self.look(node, property, &child(pointer, key)),
                 None if closed && self.has_room() => {
-                    self.tell(pointer, &format!("`{key}` is not taken"))
+                    self.0.push(Misfit {
+                        pointer: pointer.to_owned(),
+                        member: Some(key.clone()),
+                        what: format!("`{key}` is not taken"),
+                    });
                 }
                 None => {}
             }
@@ -117,17 +124,11 @@ impl Found {
     }
 
     fn tell(&mut self, pointer: &str, what: &str) {
-        let place = if pointer.is_empty() { "/" } else { pointer };
-        self.0.push(format!("at `{place}`: {what}"));
-    }
-}
-
-/// A violation within a part, with its place in the whole.
-fn below(pointer: &str, what: &str) -> String {
-    match (pointer, what.strip_prefix("at `/")) {
-        ("", _) | (_, None) => what.to_owned(),
-        (_, Some(rest)) if rest.starts_with('`') => format!("at `{pointer}{rest}"),
-        (_, Some(rest)) => format!("at `{pointer}/{rest}"),
+        self.0.push(Misfit {
+            pointer: pointer.to_owned(),
+            member: None,
+            what: what.to_owned(),
+        });
     }
 }
 
@@ -138,7 +139,8 @@ mod tests {
     use super::*;
 
     fn misfits(with: Value, schema: Value) -> Vec<String> {
-        Template::compile(with).unwrap().misfits(&schema)
+        let found = Template::compile(with).unwrap().misfits(&schema);
+        found.iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Plan {
     /// The plans this plan runs, once each, in the order of the file.
     #[must_use]
     pub fn sub_plans(&self) -> Vec<SubPlanRef> {
-        self.references(|step| match &step.work {
+        self.references("/uses", |step| match &step.work {
             Work::Plan { reference } => Some(reference),
             _ => None,
         })
@@ -41,7 +41,7 @@ impl Plan {
     /// The schema files this plan names, once each, in the order of the file.
     #[must_use]
     pub fn schema_files(&self) -> Vec<SchemaRef> {
-        self.references(|step| match &step.output_schema {
+        self.references("/output/schema", |step| match &step.output_schema {
             Some(SchemaSource::File(path)) => Some(path),
             _ => None,
         })
@@ -50,7 +50,9 @@ impl Plan {
     /// The prompt files this plan names, once each, in the order of the file.
     #[must_use]
     pub fn prompt_files(&self) -> Vec<PromptRef> {
-        self.references(|step| step.prompt.as_ref().map(|prompt| &prompt.file))
+        self.references("/prompt", |step| {
+            step.prompt.as_ref().map(|prompt| &prompt.file)
+        })
     }
 
     /// Attaches the text of the prompt that `path` names.
@@ -65,11 +67,15 @@ impl Plan {
             .map(|(file, text)| (file.as_str(), &**text))
     }
 
-    fn references<'a>(&'a self, pick: impl Fn(&'a Step) -> Option<&'a String>) -> Vec<FileRef> {
+    fn references<'a>(
+        &'a self,
+        part: &str,
+        pick: impl Fn(&'a Step) -> Option<&'a String>,
+    ) -> Vec<FileRef> {
         let handlers = self.handlers.values().map(AsRef::as_ref);
         let steps = self.steps().into_iter().chain(handlers);
         let mut found: Vec<(At, &String)> = steps
-            .filter_map(|step| pick(step).map(|name| (step.at, name)))
+            .filter_map(|step| pick(step).map(|name| (step.place(part), name)))
             .collect();
         found.sort_unstable();
         let mut seen = BTreeSet::new();
@@ -209,7 +215,7 @@ fn check_inputs(step: &Step, child: &Plan, problems: &mut Problems) {
         if !child.inputs.contains_key(name) {
             let cure = suggest("input", name, child.inputs.keys().map(String::as_str));
             let message = format!("step `{id}`: the sub-plan has no input `{name}`");
-            problems.add(step.at, message, cure);
+            problems.add(step.place(&format!("/with/{name}")), message, cure);
         }
     }
     for input in child.inputs.values() {
@@ -222,7 +228,7 @@ fn check_inputs(step: &Step, child: &Plan, problems: &mut Problems) {
                 input.name
             );
             problems.add(
-                step.at,
+                step.place("/with"),
                 message,
                 format!("add `{}:` to its `with`", input.name),
             );

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::budget::BudgetSpec;
 use crate::expr::{Expr, Names, Reference, Template};
-use crate::problem::{At, Problem, Problems};
+use crate::problem::{At, Places, Problem, Problems};
 use crate::retry::RetryPolicy;
 use crate::schema_check::OutputSchema;
 
@@ -284,6 +284,17 @@ pub struct PluginDecl {
     /// Place in the file.
     #[serde(skip)]
     pub at: At,
+    /// Places of its parts.
+    #[serde(skip)]
+    pub places: Places,
+}
+
+impl PluginDecl {
+    /// Where a part of it stands, such as `/config/model`; where it begins, for one that is not written.
+    #[must_use]
+    pub fn place(&self, pointer: &str) -> At {
+        self.places.around(pointer).unwrap_or(self.at)
+    }
 }
 
 /// One step (or handler), with defaults filled in.
@@ -294,6 +305,9 @@ pub struct Step {
     /// Place in the file.
     #[serde(skip)]
     pub at: At,
+    /// Places of its parts.
+    #[serde(skip)]
+    pub places: Places,
     /// Steps that must end first, sorted.
     pub needs: Vec<String>,
     /// Run only if true.
@@ -346,6 +360,12 @@ fn taken_back<S: Serializer>(step: &Option<Arc<Step>>, serializer: S) -> Result<
 }
 
 impl Step {
+    /// Where a part of it stands, such as `/with/text`; where it begins, for one that is not written.
+    #[must_use]
+    pub fn place(&self, pointer: &str) -> At {
+        self.places.around(pointer).unwrap_or(self.at)
+    }
+
     /// What its result is called in expressions.
     pub(crate) const fn output_name(&self) -> &'static str {
         match self.foreach {

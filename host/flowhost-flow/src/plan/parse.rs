@@ -233,6 +233,7 @@ fn plugin(name: &str, node: &Node, problems: &mut Problems) -> PluginDecl {
         sha256: optional(node, "sha256"),
         narrow: node.get("narrow").map(Node::raw),
         at: node.at,
+        places: node.places(),
     };
     if let Some(source) = node.get("source") {
         check_source(&plugin, source, problems);

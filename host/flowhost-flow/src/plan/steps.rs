@@ -52,6 +52,7 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
     Step {
         id: id.to_owned(),
         at: node.at,
+        places: node.places(),
         needs,
         when: expr(node.get("when"), problems),
         foreach: node.get("foreach").map(|node| foreach(node, problems)),

@@ -14,7 +14,7 @@ use serde_saphyr::Spanned;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 
 use crate::plan::{limits, yaml_words};
-use crate::problem::{At, Problems};
+use crate::problem::{At, Places, Problems};
 use crate::units::INTEGER_MAX;
 
 /// A part of the plan that another crate reads, with the places of its values.
@@ -27,6 +27,9 @@ pub struct Raw {
     #[serde(skip)]
     pub places: BTreeMap<String, At>,
 }
+
+/// How many levels of a step or plugin have places of their own: `with`, its members, and theirs.
+const PARTS_DEEP: usize = 3;
 
 /// A node of the file.
 #[derive(Clone, Debug)]
@@ -150,6 +153,28 @@ impl Node {
         Raw {
             value: self.json(),
             places,
+        }
+    }
+
+    /// The places of what is written here, down to the parts of a part: deeper, one is as good as the whole.
+    pub(super) fn places(&self) -> Places {
+        let mut places = Places::default();
+        self.collect_parts("", PARTS_DEEP, &mut places);
+        places
+    }
+
+    fn collect_parts(&self, pointer: &str, deep: usize, places: &mut Places) {
+        for (key, node) in self.members() {
+            let escaped = key.text.replace('~', "~0").replace('/', "~1");
+            let pointer = format!("{pointer}/{escaped}");
+            if deep > 1 {
+                node.collect_parts(&pointer, deep - 1, places);
+            }
+            let at = match &node.data {
+                Data::Null | Data::List(_) | Data::Map(_) => key.at,
+                _ => node.at,
+            };
+            places.insert(pointer, at);
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::base::finding::Finding;
 use crate::before::preflight::Preflight;
-use crate::given::project::{Member, Project, at_member};
+use crate::given::project::{Member, Project, at_part};
 
 /// Whether a gateway is needed to look at the project: making one reads keys and certificates.
 #[must_use]
@@ -71,7 +71,7 @@ fn not_granted(
     } else {
         format!("this would grant it, in [model] of {file}:\n{line}")
     };
-    Some(at_member(project, key, &message).cure(cure))
+    Some(at_part(project, key, "/config/model", &message).cure(cure))
 }
 
 fn not_reached(
@@ -82,7 +82,7 @@ fn not_reached(
     found: &mut Preflight,
 ) {
     if let Err(error) = gateway.knows(model) {
-        let finding = at_member(project, key, &error.message).cure(error.hint);
+        let finding = at_part(project, key, "/config/model", &error.message).cure(error.hint);
         match error.class {
             // Where models may be is the operator's to say, as a right is.
             ErrorClass::Residency => found.rights.push(finding),
@@ -122,7 +122,7 @@ fn strangers(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
             }
             None => format!("other agents of the plan: {}", others.join(", ")),
         };
-        at_member(project, key, &message).cure(cure)
+        at_part(project, key, "/config/peers", &message).cure(cure)
     });
     told.collect()
 }

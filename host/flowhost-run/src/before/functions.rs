@@ -21,8 +21,19 @@ pub fn check_functions(plan: &Plan, tools: &ToolNames, findings: &mut Vec<Findin
     });
 }
 
-/// What is wrong with a step, whose plugins' keys begin with the text: message and cure.
-pub type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<(String, String)> + 'a;
+/// What is wrong with a step, whose plugins' keys begin with the text.
+pub type StepProblem<'a> = dyn Fn(&Step, &str) -> Option<StepFault> + 'a;
+
+/// One thing that is wrong with a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepFault {
+    /// The part of the step that it is wrong with, as a JSON pointer.
+    pub part: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub cure: String,
+}
 
 /// Asks about every step of the plan, and of its sub-plans.
 pub fn check_each(
@@ -33,9 +44,10 @@ pub fn check_each(
 ) {
     let handlers = plan.handlers.values().map(AsRef::as_ref);
     for step in plan.steps().into_iter().chain(handlers) {
-        if let Some((message, cure)) = problem(step, prefix) {
-            let finding = Finding::new(&plan.file, message).at(step.at.line, step.at.column);
-            findings.push(finding.cure(cure));
+        if let Some(fault) = problem(step, prefix) {
+            let at = step.place(&fault.part);
+            let finding = Finding::new(&plan.file, fault.message).at(at.line, at.column);
+            findings.push(finding.cure(fault.cure));
         }
     }
     for wanted in plan.sub_plans() {
@@ -46,7 +58,16 @@ pub fn check_each(
     }
 }
 
-fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(String, String)> {
+fn function_problem(step: &Step, prefix: &str, tools: &ToolNames) -> Option<StepFault> {
+    let (message, cure) = wrong_function(step, prefix, tools)?;
+    Some(StepFault {
+        part: "/uses".to_owned(),
+        message,
+        cure,
+    })
+}
+
+fn wrong_function(step: &Step, prefix: &str, tools: &ToolNames) -> Option<(String, String)> {
     let Work::Call { plugin, function } = &step.work else {
         return None;
     };

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use flowhost_flow::expr::Template;
 use flowhost_flow::plan::{Guard, Step, Work};
-use flowhost_flow::{OutputSchema, Plan};
+use flowhost_flow::{Misfit, OutputSchema, Plan};
 use flowhost_models::Gateway;
 use flowhost_words::PluginKind;
 use serde_json::{Value, json};
@@ -13,11 +14,11 @@ use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::state::State;
 use crate::before::agents;
-use crate::before::functions::{check_each, takes};
+use crate::before::functions::{StepFault, check_each, takes};
 use crate::before::prompts;
 use crate::before::rights;
 use crate::given::folders::missing_folders;
-use crate::given::project::{Member, Project, at_member};
+use crate::given::project::{Member, Project, at_part};
 
 /// What a preflight found.
 #[derive(Debug, Clone, Default)]
@@ -81,26 +82,48 @@ fn configurations(project: &Project) -> Vec<Finding> {
         if member.decl.kind == PluginKind::Guardrail {
             return None; // its configuration is the `with:` of where it is used
         }
-        let compiled = match OutputSchema::compile(schema.clone()) {
-            Ok(compiled) => compiled,
-            Err(why) => {
-                let message = format!("the schema of its `config:` cannot be used: {why}");
-                return Some(at_member(project, key, &message).cure("mend the plugin's manifest"));
-            }
-        };
+        if let Err(why) = OutputSchema::compile(schema.clone()) {
+            let message = format!("the schema of its `config:` cannot be used: {why}");
+            let finding = at_part(project, key, "/config", &message);
+            return Some(finding.cure("mend the plugin's manifest"));
+        }
         let template = &member.decl.config;
-        let what = if project.plan.awaits_inputs(template, &project.inputs) {
-            // What inputs decide is judged when they are there; what is written out is judged now.
-            let misfits = template.misfits(schema);
-            (!misfits.is_empty()).then(|| misfits.join("; "))?
-        } else {
+        let mut misfits = template.misfits(schema);
+        // What inputs decide is judged when they are there; what is written out is judged now.
+        if misfits.is_empty() && !project.plan.awaits_inputs(template, &project.inputs) {
             let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
-            compiled.violations(&config)?
-        };
-        let finding = at_member(project, key, &format!("config: {what}"));
-        Some(finding.cure(takes(schema)))
+            misfits = Template::fixed(config).misfits(schema);
+        }
+        let part = format!("/config{}", foremost(&misfits)?);
+        for misfit in misfits.iter_mut().filter(|it| it.pointer == MODEL) {
+            misfit.what = unnamed_provider(member).unwrap_or_else(|| misfit.what.clone());
+        }
+        let message = format!("config: {}", list(&misfits));
+        Some(at_part(project, key, &part, &message).cure(takes(schema)))
     };
     project.members.iter().filter_map(wrong).collect()
+}
+
+/// Where an agent's model stands in its configuration.
+const MODEL: &str = "/model";
+
+/// A model that is written without its provider, which a schema can only tell by its pattern.
+fn unnamed_provider(member: &Member) -> Option<String> {
+    let config: Value = serde_json::from_str(&member.config).ok()?;
+    let name = config.pointer(MODEL)?.as_str()?;
+    let bare = !name.is_empty() && !name.contains('/');
+    bare.then(|| format!("`{name}` names no provider; a model is written `provider/name`"))
+}
+
+/// Where a person has to look first: a member that is wrong says more than the whole in which another is missing.
+fn foremost(misfits: &[Misfit]) -> Option<String> {
+    let places = misfits.iter().map(Misfit::place);
+    places.rev().max_by_key(|place| place.matches('/').count())
+}
+
+fn list(misfits: &[Misfit]) -> String {
+    let all: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+    all.join("; ")
 }
 
 /// A `config:` that its plugin never reads: a guardrail, say, that was told to deny there would go on rewriting.
@@ -122,11 +145,11 @@ fn unread(project: &Project, key: &str, member: &Member) -> Option<Finding> {
         ),
         _ => "give it to the plugin by `with:` of a step, or leave it out".to_owned(),
     };
-    Some(at_member(project, key, message).cure(cure))
+    Some(at_part(project, key, "/config", message).cure(cure))
 }
 
 /// A step's `with` against its tool's schema, as far as it is known before the run.
-fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<(String, String)> {
+fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<StepFault> {
     let Work::Call { plugin, function } = &step.work else {
         return None;
     };
@@ -149,20 +172,26 @@ fn input_problem(step: &Step, prefix: &str, project: &Project) -> Option<(String
                 step.id, tool.name
             );
             let cure = "mend `[[tools]]` of the plugin's manifest; `flowhost inspect` shows all such places";
-            return Some((message, cure.to_owned()));
+            return Some(StepFault {
+                part: "/uses".to_owned(),
+                message,
+                cure: cure.to_owned(),
+            });
         }
     }
     let misfits = step.with.misfits(&tool.input);
-    if misfits.is_empty() {
-        return None;
-    }
+    let part = format!("/with{}", foremost(&misfits)?);
     let message = format!(
         "step `{}`: `{plugin}/{}` does not take this `with`: {}",
         step.id,
         tool.name,
-        misfits.join("; ")
+        list(&misfits)
     );
-    Some((message, takes(&tool.input)))
+    Some(StepFault {
+        part,
+        message,
+        cure: takes(&tool.input),
+    })
 }
 
 /// Every guardrail's `with` against the schema of its manifest.
@@ -195,7 +224,7 @@ fn guards_of(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Findi
 fn guard_problem(plan: &Plan, guard: &Guard, schema: &Value) -> Option<Finding> {
     let misfits = match guard.with.constant() {
         // Nothing written is an empty configuration to the guardrail.
-        Some(Value::Null) => flowhost_flow::expr::Template::fixed(json!({})).misfits(schema),
+        Some(Value::Null) => Template::fixed(json!({})).misfits(schema),
         _ => guard.with.misfits(schema),
     };
     if misfits.is_empty() {
@@ -204,7 +233,7 @@ fn guard_problem(plan: &Plan, guard: &Guard, schema: &Value) -> Option<Finding> 
     let message = format!(
         "guardrail `{}` does not take this `with`: {}",
         guard.plugin,
-        misfits.join("; ")
+        list(&misfits)
     );
     let finding = Finding::new(&plan.file, message).at(guard.at.line, guard.at.column);
     Some(finding.cure(takes(schema)))

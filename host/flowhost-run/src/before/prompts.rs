@@ -14,7 +14,7 @@ use minijinja::Environment;
 use serde_json::Value;
 
 use crate::base::finding::Finding;
-use crate::given::project::{Member, Project, at_member};
+use crate::given::project::{Member, Project, at_part};
 
 /// What is wrong with the templates of a project.
 pub(crate) fn findings(project: &Project) -> Vec<Finding> {
@@ -37,9 +37,11 @@ fn in_config(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
     });
     let faults = templates.flat_map(|(name, text)| {
         let faults = faults(text, prompts, None).into_iter();
-        faults.map(move |fault| fault.told(&format!("`{name}` of its `config:`")))
+        faults.map(move |fault| (name, fault.told(&format!("`{name}` of its `config:`"))))
     });
-    let told = faults.map(|(message, cure)| at_member(project, key, &message).cure(cure));
+    let told = faults.map(|(name, (message, cure))| {
+        at_part(project, key, &format!("/config/{name}"), &message).cure(cure)
+    });
     told.collect()
 }
 
@@ -48,7 +50,8 @@ fn in_steps(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Findin
     for step in plan.steps().into_iter().chain(handlers) {
         for (message, cure) in in_step(project, plan, prefix, step) {
             let finding = Finding::new(&plan.file, format!("step `{}`: {message}", step.id));
-            found.push(finding.at(step.at.line, step.at.column).cure(cure));
+            let at = step.place("/prompt");
+            found.push(finding.at(at.line, at.column).cure(cure));
         }
     }
     for wanted in plan.sub_plans() {

@@ -47,7 +47,8 @@ fn finding(project: &Project, missing: &Missing) -> Finding {
         lines,
     } = missing;
     let member = project.members.get(plugin);
-    let place = member.map(|member| member.decl.at).unwrap_or_default();
+    let place = member.map(|member| member.decl.place("/profile"));
+    let place = place.unwrap_or_default();
     let message = format!(
         "plugin `{plugin}` imports `{interface}`, which profile `{profile}` does not grant"
     );

@@ -10,7 +10,7 @@ use flowhost_policy::host_input;
 use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::state::State;
-use crate::given::project::{Member, Project, at_member};
+use crate::given::project::{Member, Project, at_part};
 use crate::given::world::HostConfig;
 
 /// Opens every granted folder, and reports all that cannot be had.
@@ -49,7 +49,7 @@ pub(crate) fn files(project: &Project, config: &HostConfig) -> Result<FileServic
 fn refused(project: &Project, key: &str, member: &Member, problem: &GrantProblem) -> Finding {
     let path = format!("files[{}].host", problem.index);
     let message = format!("{} ({})", problem, member.profile.source(&path));
-    at_member(project, key, &message).cure(problem.cure.as_str())
+    at_part(project, key, "/profile", &message).cure(problem.cure.as_str())
 }
 
 /// Every granted folder that a run could not have; nothing is made.

@@ -82,10 +82,14 @@ pub struct Member {
 
 /// What is wrong with a plugin, at the line of the plan that names it; at the plan's file where no line does.
 pub(crate) fn at_member(project: &Project, key: &str, message: &str) -> Finding {
-    let at = project
-        .members
-        .get(key)
-        .map(|member| member.decl.at)
+    at_part(project, key, "", message)
+}
+
+/// What is wrong with a part of a plugin, such as `/config/model`, where it stands.
+pub(crate) fn at_part(project: &Project, key: &str, part: &str, message: &str) -> Finding {
+    let member = project.members.get(key);
+    let at = member
+        .map(|member| member.decl.place(part))
         .unwrap_or_default();
     Finding::new(&project.file, format!("plugin `{key}`: {message}"))
         .at(at.line, at.column)

@@ -174,7 +174,9 @@ impl Loader<'_> {
                 .inside(&dir.join(&wanted.reference), "plan")
                 .and_then(|path| self.load(&path))
                 .and_then(|child| plan.attach_plan(&wanted.reference, child).map_err(convert));
-            findings.extend(attached.err().unwrap_or_default());
+            let problems = attached.err().unwrap_or_default().into_iter();
+            let named = problems.map(|finding| named(finding, file));
+            findings.extend(named.map(|finding| placed(finding, file, wanted.at)));
         }
         for wanted in plan.schema_files() {
             let attached = self
@@ -306,6 +308,15 @@ fn placed(finding: Finding, file: &str, at: flowhost_flow::problem::At) -> Findi
         .at(at.line, at.column),
         _ => finding,
     }
+}
+
+/// What is wrong with another file as a whole is told where that file is named, and says which it is.
+fn named(finding: Finding, file: &str) -> Finding {
+    if finding.line > 0 || finding.file.is_empty() || finding.file == file {
+        return finding;
+    }
+    let message = format!("`{}`: {}", finding.file, finding.message);
+    Finding { message, ..finding }
 }
 
 fn missing(file: &str, error: &crate::ambient::FileError) -> Finding {

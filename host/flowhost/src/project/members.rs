@@ -270,13 +270,14 @@ impl Resolver<'_> {
             Ok(value) => Some(value.to_string().into()),
             Err(_) if own && !bound.sound => Some("{}".into()),
             Err(error) if own => {
-                self.found.push(self.here(format!("config: {error}")));
+                self.found
+                    .push(self.at("/config", format!("config: {error}")));
                 None
             }
             Err(_) => {
                 let message = "config: a sub-plan's plugin cannot be configured by inputs";
                 self.found
-                    .push(self.here(message).cure("pass them by `with`"));
+                    .push(self.at("/config", message).cure("pass them by `with`"));
                 None
             }
         }
@@ -284,7 +285,12 @@ impl Resolver<'_> {
 
     /// A finding at the plugin's place in the plan.
     fn here(&self, message: impl std::fmt::Display) -> Finding {
-        let at = self.home.decl.at;
+        self.at("", message)
+    }
+
+    /// A finding at a part of the plugin, such as `/source`.
+    fn at(&self, part: &str, message: impl std::fmt::Display) -> Finding {
+        let at = self.home.decl.place(part);
         let message = format!("plugin `{}`: {message}", self.home.key);
         Finding::new(self.home.file, message).at(at.line, at.column)
     }
@@ -304,7 +310,7 @@ impl Resolver<'_> {
             Err(findings) => {
                 let placed = findings.into_iter().map(|finding| {
                     let placed = if finding.line == 0 {
-                        self.here(&finding)
+                        self.at("/profile", &finding)
                     } else {
                         finding.clone()
                     };
@@ -336,13 +342,16 @@ impl Resolver<'_> {
         let (path, inspection) = match found {
             Ok(found) => found,
             Err(finding) => {
-                let placed = self.here(&finding).cure(finding.hint);
+                let placed = self.at("/source", &finding).cure(finding.hint);
                 self.found.push(placed);
                 return None;
             }
         };
         for error in inspection.unserved() {
-            let finding = self.here(format!("`{}`: {error}", self.sources.shown(&path)));
+            let finding = self.at(
+                "/source",
+                format!("`{}`: {error}", self.sources.shown(&path)),
+            );
             self.found.push(finding.split_hint());
         }
         let digest = inspection.digest.trim_start_matches("sha256:");
@@ -356,13 +365,13 @@ impl Resolver<'_> {
                 decl.source
             );
             let cure = "check where the file comes from before you change `sha256`";
-            self.found.push(self.here(message).cure(cure));
+            self.found.push(self.at("/sha256", message).cure(cure));
         }
         if decl.kind != inspection.role {
             let role = inspection.role.as_str();
             let message = format!("`kind` is not what the component is: a {role}");
             self.found
-                .push(self.here(message).cure(format!("kind: {role}")));
+                .push(self.at("/kind", message).cure(format!("kind: {role}")));
         }
         Some((path, inspection))
     }
@@ -417,7 +426,7 @@ impl Resolver<'_> {
         let hosts = manifest.hosts.as_ref();
         if let Some(hosts) = hosts.filter(|it| !Version::parse(here).is_ok_and(|v| it.matches(&v)))
         {
-            let finding = self.here(format!("{name} is for hosts `{hosts}`, and this is {here}"));
+            let finding = self.at("/source", format!("{name} is for hosts `{hosts}`, and this is {here}"));
             misfits.push(
                 finding.cure("take a release that is for this host, or a host that it is for"),
             );
@@ -430,19 +439,19 @@ impl Resolver<'_> {
                 Ok(_) => {
                     let message =
                         format!("{name} is not a release that the plan takes: `{wanted}`");
-                    misfits.push(self.here(message).cure(cure));
+                    misfits.push(self.at("/release", message).cure(cure));
                 }
                 Err(_) if manifest.is_stand_in() => {
                     let message = format!(
                         "the plan wants a release `{wanted}`, and no manifest says which it is"
                     );
-                    misfits.push(self.here(message).cure(cure));
+                    misfits.push(self.at("/release", message).cure(cure));
                 }
                 Err(error) => {
                     let message = format!(
                         "the plan wants a release `{wanted}`, and {name} cannot be read as a version: {error}"
                     );
-                    misfits.push(self.here(message).cure(cure));
+                    misfits.push(self.at("/release", message).cure(cure));
                 }
             }
         }
@@ -472,7 +481,7 @@ impl Resolver<'_> {
         match admitted {
             Ok(signature) => Some(signature),
             Err(finding) => {
-                let placed = self.here(&finding).cure(finding.hint);
+                let placed = self.at("/source", &finding).cure(finding.hint);
                 self.found.push(placed);
                 None
             }

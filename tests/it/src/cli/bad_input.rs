@@ -202,10 +202,10 @@ fn a_component_that_is_not_there() {
     error: `plan.yaml` has 1 problem
 
       × plugin `gone`: the component `gone.wasm` was not found
-       ╭─[plan.yaml:5:9]
+       ╭─[plan.yaml:5:31]
      4 │ plugins:
      5 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
-       ·         ─
+       ·                               ───────────
      6 │ 
        ╰────
       help: check the path: it is relative to the plan
@@ -392,10 +392,10 @@ fn a_profile_that_nobody_wrote() {
     error: `plan.yaml` has 1 problem
 
       × plugin `ok_echo`: the profile `deny-al` was not found in `[home]/policies`
-       ╭─[plan.yaml:5:12]
+       ╭─[plan.yaml:5:59]
      4 │ plugins:
      5 │   ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: deny-al }
-       ·            ─
+       ·                                                           ───────
      6 │ 
        ╰────
       help: did you mean `deny-all`?

@@ -19,22 +19,22 @@ fn constants_that_a_tool_does_not_take_are_told_with_the_step() {
     ----- stderr
     error: `plan.yaml` has 2 problems
 
-      × step `fixed`: `md/links` does not take this `with`: at `/`: Additional properties are not
-      │ allowed ('txt' was unexpected); at `/`: "text" is a required property
-       ╭─[plan.yaml:8:10]
+      × step `fixed`: `md/links` does not take this `with`: at `/`: `txt` is not taken; at `/`:
+      │ `text` is required
+       ╭─[plan.yaml:8:41]
      7 │ steps:
      8 │   fixed: { uses: md/links, with: { txt: 1 } }
-       ·          ─
+       ·                                         ─
      9 │   computed: { needs: [fixed], uses: md/links, with: { txt: "${{ steps.fixed.output }}" } }
        ╰────
       help: it takes `text` (required)
 
       × step `computed`: `md/links` does not take this `with`: at `/`: `text` is required; at `/`:
       │ `txt` is not taken
-       ╭─[plan.yaml:9:13]
+       ╭─[plan.yaml:9:60]
      8 │   fixed: { uses: md/links, with: { txt: 1 } }
      9 │   computed: { needs: [fixed], uses: md/links, with: { txt: "${{ steps.fixed.output }}" } }
-       ·             ─
+       ·                                                            ────
        ╰────
       help: it takes `text` (required)
     ----- exit 1
@@ -93,10 +93,10 @@ fn a_granted_folder_that_is_not_there_is_told_as_the_run_would() {
 
       × plugin `ok_files`: files[0]: cannot grant `docs` as `/docs`: No such file or directory (os
       │ error 2) (policies/reads.toml:5)
-       ╭─[plan.yaml:5:13]
+       ╭─[plan.yaml:5:61]
      4 │ plugins:
      5 │   ok_files: { kind: tool, source: ./ok_files.wasm, profile: reads }
-       ·             ─
+       ·                                                             ─────
      6 │ 
        ╰────
       help: make the folder, or name another
@@ -131,6 +131,26 @@ fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
     ----- stderr
     error: `plan.yaml` has 3 problems
 
+      × plugin `ok_echo`: the profile `nowhere` was not found in `[home]/policies`
+       ╭─[plan.yaml:5:59]
+     4 │ plugins:
+     5 │   ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: nowhere }
+       ·                                                           ───────
+     6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
+       ╰────
+      help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
+            networked-tool, agent-model, agent-any-model, mcp-local
+            a profile of your own is a file `nowhere.toml` in a folder named above
+
+      × plugin `gone`: the component `gone.wasm` was not found
+       ╭─[plan.yaml:7:31]
+     6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
+     7 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
+       ·                               ───────────
+     8 │ 
+       ╰────
+      help: check the path: it is relative to the plan
+
       × unknown key `wiht` in step
         ╭─[plan.yaml:10:27]
       9 │ steps:
@@ -139,26 +159,6 @@ fn problems_of_the_plan_the_profiles_and_the_rights_come_together() {
      11 │   b: { uses: ok_http/run, with: {} }
         ╰────
       help: did you mean `with`?
-
-      × plugin `gone`: the component `gone.wasm` was not found
-       ╭─[plan.yaml:7:9]
-     6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
-     7 │   gone: { kind: tool, source: ./gone.wasm, profile: deny-all }
-       ·         ─
-     8 │ 
-       ╰────
-      help: check the path: it is relative to the plan
-
-      × plugin `ok_echo`: the profile `nowhere` was not found in `[home]/policies`
-       ╭─[plan.yaml:5:12]
-     4 │ plugins:
-     5 │   ok_echo: { kind: tool, source: ./ok_echo.wasm, profile: nowhere }
-       ·            ─
-     6 │   ok_http: { kind: tool, source: ./ok_http.wasm, profile: deny-all }
-       ╰────
-      help: shipped profiles: deny-all, guardrail-pure, tool-pure, tool-readonly, tool-workspace,
-            networked-tool, agent-model, agent-any-model, mcp-local
-            a profile of your own is a file `nowhere.toml` in a folder named above
     ----- exit 1
     "#);
     home.file(
