@@ -513,3 +513,46 @@ fn a_secret_in_the_place_of_its_source_is_not_repeated() {
         assert!(said.stderr.contains(part), "{part}: {}", said.all());
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_part_is_told_where_the_part_stands() {
+    let home = Home::new();
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: parts\nplugins:\n  md:\n    kind: guardrail\n    \
+         source: builtin:markdown\n    profile: deny-all\n  gone:\n    kind: tool\n    source: builtin:markdwn\n    \
+         profile: deny-al\n  writer:\n    kind: agent\n    source: builtin:llm-agent\n    profile: agent-any-model\n    \
+         config:\n      role: writer\n      model: any\nsteps:\n  sub:\n    uses: plan:undr.yaml\n  \
+         ask:\n    uses: writer\n    prompt: ask.md\n",
+    );
+    home.file("ask.md", "{{ nobody }}");
+    let said = home.flowhost(&["validate", "plan.yaml"]).expect(1).stderr;
+    let places = [
+        ("`kind` is not what the component is", "plan.yaml:6:11"),
+        ("`builtin:markdwn` was not found", "plan.yaml:11:13"),
+        ("the profile `deny-al` was not found", "plan.yaml:12:14"),
+        ("`undr.yaml`: the plan does not exist", "plan.yaml:22:11"),
+    ];
+    let mut last = 0;
+    for (what, place) in places {
+        let at = said.find(what).unwrap_or_else(|| panic!("{what}: {said}"));
+        assert!(at > last, "in the order of the file: {said}");
+        assert!(said[at..].find(place).is_some_and(|it| it < 300), "{place}: {said}");
+        last = at;
+    }
+
+    // What is asked once the plan is whole.
+    let text = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
+    let text = text.replace("kind: guardrail", "kind: tool").replace("markdwn", "markdown");
+    let text = text.replace("deny-al\n", "deny-all\n").replace("  sub:\n    uses: plan:undr.yaml\n", "");
+    home.file("plan.yaml", text);
+    let said = refused_alike(&home);
+    for part in [
+        "`any` names no provider; a model is written `provider/name`",
+        "plan.yaml:19:14",
+        "the prompt `ask.md`, line 1: it asks for `nobody`",
+        "plan.yaml:23:13",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
