@@ -201,7 +201,10 @@ fn failure_of(args: &PlanArgs, mut findings: Vec<Finding>, found: Preflight) -> 
     findings.extend(found.findings());
     // In the order in which a person mends them: what is about the whole, then the plan from its first line on, since
     // what stands below often only follows.
-    let plan = findings.iter().find(|it| it.line > 0).map(|it| it.file.clone());
+    let plan = findings
+        .iter()
+        .find(|it| it.line > 0)
+        .map(|it| it.file.clone());
     findings.sort_by_cached_key(|it| {
         let elsewhere = plan.as_ref().is_some_and(|plan| *plan != it.file);
         (it.line > 0, elsewhere, it.file.clone(), it.line, it.column)

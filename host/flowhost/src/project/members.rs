@@ -426,7 +426,10 @@ impl Resolver<'_> {
         let hosts = manifest.hosts.as_ref();
         if let Some(hosts) = hosts.filter(|it| !Version::parse(here).is_ok_and(|v| it.matches(&v)))
         {
-            let finding = self.at("/source", format!("{name} is for hosts `{hosts}`, and this is {here}"));
+            let finding = self.at(
+                "/source",
+                format!("{name} is for hosts `{hosts}`, and this is {here}"),
+            );
             misfits.push(
                 finding.cure("take a release that is for this host, or a host that it is for"),
             );

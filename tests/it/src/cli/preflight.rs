@@ -537,14 +537,21 @@ fn what_is_wrong_with_a_part_is_told_where_the_part_stands() {
     for (what, place) in places {
         let at = said.find(what).unwrap_or_else(|| panic!("{what}: {said}"));
         assert!(at > last, "in the order of the file: {said}");
-        assert!(said[at..].find(place).is_some_and(|it| it < 300), "{place}: {said}");
+        assert!(
+            said[at..].find(place).is_some_and(|it| it < 300),
+            "{place}: {said}"
+        );
         last = at;
     }
 
     // What is asked once the plan is whole.
     let text = std::fs::read_to_string(home.path().join("plan.yaml")).unwrap();
-    let text = text.replace("kind: guardrail", "kind: tool").replace("markdwn", "markdown");
-    let text = text.replace("deny-al\n", "deny-all\n").replace("  sub:\n    uses: plan:undr.yaml\n", "");
+    let text = text
+        .replace("kind: guardrail", "kind: tool")
+        .replace("markdwn", "markdown");
+    let text = text
+        .replace("deny-al\n", "deny-all\n")
+        .replace("  sub:\n    uses: plan:undr.yaml\n", "");
     home.file("plan.yaml", text);
     let said = refused_alike(&home);
     for part in [
