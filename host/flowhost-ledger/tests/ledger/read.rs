@@ -58,7 +58,11 @@ fn a_long_ledger_is_read_up_to_what_is_wrong_with_it() {
         (&swapped, 2_001, "expected seq 2001, found 2002"),
         (&open, 1_700, "not in canonical form"),
         // Its own line is sound; the next one names another before it.
-        (&other, 1_999, "prev is not the hash of the record before it"),
+        (
+            &other,
+            1_999,
+            "prev is not the hash of the record before it",
+        ),
     ];
     for (change, at, what) in changes {
         let lines = sound.lines().zip(0_u64..);
