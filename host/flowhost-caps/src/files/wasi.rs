@@ -30,7 +30,7 @@ use super::{
     error::FileError,
     hash, live,
     path::Below,
-    root::{Folder, OpenFile, Wish},
+    root::{Folder, OpenFile},
     streams::{CHUNK, Place, Reader, Stream, Writer},
 };
 

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use flowhost_flow::hash::step_id;
 use flowhost_ledger::records::{
-    self, DecisionPart, GuardVerdict, PlannerEvent, Record, RunEnd, RunStart, SpentPart, StepEnd,
-    StepPart, StepStart,
+    self, GuardVerdict, PlannerEvent, Record, RunEnd, RunStart, SpentPart, StepEnd, StepPart,
+    StepStart,
 };
 use flowhost_ledger::trace;
 
