@@ -123,8 +123,8 @@ fn removed(run: &RunEntry) -> Failure {
         ));
     match removed.is_some_and(|it| it.archive.is_some()) {
         true => failure.hint(format!(
-            "`flowhost runs restore {id}` brings it back out of its archive; `runs show`, `runs report` and `verify` \
-             read it there"
+            "`flowhost runs restore {id}` brings it back out of its archive; `runs show`, `runs report`, `verify`, \
+             `policy suggest`, `evidence export` and `evidence prove` read it there"
         )),
         false => failure.hint("nothing of it was kept but its lines in the index of runs"),
     }

@@ -7,7 +7,6 @@ use super::items::well;
 use super::parts::{more, numbers_in, status, step, stored, table, words_in};
 use super::words;
 use crate::story::{Stored, Story, ToolCall};
-use crate::text::neutral;
 
 /// The section.
 pub(super) fn body(story: &Story) -> Markup {
@@ -65,10 +64,10 @@ fn given(input: &Stored) -> Markup {
     };
     html! {
         @for (name, value) in &fields {
-            p.of { code { (neutral(name)) } }
+            p.of { code { (name) } }
             pre {
                 @match value {
-                    Value::String(text) => (neutral(text)),
+                    Value::String(text) => (text),
                     other => (other.to_string()),
                 }
             }

@@ -13,7 +13,7 @@ use flowhost_flow::Exit;
 use flowhost_ledger::records::{Erasure, RecordKind as _};
 use flowhost_ledger::{
     Bundle, HostKey, Ledger, LedgerOptions, Payloads, ReadError, RealDisk, Recorder as _,
-    SEALED_KEY, StoredRecord, erase_sealed_key, prove, read_run,
+    SEALED_KEY, StoredRecord, erase_sealed_key, prove_in, read_run,
 };
 
 use crate::cli::EvidenceCommand;
@@ -49,8 +49,9 @@ pub(crate) fn perform(command: &EvidenceCommand, context: &mut Context) -> Resul
 }
 
 fn prove_record(context: &Context, run: &str, seq: u64) -> Result<Exit, Failure> {
-    let run = context.state.resolve_run(&context.ambient, run)?;
-    let proof = prove(&context.state.run_dir(&run), seq).map_err(|error| {
+    let files = context.state.files_of_run(&context.ambient, run)?;
+    let run = &files.run;
+    let proof = prove_in(&*files.source, &files.dir, seq).map_err(|error| {
         Failure::new(
             Exit::Internal,
             format!("record {seq} of run {run} has no proof"),
@@ -69,10 +70,10 @@ fn prove_record(context: &Context, run: &str, seq: u64) -> Result<Exit, Failure>
 /// One file that needs nothing of this host to be verified, except the key that one believes.
 fn export(context: &Context, run: &str, out: &Path, sealed: bool) -> Result<Exit, Failure> {
     let (state, ambient) = (&context.state, &context.ambient);
-    let run = state.resolve_run(ambient, run)?;
-    let dir = state.run_dir(&run);
+    let files = state.files_of_run(ambient, run)?;
+    let run = &files.run;
     let bytes = ambient.write_with(out, |file| {
-        Bundle::write(&RealDisk, &dir, sealed, &[], file)
+        Bundle::write(&*files.source, &files.dir, sealed, &[], file)
     })?;
     let keys: Vec<String> = own_keys(ambient, state)?
         .iter()

@@ -21,14 +21,13 @@ use crate::commands::Context;
 use found::{Found, Loaded};
 
 pub(crate) fn perform(run: &str, context: &Context) -> Result<Exit, Failure> {
-    let run = context.state.resolve_run(&context.ambient, run)?;
-    let records = runs::show(&context.state.run_dir(&run)).map_err(unreadable)?;
+    let files = context.state.files_of_run(&context.ambient, run)?;
+    let run = &files.run;
+    let records = runs::show_in(&*files.source, &files.dir).map_err(unreadable)?;
     let refusals: Vec<(&str, Refusal<'_>)> = records.iter().filter_map(refusal).collect();
     let changes = changes(&records, &refusals, context);
     if context.output.json {
-        context
-            .output
-            .document(&document(&run, &refusals, &changes));
+        context.output.document(&document(run, &refusals, &changes));
     } else {
         let remarks = remarks(refusals.len(), &changes);
         context.output.message(&remarks);

@@ -98,10 +98,20 @@ fn pruned_runs_are_verified_from_their_archives() {
     assert_eq!(steps.json()["steps"][0]["path"], "only");
     let page = home.flowhost(&["runs", "report", first]).expect(0);
     says(&page, first);
+    let suggested = home.flowhost(&["policy", "suggest", first]).expect(0);
+    says(&suggested, "nothing was refused in this run");
+    home.flowhost(&["evidence", "export", first, "--out", "whole.tar"])
+        .expect(0);
+    home.flowhost(&["verify", "whole.tar"]).expect(0);
+    home.flowhost(&["evidence", "prove", "0", "--run", first])
+        .expect(0);
     for command in [
         &["runs", "replay", first][..],
         &["runs", "resume", first],
         &["runs", "fork", first, "--at", "only"],
+        &[
+            "evidence", "erase", "0", "--run", first, "--reason", "asked",
+        ],
     ] {
         let refused = home.flowhost(command).expect(1);
         says(&refused, &format!("runs restore {first}"));
