@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_models::{Clock, Gateway, KeySource, ProviderConfig, ProviderKind, ScriptFiles};
+use flowhost_policy::decide_model;
 use zeroize::Zeroizing;
 
 use crate::ambient::Ambient;
 use crate::config::{CONFIG_FILE, Config, MOCK};
 use crate::failure::Failure;
 use crate::finding::Finding;
-use crate::project::Project;
+use crate::project::{Member, Project};
 use crate::services;
 
 /// Bytes of a script: a conversation of hours fits.
@@ -63,6 +64,43 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
         });
         Failure::findings("the configuration", findings.collect())
     })
+}
+
+/// Why a call of this model would end before anything is sent: its provider needs a key, and the key has no value.
+/// Nothing is asked of anybody.
+#[must_use]
+pub fn lacks_key(ambient: &Ambient, config: &Config, model: &str) -> Option<String> {
+    let provider = model.split('/').next().unwrap_or(model);
+    let name = config.models.providers.get(provider)?.key.as_ref()?;
+    match services::secret(ambient, config.secrets.get(name), name) {
+        Ok(Some(key)) if !key.is_empty() => None,
+        Ok(_) => Some(format!(
+            "the secret {name} of provider `{provider}` has no value; set the variable or file that [secrets] of \
+             your flowhost.toml names for {name}; without such a line, FLOWHOST_SECRET_{name}"
+        )),
+        Err(failure) => Some(format!(
+            "{}: {}",
+            failure.message,
+            failure.causes.join(": ")
+        )),
+    }
+}
+
+/// The first model that a call would go to instead: one that [models.failover] names, the plugin's profile allows, and
+/// whose key is there if it needs one.
+#[must_use]
+pub fn stand_in<'a>(
+    ambient: &Ambient,
+    config: &'a Config,
+    member: &Member,
+    model: &str,
+) -> Option<&'a str> {
+    let granted = &member.effective.grants.model;
+    let others = config.models.failover.get(model)?.iter();
+    let mut able = others.filter(|other| {
+        decide_model(granted, other).is_ok() && lacks_key(ambient, config, other).is_none()
+    });
+    able.next().map(String::as_str)
 }
 
 /// Scripts are beside the configuration that names them, the folder's before the operator's, else beside

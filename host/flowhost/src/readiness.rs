@@ -24,8 +24,8 @@ use tokio::time::Instant;
 use crate::ambient::Ambient;
 use crate::config::{Config, MOCK};
 use crate::doctor::Level;
+use crate::models::{lacks_key, stand_in};
 use crate::project::{Member, Project};
-use crate::services;
 
 /// The file's name in the folder of a spec's commands.
 pub const FILE: &str = "tasks_guardrail.json";
@@ -253,16 +253,34 @@ impl Asked<'_> {
         };
         let stage = step.stage.as_deref().unwrap_or(&step.id);
         let asked = self.model(model, agent, stage).await;
-        let (level, skipped) = (asked.level, asked.skipped);
-        let found = match skipped {
+        let mut found = match asked.skipped {
             true => format!("{model} was not asked"),
             false => format!("{model}: {}", asked.found),
         };
+        let (mut level, mut skipped) = (asked.level, asked.skipped);
+        // A call without a key goes to a stand-in at once; other reasons are known only by asking, which tries them.
+        if let Some(other) = self.in_place_of(agent, model) {
+            let instead = self.model(&other, agent, stage).await;
+            let how = match instead.skipped {
+                true => "was not asked",
+                false => &instead.found,
+            };
+            found = format!("{found}; {other}, which stands in for it: {how}");
+            (level, skipped) = (instead.level, instead.skipped);
+        }
         self.probes.push(Probe {
             skipped,
             ..Probe::new("agent", &name, level, found)
         });
         level
+    }
+
+    /// The model that a call of this one goes to, where its key is missing.
+    fn in_place_of(&self, agent: &str, model: &str) -> Option<String> {
+        lacks_key(self.ambient, self.config, model)?;
+        let member = self.project.members.get(agent)?;
+        let other = stand_in(self.ambient, self.config, member, model)?;
+        Some(other.to_owned())
     }
 
     async fn model(&mut self, model: &str, agent: &str, stage: &str) -> Probe {
@@ -297,7 +315,7 @@ impl Asked<'_> {
         if let Err(error) = self.gateway.knows(&name) {
             return offline(refused(&error));
         }
-        if let Some(why) = self.lacks_key(model) {
+        if let Some(why) = lacks_key(self.ambient, self.config, model) {
             return offline(why);
         }
         if !scripted && !self.asking.models {
@@ -324,24 +342,6 @@ impl Asked<'_> {
             Ok(_) if scripted => Probe::new("model", model, Level::Ok, "a script answers"),
             Ok(_) => Probe::new("model", model, Level::Ok, "answers"),
             Err(error) => offline(refused(&error)),
-        }
-    }
-
-    /// Why a call would end before anything is sent; asked without `--ask`, because it costs nothing.
-    fn lacks_key(&self, model: &str) -> Option<String> {
-        let provider = model.split('/').next().unwrap_or(model);
-        let name = self.config.models.providers.get(provider)?.key.as_ref()?;
-        match services::secret(self.ambient, self.config.secrets.get(name), name) {
-            Ok(Some(key)) if !key.is_empty() => None,
-            Ok(_) => Some(format!(
-                "the secret {name} of provider `{provider}` has no value; set the variable or file that [secrets] of \
-                 your flowhost.toml names for {name}; without such a line, FLOWHOST_SECRET_{name}"
-            )),
-            Err(failure) => Some(format!(
-                "{}: {}",
-                failure.message,
-                failure.causes.join(": ")
-            )),
         }
     }
 }

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use flowhost_run::{Finding, Member};
+use serde_json::Value;
 
 use crate::ambient::Ambient;
 use crate::config::{CONFIG_FILE, Config};
+use crate::models::{lacks_key, stand_in};
 use crate::services;
 
 /// One line for each secret that has no value; a source that is configured and cannot be read is a
@@ -23,6 +25,7 @@ pub(super) fn look(
         .map_or(CONFIG_FILE.to_owned(), |path| path.display().to_string());
     let mut notes = Vec::new();
     for (key, member) in members {
+        notes.extend(no_key(ambient, config, key, member));
         let secrets = &member.effective.grants.secrets;
         let mut names: Vec<&String> = secrets.names.iter().chain(&secrets.reveal).collect();
         names.sort();
@@ -43,4 +46,19 @@ pub(super) fn look(
         }
     }
     notes
+}
+
+/// The model that a plugin is configured to ask, where neither its key nor a stand-in is there: its step would fail
+/// after everything before it. No finding, because a plan is looked at on machines that hold no keys.
+fn no_key(ambient: &Ambient, config: &Config, key: &str, member: &Member) -> Option<String> {
+    if member.effective.grants.model.allow.is_empty() {
+        return None;
+    }
+    let written: Value = serde_json::from_str(&member.config).ok()?;
+    let model = written.get("model")?.as_str()?;
+    let why = lacks_key(ambient, config, model)?;
+    if stand_in(ambient, config, member, model).is_some() {
+        return None;
+    }
+    Some(format!("plugin `{key}`: {why}"))
 }

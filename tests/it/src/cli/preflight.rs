@@ -563,3 +563,39 @@ fn what_is_wrong_with_a_part_is_told_where_the_part_stands() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[test]
+fn a_models_key_without_a_value_is_named_before_the_run_unless_a_stand_in_needs_none() {
+    let home = Home::new();
+    let provider = |rest: &str| {
+        home.file(
+            OWN,
+            format!(
+                "[models.providers.house]\nkind = \"openai\"\nurl = \"http://127.0.0.1:9/v1\"\nkey = \"HOUSE_KEY\"\n\
+                 unpriced = true\n{rest}"
+            ),
+        );
+    };
+    let steps = "  ask: { uses: a, with: { text: x } }";
+    let plugin = agent("a", "agent-any-model", "model: house/a");
+    home.file("plan.yaml", plan(&plugin, steps));
+    let why = "plugin `a`: the secret HOUSE_KEY of provider `house` has no value";
+    provider("");
+    let [valid, dry, run] = asked(&home);
+    for ran in [valid.expect(0), dry.expect(0), run] {
+        assert!(ran.all().contains(why), "{}", ran.all());
+        assert!(ran.all().contains("FLOWHOST_SECRET_HOUSE_KEY"), "{}", ran.all());
+    }
+    let found = home.flowhost(&["doctor", "--plan", "plan.yaml"]).expect(2);
+    assert!(found.stdout.contains("0 of 1 agents"), "{}", found.all());
+
+    provider("[models.failover]\n\"house/a\" = [\"mock/b\"]\n");
+    for ran in asked(&home) {
+        let ran = ran.expect(0);
+        assert!(!ran.all().contains(why), "{}", ran.all());
+    }
+    let found = home.flowhost(&["doctor", "--plan", "plan.yaml"]).expect(1);
+    for part in ["1 of 1 agents", "mock/b, which stands in for it"] {
+        assert!(found.stdout.contains(part), "{part}: {}", found.all());
+    }
+}
