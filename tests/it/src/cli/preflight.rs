@@ -584,7 +584,11 @@ fn a_models_key_without_a_value_is_named_before_the_run_unless_a_stand_in_needs_
     let [valid, dry, run] = asked(&home);
     for ran in [valid.expect(0), dry.expect(0), run] {
         assert!(ran.all().contains(why), "{}", ran.all());
-        assert!(ran.all().contains("FLOWHOST_SECRET_HOUSE_KEY"), "{}", ran.all());
+        assert!(
+            ran.all().contains("FLOWHOST_SECRET_HOUSE_KEY"),
+            "{}",
+            ran.all()
+        );
     }
     let found = home.flowhost(&["doctor", "--plan", "plan.yaml"]).expect(2);
     assert!(found.stdout.contains("0 of 1 agents"), "{}", found.all());
