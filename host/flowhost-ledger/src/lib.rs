@@ -76,4 +76,4 @@ pub use seal::{DataKey, SEALED_KEY, erase_sealed_key};
 pub use tail::Tail;
 pub use trust::{TrustError, parse_trust};
 pub use unfinished::{Swept, UNFINISHED_RUNS_MAX, seal_unfinished};
-pub use writer::{Ledger, OpenError, Sealed, run_dir};
+pub use writer::{Ledger, OpenError, Reached, Sealed, run_dir};

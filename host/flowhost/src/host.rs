@@ -12,7 +12,7 @@ use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
 use flowhost_flow::Exit;
-use flowhost_ledger::{Durability, HostKey};
+use flowhost_ledger::{Durability, HostKey, Reached};
 use flowhost_models::Gateway;
 use flowhost_run::estimate::Past;
 use flowhost_run::{
@@ -272,11 +272,15 @@ impl Views for Pages {
         self.at_end.then_some(html::FILE)
     }
 
-    fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    fn of(&self, run_dir: &Path, signed: &Reached) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         if !self.at_end {
             return Ok(Vec::new());
         }
-        let page = html::page(&story::read(run_dir).map_err(unreadable)?);
+        let signed = story::Sealed {
+            size: signed.size,
+            root: signed.root.clone(),
+        };
+        let page = html::page(&story::read_signed(run_dir, signed).map_err(unreadable)?);
         Ok(vec![(html::FILE.to_owned(), page.into_bytes())])
     }
 

@@ -114,16 +114,28 @@ pub fn read(dir: &Path) -> Result<Story, Unreadable> {
     read_in(&RealDisk, dir)
 }
 
+/// As [`read`], of a run that is being signed: the story names this checkpoint, which need not lie there yet.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_signed(dir: &Path, signed: Sealed) -> Result<Story, Unreadable> {
+    gathered(&RealDisk, dir, Some(signed))
+}
+
 /// As [`read`], from any source of files: an archive, too.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_in(source: &dyn Source, dir: &Path) -> Result<Story, Unreadable> {
+    gathered(source, dir, None)
+}
+
+fn gathered(source: &dyn Source, dir: &Path, signed: Option<Sealed>) -> Result<Story, Unreadable> {
     let mut records = read_run_in(source, dir)?;
     let seal = Seal {
         origin: records.origin().to_owned(),
         keys: records.keys().iter().map(ToString::to_string).collect(),
-        checkpoint: checkpoint(&records),
+        checkpoint: signed.or_else(|| checkpoint(&records)),
         ..Seal::default()
     };
     let mut gather = Gather::default();

@@ -19,7 +19,7 @@ use crate::options::{Durability, Entropy, LedgerOptions};
 use crate::payloads::{self, Shared};
 use crate::record::{Head, Owner, Salt, commitment, push_line};
 use crate::seal::DataKey;
-use crate::writer::Sealed;
+use crate::writer::{Reached, Sealed};
 
 /// Buffered bytes are handed to the kernel at this size, to bound memory: 1 MiB.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
@@ -163,6 +163,14 @@ impl Files {
 
     pub(super) const fn size(&self) -> u64 {
         self.chain.size()
+    }
+
+    /// What a note over all records would sign.
+    pub(super) fn reached(&self) -> Reached {
+        Reached {
+            size: self.size(),
+            root: hex::encode(self.chain.root()),
+        }
     }
 
     /// How many records no note covers yet.

@@ -49,10 +49,28 @@ pub struct Sealed {
     pub note: String,
 }
 
+/// How far the records go that anybody can read, and what a note over them would sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// How many records there are.
+    pub size: u64,
+    /// The root over them, in hexadecimal.
+    pub root: String,
+}
+
+impl Sealed {
+    /// Whether this is a note over exactly these records.
+    #[must_use]
+    pub fn covers(&self, reached: &Reached) -> bool {
+        (self.size, &self.root) == (reached.size, &reached.root)
+    }
+}
+
 type Reply<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
 
 /// What the thread is asked to do between two records.
 enum Command {
+    Flush(Reply<Reached>),
     Checkpoint(Reply<Sealed>),
     Erase(BTreeSet<u64>, Reply<u64>),
     RotateKey(Arc<HostKey>, Reply<Sealed>),
@@ -342,6 +360,15 @@ impl Ledger {
     #[must_use]
     pub fn failure(&self) -> Option<LedgerError> {
         self.handle.shared.failure()
+    }
+
+    /// Brings everything appended so far to where readers of the files find it, in durable mode to the disk.
+    /// For views that are made while a note over the same records is signed.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn flush(&self) -> Result<Reached, LedgerError> {
+        self.ask(Command::Flush).await
     }
 
     /// Signs everything appended so far; to be awaited before anything that quotes an evidence id

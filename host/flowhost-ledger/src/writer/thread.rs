@@ -187,6 +187,8 @@ impl Worker {
 
     fn obey(&mut self, command: Command) -> io::Result<bool> {
         match command {
+            // All that came before a command has been brought there.
+            Command::Flush(reply) => reply(Ok(self.files.reached())),
             Command::Checkpoint(reply) => {
                 let result = self.seal(Occasion::Asked);
                 self.answer(result, reply)?;
@@ -249,6 +251,7 @@ impl Worker {
             match item {
                 Item::Fact { .. } => {}
                 Item::Command(Command::Erase(_, reply)) => reply(Err(failure.clone())),
+                Item::Command(Command::Flush(reply)) => reply(Err(failure.clone())),
                 Item::Command(
                     Command::Checkpoint(reply)
                     | Command::RotateKey(_, reply)

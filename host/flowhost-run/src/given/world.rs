@@ -14,7 +14,7 @@ use std::sync::Arc;
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
-use flowhost_ledger::{Durability, Fact, HostKey};
+use flowhost_ledger::{Durability, Fact, HostKey, Reached};
 use flowhost_models::Gateway;
 
 use crate::base::failure::Failure;
@@ -106,15 +106,16 @@ pub trait Operator: Send + Sync + 'static {
 /// Writes what people read about a run; knows how a page looks, which this crate does not.
 pub trait Views: Send + Sync + 'static {
     /// The name of the page for people among what [`Views::of`] gives; none where a page is made when somebody
-    /// asks for it.
+    /// asks for it, and a run leaves no views.
     fn page(&self) -> Option<&'static str>;
 
-    /// Files for the run's folder, by name, made from what is on the disk there. Called once all of it
-    /// is; may take its time (it has a thread of its own).
+    /// Files for the run's folder, by name, made from the records there. Called once all of them can be read;
+    /// may take its time (it has a thread of its own). What is made is written only after a note over the
+    /// records that it was made of is signed, and can name it.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    fn of(&self, run_dir: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure>;
+    fn of(&self, run_dir: &Path, signed: &Reached) -> Result<Vec<(String, Vec<u8>)>, Failure>;
 
     /// Files of a stage that has ended, by their paths below the evidence root, made from what is on the
     /// disk in the run's folder, each what its schema says. May take its time, as [`Views::of`].

@@ -325,10 +325,7 @@ pub(crate) async fn conduct(
     };
     let durability = ledger.durability();
     write_report(host, &finished, &journal, durability)?;
-    // Views are read from the files, and name the checkpoint that covers what they were read from.
-    let covered = ledger.checkpoint().await;
-    covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
-    write_views(host, &finished, &journal, durability).await?;
+    write_views(host, &finished, &journal, &ledger).await?;
     let status = status_word(&finished.outcome);
     let sealed = seal(host, &ledger, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);

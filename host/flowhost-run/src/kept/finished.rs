@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowhost_flow::Exit;
-use flowhost_ledger::{Durability, Sealed};
+use flowhost_ledger::{Durability, Ledger, LedgerError, Reached, Sealed};
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
 use crate::before::estimate::Estimate;
 use crate::calls::driver::Outcome;
@@ -66,17 +66,38 @@ pub(crate) fn write_report(
 }
 
 /// Writes what people read. Made on a thread that may take its time: a page of ten thousand steps must
-/// not keep other runs waiting.
+/// not keep other runs waiting. The note that it names is signed, and brought to the disk, meanwhile: each takes as
+/// long as the other for a run of few steps.
 pub(crate) async fn write_views(
     host: &Arc<Inner>,
     finished: &Finished,
     journal: &Journal,
-    durability: Durability,
+    ledger: &Ledger,
 ) -> Result<(), Failure> {
-    let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
-    let made = blocking(move || made_by.config.views.of(&run_dir)).await?;
+    if host.config.views.page().is_none() {
+        return Ok(());
+    }
+    let made_of = |signed: Reached| {
+        let (made_by, run_dir) = (host.clone(), finished.evidence.run_dir.clone());
+        blocking(move || made_by.config.views.of(&run_dir, &signed))
+    };
+    let unsigned = |error: LedgerError| ledger_failure("the ledger cannot be signed", &error);
+    let reached = ledger.flush().await.map_err(unsigned)?;
+    let (made, covered) = tokio::join!(made_of(reached.clone()), ledger.checkpoint());
+    let (mut made, covered) = (made?, covered.map_err(unsigned)?);
+    if !covered.covers(&reached) {
+        // Something was recorded in between: a view must not name a note that was never signed.
+        let Sealed { size, root, .. } = covered;
+        made = made_of(Reached { size, root }).await?;
+    }
     for (name, bytes) in made {
-        write_view(host, finished, journal, (&name, &bytes), durability)?;
+        write_view(
+            host,
+            finished,
+            journal,
+            (&name, &bytes),
+            ledger.durability(),
+        )?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use flowhost_engine::{
     Fault, JsonLimits, ToolContent, content_error_of, content_error_value, content_of,
-    content_value, handed_on, neutralise, parse_json,
+    content_value, handed_on_of, neutralise, parse_json,
 };
 use serde_json::Value;
 
@@ -18,9 +18,10 @@ pub(crate) struct Whole {
 
 impl Whole {
     pub(crate) fn of(content: &ToolContent) -> Result<Self, Fault> {
+        let whole = content_value(content).map_err(Fault::Host)?;
         Ok(Self {
-            text: content_text(content)?,
-            output: handed_on(content).map_err(Fault::Host)?,
+            text: whole.to_string(),
+            output: handed_on_of(whole),
         })
     }
 
