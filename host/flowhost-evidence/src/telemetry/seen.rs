@@ -5,8 +5,44 @@
 
 use std::time::SystemTime;
 
-use flowhost_ledger::records::{BegunPart, CallPart, EndedPart, PlacePart, Record};
-use flowhost_ledger::{Fact, Kind};
+use flowhost_ledger::records::{
+    BegunPart, CallPart, Decision, EndedPart, Fields, PlacePart, Record,
+};
+use flowhost_ledger::{Fact, Kind, Value};
+
+/// A fact that some view looks at, as it was told. The run waits for whoever hears of its facts, so that what one
+/// says is read by whoever looks at it, beside the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    kind: Kind,
+    actor: String,
+    fields: Fields,
+}
+
+impl Told {
+    /// The fact without its payload; none when no view looks at it.
+    #[must_use]
+    pub fn of(fact: &Fact) -> Option<Self> {
+        let decision = fact.fields.get("decision").and_then(Value::as_text);
+        let is_denial = decision == Some(Decision::Deny.as_str());
+        (is_looked_at(fact.kind) || is_denial).then(|| Self {
+            kind: fact.kind,
+            actor: fact.actor.clone(),
+            fields: fact.fields.clone(),
+        })
+    }
+
+    /// What it says, once it was accepted; none when it is not what its kind says.
+    #[must_use]
+    pub fn seen(self, seq: u64, at: SystemTime) -> Option<Seen> {
+        Some(Seen {
+            seq,
+            at,
+            record: Record::of(self.kind, &self.fields).ok()?,
+            actor: self.actor,
+        })
+    }
+}
 
 /// A fact that was accepted, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,27 +58,6 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The fact as views see it, before it has a number and a time; none when no view looks at it.
-    #[must_use]
-    pub fn of(fact: &Fact) -> Option<Self> {
-        let is_denial = || fact.read().is_ok_and(|record| record.is_denial());
-        if !is_looked_at(fact.kind) && !is_denial() {
-            return None;
-        }
-        Some(Self {
-            seq: 0,
-            at: SystemTime::UNIX_EPOCH,
-            actor: fact.actor.clone(),
-            record: fact.read().ok()?,
-        })
-    }
-
-    /// The fact once it was accepted.
-    #[must_use]
-    pub fn accepted(self, seq: u64, at: SystemTime) -> Self {
-        Self { seq, at, ..self }
-    }
-
     /// What kind of record it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -119,7 +134,8 @@ mod tests {
     #[test]
     fn shows_no_payload() {
         let intent = ModelIntent::default().by("default/writer");
-        let seen = Seen::of(&intent.payload(b"the prompt".to_vec())).unwrap();
+        let told = Told::of(&intent.payload(b"the prompt".to_vec())).unwrap();
+        let seen = told.seen(0, SystemTime::UNIX_EPOCH).unwrap();
         assert!(!format!("{seen:?}").contains("the prompt"));
         assert_eq!(seen.plugin(), "writer");
     }
@@ -137,7 +153,9 @@ mod tests {
             op.by("default/a")
                 .payload(Asked::for_what("read /x").to_payload())
         };
-        assert_eq!(Seen::of(&fact(Decision::Allow)), None);
-        assert!(Seen::of(&fact(Decision::Deny)).unwrap().is_denial());
+        assert_eq!(Told::of(&fact(Decision::Allow)), None);
+        let denied = Told::of(&fact(Decision::Deny)).unwrap();
+        let denied = denied.seen(0, SystemTime::UNIX_EPOCH).unwrap();
+        assert!(denied.is_denial());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use flowhost_evidence::telemetry::seen::Seen;
+use flowhost_evidence::telemetry::seen::Told;
 use flowhost_evidence::telemetry::view::Identity;
 use tokio::sync::mpsc;
 
@@ -22,7 +22,16 @@ pub(super) enum Entry {
     /// A run begins.
     Run(Identity),
     /// A fact of it.
-    Fact(Box<Seen>),
+    Fact(Box<Accepted>),
+}
+
+/// A fact that is in the ledger.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) told: Told,
+    /// The record's number.
+    pub(super) seq: u64,
+    pub(super) at: SystemTime,
 }
 
 /// The run's end of the queue.
@@ -63,10 +72,10 @@ impl FactObserver for Feed {
     }
 
     fn hear(&self, fact: &Fact) -> Option<Box<dyn FnOnce(u64) + Send>> {
-        let (seen, feed) = (Seen::of(fact)?, self.clone());
+        let (told, feed) = (Told::of(fact)?, self.clone());
         Some(Box::new(move |seq| {
-            let now = feed.clock.now();
-            feed.push(Entry::Fact(Box::new(seen.accepted(seq, now))));
+            let at = feed.clock.now();
+            feed.push(Entry::Fact(Box::new(Accepted { told, seq, at })));
         }))
     }
 }

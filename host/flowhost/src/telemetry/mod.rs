@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use flowhost_evidence::telemetry::{lines, span};
 use flowhost_flow::Exit;
+use futures::future::{AbortHandle, abortable};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -49,7 +51,7 @@ pub struct Telemetry {
     feed: Arc<Feed>,
     dropped: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
-    pump: JoinHandle<()>,
+    pump: Beside,
     otlp: Option<Otlp>,
     scrape: Option<(SocketAddr, JoinHandle<()>)>,
 }
@@ -117,7 +119,7 @@ impl Telemetry {
             feed: Arc::new(feed),
             dropped,
             stop,
-            pump: tokio::spawn(pump.run(entries, stopped)),
+            pump: Beside::start(pump.run(entries, stopped)),
             otlp,
             scrape,
         }))
@@ -156,10 +158,10 @@ impl Telemetry {
 
     /// Sends what is left, for at most [`FLUSH_MS`], says once what was lost, and gives the first thing
     /// that went wrong with the export.
-    pub async fn finish(self) -> Option<String> {
+    pub async fn finish(mut self) -> Option<String> {
         let deadline = Instant::now() + Duration::from_millis(FLUSH_MS);
         let _gone = self.stop.send(());
-        if timeout_at(deadline, self.pump).await.is_err() {
+        if !self.pump.has_ended_by(deadline).await {
             tracing::warn!("telemetry is incomplete: its views did not keep up");
         }
         if let Some((_, server)) = &self.scrape {
@@ -177,6 +179,36 @@ impl Telemetry {
             );
         }
         trouble.and_then(|trouble| trouble.borrow().clone())
+    }
+}
+
+/// Work on a thread of its own: whatever goes through hundreds of facts or spans at once would hold up the run's own
+/// tasks that wait for the same thread. It is given up when this is dropped, so that it cannot keep the runtime from
+/// ending.
+struct Beside {
+    ended: JoinHandle<()>,
+    give_up: AbortHandle,
+}
+
+impl Beside {
+    fn start(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        let (work, give_up) = abortable(work);
+        let runtime = Handle::current();
+        let ended = tokio::task::spawn_blocking(move || {
+            let _given_up = runtime.block_on(work);
+        });
+        Self { ended, give_up }
+    }
+
+    /// Waits for its end; false where the deadline came first.
+    async fn has_ended_by(&mut self, deadline: Instant) -> bool {
+        timeout_at(deadline, &mut self.ended).await.is_ok()
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.give_up.abort();
     }
 }
 

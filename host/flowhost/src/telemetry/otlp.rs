@@ -27,9 +27,9 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::Beside;
 use super::collector::{Collector, Trouble};
 use super::otlp_config::OtlpConfig;
 use crate::ambient::Ambient;
@@ -51,7 +51,7 @@ const METRICS_S: u64 = 10;
 pub(super) struct Otlp {
     meters: Meters,
     spans: SpanQueue,
-    sending: JoinHandle<()>,
+    sending: Beside,
     provider: SdkMeterProvider,
     trouble: Arc<Trouble>,
     collector: Collector,
@@ -107,7 +107,7 @@ impl Otlp {
         Ok(Self {
             meters: Meters::new(&provider.meter(SCOPE)),
             spans: SpanQueue { queue, lost },
-            sending: tokio::spawn(send(exporter, waiting)),
+            sending: Beside::start(send(exporter, waiting)),
             provider,
             trouble,
             collector,
@@ -143,7 +143,7 @@ impl Otlp {
     pub(super) async fn finish(self, deadline: Instant) {
         let Self {
             spans: SpanQueue { queue, lost },
-            sending,
+            mut sending,
             provider,
             trouble,
             meters,
@@ -156,7 +156,7 @@ impl Otlp {
             let _told = provider.shutdown();
             let _gone = done.send(());
         });
-        let spans = timeout_at(deadline, sending).await.is_ok();
+        let spans = sending.has_ended_by(deadline).await;
         let metrics = timeout_at(deadline, flushed).await.is_ok();
         if !(spans && metrics) {
             trouble.tell("it did not take everything before the end of the run");

@@ -6,12 +6,11 @@ use std::time::Duration;
 use flowhost_evidence::telemetry::bounds::Bounds;
 use flowhost_evidence::telemetry::instruments::Measurement;
 use flowhost_evidence::telemetry::lines;
-use flowhost_evidence::telemetry::seen::Seen;
 use flowhost_evidence::telemetry::span::Link;
 use flowhost_evidence::telemetry::view::{Given, Identity, View};
 use tokio::sync::{mpsc, oneshot};
 
-use super::feed::Entry;
+use super::feed::{Accepted, Entry};
 use super::otlp::{Meters, SpanQueue};
 use super::prometheus::Prometheus;
 
@@ -67,7 +66,7 @@ impl Pump {
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Run(identity) => self.begin(identity),
-            Entry::Fact(seen) => self.fact(*seen),
+            Entry::Fact(accepted) => self.fact(*accepted),
         }
     }
 
@@ -75,9 +74,13 @@ impl Pump {
         self.view = Some(View::new(identity, self.caller.take()));
     }
 
-    fn fact(&mut self, seen: Seen) {
+    fn fact(&mut self, Accepted { told, seq, at }: Accepted) {
         // The queue may have dropped the run's beginning, and with it whose run this is.
         let Some(view) = &mut self.view else {
+            return;
+        };
+        // What is not as its kind says no view can show; the verifier tells.
+        let Some(seen) = told.seen(seq, at) else {
             return;
         };
         let seen = view.complete(seen);

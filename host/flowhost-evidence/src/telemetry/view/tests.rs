@@ -10,6 +10,7 @@ use flowhost_ledger::{Fact, Kind, Value};
 use proptest::prelude::*;
 
 use super::*;
+use crate::telemetry::seen::Told;
 use crate::telemetry::span::{Attribute, attempt_span, caller, run_span};
 
 /// Facts are made here by the names of their fields, any of which may be missing.
@@ -60,10 +61,10 @@ impl Told {
         self.seconds += 1;
         // A fact that is not what its kind says would pass unseen, and prove nothing.
         fact.read().unwrap();
-        let Some(seen) = Seen::of(&fact) else {
+        let Some(told) = Told::of(&fact) else {
             return;
         };
-        let seen = seen.accepted(self.seconds, at(self.seconds));
+        let seen = told.seen(self.seconds, at(self.seconds)).unwrap();
         let seen = self.view.complete(seen);
         for given in self.view.take(&seen) {
             match given {
