@@ -14,8 +14,11 @@ pub const STATEMENT_TYPE: &str = "application/vnd.flowhost.plugin.v1+json";
 /// The statement about a component with this digest and manifest: one line of JSON with sorted keys.
 #[must_use]
 pub fn statement(digest: &str, manifest: &Manifest) -> String {
-    let asked = RIGHTS.iter().filter(|right| right.is_asked_by(manifest));
-    let needs: Vec<&str> = asked.map(|right| right.key).collect();
+    let needs: Vec<&str> = RIGHTS
+        .iter()
+        .filter(|right| right.is_asked_by(manifest))
+        .map(|right| right.key)
+        .collect();
     let tools = manifest.tools.iter();
     let tools: serde_json::Map<String, serde_json::Value> = tools
         .map(|tool| (tool.name.clone(), tool.hash().into()))

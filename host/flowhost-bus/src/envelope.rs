@@ -373,8 +373,7 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::Payload`] for another payload.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
-        let read = T::deserialize(self.payload()?);
-        read.map_err(|error| EnvelopeError::Payload(error.to_string()))
+        T::deserialize(self.payload()?).map_err(|error| EnvelopeError::Payload(error.to_string()))
     }
 
     /// The payload as it was handed in, where that was in this process; else read from its JSON.

@@ -130,8 +130,9 @@ impl Detector {
         let text = Text::new(text);
         let kinds = Kind::ALL.into_iter().filter(|it| self.kinds.contains(it));
         let places = kinds.flat_map(|kind| {
-            let found = search(kind, &text).into_iter();
-            found.map(move |(label, range)| Found { kind, label, range })
+            search(kind, &text)
+                .into_iter()
+                .map(move |(label, range)| Found { kind, label, range })
         });
         places.collect()
     }

@@ -49,10 +49,10 @@ impl<'a> Text<'a> {
     /// The end of a word that must stand there.
     pub(crate) fn word(&self, place: usize, word: &str) -> Option<usize> {
         let bytes = word.bytes().enumerate();
-        let stands = bytes
+        bytes
             .into_iter()
-            .all(|(offset, byte)| self.at(place + offset) == Some(byte));
-        stands.then_some(place + word.len())
+            .all(|(offset, byte)| self.at(place + offset) == Some(byte))
+            .then_some(place + word.len())
     }
 
     /// As [`Text::word`], of small letters that may stand there as capitals.
@@ -60,8 +60,10 @@ impl<'a> Text<'a> {
         let same = |(offset, byte): (usize, u8)| {
             self.is_byte(place + offset, |it| it.to_ascii_lowercase() == byte)
         };
-        let stands = word.bytes().enumerate().all(same);
-        stands.then_some(place + word.len())
+        word.bytes()
+            .enumerate()
+            .all(same)
+            .then_some(place + word.len())
     }
 
     fn is_byte(&self, place: usize, same: impl Fn(u8) -> bool) -> bool {

@@ -147,8 +147,10 @@ fn landlock(spec: &Spec) -> Result<(), Told> {
         & !(AccessFs::Execute | AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
     let devices: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::WriteFile;
     let of = |write: bool| {
-        let wanted = spec.folders.iter().filter(move |it| it.write == write);
-        wanted.map(|folder| folder.guest.as_str())
+        spec.folders
+            .iter()
+            .filter(move |it| it.write == write)
+            .map(|folder| folder.guest.as_str())
     };
     let rules = || -> Result<(), landlock::RulesetError> {
         let ruleset = Ruleset::default()

@@ -285,8 +285,11 @@ fn over(name: &str, used: u64, allowed: u64) -> Option<Breach> {
 
 /// The first folder that holds more than it may.
 fn quotas(spec: &Spec) -> Option<Breach> {
-    let written = spec.folders.iter().filter(|folder| folder.write);
-    let mut used = written.map(|folder| (folder, usage::below(&folder.host, folder.quota_entries)));
+    let mut used = spec
+        .folders
+        .iter()
+        .filter(|folder| folder.write)
+        .map(|folder| (folder, usage::below(&folder.host, folder.quota_entries)));
     used.find_map(|(folder, (entries, bytes))| {
         over("entries", entries, folder.quota_entries)
             .or_else(|| over("quota", bytes, folder.quota_bytes))

@@ -157,8 +157,9 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
-        let split = rest.split_at_checked(plain_len(rest));
-        let (plain, tail) = split.unwrap_or((rest, <&[u8]>::default()));
+        let (plain, tail) = rest
+            .split_at_checked(plain_len(rest))
+            .unwrap_or((rest, <&[u8]>::default()));
         out.extend_from_slice(plain);
         let Some((byte, tail)) = tail.split_first() else {
             break;

@@ -87,8 +87,9 @@ impl<'s> PayloadFeed<'s> {
             let payload = match payload {
                 Ok(payload) => {
                     let file = || self.source.open_read(&self.path);
-                    let filled = self.whole.fill(payload, &line, &file);
-                    filled.map_err(io_fault(&self.path))?
+                    self.whole
+                        .fill(payload, &line, &file)
+                        .map_err(io_fault(&self.path))?
                 }
                 Err(what) => Err(what),
             };

@@ -71,8 +71,8 @@ impl DataKey {
     /// # Errors
     /// What the disk says.
     pub fn of_run(dir: &Path, host_key: &[u8; 32], run: &str) -> io::Result<Option<Self>> {
-        let kept = read_small(&RealDisk, &dir.join(SEALED_KEY), KEY_BYTES_MAX)?;
-        let text = kept.and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = read_small(&RealDisk, &dir.join(SEALED_KEY), KEY_BYTES_MAX)?
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(text.and_then(|text| Self::unwrapped(&text, host_key, run)))
     }
 

@@ -140,14 +140,16 @@ impl<'de> Deserialize<'de> for Features {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let words = Vec::<String>::deserialize(from)?;
         let known = |word: String| {
-            let found = Feature::ALL.into_iter().find(|it| it.as_str() == word);
-            found.ok_or_else(|| {
-                let all: Vec<&str> = Feature::ALL.iter().map(|it| it.as_str()).collect();
-                D::Error::custom(format!(
-                    "`{word}` cannot be left out; {} can",
-                    all.join(", ")
-                ))
-            })
+            Feature::ALL
+                .into_iter()
+                .find(|it| it.as_str() == word)
+                .ok_or_else(|| {
+                    let all: Vec<&str> = Feature::ALL.iter().map(|it| it.as_str()).collect();
+                    D::Error::custom(format!(
+                        "`{word}` cannot be left out; {} can",
+                        all.join(", ")
+                    ))
+                })
         };
         words.into_iter().map(known).collect()
     }

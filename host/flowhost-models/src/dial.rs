@@ -74,8 +74,9 @@ fn roots(
 pub(crate) fn authorities(pem: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem)? {
-        let added = roots.add(certificate);
-        added.map_err(|why| format!("holds a certificate that is refused: {why}"))?;
+        roots
+            .add(certificate)
+            .map_err(|why| format!("holds a certificate that is refused: {why}"))?;
     }
     Ok(roots)
 }

@@ -93,8 +93,8 @@ impl HttpTransport {
     /// What is wrong with the file.
     pub fn vouched(pem: &str, connect_timeout: Duration, idle_max: usize) -> Result<Self, String> {
         let roots = crate::dial::authorities(pem)?;
-        let made = Self::with_roots(roots, connect_timeout, idle_max);
-        made.map_err(|error| format!("cannot be used for TLS: {error}"))
+        Self::with_roots(roots, connect_timeout, idle_max)
+            .map_err(|error| format!("cannot be used for TLS: {error}"))
     }
 
     /// Roots of the caller's choice: a private authority, or a test's.

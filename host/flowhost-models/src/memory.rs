@@ -51,8 +51,10 @@ impl Memory {
     /// What came with a call.
     pub(crate) fn recall(&self, who: &Who<'_>, model: &ModelName, call: &str) -> Option<Value> {
         let store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = store.kept.get(&key(who, model, call));
-        found.map(|(value, _)| value.clone())
+        store
+            .kept
+            .get(&key(who, model, call))
+            .map(|(value, _)| value.clone())
     }
 }
 

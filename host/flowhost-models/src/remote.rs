@@ -175,13 +175,15 @@ impl Remote {
         progress: &mut Progress,
     ) -> Result<Raw, Fault> {
         progress.sent();
-        let sending = self.in_time(self.transport.send(request), ErrorClass::Transient);
-        let response = sending.await?.map_err(|error| {
-            if let TransportError::Connect(_) = error {
-                progress.refused();
-            }
-            self.no_response(&error)
-        })?;
+        let response = self
+            .in_time(self.transport.send(request), ErrorClass::Transient)
+            .await?
+            .map_err(|error| {
+                if let TransportError::Connect(_) = error {
+                    progress.refused();
+                }
+                self.no_response(&error)
+            })?;
         if response.status() != StatusCode::OK {
             progress.refused();
             return Err(self.refusal(response).await);
@@ -369,8 +371,9 @@ impl Events {
         if self.total > self.bytes_max {
             return Err(too_large(self.bytes_max));
         }
-        let read = self.parser.push(piece, &mut self.ready);
-        read.map_err(unreadable)?;
+        self.parser
+            .push(piece, &mut self.ready)
+            .map_err(unreadable)?;
         self.hand_on(decoder, progress)
     }
 

@@ -88,8 +88,14 @@ impl Walk<'_> {
                 sources.all(|source| (right.steps.is_asked)(source.asks))
             })
         };
-        let named = self.profile.grants.named.iter().filter(stands);
-        named.chain(&self.manifest.optional).copied().collect()
+        self.profile
+            .grants
+            .named
+            .iter()
+            .filter(stands)
+            .chain(&self.manifest.optional)
+            .copied()
+            .collect()
     }
 
     /// Takes away injections whose secret a plan or a caller does not pass on, and names the rest.

@@ -190,8 +190,11 @@ impl Manifest {
     /// The capabilities that it asks for, which are the WIT packages to import.
     #[must_use]
     pub fn imports(&self) -> Vec<&'static str> {
-        let asked = RIGHTS.iter().filter(|right| right.is_asked_by(self));
-        asked.map(|right| right.capability).collect()
+        RIGHTS
+            .iter()
+            .filter(|right| right.is_asked_by(self))
+            .map(|right| right.capability)
+            .collect()
     }
 
     /// The tool with this name.

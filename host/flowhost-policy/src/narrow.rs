@@ -209,8 +209,8 @@ impl Raised<'_> {
         let narrowing = self.narrowing;
         let table = part_of.split('.').next().unwrap_or(part_of);
         let paths = [path, part_of, table].map(|path| format!("grants.{path}"));
-        let found = std::iter::once(path).chain(paths.iter().map(String::as_str));
-        found
+        std::iter::once(path)
+            .chain(paths.iter().map(String::as_str))
             .filter_map(|path| narrowing.places.get(path))
             .next()
             .copied()

@@ -105,14 +105,15 @@ async fn begin(
     arguments: Map<String, Value>,
 ) -> Result<Run, Failure> {
     let (shelf, waits) = (server.clone(), server.clone());
-    let begun = tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(move || {
         let offer = shelf.shelf.offers().get(index);
         let offer = offer.ok_or_else(|| Failure::new(Exit::Internal, "the offer is gone"))?;
         let run = shelf.shelf.start(offer, arguments)?;
         waits.runs.add(run.id(), &offer.name);
         Ok(run)
-    });
-    begun.await.unwrap_or_else(|_panic| {
+    })
+    .await
+    .unwrap_or_else(|_panic| {
         Err(
             Failure::new(Exit::Internal, "the host failed while it prepared the run")
                 .hint("this is a bug of the host; please report it"),

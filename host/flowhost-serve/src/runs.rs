@@ -48,8 +48,9 @@ impl Runs {
         let (run, file) = uri.strip_prefix(SCHEME)?.split_once('/')?;
         let document = Document::ALL.into_iter().find(|it| it.file() == file)?;
         let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = runs.iter().any(|made| made.run == run);
-        known.then(|| (run.to_owned(), document))
+        runs.iter()
+            .any(|made| made.run == run)
+            .then(|| (run.to_owned(), document))
     }
 }
 

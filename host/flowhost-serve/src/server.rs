@@ -211,8 +211,9 @@ impl Server {
 
     fn prompts(&self) -> Vec<Value> {
         let prompts = self.shelf.prompts().iter();
-        let listed = prompts.map(|it| json!({ "name": it.name, "description": it.description }));
-        listed.collect()
+        prompts
+            .map(|it| json!({ "name": it.name, "description": it.description }))
+            .collect()
     }
 
     fn prompt(&self, params: &Map<String, Value>) -> Result<Value, RpcError> {

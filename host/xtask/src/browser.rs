@@ -37,10 +37,10 @@ fn here() -> Option<String> {
     if let Some(named) = std::env::var_os("FLOWHOST_CHROMIUM") {
         return Some(format!("FLOWHOST_CHROMIUM: {}", named.to_string_lossy()));
     }
-    let found = NAMES
+    NAMES
         .iter()
-        .find(|name| process::answers(name, &["--version"]));
-    found.map(|name| (*name).to_owned())
+        .find(|name| process::answers(name, &["--version"]))
+        .map(|name| (*name).to_owned())
 }
 
 /// With Debian's package manager, which only root may ask.

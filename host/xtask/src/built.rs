@@ -56,8 +56,7 @@ pub(crate) fn tests(
     if !built.status.success() {
         bail!("`{shown}` failed ({})", built.status);
     }
-    let said = String::from_utf8(built.stdout)?;
-    let (program, manifest) = said
+    let (program, manifest) = String::from_utf8(built.stdout)?
         .lines()
         .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
         .filter(|it| it.profile.test && it.target.name == name)

@@ -94,8 +94,10 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 #[must_use]
 pub fn token(answer: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
-    let named = answer.get("token").or_else(|| answer.get("access_token"))?;
-    let token = named.as_str()?;
+    let token = answer
+        .get("token")
+        .or_else(|| answer.get("access_token"))?
+        .as_str()?;
     let plain = token.bytes().all(|byte| byte.is_ascii_graphic());
     (plain && !token.is_empty() && token.len() <= TOKEN_BYTES_MAX).then(|| token.to_owned())
 }

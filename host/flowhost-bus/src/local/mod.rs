@@ -329,8 +329,9 @@ impl Bus for LocalBus {
         let (sender, answer) = oneshot::channel();
         let slot: ReplySlot = Arc::new(Mutex::new(Some(sender)));
         let asked = async {
-            let sent = self.send(subject, &envelope, Some(&slot), WhenFull::Wait);
-            let receipt = sent.await?;
+            let receipt = self
+                .send(subject, &envelope, Some(&slot), WhenFull::Wait)
+                .await?;
             if receipt.duplicate {
                 return Err(BusError::Repeated { id: envelope.id });
             }

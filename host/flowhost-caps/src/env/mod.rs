@@ -94,8 +94,12 @@ impl Provider for Env {
         });
         let variables: Vec<_> = variables.collect();
         variables.iter().try_for_each(check)?;
-        let granted = scope.effective.grants.env.iter();
-        let foreign = granted.filter(|(_, value)| matches!(value, EnvValue::From(_)));
+        let foreign = scope
+            .effective
+            .grants
+            .env
+            .iter()
+            .filter(|(_, value)| matches!(value, EnvValue::From(_)));
         let foreign = foreign.map(|(name, _)| name.clone()).collect();
         Ok(Box::new(EnvState { variables, foreign }))
     }

@@ -218,8 +218,9 @@ impl Request {
     }
 
     fn bytes(&self, bytes: Bytes) -> Result<Vec<u8>, FileError> {
-        let read = bytes.into_vec();
-        read.ok_or_else(|| FileError::Fault(self.scope.missed(INTERFACE, "bytes")))
+        bytes
+            .into_vec()
+            .ok_or_else(|| FileError::Fault(self.scope.missed(INTERFACE, "bytes")))
     }
 
     async fn list(&self, path: &str) -> Result<Vec<wit::Entry>, FileError> {

@@ -551,8 +551,10 @@ impl OpenFile {
         let mut account = self.account()?;
         let from = self.file.metadata()?.len();
         account.may_resize(from, bytes.len() as u64)?;
-        let written = self.file.write_all_at(bytes, 0);
-        let cut = written.and_then(|()| self.file.set_len(bytes.len() as u64));
+        let cut = self
+            .file
+            .write_all_at(bytes, 0)
+            .and_then(|()| self.file.set_len(bytes.len() as u64));
         account.resized(from, self.file.metadata()?.len());
         Ok(cut?)
     }

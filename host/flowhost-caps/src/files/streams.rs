@@ -158,8 +158,9 @@ impl Writer {
             return;
         };
         let work = async {
-            let done = live(task.as_mut())?.await;
-            done.unwrap_or_else(|error| Err(FileError::Io(std::io::Error::other(error))))
+            live(task.as_mut())?
+                .await
+                .unwrap_or_else(|error| Err(FileError::Io(std::io::Error::other(error))))
         };
         let done = self.stream.piece("write", asked, work).await;
         self.state = match done {

@@ -54,11 +54,13 @@ pub(super) async fn recorded(
 ) -> Result<wit::Response, Refusal> {
     let asked = asked(&request);
     let ask = told(async {
-        let sent = send(sender, scope, request).await;
-        let response = sent.map_err(|error| match error.into_guest() {
-            Ok(error) => Refusal::Guest(error),
-            Err(fault) => Refusal::Fault(fault),
-        })?;
+        let response =
+            send(sender, scope, request)
+                .await
+                .map_err(|error| match error.into_guest() {
+                    Ok(error) => Refusal::Guest(error),
+                    Err(fault) => Refusal::Fault(fault),
+                })?;
         let headers = response.headers.into_iter();
         Ok(Came {
             status: response.status,

@@ -109,10 +109,9 @@ impl Echoes for Sent {
 
     fn clean(&self, text: &[u8]) -> Result<Vec<u8>, Refusal> {
         let (clean, hits) = self.injected.clean_body(text);
-        let recorded = self
-            .injected
-            .record(&self.scope, self.interface, "body", hits);
-        recorded.map_err(refusal)?;
+        self.injected
+            .record(&self.scope, self.interface, "body", hits)
+            .map_err(refusal)?;
         Ok(clean)
     }
 }

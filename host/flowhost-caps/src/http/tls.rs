@@ -58,8 +58,9 @@ impl Tls {
         host: &str,
         stream: Box<dyn Stream>,
     ) -> io::Result<Box<dyn Stream>> {
-        let opened = self.handshake(host, host.parse().ok(), stream).await;
-        opened.map_err(|error| io::Error::other(error.to_string()))
+        self.handshake(host, host.parse().ok(), stream)
+            .await
+            .map_err(|error| io::Error::other(error.to_string()))
     }
 
     /// Shakes hands as `host`, which is also the SNI; an address is verified as an address.

@@ -118,8 +118,8 @@ impl WasiHttpHooks for Hooks {
             if spent {
                 return Err(Error::HttpRequestDenied);
             }
-            let sent = recorded(&sender, &scope, request, options.unwrap_or_default()).await;
-            let response = sent
+            let response = recorded(&sender, &scope, request, options.unwrap_or_default())
+                .await
                 .map_err(SendError::into_wasi)?
                 .map(|body| body.map_err(SendError::into_wasi).boxed_unsync());
             let worker: Worker = Box::new(std::future::ready(Ok(())));

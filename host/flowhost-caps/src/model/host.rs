@@ -248,8 +248,11 @@ fn refused(scope: &CallScope, want: &Left, short: &Short) -> Result<(), Refusal>
         allowed: Some(short.allowed),
         ..Budget::default()
     };
-    let recorded = scope.run.recorder.append(refusal.by(scope.actor()));
-    recorded.map_err(flowhost_engine::Fault::from)?;
+    scope
+        .run
+        .recorder
+        .append(refusal.by(scope.actor()))
+        .map_err(flowhost_engine::Fault::from)?;
     Ok(())
 }
 

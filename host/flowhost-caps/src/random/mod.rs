@@ -70,8 +70,9 @@ impl RandomState {
                         bytes = drawn.ok_or_else(|| scope.missed(interface, "random bytes"))?;
                     }
                     None => {
-                        let filled = self.entropy.fill(&mut bytes);
-                        filled.map_err(|error| Fault::Host(format!("randomness: {error}")))?;
+                        self.entropy
+                            .fill(&mut bytes)
+                            .map_err(|error| Fault::Host(format!("randomness: {error}")))?;
                     }
                 }
                 let drawn = HostCall {

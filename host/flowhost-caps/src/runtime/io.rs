@@ -45,8 +45,10 @@ impl View<'_> {
         ready: &[u32],
     ) -> wasmtime::Result<()> {
         for index in ready {
-            let named = usize::try_from(*index).ok();
-            let Some(pollable) = named.and_then(|index| pollables.get(index)) else {
+            let Some(pollable) = usize::try_from(*index)
+                .ok()
+                .and_then(|index| pollables.get(index))
+            else {
                 return Err(kill(Fault::Ledger(LedgerError::Differs)));
             };
             let same = Resource::new_borrow(pollable.rep());
@@ -94,8 +96,9 @@ impl poll::Host for View<'_> {
         }
         let table = self.table();
         let ask = async {
-            let ready = poll::Host::poll(table, pollables).await;
-            ready.map_err(|error| Fault::Host(format!("poll: {error:#}")))
+            poll::Host::poll(table, pollables)
+                .await
+                .map_err(|error| Fault::Host(format!("poll: {error:#}")))
         };
         let asked = used.to_string();
         scope.outside(POLL, "poll", &asked, ask).await.map_err(kill)
@@ -116,8 +119,9 @@ impl poll::HostPollable for View<'_> {
         }
         let table = self.table();
         let ask = async {
-            let ready = poll::HostPollable::ready(table, pollable).await;
-            ready.map_err(|error| Fault::Host(format!("poll: {error:#}")))
+            poll::HostPollable::ready(table, pollable)
+                .await
+                .map_err(|error| Fault::Host(format!("poll: {error:#}")))
         };
         scope.outside(POLL, "ready", "", ask).await.map_err(kill)
     }

@@ -35,8 +35,9 @@ impl wit::Host for &mut HostState {
         let mut names = scope.effective.grants.secrets.names.clone();
         names.sort_unstable();
         names.dedup();
-        let recorded = scope.record_allow::<HostCall>(INTERFACE, "secrets.names", "names");
-        recorded.map_err(kill)?;
+        scope
+            .record_allow::<HostCall>(INTERFACE, "secrets.names", "names")
+            .map_err(kill)?;
         Ok(names)
     }
 

@@ -216,8 +216,9 @@ impl Gate {
         }
         let message = self.shown(message);
         let shown = fields.iter().take(FIELDS_MAX);
-        let shown = shown.map(|(key, value)| (self.clean(key), self.clean(value)));
-        let fields: Vec<(String, String)> = shown.collect();
+        let fields: Vec<(String, String)> = shown
+            .map(|(key, value)| (self.clean(key), self.clean(value)))
+            .collect();
         self.keep(level, &message, &fields);
         let scope = &self.scope;
         self.sink.line(LogLine {

@@ -69,8 +69,9 @@ pub(crate) fn heard<T>(
 
 /// The bytes of an answer; one of another form is not what was recorded.
 pub(crate) fn bytes(bytes: Bytes) -> Result<Vec<u8>, Refusal> {
-    let read = bytes.into_vec();
-    read.ok_or(Refusal::Fault(Fault::Ledger(LedgerError::Differs)))
+    bytes
+        .into_vec()
+        .ok_or(Refusal::Fault(Fault::Ledger(LedgerError::Differs)))
 }
 
 /// A host function's answer in the shape that the generated traits want.

@@ -52,8 +52,9 @@ impl FolderStore {
             };
             work(namespace)
         };
-        let joined = tokio::task::spawn_blocking(work).await;
-        joined.map_err(|error| StateError::Storage(error.to_string()))?
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| StateError::Storage(error.to_string()))?
     }
 }
 

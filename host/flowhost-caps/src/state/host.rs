@@ -151,8 +151,11 @@ impl Access {
         self.record(verb, key, Some(value.clone()))?;
         let bytes_max = self.scope.effective.grants.state.bytes;
         let write = told(async {
-            let written = self.store.put(&self.slot, key, value, expected, bytes_max);
-            let revision = written.await.map_err(|error| self.refuse(error))?;
+            let revision = self
+                .store
+                .put(&self.slot, key, value, expected, bytes_max)
+                .await
+                .map_err(|error| self.refuse(error))?;
             Ok(revision.map(|revision| revision.to_string()))
         });
         self.done(verb, key, write).await
@@ -162,8 +165,10 @@ impl Access {
         let key = checked(key)?;
         self.record("delete", key, None)?;
         let delete = told(async {
-            let deleted = self.store.delete(&self.slot, key).await;
-            deleted.map_err(|error| self.refuse(error))
+            self.store
+                .delete(&self.slot, key)
+                .await
+                .map_err(|error| self.refuse(error))
         });
         self.done("delete", key, delete).await
     }

@@ -33,10 +33,10 @@ impl wit::Host for &mut HostState {
         let mut tools = parts.state.router.list(parts.scope);
         tools.retain(|tool| decide_tool(grant, &tool.name).is_ok());
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        let recorded = parts
+        parts
             .scope
-            .record_allow::<HostCall>(INTERFACE, "tools.call", "list");
-        recorded.map_err(kill)?;
+            .record_allow::<HostCall>(INTERFACE, "tools.call", "list")
+            .map_err(kill)?;
         Ok(tools)
     }
 
@@ -75,8 +75,10 @@ async fn call(
     // What the router checks is what it hands on: from here there is one text that says one thing.
     let input = canonical_json(input).map_err(|error| types::Error::Invalid(error.to_string()))?;
     scope.record_allow::<HostCall>(INTERFACE, &rule, name)?;
-    let called = router.call(scope, name, &input).await;
-    called.map_err(|fault| as_caller_reads(scope, name, fault))
+    router
+        .call(scope, name, &input)
+        .await
+        .map_err(|fault| as_caller_reads(scope, name, fault))
 }
 
 /// Refuses a call that one of its own callers would have to answer, and a chain without end.

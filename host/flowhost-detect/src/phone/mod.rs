@@ -46,12 +46,10 @@ fn phone(text: &Text, at: usize) -> Option<usize> {
         return international(text, code, false);
     }
     // With two zeros as most of the world dials it; only in groups, for bare digits are an id.
-    let dialled = text
-        .word(at, "00")
+    text.word(at, "00")
         .filter(|code| text.is(*code, |byte| matches!(byte, b'1'..=b'9')))
         .filter(|_| !national::is_beside_digits(text, at))
-        .and_then(|code| international(text, code, true));
-    dialled
+        .and_then(|code| international(text, code, true))
         .or_else(|| national::number(text, at))
         .or_else(|| called(text, at))
 }

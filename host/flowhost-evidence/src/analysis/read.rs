@@ -400,8 +400,11 @@ fn number(value: &Value, pointer: &str) -> Option<f64> {
 }
 
 fn word(value: &Value, pointer: &str) -> String {
-    let found = value.pointer(pointer).and_then(Value::as_str);
-    found.unwrap_or_default().to_owned()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// As [`spec`].

@@ -52,8 +52,12 @@ fn heaviest(story: &Story) -> Shown<&Step> {
     let steps = story.steps.listed.items.iter();
     let measured: Vec<&Step> = steps.filter(|step| !step.peaks.is_empty()).collect();
     let share = |step: &Step| {
-        let known = step.peaks.values().filter(|peak| peak.allowed.is_some());
-        known.map(Peak::share).max().unwrap_or(0)
+        step.peaks
+            .values()
+            .filter(|peak| peak.allowed.is_some())
+            .map(Peak::share)
+            .max()
+            .unwrap_or(0)
     };
     let mut shares: Vec<u64> = measured.iter().map(|step| share(step)).collect();
     shares.sort_unstable_by_key(|share| std::cmp::Reverse(*share));

@@ -223,8 +223,11 @@ fn state(stage: String, ended: String, path: &str, line: &Value, files: &Files) 
     let count = |pointer: &str| line.pointer(pointer).and_then(Value::as_u64);
     let text = |name: &str| Some(line.get(name)?.as_str()?.to_owned());
     let ruled = |name: &str| {
-        let found = verdict.as_ref().and_then(|(_, it)| it.get(name)?.as_str());
-        found.unwrap_or_default().to_owned()
+        verdict
+            .as_ref()
+            .and_then(|(_, it)| it.get(name)?.as_str())
+            .unwrap_or_default()
+            .to_owned()
     };
     let (reason, decision) = (ruled("reason"), ruled("decision"));
     let mut paths = vec![path.to_owned()];
@@ -309,6 +312,9 @@ fn list(value: Option<&Value>) -> Vec<String> {
 }
 
 pub(super) fn word(value: &Value, name: &str) -> String {
-    let found = value.get(name).and_then(Value::as_str);
-    found.unwrap_or_default().to_owned()
+    value
+        .get(name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -169,11 +169,11 @@ pub(super) fn items(
     witness: &Witness<'_>,
     refused: &mut BTreeMap<String, String>,
 ) -> Vec<Item> {
-    let listed = tasks
+    let flagged = tasks
         .and_then(|it| it.get("tasks")?.as_array())
         .into_iter()
-        .flatten();
-    let flagged = listed.filter(|it| it.get("security_review") == Some(&Value::Bool(true)));
+        .flatten()
+        .filter(|it| it.get("security_review") == Some(&Value::Bool(true)));
     let mut items: Vec<Item> = flagged
         .map(|task| Item {
             task: word(task, "id"),

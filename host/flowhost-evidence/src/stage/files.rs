@@ -367,11 +367,12 @@ fn synthesis(
 
 /// What the host noted, and after it what a person did.
 fn notes<'s>(stage: &'s Stage, verdict: Option<&'s Verdict>) -> Vec<&'s str> {
-    let noted = verdict
+    verdict
         .into_iter()
         .flat_map(|it| &it.notes)
-        .map(String::as_str);
-    noted.chain(stage.note.as_deref()).collect()
+        .map(String::as_str)
+        .chain(stage.note.as_deref())
+        .collect()
 }
 
 fn ruling(

@@ -76,8 +76,9 @@ impl Guards {
         // A guardrail between two plugins has no event: its time is a part of its caller's, and so is what it used.
         let answered = self.answered.take().filter(|_| said.tool.is_none());
         let call = answered.as_ref().and_then(|it| it.call.as_ref());
-        let asked = call.and_then(|it| self.asked.get(it));
-        let model = asked.and_then(|it| it.usage.model_id.clone());
+        let model = call
+            .and_then(|it| self.asked.get(it))
+            .and_then(|it| it.usage.model_id.clone());
         let before = said
             .part
             .as_deref()

@@ -18,8 +18,9 @@ pub(super) fn fields(
     // A `mock` provider of another name says what it is in the release of its model: its numbers must not pass for a model's.
     let named = |it: &'_ Agent<'_>| -> Option<String> {
         let release = it.usage.model_release.clone();
-        let mocked = release.filter(|it| it.starts_with("mock/"));
-        mocked.or_else(|| it.usage.model_id.clone())
+        release
+            .filter(|it| it.starts_with("mock/"))
+            .or_else(|| it.usage.model_id.clone())
     };
     for model in agents.iter().filter_map(named) {
         if !models.contains(&model) {
@@ -44,11 +45,10 @@ pub(super) fn fields(
 /// What the arbiter did where it decided: `sided_with_AGENT`, `synthesized_new`, or `mixed`; none where it decided nothing.
 fn override_type(verdict: &Verdict) -> Option<String> {
     // A vote is decided by counting.
-    let decided = verdict
+    let mut types: Vec<String> = verdict
         .conflicts_resolved
         .iter()
-        .filter(|it| it.found_by != "vote");
-    let mut types: Vec<String> = decided
+        .filter(|it| it.found_by != "vote")
         .map(|it| match &it.sided_with {
             Some(agent) => format!("sided_with_{agent}"),
             None => "synthesized_new".to_owned(),

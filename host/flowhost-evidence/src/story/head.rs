@@ -72,8 +72,12 @@ impl Head {
         let only = (!self.only.is_empty())
             .then(|| format!("was to do `{}` only, with what it needs", self.only));
         let note = (!self.note.is_empty()).then(|| format!("note: {}", self.note));
-        let taken = self.taken.sentences().into_iter();
-        taken.chain(only).chain(note).collect()
+        self.taken
+            .sentences()
+            .into_iter()
+            .chain(only)
+            .chain(note)
+            .collect()
     }
 }
 

@@ -233,8 +233,7 @@ fn limited(used: &UsedPart) -> Vec<(&'static str, u64)> {
         ("log", used.log_bytes),
         ("evidence", used.evidence_bytes),
     ];
-    let known = all.into_iter();
-    known
+    all.into_iter()
         .filter_map(|(limit, used)| Some((limit, used?)))
         .collect()
 }

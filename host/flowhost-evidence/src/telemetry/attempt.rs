@@ -292,8 +292,11 @@ impl Call {
             }
             What::Model(model) => vec![model.measured(outcome, lasted)],
         };
-        let measured = measured.into_iter().map(Given::Measurement);
-        measured.chain([Given::Span(Box::new(self.span))]).collect()
+        measured
+            .into_iter()
+            .map(Given::Measurement)
+            .chain([Given::Span(Box::new(self.span))])
+            .collect()
     }
 }
 
@@ -339,10 +342,11 @@ impl Model {
             ("reasoning", reasoning.min(completion)),
         ];
         let counted = kinds.into_iter().filter(|(_, tokens)| *tokens > 0);
-        let counted = counted.map(|(kind, tokens)| {
-            let labels = [self.provider.as_str(), &self.model, kind];
-            Measurement::new(Metric::Tokens, labels, tokens as f64)
-        });
-        counted.collect()
+        counted
+            .map(|(kind, tokens)| {
+                let labels = [self.provider.as_str(), &self.model, kind];
+                Measurement::new(Metric::Tokens, labels, tokens as f64)
+            })
+            .collect()
     }
 }

@@ -536,8 +536,9 @@ impl View {
         let step = seen.step();
         // One that guards a call between plugins is recorded by itself, without a beginning.
         let asked = self.asked.as_ref().filter(|_| said.tool.is_none());
-        let asked = asked.filter(|(plugin, _)| plugin == guard);
-        let start = asked.map_or(seen.at, |(_, at)| (*at).min(seen.at));
+        let start = asked
+            .filter(|(plugin, _)| plugin == guard)
+            .map_or(seen.at, |(_, at)| (*at).min(seen.at));
         let id = span::record_span(&self.identity.run, seen.seq);
         let parent = self.open_attempt(step).unwrap_or_else(|| self.owner(seen));
         let mut span = Span::begin(id, parent, format!("guardrail {guard}"), start);

@@ -35,8 +35,11 @@ type Place = (String, String, String);
 /// Where a document with its run belongs.
 fn place(value: &serde_json::Value) -> Place {
     let word = |names: &[&str]| {
-        let found = names.iter().find_map(|name| value.get(name)?.as_str());
-        found.unwrap_or_default().to_owned()
+        names
+            .iter()
+            .find_map(|name| value.get(name)?.as_str())
+            .unwrap_or_default()
+            .to_owned()
     };
     (
         word(&["specId", "spec_id"]),

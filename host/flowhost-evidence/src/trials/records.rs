@@ -164,11 +164,10 @@ impl Records {
     #[must_use]
     pub fn report(&self, experiment: &str, mock: bool, baseline: Option<&str>) -> Report {
         let scripted = |it: &Record| it.models_used.iter().any(|it| it.starts_with(MOCK));
-        let meant = self
+        let records: Vec<Record> = self
             .records
             .iter()
-            .filter(|(_, it)| it.experiment.as_deref() == Some(experiment) && scripted(it) == mock);
-        let records: Vec<Record> = meant
+            .filter(|(_, it)| it.experiment.as_deref() == Some(experiment) && scripted(it) == mock)
             .map(|(place, record)| self.reviewed(place, record.clone()))
             .collect();
         let mut by_variant: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();

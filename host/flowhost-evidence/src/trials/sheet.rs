@@ -78,8 +78,11 @@ impl Keyed {
                 self.synthesis_sha256 == other.synthesis_sha256,
             ),
         ];
-        let differing = fields.into_iter().filter(|(_, same)| !same);
-        differing.map(|(name, _)| name).collect()
+        fields
+            .into_iter()
+            .filter(|(_, same)| !same)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 

@@ -109,8 +109,7 @@ impl<T: Single> Field for T {
 
     fn get(name: &'static str, fields: &Fields) -> Result<Self, FieldError> {
         let name = wire(name);
-        let found = fields.get(name);
-        let value = found.ok_or(FieldError {
+        let value = fields.get(name).ok_or(FieldError {
             name,
             what: "is missing",
         })?;

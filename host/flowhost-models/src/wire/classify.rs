@@ -92,8 +92,10 @@ fn class_in_answer(named: Option<u16>, words: &Words) -> ErrorClass {
 
 fn by_words(text: &str, table: &[(ErrorClass, &[&str])]) -> Option<ErrorClass> {
     let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let found = table.iter().find(|(_, words)| any(words));
-    found.map(|(class, _)| *class)
+    table
+        .iter()
+        .find(|(_, words)| any(words))
+        .map(|(class, _)| *class)
 }
 
 /// The narrower kinds first: a wrong key is an `invalid_request_error` as well at OpenAI.

@@ -65,8 +65,12 @@ impl Texts {
 
     /// The whole line as it would have to stand, with its table.
     fn line(&self, list: &[String], wanted: &str) -> String {
-        let known = list.iter().map(String::as_str);
-        let all: Vec<String> = known.chain([wanted]).map(quoted).collect();
+        let all: Vec<String> = list
+            .iter()
+            .map(String::as_str)
+            .chain([wanted])
+            .map(quoted)
+            .collect();
         format!("[{}]\n{} = [{}]", self.table, self.key, all.join(", "))
     }
 

@@ -82,8 +82,10 @@ fn capabilities(root: &Path) -> Result<Faults> {
 
 fn known<'a>(text: &str, own: &str, all: &'a [String]) -> Vec<&'a str> {
     let others = all.iter().filter(|it| *it != own);
-    let named = others.filter(|it| text.contains(&format!("crate::{it}::")));
-    named.map(String::as_str).collect()
+    others
+        .filter(|it| text.contains(&format!("crate::{it}::")))
+        .map(String::as_str)
+        .collect()
 }
 
 fn faults_of(name: &str, text: &str) -> Faults {

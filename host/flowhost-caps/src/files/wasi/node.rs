@@ -217,8 +217,11 @@ impl Listing {
                 metadata.is_ok_and(|metadata| root.hides(DirId::from(&metadata)))
             })
         };
-        let shown = entries.filter(|entry| !entry.as_ref().is_ok_and(hides));
-        shown.take(BATCH).map(listed).collect()
+        entries
+            .filter(|entry| !entry.as_ref().is_ok_and(hides))
+            .take(BATCH)
+            .map(listed)
+            .collect()
     }
 }
 

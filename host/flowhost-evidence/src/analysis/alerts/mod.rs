@@ -315,12 +315,13 @@ pub fn days(observations: &[Observation], raised: &[Alert], source: Source) -> V
         let (entry, _) = days.entry(day(alert.at)).or_default();
         *entry.alerts.entry(alert.rule.word()).or_default() += 1;
     }
-    let named = days.into_iter().map(|(day, (entry, runs))| Day {
-        day,
-        runs: runs.len(),
-        ..entry
-    });
-    named.collect()
+    days.into_iter()
+        .map(|(day, (entry, runs))| Day {
+            day,
+            runs: runs.len(),
+            ..entry
+        })
+        .collect()
 }
 
 #[cfg(test)]

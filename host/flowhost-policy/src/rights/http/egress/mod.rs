@@ -100,8 +100,13 @@ pub(super) fn means_private(target: &Target) -> bool {
 
 /// The `methods` line of an existing rule with one more method.
 fn method_line(grant: &HttpRule, target: &Target) -> String {
-    let known = grant.methods.iter().map(String::as_str);
-    let all: Vec<String> = known.chain([target.method()]).map(quoted).collect();
+    let all: Vec<String> = grant
+        .methods
+        .iter()
+        .map(String::as_str)
+        .chain([target.method()])
+        .map(quoted)
+        .collect();
     format!("methods = [{}]", all.join(", "))
 }
 
