@@ -101,8 +101,8 @@ pub fn content_value(content: &Content) -> Result<Value, String> {
 /// # Errors
 /// What the document has that a content has not, or the other way round.
 pub fn content_of(document: Value) -> Result<Content, String> {
-    let read = serde_json::from_value::<Document>(document);
-    let document = read.map_err(|error| format!("it is not a tool's content: {error}"))?;
+    let document = serde_json::from_value::<Document>(document)
+        .map_err(|error| format!("it is not a tool's content: {error}"))?;
     let parts: Result<Vec<Part>, String> = document.parts.into_iter().map(Part::try_from).collect();
     canonical(Content {
         value: document.value.to_string(),
@@ -122,8 +122,8 @@ pub fn content_error_value(class: &str, message: &str) -> Value {
 /// # Errors
 /// When the document is not an error of this class any more.
 pub fn content_error_of(class: &str, document: Value) -> Result<String, String> {
-    let read = serde_json::from_value::<ErrorDocument>(document);
-    let error = read.map_err(|error| format!("it is not a tool's error: {error}"))?;
+    let error = serde_json::from_value::<ErrorDocument>(document)
+        .map_err(|error| format!("it is not a tool's error: {error}"))?;
     if error.error.class == class {
         return Ok(error.error.message);
     }
@@ -366,8 +366,9 @@ fn media(mime_type: String, data: &str) -> Result<Media, String> {
 }
 
 fn bytes(data: &str) -> Result<Vec<u8>, String> {
-    let decoded = STANDARD.decode(data);
-    decoded.map_err(|error| format!("the data of a part is not Base64: {error}"))
+    STANDARD
+        .decode(data)
+        .map_err(|error| format!("the data of a part is not Base64: {error}"))
 }
 
 impl From<&Hints> for HintsForm {

@@ -411,8 +411,9 @@ impl Loaded {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LoadError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| LoadError::Load(error.to_string()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LoadError::Load(error.to_string()))
 }
 
 fn alive(slot: &Slot) -> bool {

@@ -283,10 +283,10 @@ impl Plugin {
         store.set_max_component_handles(bytes(limits.handles));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(on_tick);
-        let metered = store
+        store
             .set_fuel(limits.fuel)
-            .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE)));
-        metered.map_err(|error| Fault::Host(format!("{error:#}")))?;
+            .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE)))
+            .map_err(|error| Fault::Host(format!("{error:#}")))?;
         Ok(store)
     }
 }

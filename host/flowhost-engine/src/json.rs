@@ -91,8 +91,7 @@ pub fn check_json(text: &str, limits: &JsonLimits) -> Result<(), JsonError> {
 pub fn parse_json(text: &str, limits: &JsonLimits) -> Result<Value, JsonError> {
     within("bytes", text.len(), limits.bytes)?;
     shape(text, limits)?;
-    let read = serde_json::from_str::<Unambiguous>(text);
-    let value = read.map_err(|error| {
+    let value = serde_json::from_str::<Unambiguous>(text).map_err(|error| {
         // A reader of any value has one complaint of its own; everything else is the parser's.
         if error.is_data() {
             JsonError::Twice(error.to_string())

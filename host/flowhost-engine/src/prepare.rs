@@ -108,12 +108,12 @@ impl Served {
     }
 
     fn known(&self, name: &InterfaceName) -> Result<(), InspectError> {
-        let served = self
+        let same = self
             .interfaces
             .iter()
             .map(|it| &it.name)
-            .chain(&self.shared);
-        let same = served.filter(|it| it.package == name.package && it.interface == name.interface);
+            .chain(&self.shared)
+            .filter(|it| it.package == name.package && it.interface == name.interface);
         let mut newest: Option<Version> = None;
         for version in same.filter_map(|it| it.version) {
             if crate::inspect::newer(name, version).is_ok() {

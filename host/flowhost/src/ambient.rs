@@ -597,8 +597,9 @@ fn write_atomic(
 fn create_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let fill = |file: &mut dyn std::io::Write| file.write_all(bytes);
     let file = written_beside(path, Synced::Yes, fill, &mut tempfile::Builder::new())?;
-    let kept = file.persist_noclobber(path);
-    kept.map(drop).map_err(|error| error.error)
+    file.persist_noclobber(path)
+        .map(drop)
+        .map_err(|error| error.error)
 }
 
 /// Whether what is written is waited for until the disk has it.

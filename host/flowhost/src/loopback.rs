@@ -183,8 +183,10 @@ mod tests {
         reader.write_all(ASKED).await.unwrap();
         let mut start = [0; 12];
         let read = reader.read_exact(&mut start);
-        let read = tokio::time::timeout(Duration::from_secs(60), read).await;
-        read.expect("the reader is served").unwrap();
+        tokio::time::timeout(Duration::from_secs(60), read)
+            .await
+            .expect("the reader is served")
+            .unwrap();
         assert_eq!(&start, b"HTTP/1.1 200");
     }
 

@@ -51,8 +51,7 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
     if mock.kind == ProviderKind::Mock {
         mock.scripts.get_or_insert_with(|| SCRIPTS.to_owned());
     }
-    let made = Gateway::new(models, Arc::new(keys), Arc::new(scripts), Arc::new(hour));
-    made.map_err(|problems| {
+    Gateway::new(models, Arc::new(keys), Arc::new(scripts), Arc::new(hour)).map_err(|problems| {
         let files = config.file.iter().chain(&config.folder_file);
         let files: BTreeSet<String> = files.map(|it| it.display().to_string()).collect();
         let file = match files.is_empty() {

@@ -70,10 +70,12 @@ impl FindRuns for State {
 
     fn removed_run(&self, wanted: &str) -> Option<RunEntry> {
         let upper = wanted.to_ascii_uppercase();
-        let listed = runs::list(self.root(), self.tenant()).unwrap_or_default();
-        let mut found = listed.into_iter().filter(|run| {
-            run.removed.is_some() && !upper.is_empty() && run.run_id.starts_with(&upper)
-        });
+        let mut found = runs::list(self.root(), self.tenant())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|run| {
+                run.removed.is_some() && !upper.is_empty() && run.run_id.starts_with(&upper)
+            });
         let first = found.next();
         first.filter(|_| found.next().is_none())
     }

@@ -93,14 +93,17 @@ fn files(project: &Project) -> BTreeMap<String, Arc<str>> {
                 && manifest.is_some_and(|it| String::from_utf8_lossy(it) == text)
         })
     };
-    let loaded = project.texts.files().filter_map(|file| {
-        let text = project.texts.get(file)?;
-        let path = project.cwd.join(file);
-        let below = path.strip_prefix(project.cwd.join(&project.dir)).ok()?;
-        let is_file = !shipped(&path, text) && !inside(&path, text);
-        is_file.then(|| (below.display().to_string(), text.clone()))
-    });
-    loaded.collect()
+    project
+        .texts
+        .files()
+        .filter_map(|file| {
+            let text = project.texts.get(file)?;
+            let path = project.cwd.join(file);
+            let below = path.strip_prefix(project.cwd.join(&project.dir)).ok()?;
+            let is_file = !shipped(&path, text) && !inside(&path, text);
+            is_file.then(|| (below.display().to_string(), text.clone()))
+        })
+        .collect()
 }
 
 /// The last commit, and which of the files are not as in it; else why nobody can say.
@@ -141,8 +144,7 @@ fn answer(ran: Ran) -> Result<String, String> {
     match ran.ok {
         true => String::from_utf8(ran.stdout).map_err(|error| error.to_string()),
         false => {
-            let said = String::from_utf8_lossy(&ran.stderr);
-            let first = said
+            let first = String::from_utf8_lossy(&ran.stderr)
                 .lines()
                 .next()
                 .unwrap_or("git failed and did not say why");

@@ -53,8 +53,11 @@ impl Template {
     /// Sorted.
     fn names(&self) -> Result<Vec<String>, Error> {
         let parsed = self.environment.template_from_str(&self.source);
-        let parsed = parsed.map_err(|error| wrong(&error))?;
-        let mut names: Vec<String> = parsed.undeclared_variables(false).into_iter().collect();
+        let mut names: Vec<String> = parsed
+            .map_err(|error| wrong(&error))?
+            .undeclared_variables(false)
+            .into_iter()
+            .collect();
         names.sort();
         Ok(names)
     }
@@ -65,8 +68,10 @@ impl Template {
     /// [`Error::Invalid`] when a value that the template asks for is not there.
     pub(crate) fn render(&self, values: &serde_json::Value) -> Result<Rendered, Error> {
         let shows_input = self.names()?.iter().any(|name| name == "input");
-        let parsed = self.environment.template_from_str(&self.source);
-        let text = parsed.and_then(|template| template.render(Value::from(Serde(values))));
+        let text = self
+            .environment
+            .template_from_str(&self.source)
+            .and_then(|template| template.render(Value::from(Serde(values))));
         Ok(Rendered {
             text: text.map_err(|error| wrong(&error))?,
             shows_input,

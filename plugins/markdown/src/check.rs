@@ -145,8 +145,11 @@ pub(crate) fn check(document: &Document) -> Checked {
 
 /// The links that are checked where they stand: each definition once, however often it is used.
 fn own_links(outline: &Outline) -> impl Iterator<Item = &Link> {
-    let used = outline.links.iter().filter(|link| !link.by_reference);
-    used.chain(&outline.definitions)
+    outline
+        .links
+        .iter()
+        .filter(|link| !link.by_reference)
+        .chain(&outline.definitions)
 }
 
 fn judge_links(document: &Document, outline: &Outline, rules: &[Rule], checked: &mut Checked) {

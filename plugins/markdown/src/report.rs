@@ -185,8 +185,11 @@ struct Names<'r> {
 
 impl<'r> Names<'r> {
     fn of(results: &'r Results) -> Self {
-        let given = results.folder.as_deref().zip(results.shown_as.as_deref());
-        let (folder, shown_as) = given.unwrap_or_default();
+        let (folder, shown_as) = results
+            .folder
+            .as_deref()
+            .zip(results.shown_as.as_deref())
+            .unwrap_or_default();
         Self {
             folder: folder.trim_end_matches('/'),
             shown_as: shown_as.trim_end_matches('/'),

@@ -133,14 +133,18 @@ fn told(error: &CompileError) -> String {
         CompileError::ValidationError { src, .. } => {
             let mut found = Vec::new();
             collect(src, &mut found);
-            let told = found.iter().take(FAULTS_TOLD).map(|it| {
-                let place = match it.pointer.as_str() {
-                    "" => "/",
-                    pointer => pointer,
-                };
-                format!("at `{place}`: {}", one_line(&it.message))
-            });
-            told.collect::<Vec<_>>().join("; ")
+            found
+                .iter()
+                .take(FAULTS_TOLD)
+                .map(|it| {
+                    let place = match it.pointer.as_str() {
+                        "" => "/",
+                        pointer => pointer,
+                    };
+                    format!("at `{place}`: {}", one_line(&it.message))
+                })
+                .collect::<Vec<_>>()
+                .join("; ")
         }
         CompileError::InvalidRegex { url, regex, src } => {
             let place = url.split_once('#').map_or("/", |(_, place)| place);

@@ -88,8 +88,9 @@ const EVIDENCE_MB: (u64, u64) = (15, 25);
 
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Evidence {
     let number = |key: &str, default| {
-        let stated = node.get(key).and_then(|node| node.json().as_u64());
-        stated.unwrap_or(default)
+        node.get(key)
+            .and_then(|node| node.json().as_u64())
+            .unwrap_or(default)
     };
     let documents = ROLES.iter().filter_map(|role| {
         let named = node.get(role)?;

@@ -29,8 +29,10 @@ pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<P
     // A plan without a kind that is known is read as what its body is, or else as a workflow, so that the rest
     // of it is judged too.
     let body = BODY_KEYS.iter().find(|(key, _)| root.get(key).is_some());
-    let known = kind.and_then(named).or_else(|| named(body?.1));
-    let (kind, section) = known.unwrap_or(("workflow", &PLAN));
+    let (kind, section) = kind
+        .and_then(named)
+        .or_else(|| named(body?.1))
+        .unwrap_or(("workflow", &PLAN));
     walk(&root, &Shape::Section(section), "the plan", problems);
     if !matches!(root.data, Data::Map(_)) {
         return None;

@@ -39,8 +39,7 @@ pub(super) fn read(
     let Some(node) = root.get("variants") else {
         return Variants::new();
     };
-    let named = members(root, "variants");
-    let variants: Variants = named
+    let variants: Variants = members(root, "variants")
         .map(|(name, values)| {
             let of = values.members().iter();
             let of = of.map(|(key, value)| (key.text.clone(), value.json()));

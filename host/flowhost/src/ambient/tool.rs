@@ -74,8 +74,10 @@ impl Ambient {
                 Shown::Errors => Stdio::inherit(),
                 Shown::Nothing => Stdio::piped(),
             });
-        let ended = command.spawn().and_then(|child| ended(child, input));
-        ended.map_err(|source| FileError::new("run", program, source))
+        command
+            .spawn()
+            .and_then(|child| ended(child, input))
+            .map_err(|source| FileError::new("run", program, source))
     }
 }
 

@@ -222,8 +222,9 @@ fn erase_key(context: &Context, run: &str, reason: &str) -> Result<Exit, Failure
         seqs: Vec::new(),
         key: Some(true),
     };
-    let recorded = ledger.append(erasure.by(format!("{}/host", state.tenant())));
-    recorded.map_err(|error| failed(&error))?;
+    ledger
+        .append(erasure.by(format!("{}/host", state.tenant())))
+        .map_err(|error| failed(&error))?;
     let sealed = ledger.close_blocking().map_err(|error| failed(&error))?;
     erase_sealed_key(&dir).map_err(|error| failed(&error))?;
     if context.output.json {

@@ -54,10 +54,11 @@ fn read(context: &Context) -> Result<Vec<Entry>, Failure> {
     for name in names.iter().filter(|name| name.ends_with(".json")) {
         let path = dir.join(name);
         let read = context.ambient.read(&path, ENTRY_BYTES_MAX);
-        let read = read.map_err(|error| error.source.to_string());
-        let entry = read.and_then(|bytes| {
-            serde_json::from_slice(&bytes).map_err(|error: serde_json::Error| error.to_string())
-        });
+        let entry = read
+            .map_err(|error| error.source.to_string())
+            .and_then(|bytes| {
+                serde_json::from_slice(&bytes).map_err(|error: serde_json::Error| error.to_string())
+            });
         match entry {
             Ok(entry) => entries.push(entry),
             Err(why) => {

@@ -225,10 +225,11 @@ fn say(report: &kit::Report, args: &TestArgs, context: &Context) -> Result<(), F
 
 /// The rights that the manifest asks for, which are those that the component uses.
 fn needs(built: &Built) -> Vec<&'static str> {
-    let asked = RIGHTS
+    RIGHTS
         .iter()
-        .filter(|right| right.is_asked_by(&built.manifest));
-    asked.map(|right| right.key).collect()
+        .filter(|right| right.is_asked_by(&built.manifest))
+        .map(|right| right.key)
+        .collect()
 }
 
 impl From<LangArg> for Lang {

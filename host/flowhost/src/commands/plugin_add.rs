@@ -115,8 +115,11 @@ fn wanted(
 
 fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context: &Context) {
     let manifest = &read.manifest;
-    let asked = RIGHTS.iter().filter(|right| right.is_asked_by(manifest));
-    let needs: Vec<&str> = asked.map(|right| right.key).collect();
+    let needs: Vec<&str> = RIGHTS
+        .iter()
+        .filter(|right| right.is_asked_by(manifest))
+        .map(|right| right.key)
+        .collect();
     let files: Vec<String> = wanted
         .iter()
         .map(|(path, _)| path.display().to_string())

@@ -111,8 +111,9 @@ pub(crate) fn lock(args: &PlanArgs, context: &mut Context) -> Result<Exit, Failu
 
 pub(crate) fn update(args: &PlanArgs, yes: bool, context: &mut Context) -> Result<Exit, Failure> {
     let (project, now) = look(args, context)?;
-    let locked = Lock::read(&context.ambient, &project)?.unwrap_or_default();
-    let changes = locked.changes(&now);
+    let changes = Lock::read(&context.ambient, &project)?
+        .unwrap_or_default()
+        .changes(&now);
     let writes = yes && !changes.is_empty();
     if writes {
         write(&project, &now, context)?;

@@ -40,14 +40,16 @@ fn meant_by<'e>(
     entries: &'e [RunEntry],
     context: &Context,
 ) -> Result<&'e RunEntry, Failure> {
-    let resolved = context.state.resolve_run(&context.ambient, wanted);
-    let run = resolved.or_else(|failure| {
-        let archived = context.state.removed_run(wanted).filter(|run| {
-            let removed = run.removed.as_ref();
-            removed.is_some_and(|it| it.archive.is_some())
-        });
-        archived.map(|run| run.run_id).ok_or(failure)
-    })?;
+    let run = context
+        .state
+        .resolve_run(&context.ambient, wanted)
+        .or_else(|failure| {
+            let archived = context
+                .state
+                .removed_run(wanted)
+                .filter(|run| run.removed.as_ref().is_some_and(|it| it.archive.is_some()));
+            archived.map(|run| run.run_id).ok_or(failure)
+        })?;
     entries.iter().find(|it| it.run_id == run).ok_or_else(|| {
         Failure::new(Exit::Internal, format!("the run {run} cannot be removed"))
             .because("the index of runs does not know it: somebody else put its folder there")

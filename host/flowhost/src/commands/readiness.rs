@@ -91,18 +91,21 @@ async fn servers(
         ..RunOptions::default()
     };
     let host = host(ambient, config, state, PoolConfig::default(), None)?;
-    let asked = host.introduce(project, &options, None).await?;
-    let probes = asked.into_iter().map(|it| {
-        let said = it.server.map(|server| {
-            format!(
-                "{} {}, {} tools",
-                server.name,
-                server.version,
-                server.tools.len()
-            )
+    let probes = host
+        .introduce(project, &options, None)
+        .await?
+        .into_iter()
+        .map(|it| {
+            let said = it.server.map(|server| {
+                format!(
+                    "{} {}, {} tools",
+                    server.name,
+                    server.version,
+                    server.tools.len()
+                )
+            });
+            readiness::server(&it.plugin, said)
         });
-        readiness::server(&it.plugin, said)
-    });
     Ok(probes.collect())
 }
 
@@ -128,8 +131,8 @@ fn keep(project: &Project, document: &Value, context: &Context) -> Result<Option
     let bytes = serde_json::to_vec_pretty(document);
     let mut bytes = bytes.map_err(|error| unwritten(error.to_string()))?;
     bytes.push(b'\n');
-    let written = spec.write(&path, &bytes);
-    written.map_err(|error| unwritten(error.to_string()))?;
+    spec.write(&path, &bytes)
+        .map_err(|error| unwritten(error.to_string()))?;
     Ok(Some(root.join(path).display().to_string()))
 }
 

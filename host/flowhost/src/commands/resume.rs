@@ -55,11 +55,13 @@ pub(crate) fn go_on(
     args: &RunningArgs,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let named = plugins.iter().map(|(key, path)| {
-        let path = context.ambient.resolve(Path::new(path));
-        (key.clone(), path)
-    });
-    let replaced: BTreeMap<String, PathBuf> = named.collect();
+    let replaced: BTreeMap<String, PathBuf> = plugins
+        .iter()
+        .map(|(key, path)| {
+            let path = context.ambient.resolve(Path::new(path));
+            (key.clone(), path)
+        })
+        .collect();
     let options = ResumeOptions {
         allow_private_network: args.allow_private_network,
         allow_process: args.allow_process,
@@ -127,11 +129,12 @@ fn offer(project: &Project, context: &Context) -> Result<(), Failure> {
     }
     // What cannot be read is told where it matters: the run that begins now is entered there.
     let newest = runs::newest(context.state.root(), context.state.tenant()).unwrap_or_default();
-    let named = newest
+    let Some(run) = newest
         .iter()
         .rev()
-        .find(|run| run.plan == project.plan.name);
-    let Some(run) = named.filter(|run| CUT_OFF.contains(&run.status.as_str())) else {
+        .find(|run| run.plan == project.plan.name)
+        .filter(|run| CUT_OFF.contains(&run.status.as_str()))
+    else {
         return Ok(());
     };
     if run.removed.is_none() && run.plan_hash == flowhost_run::plan_hash(project)? {

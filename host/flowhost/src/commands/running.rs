@@ -114,8 +114,10 @@ async fn execute(
         state,
         ..
     } = context;
-    let stated = Currency::ALL.iter().zip(project.plan.budget.limits);
-    let fuel = stated.filter(|(currency, _)| **currency == Currency::Fuel);
+    let fuel = Currency::ALL
+        .iter()
+        .zip(project.plan.budget.limits)
+        .filter(|(currency, _)| **currency == Currency::Fuel);
     let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
     let live = context.output.live && !context.output.json;
     let host = host(ambient, config, state, pool(project), facts)?;

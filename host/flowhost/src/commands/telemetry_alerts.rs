@@ -244,8 +244,11 @@ fn daily(days: &[Day]) -> String {
 }
 
 fn by_rule(alerts: &BTreeMap<&'static str, usize>) -> String {
-    let shown = alerts.iter().map(|(rule, count)| format!("{count} {rule}"));
-    shown.collect::<Vec<_>>().join(", ")
+    alerts
+        .iter()
+        .map(|(rule, count)| format!("{count} {rule}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The alerts; with `--daily` the days.

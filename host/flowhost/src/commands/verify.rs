@@ -182,8 +182,10 @@ fn proof(target: &Target, ambient: &Ambient) -> Option<String> {
     // A bundle is larger, or not a text; neither is a proof.
     let text = ambient.read_text(&target.path, PROOF_BYTES_MAX).ok()?;
     let document: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-    let told = document.as_ref().and_then(|it| it.get("proof")?.as_str());
-    let text = told.map_or(text.clone(), str::to_owned);
+    let text = document
+        .as_ref()
+        .and_then(|it| it.get("proof")?.as_str())
+        .map_or(text.clone(), str::to_owned);
     text.starts_with("c2sp.org/tlog-proof@").then_some(text)
 }
 

@@ -208,14 +208,18 @@ impl<'a> View<'a> {
     fn payload(&self, record: &StoredRecord) -> String {
         let payloads = Payloads::open(&RealDisk, &self.dir).ok();
         let commit = record.commit.as_deref();
-        let read = payloads
+        let text = payloads
             .zip(commit)
-            .and_then(|(payloads, commit)| payloads.get(record.seq, commit).ok().flatten());
-        let text = read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            .and_then(|(payloads, commit)| payloads.get(record.seq, commit).ok().flatten())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let text = text.unwrap_or_default();
         let said = serde_json::from_str::<serde_json::Value>(&text).ok();
-        let said = said.as_ref().and_then(|it| it["message"].as_str());
-        said.unwrap_or(&text).chars().take(MESSAGE_MAX).collect()
+        said.as_ref()
+            .and_then(|it| it["message"].as_str())
+            .unwrap_or(&text)
+            .chars()
+            .take(MESSAGE_MAX)
+            .collect()
     }
 
     fn line(&self, record: &StoredRecord, text: &str) {

@@ -64,10 +64,13 @@ pub fn to_plan(text: &str, file: &str, name: &str, line: &str) -> Result<String,
     let at = lines.iter().position(|it| it.starts_with("plugins:"));
     match at {
         Some(at) => {
-            let written = lines
+            let rest = lines
                 .get(at)
-                .map_or("", |it| it.trim_start_matches("plugins:"));
-            let rest = written.split('#').next().unwrap_or_default().trim();
+                .map_or("", |it| it.trim_start_matches("plugins:"))
+                .split('#')
+                .next()
+                .unwrap_or_default()
+                .trim();
             if !rest.is_empty() {
                 return Err(AddError::Inline(line.to_owned()));
             }

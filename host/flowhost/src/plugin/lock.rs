@@ -342,11 +342,11 @@ fn differences(key: &str, before: &Entry, now: &Entry) -> Vec<Change> {
             Some(_) => {}
         }
     }
-    let gone = before
+    before
         .tools
         .keys()
-        .filter(|tool| !now.tools.contains_key(*tool));
-    gone.for_each(|tool| told(format!("has no tool `{tool}` any more"), false));
+        .filter(|tool| !now.tools.contains_key(*tool))
+        .for_each(|tool| told(format!("has no tool `{tool}` any more"), false));
     changes
 }
 

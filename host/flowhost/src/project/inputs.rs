@@ -156,10 +156,9 @@ fn changed(
     // Under another variant, what the first one gave is not this run's.
     let varied = |name: &String| typed.contains_key(VARIANT) && plan.varies(name);
     // An input that the plan does not have any more is not this run's.
-    let known = values
+    let mut given: BTreeMap<String, Value> = values
         .iter()
-        .filter(|(name, _)| plan.inputs.contains_key(*name) && !varied(name));
-    let mut given: BTreeMap<String, Value> = known
+        .filter(|(name, _)| plan.inputs.contains_key(*name) && !varied(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     given.extend(typed.clone());

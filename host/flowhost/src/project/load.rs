@@ -170,23 +170,27 @@ impl Loader<'_> {
     fn attach(&mut self, plan: &mut Plan, file: &str, dir: &Path) -> Vec<Finding> {
         let mut findings = Vec::new();
         for wanted in plan.sub_plans() {
-            let attached = self
+            let problems = self
                 .inside(&dir.join(&wanted.reference), "plan")
                 .and_then(|path| self.load(&path))
-                .and_then(|child| plan.attach_plan(&wanted.reference, child).map_err(convert));
-            let problems = attached.err().unwrap_or_default().into_iter();
+                .and_then(|child| plan.attach_plan(&wanted.reference, child).map_err(convert))
+                .err()
+                .unwrap_or_default()
+                .into_iter();
             let named = problems.map(|finding| named(finding, file));
             findings.extend(named.map(|finding| placed(finding, file, wanted.at)));
         }
         for wanted in plan.schema_files() {
-            let attached = self
+            let problems = self
                 .inside(&dir.join(&wanted.reference), "schema")
                 .and_then(|path| self.schema(&path))
                 .and_then(|schema| {
                     plan.attach_schema(&wanted.reference, &schema)
                         .map_err(convert)
-                });
-            let problems = attached.err().unwrap_or_default().into_iter();
+                })
+                .err()
+                .unwrap_or_default()
+                .into_iter();
             findings.extend(problems.map(|finding| placed(finding, file, wanted.at)));
         }
         for wanted in plan.prompt_files() {

@@ -503,17 +503,17 @@ impl Resolver<'_> {
                 column: at.column.max(1),
             }
         };
-        let read = Narrowing::from_placed_json(&home.key, &raw.value, home.file, &place);
-        let checked = read.and_then(|narrowing| {
-            let raised = profile
-                .map(|profile| narrowing.check(profile))
-                .unwrap_or_default();
-            if raised.is_empty() {
-                Ok(narrowing)
-            } else {
-                Err(raised)
-            }
-        });
+        let checked = Narrowing::from_placed_json(&home.key, &raw.value, home.file, &place)
+            .and_then(|narrowing| {
+                let raised = profile
+                    .map(|profile| narrowing.check(profile))
+                    .unwrap_or_default();
+                if raised.is_empty() {
+                    Ok(narrowing)
+                } else {
+                    Err(raised)
+                }
+            });
         match checked {
             Ok(narrowing) => Some(narrowing),
             Err(problems) => {
@@ -555,8 +555,7 @@ fn kept_manifest(kept: &KeptRun, key: &str) -> Result<Option<(String, String)>, 
 
 fn declared_tools(members: &BTreeMap<String, Member>) -> ToolNames {
     let all = members.iter();
-    let known = all.filter(|(_, member)| has_tools(&member.decl, &member.manifest));
-    known
+    all.filter(|(_, member)| has_tools(&member.decl, &member.manifest))
         .map(|(key, member)| (key.clone(), names_of(&member.manifest)))
         .collect()
 }

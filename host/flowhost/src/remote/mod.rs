@@ -88,8 +88,9 @@ impl Papers {
     /// Their digests, as a manifest names them.
     #[must_use]
     pub fn named(&self) -> Vec<(Paper, String)> {
-        let named = self.each().map(|(paper, bytes)| (paper, digest(bytes)));
-        named.collect()
+        self.each()
+            .map(|(paper, bytes)| (paper, digest(bytes)))
+            .collect()
     }
 
     fn put(&mut self, paper: Paper, bytes: Vec<u8>) {
@@ -359,8 +360,9 @@ fn block<T: Send>(
             let mut builder = tokio::runtime::Builder::new_current_thread();
             let runtime = builder.enable_all().build();
             let runtime = runtime.map_err(|error| RemoteError::Runtime(error.to_string()))?;
-            let done = runtime.block_on(whole);
-            done.unwrap_or_else(|_| Err(RemoteError::Slow("all of it".to_owned(), WHOLE.as_secs())))
+            runtime
+                .block_on(whole)
+                .unwrap_or_else(|_| Err(RemoteError::Slow("all of it".to_owned(), WHOLE.as_secs())))
         });
         match waiting.join() {
             Ok(done) => done,

@@ -231,8 +231,8 @@ impl<'a> Session<'a> {
         let agent = HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, agent);
         let road = self.roads.road(line)?;
-        let sent = timeout(PAUSE, road.send(request)).await;
-        let response: Response<Body> = sent
+        let response: Response<Body> = timeout(PAUSE, road.send(request))
+            .await
             .map_err(|_| RemoteError::Slow(wanted.what.clone(), PAUSE.as_secs()))?
             .map_err(failed)?;
         let (parts, mut body) = response.into_parts();

@@ -73,10 +73,11 @@ pub fn finish(state: &State, ambient: &Ambient, key: &Arc<HostKey>) -> Vec<Strin
 fn write(ledger: &Ledger, state: &State, run: &str, ambient: &Ambient) -> Result<(), Failure> {
     let dir = state.run_dir(run);
     let page = html::page(&story::read(&ambient.resolve(&dir)).map_err(unreadable)?).into_bytes();
-    let entered = ledger.append(view_fact(state.tenant(), html::FILE, &page));
-    entered.map_err(|error| {
-        Failure::new(Exit::Internal, "the ledger takes no more").caused_by(&error)
-    })?;
+    ledger
+        .append(view_fact(state.tenant(), html::FILE, &page))
+        .map_err(|error| {
+            Failure::new(Exit::Internal, "the ledger takes no more").caused_by(&error)
+        })?;
     // The record first: a page that is not there is told and harmless, one that no record names is not.
     ambient.write(&dir.join(html::FILE), &page)?;
     Ok(())
@@ -104,8 +105,7 @@ pub fn rewrite(
     wiped.map_err(|error| {
         Failure::new(Exit::Internal, "the old report cannot be overwritten").caused_by(&error)
     })?;
-    let covered = ledger.checkpoint_blocking();
-    covered.map_err(|error| {
+    ledger.checkpoint_blocking().map_err(|error| {
         Failure::new(Exit::Internal, "the ledger cannot be signed").caused_by(&error)
     })?;
     write(ledger, state, run, ambient)?;

@@ -75,14 +75,17 @@ impl HttpClient for Collector {
             request.headers_mut().insert(name.clone(), value.clone());
         }
         let collector = self.clone();
-        let sending = self.runtime.spawn(async move {
-            let exchange = collector.sender.exchange(&request);
-            match tokio::time::timeout(collector.timeout, exchange).await {
-                Ok(answer) => answer,
-                Err(_) => Err("it takes too long to answer".into()),
-            }
-        });
-        let answer = sending.await.map_err(HttpError::from)?;
+        let answer = self
+            .runtime
+            .spawn(async move {
+                let exchange = collector.sender.exchange(&request);
+                match tokio::time::timeout(collector.timeout, exchange).await {
+                    Ok(answer) => answer,
+                    Err(_) => Err("it takes too long to answer".into()),
+                }
+            })
+            .await
+            .map_err(HttpError::from)?;
         match &answer {
             Ok(answer) if answer.status().is_success() => {}
             Ok(answer) => self

@@ -66,8 +66,7 @@ impl Otlp {
         ambient: &Ambient,
         then: OnTelemetryFailure,
     ) -> Option<Self> {
-        let started = Self::try_start(config, ambient, then);
-        started
+        Self::try_start(config, ambient, then)
             .map_err(|error| tracing::warn!(%error, "telemetry is not exported"))
             .ok()
     }

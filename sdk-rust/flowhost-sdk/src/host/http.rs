@@ -91,8 +91,9 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
-        let found = headers.find(|header| header.name.eq_ignore_ascii_case(name));
-        found.map(|header| header.value.as_str())
+        headers
+            .find(|header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value.as_str())
     }
 
     /// The answer, if the server says that all is well; else the error that the host retries as the plan

@@ -240,8 +240,9 @@ impl Leaves for Hands<'_, '_> {
     }
 
     fn poll(&mut self, at: NodeIx) -> Status {
-        let ended = self.action(at).and_then(|action| action.ended.take());
-        ended.unwrap_or(Status::Running)
+        self.action(at)
+            .and_then(|action| action.ended.take())
+            .unwrap_or(Status::Running)
     }
 
     fn stop(&mut self, at: NodeIx) {

@@ -275,9 +275,10 @@ fn grouped(faults: Vec<(String, String)>) -> Vec<(String, String, String)> {
         }
     }
     let groups = groups.into_iter();
-    let told = groups.map(|(place, what, more)| match more {
-        0 => (place, what, String::new()),
-        more => (place, what, format!(" (and {more} more)")),
-    });
-    told.collect()
+    groups
+        .map(|(place, what, more)| match more {
+            0 => (place, what, String::new()),
+            more => (place, what, format!(" (and {more} more)")),
+        })
+        .collect()
 }

@@ -119,10 +119,10 @@ fn value_of(schema: &Value, root: &Value, size: Size, depth: usize) -> Value {
         return one.cloned().unwrap_or(Value::Null);
     }
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        let found = target
+        return target
             .strip_prefix('#')
-            .and_then(|pointer| root.pointer(pointer));
-        return found.map_or(Value::Null, |it| value_of(it, root, size, depth + 1));
+            .and_then(|pointer| root.pointer(pointer))
+            .map_or(Value::Null, |it| value_of(it, root, size, depth + 1));
     }
     for key in ["oneOf", "anyOf"] {
         let branches = schema.get(key).and_then(Value::as_array);

@@ -346,8 +346,10 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
     );
     let opened = opened.map_err(|problems| {
         let what = "a folder that the profile grants cannot be had in the trial";
-        let said = problems.iter().map(|problem| format!("{problem:?}"));
-        said.fold(Failure::new(Exit::Internal, what), Failure::because)
+        problems
+            .iter()
+            .map(|problem| format!("{problem:?}"))
+            .fold(Failure::new(Exit::Internal, what), Failure::because)
     })?;
     files.insert(NAME, opened);
     let config = flowhost_models::Config::default();
@@ -355,8 +357,10 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
         flowhost_models::Gateway::new(config, doubles.clone(), doubles.clone(), doubles.clone())
             .map_err(|problems| {
                 let what = "the gateway to the mock models cannot be made";
-                let said = problems.iter().map(|problem| format!("{problem:?}"));
-                said.fold(Failure::new(Exit::Internal, what), Failure::because)
+                problems
+                    .iter()
+                    .map(|problem| format!("{problem:?}"))
+                    .fold(Failure::new(Exit::Internal, what), Failure::because)
             })?;
     Ok(flowhost_caps::providers(Services {
         bus: Arc::new(LocalBus::new(LocalConfig::default())),
