@@ -133,8 +133,9 @@ pub(crate) fn lockable(dir: &Dir, path: &str) -> io::Result<File> {
     let folder = create(dir, folder)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true);
-    let opened = folder.open_with(name, options.follow(FollowSymlinks::No));
-    opened.map_err(|error| told(&folder, name, error))
+    folder
+        .open_with(name, options.follow(FollowSymlinks::No))
+        .map_err(|error| told(&folder, name, error))
 }
 
 /// Removes a file.
@@ -198,8 +199,8 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 fn step(dir: &Dir, name: &str) -> io::Result<Dir> {
-    let opened = dir.open_dir_nofollow(name);
-    opened.map_err(|error| told(dir, name, error))
+    dir.open_dir_nofollow(name)
+        .map_err(|error| told(dir, name, error))
 }
 
 /// The system says of a link what it says of a file that is no folder.

@@ -20,13 +20,14 @@ pub(crate) fn spawn<T: Send + 'static>(
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| {
-        Err(Failure::new(
-            Exit::Internal,
-            "the host failed while it waited for the disk",
-        )
-        .because(error.to_string())
-        .hint("this is a bug; report it"))
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(Failure::new(
+                Exit::Internal,
+                "the host failed while it waited for the disk",
+            )
+            .because(error.to_string())
+            .hint("this is a bug; report it"))
+        })
 }

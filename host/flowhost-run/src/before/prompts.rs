@@ -39,10 +39,11 @@ fn in_config(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
         let faults = faults(text, prompts, None).into_iter();
         faults.map(move |fault| (name, fault.told(&format!("`{name}` of its `config:`"))))
     });
-    let told = faults.map(|(name, (message, cure))| {
-        at_part(project, key, &format!("/config/{name}"), &message).cure(cure)
-    });
-    told.collect()
+    faults
+        .map(|(name, (message, cure))| {
+            at_part(project, key, &format!("/config/{name}"), &message).cure(cure)
+        })
+        .collect()
 }
 
 fn in_steps(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {

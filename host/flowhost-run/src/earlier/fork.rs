@@ -248,8 +248,9 @@ impl Branch {
                 };
                 journal.reused(&call, source, true).map_err(broken)?;
             }
-            let recorded = journal.event(&event, record.at, &Answered::default());
-            recorded.map_err(broken)?;
+            journal
+                .event(&event, record.at, &Answered::default())
+                .map_err(broken)?;
             let actions = replayer.feed(record, &self.fed.ends);
             for action in actions.map_err(|error| self.changed(&error.to_string()))? {
                 match action {

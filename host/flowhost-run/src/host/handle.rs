@@ -220,8 +220,11 @@ impl Run {
     /// Waits until somebody wants the run to stop, and gives the reason.
     pub(crate) async fn asked_to_stop(&self) -> Arc<str> {
         let mut stop = self.0.stop.subscribe();
-        let asked = stop.wait_for(Option::is_some).await;
-        let reason = asked.ok().and_then(|reason| reason.clone());
+        let reason = stop
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| reason.clone());
         // The sender lives in `self`: the wait ends only with a reason.
         reason.unwrap_or_default()
     }

@@ -146,8 +146,9 @@ pub(crate) async fn seal(
     let sealed = sealed.map_err(|error| ledger_failure("the ledger cannot be closed", &error))?;
     let (host, run) = (host.clone(), run.to_owned());
     blocking(move || {
-        let ended = host.index.ended(&run, status, &sealed);
-        ended.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+        host.index
+            .ended(&run, status, &sealed)
+            .map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
         Ok(sealed)
     })
     .await

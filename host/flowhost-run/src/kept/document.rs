@@ -63,13 +63,15 @@ struct CheckDocument<'a> {
 
 impl<'a> CheckDocument<'a> {
     fn of(outcome: &'a Outcome) -> Vec<Self> {
-        let said = outcome.checks.iter();
-        said.map(|((step, id), holds)| Self {
-            step,
-            id,
-            holds: *holds,
-        })
-        .collect()
+        outcome
+            .checks
+            .iter()
+            .map(|((step, id), holds)| Self {
+                step,
+                id,
+                holds: *holds,
+            })
+            .collect()
     }
 }
 

@@ -110,10 +110,12 @@ fn write_view(
     durability: Durability,
 ) -> Result<(), Failure> {
     let path = finished.evidence.run_dir.join(name);
-    let written = host.config.world.write(&path, bytes, durability);
-    written.map_err(|error| {
-        let message = format!("cannot write `{}`", path.display());
-        Failure::new(Exit::Internal, message).because(error.to_string())
-    })?;
+    host.config
+        .world
+        .write(&path, bytes, durability)
+        .map_err(|error| {
+            let message = format!("cannot write `{}`", path.display());
+            Failure::new(Exit::Internal, message).because(error.to_string())
+        })?;
     journal.view(name, bytes)
 }

@@ -209,16 +209,17 @@ impl Spec {
             Failure::new(Exit::Internal, what)
         };
         let taken = take_lock(&self.dir, &self.id, "");
-        let taken = taken.map_err(|error| failed().because(error.to_string()))?;
-        taken.map_err(|holder| {
-            let why = match holder.as_str() {
-                "" => "somebody else holds its lock".to_owned(),
-                holder => format!("the run {holder} holds its lock"),
-            };
-            failed()
-                .because(why)
-                .hint("wait until that run has ended; a lock ends with its process")
-        })
+        taken
+            .map_err(|error| failed().because(error.to_string()))?
+            .map_err(|holder| {
+                let why = match holder.as_str() {
+                    "" => "somebody else holds its lock".to_owned(),
+                    holder => format!("the run {holder} holds its lock"),
+                };
+                failed()
+                    .because(why)
+                    .hint("wait until that run has ended; a lock ends with its process")
+            })
     }
 
     /// What is there.
@@ -356,15 +357,14 @@ impl Spec {
         let made = match there {
             Some(there) => self.same(&name, &there, &names)?,
             None => {
-                let written = self.write(&name, &bytes);
-                written.map_err(|error| failed(&error))?;
+                self.write(&name, &bytes).map_err(|error| failed(&error))?;
                 made
             }
         };
         let file = name.rsplit('/').next().unwrap_or(&name);
         let line = format!("{}  {file}\n", made.sha256);
-        let written = self.write(&format!("{name}.sha256"), line.as_bytes());
-        written.map_err(|error| failed(&error))?;
+        self.write(&format!("{name}.sha256"), line.as_bytes())
+            .map_err(|error| failed(&error))?;
         Ok(Put {
             run_id: run.run_id.clone(),
             path: name,

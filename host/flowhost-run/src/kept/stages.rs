@@ -206,8 +206,10 @@ impl Stages {
         step: &StepSummary,
     ) -> Result<Vec<String>, Failure> {
         // The files are read from what is on the disk, and a signature covers what they were read from.
-        let covered = self.ledger.checkpoint().await;
-        covered.map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
+        self.ledger
+            .checkpoint()
+            .await
+            .map_err(|error| ledger_failure("the ledger cannot be signed", &error))?;
         let wanted = StageWanted {
             spec_id: self.spec.spec_id.clone(),
             run_id: self.run_id.clone(),
@@ -251,8 +253,8 @@ impl Stages {
         let root = self.spec.root.clone();
         self.footprint = blocking(move || {
             let dir = specs::root(&*host.config.world, &plan_dir, &root);
-            let counted = dir.and_then(|dir| footprint(&dir, &spec_id));
-            counted.map_err(|error| unwritten(&root, &error))
+            dir.and_then(|dir| footprint(&dir, &spec_id))
+                .map_err(|error| unwritten(&root, &error))
         })
         .await?;
         if step.status != StepStatus::Ok {
@@ -295,8 +297,8 @@ fn write(
     wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
     let made = host.config.views.stage(run_dir, wanted)?;
     for (path, bytes) in &made.files {
-        let done = nofollow::write(dir, path, bytes, durability);
-        done.map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
+        nofollow::write(dir, path, bytes, durability)
+            .map_err(|error| unwritten(&format!("{root}/{path}"), &error))?;
     }
     Ok(made)
 }

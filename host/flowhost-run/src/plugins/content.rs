@@ -66,8 +66,7 @@ pub(crate) async fn judged<G: Future<Output = Result<String, Fault>>>(
 }
 
 fn document(text: &str) -> Result<Value, Fault> {
-    let read = parse_json(text, &JsonLimits::default());
-    read.map_err(|error| unusable(error.to_string()))
+    parse_json(text, &JsonLimits::default()).map_err(|error| unusable(error.to_string()))
 }
 
 fn unusable(why: String) -> Fault {

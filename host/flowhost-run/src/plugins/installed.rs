@@ -220,8 +220,7 @@ impl Installed {
     /// manifest.
     async fn connect(&mut self, run: &RunScope) -> Result<(), Unready> {
         let opened = self.plugin.mcp_open(self.own_scope(run), &self.config);
-        let opened = opened.await.result;
-        let (session, listed) = opened.map_err(|fault| {
+        let (session, listed) = opened.await.result.map_err(|fault| {
             Unready::of(format!("its MCP server cannot be used: {fault}"), &fault)
         })?;
         let tools = checked(&listed.tools)?;

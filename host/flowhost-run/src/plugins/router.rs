@@ -109,10 +109,11 @@ impl Router {
         let config = config.map_err(|error| failed(format!("with: {error}")))?;
         let scope = delegated(caller, &callee, caller.effect_key(&guard.plugin, &value));
         let account = self.tally.open(&scope);
-        let checked = callee
+        let verdict = callee
             .plugin
-            .check(scope.clone(), phase, tool, &value, config);
-        let verdict = checked.await.result?;
+            .check(scope.clone(), phase, tool, &value, config)
+            .await
+            .result?;
         drop(account);
         let verdict = verdict_of(&verdict).map_err(|failure| failed(failure.message))?;
         let denied = denied(guard, tool, &verdict);

@@ -68,8 +68,7 @@ impl Conversation {
 }
 
 fn holds(ttl_ms: Option<f64>) -> Duration {
-    let said = ttl_ms.filter(|ttl| *ttl >= 0.0);
-    said.map_or(UNSAID, |ttl| {
+    ttl_ms.filter(|ttl| *ttl >= 0.0).map_or(UNSAID, |ttl| {
         Duration::try_from_secs_f64(ttl / 1_000.0).map_or(SAID_MAX, |ttl| ttl.min(SAID_MAX))
     })
 }

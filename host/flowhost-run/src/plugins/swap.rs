@@ -98,8 +98,9 @@ impl Swaps {
     async fn keep(&self, key: &str, member: &Member) -> Result<(), Failure> {
         let (host, bytes) = (self.host.clone(), member.inspection.bytes().clone());
         let path = component_path(&self.host.config.state, &member.inspection.digest);
-        let kept = blocking(move || keep_component(&host, &path, &bytes)).await;
-        kept.map_err(|failure| refused(key, failure.message))
+        blocking(move || keep_component(&host, &path, &bytes))
+            .await
+            .map_err(|failure| refused(key, failure.message))
     }
 
     async fn record(

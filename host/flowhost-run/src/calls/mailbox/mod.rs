@@ -190,8 +190,10 @@ async fn again(bus: &dyn Bus, run: &RunScope, message: &Unread) -> Result<(), St
     let envelope = draft.seal().map_err(|error| error.to_string())?;
     let subject = Subject::topic(&run.tenant, &run.run, &message.topic);
     let subject = subject.map_err(|error| error.to_string())?;
-    let sent = bus.try_publish(&subject, Arc::new(envelope)).await;
-    sent.map(drop).map_err(|error| error.to_string())
+    bus.try_publish(&subject, Arc::new(envelope))
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 async fn subscribe(

@@ -102,8 +102,10 @@ pub(super) async fn again(worker: &Arc<Worker>, own: Own) -> Result<(), String> 
             let message = message.ok_or("the record of the message is not there")?;
             let envelope = Arc::new(sealed(worker, &message, &hash)?);
             let reader = Reader::alone(worker, &plugin, &pattern);
-            let read = reader.again(&call, envelope, asked);
-            read.await.map_err(|fault| fault.to_string())
+            reader
+                .again(&call, envelope, asked)
+                .await
+                .map_err(|fault| fault.to_string())
         }
         Own::Finish {
             call,

@@ -141,8 +141,7 @@ impl Clock for Nowhere {
 /// A gateway that knows no provider but the one that is always there, and is never asked.
 pub(crate) fn gateway() -> Result<Gateway, String> {
     let nowhere = Arc::new(Nowhere);
-    let made = Gateway::new(Config::default(), nowhere.clone(), nowhere.clone(), nowhere);
-    made.map_err(|problems| {
+    Gateway::new(Config::default(), nowhere.clone(), nowhere.clone(), nowhere).map_err(|problems| {
         let problems = problems.into_iter().map(|it| it.message);
         problems.collect::<Vec<_>>().join("; ")
     })

@@ -104,8 +104,9 @@ pub(super) fn speak<T>(
     ledger.append(fact).map_err(|error| broken(&error))?;
     let sealed = ledger.close_blocking().map_err(|error| broken(&error))?;
     let status = status_of(flowhost_flow::RunStatus::Waiting);
-    let entered = host.index.ended(run, status, &sealed);
-    entered.map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
+    host.index
+        .ended(run, status, &sealed)
+        .map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
     Ok(told)
 }
 

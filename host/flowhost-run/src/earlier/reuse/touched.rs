@@ -250,10 +250,10 @@ impl Reader<'_> {
         let exact = exact.transpose().map_err(|error| unreadable(&error))?;
         match exact.flatten() {
             Some(exact) => Ok(Some(exact)),
-            None => {
-                let found = self.payloads.get(record.seq, commit);
-                found.map_err(|error| unreadable(&error))
-            }
+            None => self
+                .payloads
+                .get(record.seq, commit)
+                .map_err(|error| unreadable(&error)),
         }
     }
 
