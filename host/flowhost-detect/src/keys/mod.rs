@@ -55,8 +55,25 @@ fn key_at(text: &Text, at: usize, webs: &mut Webs) -> Option<Hit> {
         .or_else(|| provider_key(text, at, first, webs))
 }
 
+/// A row's name, the fewest letters of a key of it, and whether a byte may stand in one.
+#[cfg(test)]
+type Bounds = (&'static str, usize, Box<dyn Fn(u8) -> bool>);
+
+/// Fewest letters of a key of a known provider, its prefix among them. The tests hold every row against it.
+const PROVIDER_LEAST: usize = 15;
+
+/// What may stand in a key of a known provider, and much else: what ends a word of prose or a string of JSON may
+/// not. The tests hold every row against it, too.
+fn in_provider_key(byte: u8) -> bool {
+    byte > b' ' && !matches!(byte, b'"' | b'\'' | b',' | b';' | b'<' | b'>' | b'(' | b')')
+}
+
 /// A key of a known provider, the longest that starts there.
 fn provider_key(text: &Text, at: usize, first: u8, webs: &mut Webs) -> Option<Hit> {
+    // Almost every word of a text is too short to be one, whatever it starts with.
+    if text.run(at, in_provider_key, PROVIDER_LEAST) - at < PROVIDER_LEAST {
+        return None;
+    }
     let by_prefix = providers::keys_at(text, at, first);
     let web = webs.end(text, at).map(|end| ("json-web-token", at..end));
     let by_shape = shapes::keys_at(text, at, first);
@@ -134,4 +151,27 @@ fn is_mixed(text: &Text, head: Range<usize>) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_for_by_its_provider_is_as_long_and_made_of_what_the_first_look_asks() {
+        let bounds = providers::bounds().chain(shapes::bounds());
+        for (label, least, takes) in bounds {
+            assert!(
+                least >= PROVIDER_LEAST,
+                "`{label}` may have {least} letters"
+            );
+            for byte in (0..=u8::MAX).filter(|byte| takes(*byte)) {
+                assert!(
+                    in_provider_key(byte),
+                    "`{label}` may hold {:?}",
+                    char::from(byte)
+                );
+            }
+        }
+    }
 }

@@ -622,3 +622,15 @@ pub(super) fn keys_at(text: &Text, at: usize, first: u8) -> impl Iterator<Item =
         })
     })
 }
+
+/// What a key of each row has at least: how many letters, and of what.
+#[cfg(test)]
+pub(super) fn bounds() -> impl Iterator<Item = super::Bounds> {
+    TOKENS.iter().flat_map(|token| {
+        token.prefixes.iter().map(move |prefix| {
+            let takes = move |byte| (token.class)(byte) || prefix.as_bytes().contains(&byte);
+            let takes: Box<dyn Fn(u8) -> bool> = Box::new(takes);
+            (token.label, prefix.len() + token.least, takes)
+        })
+    })
+}

@@ -194,3 +194,22 @@ pub(super) fn keys_at(text: &Text, at: usize, first: u8) -> impl Iterator<Item =
     let shapes = SHAPES.iter().filter(move |shape| (shape.first)(first));
     shapes.filter_map(move |shape| Some((shape.label, at..shape.end(text, at)?)))
 }
+
+/// What a key of each shape has at least: how many letters, and of what.
+#[cfg(test)]
+pub(super) fn bounds() -> impl Iterator<Item = super::Bounds> {
+    SHAPES.iter().map(|shape| {
+        let least = shape.pieces.iter().map(|piece| match piece {
+            Word(word) => word.len(),
+            Of(_, least, _) | Rest(_, least) => *least,
+        });
+        let takes = move |byte| {
+            shape.pieces.iter().any(|piece| match piece {
+                Word(word) => word.as_bytes().contains(&byte),
+                Of(class, ..) | Rest(class, _) => class(byte),
+            })
+        };
+        let takes: Box<dyn Fn(u8) -> bool> = Box::new(takes);
+        (shape.label, least.sum(), takes)
+    })
+}
