@@ -55,7 +55,11 @@ fn figures(story: &Story) -> Vec<(String, String, bool)> {
     let used = |word: &str| {
         let lines = story.spend.lines.iter();
         let mut line = lines.filter(|line| line.currency == word);
-        line.next().map(|line| (line.used, line.held))
+        // What the past of a fork used, another run has in its figures.
+        line.next().map(|line| {
+            let own = line.used.map(|it| it.saturating_sub(line.before));
+            (own, line.held)
+        })
     };
     let amount = |word: &str, show: fn(u64) -> String| match used(word) {
         Some((Some(used), 0)) => show(used),

@@ -84,6 +84,9 @@ fn budget(line: &Line) -> Markup {
             Some(amount) => p { (used(Peak { used: amount, allowed: line.allowed }, show)) },
             None => p.none { "Not known: the run has no end in its ledger." },
         }
+        @if line.before > 0 {
+            p.of { (show(line.before)) " of it before the fork, by another run" }
+        }
         @if line.held > 0 {
             p.of { "and up to " (show(line.held)) " held for tries without an outcome" }
         }

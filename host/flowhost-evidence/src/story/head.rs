@@ -86,6 +86,8 @@ impl Head {
 pub struct Taken {
     /// The run whose past it begins with, and the step before which that ends.
     pub forked: Option<(String, String)>,
+    /// What the calls of that past used, by the words of [`Head::used`]: a part of what the run used, and spent by another one.
+    pub before: BTreeMap<String, u64>,
     /// Calls that an earlier run had made.
     pub calls: u64,
     /// The runs that had.
@@ -100,16 +102,22 @@ pub struct Taken {
 
 impl Taken {
     fn reused(&mut self, said: &CallReuse) {
+        let spent = &said.spent;
         if said.counts == Some(true) {
-            return; // a part of the past that it was forked with
+            let amounts = [spent.calls, spent.fuel, spent.tokens, spent.micro_usd];
+            for (word, amount) in CURRENCIES.iter().zip(amounts) {
+                let sum = self.before.entry((*word).to_owned()).or_default();
+                *sum = sum.saturating_add(amount.unwrap_or(0));
+            }
+            return;
         }
         self.calls = self.calls.saturating_add(1);
         if self.runs.len() < GROUPS_MAX {
             self.runs.insert(short(&said.run_id));
         }
         let add = |sum: &mut u64, more: Option<u64>| *sum = sum.saturating_add(more.unwrap_or(0));
-        add(&mut self.tokens, said.spent.tokens);
-        add(&mut self.micro_usd, said.spent.micro_usd);
+        add(&mut self.tokens, spent.tokens);
+        add(&mut self.micro_usd, spent.micro_usd);
         add(&mut self.duration_ms, said.duration_ms);
     }
 
@@ -117,8 +125,17 @@ impl Taken {
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let forked = self.forked.as_ref();
-        let forked =
-            forked.map(|(run, step)| format!("begins with the past of run {run}, up to `{step}`"));
+        let forked = forked.map(|(run, step)| {
+            let before = |word: &str| self.before.get(word).copied().unwrap_or(0);
+            let spent = match (before("micro_usd"), before("tokens")) {
+                (0, 0) => String::new(),
+                (micro_usd, tokens) => format!(
+                    ": ${:.6} and {tokens} tokens of its cost were spent there",
+                    micro_usd_to_usd(micro_usd)
+                ),
+            };
+            format!("begins with the past of run {run}, up to `{step}`{spent}")
+        });
         let reused = (self.calls > 0).then(|| {
             let runs: Vec<&str> = self.runs.iter().map(String::as_str).collect();
             let calls = match self.calls {

@@ -40,6 +40,8 @@ pub struct Line {
     pub currency: &'static str,
     /// What was used; none when the run has no end and nothing else says.
     pub used: Option<u64>,
+    /// What of it the past used that the run was forked with: another run spent that.
+    pub before: u64,
     /// What was held for work of which no record says how it ended: it may have been used as well.
     pub held: u64,
     /// What might have been used; none when the ledger does not say.
@@ -105,16 +107,18 @@ impl SpendOf {
     }
 
     pub(super) fn finish(self, head: &Head, models: &Models, shelf: &mut Shelf<'_>) -> Spend {
+        let before = |currency: &str| head.taken.before.get(currency).copied().unwrap_or(0);
         let told = |currency: &str| match (&head.used, currency) {
             (Some(used), _) => used.get(currency).copied(),
-            // A run without an end: what its models took is still in their records.
-            (None, "tokens") => Some(models.all.tokens()),
-            (None, "micro_usd") => Some(models.all.micro_usd),
+            // A run without an end: what its models took is still in their records, and in those of its past.
+            (None, "tokens") => Some(models.all.tokens().saturating_add(before(currency))),
+            (None, "micro_usd") => Some(models.all.micro_usd.saturating_add(before(currency))),
             (None, _) => None,
         };
         let lines = CURRENCIES.iter().map(|currency| Line {
             currency,
             used: told(currency),
+            before: before(currency),
             held: match (*currency, &head.used) {
                 ("tokens", None) => models.all.held_tokens,
                 ("micro_usd", None) => models.all.held_micro_usd,
@@ -129,6 +133,8 @@ impl SpendOf {
                 .used
                 .as_ref()
                 .and_then(|used| used.get(EVIDENCE).copied()),
+            // The past of a fork is named, and not copied.
+            before: 0,
             held: 0,
             allowed: Some(*allowed),
         });

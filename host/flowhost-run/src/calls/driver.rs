@@ -171,6 +171,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         reuse: drive.reuse,
         made: VecDeque::new(),
         reused: Vec::new(),
+        before: Amounts::default(),
     };
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
     let driving = async move {
@@ -213,6 +214,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         duration_ms,
         paused: driver.paused,
         reused: driver.reused,
+        before: driver.before,
     })
 }
 
@@ -288,6 +290,8 @@ struct Driver {
     /// said in it is recorded before it hears of their ends.
     made: VecDeque<(Box<Call>, Made)>,
     reused: Vec<ReusedCall>,
+    /// What the past that it was forked with used.
+    before: Amounts,
 }
 
 /// A call whose order has left.

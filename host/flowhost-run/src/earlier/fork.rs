@@ -14,7 +14,7 @@ use flowhost_bus::Ulid;
 use flowhost_caps::messaging::MESSAGE;
 use flowhost_flow::planner::fork::{ForkError, Parent as Recorded, Prefix, fork};
 use flowhost_flow::planner::{CallId, Replayer};
-use flowhost_flow::{Action, Call, Event, Exit, Plan, Planner, RunSetup, Time};
+use flowhost_flow::{Action, Amounts, Call, Event, Exit, Plan, Planner, RunSetup, Time};
 use flowhost_ledger::Fact;
 use flowhost_ledger::records::{Message, PlacePart, RecordKind as _};
 use flowhost_words::PluginKind;
@@ -228,12 +228,14 @@ fn carried(tenant: &str, message: &Unread) -> Option<Fact> {
 
 impl Branch {
     /// Records the past, as it would have been recorded had it happened here.
-    pub(crate) fn write(&self, journal: &Journal, tenant: &str) -> Result<(), Failure> {
+    /// Gives what its calls used.
+    pub(crate) fn write(&self, journal: &Journal, tenant: &str) -> Result<Amounts, Failure> {
         let broken = |error| ledger_failure("the ledger takes no more", &error);
         // Before the step at which the run is forked, which says that the past is whole.
         for fact in self.unread.iter().filter_map(|it| carried(tenant, it)) {
             append(journal, fact)?;
         }
+        let mut used = Amounts::default();
         let mut asked: BTreeMap<CallId, Box<Call>> = BTreeMap::new();
         let replayer = Replayer::new(self.plan.clone(), self.fed.setup.clone());
         let mut replayer = replayer.map_err(|error| self.changed(&error.to_string()))?;
@@ -247,6 +249,7 @@ impl Branch {
                     return Err(self.changed("a call of it has no record of its end"));
                 };
                 journal.reused(&call, source, true).map_err(broken)?;
+                used.add(&source.used);
             }
             journal
                 .event(&event, record.at, &Answered::default())
@@ -264,18 +267,19 @@ impl Branch {
                 }
             }
         }
-        Ok(())
+        Ok(used)
     }
 
     fn changed(&self, why: &str) -> Failure {
         Failure::new(Exit::Internal, cannot_be_forked(&self.point.run)).because(why)
     }
 
-    /// The run as it stands at the step, for a driver that goes on with it.
-    pub(crate) fn resumed(self) -> (Box<dyn Planner>, Resumed) {
+    /// The run as it stands at the step, for a driver that goes on with it; `before` is what its past used.
+    pub(crate) fn resumed(self, before: Amounts) -> (Box<dyn Planner>, Resumed) {
         let past = Past {
             unread: self.unread,
             sent: self.sent,
+            before,
             ..Past::default()
         };
         let (rebuilt, fed) = (self.rebuilt, self.fed);

@@ -19,7 +19,7 @@ use crate::before::estimate::{self, Estimate};
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Greeting};
 use crate::calls::driver::{self, status_word};
-use crate::earlier::fork::{self, Branch, Of};
+use crate::earlier::fork::{self, Of};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Earlier, Reuse};
 use crate::given::bundle;
@@ -139,9 +139,13 @@ pub(crate) async fn execute(
     if let Some(locked) = &locked {
         locked.told(&journal)?;
     }
-    if let Some(branch) = &branch {
-        branch.write(&journal, state.tenant())?;
-    }
+    let resumed = match branch {
+        Some(branch) => {
+            let before = branch.write(&journal, state.tenant())?;
+            Some(branch.resumed(before))
+        }
+        None => None,
+    };
     let reuse = match reused {
         Some(earlier) => Some(Arc::new(Reuse::new(host, earlier, &project, seed)?)),
         None => None,
@@ -160,7 +164,7 @@ pub(crate) async fn execute(
         started_ms,
         allow_private_network: options.allow_private_network,
         locked,
-        resumed: branch.map(Branch::resumed),
+        resumed,
         reuse,
     };
     conduct(host, work, run).await

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use flowhost_flow::Amounts;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::units::micro_usd_to_usd;
 use serde::Serialize;
@@ -103,12 +104,37 @@ pub struct Cost {
     pub total_usd: f64,
     /// Prompt and completion.
     pub tokens: u64,
+    /// What of it another run spent: the past that this one was forked with. Missing where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<BeforeDocument>,
     /// What was expected before the run; `null` where no model may be asked.
     pub estimated_usd: Option<f64>,
     /// As `estimated_usd`.
     pub estimated_tokens: Option<u64>,
     /// |spent - expected| / expected: 0 is right.
     pub variance_ratio: Option<f64>,
+}
+
+/// What the past of a fork cost.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct BeforeDocument {
+    /// US dollars.
+    pub usd: f64,
+    /// Prompt and completion.
+    pub tokens: u64,
+    /// Calls of plugins.
+    pub calls: u64,
+}
+
+impl BeforeDocument {
+    /// Of a run that was forked; none where its past made no call.
+    fn of(before: &Amounts) -> Option<Self> {
+        (before.calls > 0).then(|| Self {
+            usd: micro_usd_to_usd(before.micro_usd),
+            tokens: before.tokens,
+            calls: before.calls,
+        })
+    }
 }
 
 /// Calls that were not made, because an earlier run had made them.
@@ -253,6 +279,7 @@ impl Cost {
         Self {
             total_usd: micro_usd_to_usd(used.micro_usd),
             tokens: used.tokens,
+            before: BeforeDocument::of(&run.outcome.before),
             estimated_usd: asks.then(|| micro_usd_to_usd(expected.micro_usd)),
             estimated_tokens: asks.then_some(expected.tokens),
             variance_ratio: variance(expected, spent).filter(|_| asks),

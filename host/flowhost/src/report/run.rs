@@ -176,8 +176,14 @@ fn reused(calls: &[ReusedCall]) -> String {
 fn cost_line(run: &Finished) -> Option<String> {
     let cost = Cost::of(run);
     let (tokens, usd) = (cost.estimated_tokens?, cost.estimated_usd?);
+    let before = cost.before.map_or_else(String::new, |before| {
+        format!(
+            "; ${:.6} and {} tokens of it were spent before the fork, by another run",
+            before.usd, before.tokens
+        )
+    });
     Some(format!(
-        "cost: ${:.6}, {} tokens (expected ${usd:.6}, {tokens} tokens)",
+        "cost: ${:.6}, {} tokens (expected ${usd:.6}, {tokens} tokens){before}",
         cost.total_usd, cost.tokens
     ))
 }

@@ -184,6 +184,29 @@ fn incremental() -> Home {
     home
 }
 
+#[test]
+fn what_the_past_of_a_fork_cost_is_told_apart_from_what_the_fork_spent() {
+    let home = incremental();
+    let parent = home
+        .flowhost(&["run", "plan.yaml", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(parent["cost"]["before"], Value::Null, "it is nobody's fork");
+    let tokens = parent["cost"]["tokens"].as_u64().unwrap();
+    assert!(tokens > 0, "{parent:#}");
+    // The models are asked before `last`, which asks none.
+    let forked = fork(&home, &["--at", "last"]).expect(0).json();
+    assert_eq!(forked["cost"]["tokens"], tokens, "{:#}", forked["cost"]);
+    assert_eq!(forked["cost"]["before"]["tokens"], tokens);
+    assert!(forked["cost"]["before"]["calls"].as_u64().unwrap() > 0);
+    let shown = home.flowhost(&["runs", "show", "latest"]).expect(0).stdout;
+    let told = format!("and {tokens} tokens of its cost were spent there");
+    assert!(shown.contains(&told), "{shown}");
+    let page = forked["evidence"]["report_html"].as_str().unwrap();
+    let page = std::fs::read_to_string(home.path().join(page)).unwrap();
+    assert!(page.contains("of it before the fork, by another run"));
+}
+
 const INCREMENTAL: &str = r#"flowhost: v1
 kind: workflow
 name: incremental

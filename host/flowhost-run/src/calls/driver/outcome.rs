@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flowhost_flow::Amounts;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::planner::{RunEnd, StepSummary};
 use serde_json::Value;
@@ -48,6 +49,8 @@ pub struct Outcome {
     pub paused: Option<Paused>,
     /// Calls that were not made, because an earlier run had made them.
     pub reused: Vec<ReusedCall>,
+    /// What the past that it was forked with used: a part of what it used, and spent by another run.
+    pub before: Amounts,
 }
 
 impl Outcome {

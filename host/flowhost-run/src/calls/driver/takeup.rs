@@ -93,6 +93,7 @@ impl Driver {
             }
         }
         self.reused = std::mem::take(&mut resumed.past.reused);
+        self.before = resumed.past.before;
         let mut emitted = Vec::new();
         for note in std::mem::take(&mut resumed.rebuilt.notes) {
             if let Note::Emitted { step_id, .. } = &note

@@ -43,6 +43,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         reuse: None,
         made: VecDeque::new(),
         reused: Vec::new(),
+        before: Amounts::default(),
         winding: None,
         channel: Channel::of(&scope, 0),
         scope,

@@ -119,6 +119,8 @@ pub(crate) struct Past {
     pub(crate) fork_at: Option<String>,
     /// Calls that an earlier run had made.
     pub(crate) reused: Vec<ReusedCall>,
+    /// What the calls of the past used that it was forked with, which counts for it all the same.
+    pub(crate) before: Amounts,
     /// Gates that were reached, by number.
     pub(crate) gates: BTreeMap<u64, Reached>,
     pub(crate) unread: Vec<Unread>,
@@ -530,6 +532,7 @@ impl<'p> Reader<'p> {
             micro_usd: said.spent.micro_usd.unwrap_or(0),
         };
         if said.counts == Some(true) {
+            self.past.before.add(&saved);
             let spent = Left {
                 tokens: saved.tokens,
                 micro_usd: saved.micro_usd,
