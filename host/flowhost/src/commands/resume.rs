@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost::failure::Failure;
+use flowhost::host::host;
 use flowhost::kept::Kept;
 use flowhost::project::Project;
 use flowhost::report::problems::unreadable;
 use flowhost::state::FindRuns as _;
+use flowhost_engine::PoolConfig;
 use flowhost_evidence::runs::{self, RunEntry};
 use flowhost_flow::Exit;
-use flowhost_run::{Kept as _, ResumeOptions};
+use flowhost_run::{Host, Kept as _, ResumeOptions};
 
 use crate::cli::{ResumeArgs, RunningArgs};
 use crate::commands::{Context, running};
@@ -46,6 +48,18 @@ pub(crate) fn found(wanted: &str, context: &Context) -> Result<String, Failure> 
             None => failure,
         }
     })
+}
+
+/// A host for a word about a run that rests, and what that run is made of. Nothing is called for it, so one place for a
+/// guest is room enough.
+pub(crate) fn at_rest(context: &Context) -> Result<(Host, Kept), Failure> {
+    let (ambient, config, state) = (&context.ambient, &context.config, &context.state);
+    let pool = PoolConfig {
+        slots: 1,
+        ..PoolConfig::default()
+    };
+    let host = host(ambient, config, state, pool, None)?;
+    Ok((host, Kept::new(ambient, config, state, BTreeMap::new())))
 }
 
 /// Goes on with a run in this process.

@@ -1,11 +1,6 @@
 //! `flowhost runs settle RUN STEP --as done|failed|retry`.
 
-use std::collections::BTreeMap;
-
 use flowhost::failure::Failure;
-use flowhost::host::host;
-use flowhost::kept::Kept;
-use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_run::{Settlement, Verdict};
 use serde_json::{Value, json};
@@ -30,18 +25,7 @@ pub(crate) fn perform(args: &SettleArgs, context: &Context) -> Result<Exit, Fail
         verdict,
         by: args.by.clone(),
     };
-    let Context {
-        ambient,
-        config,
-        state,
-        ..
-    } = context;
-    let pool = PoolConfig {
-        slots: 1,
-        ..PoolConfig::default()
-    };
-    let host = host(ambient, config, state, pool, None)?;
-    let kept = Kept::new(ambient, config, state, BTreeMap::new());
+    let (host, kept) = resume::at_rest(context)?;
     let (call, waiting) = host.settle(&run, &kept, &said)?;
     if context.output.json {
         context.output.document(&json!({

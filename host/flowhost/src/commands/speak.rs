@@ -1,11 +1,6 @@
 //! `flowhost runs approve|reject RUN GATE` and `flowhost runs signal RUN NAME`.
 
-use std::collections::BTreeMap;
-
 use flowhost::failure::Failure;
-use flowhost::host::host;
-use flowhost::kept::Kept;
-use flowhost_engine::PoolConfig;
 use flowhost_flow::Exit;
 use flowhost_run::{Spoken, Word};
 use serde_json::json;
@@ -41,18 +36,7 @@ pub(crate) fn signal(args: &SignalArgs, context: &Context) -> Result<Exit, Failu
 
 fn speak(run: &str, spoken: &Spoken, done: &str, context: &Context) -> Result<Exit, Failure> {
     let run = resume::found(run, context)?;
-    let Context {
-        ambient,
-        config,
-        state,
-        ..
-    } = context;
-    let pool = PoolConfig {
-        slots: 1,
-        ..PoolConfig::default()
-    };
-    let host = host(ambient, config, state, pool, None)?;
-    let kept = Kept::new(ambient, config, state, BTreeMap::new());
+    let (host, kept) = resume::at_rest(context)?;
     let gate = host.speak(&run, &kept, spoken)?;
     if context.output.json {
         context.output.document(&json!({

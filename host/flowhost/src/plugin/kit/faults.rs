@@ -27,25 +27,28 @@ const HOLDS: u64 = 3;
 /// Memory that is one page less than the plugin used.
 const PAGE: u64 = 64 * 1024;
 
+/// A plugin that has been asked: in which trial, under which rights, and what it answered while nothing went wrong.
+#[derive(Clone, Copy)]
+pub(super) struct Tried<'a> {
+    pub(super) trial: &'a Trial,
+    pub(super) rights: &'a Arc<Effective>,
+    pub(super) samples: &'a [Sample],
+}
+
 impl Bench<'_> {
-    pub(super) fn faults(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    pub(super) fn faults(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
         for right in trial::rights_of(self.inspection) {
-            self.missing_right(trial, right)?;
-            self.useless_right(trial, right, samples)?;
+            self.missing_right(tried.trial, right)?;
+            self.useless_right(tried, right)?;
         }
-        self.out_of_fuel(trial, rights, samples)?;
-        self.out_of_time(trial, rights, samples)?;
-        self.out_of_memory(trial, rights, samples)?;
-        self.hostile(trial, rights, samples)?;
-        self.world(trial, rights, samples)?;
-        self.no_text(trial, rights, samples)?;
-        self.cancelled(trial, rights, samples)?;
-        self.reloaded(trial, rights, samples)
+        self.out_of_fuel(tried)?;
+        self.out_of_time(tried)?;
+        self.out_of_memory(tried)?;
+        self.hostile(tried)?;
+        self.world(tried)?;
+        self.no_text(tried)?;
+        self.cancelled(tried)?;
+        self.reloaded(tried)
     }
 
     /// Lines of a profile with all rights that the plugin imports, one of them replaced.
@@ -83,18 +86,12 @@ impl Bench<'_> {
     }
 
     /// The right is there, and nothing that the plugin may ask for is within it.
-    fn useless_right(
-        &mut self,
-        trial: &Trial,
-        right: &'static Right,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn useless_right(&mut self, tried: Tried<'_>, right: &'static Right) -> Result<(), Failure> {
         let Some(instead) = elsewhere(right.key) else {
             return Ok(());
         };
-        let rights = self.granted(&self.lines_with(right, Some(instead)))?;
-        let rights = Arc::new(rights);
-        let faults = self.untyped(trial, &rights, World::Kind, samples)?;
+        let rights = Arc::new(self.granted(&self.lines_with(right, Some(instead)))?);
+        let faults = self.untyped(tried.trial, &rights, World::Kind, tried.samples)?;
         let id = format!("faults.denied.{}", right.key);
         self.found(
             id,
@@ -120,12 +117,12 @@ impl Bench<'_> {
         Ok(faults)
     }
 
-    fn out_of_fuel(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn out_of_fuel(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         let mut random = self.wanted.seed;
         let mut faults = Vec::new();
         for sample in samples.iter().filter(|it| it.repeatable) {
@@ -159,22 +156,15 @@ impl Bench<'_> {
             other => return Ok(Some(format!("{}: {}", sample.shown, said(other)))),
         }
         let again = trial.ask(&self.terms(full, World::Kind, &folder), &sample.ask)?;
-        let same = said(&again.result) == said(&sample.ended.result);
-        Ok((!same).then(|| {
-            let answer = said(&again.result);
-            format!(
-                "{}: made again it answers otherwise: {answer}",
-                sample.shown
-            )
-        }))
+        Ok(otherwise("made again", sample, &again))
     }
 
-    fn out_of_time(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn out_of_time(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         let hurried = with(rights, |limits| limits.deadline_ms = SHORT_MS);
         let faults = self.too_late(trial, &hurried, World::Kind, samples)?;
         self.found(
@@ -185,12 +175,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn out_of_memory(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn out_of_memory(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         let mut faults = Vec::new();
         for sample in samples {
             let less = sample
@@ -214,12 +204,12 @@ impl Bench<'_> {
 
     /// A host hands a tool only what fits its schema; a component must bear the rest all the same, because
     /// the next host may be another.
-    fn hostile(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn hostile(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         let mut tools: Vec<&str> = samples
             .iter()
             .filter_map(|it| match &it.ask {
@@ -252,12 +242,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn world(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn world(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         let outside = ["http", "tools", "model", "budget"];
         if !outside.into_iter().any(|key| self.asks_for(key)) {
             return Ok(());
@@ -293,12 +283,12 @@ impl Bench<'_> {
 
     /// What comes in by the contract's texts is UTF-8; the bytes of files and of servers' answers are whatever
     /// they are.
-    fn no_text(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn no_text(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         if !["files", "http"].into_iter().any(|it| self.asks_for(it)) {
             return Ok(());
         }
@@ -334,25 +324,19 @@ impl Bench<'_> {
         Ok(faults)
     }
 
-    fn cancelled(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn cancelled(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         let mut faults = Vec::new();
         for sample in samples.iter().filter(|it| it.repeatable) {
             let folder = trial::folder(World::Kind)?;
             let terms = self.terms(rights, World::Kind, &folder);
             trial.ask_and_leave(&terms, &sample.ask, Duration::ZERO)?;
             let again = trial.ask(&terms, &sample.ask)?;
-            if said(&again.result) != said(&sample.ended.result) {
-                let answer = said(&again.result);
-                faults.push(format!(
-                    "{}: made again it answers otherwise: {answer}",
-                    sample.shown
-                ));
-            }
+            faults.extend(otherwise("made again", sample, &again));
         }
         let what = "a call that was cancelled and is made again answers as if it had not been";
         self.found("faults.cancelled", what, faults);
@@ -360,12 +344,12 @@ impl Bench<'_> {
     }
 
     /// A new revision comes while a call is at work on the old one.
-    fn reloaded(
-        &mut self,
-        trial: &Trial,
-        rights: &Arc<Effective>,
-        samples: &[Sample],
-    ) -> Result<(), Failure> {
+    fn reloaded(&mut self, tried: Tried<'_>) -> Result<(), Failure> {
+        let Tried {
+            trial,
+            rights,
+            samples,
+        } = tried;
         let mut faults = Vec::new();
         for sample in samples.iter().filter(|it| it.repeatable) {
             for at in 1..=HOLDS {
@@ -374,13 +358,8 @@ impl Bench<'_> {
                 let Some((old, new)) = trial.ask_across_a_reload(&terms, &sample.ask, at)? else {
                     break;
                 };
-                if said(&old.result) != said(&sample.ended.result) {
-                    let answer = said(&old.result);
-                    faults.push(format!(
-                        "{}: while it was at work, a new revision was called; then it answers otherwise: {answer}",
-                        sample.shown
-                    ));
-                }
+                let when = "while it was at work, a new revision was called; then";
+                faults.extend(otherwise(when, sample, &old));
                 let shown = format!("{} on the new revision", sample.shown);
                 faults.extend(untyped(&shown, &new));
             }
@@ -389,6 +368,14 @@ impl Bench<'_> {
         self.found("faults.reloaded", what, faults);
         Ok(())
     }
+}
+
+/// What a call answered that had an answer before, if that is another one.
+fn otherwise(when: &str, sample: &Sample, ended: &Ended) -> Option<String> {
+    let answer = said(&ended.result);
+    let shown = &sample.shown;
+    (answer != said(&sample.ended.result))
+        .then(|| format!("{shown}: {when} it answers otherwise: {answer}"))
 }
 
 fn untyped(shown: &str, ended: &Ended) -> Option<String> {

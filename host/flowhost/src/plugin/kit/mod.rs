@@ -130,7 +130,11 @@ impl Bench<'_> {
         }
         self.determinism(&trial, &rights, &samples)?;
         self.unknown_tool(&trial, &rights)?;
-        self.faults(&trial, &rights, &samples)
+        self.faults(faults::Tried {
+            trial: &trial,
+            rights: &rights,
+            samples: &samples,
+        })
     }
 
     /// A first piece of every right that it imports, within the limits that its manifest names.
