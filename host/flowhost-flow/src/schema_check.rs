@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use flowhost_words::nearest;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use serde::{Serialize, Serializer};
@@ -59,7 +60,7 @@ impl OutputSchema {
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
             .build(&source)
-            .map_err(|error| format!("the schema is not valid: {error}"))?;
+            .map_err(|error| no_schema(&error))?;
         Ok(Self {
             source: Arc::new(source),
             validator: Arc::new(validator),
@@ -150,6 +151,29 @@ impl OutputSchema {
         }
     }
 }
+
+/// Why a schema is none. A wrong word for a type is what people write, and the validator says of it that no
+/// alternative of its own schema holds.
+fn no_schema(error: &jsonschema::ValidationError<'_>) -> String {
+    let place = error.instance_path().to_string();
+    let word = error.instance().as_str();
+    match word.filter(|_| place.ends_with("/type")) {
+        Some(word) => {
+            let near = nearest(word, TYPES).map(|near| format!("; did you mean `{near}`?"));
+            format!(
+                "the schema is not valid: at `{place}`: `{word}` is not a type of JSON Schema; types are `{}`{}",
+                TYPES.join("`, `"),
+                near.unwrap_or_default()
+            )
+        }
+        None => format!("the schema is not valid: {error}"),
+    }
+}
+
+/// The types that JSON Schema knows.
+const TYPES: [&str; 7] = [
+    "object", "array", "string", "number", "integer", "boolean", "null",
+];
 
 /// One thing that does not fit a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,7 +293,8 @@ mod tests {
     #[test]
     fn refuses_what_is_not_a_schema() {
         assert!(OutputSchema::compile(json!([])).is_err());
-        assert!(OutputSchema::compile(json!({ "type": "strin" })).is_err());
+        let why = OutputSchema::compile(json!({ "type": "strin" })).unwrap_err();
+        assert!(why.contains("did you mean `string`?"), "{why}");
         assert!(OutputSchema::compile(json!({ "pattern": "(" })).is_err());
     }
 

@@ -8,12 +8,30 @@ use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr as Cel, IdedExpr, LiteralValue,
 };
 use cel::parser::PrattParser;
+use flowhost_words::nearest;
 
 use crate::expr::functions::Function;
 use crate::expr::node::{Binary, Loop, Node};
 use crate::expr::pattern::Pattern;
 use crate::expr::{EXPR_BYTES_MAX, EXPR_DEPTH_MAX, EXPR_NODES_MAX, literals};
-use crate::problem::suggest;
+
+/// The function that does what one of this name does elsewhere.
+fn elsewhere(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "length" | "len" | "count" => "size",
+        "lower" | "toLower" | "toLowerCase" | "lowercase" => "lowerAscii",
+        "upper" | "toUpper" | "toUpperCase" | "uppercase" => "upperAscii",
+        "includes" => "contains",
+        "unique" | "uniq" => "distinct",
+        "str" | "toString" | "String" => "string",
+        "any" | "some" => "exists",
+        "every" => "all",
+        "match" | "regex" => "matches",
+        "max" => "math.greatest",
+        "min" => "math.least",
+        _ => return None,
+    })
+}
 
 /// What looks like a function and is not one; named here for who mistypes it.
 pub(super) const MACROS: &[&str] = &[
@@ -36,6 +54,26 @@ pub(super) const MACROS: &[&str] = &[
 /// Recursion of the parser: several levels for each bracket.
 const RECURSION_MAX: u16 = 96;
 
+/// The parser's words, but for its name of the end, and with what an operator of another language is here.
+fn plain(message: &str) -> String {
+    let Some((head, rest)) = message.split_once("mismatched input ") else {
+        return message.to_owned();
+    };
+    let Some((found, wanted)) = rest.split_once(" expecting ") else {
+        return message.to_owned();
+    };
+    let (found, wanted) = (found.trim_matches('\''), wanted.trim_matches('\''));
+    match (found, wanted) {
+        ("<EOF>", "expression") => format!("{head}the expression ends, and a value is missing"),
+        ("<EOF>", wanted) => format!("{head}the expression ends, and `{wanted}` is missing"),
+        ("=", _) => format!("{head}`=` is no operator; whether two are equal is `==`"),
+        ("and" | "AND" | "&", _) => format!("{head}`{found}` is no operator; and is `&&`"),
+        ("or" | "OR" | "|", _) => format!("{head}`{found}` is no operator; or is `||`"),
+        (found, "<EOF>") => format!("{head}the expression has ended, and `{found}` follows"),
+        (found, wanted) => format!("{head}`{found}` stands where {wanted} is expected"),
+    }
+}
+
 pub(super) fn compile(source: &str) -> Result<Node, String> {
     bounds(source)?;
     let parser = PrattParser::new()
@@ -50,7 +88,7 @@ pub(super) fn compile(source: &str) -> Result<Node, String> {
         format!(
             "`{}`: {}",
             shorten(source),
-            message.lines().next().unwrap_or_default()
+            plain(message.lines().next().unwrap_or_default())
         )
     })?;
     let mut lowering = Lowering {
@@ -257,7 +295,11 @@ impl Lowering {
         let Some(function) = Function::named(&name) else {
             let known = Function::ALL.iter().map(|function| function.name());
             let known = known.filter(|known| !known.starts_with('@'));
-            let cure = suggest("function", &name, known.chain(MACROS.iter().copied()));
+            let near = nearest(&name, known.chain(MACROS.iter().copied()));
+            let cure = match near.or(elsewhere(&call.func_name)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "the page on expressions (docs/expressions.md) lists all of them".to_owned(),
+            };
             return Err(format!("`{name}` is not a known function; {cure}"));
         };
         let mut args = Vec::with_capacity(call.args.len() + 1);

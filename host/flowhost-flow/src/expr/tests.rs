@@ -21,6 +21,8 @@ fn refuses_what_it_cannot_evaluate() {
     for (source, message) in [
         ("", "empty"),
         ("1 +", "Syntax error"),
+        ("size([1]", "the expression ends, and `)` is missing"),
+        ("length('a')", "did you mean `size`?"),
         ("b'x'", "JSON has no bytes"),
         ("foo(1)", "`foo` is not a known function"),
         ("inputs.list.sizee()", "did you mean `size`?"),

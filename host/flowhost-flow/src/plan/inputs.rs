@@ -177,7 +177,16 @@ pub(super) fn check_decl(input: &InputDecl, node: &Node, problems: &mut Problems
         .and_then(|value| input.problem_with(value))
         && !input.ty.is_path()
     {
-        problems.add(place("default"), format!("{message} as its default"), "");
+        let unquoted = match (input.ty, &input.default) {
+            (InputType::Number, Some(Value::String(text))) => text.parse::<f64>().is_ok(),
+            (InputType::Bool, Some(Value::String(text))) => text.parse::<bool>().is_ok(),
+            _ => false,
+        };
+        let cure = match (&input.default, unquoted) {
+            (Some(Value::String(text)), true) => format!("write it without quotes: `{text}`"),
+            _ => String::new(),
+        };
+        problems.add(place("default"), format!("{message} as its default"), cure);
     }
 }
 

@@ -96,7 +96,7 @@ impl State {
 pub(super) fn read(root: &Node, defaults: &Defaults, problems: &mut Problems) -> Fsm {
     let names = root
         .get("final_states")
-        .map(Node::elements)
+        .map(Node::listed)
         .unwrap_or_default()
         .iter()
         .filter_map(Node::text);

@@ -22,6 +22,7 @@ mod check;
 mod consensus;
 mod defaults;
 mod evidence;
+mod habits;
 mod inputs;
 mod keys;
 mod machine;

@@ -255,10 +255,15 @@ fn check_source(plugin: &PluginDecl, node: &Node, problems: &mut Problems) {
         .any(|start| source.starts_with(start));
     if !local && !remote && !source.is_empty() {
         let message = format!("source: `{source}` is not a place for a component");
-        problems.add(
-            node.at,
-            message,
-            "`builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`",
-        );
+        let cure = match source {
+            name if is_name(name) => {
+                format!("write `builtin:{name}` for a plugin that is shipped, else `./{name}.wasm`")
+            }
+            path if path.ends_with(".wasm") && !path.starts_with('/') && !path.contains(':') => {
+                format!("write `./{path}`")
+            }
+            _ => "write `builtin:NAME`, `./path.wasm`, `https://…` or `oci://…`".to_owned(),
+        };
+        problems.add(node.at, message, cure);
     }
 }

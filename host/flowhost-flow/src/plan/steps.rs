@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use flowhost_words::nearest;
+
 use crate::plan::defaults::{Defaults, duration, guards, on_fail, retry};
-use crate::plan::keys::is_name;
+use crate::plan::keys::{STEP, is_name};
 use crate::plan::parse::{budget, expr, template, text};
 use crate::plan::tree::{Data, Node};
-use crate::plan::walk::require;
+use crate::plan::walk::{is_part, require};
 use crate::plan::{
     Barrier, Check, Consensus, Effects, Foreach, Gate, Guard, OnFailure, OnTimeout, Prompt,
     Require, SchemaSource, Step, Then, TokenRange, Wants, Work,
@@ -42,7 +44,7 @@ pub(super) fn work_of(id: &str, node: &Node, defaults: &Defaults, problems: &mut
     );
     let mut needs: Vec<String> = node
         .get("needs")
-        .map(Node::elements)
+        .map(Node::listed)
         .unwrap_or_default()
         .iter()
         .filter_map(|node| node.text().map(str::to_owned))
@@ -117,15 +119,14 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
         return;
     };
     let has = |key| node.get(key).is_some();
-    if !WORKS.iter().any(|key| has(key)) {
-        let message = format!(
-            "step `{id}` does nothing: it has neither `uses` nor `consensus` nor `barrier`"
-        );
-        let cure = match MEMBERS.contains(&id) {
-            true => format!("`{id}` is a key of a step: indent it under the step before it"),
-            false => WORKS_CURE.to_owned(),
-        };
-        problems.add(node.at, message, cure);
+    // The walk has told of a part that stands where a step should, and of a misspelt word.
+    let told = is_part(&STEP, id, node)
+        || members
+            .iter()
+            .any(|(key, _)| nearest(&key.text, WORKS).is_some());
+    if !told && !WORKS.iter().any(|key| has(key)) {
+        let message = format!("step `{id}` says nothing of what it does");
+        problems.add(node.at, message, WORKS_CURE);
     }
     beside(id, "step", node, problems);
     if has("barrier") {
@@ -162,21 +163,8 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
 const WORKS: [&str; 5] = ["uses", "consensus", "barrier", "wait_for", "emit"];
 /// What to write where a step has none of them.
 const WORKS_CURE: &str =
-    "`uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `wait_for: approval` or `emit: …`";
-/// Keys of a step that are rarely meant as a step's name: one in its place was indented too little.
-const MEMBERS: [&str; 10] = [
-    "with",
-    "needs",
-    "when",
-    "output",
-    "guardrails",
-    "checks",
-    "timeout",
-    "retry",
-    "on_failure",
-    "continue_on_error",
-];
-
+    "write `uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `consensus: …`, `barrier: …`, `wait_for: approval` or \
+     `emit: …`";
 /// What means something beside `wait_for` or `emit`; ways out are a state's own.
 const WAITS_BESIDE: [&str; 13] = [
     "type",

@@ -101,6 +101,14 @@ impl Node {
         }
     }
 
+    /// The elements of a list; a text in its place is its only one, so that what the walk has told of it is all that is.
+    pub(super) fn listed(&self) -> &[Node] {
+        match &self.data {
+            Data::Text(_) => std::slice::from_ref(self),
+            _ => self.elements(),
+        }
+    }
+
     pub(super) fn elements(&self) -> &[Node] {
         match &self.data {
             Data::List(nodes) => nodes,

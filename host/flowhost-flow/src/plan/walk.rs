@@ -6,7 +6,8 @@
 use flowhost_words::nearest;
 use semver::VersionReq;
 
-use crate::plan::keys::{BODY_KEYS, NODE_TYPES, Section, Shape, is_name};
+use crate::plan::habits;
+use crate::plan::keys::{self, BODY_KEYS, NODE_TYPES, Section, Shape, is_name};
 use crate::plan::tree::{Data, Key, Node};
 use crate::problem::{At, Problems, suggest};
 use crate::units::{parse_bytes, parse_duration_ms, parse_micro_usd};
@@ -27,25 +28,73 @@ pub(super) fn walk(node: &Node, shape: &Shape, what: &str, problems: &mut Proble
 fn walk_section(node: &Node, section: &Section, what: &str, problems: &mut Problems) {
     let Data::Map(members) = &node.data else {
         let keys = suggest_keys(section);
-        return wrong(
-            node,
-            what,
-            &format!("a map with keys such as {keys}"),
-            problems,
-        );
+        let message = expected_but(node, what, &format!("a map with keys such as {keys}"));
+        let cure = habits::written_out(section.name, node).unwrap_or_default();
+        return problems.add(node.at, message, cure);
     };
+    let other_body = other_body(members, section);
+    if let Some((key, kind)) = other_body {
+        let message = format!("`{}` is of the body of `kind: {kind}`", key.text);
+        problems.add(key.at, message, format!("write `kind: {kind}`"));
+    }
+    let of_a_body = |name: &str| {
+        other_body.is_some() && BODY_KEYS.iter().any(|(known, _)| *known == name)
+    };
+    // The last key, if it is one that holds more and nothing stands below it: what follows may have been meant to.
+    let mut emptied: Option<&Key> = None;
     for (key, value) in members {
         match section.all().find(|known| known.name == key.text) {
-            Some(known) => walk(value, &known.shape, &key.text, problems),
-            None => unknown_key(key, section, problems),
+            Some(known) => {
+                emptied = (matches!(value.data, Data::Null) && holds_more(&known.shape)).then_some(key);
+                walk(value, &known.shape, &key.text, problems);
+            }
+            None if of_a_body(&key.text) => {}
+            None => unknown_key(key, emptied, section, problems),
         }
     }
     for known in section.all().filter(|known| known.required) {
-        if node.get(known.name).is_none() {
+        if node.get(known.name).is_none() && !of_a_body(known.name) {
             let message = format!("{what}: the key `{}` is missing", known.name);
-            problems.add(node.at, message, format!("`{}`: {}", known.name, known.doc));
+            problems.add(node.at, message, known_by(known));
         }
     }
+}
+
+/// What to write for a key that is missing.
+fn known_by(known: &keys::Key) -> String {
+    let (name, doc) = (known.name, known.doc);
+    match &known.shape {
+        Shape::Choice([word]) => format!("write `{name}: {word}`"),
+        Shape::Choice(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("`{name}: {word}`")).collect();
+            format!("write one of {}: {doc}", words.join(", "))
+        }
+        _ => format!("`{name}`: {doc}"),
+    }
+}
+
+/// Whether a value of this shape is written below its key.
+const fn holds_more(shape: &Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Section(_) | Shape::ListOf(_) | Shape::MapOf(_) | Shape::Template | Shape::Fixed
+    )
+}
+
+/// The first key of another kind's body, in a plan that has none of its own: then it is the kind that is wrong.
+fn other_body<'a>(
+    members: &'a [(Key, Node)],
+    section: &Section,
+) -> Option<(&'a Key, &'static str)> {
+    if !section.all().any(|key| key.name == "flowhost") {
+        return None;
+    }
+    let kind = |key: &Key| BODY_KEYS.iter().find(|(name, _)| *name == key.text);
+    let own = |key: &Key| section.all().any(|known| known.name == key.text);
+    let bodies = members.iter().map(|(key, _)| key);
+    let mut bodies = bodies.filter_map(|key| Some((key, kind(key)?.1))).peekable();
+    let first = *bodies.peek()?;
+    bodies.all(|(key, _)| !own(key)).then_some(first)
 }
 
 /// A node of a behaviour tree: its `type` says which keys it has.
@@ -74,7 +123,7 @@ fn suggest_keys(section: &Section) -> String {
     names.join(", ")
 }
 
-fn unknown_key(key: &Key, section: &Section, problems: &mut Problems) {
+fn unknown_key(key: &Key, emptied: Option<&Key>, section: &Section, problems: &mut Problems) {
     let (text, name) = (&key.text, section.name);
     if section.later.contains(&text.as_str()) {
         let message = format!("the key `{text}` of a {name} is not part of this build yet");
@@ -93,11 +142,14 @@ fn unknown_key(key: &Key, section: &Section, problems: &mut Problems) {
         return problems.add(key.at, message, "a plan has one body, that of its kind");
     }
     let known = section.all().map(|key| key.name);
-    problems.add(
-        key.at,
-        format!("unknown key `{text}` in {name}"),
-        suggest("key", text, known),
-    );
+    let cure = match (habits::key(name, text), nearest(text, known.clone()), emptied) {
+        (Some(cure), _, _) => cure.to_owned(),
+        (None, None, Some(above)) => {
+            format!("if it belongs to `{}`, indent it further", above.text)
+        }
+        _ => suggest("key", text, known),
+    };
+    problems.add(key.at, format!("unknown key `{text}` in {name}"), cure);
 }
 
 fn walk_list(node: &Node, inner: &Shape, what: &str, problems: &mut Problems) {
@@ -118,10 +170,49 @@ fn walk_map(node: &Node, inner: &Shape, what: &str, problems: &mut Problems) {
     let Data::Map(members) = &node.data else {
         return wrong(node, what, "a map", problems);
     };
-    for (key, value) in members {
+    let Shape::Section(section) = inner else {
+        for (key, value) in members {
+            name(&key.text, key.at, what, problems);
+            walk(value, inner, &key.text, problems);
+        }
+        return;
+    };
+    // Parts of the last name, where they are indented no further than the name: told once, since the rest follows.
+    let mut above: Option<&Key> = None;
+    let mut told = false;
+    let mut members = members.iter().peekable();
+    while let Some((key, value)) = members.next() {
+        if is_part(section, &key.text, value) {
+            if !told {
+                let (text, name) = (&key.text, section.name);
+                let message = format!("`{text}` is a key of a {name}, and stands where names of {what} do");
+                let cure = match above {
+                    Some(above) => format!("indent it under `{}`", above.text),
+                    None => format!("give the {name} a name, and indent this under it"),
+                };
+                problems.add(key.at, message, cure);
+            }
+            told = true;
+            continue;
+        }
+        told = false;
+        above = Some(key);
         name(&key.text, key.at, what, problems);
+        let next = members.peek().filter(|(key, value)| is_part(section, &key.text, value));
+        if matches!(value.data, Data::Null) && next.is_some() {
+            continue;
+        }
         walk(value, inner, &key.text, problems);
     }
+}
+
+/// Whether what stands as the name of a step, plugin or input is rather a part of one: it has the name of a part, and
+/// nothing in it that a step, plugin or input has.
+pub(super) fn is_part(section: &Section, name: &str, node: &Node) -> bool {
+    let is_key = |text: &str| section.all().any(|known| known.name == text);
+    let members = node.members();
+    let empty = matches!(&node.data, Data::Map(members) if members.is_empty());
+    is_key(name) && !empty && !members.iter().any(|(key, _)| is_key(&key.text))
 }
 
 fn walk_fixed(node: &Node, what: &str, problems: &mut Problems) {
@@ -193,6 +284,10 @@ fn expected(shape: &Shape) -> String {
 }
 
 fn wrong(node: &Node, what: &str, expected: &str, problems: &mut Problems) {
+    problems.add(node.at, expected_but(node, what, expected), "");
+}
+
+fn expected_but(node: &Node, what: &str, expected: &str) -> String {
     let found = match &node.data {
         Data::Text(text) if text.len() <= 40 => format!("`{text}`"),
         Data::Integer(number) => format!("`{number}`"),
@@ -200,11 +295,7 @@ fn wrong(node: &Node, what: &str, expected: &str, problems: &mut Problems) {
         Data::Bool(value) => format!("`{value}`"),
         _ => node.kind().to_owned(),
     };
-    problems.add(
-        node.at,
-        format!("{what}: expected {expected}, found {found}"),
-        "",
-    );
+    format!("{what}: expected {expected}, found {found}")
 }
 
 fn name(text: &str, at: At, what: &str, problems: &mut Problems) {

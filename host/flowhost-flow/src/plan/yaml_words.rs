@@ -155,9 +155,7 @@ mod tests {
         let text = "flowhost: v1\nkind: workflow\nname: x\nplugins:\n  m: {kind: tool, source: ./m.wasm, profile: p}\n\
                     steps:\n  a:\n    uses: m/run\n  with: {text: x}\n";
         let told = told(text);
-        assert!(
-            told.contains("indent it under the step before it"),
-            "{told}"
-        );
+        assert!(told.contains("indent it under `a`"), "{told}");
+        assert!(!told.contains("`text`"), "told once: {told}");
     }
 }

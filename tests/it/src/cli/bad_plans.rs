@@ -99,7 +99,7 @@ fn an_expression_that_does_not_parse() {
     ----- stderr
     error: `plan.yaml` has 1 problem
 
-      × `1 +`: Syntax error: mismatched input '<EOF>' expecting expression
+      × `1 +`: Syntax error: the expression ends, and a value is missing
        ╭─[plan.yaml:8:38]
      7 │ steps:
      8 │   a: { uses: ok_echo/run, with: { x: "${{ 1 + }}" } }
@@ -136,6 +136,7 @@ fn an_empty_plan() {
 
       × plan.yaml:1:1: the plan: expected a map with keys such as `flowhost`, `kind`, `name`, found
       │ nothing
+      help: `flowhost new NAME` makes a plan that runs, to begin with
     ----- exit 1
     "#);
 }
@@ -339,4 +340,65 @@ fn a_narrowing_that_raises_or_cannot_be_read_is_told_at_its_key() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].0, 9, "{found:?}");
     assert!(found[0].1.contains("is the whole of it"), "{found:?}");
+}
+
+/// What is told of a plan with these lines after its plugins.
+fn told(rest: &str) -> String {
+    let head = "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n  \
+                r: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }\n";
+    yaml(&format!("{head}{rest}"))
+        .flowhost(&["validate", "plan.yaml"])
+        .expect(1)
+        .stderr
+}
+
+#[test]
+fn one_fault_is_one_problem() {
+    for (rest, words) in [
+        // What belongs to a step, indented no further than its name.
+        ("steps:\n  a:\n    uses: md/headings\n  with: { text: x }\n", "indent it under `a`"),
+        ("steps:\n  a:\n  uses: md/headings\n  with: { text: x }\n", "indent it under `a`"),
+        ("steps:\n  a:\n    uses: md/headings\n    with:\n    text: x\n", "if it belongs to `with`, indent it further"),
+        // What follows from another problem.
+        ("steps:\n  a: { use: md/headings, with: { text: x } }\n", "did you mean `uses`?"),
+        ("steps: {}\noutputs: { o: \"${{ steps.a.output }}\" }\n", "a plan needs a step"),
+        ("initial_state: a\nfinal_states: [a]\nstates: { a: { uses: md/headings, with: { text: x } } }\n", "write `kind: fsm`"),
+    ] {
+        let said = told(rest);
+        assert!(said.contains("has 1 problem\n"), "{rest}: {said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let machine = "flowhost: v1\nkind: fsm\nname: p\nplugins:\n  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n\
+                   initial_state: a\nfinal_states: a\nstates: { a: { uses: md/headings, with: { text: x } } }\n";
+    let said = yaml(machine).flowhost(&["validate", "plan.yaml"]).expect(1);
+    assert!(said.stderr.contains("has 1 problem\n"), "{}", said.all());
+    assert!(said.stderr.contains("write `[a]`"), "{}", said.all());
+}
+
+#[test]
+fn what_other_tools_call_it_is_told_with_our_word() {
+    let step = |more: &str| {
+        format!("steps:\n  a: {{ uses: md/headings, with: {{ text: x }}, {more} }}\n")
+    };
+    for (rest, words) in [
+        (step("if: true"), "write `when`"),
+        (step("depends_on: [b]"), "write `needs`"),
+        (step("run: ls"), "a step runs a plugin, and no command line"),
+        (step("retry: 3"), "write `{ max_attempts: 3 }`"),
+        (step("on_failure: continue"), "write `{ then: continue }`"),
+        (step("foreach: [1]"), "foreach: expected a map"),
+        (step("foreach: { in: [1] }"), "write `items`"),
+        (step("guardrails: { before: [r] }"), "write `{ uses: r }`"),
+        (step("guardrails: { before: [{ uses: md }] }"), "guardrails of this plan: `r`"),
+        (step("when: \"${{ env.HOME == 'x' }}\""), "the environment is never in reach"),
+        (step("when: \"${{ length('x') > 0 }}\""), "did you mean `size`?"),
+        (step("when: \"${{ size('x' }}\""), "the expression ends, and `)` is missing"),
+        (step("when: \"${{ 1 = 1 }}\""), "is `==`"),
+        (step("output: { schema: { type: objct } }"), "did you mean `object`?"),
+        (step("timeout: 30s") + "inputs: { n: { type: number, default: \"5\" } }\n", "write it without quotes: `5`"),
+        (step("timeout: 30s") + "tools: {}\n", "write `plugins`"),
+    ] {
+        let said = told(&rest);
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }

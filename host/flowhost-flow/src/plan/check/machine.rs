@@ -42,7 +42,7 @@ impl<'p> Check<'p> {
                 cure,
             );
         }
-        for node in node.elements() {
+        for node in node.listed() {
             if let Some(id) = node.text() {
                 self.known_state(machine, id, "final_states", node.at);
             }
@@ -110,7 +110,8 @@ impl<'p> Check<'p> {
     }
 
     fn known_state(&mut self, machine: &Fsm, id: &str, key: &str, at: At) {
-        if machine.state(id).is_none() && !id.is_empty() {
+        // Where no state could be read, that has been told.
+        if machine.state(id).is_none() && !id.is_empty() && !machine.states.is_empty() {
             let known = machine.states.iter().map(|state| state.id.as_str());
             let message = format!("{key}: the plan has no state `{id}`");
             self.problems.add(at, message, suggest("state", id, known));

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flowhost_words::PluginKind;
+use flowhost_words::{PluginKind, nearest};
 
 use crate::expr::{Expr, Reference, Template};
+use crate::plan::habits;
 use crate::plan::keys::is_name;
 use crate::plan::tree::Node;
 use crate::plan::{Body, Guard, Plan, Require, Step, Then, Work, limits};
@@ -427,7 +428,15 @@ impl<'p> Check<'p> {
             let kind = self.kinds.get(name);
             if kind.is_some_and(|kind| *kind != PluginKind::Guardrail) {
                 let message = format!("`{name}` is not a guardrail");
-                let cure = format!("kinds are `{}`", PluginKind::WORDS.join("`, `"));
+                let all = self.kinds.iter();
+                let guardrails: Vec<&str> = all
+                    .filter(|(_, kind)| **kind == PluginKind::Guardrail)
+                    .map(|(name, _)| *name)
+                    .collect();
+                let cure = match guardrails.as_slice() {
+                    [] => "declare one under `plugins:` with `kind: guardrail`".to_owned(),
+                    some => format!("guardrails of this plan: `{}`", some.join("`, `")),
+                };
                 self.problems.add(uses.at, message, cure);
             }
         }
@@ -514,7 +523,11 @@ impl<'p> Check<'p> {
             Some(id) => {
                 format!("write `{results}[\"{id}\"]`: `-` is minus in an expression")
             }
-            None => suggest("name", name, names.iter().copied()),
+            None => match nearest(name, names.iter().copied()).or(habits::name(name)) {
+                Some(near) if names.contains(&near) => format!("did you mean `{near}`?"),
+                Some(cure) => cure.to_owned(),
+                None => suggest("name", name, names.iter().copied()),
+            },
         }
     }
 
@@ -572,6 +585,9 @@ impl<'p> Check<'p> {
             return self.problems.add(at, message, cure);
         };
         let ids = self.ids();
+        if ids.is_empty() {
+            return; // what the plan lacks has been told
+        }
         if !ids.contains(&id.as_str()) {
             let prefix = format!("{id}-");
             let cure = match ids.iter().find(|known| known.starts_with(&prefix)) {

@@ -18,7 +18,8 @@ use consensus::CONSENSUS;
 use machine::FSM_PLAN;
 pub(super) use nodes::NODE_TYPES;
 use outcome::EVIDENCE;
-use step::{HANDLER, STEP, WORK_KEYS};
+pub(super) use step::STEP;
+use step::{HANDLER, WORK_KEYS};
 
 /// What a value must look like.
 #[derive(Debug)]

@@ -104,7 +104,7 @@ static COMPENSATE: Section = Section {
     later: &["guardrails"],
 };
 
-pub(super) static STEP: Section = Section {
+pub(in crate::plan) static STEP: Section = Section {
     name: "step",
     keys: &[
         may(
