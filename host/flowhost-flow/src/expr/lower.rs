@@ -298,7 +298,9 @@ impl Lowering {
             let near = nearest(&name, known.chain(MACROS.iter().copied()));
             let cure = match near.or(elsewhere(&call.func_name)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "the page on expressions (docs/expressions.md) lists all of them".to_owned(),
+                None => {
+                    "the page on expressions (docs/expressions.md) lists all of them".to_owned()
+                }
             };
             return Err(format!("`{name}` is not a known function; {cure}"));
         };

@@ -17,7 +17,14 @@ const KEYS: [Habit; 23] = [
     ),
     (
         "step",
-        &["args", "arguments", "input", "inputs", "params", "parameters"],
+        &[
+            "args",
+            "arguments",
+            "input",
+            "inputs",
+            "params",
+            "parameters",
+        ],
         "write `with`",
     ),
     (
@@ -66,7 +73,11 @@ const KEYS: [Habit; 23] = [
         &["in", "list", "over", "each", "values"],
         "write `items`",
     ),
-    ("foreach", &["parallel", "concurrency"], "write `max_parallel`"),
+    (
+        "foreach",
+        &["parallel", "concurrency"],
+        "write `max_parallel`",
+    ),
     (
         "retry",
         &["attempts", "max", "count", "times", "limit"],
@@ -83,7 +94,11 @@ const KEYS: [Habit; 23] = [
         &["path", "file", "image", "component", "from"],
         "write `source`",
     ),
-    ("plugin", &["policy", "rights", "permissions"], "write `profile`"),
+    (
+        "plugin",
+        &["policy", "rights", "permissions"],
+        "write `profile`",
+    ),
     (
         "plugin",
         &["with", "settings", "options"],
@@ -162,7 +177,9 @@ pub(super) fn name(word: &str) -> Option<&'static str> {
             "what comes from outside is an input: declare it under `inputs:`"
         }
         "matrix" | "each" => "within a `foreach` it is `item`, or the name after `as`",
-        "result" | "response" => "what a step hands on is `steps.ID.output`, and `output` in its own checks",
+        "result" | "response" => {
+            "what a step hands on is `steps.ID.output`, and `output` in its own checks"
+        }
         _ => return None,
     })
 }

@@ -162,8 +162,7 @@ fn together(id: &str, node: &Node, problems: &mut Problems) {
 /// The keys that say what a step does: one of them.
 const WORKS: [&str; 5] = ["uses", "consensus", "barrier", "wait_for", "emit"];
 /// What to write where a step has none of them.
-const WORKS_CURE: &str =
-    "write `uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `consensus: …`, `barrier: …`, `wait_for: approval` or \
+const WORKS_CURE: &str = "write `uses: plugin`, `uses: plugin/function`, `uses: plan:…`, `consensus: …`, `barrier: …`, `wait_for: approval` or \
      `emit: …`";
 /// What means something beside `wait_for` or `emit`; ways out are a state's own.
 const WAITS_BESIDE: [&str; 13] = [

@@ -37,15 +37,15 @@ fn walk_section(node: &Node, section: &Section, what: &str, problems: &mut Probl
         let message = format!("`{}` is of the body of `kind: {kind}`", key.text);
         problems.add(key.at, message, format!("write `kind: {kind}`"));
     }
-    let of_a_body = |name: &str| {
-        other_body.is_some() && BODY_KEYS.iter().any(|(known, _)| *known == name)
-    };
+    let of_a_body =
+        |name: &str| other_body.is_some() && BODY_KEYS.iter().any(|(known, _)| *known == name);
     // The last key, if it is one that holds more and nothing stands below it: what follows may have been meant to.
     let mut emptied: Option<&Key> = None;
     for (key, value) in members {
         match section.all().find(|known| known.name == key.text) {
             Some(known) => {
-                emptied = (matches!(value.data, Data::Null) && holds_more(&known.shape)).then_some(key);
+                emptied =
+                    (matches!(value.data, Data::Null) && holds_more(&known.shape)).then_some(key);
                 walk(value, &known.shape, &key.text, problems);
             }
             None if of_a_body(&key.text) => {}
@@ -66,7 +66,10 @@ fn known_by(known: &keys::Key) -> String {
     match &known.shape {
         Shape::Choice([word]) => format!("write `{name}: {word}`"),
         Shape::Choice(words) => {
-            let words: Vec<String> = words.iter().map(|word| format!("`{name}: {word}`")).collect();
+            let words: Vec<String> = words
+                .iter()
+                .map(|word| format!("`{name}: {word}`"))
+                .collect();
             format!("write one of {}: {doc}", words.join(", "))
         }
         _ => format!("`{name}`: {doc}"),
@@ -92,7 +95,9 @@ fn other_body<'a>(
     let kind = |key: &Key| BODY_KEYS.iter().find(|(name, _)| *name == key.text);
     let own = |key: &Key| section.all().any(|known| known.name == key.text);
     let bodies = members.iter().map(|(key, _)| key);
-    let mut bodies = bodies.filter_map(|key| Some((key, kind(key)?.1))).peekable();
+    let mut bodies = bodies
+        .filter_map(|key| Some((key, kind(key)?.1)))
+        .peekable();
     let first = *bodies.peek()?;
     bodies.all(|(key, _)| !own(key)).then_some(first)
 }
@@ -142,7 +147,11 @@ fn unknown_key(key: &Key, emptied: Option<&Key>, section: &Section, problems: &m
         return problems.add(key.at, message, "a plan has one body, that of its kind");
     }
     let known = section.all().map(|key| key.name);
-    let cure = match (habits::key(name, text), nearest(text, known.clone()), emptied) {
+    let cure = match (
+        habits::key(name, text),
+        nearest(text, known.clone()),
+        emptied,
+    ) {
         (Some(cure), _, _) => cure.to_owned(),
         (None, None, Some(above)) => {
             format!("if it belongs to `{}`, indent it further", above.text)
@@ -185,7 +194,8 @@ fn walk_map(node: &Node, inner: &Shape, what: &str, problems: &mut Problems) {
         if is_part(section, &key.text, value) {
             if !told {
                 let (text, name) = (&key.text, section.name);
-                let message = format!("`{text}` is a key of a {name}, and stands where names of {what} do");
+                let message =
+                    format!("`{text}` is a key of a {name}, and stands where names of {what} do");
                 let cure = match above {
                     Some(above) => format!("indent it under `{}`", above.text),
                     None => format!("give the {name} a name, and indent this under it"),
@@ -198,7 +208,9 @@ fn walk_map(node: &Node, inner: &Shape, what: &str, problems: &mut Problems) {
         told = false;
         above = Some(key);
         name(&key.text, key.at, what, problems);
-        let next = members.peek().filter(|(key, value)| is_part(section, &key.text, value));
+        let next = members
+            .peek()
+            .filter(|(key, value)| is_part(section, &key.text, value));
         if matches!(value.data, Data::Null) && next.is_some() {
             continue;
         }

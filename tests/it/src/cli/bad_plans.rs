@@ -356,13 +356,31 @@ fn told(rest: &str) -> String {
 fn one_fault_is_one_problem() {
     for (rest, words) in [
         // What belongs to a step, indented no further than its name.
-        ("steps:\n  a:\n    uses: md/headings\n  with: { text: x }\n", "indent it under `a`"),
-        ("steps:\n  a:\n  uses: md/headings\n  with: { text: x }\n", "indent it under `a`"),
-        ("steps:\n  a:\n    uses: md/headings\n    with:\n    text: x\n", "if it belongs to `with`, indent it further"),
+        (
+            "steps:\n  a:\n    uses: md/headings\n  with: { text: x }\n",
+            "indent it under `a`",
+        ),
+        (
+            "steps:\n  a:\n  uses: md/headings\n  with: { text: x }\n",
+            "indent it under `a`",
+        ),
+        (
+            "steps:\n  a:\n    uses: md/headings\n    with:\n    text: x\n",
+            "if it belongs to `with`, indent it further",
+        ),
         // What follows from another problem.
-        ("steps:\n  a: { use: md/headings, with: { text: x } }\n", "did you mean `uses`?"),
-        ("steps: {}\noutputs: { o: \"${{ steps.a.output }}\" }\n", "a plan needs a step"),
-        ("initial_state: a\nfinal_states: [a]\nstates: { a: { uses: md/headings, with: { text: x } } }\n", "write `kind: fsm`"),
+        (
+            "steps:\n  a: { use: md/headings, with: { text: x } }\n",
+            "did you mean `uses`?",
+        ),
+        (
+            "steps: {}\noutputs: { o: \"${{ steps.a.output }}\" }\n",
+            "a plan needs a step",
+        ),
+        (
+            "initial_state: a\nfinal_states: [a]\nstates: { a: { uses: md/headings, with: { text: x } } }\n",
+            "write `kind: fsm`",
+        ),
     ] {
         let said = told(rest);
         assert!(said.contains("has 1 problem\n"), "{rest}: {said}");
@@ -377,9 +395,8 @@ fn one_fault_is_one_problem() {
 
 #[test]
 fn what_other_tools_call_it_is_told_with_our_word() {
-    let step = |more: &str| {
-        format!("steps:\n  a: {{ uses: md/headings, with: {{ text: x }}, {more} }}\n")
-    };
+    let step =
+        |more: &str| format!("steps:\n  a: {{ uses: md/headings, with: {{ text: x }}, {more} }}\n");
     for (rest, words) in [
         (step("if: true"), "write `when`"),
         (step("depends_on: [b]"), "write `needs`"),
@@ -389,13 +406,31 @@ fn what_other_tools_call_it_is_told_with_our_word() {
         (step("foreach: [1]"), "foreach: expected a map"),
         (step("foreach: { in: [1] }"), "write `items`"),
         (step("guardrails: { before: [r] }"), "write `{ uses: r }`"),
-        (step("guardrails: { before: [{ uses: md }] }"), "guardrails of this plan: `r`"),
-        (step("when: \"${{ env.HOME == 'x' }}\""), "the environment is never in reach"),
-        (step("when: \"${{ length('x') > 0 }}\""), "did you mean `size`?"),
-        (step("when: \"${{ size('x' }}\""), "the expression ends, and `)` is missing"),
+        (
+            step("guardrails: { before: [{ uses: md }] }"),
+            "guardrails of this plan: `r`",
+        ),
+        (
+            step("when: \"${{ env.HOME == 'x' }}\""),
+            "the environment is never in reach",
+        ),
+        (
+            step("when: \"${{ length('x') > 0 }}\""),
+            "did you mean `size`?",
+        ),
+        (
+            step("when: \"${{ size('x' }}\""),
+            "the expression ends, and `)` is missing",
+        ),
         (step("when: \"${{ 1 = 1 }}\""), "is `==`"),
-        (step("output: { schema: { type: objct } }"), "did you mean `object`?"),
-        (step("timeout: 30s") + "inputs: { n: { type: number, default: \"5\" } }\n", "write it without quotes: `5`"),
+        (
+            step("output: { schema: { type: objct } }"),
+            "did you mean `object`?",
+        ),
+        (
+            step("timeout: 30s") + "inputs: { n: { type: number, default: \"5\" } }\n",
+            "write it without quotes: `5`",
+        ),
         (step("timeout: 30s") + "tools: {}\n", "write `plugins`"),
     ] {
         let said = told(&rest);
