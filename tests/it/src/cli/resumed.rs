@@ -492,6 +492,25 @@ fn an_example_that_is_stopped_at_any_record_ends_as_if_it_had_not_been() {
     }
 }
 
+/// Three agents are at work at once, each of them started and none of them done.
+#[test]
+fn a_step_of_several_agents_that_is_taken_up_costs_what_is_recorded_of_it() {
+    let home = example("quality-gates");
+    home.flowhost(&["run", "plan.yaml"]).expect(9);
+    let text = std::fs::read_to_string(run_dir(&home).join("seg-00000000.jsonl")).unwrap();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let is_answer = |line: &String| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        record["kind"] == "tool.result" && record["tool"] == "on-plan"
+    };
+    let keep = lines.iter().position(is_answer).unwrap();
+    assert!(lines[..keep].iter().any(|line| line.contains("on-start")));
+    cut(&home, &lines, keep);
+    home.flowhost(&["runs", "resume", "latest"]).expect(9);
+    super::again::replays(&home);
+    home.flowhost(&["verify", "latest"]).expect(0);
+}
+
 pub(super) const REVIEW: &str = "  a: { POST:/a }\n  review: { needs: [a], wait_for: approval, timeout: 4h }\n  b: { needs: \
                       [review], POST:/b }\noutputs: { by: \"${{ steps.review.output.by }}\" }";
 

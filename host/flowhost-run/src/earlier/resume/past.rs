@@ -430,7 +430,8 @@ impl<'p> Reader<'p> {
         let detail = detail(&said.used);
         let Ok(number) = call.parse::<u64>() else {
             let root = self.root(&call);
-            if root > 0 {
+            // That an agent is started is nobody's call: a process does not count it to the step that came first.
+            if root > 0 && said.tool != ON_START {
                 let made = self.past.calls.entry(root).or_default();
                 made.routed.detail.add(&detail);
             }
