@@ -67,6 +67,7 @@ while (my $line = <STDIN>) {
         elsif ($mode eq 'utf-16') { print join('', map { "$_\0" } split //, "{\"jsonrpc\":\"2.0\"}"), "\n\0"; }
         elsif ($mode eq 'nan') { print "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"structuredContent\":{\"text\":NaN}}}\n"; }
         elsif ($mode eq 'floods') { print "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"$_\"}}\n" for 1 .. 2000; answer($id, said(uc $text)); }
+        elsif ($mode eq 'chatters') { print "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"$_\"}}\n" for 1 .. 100; answer('"nobody-asked"', said('x')); answer($id, said(uc $text)); }
         elsif ($mode eq 'asks') {
             print "{\"jsonrpc\":\"2.0\",\"id\":\"mine\",\"method\":\"sampling/createMessage\",\"params\":{}}\n";
             my $reply = <STDIN>;

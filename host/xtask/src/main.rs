@@ -23,6 +23,7 @@ mod guests;
 mod lanes;
 mod mcp_files;
 mod mcp_peers;
+mod mcp_soak;
 mod order_saga;
 mod process;
 mod py_trees;
@@ -79,6 +80,8 @@ enum Task {
     Simulate(simulate::Options),
     /// Asks the MCP server by clients that others wrote.
     McpPeers(mcp_peers::Options),
+    /// Lets one process call ten MCP servers, half of which misbehave, and looks what of them stays.
+    McpSoak(mcp_soak::Options),
     /// Compares the reference of behaviour trees with what `py_trees` answers.
     PyTrees(py_trees::Options),
     /// Counts how many of CEL's conformance cases hold.
@@ -112,6 +115,7 @@ fn run(task: Task, folders: &Folders) -> anyhow::Result<()> {
         Task::Crash(options) => crash::run(folders, &options),
         Task::Simulate(options) => simulate::run(folders, &options),
         Task::McpPeers(options) => mcp_peers::run(folders, &options),
+        Task::McpSoak(options) => mcp_soak::run(folders, &options),
         Task::PyTrees(options) => py_trees::run(folders, &options),
         Task::CelCases(options) => cel_cases::run(folders, &options),
     }

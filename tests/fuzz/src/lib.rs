@@ -72,6 +72,7 @@ pub const TARGETS: &[Target] = &[
     targets::evidence::EVIDENCE,
     targets::mcp::FRAME,
     targets::mcp::HEADER,
+    targets::mcp::EVENTS,
     targets::models::OPENAI,
     targets::models::RESPONSES,
     targets::models::ANTHROPIC,

@@ -1,7 +1,7 @@
-//! Frames of MCP, as a client or a server sends them.
+//! Frames of MCP, as a client or a server sends them, and the streams of events that carry them.
 
 use flowhost_mcp::{
-    Message, check_headers, decode_header, encode_header, modern, progress_token, read,
+    Events, Message, check_headers, decode_header, encode_header, modern, progress_token, read,
 };
 
 use super::text;
@@ -44,6 +44,53 @@ pub(crate) const HEADER: Target = Target {
         "==",
     ],
 };
+
+pub(crate) const EVENTS: Target = Target {
+    name: "mcp-events",
+    run: events,
+    words: &[
+        "data: ",
+        "data:{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
+        "data\n",
+        "id: 7\n",
+        "id:\n",
+        "retry: 250\n",
+        "retry: 99999999999999999999\n",
+        "event: message\n",
+        "event: endpoint\n",
+        ": ping\n",
+        "\n\n",
+        "\r\n",
+        "\r",
+        "\u{feff}",
+    ],
+};
+
+/// Wherever a stream is cut, it says the same; no frame is longer than the bound, and what is gone on after can
+/// stand in a header.
+fn events(bytes: &[u8]) -> Outcome {
+    const MAX: usize = 64;
+    let mut whole = Events::new(MAX);
+    let at_once = whole.push(bytes);
+    let mut parts = Events::new(MAX);
+    let mut by_parts = Ok(Vec::new());
+    for byte in bytes {
+        by_parts = by_parts.and_then(|mut events: Vec<_>| {
+            events.extend(parts.push(std::slice::from_ref(byte))?);
+            Ok(events)
+        });
+    }
+    assert_eq!(at_once, by_parts);
+    for event in at_once.iter().flatten() {
+        assert!(!event.data.is_empty() && event.data.len() <= MAX);
+    }
+    assert!(
+        whole.last_id().bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+        "{:?}",
+        whole.last_id()
+    );
+    Outcome::of(&at_once)
+}
 
 /// Accepted means: what is sent on is what came in, and what is said of itself can be asked for.
 fn frame(bytes: &[u8]) -> Outcome {

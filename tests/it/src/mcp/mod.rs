@@ -6,6 +6,8 @@ mod client;
 mod http;
 mod offers;
 mod process;
+mod site;
+mod soak;
 mod stdio;
 mod streams;
 

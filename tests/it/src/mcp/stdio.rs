@@ -18,11 +18,16 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn start(home: &Home, arguments: &[&str]) -> Self {
+        Self::saying(home, arguments, Stdio::piped())
+    }
+
+    /// The same, with its standard error elsewhere: nobody reads it before the end.
+    pub(super) fn saying(home: &Home, arguments: &[&str], words: Stdio) -> Self {
         let mut command = home.command(arguments);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(words);
         let mut child = command.spawn().unwrap();
         let into = child.stdin.take();
         let from = BufReader::new(child.stdout.take().unwrap());
@@ -41,6 +46,11 @@ impl Peer {
         let mut line = String::new();
         self.from.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// The process's id.
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks, and gives what comes next.

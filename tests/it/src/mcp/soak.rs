@@ -1,0 +1,347 @@
+//! A day of ten servers, half of which misbehave: one process serves run after run, each with calls of all ten, and
+//! nothing of them stays in it: no process, no session, no file descriptor, and no memory beyond a bound.
+//!
+//! What counts is what the machine says of the process and what the servers count themselves. The test command
+//! takes as long as a test may; `cargo xtask mcp-soak` takes as long as it is told.
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::site::{Asked, Site, event, events, note, reply, result, shouted, tools, write};
+use super::stdio::Peer;
+use super::{call, initialize, request};
+use crate::support::{Home, confines, repository};
+
+/// Seconds in the test command.
+const SECONDS: u64 = 40;
+/// Seconds from which on the bound of memory is the real one: before, caches fill and the allocator finds its size.
+const LONG: u64 = 600;
+/// The growth that is borne, in percent: over a long time, and over a short one.
+const GROWTH: (f64, f64) = (5.0, 25.0);
+/// Runs that are at work together.
+const TOGETHER: u32 = 3;
+/// File descriptors more than at the first look that are no leak: a thread more has its own.
+const SLACK: usize = 3;
+
+/// Servers that are programs, by the mode of `server.pl`: three that behave, one that talks too much and answers
+/// nobody's questions, one that dies.
+const PROGRAMS: [&str; 5] = ["legacy", "modern", "tells", "chatters", "dies"];
+/// Plugins whose answers have to be right in each run.
+const GOOD: [&str; 6] = ["legacy", "modern", "tells", "chatters", "plain", "streams"];
+
+/// Sessions that a server gave and that were not ended.
+#[derive(Default)]
+struct Sessions {
+    open: Mutex<BTreeSet<String>>,
+    begun: AtomicUsize,
+}
+
+impl Sessions {
+    /// What a server of the legacy era does but calls; whether it did.
+    fn answer(&self, asked: &Asked, stream: &mut TcpStream) -> bool {
+        let said = json!({ "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+            "serverInfo": { "name": "soak", "version": "1" } });
+        let session = asked.header("mcp-session-id").unwrap_or_default();
+        let known = self.open.lock().unwrap().contains(session);
+        match asked.what() {
+            _ if asked.header("mcp-protocol-version") == Some("2026-07-28") => {
+                reply(stream, 400, "content-type: text/plain\r\n", "Bad Request");
+            }
+            "initialize" => {
+                let number = self.begun.fetch_add(1, Ordering::SeqCst);
+                let id = format!("s-{number}");
+                self.open.lock().unwrap().insert(id.clone());
+                result(asked, stream, &format!("mcp-session-id: {id}\r\n"), &said);
+            }
+            _ if !known => reply(stream, 404, "", ""),
+            "notifications/initialized" | "notifications/cancelled" => reply(stream, 202, "", ""),
+            "tools/list" => result(asked, stream, "", &tools("Says it louder.")),
+            _ if asked.method == "DELETE" => {
+                self.open.lock().unwrap().remove(session);
+                reply(stream, 204, "", "");
+            }
+            "tools/call" => return false,
+            _ => reply(stream, 405, "", ""),
+        }
+        true
+    }
+
+    fn forget(&self, asked: &Asked) {
+        let session = asked.header("mcp-session-id").unwrap_or_default();
+        self.open.lock().unwrap().remove(session);
+    }
+
+    fn left(&self) -> usize {
+        self.open.lock().unwrap().len()
+    }
+}
+
+/// A server with sessions that answers calls as it is told, by how many there were before.
+fn with_sessions(
+    sessions: &Arc<Sessions>,
+    answer: impl Fn(&Sessions, &Asked, &mut TcpStream, usize) + Send + Sync + 'static,
+) -> Site {
+    let (sessions, calls) = (sessions.clone(), AtomicUsize::new(0));
+    Site::start(move |asked, stream| {
+        if !sessions.answer(asked, stream) {
+            let before = calls.fetch_add(1, Ordering::SeqCst);
+            answer(&sessions, asked, stream, before);
+        }
+    })
+}
+
+fn streamed(asked: &Asked, stream: &mut TcpStream) {
+    let token = &asked.body["params"]["_meta"]["progressToken"];
+    let how_far = json!({ "progressToken": token, "progress": 1, "total": 2 });
+    events(stream);
+    event(stream, "", &note("notifications/progress", how_far));
+    event(stream, "", &shouted(asked));
+}
+
+/// The five servers at an address. Two behave; one breaks off in the middle of an event, one forgets its sessions,
+/// one answers with whatever else there is.
+fn sites(sessions: &Arc<Sessions>) -> [(&'static str, Site); 5] {
+    let plain = with_sessions(sessions, |_, asked, stream, _| {
+        let body = shouted(asked).to_string();
+        reply(stream, 200, "content-type: application/json\r\n", &body);
+    });
+    let streams = Site::start(|asked, stream| {
+        let said = json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"],
+            "capabilities": { "tools": { "listChanged": true } } });
+        match asked.what() {
+            "server/discover" => result(asked, stream, "", &said),
+            "tools/list" => result(asked, stream, "", &tools("Says it louder.")),
+            "subscriptions/listen" => {
+                events(stream);
+                while write(stream, ":\n\n") {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+            _ => streamed(asked, stream),
+        }
+    });
+    let drops = with_sessions(sessions, |_, asked, stream, before| match before % 2 {
+        0 => {
+            events(stream);
+            write(stream, "data: {\"jsonrpc\":\"2.0\",");
+        }
+        _ => streamed(asked, stream),
+    });
+    let forgets = with_sessions(sessions, |sessions, asked, stream, before| {
+        match before % 3 {
+            2 => {
+                sessions.forget(asked);
+                reply(stream, 404, "", "");
+            }
+            _ => streamed(asked, stream),
+        }
+    });
+    let strange = with_sessions(sessions, |_, asked, stream, before| match before % 6 {
+        0 => reply(stream, 503, "", ""),
+        1 => reply(stream, 200, "content-type: text/html\r\n", "<html>"),
+        2 => reply(stream, 200, "content-type: application/json\r\n", "{\"jsonrpc\":NaN}"),
+        3 => {
+            events(stream);
+            let flood = format!("data: {}\n", "x".repeat(1 << 16)).repeat(200);
+            write(stream, &flood);
+        }
+        4 => {
+            // Nothing, for longer than a call may take.
+            events(stream);
+            while write(stream, ":\n\n") {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        _ => streamed(asked, stream),
+    });
+    [
+        ("plain", plain),
+        ("streams", streams),
+        ("drops", drops),
+        ("forgets", forgets),
+        ("strange", strange),
+    ]
+}
+
+/// A folder with a plan that calls a tool of each.
+fn folder(sites: &[(&str, Site)]) -> Home {
+    let home = Home::new();
+    home.warm();
+    let script = std::fs::read_to_string(repository().join("tests/mcp/server.pl")).unwrap();
+    home.file("server/server.pl", script);
+    let (mut plugins, mut steps) = (String::new(), String::new());
+    let limits = "[limits]\ndeadline = \"2s\"\n";
+    let mut add = |name: &str, config: String, profile: String| {
+        home.file(
+            &format!("policies/{name}.toml"),
+            format!("version = 1\nname = \"{name}\"\nlog = true\n{limits}{profile}"),
+        );
+        plugins.push_str(&format!(
+            "  {name}: {{ kind: mcp_adapter, source: \"builtin:mcp-client\", profile: {name}{config} }}\n"
+        ));
+        for number in [1, 2] {
+            steps.push_str(&format!(
+                "  {name}-{number}: {{ uses: {name}/shout, with: {{ text: hello }}, continue_on_error: true }}\n"
+            ));
+        }
+    };
+    for mode in PROGRAMS {
+        let process = format!(
+            "[[process]]\ncommand = [\"perl\", \"/server/server.pl\", \"{mode}\"]\n\
+             [[files]]\nguest = \"/server\"\nhost = \"server\"\naccess = \"read\"\n"
+        );
+        add(mode, String::new(), process);
+    }
+    for (name, site) in sites {
+        let url = format!("http://{}/mcp", site.address);
+        let http = format!(
+            "[[http]]\nurl = \"{url}\"\nmethods = [\"POST\", \"GET\", \"DELETE\"]\nresponse = \"1MiB\"\nprivate_network = true\n"
+        );
+        add(name, format!(", config: {{ url: \"{url}\" }}"), http);
+    }
+    let outputs: String = GOOD
+        .map(|name| format!("  {name}: \"${{{{ steps.{name}-1.output.text + steps.{name}-2.output.text }}}}\"\n"))
+        .concat();
+    home.file(
+        "plan.yaml",
+        format!(
+            "flowhost: v1\nkind: workflow\nname: soak\ndescription: Calls ten servers.\nplugins:\n{plugins}steps:\n{steps}outputs:\n{outputs}"
+        ),
+    );
+    home
+}
+
+/// What the machine says of a process.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    rss_kib: u64,
+    files: usize,
+    children: usize,
+}
+
+fn look(process: u32) -> Look {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let rss = rss.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let children = tasks.flatten().map(|task| {
+        // A thread may have ended in between.
+        let children = std::fs::read_to_string(task.path().join("children"));
+        children.unwrap_or_default().split_whitespace().count()
+    });
+    Look {
+        rss_kib: rss,
+        files,
+        children: children.sum(),
+    }
+}
+
+/// A look at a process that has had a moment to clear up.
+fn settled(process: u32, sessions: &Sessions) -> Look {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let seen = look(process);
+        if (seen.children == 0 && sessions.left() == 0) || Instant::now() > until {
+            return seen;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The middle of the memory in a part of the looks, by their order.
+fn memory(looks: &[Look], from: f64, to: f64) -> f64 {
+    let at = |part: f64| (looks.len() as f64 * part) as usize;
+    let mut all: Vec<u64> = looks[at(from)..at(to).max(at(from) + 1)]
+        .iter()
+        .map(|look| look.rss_kib)
+        .collect();
+    all.sort_unstable();
+    all[all.len() / 2] as f64
+}
+
+#[test]
+fn ten_servers_of_which_half_misbehave_leave_nothing_in_the_process_that_calls_them() {
+    if !cfg!(target_os = "linux") || !confines() {
+        return;
+    }
+    let seconds = std::env::var("FLOWHOST_MCP_SOAK_SECONDS");
+    let seconds = seconds.map_or(SECONDS, |it| it.parse().unwrap());
+    let sessions: Arc<Sessions> = Arc::default();
+    let sites = sites(&sessions);
+    let home = folder(&sites);
+    let serve = [
+        "mcp",
+        "serve",
+        "--plan",
+        "plan.yaml",
+        "--allow-process",
+        "--allow-private-network",
+    ];
+    let mut peer = Peer::saying(&home, &serve, Stdio::null());
+    peer.ask(&initialize(0));
+    peer.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string());
+    let process = peer.process();
+    let begun = Instant::now();
+    let mut looks = Vec::new();
+    let mut runs = 0;
+    while begun.elapsed() < Duration::from_secs(seconds) || looks.len() < 4 {
+        for _ in 0..TOGETHER {
+            runs += 1;
+            peer.send(&call(runs, "soak", json!({})).to_string());
+        }
+        for _ in 0..TOGETHER {
+            check(&answer(&mut peer));
+        }
+        // All have ended: nothing of them is left.
+        let seen = settled(process, &sessions);
+        assert_eq!(seen.children, 0, "processes after {runs} runs: {seen:?}");
+        assert_eq!(sessions.left(), 0, "sessions after {runs} runs");
+        looks.push(seen);
+    }
+    // It still answers, and ends when it is told.
+    let pinged = peer.ask(&request(runs + 1, "ping", json!({})));
+    assert!(pinged["result"].is_object(), "{pinged}");
+    let (code, said) = peer.end();
+    assert_eq!(code, 0, "{said}");
+    let (before, after) = (memory(&looks, 0.25, 0.4), memory(&looks, 0.85, 1.0));
+    let growth = (after - before) / before * 100.0;
+    let files = (looks[1].files, looks[looks.len() - 1].files);
+    let sessions = sessions.begun.load(Ordering::SeqCst);
+    eprintln!(
+        "{runs} runs in {seconds} s, {} calls, {sessions} sessions: memory {:.0} MiB, then {:.0} MiB ({growth:+.1} %), \
+         file descriptors {}, then {}",
+        runs * 20,
+        before / 1_024.0,
+        after / 1_024.0,
+        files.0,
+        files.1
+    );
+    assert!(files.1 <= files.0 + SLACK, "file descriptors: {files:?}");
+    let borne = if seconds >= LONG { GROWTH.0 } else { GROWTH.1 };
+    assert!(growth < borne, "memory grew by {growth:.1} % over {runs} runs");
+}
+
+/// The next answer; what is told of progress is passed over.
+fn answer(peer: &mut Peer) -> Value {
+    loop {
+        let frame = peer.next();
+        if frame.get("method").is_none() {
+            return frame;
+        }
+    }
+}
+
+/// Those that behave were heard, whatever the others did.
+fn check(answer: &Value) {
+    let outputs = &answer["result"]["structuredContent"]["outputs"];
+    for name in GOOD {
+        assert_eq!(outputs[name], "HELLOHELLO", "{name}: {answer:#}");
+    }
+}
