@@ -255,9 +255,9 @@ fn settled(process: u32, sessions: &Sessions) -> Look {
     }
 }
 
-/// The middle of the memory in a part of the looks, by their order.
-fn memory(looks: &[Look], from: f64, to: f64) -> f64 {
-    let at = |part: f64| (looks.len() as f64 * part) as usize;
+/// The middle of the memory in a part of the looks, in percent of their order.
+fn memory(looks: &[Look], from: usize, to: usize) -> f64 {
+    let at = |percent: usize| looks.len() * percent / 100;
     let mut all: Vec<u64> = looks[at(from)..at(to).max(at(from) + 1)]
         .iter()
         .map(|look| look.rss_kib)
@@ -310,7 +310,7 @@ fn ten_servers_of_which_half_misbehave_leave_nothing_in_the_process_that_calls_t
     assert!(pinged["result"].is_object(), "{pinged}");
     let (code, said) = peer.end();
     assert_eq!(code, 0, "{said}");
-    let (before, after) = (memory(&looks, 0.25, 0.4), memory(&looks, 0.85, 1.0));
+    let (before, after) = (memory(&looks, 25, 40), memory(&looks, 85, 100));
     let growth = (after - before) / before * 100.0;
     let files = (looks[1].files, looks[looks.len() - 1].files);
     let sessions = sessions.begun.load(Ordering::SeqCst);

@@ -13,6 +13,9 @@ use super::site::{
 };
 use crate::support::{Home, Ran};
 
+/// What a server of an era answers but calls; whether it did.
+type Era = fn(&Asked, &mut TcpStream) -> bool;
+
 /// A folder with a plan that calls the server's tool.
 fn plan(address: SocketAddr, more: &str, steps: &str) -> Home {
     let home = Home::new();
@@ -59,7 +62,7 @@ fn told(home: &Home) -> Vec<Value> {
 
 #[test]
 fn progress_at_an_address_is_told_while_the_call_lasts_in_either_era() {
-    for others in [modern, legacy] {
+    for others in [modern as Era, legacy] {
         let site = Site::start(move |asked, stream| {
             if others(asked, stream) {
                 return;
@@ -129,10 +132,10 @@ fn the_session_of_a_server_is_one_for_the_run_and_never_the_adapters() {
 
 /// Answers the first call, says by itself that the tools have changed, and shows others from then on.
 fn announces(
-    others: fn(&Asked, &mut TcpStream) -> bool,
+    others: Era,
 ) -> impl Fn(&Asked, &mut TcpStream) + Send + Sync {
     let called = AtomicUsize::new(0);
-    move |asked, stream| {
+    move |asked: &Asked, stream: &mut TcpStream| {
         let before = called.load(Ordering::SeqCst);
         if asked.what() == "tools/list" && before > 0 {
             return result(asked, stream, "", &tools("Says it louder, to all."));
@@ -173,7 +176,7 @@ fn a_server_at_an_address_that_says_that_its_tools_have_changed_is_looked_at_bef
     // MCP-002: its list holds for a minute, so that without its word nobody would look. The call that is at work then
     // hears nothing of it: it is said on the stream that the host keeps.
     let steps = format!("{STEP}\n  b: {{ needs: [a], uses: peer/shout, with: {{ text: again }} }}");
-    for others in [modern, legacy] {
+    for others in [modern as Era, legacy] {
         let site = Site::start(announces(others));
         let ran = run(&plan(site.address, "", &steps)).expect(6);
         assert!(
@@ -268,10 +271,8 @@ fn a_large_answer_comes_in_pieces_each_of_which_is_counted() {
 
 #[test]
 fn a_call_that_nobody_waits_for_is_called_off_as_its_era_says() {
-    for (others, told) in [
-        (modern as fn(&Asked, &mut TcpStream) -> bool, 0),
-        (legacy, 1),
-    ] {
+    let eras: [(Era, usize); 2] = [(modern, 0), (legacy, 1)];
+    for (others, told) in eras {
         let closed = Arc::new(AtomicUsize::new(0));
         let seen = closed.clone();
         let site = Site::start(move |asked, stream| {
