@@ -10,6 +10,7 @@ mod site;
 mod soak;
 mod stdio;
 mod streams;
+mod threats;
 
 use serde_json::{Value, json};
 

@@ -17,7 +17,7 @@ use crate::support::{Home, Ran};
 type Era = fn(&Asked, &mut TcpStream) -> bool;
 
 /// A folder with a plan that calls the server's tool.
-fn plan(address: SocketAddr, more: &str, steps: &str) -> Home {
+pub(super) fn plan(address: SocketAddr, more: &str, steps: &str) -> Home {
     let home = Home::new();
     home.warm();
     home.file(
@@ -37,9 +37,9 @@ fn plan(address: SocketAddr, more: &str, steps: &str) -> Home {
     home
 }
 
-const STEP: &str = "  a: { uses: peer/shout, with: { text: hello } }";
+pub(super) const STEP: &str = "  a: { uses: peer/shout, with: { text: hello } }";
 
-fn run(home: &Home) -> Ran {
+pub(super) fn run(home: &Home) -> Ran {
     home.flowhost(&["run", "plan.yaml", "--allow-private-network", "--json"])
 }
 
