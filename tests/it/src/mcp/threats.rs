@@ -120,27 +120,36 @@ fn mcp_012_what_a_tool_gives_opens_no_other_tool_and_no_new_destination_to_an_ag
         ),
     );
     home.file("prompts/ask.md", "Say hello louder.\n");
-    let text = home.read("plan.yaml");
-    let text = text.replace(
-        "plugins:\n",
-        "plugins:\n  fetch: { kind: tool, source: \"builtin:http-fetch\", profile: fetch }\n  \
-         agent: { kind: agent, source: \"builtin:llm-agent\", profile: agent, config: { role: a helper, model: mock/obedient, \
-         temperature: 0, tools: [peer/shout] } }\nbudget: { usd: 0.50, tokens: 100000 }\n",
-    );
     // The other plugin is the plan's own, and used by it: what keeps the agent from it is the agent's profile.
-    let (before, _) = text.split_once("steps:\n").unwrap();
-    let before = before.replace("budget: { usd: 0.50, tokens: 100000 }\n", "");
-    let plan = format!(
-        "{before}budget: {{ usd: 0.50, tokens: 100000 }}\nsteps:\n  a: {{ uses: agent, prompt: prompts/ask.md, output: {{ schema: {{ type: object, \
-         required: [answer], properties: {{ answer: {{ type: string }} }} }} }} }}\n  \
-         b: {{ needs: [a], uses: fetch/fetch, with: {{ url: \"http://{}/own\" }} }}\n",
-        elsewhere.address
+    let (peer, elsewhere_is) = (site.address, elsewhere.address);
+    home.file(
+        "plan.yaml",
+        format!(
+            r#"flowhost: v1
+kind: workflow
+name: under-test
+plugins:
+  peer: {{ kind: mcp_adapter, source: "builtin:mcp-client", profile: peer, config: {{ url: "http://{peer}/mcp" }} }}
+  fetch: {{ kind: tool, source: "builtin:http-fetch", profile: fetch }}
+  agent:
+    kind: agent
+    source: "builtin:llm-agent"
+    profile: agent
+    config: {{ role: a helper, model: mock/obedient, temperature: 0, tools: [peer/shout] }}
+budget: {{ usd: 0.50, tokens: 100000 }}
+steps:
+  a:
+    uses: agent
+    prompt: prompts/ask.md
+    continue_on_error: true
+    output: {{ schema: {{ type: object, required: [answer], properties: {{ answer: {{ type: string }} }} }} }}
+  b: {{ needs: [a], uses: fetch/fetch, with: {{ url: "http://{elsewhere_is}/own" }} }}
+"#
+        ),
     );
-    home.file("plan.yaml", plan);
     let ran = run(&home);
-    assert!(matches!(ran.code, 0 | 6 | 8), "{}", ran.all());
-    let asked = elsewhere.asked();
-    assert!(asked.len() <= 1, "the agent got through: {asked:?}");
+    let own = elsewhere.asked();
+    assert_eq!(own.len(), 1, "the plan's own request and no other: {}", ran.all());
     let calls: Vec<String> = home
         .records()
         .iter()
