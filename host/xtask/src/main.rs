@@ -78,7 +78,7 @@ enum Task {
     Crash(crash::Options),
     /// Simulates runs with everything going wrong, one seed or many.
     Simulate(simulate::Options),
-    /// Asks the MCP server by clients that others wrote.
+    /// Asks the MCP server by clients that others wrote, and servers that others wrote by the client.
     McpPeers(mcp_peers::Options),
     /// Lets one process call ten MCP servers, half of which misbehave, and looks what of them stays.
     McpSoak(mcp_soak::Options),

