@@ -225,10 +225,18 @@ impl Server {
 
     /// Begins to hear what the server says by itself, so that it is heard between calls as well.
     pub(crate) fn listen(&self, state: &State) -> Result<(), Error> {
-        if !self.is_http() || !state.listens {
+        if !state.listens {
             return Ok(());
         }
         let frame = self.subscription(state);
+        if !self.is_http() {
+            // A process says it on the one stream that it has, in the modern era where it was asked for; what it answers to
+            // that is nobody's.
+            if !frame.is_empty() {
+                transport::cancel(&transport::open(&frame, &[])?);
+            }
+            return Ok(());
+        }
         let headers = state.headers(LISTEN, &Map::new());
         let listening = Listening {
             frame: &frame,

@@ -74,7 +74,8 @@ impl State {
         }
     }
 
-    /// A new session in place of one that the server has ended; the modern era has none to begin.
+    /// A new session in place of one that the server has ended, or a new beginning with a process that was started
+    /// again; the modern era has no session to begin.
     pub(crate) fn begin_again(&mut self, server: &Server) -> Result<(), Error> {
         if let Era::Legacy = self.era {
             let (state, _) = initialize(server)?;
@@ -84,7 +85,8 @@ impl State {
                 ..state
             };
         }
-        Ok(())
+        // A process that was started again has not been asked to say what changes.
+        server.listen(self)
     }
 }
 

@@ -390,10 +390,10 @@ fn a_server_that_says_that_its_tools_have_changed_is_looked_at_before_the_next_c
     // MCP-002: it says nothing of how long its list holds, which is then ten seconds.
     let steps = format!("{STEP}\n  b: {{ needs: [a], uses: peer/shout, with: {{ text: again }} }}");
     run(&plan("legacy", "", &steps)).expect(0);
-    let refused = run(&plan("announces", "", &steps)).expect(6);
-    assert!(
-        refused.all().contains("`shout` changed: sha256:"),
-        "{}",
-        refused.all()
-    );
+    // In the modern era it says so where it was asked to.
+    for mode in ["announces", "modern-announces"] {
+        let refused = run(&plan(mode, "", &steps)).expect(6);
+        let told = refused.all();
+        assert!(told.contains("`shout` changed: sha256:"), "{mode}: {told}");
+    }
 }
