@@ -28,9 +28,8 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     // With the tests of `flowhost` itself, for which Cargo builds the executable.
     let mut command = built::tests(folders, &["--test", "*"], "it", false)?;
     say::step(format_args!("{} minutes of ten servers", options.minutes));
-    process::run(
-        command
-            .args(["mcp::soak::", "--nocapture"])
-            .env("FLOWHOST_MCP_SOAK_SECONDS", (options.minutes * 60).to_string()),
-    )
+    process::run(command.args(["mcp::soak::", "--nocapture"]).env(
+        "FLOWHOST_MCP_SOAK_SECONDS",
+        (options.minutes * 60).to_string(),
+    ))
 }

@@ -85,7 +85,10 @@ fn events(bytes: &[u8]) -> Outcome {
         assert!(!event.data.is_empty() && event.data.len() <= MAX);
     }
     assert!(
-        whole.last_id().bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+        whole
+            .last_id()
+            .bytes()
+            .all(|byte| (0x20..0x7f).contains(&byte)),
         "{:?}",
         whole.last_id()
     );

@@ -145,7 +145,12 @@ fn sites(sessions: &Arc<Sessions>) -> [(&'static str, Site); 5] {
     let strange = with_sessions(sessions, |_, asked, stream, before| match before % 6 {
         0 => reply(stream, 503, "", ""),
         1 => reply(stream, 200, "content-type: text/html\r\n", "<html>"),
-        2 => reply(stream, 200, "content-type: application/json\r\n", "{\"jsonrpc\":NaN}"),
+        2 => reply(
+            stream,
+            200,
+            "content-type: application/json\r\n",
+            "{\"jsonrpc\":NaN}",
+        ),
         3 => {
             events(stream);
             let flood = format!("data: {}\n", "x".repeat(1 << 16)).repeat(200);
@@ -206,7 +211,11 @@ fn folder(sites: &[(&str, Site)]) -> Home {
         add(name, format!(", config: {{ url: \"{url}\" }}"), http);
     }
     let outputs: String = GOOD
-        .map(|name| format!("  {name}: \"${{{{ steps.{name}-1.output.text + steps.{name}-2.output.text }}}}\"\n"))
+        .map(|name| {
+            format!(
+                "  {name}: \"${{{{ steps.{name}-1.output.text + steps.{name}-2.output.text }}}}\"\n"
+            )
+        })
         .concat();
     home.file(
         "plan.yaml",
@@ -229,7 +238,9 @@ fn look(process: u32) -> Look {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let rss = rss.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
-    let files = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    let files = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .count();
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let children = tasks.flatten().map(|task| {
         // A thread may have ended in between.
@@ -325,7 +336,10 @@ fn ten_servers_of_which_half_misbehave_leave_nothing_in_the_process_that_calls_t
     );
     assert!(files.1 <= files.0 + SLACK, "file descriptors: {files:?}");
     let borne = if seconds >= LONG { GROWTH.0 } else { GROWTH.1 };
-    assert!(growth < borne, "memory grew by {growth:.1} % over {runs} runs");
+    assert!(
+        growth < borne,
+        "memory grew by {growth:.1} % over {runs} runs"
+    );
 }
 
 /// The next answer; what is told of progress is passed over.

@@ -131,9 +131,7 @@ fn the_session_of_a_server_is_one_for_the_run_and_never_the_adapters() {
 }
 
 /// Answers the first call, says by itself that the tools have changed, and shows others from then on.
-fn announces(
-    others: Era,
-) -> impl Fn(&Asked, &mut TcpStream) + Send + Sync {
+fn announces(others: Era) -> impl Fn(&Asked, &mut TcpStream) + Send + Sync {
     let called = AtomicUsize::new(0);
     move |asked: &Asked, stream: &mut TcpStream| {
         let before = called.load(Ordering::SeqCst);
