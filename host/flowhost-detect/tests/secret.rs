@@ -73,6 +73,10 @@ const FORMS: &[(&str, Form)] = &[
     ("hexadecimal with colons", |s| hex(s, "", ":")),
     ("escaped bytes", |s| hex(s, "\\x", "")),
     ("an array of bytes", |s| hex(s, "0x", ", ")),
+    ("a list of bytes", |s| format!("{:?}", s.as_bytes())),
+    ("a list of bytes that is JSON", |s| {
+        serde_json::Value::from(s.as_bytes()).to_string()
+    }),
     ("percent", |s| hex(s, "%", "")),
     ("JSON", |s| serde_json::Value::from(s).to_string()),
     ("JSON in JSON", |s| {
@@ -208,5 +212,19 @@ fn twice_the_text_takes_about_twice_as_long_whatever_it_is_made_of() {
             eight < once * 24 + std::time::Duration::from_millis(20),
             "{piece}: {once:?}, {eight:?}"
         );
+    }
+}
+
+#[test]
+fn a_line_of_a_secret_of_several_lines_is_found_alone() {
+    let lines = ["MIGTAgEAMBMGByqGSM49", "AgEGCCqGSM49AwEHBHkw"];
+    let key = format!("-----BEGIN KEY-----\n{}\r\n{}\n-----END KEY-----\n", lines[0], lines[1]);
+    for key in [key.replace('\n', "\\n"), key] {
+        let secrets = Secrets::new([key.as_str()]);
+        for line in lines {
+            let text = format!("a line: {line}");
+            assert_eq!(secrets.find(text.as_bytes()), [8..28], "{key}");
+        }
+        assert!(secrets.is_clean(b"-----BEGIN KEY-----"));
     }
 }

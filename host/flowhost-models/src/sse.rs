@@ -104,6 +104,11 @@ impl Parser {
         match field {
             b"event" => self.name = value.to_vec(),
             b"data" => self.add_data(value)?,
+            // No field of the standard's: llama.cpp ends a stream that fails with it.
+            b"error" => {
+                self.name = b"error".to_vec();
+                self.add_data(value)?;
+            }
             _ => {}
         }
         Ok(None)
@@ -200,12 +205,13 @@ mod tests {
     #[test]
     fn reads_fields_comments_and_all_line_ends() {
         let text = "\u{feff}: hello\nevent: delta\ndata: {\"a\":\ndata: 1}\nid: 7\n\n\
-                    data\r\rdata:no blank\r\ndata:  two\r\n\r\nevent: lost\n\nretry: 5\n\n";
+                    data\r\rerror: {\"code\":400}\n\ndata:no blank\r\ndata:  two\r\n\r\nevent: lost\n\nretry: 5\n\n";
         assert_eq!(
             read(&[text.as_bytes()]),
             Ok(vec![
                 event("delta", "{\"a\":\n1}"),
                 event("", ""),
+                event("error", "{\"code\":400}"),
                 event("", "no blank\n two"),
             ])
         );

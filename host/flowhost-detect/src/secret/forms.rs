@@ -1,5 +1,5 @@
 //! What a value looks like in the encodings that carry text: hexadecimal, base32 and base64 at every
-//! alignment, percent, JSON.
+//! alignment, percent, JSON, lists of bytes.
 
 use base64::{
     Engine, alphabet,
@@ -9,6 +9,9 @@ use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
 use zeroize::Zeroizing;
 
 type Form = Zeroizing<Vec<u8>>;
+
+/// Shortest value that is looked for as a list of numbers, in bytes: four numbers in a row may be anybody's.
+const LISTED_MIN: usize = 8;
 
 /// All encodings of a value.
 pub(super) fn encodings(value: &str) -> Vec<Form> {
@@ -38,6 +41,9 @@ pub(super) fn encodings(value: &str) -> Vec<Form> {
     encoded.push(json(value, true));
     encoded.push(escaped_bytes(raw, b"\\x"));
     encoded.push(escaped_bytes(raw, b"0x"));
+    if raw.len() >= LISTED_MIN {
+        encoded.push(listed(raw));
+    }
     // By characters, as whoever reverses a text does it; by bytes the search reverses itself.
     encoded.push(Zeroizing::new(
         value.chars().rev().collect::<String>().into_bytes(),
@@ -66,6 +72,18 @@ fn escaped_bytes(raw: &[u8], mark: &[u8]) -> Form {
         mark.iter().copied().chain(digits)
     });
     Zeroizing::new(escaped.collect())
+}
+
+/// `115, 51, 99`, as a list of bytes turns up in JSON.
+fn listed(raw: &[u8]) -> Form {
+    let mut out = Vec::with_capacity(raw.len() * 4);
+    for byte in raw {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        out.extend(byte.to_string().bytes());
+    }
+    Zeroizing::new(out)
 }
 
 /// The base64 characters that depend on `raw` alone when it starts `shift` bytes after a group.

@@ -1,5 +1,6 @@
 //! Known secrets in whatever form they turn up: as they are, in base64 and base32 at every alignment, hexadecimal,
-//! percent and JSON escapes, entities, in another case, reversed, and split by whatever is not a letter.
+//! percent and JSON escapes, entities, lists of bytes, in another case, reversed, and split by whatever is not a
+//! letter. Of a secret of several lines, such as a private key, each long line is a secret too.
 //!
 //! The attack: a server that a secret was rightly sent to echoes it, or a guest that may read it hands it
 //! on, as a file's name or in halves that the next reader puts together. What is listed here is found;
@@ -24,6 +25,20 @@ const LETTERS_MIN: usize = 8;
 /// Shortest encoded form that is looked for as it stands, in bytes: shorter ones would hit innocent text.
 const ENCODED_MIN: usize = 6;
 
+/// Shortest line of a secret of several lines that is looked for alone, in bytes: a line of a key has 64.
+const LINE_MIN: usize = 16;
+
+/// A secret, and those of its lines that are secret by themselves. In a key file that is JSON the lines of the
+/// key stand in one line, with `\n` written out between them.
+fn with_lines(value: &str) -> impl Iterator<Item = &str> {
+    let lines = value.lines().flat_map(|line| line.split("\\n"));
+    let secret = |line: &&str| {
+        // `-----BEGIN PRIVATE KEY-----` tells nobody anything.
+        line.len() >= LINE_MIN && line.len() < value.len() && !line.starts_with("-----")
+    };
+    std::iter::once(value).chain(lines.map(str::trim).filter(secret))
+}
+
 /// Secrets to look for. What is held of them is zeroised when dropped.
 pub struct Secrets {
     exact: Automaton,
@@ -46,7 +61,8 @@ impl Secrets {
     #[must_use]
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let (mut exact, mut letters) = (Vec::new(), Vec::new());
-        for value in values.into_iter().filter(|value| !value.is_empty()) {
+        let values = values.into_iter().filter(|value| !value.is_empty());
+        for value in values.flat_map(with_lines) {
             let raw = Zeroizing::new(value.as_bytes().to_vec());
             let encoded = forms::encodings(value);
             for form in std::iter::once(&raw).chain(&encoded) {

@@ -11,11 +11,15 @@ use serde_json::Value;
 const PLACES_MAX: usize = 64;
 /// Blocks in fences that are looked at.
 const FENCES_MAX: usize = 64;
-/// Tags around what is thought aloud.
-const TAGS: [(&str, &str); 3] = [
+/// Marks around what is thought aloud, as models in use write them, in capitals or not.
+const TAGS: [(&str, &str); 7] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<reasoning>", "</reasoning>"),
+    ("<thought>", "</thought>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[think]", "[/think]"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
 ];
 
 /// The answer in `content`; `None` when all of it is the answer.
@@ -37,17 +41,25 @@ pub(super) fn taken<'a>(content: &'a str, schema: Option<&Value>) -> Option<&'a 
 fn without_thinking(content: &str, only_json: bool) -> Option<&str> {
     let start = content.trim_start();
     for (open, close) in TAGS {
-        let block = start.strip_prefix(open);
-        let rest = match block {
-            Some(block) => Some(block.split_once(close)?),
-            None if only_json && !start.starts_with(['{', '[']) => start.split_once(close),
+        let answer = match after(start, open).filter(|(at, _)| *at == 0) {
+            Some((_, block)) => Some(after(block, close)?.1),
+            None if only_json && !start.starts_with(['{', '[']) => {
+                after(start, close).map(|(_, answer)| answer)
+            }
             None => None,
         };
-        if let Some((_, answer)) = rest {
+        if let Some(answer) = answer {
             return Some(answer.trim_start());
         }
     }
     Some(content)
+}
+
+/// Where an ASCII mark first stands, in capitals or not, and what follows it.
+fn after<'a>(text: &'a str, mark: &str) -> Option<(usize, &'a str)> {
+    let mut places = text.as_bytes().windows(mark.len());
+    let at = places.position(|it| it.eq_ignore_ascii_case(mark.as_bytes()))?;
+    Some((at, text.get(at + mark.len()..)?))
 }
 
 /// JSON values that stand in fences of their own.
@@ -167,6 +179,9 @@ mod tests {
             "<think>\nhm {\"n\": 1}\n</think>\n{\"n\": 2}",
             "hm {\"n\": 1}\n</think>\n\n{\"n\": 2}",
             "<thinking>hm</thinking>```\n{\"n\": 2}\n```",
+            "<THINK>hm {\"n\": 1}</THINK>{\"n\": 2}",
+            "[THINK]hm {\"n\": 1}[/THINK]{\"n\": 2}",
+            "<|begin_of_thought|>{\"n\": 1}<|end_of_thought|>\n{\"n\": 2}",
             "{\"n\": 2} I repeat: {\"n\":2}",
             "The draft {\"m\": 1} became {\"n\": 2}",
         ] {

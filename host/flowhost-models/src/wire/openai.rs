@@ -365,9 +365,17 @@ impl Chat {
         let Some(choice) = choice else {
             return Ok(());
         };
+        let reason = word(choice, "finish_reason").filter(|it| *it != "null");
+        // Routers put an upstream's refusal where the answer would go on.
+        if let Some(refused) = some(choice, "error") {
+            return Err(classify::in_answer(refused));
+        }
+        if reason == Some("error") {
+            return Err(classify::in_answer(&Value::Null));
+        }
         let message = parts.iter().find_map(|part| some(choice, part));
         self.message(message.unwrap_or(choice), progress)?;
-        if let Some(reason) = word(choice, "finish_reason").filter(|it| *it != "null") {
+        if let Some(reason) = reason {
             self.gather.ends(finish(reason));
         }
         Ok(())
@@ -387,8 +395,15 @@ impl Chat {
         let thought = ["reasoning_content", "reasoning"];
         let thought = thought.iter().find_map(|key| text(message, key));
         self.gather.silent(thought.unwrap_or_default(), progress)?;
-        for call in list(message, "tool_calls") {
-            self.call(call, progress)?;
+        match some(message, "tool_calls") {
+            Some(Value::Array(calls)) => {
+                calls
+                    .iter()
+                    .try_for_each(|call| self.call(call, progress))?;
+            }
+            // One that its server did not put into a list.
+            Some(call) if call.is_object() => self.call(call, progress)?,
+            _ => {}
         }
         if let Some(function) = some(message, "function_call") {
             let call = json!({"index": 0, "function": function});
@@ -405,6 +420,10 @@ impl Chat {
                 return parts
                     .iter()
                     .try_for_each(|part| self.content(part, progress));
+            }
+            // A server that was asked for JSON and answers with it, not with its text.
+            part if part.is_object() && part.get("type").is_none() && part.get("text").is_none() => {
+                return self.gather.content(&part.to_string(), progress);
             }
             part => part,
         };
@@ -462,10 +481,12 @@ impl Chat {
 
 /// An unknown reason is taken as `length`: the answer may not be whole.
 fn finish(reason: &str) -> Finish {
-    match reason {
-        "stop" | "eos_token" | "stop_sequence" | "eos" => Finish::Stop,
-        "tool_calls" | "function_call" => Finish::ToolCalls,
-        "content_filter" => Finish::ContentFilter,
+    match reason.to_ascii_lowercase().as_str() {
+        "stop" | "eos_token" | "stop_sequence" | "eos" | "end_turn" | "complete" | "completed" => {
+            Finish::Stop
+        }
+        "tool_calls" | "function_call" | "tool_call" | "tool_use" => Finish::ToolCalls,
+        "content_filter" | "content_filtered" | "safety" => Finish::ContentFilter,
         _ => Finish::Length,
     }
 }

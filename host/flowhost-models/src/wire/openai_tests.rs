@@ -227,6 +227,11 @@ fn reads_every_reason_to_end() {
         ("content_filter", Finish::ContentFilter),
         ("tool_calls", Finish::Stop),
         ("eos_token", Finish::Stop),
+        ("STOP", Finish::Stop),
+        ("end_turn", Finish::Stop),
+        ("COMPLETE", Finish::Stop),
+        ("SAFETY", Finish::ContentFilter),
+        ("MAX_TOKENS", Finish::Length),
         ("insufficient_system_resource", Finish::Length),
     ];
     for (reason, finish) in table {
@@ -457,6 +462,17 @@ fn content_comes_as_a_text_or_in_parts_of_which_thoughts_are_left_out() {
 }
 
 #[test]
+fn a_call_without_a_list_and_an_answer_without_quotes_are_read() {
+    let call = json!({"id": "a", "function": {"name": "t", "arguments": "{}"}});
+    let (raw, _) = read(&[delta(json!({"tool_calls": call}), Some("tool_calls"))]);
+    assert_eq!(completion(raw).2, Finish::ToolCalls);
+    let (raw, _) = read(&[delta(json!({"content": {"n": 2}}), Some("stop"))]);
+    assert_eq!(completion(raw).0, "{\"n\":2}");
+    let (raw, _) = read(&[delta(json!({}), Some("error"))]);
+    assert!(raw.is_err());
+}
+
+#[test]
 fn permanent_errors_in_the_stream_have_their_class_and_cost_nothing() {
     use crate::ErrorClass::*;
     let table = [
@@ -465,6 +481,11 @@ fn permanent_errors_in_the_stream_have_their_class_and_cost_nothing() {
             Invalid,
         ),
         (json!({"error": {"code": 401, "message": "?"}}), Auth),
+        (
+            json!({"choices": [{"delta": {"content": ""}, "finish_reason": "error",
+                "error": {"code": 400, "message": "too long"}}]}),
+            Invalid,
+        ),
         (json!({"error": {"code": 402, "message": "?"}}), Quota),
         (
             json!({"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs", "type": "extra_forbidden"}]}),
