@@ -218,7 +218,10 @@ fn twice_the_text_takes_about_twice_as_long_whatever_it_is_made_of() {
 #[test]
 fn a_line_of_a_secret_of_several_lines_is_found_alone() {
     let lines = ["MIGTAgEAMBMGByqGSM49", "AgEGCCqGSM49AwEHBHkw"];
-    let key = format!("-----BEGIN KEY-----\n{}\r\n{}\n-----END KEY-----\n", lines[0], lines[1]);
+    let key = format!(
+        "-----BEGIN KEY-----\n{}\r\n{}\n-----END KEY-----\n",
+        lines[0], lines[1]
+    );
     for key in [key.replace('\n', "\\n"), key] {
         let secrets = Secrets::new([key.as_str()]);
         for line in lines {

@@ -422,7 +422,10 @@ impl Chat {
                     .try_for_each(|part| self.content(part, progress));
             }
             // A server that was asked for JSON and answers with it, not with its text.
-            part if part.is_object() && part.get("type").is_none() && part.get("text").is_none() => {
+            part if part.is_object()
+                && part.get("type").is_none()
+                && part.get("text").is_none() =>
+            {
                 return self.gather.content(&part.to_string(), progress);
             }
             part => part,
