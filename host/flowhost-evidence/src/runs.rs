@@ -208,9 +208,9 @@ impl From<StoredRecord> for RecordEntry {
             seq: record.seq,
             ts: record.ts.clone(),
             actor: record.actor.clone(),
-            kind: record.kind_text.clone(),
+            kind: record.kind_text.to_string(),
             fields: fields
-                .map(|(name, value)| (name.clone(), json(value)))
+                .map(|(name, value)| (name.to_owned(), json(value)))
                 .collect(),
             said: record.read().ok().flatten(),
             asked: None,

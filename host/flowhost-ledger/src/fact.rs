@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::fields::Fields;
 use crate::records::Kind;
 
 /// A field's value: the format has strings, objects of strings and arrays of strings only.
@@ -82,7 +83,7 @@ pub struct Fact {
     /// Who did it: `<tenant>/<plugin>` or `<tenant>/host`.
     pub actor: String,
     /// The kind's own fields; the reserved names (`v`, `seq`, `ts`, …) are refused on append.
-    pub fields: BTreeMap<String, Value>,
+    pub fields: Fields,
     /// Bytes that stay out of the record: it holds a salted commitment, the payload is erasable.
     pub payload: Option<Vec<u8>>,
     /// What the payload was before keys and personal data were taken out of it; kept encrypted, where the
@@ -97,7 +98,7 @@ impl Fact {
         Self {
             kind,
             actor: actor.into(),
-            fields: BTreeMap::new(),
+            fields: Fields::new(),
             payload: None,
             sealed: None,
         }

@@ -4,7 +4,6 @@
 //! reading borrows from them and hashes them, and must never print them again. Pure.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -14,6 +13,7 @@ use time::OffsetDateTime;
 use crate::canonical::{self, Entries, Malformed};
 use crate::checkpoint::parse_decimal;
 use crate::fact::{Fact, Value};
+use crate::fields::{Fields, name_of};
 use crate::merkle::Hash;
 use crate::records::Kind;
 
@@ -87,13 +87,13 @@ pub(crate) fn refusal(fact: &Fact, owner: &Owner) -> Option<String> {
     if fact.actor.is_empty() {
         return Some("it names no actor".to_owned());
     }
-    for (name, value) in &fact.fields {
+    for (name, value) in fact.fields.iter() {
         if !name_is_valid(name) {
             return Some(format!(
                 "{name:?} cannot be a field name (letters, digits, _ . -)"
             ));
         }
-        if RESERVED.contains(&name.as_str()) {
+        if RESERVED.contains(&name) {
             return Some(format!("the field {name:?} is the ledger's own"));
         }
         len += name.len() + 4 + canonical::value_len(value);
@@ -162,7 +162,7 @@ fn push_texts(out: &mut Vec<u8>, head: &Head<'_>, prev: &str, ts: &str, fact: &F
     };
     for (name, text) in ours {
         let Some(text) = text else { continue };
-        while let Some((own, value)) = fields.next_if(|(own, _)| own.as_str() < name) {
+        while let Some((own, value)) = fields.next_if(|(own, _)| *own < name) {
             key(out, own);
             canonical::push_value(out, value);
         }
@@ -360,11 +360,11 @@ pub struct StoredRecord {
     /// Who did it.
     pub actor: String,
     /// The word in the `kind` field; see [`StoredRecord::kind`].
-    pub kind_text: String,
+    pub kind_text: Cow<'static, str>,
     /// The commitment to the payload, if the record has one.
     pub commit: Option<String>,
     /// The kind's own fields.
-    pub fields: BTreeMap<String, Value>,
+    pub fields: Fields,
     /// The hash of the record's line.
     pub leaf: Hash,
     /// The line as stored, without LF.
@@ -389,12 +389,15 @@ impl StoredRecord {
             tenant: view.tenant.to_string(),
             run: view.run.to_string(),
             actor: view.actor.to_string(),
-            kind_text: view.kind.to_owned(),
+            kind_text: match view.kind() {
+                Some(kind) => Cow::Borrowed(kind.as_str()),
+                None => Cow::Owned(view.kind.to_owned()),
+            },
             commit: view.commit.map(str::to_owned),
             fields: view
                 .fields
                 .iter()
-                .map(|(name, value)| (name.to_string(), value.to_value()))
+                .map(|(name, value)| (name_of(name), value.to_value()))
                 .collect(),
             leaf,
             line: line.to_vec(),

@@ -28,7 +28,7 @@ fn record(seq: u64, fact: Fact) -> StoredRecord {
         tenant: "default".to_owned(),
         run: "01KBGHJKMNPQRSTVWXYZ012345".to_owned(),
         actor: fact.actor,
-        kind_text: fact.kind.as_str().to_owned(),
+        kind_text: fact.kind.as_str().into(),
         commit: None,
         fields: fact.fields,
         leaf: [0; 32],
@@ -185,7 +185,7 @@ fn lines_of_other_stages_stay_in_the_costs_and_those_of_this_one_are_replaced() 
 fn records_of_kinds_that_are_not_known_are_passed_over() {
     let mut gather = Gather::new("s1");
     let mut odd = record(0, start());
-    odd.kind_text = "step.dance".to_owned();
+    odd.kind_text = "step.dance".into();
     gather.record(&odd);
     assert!(Record::of(flowhost_ledger::Kind::StepStart, &odd.fields).is_ok());
     assert!(gather.finish(&Nothing).is_none());

@@ -1,5 +1,6 @@
 //! Hands each record to those who want it, and puts the story together at the end.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowhost_ledger::StoredRecord;
@@ -29,7 +30,7 @@ pub(crate) struct Gather {
     spend: SpendOf,
     talk: TalkOf,
     erased: BTreeSet<u64>,
-    kinds: BTreeMap<String, u64>,
+    kinds: BTreeMap<Cow<'static, str>, u64>,
     records: u64,
 }
 
@@ -74,9 +75,11 @@ impl Gather {
     /// The story, with payloads out of `source`. Each part takes its share of the page's room in the
     /// order in which a reader would miss it.
     pub(crate) fn finish(self, source: &dyn PayloadSource, seal: Seal) -> Story {
+        let kinds = self.kinds.into_iter();
+        let kinds = kinds.map(|(kind, count)| (kind.into_owned(), count));
         let seal = Seal {
             records: self.records,
-            kinds: self.kinds.into_iter().collect(),
+            kinds: kinds.collect(),
             erased: self.erased.len() as u64,
             ..seal
         };

@@ -66,7 +66,7 @@ macro_rules! kinds {
             /// The kind of this word, if there is one.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
-                match text { $($text => Some(Kind::$name),)* _ => None }
+                KINDS.get(text).map(|(_, kind)| kind)
             }
 
             /// The fields of the kind.
@@ -75,6 +75,10 @@ macro_rules! kinds {
                 match self { $(Kind::$name => <$name as RecordKind>::describe(),)* }
             }
         }
+
+        /// Every record that is read is asked for its kind, more than once.
+        static KINDS: LazyLock<Known<Kind>> =
+            LazyLock::new(|| Known::of(Kind::ALL.iter().map(|(kind, text, _)| (*text, *kind))));
 
         /// A record of any kind.
         #[derive(Debug, Clone, PartialEq, Eq)]

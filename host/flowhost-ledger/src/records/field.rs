@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::checkpoint::parse_decimal;
 use crate::fact::Value;
-
-/// The fields of one record, as the format has them.
-pub type Fields = BTreeMap<String, Value>;
+use crate::fields::Fields;
 
 /// Why a record is not what its kind says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +102,7 @@ pub(super) fn wire(identifier: &'static str) -> &'static str {
 
 impl<T: Single> Field for T {
     fn put(self, name: &'static str, out: &mut Fields) {
-        out.insert(wire(name).to_owned(), self.value());
+        out.insert(wire(name), self.value());
     }
 
     fn get(name: &'static str, fields: &Fields) -> Result<Self, FieldError> {
@@ -137,11 +135,15 @@ impl<T: Single> Field for Option<T> {
     }
 
     fn get(name: &'static str, fields: &Fields) -> Result<Self, FieldError> {
-        if fields.contains_key(wire(name)) {
-            T::get(name, fields).map(Some)
-        } else {
-            Ok(None)
-        }
+        let name = wire(name);
+        let Some(value) = fields.get(name) else {
+            return Ok(None);
+        };
+        let parsed = T::parse(value).ok_or(FieldError {
+            name,
+            what: T::SHAPE.wanted(),
+        });
+        parsed.map(Some)
     }
 
     fn describe(name: &'static str, doc: &'static str, out: &mut Vec<FieldDoc>) {

@@ -5,13 +5,16 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use super::field::{Field, FieldDoc, FieldError, Fields};
+use super::field::{Field, FieldDoc, FieldError};
 use super::parts::{
     BegunPart, CallPart, DecisionPart, EndedPart, PlacePart, SpentPart, StepPart, TryPart, UsedPart,
 };
 use super::words::Owner;
 use super::{Decides, OfCall, RecordKind};
+use crate::fields::Fields;
+use crate::known::Known;
 
 kinds! {
     RunStart "run.start" "A run began: plan hash, seed, host." {

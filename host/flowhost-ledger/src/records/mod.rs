@@ -25,7 +25,8 @@ use sha2::{Digest as _, Sha256};
 use crate::fact::Fact;
 use crate::record::{PAYLOAD_BYTES_MAX, StoredRecord};
 
-pub use field::{Field, FieldDoc, FieldError, Fields, Shape, Single};
+pub use crate::fields::{FieldName, Fields};
+pub use field::{Field, FieldDoc, FieldError, Shape, Single};
 pub use kinds::*;
 pub use parts::*;
 pub use words::{Decision, Owner};

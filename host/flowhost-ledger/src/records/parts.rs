@@ -1,7 +1,8 @@
 //! Groups of fields that several kinds of record share, each declared once.
 
-use super::field::{Field, FieldDoc, FieldError, Fields};
+use super::field::{Field, FieldDoc, FieldError};
 use super::words::Decision;
+use crate::fields::Fields;
 
 parts! {
     /// Which call of which plugin: in every record that a plugin's call leaves.

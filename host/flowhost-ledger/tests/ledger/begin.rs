@@ -72,7 +72,7 @@ fn told(disk: &SimDisk, run: &str) -> Vec<String> {
         .filter(|record| record.text("run_id") == Some(run))
         .map(|record| match record.kind() {
             Some(Kind::RunEnd) => record.text("status").unwrap().to_owned(),
-            _ => record.kind_text.clone(),
+            _ => record.kind_text.clone().into_owned(),
         })
         .collect()
 }

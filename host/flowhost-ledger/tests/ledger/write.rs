@@ -368,7 +368,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
             let special = matches!(kind, Kind::KeyRotate | Kind::Erasure | Kind::Recovery);
             (!special && !actor.is_empty()).then(|| {
                 let mut fact = Fact::new(kind, actor);
-                fact.fields = fields;
+                fact.fields = fields.into_iter().collect();
                 fact.payload = payload;
                 fact
             })

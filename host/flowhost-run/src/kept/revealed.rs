@@ -132,7 +132,7 @@ impl Revealed {
             found |= clean_payload(&secrets, payload);
         }
         let fields = fact.fields.iter_mut();
-        for (_, value) in fields.filter(|(name, _)| !OWN_WORDS.contains(&name.as_str())) {
+        for (_, value) in fields.filter(|(name, _)| !OWN_WORDS.contains(name)) {
             found |= match value {
                 Value::Text(text) => clean(&secrets, text),
                 Value::List(texts) => clean_all(&secrets, texts.iter_mut()),

@@ -143,7 +143,7 @@ impl Recorder for Account {
 
 /// What the record of `fact` and its payload take on the disk, a little more rather than less.
 fn written(fact: &Fact) -> u64 {
-    let counted = |name: &&String| !MEASURED.contains(&name.as_str());
+    let counted = |name: &str| !MEASURED.contains(&name);
     let fields = fact.fields.iter().filter(|(name, _)| counted(name));
     let fields = fields.map(|(name, value)| {
         let value = match value {

@@ -51,7 +51,7 @@ impl Tape {
             tenant: "default".to_owned(),
             run: "01KBGHJKMNPQRSTVWXYZ012345".to_owned(),
             actor: fact.actor,
-            kind_text: fact.kind.as_str().to_owned(),
+            kind_text: fact.kind.as_str().into(),
             commit,
             fields: fact.fields,
             leaf: [0; 32],

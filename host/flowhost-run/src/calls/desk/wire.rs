@@ -134,7 +134,9 @@ impl From<Fact> for Told {
         Self {
             kind: fact.kind.as_str().to_owned(),
             actor: fact.actor,
-            fields: fields.map(|(name, value)| (name, field(value))).collect(),
+            fields: fields
+                .map(|(name, value)| (name.into_owned(), field(value)))
+                .collect(),
             payload: fact.payload.map(|bytes| STANDARD.encode(bytes)),
         }
     }

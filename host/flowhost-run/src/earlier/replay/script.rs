@@ -471,7 +471,7 @@ fn shown_fact(fact: &Fact) -> serde_json::Value {
 fn shown_fields(
     kind: &str,
     actor: &str,
-    fields: &std::collections::BTreeMap<String, Value>,
+    fields: &flowhost_ledger::records::Fields,
     payload: Option<&[u8]>,
 ) -> serde_json::Value {
     let mut shown = serde_json::Map::new();
@@ -483,7 +483,7 @@ fn shown_fields(
             Value::List(items) => json!(items),
             Value::Map(items) => json!(items),
         };
-        shown.insert(name.clone(), value);
+        shown.insert(name.to_owned(), value);
     }
     if let Some(payload) = payload {
         let text = String::from_utf8_lossy(payload);

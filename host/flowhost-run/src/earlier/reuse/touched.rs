@@ -215,7 +215,7 @@ impl Reader<'_> {
                 | Kind::GuardVerdict,
             ) => Said::Nothing,
             Some(kind) => Said::Apart(kind.as_str().to_owned()),
-            None => Said::Apart(record.kind_text.clone()),
+            None => Said::Apart(record.kind_text.to_string()),
         })
     }
 
