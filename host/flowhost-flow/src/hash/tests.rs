@@ -247,3 +247,31 @@ fn the_work_of_a_step_is_what_it_gives_and_who_gives_it() {
         assert_eq!(with(from, to), original, "{from}");
     }
 }
+
+/// Any JSON: names beyond ASCII, doubles, and integers that no double holds among it.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        (-1e30..1e30_f64).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map("[ -~]{0,6}|.{0,3}", inner, 0..6)
+                .prop_map(|fields| Value::from(Map::from_iter(fields))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_hashed_is_the_form_that_rfc_8785_gives(value in any_json()) {
+        let ruled = serde_json_canonicalizer::to_vec(&value).unwrap();
+        prop_assert_eq!(canonical(&value).unwrap(), ruled);
+    }
+}
