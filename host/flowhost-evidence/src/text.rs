@@ -12,15 +12,9 @@ pub use crate::html::words::bytes;
 /// line around.
 #[must_use]
 pub fn neutral(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_harmless(c) {
-            shown.push(c);
-        } else {
-            let _infallible = write!(shown, "\\u{{{:x}}}", u32::from(c));
-        }
-    }
-    shown
+    shown(text, |shown, c| {
+        let _infallible = write!(shown, "\\u{{{:x}}}", u32::from(c));
+    })
 }
 
 /// As [`neutral`], and line feeds and tabs become spaces.
@@ -33,17 +27,38 @@ pub fn one_line(text: &str) -> String {
 /// of them, so only strings are touched, and no value changes.
 #[must_use]
 pub fn escaped(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        if is_harmless(c) {
-            text.push(c);
-            continue;
-        }
+    shown(json, |text, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _infallible = write!(text, "\\u{unit:04x}");
         }
+    })
+}
+
+/// The text with what is not harmless as `escape` writes it. Most of every text is plain ASCII and is taken over
+/// in one piece: a page and a document pass here whole.
+fn shown(text: &str, escape: impl Fn(&mut String, char)) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let plain = rest.bytes().take_while(|byte| is_plain(*byte)).count();
+        // A plain byte is a character of its own, so that this is where one begins.
+        let (taken, behind) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        shown.push_str(taken);
+        let mut others = behind.chars();
+        let Some(c) = others.next() else {
+            return shown;
+        };
+        match is_harmless(c) {
+            true => shown.push(c),
+            false => escape(&mut shown, c),
+        }
+        rest = others.as_str();
     }
-    text
+}
+
+/// Printable ASCII, line feed and tab: harmless without a look into a table.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\n' | b'\t')
 }
 
 /// The two selectors between the text and the picture form of one sign hide nothing, and honest text
@@ -72,6 +87,16 @@ mod tests {
             "a\\u{1b}[2Jb\\u{202e}c\\u{200b}"
         );
         assert_eq!(neutral("\u{9b}31m"), "\\u{9b}31m");
+    }
+
+    #[test]
+    fn what_is_plain_is_harmless() {
+        for byte in (0..=u8::MAX).filter(|byte| is_plain(*byte)) {
+            assert!(is_harmless(char::from(byte)), "{byte}");
+        }
+        let mixed = "ä plain \u{7f} and\tplain\n\u{202e}";
+        assert_eq!(neutral(mixed), "ä plain \\u{7f} and\tplain\n\\u{202e}");
+        assert_eq!(neutral(""), "");
     }
 
     #[test]

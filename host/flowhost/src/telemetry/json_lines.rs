@@ -36,9 +36,10 @@ pub fn json(fields: Map<String, Value>) -> String {
     Value::Object(fields).to_string()
 }
 
-/// The fields of a span, kept beside it.
+/// The fields of a span, kept beside it as they came, or those of an event. A step has a span and most steps have no
+/// line, so that what a line needs is done when there is one.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, Value)>);
 
 impl<S, W, F> Layer<S> for Lines<W, F>
 where
@@ -63,34 +64,52 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Fields::default();
+        let mut line = Map::new();
         let spans = context.event_scope(event).into_iter();
         for span in spans.flat_map(|scope| scope.from_root()) {
-            if let Some(Fields(fields)) = span.extensions().get() {
-                line.0.extend(fields.clone());
+            if let Some(fields) = span.extensions().get::<Fields>() {
+                fields.write(&mut line);
             }
         }
-        event.record(&mut line);
+        let mut fields = Fields::default();
+        event.record(&mut fields);
         let metadata = event.metadata();
-        line.put("level", metadata.level().as_str());
+        fields.put("level", metadata.level().as_str());
         // The same under the name that collectors look for (OpenTelemetry's severity text).
-        line.put("severity", metadata.level().as_str());
-        line.put("target", metadata.target());
-        let mut text = (self.form)(line.0);
+        fields.put("severity", metadata.level().as_str());
+        fields.put("target", metadata.target());
+        fields.write(&mut line);
+        let mut text = (self.form)(line);
         text.push('\n');
         let _closed = self.writer.make_writer().write_all(text.as_bytes());
     }
 }
 
 impl Fields {
-    fn put(&mut self, name: &str, value: impl Into<Value>) {
-        self.0.insert(name.to_owned(), value.into());
+    fn put(&mut self, name: &'static str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Writes them into a line, over those of the spans around: texts with nothing in them that a terminal, or a
+    /// reader of lines, would obey.
+    fn write(&self, line: &mut Map<String, Value>) {
+        for (name, value) in &self.0 {
+            let value = match value {
+                Value::String(text) => Value::from(neutral(text)),
+                other => other.clone(),
+            };
+            line.insert((*name).to_owned(), value);
+        }
     }
 }
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), neutral(value));
+        self.put(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -110,7 +129,7 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field.name(), neutral(&format!("{value:?}")));
+        self.put(field.name(), format!("{value:?}"));
     }
 }
 
