@@ -13,6 +13,8 @@
 mod bindings;
 mod content;
 mod error;
+#[cfg(any(test, all(target_arch = "wasm32", feature = "heap")))]
+mod heap;
 pub mod host;
 mod json;
 #[cfg(feature = "derive")]
