@@ -265,7 +265,7 @@ impl RecordEntry {
 pub struct StepEntry {
     /// Its path in the plan.
     pub path: String,
-    /// How it ended; `unfinished` when no record says.
+    /// How it ended; `waiting` where the run waits at it, `unfinished` when no record says.
     pub status: String,
     /// Attempts begun.
     pub attempts: u64,
@@ -318,7 +318,25 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
             _ => {}
         }
     }
+    let waits = waiting_at(records);
+    for step in &mut steps {
+        if step.status == UNFINISHED && waits.contains(&step.path.as_str()) {
+            step.status = "waiting".to_owned();
+        }
+    }
     steps
+}
+
+/// The steps at which the run waits for somebody's word, if that is how it stands.
+fn waiting_at(records: &[RecordEntry]) -> Vec<&str> {
+    let mut last = records.iter().rev().filter_map(|record| match &record.said {
+        Some(Record::RunPause(pause)) => Some(Some(pause)),
+        Some(Record::RunResume(_) | Record::RunEnd(_)) => Some(None),
+        _ => None,
+    });
+    let pause = last.next().flatten().filter(|pause| pause.status == "waiting");
+    let steps = pause.and_then(|pause| pause.steps.as_ref());
+    steps.into_iter().flatten().map(String::as_str).collect()
 }
 
 #[cfg(test)]

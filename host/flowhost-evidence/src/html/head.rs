@@ -14,9 +14,9 @@ pub(super) fn plan_name(story: &Story) -> &str {
     }
 }
 
-/// The status word; a run without an end was killed or is still at work.
+/// The status word; a run that neither ended nor waits was killed or is still at work.
 fn status_word(story: &Story) -> &str {
-    story.head.status.as_deref().unwrap_or("unfinished")
+    story.head.status().unwrap_or("unfinished")
 }
 
 /// The top of the page.
@@ -33,8 +33,9 @@ pub(super) fn banner(story: &Story) -> Markup {
                     div { dt { "Started" } dd { (when(&head.started)) } }
                     div { dt { "Plan" } dd { (hash(&head.plan_hash)) } }
                     div { dt { "Seed" } dd { code { (head.seed) } } }
-                    @if !head.exit_code.is_empty() {
-                        div { dt { "Exit code" } dd { code { (head.exit_code) } } }
+                    @let stands = head.stands.as_ref().map_or("", |it| it.exit_code.as_str());
+                    @for code in [head.exit_code.as_str(), stands].into_iter().filter(|it| !it.is_empty()) {
+                        div { dt { "Exit code" } dd { code { (code) } } }
                     }
                 }
                 ul.figures aria-label="Key figures" {
@@ -49,7 +50,7 @@ pub(super) fn banner(story: &Story) -> Markup {
 
 fn figures(story: &Story) -> Vec<(String, String, bool)> {
     let steps = &story.steps;
-    let well = ["ok", "skipped"].iter();
+    let well = ["ok", "skipped", "waiting"].iter();
     let well: u64 = well.filter_map(|word| steps.by_status.get(*word)).sum();
     let bad = steps.listed.total.saturating_sub(well);
     let used = |word: &str| {
@@ -119,13 +120,21 @@ pub(super) fn ending(story: &Story) -> Markup {
         @if word != "ok" {
             section.ending.(tone(word)) aria-label="Why it ended" {
                 p.lead {
-                    @if head.status.is_none() {
+                    @if let Some(stands) = &head.stands {
+                        @if stands.status == "waiting" { "The run waits, and goes on when somebody says so." }
+                        @else { "The run stopped before its end, and can go on." }
+                    } @else if head.status.is_none() {
                         "This run has no end in its ledger: it was killed, or is still at work."
                     } @else if head.failed_step.is_empty() {
                         "The run ended as " strong { (word) } "."
                     } @else {
                         "The run ended as " strong { (word) } " at step " code { (head.failed_step) } "."
                     }
+                }
+                @if let Some(stands) = &head.stands {
+                    @if !matches!(stands.why, Stored::None) { (stored(&stands.why)) }
+                    p { strong { "What helps:" } }
+                    pre { (stands.next) }
                 }
                 @if !matches!(head.failure, Stored::None) { (stored(&head.failure)) }
                 @if head.hint.contains('\n') { p { strong { "What helps:" } } pre { (head.hint) } }

@@ -17,11 +17,18 @@ pub(super) struct Grouped<'s> {
 pub(super) struct Items<'s> {
     /// The path of the step.
     pub(super) of: &'s str,
+    /// Those of them that are listed, with what they run below them.
     pub(super) steps: Vec<&'s Step>,
+    /// How many of all ended how.
+    counts: Option<&'s BTreeMap<String, u64>>,
 }
 
 impl<'s> Grouped<'s> {
-    pub(super) fn of(steps: impl Iterator<Item = &'s Step>) -> Self {
+    /// `all` counts the items of each step, listed or not.
+    pub(super) fn of(
+        steps: impl Iterator<Item = &'s Step>,
+        all: &'s BTreeMap<String, BTreeMap<String, u64>>,
+    ) -> Self {
         let mut grouped = Self {
             alone: Vec::new(),
             items: Vec::new(),
@@ -37,6 +44,7 @@ impl<'s> Grouped<'s> {
                 grouped.items.push(Items {
                     of,
                     steps: Vec::new(),
+                    counts: all.get(of),
                 });
                 grouped.items.len() - 1
             });
@@ -49,23 +57,30 @@ impl<'s> Grouped<'s> {
 }
 
 impl Items<'_> {
-    /// `400 items: 397 ok, 3 failed`, of those that are listed.
+    /// `400 items: 3 failed, 397 ok`, of all.
     pub(super) fn told(&self) -> String {
-        let mut by_status: BTreeMap<&str, u64> = BTreeMap::new();
-        for step in &self.steps {
-            *by_status.entry(step.status.as_str()).or_default() += 1;
-        }
-        let each = by_status
-            .iter()
-            .map(|(word, count)| format!("{} {word}", words::count(*count)));
+        let counts = self.counts.into_iter().flatten();
+        let each = counts.map(|(word, count)| format!("{} {word}", words::count(*count)));
         let each: Vec<String> = each.collect();
-        let all = words::plural(self.steps.len() as u64, "item", "items");
+        let all = words::plural(self.all(), "item", "items");
         format!("{all}: {}", each.join(", "))
     }
 
-    /// Whether every item ended well.
+    /// How many there are, listed or not.
+    fn all(&self) -> u64 {
+        self.counts.into_iter().flatten().map(|(_, count)| count).sum()
+    }
+
+    /// How many of them did not end well, listed or not.
+    pub(super) fn troubled(&self) -> u64 {
+        let counts = self.counts.into_iter().flatten();
+        let bad = counts.filter(|(word, _)| !well(word));
+        bad.map(|(_, count)| count).sum()
+    }
+
+    /// Whether every item ended well, and what they ran.
     pub(super) fn well(&self) -> bool {
-        self.steps.iter().all(|step| well(&step.status))
+        self.troubled() == 0 && self.steps.iter().all(|step| well(&step.status))
     }
 }
 
@@ -92,11 +107,18 @@ mod tests {
             step("check[1]", "failed"),
             step("check[1]/read", "failed"),
         ];
-        let grouped = Grouped::of(steps.iter());
+        let count = |pairs: &[(&str, u64)]| {
+            let pairs = pairs.iter().map(|(word, count)| ((*word).to_owned(), *count));
+            pairs.collect::<BTreeMap<String, u64>>()
+        };
+        let all = BTreeMap::from([("check".to_owned(), count(&[("ok", 398), ("failed", 4)]))]);
+        let grouped = Grouped::of(steps.iter(), &all);
         let alone: Vec<&str> = grouped.alone.iter().map(|it| it.path.as_str()).collect();
         assert_eq!(alone, ["list", "check"]);
         assert_eq!(grouped.items.len(), 1);
-        assert_eq!(grouped.items[0].told(), "3 items: 2 failed, 1 ok");
+        // What is listed is a part of them, and the words are about all.
+        assert_eq!(grouped.items[0].told(), "402 items: 4 failed, 398 ok");
+        assert_eq!(grouped.items[0].troubled(), 4);
         assert!(!grouped.items[0].well());
     }
 }

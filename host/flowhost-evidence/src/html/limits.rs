@@ -82,7 +82,7 @@ fn budget(line: &Line) -> Markup {
         h3 { (title) }
         @match line.used {
             Some(amount) => p { (used(Peak { used: amount, allowed: line.allowed }, show)) },
-            None => p.none { "Not known: the run has no end in its ledger." },
+            None => p.none { "Not known before the run has ended." },
         }
         @if line.before > 0 {
             p.of { (show(line.before)) " of it before the fork, by another run" }

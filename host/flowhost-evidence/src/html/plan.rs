@@ -169,11 +169,12 @@ fn placed(place: &Placed, node: &Node) -> Markup {
     let look = match status {
         None => "plain",
         Some("ok") => "good",
-        Some("skipped" | "cancelled") => "off",
+        Some("skipped" | "cancelled" | "waiting") => "off",
         Some(_) => "bad",
     };
     let below = match &node.ended {
         Some(it) if it.times > 1 => format!("{}, {} ms, {}×", it.status, it.duration_ms, it.times),
+        Some(it) if it.status == "waiting" => it.status.clone(),
         Some(it) => format!("{}, {} ms", it.status, it.duration_ms),
         None => node.detail.clone(),
     };

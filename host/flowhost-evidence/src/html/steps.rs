@@ -40,7 +40,7 @@ pub(super) fn body(story: &Story) -> Markup {
             "."
         }
         @if !steps.listed.items.is_empty() {
-            @let grouped = Grouped::of(steps.listed.items.iter());
+            @let grouped = Grouped::of(steps.listed.items.iter(), &steps.items);
             @if !grouped.alone.is_empty() {
                 (table(
                     "Steps in the order of the ledger, with what they used",
@@ -54,7 +54,14 @@ pub(super) fn body(story: &Story) -> Markup {
         }
         @if !troubled.is_empty() {
             h3 { "Attempts that failed" }
-            @for step in troubled { (attempts(step)) }
+            @let grouped = Grouped::of(troubled.into_iter(), &steps.items);
+            @for step in &grouped.alone { (attempts(step)) }
+            @for items in &grouped.items {
+                details {
+                    summary { code { (items.of) } " " span.of { (words::plural(items.steps.len() as u64, "item", "items")) } }
+                    @for step in &items.steps { (attempts(step)) }
+                }
+            }
         }
     }
 }
@@ -112,9 +119,8 @@ fn group(items: &Items<'_>, names: &BTreeMap<&str, String>) -> Markup {
                     " " (status(&step.status)) " " code { (step.path) }
                     @if let Some(name) = names.get(step.path.as_str()) { " " span.of { (name) } }
                 }
-                @if troubled.len() > NAMED_MAX {
-                    span.of { " and " (words::count((troubled.len() - NAMED_MAX) as u64)) " more" }
-                }
+                @let more = items.troubled().saturating_sub(NAMED_MAX as u64);
+                @if more > 0 && troubled.len() > NAMED_MAX { span.of { " and " (words::count(more)) " more" } }
             }
             (table(
                 &format!("Items of {}", items.of),

@@ -22,7 +22,7 @@ pub(super) fn body(story: &Story) -> Markup {
         .filter(|step| step.start_us.is_some())
         .collect();
     let scale = Scale::of(story);
-    let grouped = Grouped::of(started.iter().copied().take(BARS_MAX));
+    let grouped = Grouped::of(started.iter().copied().take(BARS_MAX), &story.steps.items);
     let left_out = story
         .steps
         .listed

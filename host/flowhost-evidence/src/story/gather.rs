@@ -86,7 +86,7 @@ impl Gather {
         let mut shelf = Shelf::new(source, self.erased);
         let (head, plugins, swaps) = self.head.finish(&mut shelf);
         let peaks = self.tools.peaks(&plugins.items);
-        let mut steps = self.steps.finish(&mut shelf, peaks);
+        let mut steps = self.steps.finish(&mut shelf, peaks, head.stands.as_ref());
         let models = self.models.finish(&mut shelf, &steps);
         let tools = self.tools.finish(&mut shelf, &steps);
         steps.mark(&tools, &models);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowhost_flow::units::micro_usd_to_usd;
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{
-    CallReuse, ComponentLoad, FieldError, PolicyLoad, Record, Reload, RunEnd, RunStart, ViewWrite,
+    CallReuse, ComponentLoad, FieldError, Gate, PolicyLoad, Record, Reload, RunEnd, RunPause,
+    RunStart, ViewWrite,
 };
 use serde_json::Value as Json;
 
@@ -63,9 +64,33 @@ pub struct Head {
     pub only: String,
     /// What the person who started it wanted to be read beside it; empty without.
     pub note: String,
+    /// How it stands, where it stopped before its end and can go on.
+    pub stands: Option<Stands>,
+}
+
+/// A run that stopped before its end, and waits to go on.
+#[derive(Debug, Clone, Default)]
+pub struct Stands {
+    /// `waiting` for somebody's word, or `interrupted`.
+    pub status: String,
+    /// The exit code that says so.
+    pub exit_code: String,
+    /// Paths of the steps that wait.
+    pub steps: BTreeSet<String>,
+    /// What it waits for, in words.
+    pub why: Stored,
+    /// What to type so that it goes on, a command a line.
+    pub next: String,
 }
 
 impl Head {
+    /// How the run ended, or stands; none where no record says.
+    #[must_use]
+    pub fn status(&self) -> Option<&str> {
+        let stands = self.stands.as_ref().map(|it| it.status.as_str());
+        self.status.as_deref().or(stands)
+    }
+
     /// What is worth knowing before the steps are read, a sentence each.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
@@ -223,6 +248,9 @@ pub(super) struct HeadOf {
     last_us: u64,
     start: Held,
     end: Held,
+    pause: Option<(Stands, Held)>,
+    /// What each open gate wants, by its number: its path and the kind of word.
+    gates: BTreeMap<u64, (String, String)>,
 }
 
 impl HeadOf {
@@ -243,6 +271,9 @@ impl HeadOf {
         match said {
             Record::RunStart(start) => self.start(record, start),
             Record::RunEnd(end) => self.end(record, end),
+            Record::RunPause(pause) => self.pause(record, pause),
+            Record::RunResume(_) => self.pause = None,
+            Record::Gate(gate) => self.gate(gate),
             Record::ComponentLoad(load) => self.component(load),
             Record::PolicyLoad(load) => self.policy(load),
             Record::Reload(reload) => self.swap(record, reload),
@@ -293,6 +324,41 @@ impl HeadOf {
             .filter_map(|(word, amount)| Some(((*word).to_owned(), amount?)))
             .collect();
         self.head.used = (!used.is_empty()).then_some(used);
+    }
+
+    fn pause(&mut self, record: &StoredRecord, pause: &RunPause) {
+        let stands = Stands {
+            status: short(&pause.status),
+            exit_code: pause
+                .exit_code
+                .map_or_else(String::new, |code| code.to_string()),
+            steps: list(pause.steps.as_ref()).into_iter().collect(),
+            ..Stands::default()
+        };
+        self.pause = Some((stands, Held::of(record)));
+    }
+
+    fn gate(&mut self, gate: &Gate) {
+        if gate.event != "opened" {
+            self.gates.remove(&gate.gate);
+        } else if self.gates.len() < GROUPS_MAX {
+            let wants = (short(&gate.at.path), short(&gate.wants));
+            self.gates.insert(gate.gate, wants);
+        }
+    }
+
+    /// What brings a run on that stopped: a word for each gate that waits, then the command that goes on.
+    fn next(&self, stands: &Stands) -> String {
+        let run = &self.head.run;
+        let open = self.gates.values();
+        let open = open.filter(|(path, _)| stands.steps.contains(path));
+        let speak = open.map(|(path, wants)| match wants.as_str() {
+            "signal" => format!("flowhost runs signal {run} {path} --payload JSON --by NAME"),
+            _ => format!("flowhost runs approve {run} {path} --by NAME   (or reject)"),
+        });
+        let resume = format!("flowhost runs resume {run}");
+        let all: Vec<String> = speak.chain([resume]).collect();
+        all.join("\n")
     }
 
     fn component(&mut self, load: &ComponentLoad) {
@@ -360,6 +426,12 @@ impl HeadOf {
     }
 
     pub(super) fn finish(mut self, shelf: &mut Shelf<'_>) -> (Head, Shown<Plugin>, Shown<Swap>) {
+        let pause = self.pause.take().filter(|_| self.head.status.is_none());
+        if let Some((mut stands, said)) = pause {
+            stands.why = shelf.take(&said);
+            stands.next = self.next(&stands);
+            self.head.stands = Some(stands);
+        }
         let head = &mut self.head;
         head.took_us = self.last_us.saturating_sub(head.started_us);
         head.inputs = part(shelf, &self.start, "inputs");

@@ -26,7 +26,7 @@ use flowhost_ledger::{Payloads, RealDisk, Records, Source, read_run_in};
 use crate::Unreadable;
 
 pub use decisions::{Decisions, Example, Group};
-pub use head::{Head, Plugin, Swap, Taken, View};
+pub use head::{Head, Plugin, Stands, Swap, Taken, View};
 pub use kept::{BUNDLE, BUNDLE_BYTES_MAX, plan_of};
 pub use models::{Message, ModelCall, Models, Request, Sums, Try};
 pub use spend::{Event, Expected, Line, Spend};

@@ -5,9 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{AttemptEnd, Owner, Record, StepEnd, StepPart};
 
+use super::head::Stands;
 use super::stored::{Held, Shelf, short, text};
 use super::{Models, STEPS_MAX, Shown, Stored, Tools};
 
+/// A step of which no record says how it ended.
+const UNFINISHED: &str = "unfinished";
+/// A step at which a run waits for somebody's word.
+const WAITING: &str = "waiting";
 /// Attempts of one step that are shown; a plan may ask for a hundred.
 const ATTEMPTS_MAX: usize = 20;
 /// Calls that one step's bar shows.
@@ -20,6 +25,8 @@ pub struct Steps {
     pub listed: Shown<Step>,
     /// How many ended how.
     pub by_status: BTreeMap<String, u64>,
+    /// How many items of each `foreach` ended how, by the path of the step: all of them, listed or not.
+    pub items: BTreeMap<String, BTreeMap<String, u64>>,
     /// Paths of all steps by their ids.
     paths: HashMap<String, String>,
 }
@@ -33,7 +40,7 @@ pub struct Step {
     pub path: String,
     /// Its stage; empty for none.
     pub stage: String,
-    /// How it ended; `unfinished` when no record says.
+    /// How it ended; `waiting` where the run waits at it, `unfinished` when no record says.
     pub status: String,
     /// When it started, in microseconds since 1970; none when it never did.
     pub start_us: Option<u64>,
@@ -164,7 +171,7 @@ impl StepsOf {
             let step = Step {
                 id,
                 path,
-                status: "unfinished".to_owned(),
+                status: UNFINISHED.to_owned(),
                 ..Step::default()
             };
             self.all.push(Building {
@@ -176,15 +183,28 @@ impl StepsOf {
     }
 
     pub(super) fn finish(
-        self,
+        mut self,
         shelf: &mut Shelf<'_>,
         mut peaks: HashMap<String, BTreeMap<&'static str, Peak>>,
+        stands: Option<&Stands>,
     ) -> Steps {
+        let waits = stands.filter(|it| it.status == WAITING);
+        for Building { step, .. } in &mut self.all {
+            let open = step.status == UNFINISHED;
+            if open && waits.is_some_and(|it| it.steps.contains(&step.path)) {
+                step.wait();
+            }
+        }
         let mut by_status = BTreeMap::new();
+        let mut items: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         let mut paths = HashMap::new();
         for Building { step, .. } in &self.all {
             *by_status.entry(step.status.clone()).or_default() += 1;
             paths.insert(step.id.clone(), step.path.clone());
+            if let Some(of) = item_of(&step.path) {
+                let counts = items.entry(of.to_owned()).or_default();
+                *counts.entry(step.status.clone()).or_default() += 1;
+            }
         }
         let total = self.all.len() as u64;
         let items = pick(self.all).into_iter().map(|building| {
@@ -201,9 +221,28 @@ impl StepsOf {
                 total,
             },
             by_status,
+            items,
             paths,
         }
     }
+}
+
+impl Step {
+    /// It has not ended because it waits for somebody, and nobody is at work on it.
+    fn wait(&mut self) {
+        self.status = WAITING.to_owned();
+        for attempt in &mut self.attempts {
+            if attempt.status == UNFINISHED {
+                attempt.status = WAITING.to_owned();
+            }
+        }
+    }
+}
+
+/// The step whose item this is: `check` of `check[3]`, and of nothing that the item runs.
+fn item_of(path: &str) -> Option<&str> {
+    let (of, rest) = path.split_once('[')?;
+    (!rest.contains('/')).then_some(of)
 }
 
 impl Building {
@@ -217,7 +256,7 @@ impl Building {
             self.step.attempts.push(Attempt {
                 number,
                 start_us: at_us,
-                status: "unfinished".to_owned(),
+                status: UNFINISHED.to_owned(),
                 ..Attempt::default()
             });
             self.messages.push(Held::default());

@@ -51,6 +51,20 @@ fn a_gate_lets_pass_what_all_say_asks_the_arbiter_about_most_and_a_person_about_
     ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
+    assert!(!shown.contains("unfinished"), "its table too: {shown}");
+    let page = home.flowhost(&["runs", "report", "latest"]).expect(0).stdout;
+    for words in [
+        "<span class=\"pill calm\">waiting</span>",
+        "The run waits, and goes on when somebody says so.",
+        "waits for approval at `questions`",
+        " questions --by NAME   (or reject)",
+        "flowhost runs resume 0",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    for words in [">unfinished<", "it was killed"] {
+        assert!(!page.contains(words), "{words}");
+    }
     let gate = ["runs", "show", "latest", "--step", "questions"];
     let gate = home.flowhost(&gate).expect(0).stdout;
     for words in [
