@@ -329,12 +329,18 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
 
 /// The steps at which the run waits for somebody's word, if that is how it stands.
 fn waiting_at(records: &[RecordEntry]) -> Vec<&str> {
-    let mut last = records.iter().rev().filter_map(|record| match &record.said {
-        Some(Record::RunPause(pause)) => Some(Some(pause)),
-        Some(Record::RunResume(_) | Record::RunEnd(_)) => Some(None),
-        _ => None,
-    });
-    let pause = last.next().flatten().filter(|pause| pause.status == "waiting");
+    let mut last = records
+        .iter()
+        .rev()
+        .filter_map(|record| match &record.said {
+            Some(Record::RunPause(pause)) => Some(Some(pause)),
+            Some(Record::RunResume(_) | Record::RunEnd(_)) => Some(None),
+            _ => None,
+        });
+    let pause = last
+        .next()
+        .flatten()
+        .filter(|pause| pause.status == "waiting");
     let steps = pause.and_then(|pause| pause.steps.as_ref());
     steps.into_iter().flatten().map(String::as_str).collect()
 }

@@ -68,7 +68,11 @@ impl Items<'_> {
 
     /// How many there are, listed or not.
     fn all(&self) -> u64 {
-        self.counts.into_iter().flatten().map(|(_, count)| count).sum()
+        self.counts
+            .into_iter()
+            .flatten()
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// How many of them did not end well, listed or not.
@@ -108,7 +112,9 @@ mod tests {
             step("check[1]/read", "failed"),
         ];
         let count = |pairs: &[(&str, u64)]| {
-            let pairs = pairs.iter().map(|(word, count)| ((*word).to_owned(), *count));
+            let pairs = pairs
+                .iter()
+                .map(|(word, count)| ((*word).to_owned(), *count));
             pairs.collect::<BTreeMap<String, u64>>()
         };
         let all = BTreeMap::from([("check".to_owned(), count(&[("ok", 398), ("failed", 4)]))]);

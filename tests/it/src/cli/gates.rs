@@ -52,7 +52,10 @@ fn a_gate_lets_pass_what_all_say_asks_the_arbiter_about_most_and_a_person_about_
         assert!(shown.contains(words), "{words}: {shown}");
     }
     assert!(!shown.contains("unfinished"), "its table too: {shown}");
-    let page = home.flowhost(&["runs", "report", "latest"]).expect(0).stdout;
+    let page = home
+        .flowhost(&["runs", "report", "latest"])
+        .expect(0)
+        .stdout;
     for words in [
         "<span class=\"pill calm\">waiting</span>",
         "The run waits, and goes on when somebody says so.",
