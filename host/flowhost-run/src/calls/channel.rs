@@ -29,7 +29,9 @@ pub(crate) struct Channel {
     tenant: Arc<str>,
     run: Arc<str>,
     started_ms: u64,
-    /// The token of the channel in its subjects: it says how many processes had driven the run before.
+    /// How many processes had driven the run before.
+    before: u64,
+    /// The token of the channel in its subjects.
     name: String,
 }
 
@@ -45,8 +47,14 @@ impl Channel {
             tenant: tenant.into(),
             run: run.into(),
             started_ms,
+            before,
             name: format!("by-{before}"),
         }
+    }
+
+    /// Whether no other process drove the run before.
+    pub(crate) fn is_first(&self) -> bool {
+        self.before == 0
     }
 
     /// The subject of `names` in this channel.

@@ -119,9 +119,6 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         Workers::Here => {
             let recall = drive.recording.clone();
             let worker = Worker::new(scope.clone(), channel.clone(), &machinery, recall);
-            if let Some(takeup) = &takeup {
-                takeup.tell(&worker);
-            }
             let mailboxes = Mailboxes::open(&worker).await?;
             mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
             Held::Serving(tasks::spawn(worker.serve(inbox, mailboxes)))

@@ -65,4 +65,11 @@ pub(crate) trait Recall: Send + Sync + 'static {
 
     /// The agents whose `on-start` has gone well, by key and revision.
     fn started(&self) -> Vec<(String, u64)>;
+
+    /// Whether an agent had read a message when another process of the run ended. Each of its patterns is handed the
+    /// message once, so a reading is told of once, to whichever worker asks.
+    fn had_read(&self, agent: &str, message: &str) -> bool;
+
+    /// The agents that another process of the run had told that the run is over.
+    fn finished(&self) -> Vec<String>;
 }

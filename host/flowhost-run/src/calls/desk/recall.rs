@@ -54,6 +54,10 @@ struct Calls {
     /// Calls whose end the planner has heard.
     heard: HashSet<u64>,
     agents: BTreeSet<(String, u64)>,
+    /// Messages that each agent had read when another process of the run ended, and how often: one for each of its
+    /// patterns.
+    read: HashMap<(String, String), u32>,
+    finished: Vec<String>,
 }
 
 /// A run's ledger that remembers what it was told of calls.
@@ -91,6 +95,18 @@ impl Recording {
     /// Agents that were started by another process of this run.
     pub(crate) fn knows(&self, agents: impl IntoIterator<Item = (String, u64)>) {
         self.calls().agents.extend(agents);
+    }
+
+    /// What agents had heard when another process of this run ended: the messages that each has read and how often, and
+    /// who knows that the run is over.
+    pub(crate) fn agents_heard(
+        &self,
+        read: HashMap<(String, String), u32>,
+        finished: impl IntoIterator<Item = String>,
+    ) {
+        let mut calls = self.calls();
+        calls.read = read;
+        calls.finished.extend(finished);
     }
 
     pub(crate) fn own_calls(&self) -> u64 {
@@ -196,6 +212,21 @@ impl Recall for Recording {
     fn started(&self) -> Vec<(String, u64)> {
         self.calls().agents.iter().cloned().collect()
     }
+
+    fn had_read(&self, agent: &str, message: &str) -> bool {
+        let key = (agent.to_owned(), message.to_owned());
+        match self.calls().read.get_mut(&key) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn finished(&self) -> Vec<String> {
+        self.calls().finished.clone()
+    }
 }
 
 #[cfg(test)]
@@ -241,6 +272,17 @@ mod tests {
         assert_eq!((ended.text.as_str(), ended.used.fuel), ("{}", 12));
         record.heard(7);
         assert_eq!(record.found(7), Found::Heard);
+    }
+
+    #[test]
+    fn what_was_read_before_another_process_ended_is_told_once_for_each_pattern() {
+        let record = recording();
+        let read = [(("ann".to_owned(), "m".to_owned()), 2)];
+        record.agents_heard(read.into(), []);
+        assert!(record.had_read("ann", "m"), "its first pattern");
+        assert!(record.had_read("ann", "m"), "its second pattern");
+        assert!(!record.had_read("ann", "m"), "a third never read it");
+        assert!(!record.had_read("bob", "m"), "somebody else's reading");
     }
 
     #[test]

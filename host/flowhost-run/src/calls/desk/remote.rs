@@ -230,4 +230,17 @@ impl Recall for Remote {
             _ => Vec::new(),
         }
     }
+
+    fn had_read(&self, agent: &str, message: &str) -> bool {
+        let question = Question::HadRead(agent.to_owned(), message.to_owned());
+        // Who cannot ask reads it: at least once is what is promised.
+        matches!(self.wait(&question), Ok(Reply::HadRead(true)))
+    }
+
+    fn finished(&self) -> Vec<String> {
+        match self.wait(&Question::Finished) {
+            Ok(Reply::Finished(agents)) => agents,
+            _ => Vec::new(),
+        }
+    }
 }

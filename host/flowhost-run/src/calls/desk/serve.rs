@@ -135,6 +135,10 @@ impl Desk {
             }
             Question::Found(call) => Reply::Found(self.recording.found(call)),
             Question::Started => Reply::Started(self.recording.started()),
+            Question::HadRead(agent, message) => {
+                Reply::HadRead(self.recording.had_read(&agent, &message))
+            }
+            Question::Finished => Reply::Finished(self.recording.finished()),
             Question::Revealed(name) => match self.secrets.get(&name) {
                 Some(value) => {
                     self.revealed.add(&name, &value);

@@ -28,6 +28,9 @@ pub(super) enum Question {
     Settle(u64, [u64; 2]),
     Found(u64),
     Started,
+    /// Had this agent read this message before another process ended?
+    HadRead(String, String),
+    Finished,
     /// A guest was told this secret. Its value does not travel: both sides have it from the operator.
     Revealed(String),
 }
@@ -45,6 +48,8 @@ pub(super) enum Reply {
     Short(Amount, u64, u64),
     Found(Found),
     Started(Vec<(String, u64)>),
+    HadRead(bool),
+    Finished(Vec<String>),
     Ledger(Refusal),
     /// The question makes no sense here.
     Refused(String),

@@ -2,7 +2,7 @@
 //! what is open is let go of.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_bus::Subscription;
@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use crate::calls::desk::Recording;
 use crate::calls::driver::{Driver, Paused};
 use crate::calls::order::{Answered, Detail, Stands};
-use crate::calls::worker::Worker;
 use crate::earlier::resume::past::{Known, Reached, Settled, Unread};
 use crate::earlier::resume::{Fate, Resumed};
 use crate::kept::journal::emitted_id;
@@ -63,19 +62,12 @@ impl Takeup {
             }
         }
         recording.knows(past.started.iter().cloned());
+        recording.agents_heard(past.read.clone(), past.finished.iter().cloned());
     }
 
     /// How often each agent has read each message.
     pub(super) fn read(&self) -> HashMap<(String, String), u32> {
         self.resumed.past.read.clone()
-    }
-
-    /// Tells the worker what its agents have heard.
-    pub(super) fn tell(&self, worker: &Worker) {
-        let past = &self.resumed.past;
-        let mut heard = worker.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.read.clone_from(&past.read);
-        heard.finished.clone_from(&past.finished);
     }
 }
 

@@ -11,8 +11,8 @@ mod quiet;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError};
 
 use flowhost_bus::{
     Bus, BusError, Delivery, Draft, Envelope, Pattern, Subject, SubscribeOptions, Subscription,
@@ -340,16 +340,10 @@ impl Reader {
     /// Whether this agent read the message before another process of this run ended; each of its patterns
     /// is handed it once.
     fn had_read(&self, envelope: &Envelope) -> bool {
-        let heard = self.worker.heard.lock();
-        let mut heard = heard.unwrap_or_else(PoisonError::into_inner);
-        let message = (self.key.to_string(), envelope.id.to_string());
-        match heard.read.get_mut(&message) {
-            Some(times) if *times > 0 => {
-                *times -= 1;
-                true
-            }
-            _ => false,
-        }
+        // Where no other process was, nobody need be asked.
+        let asks = !self.worker.channel.is_first();
+        let recall = &self.worker.recall;
+        asks && recall.had_read(&self.key, &envelope.id.to_string())
     }
 
     /// Counts a delivery; false for one too many, which is recorded the first time.

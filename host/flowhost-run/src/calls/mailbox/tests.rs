@@ -61,16 +61,22 @@ async fn what_is_no_message_of_a_plugin_is_not_read() {
 }
 
 #[tokio::test]
-async fn what_was_read_before_another_process_ended_is_not_read_again_and_each_pattern_once() {
-    let (ann, _) = reader("ann");
+async fn what_another_process_of_the_run_had_given_to_an_agent_is_asked_of_the_record() {
     let message = message("bob", &[]);
-    let key = ("ann".to_owned(), message.id.to_string());
-    ann.worker.heard.lock().unwrap().read.insert(key, 2);
-    assert!(ann.had_read(&message), "its first pattern");
-    assert!(ann.had_read(&message), "its second pattern");
-    assert!(!ann.had_read(&message), "a third never read it");
-    let (bob, _) = reader("bob");
-    assert!(!bob.had_read(&message), "somebody else's reading");
+    for (before, knows) in [(0, false), (1, true)] {
+        let ledger = Arc::new(MemoryRecorder::default());
+        let scope = scope(ledger.clone());
+        let recording = Recording::new(ledger, scope.own_calls.clone(), purse());
+        let read = [(("ann".to_owned(), message.id.to_string()), 1)];
+        recording.agents_heard(read.into(), []);
+        let channel = Channel::of(&scope, before);
+        let worker = Worker::new(scope, channel, &machinery(), Arc::new(recording));
+        assert_eq!(
+            Reader::alone(&worker, "ann", "news.>").had_read(&message),
+            knows
+        );
+        assert!(!Reader::alone(&worker, "ann", "news.>").had_read(&message));
+    }
 }
 
 /// Sends an envelope through the bus, and hands the delivery to the reader.

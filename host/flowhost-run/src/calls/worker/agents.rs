@@ -104,9 +104,9 @@ impl Worker {
             let current = self.registry.current(&key)?;
             (current.revision == revision).then_some(current)
         });
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = |agent: &Arc<Installed>| !heard.finished.contains(&*agent.key);
-        current.filter(told).collect()
+        let finished = self.recall.finished();
+        let is_told = |agent: &Arc<Installed>| finished.iter().any(|key| **key == *agent.key);
+        current.filter(|agent| !is_told(agent)).collect()
     }
 
     pub(crate) async fn finish_agent(

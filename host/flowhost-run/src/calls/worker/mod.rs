@@ -8,7 +8,7 @@ mod agents;
 mod answers;
 mod inbox;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,16 +60,6 @@ pub(crate) struct Worker {
     pub(crate) tally: Arc<Tally>,
     pub(crate) origins: Arc<Origins>,
     pub(crate) recall: Arc<dyn Recall>,
-    pub(crate) heard: Mutex<Heard>,
-}
-
-/// What had been heard when another process of this run ended.
-#[derive(Default)]
-pub(crate) struct Heard {
-    /// Messages that each agent has read, and how often: one for each of its patterns.
-    pub(crate) read: HashMap<(String, String), u32>,
-    /// Agents that know that the run is over.
-    pub(crate) finished: BTreeSet<String>,
 }
 
 /// The agents whose `on-start` has run or is running, by key and revision.
@@ -94,7 +84,6 @@ impl Worker {
             tally: machinery.tally.clone(),
             origins: machinery.origins.clone(),
             recall,
-            heard: Mutex::default(),
         })
     }
 
