@@ -31,17 +31,26 @@ impl Detector {
     /// As [`Detector::redact_json`], and shows each place with the RFC 6901 pointer of its text. Of a
     /// key the pointer is that of its object, because a pointer to it would repeat what it held.
     pub fn redact_json_with(&self, value: &mut Value, see: &mut dyn FnMut(&str, &Found)) {
-        let mut walk = Walk {
-            detector: self,
-            pointer: String::new(),
-            see,
-        };
-        walk.value(value);
+        redact_with(&|text| self.find(text), value, see);
     }
 }
 
+/// As [`Detector::redact_json_with`], by whatever finds places in a text.
+pub(crate) fn redact_with(
+    find: &dyn Fn(&str) -> Vec<Found>,
+    value: &mut Value,
+    see: &mut dyn FnMut(&str, &Found),
+) {
+    let mut walk = Walk {
+        find,
+        pointer: String::new(),
+        see,
+    };
+    walk.value(value);
+}
+
 struct Walk<'a> {
-    detector: &'a Detector,
+    find: &'a dyn Fn(&str) -> Vec<Found>,
     pointer: String,
     see: &'a mut dyn FnMut(&str, &Found),
 }
@@ -92,7 +101,7 @@ impl Walk<'_> {
 
     /// The text without what was found; none if that was nothing.
     fn text(&mut self, text: &str, kinds: &[Kind]) -> Option<String> {
-        let mut found = self.detector.find(text);
+        let mut found = (self.find)(text);
         found.retain(|found| kinds.contains(&found.kind));
         for found in &found {
             (self.see)(&self.pointer, found);

@@ -19,6 +19,7 @@
 //! ```
 
 mod card;
+mod clean;
 mod counts;
 mod email;
 mod hidden;
@@ -145,19 +146,23 @@ impl Detector {
     }
 }
 
-/// The text with `[redacted:<label>]` in the place of everything of any kind.
+/// The text with `[redacted:<label>]` in the place of everything of any kind. A text that was clean before is
+/// not searched again.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
-    Detector::all().redact(text).0
+    without(text, &clean::find(text))
 }
 
-/// Redacts every text and key of a value for every kind: see [`Detector::redact_json`].
+/// Redacts every text and key of a value for every kind: see [`Detector::redact_json`]. What was clean before is
+/// not searched again.
 pub fn redact_json(value: &mut serde_json::Value) -> Counts {
-    Detector::all().redact_json(value)
+    let mut counts = Counts::default();
+    json::redact_with(&clean::find, value, &mut |_, found| counts.add(found));
+    counts
 }
 
 /// Redacts a document for every kind: JSON stays JSON, anything else is text. Nothing when there was
-/// nothing to take out.
+/// nothing to take out. What was clean before is not searched again.
 ///
 /// # Examples
 ///
@@ -177,12 +182,12 @@ pub fn redact_document(text: &str) -> Option<(String, Counts)> {
         let counts = redact_json(&mut value);
         return (counts.total() > 0).then(|| (value.to_string(), counts));
     }
-    let (clean, found) = Detector::all().redact(text);
+    let found = clean::find(text);
     let mut counts = Counts::default();
     for place in &found {
         counts.add(place);
     }
-    (!found.is_empty()).then(|| (clean.into_owned(), counts))
+    (!found.is_empty()).then(|| (without(text, &found).into_owned(), counts))
 }
 
 /// How much of each kind a text holds.
