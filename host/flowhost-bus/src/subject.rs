@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// Longest token in bytes, encoded: a topic of the policy is no longer as a whole.
 pub const TOKEN_BYTES_MAX: usize = 256;
 
-/// Longest subject in bytes.
+/// Longest subject in bytes. Brokers refuse longer ones or cut them (NATS takes 4 KiB for a whole line), and each
+/// subject is kept with every envelope that waits.
 pub const SUBJECT_BYTES_MAX: usize = 1_024;
 
 /// Why a subject or a pattern is none.

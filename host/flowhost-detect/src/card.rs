@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::text::{Text, is_digit};
 
-/// Most digits of a card number.
+/// Most digits of a card number. ISO/IEC 7812 allows no more.
 const DIGITS_MAX: usize = 19;
 /// How schemes print their numbers. Only these are looked for behind other digits.
 const LAYOUTS: &[&[usize]] = &[&[4, 4, 4, 4], &[4, 4, 4, 4, 3], &[4, 6, 5], &[4, 6, 4]];

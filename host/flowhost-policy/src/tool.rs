@@ -20,13 +20,15 @@ use crate::{
     text,
 };
 
-/// Longest title in bytes.
+/// Longest title in bytes. A title is one line in a list.
 const TITLE_BYTES_MAX: usize = 256;
-/// Longest description in bytes.
+/// Longest description in bytes. Descriptions are part of every prompt of an agent that has the tool: a thousand
+/// tokens of it each time.
 pub const DESCRIPTION_BYTES_MAX: usize = 4 * 1024;
-/// Largest JSON Schema in bytes of its JSON text.
+/// Largest JSON Schema in bytes of its JSON text. Schemas are compiled at the start of a run and sent with every
+/// prompt.
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
-/// Deepest nesting of a JSON Schema.
+/// Deepest nesting of a JSON Schema. Validators walk schemas by recursion, on the stack that the host has.
 const SCHEMA_DEPTH_MAX: usize = 32;
 /// Tools of one plugin that did not come with a manifest: more than anyone can choose from.
 const TOOLS_MAX: usize = 1_024;

@@ -26,7 +26,8 @@ use super::{
     usage::{Quota, Usage},
 };
 
-/// Most entries that are counted in a writable folder before the run starts.
+/// Most entries that are counted in a writable folder before the run starts. The run waits for the count, and a
+/// million entries take seconds; a folder of more is not one to give to a plugin.
 const SCAN_MAX: u64 = 1_000_000;
 
 /// Why a `[[files]]` table cannot be had.

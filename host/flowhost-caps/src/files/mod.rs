@@ -32,7 +32,8 @@ pub use grant::{FileServices, GrantProblem, OpenGrants, open_grants, refused_gra
 use error::{FileError, recordable};
 use root::Folder;
 
-/// Most descriptors and streams that one call may have open at once.
+/// Most descriptors and streams that one call may have open at once. Each is a descriptor of the host's, of which
+/// a process commonly has 1,024 for all of its runs.
 const OPEN_MAX: usize = 256;
 
 /// The capability.

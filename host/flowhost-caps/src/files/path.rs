@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use super::error::FileError;
 
-/// Deepest that a guest may go or build below a granted folder.
+/// Deepest that a guest may go or build below a granted folder. A guest could else build a folder
+/// so deep that people's tools can neither list nor remove it.
 pub(super) const DEPTH_MAX: usize = 128;
 
 /// Names below a folder; none is `.`, `..` or empty.

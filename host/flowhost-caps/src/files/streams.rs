@@ -10,7 +10,8 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 
 use super::{Operation, blocking, error::FileError, hash, live, root::OpenFile, wasi::INTERFACE};
 
-/// Most bytes that a stream reads ahead or holds back.
+/// Most bytes that a stream reads ahead or holds back. A stream's buffer is the host's memory and not the
+/// guest's, and there may be `OPEN_MAX` of them; larger pieces are no faster.
 pub(super) const CHUNK: usize = 64 * 1024;
 
 fn failed(error: FileError) -> StreamError {

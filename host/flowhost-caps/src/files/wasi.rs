@@ -45,7 +45,8 @@ use same::{hashed, identity};
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
 pub(super) const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
 
-/// Longest path that is looked at, in bytes.
+/// Longest path that is looked at, in bytes. Linux takes no longer one in a call (`PATH_MAX`), and a guest's path
+/// is copied before it is looked at.
 const PATH_MAX: usize = 4096;
 
 struct HasWasiFiles;

@@ -11,7 +11,8 @@ use super::error::SendError;
 /// kept.
 pub(super) const FIELDS_MAX: usize = 100;
 
-/// Most bytes of names and values in a request or response.
+/// Most bytes of names and values in a request or response. Servers refuse more than 8 to 64 KiB; without a bound
+/// an answer's headers would grow in the host's memory before the guest's limit sees them.
 pub(super) const FIELD_BYTES_MAX: usize = 64 * 1024;
 
 /// Headers that are the host's alone.

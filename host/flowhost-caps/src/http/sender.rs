@@ -44,7 +44,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest time to a connection, TLS included: a few tries of TCP, and no longer, for a host that answers none.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Longest time from the sent request to the response's first byte.
+/// Longest time from the sent request to the response's first byte. A server that accepts and says nothing would
+/// else hold one of the run's connections until the call's deadline, which may be an hour away.
 const FIRST_BYTE: Duration = Duration::from_secs(30);
 
 /// A request that has been read but not decided.

@@ -27,7 +27,8 @@ pub(super) const SHARE_MAX: usize = 16;
 /// where a rule allows a whole domain.
 pub(super) const LOOKUPS_MAX: u64 = 10_000;
 
-/// Bytes of bodies, headers and paths, in and out of one run. At it every request of the run fails.
+/// Bytes of bodies, headers and paths, in and out of one run. At it every request of the run fails. Far beyond an
+/// honest run, so that only a guest that fetches in a loop comes to it: its own bounds are of one request each.
 pub(super) const RUN_BYTES_MAX: u64 = 4 << 30;
 
 /// Runs that are remembered; older ones without a request in flight are forgotten.

@@ -22,13 +22,15 @@ pub(super) use bindings::flowhost::messaging::messaging as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:messaging/messaging@0.1.0";
 
-/// Longest topic that a record holds, in characters.
+/// Longest topic that a record holds, in characters. A refused topic may be anything, and what a guest says at
+/// will must not swell the ledger.
 const TOPIC_CHARS: usize = 256;
 
-/// Longest correlation in bytes.
+/// Longest correlation in bytes. It stands in the clear in the message's record,
+/// which nobody can erase: room for an id, and for no letter.
 const CORRELATION_BYTES: usize = 128;
 
-/// Largest payload in bytes.
+/// Largest payload in bytes. As much as a broker takes by default (NATS); larger things travel as files.
 const PAYLOAD_BYTES: usize = 1 << 20;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

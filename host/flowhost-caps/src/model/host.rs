@@ -26,7 +26,8 @@ pub(super) use bindings::flowhost::model::model as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:model/model@0.1.0";
 
-/// Longest model name that a record holds, in characters.
+/// Longest model name that a record holds, in characters. A refused name may be anything, and what a guest says
+/// at will must not swell the ledger.
 const NAME_CHARS: usize = 256;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

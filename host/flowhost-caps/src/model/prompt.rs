@@ -13,7 +13,7 @@ pub(super) const TURNS_MAX: usize = 1_024;
 pub(super) const TOOLS_MAX: usize = 128;
 /// Stop sequences; the common providers take no more.
 pub(super) const STOPS_MAX: usize = 4;
-/// Texts of one embedding call.
+/// Texts of one embedding call. Providers take as many in one request.
 pub(super) const TEXTS_MAX: usize = 2_048;
 
 /// The gateway's prompt, or what is wrong with the guest's.

@@ -10,7 +10,8 @@ use crate::shared::line::{Gate, Level, Stream};
 /// Longest line in bytes; a longer one becomes several.
 const LINE_BYTES: usize = 4_096;
 
-/// Bytes that one write may bring.
+/// Bytes that one write may bring. The interface has the host say how much it takes next; lines are cut long
+/// before that.
 const WRITE_BYTES: usize = 64 << 10;
 
 /// Both streams of a call.

@@ -21,7 +21,8 @@ pub(super) use bindings::flowhost::secrets::secrets as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:secrets/secrets@0.1.0";
 
-/// Longest name that a record holds, in characters.
+/// Longest name that a record holds, in characters. A refused name may be anything, and what a guest says at will
+/// must not swell the ledger.
 const NAME_CHARS: usize = 128;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

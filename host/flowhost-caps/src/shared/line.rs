@@ -17,7 +17,9 @@ const TEXT_CHARS: usize = 8_192;
 /// Fields of a line that are shown; more are dropped.
 const FIELDS_MAX: usize = 32;
 
-/// Bytes of earlier lines that are looked at for a secret that was split over two.
+/// Bytes of earlier lines that are looked at for a secret that was split over two. Longer than
+/// most tokens and keys; one that began further back is not found. All of it is scanned again with each line, so
+/// more would make logging slow.
 const TAIL_BYTES: usize = 512;
 
 /// How much a line matters.

@@ -21,7 +21,8 @@ pub(super) use bindings::flowhost::state::state as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:state/state@0.1.0";
 
-/// Longest namespace or key that a record holds, in characters.
+/// Longest namespace or key that a record holds, in characters. A refused name may be anything, and what a guest
+/// says at will must not swell the ledger.
 const NAME_CHARS: usize = 256;
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;

@@ -13,7 +13,8 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::state::store::{Entry, Expected, KEYS_LISTED_MAX, StateError};
 
-/// Revisions reserved by one write of the file `revision`.
+/// Revisions reserved by one write of the file `revision`. One sync in so many writes; a crash skips the rest of
+/// its block, and no revision is given twice.
 const BLOCK: u64 = 1_024;
 
 /// Where the end of the reserved block stands.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-/// Longest key in bytes.
+/// Longest key in bytes. A key's file is named by its hexadecimal digits after a `k`: 241 of the 255 bytes that
+/// file systems take.
 pub const KEY_BYTES_MAX: usize = 120;
 
 /// Keys that one listing gives at most: it is one record, and a guest that has more asks by prefix.

@@ -18,7 +18,8 @@ pub(super) use bindings::flowhost::tools::tools as wit;
 
 pub(super) const INTERFACE: &str = "flowhost:tools/tools@0.1.0";
 
-/// Longest name that a record holds, in characters.
+/// Longest name that a record holds, in characters. A refused name may be anything, and what a guest says at will
+/// must not swell the ledger.
 const NAME_CHARS: usize = 256;
 
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

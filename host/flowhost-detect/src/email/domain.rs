@@ -8,6 +8,7 @@ use crate::text::{Text, is_word};
 
 /// Longest label, and longest name (RFC 1035 2.3.4).
 const LABEL_MAX: usize = 64;
+/// The longest name in text form (RFC 1035); what is longer cannot be asked for.
 const DOMAIN_MAX: usize = 253;
 /// Letters of a top level domain; the longest has eighteen.
 const TOP_LEVEL: std::ops::RangeInclusive<usize> = 2..=24;

@@ -11,7 +11,8 @@ use std::ops::Range;
 
 use crate::text::Text;
 
-/// Most letters before the at sign.
+/// Most letters before the at sign. RFC 5321 allows no more; the bound also keeps a scan backwards from each at
+/// sign from becoming quadratic.
 const LOCAL_MAX: usize = 64;
 /// Users that a version control system logs in as: `git@host:path` is a place and nobody's address.
 const REPOSITORIES: &[&[u8]] = &[b"git", b"hg", b"svn", b"bzr"];

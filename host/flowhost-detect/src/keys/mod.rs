@@ -60,6 +60,7 @@ fn key_at(text: &Text, at: usize, webs: &mut Webs) -> Option<Hit> {
 type Bounds = (&'static str, usize, Box<dyn Fn(u8) -> bool>);
 
 /// Fewest letters of a key of a known provider, its prefix among them. The tests hold every row against it.
+/// Whatever is shorter is told to be none by one look, before any of the shapes is tried.
 const PROVIDER_LEAST: usize = 15;
 
 /// What may stand in a key of a known provider, and much else: what ends a word of prose or a string of JSON may

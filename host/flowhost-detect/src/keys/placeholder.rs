@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use crate::text::Text;
 
-/// Bytes of a find that are looked at.
+/// Bytes of a find that are looked at. Placeholders say what they are at their beginning, and a find may be as
+/// long as the text.
 const HEAD: usize = 256;
 
 /// What says in a key, in small letters, that it is none.

@@ -230,7 +230,8 @@ fn connection_password(text: &Text, at: usize) -> Option<Hit> {
     (behind_pair || before_pair).then_some(("connection-password", value..end))
 }
 
-/// Longest password that is looked for.
+/// Longest password that is looked for. What is longer after `password=` is a token that the shapes know, or
+/// text; the bound keeps a text of many such words linear.
 const PASSWORD_MAX: usize = 128;
 
 fn ends_password(byte: u8) -> bool {
@@ -269,7 +270,8 @@ fn is_pair_behind(text: &Text, end: usize) -> bool {
     })
 }
 
-/// Longest part of a URL before its host that is read.
+/// Longest part of a URL before its host that is read. Without a bound a text of many `://` would be read to its
+/// end from each of them.
 const USER_MAX: usize = 256;
 
 /// The password in `scheme://user:password@host`, or a token in the user's place; and of a driver's

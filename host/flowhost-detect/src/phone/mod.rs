@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::text::{Text, is_digit};
 
-/// Most digits of an international number, country code included.
+/// Most digits of an international number, country code included. E.164 allows no more.
 const DIGITS_MAX: usize = 15;
 
 /// Where phone numbers stand.

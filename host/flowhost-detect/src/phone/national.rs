@@ -6,8 +6,9 @@ use crate::text::{Text, is_digit};
 
 /// Digits of a national number of an area code with its zero and one block.
 const DIGITS: std::ops::RangeInclusive<usize> = 9..=11;
-/// Most digits and groups that are read.
+/// Most digits and groups that are read. Hardly a country's are longer without its code, and ids are.
 const DIGITS_MAX: usize = 12;
+/// No country's numbers are written in more; tables of numbers are.
 const GROUPS_MAX: usize = 5;
 
 /// How numbers that begin with a zero are grouped.

@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 use self::automaton::Automaton;
 use crate::view::View;
 
-/// Fewest letters and digits of a form that is looked for across whatever stands between them.
+/// Fewest letters and digits of a form that is looked for across whatever stands between them. A shorter form,
+/// taken apart like that, would be found in honest text.
 const LETTERS_MIN: usize = 8;
 /// Shortest encoded form that is looked for as it stands, in bytes: shorter ones would hit innocent text.
 const ENCODED_MIN: usize = 6;

@@ -23,10 +23,11 @@ use node::{Entry, Node, Value};
 /// Longest document that is read, in bytes. Profiles and manifests are small.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 
-/// Most entries of one list.
+/// Most entries of one list. Each entry of a list is compared with each of another where rights are intersected.
 const LIST_MAX: usize = 1_024;
 
-/// Longest single text, in bytes (descriptions and schemas have their own).
+/// Longest single text, in bytes (descriptions and schemas have their own). Texts are repeated in messages,
+/// hashes and reports, and a pattern of this length is already not one that a person has written.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// Collects problems and remembers where each key stands.

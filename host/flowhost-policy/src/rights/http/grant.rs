@@ -20,9 +20,11 @@ pub struct HttpRule {
 }
 
 impl HttpRule {
-    /// Largest response body where a profile says nothing, in bytes.
+    /// Largest response body where a profile says nothing, in bytes. A page or a document, not a download: who
+    /// wants one says so in the profile.
     pub const RESPONSE_BYTES: u64 = 4 << 20;
-    /// Largest request body where a profile says nothing, in bytes.
+    /// Largest request body where a profile says nothing, in bytes. Less than what may be read: what leaves is
+    /// what can do harm.
     pub const REQUEST_BYTES: u64 = 1 << 20;
 
     /// A rule with the default body caps, nothing injected and the public internet only.

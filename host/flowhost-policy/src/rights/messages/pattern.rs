@@ -1,6 +1,6 @@
 //! Subjects in tokens between dots: `*` is one token, `>` at the end is one or more.
 
-/// Longest topic in bytes.
+/// Longest topic in bytes. With tenant and run before it, it must fit into a subject of the bus.
 pub(crate) const BYTES_MAX: usize = 256;
 
 fn is_token(token: &str) -> bool {

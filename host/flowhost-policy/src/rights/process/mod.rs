@@ -20,7 +20,7 @@ use crate::{
 /// The right `process`.
 pub(crate) struct Process;
 
-/// Words of a command.
+/// Words of a command. A command that a person reads before they allow it.
 const WORDS_MAX: usize = 64;
 
 /// One `[[process]]` table.

@@ -31,7 +31,8 @@ pub(crate) struct State;
 
 /// Most bytes in one namespace: a namespace is read whole when a run opens it.
 const BYTES_MAX: u64 = 1 << 30;
-/// Bytes in one namespace where a profile says nothing.
+/// Bytes in one namespace where a profile says nothing. Notes and cursors fit; whoever keeps documents says how
+/// much they are.
 const BYTES: u64 = 1 << 20;
 
 const NAMESPACES: Texts = Texts {

@@ -17,10 +17,12 @@ use super::{
 };
 use crate::{decision::Denied, text};
 
-/// Longest URL that is read, in bytes. A longer one is refused before it is parsed.
+/// Longest URL that is read, in bytes. A longer one is refused before it is parsed. What servers take of a
+/// request line; the parser and every rule's match would else work on what a guest made up.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 
-/// Longest path that a denial repeats, in characters.
+/// Longest path that a denial repeats, in characters. A guest chooses the path, and a denial goes to the person's
+/// screen.
 const SHOWN_MAX: usize = 256;
 
 /// A checked, canonical destination: method, scheme, host, port, path and query.
