@@ -29,6 +29,7 @@ const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 /// Bytes of a slot that are reset in place rather than given back to the kernel. Only worth it where
 /// `PAGEMAP_SCAN` (Linux 6.7) finds the touched pages; elsewhere a small part is rewritten.
 const KEEP_RESIDENT_BYTES: usize = 8 << 20;
+/// Where the kernel cannot say which pages were written, this much is zeroed for each call instead.
 const KEEP_RESIDENT_BYTES_WITHOUT_SCAN: usize = 128 << 10;
 
 /// Core instances, memories and tables of one component. CPython links about twenty modules; five times as

@@ -11,7 +11,8 @@ use crate::fault::Fault;
 use crate::knobs;
 use crate::text::{MESSAGE_CHARS, neutralise};
 
-/// Bytes that one table element takes in the host.
+/// Bytes that one table element takes in the host. A guest's tables lie in the host's memory, so they count
+/// against its limit as its own memory does.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
 /// Room for what a result carries beside its payload: discriminants, lengths, short strings.

@@ -17,11 +17,13 @@ use crate::expr::pattern_states;
 pub(crate) const SCHEMA_COST_MAX: u64 = 16_000_000;
 /// States of all patterns of a schema together: they are compiled before anything is checked.
 const STATES_MAX: u64 = 60_000;
-/// Entering a schema, for any value.
+/// Entering a schema, for any value. Looking up its keywords costs it, whether they say anything of the value or
+/// not.
 const SCHEMA: u64 = 3;
 /// Bytes times states of a pattern for one unit: what the slowest of the linear engines takes.
 const BYTES_TIMES_STATES: u64 = 8;
-/// Lists up to this length are compared pair by pair when their items are to differ.
+/// Lists up to this length are compared pair by pair when their items are to differ. As the library does it;
+/// longer lists it hashes, in about three passes.
 const PAIRWISE_MAX: usize = 16;
 
 /// The patterns of a schema with the states that each needs, repetitions written out.

@@ -21,9 +21,11 @@ use crate::told::{End, LOG_LINE_MAX, Told};
 const BEGIN: Duration = Duration::from_secs(20);
 /// Longest line that the warden writes: a line of the program's with its JSON around it, escaped.
 const LINE_MAX: u64 = 16 * 1024;
-/// How long an end is waited for once everything was closed, before the warden is ended too.
+/// How long an end is waited for once everything was closed, before the warden is ended too. Its end is certain
+/// once its network and its input are closed, but for a process in a system call that cannot be interrupted.
 const GRACE: Duration = Duration::from_secs(2);
-/// Last lines of the program's standard error that are kept for the message of its end.
+/// Last lines of the program's standard error that are kept for the message of its end. The reason of a crash
+/// stands in them, and all lines stand in the log.
 const LAST_WORDS: usize = 8;
 
 /// A process in the sandbox.

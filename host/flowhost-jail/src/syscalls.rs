@@ -72,7 +72,8 @@ const DEADLY: &[c_long] = calls! {
     SYS_syslog SYS_umount2 SYS_userfaultfd
 };
 
-/// Flags of `clone` that make a namespace.
+/// Flags of `clone` that make a namespace. In one of its own a process would be root, and could mount and unmount
+/// what the jail has arranged.
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Longest line of the program's standard error that is kept, in bytes.
+/// Longest line of the program's standard error that is kept, in bytes. A line without an end would grow in the
+/// host's memory.
 pub(crate) const LOG_LINE_MAX: usize = 2_048;
 /// Lines of it that are told at all; the rest is read, so that the program does not wait, and dropped.
 pub(crate) const LOG_LINES_MAX: usize = 1_000;

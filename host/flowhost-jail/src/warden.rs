@@ -24,7 +24,8 @@ use crate::usage;
 
 /// Longest wish, in bytes: a few hundred folders and variables.
 const WISH_MAX: u64 = 256 * 1024;
-/// How often memory, processes and time are looked at.
+/// How often memory, processes and time are looked at. Between two looks a program may take more than it is
+/// allowed: less often is more of it, more often costs a processor's time for each server.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often what it has written is looked at: a walk through folders costs more.
 const WALK: Duration = Duration::from_secs(1);

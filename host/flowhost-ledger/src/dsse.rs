@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::VKey;
 use crate::keys::HostKey;
 
-/// Most signatures of an envelope that are looked at.
+/// Most signatures of an envelope that are looked at. Each is a verification of Ed25519, and a stranger's file
+/// says how many there are.
 const SIGNATURES_MAX: usize = 16;
 /// Largest envelope: a statement about a plugin with a thousand tools fits.
 pub const ENVELOPE_BYTES_MAX: usize = 1 << 20;

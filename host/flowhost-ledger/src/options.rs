@@ -74,7 +74,8 @@ pub enum Durability {
     Relaxed,
 }
 
-/// How long a record may wait for company before it is written although nobody waits for it.
+/// How long a record may wait for company before it is written although nobody waits for it. Long enough to share
+/// one write among calls that end together, and less than a person or a provider notices.
 pub const LINGER: Duration = Duration::from_millis(5);
 
 /// When a checkpoint is signed, besides at the end and on request.

@@ -25,7 +25,7 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of one payload: 16 MiB, so that a verifier's memory is bounded. A longer one is
 /// refused.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Most characters of a field's name.
+/// Most characters of a field's name. Names are the kinds' own and short; a line of a stranger may hold any.
 const NAME_CHARS_MAX: usize = 64;
 /// Field names that only the ledger itself sets.
 pub const RESERVED: [&str; 9] = [

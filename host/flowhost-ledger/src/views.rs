@@ -19,9 +19,11 @@ use crate::report::{Code, Problem, ViewCounts};
 
 /// Most views that are compared: a run writes a handful for each stage.
 const VIEWS_MAX: usize = 10_000;
-/// Most bytes of a view that are read.
+/// Most bytes of a view that are read. It is read part by part, so this bounds the time that a stranger's folder
+/// can take and not the memory.
 const VIEW_BYTES_MAX: u64 = 1 << 30;
-/// Bytes that are read at once.
+/// Bytes that are read at once. A hash reaches its full speed with less, and a verifier may run many beside each
+/// other.
 const PART_BYTES: usize = 64 << 10;
 
 /// What the latest record says about one view.

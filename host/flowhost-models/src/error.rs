@@ -8,7 +8,8 @@ use std::fmt;
 
 use crate::{answer::Spent, text};
 
-/// Characters of a message.
+/// Characters of a message. Providers repeat the request in their errors, prompts included, and this goes into
+/// logs and records.
 const MESSAGE_CHARS_MAX: usize = 600;
 
 /// What kind of failure it is; the same word stands in records.

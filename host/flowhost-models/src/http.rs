@@ -41,9 +41,10 @@ use crate::{ports::KeySource, settings::Proxy};
 
 /// Idle connections are closed before servers do it: most wait a minute.
 const POOL_IDLE: Duration = Duration::from_secs(30);
-/// Headers of a response.
+/// Headers of a response. hyper's own default, said here because the answers of strangers rely on it.
 const HEADERS_MAX: usize = 100;
-/// Bytes of a response's head, and of what is read ahead of the body.
+/// Bytes of a response's head, and of what is read ahead of the body. A server could else send a head without an
+/// end.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// A response's body, read as it comes.

@@ -18,10 +18,12 @@ use crate::{backend::Kept, name::ModelName, ports::Who};
 const ENTRIES_MAX: usize = 4_096;
 /// Bytes of one call's thoughts; longer ones are not kept.
 const ENTRY_BYTES_MAX: usize = 256 << 10;
-/// Bytes of all.
+/// Bytes of all. It is the host's memory, of all runs together; what is forgotten costs a provider's cache and
+/// nothing else.
 const BYTES_MAX: usize = 32 << 20;
 
-/// Bytes of a value beside its texts.
+/// Bytes of a value beside its texts. Rounded up to what a tree of JSON takes at least, so that many small values
+/// are not free.
 const WORD_BYTES: usize = 16;
 
 type Key = [u8; 32];

@@ -7,9 +7,10 @@
 
 use crate::{answer::Usage, units::DAY_MINUTES};
 
-/// Dollars for a million tokens at most.
+/// Dollars for a million tokens at most. A dollar a token: a price above it was written
+/// in another unit.
 pub(crate) const PRICE_MAX: f64 = 1_000_000.0;
-/// Factor of an hour at most.
+/// Factor of an hour at most. A factor above it is a slip of the keyboard, which a budget would learn too late.
 pub(crate) const FACTOR_MAX: f64 = 100.0;
 /// A factor of one, in thousandths.
 const ONE: u64 = 1_000;

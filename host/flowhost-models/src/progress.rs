@@ -11,6 +11,7 @@ use crate::answer::{Reported, Usage};
 /// A provider adds tokens of its own to a prompt; beyond this many times ours, and this many more,
 /// its count cannot be.
 const ABSURD_FACTOR: u64 = 4;
+/// Tools and documents of the provider's own are in it.
 const ABSURD_TOKENS: u64 = 16_384;
 /// Bytes of text that one token can stand for: the longest tokens are runs of blanks.
 const TOKEN_BYTES_MAX: u64 = 128;

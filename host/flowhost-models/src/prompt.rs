@@ -11,15 +11,17 @@ use crate::{
 
 /// Tokens that one call may ask for: beyond every model's window.
 pub const MAX_TOKENS_MAX: u32 = 1_000_000;
-/// Turns of one conversation.
+/// Turns of one conversation. A loop of an agent ends far before; it bounds what is hashed and written down for
+/// each call.
 pub const TURNS_MAX: usize = 4_096;
 /// Tools offered in one call; providers refuse more than 128.
 pub const TOOLS_MAX: usize = 128;
-/// Bytes of all texts of one prompt together, schemas included.
+/// Bytes of all texts of one prompt together, schemas included. As long as a payload of the ledger may be, in
+/// which it is kept.
 pub const PROMPT_BYTES_MAX: usize = 16 << 20;
 /// Stop sequences; providers refuse more.
 pub const STOPS_MAX: usize = 4;
-/// Texts of one embedding call.
+/// Texts of one embedding call. Providers take as many in one request.
 pub const EMBED_TEXTS_MAX: usize = 2_048;
 
 /// One conversation to complete.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Seconds of requests that may go out at once after a pause.
+/// Seconds of requests that may go out at once after a pause. Agents of one step ask together; a bucket without
+/// room for them would make each wait for the one before.
 const BURST_SECONDS: u32 = 6;
 
 #[derive(Debug)]

@@ -27,11 +27,12 @@ use crate::{
     wire::{self, Decoder, Ended, Refusal, Shape, Wire, classify},
 };
 
-/// Bytes of an error's body that are read.
+/// Bytes of an error's body that are read. An error page of a gateway fits, and only its reason is told.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 /// Bytes of an embedding's body for each text: 16,384 numbers of 20 digits.
 const VECTOR_BYTES_MAX: usize = 512 << 10;
-/// Bytes of any embedding's body.
+/// Bytes of any embedding's body. It is parsed as a whole, which takes several times its size of the host's
+/// memory.
 const VECTORS_BYTES_MAX: usize = 256 << 20;
 /// How long a stream that has said its last word may take to end, so that its connection is kept.
 const DRAIN: Duration = Duration::from_millis(10);

@@ -18,7 +18,7 @@ use crate::{
     units,
 };
 
-/// Fail-over models of one model.
+/// Fail-over models of one model. Each is tried with all of its tries before the call fails.
 const FAILOVER_MAX: usize = 8;
 /// Largest limit that can be written; what runs inside the host is not held back by ours.
 const LIMIT_MAX: u32 = 1_000_000;

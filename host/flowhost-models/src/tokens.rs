@@ -23,7 +23,8 @@ const WORD_LETTERS_MAX: u64 = 16;
 const TURN_TOKENS: u64 = 8;
 /// Tokens of a tool, a call or a schema beside its texts: wrapping JSON or its like.
 const ITEM_TOKENS: u64 = 24;
-/// Tokens of a request beside its turns.
+/// Tokens of a request beside its turns. Providers add a few of their own to each; estimates are to be above what
+/// is billed.
 const REQUEST_TOKENS: u64 = 16;
 
 /// Tokens of `text` at most.

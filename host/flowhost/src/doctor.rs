@@ -207,7 +207,7 @@ fn state_size(state: &State) -> Check {
     }
 }
 
-/// From here on `doctor` names the command that makes runs fewer.
+/// From here on `doctor` names the command that makes runs fewer. So much is noticed on a laptop's disk.
 const RUNS_BYTES_MANY: u64 = 1 << 30;
 
 /// Our folders are a few levels deep; a deeper one is not ours, and is not looked into.

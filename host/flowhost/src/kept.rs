@@ -18,12 +18,10 @@ use crate::host::seal_key;
 use crate::plugin::trust::signature_file;
 use crate::project::{self, Given, Loaded};
 use crate::report::problems::Texts;
-use crate::sources::{DOCUMENT_BYTES_MAX, KeptRun};
+use crate::sources::{COMPONENT_BYTES_MAX, DOCUMENT_BYTES_MAX, KeptRun};
 
 /// Bytes of a bundle: a plan, its parts and its profiles, each of which has its own bound.
-const BUNDLE_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of a component, as when one is read first.
-const COMPONENT_BYTES_MAX: u64 = 256 << 20;
+pub const BUNDLE_BYTES_MAX: u64 = 1 << 30;
 
 /// Finds what was kept.
 #[derive(Debug, Clone)]

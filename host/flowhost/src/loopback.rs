@@ -21,7 +21,8 @@ use tokio::sync::Semaphore;
 
 /// Connections at once; a scraper uses one, a browser some.
 const CONNECTIONS_MAX: usize = 16;
-/// Milliseconds until a connection has sent its header, or is closed.
+/// Milliseconds until a connection has sent its header, or is closed. A connection that says nothing would hold a
+/// place for as long as it likes.
 const HEADER_MS: u64 = 5_000;
 /// Longest life of a connection: a reader on this machine takes the largest page in a second or two, and one that never
 /// reads would keep its place from the others for good.

@@ -31,7 +31,8 @@ use crate::project::{Member, Project};
 pub const FILE: &str = "tasks_guardrail.json";
 /// Time that a model gets for a word: a cold local model is loaded in that.
 const ASK_MAX: Duration = Duration::from_secs(30);
-/// Tokens of that word, and of what is thought before it.
+/// Tokens of that word, and of what is thought before it. A model that thinks needs some before it answers, and
+/// every check of a plan pays for them.
 const ASK_TOKENS_MAX: u32 = 64;
 /// What a model is asked.
 const QUESTION: &str = "Answer with the one word: ready";

@@ -19,7 +19,7 @@ use crate::ambient::Ambient;
 
 /// Bytes of an answer; those of a collector are some hundred.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// How long a listener may take to answer.
+/// How long a listener may take to answer. Whoever reads must not keep the run from ending.
 const POST_MAX: Duration = Duration::from_secs(10);
 
 /// Why a request was not answered.

@@ -24,8 +24,9 @@ use crate::remote::{Pin, Remote};
 use crate::report::problems::Texts;
 
 /// Bytes of a component: above the engine's own limit, which gives the better message.
-const COMPONENT_BYTES_MAX: u64 = 256 << 20;
-/// Bytes of a profile, a manifest or a case table.
+pub const COMPONENT_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of a profile, a manifest or a case table. Their own readers take less; this only keeps a wrong file from
+/// being read into memory.
 pub const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 
 /// A manifest by the name that authors give it in the plugin's own folder.

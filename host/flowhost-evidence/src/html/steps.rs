@@ -68,7 +68,8 @@ pub(super) fn body(story: &Story) -> Markup {
 
 /// Characters of what an item was given that name it: a path, a title.
 const NAME_CHARS_MAX: usize = 72;
-/// Items that did not end well and that are named where the others are folded away.
+/// Items that did not end well and that are named where the others are folded away. The line is to be read at a
+/// glance; each is in the list below it.
 const NAMED_MAX: usize = 3;
 
 /// What the first call of each listed step was given, by the step's path: an item's number alone says

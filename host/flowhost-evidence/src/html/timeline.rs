@@ -9,7 +9,8 @@ use crate::story::{Step, Story};
 
 /// Bars of the timeline: more do not fit what a person looks at.
 const BARS_MAX: usize = 60;
-/// Width of the drawing, in its own units.
+/// Width of the drawing, in its own units. A browser stretches it to the page, so it is only how fine a place can
+/// be told.
 const WIDTH: u64 = 1_000;
 
 /// The section.

@@ -8,9 +8,10 @@ use flowhost_ledger::records::{Asked, Decision, NetDecision, Record};
 use super::stored::{Held, Shelf, plugin_of, short, text};
 use super::{GROUPS_MAX, Shown, Steps, Stored};
 
-/// Different things wanted that a group shows.
+/// Different things wanted that a group shows. They are there to recognise what was asked for; the records have
+/// all of them.
 const EXAMPLES_MAX: usize = 12;
-/// Groups that are kept while reading.
+/// Groups that are kept while reading. A guest that asks for a new thing each time makes a group each time.
 const KEPT_MAX: usize = 2_000;
 /// Records of one group whose payloads are read for what was asked: each costs a read of the disk.
 const LOOKED_UP_MAX: usize = 200;

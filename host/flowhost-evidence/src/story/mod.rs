@@ -48,7 +48,8 @@ pub const GROUPS_MAX: usize = 100;
 pub const PAYLOAD_CHARS_MAX: usize = 8_000;
 /// Characters of all payloads together, so that a browser opens the page at once.
 pub const PAGE_CHARS_MAX: usize = 2_000_000;
-/// Characters of a name or another short text.
+/// Characters of a name or another short text. Guests choose most names, and a page is to stay small beside its
+/// ledger.
 pub const FIELD_CHARS_MAX: usize = 300;
 
 /// What happened in a run.

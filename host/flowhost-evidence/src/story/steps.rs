@@ -15,7 +15,7 @@ const UNFINISHED: &str = "unfinished";
 const WAITING: &str = "waiting";
 /// Attempts of one step that are shown; a plan may ask for a hundred.
 const ATTEMPTS_MAX: usize = 20;
-/// Calls that one step's bar shows.
+/// Calls that one step's bar shows. More cannot be told apart on a bar.
 const MARKS_MAX: usize = 40;
 
 /// The steps of a run.

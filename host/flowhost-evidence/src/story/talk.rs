@@ -10,9 +10,9 @@ use super::{Plugin, Shown};
 
 /// Nodes of the graph: more are a carpet, not a picture.
 const NODES_MAX: usize = 40;
-/// Edges of the graph.
+/// Edges of the graph. A larger graph shows a surface and no lines.
 const EDGES_MAX: usize = 120;
-/// Different edges that are kept while reading.
+/// Different edges that are kept while reading. Every topic and every peer that a guest makes up is one.
 const KEPT_MAX: usize = 5_000;
 /// The one who performs the plan.
 const HOST: &str = "host";

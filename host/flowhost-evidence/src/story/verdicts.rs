@@ -8,7 +8,7 @@ use flowhost_ledger::records::{Consensus, GuardVerdict};
 use super::stored::{Held, Shelf, short, text};
 use super::{GROUPS_MAX, Shown, Steps, Stored};
 
-/// Guardrails and checks that are counted.
+/// Guardrails and checks that are counted. A `foreach` may guard each of its items by a name of its own.
 const KEPT_MAX: usize = 2_000;
 
 /// The verdicts of a run.

@@ -13,7 +13,7 @@ pub const OTHER: &str = "other";
 pub const VALUES_MAX: usize = 50;
 /// Different series of one metric; above it, names that plans choose become `other` together.
 pub const SERIES_MAX: usize = 500;
-/// Characters of a value.
+/// Characters of a value. Values are kept by the collector for each series, for months.
 const VALUE_CHARS: usize = 100;
 
 /// The values and series that were let in.

@@ -7,7 +7,8 @@ use crate::effort::Spent;
 use crate::expr::EvalError;
 use crate::expr::value::{Key, Text, Val};
 
-/// Characters of a name or a text that a message shows.
+/// Characters of a name or a text that a message shows. A name may come from an answer, and the message goes into
+/// a record and onto a screen.
 const SHOWN_MAX: usize = 80;
 
 #[derive(Clone, Debug)]

@@ -7,17 +7,19 @@
 use crate::effort::{Meter, Spent};
 use crate::expr::value::Val;
 
-/// Bytes that are read one by one (searching, counting, case) for one unit.
+/// Bytes that are read one by one (searching, counting, case) for one unit. So many
+/// take a unit's quarter of a microsecond, unoptimised.
 const BYTES_SCANNED: usize = 8;
-/// Bytes that are allocated and filled for one unit.
+/// Bytes that are allocated and filled for one unit. The bound of 40 bytes of memory a unit leaves no more.
 const BYTES_COPIED: usize = 32;
-/// Bytes that are compared in one go for one unit.
+/// Bytes that are compared in one go for one unit. `memcmp` takes many at once; a unit is what the shortest
+/// comparison takes all the same.
 const BYTES_COMPARED: usize = 64;
 /// A text or a list of its own: the allocations around its contents.
 const NEW: u64 = 3;
 /// An object of JSON: a tree node has room for eleven members, used or not.
 const OBJECT: u64 = 18;
-/// A member of such an object, its key aside.
+/// A member of such an object, its key aside. It has its place in the node already; what is added is its value.
 const MEMBER: u64 = 2;
 
 impl Meter<'_> {

@@ -23,7 +23,8 @@ const PATTERN_BYTES_MAX: usize = 1_024;
 const DEPTH_MAX: u32 = 24;
 /// States that a pattern may need, repetitions written out: `[a-z]{1,200}` needs some hundred.
 const STATES_MAX: u64 = 4_000;
-/// Memory of one automaton, found states and their transitions. When it is full it starts anew.
+/// Memory of one automaton, found states and their transitions. When it is full it starts anew. The cost of a
+/// pattern is reckoned in states, so what they take is bounded apart from it.
 const CACHE_BYTES_MAX: usize = 256 * 1024;
 /// Automata that an evaluation keeps: patterns in turn cost no memory without end.
 const CACHES_MAX: usize = 4;

@@ -76,7 +76,7 @@ const IMPORTANCE: u64 = 8;
 const DOMAIN: &str = "spec-tracker";
 /// Tags of a stage: more are a text, and not what something is found by.
 const TAGS_MAX: usize = 20;
-/// Characters of a tag.
+/// Characters of a tag. A tag is a word to sort by, not a text.
 const TAG_CHARS_MAX: usize = 64;
 
 /// What a document can be for; each is a key of `evidence:`.

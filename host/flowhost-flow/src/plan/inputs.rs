@@ -10,7 +10,8 @@ use crate::plan::tree::Node;
 use crate::plan::{InputDecl, InputType, Plan};
 use crate::problem::{At, Problem, Problems, suggest};
 
-/// Characters of what was typed that a message quotes.
+/// Characters of what was typed that a message quotes. What was typed may be a whole document, and the message is
+/// one line.
 const SHOWN_CHARS_MAX: usize = 64;
 
 /// A file or directory that an input names.

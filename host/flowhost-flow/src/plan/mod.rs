@@ -72,7 +72,8 @@ pub mod limits {
     pub const ITEMS_MAX: usize = 10_000;
     /// Attempts of one step: whoever needs more waits for somebody, and a gate says so.
     pub const ATTEMPTS_MAX: u32 = 100;
-    /// Transitions of one run of a state machine, and what `max_transitions` may say.
+    /// Transitions of one run of a state machine, and what `max_transitions` may say. Each may be a call and is a
+    /// record: a machine that circles comes to its end with a ledger that can still be read.
     pub const TRANSITIONS_MAX: u32 = 10_000;
     /// Attempts of a `retry` node and times of a `repeat` node. Nested they multiply; [`TICKS_MAX`]
     /// bounds the product.

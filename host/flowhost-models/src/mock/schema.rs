@@ -11,7 +11,8 @@ use super::seeded;
 
 /// Depth at which a schema is answered with `null`: recursive ones would never end.
 const DEPTH_MAX: usize = 16;
-/// Items and characters at most, whatever the schema asks for.
+/// Items and characters at most, whatever the schema asks for. A schema may ask for a million, and the mock
+/// answers in a test.
 const SIZE_MAX: usize = 256;
 /// Values of one instance: a schema that names itself twice would double at every depth.
 const VALUES_MAX: usize = 512;

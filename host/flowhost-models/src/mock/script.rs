@@ -19,7 +19,7 @@ use crate::{
     units,
 };
 
-/// Entries of one script.
+/// Entries of one script. They are searched from the first on at each call.
 const ENTRIES_MAX: usize = 10_000;
 
 /// A script that was found.

@@ -13,9 +13,9 @@ const WORDS: [&str; 16] = [
     "amber", "basalt", "cedar", "delta", "ember", "fjord", "grove", "harbor", "island", "juniper",
     "kelp", "lagoon", "meadow", "north", "orchard", "pine",
 ];
-/// Words of one text.
+/// Words of one text. A sentence: long enough that two seeds hardly say the same.
 const TEXT_WORDS: usize = 12;
-/// Numbers of one vector.
+/// Numbers of one vector. Enough that texts of different words lie apart, and short enough to read.
 const DIMENSIONS: usize = 64;
 
 /// Text, or JSON that satisfies the answer's schema.

@@ -41,7 +41,8 @@ use super::{
 const ANSWER_TOOL: &str = "flowhost_answer";
 /// Where a schema that is not an object's stands in that tool's input.
 const WRAPPED: &str = "answer";
-/// Least tokens of thinking that the API takes.
+/// Least tokens of thinking that the API takes. With less room than this the request would be refused, so it is
+/// sent without thinking.
 const THINKING_MIN: u32 = 1_024;
 /// Blocks of thinking of one answer; one or a few are usual.
 const THOUGHTS_MAX: usize = 64;

@@ -13,9 +13,10 @@ use crate::{fault::Fault, prompt::ToolCall};
 
 use super::{balance::Balance, gather::cut, tool_names::ToolNames};
 
-/// Tool calls of one answer.
+/// Tool calls of one answer. Each becomes a call of a plugin, and an answer of calls alone is a model that has
+/// lost its way.
 const CALLS_MAX: usize = 128;
-/// Characters of a name or an id.
+/// Characters of a name or an id. They are looked up, recorded and sent back with each later turn.
 pub(super) const NAME_CHARS_MAX: usize = 256;
 
 /// What a server sends of a call at once; blank is missing.

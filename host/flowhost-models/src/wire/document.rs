@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Brackets at which a value is looked for: beyond, a text is no answer with a sentence around it, and
 /// each costs a look through the rest.
 const PLACES_MAX: usize = 64;
-/// Blocks in fences that are looked at.
+/// Blocks in fences that are looked at. Each is tried as JSON, and a text may consist of fences.
 const FENCES_MAX: usize = 64;
 /// Marks around what is thought aloud, as models in use write them, in capitals or not.
 const TAGS: [(&str, &str); 7] = [

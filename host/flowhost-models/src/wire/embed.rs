@@ -12,7 +12,7 @@ use super::{
 
 /// Numbers of one vector: four times the longest in use.
 const DIMENSIONS_MAX: usize = 16_384;
-/// Characters of the model's own name.
+/// Characters of the model's own name. A server says of itself what it likes, and it goes into a record.
 const NAME_CHARS_MAX: usize = 256;
 
 pub(super) fn embed(model: &ModelName, texts: &[String]) -> (Request, Box<dyn Decoder>) {

@@ -25,13 +25,14 @@ use super::{
 
 /// Bytes of text for each token that was asked for: beyond what any text needs, blanks included.
 const BYTES_PER_TOKEN: usize = 64;
-/// Bytes of text on top, for small limits.
+/// Bytes of text on top, for small limits. A model that is asked for ten tokens may write a JSON wrapper around
+/// them.
 const BYTES_EXTRA: usize = 4 << 10;
 /// Bytes of one answer's text, whatever was asked for.
 const BYTES_MAX: usize = 16 << 20;
 /// Bytes on the wire for each byte of text: every token travels in an event of its own.
 const WIRE_FACTOR: usize = 32;
-/// Bytes on the wire on top.
+/// Bytes on the wire on top. Heads of events, and comments that keep the connection alive, come without any text.
 const WIRE_EXTRA: usize = 1 << 20;
 
 /// Bytes of text that `max_tokens` can be.

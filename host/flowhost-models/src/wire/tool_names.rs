@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::prompt::Prompt;
 
-/// Characters that both providers accept.
+/// Characters that both providers accept. A longer name is cut and numbered, and known by its whole name on our
+/// side.
 const CHARS_MAX: usize = 64;
 
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,8 @@
 
 use serde_json::Value;
 
-/// Levels of objects and lists that are looked into.
+/// Levels of objects and lists that are looked into. No provider nests the reason of an error deeper; a body that
+/// does is not an error's.
 const DEPTH_MAX: usize = 6;
 /// Items of a list that are told: the first fault says most.
 const ITEMS_MAX: usize = 8;

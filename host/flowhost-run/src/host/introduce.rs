@@ -22,7 +22,7 @@ use crate::plugins::wiring::{self, Ready, Seat};
 
 /// Characters of what a server calls itself: more than a name needs, and little for a line of a terminal.
 const NAME_CHARS: usize = 128;
-/// Characters of what it says to models.
+/// Characters of what it says to models. A stranger's text that is shown to a person.
 const INSTRUCTIONS_CHARS: usize = 4_096;
 
 /// One adapter of a plan.

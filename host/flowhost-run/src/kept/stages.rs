@@ -30,7 +30,7 @@ use crate::kept::specs::{self, Put, Spec};
 const COSTS_BYTES_MAX: u64 = 4 << 20;
 /// What the files end with that a person looks at first when a stage did not go well.
 const SHOWN: [&str; 3] = ["_synthesis.json", "_verdict.json", "_telemetry.jsonl"];
-/// Bytes of a megabyte, as `warn_mb` and `max_mb` count them.
+/// Bytes of a megabyte, as `warn_mb` and `max_mb` count them. Decimal, as disks and people count.
 const MEGABYTE: u64 = 1_000_000;
 
 /// Writes the evidence of one run's stages; while it lives, no other run writes that of the same spec.

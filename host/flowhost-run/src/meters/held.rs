@@ -14,7 +14,8 @@ use serde_json::Value;
 /// outputs of the default size as lists of plain texts.
 pub(crate) const OUTPUT_BYTES: u64 = 1 << 30;
 
-/// What an allocation takes beside its content, and its least size.
+/// What an allocation takes beside its content, and its least size. Rounded up: too much counted
+/// ends a run earlier, too little leaves the host without memory.
 const ALLOCATION_BYTES: u64 = 16;
 const ALLOCATION_MIN: u64 = 32;
 

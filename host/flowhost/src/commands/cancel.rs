@@ -21,9 +21,10 @@ use crate::cli::CancelArgs;
 use crate::commands::runs_list::listed;
 use crate::commands::{Context, resume, running};
 
-/// How often is looked whether the run has ended.
+/// How often is looked whether the run has ended. A person waits for it, and a look is one small file.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often is looked whether its process was killed meanwhile.
+/// How often is looked whether its process was killed meanwhile. It tries the lock of the run's ledger, which is
+/// rarely free before the end.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
 /// What a run may take to end after its grace: agents are told (a minute), stopped calls are awaited, steps
 /// are compensated, pages are written.

@@ -23,7 +23,8 @@ use crate::commands::{Context, logging};
 
 /// The variable that holds the token.
 const TOKEN: &str = "FLOWHOST_MCP_TOKEN";
-/// How long calls at work may take to end when the server is to.
+/// How long calls at work may take to end when the server is to. Whoever stops a server waits for it; a run that
+/// takes longer is resumed later.
 const END_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a token: fewer could be guessed, more is no token.
 const TOKEN_MIN: usize = 16;

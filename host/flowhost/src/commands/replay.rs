@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use flowhost::failure::Failure;
 use flowhost::host::host;
-use flowhost::kept::data_key;
+use flowhost::kept::{BUNDLE_BYTES_MAX, data_key};
 use flowhost::project::{self, Given, Loaded, Project, Request};
-use flowhost::sources::KeptRun;
+use flowhost::sources::{COMPONENT_BYTES_MAX, KeptRun};
 use flowhost::state::FindRuns as _;
 use flowhost_engine::{Inspected, PoolConfig, ShapeLimits};
 use flowhost_flow::Exit;
@@ -21,11 +21,6 @@ use similar::TextDiff;
 use crate::cli::ReplayArgs;
 use crate::commands::Context;
 use crate::commands::running::runtime;
-
-/// Bytes of a bundle: a plan, its parts and its profiles, each of which has its own bound.
-const BUNDLE_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of a component, as when one is read first.
-const COMPONENT_BYTES_MAX: u64 = 256 << 20;
 
 pub(crate) fn perform(args: &ReplayArgs, context: &mut Context) -> Result<Exit, Failure> {
     let run = context.state.resolve_run(&context.ambient, &args.run)?;

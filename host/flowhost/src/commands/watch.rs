@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
 /// Records that are held at once, of a run that has many already.
 const TAKEN_MAX: usize = 4_096;
-/// Steps at work that one line can show.
+/// Steps at work that one line can show. The rest is told by its number.
 const SHOWN_MAX: usize = 3;
 /// Characters of a failure's message that a line shows: the screen is for the whole run.
 const MESSAGE_MAX: usize = 200;

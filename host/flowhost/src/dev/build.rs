@@ -17,7 +17,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::ambient::Ambient;
 
-/// A build may fetch and compile everything that a fresh project depends on.
+/// A build may fetch and compile everything that a fresh project depends on. Longer than that it waits for a
+/// network that is not there.
 const BUILD_MAX: Duration = Duration::from_secs(600);
 /// What is kept of a build's output: its end, where compilers say what is wrong.
 const OUTPUT_MAX: usize = 64 << 10;

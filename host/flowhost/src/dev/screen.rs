@@ -118,7 +118,7 @@ fn key(pressed: KeyEvent) -> Option<Key> {
     }
 }
 
-/// Rows of the tables that a low terminal still shows.
+/// Rows of the tables that a low terminal still shows. A folder of more steps is scrolled.
 const TABLE_MAX: u16 = 16;
 
 fn draw(frame: &mut Frame<'_>, view: &View, color: bool) {

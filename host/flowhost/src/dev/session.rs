@@ -29,9 +29,10 @@ use crate::project::{self, Loaded, Request};
 use crate::report::problems::{Texts, render};
 use crate::state::State;
 
-/// How often a living run's times are shown anew.
+/// How often a living run's times are shown anew. As often as a second changes to the eye, and no load for a
+/// terminal over a slow line.
 const REFRESH: Duration = Duration::from_millis(200);
-/// Builds that `b` can go back through.
+/// Builds that `b` can go back through. Each holds a whole project with its components.
 const BACK_MAX: usize = 32;
 
 /// Why a run begins though nothing has changed: a person asks for it.

@@ -44,7 +44,8 @@ const COMPONENT_BYTES_MAX: usize = 256 << 20;
 const SIGNATURE_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a file of authorities: whole systems have some hundred kilobytes.
 const AUTHORITIES_BYTES_MAX: u64 = 4 << 20;
-/// Time to a connection, TLS included.
+/// Time to a connection, TLS included. A registry that is not reached in this time is not there for a person who
+/// waits.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time for all of a fetch: 256 MiB over a slow line.
 const WHOLE: Duration = Duration::from_secs(600);

@@ -11,7 +11,7 @@ use url::Url;
 use super::web::{Answer, Session, Wanted as Request};
 use super::{COMPONENT_BYTES_MAX, Fetched, Papers, RemoteError, With, digest};
 
-/// Bytes of an answer that only says yes or no.
+/// Bytes of an answer that only says yes or no. Some registries answer with a page all the same.
 const WORD_BYTES_MAX: usize = 64 << 10;
 /// What a registry says when it keeps the list of artifacts about a manifest by itself (OCI 1.1).
 const KEEPS_THE_LIST: &str = "oci-subject";

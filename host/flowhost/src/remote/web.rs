@@ -26,11 +26,13 @@ use crate::config::SourceLine;
 
 /// How often a server may send us on: to a store, and by it to its copy.
 const REDIRECTS_MAX: usize = 3;
-/// Time to the head of an answer, and between two pieces of its body.
+/// Time to the head of an answer, and between two pieces of its body. Between two pieces, so that a large
+/// component over a slow line is not cut off while it moves.
 const PAUSE: Duration = Duration::from_secs(30);
-/// Bytes of an authority's answer.
+/// Bytes of an authority's answer. A token is a few KiB, with its lists of rights.
 const TOKEN_ANSWER_MAX: usize = 64 << 10;
-/// Characters of what a server says of its refusal that a person is shown.
+/// Characters of what a server says of its refusal that a person is shown. It is a stranger's text in our
+/// message.
 const SAID_MAX: usize = 200;
 /// What we say we are.
 const USER_AGENT: &str = concat!("flowhost/", env!("CARGO_PKG_VERSION"));

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::output::one_line;
 use flowhost_run::{Events, Heard, RunEvent};
 
-/// Paths at work that one line can show.
+/// Paths at work that one line can show. A longer line wraps, and a line that wraps is not drawn over.
 const SHOWN_MAX: usize = 3;
 
 /// Shows a run while it runs.

@@ -41,7 +41,8 @@ use otlp_config::OtlpConfig;
 use prometheus::Prometheus;
 use pump::Pump;
 
-/// Milliseconds that the end of a run waits for its telemetry to leave.
+/// Milliseconds that the end of a run waits for its telemetry to leave. The person sees the prompt that much
+/// later when the collector is gone, and no more.
 pub const FLUSH_MS: u64 = 2_000;
 /// The variable with the span that started this process.
 pub const TRACEPARENT: &str = "TRACEPARENT";

@@ -38,11 +38,12 @@ use crate::sender::Sender;
 
 /// Who measures, in every export.
 const SCOPE: &str = "flowhost";
-/// Spans that wait to be sent.
+/// Spans that wait to be sent. A collector that is slow for a while loses nothing of a run of a few thousand
+/// steps; what does not fit is counted.
 const SPANS_MAX: usize = 8_192;
-/// Spans of one request.
+/// Spans of one request. What OpenTelemetry's SDKs send by default.
 const BATCH: usize = 512;
-/// Milliseconds that the first span of a request waits for more.
+/// Milliseconds that the first span of a request waits for more. A run that goes on is seen within a second.
 const LINGER_MS: u64 = 1_000;
 /// Seconds between exports of metrics; the last is at the end.
 const METRICS_S: u64 = 10;

@@ -14,7 +14,7 @@ use super::feed::{Accepted, Entry};
 use super::otlp::{Meters, SpanQueue};
 use super::prometheus::Prometheus;
 
-/// Facts taken at once.
+/// Facts taken at once. A wake-up costs more than a fact.
 const BATCH: usize = 256;
 /// How long what came is left to be joined by more: a run is not interrupted for every fact, and
 /// [`FACTS_MAX`](super::feed::FACTS_MAX) has room for what the fastest does meanwhile.

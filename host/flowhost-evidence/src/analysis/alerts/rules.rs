@@ -101,9 +101,9 @@ impl Default for Escalations {
     }
 }
 
-/// Most stages that a window may have.
+/// Most stages that a window may have. A window is kept in memory for each stage.
 const WINDOW_MAX: usize = 10_000;
-/// Most days that escalations are counted over.
+/// Most days that escalations are counted over. Ten years: beyond it stands a slip of the keyboard.
 const DAYS_MAX: u32 = 3_650;
 
 /// A value that no alert could be raised by, or by which every stage would raise one.

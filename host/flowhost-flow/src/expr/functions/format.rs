@@ -12,7 +12,8 @@ use crate::expr::value::{Text, Val};
 
 /// Digits after the point that can be asked for: far beyond the 17 that a double has, and still one line.
 const PRECISION_MAX: usize = 100;
-/// Bytes of a number with [`PRECISION_MAX`] digits after up to 309 others.
+/// Bytes of a number with [`PRECISION_MAX`] digits after up to 309 others. That many are paid for before the
+/// number is written, because how long it gets is known only then.
 const NUMBER_BYTES: usize = 450;
 
 pub(super) fn format<'a>(

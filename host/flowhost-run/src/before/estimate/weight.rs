@@ -18,6 +18,7 @@ use crate::given::project::Member;
 const ANSWER_TOKENS: u32 = 1_024;
 /// Turns and tokens of a request that `llm-agent` takes when its configuration does not say.
 const TURNS: u64 = 8;
+/// As `plugins/llm-agent/src/config.rs` has them.
 const CONTEXT_TOKENS: u64 = 32_000;
 /// Tokens that an agent adds of its own to what the plan says: who it is, and its rules. `llm-agent` adds about
 /// 150, and more where the answer has a schema.

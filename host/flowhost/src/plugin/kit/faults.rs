@@ -17,7 +17,8 @@ use crate::plugin::trial;
 
 /// Places at which each call is cut off for want of fuel.
 const CUTS: u64 = 4;
-/// Milliseconds of a deadline that nothing but the fastest calls keep.
+/// Milliseconds of a deadline that nothing but the fastest calls keep. A deadline of none would end them before
+/// they begin, and show nothing.
 const SHORT_MS: u64 = 1;
 /// Milliseconds that a call has in a world in which tools never answer: enough to come to such a tool.
 const IMPATIENT_MS: u64 = 500;

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 /// 2026-11-19T00:26:40Z: a time that a plugin can show.
 pub(super) const STARTED_MS: u64 = 1_795_048_000_000;
-/// Tokens that each call finds, and again in the next.
+/// Tokens that each call finds, and again in the next. More than any plugin of a trial spends, so that what fails
+/// has another cause.
 const TOKENS: u64 = 100_000;
 /// Millionths of a dollar, likewise.
 const MICRO_USD: u64 = 1_000_000;

@@ -11,7 +11,8 @@ use crate::planner::unit::panel::arbiter::Task;
 
 /// A question longer than this is noted, in characters: answers get worse where much is to be read.
 const LARGE_INPUT_CHARS: usize = 24_000;
-/// Longest list that an arbiter may give, and its longest text in characters.
+/// Longest list that an arbiter may give, and its longest text in characters. They are sent to the provider as a
+/// schema, and what fits them goes into evidence and into the next prompts.
 const LIST_MAX: u64 = 200;
 const TEXT_MAX: u64 = 2_000;
 
