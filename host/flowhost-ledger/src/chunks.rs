@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::disk::ReadSeek;
-use crate::record::LINE_BYTES_MAX;
 
 /// Bytes of a chunk: some 600 records, so that handing it to a thread (microseconds) is nothing beside
 /// the work on it, and a dozen of them in flight are a few MiB.
@@ -114,6 +113,8 @@ pub(crate) struct Chunks<C: Chunk> {
     work: Work<C>,
     /// Whether there is enough to do for threads.
     is_large: bool,
+    /// Most bytes of a line without its LF.
+    line_bytes_max: usize,
     pool: Option<Pool<C>>,
     /// The beginning of a line whose end is not read yet.
     rest: Vec<u8>,
@@ -122,10 +123,10 @@ pub(crate) struct Chunks<C: Chunk> {
 }
 
 impl<C: Chunk> Chunks<C> {
-    /// `file_bytes` decides whether threads are worth it.
+    /// `file_bytes` decides whether threads are worth it; a line may have `line_bytes_max` without its LF.
     pub(crate) fn new(
         file: Box<dyn ReadSeek>,
-        file_bytes: u64,
+        (file_bytes, line_bytes_max): (u64, usize),
         effort: Effort,
         work: Work<C>,
     ) -> Self {
@@ -136,6 +137,7 @@ impl<C: Chunk> Chunks<C> {
             effort,
             work,
             is_large: file_bytes > CHUNKS_MIN * effort.chunk_bytes as u64 && effort.threads > 1,
+            line_bytes_max,
             pool: None,
             rest: Vec::new(),
             ahead: VecDeque::new(),
@@ -200,19 +202,22 @@ impl<C: Chunk> Chunks<C> {
             false => FIRST_BYTES.min(self.effort.chunk_bytes),
         };
         loop {
+            // What was there before holds no end of a line.
+            let before = lines.len();
             let read = (&mut self.file).take(bytes as u64).read_to_end(lines)?;
             if read < bytes {
                 self.ended = true;
                 return Ok(!lines.is_empty());
             }
-            if let Some(at) = memchr::memrchr(b'\n', lines) {
-                self.rest = lines.split_off(at + 1);
+            let fresh = lines.get(before..).unwrap_or_default();
+            if let Some(at) = memchr::memrchr(b'\n', fresh) {
+                self.rest = lines.split_off(before + at + 1);
                 return Ok(true);
             }
-            if lines.len() > LINE_BYTES_MAX + 1 {
+            if lines.len() > self.line_bytes_max + 1 {
                 // Nothing that comes behind it can be right.
                 self.ended = true;
-                lines.truncate(LINE_BYTES_MAX + 2);
+                lines.truncate(self.line_bytes_max + 2);
                 return Ok(true);
             }
         }

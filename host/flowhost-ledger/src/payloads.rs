@@ -8,11 +8,12 @@
 //! line can go and every proof stays valid. Erasing must reach the disk: the file is written anew
 //! without the line, and the old bytes are overwritten before they are let go.
 
+mod places;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -26,6 +27,7 @@ use crate::layout;
 use crate::lines::Lines;
 use crate::record::{PAYLOAD_BYTES_MAX, Salt, StoredRecord, commitment};
 use crate::seal::DataKey;
+use places::{Place, Places};
 
 pub(crate) use shared::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, Shared};
 
@@ -255,19 +257,9 @@ pub enum PayloadError {
 /// Opening reads the files once for where each payload lies; the bytes stay on the disk.
 pub struct Payloads<'d> {
     disk: &'d dyn Source,
-    files: Vec<PathBuf>,
-    places: BTreeMap<u64, Place>,
+    places: Places,
     /// The file that was read last.
     open: Mutex<Option<OpenFile>>,
-}
-
-struct Place {
-    /// Which of the files.
-    file: usize,
-    offset: u64,
-    len: u64,
-    /// The record whose line has the bytes, where this one only names it.
-    of: Option<u64>,
 }
 
 /// A file that stays open between two payloads: most readers take them in order, and then the next one has
@@ -300,30 +292,9 @@ impl<'d> Payloads<'d> {
     /// # Errors
     /// [`PayloadError`].
     pub fn open(disk: &'d dyn Source, dir: &Path) -> Result<Self, PayloadError> {
-        let (mut places, mut paths) = (BTreeMap::new(), Vec::new());
-        for name in files(disk, dir)? {
-            let path = dir.join(&name);
-            let mut lines = Lines::new(disk.open_read(&path)?, PAYLOAD_LINE_BYTES_MAX);
-            while let Some(line) = lines.next()? {
-                let (seq, of) = glance(line.bytes).map_err(|what| PayloadError::Malformed {
-                    file: name.clone(),
-                    line: line.number,
-                    what,
-                })?;
-                let place = Place {
-                    file: paths.len(),
-                    offset: line.offset,
-                    len: line.bytes.len() as u64,
-                    of,
-                };
-                places.insert(seq, place);
-            }
-            paths.push(path);
-        }
         Ok(Self {
+            places: Places::read(disk, dir)?,
             disk,
-            files: paths,
-            places,
             open: Mutex::default(),
         })
     }
@@ -346,13 +317,13 @@ impl<'d> Payloads<'d> {
     #[must_use]
     pub fn same_as(&self, seq: u64) -> BTreeSet<u64> {
         let whole = |seq: u64, place: &Place| place.of.unwrap_or(seq);
-        let Some(place) = self.places.get(&seq) else {
+        let Some(place) = self.places.get(seq) else {
             return BTreeSet::new();
         };
         let of = whole(seq, place);
         let all = self.places.iter();
-        all.filter(|(other, place)| **other != seq && whole(**other, place) == of)
-            .map(|(other, _)| *other)
+        all.filter(|(other, place)| *other != seq && whole(*other, place) == of)
+            .map(|(other, _)| other)
             .collect()
     }
 
@@ -383,12 +354,12 @@ impl<'d> Payloads<'d> {
     }
 
     fn line(&self, seq: u64, commit: &str) -> Result<Option<Payload>, PayloadError> {
-        let Some(place) = self.places.get(&seq) else {
+        let Some(place) = self.places.get(seq) else {
             return Ok(None);
         };
         let mut payload = self.read(seq, place)?;
         if let Content::Of(of) = payload.content {
-            let whole = self.places.get(&of).filter(|it| it.file == place.file);
+            let whole = self.places.get(of).filter(|it| it.file == place.file);
             let whole = whole.ok_or(PayloadError::Mismatch(seq))?;
             payload.content = self.read(of, whole)?.content;
         }
@@ -411,7 +382,7 @@ impl<'d> Payloads<'d> {
         let mut open = match last.take().filter(|open| open.file == place.file) {
             Some(open) => open,
             None => {
-                let path = self.files.get(place.file);
+                let path = self.places.files.get(place.file);
                 let path = path.ok_or(io::ErrorKind::NotFound)?;
                 let file = self.disk.open_read(path)?;
                 OpenFile {
@@ -467,6 +438,10 @@ pub(crate) fn shown(disk: &dyn Source, path: &Path) -> io::Result<Vec<u8>> {
 /// Removes the payloads of `seqs` from all files; safe to repeat after a crash at any point.
 pub(crate) fn erase(disk: &dyn Disk, dir: &Path, seqs: &BTreeSet<u64>) -> io::Result<u64> {
     let mut gone = 0;
+    if seqs.is_empty() {
+        // Every ledger that is opened comes by here, and hardly any has something to erase.
+        return Ok(gone);
+    }
     for name in files(disk, dir)? {
         gone += erase_in(disk, dir, &name, seqs)?;
     }

@@ -257,7 +257,7 @@ impl Records<'_> {
         let read = move |batch: &mut Batch| batch.read(&owner);
         let effort = Effort::of_this_machine();
         Ok(Segment {
-            chunks: Chunks::new(file, file_bytes, effort, Arc::new(read)),
+            chunks: Chunks::new(file, (file_bytes, LINE_BYTES_MAX), effort, Arc::new(read)),
             path,
             batch: Batch::default(),
             number: 0,

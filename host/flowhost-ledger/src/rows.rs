@@ -219,7 +219,7 @@ impl Rows {
         let owner = owner.clone();
         let look = move |chunk: &mut Looked| chunk.look(&owner, effort);
         Self {
-            chunks: Chunks::new(file, file_bytes, effort, Arc::new(look)),
+            chunks: Chunks::new(file, (file_bytes, LINE_BYTES_MAX), effort, Arc::new(look)),
             current: Looked::default(),
             line: 0,
             start: 0,
