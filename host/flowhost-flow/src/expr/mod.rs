@@ -203,6 +203,11 @@ impl Expr {
     pub(crate) fn references(&self) -> &References {
         &self.refs
     }
+
+    /// Whether it asks nowhere if something is there.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.refs.iter().all(|reference| reference.is_sure)
+    }
 }
 
 impl fmt::Debug for Expr {

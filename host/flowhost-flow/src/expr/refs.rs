@@ -12,6 +12,8 @@ pub(crate) struct Reference {
     pub(crate) root: String,
     /// `["plan", "output", …]`; ends where an index or a function begins.
     pub(crate) path: Vec<String>,
+    /// Whether the expression cannot do without any of them: none is asked for by `has` or as an optional one.
+    pub(crate) is_sure: bool,
 }
 
 /// All references of an expression.
@@ -89,10 +91,12 @@ fn reference(node: &Node) -> Option<Reference> {
         Node::Name(name) => Some(Reference {
             root: name.clone(),
             path: Vec::new(),
+            is_sure: true,
         }),
         Node::Field { of, name } | Node::FieldIfAny { of, name } | Node::Has { of, name } => {
             let mut reference = reference(of)?;
             reference.path.push(name.clone());
+            reference.is_sure &= matches!(node, Node::Field { .. });
             Some(reference)
         }
         Node::Index(of, index) | Node::IndexIfAny(of, index) => {
@@ -101,6 +105,7 @@ fn reference(node: &Node) -> Option<Reference> {
             };
             let mut reference = reference(of)?;
             reference.path.push(name.clone());
+            reference.is_sure &= matches!(node, Node::Index(..));
             Some(reference)
         }
         _ => None,

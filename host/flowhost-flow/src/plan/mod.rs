@@ -28,6 +28,7 @@ mod keys;
 mod machine;
 mod order;
 mod parse;
+mod reads;
 mod reference;
 mod schema;
 mod steps;
@@ -44,6 +45,7 @@ pub use consensus::{Consensus, Follows, Mode, React, Rule};
 pub use evidence::{Document, Evidence, ROLES as DOCUMENT_ROLES, Remember};
 pub use inputs::FileInput;
 pub use machine::{Fsm, State, Transition};
+pub use reads::Read;
 pub use reference::plan_reference;
 pub use schema::plan_schema;
 pub use tree::Raw;
@@ -137,6 +139,9 @@ pub struct Plan {
     pub guardrails: Guardrails,
     /// What the run returns.
     pub outputs: BTreeMap<String, Template>,
+    /// What its expressions read of outputs.
+    #[serde(skip)]
+    pub(crate) reads: Vec<Read>,
     /// Attached sub-plans, by reference.
     #[serde(serialize_with = "shared")]
     pub(crate) children: BTreeMap<String, Arc<Plan>>,
@@ -291,14 +296,6 @@ pub struct PluginDecl {
     pub places: Places,
 }
 
-impl PluginDecl {
-    /// Where a part of it stands, such as `/config/model`; where it begins, for one that is not written.
-    #[must_use]
-    pub fn place(&self, pointer: &str) -> At {
-        self.places.around(pointer).unwrap_or(self.at)
-    }
-}
-
 /// One step (or handler), with defaults filled in.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
@@ -362,12 +359,6 @@ fn taken_back<S: Serializer>(step: &Option<Arc<Step>>, serializer: S) -> Result<
 }
 
 impl Step {
-    /// Where a part of it stands, such as `/with/text`; where it begins, for one that is not written.
-    #[must_use]
-    pub fn place(&self, pointer: &str) -> At {
-        self.places.around(pointer).unwrap_or(self.at)
-    }
-
     /// What its result is called in expressions.
     pub(crate) const fn output_name(&self) -> &'static str {
         match self.foreach {

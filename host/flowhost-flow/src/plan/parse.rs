@@ -37,8 +37,8 @@ pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> Option<P
     if !matches!(root.data, Data::Map(_)) {
         return None;
     }
-    let plan = plan(&root, kind, file, problems);
-    check::check(&plan, &root, problems);
+    let mut plan = plan(&root, kind, file, problems);
+    plan.reads = check::check(&plan, &root, problems);
     Some(plan)
 }
 
@@ -97,6 +97,7 @@ fn plan(root: &Node, kind: &str, file: &str, problems: &mut Problems) -> Plan {
             after: defaults.after,
         },
         outputs: templates(root, "outputs", problems),
+        reads: Vec::new(),
         children: BTreeMap::new(),
         schemas: BTreeMap::new(),
         prompts: BTreeMap::new(),

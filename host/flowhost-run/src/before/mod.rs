@@ -7,4 +7,5 @@ pub mod functions;
 
 pub(crate) mod preflight;
 pub(crate) mod prompts;
+pub(crate) mod reads;
 pub(crate) mod rights;

@@ -16,6 +16,7 @@ use crate::base::state::State;
 use crate::before::agents;
 use crate::before::functions::{StepFault, check_each, takes};
 use crate::before::prompts;
+use crate::before::reads;
 use crate::before::rights;
 use crate::given::folders::missing_folders;
 use crate::given::project::{Member, Project, at_part};
@@ -53,6 +54,7 @@ pub fn preflight(
 ) -> Result<Preflight, Failure> {
     let mut others = configurations(project);
     others.extend(prompts::findings(project));
+    others.extend(reads::findings(project));
     check_each(&project.plan, "", &mut others, &|step, prefix| {
         input_problem(step, prefix, project)
     });

@@ -603,3 +603,46 @@ fn a_models_key_without_a_value_is_named_before_the_run_unless_a_stand_in_needs_
         assert!(found.stdout.contains(part), "{part}: {}", found.all());
     }
 }
+
+#[test]
+fn a_member_of_an_output_that_nobody_gives_is_refused_by_all_three() {
+    let home = Home::new();
+    home.file(
+        "below.yaml",
+        plan("", "  b: { emit: { subject: done, payload: {} } }") + "outputs: { sum: 1 }\n",
+    );
+    let plugin = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
+    let steps = |more: &str| {
+        format!(
+            "  a: {{ uses: md/headings, with: {{ text: x }} }}\n  sub: {{ uses: \"plan:below.yaml\" }}\n{more}"
+        )
+    };
+    let wrong = steps(
+        "  b:\n    needs: [a, sub]\n    when: \"${{ size(steps.a.output.headngs) > 0 }}\"\n    \
+         uses: md/headings\n    with: { text: \"${{ steps.sub.output.total }}\" }\n    \
+         checks: [{ id: some, that: \"size(output.heading) > 0\" }]\n\
+         outputs: { o: \"${{ steps.a.output.headings }}\" }\n",
+    );
+    home.file("plan.yaml", plan(plugin, &wrong));
+    let said = refused_alike(&home);
+    for part in [
+        "has 3 problems",
+        "step `a`: `md/headings` gives no `headngs`",
+        "did you mean `headings`?",
+        "step `sub`: the plan `below.yaml` gives no `total`",
+        "it gives `sum`",
+        "step `b`: `md/headings` gives no `heading`",
+        "plan.yaml:13:",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // Who asks whether it is there goes on without it.
+    let asks = steps(
+        "  b:\n    needs: [a, sub]\n    when: \"${{ has(steps.a.output.headngs) }}\"\n    uses: md/headings\n    \
+         with: { text: \"${{ steps.sub.output.?total.orValue('x') }}\" }\n",
+    );
+    home.file("plan.yaml", plan(plugin, &asks));
+    for ran in asked(&home) {
+        ran.expect(0);
+    }
+}

@@ -11,6 +11,7 @@ use flowhost_words::{PluginKind, nearest};
 use crate::expr::{Expr, Reference, Template};
 use crate::plan::habits;
 use crate::plan::keys::is_name;
+use crate::plan::reads::Read;
 use crate::plan::tree::Node;
 use crate::plan::{Body, Guard, Plan, Require, Step, Then, Work, limits};
 use crate::problem::{At, Problems, suggest};
@@ -22,15 +23,18 @@ mod order;
 
 use order::Before;
 
-pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
+/// Checks, and gives what the plan's expressions read of outputs.
+pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> Vec<Read> {
     let count = plan.steps().len();
     if count > limits::STEPS_MAX {
         let message = format!("{count} steps; a plan has at most {}", limits::STEPS_MAX);
-        return problems.add(At::default(), message, "use `foreach` or sub-plans");
+        problems.add(At::default(), message, "use `foreach` or sub-plans");
+        return Vec::new();
     }
     let mut check = Check {
         plan,
         problems,
+        reads: Vec::new(),
         before: Before::of(plan),
         kinds: kinds(plan, root),
     };
@@ -40,6 +44,8 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) {
         Body::BehaviorTree(tree) => check.tree(tree, root),
     }
     check.shared(root);
+    check.reads.sort();
+    check.reads
 }
 
 /// Which names an expression may use.
@@ -67,6 +73,7 @@ enum Reach<'a> {
 struct Check<'p> {
     plan: &'p Plan,
     problems: &'p mut Problems,
+    reads: Vec<Read>,
     before: Before<'p>,
     /// What each plugin is said to be, but for those whose word is not known: that has been told, and what
     /// would follow from a guess misleads.
@@ -443,8 +450,14 @@ impl<'p> Check<'p> {
     }
 
     fn template(&mut self, template: &Template, node: &Node, reach: &Reach<'_>) {
-        for (pointer, reference) in template.references() {
-            self.reference(reference, node.place(&pointer), reach);
+        let all = template.references();
+        for (pointer, reference) in &all {
+            self.reference(reference, node.place(pointer), reach);
+        }
+        let unsure = all.iter().filter(|(_, reference)| !reference.is_sure);
+        let unsure: BTreeSet<&String> = unsure.map(|(pointer, _)| pointer).collect();
+        for (pointer, reference) in all.iter().filter(|(pointer, _)| !unsure.contains(pointer)) {
+            self.read(reference, node.place(pointer), reach);
         }
     }
 
@@ -452,6 +465,21 @@ impl<'p> Check<'p> {
         for reference in expr.references() {
             self.reference(reference, at, reach);
         }
+        // One that asks whether something is there may go on without it.
+        for reference in expr.references().iter().filter(|_| expr.is_sure()) {
+            self.read(reference, at, reach);
+        }
+    }
+
+    fn read(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
+        let own = match reach {
+            Reach::Step {
+                step, output: true, ..
+            } => Some(*step),
+            _ => None,
+        };
+        let read = Read::of(reference, self.results_name(), own, at);
+        self.reads.extend(read);
     }
 
     fn reference(&mut self, reference: &Reference, at: At, reach: &Reach<'_>) {
