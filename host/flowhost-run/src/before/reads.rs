@@ -63,7 +63,12 @@ fn missing<'p>(
     match &step.work {
         Work::Plan { reference } => {
             let name = read.path.first()?;
-            let known: Vec<&str> = plan.sub_plan(reference)?.outputs.keys().map(String::as_str).collect();
+            let known: Vec<&str> = plan
+                .sub_plan(reference)?
+                .outputs
+                .keys()
+                .map(String::as_str)
+                .collect();
             if known.contains(&name.as_str()) {
                 return None;
             }
@@ -175,10 +180,17 @@ mod tests {
     fn a_schema_that_says_it_in_several_places_is_left_to_the_run() {
         let properties = json!({ "files": {} });
         for more in ["anyOf", "$ref", "patternProperties", "if"] {
-            let schema = json!({ "properties": properties, more: {}, "additionalProperties": false });
+            let schema =
+                json!({ "properties": properties, more: {}, "additionalProperties": false });
             assert_eq!(lack(&schema, &["fils"]), None, "{more}");
         }
         assert_eq!(lack(&json!(true), &["fils"]), None);
-        assert_eq!(lack(&json!({ "type": ["object", "null"], "properties": properties }), &["fils"]), None);
+        assert_eq!(
+            lack(
+                &json!({ "type": ["object", "null"], "properties": properties }),
+                &["fils"]
+            ),
+            None
+        );
     }
 }
