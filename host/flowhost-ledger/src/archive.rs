@@ -88,6 +88,55 @@ pub fn packed(archive: &[u8]) -> io::Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
+/// The files of an archive that [`pack`] wrote whose names are `wanted`, by their names. No more than `bytes_max` is unpacked,
+/// whatever an archive of a stranger says of itself.
+///
+/// # Errors
+/// When it is no such archive, or holds more.
+pub fn unpacked(
+    archive: &[u8],
+    wanted: &dyn Fn(&str) -> bool,
+    bytes_max: u64,
+) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let unpack = || -> io::Result<_> {
+        let unpacked = zstd::stream::read::Decoder::new(archive)?;
+        Ok(tar::Archive::new(Limited {
+            from: unpacked,
+            left: bytes_max,
+        }))
+    };
+    check_entries(unpack()?.entries()?)?;
+    let mut tar = unpack()?;
+    let mut files = BTreeMap::new();
+    for entry in tar.entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.display().to_string();
+        if wanted(&name) {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            files.insert(name, bytes);
+        }
+    }
+    Ok(files)
+}
+
+/// Reads so many bytes, and fails at the next one: an archive that is cut there would pass for a shorter one.
+struct Limited<R> {
+    from: R,
+    left: u64,
+}
+
+impl<R: io::Read> io::Read for Limited<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(bytes)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => return Err(io::Error::other("more is packed in it than is read")),
+        }
+        Ok(read)
+    }
+}
+
 /// Compresses what `write` writes, and says what came of it.
 fn compressed(
     out: &mut dyn Write,
@@ -169,6 +218,13 @@ mod tests {
         pack(&names, read, &mut again).unwrap();
         assert_eq!(again, bytes);
         assert!(packed(&bytes[..bytes.len() / 2]).is_err());
+        let wanted = |name: &str| name.starts_with("a/");
+        let files = unpacked(&bytes, &wanted, 1 << 20).unwrap();
+        let one = ("a/one".to_owned(), b"a/onea/onea/one".to_vec());
+        assert_eq!(files, [one].into());
+        let much = unpacked(&bytes, &wanted, 1 << 10).unwrap_err();
+        assert!(much.to_string().contains("more is packed"), "{much}");
+        assert!(unpacked(&bytes[..bytes.len() / 2], &wanted, 1 << 20).is_err());
     }
 
     #[test]

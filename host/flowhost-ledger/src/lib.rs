@@ -47,7 +47,7 @@ mod verify;
 mod views;
 mod writer;
 
-pub use archive::{Archived, archive_path, archives_dir, pack, packed};
+pub use archive::{Archived, archive_path, archives_dir, pack, packed, unpacked};
 pub use audit::{VerifyOptions, verify_dir, verify_in, verify_path, verify_removed};
 pub use bundle::Bundle;
 pub use checkpoint::{Checkpoint, NOTE_BYTES_MAX, Note, NoteError, SIGNATURES_MAX, VKey};

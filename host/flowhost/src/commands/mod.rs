@@ -52,6 +52,7 @@ mod standing;
 mod tables;
 mod telemetry;
 mod telemetry_alerts;
+mod telemetry_archived;
 mod telemetry_dashboard;
 mod telemetry_numbers;
 mod telemetry_trends;

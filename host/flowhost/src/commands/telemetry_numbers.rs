@@ -1,7 +1,7 @@
 //! `flowhost telemetry report`, `compare` and `disagreements`: what the evidence files of many runs say together; and the
 //! reading of those files, which the other commands over them share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::telemetry::{FILE_BYTES_MAX, collect};
+use super::telemetry_archived::{Archives, is_archive};
 use crate::cli::{
     CompareArgs, CompareBy, DisagreementsArgs, EvidenceArgs, FormArgs, ReportArgs, TimesArgs,
 };
@@ -157,13 +158,22 @@ pub(super) fn gather(
     let mut files = Vec::new();
     collect(ambient, path, 0, &mut files)?;
     let mut evidence = Evidence::default();
+    let (archives, files): (Vec<PathBuf>, Vec<PathBuf>) = files
+        .into_iter()
+        .partition(|file| is_archive(&file.display().to_string()));
+    let mut archived = Archives::new(ambient);
     for file in files {
         let bytes = ambient.read(&file, FILE_BYTES_MAX)?;
         let name = file.display().to_string();
+        archived.there(&file);
         if let Reading::Faulty(why) = evidence.add(&name, &bytes) {
             tell(&format!("note: `{name}` was left out: {why}\n"));
         }
     }
+    for file in &archives {
+        archived.add(file, &mut evidence, tell);
+    }
+    archived.tell(tell);
     let (all, now) = (evidence.observations().iter(), now(ambient));
     let ahead = all.filter(|it| it.at > now).count();
     if ahead > 0 {

@@ -154,6 +154,36 @@ fn two_runs_of_a_pipeline_are_put_together_and_held_beside_each_other() {
         ),
         "{yaml}"
     );
+    archived_runs_are_counted_once_and_a_broken_archive_is_named(&home);
+}
+
+/// The two runs of this folder, of which one goes into an archive.
+fn archived_runs_are_counted_once_and_a_broken_archive_is_named(home: &Home) {
+    let counted = || {
+        let report = home.flowhost(&["telemetry", "report", "--mock", "--json"]);
+        let report = report.expect(0);
+        let rows = report.json()["rows"].as_array().unwrap().clone();
+        let counts: Vec<u64> = rows.iter().map(|it| it["count"].as_u64().unwrap()).collect();
+        (counts, report.stderr)
+    };
+    // In an archive, and there as well.
+    home.flowhost(&["evidence", "archive", "SPEC-KIT-900", "--keep", "0", "--yes"])
+        .expect(0);
+    assert_eq!(counted(), (vec![2; 6], String::new()));
+    home.flowhost(&["evidence", "prune", "SPEC-KIT-900", "--keep", "1", "--yes"])
+        .expect(0);
+    assert_eq!(counted(), (vec![2; 6], String::new()));
+    let archives = std::fs::read_dir(home.path().join("evidence/archive")).unwrap();
+    for entry in archives {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "zst") {
+            std::fs::write(&path, "no archive").unwrap();
+        }
+    }
+    let (counts, told) = counted();
+    assert_eq!(counts, vec![1; 6]);
+    assert_eq!(told.matches("an archive was left out").count(), 2, "{told}");
+    assert!(told.contains("it is another one than"), "{told}");
 }
 
 #[test]
