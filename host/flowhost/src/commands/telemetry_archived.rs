@@ -82,7 +82,10 @@ impl<'a> Archives<'a> {
         let most = ARCHIVE_BYTES_MAX.min(self.bytes_left);
         let read = self.ambient.read(path, most);
         let bytes = read.map_err(|error| match most < ARCHIVE_BYTES_MAX {
-            true => format!("{} MiB of archives are read, and that is all", ALL_BYTES_MAX >> 20),
+            true => format!(
+                "{} MiB of archives are read, and that is all",
+                ALL_BYTES_MAX >> 20
+            ),
             false => error.to_string(),
         })?;
         self.bytes_left = self.bytes_left.saturating_sub(bytes.len() as u64);
@@ -104,7 +107,10 @@ impl<'a> Archives<'a> {
         }
         let more = self.left_out.len().saturating_sub(NAMED_MAX);
         if more > 0 {
-            tell(&format!("note: {} more left out\n", counted(more, "archive")));
+            tell(&format!(
+                "note: {} more left out\n",
+                counted(more, "archive")
+            ));
         }
     }
 }

@@ -163,12 +163,22 @@ fn archived_runs_are_counted_once_and_a_broken_archive_is_named(home: &Home) {
         let report = home.flowhost(&["telemetry", "report", "--mock", "--json"]);
         let report = report.expect(0);
         let rows = report.json()["rows"].as_array().unwrap().clone();
-        let counts: Vec<u64> = rows.iter().map(|it| it["count"].as_u64().unwrap()).collect();
+        let counts: Vec<u64> = rows
+            .iter()
+            .map(|it| it["count"].as_u64().unwrap())
+            .collect();
         (counts, report.stderr)
     };
     // In an archive, and there as well.
-    home.flowhost(&["evidence", "archive", "SPEC-KIT-900", "--keep", "0", "--yes"])
-        .expect(0);
+    home.flowhost(&[
+        "evidence",
+        "archive",
+        "SPEC-KIT-900",
+        "--keep",
+        "0",
+        "--yes",
+    ])
+    .expect(0);
     assert_eq!(counted(), (vec![2; 6], String::new()));
     home.flowhost(&["evidence", "prune", "SPEC-KIT-900", "--keep", "1", "--yes"])
         .expect(0);
