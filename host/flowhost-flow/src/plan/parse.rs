@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::budget::{BudgetSpec, OnExceeded};
 use crate::expr::{Expr, Template};
 use crate::plan::defaults::{Defaults, RUN_TIMEOUT_MS, duration, thousandths};
-use crate::plan::keys::{BODY_KEYS, KINDS, PLAN, Shape};
+use crate::plan::keys::{BODY_KEYS, KINDS, PLAN, Shape, is_name};
 use crate::plan::tree::{Data, Node, read};
 use crate::plan::walk::{money, number, walk};
 use crate::plan::{
