@@ -1,13 +1,15 @@
 //! Refusals first: whatever is refused is on record and nothing was started for it. Processes themselves are
-//! started by the built executable (`tests/it/src/mcp/process.rs`).
+//! started by the built executable (`tests/it/src/mcp/process.rs`), and servers at an address answer as real ones do in
+//! `tests/it/src/mcp/streams.rs`; here a script answers.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
-use flowhost_engine::{CallScope, HostState, bindings::types};
+use flowhost_engine::{CallScope, HostState, Provider as _, bindings::types};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Grants, Profile};
 
-use super::host::wit::{Header, Host as _};
+use super::host::wit::{self, Header, Host as _};
 use super::{McpTransport, ProcessServices};
 use crate::shared::outward::{Answer, Ask, Outward};
 use crate::shared::support::Refusal;
@@ -117,4 +119,218 @@ async fn a_stream_of_another_call_is_none_of_this_one() {
             "{stream}"
         );
     }
+}
+
+/// Method and headers of a request.
+type Sent = (&'static str, Vec<(String, String)>);
+/// Status, kind, session and body of an answer.
+type Said = (
+    u16,
+    &'static str,
+    Option<&'static str>,
+    &'static str,
+);
+
+/// Answers as it is told, and keeps what it was asked: method, headers.
+#[derive(Default)]
+struct Scripted {
+    asked: Mutex<Vec<Sent>>,
+    answers: Mutex<VecDeque<Said>>,
+}
+
+impl Scripted {
+    fn answering(answers: impl IntoIterator<Item = Said>) -> Arc<Self> {
+        Arc::new(Self {
+            asked: Mutex::default(),
+            answers: Mutex::new(answers.into_iter().collect()),
+        })
+    }
+
+    /// The values of a header, request by request.
+    fn sent(&self, name: &str) -> Vec<Option<String>> {
+        let asked = self.asked.lock().unwrap();
+        let of = |headers: &Vec<(String, String)>| {
+            let mut found = headers.iter().filter(|(it, _)| it == name);
+            found.next().map(|(_, value)| value.clone())
+        };
+        asked.iter().map(|(_, headers)| of(headers)).collect()
+    }
+
+    fn methods(&self) -> Vec<&'static str> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|(method, _)| *method).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl Outward for Scripted {
+    fn may(&self, _: &CallScope, _: &'static str, _: &str) -> bool {
+        true
+    }
+
+    async fn send(&self, _: &CallScope, _: &'static str, ask: Ask<'_>) -> Result<Answer, Refusal> {
+        let headers = ask.headers.iter();
+        let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let asked = (ask.method, headers.collect());
+        self.asked.lock().unwrap().push(asked);
+        let next = self.answers.lock().unwrap().pop_front();
+        let Some((status, kind, session, body)) = next else {
+            return Err(types::Error::Transient("nobody is there".to_owned()).into());
+        };
+        let mut headers = vec![("content-type".to_owned(), kind.to_owned())];
+        headers.extend(session.map(|id| ("mcp-session-id".to_owned(), id.to_owned())));
+        let body = Ok(bytes::Bytes::from_static(body.as_bytes()));
+        Ok(Answer {
+            status,
+            headers,
+            body: Box::pin(futures::stream::iter([body])),
+            echoes: None,
+        })
+    }
+}
+
+const URL: &str = "http://127.0.0.1:1/mcp";
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+const INITIALIZE: &str = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}";
+const DONE: &str = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}";
+
+/// What comes on the stream of one request, to its end.
+async fn answer(store: &mut HostState, frame: &str) -> Vec<wit::Event> {
+    let stream = open(store, frame).await.unwrap();
+    let mut all = Vec::new();
+    let mut borrowed = &mut *store;
+    loop {
+        let next = borrowed.next(vec![stream.clone()], 60_000.0).await.unwrap();
+        let event = next.unwrap().expect("something comes").event;
+        let is_end = matches!(event, wit::Event::End(_));
+        all.push(event);
+        if is_end {
+            return all;
+        }
+    }
+}
+
+async fn at(call: &Call, script: &Arc<Scripted>) -> (HostState, McpTransport) {
+    let transport = McpTransport::new(ProcessServices::none(), script.clone());
+    let mut store = call.store(&transport);
+    let mut borrowed = &mut store;
+    borrowed.at(URL.to_owned()).await.unwrap().unwrap();
+    (store, transport)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_is_the_hosts_is_refused_before_anything_is_sent() {
+    let (call, script) = (granted(), Scripted::answering([]));
+    let (mut store, _transport) = at(&call, &script).await;
+    for name in ["Mcp-Session-Id", "authorization", "Cookie", "last-event-id", "accept"] {
+        let header = Header {
+            name: name.to_owned(),
+            value: "x".to_owned(),
+        };
+        let mut borrowed = &mut store;
+        let sent = borrowed.open(PING.to_owned(), vec![header]).await.unwrap();
+        assert!(invalid(sent).contains("by the host alone"), "{name}");
+    }
+    assert!(script.methods().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_the_hosts_from_its_beginning_to_the_end_of_the_run() {
+    let call = granted();
+    let script = Scripted::answering([
+        (200, JSON, Some("s-1"), DONE),
+        (200, JSON, None, DONE),
+        (404, "text/plain", None, "gone"),
+        (200, JSON, Some("s-2"), DONE),
+        (200, JSON, None, DONE),
+        (204, "", None, ""),
+    ]);
+    let (mut store, transport) = at(&call, &script).await;
+    let opened = answer(&mut store, INITIALIZE).await;
+    let wit::Event::Head(head) = &opened[0] else {
+        panic!("{opened:?}")
+    };
+    assert!(head.headers.iter().all(|it| it.name != "mcp-session-id"));
+    answer(&mut store, PING).await;
+    answer(&mut store, PING).await;
+    answer(&mut store, INITIALIZE).await;
+    answer(&mut store, PING).await;
+    let sessions = script.sent("mcp-session-id");
+    let (first, second) = (Some("s-1".to_owned()), Some("s-2".to_owned()));
+    assert_eq!(sessions, [None, first.clone(), first, None, second.clone()]);
+    drop(store);
+    transport.end().await;
+    assert_eq!(script.methods().last(), Some(&"DELETE"));
+    assert_eq!(script.sent("mcp-session-id").last(), Some(&second));
+    assert_eq!(script.methods().len(), 6, "what the server no longer finds is not ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_off_is_gone_on_with_or_said_to_be_broken() {
+    let call = granted();
+    let script = Scripted::answering([
+        (200, EVENTS, None, "id: 7\nretry: 10\ndata:\n\n"),
+        (200, EVENTS, None, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"),
+        (200, EVENTS, None, "id: 8\ndata:\n\n"),
+        (405, "", None, ""),
+        (200, EVENTS, None, ": nothing\n\n"),
+    ]);
+    let (mut store, _transport) = at(&call, &script).await;
+    let told = answer(&mut store, PING).await;
+    assert!(matches!(&told[..], [wit::Event::Head(_), wit::Event::Frame(_), wit::Event::End(wit::End::Closed)]));
+    assert_eq!(script.methods(), ["POST", "GET"]);
+    assert_eq!(script.sent("last-event-id")[1].as_deref(), Some("7"));
+    let told = answer(&mut store, PING).await;
+    let broken = matches!(&told[..], [wit::Event::Head(_), wit::Event::End(wit::End::Broken(why))] if why.contains("HTTP 405"));
+    assert!(broken, "{told:?}");
+    // Without an event that has an id there is no place to go on from.
+    let told = answer(&mut store, PING).await;
+    assert!(matches!(&told[..], [wit::Event::Head(_), wit::Event::End(wit::End::Closed)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_away_is_waited_for_and_then_no_longer() {
+    let (call, script) = (granted(), Scripted::answering([]));
+    let (mut store, _transport) = at(&call, &script).await;
+    let mut said = Vec::new();
+    for _ in 0..6 {
+        let told = answer(&mut store, PING).await;
+        let [wit::Event::End(wit::End::Failed(types::Error::Transient(why)))] = &told[..] else {
+            panic!("{told:?}")
+        };
+        said.push(why.clone());
+    }
+    assert_eq!(said[4], "nobody is there");
+    assert!(said[5].contains("5 times in a row"), "{}", said[5]);
+    assert_eq!(script.methods().len(), 5, "the sixth was not sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_over_the_size_of_a_piece_comes_in_pieces() {
+    let call = granted();
+    let large: &'static str = Box::leak(format!("\"{}\"", "x".repeat(600 << 10)).into_boxed_str());
+    let script = Scripted::answering([(200, JSON, None, large)]);
+    let (mut store, _transport) = at(&call, &script).await;
+    let told = answer(&mut store, PING).await;
+    let frames: Vec<(usize, bool)> = told
+        .iter()
+        .filter_map(|event| match event {
+            wit::Event::Frame(frame) => Some((frame.json.len(), frame.more)),
+            _ => None,
+        })
+        .collect();
+    let piece = 256 << 10;
+    assert_eq!(frames, [(piece, true), (piece, true), ((88 << 10) + 2, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adapter_that_speaks_with_ever_new_addresses_is_stopped() {
+    let (call, script) = (granted(), Scripted::answering([]));
+    let (mut store, _transport) = at(&call, &script).await;
+    let mut borrowed = &mut store;
+    for number in 0..7 {
+        borrowed.at(format!("{URL}/{number}")).await.unwrap().unwrap();
+    }
+    assert_eq!(limited(borrowed.at(format!("{URL}/8")).await.unwrap()), "mcp.addresses");
 }
