@@ -184,6 +184,11 @@ impl Server {
                 "server/discover" if !self.is_http() => self.time_ms.min(PROBE_MS),
                 _ => self.time_ms,
             },
+            // Over HTTP it takes a request of its own to tell.
+            parting_ms: match self.is_http() && !is_modern_http {
+                true => (self.time_ms / 4.0).min(1_000.0),
+                false => 250.0,
+            },
         };
         let (status, outcome, unsent) = match talk::ask(&frame, &trip)? {
             Asked::Answered(head, outcome) => {

@@ -12,10 +12,6 @@ use serde_json::{Value, json};
 
 use crate::exchange::said;
 
-/// Milliseconds that are kept back of a call's time, so that a server that does not answer can be told that
-/// nobody waits any more.
-const PARTING_MS: f64 = 250.0;
-
 /// What came of a question.
 pub(crate) enum Asked {
     /// It was answered; over HTTP with this head.
@@ -38,6 +34,9 @@ pub(crate) struct Trip<'a> {
     pub(crate) tells_of_end: bool,
     /// The longest wait, in milliseconds.
     pub(crate) wait_ms: f64,
+    /// Milliseconds that are kept back of it, so that a server that does not answer can be told that nobody waits
+    /// any more.
+    pub(crate) parting_ms: f64,
 }
 
 /// What is sent to hear what a server says by itself.
@@ -80,7 +79,7 @@ pub(crate) fn ask(request: &Request, trip: &Trip<'_>) -> Result<Asked, Error> {
 /// None when the time is over.
 fn wait(streams: &[String], request: &Request, trip: &Trip<'_>) -> Result<Option<Asked>, Error> {
     let own = streams.first().map_or("", String::as_str);
-    let wait_ms = (trip.wait_ms - PARTING_MS).max(1.0);
+    let wait_ms = (trip.wait_ms - trip.parting_ms).max(1.0);
     let (mut head, mut pieces) = (None::<Head>, Pieces::default());
     while let Some(arrival) = transport::next(streams, wait_ms)? {
         let is_own = arrival.stream == own;
@@ -311,6 +310,7 @@ mod tests {
             may_answer: false,
             tells_of_end: false,
             wait_ms: 1.0,
+            parting_ms: 0.0,
         };
         heard(frame, &request, &trip, is_own).map_err(|error| match error {
             Error::Failed(why) => why,

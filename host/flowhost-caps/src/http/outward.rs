@@ -1,6 +1,8 @@
 //! The one sender for capabilities that send requests and are not this one: an MCP server's stream has to be
 //! read while it comes, which neither of the guest's interfaces to HTTP is for.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use flowhost_engine::CallScope;
@@ -45,6 +47,8 @@ impl Outward for Sender {
             .boxed_unsync();
         let mut outgoing = Outgoing::new(target, headers, body, ask.deadline);
         outgoing.lasting = ask.lasting;
+        // A tool may work for as long as its call may take before its answer begins.
+        outgoing.first_byte = Duration::MAX;
         let (injected, response) = self
             .open(scope, interface, outgoing)
             .await

@@ -62,7 +62,7 @@ pub(super) struct Outgoing {
     pub(super) deadline: Instant,
     /// Longest time to a connection; never above [`CONNECT`].
     pub(super) connect: Duration,
-    /// Longest time to the first byte; never above [`FIRST_BYTE`].
+    /// Longest time to the first byte: [`FIRST_BYTE`], unless the host itself has a reason for another.
     pub(super) first_byte: Duration,
     /// Whether it takes no place among the requests in flight, because its answer stays open.
     pub(super) lasting: bool,
@@ -321,7 +321,7 @@ impl Exchange<'_> {
         traffic: &Arc<Traffic>,
     ) -> Result<Response<AnyBody>, SendError> {
         let bodiless = request.target.method() == "HEAD";
-        let first_byte = no_later(self.deadline, request.first_byte.min(FIRST_BYTE));
+        let first_byte = no_later(self.deadline, request.first_byte);
         let up = self.caps("http.request", rule.request_bytes, traffic);
         let (request, stopped) = assemble(request, up)?;
         let (mut sending, connection) = http1::Builder::new()

@@ -185,7 +185,9 @@ async fn send(
     let mut outgoing = Outgoing::new(target, parts.headers, body, scope.deadline);
     outgoing.length = length.or(outgoing.length);
     outgoing.connect = options.connect_timeout.unwrap_or(outgoing.connect);
-    outgoing.first_byte = options.first_byte_timeout.unwrap_or(outgoing.first_byte);
+    if let Some(first_byte) = options.first_byte_timeout {
+        outgoing.first_byte = outgoing.first_byte.min(first_byte);
+    }
     sender.send(scope, INTERFACE, outgoing).await
 }
 

@@ -31,6 +31,10 @@ const SESSION_BYTES_MAX: usize = 512;
 const TRIES_MAX: u32 = 6;
 /// The longest that a server may want to be left alone: a run must hear of a change while it lasts.
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// The shortest: one that closes after each event would have the host open streams, and record it, without end.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+/// How often the stream of what a server says by itself is opened in one run.
+const OPENED_MAX: u32 = 1_000;
 /// How long the stream of what a server says by itself may stay open; runs are shorter.
 const LASTING: Duration = Duration::from_secs(24 * 3_600);
 /// How long the ends of all sessions may take together when a run ends.
@@ -535,7 +539,10 @@ impl Line {
         let mut place = Place::default();
         let mut tries = 0;
         let mut was_open = false;
-        while tries <= TRIES_MAX {
+        for _ in 0..OPENED_MAX {
+            if tries > TRIES_MAX {
+                break;
+            }
             let session = of.session.as_deref();
             let what = match of.frame.as_str() {
                 "" => What::get(&of.headers, session, &place.after),
@@ -568,18 +575,24 @@ impl Line {
         tracing::debug!(target: "flowhost::mcp", url = %self.url, "a server no longer says anything by itself");
     }
 
-    /// Reads the stream to its end, however that is. Gives whether anything came.
+    /// Reads the stream to its end. Gives whether something came and nothing was wrong with it: a server that floods
+    /// until the rule's cap is not one that merely closed.
     async fn overhear(&self, mut stream: Stream, place: &mut Place) -> bool {
         let mut any = false;
-        while let Ok(Some((frame, route))) = stream.next(place).await {
-            any = true;
-            if route.changes_tools {
-                (self.changed)();
+        loop {
+            match stream.next(place).await {
+                Ok(Some((frame, route))) => {
+                    any = true;
+                    if route.changes_tools {
+                        (self.changed)();
+                    }
+                    lock(&self.unasked).hear(frame, &self.waiting);
+                    self.waiting.room().await;
+                }
+                Ok(None) | Err(Refusal::Guest(types::Error::Transient(_))) => return any,
+                Err(_) => return false,
             }
-            lock(&self.unasked).hear(frame, &self.waiting);
-            self.waiting.room().await;
         }
-        any
     }
 
     /// Ends the sessions, where the profile lets it be said.
@@ -626,7 +639,7 @@ fn is_away(status: u16) -> bool {
 /// How long a stream is left alone before it is gone on with.
 fn wait(place: &Place, tries: u32) -> Duration {
     let said = place.retry_ms.map(Duration::from_millis);
-    said.map_or_else(|| pause(tries), |said| said.min(RETRY_MAX))
+    said.map_or_else(|| pause(tries), |said| said.clamp(RETRY_MIN, RETRY_MAX))
 }
 
 fn away(wait: Duration, failures: u32) -> Refusal {
