@@ -124,12 +124,7 @@ async fn a_stream_of_another_call_is_none_of_this_one() {
 /// Method and headers of a request.
 type Sent = (&'static str, Vec<(String, String)>);
 /// Status, kind, session and body of an answer.
-type Said = (
-    u16,
-    &'static str,
-    Option<&'static str>,
-    &'static str,
-);
+type Said = (u16, &'static str, Option<&'static str>, &'static str);
 
 /// Answers as it is told, and keeps what it was asked: method, headers.
 #[derive(Default)]
@@ -223,7 +218,13 @@ async fn at(call: &Call, script: &Arc<Scripted>) -> (HostState, McpTransport) {
 async fn a_header_that_is_the_hosts_is_refused_before_anything_is_sent() {
     let (call, script) = (granted(), Scripted::answering([]));
     let (mut store, _transport) = at(&call, &script).await;
-    for name in ["Mcp-Session-Id", "authorization", "Cookie", "last-event-id", "accept"] {
+    for name in [
+        "Mcp-Session-Id",
+        "authorization",
+        "Cookie",
+        "last-event-id",
+        "accept",
+    ] {
         let header = Header {
             name: name.to_owned(),
             value: "x".to_owned(),
@@ -263,7 +264,11 @@ async fn a_session_is_the_hosts_from_its_beginning_to_the_end_of_the_run() {
     transport.end().await;
     assert_eq!(script.methods().last(), Some(&"DELETE"));
     assert_eq!(script.sent("mcp-session-id").last(), Some(&second));
-    assert_eq!(script.methods().len(), 6, "what the server no longer finds is not ended");
+    assert_eq!(
+        script.methods().len(),
+        6,
+        "what the server no longer finds is not ended"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,14 +276,26 @@ async fn a_stream_that_breaks_off_is_gone_on_with_or_said_to_be_broken() {
     let call = granted();
     let script = Scripted::answering([
         (200, EVENTS, None, "id: 7\nretry: 10\ndata:\n\n"),
-        (200, EVENTS, None, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"),
+        (
+            200,
+            EVENTS,
+            None,
+            "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
+        ),
         (200, EVENTS, None, "id: 8\ndata:\n\n"),
         (405, "", None, ""),
         (200, EVENTS, None, ": nothing\n\n"),
     ]);
     let (mut store, _transport) = at(&call, &script).await;
     let told = answer(&mut store, PING).await;
-    assert!(matches!(&told[..], [wit::Event::Head(_), wit::Event::Frame(_), wit::Event::End(wit::End::Closed)]));
+    assert!(matches!(
+        &told[..],
+        [
+            wit::Event::Head(_),
+            wit::Event::Frame(_),
+            wit::Event::End(wit::End::Closed)
+        ]
+    ));
     assert_eq!(script.methods(), ["POST", "GET"]);
     assert_eq!(script.sent("last-event-id")[1].as_deref(), Some("7"));
     let told = answer(&mut store, PING).await;
@@ -286,7 +303,10 @@ async fn a_stream_that_breaks_off_is_gone_on_with_or_said_to_be_broken() {
     assert!(broken, "{told:?}");
     // Without an event that has an id there is no place to go on from.
     let told = answer(&mut store, PING).await;
-    assert!(matches!(&told[..], [wit::Event::Head(_), wit::Event::End(wit::End::Closed)]));
+    assert!(matches!(
+        &told[..],
+        [wit::Event::Head(_), wit::Event::End(wit::End::Closed)]
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,7 +341,10 @@ async fn a_frame_over_the_size_of_a_piece_comes_in_pieces() {
         })
         .collect();
     let piece = 256 << 10;
-    assert_eq!(frames, [(piece, true), (piece, true), ((88 << 10) + 2, false)]);
+    assert_eq!(
+        frames,
+        [(piece, true), (piece, true), ((88 << 10) + 2, false)]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,7 +353,14 @@ async fn an_adapter_that_speaks_with_ever_new_addresses_is_stopped() {
     let (mut store, _transport) = at(&call, &script).await;
     let mut borrowed = &mut store;
     for number in 0..7 {
-        borrowed.at(format!("{URL}/{number}")).await.unwrap().unwrap();
+        borrowed
+            .at(format!("{URL}/{number}"))
+            .await
+            .unwrap()
+            .unwrap();
     }
-    assert_eq!(limited(borrowed.at(format!("{URL}/8")).await.unwrap()), "mcp.addresses");
+    assert_eq!(
+        limited(borrowed.at(format!("{URL}/8")).await.unwrap()),
+        "mcp.addresses"
+    );
 }
