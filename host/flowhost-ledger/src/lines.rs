@@ -78,9 +78,4 @@ impl Lines {
             number: self.number,
         }))
     }
-
-    /// How many bytes were read so far.
-    pub(crate) const fn position(&self) -> u64 {
-        self.next
-    }
 }

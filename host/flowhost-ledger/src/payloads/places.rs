@@ -1,7 +1,6 @@
 //! Where the payloads of a ledger lie: each line of each file is looked at once, by several threads where a file is
 //! large, and no payload's bytes are kept.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
