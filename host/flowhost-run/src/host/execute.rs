@@ -68,21 +68,15 @@ pub(crate) async fn execute(
         config.operator.admits(member)?;
     }
     let hash = wiring::plan_hash(&project)?;
-    let gateway = config.operator.gateway(&project)?;
-    let revealed = Arc::new(Revealed::default());
-    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
-    let seat = Seat {
-        bus: (config.bus)(),
-        funds: purse.clone(),
-        revealed: revealed.clone(),
-        driver: None,
-    };
-    let ready = Ready::new(&project, options, host, &gateway, run, seat)?;
-    Ready::preflight(&project)?;
-    let locked = stages::lock(host, &project, run.id())?;
-    let components = unless_stopped(run, Ready::load(host, &project)).await?;
-    let mut estimate = estimate::estimate(&project, &gateway, state, &*config.past);
-    estimate.of_only(&project.plan, options.only.as_deref());
+    let prepared = prepare(host, &project, options, options.only.as_deref(), run).await?;
+    let Prepared {
+        revealed,
+        purse,
+        ready,
+        locked,
+        components,
+        estimate,
+    } = prepared;
     if let Some(failure) = estimate.exceeds(&project.plan) {
         return Err(failure);
     }
@@ -168,6 +162,51 @@ pub(crate) async fn execute(
         reuse,
     };
     conduct(host, work, run).await
+}
+
+/// What stands before the first record of a run, or of its resumption.
+pub(crate) struct Prepared {
+    pub(crate) revealed: Arc<Revealed>,
+    pub(crate) purse: Arc<Purse>,
+    pub(crate) ready: Ready,
+    pub(crate) locked: Option<Locked>,
+    pub(crate) components: BTreeMap<String, LoadedComponent>,
+    pub(crate) estimate: Estimate,
+}
+
+/// Looks at everything that could refuse the run, and compiles. Nothing is on record yet, so that what is refused here
+/// leaves nothing behind. `only` is the step that is wanted alone.
+pub(crate) async fn prepare(
+    host: &Arc<Inner>,
+    project: &Project,
+    options: &RunOptions,
+    only: Option<&str>,
+    run: &Run,
+) -> Result<Prepared, Failure> {
+    let config = &host.config;
+    let gateway = config.operator.gateway(project)?;
+    let revealed = Arc::new(Revealed::default());
+    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
+    let seat = Seat {
+        bus: (config.bus)(),
+        funds: purse.clone(),
+        revealed: revealed.clone(),
+        driver: None,
+    };
+    let ready = Ready::new(project, options, host, &gateway, run, seat)?;
+    Ready::preflight(project)?;
+    let locked = stages::lock(host, project, run.id())?;
+    let components = unless_stopped(run, Ready::load(host, project)).await?;
+    let mut estimate = estimate::estimate(project, &gateway, &config.state, &*config.past);
+    estimate.of_only(&project.plan, only);
+    Ok(Prepared {
+        revealed,
+        purse,
+        ready,
+        locked,
+        components,
+        estimate,
+    })
 }
 
 /// What a run is conducted with, whether it begins or goes on.

@@ -18,18 +18,15 @@ use sha2::{Digest as _, Sha256};
 use crate::base::failure::{Failure, ledger_failure};
 use crate::base::finding::Finding;
 use crate::base::tasks::blocking;
-use crate::before::estimate;
 use crate::given::bundle::{BUNDLE, Bundle};
 use crate::given::options::RunOptions;
 use crate::given::project::{Project, at_member};
 use crate::given::redaction::redaction;
 use crate::host::Inner;
-use crate::host::execute::{Conduct, conduct, journal_of, unless_stopped};
+use crate::host::execute::{Conduct, Prepared, conduct, journal_of, prepare};
 use crate::host::handle::Run;
 use crate::kept::finished::Finished;
-use crate::kept::revealed::Revealed;
-use crate::meters::purse::Purse;
-use crate::plugins::wiring::{self, Ready, Seat};
+use crate::plugins::wiring;
 
 pub(crate) mod fed;
 pub(crate) mod gate;
@@ -141,7 +138,6 @@ pub(crate) async fn execute(
     options: &ResumeOptions,
     run: &Run,
 ) -> Result<Finished, Failure> {
-    let state = &host.config.state;
     let found = {
         let (host, options, run) = (host.clone(), options.clone(), run.id().to_owned());
         blocking(move || find(&host, &*kept, &options, &run)).await?
@@ -153,26 +149,21 @@ pub(crate) async fn execute(
         project,
     } = found;
     let hash = fed.setup.plan_hash.clone();
-    let gateway = host.config.operator.gateway(&project)?;
-    let revealed = Arc::new(Revealed::default());
-    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
-    let seat = Seat {
-        bus: (host.config.bus)(),
-        funds: purse.clone(),
-        revealed: revealed.clone(),
-        driver: None,
-    };
     let running = RunOptions {
         allow_private_network: options.allow_private_network,
         allow_process: options.allow_process,
         ..RunOptions::default()
     };
-    let ready = Ready::new(&project, &running, host, &gateway, run, seat)?;
-    Ready::preflight(&project)?;
-    let locked = crate::kept::stages::lock(host, &project, run.id())?;
-    let components = unless_stopped(run, Ready::load(host, &project)).await?;
-    let mut estimate = estimate::estimate(&project, &gateway, state, &*host.config.past);
-    estimate.of_only(&project.plan, fed.setup.only.as_deref());
+    let only = fed.setup.only.as_deref();
+    let prepared = prepare(host, &project, &running, only, run).await?;
+    let Prepared {
+        revealed,
+        purse,
+        ready,
+        locked,
+        components,
+        estimate,
+    } = prepared;
     let (planner, rebuilt) =
         rebuild(project.plan.clone(), &fed).map_err(|error| foreign(&error))?;
     let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
