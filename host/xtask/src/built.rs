@@ -1,4 +1,4 @@
-//! A test program by itself, built as the test command builds it.
+//! The host, and a test program by itself, built as the test command builds it.
 //!
 //! Which features a crate is built with depends on the packages that Cargo is asked for: a test of one package
 //! alone has the runtime compiled anew, for minutes. So the whole workspace is asked for, and only the one kind of
@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::folders::Folders;
-use crate::process;
 use crate::test::ENGINE_TARGETS;
+use crate::{process, say};
 
 /// What Cargo says of a thing that it has built; of its other messages nothing is read.
 #[derive(Deserialize)]
@@ -31,6 +31,13 @@ struct Target {
 #[derive(Deserialize)]
 struct Profile {
     test: bool,
+}
+
+/// Builds the host alone: [`Folders::host`].
+pub(crate) fn host(folders: &Folders) -> Result<()> {
+    say::step("building the host");
+    let build = ["build", "--package", "flowhost"];
+    process::run(&mut process::cargo(&folders.root, &build))
 }
 
 /// Builds the tests of this target (`--lib`, or `--test` and a name) and gives a command that runs those of `name`, in

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::folders::Folders;
-use crate::{guests, lanes, process, say};
+use crate::{built, guests, lanes, process, say};
 
 /// What to check.
 #[derive(Args, Debug, Default, Clone)]
@@ -27,17 +27,10 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
          builds the other plugins for a second example; the first build takes minutes, later ones seconds"
     ));
     lanes::both(
-        |_| {
-            say::step("building the host");
-            let build = ["build", "--package", "flowhost"];
-            process::run(&mut process::cargo(&folders.root, &build))
-        },
+        |_| built::host(folders),
         |_| guests::only_plugins(folders, &FIRST),
     )?;
-    let host = folders
-        .target
-        .join("debug")
-        .join(format!("flowhost{}", std::env::consts::EXE_SUFFIX));
+    let host = folders.host();
     let docs = options
         .folder
         .clone()
@@ -54,11 +47,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     say::step(format_args!("flowhost {}", verify.join(" ")));
     process::run(&mut process::program(&host, &folders.root, &verify))?;
     tell(&ran, &format!("{} {}", host.display(), verify.join(" ")));
-    let rest = guests::Options {
-        plugins_only: true,
-        ..guests::Options::default()
-    };
-    guests::run(folders, &rest)?;
+    guests::all_plugins(folders)?;
     run_consensus(folders, &host, &state)
 }
 

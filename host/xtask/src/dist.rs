@@ -21,13 +21,7 @@ const CARRIED: &[&str] = &[
 
 /// Builds and packs.
 pub(crate) fn run(folders: &Folders) -> Result<()> {
-    guests::run(
-        folders,
-        &guests::Options {
-            plugins_only: true,
-            ..guests::Options::default()
-        },
-    )?;
+    guests::all_plugins(folders)?;
     // A release is whole or none: without Node or Python this fails, and says which is missing.
     sdk::scripts(folders)?;
     guests::foreign::script_plugins(folders)?;

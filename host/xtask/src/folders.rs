@@ -26,6 +26,12 @@ impl Folders {
         })
     }
 
+    /// The host's executable, where Cargo builds it.
+    pub(crate) fn host(&self) -> PathBuf {
+        let name = format!("flowhost{}", std::env::consts::EXE_SUFFIX);
+        self.target.join("debug").join(name)
+    }
+
     /// Cargo's target folder of the guests: their own, so that they never wait for a host build.
     pub(crate) fn guests_build(&self) -> PathBuf {
         self.target.join("guests-build")

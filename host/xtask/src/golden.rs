@@ -19,13 +19,7 @@ const ACCEPT: &str = "FLOWHOST_GOLDEN_ACCEPT";
 
 /// Builds the plugins and runs the tests of golden runs.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
-    guests::run(
-        folders,
-        &guests::Options {
-            plugins_only: true,
-            ..guests::Options::default()
-        },
-    )?;
+    guests::all_plugins(folders)?;
     say::step("golden runs");
     // With the tests of `flowhost` itself, for which Cargo builds the executable.
     let mut test = built::tests(folders, &["--test", "*"], "it", false)?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::folders::Folders;
-use crate::{guests, process, say};
+use crate::{built, guests, process, say};
 
 /// The exit code of a run that a step has ended.
 const FAILED: i32 = 8;
@@ -31,18 +31,9 @@ const REQUEST_BYTES_MAX: u64 = 64 << 10;
 
 /// Builds, serves, runs and compares.
 pub(crate) fn run(folders: &Folders) -> Result<()> {
-    guests::run(
-        folders,
-        &guests::Options {
-            plugins_only: true,
-            ..guests::Options::default()
-        },
-    )?;
-    say::step("building the host");
-    let build = ["build", "--package", "flowhost"];
-    process::run(&mut process::cargo(&folders.root, &build))?;
-    let binary = format!("flowhost{}", std::env::consts::EXE_SUFFIX);
-    let host = folders.target.join("debug").join(binary);
+    guests::all_plugins(folders)?;
+    built::host(folders)?;
+    let host = folders.host();
     let heard = serve()?;
     order(folders, &host)?;
     let heard = heard.lock().unwrap_or_else(PoisonError::into_inner).clone();

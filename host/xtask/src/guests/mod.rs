@@ -79,6 +79,15 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Builds the shipped plugins that Cargo builds.
+pub(crate) fn all_plugins(folders: &Folders) -> Result<()> {
+    let options = Options {
+        plugins_only: true,
+        ..Options::default()
+    };
+    run(folders, &options)
+}
+
 /// Builds these shipped plugins and nothing else: what a demo waits for.
 pub(crate) fn only_plugins(folders: &Folders, plugins: &[&str]) -> Result<()> {
     target::ensure(folders, TRIPLE)?;
