@@ -85,7 +85,7 @@ impl Bundle {
         let mut files = BTreeMap::new();
         for (count, entry) in archive.entries_with_seek()?.enumerate() {
             let entry = entry
-                .map_err(|error| refuse(format!("it is not a bundle of evidence: {error}")))?;
+                .map_err(|error| not_a_bundle(&error))?;
             if count >= ENTRIES_MAX {
                 return Err(refuse("the bundle has too many entries"));
             }
@@ -162,13 +162,20 @@ impl Bundle {
     }
 }
 
+/// The reader of archives speaks of blocks, and whoever gave it some other file wants to know what was wanted.
+fn not_a_bundle(error: &io::Error) -> io::Error {
+    refuse(format!(
+        "it is no bundle of evidence, which `flowhost evidence export` writes ({error})"
+    ))
+}
+
 /// That no entry makes its reader hold more than a name: tar reads what an entry says of the next one (`L`, `K`, `x`,
 /// `g`) into memory, whatever its size. Of those, only names are let through. `x` and sparse files also change where the
 /// next entry begins, and then this would look at other entries than who reads the archive after it.
 pub(crate) fn check_entries<R: Read>(entries: tar::Entries<'_, R>) -> io::Result<()> {
     for (count, entry) in entries.raw(true).enumerate() {
         let entry =
-            entry.map_err(|error| refuse(format!("it is not a bundle of evidence: {error}")))?;
+            entry.map_err(|error| not_a_bundle(&error))?;
         if count >= ENTRIES_MAX {
             return Err(refuse("the bundle has too many entries"));
         }

@@ -553,7 +553,12 @@ fn read_bounded(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
 /// Opens a file that may be read to its end; a pipe would have to be waited for already to be opened.
 fn open_regular(path: &Path) -> std::io::Result<(std::fs::File, std::fs::Metadata)> {
     let refused = || std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
-    if !std::fs::metadata(path)?.is_file() {
+    let there = std::fs::metadata(path)?;
+    if there.is_dir() {
+        let words = "it is a folder, and a file is wanted";
+        return Err(std::io::Error::new(ErrorKind::IsADirectory, words));
+    }
+    if !there.is_file() {
         return Err(refused());
     }
     let file = std::fs::File::open(path)?;

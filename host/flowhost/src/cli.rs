@@ -160,7 +160,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
     /// Seed of all randomness of the run [default: random, recorded]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
     /// Go on with the newest run of this plan that was killed or interrupted, or that waits
     #[arg(long, conflicts_with_all = ["seed", "dry_run", "estimate", "durability", "inputs"])]
@@ -218,7 +218,7 @@ pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
     /// Seed of all randomness of each run [default: random, recorded]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
     /// Second of the two keys to private addresses; the first is `private_network` in a profile
     #[arg(long)]
@@ -374,7 +374,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, conflicts_with_all = ["kind", "denials"])]
     pub(crate) logs: bool,
     /// Print what this record holds, whole, and nothing else
-    #[arg(long, value_name = "SEQ", conflicts_with_all = ["step", "kind", "denials", "logs"])]
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["step", "kind", "denials", "logs"], value_parser = whole::<u64>)]
     pub(crate) payload: Option<u64>,
 }
 
@@ -578,6 +578,12 @@ pub(crate) enum KeysCommand {
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
+}
+
+/// A whole number, with a word for what is none that does not speak of digits.
+fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number, such as 7".to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

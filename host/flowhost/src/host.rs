@@ -107,7 +107,15 @@ pub fn signing_key(
         None => HostKey::load_or_create(&state.signing_key(), config.host.as_deref()),
     };
     key.map(Arc::new).map_err(|error| {
-        Failure::new(Exit::Internal, "the host's signing key cannot be used").caused_by(&error)
+        let failure = Failure::new(Exit::Internal, "the host's signing key cannot be used");
+        let failure = failure.caused_by(&error);
+        match ambient.var("FLOWHOST_SIGNING_KEY") {
+            Some(_) => failure,
+            None => failure.hint(
+                "it is kept in the state folder, which must be one that you may write: `--state DIR` or FLOWHOST_STATE \
+                 names another",
+            ),
+        }
     })
 }
 

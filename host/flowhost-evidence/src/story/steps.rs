@@ -196,13 +196,13 @@ impl StepsOf {
             }
         }
         let mut by_status = BTreeMap::new();
-        let mut items: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut counted: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         let mut paths = HashMap::new();
         for Building { step, .. } in &self.all {
             *by_status.entry(step.status.clone()).or_default() += 1;
             paths.insert(step.id.clone(), step.path.clone());
             if let Some(of) = item_of(&step.path) {
-                let counts = items.entry(of.to_owned()).or_default();
+                let counts = counted.entry(of.to_owned()).or_default();
                 *counts.entry(step.status.clone()).or_default() += 1;
             }
         }
@@ -221,7 +221,7 @@ impl StepsOf {
                 total,
             },
             by_status,
-            items,
+            items: counted,
             paths,
         }
     }

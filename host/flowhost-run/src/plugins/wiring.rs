@@ -385,7 +385,7 @@ impl Ready {
         }
         check_functions(&project.plan, &asked, &mut findings);
         if !findings.is_empty() {
-            let mut failure = Failure::findings("the plan", findings);
+            let mut failure = Failure::findings(&format!("`{}`", project.file), findings);
             if denied {
                 failure.exit = Exit::Denied;
             }

@@ -10,7 +10,7 @@ pub(crate) enum EvidenceCommand {
     /// Write an inclusion proof of one record
     Prove {
         /// The record's sequence number
-        #[arg(value_name = "SEQ")]
+        #[arg(value_name = "SEQ", value_parser = super::whole::<u64>)]
         seq: u64,
         /// A run's id, an unambiguous beginning of it, or `latest`
         #[arg(long, value_name = "RUN", default_value = "latest")]
@@ -31,7 +31,7 @@ pub(crate) enum EvidenceCommand {
     /// Erase the payload of a record; its commitment and every proof stay valid
     Erase {
         /// The record's sequence number
-        #[arg(value_name = "SEQ", required_unless_present = "sealed")]
+        #[arg(value_name = "SEQ", required_unless_present = "sealed", value_parser = super::whole::<u64>)]
         seq: Option<u64>,
         /// Erase the key of all that the run has sealed beside redacted payloads, instead of one payload
         #[arg(long, conflicts_with = "seq")]
@@ -82,7 +82,7 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "DIR", default_value = "evidence")]
     pub(crate) evidence: PathBuf,
     /// Leave the files of the newest N runs
-    #[arg(long, value_name = "N", default_value_t = flowhost_run::specs::KEEP)]
+    #[arg(long, value_name = "N", default_value_t = flowhost_run::specs::KEEP, value_parser = super::whole::<usize>)]
     pub(crate) keep: usize,
     /// Do it
     #[arg(long)]

@@ -70,7 +70,7 @@ pub(crate) struct RestoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
     /// Leave the newest N of the runs that are meant
-    #[arg(long, value_name = "N", required_unless_present = "older_than")]
+    #[arg(long, value_name = "N", required_unless_present = "older_than", value_parser = super::whole::<usize>)]
     pub(crate) keep: Option<usize>,
     /// Leave those that ended less than this ago: `36h`, `30d`
     #[arg(long, value_name = "TIME", value_parser = flowhost_flow::units::parse_duration_ms)]

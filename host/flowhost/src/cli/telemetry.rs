@@ -113,7 +113,7 @@ pub(crate) struct DisagreementsArgs {
     #[command(flatten)]
     pub(crate) evidence: EvidenceArgs,
     /// Leave out what occurs less often
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::whole::<usize>)]
     pub(crate) min_count: usize,
     #[command(flatten)]
     pub(crate) form: FormArgs,
@@ -137,7 +137,7 @@ pub(crate) struct AdoptionArgs {
     #[arg(long, value_name = "N", default_value_t = WEEKS, value_parser = clap::value_parser!(u16).range(1..=520))]
     pub(crate) weeks: u16,
     /// Runs a week that are wanted
-    #[arg(long, value_name = "N", default_value_t = TARGET)]
+    #[arg(long, value_name = "N", default_value_t = TARGET, value_parser = super::whole::<usize>)]
     pub(crate) target: usize,
     #[command(flatten)]
     pub(crate) form: FormArgs,

@@ -29,7 +29,7 @@ pub(crate) struct EvalArgs {
     #[arg(long = "variant", value_name = "NAME")]
     pub(crate) variants: Vec<String>,
     /// Seed of all randomness of each run [default: random, recorded]
-    #[arg(long)]
+    #[arg(long, value_parser = super::whole::<u64>)]
     pub(crate) seed: Option<u64>,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct ExperimentRunArgs {
     #[arg(long = "variant", value_name = "NAME")]
     pub(crate) variants: Vec<String>,
     /// Seed of all randomness of each run [default: random, recorded]
-    #[arg(long)]
+    #[arg(long, value_parser = super::whole::<u64>)]
     pub(crate) seed: Option<u64>,
 }
 

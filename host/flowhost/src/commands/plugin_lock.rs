@@ -58,7 +58,12 @@ fn described(key: &str, entry: &Entry) -> String {
         signer,
         tools,
     } = entry;
-    let mut text = format!("{key}: {kind} {release}, {source}\n  {digest}\n");
+    // Without a manifest nothing says which release it is.
+    let release = match release.as_str() {
+        "" => String::new(),
+        release => format!(" {release}"),
+    };
+    let mut text = format!("{key}: {kind}{release}, {source}\n  {digest}\n");
     let needs = match needs.is_empty() {
         true => "nothing".to_owned(),
         false => needs.join(", "),

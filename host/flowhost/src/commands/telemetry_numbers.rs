@@ -155,6 +155,11 @@ pub(super) fn gather(
         false => Source::Model,
     };
     let path: &Path = &args.evidence;
+    if !ambient.is_dir(path) && !ambient.is_file(path) {
+        let message = format!("`{}` does not exist", path.display());
+        return Err(Failure::new(Exit::Internal, message)
+            .hint("name the evidence folder of a plan with `--evidence`; stages leave it where the plan says `evidence:`"));
+    }
     let mut files = Vec::new();
     collect(ambient, path, 0, &mut files)?;
     let mut evidence = Evidence::default();

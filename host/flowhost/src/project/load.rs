@@ -66,7 +66,9 @@ pub(super) fn plan(
         None => ambient.stays(&path),
         Some(_) => Ok(()),
     };
+    let is_folder = sources.kept().is_none() && ambient.is_dir(&path);
     let text = match stays {
+        _ if is_folder && request.text.is_none() => Err(vec![folder(sources, &path)]),
         _ if request.text.is_some() => Ok(loader.given(&path, request.text.as_deref())),
         Ok(()) => loader.text(&path),
         Err(error) if error.is_missing() => loader.text(&path),
@@ -321,6 +323,13 @@ fn named(finding: Finding, file: &str) -> Finding {
     }
     let message = format!("`{}`: {}", finding.file, finding.message);
     Finding { message, ..finding }
+}
+
+/// A folder in the place of a plan.
+fn folder(sources: &Sources<'_>, path: &Path) -> Finding {
+    let usual = sources.shown(&path.join("plan.yaml"));
+    Finding::new(sources.shown(path), "this is a folder, and a plan is a file")
+        .cure(format!("name the file in it, such as `{usual}`"))
 }
 
 fn missing(file: &str, error: &crate::ambient::FileError) -> Finding {
