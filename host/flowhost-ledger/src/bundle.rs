@@ -84,8 +84,7 @@ impl Bundle {
         let mut archive = tar::Archive::new(&file);
         let mut files = BTreeMap::new();
         for (count, entry) in archive.entries_with_seek()?.enumerate() {
-            let entry = entry
-                .map_err(|error| not_a_bundle(&error))?;
+            let entry = entry.map_err(|error| not_a_bundle(&error))?;
             if count >= ENTRIES_MAX {
                 return Err(refuse("the bundle has too many entries"));
             }
@@ -174,8 +173,7 @@ fn not_a_bundle(error: &io::Error) -> io::Error {
 /// next entry begins, and then this would look at other entries than who reads the archive after it.
 pub(crate) fn check_entries<R: Read>(entries: tar::Entries<'_, R>) -> io::Result<()> {
     for (count, entry) in entries.raw(true).enumerate() {
-        let entry =
-            entry.map_err(|error| not_a_bundle(&error))?;
+        let entry = entry.map_err(|error| not_a_bundle(&error))?;
         if count >= ENTRIES_MAX {
             return Err(refuse("the bundle has too many entries"));
         }

@@ -90,7 +90,10 @@ impl Context {
             .map_err(|findings| Failure::findings("the configuration", findings))?;
         let root = config.state_root(&ambient, global.state.as_deref());
         if ambient.is_file(&root) {
-            let message = format!("`{}` is a file, and state is kept in a folder", root.display());
+            let message = format!(
+                "`{}` is a file, and state is kept in a folder",
+                root.display()
+            );
             let cure = "name a folder with `--state DIR` or in FLOWHOST_STATE; it is made where there is none";
             return Err(Failure::new(Exit::Usage, message).hint(cure));
         }

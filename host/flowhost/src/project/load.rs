@@ -328,8 +328,11 @@ fn named(finding: Finding, file: &str) -> Finding {
 /// A folder in the place of a plan.
 fn folder(sources: &Sources<'_>, path: &Path) -> Finding {
     let usual = sources.shown(&path.join("plan.yaml"));
-    Finding::new(sources.shown(path), "this is a folder, and a plan is a file")
-        .cure(format!("name the file in it, such as `{usual}`"))
+    Finding::new(
+        sources.shown(path),
+        "this is a folder, and a plan is a file",
+    )
+    .cure(format!("name the file in it, such as `{usual}`"))
 }
 
 fn missing(file: &str, error: &crate::ambient::FileError) -> Finding {

@@ -413,14 +413,34 @@ fn what_is_no_number_no_folder_and_no_evidence_is_told_without_the_words_of_a_li
     let steps = "  only: { uses: ok_echo/run, with: {} }";
     home.file("plan.yaml", plan(&tool("ok_echo", "deny-all"), steps));
     for (arguments, code, words) in [
-        (&["run", "plan.yaml", "--seed", "abc"][..], 64, "expected a whole number"),
-        (&["runs", "prune", "--keep", "x"], 64, "expected a whole number"),
+        (
+            &["run", "plan.yaml", "--seed", "abc"][..],
+            64,
+            "expected a whole number",
+        ),
+        (
+            &["runs", "prune", "--keep", "x"],
+            64,
+            "expected a whole number",
+        ),
         (&["run", "."], 1, "this is a folder, and a plan is a file"),
         (&["run", "."], 1, "such as `./plan.yaml`"),
-        (&["--state", "plan.yaml", "run", "plan.yaml"], 64, "`--state DIR`"),
-        (&["verify", "plan.yaml"], 1, "`flowhost evidence export` writes"),
+        (
+            &["--state", "plan.yaml", "run", "plan.yaml"],
+            64,
+            "`--state DIR`",
+        ),
+        (
+            &["verify", "plan.yaml"],
+            1,
+            "`flowhost evidence export` writes",
+        ),
         (&["telemetry", "dashboard"], 1, "`--evidence`"),
-        (&["plugin", "list", "plan.yaml"], 0, "ok_echo: tool, ./ok_echo.wasm"),
+        (
+            &["plugin", "list", "plan.yaml"],
+            0,
+            "ok_echo: tool, ./ok_echo.wasm",
+        ),
     ] {
         let ran = home.flowhost(arguments).expect(code);
         assert!(ran.all().contains(words), "{words}: {}", ran.all());
