@@ -495,6 +495,18 @@ impl Ambient {
         })
     }
 
+    /// When the file system last changed what it keeps about a file, in seconds with nine decimals. Nobody can set
+    /// it, and no archive brings it along.
+    ///
+    /// # Errors
+    /// When the path names nothing that can be asked about.
+    pub fn changed_at(&self, path: &Path) -> Result<String, FileError> {
+        let path = self.resolve(path);
+        let about = std::fs::symlink_metadata(&path)
+            .map_err(|source| FileError::new("read", &path, source))?;
+        Ok(format!("{}.{:09}", about.ctime(), about.ctime_nsec()))
+    }
+
     /// A process of this executable that was asked to do `arguments` in `folder`, with its output piped
     /// and nothing on standard input. It leads a group of its own and dies with the handle.
     ///

@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::plugin::trust::Trust;
 use crate::report::problems::unreadable;
 use crate::state::State;
-use crate::{models, services};
+use crate::{made_here, models, services};
 
 /// A host for runs whose evidence goes below `state`.
 ///
@@ -104,7 +104,12 @@ pub fn signing_key(
 ) -> Result<Arc<HostKey>, Failure> {
     let key = match ambient.var("FLOWHOST_SIGNING_KEY") {
         Some(text) => HostKey::parse(text),
-        None => HostKey::load_or_create(&state.signing_key(), config.host.as_deref()),
+        None => {
+            if !ambient.is_file(&state.signing_key()) {
+                made_here::mark(ambient, state)?;
+            }
+            HostKey::load_or_create(&state.signing_key(), config.host.as_deref())
+        }
     };
     key.map(Arc::new).map_err(|error| {
         let failure = Failure::new(Exit::Internal, "the host's signing key cannot be used");
@@ -156,7 +161,7 @@ fn own_key(ambient: &Ambient, state: &State, path: &Path) -> Result<[u8; 32], Fa
                 Failure::new(Exit::Internal, "the system gives no randomness")
                     .because(error.to_string())
             })?;
-            ambient.create_dir(path.parent().unwrap_or(state.root()))?;
+            made_here::mark(ambient, state)?;
             match ambient.create_secret(path, &fresh) {
                 Ok(()) => Some(fresh),
                 Err(_) => fits(ambient.read_secret(path, 32)?), // another process was faster

@@ -16,6 +16,7 @@ pub mod kept;
 pub mod keys;
 pub mod locks;
 pub mod loopback;
+pub mod made_here;
 pub mod models;
 pub mod output;
 pub mod plugin;

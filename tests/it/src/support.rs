@@ -199,6 +199,16 @@ impl Home {
         key.write(true).create_new(true).mode(0o600);
         let mut key = key.open(host.join("cache.key")).unwrap();
         std::io::Write::write_all(&mut key, &CACHE_KEY).unwrap();
+        self.vouch();
+    }
+
+    /// Marks the state folder as made here, for a test that puts keys into it.
+    pub(crate) fn vouch(&self) {
+        use std::os::unix::fs::MetadataExt as _;
+        let made = self.file(".flowhost/host/made", "");
+        let about = std::fs::metadata(made).unwrap();
+        let at = format!("{}.{:09}\n", about.ctime(), about.ctime_nsec());
+        self.file(".flowhost/host/made.at", at);
     }
 
     /// Copies a guest's component into the folder.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flowhost::failure::Failure;
 use flowhost::keys::{retire, unusable};
+use flowhost::made_here;
 use flowhost_flow::Exit;
 use flowhost_ledger::{HostKey, RunIndex};
 
@@ -12,6 +13,9 @@ use crate::commands::Context;
 
 pub(crate) fn perform(command: &KeysCommand, context: &Context) -> Result<Exit, Failure> {
     let path = context.state.signing_key();
+    if !context.ambient.is_file(&path) {
+        made_here::mark(&context.ambient, &context.state)?;
+    }
     let key = HostKey::load_or_create(&path, context.config.host.as_deref())
         .map_err(|error| unusable(&error))?;
     let key = match command {

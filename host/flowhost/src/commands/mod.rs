@@ -98,6 +98,8 @@ impl Context {
             return Err(Failure::new(Exit::Usage, message).hint(cure));
         }
         let state = State::new(root, &config.tenant);
+        let named = global.state.is_some() || ambient.var("FLOWHOST_STATE").is_some();
+        flowhost::made_here::settle(&ambient, &state, named)?;
         config.fetched = Some(state.fetched_dir());
         ambient.keeps_inspections(state.cache_dir(), state.cache_key());
         flowhost::firsts::command(&ambient);

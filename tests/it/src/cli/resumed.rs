@@ -391,6 +391,7 @@ fn a_run_that_a_host_of_the_first_wave_recorded_is_refused_and_says_so() {
     let key = state.join("host/signing.key");
     std::fs::create_dir_all(key.parent().unwrap()).unwrap();
     let key = Arc::new(HostKey::load_or_create(&key, None).unwrap());
+    home.vouch();
     let index = RunIndex::new(&state, "default", key.clone());
     let dir = flowhost_ledger::run_dir(&state, "default", run);
     // Its first record does not say which version its records have.

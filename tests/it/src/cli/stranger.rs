@@ -81,6 +81,26 @@ fn a_folder_does_not_say_where_the_operators_key_goes() {
     );
 }
 
+/// The attack: an archive brings `.flowhost` along, whose keys its author has as well.
+#[test]
+fn a_state_folder_that_came_with_its_keys_is_refused_until_the_operator_names_it() {
+    let (theirs, ours) = (Home::new(), Home::new());
+    let shown = theirs.flowhost(&["keys", "show"]).expect(0).stdout;
+    assert_eq!(theirs.flowhost(&["keys", "show"]).expect(0).stdout, shown);
+    super::examples::copy(
+        &theirs.path().join(".flowhost/host"),
+        &ours.path().join(".flowhost/host"),
+    );
+    let refused = ours.flowhost(&["keys", "show"]).expect(1);
+    for said in ["was not made here", "--state"] {
+        assert!(refused.stderr.contains(said), "{}", refused.all());
+    }
+    assert!(refused.stdout.is_empty(), "{}", refused.all());
+    let named = ours.flowhost(&["keys", "show", "--state", ".flowhost"]);
+    assert_eq!(named.expect(0).stdout, shown);
+    assert_eq!(ours.flowhost(&["keys", "show"]).expect(0).stdout, shown);
+}
+
 #[test]
 fn a_configuration_that_everybody_may_write_is_refused() {
     let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
