@@ -11,7 +11,7 @@ use flowhost_ledger::Ledger;
 use flowhost_ledger::records::RunStart;
 use tracing::Instrument as _;
 
-use crate::base::failure::{Failure, ledger_failure};
+use crate::base::failure::Failure;
 use crate::base::finding::Finding;
 use crate::base::lines;
 use crate::base::tasks::blocking;

@@ -19,7 +19,7 @@ use flowhost_policy::{FileGrant, LIMITS, host_input};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::base::failure::Failure;
+use crate::base::failure::{Failure, ledger_failure};
 use crate::before::estimate::{Amount, Estimate, variance};
 use crate::calls::driver::{Outcome, status_of, status_word};
 use crate::calls::order::{Answered, Stands};
