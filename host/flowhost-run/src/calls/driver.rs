@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,9 @@ use takeup::Takeup;
 /// What calls at work get to come to their end when the process has to go: half of what container hosts give
 /// by default before they kill.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Longest sleep of a driver that waits for nothing by the clock.
+const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
 /// What a run is driven with.
 pub(crate) struct Drive {
@@ -149,7 +153,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         open: BTreeMap::new(),
         timers: BTreeSet::new(),
         due: HashMap::new(),
-        steps: BTreeMap::new(),
+        steps: HashMap::new(),
         used: HashMap::new(),
         purse: drive.purse.clone(),
         recording: drive.recording,
@@ -201,7 +205,8 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         driver.warnings.push(message);
     }
     let duration_ms = clock.now().0.saturating_sub(driver.scope.started_ms);
-    let (steps, warnings, checks) = (driver.steps, driver.warnings, driver.checks);
+    let steps = driver.steps.into_iter().collect();
+    let (warnings, checks) = (driver.warnings, driver.checks);
     Ok(Outcome {
         end,
         steps,
@@ -259,7 +264,8 @@ struct Driver {
     open: BTreeMap<u64, Option<Out>>,
     timers: BTreeSet<(Time, TimerId)>,
     due: HashMap<TimerId, Time>,
-    steps: BTreeMap<String, StepOutcome>,
+    /// By path. Sorted at the end: what ends in between would each time move what is behind it.
+    steps: HashMap<String, StepOutcome>,
     used: HashMap<String, Detail>,
     purse: Arc<Purse>,
     recording: Arc<Recording>,
@@ -306,6 +312,13 @@ impl Driver {
         }
         let stop = self.run.clone();
         let (mut stopping, mut halted, mut winding) = (false, false, false);
+        // Made once and not for each answer: most answers come and nobody has asked for anything.
+        let mut asked_to_stop = pin!(stop.asked_to_stop());
+        let mut asked_to_halt = pin!(stop.halted());
+        let mut asked_to_pause = pin!(stop.asked_to_pause());
+        let mut asked_to_wind_down = pin!(stop.asked_to_wind_down());
+        let mut idle = Instant::now() + IDLE_MAX;
+        let mut due = pin!(tokio::time::sleep_until(idle));
         while self.end.is_none() {
             if let Some((call, made)) = self.made.pop_front() {
                 self.take_over(&call, made).await;
@@ -326,31 +339,32 @@ impl Driver {
                 continue;
             }
             let next = self.timers.first().copied();
-            let wake = next.map_or_else(
-                || Instant::now() + Duration::from_secs(3_600),
-                |(time, _)| self.clock.at(time),
-            );
+            let wake = next.map_or(idle, |(time, _)| self.clock.at(time));
             let wake = self.closing().map_or(wake, |closes| closes.min(wake));
             let wake = self
                 .winding
                 .as_ref()
                 .map_or(wake, |(_, until)| wake.min(*until));
             let grace = self.pausing.map(|(_, grace)| grace);
+            let wake = grace.unwrap_or(wake);
+            if due.deadline() != wake {
+                due.as_mut().reset(wake);
+            }
             tokio::select! {
                 biased;
-                reason = stop.asked_to_stop(), if !stopping => {
+                reason = &mut asked_to_stop, if !stopping => {
                     stopping = true;
                     self.feed(Event::Cancelled { reason: reason.to_string() }).await;
                 }
-                reason = stop.halted(), if !halted => {
+                reason = &mut asked_to_halt, if !halted => {
                     halted = true;
                     let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
                     self.feed(Event::HostFailed { failure }).await;
                 }
-                exit = stop.asked_to_pause(), if grace.is_none() && !stopping => {
+                exit = &mut asked_to_pause, if grace.is_none() && !stopping => {
                     self.pausing = Some((exit, Instant::now() + GRACE));
                 }
-                (reason, grace) = stop.asked_to_wind_down(), if !winding && !stopping => {
+                (reason, grace) = &mut asked_to_wind_down, if !winding && !stopping => {
                     winding = true;
                     self.winding = Some((reason, Instant::now() + grace));
                 }
@@ -362,10 +376,12 @@ impl Driver {
                     }
                     Err(error) => self.broken(&error.to_string()).await,
                 },
-                () = tokio::time::sleep_until(grace.unwrap_or(wake)) => match grace {
-                    Some(_) => {}
-                    None => self.fire().await,
-                },
+                () = &mut due => {
+                    idle = Instant::now() + IDLE_MAX;
+                    if grace.is_none() {
+                        self.fire().await;
+                    }
+                }
             }
         }
     }

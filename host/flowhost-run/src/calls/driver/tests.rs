@@ -25,7 +25,7 @@ fn driver(planner: Box<dyn Planner>, ledger: Arc<dyn Recorder>) -> Driver {
         open: BTreeMap::new(),
         timers: BTreeSet::new(),
         due: HashMap::new(),
-        steps: BTreeMap::new(),
+        steps: HashMap::new(),
         used: HashMap::new(),
         recording: Arc::new(Recording::new(ledger, own_calls, purse.clone())),
         purse,
