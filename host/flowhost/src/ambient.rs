@@ -24,6 +24,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flowhost_engine::Inspected;
@@ -453,18 +454,14 @@ impl Ambient {
     }
 
     /// Makes a file that would grow over this process's size limit (`ulimit -f`) an error of the write,
-    /// as a full disk is, where the system's way is to kill the process. tokio never takes its
-    /// handlers back, so it holds until the process ends.
+    /// as a full disk is, where the system's way is to kill the process. It is enough that somebody hears the
+    /// signal: nobody looks at the flag.
     ///
     /// # Errors
-    /// When the system gives neither a poll nor a pipe.
+    /// When the system takes no handler.
     pub fn survive_file_size_limit(&self) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        let _inside = runtime.enter();
-        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+        let heard = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, heard).map(drop)
     }
 
     /// Whether whoever started this process had it ignore hang-ups. Only Linux tells; elsewhere they are
