@@ -373,6 +373,22 @@ impl Ambient {
         crate::locks::holder(&locks, inode)
     }
 
+    /// Waits for the lock of a file and takes it; the file is made where it is not there. The lock ends when what this gives is
+    /// dropped, and with the process.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or locked.
+    pub fn lock(&self, path: &Path) -> Result<std::fs::File, FileError> {
+        let path = self.resolve(path);
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let taken = options.open(&path).and_then(|file| {
+            file.lock()?;
+            Ok(file)
+        });
+        taken.map_err(|source| FileError::new("lock", &path, source))
+    }
+
     /// Creates a directory and its parents, for the owner only.
     ///
     /// # Errors

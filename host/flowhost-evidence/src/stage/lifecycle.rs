@@ -22,6 +22,8 @@ pub(super) fn lines(stage: &Stage, wanted: &Wanted) -> Vec<Value> {
             "command": command(&stage.stage),
             "specId": wanted.spec_id,
             "stage": stage.stage,
+            // A run may have two steps of one stage, and a step more than once: each has a file of its own.
+            "step": stage.path,
             "sessionId": wanted.run_id,
             "runId": wanted.run_id,
             "note": note,

@@ -149,6 +149,14 @@ impl Spec {
         nofollow::write(&self.dir, path, bytes, Durability::Durable)
     }
 
+    /// Removes a file by its path below the evidence root. Under the spec's lock.
+    ///
+    /// # Errors
+    /// What the disk says, and where a folder above it is a link.
+    pub fn remove(&self, path: &str) -> io::Result<()> {
+        nofollow::remove(&self.dir, path)
+    }
+
     /// The paths of all files that are this spec's, with what it cost.
     ///
     /// # Errors
@@ -306,15 +314,21 @@ impl Spec {
         Ok(told)
     }
 
-    /// Paths of the lifecycles that other runs left.
+    /// Paths of the lifecycles that other runs left, and other steps of this run. A file of an older host names no step, and is this
+    /// step's where it is this run's.
     ///
     /// # Errors
     /// When the folder cannot be listed, or a file of it cannot be read.
-    pub(crate) fn lifecycles_of_others(&self, run: &str) -> io::Result<BTreeSet<String>> {
+    pub(crate) fn lifecycles_of_others(
+        &self,
+        run: &str,
+        step: &str,
+    ) -> io::Result<BTreeSet<String>> {
         let mut others = BTreeSet::new();
         for path in self.files(&format!("commands/{}", self.id))?.into_keys() {
             if Name::of(&path).is_some_and(|name| name.is_lifecycle)
-                && Told::read(&self.start(&path)?).is_some_and(|it| it.run != run)
+                && Told::read(&self.start(&path)?)
+                    .is_some_and(|it| it.run != run || it.step.is_some_and(|it| it != step))
             {
                 others.insert(path);
             }
@@ -465,6 +479,7 @@ fn opened(dir: &Dir, path: &str) -> io::Result<Option<Dir>> {
 /// What a stage's lifecycle says of it.
 struct Told {
     run: String,
+    step: Option<String>,
     ended: String,
 }
 
@@ -475,8 +490,10 @@ impl Told {
             let line: Value = serde_json::from_str(line).ok()?;
             Some(line.get(name)?.as_str()?.to_owned())
         };
+        let first = text.lines().next()?;
         Some(Self {
-            run: said(text.lines().next()?, "runId").filter(|run| is_run(run))?,
+            run: said(first, "runId").filter(|run| is_run(run))?,
+            step: said(first, "step"),
             ended: said(text.lines().last()?, "event")?,
         })
     }
@@ -548,6 +565,27 @@ mod tests {
     use super::*;
 
     const RUN: &str = "01KBGHJKMNPQRSTVWXYZ012345";
+    const OTHER: &str = "01KBGHJKMNPQRSTVWXYZ012346";
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes what is read")]
+    fn a_lifecycle_is_another_ones_by_its_run_and_by_its_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
+        let spec = Spec::within(dir, "S");
+        let path = "commands/S/spec-plan_lifecycle_20261126T073910Z.jsonl";
+        let others = |line: Value, run: &str, step: &str| {
+            spec.write(path, format!("{line}\n").as_bytes()).unwrap();
+            spec.lifecycles_of_others(run, step).unwrap().len()
+        };
+        let line = serde_json::json!({ "runId": RUN, "event": "completed", "step": "plan" });
+        assert_eq!(others(line.clone(), RUN, "plan"), 0, "it is made again");
+        assert_eq!(others(line.clone(), RUN, "plan#2"), 1);
+        assert_eq!(others(line, OTHER, "plan"), 1);
+        let old = serde_json::json!({ "runId": RUN, "event": "completed" });
+        assert_eq!(others(old.clone(), RUN, "plan"), 0);
+        assert_eq!(others(old, OTHER, "plan"), 1);
+    }
 
     #[test]
     fn a_name_says_stage_time_and_run_and_others_say_nothing() {

@@ -220,13 +220,15 @@ impl Stages {
         };
         let (host, run_dir) = (self.host.clone(), self.run_dir.clone());
         let (plan_dir, root) = (self.plan_dir.clone(), self.spec.root.clone());
+        let path = step.path.clone();
         // As durable as the records that they are read from: what a loss of power takes of a relaxed run it may
         // take of its views too.
         let durability = self.ledger.durability();
         let made = blocking(move || {
             let dir = specs::root(&*host.config.world, &plan_dir, &root);
             let dir = dir.map_err(|error| unwritten(&root, &error))?;
-            write(&host, (&dir, root.as_str()), &run_dir, wanted, durability)
+            let of = (run_dir.as_path(), path.as_str());
+            write(&host, (&dir, root.as_str()), of, wanted, durability)
         });
         let made = made.await?;
         let written = made.files;
@@ -284,7 +286,7 @@ impl Stages {
 fn write(
     host: &Inner,
     (dir, root): (&Dir, &str),
-    run_dir: &Path,
+    (run_dir, step): (&Path, &str),
     mut wanted: StageWanted,
     durability: Durability,
 ) -> Result<StageMade, Failure> {
@@ -293,7 +295,7 @@ fn write(
     let spec = dir
         .try_clone()
         .map(|dir| Spec::within(dir, &wanted.spec_id));
-    let taken = spec.and_then(|spec| spec.lifecycles_of_others(&wanted.run_id));
+    let taken = spec.and_then(|spec| spec.lifecycles_of_others(&wanted.run_id, step));
     wanted.taken = taken.map_err(|error| unwritten(root, &error))?;
     let made = host.config.views.stage(run_dir, wanted)?;
     for (path, bytes) in &made.files {

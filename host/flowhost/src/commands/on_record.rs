@@ -3,7 +3,7 @@
 //! The run does nothing but have the words as its input, so that they are signed, ordered and verified as everything else
 //! (ADR 0034). Nothing that a stage left is changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -11,28 +11,48 @@ use flowhost::failure::Failure;
 use flowhost::host::world;
 use flowhost::project::{self, Given, Request};
 use flowhost_flow::Exit;
+use flowhost_flow::hash::run_began_ms;
+use flowhost_ledger::read_run;
+use flowhost_ledger::records::Record;
 use flowhost_run::specs::Spec;
 use serde_json::{Map, Value};
 
 use super::trials::Trials;
+use super::verify;
 use crate::commands::Context;
 use crate::commands::replay::sound;
+
+/// A spec whose lock is held.
+pub(super) struct Held {
+    spec: Spec,
+    _lock: File,
+}
+
+/// A file that shows what was said.
+pub(super) struct Shown {
+    /// Of which spec.
+    pub(super) spec: String,
+    /// Its path below the evidence root.
+    pub(super) path: String,
+    pub(super) bytes: Vec<u8>,
+}
 
 /// Keeps runs and archivers away from these specs until what this gives is dropped.
 pub(super) fn locks(
     evidence: &Path,
     specs: &BTreeSet<&str>,
     context: &Context,
-) -> Result<Vec<File>, Failure> {
+) -> Result<BTreeMap<String, Held>, Failure> {
     let world = world(&context.ambient);
-    let lock = |id: &&str| {
+    let hold = |id: &&str| -> Result<(String, Held), Failure> {
         let spec = Spec::open(&world, evidence, id).map_err(|error| {
             let message = format!("the evidence of {id} cannot be opened");
             Failure::new(Exit::Internal, message).because(error.to_string())
         })?;
-        spec.lock()
+        let lock = spec.lock()?;
+        Ok(((*id).to_owned(), Held { spec, _lock: lock }))
     };
-    specs.iter().map(lock).collect()
+    specs.iter().map(hold).collect()
 }
 
 /// Runs a plan that the program brings, with `value` as its one input, and gives the run's id.
@@ -71,20 +91,27 @@ pub(super) fn record(
     }
 }
 
-/// Writes the files that show it, all or none: what they say is on record already, and can be said again.
+/// Writes the files that show it, all or none: what they say is on record already, and can be said again. Each goes into the folder
+/// that its spec was locked in, so that no link which is laid there meanwhile leads it elsewhere.
 pub(super) fn written(
-    files: &[(PathBuf, Vec<u8>)],
+    files: &[Shown],
+    held: &BTreeMap<String, Held>,
     run: &str,
-    context: &Context,
 ) -> Result<(), Failure> {
-    for (at, (path, bytes)) in files.iter().enumerate() {
-        let Err(error) = context.ambient.write(path, bytes) else {
+    for (at, file) in files.iter().enumerate() {
+        let Some(spec) = held.get(&file.spec) else {
+            debug_assert!(false, "the spec of each file was locked");
             continue;
         };
-        let mut failure = Failure::from(error);
-        for (path, _) in files.iter().take(at) {
-            if let Err(error) = context.ambient.remove(path) {
-                failure = failure.because(error.to_string());
+        let Err(error) = spec.spec.write(&file.path, &file.bytes) else {
+            continue;
+        };
+        let message = format!("`{}` cannot be written", file.path);
+        let mut failure = Failure::new(Exit::Internal, message).because(error.to_string());
+        for file in files.iter().take(at) {
+            let taken_back = held.get(&file.spec).map(|it| it.spec.remove(&file.path));
+            if let Some(Err(error)) = taken_back {
+                failure = failure.because(format!("`{}` stays: {error}", file.path));
             }
         }
         return Err(failure.hint(format!(
@@ -92,4 +119,34 @@ pub(super) fn written(
         )));
     }
     Ok(())
+}
+
+/// SHA-256 of each evidence file that a run of this host wrote, by its path below the evidence root; none where the run is not here.
+/// Fails, with why, where its ledger does not stand.
+pub(super) fn views(
+    run: &str,
+    context: &Context,
+) -> Result<Option<BTreeMap<String, String>>, String> {
+    // A name that is no run's may be a path.
+    if run_began_ms(run).is_none() {
+        return Ok(None);
+    }
+    let dir = context.state.run_dir(run);
+    if !context.ambient.is_dir(&dir) {
+        return Ok(None);
+    }
+    let wrong = verify::wrong_with(run, context).map_err(|failure| failure.message)?;
+    if let Some(why) = wrong {
+        return Err(format!("its ledger does not verify: {why}"));
+    }
+    let mut views = BTreeMap::new();
+    for record in read_run(&dir).map_err(|error| error.to_string())? {
+        let record = record.map_err(|error| error.to_string())?;
+        if let Ok(Some(Record::ViewWrite(view))) = record.read()
+            && view.root.is_some()
+        {
+            views.insert(view.path, view.sha256);
+        }
+    }
+    Ok(Some(views))
 }

@@ -21,6 +21,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use super::on_record;
 use super::tables::plain_table;
 use super::telemetry::FILE_BYTES_MAX;
+use super::verify;
 use crate::cli::{BaselineArgs, PacketArgs, SaysArg, SecurityArgs};
 use crate::commands::Context;
 
@@ -106,8 +107,7 @@ pub(super) fn baseline(args: &BaselineArgs, context: &Context) -> Result<Exit, F
         return Err(Failure::new(Exit::Internal, message)
             .hint("1 to 64 letters, digits, `-` and `_`: `--name before-new-prompts`"));
     }
-    known(&args.spec, &args.evidence, context)?;
-    let root = context.ambient.resolve(&args.evidence);
+    let root = super::specs::known(&args.spec, &args.evidence, context)?;
     let unread = |error: std::io::Error| {
         let message = format!(
             "the evidence in `{}` cannot be read",
@@ -210,8 +210,12 @@ pub(super) fn security(args: &SecurityArgs, context: &mut Context) -> Result<Exi
     let locks = on_record::locks(&evidence, &specs, context)?;
     let plan = ("security.yaml", SECURITY);
     let run = on_record::record(plan, REVIEW, found.document.clone(), context)?;
-    let file = (evidence.join(&found.path), found.file(&run));
-    on_record::written(&[file], &run, context)?;
+    let file = on_record::Shown {
+        spec: args.spec.clone(),
+        path: found.path.clone(),
+        bytes: found.file(&run),
+    };
+    on_record::written(&[file], &locks, &run)?;
     drop(locks);
     let path = args.evidence.join(&found.path).display().to_string();
     if context.output.json {
@@ -267,8 +271,7 @@ fn list(spec: &Told<'_>, context: &Context) {
 
 /// The spec's files by their paths below the evidence root.
 fn files(spec: &str, evidence: &Path, context: &Context) -> Result<Files, Failure> {
-    known(spec, evidence, context)?;
-    let root = context.ambient.resolve(evidence);
+    let root = super::specs::known(spec, evidence, context)?;
     let unread = |error: std::io::Error| {
         let message = format!(
             "the evidence of {spec} in `{}` cannot be read",
@@ -283,27 +286,6 @@ fn files(spec: &str, evidence: &Path, context: &Context) -> Result<Files, Failur
         files.insert(path, bytes);
     }
     Ok(files)
-}
-
-/// That the evidence folder has files of the spec: a name with a `/` would lead elsewhere, and no spec has one.
-fn known(spec: &str, evidence: &Path, context: &Context) -> Result<(), Failure> {
-    let root = super::specs::root(evidence, context)?;
-    let hint = "name the evidence folder of a plan with `--evidence`";
-    let ids = Spec::ids(&world(&context.ambient), &root).map_err(|error| {
-        let message = format!("the evidence in `{}` cannot be read", evidence.display());
-        Failure::new(Exit::Internal, message).because(error.to_string())
-    })?;
-    if ids.contains(spec) {
-        return Ok(());
-    }
-    let message = format!("`{}` has no evidence of `{spec}`", evidence.display());
-    let names: Vec<String> = ids.iter().map(|it| format!("`{it}`")).collect();
-    Err(
-        Failure::new(Exit::Internal, message).hint(match names.is_empty() {
-            true => hint.to_owned(),
-            false => format!("it has that of {}", names.join(", ")),
-        }),
-    )
 }
 
 /// The spec, of which a stage must have run: a packet of nothing would look as if all were well.
@@ -343,7 +325,14 @@ fn on_record_of(run: &str, said: &Value, context: &Context) -> Proof {
         BTreeMap::new(),
     );
     match kept.setup(&dir) {
-        Ok(setup) if setup.inputs.get(REVIEW) == Some(said) => Proof::Recorded,
+        // Inputs are read from the ledger as it lies there: whether a key of this host signed it, its verifier says.
+        Ok(setup) if setup.inputs.get(REVIEW) == Some(said) => {
+            match verify::wrong_with(run, context) {
+                Ok(None) => Proof::Recorded,
+                Ok(Some(why)) => Proof::Refused(format!("the run {run} does not verify: {why}")),
+                Err(_) => Proof::Unverified,
+            }
+        }
         Ok(_) => Proof::Refused(format!("the run {run} has something else on record")),
         // Erased or damaged: it says neither yes nor no.
         Err(_) => Proof::Unverified,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::host::world;
 use flowhost::output::{counted, neutral, one_line};
@@ -216,25 +217,30 @@ fn runs_table(runs: &[SpecRun]) -> String {
 
 /// The spec with what is there of it; something is.
 fn surveyed(spec: &str, evidence: &Path, context: &Context) -> Result<(Spec, Survey), Failure> {
-    let root = root(evidence, context)?;
+    let root = known(spec, evidence, context)?;
     let unread = |error: std::io::Error| unread(&root, &error);
-    let world = world(&context.ambient);
-    let known = Spec::ids(&world, &root).map_err(unread)?;
-    let folder = Spec::open(&world, &root, spec).map_err(unread)?;
-    // A name with a `/` would lead elsewhere, and no spec has one.
-    if !known.contains(spec) {
-        let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-        let failure = Failure::new(
-            Exit::Internal,
-            format!("`{}` has no evidence of `{spec}`", evidence.display()),
-        );
-        return Err(match names.is_empty() {
-            true => failure.hint("name the evidence folder of a plan with `--evidence`"),
-            false => failure.hint(format!("it has that of {}", names.join(", "))),
-        });
-    }
+    let folder = Spec::open(&world(&context.ambient), &root, spec).map_err(unread)?;
     let survey = folder.survey().map_err(unread)?;
     Ok((folder, survey))
+}
+
+/// The evidence folder, in which there are files of the spec. A name with a `/` would lead elsewhere; no spec has one, and whoever
+/// typed it reads which there are.
+pub(super) fn known(spec: &str, evidence: &Path, context: &Context) -> Result<PathBuf, Failure> {
+    let root = root(evidence, context)?;
+    let ids = Spec::ids(&world(&context.ambient), &root);
+    let ids = ids.map_err(|error| unread(&root, &error))?;
+    if ids.contains(spec) {
+        return Ok(root);
+    }
+    let message = format!("`{}` has no evidence of `{spec}`", evidence.display());
+    let names: Vec<String> = ids.iter().map(|it| format!("`{it}`")).collect();
+    Err(
+        Failure::new(Exit::Internal, message).hint(match names.is_empty() {
+            true => "name the evidence folder of a plan with `--evidence`".to_owned(),
+            false => format!("it has that of {}", names.join(", ")),
+        }),
+    )
 }
 
 /// The evidence folder, which must be there: nothing is made by looking.
@@ -242,7 +248,7 @@ fn surveyed(spec: &str, evidence: &Path, context: &Context) -> Result<(Spec, Sur
 /// # Errors
 /// When it is not.
 pub(super) fn root(evidence: &Path, context: &Context) -> Result<PathBuf, Failure> {
-    let root = context.ambient.resolve(evidence);
+    let root = no_link(&context.ambient, evidence)?;
     match context.ambient.is_dir(&root) {
         true => Ok(root),
         false => Err(Failure::new(
@@ -250,6 +256,24 @@ pub(super) fn root(evidence: &Path, context: &Context) -> Result<PathBuf, Failur
             format!("the folder `{}` does not exist", evidence.display()),
         )
         .hint("name the evidence folder of a plan with `--evidence`")),
+    }
+}
+
+/// The path of an evidence folder, which is no link: git carries links, and one in the place of `evidence` would have these commands read,
+/// archive and remove what lies elsewhere.
+///
+/// # Errors
+/// When it is one.
+pub(super) fn no_link(ambient: &Ambient, evidence: &Path) -> Result<PathBuf, Failure> {
+    // Without a `/` at its end, by which the system would follow the link.
+    let root: PathBuf = ambient.resolve(evidence).components().collect();
+    match ambient.is_link(&root) {
+        false => Ok(root),
+        true => Err(Failure::new(
+            Exit::Internal,
+            format!("`{}` is a symbolic link, which is not followed", evidence.display()),
+        )
+        .hint("name the folder that it leads to with `--evidence`")),
     }
 }
 

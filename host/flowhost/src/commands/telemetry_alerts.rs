@@ -25,7 +25,9 @@ use crate::commands::telemetry_trends::of_whom;
 
 /// The file of a tenant's folder that remembers what was told, an alert a line.
 const HISTORY_FILE: &str = "alerts.jsonl";
-/// Bytes of that file: some hundred thousand alerts, more than anybody reads.
+/// The file beside it whose lock is held from reading it to writing it.
+const TURN_FILE: &str = "alerts.lock";
+/// Bytes of what is remembered: some hundred thousand alerts, more than anybody reads.
 const HISTORY_BYTES_MAX: u64 = 64 << 20;
 
 /// What the command answers.
@@ -60,6 +62,15 @@ pub(crate) fn perform(args: &AlertsArgs, context: &Context) -> Result<Exit, Fail
         days.retain(|it| is_day_within(&it.day, between));
         days
     });
+    // Two calls at the same time would each find an alert untold. Nothing is locked, and no folder made, where nothing is raised.
+    let _turn = match args.playback || raised.is_empty() {
+        true => None,
+        false => {
+            let folder = context.state.tenant_dir();
+            context.ambient.create_dir(&folder)?;
+            Some(context.ambient.lock(&folder.join(TURN_FILE))?)
+        }
+    };
     let history = match args.playback {
         true => None,
         false => Some(History::read(context)?),

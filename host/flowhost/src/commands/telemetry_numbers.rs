@@ -15,6 +15,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::specs::no_link;
 use super::telemetry::{FILE_BYTES_MAX, collect};
 use super::telemetry_archived::{Archives, is_archive};
 use crate::cli::{
@@ -155,6 +156,7 @@ pub(super) fn gather(
         false => Source::Model,
     };
     let path: &Path = &args.evidence;
+    no_link(ambient, path)?;
     if !ambient.is_dir(path) && !ambient.is_file(path) {
         let message = format!("`{}` does not exist", path.display());
         return Err(Failure::new(Exit::Internal, message)

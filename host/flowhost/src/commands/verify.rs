@@ -66,6 +66,21 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     Ok(if report.ok { Exit::Ok } else { Exit::Internal })
 }
 
+/// What is wrong with the ledger of a run of this host: the first that `flowhost verify` would say; none where it stands as a key of
+/// this host signed it.
+pub(super) fn wrong_with(run: &str, context: &Context) -> Result<Option<String>, Failure> {
+    let options = VerifyOptions {
+        trusted: own_keys(&context.ambient, &context.state)?,
+        in_place: true,
+        ..VerifyOptions::default()
+    };
+    let mut report = verify_path(&context.state.run_dir(run), &options);
+    require_run(&mut report, context.state.tenant(), run);
+    require_trust(&mut report);
+    let problem = report.all_problems().next().map(|it| it.what.clone());
+    Ok((!report.ok).then(|| problem.unwrap_or_else(|| "it is not signed".to_owned())))
+}
+
 /// Follows what a run says of other runs.
 fn linked(report: &mut Report, target: &Target) {
     if target.run.is_none() || !report.ok {

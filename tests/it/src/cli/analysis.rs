@@ -307,6 +307,19 @@ fn an_alert_is_told_once_with_what_to_do_and_a_playback_remembers_nothing() {
 }
 
 #[test]
+fn two_calls_at_the_same_time_tell_an_alert_once() {
+    let home = alarming();
+    let told: Vec<String> = std::thread::scope(|scope| {
+        let calls = [0, 1].map(|_| scope.spawn(|| home.flowhost(&["telemetry", "alerts"]).stdout));
+        calls.map(|call| call.join().unwrap()).into()
+    });
+    let first = told.iter().filter(|it| it.contains("2 new alerts"));
+    assert_eq!(first.count(), 1, "{told:#?}");
+    let history = home.read(".flowhost/default/alerts.jsonl");
+    assert_eq!(history.lines().count(), 2, "{history}");
+}
+
+#[test]
 fn new_alerts_are_posted_and_raised_again_when_nobody_takes_them() {
     let home = alarming();
     let alerts = |endpoint: &str| home.flowhost(&["telemetry", "alerts", "--webhook", endpoint]);

@@ -79,6 +79,27 @@ fn packets_of_a_spec_are_the_same_for_the_same_evidence_and_say_what_is_open() {
         other.stderr
     );
 
+    let slashed = home
+        .flowhost(&["evidence", "ls", "../SPEC-KIT-900/x"])
+        .expect(1);
+    assert!(
+        slashed.stderr.contains("it has that of `SPEC-KIT-900`"),
+        "{}",
+        slashed.stderr
+    );
+    std::os::unix::fs::symlink("evidence", home.path().join("linked")).unwrap();
+    for command in [
+        &["evidence", "ls", "SPEC-KIT-900", "--evidence", "linked"][..],
+        &["telemetry", "report", "--mock", "--evidence", "linked/"],
+    ] {
+        let refused = home.flowhost(command).expect(1);
+        assert!(
+            refused.stderr.contains("is a symbolic link"),
+            "{}",
+            refused.stderr
+        );
+    }
+
     let said = |task: &str, says: &str| {
         let by = ["--by", "jane", "--note", "read the change", "--json"];
         let head = [
@@ -139,6 +160,21 @@ fn packets_of_a_spec_are_the_same_for_the_same_evidence_and_say_what_is_open() {
         (&again["tasks"], &again["invalid_files"]),
         (&listed["tasks"], &json!(2))
     );
+    // The words are on record there, and no key of this host signed the record.
+    let checkpoint = home
+        .path()
+        .join(".flowhost/default/runs")
+        .join(passed["run_id"].as_str().unwrap())
+        .join("checkpoint");
+    let signed = std::fs::read_to_string(&checkpoint).unwrap();
+    let (body, signature) = signed.trim_end().rsplit_once(' ').unwrap();
+    let other: String = signature.chars().rev().collect();
+    std::fs::write(&checkpoint, format!("{body} {other}\n")).unwrap();
+    let told = home.flowhost(&["evidence", "security", "SPEC-KIT-900"]);
+    let told = told.expect(0).all();
+    assert!(told.contains("does not verify"), "{told}");
+    assert!(!told.contains("passed"), "{told}");
+    std::fs::write(&checkpoint, signed).unwrap();
     for path in [late, &same] {
         std::fs::remove_file(home.path().join(path)).unwrap();
     }

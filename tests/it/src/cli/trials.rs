@@ -288,6 +288,22 @@ fn variants_are_run_in_turns_read_blind_and_held_beside_each_other() {
     let refused = home.flowhost(&review).expect(1);
     let out = "the key leads out of the evidence folder";
     assert!(refused.stdout.contains(out), "{}", refused.all());
+    // Telemetry and key say the same, and the run's ledger something else.
+    let mut forged: Value = serde_json::from_str(&honest).unwrap();
+    let keyed = &mut forged["outputs"]["unlock-1"];
+    let stem = keyed["synthesis_path"].as_str().unwrap();
+    let stem = stem.strip_suffix("synthesis.json").unwrap();
+    let telemetry = format!("evidence/{stem}telemetry.jsonl");
+    let written = home.read(&telemetry);
+    let mut line: Value = serde_json::from_str(&written).unwrap();
+    line["override_type"] = json!("synthesized_new");
+    keyed["override_type"] = json!("synthesized_new");
+    home.file("key.json", forged.to_string());
+    home.file(&telemetry, format!("{line}\n"));
+    let refused = home.flowhost(&review).expect(1);
+    let ledger = "of this content on record";
+    assert!(refused.stdout.contains(ledger), "{}", refused.all());
+    home.file(&telemetry, written);
     home.file("key.json", honest);
     let taken = home.flowhost(&review).expect(0).json();
     assert_eq!(taken["files"].as_array().unwrap().len(), 2, "{taken:#}");

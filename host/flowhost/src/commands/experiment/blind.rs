@@ -3,7 +3,7 @@
 //! A score is no file that somebody put beside the evidence: it is the input of a run of its own (`review.yaml`), so that it is signed,
 //! ordered and verified as any other, and the file that shows it names that run. Nothing that a stage left is changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use flowhost::failure::Failure;
@@ -128,10 +128,12 @@ pub(super) fn take_back(args: &ReviewArgs, context: &mut Context) -> Result<Exit
     let readings: Vec<Value> = found.iter().map(Review::document).collect();
     let review = json!({ "reviewer": args.by, "recorded_at": now, "readings": readings });
     let run = on_record::record(("review.yaml", REVIEW), "review", review, context)?;
-    let files = found
-        .iter()
-        .map(|it| (evidence.join(&it.path), it.file(&run)));
-    on_record::written(&files.collect::<Vec<_>>(), &run, context)?;
+    let files = found.iter().map(|it| on_record::Shown {
+        spec: it.keyed.spec_id.clone(),
+        path: it.path.clone(),
+        bytes: it.file(&run),
+    });
+    on_record::written(&files.collect::<Vec<_>>(), &locks, &run)?;
     drop(locks);
     let paths: Vec<String> = found
         .iter()
@@ -201,6 +203,7 @@ fn read(
     each_file(&args.evidence, context, |path, bytes| {
         known.add(path, bytes);
     })?;
+    let mut ledgers = Ledgers::default();
     let (mut findings, mut changed, mut twice) = (Vec::new(), Vec::new(), Vec::new());
     for review in &found {
         let keyed = &review.keyed;
@@ -223,7 +226,8 @@ fn read(
         }
         // Files that have changed are told above, and would be told here a second time.
         if findings.len() + changed.len() == before
-            && let Some(what) = forged(keyed, &known)
+            && let Some(what) =
+                forged(keyed, &known).or_else(|| ledgers.differ(keyed, evidence, context))
         {
             let finding = Finding::new(args.key.display().to_string(), what);
             let cure = "take the key as `experiment sheet` wrote it, or hand out a new sheet";
@@ -245,6 +249,32 @@ fn read(
     match findings.is_empty() {
         true => Ok(found),
         false => Err(Failure::findings(&format!("`{scores_file}`"), findings)),
+    }
+}
+
+/// What the runs of this host have on record of their evidence files, each run's ledger verified once.
+#[derive(Default)]
+struct Ledgers(BTreeMap<String, Result<Option<BTreeMap<String, String>>, String>>);
+
+impl Ledgers {
+    /// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here: then the evidence is all
+    /// that there is.
+    fn differ(&mut self, keyed: &Keyed, evidence: &Path, context: &Context) -> Option<String> {
+        let run = &keyed.run_id;
+        let views = self.0.entry(run.clone());
+        let views = match views.or_insert_with(|| on_record::views(run, context)) {
+            Ok(views) => views.as_ref()?,
+            Err(why) => return Some(format!("the run `{run}` is not believed: {why}")),
+        };
+        // Who answered, and as which variant, stands in the telemetry beside the output.
+        let stem = keyed.synthesis_path.trim_end_matches("synthesis.json");
+        let telemetry = format!("{stem}telemetry.jsonl");
+        let beside = context.ambient.read(&evidence.join(&telemetry), FILE_BYTES_MAX);
+        let beside = beside.map_or_else(|_| String::new(), |it| hex::encode(Sha256::digest(&it)));
+        [(&keyed.synthesis_path, &keyed.synthesis_sha256), (&telemetry, &beside)]
+            .into_iter()
+            .find(|(path, sha256)| views.get(*path) != Some(*sha256))
+            .map(|(path, _)| format!("the run `{run}` has no `{path}` of this content on record"))
     }
 }
 
