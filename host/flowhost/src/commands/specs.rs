@@ -271,7 +271,10 @@ pub(super) fn no_link(ambient: &Ambient, evidence: &Path) -> Result<PathBuf, Fai
         false => Ok(root),
         true => Err(Failure::new(
             Exit::Internal,
-            format!("`{}` is a symbolic link, which is not followed", evidence.display()),
+            format!(
+                "`{}` is a symbolic link, which is not followed",
+                evidence.display()
+            ),
         )
         .hint("name the folder that it leads to with `--evidence`")),
     }

@@ -269,12 +269,17 @@ impl Ledgers {
         // Who answered, and as which variant, stands in the telemetry beside the output.
         let stem = keyed.synthesis_path.trim_end_matches("synthesis.json");
         let telemetry = format!("{stem}telemetry.jsonl");
-        let beside = context.ambient.read(&evidence.join(&telemetry), FILE_BYTES_MAX);
+        let beside = context
+            .ambient
+            .read(&evidence.join(&telemetry), FILE_BYTES_MAX);
         let beside = beside.map_or_else(|_| String::new(), |it| hex::encode(Sha256::digest(&it)));
-        [(&keyed.synthesis_path, &keyed.synthesis_sha256), (&telemetry, &beside)]
-            .into_iter()
-            .find(|(path, sha256)| views.get(*path) != Some(*sha256))
-            .map(|(path, _)| format!("the run `{run}` has no `{path}` of this content on record"))
+        [
+            (&keyed.synthesis_path, &keyed.synthesis_sha256),
+            (&telemetry, &beside),
+        ]
+        .into_iter()
+        .find(|(path, sha256)| views.get(*path) != Some(*sha256))
+        .map(|(path, _)| format!("the run `{run}` has no `{path}` of this content on record"))
     }
 }
 
