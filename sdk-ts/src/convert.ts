@@ -40,22 +40,37 @@ export function messageOf(from: RawMessage): Message {
 
 // ---- descriptors
 
+/** Schemas and annotations are read when somebody looks at them: of most tools of a list only the names are looked at. */
 export function descriptorOf(from: RawDescriptor): Descriptor {
-  const { readOnly, destructive, idempotent, openWorld } = from.annotations;
-  return {
-    name: from.name,
-    title: from.title,
-    description: from.description,
-    inputSchema: parse(from.inputSchema, `the input schema of ${from.name}`),
-    ...(from.outputSchema === "" ? {} : { outputSchema: parse(from.outputSchema, `the output schema of ${from.name}`) }),
-    effects: from.effects,
-    annotations: present({
-      readOnly: readOnly ?? undefined,
-      destructive: destructive ?? undefined,
-      idempotent: idempotent ?? undefined,
-      openWorld: openWorld ?? undefined,
-    }),
+  const { name, title, description, effects } = from;
+  const to = { name, title, description, effects };
+  onDemand(to, "inputSchema", () => parse(from.inputSchema, `the input schema of ${name}`));
+  if (from.outputSchema !== "") {
+    onDemand(to, "outputSchema", () => parse(from.outputSchema, `the output schema of ${name}`));
+  }
+  onDemand(to, "annotations", () => annotationsOf(from.annotations));
+  return to as Descriptor;
+}
+
+/** A member that is made when it is first asked for, and is from then on like any other. */
+function onDemand(to: object, name: string, make: () => unknown): void {
+  const own = { enumerable: true, configurable: true };
+  const get = (): unknown => {
+    const value = make();
+    Object.defineProperty(to, name, { ...own, writable: true, value });
+    return value;
   };
+  Object.defineProperty(to, name, { ...own, get });
+}
+
+function annotationsOf(from: RawAnnotations): Annotations {
+  const { readOnly, destructive, idempotent, openWorld } = from;
+  return present({
+    readOnly: readOnly ?? undefined,
+    destructive: destructive ?? undefined,
+    idempotent: idempotent ?? undefined,
+    openWorld: openWorld ?? undefined,
+  });
 }
 
 export function rawDescriptor(from: Descriptor): RawDescriptor {
