@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::ambient::{Ambient, FileError};
 use crate::finding::Finding;
 
-pub(crate) use read::document;
+pub(crate) use read::{document, place};
 pub use sources::SourceLine;
 
 mod folder;
@@ -28,7 +28,7 @@ const CONFIG_VARIABLE: &str = "FLOWHOST_CONFIG";
 /// The provider that is always there.
 pub const MOCK: &str = "mock";
 /// Bytes of a configuration file: thousands of keys fit.
-const CONFIG_BYTES_MAX: u64 = 256 << 10;
+pub(crate) const CONFIG_BYTES_MAX: u64 = 256 << 10;
 
 /// How soon a record must be on disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

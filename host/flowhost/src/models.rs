@@ -11,7 +11,7 @@ use flowhost_policy::decide_model;
 use zeroize::Zeroizing;
 
 use crate::ambient::Ambient;
-use crate::config::{CONFIG_FILE, Config, MOCK};
+use crate::config::{CONFIG_BYTES_MAX, CONFIG_FILE, Config, MOCK, place};
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::project::{Member, Project};
@@ -54,12 +54,27 @@ pub fn gateway(ambient: &Ambient, config: &Config, project: &Project) -> Result<
     Gateway::new(models, Arc::new(keys), Arc::new(scripts), Arc::new(hour)).map_err(|problems| {
         let files = config.file.iter().chain(&config.folder_file);
         let files: BTreeSet<String> = files.map(|it| it.display().to_string()).collect();
-        let file = match files.is_empty() {
+        let texts: Vec<(&String, String)> = files
+            .iter()
+            .filter_map(|file| {
+                let text = ambient.read_text(Path::new(file), CONFIG_BYTES_MAX).ok()?;
+                Some((file, text))
+            })
+            .collect();
+        let all = match files.is_empty() {
             true => CONFIG_FILE.to_owned(),
-            false => files.into_iter().collect::<Vec<_>>().join(", "),
+            false => files.iter().cloned().collect::<Vec<_>>().join(", "),
         };
         let findings = problems.into_iter().map(|problem| {
-            Finding::new(&file, format!("{}: {}", problem.key, problem.message)).cure(problem.cure)
+            let message = format!("{}: {}", problem.key, problem.message);
+            let mut places = texts.iter();
+            let found = places.find_map(|(file, text)| {
+                let span = place(text, &problem.key)?;
+                Some(Finding::at_offset(file, text, Some(span), &message))
+            });
+            found
+                .unwrap_or_else(|| Finding::new(&all, message))
+                .cure(problem.cure)
         });
         Failure::findings("the configuration", findings.collect())
     })

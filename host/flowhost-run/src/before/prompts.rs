@@ -19,36 +19,19 @@ use crate::given::project::{Member, Project, at_part};
 /// What is wrong with the templates of a project.
 pub(crate) fn findings(project: &Project) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (key, member) in &project.members {
-        found.extend(in_config(project, key, member));
-    }
-    in_steps(project, &project.plan, "", &mut found);
+    in_plan(project, &project.plan, "", &mut found);
     found
 }
 
-fn in_config(project: &Project, key: &str, member: &Member) -> Vec<Finding> {
-    let Some(prompts) = &member.manifest.prompts else {
-        return Vec::new();
-    };
-    let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
-    let templates = prompts.config.iter().filter_map(|name| {
-        let text = config.get(name)?.as_str()?;
-        Some((name, text))
-    });
-    let faults = templates.flat_map(|(name, text)| {
-        let faults = faults(text, prompts, None).into_iter();
-        faults.map(move |fault| (name, fault.told(&format!("`{name}` of its `config:`"))))
-    });
-    faults
-        .map(|(name, (message, cure))| {
-            at_part(project, key, &format!("/config/{name}"), &message).cure(cure)
-        })
-        .collect()
-}
-
-fn in_steps(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
-    let handlers = plan.handlers.values().map(AsRef::as_ref);
-    for step in plan.steps().into_iter().chain(handlers) {
+fn in_plan(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Finding>) {
+    for name in plan.plugins.keys() {
+        let key = format!("{prefix}{name}");
+        if let Some(member) = project.members.get(&key) {
+            let given = given_to(plan, name);
+            found.extend(in_config(project, &key, member, given.as_deref()));
+        }
+    }
+    for step in steps_of(plan) {
         for (message, cure) in in_step(project, plan, prefix, step) {
             let finding = Finding::new(&plan.file, format!("step `{}`: {message}", step.id));
             let at = step.place("/prompt");
@@ -58,9 +41,60 @@ fn in_steps(project: &Project, plan: &Plan, prefix: &str, found: &mut Vec<Findin
     for wanted in plan.sub_plans() {
         if let Some(child) = plan.sub_plan(&wanted.reference) {
             let prefix = format!("{prefix}{}::", wanted.reference);
-            in_steps(project, child, &prefix, found);
+            in_plan(project, child, &prefix, found);
         }
     }
+}
+
+fn steps_of(plan: &Plan) -> impl Iterator<Item = &Step> {
+    let handlers = plan.handlers.values().map(AsRef::as_ref);
+    plan.steps().into_iter().chain(handlers)
+}
+
+/// The keys that some step gives to a plugin whose own prompt renders them; none where that is not known: no step
+/// calls it, one hands on what is a mapping only then, or a consensus asks it, which adds to what it gets.
+fn given_to<'p>(plan: &'p Plan, name: &str) -> Option<Vec<&'p str>> {
+    let mut given = BTreeSet::new();
+    for step in steps_of(plan) {
+        match &step.work {
+            Work::Consensus(asked) => {
+                let mut all = asked.agents.iter().chain(&asked.arbiter);
+                if all.any(|agent| agent == name) {
+                    return None;
+                }
+            }
+            Work::Call { plugin, .. } if plugin == name && step.prompt.is_none() => {
+                let with = step.with.source().as_object()?;
+                given.extend(with.keys().map(String::as_str));
+            }
+            _ => {}
+        }
+    }
+    (!given.is_empty()).then(|| given.into_iter().collect())
+}
+
+fn in_config(
+    project: &Project,
+    key: &str,
+    member: &Member,
+    given: Option<&[&str]>,
+) -> Vec<Finding> {
+    let Some(prompts) = &member.manifest.prompts else {
+        return Vec::new();
+    };
+    let config: Value = serde_json::from_str(&member.config).unwrap_or_default();
+    let templates = prompts.config.iter().filter_map(|name| {
+        let text = config.get(name)?.as_str()?;
+        Some((name, text))
+    });
+    let faults = templates.flat_map(|(name, text)| {
+        let faults = faults(text, prompts, given).into_iter();
+        faults.map(move |fault| (name, fault.told(&format!("`{name}` of its `config:`"))))
+    });
+    let told = faults.map(|(name, (message, cure))| {
+        at_part(project, key, &format!("/config/{name}"), &message).cure(cure)
+    });
+    told.collect()
 }
 
 fn in_step(project: &Project, plan: &Plan, prefix: &str, step: &Step) -> Vec<(String, String)> {

@@ -3,6 +3,8 @@
 //! A typed reader stops at what it does not know. So what it stopped at is taken out of the tree, and it
 //! reads again; a key is taken out whole, because half a table would be told as another problem.
 
+use std::ops::Range;
+
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, Error};
@@ -80,6 +82,44 @@ fn take_out(table: &mut DeTable<'_>, start: usize, at: usize) -> Option<TakenOut
 fn holds<T>(spanned: &Spanned<T>, at: usize) -> bool {
     let span = spanned.span();
     span.start == at || span.contains(&at)
+}
+
+/// Where a key stands, which is written with dots and, where a part holds one, in quotes: the nearest table around it
+/// that is there.
+pub(crate) fn place(text: &str, key: &str) -> Option<Range<usize>> {
+    let root = DeTable::parse(text).ok()?;
+    let mut table = root.get_ref();
+    let mut found = None;
+    for part in parts(key) {
+        let mut members = table.iter();
+        let Some((name, value)) = members.find(|(name, _)| *name.get_ref() == part) else {
+            break;
+        };
+        found = Some(name.span());
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    found
+}
+
+/// The parts of a key.
+fn parts(key: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    for letter in key.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            '.' if !quoted => parts.push(String::new()),
+            letter => {
+                if let Some(part) = parts.last_mut() {
+                    part.push(letter);
+                }
+            }
+        }
+    }
+    parts
 }
 
 /// What may stand there instead is the cure.
@@ -173,6 +213,16 @@ mod tests {
         let told = plain("invalid type: string \"sk-, expected one\", expected struct Source");
         assert_eq!(told.message, "this is a text in quotes");
         assert_eq!(told.expected, "a table");
+    }
+
+    #[test]
+    fn a_key_is_found_and_of_one_that_is_missing_its_table() {
+        let text = "[models]\ntimeout = 3\n[models.prices.\"a/b.c\"]\ninput = 1\n";
+        let at = |key: &str| place(text, key).map(|it| &text[it]);
+        assert_eq!(at("models.timeout"), Some("timeout"));
+        assert_eq!(at("models.prices.\"a/b.c\".input"), Some("input"));
+        assert_eq!(at("models.prices.\"a/b.c\".output"), Some("\"a/b.c\""));
+        assert_eq!(at("other.key"), None);
     }
 
     #[test]

@@ -424,7 +424,7 @@ fn what_is_no_number_no_folder_and_no_evidence_is_told_without_the_words_of_a_li
             "expected a whole number",
         ),
         (&["run", "."], 1, "this is a folder, and a plan is a file"),
-        (&["run", "."], 1, "such as `./plan.yaml`"),
+        (&["run", "."], 1, "plan.yaml`"),
         (
             &["--state", "plan.yaml", "run", "plan.yaml"],
             64,

@@ -646,3 +646,44 @@ fn a_member_of_an_output_that_nobody_gives_is_refused_by_all_three() {
         ran.expect(0);
     }
 }
+
+#[test]
+fn a_prompt_that_asks_for_what_no_step_gives_is_refused_by_all_three() {
+    let home = Home::new();
+    let steps = "  ask: { uses: a, with: { text: x } }\n  other: { uses: a, with: { more: x } }";
+    let prompt = |text: &str| {
+        let config = format!("model: mock/a, prompt: \"{text}\"");
+        home.file("plan.yaml", plan(&agent("a", "agent-any-model", &config), steps));
+    };
+    prompt("Sum up {{ input.txt }}");
+    let said = refused_alike(&home);
+    for part in ["it asks for `input.txt`", "did you mean `input.text`?"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // One of the steps gives it.
+    prompt("Sum up {{ input.text }}{{ input.more }}");
+    home.flowhost(&["validate", "plan.yaml"]).expect(0);
+}
+
+#[test]
+fn what_is_wrong_with_a_provider_is_told_at_its_line() {
+    let home = Home::new();
+    home.file(
+        OWN,
+        "[models.providers.house]\nkind = \"openai\"\nunpriced = true\nurl = \"http://127.0.0.1:9/v1/chat/completions\"\nkey = \"sk-abcdefghijklmnopq\"\n",
+    );
+    let steps = "  ask: { uses: a, with: { text: x } }";
+    let plugin = agent("a", "agent-any-model", "model: house/a");
+    home.file("plan.yaml", plan(&plugin, steps));
+    let said = home.flowhost(&["validate", "plan.yaml"]).expect(1);
+    for part in [
+        "has 2 problems",
+        "flowhost.toml:4:1: models.providers.house.url",
+        "url = \"http://127.0.0.1:9/v1\"",
+        "flowhost.toml:5:1: models.providers.house.key",
+        "FLOWHOST_SECRET_NAME_OF_A_SECRET",
+    ] {
+        assert!(said.stderr.contains(part), "{part}: {}", said.all());
+    }
+    assert!(!said.all().contains("abcdefghijklmnopq"), "{}", said.all());
+}
