@@ -678,9 +678,11 @@ fn what_is_wrong_with_a_provider_is_told_at_its_line() {
     let said = home.flowhost(&["validate", "plan.yaml"]).expect(1);
     for part in [
         "has 2 problems",
-        "flowhost.toml:4:1: models.providers.house.url",
+        "flowhost.toml:4:1:",
+        "models.providers.house.url:",
         "url = \"http://127.0.0.1:9/v1\"",
-        "flowhost.toml:5:1: models.providers.house.key",
+        "flowhost.toml:5:1:",
+        "models.providers.house.key:",
         "FLOWHOST_SECRET_NAME_OF_A_SECRET",
     ] {
         assert!(said.stderr.contains(part), "{part}: {}", said.all());
