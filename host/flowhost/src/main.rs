@@ -9,8 +9,8 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::output::{self, Output};
@@ -67,12 +67,30 @@ fn usage(error: &clap::Error) -> ExitCode {
         let text = error.render().to_string();
         let message = text.lines().next().unwrap_or_default();
         let message = message.trim_start_matches("error: ");
-        let failure = Failure::new(Exit::Usage, message).hint("see `flowhost --help`");
+        let hint = elsewhere(error).unwrap_or_else(|| "see `flowhost --help`".to_owned());
+        let failure = Failure::new(Exit::Usage, message).hint(hint);
         if let Ok(ambient) = ambient {
             Output::of(&ambient, true).document(&FailureDocument::from(&failure));
         }
     } else {
         let _closed = error.print();
+        if let Some(tip) = elsewhere(error) {
+            Output::default().message(&format!("\ntip: {tip}\n"));
+        }
     }
     ExitCode::from(Exit::Usage.code())
+}
+
+/// Where a command is that was typed without the one that it belongs to: `flowhost show`.
+fn elsewhere(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let command = cli::Cli::command();
+    let groups = command.get_subcommands();
+    let homes = groups.filter(|group| group.find_subcommand(word).is_some());
+    let homes: Vec<String> = homes
+        .map(|group| format!("`flowhost {} {word}`", group.get_name()))
+        .collect();
+    (!homes.is_empty()).then(|| format!("did you mean {}?", homes.join(" or ")))
 }
