@@ -653,7 +653,10 @@ fn a_prompt_that_asks_for_what_no_step_gives_is_refused_by_all_three() {
     let steps = "  ask: { uses: a, with: { text: x } }\n  other: { uses: a, with: { more: x } }";
     let prompt = |text: &str| {
         let config = format!("model: mock/a, prompt: \"{text}\"");
-        home.file("plan.yaml", plan(&agent("a", "agent-any-model", &config), steps));
+        home.file(
+            "plan.yaml",
+            plan(&agent("a", "agent-any-model", &config), steps),
+        );
     };
     prompt("Sum up {{ input.txt }}");
     let said = refused_alike(&home);
