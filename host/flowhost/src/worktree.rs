@@ -144,7 +144,8 @@ fn answer(ran: Ran) -> Result<String, String> {
     match ran.ok {
         true => String::from_utf8(ran.stdout).map_err(|error| error.to_string()),
         false => {
-            let first = String::from_utf8_lossy(&ran.stderr)
+            let said = String::from_utf8_lossy(&ran.stderr);
+            let first = said
                 .lines()
                 .next()
                 .unwrap_or("git failed and did not say why");
