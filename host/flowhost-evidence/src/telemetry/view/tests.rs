@@ -10,7 +10,6 @@ use flowhost_ledger::{Fact, Kind, Value};
 use proptest::prelude::*;
 
 use super::*;
-use crate::telemetry::seen::Told;
 use crate::telemetry::span::{Attribute, attempt_span, caller, run_span};
 
 /// Facts are made here by the names of their fields, any of which may be missing.
@@ -61,10 +60,10 @@ impl Told {
         self.seconds += 1;
         // A fact that is not what its kind says would pass unseen, and prove nothing.
         fact.read().unwrap();
-        let Some(told) = Told::of(&fact) else {
+        let Some(fact) = crate::telemetry::seen::Told::of(&fact) else {
             return;
         };
-        let seen = told.seen(self.seconds, at(self.seconds)).unwrap();
+        let seen = fact.seen(self.seconds, at(self.seconds)).unwrap();
         let seen = self.view.complete(seen);
         for given in self.view.take(&seen) {
             match given {
