@@ -102,7 +102,10 @@ fn names_that_are_keywords_are_words_on_the_wire() {
         r#use: Some("inject".to_owned()),
         ..SecretUse::default()
     };
-    assert_eq!(secret.into_fields().get("use"), Some(&Value::from("inject")));
+    assert_eq!(
+        secret.into_fields().get("use"),
+        Some(&Value::from("inject"))
+    );
 }
 
 #[test]
