@@ -14,6 +14,7 @@ pub mod effort;
 pub mod exit;
 pub mod expr;
 pub mod graph;
+mod handed;
 pub mod hash;
 mod json_text;
 pub mod plan;

@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::effort::Meter;
+use crate::handed::HANDED_BYTES_MAX;
 
 mod compare;
 mod eval;
@@ -104,6 +105,13 @@ pub enum EvalError {
          let a tool do the work"
     )]
     Cost,
+    /// The value is more than a step, a message or the outputs of a run may hold.
+    #[error(
+        "what it hands on has more than {} MiB as JSON; hand on less: a step can write what is large into a \
+         granted folder or into `state`, and hand on its name (docs/limits.md)",
+        HANDED_BYTES_MAX >> 20
+    )]
+    Large,
     /// The caller's deadline has passed.
     #[error("the expression was stopped before it had a value")]
     Stopped,

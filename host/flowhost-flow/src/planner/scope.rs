@@ -10,6 +10,7 @@ use crate::consensus::Verdict;
 use crate::exit::{Failure, FailureClass, StepStatus};
 use crate::expr::{EvalError, Expr, Names, Template};
 use crate::plan::{Body, Plan, Work};
+use crate::handed::Room;
 use crate::planner::core::{Account, Core, ScopeId};
 use crate::planner::unit::{Start, Stop, UnitId, Units, as_value};
 use crate::planner::{Note, StepSummary};
@@ -97,13 +98,19 @@ impl Scope {
 
     pub(super) fn render_outputs(&self, core: &Core) -> Result<Map<String, Value>, Failure> {
         let mut outputs = Map::new();
+        let mut room = Room::new();
         let wanted = self.plan.outputs.iter().filter(|(_, template)| {
             let all = self.parent.is_some() || core.setup.only.is_none();
             // A run of one step has no outputs of the steps that it left out.
             all || !self.reads_skipped(template)
         });
         for (name, template) in wanted {
-            let value = self.render(core, template, &[]).map_err(|error| {
+            let rendered = self.render(core, template, &[]);
+            let fitting = rendered.and_then(|value| match room.takes(&value) {
+                true => Ok(value),
+                false => Err(EvalError::Large),
+            });
+            let value = fitting.map_err(|error| {
                 let message = format!("output `{name}`: {error}");
                 Failure::new(FailureClass::Expression, message)
             })?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::consensus::Verdict;
 use crate::exit::{Failure, FailureClass};
 use crate::expr::EvalError;
+use crate::handed::Room;
 use crate::hash::derive_seed;
 use crate::plan::{Consensus, OnFail, Work as Spec, limits};
 use crate::planner::core::{Job, Opening, Purpose};
@@ -459,7 +460,11 @@ impl Unit {
         desk: &Desk<'_>,
         template: &crate::expr::Template,
     ) -> Result<Value, EvalError> {
-        desk.scope.render(desk.core, template, &self.names())
+        let value = desk.scope.render(desk.core, template, &self.names())?;
+        match Room::new().takes(&value) {
+            true => Ok(value),
+            false => Err(EvalError::Large),
+        }
     }
 }
 
