@@ -226,12 +226,12 @@ fn what_a_plan_hands_on_at_once_is_bounded_and_the_run_ends_on_record() {
     };
     let first = format!("  a: {{ uses: ok_echo/run, with: {{ t: {large} }} }}\n");
     let cases = [
+        (format!("{first}outputs: {{ {} }}", many(20)), "output `o"),
         (
-            format!("{first}outputs: {{ {} }}", many(20)),
-            "output `o",
-        ),
-        (
-            format!("{first}  b: {{ needs: [a], uses: ok_echo/run, with: {{ {} }} }}", many(20)),
+            format!(
+                "{first}  b: {{ needs: [a], uses: ok_echo/run, with: {{ {} }} }}",
+                many(20)
+            ),
             "with: what it hands on",
         ),
     ];
