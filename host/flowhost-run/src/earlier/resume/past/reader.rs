@@ -1,0 +1,518 @@
+//! One record after the other, and what each adds to what is known of the run's past.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use flowhost_caps::budget::Left;
+use flowhost_caps::messaging::MESSAGE;
+use flowhost_engine::handed_on_of;
+use flowhost_flow::planner::GateAnswer;
+use flowhost_flow::{Amounts, CallResult, Failure as FlowFailure, FailureClass, Owner};
+use flowhost_ledger::records::{
+    CallReuse, Gate, Message, ModelIntent, ModelResult, PlannerEvent, Record, RunSettle, ToolCall,
+    ToolResult, UsedPart,
+};
+use flowhost_ledger::{DataKey, Kind, Payloads, StoredRecord};
+use serde_json::Value;
+
+use crate::base::failure::Failure;
+use crate::calls::desk::ON_START;
+use crate::calls::order::{Detail, Stands};
+use crate::earlier::resume::{unreadable, unreadable_because};
+use crate::earlier::reuse::ReusedCall;
+use crate::kept::journal::Denial;
+
+use super::{Known, Past, Settled, Unread, is_note};
+
+/// A result of a planner's call that the planner may not have heard of. Its payload is read when all records
+/// are, because of almost all of them the planner has.
+struct Told {
+    record: Arc<StoredRecord>,
+    said: ToolResult,
+    detail: Detail,
+}
+
+/// The past as far as it has been read.
+pub(super) struct Reader<'p> {
+    payloads: &'p Payloads<'p>,
+    /// Opens what payloads were before they were redacted.
+    key: Option<&'p DataKey>,
+    past: Past,
+    /// Results of the planner's calls that have not ended for it.
+    told: BTreeMap<u64, Told>,
+    /// Those that have: what an agent does for a message that such a call sent comes later.
+    over: HashSet<u64>,
+    /// Whose budget pays for a call that the host made to deliver a message: the sender's root call.
+    roots: HashMap<String, u64>,
+    /// Calls in which agents were started.
+    starts: HashSet<String>,
+    /// Model calls that have begun: plugin, root and what was held for them, by record.
+    intents: HashMap<u64, (String, u64, Left)>,
+    open_messages: BTreeMap<String, Unread>,
+    /// Calls of agents that have read a message, and have not yet said all that they handed back: who reads
+    /// what, and how many messages are still to come. A process that is gone by then leaves a message that
+    /// was not read to its end.
+    answering: HashMap<String, ((String, String), u64)>,
+}
+
+impl<'p> Reader<'p> {
+    pub(super) fn new(payloads: &'p Payloads<'p>, key: Option<&'p DataKey>) -> Self {
+        Self {
+            payloads,
+            key,
+            past: Past::default(),
+            told: BTreeMap::new(),
+            over: HashSet::new(),
+            roots: HashMap::new(),
+            starts: HashSet::new(),
+            intents: HashMap::new(),
+            open_messages: BTreeMap::new(),
+            answering: HashMap::new(),
+        }
+    }
+
+    pub(super) fn take(
+        &mut self,
+        record: &Arc<StoredRecord>,
+        said: Option<Record>,
+    ) -> Result<(), Failure> {
+        self.past.bytes += record.line.len() as u64;
+        self.answered_one(record);
+        self.denied(record);
+        match said {
+            Some(Record::RunStart(start)) => {
+                self.past.plan_hash = start.plan.unwrap_or_default();
+                self.past.fork_at = start.fork_at;
+            }
+            Some(Record::CallReuse(said)) => self.reused(said),
+            Some(Record::RunEnd(end)) => self.past.ended = Some(end.status),
+            Some(Record::ViewWrite(view)) if view.path == crate::given::bundle::BUNDLE => {
+                self.past.bundle_sha256 = Some(view.sha256);
+            }
+            Some(Record::RunResume(resume)) => {
+                self.past.taken_up += 1;
+                self.past
+                    .swapped
+                    .extend(resume.replaced.unwrap_or_default().into_keys());
+            }
+            Some(Record::Reload(reload)) => {
+                self.past.swapped.insert(reload.plugin);
+            }
+            Some(Record::ToolCall(call)) => self.begun(record, &call),
+            Some(Record::ToolResult(result)) => self.ended(record, result),
+            Some(Record::ModelIntent(intent)) => self.asked(record, &intent),
+            Some(Record::ModelResult(result)) => self.answered(record, &result),
+            Some(Record::PlannerEvent(event)) => self.event(&event),
+            Some(Record::RunSettle(settle)) => self.settled(record, &settle)?,
+            Some(Record::Gate(gate)) => self.gate(record, &gate)?,
+            Some(Record::Message(message)) => {
+                if message.r#type == MESSAGE && record.actor.ends_with("/host") {
+                    self.past.notes.push(record.clone());
+                }
+                self.sent(record, message)?;
+            }
+            Some(Record::HostCall(call)) if call.limit.as_deref() == Some("queue") => {
+                // The mailbox was full: the message went nowhere.
+                self.open_messages.remove(&call.id.unwrap_or_default());
+            }
+            None if record.kind().is_some_and(is_note) && record.actor.ends_with("/host") => {
+                self.past.notes.push(record.clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A record of what an agent hands back for a message: sent, or refused.
+    fn answered_one(&mut self, record: &StoredRecord) {
+        let said = match record.kind() {
+            Some(Kind::Message) => true,
+            Some(Kind::HostCall) => {
+                record.text("decision") == Some("deny") || record.text("status") == Some("invalid")
+            }
+            _ => false,
+        };
+        let call = record.text("call").unwrap_or_default();
+        if !said || !self.answering.contains_key(call) {
+            return;
+        }
+        if let Some((message, outgoing)) = self.answering.remove(call) {
+            match outgoing {
+                0 | 1 => *self.past.read.entry(message).or_default() += 1,
+                more => {
+                    self.answering.insert(call.to_owned(), (message, more - 1));
+                }
+            }
+        }
+    }
+
+    fn denied(&mut self, record: &StoredRecord) {
+        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
+        if record.text("decision") != Some("deny") || self.past.denials.len() >= 1_000 {
+            return;
+        }
+        let asked = record.commit.as_deref();
+        let asked = asked.and_then(|commit| self.payloads.get(record.seq, commit).ok().flatten());
+        let asked = asked
+            .as_deref()
+            .and_then(flowhost_ledger::records::Asked::of_payload);
+        let asked = asked.unwrap_or_default();
+        self.past.denials.push(Denial {
+            seq: record.seq,
+            actor: record.actor.clone(),
+            step: text("step"),
+            right: text("right"),
+            wanted: Some(text("wanted"))
+                .filter(|it| !it.is_empty())
+                .unwrap_or(asked.wanted),
+            rule: text("rule"),
+            cure: Some(text("cure"))
+                .filter(|it| !it.is_empty())
+                .or(asked.cure)
+                .unwrap_or_default(),
+        });
+    }
+
+    /// The planner's call that a call was made for; 0 for none.
+    fn root(&self, call: &str) -> u64 {
+        let first = call.split('.').next().unwrap_or_default();
+        match first.parse().unwrap_or(0) {
+            0 => {
+                let own: Vec<&str> = call.splitn(3, '.').take(2).collect();
+                self.roots.get(&own.join(".")).copied().unwrap_or(0)
+            }
+            number => number,
+        }
+    }
+
+    fn begun(&mut self, record: &StoredRecord, said: &ToolCall) {
+        let call = said.call_of.call.clone().unwrap_or_default();
+        if let Some(own) = own_number(&call) {
+            self.past.own_calls = self.past.own_calls.max(own);
+        }
+        if let Ok(number) = call.parse::<u64>() {
+            let made = self.past.calls.entry(number).or_default();
+            made.begun = true;
+            // A word of a person is about what had been before it. "Try again" is good for one try: whether
+            // this one had its effect, nobody has said.
+            made.settled = None;
+            return;
+        }
+        if said.tool == ON_START {
+            self.starts.insert(call.clone());
+        }
+        if let Some(id) = &said.id {
+            let root = self.open_messages.get(id).map_or(0, |unread| unread.root);
+            self.roots.insert(call.clone(), root);
+        }
+        let root = self.root(&call);
+        if root > 0 && said.caller.is_some() && !record.actor.ends_with("/host") {
+            let routed = &mut self.past.calls.entry(root).or_default().routed;
+            routed.calls = routed.calls.saturating_add(1);
+        }
+    }
+
+    fn ended(&mut self, record: &Arc<StoredRecord>, said: ToolResult) {
+        let call = said.call_of.call.clone().unwrap_or_default();
+        let plugin = plugin(&record.actor);
+        let well = said.status == "ok";
+        match said.tool.as_str() {
+            ON_START if well => {
+                let revision = said.call_of.revision.unwrap_or(1);
+                self.past.started.insert((plugin.to_owned(), revision));
+            }
+            "on-finish" => {
+                self.past.finished.insert(plugin.to_owned());
+            }
+            "on-message" => {
+                let message = (plugin.to_owned(), said.id.clone().unwrap_or_default());
+                match record.number("outgoing").unwrap_or(0) {
+                    0 => *self.past.read.entry(message).or_default() += 1,
+                    outgoing => {
+                        self.answering.insert(call.clone(), (message, outgoing));
+                    }
+                }
+            }
+            _ => {}
+        }
+        let detail = detail(&said.used);
+        let Ok(number) = call.parse::<u64>() else {
+            let root = self.root(&call);
+            // That an agent is started is nobody's call: a process does not count it to the step that came first.
+            if root > 0 && said.tool != ON_START {
+                let made = self.past.calls.entry(root).or_default();
+                made.routed.detail.add(&detail);
+            }
+            return;
+        };
+        self.past.calls.entry(number).or_default();
+        let record = record.clone();
+        self.told.insert(
+            number,
+            Told {
+                record,
+                said,
+                detail,
+            },
+        );
+    }
+
+    fn known(&self, told: Told) -> Result<Known, Failure> {
+        let Told {
+            record,
+            said,
+            detail,
+        } = told;
+        let stands = match said.tool.as_str() {
+            "on-plan" => Stands::Own,
+            _ => Stands::Content,
+        };
+        let text = self.text(&record)?;
+        if said.status != "ok" {
+            let class = FailureClass::ALL
+                .iter()
+                .find(|class| Some(class.word()) == said.class.as_deref());
+            let class = class.copied().unwrap_or(FailureClass::Failed);
+            let mut failure = FlowFailure::new(class, text);
+            let owner = said.owner.and_then(|owner| Owner::parse(owner.as_str()));
+            failure.owner = owner.unwrap_or(failure.owner);
+            let result = CallResult::Failed(failure);
+            let stands = Stands::Nowhere;
+            return Ok(Known {
+                result,
+                stands,
+                detail,
+            });
+        }
+        let value: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+        let value = match stands {
+            Stands::Content => handed_on_of(value),
+            Stands::Own | Stands::Nowhere => value,
+        };
+        let result = CallResult::Output(value);
+        Ok(Known {
+            result,
+            stands,
+            detail,
+        })
+    }
+
+    fn asked(&mut self, record: &StoredRecord, said: &ModelIntent) {
+        let held = Left {
+            tokens: said.reserved_tokens.unwrap_or(0),
+            micro_usd: said.reserved_micro_usd.unwrap_or(0),
+        };
+        let call = said.call_of.call.clone().unwrap_or_default();
+        let intent = (plugin(&record.actor).to_owned(), self.root(&call), held);
+        self.intents.insert(record.seq, intent);
+    }
+
+    fn answered(&mut self, record: &StoredRecord, said: &ModelResult) {
+        let of = |told: Option<u64>, counted: Option<u64>| told.or(counted).unwrap_or(0);
+        let prompt = of(said.prompt_tokens, said.counted_prompt_tokens);
+        let completion = of(said.completion_tokens, said.counted_completion_tokens);
+        let spent = Left {
+            tokens: prompt.saturating_add(completion),
+            micro_usd: said.micro_usd.unwrap_or(0),
+        };
+        let begun = said.intent.and_then(|intent| self.intents.remove(&intent));
+        let call = said.call_of.call.clone().unwrap_or_default();
+        let (plugin, root) = match begun {
+            Some((plugin, root, _)) => (plugin, root),
+            None => (plugin(&record.actor).to_owned(), self.root(&call)),
+        };
+        self.book(&plugin, root, spent);
+    }
+
+    fn book(&mut self, plugin: &str, root: u64, spent: Left) {
+        add(self.past.spent.entry(plugin.to_owned()).or_default(), spent);
+        match self.past.calls.get_mut(&root) {
+            Some(made) => add(&mut made.spent, spent),
+            // The call has ended, or there was none: the planner never hears of it.
+            None => add(&mut self.past.rest, spent),
+        }
+    }
+
+    fn reused(&mut self, said: CallReuse) {
+        let saved = Amounts {
+            calls: said.spent.calls.unwrap_or(0),
+            fuel: said.spent.fuel.unwrap_or(0),
+            tokens: said.spent.tokens.unwrap_or(0),
+            micro_usd: said.spent.micro_usd.unwrap_or(0),
+        };
+        if said.counts == Some(true) {
+            self.past.before.add(&saved);
+            let spent = Left {
+                tokens: saved.tokens,
+                micro_usd: saved.micro_usd,
+            };
+            return add(self.past.spent.entry(said.plugin).or_default(), spent);
+        }
+        self.past.reused.push(ReusedCall {
+            path: said.at.path,
+            run: said.run_id,
+            record: said.record,
+            saved,
+            duration_ms: said.duration_ms.unwrap_or(0),
+        });
+    }
+
+    fn event(&mut self, said: &PlannerEvent) {
+        if said.event == "call_finished"
+            && let Some(call) = said.call
+        {
+            self.past.calls.remove(&call);
+            self.told.remove(&call);
+            self.over.insert(call);
+        }
+    }
+
+    fn settled(&mut self, record: &StoredRecord, said: &RunSettle) -> Result<(), Failure> {
+        let text = match record.commit {
+            Some(_) => self.text(record)?,
+            None => String::new(),
+        };
+        let settled = match said.r#as.as_str() {
+            "done" => Settled::Done(serde_json::from_str(&text).unwrap_or(Value::Null)),
+            "failed" => Settled::Failed(text),
+            _ => Settled::Retry,
+        };
+        let made = self.past.calls.entry(said.call).or_default();
+        made.settled = Some(settled);
+        Ok(())
+    }
+
+    fn gate(&mut self, record: &StoredRecord, said: &Gate) -> Result<(), Failure> {
+        let by = said.by.clone().unwrap_or_default();
+        let approval = |approved: bool, note: String| GateAnswer::Approval {
+            approved,
+            by: by.clone(),
+            note,
+        };
+        let answer = match said.event.as_str() {
+            "approved" => Some(approval(true, self.text(record)?)),
+            "rejected" => Some(approval(false, self.text(record)?)),
+            "signalled" => {
+                let text = self.text(record)?;
+                let payload = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+                Some(GateAnswer::Signal { payload })
+            }
+            _ => None,
+        };
+        let reached = self.past.gates.entry(said.gate).or_default();
+        reached.until_ms = said.until_ms.unwrap_or(reached.until_ms);
+        if let Some(answer) = answer {
+            reached.answer = Some((answer, by));
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, record: &StoredRecord, said: Message) -> Result<(), Failure> {
+        if said.r#type == MESSAGE {
+            self.past.sent.insert(said.id.clone());
+        }
+        // What waits for an answer is asked again by whoever waited.
+        if said.r#type != MESSAGE || said.asks == Some(true) {
+            return Ok(());
+        }
+        let text = self.text(record)?;
+        let told: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+        let call = said.place.call.unwrap_or_default();
+        let unread = Unread {
+            seq: record.seq,
+            id: said.id.clone(),
+            sender: plugin(&record.actor).to_owned(),
+            step: said.place.step.unwrap_or_default(),
+            correlation: said.correlation.unwrap_or_default(),
+            topic: told
+                .get("topic")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            payload: told.get("payload").unwrap_or(&Value::Null).to_string(),
+            root: self.root(&call),
+            at_start: self.starts.contains(&call),
+        };
+        self.open_messages.insert(said.id, unread);
+        Ok(())
+    }
+
+    fn text(&self, record: &StoredRecord) -> Result<String, Failure> {
+        let gone = || {
+            let why = format!("the payload of record {} was erased or lost", record.seq);
+            unreadable_because(&why)
+        };
+        let commit = record.commit.as_deref().ok_or_else(gone)?;
+        let exact = match self.key {
+            Some(key) => self.payloads.exact(record, key),
+            None => Ok(None),
+        };
+        let found = match exact {
+            Ok(None) => self.payloads.get(record.seq, commit),
+            exact => exact,
+        };
+        let bytes = found
+            .map_err(|error| unreadable(&error))?
+            .ok_or_else(gone)?;
+        String::from_utf8(bytes).map_err(|error| unreadable(&error))
+    }
+
+    /// A model that was asked and whose answer was never recorded is booked with all that was held for
+    /// it, as for a call that is stopped: the provider may have charged it.
+    pub(super) fn done(mut self) -> Result<Past, Failure> {
+        for (number, told) in std::mem::take(&mut self.told) {
+            let known = self.known(told)?;
+            self.past.calls.entry(number).or_default().result = Some(known);
+        }
+        for (_, (plugin, root, held)) in std::mem::take(&mut self.intents) {
+            self.book(&plugin, root, held);
+        }
+        let past = &mut self.past;
+        let rest = &mut past.rest;
+        past.calls.retain(|call, made| {
+            let open = !self.over.contains(call);
+            if !open {
+                add(rest, made.spent); // the planner never hears of it
+            }
+            open
+        });
+        // A call that is made again sends its messages again.
+        past.unread = self
+            .open_messages
+            .into_values()
+            .filter(|unread| {
+                past.calls
+                    .get(&unread.root)
+                    .is_none_or(|made| made.result.is_some())
+            })
+            .collect();
+        past.unread.sort_by_key(|unread| unread.seq);
+        Ok(self.past)
+    }
+}
+
+fn add(sum: &mut Left, more: Left) {
+    sum.tokens = sum.tokens.saturating_add(more.tokens);
+    sum.micro_usd = sum.micro_usd.saturating_add(more.micro_usd);
+}
+
+fn plugin(actor: &str) -> &str {
+    actor.split_once('/').map_or(actor, |(_, plugin)| plugin)
+}
+
+/// The number of a call that the host made by itself.
+fn own_number(call: &str) -> Option<u64> {
+    call.strip_prefix("0.")?.split('.').next()?.parse().ok()
+}
+
+fn detail(used: &UsedPart) -> Detail {
+    Detail {
+        fuel: used.fuel.unwrap_or(0),
+        memory_bytes: used.memory_bytes.unwrap_or(0),
+        host_calls: used.host_calls.unwrap_or(0),
+        output_bytes: used.output_bytes.unwrap_or(0),
+        log_bytes: used.log_bytes.unwrap_or(0),
+        evidence_bytes: used.evidence_bytes.unwrap_or(0),
+        told_ms: used.told_ms.unwrap_or(0),
+    }
+}
