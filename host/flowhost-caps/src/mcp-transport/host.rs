@@ -186,8 +186,9 @@ async fn open(
     let sender = state.sender.clone();
     let work = told(async {
         let peer = seat.taken(&services, scope).await?;
-        let sent = peer.ask(frame, asks, &stream, &sender).await;
-        sent.map_err(unsent)
+        peer.ask(frame, asks, &stream, &sender)
+            .await
+            .map_err(unsent)
     });
     let opened = heard(scope, scope.outside(INTERFACE, "open", frame, work).await);
     counted(state, stream, opened)
@@ -377,8 +378,10 @@ async fn arrival(
     }
     let until = tokio::time::Instant::now() + wait;
     loop {
-        let came = tokio::time::timeout_at(until, state.inbox.recv()).await;
-        let arrival = came.ok().flatten()?;
+        let arrival = tokio::time::timeout_at(until, state.inbox.recv())
+            .await
+            .ok()
+            .flatten()?;
         if wanted(&arrival) {
             return Some(arrival);
         }

@@ -88,8 +88,12 @@ async fn publish(
     let envelope = allowed(scope, &rule, &subject, correlation, &message)?;
     let id = envelope.id.to_string();
     let send = told(async {
-        let sent = state.bus.try_publish(&subject, envelope).await;
-        sent.map(drop).map_err(|error| refuse(scope, &id, error))
+        state
+            .bus
+            .try_publish(&subject, envelope)
+            .await
+            .map(drop)
+            .map_err(|error| refuse(scope, &id, error))
     });
     let sent = scope.unless_well(INTERFACE, "publish", &id, send).await;
     heard(scope, sent)?;
@@ -173,8 +177,8 @@ fn json(payload: &str) -> Result<String, Refusal> {
         bytes: PAYLOAD_BYTES,
         ..JsonLimits::default()
     };
-    let read = parse_json(payload, &limits);
-    let value = read.map_err(|error| types::Error::Invalid(format!("payload: {error}")))?;
+    let value = parse_json(payload, &limits)
+        .map_err(|error| types::Error::Invalid(format!("payload: {error}")))?;
     Ok(canonical_text(&value).map_err(|error| types::Error::Invalid(error.to_string()))?)
 }
 

@@ -179,8 +179,7 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
         driver.run(answers, takeup).await;
         driver
     };
-    let driven = tasks::spawn(driving).await;
-    let mut driver = driven.map_err(|error| {
+    let mut driver = tasks::spawn(driving).await.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
     if driver.paused.is_none() {

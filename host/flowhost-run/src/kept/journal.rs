@@ -602,14 +602,15 @@ fn denial(fact: &Fact) -> Option<Denial> {
 /// operator's business: it belongs neither into a line that cannot be erased nor onto a page that is sent.
 fn as_written<'a>(grant: &'a FileGrant, member: &'a Member) -> &'a str {
     let mut written = member.profile.grants.files.iter();
-    let written = written.find(|it| it.guest == grant.guest && host_input(&it.host).is_some());
-    written.map_or(&grant.host, |it| &it.host)
+    written
+        .find(|it| it.guest == grant.guest && host_input(&it.host).is_some())
+        .map_or(&grant.host, |it| &it.host)
 }
 
 /// Appends and forgets the number.
 pub(crate) fn append(ledger: &dyn flowhost_ledger::Recorder, fact: Fact) -> Result<(), Failure> {
-    let appended = ledger.append(fact);
-    appended
+    ledger
+        .append(fact)
         .map(drop)
         .map_err(|error| ledger_failure("the ledger takes no more", &error))
 }

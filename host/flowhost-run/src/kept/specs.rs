@@ -216,8 +216,7 @@ impl Spec {
             let what = format!("the evidence of {} cannot be changed", self.id);
             Failure::new(Exit::Internal, what)
         };
-        let taken = take_lock(&self.dir, &self.id, "");
-        taken
+        take_lock(&self.dir, &self.id, "")
             .map_err(|error| failed().because(error.to_string()))?
             .map_err(|holder| {
                 let why = match holder.as_str() {

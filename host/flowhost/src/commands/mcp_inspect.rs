@@ -203,11 +203,12 @@ fn hints(annotations: &ToolAnnotations) -> Vec<&'static str> {
         ),
         (annotations.open_world, "meets the world", "stays inside"),
     ];
-    let said = all.into_iter().filter_map(|(said, yes, no)| match said? {
-        true => Some(yes),
-        false => Some(no),
-    });
-    said.collect()
+    all.into_iter()
+        .filter_map(|(said, yes, no)| match said? {
+            true => Some(yes),
+            false => Some(no),
+        })
+        .collect()
 }
 
 fn document(project: &Project, servers: &[Introduced], pinned: bool) -> Value {

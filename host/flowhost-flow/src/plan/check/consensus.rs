@@ -25,8 +25,10 @@ impl<'p> Check<'p> {
         // A key that stands in the defaults is reported there: that is where it has to be changed.
         let place = |key: &str| {
             let stated = own.and_then(|own| own.get(key));
-            let stated = stated.or_else(|| defaults.and_then(|defaults| defaults.get(key)));
-            stated.or(own).map_or(node.at, |node| node.at)
+            stated
+                .or_else(|| defaults.and_then(|defaults| defaults.get(key)))
+                .or(own)
+                .map_or(node.at, |node| node.at)
         };
         self.voters(spec, &place);
         self.rule(spec, &place);

@@ -154,8 +154,11 @@ impl Driver {
             payload: serde_json::to_value(cancel).map_err(|error| error.to_string())?,
         };
         let envelope = draft.seal().map_err(|error| error.to_string())?;
-        let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;
-        sent.map(drop).map_err(|error| error.to_string())
+        self.bus
+            .try_publish(&subject, Arc::new(envelope))
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -99,11 +99,14 @@ impl Worker {
 
     /// The agents that were started, in the revision that is current, if that one was.
     fn started(&self) -> Vec<Arc<Installed>> {
-        let started = self.recall.started().into_iter();
-        let current = started.filter_map(|(key, revision)| {
-            let current = self.registry.current(&key)?;
-            (current.revision == revision).then_some(current)
-        });
+        let current = self
+            .recall
+            .started()
+            .into_iter()
+            .filter_map(|(key, revision)| {
+                let current = self.registry.current(&key)?;
+                (current.revision == revision).then_some(current)
+            });
         let finished = self.recall.finished();
         let is_told = |agent: &Arc<Installed>| finished.iter().any(|key| **key == *agent.key);
         current.filter(|agent| !is_told(agent)).collect()

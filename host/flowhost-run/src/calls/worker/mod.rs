@@ -464,8 +464,11 @@ const NOTES_MAX: usize = 16;
 const NOTE_CHARS: usize = 256;
 
 fn remarks(notes: &[String]) -> Vec<String> {
-    let shown = notes.iter().take(NOTES_MAX);
-    shown.map(|note| neutralise(note, NOTE_CHARS)).collect()
+    notes
+        .iter()
+        .take(NOTES_MAX)
+        .map(|note| neutralise(note, NOTE_CHARS))
+        .collect()
 }
 
 /// What the records of model calls say of the step.

@@ -240,8 +240,13 @@ impl<'p> Reader<'p> {
             let root = self.root(&call);
             // That an agent is started is nobody's call: a process does not count it to the step that came first.
             if root > 0 && said.tool != ON_START {
-                let made = self.past.calls.entry(root).or_default();
-                made.routed.detail.add(&detail);
+                self.past
+                    .calls
+                    .entry(root)
+                    .or_default()
+                    .routed
+                    .detail
+                    .add(&detail);
             }
             return;
         };
@@ -377,8 +382,7 @@ impl<'p> Reader<'p> {
             "failed" => Settled::Failed(text),
             _ => Settled::Retry,
         };
-        let made = self.past.calls.entry(said.call).or_default();
-        made.settled = Some(settled);
+        self.past.calls.entry(said.call).or_default().settled = Some(settled);
         Ok(())
     }
 
