@@ -46,24 +46,3 @@ pub use kept::{memory, specs};
 pub use plugins::installed::declared;
 pub use plugins::swap::{Swapped, widens};
 pub use plugins::wiring::plan_hash;
-
-/// The rooms' doors at their old places, for work that was begun before there were rooms. They go
-/// when that has landed.
-#[expect(unused_imports, reason = "whoever has landed needs none of them")]
-mod doors {
-    pub(crate) use crate::base::{clock, lines, state, tasks};
-    pub(crate) use crate::before::{preflight, prompts, rights};
-    pub(crate) use crate::calls::{desk, driver, mailbox, order, worker};
-    pub(crate) use crate::earlier::{fork, replay, resume, reuse};
-    pub(crate) use crate::given::{folders, project, redaction, world};
-    pub(crate) use crate::host::{elsewhere, execute, handle, introduce};
-    pub(crate) use crate::kept::{books, journal, revealed, stages};
-    pub(crate) use crate::meters::{account, breaker, held, pace, purse, tally};
-    pub(crate) use crate::plugins::{
-        content, guards, guest, installed, logs, registry, router, server, swap, wiring,
-    };
-    #[cfg(test)]
-    pub(crate) use crate::standin::{free, testing};
-}
-#[expect(unused_imports, reason = "whoever has landed needs none of them")]
-use doors::*;
