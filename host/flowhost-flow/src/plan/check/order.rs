@@ -1,6 +1,6 @@
 //! In which order the steps of a workflow can run, and where they wait for each other for ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::plan::Plan;
 use crate::plan::check::Check;
@@ -63,36 +63,45 @@ impl<'p> Before<'p> {
     }
 }
 
-/// The steps in an order in which each comes after its needs, and those that have no such order.
+/// The steps in an order in which each comes after its needs, and those that have no such order. By their places:
+/// names are looked up once for each need, in a plan that may have ten thousand.
 fn in_order(plan: &Plan) -> (Vec<&str>, BTreeSet<&str>) {
-    let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for step in plan.steps() {
-        let needs = step.needs.iter().filter(|need| plan.step(need).is_some());
-        waiting.insert(&step.id, needs.clone().count());
-        for need in needs {
-            dependents.entry(need).or_default().push(&step.id);
+    let steps = plan.steps();
+    let named = steps.iter().enumerate();
+    let places: HashMap<&str, usize> = named
+        .map(|(place, step)| (step.id.as_str(), place))
+        .collect();
+    let mut waiting = vec![0_usize; steps.len()];
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
+    for (place, (step, waits)) in steps.iter().zip(&mut waiting).enumerate() {
+        for need in step
+            .needs
+            .iter()
+            .filter_map(|need| places.get(need.as_str()))
+        {
+            if let Some(dependents) = dependents.get_mut(*need) {
+                dependents.push(place);
+                *waits += 1;
+            }
         }
     }
-    let mut ready: Vec<&str> = waiting
-        .iter()
-        .filter(|(_, count)| **count == 0)
-        .map(|(id, _)| *id)
-        .collect();
-    let mut order = Vec::new();
-    while let Some(id) = ready.pop() {
-        order.push(id);
-        waiting.remove(id);
-        for dependent in dependents.get(id).into_iter().flatten() {
-            if let Some(count) = waiting.get_mut(dependent) {
-                *count -= 1;
-                if *count == 0 {
-                    ready.push(dependent);
+    let free = waiting.iter().enumerate().filter(|(_, waits)| **waits == 0);
+    let mut ready: Vec<usize> = free.map(|(place, _)| place).collect();
+    let mut order = Vec::with_capacity(steps.len());
+    while let Some(place) = ready.pop() {
+        order.extend(steps.get(place).map(|step| step.id.as_str()));
+        for dependent in dependents.get(place).into_iter().flatten() {
+            if let Some(waits) = waiting.get_mut(*dependent) {
+                *waits -= 1;
+                if *waits == 0 {
+                    ready.push(*dependent);
                 }
             }
         }
     }
-    (order, waiting.into_keys().collect())
+    let stuck = steps.iter().zip(&waiting).filter(|(_, waits)| **waits > 0);
+    let left = stuck.map(|(step, _)| step.id.as_str()).collect();
+    (order, left)
 }
 
 impl<'p> Check<'p> {
