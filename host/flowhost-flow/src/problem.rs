@@ -135,7 +135,9 @@ pub(crate) fn suggest<'a>(
     if let Some(name) = nearest(wrong, known.clone()) {
         return format!("did you mean `{name}`?");
     }
-    let names: Vec<String> = known.take(24).map(|name| format!("`{name}`")).collect();
+    let mut names: Vec<String> = known.take(24).map(|name| format!("`{name}`")).collect();
+    // A name that is given twice is told where it is.
+    names.dedup();
     if names.is_empty() {
         return format!("no {what} is declared here");
     }

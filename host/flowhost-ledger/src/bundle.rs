@@ -164,7 +164,7 @@ impl Bundle {
 /// The reader of archives speaks of blocks, and whoever gave it some other file wants to know what was wanted.
 fn not_a_bundle(error: &io::Error) -> io::Error {
     refuse(format!(
-        "it is no bundle of evidence, which `flowhost evidence export` writes ({error})"
+        "it is not a bundle of evidence, which `flowhost evidence export` writes ({error})"
     ))
 }
 

@@ -66,9 +66,9 @@ fn plain(message: &str) -> String {
     match (found, wanted) {
         ("<EOF>", "expression") => format!("{head}the expression ends, and a value is missing"),
         ("<EOF>", wanted) => format!("{head}the expression ends, and `{wanted}` is missing"),
-        ("=", _) => format!("{head}`=` is no operator; whether two are equal is `==`"),
-        ("and" | "AND" | "&", _) => format!("{head}`{found}` is no operator; and is `&&`"),
-        ("or" | "OR" | "|", _) => format!("{head}`{found}` is no operator; or is `||`"),
+        ("=", _) => format!("{head}`=` is not an operator: to compare two values, write `==`"),
+        ("and" | "AND" | "&", _) => format!("{head}`{found}` is not an operator: write `&&`"),
+        ("or" | "OR" | "|", _) => format!("{head}`{found}` is not an operator: write `||`"),
         (found, "<EOF>") => format!("{head}the expression has ended, and `{found}` follows"),
         (found, wanted) => format!("{head}`{found}` stands where {wanted} is expected"),
     }

@@ -422,7 +422,7 @@ fn what_other_tools_call_it_is_told_with_our_word() {
             step("when: \"${{ size('x' }}\""),
             "the expression ends, and `)` is missing",
         ),
-        (step("when: \"${{ 1 = 1 }}\""), "is `==`"),
+        (step("when: \"${{ 1 = 1 }}\""), "write `==`"),
         (
             step("output: { schema: { type: objct } }"),
             "did you mean `object`?",
