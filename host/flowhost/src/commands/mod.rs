@@ -94,7 +94,8 @@ impl Context {
                 "`{}` is a file, and state is kept in a folder",
                 root.display()
             );
-            let cure = "name a folder with `--state DIR` or in FLOWHOST_STATE; it need not exist yet";
+            let cure =
+                "name a folder with `--state DIR` or in FLOWHOST_STATE; it need not exist yet";
             return Err(Failure::new(Exit::Usage, message).hint(cure));
         }
         let state = State::new(root, &config.tenant);
