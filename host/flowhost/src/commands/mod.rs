@@ -143,9 +143,11 @@ fn settle(context: &Context) {
     let (ambient, state) = (&context.ambient, &context.state);
     let has_key =
         ambient.var("FLOWHOST_SIGNING_KEY").is_some() || ambient.is_file(&state.signing_key());
+    // A folder in which nothing was begun has nothing to end.
     if !has_key || !ambient.is_dir(&state.tenant_dir()) {
         return;
     }
+    // A key that cannot be read is told by whoever needs it.
     let Ok(key) = flowhost::host::signing_key(ambient, &context.config, state) else {
         return;
     };
@@ -155,6 +157,7 @@ fn settle(context: &Context) {
             context.output.message(&text);
         }
     }
+    // A folder that cannot be written is still worth reading.
     let Ok(swept) = seal_unfinished(state.root(), state.tenant(), key) else {
         return;
     };
