@@ -23,4 +23,5 @@ mod hostile;
 mod mcp;
 mod registry;
 mod support;
+mod taken_up;
 mod walk;

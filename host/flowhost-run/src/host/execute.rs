@@ -30,7 +30,7 @@ use crate::host::Inner;
 use crate::host::handle::Run;
 use crate::host::ledgers::{Kept, enter, seal};
 use crate::kept::books::Books;
-use crate::kept::finished::{Evidence, Finished, REPORT, write_report, write_views};
+use crate::kept::finished::{Evidence, Finished, First, REPORT, write_report, write_views};
 use crate::kept::journal::{Begun, Journal};
 use crate::kept::revealed::Revealed;
 use crate::kept::stages::{self, Locked};
@@ -366,9 +366,12 @@ pub(crate) async fn conduct(
             sealed: None,
         },
     };
-    let durability = ledger.durability();
-    write_report(host, &finished, &journal, durability)?;
-    write_views(host, &finished, &journal, &ledger).await?;
+    let first = match goes_on {
+        true => First::Record,
+        false => First::View,
+    };
+    write_report(host, &finished, (&journal, &ledger), first).await?;
+    write_views(host, &finished, (&journal, &ledger), first).await?;
     let status = status_word(&finished.outcome);
     let sealed = seal(host, &ledger, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);

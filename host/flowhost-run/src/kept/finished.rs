@@ -1,12 +1,14 @@
 //! A run that has ended: what it came to, and the files beside its ledger that say so to programs and to people.
 //!
-//! A file is written first and its hash recorded after: a record never names what is not there.
+//! Whoever verifies the ledger compares each file with the last record of it, so a kill between the two must leave
+//! nothing that looks altered: see [`First`].
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowhost_flow::Exit;
-use flowhost_ledger::{Durability, Ledger, LedgerError, Reached, Sealed};
+use flowhost_ledger::{Ledger, LedgerError, Reached, Sealed};
 
 use crate::base::failure::{Failure, ledger_failure};
 use crate::base::tasks::blocking;
@@ -18,6 +20,17 @@ use crate::kept::journal::Journal;
 
 /// The report's name in a run's folder.
 pub(crate) const REPORT: &str = "report.json";
+
+/// Which of a view and its record comes first. A view that is not there is no fault, and neither is one that no record
+/// names; one that is another than its record says is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// Of a run that one process has done: no record names the view yet. Nothing is waited for.
+    View,
+    /// Of a run that was taken up: a record may name what an earlier process wrote there. So that is removed, then the
+    /// record is brought to the disk, and then the view is written.
+    Record,
+}
 
 /// Where a finished run left its evidence.
 #[derive(Debug, Clone)]
@@ -50,11 +63,11 @@ pub struct Finished {
 }
 
 /// Writes what `run --json` prints beside the ledger, and its hash into it.
-pub(crate) fn write_report(
+pub(crate) async fn write_report(
     host: &Inner,
     finished: &Finished,
-    journal: &Journal,
-    durability: Durability,
+    (journal, ledger): (&Journal, &Ledger),
+    first: First,
 ) -> Result<(), Failure> {
     // One line: half of the document that is laid out for people is spaces, and there is one for every run.
     let document = serde_json::to_vec(&RunDocument::from(finished));
@@ -62,7 +75,7 @@ pub(crate) fn write_report(
         Failure::new(Exit::Internal, "the report cannot be written").caused_by(&error)
     })?;
     bytes.push(b'\n');
-    write_view(host, finished, journal, (REPORT, &bytes), durability)
+    write_view(host, finished, (journal, ledger), (REPORT, &bytes), first).await
 }
 
 /// Writes what people read. Made on a thread that may take its time: a page of ten thousand steps must
@@ -71,8 +84,8 @@ pub(crate) fn write_report(
 pub(crate) async fn write_views(
     host: &Arc<Inner>,
     finished: &Finished,
-    journal: &Journal,
-    ledger: &Ledger,
+    (journal, ledger): (&Journal, &Ledger),
+    first: First,
 ) -> Result<(), Failure> {
     if host.config.views.page().is_none() {
         return Ok(());
@@ -91,31 +104,37 @@ pub(crate) async fn write_views(
         made = made_of(Reached { size, root }).await?;
     }
     for (name, bytes) in made {
-        write_view(
-            host,
-            finished,
-            journal,
-            (&name, &bytes),
-            ledger.durability(),
-        )?;
+        write_view(host, finished, (journal, ledger), (&name, &bytes), first).await?;
     }
     Ok(())
 }
 
-fn write_view(
+async fn write_view(
     host: &Inner,
     finished: &Finished,
-    journal: &Journal,
+    (journal, ledger): (&Journal, &Ledger),
     (name, bytes): (&str, &[u8]),
-    durability: Durability,
+    first: First,
 ) -> Result<(), Failure> {
-    let path = finished.evidence.run_dir.join(name);
-    host.config
-        .world
-        .write(&path, bytes, durability)
-        .map_err(|error| {
-            let message = format!("cannot write `{}`", path.display());
-            Failure::new(Exit::Internal, message).because(error.to_string())
-        })?;
-    journal.view(name, bytes)
+    let (world, path) = (&host.config.world, finished.evidence.run_dir.join(name));
+    let cannot = |error: io::Error| {
+        let message = format!("cannot write `{}`", path.display());
+        Failure::new(Exit::Internal, message).because(error.to_string())
+    };
+    if first == First::Record {
+        match world.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => {}
+        }
+        journal.view(name, bytes)?;
+        let unwritten = |error: LedgerError| ledger_failure("the ledger cannot be written", &error);
+        ledger.flush().await.map_err(unwritten)?;
+    }
+    world
+        .write(&path, bytes, ledger.durability())
+        .map_err(cannot)?;
+    match first {
+        First::View => journal.view(name, bytes),
+        First::Record => Ok(()),
+    }
 }

@@ -1,7 +1,6 @@
 //! A bus that outlives the process that drives a run: what it kept of that one must not reach the next, and the next
 //! must be able to order again what was open.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,14 +10,13 @@ use flowhost_bus::{
     Subscription,
 };
 use flowhost_flow::Exit;
-use flowhost_ledger::DataKey;
-use flowhost_run::{Failure, Host, Kept, Project, ResumeOptions, Workers};
-use serde_json::{Map, Value};
+use flowhost_run::{Host, ResumeOptions, Workers};
 use tokio::sync::watch;
 
 use super::{STEP, Worker, let_pass, serve, socket_of};
 use crate::held::{Gate, options, parts, project, sound, waiting};
 use crate::support::Home;
+use crate::taken_up::Unchanged;
 
 /// A bus that keeps what nobody has taken yet, whoever comes and goes.
 struct Outliving {
@@ -90,19 +88,6 @@ fn driver(home: &Home, bus: &Arc<Outliving>) -> Host {
     let bus = bus.clone();
     parts.bus = Box::new(move || bus.clone());
     Host::new(parts).unwrap()
-}
-
-/// What the run was made of, which has not changed.
-struct Unchanged(Project);
-
-impl Kept for Unchanged {
-    fn project(&self, _: &Path, _: &Map<String, Value>) -> Result<Project, Failure> {
-        Ok(self.0.clone())
-    }
-
-    fn key(&self, _: &Path) -> Result<Option<DataKey>, Failure> {
-        Ok(None)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
