@@ -216,8 +216,8 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
                 lost: Vec::new(),
             };
             let node = reading.finish(node);
-            for at in &reading.lost {
-                problems.add(*at, TOO_BIG, "");
+            for (at, message) in &reading.lost {
+                problems.add(*at, *message, "");
             }
             reading.lost.is_empty().then_some(node)
         }
@@ -287,11 +287,8 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
         ),
         // A limit reached while an alias is expanded comes wrapped, as text.
         E::Budget { .. } | E::AliasError { .. } | E::AliasReplayLimitExceeded { .. } => (
-            format!(
-                "the file is too large or too deeply nested: {}",
-                plain(error)
-            ),
-            "a plan has at most 24 levels, and 100000 values after aliases are expanded",
+            yaml_words::TOO_MUCH.to_owned(),
+            yaml_words::LESS,
         ),
         _ => (plain(error), ""),
     }
@@ -326,8 +323,8 @@ enum BareData {
 /// A file on its way from the reader's nodes to ours.
 struct Reading<'t> {
     source: &'t str,
-    /// Places of numbers that came as text because no integer type holds them.
-    lost: Vec<At>,
+    /// Places of numbers that are not read as they are written, and why.
+    lost: Vec<(At, &'static str)>,
 }
 
 impl Reading<'_> {
@@ -335,11 +332,17 @@ impl Reading<'_> {
         let at = place(node.referenced);
         let data = match node.value.0 {
             BareData::Scalar(data) => {
-                if let Data::Text(text) = &data
-                    && is_whole_number(text)
-                    && self.is_plain(text, node.referenced)
-                {
-                    self.lost.push(at);
+                match &data {
+                    // No integer type holds it, so it came as text.
+                    Data::Text(text)
+                        if is_whole_number(text) && self.is_plain(text, node.referenced) =>
+                    {
+                        self.lost.push((at, TOO_BIG));
+                    }
+                    Data::Integer(_) | Data::Float(_) if self.is_ambiguous(node.referenced) => {
+                        self.lost.push((at, AMBIGUOUS));
+                    }
+                    _ => {}
                 }
                 data
             }
@@ -362,15 +365,30 @@ impl Reading<'_> {
 
     /// Whether a text stands in the file as it is: neither in quotes, nor behind a tag that makes it text.
     fn is_plain(&self, text: &str, place: serde_saphyr::Location) -> bool {
-        let start = place.span().byte_offset();
-        let start = start.and_then(|start| usize::try_from(start).ok());
-        let parts = start.and_then(|start| self.source.split_at_checked(start));
-        parts.is_some_and(|(before, rest)| {
-            // The name that an anchor gives a value is no part of it.
-            let named = rest.strip_prefix('&');
-            let named = named.and_then(|it| it.split_once(char::is_whitespace));
-            let value = named.map_or(rest, |(_, value)| value.trim_start());
-            value.starts_with(text) && !is_tagged(before)
+        self.written(place)
+            .is_some_and(|(before, value)| value.starts_with(text) && !is_tagged(before))
+    }
+
+    /// What stands before a value, and what begins with it. The name that an anchor gives a value is no part of it.
+    fn written(&self, place: serde_saphyr::Location) -> Option<(&str, &str)> {
+        let start = usize::try_from(place.span().byte_offset()?).ok()?;
+        let (before, rest) = self.source.split_at_checked(start)?;
+        let named = rest.strip_prefix('&');
+        let named = named.and_then(|it| it.split_once(char::is_whitespace));
+        Some((before, named.map_or(rest, |(_, value)| value.trim_start())))
+    }
+
+    /// Whether readers of YAML disagree about a number: `017` is fifteen by version 1.1 and seventeen by 1.2, `1_000`
+    /// and `0b11` are numbers by 1.1 alone.
+    fn is_ambiguous(&self, place: serde_saphyr::Location) -> bool {
+        self.written(place).is_some_and(|(_, value)| {
+            let end = value.find(|c: char| c.is_whitespace() || ",]}#\"'".contains(c));
+            let number = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
+            let digits = number.trim_start_matches(['+', '-']);
+            let mut first = digits.bytes();
+            let leading = first.next() == Some(b'0')
+                && first.next().is_some_and(|second| second.is_ascii_digit() || second == b'b');
+            leading || digits.contains('_')
         })
     }
 }
@@ -407,6 +425,9 @@ impl<'de> Deserialize<'de> for Bare {
 }
 
 struct BareVisitor;
+
+const AMBIGUOUS: &str = "readers of YAML disagree about this number: write it in plain digits, without leading zeros and `_`, \
+                         or quote it to keep it as text";
 
 const TOO_BIG: &str = "numbers beyond 2^53 lose digits on the way to plugins; quote it to keep it";
 
@@ -586,6 +607,18 @@ mod tests {
         let wanted = serde_json::json!({"a": [255, 15, "0xFFFFFFFFFFFFFFFFFF", "0xFG", "0x"]});
         assert_eq!(kept.unwrap().json(), wanted);
         assert!(tree("a: [9007199254740991, 1.5e3, -0.25, 1e15]\n").is_ok());
+    }
+
+    #[test]
+    fn refuses_numbers_that_readers_of_yaml_read_differently() {
+        for number in ["017", "-007", "00", "1_000", "0b11", "&a 010", "08.5"] {
+            let error = tree(&format!("a: [{number}]\n")).unwrap_err();
+            assert!(error.contains("disagree"), "{number}: {error}");
+            assert!(tree(&format!("a: '{number}'\n")).is_ok(), "{number}");
+            assert!(tree(&format!("a: !!str {number}\n")).is_ok(), "{number}");
+        }
+        let kept = tree("a: [0, -0.5, 0.25, 10, 1e05, 0x0F, x_1, 12:30, \"017\"]\n").unwrap();
+        assert_eq!(kept.json()["a"][8], "017");
     }
 
     #[test]

@@ -5,6 +5,12 @@
 
 use crate::problem::At;
 
+/// A bound of reading was met.
+pub(super) const TOO_MUCH: &str = "the file is too large or too deeply nested";
+/// What helps then.
+pub(super) const LESS: &str =
+    "a plan has at most 24 levels, and 100000 values after aliases are expanded";
+
 /// A fault of the file's form.
 #[derive(Debug, PartialEq)]
 pub(super) struct Told {
@@ -54,6 +60,23 @@ pub(super) fn told(message: &str, text: &str, at: At) -> Option<Told> {
         (
             "the indentation of this line fits no line above it".to_owned(),
             "begin it in the column of the keys that it belongs to; entries of a list begin with `- `",
+        )
+    } else if message.contains("recursion limit exceeded") {
+        (TOO_MUCH.to_owned(), LESS)
+    } else if message.contains("recursive references") {
+        (
+            "an alias (`*name`) stands inside of what it names".to_owned(),
+            "write out what is meant: a plan is a tree",
+        )
+    } else if message.contains("null into string") || message.contains("expected string scalar") {
+        (
+            "a key is a text".to_owned(),
+            "write the key as one word, or put it in quotes",
+        )
+    } else if message.contains("tagged scalar") {
+        (
+            "the tag before this value is not one that plans have".to_owned(),
+            "write the value without it, in quotes if it is to be text",
         )
     } else if let Some((_, rest)) = message.split_once("unexpected character: `") {
         let character = rest.chars().next()?;
@@ -143,6 +166,10 @@ mod tests {
             ("a:\n  b: \"c }\n", "a quote that begins"),
             ("a: @b\n", "a value cannot begin with `@`"),
             ("a: \"b\" c\n", "follows the quote"),
+            ("a: {~: b}\n", "a key is a text"),
+            ("a: {[1]: b}\n", "a key is a text"),
+            ("a: &x [*x]\n", "inside of what it names"),
+            ("a: !!timestamp 2001-01-01\n", "not one that plans have"),
         ];
         for (text, words) in cases {
             let told = told(text);
