@@ -286,10 +286,9 @@ fn explain(error: &serde_saphyr::Error) -> (String, &'static str) {
             "a plan is one document: move what follows `---` into a file of its own",
         ),
         // A limit reached while an alias is expanded comes wrapped, as text.
-        E::Budget { .. } | E::AliasError { .. } | E::AliasReplayLimitExceeded { .. } => (
-            yaml_words::TOO_MUCH.to_owned(),
-            yaml_words::LESS,
-        ),
+        E::Budget { .. } | E::AliasError { .. } | E::AliasReplayLimitExceeded { .. } => {
+            (yaml_words::TOO_MUCH.to_owned(), yaml_words::LESS)
+        }
         _ => (plain(error), ""),
     }
 }
@@ -387,7 +386,9 @@ impl Reading<'_> {
             let digits = number.trim_start_matches(['+', '-']);
             let mut first = digits.bytes();
             let leading = first.next() == Some(b'0')
-                && first.next().is_some_and(|second| second.is_ascii_digit() || second == b'b');
+                && first
+                    .next()
+                    .is_some_and(|second| second.is_ascii_digit() || second == b'b');
             leading || digits.contains('_')
         })
     }
