@@ -120,8 +120,15 @@ fn plain_len(bytes: &[u8]) -> usize {
     len + rest_len.unwrap_or(rest.len())
 }
 
-/// How many bytes `text` takes between its quotes.
-pub(crate) fn escaped_len(text: &str) -> usize {
+/// How many bytes `text` takes between its quotes, in the records and in any JSON that escapes what it has to.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(flowhost_ledger::canonical::escaped_len("a\n\u{1}"), 1 + 2 + 6);
+/// ```
+#[must_use]
+pub fn escaped_len(text: &str) -> usize {
     let mut len = text.len();
     let mut rest = text.as_bytes();
     // What stands for itself is stepped over eight bytes at a time; only escapes are longer than their byte.

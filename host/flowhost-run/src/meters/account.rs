@@ -7,14 +7,13 @@
 //! has to say of work that was done (a tool's result, a model's answer, a verdict) is charged and always
 //! fits: the account stops what would begin next. Must never be between the host and its own facts.
 
-use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flowhost_engine::{Meter, RunScope};
 use flowhost_flow::Plan;
-use flowhost_ledger::{Fact, Kind, LedgerError, Recorder, Value};
+use flowhost_ledger::{Fact, Kind, LedgerError, Recorder, Value, canonical};
 
 /// What all plugins of a run may record together where its plan says nothing, which is the most that a plan
 /// can say.
@@ -161,26 +160,7 @@ fn written(fact: &Fact) -> u64 {
 
 /// The length of `text` as JSON, quotes and comma included: a control character takes six bytes there.
 fn escaped(text: &str) -> u64 {
-    let mut counted = Counted(1);
-    let written = serde_json::to_writer(&mut counted, text);
-    debug_assert!(
-        written.is_ok(),
-        "a text is always JSON, and counting never fails"
-    );
-    counted.0
-}
-
-struct Counted(u64);
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    canonical::escaped_len(text) as u64 + 3
 }
 
 #[cfg(test)]
