@@ -276,7 +276,7 @@ fn a_valid_plan_says_so() {
     $ flowhost validate plan.yaml
     ----- stdout
     plan.yaml: `under-test` is valid (1 step, 1 plugin)
-    plan 1666558d23e64d14c6d21e664dd7cc4f877e6d0000516cb6133d067c29b3b36e
+    plan 94a29c58dd0c2419d550a28674f6622e990123c2f8e00cf7fc734316b87dbc94
     note: plugin `ok_echo`: no manifest was found: not in `ok_echo.wasm`, nor `ok_echo.toml` or `plugin.toml` beside it; it asks for what it imports, and its tools are what it says they are
     ----- exit 0
     "#);
