@@ -162,7 +162,7 @@ fn models(overview: &Overview) -> Markup {
             p.none { "No stage says which models answered." }
         } @else {
             @if !latencies.is_empty() {
-                (figure("latency-by-model", "Seconds of an answer by model and reasoning mode, median", bars(&latencies)))
+                (figure("latency-by-model", "How long an answer takes by model and reasoning mode, median", bars(&latencies)))
             }
             @if !tokens.is_empty() {
                 (figure("tokens-by-model", "Tokens of an answer by model and reasoning mode, median", bars(&tokens)))
