@@ -358,7 +358,7 @@ fn older_runs_of_a_spec_go_into_archives_after_a_look_and_no_other_spec_is_touch
     assert_eq!(stats["specs"][1]["runs"], 1, "{stats:#}");
     let outside = home.flowhost(&["evidence", "ls", "../SPEC-1"]).expect(1);
     assert!(
-        outside.all().contains("it would name another folder"),
+        outside.all().contains("it has that of `SPEC-1`, `SPEC-2`"),
         "{}",
         outside.all()
     );
