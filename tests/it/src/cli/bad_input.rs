@@ -30,10 +30,10 @@ fn a_component_that_is_text() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: not a component: it is text
-       ╭─[plan.yaml:5:7]
+       ╭─[plan.yaml:5:29]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
-       ·       ─
+       ·                             ─────────
      6 │ 
        ╰────
       help: compile it to a binary component first
@@ -50,10 +50,10 @@ fn a_component_that_is_a_core_module() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: not a component: it is a core module
-       ╭─[plan.yaml:5:7]
+       ╭─[plan.yaml:5:29]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
-       ·       ─
+       ·                             ─────────
      6 │ 
        ╰────
       help: wrap it with `wasm-tools component new`
@@ -70,10 +70,10 @@ fn a_component_that_ends_in_the_middle() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: the file ends at byte 1000, in the middle of a section
-       ╭─[plan.yaml:5:7]
+       ╭─[plan.yaml:5:29]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
-       ·       ─
+       ·                             ─────────
      6 │ 
        ╰────
       help: fetch it again
@@ -91,10 +91,10 @@ fn a_component_that_somebody_precompiled() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: a precompiled artifact is native code and is never loaded from outside
-       ╭─[plan.yaml:5:7]
+       ╭─[plan.yaml:5:29]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
-       ·       ─
+       ·                             ─────────
      6 │ 
        ╰────
       help: give the component it was compiled from; the host compiles and caches it
@@ -110,10 +110,10 @@ fn a_component_that_is_empty() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: not a component: it is empty
-       ╭─[plan.yaml:5:7]
+       ╭─[plan.yaml:5:29]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
-       ·       ─
+       ·                             ─────────
      6 │ 
        ╰────
       help: give the path of a .wasm component
@@ -130,10 +130,10 @@ fn a_component_of_an_unknown_world() {
     error: `plan.yaml` has 1 problem
 
       × plugin `it`: `it.wasm`: the component takes no role: it exports nothing
-       ╭─[plan.yaml:5:7]
+       ╭─[plan.yaml:5:29]
      4 │ plugins:
      5 │   it: { kind: tool, source: ./it.wasm, profile: deny-all }
-       ·       ─
+       ·                             ─────────
      6 │ 
        ╰────
       help: export one of flowhost:roles/agent, tool, guardrail or mcp-adapter, version 0.1.0, or
@@ -155,10 +155,10 @@ fn cap_002_a_component_that_wants_a_newer_interface() {
 
       × plugin `deny_newer_version`: `deny_newer_version.wasm`: it wants `flowhost:log/log@0.2.0`, and
       │ this host serves `flowhost:log/log@0.1.0`
-       ╭─[plan.yaml:5:23]
+       ╭─[plan.yaml:5:45]
      4 │ plugins:
      5 │   deny_newer_version: { kind: tool, source: ./deny_newer_version.wasm, profile: deny-all }
-       ·                       ─
+       ·                                             ─────────────────────────
      6 │ 
        ╰────
       help: build the plugin against flowhost:log/log@0.1.0, or take a flowhost that serves
@@ -226,10 +226,10 @@ fn cap_001_a_plugin_that_wants_more_than_its_profile_names_plugin_interface_and_
 
       × plugin `deny_files` imports `flowhost:files/files@0.1.0`, which profile `deny-all` does not
       │ grant
-       ╭─[plan.yaml:5:15]
+       ╭─[plan.yaml:5:65]
      4 │ plugins:
      5 │   deny_files: { kind: tool, source: ./deny_files.wasm, profile: deny-all }
-       ·               ─
+       ·                                                                 ────────
      6 │ 
        ╰────
       help: `deny-all` is shipped and stays as it is. Make a profile of your own in `policies/` beside
@@ -426,7 +426,7 @@ fn what_is_no_number_no_folder_and_no_evidence_is_told_without_the_words_of_a_li
         (
             &["show", "latest"],
             64,
-            "did you mean `flowhost runs show`?",
+            "`flowhost runs show`",
         ),
         (&["run", "."], 1, "this is a folder, and a plan is a file"),
         (&["run", "."], 1, "plan.yaml`"),

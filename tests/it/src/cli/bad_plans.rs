@@ -252,6 +252,9 @@ fn an_input_that_nobody_gave_or_of_another_type() {
     ----- stderr
     error: `plan.yaml` has 2 problems
 
+      × plan.yaml: the plan has no input `m`
+      help: known inputs: `n`
+
       × input `n` is required and not given
        ╭─[plan.yaml:5:6]
      4 │ inputs:
@@ -260,9 +263,6 @@ fn an_input_that_nobody_gave_or_of_another_type() {
      6 │ plugins:
        ╰────
       help: --input n=…
-
-      × plan.yaml: the plan has no input `m`
-      help: did you mean `n`?
     ----- exit 1
     "#);
     home.flowhost(&["run", "plan.yaml", "--input", "n=1"])

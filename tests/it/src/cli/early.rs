@@ -19,8 +19,8 @@ fn constants_that_a_tool_does_not_take_are_told_with_the_step() {
     ----- stderr
     error: `plan.yaml` has 2 problems
 
-      × step `fixed`: `md/links` does not take this `with`: at `/`: `txt` is not taken; at `/`:
-      │ `text` is required
+      × step `fixed`: `md/links` does not take this `with`: at `/`: `txt` is not taken; at `/`: `text`
+      │ is required
        ╭─[plan.yaml:8:41]
      7 │ steps:
      8 │   fixed: { uses: md/links, with: { txt: 1 } }

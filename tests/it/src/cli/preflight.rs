@@ -555,7 +555,7 @@ fn what_is_wrong_with_a_part_is_told_where_the_part_stands() {
     home.file("plan.yaml", text);
     let said = refused_alike(&home);
     for part in [
-        "`any` names no provider; a model is written `provider/name`",
+        "`any` names no provider; a model is written",
         "plan.yaml:19:14",
         "the prompt `ask.md`, line 1: it asks for `nobody`",
         "plan.yaml:23:13",
@@ -609,7 +609,10 @@ fn a_member_of_an_output_that_nobody_gives_is_refused_by_all_three() {
     let home = Home::new();
     home.file(
         "below.yaml",
-        plan("", "  b: { emit: { subject: done, payload: {} } }") + "outputs: { sum: 1 }\n",
+        plan(
+            "  r: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }",
+            "  b: { emit: { subject: done, payload: {} } }",
+        ) + "outputs: { sum: 1 }\n",
     );
     let plugin = "  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n";
     let steps = |more: &str| {
