@@ -536,7 +536,7 @@ fn redacted(mut fact: Fact) -> Fact {
         fact.payload = Some(clean_payload(payload));
     }
     for name in FOREIGN {
-        match fact.fields.get_mut(*name) {
+        match fact.fields.get_mut(name) {
             Some(Value::Text(text)) => clean(text),
             Some(Value::List(texts)) => texts.iter_mut().for_each(clean),
             Some(Value::Map(_)) | None => {}

@@ -567,7 +567,6 @@ mod tests {
     const OTHER: &str = "01KBGHJKMNPQRSTVWXYZ012346";
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test makes what is read")]
     fn a_lifecycle_is_another_ones_by_its_run_and_by_its_step() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();

@@ -134,7 +134,7 @@ pub(crate) fn unwritten(facts: Vec<Fact>, written: &[Arc<StoredRecord>]) -> Vec<
 
 fn says(record: &StoredRecord, fact: &Fact) -> bool {
     let same = |name: &&str| {
-        let told = fact.fields.get(*name).and_then(Value::as_text);
+        let told = fact.fields.get(name).and_then(Value::as_text);
         told == record.text(name)
     };
     record.kind() == Some(fact.kind) && TELLING.iter().all(same)
