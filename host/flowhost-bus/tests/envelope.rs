@@ -113,13 +113,17 @@ fn parcel(content: Value) -> Arc<Parcel> {
 }
 
 fn head() -> Head {
-    let request = draft(json!(null)).seal().unwrap();
-    Head::answer(
-        &request,
-        Ulid::from_parts(1_700_000_000_000, 2),
-        "default/host",
-        "parcel",
-    )
+    Head {
+        id: Ulid::from_parts(1_700_000_000_000, 2),
+        tenant: "default".into(),
+        run: "R".into(),
+        step: "s".into(),
+        actor: "default/host".into(),
+        correlation: "c".into(),
+        causation: String::new(),
+        traceparent: String::new(),
+        kind: "parcel".into(),
+    }
 }
 
 proptest! {
