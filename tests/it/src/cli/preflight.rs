@@ -635,7 +635,7 @@ fn a_member_of_an_output_that_nobody_gives_is_refused_by_all_three() {
         "step `sub`: the plan `below.yaml` gives no `total`",
         "it gives `sum`",
         "step `b`: `md/headings` gives no `heading`",
-        "plan.yaml:13:",
+        "plan.yaml:14:",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
