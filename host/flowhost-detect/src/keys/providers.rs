@@ -222,6 +222,7 @@ const TOKENS: &[Token] = &[
     key("voyage-key", &["pa-"], url_safe, 40).when(is_mixed),
     key("firecrawl-key", &["fc-"], small_hex, 32).exactly(),
     key("e2b-key", &["e2b_"], small_hex, 40),
+    key("browserbase-key", &["bb_live_"], url_safe, 24),
     key("fireworks-key", &["fw_"], alphanumeric, 22).when(is_mixed),
     key("together-key", &["tgp_v1_"], url_safe, 40),
     key("wandb-key", &["wandb_v1_"], is_word, 40),

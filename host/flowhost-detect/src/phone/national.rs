@@ -73,6 +73,10 @@ fn prefixed(text: &Text, at: usize) -> Option<usize> {
 fn three_three_four(text: &Text, start: usize, open: bool) -> Option<usize> {
     let separates = |byte: u8| matches!(byte, b' ' | b'.' | b'-');
     let area = exactly(text, start, 3)?;
+    // No area code begins with a one; `100-200-3000` is a list of numbers.
+    if text.at(start) == Some(b'1') {
+        return None;
+    }
     let closed = closing(text, area, open);
     let middle = if text.is(closed, separates) {
         closed + 1
