@@ -2,6 +2,7 @@
 //! of it.
 
 use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use flowhost_mcp::{Code, Id, Request, RpcError};
 use flowhost_sdk::host::mcp_transport::{self as transport, Header};
@@ -26,7 +27,8 @@ const PROBE_MS: f64 = 5_000.0;
 /// The server at the other end.
 pub(crate) struct Server {
     way: Way,
-    /// This call's id in the run, which begins the ids of its questions.
+    /// What begins the ids of this call's questions: its id in the run, and what it asks where several calls of this
+    /// adapter have one.
     call: String,
     asked: Cell<u32>,
     /// Milliseconds that this call may take.
@@ -84,6 +86,15 @@ impl Server {
             asked: Cell::new(0),
             time_ms,
         })
+    }
+
+    /// The same, for one page of a list: all pages are asked for under one id, each by an instance of its own, and
+    /// no two questions of a session may have the same.
+    pub(crate) fn for_page(self, cursor: &str) -> Self {
+        let mut hash = DefaultHasher::new();
+        cursor.hash(&mut hash);
+        let call = format!("{}.{:x}", self.call, hash.finish());
+        Self { call, ..self }
     }
 
     pub(crate) fn way(&self) -> &Way {

@@ -34,6 +34,7 @@ impl McpAdapter for Client {
 
     fn list_tools(ctx: &Context, session: &Session, cursor: &str) -> Result<ToolPage, Error> {
         let (server, mut state) = State::of(session, ctx)?;
+        let server = server.for_page(cursor);
         let mut params = Map::new();
         if !cursor.is_empty() {
             params.insert("cursor".to_owned(), Value::from(cursor));

@@ -54,6 +54,8 @@ ${outputs.join('\n')}
 `);
   const child = spawn(flowhost, ['run', 'plan.yaml', '--allow-private-network', '--json', '--state', 'state'], { cwd: home });
   const said = { out: '', err: '' };
+  // A character may stand on both sides of a chunk's end.
+  child.stdout.setEncoding('utf8');
   child.stdout.on('data', (data) => { said.out += data; });
   child.stderr.on('data', (data) => { said.err += data; });
   return new Promise((resolve) => child.on('exit', (code) => resolve({ code, said, records: records(home) })));

@@ -46,7 +46,9 @@ pub(super) fn run(home: &Home) -> Ran {
 /// What the call of a tool was answered.
 fn said(home: &Home) -> String {
     let records = home.records();
-    let found = records.iter().find(|it| it["kind"] == "tool.result");
+    let found = records
+        .iter()
+        .find(|it| it["kind"] == "tool.result" && it["status"] == "ok");
     let found = found.unwrap_or_else(|| panic!("no tool was answered: {records:#?}"));
     found["said"]["parts"][0]["text"]
         .as_str()

@@ -164,7 +164,7 @@ steps:
     let calls: Vec<String> = home
         .records()
         .iter()
-        .filter(|it| it["kind"] == "tool.call" && it["caller"] == "agent")
+        .filter(|it| it["kind"] == "tool.result" && it["caller"] == "agent")
         .map(|it| it["tool"].to_string())
         .collect();
     assert_eq!(calls, ["\"shout\""], "{}", ran.all());
