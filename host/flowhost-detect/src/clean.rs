@@ -4,7 +4,8 @@
 //! comes, when it is recorded and when it is handed on, and all turns of a conversation in each of its turns. What a
 //! text holds does not change, so where nothing was found before, nothing is looked for again. A text is known by 128
 //! bits of a hash under keys that only this process has: nobody can make one that passes for another. What was
-//! found is not kept. Guardrails, which are called once each, have no use for it and do not link it.
+//! found is not kept. Guardrails, which are called once each, have no use for it and do not link it
+//! (docs/adr/0042).
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use crate::{Detector, Found};
 
 /// Bytes of a text that is remembered: a shorter one is looked at in less than it takes to ask.
 const LEAST: usize = 64;
-/// Texts that are remembered, a quarter of a megabyte of them: what a hundred conversations say at once.
+/// Texts that are remembered, at 24 bytes each: what a hundred conversations say at once, in 200 KB.
 const PLACES: usize = 8_192;
 
 static CLEAN: LazyLock<Clean> = LazyLock::new(Clean::new);
