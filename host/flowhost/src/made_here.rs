@@ -98,25 +98,26 @@ mod tests {
         (ambient, State::new(dir.join(".flowhost"), "default"))
     }
 
-    fn copied(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to.join(".flowhost/host")).unwrap();
-        for entry in std::fs::read_dir(from.join(".flowhost/host")).unwrap() {
-            let path = entry.unwrap().path();
-            let copy = to.join(".flowhost/host").join(path.file_name().unwrap());
-            std::fs::copy(path, copy).unwrap();
+    /// What an archive does: the files with their contents and modes.
+    fn copied(ambient: &Ambient, from: &State, to: &State) {
+        for key in [from.cache_key(), made(from), mark_file(from)] {
+            let copy = to.root().join("host").join(key.file_name().unwrap());
+            ambient.create_dir(copy.parent().unwrap()).unwrap();
+            let bytes = ambient.read(&key, MARK_BYTES_MAX).unwrap();
+            ambient.create_secret(&copy, &bytes).unwrap();
         }
     }
 
     #[test]
     fn a_folder_that_came_with_its_keys_is_refused_until_it_is_named() {
         let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (ambient, state) = here(theirs.path());
-        mark(&ambient, &state).unwrap();
-        ambient.create_secret(&state.cache_key(), &[7; 32]).unwrap();
-        settle(&ambient, &state, false).unwrap();
+        let (ambient, their) = here(theirs.path());
+        mark(&ambient, &their).unwrap();
+        ambient.create_secret(&their.cache_key(), &[7; 32]).unwrap();
+        settle(&ambient, &their, false).unwrap();
 
-        copied(theirs.path(), ours.path());
         let (ambient, state) = here(ours.path());
+        copied(&ambient, &their, &state);
         let refused = settle(&ambient, &state, false).unwrap_err();
         assert!(refused.message.contains("was not made here"), "{refused:?}");
         settle(&ambient, &state, true).unwrap();
@@ -128,11 +129,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (ambient, state) = here(dir.path());
         settle(&ambient, &state, false).unwrap();
-        std::fs::create_dir_all(dir.path().join(".flowhost/host")).unwrap();
+        ambient.create_dir(&state.root().join("host")).unwrap();
         settle(&ambient, &state, false).unwrap();
         ambient.create_secret(&state.signing_key(), b"x").unwrap();
         assert!(settle(&ambient, &state, false).is_err());
-        std::fs::write(mark_file(&state), "0.000000000\n").unwrap();
+        ambient.write(&mark_file(&state), b"0.000000000\n").unwrap();
         assert!(settle(&ambient, &state, false).is_err());
     }
 }
