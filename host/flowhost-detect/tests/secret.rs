@@ -226,7 +226,11 @@ fn a_line_of_a_secret_of_several_lines_is_found_alone() {
         let secrets = Secrets::new([key.as_str()]);
         for line in lines {
             let text = format!("a line: {line}");
-            assert_eq!(secrets.find(text.as_bytes()).first(), Some(&(8..28)), "{key}");
+            assert_eq!(
+                secrets.find(text.as_bytes()).first(),
+                Some(&(8..28)),
+                "{key}"
+            );
         }
         assert!(secrets.is_clean(b"-----BEGIN KEY-----"));
     }
