@@ -346,7 +346,7 @@ fn a_narrowing_that_raises_or_cannot_be_read_is_told_at_its_key() {
 fn told(rest: &str) -> String {
     let head = "flowhost: v1\nkind: workflow\nname: p\nplugins:\n  md: { kind: tool, source: \"builtin:markdown\", profile: deny-all }\n  \
                 r: { kind: guardrail, source: \"builtin:redact\", profile: deny-all }\n";
-    yaml(&format!("{head}{rest}"))
+    yaml(format!("{head}{rest}"))
         .flowhost(&["validate", "plan.yaml"])
         .expect(1)
         .stderr
