@@ -1,6 +1,6 @@
 //! Steps, their attempts, and how near each came to its limits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flowhost_ledger::StoredRecord;
 use flowhost_ledger::records::{AttemptEnd, Owner, Record, StepEnd, StepPart};
@@ -301,19 +301,38 @@ impl Building {
     }
 }
 
-/// As many as are listed: those that did not end well, then the others, in the ledger's order.
+/// As many as are listed, in the ledger's order: steps of their own before items, and those that did not end well before
+/// the others. Half of the room is enough for steps that are well: a plan whose 400 items failed is still told with the
+/// step before them, and one of 400 steps with the items that failed.
 fn pick(all: Vec<Building>) -> Vec<Building> {
     let well = |step: &Step| matches!(step.status.as_str(), "ok" | "skipped");
-    let bad = all.iter().filter(|it| !well(&it.step)).count();
-    let (mut room_bad, mut room_well) = (STEPS_MAX, STEPS_MAX.saturating_sub(bad));
-    let keep = |building: &Building| {
-        let room = match well(&building.step) {
-            true => &mut room_well,
-            false => &mut room_bad,
-        };
-        let has = *room > 0;
-        *room = room.saturating_sub(1);
-        has
+    let is_item = |step: &Step| step.path.contains('[');
+    let classes: [(bool, bool, usize); 4] = [
+        (false, false, STEPS_MAX),
+        (false, true, STEPS_MAX / 2),
+        (true, false, STEPS_MAX),
+        (true, true, STEPS_MAX),
+    ];
+    let mut room = STEPS_MAX;
+    let mut kept = BTreeSet::new();
+    let mut keep = |items: bool, are_well: bool, most: usize| {
+        let of_class = |step: &Step| is_item(step) == items && well(step) == are_well;
+        let places = all.iter().enumerate().filter(|(_, it)| of_class(&it.step));
+        let places = places.map(|(place, _)| place);
+        let new: Vec<usize> = places
+            .filter(|place| !kept.contains(place))
+            .take(most.min(room))
+            .collect();
+        room -= new.len();
+        kept.extend(new);
     };
-    all.into_iter().filter(keep).collect()
+    for (items, are_well, most) in classes {
+        keep(items, are_well, most);
+    }
+    // What is left of the room goes to steps beyond their half.
+    keep(false, true, STEPS_MAX);
+    let all = all.into_iter().enumerate();
+    all.filter(|(place, _)| kept.contains(place))
+        .map(|(_, building)| building)
+        .collect()
 }

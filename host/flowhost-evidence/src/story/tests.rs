@@ -116,6 +116,24 @@ fn thousands_of_steps_and_calls_are_bounded_and_the_failed_ones_are_kept() {
 }
 
 #[test]
+fn a_step_of_its_own_is_listed_however_many_items_failed() {
+    let mut tape = Tape::new();
+    let mut add = |id: &str, path: &str, status: &str| {
+        step_start(&mut tape, id, path);
+        step_end(&mut tape, id, path, status, [1, 1, 1, 0, 0]);
+    };
+    add("first", "first", "ok");
+    for at in 0..400 {
+        add(&format!("i{at}"), &format!("each[{at}]"), "failed");
+    }
+    add("each", "each", "failed");
+    let steps = tape.story().steps;
+    let listed: Vec<&str> = steps.listed.items.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!((listed.len(), listed.first(), listed.last()), (STEPS_MAX, Some(&"first"), Some(&"each")));
+    assert_eq!(steps.items["each"]["failed"], 400);
+}
+
+#[test]
 fn tokens_and_money_are_summed_over_every_try_by_step_agent_and_model() {
     let story = audit().story();
     let all = &story.models.all;
