@@ -128,8 +128,16 @@ fn a_step_of_its_own_is_listed_however_many_items_failed() {
     }
     add("each", "each", "failed");
     let steps = tape.story().steps;
-    let listed: Vec<&str> = steps.listed.items.iter().map(|it| it.path.as_str()).collect();
-    assert_eq!((listed.len(), listed.first(), listed.last()), (STEPS_MAX, Some(&"first"), Some(&"each")));
+    let listed: Vec<&str> = steps
+        .listed
+        .items
+        .iter()
+        .map(|it| it.path.as_str())
+        .collect();
+    assert_eq!(
+        (listed.len(), listed.first(), listed.last()),
+        (STEPS_MAX, Some(&"first"), Some(&"each"))
+    );
     assert_eq!(steps.items["each"]["failed"], 400);
 }
 
