@@ -129,7 +129,7 @@ fn id_of(run: &str, started_ms: u64, number: u64, said: &str) -> Ulid {
 mod tests {
     use std::time::Duration;
 
-    use flowhost_bus::{LocalBus, LocalConfig};
+    use flowhost_bus::{Draft, LocalBus, LocalConfig};
     use flowhost_ledger::MemoryRecorder;
     use serde_json::json;
     use tokio::time::timeout;
@@ -141,19 +141,26 @@ mod tests {
         Channel::of(&scope(Arc::new(MemoryRecorder::default())), before)
     }
 
+    /// Orders call 7 on a channel; gives how many listen there.
+    async fn ordered(bus: &LocalBus, channel: &Channel) -> usize {
+        let draft = Draft {
+            id: channel.id(7, "start"),
+            ..envelope("host", "step.start", json!({})).into_draft()
+        };
+        let subject = channel.subject(&["step", "greet", "start"]).unwrap();
+        let sent = bus.publish(&subject, Arc::new(draft.seal().unwrap()));
+        sent.await.unwrap().queues
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_was_said_to_another_process_of_the_run_reaches_nobody() {
         let bus = LocalBus::new(LocalConfig::default());
         let (gone, next) = (channel(0), channel(1));
         let mut heard = next.listen(&bus, "step.*.start").await.unwrap();
-        let old = Arc::new(envelope("host", "step.start", json!({})));
-        let subject = gone.subject(&["step", "greet", "start"]).unwrap();
-        assert_eq!(bus.publish(&subject, old).await.unwrap().queues, 0);
+        assert_eq!(ordered(&bus, &gone).await, 0);
         let soon = Duration::from_secs(1);
         assert!(timeout(soon, heard.next()).await.is_err());
-        let subject = next.subject(&["step", "greet", "start"]).unwrap();
-        let order = Arc::new(envelope("host", "step.start", json!({})));
-        bus.publish(&subject, order).await.unwrap();
+        assert_eq!(ordered(&bus, &next).await, 1);
         assert!(timeout(soon, heard.next()).await.is_ok());
     }
 
