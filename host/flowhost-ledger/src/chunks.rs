@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::disk::ReadSeek;
@@ -24,6 +24,13 @@ const CHUNKS_MIN: u64 = 4;
 /// most of the work on a line and none of it is left to the one.
 const THREADS_MAX: usize = 8;
 
+/// Threads of this machine for it. Asked once: the answer is put together from files of the system, which costs more
+/// than reading a small run.
+static THREADS: LazyLock<usize> = LazyLock::new(|| {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    threads.min(THREADS_MAX)
+});
+
 /// Who looks at lines, and at how many of them at once. Changes how long a reading takes, and nothing of
 /// what it finds.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +44,8 @@ pub(crate) struct Effort {
 
 impl Effort {
     pub(crate) fn of_this_machine() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            threads: threads.min(THREADS_MAX),
+            threads: *THREADS,
             chunk_bytes: CHUNK_BYTES,
             looks: true,
         }
