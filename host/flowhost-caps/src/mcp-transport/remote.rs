@@ -67,10 +67,13 @@ pub(super) fn check_headers(headers: &[Header]) -> Result<(), Refusal> {
     }
 }
 
-/// The servers of one run, by plugin and address.
+/// Plugin and address.
+type Key = (Arc<str>, String);
+
+/// The servers of one run.
 pub(super) struct Remotes {
     outward: Arc<dyn Outward>,
-    all: Mutex<BTreeMap<(Arc<str>, String), Arc<Remote>>>,
+    all: Mutex<BTreeMap<Key, Arc<Remote>>>,
 }
 
 impl Remotes {
