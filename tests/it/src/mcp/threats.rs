@@ -112,7 +112,7 @@ fn mcp_012_what_a_tool_gives_opens_no_other_tool_and_no_new_destination_to_an_ag
         { "when": { "turn": 1 }, "tool_calls": [{ "name": "fetch/fetch", "arguments": { "url": away } }] },
         { "when": { "turn": 2 }, "json": { "answer": "I could not." } },
     ]);
-    home.file("scripts/obedient.json", script.to_string());
+    home.file("scripts/agent.json", script.to_string());
     home.file(
         "policies/agent.toml",
         "version = 1\nname = \"agent\"\nlog = true\nconfig = true\nbudget = true\n[limits]\nmemory = \"64MiB\"\nfuel = 5_000_000_000\n\
@@ -141,7 +141,7 @@ plugins:
     kind: agent
     source: "builtin:llm-agent"
     profile: agent
-    config: {{ role: a helper, model: mock/obedient, temperature: 0, tools: [peer/shout] }}
+    config: {{ role: a helper, model: mock/any, temperature: 0, tools: [peer/shout] }}
 budget: {{ usd: 0.50, tokens: 100000 }}
 steps:
   a:
