@@ -26,6 +26,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
         "builds the host and three plugins, checks a folder of Markdown offline and verifies what was recorded, then \
          builds the other plugins for a second example; the first build takes minutes, later ones seconds"
     ));
+    guests::prepare(folders)?;
     lanes::both(
         |_| built::host(folders),
         |_| guests::only_plugins(folders, &FIRST),

@@ -37,6 +37,7 @@ pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
     tidy::run(folders)?;
     wit_lock::run(folders, &wit_lock::Options { check: true })?;
     wit_docs::run(folders, &wit_docs::Options { check: true })?;
+    guests::prepare(folders)?;
     lanes::both(
         |halt| host_lane(folders, halt),
         |halt| component_lane(folders, options, halt),

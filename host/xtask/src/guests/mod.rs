@@ -47,9 +47,15 @@ struct Job {
     out: PathBuf,
 }
 
+/// Adds what a compiler needs for guests. Before anything else is compiled beside them: a toolchain is not changed under a
+/// compiler that is at work.
+pub(crate) fn prepare(folders: &Folders) -> Result<()> {
+    target::ensure(folders, TRIPLE)
+}
+
 /// Builds what `options` ask for.
 pub(crate) fn run(folders: &Folders, options: &Options) -> Result<()> {
-    target::ensure(folders, TRIPLE)?;
+    prepare(folders)?;
     sdk::run(folders)?;
     let plugins = compiled_plugins(folders)?;
     compile(folders, &plugins, options.plugins_only)?;
@@ -90,7 +96,6 @@ pub(crate) fn all_plugins(folders: &Folders) -> Result<()> {
 
 /// Builds these shipped plugins and nothing else: what a demo waits for.
 pub(crate) fn only_plugins(folders: &Folders, plugins: &[&str]) -> Result<()> {
-    target::ensure(folders, TRIPLE)?;
     let plugins: Vec<String> = plugins.iter().map(|&plugin| plugin.to_owned()).collect();
     compile(folders, &plugins, true)?;
     for job in &plugin_jobs(folders, &plugins) {

@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::{Faults, files_below, read, shown};
 
-/// Longest source file, in lines: one that needs a table of contents wants splitting.
-const LINES_MAX: usize = 760;
+/// Longest source file, in lines: one that needs a table of contents wants splitting. A little above 700, so that the
+/// line that goes too far is not the one that has to be at once.
+const LINES_MAX: usize = 720;
 
 /// The folders that hold our sources.
 const ROOTS: &[&str] = &["host", "sdk-rust", "plugins", "tests"];
