@@ -113,6 +113,20 @@ impl Problems {
         });
     }
 
+    /// [`suggest`], as long as problems are listed: to compare each of thousands of wrong names with thousands of
+    /// known ones takes minutes, and nobody reads the result.
+    pub(crate) fn suggest<'a>(
+        &self,
+        what: &str,
+        wrong: &str,
+        known: impl FnOnce() -> Vec<&'a str>,
+    ) -> String {
+        match self.found.len() < PROBLEMS_MAX {
+            true => suggest(what, wrong, known().into_iter()),
+            false => String::new(),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -142,4 +156,21 @@ pub(crate) fn suggest<'a>(
         return format!("no {what} is declared here");
     }
     format!("known {what}s: {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_is_looked_for_as_long_as_somebody_is_told() {
+        let mut problems = Problems::new("p.yaml");
+        let meant = |problems: &Problems| problems.suggest("step", "stepp", || vec!["step"]);
+        assert_eq!(meant(&problems), "did you mean `step`?");
+        for number in 0..PROBLEMS_MAX {
+            problems.add(At::default(), number.to_string(), "");
+        }
+        let never = || panic!("nobody reads what would be found");
+        assert_eq!(problems.suggest("step", "stepp", never), "");
+    }
 }

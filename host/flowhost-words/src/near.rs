@@ -4,6 +4,9 @@
 /// hold a key of a megabyte, and what is longer than any name of ours is no slip of the finger.
 const WORD_BYTES_MAX: usize = 64;
 
+/// Known words that are looked at: who has more would not wait for what was meant.
+const WORDS_MAX: usize = 2_000;
+
 /// The known word nearest to `wrong`, if it is near enough to be a slip of the finger: one letter
 /// in three may be wrong, and one always, but never all of them: every name of one letter would be
 /// near every other. Of two that are as near, the first in the alphabet.
@@ -25,7 +28,9 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let slips = (letters / 3).max(1).min(letters.saturating_sub(1));
     let (distance, word) = known
         .into_iter()
-        .filter(|word| word.len() <= WORD_BYTES_MAX)
+        .take(WORDS_MAX)
+        // A word that is longer or shorter by more letters is no slip either, and this is cheaper to see.
+        .filter(|word| word.len() <= WORD_BYTES_MAX && word.chars().count().abs_diff(letters) <= slips)
         .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
         .min()?;
     (distance <= slips).then_some(word)

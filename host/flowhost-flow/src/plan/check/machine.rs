@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::plan::check::{Check, Reach};
 use crate::plan::tree::Node;
 use crate::plan::{Fsm, State, Work};
-use crate::problem::{At, suggest};
+use crate::problem::At;
 
 impl<'p> Check<'p> {
     pub(super) fn machine(&mut self, machine: &'p Fsm, root: &Node) {
@@ -112,9 +112,10 @@ impl<'p> Check<'p> {
     fn known_state(&mut self, machine: &Fsm, id: &str, key: &str, at: At) {
         // Where no state could be read, that has been told.
         if machine.state(id).is_none() && !id.is_empty() && !machine.states.is_empty() {
-            let known = machine.states.iter().map(|state| state.id.as_str());
+            let known = || machine.states.iter().map(|state| state.id.as_str()).collect();
+            let cure = self.problems.suggest("state", id, known);
             let message = format!("{key}: the plan has no state `{id}`");
-            self.problems.add(at, message, suggest("state", id, known));
+            self.problems.add(at, message, cure);
         }
     }
 

@@ -37,7 +37,9 @@ pub(super) fn check(plan: &Plan, root: &Node, problems: &mut Problems) -> Vec<Re
         reads: Vec::new(),
         before: Before::of(plan),
         kinds: kinds(plan, root),
+        ids: BTreeSet::new(),
     };
+    check.ids = check.in_file_order().into_iter().collect();
     match &plan.body {
         Body::Workflow { steps } => check.workflow(steps, root),
         Body::Fsm(machine) => check.machine(machine, root),
@@ -78,6 +80,8 @@ struct Check<'p> {
     /// What each plugin is said to be, but for those whose word is not known: that has been told, and what
     /// would follow from a guess misleads.
     kinds: BTreeMap<&'p str, PluginKind>,
+    /// What the plan's parts are called: each expression asks for some.
+    ids: BTreeSet<&'p str>,
 }
 
 fn kinds<'p>(plan: &'p Plan, root: &Node) -> BTreeMap<&'p str, PluginKind> {
@@ -299,7 +303,8 @@ impl<'p> Check<'p> {
     }
 
     fn suggest_step(&self, name: &str) -> String {
-        suggest("step", name, self.ids().into_iter())
+        // In the order of the file, as its author knows them.
+        self.problems.suggest("step", name, || self.in_file_order())
     }
 
     fn work(&mut self, step: &Step, node: &Node) {
@@ -340,7 +345,8 @@ impl<'p> Check<'p> {
     }
 
     fn unknown_plugin(&mut self, name: &str, place: At) {
-        let cure = suggest("plugin", name, self.plan.plugins.keys().map(String::as_str));
+        let known = || self.plan.plugins.keys().map(String::as_str).collect();
+        let cure = self.problems.suggest("plugin", name, known);
         self.problems
             .add(place, format!("`plugins:` does not name `{name}`"), cure);
     }
@@ -354,11 +360,8 @@ impl<'p> Check<'p> {
         if let Some(handler) = &step.on_failure.run
             && !self.plan.handlers.contains_key(handler)
         {
-            let cure = suggest(
-                "handler",
-                handler,
-                self.plan.handlers.keys().map(String::as_str),
-            );
+            let known = || self.plan.handlers.keys().map(String::as_str).collect();
+            let cure = self.problems.suggest("handler", handler, known);
             let message = format!("`handlers:` does not name `{handler}`");
             self.problems.add(place("run"), message, cure);
         }
@@ -547,7 +550,7 @@ impl<'p> Check<'p> {
         }
         // `steps.stub-load.output` is a subtraction to CEL; that is where such a name comes from.
         let suffix = format!("-{name}");
-        match self.ids().into_iter().find(|id| id.ends_with(&suffix)) {
+        match self.ids.iter().find(|id| id.ends_with(&suffix)) {
             Some(id) => {
                 format!("write `{results}[\"{id}\"]`: `-` is minus in an expression")
             }
@@ -578,7 +581,7 @@ impl<'p> Check<'p> {
     }
 
     /// The parts that expressions may name.
-    fn ids(&self) -> Vec<&'p str> {
+    fn in_file_order(&self) -> Vec<&'p str> {
         match &self.plan.body {
             Body::Fsm(machine) => machine
                 .states
@@ -599,7 +602,8 @@ impl<'p> Check<'p> {
         if let Some(name) = reference.path.first()
             && !self.plan.inputs.contains_key(name)
         {
-            let cure = suggest("input", name, self.plan.inputs.keys().map(String::as_str));
+            let known = || self.plan.inputs.keys().map(String::as_str).collect();
+            let cure = self.problems.suggest("input", name, known);
             self.problems
                 .add(at, format!("the plan has no input `{name}`"), cure);
         }
@@ -612,15 +616,14 @@ impl<'p> Check<'p> {
             let cure = format!("write `{results}.<id>`, so that it can be checked");
             return self.problems.add(at, message, cure);
         };
-        let ids = self.ids();
-        if ids.is_empty() {
+        if self.ids.is_empty() {
             return; // what the plan lacks has been told
         }
-        if !ids.contains(&id.as_str()) {
+        if !self.ids.contains(id.as_str()) {
             let prefix = format!("{id}-");
-            let cure = match ids.iter().find(|known| known.starts_with(&prefix)) {
+            let cure = match self.ids.iter().find(|known| known.starts_with(&prefix)) {
                 Some(id) => format!("write `{results}[\"{id}\"]`: `-` is minus in an expression"),
-                None => suggest(part, id, ids.iter().copied()),
+                None => self.problems.suggest(part, id, || self.in_file_order()),
             };
             return self
                 .problems
