@@ -30,7 +30,9 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .into_iter()
         .take(WORDS_MAX)
         // A word that is longer or shorter by more letters is no slip either, and this is cheaper to see.
-        .filter(|word| word.len() <= WORD_BYTES_MAX && word.chars().count().abs_diff(letters) <= slips)
+        .filter(|word| {
+            word.len() <= WORD_BYTES_MAX && word.chars().count().abs_diff(letters) <= slips
+        })
         .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
         .min()?;
     (distance <= slips).then_some(word)

@@ -112,7 +112,13 @@ impl<'p> Check<'p> {
     fn known_state(&mut self, machine: &Fsm, id: &str, key: &str, at: At) {
         // Where no state could be read, that has been told.
         if machine.state(id).is_none() && !id.is_empty() && !machine.states.is_empty() {
-            let known = || machine.states.iter().map(|state| state.id.as_str()).collect();
+            let known = || {
+                machine
+                    .states
+                    .iter()
+                    .map(|state| state.id.as_str())
+                    .collect()
+            };
             let cure = self.problems.suggest("state", id, known);
             let message = format!("{key}: the plan has no state `{id}`");
             self.problems.add(at, message, cure);
