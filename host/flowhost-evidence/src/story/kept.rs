@@ -54,7 +54,18 @@ pub(super) fn graph(
     let bundle: Json = serde_json::from_slice(&bytes).ok()?;
     let (name, text) = plan_of(&bundle)?;
     let graph = Graph::of(&Plan::parse(text, name).ok()?);
-    let steps = steps.listed.items.iter();
-    let ends = steps.map(|step| (step.path.as_str(), step.status.as_str(), step.duration_ms));
-    (graph.nodes.len() <= NODES_MAX).then(|| graph.with_ends(ends))
+    if graph.nodes.len() > NODES_MAX {
+        return None;
+    }
+    let listed = steps.listed.items.iter();
+    let ends = listed.map(|step| (step.path.as_str(), step.status.as_str(), step.duration_ms));
+    let mut graph = graph.with_ends(ends);
+    // A node says how often it ended, whether its items are listed or not.
+    for node in &mut graph.nodes {
+        let counts = steps.items.get(&node.label);
+        if let (Some(ended), Some(counts)) = (&mut node.ended, counts) {
+            ended.times = counts.values().sum();
+        }
+    }
+    Some(graph)
 }

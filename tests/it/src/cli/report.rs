@@ -132,6 +132,25 @@ fn a_run_that_is_not_there_has_no_page() {
 }
 
 #[test]
+fn a_page_counts_all_items_and_lists_the_step_before_them() {
+    let home = Home::new();
+    home.file(
+        "plan.yaml",
+        "flowhost: v1\nkind: workflow\nname: many\n\
+         plugins:\n  md: { kind: tool, source: builtin:markdown, profile: deny-all }\n\
+         steps:\n  first: { uses: md/headings, with: { text: x } }\n  \
+         each:\n    needs: [first]\n    foreach: { items: \"${{ range(210) }}\", as: n, fail_fast: false }\n    \
+         uses: md/headings\n    with: { text: \"${{ n }}\" }\n",
+    );
+    home.flowhost(&["run", "plan.yaml"]).expect(8);
+    let page = home.flowhost(&["runs", "report", "latest"]).expect(0).stdout;
+    assert_eq!(page.matches("210 items: 210 failed").count(), 2, "bars and table");
+    for words in ["and 207 more", "<code>first</code>", "210×"] {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
+#[test]
 fn an_erased_payload_leaves_the_page_too() {
     let (home, page) = hostile_run();
     let records = home.records();
