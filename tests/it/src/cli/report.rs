@@ -143,8 +143,15 @@ fn a_page_counts_all_items_and_lists_the_step_before_them() {
          uses: md/headings\n    with: { text: \"${{ n }}\" }\n",
     );
     home.flowhost(&["run", "plan.yaml"]).expect(8);
-    let page = home.flowhost(&["runs", "report", "latest"]).expect(0).stdout;
-    assert_eq!(page.matches("210 items: 210 failed").count(), 2, "bars and table");
+    let page = home
+        .flowhost(&["runs", "report", "latest"])
+        .expect(0)
+        .stdout;
+    assert_eq!(
+        page.matches("210 items: 210 failed").count(),
+        2,
+        "bars and table"
+    );
     for words in ["and 207 more", "<code>first</code>", "210×"] {
         assert!(page.contains(words), "{words}");
     }
