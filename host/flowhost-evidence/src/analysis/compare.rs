@@ -81,9 +81,24 @@ pub struct Contrast {
     pub says: String,
 }
 
+/// What is compared; all of it without a word. Whoever asks one question needs fewer runs for an answer than who asks thirty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Only {
+    /// One stage.
+    pub stage: Option<String>,
+    /// One metric.
+    pub metric: Option<Metric>,
+}
+
 /// Compares side `b` with side `a`, of what `source` answered.
 #[must_use]
-pub fn compare(observations: &[Observation], a: &Side, b: &Side, source: Source) -> Comparison {
+pub fn compare(
+    observations: &[Observation],
+    a: &Side,
+    b: &Side,
+    source: Source,
+    only: &Only,
+) -> Comparison {
     let of = |side: &Side| -> Vec<&Observation> {
         let there = observations.iter().filter(|it| it.source() == source);
         there.filter(|it| side.has(it)).collect()
@@ -93,10 +108,14 @@ pub fn compare(observations: &[Observation], a: &Side, b: &Side, source: Source)
         .iter()
         .chain(&second)
         .map(|it| it.stage.as_str())
+        .filter(|stage| only.stage.as_deref().is_none_or(|it| it == *stage))
         .collect();
+    let metrics = Metric::ALL.iter().copied();
+    let metrics = metrics.filter(|metric| only.metric.is_none_or(|it| it == *metric));
+    let metrics: Vec<Metric> = metrics.collect();
     let mut samples = Vec::new();
     for stage in stages {
-        for &metric in Metric::ALL {
+        for &metric in &metrics {
             let numbers = |side: &[&Observation]| -> Vec<f64> {
                 let there = side.iter().filter(|it| it.stage == stage);
                 there.filter_map(|it| metric.of(it)).collect()
@@ -111,6 +130,7 @@ pub fn compare(observations: &[Observation], a: &Side, b: &Side, source: Source)
         .iter()
         .map(|(_, _, left, right)| stats::chance(left, right))
         .collect();
+    let asked = chances.iter().flatten().count();
     stats::holm(&mut chances);
     let rows = samples.into_iter().zip(chances);
     Comparison {
@@ -119,7 +139,7 @@ pub fn compare(observations: &[Observation], a: &Side, b: &Side, source: Source)
         mock: source == Source::Mock,
         rows: rows
             .map(|((stage, metric, left, right), chance)| {
-                contrast(stage, metric, &left, &right, chance)
+                contrast(stage, metric, (&left, &right), (chance, asked))
             })
             .collect(),
     }
@@ -136,16 +156,16 @@ impl Contrast {
 fn contrast(
     stage: String,
     metric: Metric,
-    left: &[f64],
-    right: &[f64],
-    chance: Option<f64>,
+    (left, right): (&[f64], &[f64]),
+    (chance, asked): (Option<f64>, usize),
 ) -> Contrast {
     let (a_median, b_median) = (stats::median(left), stats::median(right));
     let change = match (a_median, b_median) {
         (Some(a), Some(b)) if a != 0.0 => Some((b - a) / a),
         _ => None,
     };
-    let says = says(left.len(), right.len(), (a_median, b_median), chance);
+    let counts = (left.len(), right.len());
+    let says = says(counts, (a_median, b_median), chance, asked);
     Contrast {
         stage,
         metric,
@@ -159,17 +179,31 @@ fn contrast(
     }
 }
 
-fn says(a: usize, b: usize, medians: (Option<f64>, Option<f64>), chance: Option<f64>) -> String {
+/// `asked` is how many rows are compared at once: the more, the rarer a difference has to be, and the more runs it takes.
+fn says(
+    (a, b): (usize, usize),
+    medians: (Option<f64>, Option<f64>),
+    chance: Option<f64>,
+    asked: usize,
+) -> String {
     let Some(chance) = chance else {
         return "only one of them says it".to_owned();
     };
-    let possible = |a: usize, b: usize| stats::least_chance(a, b).is_some_and(|it| it < TOLD_BELOW);
-    if !possible(a, b) {
+    let possible = |a: usize, b: usize| {
+        let least = stats::least_chance(a, b);
+        least.is_some_and(|it| it * stats::count(asked) < TOLD_BELOW)
+    };
+    // A row of many runs can be told beside rows of few.
+    if chance >= TOLD_BELOW && !possible(a, b) {
         let enough = (1..=ENOUGH_MAX)
             .find(|n| possible(*n, *n))
             .unwrap_or(ENOUGH_MAX);
+        let at_once = match asked {
+            1 => String::new(),
+            asked => format!(", as {asked} rows are compared at once"),
+        };
         return format!(
-            "{TOO_FEW} to tell any difference from chance: {enough} of each are the least"
+            "{TOO_FEW} to tell any difference from chance: {enough} of each are the least{at_once}"
         );
     }
     let higher = match medians {

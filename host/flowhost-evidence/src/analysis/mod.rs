@@ -18,7 +18,7 @@ mod report;
 mod stats;
 
 pub use adoption::{Adoption, TARGET, WEEKS, Week, adoption};
-pub use compare::{Comparison, Contrast, Side, compare};
+pub use compare::{Comparison, Contrast, Only, Side, compare};
 pub use disagree::{Disagreements, disagreements};
 pub use drift::{Drift, Section, StageDrift, drift};
 pub use moments::moment;

@@ -100,16 +100,37 @@ fn few_runs_are_said_to_be_few_and_many_tell_a_difference() {
             })
             .collect()
     };
-    let row = |runs: u32| {
+    let row_of = |runs: u32, only: &Only| {
         let lines = [side("a", 0, runs, 1.0), side("b", 40, runs, 2.0)].concat();
         let [a, b] = ["a", "b"].map(|it| Side::Profile(it.to_owned()));
-        let rows = compare(evidence(&lines).observations(), &a, &b, Source::Model).rows;
+        let all = evidence(&lines);
+        let rows = compare(all.observations(), &a, &b, Source::Model, only).rows;
         rows.into_iter()
             .find(|it| it.metric == Metric::Cost)
             .unwrap()
     };
+    let row = |runs: u32| row_of(runs, &Only::default());
     assert!(row(3).says.contains("too few runs"), "{}", row(3).says);
-    assert!(row(3).says.contains("4 of each"), "{}", row(3).says);
+    // Five questions at once need five runs of each, and one needs four.
+    for runs in [3, 4] {
+        let said = row(runs).says;
+        assert!(said.ends_with("5 of each are the least, as 5 rows are compared at once"), "{said}");
+    }
+    assert!(row(5).says.starts_with("higher"), "{:?}", row(5));
+    let cost = Only {
+        metric: Some(Metric::Cost),
+        ..Only::default()
+    };
+    assert!(row_of(3, &cost).says.ends_with("4 of each are the least"));
+    assert!(row_of(4, &cost).says.starts_with("higher"));
+    let elsewhere = Only {
+        stage: Some("tasks".to_owned()),
+        ..Only::default()
+    };
+    let [a, b] = ["a", "b"].map(|it| Side::Profile(it.to_owned()));
+    let lines = [side("a", 0, 1, 1.0), side("b", 40, 1, 2.0)].concat();
+    let none = compare(evidence(&lines).observations(), &a, &b, Source::Model, &elsewhere);
+    assert_eq!(none.rows, []);
     assert!(row(8).says.starts_with("higher"), "{:?}", row(8));
     let change = row(8).change.unwrap();
     assert!((0.9..1.1).contains(&change), "{change}");
@@ -302,7 +323,7 @@ fn one_model_alone_is_held_beside_several() {
         .collect();
     let all = evidence(&lines);
     let [a, b] = [Method::Single, Method::Consensus].map(Side::Method);
-    let both = compare(all.observations(), &a, &b, Source::Model);
+    let both = compare(all.observations(), &a, &b, Source::Model, &Only::default());
     assert_eq!((both.a.as_str(), both.b.as_str()), ("single", "consensus"));
     let cost = both
         .rows

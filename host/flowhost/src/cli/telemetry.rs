@@ -92,6 +92,12 @@ pub(crate) struct CompareArgs {
     /// What A and B name
     #[arg(long, value_enum, default_value_t = CompareBy::Profile)]
     pub(crate) by: CompareBy,
+    /// One stage: the fewer rows are compared at once, the fewer runs can show a difference
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// One metric, chosen before the numbers are seen
+    #[arg(long, value_parser = metrics())]
+    pub(crate) metric: Option<Metric>,
     #[command(flatten)]
     pub(crate) evidence: EvidenceArgs,
     #[command(flatten)]

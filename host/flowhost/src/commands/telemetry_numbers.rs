@@ -1,14 +1,15 @@
 //! `flowhost telemetry report`, `compare` and `disagreements`: what the evidence files of many runs say together; and the
 //! reading of those files, which the other commands over them share.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use flowhost::ambient::Ambient;
 use flowhost::failure::Failure;
 use flowhost::output::{counted, neutral};
 use flowhost_evidence::analysis::{
-    Comparison, Contrast, Disagreements, Evidence, Method, Metric, Reading, Report, Side, Source,
-    compare, disagreements, report,
+    Comparison, Contrast, Disagreements, Evidence, Method, Metric, Only, Reading, Report, Side,
+    Source, compare, disagreements, report,
 };
 use flowhost_flow::Exit;
 use serde::Serialize;
@@ -87,7 +88,19 @@ pub(crate) fn of_profiles(args: &CompareArgs, context: &Context) -> Result<Exit,
             return Err(nowhere(side, &evidence));
         }
     }
-    let both = compare(evidence.observations(), &a, &b, source);
+    let only = Only {
+        stage: args.stage.clone(),
+        metric: args.metric,
+    };
+    let both = compare(evidence.observations(), &a, &b, source, &only);
+    if let (true, Some(stage)) = (both.rows.is_empty(), &only.stage) {
+        let all = evidence.observations().iter();
+        let known: BTreeSet<&str> = all.map(|it| it.stage.as_str()).collect();
+        let known: Vec<&str> = known.into_iter().collect();
+        let message = format!("neither side has a stage `{stage}`");
+        let hint = format!("stages that were read: {}", known.join(", "));
+        return Err(Failure::new(Exit::Internal, message).hint(hint));
+    }
     form.print(context, &both, beside, compare_csv);
     Ok(Exit::Ok)
 }
