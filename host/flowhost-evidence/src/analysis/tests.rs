@@ -114,7 +114,10 @@ fn few_runs_are_said_to_be_few_and_many_tell_a_difference() {
     // Five questions at once need five runs of each, and one needs four.
     for runs in [3, 4] {
         let said = row(runs).says;
-        assert!(said.ends_with("5 of each are the least, as 5 rows are compared at once"), "{said}");
+        assert!(
+            said.ends_with("5 of each are the least, as 5 rows are compared at once"),
+            "{said}"
+        );
     }
     assert!(row(5).says.starts_with("higher"), "{:?}", row(5));
     let cost = Only {
@@ -129,7 +132,13 @@ fn few_runs_are_said_to_be_few_and_many_tell_a_difference() {
     };
     let [a, b] = ["a", "b"].map(|it| Side::Profile(it.to_owned()));
     let lines = [side("a", 0, 1, 1.0), side("b", 40, 1, 2.0)].concat();
-    let none = compare(evidence(&lines).observations(), &a, &b, Source::Model, &elsewhere);
+    let none = compare(
+        evidence(&lines).observations(),
+        &a,
+        &b,
+        Source::Model,
+        &elsewhere,
+    );
     assert_eq!(none.rows, []);
     assert!(row(8).says.starts_with("higher"), "{:?}", row(8));
     let change = row(8).change.unwrap();
