@@ -145,7 +145,9 @@ mod tests {
     async fn ordered(bus: &LocalBus, channel: &Channel) -> usize {
         let draft = Draft {
             id: channel.id(7, "start"),
-            ..envelope("host", "step.start", json!({})).into_draft().unwrap()
+            ..envelope("host", "step.start", json!({}))
+                .into_draft()
+                .unwrap()
         };
         let subject = channel.subject(&["step", "greet", "start"]).unwrap();
         let sent = bus.publish(&subject, Arc::new(draft.seal().unwrap()));
