@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::{Faults, files_below, read, shown};
 
-/// Longest source file, in lines: one that needs a table of contents wants splitting. A little above 700, so that the
-/// line that goes too far is not the one that has to be at once.
+/// Longest source file, in lines: one that needs a table of contents wants splitting. A little above the 700
+/// that we aim at, so that a file is not to be split for the one line of a mend.
 const LINES_MAX: usize = 720;
 
 /// The folders that hold our sources.
