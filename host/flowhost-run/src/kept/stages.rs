@@ -72,7 +72,9 @@ pub(crate) fn lock(host: &Inner, project: &Project, run: &str) -> Result<Option<
     let root = plan_dir.join(&spec.root);
     let unwritable = |error: io::Error| {
         let message = format!("the evidence folder `{}` cannot be written", root.display());
-        Failure::new(Exit::Internal, message).because(error.to_string())
+        Failure::new(Exit::Internal, message)
+            .because(error.to_string())
+            .hint("without its evidence a stage has not happened: clear the way, or name another folder as `evidence.root` in the plan")
     };
     let dir = specs::root(&*host.config.world, &plan_dir, &spec.root).map_err(unwritable)?;
     let lock = specs::take_lock(&dir, &spec.spec_id, run).map_err(unwritable)?;

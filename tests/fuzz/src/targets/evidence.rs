@@ -1,5 +1,7 @@
 //! Evidence files that somebody else wrote, as the numbers over many runs read them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use flowhost_evidence::analysis::alerts::{Rules, alerts, days};
 use flowhost_evidence::analysis::{
     Evidence, GroupBy, Metric, Reading, Source, adoption, disagreements, drift, overview, report,
@@ -7,6 +9,7 @@ use flowhost_evidence::analysis::{
 use flowhost_evidence::html::dashboard::page;
 use flowhost_evidence::packet::{Files, Proof, Spec};
 use flowhost_evidence::trials::{Outputs, Records};
+use flowhost_ledger::{pack, unpacked};
 
 use crate::{Outcome, Target};
 
@@ -77,8 +80,25 @@ fn evidence(bytes: &[u8]) -> Outcome {
     assert_eq!(counted, all.len());
     read_blind(bytes);
     packed(bytes);
+    archived(bytes);
     let taken = [line, synthesis].contains(&Reading::Taken);
     Outcome::of(&if taken { Ok(()) } else { Err(()) })
+}
+
+/// Bytes that are said to be an archive of older runs, and what such an archive of them gives back: never more than is asked for.
+fn archived(bytes: &[u8]) {
+    const MOST: u64 = 1 << 20;
+    let held = |files: &BTreeMap<String, Vec<u8>>| files.values().map(Vec::len).sum::<usize>();
+    if let Ok(files) = unpacked(bytes, &|_| true, MOST) {
+        assert!(held(&files) as u64 <= MOST);
+    }
+    let name = "consensus/S/spec-plan_x_telemetry.jsonl".to_owned();
+    let mut archive = Vec::new();
+    let made = pack(&BTreeSet::from([name.clone()]), |_| Ok(bytes.to_vec()), &mut archive);
+    assert!(made.is_ok(), "{made:?}");
+    if let Ok(files) = unpacked(&archive, &|_| true, MOST) {
+        assert_eq!(files.get(&name).map(Vec::as_slice), Some(bytes));
+    }
 }
 
 /// What a reader gets has names that stay in its folder.
