@@ -94,7 +94,11 @@ fn archived(bytes: &[u8]) {
     }
     let name = "consensus/S/spec-plan_x_telemetry.jsonl".to_owned();
     let mut archive = Vec::new();
-    let made = pack(&BTreeSet::from([name.clone()]), |_| Ok(bytes.to_vec()), &mut archive);
+    let made = pack(
+        &BTreeSet::from([name.clone()]),
+        |_| Ok(bytes.to_vec()),
+        &mut archive,
+    );
     assert!(made.is_ok(), "{made:?}");
     if let Ok(files) = unpacked(&archive, &|_| true, MOST) {
         assert_eq!(files.get(&name).map(Vec::as_slice), Some(bytes));
