@@ -20,10 +20,12 @@ use crate::support::{Home, confines, repository};
 
 /// Seconds in the test command.
 const SECONDS: u64 = 40;
-/// Seconds from which on the bound of memory is the real one: before, caches fill and the allocator finds its size.
+/// Seconds from which on the bound of memory is the real one: in the first dozens of runs caches fill and the allocator
+/// finds its size, and a slow machine makes no more in the time of the test command.
 const LONG: u64 = 600;
-/// The growth that is borne, in percent: over a long time, and over a short one.
-const GROWTH: (f64, f64) = (5.0, 25.0);
+/// The growth that is borne, in percent: over a long time, and over a short one, in which a leak of a few megabytes in
+/// each run is still seen.
+const GROWTH: (f64, f64) = (5.0, 60.0);
 /// Runs that are at work together.
 const TOGETHER: u32 = 3;
 /// File descriptors more than at the first look that are no leak: a thread more has its own.
@@ -182,9 +184,12 @@ fn folder(sites: &[(&str, Site)]) -> Home {
     home.file("server/server.pl", script);
     let (mut plugins, mut steps) = (String::new(), String::new());
     let mut add = |name: &str, config: String, profile: String| {
-        // Who behaves gets the time that a busy machine needs; who never answers costs no more than this.
-        let deadline = if GOOD.contains(&name) { "30s" } else { "3s" };
-        let limits = format!("[limits]\ndeadline = \"{deadline}\"\n");
+        // Time enough for a busy machine. Who never answers costs no more than its step may take.
+        let limits = "[limits]\ndeadline = \"30s\"\n";
+        let timeout = match GOOD.contains(&name) {
+            true => "",
+            false => ", timeout: 3s",
+        };
         home.file(
             &format!("policies/{name}.toml"),
             format!("version = 1\nname = \"{name}\"\nlog = true\n{limits}{profile}"),
@@ -194,7 +199,7 @@ fn folder(sites: &[(&str, Site)]) -> Home {
         ));
         for number in [1, 2] {
             steps.push_str(&format!(
-                "  {name}_{number}: {{ uses: {name}/shout, with: {{ text: hello }}, continue_on_error: true }}\n"
+                "  {name}_{number}: {{ uses: {name}/shout, with: {{ text: hello }}, continue_on_error: true{timeout} }}\n"
             ));
         }
     };
@@ -258,7 +263,7 @@ fn look(process: u32) -> Look {
 
 /// A look at a process that has had a moment to clear up.
 fn settled(process: u32, sessions: &Sessions) -> Look {
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(20);
     loop {
         let seen = look(process);
         if (seen.children == 0 && sessions.left() == 0) || Instant::now() > until {
