@@ -79,7 +79,10 @@ pub(super) fn told(message: &str, text: &str, at: At) -> Option<Told> {
             "write the value without it, in quotes if it is to be text",
         )
     } else if let Some((_, rest)) = message.split_once("unexpected character: `") {
-        let character = rest.chars().next()?;
+        // One that cannot be seen comes as an escape, and one that is itself a quote between quotes.
+        let character = rest
+            .split_once('`')
+            .map_or("`", |(shown, _)| if shown.is_empty() { "`" } else { shown });
         (
             format!("a value cannot begin with `{character}`"),
             "put the value in quotes",
@@ -165,6 +168,8 @@ mod tests {
             ("a: \"b\n", "a quote that begins before this line"),
             ("a:\n  b: \"c }\n", "a quote that begins"),
             ("a: @b\n", "a value cannot begin with `@`"),
+            ("a: \u{1b}[2J\n", "a value cannot begin with `\\"),
+            ("a: `b`\n", "a value cannot begin with ```"),
             ("a: \"b\" c\n", "follows the quote"),
             ("a: {~: b}\n", "a key is a text"),
             ("a: {[1]: b}\n", "a key is a text"),
