@@ -6,7 +6,7 @@
 //! at once. A unit must never decide what its end means for the plan, and never end while a call of
 //! its own is out: only then is its budget exact.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -244,6 +244,9 @@ pub(super) struct Answer {
 #[derive(Debug, Default)]
 pub(super) struct Units {
     units: BTreeMap<UnitId, Unit>,
+    /// The units of each scope: ten thousand sub-plans that are stopped at once must not look through all units
+    /// of the run each.
+    by_scope: BTreeSet<(ScopeId, UnitId)>,
     calls: BTreeMap<CallId, UnitId>,
     gates: BTreeMap<GateId, UnitId>,
     hungry: VecDeque<Hungry>,
@@ -293,6 +296,7 @@ impl Units {
             waits: false,
             used: Amounts::default(),
         };
+        self.by_scope.insert((unit.seat.scope, id));
         self.units.insert(id, unit);
         id
     }
@@ -355,8 +359,9 @@ impl Units {
 
     /// Units at work for a scope.
     pub(super) fn of_scope(&self, scope: ScopeId) -> Vec<UnitId> {
-        let of_scope = self.units.values().filter(|unit| unit.seat.scope == scope);
-        of_scope.map(|unit| unit.id).collect()
+        let of_scope = (scope, UnitId(0))..=(scope, UnitId(u64::MAX));
+        let of_scope = self.by_scope.range(of_scope);
+        of_scope.map(|(_, unit)| *unit).collect()
     }
 
     /// Calls that were asked for and not yet answered.
@@ -392,6 +397,7 @@ impl Units {
             debug_assert!(false, "the unit had its turn just now");
             return;
         };
+        self.by_scope.remove(&(unit.seat.scope, id));
         debug_assert!(
             unit.open.is_empty(),
             "no unit ends while a call of it is out"
