@@ -114,7 +114,7 @@ fn dos_001_a_loop_ends_with_7_and_names_the_limit() {
     $ flowhost run plan.yaml
     ----- stdout
        failed  only ([duration], fuel 500000000)
-    plan 430dfb27c60c: limit in [duration], run [ulid]
+    plan 30bf525a1291: limit in [duration], run [ulid]
     report: [home]/.flowhost/default/runs/[ulid]/report.html
     evidence: [home]/.flowhost/default/runs/[ulid] ([n] records); check it with: flowhost verify [ulid]
     ----- stderr
