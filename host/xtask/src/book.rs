@@ -34,20 +34,6 @@ pub(crate) fn run(folders: &Folders) -> Result<()> {
     draw(folders)
 }
 
-/// Draws the book where mdBook is there. To compile it takes two cores two minutes, for what the tests of the list of
-/// pages and of their links leave to be found; so the test command does not.
-pub(crate) fn draw_if_installed(folders: &Folders) -> Result<()> {
-    if is_installed(folders)? {
-        return draw(folders);
-    }
-    say::skipped(
-        "the book",
-        format_args!("mdBook {MDBOOK} is not in `target/tools`"),
-        "`cargo xtask book` installs it and draws the book",
-    );
-    Ok(())
-}
-
 fn program(folders: &Folders) -> PathBuf {
     let name = format!("mdbook{}", std::env::consts::EXE_SUFFIX);
     folders.tools().join("bin").join(name)

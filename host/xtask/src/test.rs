@@ -93,7 +93,7 @@ fn component_lane(folders: &Folders, options: &Options, halt: &Halt) -> Result<(
         say::step("behaviour trees against py_trees");
         py_trees::run(folders, &py_trees::Options::default())
     })?;
-    halt.unless(|| book::draw_if_installed(folders))
+    halt.unless(|| book::run(folders))
 }
 
 /// The attributes of the SDK, with their compile-fail tests: in a target folder of their own, because the
