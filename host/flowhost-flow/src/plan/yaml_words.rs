@@ -79,10 +79,8 @@ pub(super) fn told(message: &str, text: &str, at: At) -> Option<Told> {
             "write the value without it, in quotes if it is to be text",
         )
     } else if let Some((_, rest)) = message.split_once("unexpected character: `") {
-        // One that cannot be seen comes as an escape, and one that is itself a quote between quotes.
-        let character = rest
-            .split_once('`')
-            .map_or("`", |(shown, _)| if shown.is_empty() { "`" } else { shown });
+        // One that cannot be seen comes as an escape; the reader quotes it `so'.
+        let character = rest.split_once('\'').map_or(rest, |(shown, _)| shown);
         (
             format!("a value cannot begin with `{character}`"),
             "put the value in quotes",
