@@ -13,6 +13,9 @@ use crate::shared::support::Refusal;
 pub(super) const FRAME_MAX: usize = 64 << 20;
 /// Bytes that an error's body is shown with.
 const BODY_MAX: usize = 64 << 10;
+/// Bytes behind them that are read as well, as many as a header with a secret may have: a secret that begins in what is
+/// shown may end here, and half of one is found by nobody.
+const BEYOND: usize = 64 << 10;
 /// Bytes of the frame before in which a secret may have begun.
 const TAIL_BYTES: usize = 512;
 
@@ -64,17 +67,24 @@ pub(super) fn head(answer: &Answer, body: Vec<u8>) -> Head {
 /// The beginning of a body that is for people, without secrets.
 pub(super) async fn words(answer: &mut Answer) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
+    let mut is_whole = true;
     while let Some(piece) = answer.body.next().await {
         bytes.extend_from_slice(&piece?);
-        if bytes.len() >= BODY_MAX {
-            bytes.truncate(BODY_MAX);
+        if bytes.len() >= BODY_MAX + BEYOND {
+            bytes.truncate(BODY_MAX + BEYOND);
+            is_whole = false;
             break;
         }
     }
-    match &answer.echoes {
-        Some(echoes) => echoes.clean(&bytes),
-        None => Ok(bytes),
+    if let Some(echoes) = &answer.echoes {
+        bytes = echoes.clean(&bytes)?;
+        if !is_whole {
+            // What was taken out may have moved the end forward, and half a secret with it.
+            bytes.truncate(bytes.len().saturating_sub(BEYOND));
+        }
     }
+    bytes.truncate(BODY_MAX);
+    Ok(bytes)
 }
 
 /// The one frame of a body of JSON; none where the body is empty.
@@ -273,6 +283,25 @@ mod tests {
         let mut stream = Stream::of(answer("text/event-stream", &["data: hello\n\n"], None));
         let ended = stream.next(&mut Place::default()).await;
         assert!(said(ended.err().unwrap()).contains("not a frame: `hello`"));
+    }
+
+    #[tokio::test]
+    async fn no_half_of_a_secret_stands_where_a_long_body_is_cut() {
+        let cut_within = format!("{}s3cret", "x".repeat(BODY_MAX - 3));
+        let endless = "y".repeat(4 * BODY_MAX);
+        let moved = "s3cret".repeat(BODY_MAX);
+        for pieces in [
+            vec![cut_within.as_str()],
+            vec![cut_within.as_str(), endless.as_str()],
+            vec![moved.as_str(), "s3c"],
+        ] {
+            let echoes: Option<Box<dyn Echoes>> = Some(Box::new(Known));
+            let mut answer = answer("text/plain", &pieces, echoes);
+            let words = words(&mut answer).await.ok().unwrap();
+            let words = String::from_utf8(words).unwrap();
+            assert!(words.len() <= BODY_MAX && words.len() >= BODY_MAX / 2);
+            assert!(!words.replace("[redacted]", "").contains('s'));
+        }
     }
 
     #[tokio::test]

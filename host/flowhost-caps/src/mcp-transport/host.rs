@@ -95,7 +95,7 @@ impl wit::Host for &mut HostState {
         } else if let Some(peer) = state.seat.peer().await {
             peer.forget(&stream);
         }
-        state.later.retain(|arrival| arrival.stream != stream);
+        state.drop_cancelled();
         Ok(())
     }
 }
@@ -177,6 +177,8 @@ async fn open(
                 headers,
                 route: asks,
             };
+            // What has ended is let go: a call may ask as often as it may call the host.
+            while state.reading.try_join_next().is_some() {}
             let reader = state.reading.spawn(remote.ask(scope, question, waiter));
             state.readers.insert(stream.clone(), reader);
         }
@@ -337,12 +339,12 @@ async fn next(
             return Ok(None);
         };
         let stream = arrival.stream.clone();
-        if let Some(piece) = arrival.first_piece(PIECE_MAX) {
+        if let Some(piece) = arrival.piece(PIECE_MAX) {
             state.later.push_front(arrival);
             let came = Came::Piece(piece);
             return Ok(Some(Next { stream, came }));
         }
-        let came = std::mem::replace(&mut arrival.came, Ok(Came::Closed))?;
+        let came = arrival.take()?;
         Ok::<_, Fault>(Some(Next { stream, came }))
     });
     let Some(next) = came.await? else {
@@ -350,6 +352,7 @@ async fn next(
     };
     if !next.came.goes_on() {
         state.open.remove(&next.stream);
+        state.readers.remove(&next.stream);
     }
     let frame = |json, more| wit::Event::Frame(wit::Frame { json, more });
     let event = match next.came {
@@ -382,6 +385,9 @@ async fn arrival(
             .await
             .ok()
             .flatten()?;
+        if !state.open.contains(&arrival.stream) {
+            continue; // it was cancelled while this was on its way
+        }
         if wanted(&arrival) {
             return Some(arrival);
         }

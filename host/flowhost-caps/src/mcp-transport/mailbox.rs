@@ -13,6 +13,9 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Bytes that may wait for one server's calls to read them. A server that writes faster than its client reads
 /// is stopped there, by its own pipe or connection.
 const WAITING_MAX: usize = 8 << 20;
+/// Bytes that an arrival takes beside its frame: its place in the inbox, the name of its stream, and what the allocator
+/// keeps of each. Frames can be some thirty bytes short, and a flood of those would else hold ten times the bound.
+const ARRIVAL_BYTES: usize = 256;
 /// Frames that belong to no stream and are kept for who listens later, and their bytes together: a server that
 /// floods while nobody listens loses its oldest words, and the host no memory.
 const UNASKED_MAX: usize = 256;
@@ -51,24 +54,40 @@ impl Came {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) stream: String,
-    pub(super) came: Result<Came, Fault>,
+    came: Result<Came, Fault>,
+    /// Bytes of a frame that were handed over in pieces. What is left stays where it is: a copy of it with each piece
+    /// would be hundreds of times a large frame.
+    handed: usize,
     waiting: Option<(Waiting, usize)>,
 }
 
 impl Arrival {
-    /// Takes the first piece of a frame that is longer than `bytes_max`; the rest stays.
-    pub(super) fn first_piece(&mut self, bytes_max: usize) -> Option<String> {
-        let Ok(Came::Frame(frame)) = &mut self.came else {
+    /// Takes the next piece of a frame of which more than `bytes_max` are left.
+    pub(super) fn piece(&mut self, bytes_max: usize) -> Option<String> {
+        let Ok(Came::Frame(frame)) = &self.came else {
             return None;
         };
-        if frame.len() <= bytes_max {
+        let left = frame.get(self.handed..)?;
+        if left.len() <= bytes_max {
             return None;
         }
         let cut = (0..=bytes_max)
             .rev()
-            .find(|at| frame.is_char_boundary(*at))?;
-        let rest = frame.split_off(cut);
-        Some(std::mem::replace(frame, rest))
+            .find(|at| left.is_char_boundary(*at))?;
+        let piece = left.get(..cut)?.to_owned();
+        self.handed += cut;
+        Some(piece)
+    }
+
+    /// Takes what came; of a frame what was not handed over in pieces.
+    pub(super) fn take(&mut self) -> Result<Came, Fault> {
+        let mut came = std::mem::replace(&mut self.came, Ok(Came::Closed));
+        if let Ok(Came::Frame(frame)) = &mut came
+            && self.handed > 0
+        {
+            *frame = frame.split_off(self.handed);
+        }
+        came
     }
 }
 
@@ -107,18 +126,20 @@ impl Waiter {
         let _call_is_over = self.sender.send(Arrival {
             stream: self.stream.clone(),
             came,
+            handed: 0,
             waiting: None,
         });
     }
 
     /// Delivers a frame.
     pub(super) fn deliver(&self, frame: String, waiting: &Waiting) {
-        let bytes = frame.len();
+        let bytes = frame.len() + ARRIVAL_BYTES;
         waiting.0.fetch_add(bytes, Ordering::Relaxed);
         // A call that is over drops it, and what it counts for with it.
         let _call_is_over = self.sender.send(Arrival {
             stream: self.stream.clone(),
             came: Ok(Came::Frame(frame)),
+            handed: 0,
             waiting: Some((waiting.clone(), bytes)),
         });
     }
@@ -186,18 +207,32 @@ mod tests {
         waiter.deliver("aöbö".to_owned(), &waiting);
         let mut arrival = inbox.try_recv().unwrap();
         let mut pieces = Vec::new();
-        while let Some(piece) = arrival.first_piece(2) {
+        while let Some(piece) = arrival.piece(2) {
             pieces.push(piece);
         }
         assert_eq!(pieces, ["a", "ö", "b"]);
-        assert!(matches!(&arrival.came, Ok(Came::Frame(rest)) if rest == "ö"));
+        assert!(matches!(arrival.take(), Ok(Came::Frame(rest)) if rest == "ö"));
         assert_eq!(
             waiting.0.load(Ordering::Relaxed),
-            6,
+            6 + ARRIVAL_BYTES,
             "until all of it is read"
         );
         drop(arrival);
         assert_eq!(waiting.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_the_shortest_frames_is_held_up_as_one_of_long_ones_is() {
+        let waiting = Waiting::default();
+        let (sender, _inbox) = tokio::sync::mpsc::unbounded_channel();
+        let stream = "1-1".to_owned();
+        let waiter = Waiter { stream, sender };
+        let most = WAITING_MAX / ARRIVAL_BYTES;
+        for _ in 0..most {
+            waiter.deliver("{}".to_owned(), &waiting);
+        }
+        let room = tokio::time::timeout(Duration::from_secs(1), waiting.room());
+        assert!(room.await.is_err(), "{most} frames are as many as may wait");
     }
 
     #[test]

@@ -151,6 +151,20 @@ pub(crate) struct TransportState {
     later: VecDeque<Arrival>,
 }
 
+impl TransportState {
+    /// Drops what has come on streams that nobody reads any more. What stands in the inbox is looked at as well: who
+    /// asks and cancels, and never asks for what came, would else have all answers kept until the call is over.
+    fn drop_cancelled(&mut self) {
+        let open = &self.open;
+        self.later.retain(|it| open.contains(&it.stream));
+        while let Ok(arrival) = self.inbox.try_recv() {
+            if open.contains(&arrival.stream) {
+                self.later.push_back(arrival);
+            }
+        }
+    }
+}
+
 /// What is linked, for every run alike.
 pub struct Seam;
 

@@ -430,6 +430,7 @@ impl Line {
         match answer::kind(&answer.headers) {
             Kind::Json => {
                 waiter.tell(Ok(Came::Head(answer::head(&answer, Vec::new()))));
+                self.waiting.room().await;
                 if let Some(frame) = answer::frame(&mut answer).await? {
                     waiter.deliver(frame, &self.waiting);
                 }

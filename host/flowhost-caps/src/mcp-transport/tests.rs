@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flowhost_engine::{CallScope, HostState, Provider as _, bindings::types};
 use flowhost_ledger::Kind;
 use flowhost_policy::{Grants, Profile};
 
 use super::host::wit::{self, Header, Host as _};
-use super::{McpTransport, ProcessServices};
+use super::{McpTransport, ProcessServices, TransportState};
 use crate::shared::outward::{Answer, Ask, Outward};
 use crate::shared::support::Refusal;
 use crate::testing::{Call, denied, invalid, limited};
@@ -193,10 +194,17 @@ const DONE: &str = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}";
 /// What comes on the stream of one request, to its end.
 async fn answer(store: &mut HostState, frame: &str) -> Vec<wit::Event> {
     let stream = open(store, frame).await.unwrap();
+    all_of(store, &stream).await
+}
+
+async fn all_of(store: &mut HostState, stream: &str) -> Vec<wit::Event> {
     let mut all = Vec::new();
     let mut borrowed = &mut *store;
     loop {
-        let next = borrowed.next(vec![stream.clone()], 60_000.0).await.unwrap();
+        let next = borrowed
+            .next(vec![stream.to_owned()], 60_000.0)
+            .await
+            .unwrap();
         let event = next.unwrap().expect("something comes").event;
         let is_end = matches!(event, wit::Event::End(_));
         all.push(event);
@@ -345,6 +353,46 @@ async fn a_frame_over_the_size_of_a_piece_comes_in_pieces() {
         frames,
         [(piece, true), (piece, true), ((88 << 10) + 2, false)]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_on_a_stream_that_was_cancelled_is_not_kept() {
+    let call = granted();
+    let script = Scripted::answering((0..100).map(|_| (200, JSON, None, DONE)));
+    let (mut store, _transport) = at(&call, &script).await;
+    for _ in 0..100 {
+        let stream = open(&mut store, PING).await.unwrap();
+        // The answer is there before anybody asks for it, and nobody ever does.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut borrowed = &mut store;
+        borrowed.cancel(stream).await.unwrap();
+    }
+    assert_eq!(script.methods().len(), 100);
+    let state = store.parts::<TransportState>().state;
+    assert_eq!((state.inbox.len(), state.later.len()), (0, 0));
+    assert!(state.readers.is_empty() && state.reading.len() <= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_read_when_there_is_room_for_it() {
+    let call = granted();
+    let large: &'static str = Box::leak(format!("\"{}\"", "x".repeat(9 << 20)).into_boxed_str());
+    let script = Scripted::answering([(200, JSON, None, large), (200, JSON, None, large)]);
+    let (mut store, _transport) = at(&call, &script).await;
+    let first = open(&mut store, PING).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = open(&mut store, PING).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let state = store.parts::<TransportState>().state;
+    assert_eq!(
+        state.inbox.len(),
+        4,
+        "of the second no more than its head, as long as nobody has read the first"
+    );
+    for stream in [first, second] {
+        let told = all_of(&mut store, &stream).await;
+        assert!(matches!(told.last(), Some(wit::Event::End(wit::End::Closed))));
+    }
 }
 
 #[tokio::test(start_paused = true)]
