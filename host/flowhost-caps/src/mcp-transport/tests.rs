@@ -391,7 +391,10 @@ async fn an_answer_is_read_when_there_is_room_for_it() {
     );
     for stream in [first, second] {
         let told = all_of(&mut store, &stream).await;
-        assert!(matches!(told.last(), Some(wit::Event::End(wit::End::Closed))));
+        assert!(matches!(
+            told.last(),
+            Some(wit::Event::End(wit::End::Closed))
+        ));
     }
 }
 
