@@ -41,6 +41,11 @@ impl Places {
     }
 }
 
+/// The JSON pointer (RFC 6901) of a member.
+pub(crate) fn child(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
 /// One finding about a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {

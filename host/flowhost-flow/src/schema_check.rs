@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::effort::{Limits, Meter, Spent};
+use crate::problem::child;
 use crate::schema_work::{self, Patterns, SCHEMA_COST_MAX};
 
 /// Bytes of a schema as JSON: as much as a manifest may hold in all.
@@ -191,10 +192,7 @@ impl Misfit {
     #[must_use]
     pub fn place(&self) -> String {
         match &self.member {
-            Some(member) => {
-                let escaped = member.replace('~', "~0").replace('/', "~1");
-                format!("{}/{escaped}", self.pointer)
-            }
+            Some(member) => child(&self.pointer, member),
             None => self.pointer.clone(),
         }
     }

@@ -88,8 +88,8 @@ pub fn packed(archive: &[u8]) -> io::Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-/// The files of an archive that [`pack`] wrote whose names are `wanted`, by their names. No more than `bytes_max` is unpacked,
-/// whatever an archive of a stranger says of itself.
+/// The files of an archive that [`pack`] wrote whose names are `wanted`, by their names. No more than `bytes_max` is
+/// unpacked, whatever an archive of a stranger says of itself.
 ///
 /// # Errors
 /// When it is no such archive, or holds more.

@@ -21,10 +21,12 @@ impl Claim {
     pub(crate) fn of(view: &View<'_>, owner: &Owner, leaf: Hash) -> Self {
         let prev = small_hex(view.prev);
         debug_assert!(prev.is_some(), "a view's `prev` is a hash in small digits");
-        let stranger = match () {
-            () if view.tenant != owner.tenant => Some("tenant"),
-            () if view.run != owner.run => Some("run"),
-            () => None,
+        let stranger = if view.tenant != owner.tenant {
+            Some("tenant")
+        } else if view.run != owner.run {
+            Some("run")
+        } else {
+            None
         };
         Self {
             seq: view.seq,

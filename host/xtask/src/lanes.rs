@@ -35,7 +35,7 @@ impl Halt {
     }
 }
 
-/// Does both, and fails with the lane that failed first.
+/// Does both. What the first failure was has been told when it happened.
 pub(crate) fn both(
     left: impl FnOnce(&Halt) -> Result<()>,
     right: impl FnOnce(&Halt) -> Result<()> + Send,
@@ -44,12 +44,11 @@ pub(crate) fn both(
     let (left, right) = std::thread::scope(|scope| {
         let beside = scope.spawn(|| halt.heed(right(&halt)));
         let left = halt.heed(left(&halt));
-        (left, beside.join())
+        let panicked = |_| halt.heed(Err(anyhow!("a house task has panicked")));
+        (left, beside.join().unwrap_or_else(panicked))
     });
-    let right = right.unwrap_or_else(|_| Err(anyhow!("a house task has panicked")));
     match (left, right) {
         (Ok(()), Ok(())) => Ok(()),
-        // Its cause stands above, where it was told when it happened.
         _ => bail!("not everything could be done"),
     }
 }

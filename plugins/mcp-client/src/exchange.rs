@@ -225,10 +225,8 @@ impl Server {
         if state.era == Era::Legacy {
             return String::new();
         }
-        let Value::Object(mut params) = json!({ "notifications": { "toolsListChanged": true } })
-        else {
-            return String::new();
-        };
+        let wanted = json!({ "toolsListChanged": true });
+        let mut params = Map::from_iter([("notifications".to_owned(), wanted)]);
         state.sign(&mut params);
         let request = Request {
             // It outlives the call, and there is one of it.

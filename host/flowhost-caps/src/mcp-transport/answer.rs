@@ -11,7 +11,8 @@ use crate::shared::support::Refusal;
 
 /// Longest frame over HTTP, where the rule's `response` allows as much: what the host holds of one answer.
 pub(super) const FRAME_MAX: usize = 64 << 20;
-/// Bytes that an error's body is shown with.
+/// Bytes that an error's body is shown with. An error page of a gateway fits, and a message shows the first few hundred
+/// characters of it.
 const BODY_MAX: usize = 64 << 10;
 /// Bytes behind them that are read as well, as many as a header with a secret may have: a secret that begins in what is
 /// shown may end here, and half of one is found by nobody.

@@ -21,19 +21,22 @@ use super::mailbox::{Came, Head, Unasked, Waiter, Waiting};
 use crate::shared::outward::{Answer, Ask, Outward};
 use crate::shared::support::Refusal;
 
-/// Addresses that one plugin of a run speaks with.
+/// Addresses that one plugin of a run speaks with. Each may have a stream open that takes no place among the requests in
+/// flight, so that nothing but this number bounds those streams.
 const REMOTES_MAX: u64 = 8;
 /// Sessions that one server begins in one run: one that keeps none is not a server.
 const SESSIONS_MAX: usize = 16;
 /// Bytes of a session's id: servers make up texts of some forty.
 const SESSION_BYTES_MAX: usize = 512;
-/// Tries in a row, without an event among them, to go on with a stream that broke off.
+/// Tries in a row, without an event among them, to go on with a stream that broke off. With the pauses between them
+/// they take a quarter of a minute, in which a server that is started again is back.
 const TRIES_MAX: u32 = 6;
 /// The longest that a server may want to be left alone: a run must hear of a change while it lasts.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// The shortest: one that closes after each event would have the host open streams, and record it, without end.
 const RETRY_MIN: Duration = Duration::from_millis(100);
-/// How often the stream of what a server says by itself is opened in one run.
+/// How often the stream of what a server says by itself is opened in one run. Each opening is a decision on record:
+/// a server whose streams end at once must not fill the ledger.
 const OPENED_MAX: u32 = 1_000;
 /// How long the stream of what a server says by itself may stay open; runs are shorter.
 const LASTING: Duration = Duration::from_secs(24 * 3_600);

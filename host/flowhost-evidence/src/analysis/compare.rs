@@ -81,7 +81,8 @@ pub struct Contrast {
     pub says: String,
 }
 
-/// What is compared; all of it without a word. Whoever asks one question needs fewer runs for an answer than who asks thirty.
+/// What is compared: every stage and metric where none is named. One question takes fewer runs to be answered than
+/// thirty at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Only {
     /// One stage.

@@ -6,7 +6,8 @@
 
 use serde_json::{Map, Value};
 
-use super::template::{Node, Template, child};
+use super::template::{Node, Template};
+use crate::problem::child;
 use crate::schema_check::{Misfit, OutputSchema};
 
 /// Faults that are told at once: one round of mending shows the rest.

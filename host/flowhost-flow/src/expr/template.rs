@@ -13,6 +13,7 @@ use crate::expr::functions::text_of;
 use crate::expr::literals::{Comments, outside};
 use crate::expr::value::Val;
 use crate::expr::{COST_MAX, EvalError, Expr, Names, Reference, json};
+use crate::problem::child;
 
 /// JSON with expressions in it.
 #[derive(Clone)]
@@ -348,11 +349,6 @@ fn references<'t>(node: &'t Node, pointer: &str, found: &mut Vec<(String, &'t Re
             }
         }
     }
-}
-
-/// The JSON pointer (RFC 6901) of a member.
-pub(super) fn child(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 impl fmt::Debug for Template {

@@ -14,7 +14,7 @@ use serde_saphyr::Spanned;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 
 use crate::plan::{limits, yaml_words};
-use crate::problem::{At, Places, Problems};
+use crate::problem::{At, Places, Problems, child};
 use crate::units::INTEGER_MAX;
 
 /// A part of the plan that another crate reads, with the places of its values.
@@ -173,8 +173,7 @@ impl Node {
 
     fn collect_parts(&self, pointer: &str, deep: usize, places: &mut Places) {
         for (key, node) in self.members() {
-            let escaped = key.text.replace('~', "~0").replace('/', "~1");
-            let pointer = format!("{pointer}/{escaped}");
+            let pointer = child(pointer, &key.text);
             if deep > 1 {
                 node.collect_parts(&pointer, deep - 1, places);
             }
@@ -191,8 +190,7 @@ impl Node {
             node.collect_places(&format!("{pointer}/{index}"), node.at, places);
         }
         for (key, node) in self.members() {
-            let escaped = key.text.replace('~', "~0").replace('/', "~1");
-            node.collect_places(&format!("{pointer}/{escaped}"), key.at, places);
+            node.collect_places(&child(pointer, &key.text), key.at, places);
         }
         places.insert(pointer.to_owned(), at);
     }

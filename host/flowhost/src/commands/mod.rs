@@ -157,7 +157,7 @@ fn settle(context: &Context) {
             context.output.message(&text);
         }
     }
-    // A folder that cannot be written is still worth reading.
+    // What cannot be entered now is found again by the next command.
     let Ok(swept) = seal_unfinished(state.root(), state.tenant(), key) else {
         return;
     };

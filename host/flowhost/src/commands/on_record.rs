@@ -91,19 +91,21 @@ pub(super) fn record(
     }
 }
 
-/// Writes the files that show it, all or none: what they say is on record already, and can be said again. Each goes into the folder
-/// that its spec was locked in, so that no link which is laid there meanwhile leads it elsewhere.
+/// Writes the files that show it, all or none: what they say is on record already, and can be said again. Each goes into
+/// the folder that its spec was locked in, so that no link which is laid there meanwhile leads it elsewhere.
 pub(super) fn written(
     files: &[Shown],
     held: &BTreeMap<String, Held>,
     run: &str,
 ) -> Result<(), Failure> {
     for (at, file) in files.iter().enumerate() {
-        let Some(spec) = held.get(&file.spec) else {
-            debug_assert!(false, "the spec of each file was locked");
-            continue;
-        };
-        let Err(error) = spec.spec.write(&file.path, &file.bytes) else {
+        let spec = held.get(&file.spec);
+        debug_assert!(spec.is_some(), "the spec of each file was locked");
+        let not_locked = || std::io::Error::other("its spec was not locked");
+        let written = spec
+            .ok_or_else(not_locked)
+            .and_then(|it| it.spec.write(&file.path, &file.bytes));
+        let Err(error) = written else {
             continue;
         };
         let message = format!("`{}` cannot be written", file.path);

@@ -17,13 +17,14 @@ use sha2::{Digest as _, Sha256};
 const ARCHIVE: &str = ".tar.zst";
 /// Bytes of one archive: that of a run is smaller than its spec's 25 MB.
 const ARCHIVE_BYTES_MAX: u64 = 64 << 20;
-/// Bytes that one archive unpacks to.
+/// Bytes that one archive unpacks to. What is wanted of it is held in memory at once, and whoever made the archive must
+/// not decide how much that is.
 const UNPACKED_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of archives that are read altogether: some thousand runs, and seconds.
 const ALL_BYTES_MAX: u64 = 512 << 20;
 /// Bytes of a `.sha256` file, which is a line.
 const HASH_BYTES_MAX: u64 = 4 << 10;
-/// Archives that are named one by one; more are counted.
+/// Archives that are named one by one; more are counted, or the notes would push the numbers off the screen.
 const NAMED_MAX: usize = 5;
 /// What says something in numbers over many runs.
 const ENDS: [&str; 3] = ["_telemetry.jsonl", "_synthesis.json", "_review.json"];
