@@ -38,7 +38,8 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 /// How often the stream of what a server says by itself is opened in one run. Each opening is a decision on record:
 /// a server whose streams end at once must not fill the ledger.
 const OPENED_MAX: u32 = 1_000;
-/// How long the stream of what a server says by itself may stay open; runs are shorter.
+/// How long the stream of what a server says by itself may stay open. A run has an hour unless its plan says more; in one
+/// of more than a day a change is from then on seen when the server's list is asked for again.
 const LASTING: Duration = Duration::from_secs(24 * 3_600);
 /// How long the ends of all sessions may take together when a run ends.
 const PARTING: Duration = Duration::from_secs(3);

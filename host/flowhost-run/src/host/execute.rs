@@ -69,15 +69,7 @@ pub(crate) async fn execute(
     }
     let hash = wiring::plan_hash(&project)?;
     let prepared = prepare(host, &project, options, options.only.as_deref(), run).await?;
-    let Prepared {
-        revealed,
-        purse,
-        ready,
-        locked,
-        components,
-        estimate,
-    } = prepared;
-    if let Some(failure) = estimate.exceeds(&project.plan) {
+    if let Some(failure) = prepared.estimate.exceeds(&project.plan) {
         return Err(failure);
     }
 
@@ -119,7 +111,7 @@ pub(crate) async fn execute(
         seals,
     };
     let ledger = enter(host, run.id(), entry, kept, options).await?;
-    let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
+    let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);
     let point = branch.as_ref().map(|branch| &branch.point);
     let begun = Begun {
         labels,
@@ -129,8 +121,8 @@ pub(crate) async fn execute(
     };
     journal.run_start(&project.plan, &setup, begun)?;
     journal.view(bundle::BUNDLE, &bundle)?;
-    journal.estimated(&estimate)?;
-    if let Some(locked) = &locked {
+    journal.estimated(&prepared.estimate)?;
+    if let Some(locked) = &prepared.locked {
         locked.told(&journal)?;
     }
     let resumed = match branch {
@@ -146,18 +138,13 @@ pub(crate) async fn execute(
     };
     let work = Conduct {
         project,
+        prepared,
         setup,
         hash,
-        estimate,
         ledger,
         journal,
-        ready,
-        components,
-        purse,
-        revealed,
         started_ms,
         allow_private_network: options.allow_private_network,
-        locked,
         resumed,
         reuse,
     };
@@ -169,6 +156,7 @@ pub(crate) struct Prepared {
     pub(crate) revealed: Arc<Revealed>,
     pub(crate) purse: Arc<Purse>,
     pub(crate) ready: Ready,
+    /// The lock of the spec whose evidence its stages leave.
     pub(crate) locked: Option<Locked>,
     pub(crate) components: BTreeMap<String, LoadedComponent>,
     pub(crate) estimate: Estimate,
@@ -212,20 +200,14 @@ pub(crate) async fn prepare(
 /// What a run is conducted with, whether it begins or goes on.
 pub(crate) struct Conduct {
     pub(crate) project: Project,
+    pub(crate) prepared: Prepared,
     pub(crate) setup: RunSetup,
     pub(crate) hash: String,
-    pub(crate) estimate: Estimate,
     pub(crate) ledger: Ledger,
     pub(crate) journal: Journal,
-    pub(crate) ready: Ready,
-    pub(crate) components: BTreeMap<String, LoadedComponent>,
-    pub(crate) purse: Arc<Purse>,
-    pub(crate) revealed: Arc<Revealed>,
     /// When the run began, in milliseconds since the Unix epoch.
     pub(crate) started_ms: u64,
     pub(crate) allow_private_network: bool,
-    /// The lock of the spec whose evidence its stages leave.
-    pub(crate) locked: Option<Locked>,
     /// What another process left of it, if it goes on: its planner, and what was open.
     pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
     /// What it takes from an earlier run.
@@ -257,21 +239,24 @@ pub(crate) async fn conduct(
 ) -> Result<Finished, Failure> {
     let Conduct {
         project,
+        prepared,
         setup,
         hash,
-        estimate,
         ledger,
         journal,
-        ready,
-        components,
-        purse,
-        revealed,
         started_ms,
         allow_private_network,
-        locked,
         resumed,
         reuse,
     } = work;
+    let Prepared {
+        revealed,
+        purse,
+        ready,
+        locked,
+        components,
+        estimate,
+    } = prepared;
     let (state, tenant) = (&host.config.state, host.config.state.tenant());
     let (seed, goes_on) = (setup.seed, resumed.is_some());
     let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);

@@ -23,7 +23,7 @@ use crate::given::options::RunOptions;
 use crate::given::project::{Project, at_member};
 use crate::given::redaction::redaction;
 use crate::host::Inner;
-use crate::host::execute::{Conduct, Prepared, conduct, journal_of, prepare};
+use crate::host::execute::{Conduct, conduct, journal_of, prepare};
 use crate::host::handle::Run;
 use crate::kept::finished::Finished;
 use crate::plugins::wiring;
@@ -156,17 +156,9 @@ pub(crate) async fn execute(
     };
     let only = fed.setup.only.as_deref();
     let prepared = prepare(host, &project, &running, only, run).await?;
-    let Prepared {
-        revealed,
-        purse,
-        ready,
-        locked,
-        components,
-        estimate,
-    } = prepared;
     let (planner, rebuilt) =
         rebuild(project.plan.clone(), &fed).map_err(|error| foreign(&error))?;
-    let journal = journal_of(host, &ledger, &project, run.id(), &revealed);
+    let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);
     journal.knows(past.denials.clone());
     let resumed = Resumed { past, rebuilt, fed };
     {
@@ -183,7 +175,7 @@ pub(crate) async fn execute(
         Some((key.clone(), member.inspection.digest.to_string()))
     });
     journal.run_resume(&resumed, replaced.collect()).await?;
-    if let Some(locked) = &locked {
+    if let Some(locked) = &prepared.locked {
         locked.told(&journal)?;
     }
     if let Some(reason) = &options.cancel {
@@ -193,18 +185,13 @@ pub(crate) async fn execute(
     let setup = resumed.fed.setup.clone();
     let work = Conduct {
         project,
+        prepared,
         setup,
         hash,
-        estimate,
         ledger,
         journal,
-        ready,
-        components,
-        purse,
-        revealed,
         started_ms,
         allow_private_network: options.allow_private_network,
-        locked,
         resumed: Some((planner, resumed)),
         // What is still to be done is done: the run that it took from may be gone.
         reuse: None,
