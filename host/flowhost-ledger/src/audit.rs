@@ -20,7 +20,7 @@ use crate::disk::{self, RealDisk, Source};
 use crate::layout::{self, Meta};
 use crate::merkle::{Hash, leaf_hash};
 use crate::payload_feed::PayloadFeed;
-use crate::record::View;
+use crate::record::{LINE_BYTES_MAX, View};
 use crate::report::{Code, Indexed, LedgerReport, Problem, Report, Trust};
 use crate::rows::{Row, Rows};
 use crate::scan::{self, NoteLog, ScanError};
@@ -512,7 +512,8 @@ impl Feed<'_> {
             if !row.complete && last && self.live {
                 return Ok(());
             }
-            report.bytes += row.bytes.len() as u64 + 1;
+            // Of a line that is too long more or less was read, as chunks fell: it counts for as much as says so.
+            report.bytes += row.bytes.len().min(LINE_BYTES_MAX + 1) as u64 + 1;
             let record = match self.record(&row) {
                 Ok(record) => record,
                 Err(mut fault) => {

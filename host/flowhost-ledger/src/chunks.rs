@@ -16,6 +16,11 @@ use crate::disk::ReadSeek;
 /// Bytes of a chunk: some 600 records, so that handing it to a thread (microseconds) is nothing beside
 /// the work on it, and a dozen of them in flight are a few MiB.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes in flight at which no more is read ahead. Chunks of records do not come to it; a line of payloads can be
+/// hundreds of times a chunk, and a dozen of those would be gigabytes.
+const AHEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes at once of what is looked through for the end of a line that is too long.
+const SKIPPED_BYTES: usize = 64 * 1024;
 /// Bytes of the first one: who wants only the first records of a ledger should not have read hundreds.
 const FIRST_BYTES: usize = 16 * 1024;
 /// Chunks of a file that is worth threads: a thread costs more than a small run does.
@@ -124,7 +129,9 @@ pub(crate) struct Chunks<C: Chunk> {
     pool: Option<Pool<C>>,
     /// The beginning of a line whose end is not read yet.
     rest: Vec<u8>,
-    ahead: VecDeque<Receiver<C>>,
+    /// Chunks that are worked on, with the bytes of each.
+    ahead: VecDeque<(usize, Receiver<C>)>,
+    ahead_bytes: usize,
     spare: Vec<C>,
 }
 
@@ -147,40 +154,46 @@ impl<C: Chunk> Chunks<C> {
             pool: None,
             rest: Vec::new(),
             ahead: VecDeque::new(),
+            ahead_bytes: 0,
             spare: Vec::new(),
         }
     }
 
     /// The next chunk; `used` is one that nobody needs any more, whose memory serves again.
-    pub(crate) fn next(&mut self, used: C) -> io::Result<Option<C>> {
+    pub(crate) fn next(&mut self, mut used: C) -> io::Result<Option<C>> {
         if !self.begun || !self.is_large {
-            let mut chunk = used;
-            let found = self.read(&mut chunk)?;
+            let found = self.read(&mut used)?;
             self.begun = true;
-            (self.work)(&mut chunk);
-            return Ok(found.then_some(chunk));
+            (self.work)(&mut used);
+            return Ok(found.then_some(used));
         }
-        self.spare.push(used);
+        // The memory of a line that was much longer than a chunk is not kept for lines that are not.
+        if used.lines().capacity() <= 4 * self.effort.chunk_bytes {
+            self.spare.push(used);
+        }
         self.read_ahead()?;
-        let Some(next) = self.ahead.pop_front() else {
+        let Some((bytes, next)) = self.ahead.pop_front() else {
             return Ok(None);
         };
+        self.ahead_bytes -= bytes;
         let chunk = next.recv();
         chunk
             .map(Some)
             .map_err(|_| io::Error::other("a thread that reads the ledger is gone"))
     }
 
-    /// Keeps the threads busy: twice as many chunks as there are of them.
+    /// Keeps the threads busy: twice as many chunks as there are of them, if they are not large.
     fn read_ahead(&mut self) -> io::Result<()> {
         if self.pool.is_none() {
             self.pool = Some(Pool::start(self.effort.threads, &self.work)?);
         }
-        while self.ahead.len() < self.effort.threads * 2 && !self.ended {
+        let most = self.effort.threads * 2;
+        while self.ahead.len() < most && self.ahead_bytes < AHEAD_BYTES_MAX && !self.ended {
             let mut chunk = self.spare.pop().unwrap_or_default();
             if !self.read(&mut chunk)? {
                 break;
             }
+            let bytes = chunk.lines().len();
             let (done, result) = sync_channel(1);
             let jobs = self.pool.as_ref().and_then(|pool| pool.jobs.as_ref());
             let sent = jobs.map(|jobs| jobs.send(Job { chunk, done }));
@@ -189,13 +202,14 @@ impl<C: Chunk> Chunks<C> {
                     "the threads that read the ledger are gone",
                 ));
             }
-            self.ahead.push_back(result);
+            self.ahead.push_back((bytes, result));
+            self.ahead_bytes += bytes;
         }
         Ok(())
     }
 
-    /// Fills a chunk with whole lines; false at the end of the file. A line that is longer than any may
-    /// be, or that the file's end cuts off, comes alone and without its LF.
+    /// Fills a chunk with whole lines; false at the end of the file. What the file's end cuts off comes without an LF.
+    /// Of a line that is longer than any may be as much may come as says so: it is the last that comes.
     fn read(&mut self, chunk: &mut C) -> io::Result<bool> {
         let lines = chunk.lines();
         lines.clear();
@@ -221,11 +235,70 @@ impl<C: Chunk> Chunks<C> {
                 return Ok(true);
             }
             if lines.len() > self.line_bytes_max + 1 {
-                // Nothing that comes behind it can be right.
+                // Nothing that comes behind it can be right. What the file's end cuts off may be a writer's that is
+                // at work, and a line that ends may not: which of the two it is must not depend on where a chunk ends.
                 self.ended = true;
-                lines.truncate(self.line_bytes_max + 2);
+                lines.truncate(self.line_bytes_max + 1);
+                if ends(self.file.as_mut())? {
+                    lines.push(b'\n');
+                }
                 return Ok(true);
             }
         }
+    }
+}
+
+/// Whether the line in which `file` stands ends with an LF.
+fn ends(file: &mut dyn ReadSeek) -> io::Result<bool> {
+    let mut piece = Vec::with_capacity(SKIPPED_BYTES);
+    loop {
+        piece.clear();
+        let read = (&mut *file).take(SKIPPED_BYTES as u64).read_to_end(&mut piece)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        if memchr::memchr(b'\n', &piece).is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Bytes(Vec<u8>);
+
+    impl Chunk for Bytes {
+        fn lines(&mut self) -> &mut Vec<u8> {
+            &mut self.0
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_ahead_than_its_bytes_allow_however_long_lines_are() {
+        const LINE: usize = 3 << 20;
+        let line = [vec![b'x'; LINE - 1], vec![b'\n']].concat();
+        let file = line.repeat(12);
+        let effort = Effort {
+            threads: 8,
+            chunk_bytes: 64 << 10,
+            looks: true,
+        };
+        let bounds = (file.len() as u64, LINE);
+        let work: Work<Bytes> = Arc::new(|_: &mut Bytes| {});
+        let mut chunks = Chunks::new(Box::new(Cursor::new(file.clone())), bounds, effort, work);
+        let (mut read, mut used) = (Vec::new(), Bytes::default());
+        while let Some(chunk) = chunks.next(used).unwrap() {
+            assert!(chunks.ahead_bytes <= AHEAD_BYTES_MAX + LINE);
+            assert!(chunks.spare.is_empty(), "a long line's memory is let go");
+            read.extend_from_slice(&chunk.0);
+            used = chunk;
+        }
+        assert_eq!(chunks.ahead_bytes, 0);
+        assert!(read == file);
     }
 }

@@ -61,6 +61,7 @@ pub struct Records<'s> {
     segments: std::vec::IntoIter<String>,
     current: Option<Segment>,
     ended: bool,
+    effort: Effort,
 }
 
 /// The segment that is being read.
@@ -95,9 +96,16 @@ impl Chunk for Batch {
 }
 
 impl Batch {
+    /// Ends with the first line that is no record, as whoever reads does: a chunk of nothing but line ends would else
+    /// take hundreds of times its bytes.
     fn read(&mut self, owner: &Owner) {
-        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
-        let read: Vec<Read> = lines.map(|line| Read::of(line, owner)).collect();
+        let mut read = Vec::new();
+        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
+            read.push(Read::of(line, owner));
+            if !matches!(read.last(), Some(Read::Record(..))) {
+                break;
+            }
+        }
         self.read = read.into_iter();
     }
 }
@@ -154,6 +162,15 @@ pub fn read_run(dir: &Path) -> Result<Records<'static>, ReadError> {
 /// # Errors
 /// As [`read_run`].
 pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>, ReadError> {
+    read_run_with(source, dir, Effort::of_this_machine())
+}
+
+/// [`read_run_in`] with that many threads and chunks of that size, which change nothing of what is read.
+pub(crate) fn read_run_with<'s>(
+    source: &'s dyn Source,
+    dir: &Path,
+    effort: Effort,
+) -> Result<Records<'s>, ReadError> {
     let no_ledger = |what: String| ReadError::Layout {
         dir: dir.to_owned(),
         what,
@@ -184,6 +201,7 @@ pub fn read_run_in<'s>(source: &'s dyn Source, dir: &Path) -> Result<Records<'s>
         segments: segments.into_iter(),
         current: None,
         ended: false,
+        effort,
     })
 }
 
@@ -255,9 +273,9 @@ impl Records<'_> {
         let file_bytes = self.source.len(&path).map_err(unread)?;
         let owner = self.owner.clone();
         let read = move |batch: &mut Batch| batch.read(&owner);
-        let effort = Effort::of_this_machine();
+        let bounds = (file_bytes, LINE_BYTES_MAX);
         Ok(Segment {
-            chunks: Chunks::new(file, (file_bytes, LINE_BYTES_MAX), effort, Arc::new(read)),
+            chunks: Chunks::new(file, bounds, self.effort, Arc::new(read)),
             path,
             batch: Batch::default(),
             number: 0,
@@ -295,5 +313,24 @@ impl Iterator for Records<'_> {
         let step = self.step().transpose();
         self.ended = !matches!(step, Some(Ok(_)));
         step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_what_stands_behind_a_line_that_is_no_record() {
+        let mut batch = Batch {
+            bytes: vec![b'\n'; 1_000],
+            ..Batch::default()
+        };
+        let owner = Owner {
+            tenant: "t".to_owned(),
+            run: "r".to_owned(),
+        };
+        batch.read(&owner);
+        assert_eq!(batch.read.len(), 1);
     }
 }

@@ -165,13 +165,17 @@ impl<'a> Row<'a> {
 #[derive(Default)]
 struct Looked {
     bytes: Vec<u8>,
-    /// Where each line ends, its LF included.
-    ends: Vec<(usize, Option<Plain>)>,
+    /// Where each line ends, its LF included, and whether it is plain.
+    ends: Vec<(usize, bool)>,
+    /// What is known of the plain ones, in order. Apart, because a chunk of nothing but line ends would else take
+    /// hundreds of times its bytes.
+    plain: Vec<Plain>,
 }
 
 impl Chunk for Looked {
     fn lines(&mut self) -> &mut Vec<u8> {
         self.ends.clear();
+        self.plain.clear();
         &mut self.bytes
     }
 }
@@ -188,11 +192,12 @@ impl Looked {
                 joins.forget();
             }
             start = lf + 1;
-            self.ends.push((start, plain));
+            self.ends.push((start, plain.is_some()));
+            self.plain.extend(plain);
         }
         // What the file's end or the bound of a line cuts off.
         if start < self.bytes.len() {
-            self.ends.push((self.bytes.len(), None));
+            self.ends.push((self.bytes.len(), false));
         }
     }
 }
@@ -201,9 +206,10 @@ impl Looked {
 pub(crate) struct Rows {
     chunks: Chunks<Looked>,
     current: Looked,
-    /// The next line of the current chunk, and where it starts there.
+    /// The next line of the current chunk, where it starts there, and how many plain ones are before it.
     line: usize,
     start: usize,
+    plain: usize,
     offset: u64,
     number: u64,
 }
@@ -223,6 +229,7 @@ impl Rows {
             current: Looked::default(),
             line: 0,
             start: 0,
+            plain: 0,
             offset: 0,
             number: 0,
         }
@@ -237,11 +244,14 @@ impl Rows {
             self.current = chunk;
             self.line = 0;
             self.start = 0;
+            self.plain = 0;
         }
-        let Some((end, plain)) = self.current.ends.get(self.line) else {
+        let Some((end, is_plain)) = self.current.ends.get(self.line) else {
             return Ok(None);
         };
         let bytes = self.current.bytes.get(self.start..*end).unwrap_or_default();
+        let plain = self.current.plain.get(self.plain).filter(|_| *is_plain);
+        self.plain += usize::from(*is_plain);
         let offset = self.offset;
         self.line += 1;
         self.start = *end;
@@ -253,7 +263,7 @@ impl Rows {
             complete: cut.is_some(),
             offset,
             number: self.number,
-            plain: plain.as_ref(),
+            plain,
         }))
     }
 

@@ -133,6 +133,16 @@ fn a_hash_is_sixty_four_small_digits() {
 }
 
 #[test]
+fn nothing_is_known_of_a_line_that_is_not_plain_and_no_room_is_kept_for_it() {
+    let mut looked = Looked {
+        bytes: vec![b'\n'; 1_000],
+        ..Looked::default()
+    };
+    looked.look(&owner(), Effort::of_this_machine());
+    assert_eq!((looked.ends.len(), looked.plain.capacity()), (1_000, 0));
+}
+
+#[test]
 fn a_line_longer_than_any_ends_the_lines() {
     let bytes = vec![b'x'; 12 * LINE_BYTES_MAX];
     let effort = Effort::of_this_machine();
@@ -140,6 +150,59 @@ fn a_line_longer_than_any_ends_the_lines() {
     let row = rows.next().unwrap().unwrap();
     assert_eq!(row.length_fault(), Some("too long"));
     assert!(rows.next().unwrap().is_none());
+}
+
+/// Number, place, bytes and whether it ended: of a line that is too long only the first two, since nothing of it is used.
+type Came = (u64, u64, Option<(Vec<u8>, bool)>);
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn lines_in_chunks_are_those_that_are_read_one_by_one(
+        lens in proptest::collection::vec(
+            prop_oneof![30 => 0..400_usize, 1 => LINE_BYTES_MAX - 1..LINE_BYTES_MAX + 3, 1 => Just(3 * LINE_BYTES_MAX)],
+            0..60,
+        ),
+        ends in any::<bool>(),
+        chunk_bytes in prop_oneof![1..3_000_usize, Just(256 * 1024)],
+    ) {
+        let mut stored = Vec::new();
+        for len in &lens {
+            stored.resize(stored.len() + len, b'x');
+            stored.push(b'\n');
+        }
+        if !ends {
+            stored.pop();
+        }
+        let mut lines = crate::lines::Lines::new(Box::new(Cursor::new(stored.clone())), LINE_BYTES_MAX);
+        let mut expected: Vec<Came> = Vec::new();
+        while let Some(line) = lines.next().unwrap() {
+            let fits = line.bytes.len() <= LINE_BYTES_MAX;
+            let bytes = fits.then(|| (line.bytes.to_vec(), line.complete));
+            expected.push((line.number, line.offset, bytes));
+            if !fits {
+                break;
+            }
+        }
+        // Whether a line that is too long ends at all.
+        let too_long = lens.iter().position(|len| *len > LINE_BYTES_MAX);
+        let too_long_ends = too_long.map(|at| ends || at + 1 < lens.len());
+        for threads in [1, 2, 5] {
+            let effort = Effort { threads, chunk_bytes, looks: true };
+            let len = stored.len() as u64;
+            let mut rows = Rows::new(Box::new(Cursor::new(stored.clone())), len, &owner(), effort);
+            let mut found: Vec<Came> = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                let fits = row.length_fault() != Some("too long");
+                found.push((row.number, row.offset, fits.then(|| (row.bytes.to_vec(), row.complete))));
+                if !fits {
+                    prop_assert_eq!(Some(row.complete), too_long_ends);
+                    break;
+                }
+            }
+            prop_assert_eq!(&found, &expected, "{} threads", threads);
+        }
+    }
 }
 
 proptest! {

@@ -14,6 +14,9 @@ use crate::keys::HostKey;
 use crate::options::{Durability, LedgerOptions, Writing};
 use crate::recorder::Recorder as _;
 use crate::records::Kind;
+use crate::chain::Links;
+use crate::lines::Lines;
+use crate::reader::read_run_with;
 use crate::writer::Ledger;
 
 /// The files of one ledger in memory, where they can be altered.
@@ -91,6 +94,7 @@ enum Harm {
     LineGone(Index),
     LineTwice(Index),
     LinesSwapped(Index),
+    LongLine(Index, usize),
 }
 
 fn any_harm() -> impl Strategy<Value = Harm> {
@@ -102,6 +106,7 @@ fn any_harm() -> impl Strategy<Value = Harm> {
         any::<Index>().prop_map(Harm::LineGone),
         any::<Index>().prop_map(Harm::LineTwice),
         any::<Index>().prop_map(Harm::LinesSwapped),
+        (any::<Index>(), 60_000..140_000_usize).prop_map(|(at, len)| Harm::LongLine(at, len)),
     ]
 }
 
@@ -141,6 +146,12 @@ fn harm(memory: &mut Memory, file: &Index, harm: &Harm) {
             lines.swap(at, (at + 1) % count);
             *bytes = lines.concat();
         }
+        Harm::LongLine(at, len) => {
+            let mut line = vec![b'x'; *len];
+            line.push(b'\n');
+            lines.insert(at.index(count + 1), line);
+            *bytes = lines.concat();
+        }
     }
 }
 
@@ -172,6 +183,68 @@ proptest! {
         let expected = report(1, 1 << 20, false);
         for threads in [1, 2, 7] {
             prop_assert_eq!(&report(threads, chunk_bytes, true), &expected, "{} threads", threads);
+        }
+    }
+}
+
+/// The lines of a ledger and what ends them, read one by one: what several threads have to find as well.
+fn one_by_one(memory: &Memory, owner: &crate::record::Owner) -> (Vec<Vec<u8>>, Option<String>) {
+    let names = scan::segment_files(memory, Path::new("/r")).unwrap();
+    let (mut links, mut read) = (Links::default(), Vec::new());
+    for (at, name) in names.iter().enumerate() {
+        let file = memory.open_read(&Path::new("/r").join(name)).unwrap();
+        // A line that is longer is read whole, so that it is seen whether it ends.
+        let mut lines = Lines::new(file, 1 << 20);
+        while let Some(line) = lines.next().unwrap() {
+            if !line.complete && at + 1 == names.len() {
+                return (read, None);
+            }
+            let fault = match line.length_fault(LINE_BYTES_MAX) {
+                Some(what) => Some(crate::record::LineFault::Length(what)),
+                None => links.check(line.bytes, owner).err(),
+            };
+            if let Some(fault) = fault {
+                return (read, Some(format!("line {}: {fault}", line.number)));
+            }
+            read.push(line.bytes.to_vec());
+        }
+    }
+    (read, None)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn one_two_and_seven_threads_read_what_is_read_one_by_one(
+        records in proptest::collection::vec((0..KINDS.len(), prop_oneof![Just(0_usize), 1..40_usize]), 0..120),
+        segment_bytes_max in prop_oneof![2_000..20_000_u64, Just(1 << 20)],
+        harms in proptest::collection::vec((any::<Index>(), any_harm()), 0..3),
+        chunk_bytes in prop_oneof![200..3_000_usize, Just(100_000)],
+    ) {
+        let mut memory = ledger(&records, segment_bytes_max);
+        for (file, kind) in &harms {
+            if !memory.0.is_empty() {
+                harm(&mut memory, file, kind);
+            }
+        }
+        for threads in [1, 2, 7] {
+            let effort = Effort { threads, chunk_bytes, looks: true };
+            // Where the folder is no ledger any more, nobody reads anything.
+            let Ok(mut records) = read_run_with(&memory, Path::new("/r"), effort) else {
+                break;
+            };
+            let expected = one_by_one(&memory, records.owner());
+            let (mut read, mut fault) = (Vec::new(), None);
+            for record in &mut records {
+                match record {
+                    Ok(record) => read.push(record.line),
+                    Err(crate::reader::ReadError::Record { line, fault: what, .. }) => {
+                        fault = Some(format!("line {line}: {what}"));
+                    }
+                    Err(other) => return Err(TestCaseError::fail(other.to_string())),
+                }
+            }
+            prop_assert_eq!(&(read, fault), &expected, "{} threads", threads);
         }
     }
 }

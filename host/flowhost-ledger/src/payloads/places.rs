@@ -120,14 +120,19 @@ impl Chunk for Seen {
 
 impl Seen {
     fn look(&mut self) {
-        let stored = self.bytes.split_inclusive(|byte| *byte == b'\n');
-        self.lines.extend(stored.map(|stored| {
+        for stored in self.bytes.split_inclusive(|byte| *byte == b'\n') {
             let line = stored.strip_suffix(b"\n").unwrap_or(stored);
-            Line {
+            let found = glance(line);
+            let is_payload = found.is_ok();
+            self.lines.push(Line {
                 len: line.len() as u64,
                 stored: stored.len() as u64,
-                found: glance(line),
+                found,
+            });
+            if !is_payload {
+                // Whoever reads ends here, and a chunk of nothing but line ends would take hundreds of times its bytes.
+                break;
             }
-        }));
+        }
     }
 }
