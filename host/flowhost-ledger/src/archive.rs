@@ -88,16 +88,17 @@ pub fn packed(archive: &[u8]) -> io::Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-/// The files of an archive that [`pack`] wrote whose names are `wanted`, by their names. No more than `bytes_max` is
-/// unpacked, whatever an archive of a stranger says of itself.
+/// The files of an archive that [`pack`] wrote whose names are `wanted`, by their names. No more than `left` is unpacked,
+/// whatever an archive of a stranger says of itself, and what was is taken from it: many archives can share it.
 ///
 /// # Errors
 /// When it is no such archive, or holds more.
 pub fn unpacked(
     archive: &[u8],
     wanted: &dyn Fn(&str) -> bool,
-    bytes_max: u64,
+    left: &mut u64,
 ) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let bytes_max = *left;
     let unpack = || -> io::Result<_> {
         let unpacked = zstd::stream::read::Decoder::new(archive)?;
         Ok(tar::Archive::new(Limited {
@@ -105,7 +106,10 @@ pub fn unpacked(
             left: bytes_max,
         }))
     };
-    check_entries(unpack()?.entries()?)?;
+    let mut looked = unpack()?;
+    let checked = looked.entries().and_then(check_entries);
+    *left = looked.into_inner().left;
+    checked?;
     let mut tar = unpack()?;
     let mut files = BTreeMap::new();
     for entry in tar.entries()? {
@@ -131,7 +135,10 @@ impl<R: io::Read> io::Read for Limited<R> {
         let read = self.from.read(bytes)?;
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
-            None => return Err(io::Error::other("more is packed in it than is read")),
+            None => {
+                self.left = 0;
+                return Err(io::Error::other("more is packed in it than is read"));
+            }
         }
         Ok(read)
     }
@@ -219,12 +226,17 @@ mod tests {
         assert_eq!(again, bytes);
         assert!(packed(&bytes[..bytes.len() / 2]).is_err());
         let wanted = |name: &str| name.starts_with("a/");
-        let files = unpacked(&bytes, &wanted, 1 << 20).unwrap();
+        let mut left = 1 << 20;
+        let files = unpacked(&bytes, &wanted, &mut left).unwrap();
         let one = ("a/one".to_owned(), b"a/onea/onea/one".to_vec());
         assert_eq!(files, [one].into());
-        let much = unpacked(&bytes, &wanted, 1 << 10).unwrap_err();
+        // Two headers and two files, each filled up to 512 bytes, at least.
+        assert!(left <= (1 << 20) - 4 * 512, "{left} bytes are left");
+        let mut left = 1 << 10;
+        let much = unpacked(&bytes, &wanted, &mut left).unwrap_err();
         assert!(much.to_string().contains("more is packed"), "{much}");
-        assert!(unpacked(&bytes[..bytes.len() / 2], &wanted, 1 << 20).is_err());
+        assert_eq!(left, 0);
+        assert!(unpacked(&bytes[..bytes.len() / 2], &wanted, &mut (1 << 20)).is_err());
     }
 
     #[test]

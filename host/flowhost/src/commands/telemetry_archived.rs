@@ -22,6 +22,9 @@ const ARCHIVE_BYTES_MAX: u64 = 64 << 20;
 const UNPACKED_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of archives that are read altogether: some thousand runs, and seconds.
 const ALL_BYTES_MAX: u64 = 512 << 20;
+/// Bytes that all of them unpack to together. A MiB of an archive that somebody made for it unpacks to gigabytes, so
+/// that the bytes of archives bound nothing.
+const ALL_UNPACKED_BYTES_MAX: u64 = 4 << 30;
 /// Bytes of a `.sha256` file, which is a line.
 const HASH_BYTES_MAX: u64 = 4 << 10;
 /// Archives that are named one by one; more are counted, or the notes would push the numbers off the screen.
@@ -40,6 +43,7 @@ pub(super) struct Archives<'a> {
     /// Names of evidence files that were taken in, without the folder that the evidence is in.
     seen: BTreeSet<String>,
     bytes_left: u64,
+    unpacked_left: u64,
     /// Archives that were left out, and why.
     left_out: Vec<String>,
 }
@@ -50,6 +54,7 @@ impl<'a> Archives<'a> {
             ambient,
             seen: BTreeSet::new(),
             bytes_left: ALL_BYTES_MAX,
+            unpacked_left: ALL_UNPACKED_BYTES_MAX,
             left_out: Vec::new(),
         }
     }
@@ -91,6 +96,12 @@ impl<'a> Archives<'a> {
         })?;
         self.bytes_left = self.bytes_left.saturating_sub(bytes.len() as u64);
         let beside = format!("{name}.sha256");
+        // Evidence comes with git, and git carries links.
+        if self.ambient.is_link(Path::new(&beside)) {
+            return Err(format!(
+                "`{beside}` is a symbolic link, which is not followed"
+            ));
+        }
         let line = self.ambient.read_text(Path::new(&beside), HASH_BYTES_MAX);
         let line = line.map_err(|error| format!("what it is cannot be read: {error}"))?;
         let said = line.split_whitespace().next().unwrap_or_default();
@@ -98,7 +109,17 @@ impl<'a> Archives<'a> {
             return Err(format!("it is another one than `{beside}` says"));
         }
         let wanted = |name: &str| ENDS.iter().any(|end| name.ends_with(end));
-        unpacked(&bytes, &wanted, UNPACKED_BYTES_MAX).map_err(|error| error.to_string())
+        let most = UNPACKED_BYTES_MAX.min(self.unpacked_left);
+        let mut left = most;
+        let files = unpacked(&bytes, &wanted, &mut left);
+        self.unpacked_left = self.unpacked_left.saturating_sub(most - left);
+        files.map_err(|error| match most < UNPACKED_BYTES_MAX && left == 0 {
+            true => format!(
+                "{} GiB are unpacked from archives, and that is all",
+                ALL_UNPACKED_BYTES_MAX >> 30
+            ),
+            false => error.to_string(),
+        })
     }
 
     /// Says what was left out.

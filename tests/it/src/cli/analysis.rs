@@ -183,17 +183,27 @@ fn archived_runs_are_counted_once_and_a_broken_archive_is_named(home: &Home) {
     home.flowhost(&["evidence", "prune", "SPEC-KIT-900", "--keep", "1", "--yes"])
         .expect(0);
     assert_eq!(counted(), (vec![2; 6], String::new()));
-    let archives = std::fs::read_dir(home.path().join("evidence/archive")).unwrap();
-    for entry in archives {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|it| it == "zst") {
-            std::fs::write(&path, "no archive").unwrap();
-        }
+    let archives = || {
+        let archives = std::fs::read_dir(home.path().join("evidence/archive")).unwrap();
+        archives.map(|entry| entry.unwrap().path())
+    };
+    let ends = |path: &std::path::Path, end: &str| path.extension().is_some_and(|it| it == end);
+    for path in archives().filter(|path| ends(path, "zst")) {
+        std::fs::write(&path, "no archive").unwrap();
     }
     let (counts, told) = counted();
     assert_eq!(counts, vec![1; 6]);
     assert_eq!(told.matches("an archive was left out").count(), 2, "{told}");
     assert!(told.contains("it is another one than"), "{told}");
+    let hashes: Vec<_> = archives().filter(|path| ends(path, "sha256")).collect();
+    for hash in hashes {
+        let elsewhere = home.path().join(hash.file_name().unwrap());
+        std::fs::rename(&hash, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &hash).unwrap();
+    }
+    let (counts, told) = counted();
+    assert_eq!(counts, vec![1; 6]);
+    assert_eq!(told.matches("is a symbolic link").count(), 2, "{told}");
 }
 
 #[test]
