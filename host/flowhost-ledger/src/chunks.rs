@@ -253,7 +253,9 @@ fn ends(file: &mut dyn ReadSeek) -> io::Result<bool> {
     let mut piece = Vec::with_capacity(SKIPPED_BYTES);
     loop {
         piece.clear();
-        let read = (&mut *file).take(SKIPPED_BYTES as u64).read_to_end(&mut piece)?;
+        let read = (&mut *file)
+            .take(SKIPPED_BYTES as u64)
+            .read_to_end(&mut piece)?;
         if read == 0 {
             return Ok(false);
         }

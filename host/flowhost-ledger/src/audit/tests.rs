@@ -8,15 +8,15 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::chain::Links;
 use crate::disk::{Entry, ReadSeek};
 use crate::fact::Fact;
 use crate::keys::HostKey;
+use crate::lines::Lines;
 use crate::options::{Durability, LedgerOptions, Writing};
+use crate::reader::read_run_with;
 use crate::recorder::Recorder as _;
 use crate::records::Kind;
-use crate::chain::Links;
-use crate::lines::Lines;
-use crate::reader::read_run_with;
 use crate::writer::Ledger;
 
 /// The files of one ledger in memory, where they can be altered.
