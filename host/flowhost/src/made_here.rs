@@ -55,7 +55,7 @@ pub fn settle(ambient: &Ambient, state: &State, named: bool) -> Result<(), Failu
          holds",
     )
     .hint(format!(
-        "if it is yours, and was moved, copied or restored, name it once: `--state {root}`; if it is not, remove \
+        "if it is yours, and was moved, copied, restored or made by an earlier flowhost, name it once: `--state {root}`; if it is not, remove \
          it, or work in another folder"
     )))
 }
