@@ -35,7 +35,7 @@ fn a_tool_outside_the_configurations_list_is_no_tool() {
     script
         .work(json!({ "tools": ["files/read"] }), "")
         .expect("an answer");
-    assert!(script.results()[0].contains("no tool `markdown/links`"));
+    assert!(script.results()[0].contains("the tool `markdown/links` is unknown"));
     assert!(script.called.borrow().is_empty());
 }
 
