@@ -6,6 +6,9 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::expr::EvalError;
 
 /// Bytes of one value as JSON: the 16 MiB of an envelope and of a record's payload, less 1 MiB for what stands
 /// around it there, of which a plan's text is the largest part.
@@ -20,8 +23,16 @@ impl Room {
         Self(HANDED_BYTES_MAX)
     }
 
+    /// Gives the value back where it has room, which it takes.
+    pub(crate) fn fit(&mut self, value: Value) -> Result<Value, EvalError> {
+        match self.takes(&value) {
+            true => Ok(value),
+            false => Err(EvalError::Large),
+        }
+    }
+
     /// Takes the room of a value; false where it has none.
-    pub(crate) fn takes(&mut self, value: &impl Serialize) -> bool {
+    fn takes(&mut self, value: &impl Serialize) -> bool {
         serde_json::to_writer(self, value).is_ok()
     }
 }

@@ -373,8 +373,8 @@ impl Ambient {
         crate::locks::holder(&locks, inode)
     }
 
-    /// Waits for the lock of a file and takes it; the file is made where it is not there. The lock ends when what this gives is
-    /// dropped, and with the process.
+    /// Waits for the lock of a file and takes it; the file is made where it is not there. The lock ends when what this
+    /// gives is dropped, and with the process.
     ///
     /// # Errors
     /// When the file cannot be opened or locked.

@@ -386,8 +386,8 @@ fn usage(value: &Value) -> Usage {
     }
 }
 
-/// What the agents of a stage cost, with what its guardrails asked models for. Files of which no guardrail's cost is known have none
-/// of it in the summary of costs either.
+/// What the agents of a stage cost, with what its guardrails asked models for. Files of which no guardrail's cost is
+/// known have none of it in the summary of costs either.
 pub(crate) fn cost_of_stage(line: &Value) -> Option<f64> {
     let agents = number(line, "/consensus/total_cost_usd")?;
     Some(agents + number(line, "/guardrail/cost_usd").unwrap_or_default())

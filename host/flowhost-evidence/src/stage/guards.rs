@@ -1,7 +1,9 @@
-//! What the guardrails around the work of a stage said, and what they used: a prefilter stands before the work, a policy after it.
+//! What the guardrails around the work of a stage said, and what they used: a prefilter stands before the work, a
+//! policy after it.
 //!
-//! A guardrail has no record of its call. That it answered, and how long it took, stands in the planner's event, which the ledger
-//! has directly before the verdict; the models that it asked name the call. Must never count for a guardrail what an agent used.
+//! A guardrail has no record of its call. That it answered, and how long it took, stands in the planner's event, which
+//! the ledger has directly before the verdict; the models that it asked name the call. Must never count for a guardrail
+//! what an agent used.
 
 use std::collections::BTreeMap;
 

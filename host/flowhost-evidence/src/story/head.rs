@@ -111,7 +111,8 @@ impl Head {
 pub struct Taken {
     /// The run whose past it begins with, and the step before which that ends.
     pub forked: Option<(String, String)>,
-    /// What the calls of that past used, by the words of [`Head::used`]: a part of what the run used, and spent by another one.
+    /// What the calls of that past used, by the words of [`Head::used`]: a part of what the run used, and spent by
+    /// another one.
     pub before: BTreeMap<String, u64>,
     /// Calls that an earlier run had made.
     pub calls: u64,

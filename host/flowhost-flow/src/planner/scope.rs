@@ -106,10 +106,7 @@ impl Scope {
         });
         for (name, template) in wanted {
             let rendered = self.render(core, template, &[]);
-            let fitting = rendered.and_then(|value| match room.takes(&value) {
-                true => Ok(value),
-                false => Err(EvalError::Large),
-            });
+            let fitting = rendered.and_then(|value| room.fit(value));
             let value = fitting.map_err(|error| {
                 let message = format!("output `{name}`: {error}");
                 Failure::new(FailureClass::Expression, message)

@@ -313,8 +313,8 @@ impl Spec {
         Ok(told)
     }
 
-    /// Paths of the lifecycles that other runs left, and other steps of this run. A file of an older host names no step, and is this
-    /// step's where it is this run's.
+    /// Paths of the lifecycles that other runs left, and other steps of this run. A file of an older host names no
+    /// step, and is this step's where it is this run's.
     ///
     /// # Errors
     /// When the folder cannot be listed, or a file of it cannot be read.

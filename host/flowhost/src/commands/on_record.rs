@@ -123,8 +123,8 @@ pub(super) fn written(
     Ok(())
 }
 
-/// SHA-256 of each evidence file that a run of this host wrote, by its path below the evidence root; none where the run is not here.
-/// Fails, with why, where its ledger does not stand.
+/// SHA-256 of each evidence file that a run of this host wrote, by its path below the evidence root; none where the run
+/// is not here. Fails, with why, where its ledger does not stand.
 pub(super) fn views(
     run: &str,
     context: &Context,

@@ -224,8 +224,8 @@ fn surveyed(spec: &str, evidence: &Path, context: &Context) -> Result<(Spec, Sur
     Ok((folder, survey))
 }
 
-/// The evidence folder, in which there are files of the spec. A name with a `/` would lead elsewhere; no spec has one, and whoever
-/// typed it reads which there are.
+/// The evidence folder, in which there are files of the spec. A name with a `/` would lead elsewhere; no spec has one,
+/// and whoever typed it reads which there are.
 pub(super) fn known(spec: &str, evidence: &Path, context: &Context) -> Result<PathBuf, Failure> {
     let root = root(evidence, context)?;
     let ids = Spec::ids(&world(&context.ambient), &root);
@@ -259,8 +259,8 @@ pub(super) fn root(evidence: &Path, context: &Context) -> Result<PathBuf, Failur
     }
 }
 
-/// The path of an evidence folder, which is no link: git carries links, and one in the place of `evidence` would have these commands read,
-/// archive and remove what lies elsewhere.
+/// The path of an evidence folder, which is no link: git carries links, and one in the place of `evidence` would have
+/// these commands read, archive and remove what lies elsewhere.
 ///
 /// # Errors
 /// When it is one.

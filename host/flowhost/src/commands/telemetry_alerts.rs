@@ -62,7 +62,8 @@ pub(crate) fn perform(args: &AlertsArgs, context: &Context) -> Result<Exit, Fail
         days.retain(|it| is_day_within(&it.day, between));
         days
     });
-    // Two calls at the same time would each find an alert untold. Nothing is locked, and no folder made, where nothing is raised.
+    // Two calls at the same time would each find an alert untold. Nothing is locked, and no folder made, where nothing
+    // is raised.
     let _turn = match args.playback || raised.is_empty() {
         true => None,
         false => {

@@ -1,8 +1,8 @@
 //! What older runs left, out of the archives that `evidence archive|prune`, `keep_runs` and baselines make of it.
 //!
-//! Numbers over many runs would otherwise say less with each run that is put away. An archive is read as far as it is what the file
-//! beside it says, and within bounds: whatever is left out is told. Must never count a file twice: an archive may hold what is still
-//! there, and a baseline what another archive has.
+//! Numbers over many runs would otherwise say less with each run that is put away. An archive is read as far as it is
+//! what the file beside it says, and within bounds: whatever is left out is told. Must never count a file twice: an
+//! archive may hold what is still there, and a baseline what another archive has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

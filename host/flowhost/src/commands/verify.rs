@@ -66,8 +66,8 @@ pub(crate) fn perform(args: &VerifyArgs, context: &Context) -> Result<Exit, Fail
     Ok(if report.ok { Exit::Ok } else { Exit::Internal })
 }
 
-/// What is wrong with the ledger of a run of this host: the first that `flowhost verify` would say; none where it stands as a key of
-/// this host signed it.
+/// What is wrong with the ledger of a run of this host: the first that `flowhost verify` would say; none where it
+/// stands as a key of this host signed it.
 pub(super) fn wrong_with(run: &str, context: &Context) -> Result<Option<String>, Failure> {
     let options = VerifyOptions {
         trusted: own_keys(&context.ambient, &context.state)?,

@@ -85,7 +85,8 @@ fn evidence(bytes: &[u8]) -> Outcome {
     Outcome::of(&if taken { Ok(()) } else { Err(()) })
 }
 
-/// Bytes that are said to be an archive of older runs, and what such an archive of them gives back: never more than is asked for.
+/// Bytes that are said to be an archive of older runs, and what such an archive of them gives back: never more than is
+/// asked for.
 fn archived(bytes: &[u8]) {
     const MOST: u64 = 1 << 20;
     let held = |files: &BTreeMap<String, Vec<u8>>| files.values().map(Vec::len).sum::<usize>();

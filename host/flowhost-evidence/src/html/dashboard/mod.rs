@@ -3,7 +3,8 @@
 //!
 //! Owns layout and wording; shows an [`Overview`] and decides nothing. As in the run's report all text of evidence goes
 //! through maud's splices, charts through the escaping of the library that draws them, and the finished page through
-//! [`neutral`](crate::text::neutral). Its content security policy allows its own style and script, by hash, and pictures that it makes itself.
+//! [`neutral`](crate::text::neutral). Its content security policy allows its own style and script, by hash, and
+//! pictures that it makes itself.
 
 mod charts;
 #[cfg(test)]

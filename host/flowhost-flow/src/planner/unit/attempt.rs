@@ -461,10 +461,7 @@ impl Unit {
         template: &crate::expr::Template,
     ) -> Result<Value, EvalError> {
         let value = desk.scope.render(desk.core, template, &self.names())?;
-        match Room::new().takes(&value) {
-            true => Ok(value),
-            false => Err(EvalError::Large),
-        }
+        Room::new().fit(value)
     }
 }
 

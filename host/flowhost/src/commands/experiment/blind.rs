@@ -257,8 +257,8 @@ fn read(
 struct Ledgers(BTreeMap<String, Result<Option<BTreeMap<String, String>>, String>>);
 
 impl Ledgers {
-    /// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here: then the evidence is all
-    /// that there is.
+    /// What the ledger of a key's run says otherwise; none where it says the same, and where the run is not here: then
+    /// the evidence is all that there is.
     fn differ(&mut self, keyed: &Keyed, evidence: &Path, context: &Context) -> Option<String> {
         let run = &keyed.run_id;
         let views = self.0.entry(run.clone());
