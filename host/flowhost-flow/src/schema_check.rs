@@ -153,7 +153,7 @@ impl OutputSchema {
     }
 }
 
-/// Why a schema is none. A wrong word for a type is what people write, and the validator says of it that no
+/// Why a schema is not valid. A wrong word for a type is what people write, and the validator says of it that no
 /// alternative of its own schema holds.
 fn no_schema(error: &jsonschema::ValidationError<'_>) -> String {
     let place = error.instance_path().to_string();

@@ -580,7 +580,7 @@ fn json(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
 }
 
-/// A whole number, with a word for what is none that does not speak of digits.
+/// A whole number. Anything else is refused in words that a person knows, where the parser speaks of digits.
 fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| "expected a whole number, such as 7".to_owned())

@@ -107,7 +107,7 @@ struct Line {
     /// Bytes without and with the LF.
     len: u64,
     stored: u64,
-    /// Whose payload it holds, and who has the bytes; or why it is none.
+    /// Whose payload it holds, and who has the bytes; or why the line is not one of a payload.
     found: Result<(u64, Option<u64>), String>,
 }
 
