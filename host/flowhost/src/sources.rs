@@ -378,6 +378,43 @@ impl<'a> Sources<'a> {
         Ok((read_profile(&text, &file)?, whose))
     }
 
+    fn read_in(
+        &self,
+        folder: &Folder,
+        wanted: &str,
+        dir: &Path,
+        path: &Path,
+    ) -> Result<ProfileText, Finding> {
+        match folder {
+            Folder::Operators(_) => self.read(path, Whose::Operators),
+            Folder::Plans(_) => self.named_below(wanted, dir, path),
+        }
+    }
+
+    /// Refuses a file under the name of a shipped profile that is not a copy of it: to pass it over without a word
+    /// would leave its author believing that it holds.
+    fn refuse_another(
+        &self,
+        name: &str,
+        text: &str,
+        folders: &[Folder],
+        dir: &Path,
+    ) -> Result<(), Finding> {
+        for folder in folders {
+            let path = folder.path().join(format!("{name}.toml"));
+            if !self.ambient.is_file(&path) {
+                continue;
+            }
+            if self.read_in(folder, name, dir, &path)?.text != text {
+                let message =
+                    format!("`{name}` is the name of a shipped profile, and this is another");
+                return Err(Finding::new(self.shown(&path), message)
+                    .cure("give the file, and the profile in it, another name".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     /// The file and the text of a profile by name or path, not yet read as one.
     ///
     /// # Errors
@@ -386,22 +423,20 @@ impl<'a> Sources<'a> {
         if is_path(wanted) {
             return self.named_by_path(wanted, dir);
         }
+        let folders = self.profile_folders(dir);
         if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == wanted) {
+            self.refuse_another(name, text, &folders, dir)?;
             return Ok(ProfileText {
                 file: format!("policies/{name}.toml"),
                 text: (*text).to_owned(),
                 whose: Whose::Builds,
             });
         }
-        let folders = self.profile_folders(dir);
         let name = format!("{wanted}.toml");
         for folder in &folders {
             let path = folder.path().join(&name);
             if self.ambient.is_file(&path) {
-                return match folder {
-                    Folder::Operators(_) => self.read(&path, Whose::Operators),
-                    Folder::Plans(_) => self.named_below(wanted, dir, &path),
-                };
+                return self.read_in(folder, wanted, dir, &path);
             }
         }
         let searched: Vec<String> = folders

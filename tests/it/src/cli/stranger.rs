@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{home, plan, seen, tool};
-use crate::support::Home;
+use crate::support::{Home, repository};
 
 /// The operator's file, as the test's clean environment finds it.
 const OWN: &str = "home-of-user/.config/flowhost/flowhost.toml";
@@ -139,6 +139,22 @@ fn a_profile_that_calls_itself_deny_all_is_refused() {
       help: give the file, and the profile in it, another name
     ----- exit 1
     "#);
+}
+
+#[test]
+fn a_file_under_a_shipped_name_is_not_passed_over_without_a_word() {
+    let home = home(&["ok_echo"], "  only: { uses: ok_echo/run, with: {} }");
+    let profile = "version = 1\nname = \"deny-all\"\nlog = true\n";
+    home.file("policies/deny-all.toml", profile);
+    for command in ["validate", "run"] {
+        let refused = home.flowhost(&[command, "plan.yaml"]).expect(1);
+        for word in ["policies/deny-all.toml", "name of a shipped profile", "another name"] {
+            assert!(refused.stderr.contains(word), "{}", refused.all());
+        }
+    }
+    let shipped = std::fs::read_to_string(repository().join("policies/deny-all.toml")).unwrap();
+    home.file("policies/deny-all.toml", shipped);
+    home.flowhost(&["run", "plan.yaml"]).expect(0);
 }
 
 #[test]
