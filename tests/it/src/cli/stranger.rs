@@ -148,7 +148,11 @@ fn a_file_under_a_shipped_name_is_not_passed_over_without_a_word() {
     home.file("policies/deny-all.toml", profile);
     for command in ["validate", "run"] {
         let refused = home.flowhost(&[command, "plan.yaml"]).expect(1);
-        for word in ["policies/deny-all.toml", "name of a shipped profile", "another name"] {
+        for word in [
+            "policies/deny-all.toml",
+            "name of a shipped profile",
+            "another name",
+        ] {
             assert!(refused.stderr.contains(word), "{}", refused.all());
         }
     }
