@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::compile::{REFUSED, WALL};
+use crate::compile::{CPU_SECS, REFUSED};
 use crate::inspect::{self, ShapeLimits};
 use crate::knobs;
 
@@ -42,18 +42,20 @@ pub fn compile_child_main() -> ExitCode {
 
 fn limit_self() -> io::Result<()> {
     let limits = [
-        (Resource::Cpu, WALL.as_secs() * 2),
+        (Resource::Cpu, CPU_SECS),
         (Resource::As, ADDRESS_SPACE_BYTES),
         (Resource::Nofile, DESCRIPTORS),
         (Resource::Core, 0),
         (Resource::Fsize, 0),
     ];
     for (resource, value) in limits {
+        // Where both are the same, Linux ends the process by SIGKILL, which does not say why.
+        let more = u64::from(resource == Resource::Cpu);
         setrlimit(
             resource,
             Rlimit {
                 current: Some(value),
-                maximum: Some(value),
+                maximum: Some(value + more),
             },
         )?;
     }
