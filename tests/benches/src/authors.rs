@@ -373,9 +373,9 @@ async fn swapped(house: &House, second: &flowhost_run::Project) -> Result<Vec<f6
             let start = Instant::now();
             match run.swap("it", member).await {
                 Ok(_) => samples.push(start.elapsed().as_nanos() as f64),
-                // Before its first call a run has no plugins yet, and after its last no more.
+                // Before its first call, and while it is prepared, a run has no plugins yet, and after its last no more.
                 Err(failure) if samples.len() == before => {
-                    let goes_on = run.state() == RunState::Running;
+                    let goes_on = run.state() != RunState::Ended;
                     ensure!(goes_on, "the run takes no swap: {}", failure.message);
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }

@@ -30,7 +30,7 @@ mod world;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// Both sides of a comparison have it.
 #[global_allocator]
@@ -73,42 +73,47 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     let wanted = |group: &str| options.only.as_deref().is_none_or(|only| only == group);
-    let mut rows = Vec::new();
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
+    // A group that fails takes nothing from the others, which took minutes.
+    let mut take = |measured: Result<Vec<report::Row>>| match measured {
+        Ok(measured) => rows.extend(measured),
+        Err(failure) => failures.push(format!("{failure:#}")),
+    };
     if wanted("call") {
-        rows.extend(calls::rows(
+        take(calls::rows(
             &runtime,
             scratch.path(),
             options.node.as_deref(),
-        )?);
+        ));
     }
     if wanted("load") {
-        rows.extend(loads::rows(&runtime, scratch.path())?);
+        take(loads::rows(&runtime, scratch.path()));
     }
     if wanted("memory") {
-        rows.extend(memory::rows(&runtime)?);
+        take(memory::rows(&runtime));
     }
     if wanted("runs") {
-        rows.extend(runs::rows(&runtime, scratch.path())?);
+        take(runs::rows(&runtime, scratch.path()));
     }
     if wanted("substrate") {
-        rows.extend(substrate::rows(&runtime, scratch.path())?);
+        take(substrate::rows(&runtime, scratch.path()));
     }
     if wanted("plan") {
-        rows.extend(plans::rows(scratch.path())?);
+        take(plans::rows(scratch.path()));
     }
     if wanted("survive") {
-        rows.extend(survive::rows(&runtime, scratch.path())?);
+        take(survive::rows(&runtime, scratch.path()));
     }
     if wanted("model") {
-        rows.extend(models::rows(&runtime, scratch.path())?);
-        rows.extend(agents::rows(scratch.path())?);
-        rows.extend(telemetry::rows(&runtime, scratch.path())?);
+        take(models::rows(&runtime, scratch.path()));
+        take(agents::rows(scratch.path()));
+        take(telemetry::rows(&runtime, scratch.path()));
     }
     if wanted("authors") {
-        rows.extend(authors::rows(&runtime, &scratch.path().join("authors"))?);
+        take(authors::rows(&runtime, &scratch.path().join("authors")));
     }
     if wanted("consensus") {
-        rows.extend(stages::rows(scratch.path())?);
+        take(stages::rows(scratch.path()));
     }
     let run = report::Run {
         machine: machine(),
@@ -121,6 +126,7 @@ fn main() -> Result<()> {
     let mut output = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut output, &run)?;
     writeln!(output)?;
+    ensure!(failures.is_empty(), "not measured: {}", failures.join("; "));
     Ok(())
 }
 
