@@ -37,6 +37,17 @@ fn refuses_remote_sources_and_names_that_climb() {
 fn a_file_beside_the_plan_cannot_take_a_shipped_name() {
     let wide = "version = 1\nname = \"deny-all\"\nlog = true\n";
     with(&[("policies/deny-all.toml", wide)], |sources, dir| {
+        let refused = sources
+            .profile("deny-all", dir, &mut Texts::default())
+            .unwrap_err();
+        assert!(refused[0].message.contains("shipped"), "{refused:?}");
+    });
+    // A copy is the same profile.
+    let (_, copy) = SHIPPED
+        .iter()
+        .find(|(name, _)| *name == "deny-all")
+        .unwrap();
+    with(&[("policies/deny-all.toml", *copy)], |sources, dir| {
         let profile = sources
             .profile("deny-all", dir, &mut Texts::default())
             .unwrap();
