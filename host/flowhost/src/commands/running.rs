@@ -17,7 +17,7 @@ use flowhost_flow::budget::Currency;
 use flowhost_flow::{Exit, FailureClass, Plan, RunStatus};
 use flowhost_run::{FactObserver, Finished, Host, Run, RunDocument};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{LogFormat, RunningArgs};
 use crate::commands::{Context, logging};
@@ -121,8 +121,10 @@ async fn execute(
     let budget = fuel.filter_map(|(_, limit)| limit).next().unwrap_or(0);
     let live = context.output.live && !context.output.json;
     let host = host(ambient, config, state, pool(project), facts)?;
+    // Before anything begins: a signal that comes first would end the process as it does by default.
+    let signals = Signals::heard(ambient);
     let run = start(&host)?;
-    tokio::spawn(interrupts(run.clone(), ambient.clone()));
+    tokio::spawn(interrupts(run.clone(), signals, ambient.clone()));
     if let Some(fails) = fails {
         let run = run.clone();
         tokio::spawn(async move {
@@ -159,20 +161,39 @@ pub(super) fn pool(project: &Project) -> PoolConfig {
     }
 }
 
+/// The signals that a run hears, from when this is made.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `nohup` ignores hang-ups for us, and a handler would undo that.
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    /// None where the system gives no handlers: a signal ends the process then, as it does by default.
+    pub(super) fn heard(ambient: &Ambient) -> Option<Self> {
+        Some(Self {
+            interrupt: signal(SignalKind::interrupt()).ok()?,
+            terminate: signal(SignalKind::terminate()).ok()?,
+            hangup: match ambient.hangup_is_ignored() {
+                true => None,
+                false => signal(SignalKind::hangup()).ok(),
+            },
+        })
+    }
+}
+
 /// What the first signal asks of the run: an interrupt to end, the others to let go of this process, so that
 /// another can go on with it. The second signal ends the process at once.
-pub(super) async fn interrupts(run: Run, ambient: Ambient) {
-    // Without handlers a signal ends the process, as it does by default.
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
+pub(super) async fn interrupts(run: Run, signals: Option<Signals>, ambient: Ambient) {
+    // Without handlers a signal ends the process, and nobody has to hear of it.
+    let Some(Signals {
+        mut interrupt,
+        mut terminate,
+        mut hangup,
+    }) = signals
+    else {
         return;
-    };
-    // `nohup` ignores hang-ups for us, and a handler would undo that.
-    let mut hangup = match ambient.hangup_is_ignored() {
-        true => None,
-        false => signal(SignalKind::hangup()).ok(),
     };
     let mut asked = false;
     loop {

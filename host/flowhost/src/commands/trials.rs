@@ -72,9 +72,10 @@ impl Trials {
             ..RunOptions::default()
         };
         let finished = self.runtime.block_on(async {
+            let signals = running::Signals::heard(&context.ambient);
             let run = self.host.start(project, options)?;
-            let signals = running::interrupts(run.clone(), context.ambient.clone());
-            let signals = tokio::spawn(signals);
+            let ambient = context.ambient.clone();
+            let signals = tokio::spawn(running::interrupts(run.clone(), signals, ambient));
             let finished = run.outcome().await;
             signals.abort();
             finished
