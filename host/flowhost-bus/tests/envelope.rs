@@ -10,7 +10,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 fn draft(payload: Value) -> Draft {
-    Draft {
+    head().with(payload)
+}
+
+fn head() -> Head {
+    Head {
         id: Ulid::from_parts(1_700_000_000_000, 1),
         tenant: "default".into(),
         run: "R".into(),
@@ -20,7 +24,6 @@ fn draft(payload: Value) -> Draft {
         causation: String::new(),
         traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
         kind: "message".into(),
-        payload,
     }
 }
 
@@ -112,17 +115,12 @@ fn parcel(content: Value) -> Arc<Parcel> {
     Arc::new(Parcel { number: 7, content })
 }
 
-fn head() -> Head {
+fn head_of_a_parcel() -> Head {
     Head {
         id: Ulid::from_parts(1_700_000_000_000, 2),
-        tenant: "default".into(),
-        run: "R".into(),
-        step: "s".into(),
-        actor: "default/host".into(),
-        correlation: "c".into(),
-        causation: String::new(),
         traceparent: String::new(),
         kind: "parcel".into(),
+        ..head()
     }
 }
 
@@ -152,8 +150,8 @@ proptest! {
     #[test]
     fn what_is_carried_as_it_is_leaves_the_process_as_its_json_would(content in payload()) {
         let body = parcel(content);
-        let carried = head().carry(body.clone()).unwrap();
-        let sealed = head().with(body.json().unwrap()).seal().unwrap();
+        let carried = head_of_a_parcel().carry(body.clone()).unwrap();
+        let sealed = head_of_a_parcel().with(body.json().unwrap()).seal().unwrap();
         prop_assert_eq!(carried.to_vec().unwrap(), sealed.to_vec().unwrap());
         prop_assert_eq!(&carried, &sealed);
         let here = carried.body::<Parcel>().unwrap();
@@ -246,14 +244,20 @@ fn refuses_integers_that_share_their_canonical_form_with_a_neighbour() {
 
 #[test]
 fn what_is_carried_as_it_is_holds_what_an_envelope_may_carry() {
-    let beyond = head().carry(parcel(json!([INTEGER_MAX + 1])));
+    let beyond = head_of_a_parcel().carry(parcel(json!([INTEGER_MAX + 1])));
     assert!(matches!(beyond, Err(EnvelopeError::Number(_))));
     let nest = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
     // The parcel itself is a level.
-    assert!(head().carry(parcel(nest(DEPTH_MAX - 1))).is_ok());
-    let deep = head().carry(parcel(nest(DEPTH_MAX)));
+    assert!(
+        head_of_a_parcel()
+            .carry(parcel(nest(DEPTH_MAX - 1)))
+            .is_ok()
+    );
+    let deep = head_of_a_parcel().carry(parcel(nest(DEPTH_MAX)));
     assert!(matches!(deep, Err(EnvelopeError::Depth { .. })));
-    let large = head().carry(parcel(json!("x".repeat(5_000)))).unwrap();
+    let large = head_of_a_parcel()
+        .carry(parcel(json!("x".repeat(5_000))))
+        .unwrap();
     assert!(
         large.canonical_bytes() > 5_000,
         "its content counts against a queue"
@@ -262,7 +266,7 @@ fn what_is_carried_as_it_is_holds_what_an_envelope_may_carry() {
 
 #[test]
 fn another_body_is_read_from_its_json() {
-    let carried = head().carry(parcel(json!({ "a": 1 }))).unwrap();
+    let carried = head_of_a_parcel().carry(parcel(json!({ "a": 1 }))).unwrap();
     let other: Value = carried.read().unwrap();
     assert_eq!(other, json!({ "number": 7, "content": { "a": 1 } }));
     let wrong = carried.read::<Vec<u8>>();
