@@ -406,10 +406,7 @@ impl<'a> Sources<'a> {
                 continue;
             }
             if self.read_in(folder, name, dir, &path)?.text != text {
-                let message =
-                    format!("`{name}` is the name of a shipped profile, and this is another");
-                return Err(Finding::new(self.shown(&path), message)
-                    .cure("give the file, and the profile in it, another name".to_owned()));
+                return Err(Finding::new(self.shown(&path), taken(name)).cure(TAKEN_CURE));
             }
         }
         Ok(())
@@ -640,6 +637,14 @@ impl Folder {
     }
 }
 
+/// What helps where a name is [`taken`].
+const TAKEN_CURE: &str = "give the file, and the profile in it, another name";
+
+/// What is wrong with a profile, or a file, under the name of a shipped profile that it is no copy of.
+fn taken(name: &str) -> String {
+    format!("`{name}` is the name of a shipped profile, and this is another")
+}
+
 /// Reads a profile, and refuses one under another name than its file's, or under a shipped one: a record
 /// or a report that says `deny-all` means the profile that this build brings.
 ///
@@ -661,11 +666,7 @@ pub fn read_profile(text: &str, file: &str) -> Result<Profile, Vec<Finding>> {
     };
     let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
     if shipped.is_some_and(|(_, shipped)| *shipped != text) {
-        let message = format!("`{name}` is the name of a shipped profile, and this is another");
-        return refused(
-            message,
-            "give the file, and the profile in it, another name".to_owned(),
-        );
+        return refused(taken(name), TAKEN_CURE.to_owned());
     }
     if stem != Some(name) {
         let stem = stem.unwrap_or_default();
