@@ -97,7 +97,8 @@ fn component_lane(folders: &Folders, options: &Options, halt: &Halt) -> Result<(
 }
 
 /// The attributes of the SDK, with their compile-fail tests: in a target folder of their own, because the
-/// feature that brings them would have most of the host built anew.
+/// feature that brings them would have most of the host built anew. The tests with a sandbox are not among them: they
+/// need the host's executable, which the other lane may still be building, and run with all other tests.
 fn sdk_tests(folders: &Folders) -> Result<()> {
     say::step("the SDK's attributes");
     let target = folders.target.join("sdk-test").display().to_string();
@@ -107,6 +108,9 @@ fn sdk_tests(folders: &Folders) -> Result<()> {
         "flowhost-sdk",
         "--features",
         "derive",
+        "--lib",
+        "--test",
+        "mistakes",
         "--target-dir",
         &target,
         "--quiet",
