@@ -42,6 +42,11 @@ impl Failure {
         failure
     }
 
+    /// What is wrong with the plan, all at once.
+    pub(crate) fn in_plan<P: Into<Finding>>(problems: Vec<P>) -> Self {
+        Self::findings("the plan", problems.into_iter().map(Into::into).collect())
+    }
+
     /// Adds a cause below those that are there.
     #[must_use]
     pub fn because(mut self, cause: impl Into<String>) -> Self {

@@ -21,18 +21,15 @@ use flowhost_flow::{
 };
 use flowhost_ledger::{LedgerError, trace};
 use serde_json::Map;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::base::clock::RunClock;
 use crate::base::failure::Failure;
-use crate::base::finding::Finding;
 use crate::base::tasks;
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Recording};
-use crate::calls::mailbox::{self, Mailboxes};
 use crate::calls::order::{Answer, Answered, Detail, Stands};
-use crate::calls::worker::{Inbox, Worker, failed, unplaced};
+use crate::calls::worker::{Inbox, failed, unplaced};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Made, Reuse, ReusedCall};
 use crate::given::world::{Workers, World};
@@ -44,6 +41,7 @@ use crate::plugins::installed::Installed;
 use crate::plugins::registry::Registry;
 use crate::plugins::wiring::Machinery;
 
+mod beside;
 mod ending;
 mod gates;
 mod orders;
@@ -54,6 +52,7 @@ mod takeup;
 #[cfg(test)]
 mod tests;
 
+use beside::Beside;
 pub(crate) use outcome::status_of;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
 use staged::stage_of;
@@ -66,114 +65,43 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Longest sleep of a driver that waits for nothing by the clock.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 
-/// What a run is driven with.
-pub(crate) struct Drive {
+/// What is driven: a plan from its first event, or a run from where another process left it.
+pub(crate) struct Course {
     pub(crate) plan: Arc<Plan>,
     pub(crate) setup: RunSetup,
-    pub(crate) scope: RunScope,
+    /// What another process left of the run, if it goes on: its planner, and what was open.
+    pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
+}
+
+/// What a run is driven with.
+pub(crate) struct Drive {
     pub(crate) journal: Journal,
     pub(crate) registry: Machinery,
-    pub(crate) purse: Arc<Purse>,
-    pub(crate) recording: Arc<Recording>,
     pub(crate) workers: Workers,
-    /// Answers workers of other processes.
+    /// The run's record and its money, which workers of other processes ask for.
     pub(crate) desk: Arc<Desk>,
     pub(crate) world: Arc<dyn World>,
     /// Where stages leave their evidence.
     pub(crate) stages: Option<Stages>,
-    /// What another process left of the run, if it goes on.
-    pub(crate) resumed: Option<(Box<dyn Planner>, Resumed)>,
     /// What it takes from an earlier run.
     pub(crate) reuse: Option<Arc<Reuse>>,
 }
 
-pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
-    let started = Time(drive.scope.started_ms);
-    let over = started.after(drive.plan.timeout_ms);
-    let (planner, clock, takeup) = match drive.resumed {
-        None => {
-            let planner = planner_for(drive.plan, drive.setup).map_err(|problems| {
-                let findings = problems.into_iter().map(Finding::from).collect();
-                Failure::findings("the plan", findings)
-            })?;
-            (planner, RunClock::from(started), None)
-        }
-        Some((planner, resumed)) => {
-            let takeup = Takeup::of(resumed);
-            let at = takeup.at.unwrap_or(started);
-            (planner, RunClock::from(at), Some(takeup))
-        }
-    };
-    let (scope, machinery) = (drive.scope, drive.registry);
-    let channel = drive.desk.channel.clone();
-    let bus = machinery.bus.clone();
-    let deadline = clock.at(over);
+/// Drives a run until it has ended, or has to let go of its process.
+pub(crate) async fn drive(course: Course, drive: Drive, run: &Run) -> Result<Outcome, Failure> {
+    let started = Time(drive.desk.scope.started_ms);
+    let over = started.after(course.plan.timeout_ms);
+    let (planner, takeup) = course.planner()?;
+    let at = takeup.as_ref().and_then(|takeup| takeup.at);
+    let clock = RunClock::from(at.unwrap_or(started));
+    let (bus, channel) = (drive.registry.bus.clone(), drive.desk.channel.clone());
+    // Both before the first order leaves: a bus keeps nothing for whoever subscribes later.
     let inbox = Inbox::open(&*bus, &channel).await.map_err(bus_failure)?;
     let answers = channel.listen(&*bus, "step.*.end").await;
     let answers = answers.map_err(bus_failure)?;
-    let trace = trace::trace_id(&scope.run);
-    if let Some(takeup) = &takeup {
-        takeup.restore(&drive.purse, &machinery.tally, &drive.recording);
-    }
-    let past = takeup.as_ref();
-    let unread = past.map(|takeup| takeup.unread.clone());
-    let (unread, read) = (unread.unwrap_or_default(), past.map(Takeup::read));
-    let read = read.unwrap_or_default();
-    let held = match drive.workers {
-        Workers::Here => {
-            let recall = drive.recording.clone();
-            let worker = Worker::new(scope.clone(), channel.clone(), &machinery, recall);
-            let mailboxes = Mailboxes::open(&worker).await?;
-            mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
-            Held::Serving(tasks::spawn(worker.serve(inbox, mailboxes)))
-        }
-        Workers::Elsewhere => {
-            let questions = drive.desk.open(&*bus).await.map_err(bus_failure)?;
-            let mailboxes = mailbox::hold_open(&*bus, &scope, &machinery.plugins).await?;
-            mailbox::redeliver(&*bus, &scope, &machinery.plugins, &read, &unread).await;
-            Held::Queues {
-                _mailboxes: mailboxes,
-                _orders: inbox,
-                serving: tasks::spawn(drive.desk.serve(questions)),
-            }
-        }
-    };
-    let mut driver = Driver {
-        planner,
-        scope,
-        channel,
-        bus,
-        trace,
-        journal: drive.journal.clone(),
-        registry: machinery.plugins,
-        clock,
-        run: run.clone(),
-        deadline,
-        waiting: VecDeque::new(),
-        open: BTreeMap::new(),
-        timers: BTreeSet::new(),
-        due: HashMap::new(),
-        steps: HashMap::new(),
-        used: HashMap::new(),
-        purse: drive.purse.clone(),
-        recording: drive.recording,
-        verdicts: HashMap::new(),
-        stages: drive.stages,
-        warnings: Vec::new(),
-        checks: BTreeMap::new(),
-        end: None,
-        broken: None,
-        spent: Amounts::default(),
-        gates: BTreeMap::new(),
-        world: drive.world,
-        pausing: None,
-        paused: None,
-        winding: None,
-        reuse: drive.reuse,
-        made: VecDeque::new(),
-        reused: Vec::new(),
-        before: Amounts::default(),
-    };
+    let (desk, machinery) = (&drive.desk, &drive.registry);
+    let beside = Beside::begin(drive.workers, desk, machinery, inbox, takeup.as_ref()).await?;
+    let mut driver = Driver::new(drive, planner, clock, over, run);
     // A task of the runtime, so that it and the workers hand over on one thread where they can.
     let driving = async move {
         driver.run(answers, takeup).await;
@@ -182,61 +110,19 @@ pub(crate) async fn drive(drive: Drive, run: &Run) -> Result<Outcome, Failure> {
     let mut driver = tasks::spawn(driving).await.map_err(|error| {
         Failure::new(Exit::Internal, "the driver failed").because(error.to_string())
     })?;
-    if driver.paused.is_none() {
-        driver.settle(deadline).await;
-    }
-    let mut end = driver.end.take().ok_or_else(|| {
-        Failure::new(Exit::Internal, "the run ended without a result")
-            .hint("this is a bug; report it")
-    })?;
-    if driver.paused.is_none() {
-        driver.finish_agents(&end).await;
-    }
-    held.end();
-    // What was spent while no step was at work: messages that were read later, and ends of agents.
-    let rest = drive.purse.rest();
-    end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
-    end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
-    let refused = drive.purse.rest_refused();
-    if refused > 0 {
-        let message =
-            format!("the budget refused {refused} model calls of agents that read messages");
-        driver.warnings.push(message);
-    }
-    let duration_ms = clock.now().0.saturating_sub(driver.scope.started_ms);
-    let steps = driver.steps.into_iter().collect();
-    let (warnings, checks) = (driver.warnings, driver.checks);
-    Ok(Outcome {
-        end,
-        steps,
-        denials: drive.journal.denials(),
-        warnings,
-        checks,
-        duration_ms,
-        paused: driver.paused,
-        reused: driver.reused,
-        before: driver.before,
-    })
+    let end = driver.conclude().await?;
+    beside.end();
+    Ok(driver.outcome(end))
 }
 
-/// What goes on beside the driver until the run is over.
-enum Held {
-    /// The worker of this process.
-    Serving(JoinHandle<()>),
-    /// The queues that workers elsewhere read from, open from before the first order until after the last
-    /// one: an order waits in them while no worker is there.
-    Queues {
-        _orders: Inbox,
-        _mailboxes: Vec<Box<dyn Subscription>>,
-        serving: JoinHandle<()>,
-    },
-}
-
-impl Held {
-    fn end(self) {
-        match self {
-            Self::Serving(task) | Self::Queues { serving: task, .. } => task.abort(),
+impl Course {
+    /// Its planner, and what another process left open.
+    fn planner(self) -> Result<(Box<dyn Planner>, Option<Takeup>), Failure> {
+        if let Some((planner, resumed)) = self.resumed {
+            return Ok((planner, Some(Takeup::of(resumed))));
         }
+        let planner = planner_for(self.plan, self.setup).map_err(Failure::in_plan)?;
+        Ok((planner, None))
     }
 }
 
@@ -304,6 +190,53 @@ struct Out {
 }
 
 impl Driver {
+    /// A driver of a run whose time is up at `over`, before its first event.
+    fn new(
+        drive: Drive,
+        planner: Box<dyn Planner>,
+        clock: RunClock,
+        over: Time,
+        run: &Run,
+    ) -> Self {
+        let (desk, machinery) = (&drive.desk, drive.registry);
+        Self {
+            planner,
+            scope: desk.scope.clone(),
+            channel: desk.channel.clone(),
+            bus: machinery.bus,
+            trace: trace::trace_id(&desk.scope.run),
+            journal: drive.journal,
+            registry: machinery.plugins,
+            clock,
+            run: run.clone(),
+            deadline: clock.at(over),
+            waiting: VecDeque::new(),
+            open: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            due: HashMap::new(),
+            steps: HashMap::new(),
+            used: HashMap::new(),
+            purse: desk.purse.clone(),
+            recording: desk.recording.clone(),
+            verdicts: HashMap::new(),
+            stages: drive.stages,
+            warnings: Vec::new(),
+            checks: BTreeMap::new(),
+            end: None,
+            broken: None,
+            spent: Amounts::default(),
+            gates: BTreeMap::new(),
+            world: drive.world,
+            pausing: None,
+            paused: None,
+            winding: None,
+            reuse: drive.reuse,
+            made: VecDeque::new(),
+            reused: Vec::new(),
+            before: Amounts::default(),
+        }
+    }
+
     async fn run(&mut self, mut answers: Box<dyn Subscription>, takeup: Option<Takeup>) {
         match takeup {
             Some(takeup) => self.take_up(takeup).await,
@@ -337,15 +270,7 @@ impl Driver {
                 }
                 continue;
             }
-            let next = self.timers.first().copied();
-            let wake = next.map_or(idle, |(time, _)| self.clock.at(time));
-            let wake = self.closing().map_or(wake, |closes| closes.min(wake));
-            let wake = self
-                .winding
-                .as_ref()
-                .map_or(wake, |(_, until)| wake.min(*until));
-            let grace = self.pausing.map(|(_, grace)| grace);
-            let wake = grace.unwrap_or(wake);
+            let (wake, pausing) = (self.wake(idle), self.pausing.is_some());
             if due.deadline() != wake {
                 due.as_mut().reset(wake);
             }
@@ -360,7 +285,7 @@ impl Driver {
                     let failure = flowhost_flow::Failure::new(FailureClass::Internal, reason.to_string());
                     self.feed(Event::HostFailed { failure }).await;
                 }
-                exit = &mut asked_to_pause, if grace.is_none() && !stopping => {
+                exit = &mut asked_to_pause, if !pausing && !stopping => {
                     self.pausing = Some((exit, Instant::now() + GRACE));
                 }
                 (reason, grace) = &mut asked_to_wind_down, if !winding && !stopping => {
@@ -377,7 +302,7 @@ impl Driver {
                 },
                 () = &mut due => {
                     idle = Instant::now() + IDLE_MAX;
-                    if grace.is_none() {
+                    if !pausing {
                         self.fire().await;
                     }
                 }
@@ -385,6 +310,20 @@ impl Driver {
         }
     }
 
+    /// When there is something to do by the clock, or `idle` where nothing waits for it.
+    fn wake(&self, idle: Instant) -> Instant {
+        // A run that lets go of its process begins nothing more, so that no timer fires either.
+        if let Some((_, grace)) = self.pausing {
+            return grace;
+        }
+        let next = self.timers.first().copied();
+        let next = next.map_or(idle, |(time, _)| self.clock.at(time));
+        let winding = self.winding.as_ref().map(|(_, until)| *until);
+        let sooner = self.closing().into_iter().chain(winding);
+        sooner.fold(next, Ord::min)
+    }
+
+    /// What is due by the clock.
     async fn fire(&mut self) {
         // The sleep may end a moment early by this clock's reading; what is due is due.
         let now = self.clock.now().after(1);

@@ -6,32 +6,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{LoadedComponent, RunScope};
-use flowhost_flow::{Exit, Planner, RunSetup};
+use flowhost_flow::{Exit, Planner, RunSetup, Time};
 use flowhost_ledger::Ledger;
-use flowhost_ledger::records::RunStart;
 use tracing::Instrument as _;
 
 use crate::base::failure::Failure;
-use crate::base::finding::Finding;
 use crate::base::lines;
 use crate::base::tasks::blocking;
 use crate::before::estimate::{self, Estimate};
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Greeting};
 use crate::calls::driver::{self, status_word};
-use crate::earlier::fork::{self, Of};
+use crate::earlier::fork::{self, Branch, Of, Parent};
 use crate::earlier::resume::Resumed;
 use crate::earlier::reuse::{Earlier, Reuse};
-use crate::given::bundle;
 use crate::given::options::RunOptions;
 use crate::given::project::Project;
 use crate::given::redaction::{redaction, seals};
 use crate::host::Inner;
 use crate::host::handle::Run;
-use crate::host::ledgers::{Kept, enter, seal};
+use crate::host::ledgers::seal;
+use crate::host::opening::Opening;
 use crate::kept::books::Books;
 use crate::kept::finished::{Evidence, Finished, First, REPORT, write_report, write_views};
-use crate::kept::journal::{Begun, Journal};
+use crate::kept::journal::Journal;
 use crate::kept::revealed::Revealed;
 use crate::kept::stages::{self, Locked};
 use crate::meters::purse::Purse;
@@ -49,9 +47,6 @@ pub(crate) async fn execute(
     run: &Run,
 ) -> Result<Finished, Failure> {
     options.work_tree.suffices(&project)?;
-    let config = &host.config;
-    let state = &config.state;
-    let reused = options.reuse.as_deref();
     let forked = match fork {
         Some(of) => {
             let host = host.clone();
@@ -59,20 +54,16 @@ pub(crate) async fn execute(
         }
         None => None,
     };
-    let parents = forked.as_ref().map(|(parent, _)| parent.fed.setup.seed);
-    let seed = match options.seed.or(parents).or(reused.map(Earlier::seed)) {
-        Some(seed) => seed,
-        None => fresh_seed(host)?,
-    };
+    let parent = forked.as_ref().map(|(parent, _)| parent);
+    let seed = chosen_seed(host, options, parent)?;
     for member in project.members.values() {
-        config.operator.admits(member)?;
+        host.config.operator.admits(member)?;
     }
     let hash = wiring::plan_hash(&project)?;
     let prepared = prepare(host, &project, options, options.only.as_deref(), run).await?;
     if let Some(failure) = prepared.estimate.exceeds(&project.plan) {
         return Err(failure);
     }
-
     let setup = RunSetup {
         run_id: run.id().to_owned(),
         plan_hash: hash.clone(),
@@ -83,56 +74,22 @@ pub(crate) async fn execute(
         only: options.only.clone(),
     };
     let branch = match forked {
-        Some((parent, of)) => {
-            let (plan, setup) = (project.plan.clone(), setup.clone());
-            let started = flowhost_flow::Time(started_ms);
-            let (tenant, agents) = (state.tenant().to_owned(), fork::agents(&project));
-            let work = move || fork::branch(&of, parent, plan, setup, started, (&tenant, &agents));
-            Some(blocking(work).await?)
-        }
+        Some(forked) => Some(branched(host, &project, &setup, started_ms, forked).await?),
         None => None,
     };
-    let bundle = bundle::document(&project).map_err(|error| {
-        Failure::new(Exit::Internal, "the plan cannot be kept").caused_by(&error)
-    })?;
-    let bundle = Arc::new(bundle);
-    let labels = labels(&project)?;
-    let entry = RunStart {
-        plan: Some(project.plan.name.clone()),
-        plan_hash: Some(hash.clone()),
-        labels: Some(labels.clone()),
-        spec: project.plan.evidence.as_ref().map(|it| it.spec_id.clone()),
-        ..RunStart::default()
-    };
-    let seals = seals(&project);
-    let kept = Kept {
-        bundle: bundle.clone(),
-        components: bundle::components(&project, state),
-        seals,
-    };
-    let ledger = enter(host, run.id(), entry, kept, options).await?;
+    let opening = Opening::of(&project)?;
+    let ledger = opening.ledger(host, &project, &setup, options).await?;
     let journal = journal_of(host, &ledger, &project, run.id(), &prepared.revealed);
     let point = branch.as_ref().map(|branch| &branch.point);
-    let begun = Begun {
-        labels,
-        documents: &project.documents,
-        options,
-        fork: point,
-    };
-    journal.run_start(&project.plan, &setup, begun)?;
-    journal.view(bundle::BUNDLE, &bundle)?;
-    journal.estimated(&prepared.estimate)?;
-    if let Some(locked) = &prepared.locked {
-        locked.told(&journal)?;
-    }
+    opening.record(&journal, &project, &setup, options, &prepared, point)?;
     let resumed = match branch {
         Some(branch) => {
-            let before = branch.write(&journal, state.tenant())?;
+            let before = branch.write(&journal, host.config.state.tenant())?;
             Some(branch.resumed(before))
         }
         None => None,
     };
-    let reuse = match reused {
+    let reuse = match options.reuse.as_deref() {
         Some(earlier) => Some(Arc::new(Reuse::new(host, earlier, &project, seed)?)),
         None => None,
     };
@@ -149,6 +106,36 @@ pub(crate) async fn execute(
         reuse,
     };
     conduct(host, work, run).await
+}
+
+/// The seed that was asked for, else that of the run whose past or results are used: without it they would not be
+/// what this run comes to.
+fn chosen_seed(
+    host: &Inner,
+    options: &RunOptions,
+    forked: Option<&Parent>,
+) -> Result<u64, Failure> {
+    let parents = forked.map(|parent| parent.fed.setup.seed);
+    let reused = options.reuse.as_deref().map(Earlier::seed);
+    match options.seed.or(parents).or(reused) {
+        Some(seed) => Ok(seed),
+        None => fresh_seed(host),
+    }
+}
+
+/// The past that a forked run begins with.
+async fn branched(
+    host: &Inner,
+    project: &Project,
+    setup: &RunSetup,
+    started_ms: u64,
+    (parent, of): (Parent, Of),
+) -> Result<Branch, Failure> {
+    let (plan, setup) = (project.plan.clone(), setup.clone());
+    let (tenant, agents) = (host.config.state.tenant().to_owned(), fork::agents(project));
+    let started = Time(started_ms);
+    let work = move || fork::branch(&of, parent, plan, setup, started, (&tenant, &agents));
+    blocking(work).await
 }
 
 /// What stands before the first record of a run, or of its resumption.
@@ -231,12 +218,49 @@ pub(crate) fn journal_of(
     journal.observed(run, config.facts.clone())
 }
 
+impl Conduct {
+    /// The run's record and its money, for its driver and for workers elsewhere.
+    fn desk(&self, tenant: &str, run: &str, books: &Books) -> Desk {
+        let Prepared {
+            ready,
+            purse,
+            revealed,
+            estimate,
+            ..
+        } = &self.prepared;
+        let seed = wiring::seed_of(self.setup.seed);
+        let (recording, own_calls) = (books.recording.clone(), books.own_calls.clone());
+        let scope = ready.scope(tenant, run, seed, self.started_ms, recording, own_calls);
+        Desk {
+            channel: Channel::of(&scope, books.before),
+            scope,
+            greeting: Greeting {
+                plan_hash: self.hash.clone(),
+                seed: hex::encode(seed),
+                started_ms: self.started_ms,
+                allow_private_network: self.allow_private_network,
+                before: books.before,
+                own_calls: books.counted,
+                estimate: estimate.id(),
+            },
+            recording: books.recording.clone(),
+            purse: purse.clone(),
+            secrets: ready.secrets(),
+            revealed: revealed.clone(),
+        }
+    }
+}
+
 /// From plugins that can be called to the run's end, or to where it is interrupted.
 pub(crate) async fn conduct(
     host: &Arc<Inner>,
     work: Conduct,
     run: &Run,
 ) -> Result<Finished, Failure> {
+    let (state, tenant) = (&host.config.state, host.config.state.tenant());
+    let past = work.resumed.as_ref().map(|(_, resumed)| &resumed.past);
+    let books = Books::open(&work.journal, &work.project.plan, &work.prepared.purse, past);
+    let desk = Arc::new(work.desk(tenant, run.id(), &books));
     let Conduct {
         project,
         prepared,
@@ -244,50 +268,19 @@ pub(crate) async fn conduct(
         hash,
         ledger,
         journal,
-        started_ms,
-        allow_private_network,
         resumed,
         reuse,
+        ..
     } = work;
     let Prepared {
         revealed,
-        purse,
         ready,
         locked,
         components,
         estimate,
+        ..
     } = prepared;
-    let (state, tenant) = (&host.config.state, host.config.state.tenant());
-    let (seed, goes_on) = (setup.seed, resumed.is_some());
-    let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
-    let books = Books::open(&journal, &project.plan, &purse, past);
-    let recording = books.recording.clone();
-    let seeded = wiring::seed_of(seed);
-    let scope = ready.scope(
-        tenant,
-        run.id(),
-        seeded,
-        started_ms,
-        recording.clone(),
-        books.own_calls.clone(),
-    );
-    let desk = Arc::new(Desk {
-        scope: scope.clone(),
-        channel: Channel::of(&scope, books.before),
-        greeting: Greeting {
-            plan_hash: hash.clone(),
-            seed: hex::encode(seeded),
-            started_ms,
-            allow_private_network,
-            before: books.before,
-            own_calls: books.counted,
-            estimate: estimate.id(),
-        },
-        recording: recording.clone(),
-        purse: purse.clone(),
-        secrets: ready.secrets(),
-        revealed: revealed.clone(),
-    });
+    let (seed, goes_on, scope) = (setup.seed, resumed.is_some(), desk.scope.clone());
     let installed = ready.install(host, &project, components, &scope, Some(&journal));
     let registry = match installed.await {
         Ok(registry) => registry,
@@ -303,34 +296,33 @@ pub(crate) async fn conduct(
         }
     };
     registry.origins.set_estimate(&estimate.id());
+    let plugins = registry.plugins.clone();
     run.swappable(Swaps {
         host: host.clone(),
         journal: journal.clone(),
         scope: scope.clone(),
-        plugins: registry.plugins.clone(),
+        plugins: plugins.clone(),
         turn: tokio::sync::Mutex::default(),
     });
     run.started();
     let context = lines::run_context(tenant, run.id(), &hash);
-    let (plugins, parting) = (registry.plugins.clone(), scope.clone());
-    let drive = driver::Drive {
+    let course = driver::Course {
         plan: project.plan.clone(),
         setup,
-        scope,
+        resumed,
+    };
+    let drive = driver::Drive {
         journal: journal.clone(),
         registry,
-        purse,
-        recording,
         workers: host.config.workers,
         desk,
         world: host.config.world.clone(),
         stages: locked.map(|locked| locked.of(host, &ledger, run.id())),
-        resumed,
         reuse,
     };
-    let driven = driver::drive(drive, run).instrument(context).await;
-    disconnect(&plugins, &parting).await;
-    end_all(&parting).await;
+    let driven = driver::drive(course, drive, run).instrument(context).await;
+    disconnect(&plugins, &scope).await;
+    end_all(&scope).await;
     let mut outcome = driven.map_err(|failure| revealed.clean_failure(failure))?;
     outcome.keep_out(&revealed);
     if redaction(&project).payloads {
@@ -338,7 +330,7 @@ pub(crate) async fn conduct(
     }
     books.close(&outcome, || journal.varied(&estimate, &outcome))?;
     let run_dir = state.run_dir(run.id());
-    let mut finished = Finished {
+    let finished = Finished {
         run: run.id().to_owned(),
         plan_hash: hash,
         seed,
@@ -355,10 +347,20 @@ pub(crate) async fn conduct(
         true => First::Record,
         false => First::View,
     };
-    write_report(host, &finished, (&journal, &ledger), first).await?;
-    write_views(host, &finished, (&journal, &ledger), first).await?;
+    leave(host, finished, (&journal, &ledger), first).await
+}
+
+/// Leaves what people and programs read of a run beside its ledger, and signs that last: the seal covers them.
+async fn leave(
+    host: &Arc<Inner>,
+    mut finished: Finished,
+    (journal, ledger): (&Journal, &Ledger),
+    first: First,
+) -> Result<Finished, Failure> {
+    write_report(host, &finished, (journal, ledger), first).await?;
+    write_views(host, &finished, (journal, ledger), first).await?;
     let status = status_word(&finished.outcome);
-    let sealed = seal(host, &ledger, &finished.run, status).await?;
+    let sealed = seal(host, ledger, &finished.run, status).await?;
     finished.evidence.sealed = Some(sealed);
     Ok(finished)
 }
@@ -402,17 +404,6 @@ pub(crate) async fn unless_stopped<T>(
         .hint("nothing has run and nothing was recorded; run the plan again")),
         done = work => done,
     }
-}
-
-/// The plan's labels on these inputs.
-fn labels(project: &Project) -> Result<BTreeMap<String, String>, Failure> {
-    project
-        .plan
-        .render_labels(&project.inputs)
-        .map_err(|problems| {
-            let findings = problems.into_iter().map(Finding::from).collect();
-            Failure::findings("the plan", findings)
-        })
 }
 
 /// A seed that nobody chose: 53 bits, so that any reader of JSON can read it back, and none that a plan that redacts

@@ -33,6 +33,7 @@ pub(crate) mod execute;
 pub(crate) mod handle;
 pub(crate) mod introduce;
 pub(crate) mod ledgers;
+mod opening;
 
 /// A process that runs plans. Clones are the same host.
 #[derive(Clone)]

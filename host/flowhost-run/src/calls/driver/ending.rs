@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use flowhost_bus::{Draft, Envelope};
 use flowhost_flow::planner::RunEnd;
-use flowhost_flow::{FailureClass, RunStatus};
+use flowhost_flow::{Exit, FailureClass, RunStatus};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Driver;
-use crate::calls::driver::status_of;
+use super::{Driver, Outcome, status_of};
+use crate::base::failure::Failure;
 use crate::calls::order::{Ending, Settled};
 
 /// Longest wait for agents that are told that the run is over, all together: each has its profile's
@@ -24,6 +24,48 @@ const FINISH_MAX: Duration = Duration::from_secs(60);
 const SETTLE_MAX: Duration = Duration::from_secs(90);
 
 impl Driver {
+    /// The run's end, once its agents have read what was published and know how it went.
+    pub(super) async fn conclude(&mut self) -> Result<RunEnd, Failure> {
+        // A run that goes on elsewhere is not over for its agents.
+        let over = self.paused.is_none();
+        if over {
+            self.settle(self.deadline).await;
+        }
+        let end = self.end.take().ok_or_else(|| {
+            Failure::new(Exit::Internal, "the run ended without a result")
+                .hint("this is a bug; report it")
+        })?;
+        if over {
+            self.finish_agents(&end).await;
+        }
+        Ok(end)
+    }
+
+    /// What is reported of a run that came to this end.
+    pub(super) fn outcome(mut self, mut end: RunEnd) -> Outcome {
+        // What was spent while no step was at work: messages that were read later, and ends of agents.
+        let rest = self.purse.rest();
+        end.used.tokens = end.used.tokens.saturating_add(rest.tokens);
+        end.used.micro_usd = end.used.micro_usd.saturating_add(rest.micro_usd);
+        let refused = self.purse.rest_refused();
+        if refused > 0 {
+            let message =
+                format!("the budget refused {refused} model calls of agents that read messages");
+            self.warnings.push(message);
+        }
+        Outcome {
+            end,
+            steps: self.steps.into_iter().collect(),
+            denials: self.journal.denials(),
+            warnings: self.warnings,
+            checks: self.checks,
+            duration_ms: self.clock.now().0.saturating_sub(self.scope.started_ms),
+            paused: self.paused,
+            reused: self.reused,
+            before: self.before,
+        }
+    }
+
     /// Lets the agents of a run that went well read what was published.
     pub(super) async fn settle(&mut self, deadline: Instant) {
         let went_well = self

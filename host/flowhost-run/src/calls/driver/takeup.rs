@@ -66,8 +66,8 @@ impl Takeup {
     }
 
     /// How often each agent has read each message.
-    pub(super) fn read(&self) -> HashMap<(String, String), u32> {
-        self.resumed.past.read.clone()
+    pub(super) fn read(&self) -> &HashMap<(String, String), u32> {
+        &self.resumed.past.read
     }
 }
 

@@ -16,7 +16,6 @@ use super::builds::Builds;
 use super::messages::{self, Own};
 use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};
 use crate::base::failure::Failure;
-use crate::base::finding::Finding;
 use crate::calls::channel::Channel;
 use crate::calls::driver::{status_of, too_large};
 use crate::calls::order::Order;
@@ -80,10 +79,7 @@ pub(super) async fn replay(
         false => Builds::install(host, &project, &later, &scope, &script, &registry).await?,
     };
     let machinery = ready.replayed(&project, registry.clone());
-    let planner = planner_for(project.plan.clone(), setup).map_err(|problems| {
-        let findings = problems.into_iter().map(Finding::from).collect();
-        Failure::findings("the plan", findings)
-    })?;
+    let planner = planner_for(project.plan.clone(), setup).map_err(Failure::in_plan)?;
     // Nobody speaks on it: a replay asks its worker itself.
     let channel = Channel::of(&scope, 0);
     let mut replay = Replay {

@@ -24,7 +24,7 @@ use super::random::{self, Mood};
 use super::world::{BEGINNING_MS, Lent, Slow, World};
 use crate::calls::channel::Channel;
 use crate::calls::desk::{Desk, Funds, Greeting};
-use crate::calls::driver::{self, Drive};
+use crate::calls::driver::{self, Course, Drive};
 use crate::earlier::resume::past;
 use crate::earlier::resume::rebuild::rebuild;
 use crate::earlier::resume::{FedError, Resumed};
@@ -348,100 +348,27 @@ impl Simulated {
         };
         let journal = Journal::new(Arc::new(slow), TENANT, false);
         let told = |error: crate::Failure| format!("{error:?}");
-        let setup = match &resumed {
-            None => {
-                let setup = self.setup();
-                let options = RunOptions::default();
-                let begun = Begun {
-                    labels: BTreeMap::new(),
-                    documents: &BTreeMap::new(),
-                    options: &options,
-                    fork: None,
-                };
-                journal.run_start(&self.plan, &setup, begun).map_err(told)?;
-                setup
-            }
-            Some((_, resumed)) => {
-                let recorded = journal.run_resume(resumed, BTreeMap::new()).await;
-                recorded.map_err(told)?;
-                resumed.fed.setup.clone()
-            }
-        };
+        let setup = self.recorded(&journal, resumed.as_ref()).await;
+        let setup = setup.map_err(told)?;
         let purse = Arc::new(Purse::new(wiring::ceiling(&self.plan)));
         let past = resumed.as_ref().map(|(_, resumed)| &resumed.past);
         let books = Books::open(&journal, &self.plan, &purse, past);
-        let recording = books.recording.clone();
-        let seed = wiring::seed_of(self.world.seed);
-        let scope = RunScope {
-            tenant: TENANT.into(),
-            run: RUN.into(),
-            seed,
-            started_ms: BEGINNING_MS,
-            recorder: recording.clone(),
-            providers: Arc::from([]),
-            own_calls: books.own_calls.clone(),
-            memory: None,
-        };
-        let desk = Desk {
-            scope: scope.clone(),
-            channel: Channel::of(&scope, books.before),
-            greeting: Greeting {
-                plan_hash: setup.plan_hash.clone(),
-                seed: hex::encode(seed),
-                started_ms: BEGINNING_MS,
-                allow_private_network: false,
-                before: books.before,
-                own_calls: books.counted,
-                estimate: String::new(),
-            },
-            recording: recording.clone(),
-            purse: purse.clone(),
-            secrets: Arc::new(NoSecrets),
-            revealed: Arc::new(Revealed::default()),
-        };
-        let funds: Arc<dyn Funds> = purse.clone();
-        let bus = SimBus::new(self.world.clone());
-        let ended = resumed.as_ref().map(|(_, resumed)| {
-            let ended = resumed.rebuilt.paths.keys();
-            ended.map(|call| call.0).collect()
-        });
-        bus.outlives(ended.unwrap_or_default());
-        let registry = Machinery {
-            bus: Arc::new(bus),
-            tally: Arc::default(),
-            origins: Arc::default(),
-            plugins: Arc::new(self.installed(&funds)),
-        };
         let drive = Drive {
-            plan: self.plan.clone(),
-            setup,
-            scope,
             journal: journal.clone(),
-            registry,
-            purse,
-            recording,
+            registry: self.machinery(&purse, resumed.as_ref()),
             workers: Workers::Here,
-            desk: Arc::new(desk),
+            desk: Arc::new(self.desk(&setup, &books, &purse)),
             world: Arc::new(Lent(self.world.clone())),
             stages: None,
-            resumed,
             reuse: None,
         };
-        let signalled = run.clone();
-        crate::base::tasks::spawn(async move {
-            match fault {
-                Fault::Signal(ms) => {
-                    tokio::time::sleep(Duration::from_millis(ms)).await;
-                    signalled.pause(Exit::Terminated);
-                }
-                Fault::Cancel(ms) => {
-                    tokio::time::sleep(Duration::from_millis(ms)).await;
-                    signalled.cancel("enough");
-                }
-                _ => {}
-            }
-        });
-        let outcome = driver::drive(drive, &run).await.map_err(told)?;
+        let course = Course {
+            plan: self.plan.clone(),
+            setup,
+            resumed,
+        };
+        spoken_to(run.clone(), fault);
+        let outcome = driver::drive(course, drive, &run).await.map_err(told)?;
         books.close(&outcome, || Ok(())).map_err(told)?;
         let closed = ledger.close().await;
         closed.map_err(|error| format!("close: {error}"))?;
@@ -451,6 +378,91 @@ impl Simulated {
             Some(_) => Ended::Interrupted,
         })
     }
+
+    /// What the run was set up with, once its start, or that it goes on, is on record.
+    async fn recorded(
+        &self,
+        journal: &Journal,
+        resumed: Option<&TakenUp>,
+    ) -> Result<RunSetup, crate::Failure> {
+        if let Some((_, resumed)) = resumed {
+            journal.run_resume(resumed, BTreeMap::new()).await?;
+            return Ok(resumed.fed.setup.clone());
+        }
+        let (setup, options) = (self.setup(), RunOptions::default());
+        let begun = Begun {
+            labels: BTreeMap::new(),
+            documents: &BTreeMap::new(),
+            options: &options,
+            fork: None,
+        };
+        journal.run_start(&self.plan, &setup, begun)?;
+        Ok(setup)
+    }
+
+    fn desk(&self, setup: &RunSetup, books: &Books, purse: &Arc<Purse>) -> Desk {
+        let seed = wiring::seed_of(self.world.seed);
+        let scope = RunScope {
+            tenant: TENANT.into(),
+            run: RUN.into(),
+            seed,
+            started_ms: BEGINNING_MS,
+            recorder: books.recording.clone(),
+            providers: Arc::from([]),
+            own_calls: books.own_calls.clone(),
+            memory: None,
+        };
+        Desk {
+            channel: Channel::of(&scope, books.before),
+            scope,
+            greeting: Greeting {
+                plan_hash: setup.plan_hash.clone(),
+                seed: hex::encode(seed),
+                started_ms: BEGINNING_MS,
+                allow_private_network: false,
+                before: books.before,
+                own_calls: books.counted,
+                estimate: String::new(),
+            },
+            recording: books.recording.clone(),
+            purse: purse.clone(),
+            secrets: Arc::new(NoSecrets),
+            revealed: Arc::new(Revealed::default()),
+        }
+    }
+
+    fn machinery(&self, purse: &Arc<Purse>, resumed: Option<&TakenUp>) -> Machinery {
+        let funds: Arc<dyn Funds> = purse.clone();
+        let bus = SimBus::new(self.world.clone());
+        let ended = resumed.map(|(_, resumed)| {
+            let ended = resumed.rebuilt.paths.keys();
+            ended.map(|call| call.0).collect()
+        });
+        bus.outlives(ended.unwrap_or_default());
+        Machinery {
+            bus: Arc::new(bus),
+            tally: Arc::default(),
+            origins: Arc::default(),
+            plugins: Arc::new(self.installed(&funds)),
+        }
+    }
+}
+
+/// Says to a run, at its time, what comes from outside.
+fn spoken_to(run: Run, fault: Fault) {
+    crate::base::tasks::spawn(async move {
+        match fault {
+            Fault::Signal(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                run.pause(Exit::Terminated);
+            }
+            Fault::Cancel(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                run.cancel("enough");
+            }
+            _ => {}
+        }
+    });
 }
 
 /// The one tool of a stand-in, which takes anything.
