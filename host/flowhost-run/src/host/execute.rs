@@ -259,7 +259,12 @@ pub(crate) async fn conduct(
 ) -> Result<Finished, Failure> {
     let (state, tenant) = (&host.config.state, host.config.state.tenant());
     let past = work.resumed.as_ref().map(|(_, resumed)| &resumed.past);
-    let books = Books::open(&work.journal, &work.project.plan, &work.prepared.purse, past);
+    let books = Books::open(
+        &work.journal,
+        &work.project.plan,
+        &work.prepared.purse,
+        past,
+    );
     let desk = Arc::new(work.desk(tenant, run.id(), &books));
     let Conduct {
         project,
