@@ -217,6 +217,20 @@ impl fmt::Display for LedgerReport {
             path => path,
         };
         writeln!(f, "{verdict}  {path}")?;
+        self.fmt_records(f)?;
+        self.fmt_key(f)?;
+        self.fmt_beside(f)?;
+        self.fmt_notes(f)?;
+        match &self.problem {
+            Some(problem) => writeln!(f, "  first fault  {problem}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The parts of what is displayed, in their order.
+impl LedgerReport {
+    fn fmt_records(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(origin) = &self.origin {
             writeln!(f, "  origin       {origin}")?;
         }
@@ -234,28 +248,36 @@ impl fmt::Display for LedgerReport {
             counted(self.signed, "record"),
             self.records - self.signed.min(self.records)
         )?;
-        if let Some(root) = &self.root {
-            writeln!(f, "  root         {root}")?;
+        match &self.root {
+            Some(root) => writeln!(f, "  root         {root}"),
+            None => Ok(()),
         }
-        match (&self.key, self.trust) {
-            (Some(key), Some(Trust::Given)) => writeln!(f, "  key          trusted: {key}")?,
-            (Some(key), _) => {
-                writeln!(
-                    f,
-                    "  key          UNTRUSTED, the ledger itself names it: {key}"
-                )?;
-                writeln!(
-                    f,
-                    "               give --key with what `flowhost keys show --state DIR` prints for the state folder of the run, or --trust FILE"
-                )?;
-            }
-            (None, _) => {}
+    }
+
+    fn fmt_key(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        if self.trust == Some(Trust::Given) {
+            return writeln!(f, "  key          trusted: {key}");
         }
+        writeln!(
+            f,
+            "  key          UNTRUSTED, the ledger itself names it: {key}"
+        )?;
+        writeln!(
+            f,
+            "               give --key with what `flowhost keys show --state DIR` prints for the state folder of the run, or --trust FILE"
+        )
+    }
+
+    /// What lies beside the records.
+    fn fmt_beside(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PayloadCounts {
             checked,
             erased,
             lost,
-            unrecorded,
+            ..
         } = self.payloads;
         writeln!(
             f,
@@ -272,42 +294,38 @@ impl fmt::Display for LedgerReport {
             }
             None => {}
         }
-        let ViewCounts { checked, missing } = self.views;
-        if checked > 0 {
-            writeln!(f, "  views        {checked} match their records")?;
+        match self.views.checked {
+            0 => Ok(()),
+            checked => writeln!(f, "  views        {checked} match their records"),
         }
-        if missing > 0 {
-            writeln!(
-                f,
-                "  note         {} not beside the ledger: nothing rests on views",
-                counted(missing, "view")
-            )?;
+    }
+
+    /// What a reader may wonder about, and is no fault.
+    fn fmt_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut note = |what: &str| writeln!(f, "  note         {what}");
+        if self.views.missing > 0 {
+            let views = counted(self.views.missing, "view");
+            note(&format!(
+                "{views} not beside the ledger: nothing rests on views"
+            ))?;
         }
-        if unrecorded > 0 {
-            writeln!(
-                f,
-                "  note         {} for records that never came: the host was killed",
-                counted(unrecorded, "payload")
-            )?;
+        if self.payloads.unrecorded > 0 {
+            let payloads = counted(self.payloads.unrecorded, "payload");
+            note(&format!(
+                "{payloads} for records that never came: the host was killed"
+            ))?;
         }
         if !self.ended && !self.is_index() && self.was_read_to_the_end() {
-            let why = match self.paused {
+            note(match self.paused {
                 true => "the run stopped before its end, in order, and can be resumed",
                 false => "the record run.end is missing: the run was killed, or is still at work",
-            };
-            writeln!(f, "  note         {why}")?;
+            })?;
         }
         if self.unknown_kinds > 0 {
-            writeln!(
-                f,
-                "  note         {} of kinds unknown here",
-                counted(self.unknown_kinds, "record")
-            )?;
+            let records = counted(self.unknown_kinds, "record");
+            note(&format!("{records} of kinds unknown here"))?;
         }
-        match &self.problem {
-            Some(problem) => writeln!(f, "  first fault  {problem}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

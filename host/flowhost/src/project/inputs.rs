@@ -41,74 +41,16 @@ pub(super) fn bind(
         return changed(ambient, plan, dir, values, request, findings);
     }
     let before = findings.len();
-    let mut given = parse(plan, &request.inputs, findings);
-    let typed: BTreeSet<String> = given.keys().cloned().collect();
-    let mut texts = BTreeSet::new();
+    let mut given = Said {
+        values: parse(plan, &request.inputs, findings),
+        ..Said::default()
+    };
+    given.typed = given.values.keys().cloned().collect();
     if let Given::Values(values) = &request.given {
-        for (name, value) in values {
-            if typed.contains(name) {
-                findings.push(Finding::new(
-                    "",
-                    format!("input `{name}` is not yours to give"),
-                ));
-                continue;
-            }
-            if let Some(decl) = plan.inputs.get(name).filter(|it| is_path(it)) {
-                // Left to the plan's own path, it would be another folder than the client thinks.
-                if !value.is_string() {
-                    let one = decl.ty.one();
-                    let message = format!("input `{name}` is {one}, another type was given");
-                    findings.push(Finding::new("", message));
-                    continue;
-                }
-                if decl.ty == InputType::File {
-                    texts.insert(name.clone());
-                }
-            }
-            given.insert(name.clone(), value.clone());
-        }
+        given.add(plan, values, findings);
     }
-    let mut folders = BTreeMap::new();
-    for input in plan.file_inputs(&given) {
-        if texts.contains(&input.name) {
-            let text = given
-                .get(&input.name)
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let problem = pinned(&input, "what was given", text).err();
-            findings.extend(problem.map(|message| Finding::new("", message)));
-            continue;
-        }
-        let from_plan = !typed.contains(&input.name);
-        match locate(ambient, dir, &input, from_plan) {
-            Ok(Found::Folder(path)) => {
-                given.insert(input.name.clone(), Value::from(input.path));
-                folders.insert(input.name, path);
-            }
-            Ok(Found::Text(text)) => {
-                given.insert(input.name, Value::from(text));
-            }
-            // What was typed is at fault, and not the line of the plan that asks for it.
-            Err(message) if !from_plan => {
-                let what = match input.is_dir {
-                    true => "folder",
-                    false => "file",
-                };
-                let cure = format!("name a {what} that exists, relative to where you are");
-                findings.push(Finding::new("", message).cure(cure));
-            }
-            Err(message) => {
-                let place = plan
-                    .inputs
-                    .get(&input.name)
-                    .map(|decl| decl.at)
-                    .unwrap_or_default();
-                let cure = format!("--input {}=PATH", input.name);
-                let finding = Finding::new(&plan.file, message).at(place.line, place.column);
-                findings.push(finding.cure(cure));
-            }
-        }
-    }
+    let folders = given.look_up(ambient, plan, dir, findings);
+    let given = given.values;
     let missing = request.given == Given::Later && plan.bind_inputs(&given).is_err();
     let values = match findings.len() > before || missing {
         true => None,
@@ -125,6 +67,91 @@ pub(super) fn bind(
         values: values.unwrap_or_default(),
         folders,
     }
+}
+
+/// Inputs as somebody said them: paths are not looked up, nor are defaults filled in.
+#[derive(Default)]
+struct Said {
+    values: BTreeMap<String, Value>,
+    /// Names of those from the command line.
+    typed: BTreeSet<String>,
+    /// Names of those that hold a file's text, and not its path.
+    texts: BTreeSet<String>,
+}
+
+impl Said {
+    /// Adds what a client gave.
+    fn add(&mut self, plan: &Plan, values: &Map<String, Value>, findings: &mut Vec<Finding>) {
+        for (name, value) in values {
+            if self.typed.contains(name) {
+                let message = format!("input `{name}` is not yours to give");
+                findings.push(Finding::new("", message));
+                continue;
+            }
+            if let Some(decl) = plan.inputs.get(name).filter(|it| is_path(it)) {
+                // Left to the plan's own path, it would be another folder than the client thinks.
+                if !value.is_string() {
+                    let one = decl.ty.one();
+                    let message = format!("input `{name}` is {one}, another type was given");
+                    findings.push(Finding::new("", message));
+                    continue;
+                }
+                if decl.ty == InputType::File {
+                    self.texts.insert(name.clone());
+                }
+            }
+            self.values.insert(name.clone(), value.clone());
+        }
+    }
+
+    /// Reads the files and finds the folders that are named.
+    fn look_up(
+        &mut self,
+        ambient: &Ambient,
+        plan: &Plan,
+        dir: &Path,
+        findings: &mut Vec<Finding>,
+    ) -> BTreeMap<String, PathBuf> {
+        let mut folders = BTreeMap::new();
+        for input in plan.file_inputs(&self.values) {
+            if self.texts.contains(&input.name) {
+                let text = self.values.get(&input.name).and_then(Value::as_str);
+                let problem = pinned(&input, "what was given", text.unwrap_or_default()).err();
+                findings.extend(problem.map(|message| Finding::new("", message)));
+                continue;
+            }
+            let from_plan = !self.typed.contains(&input.name);
+            match locate(ambient, dir, &input, from_plan) {
+                Ok(Found::Folder(path)) => {
+                    let named = Value::from(input.path);
+                    self.values.insert(input.name.clone(), named);
+                    folders.insert(input.name, path);
+                }
+                Ok(Found::Text(text)) => {
+                    self.values.insert(input.name, Value::from(text));
+                }
+                Err(message) => findings.push(not_found(plan, &input, message, from_plan)),
+            }
+        }
+        folders
+    }
+}
+
+fn not_found(plan: &Plan, input: &FileInput, message: String, from_plan: bool) -> Finding {
+    // What was typed is at fault, and not the line of the plan that asks for it.
+    if !from_plan {
+        let what = match input.is_dir {
+            true => "folder",
+            false => "file",
+        };
+        let cure = format!("name a {what} that exists, relative to where you are");
+        return Finding::new("", message).cure(cure);
+    }
+    let decl = plan.inputs.get(&input.name);
+    let place = decl.map(|decl| decl.at).unwrap_or_default();
+    Finding::new(&plan.file, message)
+        .at(place.line, place.column)
+        .cure(format!("--input {}=PATH", input.name))
 }
 
 /// Inputs as a run recorded them. Folders are not looked for: a replay opens none.

@@ -42,9 +42,30 @@ pub fn own_first(denial: &Denial, plan: &Plan) -> Option<String> {
 /// The report for a person, for standard output.
 #[must_use]
 pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
-    let outcome = &run.outcome;
+    let mut text = steps(output, run, plan);
+    for denial in &run.outcome.denials {
+        text.push_str(&denied(output, denial, plan));
+    }
+    for warning in &run.outcome.warnings {
+        let line = one_line(&format!("warning: {warning}"));
+        let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
+    }
+    for (name, value) in &run.outcome.end.outputs {
+        let shown = match value {
+            Value::String(text) => text.clone(),
+            other => serde_json::to_string_pretty(other).unwrap_or_default(),
+        };
+        let name = output.out(name, Style::new().bold());
+        let _infallible = writeln!(text, "{name}: {}", neutral(&shown));
+    }
+    text.push_str(&closing(run));
+    text
+}
+
+/// A line for each step; of a step that was done once for each item, its items below it.
+fn steps(output: &Output, run: &Finished, plan: &Plan) -> String {
     let mut text = String::new();
-    let mut steps: Vec<_> = outcome.steps.iter().collect();
+    let mut steps: Vec<_> = run.outcome.steps.iter().collect();
     steps.sort_by_cached_key(|(path, _)| in_order(plan, path));
     let shown: Vec<_> = steps
         .iter()
@@ -58,39 +79,38 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     if shown.len() > STEPS_SHOWN_MAX {
         let _infallible = writeln!(text, "  … and {} more", shown.len() - STEPS_SHOWN_MAX);
     }
-    for denial in &outcome.denials {
-        let Denial {
-            actor,
-            wanted,
-            rule,
-            cure,
-            ..
-        } = denial;
-        let line = one_line(&format!("denied: {actor} wanted {wanted} (rule {rule})"));
-        let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
-        if let Some(hint) = ask_otherwise(rule) {
-            let _infallible = writeln!(text, "  {hint}");
+    text
+}
+
+/// What a plugin wanted and did not get, and what would allow it.
+fn denied(output: &Output, denial: &Denial, plan: &Plan) -> String {
+    let Denial {
+        actor,
+        wanted,
+        rule,
+        cure,
+        ..
+    } = denial;
+    let mut text = String::new();
+    let line = one_line(&format!("denied: {actor} wanted {wanted} (rule {rule})"));
+    let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
+    if let Some(hint) = ask_otherwise(rule) {
+        let _infallible = writeln!(text, "  {hint}");
+    }
+    if !cure.is_empty() {
+        let lines = neutral(cure).replace('\n', "\n    ");
+        let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(cure));
+        if let Some(own) = own_first(denial, plan) {
+            let _infallible = writeln!(text, "  {own}");
         }
-        if !cure.is_empty() {
-            let lines = neutral(cure).replace('\n', "\n    ");
-            let _infallible = writeln!(text, "  {}\n    {lines}", would_allow(cure));
-            if let Some(own) = own_first(denial, plan) {
-                let _infallible = writeln!(text, "  {own}");
-            }
-        }
     }
-    for warning in &outcome.warnings {
-        let line = one_line(&format!("warning: {warning}"));
-        let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
-    }
-    for (name, value) in &outcome.end.outputs {
-        let shown = match value {
-            Value::String(text) => text.clone(),
-            other => serde_json::to_string_pretty(other).unwrap_or_default(),
-        };
-        let name = output.out(name, Style::new().bold());
-        let _infallible = writeln!(text, "{name}: {}", neutral(&shown));
-    }
+    text
+}
+
+/// What it cost, how it went, and where that can be read and checked.
+fn closing(run: &Finished) -> String {
+    let (outcome, evidence) = (&run.outcome, &run.evidence);
+    let mut text = String::new();
     if let Some(line) = cost_line(run) {
         let _infallible = writeln!(text, "{line}");
     }
@@ -112,14 +132,14 @@ pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
         outcome.duration_ms,
         run.run,
     );
-    if let Some(page) = &run.evidence.report_html {
+    if let Some(page) = &evidence.report_html {
         let _infallible = writeln!(text, "report: {}", page.display());
     }
     let _infallible = writeln!(
         text,
         "evidence: {} ({} records); check it with: flowhost verify {}",
-        run.evidence.run_dir.display(),
-        run.evidence.sealed.as_ref().map_or(0, |it| it.size),
+        evidence.run_dir.display(),
+        evidence.sealed.as_ref().map_or(0, |it| it.size),
         run.run,
     );
     text
