@@ -82,7 +82,9 @@ impl InputType {
         }
     }
 
-    const fn is_path(self) -> bool {
+    /// Whether a value of it is found by a path.
+    #[must_use]
+    pub const fn is_path(self) -> bool {
         matches!(self, Self::File | Self::Dir)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flowhost_flow::Plan;
-use flowhost_flow::plan::{FileInput, InputDecl, InputType, VARIANT};
+use flowhost_flow::plan::{FileInput, InputType, VARIANT};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -88,7 +88,7 @@ impl Said {
                 findings.push(Finding::new("", message));
                 continue;
             }
-            if let Some(decl) = plan.inputs.get(name).filter(|it| is_path(it)) {
+            if let Some(decl) = plan.inputs.get(name).filter(|it| it.ty.is_path()) {
                 // Left to the plan's own path, it would be another folder than the client thinks.
                 if !value.is_string() {
                     let one = decl.ty.one();
@@ -284,11 +284,6 @@ fn pinned(input: &FileInput, what: &str, text: &str) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Whether an input's value is found by a path.
-fn is_path(input: &InputDecl) -> bool {
-    matches!(input.ty, InputType::File | InputType::Dir)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use flowhost_engine::RunScope;
 use flowhost_flow::planner::{
     CallEnd, CallId, CallResult, Event, Recorded as Fed, RunEnd, planner_for,
 };
-use flowhost_flow::{Action, Call, Exit, Planner, Time};
+use flowhost_flow::{Action, Call, Exit, Planner, RunSetup, Time};
 use flowhost_ledger::Kind;
 
 use super::builds::Builds;
@@ -20,7 +20,7 @@ use crate::calls::channel::Channel;
 use crate::calls::driver::{status_of, too_large};
 use crate::calls::order::Order;
 use crate::calls::worker::Worker;
-use crate::given::project::Project;
+use crate::given::project::{Member, Project};
 use crate::given::redaction::{redaction, seals};
 use crate::host::Inner;
 use crate::kept::journal::Journal;
@@ -45,63 +45,22 @@ pub(super) async fn replay(
     } = recorded;
     let records = entries.len() as u64;
     let last = entries.last().map(|entry| hex::encode(entry.record.leaf));
-    let fed: Vec<u64> = entries
-        .iter()
-        .filter(|entry| entry.record.kind() == Some(Kind::PlannerEvent))
-        .map(|entry| entry.record.seq)
-        .collect();
-    let end = entries
-        .iter()
-        .find(|entry| entry.record.kind() == Some(Kind::RunEnd))
-        .cloned();
+    let of = |kind| {
+        let all = entries.iter();
+        all.filter(move |entry| entry.record.kind() == Some(kind))
+    };
+    let fed: Vec<u64> = of(Kind::PlannerEvent).map(|it| it.record.seq).collect();
+    let end = of(Kind::RunEnd).next().cloned();
     let script = Arc::new(Script::new(entries, options.swapped));
-    let revealed = Arc::new(Revealed::default());
-    let tenant = host.config.state.tenant();
-    let journal = Journal::new(script.clone(), tenant, redaction(&project).payloads);
-    let journal = journal.keeping_out(revealed.clone());
-    let journal = journal.sealing(seals(&project));
-    let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
-    let ready = Ready::for_replay(&project, host, purse.clone(), &revealed)?;
-    let started_ms = Ulid::from_string(&setup.run_id).map_or(0, |id| id.timestamp_ms());
-    let (account, _) = account::of_run(
-        Arc::new(journal.clone()),
-        0,
-        account::allowed(&project.plan),
-    );
-    let (run, seed) = (setup.run_id.as_str(), wiring::seed_of(setup.seed));
-    let scope = RunScope {
-        memory: Some(script.clone()),
-        ..ready.scope(tenant, run, seed, started_ms, account, Arc::default())
-    };
-    let registry = Arc::new(Registry::default());
-    let builds = match options.steps_only {
-        true => Builds::default(),
-        false => Builds::install(host, &project, &later, &scope, &script, &registry).await?,
-    };
-    let machinery = ready.replayed(&project, registry.clone());
-    let planner = planner_for(project.plan.clone(), setup).map_err(Failure::in_plan)?;
-    // Nobody speaks on it: a replay asks its worker itself.
-    let channel = Channel::of(&scope, 0);
-    let mut replay = Replay {
-        script: script.clone(),
-        journal,
-        planner,
-        worker: Worker::new(scope, channel, &machinery, Arc::new(Nowhere)),
-        builds,
-        purse,
-        asked: BTreeMap::new(),
-        ends,
-        steps_only: options.steps_only,
-        finished: None,
-        calls: 0,
-        taken: BTreeMap::new(),
-    };
+    let steps_only = options.steps_only;
+    let mut replay =
+        Replay::new(host, &project, &script, setup, (ends, &later), steps_only).await?;
     for (seq, event) in fed.into_iter().zip(events) {
         if !replay.step(seq, event.event, event.at).await {
             break;
         }
     }
-    if script.difference().is_none() && !options.steps_only {
+    if script.difference().is_none() && !steps_only {
         replay.own_calls().await;
     }
     if script.difference().is_none() {
@@ -137,6 +96,55 @@ struct Replay {
 }
 
 impl Replay {
+    /// A replay before its first event: plugins as the run had them, and a worker that reaches nothing.
+    async fn new(
+        host: &Arc<Inner>,
+        project: &Project,
+        script: &Arc<Script>,
+        setup: RunSetup,
+        (ends, later): (BTreeMap<CallId, CallEnd>, &[(String, Member)]),
+        steps_only: bool,
+    ) -> Result<Self, Failure> {
+        let revealed = Arc::new(Revealed::default());
+        let tenant = host.config.state.tenant();
+        let journal = Journal::new(script.clone(), tenant, redaction(project).payloads)
+            .keeping_out(revealed.clone())
+            .sealing(seals(project));
+        let purse = Arc::new(Purse::new(wiring::ceiling(&project.plan)));
+        let ready = Ready::for_replay(project, host, purse.clone(), &revealed)?;
+        let started_ms = Ulid::from_string(&setup.run_id).map_or(0, |id| id.timestamp_ms());
+        let recorder = Arc::new(journal.clone());
+        let (account, _) = account::of_run(recorder, 0, account::allowed(&project.plan));
+        let (run, seed) = (setup.run_id.as_str(), wiring::seed_of(setup.seed));
+        let scope = RunScope {
+            memory: Some(script.clone()),
+            ..ready.scope(tenant, run, seed, started_ms, account, Arc::default())
+        };
+        let registry = Arc::new(Registry::default());
+        let builds = match steps_only {
+            true => Builds::default(),
+            false => Builds::install(host, project, later, &scope, script, &registry).await?,
+        };
+        let machinery = ready.replayed(project, registry);
+        let planner = planner_for(project.plan.clone(), setup).map_err(Failure::in_plan)?;
+        // Nobody speaks on it: a replay asks its worker itself.
+        let channel = Channel::of(&scope, 0);
+        Ok(Self {
+            script: script.clone(),
+            journal,
+            planner,
+            worker: Worker::new(scope, channel, &machinery, Arc::new(Nowhere)),
+            builds,
+            purse,
+            asked: BTreeMap::new(),
+            ends,
+            steps_only,
+            finished: None,
+            calls: 0,
+            taken: BTreeMap::new(),
+        })
+    }
+
     /// Feeds one event; false once the replay differs.
     async fn step(&mut self, seq: u64, fed: Fed, at: Time) -> bool {
         if self.planner.is_finished() {

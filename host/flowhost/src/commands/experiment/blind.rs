@@ -161,6 +161,19 @@ fn read(
     evidence: &Path,
     context: &Context,
 ) -> Result<Vec<Review>, Failure> {
+    let found = filled_in(args, now, context)?;
+    let findings = held_against(&found, args, evidence, context)?;
+    match findings.is_empty() {
+        true => Ok(found),
+        false => {
+            let what = format!("`{}`", args.scores.display());
+            Err(Failure::findings(&what, findings))
+        }
+    }
+}
+
+/// What the sheet says, by its key.
+fn filled_in(args: &ReviewArgs, now: &str, context: &Context) -> Result<Vec<Review>, Failure> {
     let ambient = &context.ambient;
     let scores_file = args.scores.display().to_string();
     let text = ambient.read_text(&args.scores, SHEET_BYTES_MAX)?;
@@ -198,6 +211,18 @@ fn read(
         let message = format!("`{scores_file}` has no scores yet");
         return Err(Failure::new(Exit::Internal, message).hint("whole numbers from 1 to 5"));
     }
+    Ok(found)
+}
+
+/// What has changed since the sheet was handed out, what the key says otherwise than the evidence, and what has been
+/// read before.
+fn held_against(
+    found: &[Review],
+    args: &ReviewArgs,
+    evidence: &Path,
+    context: &Context,
+) -> Result<Vec<Finding>, Failure> {
+    let ambient = &context.ambient;
     let folder = args.scores.parent().unwrap_or(Path::new(""));
     let mut known = Outputs::default();
     each_file(&args.evidence, context, |path, bytes| {
@@ -205,7 +230,7 @@ fn read(
     })?;
     let mut ledgers = Ledgers::default();
     let (mut findings, mut changed, mut twice) = (Vec::new(), Vec::new(), Vec::new());
-    for review in &found {
+    for review in found {
         let keyed = &review.keyed;
         let output = folder.join(format!("{}.json", review.label));
         let synthesis = evidence.join(&keyed.synthesis_path);
@@ -246,10 +271,7 @@ fn read(
             .cure("a second opinion of the same reader needs another name")
     });
     findings.extend(twice);
-    match findings.is_empty() {
-        true => Ok(found),
-        false => Err(Failure::findings(&format!("`{scores_file}`"), findings)),
-    }
+    Ok(findings)
 }
 
 /// What the runs of this host have on record of their evidence files, each run's ledger verified once.
