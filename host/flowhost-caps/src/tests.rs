@@ -110,6 +110,7 @@ fn brought() -> Arc<[Arc<dyn Provider>]> {
             resolver: Arc::new(ScriptedResolver::default()),
             connector: Arc::new(RecordingConnector::default()),
             tls: Tls::web().unwrap(),
+            identities: Arc::default(),
             secrets: nothing,
             own_addresses: Vec::new(),
             allow_private_network: false,

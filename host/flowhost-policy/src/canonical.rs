@@ -2,7 +2,7 @@
 //!
 //! Lines `path = value`, sorted lists, every default written out. The order of keys, comments and
 //! descriptions do not reach it; anything that changes what a plugin may do does. Rules of `http`
-//! keep their order, because the first that matches decides what is injected.
+//! keep their order, because the first that matches decides what is injected and shown.
 
 use sha2::{Digest, Sha256};
 

@@ -85,6 +85,28 @@ pub struct SecretSource {
     pub file: Option<PathBuf>,
 }
 
+/// The files by which the host proves who it is, relative to the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySource {
+    /// Its certificate in PEM, and behind it those that lead to the authority.
+    pub certificate: PathBuf,
+    /// The key in PEM, a file that only its owner may read.
+    pub key: PathBuf,
+    /// Whom the servers are vouched for by, instead of the web's authorities.
+    pub authority: Option<PathBuf>,
+}
+
+impl IdentitySource {
+    fn below(self, folder: &Path) -> Self {
+        Self {
+            certificate: folder.join(self.certificate),
+            key: folder.join(self.key),
+            authority: self.authority.map(|path| folder.join(path)),
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -96,6 +118,8 @@ struct Document {
     host: Option<String>,
     #[serde(default)]
     secrets: BTreeMap<String, SecretSource>,
+    #[serde(default)]
+    identities: BTreeMap<String, IdentitySource>,
     #[serde(default)]
     models: flowhost_models::Config,
     #[serde(default)]
@@ -127,6 +151,8 @@ pub struct Config {
     pub host: Option<String>,
     /// `[secrets]`.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// `[identities]`.
+    pub identities: BTreeMap<String, IdentitySource>,
     /// `[models]`.
     pub models: flowhost_models::Config,
     /// `[telemetry] on_failure`.
@@ -156,6 +182,7 @@ impl Default for Config {
             tenant: "default".to_owned(),
             host: None,
             secrets: BTreeMap::new(),
+            identities: BTreeMap::new(),
             models: flowhost_models::Config::default(),
             on_telemetry_failure: OnTelemetryFailure::default(),
             sources: Vec::new(),
@@ -264,6 +291,11 @@ impl Config {
             tenant: document.tenant.unwrap_or(defaults.tenant),
             host: document.host,
             secrets,
+            identities: document
+                .identities
+                .into_iter()
+                .map(|(name, files)| (name, files.below(folder)))
+                .collect(),
             scripts: has_mock(&document.models).then(|| folder.to_owned()),
             models: document.models,
             on_telemetry_failure: document.telemetry.on_failure.unwrap_or_default(),

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flowhost_caps::http::Identities;
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_evidence::{html, runs, stage, story};
@@ -26,7 +27,7 @@ use crate::failure::Failure;
 use crate::plugin::trust::Trust;
 use crate::report::problems::unreadable;
 use crate::state::State;
-use crate::{made_here, models, services};
+use crate::{identities, made_here, models, services};
 
 /// A host for runs whose evidence goes below `state`.
 ///
@@ -238,6 +239,10 @@ struct Configured {
 impl Operator for Configured {
     fn secrets(&self, project: &Project) -> Result<Arc<dyn SecretStore>, Failure> {
         services::secrets(&self.ambient, &self.config, project)
+    }
+
+    fn identities(&self, project: &Project) -> Result<Arc<Identities>, Failure> {
+        identities::identities(&self.ambient, &self.config, project)
     }
 
     fn gateway(&self, project: &Project) -> Result<Gateway, Failure> {

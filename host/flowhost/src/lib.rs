@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod firsts;
 pub mod fresh;
 pub mod host;
+pub mod identities;
 pub mod kept;
 pub mod keys;
 pub mod locks;

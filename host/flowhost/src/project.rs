@@ -22,6 +22,7 @@ pub use flowhost_run::{Member, Project};
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::finding::Finding;
+use crate::identities;
 use crate::plugin::lock;
 use crate::report::problems::Texts;
 use crate::sources::{KeptRun, Sources};
@@ -79,7 +80,9 @@ pub fn load(ambient: &Ambient, config: &Config, request: &Request, texts: &mut T
     let mut loaded = load_from(ambient, &sources, request, texts);
     loaded.findings.extend(no_folder(ambient, request));
     if let Some(project) = &mut loaded.project {
-        let notes = secrets::look(ambient, config, &project.members, &mut loaded.findings);
+        let (members, findings) = (&project.members, &mut loaded.findings);
+        let mut notes = secrets::look(ambient, config, members, findings);
+        notes.extend(identities::look(ambient, config, members, findings));
         project.notes.extend(notes);
     }
     loaded

@@ -197,6 +197,7 @@ impl Setup {
             resolver: Arc::clone(&resolver) as Arc<dyn Resolver>,
             connector: Arc::clone(&connector) as Arc<dyn Connector>,
             tls: Tls::web().unwrap(),
+            identities: Arc::default(),
             secrets: Arc::new(Doubles),
             own_addresses: self
                 .own_addresses

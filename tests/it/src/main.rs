@@ -11,6 +11,7 @@
 )]
 
 mod apart;
+mod authority;
 mod book;
 mod browser;
 mod catalogue;

@@ -9,6 +9,7 @@ mod connect;
 mod error;
 mod headers;
 mod host;
+mod identity;
 mod inject;
 mod outward;
 mod recorded;
@@ -27,6 +28,7 @@ use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
 use wasmtime::component::{HasData, Linker};
 
 pub use connect::{Connector, Stream, TcpConnector};
+pub use identity::{Identities, IdentityFiles, Unfit, read_identity};
 pub use resolve::{ResolveError, Resolver, SystemResolver};
 pub use tls::Tls;
 
@@ -43,6 +45,8 @@ pub struct HttpServices {
     pub connector: Arc<dyn Connector>,
     /// Checks servers.
     pub tls: Tls,
+    /// Whom rules let the host say that it is.
+    pub identities: Arc<Identities>,
     /// Values for `inject`.
     pub secrets: Arc<dyn SecretStore>,
     /// Every address of this machine's interfaces; requests to them are refused.
@@ -66,6 +70,7 @@ impl HttpServices {
             resolver: Arc::new(SystemResolver::default()),
             connector: Arc::new(TcpConnector),
             tls: Tls::web()?,
+            identities: Arc::default(),
             secrets,
             own_addresses,
             allow_private_network,

@@ -35,6 +35,7 @@ use super::{
     error::{SendError, is_broken},
     headers,
     inject::{Injected, inject},
+    tls::{Tls, turned_away},
     traffic::{Runs, Slot, Traffic},
 };
 
@@ -240,7 +241,7 @@ impl Exchange<'_> {
         match verdict {
             Err(denied) => Err(self.denied(denied)?),
             Ok(allowed) => {
-                self.allowed(allowed.index, target, None).await?;
+                self.allowed(&allowed, target, None).await?;
                 Ok(allowed)
             }
         }
@@ -254,7 +255,7 @@ impl Exchange<'_> {
 
     async fn allowed(
         &self,
-        index: usize,
+        allowed: &Allowed<'_, HttpRule>,
         target: &Target,
         address: Option<IpAddr>,
     ) -> Result<(), SendError> {
@@ -262,9 +263,10 @@ impl Exchange<'_> {
         let decision = NetDecision {
             stage: Some(stage.to_owned()),
             address: address.map(|address| address.to_string()),
+            identity: address.and(allowed.grant.identity.clone()),
             ..NetDecision::default()
         };
-        let rule = format!("http[{index}]");
+        let rule = format!("http[{}]", allowed.index);
         let asked = Asked::for_what(target.to_string());
         let fact = self.scope.allowed(decision, self.interface, &rule, &asked);
         self.scope.record_durable(fact).await?;
@@ -279,6 +281,7 @@ impl Exchange<'_> {
         traffic: &Traffic,
     ) -> Result<Box<dyn Stream>, SendError> {
         let services = &self.sender.services;
+        let tls = self.tls(allowed.grant)?;
         let addresses = match target.ip() {
             Some(address) => vec![address],
             None => {
@@ -297,19 +300,30 @@ impl Exchange<'_> {
             Ok(address) => address,
             Err(denied) => return Err(self.denied(denied)?),
         };
-        self.allowed(allowed.index, target, Some(address)).await?;
+        self.allowed(&allowed, target, Some(address)).await?;
         let stream = services
             .connector
             .connect(SocketAddr::new(address, target.port()))
             .await;
         let stream = stream.map_err(|error| SendError::Connect(error.kind().to_string()))?;
         if target.scheme() == "https" {
-            return services
-                .tls
-                .handshake(target.host(), target.ip(), stream)
-                .await;
+            return tls.handshake(target.host(), target.ip(), stream).await;
         }
         Ok(stream)
+    }
+
+    /// How the rule's servers are spoken with: as the identity that it names, else as nobody.
+    fn tls(&self, rule: &HttpRule) -> Result<&Tls, SendError> {
+        let services = &self.sender.services;
+        let Some(name) = &rule.identity else {
+            return Ok(&services.tls);
+        };
+        services.identities.get(name).ok_or_else(|| {
+            SendError::Fault(Fault::Host(format!(
+                "no certificate for the identity `{name}`: name its files under [identities.{name}] of your \
+                 flowhost.toml"
+            )))
+        })
     }
 
     async fn exchange(
@@ -507,6 +521,9 @@ fn protocol(error: hyper::Error) -> SendError {
             allowed,
         };
     }
+    if let Some(why) = of_the_stream(&error).and_then(turned_away) {
+        return SendError::Tls(why);
+    }
     if ended_early(&error) {
         return SendError::Broken(told(&error));
     }
@@ -515,11 +532,23 @@ fn protocol(error: hyper::Error) -> SendError {
 
 /// Whether the connection ended. hyper does not say so of a body that ends early but through its source.
 fn ended_early(error: &hyper::Error) -> bool {
-    let source = error.source().and_then(|it| it.downcast_ref::<io::Error>());
-    source.is_some_and(|it| is_broken(it.kind()))
+    of_the_stream(error).is_some_and(|it| is_broken(it.kind()))
         || error.is_incomplete_message()
         || error.is_closed()
         || error.is_canceled()
+}
+
+/// What the connection itself said, TLS included. hyper puts it below an error of its own, and below a second one where
+/// it came before the request was written.
+fn of_the_stream(error: &hyper::Error) -> Option<&io::Error> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// hyper's words with those of their source.

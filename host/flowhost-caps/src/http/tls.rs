@@ -5,7 +5,11 @@
 
 use std::{io, net::IpAddr, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::{
+    AlertDescription, ClientConfig, ConfigBuilder, RootCertStore,
+    client::WantsClientCert,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+};
 use tokio_rustls::TlsConnector;
 
 use super::{
@@ -25,9 +29,7 @@ impl Tls {
     /// # Errors
     /// When the cryptographic provider lacks a protocol version, which is a bug of the build.
     pub fn web() -> Result<Self, rustls::Error> {
-        Self::with_roots(RootCertStore::from_iter(
-            webpki_roots::TLS_SERVER_ROOTS.iter().cloned(),
-        ))
+        Self::with_roots(web_roots())
     }
 
     /// Roots of the caller's choice: a private authority, or a test's.
@@ -35,18 +37,26 @@ impl Tls {
     /// # Errors
     /// As [`Tls::web`].
     pub fn with_roots(roots: RootCertStore) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        Ok(Self::of(trusting(roots)?.with_no_client_auth()))
+    }
+
+    /// The same, showing this certificate to servers that ask for one.
+    pub(super) fn showing(
+        roots: RootCertStore,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, rustls::Error> {
+        Ok(Self::of(trusting(roots)?.with_client_auth_cert(chain, key)?))
+    }
+
+    fn of(mut config: ClientConfig) -> Self {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A resumed session would link requests of different plugins; see `sender.rs` on pooling.
         config.resumption = rustls::client::Resumption::disabled();
         config.enable_early_data = false;
-        Ok(Self {
+        Self {
             config: Arc::new(config),
-        })
+        }
     }
 
     /// As for a plugin's request, for traffic of the host itself: `host` is a name or an address.
@@ -89,10 +99,52 @@ impl Tls {
     }
 }
 
+/// The roots that Mozilla ships.
+pub(super) fn web_roots() -> RootCertStore {
+    RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())
+}
+
+fn trusting(
+    roots: RootCertStore,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    Ok(builder
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots))
+}
+
 /// A handshake that the network broke says nothing of the server's certificate: the next one may succeed.
 fn refused(error: &io::Error) -> SendError {
-    match is_broken(error.kind()) {
-        true => SendError::Broken(format!("TLS: {error}")),
-        false => SendError::Tls(error.to_string()),
+    match (is_broken(error.kind()), turned_away(error)) {
+        (true, _) => SendError::Broken(format!("TLS: {error}")),
+        (false, Some(why)) => SendError::Tls(why),
+        (false, None) => SendError::Tls(error.to_string()),
+    }
+}
+
+/// What a server says that wants to know who the host is. Since TLS 1.3 it says so after the handshake, when the
+/// answer is read.
+pub(super) fn turned_away(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::AlertReceived(alert) = error else {
+        return None;
+    };
+    match alert {
+        AlertDescription::CertificateRequired => Some(
+            "the server asks for a client certificate, and the rule of the profile names none: write `identity = \
+             \"NAME\"` into its [[http]], and the files under [identities.NAME] of your flowhost.toml"
+                .to_owned(),
+        ),
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => Some(format!(
+            "the server does not accept the client certificate that it was shown: it says {alert:?}"
+        )),
+        _ => None,
     }
 }

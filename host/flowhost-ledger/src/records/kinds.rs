@@ -335,6 +335,8 @@ kinds! {
         stage: Option<String>,
         /// The address that is dialled.
         address: Option<String>,
+        /// The operator's identity whose certificate a server is shown that asks for one, by its name.
+        identity: Option<String>,
     }
     FsOp "fs.op" "A guest touched a granted folder, or was refused." {
         /// Whose.

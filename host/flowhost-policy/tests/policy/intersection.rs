@@ -329,6 +329,59 @@ fn cap_014_does_not_lend_an_injected_header_to_a_caller_without_it() {
     assert_eq!(child.grants.http[0].inject, None);
 }
 
+/// A profile whose rule shows an identity.
+fn showing() -> Profile {
+    let text = "version = 1\nname = \"p\"\n[[http]]\nurl = \"https://api.example.com/\"\n\
+                methods = [\"POST\"]\nidentity = \"BILLING\"\n";
+    Profile::parse(text, "policies/p.toml").expect("the test's own profile")
+}
+
+#[test]
+fn cap_014_does_not_lend_an_identity_to_a_caller_without_it() {
+    let none = Narrowing::none("child");
+    let (own, _) = effective(&anything(), &showing(), &none, None);
+    assert_eq!(own.grants.http[0].identity.as_deref(), Some("BILLING"));
+    let (passed, _) = effective(&anything(), &showing(), &none, Some(&own));
+    assert_eq!(passed.grants.http[0].identity.as_deref(), Some("BILLING"));
+    let mut caller = own.clone();
+    for identity in [None, Some("OTHER".to_owned())] {
+        caller.grants.http[0].identity = identity;
+        let (child, _) = effective(&anything(), &showing(), &none, Some(&caller));
+        assert_eq!(child.grants.http.len(), 1);
+        assert_eq!(child.grants.http[0].identity, None);
+    }
+    assert_ne!(own.hash, caller_without(&own).hash);
+}
+
+/// The same rights under a profile that shows nothing.
+fn caller_without(own: &Effective) -> Effective {
+    let mut profile = showing();
+    profile.grants.http[0].identity = None;
+    let (without, _) = effective(&anything(), &profile, &Narrowing::none("child"), None);
+    assert_eq!(own.grants.http.len(), without.grants.http.len());
+    without
+}
+
+#[test]
+fn a_profile_that_came_with_a_plan_shows_nobodys_identity() {
+    let lent = showing().lent();
+    assert_eq!(lent.profile.grants.http[0].identity, None);
+    assert_eq!(lent.taken[0].right, "http[0].identity");
+    assert_eq!(lent.taken[0].value, "BILLING");
+    assert_eq!(lent.taken[0].source, "policies/p.toml:6");
+}
+
+#[test]
+fn an_identity_has_a_name_and_needs_tls() {
+    let wrong = "version = 1\nname = \"p\"\n[[http]]\nurl = \"http://127.0.0.1:80/\"\nmethods = [\"GET\"]\n\
+                 identity = \"A\"\n[[http]]\nurl = \"https://a.example/\"\nmethods = [\"GET\"]\nidentity = \"../key\"\n";
+    let problems = Profile::parse(wrong, "p.toml").unwrap_err();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("p.toml:6:12: `http[0].identity` would never be shown"), "{told:?}");
+    assert!(told[1].starts_with("p.toml:10:12: `http[1].identity`: an identity is named"), "{told:?}");
+}
+
 #[test]
 fn cap_014_passes_on_nothing_from_a_caller_without_rights() {
     let (child, _) = effective(

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowhost_bus::{Bus, LocalBus, LocalConfig};
+use flowhost_caps::http::Identities;
 use flowhost_caps::secrets::SecretStore;
 use flowhost_engine::{CacheConfig, Compiler, PoolConfig};
 use flowhost_ledger::{Durability, Fact, HostKey, Reached};
@@ -84,6 +85,14 @@ pub trait Operator: Send + Sync + 'static {
     /// # Errors
     /// A source that is configured and cannot be read.
     fn secrets(&self, project: &Project) -> Result<Arc<dyn SecretStore>, Failure>;
+
+    /// Whom the host may say that it is, of those that the project's profiles name.
+    ///
+    /// # Errors
+    /// One whose files cannot be used.
+    fn identities(&self, _project: &Project) -> Result<Arc<Identities>, Failure> {
+        Ok(Arc::default())
+    }
 
     /// Asks the models that the operator has configured. Runs that are handed the same gateway share
     /// its rate limits and its breakers.

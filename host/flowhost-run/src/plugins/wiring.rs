@@ -449,6 +449,7 @@ fn services_of(
         variables: Arc::new(Variables(host.config.operator.clone())),
         http: HttpServices {
             secrets,
+            identities: host.config.operator.identities(project)?,
             allow_private_network: options.allow_private_network,
             ..host.network()?.clone()
         },

@@ -1,7 +1,7 @@
 //! The `flowhost.toml` of a working folder: whatever is in a folder may be a stranger's.
 //!
 //! The attack: a person runs somebody's plan from within its folder, and the file beside it says where
-//! `openai` is; the person's key goes there. So a folder's file names no key, secret, server, plugin,
+//! `openai` is; the person's key goes there. So a folder's file names no key, secret, identity, server, plugin,
 //! profile or tenant. It may ask for less (`durability = "durable"`, `residency = "strict"`, `mcp_adapter.enabled = false`), and
 //! describe providers that never leave the host (`mock`), with what they are to cost.
 
@@ -74,6 +74,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         tenant,
         host,
         secrets,
+        identities,
         models,
         telemetry,
         sources,
@@ -85,6 +86,7 @@ fn taken(document: &Document, own: &Models) -> Vec<(Vec<String>, String)> {
         ("tenant", tenant.is_some()),
         ("host", host.is_some()),
         ("secrets", !secrets.is_empty()),
+        ("identities", !identities.is_empty()),
         ("sources", !sources.is_empty()),
     ];
     let top = top.into_iter().filter(|(_, written)| *written);
@@ -198,6 +200,10 @@ mod tests {
             ("# host\nhost = \"h\"\n", 2),
             ("durability = \"relaxed\"\n", 1),
             ("[secrets]\nA = { env = \"A\" }\n", 1),
+            (
+                "[identities.A]\ncertificate = \"c\"\nkey = \"k\"\n",
+                1,
+            ),
             ("[[sources]]\nfrom = \"oci://x.example\"\n", 1),
             ("[models]\ntimeout = \"1h\"\n", 2),
             ("[models]\nretry = { max_attempts = 9 }\n", 2),

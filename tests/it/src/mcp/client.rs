@@ -1,8 +1,8 @@
 //! The adapter `mcp-client` with servers that behave and servers that do not, on a port of this machine.
 
 use std::borrow::Cow;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ impl Server {
     }
 }
 
-fn read(stream: &mut TcpStream) -> Option<Asked> {
+pub(super) fn read(stream: &mut impl Read) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -146,7 +146,7 @@ fn shouted(asked: &Asked) -> Value {
 }
 
 /// A server of the modern era.
-fn modern(asked: &Asked, _: usize) -> Reply {
+pub(super) fn modern(asked: &Asked, _: usize) -> Reply {
     match asked.body["method"].as_str() {
         Some("server/discover") => result(
             json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} },

@@ -4,6 +4,7 @@
 
 mod client;
 mod http;
+mod mutual;
 mod offers;
 mod process;
 mod site;

@@ -1,7 +1,9 @@
 //! The real connector, against servers on 127.0.0.1: both keys and an explicit rule open it.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
+use rustls::{
+    RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier,
+};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -66,16 +68,16 @@ async fn a_closed_port_is_a_transient_error() {
 }
 
 /// A certificate authority of the test's own.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn roots(&self) -> RootCertStore {
+    pub(super) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         roots
@@ -109,8 +111,43 @@ fn server_config(
     Arc::new(config)
 }
 
+impl Authority {
+    /// For a server that talks only with whom it vouches for.
+    pub(super) fn guarded(&self, name: &str) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (key, certificate) = self.issue(CertificateParams::new(vec![name.to_owned()]).unwrap());
+        let verifier = WebPkiClientVerifier::builder_with_provider(
+            Arc::new(self.roots()),
+            Arc::clone(&provider),
+        );
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        Arc::new(config)
+    }
+
+    /// A pair, as the authority makes them.
+    pub(super) fn issue(
+        &self,
+        params: CertificateParams,
+    ) -> (KeyPair, rustls::pki_types::CertificateDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (key, certificate.der().clone())
+    }
+
+    /// Its own certificate.
+    pub(super) fn der(&self) -> &[u8] {
+        self.0.der()
+    }
+}
+
 /// Serves TLS in memory at whatever address is asked for; answers with SNI, protocol and Host.
-fn tls_server(config: Arc<ServerConfig>) -> RecordingConnector {
+pub(super) fn tls_server(config: Arc<ServerConfig>) -> RecordingConnector {
     RecordingConnector::serving(move |_, stream| {
         let acceptor = TlsAcceptor::from(Arc::clone(&config));
         tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 mod address;
 mod decision;
+mod identity;
 mod injection;
 mod keyed;
 mod loopback;
@@ -73,6 +74,7 @@ impl Bench {
             resolver: Arc::clone(&resolver) as Arc<dyn Resolver>,
             connector: Arc::clone(&connector) as Arc<dyn super::Connector>,
             tls: Tls::web().unwrap(),
+            identities: Arc::default(),
             secrets: Arc::new(Vault),
             own_addresses: vec!["198.18.7.7".parse().unwrap(), "8.8.4.4".parse().unwrap()],
             allow_private_network: false,

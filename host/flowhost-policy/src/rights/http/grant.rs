@@ -11,6 +11,8 @@ pub struct HttpRule {
     pub methods: Vec<String>,
     /// A header that the host adds after the decision; the guest never sees its value.
     pub inject: Option<Inject>,
+    /// The operator's identity, by its name, that the host shows a server which asks for a client certificate.
+    pub identity: Option<String>,
     /// Largest response body in bytes.
     pub response_bytes: u64,
     /// Largest request body in bytes.
@@ -50,6 +52,7 @@ impl HttpRule {
             url: rule::canonical(url)?,
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
             inject: None,
+            identity: None,
             response_bytes: Self::RESPONSE_BYTES,
             request_bytes: Self::REQUEST_BYTES,
             private_network: false,
@@ -83,13 +86,24 @@ impl Inject {
     }
 }
 
-/// What happens to a header that the profile injects.
+/// What becomes of something that the operator lends to a rule: a header that is injected, an identity that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InjectAsk {
+pub enum LentAsk<T> {
     /// It stays: only the operator decides about it (manifest, plan).
     Keep,
     /// It stays if the caller has the same (caller).
-    Same(Option<Inject>),
+    Same(Option<T>),
+}
+
+impl<T: Clone + PartialEq> LentAsk<T> {
+    /// What stays of what is granted.
+    pub(super) fn of(&self, granted: &Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => granted.clone(),
+            Self::Same(theirs) if theirs == granted => granted.clone(),
+            Self::Same(_) => None,
+        }
+    }
 }
 
 /// A URL prefix and methods, with caps that only lower.
@@ -106,7 +120,9 @@ pub struct HttpAsk {
     /// `false` takes the private network away.
     pub private_network: bool,
     /// What becomes of an injected header.
-    pub inject: InjectAsk,
+    pub inject: LentAsk<Inject>,
+    /// What becomes of an identity that is shown.
+    pub identity: LentAsk<String>,
 }
 
 impl From<&HttpRule> for HttpAsk {
@@ -117,7 +133,8 @@ impl From<&HttpRule> for HttpAsk {
             response_bytes: rule.response_bytes,
             request_bytes: rule.request_bytes,
             private_network: rule.private_network,
-            inject: InjectAsk::Same(rule.inject.clone()),
+            inject: LentAsk::Same(rule.inject.clone()),
+            identity: LentAsk::Same(rule.identity.clone()),
         }
     }
 }

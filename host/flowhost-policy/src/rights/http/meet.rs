@@ -4,22 +4,18 @@
 
 use super::{
     egress::rule,
-    grant::{HttpAsk, HttpRule, InjectAsk},
+    grant::{HttpAsk, HttpRule},
 };
 
 pub(super) fn meet(granted: &HttpRule, ask: &HttpAsk) -> Option<HttpRule> {
     let url = rule::overlap(&granted.url, &ask.url)?;
     let both = |method: &&String| ask.methods.contains(method);
     let methods: Vec<String> = granted.methods.iter().filter(both).cloned().collect();
-    let inject = match &ask.inject {
-        InjectAsk::Keep => granted.inject.clone(),
-        InjectAsk::Same(theirs) if *theirs == granted.inject => granted.inject.clone(),
-        InjectAsk::Same(_) => None,
-    };
     (!methods.is_empty()).then_some(HttpRule {
         url,
         methods,
-        inject,
+        inject: ask.inject.of(&granted.inject),
+        identity: ask.identity.of(&granted.identity),
         response_bytes: granted.response_bytes.min(ask.response_bytes),
         request_bytes: granted.request_bytes.min(ask.request_bytes),
         private_network: granted.private_network && ask.private_network,

@@ -21,7 +21,7 @@ use crate::{
 };
 use egress::{Target, check_addresses, decide_http};
 
-pub use grant::{HttpAsk, HttpRule, Inject, InjectAsk};
+pub use grant::{HttpAsk, HttpRule, Inject, LentAsk};
 
 /// The right `http`.
 pub(crate) struct Http;
@@ -63,6 +63,7 @@ impl Part for Http {
         "url",
         "methods",
         "inject",
+        "identity",
         "response",
         "request",
         "private_network",
@@ -126,18 +127,25 @@ impl Part for Http {
                 lines.text(&format!("{path}.inject.header"), &inject.header);
                 lines.text(&format!("{path}.inject.value"), &inject.value);
             }
+            // Only where there is one: the hashes of all other profiles stay what they were.
+            if let Some(identity) = &rule.identity {
+                lines.text(&format!("{path}.identity"), identity);
+            }
             lines.number(&format!("{path}.response"), rule.response_bytes);
             lines.number(&format!("{path}.request"), rule.request_bytes);
             lines.raw(&format!("{path}.private_network"), rule.private_network);
         }
     }
 
-    /// What is injected are secrets of the operator's.
+    /// What is injected are secrets of the operator's, and who the host says that it is is the operator.
     fn lend(granted: &mut Vec<HttpRule>, taken: &mut Taken<'_>) {
         for (index, rule) in granted.iter_mut().enumerate() {
             if let Some(inject) = rule.inject.take() {
                 let names: Vec<&str> = inject.secrets().collect();
                 taken.push(format!("http[{index}].inject"), &names.join(", "));
+            }
+            if let Some(identity) = rule.identity.take() {
+                taken.push(format!("http[{index}].identity"), &identity);
             }
         }
     }

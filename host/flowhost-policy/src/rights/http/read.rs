@@ -3,7 +3,7 @@
 use super::{
     Http,
     egress::{is_method, rule},
-    grant::{HttpAsk, HttpRule, Inject, InjectAsk},
+    grant::{HttpAsk, HttpRule, Inject, LentAsk},
 };
 use crate::{
     read::{Fields, Reader, node::Node},
@@ -29,15 +29,17 @@ pub(super) fn granted(reader: &mut Reader, node: &Node, path: &str) -> Option<Ht
         url: url?,
         methods,
         inject: inject(reader, &fields),
+        identity: identity(reader, &fields),
         response_bytes: body(reader, "response", HttpRule::RESPONSE_BYTES),
         request_bytes: body(reader, "request", HttpRule::REQUEST_BYTES),
         private_network: reader.bool(&fields, "private_network").unwrap_or_default(),
     };
     check_clear_text(reader, &fields, &rule);
+    check_identity(reader, &fields, &rule);
     Some(rule)
 }
 
-/// What is injected and whether a private address may answer is the operator's, and not asked for. A
+/// What is injected or shown, and whether a private address may answer, is the operator's, and not asked for. A
 /// missing cap is the ceiling: what is not named does not lower anything.
 pub(super) fn asked(reader: &mut Reader, node: &Node, path: &str) -> Option<HttpAsk> {
     let fields = reader.fields(node, path, &["url", "methods", "response", "request"])?;
@@ -54,7 +56,8 @@ pub(super) fn asked(reader: &mut Reader, node: &Node, path: &str) -> Option<Http
         response_bytes: cap(reader, "response"),
         request_bytes: cap(reader, "request"),
         private_network: true,
-        inject: InjectAsk::Keep,
+        inject: LentAsk::Keep,
+        identity: LentAsk::Keep,
     })
 }
 
@@ -101,6 +104,18 @@ fn inject(reader: &mut Reader, fields: &Fields<'_>) -> Option<Inject> {
         header: header?,
         value: value?,
     })
+}
+
+fn identity(reader: &mut Reader, fields: &Fields<'_>) -> Option<String> {
+    let node = fields.get("identity")?;
+    let name = reader.text(fields, "identity")?;
+    if is_secret_name(&name) {
+        return Some(name);
+    }
+    let path = fields.path_of("identity");
+    let message = format!("`{path}`: an identity is named in letters, digits and `_`");
+    reader.problem(node.at, message, None);
+    None
 }
 
 /// Headers that frame a message or route it: the host's own, never a profile's.
@@ -152,6 +167,22 @@ fn check_clear_text(reader: &mut Reader, fields: &Fields<'_>, rule: &HttpRule) {
     let clear = parts.is_some_and(|parts| parts.scheme == "http") && !here;
     if let (true, Some(_), Some(node)) = (clear, &rule.inject, fields.get("inject")) {
         let message = format!("`{}` would be sent in clear text", fields.path_of("inject"));
+        reader.problem(
+            node.at,
+            message,
+            Some("write `https://` in `url`".to_owned()),
+        );
+    }
+}
+
+/// A certificate is shown in a handshake, which a request in clear text has not.
+fn check_identity(reader: &mut Reader, fields: &Fields<'_>, rule: &HttpRule) {
+    let clear = rule::RuleUrl::of(&rule.url).is_some_and(|url| url.scheme == "http");
+    if let (true, Some(_), Some(node)) = (clear, &rule.identity, fields.get("identity")) {
+        let message = format!(
+            "`{}` would never be shown: only TLS asks for a certificate",
+            fields.path_of("identity")
+        );
         reader.problem(
             node.at,
             message,

@@ -382,6 +382,7 @@ fn providers(terms: &Terms<'_>, tls: Tls) -> Result<Providers, Failure> {
             resolver: Arc::new(server::resolver()),
             connector: Arc::new(server::connector(terms.world)),
             tls,
+            identities: Arc::default(),
             secrets: doubles,
             own_addresses: Vec::new(),
             allow_private_network: false,

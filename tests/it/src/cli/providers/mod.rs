@@ -6,8 +6,9 @@ mod server;
 
 use serde_json::{Value, json};
 
-use self::server::{Asked, Authority, Proxy, Server, streamed};
+use self::server::{Asked, Proxy, Server, streamed};
 use super::plan;
+use crate::authority::Authority;
 use crate::support::{Home, Ran};
 
 const KEY: &str = "hk-loopback-0123456789abcdefABCDEF";
