@@ -88,7 +88,10 @@ fn read(
     source: &IdentitySource,
 ) -> Result<Tls, Finding> {
     let unread = |error: FileError| {
-        let cure = format!("mend it, or its name under [identities.{name}] of {}", own(config));
+        let cure = format!(
+            "mend it, or its name under [identities.{name}] of {}",
+            own(config)
+        );
         Finding::from(&error).cure(cure)
     };
     let certificate = ambient.read(&source.certificate, FILE_BYTES_MAX);

@@ -88,13 +88,14 @@ pub fn read_identity(files: IdentityFiles<'_>, now_ms: u64) -> Result<Tls, Unfit
     let key = PrivateKeyDer::from_pem_slice(files.key)
         .map_err(|_| Unfit::Missing("key", "private key"))?;
     if let Some(own) = chain.first() {
-        check_validity(own, UnixTime::since_unix_epoch(Duration::from_millis(now_ms)))?;
+        check_validity(
+            own,
+            UnixTime::since_unix_epoch(Duration::from_millis(now_ms)),
+        )?;
     }
     Tls::showing(roots, chain, key).map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Unfit::Pair,
-        rustls::Error::InvalidCertificate(_) => {
-            Unfit::Unreadable("certificate", error.to_string())
-        }
+        rustls::Error::InvalidCertificate(_) => Unfit::Unreadable("certificate", error.to_string()),
         _ => Unfit::Unreadable("key", error.to_string()),
     })
 }

@@ -46,7 +46,9 @@ impl Tls {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, rustls::Error> {
-        Ok(Self::of(trusting(roots)?.with_client_auth_cert(chain, key)?))
+        Ok(Self::of(
+            trusting(roots)?.with_client_auth_cert(chain, key)?,
+        ))
     }
 
     fn of(mut config: ClientConfig) -> Self {

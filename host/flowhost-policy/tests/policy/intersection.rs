@@ -378,8 +378,14 @@ fn an_identity_has_a_name_and_needs_tls() {
     let problems = Profile::parse(wrong, "p.toml").unwrap_err();
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("p.toml:6:12: `http[0].identity` would never be shown"), "{told:?}");
-    assert!(told[1].starts_with("p.toml:10:12: `http[1].identity`: an identity is named"), "{told:?}");
+    assert!(
+        told[0].starts_with("p.toml:6:12: `http[0].identity` would never be shown"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("p.toml:10:12: `http[1].identity`: an identity is named"),
+        "{told:?}"
+    );
 }
 
 #[test]

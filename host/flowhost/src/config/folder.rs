@@ -200,10 +200,7 @@ mod tests {
             ("# host\nhost = \"h\"\n", 2),
             ("durability = \"relaxed\"\n", 1),
             ("[secrets]\nA = { env = \"A\" }\n", 1),
-            (
-                "[identities.A]\ncertificate = \"c\"\nkey = \"k\"\n",
-                1,
-            ),
+            ("[identities.A]\ncertificate = \"c\"\nkey = \"k\"\n", 1),
             ("[[sources]]\nfrom = \"oci://x.example\"\n", 1),
             ("[models]\ntimeout = \"1h\"\n", 2),
             ("[models]\nretry = { max_attempts = 9 }\n", 2),

@@ -4,8 +4,8 @@
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
@@ -137,7 +137,11 @@ fn a_certificate_of_another_authority_ends_the_run_with_what_the_server_says() {
     let ran = run(&home);
     assert_ne!(ran.code, 0, "{}", ran.all());
     let told = ran.json().to_string();
-    assert!(told.contains("does not accept the client certificate"), "{}", ran.all());
+    assert!(
+        told.contains("does not accept the client certificate"),
+        "{}",
+        ran.all()
+    );
     assert_eq!(server.asked(), 0);
 }
 
@@ -148,7 +152,11 @@ fn a_profile_that_came_with_the_plan_shows_nobodys_certificate() {
     let home = home(server.address, &house, &house.client(|_| {}));
     let ran = home.flowhost(&["run", "plan.yaml", "--allow-private-network"]);
     assert_ne!(ran.code, 0, "{}", ran.all());
-    assert!(ran.stderr.contains("`BILLING`") && ran.stderr.contains("--policies"), "{}", ran.all());
+    assert!(
+        ran.stderr.contains("`BILLING`") && ran.stderr.contains("--policies"),
+        "{}",
+        ran.all()
+    );
     assert_eq!(server.asked(), 0);
 }
 
@@ -165,14 +173,40 @@ fn what_is_wrong_with_the_files_is_told_before_anything_is_sent() {
     let of_a_server = house.client(|params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
-    let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let locked =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     for (name, text, file, says) in [
-        ("billing.key", &*of_a_server.key, "billing.pem", "`key` is not the key of `certificate`"),
-        ("billing.key", locked, "billing.key", "`key` holds no private key in PEM"),
+        (
+            "billing.key",
+            &*of_a_server.key,
+            "billing.pem",
+            "`key` is not the key of `certificate`",
+        ),
+        (
+            "billing.key",
+            locked,
+            "billing.key",
+            "`key` holds no private key in PEM",
+        ),
         ("billing.pem", &*old.certificate, "billing.pem", "expired"),
-        ("billing.pem", &*of_a_server.certificate, "billing.pem", "is not for clients"),
-        ("billing.pem", "hello", "billing.pem", "`certificate` holds no certificate in PEM"),
-        ("house.pem", "hello", "house.pem", "`authority` holds no certificate in PEM"),
+        (
+            "billing.pem",
+            &*of_a_server.certificate,
+            "billing.pem",
+            "is not for clients",
+        ),
+        (
+            "billing.pem",
+            "hello",
+            "billing.pem",
+            "`certificate` holds no certificate in PEM",
+        ),
+        (
+            "house.pem",
+            "hello",
+            "house.pem",
+            "`authority` holds no certificate in PEM",
+        ),
     ] {
         put(&home, name, text);
         let told = refused(&home);
@@ -181,13 +215,21 @@ fn what_is_wrong_with_the_files_is_told_before_anything_is_sent() {
         put(&home, "billing.key", &good.key);
         put(&home, "house.pem", &house.pem());
     }
-    let key = home.path().join("home-of-user/.config/flowhost/billing.key");
+    let key = home
+        .path()
+        .join("home-of-user/.config/flowhost/billing.key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let told = refused(&home);
-    assert!(told.contains("chmod 600") && told.contains("billing.key"), "{told}");
+    assert!(
+        told.contains("chmod 600") && told.contains("billing.key"),
+        "{told}"
+    );
     std::fs::remove_file(&key).unwrap();
     let told = refused(&home);
-    assert!(told.contains("No such file") && told.contains("[identities.BILLING]"), "{told}");
+    assert!(
+        told.contains("No such file") && told.contains("[identities.BILLING]"),
+        "{told}"
+    );
     assert_eq!(server.asked(), 0);
 }
 

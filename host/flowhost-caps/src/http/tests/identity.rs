@@ -64,7 +64,10 @@ async fn a_server_that_accepts_somebody_else_only_ends_the_request_with_the_reas
     let Err(types::Error::Failed(why)) = &refused else {
         panic!("{refused:?}");
     };
-    assert!(why.contains("does not accept the client certificate"), "{why}");
+    assert!(
+        why.contains("does not accept the client certificate"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +81,10 @@ async fn a_server_that_asks_and_is_shown_nothing_ends_the_request_with_the_cure(
     let Err(types::Error::Failed(why)) = &refused else {
         panic!("{refused:?}");
     };
-    assert!(why.contains("asks for a client certificate") && why.contains("[identities.NAME]"), "{why}");
+    assert!(
+        why.contains("asks for a client certificate") && why.contains("[identities.NAME]"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -92,7 +98,10 @@ async fn an_identity_without_files_is_the_hosts_fault_and_nothing_is_dialled() {
     let Err(SendError::Fault(fault)) = sent else {
         panic!("it was sent");
     };
-    assert!(fault.to_string().contains("[identities.BILLING]"), "{fault}");
+    assert!(
+        fault.to_string().contains("[identities.BILLING]"),
+        "{fault}"
+    );
     assert_eq!(bench.connector.dialled(), []);
     assert!(bench.resolver.asked().is_empty());
 }
@@ -123,17 +132,35 @@ fn files_that_are_no_identity_are_told_apart() {
     };
     assert_eq!(read(&certificate, &key, None), None);
     assert_eq!(read(&certificate, &other_key, None), Some(Unfit::Pair));
-    assert!(matches!(read(&old, &old_key, None), Some(Unfit::Expired(2_000..))));
-    assert!(matches!(read(&early, &early_key, None), Some(Unfit::NotYet(2_000..))));
+    assert!(matches!(
+        read(&old, &old_key, None),
+        Some(Unfit::Expired(2_000..))
+    ));
+    assert!(matches!(
+        read(&early, &early_key, None),
+        Some(Unfit::NotYet(2_000..))
+    ));
     assert_eq!(read(&server, &server_key, None), Some(Unfit::Purpose));
-    assert!(matches!(read(&key, &key, None), Some(Unfit::Missing("certificate", _))));
-    assert!(matches!(read(&certificate, b"", None), Some(Unfit::Missing("key", _))));
+    assert!(matches!(
+        read(&key, &key, None),
+        Some(Unfit::Missing("certificate", _))
+    ));
+    assert!(matches!(
+        read(&certificate, b"", None),
+        Some(Unfit::Missing("key", _))
+    ));
     assert!(matches!(
         read(&certificate, &key, Some(&key)),
         Some(Unfit::Missing("authority", _))
     ));
     let noise = pem("CERTIFICATE", b"noise");
-    assert!(matches!(read(&noise, &key, None), Some(Unfit::Unreadable("certificate", _))));
+    assert!(matches!(
+        read(&noise, &key, None),
+        Some(Unfit::Unreadable("certificate", _))
+    ));
     let noise = pem("PRIVATE KEY", b"noise");
-    assert!(matches!(read(&certificate, &noise, None), Some(Unfit::Unreadable("key", _))));
+    assert!(matches!(
+        read(&certificate, &noise, None),
+        Some(Unfit::Unreadable("key", _))
+    ));
 }
