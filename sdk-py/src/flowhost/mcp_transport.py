@@ -23,11 +23,6 @@ def at(url: str) -> None:
     _raw.ask("mcp_transport.at", _transport.at, url)
 
 
-def peer() -> str:
-    """What is at the other end: `stdio` or `http`."""
-    return _raw.ask("mcp_transport.peer", _transport.peer).name.lower()
-
-
 def open(frame: Any, headers: Headers = ()) -> str:
     """Sends a request and returns the stream that its answer comes on."""
     return _raw.ask("mcp_transport.open", _transport.open, write(frame, "the frame"), _list(headers))

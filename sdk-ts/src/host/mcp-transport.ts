@@ -35,8 +35,6 @@ const head = (from: RawHead): Head => ({
 
 /** Says for this call that the server is at this address. Without it the server is a process. */
 export const at = (url: string): void => ask("mcpTransport.at", () => raw.at(url));
-/** What is at the other end. */
-export const peer = (): "stdio" | "http" => ask("mcpTransport.peer", () => raw.peer());
 /** Sends a request and returns the stream that its answer comes on. */
 export const open = (frame: Json, headers: Headers = []): string =>
   ask("mcpTransport.open", () => raw.open(write(frame, "the frame"), list(headers)));

@@ -133,7 +133,6 @@ export type RawEnd =
   | { tag: "failed"; val: RawError };
 export interface McpTransport {
   at(url: string): void;
-  peer(): "stdio" | "http";
   open(frame: string, headers: Header[]): string;
   send(frame: string, headers: Header[]): Option<RawHead>;
   listen(frame: string, headers: Header[]): string;

@@ -43,7 +43,6 @@ declare module "flowhost:log/log@0.1.0" {
 declare module "flowhost:mcp-transport/mcp-transport@0.1.0" {
   import type { McpTransport } from "@flowhost/sdk/internal/raw/contract";
   export const at: McpTransport["at"];
-  export const peer: McpTransport["peer"];
   export const open: McpTransport["open"];
   export const send: McpTransport["send"];
   export const listen: McpTransport["listen"];

@@ -37,14 +37,6 @@ impl wit::Host for &mut HostState {
         settle(at(state, &scope, &url))
     }
 
-    async fn peer(&mut self) -> wasmtime::Result<wit::Kind> {
-        let (_, state) = charge(self)?;
-        Ok(match state.remote {
-            Some(_) => wit::Kind::Http,
-            None => wit::Kind::Stdio,
-        })
-    }
-
     async fn open(
         &mut self,
         frame: String,
