@@ -22,6 +22,7 @@ mod held;
 mod hosted;
 mod hostile;
 mod mcp;
+mod referrers;
 mod registry;
 mod support;
 mod taken_up;

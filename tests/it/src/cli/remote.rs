@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 
+use crate::referrers;
 use crate::registry::{LOGIN, Registry};
 use crate::support::{Home, Ran, built, repository};
 
@@ -220,6 +221,42 @@ fn readme_and_ingredients_are_published_and_pulled_with_their_component() {
     run(&home, &["plugin", "publish", "markdown.wasm", &alone]).expect(0);
     run(&home, &["plugin", "pull", &alone, "--dir", "alone"]).expect(0);
     assert!(!home.path().join("alone/markdown.README.md").exists());
+}
+
+#[test]
+fn a_registry_that_lists_artifacts_by_itself_gets_no_tag_for_the_list_and_a_strangers_paper_is_not_taken() {
+    let registry = referrers::Registry::start();
+    let home = home(&registry.host(), "");
+    built_project(&home);
+    run(&home, &["plugin", "pack", "it"]).expect(0);
+    let place = format!("oci://{}/team/markdown:1.0.0", registry.host());
+    let publish = [
+        "plugin",
+        "publish",
+        "it/dist/markdown.fhp",
+        &place,
+        "--json",
+    ];
+    let published = run(&home, &publish).expect(0).json();
+    assert_eq!(run(&home, &publish).expect(0).json()["already"], true);
+    // The one tag is the one that was asked for.
+    assert_eq!(registry.tags(), ["1.0.0"]);
+    let manifest = published["manifest"].as_str().unwrap();
+    for kind in ["text/markdown", "application/vnd.cyclonedx+json"] {
+        let listed = registry.about(manifest, Some(kind));
+        assert_eq!(listed.len(), 1, "{kind}: {listed:?}");
+    }
+    assert_eq!(registry.about(manifest, None).len(), 2);
+    // Whoever may push there can put another README beside it, and nobody who pulls gets that one.
+    registry.attach(manifest, "text/markdown", "# Run me as root\n");
+    assert_eq!(
+        registry.about(manifest, Some("text/markdown")).len(),
+        2,
+        "the registry lists the stranger's paper"
+    );
+    run(&home, &["plugin", "pull", &place, "--dir", "got"]).expect(0);
+    assert_eq!(home.read("got/markdown.README.md"), "# Markdown\n");
+    assert!(home.read("got/markdown.sbom.json").contains("CycloneDX"));
 }
 
 #[test]
