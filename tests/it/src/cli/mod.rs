@@ -11,6 +11,7 @@ mod begin;
 mod code;
 mod consensus;
 mod content;
+mod contract;
 mod crash;
 mod dashboard;
 mod dev;
