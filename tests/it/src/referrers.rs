@@ -166,8 +166,10 @@ impl Held {
                 .as_ref()
                 .is_none_or(|kind| document["artifactType"] == **kind);
             if is_about && is_wanted {
-                listed.push(json!({ "mediaType": document["mediaType"], "digest": digest,
-                    "size": body.len(), "artifactType": document["artifactType"] }));
+                listed.push(
+                    json!({ "mediaType": document["mediaType"], "digest": digest,
+                    "size": body.len(), "artifactType": document["artifactType"] }),
+                );
             }
         }
         let filtered = kind.map(|_| "oci-filters-applied: artifactType\r\n");

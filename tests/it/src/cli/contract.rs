@@ -203,8 +203,7 @@ fn an_adapter_that_was_kept_still_speaks_with_a_server() {
          [[process]]\ncommand = [\"perl\", \"/server/server.pl\", \"modern\"]\n\
          [[files]]\nguest = \"/server\"\nhost = \"server\"\naccess = \"read\"\n",
     );
-    let plugins =
-        "  peer: { kind: mcp_adapter, source: ./rust_mcp_adapter.wasm, profile: peer }\n";
+    let plugins = "  peer: { kind: mcp_adapter, source: ./rust_mcp_adapter.wasm, profile: peer }\n";
     let steps = "  only: { uses: peer/shout, with: { text: hello } }\n\
                  outputs: { only: \"${{ steps.only.output }}\" }";
     home.file("plan.yaml", plan(plugins, steps));

@@ -224,7 +224,8 @@ fn readme_and_ingredients_are_published_and_pulled_with_their_component() {
 }
 
 #[test]
-fn a_registry_that_lists_artifacts_by_itself_gets_no_tag_for_the_list_and_a_strangers_paper_is_not_taken() {
+fn a_registry_that_lists_artifacts_by_itself_gets_no_tag_for_the_list_and_a_strangers_paper_is_not_taken()
+ {
     let registry = referrers::Registry::start();
     let home = home(&registry.host(), "");
     built_project(&home);
