@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use flowhost_bus::{
-    Bus, Draft, Envelope, LocalBus, LocalConfig, Pattern, Subject, SubscribeOptions, Ulid,
+    Bus, Envelope, Head, LocalBus, LocalConfig, Pattern, Subject, SubscribeOptions, Ulid,
 };
 use serde_json::json;
 
-fn draft(id: u128) -> Draft {
-    Draft {
+fn head(id: u128) -> Head {
+    Head {
         id: Ulid::from_parts(1_700_000_000_000, id),
         tenant: "default".into(),
         run: "01HF7YAT00000000000000000A".into(),
@@ -21,12 +21,15 @@ fn draft(id: u128) -> Draft {
         causation: String::new(),
         traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
         kind: "step.start".into(),
-        payload: json!({ "path": "/docs", "text": "x".repeat(200) }),
     }
 }
 
+fn payload() -> serde_json::Value {
+    json!({ "path": "/docs", "text": "x".repeat(200) })
+}
+
 fn sealed(count: u128) -> Vec<Arc<Envelope>> {
-    let seal = |id| draft(id).seal().map(Arc::new);
+    let seal = |id| head(id).seal(payload()).map(Arc::new);
     (0..count).filter_map(|id| seal(id).ok()).collect()
 }
 
@@ -47,8 +50,8 @@ fn benches(c: &mut Criterion) {
     };
 
     c.bench_function("bus/seal", |b| {
-        let draft = draft(1);
-        b.iter(|| black_box(draft.clone().seal()));
+        let (head, payload) = (head(1), payload());
+        b.iter(|| black_box(head.clone().seal(payload.clone())));
     });
 
     c.bench_function("bus/hop", |b| {
@@ -87,10 +90,8 @@ fn benches(c: &mut Criterion) {
                     while let Ok(delivery) = reader.next().await {
                         id += 1;
                         let answer_id = Ulid::from_parts(1, id);
-                        let payload = json!({ "ok": true });
-                        let answer =
-                            Draft::answer(&delivery.envelope, answer_id, "w", "end", payload);
-                        if let Ok(answer) = answer.seal() {
+                        let answer = Head::answer(&delivery.envelope, answer_id, "w", "end");
+                        if let Ok(answer) = answer.seal(json!({ "ok": true })) {
                             let _ = delivery.answer(Arc::new(answer)).await;
                         }
                     }

@@ -8,6 +8,7 @@
 //! when somebody asks for them, at the border of the process.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
@@ -48,74 +49,7 @@ pub enum EnvelopeError {
     },
 }
 
-/// The content of an envelope before it is sealed. Its fields stand in canonical order, by the names
-/// that they have on the wire: sealing relies on it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Draft {
-    /// `<tenant>/<plugin>` or `<tenant>/host`: the host's word, never the sender's.
-    pub actor: String,
-    /// Id of the envelope that caused this one; empty for none.
-    pub causation: String,
-    /// The conversation this belongs to; empty for none.
-    pub correlation: String,
-    /// Unique for ever: whoever sends the same content again sends the same id.
-    pub id: Ulid,
-    /// The content proper.
-    pub payload: Value,
-    /// ULID of the run.
-    pub run: String,
-    /// Deterministic id of the step; empty outside a step.
-    pub step: String,
-    /// Tenant, `default` on one machine.
-    pub tenant: String,
-    /// W3C `traceparent`; empty for none.
-    pub traceparent: String,
-    /// What the payload means: `step.start`, `message`.
-    #[serde(rename = "type")]
-    pub kind: String,
-}
-
-impl Draft {
-    /// A draft that answers `request`: same tenant, run, step, trace and conversation, caused by it.
-    #[must_use]
-    pub fn answer(request: &Envelope, id: Ulid, actor: &str, kind: &str, payload: Value) -> Self {
-        Head::answer(request, id, actor, kind).with(payload)
-    }
-
-    /// Seals the draft.
-    ///
-    /// # Errors
-    /// [`EnvelopeError::Number`] and [`EnvelopeError::Depth`] for payloads without a canonical form.
-    pub fn seal(self) -> Result<Envelope, EnvelopeError> {
-        let form = json::check(&self.payload, 0)?.form;
-        let (head, payload) = self.split();
-        let (hash, bytes) = head.digest(&payload, form)?;
-        Ok(Envelope {
-            head,
-            content: Content::Json(payload),
-            hash: OnceLock::from(hash),
-            bytes,
-        })
-    }
-
-    fn split(self) -> (Head, Value) {
-        let head = Head {
-            actor: self.actor,
-            causation: self.causation,
-            correlation: self.correlation,
-            id: self.id,
-            run: self.run,
-            step: self.step,
-            tenant: self.tenant,
-            traceparent: self.traceparent,
-            kind: self.kind,
-        };
-        (head, self.payload)
-    }
-}
-
-/// What an envelope says beside its payload: the fields of a [`Draft`].
+/// What an envelope says beside its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// `<tenant>/<plugin>` or `<tenant>/host`: the host's word, never the sender's.
@@ -139,43 +73,37 @@ pub struct Head {
 }
 
 impl Head {
-    /// As [`Draft::answer`], before there is a payload.
+    /// The head of an answer to `request`: same tenant, run, step, trace and conversation, caused by it.
     #[must_use]
     pub fn answer(request: &Envelope, id: Ulid, actor: &str, kind: &str) -> Self {
         Self {
             actor: actor.to_owned(),
             causation: request.id.to_string(),
-            correlation: request.correlation.clone(),
             id,
-            run: request.run.clone(),
-            step: request.step.clone(),
-            tenant: request.tenant.clone(),
-            traceparent: request.traceparent.clone(),
             kind: kind.to_owned(),
+            ..request.head.clone()
         }
     }
 
-    /// The draft with this payload.
-    #[must_use]
-    pub fn with(self, payload: Value) -> Draft {
-        Draft {
-            actor: self.actor,
-            causation: self.causation,
-            correlation: self.correlation,
-            id: self.id,
-            payload,
-            run: self.run,
-            step: self.step,
-            tenant: self.tenant,
-            traceparent: self.traceparent,
-            kind: self.kind,
-        }
+    /// Seals an envelope with this payload.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Number`] and [`EnvelopeError::Depth`] for payloads without a canonical form.
+    pub fn seal(self, payload: Value) -> Result<Envelope, EnvelopeError> {
+        let form = json::check(&payload, 0)?.form;
+        let (hash, bytes) = self.digest(&payload, form)?;
+        Ok(Envelope {
+            head: self,
+            content: Content::Json(payload),
+            hash: OnceLock::from(hash),
+            bytes,
+        })
     }
 
     /// Seals an envelope whose payload stays what it is while it stays in this process.
     ///
     /// # Errors
-    /// As [`Draft::seal`], for the values that the body says others have made.
+    /// As [`Head::seal`], for the values that the body says others have made.
     pub fn carry(self, body: Arc<dyn Body>) -> Result<Envelope, EnvelopeError> {
         let mut bytes = self.bytes().saturating_add(body.bytes());
         for (value, depth) in body.values() {
@@ -213,16 +141,16 @@ impl Head {
 
     fn canonical<'a>(&'a self, payload: &'a Value) -> Canonical<'a> {
         Canonical {
-            actor: &self.actor,
-            causation: &self.causation,
-            correlation: &self.correlation,
+            actor: (&self.actor).into(),
+            causation: (&self.causation).into(),
+            correlation: (&self.correlation).into(),
             id: self.id,
-            payload,
-            run: &self.run,
-            step: &self.step,
-            tenant: &self.tenant,
-            traceparent: &self.traceparent,
-            kind: &self.kind,
+            payload: Cow::Borrowed(payload),
+            run: (&self.run).into(),
+            step: (&self.step).into(),
+            tenant: (&self.tenant).into(),
+            traceparent: (&self.traceparent).into(),
+            kind: (&self.kind).into(),
         }
     }
 
@@ -238,20 +166,39 @@ impl Head {
     }
 }
 
-/// The content of a sealed envelope, in canonical order as a [`Draft`].
-#[derive(Serialize)]
+/// The content of an envelope on the wire. Its fields stand in canonical order, by the names that they have
+/// there: sealing relies on it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Canonical<'a> {
-    actor: &'a str,
-    causation: &'a str,
-    correlation: &'a str,
+    actor: Cow<'a, str>,
+    causation: Cow<'a, str>,
+    correlation: Cow<'a, str>,
     id: Ulid,
-    payload: &'a Value,
-    run: &'a str,
-    step: &'a str,
-    tenant: &'a str,
-    traceparent: &'a str,
+    payload: Cow<'a, Value>,
+    run: Cow<'a, str>,
+    step: Cow<'a, str>,
+    tenant: Cow<'a, str>,
+    traceparent: Cow<'a, str>,
     #[serde(rename = "type")]
-    kind: &'a str,
+    kind: Cow<'a, str>,
+}
+
+impl Canonical<'_> {
+    fn into_parts(self) -> (Head, Value) {
+        let head = Head {
+            actor: self.actor.into_owned(),
+            causation: self.causation.into_owned(),
+            correlation: self.correlation.into_owned(),
+            id: self.id,
+            run: self.run.into_owned(),
+            step: self.step.into_owned(),
+            tenant: self.tenant.into_owned(),
+            traceparent: self.traceparent.into_owned(),
+            kind: self.kind.into_owned(),
+        };
+        (head, self.payload.into_owned())
+    }
 }
 
 /// A payload that is handed over as it is within a process, and is JSON wherever it leaves one.
@@ -278,8 +225,8 @@ pub trait Body: Any + Debug + Send + Sync {
 /// # Examples
 ///
 /// ```
-/// use flowhost_bus::{Draft, Envelope, Ulid};
-/// let draft = Draft {
+/// use flowhost_bus::{Envelope, Head, Ulid};
+/// let head = Head {
 ///     id: Ulid::from_parts(1_700_000_000_000, 7),
 ///     tenant: "default".into(),
 ///     run: "01HF7YAT00000000000000000A".into(),
@@ -289,9 +236,8 @@ pub trait Body: Any + Debug + Send + Sync {
 ///     causation: String::new(),
 ///     traceparent: String::new(),
 ///     kind: "step.start".into(),
-///     payload: serde_json::json!({ "path": "/docs" }),
 /// };
-/// let envelope = draft.seal()?;
+/// let envelope = head.seal(serde_json::json!({ "path": "/docs" }))?;
 /// assert_eq!(Envelope::from_slice(&envelope.to_vec()?)?, envelope);
 /// # Ok::<(), flowhost_bus::EnvelopeError>(())
 /// ```
@@ -321,9 +267,9 @@ impl PartialEq for Envelope {
 /// The envelope on the wire: its content beside its hash.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire<D> {
+struct Wire<'a> {
     hash: String,
-    envelope: D,
+    envelope: Canonical<'a>,
 }
 
 impl Envelope {
@@ -398,15 +344,6 @@ impl Envelope {
         }
     }
 
-    /// The content, to be changed and sealed again.
-    ///
-    /// # Errors
-    /// As [`Envelope::payload`].
-    pub fn into_draft(self) -> Result<Draft, EnvelopeError> {
-        let payload = self.payload()?.clone();
-        Ok(self.head.with(payload))
-    }
-
     /// The envelope as canonical JSON, for a broker or a file.
     ///
     /// # Errors
@@ -423,10 +360,11 @@ impl Envelope {
     ///
     /// # Errors
     /// [`EnvelopeError::Malformed`] for anything that is not an envelope, unknown fields included,
-    /// [`EnvelopeError::Hash`] for content that was changed, and those of [`Draft::seal`].
+    /// [`EnvelopeError::Hash`] for content that was changed, and those of [`Head::seal`].
     pub fn from_slice(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let wire: Wire<Draft> = serde_json::from_slice(bytes).map_err(malformed)?;
-        let envelope = wire.envelope.seal()?;
+        let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
+        let (head, payload) = wire.envelope.into_parts();
+        let envelope = head.seal(payload)?;
         let actual = envelope.hash_text();
         if actual != wire.hash {
             return Err(EnvelopeError::Hash {

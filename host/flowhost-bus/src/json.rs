@@ -83,7 +83,7 @@ fn look(value: &Value, depth: usize, found: &mut Checked) -> Result<(), Envelope
 /// many small objects takes up to a hundred times the memory of its text.
 ///
 /// # Errors
-/// As [`crate::Draft::seal`], for a value without a canonical form.
+/// As [`crate::Head::seal`], for a value without a canonical form.
 ///
 /// # Examples
 ///

@@ -14,7 +14,7 @@ mod local;
 mod subject;
 
 pub use bus::{Bus, BusError, Delivery, Receipt, Settle, SubscribeOptions, Subscription};
-pub use envelope::{Body, Draft, Envelope, EnvelopeError, Head};
+pub use envelope::{Body, Envelope, EnvelopeError, Head};
 pub use json::{DEPTH_MAX, INTEGER_MAX, canonical_text};
 pub use local::{DeadLetter, LocalBus, LocalConfig};
 pub use subject::{Pattern, SUBJECT_BYTES_MAX, Subject, SubjectError, TOKEN_BYTES_MAX};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use flowhost_bus::{
-    Bus, Draft, Envelope, LocalBus, LocalConfig, Pattern, Subject, SubscribeOptions, Ulid,
+    Bus, Envelope, Head, LocalBus, LocalConfig, Pattern, Subject, SubscribeOptions, Ulid,
 };
 use flowhost_ledger::records::{CallPart, Decision, DecisionPart, HostCall, RecordKind as _};
 use flowhost_ledger::{Durability, Fact, Ledger, Recorder, verify_dir};
@@ -243,13 +243,13 @@ async fn serve(bus: LocalBus, pattern: Pattern) -> Result<()> {
         let delivery = subscription.next().await?;
         let id = Ulid::from(u128::from(delivery.envelope.id) | (1 << 127));
         let payload = delivery.envelope.payload()?.clone();
-        let answer = Draft::answer(&delivery.envelope, id, "default/host", "answer", payload);
-        delivery.answer(Arc::new(answer.seal()?)).await?;
+        let answer = Head::answer(&delivery.envelope, id, "default/host", "answer");
+        delivery.answer(Arc::new(answer.seal(payload)?)).await?;
     }
 }
 
 fn envelope(id: u128) -> Result<Arc<Envelope>> {
-    let draft = Draft {
+    let head = Head {
         id: Ulid::from(id),
         tenant: "default".to_owned(),
         run: "run".to_owned(),
@@ -259,9 +259,9 @@ fn envelope(id: u128) -> Result<Arc<Envelope>> {
         causation: String::new(),
         traceparent: String::new(),
         kind: "step".to_owned(),
-        payload: serde_json::json!({ "text": "x".repeat(1_000) }),
     };
-    Ok(Arc::new(draft.seal()?))
+    let payload = serde_json::json!({ "text": "x".repeat(1_000) });
+    Ok(Arc::new(head.seal(payload)?))
 }
 
 fn per_second(count: u32, time: Duration) -> f64 {

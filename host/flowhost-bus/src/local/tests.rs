@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use super::{LocalBus, LocalConfig};
-use crate::{Bus, BusError, Draft, Envelope, Pattern, Subject, SubscribeOptions};
+use crate::{Bus, BusError, Envelope, Head, Pattern, Subject, SubscribeOptions};
 
 const SOON: Duration = Duration::from_millis(200);
 
-fn draft(id: u128, payload: Value) -> Draft {
-    Draft {
+fn head(id: u128) -> Head {
+    Head {
         id: Ulid::from_parts(1, id),
         tenant: "default".into(),
         run: "R".into(),
@@ -22,12 +22,11 @@ fn draft(id: u128, payload: Value) -> Draft {
         causation: String::new(),
         traceparent: String::new(),
         kind: "message".into(),
-        payload,
     }
 }
 
 fn envelope(id: u128, payload: Value) -> Arc<Envelope> {
-    Arc::new(draft(id, payload).seal().unwrap())
+    Arc::new(head(id).seal(payload).unwrap())
 }
 
 fn subject(names: &[&str]) -> Subject {
@@ -156,15 +155,12 @@ async fn msg_017_messages_to_a_sleeping_reader_hold_only_the_bound() {
     });
     let to = subject(&["a"]);
     let _reader = bus.subscribe(pattern("a"), group("g", 8)).await.unwrap();
-    let sealed = draft(0, json!("x")).seal().unwrap();
-    let first = Arc::new(sealed.clone());
+    let first = envelope(0, json!("x"));
     let weak = Arc::downgrade(&first);
     bus.try_publish(&to, first).await.unwrap();
     let mut refused = 0_u32;
     for id in 1..20_000_u128 {
-        let mut next = sealed.clone().into_draft().unwrap();
-        next.id = Ulid::from_parts(1, id);
-        let next = Arc::new(next.seal().unwrap());
+        let next = envelope(id, json!("x"));
         let sent = bus.try_publish(&to, next).await;
         refused += u32::from(matches!(sent, Err(BusError::Full { .. })));
     }
@@ -372,8 +368,8 @@ async fn a_request_gets_the_answer_that_names_it_as_cause() {
 
 fn answer_to(request: &Envelope) -> Arc<Envelope> {
     let id = Ulid::from_parts(2, 2);
-    let draft = Draft::answer(request, id, "default/b", "answer", json!("pong"));
-    Arc::new(draft.seal().unwrap())
+    let head = Head::answer(request, id, "default/b", "answer");
+    Arc::new(head.seal(json!("pong")).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

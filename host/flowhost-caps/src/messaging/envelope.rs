@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{BusError, Draft, Envelope, EnvelopeError, Subject, Ulid};
+use flowhost_bus::{BusError, Envelope, EnvelopeError, Head, Subject, Ulid};
 use flowhost_engine::{CallScope, Fault, Message};
 use flowhost_ledger::Fact;
 use flowhost_ledger::records::{self, DecisionPart, HostCall, RecordKind as _};
@@ -135,7 +135,7 @@ pub(super) fn seal(
     payload: &MessagePayload,
 ) -> Result<Arc<Envelope>, SealError> {
     let payload = serde_json::to_value(payload).map_err(|error| Fault::Host(error.to_string()))?;
-    let draft = Draft {
+    let head = Head {
         id: id_of(scope, seq),
         tenant: scope.run.tenant.to_string(),
         run: scope.run.run.to_string(),
@@ -145,9 +145,8 @@ pub(super) fn seal(
         causation: String::new(),
         traceparent: scope.traceparent.to_string(),
         kind: MESSAGE.to_owned(),
-        payload,
     };
-    Ok(Arc::new(draft.seal()?))
+    Ok(Arc::new(head.seal(payload)?))
 }
 
 /// Why a message is not sealed.

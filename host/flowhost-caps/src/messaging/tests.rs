@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_bus::{
-    Bus, Draft, LocalBus, LocalConfig, Pattern, SubscribeOptions, Subscription, Ulid,
+    Bus, Head, LocalBus, LocalConfig, Pattern, SubscribeOptions, Subscription, Ulid,
 };
 use flowhost_engine::{CallScope, HostState, Provider, bindings::types};
 use flowhost_ledger::Value;
@@ -252,9 +252,9 @@ async fn a_request_names_who_waits_and_gets_the_answer_with_its_sender() {
         };
         let payload = serde_json::to_value(reply).unwrap();
         let id = Ulid::from_parts(9, 9);
-        let answer = Draft::answer(&delivery.envelope, id, "default/b", REPLY, payload);
+        let answer = Head::answer(&delivery.envelope, id, "default/b", REPLY);
         delivery
-            .answer(Arc::new(answer.seal().unwrap()))
+            .answer(Arc::new(answer.seal(payload).unwrap()))
             .await
             .unwrap();
     });

@@ -129,13 +129,13 @@ fn id_of(run: &str, started_ms: u64, number: u64, said: &str) -> Ulid {
 mod tests {
     use std::time::Duration;
 
-    use flowhost_bus::{Draft, LocalBus, LocalConfig};
+    use flowhost_bus::{Head, LocalBus, LocalConfig};
     use flowhost_ledger::MemoryRecorder;
     use serde_json::json;
     use tokio::time::timeout;
 
     use super::*;
-    use crate::standin::testing::{envelope, scope};
+    use crate::standin::testing::{head, scope};
 
     fn channel(before: u64) -> Channel {
         Channel::of(&scope(Arc::new(MemoryRecorder::default())), before)
@@ -143,14 +143,12 @@ mod tests {
 
     /// Orders call 7 on a channel; gives how many listen there.
     async fn ordered(bus: &LocalBus, channel: &Channel) -> usize {
-        let draft = Draft {
+        let head = Head {
             id: channel.id(7, "start"),
-            ..envelope("host", "step.start", json!({}))
-                .into_draft()
-                .unwrap()
+            ..head("host", "step.start")
         };
         let subject = channel.subject(&["step", "greet", "start"]).unwrap();
-        let sent = bus.publish(&subject, Arc::new(draft.seal().unwrap()));
+        let sent = bus.publish(&subject, Arc::new(head.seal(json!({})).unwrap()));
         sent.await.unwrap().queues
     }
 

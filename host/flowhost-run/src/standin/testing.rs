@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowhost_bus::{Bus, Draft, Envelope, LocalBus, LocalConfig, Ulid};
+use flowhost_bus::{Bus, Envelope, Head, LocalBus, LocalConfig, Ulid};
 use flowhost_caps::budget::Left;
 use flowhost_engine::RunScope;
 use flowhost_flow::planner::CallId;
@@ -58,7 +58,12 @@ pub(crate) fn purse() -> Arc<Purse> {
 
 /// An envelope of the run, with this payload.
 pub(crate) fn envelope(actor: &str, kind: &str, payload: Value) -> Envelope {
-    let draft = Draft {
+    head(actor, kind).seal(payload).unwrap()
+}
+
+/// The head of such an envelope.
+pub(crate) fn head(actor: &str, kind: &str) -> Head {
+    Head {
         id: Ulid::from_string(RUN).unwrap(),
         tenant: "default".to_owned(),
         run: RUN.to_owned(),
@@ -68,9 +73,7 @@ pub(crate) fn envelope(actor: &str, kind: &str, payload: Value) -> Envelope {
         causation: String::new(),
         traceparent: String::new(),
         kind: kind.to_owned(),
-        payload,
-    };
-    draft.seal().unwrap()
+    }
 }
 
 /// A world in which nothing can be had.

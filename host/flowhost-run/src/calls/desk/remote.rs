@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use flowhost_bus::{Bus, Draft, Subject, Ulid};
+use flowhost_bus::{Bus, Head, Subject, Ulid};
 use flowhost_caps::budget::Left;
 use flowhost_caps::model::{HoldId, Short};
 use flowhost_ledger::{Fact, LedgerError, Recorder};
@@ -118,7 +118,7 @@ impl Shared {
         // 80 bits are a ULID's own: 48 of this worker and 31 of the question; the last is the answer's.
         let own = u128::from(self.nonce >> 16) << 32;
         let id = Ulid::from_parts(0, own | u128::from(number & 0x7fff_ffff) << 1);
-        let draft = Draft {
+        let head = Head {
             id,
             tenant: self.tenant.clone(),
             run: self.run.clone(),
@@ -128,9 +128,8 @@ impl Shared {
             causation: String::new(),
             traceparent: String::new(),
             kind: "desk.ask".to_owned(),
-            payload: wire::write(question)?,
         };
-        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let envelope = head.seal(wire::write(question)?).map_err(|error| error.to_string())?;
         let subject = match question {
             Question::Greet => &self.greets,
             _ => self.asks.get().ok_or("the driver has not said who it is")?,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{Bus, BusError, Delivery, Draft, Subscription, Ulid};
+use flowhost_bus::{Bus, BusError, Delivery, Head, Subscription, Ulid};
 use flowhost_caps::budget::Left;
 use flowhost_caps::model::HoldId;
 use flowhost_caps::secrets::SecretStore;
@@ -159,8 +159,8 @@ impl Desk {
         let id = Ulid::from_parts(self.scope.started_ms, asked ^ 1);
         let actor = format!("{}/host", self.scope.tenant);
         let sealed = payload.and_then(|payload| {
-            let draft = Draft::answer(&delivery.envelope, id, &actor, "desk.reply", payload);
-            draft.seal().map_err(|error| error.to_string())
+            let head = Head::answer(&delivery.envelope, id, &actor, "desk.reply");
+            head.seal(payload).map_err(|error| error.to_string())
         });
         match sealed {
             Ok(envelope) => {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_bus::{Draft, Envelope};
+use flowhost_bus::{Envelope, Head};
 use flowhost_flow::planner::RunEnd;
 use flowhost_flow::{Exit, FailureClass, RunStatus};
 use serde_json::Value;
@@ -145,7 +145,7 @@ impl Driver {
         let run = &self.scope;
         let subject = self.channel.subject(&["run", what]);
         let subject = subject.map_err(|error| error.to_string())?;
-        let draft = Draft {
+        let head = Head {
             id: self.channel.id(0, what),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
@@ -155,9 +155,8 @@ impl Driver {
             causation: String::new(),
             traceparent: String::new(),
             kind: format!("run.{what}"),
-            payload,
         };
-        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let envelope = head.seal(payload).map_err(|error| error.to_string())?;
         let answer = self.bus.request(&subject, Arc::new(envelope), longest);
         answer.await.map_err(|error| error.to_string())
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_bus::{Draft, Subject};
+use flowhost_bus::{Head, Subject};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
 use flowhost_flow::plan::Wants;
 use flowhost_flow::planner::{GateAnswer, GateId, Note, OpenGate};
@@ -114,7 +114,7 @@ impl Driver {
             waiting: Vec::new(),
             root: "0".to_owned(),
         };
-        let draft = Draft {
+        let head = Head {
             id: emitted_id(step_id),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
@@ -124,9 +124,9 @@ impl Driver {
             causation: String::new(),
             traceparent: trace::traceparent(&self.trace, trace::step_span(step_id)),
             kind: MESSAGE.to_owned(),
-            payload: serde_json::to_value(payload).map_err(|error| error.to_string())?,
         };
-        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let payload = serde_json::to_value(payload).map_err(|error| error.to_string())?;
+        let envelope = head.seal(payload).map_err(|error| error.to_string())?;
         let subject = Subject::topic(&run.tenant, &run.run, topic);
         let subject = subject.map_err(|error| error.to_string())?;
         let sent = self.bus.try_publish(&subject, Arc::new(envelope)).await;

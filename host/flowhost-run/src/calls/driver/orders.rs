@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{BusError, Draft, Envelope, EnvelopeError, Head};
+use flowhost_bus::{BusError, Envelope, EnvelopeError, Head};
 use flowhost_flow::planner::CallId;
 use flowhost_flow::{Amounts, Call, CallResult, Event, FailureClass};
 use flowhost_ledger::trace;
@@ -141,7 +141,7 @@ impl Driver {
             call: call.0,
             reason,
         };
-        let draft = Draft {
+        let head = Head {
             id: self.channel.id(call.0, "cancel"),
             tenant: run.tenant.to_string(),
             run: run.run.to_string(),
@@ -151,9 +151,9 @@ impl Driver {
             causation: String::new(),
             traceparent: String::new(),
             kind: "step.cancel".to_owned(),
-            payload: serde_json::to_value(cancel).map_err(|error| error.to_string())?,
         };
-        let envelope = draft.seal().map_err(|error| error.to_string())?;
+        let payload = serde_json::to_value(cancel).map_err(|error| error.to_string())?;
+        let envelope = head.seal(payload).map_err(|error| error.to_string())?;
         self.bus
             .try_publish(&subject, Arc::new(envelope))
             .await

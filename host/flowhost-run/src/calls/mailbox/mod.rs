@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flowhost_bus::{
-    Bus, BusError, Delivery, Draft, Envelope, Pattern, Subject, SubscribeOptions, Subscription,
+    Bus, BusError, Delivery, Envelope, Head, Pattern, Subject, SubscribeOptions, Subscription,
     Ulid,
 };
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
@@ -175,7 +175,7 @@ async fn again(bus: &dyn Bus, run: &RunScope, message: &Unread) -> Result<(), St
         waiting: Vec::new(),
         root: message.root.to_string(),
     };
-    let draft = Draft {
+    let head = Head {
         id: Ulid::from_string(&message.id).map_err(|error| error.to_string())?,
         tenant: run.tenant.to_string(),
         run: run.run.to_string(),
@@ -185,9 +185,9 @@ async fn again(bus: &dyn Bus, run: &RunScope, message: &Unread) -> Result<(), St
         causation: String::new(),
         traceparent: trace::traceparent(&trace_id, trace::step_span(&message.step)),
         kind: MESSAGE.to_owned(),
-        payload: serde_json::to_value(payload).map_err(|error| error.to_string())?,
     };
-    let envelope = draft.seal().map_err(|error| error.to_string())?;
+    let payload = serde_json::to_value(payload).map_err(|error| error.to_string())?;
+    let envelope = head.seal(payload).map_err(|error| error.to_string())?;
     let subject = Subject::topic(&run.tenant, &run.run, &message.topic);
     let subject = subject.map_err(|error| error.to_string())?;
     bus.try_publish(&subject, Arc::new(envelope))

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{Draft, Envelope, Subject, Ulid, canonical_text};
+use flowhost_bus::{Envelope, Head, Subject, Ulid, canonical_text};
 use flowhost_caps::messaging::{MESSAGE, MessagePayload, QueueLimit, REPLY, message_fact};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, neutralise};
 use flowhost_ledger::Value;
@@ -141,9 +141,7 @@ fn refused(scope: &CallScope, out: &Outgoing, why: &str) -> Result<(), Fault> {
 type Sealed = Result<(MessagePayload, Arc<Envelope>), String>;
 
 fn answer(question: &Envelope, scope: &CallScope, id: Ulid, out: &Outgoing) -> Sealed {
-    let (payload, value) = payload(scope, out)?;
-    let draft = Draft::answer(question, id, &scope.actor(), REPLY, value);
-    sealed(payload, draft)
+    sealed(Head::answer(question, id, &scope.actor(), REPLY), scope, out)
 }
 
 fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -> Sealed {
@@ -153,8 +151,7 @@ fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -
             "`correlation` has at most {CORRELATION_BYTES} printable bytes"
         ));
     }
-    let (payload, value) = payload(scope, out)?;
-    let draft = Draft {
+    let head = Head {
         id,
         tenant: scope.run.tenant.to_string(),
         run: scope.run.run.to_string(),
@@ -164,15 +161,11 @@ fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -
         causation: message.id.clone(),
         traceparent: scope.traceparent.to_string(),
         kind: MESSAGE.to_owned(),
-        payload: value,
     };
-    sealed(payload, draft)
+    sealed(head, scope, out)
 }
 
-fn payload(
-    scope: &CallScope,
-    out: &Outgoing,
-) -> Result<(MessagePayload, serde_json::Value), String> {
+fn sealed(head: Head, scope: &CallScope, out: &Outgoing) -> Sealed {
     let payload: serde_json::Value =
         serde_json::from_str(&out.payload).map_err(|error| error.to_string())?;
     let payload = canonical_text(&payload).map_err(|error| error.to_string())?;
@@ -183,10 +176,6 @@ fn payload(
         root: scope.root.to_string(),
     };
     let value = serde_json::to_value(&payload).map_err(|error| error.to_string())?;
-    Ok((payload, value))
-}
-
-fn sealed(payload: MessagePayload, draft: Draft) -> Sealed {
-    let envelope = draft.seal().map_err(|error| error.to_string())?;
+    let envelope = head.seal(value).map_err(|error| error.to_string())?;
     Ok((payload, Arc::new(envelope)))
 }

@@ -83,7 +83,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use flowhost_bus::{Bus, Draft};
+    use flowhost_bus::{Bus, Head};
     use flowhost_flow::Amounts;
     use flowhost_flow::planner::Part;
     use flowhost_ledger::{MemoryRecorder, Recorder};
@@ -96,7 +96,7 @@ mod tests {
     use crate::calls::desk::Recording;
     use crate::calls::mailbox::Mailboxes;
     use crate::calls::worker::{Inbox, Worker};
-    use crate::standin::testing::{envelope, machinery, purse, scope};
+    use crate::standin::testing::{head, machinery, purse, scope};
 
     fn order(call: u64) -> Order {
         Order {
@@ -127,14 +127,12 @@ mod tests {
 
     /// Says something of call 7 on a channel, as its driver does.
     async fn say(bus: &dyn Bus, channel: &Channel, what: &str, step: &str, payload: Value) {
-        let draft = Draft {
+        let head = Head {
             id: channel.id(7, what),
-            ..envelope("host", &format!("step.{what}"), payload)
-                .into_draft()
-                .unwrap()
+            ..head("host", &format!("step.{what}"))
         };
         let subject = channel.subject(&["step", step, what]).unwrap();
-        let sent = bus.publish(&subject, Arc::new(draft.seal().unwrap()));
+        let sent = bus.publish(&subject, Arc::new(head.seal(payload).unwrap()));
         assert!(!sent.await.unwrap().duplicate);
     }
 

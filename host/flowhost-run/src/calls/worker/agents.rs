@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use flowhost_bus::{Delivery, Draft, Ulid};
+use flowhost_bus::{Delivery, Head, Ulid};
 use flowhost_engine::{AgentOutcome, CallScope, Fault};
 use flowhost_ledger::records::ToolCall;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ impl Worker {
     pub(super) async fn reply(&self, delivery: Delivery, kind: &str, payload: Value) {
         let id = Ulid::from_parts(self.scope.started_ms, u128::from(delivery.envelope.id) ^ 1);
         let actor = format!("{}/host", self.scope.tenant);
-        match Draft::answer(&delivery.envelope, id, &actor, kind, payload).seal() {
+        match Head::answer(&delivery.envelope, id, &actor, kind).seal(payload) {
             Ok(envelope) => {
                 let _nobody_waits_any_more = delivery.answer(Arc::new(envelope)).await;
             }

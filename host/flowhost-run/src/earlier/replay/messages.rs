@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flowhost_bus::{Draft, Envelope, Ulid, canonical_text};
+use flowhost_bus::{Envelope, Head, Ulid, canonical_text};
 use flowhost_caps::messaging::MessagePayload;
 use flowhost_engine::AgentOutcome;
 use flowhost_ledger::{Kind, trace};
@@ -182,7 +182,7 @@ fn envelope(
         "" if !again => String::new(),
         step => trace::traceparent(&worker.trace, trace::step_span(step)),
     };
-    let draft = Draft {
+    let head = Head {
         id: Ulid::from_string(&text("id")).map_err(|error| error.to_string())?,
         tenant: run.tenant.to_string(),
         run: run.run.to_string(),
@@ -195,7 +195,7 @@ fn envelope(
         },
         traceparent,
         kind: text("type"),
-        payload: serde_json::to_value(&payload).map_err(|error| error.to_string())?,
     };
-    draft.seal().map_err(|error| error.to_string())
+    let payload = serde_json::to_value(&payload).map_err(|error| error.to_string())?;
+    head.seal(payload).map_err(|error| error.to_string())
 }
