@@ -129,7 +129,9 @@ impl Shared {
             traceparent: String::new(),
             kind: "desk.ask".to_owned(),
         };
-        let envelope = head.seal(wire::write(question)?).map_err(|error| error.to_string())?;
+        let envelope = head
+            .seal(wire::write(question)?)
+            .map_err(|error| error.to_string())?;
         let subject = match question {
             Question::Greet => &self.greets,
             _ => self.asks.get().ok_or("the driver has not said who it is")?,

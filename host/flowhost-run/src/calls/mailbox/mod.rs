@@ -15,8 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flowhost_bus::{
-    Bus, BusError, Delivery, Envelope, Head, Pattern, Subject, SubscribeOptions, Subscription,
-    Ulid,
+    Bus, BusError, Delivery, Envelope, Head, Pattern, Subject, SubscribeOptions, Subscription, Ulid,
 };
 use flowhost_caps::messaging::{MESSAGE, MessagePayload};
 use flowhost_engine::{CallScope, Fault, Message, Outgoing, RunScope};

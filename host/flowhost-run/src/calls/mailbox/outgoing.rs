@@ -141,7 +141,11 @@ fn refused(scope: &CallScope, out: &Outgoing, why: &str) -> Result<(), Fault> {
 type Sealed = Result<(MessagePayload, Arc<Envelope>), String>;
 
 fn answer(question: &Envelope, scope: &CallScope, id: Ulid, out: &Outgoing) -> Sealed {
-    sealed(Head::answer(question, id, &scope.actor(), REPLY), scope, out)
+    sealed(
+        Head::answer(question, id, &scope.actor(), REPLY),
+        scope,
+        out,
+    )
 }
 
 fn publication(scope: &CallScope, id: Ulid, message: &Message, out: &Outgoing) -> Sealed {
