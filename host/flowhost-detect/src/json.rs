@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use jsonptr::Token;
 use serde_json::{Map, Value};
 
 use crate::{Counts, Detector, Found, Kind};
@@ -87,7 +88,7 @@ impl Walk<'_> {
             *entries = renamed(std::mem::take(entries), keys);
         }
         for (key, item) in entries.iter_mut() {
-            self.below(&key.replace('~', "~0").replace('/', "~1"), item);
+            self.below(Token::new(key).encoded(), item);
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use flowhost_words::nearest;
+use jsonptr::Token;
 use serde::Serialize;
 
 /// A place in a plan file: 1-based line and column, counted in characters. `0:0` is "nowhere".
@@ -43,7 +44,7 @@ impl Places {
 
 /// The JSON pointer (RFC 6901) of a member.
 pub(crate) fn child(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+    format!("{pointer}/{}", Token::new(key).encoded())
 }
 
 /// One finding about a plan.

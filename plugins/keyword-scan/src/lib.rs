@@ -8,6 +8,7 @@ mod form;
 mod scan;
 
 use flowhost_sdk::{Context, Error, Finding, Guardrail, Severity, Subject, Verdict, parse};
+use jsonptr::Token;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -74,7 +75,7 @@ fn walk(value: &Value, pointer: &mut String, see: &mut impl FnMut(&str, &str)) {
         Value::Object(entries) => {
             for (key, item) in entries {
                 pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                pointer.push_str(Token::new(key).encoded());
                 see(key, pointer);
                 walk(item, pointer, see);
                 pointer.truncate(length);

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jsonptr::Token;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -120,7 +121,10 @@ impl Node {
     pub(super) fn place(&self, pointer: &str) -> At {
         let mut node = self;
         for part in pointer.split('/').skip(1) {
-            let name = part.replace("~1", "/").replace("~0", "~");
+            let Ok(name) = Token::from_encoded(part) else {
+                break; // a name that nobody wrote as a pointer's leads no further
+            };
+            let name = name.decoded();
             let next = match &node.data {
                 Data::List(nodes) => name
                     .parse::<usize>()

@@ -3,6 +3,7 @@
 //! Profiles are TOML and the plan's narrowing is a piece of a YAML document that another crate has
 //! read; both become the same tree, so that there is one reader and one set of messages.
 
+use jsonptr::Token;
 use toml::de::{DeTable, DeValue};
 
 use crate::problem::{Lines, Position};
@@ -142,8 +143,8 @@ fn below(json: &serde_json::Value, pointer: &str, place: &dyn Fn(&str) -> Positi
         }
         serde_json::Value::Object(map) => {
             let entry = |(key, value): (&String, &serde_json::Value)| {
-                let escaped = key.replace('~', "~0").replace('/', "~1");
-                let node = below(value, &format!("{pointer}/{escaped}"), place);
+                let name = Token::new(key);
+                let node = below(value, &format!("{pointer}/{}", name.encoded()), place);
                 Entry {
                     key: key.clone(),
                     at: node.at,
