@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use flowhost_flow::RunStatus;
 use flowhost_ledger::records::{Asked, Record};
 use flowhost_ledger::{Payloads, RealDisk, RunIndex, Source, StoredRecord, Value, read_run_in};
 use serde::Serialize;
 
 use crate::Unreadable;
 
-/// The status of a run that is at work.
+/// The status of a run that is at work, and of a step of which no record says how it ended.
 pub const UNFINISHED: &str = "unfinished";
+/// The status of a run, and of a step of it, that waits for somebody's word.
+pub const WAITING: &str = RunStatus::Waiting.word();
+/// The status of a run that let go of its process before its end.
+pub const INTERRUPTED: &str = RunStatus::Interrupted.word();
 
 /// One run as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -321,7 +326,7 @@ pub fn steps(records: &[RecordEntry]) -> Vec<StepEntry> {
     let waits = waiting_at(records);
     for step in &mut steps {
         if step.status == UNFINISHED && waits.contains(&step.path.as_str()) {
-            step.status = "waiting".to_owned();
+            step.status = WAITING.to_owned();
         }
     }
     steps
@@ -340,7 +345,7 @@ fn waiting_at(records: &[RecordEntry]) -> Vec<&str> {
     let pause = last
         .next()
         .flatten()
-        .filter(|pause| pause.status == "waiting");
+        .filter(|pause| pause.status == WAITING);
     let steps = pause.and_then(|pause| pause.steps.as_ref());
     steps.into_iter().flatten().map(String::as_str).collect()
 }

@@ -62,30 +62,47 @@ exits! {
     Terminated = 143, Interrupted;
 }
 
-/// The `status` field of a run's report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunStatus {
+macro_rules! run_statuses {
+    ($($(#[$doc:meta])* $name:ident $word:literal;)*) => {
+        /// The `status` field of a run's report.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum RunStatus { $($(#[$doc])* $name,)* }
+
+        impl RunStatus {
+            /// The words of all, in the order of the documentation.
+            pub const WORDS: &[&str] = &[$($word,)*];
+
+            /// The word used in reports, records and the index of runs.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(RunStatus::$name => $word,)* }
+            }
+        }
+    };
+}
+
+run_statuses! {
     /// Everything ran.
-    Ok,
+    Ok "ok";
     /// A plugin or the host failed.
-    Failed,
+    Failed "failed";
     /// Agents contradict each other.
-    Conflict,
+    Conflict "conflict";
     /// Less than required took part.
-    Degraded,
+    Degraded "degraded";
     /// A guardrail or a check halted the run.
-    Halted,
+    Halted "halted";
     /// Policy refused.
-    Denied,
+    Denied "denied";
     /// A limit, a timeout or a budget.
-    Limit,
+    Limit "limit";
     /// Waits for a person.
-    Waiting,
+    Waiting "waiting";
     /// Its process had to go; it can be resumed.
-    Interrupted,
+    Interrupted "interrupted";
     /// Interrupted.
-    Cancelled,
+    Cancelled "cancelled";
 }
 
 /// How a step stands or ended. The words are those of `steps.<id>.status` in expressions.

@@ -77,5 +77,5 @@ pub use scan::{WitnessError, read_witness};
 pub use seal::{DataKey, SEALED_KEY, erase_sealed_key};
 pub use tail::Tail;
 pub use trust::{TrustError, parse_trust};
-pub use unfinished::{Swept, UNFINISHED_RUNS_MAX, seal_unfinished};
+pub use unfinished::{KILLED, Swept, UNFINISHED_RUNS_MAX, seal_unfinished};
 pub use writer::{Ledger, OpenError, Reached, Sealed, run_dir};

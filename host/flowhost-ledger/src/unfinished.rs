@@ -26,7 +26,7 @@ use crate::writer::{Ledger, OpenError};
 pub const UNFINISHED_RUNS_MAX: usize = 100;
 
 /// The status of a run that has no `run.end` record of its own.
-const KILLED: &str = "killed";
+pub const KILLED: &str = "killed";
 
 /// What a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

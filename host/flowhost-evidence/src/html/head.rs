@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::parts::{hash, stored, tone};
 use super::words;
+use crate::runs::WAITING;
 use crate::story::{Stored, Story};
 
 /// The plan's name, or what stands for it.
@@ -50,7 +51,7 @@ pub(super) fn banner(story: &Story) -> Markup {
 
 fn figures(story: &Story) -> Vec<(String, String, bool)> {
     let steps = &story.steps;
-    let well = ["ok", "skipped", "waiting"].iter();
+    let well = ["ok", "skipped", WAITING].iter();
     let well: u64 = well.filter_map(|word| steps.by_status.get(*word)).sum();
     let bad = steps.listed.total.saturating_sub(well);
     let used = |word: &str| {
@@ -121,7 +122,7 @@ pub(super) fn ending(story: &Story) -> Markup {
             section.ending.(tone(word)) aria-label="Why it ended" {
                 p.lead {
                     @if let Some(stands) = &head.stands {
-                        @if stands.status == "waiting" { "The run waits, and goes on when somebody says so." }
+                        @if stands.status == WAITING { "The run waits, and goes on when somebody says so." }
                         @else { "The run stopped before its end, and can go on." }
                     } @else if head.status.is_none() {
                         "This run has no end in its ledger: it was killed, or is still at work."

@@ -1,16 +1,18 @@
 //! Small pieces that every section is made of.
 
+use flowhost_ledger::KILLED;
 use maud::{Markup, html};
 
 use super::words;
+use crate::runs::{UNFINISHED, WAITING};
 use crate::story::{Peak, Shown, Stored};
 
 /// How a status is coloured.
 pub(super) fn tone(status: &str) -> &'static str {
     match status {
         "ok" | "pass" => "good",
-        "skipped" | "cancelled" | "waiting" => "calm",
-        "unfinished" | "rewrite" | "warn" | "degraded" | "killed" => "warn",
+        "skipped" | "cancelled" | WAITING => "calm",
+        UNFINISHED | "rewrite" | "warn" | "degraded" | KILLED => "warn",
         _ => "bad",
     }
 }

@@ -7,6 +7,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::graph::{fit, marker, way};
 use super::layout::{Curve, Given, NODE, Node as Lain, Placed, draw};
+use crate::runs::WAITING;
 use crate::text::neutral;
 
 /// Width above which a drawing may shrink on a page.
@@ -169,12 +170,12 @@ fn placed(place: &Placed, node: &Node) -> Markup {
     let look = match status {
         None => "plain",
         Some("ok") => "good",
-        Some("skipped" | "cancelled" | "waiting") => "off",
+        Some("skipped" | "cancelled" | WAITING) => "off",
         Some(_) => "bad",
     };
     let below = match &node.ended {
         Some(it) if it.times > 1 => format!("{}, {} ms, {}×", it.status, it.duration_ms, it.times),
-        Some(it) if it.status == "waiting" => it.status.clone(),
+        Some(it) if it.status == WAITING => it.status.clone(),
         Some(it) => format!("{}, {} ms", it.status, it.duration_ms),
         None => node.detail.clone(),
     };

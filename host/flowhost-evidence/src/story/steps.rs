@@ -8,11 +8,8 @@ use flowhost_ledger::records::{AttemptEnd, Owner, Record, StepEnd, StepPart};
 use super::head::Stands;
 use super::stored::{Held, Shelf, short, text};
 use super::{Models, STEPS_MAX, Shown, Stored, Tools};
+use crate::runs::{UNFINISHED, WAITING};
 
-/// A step of which no record says how it ended.
-const UNFINISHED: &str = "unfinished";
-/// A step at which a run waits for somebody's word.
-const WAITING: &str = "waiting";
 /// Attempts of one step that are shown; a plan may ask for a hundred.
 const ATTEMPTS_MAX: usize = 20;
 /// Calls that one step's bar shows. More cannot be told apart on a bar.

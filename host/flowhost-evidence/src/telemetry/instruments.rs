@@ -1,6 +1,8 @@
 //! Every metric there is: one list that the Prometheus text, the OTLP metrics, the book's table and
 //! the dashboard are held against.
 
+use flowhost_flow::RunStatus;
+
 /// How values are put together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
@@ -59,18 +61,7 @@ const TENANT: Label = open("tenant");
 const WORKFLOW: Label = open("workflow");
 /// How a call of a plugin ended; `cut` when it was stopped before its result.
 const CALL_OUTCOMES: &[&str] = &["ok", "failed", "cut"];
-const RUN_OUTCOMES: &[&str] = &[
-    "ok",
-    "failed",
-    "conflict",
-    "degraded",
-    "halted",
-    "denied",
-    "limit",
-    "waiting",
-    "cancelled",
-    "interrupted",
-];
+const RUN_OUTCOMES: &[&str] = RunStatus::WORDS;
 const MODEL_OUTCOMES: &[&str] = &[
     "ok",
     "transient",

@@ -53,7 +53,6 @@ mod takeup;
 mod tests;
 
 use beside::Beside;
-pub(crate) use outcome::status_of;
 pub use outcome::{Outcome, Paused, StepOutcome, status_word};
 use staged::stage_of;
 use takeup::Takeup;

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::failure::{Failure, ledger_failure};
 use crate::before::estimate::{Amount, Estimate, variance};
-use crate::calls::driver::{Outcome, status_of, status_word};
+use crate::calls::driver::{Outcome, status_word};
 use crate::calls::order::{Answered, Stands};
 use crate::calls::worker::recorded;
 use crate::earlier::fork::Point;
@@ -406,7 +406,7 @@ impl Journal {
 
     /// The same of a run that went on: it can be resumed once that is put right.
     pub(crate) fn run_refused_again(&self, failure: &Failure) -> Result<&'static str, Failure> {
-        let status = status_of(RunStatus::Interrupted);
+        let status = RunStatus::Interrupted.word();
         let pause = RunPause {
             status: status.to_owned(),
             exit_code: Some(u64::from(failure.exit.code())),

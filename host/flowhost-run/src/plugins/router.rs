@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use crate::calls::desk::{Funds, Payer};
 use crate::calls::order::measured;
-use crate::calls::worker::{unplaced, verdict_of};
+use crate::calls::worker::{failed_fact, verdict_of};
 use crate::meters::tally::{Origins, Tally};
 use crate::plugins::content::{content_text, judged};
 use crate::plugins::guards::{Guards, Ready};
@@ -222,14 +222,7 @@ impl ToolRouter for Router {
                     ..result
                 })
                 .payload(content_text(content)?.into_bytes()),
-            Err(fault) => scope
-                .said(ToolResult {
-                    status: "failed".to_owned(),
-                    owner: Some(fault.owner()),
-                    class: Some(unplaced(fault).class.word().to_owned()),
-                    ..result
-                })
-                .payload(fault.to_string().into_bytes()),
+            Err(fault) => failed_fact(&scope, result, fault),
         };
         scope.record_durable(result).await?;
         self.guarded_answer(caller, name, answered).await

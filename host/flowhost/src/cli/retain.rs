@@ -1,28 +1,22 @@
 //! What can be typed of commands over many runs, and over runs of other processes.
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
+use flowhost_evidence::runs::UNFINISHED;
+use flowhost_flow::RunStatus;
+use flowhost_ledger::KILLED;
 
-/// What the index says of how a run ended. `killed` and `unfinished` are of runs that wrote no end.
-pub(crate) const STATUSES: [&str; 12] = [
-    "ok",
-    "failed",
-    "conflict",
-    "degraded",
-    "halted",
-    "denied",
-    "limit",
-    "waiting",
-    "interrupted",
-    "cancelled",
-    "killed",
-    "unfinished",
-];
+/// What the index says of how a run ended. The last two are of runs that wrote no end.
+fn statuses() -> PossibleValuesParser {
+    let ended = RunStatus::WORDS.iter().copied();
+    PossibleValuesParser::new(ended.chain([KILLED, UNFINISHED]))
+}
 
 /// Which runs are meant.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
     /// Only runs that ended so, or `unfinished`; may be repeated
-    #[arg(long, value_name = "STATUS", value_parser = STATUSES)]
+    #[arg(long, value_name = "STATUS", value_parser = statuses())]
     pub(crate) status: Vec<String>,
     /// Only runs of the plan of this name
     #[arg(long, value_name = "NAME")]

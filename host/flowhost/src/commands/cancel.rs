@@ -11,8 +11,9 @@ use flowhost::failure::Failure;
 use flowhost::host::host;
 use flowhost::kept::Kept;
 use flowhost_engine::PoolConfig;
-use flowhost_evidence::runs::{self, RunEntry, UNFINISHED};
+use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, UNFINISHED, WAITING};
 use flowhost_flow::Exit;
+use flowhost_ledger::KILLED;
 use flowhost_run::asks::{self, Ask};
 use flowhost_run::{ResumeOptions, status_word};
 use serde_json::json;
@@ -38,7 +39,7 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
     let reason = reason(args);
     let ended = match status {
         UNFINISHED => ask(&run, &reason, args.grace, context)?,
-        "waiting" => end_here(&run, reason, context)?,
+        WAITING => end_here(&run, reason, context)?,
         status => {
             let failure =
                 Failure::new(Exit::Internal, format!("the run {run} cannot be cancelled"));
@@ -46,7 +47,7 @@ pub(super) fn perform(args: &CancelArgs, context: &Context) -> Result<Exit, Fail
                 "" => failure
                     .because("the index of runs does not know it")
                     .hint("`flowhost verify` of the state folder says more"),
-                "killed" | "interrupted" => failure
+                KILLED | INTERRUPTED => failure
                     .because(format!("nobody is at work on it: it was {status}"))
                     .hint(format!(
                         "`flowhost runs resume {run}` goes on with it, `flowhost runs rm {run}` removes it"

@@ -6,7 +6,7 @@ use flowhost::failure::Failure;
 use flowhost::host::signing_key;
 use flowhost::output::{counted, neutral, one_line};
 use flowhost::state::FindRuns as _;
-use flowhost_evidence::runs::{RunEntry, UNFINISHED};
+use flowhost_evidence::runs::{RunEntry, UNFINISHED, WAITING};
 use flowhost_evidence::text::bytes;
 use flowhost_flow::Exit;
 use flowhost_ledger::{Archived, RemoveError, RunIndex, archive_path, timestamp};
@@ -16,9 +16,6 @@ use crate::cli::{PruneArgs, RmArgs};
 use crate::commands::runs_list::listed;
 use crate::commands::tables::plain_table;
 use crate::commands::{Context, runs_show::seconds};
-
-/// The status of a run that waits for a person.
-const WAITING: &str = "waiting";
 
 /// `runs rm`: all of them, or, when one cannot go, none.
 pub(super) fn remove(args: &RmArgs, context: &Context) -> Result<Exit, Failure> {

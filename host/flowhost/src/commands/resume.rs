@@ -11,18 +11,19 @@ use flowhost::project::Project;
 use flowhost::report::problems::unreadable;
 use flowhost::state::FindRuns as _;
 use flowhost_engine::PoolConfig;
-use flowhost_evidence::runs::{self, RunEntry};
+use flowhost_evidence::runs::{self, INTERRUPTED, RunEntry, WAITING};
 use flowhost_flow::Exit;
+use flowhost_ledger::KILLED;
 use flowhost_run::{Host, Kept as _, ResumeOptions};
 
 use crate::cli::{ResumeArgs, RunningArgs};
 use crate::commands::{Context, running};
 
 /// How a run stands that can go on.
-const OPEN: &[&str] = &["killed", "interrupted", "waiting"];
+const OPEN: &[&str] = &[KILLED, INTERRUPTED, WAITING];
 
 /// How one stands that was cut off in the middle of its work.
-const CUT_OFF: &[&str] = &["killed", "interrupted"];
+const CUT_OFF: &[&str] = &[KILLED, INTERRUPTED];
 
 pub(crate) fn perform(args: &ResumeArgs, context: &Context) -> Result<Exit, Failure> {
     let run = found(&args.run, context)?;

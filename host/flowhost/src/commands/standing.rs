@@ -3,11 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowhost_evidence::runs::RecordEntry;
+use flowhost_evidence::runs::{RecordEntry, WAITING};
 use flowhost_ledger::records::{Record, RunPause};
-
-/// The status of a run that waits for somebody's word; the other one that a pause has is `interrupted`.
-const WAITING: &str = "waiting";
 
 /// A run that can go on.
 pub(super) struct Standing {
@@ -53,6 +50,7 @@ impl Standing {
         let open = open.filter(|(path, _)| steps.iter().any(|step| step == path));
         let doubtful = steps.iter().filter(|step| {
             let step = step.as_str();
+            // The other status that a pause has is `interrupted`: nobody has to speak before such a run goes on.
             pause.status == WAITING && !gates.contains(step) && !settled.contains(step)
         });
         Some(Self {

@@ -242,7 +242,7 @@ impl<'a> View<'a> {
     fn end(&self, run: &str, status: &str) -> Exit {
         self.bar.finish_and_clear();
         let exit = match status {
-            "killed" => Exit::Internal,
+            flowhost_ledger::KILLED => Exit::Internal,
             _ => self.exit,
         };
         if self.context.output.json {

@@ -11,7 +11,7 @@ use flowhost_flow::{Exit, FailureClass, RunStatus};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Driver, Outcome, status_of};
+use super::{Driver, Outcome};
 use crate::base::failure::Failure;
 use crate::calls::order::{Ending, Settled};
 
@@ -128,7 +128,7 @@ impl Driver {
     async fn tell_the_end(&mut self, end: &RunEnd) -> Result<(), String> {
         let failure = end.failure.as_ref();
         let ending = Ending {
-            status: status_of(end.status).to_owned(),
+            status: end.status.word().to_owned(),
             reason: failure.map_or_else(String::new, |it| it.message.clone()),
         };
         let payload = serde_json::to_value(ending).map_err(|error| error.to_string())?;

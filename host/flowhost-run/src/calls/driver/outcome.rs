@@ -113,21 +113,5 @@ fn clean_verdict(verdict: &mut Option<Verdict>, clean: impl FnOnce(&mut Value)) 
 /// The run's status as a word.
 #[must_use]
 pub fn status_word(outcome: &Outcome) -> &'static str {
-    status_of(outcome.end.status)
-}
-
-pub(crate) fn status_of(status: flowhost_flow::RunStatus) -> &'static str {
-    use flowhost_flow::RunStatus as S;
-    match status {
-        S::Ok => "ok",
-        S::Failed => "failed",
-        S::Conflict => "conflict",
-        S::Degraded => "degraded",
-        S::Halted => "halted",
-        S::Denied => "denied",
-        S::Limit => "limit",
-        S::Waiting => "waiting",
-        S::Interrupted => "interrupted",
-        S::Cancelled => "cancelled",
-    }
+    outcome.end.status.word()
 }

@@ -1,9 +1,11 @@
 //! From what a guest answered, or how it failed, to the planner's words: what decides retry and exit
 //! code.
 
-use flowhost_engine::{CallReport, Fault, GuardAction, GuardVerdict, Severity};
+use flowhost_engine::{CallReport, CallScope, Fault, GuardAction, GuardVerdict, Severity};
 use flowhost_flow::planner::Verdict;
 use flowhost_flow::{CallResult, Failure, FailureClass, Owner};
+use flowhost_ledger::Fact;
+use flowhost_ledger::records::ToolResult;
 use serde_json::{Value, json};
 
 use crate::base::failure::{ask_otherwise, would_allow};
@@ -85,6 +87,17 @@ pub(super) fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
         Fault::Limit { name, allowed, .. } => failure.with_hint(plugin.cure_of(name, *allowed)),
         _ => failure,
     }
+}
+
+/// The record of a call that failed; what it used, and whose it was, stands in `result`.
+pub(crate) fn failed_fact(scope: &CallScope, result: ToolResult, fault: &Fault) -> Fact {
+    let failed = ToolResult {
+        status: "failed".to_owned(),
+        owner: Some(fault.owner()),
+        class: Some(unplaced(fault).class.word().to_owned()),
+        ..result
+    };
+    scope.said(failed).payload(fault.to_string().into_bytes())
 }
 
 /// Without where a limit can be raised.

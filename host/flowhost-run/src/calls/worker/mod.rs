@@ -42,7 +42,7 @@ use crate::plugins::registry::Registry;
 use crate::plugins::wiring::Machinery;
 
 use again::{Again, again};
-pub(crate) use answers::{failed, recorded, unplaced, verdict_of};
+pub(crate) use answers::{failed, failed_fact, recorded, unplaced, verdict_of};
 use answers::{failure_of, finish, output_of};
 pub(crate) use inbox::{Calls, Inbox};
 
@@ -386,14 +386,7 @@ impl Worker {
                     None => fact,
                 }
             }
-            Err(fault) => scope
-                .said(ToolResult {
-                    status: "failed".to_owned(),
-                    owner: Some(fault.owner()),
-                    class: Some(unplaced(fault).class.word().to_owned()),
-                    ..result
-                })
-                .payload(fault.to_string().into_bytes()),
+            Err(fault) => failed_fact(scope, result, fault),
         };
         match scope.record_durable(fact).await {
             Ok(_) => report,

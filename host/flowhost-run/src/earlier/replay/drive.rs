@@ -17,7 +17,7 @@ use super::messages::{self, Own};
 use super::{Difference, Nowhere, Recorded, ReplayOptions, Replayed, Script};
 use crate::base::failure::Failure;
 use crate::calls::channel::Channel;
-use crate::calls::driver::{status_of, too_large};
+use crate::calls::driver::too_large;
 use crate::calls::order::Order;
 use crate::calls::worker::Worker;
 use crate::given::project::{Member, Project};
@@ -309,7 +309,7 @@ impl Replay {
         let Some(end) = &self.finished else {
             return; // somebody stopped it while the planner was at work: it ended by the host's word
         };
-        let status = status_of(end.status);
+        let status = end.status.word();
         let code = u64::from(end.exit.code());
         let told = (
             entry.record.text("status"),

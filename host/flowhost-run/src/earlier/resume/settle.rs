@@ -10,7 +10,6 @@ use flowhost_ledger::{Fact, LedgerOptions, Recorder as _};
 use serde_json::Value;
 
 use crate::base::failure::{Failure, ledger_failure};
-use crate::calls::driver::status_of;
 use crate::earlier::resume::rebuild::rebuild;
 use crate::earlier::resume::{Kept, Resumed, foreign, open, past};
 use crate::host::Inner;
@@ -103,7 +102,7 @@ pub(super) fn speak<T>(
     let broken = |error: &dyn std::error::Error| ledger_failure("the ledger takes no more", error);
     ledger.append(fact).map_err(|error| broken(&error))?;
     let sealed = ledger.close_blocking().map_err(|error| broken(&error))?;
-    let status = status_of(flowhost_flow::RunStatus::Waiting);
+    let status = flowhost_flow::RunStatus::Waiting.word();
     host.index
         .ended(run, status, &sealed)
         .map_err(|error| ledger_failure("the index of runs cannot be written", &error))?;
