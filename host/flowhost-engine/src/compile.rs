@@ -241,32 +241,29 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    /// What comes of a compiler that does what the line says.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the test writes the program that is late"
+        reason = "the test writes the program that is its compiler"
     )]
-    async fn a_child_that_is_late_says_nothing_of_the_component() {
+    async fn compiled_by(line: &str, longest: Duration) -> Result<Vec<u8>, CompileError> {
         let dir = tempfile::tempdir().expect("a folder");
-        let program = dir.path().join("late");
-        fs::write(&program, "#!/bin/sh\nexec sleep 60\n").expect("a file");
+        let program = dir.path().join("compiler");
+        fs::write(&program, format!("#!/bin/sh\n{line}\n")).expect("a file");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("its mode");
-        let late = in_child(&program, b"", Duration::from_millis(50)).await;
+        in_child(&program, b"", longest).await
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_late_says_nothing_of_the_component() {
+        let late = compiled_by("exec sleep 60", Duration::from_millis(50)).await;
         assert!(matches!(late, Err(CompileError::Late { .. })), "{late:?}");
         assert!(late.is_err_and(|error| error.to_be_kept().is_none()));
     }
 
     #[tokio::test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test writes the program that takes its time"
-    )]
     async fn a_child_that_took_its_processor_time_is_told_so_and_kept() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let program = dir.path().join("bomb");
-        fs::write(&program, "#!/bin/sh\nkill -XCPU $$\n").expect("a file");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("its mode");
-        let stopped = in_child(&program, b"", Duration::from_secs(60)).await;
+        let stopped = compiled_by("kill -XCPU $$", Duration::from_secs(60)).await;
         let kept = stopped.expect_err("it was stopped").to_be_kept();
         let kept = kept.expect("it is kept");
         assert!(kept.contains("processor time"), "{kept}");

@@ -51,8 +51,8 @@ pub(super) fn banner(story: &Story) -> Markup {
 
 fn figures(story: &Story) -> Vec<(String, String, bool)> {
     let steps = &story.steps;
-    let well = ["ok", "skipped", WAITING].iter();
-    let well: u64 = well.filter_map(|word| steps.by_status.get(*word)).sum();
+    let well = ["ok", "skipped", WAITING].into_iter();
+    let well: u64 = well.filter_map(|word| steps.by_status.get(word)).sum();
     let bad = steps.listed.total.saturating_sub(well);
     let used = |word: &str| {
         let lines = story.spend.lines.iter();
