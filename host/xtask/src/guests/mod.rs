@@ -210,7 +210,7 @@ fn guest_jobs(folders: &Folders) -> Result<Vec<Job>> {
 fn wrap_one(folders: &Folders, job: &Job) -> Result<bool> {
     let core = read(&job.core)?;
     let manifest = job.manifest.as_deref().map(read).transpose()?;
-    let stamp = stamp::of(&[&core, manifest.as_deref().unwrap_or_default()]);
+    let stamp = stamp::of_component(&[&core, manifest.as_deref().unwrap_or_default()]);
     if stamp::is_fresh(folders, &job.out, &stamp) {
         return Ok(false);
     }

@@ -7,8 +7,18 @@ use sha2::{Digest, Sha256};
 
 use crate::folders::Folders;
 
-/// Part of every stamp: raise it when this program makes components differently.
+/// Part of every stamp: raise it with `wit-component`, which no other part of a stamp tells apart.
 const FORMAT: &str = "1/wit-component-0.258";
+/// How a core module and a manifest become a component: when that changes, all of them are made again.
+const MAKERS: &[&[u8]] = &[
+    include_bytes!("../../../flowhost-author/src/component.rs"),
+    include_bytes!("../../../flowhost-author/src/manifest.rs"),
+];
+
+/// A stamp over the parts that a component is made of, and over how it is made of them.
+pub(super) fn of_component(parts: &[&[u8]]) -> String {
+    of(&[MAKERS, parts].concat())
+}
 
 /// A stamp over the parts, each with its length, in order.
 pub(super) fn of(parts: &[&[u8]]) -> String {

@@ -176,7 +176,7 @@ fn script_plugin(folders: &Folders, plugin: &str) -> Result<()> {
         bytes.extend(contents(&folders.root.join(part))?);
     }
     bytes.extend(contents(&folders.root.join("plugins").join(plugin))?);
-    let stamp = stamp::of(&[plugin.as_bytes(), &bytes]);
+    let stamp = stamp::of_component(&[plugin.as_bytes(), &bytes]);
     if stamp::is_fresh(folders, &out, &stamp) {
         return Ok(());
     }
@@ -204,7 +204,7 @@ fn one(folders: &Folders, guest: &Guest) -> Result<()> {
     for part in guest.parts {
         bytes.extend(contents(&folders.root.join(part))?);
     }
-    let stamp = stamp::of(&[guest.name.as_bytes(), &bytes]);
+    let stamp = stamp::of_component(&[guest.name.as_bytes(), &bytes]);
     if stamp::is_fresh(folders, &out, &stamp) {
         return Ok(());
     }
