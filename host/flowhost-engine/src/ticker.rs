@@ -20,9 +20,11 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// only late is not taken for one that is gone.
 const STALL: Duration = Duration::from_millis(250);
 
-/// Silence that a busy machine does not explain. Shorter ones are ordinary while components are compiled on all
-/// cores, and harm nothing: a guest notices its deadline that much later at most.
-const LONG_MS: u64 = 5_000;
+/// Looks of the watchdog in one silence after which it is told to people: five seconds. Shorter silences are
+/// ordinary while components are compiled on all cores, and harm nothing, because the watchdog ticks meanwhile.
+/// Looks are counted and not the time: of a process that was stopped, or a machine that slept, the first look
+/// finds hours of silence, and the next one none.
+const LOOKS_TOLD: u64 = 100;
 
 /// How often the watchdog looks: often enough that a silence is noticed soon after it has become one, and
 /// too seldom to cost anything.
@@ -38,6 +40,10 @@ struct Shared {
     last_ms: AtomicU64,
     /// Times the watchdog had to take over.
     stalls: AtomicU64,
+    /// How often it did so in the silence that there is now.
+    looks: AtomicU64,
+    /// People are told once in the engine's life; the second time says nothing new.
+    told: AtomicBool,
     /// Tests hold the ticker with this.
     held: AtomicBool,
 }
@@ -49,6 +55,8 @@ impl Ticker {
             origin: Instant::now(),
             last_ms: AtomicU64::new(0),
             stalls: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            told: AtomicBool::new(false),
             held: AtomicBool::new(false),
         });
         spawn("flowhost-tick", engine.weak(), shared.clone(), tick)?;
@@ -97,16 +105,29 @@ fn tick(engine: &wasmtime::Engine, shared: &Shared) {
 fn watch(engine: &wasmtime::Engine, shared: &Shared) {
     let silence = now_ms(shared).saturating_sub(shared.last_ms.load(Ordering::Relaxed));
     if u128::from(silence) < STALL.as_millis() {
+        shared.looks.store(0, Ordering::Relaxed);
         return;
     }
     let stalls = shared.stalls.fetch_add(1, Ordering::Relaxed) + 1;
-    let told = "the thread that counts time was late; the watchdog counts in its place";
-    if silence >= LONG_MS {
-        tracing::warn!(silence_ms = silence, stalls, "{told}");
-    } else if stalls.is_power_of_two() {
-        tracing::info!(silence_ms = silence, stalls, "{told}");
-    }
     engine.increment_epoch();
+    if shared.is_to_be_told() {
+        tracing::warn!(
+            silence_ms = silence,
+            "this machine is so busy that the thread which counts the time of plugins does not run; another one \
+             counts in its place, and a plugin may be stopped up to {} ms after its deadline",
+            WATCH.as_millis()
+        );
+    } else {
+        tracing::debug!(silence_ms = silence, stalls, "the ticker is late");
+    }
+}
+
+impl Shared {
+    /// Whether this look is the one of which people hear.
+    fn is_to_be_told(&self) -> bool {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+        looks >= LOOKS_TOLD && !self.told.swap(true, Ordering::Relaxed)
+    }
 }
 
 fn now_ms(shared: &Shared) -> u64 {
@@ -131,6 +152,21 @@ mod tests {
             ticker.stalls() > 0
         });
         assert!(waited, "the watchdog never spoke");
+    }
+
+    #[test]
+    fn a_long_silence_is_told_once_and_a_short_one_never() {
+        let engine = engine();
+        let Ticker(shared) = Ticker::start(&engine).unwrap();
+        drop(engine); // its threads look no more, so that the looks are those of this test
+        while Arc::strong_count(&shared) > 1 {
+            thread::sleep(TICK);
+        }
+        shared.looks.store(0, Ordering::Relaxed);
+        let told = (0..3 * LOOKS_TOLD).map(|_| shared.is_to_be_told());
+        let told: Vec<bool> = told.collect();
+        assert!(told[..LOOKS_TOLD as usize - 1].iter().all(|told| !told));
+        assert_eq!(told.iter().filter(|told| **told).count(), 1);
     }
 
     #[test]

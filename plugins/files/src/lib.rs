@@ -151,9 +151,16 @@ fn list(input: List) -> Result<Listing, Error> {
 
 fn read(input: Read) -> Result<Text, Error> {
     // Links within the text lead from where it is, and not from where a link to it is.
-    let place = files::stat(&input.path).ok().and_then(|entry| entry.target);
+    let (place, found) = match files::stat(&input.path) {
+        // Reading would be refused for the same reason, and the run would have two refusals to tell.
+        Err(error @ Error::Denied(_)) => (None, Err(error)),
+        seen => (
+            seen.ok().and_then(|entry| entry.target),
+            files::read(&input.path),
+        ),
+    };
     let path = place.unwrap_or_else(|| input.path.clone());
-    let (bytes, problem) = match files::read(&input.path) {
+    let (bytes, problem) = match found {
         Ok(bytes) => (bytes, String::new()),
         Err(error) if input.lenient => (Vec::new(), walk::words(&error)),
         Err(error) => return Err(error),

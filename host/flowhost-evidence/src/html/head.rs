@@ -53,7 +53,8 @@ fn figures(story: &Story) -> Vec<(String, String, bool)> {
     let steps = &story.steps;
     let well = ["ok", "skipped", WAITING].into_iter();
     let well: u64 = well.filter_map(|word| steps.by_status.get(word)).sum();
-    let bad = steps.listed.total.saturating_sub(well);
+    let total = steps.total();
+    let bad = total.saturating_sub(well);
     let used = |word: &str| {
         let lines = story.spend.lines.iter();
         let mut line = lines.filter(|line| line.currency == word);
@@ -85,9 +86,9 @@ fn figures(story: &Story) -> Vec<(String, String, bool)> {
             false,
         ),
         (
-            words::count(steps.listed.total),
+            words::count(total),
             match bad {
-                0 => what(steps.listed.total, "step", "steps"),
+                0 => what(total, "step", "steps"),
                 bad => format!("steps, {} not well", words::count(bad)),
             },
             bad > 0,

@@ -65,7 +65,7 @@ fn sections(story: &Story) -> Vec<Section> {
     let mut all = vec![
         Section::new("result", "Outputs and inputs", head::values(story)),
         Section::new("timeline", "Timeline", timeline::body(story)),
-        Section::new("steps", "Steps", steps::body(story)).count(steps.listed.total),
+        Section::new("steps", "Steps", steps::body(story)).count(steps.total()),
     ];
     if let Some(graph) = &story.graph {
         all.push(Section::new("plan", "The plan", plan::body(graph)));

@@ -20,7 +20,7 @@ const MARKS_MAX: usize = 40;
 pub struct Steps {
     /// Those that are listed, in the order in which the ledger has them.
     pub listed: Shown<Step>,
-    /// How many ended how.
+    /// How many ended how. A `foreach` is its items, and not one more than they are.
     pub by_status: BTreeMap<String, u64>,
     /// How many items of each `foreach` ended how, by the path of the step: all of them, listed or not.
     pub items: BTreeMap<String, BTreeMap<String, u64>>,
@@ -192,16 +192,23 @@ impl StepsOf {
                 step.wait();
             }
         }
-        let mut by_status = BTreeMap::new();
         let mut counted: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         let mut paths = HashMap::new();
         for Building { step, .. } in &self.all {
-            *by_status.entry(step.status.clone()).or_default() += 1;
             paths.insert(step.id.clone(), step.path.clone());
             if let Some(of) = item_of(&step.path) {
                 let counts = counted.entry(of.to_owned()).or_default();
                 *counts.entry(step.status.clone()).or_default() += 1;
             }
+        }
+        let mut by_status = BTreeMap::new();
+        let told = |step: &Step| {
+            counted
+                .get(&step.path)
+                .is_some_and(|items| says(items, step))
+        };
+        for step in self.all.iter().map(|it| &it.step).filter(|it| !told(it)) {
+            *by_status.entry(step.status.clone()).or_default() += 1;
         }
         let total = self.all.len() as u64;
         let items = pick(self.all).into_iter().map(|building| {
@@ -234,6 +241,24 @@ impl Step {
             }
         }
     }
+}
+
+impl Steps {
+    /// How many there are, listed or not; a `foreach` is its items.
+    pub fn total(&self) -> u64 {
+        self.by_status.values().sum()
+    }
+}
+
+/// Whether the items of a step say how it ended: it only joins them, unless it failed of something that is no
+/// item's fault (what they handed over together was too large).
+fn says(items: &BTreeMap<String, u64>, step: &Step) -> bool {
+    is_well(&step.status) || items.keys().any(|word| !is_well(word))
+}
+
+/// Whether nothing has to be looked into.
+fn is_well(status: &str) -> bool {
+    matches!(status, "ok" | "skipped")
 }
 
 /// The step whose item this is: `check` of `check[3]`, and of nothing that the item runs.
@@ -302,7 +327,7 @@ impl Building {
 /// the others. Half of the room is enough for steps that are well: a plan whose 400 items failed is still told with the
 /// step before them, and one of 400 steps with the items that failed.
 fn pick(all: Vec<Building>) -> Vec<Building> {
-    let well = |step: &Step| matches!(step.status.as_str(), "ok" | "skipped");
+    let well = |step: &Step| is_well(&step.status);
     let is_item = |step: &Step| step.path.contains('[');
     let classes: [(bool, bool, usize); 4] = [
         (false, false, STEPS_MAX),

@@ -139,6 +139,22 @@ fn a_step_of_its_own_is_listed_however_many_items_failed() {
         (STEPS_MAX, Some(&"first"), Some(&"each"))
     );
     assert_eq!(steps.items["each"]["failed"], 400);
+    // The step that joins 400 items that failed is not one more that failed.
+    assert_eq!((steps.by_status["failed"], steps.total()), (400, 401));
+}
+
+#[test]
+fn a_foreach_that_failed_of_no_item_is_counted_beside_them() {
+    let mut tape = Tape::new();
+    let mut add = |path: &str, status: &str| {
+        step_start(&mut tape, path, path);
+        step_end(&mut tape, path, path, status, [1, 1, 1, 0, 0]);
+    };
+    add("each[0]", "ok");
+    add("each[1]", "ok");
+    add("each", "failed");
+    let steps = tape.story().steps;
+    assert_eq!((steps.by_status["failed"], steps.by_status["ok"]), (1, 2));
 }
 
 #[test]

@@ -9,6 +9,8 @@ use miette::{
 };
 use owo_colors::Style;
 use serde::Serialize;
+use textwrap::core::Word;
+use textwrap::{WordSeparator, WordSplitter};
 
 use flowhost_evidence::Unreadable;
 use flowhost_flow::Exit;
@@ -76,12 +78,36 @@ pub fn show(color: bool, finding: &Finding, texts: &Texts) -> String {
     };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(WIDTH)
+        .with_break_words(false)
+        .with_word_separator(WordSeparator::Custom(words))
+        .with_word_splitter(WordSplitter::NoHyphenation)
         .with_context_lines(1);
     let mut text = String::from("\n");
     match handler.render_report(&mut text, &Shown::new(finding, texts)) {
         Ok(()) => text,
         Err(_) => format!("{}\n", neutral(&finding.to_string())),
     }
+}
+
+/// A line's words, between which it may be broken: at spaces, but not within backticks. What stands in those is a
+/// path, a name or a line of a plan, which a person takes with the mouse as it is.
+fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    // A text that was cut may have opened a quotation that nothing closes.
+    let closed = line.matches('`').count() % 2 == 0;
+    let (mut quoted, mut after_space) = (false, false);
+    let begins = line.char_indices().filter_map(move |(at, letter)| {
+        let begins = after_space && letter != ' ' && !quoted;
+        quoted ^= closed && letter == '`';
+        after_space = letter == ' ';
+        begins.then_some(at)
+    });
+    let mut start = 0;
+    let words = begins.chain([line.len()]).filter_map(move |end| {
+        let word = line.get(start..end).filter(|word| !word.is_empty())?;
+        start = end;
+        Some(Word::from(word))
+    });
+    Box::new(words)
 }
 
 /// A finding as miette wants it.
@@ -245,6 +271,43 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn a_path_is_never_broken_over_two_lines() {
+        let folder = "a-long-name/of a folder/with-hyphens_and.dots/".repeat(3);
+        let path = format!("/home/somebody/{folder}plan.yaml");
+        let message = format!("the folder `{path}` cannot be read, whatever anybody says of it");
+        let cure = format!(
+            "move it from {} to `{path}`, and say `--plan={path}`",
+            "x/".repeat(60)
+        );
+        let text = show(
+            false,
+            &Finding::new("p.yaml", message).cure(cure),
+            &Texts::default(),
+        );
+        assert_eq!(text.matches(&path).count(), 3, "{text}");
+        assert!(text.contains(&"x/".repeat(60)), "{text}");
+    }
+
+    #[test]
+    fn lines_are_broken_at_spaces_and_no_letter_is_lost() {
+        for line in [
+            "",
+            " ",
+            "a",
+            "  a `b c`  d-e/f",
+            "`never closed and on",
+            "ä `ö ü` ß",
+        ] {
+            let said: String = words(line)
+                .map(|word| format!("{}{}", word.word, word.whitespace))
+                .collect();
+            assert_eq!(said, line);
+        }
+        let told: Vec<&str> = words("a `b c` d").map(|word| word.word).collect();
+        assert_eq!(told, ["a", "`b c`", "d"]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Live progress on a terminal: steps done, what is at work, what was used. Silent in a pipe.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flowhost_caps::log::ProgressLine;
 use flowhost_flow::StepStatus;
-use flowhost_flow::planner::Note;
+use flowhost_flow::planner::{Note, StepSummary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::one_line;
@@ -29,6 +29,9 @@ struct Seen {
     fuel: u64,
     fuel_max: u64,
     working: BTreeSet<String>,
+    /// Steps of which an item, or a step of the plan that they run, has ended, and whether one of those
+    /// failed. Such a step says what its parts have said: it failed of them, and used what they used.
+    parts: BTreeMap<String, bool>,
     /// What the plugin that spoke last said of itself.
     said: String,
 }
@@ -71,12 +74,24 @@ impl Seen {
                 self.working.remove(&summary.path);
                 self.done = self.done.saturating_add(1);
                 self.known = self.known.max(self.done);
-                self.fuel = self.fuel.saturating_add(summary.used.fuel);
-                self.failed = self
-                    .failed
-                    .saturating_add(u64::from(summary.status == StepStatus::Failed));
+                self.ended(summary);
             }
             _ => {}
+        }
+    }
+
+    fn ended(&mut self, step: &StepSummary) {
+        let parts = self.parts.remove(&step.path);
+        let failed = step.status == StepStatus::Failed;
+        if failed && parts != Some(true) {
+            self.failed = self.failed.saturating_add(1);
+        }
+        if parts.is_none() {
+            self.fuel = self.fuel.saturating_add(step.used.fuel);
+        }
+        // `check` of `check[3]`, and of `check/read`.
+        if let Some((whole, _)) = step.path.rsplit_once(['[', '/']) {
+            *self.parts.entry(whole.to_owned()).or_default() |= failed;
         }
     }
 
@@ -153,6 +168,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use flowhost_flow::Amounts;
+
     use super::*;
 
     #[test]
@@ -194,5 +211,40 @@ mod tests {
         (told.total, told.message) = (None, String::new());
         seen.told(&told);
         assert_eq!(seen.line(), "fuel 0 · markdown 3");
+    }
+
+    #[test]
+    fn items_that_failed_are_counted_and_the_steps_above_them_are_not_one_more() {
+        let mut seen = Seen {
+            known: 3,
+            ..Seen::default()
+        };
+        let mut ended = |path: &str, status, fuel| {
+            let used = Amounts {
+                fuel,
+                ..Amounts::default()
+            };
+            seen.note(&Note::StepEnded(StepSummary {
+                step_id: String::new(),
+                path: path.to_owned(),
+                stage: None,
+                status,
+                attempts: 1,
+                duration_ms: 1,
+                used,
+                failure: None,
+            }));
+            seen.line()
+        };
+        let (ok, failed) = (StepStatus::Ok, StepStatus::Failed);
+        assert_eq!(ended("check[0]", ok, 1), "fuel 1");
+        assert_eq!(ended("check[1]/read", failed, 2), "fuel 3, 1 failed");
+        assert_eq!(ended("check[1]", failed, 2), "fuel 3, 1 failed");
+        assert_eq!(ended("check[2]", failed, 4), "fuel 7, 2 failed");
+        assert_eq!(ended("check", failed, 7), "fuel 7, 2 failed");
+        // All its items are well; what they hand over together is too large.
+        assert_eq!(ended("join[0]", ok, 1), "fuel 8, 2 failed");
+        assert_eq!(ended("join", failed, 1), "fuel 8, 3 failed");
+        assert_eq!(ended("alone", failed, 1), "fuel 9, 4 failed");
     }
 }

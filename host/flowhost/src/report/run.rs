@@ -43,8 +43,8 @@ pub fn own_first(denial: &Denial, plan: &Plan) -> Option<String> {
 #[must_use]
 pub fn text(output: &Output, run: &Finished, plan: &Plan) -> String {
     let mut text = steps(output, run, plan);
-    for denial in &run.outcome.denials {
-        text.push_str(&denied(output, denial, plan));
+    for (denial, times) in grouped(&run.outcome.denials) {
+        text.push_str(&denied(output, denial, times, plan));
     }
     for warning in &run.outcome.warnings {
         let line = one_line(&format!("warning: {warning}"));
@@ -82,8 +82,8 @@ fn steps(output: &Output, run: &Finished, plan: &Plan) -> String {
     text
 }
 
-/// What a plugin wanted and did not get, and what would allow it.
-fn denied(output: &Output, denial: &Denial, plan: &Plan) -> String {
+/// What a plugin wanted and did not get, how often, and what would allow it.
+fn denied(output: &Output, denial: &Denial, times: usize, plan: &Plan) -> String {
     let Denial {
         actor,
         wanted,
@@ -92,7 +92,13 @@ fn denied(output: &Output, denial: &Denial, plan: &Plan) -> String {
         ..
     } = denial;
     let mut text = String::new();
-    let line = one_line(&format!("denied: {actor} wanted {wanted} (rule {rule})"));
+    let again = match times {
+        1 => String::new(),
+        times => format!(", {times} times"),
+    };
+    let line = one_line(&format!(
+        "denied: {actor} wanted {wanted} (rule {rule}){again}"
+    ));
     let _infallible = writeln!(text, "{}", output.out(&line, Style::new().yellow()));
     if let Some(hint) = ask_otherwise(rule) {
         let _infallible = writeln!(text, "  {hint}");
@@ -143,6 +149,22 @@ fn closing(run: &Finished) -> String {
         run.run,
     );
     text
+}
+
+/// Refusals that would read the same, once each in the order of the first, with how often: a plugin that asks again
+/// is refused again, and one cure does for all.
+fn grouped(denials: &[Denial]) -> Vec<(&Denial, usize)> {
+    let mut all: Vec<(&Denial, usize)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for denial in denials {
+        let same = (&denial.actor, &denial.wanted, &denial.rule, &denial.cure);
+        let place = *places.entry(same).or_insert(all.len());
+        match all.get_mut(place) {
+            Some((_, times)) => *times += 1,
+            None => all.push((denial, 1)),
+        }
+    }
+    all
 }
 
 /// A step's place: steps as the plan has them, items as people count (`check[2]` before `check[10]`), then what was

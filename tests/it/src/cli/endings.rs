@@ -98,6 +98,33 @@ fn a_denied_run_ends_with_6_a_record_and_lines_to_judge() {
 }
 
 #[test]
+fn what_is_refused_once_is_told_once_and_what_is_asked_again_is_counted() {
+    let home = Home::new();
+    let plugin = "  files: { kind: tool, source: \"builtin:files\", profile: reader }\n";
+    let step = "  look: { uses: files/read, with: { path: /etc/passwd } }";
+    home.file("plan.yaml", plan(plugin, step));
+    home.file(
+        "policies/reader.toml",
+        "version = 1\nname = \"reader\"\n[[files]]\nguest = \"/docs\"\nhost = \"docs\"\naccess = \"read\"\n",
+    );
+    home.file("docs/a.md", "a");
+    let report = ends(&home, 6, "denied");
+    assert_eq!(report["denials"].as_array().unwrap().len(), 1, "{report:#}");
+    let each = "  look:\n    foreach: { items: [1, 2, 3], fail_fast: false }\n    uses: files/read\n    \
+                with: { path: /etc/passwd }\n    continue_on_error: true";
+    home.file("plan.yaml", plan(plugin, each));
+    let told = home.flowhost(&["run", "plan.yaml"]);
+    let denials = told.stdout.lines().filter(|it| it.starts_with("denied:"));
+    let denials: Vec<&str> = denials.collect();
+    assert_eq!(
+        denials,
+        ["denied: default/files wanted read /etc/passwd (rule files#none), 3 times"],
+        "{}",
+        told.all()
+    );
+}
+
+#[test]
 fn dos_001_a_loop_ends_with_7_and_names_the_limit() {
     let home = home(
         &["limit_loop"],
