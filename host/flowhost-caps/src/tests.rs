@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cap_std::{ambient_authority, fs::Dir};
 use flowhost_bus::{LocalBus, LocalConfig};
-use flowhost_engine::{CallScope, Descriptor, Fault, Provider, ToolContent};
+use flowhost_engine::{CallScope, Descriptor, Fault, Provider, Shortfall, ToolContent};
 use flowhost_policy::{Effective, Profile};
 use wasmtime::component::Linker;
 use zeroize::Zeroizing;
@@ -19,7 +19,7 @@ use crate::env::HostVariables;
 use crate::http::testing::{RecordingConnector, ScriptedResolver};
 use crate::http::{HttpServices, Tls};
 use crate::messaging::Mailboxes;
-use crate::model::{HoldId, Origin, Short, Spending};
+use crate::model::{HoldId, Origin, Spending};
 use crate::random::Entropy;
 use crate::shared::line::MemoryLog;
 use crate::shared::secret::SecretStore;
@@ -55,7 +55,7 @@ impl BudgetView for Nothing {
 }
 
 impl Spending for Nothing {
-    fn hold(&self, _: &CallScope, _: Left) -> Result<HoldId, Short> {
+    fn hold(&self, _: &CallScope, _: Left) -> Result<HoldId, Shortfall> {
         Ok(HoldId(1))
     }
 

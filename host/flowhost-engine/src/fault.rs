@@ -5,6 +5,7 @@ use flowhost_ledger::LedgerError;
 use flowhost_policy::Denied;
 
 use crate::bindings::types;
+use crate::shortfall::Shortfall;
 
 pub use flowhost_ledger::records::Owner;
 
@@ -22,6 +23,9 @@ pub enum Fault {
         /// What is allowed.
         allowed: u64,
     },
+    /// A budget of tokens or money does not pay for a model call.
+    #[error("{0}")]
+    Budget(Shortfall),
     /// A rule said no, or a granted interface is missing.
     #[error("denied: {} wants {}, rule {}", .0.right, .0.wanted, .0.rule)]
     Denied(Denied),
@@ -54,20 +58,12 @@ pub enum Fault {
 pub const NO_TIME_LEFT: &str =
     "no time was left for the call: what its step or its run may take was used up before it";
 
-/// A limit that was reached, in the units in which a plan or profile states it. Of tokens and money a call
-/// holds beforehand what it may need at most, so that "used" would be wrong: most of it may come back.
+/// A limit that was reached.
 fn reached(name: &str, used: u64, allowed: u64) -> String {
-    let usd = |micro: u64| format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000);
-    let (what, used, allowed) = match name {
-        "tokens" => ("tokens", used.to_string(), allowed.to_string()),
-        "usd" => ("money", usd(used), usd(allowed)),
-        "deadline" if allowed == 0 => return NO_TIME_LEFT.to_owned(),
-        _ => return format!("the limit `{name}` was reached: used {used}, allowed {allowed}"),
-    };
-    format!(
-        "the limit `{name}` was reached: with this call {used} would be spent and held, {allowed} are allowed \
-         (of {what} a call holds what its prompt and `max_tokens` can come to, until it has ended)"
-    )
+    match (name, allowed) {
+        ("deadline", 0) => NO_TIME_LEFT.to_owned(),
+        _ => format!("the limit `{name}` was reached: used {used}, allowed {allowed}"),
+    }
 }
 
 impl Fault {
@@ -75,7 +71,7 @@ impl Fault {
     #[must_use]
     pub const fn owner(&self) -> Owner {
         match self {
-            Self::Limit { .. } => Owner::Limit,
+            Self::Limit { .. } | Self::Budget(_) => Owner::Limit,
             Self::Denied(_) => Owner::Policy,
             Self::Trap { .. } | Self::Guest { .. } | Self::Cancelled => Owner::Guest,
             Self::Ledger(_) | Self::Host(_) => Owner::Host,

@@ -23,6 +23,7 @@ mod outside;
 mod prepare;
 mod role;
 mod scope;
+mod shortfall;
 mod text;
 mod ticker;
 
@@ -49,6 +50,7 @@ pub use role::agent::{AgentOutcome, AgentOutput, AgentTask, Outgoing};
 pub use role::guardrail::{Finding, GuardAction, GuardVerdict, Phase, Severity};
 pub use role::mcp_adapter::{McpSession, McpTools};
 pub use scope::{CallScope, Meter, Providers, RunScope};
+pub use shortfall::{Amount, Shortfall, Whose};
 pub use text::neutralise;
 
 /// The engine below, for `doctor`; a test compares it with the pin in the root `Cargo.toml`.

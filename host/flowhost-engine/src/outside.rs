@@ -381,6 +381,7 @@ impl CallScope {
             if fact.kind == Kind::HostAnswer {
                 return Ok(Some(fact));
             }
+            self.remember_refusal(&fact);
             self.run.recorder.append(fact)?;
         }
         Err(self.missed(interface, asked))

@@ -19,6 +19,7 @@ use crate::capability::Provider;
 use crate::fault::Fault;
 use crate::instance::Used;
 use crate::outside::Memory;
+use crate::shortfall::Shortfall;
 
 /// What all calls of a run share.
 #[derive(Clone)]
@@ -116,6 +117,7 @@ enum Refused {
         used: u64,
         allowed: u64,
     },
+    Budget(Shortfall),
 }
 
 impl Meter {
@@ -191,6 +193,13 @@ impl Meter {
                     used: *used,
                     allowed: *allowed,
                 })
+            }
+            Refused::Budget(it)
+                if it.amount.key() == claim.name
+                    && it.used().to_string() == claim.used
+                    && it.allowed.to_string() == claim.allowed =>
+            {
+                Some(Fault::Budget(*it))
             }
             _ => None,
         })
@@ -380,6 +389,24 @@ impl CallScope {
             used: used.to_string(),
             allowed: allowed.to_string(),
         })
+    }
+
+    /// A budget that does not pay, as the guest reads it: it may go on, and end with less.
+    #[must_use]
+    pub fn refuse_budget(&self, short: Shortfall) -> types::Error {
+        self.meter.remember(Refused::Budget(short));
+        types::Error::Limit(types::Limit {
+            name: short.amount.key().to_owned(),
+            used: short.used().to_string(),
+            allowed: short.allowed.to_string(),
+        })
+    }
+
+    /// Takes from a record that a replay passes what the guest may end with.
+    pub(crate) fn remember_refusal(&self, fact: &Fact) {
+        if let Some(short) = Shortfall::of_record(fact) {
+            self.meter.remember(Refused::Budget(short));
+        }
     }
 
     /// Records that a right was used.

@@ -8,6 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod lack;
+
+pub use lack::Lack;
+
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +38,23 @@ impl Currency {
             Self::Fuel => "fuel",
             Self::Tokens => "tokens",
             Self::MicroUsd => "micro-dollars",
+        }
+    }
+
+    /// The key of `budget:` that bounds it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::MicroUsd => "usd",
+            other => other.word(),
+        }
+    }
+
+    /// An amount in the unit of that key.
+    fn told(self, amount: u64) -> String {
+        match self {
+            Self::MicroUsd => format!("${}.{:06}", amount / 1_000_000, amount % 1_000_000),
+            _ => amount.to_string(),
         }
     }
 }
@@ -133,6 +154,9 @@ pub enum OnExceeded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AccountId(usize);
 
+/// The run's own account: the first that is made, and the only one that is never closed.
+const RUN: AccountId = AccountId(0);
+
 /// What a call has reserved. Must be settled, exactly once.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a reservation that is not settled is held for ever"]
@@ -156,6 +180,18 @@ pub struct Ceiling {
     pub account: u64,
     /// What it could still spend when the call was asked for.
     pub left: u64,
+    /// What it may spend in all.
+    pub limit: u64,
+    /// What it had given to others then, who have not said yet what they spent.
+    pub held: u64,
+}
+
+impl Ceiling {
+    /// Whether the account is the run's own, and so the limit that of the plan.
+    #[must_use]
+    pub const fn is_of_run(&self) -> bool {
+        self.account == RUN.0 as u64
+    }
 }
 
 /// Why nothing could be reserved.
@@ -164,7 +200,7 @@ pub enum Refusal {
     /// Others hold what is wanted and may return some of it: ask again after a settlement.
     Wait,
     /// It is used up.
-    Exceeded(Currency),
+    Exceeded(Lack),
 }
 
 /// A threshold that was crossed.
@@ -186,7 +222,7 @@ pub struct Settled {
     /// Thresholds crossed by it.
     pub crossed: Vec<Crossed>,
     /// The currency that is now spent beyond its limit, if the plan says to halt then.
-    pub exceeded: Option<Currency>,
+    pub exceeded: Option<Lack>,
 }
 
 #[derive(Clone, Debug)]
@@ -272,7 +308,7 @@ impl Budget {
     /// The run's account.
     #[must_use]
     pub const fn root(&self) -> AccountId {
-        AccountId(0)
+        RUN
     }
 
     /// What the whole run has used.
@@ -297,13 +333,17 @@ impl Budget {
     pub fn ceilings(&self, account: AccountId) -> [Ceiling; 2] {
         [Currency::Tokens, Currency::MicroUsd].map(|currency| {
             let owner = self.owner_index(account, currency).unwrap_or_default();
-            let left = match self.on_exceeded(account, currency) {
-                OnExceeded::Warn => u64::MAX,
-                OnExceeded::Halt => self.owner(account, currency).map_or(0, Purse::left),
+            let (left, limit, held) = match self.on_exceeded(account, currency) {
+                OnExceeded::Warn => (u64::MAX, u64::MAX, 0),
+                OnExceeded::Halt => self
+                    .owner(account, currency)
+                    .map_or((0, 0, 0), |purse| (purse.left(), purse.limit, purse.held)),
             };
             Ceiling {
                 account: owner as u64,
                 left,
+                limit,
+                held,
             }
         })
     }
@@ -392,13 +432,22 @@ impl Budget {
 
     fn grantable(&self, id: AccountId, currency: Currency, want: u64) -> Result<u64, Refusal> {
         let Some(purse) = self.owner(id, currency) else {
-            return Err(Refusal::Exceeded(currency));
+            debug_assert!(false, "the run's own account has a purse of every currency");
+            return Ok(0);
+        };
+        let lack = Lack {
+            currency,
+            asked: want,
+            spent: purse.spent,
+            held: purse.held,
+            limit: purse.limit,
+            of_run: self.owner_index(id, currency) == Some(RUN.0),
         };
         if self.on_exceeded(id, currency) == OnExceeded::Warn {
             return Ok(want);
         }
         if purse.spent > purse.limit {
-            return Err(Refusal::Exceeded(currency));
+            return Err(Refusal::Exceeded(lack));
         }
         let left = purse.left();
         if want <= left {
@@ -409,7 +458,7 @@ impl Budget {
         }
         // A call is whole or not at all; of the others the call gets what is left.
         if left == 0 || currency == Currency::Calls {
-            return Err(Refusal::Exceeded(currency));
+            return Err(Refusal::Exceeded(lack));
         }
         Ok(left)
     }
@@ -456,7 +505,15 @@ impl Budget {
             });
         }
         if purse.spent > purse.limit && owner.on_exceeded == OnExceeded::Halt {
-            settled.exceeded = settled.exceeded.or(Some(currency));
+            let lack = Lack {
+                currency,
+                asked: 0,
+                spent: purse.spent,
+                held: purse.held,
+                limit: purse.limit,
+                of_run: owner.parent.is_none(),
+            };
+            settled.exceeded = settled.exceeded.or(Some(lack));
         }
     }
 
@@ -497,160 +554,4 @@ impl Budget {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn spec(calls: u64, tokens: u64) -> BudgetSpec {
-        let limits = [Some(calls), None, Some(tokens), None];
-        BudgetSpec {
-            limits,
-            ..BudgetSpec::unstated()
-        }
-    }
-
-    fn amounts(calls: u64, tokens: u64) -> Amounts {
-        Amounts {
-            calls,
-            tokens,
-            ..Amounts::default()
-        }
-    }
-
-    #[test]
-    fn refuses_what_is_used_up() {
-        let mut budget = Budget::new(&spec(2, 10));
-        let first = budget.reserve(budget.root(), &amounts(1, 10)).unwrap();
-        assert_eq!(
-            budget.reserve(budget.root(), &amounts(1, 1)),
-            Err(Refusal::Wait)
-        );
-        budget.settle(first, &amounts(1, 10));
-        let refused = budget.reserve(budget.root(), &amounts(1, 1));
-        assert_eq!(refused, Err(Refusal::Exceeded(Currency::Tokens)));
-    }
-
-    #[test]
-    fn the_last_call_gets_what_is_left() {
-        let mut budget = Budget::new(&spec(2, 10));
-        let call = budget.reserve(budget.root(), &amounts(1, 500)).unwrap();
-        assert_eq!(call.amounts().tokens, 10);
-        let settled = budget.settle(call, &amounts(1, 12));
-        assert_eq!(settled.exceeded, Some(Currency::Tokens));
-        assert_eq!(budget.left(budget.root()).tokens, 0);
-        let refused = budget.reserve(budget.root(), &amounts(1, 0));
-        assert_eq!(refused, Err(Refusal::Exceeded(Currency::Tokens)));
-    }
-
-    #[test]
-    fn a_child_returns_what_it_did_not_spend() {
-        let mut budget = Budget::new(&spec(100, 100));
-        let child = budget.open(budget.root(), &spec(10, 1_000));
-        assert_eq!(
-            budget.left(budget.root()),
-            Amounts {
-                calls: 90,
-                tokens: 0,
-                ..DEFAULT_LIMIT
-            }
-        );
-        let call = budget.reserve(child, &amounts(1, 60)).unwrap();
-        budget.settle(call, &amounts(1, 40));
-        budget.close(child);
-        assert_eq!(
-            budget.left(budget.root()),
-            Amounts {
-                calls: 99,
-                tokens: 60,
-                ..DEFAULT_LIMIT
-            }
-        );
-        assert_eq!(*budget.used(), amounts(1, 40));
-    }
-
-    #[test]
-    fn warns_once_per_threshold() {
-        let mut budget = Budget::new(&spec(10, 100));
-        let mut warned = Vec::new();
-        for _ in 0..10 {
-            let call = budget.reserve(budget.root(), &amounts(1, 1)).unwrap();
-            warned.extend(budget.settle(call, &amounts(1, 1)).crossed);
-        }
-        let shares: Vec<_> = warned.iter().map(|crossed| crossed.at_milli).collect();
-        assert_eq!(shares, [800, 1_000]);
-    }
-
-    #[test]
-    fn a_budget_that_only_warns_goes_on() {
-        let mut budget = Budget::new(&BudgetSpec {
-            on_exceeded: OnExceeded::Warn,
-            ..spec(1, 1)
-        });
-        for _ in 0..3 {
-            let call = budget.reserve(budget.root(), &amounts(1, 5)).unwrap();
-            assert_eq!(budget.settle(call, &amounts(1, 5)).exceeded, None);
-        }
-        assert_eq!(budget.used().tokens, 15);
-    }
-
-    /// One step of a random history: 0 reserves, 1 settles, 2 opens, 3 closes.
-    type Step = (u8, usize, u64, u64);
-
-    /// Sum of what is left, held and spent in every open purse of tokens.
-    fn conserved(budget: &Budget) -> bool {
-        budget
-            .accounts
-            .iter()
-            .flat_map(|account| account.purses.iter().flatten())
-            .all(|purse| {
-                purse.spent > purse.limit || purse.left() + purse.held + purse.spent == purse.limit
-            })
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_lost_or_made_up(
-            steps in prop::collection::vec((0_u8..4, 0_usize..8, 0_u64..50, 0_u64..50), 1..80)
-        ) {
-            let steps: Vec<Step> = steps;
-            let mut budget = Budget::new(&spec(1_000, 400));
-            let mut open = vec![budget.root()];
-            let mut reserved: Vec<Reservation> = Vec::new();
-            let mut spent = 0;
-            for (what, pick, a, b) in steps {
-                match what {
-                    0 => {
-                        let account = open[pick % open.len()];
-                        reserved.extend(budget.reserve(account, &amounts(1, a)).ok());
-                    }
-                    1 if !reserved.is_empty() => {
-                        let reservation = reserved.swap_remove(pick % reserved.len());
-                        let used = b.min(reservation.amounts().tokens);
-                        spent += used;
-                        budget.settle(reservation, &amounts(1, used));
-                    }
-                    2 => open.push(budget.open(open[pick % open.len()], &spec(a, b))),
-                    3 if open.len() > 1 => {
-                        let last = *open.last().unwrap();
-                        if reserved.iter().all(|r| r.account != last) {
-                            open.pop();
-                            budget.close(last);
-                        }
-                    }
-                    _ => {}
-                }
-                prop_assert!(conserved(&budget));
-                prop_assert_eq!(budget.used().tokens, spent);
-                prop_assert!(spent <= 400, "children never widen their parent");
-            }
-            for reservation in reserved {
-                budget.settle(reservation, &Amounts::default());
-            }
-            while open.len() > 1 {
-                budget.close(open.pop().unwrap());
-            }
-            prop_assert_eq!(budget.left(budget.root()).tokens, 400 - spent);
-        }
-    }
-}
+mod tests;

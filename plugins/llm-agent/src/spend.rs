@@ -17,11 +17,11 @@ impl Spend {
         self.dearest_micro_usd = self.dearest_micro_usd.max(usage.cost_micro_usd);
     }
 
-    /// Whether `left` pays for the next call of about `next_tokens` and for another one after it. A call
-    /// is taken to cost no more than the dearest so far: prompts grow slowly, and the host checks.
-    pub(crate) fn covers_another(&self, left: Left, next_tokens: u64) -> bool {
-        let money = left.micro_usd as f64 >= 2.0 * self.dearest_micro_usd;
-        money && left.tokens >= next_tokens.saturating_mul(2)
+    /// Whether `left` pays for the next call of about `next_tokens` and for as many as make `calls` after
+    /// it. A call is taken to cost no more than the dearest so far: prompts grow slowly, and the host checks.
+    pub(crate) fn covers(&self, left: Left, next_tokens: u64, calls: u32) -> bool {
+        let money = left.micro_usd as f64 >= f64::from(calls) * self.dearest_micro_usd;
+        money && left.tokens >= next_tokens.saturating_mul(u64::from(calls))
     }
 }
 
@@ -36,8 +36,8 @@ mod tests {
     #[test]
     fn stops_where_tokens_or_money_would_not_pay_for_another_call() {
         let mut spend = Spend::default();
-        assert!(!spend.covers_another(left(199, 9), 100));
-        assert!(spend.covers_another(left(200, 0), 100));
+        assert!(!spend.covers(left(199, 9), 100, 2));
+        assert!(spend.covers(left(200, 0), 100, 2));
         spend.saw(&Usage {
             prompt_tokens: 1,
             completion_tokens: 1,
@@ -48,7 +48,9 @@ mod tests {
             completion_tokens: 1,
             cost_micro_usd: 3.0,
         });
-        assert!(!spend.covers_another(left(1_000, 79), 100));
-        assert!(spend.covers_another(left(1_000, 80), 100));
+        assert!(!spend.covers(left(1_000, 79), 100, 2));
+        assert!(spend.covers(left(1_000, 80), 100, 2));
+        assert!(spend.covers(left(100, 40), 100, 1));
+        assert!(!spend.covers(left(100, 39), 100, 1));
     }
 }

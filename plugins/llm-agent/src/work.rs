@@ -26,6 +26,9 @@ const ECHO_BYTES_MAX: usize = 8 << 10;
 /// Longest id of a call that is told again, in bytes.
 const ID_BYTES_MAX: usize = 128;
 
+/// Why tools are closed while there is money for an answer.
+const SHORT: &str = "what is left of the budget would not pay for another call";
+
 /// Does the work of a step.
 ///
 /// # Errors
@@ -69,6 +72,7 @@ pub(crate) fn work(
         toolbox,
         prompt,
         open,
+        insists: false,
         rounds: 0,
         spend: Spend::default(),
         notes,
@@ -116,6 +120,9 @@ struct Talk<'a, H> {
     prompt: Prompt,
     /// Whether tools may be asked for.
     open: bool,
+    /// The model asked for a tool after it was asked for its answer, because there was money for no more
+    /// than that.
+    insists: bool,
     /// Turns that asked for tools.
     rounds: usize,
     spend: Spend,
@@ -146,14 +153,30 @@ impl<H: Host> Talk<'_, H> {
         if !self.open {
             return;
         }
-        let next = self
-            .size()
-            .saturating_add(u64::try_from(self.config.max_tokens).unwrap_or(0));
         if self.rounds + 1 >= self.config.max_turns {
             self.close("this is the last of its turns");
-        } else if !self.spend.covers_another(self.host.left(), next) {
-            self.close("what is left of the budget would not pay for another call");
+        } else if !self.insists && !self.is_paid(2) {
+            self.close(SHORT);
         }
+    }
+
+    /// Whether what is left pays for so many more model calls.
+    fn is_paid(&self, calls: u32) -> bool {
+        let answer = u64::try_from(self.config.max_tokens).unwrap_or(0);
+        let next = self.size().saturating_add(answer);
+        self.spend.covers(self.host.left(), next, calls)
+    }
+
+    /// A model that asks for a tool all the same spends what was kept for its answer. When that is used up the
+    /// host says so, with its amounts, where this could only guess: a run whose budget is the reason must not
+    /// end as a failure of its agent.
+    fn reopen(&mut self) -> bool {
+        let short = self.notes.closed == Some(SHORT) && self.rounds + 1 < self.config.max_turns;
+        if short {
+            (self.open, self.insists) = (true, true);
+            self.prompt.tools = self.toolbox.specs().to_vec();
+        }
+        short
     }
 
     fn close(&mut self, why: &'static str) {
@@ -196,7 +219,7 @@ impl<H: Host> Talk<'_, H> {
     }
 
     fn use_tools(&mut self, completion: Completion) -> Result<(), Error> {
-        if !self.open {
+        if !self.open && !self.reopen() {
             let asked = completion
                 .tool_calls
                 .first()
@@ -221,12 +244,17 @@ impl<H: Host> Talk<'_, H> {
     }
 
     fn one(&mut self, call: &ToolCall, place: usize) -> Result<String, Error> {
-        let called = if place < CALLS_PER_TURN_MAX {
-            self.toolbox.call(self.host, call)?
-        } else {
+        let called = if place >= CALLS_PER_TURN_MAX {
             tools::refused(&format!(
                 "at most {CALLS_PER_TURN_MAX} calls are made in one turn"
             ))
+        } else if self.insists && !self.is_paid(1) {
+            // Nobody could read what it gives, and it may do something.
+            tools::refused(
+                "it was not called: what is left of the budget does not pay for reading its answer",
+            )
+        } else {
+            self.toolbox.call(self.host, call)?
         };
         if let Some(program) = called.program {
             self.notes.ran(program);

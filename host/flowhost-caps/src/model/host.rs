@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, HostState, bindings::types, neutralise};
+use flowhost_engine::{CallScope, HostState, Shortfall, bindings::types, neutralise};
 use flowhost_ledger::records::{Budget, ModelIntent, RecordKind as _};
 use flowhost_ledger::trace;
 use flowhost_models::{
@@ -15,7 +15,7 @@ use wasmtime::component::Linker;
 use super::answer::{Completed, Embedded};
 use super::log::Records;
 use super::prompt::{self, TEXTS_MAX};
-use super::{HoldId, ModelServices, ModelState, Short, Spending};
+use super::{HoldId, ModelServices, ModelState, Spending};
 use crate::shared::bindings;
 use crate::shared::money::Left;
 use crate::shared::support::{HasStore, Refusal, heard, kill, settle, told};
@@ -224,30 +224,21 @@ pub(super) fn hold(
         tokens: estimate.tokens(),
         micro_usd: estimate.micro_usd,
     };
-    spending.hold(scope, want).map_err(|short| {
-        let Short {
-            name,
-            used,
-            allowed,
-        } = short;
-        match refused(scope, &want, &short) {
-            Ok(()) => scope.refuse_limit(name, used, allowed).into(),
+    spending
+        .hold(scope, want)
+        .map_err(|short| match refused(scope, &want, &short) {
+            Ok(()) => scope.refuse_budget(short).into(),
             Err(fault) => fault,
-        }
-    })
+        })
 }
 
 /// A refusal of the budget is a fact; nothing was asked and nothing is spent.
-fn refused(scope: &CallScope, want: &Left, short: &Short) -> Result<(), Refusal> {
+fn refused(scope: &CallScope, want: &Left, short: &Shortfall) -> Result<(), Refusal> {
     let refusal = Budget {
         place: scope.place(),
-        event: Some("refuse".to_owned()),
-        name: Some(short.name.to_string()),
         tokens: Some(want.tokens),
         micro_usd: Some(want.micro_usd),
-        used: Some(short.used),
-        allowed: Some(short.allowed),
-        ..Budget::default()
+        ..Budget::from(short)
     };
     scope
         .run

@@ -18,22 +18,11 @@ mod tests;
 use std::any::Any;
 use std::sync::Arc;
 
-use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider};
+use flowhost_engine::{CallScope, Capability, Fault, HostState, Provider, Shortfall};
 use flowhost_models::Gateway;
 use wasmtime::component::Linker;
 
 use crate::shared::money::Left;
-
-/// An amount that does not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Short {
-    /// `tokens` or `usd`.
-    pub name: &'static str,
-    /// What is spent and held, with what was wanted; micro-USD for money.
-    pub used: u64,
-    /// The ceiling; micro-USD for money.
-    pub allowed: u64,
-}
 
 /// Names what was held for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +46,7 @@ pub trait Spending: Send + Sync + 'static {
     ///
     /// # Errors
     /// The first ceiling that has no room. Nothing is held then.
-    fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short>;
+    fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Shortfall>;
 
     /// Books what was spent and returns the rest; exactly once for each hold.
     fn settle(&self, hold: HoldId, spent: Left);

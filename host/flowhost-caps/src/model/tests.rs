@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use flowhost_engine::{CallScope, HostState, Provider as _, bindings::types};
+use flowhost_engine::{
+    Amount, CallScope, HostState, Provider as _, Shortfall, Whose, bindings::types,
+};
 use flowhost_ledger::{Fact, Kind, Value};
 use flowhost_models::{Config, PriceConfig, ProviderConfig, ProviderKind};
 use flowhost_policy::Grants;
 
 use super::host::wit::{self, Host as _};
 use super::testing::gateway;
-use super::{HoldId, Model, ModelServices, Origin, Short, Spending};
+use super::{HoldId, Model, ModelServices, Origin, Spending};
 use crate::shared::money::Left;
 use crate::testing::Call;
 
@@ -31,11 +33,14 @@ impl Purse {
 }
 
 impl Spending for Purse {
-    fn hold(&self, _: &CallScope, want: Left) -> Result<HoldId, Short> {
+    fn hold(&self, _: &CallScope, want: Left) -> Result<HoldId, Shortfall> {
         if want.tokens > self.tokens {
-            return Err(Short {
-                name: "tokens",
-                used: want.tokens,
+            return Err(Shortfall {
+                amount: Amount::Tokens,
+                whose: Whose::Plan,
+                spent: 0,
+                held: 0,
+                asked: want.tokens,
                 allowed: self.tokens,
             });
         }
@@ -141,6 +146,8 @@ async fn refuses_what_the_budget_has_not_left_before_anything_is_asked() {
     assert_eq!(facts.len(), 1, "no intent: {facts:?}");
     assert_eq!(facts[0].kind, Kind::Budget);
     assert_eq!(text(&facts[0], "event"), "refuse");
+    assert_eq!(text(&facts[0], "whose"), "plan");
+    assert_eq!(text(&facts[0], "held"), "0");
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ fn as_caller_reads(scope: &CallScope, name: &str, fault: Fault) -> Refusal {
             used,
             allowed,
         } => scope.refuse_limit(name, used, allowed).into(),
+        Fault::Budget(short) => scope.refuse_budget(short).into(),
         Fault::Guest { class, message } => match class {
             "invalid" => types::Error::Invalid(message).into(),
             "transient" => types::Error::Transient(message).into(),

@@ -588,6 +588,12 @@ kinds! {
         tokens: Option<u64>,
         /// Millionths of a US dollar that are wanted, expected or spent.
         micro_usd: Option<u64>,
+        /// Whose budget refuses: `plan`, `step` or `plugin`.
+        whose: Option<String>,
+        /// Of what is used: what was spent before.
+        spent: Option<u64>,
+        /// Of what is used: what calls at work hold.
+        held: Option<u64>,
         /// What is used.
         used: Option<u64>,
         /// What is allowed.

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_caps::budget::Left;
-use flowhost_caps::model::{HoldId, Short};
+use flowhost_caps::model::HoldId;
+use flowhost_engine::{Amount, Shortfall, Whose};
 use flowhost_flow::budget::Ceiling as Owner;
 
 use crate::calls::desk::{Funds, Payer};
@@ -28,6 +29,10 @@ struct AtWork {
 struct Account {
     /// What the calls at work may spend together.
     left: u64,
+    /// What the plan allows in all, and what of it the planner had given to others.
+    limit: u64,
+    elsewhere: u64,
+    of_run: bool,
     held: u64,
     spent: u64,
     calls: u64,
@@ -40,10 +45,6 @@ struct Sum {
 }
 
 impl Sum {
-    fn total(&self) -> Left {
-        plus(self.held, self.spent)
-    }
-
     fn settle(&mut self, held: Left, spent: Left) {
         self.held = minus(self.held, held);
         self.spent = plus(self.spent, spent);
@@ -152,6 +153,9 @@ impl Purse {
                 0 => owner.left,
                 _ => account.left.min(owner.left),
             };
+            account.limit = owner.limit;
+            account.elsewhere = owner.held;
+            account.of_run = owner.is_of_run();
             account.calls += 1;
             account.spent = account.spent.saturating_add(carried);
         }
@@ -216,18 +220,21 @@ impl Purse {
 
 impl Funds for Purse {
     fn left(&self, payer: &Payer) -> Left {
-        let inner = self.inner();
-        let all = inner.ceilings(payer).into_iter();
-        let left = all.map(|(limit, used)| minus(limit, used));
-        left.reduce(least).unwrap_or_default()
+        let rooms = self.inner().rooms(payer);
+        let least = |amount| {
+            let of_it = rooms.iter().filter(|room| room.amount == amount);
+            of_it.map(Room::left).min().unwrap_or_default()
+        };
+        Left {
+            tokens: least(Amount::Tokens),
+            micro_usd: least(Amount::Usd),
+        }
     }
 
-    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Short> {
+    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Shortfall> {
         let mut inner = self.inner();
-        let short = inner
-            .ceilings(payer)
-            .into_iter()
-            .find_map(|(limit, used)| fits(limit, plus(used, want)).err());
+        let rooms = inner.rooms(payer);
+        let short = rooms.iter().find_map(|room| room.short_of(want));
         let (plugin, root): (Arc<str>, Arc<str>) =
             (payer.plugin.as_str().into(), payer.root.as_str().into());
         if let Some(short) = short {
@@ -312,26 +319,20 @@ impl Inner {
         }
     }
 
-    /// Every ceiling over the payer with what is used of it, the nearest first.
-    fn ceilings(&self, payer: &Payer) -> Vec<(Left, Left)> {
+    /// Every ceiling over the payer, the nearest first.
+    fn rooms(&self, payer: &Payer) -> Vec<Room> {
+        let mut all = Vec::with_capacity(6);
+        let used = self.plugins.get(&*payer.plugin).copied();
         let [tokens, micro_usd] = payer.own;
         let own = Left { tokens, micro_usd };
-        let used = self.plugins.get(&*payer.plugin).copied();
-        let mut all = vec![(own, used.unwrap_or_default().total())];
+        all.extend(rooms(Whose::Plugin, own, used.unwrap_or_default()));
         if let Some(at_work) = self.at_work.get(&*payer.root) {
-            let [tokens, micro_usd] = [0, 1].map(|at| self.account(at_work, at));
-            let limit = Left {
-                tokens: tokens.left,
-                micro_usd: micro_usd.left,
-            };
-            let used = Left {
-                tokens: tokens.held.saturating_add(tokens.spent),
-                micro_usd: micro_usd.held.saturating_add(micro_usd.spent),
-            };
-            all.push((limit, used));
+            for (at, amount) in [Amount::Tokens, Amount::Usd].into_iter().enumerate() {
+                all.push(self.account(at_work, at).room(amount));
+            }
         }
         if self.run.halts {
-            all.push((self.run.limit, self.sum.total()));
+            all.extend(rooms(Whose::Plan, self.run.limit, self.sum));
         }
         all
     }
@@ -344,19 +345,76 @@ impl Inner {
     }
 }
 
-fn fits(limit: Left, wanted: Left) -> Result<(), Short> {
-    let short = |name, used, allowed| Short {
-        name,
-        used,
-        allowed,
+impl Account {
+    fn room(&self, amount: Amount) -> Room {
+        // What the planner has booked already: neither left nor given to others.
+        let booked = self.limit.saturating_sub(self.left);
+        Room {
+            amount,
+            whose: match self.of_run {
+                true => Whose::Plan,
+                false => Whose::Step,
+            },
+            spent: booked
+                .saturating_sub(self.elsewhere)
+                .saturating_add(self.spent),
+            held: self.held.saturating_add(self.elsewhere.min(booked)),
+            limit: self.limit,
+        }
+    }
+}
+
+/// One ceiling, in one of tokens and money.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    amount: Amount,
+    whose: Whose,
+    spent: u64,
+    held: u64,
+    limit: u64,
+}
+
+impl Room {
+    fn left(&self) -> u64 {
+        self.limit
+            .saturating_sub(self.spent.saturating_add(self.held))
+    }
+
+    fn short_of(&self, want: Left) -> Option<Shortfall> {
+        let asked = match self.amount {
+            Amount::Tokens => want.tokens,
+            Amount::Usd => want.micro_usd,
+        };
+        let short = Shortfall {
+            amount: self.amount,
+            whose: self.whose,
+            spent: self.spent,
+            held: self.held,
+            asked,
+            allowed: self.limit,
+        };
+        (short.used() > self.limit).then_some(short)
+    }
+}
+
+fn rooms(whose: Whose, limit: Left, sum: Sum) -> [Room; 2] {
+    let Sum { held, spent } = sum;
+    let room = |amount, limit, spent, held| Room {
+        amount,
+        whose,
+        spent,
+        held,
+        limit,
     };
-    if wanted.tokens > limit.tokens {
-        return Err(short("tokens", wanted.tokens, limit.tokens));
-    }
-    if wanted.micro_usd > limit.micro_usd {
-        return Err(short("usd", wanted.micro_usd, limit.micro_usd));
-    }
-    Ok(())
+    [
+        room(Amount::Tokens, limit.tokens, spent.tokens, held.tokens),
+        room(
+            Amount::Usd,
+            limit.micro_usd,
+            spent.micro_usd,
+            held.micro_usd,
+        ),
+    ]
 }
 
 fn plus(a: Left, b: Left) -> Left {
@@ -370,13 +428,6 @@ fn minus(a: Left, b: Left) -> Left {
     Left {
         tokens: a.tokens.saturating_sub(b.tokens),
         micro_usd: a.micro_usd.saturating_sub(b.micro_usd),
-    }
-}
-
-fn least(a: Left, b: Left) -> Left {
-    Left {
-        tokens: a.tokens.min(b.tokens),
-        micro_usd: a.micro_usd.min(b.micro_usd),
     }
 }
 
@@ -398,7 +449,12 @@ mod tests {
 
     /// Both from account 7, with this left.
     fn owners(tokens: u64, micro_usd: u64) -> [Owner; 2] {
-        [tokens, micro_usd].map(|left| Owner { account: 7, left })
+        [tokens, micro_usd].map(|left| Owner {
+            account: 7,
+            left,
+            limit: left,
+            held: 0,
+        })
     }
 
     fn purse(tokens: u64) -> Purse {
@@ -414,7 +470,11 @@ mod tests {
         purse.begin("s", owners(50, 500));
         let short = |caller: &Payer, tokens| purse.hold(caller, amount(tokens, 0));
         let own = short(&caller("p", "s", 40), 41).unwrap_err();
-        assert_eq!((own.name, own.used, own.allowed), ("tokens", 41, 40));
+        assert_eq!(
+            (own.amount, own.used(), own.allowed),
+            (Amount::Tokens, 41, 40)
+        );
+        assert_eq!(own.whose, Whose::Plugin);
         assert_eq!(short(&caller("p", "s", 90), 51).unwrap_err().allowed, 50);
         assert_eq!(
             short(&caller("p", "else", 200), 101).unwrap_err().allowed,
@@ -423,7 +483,45 @@ mod tests {
         let usd = purse
             .hold(&caller("p", "s", 40), amount(1, 501))
             .unwrap_err();
-        assert_eq!((usd.name, usd.used, usd.allowed), ("usd", 501, 500));
+        assert_eq!(
+            (usd.amount, usd.used(), usd.allowed),
+            (Amount::Usd, 501, 500)
+        );
+        assert_eq!(usd.whose, Whose::Step);
+    }
+
+    #[test]
+    fn a_refusal_tells_what_was_spent_before_from_what_is_held_and_from_what_is_asked_for() {
+        let purse = purse(10_000);
+        // Of the plan's 1,500 tokens the planner has booked 600 and given 100 to a step of its own budget.
+        let tokens = Owner {
+            account: 0,
+            left: 800,
+            limit: 1_500,
+            held: 100,
+        };
+        let money = Owner {
+            account: 0,
+            left: 50,
+            limit: 50,
+            held: 0,
+        };
+        purse.begin("s", [tokens, money]);
+        let payer = caller("p", "s", 9_000);
+        let first = purse.hold(&payer, amount(300, 0)).unwrap();
+        purse.settle(first, amount(40, 0));
+        let _second = purse.hold(&payer, amount(20, 0)).unwrap();
+        let short = purse.hold(&payer, amount(741, 0)).unwrap_err();
+        let wanted = Shortfall {
+            amount: Amount::Tokens,
+            whose: Whose::Plan,
+            spent: 640,
+            held: 120,
+            asked: 741,
+            allowed: 1_500,
+        };
+        assert_eq!(short, wanted);
+        assert!(purse.hold(&payer, amount(740, 0)).is_ok());
     }
 
     #[test]

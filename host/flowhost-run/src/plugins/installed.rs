@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use flowhost_caps::mcp_transport::Changes;
 use flowhost_engine::{
     Annotations, CallReport, CallScope, Descriptor, Effects, Fault, McpTools, Meter, RunScope,
-    ToolContent,
+    Shortfall, ToolContent, Whose,
 };
 use flowhost_flow::OutputSchema;
 use flowhost_policy::{
@@ -146,15 +146,6 @@ impl Installed {
     /// Where a limit that was reached can be raised: where the smallest of its values stands.
     pub(crate) fn cure_of(&self, name: &str, allowed: u64) -> String {
         let lowered = |path: String| self.lowered.get(&path);
-        if let "tokens" | "usd" = name {
-            let place = match lowered(format!("model.{name}")) {
-                Some((layer, at)) => format!("`{name}` in the {} ({at})", document(*layer)),
-                None => "`tokens` and `usd` in [model] of the profile".to_owned(),
-            };
-            return format!(
-                "raise `budget:` of the plan or step, or {place}; a smaller `max_tokens` reserves less"
-            );
-        }
         if name == "fuel" && allowed < self.plugin.effective().limits.fuel {
             return "raise `fuel` in `budget:` of the plan or step: no more of it was left"
                 .to_owned();
@@ -176,6 +167,27 @@ impl Installed {
             }
             None => place_of(name),
         }
+    }
+
+    /// The key that has to be raised for a model call to be paid for, and to what at least.
+    pub(crate) fn cure_of_budget(&self, short: &Shortfall) -> String {
+        let key = short.amount.key();
+        let place = match short.whose {
+            Whose::Plan => "in `budget:` of the plan".to_owned(),
+            Whose::Step => {
+                "in `budget:` of the step or of the plan that it runs, and of the plan around it where that has less"
+                    .to_owned()
+            }
+            Whose::Plugin => match self.lowered.get(&format!("model.{key}")) {
+                Some((layer, at)) => format!("in the {} ({at})", document(*layer)),
+                None => "in [model] of the profile".to_owned(),
+            },
+        };
+        let least = short.amount.value(short.used());
+        format!(
+            "raise `{key}` {place} to {least} at least, and more for what comes after; a smaller `max_tokens` asks for \
+             less"
+        )
     }
 
     /// The same, with its server called no more often than this.

@@ -10,10 +10,10 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use flowhost_caps::budget::{BudgetView, Left};
 use flowhost_caps::messaging::Mailboxes;
-use flowhost_caps::model::{HoldId, Origin, Short, Spending};
+use flowhost_caps::model::{HoldId, Origin, Spending};
 use flowhost_caps::tools::ToolRouter;
 use flowhost_engine::{
-    CallScope, Descriptor, Fault, JsonLimits, Meter, Phase, ToolContent, parse_json,
+    CallScope, Descriptor, Fault, JsonLimits, Meter, Phase, Shortfall, ToolContent, parse_json,
 };
 use flowhost_flow::planner::Verdict;
 use flowhost_ledger::Fact;
@@ -331,7 +331,7 @@ impl BudgetView for Router {
 }
 
 impl Spending for Router {
-    fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Short> {
+    fn hold(&self, caller: &CallScope, want: Left) -> Result<HoldId, Shortfall> {
         self.funds.hold(&Payer::of(caller), want)
     }
 

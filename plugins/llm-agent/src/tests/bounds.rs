@@ -1,6 +1,7 @@
 //! Bounds: answers that do not fit, conversations that grow, a budget that ends.
 
 use flowhost_sdk::host::model::{Finish, Speaker};
+use flowhost_sdk::{Error, Limit};
 use serde_json::json;
 
 use super::{NUMBER, Script, asks, failed, says};
@@ -139,6 +140,56 @@ fn money_that_ends_closes_the_tools_too() {
         output.notes.iter().any(|note| note.contains("early")),
         "{:?}",
         output.notes
+    );
+}
+
+/// What a host says that pays for no further call.
+fn unpaid() -> Error {
+    Error::Limit(Limit {
+        name: "tokens".to_owned(),
+        used: "1906".to_owned(),
+        allowed: "1500".to_owned(),
+    })
+}
+
+#[test]
+fn a_model_that_wants_a_tool_beyond_the_budget_ends_with_what_the_host_says_of_it() {
+    let reads = |at: u32| asks(&[("files/read", format!("{{\"at\":{at}}}").as_str())]);
+    let script = Script::of([Ok(reads(0)), Ok(reads(1)), Err(unpaid())])
+        .left([(1_000_000, 1_000_000), (500, 1_000_000)]);
+    let Err(Error::Limit(limit)) = script.work(json!({}), "") else {
+        panic!("the host's word is handed on");
+    };
+    assert_eq!(
+        (limit.used.as_str(), limit.allowed.as_str()),
+        ("1906", "1500")
+    );
+    assert_eq!(
+        script.called.borrow().len(),
+        1,
+        "a tool whose answer nobody could read"
+    );
+    assert!(script.results()[1].contains("it was not called"));
+}
+
+#[test]
+fn a_model_that_wants_a_tool_with_its_last_money_gets_it_and_answers() {
+    let reads = |at: u32| asks(&[("files/read", format!("{{\"at\":{at}}}").as_str())]);
+    let script = Script::new([reads(0), reads(1), says("done")])
+        .left([(1_000_000, 1_000_000), (2_000, 1_000_000)]);
+    let output = script.work(json!({}), "").expect("an answer");
+    assert_eq!(output.content, r#"{"text":"done"}"#);
+    assert_eq!(script.called.borrow().len(), 2);
+}
+
+#[test]
+fn a_model_that_wants_tools_for_ever_with_its_last_money_ends_with_its_turns() {
+    let reads = (0..9).map(|at| asks(&[("files/read", format!("{{\"at\":{at}}}").as_str())]));
+    let script = Script::new(reads).left([(1_000_000, 1_000_000), (2_000, 1_000_000)]);
+    let why = failed(script.work(json!({ "max_turns": 4 }), ""));
+    assert!(
+        why.contains("after 4 turns (this is the last of its turns)"),
+        "{why}"
     );
 }
 

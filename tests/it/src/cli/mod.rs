@@ -8,6 +8,7 @@ pub(crate) mod authors;
 mod bad_input;
 mod bad_plans;
 mod begin;
+mod budgets;
 mod code;
 mod consensus;
 mod content;

@@ -146,10 +146,9 @@ impl Unit {
                 });
                 Continue(())
             }
-            Err(Refusal::Exceeded(currency)) => {
-                let message = format!("the budget has no {} left", currency.word());
-                let failure = Failure::new(FailureClass::Budget, message)
-                    .with_hint("raise `budget:` in the plan");
+            Err(Refusal::Exceeded(lack)) => {
+                let failure =
+                    Failure::new(FailureClass::Budget, lack.refused()).with_hint(lack.cure());
                 self.fail(desk, failure)
             }
         }
@@ -316,9 +315,8 @@ impl Units {
         let settled = core.budget.settle(open.reservation, used);
         core.freed = true;
         core.warn_of(&settled, &unit.path);
-        let exceeded = settled.exceeded.map(|currency| {
-            let message = format!("the call used more {} than the budget had", currency.word());
-            Failure::new(FailureClass::Budget, message).with_hint("raise `budget:` in the plan")
+        let exceeded = settled.exceeded.map(|lack| {
+            Failure::new(FailureClass::Budget, lack.overdrawn()).with_hint(lack.cure())
         });
         Some(Answer {
             unit: id,

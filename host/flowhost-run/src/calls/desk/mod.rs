@@ -13,8 +13,8 @@ mod serve;
 mod wire;
 
 use flowhost_caps::budget::Left;
-use flowhost_caps::model::{HoldId, Short};
-use flowhost_engine::CallScope;
+use flowhost_caps::model::HoldId;
+use flowhost_engine::{CallScope, Shortfall};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use recall::{Found, ON_START, Recalled, Recording};
@@ -51,7 +51,7 @@ pub(crate) trait Funds: Send + Sync + 'static {
     ///
     /// # Errors
     /// The first ceiling that has no room.
-    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Short>;
+    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Shortfall>;
 
     /// Books what was spent and returns the rest.
     fn settle(&self, hold: HoldId, spent: Left);

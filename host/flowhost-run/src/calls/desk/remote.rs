@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use flowhost_bus::{Bus, Head, Subject, Ulid};
 use flowhost_caps::budget::Left;
-use flowhost_caps::model::{HoldId, Short};
+use flowhost_caps::model::HoldId;
+use flowhost_engine::{Amount, Shortfall, Whose};
 use flowhost_ledger::{Fact, LedgerError, Recorder};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
@@ -186,21 +187,20 @@ impl Funds for Remote {
         }
     }
 
-    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Short> {
+    fn hold(&self, payer: &Payer, want: Left) -> Result<HoldId, Shortfall> {
         let wanted = [want.tokens, want.micro_usd];
         match self.wait(&Question::Hold(payer.clone(), wanted)) {
             Ok(Reply::Held(number)) => Ok(HoldId(number)),
-            Ok(Reply::Short(which, used, allowed)) => Err(Short {
-                name: which.name(),
-                used,
-                allowed,
-            }),
+            Ok(Reply::Short(short)) => Err(short),
             other => {
                 let why = other.map_or_else(|why| why, |reply| unexpected(&reply));
                 tracing::error!(why, "the budget cannot be asked; nothing is spent");
-                Err(Short {
-                    name: "tokens",
-                    used: want.tokens,
+                Err(Shortfall {
+                    amount: Amount::Tokens,
+                    whose: Whose::Plan,
+                    spent: 0,
+                    held: 0,
+                    asked: want.tokens,
                     allowed: 0,
                 })
             }

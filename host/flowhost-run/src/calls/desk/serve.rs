@@ -12,7 +12,7 @@ use flowhost_ledger::{Fact, LedgerError};
 use serde::{Deserialize, Serialize};
 
 use super::recall::Recording;
-use super::wire::{self, Amount, Question, Reply};
+use super::wire::{self, Question, Reply};
 use super::{Funds as _, Recall as _};
 use crate::base::tasks;
 use crate::calls::channel::{self, Channel};
@@ -121,13 +121,7 @@ impl Desk {
             }
             Question::Hold(payer, want) => match self.purse.hold(&payer, amount(want)) {
                 Ok(HoldId(number)) => Reply::Held(number),
-                Err(short) => {
-                    let which = match short.name {
-                        "usd" => Amount::Usd,
-                        _ => Amount::Tokens,
-                    };
-                    Reply::Short(which, short.used, short.allowed)
-                }
+                Err(short) => Reply::Short(short),
             },
             Question::Settle(hold, spent) => {
                 self.purse.settle(HoldId(hold), amount(spent));

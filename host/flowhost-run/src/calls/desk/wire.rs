@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flowhost_bus::Envelope;
+use flowhost_engine::Shortfall;
 use flowhost_ledger::{Fact, Kind, LedgerError, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -44,8 +45,8 @@ pub(super) enum Reply {
     Seq(u64),
     Left([u64; 2]),
     Held(u64),
-    /// Which amount does not fit, what was wanted in all, and what is allowed.
-    Short(Amount, u64, u64),
+    /// It is not paid for.
+    Short(Shortfall),
     Found(Found),
     Started(Vec<(String, u64)>),
     HadRead(bool),
@@ -53,23 +54,6 @@ pub(super) enum Reply {
     Ledger(Refusal),
     /// The question makes no sense here.
     Refused(String),
-}
-
-/// Which amount.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Amount {
-    Tokens,
-    Usd,
-}
-
-impl Amount {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Usd => "usd",
-        }
-    }
 }
 
 /// A ledger's refusal.

@@ -85,6 +85,7 @@ pub(super) fn failure_of(fault: &Fault, plugin: &Installed) -> Failure {
     let failure = unplaced(fault);
     match fault {
         Fault::Limit { name, allowed, .. } => failure.with_hint(plugin.cure_of(name, *allowed)),
+        Fault::Budget(short) => failure.with_hint(plugin.cure_of_budget(short)),
         _ => failure,
     }
 }
@@ -106,10 +107,7 @@ pub(crate) fn unplaced(fault: &Fault) -> Failure {
         Fault::Limit {
             name: "deadline", ..
         } => FailureClass::Timeout,
-        Fault::Limit {
-            name: "tokens" | "usd",
-            ..
-        } => FailureClass::Budget,
+        Fault::Budget(_) => FailureClass::Budget,
         Fault::Limit { .. } => FailureClass::Limit,
         Fault::Denied(_) => FailureClass::Denied,
         Fault::Guest {
@@ -170,6 +168,7 @@ pub(crate) const fn recorded(owner: Owner) -> flowhost_ledger::records::Owner {
 
 #[cfg(test)]
 mod tests {
+    use flowhost_engine::{Amount, Shortfall, Whose};
     use flowhost_policy::Denied;
 
     use super::*;
@@ -199,19 +198,24 @@ mod tests {
         };
         assert_eq!(limit("deadline"), FailureClass::Timeout);
         assert_eq!(limit("memory"), FailureClass::Limit);
-        assert_eq!(limit("tokens"), FailureClass::Budget);
     }
 
     #[test]
     fn a_failure_has_the_owner_of_its_fault_and_an_owner_one_word_everywhere() {
         let host = unplaced(&Fault::Host("no disk".to_owned()));
         assert_eq!(host.owner, Owner::Host);
-        let spent = Fault::Limit {
-            name: "usd",
-            used: 2,
+        let spent = unplaced(&Fault::Budget(Shortfall {
+            amount: Amount::Usd,
+            whose: Whose::Plan,
+            spent: 1,
+            held: 0,
+            asked: 1,
             allowed: 1,
-        };
-        assert_eq!(unplaced(&spent).owner, Owner::Limit);
+        }));
+        assert_eq!(
+            (spent.class, spent.owner),
+            (FailureClass::Budget, Owner::Limit)
+        );
         for owner in Owner::ALL {
             assert_eq!(recorded(*owner).as_str(), owner.word());
             assert_eq!(blamed(recorded(*owner)), *owner);

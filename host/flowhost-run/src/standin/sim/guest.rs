@@ -122,11 +122,7 @@ impl StandIn {
     async fn ask(&self, scope: &CallScope) -> Result<(), Fault> {
         let world = &self.world;
         let hold = self.funds.hold(&Payer::of(scope), QUESTION);
-        let hold = hold.map_err(|short| Fault::Limit {
-            name: short.name,
-            used: short.used,
-            allowed: short.allowed,
-        })?;
+        let hold = hold.map_err(Fault::Budget)?;
         let intent = ModelIntent {
             call_of: scope.part(),
             reserved_tokens: Some(QUESTION.tokens),

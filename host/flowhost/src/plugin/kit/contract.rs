@@ -245,7 +245,7 @@ pub(super) fn complaint(ended: &Ended) -> Option<String> {
 /// quota, a full mailbox) and hands on is one too; those of `[limits]` end the call whatever it answers.
 fn is_typed(fault: &Fault) -> bool {
     match fault {
-        Fault::Guest { .. } | Fault::Denied(_) => true,
+        Fault::Guest { .. } | Fault::Denied(_) | Fault::Budget(_) => true,
         Fault::Limit { name, .. } => LimitSpec::of(name).is_none(),
         _ => false,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flowhost_caps::{budget, clock, env, messaging, model, random, secrets, tools};
-use flowhost_engine::{CallScope, Descriptor, Fault, ToolContent};
+use flowhost_engine::{Amount, CallScope, Descriptor, Fault, Shortfall, ToolContent, Whose};
 use zeroize::Zeroizing;
 
 /// 2026-11-19T00:26:40Z: a time that a plugin can show.
@@ -92,15 +92,18 @@ impl budget::BudgetView for Doubles {
 }
 
 impl model::Spending for Doubles {
-    fn hold(&self, _: &CallScope, want: budget::Left) -> Result<model::HoldId, model::Short> {
+    fn hold(&self, _: &CallScope, want: budget::Left) -> Result<model::HoldId, Shortfall> {
         let allowed = match self.0 {
             World::Failing => 0,
             _ => TOKENS,
         };
         if want.tokens > allowed {
-            return Err(model::Short {
-                name: "tokens",
-                used: want.tokens,
+            return Err(Shortfall {
+                amount: Amount::Tokens,
+                whose: Whose::Plugin,
+                spent: 0,
+                held: 0,
+                asked: want.tokens,
                 allowed,
             });
         }
