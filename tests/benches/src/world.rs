@@ -8,8 +8,8 @@ use anyhow::{Result, anyhow};
 use async_trait::async_trait;
 use bytes::Bytes;
 use flowhost_caps::budget::Left;
-use flowhost_caps::model::{HoldId, Model, ModelServices, Origin, Short, Spending};
-use flowhost_engine::CallScope;
+use flowhost_caps::model::{HoldId, Model, ModelServices, Origin, Spending};
+use flowhost_engine::{CallScope, Shortfall};
 use flowhost_models::{
     Body, CallLog, Clock, Config, Gateway, HttpTransport, KeySource, ProviderConfig, ProviderKind,
     ScriptFiles, Transport, TransportError, Try, TryOutcome,
@@ -117,7 +117,7 @@ impl CallLog for Silent {
 struct Open(AtomicU64);
 
 impl Spending for Open {
-    fn hold(&self, _: &CallScope, _: Left) -> Result<HoldId, Short> {
+    fn hold(&self, _: &CallScope, _: Left) -> Result<HoldId, Shortfall> {
         Ok(HoldId(self.0.fetch_add(1, Ordering::Relaxed)))
     }
 

@@ -14,9 +14,9 @@ use flowhost_caps::http::{Connector, HttpServices, Resolver, Tls};
 use flowhost_caps::log::{LogLine, MemoryLog};
 use flowhost_caps::{Services, budget, clock, env, messaging, model, random, secrets, tools};
 use flowhost_engine::{
-    CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
+    Amount, CacheConfig, CallReport, CallScope, Compiler, Descriptor, Engine, EngineConfig, Fault,
     Inspection, LoadError, Meter, MissingRight, Plugin, PoolConfig, Providers, RunScope,
-    ShapeLimits, ToolContent,
+    ShapeLimits, Shortfall, ToolContent, Whose,
 };
 use flowhost_ledger::{Fact, Kind, MemoryRecorder, Recorder, Value};
 use flowhost_policy::{Effective, Manifest, Narrowing, Profile, effective};
@@ -76,12 +76,15 @@ impl budget::BudgetView for Doubles {
 }
 
 impl model::Spending for Doubles {
-    fn hold(&self, _: &CallScope, want: budget::Left) -> Result<model::HoldId, model::Short> {
+    fn hold(&self, _: &CallScope, want: budget::Left) -> Result<model::HoldId, Shortfall> {
         let allowed = 1_000;
         if want.tokens > allowed {
-            return Err(model::Short {
-                name: "tokens",
-                used: want.tokens,
+            return Err(Shortfall {
+                amount: Amount::Tokens,
+                whose: Whose::Plan,
+                spent: 0,
+                held: 0,
+                asked: want.tokens,
                 allowed,
             });
         }
@@ -495,6 +498,7 @@ pub(crate) fn limit<T: std::fmt::Debug>(report: &CallReport<T>) -> (&'static str
             used,
             allowed,
         }) => (name, *used, *allowed),
+        Err(Fault::Budget(short)) => (short.amount.key(), short.used(), short.allowed),
         other => panic!("not a limit: {other:?}"),
     }
 }
