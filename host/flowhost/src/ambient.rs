@@ -12,6 +12,7 @@
 mod found;
 mod guarded;
 mod pins;
+mod scratch;
 #[cfg(test)]
 mod tests;
 mod tool;

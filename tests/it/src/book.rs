@@ -280,6 +280,11 @@ fn a_plugin_is_handed_on_as_its_page_says() {
 }
 
 #[test]
+fn a_template_is_used_as_its_page_says() {
+    walk("templates.md", |_| {});
+}
+
+#[test]
 fn the_recipes_are_built_and_run_as_their_page_says() {
     let home = Home::new();
     author(&home, &["plugin", "new", "recipes"])

@@ -25,6 +25,12 @@ pub(crate) enum PluginCommand {
         /// The folder to make [default: NAME]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+        /// Make it from somebody's template: a folder with `template.toml`, or `git+https://HOST/PATH#TAG`
+        #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["kind", "lang"])]
+        template: Option<String>,
+        /// A parameter of the template; may be repeated
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair, requires = "template")]
+        set: Vec<(String, String)>,
         /// Print the names of the files, and write nothing
         #[arg(long)]
         dry_run: bool,

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use flowhost::component;
 use flowhost::failure::Failure;
+use flowhost::fresh;
 use flowhost::output::neutral;
-use flowhost::plugin::{Built, Lang, Project, build, kit, new};
+use flowhost::plugin::template::Given;
+use flowhost::plugin::{Built, Lang, Project, Template, build, kit, new};
 use flowhost::sources::Sources;
 use flowhost_flow::Exit;
 use flowhost_policy::RIGHTS;
@@ -22,16 +24,33 @@ pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<E
             kind,
             lang,
             dir,
+            template,
+            set,
             dry_run,
         } => {
+            // Before a template is fetched or filled with it.
+            fresh::check_name(&name)?;
             let folder = dir.unwrap_or_else(|| PathBuf::from(&name));
-            let wanted = new::Wanted {
+            let mut wanted = new::Wanted {
                 name: &name,
                 kind: kind.0,
                 lang: lang.into(),
                 folder: context.ambient.resolve(&folder),
+                templated: None,
             };
-            make(&wanted, &folder, dry_run, context)
+            let mut origin = None;
+            if let Some(source) = template {
+                let template = Template::read(&context.ambient, &source, &mut context.texts)?;
+                let given = Given {
+                    name: &name,
+                    parameters: &set,
+                };
+                wanted.templated = Some(template.filled(&given, &mut context.texts)?);
+                wanted.kind = template.kind();
+                wanted.lang = template.lang();
+                origin = Some(template.origin);
+            }
+            make(&wanted, origin.as_deref(), &folder, dry_run, context)
         }
         PluginCommand::Build { project, out } => compile(&project, out.as_deref(), context),
         PluginCommand::Test(args) => test(&args, context),
@@ -63,6 +82,7 @@ pub(crate) fn perform(command: PluginCommand, context: &mut Context) -> Result<E
 
 fn make(
     wanted: &new::Wanted<'_>,
+    template: Option<&str>,
     shown: &Path,
     dry_run: bool,
     context: &Context,
@@ -77,7 +97,7 @@ fn make(
     if context.output.json {
         context.output.document(&json!({
             "name": wanted.name, "kind": wanted.kind.wit_name(), "lang": wanted.lang.word(),
-            "folder": shown, "files": files, "written": !dry_run,
+            "template": template, "folder": shown, "files": files, "written": !dry_run,
         }));
         return Ok(Exit::Ok);
     }
@@ -86,6 +106,9 @@ fn make(
         .iter()
         .filter(|path| !path.starts_with(&format!("{sdk}/")));
     let mut text = String::new();
+    if let Some(template) = template {
+        let _infallible = writeln!(text, "from {template}");
+    }
     for path in own {
         let _infallible = writeln!(text, "{}", shown.join(path).display());
     }

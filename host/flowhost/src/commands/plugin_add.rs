@@ -159,7 +159,7 @@ fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context
         false => "nothing was written; `--yes` writes it".to_owned(),
         true => {
             let plan = args.plan.display();
-            let mut next = format!("next: judge its profile, then flowhost validate {plan}");
+            let mut next = format!("next: {}flowhost validate {plan}", to_judge(wanted));
             if context
                 .ambient
                 .is_file(&args.plan.with_file_name(LOCK_FILE))
@@ -171,4 +171,19 @@ fn said(args: &AddArgs, name: &str, read: &Component, wanted: &[Wanted], context
     };
     let _infallible = writeln!(text, "{next}");
     context.output.result(&neutral(&text));
+}
+
+/// What a person does first with the profile that was written, if there is one.
+fn to_judge(wanted: &[Wanted]) -> String {
+    let is_profile = |path: &Path| path.parent().is_some_and(|it| it.ends_with("policies"));
+    let Some((path, text)) = wanted.iter().find(|(path, _)| is_profile(path)) else {
+        return String::new();
+    };
+    // A right that only a person can make small enough is written as a comment.
+    let waits = text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"# ["));
+    let not_yet = match waits {
+        true => " (what has a `#` before it is not granted yet)",
+        false => "",
+    };
+    format!("judge {}{not_yet}, then ", path.display())
 }

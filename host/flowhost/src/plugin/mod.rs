@@ -12,9 +12,11 @@ pub mod lang;
 pub mod lock;
 pub mod new;
 pub mod project;
+pub mod template;
 mod trial;
 pub mod trust;
 
 pub use build::{Built, build};
 pub use lang::Lang;
 pub use project::Project;
+pub use template::Template;

@@ -25,26 +25,35 @@ pub struct Wanted<'a> {
     pub lang: Lang,
     /// The folder to make; it may be there, if it is empty.
     pub folder: PathBuf,
+    /// What a template makes, in the place of what every project has.
+    pub templated: Option<Vec<(String, Vec<u8>)>>,
 }
 
-/// The files of a new project, in the order of their paths: those of the language, those that all
-/// projects have, and a copy of the language's SDK.
+/// The files of a new project, in the order of their paths: those of the language and those that all
+/// projects have, or those of a template, and a copy of the language's SDK.
 ///
 /// # Errors
 /// When the name cannot be used, or this installation has no SDK.
 pub fn files(ambient: &Ambient, wanted: &Wanted<'_>) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     fresh::check_name(wanted.name)?;
-    let mut files = wanted.lang.template(wanted.kind, wanted.name);
-    files.extend(common(wanted.kind, wanted.name));
-    let mut files: Vec<(String, Vec<u8>)> = files
-        .into_iter()
-        .map(|file| (file.path, file.text.into_bytes()))
-        .collect();
+    let mut files = match &wanted.templated {
+        Some(files) => files.clone(),
+        None => ours(wanted),
+    };
     let (name, inside) = wanted.lang.sdk();
     let sdk = sdk_folder(ambient, name)?;
     copy(ambient, &sdk, inside, &mut files)?;
     files.sort();
     Ok(files)
+}
+
+fn ours(wanted: &Wanted<'_>) -> Vec<(String, Vec<u8>)> {
+    let mut files = wanted.lang.template(wanted.kind, wanted.name);
+    files.extend(common(wanted.kind, wanted.name));
+    let files = files.into_iter();
+    files
+        .map(|file| (file.path, file.text.into_bytes()))
+        .collect()
 }
 
 /// Writes a new project.

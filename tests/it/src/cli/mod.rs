@@ -59,6 +59,7 @@ mod stretch;
 mod suggest;
 mod surface;
 mod telemetry;
+mod templates;
 mod trials;
 mod trust;
 mod typescript;
