@@ -171,6 +171,13 @@ fn a_guardrail_that_breaks_never_lets_a_step_through() {
         let home = home(&["ok_echo", "fault_guardrail"], &steps);
         let ran = run(&home);
         assert!([4, 8].contains(&ran.code), "{how}: {}", ran.all());
+        // What the step was given, and what its guardrail was, are two things.
+        let report = ran.json();
+        let message = report["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains("the guardrail `fault_guardrail`"),
+            "{how}: {message}"
+        );
         assert!(
             !ran.json()["outputs"].to_string().contains("secret"),
             "{how}: {}",

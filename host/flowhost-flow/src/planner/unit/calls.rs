@@ -214,7 +214,10 @@ impl Unit {
             (Phase::Guarding(part), CallResult::Verdict(verdict)) => {
                 self.verdict(desk, part, verdict)
             }
-            (Phase::Guarding(_), CallResult::Failed(failure)) => self.fail(desk, failure),
+            (Phase::Guarding(part), CallResult::Failed(failure)) => {
+                let failure = self.of_guard(desk, part, failure);
+                self.fail(desk, failure)
+            }
             (Phase::Working(work), CallResult::Output(output)) => {
                 self.heard(desk, work, answer.part, Ok(output))
             }
@@ -239,6 +242,15 @@ impl Unit {
         self.remember(desk, work.remarks());
         self.phase = Phase::Working(work);
         self.moved(desk, next)
+    }
+
+    /// The failure of a guardrail says whose it is: what a step takes and what its guardrail takes are two things.
+    fn of_guard(&self, desk: &Desk<'_>, part: Part, mut failure: Failure) -> Failure {
+        if let Some(guard) = guard_of(&self.spec.before, &self.spec.after, part) {
+            let prefix = &desk.scope.key_prefix;
+            failure.message = format!("the guardrail `{prefix}{}`: {}", guard.plugin, failure.message);
+        }
+        failure
     }
 
     fn verdict(&mut self, desk: &mut Desk<'_>, part: Part, verdict: Verdict) -> Turn {
