@@ -13,7 +13,9 @@ impl Ambient {
     pub fn scratch(&self) -> Result<TempDir, FileError> {
         let place = self.var("TMPDIR").unwrap_or("/tmp");
         let mut builder = tempfile::Builder::new();
-        let made = builder.prefix("flowhost-").tempdir_in(self.resolve(place.as_ref()));
+        let made = builder
+            .prefix("flowhost-")
+            .tempdir_in(self.resolve(place.as_ref()));
         made.map_err(|source| FileError::new("create", place.as_ref(), source))
     }
 }

@@ -180,7 +180,9 @@ fn to_judge(wanted: &[Wanted]) -> String {
         return String::new();
     };
     // A right that only a person can make small enough is written as a comment.
-    let waits = text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"# ["));
+    let waits = text
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"# ["));
     let not_yet = match waits {
         true => " (what has a `#` before it is not granted yet)",
         false => "",

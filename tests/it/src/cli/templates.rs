@@ -25,7 +25,10 @@ fn run(home: &Home, arguments: &[&str]) -> Ran {
 /// What a person sees.
 fn seen(home: &Home, arguments: &[&str]) -> String {
     let all = stable(&run(home, arguments).all(), home);
-    assert!(!home.path().join("asks").exists(), "something was written: {all}");
+    assert!(
+        !home.path().join("asks").exists(),
+        "something was written: {all}"
+    );
     all
 }
 
@@ -52,7 +55,14 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 fn everything_that_is_wrong_with_what_was_given_is_told_at_once_and_nothing_is_written() {
     let home = home();
     let arguments = [
-        "plugin", "new", "asks", "--template", "template", "--set", "effects=sometimes", "--set",
+        "plugin",
+        "new",
+        "asks",
+        "--template",
+        "template",
+        "--set",
+        "effects=sometimes",
+        "--set",
         "servise=x",
     ];
     insta::assert_snapshot!(seen(&home, &arguments), @r#"
@@ -88,7 +98,15 @@ fn a_template_that_is_not_what_it_says_is_told_with_its_lines() {
     );
     home.file("template/sdk/flowhost-sdk/src/lib.rs", "//! Not the SDK.\n");
     std::fs::remove_file(home.path().join("template/Cargo.toml")).unwrap();
-    let arguments = ["plugin", "new", "asks", "--template", "template", "--set", SERVICE];
+    let arguments = [
+        "plugin",
+        "new",
+        "asks",
+        "--template",
+        "template",
+        "--set",
+        SERVICE,
+    ];
     insta::assert_snapshot!(seen(&home, &arguments), @r#"
     $ flowhost plugin new asks --template template --set service=http://127.0.0.1:9/
     ----- stderr
@@ -123,7 +141,15 @@ fn a_description_that_is_wrong_and_a_host_that_it_is_not_for_are_told() {
         "template/template.toml",
         "version = 1\nhosts = \">=7\"\nkind = \"tol\"\nlang = \"rust\"\n[parameters.service]\nescription = \"x\"\n",
     );
-    let arguments = ["plugin", "new", "asks", "--template", "template", "--set", SERVICE];
+    let arguments = [
+        "plugin",
+        "new",
+        "asks",
+        "--template",
+        "template",
+        "--set",
+        SERVICE,
+    ];
     let told = seen(&home, &arguments);
     assert!(told.contains("unknown key `escription`"), "{told}");
     home.file(
@@ -131,7 +157,11 @@ fn a_description_that_is_wrong_and_a_host_that_it_is_not_for_are_told() {
         "version = 1\ndescription = \"x\"\nhosts = \">=7\"\nkind = \"tol\"\nlang = \"rust\"\n",
     );
     let told = seen(&home, &arguments);
-    for wanted in ["template.toml:2:1", "it is for hosts `>=7`", "did you mean `tool`?"] {
+    for wanted in [
+        "template.toml:2:1",
+        "it is for hosts `>=7`",
+        "did you mean `tool`?",
+    ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
 }
@@ -140,7 +170,15 @@ fn a_description_that_is_wrong_and_a_host_that_it_is_not_for_are_told() {
 fn a_template_reaches_no_file_outside_of_it_and_puts_none_outside_of_the_project() {
     let home = home();
     home.file("mine", "nobody else's");
-    let arguments = ["plugin", "new", "asks", "--template", "template", "--set", SERVICE];
+    let arguments = [
+        "plugin",
+        "new",
+        "asks",
+        "--template",
+        "template",
+        "--set",
+        SERVICE,
+    ];
     let link = home.path().join("template/notes.txt");
     std::os::unix::fs::symlink(home.path().join("mine"), &link).unwrap();
     assert!(seen(&home, &arguments).contains("it is a link"));
@@ -162,16 +200,34 @@ fn a_template_reaches_no_file_outside_of_it_and_puts_none_outside_of_the_project
 #[test]
 fn a_project_from_a_template_builds_and_runs_and_is_the_same_from_its_repository() {
     let home = home();
-    let arguments = ["plugin", "new", "asks", "--template", "template", "--set", SERVICE];
-    let made = run(&home, &[&arguments[..], &["--json"]].concat()).expect(0).json();
+    let arguments = [
+        "plugin",
+        "new",
+        "asks",
+        "--template",
+        "template",
+        "--set",
+        SERVICE,
+    ];
+    let made = run(&home, &[&arguments[..], &["--json"]].concat())
+        .expect(0)
+        .json();
     assert_eq!(made["kind"], "tool", "{made:#}");
     let files = made["files"].as_array().unwrap();
-    assert!(files.contains(&"policies/asks-profile.toml".into()), "{made:#}");
+    assert!(
+        files.contains(&"policies/asks-profile.toml".into()),
+        "{made:#}"
+    );
     cargo(&home, "asks", &["test", "--quiet", "--lib"]);
-    let built = run(&home, &["plugin", "build", "asks", "--json"]).expect(0).json();
+    let built = run(&home, &["plugin", "build", "asks", "--json"])
+        .expect(0)
+        .json();
     assert_eq!(built["needs"], serde_json::json!(["http"]), "{built:#}");
     // Nobody answers at that address: the profile that was made lets the tool ask all the same.
-    let ran = run(&home, &["run", "asks/plan.yaml", "--allow-private-network", "--json"]);
+    let ran = run(
+        &home,
+        &["run", "asks/plan.yaml", "--allow-private-network", "--json"],
+    );
     assert_ne!(ran.code, 0, "{}", ran.all());
 
     let template = home.path().join("template");
@@ -186,10 +242,25 @@ fn a_project_from_a_template_builds_and_runs_and_is_the_same_from_its_repository
     for wanted in ["v1", commit.as_str()] {
         let source = format!("git+file://{}#{wanted}", template.display());
         let again = [
-            "plugin", "new", "asks", "--template", &source, "--set", SERVICE, "--dir", "again", "--json",
+            "plugin",
+            "new",
+            "asks",
+            "--template",
+            &source,
+            "--set",
+            SERVICE,
+            "--dir",
+            "again",
+            "--json",
         ];
         let from_git = run(&home, &again).expect(0).json();
-        assert!(from_git["template"].as_str().unwrap().ends_with(&format!("#{commit}")), "{from_git:#}");
+        assert!(
+            from_git["template"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("#{commit}")),
+            "{from_git:#}"
+        );
         assert_eq!(from_git["files"], made["files"]);
         for file in files {
             let file = file.as_str().unwrap();

@@ -248,7 +248,10 @@ impl Unit {
     fn of_guard(&self, desk: &Desk<'_>, part: Part, mut failure: Failure) -> Failure {
         if let Some(guard) = guard_of(&self.spec.before, &self.spec.after, part) {
             let prefix = &desk.scope.key_prefix;
-            failure.message = format!("the guardrail `{prefix}{}`: {}", guard.plugin, failure.message);
+            failure.message = format!(
+                "the guardrail `{prefix}{}`: {}",
+                guard.plugin, failure.message
+            );
         }
         failure
     }

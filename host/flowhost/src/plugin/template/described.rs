@@ -55,7 +55,9 @@ impl Described {
     pub(super) fn parse(file: &str, text: &str) -> Result<Self, Vec<Finding>> {
         if let Some(at) = flowhost_policy::toml_too_deep_at(text) {
             let finding = Finding::at_offset(file, text, Some(at..at), "it is nested too deeply");
-            return Err(vec![finding.cure("no key of this file needs more than a table")]);
+            return Err(vec![
+                finding.cure("no key of this file needs more than a table"),
+            ]);
         }
         let (document, mut findings) = document::<Document>(file, text);
         if !findings.is_empty() {
@@ -79,14 +81,22 @@ impl Described {
             .find(|kind| kind.wit_name() == document.kind);
         if kind.is_none() {
             let words = PluginKind::ALL.map(PluginKind::wit_name);
-            say("kind", unknown("kind", &document.kind), choice(&document.kind, &words));
+            say(
+                "kind",
+                unknown("kind", &document.kind),
+                choice(&document.kind, &words),
+            );
         }
         let lang = Lang::ALL
             .into_iter()
             .find(|lang| lang.word() == document.lang);
         if lang.is_none() {
             let words = Lang::ALL.map(Lang::word);
-            say("lang", unknown("lang", &document.lang), choice(&document.lang, &words));
+            say(
+                "lang",
+                unknown("lang", &document.lang),
+                choice(&document.lang, &words),
+            );
         }
         if let Some(hosts) = &document.hosts
             && let Err((message, cure)) = fits(hosts)
@@ -112,14 +122,19 @@ impl Described {
     ///
     /// # Errors
     /// All that is wrong with what was given.
-    pub(super) fn words(&self, given: &Given<'_>) -> Result<BTreeMap<String, String>, Vec<Finding>> {
+    pub(super) fn words(
+        &self,
+        given: &Given<'_>,
+    ) -> Result<BTreeMap<String, String>, Vec<Finding>> {
         let mut findings = Vec::new();
         let mut say = |message: String, cure: String| {
             findings.push(Finding::new("--set", message).cure(cure));
         };
         let own = own_words(given.name);
-        let mut words: BTreeMap<String, String> =
-            own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut words: BTreeMap<String, String> = own
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         for (name, value) in given.parameters {
             let Some(parameter) = self.parameters.get(name) else {
                 let near = nearest(name, self.parameters.keys().map(String::as_str));
@@ -149,7 +164,10 @@ impl Described {
                     words.insert(name.clone(), value.clone());
                 }
                 None => say(
-                    format!("the parameter `{name}` is missing: {}", parameter.description),
+                    format!(
+                        "the parameter `{name}` is missing: {}",
+                        parameter.description
+                    ),
                     format!("write `--set {name}=…`"),
                 ),
             }
@@ -189,7 +207,8 @@ impl Parameter {
             return Some((format!("`{name}` cannot be the name of a parameter"), cure));
         }
         if ["name", "type"].contains(&name) {
-            let message = format!("every template has `{{{{{name}}}}}`: it comes of the plugin's name");
+            let message =
+                format!("every template has `{{{{{name}}}}}`: it comes of the plugin's name");
             return Some((message, "take another word".to_owned()));
         }
         if self.description.trim().is_empty() {
@@ -293,7 +312,10 @@ mod tests {
             "t.toml:6:13: the default of `style` is `b`",
             "t.toml:10:13: the parameter `bare` has no `description`",
         ] {
-            assert!(told.iter().any(|it| it.contains(wanted)), "{wanted}: {told:#?}");
+            assert!(
+                told.iter().any(|it| it.contains(wanted)),
+                "{wanted}: {told:#?}"
+            );
         }
         assert_eq!(told.len(), 8, "{told:#?}");
     }
@@ -309,10 +331,17 @@ mod tests {
     #[test]
     fn what_was_given_is_held_against_the_parameters() {
         let told = words(&[("servise", "x"), ("style", "loud"), ("style", "long")]).unwrap_err();
-        assert!(told.iter().any(|it| it.contains("did you mean `service`?")), "{told:#?}");
-        assert!(told.iter().any(|it| it.contains("`style` is `loud`")), "{told:#?}");
         assert!(
-            told.iter().any(|it| it.contains("`service` is missing: Where it asks.")),
+            told.iter().any(|it| it.contains("did you mean `service`?")),
+            "{told:#?}"
+        );
+        assert!(
+            told.iter().any(|it| it.contains("`style` is `loud`")),
+            "{told:#?}"
+        );
+        assert!(
+            told.iter()
+                .any(|it| it.contains("`service` is missing: Where it asks.")),
             "{told:#?}"
         );
         let line = words(&[("service", "a\nb")]).unwrap_err();
@@ -322,7 +351,10 @@ mod tests {
     #[test]
     fn what_was_not_given_is_the_default_and_the_name_makes_two_words() {
         let words = words(&[("service", "https://a.example/")]).unwrap();
-        let all: Vec<(&str, &str)> = words.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let all: Vec<(&str, &str)> = words
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
         let wanted = [
             ("name", "word-count"),
             ("service", "https://a.example/"),

@@ -36,7 +36,10 @@ impl Address {
         let Some(rest) = source.strip_prefix(PREFIX) else {
             // Another kind of address is not the name of a folder that somebody has.
             return match source.split_once("://") {
-                Some(_) => Err(refused(source, "it is neither a folder nor `git+https://…`")),
+                Some(_) => Err(refused(
+                    source,
+                    "it is neither a folder nor `git+https://…`",
+                )),
                 None => Ok(None),
             };
         };
@@ -47,9 +50,14 @@ impl Address {
             return Err(refused(source, &format!("it begins with none of {all}")));
         }
         // An option of Git's, or more than one name.
-        let odd = |letter: char| letter.is_whitespace() || letter.is_control() || ":^~*?[\\".contains(letter);
+        let odd = |letter: char| {
+            letter.is_whitespace() || letter.is_control() || ":^~*?[\\".contains(letter)
+        };
         if wanted.is_empty() || wanted.starts_with('-') || wanted.contains(odd) {
-            return Err(refused(source, "what stands behind `#` is no branch, tag or commit"));
+            return Err(refused(
+                source,
+                "what stands behind `#` is no branch, tag or commit",
+            ));
         }
         Ok(Some(Self {
             url: url.to_owned(),
@@ -71,9 +79,12 @@ impl Address {
 }
 
 fn refused(source: &str, why: &str) -> Failure {
-    Failure::new(Exit::Internal, format!("no template can be had from `{source}`"))
-        .because(why)
-        .hint("a folder, or `git+https://HOST/PATH` with `#BRANCH`, `#TAG` or `#COMMIT` behind it")
+    Failure::new(
+        Exit::Internal,
+        format!("no template can be had from `{source}`"),
+    )
+    .because(why)
+    .hint("a folder, or `git+https://HOST/PATH` with `#BRANCH`, `#TAG` or `#COMMIT` behind it")
 }
 
 /// Fetches the wanted commit into a folder that is empty, and says which one it is.
@@ -110,7 +121,13 @@ pub(super) fn clone(ambient: &Ambient, address: &Address, into: &Path) -> Result
         &address.wanted,
     ])?;
     // Without hooks: the person's own configuration may name some for all repositories.
-    run(&["-c", "core.hooksPath=/dev/null", "checkout", "--quiet", "FETCH_HEAD"])?;
+    run(&[
+        "-c",
+        "core.hooksPath=/dev/null",
+        "checkout",
+        "--quiet",
+        "FETCH_HEAD",
+    ])?;
     let commit = run(&["rev-parse", "HEAD"])?;
     Ok(String::from_utf8_lossy(&commit.stdout).trim().to_owned())
 }
@@ -143,8 +160,10 @@ mod tests {
         let address = |source| Address::parse(source).unwrap().unwrap();
         assert_eq!(address("git+https://a.example/x").wanted, "HEAD");
         let tagged = address("git+https://me:secret@a.example/x.git#v1.2");
-        assert_eq!((tagged.url.as_str(), tagged.wanted.as_str()),
-            ("https://me:secret@a.example/x.git", "v1.2"));
+        assert_eq!(
+            (tagged.url.as_str(), tagged.wanted.as_str()),
+            ("https://me:secret@a.example/x.git", "v1.2")
+        );
         assert_eq!(tagged.plain(), "git+https://me@a.example/x.git");
     }
 }

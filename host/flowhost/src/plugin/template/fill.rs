@@ -71,7 +71,8 @@ impl Unknown {
 
     fn in_path(&self, from: &str, words: &BTreeMap<String, String>) -> Finding {
         let word = &self.word;
-        let message = format!("its path has `{{{{{word}}}}}`, which is no parameter of this template");
+        let message =
+            format!("its path has `{{{{{word}}}}}`, which is no parameter of this template");
         self.cured(Finding::new(from, message), words)
     }
 

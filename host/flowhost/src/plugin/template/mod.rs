@@ -175,7 +175,9 @@ impl Template {
         let manifest = filled.iter().find(|(path, _)| path == "plugin.toml");
         match manifest.map(|(_, bytes)| read(bytes)) {
             None => say("it makes no `plugin.toml`, which every plugin has".to_owned()),
-            Some(Err(why)) => say(format!("the `plugin.toml` that it makes cannot be used: {why}")),
+            Some(Err(why)) => say(format!(
+                "the `plugin.toml` that it makes cannot be used: {why}"
+            )),
             Some(Ok(manifest)) => {
                 if manifest.name != given.name {
                     let made = &manifest.name;
@@ -185,7 +187,9 @@ impl Template {
                 }
                 if manifest.kind != Some(self.described.kind) {
                     let kind = self.described.kind.wit_name();
-                    say(format!("the `plugin.toml` that it makes is not of the kind `{kind}`"));
+                    say(format!(
+                        "the `plugin.toml` that it makes is not of the kind `{kind}`"
+                    ));
                 }
             }
         }
