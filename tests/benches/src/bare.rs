@@ -59,6 +59,14 @@ impl Bare {
     /// # Errors
     /// When the guest traps or answers with an error.
     pub(crate) fn call(&self, input: &String) -> Result<usize> {
+        self.call_of("call", input)
+    }
+
+    /// As [`Bare::call`], of the tool with this name.
+    ///
+    /// # Errors
+    /// When the guest traps or answers with an error.
+    pub(crate) fn call_of(&self, name: &str, input: &String) -> Result<usize> {
         let mut store = Store::new(&self.engine, ());
         let tool = self
             .pre
@@ -66,7 +74,7 @@ impl Bare {
             .map_err(|error| anyhow!("{error:?}"))?;
         let content = tool
             .flowhost_roles_tool()
-            .call_call(&mut store, &context(), "call", input)
+            .call_call(&mut store, &context(), name, input)
             .map_err(|error| anyhow!("{error:?}"))?
             .map_err(|error| anyhow!("{error:?}"))?;
         Ok(content.value.len())

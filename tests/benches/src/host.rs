@@ -145,21 +145,29 @@ impl Host {
     }
 
     /// A fresh instance and one call, with its intent and its result in the ledger: the number of the
-    /// result's record.
+    /// result's record. The guests of tests answer by whatever name they are called.
     ///
     /// # Errors
     /// When the guest or the ledger fails.
     pub(crate) async fn call(&self, input: &str) -> Result<u64> {
+        self.call_of("call", input).await
+    }
+
+    /// As [`Host::call`], of the tool with this name.
+    ///
+    /// # Errors
+    /// When the guest or the ledger fails.
+    pub(crate) async fn call_of(&self, tool: &str, input: &str) -> Result<u64> {
         let scope = self.scope();
         let intent = scope.said(ToolCall {
-            tool: "call".to_owned(),
+            tool: tool.to_owned(),
             ..ToolCall::default()
         });
         scope.run.recorder.append(with_payload(intent, input))?;
-        let report = self.plugin.call_tool(scope.clone(), "call", input).await;
+        let report = self.plugin.call_tool(scope.clone(), tool, input).await;
         let content = report.result.map_err(|fault| anyhow!("{fault}"))?;
         let result = scope.said(ToolResult {
-            tool: "call".to_owned(),
+            tool: tool.to_owned(),
             status: "ok".to_owned(),
             used: UsedPart {
                 fuel: Some(report.used.fuel),

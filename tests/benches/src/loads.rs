@@ -52,6 +52,21 @@ const GUESTS: &[Guest] = &[
 /// Calls that are measured of each: enough for a median of the slowest, which takes a millisecond.
 const CALLS: usize = 200;
 
+/// A component whose load and calls are measured, and the call.
+pub(crate) struct Measured<'a> {
+    /// The group of the table.
+    pub group: &'static str,
+    /// What it is written in, or on which engine it runs.
+    pub language: &'a str,
+    /// Its file.
+    pub path: &'a Path,
+    /// The tool that is called, and with what.
+    pub tool: &'a str,
+    pub input: &'a str,
+    /// As of [`Guest`].
+    pub goal: Option<(f64, &'static str)>,
+}
+
 /// For each guest that was built: its load, compiled anew and cached, with its size; and its calls.
 ///
 /// # Errors
@@ -64,39 +79,118 @@ pub(crate) fn rows(runtime: &Runtime, folder: &Path) -> Result<Vec<Row>> {
         goal,
     } in GUESTS
     {
-        if guest(name).is_file() {
-            let folder = folder.join(name);
-            let engine = engine(Some(cache(&folder)), 64, caps())?;
-            let component = inspected(&guest(name))?;
-            let first = first_result(&engine, &component, Origin::Compiled);
-            let compiled = runtime.block_on(first)?;
-            let cached = cached(runtime, &folder, &component)?;
-            let size = component.size as f64 / 1e6;
-            let what = format!(
-                "{language} ({size:.1} MB): load from the cache to first result, running host"
-            );
-            let row = Row::new("load", what, cached.text(), cached.median_ns).against(
-                "compiled anew",
-                duration(compiled.as_nanos() as f64),
-                cached.median_ns / compiled.as_nanos() as f64,
-            );
-            rows.push(match goal {
-                Some((goal_ms, goal)) => row.goal(goal, cached.median_ns <= goal_ms * 1e6),
-                None => row,
-            });
-            let call = calls(runtime, &engine, &component)?;
-            let what = format!("{language}: a call in an instance of its own");
-            let row = Row::new("load", what, call.text(), call.median_ns);
-            rows.push(match bare_calls(&guest(name)) {
-                Some(bare) => {
-                    let ratio = call.median_ns / bare.median_ns;
-                    row.against("bare wasmtime", bare.text(), ratio)
-                }
-                None => row,
-            });
+        let path = guest(name);
+        if path.is_file() {
+            let measured = Measured {
+                group: "load",
+                language,
+                path: &path,
+                tool: "call",
+                input: "{}",
+                goal: *goal,
+            };
+            rows.extend(measured.rows(runtime, &folder.join(name))?);
         }
     }
     Ok(rows)
+}
+
+impl Measured<'_> {
+    /// From the cache to the first result, and a call in an instance of its own.
+    ///
+    /// # Errors
+    /// When the component fails.
+    pub(crate) fn rows(&self, runtime: &Runtime, folder: &Path) -> Result<[Row; 2]> {
+        let (group, language) = (self.group, self.language);
+        let engine = engine(Some(cache(folder)), 64, caps())?;
+        let component = inspected(self.path)?;
+        let first = self.first_result(&engine, &component, Origin::Compiled);
+        let compiled = runtime.block_on(first)?;
+        let cached = self.cached(runtime, folder, &component)?;
+        let size = component.size as f64 / 1e6;
+        let what =
+            format!("{language} ({size:.1} MB): load from the cache to first result, running host");
+        let load = Row::new(group, what, cached.text(), cached.median_ns).against(
+            "compiled anew",
+            duration(compiled.as_nanos() as f64),
+            cached.median_ns / compiled.as_nanos() as f64,
+        );
+        let load = match self.goal {
+            Some((goal_ms, goal)) => load.goal(goal, cached.median_ns <= goal_ms * 1e6),
+            None => load,
+        };
+        let call = self.calls(runtime, &engine, &component)?;
+        let what = format!("{language}: a call in an instance of its own");
+        let row = Row::new(group, what, call.text(), call.median_ns);
+        let call = match self.bare_calls() {
+            Some(bare) => {
+                let ratio = call.median_ns / bare.median_ns;
+                row.against("bare wasmtime", bare.text(), ratio)
+            }
+            None => row,
+        };
+        Ok([load, call])
+    }
+
+    /// A new engine each time, so that nothing but the cache file is warm; its start is not counted. The component's
+    /// own file was read before, as by a host that has resolved a plan with it.
+    fn cached(&self, runtime: &Runtime, folder: &Path, component: &Inspected) -> Result<Figure> {
+        let mut samples = Vec::new();
+        for _ in 0..20 {
+            let engine = engine(Some(cache(folder)), 64, caps())?;
+            let first = self.first_result(&engine, component, Origin::Cache);
+            samples.push(runtime.block_on(first)?.as_nanos() as f64);
+        }
+        Ok(Figure::from_samples(samples))
+    }
+
+    /// Calls one after the other, each in an instance of its own, as every call of a plugin is.
+    fn calls(&self, runtime: &Runtime, engine: &Engine, component: &Inspected) -> Result<Figure> {
+        let host = runtime.block_on(loaded(engine, component))?;
+        let mut samples = Vec::new();
+        for _ in 0..CALLS {
+            let start = Instant::now();
+            runtime.block_on(host.call_of(self.tool, self.input))?;
+            samples.push(start.elapsed().as_nanos() as f64);
+        }
+        Ok(Figure::from_samples(samples))
+    }
+
+    /// The same calls in plain wasmtime; none where the component uses what its language's runtime drags in, which
+    /// plain wasmtime does not have.
+    fn bare_calls(&self) -> Option<Figure> {
+        let bare = Bare::new(self.path).ok()?;
+        let input = self.input.to_owned();
+        let mut samples = Vec::new();
+        for _ in 0..CALLS {
+            let start = Instant::now();
+            bare.call_of(self.tool, &input).ok()?;
+            samples.push(start.elapsed().as_nanos() as f64);
+        }
+        Some(Figure::from_samples(samples))
+    }
+
+    /// Fails unless the code came from where it should: a cache that is silently off would be measured as a
+    /// slow one.
+    async fn first_result(
+        &self,
+        engine: &Engine,
+        component: &Inspected,
+        origin: Origin,
+    ) -> Result<Duration> {
+        let start = Instant::now();
+        let host = loaded(engine, component).await?;
+        host.call_of(self.tool, self.input).await?;
+        let time = start.elapsed();
+        ensure!(
+            host.origin == origin,
+            "{} was loaded from {:?}, not {origin:?}; the cache's problem: {:?}",
+            component.digest,
+            host.origin,
+            engine.cache_problem()
+        );
+        Ok(time)
+    }
 }
 
 /// What language runtimes drag in, linked empty and bounded: nothing is granted here.
@@ -153,44 +247,6 @@ impl random::Entropy for Nothing {
     }
 }
 
-/// A new engine each time, so that nothing but the cache file is warm; its start is not counted. The component's own
-/// file was read before, as by a host that has resolved a plan with it.
-fn cached(runtime: &Runtime, folder: &Path, component: &Inspected) -> Result<Figure> {
-    let mut samples = Vec::new();
-    for _ in 0..20 {
-        let engine = engine(Some(cache(folder)), 64, caps())?;
-        let first = first_result(&engine, component, Origin::Cache);
-        samples.push(runtime.block_on(first)?.as_nanos() as f64);
-    }
-    Ok(Figure::from_samples(samples))
-}
-
-/// Calls one after the other, each in an instance of its own, as every call of a plugin is.
-fn calls(runtime: &Runtime, engine: &Engine, component: &Inspected) -> Result<Figure> {
-    let host = runtime.block_on(loaded(engine, component))?;
-    let mut samples = Vec::new();
-    for _ in 0..CALLS {
-        let start = Instant::now();
-        runtime.block_on(host.call("{}"))?;
-        samples.push(start.elapsed().as_nanos() as f64);
-    }
-    Ok(Figure::from_samples(samples))
-}
-
-/// The same calls in plain wasmtime; none where the guest uses what its language's runtime drags in, which plain
-/// wasmtime does not have.
-fn bare_calls(path: &Path) -> Option<Figure> {
-    let bare = Bare::new(path).ok()?;
-    let input = "{}".to_owned();
-    let mut samples = Vec::new();
-    for _ in 0..CALLS {
-        let start = Instant::now();
-        bare.call(&input).ok()?;
-        samples.push(start.elapsed().as_nanos() as f64);
-    }
-    Some(Figure::from_samples(samples))
-}
-
 /// A host with the guest in it, and room for a script engine.
 async fn loaded(engine: &Engine, component: &Inspected) -> Result<Host> {
     let limits = Limits {
@@ -203,21 +259,4 @@ async fn loaded(engine: &Engine, component: &Inspected) -> Result<Host> {
     };
     let recorder = Arc::new(MemoryRecorder::default());
     Host::new(engine, component, effective, recorder, brought()).await
-}
-
-/// Fails unless the code came from where it should: a cache that is silently off would be measured as a
-/// slow one.
-async fn first_result(engine: &Engine, component: &Inspected, origin: Origin) -> Result<Duration> {
-    let start = Instant::now();
-    let host = loaded(engine, component).await?;
-    host.call("{}").await?;
-    let time = start.elapsed();
-    ensure!(
-        host.origin == origin,
-        "{} was loaded from {:?}, not {origin:?}; the cache's problem: {:?}",
-        component.digest,
-        host.origin,
-        engine.cache_problem()
-    );
-    Ok(time)
 }
