@@ -199,7 +199,12 @@ impl Language {
             let package = work.text("first/package.json")?.replacen('{', wanted, 1);
             work.file("first/package.json", package.as_bytes())?;
             work.flowhost(&["plugin", "build", "first"])?;
-            rows.extend(cost(runtime, folder, "TypeScript, SpiderMonkey", &component)?);
+            rows.extend(cost(
+                runtime,
+                folder,
+                "TypeScript, SpiderMonkey",
+                &component,
+            )?);
         }
         Ok(rows)
     }
@@ -430,7 +435,12 @@ async fn swapped(house: &House, second: &flowhost_run::Project) -> Result<Vec<f6
 fn cost(runtime: &Runtime, folder: &Path, engine: &str, component: &Path) -> Result<Vec<Row>> {
     let size = bytes(component)?.len() as f64;
     let what = format!("{engine}: size of a new tool's component");
-    let mut rows = vec![Row::new("authors", what, format!("{:.2} MB", size / 1e6), size)];
+    let mut rows = vec![Row::new(
+        "authors",
+        what,
+        format!("{:.2} MB", size / 1e6),
+        size,
+    )];
     let measured = Measured {
         group: "authors",
         language: engine,
