@@ -265,12 +265,6 @@ impl Engine {
         self.0.cache.as_ref().err()
     }
 
-    /// How often the ticker thread stalled since the start; more than 0 deserves a look.
-    #[must_use]
-    pub fn ticker_stalls(&self) -> u64 {
-        self.0.ticker.stalls()
-    }
-
     fn slot(&self, digest: &Arc<str>) -> Slot {
         let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.retain(|_, slot| Arc::strong_count(slot) > 1 || alive(slot));

@@ -78,60 +78,70 @@ pub struct Dispute {
     pub settled: Option<(String, String)>,
 }
 
+/// The newest line of each stage: when it ended, its file, and what it says.
+type Latest<'f> = BTreeMap<String, (String, &'f str, Value)>;
+
+/// The newest line of each stage that the spec's files tell of, and what is wrong with files, by path.
+fn latest<'f>(
+    id: &str,
+    costs_path: &str,
+    files: &'f Files,
+) -> (Latest<'f>, BTreeMap<String, String>) {
+    let (mut latest, mut invalid) = (Latest::new(), BTreeMap::new());
+    let (consensus, commands) = (format!("consensus/{id}/"), format!("commands/{id}/"));
+    for (path, bytes) in files {
+        let of_spec = path.starts_with(&consensus) || path.starts_with(&commands);
+        if !of_spec && path.as_str() != costs_path {
+            continue;
+        }
+        match judge(path, bytes) {
+            Judged::Valid(Form::Telemetry2) if path.starts_with(&consensus) => {}
+            Judged::Invalid(form, faults) => {
+                let what = format!("it is not valid {}: {}", form.word(), faults.join("; "));
+                invalid.insert(path.clone(), what);
+                continue;
+            }
+            Judged::Valid(_) | Judged::Foreign => continue,
+        }
+        let mut told = false;
+        for line in objects(bytes) {
+            let (stage, ended) = (word(&line, "stage"), word(&line, "timestamp"));
+            told |= !stage.is_empty();
+            // Times of this format are in order as texts.
+            let newer = latest
+                .get(&stage)
+                .is_none_or(|(before, ..)| *before < ended);
+            if newer && !stage.is_empty() {
+                latest.insert(stage, (ended, path.as_str(), line));
+            }
+        }
+        if !told {
+            // An emptied file breaks no schema, and hides its stage as well as a broken one.
+            let what = "it is not valid telemetry 2.0: no line of it names a stage";
+            invalid.insert(path.clone(), what.to_owned());
+        }
+    }
+    for (path, bytes) in files.iter().filter(|(path, _)| invalid.contains_key(*path)) {
+        let Some((stage, at)) = path.strip_prefix(&consensus).and_then(of_name) else {
+            continue;
+        };
+        let known = latest.get(stage).and_then(|(_, path, _)| of_name(path));
+        if known.is_none_or(|(_, before)| before <= at) {
+            let line = objects(bytes).into_iter().next().unwrap_or_default();
+            let ended = word(&line, "timestamp");
+            latest.insert(stage.to_owned(), (ended, path.as_str(), line));
+        }
+    }
+    (latest, invalid)
+}
+
 impl<'f> Spec<'f> {
     /// Reads the files of an evidence root that belong to the spec. A file that is not what its form says makes its stage
     /// `invalid`: passed over, it would show the run before it, and nobody would learn that the newest one went wrong.
     #[must_use]
     pub fn read(id: &str, files: &'f Files, witness: &Witness<'_>) -> Self {
-        let mut latest: BTreeMap<String, (String, &str, Value)> = BTreeMap::new();
-        let mut invalid = BTreeMap::new();
-        let (consensus, commands) = (format!("consensus/{id}/"), format!("commands/{id}/"));
         let costs_path = costs_path(id);
-        for (path, bytes) in files {
-            let of_spec = path.starts_with(&consensus) || path.starts_with(&commands);
-            if !of_spec && *path != costs_path {
-                continue;
-            }
-            match judge(path, bytes) {
-                Judged::Valid(Form::Telemetry2) if path.starts_with(&consensus) => {}
-                Judged::Invalid(form, faults) => {
-                    let what = format!("it is not valid {}: {}", form.word(), faults.join("; "));
-                    invalid.insert(path.clone(), what);
-                    continue;
-                }
-                Judged::Valid(_) | Judged::Foreign => continue,
-            }
-            let mut told = false;
-            for line in objects(bytes) {
-                let (stage, ended) = (word(&line, "stage"), word(&line, "timestamp"));
-                told |= !stage.is_empty();
-                // Times of this format are in order as texts.
-                let newer = latest
-                    .get(&stage)
-                    .is_none_or(|(before, ..)| *before < ended);
-                if newer && !stage.is_empty() {
-                    latest.insert(stage, (ended, path.as_str(), line));
-                }
-            }
-            if !told {
-                // An emptied file breaks no schema, and hides its stage as well as a broken one.
-                let what = "it is not valid telemetry 2.0: no line of it names a stage";
-                invalid.insert(path.clone(), what.to_owned());
-            }
-        }
-        for path in invalid.keys() {
-            let Some((stage, at)) = path.strip_prefix(&consensus).and_then(of_name) else {
-                continue;
-            };
-            let known = latest.get(stage).and_then(|(_, path, _)| of_name(path));
-            if known.is_none_or(|(_, before)| before <= at) {
-                let lines = files.get(path).map(|bytes| objects(bytes));
-                let line = lines.and_then(|it| it.into_iter().next());
-                let line = line.unwrap_or_default();
-                let ended = word(&line, "timestamp");
-                latest.insert(stage.to_owned(), (ended, path.as_str(), line));
-            }
-        }
+        let (latest, mut invalid) = latest(id, &costs_path, files);
         let mut stages: Vec<StageState> = latest
             .into_iter()
             .map(|(stage, (ended, path, line))| {

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::effort::{Limits, Meter, Spent};
+use crate::effort::{Meter, Spent};
 use crate::expr::functions::text_of;
 use crate::expr::literals::{Comments, outside};
 use crate::expr::value::Val;
@@ -74,19 +74,6 @@ impl Template {
     /// The first expression that fails, named.
     pub fn render(&self, names: &Names<'_>) -> Result<Value, EvalError> {
         render(&self.node, names, &mut Meter::of_thread(COST_MAX))
-    }
-
-    /// As [`Template::render`], within limits of the caller's: one bound for the whole template, its
-    /// fixed parts included.
-    ///
-    /// # Errors
-    /// As [`Template::render`], and [`EvalError::Stopped`].
-    pub fn render_within(
-        &self,
-        names: &Names<'_>,
-        limits: &Limits<'_>,
-    ) -> Result<Value, EvalError> {
-        render(&self.node, names, &mut Meter::new(limits))
     }
 
     pub(super) const fn node(&self) -> &Node {

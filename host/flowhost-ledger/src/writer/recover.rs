@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::files::{Files, Standing};
@@ -20,7 +20,7 @@ use crate::options::LedgerOptions;
 use crate::payloads;
 use crate::record::{Owner, timestamp};
 use crate::records::{RecordKind as _, Recovery};
-use crate::scan::{self, ScanError, Torn};
+use crate::scan::{self, ScanError, State, Torn};
 
 /// Between two looks at a lock that somebody else holds.
 const LOCK_POLL: Duration = Duration::from_millis(2);
@@ -254,26 +254,9 @@ fn resume(
         return Ok(Opened { files });
     }
     let (note, notes_end) = last_note(disk, options, origin)?;
-    let (signed, root) = note.as_ref().map_or((0, None), |note| {
-        (note.unverified().size, Some(note.unverified().root))
-    });
+    let signed = note.as_ref().map_or(0, |note| note.unverified().size);
     let mut state = scan::segments(disk, dir, owner, signed).map_err(OpenError::from_scan)?;
-    if state.chain.size() < signed {
-        return Err(OpenError::Corrupt {
-            file: dir.join(layout::CHECKPOINT),
-            offset: 0,
-            line: 0,
-            seq: state.chain.size(),
-            what: format!(
-                "it signs {signed} records, {} are there",
-                state.chain.size()
-            ),
-        });
-    }
-    if root.is_some() && state.root_at_signed != root {
-        let what = format!("its root is not that of the first {signed} records");
-        return Err(corrupt(dir.join(layout::CHECKPOINT), &what));
-    }
+    check_signed(dir, note.as_ref(), &state)?;
     check_key(options, origin, meta, note.as_ref(), &state.new_keys)?;
     let payload = scan::payloads(disk, dir, state.chain.size(), &state.commits)
         .map_err(OpenError::from_scan)?;
@@ -303,6 +286,28 @@ fn resume(
         files.sync()?;
     }
     Ok(Opened { files })
+}
+
+/// That the records are those that the last note signs.
+fn check_signed(dir: &Path, note: Option<&Note>, state: &State) -> Result<(), OpenError> {
+    let Some(note) = note.map(Note::unverified) else {
+        return Ok(());
+    };
+    let (signed, there) = (note.size, state.chain.size());
+    if there < signed {
+        return Err(OpenError::Corrupt {
+            file: dir.join(layout::CHECKPOINT),
+            offset: 0,
+            line: 0,
+            seq: there,
+            what: format!("it signs {signed} records, {there} are there"),
+        });
+    }
+    if state.root_at_signed != Some(note.root) {
+        let what = format!("its root is not that of the first {signed} records");
+        return Err(corrupt(dir.join(layout::CHECKPOINT), &what));
+    }
+    Ok(())
 }
 
 fn recovery_fact(

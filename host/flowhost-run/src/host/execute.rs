@@ -28,7 +28,7 @@ use crate::host::handle::Run;
 use crate::host::ledgers::seal;
 use crate::host::opening::Opening;
 use crate::kept::books::Books;
-use crate::kept::finished::{Evidence, Finished, First, REPORT, write_report, write_views};
+use crate::kept::finished::{Evidence, Finished, First, write_report, write_views};
 use crate::kept::journal::Journal;
 use crate::kept::revealed::Revealed;
 use crate::kept::stages::{self, Locked};
@@ -257,7 +257,7 @@ pub(crate) async fn conduct(
     work: Conduct,
     run: &Run,
 ) -> Result<Finished, Failure> {
-    let (state, tenant) = (&host.config.state, host.config.state.tenant());
+    let tenant = host.config.state.tenant();
     let past = work.resumed.as_ref().map(|(_, resumed)| &resumed.past);
     let books = Books::open(
         &work.journal,
@@ -266,37 +266,16 @@ pub(crate) async fn conduct(
         past,
     );
     let desk = Arc::new(work.desk(tenant, run.id(), &books));
-    let Conduct {
-        project,
-        prepared,
-        setup,
-        hash,
-        ledger,
-        journal,
-        resumed,
-        reuse,
-        ..
-    } = work;
-    let Prepared {
-        revealed,
-        ready,
-        locked,
-        components,
-        estimate,
-        ..
-    } = prepared;
-    let (seed, goes_on, scope) = (setup.seed, resumed.is_some(), desk.scope.clone());
+    let (project, prepared) = (work.project, work.prepared);
+    let (journal, ledger) = (work.journal, work.ledger);
+    let (revealed, estimate) = (prepared.revealed, prepared.estimate);
+    let (seed, goes_on, scope) = (work.setup.seed, work.resumed.is_some(), desk.scope.clone());
+    let (ready, components) = (prepared.ready, prepared.components);
     let installed = ready.install(host, &project, components, &scope, Some(&journal));
     let registry = match installed.await {
         Ok(registry) => registry,
         Err(failure) => {
-            end_all(&scope).await;
-            // A run that went on is as it was before: whatever is wrong now may be put right.
-            let status = match goes_on {
-                true => journal.run_refused_again(&failure)?,
-                false => journal.run_refused(&failure)?,
-            };
-            seal(host, &ledger, run.id(), status).await?;
+            refused(host, &scope, (&journal, &ledger), goes_on, &failure).await?;
             return Err(revealed.clean_failure(failure));
         }
     };
@@ -310,11 +289,11 @@ pub(crate) async fn conduct(
         turn: tokio::sync::Mutex::default(),
     });
     run.started();
-    let context = lines::run_context(tenant, run.id(), &hash);
+    let context = lines::run_context(tenant, run.id(), &work.hash);
     let course = driver::Course {
         plan: project.plan.clone(),
-        setup,
-        resumed,
+        setup: work.setup,
+        resumed: work.resumed,
     };
     let drive = driver::Drive {
         journal: journal.clone(),
@@ -322,8 +301,8 @@ pub(crate) async fn conduct(
         workers: host.config.workers,
         desk,
         world: host.config.world.clone(),
-        stages: locked.map(|locked| locked.of(host, &ledger, run.id())),
-        reuse,
+        stages: prepared.locked.map(|locked| locked.of(host, &ledger, run.id())),
+        reuse: work.reuse,
     };
     let driven = driver::drive(course, drive, run).instrument(context).await;
     disconnect(&plugins, &scope).await;
@@ -334,25 +313,36 @@ pub(crate) async fn conduct(
         outcome.redact();
     }
     books.close(&outcome, || journal.varied(&estimate, &outcome))?;
-    let run_dir = state.run_dir(run.id());
     let finished = Finished {
         run: run.id().to_owned(),
-        plan_hash: hash,
+        plan_hash: work.hash,
         seed,
         outcome,
         estimate,
-        evidence: Evidence {
-            report: run_dir.join(REPORT),
-            report_html: host.config.views.page().map(|page| run_dir.join(page)),
-            run_dir,
-            sealed: None,
-        },
+        evidence: Evidence::unsealed(host, run.id()),
     };
     let first = match goes_on {
         true => First::Record,
         false => First::View,
     };
     leave(host, finished, (&journal, &ledger), first).await
+}
+
+/// Records why the run ends before its first step, and signs that.
+async fn refused(
+    host: &Arc<Inner>,
+    scope: &RunScope,
+    (journal, ledger): (&Journal, &Ledger),
+    goes_on: bool,
+    why: &Failure,
+) -> Result<(), Failure> {
+    end_all(scope).await;
+    // A run that went on is as it was before: whatever is wrong now may be put right.
+    let status = match goes_on {
+        true => journal.run_refused_again(why)?,
+        false => journal.run_refused(why)?,
+    };
+    seal(host, ledger, &scope.run, status).await.map(drop)
 }
 
 /// Leaves what people and programs read of a run beside its ledger, and signs that last: the seal covers them.

@@ -19,7 +19,7 @@ use crate::kept::document::RunDocument;
 use crate::kept::journal::Journal;
 
 /// The report's name in a run's folder.
-pub(crate) const REPORT: &str = "report.json";
+const REPORT: &str = "report.json";
 
 /// Which of a view and its record comes first. A view that is not there is no fault, and neither is one that no record
 /// names; one that is another than its record says is.
@@ -43,6 +43,19 @@ pub struct Evidence {
     pub report_html: Option<PathBuf>,
     /// What the last checkpoint covers; none in the report that the checkpoint itself covers.
     pub sealed: Option<Sealed>,
+}
+
+impl Evidence {
+    /// Where the run leaves it, before anything of it is signed.
+    pub(crate) fn unsealed(host: &Inner, run: &str) -> Self {
+        let run_dir = host.config.state.run_dir(run);
+        Self {
+            report: run_dir.join(REPORT),
+            report_html: host.config.views.page().map(|page| run_dir.join(page)),
+            run_dir,
+            sealed: None,
+        }
+    }
 }
 
 /// A run that has ended, in whatever way.

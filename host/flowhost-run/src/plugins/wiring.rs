@@ -369,18 +369,9 @@ impl Ready {
                 journal.tools(&installed)?;
                 server::record(journal, &installed)?;
             }
-            if let Some(pins) = project.pins.get(&key) {
-                let drift = server::drifted(pins, &installed);
-                denied |= !drift.is_empty();
-                findings.extend(drift.iter().map(|what| {
-                    let message = format!("its server shows other tools than flowhost.lock has: {what}");
-                    let cure = format!(
-                        "look at them with `flowhost mcp inspect {} {key}`, and accept them with `--pin`",
-                        project.file
-                    );
-                    at_member(project, &key, &message).cure(cure)
-                }));
-            }
+            let drift = drifted(project, &key, &installed);
+            denied |= !drift.is_empty();
+            findings.extend(drift);
             plugins.put(installed);
         }
         check_functions(&project.plan, &asked, &mut findings);
@@ -401,6 +392,22 @@ impl Ready {
             plugins,
         })
     }
+}
+
+/// What a server shows otherwise than was accepted of it; nothing where nobody has pinned its tools.
+fn drifted(project: &Project, key: &str, installed: &Installed) -> Vec<Finding> {
+    let Some(pins) = project.pins.get(key) else {
+        return Vec::new();
+    };
+    let found = |what: &String| {
+        let message = format!("its server shows other tools than flowhost.lock has: {what}");
+        let cure = format!(
+            "look at them with `flowhost mcp inspect {} {key}`, and accept them with `--pin`",
+            project.file
+        );
+        at_member(project, key, &message).cure(cure)
+    };
+    server::drifted(pins, installed).iter().map(found).collect()
 }
 
 pub(crate) fn prepare(

@@ -62,8 +62,8 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         grounds(run, gate, &records, &shelf, context)
     });
     let records = filter.of(records);
-    let with_payloads = filter.step.is_some();
     if context.output.json {
+        let with_payloads = filter.step.is_some();
         let shown: Vec<Value> = records
             .iter()
             .map(|record| match with_payloads {
@@ -81,18 +81,7 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
         let stands = standing.as_ref().map(|it| (it, why(it, &shelf)));
         text.push_str(&head_text(run, &head, stands));
     }
-    if !steps.is_empty() && filter.kinds.is_empty() && !filter.denials {
-        let _infallible = writeln!(text, "{}", steps_table(&steps));
-    }
-    text.push_str(&match records.is_empty() {
-        true => "no such record\n".to_owned(),
-        false => show_table(&records),
-    });
-    if with_payloads {
-        for record in &records {
-            text.push_str(&said(record, &shelf));
-        }
-    }
+    text.push_str(&listed(&filter, &steps, &records, &shelf));
     if let (Some(gate), Some(standing)) = (gate, &standing) {
         text.push_str(&grounds);
         let (gate, next) = (one_line(gate), next(run, standing));
@@ -100,6 +89,29 @@ pub(super) fn perform(args: &ShowArgs, context: &Context) -> Result<Exit, Failur
     }
     context.output.result(&text);
     Ok(Exit::Ok)
+}
+
+/// The steps and records that were asked for; of one step, with what they say.
+fn listed(
+    filter: &Filter,
+    steps: &[StepEntry],
+    records: &[RecordEntry],
+    shelf: &Shelf<'_>,
+) -> String {
+    let mut text = String::new();
+    if !steps.is_empty() && filter.kinds.is_empty() && !filter.denials {
+        let _infallible = writeln!(text, "{}", steps_table(steps));
+    }
+    text.push_str(&match records.is_empty() {
+        true => "no such record\n".to_owned(),
+        false => show_table(records),
+    });
+    if filter.step.is_some() {
+        for record in records {
+            text.push_str(&said(record, shelf));
+        }
+    }
+    text
 }
 
 /// Prints what plugins wrote to their log, call by call.

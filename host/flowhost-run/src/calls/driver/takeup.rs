@@ -118,35 +118,37 @@ impl Driver {
             if self.end.is_some() {
                 return;
             }
-            self.open.insert(call.id.0, None);
-            match resumed.fate(&call) {
-                Fate::Make | Fate::Doubtful => self.waiting.push_back(call),
-                Fate::Stopped => {
-                    let message = "the process that performed it is gone";
-                    let failure = flowhost_flow::Failure::new(FailureClass::Cancelled, message);
-                    self.ended_before(&call, CallResult::Failed(failure), &resumed)
-                        .await;
-                }
-                Fate::Settled(Settled::Done(output)) => {
-                    self.ended_before(&call, CallResult::Output(output), &resumed)
-                        .await;
-                }
-                Fate::Settled(Settled::Failed(why)) => {
-                    let failure = flowhost_flow::Failure::new(FailureClass::Failed, why);
-                    self.ended_before(&call, CallResult::Failed(failure), &resumed)
-                        .await;
-                }
-                Fate::Settled(Settled::Retry) => self.waiting.push_back(call),
-                Fate::Known => {
-                    let made = resumed.past.calls.get(&call.id.0);
-                    if let Some(known) = made.and_then(|made| made.result.clone()) {
-                        self.knew(&call, known, &resumed).await;
-                    }
-                }
-            }
+            self.take_up_call(call, &resumed).await;
         }
         Box::pin(self.drain()).await;
         self.take_up_gates(&resumed).await;
+    }
+
+    /// A call that was open is made, or made again, or its end is told to the planner.
+    async fn take_up_call(&mut self, call: Box<Call>, resumed: &Resumed) {
+        self.open.insert(call.id.0, None);
+        let failed = |class, why: String| {
+            CallResult::Failed(flowhost_flow::Failure::new(class, why))
+        };
+        let ended = match resumed.fate(&call) {
+            Fate::Make | Fate::Doubtful | Fate::Settled(Settled::Retry) => {
+                return self.waiting.push_back(call);
+            }
+            Fate::Known => {
+                let made = resumed.past.calls.get(&call.id.0);
+                if let Some(known) = made.and_then(|made| made.result.clone()) {
+                    self.knew(&call, known, resumed).await;
+                }
+                return;
+            }
+            Fate::Stopped => {
+                let why = "the process that performed it is gone".to_owned();
+                failed(FailureClass::Cancelled, why)
+            }
+            Fate::Settled(Settled::Done(output)) => CallResult::Output(output),
+            Fate::Settled(Settled::Failed(why)) => failed(FailureClass::Failed, why),
+        };
+        self.ended_before(&call, ended, resumed).await;
     }
 
     /// Gates stay open until their time is up, whoever waits at them; what was said meanwhile is heard.

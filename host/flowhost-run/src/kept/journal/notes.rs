@@ -7,7 +7,7 @@ use flowhost_bus::Ulid;
 use flowhost_caps::messaging::MESSAGE;
 use flowhost_flow::consensus::Verdict;
 use flowhost_flow::planner::{Note, Part, StepSummary};
-use flowhost_flow::{Amounts, StepStatus};
+use flowhost_flow::{Amounts, Failure, StepStatus};
 use flowhost_ledger::records::{
     AttemptEnd, AttemptStart, Budget, Consensus, GuardVerdict, Message, PlacePart, SpentPart,
     StepEnd, StepPart, StepStart,
@@ -54,17 +54,7 @@ impl Journal {
                 attempt,
                 failure,
                 ..
-            } => {
-                let end = AttemptEnd {
-                    at: at(step_id, path),
-                    attempt: u64::from(*attempt),
-                    status: "failed".to_owned(),
-                    class: Some(failure.class.word().to_owned()),
-                    owner: Some(recorded(failure.owner)),
-                };
-                let message = failure.message.clone();
-                self.by_host(end).payload(message.into_bytes())
-            }
+            } => self.attempt_failed(at(step_id, path), *attempt, failure),
             Note::StepEnded(summary) => self.step_end(summary),
             Note::Guardrail {
                 step_id,
@@ -89,15 +79,7 @@ impl Journal {
                 path,
                 id,
                 holds,
-            } => {
-                let verdict = if *holds { "pass" } else { "deny" };
-                self.by_host(GuardVerdict {
-                    place: place(step_id, path),
-                    check: Some(id.clone()),
-                    verdict: Some(verdict.to_owned()),
-                    ..GuardVerdict::default()
-                })
-            }
+            } => self.checked(place(step_id, path), id, *holds),
             Note::Warning {
                 path,
                 about,
@@ -116,20 +98,44 @@ impl Journal {
                 path,
                 subject,
                 payload,
-            } => {
-                let said = json!({ "payload": payload, "subject": subject, "topic": subject });
-                let message = Message {
-                    place: place(step_id, path),
-                    id: emitted_id(step_id).to_string(),
-                    r#type: MESSAGE.to_owned(),
-                    ..Message::default()
-                };
-                self.by_host(message).payload(said.to_string().into_bytes())
-            }
+            } => self.emitted(step_id, path, subject, payload),
             Note::Expanded { .. }
             | Note::HandlerStarted { .. }
             | Note::CompensationStarted { .. } => return None,
         })
+    }
+
+    fn attempt_failed(&self, at: StepPart, attempt: u32, failure: &Failure) -> Fact {
+        let end = AttemptEnd {
+            at,
+            attempt: u64::from(attempt),
+            status: "failed".to_owned(),
+            class: Some(failure.class.word().to_owned()),
+            owner: Some(recorded(failure.owner)),
+        };
+        let message = failure.message.clone();
+        self.by_host(end).payload(message.into_bytes())
+    }
+
+    fn checked(&self, place: PlacePart, id: &str, holds: bool) -> Fact {
+        let verdict = if holds { "pass" } else { "deny" };
+        self.by_host(GuardVerdict {
+            place,
+            check: Some(id.to_owned()),
+            verdict: Some(verdict.to_owned()),
+            ..GuardVerdict::default()
+        })
+    }
+
+    fn emitted(&self, step_id: &str, path: &str, topic: &str, payload: &Value) -> Fact {
+        let said = json!({ "payload": payload, "subject": topic, "topic": topic });
+        let message = Message {
+            place: place(step_id, path),
+            id: emitted_id(step_id).to_string(),
+            r#type: MESSAGE.to_owned(),
+            ..Message::default()
+        };
+        self.by_host(message).payload(said.to_string().into_bytes())
     }
 
     fn guarded(&self, place: PlacePart, said: &Guarded<'_>) -> Fact {
