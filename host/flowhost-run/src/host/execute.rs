@@ -301,7 +301,9 @@ pub(crate) async fn conduct(
         workers: host.config.workers,
         desk,
         world: host.config.world.clone(),
-        stages: prepared.locked.map(|locked| locked.of(host, &ledger, run.id())),
+        stages: prepared
+            .locked
+            .map(|locked| locked.of(host, &ledger, run.id())),
         reuse: work.reuse,
     };
     let driven = driver::drive(course, drive, run).instrument(context).await;

@@ -127,9 +127,8 @@ impl Driver {
     /// A call that was open is made, or made again, or its end is told to the planner.
     async fn take_up_call(&mut self, call: Box<Call>, resumed: &Resumed) {
         self.open.insert(call.id.0, None);
-        let failed = |class, why: String| {
-            CallResult::Failed(flowhost_flow::Failure::new(class, why))
-        };
+        let failed =
+            |class, why: String| CallResult::Failed(flowhost_flow::Failure::new(class, why));
         let ended = match resumed.fate(&call) {
             Fate::Make | Fate::Doubtful | Fate::Settled(Settled::Retry) => {
                 return self.waiting.push_back(call);
